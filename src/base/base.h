@@ -1,0 +1,19 @@
+/*
+ * base: what every other folder stands on, and the only header they include from here.
+ * base depends on libc and threads, on no other folder and on no third-party library.
+ */
+#ifndef BASE_BASE_H
+#define BASE_BASE_H
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "base/metric.h"
+#include "base/queue.h"
+#include "base/span.h"
+#include "base/text.h"
+
+#endif

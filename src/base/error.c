@@ -1,0 +1,91 @@
+#include "base/error.h"
+
+#include "base/utf8.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *wire;
+    int status;
+    enum error_retry retry;
+} codes[ERROR_COUNT] = {
+#define X(name, wire, status, retry) [ERROR_##name] = {wire, status, retry},
+    ERROR_LIST(X)
+#undef X
+};
+
+/* Messages quote whatever a client or a file held; they travel in JSON, which has to be UTF-8. */
+static void make_valid(char *message, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        size_t size = utf8_character(message + at, length - at);
+        if (size == 0)
+            message[at] = '?';
+        at += size ? size : 1;
+    }
+}
+
+/* Store first and second joined, cut at a whole character. */
+static void store(struct error *error, const char *first, const char *second)
+{
+    char joined[2 * ERROR_MESSAGE_SIZE + 2];
+    int needed = snprintf(joined, sizeof joined, "%s%s", first, second);
+    size_t length = needed < 0 ? 0 : (size_t)needed;
+    if (length >= ERROR_MESSAGE_SIZE)
+        length = utf8_whole(joined, ERROR_MESSAGE_SIZE - 1);
+    make_valid(joined, length);
+    memcpy(error->message, joined, length);
+    error->message[length] = '\0';
+}
+
+bool error_set(struct error *error, enum error_code code, const char *format, ...)
+{
+    if (!error)
+        return false;
+    /* Printed aside, because an argument may well be this error's old message. */
+    char message[ERROR_MESSAGE_SIZE + 1] = "";
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    error->code = code;
+    store(error, message, "");
+    return false;
+}
+
+bool error_prefix(struct error *error, const char *format, ...)
+{
+    if (!error)
+        return false;
+    char context[ERROR_MESSAGE_SIZE + 1] = "";
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(context, sizeof context, format, arguments);
+    va_end(arguments);
+    char message[ERROR_MESSAGE_SIZE + 2];
+    snprintf(message, sizeof message, ": %s", error->message);
+    store(error, context, message);
+    return false;
+}
+
+/* A number that is no code, e.g. from a corrupt row, is told as an internal error. */
+static enum error_code known(enum error_code code)
+{
+    return (unsigned)code < ERROR_COUNT ? code : ERROR_INTERNAL;
+}
+
+const char *error_wire_code(enum error_code code)
+{
+    return codes[known(code)].wire;
+}
+
+int error_http_status(enum error_code code)
+{
+    return codes[known(code)].status;
+}
+
+enum error_retry error_retry_policy(enum error_code code)
+{
+    return codes[known(code)].retry;
+}

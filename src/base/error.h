@@ -1,0 +1,68 @@
+/*
+ * One error type for the whole program. A function that can fail returns false (or NULL) and
+ * fills the struct error that its caller handed it; the message names the input and the remedy.
+ */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+/* How a client should go on after an error. */
+enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
+
+/*
+ * X(name, wire code, HTTP status, retry). The wire code is what clients see in `code`; the errors
+ * of authentication and limits join this list with their issue.
+ */
+#define ERROR_LIST(X)                                                                              \
+    X(NONE, "none", 200, RETRY_NEVER)                                                              \
+    X(INTERNAL, "internal-error", 500, RETRY_LATER)                                                \
+    X(MEMORY, "out-of-memory", 503, RETRY_LATER)                                                   \
+    X(INVALID_MESSAGE, "invalid-message", 400, RETRY_NEVER)                                        \
+    X(INVALID_PARAMETER, "invalid-parameter", 400, RETRY_NEVER)                                    \
+    X(VIEW_NOT_FOUND, "view-not-found", 404, RETRY_NEVER)                                          \
+    X(NOT_FOUND, "not-found", 404, RETRY_NEVER)                                                    \
+    X(METHOD_NOT_ALLOWED, "method-not-allowed", 405, RETRY_NEVER)                                  \
+    X(TOO_LARGE, "too-large", 413, RETRY_NEVER)                                                    \
+    X(QUEUE_FULL, "queue-full", 503, RETRY_LATER)                                                  \
+    X(OUT_OF_ORDER, "out-of-order", 409, RETRY_LATER)                                              \
+    X(SHUTTING_DOWN, "shutting-down", 503, RETRY_LATER)                                            \
+    X(CONNECTION_LIMIT, "connection-limit-exceeded", 429, RETRY_LATER)                             \
+    X(SUBSCRIPTION_LIMIT, "subscription-limit-exceeded", 429, RETRY_LATER)                         \
+    X(DISK_FULL, "disk-full", 503, RETRY_LATER)                                                    \
+    X(DISK_FAILED, "disk-failed", 503, RETRY_LATER)                                                \
+    X(DATABASE, "database-error", 500, RETRY_NEVER)                                                \
+    X(DATABASE_NEWER, "database-newer", 500, RETRY_NEVER)                                          \
+    X(DATABASE_IN_USE, "database-in-use", 500, RETRY_NEVER)                                        \
+    X(CONFIGURATION, "configuration-error", 500, RETRY_NEVER)                                      \
+    X(NETWORK, "network-error", 500, RETRY_LATER)
+
+enum error_code {
+#define X(name, wire, status, retry) ERROR_##name,
+    ERROR_LIST(X)
+#undef X
+    ERROR_COUNT
+};
+
+enum { ERROR_MESSAGE_SIZE = 512 };
+
+struct error {
+    enum error_code code;
+    char message[ERROR_MESSAGE_SIZE]; /* always NUL-terminated valid UTF-8, cut when too long */
+};
+
+/* Set code and message. `error` may be NULL. Always returns false: `return error_set(…);`. */
+bool error_set(struct error *error, enum error_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Put "context: " before the message that is there. Always returns false. */
+bool error_prefix(struct error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The wire code, HTTP status and retry policy of a code. */
+const char *error_wire_code(enum error_code code);
+int error_http_status(enum error_code code);
+enum error_retry error_retry_policy(enum error_code code);
+
+#endif

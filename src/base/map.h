@@ -1,0 +1,37 @@
+/*
+ * A hash map from a byte string to a pointer. It owns neither keys nor values: the key is found
+ * inside the value by the function given at init, and must not change while the value is in the
+ * map. The hash is keyed with a random seed, because keys come from the network. One thread.
+ */
+#ifndef BASE_MAP_H
+#define BASE_MAP_H
+
+#include "base/span.h"
+
+#include <stdint.h>
+
+typedef struct span (*map_key_of)(const void *value);
+
+struct map {
+    struct map_slot *slots;
+    size_t capacity; /* a power of two, or 0 */
+    size_t count;
+    map_key_of key_of;
+};
+
+void map_init(struct map *map, map_key_of key_of);
+/* Frees the table, not the values. */
+void map_fini(struct map *map);
+/* The value of the key, or NULL. */
+void *map_get(const struct map *map, struct span key);
+/* Add a value whose key must not be in the map yet; false when out of memory. */
+bool map_add(struct map *map, void *value);
+/* Take the value of the key out and return it, or NULL. */
+void *map_remove(struct map *map, struct span key);
+/* Iterate: start with *position = 0; NULL at the end. Removing the value just returned is
+ * allowed, adding is not. */
+void *map_next(const struct map *map, size_t *position);
+/* The keyed hash itself. */
+uint64_t map_hash(struct span key);
+
+#endif

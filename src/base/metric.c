@@ -1,0 +1,104 @@
+#include "base/metric.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SMALLEST_BUCKET_US = 50 };
+
+void histogram_add(struct histogram *histogram, uint64_t duration_us)
+{
+    uint64_t ratio = duration_us / SMALLEST_BUCKET_US;
+    /* The bit length of the ratio is the number of doublings that it takes to exceed it. */
+    int bucket = ratio ? 64 - __builtin_clzll(ratio) : 0;
+    if (bucket >= HISTOGRAM_BUCKETS)
+        bucket = HISTOGRAM_BUCKETS - 1;
+    atomic_fetch_add_explicit(&histogram->buckets[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&histogram->sum_us, duration_us, memory_order_relaxed);
+}
+
+/* Append with a backslash before a backslash and, if asked for, a quote, and \n for a new line:
+ * the only characters that the text format cannot hold as they are. */
+static void add_escaped(struct buffer *out, struct span text, bool quotes)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.data[i];
+        if (c == '\\' || c == '\n' || (quotes && c == '"'))
+            buffer_add_char(out, '\\');
+        buffer_add_char(out, c == '\n' ? 'n' : c);
+    }
+}
+
+void metric_head(struct buffer *out, const char *name, const char *type, const char *help)
+{
+    buffer_printf(out, "# HELP %s ", name);
+    add_escaped(out, span_of(help), false);
+    buffer_printf(out, "\n# TYPE %s %s\n", name, type);
+}
+
+void metric_label_value(struct buffer *out, struct span value)
+{
+    add_escaped(out, value, true);
+}
+
+/* The shortest of two precisions that reads back as the same number. */
+static void add_number(struct buffer *out, double value)
+{
+    char text[40];
+    if (isnan(value)) {
+        buffer_add_string(out, "NaN");
+    } else if (isinf(value)) {
+        buffer_add_string(out, value > 0 ? "+Inf" : "-Inf");
+    } else {
+        snprintf(text, sizeof text, "%.15g", value);
+        if (strtod(text, NULL) != value)
+            snprintf(text, sizeof text, "%.17g", value);
+        buffer_add_string(out, text);
+    }
+}
+
+static void add_labels(struct buffer *out, const char *labels)
+{
+    if (labels && *labels)
+        buffer_printf(out, "{%s}", labels);
+}
+
+void metric_sample(struct buffer *out, const char *name, const char *labels, double value)
+{
+    buffer_add_string(out, name);
+    add_labels(out, labels);
+    buffer_add_char(out, ' ');
+    add_number(out, value);
+    buffer_add_char(out, '\n');
+}
+
+static void add_bucket(struct buffer *out, const char *name, const char *labels, int bucket,
+                       uint64_t count)
+{
+    bool labelled = labels && *labels;
+    buffer_printf(out, "%s_bucket{%s%sle=\"", name, labelled ? labels : "", labelled ? "," : "");
+    bool last = bucket == HISTOGRAM_BUCKETS - 1;
+    add_number(out, last ? INFINITY : (double)((uint64_t)SMALLEST_BUCKET_US << bucket) / 1e6);
+    buffer_printf(out, "\"} %" PRIu64 "\n", count);
+}
+
+void metric_histogram(struct buffer *out, const char *name, const char *labels,
+                      const struct histogram *histogram)
+{
+    uint64_t sum_us = atomic_load_explicit(&histogram->sum_us, memory_order_relaxed);
+    /* Counted here and not kept beside the buckets, so that the count always equals the last
+     * bucket, however many threads are adding just now. */
+    uint64_t count = 0;
+    for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
+        add_bucket(out, name, labels, i, count);
+    }
+    buffer_printf(out, "%s_sum", name);
+    add_labels(out, labels);
+    buffer_add_char(out, ' ');
+    add_number(out, (double)sum_us / 1e6);
+    buffer_printf(out, "\n%s_count", name);
+    add_labels(out, labels);
+    buffer_printf(out, " %" PRIu64 "\n", count);
+}

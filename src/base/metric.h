@@ -1,0 +1,47 @@
+/*
+ * Counters and histograms that any thread may feed, and the Prometheus text of them. The
+ * descriptors stand beside the code that counts; whoever serves /metrics prints each.
+ */
+#ifndef BASE_METRIC_H
+#define BASE_METRIC_H
+
+#include "base/buffer.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct counter {
+    _Atomic uint64_t value;
+};
+
+static inline void counter_add(struct counter *counter, uint64_t amount)
+{
+    atomic_fetch_add_explicit(&counter->value, amount, memory_order_relaxed);
+}
+
+static inline uint64_t counter_get(const struct counter *counter)
+{
+    return atomic_load_explicit(&counter->value, memory_order_relaxed);
+}
+
+/* Durations in microseconds; bucket i counts those below 2^i * 50 µs, the last all others. */
+enum { HISTOGRAM_BUCKETS = 20 };
+
+struct histogram {
+    _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
+    _Atomic uint64_t sum_us;
+};
+
+void histogram_add(struct histogram *histogram, uint64_t duration_us);
+
+/* "# HELP" and "# TYPE" lines; `type` is "counter", "gauge" or "histogram". Once per name. */
+void metric_head(struct buffer *out, const char *name, const char *type, const char *help);
+/* One sample. `labels` is e.g. "mode=\"list\"" or NULL. */
+void metric_sample(struct buffer *out, const char *name, const char *labels, double value);
+/* Buckets (cumulative, in seconds), sum and count of a histogram. */
+void metric_histogram(struct buffer *out, const char *name, const char *labels,
+                      const struct histogram *histogram);
+/* Append a label value with the escapes of the text format. */
+void metric_label_value(struct buffer *out, struct span value);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * A bounded queue between threads. Items are intrusive: embed a struct queue_item first in yours.
+ * Many threads may put, one takes; the taker moves the whole list out at once.
+ */
+#ifndef BASE_QUEUE_H
+#define BASE_QUEUE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct queue_item {
+    struct queue_item *next;
+    size_t bytes; /* what it counts against the cap; set before putting */
+};
+
+struct queue {
+    pthread_mutex_t lock;
+    pthread_cond_t filled;  /* signalled when an item comes or the queue closes */
+    pthread_cond_t emptied; /* signalled when items were taken */
+    struct queue_item *first;
+    struct queue_item **last;
+    size_t count, bytes;
+    size_t max_count, max_bytes;
+    bool closed;
+    void (*wake)(void *argument); /* called (unlocked) after a put into an empty queue, or NULL */
+    void *wake_argument;
+};
+
+/* Caps in items and bytes. An item larger than max_bytes still goes into an empty queue. */
+bool queue_init(struct queue *queue, size_t max_count, size_t max_bytes);
+/* The queue must be empty and unused by then. */
+void queue_fini(struct queue *queue);
+/* Set before other threads use the queue: called on the putting thread, e.g. uv_async_send. */
+void queue_on_fill(struct queue *queue, void (*wake)(void *argument), void *argument);
+/* Append; false, at once, when full or closed (the item stays the caller's). */
+bool queue_put(struct queue *queue, struct queue_item *item);
+/* Append, waiting for room; false only when closed. Never from the loop thread. */
+bool queue_put_wait(struct queue *queue, struct queue_item *item);
+/* Take everything, oldest first, or NULL when empty; does not wait. */
+struct queue_item *queue_take_all(struct queue *queue);
+/* Take everything, waiting up to `timeout_ms` (negative: for ever) for the first; NULL when the
+ * time is over or the queue is closed and empty. */
+struct queue_item *queue_wait_all(struct queue *queue, int64_t timeout_ms);
+/* Take one item, waiting likewise. */
+struct queue_item *queue_wait_one(struct queue *queue, int64_t timeout_ms);
+/* No more puts; takers are woken and get what is left. */
+void queue_close(struct queue *queue);
+bool queue_is_closed(struct queue *queue);
+/* Current fill, for metrics and flow control. */
+void queue_fill(struct queue *queue, size_t *count, size_t *bytes);
+
+#endif

@@ -1,0 +1,52 @@
+#include "base/text.h"
+
+#include "base/memory.h"
+
+/* Room for `length` bytes, terminated and with one reference. */
+static struct text *allocate(size_t length)
+{
+    if (length > UINT32_MAX)
+        return NULL;
+    struct text *text = memory_alloc(sizeof *text + length + 1);
+    if (!text)
+        return NULL;
+    atomic_init(&text->references, 1);
+    text->length = (uint32_t)length;
+    text->data[length] = '\0';
+    return text;
+}
+
+struct text *text_new(const char *data, size_t length)
+{
+    struct text *text = allocate(length);
+    if (text && length)
+        memcpy(text->data, data, length);
+    return text;
+}
+
+struct text *text_join(struct span first, struct span second)
+{
+    if (first.length > UINT32_MAX || second.length > UINT32_MAX - first.length)
+        return NULL;
+    struct text *text = allocate(first.length + second.length);
+    if (text && first.length)
+        memcpy(text->data, first.data, first.length);
+    if (text && second.length)
+        memcpy(text->data + first.length, second.data, second.length);
+    return text;
+}
+
+struct text *text_ref(struct text *text)
+{
+    /* Whoever calls this holds a reference already, so nothing has to be ordered. */
+    if (text)
+        atomic_fetch_add_explicit(&text->references, 1, memory_order_relaxed);
+    return text;
+}
+
+void text_unref(struct text *text)
+{
+    /* Release: our reads happen before another thread frees. Acquire: theirs before we do. */
+    if (text && atomic_fetch_sub_explicit(&text->references, 1, memory_order_acq_rel) == 1)
+        memory_free(text);
+}

@@ -1,0 +1,99 @@
+#include "base/base.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void set_fills_code_and_message(void **state)
+{
+    (void)state;
+    struct error error;
+    assert_false(error_set(&error, ERROR_TOO_LARGE, "%s has %d bytes", "key", 7));
+    assert_int_equal(error.code, ERROR_TOO_LARGE);
+    assert_string_equal(error.message, "key has 7 bytes");
+    assert_false(error_set(NULL, ERROR_TOO_LARGE, "ignored"));
+    assert_false(error_prefix(NULL, "ignored"));
+}
+
+static void message_may_quote_itself(void **state)
+{
+    (void)state;
+    struct error error;
+    error_set(&error, ERROR_DATABASE, "locked");
+    error_set(&error, ERROR_DISK_FULL, "again: %s", error.message);
+    assert_string_equal(error.message, "again: locked");
+}
+
+static void prefix_comes_before(void **state)
+{
+    (void)state;
+    struct error error;
+    error_set(&error, ERROR_CONFIGURATION, "not a number");
+    assert_false(error_prefix(&error, "line %d", 3));
+    assert_false(error_prefix(&error, "stele.json"));
+    assert_int_equal(error.code, ERROR_CONFIGURATION);
+    assert_string_equal(error.message, "stele.json: line 3: not a number");
+}
+
+static void long_messages_are_cut_at_a_character(void **state)
+{
+    (void)state;
+    struct error error;
+    char text[4 * ERROR_MESSAGE_SIZE + 1];
+    for (size_t offset = 0; offset < 4; offset++) {
+        memset(text, 'a', sizeof text);
+        for (size_t i = offset; i + 4 < sizeof text; i += 4)
+            memcpy(text + i, "\xF0\x9F\x98\x80", 4);
+        text[sizeof text - 1] = '\0';
+        error_set(&error, ERROR_INTERNAL, "%s", text);
+        size_t length = strlen(error.message);
+        assert_in_range(length, ERROR_MESSAGE_SIZE - 4, ERROR_MESSAGE_SIZE - 1);
+        assert_int_equal((length - offset) % 4, 0);
+        assert_null(strchr(error.message, '?'));
+        error_prefix(&error, "%s", text);
+        assert_true(strlen(error.message) <= ERROR_MESSAGE_SIZE - 1);
+        assert_null(strchr(error.message, '?'));
+        error_set(&error, ERROR_INTERNAL, "%.*s", (int)offset + 496, text);
+        error_prefix(&error, "%s", "0123456789");
+        assert_true(strlen(error.message) <= ERROR_MESSAGE_SIZE - 1);
+    }
+}
+
+static void invalid_bytes_are_replaced(void **state)
+{
+    (void)state;
+    struct error error;
+    error_set(&error, ERROR_INVALID_MESSAGE, "[%s]", "a\xFF\xC3\xA9\xC3");
+    assert_string_equal(error.message, "[a?\xC3\xA9?]");
+    error_set(&error, ERROR_INVALID_MESSAGE, "%s", "\xED\xA0\x80");
+    assert_string_equal(error.message, "???");
+}
+
+static void every_code_has_its_policy(void **state)
+{
+    (void)state;
+    for (int code = 0; code < ERROR_COUNT; code++) {
+        assert_non_null(error_wire_code((enum error_code)code));
+        assert_in_range(error_http_status((enum error_code)code), 200, 599);
+    }
+    assert_string_equal(error_wire_code(ERROR_QUEUE_FULL), "queue-full");
+    assert_int_equal(error_http_status(ERROR_QUEUE_FULL), 503);
+    assert_int_equal(error_retry_policy(ERROR_QUEUE_FULL), RETRY_LATER);
+    assert_string_equal(error_wire_code((enum error_code)999), "internal-error");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(set_fills_code_and_message),
+        cmocka_unit_test(message_may_quote_itself),
+        cmocka_unit_test(prefix_comes_before),
+        cmocka_unit_test(long_messages_are_cut_at_a_character),
+        cmocka_unit_test(invalid_bytes_are_replaced),
+        cmocka_unit_test(every_code_has_its_policy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,94 @@
+#include "base/base.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void copies_and_terminates(void **state)
+{
+    (void)state;
+    struct text *text = text_new("a\0bc", 3);
+    assert_true(span_equal(text_span(text), span_make("a\0b", 3)));
+    assert_int_equal(text->data[3], '\0');
+    text_unref(text);
+    text = text_new(NULL, 0);
+    assert_string_equal(text->data, "");
+    text_unref(text);
+}
+
+static void joins_two_runs(void **state)
+{
+    (void)state;
+    struct text *text = text_join(span_of("one"), span_of("two"));
+    assert_string_equal(text->data, "onetwo");
+    assert_int_equal(text->length, 6);
+    text_unref(text);
+    text = text_join(span_of(NULL), span_of("two"));
+    assert_string_equal(text->data, "two");
+    text_unref(text);
+}
+
+static void refuses_what_is_too_long(void **state)
+{
+    (void)state;
+    assert_null(text_new("", (size_t)UINT32_MAX + 1));
+    assert_null(text_join(span_make("", UINT32_MAX), span_of("a")));
+    assert_null(text_join(span_make("", SIZE_MAX), span_make("", 2)));
+    memory_fail_at(1, 1);
+    assert_null(text_new("a", 1));
+    assert_null(text_join(span_of("a"), span_of("b")));
+    memory_fail_at(0, 0);
+}
+
+static void null_is_passed_through(void **state)
+{
+    (void)state;
+    assert_null(text_ref(NULL));
+    text_unref(NULL);
+    assert_null(text_span(NULL).data);
+}
+
+enum { THREADS = 4, ROUNDS = 10000 };
+
+/* Each thread owns one reference; whichever gives the last one back frees. */
+static void *share(void *argument)
+{
+    struct text *text = argument;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct text *mine = text_ref(text);
+        if (mine->data[0] != 's')
+            return text;
+        text_unref(mine);
+    }
+    text_unref(text);
+    return NULL;
+}
+
+static void is_shared_between_threads(void **state)
+{
+    (void)state;
+    struct text *text = text_new("shared", 6);
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, share, text_ref(text)), 0);
+    text_unref(text);
+    for (int i = 0; i < THREADS; i++) {
+        void *result;
+        pthread_join(threads[i], &result);
+        assert_null(result);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(copies_and_terminates),     cmocka_unit_test(joins_two_runs),
+        cmocka_unit_test(refuses_what_is_too_long),  cmocka_unit_test(null_is_passed_through),
+        cmocka_unit_test(is_shared_between_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
