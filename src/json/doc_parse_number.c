@@ -1,0 +1,144 @@
+/*
+ * Numbers in, kept as they are written. What must be known of their value is read off the digits:
+ * strtod would depend on the locale and wants a terminated string.
+ */
+#include "json/doc_parser.h"
+
+/* Whether the literal of an integer lies beyond ±(2^53 - 1). */
+static bool is_wide(struct span literal)
+{
+    static const char widest[] = "9007199254740991"; /* 2^53 - 1 */
+    if (literal.data[0] == '-')
+        literal = span_make(literal.data + 1, literal.length - 1);
+    if (literal.length != sizeof widest - 1)
+        return literal.length > sizeof widest - 1;
+    return memcmp(literal.data, widest, sizeof widest - 1) > 0;
+}
+
+/*
+ * All 309 digits of 2^1024 - 2^970. It lies half-way between the largest double and 2^1024, and
+ * since halves round to even, it is the smallest number that becomes infinite.
+ */
+static const char smallest_infinite[] =
+    "179769313486231580793728971405303415079934132710037826936173778980444968292764750946649017"
+    "977587207096330286416692887910946555547851940402630657488671505820681908902000708383676273"
+    "854845817711531764475730270069855571366959622842914819860834936475292719074168444365510704"
+    "342711559699508093042880177904174497792";
+enum { INFINITE_DIGITS = sizeof smallest_infinite - 1 };
+
+struct decimal {
+    const char *digits; /* at the first digit that is not 0 */
+    const char *end;    /* of the digits, among which the point may be */
+    int64_t exponent;   /* of that first digit: 5.0 has 0, 50 has 1 */
+};
+
+static int64_t read_exponent(const char *at, const char *end)
+{
+    if (at == end)
+        return 0;
+    at++;
+    bool negative = *at == '-';
+    if (*at == '-' || *at == '+')
+        at++;
+    int64_t value = 0;
+    for (; at < end; at++)
+        /* Far beyond what any text's number of digits could make up for. */
+        if (value < INT64_C(1) << 50)
+            value = value * 10 + (*at - '0');
+    return negative ? -value : value;
+}
+
+/* False for a zero. */
+static bool read_decimal(struct span literal, struct decimal *decimal)
+{
+    const char *at = literal.data + (literal.data[0] == '-');
+    const char *end = literal.data + literal.length, *mantissa_end = at;
+    while (mantissa_end < end && *mantissa_end != 'e' && *mantissa_end != 'E')
+        mantissa_end++;
+    const char *point = memchr(at, '.', (size_t)(mantissa_end - at));
+    while (at < mantissa_end && (*at == '0' || *at == '.'))
+        at++;
+    if (at == mantissa_end)
+        return false;
+    if (!point)
+        point = mantissa_end;
+    decimal->digits = at;
+    decimal->end = mantissa_end;
+    decimal->exponent =
+        (at < point ? point - at - 1 : point - at) + read_exponent(mantissa_end, end);
+    return true;
+}
+
+/* Whether the literal of any number rounds to an infinite double. */
+static bool is_infinite(struct span literal)
+{
+    struct decimal decimal;
+    if (!read_decimal(literal, &decimal))
+        return false;
+    if (decimal.exponent != INFINITE_DIGITS - 1)
+        return decimal.exponent > INFINITE_DIGITS - 1;
+    const char *at = decimal.digits;
+    for (size_t i = 0; i < INFINITE_DIGITS; i++) {
+        at += at < decimal.end && *at == '.';
+        char digit = at < decimal.end ? *at++ : '0';
+        if (digit != smallest_infinite[i])
+            return digit > smallest_infinite[i];
+    }
+    return true;
+}
+
+static bool skip_digits(struct doc_parser *parser, const char *place)
+{
+    if (!doc_is_digit(parser->at, parser->end))
+        return doc_refuse_next(parser, place);
+    while (doc_is_digit(parser->at, parser->end))
+        parser->at++;
+    return true;
+}
+
+/* Fraction and exponent, if they are there; tells whether there was an exponent. */
+static bool skip_fraction(struct doc_parser *parser, bool *exponent)
+{
+    if (doc_next_is(parser, '.')) {
+        parser->at++;
+        if (!skip_digits(parser, "a digit after the point"))
+            return false;
+    }
+    *exponent = doc_next_is(parser, 'e') || doc_next_is(parser, 'E');
+    if (!*exponent)
+        return true;
+    parser->at++;
+    if (doc_next_is(parser, '+') || doc_next_is(parser, '-'))
+        parser->at++;
+    return skip_digits(parser, "a digit in the exponent");
+}
+
+bool doc_parse_number(struct doc_parser *parser, enum doc_type *type)
+{
+    const unsigned char *start = parser->at;
+    bool exponent;
+    parser->at += *start == '-';
+    if (doc_next_is(parser, '0')) {
+        parser->at++;
+        if (doc_is_digit(parser->at, parser->end))
+            return doc_refuse(parser, ERROR_INVALID_MESSAGE, start,
+                              "a number must not start with a needless 0");
+    } else if (!skip_digits(parser, "a digit after the minus sign")) {
+        return false;
+    }
+    const unsigned char *whole_end = parser->at;
+    if (!skip_fraction(parser, &exponent))
+        return false;
+    struct span literal = span_make((const char *)start, (size_t)(parser->at - start));
+    if ((exponent || whole_end - start > 308) && is_infinite(literal))
+        return doc_refuse(parser, ERROR_INVALID_MESSAGE, start,
+                          "this number is beyond 1.8e308; send it as a string");
+    bool wide = parser->at == whole_end && literal.length >= 16 && is_wide(literal);
+    *type = wide ? DOC_WIDE : DOC_NUMBER;
+    if (wide)
+        doc_put_char(&parser->out, '"');
+    doc_put(&parser->out, literal.data, literal.length);
+    if (wide)
+        doc_put_char(&parser->out, '"');
+    return true;
+}

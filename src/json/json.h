@@ -1,0 +1,175 @@
+/*
+ * json: JSON as stele handles it.
+ *
+ * The hot path has a document of its own ("doc"): parsed once, kept as canonical text plus an
+ * array of nodes that point into it. Canonical text is compact (no white space outside strings),
+ * has the shortest escapes (", \, \b \f \n \r \t and \u00xx in lower case for other control
+ * characters; everything else is raw UTF-8), keeps each number as it was written, and writes an
+ * integer beyond ±(2^53 - 1) as a string of its digits. So two equal keys are equal bytes, and
+ * merging never prints a number. Entities, patches and keys are stored and sent in this form.
+ *
+ * Configuration goes through jansson, wrapped as "tree". Client messages do not: the hot path's
+ * parser is stricter, and keeps its word when memory runs out.
+ *
+ * Names start with doc_, merge_ or tree_, because json_ is jansson's. All functions are pure and
+ * may be called on any thread; one object belongs to one thread at a time.
+ */
+#ifndef JSON_JSON_H
+#define JSON_JSON_H
+
+#include "base/base.h"
+
+/* ---- documents ---- */
+
+enum doc_type {
+    DOC_NULL,
+    DOC_FALSE,
+    DOC_TRUE,
+    DOC_NUMBER,
+    DOC_STRING,
+    DOC_WIDE, /* an integer beyond ±(2^53 - 1); its canonical text is a string */
+    DOC_ARRAY,
+    DOC_OBJECT
+};
+
+/* Offsets are into the document's text. Children of a container follow it directly, in order. */
+struct doc_node {
+    uint32_t key;        /* where the member's name starts (inside its quotes); 0 if no member */
+    uint32_t key_length; /* canonical bytes of the name, without quotes */
+    uint32_t value;      /* where the value's canonical text starts (with quotes, if a string) */
+    uint32_t value_length;
+    uint32_t end;   /* index of the first node that is not in this subtree: the next sibling */
+    uint32_t count; /* children of a container */
+    enum doc_type type;
+};
+
+/* A document holds any number of values that were parsed into it, one after the other. */
+struct doc {
+    struct buffer text;
+    struct doc_node *nodes;
+    uint32_t count, capacity;
+    uint32_t deepest;       /* nesting of the deepest value so far; a scalar is 0, [] is 1 */
+    uint32_t longest_array; /* elements of the longest array so far */
+    uint32_t max_nodes;
+};
+
+enum { DOC_NONE = UINT32_MAX };
+
+/* Start empty. `max_text` bounds the canonical text in bytes (at most 2^32 - 1). */
+void doc_init(struct doc *doc, size_t max_text, uint32_t max_nodes);
+void doc_fini(struct doc *doc);
+/* Forget all values, keep the memory. */
+void doc_clear(struct doc *doc);
+/* Bytes of heap it holds. */
+size_t doc_memory(const struct doc *doc);
+
+/*
+ * Parse exactly one JSON value (white space around it is allowed) and add it to the document;
+ * *root becomes its node. Refused, each with an error that says what and at which byte: invalid
+ * UTF-8, lone surrogates, a duplicate member, NaN and other words, a number that no double can
+ * hold (1e999), nesting beyond max_depth, a NUL escape is allowed, trailing bytes are not.
+ * ERROR_INVALID_MESSAGE, ERROR_TOO_LARGE or ERROR_MEMORY. On failure the document is as before.
+ */
+bool doc_parse(struct doc *doc, struct span input, uint32_t max_depth, uint32_t *root,
+               struct error *error);
+
+/* The member `name` (canonical bytes) of an object node, or DOC_NONE. */
+uint32_t doc_member(const struct doc *doc, uint32_t object, const char *name);
+/* First child, or DOC_NONE; the following ones are at nodes[child].end while < nodes[parent].end. */
+uint32_t doc_first(const struct doc *doc, uint32_t container);
+/* The canonical text of a value / of a member's name; borrowed until the document changes. */
+struct span doc_text(const struct doc *doc, uint32_t node);
+struct span doc_key(const struct doc *doc, uint32_t node);
+/* Append the decoded (unescaped) bytes of a DOC_STRING or DOC_WIDE to out. */
+bool doc_decode_string(const struct doc *doc, uint32_t node, struct buffer *out);
+/* An integer literal from -2^63 to 2^63 - 1 (narrow or wide); false for anything else. */
+bool doc_integer(const struct doc *doc, uint32_t node, int64_t *value);
+/* Nesting depth of the subtree: 0 for a scalar, 1 for [] and {}. */
+uint32_t doc_depth(const struct doc *doc, uint32_t node);
+/* Append the value with every array in it cut to its last `max_array` elements (0: no cut). */
+bool doc_print_cut(const struct doc *doc, uint32_t node, uint32_t max_array, struct buffer *out);
+
+/* Append raw UTF-8 as a canonical JSON string, with quotes / without. The input must be valid. */
+bool doc_escape(struct buffer *out, struct span raw);
+bool doc_escape_bare(struct buffer *out, struct span raw);
+/* Whether a run of bytes is valid UTF-8. */
+bool doc_valid_utf8(struct span raw);
+
+/* ---- merging ---- */
+
+/* A path in `append`: canonical bytes of the dotted path, as a client would compare it. */
+struct merge_append {
+    struct span path;
+    uint32_t length; /* out: elements of the array there after the merge; 0 if no array was sent */
+    bool full;       /* out: that array now holds max_array elements (some may have gone) */
+};
+
+/*
+ * Merge the object `patch` of `doc` into `entity` (canonical text of an object, or an absent span
+ * when there is none yet) and append the merged object to `out`. Objects merge deeply. Where both
+ * have an array and its dotted path is in `appends`, the array is extended; anything else, null
+ * included, overwrites. Every array that the patch touches, at any depth, is cut to its last
+ * `max_array` elements (0: no cut). `seq` (bare, without quotes) becomes the member "_seq" of the
+ * result, whatever entity or patch had there. Untouched members keep their place and bytes; new
+ * ones follow in the patch's order.
+ * The dotted path of a nested member is the names joined with '.', so a name with a dot in it
+ * matches as the clients' merge does. False with ERROR_MEMORY, ERROR_TOO_LARGE
+ * (out's limit) or ERROR_DATABASE (the entity's text is damaged; the byte is named).
+ */
+bool merge_object(struct buffer *out, struct span entity, const struct doc *doc, uint32_t patch,
+                  struct merge_append *appends, size_t append_count, uint32_t max_array,
+                  struct span seq, struct error *error);
+
+/*
+ * Append the patch as subscribers get it: its canonical text with "_seq" set. Arrays are cut to
+ * max_array; where `appends[i].full`, the value at that path is the first `length` elements of the
+ * array that `merged` (canonical entity text after the merge or later; "{}" for none) holds there,
+ * so that a client which replaces instead of appending ends with the server's array.
+ */
+bool merge_print_patch(struct buffer *out, const struct doc *doc, uint32_t patch,
+                       const struct merge_append *appends, size_t append_count, uint32_t max_array,
+                       struct span seq, struct span merged, struct error *error);
+
+/* The first `length` elements of the array at the dotted path of canonical object text, as array
+ * text appended to `out`; false when there is no array at that path. */
+bool merge_array_prefix(struct buffer *out, struct span object, struct span path, uint32_t length);
+
+/* ---- projection ---- */
+
+/*
+ * Append `object` (canonical text) with only the members that the dotted `paths` (canonical
+ * bytes) name, each with all below it, and always "_seq". A path into something that is not an
+ * object selects nothing there. The text is trusted: it came from this folder.
+ */
+bool doc_project(struct buffer *out, struct span object, const struct span *paths, size_t count);
+/* Whether a projection by these paths shows the array at `path` (a path, an ancestor of it). */
+bool doc_path_shown(struct span path, const struct span *paths, size_t count);
+
+/* ---- trees: jansson for small things ---- */
+
+struct tree; /* immutable, owned by the root that tree_parse gave */
+
+enum tree_type { TREE_NULL, TREE_BOOLEAN, TREE_INTEGER, TREE_REAL, TREE_STRING, TREE_ARRAY,
+                 TREE_OBJECT };
+
+/* Parse a whole text (duplicate members refused, nesting bounded); the caller owns the result and
+ * frees it with tree_free. NULL with line, column and cause in the error. */
+struct tree *tree_parse(struct span text, struct error *error);
+void tree_free(struct tree *root);
+enum tree_type tree_type(const struct tree *tree);
+/* Members and elements are borrowed from the root. NULL where there is none. */
+const struct tree *tree_member(const struct tree *object, const char *name);
+const struct tree *tree_element(const struct tree *array, size_t index);
+size_t tree_count(const struct tree *container);
+/* Iterate an object's members in order: start with *position = NULL; false at the end. */
+bool tree_next(const struct tree *object, void **position, const char **name,
+               const struct tree **value);
+/* The value, when the type is right; else the default. */
+struct span tree_string(const struct tree *tree);
+int64_t tree_integer(const struct tree *tree, int64_t otherwise);
+double tree_real(const struct tree *tree, double otherwise);
+bool tree_boolean(const struct tree *tree, bool otherwise);
+/* Append compact JSON of the tree. */
+bool tree_print(const struct tree *tree, struct buffer *out);
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * jansson behind the tree functions. The only file that includes it: a struct tree is a json_t
+ * that is never changed, so that handing out borrowed parts is safe.
+ */
+#include "json/json.h"
+
+#include <jansson.h>
+#include <pthread.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* jansson calls some failures of an allocation an invalid token, or nothing at all, so this
+ * remembers. */
+static _Thread_local bool ran_out;
+
+static void *allocate(size_t size)
+{
+    void *memory = memory_alloc(size);
+    ran_out |= !memory;
+    return memory;
+}
+
+static void set_up(void)
+{
+    json_set_alloc_funcs(allocate, memory_free);
+    json_object_seed(
+        0); /* 0: take one from the system, so that names cannot be chosen to collide */
+}
+
+static const json_t *json_of(const struct tree *tree)
+{
+    return (const json_t *)tree;
+}
+
+static const struct tree *tree_of(const json_t *json)
+{
+    return (const struct tree *)json;
+}
+
+struct tree *tree_parse(struct span text, struct error *error)
+{
+    json_error_t cause;
+    const char *data = text.data ? text.data : "";
+    const char *nul = memchr(data, 0, text.length);
+    /* jansson passes over such bytes in silence. */
+    if (nul) {
+        error_set(error, ERROR_INVALID_MESSAGE, "byte %zu is NUL, which no JSON text may hold",
+                  (size_t)(nul - data) + 1);
+        return NULL;
+    }
+    pthread_once(&once, set_up);
+    ran_out = false;
+    /* An escaped NUL is allowed, since an entity's key may hold one. jansson itself bounds the
+     * nesting. */
+    json_t *json = json_loadb(data, text.length,
+                              JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &cause);
+    if (json)
+        return (struct tree *)json;
+    if (ran_out)
+        error_set(error, ERROR_MEMORY, "out of memory while parsing JSON");
+    else
+        error_set(error, ERROR_INVALID_MESSAGE, "line %d, column %d: %s", cause.line, cause.column,
+                  cause.text);
+    return NULL;
+}
+
+void tree_free(struct tree *root)
+{
+    json_decref((json_t *)root);
+}
+
+enum tree_type tree_type(const struct tree *tree)
+{
+    switch (json_typeof(json_of(tree))) {
+    case JSON_OBJECT:
+        return TREE_OBJECT;
+    case JSON_ARRAY:
+        return TREE_ARRAY;
+    case JSON_STRING:
+        return TREE_STRING;
+    case JSON_INTEGER:
+        return TREE_INTEGER;
+    case JSON_REAL:
+        return TREE_REAL;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return TREE_BOOLEAN;
+    case JSON_NULL:
+        break;
+    }
+    return TREE_NULL;
+}
+
+const struct tree *tree_member(const struct tree *object, const char *name)
+{
+    return tree_of(json_object_get(json_of(object), name));
+}
+
+const struct tree *tree_element(const struct tree *array, size_t index)
+{
+    return tree_of(json_array_get(json_of(array), index));
+}
+
+size_t tree_count(const struct tree *container)
+{
+    const json_t *json = json_of(container);
+    return json_is_array(json) ? json_array_size(json) : json_object_size(json);
+}
+
+bool tree_next(const struct tree *object, void **position, const char **name,
+               const struct tree **value)
+{
+    /* jansson's iterators take an object that may change; this one is only read. */
+    json_t *json = (json_t *)object;
+    *position = *position ? json_object_iter_next(json, *position) : json_object_iter(json);
+    if (!*position)
+        return false;
+    *name = json_object_iter_key(*position);
+    *value = tree_of(json_object_iter_value(*position));
+    return true;
+}
+
+struct span tree_string(const struct tree *tree)
+{
+    const json_t *json = json_of(tree);
+    return span_make(json_string_value(json), json_string_length(json));
+}
+
+int64_t tree_integer(const struct tree *tree, int64_t otherwise)
+{
+    return json_is_integer(json_of(tree)) ? json_integer_value(json_of(tree)) : otherwise;
+}
+
+double tree_real(const struct tree *tree, double otherwise)
+{
+    return json_is_number(json_of(tree)) ? json_number_value(json_of(tree)) : otherwise;
+}
+
+bool tree_boolean(const struct tree *tree, bool otherwise)
+{
+    return json_is_boolean(json_of(tree)) ? json_is_true(json_of(tree)) : otherwise;
+}
+
+static int add_to_buffer(const char *data, size_t length, void *out)
+{
+    return buffer_add(out, data, length) ? 0 : -1;
+}
+
+bool tree_print(const struct tree *tree, struct buffer *out)
+{
+    return json_dump_callback(json_of(tree), add_to_buffer, out, JSON_COMPACT | JSON_ENCODE_ANY) ==
+           0;
+}

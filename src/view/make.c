@@ -1,0 +1,183 @@
+/* Making one view: checking what the configuration says and storing it as the hot path needs it. */
+#include "view/view_internal.h"
+
+#include <stdlib.h>
+
+/* ---- names ---- */
+
+/* Where the first control character (C0, DEL or C1) of valid UTF-8 is, or the length. */
+static size_t find_control(struct span name)
+{
+    for (size_t i = 0; i < name.length; i++) {
+        unsigned char byte = (unsigned char)name.data[i];
+        unsigned char next = i + 1 < name.length ? (unsigned char)name.data[i + 1] : 0;
+        if (byte < 0x20 || byte == 0x7f || (byte == 0xc2 && next < 0xa0))
+            return i;
+    }
+    return name.length;
+}
+
+/* The rules of export names, which hold for view names too. `what` is "export" or "view". */
+static bool check_name(struct span name, const char *what, enum error_code code,
+                       struct error *error)
+{
+    if (name.length == 0) {
+        return error_set(error, code, "the %s name is empty; give it 1 to %d bytes", what,
+                         VIEW_NAME_LONGEST);
+    }
+    if (name.length > VIEW_NAME_LONGEST) {
+        return error_set(error, code, "the %s name has %zu bytes; at most %d are allowed", what,
+                         name.length, VIEW_NAME_LONGEST);
+    }
+    if (!doc_valid_utf8(name))
+        return error_set(error, code, "the %s name is not valid UTF-8", what);
+    size_t control = find_control(name);
+    if (control < name.length) {
+        return error_set(error, code, "the %s name has a control character at byte %zu", what,
+                         control);
+    }
+    if (memchr(name.data, '/', name.length) || memchr(name.data, '"', name.length)) {
+        return error_set(error, code, "the %s name '%.*s' has a '/' or '\"', which are not allowed",
+                         what, (int)name.length, name.data);
+    }
+    return true;
+}
+
+bool view_export_name_check(struct span name, struct error *error)
+{
+    return check_name(name, "export", ERROR_INVALID_PARAMETER, error);
+}
+
+/* ---- paths and keys ---- */
+
+static bool check_path(struct span path, struct error *error)
+{
+    if (!doc_valid_utf8(path))
+        return error_set(error, ERROR_CONFIGURATION, "a path is not valid UTF-8");
+    for (size_t start = 0, i = 0; i <= path.length; i++) {
+        if (i < path.length && path.data[i] != '.')
+            continue;
+        if (i == start) {
+            return error_set(error, ERROR_CONFIGURATION,
+                             "the path '%.*s' has an empty segment; write names joined by single "
+                             "dots, as in 'owner.address'",
+                             (int)path.length, path.data);
+        }
+        start = i + 1;
+    }
+    return true;
+}
+
+static bool check_source(const struct view_source *source, struct error *error)
+{
+    if (!check_name(source->export_name, "export", ERROR_CONFIGURATION, error) ||
+        !check_name(source->name, "view", ERROR_CONFIGURATION, error))
+        return false;
+    bool good = true;
+    for (size_t i = 0; good && i < source->path_count; i++)
+        good = check_path(source->paths[i], error);
+    for (size_t i = 0; good && i < source->key_count; i++)
+        if (!doc_valid_utf8(source->keys[i]))
+            good = error_set(error, ERROR_CONFIGURATION, "a key is not valid UTF-8");
+    return good ||
+           error_prefix(error, "view '%.*s/%.*s'", (int)source->export_name.length,
+                        source->export_name.data, (int)source->name.length, source->name.data);
+}
+
+static int compare_spans(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return span_compare(*left, *right);
+}
+
+/* Room for copies of spans, all absent, so that view_free can free them at any point. */
+static bool new_spans(struct span **spans, size_t *count, size_t wanted)
+{
+    *spans = wanted ? memory_new(wanted * sizeof **spans) : NULL;
+    *count = *spans ? wanted : 0;
+    return *count == wanted;
+}
+
+/* Documents hold names escaped, so paths are escaped once here and then compare as bytes. */
+static bool copy_paths(struct view *view, const struct view_source *source)
+{
+    if (!new_spans(&view->paths, &view->path_count, source->path_count))
+        return false;
+    for (size_t i = 0; i < source->path_count; i++) {
+        struct buffer escaped;
+        buffer_init(&escaped, SIZE_MAX);
+        doc_escape_bare(&escaped, source->paths[i]);
+        view->paths[i].data = buffer_take(&escaped, &view->paths[i].length);
+        buffer_fini(&escaped);
+        if (!view->paths[i].data)
+            return false;
+    }
+    return true;
+}
+
+static bool copy_keys(struct view *view, const struct view_source *source)
+{
+    if (!new_spans(&view->keys, &view->key_count, source->key_count))
+        return false;
+    for (size_t i = 0; i < source->key_count; i++) {
+        struct span key = source->keys[i];
+        view->keys[i] = span_make(memory_copy_string(key.data, key.length), key.length);
+        if (!view->keys[i].data)
+            return false;
+    }
+    if (view->key_count)
+        qsort(view->keys, view->key_count, sizeof *view->keys, compare_spans);
+    return true;
+}
+
+/* ---- the view ---- */
+
+static char *join_id(struct span export_name, struct span name)
+{
+    struct buffer id;
+    buffer_init(&id, SIZE_MAX);
+    buffer_add_span(&id, export_name);
+    buffer_add_char(&id, '/');
+    buffer_add_span(&id, name);
+    char *joined = buffer_string(&id) ? buffer_take(&id, NULL) : NULL;
+    buffer_fini(&id);
+    return joined;
+}
+
+struct view *view_new(const struct view_source *source, struct error *error)
+{
+    if (!check_source(source, error))
+        return NULL;
+    struct view *view = memory_new(sizeof *view);
+    if (view) {
+        view->mode = source->mode;
+        view->id = join_id(source->export_name, source->name);
+        view->export_name =
+            memory_copy_string(source->export_name.data, source->export_name.length);
+        if (view->id && view->export_name && copy_paths(view, source) && copy_keys(view, source))
+            return view;
+        view_free(view);
+    }
+    error_set(error, ERROR_MEMORY, "no memory for a view");
+    return NULL;
+}
+
+static void free_spans(struct span *spans, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        /* A view's own spans are the one place where a span owns its bytes. */
+        memory_free((void *)(uintptr_t)spans[i].data);
+    }
+    memory_free(spans);
+}
+
+void view_free(struct view *view)
+{
+    if (!view)
+        return;
+    memory_free(view->id);
+    memory_free(view->export_name);
+    free_spans(view->paths, view->path_count);
+    free_spans(view->keys, view->key_count);
+    memory_free(view);
+}

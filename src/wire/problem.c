@@ -1,0 +1,90 @@
+/* Errors as clients see them: in a frame, in an HTTP body and in a close reason. */
+#include "wire/wire_internal.h"
+
+/* What the person at the client's side can do. Every code has a line; a test holds that. */
+static const char *const suggested_actions[ERROR_COUNT] = {
+    [ERROR_NONE] = "Nothing is wrong.",
+    [ERROR_INTERNAL] = "Try again; if it stays, report it with the server's log.",
+    [ERROR_MEMORY] = "Try again later, or give the server more memory.",
+    [ERROR_INVALID_MESSAGE] = "Correct the message and send it again.",
+    [ERROR_INVALID_PARAMETER] = "Correct the named field and send the message again.",
+    [ERROR_VIEW_NOT_FOUND] = "Check the view's name; GET /status lists the views.",
+    [ERROR_NOT_FOUND] = "Check the path of the request.",
+    [ERROR_METHOD_NOT_ALLOWED] = "Use the method that this path takes.",
+    [ERROR_TOO_LARGE] = "Send less at once.",
+    [ERROR_QUEUE_FULL] = "Wait, then send the same request again.",
+    [ERROR_OUT_OF_ORDER] = "Send the missing batch first.",
+    [ERROR_SHUTTING_DOWN] = "Connect again in a moment.",
+    [ERROR_CONNECTION_LIMIT] = "Close unused connections, then try again.",
+    [ERROR_SUBSCRIPTION_LIMIT] = "Unsubscribe from unused views, then try again.",
+    [ERROR_DISK_FULL] = "Free disk space on the server; it goes on by itself.",
+    [ERROR_DISK_FAILED] = "Check the server's disk, then try again.",
+    [ERROR_DATABASE] = "Check the database with the server's log at hand.",
+    [ERROR_DATABASE_NEWER] = "Run a server at least as new as the one that wrote the database.",
+    [ERROR_DATABASE_IN_USE] = "Stop the other process that has the database open.",
+    [ERROR_CONFIGURATION] = "Correct the configuration and start the server again.",
+    [ERROR_NETWORK] = "Check the address and the connection, then try again.",
+};
+
+size_t wire_cut(struct span text, size_t limit)
+{
+    if (text.length <= limit)
+        return text.length;
+    /* A byte 10xxxxxx continues a character: cutting before it would leave a part of one. */
+    while (limit > 0 && ((unsigned char)text.data[limit] & 0xc0) == 0x80)
+        limit--;
+    return limit;
+}
+
+static const char *suggested_action(enum error_code code)
+{
+    return suggested_actions[(unsigned)code < ERROR_COUNT ? code : ERROR_INTERNAL];
+}
+
+/* The fields from `error` to `suggested_action`, which both forms have. */
+static void add_fields(struct buffer *out, const struct error *error, int retry_after)
+{
+    const char *code = error_wire_code(error->code);
+    buffer_add_string(out, "\"error\":\"");
+    buffer_add_string(out, code);
+    buffer_add_string(out, "\",\"message\":");
+    doc_escape(out, span_of(error->message));
+    buffer_add_string(out, ",\"code\":\"");
+    buffer_add_string(out, code);
+    bool retryable = error_retry_policy(error->code) != RETRY_NEVER;
+    buffer_add_string(out, retryable ? "\",\"retryable\":true" : "\",\"retryable\":false");
+    if (retry_after >= 0)
+        buffer_printf(out, ",\"retry_after\":%d", retry_after);
+    buffer_add_string(out, ",\"suggested_action\":");
+    doc_escape(out, span_of(suggested_action(error->code)));
+}
+
+bool wire_error(struct buffer *out, const struct error *error, bool fatal, int retry_after)
+{
+    struct frame_draft draft = frame_open(out, 256 + strlen(error->message));
+    buffer_add_string(out, "{\"type\":\"error\",");
+    add_fields(out, error, retry_after);
+    buffer_add_string(out, fatal ? ",\"fatal\":true}" : ",\"fatal\":false}");
+    return frame_close(out, draft, FRAME_TEXT);
+}
+
+bool wire_error_body(struct buffer *out, const struct error *error, int retry_after)
+{
+    buffer_add_char(out, '{');
+    add_fields(out, error, retry_after);
+    return buffer_add_char(out, '}');
+}
+
+size_t wire_close_reason(char out[WIRE_CLOSE_REASON + 1], const struct error *error)
+{
+    const char *parts[] = {error_wire_code(error->code), ": ", error->message};
+    size_t length = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        struct span part = span_of(parts[i]);
+        size_t fits = wire_cut(part, WIRE_CLOSE_REASON - length);
+        memcpy(out + length, part.data, fits);
+        length += fits;
+    }
+    out[length] = '\0';
+    return length;
+}

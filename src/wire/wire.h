@@ -1,0 +1,134 @@
+/*
+ * wire: the v1 protocol as pure functions. Client messages in, ready WebSocket frames out.
+ * No socket, no thread, no state that outlives a call (but a compressor can be kept for reuse).
+ *
+ * "Ready" bytes are complete server-to-client WebSocket frames (RFC 6455, unmasked), so the same
+ * bytes serve every subscriber. A message longer than WIRE_FRAGMENT bytes is cut into continuation
+ * frames, so that whoever sends them can stop at any frame boundary: control frames may stand
+ * between fragments.
+ */
+#ifndef WIRE_WIRE_H
+#define WIRE_WIRE_H
+
+#include "json/json.h"
+
+enum {
+    WIRE_FRAGMENT = 32 * 1024,   /* longest payload of one frame */
+    WIRE_GZIP_MINIMUM = 1024,    /* snapshot batches from this size on are compressed */
+    WIRE_FIRST_BATCH = 50,       /* rows of a snapshot's first batch */
+    WIRE_NEXT_BATCH = 100,       /* and of the later ones */
+    WIRE_CLOSE_REASON = 123      /* longest close reason in bytes */
+};
+
+enum wire_mode { WIRE_STATE, WIRE_LIST, WIRE_APPEND };
+const char *wire_mode_name(enum wire_mode mode);
+
+/* ---- cursors ---- */
+
+struct wire_seq {
+    int64_t slot, index;
+};
+enum { WIRE_SEQ_SIZE = 44 };
+/* "{slot}:{index}", the index zero-padded to 12 digits. `out` holds WIRE_SEQ_SIZE bytes; returns
+ * the length. */
+size_t wire_seq_print(char *out, struct wire_seq seq);
+/* Strict: digits ':' digits, both within 0 … 2^63 - 1. */
+bool wire_seq_parse(struct span text, struct wire_seq *seq);
+
+/* ---- messages from clients ---- */
+
+enum wire_message_type { WIRE_SUBSCRIBE, WIRE_UNSUBSCRIBE, WIRE_PING, WIRE_REFRESH_AUTH };
+
+struct wire_subscribe {
+    char *view;      /* NUL-terminated; owned by the message */
+    char *key;       /* NULL when absent; may hold any bytes but NUL */
+    char *partition; /* NULL when absent */
+    char *after;     /* NULL when absent; not yet parsed */
+    char *epoch;     /* NULL when absent */
+    bool with_snapshot;
+    int64_t snapshot_limit; /* -1 when absent */
+    bool has_take, has_skip, has_filters; /* for later; refused now by whoever handles it */
+    char *parameters; /* canonical text of all parameters but view and key: equal iff the same */
+};
+
+struct wire_message {
+    enum wire_message_type type;
+    struct wire_subscribe subscribe; /* SUBSCRIBE; view and key also for UNSUBSCRIBE */
+    char *token;                     /* REFRESH_AUTH */
+};
+
+/* Decode one text message. false with ERROR_INVALID_MESSAGE (not JSON, not an object, unknown
+ * type, v2's protocolVersion) or ERROR_INVALID_PARAMETER (wrong type or value of a field; the
+ * message names it). A missing field and null are the same. On success wire_message_fini is due. */
+bool wire_message_parse(struct span text, struct wire_message *message, struct error *error);
+void wire_message_fini(struct wire_message *message);
+
+/* ---- frames to clients; each appends ready bytes to `out` ---- */
+
+/* One whole WebSocket message (opcode text or binary), cut into fragments when long. */
+bool wire_text(struct buffer *out, struct span payload);
+bool wire_binary(struct buffer *out, struct span payload);
+/* The length in bytes of the WebSocket frame that starts at `bytes` (header and payload), or 0
+ * when fewer than a header are there. For walking ready bytes. */
+size_t wire_frame_length(struct span bytes);
+/* Payload of a frame, for in-process subscribers: where it starts and how long it is. */
+bool wire_frame_payload(struct span bytes, struct span *payload, bool *final);
+
+struct wire_subscribed {
+    struct span view; /* raw */
+    enum wire_mode mode;
+    bool sorted_by_seq; /* adds "sort":{"field":["_seq"],"order":"desc"} */
+    struct span epoch;
+    int resumed; /* -1: leave out, 0: false, 1: true */
+};
+bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribed);
+
+enum wire_operation { WIRE_PATCH, WIRE_UPSERT, WIRE_DELETE };
+struct wire_change {
+    enum wire_mode mode;
+    struct span view;   /* raw */
+    enum wire_operation operation;
+    struct span key;    /* raw */
+    struct span data;   /* canonical JSON text; absent for a delete (written as null) */
+    struct span append; /* canonical JSON array of paths; absent for none */
+    struct span seq;    /* printed; absent: left out */
+};
+/* One live frame. */
+bool wire_change(struct buffer *out, const struct wire_change *change);
+
+/* A snapshot batch under construction. */
+struct wire_batch {
+    struct buffer json;
+    size_t rows;
+};
+void wire_batch_init(struct wire_batch *batch, size_t limit);
+void wire_batch_fini(struct wire_batch *batch);
+/* Start a batch of a view; what it held is forgotten. */
+bool wire_batch_start(struct wire_batch *batch, enum wire_mode mode, struct span view);
+bool wire_batch_row(struct wire_batch *batch, struct span key, struct span data);
+
+struct wire_gzip; /* a reusable compressor; one thread */
+struct wire_gzip *wire_gzip_new(void);
+void wire_gzip_free(struct wire_gzip *gzip);
+/* End the batch: "complete", the cursor `seq` (absent: left out), gzip at the fast level when the
+ * message has WIRE_GZIP_MINIMUM bytes or more and gets smaller; append it as ready binary frames. */
+bool wire_batch_end(struct wire_batch *batch, bool complete, struct span seq,
+                    struct wire_gzip *gzip, struct buffer *out);
+/* One gzip member of any payload, for HTTP. */
+bool wire_gzip_member(struct wire_gzip *gzip, struct span payload, struct buffer *out);
+
+/* The way back, for clients: whether a message is gzip, and what it holds, appended to `out` within
+ * its limit. ERROR_INVALID_MESSAGE, ERROR_TOO_LARGE or ERROR_MEMORY. */
+bool wire_is_gzip(struct span message);
+bool wire_gunzip(struct span message, struct buffer *out, struct error *error);
+
+/* ---- errors ---- */
+
+/* {"type":"error",…} as a ready text frame. `retry_after` in seconds, negative: left out. */
+bool wire_error(struct buffer *out, const struct error *error, bool fatal, int retry_after);
+/* The same fields without type and fatal, plain JSON: the body of an HTTP error. */
+bool wire_error_body(struct buffer *out, const struct error *error, int retry_after);
+/* "<code>: <message>" cut to WIRE_CLOSE_REASON bytes at a character; returns the length. */
+size_t wire_close_reason(char out[WIRE_CLOSE_REASON + 1], const struct error *error);
+
+#endif

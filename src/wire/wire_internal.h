@@ -1,0 +1,48 @@
+/* Shared inside wire: writing a WebSocket message in place, and cutting text at a character. */
+#ifndef WIRE_WIRE_INTERNAL_H
+#define WIRE_WIRE_INTERNAL_H
+
+#include "wire/wire.h"
+
+/* RFC 6455 section 5.2. */
+enum frame_opcode { FRAME_CONTINUATION = 0x0, FRAME_TEXT = 0x1, FRAME_BINARY = 0x2 };
+
+/* A message whose payload is being appended to `out`, behind room kept for its header. */
+struct frame_draft {
+    size_t start;  /* where the header goes */
+    size_t header; /* bytes kept for it */
+};
+
+/* Start a message of about `expected` payload bytes: the nearer the guess, the less is moved when
+ * it ends. Append the payload to `out` next, then call frame_close, whatever happened between. */
+struct frame_draft frame_open(struct buffer *out, size_t expected);
+/* Write the header(s), cutting the payload into fragments when it is long. When `out` has failed
+ * it is cut back to where the message started, so that it only ever holds whole messages. */
+bool frame_close(struct buffer *out, struct frame_draft draft, enum frame_opcode opcode);
+
+/* buffer_add without the call for the common case that the room is there. `data` is not NULL. */
+static inline void put(struct buffer *out, const char *data, size_t length)
+{
+    if (length < out->capacity - out->length) {
+        memcpy(out->data + out->length, data, length);
+        out->length += length;
+    } else {
+        buffer_add(out, data, length);
+    }
+}
+
+/* The compiler knows the length of a literal that it sees here. */
+static inline void put_string(struct buffer *out, const char *string)
+{
+    put(out, string, strlen(string));
+}
+
+static inline void put_span(struct buffer *out, struct span span)
+{
+    put(out, span.data, span.length);
+}
+
+/* The longest prefix of valid UTF-8 of at most `limit` bytes that ends with a whole character. */
+size_t wire_cut(struct span text, size_t limit);
+
+#endif

@@ -1,0 +1,34 @@
+/* What the tests of json share. */
+#ifndef TESTS_JSON_SUPPORT_H
+#define TESTS_JSON_SUPPORT_H
+
+#include "json/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { TEST_DEPTH = 128 };
+
+static inline void assert_span(struct span found, const char *expected)
+{
+    if (!span_equal(found, span_of(expected)))
+        fail_msg("found    %.*s\nexpected %s", (int)found.length, found.data, expected);
+}
+
+/* Add a value that must parse. */
+static inline uint32_t parse_good(struct doc *doc, struct span text)
+{
+    struct error error = {0};
+    uint32_t root = DOC_NONE;
+    if (!doc_parse(doc, text, TEST_DEPTH, &root, &error))
+        fail_msg("%s, in: %.*s", error.message, (int)text.length, text.data);
+    return root;
+}
+
+#endif

@@ -1,0 +1,262 @@
+/* Snapshot batches and their compression. */
+#include "wire/wire.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+enum { ROOM = 8 << 20 };
+
+/* The payload of the one binary message in `bytes`. */
+static void join(struct span bytes, struct buffer *message)
+{
+    bool final = false;
+    buffer_init(message, ROOM);
+    assert_int_equal(bytes.data[0] & 0x0f, 2);
+    while (!final) {
+        struct span payload;
+        size_t length = wire_frame_length(bytes);
+        assert_true(wire_frame_payload(bytes, &payload, &final));
+        buffer_add_span(message, payload);
+        bytes = span_make(bytes.data + length, bytes.length - length);
+    }
+    assert_int_equal(bytes.length, 0);
+}
+
+static bool is_gzip(struct span bytes)
+{
+    return bytes.length > 2 && memcmp(bytes.data, "\x1f\x8b", 2) == 0;
+}
+
+static void gunzip(struct span packed, struct buffer *out)
+{
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)packed.data, .avail_in = (uInt)packed.length};
+    assert_int_equal(inflateInit2(&stream, MAX_WBITS + 16), Z_OK);
+    buffer_init(out, ROOM);
+    stream.next_out = (Bytef *)buffer_reserve(out, ROOM);
+    stream.avail_out = ROOM;
+    assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
+    assert_int_equal(stream.avail_in, 0);
+    out->length = stream.total_out;
+    inflateEnd(&stream);
+}
+
+/* A batch of rows with `size` bytes of data each, in which nothing or much repeats. */
+static bool build(struct wire_batch *batch, struct wire_gzip *gzip, size_t rows, size_t size,
+                  bool random, struct buffer *out)
+{
+    static char data[200000];
+    uint32_t noise = 1;
+    wire_batch_start(batch, WIRE_LIST, span_of("Quake/list"));
+    for (size_t i = 0; i < rows; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "key %zu", i);
+        for (size_t j = 0; j < size; j++) {
+            noise = noise * 1664525 + 1013904223;
+            data[j] = random ? (char)(noise >> 24) : 'x';
+        }
+        wire_batch_row(batch, span_of(key), span_make(data, size));
+    }
+    return wire_batch_end(batch, true, span_of("5:000000000001"), gzip, out);
+}
+
+static void small_batches_are_plain_json(void **state)
+{
+    struct wire_gzip *gzip = *state;
+    struct wire_batch batch;
+    struct buffer out, message;
+    wire_batch_init(&batch, ROOM);
+    buffer_init(&out, ROOM);
+    assert_true(wire_batch_start(&batch, WIRE_APPEND, span_of("Qu\"ake/append")));
+    assert_true(wire_batch_row(&batch, span_of("a\n"), span_of("{\"x\":1}")));
+    assert_true(wire_batch_row(&batch, span_of("b"), span_of("{}")));
+    assert_int_equal(batch.rows, 2);
+    assert_true(wire_batch_end(&batch, false, span_make(NULL, 0), gzip, &out));
+    join(buffer_span(&out), &message);
+    assert_string_equal(buffer_string(&message),
+                        "{\"mode\":\"append\",\"entity\":\"Qu\\\"ake/append\",\"op\":\"snapshot\","
+                        "\"data\":[{\"key\":\"a\\n\",\"data\":{\"x\":1}},{\"key\":\"b\","
+                        "\"data\":{}}],\"complete\":false}");
+    buffer_fini(&message);
+    buffer_fini(&out);
+    wire_batch_fini(&batch);
+}
+
+static void an_empty_view_is_one_complete_batch(void **state)
+{
+    struct wire_gzip *gzip = *state;
+    struct wire_batch batch;
+    struct buffer out, message;
+    wire_batch_init(&batch, ROOM);
+    buffer_init(&out, ROOM);
+    assert_true(wire_batch_start(&batch, WIRE_LIST, span_of("Quake/list")));
+    assert_true(wire_batch_end(&batch, true, span_of("0:000000000000"), gzip, &out));
+    join(buffer_span(&out), &message);
+    assert_string_equal(buffer_string(&message),
+                        "{\"mode\":\"list\",\"entity\":\"Quake/list\",\"op\":\"snapshot\","
+                        "\"data\":[],\"complete\":true,\"seq\":\"0:000000000000\"}");
+    buffer_fini(&message);
+    buffer_fini(&out);
+    wire_batch_fini(&batch);
+}
+
+static void compressed_batches_unpack_to_the_same_json(void **state)
+{
+    struct wire_gzip *gzip = *state;
+    struct wire_batch batch;
+    wire_batch_init(&batch, ROOM);
+    for (size_t rows = 1; rows <= 1000; rows = rows * 3 + 1) {
+        struct buffer out, message, json;
+        buffer_init(&out, ROOM);
+        assert_true(build(&batch, gzip, rows, 300, false, &out));
+        join(buffer_span(&out), &message);
+        assert_int_equal(is_gzip(buffer_span(&message)), batch.json.length >= WIRE_GZIP_MINIMUM);
+        if (is_gzip(buffer_span(&message))) {
+            assert_true(message.length < batch.json.length);
+            gunzip(buffer_span(&message), &json);
+            assert_true(span_equal(buffer_span(&json), buffer_span(&batch.json)));
+            buffer_fini(&json);
+        }
+        buffer_fini(&message);
+        buffer_fini(&out);
+    }
+    wire_batch_fini(&batch);
+}
+
+static void compression_starts_at_its_minimum(void **state)
+{
+    struct wire_gzip *gzip = *state;
+    struct wire_batch batch;
+    wire_batch_init(&batch, ROOM);
+    for (size_t size = 800; size < 1000; size++) {
+        struct buffer out, message;
+        buffer_init(&out, ROOM);
+        assert_true(build(&batch, gzip, 1, size, false, &out));
+        join(buffer_span(&out), &message);
+        assert_int_equal(is_gzip(buffer_span(&message)), batch.json.length >= WIRE_GZIP_MINIMUM);
+        buffer_fini(&message);
+        buffer_fini(&out);
+    }
+    wire_batch_fini(&batch);
+}
+
+static void what_does_not_get_smaller_stays_plain(void **state)
+{
+    struct wire_gzip *gzip = *state;
+    struct wire_batch batch;
+    wire_batch_init(&batch, ROOM);
+    static const size_t sizes[] = {1024, 40000, 100000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct buffer out, message;
+        buffer_init(&out, ROOM);
+        assert_true(build(&batch, gzip, 1, sizes[i], true, &out));
+        join(buffer_span(&out), &message);
+        assert_true(span_equal(buffer_span(&message), buffer_span(&batch.json)));
+        buffer_fini(&message);
+        /* A compressor that gave up half-way is as good as new. */
+        buffer_clear(&out);
+        assert_true(build(&batch, gzip, 20, 300, false, &out));
+        struct buffer json;
+        join(buffer_span(&out), &message);
+        gunzip(buffer_span(&message), &json);
+        assert_true(span_equal(buffer_span(&json), buffer_span(&batch.json)));
+        buffer_fini(&json);
+        buffer_fini(&message);
+        buffer_fini(&out);
+    }
+    wire_batch_fini(&batch);
+}
+
+static void any_payload_is_one_gzip_member(void **state)
+{
+    struct wire_gzip *gzip = *state;
+    static const char *const payloads[] = {"", "a", "some text, some text, some text"};
+    for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
+        struct buffer out, plain;
+        buffer_init(&out, ROOM);
+        assert_true(wire_gzip_member(gzip, span_of(payloads[i]), &out));
+        assert_true(is_gzip(buffer_span(&out)));
+        gunzip(buffer_span(&out), &plain);
+        assert_string_equal(buffer_string(&plain), payloads[i]);
+        buffer_fini(&plain);
+        buffer_fini(&out);
+    }
+}
+
+static void a_batch_beyond_its_limit_fails_and_starts_anew(void **state)
+{
+    struct wire_gzip *gzip = *state;
+    struct wire_batch batch;
+    struct buffer out;
+    wire_batch_init(&batch, 500);
+    buffer_init(&out, ROOM);
+    assert_false(build(&batch, gzip, 3, 200, false, &out));
+    assert_int_equal(out.length, 0);
+    assert_true(build(&batch, gzip, 1, 200, false, &out));
+    buffer_fini(&out);
+    buffer_init(&out, 10);
+    assert_false(build(&batch, gzip, 1, 200, false, &out));
+    assert_true(out.failed);
+    assert_int_equal(out.length, 0);
+    struct buffer tiny;
+    buffer_init(&tiny, 5);
+    assert_false(wire_gzip_member(gzip, span_of("text"), &tiny));
+    assert_true(tiny.failed);
+    buffer_fini(&tiny);
+    buffer_fini(&out);
+    wire_batch_fini(&batch);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    bool hit = true;
+    for (uint64_t nth = 1; hit; nth++) {
+        struct wire_batch batch;
+        struct buffer out;
+        wire_batch_init(&batch, ROOM);
+        buffer_init(&out, ROOM);
+        memory_fail_at(nth, 0);
+        struct wire_gzip *gzip = wire_gzip_new();
+        bool built = gzip && build(&batch, gzip, 10, 300, false, &out);
+        hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        /* A batch that found no memory to be compressed in may go out plain. */
+        assert_true(built || hit);
+        assert_int_equal(out.length > 0, built);
+        wire_gzip_free(gzip);
+        wire_batch_fini(&batch);
+        buffer_fini(&out);
+    }
+}
+
+static int set_up(void **state)
+{
+    *state = wire_gzip_new();
+    return *state ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    wire_gzip_free(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_batches_are_plain_json),
+        cmocka_unit_test(an_empty_view_is_one_complete_batch),
+        cmocka_unit_test(compressed_batches_unpack_to_the_same_json),
+        cmocka_unit_test(compression_starts_at_its_minimum),
+        cmocka_unit_test(what_does_not_get_smaller_stays_plain),
+        cmocka_unit_test(any_payload_is_one_gzip_member),
+        cmocka_unit_test(a_batch_beyond_its_limit_fails_and_starts_anew),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

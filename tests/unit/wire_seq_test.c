@@ -1,0 +1,82 @@
+/* Cursors as text. */
+#include "wire/wire.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void check_both_ways(int64_t slot, int64_t index, const char *text)
+{
+    char printed[WIRE_SEQ_SIZE];
+    struct wire_seq seq = {slot, index}, parsed = {-1, -1};
+    assert_int_equal(wire_seq_print(printed, seq), strlen(text));
+    assert_string_equal(printed, text);
+    assert_true(wire_seq_parse(span_of(printed), &parsed));
+    assert_int_equal(parsed.slot, slot);
+    assert_int_equal(parsed.index, index);
+}
+
+static void the_index_is_padded_to_twelve_digits(void **state)
+{
+    (void)state;
+    check_both_ways(0, 1, "0:000000000001");
+    check_both_ways(5, 0, "5:000000000000");
+    check_both_ways(318, 999999999999, "318:999999999999");
+    check_both_ways(10, 1000000000000, "10:1000000000000");
+    check_both_ways(INT64_MAX, INT64_MAX, "9223372036854775807:9223372036854775807");
+}
+
+static void padding_is_not_needed_to_be_read(void **state)
+{
+    (void)state;
+    struct wire_seq seq;
+    assert_true(wire_seq_parse(span_of("0007:12"), &seq));
+    assert_int_equal(seq.slot, 7);
+    assert_int_equal(seq.index, 12);
+}
+
+static void anything_else_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",
+                                      ":",
+                                      "1",
+                                      "1:",
+                                      ":1",
+                                      "1:2:3",
+                                      "-1:2",
+                                      "1:-2",
+                                      "+1:2",
+                                      " 1:2",
+                                      "1:2 ",
+                                      "1 :2",
+                                      "1:0x2",
+                                      "a:b",
+                                      "1.0:2",
+                                      "1,2",
+                                      "9223372036854775808:0",
+                                      "0:9223372036854775808",
+                                      "99999999999999999999999999:1"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct wire_seq seq = {3, 4};
+        if (wire_seq_parse(span_of(bad[i]), &seq))
+            fail_msg("'%s' was taken for a cursor", bad[i]);
+        assert_int_equal(seq.slot, 3);
+        assert_int_equal(seq.index, 4);
+    }
+    struct wire_seq seq;
+    assert_false(wire_seq_parse(span_make("1:2\0", 4), &seq));
+    assert_false(wire_seq_parse(span_make(NULL, 0), &seq));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_index_is_padded_to_twelve_digits),
+        cmocka_unit_test(padding_is_not_needed_to_be_read),
+        cmocka_unit_test(anything_else_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
