@@ -1,0 +1,131 @@
+/*
+ * bus: the newest changes in memory. A change is immutable and counted; the ring holds the last
+ * ones by id; a channel holds what one view's subscribers get, as ready bytes in blocks. Nobody
+ * queues anything per subscriber: a subscriber is a cursor into a channel or into the ring, and
+ * one that falls off the tail is served from the database until it has caught up.
+ *
+ * Changes are made on the writer thread; ring, channels and cursors belong to the loop thread.
+ * bus knows bytes and integers only; what the bytes mean is its users' business.
+ */
+#ifndef BUS_BUS_H
+#define BUS_BUS_H
+
+#include "base/base.h"
+
+/* ---- the change record ---- */
+
+enum change_operation { CHANGE_CREATE, CHANGE_PATCH, CHANGE_UPSERT, CHANGE_DELETE, CHANGE_EVICT };
+
+struct change {
+    _Atomic uint32_t references;
+    enum change_operation operation;
+    uint32_t export_id;
+    uint32_t key_length, patch_length, append_length;
+    int64_t id;          /* position in the log */
+    int64_t slot, index; /* its seq */
+    /* The entity just before: id of the change that made it so (0: there was none), its seq, its
+     * row number. By these a subscriber's knowledge of a key is decided without remembering keys. */
+    int64_t previous_change;
+    int64_t previous_slot, previous_index;
+    int64_t entity_id;
+    uint64_t received_us;  /* monotonic, when its request came in; for the latency metrics */
+    struct text *entity;   /* the whole entity just after a CHANGE_PATCH; else NULL */
+    char bytes[];          /* key, patch as subscribers get it, append paths */
+};
+
+/* A new change with one reference; the spans are copied, `entity` is given a reference. NULL when
+ * out of memory. The caller fills in the numbers before sharing it. */
+struct change *change_new(struct span key, struct span patch, struct span append,
+                          struct text *entity);
+struct change *change_ref(struct change *change);
+void change_unref(struct change *change);
+
+static inline struct span change_key(const struct change *change)
+{
+    return span_make(change->bytes, change->key_length);
+}
+
+/* Canonical JSON object with "_seq"; empty for deletes. */
+static inline struct span change_patch(const struct change *change)
+{
+    return span_make(change->bytes + change->key_length, change->patch_length);
+}
+
+/* Canonical JSON array of the append paths that a client must append at; absent when none. */
+static inline struct span change_append(const struct change *change)
+{
+    size_t at = (size_t)change->key_length + change->patch_length;
+    return change->append_length ? span_make(change->bytes + at, change->append_length)
+                                 : span_make(NULL, 0);
+}
+
+/* Heap bytes it stands for, its share of the entity included. */
+size_t change_memory(const struct change *change);
+
+/* ---- the ring ---- */
+
+/* The newest changes, ids without a gap from first to last. */
+struct ring {
+    struct change **slots; /* by id, modulo capacity */
+    size_t capacity;       /* a power of two, or 0 */
+    int64_t first, last;   /* ids held; first == last + 1 when empty */
+    size_t bytes, max_bytes;
+};
+
+/* Empty; the next change to come has id `last` + 1. */
+void ring_init(struct ring *ring, int64_t last, size_t max_bytes);
+void ring_fini(struct ring *ring);
+/* Append, taking over the caller's reference; its id must be last + 1. Drops the oldest beyond
+ * max_bytes, but always keeps the newest. When memory runs out the ring becomes empty behind this
+ * change (subscribers then catch up from the database), so it never fails. */
+void ring_add(struct ring *ring, struct change *change);
+/* The change with that id, borrowed, or NULL when it is not held. */
+struct change *ring_get(const struct ring *ring, int64_t id);
+
+/* ---- channels ---- */
+
+struct block;
+
+/* A run of ready bytes in commit order, one or more frames per change. */
+struct channel {
+    struct block *first, *last;
+    uint64_t next_number; /* of the next block */
+    int64_t start;        /* every change with a greater id that this channel shows is in it */
+    int64_t head;         /* the newest change that was offered to it, shown or not */
+    size_t bytes;         /* held in blocks */
+};
+
+/* A place in a channel: everything up to change `id` was taken. */
+struct channel_cursor {
+    uint64_t block; /* number */
+    uint32_t offset;
+    int64_t id;
+};
+
+enum { CHANNEL_BLOCK = 32 * 1024 };
+
+/* Empty, as of change `head`: changes from head + 1 on will be offered. */
+void channel_init(struct channel *channel, int64_t head);
+void channel_fini(struct channel *channel);
+/* The frames of change `id`, ready bytes that end at a frame boundary. false when out of memory;
+ * then the channel is emptied, and its cursors fall behind. */
+bool channel_add(struct channel *channel, int64_t id, struct span frames);
+/* The change was offered and this channel shows nothing of it. */
+void channel_pass(struct channel *channel, int64_t id);
+/* Drop the oldest block; false when there is none but the newest. */
+bool channel_drop_oldest(struct channel *channel);
+/* Drop everything: cursors that are not at the head fall behind. */
+void channel_clear(struct channel *channel);
+/* Place the cursor just behind change `id`; false when the channel does not reach back so far. */
+bool channel_seek(const struct channel *channel, int64_t id, struct channel_cursor *cursor);
+/*
+ * The bytes from the cursor to the end of its block, at a frame boundary at both ends; the cursor
+ * moves behind them. Empty when it is at the head. *behind is set when what it stood at is gone.
+ * The bytes are borrowed until the channel changes. The frames of a change larger than
+ * CHANNEL_BLOCK come alone, and *whole (else NULL) is the text that holds them: with a reference
+ * to it they can be sent in pieces while the channel goes on.
+ */
+struct span channel_take(const struct channel *channel, struct channel_cursor *cursor,
+                         bool *behind, struct text **whole);
+
+#endif
