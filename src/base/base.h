@@ -15,5 +15,6 @@
 #include "base/queue.h"
 #include "base/span.h"
 #include "base/text.h"
+#include "base/typed.h"
 
 #endif

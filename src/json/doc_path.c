@@ -49,8 +49,9 @@ bool doc_path_shown(struct span path, const struct span *paths, size_t count)
          * too often does no harm: a path to an array that is not there matches nothing. */
         if (length == 0)
             return true;
-        if (length <= path.length && memcmp(paths[i].data, path.data, length) == 0 &&
-            (length == path.length || path.data[length] == '.'))
+        size_t common = length < path.length ? length : path.length;
+        if (memcmp(paths[i].data, path.data, common) == 0 &&
+            (length == path.length || (length < path.length ? path : paths[i]).data[common] == '.'))
             return true;
     }
     return false;

@@ -138,11 +138,13 @@ bool merge_array_prefix(struct buffer *out, struct span object, struct span path
 
 /*
  * Append `object` (canonical text) with only the members that the dotted `paths` (canonical
- * bytes) name, each with all below it, and always "_seq". A path into something that is not an
- * object selects nothing there. The text is trusted: it came from this folder.
+ * bytes) name, each with all below it, and always "_seq". Objects on the way to a named member
+ * stay, if need be empty; what stands in the place of such an object is shown as it is. So
+ * projecting commutes with merging. The text is trusted: it came from this folder.
  */
 bool doc_project(struct buffer *out, struct span object, const struct span *paths, size_t count);
-/* Whether a projection by these paths shows the array at `path` (a path, an ancestor of it). */
+/* Whether a projection by these paths shows the array at `path`: it is named, or below or on the
+ * way to what is named. */
 bool doc_path_shown(struct span path, const struct span *paths, size_t count);
 
 /* ---- trees: jansson for small things ---- */

@@ -1,5 +1,10 @@
 /*
  * Projection: an object's text with only the members that some paths name.
+ *
+ * Invariant: it commutes with merging: projecting the merge of an entity and a patch gives the
+ * merge of their projections. Otherwise a client of a projected view could not follow. That is why
+ * an object on the way to a named member stays, even when it is left empty, and why whatever stands
+ * in the place of such an object is shown as it is: a patch that overwrites it must be seen.
  */
 #include "json/doc_internal.h"
 #include "json/doc_scan.h"
@@ -38,9 +43,8 @@ static void put_name(struct projection *projection, struct span name, bool first
     doc_put(&projection->out, "\":", 2);
 }
 
-/* The walk stands on an object. Returns whether anything of it was selected; if not, what was
- * written for it is for the caller to take back. */
-static bool project_object(struct projection *projection, const struct doc_path *parent)
+/* The walk stands on an object. */
+static void project_object(struct projection *projection, const struct doc_path *parent)
 {
     struct doc_scan *scan = &projection->scan;
     struct doc_path here = {.parent = parent};
@@ -48,27 +52,24 @@ static bool project_object(struct projection *projection, const struct doc_path 
     doc_scan_take(scan, '{');
     doc_put_char(&projection->out, '{');
     while (!scan->broken && doc_scan_member(scan, &here.name)) {
-        struct doc_writer before = projection->out;
-        if (is_named(projection, &here)) {
-            const char *value = scan->at;
+        const char *value = scan->at;
+        bool named = is_named(projection, &here);
+        if (!named && !leads_to_named(projection, &here)) {
             doc_scan_skip(scan);
-            put_name(projection, here.name, !any);
-            doc_put(&projection->out, value, (size_t)(scan->at - value));
-            any = true;
-        } else if (doc_scan_is(scan, '{') && leads_to_named(projection, &here)) {
-            put_name(projection, here.name, !any);
-            if (project_object(projection, &here))
-                any = true;
-            else
-                projection->out = before;
+            continue;
+        }
+        put_name(projection, here.name, !any);
+        any = true;
+        if (!named && doc_scan_is(scan, '{')) {
+            project_object(projection, &here);
         } else {
             doc_scan_skip(scan);
+            doc_put(&projection->out, value, (size_t)(scan->at - value));
         }
     }
     if (!doc_scan_take(scan, '}'))
         scan->broken = true;
     doc_put_char(&projection->out, '}');
-    return any;
 }
 
 bool doc_project(struct buffer *out, struct span object, const struct span *paths, size_t count)

@@ -367,6 +367,16 @@ static void check_client(json_t *client, struct span sent, const struct oracle *
     json_decref(patch);
 }
 
+static bool oracle_leads(const struct oracle *oracle, const char *path)
+{
+    size_t length = strlen(path);
+    for (size_t i = 0; i < oracle->count; i++)
+        if (length == 0 || (strncmp(oracle->paths[i], path, length) == 0 &&
+                            oracle->paths[i][length] == '.'))
+            return true;
+    return false;
+}
+
 /* `path` is NULL at the top. */
 static json_t *oracle_project(const json_t *object, const char *path, const struct oracle *oracle)
 {
@@ -375,14 +385,11 @@ static json_t *oracle_project(const json_t *object, const char *path, const stru
     json_object_foreach((json_t *)object, name, value)
     {
         char *inner = join(path ? path : "", name);
-        if (oracle_lists(oracle, inner) || (!path && strcmp(inner, "_seq") == 0)) {
+        bool named = oracle_lists(oracle, inner) || (!path && strcmp(inner, "_seq") == 0);
+        if (named || (oracle_leads(oracle, inner) && !json_is_object(value)))
             json_object_set(out, name, value);
-        } else if (json_is_object(value)) {
-            json_t *below = oracle_project(value, inner, oracle);
-            if (json_object_size(below))
-                json_object_set(out, name, below);
-            json_decref(below);
-        }
+        else if (oracle_leads(oracle, inner))
+            json_object_set_new(out, name, oracle_project(value, inner, oracle));
         free(inner);
     }
     return out;

@@ -1,0 +1,99 @@
+-- The tables of a stele database. Everything here is meant to be read with the sqlite3 shell: the
+-- comments inside a statement stay in the file (.schema shows them).
+
+-- "STEL" in ASCII: marks the file as ours.
+PRAGMA application_id = 1398031692;
+PRAGMA user_version = 1;
+
+CREATE TABLE meta (
+    -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
+    -- that a client got from another life is worth nothing here.
+    name TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE export (
+    -- One row per kind of entity. The counters are written once per transaction.
+    id INTEGER PRIMARY KEY,       -- from 1 on, without holes
+    name TEXT NOT NULL UNIQUE,
+    entities INTEGER NOT NULL,    -- rows in entity
+    max_entities INTEGER NOT NULL, -- beyond this many the oldest-changed go; 0: unlimited
+    last_change INTEGER NOT NULL, -- change.id of its newest change; 0: none
+    last_slot INTEGER NOT NULL,   -- and the seq of that change
+    last_idx INTEGER NOT NULL,
+    last_shared INTEGER NOT NULL, -- 1: another change of this export had that same seq
+    head_slot INTEGER NOT NULL,   -- the greatest seq of all its changes
+    head_idx INTEGER NOT NULL,
+    floor_change INTEGER NOT NULL, -- its newest change that was trimmed from the log; 0: none
+    floor_slot INTEGER NOT NULL,  -- the greatest seq among its trimmed changes
+    floor_idx INTEGER NOT NULL
+);
+
+CREATE TABLE entity (
+    -- The present state: one row per export and key.
+    id INTEGER PRIMARY KEY,
+    export INTEGER NOT NULL,      -- export.id
+    key TEXT NOT NULL,
+    slot INTEGER NOT NULL,        -- seq of its last change: slot and index within the slot
+    idx INTEGER NOT NULL,
+    change INTEGER NOT NULL,      -- change.id of its last change
+    evict_order INTEGER,          -- = change where the export has max_entities, else NULL
+    data TEXT NOT NULL,           -- the entity as JSON, numbers as they came in
+    UNIQUE (export, key)
+);
+CREATE INDEX entity_seq ON entity (export, slot, idx);
+CREATE INDEX entity_evict ON entity (export, evict_order) WHERE evict_order IS NOT NULL;
+
+CREATE TABLE change (
+    -- The log: one row per change, in the order in which they were committed. The oldest are
+    -- trimmed; an id is never used again.
+    id INTEGER PRIMARY KEY,       -- grows by one with every change
+    export INTEGER NOT NULL,      -- export.id
+    key TEXT NOT NULL,
+    op INTEGER NOT NULL,          -- 0 create, 1 patch, 2 upsert, 3 delete, 4 evict
+    slot INTEGER NOT NULL,        -- seq: where the producer was; may repeat and may step back
+    idx INTEGER NOT NULL,
+    at INTEGER NOT NULL,          -- when it was committed: milliseconds since 1970 UTC
+    torn INTEGER NOT NULL,        -- 1: it is the first kept one of its seq, others were trimmed
+    patch TEXT,                   -- what the producer sent; NULL for deletes
+    append TEXT                   -- {"path": length of the array afterwards}; NULL: no appends
+);
+-- The export is the last column so that "changes after this seq" reads the index alone.
+CREATE INDEX change_seq ON change (slot, idx, export);
+
+CREATE TABLE tombstone (
+    -- What was deleted lately and did not come back.
+    export INTEGER NOT NULL,      -- export.id
+    key TEXT NOT NULL,
+    change INTEGER NOT NULL,      -- change.id of the delete
+    slot INTEGER NOT NULL,        -- seq of the delete
+    idx INTEGER NOT NULL,
+    at INTEGER NOT NULL,          -- when: milliseconds since 1970 UTC
+    PRIMARY KEY (export, key)
+) WITHOUT ROWID;
+-- By change alone: trimming takes the oldest of all exports (the index holds the key's columns too).
+CREATE INDEX tombstone_change ON tombstone (change);
+
+CREATE TABLE producer (
+    -- The last batch of each producer that was committed, so that none is applied twice.
+    name TEXT PRIMARY KEY NOT NULL,
+    batch INTEGER NOT NULL,
+    at INTEGER NOT NULL           -- when: milliseconds since 1970 UTC
+) WITHOUT ROWID;
+
+CREATE TABLE log_state (
+    -- One row: the ends of the log. Written once per transaction.
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    last_change INTEGER NOT NULL, -- id of the newest change ever; 0: none
+    head_slot INTEGER NOT NULL,   -- the greatest seq ever
+    head_idx INTEGER NOT NULL,
+    floor_change INTEGER NOT NULL, -- changes up to this id are trimmed
+    floor_slot INTEGER NOT NULL,  -- the greatest seq among the trimmed
+    floor_idx INTEGER NOT NULL,
+    cursor_floor INTEGER NOT NULL, -- cursors at changes before this id are refused
+    tombstone_floor INTEGER NOT NULL, -- deletes up to this change may be missing from tombstone
+    rows INTEGER NOT NULL,        -- rows in change
+    bytes INTEGER NOT NULL,       -- their size: key, patch and append in bytes, and 64 a row
+    tombstones INTEGER NOT NULL   -- rows in tombstone
+);
+INSERT INTO log_state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);

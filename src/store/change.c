@@ -1,0 +1,275 @@
+/* The table change: the log. */
+#include "store/store_internal.h"
+
+enum { CHANGE_OVERHEAD = 64 }; /* what a row counts beyond its texts; see log_state.bytes */
+
+static const char insert_sql[] =
+    "INSERT INTO change (id, export, key, op, slot, idx, at, torn, patch, append) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+static const char seq_exists_sql[] =
+    "SELECT 1 FROM change WHERE slot = ? AND idx = ? AND export = ? LIMIT 1";
+/* Whether the seq is torn stands on its first kept change (see trim.c). */
+static const char find_seq_sql[] =
+    "SELECT first, last, found, (SELECT torn FROM change WHERE id = first) "
+    "FROM (SELECT min(id) AS first, max(id) AS last, count(*) AS found FROM change "
+    "WHERE slot = ? AND idx = ? AND export = ?)";
+static const char after_seq_sql[] = "SELECT min(id) FROM change INDEXED BY change_seq "
+                                    "WHERE (slot, idx) > (?, ?) AND export = ?";
+
+#define SCAN_COLUMNS                                                                               \
+    "SELECT change.id, change.export, change.key, change.op, change.slot, change.idx, change.at, " \
+    "change.patch, change.append"
+#define WITHOUT SCAN_COLUMNS " FROM change"
+#define WITH                                                                                       \
+    SCAN_COLUMNS ", entity.id, entity.change, entity.slot, entity.idx, entity.data FROM change "   \
+                 "LEFT JOIN entity ON entity.export = change.export AND entity.key = change.key"
+#define RANGE " WHERE change.id > ?1 AND change.id <= ?2"
+#define ONE_EXPORT " AND change.export = ?4"
+#define ONE_KEY " AND change.key = ?5"
+#define ORDER " ORDER BY change.id LIMIT ?3"
+/* The number of a variant is the sum of these. */
+enum { SCAN_ONE_EXPORT = 1, SCAN_ONE_KEY = 2, SCAN_WITH_ENTITIES = 4 };
+static const char *const scan_sql[] = {
+    WITHOUT RANGE ORDER,
+    WITHOUT RANGE ONE_EXPORT ORDER,
+    WITHOUT RANGE ONE_KEY ORDER,
+    WITHOUT RANGE ONE_EXPORT ONE_KEY ORDER,
+    WITH RANGE ORDER,
+    WITH RANGE ONE_EXPORT ORDER,
+    WITH RANGE ONE_KEY ORDER,
+    WITH RANGE ONE_EXPORT ONE_KEY ORDER,
+};
+
+/* ---- appending ---- */
+
+/* Whether another change of the export had the seq of the one that comes now. The log is asked
+ * only when the seq does not go forward. */
+static bool seq_is_shared(struct store_writer *writer, uint32_t export_id,
+                          const struct export_counters *counters, struct store_seq seq,
+                          bool *shared, struct error *error)
+{
+    *shared = false;
+    if (counters->last_change == 0 || store_seq_compare(seq, counters->head) > 0) {
+        return true;
+    }
+    /* Up to the floor nobody knows any more which seqs there were: the careful answer is yes. */
+    if (store_seq_compare(seq, counters->last_seq) == 0 ||
+        (counters->floor_change && store_seq_compare(seq, counters->floor_seq) <= 0)) {
+        *shared = true;
+        return true;
+    }
+    struct query query;
+    if (!query_start(&query, &writer->connection, STATEMENT_CHANGE_SEQ_EXISTS, seq_exists_sql,
+                     error)) {
+        return false;
+    }
+    query_integer(&query, seq.slot);
+    query_integer(&query, seq.index);
+    query_integer(&query, export_id);
+    enum query_step step = query_row(&query, error);
+    *shared = step == QUERY_ROW;
+    if (*shared) {
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+static void count_change(struct store_writer *writer, struct export_counters *counters,
+                         const struct store_change *change, bool shared)
+{
+    struct store_log_state *log = &writer->now.state;
+    if (!log->any || store_seq_compare(change->seq, log->head) > 0) {
+        log->head = change->seq;
+    }
+    if (!counters->last_change || store_seq_compare(change->seq, counters->head) > 0) {
+        counters->head = change->seq;
+    }
+    log->last_change = change->id;
+    log->any = true;
+    log->rows++;
+    log->bytes += change_bytes(change->key.length, change->patch.length, change->append.length);
+    counters->last_change = change->id;
+    counters->last_seq = change->seq;
+    counters->last_shared = shared;
+    writer->log_dirty = true;
+}
+
+int64_t change_bytes(size_t key, size_t patch, size_t append)
+{
+    return (int64_t)(key + patch + append) + CHANGE_OVERHEAD;
+}
+
+bool store_change_append(struct store_writer *writer, const struct store_change *change,
+                         struct error *error)
+{
+    struct export_counters *counters = NULL;
+    bool shared = false;
+    struct query query;
+    if (!writer_ready(writer, error) ||
+        !(counters = export_change(writer, change->export_id, error)) ||
+        !seq_is_shared(writer, change->export_id, counters, change->seq, &shared, error)) {
+        return false;
+    }
+    if (change->id != writer->now.state.last_change + 1) {
+        error_set(error, ERROR_INTERNAL, "change %lld cannot follow change %lld in %s",
+                  (long long)change->id, (long long)writer->now.state.last_change,
+                  writer->store->path);
+        return writer_break(writer, error);
+    }
+    if (!query_start(&query, &writer->connection, STATEMENT_CHANGE_INSERT, insert_sql, error)) {
+        return false;
+    }
+    /* A late arrival below the export's floor may repeat a seq of which all was trimmed: a cursor
+     * at that seq would then resume in the wrong place, so the change is born torn. */
+    bool torn = counters->floor_change && store_seq_compare(change->seq, counters->floor_seq) <= 0;
+    query_integer(&query, change->id);
+    query_integer(&query, change->export_id);
+    query_text(&query, change->key);
+    query_integer(&query, change->operation);
+    query_integer(&query, change->seq.slot);
+    query_integer(&query, change->seq.index);
+    query_integer(&query, change->at);
+    query_integer(&query, torn);
+    query_text(&query, change->patch);
+    query_text(&query, change->append);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    count_change(writer, counters, change, shared);
+    return true;
+}
+
+/* ---- scanning ---- */
+
+/* A text that is NULL in the row is absent; one that SQLite had no memory for is an error. */
+static bool read_text(const struct query *query, int column, struct span *text, struct error *error)
+{
+    *text = query_column_text(query, column);
+    return text->data || sqlite3_column_type(query->statement, column) == SQLITE_NULL ||
+           error_set(error, ERROR_MEMORY, "out of memory");
+}
+
+static bool read_change(const struct query *query, struct store_change *change, struct error *error)
+{
+    *change = (struct store_change){
+        .id = query_column(query, 0),
+        .export_id = (uint32_t)query_column(query, 1),
+        .operation = (enum store_operation)query_column(query, 3),
+        .seq = {query_column(query, 4), query_column(query, 5)},
+        .at = query_column(query, 6),
+    };
+    return read_text(query, 2, &change->key, error) && read_text(query, 7, &change->patch, error) &&
+           read_text(query, 8, &change->append, error);
+}
+
+/* *entity stays untouched and *there false when the key has none now. */
+static bool read_joined(const struct query *query, struct span key, struct store_entity *entity,
+                        bool *there, struct error *error)
+{
+    *there = sqlite3_column_type(query->statement, 9) != SQLITE_NULL;
+    if (!*there) {
+        return true;
+    }
+    *entity = (struct store_entity){
+        .id = query_column(query, 9),
+        .change = query_column(query, 10),
+        .seq = {query_column(query, 11), query_column(query, 12)},
+        .key = key,
+    };
+    return read_text(query, 13, &entity->data, error);
+}
+
+static bool tell_change(const struct query *query, bool with_entities, store_each_change each,
+                        void *argument, bool *stop, struct error *error)
+{
+    struct store_change change;
+    struct store_entity entity;
+    bool there = false;
+    if (!read_change(query, &change, error) ||
+        (with_entities && !read_joined(query, change.key, &entity, &there, error))) {
+        return false;
+    }
+    *stop = !each(argument, &change, there ? &entity : NULL);
+    return true;
+}
+
+bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct span key,
+                        int64_t from, int64_t to, int64_t limit, bool with_entities,
+                        store_each_change each, void *argument, struct error *error)
+{
+    int variant = (export_id ? SCAN_ONE_EXPORT : 0) | (key.data ? SCAN_ONE_KEY : 0) |
+                  (with_entities ? SCAN_WITH_ENTITIES : 0);
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_CHANGE_SCAN + variant,
+                     scan_sql[variant], error)) {
+        return false;
+    }
+    query_integer(&query, from);
+    query_integer(&query, to);
+    query_integer(&query, limit);
+    if (export_id) {
+        query_integer(&query, export_id);
+    }
+    if (key.data) {
+        query.bound = 4; /* the key is ?5 also where there is no ?4 */
+        query_text(&query, key);
+    }
+    bool stop = false;
+    enum query_step step = QUERY_DONE;
+    while (!stop && (step = query_row(&query, error)) == QUERY_ROW) {
+        if (!tell_change(&query, with_entities, each, argument, &stop, error)) {
+            query_end(&query);
+            return false;
+        }
+    }
+    if (stop) {
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+/* ---- finding ---- */
+
+bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct store_seq seq,
+                    struct store_seq_place *place, struct error *error)
+{
+    struct query query;
+    *place = (struct store_seq_place){0};
+    if (!query_start(&query, &reader->connection, STATEMENT_CHANGE_FIND_SEQ, find_seq_sql, error)) {
+        return false;
+    }
+    query_integer(&query, seq.slot);
+    query_integer(&query, seq.index);
+    query_integer(&query, export_id);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *place = (struct store_seq_place){
+            .first = query_column(&query, 0),
+            .last = query_column(&query, 1),
+            .count = query_column(&query, 2),
+            .torn = query_column(&query, 3) != 0,
+        };
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct store_seq seq,
+                          int64_t *id, struct error *error)
+{
+    struct query query;
+    *id = 0;
+    if (!query_start(&query, &reader->connection, STATEMENT_CHANGE_AFTER_SEQ, after_seq_sql,
+                     error)) {
+        return false;
+    }
+    query_integer(&query, seq.slot);
+    query_integer(&query, seq.index);
+    query_integer(&query, export_id);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *id = query_column(&query, 0);
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}

@@ -1,0 +1,211 @@
+/* The table entity: the present state. */
+#include "store/store_internal.h"
+
+#define COLUMNS "id, change, slot, idx, key, data"
+
+static const char get_sql[] = "SELECT " COLUMNS " FROM entity WHERE export = ? AND key = ?";
+static const char insert_sql[] =
+    "INSERT INTO entity (export, key, slot, idx, change, evict_order, data) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)";
+/* Two, because naming evict_order makes SQLite look at its index on every update. */
+static const char update_sql[] =
+    "UPDATE entity SET slot = ?, idx = ?, change = ?, data = ? WHERE id = ?";
+static const char update_limited_sql[] =
+    "UPDATE entity SET slot = ?1, idx = ?2, change = ?3, data = ?4, evict_order = ?3 WHERE id = ?5";
+static const char delete_sql[] = "DELETE FROM entity WHERE id = ?";
+
+/* In both directions a scan first ends the seq where it stands, then goes beyond it: one statement
+ * for both would walk through all rows of a seq that a whole import shares, page after page. */
+#define SCAN "SELECT " COLUMNS " FROM entity WHERE export = ?1 AND "
+static const char *const scan_sql[] = {
+    SCAN "slot = ?2 AND idx = ?3 AND id > ?4 ORDER BY id LIMIT ?5",
+    SCAN "(slot, idx) > (?2, ?3) ORDER BY slot, idx, id LIMIT ?5",
+    SCAN "slot = ?2 AND idx = ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5",
+    SCAN "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
+};
+
+static bool read_row(const struct query *query, struct store_entity *entity, struct error *error)
+{
+    *entity = (struct store_entity){
+        .id = query_column(query, 0),
+        .change = query_column(query, 1),
+        .seq = {query_column(query, 2), query_column(query, 3)},
+        .key = query_column_text(query, 4),
+        .data = query_column_text(query, 5),
+    };
+    return (entity->key.data && entity->data.data) ||
+           error_set(error, ERROR_MEMORY, "out of memory");
+}
+
+bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
+                struct store_entity *entity, bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, connection, STATEMENT_ENTITY_GET, get_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_text(&query, key);
+    enum query_step step = query_row(&query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    query_lend(&query);
+    *found = read_row(&query, entity, error);
+    return *found;
+}
+
+bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
+                      struct store_entity *entity, bool *found, struct error *error)
+{
+    return entity_get(&writer->connection, export_id, key, entity, found, error);
+}
+
+bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct span key,
+                       struct store_entity *entity, bool *found, struct error *error)
+{
+    return entity_get(&reader->connection, export_id, key, entity, found, error);
+}
+
+bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
+                         struct store_entity *entity, struct error *error)
+{
+    struct export_counters *counters = NULL;
+    struct query query;
+    if (!writer_ready(writer, error) || !(counters = export_change(writer, export_id, error)) ||
+        !query_start(&query, &writer->connection, STATEMENT_ENTITY_INSERT, insert_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_text(&query, entity->key);
+    query_integer(&query, entity->seq.slot);
+    query_integer(&query, entity->seq.index);
+    query_integer(&query, entity->change);
+    if (counters->max_entities > 0) {
+        query_integer(&query, entity->change);
+    } else {
+        query_text(&query, span_make(NULL, 0));
+    }
+    query_text(&query, entity->data);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    entity->id = sqlite3_last_insert_rowid(writer->connection.database);
+    counters->entities++;
+    return true;
+}
+
+/* An id that is not there is a fault of the caller's cache; committing on top of it would lose. */
+static bool expect_one(struct store_writer *writer, int64_t id, struct error *error)
+{
+    if (sqlite3_changes(writer->connection.database) == 1) {
+        return true;
+    }
+    error_set(error, ERROR_INTERNAL, "%s has no entity %lld", writer->store->path, (long long)id);
+    return writer_break(writer, error);
+}
+
+bool store_entity_update(struct store_writer *writer, uint32_t export_id,
+                         const struct store_entity *entity, struct error *error)
+{
+    struct export_counters *counters = NULL;
+    struct query query;
+    if (!writer_ready(writer, error) || !(counters = export_change(writer, export_id, error))) {
+        return false;
+    }
+    bool limited = counters->max_entities > 0;
+    if (!query_start(&query, &writer->connection,
+                     limited ? STATEMENT_ENTITY_UPDATE_LIMITED : STATEMENT_ENTITY_UPDATE,
+                     limited ? update_limited_sql : update_sql, error)) {
+        return false;
+    }
+    query_integer(&query, entity->seq.slot);
+    query_integer(&query, entity->seq.index);
+    query_integer(&query, entity->change);
+    query_text(&query, entity->data);
+    query_integer(&query, entity->id);
+    return query_run(&query, error) && expect_one(writer, entity->id, error);
+}
+
+bool store_entity_delete(struct store_writer *writer, uint32_t export_id, int64_t id,
+                         struct error *error)
+{
+    struct export_counters *counters = NULL;
+    struct query query;
+    if (!writer_ready(writer, error) || !(counters = export_change(writer, export_id, error)) ||
+        !query_start(&query, &writer->connection, STATEMENT_ENTITY_DELETE, delete_sql, error)) {
+        return false;
+    }
+    query_integer(&query, id);
+    if (!query_run(&query, error) || !expect_one(writer, id, error)) {
+        return false;
+    }
+    counters->entities--;
+    return true;
+}
+
+/* ---- scanning ---- */
+
+struct scan {
+    struct store_reader *reader;
+    uint32_t export_id;
+    struct store_position from;
+    int64_t left; /* rows that may still be told; negative: all */
+    bool stopped; /* by the callback */
+    store_each_entity each;
+    void *argument;
+};
+
+static bool scan_part(struct scan *scan, int part, struct error *error)
+{
+    struct query query;
+    if (scan->left == 0 || scan->stopped) {
+        return true;
+    }
+    if (!query_start(&query, &scan->reader->connection, STATEMENT_ENTITY_SCAN + part,
+                     scan_sql[part], error)) {
+        return false;
+    }
+    query_integer(&query, scan->export_id);
+    query_integer(&query, scan->from.seq.slot);
+    query_integer(&query, scan->from.seq.index);
+    /* Parameters are numbered and the second parts have no ?4; binding it anyway is harmless. */
+    query_integer(&query, scan->from.id);
+    query_integer(&query, scan->left);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_entity entity;
+        if (!read_row(&query, &entity, error)) {
+            query_end(&query);
+            return false;
+        }
+        scan->left -= scan->left > 0;
+        if (!scan->each(scan->argument, &entity)) {
+            scan->stopped = true;
+            query_end(&query);
+            return true;
+        }
+    }
+    return step == QUERY_DONE;
+}
+
+bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool descending,
+                         const struct store_position *after, int64_t limit, store_each_entity each,
+                         void *argument, struct error *error)
+{
+    static const struct store_position start = {{INT64_MIN, INT64_MIN}, INT64_MIN};
+    static const struct store_position end = {{INT64_MAX, INT64_MAX}, INT64_MAX};
+    struct scan scan = {
+        .reader = reader,
+        .export_id = export_id,
+        .from = after        ? *after
+                : descending ? end
+                             : start,
+        .left = limit < 0 ? -1 : limit,
+        .each = each,
+        .argument = argument,
+    };
+    int first = descending ? 2 : 0;
+    return scan_part(&scan, first, error) && scan_part(&scan, first + 1, error);
+}

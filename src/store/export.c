@@ -1,0 +1,293 @@
+/* The table export, and the counters of each export that the writer keeps in memory. */
+#include "store/store_internal.h"
+
+#define COUNTERS                                                                                   \
+    "entities, max_entities, last_change, last_slot, last_idx, last_shared, head_slot, head_idx, " \
+    "floor_change, floor_slot, floor_idx"
+
+static const char all_sql[] = "SELECT id, name, " COUNTERS " FROM export ORDER BY id";
+static const char by_name_sql[] = "SELECT id, name, " COUNTERS " FROM export WHERE name = ?";
+static const char insert_sql[] =
+    "INSERT INTO export (id, name, " COUNTERS ") VALUES (?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)";
+static const char write_sql[] =
+    "UPDATE export SET entities = ?, max_entities = ?, last_change = ?, last_slot = ?, "
+    "last_idx = ?, last_shared = ?, head_slot = ?, head_idx = ?, floor_change = ?, "
+    "floor_slot = ?, floor_idx = ? WHERE id = ?";
+static const char oldest_sql[] = "SELECT key FROM entity WHERE export = ? AND evict_order NOT NULL "
+                                 "ORDER BY evict_order LIMIT 1";
+static const char order_sql[] = "UPDATE entity SET evict_order = change WHERE export = ?";
+static const char unorder_sql[] = "UPDATE entity SET evict_order = NULL WHERE export = ?";
+
+/* ---- rows ---- */
+
+static struct export_counters read_counters(const struct query *query)
+{
+    return (struct export_counters){
+        .entities = query_column(query, 2),
+        .max_entities = query_column(query, 3),
+        .last_change = query_column(query, 4),
+        .last_seq = {query_column(query, 5), query_column(query, 6)},
+        .last_shared = query_column(query, 7) != 0,
+        .head = {query_column(query, 8), query_column(query, 9)},
+        .floor_change = query_column(query, 10),
+        .floor_seq = {query_column(query, 11), query_column(query, 12)},
+    };
+}
+
+static struct store_export read_export(const struct query *query)
+{
+    struct export_counters counters = read_counters(query);
+    return (struct store_export){
+        .id = (uint32_t)query_column(query, 0),
+        .name = query_column_text(query, 1),
+        .entities = counters.entities,
+        .last_change = counters.last_change,
+        .last_seq = counters.last_seq,
+        .last_seq_shared = counters.last_shared,
+        .max_entities = counters.max_entities,
+    };
+}
+
+static bool write_counters(struct store_writer *writer, size_t place, struct error *error)
+{
+    const struct export_counters *counters = &writer->exports[place].now;
+    struct query query;
+    if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_WRITE, write_sql, error)) {
+        return false;
+    }
+    query_integer(&query, counters->entities);
+    query_integer(&query, counters->max_entities);
+    query_integer(&query, counters->last_change);
+    query_integer(&query, counters->last_seq.slot);
+    query_integer(&query, counters->last_seq.index);
+    query_integer(&query, counters->last_shared);
+    query_integer(&query, counters->head.slot);
+    query_integer(&query, counters->head.index);
+    query_integer(&query, counters->floor_change);
+    query_integer(&query, counters->floor_seq.slot);
+    query_integer(&query, counters->floor_seq.index);
+    query_integer(&query, (int64_t)place + 1);
+    return query_run(&query, error);
+}
+
+/* ---- the writer's picture ---- */
+
+static bool add_record(struct store_writer *writer, struct span name,
+                       const struct export_counters *counters, struct error *error)
+{
+    if (writer->export_count == writer->export_capacity) {
+        size_t capacity = writer->export_capacity ? 2 * writer->export_capacity : 16;
+        struct export_record *grown =
+            memory_resize(writer->exports, capacity * sizeof *writer->exports);
+        if (!grown) {
+            return error_set(error, ERROR_MEMORY, "out of memory");
+        }
+        writer->exports = grown;
+        writer->export_capacity = capacity;
+    }
+    char *copy = name.data ? memory_copy_string(name.data, name.length) : NULL;
+    if (!copy) {
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    }
+    writer->exports[writer->export_count++] = (struct export_record){
+        .name = copy, .name_length = name.length, .now = *counters, .committed = *counters};
+    return true;
+}
+
+bool exports_load(struct store_writer *writer, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_ALL, all_sql, error)) {
+        return false;
+    }
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct export_counters counters = read_counters(&query);
+        bool ok = query_column(&query, 0) == (int64_t)writer->export_count + 1;
+        if (!ok) {
+            error_set(error, ERROR_DATABASE, "%s: the table export has a hole: use a backup",
+                      writer->store->path);
+        }
+        if (!ok || !add_record(writer, query_column_text(&query, 1), &counters, error)) {
+            query_end(&query);
+            return false;
+        }
+    }
+    writer->export_committed = writer->export_count;
+    return step == QUERY_DONE;
+}
+
+bool exports_write(struct store_writer *writer, struct error *error)
+{
+    for (size_t i = 0; i < writer->export_count; i++) {
+        if (writer->exports[i].dirty && !write_counters(writer, i, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void exports_commit(struct store_writer *writer)
+{
+    writer->export_committed = writer->export_count;
+    for (size_t i = 0; i < writer->export_count; i++) {
+        writer->exports[i].committed = writer->exports[i].now;
+        writer->exports[i].dirty = false;
+    }
+}
+
+void exports_rollback(struct store_writer *writer)
+{
+    while (writer->export_count > writer->export_committed) {
+        memory_free(writer->exports[--writer->export_count].name);
+    }
+    for (size_t i = 0; i < writer->export_count; i++) {
+        writer->exports[i].now = writer->exports[i].committed;
+        writer->exports[i].dirty = false;
+    }
+}
+
+void exports_free(struct store_writer *writer)
+{
+    for (size_t i = 0; i < writer->export_count; i++) {
+        memory_free(writer->exports[i].name);
+    }
+    memory_free(writer->exports);
+    writer->exports = NULL;
+    writer->export_count = 0;
+}
+
+struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
+                                      struct error *error)
+{
+    if (export_id == 0 || export_id > writer->export_count) {
+        error_set(error, ERROR_INTERNAL, "%s has no export %u", writer->store->path, export_id);
+        return NULL;
+    }
+    struct export_record *record = &writer->exports[export_id - 1];
+    record->dirty = true;
+    return &record->now;
+}
+
+/* ---- for the engine ---- */
+
+bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
+                         struct error *error)
+{
+    if (!writer_ready(writer, error)) {
+        return false;
+    }
+    for (size_t i = 0; i < writer->export_count; i++) {
+        struct export_record *record = &writer->exports[i];
+        if (span_equal(span_make(record->name, record->name_length), name)) {
+            *export_id = (uint32_t)i + 1;
+            return sql_views_create_standard(writer, name, *export_id, error);
+        }
+    }
+    struct query query;
+    if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_INSERT, insert_sql, error)) {
+        return false;
+    }
+    *export_id = (uint32_t)writer->export_count + 1;
+    query_integer(&query, *export_id);
+    query_text(&query, name);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    if (!add_record(writer, name, &(struct export_counters){0}, error)) {
+        return writer_break(writer, error);
+    }
+    return sql_views_create_standard(writer, name, *export_id, error);
+}
+
+bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
+                        struct error *error)
+{
+    struct export_counters *counters = NULL;
+    if (!writer_ready(writer, error) || !(counters = export_change(writer, export_id, error))) {
+        return false;
+    }
+    bool limited = max_entities > 0, was_limited = counters->max_entities > 0;
+    if (limited != was_limited) {
+        struct query query;
+        if (!query_start(&query, &writer->connection,
+                         limited ? STATEMENT_EXPORT_ORDER : STATEMENT_EXPORT_UNORDER,
+                         limited ? order_sql : unorder_sql, error)) {
+            return false;
+        }
+        query_integer(&query, export_id);
+        if (!query_run(&query, error)) {
+            return false;
+        }
+    }
+    counters->max_entities = limited ? max_entities : 0;
+    return true;
+}
+
+bool store_export_oldest(struct store_writer *writer, uint32_t export_id, struct buffer *key,
+                         bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_OLDEST, oldest_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    enum query_step step = query_row(&query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    struct span text = query_column_text(&query, 0);
+    *found = true;
+    bool ok = text.data && buffer_add_span(key, text);
+    query_end(&query);
+    return ok || error_set(error, ERROR_MEMORY, "no memory for a key");
+}
+
+int64_t store_export_entities(struct store_writer *writer, uint32_t export_id)
+{
+    bool known = export_id > 0 && export_id <= writer->export_count;
+    return known ? writer->exports[export_id - 1].now.entities : 0;
+}
+
+bool store_read_export(struct store_reader *reader, struct span name, struct store_export *export,
+                       bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &reader->connection, STATEMENT_EXPORT_BY_NAME, by_name_sql, error)) {
+        return false;
+    }
+    query_text(&query, name);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *export = read_export(&query);
+        export->name = name;
+        *found = true;
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+bool store_read_exports(struct store_reader *reader,
+                        bool (*each)(void *argument, const struct store_export *export),
+                        void *argument, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_EXPORT_ALL, all_sql, error)) {
+        return false;
+    }
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_export export = read_export(&query);
+        if (!export.name.data) {
+            query_end(&query);
+            return error_set(error, ERROR_MEMORY, "out of memory");
+        }
+        if (!each(argument, &export)) {
+            query_end(&query);
+            return true;
+        }
+    }
+    return step == QUERY_DONE;
+}

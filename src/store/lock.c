@@ -1,0 +1,81 @@
+/*
+ * The lock file beside the database: one writing program per file. The kernel drops the lock with
+ * the process, however it ends, so there are no stale locks and the file may stay.
+ *
+ * The database file itself is never opened here: closing it would drop SQLite's own locks of this
+ * whole process.
+ */
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* The pid that the holder wrote there; 0 when it cannot be read. */
+static long holder_of(int lock)
+{
+    char text[32] = "";
+    ssize_t length = pread(lock, text, sizeof text - 1, 0);
+    long holder = 0;
+    if (length <= 0 || sscanf(text, "%ld", &holder) != 1 || holder < 0) {
+        return 0;
+    }
+    return holder;
+}
+
+static bool refuse(struct store *store, const char *name, struct error *error)
+{
+    long holder = holder_of(store->lock);
+    char who[48] = "another server";
+    if (holder) {
+        snprintf(who, sizeof who, "another server (process %ld)", holder);
+    }
+    return error_set(error, ERROR_DATABASE_IN_USE,
+                     "%s is in use by %s, which holds %s: stop that one, or use another file",
+                     store->path, who, name);
+}
+
+/* For the message above in another process; the lock itself does not depend on it. */
+static void write_holder(struct store *store)
+{
+    char text[32];
+    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(store->lock, 0) != 0 || pwrite(store->lock, text, (size_t)length, 0) != length) {
+        log_warning("store", "lock-holder-not-written", "file=\"%s-lock\" cause=\"%s\"",
+                    store->file, strerror(errno));
+    }
+}
+
+bool lock_take(struct store *store, struct error *error)
+{
+    char name[PATH_MAX + 8];
+    snprintf(name, sizeof name, "%s-lock", store->file);
+    store->lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (store->lock < 0) {
+        enum error_code code = errno == ENOSPC ? ERROR_DISK_FULL : ERROR_DATABASE;
+        return error_set(error, code,
+                         "cannot create %s (%s): the folder of the database must be writable for "
+                         "the user that runs the server",
+                         name, strerror(errno));
+    }
+    if (flock(store->lock, LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK
+                   ? refuse(store, name, error)
+                   : error_set(error, ERROR_DATABASE,
+                               "cannot lock %s (%s): put the database on a local disk", name,
+                               strerror(errno));
+    }
+    write_holder(store);
+    return true;
+}
+
+void lock_drop(struct store *store)
+{
+    if (store->lock >= 0) {
+        close(store->lock);
+        store->lock = -1;
+    }
+}

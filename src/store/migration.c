@@ -1,0 +1,76 @@
+/* Brings the tables of an older file up to date: forward only, each step in its own transaction. */
+#include "store/store_internal.h"
+
+#include <unistd.h>
+
+static int copy_all(sqlite3 *from, sqlite3 *to)
+{
+    sqlite3_backup *copy = sqlite3_backup_init(to, "main", from, "main");
+    if (!copy) {
+        return sqlite3_extended_errcode(to);
+    }
+    int result = sqlite3_backup_step(copy, -1);
+    int finished = sqlite3_backup_finish(copy);
+    return result == SQLITE_DONE ? finished : result;
+}
+
+static bool back_up(struct connection *connection, const char *backup, struct error *error)
+{
+    if (access(backup, F_OK) == 0) {
+        return error_set(error, ERROR_DATABASE,
+                         "the backup %s exists already: move it away, or name another one", backup);
+    }
+    struct connection target = {.path = backup};
+    int result =
+        sqlite3_open_v2(backup, &target.database,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE, NULL);
+    if (result == SQLITE_OK) {
+        result = copy_all(connection->database, target.database);
+    }
+    if (result != SQLITE_OK) {
+        connection_fail(&target, result, error);
+        error_prefix(error, "backup of %s before a migration", connection->path);
+    }
+    connection_close(&target);
+    if (result != SQLITE_OK && access(backup, F_OK) == 0) {
+        /* It was made above, so it is ours to take away; half a backup is worse than none. */
+        (void)unlink(backup);
+    }
+    return result == SQLITE_OK;
+}
+
+static bool migrate_step(struct connection *connection, const struct store_migration *migration,
+                         struct error *error)
+{
+    if (connection_execute(connection, "BEGIN IMMEDIATE", error) &&
+        connection_execute(connection, migration->sql, error) &&
+        connection_execute(connection, "COMMIT", error)) {
+        return true;
+    }
+    if (!sqlite3_get_autocommit(connection->database)) {
+        (void)sqlite3_exec(connection->database, "ROLLBACK", NULL, NULL, NULL);
+    }
+    return error_prefix(error, "migration %s", migration->name);
+}
+
+bool migrate(struct connection *connection, const struct store_migration *migrations, size_t count,
+             int64_t version, const char *backup, struct error *error)
+{
+    int64_t target = count ? migrations[count - 1].version : 0;
+    if (backup && version > 0 && version < target && !back_up(connection, backup, error)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (migrations[i].version <= version) {
+            continue;
+        }
+        if (!migrate_step(connection, &migrations[i], error)) {
+            return false;
+        }
+        if (version > 0) {
+            log_info("store", "migrated", "file=\"%s\" migration=%s", connection->path,
+                     migrations[i].name);
+        }
+    }
+    return true;
+}

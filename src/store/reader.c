@@ -1,0 +1,37 @@
+/* Readers: a read-only connection each, and short read transactions. */
+#include "store/store_internal.h"
+
+struct store_reader *store_reader_open(struct store *store, struct error *error)
+{
+    struct store_reader *reader = memory_new(sizeof *reader);
+    if (!reader) {
+        error_set(error, ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
+    reader->store = store;
+    if (!connection_open(&reader->connection, store, CONNECTION_READER, error)) {
+        store_reader_close(reader);
+        return NULL;
+    }
+    return reader;
+}
+
+void store_reader_close(struct store_reader *reader)
+{
+    if (reader) {
+        connection_close(&reader->connection);
+        memory_free(reader);
+    }
+}
+
+bool store_read_begin(struct store_reader *reader, struct error *error)
+{
+    struct query query;
+    return query_start(&query, &reader->connection, STATEMENT_BEGIN, "BEGIN", error) &&
+           query_run(&query, error);
+}
+
+void store_read_end(struct store_reader *reader)
+{
+    connection_rollback(&reader->connection);
+}

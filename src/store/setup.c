@@ -1,0 +1,82 @@
+/* SQLite's allocations go through base/memory, so that a test can make any of them fail. */
+#include "store/store_internal.h"
+
+#include <pthread.h>
+
+/* SQLite asks for the size of a block and memory_alloc cannot tell, so it is kept in front of the
+ * block; 16 bytes keep the alignment of the whole. */
+enum { HEADER = 16 };
+
+static void *allocate(int size)
+{
+    char *block = memory_alloc((size_t)size + HEADER);
+    if (!block) {
+        return NULL;
+    }
+    memcpy(block, &size, sizeof size);
+    return block + HEADER;
+}
+
+static void release(void *memory)
+{
+    memory_free((char *)memory - HEADER);
+}
+
+static void *resize(void *memory, int size)
+{
+    char *block = memory_resize((char *)memory - HEADER, (size_t)size + HEADER);
+    if (!block) {
+        return NULL;
+    }
+    memcpy(block, &size, sizeof size);
+    return block + HEADER;
+}
+
+static int size_of(void *memory)
+{
+    int size = 0;
+    if (memory) {
+        memcpy(&size, (char *)memory - HEADER, sizeof size);
+    }
+    return size;
+}
+
+static int round_up(int size)
+{
+    return (size + 7) & ~7;
+}
+
+static int start(void *argument)
+{
+    (void)argument;
+    return SQLITE_OK;
+}
+
+static void stop(void *argument)
+{
+    (void)argument;
+}
+
+static void configure(void)
+{
+    static const sqlite3_mem_methods methods = {allocate, release, resize, size_of,
+                                                round_up, start,   stop,   NULL};
+    /* These fail only when SQLite is already running in this process (a host program of the
+     * library may use it too); then its own allocator stays, which is as good outside tests. */
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK) {
+        log_debug("store", "sqlite-already-started", NULL);
+        return;
+    }
+    /* Every connection belongs to one thread; without statistics there is no global lock in the
+     * allocator either. */
+    if (sqlite3_config(SQLITE_CONFIG_MULTITHREAD) != SQLITE_OK ||
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK) {
+        log_debug("store", "sqlite-settings-refused", NULL);
+    }
+}
+
+void store_setup(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure);
+}

@@ -1,0 +1,298 @@
+/*
+ * store: one SQLite database file and everything that touches SQL. It knows bytes and integers,
+ * neither JSON nor views: entity and patch texts pass through unread.
+ *
+ * Threads: a struct store may be shared; each store_writer, store_reader and store_checkpointer
+ * belongs to the one thread that uses it. There is one writer per file, in all processes (a lock
+ * file beside the database sees to that); readers never block it.
+ *
+ * Invariants (asserted by store_check and the tests):
+ *  1. change.id grows by one with every change and is never reused, also after trimming.
+ *  2. entity.change is the id of the entity's last change; it never exceeds log_state.last_change.
+ *  3. log_state.head is the greatest seq ever committed; log_state.floor_seq the greatest trimmed.
+ *  4. What belongs together commits together: entity, change, tombstone, producer, counters.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/base.h"
+
+struct store;
+struct store_writer;
+struct store_reader;
+struct store_checkpointer;
+
+enum store_synchronous { STORE_SYNCHRONOUS_FULL, STORE_SYNCHRONOUS_NORMAL, STORE_SYNCHRONOUS_OFF };
+
+struct store_options {
+    const char *path;
+    enum store_synchronous synchronous; /* FULL: a commit is on disk when it returns */
+    uint32_t cache_mebibytes;           /* page cache of the writer; 0: 64 */
+    bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server */
+    const char *backup_before_migration; /* copy the file there before a migration; NULL: no copy */
+};
+
+/* A position in the order of producers. */
+struct store_seq {
+    int64_t slot, index;
+};
+
+/* Numeric order by (slot, index). */
+int store_seq_compare(struct store_seq a, struct store_seq b);
+
+/* ---- the store ---- */
+
+/*
+ * Open or create the database: lock it, check that it is ours, migrate it. NULL with a clear error
+ * that names the file and the remedy: ERROR_DATABASE_NEWER (written by a newer program),
+ * ERROR_DATABASE_IN_USE (another server has it), ERROR_DATABASE (not a database, not stele's,
+ * damaged, its folder missing or unwritable), ERROR_DISK_FULL.
+ */
+struct store *store_open(const struct store_options *options, struct error *error);
+/* Writers, readers and checkpointers must be closed before. The last closes fold the WAL in. */
+void store_close(struct store *store);
+/* The uuid of this database's life, 36 characters; lives as long as the store. */
+const char *store_epoch(const struct store *store);
+const char *store_path(const struct store *store);
+
+/* ---- rows ---- */
+
+enum store_operation {
+    STORE_CREATE = 0, /* a patch or upsert that made the entity */
+    STORE_PATCH = 1,
+    STORE_UPSERT = 2, /* replaced an entity that was there */
+    STORE_DELETE = 3,
+    STORE_EVICT = 4 /* a delete because of max_entities */
+};
+
+/* Spans in rows are borrowed from the statement: valid until the next call on that writer or
+ * reader, or until the callback returns. */
+struct store_entity {
+    int64_t id; /* rowid: the entity's number, reused only after a delete */
+    int64_t change;
+    struct store_seq seq;
+    struct span key;
+    struct span data; /* canonical JSON text */
+};
+
+struct store_change {
+    int64_t id;
+    uint32_t export_id;
+    enum store_operation operation;
+    struct store_seq seq;
+    int64_t at; /* wall clock, ms */
+    struct span key;
+    struct span patch;  /* as the producer sent it; absent for deletes */
+    struct span append; /* {"path":length after the change, …}; absent when none */
+};
+
+struct store_export {
+    uint32_t id;
+    struct span name;
+    int64_t entities;            /* rows now */
+    int64_t last_change;         /* id of its last change, 0 when none */
+    struct store_seq last_seq;   /* and that change's seq */
+    bool last_seq_shared;        /* another change of this export had that seq too */
+    int64_t max_entities;        /* 0: unlimited */
+};
+
+struct store_log_state {
+    int64_t last_change; /* id of the newest change ever; 0 when none */
+    struct store_seq head; /* greatest seq ever; {0,0} when none */
+    bool any;              /* whether there was ever a change */
+    int64_t floor_change;  /* changes up to this id are trimmed; 0 when none */
+    struct store_seq floor_seq; /* greatest seq among the trimmed */
+    int64_t cursor_floor; /* cursors at changes before this id are refused (see store_writer_refuse_cursors) */
+    int64_t tombstone_floor; /* deletes up to this change id may be missing from the tombstones */
+    int64_t rows, bytes;     /* of the log as kept */
+};
+
+/* ---- writing ---- */
+
+struct store_writer *store_writer_open(struct store *store, struct error *error);
+void store_writer_close(struct store_writer *writer);
+
+/* BEGIN IMMEDIATE / COMMIT / ROLLBACK. After a failed commit the transaction is rolled back, and
+ * ERROR_DISK_FULL or ERROR_DISK_FAILED says why; whatever the caller cached of it must go. */
+bool store_begin(struct store_writer *writer, struct error *error);
+bool store_commit(struct store_writer *writer, struct error *error);
+void store_rollback(struct store_writer *writer);
+
+/* State as this writer sees it, uncommitted changes included; re-read after a rollback. */
+const struct store_log_state *store_writer_log(struct store_writer *writer);
+
+/* Find or create an export and its three SQL views "<name>/list", "/state", "/append" (columns
+ * key, seq, data; newest first for list). In a transaction. */
+bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
+                         struct error *error);
+/* Set max_entities of an export (0: unlimited) and prepare its eviction order; may take a while on
+ * a large export the first time. In a transaction. */
+bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
+                        struct error *error);
+/* The oldest-changed entity of a limited export: its key is copied into `key`; false when none. */
+bool store_export_oldest(struct store_writer *writer, uint32_t export_id, struct buffer *key,
+                         bool *found, struct error *error);
+/* Rows of the export now, as this writer sees it. */
+int64_t store_export_entities(struct store_writer *writer, uint32_t export_id);
+/*
+ * Define (replace) a SQL view "<export>/<name>" over an export with a projection and a key filter.
+ * `paths`: path_count dotted paths as arrays of raw (unescaped) segments, empty: everything;
+ * `keys`: only these keys, count 0: all. Values keep their exact text. In a transaction.
+ */
+struct store_path {
+    const struct span *segments;
+    size_t count;
+};
+bool store_view_define(struct store_writer *writer, struct span id, uint32_t export_id,
+                       const struct store_path *paths, size_t path_count, const struct span *keys,
+                       size_t key_count, struct error *error);
+/* Drop SQL views of ours (ids "<export>/<name>") that are not among those given. */
+bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
+                            struct error *error);
+
+/* The entity by key; *found tells whether it is there. Its data is borrowed. */
+bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
+                      struct store_entity *entity, bool *found, struct error *error);
+/* Insert (gives entity->id) / update by id / delete by id. Counters follow by themselves. */
+bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
+                         struct store_entity *entity, struct error *error);
+bool store_entity_update(struct store_writer *writer, uint32_t export_id,
+                         const struct store_entity *entity, struct error *error);
+bool store_entity_delete(struct store_writer *writer, uint32_t export_id, int64_t id,
+                         struct error *error);
+/* Append to the log. change->id must be last_change + 1. Advances last_change, head and the
+ * export's last_change, last_seq and last_seq_shared. */
+bool store_change_append(struct store_writer *writer, const struct store_change *change,
+                         struct error *error);
+/* Remember / forget that a key was deleted by change `change_id` at `at` (ms). Forgetting a key
+ * that has no tombstone is nothing. */
+bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
+                         int64_t change_id, struct store_seq seq, int64_t at,
+                         struct error *error);
+bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, struct span key,
+                            struct error *error);
+/* The last committed batch number of a producer; *batch = -1 when it is unknown. */
+bool store_producer_get(struct store_writer *writer, struct span producer, int64_t *batch,
+                        struct error *error);
+bool store_producer_put(struct store_writer *writer, struct span producer, int64_t batch,
+                        int64_t at, struct error *error);
+/* Small values by name in `meta`: settings that a later start must know. `value` gets a copy. */
+bool store_meta_get(struct store_writer *writer, const char *name, struct buffer *value,
+                    bool *found, struct error *error);
+bool store_meta_put(struct store_writer *writer, const char *name, struct span value,
+                    struct error *error);
+/* From now on refuse cursors at changes up to last_change (a setting changed what they mean). */
+bool store_writer_refuse_cursors(struct store_writer *writer, struct error *error);
+
+struct store_retention {
+    int64_t rows;                 /* keep at most these many changes; 0: no limit */
+    int64_t age_ms;               /* and none older; 0: no limit */
+    int64_t bytes;                /* and at most these many bytes of them; 0: no limit */
+    int64_t tombstone_age_ms;     /* tombstones older than this go */
+    int64_t tombstone_rows;       /* and beyond this many, the oldest */
+};
+/* One small step of trimming (at most `step` changes and tombstones, in the open transaction).
+ * *more tells whether there is more to do. Records the floors. A seq of which some changes are
+ * trimmed and some kept is marked on the kept ones, so that store_find_seq can tell. */
+bool store_trim(struct store_writer *writer, const struct store_retention *retention, int64_t now,
+                int64_t step, bool *more, struct error *error);
+
+/* ---- reading ---- */
+
+struct store_reader *store_reader_open(struct store *store, struct error *error);
+void store_reader_close(struct store_reader *reader);
+/* A read transaction: everything between sees one state. Keep it short (an old reader pins the
+ * WAL). store_read_end never fails. */
+bool store_read_begin(struct store_reader *reader, struct error *error);
+void store_read_end(struct store_reader *reader);
+
+bool store_read_log(struct store_reader *reader, struct store_log_state *state,
+                    struct error *error);
+/* false in *found when there is none of that name. The name span is the caller's own. */
+bool store_read_export(struct store_reader *reader, struct span name, struct store_export *export,
+                       bool *found, struct error *error);
+/* Every export, in order of id. A callback that returns false stops the scan early (no error). */
+bool store_read_exports(struct store_reader *reader,
+                        bool (*each)(void *argument, const struct store_export *export),
+                        void *argument, struct error *error);
+bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct span key,
+                       struct store_entity *entity, bool *found, struct error *error);
+
+typedef bool (*store_each_entity)(void *argument, const struct store_entity *entity);
+
+/* Entities in order of (seq, id), descending (newest first) or ascending, at most `limit` (negative:
+ * all). `after`: start behind that position (exclusive), NULL: from the end of that direction. */
+struct store_position {
+    struct store_seq seq;
+    int64_t id; /* of the entity; for ascending scans INT64_MIN starts with the seq itself included */
+};
+bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool descending,
+                         const struct store_position *after, int64_t limit, store_each_entity each,
+                         void *argument, struct error *error);
+
+/* Changes with from < id <= to of one export (0: of all), in order of id, at most `limit` rows
+ * (negative: all). `entity` is the present entity of that key, or NULL when it is gone (asked for
+ * with `with_entities`, else always NULL). `key`: only that key, absent: all. */
+typedef bool (*store_each_change)(void *argument, const struct store_change *change,
+                                  const struct store_entity *entity);
+bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct span key,
+                        int64_t from, int64_t to, int64_t limit, bool with_entities,
+                        store_each_change each, void *argument, struct error *error);
+
+/* Where a seq stands in the log, among one export's changes. */
+struct store_seq_place {
+    int64_t first, last; /* ids of the first and last change with it; 0 when there is none */
+    int64_t count;
+    bool torn;           /* changes with this seq were trimmed already */
+};
+bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct store_seq seq,
+                    struct store_seq_place *place, struct error *error);
+/* Id of the first change (lowest id) of the export whose seq is greater; 0 when none. */
+bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct store_seq seq,
+                          int64_t *id, struct error *error);
+
+/* Tombstones of an export with change id > `from` and time >= `since`, newest first, at most
+ * `limit`. */
+struct store_tombstone {
+    struct span key;
+    int64_t change;
+    struct store_seq seq;
+    int64_t at;
+};
+bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t from,
+                           int64_t since, int64_t limit,
+                           bool (*each)(void *argument, const struct store_tombstone *tombstone),
+                           void *argument, struct error *error);
+bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struct span key,
+                          struct store_tombstone *tombstone, bool *found, struct error *error);
+/* The SQL views, in order of name, with the rows that each has. A callback that returns false stops
+ * the scan early (no error). Counts by scanning: for offline commands. */
+bool store_read_views(struct store_reader *reader,
+                      bool (*each)(void *argument, const char *id, int64_t rows), void *argument,
+                      struct error *error);
+bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
+                     bool *found, struct error *error);
+
+/* ---- upkeep ---- */
+
+/* A connection of its own that moves the WAL into the database, PASSIVE, when it has grown beyond
+ * `pages`; store_checkpoint does nothing otherwise. Any thread but one at a time. */
+struct store_checkpointer *store_checkpointer_open(struct store *store, uint32_t pages,
+                                                   struct error *error);
+void store_checkpointer_close(struct store_checkpointer *checkpointer);
+bool store_checkpoint(struct store_checkpointer *checkpointer, struct error *error);
+/* Whether store_checkpoint would do something now. */
+bool store_checkpoint_due(const struct store_checkpointer *checkpointer);
+/* Size of the WAL file in bytes now, for metrics. */
+int64_t store_wal_bytes(const struct store *store);
+
+/* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
+ * to `found` (one line of text). Returns false only when the check could not run. */
+bool store_check(struct store_reader *reader, void (*found)(void *argument, const char *line),
+                 void *argument, struct error *error);
+
+/* Route SQLite's allocations through base/memory (fault injection); before anything is opened.
+ * Called once by store_open itself; harmless to call again. */
+void store_setup(void);
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * What the files of this folder share: a connection with its prepared statements, the migrations,
+ * and the writer's picture of the counters.
+ *
+ * Invariants:
+ *  1. A statement that lends a row to the caller (connection.lent) is reset before anything else
+ *     runs on that connection: an open SELECT would keep the read position and block DDL.
+ *  2. Once a statement of a write transaction failed, nothing more is run in it
+ * (connection.broken): SQLite may have rolled back by itself, and what follows would commit one by
+ * one.
+ *  3. writer.now and export.now describe the open transaction, .committed what is on disk.
+ */
+#ifndef STORE_STORE_INTERNAL_H
+#define STORE_STORE_INTERNAL_H
+
+#include "store/store.h"
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+/* ---- migrations ---- */
+
+struct store_migration {
+    int version; /* the schema version that it leads to */
+    const char *name;
+    const char *sql;
+};
+/* Generated from migrations/. */
+extern const struct store_migration store_migrations[];
+extern const size_t store_migration_count;
+
+enum { STORE_APPLICATION_ID = 0x5354454c };
+
+/* ---- connections ---- */
+
+/* One slot per prepared statement of a connection; the texts stand beside the code that runs them.
+ */
+enum statement {
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_ROLLBACK,
+    STATEMENT_LOG_READ,
+    STATEMENT_LOG_WRITE,
+    STATEMENT_EXPORT_INSERT,
+    STATEMENT_EXPORT_WRITE,
+    STATEMENT_EXPORT_ALL,
+    STATEMENT_EXPORT_BY_NAME,
+    STATEMENT_EXPORT_OLDEST,
+    STATEMENT_EXPORT_ORDER,
+    STATEMENT_EXPORT_UNORDER,
+    STATEMENT_ENTITY_GET,
+    STATEMENT_ENTITY_INSERT,
+    STATEMENT_ENTITY_UPDATE,
+    STATEMENT_ENTITY_UPDATE_LIMITED,
+    STATEMENT_ENTITY_DELETE,
+    STATEMENT_ENTITY_SCAN, /* four: same seq or beyond, ascending or descending */
+    STATEMENT_ENTITY_SCAN_END = STATEMENT_ENTITY_SCAN + 3,
+    STATEMENT_CHANGE_INSERT,
+    STATEMENT_CHANGE_SEQ_EXISTS,
+    STATEMENT_CHANGE_FIND_SEQ,
+    STATEMENT_CHANGE_AFTER_SEQ,
+    STATEMENT_CHANGE_SCAN, /* eight: one export or all, one key or all, with entities or without */
+    STATEMENT_CHANGE_SCAN_END = STATEMENT_CHANGE_SCAN + 7,
+    STATEMENT_TOMBSTONE_GET,
+    STATEMENT_TOMBSTONE_INSERT,
+    STATEMENT_TOMBSTONE_DELETE,
+    STATEMENT_TOMBSTONE_SCAN,
+    STATEMENT_PRODUCER_GET,
+    STATEMENT_PRODUCER_PUT,
+    STATEMENT_META_GET,
+    STATEMENT_META_PUT,
+    STATEMENT_VIEW_SQL,
+    STATEMENT_VIEW_ALL,
+    STATEMENT_TRIM_WALK,
+    STATEMENT_TRIM_TEAR,
+    STATEMENT_TRIM_DELETE,
+    STATEMENT_TRIM_TOMBSTONES_WALK,
+    STATEMENT_TRIM_TOMBSTONES_DELETE,
+    STATEMENT_COUNT
+};
+
+struct connection {
+    sqlite3 *database;
+    const char *path; /* as the operator named it, for messages; the store's */
+    sqlite3_stmt *statements[STATEMENT_COUNT];
+    sqlite3_stmt *lent;     /* its present row is borrowed by the caller; NULL: none */
+    enum error_code broken; /* why the open transaction can only be rolled back; ERROR_NONE: fine */
+};
+
+enum connection_kind { CONNECTION_MAIN, CONNECTION_WRITER, CONNECTION_READER };
+
+/* Open with the settings of its kind. `connection` may be closed also after a failure. */
+bool connection_open(struct connection *connection, const struct store *store,
+                     enum connection_kind kind, struct error *error);
+void connection_close(struct connection *connection);
+/* Run statements without results. */
+bool connection_execute(struct connection *connection, const char *sql, struct error *error);
+/* One integer that a PRAGMA or SELECT yields. */
+bool connection_integer(struct connection *connection, const char *sql, int64_t *value,
+                        struct error *error);
+/* Tell the connection's last SQLite error in our terms, with the file and the remedy; marks the
+ * transaction broken. Always returns false. */
+bool connection_fail(struct connection *connection, int result, struct error *error);
+/* End the transaction, if one is open, without keeping anything. Cannot fail. */
+void connection_rollback(struct connection *connection);
+/* Take back the row that was lent. */
+void connection_settle(struct connection *connection);
+
+/* One run of a prepared statement. Parameters are bound in their order; the bytes are borrowed and
+ * must live until the run ends. A failed bind is told by query_run or query_row. */
+struct query {
+    struct connection *connection;
+    sqlite3_stmt *statement;
+    int bound;
+    int result;
+};
+enum query_step { QUERY_ROW, QUERY_DONE, QUERY_FAILED };
+
+/* Prepare on first use, ready for binding. */
+bool query_start(struct query *query, struct connection *connection, enum statement which,
+                 const char *sql, struct error *error);
+void query_integer(struct query *query, int64_t value);
+void query_text(struct query *query, struct span text); /* absent: NULL */
+/* Run to its end; no rows wanted. */
+bool query_run(struct query *query, struct error *error);
+/* The next row. After QUERY_DONE and QUERY_FAILED the query is over. */
+enum query_step query_row(struct query *query, struct error *error);
+/* End it early. */
+void query_end(struct query *query);
+/* End it, but leave the present row readable until the connection is used again. */
+void query_lend(struct query *query);
+static inline int64_t query_column(const struct query *query, int column)
+{
+    return sqlite3_column_int64(query->statement, column);
+}
+/* Fails (like a step) when SQLite is out of memory for the text. NULL is an absent span. */
+struct span query_column_text(const struct query *query, int column);
+
+/* ---- the store, its writer and readers ---- */
+
+struct store {
+    char *path; /* as the operator named it */
+    char *file; /* where that leads, symbolic links followed: lock and database agree on it */
+    struct store_options options; /* its pointers are not kept */
+    bool immutable; /* read-only, in a folder where SQLite cannot put its shared-memory file */
+    int lock;       /* descriptor of the lock file; -1: none */
+    char epoch[37];
+    struct connection main;     /* open as long as the store: its close folds the WAL in */
+    _Atomic uint32_t wal_pages; /* frames in the WAL after the last commit or checkpoint */
+};
+
+struct log_record {
+    struct store_log_state state;
+    int64_t tombstones; /* rows in tombstone */
+};
+
+/* The counters of one export. */
+struct export_counters {
+    int64_t entities, max_entities;
+    int64_t last_change;
+    struct store_seq last_seq;
+    bool last_shared;
+    struct store_seq head; /* its greatest seq; means nothing while last_change is 0 */
+    int64_t floor_change;
+    struct store_seq floor_seq; /* means nothing while floor_change is 0 */
+};
+
+struct export_record {
+    char *name;
+    size_t name_length;
+    struct export_counters now, committed;
+    bool dirty;
+};
+
+struct store_writer {
+    struct store *store;
+    struct connection connection;
+    bool open; /* a transaction is */
+    bool log_dirty;
+    struct log_record now, committed;
+    struct export_record *exports; /* export id - 1 is the place */
+    size_t export_count, export_committed, export_capacity;
+};
+
+struct store_reader {
+    struct store *store;
+    struct connection connection;
+};
+
+/* Whether a change may be made now: a transaction is open and unbroken. */
+bool writer_ready(struct store_writer *writer, struct error *error);
+/* Mark the open transaction as one to roll back; for failures that SQLite does not know of. */
+bool writer_break(struct store_writer *writer, struct error *error);
+
+/* log_state.c */
+bool log_record_read(struct connection *connection, struct log_record *record, struct error *error);
+bool log_record_write(struct connection *connection, const struct log_record *record,
+                      struct error *error);
+
+/* export.c */
+bool exports_load(struct store_writer *writer, struct error *error);
+bool exports_write(struct store_writer *writer, struct error *error);
+void exports_commit(struct store_writer *writer);
+void exports_rollback(struct store_writer *writer);
+void exports_free(struct store_writer *writer);
+/* For counting into it (marked dirty), or NULL with an error when there is no such export. */
+struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
+                                      struct error *error);
+
+/* change.c: what a change counts in log_state.bytes. */
+int64_t change_bytes(size_t key, size_t patch, size_t append);
+
+/* entity.c */
+bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
+                struct store_entity *entity, bool *found, struct error *error);
+
+/* meta.c */
+bool meta_get(struct connection *connection, const char *name, struct buffer *value, bool *found,
+              struct error *error);
+bool meta_put(struct connection *connection, const char *name, struct span value,
+              struct error *error);
+
+/* sql_view.c */
+bool sql_views_create_standard(struct store_writer *writer, struct span name, uint32_t export_id,
+                               struct error *error);
+
+/* projection.c: append the SQL expression that yields `data` with only these members. */
+bool projection_sql(struct buffer *sql, const struct store_path *paths, size_t count);
+
+/* lock.c */
+bool lock_take(struct store *store, struct error *error);
+void lock_drop(struct store *store);
+
+/* migration.c: bring the file to the version of the last of these, each in its transaction. */
+bool migrate(struct connection *connection, const struct store_migration *migrations, size_t count,
+             int64_t version, const char *backup, struct error *error);
+
+#endif

@@ -1,0 +1,114 @@
+/* The table tombstone: what was deleted lately. */
+#include "store/store_internal.h"
+
+static const char get_sql[] = "SELECT key, change, slot, idx, at FROM tombstone "
+                              "WHERE export = ? AND key = ?";
+static const char insert_sql[] =
+    "INSERT INTO tombstone (export, key, change, slot, idx, at) VALUES (?, ?, ?, ?, ?, ?)";
+static const char delete_sql[] = "DELETE FROM tombstone WHERE export = ? AND key = ?";
+static const char scan_sql[] =
+    "SELECT key, change, slot, idx, at FROM tombstone INDEXED BY tombstone_change "
+    "WHERE export = ? AND change > ? AND at >= ? ORDER BY change DESC LIMIT ?";
+
+static bool read_row(const struct query *query, struct store_tombstone *tombstone,
+                     struct error *error)
+{
+    *tombstone = (struct store_tombstone){
+        .key = query_column_text(query, 0),
+        .change = query_column(query, 1),
+        .seq = {query_column(query, 2), query_column(query, 3)},
+        .at = query_column(query, 4),
+    };
+    return tombstone->key.data || error_set(error, ERROR_MEMORY, "out of memory");
+}
+
+bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, struct span key,
+                            struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error)) {
+        return false;
+    }
+    /* The most frequent case costs no look into the table. */
+    if (writer->now.tombstones == 0) {
+        return true;
+    }
+    if (!query_start(&query, &writer->connection, STATEMENT_TOMBSTONE_DELETE, delete_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_text(&query, key);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    writer->now.tombstones -= sqlite3_changes(writer->connection.database);
+    writer->log_dirty = true;
+    return true;
+}
+
+bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
+                         int64_t change_id, struct store_seq seq, int64_t at, struct error *error)
+{
+    struct query query;
+    /* An older one goes first, which keeps the count exact. */
+    if (!store_tombstone_remove(writer, export_id, key, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_TOMBSTONE_INSERT, insert_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_text(&query, key);
+    query_integer(&query, change_id);
+    query_integer(&query, seq.slot);
+    query_integer(&query, seq.index);
+    query_integer(&query, at);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    writer->now.tombstones++;
+    writer->log_dirty = true;
+    return true;
+}
+
+bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t from,
+                           int64_t since, int64_t limit,
+                           bool (*each)(void *argument, const struct store_tombstone *tombstone),
+                           void *argument, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_TOMBSTONE_SCAN, scan_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_integer(&query, from);
+    query_integer(&query, since);
+    query_integer(&query, limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_tombstone tombstone;
+        bool ok = read_row(&query, &tombstone, error);
+        if (!ok || !each(argument, &tombstone)) {
+            query_end(&query);
+            return ok;
+        }
+    }
+    return step == QUERY_DONE;
+}
+
+bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struct span key,
+                          struct store_tombstone *tombstone, bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &reader->connection, STATEMENT_TOMBSTONE_GET, get_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_text(&query, key);
+    enum query_step step = query_row(&query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    query_lend(&query);
+    *found = read_row(&query, tombstone, error);
+    return *found;
+}

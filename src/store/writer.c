@@ -1,0 +1,135 @@
+/* The writer: its transactions, and the counters that it keeps in memory meanwhile. */
+#include "store/store_internal.h"
+
+static int note_wal(void *argument, sqlite3 *database, const char *name, int pages)
+{
+    struct store *store = argument;
+    (void)database;
+    (void)name;
+    atomic_store_explicit(&store->wal_pages, (uint32_t)pages, memory_order_relaxed);
+    return SQLITE_OK;
+}
+
+struct store_writer *store_writer_open(struct store *store, struct error *error)
+{
+    if (store->options.read_only) {
+        error_set(error, ERROR_DATABASE, "%s is open for reading only", store->path);
+        return NULL;
+    }
+    struct store_writer *writer = memory_new(sizeof *writer);
+    if (!writer) {
+        error_set(error, ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
+    writer->store = store;
+    if (!connection_open(&writer->connection, store, CONNECTION_WRITER, error) ||
+        !log_record_read(&writer->connection, &writer->committed, error) ||
+        !exports_load(writer, error)) {
+        store_writer_close(writer);
+        return NULL;
+    }
+    writer->now = writer->committed;
+    /* SQLite's way to learn the length of the WAL without asking: called after each commit. */
+    sqlite3_wal_hook(writer->connection.database, note_wal, store);
+    return writer;
+}
+
+void store_writer_close(struct store_writer *writer)
+{
+    if (!writer) {
+        return;
+    }
+    if (writer->open) {
+        store_rollback(writer);
+    }
+    connection_close(&writer->connection);
+    exports_free(writer);
+    memory_free(writer);
+}
+
+bool writer_ready(struct store_writer *writer, struct error *error)
+{
+    if (!writer->open) {
+        return error_set(error, ERROR_INTERNAL, "a change to %s outside of a transaction",
+                         writer->store->path);
+    }
+    if (writer->connection.broken != ERROR_NONE) {
+        return error_set(error, writer->connection.broken,
+                         "an earlier step of this transaction on %s failed: it can only be rolled "
+                         "back",
+                         writer->store->path);
+    }
+    return true;
+}
+
+bool writer_break(struct store_writer *writer, struct error *error)
+{
+    if (writer->connection.broken == ERROR_NONE) {
+        writer->connection.broken = error ? error->code : ERROR_INTERNAL;
+    }
+    return false;
+}
+
+bool store_begin(struct store_writer *writer, struct error *error)
+{
+    struct query query;
+    if (writer->open) {
+        return error_set(error, ERROR_INTERNAL, "a transaction on %s is open already",
+                         writer->store->path);
+    }
+    writer->connection.broken = ERROR_NONE;
+    if (!query_start(&query, &writer->connection, STATEMENT_BEGIN, "BEGIN IMMEDIATE", error) ||
+        !query_run(&query, error)) {
+        return false;
+    }
+    writer->open = true;
+    return true;
+}
+
+static bool write_counters(struct store_writer *writer, struct error *error)
+{
+    if (writer->log_dirty && !log_record_write(&writer->connection, &writer->now, error)) {
+        return false;
+    }
+    return exports_write(writer, error);
+}
+
+bool store_commit(struct store_writer *writer, struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error) || !write_counters(writer, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_COMMIT, "COMMIT", error) ||
+        !query_run(&query, error)) {
+        store_rollback(writer);
+        return false;
+    }
+    writer->open = false;
+    writer->committed = writer->now;
+    writer->log_dirty = false;
+    exports_commit(writer);
+    return true;
+}
+
+void store_rollback(struct store_writer *writer)
+{
+    connection_rollback(&writer->connection);
+    writer->open = false;
+    writer->now = writer->committed;
+    writer->log_dirty = false;
+    exports_rollback(writer);
+}
+
+const struct store_log_state *store_writer_log(struct store_writer *writer)
+{
+    return &writer->now.state;
+}
+
+bool store_writer_refuse_cursors(struct store_writer *writer, struct error *error)
+{
+    if (!writer_ready(writer, error)) {
+        return false;
+    }
+    writer->now.state.cursor_floor = writer->now.state.last_change + 1;
+    writer->log_dirty = true;
+    return true;
+}

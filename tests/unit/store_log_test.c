@@ -1,0 +1,322 @@
+/* The log: scanning it, finding seqs in it, trimming it. */
+#include "store_fixture.h"
+
+static const int64_t everything = INT64_MAX;
+
+static void append(const char *key, int64_t slot, int64_t index)
+{
+    struct store_seq seq = {slot, index};
+    OK(try_append(fixture.quake, key, STORE_PATCH, seq, 1000 * (last_change() + 1), "{}"));
+}
+
+static bool add_change(void *argument, const struct store_change *change,
+                       const struct store_entity *entity)
+{
+    return add_line(argument, "%lld%.*s%s%.*s ", (long long)change->id, (int)change->key.length,
+                    change->key.data, entity ? "=" : "", entity ? (int)entity->data.length : 0,
+                    entity ? entity->data.data : "");
+}
+
+static void expect_changes(uint32_t export_id, const char *key, int64_t from, int64_t to,
+                           int64_t limit, bool with_entities, const char *expected)
+{
+    struct lines lines = {.left = 99};
+    OK(store_scan_changes(fixture.reader, export_id, span_of(key), from, to, limit, with_entities,
+                          add_change, &lines, &fixture.error));
+    assert_string_equal(lines.text, expected);
+}
+
+static void fill(uint32_t *other)
+{
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Other"), other, &fixture.error));
+    put(fixture.quake, "a", 1, 1, "1");
+    put(*other, "a", 1, 1, "2");
+    put(fixture.quake, "b", 1, 2, "3");
+    put(fixture.quake, "a", 1, 3, "4");
+    take_away(fixture.quake, "b", 1, 4);
+    commit();
+}
+
+static void every_variant_of_a_scan(void **state)
+{
+    (void)state;
+    uint32_t other = 0;
+    fill(&other);
+    expect_changes(0, NULL, 0, everything, -1, false, "1a 2a 3b 4a 5b ");
+    expect_changes(0, NULL, 1, 4, -1, false, "2a 3b 4a ");
+    expect_changes(0, NULL, 1, 4, 2, false, "2a 3b ");
+    expect_changes(0, NULL, 1, 4, 0, false, "");
+    expect_changes(fixture.quake, NULL, 0, everything, -1, false, "1a 3b 4a 5b ");
+    expect_changes(0, "a", 0, everything, -1, false, "1a 2a 4a ");
+    expect_changes(fixture.quake, "a", 0, everything, -1, false, "1a 4a ");
+    expect_changes(0, NULL, 0, everything, -1, true, "1a=4 2a=2 3b 4a=4 5b ");
+    expect_changes(other, NULL, 0, everything, -1, true, "2a=2 ");
+    expect_changes(0, "b", 0, everything, -1, true, "3b 5b ");
+    expect_changes(fixture.quake, "a", 1, everything, -1, true, "4a=4 ");
+    struct lines one = {.left = 1};
+    OK(store_scan_changes(fixture.reader, 0, SPAN("a"), 0, everything, -1, true, add_change, &one,
+                          &fixture.error));
+    assert_string_equal(one.text, "1a=4 ");
+    check_whole();
+}
+
+static bool keep_change(void *argument, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    (void)entity;
+    return add_line(argument, "%d %lld %lld:%lld %s %s ", change->operation, (long long)change->at,
+                    (long long)change->seq.slot, (long long)change->seq.index,
+                    change->patch.data ? change->patch.data : "-",
+                    change->append.data ? change->append.data : "-");
+}
+
+static void a_change_keeps_all_that_it_was_given(void **state)
+{
+    (void)state;
+    struct lines lines = {.left = 9};
+    struct store_change change = {.id = 1,
+                                  .export_id = fixture.quake,
+                                  .operation = STORE_UPSERT,
+                                  .seq = {-3, 4},
+                                  .at = 5,
+                                  .key = SPAN("k"),
+                                  .patch = SPAN("{\"x\":[1]}"),
+                                  .append = SPAN("{\"x\":7}")};
+    begin();
+    OK(store_change_append(fixture.writer, &change, &fixture.error));
+    append("gone", -3, 5);
+    commit();
+    OK(store_scan_changes(fixture.reader, 0, span_make(NULL, 0), 0, 1, -1, false, keep_change,
+                          &lines, &fixture.error));
+    assert_string_equal(lines.text, "2 5 -3:4 {\"x\":[1]} {\"x\":7} ");
+    assert_int_equal(store_writer_log(fixture.writer)->head.slot, -3);
+}
+
+static void expect_place(int64_t slot, int64_t index, int64_t first, int64_t last, int64_t count,
+                         bool torn)
+{
+    struct store_seq_place place;
+    struct store_seq seq = {slot, index};
+    OK(store_find_seq(fixture.reader, fixture.quake, seq, &place, &fixture.error));
+    assert_int_equal(place.first, first);
+    assert_int_equal(place.last, last);
+    assert_int_equal(place.count, count);
+    assert_int_equal(place.torn, torn);
+}
+
+static void expect_after(int64_t slot, int64_t index, int64_t expected)
+{
+    int64_t id = -1;
+    struct store_seq seq = {slot, index};
+    OK(store_find_after_seq(fixture.reader, fixture.quake, seq, &id, &fixture.error));
+    assert_int_equal(id, expected);
+}
+
+static void a_seq_is_found_among_one_exports_changes(void **state)
+{
+    (void)state;
+    uint32_t other = 0;
+    fill(&other);
+    begin();
+    append("z", 1, 2); /* late */
+    commit();
+    expect_place(1, 1, 1, 1, 1, false);
+    expect_place(1, 2, 3, 6, 2, false);
+    expect_place(7, 7, 0, 0, 0, false);
+    expect_after(0, 999, 1);
+    expect_after(1, 1, 3);
+    expect_after(1, 2, 4);
+    expect_after(1, 4, 0);
+}
+
+static void trim(struct store_retention retention, int64_t now, int64_t step, bool expect_more)
+{
+    bool more = false;
+    begin();
+    OK(store_trim(fixture.writer, &retention, now, step, &more, &fixture.error));
+    assert_int_equal(more, expect_more);
+    commit();
+    check_whole();
+}
+
+static void expect_floor(int64_t change, int64_t slot, int64_t index)
+{
+    struct store_log_state log;
+    OK(store_read_log(fixture.reader, &log, &fixture.error));
+    assert_int_equal(log.floor_change, change);
+    assert_int_equal(log.floor_seq.slot, slot);
+    assert_int_equal(log.floor_seq.index, index);
+}
+
+static void trimming_by_rows_goes_in_steps(void **state)
+{
+    (void)state;
+    begin();
+    for (int i = 1; i <= 10; i++) {
+        append("k", 1, i);
+    }
+    commit();
+    trim((struct store_retention){.rows = 10}, 0, 3, false);
+    expect_floor(0, 0, 0);
+    trim((struct store_retention){.rows = 5}, 0, 3, true);
+    expect_floor(3, 1, 3);
+    trim((struct store_retention){.rows = 5}, 0, 3, false);
+    expect_floor(5, 1, 5);
+    trim((struct store_retention){0}, 0, 3, false);
+    expect_changes(0, NULL, 0, everything, -1, false, "6k 7k 8k 9k 10k ");
+    assert_int_equal(store_writer_log(fixture.writer)->rows, 5);
+    /* To the last row, and on from there: ids are never used again. */
+    trim((struct store_retention){.bytes = 1}, 0, 100, false);
+    expect_floor(10, 1, 10);
+    assert_int_equal(store_writer_log(fixture.writer)->bytes, 0);
+    close_store();
+    open_store();
+    begin();
+    append("k", 2, 1);
+    commit();
+    expect_changes(0, NULL, 0, everything, -1, false, "11k ");
+    check_whole();
+}
+
+static void trimming_by_age_and_bytes(void **state)
+{
+    (void)state;
+    begin();
+    for (int i = 1; i <= 6; i++) {
+        append("k", 1, i); /* at 1000, 2000, … 67 bytes each */
+    }
+    commit();
+    trim((struct store_retention){.age_ms = 1000}, 4000, 100, false);
+    expect_floor(2, 1, 2);
+    trim((struct store_retention){.bytes = 2 * 67}, 4000, 100, false);
+    expect_floor(4, 1, 4);
+    assert_int_equal(store_writer_log(fixture.writer)->bytes, 2 * 67);
+}
+
+static void a_seq_that_is_cut_in_two_is_torn(void **state)
+{
+    (void)state;
+    begin();
+    append("a", 1, 1);
+    append("b", 2, 1);
+    append("c", 2, 1);
+    append("d", 2, 1);
+    append("e", 3, 1);
+    commit();
+    trim((struct store_retention){.rows = 4}, 0, 100, false);
+    expect_place(2, 1, 2, 4, 3, false);
+    trim((struct store_retention){.rows = 3}, 0, 100, false);
+    expect_place(2, 1, 3, 4, 2, true);
+    trim((struct store_retention){.rows = 2}, 0, 100, false);
+    expect_place(2, 1, 4, 4, 1, true);
+    expect_place(3, 1, 5, 5, 1, false);
+    trim((struct store_retention){.rows = 1}, 0, 100, false);
+    expect_place(2, 1, 0, 0, 0, false);
+    expect_place(3, 1, 5, 5, 1, false);
+}
+
+static void only_the_same_export_tears(void **state)
+{
+    (void)state;
+    uint32_t other = 0;
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
+    OK(try_append(other, "o", STORE_PATCH, (struct store_seq){1, 1}, 0, "{}"));
+    append("a", 1, 1);
+    commit();
+    trim((struct store_retention){.rows = 1}, 0, 100, false);
+    expect_place(1, 1, 2, 2, 1, false);
+}
+
+static void a_late_seq_that_was_trimmed_is_torn_from_birth(void **state)
+{
+    (void)state;
+    uint32_t other = 0;
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
+    append("a", 5, 1);
+    OK(try_append(other, "o", STORE_PATCH, (struct store_seq){9, 1}, 0, "{}"));
+    append("a", 8, 1);
+    commit();
+    trim((struct store_retention){.rows = 1}, 0, 100, false);
+    expect_floor(2, 9, 1); /* the greatest seq of all exports */
+    begin();
+    append("b", 5, 1); /* again: what was trimmed had the same seq */
+    append("b", 6, 1); /* above the floor of this export, though below that of the other */
+    commit();
+    expect_place(5, 1, 4, 4, 1, true);
+    expect_place(6, 1, 5, 5, 1, false);
+    check_whole();
+}
+
+static void the_floor_is_the_greatest_trimmed_seq(void **state)
+{
+    (void)state;
+    begin();
+    append("a", 9, 1);
+    append("b", 2, 1);
+    append("c", 10, 1);
+    commit();
+    trim((struct store_retention){.rows = 1}, 0, 100, false);
+    expect_floor(2, 9, 1);
+}
+
+static void tombstones_are_trimmed_with_their_floor(void **state)
+{
+    (void)state;
+    struct store_log_state log;
+    begin();
+    for (int i = 0; i < 5; i++) {
+        char key[2] = {(char)('a' + i), 0};
+        put(fixture.quake, key, 1, 2 * i, "{}");
+        take_away(fixture.quake, key, 1, 2 * i + 1); /* at 2000, 4000, … */
+    }
+    commit();
+    trim((struct store_retention){.tombstone_age_ms = 1000}, 5500, 1, true);
+    trim((struct store_retention){.tombstone_age_ms = 1000}, 5500, 1, false);
+    OK(store_read_log(fixture.reader, &log, &fixture.error));
+    assert_int_equal(log.tombstone_floor, 4);
+    trim((struct store_retention){.tombstone_rows = 1}, 0, 100, false);
+    OK(store_read_log(fixture.reader, &log, &fixture.error));
+    assert_int_equal(log.tombstone_floor, 8);
+    assert_int_equal(log.floor_change, 0);
+}
+
+static void a_rolled_back_trim_leaves_the_floor(void **state)
+{
+    (void)state;
+    bool more = false;
+    begin();
+    append("a", 1, 1);
+    append("a", 1, 2);
+    commit();
+    begin();
+    OK(store_trim(fixture.writer, &(struct store_retention){.rows = 1}, 0, 9, &more,
+                  &fixture.error));
+    assert_int_equal(store_writer_log(fixture.writer)->rows, 1);
+    store_rollback(fixture.writer);
+    assert_int_equal(store_writer_log(fixture.writer)->rows, 2);
+    expect_floor(0, 0, 0);
+    check_whole();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_variant_of_a_scan, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_change_keeps_all_that_it_was_given, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_seq_is_found_among_one_exports_changes, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(trimming_by_rows_goes_in_steps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(trimming_by_age_and_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_seq_that_is_cut_in_two_is_torn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_the_same_export_tears, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_late_seq_that_was_trimmed_is_torn_from_birth, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_floor_is_the_greatest_trimmed_seq, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tombstones_are_trimmed_with_their_floor, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_rolled_back_trim_leaves_the_floor, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,127 @@
+/* The migrations lead to schema/schema.sql; a failing one leaves the file as it was. */
+#include "store/store_internal.h"
+#include "store_fixture.h"
+
+/* Tables, indexes and the two numbers of the file, one text. */
+static void describe(sqlite3 *database, struct buffer *out)
+{
+    static const char entries[] =
+        "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') "
+        "FROM sqlite_schema WHERE type <> 'view' ORDER BY type, name";
+    static const char *const questions[] = {entries, "PRAGMA application_id", "PRAGMA user_version",
+                                            "SELECT count(*) FROM log_state"};
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++) {
+        sqlite3_stmt *statement = NULL;
+        assert_int_equal(sqlite3_prepare_v2(database, questions[i], -1, &statement, NULL), 0);
+        while (sqlite3_step(statement) == SQLITE_ROW) {
+            buffer_printf(out, "%s\n", (const char *)sqlite3_column_text(statement, 0));
+        }
+        assert_int_equal(sqlite3_finalize(statement), 0);
+    }
+    assert_non_null(buffer_string(out));
+}
+
+static char *read_schema_file(void)
+{
+    FILE *file = fopen(STELE_SOURCE_DIR "/schema/schema.sql", "r");
+    assert_non_null(file);
+    char *text = calloc(1, 1 << 16);
+    assert_non_null(text);
+    assert_true(fread(text, 1, (1 << 16) - 1, file) > 0);
+    fclose(file);
+    return text;
+}
+
+static void migrating_an_empty_file_gives_the_schema(void **state)
+{
+    (void)state;
+    struct buffer migrated, expected;
+    sqlite3 *memory = NULL;
+    buffer_init(&migrated, 1 << 16);
+    buffer_init(&expected, 1 << 16);
+    OK(fixture.store = open_path(fixture.path, false));
+    describe(fixture.store->main.database, &migrated);
+    assert_int_equal(sqlite3_open(":memory:", &memory), 0);
+    char *schema = read_schema_file();
+    if (sqlite3_exec(memory, schema, NULL, NULL, NULL) != SQLITE_OK) {
+        fail_msg("schema.sql: %s", sqlite3_errmsg(memory));
+    }
+    describe(memory, &expected);
+    assert_string_equal(migrated.data, expected.data);
+    sqlite3_close(memory);
+    free(schema);
+    buffer_fini(&migrated);
+    buffer_fini(&expected);
+}
+
+static const struct store_migration steps[] = {
+    {1, "0001_first", "CREATE TABLE a (x); PRAGMA user_version = 1;"},
+    {2, "0002_second", "CREATE TABLE b (x); INSERT INTO b VALUES (5); PRAGMA user_version = 2;"},
+    {3, "0003_broken", "CREATE TABLE c (x); SELECT nonsense; PRAGMA user_version = 3;"},
+};
+
+static int64_t ask(struct connection *connection, const char *sql)
+{
+    int64_t value = -1;
+    OK(connection_integer(connection, sql, &value, &fixture.error));
+    return value;
+}
+
+static void open_bare(struct store *store, struct connection *connection)
+{
+    *store = (struct store){.path = fixture.path, .file = fixture.path};
+    store_setup();
+    OK(connection_open(connection, store, CONNECTION_MAIN, &fixture.error));
+}
+
+static void each_migration_is_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    struct store store;
+    struct connection connection;
+    open_bare(&store, &connection);
+    assert_false(migrate(&connection, steps, 3, 0, NULL, &fixture.error));
+    assert_non_null(strstr(fixture.error.message, "0003_broken"));
+    assert_int_equal(ask(&connection, "PRAGMA user_version"), 2);
+    assert_int_equal(ask(&connection, "SELECT count(*) FROM sqlite_schema"), 2);
+    OK(migrate(&connection, steps, 2, 2, NULL, &fixture.error));
+    connection_close(&connection);
+}
+
+static void a_copy_is_made_before_a_migration(void **state)
+{
+    (void)state;
+    char backup[128];
+    struct store store;
+    struct connection connection, copy;
+    snprintf(backup, sizeof backup, "%s/copy.db", fixture.folder);
+    open_bare(&store, &connection);
+    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
+    OK(migrate(&connection, steps, 1, 0, backup, &fixture.error));
+    assert_int_not_equal(access(backup, F_OK), 0); /* a new file needs none */
+    OK(migrate(&connection, steps, 2, 1, backup, &fixture.error));
+    store.file = backup;
+    OK(connection_open(&copy, &store, CONNECTION_MAIN, &fixture.error));
+    assert_int_equal(ask(&copy, "PRAGMA user_version"), 1);
+    assert_int_equal(ask(&copy, "SELECT count(*) FROM sqlite_schema"), 1);
+    connection_close(&copy);
+    /* Not over another one, and then no migration either. */
+    assert_false(migrate(&connection, steps, 2, 1, backup, &fixture.error));
+    assert_non_null(strstr(fixture.error.message, "exists already"));
+    assert_false(migrate(&connection, steps, 2, 1, "/nonexistent/copy.db", &fixture.error));
+    assert_non_null(strstr(fixture.error.message, "backup of"));
+    connection_close(&connection);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(migrating_an_empty_file_gives_the_schema, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(each_migration_is_whole_or_not_at_all, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_is_made_before_a_migration, set_up_folder,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

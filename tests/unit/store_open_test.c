@@ -1,0 +1,299 @@
+/* Opening: whose file it is, who else has it, where it lies, how old it is. */
+#include "store/store_internal.h"
+#include "store_fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static void expect_refusal(const char *path, bool read_only, enum error_code code,
+                           const char *remedy)
+{
+    struct store *store = open_path(path, read_only);
+    if (store) {
+        store_close(store);
+        fail_msg("%s was opened", path);
+    }
+    if (fixture.error.code != code || !strstr(fixture.error.message, remedy)) {
+        fail_msg("code %d, not %d: %s", fixture.error.code, code, fixture.error.message);
+    }
+    if (!strstr(fixture.error.message, path)) {
+        fail_msg("does not name %s: %s", path, fixture.error.message);
+    }
+}
+
+static void in_folder(char *out, size_t size, const char *name)
+{
+    snprintf(out, size, "%s/%s", fixture.folder, name);
+}
+
+static void run_sql(const char *path, const char *sql)
+{
+    sqlite3 *database = NULL;
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void a_new_file_and_an_empty_one_become_databases(void **state)
+{
+    (void)state;
+    open_store();
+    assert_false(store_writer_log(fixture.writer)->any);
+    assert_int_equal(last_change(), 0);
+    check_whole();
+    close_store();
+    char path[128];
+    in_folder(path, sizeof path, "empty.db");
+    write_file(path, "");
+    struct store *store = open_path(path, false);
+    OK(store);
+    store_close(store);
+    OK(store = open_path(path, true));
+    store_close(store);
+}
+
+static void closing_folds_the_log_in(void **state)
+{
+    (void)state;
+    char wal[128];
+    uint32_t id = 0;
+    open_store();
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
+    put(id, "a", 1, 1, "{}");
+    commit();
+    assert_true(store_wal_bytes(fixture.store) > 0);
+    close_store();
+    snprintf(wal, sizeof wal, "%s-wal", fixture.path);
+    assert_int_not_equal(access(wal, F_OK), 0);
+}
+
+static void folders_that_will_not_do(void **state)
+{
+    (void)state;
+    char path[128];
+    in_folder(path, sizeof path, "nowhere/x.db");
+    expect_refusal(path, false, ERROR_DATABASE, "create it");
+    expect_refusal(path, true, ERROR_DATABASE, "create it");
+    expect_refusal("", false, ERROR_DATABASE, "name");
+    in_folder(path, sizeof path, "");
+    expect_refusal(path, false, ERROR_DATABASE, "name");
+    expect_refusal(fixture.folder, false, ERROR_DATABASE, "not a file");
+    in_folder(path, sizeof path, "absent.db");
+    expect_refusal(path, true, ERROR_DATABASE, "no database");
+}
+
+static void files_of_others_are_refused(void **state)
+{
+    (void)state;
+    char path[128];
+    in_folder(path, sizeof path, "text.db");
+    write_file(path, "This is a letter, and quite long enough not to be taken for a new file. It "
+                     "goes on for a while, as letters do.");
+    expect_refusal(path, false, ERROR_DATABASE, "not a SQLite database");
+    expect_refusal(path, true, ERROR_DATABASE, "not a SQLite database");
+    in_folder(path, sizeof path, "tables.db");
+    run_sql(path, "CREATE TABLE t (x)");
+    expect_refusal(path, false, ERROR_DATABASE, "another program");
+    in_folder(path, sizeof path, "tagged.db");
+    run_sql(path, "PRAGMA application_id = 77");
+    expect_refusal(path, false, ERROR_DATABASE, "another program");
+}
+
+static void a_newer_database_is_refused(void **state)
+{
+    (void)state;
+    open_store();
+    close_store();
+    run_sql(fixture.path, "PRAGMA user_version = 1000");
+    expect_refusal(fixture.path, false, ERROR_DATABASE_NEWER, "newer stele");
+    expect_refusal(fixture.path, true, ERROR_DATABASE_NEWER, "newer stele");
+    run_sql(fixture.path, "PRAGMA user_version = 0");
+    expect_refusal(fixture.path, true, ERROR_DATABASE, "older schema");
+}
+
+static void a_second_opening_is_refused(void **state)
+{
+    (void)state;
+    char pid[32], alias[128];
+    open_store();
+    snprintf(pid, sizeof pid, "process %ld", (long)getpid());
+    expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, pid);
+    in_folder(alias, sizeof alias, "alias.db");
+    assert_int_equal(symlink(fixture.path, alias), 0);
+    expect_refusal(alias, false, ERROR_DATABASE_IN_USE, pid);
+}
+
+/* Another process opens the store, says so through a pipe, and holds it until it is killed or this
+ * one ends, which it sees by the end of a second pipe. */
+static pid_t hold_in_child(void)
+{
+    int ready[2], hold[2];
+    char byte = 0;
+    assert_int_equal(pipe(ready) | pipe(hold), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(hold[1]);
+        struct store *store = open_path(fixture.path, false);
+        byte = store ? 'y' : 'n';
+        if (write(ready[1], &byte, 1) != 1 || read(hold[0], &byte, 1) != 0) {
+            _exit(1);
+        }
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    close(hold[0]); /* the other end stays open as long as this process */
+    assert_int_equal(byte, 'y');
+    return child;
+}
+
+static void another_process_holds_the_lock_until_it_dies(void **state)
+{
+    (void)state;
+    char pid[32];
+    pid_t child = hold_in_child();
+    snprintf(pid, sizeof pid, "process %ld", (long)child);
+    expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, pid);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    open_store();
+}
+
+static void reading_works_beside_a_server_and_alone(void **state)
+{
+    (void)state;
+    uint32_t id = 0;
+    struct store_log_state log;
+    open_store();
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
+    put(id, "a", 1, 1, "{}");
+    commit();
+    for (int alone = 0; alone <= 1; alone++) {
+        struct store *store = open_path(fixture.path, true);
+        OK(store);
+        assert_null(store_writer_open(store, &fixture.error));
+        struct store_reader *reader = store_reader_open(store, &fixture.error);
+        OK(reader);
+        OK(store_read_log(reader, &log, &fixture.error));
+        assert_int_equal(log.last_change, 1);
+        assert_string_not_equal(store_epoch(store), "");
+        store_reader_close(reader);
+        store_close(store);
+        if (!alone) {
+            close_store();
+        }
+    }
+}
+
+/* The exit code of a test in a child, as root or as somebody who owns nothing. */
+static int run_as(uid_t user, int (*test)(void))
+{
+    int status = -1;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (user && (setegid(user) || seteuid(user))) {
+            _exit(99);
+        }
+        _exit(test());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* 0: read; 3: refused because the folder is not writable. */
+static int read_store(void)
+{
+    struct store *store = open_path(fixture.path, true);
+    struct store_log_state log;
+    if (!store) {
+        return strstr(fixture.error.message, "writable folder") ? 3 : 1;
+    }
+    struct store_reader *reader = store_reader_open(store, &fixture.error);
+    bool ok = reader && store_read_log(reader, &log, &fixture.error);
+    store_reader_close(reader);
+    store_close(store);
+    return ok ? 0 : 2;
+}
+
+static int be_refused(void)
+{
+    struct store *store = open_path(fixture.path, false);
+    store_close(store);
+    return !store && strstr(fixture.error.message, "cannot write in the folder") ? 0 : 1;
+}
+
+static void may(const char *suffix, mode_t mode)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s%s", fixture.path, suffix);
+    assert_int_equal(chmod(path, mode), 0);
+}
+
+static int open_and_close(void)
+{
+    struct store *store = open_path(fixture.path, false);
+    store_close(store);
+    return store ? 0 : 1;
+}
+
+/* All in children: a fork would inherit SQLite's picture of a file that this process has open. */
+static void a_folder_that_may_only_be_read(void **state)
+{
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* nobody else to be */
+    }
+    pid_t server = hold_in_child();
+    assert_int_equal(chmod(fixture.folder, 0555), 0);
+    may("", 0644);
+    may("-wal", 0644);
+    may("-shm", 0644);
+    assert_int_equal(run_as(65534, read_store), 0); /* beside a server */
+    may("-shm", 0600);
+    assert_int_equal(run_as(65534, read_store), 3);
+    assert_int_equal(kill(server, SIGKILL), 0);
+    assert_int_equal(waitpid(server, NULL, 0), server);
+    assert_int_equal(run_as(65534, read_store), 3); /* after a crash */
+    assert_int_equal(run_as(0, open_and_close), 0);
+    assert_int_equal(run_as(65534, read_store), 0); /* after a clean end */
+    assert_int_equal(run_as(65534, be_refused), 0);
+    assert_int_equal(chmod(fixture.folder, 0755), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_new_file_and_an_empty_one_become_databases, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(closing_folds_the_log_in, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(folders_that_will_not_do, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(files_of_others_are_refused, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(a_newer_database_is_refused, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(a_second_opening_is_refused, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(another_process_holds_the_lock_until_it_dies, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(reading_works_beside_a_server_and_alone, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_folder_that_may_only_be_read, set_up_folder, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,260 @@
+/* Readers beside the writer, scans of entities, checkpoints, and what store_check finds. */
+#include "store/store_internal.h"
+#include "store_fixture.h"
+
+#include <pthread.h>
+
+static bool add_entity(void *argument, const struct store_entity *entity)
+{
+    return add_line(argument, "%.*s ", (int)entity->key.length, entity->key.data);
+}
+
+static void expect_entities(bool descending, const struct store_position *after, int64_t limit,
+                            const char *expected)
+{
+    struct lines lines = {.left = 99};
+    OK(store_scan_entities(fixture.reader, fixture.quake, descending, after, limit, add_entity,
+                           &lines, &fixture.error));
+    assert_string_equal(lines.text, expected);
+}
+
+static void entities_come_in_order_of_seq(void **state)
+{
+    (void)state;
+    uint32_t other = 0;
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
+    put(fixture.quake, "c", 2, 1, "{}"); /* id 1 */
+    put(other, "x", 2, 1, "{}");
+    put(fixture.quake, "a", 1, 10, "{}"); /* id 3 */
+    put(fixture.quake, "b", 1, 10, "{}"); /* id 4 */
+    put(fixture.quake, "d", -1, 1, "{}"); /* id 5 */
+    commit();
+    expect_entities(true, NULL, -1, "c b a d ");
+    expect_entities(false, NULL, -1, "d a b c ");
+    expect_entities(true, NULL, 2, "c b ");
+    expect_entities(true, NULL, 0, "");
+    expect_entities(true, &(struct store_position){{1, 10}, 4}, -1, "a d ");
+    expect_entities(true, &(struct store_position){{1, 10}, 4}, 1, "a ");
+    expect_entities(true, &(struct store_position){{1, 10}, 3}, -1, "d ");
+    expect_entities(false, &(struct store_position){{1, 10}, 3}, -1, "b c ");
+    expect_entities(false, &(struct store_position){{1, 10}, INT64_MIN}, -1, "a b c ");
+    expect_entities(false, &(struct store_position){{1, 11}, INT64_MIN}, -1, "c ");
+    struct lines stopped = {.left = 2};
+    OK(store_scan_entities(fixture.reader, fixture.quake, true, NULL, -1, add_entity, &stopped,
+                           &fixture.error));
+    assert_string_equal(stopped.text, "c b ");
+}
+
+static void the_queries_use_their_indexes(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {
+        "SELECT data FROM entity WHERE export = ?1 AND (slot, idx) < (?2, ?3) "
+        "ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
+        "SELECT data FROM entity WHERE export = ?1 AND slot = ?2 AND idx = ?3 AND id > ?4 "
+        "ORDER BY id LIMIT ?5",
+        "SELECT * FROM \"Quake/list\"",
+        "SELECT key, at FROM tombstone INDEXED BY tombstone_change WHERE export = ? AND "
+        "change > ? AND at >= ? ORDER BY change DESC LIMIT ?",
+        "SELECT min(id) FROM change INDEXED BY change_seq WHERE (slot, idx) > (?, ?) "
+        "AND export = ?",
+    };
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+        char sql[512];
+        sqlite3_stmt *statement = NULL;
+        snprintf(sql, sizeof sql, "EXPLAIN QUERY PLAN %s", queries[i]);
+        assert_int_equal(
+            sqlite3_prepare_v2(fixture.reader->connection.database, sql, -1, &statement, NULL), 0);
+        while (sqlite3_step(statement) == SQLITE_ROW) {
+            const char *step = (const char *)sqlite3_column_text(statement, 3);
+            if (strstr(step, "TEMP B-TREE") || strncmp(step, "SCAN entity", 11) == 0) {
+                fail_msg("%s: %s", queries[i], step);
+            }
+        }
+        sqlite3_finalize(statement);
+    }
+}
+
+static void a_read_transaction_sees_one_state(void **state)
+{
+    (void)state;
+    struct store_log_state log;
+    struct store_entity entity;
+    bool found = true;
+    begin();
+    put(fixture.quake, "a", 1, 1, "{\"n\":1}");
+    commit();
+    OK(store_read_begin(fixture.reader, &fixture.error));
+    OK(store_read_log(fixture.reader, &log, &fixture.error));
+    begin();
+    put(fixture.quake, "a", 1, 2, "{\"n\":2}");
+    commit();
+    OK(store_read_entity(fixture.reader, fixture.quake, SPAN("a"), &entity, &found,
+                         &fixture.error));
+    assert_true(span_equal(entity.data, SPAN("{\"n\":1}")));
+    store_read_end(fixture.reader);
+    store_read_end(fixture.reader); /* harmless */
+    OK(store_read_entity(fixture.reader, fixture.quake, SPAN("a"), &entity, &found,
+                         &fixture.error));
+    assert_true(span_equal(entity.data, SPAN("{\"n\":2}")));
+}
+
+enum { ROUNDS = 300, KEYS = 20 };
+static _Atomic bool finished;
+
+/* In every state that a reader sees, the counters and the rows agree. */
+static void *read_on(void *argument)
+{
+    struct store_reader *reader = argument;
+    struct error error = {0};
+    bool ok = true;
+    while (ok && !finished) {
+        struct store_log_state log;
+        struct store_export export;
+        struct lines lines = {.left = KEYS + 1};
+        bool found = false;
+        ok = store_read_begin(reader, &error) && store_read_log(reader, &log, &error) &&
+             store_read_export(reader, SPAN("Quake"), &export, &found, &error) && found &&
+             log.last_change == export.last_change && log.last_change % KEYS == 0 &&
+             log.rows == log.last_change - log.floor_change &&
+             store_scan_entities(reader, fixture.quake, true, NULL, -1, add_entity, &lines,
+                                 &error) &&
+             lines.left == KEYS + 1 - export.entities;
+        store_read_end(reader);
+    }
+    return ok ? NULL : "a reader saw a state that never was";
+}
+
+static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
+{
+    (void)state;
+    pthread_t threads[2];
+    struct store_reader *readers[2];
+    struct store_retention retention = {.rows = 5 * KEYS};
+    struct store_checkpointer *checkpointer =
+        store_checkpointer_open(fixture.store, 50, &fixture.error);
+    OK(checkpointer);
+    finished = false;
+    for (int i = 0; i < 2; i++) {
+        OK(readers[i] = store_reader_open(fixture.store, &fixture.error));
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, readers[i]), 0);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        bool more = false;
+        begin();
+        for (int key = 0; key < KEYS; key++) {
+            char name[16];
+            snprintf(name, sizeof name, "%d", key);
+            put(fixture.quake, name, round, key, "{\"some\":\"data\"}");
+        }
+        OK(store_trim(fixture.writer, &retention, 0, 50, &more, &fixture.error));
+        commit();
+        OK(store_checkpoint(checkpointer, &fixture.error));
+    }
+    finished = true;
+    for (int i = 0; i < 2; i++) {
+        void *complaint = NULL;
+        assert_int_equal(pthread_join(threads[i], &complaint), 0);
+        assert_null(complaint);
+        store_reader_close(readers[i]);
+    }
+    store_checkpointer_close(checkpointer);
+    check_whole();
+}
+
+static void a_checkpoint_waits_for_its_size_and_empties_the_wal(void **state)
+{
+    (void)state;
+    struct store_checkpointer *checkpointer =
+        store_checkpointer_open(fixture.store, 60, &fixture.error);
+    OK(checkpointer);
+    begin();
+    put(fixture.quake, "a", 1, 1, "{}");
+    commit();
+    uint32_t before = fixture.store->wal_pages;
+    OK(store_checkpoint(checkpointer, &fixture.error));
+    assert_int_equal(fixture.store->wal_pages, before);
+    for (int i = 0; i < 20; i++) {
+        begin();
+        put(fixture.quake, "a", 2, i, "{}");
+        commit();
+    }
+    assert_true(fixture.store->wal_pages > 60);
+    int64_t size = store_wal_bytes(fixture.store);
+    OK(store_checkpoint(checkpointer, &fixture.error));
+    assert_int_equal(fixture.store->wal_pages, 0);
+    begin();
+    put(fixture.quake, "a", 3, 1, "{}");
+    commit();
+    assert_true(fixture.store->wal_pages < 60); /* from the beginning again */
+    assert_int_equal(store_wal_bytes(fixture.store), size);
+    store_checkpointer_close(checkpointer);
+}
+
+static void expect_finding(const char *damage, const char *repair)
+{
+    int findings = 0;
+    sqlite3 *database = fixture.writer->connection.database;
+    assert_int_equal(sqlite3_exec(database, damage, NULL, NULL, NULL), 0);
+    OK(store_check(fixture.reader, count_finding, &findings, &fixture.error));
+    if (!findings) {
+        fail_msg("not found: %s", damage);
+    }
+    assert_int_equal(sqlite3_exec(database, repair, NULL, NULL, NULL), 0);
+    check_whole();
+}
+
+static void the_check_finds_what_is_wrong(void **state)
+{
+    (void)state;
+    begin();
+    OK(store_export_limit(fixture.writer, fixture.quake, 100, &fixture.error));
+    put(fixture.quake, "a", 1, 1, "{}");
+    put(fixture.quake, "b", 1, 2, "{}");
+    put(fixture.quake, "c", 1, 3, "{}");
+    take_away(fixture.quake, "c", 1, 4);
+    commit();
+    check_whole();
+    expect_finding("UPDATE log_state SET rows = 5", "UPDATE log_state SET rows = 4");
+    expect_finding("UPDATE log_state SET bytes = bytes + 1",
+                   "UPDATE log_state SET bytes = bytes - 1");
+    expect_finding("UPDATE log_state SET last_change = 9", "UPDATE log_state SET last_change = 4");
+    expect_finding("UPDATE log_state SET head_idx = 2", "UPDATE log_state SET head_idx = 4");
+    expect_finding("UPDATE log_state SET tombstones = 0", "UPDATE log_state SET tombstones = 1");
+    expect_finding("UPDATE export SET entities = 3", "UPDATE export SET entities = 2");
+    expect_finding("UPDATE export SET last_change = 3, last_idx = 3",
+                   "UPDATE export SET last_change = 4, last_idx = 4");
+    expect_finding("UPDATE export SET last_idx = 3", "UPDATE export SET last_idx = 4");
+    expect_finding("UPDATE entity SET change = 1, evict_order = 1 WHERE key = 'b'",
+                   "UPDATE entity SET change = 2, evict_order = 2 WHERE key = 'b'");
+    expect_finding("UPDATE entity SET change = 77, evict_order = 77 WHERE key = 'b'",
+                   "UPDATE entity SET change = 2, evict_order = 2 WHERE key = 'b'");
+    expect_finding("UPDATE entity SET idx = 1 WHERE key = 'b'",
+                   "UPDATE entity SET idx = 2 WHERE key = 'b'");
+    expect_finding("UPDATE entity SET evict_order = NULL WHERE key = 'b'",
+                   "UPDATE entity SET evict_order = 2 WHERE key = 'b'");
+    expect_finding("UPDATE change SET op = 3 WHERE id = 2",
+                   "UPDATE change SET op = 0 WHERE id = 2");
+    expect_finding("UPDATE change SET id = 9 WHERE id = 3",
+                   "UPDATE change SET id = 3 WHERE id = 9");
+    expect_finding("UPDATE change SET export = 9 WHERE id = 3",
+                   "UPDATE change SET export = 1 WHERE id = 3");
+    expect_finding("UPDATE tombstone SET change = 3", "UPDATE tombstone SET change = 4");
+    expect_finding("UPDATE tombstone SET key = 'a'", "UPDATE tombstone SET key = 'c'");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(entities_come_in_order_of_seq, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_queries_use_their_indexes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_read_transaction_sees_one_state, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(two_readers_beside_a_writer_and_a_checkpointer, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_checkpoint_waits_for_its_size_and_empties_the_wal, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_check_finds_what_is_wrong, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,375 @@
+/* Transactions, entities, exports, producers, tombstones and meta values. */
+#include "store_fixture.h"
+
+static struct store_export read_quake(void)
+{
+    struct store_export export;
+    bool found = false;
+    OK(store_read_export(fixture.reader, SPAN("Quake"), &export, &found, &fixture.error));
+    assert_true(found);
+    return export;
+}
+
+static void read_entity(const char *key, struct store_entity *entity, bool *found)
+{
+    OK(store_read_entity(fixture.reader, fixture.quake, span_of(key), entity, found,
+                         &fixture.error));
+}
+
+static void seqs_compare_as_pairs_of_numbers(void **state)
+{
+    (void)state;
+    struct store_seq a = {1, 9}, b = {2, 1}, c = {2, 10};
+    assert_true(store_seq_compare(a, b) < 0);
+    assert_true(store_seq_compare(c, b) > 0);
+    assert_int_equal(store_seq_compare(c, c), 0);
+}
+
+static void entity_is_inserted_updated_and_deleted(void **state)
+{
+    (void)state;
+    struct store_entity entity;
+    bool found = false;
+    begin();
+    put(fixture.quake, "a", 1, 1, "{\"n\":1}");
+    put(fixture.quake, "b", 1, 2, "{\"n\":2}");
+    put(fixture.quake, "a", 2, 1, "{\"n\":3}");
+    read_entity("a", &entity, &found);
+    assert_false(found); /* not before the commit */
+    commit();
+    read_entity("a", &entity, &found);
+    assert_true(found);
+    assert_true(span_equal(entity.key, SPAN("a")));
+    assert_true(span_equal(entity.data, SPAN("{\"n\":3}")));
+    assert_int_equal(entity.change, 3);
+    assert_int_equal(entity.seq.slot, 2);
+    assert_int_equal(entity.seq.index, 1);
+    begin();
+    take_away(fixture.quake, "a", 3, 0);
+    commit();
+    read_entity("a", &entity, &found);
+    assert_false(found);
+    assert_int_equal(store_export_entities(fixture.writer, fixture.quake), 1);
+    assert_int_equal(store_export_entities(fixture.writer, 99), 0);
+    check_whole();
+}
+
+static void keys_and_data_may_hold_any_byte(void **state)
+{
+    (void)state;
+    struct store_entity entity = {.key = SPAN("a\0b"), .data = SPAN("{\"x\":\"\\u0000\"}")};
+    bool found = false;
+    entity.change = 1;
+    entity.seq = (struct store_seq){1, 1};
+    begin();
+    OK(store_entity_insert(fixture.writer, fixture.quake, &entity, &fixture.error));
+    assert_true(entity.id > 0);
+    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("a\0b"), &entity, &found,
+                        &fixture.error));
+    assert_true(found);
+    assert_int_equal(entity.key.length, 3);
+    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("a"), &entity, &found, &fixture.error));
+    assert_false(found);
+    store_rollback(fixture.writer);
+}
+
+static void counters_follow_and_survive_a_restart(void **state)
+{
+    (void)state;
+    begin();
+    put(fixture.quake, "a", 5, 1, "{}");
+    put(fixture.quake, "b", 5, 1, "{}");
+    commit();
+    struct store_export export = read_quake();
+    assert_int_equal(export.entities, 2);
+    assert_int_equal(export.last_change, 2);
+    assert_int_equal(export.last_seq.slot, 5);
+    assert_true(export.last_seq_shared);
+    begin();
+    put(fixture.quake, "a", 5, 2, "{}");
+    commit();
+    assert_false(read_quake().last_seq_shared);
+    char epoch[40];
+    snprintf(epoch, sizeof epoch, "%s", store_epoch(fixture.store));
+    assert_int_equal(strlen(epoch), 36);
+    close_store();
+    open_store();
+    assert_string_equal(store_epoch(fixture.store), epoch);
+    assert_string_equal(store_path(fixture.store), fixture.path);
+    const struct store_log_state *log = store_writer_log(fixture.writer);
+    assert_true(log->any);
+    assert_int_equal(log->last_change, 3);
+    assert_int_equal(log->head.slot, 5);
+    assert_int_equal(log->head.index, 2);
+    assert_int_equal(log->rows, 3);
+    assert_int_equal(log->bytes, 3 * (1 + 2 + 64));
+    assert_int_equal(store_export_entities(fixture.writer, fixture.quake), 2);
+    check_whole();
+}
+
+static void a_late_seq_knows_that_it_is_shared(void **state)
+{
+    (void)state;
+    begin();
+    put(fixture.quake, "a", 1, 1, "{}");
+    put(fixture.quake, "a", 3, 1, "{}");
+    put(fixture.quake, "b", 2, 1, "{}"); /* late, but alone */
+    commit();
+    assert_false(read_quake().last_seq_shared);
+    assert_int_equal(store_writer_log(fixture.writer)->head.slot, 3);
+    begin();
+    put(fixture.quake, "c", 1, 1, "{}"); /* as the first */
+    commit();
+    assert_true(read_quake().last_seq_shared);
+    check_whole();
+}
+
+static void rollback_takes_everything_back(void **state)
+{
+    (void)state;
+    uint32_t other = 0;
+    struct store_entity entity;
+    bool found = false;
+    begin();
+    put(fixture.quake, "a", 1, 1, "{\"n\":1}");
+    commit();
+    begin();
+    put(fixture.quake, "a", 2, 1, "{\"n\":2}");
+    put(fixture.quake, "b", 2, 2, "{}");
+    OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
+    assert_int_equal(other, 2);
+    store_rollback(fixture.writer);
+    assert_int_equal(last_change(), 1);
+    assert_int_equal(store_writer_log(fixture.writer)->rows, 1);
+    assert_int_equal(store_writer_log(fixture.writer)->head.slot, 1);
+    assert_int_equal(store_export_entities(fixture.writer, fixture.quake), 1);
+    read_entity("a", &entity, &found);
+    assert_true(span_equal(entity.data, SPAN("{\"n\":1}")));
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Another"), &other, &fixture.error));
+    assert_int_equal(other, 2);
+    put(other, "x", 2, 1, "{}");
+    commit();
+    check_whole();
+}
+
+static void a_change_needs_a_transaction(void **state)
+{
+    (void)state;
+    struct store_seq seq = {1, 1};
+    assert_false(try_put(fixture.quake, "a", seq, 0, "{}"));
+    assert_int_equal(fixture.error.code, ERROR_INTERNAL);
+    assert_false(store_commit(fixture.writer, &fixture.error));
+    begin();
+    assert_false(store_begin(fixture.writer, &fixture.error));
+    put(fixture.quake, "a", 1, 1, "{}");
+    commit();
+}
+
+static void a_failed_step_spoils_the_transaction(void **state)
+{
+    (void)state;
+    struct store_entity missing = {.id = 77, .key = SPAN("x"), .data = SPAN("{}"), .change = 2};
+    struct store_change change = {.id = 9, .export_id = fixture.quake, .key = SPAN("x")};
+    begin();
+    put(fixture.quake, "a", 1, 1, "{}");
+    assert_false(store_entity_update(fixture.writer, fixture.quake, &missing, &fixture.error));
+    assert_false(store_commit(fixture.writer, &fixture.error));
+    assert_int_equal(last_change(), 0);
+    begin();
+    assert_false(store_entity_delete(fixture.writer, fixture.quake, 77, &fixture.error));
+    store_rollback(fixture.writer);
+    begin();
+    assert_false(store_change_append(fixture.writer, &change, &fixture.error));
+    assert_false(store_commit(fixture.writer, &fixture.error));
+    begin();
+    assert_false(store_entity_insert(fixture.writer, 42, &missing, &fixture.error));
+    put(fixture.quake, "a", 1, 1, "{}");
+    commit();
+    check_whole();
+}
+
+static void expect_oldest(const char *expected)
+{
+    struct buffer key;
+    bool found = false;
+    buffer_init(&key, 100);
+    OK(store_export_oldest(fixture.writer, fixture.quake, &key, &found, &fixture.error));
+    assert_int_equal(found, expected != NULL);
+    if (expected) {
+        assert_true(span_equal(buffer_span(&key), span_of(expected)));
+    }
+    buffer_fini(&key);
+}
+
+static void eviction_follows_the_last_change(void **state)
+{
+    (void)state;
+    begin();
+    put(fixture.quake, "a", 9, 1, "{}"); /* the greatest seq, and yet the oldest change */
+    put(fixture.quake, "b", 1, 1, "{}");
+    expect_oldest(NULL);
+    OK(store_export_limit(fixture.writer, fixture.quake, 10, &fixture.error));
+    expect_oldest("a");
+    put(fixture.quake, "a", 1, 2, "{}");
+    expect_oldest("b");
+    put(fixture.quake, "c", 1, 3, "{}");
+    take_away(fixture.quake, "b", 1, 4);
+    expect_oldest("a");
+    commit();
+    assert_int_equal(read_quake().max_entities, 10);
+    check_whole();
+    begin();
+    OK(store_export_limit(fixture.writer, fixture.quake, 0, &fixture.error));
+    expect_oldest(NULL);
+    commit();
+    assert_int_equal(read_quake().max_entities, 0);
+    check_whole();
+}
+
+static bool add_export(void *argument, const struct store_export *export)
+{
+    return add_line(argument, "%u=%.*s ", export->id, (int)export->name.length, export->name.data);
+}
+
+static void exports_are_found_and_listed(void **state)
+{
+    (void)state;
+    uint32_t id = 0;
+    struct lines all = {.left = 9}, one = {.left = 1};
+    struct store_export export;
+    bool found = true;
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("B c\"d"), &id, &fixture.error));
+    OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
+    assert_int_equal(id, fixture.quake);
+    commit();
+    OK(store_read_exports(fixture.reader, add_export, &all, &fixture.error));
+    assert_string_equal(all.text, "1=Quake 2=B c\"d ");
+    OK(store_read_exports(fixture.reader, add_export, &one, &fixture.error));
+    assert_string_equal(one.text, "1=Quake ");
+    OK(store_read_export(fixture.reader, SPAN("Nobody"), &export, &found, &fixture.error));
+    assert_false(found);
+}
+
+static void producers_are_remembered(void **state)
+{
+    (void)state;
+    int64_t batch = 0;
+    OK(store_producer_get(fixture.writer, SPAN("p"), &batch, &fixture.error));
+    assert_int_equal(batch, -1);
+    begin();
+    OK(store_producer_put(fixture.writer, SPAN("p"), 7, 1, &fixture.error));
+    OK(store_producer_put(fixture.writer, SPAN("p"), 8, 2, &fixture.error));
+    commit();
+    begin();
+    OK(store_producer_put(fixture.writer, SPAN("p"), 9, 3, &fixture.error));
+    store_rollback(fixture.writer);
+    close_store();
+    open_store();
+    OK(store_producer_get(fixture.writer, SPAN("p"), &batch, &fixture.error));
+    assert_int_equal(batch, 8);
+}
+
+static void meta_values_are_kept(void **state)
+{
+    (void)state;
+    struct buffer value;
+    bool found = true;
+    buffer_init(&value, 100);
+    OK(store_meta_get(fixture.writer, "views", &value, &found, &fixture.error));
+    assert_false(found);
+    begin();
+    OK(store_meta_put(fixture.writer, "views", SPAN("one"), &fixture.error));
+    OK(store_meta_put(fixture.writer, "views", SPAN("two"), &fixture.error));
+    commit();
+    OK(store_read_meta(fixture.reader, "views", &value, &found, &fixture.error));
+    assert_true(found);
+    assert_true(span_equal(buffer_span(&value), SPAN("two")));
+    buffer_fini(&value);
+}
+
+static void cursors_are_refused_from_now_on(void **state)
+{
+    (void)state;
+    struct store_log_state log;
+    begin();
+    put(fixture.quake, "a", 1, 1, "{}");
+    put(fixture.quake, "a", 1, 2, "{}");
+    OK(store_writer_refuse_cursors(fixture.writer, &fixture.error));
+    commit();
+    OK(store_read_log(fixture.reader, &log, &fixture.error));
+    assert_int_equal(log.cursor_floor, 3);
+}
+
+static bool add_tombstone(void *argument, const struct store_tombstone *tombstone)
+{
+    return add_line(argument, "%.*s@%lld ", (int)tombstone->key.length, tombstone->key.data,
+                    (long long)tombstone->change);
+}
+
+static void expect_tombstones(int64_t from, int64_t since, int64_t limit, const char *expected)
+{
+    struct lines lines = {.left = 9};
+    OK(store_scan_tombstones(fixture.reader, fixture.quake, from, since, limit, add_tombstone,
+                             &lines, &fixture.error));
+    assert_string_equal(lines.text, expected);
+}
+
+static void tombstones_are_put_read_and_removed(void **state)
+{
+    (void)state;
+    struct store_tombstone tombstone;
+    bool found = false;
+    begin();
+    put(fixture.quake, "a", 1, 1, "{}");
+    put(fixture.quake, "b", 1, 2, "{}");
+    put(fixture.quake, "c", 1, 3, "{}");
+    take_away(fixture.quake, "a", 2, 1);
+    take_away(fixture.quake, "b", 2, 2);
+    take_away(fixture.quake, "c", 2, 3);
+    put(fixture.quake, "b", 3, 1, "{}"); /* back again */
+    commit();
+    expect_tombstones(0, 0, 9, "c@6 a@4 ");
+    expect_tombstones(4, 0, 9, "c@6 ");
+    expect_tombstones(0, 5000, 9, "c@6 ");
+    expect_tombstones(0, 0, 1, "c@6 ");
+    OK(store_read_tombstone(fixture.reader, fixture.quake, SPAN("a"), &tombstone, &found,
+                            &fixture.error));
+    assert_true(found);
+    assert_int_equal(tombstone.change, 4);
+    assert_int_equal(tombstone.seq.slot, 2);
+    assert_int_equal(tombstone.at, 4000);
+    OK(store_read_tombstone(fixture.reader, fixture.quake, SPAN("b"), &tombstone, &found,
+                            &fixture.error));
+    assert_false(found);
+    begin();
+    /* Deleted twice: the newer delete counts. */
+    OK(try_append(fixture.quake, "a", STORE_DELETE, (struct store_seq){3, 2}, 1, NULL));
+    OK(store_tombstone_put(fixture.writer, fixture.quake, SPAN("a"), 8, (struct store_seq){3, 2}, 1,
+                           &fixture.error));
+    commit();
+    expect_tombstones(0, 0, 9, "a@8 c@6 ");
+    check_whole();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(seqs_compare_as_pairs_of_numbers),
+        cmocka_unit_test_setup_teardown(entity_is_inserted_updated_and_deleted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(keys_and_data_may_hold_any_byte, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(counters_follow_and_survive_a_restart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_late_seq_knows_that_it_is_shared, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rollback_takes_everything_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_change_needs_a_transaction, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_failed_step_spoils_the_transaction, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(eviction_follows_the_last_change, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(exports_are_found_and_listed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(producers_are_remembered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(meta_values_are_kept, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(cursors_are_refused_from_now_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tombstones_are_put_read_and_removed, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

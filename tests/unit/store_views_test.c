@@ -1,0 +1,279 @@
+/* The SQL views, read as a person would: over another connection. */
+#include "store_fixture.h"
+
+#include <sqlite3.h>
+
+/* All columns and rows of a query, joined with | and a line end. */
+static void expect_rows(const char *sql, const char *expected)
+{
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    struct lines lines = {.left = 0};
+    assert_int_equal(sqlite3_open_v2(fixture.path, &database, SQLITE_OPEN_READONLY, NULL), 0);
+    if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) != SQLITE_OK) {
+        fail_msg("%s: %s", sql, sqlite3_errmsg(database));
+    }
+    int result;
+    while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(statement); i++) {
+            const char *text = (const char *)sqlite3_column_text(statement, i);
+            add_line(&lines, "%s%s", i ? "|" : "", text ? text : "NULL");
+        }
+        add_line(&lines, "\n");
+    }
+    if (result != SQLITE_DONE) {
+        fail_msg("%s: %s", sql, sqlite3_errmsg(database));
+    }
+    sqlite3_finalize(statement);
+    sqlite3_close(database);
+    assert_string_equal(lines.text, expected);
+}
+
+static void the_three_standard_views(void **state)
+{
+    (void)state;
+    begin();
+    put(fixture.quake, "b", 7, 1, "{\"n\":1.0}");
+    put(fixture.quake, "a", 7, 12, "{\"n\":1e2}");
+    put(fixture.quake, "c", 7, 13, "{}");
+    take_away(fixture.quake, "c", 8, 0);
+    commit();
+    expect_rows("SELECT * FROM \"Quake/list\"", "a|7:000000000012|{\"n\":1e2}\n"
+                                                "b|7:000000000001|{\"n\":1.0}\n");
+    expect_rows("SELECT * FROM \"Quake/list\" WHERE key = 'b'", "b|7:000000000001|{\"n\":1.0}\n");
+    expect_rows("SELECT key FROM \"Quake/state\"", "a\nb\n");
+    expect_rows("SELECT * FROM \"Quake/append\"", "b|7:000000000001|{\"n\":1.0}|create|1000|1\n"
+                                                  "a|7:000000000012|{\"n\":1e2}|create|2000|2\n"
+                                                  "c|7:000000000013|{}|create|3000|3\n"
+                                                  "c|8:000000000000|NULL|delete|4000|4\n");
+}
+
+/* Dotted paths, separated by spaces. */
+static void define(const char *id, const char *dotted, const struct span *keys, size_t key_count)
+{
+    struct span segments[64];
+    struct store_path paths[32];
+    size_t path_count = 0, segment_count = 0;
+    while (dotted && *dotted) {
+        size_t length = strcspn(dotted, ". ");
+        if (path_count == 0 || dotted[-1] == ' ') {
+            paths[path_count++] = (struct store_path){&segments[segment_count], 0};
+        }
+        segments[segment_count++] = span_make(dotted, length);
+        paths[path_count - 1].count++;
+        dotted += length + (dotted[length] != 0);
+    }
+    OK(store_view_define(fixture.writer, span_of(id), fixture.quake, paths, path_count, keys,
+                         key_count, &fixture.error));
+}
+
+static void expect_projection(const char *dotted, const char *data, const char *expected)
+{
+    struct store_entity entity;
+    bool found = false;
+    char line[1024];
+    begin();
+    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("k"), &entity, &found, &fixture.error));
+    if (found) {
+        OK(store_entity_delete(fixture.writer, fixture.quake, entity.id, &fixture.error));
+    }
+    entity = (struct store_entity){.key = SPAN("k"), .data = span_of(data)};
+    OK(store_entity_insert(fixture.writer, fixture.quake, &entity, &fixture.error));
+    define("Quake/some", dotted, NULL, 0);
+    commit();
+    snprintf(line, sizeof line, "%s\n", expected);
+    expect_rows("SELECT data FROM \"Quake/some\"", line);
+}
+
+static void values_keep_their_exact_text(void **state)
+{
+    (void)state;
+    expect_projection("a b c d e f",
+                      "{\"a\":0.1,\"b\":1e2,\"c\":1.0,\"d\":\"12345678901234567\",\"e\":-0,"
+                      "\"f\":1E+05,\"g\":0}",
+                      "{\"a\":0.1,\"b\":1e2,\"c\":1.0,\"d\":\"12345678901234567\",\"e\":-0,"
+                      "\"f\":1E+05}");
+    expect_projection(
+        "a b c", "{\"a\":\"\\u0001\\n\\\"\\\\ü€😀/\",\"b\":[1.0,{\"x\":1e2}],\"c\":{\"y\":1.50}}",
+        "{\"a\":\"\\u0001\\n\\\"\\\\ü€😀/\",\"b\":[1.0,{\"x\":1e2}],\"c\":{\"y\":1.50}}");
+    expect_projection("", "{\"any\":1.00}", "{\"any\":1.00}");
+}
+
+static void what_is_missing_is_absent_and_null_is_null(void **state)
+{
+    (void)state;
+    expect_projection("a b c", "{\"b\":null,\"x\":1}", "{\"b\":null}");
+    expect_projection("a b", "{\"x\":1}", "{}");
+    expect_projection("a", "{\"x\":1,\"_seq\":\"1:000000000001\"}",
+                      "{\"_seq\":\"1:000000000001\"}");
+    expect_projection("_seq a", "{\"a\":1,\"_seq\":\"1\"}", "{\"_seq\":\"1\",\"a\":1}");
+    expect_projection("a.b", "{\"a\":[1,2]}", "{\"a\":[1,2]}");
+    expect_projection("a.b", "{\"a\":null}", "{\"a\":null}");
+}
+
+static void nested_paths_rebuild_their_objects(void **state)
+{
+    (void)state;
+    expect_projection("a.b.c a.b.d e a.f", "{\"a\":{\"b\":{\"c\":1.0,\"x\":2},\"f\":3},\"e\":{}}",
+                      "{\"a\":{\"b\":{\"c\":1.0},\"f\":3},\"e\":{}}");
+    expect_projection("a.b.c a.f", "{\"a\":{\"b\":{\"x\":2}}}", "{\"a\":{\"b\":{}}}");
+    expect_projection("a.b a", "{\"a\":{\"b\":1,\"c\":2}}", "{\"a\":{\"b\":1,\"c\":2}}");
+    expect_projection("a a.b a", "{\"a\":{\"b\":1,\"c\":2}}", "{\"a\":{\"b\":1,\"c\":2}}");
+}
+
+static void names_may_be_of_any_kind(void **state)
+{
+    (void)state;
+    expect_projection(
+        "it's sp[0] back\\slash tab\there é", /* canonical JSON escapes two of them */
+        "{\"it's\":1,\"sp[0]\":2,\"back\\\\slash\":3,\"tab\\there\":4,\"é\":5,\"x\":6}",
+        "{\"it's\":1,\"sp[0]\":2,\"back\\\\slash\":3,\"tab\\there\":4,\"é\":5}");
+    expect_projection("q\"uote.in\"side", "{\"q\\\"uote\":{\"in\\\"side\":1.0,\"x\":2}}",
+                      "{\"q\\\"uote\":{\"in\\\"side\":1.0}}");
+    expect_projection("$ @ 0 #", "{\"$\":1,\"@\":2,\"0\":3,\"#\":4}",
+                      "{\"$\":1,\"@\":2,\"0\":3,\"#\":4}");
+    expect_projection("\x01\x1f", "{\"\\u0001\\u001f\":1}", "{\"\\u0001\\u001f\":1}");
+}
+
+static void a_thousand_paths_are_not_too_deep(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    static char names[COUNT][8];
+    static struct span segments[COUNT];
+    static struct store_path paths[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(names[i], sizeof names[i], "m%d", i);
+        segments[i] = span_of(names[i]);
+        paths[i] = (struct store_path){&segments[i], 1};
+    }
+    begin();
+    put(fixture.quake, "k", 1, 1, "{\"m7\":1.0,\"m999\":2,\"x\":3}");
+    OK(store_view_define(fixture.writer, SPAN("Quake/wide"), fixture.quake, paths, COUNT, NULL, 0,
+                         &fixture.error));
+    commit();
+    expect_rows("SELECT data FROM \"Quake/wide\"", "{\"m7\":1.0,\"m999\":2}\n");
+}
+
+static void a_view_shows_only_its_keys(void **state)
+{
+    (void)state;
+    const struct span keys[] = {SPAN("o'clock"), SPAN("n\0l"), SPAN("b")};
+    begin();
+    put(fixture.quake, "a", 1, 1, "{}");
+    put(fixture.quake, "b", 1, 2, "{}");
+    put(fixture.quake, "o'clock", 1, 3, "{}");
+    struct store_entity entity = {.key = SPAN("n\0l"), .data = SPAN("{}"), .seq = {1, 4}};
+    OK(store_entity_insert(fixture.writer, fixture.quake, &entity, &fixture.error));
+    define("Quake/few", NULL, keys, 3);
+    commit();
+    expect_rows("SELECT hex(key) FROM \"Quake/few\"", "6E006C\n6F27636C6F636B\n62\n");
+    begin();
+    define("Quake/few", NULL, keys, 1); /* again: replaced */
+    commit();
+    expect_rows("SELECT key FROM \"Quake/few\"", "o'clock\n");
+}
+
+static int64_t schema_version(void)
+{
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_open_v2(fixture.path, &database, SQLITE_OPEN_READONLY, NULL), 0);
+    assert_int_equal(sqlite3_prepare_v2(database, "PRAGMA schema_version", -1, &statement, NULL),
+                     0);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t version = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(database);
+    return version;
+}
+
+static void the_same_definition_changes_nothing(void **state)
+{
+    (void)state;
+    uint32_t id = 0;
+    begin();
+    define("Quake/some", "a b.c", NULL, 0);
+    commit();
+    int64_t before = schema_version();
+    begin();
+    define("Quake/some", "a b.c", NULL, 0);
+    OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
+    OK(store_view_drop_others(fixture.writer, (struct span[]){SPAN("Quake/some")}, 1,
+                              &fixture.error));
+    commit();
+    assert_int_equal(schema_version(), before);
+}
+
+static void old_views_go_and_standard_ones_come_back(void **state)
+{
+    (void)state;
+    static const char names[] =
+        "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE type = 'view' "
+        "ORDER BY name)";
+    sqlite3 *database = NULL;
+    begin();
+    put(fixture.quake, "k", 1, 1, "{\"a\":1,\"b\":2}");
+    define("Quake/one", "a", NULL, 0);
+    define("Quake/two", "b", NULL, 0);
+    define("Quake/list", "a", NULL, 0);
+    commit();
+    assert_int_equal(sqlite3_open(fixture.path, &database), 0);
+    assert_int_equal(sqlite3_exec(database,
+                                  "CREATE VIEW \"my/own\" AS SELECT 1; CREATE VIEW mine "
+                                  "AS SELECT 2",
+                                  NULL, NULL, NULL),
+                     0);
+    sqlite3_close(database);
+    expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1}\n");
+    begin();
+    OK(store_view_drop_others(
+        fixture.writer, (struct span[]){SPAN("Quake/two"), SPAN("Quake/list")}, 2, &fixture.error));
+    commit();
+    expect_rows(names, "Quake/append,Quake/list,Quake/state,Quake/two,mine,my/own\n");
+    expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1}\n");
+    begin();
+    OK(store_view_drop_others(fixture.writer, NULL, 0, &fixture.error));
+    commit();
+    expect_rows(names, "Quake/append,Quake/list,Quake/state,mine,my/own\n");
+    expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1,\"b\":2}\n");
+}
+
+static void names_that_sqlite_cannot_take_are_passed_over(void **state)
+{
+    (void)state;
+    uint32_t id = 0;
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("quake"), &id, &fixture.error));
+    assert_int_not_equal(id, fixture.quake);
+    put(id, "small", 1, 1, "{}");
+    OK(store_export_ensure(fixture.writer, SPAN("sqlite_x"), &id, &fixture.error));
+    put(id, "reserved", 1, 1, "{}");
+    OK(store_export_ensure(fixture.writer, SPAN("it's \"odd\""), &id, &fixture.error));
+    put(id, "odd", 1, 1, "{}");
+    commit();
+    expect_rows("SELECT key FROM \"Quake/list\"", "");
+    expect_rows("SELECT key FROM \"it's \"\"odd\"\"/list\"", "odd\n");
+    check_whole();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_three_standard_views, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(values_keep_their_exact_text, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_missing_is_absent_and_null_is_null, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(nested_paths_rebuild_their_objects, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_may_be_of_any_kind, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_thousand_paths_are_not_too_deep, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_view_shows_only_its_keys, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_same_definition_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(old_views_go_and_standard_ones_come_back, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(names_that_sqlite_cannot_take_are_passed_over, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
