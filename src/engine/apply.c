@@ -1,0 +1,427 @@
+/*
+ * Applying one submission: mutations are merged in memory, one after the other, into the entities
+ * of the writer's cache, and their changes noted as pending. Nothing of it is in the log yet, so
+ * a submission that turns out to be unacceptable is undone by putting the entities back.
+ */
+#include "engine/engine_internal.h"
+
+#include <stdio.h>
+
+/* ---- undo ---- */
+
+static bool undo_note(struct writer *writer, const struct entity *entity, struct error *error)
+{
+    if (!array_reserve((void **)&writer->undos, writer->undo_count, &writer->undo_capacity,
+                       sizeof *writer->undos))
+        return error_set(error, ERROR_MEMORY, "out of memory while merging");
+    writer->undos[writer->undo_count++] = (struct undo){.entity = (struct entity *)entity,
+                                                        .data = text_ref(entity->data),
+                                                        .change = entity->change,
+                                                        .at = entity->at,
+                                                        .seq = entity->seq};
+    return true;
+}
+
+static void undo_forget(struct writer *writer)
+{
+    while (writer->undo_count)
+        text_unref(writer->undos[--writer->undo_count].data);
+}
+
+/* Newest first, so that an entity touched twice ends as it was before the first time. */
+static void undo_all(struct writer *writer)
+{
+    while (writer->undo_count) {
+        struct undo *undo = &writer->undos[--writer->undo_count];
+        entity_cache_set_data(&writer->cache, undo->entity, undo->data);
+        undo->entity->change = undo->change;
+        undo->entity->seq = undo->seq;
+        undo->entity->at = undo->at;
+    }
+    while (writer->pending_count)
+        change_unref(writer->pending[--writer->pending_count].change);
+}
+
+/* ---- what a mutation needs ---- */
+
+struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
+                             struct error *error)
+{
+    struct entity *entity = entity_cache_find(&writer->cache, export, key);
+    if (entity) {
+        counter_add(&writer->engine->metrics.cache_hits, 1);
+        return entity;
+    }
+    counter_add(&writer->engine->metrics.cache_misses, 1);
+    struct store_entity row;
+    bool found;
+    if (!store_entity_get(writer->store, export->id, key, &row, &found, error))
+        return NULL;
+    struct text *data = found ? text_new(row.data.data, row.data.length) : NULL;
+    entity = !found || data ? entity_cache_add(&writer->cache, export, key) : NULL;
+    if (!entity) {
+        text_unref(data);
+        error_set(error, ERROR_MEMORY, "out of memory while reading an entity");
+        return NULL;
+    }
+    if (found) {
+        entity_cache_set_data(&writer->cache, entity, data);
+        entity->id = row.id;
+        entity->change = row.change;
+        entity->seq = row.seq;
+        entity->stored = true;
+    }
+    return entity;
+}
+
+bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
+                   struct store_seq seq, struct text *data, struct span patch, struct span append,
+                   uint64_t received_us, struct error *error)
+{
+    bool keep = operation == CHANGE_PATCH; /* else the patch is the whole entity already */
+    struct change *change = NULL;
+    if (array_reserve((void **)&writer->pending, writer->pending_count, &writer->pending_capacity,
+                      sizeof *writer->pending))
+        change = change_new(entity_key(entity), patch, append, keep ? data : NULL);
+    if (!change) {
+        text_unref(data);
+        return error_set(error, ERROR_MEMORY, "out of memory while recording a change");
+    }
+    change->operation = operation;
+    change->export_id = entity->export->id;
+    change->id = ++writer->last_change;
+    change->slot = seq.slot;
+    change->index = seq.index;
+    change->previous_change = entity->data ? entity->change : 0;
+    change->previous_slot = entity->seq.slot;
+    change->previous_index = entity->seq.index;
+    change->entity_id = entity->id;
+    change->received_us = received_us;
+    writer->pending[writer->pending_count++] = (struct pending_change){.change = change};
+    entity_cache_set_data(&writer->cache, entity, data);
+    entity->change = change->id;
+    entity->seq = seq;
+    entity->at = writer->now;
+    entity_cache_mark_dirty(&writer->cache, entity);
+    entity->export->touched = true;
+    entity->export->last_seq = seq;
+    return true;
+}
+
+static bool next_seq(struct writer *writer, const struct mutation *mutation, struct store_seq *seq,
+                     struct error *error)
+{
+    if (mutation->has_seq) {
+        *seq = mutation->seq;
+    } else {
+        *seq = writer->head;
+        if (seq->index == INT64_MAX)
+            return error_set(error, ERROR_INVALID_PARAMETER,
+                             "the index behind slot %lld is used up; send slot and index",
+                             (long long)seq->slot);
+        seq->index++;
+    }
+    if (store_seq_compare(*seq, writer->head) > 0)
+        writer->head = *seq;
+    return true;
+}
+
+/* ---- patch and upsert ---- */
+
+/* ["a","b.c"]: the paths that a client must append at, those that were sent whole left out. */
+static bool print_append(struct buffer *out, const struct mutation *mutation)
+{
+    buffer_clear(out);
+    for (size_t i = 0; i < mutation->append_count; i++) {
+        if (mutation->appends[i].full)
+            continue;
+        buffer_add_string(out, out->length ? ",\"" : "[\"");
+        buffer_add_span(out, mutation->appends[i].path);
+        buffer_add_char(out, '"');
+    }
+    if (out->length)
+        buffer_add_char(out, ']');
+    return !out->failed;
+}
+
+/* {"a":3}: for the log, the length of each array after the change. By it a replay can tell what
+ * the array was then: the first so many elements of what it is now, or something overwritten. */
+static bool print_log_append(struct buffer *out, const struct mutation *mutation)
+{
+    buffer_clear(out);
+    for (size_t i = 0; i < mutation->append_count; i++) {
+        if (!mutation->appends[i].length)
+            continue;
+        buffer_add_string(out, out->length ? ",\"" : "{\"");
+        buffer_add_span(out, mutation->appends[i].path);
+        buffer_printf(out, "\":%u", mutation->appends[i].length);
+    }
+    if (out->length)
+        buffer_add_char(out, '}');
+    return !out->failed;
+}
+
+/* Note in the pending change what its log row holds, in memory that outlives this mutation. */
+static bool keep_for_log(struct writer *writer, struct submission *submission,
+                         const struct mutation *mutation, struct error *error)
+{
+    struct pending_change *pending = &writer->pending[writer->pending_count - 1];
+    const struct doc *doc = &submission->doc;
+    uint32_t max_array = writer->engine->options.max_array_length;
+    pending->log_patch = doc_text(doc, mutation->patch);
+    if (max_array && doc->longest_array > max_array) {
+        buffer_clear(&writer->patch);
+        if (!doc_print_cut(doc, mutation->patch, max_array, &writer->patch))
+            return error_set(error, ERROR_MEMORY, "out of memory while printing a patch");
+        pending->log_patch = submission_keep(submission, buffer_span(&writer->patch));
+    }
+    if (mutation->append_count && mutation->operation == MUTATION_PATCH) {
+        if (!print_log_append(&writer->log_append, mutation))
+            return error_set(error, ERROR_MEMORY, "out of memory while printing append paths");
+        if (writer->log_append.length)
+            pending->log_append = submission_keep(submission, buffer_span(&writer->log_append));
+    }
+    if (!pending->log_patch.data || (writer->log_append.length && mutation->append_count &&
+                                     mutation->operation == MUTATION_PATCH &&
+                                     !pending->log_append.data))
+        return error_set(error, ERROR_MEMORY, "out of memory while keeping a patch");
+    return true;
+}
+
+/* What subscribers get as the change's data: the whole entity if it is new or replaced. */
+static bool print_for_subscribers(struct writer *writer, const struct doc *doc,
+                                  const struct mutation *mutation, bool whole,
+                                  struct span printed_seq, struct error *error)
+{
+    uint32_t max_array = writer->engine->options.max_array_length;
+    buffer_clear(&writer->patch);
+    buffer_clear(&writer->append);
+    if (mutation->operation == MUTATION_PATCH && mutation->append_count &&
+        !print_append(&writer->append, mutation))
+        return error_set(error, ERROR_MEMORY, "out of memory while printing append paths");
+    if (whole)
+        return true;
+    return merge_print_patch(&writer->patch, doc, mutation->patch, mutation->appends,
+                             mutation->append_count, max_array, printed_seq,
+                             buffer_span(&writer->merged), error);
+}
+
+static size_t print_seq(char *out, size_t size, struct store_seq seq)
+{
+    int length = snprintf(out, size, "%lld:%012lld", (long long)seq.slot, (long long)seq.index);
+    return length > 0 ? (size_t)length : 0;
+}
+
+static bool apply_patch(struct writer *writer, struct submission *submission,
+                        const struct mutation *mutation, struct entity *entity,
+                        struct error *error)
+{
+    const struct doc *doc = &submission->doc;
+    bool existed = entity->data != NULL;
+    bool replaces = mutation->operation == MUTATION_UPSERT;
+    bool whole = replaces || !existed;
+    char printed[64];
+    struct store_seq seq;
+    if (!next_seq(writer, mutation, &seq, error))
+        return false;
+    struct span seq_text = span_make(printed, print_seq(printed, sizeof printed, seq));
+    buffer_clear(&writer->merged);
+    if (!merge_object(&writer->merged, replaces ? span_make(NULL, 0) : text_span(entity->data),
+                      doc, mutation->patch, replaces ? NULL : mutation->appends,
+                      replaces ? 0 : mutation->append_count,
+                      writer->engine->options.max_array_length, seq_text, error) ||
+        !print_for_subscribers(writer, doc, mutation, whole, seq_text, error))
+        return false;
+    struct text *data = text_new(writer->merged.data, writer->merged.length);
+    if (!data)
+        return error_set(error, ERROR_MEMORY, "out of memory while merging");
+    enum change_operation operation =
+        !existed ? CHANGE_CREATE : replaces ? CHANGE_UPSERT : CHANGE_PATCH;
+    struct span append = writer->append.length ? buffer_span(&writer->append) : span_make(NULL, 0);
+    if (!writer_record(writer, entity, operation, seq, data,
+                       whole ? buffer_span(&writer->merged) : buffer_span(&writer->patch), append,
+                       submission->received_us, error))
+        return false;
+    return keep_for_log(writer, submission, mutation, error);
+}
+
+static bool apply_delete(struct writer *writer, struct submission *submission,
+                         const struct mutation *mutation, struct entity *entity,
+                         struct error *error)
+{
+    struct store_seq seq;
+    return next_seq(writer, mutation, &seq, error) &&
+           writer_record(writer, entity, CHANGE_DELETE, seq, NULL, span_make(NULL, 0),
+                         span_make(NULL, 0), submission->received_us, error);
+}
+
+/* ---- mutations, batches, the submission ---- */
+
+static bool apply_mutation(struct writer *writer, struct submission *submission,
+                           const struct mutation *mutation, struct error *error)
+{
+    struct export_state *export = NULL;
+    if (!writer_export(writer, mutation->export_name, &export, error))
+        return false;
+    if (!export) {
+        submission->ignored++;
+        return true;
+    }
+    struct entity *entity = writer_entity(writer, export, mutation->key, error);
+    if (!entity)
+        return false;
+    if (mutation->operation == MUTATION_DELETE && !entity->data) {
+        submission->ignored++;
+        return true;
+    }
+    if (!undo_note(writer, entity, error))
+        return false;
+    bool done = mutation->operation == MUTATION_DELETE
+                    ? apply_delete(writer, submission, mutation, entity, error)
+                    : apply_patch(writer, submission, mutation, entity, error);
+    if (!done)
+        return error_prefix(error, "mutation of %.*s '%.*s'", (int)mutation->export_name.length,
+                            mutation->export_name.data,
+                            mutation->key.length > 64 ? 64 : (int)mutation->key.length,
+                            mutation->key.data);
+    submission->applied++;
+    submission->has_seq = true;
+    submission->seq = entity->seq;
+    return true;
+}
+
+/*
+ * The producers that a submission names, with the last batch number that counts for each: first
+ * what the store knows, then what this submission adds. They are noted in the store only once all
+ * of the submission was accepted.
+ */
+struct producer_state {
+    struct span name;
+    int64_t last;
+    bool advanced;
+};
+
+struct producer_table {
+    struct map map;
+    struct producer_state *states;
+    size_t count;
+};
+
+static struct span producer_key(const void *value)
+{
+    return ((const struct producer_state *)value)->name;
+}
+
+static bool producer_table_init(struct producer_table *table, const struct submission *submission)
+{
+    map_init(&table->map, producer_key);
+    table->count = 0;
+    table->states = memory_new((submission->batch_count + 1) * sizeof *table->states);
+    return table->states != NULL;
+}
+
+static void producer_table_fini(struct producer_table *table)
+{
+    map_fini(&table->map);
+    memory_free(table->states);
+}
+
+static struct producer_state *producer_find(struct writer *writer, struct producer_table *table,
+                                            struct span name, struct error *error)
+{
+    struct producer_state *state = map_get(&table->map, name);
+    if (state)
+        return state;
+    state = &table->states[table->count];
+    state->name = name;
+    if (!store_producer_get(writer->store, name, &state->last, error))
+        return NULL;
+    if (!map_add(&table->map, state)) {
+        error_set(error, ERROR_MEMORY, "out of memory while looking up a producer");
+        return NULL;
+    }
+    table->count++;
+    return state;
+}
+
+static bool apply_batch(struct writer *writer, struct submission *submission,
+                        const struct submission_batch *batch, struct producer_table *table,
+                        struct error *error)
+{
+    if (batch->producer.data) {
+        struct producer_state *state = producer_find(writer, table, batch->producer, error);
+        if (!state)
+            return false;
+        if (batch->number <= state->last) {
+            submission->duplicate += batch->count;
+            return true;
+        }
+        state->last = batch->number;
+        state->advanced = true;
+    }
+    for (size_t i = 0; i < batch->count; i++)
+        if (!apply_mutation(writer, submission, &submission->mutations[batch->first + i], error))
+            return false;
+    return true;
+}
+
+static bool apply_batches(struct writer *writer, struct submission *submission,
+                          struct producer_table *table, struct error *error)
+{
+    for (size_t i = 0; i < submission->batch_count; i++)
+        if (!apply_batch(writer, submission, &submission->batches[i], table, error))
+            return false;
+    return true;
+}
+
+static bool note_producers(struct writer *writer, const struct producer_table *table,
+                           struct error *error)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (table->states[i].advanced &&
+            !store_producer_put(writer->store, table->states[i].name, table->states[i].last,
+                                writer->now, error))
+            return false;
+    return true;
+}
+
+/* Errors of the store end the transaction; all others only refuse the submission. */
+static bool is_store_failure(enum error_code code)
+{
+    return code == ERROR_DISK_FULL || code == ERROR_DISK_FAILED || code == ERROR_DATABASE;
+}
+
+/* Put everything back as it was before the submission. */
+static void refuse(struct writer *writer, struct submission *submission, int64_t last_change,
+                   struct store_seq head, const struct error *problem)
+{
+    undo_all(writer);
+    writer->last_change = last_change;
+    writer->head = head;
+    submission->applied = submission->ignored = submission->duplicate = 0;
+    submission->has_seq = false;
+    submission->error = *problem;
+}
+
+bool writer_apply(struct writer *writer, struct submission *submission, struct error *error)
+{
+    int64_t last_change = writer->last_change;
+    struct store_seq head = writer->head;
+    struct error problem = {.code = ERROR_NONE};
+    struct producer_table table;
+    bool going = true;
+    if (!producer_table_init(&table, submission))
+        error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
+    else if (apply_batches(writer, submission, &table, &problem))
+        going = writer_log_pending(writer, error) && note_producers(writer, &table, error);
+    if (problem.code != ERROR_NONE) {
+        refuse(writer, submission, last_change, head, &problem);
+        if (is_store_failure(problem.code)) {
+            *error = problem;
+            going = false;
+        }
+    }
+    undo_forget(writer);
+    producer_table_fini(&table);
+    return going;
+}

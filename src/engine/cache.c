@@ -1,0 +1,133 @@
+/*
+ * The writer's cache of entities. Dirty entities are never dropped: until the transaction ends
+ * the cache is the only place that knows them.
+ */
+#include "engine/engine_internal.h"
+
+static struct span entity_map_key(const void *value)
+{
+    const struct entity *entity = value;
+    return span_make(entity->key, entity->key_length);
+}
+
+static size_t entity_memory(const struct entity *entity)
+{
+    size_t data = entity->data ? sizeof *entity->data + entity->data->length : 0;
+    return sizeof *entity + entity->key_length + data;
+}
+
+void entity_cache_init(struct entity_cache *cache, size_t max_bytes)
+{
+    *cache = (struct entity_cache){.max_bytes = max_bytes};
+    map_init(&cache->map, entity_map_key);
+}
+
+static void entity_unlink(struct entity_cache *cache, struct entity *entity)
+{
+    *(entity->newer ? &entity->newer->older : &cache->newest) = entity->older;
+    *(entity->older ? &entity->older->newer : &cache->oldest) = entity->newer;
+}
+
+static void entity_link(struct entity_cache *cache, struct entity *entity)
+{
+    entity->newer = NULL;
+    entity->older = cache->newest;
+    *(cache->newest ? &cache->newest->newer : &cache->oldest) = entity;
+    cache->newest = entity;
+}
+
+static void entity_drop(struct entity_cache *cache, struct entity *entity)
+{
+    map_remove(&cache->map, entity_map_key(entity));
+    entity_unlink(cache, entity);
+    cache->bytes -= entity_memory(entity);
+    text_unref(entity->data);
+    memory_free(entity);
+}
+
+void entity_cache_clear(struct entity_cache *cache)
+{
+    cache->dirty = NULL;
+    while (cache->oldest)
+        entity_drop(cache, cache->oldest);
+}
+
+void entity_cache_fini(struct entity_cache *cache)
+{
+    entity_cache_clear(cache);
+    map_fini(&cache->map);
+}
+
+/* Build the map's key on the stack when it is short, which keys nearly always are. */
+struct entity *entity_cache_find(struct entity_cache *cache, const struct export_state *export,
+                                 struct span key)
+{
+    char small[256];
+    size_t length = sizeof export->id + key.length;
+    char *bytes = length <= sizeof small ? small : memory_alloc(length);
+    if (!bytes)
+        return NULL; /* as if not cached: the store will be asked, and says so if need be */
+    memcpy(bytes, &export->id, sizeof export->id);
+    memcpy(bytes + sizeof export->id, key.data, key.length);
+    struct entity *entity = map_get(&cache->map, span_make(bytes, length));
+    if (bytes != small)
+        memory_free(bytes);
+    if (entity && cache->newest != entity) {
+        entity_unlink(cache, entity);
+        entity_link(cache, entity);
+    }
+    return entity;
+}
+
+struct entity *entity_cache_add(struct entity_cache *cache, struct export_state *export,
+                                struct span key)
+{
+    size_t length = sizeof export->id + key.length;
+    struct entity *entity = memory_alloc(sizeof *entity + length);
+    if (!entity)
+        return NULL;
+    *entity = (struct entity){.export = export, .key_length = (uint32_t)length};
+    memcpy(entity->key, &export->id, sizeof export->id);
+    memcpy(entity->key + sizeof export->id, key.data, key.length);
+    if (!map_add(&cache->map, entity)) {
+        memory_free(entity);
+        return NULL;
+    }
+    entity_link(cache, entity);
+    cache->bytes += entity_memory(entity);
+    return entity;
+}
+
+void entity_cache_set_data(struct entity_cache *cache, struct entity *entity, struct text *data)
+{
+    cache->bytes -= entity_memory(entity);
+    text_unref(entity->data);
+    entity->data = data;
+    cache->bytes += entity_memory(entity);
+}
+
+void entity_cache_mark_dirty(struct entity_cache *cache, struct entity *entity)
+{
+    if (entity->dirty)
+        return;
+    entity->dirty = true;
+    entity->next_dirty = cache->dirty;
+    cache->dirty = entity;
+}
+
+void entity_cache_settle(struct entity_cache *cache)
+{
+    struct entity *next;
+    while (cache->dirty) {
+        struct entity *entity = cache->dirty;
+        cache->dirty = entity->next_dirty;
+        entity->dirty = false;
+        if (!entity->data)
+            entity_drop(cache, entity);
+    }
+    for (struct entity *entity = cache->oldest; entity && cache->bytes > cache->max_bytes;
+         entity = next) {
+        next = entity->newer;
+        entity_drop(cache, entity);
+    }
+}

@@ -1,0 +1,285 @@
+/*
+ * Bringing a transaction into the database and telling the loop about it.
+ *
+ * Order: changes go into the log as they are made; each dirty entity is written once, at the end,
+ * however often it changed; only when COMMIT has returned is anything published.
+ */
+#include "engine/engine_internal.h"
+
+/* ---- exports ---- */
+
+static struct export_state *export_new(struct span name, uint32_t id, int64_t max_entities)
+{
+    struct export_state *export = memory_alloc(sizeof *export + name.length);
+    if (!export)
+        return NULL;
+    char *copy = (char *)(export + 1);
+    memcpy(copy, name.data, name.length);
+    *export = (struct export_state){
+        .id = id, .max_entities = max_entities, .name = span_make(copy, name.length)};
+    return export;
+}
+
+static bool note_new_export(struct writer *writer, const struct export_state *export)
+{
+    if (!array_reserve((void **)&writer->new_exports, writer->new_export_count,
+                       &writer->new_export_capacity, sizeof *writer->new_exports))
+        return false;
+    char *name = memory_copy_string(export->name.data, export->name.length);
+    if (!name)
+        return false;
+    writer->new_exports[writer->new_export_count++] = (struct store_export){
+        .id = export->id, .name = span_make(name, export->name.length)};
+    return true;
+}
+
+bool writer_export(struct writer *writer, struct span name, struct export_state **export,
+                   struct error *error)
+{
+    const struct engine_options *options = &writer->engine->options;
+    *export = map_get(&writer->exports, name);
+    if (*export || !options->open_exports)
+        return true;
+    if (writer->exports.count >= options->max_exports)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "export '%.*s' would be number %zu; raise max_exports or name the exports "
+                         "in the configuration",
+                         (int)name.length, name.data, writer->exports.count + 1);
+    uint32_t id;
+    if (!store_export_ensure(writer->store, name, &id, error))
+        return false;
+    *export = export_new(name, id, 0);
+    if (!*export || !note_new_export(writer, *export) || !map_add(&writer->exports, *export)) {
+        memory_free(*export);
+        *export = NULL;
+        return error_set(error, ERROR_MEMORY, "out of memory while adding an export");
+    }
+    return true;
+}
+
+/* ---- the log ---- */
+
+static enum store_operation log_operation(enum change_operation operation)
+{
+    switch (operation) {
+    case CHANGE_CREATE:
+        return STORE_CREATE;
+    case CHANGE_UPSERT:
+        return STORE_UPSERT;
+    case CHANGE_DELETE:
+        return STORE_DELETE;
+    case CHANGE_EVICT:
+        return STORE_EVICT;
+    case CHANGE_PATCH:
+        break;
+    }
+    return STORE_PATCH;
+}
+
+bool writer_log_pending(struct writer *writer, struct error *error)
+{
+    for (size_t i = 0; i < writer->pending_count; i++) {
+        struct pending_change *pending = &writer->pending[i];
+        struct change *change = pending->change;
+        struct store_change row = {.id = change->id,
+                                   .export_id = change->export_id,
+                                   .operation = log_operation(change->operation),
+                                   .seq = {change->slot, change->index},
+                                   .at = writer->now,
+                                   .key = change_key(change),
+                                   .patch = pending->log_patch,
+                                   .append = pending->log_append};
+        if (!store_change_append(writer->store, &row, error))
+            return false;
+        if (!array_reserve((void **)&writer->changes, writer->change_count,
+                           &writer->change_capacity, sizeof *writer->changes))
+            return error_set(error, ERROR_MEMORY, "out of memory while logging a change");
+        writer->changes[writer->change_count++] = change;
+        pending->change = NULL;
+    }
+    writer->pending_count = 0;
+    return true;
+}
+
+/* ---- entities ---- */
+
+static bool flush_deleted(struct writer *writer, struct entity *entity, struct error *error)
+{
+    uint32_t export_id = entity->export->id;
+    if (entity->stored && !store_entity_delete(writer->store, export_id, entity->id, error))
+        return false;
+    entity->stored = false;
+    if (entity->change == 0)
+        return true; /* never was there: an undone creation */
+    return store_tombstone_put(writer->store, export_id, entity_key(entity), entity->change,
+                               entity->seq, entity->at, error);
+}
+
+static bool flush_present(struct writer *writer, struct entity *entity, struct error *error)
+{
+    uint32_t export_id = entity->export->id;
+    struct store_entity row = {.id = entity->id,
+                               .change = entity->change,
+                               .seq = entity->seq,
+                               .key = entity_key(entity),
+                               .data = text_span(entity->data)};
+    if (entity->stored)
+        return store_entity_update(writer->store, export_id, &row, error);
+    if (!store_entity_insert(writer->store, export_id, &row, error) ||
+        !store_tombstone_remove(writer->store, export_id, row.key, error))
+        return false;
+    entity->id = row.id;
+    entity->stored = true;
+    return true;
+}
+
+bool writer_flush(struct writer *writer, struct error *error)
+{
+    for (struct entity *entity = writer->cache.dirty; entity; entity = entity->next_dirty)
+        if (!(entity->data ? flush_present : flush_deleted)(writer, entity, error))
+            return false;
+    return true;
+}
+
+/* One entity too many: it goes as a delete with the seq of the change that pushed it out. */
+static bool evict_oldest(struct writer *writer, struct export_state *export, bool *found,
+                         struct error *error)
+{
+    struct buffer key;
+    buffer_init(&key, 1 << 20);
+    bool done = store_export_oldest(writer->store, export->id, &key, found, error);
+    struct entity *entity =
+        done && *found ? writer_entity(writer, export, buffer_span(&key), error) : NULL;
+    if (done && *found)
+        done = entity &&
+               writer_record(writer, entity, CHANGE_EVICT, export->last_seq, NULL,
+                             span_make(NULL, 0), span_make(NULL, 0), clock_monotonic_us(),
+                             error) &&
+               writer_log_pending(writer, error) && flush_deleted(writer, entity, error);
+    if (done && *found)
+        counter_add(&writer->engine->metrics.evictions, 1);
+    buffer_fini(&key);
+    return done;
+}
+
+bool writer_evict(struct writer *writer, struct error *error)
+{
+    size_t position = 0;
+    struct export_state *export;
+    while ((export = map_next(&writer->exports, &position))) {
+        bool found = export->touched && export->max_entities > 0;
+        export->touched = false;
+        while (found && store_export_entities(writer->store, export->id) > export->max_entities)
+            if (!evict_oldest(writer, export, &found, error))
+                return false;
+        export->touched = false;
+    }
+    return true;
+}
+
+/* ---- telling the loop ---- */
+
+static void commit_free(struct engine_commit *commit)
+{
+    for (size_t i = 0; i < commit->count; i++)
+        change_unref(commit->changes[i]);
+    for (size_t i = 0; i < commit->export_count; i++)
+        memory_free((void *)commit->exports[i].name.data);
+    memory_free(commit->changes);
+    memory_free(commit->submissions);
+    memory_free(commit->exports);
+    memory_free(commit);
+}
+
+/* On the loop: the hub first, so that frames are on their way before their acknowledgement. */
+static void commit_deliver(struct engine_event *event)
+{
+    struct engine_commit *commit = (struct engine_commit *)event;
+    const struct engine_options *options = &commit->engine->options;
+    if (options->on_commit && (commit->count || commit->export_count)) {
+        options->on_commit(options->argument, commit);
+        commit->count = 0;
+    }
+    for (size_t i = 0; i < commit->submission_count; i++)
+        commit->submissions[i]->event.deliver(&commit->submissions[i]->event);
+    commit_free(commit);
+}
+
+static size_t commit_memory(const struct engine_commit *commit)
+{
+    size_t bytes = sizeof *commit;
+    for (size_t i = 0; i < commit->count; i++)
+        bytes += change_memory(commit->changes[i]);
+    return bytes;
+}
+
+/* Without memory for the event the commit stands all the same; the submissions are answered one
+ * by one, and subscribers fall behind and catch up from the database at the next commit. */
+static void publish_without_memory(struct writer *writer)
+{
+    log_error("engine", "publish-failed", "changes=%zu cause=out-of-memory", writer->change_count);
+    for (size_t i = 0; i < writer->change_count; i++)
+        change_unref(writer->changes[i]);
+    for (size_t i = 0; i < writer->submission_count; i++)
+        engine_post(writer->engine, &writer->submissions[i]->event);
+    for (size_t i = 0; i < writer->new_export_count; i++)
+        memory_free((void *)writer->new_exports[i].name.data);
+    writer->change_count = writer->submission_count = writer->new_export_count = 0;
+}
+
+void writer_publish(struct writer *writer)
+{
+    if (!writer->change_count && !writer->submission_count && !writer->new_export_count)
+        return;
+    struct engine_commit *commit = memory_new(sizeof *commit);
+    if (!commit) {
+        publish_without_memory(writer);
+        return;
+    }
+    *commit = (struct engine_commit){.event.deliver = commit_deliver,
+                                     .engine = writer->engine,
+                                     .changes = writer->changes,
+                                     .count = writer->change_count,
+                                     .submissions = writer->submissions,
+                                     .submission_count = writer->submission_count,
+                                     .last_change = writer->last_change,
+                                     .head = writer->head,
+                                     .exports = writer->new_exports,
+                                     .export_count = writer->new_export_count,
+                                     .committed_us = clock_monotonic_us()};
+    commit->event.item.bytes = commit_memory(commit);
+    writer->changes = NULL;
+    writer->submissions = NULL;
+    writer->new_exports = NULL;
+    writer->change_count = writer->change_capacity = 0;
+    writer->submission_count = writer->submission_capacity = 0;
+    writer->new_export_count = writer->new_export_capacity = 0;
+    if (!queue_put_wait(&writer->engine->commits, &commit->event.item))
+        engine_post(writer->engine, &commit->event);
+}
+
+void writer_abandon(struct writer *writer, const struct error *error)
+{
+    for (size_t i = 0; i < writer->change_count; i++)
+        change_unref(writer->changes[i]);
+    writer->change_count = 0;
+    while (writer->pending_count)
+        change_unref(writer->pending[--writer->pending_count].change);
+    for (size_t i = 0; i < writer->submission_count; i++) {
+        struct submission *submission = writer->submissions[i];
+        submission->error = *error;
+        submission->applied = submission->ignored = submission->duplicate = 0;
+        submission->has_seq = false;
+    }
+    /* Exports made in the transaction are gone with it. */
+    for (size_t i = 0; i < writer->new_export_count; i++) {
+        memory_free(map_remove(&writer->exports, writer->new_exports[i].name));
+        memory_free((void *)writer->new_exports[i].name.data);
+    }
+    writer->new_export_count = 0;
+    while (writer->undo_count)
+        text_unref(writer->undos[--writer->undo_count].data);
+    entity_cache_clear(&writer->cache);
+    writer->last_change = store_writer_log(writer->store)->last_change;
+    writer->head = store_writer_log(writer->store)->head;
+}

@@ -1,0 +1,340 @@
+/* The engine's life: open, hand over, deliver, drain, close. */
+#include "engine/engine_internal.h"
+
+#include <stdio.h>
+
+enum { MAX_READS = 1 << 17 };
+
+/* ---- opening: what the configuration says becomes part of the database ---- */
+
+static bool apply_export_options(struct writer *writer, const struct engine_options *options,
+                                 struct error *error)
+{
+    for (size_t i = 0; i < options->export_count; i++) {
+        const struct engine_export_options *wanted = &options->exports[i];
+        uint32_t id;
+        if (!store_export_ensure(writer->store, wanted->name, &id, error) ||
+            !store_export_limit(writer->store, id, wanted->max_entities, error))
+            return false;
+    }
+    return true;
+}
+
+/* The raw name behind canonical bytes. */
+static bool decode_segment(struct doc *doc, struct span canonical, struct buffer *out,
+                           struct error *error)
+{
+    uint32_t root;
+    struct buffer quoted;
+    buffer_init(&quoted, canonical.length + 2);
+    buffer_add_char(&quoted, '"');
+    buffer_add_span(&quoted, canonical);
+    buffer_add_char(&quoted, '"');
+    doc_clear(doc);
+    buffer_clear(out);
+    bool done = !quoted.failed && doc_parse(doc, buffer_span(&quoted), 1, &root, error) &&
+                doc_decode_string(doc, root, out);
+    buffer_fini(&quoted);
+    return done;
+}
+
+struct segments {
+    struct span *spans;
+    size_t count, capacity;
+};
+
+static bool add_segment(struct segments *segments, struct doc *doc, struct span canonical,
+                        struct error *error)
+{
+    struct buffer raw;
+    buffer_init(&raw, SIZE_MAX / 2);
+    bool done = decode_segment(doc, canonical, &raw, error) &&
+                array_reserve((void **)&segments->spans, segments->count, &segments->capacity,
+                              sizeof *segments->spans);
+    if (done) {
+        char *copy = memory_copy_string(raw.data ? raw.data : "", raw.length);
+        done = copy != NULL;
+        if (done)
+            segments->spans[segments->count++] = span_make(copy, raw.length);
+    }
+    buffer_fini(&raw);
+    return done || error_set(error, ERROR_MEMORY, "out of memory while defining a view");
+}
+
+static bool split_path(struct segments *segments, struct doc *doc, struct span path,
+                       size_t *count, struct error *error)
+{
+    size_t start = 0;
+    *count = 0;
+    for (size_t i = 0; i <= path.length; i++) {
+        if (i < path.length && path.data[i] != '.')
+            continue;
+        if (!add_segment(segments, doc, span_make(path.data + start, i - start), error))
+            return false;
+        (*count)++;
+        start = i + 1;
+    }
+    return true;
+}
+
+static bool define_view(struct writer *writer, const struct view *view, uint32_t export_id,
+                        struct error *error)
+{
+    struct doc doc;
+    struct segments segments = {0};
+    struct store_path *paths = memory_new((view->path_count + 1) * sizeof *paths);
+    size_t *counts = memory_new((view->path_count + 1) * sizeof *counts);
+    doc_init(&doc, UINT32_MAX, 1024);
+    bool done = paths && counts;
+    for (size_t i = 0; done && i < view->path_count; i++)
+        done = split_path(&segments, &doc, view->paths[i], &counts[i], error);
+    for (size_t i = 0, at = 0; done && i < view->path_count; at += counts[i++])
+        paths[i] = (struct store_path){segments.spans + at, counts[i]};
+    done = done && store_view_define(writer->store, span_of(view->id), export_id, paths,
+                                     view->path_count, view->keys, view->key_count, error);
+    for (size_t i = 0; i < segments.count; i++)
+        memory_free((void *)segments.spans[i].data);
+    memory_free(segments.spans);
+    memory_free(counts);
+    memory_free(paths);
+    doc_fini(&doc);
+    return done;
+}
+
+/* The three views of an export as they come are made with the export; others here. */
+static bool is_standard(const struct view *view)
+{
+    const char *name = strrchr(view->id, '/');
+    return !view->path_count && !view->key_count && name &&
+           (!strcmp(name, "/list") || !strcmp(name, "/state") || !strcmp(name, "/append"));
+}
+
+static bool define_views(struct writer *writer, const struct view_set *views, struct error *error)
+{
+    const struct view *view;
+    for (size_t i = 0; views && (view = view_set_at(views, i)); i++) {
+        uint32_t id;
+        if (!store_export_ensure(writer->store, span_of(view->export_name), &id, error))
+            return false;
+        if (!is_standard(view) && !define_view(writer, view, id, error))
+            return false;
+    }
+    return true;
+}
+
+/* Arrays cut to another length than before: what a cursor's holder has can no longer be told. */
+static bool note_array_length(struct writer *writer, const struct engine_options *options,
+                              struct error *error)
+{
+    char now[16];
+    struct buffer before;
+    bool found;
+    buffer_init(&before, 64);
+    snprintf(now, sizeof now, "%u", options->max_array_length);
+    bool done = store_meta_get(writer->store, "max_array_length", &before, &found, error);
+    bool same = done && found && span_equal(buffer_span(&before), span_of(now));
+    if (done && !same)
+        done = store_meta_put(writer->store, "max_array_length", span_of(now), error) &&
+               (!found || store_writer_refuse_cursors(writer->store, error));
+    buffer_fini(&before);
+    return done;
+}
+
+static bool configure(struct engine *engine, struct error *error)
+{
+    struct store_writer *store = store_writer_open(engine->store, error);
+    struct writer writer = {.engine = engine, .store = store};
+    if (!store)
+        return false;
+    bool done = store_begin(store, error) &&
+                apply_export_options(&writer, &engine->options, error) &&
+                define_views(&writer, engine->options.views, error) &&
+                note_array_length(&writer, &engine->options, error) && store_commit(store, error);
+    if (!done)
+        store_rollback(store);
+    store_writer_close(store);
+    return done;
+}
+
+/* A configuration that names exports shows only those, also if the file holds others. */
+static bool check_closed(struct writer *writer, const struct engine_options *options)
+{
+    size_t position = 0;
+    struct export_state *export;
+    while (!options->open_exports && (export = map_next(&writer->exports, &position))) {
+        bool named = false;
+        for (size_t i = 0; i < options->export_count; i++)
+            named = named || span_equal(options->exports[i].name, export->name);
+        if (!named)
+            memory_free(map_remove(&writer->exports, export->name));
+    }
+    return true;
+}
+
+static bool start(struct engine *engine, struct error *error)
+{
+    if (!writer_init(&engine->writer, engine, error) ||
+        !check_closed(&engine->writer, &engine->options))
+        return false;
+    engine->last_change = engine->writer.last_change;
+    if (!engine_start_readers(engine, error) || !engine_start_checkpointer(engine, error))
+        return false;
+    if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)
+        return error_set(error, ERROR_INTERNAL, "cannot start the writer thread");
+    engine->writer_started = true;
+    return true;
+}
+
+struct engine *engine_open(const struct engine_options *options, struct error *error)
+{
+    struct engine *engine = memory_new(sizeof *engine);
+    if (!engine) {
+        error_set(error, ERROR_MEMORY, "out of memory while starting");
+        return NULL;
+    }
+    engine->options = *options;
+    bool done = queue_init(&engine->intake, options->queue_count, options->queue_bytes) &&
+                queue_init(&engine->reads, MAX_READS, SIZE_MAX) &&
+                queue_init(&engine->commits, SIZE_MAX, options->events_bytes) &&
+                queue_init(&engine->events, SIZE_MAX, SIZE_MAX) &&
+                pthread_mutex_init(&engine->gate, NULL) == 0 &&
+                pthread_cond_init(&engine->gate_changed, NULL) == 0;
+    if (!done)
+        error_set(error, ERROR_INTERNAL, "cannot make the engine's queues");
+    queue_on_fill(&engine->commits, options->wake, options->wake_argument);
+    queue_on_fill(&engine->events, options->wake, options->wake_argument);
+    done = done && (engine->store = store_open(&options->store, error)) &&
+           configure(engine, error) && start(engine, error);
+    engine->options.views = NULL;
+    engine->options.exports = NULL;
+    engine->options.store.path = engine->store ? store_path(engine->store) : NULL;
+    if (done)
+        return engine;
+    engine_close(engine);
+    return NULL;
+}
+
+/* ---- handing over ---- */
+
+bool engine_submit(struct engine *engine, struct submission *submission, struct error *error)
+{
+    enum error_code disk = engine_disk_state(engine);
+    if (disk != ERROR_NONE)
+        return error_set(error, disk, "the disk of %s does not take writes; try again later",
+                         store_path(engine->store));
+    submission->event.item.bytes = submission_memory(submission);
+    if (queue_put(&engine->intake, &submission->event.item))
+        return true;
+    if (queue_is_closed(&engine->intake))
+        return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
+    return error_set(error, ERROR_QUEUE_FULL, "the queue of requests is full; try again later");
+}
+
+bool engine_read(struct engine *engine, struct read_job *job)
+{
+    job->event.item.bytes = 0;
+    return queue_put(&engine->reads, &job->event.item);
+}
+
+void engine_post(struct engine *engine, struct engine_event *event)
+{
+    event->item.bytes = 0;
+    queue_put(&engine->events, &event->item);
+}
+
+static void deliver_all(struct queue *queue)
+{
+    struct queue_item *list = queue_take_all(queue);
+    while (list) {
+        struct engine_event *event = (struct engine_event *)list;
+        list = list->next;
+        event->deliver(event);
+    }
+}
+
+void engine_deliver(struct engine *engine)
+{
+    deliver_all(&engine->commits);
+    deliver_all(&engine->events);
+}
+
+void engine_drain(struct engine *engine)
+{
+    queue_close(&engine->intake);
+}
+
+/* The loop is here and delivers nothing, so the queue of commits must not make the writer wait:
+ * it is closed first, and what the writer still commits comes through the other queue. */
+void engine_close(struct engine *engine)
+{
+    if (!engine)
+        return;
+    queue_close(&engine->intake);
+    queue_close(&engine->commits);
+    if (engine->writer_started)
+        pthread_join(engine->writer_thread, NULL);
+    engine_stop_readers(engine);
+    engine_stop_checkpointer(engine);
+    engine_deliver(engine);
+    writer_fini(&engine->writer);
+    if (engine->store)
+        store_close(engine->store);
+    queue_fini(&engine->intake);
+    queue_fini(&engine->reads);
+    queue_fini(&engine->commits);
+    queue_fini(&engine->events);
+    pthread_mutex_destroy(&engine->gate);
+    pthread_cond_destroy(&engine->gate_changed);
+    memory_free(engine);
+}
+
+/* ---- facts ---- */
+
+const char *engine_epoch(const struct engine *engine)
+{
+    return store_epoch(engine->store);
+}
+
+struct store *engine_store(struct engine *engine)
+{
+    return engine->store;
+}
+
+int64_t engine_last_change(const struct engine *engine)
+{
+    return engine->last_change;
+}
+
+uint32_t engine_max_array_length(const struct engine *engine)
+{
+    return engine->options.max_array_length;
+}
+
+enum error_code engine_disk_state(const struct engine *engine)
+{
+    return (enum error_code)atomic_load(&engine->disk_state);
+}
+
+void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes)
+{
+    queue_fill(&engine->intake, count, bytes);
+}
+
+bool engine_each_export(struct engine *engine,
+                        bool (*each)(void *argument, const struct store_export *export),
+                        void *argument, struct error *error)
+{
+    struct store_reader *reader = store_reader_open(engine->store, error);
+    if (!reader)
+        return false;
+    bool done = store_read_begin(reader, error) &&
+                store_read_exports(reader, each, argument, error);
+    store_read_end(reader);
+    store_reader_close(reader);
+    return done;
+}
+
+const struct engine_metrics *engine_metrics(const struct engine *engine)
+{
+    return &engine->metrics;
+}

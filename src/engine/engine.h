@@ -1,0 +1,199 @@
+/*
+ * engine: the writer thread that turns submissions into committed transactions, and the reader
+ * threads that answer questions from the database. Everything it has to say comes back to the
+ * loop thread as events, through one queue.
+ *
+ *   loop --submission--> [queue] --> writer: merge, log, commit --> [events] --> loop
+ *   loop --read job----> [queue] --> readers: run(job)          --> [events] --> loop
+ *
+ * Promises: a commit event is posted only after its transaction is on disk (as `synchronous`
+ * says). Submissions are applied in the order in which they were put; each wholly or not at all;
+ * those that arrive while a commit is under way share the next one.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "bus/bus.h"
+#include "json/json.h"
+#include "store/store.h"
+#include "view/view.h"
+
+struct engine;
+
+/* ---- events: how the threads answer the loop ---- */
+
+/* Embed it first. `deliver` is called once on the loop thread, which may free the event in it. */
+struct engine_event {
+    struct queue_item item;
+    void (*deliver)(struct engine_event *event);
+};
+
+/* ---- submissions: what producers send ---- */
+
+enum mutation_operation { MUTATION_PATCH, MUTATION_UPSERT, MUTATION_DELETE };
+
+struct mutation {
+    struct span export_name;      /* raw */
+    struct span key;              /* raw, as entities are keyed */
+    enum mutation_operation operation;
+    uint32_t patch;               /* node in the submission's document; DOC_NONE for deletes */
+    struct merge_append *appends; /* canonical paths */
+    size_t append_count;
+    bool has_seq;
+    struct store_seq seq;
+};
+
+/* A run of mutations with one producer's batch number (or none). */
+struct submission_batch {
+    struct span producer; /* absent: not named, never a duplicate */
+    int64_t number;
+    size_t first, count; /* into mutations */
+};
+
+/*
+ * One request: applied in one transaction, whole or not at all. Filled by `source` (or a test),
+ * handed to engine_submit, and given back through `event.deliver` with the results.
+ * The spans point into `doc` or into memory of submission_keep; both live as long as it does.
+ */
+struct submission {
+    struct engine_event event; /* event.item.bytes: what it counts against the queue's cap */
+    struct doc doc;
+    struct mutation *mutations;
+    size_t mutation_count, mutation_capacity;
+    struct submission_batch *batches;
+    size_t batch_count, batch_capacity;
+    struct submission_chunk *chunks;
+    uint64_t received_us;
+    /* The writer's memory of what it refused of this pipeline (see batch_order.h), or NULL. The
+     * submitter keeps it alive until the submission comes back. */
+    struct batch_order *order;
+    void *context; /* the submitter's */
+    /* results */
+    struct error error; /* code ERROR_NONE: committed */
+    uint64_t applied, ignored, duplicate;
+    bool has_seq;
+    struct store_seq seq; /* of its last change */
+};
+
+/* NULL when out of memory. `max_nodes` bounds the JSON values in it. */
+struct submission *submission_new(size_t max_text, uint32_t max_nodes);
+void submission_free(struct submission *submission);
+/* A copy that lives as long as the submission; an absent span when out of memory. */
+struct span submission_keep(struct submission *submission, struct span bytes);
+/* One more mutation / batch, zeroed; NULL when out of memory. Borrowed until the next call. */
+struct mutation *submission_add(struct submission *submission);
+struct submission_batch *submission_add_batch(struct submission *submission);
+/* `count` zeroed append entries that live as long as the submission. */
+struct merge_append *submission_appends(struct submission *submission, size_t count);
+/* Heap bytes, to count against the queue. */
+size_t submission_memory(const struct submission *submission);
+
+/* ---- commits: what the loop learns ---- */
+
+struct engine_commit {
+    struct engine_event event;
+    struct engine *engine;
+    struct change **changes; /* in order of id; references are the receiver's to take or drop */
+    size_t count;
+    struct submission **submissions; /* delivered after the changes were handed on */
+    size_t submission_count;
+    int64_t last_change;
+    struct store_seq head;
+    struct store_export *exports; /* those that this commit created; names owned by the commit */
+    size_t export_count;
+    uint64_t committed_us; /* monotonic */
+};
+
+/* ---- reading ---- */
+
+/*
+ * A question for the readers. `run` is called on a reader thread with a reader that has no open
+ * transaction; then `event.deliver` on the loop.
+ */
+struct read_job {
+    struct engine_event event;
+    void (*run)(struct read_job *job, struct store_reader *reader);
+};
+
+/* ---- the engine ---- */
+
+struct engine_export_options {
+    struct span name;
+    int64_t max_entities; /* 0: unlimited */
+};
+
+struct engine_options {
+    struct store_options store;
+    bool open_exports; /* exports appear as they are fed */
+    uint32_t max_exports;
+    const struct engine_export_options *exports;
+    size_t export_count;
+    const struct view_set *views; /* for their SQL views; borrowed during engine_open only */
+    uint32_t max_array_length;    /* 0: unlimited */
+    size_t max_entity_bytes;      /* a merge that would be larger refuses the request */
+    size_t queue_bytes, queue_count;   /* cap on waiting submissions */
+    size_t commit_mutations;           /* cap on mutations per transaction */
+    size_t cache_bytes;                /* entities kept in memory by the writer */
+    size_t events_bytes;               /* the writer waits when the loop is this far behind */
+    struct store_retention retention;
+    uint32_t checkpoint_pages;
+    uint32_t readers;
+    /* Called on the loop thread, from engine_deliver, for every commit. Takes over the references
+     * in commit->changes. */
+    void (*on_commit)(void *argument, struct engine_commit *commit);
+    /* Called on the loop thread once the intake is closed and everything queued is committed. */
+    void (*on_drained)(void *argument);
+    void *argument;
+    /* Called on any thread when there are events: e.g. uv_async_send. */
+    void (*wake)(void *argument);
+    void *wake_argument;
+};
+
+/* Opens the database (see store_open for the refusals), defines the SQL views and starts the
+ * threads. `options` and what it points to are copied where needed. */
+struct engine *engine_open(const struct engine_options *options, struct error *error);
+/* Hand a submission over; false at once, and it stays the caller's, with ERROR_QUEUE_FULL,
+ * ERROR_SHUTTING_DOWN, or ERROR_DISK_FULL / ERROR_DISK_FAILED while the disk refuses. Any thread. */
+bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
+/* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
+bool engine_read(struct engine *engine, struct read_job *job);
+/* Post an event of one's own, to be delivered on the loop thread. Any thread. */
+void engine_post(struct engine *engine, struct engine_event *event);
+/* Deliver all waiting events. On the loop thread. */
+void engine_deliver(struct engine *engine);
+/* Close the intake: what is queued is still committed and answered, then on_drained. Returns at
+ * once. */
+void engine_drain(struct engine *engine);
+/* Stop the threads (waits for them), deliver what is left, close the database. Loop thread. */
+void engine_close(struct engine *engine);
+
+/* Facts that any thread may ask for. */
+const char *engine_epoch(const struct engine *engine);
+struct store *engine_store(struct engine *engine);
+int64_t engine_last_change(const struct engine *engine); /* committed at open */
+uint32_t engine_max_array_length(const struct engine *engine);
+enum error_code engine_disk_state(const struct engine *engine); /* ERROR_NONE while it works */
+void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes);
+/* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */
+bool engine_each_export(struct engine *engine,
+                        bool (*each)(void *argument, const struct store_export *export),
+                        void *argument, struct error *error);
+
+struct engine_metrics {
+    struct counter mutations_applied, mutations_ignored, mutations_duplicate, mutations_refused;
+    struct counter commits, commit_failures, changes, evictions;
+    struct counter cache_hits, cache_misses;
+    struct counter read_jobs, trimmed_changes, checkpoints;
+    struct histogram commit_duration; /* from begin to durable */
+    struct histogram commit_latency;  /* from a request's arrival to its commit */
+};
+const struct engine_metrics *engine_metrics(const struct engine *engine);
+
+/* ---- offline ---- */
+
+/* `stele check`: the store's own check, and every entity against the merge of its log as far as
+ * the log reaches back. Findings, a line each, to `found`. false: the check could not run. */
+bool engine_check(const char *path, void (*found)(void *argument, const char *line),
+                  void *argument, struct error *error);
+
+#endif

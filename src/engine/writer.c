@@ -1,0 +1,283 @@
+/*
+ * The writer thread. One turn of it: take what waits, apply it up to the cap, bring it into one
+ * transaction, commit, publish. Whatever arrives meanwhile goes into the next turn, so batches
+ * grow with the load by themselves.
+ *
+ * While the disk refuses (full, failing), submissions are answered at once with that error, and
+ * the disk is tried again every second until it takes a write.
+ */
+#include "engine/engine_internal.h"
+
+enum { IDLE_MS = 500, PROBE_US = 1000 * 1000, TRIM_US = 1000 * 1000, TRIM_STEP = 2000 };
+
+/* ---- set-up ---- */
+
+static struct span export_key(const void *value)
+{
+    return ((const struct export_state *)value)->name;
+}
+
+static bool load_export(void *argument, const struct store_export *row)
+{
+    struct writer *writer = argument;
+    struct export_state *export = memory_alloc(sizeof *export + row->name.length);
+    if (!export)
+        return false;
+    char *copy = (char *)(export + 1);
+    memcpy(copy, row->name.data, row->name.length);
+    *export = (struct export_state){.id = row->id,
+                                    .max_entities = row->max_entities,
+                                    .name = span_make(copy, row->name.length)};
+    if (map_add(&writer->exports, export))
+        return true;
+    memory_free(export);
+    return false;
+}
+
+static bool load_exports(struct writer *writer, struct error *error)
+{
+    struct store_reader *reader = store_reader_open(writer->engine->store, error);
+    if (!reader)
+        return false;
+    bool done = store_read_begin(reader, error) &&
+                store_read_exports(reader, load_export, writer, error);
+    store_read_end(reader);
+    store_reader_close(reader);
+    return done;
+}
+
+bool writer_init(struct writer *writer, struct engine *engine, struct error *error)
+{
+    *writer = (struct writer){.engine = engine};
+    map_init(&writer->exports, export_key);
+    entity_cache_init(&writer->cache, engine->options.cache_bytes);
+    buffer_init(&writer->merged, engine->options.max_entity_bytes);
+    buffer_init(&writer->patch, UINT32_MAX);
+    buffer_init(&writer->append, UINT32_MAX);
+    buffer_init(&writer->log_append, UINT32_MAX);
+    writer->store = store_writer_open(engine->store, error);
+    if (!writer->store || !load_exports(writer, error))
+        return false;
+    writer->last_change = store_writer_log(writer->store)->last_change;
+    writer->head = store_writer_log(writer->store)->head;
+    return true;
+}
+
+void writer_fini(struct writer *writer)
+{
+    size_t position = 0;
+    struct export_state *export;
+    while ((export = map_next(&writer->exports, &position)))
+        memory_free(export);
+    map_fini(&writer->exports);
+    entity_cache_fini(&writer->cache);
+    buffer_fini(&writer->merged);
+    buffer_fini(&writer->patch);
+    buffer_fini(&writer->append);
+    buffer_fini(&writer->log_append);
+    memory_free(writer->changes);
+    memory_free(writer->submissions);
+    memory_free(writer->new_exports);
+    memory_free(writer->pending);
+    memory_free(writer->undos);
+    if (writer->store)
+        store_writer_close(writer->store);
+}
+
+/* ---- one transaction ---- */
+
+/* Note the submission as one of this transaction's, to be answered with it. */
+static bool take(struct writer *writer, struct submission *submission)
+{
+    if (!array_reserve((void **)&writer->submissions, writer->submission_count,
+                       &writer->submission_capacity, sizeof *writer->submissions)) {
+        error_set(&submission->error, ERROR_MEMORY, "out of memory while taking a request");
+        engine_post(writer->engine, &submission->event);
+        return false;
+    }
+    writer->submissions[writer->submission_count++] = submission;
+    return true;
+}
+
+/* Trim along with the changes that make it necessary, so that it never becomes one large step. */
+static bool trim_some(struct writer *writer, int64_t step, struct error *error)
+{
+    const struct store_retention *retention = &writer->engine->options.retention;
+    const struct store_log_state *log = store_writer_log(writer->store);
+    uint64_t now = clock_monotonic_us();
+    bool over = (retention->rows && log->rows > retention->rows) ||
+                (retention->bytes && log->bytes > retention->bytes);
+    if (!over && now - writer->last_trim_us < TRIM_US)
+        return true;
+    int64_t rows = log->rows;
+    bool more = false;
+    if (!store_trim(writer->store, retention, writer->now, step, &more, error))
+        return false;
+    if (!more)
+        writer->last_trim_us = now;
+    counter_add(&writer->engine->metrics.trimmed_changes,
+                (uint64_t)(rows - store_writer_log(writer->store)->rows));
+    return true;
+}
+
+static bool finish(struct writer *writer, struct error *error)
+{
+    return writer_flush(writer, error) && writer_evict(writer, error) &&
+           trim_some(writer, (int64_t)writer->change_count * 2 + TRIM_STEP, error) &&
+           store_commit(writer->store, error);
+}
+
+static void observe(struct writer *writer, uint64_t begun)
+{
+    struct engine_metrics *metrics = &writer->engine->metrics;
+    uint64_t now = clock_monotonic_us();
+    histogram_add(&metrics->commit_duration, now - begun);
+    counter_add(&metrics->commits, 1);
+    counter_add(&metrics->changes, writer->change_count);
+    for (size_t i = 0; i < writer->submission_count; i++) {
+        const struct submission *submission = writer->submissions[i];
+        counter_add(&metrics->mutations_applied, submission->applied);
+        counter_add(&metrics->mutations_ignored, submission->ignored);
+        counter_add(&metrics->mutations_duplicate, submission->duplicate);
+        counter_add(&metrics->mutations_refused, submission->error.code != ERROR_NONE);
+        histogram_add(&metrics->commit_latency, now - submission->received_us);
+    }
+}
+
+static void fail(struct writer *writer, const struct error *error)
+{
+    struct engine *engine = writer->engine;
+    store_rollback(writer->store);
+    counter_add(&engine->metrics.commit_failures, 1);
+    bool disk = error->code == ERROR_DISK_FULL || error->code == ERROR_DISK_FAILED;
+    log_error("engine", disk ? "intake-stopped" : "commit-failed", "error=\"%s\"", error->message);
+    if (disk) {
+        atomic_store(&engine->disk_state, (int)error->code);
+        writer->probe_us = clock_monotonic_us() + PROBE_US;
+    }
+    writer_abandon(writer, error);
+}
+
+/* Apply from the list until the cap is reached, and commit. */
+static void write_some(struct writer *writer, struct queue_item **list)
+{
+    struct error error = {.code = ERROR_NONE};
+    uint64_t begun = clock_monotonic_us();
+    size_t cap = writer->engine->options.commit_mutations;
+    engine_pass_gate(writer->engine);
+    writer->now = clock_wall_ms();
+    bool going = store_begin(writer->store, &error);
+    size_t taken = 0;
+    while (*list && taken < cap) {
+        struct submission *submission = (struct submission *)*list;
+        if (taken && taken + submission->mutation_count > cap)
+            break;
+        *list = (*list)->next;
+        taken += submission->mutation_count + 1;
+        if (!take(writer, submission))
+            continue;
+        going = going && writer_apply(writer, submission, &error);
+        if (!going)
+            break;
+    }
+    if (going && finish(writer, &error)) {
+        observe(writer, begun);
+        entity_cache_settle(&writer->cache);
+    } else {
+        fail(writer, &error);
+    }
+    writer_publish(writer);
+}
+
+/* ---- when the disk refuses ---- */
+
+static enum error_code disk_state(const struct writer *writer)
+{
+    return (enum error_code)atomic_load(&writer->engine->disk_state);
+}
+
+static void refuse_all(struct writer *writer, struct queue_item **list)
+{
+    while (*list) {
+        struct submission *submission = (struct submission *)*list;
+        *list = (*list)->next;
+        error_set(&submission->error, disk_state(writer),
+                  "the disk of %s does not take writes; intake goes on by itself when it does",
+                  store_path(writer->engine->store));
+        counter_add(&writer->engine->metrics.mutations_refused, 1);
+        engine_post(writer->engine, &submission->event);
+    }
+}
+
+/* A write as small as one can be; when it is on disk, intake goes on. */
+static void probe_disk(struct writer *writer)
+{
+    struct error error;
+    if (disk_state(writer) == ERROR_NONE || clock_monotonic_us() < writer->probe_us)
+        return;
+    writer->probe_us = clock_monotonic_us() + PROBE_US;
+    engine_pass_gate(writer->engine);
+    bool done = store_begin(writer->store, &error) &&
+                store_meta_put(writer->store, "disk_probe", span_of("ok"), &error) &&
+                store_commit(writer->store, &error);
+    if (!done) {
+        store_rollback(writer->store);
+        return;
+    }
+    atomic_store(&writer->engine->disk_state, ERROR_NONE);
+    log_info("engine", "intake-resumed", "file=\"%s\"", store_path(writer->engine->store));
+}
+
+/* Age alone makes changes and tombstones go, also when nothing comes in. */
+static void trim_idle(struct writer *writer)
+{
+    struct error error;
+    if (disk_state(writer) != ERROR_NONE ||
+        clock_monotonic_us() - writer->last_trim_us < TRIM_US)
+        return;
+    engine_pass_gate(writer->engine);
+    writer->now = clock_wall_ms();
+    if (store_begin(writer->store, &error) && trim_some(writer, TRIM_STEP, &error) &&
+        store_commit(writer->store, &error))
+        return;
+    fail(writer, &error);
+}
+
+static void drained_deliver(struct engine_event *event)
+{
+    struct drained_event *drained = (struct drained_event *)event;
+    const struct engine_options *options = &drained->engine->options;
+    if (options->on_drained)
+        options->on_drained(options->argument);
+}
+
+/* Through the queue of commits, so that it comes behind the last of them. */
+static void post_drained(struct engine *engine)
+{
+    engine->drained.event.deliver = drained_deliver;
+    engine->drained.engine = engine;
+    if (!queue_put_wait(&engine->commits, &engine->drained.event.item))
+        engine_post(engine, &engine->drained.event);
+}
+
+void *writer_main(void *argument)
+{
+    struct writer *writer = argument;
+    struct engine *engine = writer->engine;
+    for (;;) {
+        struct queue_item *list = queue_wait_all(&engine->intake, IDLE_MS);
+        if (!list && queue_is_closed(&engine->intake))
+            break;
+        probe_disk(writer);
+        while (list) {
+            if (disk_state(writer) != ERROR_NONE)
+                refuse_all(writer, &list);
+            else
+                write_some(writer, &list);
+        }
+        trim_idle(writer);
+        engine_pass_gate(engine);
+    }
+    post_drained(engine);
+    return NULL;
+}
