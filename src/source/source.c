@@ -1,0 +1,268 @@
+/*
+ * The way in: a queue, and the thread that decodes what is in it.
+ *
+ * A request is one object from beginning to end. It goes into the queue, its body becomes a
+ * submission, that goes to the engine, and when it comes back the request is answered and freed,
+ * always on the loop thread. It is therefore the only owner of its submission, and needs nothing
+ * of the source once it has left the decoder; source_close need not wait for answers.
+ */
+#include "source/source.h"
+
+#include "engine/batch_order.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+enum { FULL_WAIT_MS = 2 };
+
+/* Counted, because requests on their way point to it after its owner has gone. */
+struct source_lane {
+    uint32_t references;        /* loop thread only: requests are made and answered there */
+    struct batch_order decoder; /* decoder thread only */
+    struct batch_order writer;  /* the engine's writer only */
+};
+
+struct source_request {
+    struct engine_event event; /* in the queue, and to answer when there is no submission */
+    struct source_lane *lane;
+    enum source_format format;
+    char *body;
+    size_t length;
+    uint64_t received_us;
+    source_done done;
+    void *context;
+    struct submission *submission;
+    struct span id; /* into the submission */
+    struct error error;
+};
+
+struct source {
+    struct engine *engine;
+    struct source_options options;
+    struct queue queue;
+    pthread_t thread;
+    atomic_bool draining; /* drain the engine when the queue is done */
+    atomic_bool closing;  /* wait for nothing any more */
+};
+
+/* ---- lanes ---- */
+
+struct source_lane *source_lane_new(void)
+{
+    struct source_lane *lane = memory_new(sizeof *lane);
+    if (lane)
+        lane->references = 1;
+    return lane;
+}
+
+void source_lane_free(struct source_lane *lane)
+{
+    if (!lane || --lane->references)
+        return;
+    batch_order_fini(&lane->decoder);
+    batch_order_fini(&lane->writer);
+    memory_free(lane);
+}
+
+/* ---- answering, on the loop thread ---- */
+
+static void request_free(struct source_request *request)
+{
+    source_lane_free(request->lane);
+    submission_free(request->submission);
+    memory_free(request->body);
+    memory_free(request);
+}
+
+static void request_answer(struct source_request *request)
+{
+    const struct submission *submission = request->submission;
+    struct source_reply reply = {.error = request->error, .id = request->id};
+    if (submission && reply.error.code == ERROR_NONE) {
+        reply.error = submission->error;
+        reply.applied = submission->applied;
+        reply.ignored = submission->ignored;
+        reply.duplicate = submission->duplicate;
+        reply.has_seq = submission->has_seq;
+        reply.seq = submission->seq;
+    }
+    request->done(request->context, &reply);
+    request_free(request);
+}
+
+static void deliver_request(struct engine_event *event)
+{
+    request_answer((struct source_request *)event);
+}
+
+static void deliver_submission(struct engine_event *event)
+{
+    request_answer(((struct submission *)event)->context);
+}
+
+/* ---- the decoder thread ---- */
+
+/* The engine's queue is full: callers see it by this queue filling up, so waiting here is right,
+ * and dropping would be wrong. */
+static bool submit_when_there_is_room(struct source *source, struct source_request *request)
+{
+    static const struct timespec pause = {.tv_nsec = FULL_WAIT_MS * 1000 * 1000};
+    struct error error; /* not the request's, which is not ours any more after a success */
+    while (!engine_submit(source->engine, request->submission, &error)) {
+        if (error.code != ERROR_QUEUE_FULL || atomic_load(&source->closing)) {
+            request->error = error;
+            return false;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+static bool decode(struct source *source, struct source_request *request)
+{
+    struct error *error = &request->error;
+    request->submission = source_submission(request->length);
+    if (!request->submission)
+        return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
+    struct submission *submission = request->submission;
+    submission->context = request;
+    submission->event.deliver = deliver_submission;
+    submission->received_us = request->received_us;
+    submission->order = request->lane ? &request->lane->writer : NULL;
+    bool done =
+        source_decode(&source->options, request->format, span_make(request->body, request->length),
+                      submission, &request->id, error);
+    memory_free(request->body);
+    request->body = NULL;
+    submission->event.item.bytes = submission_memory(submission);
+    return done;
+}
+
+/* A message that could not even be read may have been any batch. */
+static void note_refusal(struct source_request *request)
+{
+    if (!request->lane)
+        return;
+    const struct submission *submission = request->submission;
+    if (submission && submission->batch_count)
+        batch_order_refuse(&request->lane->decoder, submission);
+    else
+        batch_order_refuse_unknown(&request->lane->decoder);
+}
+
+static void handle(struct source *source, struct source_request *request)
+{
+    struct source_lane *lane = request->lane;
+    if (decode(source, request) &&
+        (!lane || batch_order_admit(&lane->decoder, request->submission, &request->error))) {
+        /* From here on the request may be answered, and gone, at any moment. */
+        if (submit_when_there_is_room(source, request))
+            return;
+    }
+    note_refusal(request);
+    request->event.deliver = deliver_request;
+    engine_post(source->engine, &request->event);
+}
+
+static void *decoder_main(void *argument)
+{
+    struct source *source = argument;
+    struct queue_item *item;
+    /* One by one, so that the queue's fill tells what really waits. */
+    while ((item = queue_wait_one(&source->queue, -1)))
+        handle(source, (struct source_request *)item);
+    if (atomic_load(&source->draining))
+        engine_drain(source->engine);
+    return NULL;
+}
+
+/* ---- the loop's side ---- */
+
+struct source *source_open(struct engine *engine, const struct source_options *options,
+                           struct error *error)
+{
+    struct source *source = memory_new(sizeof *source);
+    if (!source || !queue_init(&source->queue, options->queue_count, options->queue_bytes)) {
+        memory_free(source);
+        error_set(error, ERROR_MEMORY, "out of memory while starting the intake");
+        return NULL;
+    }
+    source->engine = engine;
+    source->options = *options;
+    if (pthread_create(&source->thread, NULL, decoder_main, source) != 0) {
+        queue_fini(&source->queue);
+        memory_free(source);
+        error_set(error, ERROR_MEMORY, "cannot start the decoder thread");
+        return NULL;
+    }
+    return source;
+}
+
+static struct source_request *request_new(struct source_lane *lane, enum source_format format,
+                                          struct span body)
+{
+    struct source_request *request = memory_new(sizeof *request);
+    char *copy = memory_alloc(body.length ? body.length : 1);
+    if (!request || !copy) {
+        memory_free(request);
+        memory_free(copy);
+        return NULL;
+    }
+    if (body.length)
+        memcpy(copy, body.data, body.length);
+    request->event.item.bytes = sizeof *request + body.length;
+    request->format = format;
+    request->body = copy;
+    request->length = body.length;
+    request->received_us = clock_monotonic_us();
+    request->lane = lane;
+    if (lane)
+        lane->references++;
+    return request;
+}
+
+bool source_submit(struct source *source, struct source_lane *lane, enum source_format format,
+                   struct span body, source_done done, void *context, struct error *error)
+{
+    if (body.length > source->options.max_request_bytes)
+        return error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
+                         body.length, source->options.max_request_bytes);
+    struct source_request *request = request_new(lane, format, body);
+    if (!request)
+        return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
+    request->done = done;
+    request->context = context;
+    if (queue_put(&source->queue, &request->event.item))
+        return true;
+    request_free(request);
+    if (queue_is_closed(&source->queue))
+        return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
+    return error_set(error, ERROR_QUEUE_FULL, "too many requests wait to be written");
+}
+
+double source_pressure(struct source *source)
+{
+    size_t count, bytes;
+    queue_fill(&source->queue, &count, &bytes);
+    double by_count = (double)count / (double)source->options.queue_count;
+    double by_bytes = (double)bytes / (double)source->options.queue_bytes;
+    double pressure = by_count > by_bytes ? by_count : by_bytes;
+    return pressure < 1 ? pressure : 1;
+}
+
+void source_drain(struct source *source)
+{
+    atomic_store(&source->draining, true);
+    queue_close(&source->queue);
+}
+
+void source_close(struct source *source)
+{
+    if (!source)
+        return;
+    atomic_store(&source->closing, true);
+    queue_close(&source->queue);
+    pthread_join(source->thread, NULL);
+    queue_fini(&source->queue);
+    memory_free(source);
+}

@@ -1,0 +1,84 @@
+/*
+ * source: how mutations come in. Bytes in, reply out; it knows no socket library. A request is
+ * decoded on a thread of its own, bounded, submitted to the engine, and answered on the loop
+ * thread after its commit is on disk.
+ *
+ *   HTTP body / WebSocket message --> [queue] --> decoder --> engine --> reply, on the loop
+ *
+ * Requests are decoded and submitted in the order in which they were handed over.
+ */
+#ifndef SOURCE_SOURCE_H
+#define SOURCE_SOURCE_H
+
+#include "engine/engine.h"
+
+struct source;
+struct source_lane;
+
+enum source_format {
+    SOURCE_LINES,  /* NDJSON: a mutation or a batch a line; POST /v1/mutations */
+    SOURCE_MESSAGE /* one JSON text: {"id":…,"mutations":[…],…}; /v1/ingest */
+};
+
+struct source_options {
+    size_t max_request_bytes; /* larger: ERROR_TOO_LARGE */
+    uint32_t max_depth;       /* of a patch */
+    size_t max_key_bytes;
+    size_t queue_bytes, queue_count; /* requests that wait to be decoded */
+};
+
+/* What became of a request. Spans live until the callback returns. */
+struct source_reply {
+    struct error error; /* ERROR_NONE: committed, the counts hold */
+    struct span id;     /* SOURCE_MESSAGE: canonical JSON of "id"; absent when it had none */
+    uint64_t applied, ignored, duplicate;
+    bool has_seq;
+    struct store_seq seq;
+};
+
+typedef void (*source_done)(void *context, const struct source_reply *reply);
+
+struct source *source_open(struct engine *engine, const struct source_options *options,
+                           struct error *error);
+
+/*
+ * A pipeline of requests, e.g. one connection: behind a refused batch of a producer, later ones
+ * of the same lane are refused too (ERROR_OUT_OF_ORDER) until the refused one comes again, because
+ * it would else be taken for a repetition (see engine/batch_order.h). NULL when out of memory.
+ * Loop thread.
+ */
+struct source_lane *source_lane_new(void);
+/* Requests that are on their way keep what they need of it. */
+void source_lane_free(struct source_lane *lane);
+
+/*
+ * Hand a request over; `body` is copied, `lane` may be NULL. true: `done` will be called once,
+ * later, on the loop thread. false, at once and without a callback: ERROR_TOO_LARGE,
+ * ERROR_QUEUE_FULL, ERROR_SHUTTING_DOWN or ERROR_MEMORY. (What the disk refuses comes back through
+ * `done`, since only a decoded request can be answered by its id.) Loop thread.
+ */
+bool source_submit(struct source *source, struct source_lane *lane, enum source_format format,
+                   struct span body, source_done done, void *context, struct error *error);
+/* How full the way in is, 0 to 1: callers stop reading their pipes above a half. */
+double source_pressure(struct source *source);
+/* No more requests; what is queued is decoded and submitted, then the engine is drained
+ * (engine_drain). Returns at once. */
+void source_drain(struct source *source);
+/* Stop the thread and free; before engine_close. Callbacks that are still due are called by
+ * engine_close. */
+void source_close(struct source *source);
+
+/* The decoder itself, pure: fills a submission (made by source_submission) from a request. When it
+ * fails, *id and the batches that could be read are filled in all the same. */
+bool source_decode(const struct source_options *options, enum source_format format,
+                   struct span body, struct submission *submission, struct span *id,
+                   struct error *error);
+/* A submission with room for a body of that length; NULL when out of memory. */
+struct submission *source_submission(size_t body_length);
+
+/* Append a reply as JSON: {"applied":…,"ignored":…,"duplicate":…,"seq":…} or the fields of an error
+ * for SOURCE_LINES, {"ack":id,…} or {"nack":id,"error":{…}} for SOURCE_MESSAGE. */
+bool source_reply_print(struct buffer *out, enum source_format format,
+                        const struct source_reply *reply);
+
+#endif

@@ -1,0 +1,270 @@
+/* The decoder of mutations: what each form becomes, what each mistake is told, and every
+ * allocation failing once. */
+#include "source/source.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static const struct source_options options = {
+    .max_request_bytes = 1 << 20, .max_depth = 4, .max_key_bytes = 20};
+
+/* ---- a submission as text ---- */
+
+static void describe_mutation(struct buffer *out, const struct submission *submission,
+                              const struct mutation *mutation)
+{
+    static const char *const operations[] = {"patch", "upsert", "delete"};
+    buffer_printf(out, "%s %.*s/%.*s", operations[mutation->operation],
+                  (int)mutation->export_name.length, mutation->export_name.data,
+                  (int)mutation->key.length, mutation->key.data);
+    if (mutation->patch != DOC_NONE) {
+        buffer_add_char(out, ' ');
+        buffer_add_span(out, doc_text(&submission->doc, mutation->patch));
+    }
+    for (size_t i = 0; i < mutation->append_count; i++)
+        buffer_printf(out, " +%.*s", (int)mutation->appends[i].path.length,
+                      mutation->appends[i].path.data);
+    if (mutation->has_seq)
+        buffer_printf(out, " @%lld:%lld", (long long)mutation->seq.slot,
+                      (long long)mutation->seq.index);
+    buffer_add_char(out, ';');
+}
+
+static void describe(struct buffer *out, const struct submission *submission, struct span id)
+{
+    size_t covered = 0;
+    if (id.data)
+        buffer_printf(out, "id %.*s;", (int)id.length, id.data);
+    for (size_t i = 0; i < submission->batch_count; i++) {
+        const struct submission_batch *batch = &submission->batches[i];
+        assert_int_equal(batch->first, covered);
+        buffer_add_char(out, '[');
+        if (batch->producer.data)
+            buffer_printf(out, "%.*s#%lld:", (int)batch->producer.length, batch->producer.data,
+                          (long long)batch->number);
+        for (size_t j = 0; j < batch->count; j++)
+            describe_mutation(out, submission, &submission->mutations[batch->first + j]);
+        buffer_add_char(out, ']');
+        covered += batch->count;
+    }
+    assert_int_equal(covered, submission->mutation_count);
+}
+
+/* ---- what is accepted ---- */
+
+#define QUAKE "{\"export\":\"Quake\",\"key\":"
+
+static const struct {
+    enum source_format format;
+    const char *body, *expected;
+} accepted[] = {
+    {SOURCE_LINES, "", ""},
+    {SOURCE_LINES, "\n \t\r\n\n", ""},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{\"x\": 1.50}}", "[patch Quake/a {\"x\":1.50};]"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{}}\r\n\n" QUAKE "\"b\",\"op\":\"delete\"}\n",
+     "[patch Quake/a {};delete Quake/b;]"},
+    {SOURCE_LINES, QUAKE "42,\"patch\":{}}", "[patch Quake/42 {};]"},
+    {SOURCE_LINES, QUAKE "18446744073709551615,\"patch\":{}}",
+     "[patch Quake/18446744073709551615 {};]"},
+    {SOURCE_LINES, QUAKE "[0,15,255],\"patch\":{}}", "[patch Quake/000fff {};]"},
+    {SOURCE_LINES, QUAKE "[0,256],\"patch\":{}}", "[patch Quake/[0,256] {};]"},
+    {SOURCE_LINES, QUAKE "[1, \"a\"],\"patch\":{}}", "[patch Quake/[1,\"a\"] {};]"},
+    {SOURCE_LINES, QUAKE "true,\"patch\":{}}", "[patch Quake/true {};]"},
+    {SOURCE_LINES, QUAKE "1.0,\"patch\":{}}", "[patch Quake/1.0 {};]"},
+    {SOURCE_LINES, QUAKE "{\"b\": 1},\"patch\":{}}", "[patch Quake/{\"b\":1} {};]"},
+    {SOURCE_LINES, QUAKE "\"q\\\"\\u00fc\",\"patch\":{}}", "[patch Quake/q\"ü {};]"},
+    {SOURCE_LINES, QUAKE "\"a\",\"op\":\"upsert\",\"patch\":{\"n\":9007199254740993}}",
+     "[upsert Quake/a {\"n\":\"9007199254740993\"};]"},
+    {SOURCE_LINES, QUAKE "\"a\",\"append\":[\"r\",\"s.t\",\"r\"],\"patch\":{}}",
+     "[patch Quake/a {} +r +s.t;]"},
+    {SOURCE_LINES,
+     QUAKE "\"a\",\"append\":null,\"slot\":null,\"index\":null,\"op\":null,"
+           "\"patch\":{}}",
+     "[patch Quake/a {};]"},
+    {SOURCE_LINES, QUAKE "\"a\",\"op\":\"delete\",\"patch\":null,\"append\":[]}",
+     "[delete Quake/a;]"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":5,\"index\":9223372036854775807}",
+     "[patch Quake/a {} @5:9223372036854775807;]"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{\"a\":{\"b\":{\"c\":{}}}}}",
+     "[patch Quake/a {\"a\":{\"b\":{\"c\":{}}}};]"},
+    {SOURCE_LINES,
+     "{\"slot\":7,\"index\":1,\"mutations\":[" QUAKE "1,\"patch\":{}}," QUAKE
+     "2,\"patch\":{},\"slot\":8,\"index\":0}]}",
+     "[patch Quake/1 {} @7:1;patch Quake/2 {} @8:0;]"},
+    {SOURCE_LINES,
+     QUAKE "1,\"patch\":{}}\n{\"producer\":\"p\",\"batch\":3,\"mutations\":[]}\n" QUAKE
+           "2,\"patch\":{}}",
+     "[patch Quake/1 {};][p#3:][patch Quake/2 {};]"},
+    {SOURCE_MESSAGE, "{\"id\":\"x\",\"mutations\":[]}", "id \"x\";[]"},
+    {SOURCE_MESSAGE, "{\"id\":null,\"mutations\":[]}", "[]"},
+    {SOURCE_MESSAGE,
+     " {\"mutations\":[" QUAKE "1,\n\"patch\":{}}],\"id\":7,\"producer\":\"p\",\"batch\":0}",
+     "id 7;[p#0:patch Quake/1 {};]"},
+};
+
+static void test_accepted(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
+        struct span body = span_of(accepted[i].body), id;
+        struct submission *submission = source_submission(body.length);
+        struct error error = {0};
+        if (!source_decode(&options, accepted[i].format, body, submission, &id, &error))
+            fail_msg("%s: %s", accepted[i].body, error.message);
+        struct buffer text;
+        buffer_init(&text, 1 << 16);
+        describe(&text, submission, id);
+        assert_string_equal(buffer_string(&text), accepted[i].expected);
+        buffer_fini(&text);
+        submission_free(submission);
+    }
+}
+
+/* ---- what is refused ---- */
+
+static const struct {
+    enum source_format format;
+    const char *body, *message; /* the message begins so */
+} refused[] = {
+    {SOURCE_LINES, "{", "line 1: "},
+    {SOURCE_LINES, "\n\n[]", "line 3: not an object"},
+    {SOURCE_LINES, "{}", "line 1: export is missing"},
+    {SOURCE_LINES, "{\"export\":1}", "line 1: export must be a string"},
+    {SOURCE_LINES, "{\"export\":\"a/b\",\"key\":1,\"patch\":{}}", "line 1: export"},
+    {SOURCE_LINES, "{\"export\":\"Q\",\"patch\":{}}", "line 1: key is missing"},
+    {SOURCE_LINES, QUAKE "\"a\"}", "line 1: patch is missing; a mutation needs one"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":[]}", "line 1: patch must be an object"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"op\":\"delete\"}",
+     "line 1: patch does not go with op \"delete\""},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"op\":\"merge\"}", "line 1: op is \"merge\""},
+    {SOURCE_LINES, QUAKE "\"a\",\"patchs\":{}}", "line 1: unknown member \"patchs\"; a mutation"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{\"a\":{\"b\":{\"c\":{\"d\":{}}}}}}",
+     "line 1: patch is nested deeper than 4 levels"},
+    {SOURCE_LINES, QUAKE "\"123456789012345678901\",\"patch\":{}}", "line 1: key has 21 bytes"},
+    {SOURCE_LINES, QUAKE "\"a\\u0000\",\"patch\":{}}", "line 1: key holds a NUL"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"append\":\"r\"}", "line 1: append must be an array"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"append\":[1]}", "line 1: append must hold strings"},
+    {SOURCE_LINES, QUAKE "\"a\",\"op\":\"upsert\",\"patch\":{},\"append\":[\"r\"]}",
+     "line 1: append goes with op \"patch\" only"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":1}", "line 1: slot is there without index"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":-1,\"index\":0}", "line 1: slot must be"},
+    {SOURCE_LINES, QUAKE "\"a\",\"patch\":{},\"slot\":0,\"index\":9223372036854775808}",
+     "line 1: index must be"},
+    {SOURCE_LINES, "{\"mutations\":[" QUAKE "1,\"patch\":{}}," QUAKE "2}]}",
+     "line 1: mutation 2: patch is missing"},
+    {SOURCE_LINES, "{\"mutations\":[1]}", "line 1: mutation 1: a mutation must be an object"},
+    {SOURCE_LINES, "{\"mutations\":{}}", "line 1: mutations must be an array"},
+    {SOURCE_LINES, "{\"mutations\":[],\"id\":1}", "line 1: unknown member \"id\"; a batch"},
+    {SOURCE_LINES, "{\"mutations\":[],\"producer\":\"p\"}",
+     "line 1: producer is there without batch"},
+    {SOURCE_LINES, "{\"mutations\":[],\"batch\":1}", "line 1: batch is there without producer"},
+    {SOURCE_LINES, "{\"mutations\":[],\"batch\":-1,\"producer\":\"p\"}", "line 1: batch must be"},
+    {SOURCE_LINES, "{\"mutations\":[],\"batch\":1,\"producer\":\"\"}",
+     "line 1: producer must have"},
+    {SOURCE_MESSAGE, "", ""},
+    {SOURCE_MESSAGE, "{\"id\":1}", "mutations must be an array"},
+    {SOURCE_MESSAGE, "{\"mutations\":[],\"export\":\"Q\"}", "unknown member \"export\"; a message"},
+};
+
+static void test_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        struct span body = span_of(refused[i].body), id;
+        struct submission *submission = source_submission(body.length);
+        struct error error = {0};
+        if (source_decode(&options, refused[i].format, body, submission, &id, &error))
+            fail_msg("accepted: %s", refused[i].body);
+        assert_int_equal(error.code, ERROR_INVALID_MESSAGE);
+        if (strncmp(error.message, refused[i].message, strlen(refused[i].message)) != 0)
+            fail_msg("%s: %s", refused[i].body, error.message);
+        submission_free(submission);
+    }
+}
+
+/* A refused request is still answered by its id, and its producer is known. */
+static void test_refused_is_known(void **state)
+{
+    static const char *const bodies[] = {
+        "{\"mutations\":[{}],\"id\":9,\"producer\":\"p\",\"batch\":3}",
+        "{\"mutation\":[],\"id\":9,\"producer\":\"p\",\"batch\":3}",
+        "{\"mutations\":7,\"batch\":3,\"id\":9,\"producer\":\"p\"}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        struct span body = span_of(bodies[i]), id;
+        struct submission *submission = source_submission(body.length);
+        struct error error = {0};
+        assert_false(source_decode(&options, SOURCE_MESSAGE, body, submission, &id, &error));
+        assert_true(span_equal(id, span_of("9")));
+        assert_int_equal(submission->batch_count, 1);
+        assert_true(span_equal(submission->batches[0].producer, span_of("p")));
+        assert_int_equal(submission->batches[0].number, 3);
+        submission_free(submission);
+    }
+}
+
+/* Every allocation fails once: the answer is right or out of memory, and nothing leaks. */
+static void test_out_of_memory(void **state)
+{
+    static const char body[] = QUAKE "[1,2],\"patch\":{\"a\":[1,2]},\"append\":[\"a\"]}\n" QUAKE
+                                     "\"\\n\",\"patch\":{}}\n{\"producer\":\"\\t\",\"batch\":1,"
+                                     "\"mutations\":[" QUAKE "1,\"patch\":{}}]}";
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        struct error error = {0};
+        struct span id;
+        memory_fail_at(nth, 0);
+        struct submission *submission = source_submission(sizeof body - 1);
+        bool done =
+            submission && source_decode(&options, SOURCE_LINES, span_make(body, sizeof body - 1),
+                                        submission, &id, &error);
+        bool hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        if (submission && !done)
+            assert_int_equal(error.code, ERROR_MEMORY);
+        submission_free(submission);
+        assert_true(done || hit);
+        if (!hit)
+            break;
+    }
+}
+
+/* ---- replies ---- */
+
+static void test_replies(void **state)
+{
+    struct source_reply reply = {.applied = 3, .ignored = 1, .has_seq = true, .seq = {7, 2}};
+    struct buffer out;
+    (void)state;
+    buffer_init(&out, 4096);
+    assert_true(source_reply_print(&out, SOURCE_LINES, &reply));
+    assert_string_equal(buffer_string(&out), "{\"applied\":3,\"ignored\":1,\"duplicate\":0,"
+                                             "\"seq\":\"7:000000000002\"}");
+    buffer_clear(&out);
+    reply.has_seq = false;
+    reply.id = span_of("\"x\"");
+    assert_true(source_reply_print(&out, SOURCE_MESSAGE, &reply));
+    assert_string_equal(buffer_string(&out),
+                        "{\"ack\":\"x\",\"applied\":3,\"ignored\":1,\"duplicate\":0}");
+    buffer_clear(&out);
+    reply.id = span_make(NULL, 0);
+    error_set(&reply.error, ERROR_QUEUE_FULL, "wait");
+    assert_true(source_reply_print(&out, SOURCE_MESSAGE, &reply));
+    assert_memory_equal(out.data, "{\"nack\":null,\"error\":{\"error\":\"queue-full\"", 42);
+    assert_non_null(strstr(buffer_string(&out), "\"retry_after\":1"));
+    buffer_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_accepted),         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused_is_known), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_replies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
