@@ -1,0 +1,341 @@
+#include "server/client.h"
+
+#include <ctype.h>
+#include <libwebsockets.h>
+
+enum {
+    DEFAULT_PORT = 8877,
+    TICK_US = 100 * 1000,
+    FIRST_PAUSE_MS = 100,
+    LONGEST_PAUSE_MS = 5000,
+    RECEIVE_BYTES = 64 * 1024,
+    SEND_LIMIT = 1 << 30,
+    PING_SECONDS = 20,
+    HANG_UP_SECONDS = 60
+};
+
+enum client_state {
+    CLIENT_IDLE,       /* no connection, none under way; `attempt_at` tells when to try */
+    CLIENT_CONNECTING, /* lws works on it */
+    CLIENT_OPEN,
+    CLIENT_CLOSING /* we ended it; lws has not told us its end yet */
+};
+
+struct client {
+    struct client_options options;
+    char host[256], path[1024];
+    int port;
+    struct lws_context *context;
+    struct lws *connection; /* while not idle */
+    enum client_state state;
+    bool was_open;                /* there was a connection once */
+    bool stopping;                /* client_stop was called */
+    bool given_up;                /* `ended` wants no other connection, or patience ran out */
+    bool never_open;              /* and then: that connection was never established */
+    bool freed;                   /* what lws still has to say is nobody's business any more */
+    uint64_t attempt_at, lost_at; /* monotonic */
+    uint64_t pause_ms;            /* before the next attempt */
+    struct client_end end;        /* of the connection that is there now */
+    struct buffer received, outgoing;
+    lws_sorted_usec_list_t timer;
+};
+
+static const lws_retry_bo_t idle_policy = {
+    .secs_since_valid_ping = PING_SECONDS,
+    .secs_since_valid_hangup = HANG_UP_SECONDS,
+};
+
+/* ---- the URL ---- */
+
+static bool bad_url(struct error *error, const char *url, const char *why)
+{
+    return error_set(error, ERROR_INVALID_PARAMETER, "\"%.200s\" %s; expected ws://HOST:PORT", url,
+                     why);
+}
+
+static bool parse_port(struct client *client, const char *digits, size_t length)
+{
+    client->port = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (!isdigit((unsigned char)digits[i]) || client->port > 65535)
+            return false;
+        client->port = client->port * 10 + (digits[i] - '0');
+    }
+    return client->port > 0 && client->port <= 65535;
+}
+
+static bool parse_url(struct client *client, const char *url, struct error *error)
+{
+    if (strncmp(url, "ws://", 5) != 0)
+        return bad_url(error, url, "is not a ws:// URL");
+    const char *host = url + 5;
+    const char *path = strchr(host, '/');
+    size_t length = path ? (size_t)(path - host) : strlen(host);
+    size_t name = length;
+    client->port = DEFAULT_PORT;
+    if (host[0] == '[') { /* an IPv6 address has colons of its own */
+        const char *bracket = memchr(host, ']', length);
+        name = bracket ? (size_t)(bracket - host) + 1 : 0;
+    } else {
+        const char *colon = memchr(host, ':', length);
+        name = colon ? (size_t)(colon - host) : length;
+    }
+    if (name == 0 || name >= sizeof(client->host))
+        return bad_url(error, url, "names no host");
+    if (name < length &&
+        (host[name] != ':' || !parse_port(client, host + name + 1, length - name - 1)))
+        return bad_url(error, url, "has no usable port");
+    bool bracketed = host[0] == '[';
+    memcpy(client->host, host + bracketed, name - 2 * bracketed);
+    bool given = path && path[1] != '\0';
+    if (strlen(given ? path : client->options.path) >= sizeof(client->path))
+        return bad_url(error, url, "is too long");
+    strcpy(client->path, given ? path : client->options.path);
+    return true;
+}
+
+/* ---- events of one connection ---- */
+
+static void receive(struct client *client, struct lws *connection, const char *data, size_t length)
+{
+    if (lws_is_first_fragment(connection))
+        buffer_clear(&client->received);
+    if (!buffer_add(&client->received, data, length)) {
+        snprintf(client->end.reason, sizeof(client->end.reason),
+                 "a message is larger than %zu bytes", client->received.limit);
+        client_break(client);
+        return;
+    }
+    if (!lws_is_final_fragment(connection) || client->state != CLIENT_OPEN)
+        return;
+    client->pause_ms = FIRST_PAUSE_MS;
+    client->options.handlers.message(client->options.argument, buffer_span(&client->received));
+}
+
+static int write_next(struct client *client)
+{
+    static const char room[LWS_PRE];
+    buffer_clear(&client->outgoing);
+    buffer_add(&client->outgoing, room, LWS_PRE);
+    if (!client->options.handlers.next(client->options.argument, &client->outgoing) ||
+        client->state != CLIENT_OPEN)
+        return 0;
+    size_t length = client->outgoing.length - LWS_PRE;
+    unsigned char *text = (unsigned char *)client->outgoing.data + LWS_PRE;
+    if (client->outgoing.failed || lws_write(client->connection, text, length, LWS_WRITE_TEXT) < 0)
+        return -1;
+    lws_callback_on_writable(client->connection);
+    return 0;
+}
+
+static void note_close(struct client *client, const unsigned char *data, size_t length)
+{
+    if (length < 2)
+        return;
+    client->end.code = data[0] << 8 | data[1];
+    snprintf(client->end.reason, sizeof(client->end.reason), "%.*s", (int)length - 2, data + 2);
+}
+
+static void ended(struct client *client)
+{
+    uint64_t now = clock_monotonic_us();
+    client->state = CLIENT_IDLE;
+    client->connection = NULL;
+    if (client->end.opened) {
+        client->lost_at = now;
+        client->was_open = true;
+    }
+    if (!client->options.handlers.ended(client->options.argument, &client->end)) {
+        client->given_up = true;
+        client->never_open = !client->end.opened;
+    }
+    int64_t patience =
+        client->was_open ? client->options.patience_ms : client->options.first_patience_ms;
+    if (now - client->lost_at >= (uint64_t)patience * 1000) {
+        client->given_up = true;
+        client->never_open = !client->end.opened;
+    }
+    client->attempt_at = now + client->pause_ms * 1000;
+    client->pause_ms *= 2;
+    if (client->pause_ms > LONGEST_PAUSE_MS)
+        client->pause_ms = LONGEST_PAUSE_MS;
+}
+
+static void failed(struct client *client, struct lws *connection, const char *why)
+{
+    unsigned status = connection ? lws_http_client_http_response(connection) : 0;
+    if (status >= 300)
+        client->end.status = (int)status;
+    if (status >= 300)
+        snprintf(client->end.reason, sizeof(client->end.reason), "HTTP status %u", status);
+    else
+        snprintf(client->end.reason, sizeof(client->end.reason), "%s", why ? why : "no connection");
+    ended(client);
+}
+
+static int on_event(struct lws *connection, enum lws_callback_reasons event, void *user, void *data,
+                    size_t length)
+{
+    (void)user;
+    struct client *client = lws_context_user(lws_get_context(connection));
+    if (client->freed)
+        return 0;
+    switch (event) {
+    case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        client->state = CLIENT_OPEN;
+        client->end.opened = true;
+        client->options.handlers.opened(client->options.argument);
+        lws_callback_on_writable(connection);
+        if (client->stopping)
+            client_break(client);
+        break;
+    case LWS_CALLBACK_CLIENT_RECEIVE:
+        receive(client, connection, data, length);
+        break;
+    case LWS_CALLBACK_CLIENT_WRITEABLE:
+        return client->state == CLIENT_OPEN ? write_next(client) : -1;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        note_close(client, data, length);
+        break;
+    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
+        failed(client, connection, data);
+        break;
+    case LWS_CALLBACK_CLIENT_CLOSED:
+        ended(client);
+        break;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+        client->options.handlers.tick(client->options.argument);
+        return 0; /* not about our connection: another answer would close lws's own pipe */
+    default:
+        break;
+    }
+    return client->state == CLIENT_CLOSING ? -1 : 0;
+}
+
+static const struct lws_protocols protocols[] = {
+    {.name = "stele", .callback = on_event, .rx_buffer_size = RECEIVE_BYTES},
+    {.name = NULL},
+};
+
+/* ---- life ---- */
+
+struct client *client_new(const struct client_options *options, struct error *error)
+{
+    struct client *client = memory_new(sizeof(*client));
+    if (!client) {
+        error_set(error, ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
+    client->options = *options;
+    client->pause_ms = FIRST_PAUSE_MS;
+    buffer_init(&client->received, options->max_message_bytes);
+    buffer_init(&client->outgoing, SEND_LIMIT);
+    if (!parse_url(client, options->url, error)) {
+        client_free(client);
+        return NULL;
+    }
+    /* What goes wrong is told by the commands, in their words. */
+    lws_set_log_level(0, NULL);
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .protocols = protocols,
+        .user = client,
+        .pt_serv_buf_size = RECEIVE_BYTES,
+        .retry_and_idle_policy = &idle_policy,
+        .gid = -1,
+        .uid = -1,
+    };
+    client->context = lws_create_context(&info);
+    if (!client->context) {
+        error_set(error, ERROR_NETWORK, "libwebsockets could not be started");
+        client_free(client);
+        return NULL;
+    }
+    return client;
+}
+
+void client_free(struct client *client)
+{
+    if (!client)
+        return;
+    client->freed = true;
+    if (client->context)
+        lws_context_destroy(client->context);
+    buffer_fini(&client->received);
+    buffer_fini(&client->outgoing);
+    memory_free(client);
+}
+
+static void attempt(struct client *client)
+{
+    char host_header[300];
+    bool bracketed = strchr(client->host, ':') != NULL;
+    snprintf(host_header, sizeof(host_header), bracketed ? "[%s]:%d" : "%s:%d", client->host,
+             client->port);
+    struct lws_client_connect_info info = {
+        .context = client->context,
+        .address = client->host,
+        .port = client->port,
+        .path = client->path,
+        .host = host_header,
+        .local_protocol_name = protocols[0].name,
+        .pwsi = &client->connection,
+        .retry_and_idle_policy = &idle_policy,
+    };
+    client->state = CLIENT_CONNECTING;
+    client->end = (struct client_end){0};
+    /* It may fail at once, and then the callback may have told so or not. */
+    if (!lws_client_connect_via_info(&info) && client->state == CLIENT_CONNECTING)
+        failed(client, NULL, NULL);
+}
+
+static void on_timer(lws_sorted_usec_list_t *timer)
+{
+    struct client *client = lws_container_of(timer, struct client, timer);
+    lws_sul_schedule(client->context, 0, &client->timer, on_timer, TICK_US);
+    client->options.handlers.tick(client->options.argument);
+}
+
+bool client_run(struct client *client, struct error *error)
+{
+    client->lost_at = clock_monotonic_us();
+    lws_sul_schedule(client->context, 0, &client->timer, on_timer, TICK_US);
+    while (!client->given_up && !(client->stopping && client->state == CLIENT_IDLE)) {
+        if (client->state == CLIENT_IDLE && clock_monotonic_us() >= client->attempt_at)
+            attempt(client);
+        else
+            lws_service(client->context, 0);
+    }
+    lws_sul_cancel(&client->timer);
+    if (client->stopping || !client->never_open)
+        return true;
+    return error_set(error, ERROR_NETWORK, "no connection to ws://%s:%d%s: %s", client->host,
+                     client->port, client->path, client->end.reason);
+}
+
+void client_send(struct client *client)
+{
+    if (client->state == CLIENT_OPEN)
+        lws_callback_on_writable(client->connection);
+}
+
+void client_break(struct client *client)
+{
+    if (client->state != CLIENT_OPEN)
+        return;
+    client->state = CLIENT_CLOSING;
+    lws_close_reason(client->connection, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
+    /* The next callback on this connection ends it; this makes sure that one comes. */
+    lws_callback_on_writable(client->connection);
+}
+
+void client_stop(struct client *client)
+{
+    client->stopping = true;
+    client_break(client);
+}
+
+void client_wake(struct client *client)
+{
+    lws_cancel_service(client->context);
+}

@@ -1,0 +1,207 @@
+/*
+ * The life of a configuration, and how one setting gets into it. A setting that was never touched
+ * holds its default, so there is no "unset" for anything that has one.
+ */
+#include "server/config_internal.h"
+
+#include <stdio.h>
+
+enum { TEXT_LIMIT = 4096 };
+
+static char **text_field(struct config *config, const struct setting *setting)
+{
+    return (char **)((char *)config + setting->offset);
+}
+
+/* Enums of different types share this path, so they are moved as bytes, never through a pointer of
+ * another type. */
+static void put_number(struct config *config, const struct setting *setting, int64_t number)
+{
+    char *field = (char *)config + setting->offset;
+    if (setting->type == SETTING_WORD) {
+        unsigned place = (unsigned)number;
+        memcpy(field, &place, sizeof(place));
+    } else {
+        memcpy(field, &number, sizeof(number));
+    }
+}
+
+_Static_assert(sizeof(enum store_synchronous) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum log_level) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum log_format) == sizeof(unsigned), "put_number");
+
+int64_t setting_number(const struct config *config, const struct setting *setting)
+{
+    const char *field = (const char *)config + setting->offset;
+    if (setting->type == SETTING_WORD) {
+        unsigned place;
+        memcpy(&place, field, sizeof(place));
+        return place;
+    }
+    int64_t number;
+    memcpy(&number, field, sizeof(number));
+    return number;
+}
+
+const char *setting_text(const struct config *config, const struct setting *setting)
+{
+    return *(char *const *)((const char *)config + setting->offset);
+}
+
+static bool put_text(struct config *config, const struct setting *setting, struct span text,
+                     struct error *error)
+{
+    char *copy = memory_copy_string(text.data, text.length);
+    if (!copy)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    char **field = text_field(config, setting);
+    memory_free(*field);
+    *field = copy;
+    return true;
+}
+
+bool config_init(struct config *config, struct error *error)
+{
+    *config = (struct config){0};
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const struct setting *setting = &config_settings[i];
+        bool textual = setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
+        if (!textual) {
+            put_number(config, setting, setting->number);
+        } else if (setting->text && !put_text(config, setting, span_of(setting->text), error)) {
+            config_fini(config);
+            return false;
+        }
+    }
+    return true;
+}
+
+void config_fini(struct config *config)
+{
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const struct setting *setting = &config_settings[i];
+        if (setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS) {
+            memory_free(*text_field(config, setting));
+            *text_field(config, setting) = NULL;
+        }
+    }
+    config_free_exports(config);
+}
+
+/* HOST:PORT, where a host with colons stands in brackets; or nothing at all. */
+static bool is_address(struct span text)
+{
+    if (text.length == 0)
+        return true;
+    size_t colon = text.length;
+    while (colon > 0 && text.data[colon - 1] != ':')
+        colon--;
+    if (colon < 2)
+        return false;
+    struct span host = span_make(text.data, colon - 1);
+    bool bracketed = host.length > 2 && host.data[0] == '[' && host.data[host.length - 1] == ']';
+    int64_t port;
+    return (bracketed || !memchr(host.data, ':', host.length)) &&
+           typed_number(span_make(text.data + colon, text.length - colon), &port) && port >= 0 &&
+           port <= 65535;
+}
+
+bool setting_set_number(struct config *config, const struct setting *setting, int64_t number,
+                        struct error *error)
+{
+    if (setting->type != SETTING_NUMBER || number < setting->least || number > setting->most) {
+        char text[24];
+        int length = snprintf(text, sizeof(text), "%lld", (long long)number);
+        return setting_refuse(setting, span_make(text, (size_t)length), error);
+    }
+    put_number(config, setting, number);
+    return true;
+}
+
+bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
+                      struct error *error)
+{
+    int64_t number;
+    bool good = false;
+    switch (setting->type) {
+    case SETTING_NUMBER:
+        return typed_number(text, &number) ? setting_set_number(config, setting, number, error)
+                                           : setting_refuse(setting, text, error);
+    case SETTING_WORD:
+        number = setting_word(setting->words, text);
+        if (number < 0)
+            return setting_refuse(setting, text, error);
+        put_number(config, setting, number);
+        return true;
+    case SETTING_ADDRESS:
+        good = is_address(text);
+        break;
+    case SETTING_TEXT:
+        good = text.length > 0;
+        break;
+    }
+    if (!good || text.length > TEXT_LIMIT || memchr(text.data, '\0', text.length))
+        return setting_refuse(setting, text, error);
+    return put_text(config, setting, text, error);
+}
+
+bool config_set(struct config *config, const char *name, const char *value, struct error *error)
+{
+    if (strcmp(name, "exports") == 0) {
+        struct tree *exports = tree_parse(span_of(value), error);
+        bool done = exports && config_set_exports(config, exports, error);
+        if (!exports)
+            error_prefix(error, "setting \"exports\"");
+        tree_free(exports);
+        return done;
+    }
+    const struct setting *setting = setting_find(name);
+    return setting ? setting_set_text(config, setting, span_of(value), error)
+                   : setting_unknown(name, error);
+}
+
+/* Whether only this machine can reach the address. A name other than localhost may resolve to
+ * anything, so it does not count. */
+static bool is_loopback(const char *address)
+{
+    return address[0] == '\0' || strncmp(address, "127.", 4) == 0 ||
+           strncmp(address, "localhost:", 10) == 0 || strncmp(address, "[::1]:", 6) == 0;
+}
+
+bool config_check_exposure(const struct config *config, struct error *error)
+{
+    const char *const names[] = {"listen", "health"};
+    const char *const addresses[] = {config->listen, config->health};
+    for (size_t i = 0; i < 2; i++)
+        if (!is_loopback(addresses[i]))
+            return error_set(error, ERROR_CONFIGURATION,
+                             "setting \"%s\": %.100s can be reached from other machines, and there "
+                             "is no authentication; allowed: 127.x.x.x, [::1] or localhost "
+                             "(--insecure lifts this)",
+                             names[i], addresses[i]);
+    return true;
+}
+
+struct view_set *config_views(const struct config *config, struct error *error)
+{
+    struct view_set *set = view_set_new(config->export_count == 0);
+    if (!set) {
+        error_set(error, ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct config_export *export = &config->exports[i];
+        struct span name = span_of(export->name);
+        bool good = view_set_add_export(set, name, error);
+        for (size_t j = 0; good && j < export->view_count; j++) {
+            const struct config_view *view = &export->views[j];
+            good = view_set_define(set, name, span_of(view->name), view->mode, view->fields,
+                                   view->field_count, view->keys, view->key_count, error);
+        }
+        if (!good) {
+            view_set_free(set);
+            return NULL;
+        }
+    }
+    return set;
+}

@@ -1,0 +1,87 @@
+/*
+ * config: every setting in one table: name, type, default, range, help. The table parses the
+ * configuration file, the environment and command-line options, checks them, prints itself for
+ * --help, and is the source of the published JSON Schema (a test holds them together).
+ * Order: an option over the file, the file over the environment, the environment over the default.
+ */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include "engine/engine.h"
+#include "server/hub.h"
+#include "source/source.h"
+
+/* A view defined in the configuration, beside the three that every export has. */
+struct config_view {
+    char *name;
+    enum view_mode mode;
+    struct span *fields; /* raw dotted paths; empty: everything */
+    size_t field_count;
+    struct span *keys;
+    size_t key_count;
+};
+
+struct config_export {
+    char *name;
+    int64_t max_entities; /* 0: unlimited */
+    struct config_view *views;
+    size_t view_count;
+};
+
+struct config {
+    char *database; /* "database": path; required to serve */
+    char *listen;   /* "listen": HOST:PORT; default 127.0.0.1:8877; "" for none */
+    char *health;   /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
+    enum store_synchronous synchronous; /* "synchronous": full | normal | off */
+    enum log_level log_level;           /* "log_level": error | warning | info | debug */
+    enum log_format log_format;         /* "log_format": text | json */
+    char *backup_before_migration;      /* path or NULL */
+    int64_t retention_rows;             /* default 1,000,000; 0: no limit */
+    int64_t retention_seconds;          /* default 86,400 */
+    int64_t retention_bytes;            /* default 1 GiB */
+    int64_t tombstone_seconds; /* default 600: deletes this young are told with a fresh snapshot */
+    int64_t max_array_length;  /* default 100; 0: unlimited */
+    int64_t max_entity_bytes;  /* default 16 MiB */
+    int64_t max_request_bytes; /* default 8 MiB */
+    int64_t max_depth;         /* default 128 */
+    int64_t max_key_bytes;     /* default 1,024 */
+    int64_t max_message_bytes; /* of a subscriber's message; default 64 KiB */
+    int64_t max_exports;       /* default 1,000 */
+    int64_t max_connections;   /* default 10,000 (65,000 at most) */
+    int64_t max_subscriptions; /* per connection; default 1,000 */
+    int64_t client_timeout_seconds; /* default 300; environment ARETE_WS_CLIENT_TIMEOUT_SECS */
+    int64_t queue_bytes;            /* default 64 MiB */
+    int64_t commit_mutations;       /* default 8,192 */
+    int64_t entity_cache_bytes;     /* default 64 MiB */
+    int64_t page_cache_bytes;       /* SQLite; default 64 MiB */
+    int64_t ring_bytes;             /* default 64 MiB */
+    int64_t channel_bytes;          /* default 64 MiB */
+    int64_t snapshot_cache_bytes;   /* default 64 MiB */
+    int64_t checkpoint_pages;       /* default 16,384 */
+    int64_t readers;                /* default 2 */
+    struct config_export *exports;  /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */
+    size_t export_count;            /* 0: exports appear as they are fed */
+};
+
+/* All defaults. */
+bool config_init(struct config *config, struct error *error);
+void config_fini(struct config *config);
+/* Read the environment names that apply (ARETE_…): a value that cannot be parsed is an error. */
+bool config_read_environment(struct config *config, struct error *error);
+/* Read a JSON file: an unknown or wrong setting is an error that names it and what is allowed. */
+bool config_read_file(struct config *config, const char *path, struct error *error);
+/* One setting by name from text, e.g. from a command line. */
+bool config_set(struct config *config, const char *name, const char *value, struct error *error);
+/* ERROR_CONFIGURATION when an address to listen at can be reached from other machines: without
+ * authentication that takes an explicit word of the operator. */
+bool config_check_exposure(const struct config *config, struct error *error);
+/* Append a line per setting: name, type, default, help (for --help and the docs). */
+bool config_describe(struct buffer *out);
+/* Append the JSON Schema of the file. */
+bool config_schema(struct buffer *out);
+/* Append the values in force, as a configuration file that would give the same. */
+bool config_print(const struct config *config, struct buffer *out);
+/* The views that it defines, as a new set; NULL with an error that names the view. */
+struct view_set *config_views(const struct config *config, struct error *error);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * The configuration file: one JSON object, a member per setting.
+ */
+#include "server/config_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+enum { FILE_LIMIT = 4 * 1024 * 1024 };
+
+static bool read_file(const char *path, struct buffer *text, struct error *error)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return error_set(error, ERROR_CONFIGURATION, "cannot be opened: %s", strerror(errno));
+    char *room;
+    size_t got = 1;
+    while (got > 0 && (room = buffer_reserve(text, 64 * 1024))) {
+        got = fread(room, 1, 64 * 1024, file);
+        text->length += got;
+    }
+    bool unread = ferror(file) != 0;
+    int reason = errno;
+    fclose(file);
+    if (text->failed)
+        return error_set(error, ERROR_CONFIGURATION, "is larger than %d bytes", FILE_LIMIT);
+    return !unread || error_set(error, ERROR_CONFIGURATION, "cannot be read: %s", strerror(reason));
+}
+
+static bool set_member(struct config *config, const char *name, const struct tree *value,
+                       struct error *error)
+{
+    /* Editors find the published schema by this member; it is not a setting. */
+    if (strcmp(name, "$schema") == 0 && tree_type(value) == TREE_STRING)
+        return true;
+    if (strcmp(name, "exports") == 0)
+        return config_set_exports(config, value, error);
+    const struct setting *setting = setting_find(name);
+    if (!setting)
+        return setting_unknown(name, error);
+    if (setting->type == SETTING_NUMBER && tree_type(value) == TREE_INTEGER)
+        return setting_set_number(config, setting, tree_integer(value, -1), error);
+    if (setting->type != SETTING_NUMBER && tree_type(value) == TREE_STRING)
+        return setting_set_text(config, setting, tree_string(value), error);
+    struct buffer text;
+    buffer_init(&text, FILE_LIMIT);
+    tree_print(value, &text);
+    setting_refuse(setting, buffer_span(&text), error);
+    buffer_fini(&text);
+    return false;
+}
+
+static bool set_members(struct config *config, const struct tree *root, struct error *error)
+{
+    if (tree_type(root) != TREE_OBJECT)
+        return error_set(error, ERROR_CONFIGURATION, "is not a JSON object");
+    void *position = NULL;
+    const char *name;
+    const struct tree *value;
+    while (tree_next(root, &position, &name, &value))
+        if (!set_member(config, name, value, error))
+            return false;
+    return true;
+}
+
+bool config_read_file(struct config *config, const char *path, struct error *error)
+{
+    struct buffer text;
+    buffer_init(&text, FILE_LIMIT);
+    struct tree *root = NULL;
+    bool done = read_file(path, &text, error);
+    if (done) {
+        root = tree_parse(buffer_span(&text), error);
+        done = root && set_members(config, root, error);
+    }
+    tree_free(root);
+    buffer_fini(&text);
+    if (!done && error && error->code != ERROR_MEMORY)
+        error->code = ERROR_CONFIGURATION;
+    return done || error_prefix(error, "configuration file %s", path);
+}

@@ -1,0 +1,59 @@
+/*
+ * What the files of the configuration share: the table of settings, and how one is set and shown.
+ */
+#ifndef SERVER_CONFIG_INTERNAL_H
+#define SERVER_CONFIG_INTERNAL_H
+
+#include "server/config.h"
+
+enum setting_type {
+    SETTING_TEXT,
+    SETTING_ADDRESS, /* HOST:PORT, or "" for none */
+    SETTING_NUMBER,
+    SETTING_WORD /* one of a few words, kept as an enum */
+};
+
+/* One row of the table. Everything that the program says about a setting comes from here. */
+struct setting {
+    const char *name;
+    enum setting_type type;
+    size_t offset;            /* of the field in struct config */
+    const char *text;         /* default of a text or an address; NULL: not set */
+    int64_t number;           /* default of a number; of a word, its place in `words` */
+    int64_t least, most;      /* range of a number */
+    const char *const *words; /* in the order of the enum's values, NULL at the end */
+    const char *environment;  /* the environment variable that sets it; NULL: none */
+    const char *help;
+};
+
+extern const struct setting config_settings[];
+extern const size_t config_setting_count;
+/* The words of "mode" of a view, in the order of enum view_mode, NULL at the end. */
+extern const char *const config_mode_words[];
+
+const struct setting *setting_find(const char *name);
+/* ERROR_CONFIGURATION for a name that is not in the table, with the nearest that is. */
+bool setting_unknown(const char *name, struct error *error);
+/* ERROR_CONFIGURATION: names the setting, the value (as it was given) and what is allowed. */
+bool setting_refuse(const struct setting *setting, struct span value, struct error *error);
+
+/* Set from text or from a number; the value is checked. */
+bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
+                      struct error *error);
+bool setting_set_number(struct config *config, const struct setting *setting, int64_t number,
+                        struct error *error);
+/* The value now: of a number itself, of a word its place in `words`; of the others the text or
+ * NULL. */
+int64_t setting_number(const struct config *config, const struct setting *setting);
+const char *setting_text(const struct config *config, const struct setting *setting);
+
+/* Place of a word in a list that ends with NULL, or -1. */
+int setting_word(const char *const *words, struct span word);
+/* Append the words as "a, b or c". */
+void setting_print_words(struct buffer *out, const char *const *words);
+
+/* "exports" as parsed; replaces what was there. */
+bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
+void config_free_exports(struct config *config);
+
+#endif

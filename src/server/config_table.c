@@ -1,0 +1,144 @@
+/*
+ * The table of settings, and what is done by it alone.
+ */
+#include "server/config_internal.h"
+
+enum { KIB = 1024, MIB = 1024 * 1024 };
+#define GIB ((int64_t)1024 * MIB)
+/* The largest whole number that every JSON reader takes for what it is. */
+#define LARGEST (((int64_t)1 << 53) - 1)
+#define CENTURY ((int64_t)3155760000)
+
+/* The places of the words are the values of the enums. */
+_Static_assert(STORE_SYNCHRONOUS_FULL == 0 && STORE_SYNCHRONOUS_NORMAL == 1 &&
+                   STORE_SYNCHRONOUS_OFF == 2,
+               "synchronous_words");
+_Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO == 2 &&
+                   LOG_LEVEL_DEBUG == 3,
+               "level_words");
+_Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "format_words");
+_Static_assert(VIEW_STATE == 0 && VIEW_LIST == 1 && VIEW_APPEND == 2, "config_mode_words");
+static const char *const synchronous_words[] = {"full", "normal", "off", NULL};
+static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
+static const char *const format_words[] = {"text", "json", NULL};
+const char *const config_mode_words[] = {"state", "list", "append", NULL};
+
+#define AT(field) .name = #field, .offset = offsetof(struct config, field)
+#define TEXT(field) AT(field), .type = SETTING_TEXT
+#define ADDRESS(field, standard) AT(field), .type = SETTING_ADDRESS, .text = (standard)
+#define WORD(field, list, standard)                                                                \
+    AT(field), .type = SETTING_WORD, .words = (list), .number = (standard)
+#define NUMBER(field, standard, low, high)                                                         \
+    AT(field), .type = SETTING_NUMBER, .number = (standard), .least = (low), .most = (high)
+
+const struct setting config_settings[] = {
+    {TEXT(database), .help = "the database file; made when it is not there"},
+    {ADDRESS(listen, "127.0.0.1:8877"),
+     .help = "where subscribers and producers connect; port 0 picks a free one, \"\" for none"},
+    {ADDRESS(health, "127.0.0.1:8081"),
+     .help = "where health and metrics are served; port 0 picks a free one, \"\" for none"},
+    {WORD(synchronous, synchronous_words, STORE_SYNCHRONOUS_FULL),
+     .help = "when a commit counts as done: full, it is on disk; normal, a power cut may take the "
+             "last commits; off, it may damage the file too"},
+    {WORD(log_level, level_words, LOG_LEVEL_INFO), .help = "the least important lines logged"},
+    {WORD(log_format, format_words, LOG_FORMAT_TEXT), .help = "the form of log lines"},
+    {TEXT(backup_before_migration),
+     .help = "where to copy a database of an older version before it is migrated"},
+    {NUMBER(retention_rows, 1000000, 0, LARGEST),
+     .help = "changes kept in the log; 0 for no limit"},
+    {NUMBER(retention_seconds, 86400, 0, CENTURY),
+     .help = "age in seconds up to which changes are kept; 0 for no limit"},
+    {NUMBER(retention_bytes, GIB, 0, LARGEST),
+     .help = "bytes of changes kept in the log; 0 for no limit"},
+    {NUMBER(tombstone_seconds, 600, 0, CENTURY),
+     .help = "deletes younger than this are told along with a fresh snapshot"},
+    {NUMBER(max_array_length, 100, 0, 1000000000),
+     .help = "elements that an array in an entity keeps, the newest; 0 for no limit"},
+    {NUMBER(max_entity_bytes, 16 * MIB, KIB, GIB), .help = "largest entity after a merge"},
+    {NUMBER(max_request_bytes, 8 * MIB, KIB, GIB), .help = "largest request of a producer"},
+    {NUMBER(max_depth, 128, 1, 1000), .help = "deepest nesting of a patch"},
+    {NUMBER(max_key_bytes, 1024, 1, 64 * KIB), .help = "longest key of an entity"},
+    {NUMBER(max_message_bytes, 64 * KIB, KIB, 16 * MIB), .help = "largest message of a subscriber"},
+    {NUMBER(max_exports, 1000, 1, 100000), .help = "exports that may appear as they are fed"},
+    {NUMBER(max_connections, 10000, 1, 65000), .help = "connections at a time"},
+    {NUMBER(max_subscriptions, 1000, 1, 1000000),
+     .environment = "ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS",
+     .help = "subscriptions of one connection"},
+    {NUMBER(client_timeout_seconds, 300, 1, 86400), .environment = "ARETE_WS_CLIENT_TIMEOUT_SECS",
+     .help = "a client unseen this long is closed"},
+    {NUMBER(queue_bytes, 64 * MIB, 4 * KIB, 64 * GIB),
+     .help = "requests that may wait to be committed; more are refused for the moment"},
+    {NUMBER(commit_mutations, 8192, 1, 1000000), .help = "most mutations in one transaction"},
+    {NUMBER(entity_cache_bytes, 64 * MIB, 0, 64 * GIB),
+     .help = "entities that the writer keeps in memory"},
+    {NUMBER(page_cache_bytes, 64 * MIB, MIB, 64 * GIB),
+     .help = "database pages that the writer keeps in memory"},
+    {NUMBER(ring_bytes, 64 * MIB, 0, 64 * GIB), .help = "newest changes kept in memory"},
+    {NUMBER(channel_bytes, 64 * MIB, 64 * KIB, 64 * GIB),
+     .help = "ready frames kept in memory, over all views"},
+    {NUMBER(snapshot_cache_bytes, 64 * MIB, 0, 64 * GIB),
+     .help = "ready snapshots kept for subscribers that come soon after"},
+    {NUMBER(checkpoint_pages, 16384, 1, 16777216),
+     .help = "pages in the write-ahead log from which on it is moved into the database"},
+    {NUMBER(readers, 2, 1, 16), .help = "threads that read snapshots and catch-ups"},
+};
+const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
+
+const struct setting *setting_find(const char *name)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (strcmp(config_settings[i].name, name) == 0)
+            return &config_settings[i];
+    return NULL;
+}
+
+bool setting_unknown(const char *name, struct error *error)
+{
+    struct nearest nearest = {.given = name};
+    for (size_t i = 0; i < config_setting_count; i++)
+        nearest_offer(&nearest, config_settings[i].name);
+    nearest_offer(&nearest, "exports");
+    if (nearest.name)
+        return error_set(error, ERROR_CONFIGURATION,
+                         "unknown setting \"%.100s\"; did you mean \"%s\"?", name, nearest.name);
+    return error_set(error, ERROR_CONFIGURATION,
+                     "unknown setting \"%.100s\"; `stele serve --help` lists all", name);
+}
+
+void setting_print_words(struct buffer *out, const char *const *words)
+{
+    for (size_t i = 0; words[i]; i++) {
+        if (i > 0)
+            buffer_add_string(out, words[i + 1] ? ", " : " or ");
+        buffer_add_string(out, words[i]);
+    }
+}
+
+bool setting_refuse(const struct setting *setting, struct span value, struct error *error)
+{
+    struct buffer allowed;
+    buffer_init(&allowed, 256);
+    if (setting->type == SETTING_NUMBER)
+        buffer_printf(&allowed, "a whole number from %lld to %lld", (long long)setting->least,
+                      (long long)setting->most);
+    else if (setting->type == SETTING_WORD)
+        setting_print_words(&allowed, setting->words);
+    else if (setting->type == SETTING_ADDRESS)
+        buffer_add_string(&allowed, "HOST:PORT with a port from 0 to 65535, or \"\" for none");
+    else
+        buffer_add_string(&allowed, "a text of 1 to 4096 bytes");
+    const char *text = buffer_string(&allowed);
+    int shown = value.length < 100 ? (int)value.length : 100;
+    error_set(error, ERROR_CONFIGURATION, "setting \"%s\" cannot be %.*s; allowed: %s",
+              setting->name, shown, value.data, text ? text : "");
+    buffer_fini(&allowed);
+    return false;
+}
+
+int setting_word(const char *const *words, struct span word)
+{
+    for (int i = 0; words[i]; i++)
+        if (span_equal(span_of(words[i]), word))
+            return i;
+    return -1;
+}

@@ -1,0 +1,216 @@
+#include "server/exchange.h"
+
+#include "server/server_internal.h"
+#include "wire/wire.h"
+
+#include <libwebsockets.h>
+#include <sys/socket.h>
+
+enum { REPLY_LIMIT = 16 * 1024 * 1024, RETRY_SECONDS = 1, PARTING_SECONDS = 2 };
+
+/* ---- the bytes of a response ---- */
+
+static const char *reason_phrase(int status)
+{
+    static const struct {
+        int status;
+        const char *phrase;
+    } phrases[] = {
+        {200, "OK"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {409, "Conflict"},
+        {413, "Content Too Large"},
+        {415, "Unsupported Media Type"},
+        {429, "Too Many Requests"},
+        {500, "Internal Server Error"},
+        {503, "Service Unavailable"},
+    };
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
+        if (phrases[i].status == status)
+            return phrases[i].phrase;
+    return "Unknown";
+}
+
+static bool print(struct buffer *out, const struct exchange_content *content, bool with_body)
+{
+    buffer_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
+                  content->status, reason_phrase(content->status), content->type,
+                  content->body.length);
+    buffer_add_string(out, content->headers ? content->headers : "");
+    buffer_add_string(out, "\r\n");
+    return with_body ? buffer_add_span(out, content->body) : !out->failed;
+}
+
+static bool is_head(struct lws *wsi)
+{
+    return lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+}
+
+/* What an error is as HTTP. The texts are in the buffers, which the caller owns. */
+static bool describe_error(const struct error *error, const char *more, struct buffer *headers,
+                           struct buffer *body, struct exchange_content *content)
+{
+    bool retry = error_retry_policy(error->code) == RETRY_LATER;
+    buffer_printf(headers, "X-Error-Code: %s\r\nCache-Control: no-store\r\n%s",
+                  error_wire_code(error->code), more ? more : "");
+    if (retry)
+        buffer_printf(headers, "Retry-After: %d\r\n", RETRY_SECONDS);
+    wire_error_body(body, error, retry ? RETRY_SECONDS : -1);
+    buffer_string(headers);
+    *content = (struct exchange_content){.status = error_http_status(error->code),
+                                         .type = "application/json; charset=utf-8",
+                                         .headers = headers->data,
+                                         .body = buffer_span(body)};
+    return !headers->failed && !body->failed;
+}
+
+static bool print_error(struct buffer *out, const struct error *error, const char *more,
+                        bool with_body)
+{
+    struct exchange_content content;
+    struct buffer headers, body;
+    buffer_init(&headers, 4096);
+    buffer_init(&body, 16 * 1024);
+    bool done =
+        describe_error(error, more, &headers, &body, &content) && print(out, &content, with_body);
+    buffer_fini(&headers);
+    buffer_fini(&body);
+    return done;
+}
+
+/* ---- on the spot ---- */
+
+/* LWS_WRITE_HTTP adds nothing on an HTTP/1 connection either. */
+static bool write_all(struct lws *wsi, const struct buffer *bytes)
+{
+    return lws_write(wsi, (unsigned char *)bytes->data, bytes->length, LWS_WRITE_HTTP) >= 0;
+}
+
+static int finish(struct lws *wsi, struct buffer *bytes, bool printed)
+{
+    bool done = printed && write_all(wsi, bytes);
+    buffer_fini(bytes);
+    return done && lws_http_transaction_completed(wsi) == 0 ? 0 : -1;
+}
+
+int exchange_reply(struct lws *wsi, const struct exchange_content *content)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, REPLY_LIMIT);
+    return finish(wsi, &bytes, print(&bytes, content, !is_head(wsi)));
+}
+
+int exchange_reply_error(struct lws *wsi, const struct error *error, const char *headers)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, REPLY_LIMIT);
+    return finish(wsi, &bytes, print_error(&bytes, error, headers, !is_head(wsi)));
+}
+
+int exchange_reply_and_part(struct lws *wsi, const struct error *error)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, REPLY_LIMIT);
+    bool done = print_error(&bytes, error, "Connection: close\r\n", true) && write_all(wsi, &bytes);
+    buffer_fini(&bytes);
+    /* Closed with bytes unread, the socket would be reset, and the answer lost with it. */
+    shutdown(lws_get_socket_fd(wsi), SHUT_WR);
+    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, PARTING_SECONDS);
+    return done ? 0 : -1;
+}
+
+int exchange_refuse_upgrade(struct lws *wsi, const struct error *error)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, REPLY_LIMIT);
+    bool done = print_error(&bytes, error, "Connection: close\r\n", true) && write_all(wsi, &bytes);
+    buffer_fini(&bytes);
+    /* For a positive value libwebsockets completes the transaction itself. */
+    return done ? 1 : -1;
+}
+
+/* ---- later ---- */
+
+struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit)
+{
+    struct exchange *exchange = memory_new(sizeof *exchange);
+    if (!exchange)
+        return NULL;
+    exchange->server = server;
+    exchange->wsi = wsi;
+    exchange->head = is_head(wsi);
+    buffer_init(&exchange->body, limit);
+    buffer_init(&exchange->reply, REPLY_LIMIT);
+    server->exchanges++;
+    return exchange;
+}
+
+static void exchange_free(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    buffer_fini(&exchange->body);
+    buffer_fini(&exchange->reply);
+    memory_free(exchange);
+    server->exchanges--;
+    server_advance(server);
+}
+
+void exchange_await(struct exchange *exchange)
+{
+    exchange->awaited = true;
+    lws_rx_flow_control(exchange->wsi, 0);
+    lws_set_timeout(exchange->wsi, NO_PENDING_TIMEOUT, 0);
+}
+
+static void answer(struct exchange *exchange)
+{
+    exchange->awaited = false;
+    if (!exchange->wsi) {
+        exchange_free(exchange);
+        return;
+    }
+    /* First this: a connection that is not read from is not told about writability either. */
+    lws_rx_flow_control(exchange->wsi, 1);
+    lws_callback_on_writable(exchange->wsi);
+}
+
+void exchange_answer(struct exchange *exchange, const struct exchange_content *content)
+{
+    if (exchange->wsi)
+        print(&exchange->reply, content, !exchange->head);
+    answer(exchange);
+}
+
+void exchange_answer_error(struct exchange *exchange, const struct error *error)
+{
+    if (error_http_status(error->code) == 500)
+        counter_add(&exchange->server->counters.errors, 1);
+    if (exchange->wsi)
+        print_error(&exchange->reply, error, NULL, !exchange->head);
+    answer(exchange);
+}
+
+int exchange_writable(struct exchange **slot)
+{
+    struct exchange *exchange = *slot;
+    struct lws *wsi = exchange->wsi;
+    if (!exchange->reply.length && !exchange->reply.failed)
+        return 0;
+    bool done = !exchange->reply.failed && write_all(wsi, &exchange->reply);
+    /* Before the transaction is completed, which frees the very place of the slot. */
+    *slot = NULL;
+    exchange->wsi = NULL;
+    exchange_free(exchange);
+    return done && lws_http_transaction_completed(wsi) == 0 ? 0 : -1;
+}
+
+void exchange_gone(struct exchange *exchange)
+{
+    exchange->wsi = NULL;
+    if (!exchange->awaited)
+        exchange_free(exchange);
+}

@@ -1,0 +1,54 @@
+/*
+ * HTTP answers. Most requests are answered on the spot (exchange_reply); one that has a body, or
+ * whose answer comes later, is an exchange. All bytes of a response are ours, so that they are the
+ * same whatever libwebsockets would add.
+ */
+#ifndef SERVER_EXCHANGE_H
+#define SERVER_EXCHANGE_H
+
+#include "base/base.h"
+
+struct lws;
+struct server;
+
+struct exchange_content {
+    int status;
+    const char *type;    /* Content-Type */
+    const char *headers; /* further lines, each with its CRLF; or NULL */
+    struct span body;
+};
+
+/* Answer a request in its own callback. Returns what that callback returns: 0, or -1 to close. */
+int exchange_reply(struct lws *wsi, const struct exchange_content *content);
+int exchange_reply_error(struct lws *wsi, const struct error *error, const char *headers);
+/* The same for a request whose body has no known end: nothing after it can be read, so the
+ * connection ends once the client has seen the answer. */
+int exchange_reply_and_part(struct lws *wsi, const struct error *error);
+/* The same for a request that asked to become something else: a positive value, which tells
+ * libwebsockets that it was answered; or -1. */
+int exchange_refuse_upgrade(struct lws *wsi, const struct error *error);
+
+struct exchange {
+    struct server *server;
+    struct lws *wsi;     /* NULL once the client is gone */
+    struct buffer body;  /* of the request */
+    struct buffer reply; /* the whole response, when it is there */
+    bool complete;       /* the whole body has come */
+    bool head;           /* answered without the body */
+    bool awaited;        /* somebody will call exchange_answer */
+};
+
+/* NULL when out of memory. `limit` bounds the body. */
+struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit);
+/* Nothing more is read until the answer is there; exchange_answer is owed from now on. */
+void exchange_await(struct exchange *exchange);
+/* The answer that was awaited. When the client has gone in the meantime, the exchange is freed. */
+void exchange_answer(struct exchange *exchange, const struct exchange_content *content);
+void exchange_answer_error(struct exchange *exchange, const struct error *error);
+/* The socket takes bytes. When the answer is there it is written, and the exchange freed; *slot is
+ * NULL then. Returns what the callback returns. */
+int exchange_writable(struct exchange **slot);
+/* The client has gone. */
+void exchange_gone(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,197 @@
+/* Feeds: one per view that somebody listens to. */
+#include "server/hub_internal.h"
+
+static struct span group_key(const void *value)
+{
+    const struct key_group *group = value;
+    return span_make(group->key, group->key_length);
+}
+
+static enum wire_mode mode_of(const struct view *view)
+{
+    return view->mode == VIEW_STATE    ? WIRE_STATE
+           : view->mode == VIEW_APPEND ? WIRE_APPEND
+                                       : WIRE_LIST;
+}
+
+struct feed *feed_get(struct hub *hub, const struct view *view)
+{
+    struct feed *feed = map_get(&hub->feeds, span_of(view->id));
+    struct hub_export *export = hub_find_export(hub, span_of(view->export_name));
+    if (feed || !export)
+        return feed;
+    feed = memory_new(sizeof *feed);
+    if (!feed)
+        return NULL;
+    *feed = (struct feed){.hub = hub, .export = export, .view = view, .mode = mode_of(view)};
+    link_init(&feed->in_export);
+    link_init(&feed->resting);
+    map_init(&feed->groups, group_key);
+    if (!map_add(&hub->feeds, feed)) {
+        memory_free(feed);
+        return NULL;
+    }
+    link_append(&export->feeds, &feed->in_export);
+    return feed;
+}
+
+void feed_free(struct feed *feed)
+{
+    map_remove(&feed->hub->feeds, span_of(feed->view->id));
+    link_remove(&feed->in_export);
+    if (feed->channel_on)
+        channel_fini(&feed->channel);
+    map_fini(&feed->groups);
+    memory_free(feed);
+}
+
+/* ---- key groups ---- */
+
+static struct key_group *group_get(struct feed *feed, struct span key)
+{
+    struct key_group *group = map_get(&feed->groups, key);
+    if (group)
+        return group;
+    group = memory_alloc(sizeof *group + key.length);
+    if (!group)
+        return NULL;
+    *group = (struct key_group){.feed = feed, .key_length = key.length};
+    memcpy(group->key, key.data, key.length);
+    link_init(&group->members);
+    link_init(&group->resting);
+    if (!map_add(&feed->groups, group)) {
+        memory_free(group);
+        return NULL;
+    }
+    return group;
+}
+
+static void group_free(struct key_group *group)
+{
+    map_remove(&group->feed->groups, group_key(group));
+    memory_free(group->ids);
+    memory_free(group);
+}
+
+/* Ids that the ring has dropped are of no use: whoever needs them is served from the database. */
+static void group_trim(struct key_group *group, int64_t first)
+{
+    while (group->count && group->ids[group->first] < first) {
+        group->first++;
+        group->count--;
+    }
+    if (group->first > group->capacity / 2) {
+        memmove(group->ids, group->ids + group->first, group->count * sizeof *group->ids);
+        group->first = 0;
+    }
+}
+
+static bool group_note(struct key_group *group, int64_t id)
+{
+    group_trim(group, group->feed->hub->ring.first);
+    if (group->first + group->count == group->capacity) {
+        size_t capacity = group->capacity ? group->capacity * 2 : 4;
+        int64_t *ids = memory_resize(group->ids, capacity * sizeof *ids);
+        if (!ids)
+            return false;
+        group->ids = ids;
+        group->capacity = capacity;
+    }
+    group->ids[group->first + group->count++] = id;
+    return true;
+}
+
+/* Who rests has everything before this change, however long ago its cursor was set. */
+static void wake_all(struct link *resting, int64_t first)
+{
+    while (!link_alone(resting)) {
+        struct subscription *subscription =
+            LINK_OWNER(struct subscription, in_rest, resting->next);
+        if (subscription->cursor < first - 1)
+            subscription->cursor = first - 1;
+        subscriber_ready(subscription);
+    }
+}
+
+void feed_rest(struct subscription *subscription)
+{
+    struct link *resting =
+        subscription->group ? &subscription->group->resting : &subscription->feed->resting;
+    link_remove(&subscription->in_rest);
+    link_append(resting, &subscription->in_rest);
+}
+
+/* ---- joining and leaving ---- */
+
+bool feed_join(struct feed *feed, struct subscription *subscription, struct span key)
+{
+    if (key.data) {
+        subscription->group = group_get(feed, key);
+        if (!subscription->group)
+            return false;
+        link_append(&subscription->group->members, &subscription->in_group);
+    } else {
+        feed->unkeyed++;
+    }
+    subscription->feed = feed;
+    feed->subscriptions++;
+    feed->hub->subscription_count++;
+    return true;
+}
+
+void feed_leave(struct feed *feed, struct subscription *subscription)
+{
+    link_remove(&subscription->in_rest);
+    if (subscription->group) {
+        link_remove(&subscription->in_group);
+        if (link_alone(&subscription->group->members))
+            group_free(subscription->group);
+        subscription->group = NULL;
+    } else if (--feed->unkeyed == 0 && feed->channel_on) {
+        channel_fini(&feed->channel);
+        feed->channel_on = false;
+    }
+    feed->hub->subscription_count--;
+    if (--feed->subscriptions == 0)
+        feed_free(feed);
+}
+
+/* ---- a commit ---- */
+
+static void feed_offer_channel(struct feed *feed, const struct change *change)
+{
+    struct hub *hub = feed->hub;
+    if (!view_shows(feed->view, change_key(change)))
+        return;
+    buffer_clear(&hub->frame);
+    if (!frame_change(feed, change, true, &hub->frame)) {
+        channel_clear(&feed->channel); /* out of memory: they catch up from the database */
+        return;
+    }
+    if (hub->frame.length)
+        channel_add(&feed->channel, change->id, buffer_span(&hub->frame));
+}
+
+void feed_offer(struct feed *feed, const struct change *change)
+{
+    feed->touched = true;
+    if (feed->channel_on)
+        feed_offer_channel(feed, change);
+    if (!feed->groups.count)
+        return;
+    struct key_group *group = map_get(&feed->groups, change_key(change));
+    if (!group || !view_shows(feed->view, change_key(change)))
+        return;
+    wake_all(&group->resting, change->id);
+    if (!group_note(group, change->id))
+        log_warning("hub", "key-group-lost", "cause=out-of-memory view=\"%s\"", feed->view->id);
+}
+
+void feed_settle(struct feed *feed, int64_t first, int64_t head)
+{
+    if (feed->channel_on && feed->channel.head < head)
+        channel_pass(&feed->channel, head);
+    if (feed->touched)
+        wake_all(&feed->resting, first);
+    feed->touched = false;
+}

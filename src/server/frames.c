@@ -1,0 +1,96 @@
+/* From a change to the bytes that a view's subscribers get. */
+#include "server/hub_internal.h"
+
+struct span frame_seq(char *text, struct store_seq seq)
+{
+    return span_make(text, wire_seq_print(text, (struct wire_seq){seq.slot, seq.index}));
+}
+
+/* The object as the view shows it: borrowed, from the change itself or from hub->shown. */
+static bool show(struct feed *feed, struct span object, struct span *shown)
+{
+    struct hub *hub = feed->hub;
+    *shown = object;
+    if (!feed->view->path_count)
+        return true;
+    buffer_clear(&hub->shown);
+    bool done = view_project(feed->view, object, &hub->shown);
+    *shown = buffer_span(&hub->shown);
+    return done;
+}
+
+static bool show_append(struct feed *feed, struct span append, struct span *shown)
+{
+    struct hub *hub = feed->hub;
+    *shown = append;
+    if (!append.data || !feed->view->path_count)
+        return true;
+    buffer_clear(&hub->paths);
+    bool done = view_append_paths(feed->view, append, &hub->paths);
+    *shown = hub->paths.length ? buffer_span(&hub->paths) : span_make(NULL, 0);
+    return done;
+}
+
+/*
+ * An append view is a stream of events: a change that made an entity comes as the patch it was.
+ * Elsewhere it comes whole, so that it replaces what a client may still hold of a former life of
+ * the key.
+ */
+static enum wire_operation operation_for(const struct feed *feed, const struct change *change,
+                                         bool known)
+{
+    switch (change->operation) {
+    case CHANGE_CREATE:
+        return feed->mode == WIRE_APPEND ? WIRE_PATCH : WIRE_UPSERT;
+    case CHANGE_UPSERT:
+        return WIRE_UPSERT;
+    case CHANGE_DELETE:
+    case CHANGE_EVICT:
+        return WIRE_DELETE;
+    case CHANGE_PATCH:
+        break;
+    }
+    return known ? WIRE_PATCH : WIRE_UPSERT;
+}
+
+bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out)
+{
+    char seq[WIRE_SEQ_SIZE];
+    struct wire_change frame = {.mode = feed->mode,
+                                .view = span_of(feed->view->id),
+                                .operation = operation_for(feed, change, known),
+                                .key = change_key(change)};
+    if (frame.operation == WIRE_DELETE && !known)
+        return true;
+    bool whole = change->operation == CHANGE_PATCH && !known;
+    struct span object = whole ? text_span(change->entity) : change_patch(change);
+    if (frame.operation != WIRE_DELETE && !show(feed, object, &frame.data))
+        return false;
+    if (frame.operation == WIRE_PATCH &&
+        !show_append(feed, change_append(change), &frame.append))
+        return false;
+    frame.seq = frame_seq(seq, (struct store_seq){change->slot, change->index});
+    counter_add(&feed->hub->metrics.frames[feed->mode], 1);
+    return wire_change(out, &frame);
+}
+
+static int compare_place(struct store_seq seq, int64_t id, const struct store_position *bound)
+{
+    int order = store_seq_compare(seq, bound->seq);
+    return order ? order : (id > bound->id) - (id < bound->id);
+}
+
+bool knowledge_has(const struct knowledge *knowledge, const struct change *change)
+{
+    if (knowledge->full || change->previous_change == 0)
+        return true; /* also when there was nothing to know before: a creation */
+    if (change->previous_change > knowledge->since)
+        return true;
+    if (!knowledge->bounded)
+        return false;
+    struct store_seq seq = {change->previous_slot, change->previous_index};
+    int order = compare_place(seq, change->entity_id, &knowledge->bound);
+    if (!knowledge->ascending)
+        return order >= 0;
+    return order <= 0 && store_seq_compare(seq, knowledge->from) > 0;
+}

@@ -1,0 +1,71 @@
+#include "server/health.h"
+
+#include "server/facts.h"
+
+#include <libwebsockets.h>
+
+static int reply_text(struct lws *wsi, int status, const char *text)
+{
+    struct exchange_content content = {.status = status,
+                                       .type = "text/plain; charset=utf-8",
+                                       .headers = "Cache-Control: no-store\r\n",
+                                       .body = span_of(text)};
+    return exchange_reply(wsi, &content);
+}
+
+static int reply_health(struct server *server, struct lws *wsi)
+{
+    (void)server;
+    return reply_text(wsi, 200, "OK");
+}
+
+static int reply_ready(struct server *server, struct lws *wsi)
+{
+    bool ready = server->state == SERVER_RUNNING;
+    return reply_text(wsi, ready ? 200 : 503, ready ? "READY" : "NOT READY");
+}
+
+static const struct {
+    const char *path;
+    int (*reply)(struct server *server, struct lws *wsi); /* at once, or */
+    facts_print print;                                    /* when the facts are fresh */
+} routes[] = {
+    {"/health", reply_health, NULL}, {"/healthz", reply_health, NULL},
+    {"/ready", reply_ready, NULL},   {"/readiness", reply_ready, NULL},
+    {"/status", NULL, status_print}, {"/metrics", NULL, metrics_print},
+};
+
+static int reply_later(struct server *server, struct lws *wsi, facts_print print,
+                       struct exchange **exchange)
+{
+    struct error error;
+    *exchange = exchange_new(server, wsi, 0);
+    if (!*exchange) {
+        error_set(&error, ERROR_MEMORY, "out of memory while answering");
+        return exchange_reply_error(wsi, &error, NULL);
+    }
+    facts_when_fresh(server->facts, *exchange, print);
+    return 0;
+}
+
+int health_request(struct server *server, struct lws *wsi, struct span path,
+                   struct exchange **exchange)
+{
+    struct error error;
+    size_t i = 0, count = sizeof routes / sizeof *routes;
+    while (i < count && !span_equal(path, span_of(routes[i].path)))
+        i++;
+    if (i == count) {
+        error_set(&error, ERROR_NOT_FOUND,
+                  "there are /health, /ready, /status and /metrics on this port");
+        return exchange_reply_error(wsi, &error, NULL);
+    }
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0 &&
+        lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) <= 0) {
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET only", routes[i].path);
+        return exchange_reply_error(wsi, &error, "Allow: GET, HEAD\r\n");
+    }
+    if (routes[i].reply)
+        return routes[i].reply(server, wsi);
+    return reply_later(server, wsi, routes[i].print, exchange);
+}

@@ -1,0 +1,134 @@
+#include "server/http_ingest.h"
+
+#include "server/server_internal.h"
+
+#include <libwebsockets.h>
+
+/* ---- the headers ---- */
+
+static bool has_header(struct lws *wsi, enum lws_token_indexes token)
+{
+    return lws_hdr_total_length(wsi, token) > 0;
+}
+
+/* A header's value in lower case; "" when it is absent or does not fit. */
+static const char *header(struct lws *wsi, enum lws_token_indexes token, char *out, int size)
+{
+    if (lws_hdr_copy(wsi, out, size, token) <= 0)
+        *out = '\0';
+    for (char *c = out; *c; c++)
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
+    return out;
+}
+
+/* Strictly digits: of "5, 7" libwebsockets would take the 5, and read the rest as a request. */
+static bool content_length(struct lws *wsi, size_t *length, struct error *error)
+{
+    char text[24];
+    const char *digit = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH, text, sizeof text);
+    if (has_header(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) || !*digit)
+        return error_set(error, ERROR_INVALID_MESSAGE,
+                         "the request has no Content-Length; bodies in chunks are not taken");
+    *length = 0;
+    for (; *digit >= '0' && *digit <= '9' && *length < SIZE_MAX / 16; digit++)
+        *length = *length * 10 + (size_t)(*digit - '0');
+    return !*digit || error_set(error, ERROR_INVALID_MESSAGE, "Content-Length is no number");
+}
+
+static bool check_encoding(struct lws *wsi, struct error *error)
+{
+    char encoding[32];
+    if (!has_header(wsi, WSI_TOKEN_HTTP_CONTENT_ENCODING) ||
+        !strcmp(header(wsi, WSI_TOKEN_HTTP_CONTENT_ENCODING, encoding, sizeof encoding),
+                "identity"))
+        return true;
+    return error_set(error, ERROR_UNSUPPORTED_ENCODING,
+                     "Content-Encoding '%s' is not taken; send the body uncompressed", encoding);
+}
+
+static bool may_ingest(struct server *server, struct lws *wsi, size_t length, struct error *error)
+{
+    if (length > server->max_request_bytes)
+        return error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
+                         length, server->max_request_bytes);
+    return check_encoding(wsi, error) && server_admit(server, SERVER_INGEST, error);
+}
+
+/* ---- a request ---- */
+
+static int begin(struct server *server, struct lws *wsi, struct exchange **exchange)
+{
+    static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    char expect[32];
+    size_t length = 0;
+    struct error error;
+    if (!content_length(wsi, &length, &error))
+        return exchange_reply_and_part(wsi, &error);
+    if (!may_ingest(server, wsi, length, &error))
+        return exchange_reply_error(wsi, &error, NULL);
+    *exchange = exchange_new(server, wsi, server->max_request_bytes);
+    if (!*exchange) {
+        error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
+        return exchange_reply_error(wsi, &error, NULL);
+    }
+    if (!strcmp(header(wsi, WSI_TOKEN_HTTP_EXPECT, expect, sizeof expect), "100-continue") &&
+        lws_write(wsi, (unsigned char *)proceed, sizeof proceed - 1, LWS_WRITE_HTTP) < 0)
+        return -1;
+    return 0;
+}
+
+int http_ingest_request(struct server *server, struct lws *wsi, struct span path,
+                        struct exchange **exchange)
+{
+    struct error error;
+    counter_add(&server->counters.http_requests, 1);
+    if (!span_equal(path, span_of("/v1/mutations"))) {
+        error_set(&error, ERROR_NOT_FOUND,
+                  "there is nothing here; connect by WebSocket, or POST to /v1/mutations");
+        return exchange_reply_error(wsi, &error, NULL);
+    }
+    if (!has_header(wsi, WSI_TOKEN_POST_URI)) {
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "/v1/mutations takes POST only");
+        return exchange_reply_error(wsi, &error, "Allow: POST\r\n");
+    }
+    return begin(server, wsi, exchange);
+}
+
+bool http_ingest_body(struct exchange *exchange, struct span bytes)
+{
+    return exchange->complete || buffer_add_span(&exchange->body, bytes);
+}
+
+static void on_done(void *context, const struct source_reply *reply)
+{
+    struct exchange *exchange = context;
+    struct buffer body;
+    if (reply->error.code != ERROR_NONE) {
+        exchange_answer_error(exchange, &reply->error);
+        return;
+    }
+    buffer_init(&body, 4096);
+    source_reply_print(&body, SOURCE_LINES, reply);
+    struct exchange_content content = {.status = 200,
+                                       .type = "application/json; charset=utf-8",
+                                       .headers = "Cache-Control: no-store\r\n",
+                                       .body = buffer_span(&body)};
+    exchange_answer(exchange, &content);
+    buffer_fini(&body);
+}
+
+void http_ingest_complete(struct exchange *exchange)
+{
+    struct error error;
+    /* Bytes of a next request that stand behind this body make libwebsockets tell it again. */
+    if (exchange->complete)
+        return;
+    exchange->complete = true;
+    exchange_await(exchange);
+    if (source_submit(exchange->server->source, NULL, SOURCE_LINES, buffer_span(&exchange->body),
+                      on_done, exchange, &error))
+        buffer_fini(&exchange->body);
+    else
+        exchange_answer_error(exchange, &error);
+}

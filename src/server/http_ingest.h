@@ -1,0 +1,15 @@
+/* HTTP on the main address: POST /v1/mutations, and clear answers to everything else. */
+#ifndef SERVER_HTTP_INGEST_H
+#define SERVER_HTTP_INGEST_H
+
+#include "server/exchange.h"
+
+/* A request's headers are there. Sets *exchange when a body is to come. The returned value is that
+ * of the callback. */
+int http_ingest_request(struct server *server, struct lws *wsi, struct span path,
+                        struct exchange **exchange);
+/* A part of the body; false: close the connection. */
+bool http_ingest_body(struct exchange *exchange, struct span bytes);
+void http_ingest_complete(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,228 @@
+/* The hub's life, its exports, and what a commit does to it. */
+#include "server/hub_internal.h"
+
+static struct span export_key(const void *value)
+{
+    const struct hub_export *export = value;
+    return span_make(export->name, export->name_length);
+}
+
+static struct span feed_key(const void *value)
+{
+    return span_of(((const struct feed *)value)->view->id);
+}
+
+struct hub *hub_new(const struct hub_options *options, struct view_set *views)
+{
+    struct hub *hub = memory_new(sizeof *hub);
+    if (!hub)
+        return NULL;
+    hub->options = *options;
+    hub->snapshots = snapshot_cache_new(hub, options->snapshot_cache_bytes);
+    if (!hub->snapshots) {
+        memory_free(hub);
+        return NULL;
+    }
+    hub->views = views;
+    ring_init(&hub->ring, 0, options->ring_bytes);
+    map_init(&hub->exports, export_key);
+    map_init(&hub->feeds, feed_key);
+    link_init(&hub->subscribers);
+    buffer_init(&hub->frame, UINT32_MAX);
+    buffer_init(&hub->shown, UINT32_MAX);
+    buffer_init(&hub->paths, UINT32_MAX);
+    buffer_init(&hub->out, UINT32_MAX);
+    return hub;
+}
+
+void hub_free(struct hub *hub)
+{
+    if (!hub)
+        return;
+    while (!link_alone(&hub->subscribers))
+        subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
+    snapshot_cache_free(hub->snapshots);
+    size_t position = 0;
+    struct hub_export *export;
+    while ((export = map_next(&hub->exports, &position)))
+        memory_free(export);
+    map_fini(&hub->exports);
+    map_fini(&hub->feeds);
+    ring_fini(&hub->ring);
+    buffer_fini(&hub->frame);
+    buffer_fini(&hub->shown);
+    buffer_fini(&hub->paths);
+    buffer_fini(&hub->out);
+    view_set_free(hub->views);
+    memory_free(hub);
+}
+
+void hub_attach(struct hub *hub, struct engine *engine)
+{
+    hub->engine = engine;
+    ring_fini(&hub->ring);
+    ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
+}
+
+struct hub_export *hub_find_export(struct hub *hub, struct span name)
+{
+    return map_get(&hub->exports, name);
+}
+
+struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
+{
+    size_t position = 0;
+    struct hub_export *export;
+    while ((export = map_next(&hub->exports, &position)))
+        if (export->id == id)
+            return export;
+    return NULL;
+}
+
+void hub_add_export(struct hub *hub, const struct store_export *row)
+{
+    struct error error;
+    if (hub_find_export(hub, row->name))
+        return;
+    if (!view_set_has_export(hub->views, row->name)) {
+        if (!view_set_is_open(hub->views))
+            return;
+        if (!view_set_add_export(hub->views, row->name, &error)) {
+            log_error("hub", "export-lost", "error=\"%s\"", error.message);
+            return;
+        }
+    }
+    struct hub_export *export = memory_alloc(sizeof *export + row->name.length);
+    if (!export)
+        return;
+    *export = (struct hub_export){
+        .id = row->id, .name_length = row->name.length, .last_change = row->last_change};
+    memcpy(export->name, row->name.data, row->name.length);
+    link_init(&export->feeds);
+    if (!map_add(&hub->exports, export))
+        memory_free(export);
+    if (store_seq_compare(row->last_seq, (struct store_seq){hub->head.slot, hub->head.index}) > 0)
+        hub->head = (struct wire_seq){row->last_seq.slot, row->last_seq.index};
+}
+
+/* ---- commits ---- */
+
+static void offer(struct hub_export *export, const struct change *change)
+{
+    struct link *link;
+    export->last_change = change->id;
+    for (link = export->feeds.next; link != &export->feeds; link = link->next)
+        feed_offer(LINK_OWNER(struct feed, in_export, link), change);
+}
+
+/* One cap for the ready frames of all views: the fullest channel gives its oldest block. */
+static void trim_channels(struct hub *hub)
+{
+    for (;;) {
+        size_t position = 0, total = 0;
+        struct feed *feed, *fullest = NULL;
+        while ((feed = map_next(&hub->feeds, &position))) {
+            if (!feed->channel_on)
+                continue;
+            total += feed->channel.bytes;
+            if (!fullest || feed->channel.bytes > fullest->channel.bytes)
+                fullest = feed;
+        }
+        hub->channels_bytes = total;
+        if (!fullest || total <= hub->options.channel_bytes ||
+            !channel_drop_oldest(&fullest->channel))
+            return;
+    }
+}
+
+static void settle(struct hub *hub, int64_t first, int64_t head)
+{
+    size_t position = 0;
+    struct feed *feed;
+    while ((feed = map_next(&hub->feeds, &position)))
+        feed_settle(feed, first, head);
+    trim_channels(hub);
+}
+
+/* The changes first go into the ring, all of them, so that whoever is woken finds the whole
+ * commit there; a reference is kept meanwhile, because a small ring may drop its oldest. */
+void hub_commit(void *argument, struct engine_commit *commit)
+{
+    struct hub *hub = argument;
+    uint64_t now = clock_monotonic_us();
+    struct hub_export *export = NULL;
+    for (size_t i = 0; i < commit->export_count; i++)
+        hub_add_export(hub, &commit->exports[i]);
+    for (size_t i = 0; i < commit->count; i++) {
+        struct change *change = change_ref(commit->changes[i]);
+        ring_add(&hub->ring, commit->changes[i]);
+        if (!export || export->id != change->export_id)
+            export = hub_export_by_id(hub, change->export_id);
+        if (export)
+            offer(export, change);
+        histogram_add(&hub->metrics.publish_latency, now - change->received_us);
+        change_unref(change);
+    }
+    hub->head = (struct wire_seq){commit->head.slot, commit->head.index};
+    if (commit->count)
+        settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
+}
+
+/* ---- facts ---- */
+
+const struct hub_metrics *hub_metrics(const struct hub *hub)
+{
+    return &hub->metrics;
+}
+
+size_t hub_subscribers(const struct hub *hub)
+{
+    return hub->subscriber_count;
+}
+
+size_t hub_subscriptions(const struct hub *hub)
+{
+    return hub->subscription_count;
+}
+
+/* Who rests has everything, wherever its cursor was left. */
+int64_t hub_slowest_lag(const struct hub *hub)
+{
+    int64_t slowest = 0;
+    const struct link *link, *inner;
+    for (link = hub->subscribers.next; link != &hub->subscribers; link = link->next) {
+        const struct subscriber *subscriber = LINK_OWNER(struct subscriber, in_hub, link);
+        inner = subscriber->subscriptions.next;
+        for (; inner != &subscriber->subscriptions; inner = inner->next) {
+            const struct subscription *subscription =
+                LINK_OWNER(struct subscription, in_subscriber, inner);
+            bool moving = subscription->phase == PHASE_CATCH_UP ||
+                          (subscription->phase == PHASE_LIVE && link_alone(&subscription->in_rest));
+            int64_t lag = hub->ring.last - subscription->cursor;
+            if (moving && lag > slowest)
+                slowest = lag;
+        }
+    }
+    return slowest;
+}
+
+int64_t hub_last_change(const struct hub *hub)
+{
+    return hub->ring.last;
+}
+
+struct wire_seq hub_head(const struct hub *hub)
+{
+    return hub->head;
+}
+
+size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
+{
+    const struct feed *feed = map_get(&hub->feeds, view_id);
+    return feed ? feed->subscriptions : 0;
+}
+
+const struct view_set *hub_views(const struct hub *hub)
+{
+    return hub->views;
+}

@@ -1,0 +1,75 @@
+/*
+ * hub: subscribers as cursors over the log. It knows views, channels, snapshots and catch-up,
+ * but no socket: a subscriber takes text messages in and gives ready WebSocket bytes out, when it
+ * is asked (pulled by writability). Everything here belongs to the loop thread.
+ */
+#ifndef SERVER_HUB_H
+#define SERVER_HUB_H
+
+#include "engine/engine.h"
+#include "view/view.h"
+#include "wire/wire.h"
+
+struct hub;
+struct subscriber;
+
+struct hub_options {
+    size_t ring_bytes;           /* newest changes kept in memory */
+    size_t channel_bytes;        /* ready frames kept, over all views */
+    size_t snapshot_cache_bytes; /* snapshot batches kept for others that come */
+    uint32_t max_subscriptions;  /* per subscriber */
+    int64_t tombstone_ms;        /* deletes this young are told with a fresh snapshot */
+};
+
+/* The hub takes the view set over. hub_new does not start anything. */
+struct hub *hub_new(const struct hub_options *options, struct view_set *views);
+void hub_free(struct hub *hub);
+/* The engine, once open; exports that exist are told one by one before the first message. */
+void hub_attach(struct hub *hub, struct engine *engine);
+void hub_add_export(struct hub *hub, const struct store_export *export);
+/* For engine_options.on_commit (argument: the hub). */
+void hub_commit(void *hub, struct engine_commit *commit);
+
+/* ---- subscribers ---- */
+
+/* `wake` is called when there is something to pull; it may be called often, and must only note it
+ * (e.g. lws_callback_on_writable). NULL when out of memory. */
+struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument);
+/* Ends all its subscriptions. Read jobs on their way are forgotten safely. */
+void subscriber_free(struct subscriber *subscriber);
+/* A text message from the client. What is wrong with it is answered with an error frame. */
+void subscriber_message(struct subscriber *subscriber, struct span text);
+/* Tell the client about an error (a text frame); also used by the transport. */
+void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal);
+/*
+ * The next bytes to send: whole ready frames, at most about WIRE_FRAGMENT bytes (one frame at
+ * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
+ */
+struct span subscriber_pull(struct subscriber *subscriber);
+/* Whether unread answers pile up, so that reading from this client should pause until a pull. */
+bool subscriber_congested(const struct subscriber *subscriber);
+
+/* ---- facts for /status and /metrics ---- */
+
+struct hub_metrics {
+    struct counter messages_in, messages_refused;
+    struct counter frames[3]; /* published, by mode: state, list, append */
+    struct counter bytes_out;
+    struct counter subscriptions_made, subscriptions_refused;
+    struct counter snapshot_batches_built, snapshot_batches_shared;
+    struct counter catch_ups, resumes, resumes_refused;
+    struct histogram publish_latency; /* from a request's arrival to its frames being ready */
+};
+const struct hub_metrics *hub_metrics(const struct hub *hub);
+size_t hub_subscribers(const struct hub *hub);
+size_t hub_subscriptions(const struct hub *hub);
+/* Changes between the head and the slowest live subscription. */
+int64_t hub_slowest_lag(const struct hub *hub);
+/* Head of the log as the loop knows it. */
+int64_t hub_last_change(const struct hub *hub);
+struct wire_seq hub_head(const struct hub *hub);
+/* Live subscriptions of a view. */
+size_t hub_view_subscriptions(const struct hub *hub, struct span view_id);
+const struct view_set *hub_views(const struct hub *hub);
+
+#endif

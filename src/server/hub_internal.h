@@ -1,0 +1,276 @@
+/*
+ * What the hub's files share. All of it belongs to the loop thread; jobs carry copies of what they
+ * need to the readers and come back.
+ *
+ *   subscriber (one per connection) --> subscriptions --> feed (one per view that is listened to)
+ *                                                          |-- channel: ready frames for all
+ *                                                          |-- key groups: who wants one key
+ *
+ * A subscription is in one phase at a time (see enum phase) and moves by subscription_set_phase.
+ */
+#ifndef SERVER_HUB_INTERNAL_H
+#define SERVER_HUB_INTERNAL_H
+
+#include "server/hub.h"
+
+enum {
+    HUB_PULL = WIRE_FRAGMENT,     /* about this many bytes per pull */
+    HUB_CONTROL = 64 * 1024,      /* unread answers beyond this pause the reading of messages */
+    HUB_RING_GAP = 1000,          /* a subscriber further behind than this is served from SQL */
+    HUB_SCAN = 20000,             /* log rows that one catch-up job looks at */
+    HUB_TOMBSTONES = 10000,       /* deletes told with a fresh snapshot, at most */
+    HUB_SNAPSHOT_ROWS = 2000,     /* rows that one snapshot job reads in one transaction */
+    HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
+    HUB_BATCH_BYTES = 1 << 20,    /* a batch ends early when it gets this long */
+    HUB_PAGE = 32 * 1024          /* bytes of one catch-up page, or one frame */
+};
+
+struct feed;
+struct key_group;
+struct subscription;
+
+/* A link of a doubly linked list, embedded; a list's head is a link to itself. */
+struct link {
+    struct link *next, *previous;
+};
+
+static inline void link_init(struct link *link)
+{
+    link->next = link->previous = link;
+}
+
+static inline bool link_alone(const struct link *link)
+{
+    return link->next == link;
+}
+
+static inline void link_remove(struct link *link)
+{
+    link->previous->next = link->next;
+    link->next->previous = link->previous;
+    link_init(link);
+}
+
+static inline void link_append(struct link *list, struct link *link)
+{
+    link->previous = list->previous;
+    link->next = list;
+    list->previous->next = link;
+    list->previous = link;
+}
+
+#define LINK_OWNER(type, member, pointer) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+/* ---- exports and feeds ---- */
+
+struct hub_export {
+    uint32_t id;
+    int64_t last_change; /* its newest, as far as the loop knows */
+    struct link feeds;
+    size_t name_length;
+    char name[];
+};
+
+struct feed {
+    struct hub *hub;
+    struct link in_export; /* hub_export.feeds */
+    struct hub_export *export;
+    const struct view *view;
+    enum wire_mode mode;
+    size_t subscriptions;
+    size_t unkeyed;         /* subscriptions without a key */
+    bool channel_on;        /* while there are such */
+    bool touched;           /* this commit changed something in the export */
+    struct channel channel;
+    struct link resting;    /* unkeyed subscriptions at the head */
+    struct map groups;      /* struct key_group by key */
+};
+
+/* Everybody who wants one key of one view, and the ring's changes of it. */
+struct key_group {
+    struct feed *feed;
+    struct link members; /* subscription.in_group */
+    struct link resting; /* subscription.in_rest: those at the head */
+    int64_t *ids;        /* growing; older than the ring are dropped */
+    size_t first, count, capacity;
+    size_t key_length;
+    char key[];
+};
+
+/* ---- what a subscriber knows of a view's keys, without remembering them ---- */
+
+/*
+ * A key was sent whole to the subscriber when `full`; or when the entity's last change before the
+ * one at hand came after `since` (that change was sent, whole); or when its place (seq, entity id) lies within what a
+ * limited snapshot sent, up to and with `bound`.
+ */
+struct knowledge {
+    bool full;
+    bool bounded, ascending;
+    bool begun;        /* something was sent, or live frames begin at `since` */
+    int64_t since;     /* a change id */
+    struct store_position bound;
+    struct store_seq from; /* ascending: only greater seqs were sent */
+};
+
+bool knowledge_has(const struct knowledge *knowledge, const struct change *change);
+
+/* ---- subscriptions ---- */
+
+enum phase {
+    PHASE_RESOLVING, /* a reader looks its cursor up */
+    PHASE_SNAPSHOT,  /* takes batches */
+    PHASE_CATCH_UP,  /* takes pages of the log from the database */
+    PHASE_LIVE,      /* takes from channel or ring */
+};
+
+/* How far a snapshot got. Equal places get equal batches: that is what makes them shareable. */
+struct snapshot_place {
+    int64_t limit;          /* rows still wanted; -1: all */
+    int64_t rows;           /* sent so far */
+    bool ascending;
+    struct store_position at; /* behind this row */
+    int64_t change;         /* position of the first batch's transaction; 0 before it */
+    struct store_seq seq;   /* the cursor that belongs to it */
+    bool has_seq;
+    int64_t deletes_from;   /* ascending: tell deletes after this change */
+};
+
+struct subscription {
+    struct subscriber *subscriber;
+    struct feed *feed;
+    struct link in_subscriber, in_ready, in_rest, in_group;
+    struct key_group *group; /* NULL without a key */
+    char *parameters;        /* equal texts: the same subscription again */
+    enum phase phase;
+    bool with_snapshot;
+    int64_t limit; /* of the snapshot; -1: none */
+    int64_t cursor; /* everything up to this change was given */
+    bool in_channel;
+    struct channel_cursor place;
+    struct knowledge knowledge;
+    /* snapshot */
+    struct snapshot_place snapshot;
+    struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
+    struct link in_build;         /* waits for a snapshot job */
+    int64_t whole_until;          /* up to this change frames overlap the snapshot: whole ones */
+    /* resuming and catching up */
+    struct catch_up_job *job; /* on its way, or NULL */
+    bool resuming;            /* the end of catching up is told by a complete batch */
+    int64_t resume_limit;     /* append: changes still wanted; -1: all */
+    int64_t resume_target;    /* ... once this change is reached */
+    struct store_seq resume_seq; /* newest seq that was passed */
+    int64_t ambiguous_until;  /* append: frames up to here may be had already */
+    bool only_greater;        /* the cursor's seq is not in the log: ... */
+    struct store_seq greater; /* ... up to resume_target only greater seqs count */
+};
+
+/* ---- subscribers ---- */
+
+struct subscriber {
+    struct hub *hub;
+    struct link in_hub;
+    void (*wake)(void *argument);
+    void *argument;
+    struct link subscriptions;
+    size_t count;
+    struct link ready;
+    struct buffer control; /* answers: errors, subscribed frames */
+    size_t control_sent;
+    struct text *rest; /* bytes that were taken and go out in pieces; one reference */
+    size_t rest_sent;
+};
+
+/* Append ready bytes to subscriber->control, then call this. */
+void subscriber_answered(struct subscriber *subscriber);
+/* Hand a text over to be sent in pieces of whole frames; takes the reference. Nothing may be
+ * pending. Returns the first piece. */
+struct span subscriber_send(struct subscriber *subscriber, struct text *text);
+void subscriber_ready(struct subscription *subscription);
+
+/* ---- the hub ---- */
+
+struct hub {
+    struct hub_options options;
+    struct view_set *views;
+    struct engine *engine;
+    struct ring ring;
+    struct wire_seq head;
+    struct map exports; /* struct hub_export by name */
+    struct map feeds;   /* struct feed by view id */
+    struct link subscribers;
+    size_t subscriber_count, subscription_count;
+    size_t channels_bytes; /* over all feeds, as of the last commit */
+    struct snapshot_cache *snapshots;
+    struct buffer frame;   /* one change's frames */
+    struct buffer shown;   /* a projected object */
+    struct buffer paths;   /* projected append paths */
+    struct buffer out;     /* what a pull returns when it is put together */
+    struct hub_metrics metrics;
+};
+
+struct hub_export *hub_find_export(struct hub *hub, struct span name);
+struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
+
+/* feed.c */
+/* Find or make the feed of a view; NULL when out of memory. */
+struct feed *feed_get(struct hub *hub, const struct view *view);
+/* Count a subscription in / out; the last one out frees the feed. */
+bool feed_join(struct feed *feed, struct subscription *subscription, struct span key);
+void feed_leave(struct feed *feed, struct subscription *subscription);
+/* A change of the feed's export: frames into the channel, wake who waits for the key. */
+void feed_offer(struct feed *feed, const struct change *change);
+/* The end of a commit of the changes first … head, all offered; wake who rests. */
+void feed_settle(struct feed *feed, int64_t first, int64_t head);
+/* The subscription has everything there is: rest until the feed has more. */
+void feed_rest(struct subscription *subscription);
+void feed_free(struct feed *feed);
+
+/* frames.c */
+/* The change as the feed's view shows it, appended to out: a patch, or the whole entity when the
+ * subscriber does not know the key, or nothing. */
+bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out);
+struct span frame_seq(char *text, struct store_seq seq);
+
+/* subscription.c */
+bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
+                       struct error *error);
+struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
+                                       const char *key);
+void subscription_close(struct subscription *subscription);
+struct span subscription_pull(struct subscription *subscription);
+/* Send `subscribed`; resumed as in struct wire_subscribed. */
+void subscription_announce(struct subscription *subscription, int resumed);
+/* Begin the snapshot from its start: also when a cursor proved too old. */
+void subscription_start_snapshot(struct subscription *subscription);
+void subscription_start_live(struct subscription *subscription, int64_t cursor);
+void subscription_start_catch_up(struct subscription *subscription, int64_t cursor);
+
+/* snapshot.c */
+/* A batch that was built: ready frames and where it ends. Counted, immutable. */
+struct snapshot_batch {
+    uint32_t references;
+    struct text *frames;
+    struct snapshot_place end;
+    int64_t change; /* position of its transaction */
+    bool complete;
+};
+struct snapshot_cache *snapshot_cache_new(struct hub *hub, size_t max_bytes);
+void snapshot_cache_free(struct snapshot_cache *cache);
+/* The next batch for this subscription: from its own hand or the cache (one reference), or NULL:
+ * then a job was started or joined that brings it. */
+struct snapshot_batch *snapshot_next(struct subscription *subscription);
+void snapshot_batch_unref(struct snapshot_batch *batch);
+/* The subscription no longer waits for a job. */
+void snapshot_forget(struct subscription *subscription);
+
+/* catch_up.c */
+/* Look the cursor up; continues the subscription by itself. */
+bool catch_up_resolve(struct subscription *subscription, struct store_seq after);
+/* The cursor is of no use: say so, and start afresh. */
+void catch_up_refuse(struct subscription *subscription);
+/* The bytes of the next page, when it is there; else it is asked for. */
+struct span catch_up_pull(struct subscription *subscription);
+void catch_up_forget(struct subscription *subscription);
+
+#endif

@@ -1,0 +1,41 @@
+/* A doubly linked list through its members. A list's head is a link to itself. */
+#ifndef SERVER_LINK_H
+#define SERVER_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct link {
+    struct link *next, *previous;
+};
+
+static inline void link_init(struct link *link)
+{
+    link->next = link->previous = link;
+}
+
+static inline bool link_alone(const struct link *link)
+{
+    return link->next == link;
+}
+
+/* Out of its list, if it is in one. */
+static inline void link_remove(struct link *link)
+{
+    link->previous->next = link->next;
+    link->next->previous = link->previous;
+    link_init(link);
+}
+
+/* At the end of a list; it must not be in one. */
+static inline void link_append(struct link *list, struct link *link)
+{
+    link->previous = list->previous;
+    link->next = list;
+    list->previous->next = link;
+    list->previous = link;
+}
+
+#define LINK_OWNER(type, member, pointer) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+#endif

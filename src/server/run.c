@@ -1,0 +1,184 @@
+/*
+ * The loop at work, and its orderly end. The stop goes through the states of enum server_state:
+ *
+ *   RUNNING  --stop-->  DRAINING  nobody is let in, feeders are not read from any more
+ *            --drained->  PARTING   all is on disk and answered; clients are told 1001
+ *            --all gone, or after a while->  LEAVING  sockets closed, the library leaves the loop
+ *            --it has left->  ENDED
+ *
+ * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
+ * libwebsockets: a step may free what that callback is about.
+ */
+#include "server/transport.h"
+
+#include <assert.h>
+
+enum { PARTING_MS = 6 * 1000, TICKS_PER_TIMEOUT = 12, TICK_MS = 1000, SHORTEST_TICK_MS = 20 };
+
+static const char stop_reason[] = "shutting-down: the server is stopping";
+enum { STOP_STATUS = 1001 };
+
+/* ---- posts ---- */
+
+struct post {
+    struct queue_item item;
+    void (*work)(struct server *server, void *argument);
+    void *argument;
+};
+
+bool server_post(struct server *server, void (*work)(struct server *server, void *argument),
+                 void *argument)
+{
+    struct post *post = memory_new(sizeof *post);
+    if (!post)
+        return false;
+    post->work = work;
+    post->argument = argument;
+    if (queue_put(&server->posts, &post->item))
+        return true;
+    memory_free(post);
+    return false;
+}
+
+static void run_posts(struct server *server)
+{
+    struct queue_item *item = queue_take_all(&server->posts);
+    while (item) {
+        struct post *post = (struct post *)item;
+        item = item->next;
+        post->work(server, post->argument);
+        memory_free(post);
+    }
+}
+
+/* ---- states ---- */
+
+void server_set_state(struct server *server, enum server_state state)
+{
+    static const char *const names[] = {"ready",   "running", "draining",
+                                        "parting", "leaving", "ended"};
+    assert(state == server->state + 1);
+    server->state = state;
+    log_debug("server", "state", "state=%s", names[state]);
+}
+
+static void begin_drain(struct server *server)
+{
+    server_set_state(server, SERVER_DRAINING);
+    log_info("server", "stopping", "clients=%zu", server->sessions.count);
+    listener_close(&server->main);
+    listener_close(&server->health);
+    sessions_pause_all(&server->sessions, &session_ingest);
+    source_drain(server->source);
+}
+
+void server_on_drained(void *argument)
+{
+    struct server *server = argument;
+    if (server->state != SERVER_DRAINING)
+        return;
+    server_set_state(server, SERVER_PARTING);
+    server->deadline_ms = uv_now(&server->loop) + PARTING_MS;
+    sessions_close_all(&server->sessions, STOP_STATUS, stop_reason);
+}
+
+static void on_left(struct server *server)
+{
+    server->transport = NULL;
+    server_set_state(server, SERVER_ENDED);
+    uv_stop(&server->loop);
+}
+
+static void leave(struct server *server)
+{
+    server_set_state(server, SERVER_LEAVING);
+    if (server->transport)
+        transport_leave(server->transport, on_left);
+    else
+        on_left(server);
+}
+
+/* The next step of the stop, if it is time for it. */
+static void step(struct server *server)
+{
+    if (server->state == SERVER_RUNNING && atomic_load(&server->stop_requested))
+        begin_drain(server);
+    if (server->state != SERVER_PARTING)
+        return;
+    bool alone = !server->sessions.count && !server->exchanges;
+    if (alone || uv_now(&server->loop) >= server->deadline_ms)
+        leave(server);
+}
+
+void server_advance(struct server *server)
+{
+    if (server->state >= SERVER_DRAINING)
+        uv_async_send(&server->async);
+}
+
+/* ---- the loop ---- */
+
+void server_on_async(uv_async_t *async)
+{
+    struct server *server = async->data;
+    if (server->engine) /* or it could not be opened, and this is the way out */
+        engine_deliver(server->engine);
+    run_posts(server);
+    sessions_resume(&server->sessions);
+    step(server);
+}
+
+void server_on_tick(uv_timer_t *tick)
+{
+    struct server *server = tick->data;
+    listener_revive(&server->main);
+    listener_revive(&server->health);
+    sessions_sweep(&server->sessions, server);
+    sessions_resume(&server->sessions);
+    step(server);
+}
+
+static uint64_t tick_ms(const struct server *server)
+{
+    uint64_t wanted = server->client_timeout_ms / TICKS_PER_TIMEOUT;
+    if (!server->client_timeout_ms || wanted > TICK_MS)
+        return TICK_MS;
+    return wanted > SHORTEST_TICK_MS ? wanted : SHORTEST_TICK_MS;
+}
+
+bool server_run(struct server *server, struct error *error)
+{
+    if (server->state != SERVER_READY)
+        return error_set(error, ERROR_INTERNAL, "this server has run already");
+    server_set_state(server, SERVER_RUNNING);
+    uv_timer_start(&server->tick, server_on_tick, tick_ms(server), tick_ms(server));
+    uv_async_send(&server->async); /* what came before the loop turned, a stop perhaps */
+    while (server->state != SERVER_ENDED)
+        uv_run(&server->loop, UV_RUN_DEFAULT);
+    queue_close(&server->posts);
+    run_posts(server);
+    uv_timer_stop(&server->tick);
+    log_info("server", "stopped", NULL);
+    return true;
+}
+
+void server_stop(struct server *server)
+{
+    atomic_store(&server->stop_requested, true);
+    uv_async_send(&server->async);
+}
+
+/* A server that never ran, or could not be opened wholly, leaves its sockets here. */
+void server_leave(struct server *server)
+{
+    listener_close(&server->main);
+    listener_close(&server->health);
+    queue_close(&server->posts);
+    run_posts(server);
+    if (!server->transport)
+        return;
+    server->state = SERVER_LEAVING;
+    transport_leave(server->transport, on_left);
+    while (server->state != SERVER_ENDED)
+        uv_run(&server->loop, UV_RUN_DEFAULT);
+}

@@ -1,0 +1,251 @@
+/* The server's life: open in the order of dependence, close in the reverse one. */
+#include "server/facts.h"
+#include "server/transport.h"
+
+#include <assert.h>
+
+enum {
+    QUEUE_COUNT = 16 * 1024,         /* requests that wait to be committed */
+    DECODE_COUNT = 4 * 1024,         /* and to be decoded */
+    DECODE_SHARE = 4,                /* of queue_bytes, one in so many is for undecoded ones */
+    EVENTS_BYTES = 64 * 1024 * 1024, /* commits that wait for the loop */
+    TOMBSTONE_ROWS = 1000 * 1000,
+    POSTS = 1024
+};
+
+/* ---- the parts ---- */
+
+static void wake(void *server)
+{
+    uv_async_send(&((struct server *)server)->async);
+}
+
+static void on_commit(void *server, struct engine_commit *commit)
+{
+    hub_commit(((struct server *)server)->hub, commit);
+}
+
+static bool open_hub(struct server *server, const struct config *config, struct error *error)
+{
+    struct hub_options options = {
+        .ring_bytes = (size_t)config->ring_bytes,
+        .channel_bytes = (size_t)config->channel_bytes,
+        .snapshot_cache_bytes = (size_t)config->snapshot_cache_bytes,
+        .max_subscriptions = (uint32_t)config->max_subscriptions,
+        .tombstone_ms = config->tombstone_seconds * 1000,
+    };
+    struct view_set *views = config_views(config, error);
+    if (!views)
+        return false;
+    server->hub = hub_new(&options, views);
+    if (server->hub)
+        return true;
+    view_set_free(views);
+    return error_set(error, ERROR_MEMORY, "out of memory while starting the hub");
+}
+
+static struct engine_options engine_options(struct server *server, const struct config *config)
+{
+    return (struct engine_options){
+        .store = {.path = config->database,
+                  .synchronous = config->synchronous,
+                  .cache_mebibytes = (uint32_t)(config->page_cache_bytes >> 20),
+                  .backup_before_migration = config->backup_before_migration},
+        .open_exports = config->export_count == 0,
+        .max_exports = (uint32_t)config->max_exports,
+        .views = hub_views(server->hub),
+        .max_array_length = (uint32_t)config->max_array_length,
+        .max_entity_bytes = (size_t)config->max_entity_bytes,
+        .queue_bytes = (size_t)config->queue_bytes,
+        .queue_count = QUEUE_COUNT,
+        .commit_mutations = (size_t)config->commit_mutations,
+        .cache_bytes = (size_t)config->entity_cache_bytes,
+        .events_bytes = EVENTS_BYTES,
+        .retention = {.rows = config->retention_rows,
+                      .age_ms = config->retention_seconds * 1000,
+                      .bytes = config->retention_bytes,
+                      .tombstone_age_ms = config->tombstone_seconds * 1000,
+                      .tombstone_rows = TOMBSTONE_ROWS},
+        .checkpoint_pages = (uint32_t)config->checkpoint_pages,
+        .readers = (uint32_t)config->readers,
+        .on_commit = on_commit,
+        .on_drained = server_on_drained,
+        .argument = server,
+        .wake = wake,
+        .wake_argument = server,
+    };
+}
+
+static bool tell_export(void *hub, const struct store_export *export)
+{
+    hub_add_export(hub, export);
+    return true;
+}
+
+static bool open_engine(struct server *server, const struct config *config, struct error *error)
+{
+    struct engine_options options = engine_options(server, config);
+    struct engine_export_options *exports =
+        memory_new((config->export_count + 1) * sizeof *exports);
+    if (!exports)
+        return error_set(error, ERROR_MEMORY, "out of memory while starting the engine");
+    for (size_t i = 0; i < config->export_count; i++)
+        exports[i] = (struct engine_export_options){span_of(config->exports[i].name),
+                                                    config->exports[i].max_entities};
+    options.exports = exports;
+    options.export_count = config->export_count;
+    server->engine = engine_open(&options, error);
+    memory_free(exports);
+    if (!server->engine)
+        return false;
+    hub_attach(server->hub, server->engine);
+    return engine_each_export(server->engine, tell_export, server->hub, error);
+}
+
+static bool open_source(struct server *server, const struct config *config, struct error *error)
+{
+    struct source_options options = {
+        .max_request_bytes = (size_t)config->max_request_bytes,
+        .max_depth = (uint32_t)config->max_depth,
+        .max_key_bytes = (size_t)config->max_key_bytes,
+        .queue_bytes = (size_t)config->queue_bytes / DECODE_SHARE,
+        .queue_count = DECODE_COUNT,
+    };
+    server->source = source_open(server->engine, &options, error);
+    return server->source != NULL;
+}
+
+/* ---- the loop and the sockets ---- */
+
+static bool open_loop(struct server *server, struct error *error)
+{
+    if (uv_loop_init(&server->loop) != 0)
+        return error_set(error, ERROR_MEMORY, "cannot make an event loop");
+    server->loop_open = true;
+    server->async.data = server->tick.data = server;
+    if (uv_async_init(&server->loop, &server->async, server_on_async) != 0)
+        return error_set(error, ERROR_MEMORY, "cannot make an event loop");
+    uv_timer_init(&server->loop, &server->tick);
+    server->handles_open = true;
+    queue_on_fill(&server->posts, wake, server);
+    return true;
+}
+
+static void on_main_socket(void *server, int socket)
+{
+    transport_adopt(((struct server *)server)->transport, TRANSPORT_MAIN, socket);
+}
+
+static void on_health_socket(void *server, int socket)
+{
+    transport_adopt(((struct server *)server)->transport, TRANSPORT_HEALTH, socket);
+}
+
+static bool open_sockets(struct server *server, const struct config *config, struct error *error)
+{
+    bool main = config->listen && *config->listen, health = config->health && *config->health;
+    if (!main)
+        return true;
+    server->transport = transport_open(server, error);
+    return server->transport && transport_start(server->transport, error) &&
+           listener_open(&server->main, &server->loop, config->listen, on_main_socket, server,
+                         error) &&
+           (!health || listener_open(&server->health, &server->loop, config->health,
+                                     on_health_socket, server, error));
+}
+
+/* ---- open and close ---- */
+
+static void take_limits(struct server *server, const struct config *config)
+{
+    server->max_connections = (size_t)config->max_connections;
+    server->max_message_bytes = (size_t)config->max_message_bytes;
+    server->max_request_bytes = (size_t)config->max_request_bytes;
+    server->client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
+}
+
+static bool open_parts(struct server *server, const struct config *config, struct error *error)
+{
+    if (!open_loop(server, error) || !open_hub(server, config, error) ||
+        !open_engine(server, config, error) || !open_source(server, config, error))
+        return false;
+    server->facts = facts_new(server);
+    if (!server->facts)
+        return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    return open_sockets(server, config, error);
+}
+
+struct server *server_open(const struct config *config, struct error *error)
+{
+    struct server *server = memory_new(sizeof *server);
+    if (!server || !queue_init(&server->posts, POSTS, SIZE_MAX)) {
+        memory_free(server);
+        error_set(error, ERROR_MEMORY, "out of memory while starting");
+        return NULL;
+    }
+    server->started_us = clock_monotonic_us();
+    listener_init(&server->main);
+    listener_init(&server->health);
+    sessions_init(&server->sessions);
+    take_limits(server, config);
+    if (open_parts(server, config, error))
+        return server;
+    server_close(server);
+    return NULL;
+}
+
+static void close_loop(struct server *server)
+{
+    if (server->handles_open) {
+        uv_close((uv_handle_t *)&server->async, NULL);
+        uv_close((uv_handle_t *)&server->tick, NULL);
+    }
+    if (server->loop_open) {
+        uv_run(&server->loop, UV_RUN_DEFAULT);
+        int status = uv_loop_close(&server->loop);
+        assert(status == 0);
+        (void)status;
+    }
+}
+
+void server_close(struct server *server)
+{
+    if (!server)
+        return;
+    if (server->loop_open)
+        server_leave(server);
+    source_close(server->source);
+    if (server->engine)
+        engine_close(server->engine); /* answers what is still due */
+    if (server->hub)
+        hub_free(server->hub);
+    facts_free(server->facts);
+    close_loop(server);
+    queue_fini(&server->posts);
+    memory_free(server);
+}
+
+const char *server_address(const struct server *server)
+{
+    return server->main.address;
+}
+
+const char *server_health_address(const struct server *server)
+{
+    return server->health.address;
+}
+
+struct engine *server_engine(struct server *server)
+{
+    return server->engine;
+}
+
+struct source *server_source(struct server *server)
+{
+    return server->source;
+}
+
+struct hub *server_hub(struct server *server)
+{
+    return server->hub;
+}

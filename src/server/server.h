@@ -1,0 +1,39 @@
+/*
+ * server: one stele server: the database's engine, the hub, the way in, and the sockets, on one
+ * libuv loop. Two servers in one process are fine: nothing here is global but the log.
+ *
+ * Life: server_open -> server_run (blocks on the calling thread, which becomes the loop thread)
+ * -> server_close. server_stop may be called on any thread and from a signal handler.
+ */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "server/config.h"
+
+struct server;
+
+/* Open the database, start the threads, bind the sockets (unless config->listen is empty: then the
+ * server has none and serves in-process callers only). The configuration is borrowed during the
+ * call. NULL with an error that names what failed and the remedy. */
+struct server *server_open(const struct config *config, struct error *error);
+/* The addresses really bound, "127.0.0.1:41873"; "" when there is none. */
+const char *server_address(const struct server *server);
+const char *server_health_address(const struct server *server);
+/* Serve until stopped. Returns true after a clean stop: intake closed, what was queued committed
+ * and acknowledged, clients closed with 1001. */
+bool server_run(struct server *server, struct error *error);
+/* Ask for a clean stop. Async-signal-safe, any thread, idempotent. */
+void server_stop(struct server *server);
+void server_close(struct server *server);
+
+/* ---- in-process use (the public API stands on these) ---- */
+
+/* Run `work(argument)` on the loop thread, soon. Any thread. false once the server has stopped. */
+bool server_post(struct server *server, void (*work)(struct server *server, void *argument),
+                 void *argument);
+/* The parts; on the loop thread only (engine and source may be asked as their headers say). */
+struct engine *server_engine(struct server *server);
+struct source *server_source(struct server *server);
+struct hub *server_hub(struct server *server);
+
+#endif

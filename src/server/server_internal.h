@@ -1,0 +1,83 @@
+/*
+ * What the files of the transport side share: the server itself and its state. All of it belongs
+ * to the loop thread, but for what says otherwise.
+ *
+ *   listener --fd--> transport (libwebsockets) --> session (WebSocket)  --> hub, source
+ *                                              --> exchange (HTTP)      --> source, facts
+ */
+#ifndef SERVER_INTERNAL_H
+#define SERVER_INTERNAL_H
+
+#include "server/listener.h"
+#include "server/server.h"
+#include "server/sessions.h"
+
+#include <stdatomic.h>
+#include <uv.h>
+
+struct transport;
+struct facts;
+
+enum { SERVER_HANDLES = 2 /* async and tick, which are on the loop from open to close */ };
+
+enum server_state {
+    SERVER_READY,    /* open, and not yet run */
+    SERVER_RUNNING,  /* takes connections and serves them */
+    SERVER_DRAINING, /* takes no more; what was taken in is being committed and acknowledged */
+    SERVER_PARTING,  /* every client is told, and closed when it has read what it is owed */
+    SERVER_LEAVING,  /* the sockets are closed; libwebsockets takes its handles off the loop */
+    SERVER_ENDED     /* the loop may end */
+};
+
+/* Connections and what goes through them, for /metrics. */
+struct server_counters {
+    struct counter connections, connections_refused, messages_in, messages_out, bytes_in;
+    struct counter http_requests, errors;
+    struct histogram connection_duration;
+};
+
+struct server {
+    uv_loop_t loop;
+    uv_async_t async; /* events of the engine, posts, stop */
+    uv_timer_t tick;
+    bool loop_open, handles_open;
+    enum server_state state;
+    uint64_t deadline_ms; /* in PARTING: when those who do not read are left behind */
+    uint64_t started_us;
+
+    struct hub *hub;
+    struct engine *engine;
+    struct source *source;
+    struct facts *facts;
+
+    struct listener main, health;
+    struct transport *transport; /* NULL without sockets, and again when it has left */
+    struct sessions sessions;
+    size_t exchanges; /* HTTP requests that wait for their answer */
+    struct server_counters counters;
+
+    size_t max_connections, max_message_bytes, max_request_bytes;
+    uint64_t client_timeout_ms; /* 0: none */
+
+    struct queue posts;         /* any thread */
+    atomic_bool stop_requested; /* any thread, signal handlers */
+};
+
+/* The one place where the state changes. */
+void server_set_state(struct server *server, enum server_state state);
+/* Look whether the stop can go on; called whenever something ended. */
+void server_advance(struct server *server);
+/* run.c: what happens on the loop. */
+void server_on_async(uv_async_t *async);
+void server_on_tick(uv_timer_t *tick);
+void server_on_drained(void *server); /* for struct engine_options */
+/* Close what is on the loop besides the server's own handles, and wait for it. */
+void server_leave(struct server *server);
+
+/* What a client wants that is to be let in. */
+enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST };
+/* Whether one more client may come in: the one place where limits and, later, authentication
+ * decide. false with the error to answer with. */
+bool server_admit(struct server *server, enum server_purpose purpose, struct error *error);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * Sessions that feed: every text message is a request; it is answered when its commit is on disk.
+ * Requests are pipelined. What keeps this bounded: so many requests may be unanswered, so many
+ * bytes of answers unread, and the way in may be so full; beyond any of these nothing more is read
+ * from the connection. A request that the full queue refuses is held, not dropped, and tried again.
+ *
+ * A session can end while its requests are on their way; it then waits for them without a socket.
+ */
+#include "server/server_internal.h"
+#include "wire/wire.h"
+
+enum {
+    MAX_UNANSWERED = 256,
+    MAX_UNREAD = 64 * 1024,      /* bytes of answers at which reading stops */
+    ANSWERS_LIMIT = 1024 * 1024, /* what MAX_UNANSWERED answers can have at most */
+    CLOSE_INTERNAL = 1011
+};
+
+static const double pause_pressure = 0.5, resume_pressure = 0.25;
+
+struct ingest_session {
+    struct session session;
+    struct source_lane *lane;
+    struct buffer answers; /* ready frames */
+    bool pulled;           /* all of them were given to be sent */
+    uint32_t unanswered;
+    struct span held; /* a whole message that the queue did not take; heap, or absent */
+    bool gone;        /* the connection has ended */
+};
+
+static struct ingest_session *ingest_of(const struct session *session)
+{
+    return (struct ingest_session *)session;
+}
+
+static void ingest_free(struct ingest_session *ingest)
+{
+    memory_free((char *)ingest->held.data);
+    buffer_fini(&ingest->answers);
+    source_lane_free(ingest->lane);
+    memory_free(ingest);
+}
+
+/* The client must not wait for an answer that will never come. */
+static void give_up(struct ingest_session *ingest, const char *reason)
+{
+    counter_add(&ingest->session.server->counters.errors, 1);
+    session_close(&ingest->session, CLOSE_INTERNAL, reason);
+}
+
+/* ---- answers ---- */
+
+static void drop_pulled(struct ingest_session *ingest)
+{
+    if (ingest->pulled)
+        buffer_clear(&ingest->answers);
+    ingest->pulled = false;
+}
+
+static void answer(struct ingest_session *ingest, const struct source_reply *reply)
+{
+    struct buffer text;
+    buffer_init(&text, 16 * 1024);
+    drop_pulled(ingest);
+    bool done = source_reply_print(&text, SOURCE_MESSAGE, reply) &&
+                wire_text(&ingest->answers, buffer_span(&text));
+    buffer_fini(&text);
+    if (done)
+        session_want_write(&ingest->session);
+    else
+        give_up(ingest, "out-of-memory: an answer was lost; connect again");
+}
+
+static void on_done(void *context, const struct source_reply *reply)
+{
+    struct ingest_session *ingest = context;
+    ingest->unanswered--;
+    if (!ingest->gone)
+        answer(ingest, reply);
+    else if (!ingest->unanswered)
+        ingest_free(ingest);
+}
+
+/* ---- requests ---- */
+
+static bool has_enough(const struct ingest_session *ingest)
+{
+    return ingest->held.data || ingest->unanswered >= MAX_UNANSWERED ||
+           ingest->answers.length >= MAX_UNREAD;
+}
+
+static void on_refuse(struct session *session, const struct error *error, bool fatal)
+{
+    struct source_reply reply = {.error = *error};
+    (void)fatal;
+    answer(ingest_of(session), &reply);
+}
+
+/* false: the queue is full, and the message must be tried again. */
+static bool submit(struct ingest_session *ingest, struct span text)
+{
+    struct session *session = &ingest->session;
+    struct error error;
+    if (source_submit(session->server->source, ingest->lane, SOURCE_MESSAGE, text, on_done, ingest,
+                      &error)) {
+        ingest->unanswered++;
+        return true;
+    }
+    if (error.code == ERROR_QUEUE_FULL)
+        return false;
+    /* While stopping no answer is given: the client sends again what was not acknowledged. */
+    if (error.code != ERROR_SHUTTING_DOWN) {
+        char reason[WIRE_CLOSE_REASON + 1];
+        wire_close_reason(reason, &error);
+        on_refuse(session, &error, true);
+        give_up(ingest, reason);
+    }
+    return true;
+}
+
+static void on_message(struct session *session, struct span text)
+{
+    struct ingest_session *ingest = ingest_of(session);
+    if (!submit(ingest, text)) {
+        ingest->held = span_make(memory_copy_string(text.data, text.length), text.length);
+        if (!ingest->held.data)
+            give_up(ingest, "out-of-memory: connect again");
+    }
+}
+
+static bool is_full(const struct session *session)
+{
+    return has_enough(ingest_of(session)) ||
+           source_pressure(session->server->source) > pause_pressure;
+}
+
+static bool may_resume(struct session *session)
+{
+    struct ingest_session *ingest = ingest_of(session);
+    if (session->server->state != SERVER_RUNNING)
+        return false;
+    if (ingest->held.data && submit(ingest, ingest->held)) {
+        memory_free((char *)ingest->held.data);
+        ingest->held = span_make(NULL, 0);
+    }
+    return session->state == SESSION_OPEN && !has_enough(ingest) &&
+           source_pressure(session->server->source) < resume_pressure;
+}
+
+/* ---- the rest of a session ---- */
+
+static struct span on_pull(struct session *session)
+{
+    struct ingest_session *ingest = ingest_of(session);
+    drop_pulled(ingest);
+    ingest->pulled = true;
+    return buffer_span(&ingest->answers);
+}
+
+static bool is_settled(const struct session *session)
+{
+    return !ingest_of(session)->unanswered;
+}
+
+static void on_closed(struct session *session)
+{
+    struct ingest_session *ingest = ingest_of(session);
+    ingest->gone = true;
+    if (!ingest->unanswered)
+        ingest_free(ingest);
+}
+
+const struct session_kind session_ingest = {
+    .name = "ingest",
+    .message = on_message,
+    .refuse = on_refuse,
+    .pull = on_pull,
+    .settled = is_settled,
+    .is_full = is_full,
+    .may_resume = may_resume,
+    .closed = on_closed,
+};
+
+struct session *session_ingest_new(struct server *server, struct lws *wsi)
+{
+    struct ingest_session *ingest = memory_new(sizeof *ingest);
+    if (!ingest)
+        return NULL;
+    buffer_init(&ingest->answers, ANSWERS_LIMIT);
+    ingest->lane = source_lane_new();
+    if (!ingest->lane) {
+        ingest_free(ingest);
+        return NULL;
+    }
+    session_init(&ingest->session, server, wsi, &session_ingest, server->max_request_bytes);
+    return &ingest->session;
+}

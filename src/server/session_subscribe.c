@@ -1,0 +1,79 @@
+/* Sessions of subscribers: text messages to the hub, ready frames from it. */
+#include "server/server_internal.h"
+
+struct subscriber_session {
+    struct session session;
+    struct subscriber *subscriber;
+};
+
+static struct subscriber *subscriber_of(const struct session *session)
+{
+    return ((const struct subscriber_session *)session)->subscriber;
+}
+
+static void on_wake(void *argument)
+{
+    session_want_write(argument);
+}
+
+static void on_message(struct session *session, struct span text)
+{
+    subscriber_message(subscriber_of(session), text);
+}
+
+static void on_refuse(struct session *session, const struct error *error, bool fatal)
+{
+    subscriber_error(subscriber_of(session), error, fatal);
+}
+
+static struct span on_pull(struct session *session)
+{
+    return subscriber_pull(subscriber_of(session));
+}
+
+static bool is_settled(const struct session *session)
+{
+    (void)session;
+    return true;
+}
+
+static bool is_full(const struct session *session)
+{
+    return subscriber_congested(subscriber_of(session));
+}
+
+static bool may_resume(struct session *session)
+{
+    return !is_full(session);
+}
+
+static void on_closed(struct session *session)
+{
+    subscriber_free(subscriber_of(session));
+    memory_free(session);
+}
+
+const struct session_kind session_subscriber = {
+    .name = "subscriber",
+    .message = on_message,
+    .refuse = on_refuse,
+    .pull = on_pull,
+    .settled = is_settled,
+    .is_full = is_full,
+    .may_resume = may_resume,
+    .closed = on_closed,
+};
+
+struct session *session_subscriber_new(struct server *server, struct lws *wsi)
+{
+    struct subscriber_session *it = memory_new(sizeof *it);
+    if (!it)
+        return NULL;
+    it->subscriber = subscriber_new(server->hub, on_wake, it);
+    if (!it->subscriber) {
+        memory_free(it);
+        return NULL;
+    }
+    session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes);
+    return &it->session;
+}

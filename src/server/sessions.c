@@ -1,0 +1,306 @@
+#include "server/sessions.h"
+
+#include "server/server_internal.h"
+#include "wire/wire.h"
+
+#include <assert.h>
+#include <libwebsockets.h>
+
+enum {
+    LAST_PULLS = 64,      /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
+    PARTING_SECONDS = 5,  /* and how long that may take */
+    PINGS_PER_TIMEOUT = 3 /* a client silent for this part of the time-out is asked for life */
+};
+
+/* ---- all sessions ---- */
+
+void sessions_init(struct sessions *sessions)
+{
+    link_init(&sessions->heard);
+    link_init(&sessions->paused);
+    sessions->count = 0;
+}
+
+static void resume(struct session *session)
+{
+    session->paused = false;
+    link_remove(&session->in_paused);
+    lws_rx_flow_control(session->wsi, 1);
+}
+
+void sessions_resume(struct sessions *sessions)
+{
+    struct link *next;
+    for (struct link *link = sessions->paused.next; link != &sessions->paused; link = next) {
+        struct session *session = LINK_OWNER(struct session, in_paused, link);
+        next = link->next;
+        if (session->state == SESSION_OPEN && session->kind->may_resume(session))
+            resume(session);
+    }
+}
+
+static void check_life(struct session *session, uint64_t silent_ms, uint64_t timeout_ms)
+{
+    if (session->paused) {
+        /* It is we who do not listen. */
+        session_heard(session);
+    } else if (silent_ms >= timeout_ms) {
+        char reason[96];
+        snprintf(reason, sizeof reason, "client-timeout: nothing was heard for %llu seconds",
+                 (unsigned long long)timeout_ms / 1000);
+        session_close(session, LWS_CLOSE_STATUS_GOINGAWAY, reason);
+    } else if (!session->pinged) {
+        session->pinged = true;
+        session->ping_due = true;
+        session_want_write(session);
+    }
+}
+
+void sessions_sweep(struct sessions *sessions, struct server *server)
+{
+    uint64_t now = uv_now(&server->loop), timeout = server->client_timeout_ms;
+    if (!timeout)
+        return;
+    struct link *next;
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = next) {
+        struct session *session = LINK_OWNER(struct session, in_heard, link);
+        next = link->next;
+        uint64_t silent = now - session->heard_ms;
+        if (silent < timeout / PINGS_PER_TIMEOUT)
+            break; /* those behind it were heard later */
+        check_life(session, silent, timeout);
+    }
+}
+
+void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason)
+{
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = link->next)
+        session_close(LINK_OWNER(struct session, in_heard, link), status, reason);
+}
+
+void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind)
+{
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = link->next) {
+        struct session *session = LINK_OWNER(struct session, in_heard, link);
+        if (session->kind == kind)
+            session_pause(session);
+    }
+}
+
+/* ---- one session ---- */
+
+void session_init(struct session *session, struct server *server, struct lws *wsi,
+                  const struct session_kind *kind, size_t limit)
+{
+    session->server = server;
+    session->wsi = wsi;
+    session->kind = kind;
+    session->state = SESSION_OPEN;
+    session->heard_ms = session->started_ms = uv_now(&server->loop);
+    buffer_init(&session->incoming, limit);
+    link_init(&session->in_paused);
+    link_init(&session->in_heard);
+    link_append(&server->sessions.heard, &session->in_heard);
+    server->sessions.count++;
+    counter_add(&server->counters.connections, 1);
+}
+
+void session_want_write(struct session *session)
+{
+    if (session->wants_write)
+        return;
+    session->wants_write = true;
+    lws_callback_on_writable(session->wsi);
+}
+
+void session_pause(struct session *session)
+{
+    if (session->paused || session->state != SESSION_OPEN)
+        return;
+    session->paused = true;
+    link_append(&session->server->sessions.paused, &session->in_paused);
+    lws_rx_flow_control(session->wsi, 0);
+}
+
+void session_close(struct session *session, uint16_t status, const char *reason)
+{
+    if (session->state != SESSION_OPEN)
+        return;
+    session->state = SESSION_PARTING;
+    session->close_status = status;
+    session->close_reason = memory_copy_string(reason, strlen(reason));
+    session->ping_due = false;
+    if (session->paused)
+        resume(session); /* or the close frame that answers ours would not be read */
+    /* Libwebsockets ends the connection then, whether or not it could be written to. */
+    lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_SEND, PARTING_SECONDS);
+    session_want_write(session);
+}
+
+void session_heard(struct session *session)
+{
+    session->heard_ms = uv_now(&session->server->loop);
+    session->pinged = false;
+    link_remove(&session->in_heard);
+    link_append(&session->server->sessions.heard, &session->in_heard);
+}
+
+/* ---- what comes in ---- */
+
+static void take_message(struct session *session, struct span text)
+{
+    struct error error;
+    counter_add(&session->server->counters.messages_in, 1);
+    if (session->binary) {
+        error_set(&error, ERROR_INVALID_MESSAGE, "messages must be text, this one was binary");
+        session->kind->refuse(session, &error, false);
+    } else {
+        session->kind->message(session, text);
+    }
+    if (session->kind->is_full(session))
+        session_pause(session);
+}
+
+static void refuse_large(struct session *session)
+{
+    struct error error;
+    char reason[WIRE_CLOSE_REASON + 1];
+    error_set(&error, ERROR_TOO_LARGE, "a message may have at most %zu bytes",
+              session->incoming.limit);
+    wire_close_reason(reason, &error);
+    session->kind->refuse(session, &error, true);
+    session_close(session, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, reason);
+}
+
+/* The memory is given back at once: most clients say one thing and then listen for hours. */
+static void forget_incoming(struct session *session)
+{
+    size_t limit = session->incoming.limit;
+    buffer_fini(&session->incoming);
+    buffer_init(&session->incoming, limit);
+}
+
+void session_receive(struct session *session, struct span bytes, bool binary, bool last)
+{
+    session_heard(session);
+    counter_add(&session->server->counters.bytes_in, bytes.length);
+    if (session->state != SESSION_OPEN)
+        return;
+    session->binary = binary;
+    struct buffer *incoming = &session->incoming;
+    if (last && !incoming->length && bytes.length <= incoming->limit) {
+        take_message(session, bytes);
+        return;
+    }
+    if (!buffer_add_span(incoming, bytes)) {
+        refuse_large(session);
+        forget_incoming(session);
+    } else if (last) {
+        take_message(session, buffer_span(incoming));
+        forget_incoming(session);
+    }
+}
+
+/* ---- what goes out ---- */
+
+static bool write_ping(struct session *session)
+{
+    unsigned char room[LWS_PRE + 1];
+    session->ping_due = false;
+    session_want_write(session);
+    return lws_write(session->wsi, room + LWS_PRE, 0, LWS_WRITE_PING) >= 0;
+}
+
+static size_t count_frames(struct span bytes)
+{
+    size_t count = 0;
+    while (bytes.length) {
+        size_t length = wire_frame_length(bytes);
+        assert(length && length <= bytes.length);
+        if (!length || length > bytes.length)
+            break;
+        bytes = span_make(bytes.data + length, bytes.length - length);
+        count++;
+    }
+    return count;
+}
+
+/*
+ * LWS_WRITE_HTTP on a WebSocket connection: the manual does not say so, but libwebsockets then
+ * sends the bytes as they are, without a frame of its own around them (verified with 4.1.6; a
+ * test holds it). So one write carries as many ready frames as there are, the same bytes for
+ * every client. What the socket does not take it copies and sends later, before it calls us again.
+ */
+static bool write_frames(struct session *session, struct span bytes)
+{
+    counter_add(&session->server->counters.messages_out, count_frames(bytes));
+    if (lws_write(session->wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
+        return false;
+    session->blocked = lws_partial_buffered(session->wsi);
+    session_want_write(session);
+    return true;
+}
+
+/*
+ * We write the close frame ourselves and wait for the client's. Asked to close, libwebsockets
+ * would do so; but Debian's 4.1.6 was built with a self-test that closes twice when its loop is
+ * libuv's, and the second time breaks the connection before the frame is out.
+ */
+static bool write_close_frame(struct session *session)
+{
+    enum { FINAL_CLOSE = 0x88, MOST_REASON = WIRE_CLOSE_REASON };
+    char frame[4 + MOST_REASON];
+    struct span reason = span_of(session->close_reason ? session->close_reason : "");
+    size_t length = reason.length < MOST_REASON ? reason.length : MOST_REASON;
+    frame[0] = (char)FINAL_CLOSE;
+    frame[1] = (char)(2 + length);
+    frame[2] = (char)(session->close_status >> 8);
+    frame[3] = (char)(session->close_status & 0xff);
+    memcpy(frame + 4, reason.data, length);
+    session->state = SESSION_CLOSING;
+    return lws_write(session->wsi, (unsigned char *)frame, 4 + length, LWS_WRITE_HTTP) >= 0;
+}
+
+bool session_writable(struct session *session)
+{
+    session->wants_write = false;
+    if (session->blocked) {
+        /* The client's side has taken bytes, so it lives, however slowly it reads. */
+        session->blocked = false;
+        session_heard(session);
+    }
+    if (session->state == SESSION_CLOSING)
+        return true;
+    if (session->ping_due)
+        return write_ping(session);
+    bool last = session->state == SESSION_PARTING && session->last_pulls++ >= LAST_PULLS;
+    struct span bytes = last ? span_make("", 0) : session->kind->pull(session);
+    if (bytes.length)
+        return write_frames(session, bytes);
+    if (session->state == SESSION_PARTING && (last || session->kind->settled(session)))
+        return write_close_frame(session);
+    if (session->paused && session->kind->may_resume(session))
+        resume(session);
+    return true;
+}
+
+bool session_peer_closes(const struct session *session)
+{
+    return session->state != SESSION_CLOSING;
+}
+
+void session_closed(struct session *session)
+{
+    struct server *server = session->server;
+    uint64_t duration_ms = uv_now(&server->loop) - session->started_ms;
+    histogram_add(&server->counters.connection_duration, duration_ms * 1000);
+    link_remove(&session->in_heard);
+    link_remove(&session->in_paused);
+    server->sessions.count--;
+    buffer_fini(&session->incoming);
+    memory_free(session->close_reason);
+    session->close_reason = NULL;
+    session->wsi = NULL;
+    session->kind->closed(session);
+    server_advance(server);
+}

@@ -1,0 +1,106 @@
+/*
+ * Sessions: WebSocket connections, whatever they are for. This part knows messages, time-outs,
+ * pings and closing; what a message means and what is to be sent is its kind's business.
+ *
+ * A session is made when the handshake is done and dies in libwebsockets' closed callback; nobody
+ * else frees it. Whoever wants a connection gone asks for it with session_close.
+ */
+#ifndef SERVER_SESSIONS_H
+#define SERVER_SESSIONS_H
+
+#include "base/base.h"
+#include "server/link.h"
+
+struct lws;
+struct server;
+struct session;
+
+/* All sessions of a server. */
+struct sessions {
+    struct link heard;  /* every session, the one that was silent longest first */
+    struct link paused; /* those of which nothing is read now */
+    size_t count;
+};
+
+enum session_state {
+    SESSION_OPEN,
+    SESSION_PARTING, /* what it says is ignored; it still gets what it is owed */
+    SESSION_CLOSING  /* the close frame was sent; the client's is awaited */
+};
+
+struct session_kind {
+    const char *name;
+    /* A whole text message. */
+    void (*message)(struct session *session, struct span text);
+    /* Tell the client that what it sent is refused. */
+    void (*refuse)(struct session *session, const struct error *error, bool fatal);
+    /* The next ready bytes to send, or none; they must stay until the next call. */
+    struct span (*pull)(struct session *session);
+    /* Whether nothing more is owed to the client (asked after an empty pull). */
+    bool (*settled)(const struct session *session);
+    /* Whether reading from the client should pause (asked after each message). */
+    bool (*is_full)(const struct session *session);
+    /* Whether reading, which was paused, may go on. */
+    bool (*may_resume)(struct session *session);
+    /* The connection is gone: end what belongs to it and free the memory. */
+    void (*closed)(struct session *session);
+};
+
+struct session {
+    struct server *server;
+    struct lws *wsi;
+    const struct session_kind *kind;
+    struct link in_heard, in_paused;
+    uint64_t heard_ms; /* loop time of its last sign of life */
+    uint64_t started_ms;
+    struct buffer incoming; /* fragments of the message that is on its way in */
+    char *close_reason;
+    uint16_t close_status;
+    uint8_t state;        /* enum session_state */
+    uint8_t last_pulls;   /* while PARTING */
+    bool wants_write : 1; /* a writable callback is due */
+    bool ping_due : 1, pinged : 1;
+    bool blocked : 1; /* the socket did not take all of the last write */
+    bool binary : 1;  /* the message on its way in is binary */
+    bool paused : 1;
+};
+
+void sessions_init(struct sessions *sessions);
+/* Resume those that may. */
+void sessions_resume(struct sessions *sessions);
+/* Ping the silent, close those who were silent too long. */
+void sessions_sweep(struct sessions *sessions, struct server *server);
+/* Close all with this status and reason. */
+void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason);
+/* Read nothing more from the sessions of a kind. */
+void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind);
+
+/* Called by a kind's constructor. `limit`: bytes of its longest message. */
+void session_init(struct session *session, struct server *server, struct lws *wsi,
+                  const struct session_kind *kind, size_t limit);
+/* Ask for a chance to write. Cheap to call again. */
+void session_want_write(struct session *session);
+void session_pause(struct session *session);
+/* Close when what is owed is sent, or after some seconds. Idempotent: the first reason counts. */
+void session_close(struct session *session, uint16_t status, const char *reason);
+
+/* ---- for the transport ---- */
+
+/* Part of a message; `last` when it is complete. */
+void session_receive(struct session *session, struct span bytes, bool binary, bool last);
+void session_heard(struct session *session);
+/* The client sent its close frame: whether it is to be answered by one (else: it was the answer).
+ */
+bool session_peer_closes(const struct session *session);
+/* The socket takes bytes. false: the connection is broken. */
+bool session_writable(struct session *session);
+void session_closed(struct session *session);
+
+/* ---- the kinds ---- */
+
+extern const struct session_kind session_subscriber, session_ingest;
+/* NULL when out of memory. */
+struct session *session_subscriber_new(struct server *server, struct lws *wsi);
+struct session *session_ingest_new(struct server *server, struct lws *wsi);
+
+#endif

@@ -1,0 +1,197 @@
+/* One connection's side of the hub: its messages in, its bytes out. */
+#include "server/hub_internal.h"
+
+struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument)
+{
+    struct subscriber *subscriber = memory_new(sizeof *subscriber);
+    if (!subscriber)
+        return NULL;
+    subscriber->hub = hub;
+    subscriber->wake = wake;
+    subscriber->argument = argument;
+    link_init(&subscriber->subscriptions);
+    link_init(&subscriber->ready);
+    buffer_init(&subscriber->control, HUB_CONTROL * 4);
+    link_append(&hub->subscribers, &subscriber->in_hub);
+    hub->subscriber_count++;
+    return subscriber;
+}
+
+void subscriber_free(struct subscriber *subscriber)
+{
+    if (!subscriber)
+        return;
+    while (!link_alone(&subscriber->subscriptions))
+        subscription_close(LINK_OWNER(struct subscription, in_subscriber,
+                                      subscriber->subscriptions.next));
+    link_remove(&subscriber->in_hub);
+    subscriber->hub->subscriber_count--;
+    buffer_fini(&subscriber->control);
+    text_unref(subscriber->rest);
+    memory_free(subscriber);
+}
+
+/* ---- messages ---- */
+
+void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
+{
+    int retry_after = error_retry_policy(error->code) == RETRY_LATER ? 1 : -1;
+    wire_error(&subscriber->control, error, fatal, retry_after);
+    counter_add(&subscriber->hub->metrics.messages_refused, 1);
+    subscriber_answered(subscriber);
+}
+
+static bool handle(struct subscriber *subscriber, const struct wire_message *message,
+                   struct error *error)
+{
+    switch (message->type) {
+    case WIRE_SUBSCRIBE:
+        return subscription_open(subscriber, &message->subscribe, error);
+    case WIRE_UNSUBSCRIBE: {
+        struct subscription *subscription = subscription_find(
+            subscriber, span_of(message->subscribe.view), message->subscribe.key);
+        if (subscription)
+            subscription_close(subscription);
+        return true;
+    }
+    case WIRE_PING:
+        return true;
+    case WIRE_REFRESH_AUTH:
+        break;
+    }
+    static const char answer[] = "{\"success\":false,\"error\":\"token-invalid\"}";
+    wire_text(&subscriber->control, span_make(answer, sizeof answer - 1));
+    subscriber_answered(subscriber);
+    return true;
+}
+
+void subscriber_message(struct subscriber *subscriber, struct span text)
+{
+    struct wire_message message;
+    struct error error = {.code = ERROR_NONE};
+    counter_add(&subscriber->hub->metrics.messages_in, 1);
+    if (!wire_message_parse(text, &message, &error)) {
+        subscriber_error(subscriber, &error, false);
+        return;
+    }
+    if (!handle(subscriber, &message, &error)) {
+        counter_add(&subscriber->hub->metrics.subscriptions_refused,
+                    message.type == WIRE_SUBSCRIBE);
+        subscriber_error(subscriber, &error, false);
+    }
+    wire_message_fini(&message);
+}
+
+bool subscriber_congested(const struct subscriber *subscriber)
+{
+    return subscriber->control.length - subscriber->control_sent > HUB_CONTROL;
+}
+
+void subscriber_answered(struct subscriber *subscriber)
+{
+    if (subscriber->control.failed)
+        log_error("hub", "answer-lost", "cause=\"out of memory or an unread pile of answers\"");
+    subscriber->wake(subscriber->argument);
+}
+
+/* ---- bytes ---- */
+
+void subscriber_ready(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    link_remove(&subscription->in_rest);
+    if (!link_alone(&subscription->in_ready))
+        return;
+    link_append(&subscriber->ready, &subscription->in_ready);
+    subscriber->wake(subscriber->argument);
+}
+
+/* As many whole frames from the start of `bytes` as fit a pull, one at least. */
+static size_t piece_length(struct span bytes)
+{
+    if (bytes.length <= HUB_PULL + 16)
+        return bytes.length;
+    size_t taken = 0;
+    while (taken < bytes.length) {
+        size_t frame =
+            wire_frame_length(span_make(bytes.data + taken, bytes.length - taken));
+        if (frame == 0 || (taken && taken + frame > HUB_PULL + 16))
+            break;
+        taken += frame;
+    }
+    return taken ? taken : bytes.length;
+}
+
+/* A buffer of answers goes out whole before anything else; its memory goes when it is empty. */
+static struct span pull_control(struct subscriber *subscriber)
+{
+    struct buffer *control = &subscriber->control;
+    if (subscriber->control_sent == control->length) {
+        if (control->capacity) {
+            buffer_fini(control);
+            buffer_init(control, HUB_CONTROL * 4);
+            subscriber->control_sent = 0;
+        }
+        return span_make(NULL, 0);
+    }
+    struct span left = span_make(control->data + subscriber->control_sent,
+                                 control->length - subscriber->control_sent);
+    left.length = piece_length(left);
+    subscriber->control_sent += left.length;
+    return left;
+}
+
+/* A text whose bytes were all returned is kept until the next pull, because they are borrowed. */
+static struct span pull_rest(struct subscriber *subscriber)
+{
+    struct text *rest = subscriber->rest;
+    if (!rest)
+        return span_make(NULL, 0);
+    struct span left =
+        span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
+    left.length = piece_length(left);
+    subscriber->rest_sent += left.length;
+    if (left.length == 0) {
+        text_unref(rest);
+        subscriber->rest = NULL;
+    }
+    return left;
+}
+
+struct span subscriber_send(struct subscriber *subscriber, struct text *text)
+{
+    text_unref(subscriber->rest);
+    subscriber->rest = text;
+    subscriber->rest_sent = 0;
+    return pull_rest(subscriber);
+}
+
+/* The next subscription's turn; it goes behind the others when it had something. */
+static struct span pull_subscription(struct subscriber *subscriber)
+{
+    struct subscription *subscription =
+        LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
+    link_remove(&subscription->in_ready);
+    struct span bytes = subscription_pull(subscription);
+    if (bytes.length && link_alone(&subscription->in_ready))
+        link_append(&subscriber->ready, &subscription->in_ready);
+    return bytes;
+}
+
+struct span subscriber_pull(struct subscriber *subscriber)
+{
+    /* Answers before each turn: one of them may say what the frames to come begin. */
+    struct span bytes = pull_rest(subscriber);
+    if (!bytes.length)
+        bytes = pull_control(subscriber);
+    while (!bytes.length && !link_alone(&subscriber->ready)) {
+        bytes = pull_subscription(subscriber);
+        if (!bytes.length)
+            bytes = pull_control(subscriber);
+    }
+    if (bytes.length) {
+        counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
+        subscriber->wake(subscriber->argument);
+    }
+    return bytes;
+}

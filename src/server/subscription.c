@@ -1,0 +1,378 @@
+/*
+ * A subscription: a cursor that is served from the database or from memory.
+ *
+ *   open -> [RESOLVING, with a cursor] -> SNAPSHOT -> (CATCH_UP) -> LIVE <-> CATCH_UP
+ *                                   \--> CATCH_UP -------------------^
+ *
+ * Whatever phase it is in, its cursor says what the subscriber has, so every step is the same
+ * question: what comes after the cursor?
+ */
+#include "server/hub_internal.h"
+
+/* ---- opening ---- */
+
+static bool same_key(const struct subscription *subscription, const char *key)
+{
+    if (!subscription->group)
+        return key == NULL;
+    return key && span_equal(span_make(subscription->group->key, subscription->group->key_length),
+                             span_of(key));
+}
+
+struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
+                                       const char *key)
+{
+    struct link *link = subscriber->subscriptions.next;
+    for (; link != &subscriber->subscriptions; link = link->next) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
+        if (span_equal(span_of(subscription->feed->view->id), view) && same_key(subscription, key))
+            return subscription;
+    }
+    return NULL;
+}
+
+static bool check(struct subscriber *subscriber, const struct wire_subscribe *message,
+                  const struct view **view, bool *has_after, struct store_seq *after,
+                  struct error *error)
+{
+    struct wire_seq seq = {0, 0};
+    *view = view_set_find(subscriber->hub->views, span_of(message->view));
+    if (!*view)
+        return error_set(error, ERROR_VIEW_NOT_FOUND,
+                         "view '%.128s' is not known; exports appear when they are first fed, or "
+                         "are named in the configuration",
+                         message->view);
+    if (message->has_take || message->has_skip || message->has_filters)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'%s' is not available on view '%.128s'; subscribe without it",
+                         message->has_take   ? "take"
+                         : message->has_skip ? "skip"
+                                             : "filters",
+                         message->view);
+    if ((*view)->mode == VIEW_STATE && !message->key)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'key' is missing: view '%.128s' shows one entity, named by its key",
+                         message->view);
+    *has_after = message->after && (*view)->mode != VIEW_STATE;
+    if (*has_after && !wire_seq_parse(span_of(message->after), &seq))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'after' is '%.64s', which is not a cursor; send the seq of a frame, such "
+                         "as 1700000000:000000000007",
+                         message->after);
+    *after = (struct store_seq){seq.slot, seq.index};
+    return true;
+}
+
+static struct subscription *subscription_new(struct subscriber *subscriber,
+                                             const struct view *view,
+                                             const struct wire_subscribe *message)
+{
+    struct subscription *subscription = memory_new(sizeof *subscription);
+    struct feed *feed = subscription ? feed_get(subscriber->hub, view) : NULL;
+    if (!feed) {
+        memory_free(subscription);
+        return NULL;
+    }
+    subscription->subscriber = subscriber;
+    subscription->with_snapshot = message->with_snapshot;
+    subscription->limit = message->snapshot_limit;
+    link_init(&subscription->in_subscriber);
+    link_init(&subscription->in_ready);
+    link_init(&subscription->in_rest);
+    link_init(&subscription->in_group);
+    link_init(&subscription->in_build);
+    subscription->parameters =
+        memory_copy_string(message->parameters, strlen(message->parameters));
+    struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
+    if (!subscription->parameters || !feed_join(feed, subscription, key)) {
+        memory_free(subscription->parameters);
+        memory_free(subscription);
+        if (!feed->subscriptions)
+            feed_free(feed);
+        return NULL;
+    }
+    link_append(&subscriber->subscriptions, &subscription->in_subscriber);
+    subscriber->count++;
+    return subscription;
+}
+
+static bool begin(struct subscription *subscription, const struct wire_subscribe *message,
+                  bool has_after, struct store_seq after)
+{
+    struct hub *hub = subscription->subscriber->hub;
+    counter_add(&hub->metrics.subscriptions_made, 1);
+    if (has_after) {
+        subscription->phase = PHASE_RESOLVING;
+        if (!message->epoch || strcmp(message->epoch, engine_epoch(hub->engine)) == 0)
+            return catch_up_resolve(subscription, after);
+        catch_up_refuse(subscription);
+        return true;
+    }
+    subscription_announce(subscription, -1);
+    if (message->with_snapshot)
+        subscription_start_snapshot(subscription);
+    else
+        subscription_start_live(subscription, hub->ring.last);
+    return true;
+}
+
+bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
+                       struct error *error)
+{
+    const struct view *view;
+    struct store_seq after;
+    bool has_after;
+    if (!check(subscriber, message, &view, &has_after, &after, error))
+        return false;
+    struct subscription *old =
+        subscription_find(subscriber, span_of(message->view), message->key);
+    if (old && strcmp(old->parameters, message->parameters) == 0)
+        return true;
+    if (!old && subscriber->count >= subscriber->hub->options.max_subscriptions)
+        return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
+                         "this connection has %zu subscriptions, the most it may have; "
+                         "unsubscribe from one first",
+                         subscriber->count);
+    if (old)
+        subscription_close(old);
+    struct subscription *subscription = subscription_new(subscriber, view, message);
+    if (!subscription || !begin(subscription, message, has_after, after)) {
+        if (subscription)
+            subscription_close(subscription);
+        return error_set(error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'",
+                         message->view);
+    }
+    return true;
+}
+
+void subscription_close(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    snapshot_forget(subscription);
+    catch_up_forget(subscription);
+    link_remove(&subscription->in_ready);
+    link_remove(&subscription->in_subscriber);
+    subscriber->count--;
+    feed_leave(subscription->feed, subscription);
+    memory_free(subscription->parameters);
+    memory_free(subscription);
+}
+
+void subscription_announce(struct subscription *subscription, int resumed)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    const struct feed *feed = subscription->feed;
+    struct wire_subscribed subscribed = {.view = span_of(feed->view->id),
+                                         .mode = feed->mode,
+                                         .sorted_by_seq = feed->mode == WIRE_LIST,
+                                         .epoch =
+                                             span_of(engine_epoch(subscriber->hub->engine)),
+                                         .resumed = resumed};
+    wire_subscribed(&subscriber->control, &subscribed);
+    subscriber_answered(subscriber);
+}
+
+/* ---- changing phase ---- */
+
+void subscription_start_snapshot(struct subscription *subscription)
+{
+    subscription->phase = PHASE_SNAPSHOT;
+    subscription->in_channel = false;
+    subscription->resuming = false;
+    subscription->ambiguous_until = 0;
+    subscription->only_greater = false;
+    subscription->snapshot = (struct snapshot_place){.limit = subscription->limit};
+    subscription->knowledge = (struct knowledge){.full = subscription->limit < 0};
+    subscriber_ready(subscription);
+}
+
+void subscription_start_live(struct subscription *subscription, int64_t cursor)
+{
+    subscription->phase = PHASE_LIVE;
+    subscription->cursor = cursor;
+    subscription->in_channel = false;
+    subscription->resuming = false;
+    if (!subscription->knowledge.full && !subscription->knowledge.begun)
+        subscription->knowledge = (struct knowledge){.begun = true, .since = cursor};
+    subscriber_ready(subscription);
+}
+
+void subscription_start_catch_up(struct subscription *subscription, int64_t cursor)
+{
+    subscription->phase = PHASE_CATCH_UP;
+    subscription->cursor = cursor;
+    subscription->in_channel = false;
+    subscriber_ready(subscription);
+}
+
+/* ---- snapshot ---- */
+
+static void snapshot_ended(struct subscription *subscription)
+{
+    struct snapshot_place *place = &subscription->snapshot;
+    struct knowledge *knowledge = &subscription->knowledge;
+    if (subscription->limit >= 0) {
+        knowledge->begun = true;
+        knowledge->since = place->change;
+        knowledge->bounded = place->rows > 0;
+        knowledge->ascending = place->ascending;
+        knowledge->bound = place->at;
+    }
+    if (subscription->whole_until > place->change)
+        subscription_start_catch_up(subscription, place->change);
+    else
+        subscription_start_live(subscription, place->change);
+}
+
+static struct span pull_snapshot(struct subscription *subscription)
+{
+    struct snapshot_batch *batch = snapshot_next(subscription);
+    if (!batch)
+        return span_make(NULL, 0);
+    subscription->snapshot = batch->end;
+    if (subscription->whole_until < batch->change)
+        subscription->whole_until = batch->change;
+    struct text *frames = text_ref(batch->frames);
+    bool complete = batch->complete;
+    snapshot_batch_unref(batch);
+    if (complete)
+        snapshot_ended(subscription);
+    return subscriber_send(subscription->subscriber, frames);
+}
+
+/* ---- live ---- */
+
+/* Try to go on from the channel: for those who know every key and want all of the view. */
+static void enter_channel(struct subscription *subscription)
+{
+    struct feed *feed = subscription->feed;
+    struct hub *hub = feed->hub;
+    if (subscription->group || !subscription->knowledge.full ||
+        subscription->cursor > hub->ring.last)
+        return;
+    if (!feed->channel_on) {
+        channel_init(&feed->channel, hub->ring.last);
+        feed->channel_on = true;
+    }
+    subscription->in_channel =
+        channel_seek(&feed->channel, subscription->cursor, &subscription->place);
+}
+
+static struct span pull_channel(struct subscription *subscription)
+{
+    struct feed *feed = subscription->feed;
+    bool behind;
+    struct text *whole;
+    struct span bytes = channel_take(&feed->channel, &subscription->place, &behind, &whole);
+    if (behind) {
+        subscription->in_channel = false;
+        return bytes;
+    }
+    subscription->cursor = subscription->place.id;
+    return whole ? subscriber_send(subscription->subscriber, text_ref(whole)) : bytes;
+}
+
+static bool put_frame(struct subscription *subscription, const struct change *change)
+{
+    struct feed *feed = subscription->feed;
+    if (change->export_id != feed->export->id || !view_shows(feed->view, change_key(change)))
+        return true;
+    bool known = knowledge_has(&subscription->knowledge, change);
+    return frame_change(feed, change, known, &feed->hub->out);
+}
+
+/* The ring's changes of one key, by the group's list of them. */
+static bool gather_key(struct subscription *subscription)
+{
+    struct hub *hub = subscription->feed->hub;
+    struct key_group *group = subscription->group;
+    size_t low = 0, high = group->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (group->ids[group->first + middle] <= subscription->cursor)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < group->count; low++) {
+        int64_t id = group->ids[group->first + low];
+        const struct change *change = ring_get(&hub->ring, id);
+        if (hub->out.length >= HUB_PULL)
+            return true;
+        if (change && !put_frame(subscription, change))
+            return false;
+        subscription->cursor = id;
+    }
+    subscription->cursor = hub->ring.last;
+    return true;
+}
+
+static bool gather_all(struct subscription *subscription)
+{
+    struct hub *hub = subscription->feed->hub;
+    while (subscription->cursor < hub->ring.last && hub->out.length < HUB_PULL) {
+        const struct change *change = ring_get(&hub->ring, subscription->cursor + 1);
+        if (!change || !put_frame(subscription, change))
+            return false;
+        subscription->cursor++;
+    }
+    return true;
+}
+
+/* Put together for this subscriber alone; large results are kept so that they go in pieces. */
+static struct span pull_ring(struct subscription *subscription)
+{
+    struct hub *hub = subscription->feed->hub;
+    buffer_clear(&hub->out);
+    bool done = (subscription->group ? gather_key : gather_all)(subscription);
+    if (!done && !hub->out.length) {
+        subscription_start_catch_up(subscription, subscription->cursor);
+        return span_make(NULL, 0);
+    }
+    if (hub->out.length <= HUB_PULL * 2)
+        return buffer_span(&hub->out);
+    struct text *text = text_new(hub->out.data, hub->out.length);
+    return text ? subscriber_send(subscription->subscriber, text) : buffer_span(&hub->out);
+}
+
+static struct span pull_live(struct subscription *subscription)
+{
+    struct hub *hub = subscription->feed->hub;
+    if (!subscription->in_channel)
+        enter_channel(subscription);
+    if (subscription->in_channel) {
+        struct span bytes = pull_channel(subscription);
+        if (bytes.length)
+            return bytes;
+    }
+    if (subscription->cursor >= hub->ring.last) {
+        feed_rest(subscription);
+        return span_make(NULL, 0);
+    }
+    bool held = subscription->cursor + 1 >= hub->ring.first;
+    if (held && (subscription->group || !subscription->knowledge.full ||
+                 hub->ring.last - subscription->cursor <= HUB_RING_GAP)) {
+        struct span bytes = pull_ring(subscription);
+        if (!bytes.length)
+            subscriber_ready(subscription); /* nothing of it was for this view; look again */
+        return bytes;
+    }
+    counter_add(&hub->metrics.catch_ups, 1);
+    subscription_start_catch_up(subscription, subscription->cursor);
+    return span_make(NULL, 0);
+}
+
+struct span subscription_pull(struct subscription *subscription)
+{
+    switch (subscription->phase) {
+    case PHASE_RESOLVING:
+        break;
+    case PHASE_SNAPSHOT:
+        return pull_snapshot(subscription);
+    case PHASE_CATCH_UP:
+        return catch_up_pull(subscription);
+    case PHASE_LIVE:
+        return pull_live(subscription);
+    }
+    return span_make(NULL, 0);
+}

@@ -1,0 +1,344 @@
+#include "server/transport.h"
+
+#include "server/health.h"
+#include "server/http_ingest.h"
+
+#include <errno.h>
+#include <libwebsockets.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    SMALL_READ = 1024,       /* receive buffer of a subscriber, which says little */
+    LARGE_READ = 64 * 1024,  /* and of a feeder that asked for it */
+    WRITE_SIZE = 128 * 1024, /* one write goes to the socket in one piece up to this */
+    HEADER_BYTES = 8 * 1024, /* of a request; a token in the query makes it long */
+    HANDSHAKE_SECONDS = 20,
+    KEEP_ALIVE_SECONDS = 60,
+    OTHER_DESCRIPTORS = 512 /* the database, the loop, HTTP requests, the host program */
+};
+
+/* A client that feeds much says Sec-WebSocket-Protocol with this name, and gets larger reads: the
+ * size hangs on the subprotocol in libwebsockets, it cannot be chosen by path. Everything works
+ * without it, too. */
+#define INGEST_SUBPROTOCOL "stele-ingest"
+#define INGEST_PATH "/v1/ingest"
+
+struct transport {
+    struct server *server;
+    struct lws_context *context;
+    struct lws_vhost *host;
+    uv_idle_t watch; /* on the way out: looks whether the library has left the loop */
+    void (*left)(struct server *server);
+};
+
+/* What libwebsockets keeps per connection for us; zeroed when it is made. */
+struct connection {
+    struct session *session;
+    struct exchange *exchange;
+};
+
+static struct server *server_of(struct lws *wsi)
+{
+    return lws_context_user(lws_get_context(wsi));
+}
+
+/* Which listener a connection came by: a mark that was given to the library with its socket. */
+static bool is_health(struct lws *wsi)
+{
+    return lws_get_opaque_user_data(wsi) != NULL;
+}
+
+/* ---- WebSocket ---- */
+
+static bool header_is(struct lws *wsi, enum lws_token_indexes token, const char *wanted)
+{
+    char value[64];
+    return lws_hdr_copy(wsi, value, sizeof value, token) > 0 && strcmp(value, wanted) == 0;
+}
+
+static int refuse(struct server *server, struct lws *wsi, const struct error *error)
+{
+    counter_add(&server->counters.connections_refused, 1);
+    return exchange_refuse_upgrade(wsi, error);
+}
+
+/* Here a client is let in, or told why not while it still listens for HTTP. */
+static int on_upgrade(struct lws *wsi, const char *protocol)
+{
+    struct server *server = server_of(wsi);
+    bool ingest = header_is(wsi, WSI_TOKEN_GET_URI, INGEST_PATH);
+    struct error error;
+    if (is_health(wsi)) {
+        error_set(&error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port");
+        return refuse(server, wsi, &error);
+    }
+    if (strcasecmp(protocol, "websocket") != 0) {
+        error_set(&error, ERROR_INVALID_MESSAGE, "only an upgrade to websocket is possible here");
+        return refuse(server, wsi, &error);
+    }
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) > 0 &&
+        !(ingest && header_is(wsi, WSI_TOKEN_PROTOCOL, INGEST_SUBPROTOCOL))) {
+        error_set(&error, ERROR_INVALID_MESSAGE,
+                  "this Sec-WebSocket-Protocol is not spoken here; leave it out");
+        return refuse(server, wsi, &error);
+    }
+    if (!server_admit(server, SERVER_WEBSOCKET, &error))
+        return refuse(server, wsi, &error);
+    return 0;
+}
+
+static int on_established(struct lws *wsi, struct connection *connection)
+{
+    struct server *server = server_of(wsi);
+    bool ingest = header_is(wsi, WSI_TOKEN_GET_URI, INGEST_PATH);
+    connection->session =
+        ingest ? session_ingest_new(server, wsi) : session_subscriber_new(server, wsi);
+    return connection->session ? 0 : -1;
+}
+
+static int on_receive(struct lws *wsi, struct session *session, struct span bytes)
+{
+    session_receive(session, bytes, lws_frame_is_binary(wsi), lws_is_final_fragment(wsi));
+    return 0;
+}
+
+static void on_closed(struct connection *connection)
+{
+    struct session *session = connection->session;
+    connection->session = NULL;
+    if (session)
+        session_closed(session);
+}
+
+static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason,
+                        struct connection *connection, struct span bytes)
+{
+    switch (reason) {
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return on_upgrade(wsi, bytes.data);
+    case LWS_CALLBACK_ESTABLISHED:
+        return on_established(wsi, connection);
+    case LWS_CALLBACK_RECEIVE:
+        return on_receive(wsi, connection->session, bytes);
+    case LWS_CALLBACK_RECEIVE_PONG:
+        session_heard(connection->session);
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return session_writable(connection->session) ? 0 : -1;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return session_peer_closes(connection->session) ? 0 : -1;
+    case LWS_CALLBACK_CLOSED:
+        on_closed(connection);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* ---- HTTP ---- */
+
+static int on_http(struct lws *wsi, enum lws_callback_reasons reason, struct connection *connection,
+                   struct span bytes)
+{
+    switch (reason) {
+    case LWS_CALLBACK_HTTP_BODY:
+        /* Of a request that was answered already, it is read and dropped. */
+        return !connection->exchange || http_ingest_body(connection->exchange, bytes) ? 0 : -1;
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        if (!connection->exchange)
+            return -1;
+        http_ingest_complete(connection->exchange);
+        return 0;
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return connection->exchange ? exchange_writable(&connection->exchange) : 0;
+    case LWS_CALLBACK_CLOSED_HTTP:
+        if (connection && connection->exchange)
+            exchange_gone(connection->exchange);
+        if (connection)
+            connection->exchange = NULL;
+        return 0;
+    default:
+        return on_websocket(wsi, reason, connection, bytes);
+    }
+}
+
+static int on_request(struct lws *wsi, struct connection *connection, struct span path)
+{
+    struct server *server = server_of(wsi);
+    return is_health(wsi) ? health_request(server, wsi, path, &connection->exchange)
+                          : http_ingest_request(server, wsi, path, &connection->exchange);
+}
+
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t length)
+{
+    struct connection *connection = user;
+    struct span bytes = span_make(in, length);
+    if (reason == LWS_CALLBACK_HTTP)
+        return on_request(wsi, connection, bytes);
+    return on_http(wsi, reason, connection, bytes);
+}
+
+/* ---- the library's side ---- */
+
+/* tx_packet_size caps how much of one write goes to the socket; the rest would be copied. */
+static const struct lws_protocols protocols[] = {
+    {.name = "",
+     .callback = on_event,
+     .per_session_data_size = sizeof(struct connection),
+     .rx_buffer_size = SMALL_READ,
+     .tx_packet_size = WRITE_SIZE},
+    {.name = INGEST_SUBPROTOCOL,
+     .callback = on_event,
+     .per_session_data_size = sizeof(struct connection),
+     .rx_buffer_size = LARGE_READ,
+     .tx_packet_size = WRITE_SIZE},
+    {.name = NULL},
+};
+
+/* No liveness checks by the library: it keeps a timer per connection for them, in a sorted list
+ * that is walked from its head for every message. Ours are in sessions.c. */
+static const lws_retry_bo_t no_checks = {.secs_since_valid_ping = 0};
+
+static void on_library_log(int level, const char *line)
+{
+    int length = (int)strcspn(line, "\n");
+    if (level == LLL_ERR)
+        log_error("libwebsockets", "error", "message=\"%.*s\"", length, line);
+    else
+        log_debug("libwebsockets", "warning", "message=\"%.*s\"", length, line);
+}
+
+/*
+ * The library sizes its tables by the limit on descriptors, finds connections in them by number,
+ * and so needs one that is neither too small for our clients nor absurdly large. The limit is
+ * raised where needed, and, where it is huge, lowered for the moment in which the tables are made.
+ */
+static struct rlimit adjust_descriptors(struct server *server, size_t needed)
+{
+    struct rlimit limit, tables;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < needed) {
+        limit.rlim_cur =
+            limit.rlim_max == RLIM_INFINITY || limit.rlim_max > needed ? needed : limit.rlim_max;
+        if (limit.rlim_cur < needed)
+            log_warning("server", "few-descriptors", "limit=%llu needed=%zu connections=%zu",
+                        (unsigned long long)limit.rlim_cur, needed, server->max_connections);
+    }
+    tables = limit;
+    if (tables.rlim_cur > 2 * needed)
+        tables.rlim_cur = 2 * needed;
+    setrlimit(RLIMIT_NOFILE, &tables);
+    return limit;
+}
+
+/* The context, which the library sets to NULL when it is gone. */
+static bool create_context(struct transport *transport, struct server *server)
+{
+    void *loops[] = {&server->loop};
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .foreign_loops = loops,
+        .pcontext = &transport->context,
+        .user = server,
+        .pt_serv_buf_size = LARGE_READ,
+        .max_http_header_data = HEADER_BYTES,
+        .timeout_secs = HANDSHAKE_SECONDS,
+        .retry_and_idle_policy = &no_checks,
+        .server_string = "stele",
+        .gid = (gid_t)-1,
+        .uid = (uid_t)-1,
+    };
+    struct rlimit wanted = adjust_descriptors(server, server->max_connections + OTHER_DESCRIPTORS);
+    lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
+    transport->context = lws_create_context(&info);
+    setrlimit(RLIMIT_NOFILE, &wanted);
+    return transport->context != NULL;
+}
+
+/* One virtual host for both listeners: between several the library chooses by the Host header. */
+static bool create_host(struct transport *transport)
+{
+    struct lws_context_creation_info info = {
+        .vhost_name = "stele",
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER, /* we accept */
+        .protocols = protocols,
+        .timeout_secs = HANDSHAKE_SECONDS,
+        .keepalive_timeout = KEEP_ALIVE_SECONDS,
+        .retry_and_idle_policy = &no_checks,
+    };
+    transport->host = lws_create_vhost(transport->context, &info);
+    return transport->host != NULL;
+}
+
+struct transport *transport_open(struct server *server, struct error *error)
+{
+    struct transport *transport = memory_new(sizeof *transport);
+    if (!transport || !create_context(transport, server)) {
+        memory_free(transport);
+        error_set(error, ERROR_NETWORK, "cannot start libwebsockets on libuv's loop");
+        return NULL;
+    }
+    transport->server = server;
+    return transport;
+}
+
+bool transport_start(struct transport *transport, struct error *error)
+{
+    return create_host(transport) || error_set(error, ERROR_NETWORK, "cannot start libwebsockets");
+}
+
+void transport_adopt(struct transport *transport, enum transport_side side, int socket)
+{
+    static char health_mark;
+    lws_adopt_desc_t info = {
+        .vh = transport->host,
+        .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
+        .fd.sockfd = socket,
+        .opaque = side == TRANSPORT_HEALTH ? &health_mark : NULL,
+    };
+    /* The library closes the socket itself when it cannot take it. */
+    lws_adopt_descriptor_vhost_via_info(&info);
+}
+
+/* ---- leaving ---- */
+
+static void count_handle(uv_handle_t *handle, void *count)
+{
+    (void)handle;
+    ++*(size_t *)count;
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    struct transport *transport = handle->data;
+    transport->left(transport->server);
+    memory_free(transport);
+}
+
+/*
+ * As a guest the library cannot wait for its handles to be closed; it is told a second time to go
+ * when they are. Its memory, and the very code of its event plugin, are gone after that.
+ */
+static void on_watch(uv_idle_t *watch)
+{
+    struct transport *transport = watch->data;
+    size_t handles = 0;
+    uv_walk(&transport->server->loop, count_handle, &handles);
+    if (handles > SERVER_HANDLES + 1) /* the server's own and this one */
+        return;
+    if (transport->context)
+        lws_context_destroy(transport->context);
+    uv_close((uv_handle_t *)watch, on_watch_closed);
+}
+
+void transport_leave(struct transport *transport, void (*left)(struct server *server))
+{
+    transport->left = left;
+    transport->watch.data = transport;
+    uv_idle_init(&transport->server->loop, &transport->watch);
+    uv_idle_start(&transport->watch, on_watch);
+    lws_context_destroy(transport->context);
+}

@@ -1,0 +1,185 @@
+#include "server_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void client_init(struct client *client)
+{
+    client->rows = json_object();
+}
+
+void client_fini(struct client *client)
+{
+    client_cut(client);
+    json_decref(client->rows);
+}
+
+static void note_wake(void *argument)
+{
+    ((struct client *)argument)->woken = true;
+}
+
+void client_connect(struct client *client, struct hub *hub)
+{
+    json_t *message = json_object();
+    client->hub = hub;
+    client->complete = false;
+    client->subscriber = subscriber_new(hub, note_wake, client);
+    json_object_set_new(message, "type", json_string("subscribe"));
+    json_object_set_new(message, "view", json_string(client->view));
+    if (client->key)
+        json_object_set_new(message, "key", json_string(client->key));
+    if (!client->with_snapshot)
+        json_object_set_new(message, "withSnapshot", json_false());
+    if (client->limit)
+        json_object_set_new(message, "snapshotLimit", json_integer(client->limit));
+    bool partial = client->limit || !client->with_snapshot;
+    if (client->resumes && client->seq[0]) {
+        json_object_set_new(message, "after", json_string(client->seq));
+        json_object_set_new(message, "epoch", json_string(client->epoch));
+    }
+    if (partial && (client->limit || !client->resumes || !client->seq[0]))
+        json_object_clear(client->rows); /* a part of what there is, and another part each time */
+    char *text = json_dumps(message, JSON_COMPACT);
+    subscriber_message(client->subscriber, span_of(text));
+    free(text);
+    json_decref(message);
+}
+
+void client_cut(struct client *client)
+{
+    subscriber_free(client->subscriber);
+    client->subscriber = NULL;
+}
+
+/* ---- applying frames ---- */
+
+static bool listed(json_t *paths, const char *path)
+{
+    for (size_t i = 0; i < json_array_size(paths); i++)
+        if (strcmp(json_string_value(json_array_get(paths, i)), path) == 0)
+            return true;
+    return false;
+}
+
+static json_t *merge(json_t *target, json_t *source, json_t *paths, const char *prefix)
+{
+    if (!json_is_object(target) || !json_is_object(source))
+        return json_deep_copy(source);
+    json_t *result = json_deep_copy(target), *value;
+    const char *name;
+    json_object_foreach(source, name, value)
+    {
+        char path[512];
+        snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", name);
+        json_t *old = json_object_get(result, name), *merged;
+        if (json_is_array(value) && json_is_array(old) && listed(paths, path)) {
+            merged = json_copy(old);
+            json_array_extend(merged, value);
+        } else {
+            merged = merge(old, value, paths, path);
+        }
+        json_object_set_new(result, name, merged);
+    }
+    return result;
+}
+
+static void apply_snapshot(struct client *client, json_t *frame)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(frame, "data"), i, row)
+    {
+        json_object_set(client->rows, json_string_value(json_object_get(row, "key")),
+                        json_object_get(row, "data"));
+    }
+    if (json_is_true(json_object_get(frame, "complete")))
+        client->complete = true;
+}
+
+static void apply_patch(struct client *client, json_t *frame, const char *key)
+{
+    json_t *old = json_object_get(client->rows, key), *data = json_object_get(frame, "data");
+    json_t *paths = json_object_get(frame, "append");
+    client->patches++;
+    json_object_set_new(client->rows, key, old ? merge(old, data, paths, "") : json_deep_copy(data));
+    if (!old && strstr(client->view, "/append") == NULL && strstr(client->view, "/events") == NULL)
+        snprintf(client->problem, sizeof client->problem,
+                 "a patch for '%s', which was never sent whole", key);
+}
+
+static void apply(struct client *client, json_t *frame)
+{
+    const char *op = json_string_value(json_object_get(frame, "op"));
+    const char *key = json_string_value(json_object_get(frame, "key"));
+    const char *seq = json_string_value(json_object_get(frame, "seq"));
+    client->frames++;
+    if (!op) {
+        snprintf(client->problem, sizeof client->problem, "an error: %s",
+                 json_string_value(json_object_get(frame, "message")));
+    } else if (strcmp(op, "subscribed") == 0) {
+        json_t *resumed = json_object_get(frame, "resumed");
+        snprintf(client->epoch, sizeof client->epoch, "%s",
+                 json_string_value(json_object_get(frame, "epoch")));
+        client->resumed += json_is_true(resumed);
+        client->refused += json_is_false(resumed);
+        if (json_is_false(resumed))
+            json_object_clear(client->rows);
+    } else if (strcmp(op, "snapshot") == 0) {
+        apply_snapshot(client, frame);
+    } else if (strcmp(op, "patch") == 0) {
+        apply_patch(client, frame, key);
+    } else if (strcmp(op, "upsert") == 0) {
+        client->upserts++;
+        json_object_set(client->rows, key, json_object_get(frame, "data"));
+    } else if (strcmp(op, "delete") == 0) {
+        client->deletes++;
+        json_object_del(client->rows, key);
+    }
+    if (seq)
+        snprintf(client->seq, sizeof client->seq, "%s", seq);
+}
+
+static void apply_payload(struct client *client, struct span payload)
+{
+    struct error error;
+    struct buffer plain;
+    buffer_init(&plain, 1 << 26);
+    if (payload.length > 2 && (unsigned char)payload.data[0] == 0x1f) {
+        if (!wire_gunzip(payload, &plain, &error))
+            snprintf(client->problem, sizeof client->problem, "gzip: %s", error.message);
+        payload = buffer_span(&plain);
+    }
+    json_t *frame = json_loadb(payload.data, payload.length, 0, NULL);
+    if (frame)
+        apply(client, frame);
+    else
+        snprintf(client->problem, sizeof client->problem, "not JSON: %.100s", payload.data);
+    json_decref(frame);
+    buffer_fini(&plain);
+}
+
+bool client_pull(struct client *client, long frames)
+{
+    struct buffer message;
+    struct span bytes, payload;
+    bool any = false, final;
+    buffer_init(&message, 1 << 26);
+    while (frames != 0 && client->subscriber &&
+           (bytes = subscriber_pull(client->subscriber)).length) {
+        any = true;
+        while (bytes.length && frames != 0) {
+            size_t length = wire_frame_length(bytes);
+            wire_frame_payload(span_make(bytes.data, length), &payload, &final);
+            buffer_add_span(&message, payload);
+            bytes = span_make(bytes.data + length, bytes.length - length);
+            if (!final)
+                continue;
+            apply_payload(client, buffer_span(&message));
+            buffer_clear(&message);
+            frames--;
+        }
+    }
+    buffer_fini(&message);
+    return any;
+}

@@ -1,0 +1,36 @@
+/*
+ * A client of the hub as the published npm client is one: it keeps rows by key, replaces them on
+ * snapshot rows and upserts, merges patches with append, forgets on delete. It remembers the last
+ * seq of any frame and the epoch, as a client that resumes would.
+ */
+#ifndef TESTS_SERVER_CLIENT_H
+#define TESTS_SERVER_CLIENT_H
+
+#include "server/hub.h"
+
+#include <jansson.h>
+
+struct client {
+    const char *view, *key; /* key NULL: all */
+    bool resumes;           /* asks with its cursor; else afresh, keeping its rows */
+    bool with_snapshot;
+    int limit; /* 0: none */
+    struct hub *hub;
+    struct subscriber *subscriber; /* NULL while cut off */
+    bool woken;
+    json_t *rows;
+    char seq[64], epoch[64];
+    bool complete; /* a complete batch came since it subscribed */
+    size_t frames, patches, upserts, deletes, resumed, refused;
+    char problem[1024]; /* what the server should never send; "" when fine */
+};
+
+void client_init(struct client *client);
+void client_fini(struct client *client);
+void client_connect(struct client *client, struct hub *hub);
+/* Pull and apply; at most `frames` frames of what was pulled are applied, the others are lost, as
+ * in a cut connection (negative: all). Returns whether anything came. */
+bool client_pull(struct client *client, long frames);
+void client_cut(struct client *client);
+
+#endif
