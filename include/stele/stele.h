@@ -1,0 +1,204 @@
+/*
+ * stele: the public C API.
+ *
+ * A store is one database file with everything around it: the thread that commits, those that read,
+ * and a loop thread that serves subscribers, in this process and, if wanted, over the network. What
+ * is committed is merged, logged and on disk; what a subscriber gets is what was committed.
+ *
+ * Threads. Every function may be called on any thread, several at a time, unless it says otherwise.
+ * Callbacks of subscriptions and of stele_apply_async come on the loop thread: they must not block,
+ * because everybody else waits meanwhile. From inside a callback only stele_apply_async,
+ * stele_subscribe, stele_unsubscribe, stele_stop and the functions about errors may be called; the
+ * functions that wait refuse with "invalid-parameter" there.
+ *
+ * Errors. A function that can fail returns false or NULL and fills the stele_error that it was
+ * given, which may be NULL. Texts are UTF-8 throughout.
+ *
+ * Several stores in one process are fine; one file can be open in one process only.
+ */
+#ifndef STELE_STELE_H
+#define STELE_STELE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define STELE_API __attribute__((visibility("default")))
+#else
+#define STELE_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- errors ---- */
+
+typedef struct stele_error {
+    char code[32];     /* as on the wire, e.g. "queue-full"; "" for no error */
+    bool retryable;    /* the same call may succeed later */
+    char message[512]; /* what happened and what to do about it */
+} stele_error;
+
+/* The message of an error, "no error" when there is none; for callers that cannot read the struct.
+ * Borrowed from `error`, which must not be NULL. */
+STELE_API const char *stele_error_message(const stele_error *error);
+
+/* The version of the library in use, e.g. "0.1.0"; a constant. */
+STELE_API const char *stele_version(void);
+
+/* ---- a store ---- */
+
+typedef struct stele stele;
+
+/* Start from STELE_OPTIONS_INIT and set what is needed. Texts are copied by stele_open. */
+typedef struct stele_options {
+    size_t struct_size;      /* sizeof(stele_options), so that later versions can tell this one */
+    const char *database;    /* the file; NULL: as the configuration file says */
+    const char *config_file; /* NULL: none */
+    const char *const *settings; /* "name=value", each over the configuration file */
+    size_t setting_count;
+    const char *listen; /* HOST:PORT for subscribers and producers, port 0 picks one, "" for none */
+    const char *health; /* HOST:PORT for health and metrics, likewise */
+    bool serve;         /* where listen or health is NULL: true, as the settings say; false, none */
+    bool use_environment; /* read the ARETE_… names, below the configuration file */
+    bool insecure;        /* allow addresses that other machines can reach */
+} stele_options;
+
+#define STELE_OPTIONS_INIT                                                                         \
+    {                                                                                              \
+        sizeof(stele_options), NULL, NULL, NULL, 0, NULL, NULL, false, false, false                \
+    }
+
+/*
+ * Open or create the store, start its threads and bind its sockets. When this returns, it is ready.
+ * NULL with an error that names the setting, file or address and the remedy: "configuration-error",
+ * "database-in-use", "database-newer", "database-error", "network-error" and others.
+ * The log settings hold for the whole process: the store opened last decides.
+ */
+STELE_API stele *stele_open(const stele_options *options, stele_error *error);
+
+/* The address really bound, e.g. "127.0.0.1:41873"; "" when there is none. Lives as long as the
+ * store. */
+STELE_API const char *stele_address(const stele *store);
+STELE_API const char *stele_health_address(const stele *store);
+/* The database file. Lives as long as the store. */
+STELE_API const char *stele_database(const stele *store);
+
+/*
+ * Serve in the foreground: wait until the store has stopped, by stele_stop or because it could not
+ * go on. true after a clean stop: nothing new was taken in, what was queued is committed and
+ * answered, and clients were told. The store must still be closed.
+ */
+STELE_API bool stele_run(stele *store, stele_error *error);
+
+/* Ask for a clean stop and return at once. May be called any number of times, on any thread and
+ * from a signal handler. */
+STELE_API void stele_stop(stele *store);
+
+/* Stop if need be, wait for the end, and free the store and all its subscriptions. Calls that
+ * still wait return with "shutting-down"; no call may be started any more. NULL is allowed. Not
+ * from a callback. */
+STELE_API void stele_close(stele *store);
+
+/* ---- feeding ---- */
+
+/* What became of mutations. */
+typedef struct stele_result {
+    uint64_t applied;   /* changed an entity */
+    uint64_t ignored;   /* for an export that no view shows */
+    uint64_t duplicate; /* of a batch that had been committed before */
+    char seq[48];       /* cursor of the last change, e.g. "7:000000000001"; "" when none */
+} stele_result;
+
+/*
+ * Apply mutations and wait until they are on disk. `lines` is `length` bytes of newline-separated
+ * JSON, a mutation or a batch a line, the same as in POST /v1/mutations:
+ *   {"export":"Quake","key":"k1","patch":{"mag":4.5}}
+ * All of it is one transaction: either everything is applied or nothing. `result` may be NULL.
+ * Errors: "invalid-message" or "invalid-parameter" (names the line), "too-large"; "queue-full",
+ * "disk-full", "disk-failed", "shutting-down" (nothing was applied; try again later).
+ */
+STELE_API bool stele_apply(stele *store, const char *lines, size_t length, stele_result *result,
+                           stele_error *error);
+
+/* Told once, on the loop thread. `error` is NULL when the mutations are on disk; both live until
+ * it returns. */
+typedef void (*stele_applied)(void *argument, const stele_result *result, const stele_error *error);
+
+/*
+ * The same without waiting; `lines` is copied. true: `done` will be called, once. false at once:
+ * "queue-full" when too much waits already (the setting queue_bytes), "shutting-down" or
+ * "out-of-memory". Requests are applied in the order in which one thread hands them over.
+ */
+STELE_API bool stele_apply_async(stele *store, const char *lines, size_t length, stele_applied done,
+                                 void *argument, stele_error *error);
+
+/* ---- querying ---- */
+
+typedef struct stele_row {
+    const char *key; /* `key_length` bytes, and a NUL behind them */
+    size_t key_length;
+    const char *seq;  /* cursor of the entity's last change, NUL-terminated */
+    const char *data; /* the entity as the view shows it: `data_length` bytes of JSON and a NUL */
+    size_t data_length;
+} stele_row;
+
+/* Called for each row, on a reader thread; the row lives until it returns. false: enough. */
+typedef bool (*stele_row_callback)(void *argument, const stele_row *row);
+
+/*
+ * Read a view, e.g. "Quake/list": the rows as of one moment, newest change first. `key` NULL: all,
+ * else only that one. `limit`: at most so many rows, negative: all. Waits until the last row was
+ * told. The callback should be quick: while it runs the database cannot shed its write-ahead log;
+ * it may not call other functions of this library.
+ * Errors: "view-not-found", "database-error", "shutting-down"; "queue-full" (too many reads wait).
+ */
+STELE_API bool stele_query(stele *store, const char *view, const char *key, int64_t limit,
+                           stele_row_callback row, void *argument, stele_error *error);
+
+/* ---- subscribing ---- */
+
+typedef struct stele_subscription stele_subscription;
+
+/* Start from STELE_SUBSCRIBE_INIT. The fields mean what they mean on the wire. */
+typedef struct stele_subscribe_options {
+    size_t struct_size;
+    const char *view;  /* e.g. "Quake/list" */
+    const char *key;   /* only this entity; NULL: all */
+    const char *after; /* resume behind this seq; NULL: from a fresh snapshot */
+    const char *epoch; /* that the cursor was got with; NULL: not checked */
+    bool no_snapshot;
+    int64_t snapshot_limit; /* rows at most; negative: all */
+} stele_subscribe_options;
+
+#define STELE_SUBSCRIBE_INIT                                                                       \
+    {                                                                                              \
+        sizeof(stele_subscribe_options), NULL, NULL, NULL, NULL, false, -1                         \
+    }
+
+/* Called for each frame, on the loop thread: `length` bytes of JSON as on the wire, uncompressed,
+ * and a NUL behind them; they live until it returns. */
+typedef void (*stele_frame)(void *argument, const char *json, size_t length);
+
+/*
+ * Subscribe to a view. Frames come in order: "subscribed", the snapshot in batches, then the
+ * changes. A request that is refused, e.g. for an unknown view, gets one frame {"type":"error",…}.
+ * A slow callback costs no memory: what it has not taken yet is read from the log later.
+ * Returns at once; NULL with "shutting-down" or "out-of-memory". End it with stele_unsubscribe, or
+ * leave that to stele_close.
+ */
+STELE_API stele_subscription *stele_subscribe(stele *store, const stele_subscribe_options *options,
+                                              stele_frame frame, void *argument,
+                                              stele_error *error);
+
+/* End a subscription and free it: no callback comes after this returns. Also from a callback, its
+ * own included. NULL is allowed. */
+STELE_API void stele_unsubscribe(stele_subscription *subscription);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

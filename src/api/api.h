@@ -1,0 +1,14 @@
+/*
+ * api: the functions of include/stele/stele.h, on top of server. This header is for the programs
+ * of this repository, which may know more than the public one tells.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "server/config.h"
+#include "stele/stele.h"
+
+/* The configuration that stele_open would use; config_fini is due when it succeeds. */
+bool api_configure(const stele_options *options, struct config *config, struct error *error);
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * From the options of the public API to a configuration: the environment below the file, the file
+ * below the settings, those below the fields.
+ */
+#include "api/api_internal.h"
+
+static bool apply_setting(struct config *config, const char *setting, struct error *error)
+{
+    const char *equals = strchr(setting, '=');
+    if (!equals)
+        return error_set(error, ERROR_CONFIGURATION, "\"%.100s\" is not NAME=VALUE", setting);
+    char *name = memory_copy_string(setting, (size_t)(equals - setting));
+    if (!name)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    bool done = config_set(config, name, equals + 1, error);
+    memory_free(name);
+    return done;
+}
+
+static bool apply_field(struct config *config, const char *name, const char *value,
+                        struct error *error)
+{
+    return !value || config_set(config, name, value, error);
+}
+
+static bool apply_all(const stele_options *options, struct config *config, struct error *error)
+{
+    if (options->use_environment && !config_read_environment(config, error))
+        return false;
+    if (options->config_file && !config_read_file(config, options->config_file, error))
+        return false;
+    for (size_t i = 0; i < options->setting_count; i++)
+        if (!apply_setting(config, options->settings[i], error))
+            return false;
+    const char *otherwise = options->serve ? NULL : "";
+    if (!apply_field(config, "database", options->database, error) ||
+        !apply_field(config, "listen", options->listen ? options->listen : otherwise, error) ||
+        !apply_field(config, "health", options->health ? options->health : otherwise, error))
+        return false;
+    if (!config->database)
+        return error_set(error, ERROR_CONFIGURATION,
+                         "no database is named: set \"database\" (--db FILE)");
+    return options->insecure || config_check_exposure(config, error);
+}
+
+bool api_configure(const stele_options *options, struct config *config, struct error *error)
+{
+    if (options->struct_size != sizeof(*options))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "the options are not of this version; start from STELE_OPTIONS_INIT");
+    if (!config_init(config, error))
+        return false;
+    if (apply_all(options, config, error))
+        return true;
+    config_fini(config);
+    return false;
+}

@@ -1,0 +1,188 @@
+/*
+ * The life of a store: the loop thread opens the server, serves, and answers everybody who still
+ * waits before it ends.
+ */
+#include "api/api_internal.h"
+
+#include <sched.h>
+#include <signal.h>
+
+static void set_state(struct stele *store, enum api_state state)
+{
+    pthread_mutex_lock(&store->lock);
+    store->state = state;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+}
+
+static bool start(struct stele *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->loop = pthread_self();
+    pthread_mutex_unlock(&store->lock);
+    store->server = server_open(&store->config, &store->error);
+    if (!store->server)
+        return false;
+    const char *address = server_address(store->server);
+    const char *health = server_health_address(store->server);
+    store->address = memory_copy_string(address, strlen(address));
+    store->health_address = memory_copy_string(health, strlen(health));
+    if (store->address && store->health_address)
+        return true;
+    server_close(store->server);
+    return error_set(&store->error, ERROR_MEMORY, "out of memory");
+}
+
+/* What nobody answered is answered here. The server is closed by then, so that nothing else can
+ * reach these calls. */
+static void abandon_calls(struct stele *store)
+{
+    struct error error;
+    error_set(&error, ERROR_SHUTTING_DOWN, "the store has stopped");
+    while (store->calls)
+        store->calls->abandon(store->calls, &error);
+}
+
+/*
+ * stele_stop takes no lock, as it may be called by a signal handler, so the server is freed only
+ * when nobody is inside it. Whoever comes later sees `stop_closed`: the counter goes up before that
+ * is looked at, and is looked at after that was set.
+ */
+static void close_stop(struct stele *store)
+{
+    atomic_store(&store->stop_closed, true);
+    while (atomic_load(&store->stoppers) > 0)
+        sched_yield();
+}
+
+void stele_stop(stele *store)
+{
+    atomic_fetch_add(&store->stoppers, 1);
+    if (!atomic_load(&store->stop_closed))
+        server_stop(store->server);
+    atomic_fetch_sub(&store->stoppers, 1);
+}
+
+static void *loop_thread(void *argument)
+{
+    struct stele *store = argument;
+    if (start(store)) {
+        set_state(store, API_RUNNING);
+        store->failed = !server_run(store->server, &store->error);
+        set_state(store, API_STOPPED);
+        api_detach_subscriptions(store);
+        close_stop(store);
+        server_close(store->server);
+        abandon_calls(store);
+    }
+    set_state(store, API_ENDED);
+    return NULL;
+}
+
+/* The host's signals are the host's: none is delivered to a thread of ours. */
+static bool start_thread(struct stele *store, struct error *error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int result = pthread_create(&store->thread, NULL, loop_thread, store);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return result == 0 ||
+           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", strerror(result));
+}
+
+static void free_store(struct stele *store)
+{
+    config_fini(&store->config);
+    memory_free(store->address);
+    memory_free(store->health_address);
+    pthread_mutex_destroy(&store->lock);
+    pthread_cond_destroy(&store->changed);
+    memory_free(store);
+}
+
+static enum api_state wait_until(struct stele *store, enum api_state state)
+{
+    pthread_mutex_lock(&store->lock);
+    while (store->state < state)
+        pthread_cond_wait(&store->changed, &store->lock);
+    enum api_state reached = store->state;
+    pthread_mutex_unlock(&store->lock);
+    return reached;
+}
+
+static struct stele *open_store(const stele_options *options, struct error *error)
+{
+    struct stele *store = memory_new(sizeof(*store));
+    if (!store) {
+        error_set(error, ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
+    if (!api_configure(options, &store->config, error)) {
+        memory_free(store);
+        return NULL;
+    }
+    pthread_mutex_init(&store->lock, NULL);
+    pthread_cond_init(&store->changed, NULL);
+    log_configure(store->config.log_level, store->config.log_format);
+    if (!start_thread(store, error)) {
+        free_store(store);
+        return NULL;
+    }
+    wait_until(store, API_RUNNING);
+    if (store->address && store->health_address)
+        return store;
+    pthread_join(store->thread, NULL);
+    *error = store->error;
+    free_store(store);
+    return NULL;
+}
+
+stele *stele_open(const stele_options *options, stele_error *error)
+{
+    struct error reason = {0};
+    struct stele *store = open_store(options, &reason);
+    if (!store)
+        api_error(error, &reason);
+    return store;
+}
+
+const char *stele_address(const stele *store)
+{
+    return store->address;
+}
+
+const char *stele_health_address(const stele *store)
+{
+    return store->health_address;
+}
+
+const char *stele_database(const stele *store)
+{
+    return store->config.database;
+}
+
+bool stele_run(stele *store, stele_error *error)
+{
+    if (api_on_loop(store)) {
+        struct error reason;
+        error_set(&reason, ERROR_INVALID_PARAMETER, "stele_run cannot be called in a callback");
+        return api_error(error, &reason);
+    }
+    wait_until(store, API_ENDED);
+    return store->failed ? api_error(error, &store->error) : true;
+}
+
+void stele_close(stele *store)
+{
+    if (!store)
+        return;
+    stele_stop(store);
+    pthread_join(store->thread, NULL);
+    pthread_mutex_lock(&store->lock);
+    while (store->waiters > 0)
+        pthread_cond_wait(&store->changed, &store->lock);
+    pthread_mutex_unlock(&store->lock);
+    api_free_subscriptions(store);
+    free_store(store);
+}

@@ -1,0 +1,298 @@
+#include "cli/ingest_internal.h"
+
+#include <signal.h>
+#include <sys/random.h>
+
+enum {
+    ANSWER_LIMIT = 1024 * 1024,
+    FIRST_PATIENCE = 5, /* seconds */
+    LATER_PATIENCE = 60,
+    POLICY_VIOLATION = 1008 /* the close code for what would only happen again */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* ---- why it ends ---- */
+
+void ingest_abandon(struct ingest *ingest, const struct error *error)
+{
+    if (!ingest->abandoned)
+        ingest->error = *error;
+    ingest->abandoned = true;
+    ingest->input_ended = true;
+}
+
+void ingest_end_at(struct ingest *ingest, int64_t first, int64_t last, const struct error *error)
+{
+    ingest->input_ended = true;
+    if (ingest->abandoned || (ingest->error_line > 0 && ingest->error_line < first))
+        return;
+    ingest->error = *error;
+    ingest->error_line = first;
+    if (first == last)
+        error_prefix(&ingest->error, "line %lld", (long long)first);
+    else
+        error_prefix(&ingest->error, "lines %lld to %lld", (long long)first, (long long)last);
+}
+
+void ingest_out_of_memory(struct ingest *ingest)
+{
+    struct error error;
+    error_set(&error, ERROR_MEMORY, "out of memory");
+    ingest_abandon(ingest, &error);
+}
+
+/* Nothing is left to wait for: end the connection, and thereby client_run. */
+static void leave_when_done(struct ingest *ingest)
+{
+    if (ingest->abandoned || (ingest->input_ended && !ingest->window.first))
+        client_stop(ingest->client);
+}
+
+/* ---- the connection ---- */
+
+static int64_t patience(const struct ingest_options *options, int64_t otherwise)
+{
+    return options->patience < 0 ? otherwise : options->patience;
+}
+
+static bool within_rate(const struct ingest *ingest)
+{
+    if (ingest->options->rate == 0)
+        return true;
+    double seconds = (double)(clock_monotonic_us() - ingest->started_us) / 1e6;
+    return (double)ingest->sent_lines < seconds * (double)ingest->options->rate;
+}
+
+static bool on_next(void *argument, struct buffer *text)
+{
+    struct ingest *ingest = argument;
+    if (ingest->holding || ingest->abandoned)
+        return false;
+    struct ingest_request *request = ingest_window_next(&ingest->window);
+    if (!request && !ingest->input_ended && !ingest_window_full(&ingest->window) &&
+        within_rate(ingest))
+        request = ingest_make_request(ingest);
+    if (!request || ingest->abandoned) {
+        leave_when_done(ingest);
+        return false;
+    }
+    ingest_window_set(&ingest->window, request, REQUEST_SENT);
+    return buffer_add(text, request->text.data, request->text.length);
+}
+
+static void on_message(void *argument, struct span message)
+{
+    struct ingest *ingest = argument;
+    ingest_take_answer(ingest, message);
+    leave_when_done(ingest);
+    client_send(ingest->client);
+}
+
+static void on_opened(void *argument)
+{
+    struct ingest *ingest = argument;
+    if (ingest->disconnected)
+        fprintf(stderr, "stele: connected again\n");
+    ingest->disconnected = false;
+    ingest->holding = false;
+    ingest->answered = false;
+    ingest_window_rewind(&ingest->window);
+}
+
+/* Connections that are made, but end before anything is answered: shrink what is sent, and do not
+ * try for ever. */
+static void note_fruitless(struct ingest *ingest)
+{
+    uint64_t patience_us = (uint64_t)patience(ingest->options, LATER_PATIENCE) * 1000 * 1000;
+    int64_t line = ingest->window.first->first_line;
+    ingest_slow_down(ingest);
+    if (clock_monotonic_us() - ingest->answer_us <= patience_us)
+        return;
+    struct error error;
+    error_set(&error, ERROR_NETWORK, "line %lld: the server ends the connection without an answer",
+              (long long)line);
+    ingest_abandon(ingest, &error);
+}
+
+static bool on_ended(void *argument, const struct client_end *end)
+{
+    struct ingest *ingest = argument;
+    bool fruitless = end->opened && !ingest->answered && ingest->window.sent > 0;
+    ingest_window_rewind(&ingest->window);
+    if (fruitless)
+        note_fruitless(ingest);
+    bool refused = end->code == POLICY_VIOLATION ||
+                   (end->status >= 400 && end->status < 500 && end->status != 429);
+    if (refused) {
+        struct error error;
+        error_set(&error, ERROR_NETWORK, "the server refuses the connection: %s", end->reason);
+        ingest_abandon(ingest, &error);
+    }
+    if (ingest->abandoned || interrupted || (ingest->input_ended && !ingest->window.first))
+        return false;
+    if (!ingest->disconnected) {
+        progress_hide(&ingest->progress);
+        fprintf(stderr, "stele: %s%s%s; trying again\n",
+                end->opened ? "the connection was lost" : "no connection",
+                end->reason[0] ? ": " : "", end->reason);
+    }
+    ingest->disconnected = true;
+    return true;
+}
+
+static void on_tick(void *argument)
+{
+    struct ingest *ingest = argument;
+    if (interrupted) {
+        client_stop(ingest->client);
+        return;
+    }
+    if (ingest->holding && ingest->window.sent == 0 && clock_monotonic_us() >= ingest->resume_us) {
+        ingest->holding = false;
+        ingest_window_rewind(&ingest->window);
+    }
+    progress_show(&ingest->progress, ingest->done_bytes, ingest->done_lines);
+    leave_when_done(ingest);
+    client_send(ingest->client);
+}
+
+static void wake(void *client)
+{
+    client_wake(client);
+}
+
+/* ---- the command ---- */
+
+/* A name that no other run has, so that its numbers mean nothing to any other. */
+static bool random_producer(char name[40])
+{
+    unsigned char bytes[16];
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+        return false;
+    memcpy(name, "ingest-", 7);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(name + 7 + 2 * i, 3, "%02x", bytes[i]);
+    return true;
+}
+
+static int report(struct ingest *ingest, bool connected, const struct error *error)
+{
+    progress_hide(&ingest->progress);
+    double seconds = (double)(clock_monotonic_us() - ingest->started_us) / 1e6;
+    printf("applied %llu, ignored %llu, duplicate %llu in %.2f s\n",
+           (unsigned long long)ingest->applied, (unsigned long long)ingest->ignored,
+           (unsigned long long)ingest->duplicate, seconds);
+    fflush(stdout);
+    if (ingest->error.code != ERROR_NONE)
+        return command_failed(&ingest->error);
+    if (!connected)
+        return command_failed(error);
+    if (ingest->window.first || !ingest->input_ended) {
+        fprintf(stderr, "stele: stopped before the end; acknowledged: %lld lines\n",
+                (long long)ingest->done_lines);
+        return EXIT_FAILED;
+    }
+    return EXIT_FINE;
+}
+
+static int run(struct ingest *ingest, const char *path)
+{
+    struct error error = {0};
+    ingest->input = ingest_input_open(path, wake, ingest->client, &error);
+    if (!ingest->input)
+        return command_failed(&error);
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    progress_init(&ingest->progress, ingest_input_size(ingest->input));
+    ingest->started_us = clock_monotonic_us();
+    ingest->answer_us = ingest->started_us;
+    bool connected = client_run(ingest->client, &error);
+    ingest_input_close(ingest->input);
+    return report(ingest, connected, &error);
+}
+
+static int ingest_all(const struct ingest_options *options)
+{
+    struct ingest ingest = {
+        .options = options,
+        .batch = options->batch,
+        .pause_ms = INGEST_FIRST_PAUSE_MS,
+        .one_by_one = options->producer_named,
+    };
+    const struct client_options client_options = {
+        .url = options->url,
+        .path = "/v1/ingest",
+        .max_message_bytes = ANSWER_LIMIT,
+        .first_patience_ms = patience(options, FIRST_PATIENCE) * 1000,
+        .patience_ms = patience(options, LATER_PATIENCE) * 1000,
+        .handlers = {on_opened, on_message, on_next, on_ended, on_tick},
+        .argument = &ingest,
+    };
+    struct error error = {0};
+    /* With a rate, requests are small, so that it is even. */
+    if (options->rate > 0 && ingest.batch > options->rate / 20 + 1)
+        ingest.batch = options->rate / 20 + 1;
+    ingest_window_init(&ingest.window);
+    doc_init(&ingest.scratch, 2 * (size_t)INGEST_LINE_LIMIT, UINT32_MAX / 2);
+    ingest.client = client_new(&client_options, &error);
+    int code = ingest.client
+                   ? run(&ingest, options->operands.count ? options->operands.items[0] : "-")
+                   : command_failed(&error);
+    client_free(ingest.client);
+    ingest_window_fini(&ingest.window);
+    doc_fini(&ingest.scratch);
+    return code;
+}
+
+static int run_ingest(int argc, char **argv)
+{
+    struct ingest_options options = INGEST_OPTIONS_INIT;
+    char name[40];
+    int code = EXIT_FAILED;
+    if (command_start(&ingest_command, argc, argv, &options, &code)) {
+        options.producer_named = options.producer != NULL;
+        if (!options.producer && random_producer(name))
+            options.producer = name;
+        if (options.producer)
+            code = ingest_all(&options);
+    }
+    memory_free(options.operands.items);
+    return code;
+}
+
+#define AT(field) .offset = offsetof(struct ingest_options, field)
+static const struct command_option ingest_options[] = {
+    {"url", OPTION_TEXT, AT(url), .value = "URL", .help = "the server (ws://127.0.0.1:8877)"},
+    {"producer", OPTION_TEXT, AT(producer), .value = "NAME",
+     .help = "who feeds: the same input under the same name is applied once, in however many runs"},
+    {"batch", OPTION_NUMBER, AT(batch), .least = 1, .most = 100000, .value = "N",
+     .help = "lines in one request at most (500)"},
+    {"rate", OPTION_NUMBER, AT(rate), .least = 1, .most = 10000000, .value = "N",
+     .help = "lines per second at most"},
+    {"patience", OPTION_NUMBER, AT(patience), .least = 0, .most = 1000000, .value = "SECONDS",
+     .help = "how long to try to connect (5 at first, 60 after a connection broke)"},
+    {.name = NULL},
+};
+
+const struct command ingest_command = {
+    .name = "ingest",
+    .operands = "[FILE|-]",
+    .most_operands = 1,
+    .operands_offset = offsetof(struct ingest_options, operands),
+    .summary = "feed a server with newline-separated JSON",
+    .notes = "A line is a mutation, {\"export\":\"Quake\",\"key\":\"k1\",\"patch\":{\"mag\":4.5}}, "
+             "or a\n"
+             "batch, {\"mutations\":[…]}, which is applied whole or not at all. A connection that\n"
+             "breaks is made again, and nothing is lost or applied twice. A line that is refused\n"
+             "ends it: the lines before it are applied, those behind it are not.\n",
+    .options = ingest_options,
+    .run = run_ingest,
+};

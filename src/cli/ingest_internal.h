@@ -1,0 +1,60 @@
+/*
+ * What the files of `stele ingest` share: the state of a run.
+ */
+#ifndef CLI_INGEST_INTERNAL_H
+#define CLI_INGEST_INTERNAL_H
+
+#include "cli/ingest.h"
+#include "cli/ingest_input.h"
+#include "cli/ingest_line.h"
+#include "cli/ingest_window.h"
+#include "cli/progress.h"
+#include "server/client.h"
+
+enum { INGEST_FIRST_PAUSE_MS = 50, INGEST_LONGEST_PAUSE_MS = 2000 };
+
+struct ingest {
+    const struct ingest_options *options;
+    struct client *client;
+    struct ingest_input *input;
+    struct ingest_window window;
+    struct doc scratch;
+    struct progress progress;
+    int64_t line;       /* the last that was read */
+    int64_t done_lines; /* and bytes: answered for good */
+    int64_t done_bytes;
+    uint64_t applied, ignored, duplicate;
+    int64_t batch;      /* lines a request may have */
+    int64_t sent_lines; /* for --rate; repetitions do not count */
+    uint64_t started_us;
+    uint64_t answer_us; /* when the last answer came, or the run started */
+    bool answered;      /* on this connection */
+    bool one_by_one;    /* nobody knows yet which lines the server has (ingest.h, rule 1) */
+    bool holding;       /* something was refused: wait for all answers, then send again */
+    bool stuck;         /* and that will not do, but for a new connection */
+    uint64_t resume_us; /* when */
+    uint64_t pause_ms;  /* before the next time */
+    bool input_ended;   /* also when the rest of it is not wanted because of `error` */
+    bool abandoned;     /* because of `error` what is in the window is not tried again either */
+    bool disconnected;  /* and that was told */
+    struct error error; /* why it ends early; ERROR_NONE while all is well */
+    int64_t error_line; /* where; 0: nowhere in particular */
+};
+
+/* Leave at once, with this error. */
+void ingest_abandon(struct ingest *ingest, const struct error *error);
+/* These lines cannot be applied: leave with this error, once those before them are. Of several such
+ * places the first in the input is told. */
+void ingest_end_at(struct ingest *ingest, int64_t first_line, int64_t last_line,
+                   const struct error *error);
+void ingest_out_of_memory(struct ingest *ingest);
+
+/* The next request from the input, at the end of the window; NULL when there is none now. */
+struct ingest_request *ingest_make_request(struct ingest *ingest);
+/* A connection ended without any answer to what was sent on it: maybe to what is too large for the
+ * server, so try with less. */
+void ingest_slow_down(struct ingest *ingest);
+/* One message of the server. */
+void ingest_take_answer(struct ingest *ingest, struct span message);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * One line of the input: what it is, and how a batch becomes a request. And one answer of the
+ * server.
+ */
+#ifndef CLI_INGEST_LINE_H
+#define CLI_INGEST_LINE_H
+
+#include "json/json.h"
+
+enum ingest_kind {
+    INGEST_BLANK,
+    INGEST_MUTATION,
+    INGEST_BATCH,   /* an object with "mutations": a request of its own */
+    INGEST_NOT_JSON /* the error tells */
+};
+
+/* What a line is, and for a batch: whether it names a producer, and where its own "id" stands. */
+struct ingest_line {
+    enum ingest_kind kind;
+    bool has_producer;
+    size_t id_from, id_to; /* the bytes to leave out, a comma included; equal: none */
+};
+/* `scratch` is used for parsing. */
+struct ingest_line ingest_line_look(struct span line, struct doc *scratch, struct error *error);
+/* Append a batch as a request with our id, and our producer and number if it names none. */
+bool ingest_line_print_batch(struct buffer *out, struct span line, const struct ingest_line *look,
+                             uint64_t id, const char *producer, int64_t number);
+
+/* What was answered. */
+struct ingest_answer {
+    bool refused;
+    uint64_t id;
+    uint64_t applied, ignored, duplicate;
+    bool retryable;
+    struct span code, message; /* of the error; live as long as the tree */
+    struct tree *tree;         /* to be freed */
+};
+/* false when it is not an answer. */
+bool ingest_answer_read(struct span message, struct ingest_answer *answer);
+
+#endif

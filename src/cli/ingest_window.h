@@ -1,0 +1,70 @@
+/*
+ * The requests of `stele ingest` that are not answered yet, in order of the input. They stay until
+ * then, because any may have to be sent again.
+ */
+#ifndef CLI_INGEST_WINDOW_H
+#define CLI_INGEST_WINDOW_H
+
+#include "cli/ingest_line.h"
+
+enum {
+    INGEST_REQUEST_BYTES = 256 * 1024, /* a request is not filled beyond this */
+    INGEST_WINDOW_BYTES = 8 * 1024 * 1024,
+    INGEST_WINDOW_COUNT = 1024
+};
+
+enum ingest_state {
+    REQUEST_WAITING, /* to be sent, maybe again */
+    REQUEST_SENT,
+    REQUEST_REFUSED /* for now, or for good but it can be divided */
+};
+
+struct ingest_request {
+    struct ingest_request *next;
+    uint64_t id;
+    int64_t first_line, last_line;
+    size_t input_bytes; /* of the input that it stands for */
+    enum ingest_state state;
+    bool ours;    /* its producer is ours */
+    bool divide;  /* refused for good; one of its lines is to blame */
+    size_t lines; /* where the lines stand in the text, one '\n' before each and behind the last */
+    struct buffer text;
+};
+
+struct ingest_window {
+    struct ingest_request *first, **last;
+    size_t count, bytes; /* of all in it */
+    size_t sent;         /* of them, on their way */
+    uint64_t next_id;
+};
+
+void ingest_window_init(struct ingest_window *window);
+void ingest_window_fini(struct ingest_window *window);
+bool ingest_window_full(const struct ingest_window *window);
+/* Start a request of single mutations at the end, add lines that follow each other, end it. It is
+ * known to the window from the start; what runs out of memory shows in its `text.failed`. */
+struct ingest_request *ingest_window_add(struct ingest_window *window, const char *producer,
+                                         int64_t first_line);
+void ingest_request_line(struct ingest_request *request, struct span line);
+void ingest_request_end(struct ingest_window *window, struct ingest_request *request);
+/* A line that is a batch, as a request by itself. */
+struct ingest_request *ingest_window_add_batch(struct ingest_window *window, const char *producer,
+                                               int64_t number, struct span line,
+                                               const struct ingest_line *look);
+struct ingest_request *ingest_window_find(struct ingest_window *window, uint64_t id);
+/* The first that waits to be sent, or NULL. */
+struct ingest_request *ingest_window_next(struct ingest_window *window);
+void ingest_window_set(struct ingest_window *window, struct ingest_request *request,
+                       enum ingest_state state);
+/* It is answered for good: take it out. */
+void ingest_window_remove(struct ingest_window *window, struct ingest_request *request);
+/* Take it out, and all behind it: their answers do not matter any more. */
+void ingest_window_cut(struct ingest_window *window, struct ingest_request *request);
+/* Everything in it is to be sent (again). */
+void ingest_window_rewind(struct ingest_window *window);
+/* Put a request for each line in the place of this one; false when out of memory, and then it is
+ * as before. */
+bool ingest_window_divide(struct ingest_window *window, struct ingest_request *request,
+                          const char *producer);
+
+#endif

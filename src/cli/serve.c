@@ -1,0 +1,226 @@
+/*
+ * `stele serve`. The server runs on threads of the library; the main thread waits for its end, and
+ * one thread does nothing but wait for signals, so that no code here runs inside a handler.
+ */
+#include "cli/serve.h"
+#include "api/api.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum { TEXT_LIMIT = 4 * 1024 * 1024 };
+
+/* ---- signals ---- */
+
+/* Shared between the main thread and the one that waits for signals. */
+struct stopper {
+    pthread_mutex_t lock;
+    sigset_t signals;
+    stele *store; /* NULL while it opens, and once it is being closed */
+    bool asked;
+};
+
+static void *wait_for_signals(void *argument)
+{
+    struct stopper *stopper = argument;
+    for (;;) {
+        int signal_number;
+        sigwait(&stopper->signals, &signal_number);
+        pthread_mutex_lock(&stopper->lock);
+        /* The second signal means "now". What was acknowledged is on disk already. */
+        if (stopper->asked)
+            _exit(EXIT_FAILED);
+        stopper->asked = true;
+        if (stopper->store)
+            stele_stop(stopper->store);
+        pthread_mutex_unlock(&stopper->lock);
+    }
+    return NULL;
+}
+
+/* Blocked signals are inherited, so this must come before any other thread starts. */
+static bool start_stopper(struct stopper *stopper, struct error *error)
+{
+    pthread_t thread;
+    pthread_mutex_init(&stopper->lock, NULL);
+    sigemptyset(&stopper->signals);
+    sigaddset(&stopper->signals, SIGTERM);
+    sigaddset(&stopper->signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &stopper->signals, NULL);
+    int result = pthread_create(&thread, NULL, wait_for_signals, stopper);
+    if (result == 0)
+        pthread_detach(thread);
+    return result == 0 ||
+           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", strerror(result));
+}
+
+/* From now on a signal stops this store; one that came while it opened does so at once. */
+static void stop_on_signal(struct stopper *stopper, stele *store)
+{
+    pthread_mutex_lock(&stopper->lock);
+    stopper->store = store;
+    if (store && stopper->asked)
+        stele_stop(store);
+    pthread_mutex_unlock(&stopper->lock);
+}
+
+/* ---- what is printed ---- */
+
+static int print_buffer(struct buffer *text, bool good)
+{
+    if (good && fwrite(text->data, 1, text->length, stdout) != text->length)
+        good = false;
+    buffer_fini(text);
+    return good && fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED;
+}
+
+static int print_schema(void)
+{
+    struct buffer text;
+    buffer_init(&text, TEXT_LIMIT);
+    return print_buffer(&text, config_schema(&text));
+}
+
+static int check_config(const stele_options *library)
+{
+    struct config config;
+    struct error error = {0};
+    if (!api_configure(library, &config, &error))
+        return command_failed(&error);
+    struct buffer text;
+    buffer_init(&text, TEXT_LIMIT);
+    int code = print_buffer(&text, config_print(&config, &text));
+    config_fini(&config);
+    return code;
+}
+
+static void print_address(const char *scheme, const char *address)
+{
+    printf("%s%s", address[0] ? scheme : "", address[0] ? address : "none");
+}
+
+static void print_ready(const stele *store)
+{
+    printf("stele ready: ");
+    print_address("ws://", stele_address(store));
+    printf(" health ");
+    print_address("http://", stele_health_address(store));
+    printf(" db %s\n", stele_database(store));
+    fflush(stdout);
+}
+
+/* ---- the command ---- */
+
+void serve_to_library(const struct serve_options *options, const char **settings,
+                      char synchronous[64], stele_options *library)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < options->settings.count; i++)
+        settings[count++] = options->settings.items[i];
+    if (options->synchronous) {
+        snprintf(synchronous, 64, "synchronous=%.40s", options->synchronous);
+        settings[count++] = synchronous;
+    }
+    *library = (stele_options){
+        .struct_size = sizeof(*library),
+        .database = options->database,
+        .config_file = options->config_file,
+        .settings = settings,
+        .setting_count = count,
+        .listen = options->listen,
+        .health = options->health,
+        .serve = true,
+        .use_environment = true,
+        .insecure = options->insecure,
+    };
+}
+
+static int fail(const stele_error *error)
+{
+    fprintf(stderr, "stele: %s\n", stele_error_message(error));
+    return EXIT_FAILED;
+}
+
+static int serve(const stele_options *library)
+{
+    static struct stopper stopper; /* outlives main for the thread that waits for signals */
+    struct error error = {0};
+    stele_error reason = {0};
+    if (!start_stopper(&stopper, &error))
+        return command_failed(&error);
+    stele *store = stele_open(library, &reason);
+    if (!store)
+        return fail(&reason);
+    print_ready(store);
+    stop_on_signal(&stopper, store);
+    bool clean = stele_run(store, &reason);
+    stop_on_signal(&stopper, NULL);
+    stele_close(store);
+    return clean ? EXIT_FINE : fail(&reason);
+}
+
+static int run_serve(int argc, char **argv)
+{
+    struct serve_options options = {0};
+    int code = EXIT_FAILED;
+    if (command_start(&serve_command, argc, argv, &options, &code)) {
+        const char **settings = memory_new((options.settings.count + 1) * sizeof(*settings));
+        char synchronous[64];
+        stele_options library;
+        if (settings) {
+            serve_to_library(&options, settings, synchronous, &library);
+            code = options.print_schema   ? print_schema()
+                   : options.check_config ? check_config(&library)
+                                          : serve(&library);
+        }
+        memory_free(settings);
+    }
+    memory_free(options.settings.items);
+    return code;
+}
+
+static void print_settings(FILE *out)
+{
+    struct buffer text;
+    buffer_init(&text, TEXT_LIMIT);
+    if (config_describe(&text))
+        fprintf(out, "\nsettings, for the configuration file and --set:\n%s", buffer_string(&text));
+    buffer_fini(&text);
+}
+
+#define AT(field) .offset = offsetof(struct serve_options, field)
+static const struct command_option serve_options[] = {
+    {"db", OPTION_TEXT, AT(database), .value = "FILE",
+     .help = "the database; made when it is not there"},
+    {"listen", OPTION_TEXT, AT(listen), .value = "HOST:PORT",
+     .help = "where subscribers and producers connect (127.0.0.1:8877); port 0 picks a free one"},
+    {"health", OPTION_TEXT, AT(health), .value = "HOST:PORT",
+     .help = "where health and metrics are served (127.0.0.1:8081)"},
+    {"config", OPTION_TEXT, AT(config_file), .value = "FILE",
+     .help = "a configuration file (JSON)"},
+    {"set", OPTION_TEXTS, AT(settings), .value = "NAME=VALUE",
+     .help = "one setting, over the configuration file; may be given several times"},
+    {"synchronous", OPTION_TEXT, AT(synchronous), .value = "full|normal|off",
+     .help = "when a commit counts as done (full: when it is on disk)"},
+    {"check-config", OPTION_FLAG, AT(check_config),
+     .help = "print what would be in force, or what is wrong, and leave"},
+    {"print-schema", OPTION_FLAG, AT(print_schema),
+     .help = "print the JSON Schema of the configuration file and leave"},
+    {"insecure", OPTION_FLAG, AT(insecure),
+     .help = "allow addresses that other machines can reach; there is no authentication yet"},
+    {.name = NULL},
+};
+
+const struct command serve_command = {
+    .name = "serve",
+    .operands = "",
+    .summary = "run a server on a database",
+    .notes =
+        "Once it serves, it prints one line with its addresses. SIGTERM or SIGINT stops it\n"
+        "cleanly: what was taken in is committed and acknowledged first. A second one ends it\n"
+        "at once; what was acknowledged is safe all the same.\n",
+    .more = print_settings,
+    .options = serve_options,
+    .run = run_serve,
+};

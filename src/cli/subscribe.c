@@ -1,0 +1,291 @@
+#include "cli/subscribe.h"
+#include "server/client.h"
+#include "wire/wire.h"
+#include "json/json.h"
+
+#include <errno.h>
+#include <signal.h>
+
+enum {
+    MESSAGE_LIMIT = 1024 * 1024 * 1024,
+    FRAME_DEPTH = 1100,
+    PING_US = 30 * 1000 * 1000,
+    NORMAL_CLOSE = 1000,
+    GOING_AWAY = 1001
+};
+
+struct subscription {
+    const struct subscribe_options *options;
+    struct client *client;
+    struct subscribe_cursor cursor;
+    struct buffer plain; /* of a compressed frame */
+    bool ask, ping;      /* to be sent */
+    bool subscribed;     /* on this connection */
+    bool disconnected;   /* and that was told */
+    int64_t frames;
+    uint64_t pinged_us;
+    bool leaving;
+    int code; /* to leave with */
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* ---- frames ---- */
+
+static bool is_text(const struct doc *doc, uint32_t object, const char *name, const char *text)
+{
+    uint32_t member = doc_member(doc, object, name);
+    return member != DOC_NONE && span_equal(doc_text(doc, member), span_of(text));
+}
+
+/* A string without escapes, which cursors and epochs are. */
+static void copy_text(const struct doc *doc, uint32_t object, const char *name, char *out,
+                      size_t size)
+{
+    uint32_t member = doc_member(doc, object, name);
+    if (member == DOC_NONE || doc->nodes[member].type != DOC_STRING)
+        return;
+    struct span text = doc_text(doc, member);
+    snprintf(out, size, "%.*s", (int)text.length - 2, text.data + 1);
+}
+
+static void note_error(const struct doc *doc, uint32_t root, struct subscribe_error *error)
+{
+    copy_text(doc, root, "message", error->message, sizeof(error->message));
+    error->fatal = is_text(doc, root, "fatal", "true");
+    error->retryable = is_text(doc, root, "retryable", "true");
+}
+
+bool subscribe_note(struct subscribe_cursor *cursor, struct span frame,
+                    struct subscribe_error *error)
+{
+    struct doc doc;
+    uint32_t root;
+    bool good = true;
+    doc_init(&doc, UINT32_MAX / 2, UINT32_MAX / 2);
+    if (doc_parse(&doc, frame, FRAME_DEPTH, &root, NULL) && doc.nodes[root].type == DOC_OBJECT) {
+        good = !is_text(&doc, root, "type", "\"error\"");
+        if (!good)
+            note_error(&doc, root, error);
+        /* A snapshot that was not asked for by cursor replaces everything: until its last batch
+         * tells where it stands, there is nowhere to go on from. */
+        if (is_text(&doc, root, "op", "\"subscribed\"") && !is_text(&doc, root, "resumed", "true"))
+            cursor->seq[0] = '\0';
+        copy_text(&doc, root, "epoch", cursor->epoch, sizeof(cursor->epoch));
+        copy_text(&doc, root, "seq", cursor->seq, sizeof(cursor->seq));
+    }
+    doc_fini(&doc);
+    return good;
+}
+
+static void add_member(struct buffer *out, const char *name, const char *value)
+{
+    if (!value || !value[0])
+        return;
+    buffer_printf(out, ",\"%s\":", name);
+    doc_escape(out, span_of(value));
+}
+
+bool subscribe_print(struct buffer *out, const struct subscribe_options *options,
+                     const struct subscribe_cursor *cursor)
+{
+    bool resumes = cursor->seq[0] != '\0';
+    buffer_add_string(out, "{\"type\":\"subscribe\"");
+    add_member(out, "view", options->operands.items[0]);
+    add_member(out, "key", options->key);
+    add_member(out, "after", resumes ? cursor->seq : options->after);
+    add_member(out, "epoch", resumes ? cursor->epoch : options->epoch);
+    /* What these ask for was had with the first answer; now it is about what follows. */
+    if (!resumes && options->no_snapshot)
+        buffer_add_string(out, ",\"withSnapshot\":false");
+    if (!resumes && options->limit >= 0)
+        buffer_printf(out, ",\"snapshotLimit\":%lld", (long long)options->limit);
+    return buffer_add_char(out, '}');
+}
+
+/* ---- the connection ---- */
+
+static void leave(struct subscription *subscription, int code)
+{
+    subscription->leaving = true;
+    subscription->code = code;
+    client_stop(subscription->client);
+}
+
+static void print_frame(struct subscription *subscription, struct span frame)
+{
+    fwrite(frame.data, 1, frame.length, stdout);
+    putchar('\n');
+    if (fflush(stdout) != 0) {
+        if (errno != EPIPE)
+            fprintf(stderr, "stele: standard output: %s\n", strerror(errno));
+        leave(subscription, EXIT_FAILED);
+        return;
+    }
+    subscription->frames++;
+    if (subscription->options->count > 0 && subscription->frames >= subscription->options->count)
+        leave(subscription, EXIT_FINE);
+}
+
+static void on_message(void *argument, struct span message)
+{
+    struct subscription *subscription = argument;
+    struct subscribe_error problem = {0};
+    struct error error = {0};
+    struct span frame = message;
+    if (wire_is_gzip(message)) {
+        buffer_clear(&subscription->plain);
+        if (!wire_gunzip(message, &subscription->plain, &error)) {
+            leave(subscription, command_failed(&error));
+            return;
+        }
+        frame = buffer_span(&subscription->plain);
+    }
+    if (subscribe_note(&subscription->cursor, frame, &problem)) {
+        subscription->subscribed = true;
+        print_frame(subscription, frame);
+        return;
+    }
+    fprintf(stderr, "%.*s\n", (int)frame.length, frame.data);
+    bool again = subscription->options->follow && problem.retryable;
+    if ((problem.fatal || !subscription->subscribed) && !again)
+        leave(subscription, EXIT_FAILED);
+}
+
+static void on_opened(void *argument)
+{
+    struct subscription *subscription = argument;
+    if (subscription->disconnected)
+        fprintf(stderr, "stele: connected again\n");
+    subscription->disconnected = false;
+    subscription->subscribed = false;
+    subscription->ask = true;
+    subscription->pinged_us = clock_monotonic_us();
+}
+
+static bool on_next(void *argument, struct buffer *text)
+{
+    struct subscription *subscription = argument;
+    if (subscription->ask) {
+        subscription->ask = false;
+        return subscribe_print(text, subscription->options, &subscription->cursor);
+    }
+    if (!subscription->ping)
+        return false;
+    subscription->ping = false;
+    return buffer_add_string(text, "{\"type\":\"ping\"}");
+}
+
+static bool on_ended(void *argument, const struct client_end *end)
+{
+    struct subscription *subscription = argument;
+    const char *colon = end->reason[0] ? ": " : "";
+    if (interrupted || !subscription->options->follow) {
+        bool orderly = end->code == NORMAL_CLOSE || end->code == GOING_AWAY;
+        if (end->opened && !orderly && !subscription->leaving) {
+            fprintf(stderr, "stele: the connection was lost%s%s\n", colon, end->reason);
+            subscription->code = EXIT_FAILED;
+        }
+        return false;
+    }
+    if (!subscription->disconnected && !subscription->leaving)
+        fprintf(stderr, "stele: %s%s%s; trying again\n",
+                end->opened ? "the connection was lost" : "no connection", colon, end->reason);
+    subscription->disconnected = true;
+    return true;
+}
+
+static void on_tick(void *argument)
+{
+    struct subscription *subscription = argument;
+    uint64_t now = clock_monotonic_us();
+    if (interrupted)
+        leave(subscription, EXIT_FINE);
+    /* A server that hears nothing from a client for long takes it for gone. */
+    if (now - subscription->pinged_us > PING_US) {
+        subscription->pinged_us = now;
+        subscription->ping = true;
+        client_send(subscription->client);
+    }
+}
+
+/* ---- the command ---- */
+
+static int64_t patience_ms(const struct subscribe_options *options, int64_t otherwise)
+{
+    return !options->follow ? 0 : (options->patience < 0 ? otherwise : options->patience) * 1000;
+}
+
+static int subscribe(const struct subscribe_options *options)
+{
+    struct subscription subscription = {.options = options};
+    const struct client_options client_options = {
+        .url = options->url,
+        .path = "/",
+        .max_message_bytes = MESSAGE_LIMIT,
+        .first_patience_ms = patience_ms(options, 5),
+        .patience_ms = patience_ms(options, 60),
+        .handlers = {on_opened, on_message, on_next, on_ended, on_tick},
+        .argument = &subscription,
+    };
+    struct error error = {0};
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    buffer_init(&subscription.plain, MESSAGE_LIMIT);
+    subscription.client = client_new(&client_options, &error);
+    if (!subscription.client || !client_run(subscription.client, &error))
+        subscription.code = command_failed(&error);
+    client_free(subscription.client);
+    buffer_fini(&subscription.plain);
+    return subscription.code;
+}
+
+static int run_subscribe(int argc, char **argv)
+{
+    struct subscribe_options options = SUBSCRIBE_OPTIONS_INIT;
+    int code = EXIT_FAILED;
+    if (command_start(&subscribe_command, argc, argv, &options, &code))
+        code = subscribe(&options);
+    memory_free(options.operands.items);
+    return code;
+}
+
+#define AT(field) .offset = offsetof(struct subscribe_options, field)
+static const struct command_option subscribe_options[] = {
+    {"url", OPTION_TEXT, AT(url), .value = "URL", .help = "the server (ws://127.0.0.1:8877)"},
+    {"key", OPTION_TEXT, AT(key), .value = "KEY", .help = "only this entity"},
+    {"after", OPTION_TEXT, AT(after), .value = "SEQ", .help = "only what follows this cursor"},
+    {"epoch", OPTION_TEXT, AT(epoch), .value = "EPOCH",
+     .help = "of the database that the cursor is from"},
+    {"limit", OPTION_NUMBER, AT(limit), .least = 0, .most = INT64_MAX, .value = "N",
+     .help = "rows in the snapshot at most"},
+    {"no-snapshot", OPTION_FLAG, AT(no_snapshot), .help = "only changes from now on"},
+    {"count", OPTION_NUMBER, AT(count), .least = 1, .most = INT64_MAX, .value = "N",
+     .help = "leave after this many frames"},
+    {"follow", OPTION_FLAG, AT(follow),
+     .help = "when the connection breaks, connect again and go on behind the last frame"},
+    {"patience", OPTION_NUMBER, AT(patience), .least = 0, .most = 1000000, .value = "SECONDS",
+     .help = "with --follow: how long to try to connect (5 at first, 60 after it broke)"},
+    {.name = NULL},
+};
+
+const struct command subscribe_command = {
+    .name = "subscribe",
+    .operands = "VIEW",
+    .least_operands = 1,
+    .most_operands = 1,
+    .operands_offset = offsetof(struct subscribe_options, operands),
+    .summary = "print the frames of a view, one JSON text a line",
+    .notes =
+        "Error messages of the server go to standard error. Without --follow it ends when the\n"
+        "connection does.\n",
+    .options = subscribe_options,
+    .run = run_subscribe,
+};

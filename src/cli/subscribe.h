@@ -1,0 +1,38 @@
+/* `stele subscribe`: its options and its messages, for the tests too. */
+#ifndef CLI_SUBSCRIBE_H
+#define CLI_SUBSCRIBE_H
+
+#include "cli/command.h"
+
+struct subscribe_options {
+    const char *url, *key, *after, *epoch;
+    int64_t limit;    /* negative: none */
+    int64_t count;    /* 0: no end */
+    int64_t patience; /* seconds; negative: not given */
+    bool no_snapshot, follow;
+    struct option_texts operands; /* the view */
+};
+
+#define SUBSCRIBE_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        .url = "ws://127.0.0.1:8877", .limit = -1, .patience = -1                                  \
+    }
+
+/* How far we are, so that another connection can go on from there. */
+struct subscribe_cursor {
+    char seq[64], epoch[64]; /* "" while unknown */
+};
+
+/* Learn from a frame. false when it is an error message; then `message`, `fatal` and `retryable`
+ * are set. */
+struct subscribe_error {
+    char message[512];
+    bool fatal, retryable;
+};
+bool subscribe_note(struct subscribe_cursor *cursor, struct span frame,
+                    struct subscribe_error *error);
+/* Append the message that asks for the view, from the cursor on where there is one. */
+bool subscribe_print(struct buffer *out, const struct subscribe_options *options,
+                     const struct subscribe_cursor *cursor);
+
+#endif
