@@ -40,7 +40,12 @@ static bool apply_all(const stele_options *options, struct config *config, struc
     if (!config->database)
         return error_set(error, ERROR_CONFIGURATION,
                          "no database is named: set \"database\" (--db FILE)");
-    return options->insecure || config_check_exposure(config, error);
+    if (config_check_exposure(config, error))
+        return true;
+    if (options->insecure)
+        log_warning("server", "insecure", "listen=%s health=%s reason=\"no authentication\"",
+                    config->listen, config->health);
+    return options->insecure;
 }
 
 bool api_configure(const stele_options *options, struct config *config, struct error *error)

@@ -176,9 +176,9 @@ static bool random_producer(char name[40])
     unsigned char bytes[16];
     if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
         return false;
-    memcpy(name, "ingest-", 7);
+    size_t length = (size_t)snprintf(name, 40, "ingest-");
     for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(name + 7 + 2 * i, 3, "%02x", bytes[i]);
+        length += (size_t)snprintf(name + length, 3, "%02x", bytes[i]);
     return true;
 }
 

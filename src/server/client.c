@@ -71,7 +71,7 @@ static bool parse_url(struct client *client, const char *url, struct error *erro
     const char *host = url + 5;
     const char *path = strchr(host, '/');
     size_t length = path ? (size_t)(path - host) : strlen(host);
-    size_t name = length;
+    size_t name;
     client->port = DEFAULT_PORT;
     if (host[0] == '[') { /* an IPv6 address has colons of its own */
         const char *bracket = memchr(host, ']', length);
@@ -86,7 +86,7 @@ static bool parse_url(struct client *client, const char *url, struct error *erro
         (host[name] != ':' || !parse_port(client, host + name + 1, length - name - 1)))
         return bad_url(error, url, "has no usable port");
     bool bracketed = host[0] == '[';
-    memcpy(client->host, host + bracketed, name - 2 * bracketed);
+    memcpy(client->host, host + bracketed, bracketed ? name - 2 : name);
     bool given = path && path[1] != '\0';
     if (strlen(given ? path : client->options.path) >= sizeof(client->path))
         return bad_url(error, url, "is too long");

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { FILE_LIMIT = 4 * 1024 * 1024 };
+enum { FILE_LIMIT = 4 * 1024 * 1024, STEP = 64 * 1024 };
 
 static bool read_file(const char *path, struct buffer *text, struct error *error)
 {
@@ -15,8 +15,8 @@ static bool read_file(const char *path, struct buffer *text, struct error *error
         return error_set(error, ERROR_CONFIGURATION, "cannot be opened: %s", strerror(errno));
     char *room;
     size_t got = 1;
-    while (got > 0 && (room = buffer_reserve(text, 64 * 1024))) {
-        got = fread(room, 1, 64 * 1024, file);
+    while (got > 0 && (room = buffer_reserve(text, STEP))) {
+        got = fread(room, 1, STEP, file);
         text->length += got;
     }
     bool unread = ferror(file) != 0;

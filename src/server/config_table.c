@@ -3,8 +3,9 @@
  */
 #include "server/config_internal.h"
 
-enum { KIB = 1024, MIB = 1024 * 1024 };
-#define GIB ((int64_t)1024 * MIB)
+#define KIB ((int64_t)1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
 /* The largest whole number that every JSON reader takes for what it is. */
 #define LARGEST (((int64_t)1 << 53) - 1)
 #define CENTURY ((int64_t)3155760000)

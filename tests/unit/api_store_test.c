@@ -1,0 +1,454 @@
+/*
+ * The public C API: what stele.h promises, on real stores.
+ */
+#include "stele/stele.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/stele-api-XXXXXX";
+static char file[80];
+
+/* Each test has a database of its own. */
+static stele *open_with(const char *name, const char *const *settings, size_t count)
+{
+    stele_options options = STELE_OPTIONS_INIT;
+    stele_error error = {0};
+    snprintf(file, sizeof(file), "%s/%s.db", folder, name);
+    options.database = file;
+    options.settings = settings;
+    options.setting_count = count;
+    stele *store = stele_open(&options, &error);
+    if (!store)
+        fail_msg("%s", error.message);
+    return store;
+}
+
+static stele *open_store(const char *name)
+{
+    static const char *const settings[] = {"log_level=error"};
+    return open_with(name, settings, 1);
+}
+
+static void apply(stele *store, const char *lines)
+{
+    stele_error error = {0};
+    if (!stele_apply(store, lines, strlen(lines), NULL, &error))
+        fail_msg("%s", error.message);
+}
+
+/* ---- frames, collected ---- */
+
+struct frames {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int count;
+    size_t rows;   /* in snapshots */
+    bool complete; /* the last batch of the snapshot came */
+    char last[4096];
+    stele *store; /* for tests that call back */
+    stele_subscription *subscription;
+    int leave_after; /* frames; 0: stay */
+};
+
+#define FRAMES_INIT                                                                                \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                     \
+    }
+
+static void on_frame(void *argument, const char *json, size_t length)
+{
+    struct frames *frames = argument;
+    pthread_mutex_lock(&frames->lock);
+    assert_int_equal(strlen(json), length);
+    frames->count++;
+    snprintf(frames->last, sizeof(frames->last), "%s", json);
+    for (const char *row = json; (row = strstr(row, "{\"key\":\"")); row++)
+        frames->rows++;
+    frames->complete = frames->complete || strstr(json, "\"complete\":true") != NULL;
+    if (frames->leave_after > 0 && frames->count >= frames->leave_after)
+        stele_unsubscribe(frames->subscription);
+    pthread_cond_broadcast(&frames->changed);
+    pthread_mutex_unlock(&frames->lock);
+}
+
+static void wait_for(struct frames *frames, int count, bool complete)
+{
+    pthread_mutex_lock(&frames->lock);
+    while (frames->count < count || (complete && !frames->complete))
+        pthread_cond_wait(&frames->changed, &frames->lock);
+    pthread_mutex_unlock(&frames->lock);
+}
+
+static stele_subscription *subscribe(stele *store, const char *view, struct frames *frames)
+{
+    stele_subscribe_options options = STELE_SUBSCRIBE_INIT;
+    stele_error error = {0};
+    options.view = view;
+    stele_subscription *subscription = stele_subscribe(store, &options, on_frame, frames, &error);
+    if (!subscription)
+        fail_msg("%s", error.message);
+    return subscription;
+}
+
+/* ---- rows, collected ---- */
+
+struct rows {
+    int count, stop_after;
+    char keys[256], last[256];
+};
+
+static bool on_row(void *argument, const stele_row *row)
+{
+    struct rows *rows = argument;
+    rows->count++;
+    assert_int_equal(strlen(row->key), row->key_length);
+    assert_int_equal(strlen(row->data), row->data_length);
+    if (strlen(rows->keys) + row->key_length + 2 < sizeof(rows->keys)) {
+        strcat(rows->keys, row->key);
+        strcat(rows->keys, " ");
+    }
+    snprintf(rows->last, sizeof(rows->last), "%s %.200s", row->seq, row->data);
+    return rows->count != rows->stop_after;
+}
+
+/* ---- tests ---- */
+
+static void wrong_options_are_named(void **state)
+{
+    (void)state;
+    stele_options options = STELE_OPTIONS_INIT;
+    stele_error error = {0};
+    assert_null(stele_open(&options, &error));
+    assert_string_equal(error.code, "configuration-error");
+    assert_non_null(strstr(error.message, "database"));
+    options.database = "/nowhere/at/all.db";
+    assert_null(stele_open(&options, &error));
+    assert_non_null(strstr(stele_error_message(&error), "/nowhere/at"));
+    const char *setting = "readrs=1";
+    options.settings = &setting;
+    options.setting_count = 1;
+    assert_null(stele_open(&options, &error));
+    assert_non_null(strstr(error.message, "did you mean \"readers\""));
+    setting = "readers";
+    assert_null(stele_open(&options, NULL));
+    options.struct_size = 1;
+    assert_null(stele_open(&options, &error));
+    options = (stele_options)STELE_OPTIONS_INIT;
+    options.database = "/tmp/never.db";
+    options.listen = "0.0.0.0:0";
+    assert_null(stele_open(&options, &error));
+    assert_non_null(strstr(error.message, "0.0.0.0:0"));
+}
+
+static void no_port_is_opened_unless_asked_for(void **state)
+{
+    (void)state;
+    stele_error error;
+    stele *store = open_store("quiet");
+    assert_string_equal(stele_address(store), "");
+    assert_string_equal(stele_health_address(store), "");
+    stele_options options = STELE_OPTIONS_INIT;
+    options.database = file;
+    assert_null(stele_open(&options, &error));
+    assert_string_equal(error.code, "database-in-use");
+    stele_close(store);
+    options.listen = "127.0.0.1:0";
+    store = stele_open(&options, &error);
+    assert_non_null(store);
+    assert_true(strncmp(stele_address(store), "127.0.0.1:", 10) == 0);
+    assert_string_equal(stele_health_address(store), "");
+    assert_string_equal(stele_database(store), file);
+    stele_close(store);
+    stele_close(NULL);
+}
+
+static void what_is_applied_can_be_queried(void **state)
+{
+    (void)state;
+    stele_result result;
+    stele_error error = {0};
+    stele *store = open_store("query");
+    const char *lines = "{\"mutations\":[{\"export\":\"E\",\"key\":\"a\",\"patch\":{\"n\":1}},"
+                        "{\"export\":\"E\",\"key\":\"b\",\"patch\":{\"n\":2}}],"
+                        "\"producer\":\"p\",\"batch\":1,\"slot\":7,\"index\":1}";
+    assert_true(stele_apply(store, lines, strlen(lines), &result, &error));
+    assert_int_equal(result.applied, 2);
+    assert_string_equal(result.seq, "7:000000000001");
+    assert_true(stele_apply(store, lines, strlen(lines), &result, &error));
+    assert_int_equal(result.applied, 0);
+    assert_int_equal(result.duplicate, 2);
+
+    struct rows rows = {0};
+    assert_true(stele_query(store, "E/list", NULL, -1, on_row, &rows, &error));
+    assert_int_equal(rows.count, 2);
+    rows = (struct rows){0};
+    assert_true(stele_query(store, "E/state", "a", -1, on_row, &rows, &error));
+    assert_string_equal(rows.keys, "a ");
+    assert_string_equal(rows.last, "7:000000000001 {\"n\":1,\"_seq\":\"7:000000000001\"}");
+    rows = (struct rows){0};
+    assert_true(stele_query(store, "E/state", "none", -1, on_row, &rows, &error));
+    assert_true(stele_query(store, "E/list", NULL, 0, on_row, &rows, &error));
+    assert_int_equal(rows.count, 0);
+    assert_true(stele_query(store, "E/list", NULL, 1, on_row, &rows, &error));
+    assert_int_equal(rows.count, 1);
+    rows = (struct rows){.stop_after = 1};
+    assert_true(stele_query(store, "E/list", NULL, -1, on_row, &rows, &error));
+    assert_int_equal(rows.count, 1);
+    assert_false(stele_query(store, "Nope/list", NULL, -1, on_row, &rows, &error));
+    assert_string_equal(error.code, "view-not-found");
+    assert_false(stele_apply(store, "{}", 2, &result, &error));
+    assert_string_equal(error.code, "invalid-message");
+    assert_false(error.retryable);
+    stele_close(store);
+}
+
+static void configured_views_are_projected_and_filtered(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {
+        "log_level=error",
+        "exports={\"E\":{\"views\":{\"slim\":{\"fields\":[\"o.x\"],\"keys\":[\"a\",\"c\"]}}}}"};
+    stele_error error = {0};
+    stele_result result;
+    stele *store = open_with("views", settings, 2);
+    apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{\"o\":{\"x\":1,\"y\":2}}}\n"
+                 "{\"export\":\"E\",\"key\":\"b\",\"patch\":{\"o\":{\"x\":1}}}");
+    const char *other = "{\"export\":\"Other\",\"key\":\"a\",\"patch\":{}}";
+    assert_true(stele_apply(store, other, strlen(other), &result, &error));
+    assert_int_equal(result.ignored, 1);
+    struct rows rows = {0};
+    assert_true(stele_query(store, "E/slim", NULL, -1, on_row, &rows, &error));
+    assert_string_equal(rows.keys, "a ");
+    assert_non_null(strstr(rows.last, "{\"o\":{\"x\":1},\"_seq\":"));
+    assert_true(stele_query(store, "E/slim", "b", -1, on_row, &rows, &error));
+    assert_int_equal(rows.count, 1);
+    stele_close(store);
+}
+
+static void subscriptions_get_snapshots_and_changes(void **state)
+{
+    (void)state;
+    struct frames frames = FRAMES_INIT;
+    stele *store = open_store("subscribe");
+    char *lines = malloc(1 << 20), *end = lines;
+    for (int i = 0; i < 777; i++) /* batches of these are compressed, and sent in fragments */
+        end += sprintf(end, "{\"export\":\"E\",\"key\":\"k%d\",\"patch\":{\"pad\":\"%0800d\"}}\n",
+                       i, i * 7919);
+    apply(store, lines);
+    free(lines);
+    stele_subscription *subscription = subscribe(store, "E/list", &frames);
+    wait_for(&frames, 2, true);
+    assert_int_equal(frames.rows, 777);
+    int before = frames.count;
+    apply(store, "{\"export\":\"E\",\"key\":\"k1\",\"patch\":{\"pad\":\"new\"}}");
+    wait_for(&frames, before + 1, true);
+    assert_non_null(strstr(frames.last, "\"op\":\"patch\",\"key\":\"k1\""));
+    stele_unsubscribe(subscription);
+    apply(store, "{\"export\":\"E\",\"key\":\"k1\",\"patch\":{\"pad\":\"newer\"}}");
+    assert_int_equal(frames.count, before + 1);
+    stele_close(store);
+}
+
+static void a_refused_subscription_gets_an_error(void **state)
+{
+    (void)state;
+    struct frames frames = FRAMES_INIT;
+    stele *store = open_store("refused");
+    subscribe(store, "no-view", &frames);
+    wait_for(&frames, 1, false);
+    assert_non_null(strstr(frames.last, "\"type\":\"error\""));
+    assert_non_null(strstr(frames.last, "view-not-found"));
+    stele_close(store);
+}
+
+static void a_callback_may_end_its_subscription(void **state)
+{
+    (void)state;
+    struct frames frames = FRAMES_INIT;
+    stele *store = open_store("leave");
+    frames.leave_after = 1;
+    apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
+    pthread_mutex_lock(&frames.lock); /* so that the callback sees what is assigned here */
+    frames.subscription = subscribe(store, "E/list", &frames);
+    pthread_mutex_unlock(&frames.lock);
+    wait_for(&frames, 1, false);
+    apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{\"n\":1}}");
+    assert_int_equal(frames.count, 1);
+    stele_close(store);
+}
+
+/* A subscription that is ended before it has begun, and many at a time. */
+static void subscriptions_may_come_and_go(void **state)
+{
+    (void)state;
+    struct frames frames = FRAMES_INIT;
+    stele *store = open_store("come-and-go");
+    apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
+    stele_subscription *kept[50];
+    for (int i = 0; i < 50; i++) {
+        kept[i] = subscribe(store, "E/list", &frames);
+        stele_unsubscribe(subscribe(store, "E/append", &frames));
+    }
+    wait_for(&frames, 100, false);
+    for (int i = 0; i < 50; i += 2)
+        stele_unsubscribe(kept[i]);
+    stele_stop(store);
+    assert_true(stele_run(store, NULL));
+    stele_unsubscribe(kept[1]); /* also when it has stopped */
+    stele_close(store);
+}
+
+/* ---- asynchronous feeding ---- */
+
+struct answers {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    stele *store;
+    int count, failed, waiting_refused;
+};
+
+static void on_applied(void *argument, const stele_result *result, const stele_error *error)
+{
+    struct answers *answers = argument;
+    stele_error refused = {0};
+    /* What would wait for the thread that we are on is refused, not a deadlock. */
+    bool waited = stele_apply(answers->store, "", 0, NULL, &refused);
+    pthread_mutex_lock(&answers->lock);
+    answers->count++;
+    answers->failed += error != NULL || result->applied != 1;
+    answers->waiting_refused += !waited && strcmp(refused.code, "invalid-parameter") == 0;
+    pthread_cond_broadcast(&answers->changed);
+    pthread_mutex_unlock(&answers->lock);
+}
+
+static void requests_may_be_pipelined(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"log_level=error", "max_array_length=0"};
+    struct answers answers = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                              .changed = PTHREAD_COND_INITIALIZER,
+                              .store = open_with("async", settings, 2)};
+    char line[128];
+    for (int i = 0; i < 500; i++) {
+        int length = snprintf(line, sizeof(line),
+                              "{\"export\":\"E\",\"key\":\"k\",\"patch\":{\"l\":[%d]},"
+                              "\"append\":[\"l\"]}",
+                              i);
+        assert_true(
+            stele_apply_async(answers.store, line, (size_t)length, on_applied, &answers, NULL));
+    }
+    pthread_mutex_lock(&answers.lock);
+    while (answers.count < 500)
+        pthread_cond_wait(&answers.changed, &answers.lock);
+    pthread_mutex_unlock(&answers.lock);
+    assert_int_equal(answers.failed, 0);
+    assert_int_equal(answers.waiting_refused, 500);
+    struct rows rows = {0};
+    assert_true(stele_query(answers.store, "E/state", "k", -1, on_row, &rows, NULL));
+    assert_non_null(strstr(rows.last, "{\"l\":[0,1,2,3,4,5,6,7,8,9,10,"));
+    stele_close(answers.store);
+}
+
+/* ---- stopping ---- */
+
+struct feeder {
+    stele *store;
+    int applied;
+    char last_code[32];
+};
+
+static void *feed_until_stopped(void *argument)
+{
+    struct feeder *feeder = argument;
+    const char *line = "{\"export\":\"E\",\"key\":\"k\",\"patch\":{\"n\":1}}";
+    stele_error error = {0};
+    struct rows rows = {0};
+    while (stele_apply(feeder->store, line, strlen(line), NULL, &error)) {
+        feeder->applied++;
+        stele_query(feeder->store, "E/list", NULL, -1, on_row, &rows, NULL);
+    }
+    snprintf(feeder->last_code, sizeof(feeder->last_code), "%s", error.code);
+    return NULL;
+}
+
+static void stopping_answers_everybody(void **state)
+{
+    (void)state;
+    enum { FEEDERS = 4 };
+    pthread_t threads[FEEDERS];
+    struct feeder feeders[FEEDERS] = {0};
+    struct frames frames = FRAMES_INIT;
+    stele *store = open_store("stop");
+    apply(store, "{\"export\":\"E\",\"key\":\"k\",\"patch\":{}}");
+    subscribe(store, "E/append", &frames);
+    for (int i = 0; i < FEEDERS; i++) {
+        feeders[i].store = store;
+        assert_int_equal(pthread_create(&threads[i], NULL, feed_until_stopped, &feeders[i]), 0);
+    }
+    wait_for(&frames, 50, false);
+    stele_stop(store);
+    stele_stop(store);
+    assert_true(stele_run(store, NULL));
+    for (int i = 0; i < FEEDERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_string_equal(feeders[i].last_code, "shutting-down");
+    }
+    stele_stop(store);
+    stele_close(store);
+}
+
+static void two_stores_in_one_process(void **state)
+{
+    (void)state;
+    struct frames frames = FRAMES_INIT;
+    stele *one = open_store("one"), *two = open_store("two");
+    apply(one, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
+    apply(two, "{\"export\":\"E\",\"key\":\"b\",\"patch\":{}}");
+    subscribe(two, "E/list", &frames);
+    wait_for(&frames, 2, true);
+    assert_non_null(strstr(frames.last, "\"key\":\"b\""));
+    stele_close(one);
+    apply(two, "{\"export\":\"E\",\"key\":\"c\",\"patch\":{}}");
+    wait_for(&frames, 3, true);
+    stele_close(two);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char command[64];
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_options_are_named),
+        cmocka_unit_test(no_port_is_opened_unless_asked_for),
+        cmocka_unit_test(what_is_applied_can_be_queried),
+        cmocka_unit_test(configured_views_are_projected_and_filtered),
+        cmocka_unit_test(subscriptions_get_snapshots_and_changes),
+        cmocka_unit_test(a_refused_subscription_gets_an_error),
+        cmocka_unit_test(a_callback_may_end_its_subscription),
+        cmocka_unit_test(subscriptions_may_come_and_go),
+        cmocka_unit_test(requests_may_be_pipelined),
+        cmocka_unit_test(stopping_answers_everybody),
+        cmocka_unit_test(two_stores_in_one_process),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
