@@ -88,8 +88,9 @@ struct block;
 
 /* A run of ready bytes in commit order, one or more frames per change. */
 struct channel {
-    struct block *first, *last;
-    uint64_t next_number; /* of the next block */
+    struct block **blocks; /* by number, modulo capacity */
+    size_t capacity;       /* a power of two, or 0 */
+    uint64_t first, next;  /* numbers held: first … next - 1 */
     int64_t start;        /* every change with a greater id that this channel shows is in it */
     int64_t head;         /* the newest change that was offered to it, shown or not */
     size_t bytes;         /* held in blocks */

@@ -2,9 +2,9 @@
  * A channel: ready bytes of one view in blocks of CHANNEL_BLOCK (one larger block for a change
  * whose frames alone are larger).
  *
- *   first -> [block 7: ids 90..104] -> [block 8: ids 105..131] -> [block 9: ids 132..140] = last
+ *   first = 7: [ids 90..104]   8: [ids 105..131]   9: [ids 132..140]   next = 10
  *
- * Invariants: block numbers grow by one along the list; within a block the marks name, for every
+ * Invariants: a block's number is its place, so finding one is no search; within a block the marks name, for every
  * change in it, where its frames end, with growing ids; a block is only ever appended to, and
  * only the last one. A cursor holds a block's number, never a pointer, so that dropping blocks
  * needs no look at the cursors.
@@ -19,8 +19,6 @@ struct mark {
 };
 
 struct block {
-    struct block *next;
-    uint64_t number;
     uint32_t used, capacity;
     uint32_t mark_count, mark_capacity;
     int64_t start; /* the newest change before this block's first */
@@ -28,6 +26,8 @@ struct block {
     struct text *whole; /* instead of data: the frames of one large change */
     char data[];
 };
+
+enum { CHANNEL_FIRST_CAPACITY = 16 };
 
 static size_t block_memory(const struct block *block)
 {
@@ -46,25 +46,31 @@ static void block_free(struct block *block)
     memory_free(block);
 }
 
+/* The block with that number, or NULL when it is not held. */
+static struct block *channel_block(const struct channel *channel, uint64_t number)
+{
+    if (number < channel->first || number >= channel->next)
+        return NULL;
+    return channel->blocks[number & (channel->capacity - 1)];
+}
+
 void channel_init(struct channel *channel, int64_t head)
 {
-    *channel = (struct channel){.start = head, .head = head, .next_number = 1};
+    *channel = (struct channel){.start = head, .head = head, .first = 1, .next = 1};
 }
 
 static void channel_drop_first(struct channel *channel)
 {
-    struct block *block = channel->first;
+    struct block *block = channel_block(channel, channel->first);
     channel->bytes -= block_memory(block);
     channel->start = block->mark_count ? block->marks[block->mark_count - 1].id : block->start;
-    channel->first = block->next;
-    if (!channel->first)
-        channel->last = NULL;
+    channel->first++;
     block_free(block);
 }
 
 void channel_clear(struct channel *channel)
 {
-    while (channel->first)
+    while (channel->first < channel->next)
         channel_drop_first(channel);
     channel->start = channel->head;
 }
@@ -72,38 +78,48 @@ void channel_clear(struct channel *channel)
 void channel_fini(struct channel *channel)
 {
     channel_clear(channel);
+    memory_free(channel->blocks);
+    channel->blocks = NULL;
+    channel->capacity = 0;
 }
 
 bool channel_drop_oldest(struct channel *channel)
 {
-    if (channel->first == channel->last)
+    if (channel->next - channel->first < 2)
         return false;
     channel_drop_first(channel);
     return true;
 }
 
-static void channel_link(struct channel *channel, struct block *block)
+static bool channel_grow(struct channel *channel)
 {
-    if (channel->last)
-        channel->last->next = block;
-    else
-        channel->first = block;
-    channel->last = block;
-    channel->bytes += block_memory(block);
+    size_t capacity = channel->capacity ? channel->capacity * 2 : CHANNEL_FIRST_CAPACITY;
+    struct block **blocks = memory_new(capacity * sizeof *blocks);
+    if (!blocks)
+        return false;
+    for (uint64_t number = channel->first; number < channel->next; number++)
+        blocks[number & (capacity - 1)] = channel_block(channel, number);
+    memory_free(channel->blocks);
+    channel->blocks = blocks;
+    channel->capacity = capacity;
+    return true;
 }
 
 /* An empty block, or with `whole` a full one that holds just that. */
 static struct block *channel_new_block(struct channel *channel, struct text *whole)
 {
+    if (channel->next - channel->first == channel->capacity && !channel_grow(channel))
+        return NULL;
     struct block *block = memory_alloc(sizeof *block + (whole ? 0 : CHANNEL_BLOCK));
     if (!block)
         return NULL;
-    *block = (struct block){.number = channel->next_number++,
-                            .capacity = whole ? whole->length : CHANNEL_BLOCK,
+    *block = (struct block){.capacity = whole ? whole->length : CHANNEL_BLOCK,
                             .used = whole ? whole->length : 0,
                             .start = channel->head,
                             .whole = whole};
-    channel_link(channel, block);
+    channel->blocks[channel->next & (channel->capacity - 1)] = block;
+    channel->next++;
+    channel->bytes += block_memory(block);
     return block;
 }
 
@@ -133,7 +149,7 @@ static struct block *channel_add_large(struct channel *channel, struct span fram
 
 static struct block *channel_add_small(struct channel *channel, struct span frames)
 {
-    struct block *block = channel->last;
+    struct block *block = channel_block(channel, channel->next - 1);
     if (!block || frames.length > block->capacity - block->used)
         block = channel_new_block(channel, NULL);
     if (!block)
@@ -178,12 +194,17 @@ bool channel_seek(const struct channel *channel, int64_t id, struct channel_curs
 {
     if (id < channel->start)
         return false;
-    const struct block *found = channel->first;
-    for (const struct block *block = found; block && block->start <= id; block = block->next)
-        found = block;
-    cursor->id = id;
-    cursor->block = found ? found->number : channel->next_number;
-    cursor->offset = found ? block_offset(found, id) : 0;
+    uint64_t low = channel->first, high = channel->next;
+    while (high - low > 1) { /* the last block that starts at or before the id */
+        uint64_t middle = low + (high - low) / 2;
+        if (channel_block(channel, middle)->start <= id)
+            low = middle;
+        else
+            high = middle;
+    }
+    const struct block *block = channel_block(channel, low);
+    *cursor = (struct channel_cursor){
+        .id = id, .block = low, .offset = block ? block_offset(block, id) : 0};
     return true;
 }
 
@@ -195,16 +216,13 @@ bool channel_seek(const struct channel *channel, int64_t id, struct channel_curs
 static const struct block *channel_next(const struct channel *channel,
                                         struct channel_cursor *cursor)
 {
-    const struct block *block = channel->last;
-    if (!block || block->number != cursor->block) {
-        block = channel->first;
-        while (block && block->number < cursor->block)
-            block = block->next;
+    if (cursor->block < channel->first) {
+        cursor->block = channel->first;
+        cursor->offset = 0;
     }
-    if (block && block->number == cursor->block && cursor->offset == block->used)
-        block = block->next;
-    if (block && block->number != cursor->block) {
-        cursor->block = block->number;
+    const struct block *block = channel_block(channel, cursor->block);
+    if (block && cursor->offset == block->used && cursor->block + 1 < channel->next) {
+        block = channel_block(channel, ++cursor->block);
         cursor->offset = 0;
     }
     return block && cursor->offset < block->used ? block : NULL;
@@ -224,8 +242,9 @@ struct span channel_take(const struct channel *channel, struct channel_cursor *c
     }
     struct span bytes =
         span_make(block_data(block) + cursor->offset, block->used - cursor->offset);
+    bool newest = cursor->block + 1 == channel->next;
     cursor->offset = block->used;
-    cursor->id = block->next ? block->marks[block->mark_count - 1].id : channel->head;
+    cursor->id = newest ? channel->head : block->marks[block->mark_count - 1].id;
     *whole = block->whole;
     return bytes;
 }

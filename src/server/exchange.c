@@ -111,11 +111,13 @@ int exchange_reply_error(struct lws *wsi, const struct error *error, const char 
     return finish(wsi, &bytes, print_error(&bytes, error, headers, !is_head(wsi)));
 }
 
-int exchange_reply_and_part(struct lws *wsi, const struct error *error)
+int exchange_reply_and_part(struct lws *wsi, const struct error *error, const char *headers)
 {
+    char more[128];
     struct buffer bytes;
     buffer_init(&bytes, REPLY_LIMIT);
-    bool done = print_error(&bytes, error, "Connection: close\r\n", true) && write_all(wsi, &bytes);
+    snprintf(more, sizeof more, "Connection: close\r\n%s", headers ? headers : "");
+    bool done = print_error(&bytes, error, more, !is_head(wsi)) && write_all(wsi, &bytes);
     buffer_fini(&bytes);
     /* Closed with bytes unread, the socket would be reset, and the answer lost with it. */
     shutdown(lws_get_socket_fd(wsi), SHUT_WR);

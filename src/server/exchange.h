@@ -23,7 +23,7 @@ int exchange_reply(struct lws *wsi, const struct exchange_content *content);
 int exchange_reply_error(struct lws *wsi, const struct error *error, const char *headers);
 /* The same for a request whose body has no known end: nothing after it can be read, so the
  * connection ends once the client has seen the answer. */
-int exchange_reply_and_part(struct lws *wsi, const struct error *error);
+int exchange_reply_and_part(struct lws *wsi, const struct error *error, const char *headers);
 /* The same for a request that asked to become something else: a positive value, which tells
  * libwebsockets that it was answered; or -1. */
 int exchange_refuse_upgrade(struct lws *wsi, const struct error *error);

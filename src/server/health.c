@@ -4,6 +4,12 @@
 
 #include <libwebsockets.h>
 
+static bool is_get(struct lws *wsi)
+{
+    return lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0 ||
+           lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+}
+
 static int reply_text(struct lws *wsi, int status, const char *text)
 {
     struct exchange_content content = {.status = status,
@@ -48,6 +54,14 @@ static int reply_later(struct server *server, struct lws *wsi, facts_print print
     return 0;
 }
 
+/* A body is not read, so the connection ends with the answer. */
+static int refuse(struct lws *wsi, const struct error *error, const char *headers)
+{
+    bool plain = is_get(wsi) && lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0;
+    return plain ? exchange_reply_error(wsi, error, headers)
+                 : exchange_reply_and_part(wsi, error, headers);
+}
+
 int health_request(struct server *server, struct lws *wsi, struct span path,
                    struct exchange **exchange)
 {
@@ -58,12 +72,11 @@ int health_request(struct server *server, struct lws *wsi, struct span path,
     if (i == count) {
         error_set(&error, ERROR_NOT_FOUND,
                   "there are /health, /ready, /status and /metrics on this port");
-        return exchange_reply_error(wsi, &error, NULL);
+        return refuse(wsi, &error, NULL);
     }
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) <= 0 &&
-        lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) <= 0) {
+    if (!is_get(wsi)) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET only", routes[i].path);
-        return exchange_reply_error(wsi, &error, "Allow: GET, HEAD\r\n");
+        return refuse(wsi, &error, "Allow: GET, HEAD\r\n");
     }
     if (routes[i].reply)
         return routes[i].reply(server, wsi);

@@ -8,8 +8,8 @@
  * of the callback. */
 int http_ingest_request(struct server *server, struct lws *wsi, struct span path,
                         struct exchange **exchange);
-/* A part of the body; false: close the connection. */
+/* A part of the body, and its end; false: close the connection. */
 bool http_ingest_body(struct exchange *exchange, struct span bytes);
-void http_ingest_complete(struct exchange *exchange);
+bool http_ingest_complete(struct exchange *exchange);
 
 #endif

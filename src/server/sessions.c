@@ -8,6 +8,7 @@
 
 enum {
     LAST_PULLS = 64,      /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
+    WRITES_PER_TURN = 8,  /* pulls that one turn of the loop writes for a session, at most */
     PARTING_SECONDS = 5,  /* and how long that may take */
     PINGS_PER_TIMEOUT = 3 /* a client silent for this part of the time-out is asked for life */
 };
@@ -203,12 +204,14 @@ void session_receive(struct session *session, struct span bytes, bool binary, bo
 
 /* ---- what goes out ---- */
 
+/* With a payload: libwebsockets does not tell us about the answer to an empty ping. */
 static bool write_ping(struct session *session)
 {
-    unsigned char room[LWS_PRE + 1];
+    unsigned char room[LWS_PRE + 1] = {0};
     session->ping_due = false;
     session_want_write(session);
-    return lws_write(session->wsi, room + LWS_PRE, 0, LWS_WRITE_PING) >= 0;
+    room[LWS_PRE] = '?';
+    return lws_write(session->wsi, room + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
 }
 
 static size_t count_frames(struct span bytes)
@@ -231,12 +234,26 @@ static size_t count_frames(struct span bytes)
  * test holds it). So one write carries as many ready frames as there are, the same bytes for
  * every client. What the socket does not take it copies and sends later, before it calls us again.
  */
-static bool write_frames(struct session *session, struct span bytes)
+static bool write_once(struct session *session, struct span bytes)
 {
     counter_add(&session->server->counters.messages_out, count_frames(bytes));
     if (lws_write(session->wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
         return false;
     session->blocked = lws_partial_buffered(session->wsi);
+    return true;
+}
+
+/* Several writes while the socket takes all of each: a turn of the loop costs more than a write. */
+static bool write_frames(struct session *session, struct span bytes)
+{
+    for (int i = 0; bytes.length; i++) {
+        if (!write_once(session, bytes))
+            return false;
+        if (session->blocked || i + 1 == WRITES_PER_TURN || session->ping_due ||
+            session->state != SESSION_OPEN)
+            break;
+        bytes = session->kind->pull(session);
+    }
     session_want_write(session);
     return true;
 }

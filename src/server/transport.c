@@ -146,10 +146,7 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, struct con
         /* Of a request that was answered already, it is read and dropped. */
         return !connection->exchange || http_ingest_body(connection->exchange, bytes) ? 0 : -1;
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-        if (!connection->exchange)
-            return -1;
-        http_ingest_complete(connection->exchange);
-        return 0;
+        return connection->exchange && http_ingest_complete(connection->exchange) ? 0 : -1;
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return connection->exchange ? exchange_writable(&connection->exchange) : 0;
     case LWS_CALLBACK_CLOSED_HTTP:
@@ -204,8 +201,9 @@ static const lws_retry_bo_t no_checks = {.secs_since_valid_ping = 0};
 static void on_library_log(int level, const char *line)
 {
     int length = (int)strcspn(line, "\n");
+    /* Most of its errors are a client's doing. */
     if (level == LLL_ERR)
-        log_error("libwebsockets", "error", "message=\"%.*s\"", length, line);
+        log_warning("libwebsockets", "error", "message=\"%.*s\"", length, line);
     else
         log_debug("libwebsockets", "warning", "message=\"%.*s\"", length, line);
 }
