@@ -32,11 +32,11 @@ static void replied(void *context, const struct source_reply *reply)
     stele_result result = {
         .applied = reply->applied, .ignored = reply->ignored, .duplicate = reply->duplicate};
     if (reply->has_seq)
-        wire_seq_print(result.seq, (struct wire_seq){reply->seq.slot, reply->seq.index});
+        seq_print(result.seq, (struct seq){reply->seq.slot, reply->seq.index});
     answer(context, &result, reply->error.code == ERROR_NONE ? NULL : &reply->error);
 }
 
-_Static_assert(sizeof(((stele_result *)0)->seq) >= WIRE_SEQ_SIZE, "replied");
+_Static_assert(sizeof(((stele_result *)0)->seq) >= SEQ_SIZE, "replied");
 
 static void abandon(struct api_call *call, const struct error *error)
 {

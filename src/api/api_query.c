@@ -26,8 +26,8 @@ static bool tell_row(void *argument, const struct store_entity *entity)
     struct query *query = argument;
     if (!view_shows(query->view, entity->key))
         return true;
-    char seq[WIRE_SEQ_SIZE];
-    wire_seq_print(seq, (struct wire_seq){entity->seq.slot, entity->seq.index});
+    char seq[SEQ_SIZE];
+    seq_print(seq, (struct seq){entity->seq.slot, entity->seq.index});
     buffer_clear(&query->key_text);
     buffer_clear(&query->data);
     buffer_add_span(&query->key_text, entity->key);

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/metric.h"
 #include "base/queue.h"
+#include "base/seq.h"
 #include "base/span.h"
 #include "base/text.h"
 #include "base/typed.h"

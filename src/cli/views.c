@@ -11,7 +11,7 @@ struct view_line {
     char *id;
     const char *mode;
     int64_t rows;
-    char head[WIRE_SEQ_SIZE];
+    char head[SEQ_SIZE];
 };
 
 struct view_table {
@@ -76,7 +76,7 @@ static bool add_view(void *argument, const char *id, int64_t rows)
     /* Those of an append view are its entities too: in SQL it shows the log. */
     line->rows = strcmp(slash, "/append") == 0 ? export.entities : rows;
     if (export.last_change > 0)
-        wire_seq_print(line->head, (struct wire_seq){export.last_seq.slot, export.last_seq.index});
+        seq_print(line->head, (struct seq){export.last_seq.slot, export.last_seq.index});
     else
         snprintf(line->head, sizeof(line->head), "-");
     return true;

@@ -3,9 +3,8 @@
  * of the writer's cache, and their changes noted as pending. Nothing of it is in the log yet, so
  * a submission that turns out to be unacceptable is undone by putting the entities back.
  */
+#include "engine/batch_order.h"
 #include "engine/engine_internal.h"
-
-#include <stdio.h>
 
 /* ---- undo ---- */
 
@@ -75,7 +74,7 @@ struct entity *writer_entity(struct writer *writer, struct export_state *export,
 }
 
 bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
-                   struct store_seq seq, struct text *data, struct span patch, struct span append,
+                   struct seq seq, struct text *data, struct span patch, struct span append,
                    uint64_t received_us, struct error *error)
 {
     bool keep = operation == CHANGE_PATCH; /* else the patch is the whole entity already */
@@ -108,7 +107,7 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     return true;
 }
 
-static bool next_seq(struct writer *writer, const struct mutation *mutation, struct store_seq *seq,
+static bool next_seq(struct writer *writer, const struct mutation *mutation, struct seq *seq,
                      struct error *error)
 {
     if (mutation->has_seq) {
@@ -121,7 +120,7 @@ static bool next_seq(struct writer *writer, const struct mutation *mutation, str
                              (long long)seq->slot);
         seq->index++;
     }
-    if (store_seq_compare(*seq, writer->head) > 0)
+    if (seq_compare(*seq, writer->head) > 0)
         writer->head = *seq;
     return true;
 }
@@ -206,12 +205,6 @@ static bool print_for_subscribers(struct writer *writer, const struct doc *doc,
                              buffer_span(&writer->merged), error);
 }
 
-static size_t print_seq(char *out, size_t size, struct store_seq seq)
-{
-    int length = snprintf(out, size, "%lld:%012lld", (long long)seq.slot, (long long)seq.index);
-    return length > 0 ? (size_t)length : 0;
-}
-
 static bool apply_patch(struct writer *writer, struct submission *submission,
                         const struct mutation *mutation, struct entity *entity,
                         struct error *error)
@@ -220,11 +213,11 @@ static bool apply_patch(struct writer *writer, struct submission *submission,
     bool existed = entity->data != NULL;
     bool replaces = mutation->operation == MUTATION_UPSERT;
     bool whole = replaces || !existed;
-    char printed[64];
-    struct store_seq seq;
+    char printed[SEQ_SIZE];
+    struct seq seq;
     if (!next_seq(writer, mutation, &seq, error))
         return false;
-    struct span seq_text = span_make(printed, print_seq(printed, sizeof printed, seq));
+    struct span seq_text = span_make(printed, seq_print(printed, seq));
     buffer_clear(&writer->merged);
     if (!merge_object(&writer->merged, replaces ? span_make(NULL, 0) : text_span(entity->data),
                       doc, mutation->patch, replaces ? NULL : mutation->appends,
@@ -249,7 +242,7 @@ static bool apply_delete(struct writer *writer, struct submission *submission,
                          const struct mutation *mutation, struct entity *entity,
                          struct error *error)
 {
-    struct store_seq seq;
+    struct seq seq;
     return next_seq(writer, mutation, &seq, error) &&
            writer_record(writer, entity, CHANGE_DELETE, seq, NULL, span_make(NULL, 0),
                          span_make(NULL, 0), submission->received_us, error);
@@ -393,7 +386,7 @@ static bool is_store_failure(enum error_code code)
 
 /* Put everything back as it was before the submission. */
 static void refuse(struct writer *writer, struct submission *submission, int64_t last_change,
-                   struct store_seq head, const struct error *problem)
+                   struct seq head, const struct error *problem)
 {
     undo_all(writer);
     writer->last_change = last_change;
@@ -401,18 +394,20 @@ static void refuse(struct writer *writer, struct submission *submission, int64_t
     submission->applied = submission->ignored = submission->duplicate = 0;
     submission->has_seq = false;
     submission->error = *problem;
+    batch_order_refuse(submission->order, submission);
 }
 
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error)
 {
     int64_t last_change = writer->last_change;
-    struct store_seq head = writer->head;
+    struct seq head = writer->head;
     struct error problem = {.code = ERROR_NONE};
     struct producer_table table;
     bool going = true;
     if (!producer_table_init(&table, submission))
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
-    else if (apply_batches(writer, submission, &table, &problem))
+    else if (batch_order_admit(submission->order, submission, &problem) &&
+             apply_batches(writer, submission, &table, &problem))
         going = writer_log_pending(writer, error) && note_producers(writer, &table, error);
     if (problem.code != ERROR_NONE) {
         refuse(writer, submission, last_change, head, &problem);

@@ -50,7 +50,7 @@ static void release(struct batch_order *order, struct span producer)
 bool batch_order_admit(struct batch_order *order, const struct submission *submission,
                        struct error *error)
 {
-    if (!order->count && !order->unknown)
+    if (!order || (!order->count && !order->unknown))
         return true;
     /* First all questions, then all consequences: a submission passes whole or not at all. */
     for (size_t i = 0; i < submission->batch_count; i++)
@@ -87,12 +87,13 @@ static void hold(struct batch_order *order, const struct submission_batch *batch
 
 void batch_order_refuse(struct batch_order *order, const struct submission *submission)
 {
-    for (size_t i = 0; i < submission->batch_count; i++)
+    for (size_t i = 0; order && i < submission->batch_count; i++)
         if (submission->batches[i].producer.data)
             hold(order, &submission->batches[i]);
 }
 
 void batch_order_refuse_unknown(struct batch_order *order)
 {
-    order->unknown = true;
+    if (order)
+        order->unknown = true;
 }

@@ -32,6 +32,8 @@ struct batch_order {
 
 void batch_order_init(struct batch_order *order);
 void batch_order_fini(struct batch_order *order);
+/* In the following NULL is an order that holds nothing. */
+
 /* Whether the submission may pass; false with ERROR_OUT_OF_ORDER, which names the batch to send
  * again. One that passes ends the holds that it answers. */
 bool batch_order_admit(struct batch_order *order, const struct submission *submission,

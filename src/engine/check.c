@@ -17,7 +17,7 @@ struct replayed {
     bool known;        /* the log reaches back to where the entity began or was deleted */
     struct text *data; /* NULL: deleted */
     int64_t change;    /* its newest */
-    struct store_seq seq;
+    struct seq seq;
     uint32_t export_id;
     size_t key_length;
     char key[]; /* four bytes of export id, then the key */
@@ -98,7 +98,7 @@ static struct merge_append *read_appends(struct check *check, struct span text, 
 static bool replay_merge(struct check *check, struct replayed *entity,
                          const struct store_change *change)
 {
-    char seq[64];
+    char seq[SEQ_SIZE];
     uint32_t patch;
     size_t count;
     bool fresh = change->operation != STORE_PATCH;
@@ -113,11 +113,10 @@ static bool replay_merge(struct check *check, struct replayed *entity,
     struct merge_append *appends = read_appends(check, change->append, &count);
     if (!appends)
         return error_set(&check->error, ERROR_MEMORY, "out of memory while checking");
-    int length = snprintf(seq, sizeof seq, "%lld:%012lld", (long long)change->seq.slot,
-                          (long long)change->seq.index);
+    size_t length = seq_print(seq, change->seq);
     bool done = merge_object(&check->merged, fresh ? span_make(NULL, 0) : text_span(entity->data),
                              &check->doc, patch, appends, count, check->max_array,
-                             span_make(seq, (size_t)length), &check->error);
+                             span_make(seq, length), &check->error);
     memory_free(appends);
     struct text *data = done ? text_new(check->merged.data, check->merged.length) : NULL;
     if (!data)
@@ -168,7 +167,7 @@ static bool compare(struct check *check, const struct replayed *expected)
         return false;
     if (found && entity.change != expected->change)
         report(check, expected, "its last change is not the newest in the log");
-    if (found && store_seq_compare(entity.seq, expected->seq) != 0)
+    if (found && seq_compare(entity.seq, expected->seq) != 0)
         report(check, expected, "its seq is not that of its newest change in the log");
     if (!expected->known)
         return true;

@@ -4,6 +4,7 @@
  * Order: changes go into the log as they are made; each dirty entity is written once, at the end,
  * however often it changed; only when COMMIT has returned is anything published.
  */
+#include "engine/batch_order.h"
 #include "engine/engine_internal.h"
 
 /* ---- exports ---- */
@@ -270,6 +271,7 @@ void writer_abandon(struct writer *writer, const struct error *error)
         submission->error = *error;
         submission->applied = submission->ignored = submission->duplicate = 0;
         submission->has_seq = false;
+        batch_order_refuse(submission->order, submission);
     }
     /* Exports made in the transaction are gone with it. */
     for (size_t i = 0; i < writer->new_export_count; i++) {

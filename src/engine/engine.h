@@ -40,7 +40,7 @@ struct mutation {
     struct merge_append *appends; /* canonical paths */
     size_t append_count;
     bool has_seq;
-    struct store_seq seq;
+    struct seq seq;
 };
 
 /* A run of mutations with one producer's batch number (or none). */
@@ -72,7 +72,7 @@ struct submission {
     struct error error; /* code ERROR_NONE: committed */
     uint64_t applied, ignored, duplicate;
     bool has_seq;
-    struct store_seq seq; /* of its last change */
+    struct seq seq; /* of its last change */
 };
 
 /* NULL when out of memory. `max_nodes` bounds the JSON values in it. */
@@ -98,7 +98,7 @@ struct engine_commit {
     struct submission **submissions; /* delivered after the changes were handed on */
     size_t submission_count;
     int64_t last_change;
-    struct store_seq head;
+    struct seq head;
     struct store_export *exports; /* those that this commit created; names owned by the commit */
     size_t export_count;
     uint64_t committed_us; /* monotonic */

@@ -10,7 +10,7 @@ struct export_state {
     uint32_t id;
     int64_t max_entities;
     bool touched;              /* changed in the open transaction */
-    struct store_seq last_seq; /* of its newest change in it */
+    struct seq last_seq; /* of its newest change in it */
     struct span name;          /* its bytes follow this struct */
 };
 
@@ -26,7 +26,7 @@ struct entity {
     struct export_state *export;
     int64_t id; /* row number, when stored */
     int64_t change;
-    struct store_seq seq;
+    struct seq seq;
     int64_t at;        /* wall time of its last change in this transaction */
     struct text *data; /* NULL: there is no such entity */
     bool stored;       /* it has a row */
@@ -77,7 +77,7 @@ struct undo {
     struct entity *entity;
     struct text *data; /* one reference */
     int64_t change, at;
-    struct store_seq seq;
+    struct seq seq;
 };
 
 struct writer {
@@ -87,7 +87,7 @@ struct writer {
     struct map exports; /* struct export_state by name */
     /* The open transaction: ids and seqs that it has given out so far. */
     int64_t last_change;
-    struct store_seq head;
+    struct seq head;
     struct change **changes;
     size_t change_count, change_capacity;
     struct submission **submissions;
@@ -123,7 +123,7 @@ struct entity *writer_entity(struct writer *writer, struct export_state *export,
 /* Make a change record of `entity`'s step to `data` (a reference that passes over, NULL: deleted)
  * and note it as pending. */
 bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
-                   struct store_seq seq, struct text *data, struct span patch, struct span append,
+                   struct seq seq, struct text *data, struct span patch, struct span append,
                    uint64_t received_us, struct error *error);
 
 /* commit.c: bring what is pending into the log, dirty entities into their rows. */

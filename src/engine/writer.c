@@ -6,6 +6,7 @@
  * While the disk refuses (full, failing), submissions are answered at once with that error, and
  * the disk is tried again every second until it takes a write.
  */
+#include "engine/batch_order.h"
 #include "engine/engine_internal.h"
 
 enum { IDLE_MS = 500, PROBE_US = 1000 * 1000, TRIM_US = 1000 * 1000, TRIM_STEP = 2000 };
@@ -92,6 +93,7 @@ static bool take(struct writer *writer, struct submission *submission)
     if (!array_reserve((void **)&writer->submissions, writer->submission_count,
                        &writer->submission_capacity, sizeof *writer->submissions)) {
         error_set(&submission->error, ERROR_MEMORY, "out of memory while taking a request");
+        batch_order_refuse(submission->order, submission);
         engine_post(writer->engine, &submission->event);
         return false;
     }
@@ -204,6 +206,7 @@ static void refuse_all(struct writer *writer, struct queue_item **list)
         error_set(&submission->error, disk_state(writer),
                   "the disk of %s does not take writes; intake goes on by itself when it does",
                   store_path(writer->engine->store));
+        batch_order_refuse(submission->order, submission);
         counter_add(&writer->engine->metrics.mutations_refused, 1);
         engine_post(writer->engine, &submission->event);
     }

@@ -26,13 +26,13 @@ struct catch_up_job {
     bool is_resolve, done, returned;
     struct error error;
     /* asked */
-    struct store_seq after;
+    struct seq after;
     int64_t from;
     enum style style;
     bool resuming;
     int64_t resume_target, resume_limit, ambiguous_until;
     bool only_greater;
-    struct store_seq greater, resume_seq;
+    struct seq greater, resume_seq;
     uint32_t max_array;
     /* found */
     bool accepted, expired, ended, at_head, limit_hit;
@@ -77,7 +77,7 @@ static bool put_frame(struct catch_up_job *job, enum wire_operation operation, s
 
 static bool put_whole(struct catch_up_job *job, const struct store_entity *entity)
 {
-    char seq[WIRE_SEQ_SIZE];
+    char seq[SEQ_SIZE];
     struct span shown;
     if (!show(job, entity->data, &shown))
         return lacks_memory(job);
@@ -87,9 +87,9 @@ static bool put_whole(struct catch_up_job *job, const struct store_entity *entit
                      frame_seq(seq, entity->seq));
 }
 
-static bool put_delete(struct catch_up_job *job, struct span key, struct store_seq seq)
+static bool put_delete(struct catch_up_job *job, struct span key, struct seq seq)
 {
-    char text[WIRE_SEQ_SIZE];
+    char text[SEQ_SIZE];
     struct span cursor = frame_seq(text, seq);
     if (job->style == STYLE_RESUME)
         cursor = span_make(NULL, 0);
@@ -144,7 +144,7 @@ static bool print_event(struct catch_up_job *job, const struct store_change *cha
                         const struct store_entity *entity, struct buffer *data,
                         struct span *append)
 {
-    char seq[WIRE_SEQ_SIZE];
+    char seq[SEQ_SIZE];
     uint32_t patch, paths = DOC_NONE;
     doc_clear(&job->doc);
     if (!doc_parse(&job->doc, change->patch, 256, &patch, &job->error) ||
@@ -166,7 +166,7 @@ static bool print_event(struct catch_up_job *job, const struct store_change *cha
 static bool put_event(struct catch_up_job *job, const struct store_change *change,
                       const struct store_entity *entity)
 {
-    char seq[WIRE_SEQ_SIZE];
+    char seq[SEQ_SIZE];
     struct buffer data, paths;
     struct span append, shown;
     if (is_delete(change))
@@ -192,7 +192,7 @@ static bool put_event(struct catch_up_job *job, const struct store_change *chang
 static bool is_wanted_event(const struct catch_up_job *job, const struct store_change *change)
 {
     return !job->only_greater || change->id > job->resume_target ||
-           store_seq_compare(change->seq, job->greater) > 0;
+           seq_compare(change->seq, job->greater) > 0;
 }
 
 static bool put_change(void *argument, const struct store_change *change,
@@ -286,7 +286,7 @@ static bool read_state(struct catch_up_job *job, struct store_reader *reader)
 /* Close the page: RESUME's rows become a batch; what ends a resume carries the cursor. */
 static bool print_page(struct catch_up_job *job)
 {
-    char seq[WIRE_SEQ_SIZE];
+    char seq[SEQ_SIZE];
     bool done = true;
     if (job->rows.rows || job->ended) {
         struct wire_gzip *gzip =
@@ -333,7 +333,7 @@ static bool accept_greater(struct catch_up_job *job, struct store_reader *reader
                            const struct store_log_state *log, uint32_t export_id)
 {
     int64_t first;
-    if (log->floor_change > 0 && store_seq_compare(job->after, log->floor_seq) <= 0)
+    if (log->floor_change > 0 && seq_compare(job->after, log->floor_seq) <= 0)
         return true;
     if (!store_find_after_seq(reader, export_id, job->after, &first, &job->error))
         return false;
@@ -354,7 +354,7 @@ static bool resolve(struct catch_up_job *job, struct store_reader *reader)
         !store_read_export(reader, span_of(job->view->export_name), &export, &found, &job->error))
         return false;
     job->to = log.last_change;
-    if (!found || store_seq_compare(job->after, log.head) > 0)
+    if (!found || seq_compare(job->after, log.head) > 0)
         return true;
     if (!store_find_seq(reader, export.id, job->after, &place, &job->error))
         return false;
@@ -362,7 +362,7 @@ static bool resolve(struct catch_up_job *job, struct store_reader *reader)
         accept_found(job, &log, &place);
         return true;
     }
-    if (export.last_change && store_seq_compare(job->after, export.last_seq) == 0) {
+    if (export.last_change && seq_compare(job->after, export.last_seq) == 0) {
         /* The newest of the export, trimmed by age: nothing came since. */
         job->from = export.last_change;
         job->accepted = !export.last_seq_shared && job->from >= log.cursor_floor;
@@ -410,7 +410,7 @@ void catch_up_refuse(struct subscription *subscription)
 /* The first N entities behind the cursor, by ascending seq: a snapshot of another kind. */
 static void start_ascending(struct subscription *subscription, const struct catch_up_job *job)
 {
-    struct store_seq from = job->after;
+    struct seq from = job->after;
     bool again = job->ambiguous_until > 0; /* those with the cursor's own seq as well */
     subscription_start_snapshot(subscription);
     subscription->snapshot.ascending = true;
@@ -514,7 +514,7 @@ static bool job_start(struct subscription *subscription, struct catch_up_job *jo
     return false;
 }
 
-bool catch_up_resolve(struct subscription *subscription, struct store_seq after)
+bool catch_up_resolve(struct subscription *subscription, struct seq after)
 {
     struct catch_up_job *job = job_new(subscription, run_resolve);
     if (!job)

@@ -1,9 +1,9 @@
 /* From a change to the bytes that a view's subscribers get. */
 #include "server/hub_internal.h"
 
-struct span frame_seq(char *text, struct store_seq seq)
+struct span frame_seq(char *text, struct seq seq)
 {
-    return span_make(text, wire_seq_print(text, (struct wire_seq){seq.slot, seq.index}));
+    return span_make(text, seq_print(text, seq));
 }
 
 /* The object as the view shows it: borrowed, from the change itself or from hub->shown. */
@@ -55,7 +55,7 @@ static enum wire_operation operation_for(const struct feed *feed, const struct c
 
 bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out)
 {
-    char seq[WIRE_SEQ_SIZE];
+    char seq[SEQ_SIZE];
     struct wire_change frame = {.mode = feed->mode,
                                 .view = span_of(feed->view->id),
                                 .operation = operation_for(feed, change, known),
@@ -69,14 +69,14 @@ bool frame_change(struct feed *feed, const struct change *change, bool known, st
     if (frame.operation == WIRE_PATCH &&
         !show_append(feed, change_append(change), &frame.append))
         return false;
-    frame.seq = frame_seq(seq, (struct store_seq){change->slot, change->index});
+    frame.seq = frame_seq(seq, (struct seq){change->slot, change->index});
     counter_add(&feed->hub->metrics.frames[feed->mode], 1);
     return wire_change(out, &frame);
 }
 
-static int compare_place(struct store_seq seq, int64_t id, const struct store_position *bound)
+static int compare_place(struct seq seq, int64_t id, const struct store_position *bound)
 {
-    int order = store_seq_compare(seq, bound->seq);
+    int order = seq_compare(seq, bound->seq);
     return order ? order : (id > bound->id) - (id < bound->id);
 }
 
@@ -88,9 +88,9 @@ bool knowledge_has(const struct knowledge *knowledge, const struct change *chang
         return true;
     if (!knowledge->bounded)
         return false;
-    struct store_seq seq = {change->previous_slot, change->previous_index};
+    struct seq seq = {change->previous_slot, change->previous_index};
     int order = compare_place(seq, change->entity_id, &knowledge->bound);
     if (!knowledge->ascending)
         return order >= 0;
-    return order <= 0 && store_seq_compare(seq, knowledge->from) > 0;
+    return order <= 0 && seq_compare(seq, knowledge->from) > 0;
 }

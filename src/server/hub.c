@@ -101,8 +101,8 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
     link_init(&export->feeds);
     if (!map_add(&hub->exports, export))
         memory_free(export);
-    if (store_seq_compare(row->last_seq, (struct store_seq){hub->head.slot, hub->head.index}) > 0)
-        hub->head = (struct wire_seq){row->last_seq.slot, row->last_seq.index};
+    if (seq_compare(row->last_seq, hub->head) > 0)
+        hub->head = row->last_seq;
 }
 
 /* ---- commits ---- */
@@ -163,7 +163,7 @@ void hub_commit(void *argument, struct engine_commit *commit)
         histogram_add(&hub->metrics.publish_latency, now - change->received_us);
         change_unref(change);
     }
-    hub->head = (struct wire_seq){commit->head.slot, commit->head.index};
+    hub->head = commit->head;
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
 }
@@ -211,7 +211,7 @@ int64_t hub_last_change(const struct hub *hub)
     return hub->ring.last;
 }
 
-struct wire_seq hub_head(const struct hub *hub)
+struct seq hub_head(const struct hub *hub)
 {
     return hub->head;
 }

@@ -67,7 +67,7 @@ size_t hub_subscriptions(const struct hub *hub);
 int64_t hub_slowest_lag(const struct hub *hub);
 /* Head of the log as the loop knows it. */
 int64_t hub_last_change(const struct hub *hub);
-struct wire_seq hub_head(const struct hub *hub);
+struct seq hub_head(const struct hub *hub);
 /* Live subscriptions of a view. */
 size_t hub_view_subscriptions(const struct hub *hub, struct span view_id);
 const struct view_set *hub_views(const struct hub *hub);

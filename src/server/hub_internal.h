@@ -110,7 +110,7 @@ struct knowledge {
     bool begun;        /* something was sent, or live frames begin at `since` */
     int64_t since;     /* a change id */
     struct store_position bound;
-    struct store_seq from; /* ascending: only greater seqs were sent */
+    struct seq from; /* ascending: only greater seqs were sent */
 };
 
 bool knowledge_has(const struct knowledge *knowledge, const struct change *change);
@@ -131,7 +131,7 @@ struct snapshot_place {
     bool ascending;
     struct store_position at; /* behind this row */
     int64_t change;         /* position of the first batch's transaction; 0 before it */
-    struct store_seq seq;   /* the cursor that belongs to it */
+    struct seq seq;   /* the cursor that belongs to it */
     bool has_seq;
     int64_t deletes_from;   /* ascending: tell deletes after this change */
 };
@@ -159,10 +159,10 @@ struct subscription {
     bool resuming;            /* the end of catching up is told by a complete batch */
     int64_t resume_limit;     /* append: changes still wanted; -1: all */
     int64_t resume_target;    /* ... once this change is reached */
-    struct store_seq resume_seq; /* newest seq that was passed */
+    struct seq resume_seq; /* newest seq that was passed */
     int64_t ambiguous_until;  /* append: frames up to here may be had already */
     bool only_greater;        /* the cursor's seq is not in the log: ... */
-    struct store_seq greater; /* ... up to resume_target only greater seqs count */
+    struct seq greater; /* ... up to resume_target only greater seqs count */
 };
 
 /* ---- subscribers ---- */
@@ -195,7 +195,7 @@ struct hub {
     struct view_set *views;
     struct engine *engine;
     struct ring ring;
-    struct wire_seq head;
+    struct seq head;
     struct map exports; /* struct hub_export by name */
     struct map feeds;   /* struct feed by view id */
     struct link subscribers;
@@ -230,7 +230,7 @@ void feed_free(struct feed *feed);
 /* The change as the feed's view shows it, appended to out: a patch, or the whole entity when the
  * subscriber does not know the key, or nothing. */
 bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out);
-struct span frame_seq(char *text, struct store_seq seq);
+struct span frame_seq(char *text, struct seq seq);
 
 /* subscription.c */
 bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
@@ -266,7 +266,7 @@ void snapshot_forget(struct subscription *subscription);
 
 /* catch_up.c */
 /* Look the cursor up; continues the subscription by itself. */
-bool catch_up_resolve(struct subscription *subscription, struct store_seq after);
+bool catch_up_resolve(struct subscription *subscription, struct seq after);
 /* The cursor is of no use: say so, and start afresh. */
 void catch_up_refuse(struct subscription *subscription);
 /* The bytes of the next page, when it is there; else it is asked for. */

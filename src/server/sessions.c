@@ -10,6 +10,7 @@ enum {
     LAST_PULLS = 64,      /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
     WRITES_PER_TURN = 8,  /* pulls that one turn of the loop writes for a session, at most */
     PARTING_SECONDS = 5,  /* and how long that may take */
+    ANSWER_SECONDS = 2,   /* for a client to answer the close frame */
     PINGS_PER_TIMEOUT = 3 /* a client silent for this part of the time-out is asked for life */
 };
 
@@ -275,7 +276,11 @@ static bool write_close_frame(struct session *session)
     frame[3] = (char)(session->close_status & 0xff);
     memcpy(frame + 4, reason.data, length);
     session->state = SESSION_CLOSING;
-    return lws_write(session->wsi, (unsigned char *)frame, 4 + length, LWS_WRITE_HTTP) >= 0;
+    if (lws_write(session->wsi, (unsigned char *)frame, 4 + length, LWS_WRITE_HTTP) < 0)
+        return false;
+    if (!lws_partial_buffered(session->wsi))
+        lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_ACK, ANSWER_SECONDS);
+    return true;
 }
 
 bool session_writable(struct session *session)

@@ -257,7 +257,7 @@ struct place_of_key {
 static int newest_first(const void *a, const void *b)
 {
     const struct place_of_key *one = a, *other = b;
-    int order = store_seq_compare(other->at.seq, one->at.seq);
+    int order = seq_compare(other->at.seq, one->at.seq);
     return order ? order : (other->at.id > one->at.id) - (other->at.id < one->at.id);
 }
 
@@ -312,7 +312,7 @@ static bool read_state(struct snapshot_job *job, struct store_reader *reader)
     if (job->place.change == 0 && job->place.rows == 0) {
         job->place.change = log.last_change;
         job->place.has_seq = true;
-        job->place.seq = found ? export.last_seq : (struct store_seq){0, 0};
+        job->place.seq = found ? export.last_seq : (struct seq){0, 0};
         if (found && !read_deletes(job, reader, &export))
             return false;
     }
@@ -321,7 +321,7 @@ static bool read_state(struct snapshot_job *job, struct store_reader *reader)
 
 /* The cursor of the whole snapshot: that of its first transaction; or, of the first N behind a
  * cursor, the N-th row's, so that asking again from there goes on behind it. */
-static struct store_seq end_seq(const struct snapshot_job *job, const struct draft *last)
+static struct seq end_seq(const struct snapshot_job *job, const struct draft *last)
 {
     bool cut = last->end.ascending && last->end.limit == 0 && last->end.rows > 0;
     return cut ? last->end.at.seq : job->place.seq;
@@ -335,7 +335,7 @@ static bool compress(struct snapshot_job *job)
     buffer_init(&out, UINT32_MAX);
     for (size_t i = 0; done && i < job->count; i++) {
         struct draft *draft = &job->drafts[i];
-        char seq[WIRE_SEQ_SIZE];
+        char seq[SEQ_SIZE];
         struct span cursor = span_make(NULL, 0);
         if (draft->complete)
             cursor = frame_seq(seq, end_seq(job, draft));

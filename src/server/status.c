@@ -20,10 +20,10 @@ static uint64_t error_count(const struct server *server)
            counter_get(&engine_metrics(server->engine)->commit_failures);
 }
 
-static void print_seq(struct buffer *out, struct wire_seq seq)
+static void print_seq(struct buffer *out, struct seq seq)
 {
-    char text[WIRE_SEQ_SIZE];
-    size_t length = wire_seq_print(text, seq);
+    char text[SEQ_SIZE];
+    size_t length = seq_print(text, seq);
     buffer_printf(out, "\"%.*s\"", (int)length, text);
 }
 

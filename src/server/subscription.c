@@ -32,10 +32,9 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
 }
 
 static bool check(struct subscriber *subscriber, const struct wire_subscribe *message,
-                  const struct view **view, bool *has_after, struct store_seq *after,
+                  const struct view **view, bool *has_after, struct seq *after,
                   struct error *error)
 {
-    struct wire_seq seq = {0, 0};
     *view = view_set_find(subscriber->hub->views, span_of(message->view));
     if (!*view)
         return error_set(error, ERROR_VIEW_NOT_FOUND,
@@ -54,12 +53,11 @@ static bool check(struct subscriber *subscriber, const struct wire_subscribe *me
                          "'key' is missing: view '%.128s' shows one entity, named by its key",
                          message->view);
     *has_after = message->after && (*view)->mode != VIEW_STATE;
-    if (*has_after && !wire_seq_parse(span_of(message->after), &seq))
+    if (*has_after && !seq_parse(span_of(message->after), after))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'after' is '%.64s', which is not a cursor; send the seq of a frame, such "
                          "as 1700000000:000000000007",
                          message->after);
-    *after = (struct store_seq){seq.slot, seq.index};
     return true;
 }
 
@@ -97,7 +95,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber,
 }
 
 static bool begin(struct subscription *subscription, const struct wire_subscribe *message,
-                  bool has_after, struct store_seq after)
+                  bool has_after, struct seq after)
 {
     struct hub *hub = subscription->subscriber->hub;
     counter_add(&hub->metrics.subscriptions_made, 1);
@@ -120,7 +118,7 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
                        struct error *error)
 {
     const struct view *view;
-    struct store_seq after;
+    struct seq after;
     bool has_after;
     if (!check(subscriber, message, &view, &has_after, &after, error))
         return false;

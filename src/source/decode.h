@@ -33,7 +33,7 @@ bool decode_string(struct decoder *decoder, uint32_t node, struct span *out);
 bool decode_natural(struct decoder *decoder, uint32_t node, const char *name, int64_t *out);
 /* slot and index, which go together; both absent leave *has_seq and *seq as they are. */
 bool decode_seq(struct decoder *decoder, uint32_t slot, uint32_t index, bool *has_seq,
-                struct store_seq *seq);
+                struct seq *seq);
 bool decode_out_of_memory(struct decoder *decoder);
 
 static inline struct span decode_inside_quotes(struct span text)

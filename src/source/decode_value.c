@@ -71,7 +71,7 @@ bool decode_natural(struct decoder *decoder, uint32_t node, const char *name, in
 }
 
 bool decode_seq(struct decoder *decoder, uint32_t slot, uint32_t index, bool *has_seq,
-                struct store_seq *seq)
+                struct seq *seq)
 {
     if (decode_is_null(decoder, slot) && decode_is_null(decoder, index))
         return true;

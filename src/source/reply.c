@@ -16,8 +16,8 @@ static void print_counts(struct buffer *out, const struct source_reply *reply)
                   (unsigned long long)reply->applied, (unsigned long long)reply->ignored,
                   (unsigned long long)reply->duplicate);
     if (reply->has_seq) {
-        char seq[WIRE_SEQ_SIZE];
-        size_t length = wire_seq_print(seq, (struct wire_seq){reply->seq.slot, reply->seq.index});
+        char seq[SEQ_SIZE];
+        size_t length = seq_print(seq, (struct seq){reply->seq.slot, reply->seq.index});
         buffer_printf(out, ",\"seq\":\"%.*s\"", (int)length, seq);
     }
 }

@@ -139,27 +139,22 @@ static bool decode(struct source *source, struct source_request *request)
 }
 
 /* A message that could not even be read may have been any batch. */
-static void note_refusal(struct source_request *request)
+static void note_refusal(const struct source_request *request, struct batch_order *order)
 {
-    if (!request->lane)
-        return;
-    const struct submission *submission = request->submission;
-    if (submission && submission->batch_count)
-        batch_order_refuse(&request->lane->decoder, submission);
+    if (request->submission && request->submission->batch_count)
+        batch_order_refuse(order, request->submission);
     else
-        batch_order_refuse_unknown(&request->lane->decoder);
+        batch_order_refuse_unknown(order);
 }
 
 static void handle(struct source *source, struct source_request *request)
 {
-    struct source_lane *lane = request->lane;
-    if (decode(source, request) &&
-        (!lane || batch_order_admit(&lane->decoder, request->submission, &request->error))) {
-        /* From here on the request may be answered, and gone, at any moment. */
-        if (submit_when_there_is_room(source, request))
-            return;
-    }
-    note_refusal(request);
+    struct batch_order *order = request->lane ? &request->lane->decoder : NULL;
+    /* Once it is submitted, the request may be answered, and gone, at any moment. */
+    if (decode(source, request) && batch_order_admit(order, request->submission, &request->error) &&
+        submit_when_there_is_room(source, request))
+        return;
+    note_refusal(request, order);
     request->event.deliver = deliver_request;
     engine_post(source->engine, &request->event);
 }

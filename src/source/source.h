@@ -33,7 +33,7 @@ struct source_reply {
     struct span id;     /* SOURCE_MESSAGE: canonical JSON of "id"; absent when it had none */
     uint64_t applied, ignored, duplicate;
     bool has_seq;
-    struct store_seq seq;
+    struct seq seq;
 };
 
 typedef void (*source_done)(void *context, const struct source_reply *reply);

@@ -45,16 +45,16 @@ static const char *const scan_sql[] = {
 /* Whether another change of the export had the seq of the one that comes now. The log is asked
  * only when the seq does not go forward. */
 static bool seq_is_shared(struct store_writer *writer, uint32_t export_id,
-                          const struct export_counters *counters, struct store_seq seq,
+                          const struct export_counters *counters, struct seq seq,
                           bool *shared, struct error *error)
 {
     *shared = false;
-    if (counters->last_change == 0 || store_seq_compare(seq, counters->head) > 0) {
+    if (counters->last_change == 0 || seq_compare(seq, counters->head) > 0) {
         return true;
     }
     /* Up to the floor nobody knows any more which seqs there were: the careful answer is yes. */
-    if (store_seq_compare(seq, counters->last_seq) == 0 ||
-        (counters->floor_change && store_seq_compare(seq, counters->floor_seq) <= 0)) {
+    if (seq_compare(seq, counters->last_seq) == 0 ||
+        (counters->floor_change && seq_compare(seq, counters->floor_seq) <= 0)) {
         *shared = true;
         return true;
     }
@@ -78,10 +78,10 @@ static void count_change(struct store_writer *writer, struct export_counters *co
                          const struct store_change *change, bool shared)
 {
     struct store_log_state *log = &writer->now.state;
-    if (!log->any || store_seq_compare(change->seq, log->head) > 0) {
+    if (!log->any || seq_compare(change->seq, log->head) > 0) {
         log->head = change->seq;
     }
-    if (!counters->last_change || store_seq_compare(change->seq, counters->head) > 0) {
+    if (!counters->last_change || seq_compare(change->seq, counters->head) > 0) {
         counters->head = change->seq;
     }
     log->last_change = change->id;
@@ -121,7 +121,7 @@ bool store_change_append(struct store_writer *writer, const struct store_change 
     }
     /* A late arrival below the export's floor may repeat a seq of which all was trimmed: a cursor
      * at that seq would then resume in the wrong place, so the change is born torn. */
-    bool torn = counters->floor_change && store_seq_compare(change->seq, counters->floor_seq) <= 0;
+    bool torn = counters->floor_change && seq_compare(change->seq, counters->floor_seq) <= 0;
     query_integer(&query, change->id);
     query_integer(&query, change->export_id);
     query_text(&query, change->key);
@@ -230,7 +230,7 @@ bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct 
 
 /* ---- finding ---- */
 
-bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct store_seq seq,
+bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                     struct store_seq_place *place, struct error *error)
 {
     struct query query;
@@ -254,7 +254,7 @@ bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct stor
     return step != QUERY_FAILED;
 }
 
-bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct store_seq seq,
+bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                           int64_t *id, struct error *error)
 {
     struct query query;

@@ -9,14 +9,6 @@
 #include <unistd.h>
 #include <uuid/uuid.h>
 
-int store_seq_compare(struct store_seq a, struct store_seq b)
-{
-    if (a.slot != b.slot) {
-        return a.slot < b.slot ? -1 : 1;
-    }
-    return (a.index > b.index) - (a.index < b.index);
-}
-
 /* ---- where the file is ---- */
 
 /* The folder of a path as an absolute name without symbolic links. */

@@ -32,14 +32,6 @@ struct store_options {
     const char *backup_before_migration; /* copy the file there before a migration; NULL: no copy */
 };
 
-/* A position in the order of producers. */
-struct store_seq {
-    int64_t slot, index;
-};
-
-/* Numeric order by (slot, index). */
-int store_seq_compare(struct store_seq a, struct store_seq b);
-
 /* ---- the store ---- */
 
 /*
@@ -70,7 +62,7 @@ enum store_operation {
 struct store_entity {
     int64_t id; /* rowid: the entity's number, reused only after a delete */
     int64_t change;
-    struct store_seq seq;
+    struct seq seq;
     struct span key;
     struct span data; /* canonical JSON text */
 };
@@ -79,7 +71,7 @@ struct store_change {
     int64_t id;
     uint32_t export_id;
     enum store_operation operation;
-    struct store_seq seq;
+    struct seq seq;
     int64_t at; /* wall clock, ms */
     struct span key;
     struct span patch;  /* as the producer sent it; absent for deletes */
@@ -91,17 +83,17 @@ struct store_export {
     struct span name;
     int64_t entities;            /* rows now */
     int64_t last_change;         /* id of its last change, 0 when none */
-    struct store_seq last_seq;   /* and that change's seq */
+    struct seq last_seq;   /* and that change's seq */
     bool last_seq_shared;        /* another change of this export had that seq too */
     int64_t max_entities;        /* 0: unlimited */
 };
 
 struct store_log_state {
     int64_t last_change; /* id of the newest change ever; 0 when none */
-    struct store_seq head; /* greatest seq ever; {0,0} when none */
+    struct seq head; /* greatest seq ever; {0,0} when none */
     bool any;              /* whether there was ever a change */
     int64_t floor_change;  /* changes up to this id are trimmed; 0 when none */
-    struct store_seq floor_seq; /* greatest seq among the trimmed */
+    struct seq floor_seq; /* greatest seq among the trimmed */
     int64_t cursor_floor; /* cursors at changes before this id are refused (see store_writer_refuse_cursors) */
     int64_t tombstone_floor; /* deletes up to this change id may be missing from the tombstones */
     int64_t rows, bytes;     /* of the log as kept */
@@ -167,7 +159,7 @@ bool store_change_append(struct store_writer *writer, const struct store_change 
 /* Remember / forget that a key was deleted by change `change_id` at `at` (ms). Forgetting a key
  * that has no tombstone is nothing. */
 bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
-                         int64_t change_id, struct store_seq seq, int64_t at,
+                         int64_t change_id, struct seq seq, int64_t at,
                          struct error *error);
 bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, struct span key,
                             struct error *error);
@@ -223,7 +215,7 @@ typedef bool (*store_each_entity)(void *argument, const struct store_entity *ent
 /* Entities in order of (seq, id), descending (newest first) or ascending, at most `limit` (negative:
  * all). `after`: start behind that position (exclusive), NULL: from the end of that direction. */
 struct store_position {
-    struct store_seq seq;
+    struct seq seq;
     int64_t id; /* of the entity; for ascending scans INT64_MIN starts with the seq itself included */
 };
 bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool descending,
@@ -245,10 +237,10 @@ struct store_seq_place {
     int64_t count;
     bool torn;           /* changes with this seq were trimmed already */
 };
-bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct store_seq seq,
+bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                     struct store_seq_place *place, struct error *error);
 /* Id of the first change (lowest id) of the export whose seq is greater; 0 when none. */
-bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct store_seq seq,
+bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                           int64_t *id, struct error *error);
 
 /* Tombstones of an export with change id > `from` and time >= `since`, newest first, at most
@@ -256,7 +248,7 @@ bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struc
 struct store_tombstone {
     struct span key;
     int64_t change;
-    struct store_seq seq;
+    struct seq seq;
     int64_t at;
 };
 bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t from,

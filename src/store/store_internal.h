@@ -159,11 +159,11 @@ struct log_record {
 struct export_counters {
     int64_t entities, max_entities;
     int64_t last_change;
-    struct store_seq last_seq;
+    struct seq last_seq;
     bool last_shared;
-    struct store_seq head; /* its greatest seq; means nothing while last_change is 0 */
+    struct seq head; /* its greatest seq; means nothing while last_change is 0 */
     int64_t floor_change;
-    struct store_seq floor_seq; /* means nothing while floor_change is 0 */
+    struct seq floor_seq; /* means nothing while floor_change is 0 */
 };
 
 struct export_record {

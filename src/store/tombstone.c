@@ -47,7 +47,7 @@ bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, str
 }
 
 bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
-                         int64_t change_id, struct store_seq seq, int64_t at, struct error *error)
+                         int64_t change_id, struct seq seq, int64_t at, struct error *error)
 {
     struct query query;
     /* An older one goes first, which keeps the count exact. */

@@ -41,16 +41,16 @@ static bool forget_change(struct store_writer *writer, const struct query *query
                           struct error *error)
 {
     struct store_log_state *log = &writer->now.state;
-    struct store_seq seq = {query_column(query, 2), query_column(query, 3)};
+    struct seq seq = {query_column(query, 2), query_column(query, 3)};
     struct export_counters *counters =
         export_change(writer, (uint32_t)query_column(query, 1), error);
     if (!counters) {
         return false;
     }
-    if (!log->floor_change || store_seq_compare(seq, log->floor_seq) > 0) {
+    if (!log->floor_change || seq_compare(seq, log->floor_seq) > 0) {
         log->floor_seq = seq;
     }
-    if (!counters->floor_change || store_seq_compare(seq, counters->floor_seq) > 0) {
+    if (!counters->floor_change || seq_compare(seq, counters->floor_seq) > 0) {
         counters->floor_seq = seq;
     }
     log->floor_change = query_column(query, 0);

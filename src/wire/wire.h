@@ -23,18 +23,6 @@ enum {
 enum wire_mode { WIRE_STATE, WIRE_LIST, WIRE_APPEND };
 const char *wire_mode_name(enum wire_mode mode);
 
-/* ---- cursors ---- */
-
-struct wire_seq {
-    int64_t slot, index;
-};
-enum { WIRE_SEQ_SIZE = 44 };
-/* "{slot}:{index}", the index zero-padded to 12 digits. `out` holds WIRE_SEQ_SIZE bytes; returns
- * the length. */
-size_t wire_seq_print(char *out, struct wire_seq seq);
-/* Strict: digits ':' digits, both within 0 … 2^63 - 1. */
-bool wire_seq_parse(struct span text, struct wire_seq *seq);
-
 /* ---- messages from clients ---- */
 
 enum wire_message_type { WIRE_SUBSCRIBE, WIRE_UNSUBSCRIBE, WIRE_PING, WIRE_REFRESH_AUTH };

@@ -128,7 +128,7 @@ static struct span keep(struct submission *submission, const char *text)
     return submission_keep(submission, span_of(text));
 }
 
-static void add_mutation(struct submission *submission, char *line, struct store_seq *seq)
+static void add_mutation(struct submission *submission, char *line, struct seq *seq)
 {
     char *save, *export = strtok_r(line, " ", &save), *key = strtok_r(NULL, " ", &save);
     char *operation = strtok_r(NULL, " ", &save), *patch = strtok_r(NULL, " ", &save), *path;
@@ -153,7 +153,7 @@ struct submission *fixture_submission(const char *text, struct outcome *outcome)
 {
     struct submission *submission = submission_new(1 << 24, 1 << 20);
     struct submission_batch *batch = submission_add_batch(submission);
-    struct store_seq seq = {-1, 0};
+    struct seq seq = {-1, 0};
     char *copy = strdup(text), *save, *line = strtok_r(copy, "\n", &save);
     *outcome = (struct outcome){.done = false};
     submission->context = outcome;
@@ -167,7 +167,7 @@ struct submission *fixture_submission(const char *text, struct outcome *outcome)
             batch->producer = keep(submission, name);
             batch->number = number;
         } else if (sscanf(line, "=%lld:%lld", &slot, &index) == 2) {
-            seq = (struct store_seq){slot, index};
+            seq = (struct seq){slot, index};
         } else {
             add_mutation(submission, line, &seq);
             batch->count++;

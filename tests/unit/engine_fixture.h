@@ -34,7 +34,7 @@ struct outcome {
     struct error error;
     uint64_t applied, ignored, duplicate;
     bool has_seq;
-    struct store_seq seq;
+    struct seq seq;
 };
 
 /*

@@ -155,8 +155,8 @@ static bool try_batch(int64_t slot)
     struct store_tombstone tombstone;
     struct error *error = &fixture.error;
     return store_begin(fixture.writer, error) &&
-           try_put(fixture.quake, "a", (struct store_seq){slot, 1}, 0, "{\"n\":1}") &&
-           try_put(fixture.quake, "b", (struct store_seq){slot, 2}, 0, "{\"n\":2}") &&
+           try_put(fixture.quake, "a", (struct seq){slot, 1}, 0, "{\"n\":1}") &&
+           try_put(fixture.quake, "b", (struct seq){slot, 2}, 0, "{\"n\":2}") &&
            store_producer_put(fixture.writer, SPAN("p"), slot, 0, error) &&
            store_trim(fixture.writer, &retention, 0, 100, &more, error) &&
            store_commit(fixture.writer, error) &&
@@ -413,13 +413,13 @@ static void the_file_may_not_grow(void **state)
         snprintf(key, sizeof key, "%d", i);
         committed = last_change();
         ok = store_begin(fixture.writer, &fixture.error) &&
-             try_put(fixture.quake, key, (struct store_seq){1, i}, 0, big) &&
+             try_put(fixture.quake, key, (struct seq){1, i}, 0, big) &&
              store_commit(fixture.writer, &fixture.error);
     }
     assert_false(ok);
     assert_int_equal(fixture.error.code, ERROR_DISK_FULL);
     /* SQLite rolled back by itself: what follows must not commit on its own. */
-    assert_false(try_put(fixture.quake, "z", (struct store_seq){2, 1}, 0, "{}"));
+    assert_false(try_put(fixture.quake, "z", (struct seq){2, 1}, 0, "{}"));
     assert_false(store_commit(fixture.writer, &fixture.error));
     assert_int_equal(fixture.error.code, ERROR_DISK_FULL);
     assert_int_equal(last_change(), committed);

@@ -108,7 +108,7 @@ static inline int64_t last_change(void)
 
 /* Append a change alone, in the open transaction. */
 static inline bool try_append(uint32_t export_id, const char *key, enum store_operation operation,
-                              struct store_seq seq, int64_t at, const char *patch)
+                              struct seq seq, int64_t at, const char *patch)
 {
     struct store_change change = {
         .id = last_change() + 1,
@@ -123,7 +123,7 @@ static inline bool try_append(uint32_t export_id, const char *key, enum store_op
 }
 
 /* What the engine does for one mutation: the entity and its change, in the open transaction. */
-static inline bool try_put(uint32_t export_id, const char *key, struct store_seq seq, int64_t at,
+static inline bool try_put(uint32_t export_id, const char *key, struct seq seq, int64_t at,
                            const char *data)
 {
     struct store_entity entity;
@@ -147,14 +147,14 @@ static inline bool try_put(uint32_t export_id, const char *key, struct store_seq
 static inline void put(uint32_t export_id, const char *key, int64_t slot, int64_t index,
                        const char *data)
 {
-    struct store_seq seq = {slot, index};
+    struct seq seq = {slot, index};
     OK(try_put(export_id, key, seq, 1000 * (last_change() + 1), data));
 }
 
 static inline void take_away(uint32_t export_id, const char *key, int64_t slot, int64_t index)
 {
     struct store_entity entity;
-    struct store_seq seq = {slot, index};
+    struct seq seq = {slot, index};
     struct error *error = &fixture.error;
     bool found = false;
     int64_t at = 1000 * (last_change() + 1);

@@ -5,7 +5,7 @@ static const int64_t everything = INT64_MAX;
 
 static void append(const char *key, int64_t slot, int64_t index)
 {
-    struct store_seq seq = {slot, index};
+    struct seq seq = {slot, index};
     OK(try_append(fixture.quake, key, STORE_PATCH, seq, 1000 * (last_change() + 1), "{}"));
 }
 
@@ -97,7 +97,7 @@ static void expect_place(int64_t slot, int64_t index, int64_t first, int64_t las
                          bool torn)
 {
     struct store_seq_place place;
-    struct store_seq seq = {slot, index};
+    struct seq seq = {slot, index};
     OK(store_find_seq(fixture.reader, fixture.quake, seq, &place, &fixture.error));
     assert_int_equal(place.first, first);
     assert_int_equal(place.last, last);
@@ -108,7 +108,7 @@ static void expect_place(int64_t slot, int64_t index, int64_t first, int64_t las
 static void expect_after(int64_t slot, int64_t index, int64_t expected)
 {
     int64_t id = -1;
-    struct store_seq seq = {slot, index};
+    struct seq seq = {slot, index};
     OK(store_find_after_seq(fixture.reader, fixture.quake, seq, &id, &fixture.error));
     assert_int_equal(id, expected);
 }
@@ -222,7 +222,7 @@ static void only_the_same_export_tears(void **state)
     uint32_t other = 0;
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
-    OK(try_append(other, "o", STORE_PATCH, (struct store_seq){1, 1}, 0, "{}"));
+    OK(try_append(other, "o", STORE_PATCH, (struct seq){1, 1}, 0, "{}"));
     append("a", 1, 1);
     commit();
     trim((struct store_retention){.rows = 1}, 0, 100, false);
@@ -236,7 +236,7 @@ static void a_late_seq_that_was_trimmed_is_torn_from_birth(void **state)
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
     append("a", 5, 1);
-    OK(try_append(other, "o", STORE_PATCH, (struct store_seq){9, 1}, 0, "{}"));
+    OK(try_append(other, "o", STORE_PATCH, (struct seq){9, 1}, 0, "{}"));
     append("a", 8, 1);
     commit();
     trim((struct store_retention){.rows = 1}, 0, 100, false);

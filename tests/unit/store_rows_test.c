@@ -19,10 +19,10 @@ static void read_entity(const char *key, struct store_entity *entity, bool *foun
 static void seqs_compare_as_pairs_of_numbers(void **state)
 {
     (void)state;
-    struct store_seq a = {1, 9}, b = {2, 1}, c = {2, 10};
-    assert_true(store_seq_compare(a, b) < 0);
-    assert_true(store_seq_compare(c, b) > 0);
-    assert_int_equal(store_seq_compare(c, c), 0);
+    struct seq a = {1, 9}, b = {2, 1}, c = {2, 10};
+    assert_true(seq_compare(a, b) < 0);
+    assert_true(seq_compare(c, b) > 0);
+    assert_int_equal(seq_compare(c, c), 0);
 }
 
 static void entity_is_inserted_updated_and_deleted(void **state)
@@ -60,7 +60,7 @@ static void keys_and_data_may_hold_any_byte(void **state)
     struct store_entity entity = {.key = SPAN("a\0b"), .data = SPAN("{\"x\":\"\\u0000\"}")};
     bool found = false;
     entity.change = 1;
-    entity.seq = (struct store_seq){1, 1};
+    entity.seq = (struct seq){1, 1};
     begin();
     OK(store_entity_insert(fixture.writer, fixture.quake, &entity, &fixture.error));
     assert_true(entity.id > 0);
@@ -156,7 +156,7 @@ static void rollback_takes_everything_back(void **state)
 static void a_change_needs_a_transaction(void **state)
 {
     (void)state;
-    struct store_seq seq = {1, 1};
+    struct seq seq = {1, 1};
     assert_false(try_put(fixture.quake, "a", seq, 0, "{}"));
     assert_int_equal(fixture.error.code, ERROR_INTERNAL);
     assert_false(store_commit(fixture.writer, &fixture.error));
@@ -345,8 +345,8 @@ static void tombstones_are_put_read_and_removed(void **state)
     assert_false(found);
     begin();
     /* Deleted twice: the newer delete counts. */
-    OK(try_append(fixture.quake, "a", STORE_DELETE, (struct store_seq){3, 2}, 1, NULL));
-    OK(store_tombstone_put(fixture.writer, fixture.quake, SPAN("a"), 8, (struct store_seq){3, 2}, 1,
+    OK(try_append(fixture.quake, "a", STORE_DELETE, (struct seq){3, 2}, 1, NULL));
+    OK(store_tombstone_put(fixture.writer, fixture.quake, SPAN("a"), 8, (struct seq){3, 2}, 1,
                            &fixture.error));
     commit();
     expect_tombstones(0, 0, 9, "a@8 c@6 ");

@@ -1,5 +1,5 @@
 /* Cursors as text. */
-#include "wire/wire.h"
+#include "base/base.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,11 +9,11 @@
 
 static void check_both_ways(int64_t slot, int64_t index, const char *text)
 {
-    char printed[WIRE_SEQ_SIZE];
-    struct wire_seq seq = {slot, index}, parsed = {-1, -1};
-    assert_int_equal(wire_seq_print(printed, seq), strlen(text));
+    char printed[SEQ_SIZE];
+    struct seq seq = {slot, index}, parsed = {-1, -1};
+    assert_int_equal(seq_print(printed, seq), strlen(text));
     assert_string_equal(printed, text);
-    assert_true(wire_seq_parse(span_of(printed), &parsed));
+    assert_true(seq_parse(span_of(printed), &parsed));
     assert_int_equal(parsed.slot, slot);
     assert_int_equal(parsed.index, index);
 }
@@ -31,8 +31,8 @@ static void the_index_is_padded_to_twelve_digits(void **state)
 static void padding_is_not_needed_to_be_read(void **state)
 {
     (void)state;
-    struct wire_seq seq;
-    assert_true(wire_seq_parse(span_of("0007:12"), &seq));
+    struct seq seq;
+    assert_true(seq_parse(span_of("0007:12"), &seq));
     assert_int_equal(seq.slot, 7);
     assert_int_equal(seq.index, 12);
 }
@@ -60,15 +60,15 @@ static void anything_else_is_refused(void **state)
                                       "0:9223372036854775808",
                                       "99999999999999999999999999:1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct wire_seq seq = {3, 4};
-        if (wire_seq_parse(span_of(bad[i]), &seq))
+        struct seq seq = {3, 4};
+        if (seq_parse(span_of(bad[i]), &seq))
             fail_msg("'%s' was taken for a cursor", bad[i]);
         assert_int_equal(seq.slot, 3);
         assert_int_equal(seq.index, 4);
     }
-    struct wire_seq seq;
-    assert_false(wire_seq_parse(span_make("1:2\0", 4), &seq));
-    assert_false(wire_seq_parse(span_make(NULL, 0), &seq));
+    struct seq seq;
+    assert_false(seq_parse(span_make("1:2\0", 4), &seq));
+    assert_false(seq_parse(span_make(NULL, 0), &seq));
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* Cursors as text: "{slot}:{index}". */
-#include "wire/wire.h"
+#include "base/seq.h"
 
 enum { INDEX_DIGITS = 12 };
 
@@ -17,7 +17,7 @@ static size_t print_number(char *out, uint64_t number, size_t width)
     return count;
 }
 
-size_t wire_seq_print(char *out, struct wire_seq seq)
+size_t seq_print(char *out, struct seq seq)
 {
     size_t length = print_number(out, (uint64_t)seq.slot, 1);
     out[length++] = ':';
@@ -43,10 +43,10 @@ static bool parse_number(struct span text, size_t *position, int64_t *number)
     return *position > start;
 }
 
-bool wire_seq_parse(struct span text, struct wire_seq *seq)
+bool seq_parse(struct span text, struct seq *seq)
 {
     size_t position = 0;
-    struct wire_seq parsed;
+    struct seq parsed;
     if (!parse_number(text, &position, &parsed.slot) || position == text.length ||
         text.data[position++] != ':' || !parse_number(text, &position, &parsed.index) ||
         position != text.length)
