@@ -39,7 +39,7 @@ static void store(struct error *error, const char *first, const char *second)
     error->message[length] = '\0';
 }
 
-bool error_set(struct error *error, enum error_code code, const char *format, ...)
+bool(error_set)(struct error *error, enum error_code code, const char *format, ...)
 {
     if (!error)
         return false;
@@ -54,7 +54,7 @@ bool error_set(struct error *error, enum error_code code, const char *format, ..
     return false;
 }
 
-bool error_prefix(struct error *error, const char *format, ...)
+bool(error_prefix)(struct error *error, const char *format, ...)
 {
     if (!error)
         return false;

@@ -16,11 +16,18 @@
 
 enum change_operation { CHANGE_CREATE, CHANGE_PATCH, CHANGE_UPSERT, CHANGE_DELETE, CHANGE_EVICT };
 
+/*
+ * Changes lie in slabs: memory for many, freed when the last of them is given back. The writer
+ * makes changes and the loop drops them, and with a heap block each the two threads would meet at
+ * the allocator's lock for every one.
+ */
+struct change_slab;
+
 struct change {
-    _Atomic uint32_t references;
+    struct change_slab *slab;
     enum change_operation operation;
     uint32_t export_id;
-    uint32_t key_length, patch_length, append_length;
+    uint32_t key_length, patch_length, append_length, entity_length;
     int64_t id;          /* position in the log */
     int64_t slot, index; /* its seq */
     /* The entity just before: id of the change that made it so (0: there was none), its seq, its
@@ -29,16 +36,18 @@ struct change {
     int64_t previous_slot, previous_index;
     int64_t entity_id;
     uint64_t received_us;  /* monotonic, when its request came in; for the latency metrics */
-    struct text *entity;   /* the whole entity just after a CHANGE_PATCH; else NULL */
-    char bytes[];          /* key, patch as subscribers get it, append paths */
+    char bytes[];          /* key, patch as subscribers get it, append paths, entity */
 };
 
-/* A new change with one reference; the spans are copied, `entity` is given a reference. NULL when
- * out of memory. The caller fills in the numbers before sharing it. */
-struct change *change_new(struct span key, struct span patch, struct span append,
-                          struct text *entity);
-struct change *change_ref(struct change *change);
+/* A new change with one reference, in *slab or, when that is full, a new one that takes its place;
+ * *slab starts as NULL and ends with change_slab_release. The spans are copied. NULL when out of
+ * memory. The caller fills in the numbers before sharing it. Not two threads with one slab. */
+struct change *change_new(struct change_slab **slab, struct span key, struct span patch,
+                          struct span append, struct span entity);
+/* Give the reference back. Any thread. NULL is allowed. */
 void change_unref(struct change *change);
+/* No more changes will be made in it. NULL is allowed. */
+void change_slab_release(struct change_slab *slab);
 
 static inline struct span change_key(const struct change *change)
 {
@@ -59,7 +68,15 @@ static inline struct span change_append(const struct change *change)
                                  : span_make(NULL, 0);
 }
 
-/* Heap bytes it stands for, its share of the entity included. */
+/* The whole entity just after a CHANGE_PATCH; else absent. */
+static inline struct span change_entity(const struct change *change)
+{
+    size_t at = (size_t)change->key_length + change->patch_length + change->append_length;
+    return change->entity_length ? span_make(change->bytes + at, change->entity_length)
+                                 : span_make(NULL, 0);
+}
+
+/* Bytes that it takes in its slab. */
 size_t change_memory(const struct change *change);
 
 /* ---- the ring ---- */

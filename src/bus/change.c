@@ -1,50 +1,89 @@
-/* The change record: one allocation, immutable once shared. */
+/*
+ * The change record, immutable once shared, and the slabs in which records lie.
+ *
+ * Invariant: a slab's count is one for each change in it that is not given back yet, and one more
+ * while its maker may put further changes into it.
+ */
 #include "bus/bus.h"
 
-struct change *change_new(struct span key, struct span patch, struct span append,
-                          struct text *entity)
+#include <stdalign.h>
+
+enum { SLAB_SIZE = 64 * 1024 };
+
+struct change_slab {
+    _Atomic uint32_t references;
+    size_t used, capacity;
+    alignas(struct change) char data[];
+};
+
+static struct change_slab *slab_new(size_t capacity)
 {
-    if (key.length > UINT32_MAX || patch.length > UINT32_MAX || append.length > UINT32_MAX)
+    struct change_slab *slab = memory_alloc(sizeof *slab + capacity);
+    if (!slab)
         return NULL;
-    size_t length = key.length + patch.length + append.length;
-    struct change *change = memory_alloc(sizeof *change + length);
-    if (!change)
-        return NULL;
-    memset(change, 0, sizeof *change);
-    atomic_init(&change->references, 1);
-    change->key_length = (uint32_t)key.length;
-    change->patch_length = (uint32_t)patch.length;
-    change->append_length = (uint32_t)append.length;
-    char *at = change->bytes;
-    if (key.length)
-        memcpy(at, key.data, key.length);
-    if (patch.length)
-        memcpy(at + key.length, patch.data, patch.length);
-    if (append.length)
-        memcpy(at + key.length + patch.length, append.data, append.length);
-    change->entity = text_ref(entity);
-    return change;
+    atomic_init(&slab->references, 1);
+    slab->used = 0;
+    slab->capacity = capacity;
+    return slab;
 }
 
-struct change *change_ref(struct change *change)
+void change_slab_release(struct change_slab *slab)
 {
-    atomic_fetch_add_explicit(&change->references, 1, memory_order_relaxed);
-    return change;
+    if (slab && atomic_fetch_sub_explicit(&slab->references, 1, memory_order_acq_rel) == 1)
+        memory_free(slab);
 }
 
 void change_unref(struct change *change)
 {
+    if (change)
+        change_slab_release(change->slab);
+}
+
+/* Room for one change, in the slab at hand or in a new one. */
+static struct change *slab_take(struct change_slab **slab, size_t size)
+{
+    size_t aligned = (size + alignof(struct change) - 1) & ~(alignof(struct change) - 1);
+    if (!*slab || (*slab)->capacity - (*slab)->used < aligned) {
+        struct change_slab *fresh = slab_new(aligned > SLAB_SIZE ? aligned : SLAB_SIZE);
+        if (!fresh)
+            return NULL;
+        change_slab_release(*slab);
+        *slab = fresh;
+    }
+    struct change *change = (struct change *)((*slab)->data + (*slab)->used);
+    (*slab)->used += aligned;
+    atomic_fetch_add_explicit(&(*slab)->references, 1, memory_order_relaxed);
+    return change;
+}
+
+static char *put(char *at, struct span bytes)
+{
+    if (bytes.length)
+        memcpy(at, bytes.data, bytes.length);
+    return at + bytes.length;
+}
+
+struct change *change_new(struct change_slab **slab, struct span key, struct span patch,
+                          struct span append, struct span entity)
+{
+    if (key.length > UINT32_MAX || patch.length > UINT32_MAX || append.length > UINT32_MAX ||
+        entity.length > UINT32_MAX)
+        return NULL;
+    size_t length = key.length + patch.length + append.length + entity.length;
+    struct change *change = slab_take(slab, sizeof *change + length);
     if (!change)
-        return;
-    if (atomic_fetch_sub_explicit(&change->references, 1, memory_order_acq_rel) != 1)
-        return;
-    text_unref(change->entity);
-    memory_free(change);
+        return NULL;
+    *change = (struct change){.slab = *slab,
+                              .key_length = (uint32_t)key.length,
+                              .patch_length = (uint32_t)patch.length,
+                              .append_length = (uint32_t)append.length,
+                              .entity_length = (uint32_t)entity.length};
+    put(put(put(put(change->bytes, key), patch), append), entity);
+    return change;
 }
 
 size_t change_memory(const struct change *change)
 {
-    size_t entity = change->entity ? sizeof *change->entity + change->entity->length : 0;
     return sizeof *change + change->key_length + change->patch_length + change->append_length +
-           entity;
+           change->entity_length;
 }

@@ -81,7 +81,8 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     struct change *change = NULL;
     if (array_reserve((void **)&writer->pending, writer->pending_count, &writer->pending_capacity,
                       sizeof *writer->pending))
-        change = change_new(entity_key(entity), patch, append, keep ? data : NULL);
+        change = change_new(&writer->slab, entity_key(entity), patch, append,
+                            keep ? text_span(data) : span_make(NULL, 0));
     if (!change) {
         text_unref(data);
         return error_set(error, ERROR_MEMORY, "out of memory while recording a change");

@@ -90,6 +90,7 @@ struct writer {
     struct seq head;
     struct change **changes;
     size_t change_count, change_capacity;
+    struct change_slab *slab; /* where its changes are made */
     struct submission **submissions;
     size_t submission_count, submission_capacity;
     struct store_export *new_exports; /* names are heap copies */

@@ -76,6 +76,7 @@ void writer_fini(struct writer *writer)
     buffer_fini(&writer->patch);
     buffer_fini(&writer->append);
     buffer_fini(&writer->log_append);
+    change_slab_release(writer->slab);
     memory_free(writer->changes);
     memory_free(writer->submissions);
     memory_free(writer->new_exports);

@@ -63,7 +63,7 @@ bool frame_change(struct feed *feed, const struct change *change, bool known, st
     if (frame.operation == WIRE_DELETE && !known)
         return true;
     bool whole = change->operation == CHANGE_PATCH && !known;
-    struct span object = whole ? text_span(change->entity) : change_patch(change);
+    struct span object = whole ? change_entity(change) : change_patch(change);
     if (frame.operation != WIRE_DELETE && !show(feed, object, &frame.data))
         return false;
     if (frame.operation == WIRE_PATCH &&

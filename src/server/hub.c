@@ -47,6 +47,7 @@ void hub_free(struct hub *hub)
     while ((export = map_next(&hub->exports, &position)))
         memory_free(export);
     map_fini(&hub->exports);
+    memory_free(hub->by_id);
     map_fini(&hub->feeds);
     ring_fini(&hub->ring);
     buffer_fini(&hub->frame);
@@ -71,12 +72,22 @@ struct hub_export *hub_find_export(struct hub *hub, struct span name)
 
 struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
 {
-    size_t position = 0;
-    struct hub_export *export;
-    while ((export = map_next(&hub->exports, &position)))
-        if (export->id == id)
-            return export;
-    return NULL;
+    return id < hub->by_id_count ? hub->by_id[id] : NULL;
+}
+
+static bool note_id(struct hub *hub, struct hub_export *export)
+{
+    if (export->id >= hub->by_id_count) {
+        size_t count = (size_t)export->id * 2 + 16;
+        struct hub_export **by_id = memory_resize(hub->by_id, count * sizeof *by_id);
+        if (!by_id)
+            return false;
+        memset(by_id + hub->by_id_count, 0, (count - hub->by_id_count) * sizeof *by_id);
+        hub->by_id = by_id;
+        hub->by_id_count = count;
+    }
+    hub->by_id[export->id] = export;
+    return true;
 }
 
 void hub_add_export(struct hub *hub, const struct store_export *row)
@@ -99,8 +110,10 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
         .id = row->id, .name_length = row->name.length, .last_change = row->last_change};
     memcpy(export->name, row->name.data, row->name.length);
     link_init(&export->feeds);
-    if (!map_add(&hub->exports, export))
+    if (!map_add(&hub->exports, export) || !note_id(hub, export)) {
+        map_remove(&hub->exports, export_key(export));
         memory_free(export);
+    }
     if (seq_compare(row->last_seq, hub->head) > 0)
         hub->head = row->last_seq;
 }
@@ -144,24 +157,23 @@ static void settle(struct hub *hub, int64_t first, int64_t head)
     trim_channels(hub);
 }
 
-/* The changes first go into the ring, all of them, so that whoever is woken finds the whole
- * commit there; a reference is kept meanwhile, because a small ring may drop its oldest. */
+/* Offering only notes who has something to pull; the ring then takes the change over. */
 void hub_commit(void *argument, struct engine_commit *commit)
 {
     struct hub *hub = argument;
     uint64_t now = clock_monotonic_us();
-    struct hub_export *export = NULL;
+    uint64_t received = 0;
     for (size_t i = 0; i < commit->export_count; i++)
         hub_add_export(hub, &commit->exports[i]);
     for (size_t i = 0; i < commit->count; i++) {
-        struct change *change = change_ref(commit->changes[i]);
-        ring_add(&hub->ring, commit->changes[i]);
-        if (!export || export->id != change->export_id)
-            export = hub_export_by_id(hub, change->export_id);
+        struct change *change = commit->changes[i];
+        struct hub_export *export = hub_export_by_id(hub, change->export_id);
         if (export)
             offer(export, change);
-        histogram_add(&hub->metrics.publish_latency, now - change->received_us);
-        change_unref(change);
+        if (change->received_us != received) /* once per request */
+            histogram_add(&hub->metrics.publish_latency, now - change->received_us);
+        received = change->received_us;
+        ring_add(&hub->ring, change);
     }
     hub->head = commit->head;
     if (commit->count)

@@ -197,6 +197,8 @@ struct hub {
     struct ring ring;
     struct seq head;
     struct map exports; /* struct hub_export by name */
+    struct hub_export **by_id; /* the same; ids are small and dense */
+    size_t by_id_count;
     struct map feeds;   /* struct feed by view id */
     struct link subscribers;
     size_t subscriber_count, subscription_count;

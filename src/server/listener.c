@@ -59,7 +59,7 @@ static struct addrinfo *resolve(const char *address, struct error *error)
 
 static void note_address(struct listener *listener)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     char host[64], port[8];
     if (getsockname(listener->socket, (struct sockaddr *)&bound, &size) != 0 ||

@@ -11,8 +11,10 @@
 static struct change *make(int64_t id, size_t size)
 {
     char *patch = calloc(1, size);
-    struct change *change =
-        change_new(span_of("key"), span_make(patch, size), span_make(NULL, 0), NULL);
+    struct change_slab *slab = NULL;
+    struct change *change = change_new(&slab, span_of("key"), span_make(patch, size),
+                                       span_make(NULL, 0), span_make(NULL, 0));
+    change_slab_release(slab);
     free(patch);
     change->id = id;
     return change;

@@ -1,0 +1,134 @@
+/* HTTP on both addresses: each request with the beginning of its answer and a part of it. */
+#include "server_fixture.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static struct live live;
+static struct buffer answer;
+
+static int setup(void **state)
+{
+    static const char *const settings[] = {"max_request_bytes", "4096", NULL};
+    (void)state;
+    buffer_init(&answer, 1 << 20);
+    live_start(&live, settings);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    live_stop(&live);
+    buffer_fini(&answer);
+    return 0;
+}
+
+static void expect(const char *request, const char *status, const char *part)
+{
+    if (strncmp(answer.data, status, strlen(status)) != 0 || !strstr(answer.data, part))
+        fail_msg("for: %s\nexpected: %s … %s\ncame: %s", request, status, part, answer.data);
+}
+
+#define HOST " HTTP/1.1\r\nHost: t\r\n"
+#define POST "POST /v1/mutations" HOST
+#define MUTATION "{\"export\":\"Q\",\"key\":1,\"patch\":{}}" /* 33 bytes */
+
+static const struct {
+    bool health;
+    const char *request, *status, *part;
+} cases[] = {
+    {true, "GET /health" HOST "\r\n", "HTTP/1.1 200 ", "\r\n\r\nOK"},
+    {true, "GET /healthz" HOST "\r\n", "HTTP/1.1 200 ", "\r\n\r\nOK"},
+    {true, "GET /ready" HOST "\r\n", "HTTP/1.1 200 ", "\r\n\r\nREADY"},
+    {true, "GET /readiness" HOST "\r\n", "HTTP/1.1 200 ", "\r\n\r\nREADY"},
+    {true, "GET /status" HOST "\r\n", "HTTP/1.1 200 ", "{\"healthy\":true,"},
+    {true, "GET /metrics" HOST "\r\n", "HTTP/1.1 200 ", "\nstele_connections_active 0\n"},
+    {true, "GET /nothing" HOST "\r\n", "HTTP/1.1 404 ", "X-Error-Code: not-found\r\n"},
+    {true, "POST /health" HOST "Content-Length: 0\r\n\r\n", "HTTP/1.1 405 ",
+     "Allow: GET, HEAD\r\n"},
+    {false, "GET /" HOST "\r\n", "HTTP/1.1 404 ", "\"code\":\"not-found\""},
+    {false, "GET /v1/mutations" HOST "\r\n", "HTTP/1.1 405 ", "Allow: POST\r\n"},
+    {false, POST "Content-Length: 33\r\n\r\n" MUTATION, "HTTP/1.1 200 ", "{\"applied\":1,"},
+    {false, POST "Content-Length: 0\r\n\r\n", "HTTP/1.1 200 ", "{\"applied\":0,"},
+    {false, POST "Content-Length: 2\r\n\r\n{}", "HTTP/1.1 400 ", "line 1: export is missing"},
+    {false, POST "Content-Length: 4097\r\n\r\n", "HTTP/1.1 413 ", "at most 4096 are taken"},
+    {false, POST "Content-Length: 1, 1\r\n\r\n", "HTTP/1.1 400 ", "Content-Length is no number"},
+    {false, POST "\r\n", "HTTP/1.1 400 ", "has no Content-Length"},
+    {false, POST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400 ", "in chunks"},
+    {false, POST "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 415 ",
+     "X-Error-Code: unsupported-encoding\r\n"},
+    {false, POST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n", "HTTP/1.1 100 ", "Continue"},
+    {false, "GET /" HOST "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "HTTP/1.1 400 ",
+     "only an upgrade to websocket"},
+};
+
+static void test_answers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        peer_ask(cases[i].health ? server_health_address(live.server) : server_address(live.server),
+                 cases[i].request, &answer);
+        expect(cases[i].request, cases[i].status, cases[i].part);
+    }
+}
+
+static void test_one_after_the_other(void **state)
+{
+    static const char request[] = POST "Content-Length: 33\r\n\r\n" MUTATION;
+    int fd = peer_dial(server_address(live.server));
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        buffer_clear(&answer);
+        peer_say(fd, span_of(request));
+        peer_hear_response(fd, &answer);
+        expect(request, "HTTP/1.1 200 ", "{\"applied\":1,");
+    }
+    close(fd);
+}
+
+/* Sent without waiting for the answer: the second is refused, and nothing worse. */
+static void test_pipelined(void **state)
+{
+    static const char requests[] =
+        POST "Content-Length: 33\r\n\r\n" MUTATION POST "Content-Length: 33\r\n\r\n" MUTATION;
+    int fd = peer_dial(server_address(live.server));
+    (void)state;
+    peer_say(fd, span_of(requests));
+    buffer_clear(&answer);
+    peer_hear_response(fd, &answer);
+    expect(requests, "HTTP/1.1 200 ", "{\"applied\":1,");
+    buffer_clear(&answer);
+    peer_hear_response(fd, &answer);
+    expect(requests, "HTTP/1.1 400 ", "wait for the answer");
+    char byte;
+    assert_false(peer_hear(fd, &byte, 1));
+    close(fd);
+    peer_ask(server_health_address(live.server), "GET /health" HOST "\r\n", &answer);
+    expect("GET /health", "HTTP/1.1 200 ", "OK");
+}
+
+/* Clients that go away before their answer, with half a body or with all of it. */
+static void test_gone(void **state)
+{
+    static const char request[] = POST "Content-Length: 33\r\n\r\n" MUTATION;
+    (void)state;
+    for (size_t i = 0; i < 40; i++) {
+        int fd = peer_dial(server_address(live.server));
+        peer_say(fd, span_make(request, sizeof request - 1 - i));
+        close(fd);
+    }
+    peer_ask(server_address(live.server), request, &answer);
+    expect(request, "HTTP/1.1 200 ", "{\"applied\":1,");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_one_after_the_other),
+        cmocka_unit_test(test_pipelined),
+        cmocka_unit_test(test_gone),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

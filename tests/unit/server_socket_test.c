@@ -1,0 +1,243 @@
+/* WebSocket connections, byte by byte. */
+#include "server_fixture.h"
+#include "wire/wire.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static struct buffer text;
+
+static int setup(void **state)
+{
+    (void)state;
+    buffer_init(&text, 1 << 20);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    buffer_fini(&text);
+    return 0;
+}
+
+static void post(struct live *live, const char *lines)
+{
+    char request[512];
+    snprintf(request, sizeof request,
+             "POST /v1/mutations HTTP/1.1\r\nHost: t\r\n"
+             "Content-Length: %zu\r\n\r\n%s",
+             strlen(lines), lines);
+    peer_ask(server_address(live->server), request, &text);
+    assert_memory_equal(text.data, "HTTP/1.1 200 ", 13);
+}
+
+/*
+ * The ready bytes of the encoders arrive as they are: nothing before, between or around them. This
+ * rests on libwebsockets' LWS_WRITE_HTTP, of which the manual does not say it.
+ */
+static void test_ready_bytes_arrive_verbatim(void **state)
+{
+    struct live live;
+    struct buffer expected, received;
+    (void)state;
+    buffer_init(&expected, 1 << 16);
+    buffer_init(&received, 1 << 16);
+    live_start(&live, NULL);
+    post(&live, "{\"export\":\"Q\",\"key\":1,\"patch\":{\"a\":1}}");
+    int fd = peer_upgrade(server_address(live.server), "/any/path", &text);
+    peer_say_text(fd, "{\"type\":\"subscribe\",\"view\":\"Q/list\",\"withSnapshot\":false}");
+    peer_hear_frame(fd, &received);
+    post(&live, "{\"export\":\"Q\",\"key\":2,\"patch\":{\"b\":2}}\n"
+                "{\"export\":\"Q\",\"key\":2,\"patch\":{\"b\":3}}");
+    for (int i = 0; i < 2; i++)
+        peer_hear_frame(fd, &received);
+
+    struct wire_subscribed subscribed = {.view = span_of("Q/list"),
+                                         .mode = WIRE_LIST,
+                                         .sorted_by_seq = true,
+                                         .epoch = span_of(engine_epoch(server_engine(live.server))),
+                                         .resumed = -1};
+    struct wire_change change = {.mode = WIRE_LIST,
+                                 .view = span_of("Q/list"),
+                                 .operation = WIRE_UPSERT,
+                                 .key = span_of("2"),
+                                 .data = span_of("{\"b\":2,\"_seq\":\"0:000000000002\"}"),
+                                 .seq = span_of("0:000000000002")};
+    wire_subscribed(&expected, &subscribed);
+    wire_change(&expected, &change);
+    change.operation = WIRE_PATCH;
+    change.data = span_of("{\"b\":3,\"_seq\":\"0:000000000003\"}");
+    change.seq = span_of("0:000000000003");
+    wire_change(&expected, &change);
+    assert_int_equal(received.length, expected.length);
+    assert_memory_equal(received.data, expected.data, expected.length);
+    close(fd);
+    live_stop(&live);
+    buffer_fini(&expected);
+    buffer_fini(&received);
+}
+
+static void test_messages(void **state)
+{
+    struct live live;
+    char *long_text = memory_new(70000);
+    (void)state;
+    memset(long_text, 'x', 69999);
+    live_start(&live, NULL);
+    post(&live, "{\"export\":\"Q\",\"key\":1,\"patch\":{}}");
+    int fd = peer_upgrade(server_address(live.server), "/", &text);
+    peer_say_text(fd, "nonsense");
+    peer_expect(fd, 0x81, "invalid-message");
+    peer_say_frame(fd, 0x82, span_of("{}"));
+    peer_expect(fd, 0x81, "binary");
+    /* In fragments, with a ping between them that is answered at once. */
+    peer_say_frame(fd, 0x01, span_of("{\"type\":\"subscr"));
+    peer_say_frame(fd, 0x89, span_of("hello"));
+    peer_say_frame(fd, 0x80, span_of("ibe\",\"view\":\"Q/state\",\"key\":\"1\"}"));
+    peer_expect(fd, 0x8a, "hello");
+    peer_expect(fd, 0x82, "subscribed");
+    peer_expect(fd, 0x82, "snapshot");
+    peer_say_frame(fd, 0x81, span_make(long_text, 69999));
+    peer_expect(fd, 0x81, "too-large");
+    peer_expect_close(fd, 1009, "too-large: a message may have at most 65536 bytes");
+    peer_say_frame(fd, 0x88, span_make("\x03\xf1", 2));
+    assert_false(peer_hear_frame(fd, &text)); /* no second close frame, just the end */
+    close(fd);
+    live_stop(&live);
+    memory_free(long_text);
+}
+
+static void test_handshake(void **state)
+{
+    static const char *const settings[] = {"max_connections", "2", NULL};
+    struct live live;
+    (void)state;
+    live_start(&live, settings);
+    const char *address = server_address(live.server);
+    int first = peer_upgrade(address, "/", &text);
+    assert_memory_equal(text.data, "HTTP/1.1 101 ", 13);
+    int second = peer_upgrade(address, "/v1/ingest", &text);
+    assert_memory_equal(text.data, "HTTP/1.1 101 ", 13);
+    int third = peer_upgrade(address, "/", &text);
+    assert_memory_equal(text.data, "HTTP/1.1 429 ", 13);
+    assert_non_null(strstr(text.data, "X-Error-Code: connection-limit-exceeded\r\n"));
+    assert_non_null(strstr(text.data, "Retry-After: "));
+    int fourth = peer_upgrade(server_health_address(live.server), "/", &text);
+    assert_memory_equal(text.data, "HTTP/1.1 400 ", 13);
+    close(first);
+    close(second);
+    close(third);
+    close(fourth);
+    live_stop(&live);
+}
+
+/* A client that answers pings stays, one that does not is closed. */
+static void test_client_timeout(void **state)
+{
+    static const char *const settings[] = {"client_timeout_seconds", "1", NULL};
+    struct live live;
+    struct buffer frame;
+    (void)state;
+    buffer_init(&frame, 1024);
+    live_start(&live, settings);
+    int silent = peer_upgrade(server_address(live.server), "/", &text);
+    int living = peer_upgrade(server_address(live.server), "/", &text);
+    for (int pings = 0; pings < 5; pings++) {
+        buffer_clear(&frame);
+        assert_true(peer_hear_frame(living, &frame));
+        assert_int_equal((unsigned char)frame.data[0], 0x89);
+        peer_say_frame(living, 0x8a, span_make(frame.data + 2, frame.length - 2));
+    }
+    buffer_clear(&frame);
+    assert_true(peer_hear_frame(silent, &frame));
+    assert_int_equal((unsigned char)frame.data[0], 0x89);
+    peer_expect_close(silent, 1001, "client-timeout: nothing was heard for 1 seconds");
+    close(silent);
+    close(living);
+    live_stop(&live);
+    buffer_fini(&frame);
+}
+
+/* ---- ingest ---- */
+
+/* Behind a batch that the writer refuses, later ones of the producer must not pass. */
+static void test_refused_batch_holds_later_ones(void **state)
+{
+    static const char *const settings[] = {"max_entity_bytes", "1024", NULL};
+    struct live live;
+    char message[4096];
+    (void)state;
+    live_start(&live, settings);
+    int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
+    for (int round = 0; round < 2; round++) {
+        for (int batch = 1; batch <= 4; batch++) {
+            bool large = round == 0 && batch == 2;
+            snprintf(message, sizeof message,
+                     "{\"id\":%d,\"producer\":\"p\",\"batch\":%d,\"mutations\":[{\"export\":\"Q\","
+                     "\"key\":1,\"patch\":{\"n\":\"%0*d\"}}]}",
+                     batch, batch, large ? 2000 : 1, batch);
+            peer_say_text(fd, message);
+        }
+        peer_expect(fd, 0x81, round ? "\"duplicate\":1" : "{\"ack\":1");
+        peer_expect(fd, 0x81,
+                    round ? "{\"ack\":2" : "{\"nack\":2,\"error\":{\"error\":\"too-large\"");
+        peer_expect(fd, 0x81,
+                    round ? "{\"ack\":3" : "{\"nack\":3,\"error\":{\"error\":\"out-of-order\"");
+        peer_expect(fd, 0x81,
+                    round ? "{\"ack\":4" : "{\"nack\":4,\"error\":{\"error\":\"out-of-order\"");
+    }
+    close(fd);
+    live_stop(&live);
+}
+
+/* Everything that was taken in is acknowledged before the connections end. */
+static void test_stop_acknowledges(void **state)
+{
+    struct live live;
+    char message[256];
+    struct buffer frame;
+    int acknowledged = 0, sent = 200;
+    (void)state;
+    buffer_init(&frame, 4096);
+    live_start(&live, NULL);
+    int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
+    int subscriber = peer_upgrade(server_address(live.server), "/", &text);
+    for (int i = 0; i < sent; i++) {
+        snprintf(message, sizeof message,
+                 "{\"id\":%d,\"mutations\":[{\"export\":\"Q\",\"key\":%d,\"patch\":{}}]}", i, i);
+        peer_say_text(fd, message);
+    }
+    peer_expect(fd, 0x81, "{\"ack\":0,");
+    server_stop(live.server);
+    for (acknowledged = 1;; acknowledged++) {
+        buffer_clear(&frame);
+        assert_true(peer_hear_frame(fd, &frame));
+        if ((unsigned char)frame.data[0] == 0x88)
+            break;
+        snprintf(message, sizeof message, "{\"ack\":%d,", acknowledged);
+        assert_non_null(memmem(frame.data, frame.length, message, strlen(message)));
+    }
+    assert_string_equal(frame.data + 4, "shutting-down: the server is stopping");
+    peer_expect_close(subscriber, 1001, "shutting-down: the server is stopping");
+    close(fd);
+    close(subscriber);
+    live_wait(&live);
+    assert_int_equal(counter_get(&engine_metrics(server_engine(live.server))->mutations_applied),
+                     acknowledged);
+    live_close(&live);
+    buffer_fini(&frame);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ready_bytes_arrive_verbatim),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_handshake),
+        cmocka_unit_test(test_client_timeout),
+        cmocka_unit_test(test_refused_batch_holds_later_ones),
+        cmocka_unit_test(test_stop_acknowledges),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
