@@ -43,7 +43,7 @@ enum error_code {
 #define X(name, wire, status, retry) ERROR_##name,
     ERROR_LIST(X)
 #undef X
-    ERROR_COUNT
+        ERROR_COUNT
 };
 
 enum { ERROR_MESSAGE_SIZE = 512 };

@@ -31,12 +31,13 @@ struct change {
     int64_t id;          /* position in the log */
     int64_t slot, index; /* its seq */
     /* The entity just before: id of the change that made it so (0: there was none), its seq, its
-     * row number. By these a subscriber's knowledge of a key is decided without remembering keys. */
+     * row number. By these a subscriber's knowledge of a key is decided without remembering keys.
+     */
     int64_t previous_change;
     int64_t previous_slot, previous_index;
     int64_t entity_id;
-    uint64_t received_us;  /* monotonic, when its request came in; for the latency metrics */
-    char bytes[];          /* key, patch as subscribers get it, append paths, entity */
+    uint64_t received_us; /* monotonic, when its request came in; for the latency metrics */
+    char bytes[];         /* key, patch as subscribers get it, append paths, entity */
 };
 
 /* A new change with one reference, in *slab or, when that is full, a new one that takes its place;
@@ -108,9 +109,9 @@ struct channel {
     struct block **blocks; /* by number, modulo capacity */
     size_t capacity;       /* a power of two, or 0 */
     uint64_t first, next;  /* numbers held: first … next - 1 */
-    int64_t start;        /* every change with a greater id that this channel shows is in it */
-    int64_t head;         /* the newest change that was offered to it, shown or not */
-    size_t bytes;         /* held in blocks */
+    int64_t start;         /* every change with a greater id that this channel shows is in it */
+    int64_t head;          /* the newest change that was offered to it, shown or not */
+    size_t bytes;          /* held in blocks */
 };
 
 /* A place in a channel: everything up to change `id` was taken. */
@@ -143,7 +144,7 @@ bool channel_seek(const struct channel *channel, int64_t id, struct channel_curs
  * CHANNEL_BLOCK come alone, and *whole (else NULL) is the text that holds them: with a reference
  * to it they can be sent in pieces while the channel goes on.
  */
-struct span channel_take(const struct channel *channel, struct channel_cursor *cursor,
-                         bool *behind, struct text **whole);
+struct span channel_take(const struct channel *channel, struct channel_cursor *cursor, bool *behind,
+                         struct text **whole);
 
 #endif

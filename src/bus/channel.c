@@ -4,10 +4,10 @@
  *
  *   first = 7: [ids 90..104]   8: [ids 105..131]   9: [ids 132..140]   next = 10
  *
- * Invariants: a block's number is its place, so finding one is no search; within a block the marks name, for every
- * change in it, where its frames end, with growing ids; a block is only ever appended to, and
- * only the last one. A cursor holds a block's number, never a pointer, so that dropping blocks
- * needs no look at the cursors.
+ * Invariants: a block's number is its place, so finding one is no search; within a block the marks
+ * name, for every change in it, where its frames end, with growing ids; a block is only ever
+ * appended to, and only the last one. A cursor holds a block's number, never a pointer, so that
+ * dropping blocks needs no look at the cursors.
  */
 #include "bus/bus.h"
 
@@ -228,8 +228,8 @@ static const struct block *channel_next(const struct channel *channel,
     return block && cursor->offset < block->used ? block : NULL;
 }
 
-struct span channel_take(const struct channel *channel, struct channel_cursor *cursor,
-                         bool *behind, struct text **whole)
+struct span channel_take(const struct channel *channel, struct channel_cursor *cursor, bool *behind,
+                         struct text **whole)
 {
     *whole = NULL;
     *behind = cursor->id < channel->start;
@@ -240,8 +240,7 @@ struct span channel_take(const struct channel *channel, struct channel_cursor *c
         cursor->id = channel->head; /* what came since was passed, not shown */
         return span_make(NULL, 0);
     }
-    struct span bytes =
-        span_make(block_data(block) + cursor->offset, block->used - cursor->offset);
+    struct span bytes = span_make(block_data(block) + cursor->offset, block->used - cursor->offset);
     bool newest = cursor->block + 1 == channel->next;
     cursor->offset = block->used;
     cursor->id = newest ? channel->head : block->marks[block->mark_count - 1].id;

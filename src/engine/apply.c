@@ -3,7 +3,6 @@
  * of the writer's cache, and their changes noted as pending. Nothing of it is in the log yet, so
  * a submission that turns out to be unacceptable is undone by putting the entities back.
  */
-#include "engine/batch_order.h"
 #include "engine/engine_internal.h"
 
 /* ---- undo ---- */
@@ -181,9 +180,9 @@ static bool keep_for_log(struct writer *writer, struct submission *submission,
         if (writer->log_append.length)
             pending->log_append = submission_keep(submission, buffer_span(&writer->log_append));
     }
-    if (!pending->log_patch.data || (writer->log_append.length && mutation->append_count &&
-                                     mutation->operation == MUTATION_PATCH &&
-                                     !pending->log_append.data))
+    if (!pending->log_patch.data ||
+        (writer->log_append.length && mutation->append_count &&
+         mutation->operation == MUTATION_PATCH && !pending->log_append.data))
         return error_set(error, ERROR_MEMORY, "out of memory while keeping a patch");
     return true;
 }
@@ -207,8 +206,7 @@ static bool print_for_subscribers(struct writer *writer, const struct doc *doc,
 }
 
 static bool apply_patch(struct writer *writer, struct submission *submission,
-                        const struct mutation *mutation, struct entity *entity,
-                        struct error *error)
+                        const struct mutation *mutation, struct entity *entity, struct error *error)
 {
     const struct doc *doc = &submission->doc;
     bool existed = entity->data != NULL;
@@ -220,8 +218,8 @@ static bool apply_patch(struct writer *writer, struct submission *submission,
         return false;
     struct span seq_text = span_make(printed, seq_print(printed, seq));
     buffer_clear(&writer->merged);
-    if (!merge_object(&writer->merged, replaces ? span_make(NULL, 0) : text_span(entity->data),
-                      doc, mutation->patch, replaces ? NULL : mutation->appends,
+    if (!merge_object(&writer->merged, replaces ? span_make(NULL, 0) : text_span(entity->data), doc,
+                      mutation->patch, replaces ? NULL : mutation->appends,
                       replaces ? 0 : mutation->append_count,
                       writer->engine->options.max_array_length, seq_text, error) ||
         !print_for_subscribers(writer, doc, mutation, whole, seq_text, error))
@@ -229,8 +227,9 @@ static bool apply_patch(struct writer *writer, struct submission *submission,
     struct text *data = text_new(writer->merged.data, writer->merged.length);
     if (!data)
         return error_set(error, ERROR_MEMORY, "out of memory while merging");
-    enum change_operation operation =
-        !existed ? CHANGE_CREATE : replaces ? CHANGE_UPSERT : CHANGE_PATCH;
+    enum change_operation operation = !existed   ? CHANGE_CREATE
+                                      : replaces ? CHANGE_UPSERT
+                                                 : CHANGE_PATCH;
     struct span append = writer->append.length ? buffer_span(&writer->append) : span_make(NULL, 0);
     if (!writer_record(writer, entity, operation, seq, data,
                        whole ? buffer_span(&writer->merged) : buffer_span(&writer->patch), append,

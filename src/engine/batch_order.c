@@ -1,4 +1,4 @@
-#include "engine/batch_order.h"
+#include "engine/engine.h"
 
 void batch_order_init(struct batch_order *order)
 {

@@ -13,7 +13,9 @@
 #ifndef ENGINE_BATCH_ORDER_H
 #define ENGINE_BATCH_ORDER_H
 
-#include "engine/engine.h"
+#include "base/base.h"
+
+struct submission;
 
 /* A producer whose batch was refused. */
 struct batch_hold {

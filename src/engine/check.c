@@ -162,8 +162,7 @@ static bool compare(struct check *check, const struct replayed *expected)
     bool found;
     struct span key = span_make(expected->key + sizeof expected->export_id,
                                 expected->key_length - sizeof expected->export_id);
-    if (!store_read_entity(check->reader, expected->export_id, key, &entity, &found,
-                           &check->error))
+    if (!store_read_entity(check->reader, expected->export_id, key, &entity, &found, &check->error))
         return false;
     if (found && entity.change != expected->change)
         report(check, expected, "its last change is not the newest in the log");
@@ -243,8 +242,8 @@ static bool check_reader(struct check *check)
     return done;
 }
 
-bool engine_check(const char *path, void (*found)(void *argument, const char *line),
-                  void *argument, struct error *error)
+bool engine_check(const char *path, void (*found)(void *argument, const char *line), void *argument,
+                  struct error *error)
 {
     struct store_options options = {.path = path, .read_only = true};
     struct store *store = store_open(&options, error);

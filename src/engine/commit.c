@@ -4,7 +4,6 @@
  * Order: changes go into the log as they are made; each dirty entity is written once, at the end,
  * however often it changed; only when COMMIT has returned is anything published.
  */
-#include "engine/batch_order.h"
 #include "engine/engine_internal.h"
 
 /* ---- exports ---- */
@@ -29,8 +28,8 @@ static bool note_new_export(struct writer *writer, const struct export_state *ex
     char *name = memory_copy_string(export->name.data, export->name.length);
     if (!name)
         return false;
-    writer->new_exports[writer->new_export_count++] = (struct store_export){
-        .id = export->id, .name = span_make(name, export->name.length)};
+    writer->new_exports[writer->new_export_count++] =
+        (struct store_export){.id = export->id, .name = span_make(name, export->name.length)};
     return true;
 }
 
@@ -154,8 +153,7 @@ static bool evict_oldest(struct writer *writer, struct export_state *export, boo
     if (done && *found)
         done = entity &&
                writer_record(writer, entity, CHANGE_EVICT, export->last_seq, NULL,
-                             span_make(NULL, 0), span_make(NULL, 0), clock_monotonic_us(),
-                             error) &&
+                             span_make(NULL, 0), span_make(NULL, 0), clock_monotonic_us(), error) &&
                writer_log_pending(writer, error) && flush_deleted(writer, entity, error);
     if (done && *found)
         counter_add(&writer->engine->metrics.evictions, 1);

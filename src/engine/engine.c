@@ -61,8 +61,8 @@ static bool add_segment(struct segments *segments, struct doc *doc, struct span 
     return done || error_set(error, ERROR_MEMORY, "out of memory while defining a view");
 }
 
-static bool split_path(struct segments *segments, struct doc *doc, struct span path,
-                       size_t *count, struct error *error)
+static bool split_path(struct segments *segments, struct doc *doc, struct span path, size_t *count,
+                       struct error *error)
 {
     size_t start = 0;
     *count = 0;
@@ -327,8 +327,8 @@ bool engine_each_export(struct engine *engine,
     struct store_reader *reader = store_reader_open(engine->store, error);
     if (!reader)
         return false;
-    bool done = store_read_begin(reader, error) &&
-                store_read_exports(reader, each, argument, error);
+    bool done =
+        store_read_begin(reader, error) && store_read_exports(reader, each, argument, error);
     store_read_end(reader);
     store_reader_close(reader);
     return done;

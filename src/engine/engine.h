@@ -14,9 +14,10 @@
 #define ENGINE_ENGINE_H
 
 #include "bus/bus.h"
-#include "json/json.h"
+#include "engine/batch_order.h"
 #include "store/store.h"
 #include "view/view.h"
+#include "json/json.h"
 
 struct engine;
 
@@ -33,8 +34,8 @@ struct engine_event {
 enum mutation_operation { MUTATION_PATCH, MUTATION_UPSERT, MUTATION_DELETE };
 
 struct mutation {
-    struct span export_name;      /* raw */
-    struct span key;              /* raw, as entities are keyed */
+    struct span export_name; /* raw */
+    struct span key;         /* raw, as entities are keyed */
     enum mutation_operation operation;
     uint32_t patch;               /* node in the submission's document; DOC_NONE for deletes */
     struct merge_append *appends; /* canonical paths */
@@ -128,13 +129,13 @@ struct engine_options {
     uint32_t max_exports;
     const struct engine_export_options *exports;
     size_t export_count;
-    const struct view_set *views; /* for their SQL views; borrowed during engine_open only */
-    uint32_t max_array_length;    /* 0: unlimited */
-    size_t max_entity_bytes;      /* a merge that would be larger refuses the request */
-    size_t queue_bytes, queue_count;   /* cap on waiting submissions */
-    size_t commit_mutations;           /* cap on mutations per transaction */
-    size_t cache_bytes;                /* entities kept in memory by the writer */
-    size_t events_bytes;               /* the writer waits when the loop is this far behind */
+    const struct view_set *views;    /* for their SQL views; borrowed during engine_open only */
+    uint32_t max_array_length;       /* 0: unlimited */
+    size_t max_entity_bytes;         /* a merge that would be larger refuses the request */
+    size_t queue_bytes, queue_count; /* cap on waiting submissions */
+    size_t commit_mutations;         /* cap on mutations per transaction */
+    size_t cache_bytes;              /* entities kept in memory by the writer */
+    size_t events_bytes;             /* the writer waits when the loop is this far behind */
     struct store_retention retention;
     uint32_t checkpoint_pages;
     uint32_t readers;
@@ -153,7 +154,8 @@ struct engine_options {
  * threads. `options` and what it points to are copied where needed. */
 struct engine *engine_open(const struct engine_options *options, struct error *error);
 /* Hand a submission over; false at once, and it stays the caller's, with ERROR_QUEUE_FULL,
- * ERROR_SHUTTING_DOWN, or ERROR_DISK_FULL / ERROR_DISK_FAILED while the disk refuses. Any thread. */
+ * ERROR_SHUTTING_DOWN, or ERROR_DISK_FULL / ERROR_DISK_FAILED while the disk refuses. Any thread.
+ */
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
 /* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
 bool engine_read(struct engine *engine, struct read_job *job);
@@ -193,7 +195,7 @@ const struct engine_metrics *engine_metrics(const struct engine *engine);
 
 /* `stele check`: the store's own check, and every entity against the merge of its log as far as
  * the log reaches back. Findings, a line each, to `found`. false: the check could not run. */
-bool engine_check(const char *path, void (*found)(void *argument, const char *line),
-                  void *argument, struct error *error);
+bool engine_check(const char *path, void (*found)(void *argument, const char *line), void *argument,
+                  struct error *error);
 
 #endif

@@ -9,9 +9,9 @@
 struct export_state {
     uint32_t id;
     int64_t max_entities;
-    bool touched;              /* changed in the open transaction */
+    bool touched;        /* changed in the open transaction */
     struct seq last_seq; /* of its newest change in it */
-    struct span name;          /* its bytes follow this struct */
+    struct span name;    /* its bytes follow this struct */
 };
 
 /* ---- the writer's cache of entities ---- */
@@ -101,7 +101,7 @@ struct writer {
     struct undo *undos;
     size_t undo_count, undo_capacity;
     struct buffer merged, patch, append, log_append; /* reused */
-    int64_t now;           /* wall time of this transaction, ms */
+    int64_t now;                                     /* wall time of this transaction, ms */
     uint64_t last_trim_us; /* monotonic, of the last look at the log's age */
     uint64_t probe_us;     /* when the failing disk is tried next */
 };

@@ -6,7 +6,6 @@
  * While the disk refuses (full, failing), submissions are answered at once with that error, and
  * the disk is tried again every second until it takes a write.
  */
-#include "engine/batch_order.h"
 #include "engine/engine_internal.h"
 
 enum { IDLE_MS = 500, PROBE_US = 1000 * 1000, TRIM_US = 1000 * 1000, TRIM_STEP = 2000 };
@@ -40,8 +39,8 @@ static bool load_exports(struct writer *writer, struct error *error)
     struct store_reader *reader = store_reader_open(writer->engine->store, error);
     if (!reader)
         return false;
-    bool done = store_read_begin(reader, error) &&
-                store_read_exports(reader, load_export, writer, error);
+    bool done =
+        store_read_begin(reader, error) && store_read_exports(reader, load_export, writer, error);
     store_read_end(reader);
     store_reader_close(reader);
     return done;
@@ -236,8 +235,7 @@ static void probe_disk(struct writer *writer)
 static void trim_idle(struct writer *writer)
 {
     struct error error;
-    if (disk_state(writer) != ERROR_NONE ||
-        clock_monotonic_us() - writer->last_trim_us < TRIM_US)
+    if (disk_state(writer) != ERROR_NONE || clock_monotonic_us() - writer->last_trim_us < TRIM_US)
         return;
     engine_pass_gate(writer->engine);
     writer->now = clock_wall_ms();

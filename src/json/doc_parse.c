@@ -175,7 +175,7 @@ static bool parse_children(struct doc_parser *parser, uint32_t node, uint32_t de
 static bool parse_container(struct doc_parser *parser, uint32_t node, uint32_t depth, bool object)
 {
     if (depth == parser->max_depth)
-        return doc_refuse(parser, ERROR_TOO_LARGE, parser->at, "nested deeper than %u levels",
+        return doc_refuse(parser, ERROR_INVALID_MESSAGE, parser->at, "nested deeper than %u levels",
                           parser->max_depth);
     if (depth + 1 > parser->deepest)
         parser->deepest = depth + 1;

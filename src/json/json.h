@@ -68,14 +68,16 @@ size_t doc_memory(const struct doc *doc);
  * *root becomes its node. Refused, each with an error that says what and at which byte: invalid
  * UTF-8, lone surrogates, a duplicate member, NaN and other words, a number that no double can
  * hold (1e999), nesting beyond max_depth, a NUL escape is allowed, trailing bytes are not.
- * ERROR_INVALID_MESSAGE, ERROR_TOO_LARGE or ERROR_MEMORY. On failure the document is as before.
+ * ERROR_INVALID_MESSAGE, ERROR_TOO_LARGE (text or values) or ERROR_MEMORY. On failure the document
+ * is as before.
  */
 bool doc_parse(struct doc *doc, struct span input, uint32_t max_depth, uint32_t *root,
                struct error *error);
 
 /* The member `name` (canonical bytes) of an object node, or DOC_NONE. */
 uint32_t doc_member(const struct doc *doc, uint32_t object, const char *name);
-/* First child, or DOC_NONE; the following ones are at nodes[child].end while < nodes[parent].end. */
+/* First child, or DOC_NONE; the following ones are at nodes[child].end while < nodes[parent].end.
+ */
 uint32_t doc_first(const struct doc *doc, uint32_t container);
 /* The canonical text of a value / of a member's name; borrowed until the document changes. */
 struct span doc_text(const struct doc *doc, uint32_t node);
@@ -151,8 +153,15 @@ bool doc_path_shown(struct span path, const struct span *paths, size_t count);
 
 struct tree; /* immutable, owned by the root that tree_parse gave */
 
-enum tree_type { TREE_NULL, TREE_BOOLEAN, TREE_INTEGER, TREE_REAL, TREE_STRING, TREE_ARRAY,
-                 TREE_OBJECT };
+enum tree_type {
+    TREE_NULL,
+    TREE_BOOLEAN,
+    TREE_INTEGER,
+    TREE_REAL,
+    TREE_STRING,
+    TREE_ARRAY,
+    TREE_OBJECT
+};
 
 /* Parse a whole text (duplicate members refused, nesting bounded); the caller owns the result and
  * frees it with tree_free. NULL with line, column and cause in the error. */

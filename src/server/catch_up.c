@@ -112,8 +112,8 @@ static bool put_present(struct catch_up_job *job, const struct store_change *cha
 /* ---- a page: one event ---- */
 
 /* The log's {"path":length, …} as what merge_print_patch wants, and the frame's append paths. */
-static bool read_appends(struct catch_up_job *job, const struct store_change *change,
-                         uint32_t root, struct merge_append *appends, size_t count)
+static bool read_appends(struct catch_up_job *job, const struct store_change *change, uint32_t root,
+                         struct merge_append *appends, size_t count)
 {
     bool ambiguous = change->id <= job->ambiguous_until;
     buffer_clear(&job->paths);
@@ -141,15 +141,13 @@ static bool read_appends(struct catch_up_job *job, const struct store_change *ch
  * that change comes later in this replay, and what is sent here does not matter.
  */
 static bool print_event(struct catch_up_job *job, const struct store_change *change,
-                        const struct store_entity *entity, struct buffer *data,
-                        struct span *append)
+                        const struct store_entity *entity, struct buffer *data, struct span *append)
 {
     char seq[SEQ_SIZE];
     uint32_t patch, paths = DOC_NONE;
     doc_clear(&job->doc);
     if (!doc_parse(&job->doc, change->patch, 256, &patch, &job->error) ||
-        (change->append.data &&
-         !doc_parse(&job->doc, change->append, 2, &paths, &job->error)))
+        (change->append.data && !doc_parse(&job->doc, change->append, 2, &paths, &job->error)))
         return false;
     size_t count = paths == DOC_NONE ? 0 : job->doc.nodes[paths].count;
     struct merge_append *appends = memory_new((count + 1) * sizeof *appends);
@@ -174,8 +172,8 @@ static bool put_event(struct catch_up_job *job, const struct store_change *chang
                          frame_seq(seq, change->seq));
     buffer_init(&data, UINT32_MAX);
     buffer_init(&paths, UINT32_MAX);
-    bool done = print_event(job, change, entity, &data, &append) &&
-                show(job, buffer_span(&data), &shown);
+    bool done =
+        print_event(job, change, entity, &data, &append) && show(job, buffer_span(&data), &shown);
     if (done && append.data && job->view->path_count) {
         done = view_append_paths(job->view, append, &paths);
         append = paths.length ? buffer_span(&paths) : span_make(NULL, 0);
@@ -291,8 +289,7 @@ static bool print_page(struct catch_up_job *job)
     if (job->rows.rows || job->ended) {
         struct wire_gzip *gzip =
             job->rows.json.length + 64 >= WIRE_GZIP_MINIMUM ? wire_gzip_new() : NULL;
-        struct span cursor =
-            job->ended ? frame_seq(seq, job->resume_seq) : span_make(NULL, 0);
+        struct span cursor = job->ended ? frame_seq(seq, job->resume_seq) : span_make(NULL, 0);
         done = wire_batch_end(&job->rows, job->ended, cursor, gzip, &job->out);
         wire_gzip_free(gzip);
     }
@@ -414,8 +411,7 @@ static void start_ascending(struct subscription *subscription, const struct catc
     bool again = job->ambiguous_until > 0; /* those with the cursor's own seq as well */
     subscription_start_snapshot(subscription);
     subscription->snapshot.ascending = true;
-    subscription->snapshot.at =
-        (struct store_position){from, again ? INT64_MIN : INT64_MAX};
+    subscription->snapshot.at = (struct store_position){from, again ? INT64_MIN : INT64_MAX};
     subscription->snapshot.deletes_from = job->from;
     if (again)
         from.index--;
@@ -437,9 +433,10 @@ static void resolved(struct subscription *subscription, const struct catch_up_jo
         start_ascending(subscription, job);
         return;
     }
-    /* Who wants no snapshot may never have had one: what it holds cannot be told. */
+    /* Who wants no snapshot may never have had one, so what it holds cannot be told; but in an
+     * append view a cursor asks for events, and says that all before it were had. */
     subscription->knowledge = (struct knowledge){
-        .full = subscription->with_snapshot, .begun = true, .since = job->from};
+        .full = subscription->with_snapshot || append, .begun = true, .since = job->from};
     subscription->resuming = subscription->with_snapshot;
     subscription->resume_limit = append ? subscription->limit : -1;
     subscription->resume_target = job->to;
@@ -524,13 +521,17 @@ bool catch_up_resolve(struct subscription *subscription, struct seq after)
     return job_start(subscription, job);
 }
 
-/* Frames up to whole_until overlap what the snapshot sent, so they are whole in any view. */
+/*
+ * Frames up to whole_until overlap what the snapshot sent, so they are whole in any view. So they
+ * are for who listens to an append view without knowing all its keys and falls behind: an event of
+ * an unknown key would be a patch of something that was never sent.
+ */
 static enum style choose_style(const struct subscription *subscription)
 {
     if (subscription->cursor < subscription->whole_until)
         return STYLE_WHOLE;
     if (subscription->feed->mode == WIRE_APPEND)
-        return STYLE_EVENTS;
+        return subscription->knowledge.full ? STYLE_EVENTS : STYLE_WHOLE;
     return subscription->resuming ? STYLE_RESUME : STYLE_WHOLE;
 }
 
@@ -557,8 +558,7 @@ static bool read_page(struct subscription *subscription)
 static void skip_to_present(struct subscription *subscription)
 {
     int64_t head = subscription->feed->hub->ring.last;
-    subscription->knowledge =
-        (struct knowledge){.begun = true, .since = head};
+    subscription->knowledge = (struct knowledge){.begun = true, .since = head};
     subscription_start_live(subscription, head);
 }
 

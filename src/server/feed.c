@@ -105,8 +105,7 @@ static bool group_note(struct key_group *group, int64_t id)
 static void wake_all(struct link *resting, int64_t first)
 {
     while (!link_alone(resting)) {
-        struct subscription *subscription =
-            LINK_OWNER(struct subscription, in_rest, resting->next);
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_rest, resting->next);
         if (subscription->cursor < first - 1)
             subscription->cursor = first - 1;
         subscriber_ready(subscription);

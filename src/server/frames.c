@@ -66,8 +66,7 @@ bool frame_change(struct feed *feed, const struct change *change, bool known, st
     struct span object = whole ? change_entity(change) : change_patch(change);
     if (frame.operation != WIRE_DELETE && !show(feed, object, &frame.data))
         return false;
-    if (frame.operation == WIRE_PATCH &&
-        !show_append(feed, change_append(change), &frame.append))
+    if (frame.operation == WIRE_PATCH && !show_append(feed, change_append(change), &frame.append))
         return false;
     frame.seq = frame_seq(seq, (struct seq){change->slot, change->index});
     counter_add(&feed->hub->metrics.frames[feed->mode], 1);

@@ -78,7 +78,7 @@ struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
 static bool note_id(struct hub *hub, struct hub_export *export)
 {
     if (export->id >= hub->by_id_count) {
-        size_t count = (size_t)export->id * 2 + 16;
+        size_t count = (size_t) export->id * 2 + 16;
         struct hub_export **by_id = memory_resize(hub->by_id, count * sizeof *by_id);
         if (!by_id)
             return false;

@@ -12,6 +12,7 @@
 #define SERVER_HUB_INTERNAL_H
 
 #include "server/hub.h"
+#include "server/link.h"
 
 enum {
     HUB_PULL = WIRE_FRAGMENT,     /* about this many bytes per pull */
@@ -28,38 +29,6 @@ enum {
 struct feed;
 struct key_group;
 struct subscription;
-
-/* A link of a doubly linked list, embedded; a list's head is a link to itself. */
-struct link {
-    struct link *next, *previous;
-};
-
-static inline void link_init(struct link *link)
-{
-    link->next = link->previous = link;
-}
-
-static inline bool link_alone(const struct link *link)
-{
-    return link->next == link;
-}
-
-static inline void link_remove(struct link *link)
-{
-    link->previous->next = link->next;
-    link->next->previous = link->previous;
-    link_init(link);
-}
-
-static inline void link_append(struct link *list, struct link *link)
-{
-    link->previous = list->previous;
-    link->next = list;
-    list->previous->next = link;
-    list->previous = link;
-}
-
-#define LINK_OWNER(type, member, pointer) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 /* ---- exports and feeds ---- */
 
@@ -78,12 +47,12 @@ struct feed {
     const struct view *view;
     enum wire_mode mode;
     size_t subscriptions;
-    size_t unkeyed;         /* subscriptions without a key */
-    bool channel_on;        /* while there are such */
-    bool touched;           /* this commit changed something in the export */
+    size_t unkeyed;  /* subscriptions without a key */
+    bool channel_on; /* while there are such */
+    bool touched;    /* this commit changed something in the export */
     struct channel channel;
-    struct link resting;    /* unkeyed subscriptions at the head */
-    struct map groups;      /* struct key_group by key */
+    struct link resting; /* unkeyed subscriptions at the head */
+    struct map groups;   /* struct key_group by key */
 };
 
 /* Everybody who wants one key of one view, and the ring's changes of it. */
@@ -101,14 +70,14 @@ struct key_group {
 
 /*
  * A key was sent whole to the subscriber when `full`; or when the entity's last change before the
- * one at hand came after `since` (that change was sent, whole); or when its place (seq, entity id) lies within what a
- * limited snapshot sent, up to and with `bound`.
+ * one at hand came after `since` (that change was sent, whole); or when its place (seq, entity id)
+ * lies within what a limited snapshot sent, up to and with `bound`.
  */
 struct knowledge {
     bool full;
     bool bounded, ascending;
-    bool begun;        /* something was sent, or live frames begin at `since` */
-    int64_t since;     /* a change id */
+    bool begun;    /* something was sent, or live frames begin at `since` */
+    int64_t since; /* a change id */
     struct store_position bound;
     struct seq from; /* ascending: only greater seqs were sent */
 };
@@ -126,14 +95,14 @@ enum phase {
 
 /* How far a snapshot got. Equal places get equal batches: that is what makes them shareable. */
 struct snapshot_place {
-    int64_t limit;          /* rows still wanted; -1: all */
-    int64_t rows;           /* sent so far */
+    int64_t limit; /* rows still wanted; -1: all */
+    int64_t rows;  /* sent so far */
     bool ascending;
     struct store_position at; /* behind this row */
-    int64_t change;         /* position of the first batch's transaction; 0 before it */
-    struct seq seq;   /* the cursor that belongs to it */
+    int64_t change;           /* position of the first batch's transaction; 0 before it */
+    struct seq seq;           /* the cursor that belongs to it */
     bool has_seq;
-    int64_t deletes_from;   /* ascending: tell deletes after this change */
+    int64_t deletes_from; /* ascending: tell deletes after this change */
 };
 
 struct subscription {
@@ -144,7 +113,7 @@ struct subscription {
     char *parameters;        /* equal texts: the same subscription again */
     enum phase phase;
     bool with_snapshot;
-    int64_t limit; /* of the snapshot; -1: none */
+    int64_t limit;  /* of the snapshot; -1: none */
     int64_t cursor; /* everything up to this change was given */
     bool in_channel;
     struct channel_cursor place;
@@ -159,10 +128,10 @@ struct subscription {
     bool resuming;            /* the end of catching up is told by a complete batch */
     int64_t resume_limit;     /* append: changes still wanted; -1: all */
     int64_t resume_target;    /* ... once this change is reached */
-    struct seq resume_seq; /* newest seq that was passed */
+    struct seq resume_seq;    /* newest seq that was passed */
     int64_t ambiguous_until;  /* append: frames up to here may be had already */
     bool only_greater;        /* the cursor's seq is not in the log: ... */
-    struct seq greater; /* ... up to resume_target only greater seqs count */
+    struct seq greater;       /* ... up to resume_target only greater seqs count */
 };
 
 /* ---- subscribers ---- */
@@ -196,18 +165,18 @@ struct hub {
     struct engine *engine;
     struct ring ring;
     struct seq head;
-    struct map exports; /* struct hub_export by name */
+    struct map exports;        /* struct hub_export by name */
     struct hub_export **by_id; /* the same; ids are small and dense */
     size_t by_id_count;
-    struct map feeds;   /* struct feed by view id */
+    struct map feeds; /* struct feed by view id */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
     size_t channels_bytes; /* over all feeds, as of the last commit */
     struct snapshot_cache *snapshots;
-    struct buffer frame;   /* one change's frames */
-    struct buffer shown;   /* a projected object */
-    struct buffer paths;   /* projected append paths */
-    struct buffer out;     /* what a pull returns when it is put together */
+    struct buffer frame; /* one change's frames */
+    struct buffer shown; /* a projected object */
+    struct buffer paths; /* projected append paths */
+    struct buffer out;   /* what a pull returns when it is put together */
     struct hub_metrics metrics;
 };
 

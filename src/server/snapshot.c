@@ -142,7 +142,7 @@ struct snapshot_job {
     size_t count, capacity;
     int64_t rows;
     size_t bytes;
-    bool stopped; /* enough for one job; the snapshot goes on */
+    bool stopped;   /* enough for one job; the snapshot goes on */
     int64_t change; /* of the transaction */
     struct error error;
     bool done;
@@ -493,8 +493,7 @@ static void deliver(struct engine_event *event)
         fail_waiting(&build->waiting, &job->error);
         fail_waiting(&build->late, &job->error);
     } else {
-        struct hub_export *export =
-            hub_find_export(cache->hub, span_of(job->view->export_name));
+        struct hub_export *export = hub_find_export(cache->hub, span_of(job->view->export_name));
         serve_waiting(&build->waiting, first, 0);
         serve_waiting(&build->late, first, export ? export->last_change : 0);
         while (!link_alone(&build->late)) {
@@ -547,8 +546,7 @@ static bool build_start(struct snapshot_cache *cache, struct subscription *subsc
         memory_free(build);
         return false;
     }
-    *build = (struct build){.name_length = name.length,
-                            .started_at = cache->hub->ring.last};
+    *build = (struct build){.name_length = name.length, .started_at = cache->hub->ring.last};
     memcpy(build->name, name.data, name.length);
     link_init(&build->waiting);
     link_init(&build->late);

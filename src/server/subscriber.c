@@ -22,8 +22,8 @@ void subscriber_free(struct subscriber *subscriber)
     if (!subscriber)
         return;
     while (!link_alone(&subscriber->subscriptions))
-        subscription_close(LINK_OWNER(struct subscription, in_subscriber,
-                                      subscriber->subscriptions.next));
+        subscription_close(
+            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;
     buffer_fini(&subscriber->control);
@@ -48,8 +48,8 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
     case WIRE_SUBSCRIBE:
         return subscription_open(subscriber, &message->subscribe, error);
     case WIRE_UNSUBSCRIBE: {
-        struct subscription *subscription = subscription_find(
-            subscriber, span_of(message->subscribe.view), message->subscribe.key);
+        struct subscription *subscription =
+            subscription_find(subscriber, span_of(message->subscribe.view), message->subscribe.key);
         if (subscription)
             subscription_close(subscription);
         return true;
@@ -113,8 +113,7 @@ static size_t piece_length(struct span bytes)
         return bytes.length;
     size_t taken = 0;
     while (taken < bytes.length) {
-        size_t frame =
-            wire_frame_length(span_make(bytes.data + taken, bytes.length - taken));
+        size_t frame = wire_frame_length(span_make(bytes.data + taken, bytes.length - taken));
         if (frame == 0 || (taken && taken + frame > HUB_PULL + 16))
             break;
         taken += frame;

@@ -32,8 +32,7 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
 }
 
 static bool check(struct subscriber *subscriber, const struct wire_subscribe *message,
-                  const struct view **view, bool *has_after, struct seq *after,
-                  struct error *error)
+                  const struct view **view, bool *has_after, struct seq *after, struct error *error)
 {
     *view = view_set_find(subscriber->hub->views, span_of(message->view));
     if (!*view)
@@ -61,8 +60,7 @@ static bool check(struct subscriber *subscriber, const struct wire_subscribe *me
     return true;
 }
 
-static struct subscription *subscription_new(struct subscriber *subscriber,
-                                             const struct view *view,
+static struct subscription *subscription_new(struct subscriber *subscriber, const struct view *view,
                                              const struct wire_subscribe *message)
 {
     struct subscription *subscription = memory_new(sizeof *subscription);
@@ -79,8 +77,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber,
     link_init(&subscription->in_rest);
     link_init(&subscription->in_group);
     link_init(&subscription->in_build);
-    subscription->parameters =
-        memory_copy_string(message->parameters, strlen(message->parameters));
+    subscription->parameters = memory_copy_string(message->parameters, strlen(message->parameters));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
     if (!subscription->parameters || !feed_join(feed, subscription, key)) {
         memory_free(subscription->parameters);
@@ -122,8 +119,7 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
     bool has_after;
     if (!check(subscriber, message, &view, &has_after, &after, error))
         return false;
-    struct subscription *old =
-        subscription_find(subscriber, span_of(message->view), message->key);
+    struct subscription *old = subscription_find(subscriber, span_of(message->view), message->key);
     if (old && strcmp(old->parameters, message->parameters) == 0)
         return true;
     if (!old && subscriber->count >= subscriber->hub->options.max_subscriptions)
@@ -163,8 +159,7 @@ void subscription_announce(struct subscription *subscription, int resumed)
     struct wire_subscribed subscribed = {.view = span_of(feed->view->id),
                                          .mode = feed->mode,
                                          .sorted_by_seq = feed->mode == WIRE_LIST,
-                                         .epoch =
-                                             span_of(engine_epoch(subscriber->hub->engine)),
+                                         .epoch = span_of(engine_epoch(subscriber->hub->engine)),
                                          .resumed = resumed};
     wire_subscribed(&subscriber->control, &subscribed);
     subscriber_answered(subscriber);

@@ -274,13 +274,16 @@ static bool create_host(struct transport *transport)
 struct transport *transport_open(struct server *server, struct error *error)
 {
     struct transport *transport = memory_new(sizeof *transport);
-    if (!transport || !create_context(transport, server)) {
-        memory_free(transport);
-        error_set(error, ERROR_NETWORK, "cannot start libwebsockets on libuv's loop");
+    if (!transport) {
+        error_set(error, ERROR_MEMORY, "out of memory while opening the sockets");
         return NULL;
     }
     transport->server = server;
-    return transport;
+    if (create_context(transport, server))
+        return transport;
+    memory_free(transport);
+    error_set(error, ERROR_NETWORK, "cannot start libwebsockets on libuv's loop");
+    return NULL;
 }
 
 bool transport_start(struct transport *transport, struct error *error)

@@ -8,8 +8,6 @@
  */
 #include "source/source.h"
 
-#include "engine/batch_order.h"
-
 #include <stdatomic.h>
 #include <time.h>
 

@@ -45,8 +45,8 @@ static const char *const scan_sql[] = {
 /* Whether another change of the export had the seq of the one that comes now. The log is asked
  * only when the seq does not go forward. */
 static bool seq_is_shared(struct store_writer *writer, uint32_t export_id,
-                          const struct export_counters *counters, struct seq seq,
-                          bool *shared, struct error *error)
+                          const struct export_counters *counters, struct seq seq, bool *shared,
+                          struct error *error)
 {
     *shared = false;
     if (counters->last_change == 0 || seq_compare(seq, counters->head) > 0) {

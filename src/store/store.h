@@ -28,7 +28,8 @@ struct store_options {
     const char *path;
     enum store_synchronous synchronous; /* FULL: a commit is on disk when it returns */
     uint32_t cache_mebibytes;           /* page cache of the writer; 0: 64 */
-    bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server */
+    bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server
+                     */
     const char *backup_before_migration; /* copy the file there before a migration; NULL: no copy */
 };
 
@@ -81,20 +82,21 @@ struct store_change {
 struct store_export {
     uint32_t id;
     struct span name;
-    int64_t entities;            /* rows now */
-    int64_t last_change;         /* id of its last change, 0 when none */
-    struct seq last_seq;   /* and that change's seq */
-    bool last_seq_shared;        /* another change of this export had that seq too */
-    int64_t max_entities;        /* 0: unlimited */
+    int64_t entities;     /* rows now */
+    int64_t last_change;  /* id of its last change, 0 when none */
+    struct seq last_seq;  /* and that change's seq */
+    bool last_seq_shared; /* another change of this export had that seq too */
+    int64_t max_entities; /* 0: unlimited */
 };
 
 struct store_log_state {
-    int64_t last_change; /* id of the newest change ever; 0 when none */
-    struct seq head; /* greatest seq ever; {0,0} when none */
-    bool any;              /* whether there was ever a change */
-    int64_t floor_change;  /* changes up to this id are trimmed; 0 when none */
-    struct seq floor_seq; /* greatest seq among the trimmed */
-    int64_t cursor_floor; /* cursors at changes before this id are refused (see store_writer_refuse_cursors) */
+    int64_t last_change;     /* id of the newest change ever; 0 when none */
+    struct seq head;         /* greatest seq ever; {0,0} when none */
+    bool any;                /* whether there was ever a change */
+    int64_t floor_change;    /* changes up to this id are trimmed; 0 when none */
+    struct seq floor_seq;    /* greatest seq among the trimmed */
+    int64_t cursor_floor;    /* cursors at changes before this id are refused (see
+                                store_writer_refuse_cursors) */
     int64_t tombstone_floor; /* deletes up to this change id may be missing from the tombstones */
     int64_t rows, bytes;     /* of the log as kept */
 };
@@ -159,8 +161,7 @@ bool store_change_append(struct store_writer *writer, const struct store_change 
 /* Remember / forget that a key was deleted by change `change_id` at `at` (ms). Forgetting a key
  * that has no tombstone is nothing. */
 bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
-                         int64_t change_id, struct seq seq, int64_t at,
-                         struct error *error);
+                         int64_t change_id, struct seq seq, int64_t at, struct error *error);
 bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, struct span key,
                             struct error *error);
 /* The last committed batch number of a producer; *batch = -1 when it is unknown. */
@@ -177,11 +178,11 @@ bool store_meta_put(struct store_writer *writer, const char *name, struct span v
 bool store_writer_refuse_cursors(struct store_writer *writer, struct error *error);
 
 struct store_retention {
-    int64_t rows;                 /* keep at most these many changes; 0: no limit */
-    int64_t age_ms;               /* and none older; 0: no limit */
-    int64_t bytes;                /* and at most these many bytes of them; 0: no limit */
-    int64_t tombstone_age_ms;     /* tombstones older than this go */
-    int64_t tombstone_rows;       /* and beyond this many, the oldest */
+    int64_t rows;             /* keep at most these many changes; 0: no limit */
+    int64_t age_ms;           /* and none older; 0: no limit */
+    int64_t bytes;            /* and at most these many bytes of them; 0: no limit */
+    int64_t tombstone_age_ms; /* tombstones older than this go */
+    int64_t tombstone_rows;   /* and beyond this many, the oldest */
 };
 /* One small step of trimming (at most `step` changes and tombstones, in the open transaction).
  * *more tells whether there is more to do. Records the floors. A seq of which some changes are
@@ -212,11 +213,13 @@ bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct s
 
 typedef bool (*store_each_entity)(void *argument, const struct store_entity *entity);
 
-/* Entities in order of (seq, id), descending (newest first) or ascending, at most `limit` (negative:
- * all). `after`: start behind that position (exclusive), NULL: from the end of that direction. */
+/* Entities in order of (seq, id), descending (newest first) or ascending, at most `limit`
+ * (negative: all). `after`: start behind that position (exclusive), NULL: from the end of that
+ * direction. */
 struct store_position {
     struct seq seq;
-    int64_t id; /* of the entity; for ascending scans INT64_MIN starts with the seq itself included */
+    int64_t
+        id; /* of the entity; for ascending scans INT64_MIN starts with the seq itself included */
 };
 bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool descending,
                          const struct store_position *after, int64_t limit, store_each_entity each,
@@ -235,7 +238,7 @@ bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct 
 struct store_seq_place {
     int64_t first, last; /* ids of the first and last change with it; 0 when there is none */
     int64_t count;
-    bool torn;           /* changes with this seq were trimmed already */
+    bool torn; /* changes with this seq were trimmed already */
 };
 bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                     struct store_seq_place *place, struct error *error);

@@ -40,7 +40,8 @@ struct view_set;
 struct view_set *view_set_new(bool open);
 void view_set_free(struct view_set *set);
 bool view_set_is_open(const struct view_set *set);
-/* Add an export with its three views "<name>/list", "/state", "/append" (already there: nothing). */
+/* Add an export with its three views "<name>/list", "/state", "/append" (already there: nothing).
+ */
 bool view_set_add_export(struct view_set *set, struct span name, struct error *error);
 /*
  * Add or replace one view of an export (the export is added if new). `paths` are raw dotted paths

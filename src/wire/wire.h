@@ -13,11 +13,11 @@
 #include "json/json.h"
 
 enum {
-    WIRE_FRAGMENT = 32 * 1024,   /* longest payload of one frame */
-    WIRE_GZIP_MINIMUM = 1024,    /* snapshot batches from this size on are compressed */
-    WIRE_FIRST_BATCH = 50,       /* rows of a snapshot's first batch */
-    WIRE_NEXT_BATCH = 100,       /* and of the later ones */
-    WIRE_CLOSE_REASON = 123      /* longest close reason in bytes */
+    WIRE_FRAGMENT = 32 * 1024, /* longest payload of one frame */
+    WIRE_GZIP_MINIMUM = 1024,  /* snapshot batches from this size on are compressed */
+    WIRE_FIRST_BATCH = 50,     /* rows of a snapshot's first batch */
+    WIRE_NEXT_BATCH = 100,     /* and of the later ones */
+    WIRE_CLOSE_REASON = 123    /* longest close reason in bytes */
 };
 
 enum wire_mode { WIRE_STATE, WIRE_LIST, WIRE_APPEND };
@@ -34,7 +34,7 @@ struct wire_subscribe {
     char *after;     /* NULL when absent; not yet parsed */
     char *epoch;     /* NULL when absent */
     bool with_snapshot;
-    int64_t snapshot_limit; /* -1 when absent */
+    int64_t snapshot_limit;               /* -1 when absent */
     bool has_take, has_skip, has_filters; /* for later; refused now by whoever handles it */
     char *parameters; /* canonical text of all parameters but view and key: equal iff the same */
 };
@@ -74,7 +74,7 @@ bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribe
 enum wire_operation { WIRE_PATCH, WIRE_UPSERT, WIRE_DELETE };
 struct wire_change {
     enum wire_mode mode;
-    struct span view;   /* raw */
+    struct span view; /* raw */
     enum wire_operation operation;
     struct span key;    /* raw */
     struct span data;   /* canonical JSON text; absent for a delete (written as null) */
@@ -99,7 +99,8 @@ struct wire_gzip; /* a reusable compressor; one thread */
 struct wire_gzip *wire_gzip_new(void);
 void wire_gzip_free(struct wire_gzip *gzip);
 /* End the batch: "complete", the cursor `seq` (absent: left out), gzip at the fast level when the
- * message has WIRE_GZIP_MINIMUM bytes or more and gets smaller; append it as ready binary frames. */
+ * message has WIRE_GZIP_MINIMUM bytes or more and gets smaller; append it as ready binary frames.
+ */
 bool wire_batch_end(struct wire_batch *batch, bool complete, struct span seq,
                     struct wire_gzip *gzip, struct buffer *out);
 /* One gzip member of any payload, for HTTP. */

@@ -31,8 +31,8 @@ static void check_decoded(const struct wire_message *message)
     case WIRE_PING:
         break;
     }
-    struct wire_seq seq;
-    if (subscribe->after && wire_seq_parse(span_of(subscribe->after), &seq))
+    struct seq seq;
+    if (subscribe->after && seq_parse(span_of(subscribe->after), &seq))
         require(seq.slot >= 0 && seq.index >= 0);
 }
 

@@ -1,6 +1,6 @@
 /* Batches in order across refusals: by themselves, and two stages behind one another as in the
  * way in, with everything that can happen in a short pipeline tried out. */
-#include "engine/batch_order.h"
+#include "engine/engine.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

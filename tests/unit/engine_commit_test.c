@@ -49,8 +49,7 @@ static void merges_and_survives(void **state)
     fixture_open(&f);
     expect_entity(&f, "Q", "a",
                   "{\"x\":1,\"l\":[1,2],\"_seq\":\"0:000000000002\",\"y\":{\"z\":0.1}}");
-    expect_entity(&f, "Q", "b",
-                  "{\"w\":\"18446744073709551615\",\"_seq\":\"0:000000000003\"}");
+    expect_entity(&f, "Q", "b", "{\"w\":\"18446744073709551615\",\"_seq\":\"0:000000000003\"}");
     outcome = fixture_apply(&f, "Q a delete\nQ nobody delete\n=7:2\nQ b patch {\"w\":null}");
     assert_int_equal(outcome.applied, 2);
     assert_int_equal(outcome.ignored, 1);
@@ -165,13 +164,11 @@ static void sends_full_arrays_whole(void **state)
     assert_string_equal(seen.last, "{\"l\":[4],\"_seq\":\"0:000000000002\"}");
     assert_string_equal(seen.append, "[\"l\"]");
     fixture_apply(&f, "Q a patch {\"l\":[5,6],\"m\":[0]} l m");
-    assert_string_equal(seen.last,
-                        "{\"l\":[2,3,4,5,6],\"m\":[0],\"_seq\":\"0:000000000003\"}");
+    assert_string_equal(seen.last, "{\"l\":[2,3,4,5,6],\"m\":[0],\"_seq\":\"0:000000000003\"}");
     assert_string_equal(seen.append, "[\"m\"]");
     fixture_apply(&f, "Q a patch {\"l\":[1,2,3,4,5,6,7]}");
     assert_string_equal(seen.last, "{\"l\":[3,4,5,6,7],\"_seq\":\"0:000000000004\"}");
-    expect_entity(&f, "Q", "a",
-                  "{\"l\":[3,4,5,6,7],\"_seq\":\"0:000000000004\",\"m\":[0]}");
+    expect_entity(&f, "Q", "a", "{\"l\":[3,4,5,6,7],\"_seq\":\"0:000000000004\",\"m\":[0]}");
     expect_clean(&f);
     fixture_fini(&f);
 }
@@ -197,8 +194,7 @@ static void groups_what_waits(void **state)
         assert_int_equal(outcomes[i].seq.index, i + 1);
     }
     assert_true(f.commits < REQUESTS);
-    expect_entity(&f, "Q", "k3",
-                  "{\"n\":[2953,2963,2973,2983,2993],\"_seq\":\"0:000000002994\"}");
+    expect_entity(&f, "Q", "k3", "{\"n\":[2953,2963,2973,2983,2993],\"_seq\":\"0:000000002994\"}");
     struct submission *late = fixture_submission("Q k patch {}", &outcomes[0]);
     assert_false(engine_submit(f.engine, late, &error));
     assert_int_equal(error.code, ERROR_SHUTTING_DOWN);

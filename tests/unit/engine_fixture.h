@@ -12,7 +12,7 @@ struct fixture {
     pthread_mutex_t lock;
     pthread_cond_t woken;
     bool events, drained;
-    int64_t last_change;  /* of the commits delivered */
+    int64_t last_change; /* of the commits delivered */
     size_t commits, changes;
     void (*on_change)(void *argument, const struct change *change);
     void *on_change_argument;

@@ -204,7 +204,7 @@ static void limits_hold(void **state)
     assert_int_equal(doc.deepest, 3);
     doc_clear(&doc);
     assert_false(doc_parse(&doc, span_of("[[[[]]]]"), 3, &root, &error));
-    assert_int_equal(error.code, ERROR_TOO_LARGE);
+    assert_int_equal(error.code, ERROR_INVALID_MESSAGE);
     assert_non_null(strstr(error.message, "byte 4: nested deeper than 3 levels"));
     assert_false(doc_parse(&doc, span_of("[]"), 0, &root, &error));
     assert_true(doc_parse(&doc, span_of("[1,2,3]"), 3, &root, &error));

@@ -371,8 +371,8 @@ static bool oracle_leads(const struct oracle *oracle, const char *path)
 {
     size_t length = strlen(path);
     for (size_t i = 0; i < oracle->count; i++)
-        if (length == 0 || (strncmp(oracle->paths[i], path, length) == 0 &&
-                            oracle->paths[i][length] == '.'))
+        if (length == 0 ||
+            (strncmp(oracle->paths[i], path, length) == 0 && oracle->paths[i][length] == '.'))
             return true;
     return false;
 }

@@ -102,7 +102,8 @@ static void apply_patch(struct client *client, json_t *frame, const char *key)
     json_t *old = json_object_get(client->rows, key), *data = json_object_get(frame, "data");
     json_t *paths = json_object_get(frame, "append");
     client->patches++;
-    json_object_set_new(client->rows, key, old ? merge(old, data, paths, "") : json_deep_copy(data));
+    json_object_set_new(client->rows, key,
+                        old ? merge(old, data, paths, "") : json_deep_copy(data));
     if (!old && strstr(client->view, "/append") == NULL && strstr(client->view, "/events") == NULL)
         snprintf(client->problem, sizeof client->problem,
                  "a patch for '%s', which was never sent whole", key);

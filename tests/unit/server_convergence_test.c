@@ -55,12 +55,12 @@ static struct view_set *make_views(void)
     struct span slim[] = {span_of("n"), span_of("d.m")}, keys[] = {span_of("k1"), span_of("k4")};
     assert_true(view_set_add_export(set, span_of("Q"), &error));
     assert_true(view_set_add_export(set, span_of("R"), &error));
-    assert_true(view_set_define(set, span_of("Q"), span_of("slim"), VIEW_LIST, slim, 2, NULL, 0,
+    assert_true(
+        view_set_define(set, span_of("Q"), span_of("slim"), VIEW_LIST, slim, 2, NULL, 0, &error));
+    assert_true(
+        view_set_define(set, span_of("Q"), span_of("some"), VIEW_LIST, NULL, 0, keys, 2, &error));
+    assert_true(view_set_define(set, span_of("Q"), span_of("events"), VIEW_APPEND, slim, 2, NULL, 0,
                                 &error));
-    assert_true(view_set_define(set, span_of("Q"), span_of("some"), VIEW_LIST, NULL, 0, keys, 2,
-                                &error));
-    assert_true(view_set_define(set, span_of("Q"), span_of("events"), VIEW_APPEND, slim, 2, NULL,
-                                0, &error));
     return set;
 }
 
@@ -74,8 +74,7 @@ static void start(struct world *world)
 {
     struct error error;
     struct view_set *views = make_views();
-    static const struct engine_export_options exports[] = {{.name = {"Q", 1}},
-                                                           {.name = {"R", 1}}};
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
     world->hub = hub_new(&world->options, views);
     world->fixture.options.open_exports = false;
     world->fixture.options.exports = exports;
@@ -155,8 +154,8 @@ static void put_mutation(struct world *world, char *text, size_t size)
                  n);
         break;
     case 2:
-        snprintf(text + used, size - used, "%s k%d patch {\"d\":null,\"s\":\"v%d\"}\n", export,
-                 key, n);
+        snprintf(text + used, size - used, "%s k%d patch {\"d\":null,\"s\":\"v%d\"}\n", export, key,
+                 n);
         break;
     case 3:
     case 4:
@@ -169,8 +168,8 @@ static void put_mutation(struct world *world, char *text, size_t size)
                  n, n, n);
         break;
     default:
-        snprintf(text + used, size - used, "%s k%d patch {\"l\":[%d],\"n\":%d} l\n", export, key,
-                 n, n);
+        snprintf(text + used, size - used, "%s k%d patch {\"l\":[%d],\"n\":%d} l\n", export, key, n,
+                 n);
     }
 }
 
@@ -213,17 +212,15 @@ static json_t *expect(struct world *world, const struct client *client)
     struct error error;
     struct store_export export;
     bool found;
-    struct expected expected = {.view = view_set_find(hub_views(world->hub),
-                                                      span_of(client->view)),
+    struct expected expected = {.view = view_set_find(hub_views(world->hub), span_of(client->view)),
                                 .key = client->key,
                                 .rows = json_object()};
-    struct store_reader *reader =
-        store_reader_open(engine_store(world->fixture.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_store(world->fixture.engine), &error);
     assert_true(store_read_begin(reader, &error));
-    assert_true(store_read_export(reader, span_of(expected.view->export_name), &export, &found,
-                                  &error));
-    assert_true(store_scan_entities(reader, export.id, true, NULL, -1, add_expected, &expected,
-                                    &error));
+    assert_true(
+        store_read_export(reader, span_of(expected.view->export_name), &export, &found, &error));
+    assert_true(
+        store_scan_entities(reader, export.id, true, NULL, -1, add_expected, &expected, &error));
     store_read_end(reader);
     store_reader_close(reader);
     return expected.rows;
@@ -303,10 +300,8 @@ static void shape(struct world *world)
                                           .tombstone_ms = 600 * 1000};
     world->fixture.options.max_array_length = below(world, 2) ? 5 : 100;
     world->fixture.options.cache_bytes = below(world, 2) ? 500 : 1 << 20;
-    world->fixture.options.retention =
-        (struct store_retention){.rows = below(world, 3) ? 0 : 60,
-                                 .tombstone_age_ms = 600 * 1000,
-                                 .tombstone_rows = 1000};
+    world->fixture.options.retention = (struct store_retention){
+        .rows = below(world, 3) ? 0 : 60, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
 }
 
 static void run_seed(unsigned long seed)
