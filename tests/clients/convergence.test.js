@@ -1,0 +1,441 @@
+// The promise of cursors, by force: random mutations, random cut-offs, restarts and kill -9; in the
+// end every client holds exactly what SQL and the model hold. Clients apply frames as the npm
+// client does (lib/applier.js, proven equal in npm_client.test.js).
+//
+// STELE_SEEDS seeds (default 20) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
+// names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone, STELE_WITHOUT=<pattern> without the
+// listeners of that name.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Applier } from './lib/applier.js';
+import { checkMessage, decode } from './lib/client.js';
+import { Producer } from './lib/feed.js';
+import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
+import { Model, expectRows, project } from './lib/model.js';
+import { Random } from './lib/random.js';
+import { Server, check, patience, scratch, sqlState } from './lib/server.js';
+import { Socket } from './lib/socket.js';
+
+const SEEDS = Number(process.env.STELE_SEEDS ?? 20);
+const FIRST = Number(process.env.STELE_SEED ?? 1);
+const JOBS = Number(process.env.STELE_JOBS ?? 2);
+const FAILURES = Number(process.env.STELE_FAILURES ?? 3); /* stop after so many */
+const WITHOUT = process.env.STELE_WITHOUT ? new RegExp(process.env.STELE_WITHOUT) : null; /* leave listeners out by name */
+
+const VIEWS = {
+  A: {
+    slim: { mode: 'list', fields: ['n', 'o.x', 'l', 'o.deep.l'] },
+    tape: { mode: 'append', fields: ['o', 'wide'], keys: ['a', 'b', 'c'] },
+    few: { mode: 'list', keys: ['b', 'd', '7'] },
+    one: { mode: 'state', fields: ['o.deep', 'l'] },
+  },
+  B: {},
+  L: {}, /* with max_entities */
+};
+const KEYS = ['a', 'b', 'c', 'd', '"é/:*"', '7', '[1,2]'];
+
+/* ---- what is fed ---- */
+
+class Feed {
+  constructor(random, model) {
+    this.random = random;
+    this.model = model;
+    this.slot = 1000;
+    this.index = 0;
+    this.counter = 0;
+  }
+
+  value(depth) {
+    const r = this.random;
+    switch (r.below(depth > 0 ? 9 : 6)) {
+      case 0: return String(++this.counter);
+      case 1: return '0.1';
+      case 2: return r.pick(['18446744073709551615', '-9007199254740993', '1.50', '2e3', '-0']);
+      case 3: return JSON.stringify(r.pick(['', 'é', 'a"b\\c', '😀', '\u0000\n']));
+      case 4: return r.pick(['null', 'true', 'false']);
+      case 5: return this.elements(depth);
+      case 6: return this.elements(depth);
+      default: return this.object(depth - 1);
+    }
+  }
+
+  elements(depth) {
+    const n = this.random.pick([0, 1, 1, 2, 3, 6]);
+    return `[${Array.from({ length: n }, () => (depth > 0 && this.random.chance(0.2) ? this.value(depth - 1) : String(++this.counter))).join(',')}]`;
+  }
+
+  object(depth) {
+    const names = ['x', 'y', 'l', 'deep', 'a.b'].filter(() => this.random.chance(0.4));
+    return `{${names.map((n) => `${JSON.stringify(n)}:${n === 'l' && this.random.chance(0.8) ? this.elements(0) : this.value(depth)}`).join(',')}}`;
+  }
+
+  patch() {
+    const r = this.random;
+    const parts = [];
+    if (r.chance(0.5)) parts.push(`"n":${++this.counter}`);
+    if (r.chance(0.5)) parts.push(`"l":${r.chance(0.9) ? this.elements(0) : this.value(1)}`);
+    if (r.chance(0.5)) parts.push(`"o":${r.chance(0.9) ? this.object(2) : this.value(1)}`);
+    if (r.chance(0.2)) parts.push(`"wide":${r.pick(['18446744073709551615', '9007199254740992', '5'])}`);
+    if (r.chance(0.1)) parts.push('"_seq":"mine"');
+    if (r.chance(0.03)) parts.push(`"pad":"${'x'.repeat(r.between(500, 6000))}"`);
+    return `{${parts.join(',')}}`;
+  }
+
+  mutation(seq) {
+    const r = this.random;
+    const name = r.pick(['A', 'A', 'A', 'B', 'L', 'Nobody']);
+    const head = `"export":"${name}","key":${this.key()}`;
+    const tail = seq ?? '';
+    const kind = r.next();
+    /* No deletes in L: whether one is ignored would depend on what was evicted before. */
+    if (kind < 0.1 && name !== 'L') return `{${head},"op":"delete"${tail}}`;
+    if (kind < 0.17) return `{${head},"op":"upsert","patch":${this.patch()}${tail}}`;
+    const paths = ['l', 'o.l', 'o.deep.l', 'o.a.b', 'missing', 'n'].filter(() => r.chance(0.5));
+    return `{${head},"patch":${this.patch()}${paths.length ? `,"append":${JSON.stringify(paths)}` : ''}${tail}}`;
+  }
+
+  key() {
+    const key = this.random.pick(KEYS);
+    return key.startsWith('"') || key.startsWith('[') || key === '7' ? key : `"${key}"`;
+  }
+
+  seq() {
+    const r = this.random;
+    const kind = r.next();
+    if (kind < 0.35) return ''; /* the successor */
+    if (kind < 0.7) {
+      if (r.chance(0.4)) [this.slot, this.index] = [this.slot + r.between(1, 3), 0];
+      return `,"slot":${this.slot},"index":${this.index++}`;
+    }
+    if (kind < 0.85) return `,"slot":${Math.max(0, this.slot - r.between(1, 20))},"index":${r.below(4)}`; /* late, perhaps one used before */
+    return `,"slot":${this.slot},"index":${Math.max(0, this.index - 1)}`; /* shared */
+  }
+
+  /** A batch for the producer, applied to the model: [mutations, extra]. */
+  batch() {
+    const r = this.random;
+    const shared = r.chance(0.3);
+    const n = r.pick([1, 1, 2, 3, 5, 12]);
+    const extra = shared ? `${this.seq().slice(1)},`.replace(/^,$/, '') : '';
+    const mutations = Array.from({ length: n }, () => this.mutation(shared ? '' : this.seq()));
+    this.model.feed(`{${extra}"mutations":[${mutations.join(',')}]}`);
+    return [mutations, extra];
+  }
+}
+
+/* ---- who listens ---- */
+
+class Listener {
+  constructor(run, { view, key, snapshotLimit, withSnapshot, ...behaviour }, random) {
+    Object.assign(this, { run, view, key, snapshotLimit, withSnapshot, random });
+    this.partial = snapshotLimit !== undefined || withSnapshot === false;
+    this.applier = new Applier({ resume: behaviour.resume, forget: this.partial });
+    const [name, sub] = view.split('/');
+    this.exportName = name;
+    this.definition = VIEWS[name]?.[sub] ?? {};
+    this.name = [view, key, this.partial ? `limit ${snapshotLimit ?? 'no snapshot'}` : behaviour.resume ? 'resumes' : 'forgets'].filter((x) => x !== undefined).join(' ');
+    this.cuts = 0;
+    this.events = [];
+    this.stopped = false;
+    this.calm = false;
+  }
+
+  note(text) {
+    this.events.push(text);
+    if (this.events.length > 400) this.events.splice(0, 200);
+  }
+
+  async live() {
+    while (!this.stopped) {
+      const server = this.run.server;
+      if (!server?.running || this.run.down) {
+        await this.run.turn();
+        continue;
+      }
+      try {
+        await this.connect(server.ws);
+      } catch (error) {
+        if (error.code === 'ERR_ASSERTION' || error.fatal) {
+          this.failure = error;
+          return;
+        }
+        await this.run.turn();
+      }
+    }
+  }
+
+  async connect(url) {
+    const r = this.random;
+    const cut = !this.calm && r.chance(0.7);
+    const cutAfter = cut && r.chance(0.5) ? r.between(1, 6000) : Infinity;
+    let framesLeft = cut && cutAfter === Infinity ? r.between(1, 40) : Infinity;
+    const socket = await Socket.open(url, { cutAfter });
+    this.socket = socket;
+    const ended = socket.closed;
+    socket.on('violation', (error) => (this.failure ??= Object.assign(error, { fatal: true })));
+    socket.on('message', (bytes, isText) => {
+      if (framesLeft <= 0 || this.stopped) return;
+      try {
+        const message = decode(bytes, isText);
+        checkMessage(message);
+        if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
+        this.take(message);
+      } catch (error) {
+        this.failure ??= Object.assign(error, { fatal: true });
+        socket.destroy();
+        return;
+      }
+      if (--framesLeft <= 0) {
+        this.note('-- cut');
+        socket.destroy();
+      }
+      if (!this.calm && r.chance(0.02)) {
+        socket.pause();
+        setTimeout(() => socket.resume(), r.between(1, 60));
+      }
+      this.changed?.();
+    });
+    const message = { type: 'subscribe', view: this.view, ...this.applier.parameters() };
+    if (this.key !== undefined) message.key = this.key;
+    if (this.snapshotLimit !== undefined) message.snapshotLimit = this.snapshotLimit;
+    if (this.withSnapshot === false) message.withSnapshot = false;
+    this.note(`>> ${JSON.stringify(message)}`);
+    this.opened = false;
+    this.lastMode = null;
+    socket.send(JSON.stringify(message));
+    await ended;
+    this.cuts++;
+    this.note('-- closed');
+    if (this.failure) throw this.failure;
+  }
+
+  take({ text, json: frame }) {
+    this.note(text.length > 700 ? `${text.slice(0, 700)}…` : text);
+    const { applier } = this;
+    if (frame.op === 'subscribed') {
+      assert.equal(frame.view, this.view);
+      this.opened = true;
+    } else {
+      assert.ok(this.opened, `a frame before subscribed: ${text.slice(0, 200)}`);
+      assert.equal(frame.entity, this.view);
+      if (this.key !== undefined && frame.op !== 'snapshot') assert.equal(frame.key, this.key);
+      /* Whole entities: no patch for a key that the client does not hold, but for the creation in
+       * an append view. */
+      if (frame.op === 'patch' && frame.mode !== 'append') {
+        assert.ok(applier.rows.has(frame.key), `a patch for a key that was never sent whole: ${text.slice(0, 300)}`);
+      }
+    }
+    applier.apply(frame);
+  }
+
+  /** What differs from the expected rows, or null. */
+  difference(expected) {
+    const { rows } = this.applier;
+    const found = [];
+    for (const [key, want] of expected) {
+      if (this.key !== undefined && key !== this.key) continue;
+      const has = rows.get(key);
+      if (has === undefined) {
+        if (!this.partial) found.push(`  ${key}: missing; expected ${want}`);
+      } else if (canonPlain(has) !== want) {
+        found.push(`  ${key}: has      ${canonPlain(has)}\n  ${' '.repeat(key.length)}  expected ${want}`);
+      }
+    }
+    for (const key of rows.keys()) {
+      if (!expected.has(key) || (this.key !== undefined && key !== this.key)) found.push(`  ${key}: is held, but is not there`);
+    }
+    return found.length ? found.join('\n') : null;
+  }
+
+  stop() {
+    this.stopped = true;
+    this.socket?.destroy();
+  }
+}
+
+function listeners(run, random) {
+  const all = [
+    { view: 'A/list', resume: true }, { view: 'A/list', resume: false }, { view: 'A/append', resume: true },
+    { view: 'A/append', resume: false }, { view: 'B/list', resume: true }, { view: 'B/append', resume: true },
+    { view: 'A/list', key: 'a', resume: true }, { view: 'A/append', key: 'b', resume: true }, { view: 'A/state', key: 'c', resume: true },
+    { view: 'A/state', key: 'a', resume: false }, { view: 'A/slim', resume: true }, { view: 'A/tape', resume: true },
+    { view: 'A/tape', key: 'b', resume: true }, { view: 'A/few', resume: true }, { view: 'A/few', resume: false },
+    { view: 'A/one', key: 'a', resume: true }, { view: 'A/slim', resume: false, key: 'a' }, { view: 'L/list', resume: true },
+    { view: 'L/append', resume: true }, { view: 'L/list', resume: false }, { view: 'A/list', snapshotLimit: 2, resume: false },
+    { view: 'A/append', snapshotLimit: 1, resume: false }, { view: 'A/list', withSnapshot: false, resume: false },
+    { view: 'L/list', withSnapshot: false, resume: false }, { view: 'B/append', withSnapshot: false, resume: false },
+    { view: 'A/list', key: 'é/:*', resume: true }, { view: 'A/append', key: '0102', resume: true }, { view: 'A/slim', snapshotLimit: 3, resume: false },
+  ];
+  const count = random.between(6, 12);
+  const chosen = [];
+  while (chosen.length < count) chosen.push(...all.splice(random.below(all.length), 1));
+  const made = chosen.map((options, i) => new Listener(run, options, random.fork(i)));
+  return WITHOUT ? made.filter((listener) => !WITHOUT.test(listener.name)) : made;
+}
+
+/* ---- one seed ---- */
+
+class Run {
+  constructor(seed, folder) {
+    this.seed = seed;
+    this.random = new Random(seed);
+    this.folder = folder;
+    this.waiting = [];
+  }
+
+  turn() {
+    return new Promise((done) => setTimeout(done, 5));
+  }
+
+  config() {
+    const r = this.random;
+    this.maxArray = r.pick([3, 5, 100]);
+    this.maxEntities = r.between(2, 4);
+    return {
+      max_array_length: this.maxArray,
+      retention_rows: r.chance(0.4) ? r.between(3, 60) : 1_000_000,
+      ring_bytes: r.pick([0, 4096, 65536, 67108864]),
+      channel_bytes: r.pick([65536, 67108864]),
+      snapshot_cache_bytes: r.pick([0, 67108864]),
+      entity_cache_bytes: r.pick([0, 20000, 67108864]),
+      commit_mutations: r.pick([1, 16, 8192]),
+      checkpoint_pages: r.pick([1, 16384]),
+      readers: r.pick([1, 2]),
+      synchronous: r.pick(['full', 'normal']),
+      exports: { A: { views: VIEWS.A }, B: {}, L: { max_entities: this.maxEntities } },
+    };
+  }
+
+  async play() {
+    const config = this.config();
+    this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config });
+    const model = new Model({ maxArray: this.maxArray, exports: { A: {}, B: {}, L: {} } });
+    this.model = model;
+    const feed = new Feed(this.random.fork(1), model);
+    const producer = new Producer('p', { window: this.random.pick([1, 4, 32]) });
+    this.producer = producer;
+    await producer.connect(this.server);
+    this.listeners = listeners(this, this.random.fork(2));
+    const lives = this.listeners.map((l) => l.live());
+    try {
+      const phases = this.random.between(2, 4);
+      for (let phase = 0; phase < phases; phase++) {
+        await this.feedFor(feed, producer, this.random.between(20, 90));
+        await this.quiet(phase === phases - 1);
+      }
+    } finally {
+      for (const listener of this.listeners) listener.stop();
+      producer.disconnect();
+      await Promise.all(lives);
+    }
+    await this.server.terminate();
+    await check(this.server.db);
+  }
+
+  async feedFor(feed, producer, batches) {
+    const r = this.random;
+    for (let i = 0; i < batches; i++) {
+      producer.add(...feed.batch());
+      if (r.chance(0.3)) await this.turn();
+      if (r.chance(0.05)) await producer.drain(r.below(3));
+      if (r.chance(0.03)) {
+        producer.disconnect();
+        await producer.connect(this.server);
+      }
+      if (r.chance(0.025)) await this.restart(producer);
+    }
+    await producer.drain();
+  }
+
+  async restart(producer) {
+    this.down = true;
+    const kind = this.random.pick(['kill9', 'kill9', 'terminate']);
+    for (const listener of this.listeners) listener.note(`== ${kind}`);
+    await this.server[kind]();
+    producer.disconnect();
+    await this.server.restart();
+    this.down = false;
+    await producer.connect(this.server);
+  }
+
+  /** Wait until everybody agrees; fail with what differs. */
+  async quiet(last) {
+    const { db } = this.server;
+    const expected = new Map();
+    for (const view of new Set([...this.listeners.map((l) => l.view), 'A/list', 'B/list', 'L/list'])) {
+      const [name, sub] = view.split('/');
+      const rows = await sqlState(db, view);
+      const definition = VIEWS[name][sub] ?? {};
+      const parsed = new Map([...rows].map(([key, row]) => [key, parse(row.data)]));
+      if (name === 'L') {
+        /* Which entities are evicted depends on what shared a transaction: only the number is given. */
+        assert.ok(rows.size <= this.maxEntities, `${view} holds ${rows.size} of at most ${this.maxEntities}`);
+      } else {
+        const want = expectRows(this.model, name, definition);
+        const differs = [];
+        for (const key of new Set([...want.keys(), ...parsed.keys()])) {
+          const has = parsed.has(key) ? canon(parsed.get(key)) : 'nothing';
+          if (has !== (want.get(key) ?? 'nothing')) differs.push(`  ${key}: SQL   ${has}\n  ${' '.repeat(key.length)}  model ${want.get(key) ?? 'nothing'}`);
+        }
+        if (differs.length) throw new Error(`SQL and the model differ in ${view}:\n${differs.join('\n')}`);
+      }
+      expected.set(view, new Map([...parsed].map(([key, data]) => [key, canonDouble(data)])));
+    }
+    for (const listener of this.listeners) listener.calm = true;
+    for (let round = 0; round < 2; round++) {
+      for (const listener of this.listeners) await this.agrees(listener, expected.get(listener.view));
+      /* Then once more, so that a frame too many would have come. */
+      if (round === 0) await new Promise((done) => setTimeout(done, 15));
+    }
+    if (!last) for (const listener of this.listeners) listener.calm = false;
+  }
+
+  async agrees(listener, expected) {
+    const until = Date.now() + patience(15_000);
+    for (;;) {
+      if (listener.failure) throw new Error(`${listener.name}: ${listener.failure.message}\n${listener.events.slice(-60).join('\n')}`);
+      /* A partial client's rows are right at any moment that it is caught up; give it its time too. */
+      const difference = listener.difference(expected);
+      if (!difference && listener.opened) return;
+      if (Date.now() > until) {
+        throw new Error(`${listener.name} did not converge:\n${difference ?? '  not subscribed'}\nits last messages:\n${listener.events.slice(-60).join('\n')}`);
+      }
+      await new Promise((done) => {
+        const timer = setTimeout(done, 20);
+        listener.changed = () => {
+          clearTimeout(timer);
+          setTimeout(done, 2);
+        };
+      });
+    }
+  }
+}
+
+test(`clients converge for ${SEEDS} seeds from ${FIRST} on`, async (t) => {
+  const folder = scratch(t);
+  const failures = [];
+  let next = FIRST;
+  let done = 0;
+  let cuts = 0;
+  const began = Date.now();
+  const worker = async () => {
+    while (next < FIRST + SEEDS && failures.length < FAILURES) {
+      const seed = next++;
+      const run = new Run(seed, folder);
+      try {
+        await run.play();
+        cuts += run.listeners.reduce((sum, l) => sum + l.cuts, 0);
+      } catch (error) {
+        failures.push(`seed ${seed}: ${error.stack ?? error}\nserver's last lines:\n${run.server?.stderr.slice(-1500)}`);
+      } finally {
+        await run.server?.discard();
+      }
+      done++;
+    }
+  };
+  await Promise.all(Array.from({ length: JOBS }, worker));
+  t.diagnostic(`${done} seeds, ${cuts} cut connections, ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  assert.equal(failures.length, 0, `\n${failures.join('\n\n')}\n\nto see one again: STELE_SEED=<seed> STELE_SEEDS=1 node --test convergence.test.js`);
+});

@@ -1,0 +1,357 @@
+// protocol.md section 4: cursors, the promise.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Applier } from './lib/applier.js';
+import { Client, clientFor } from './lib/client.js';
+import { post } from './lib/feed.js';
+import { Server, patience } from './lib/server.js';
+
+const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
+const del = (key, more = {}) => ({ export: 'E', key, op: 'delete', ...more });
+const at = (slot, index = 0) => ({ slot, index });
+const seqOf = (slot, index = 0) => `${slot}:${String(index).padStart(12, '0')}`;
+const serverFor = (t, { exports = { E: {} }, ...config } = {}) => Server.forTest(t, { config: { exports, ...config } });
+const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+
+/** Everything until the fence: {subscribed, frames, rows, seq}; frames after the opening included. */
+async function resume(server, view, parameters) {
+  const client = await Client.open(server);
+  client.subscribe(view, parameters);
+  const subscribed = await client.expect('subscribed');
+  const frames = [];
+  const rows = new Map();
+  let seq;
+  let complete = false;
+  for (let fences = 0; fences < 3; ) {
+    if (fences === 0 || complete || subscribed.mode === 'append') client.send({ type: 'subscribe', view: '\u0001fence' });
+    for (;;) {
+      const frame = await client.next('the opening');
+      if (frame.type === 'error') break;
+      frames.push(frame);
+      if (frame.op === 'snapshot') {
+        for (const row of frame.data) rows.set(row.key, row.data);
+        complete ||= frame.complete;
+      }
+      seq = frame.seq ?? seq;
+    }
+    if (complete || (subscribed.mode === 'append' && subscribed.resumed)) fences++;
+    else await new Promise((done) => setTimeout(done, 2));
+  }
+  client.destroy();
+  return { subscribed, frames, rows, seq };
+}
+
+test('a list resumes with the rows that changed since the cursor, at their present state', async (t) => {
+  const server = await serverFor(t);
+  await post(server, range(5, (i) => m(`k${i}`, { i })));
+  const client = await clientFor(t, server);
+  const { seq } = await client.open('E/list');
+  client.destroy();
+  await post(server, [m('k1', { x: 1 }), m('k3', { x: 1 }), m('k1', { x: 2 }), m('new', { x: 3 })]);
+  const { subscribed, rows, seq: next, frames } = await resume(server, 'E/list', { after: seq });
+  assert.equal(subscribed.resumed, true);
+  assert.deepEqual([...rows.keys()].sort(), ['k1', 'k3', 'new']);
+  assert.deepEqual([rows.get('k1').x, rows.get('k1').i], [2, 1]);
+  assert.ok(frames.every((f) => f.op === 'snapshot'));
+  const last = await resume(server, 'E/list', { after: next });
+  assert.equal(last.subscribed.resumed, true);
+  assert.deepEqual([...last.rows.keys()], [], 'nothing after the head');
+});
+
+test('every frame carries a cursor that resumes just behind it', async (t) => {
+  const server = await serverFor(t);
+  const client = await clientFor(t, server);
+  await client.open('E/list');
+  await post(server, range(6, (i) => m(`k${i}`, { i })));
+  const cursors = [];
+  for (let i = 0; i < 6; i++) cursors.push((await client.next()).seq);
+  for (let i = 0; i < 6; i++) {
+    const { rows } = await resume(server, 'E/list', { after: cursors[i] });
+    assert.deepEqual([...rows.keys()].sort(), range(5 - i, (j) => `k${i + 1 + j}`), cursors[i]);
+  }
+});
+
+test('an append view replays every change since the cursor, one patch frame each', async (t) => {
+  const server = await serverFor(t);
+  await post(server, m('a', { l: [0] }));
+  const client = await clientFor(t, server);
+  const { seq } = await client.open('E/append');
+  client.destroy();
+  await post(server, range(7, (i) => m(i % 2 ? 'a' : 'b', { l: [i + 1], n: i }, { append: ['l'] })));
+  const { subscribed, frames } = await resume(server, 'E/append', { after: seq });
+  assert.equal(subscribed.resumed, true);
+  const patches = frames.filter((f) => f.op !== 'snapshot');
+  assert.ok(frames.every((f) => f.op !== 'snapshot' || f.data.length === 0), 'no rows, but changes');
+  assert.deepEqual(patches.map((f) => [f.op, f.key, f.data.n]), range(7, (i) => ['patch', i % 2 ? 'a' : 'b', i]));
+  assert.deepEqual(patches[1].append, ['l']);
+  const keyed = await resume(server, 'E/append', { after: seq, key: 'a' });
+  assert.deepEqual(keyed.frames.filter((f) => f.op !== 'snapshot').map((f) => f.data.n), [1, 3, 5]);
+});
+
+test('an append replay has deletes and replacements in their place', async (t) => {
+  const server = await serverFor(t);
+  await post(server, m('a', { n: 0 }));
+  const client = await clientFor(t, server);
+  const { seq, rows } = await client.open('E/append');
+  client.destroy();
+  await post(server, [m('a', { n: 1 }), del('a'), m('a', { z: 2 }), { export: 'E', key: 'a', op: 'upsert', patch: { y: 3 } }, m('b', { n: 1 }), del('b')]);
+  const { frames } = await resume(server, 'E/append', { after: seq });
+  const applier = new Applier();
+  applier.rows = rows;
+  for (const frame of frames) applier.apply(frame);
+  assert.deepEqual([...applier.rows.keys()], ['a']);
+  assert.deepEqual(Object.keys(applier.rows.get('a')).sort(), ['_seq', 'y']);
+  assert.equal(frames.filter((f) => f.op !== 'snapshot').length, 6);
+});
+
+test('a late arrival with a lower slot is not lost', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', { n: 1 }, at(100)), m('b', { n: 1 }, at(200))]);
+  const client = await clientFor(t, server);
+  const { seq } = await client.open('E/list');
+  assert.equal(seq, seqOf(200));
+  client.destroy();
+  await post(server, [m('late', { n: 1 }, at(50)), m('a', { n: 2 }, at(60))]);
+  for (const view of ['E/list', 'E/append']) {
+    const { subscribed, rows, frames } = await resume(server, view, { after: seq });
+    assert.equal(subscribed.resumed, true, view);
+    const applier = new Applier();
+    for (const frame of frames) applier.apply(frame);
+    assert.deepEqual([...applier.rows.keys()].sort(), ['a', 'late'], view);
+    assert.equal(view === 'E/list' ? rows.get('a').n : applier.rows.get('a').n, 2);
+  }
+});
+
+test('a late arrival itself is a cursor: what was committed after it follows', async (t) => {
+  const server = await serverFor(t);
+  const client = await clientFor(t, server);
+  await client.open('E/list');
+  await post(server, m('a', { n: 1 }, at(100)));
+  await post(server, m('late', { n: 1 }, at(50)));
+  await client.next();
+  const cursor = (await client.next()).seq;
+  assert.equal(cursor, seqOf(50));
+  await post(server, [m('later', { n: 1 }, at(40)), m('b', { n: 1 }, at(110))]);
+  const { rows } = await resume(server, 'E/list', { after: cursor });
+  assert.deepEqual([...rows.keys()].sort(), ['b', 'later']);
+});
+
+test('changes that share the seq of the cursor are sent again, harmlessly', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', { l: [1] }), m('b', { l: [1] }), m('c', { l: [1] })]);
+  for (const view of ['E/list', 'E/append']) {
+    for (let cut = 1; cut <= 4; cut++) {
+      const slot = cut + (view === 'E/list' ? 10 : 20);
+      const client = await clientFor(t, server);
+      const { rows } = await client.open(view);
+      const applier = new Applier();
+      applier.rows = rows;
+      await post(server, {
+        ...at(slot),
+        mutations: [
+          m('a', { l: [2] }, { append: ['l'] }), m('b', { l: [2] }, { append: ['l'] }),
+          m('a', { l: [3] }, { append: ['l'] }), m('c', { l: [2] }, { append: ['l'] }),
+        ],
+      });
+      for (let i = 0; i < cut; i++) applier.apply(await client.next());
+      assert.equal(applier.seq, seqOf(slot));
+      client.destroy();
+      await post(server, m('a', { l: [4] }, { append: ['l'] }));
+      const { subscribed, frames } = await resume(server, view, { after: applier.seq });
+      assert.equal(subscribed.resumed, true);
+      for (const frame of frames) applier.apply(frame);
+      const fresh = await resume(server, view, {});
+      assert.deepEqual(Object.fromEntries([...applier.rows].sort()), Object.fromEntries([...fresh.rows].sort()), `${view}, cut after ${cut}`);
+    }
+  }
+});
+
+test('a seq that is not in the log, but not older than its floor: everything greater', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', {}, at(10)), m('b', {}, at(20)), m('c', {}, at(30))]);
+  for (const view of ['E/list', 'E/append']) {
+    const { subscribed, frames } = await resume(server, view, { after: seqOf(15, 5) });
+    assert.equal(subscribed.resumed, true, view);
+    const applier = new Applier();
+    for (const frame of frames) applier.apply(frame);
+    assert.deepEqual([...applier.rows.keys()].sort(), ['b', 'c'], view);
+  }
+});
+
+test('a cursor need not be padded', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', {}, at(10, 3)), m('b', {}, at(10, 4))]);
+  const { rows, subscribed } = await resume(server, 'E/list', { after: '10:3' });
+  assert.equal(subscribed.resumed, true);
+  assert.deepEqual([...rows.keys()], ['b']);
+});
+
+test('a seq newer than the head: resumed false and a full snapshot', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', {}, at(10)), m('b', {}, at(20))]);
+  for (const view of ['E/list', 'E/append']) {
+    const { subscribed, rows } = await resume(server, view, { after: seqOf(21) });
+    assert.equal(subscribed.resumed, false);
+    assert.deepEqual([...rows.keys()].sort(), ['a', 'b']);
+  }
+});
+
+test('another epoch: resumed false and a full snapshot; the same: resumed true', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', {}, at(10)), m('b', {}, at(20))]);
+  const { subscribed: first } = await resume(server, 'E/list', {});
+  for (const view of ['E/list', 'E/append']) {
+    const same = await resume(server, view, { after: seqOf(20), epoch: first.epoch });
+    assert.equal(same.subscribed.resumed, true);
+    assert.equal(same.rows.size, 0);
+    const other = await resume(server, view, { after: seqOf(20), epoch: 'c0ffee00-0000-4000-8000-000000000000' });
+    assert.equal(other.subscribed.resumed, false);
+    assert.deepEqual([...other.rows.keys()].sort(), ['a', 'b']);
+  }
+});
+
+test('a seq older than the floor: resumed false and a full snapshot', async (t) => {
+  const server = await serverFor(t, { retention_rows: 10 });
+  await post(server, m('first', {}));
+  const client = await clientFor(t, server);
+  const { seq } = await client.open('E/list');
+  client.destroy();
+  for (const view of ['E/list', 'E/append']) {
+    const until = Date.now() + patience(20_000);
+    for (let round = 0; ; round++) {
+      await post(server, range(20, (i) => m(`k${i}`, { round })));
+      const { subscribed, rows } = await resume(server, view, { after: seq });
+      if (subscribed.resumed === false) {
+        assert.equal(rows.size, 21);
+        break;
+      }
+      assert.ok(Date.now() < until, 'the log was not trimmed');
+    }
+  }
+});
+
+test('state ignores after', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', { n: 1 }, at(10)), m('b', {}, at(20))]);
+  const { rows } = await resume(server, 'E/state', { key: 'a', after: seqOf(20) });
+  assert.equal(rows.get('a').n, 1);
+});
+
+test('an entity deleted since the cursor comes as a delete', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', {}), m('b', {}), m('c', {})]);
+  const client = await clientFor(t, server);
+  const { seq, rows } = await client.open('E/list');
+  client.destroy();
+  await post(server, [del('a'), del('b'), m('b', { again: 1 })]);
+  for (const view of ['E/list', 'E/append']) {
+    const { subscribed, frames } = await resume(server, view, { after: seq });
+    assert.equal(subscribed.resumed, true);
+    assert.ok(frames.some((f) => f.op === 'delete' && f.key === 'a'), JSON.stringify(frames));
+    const applier = new Applier();
+    applier.rows = new Map(rows);
+    for (const frame of frames) applier.apply(frame);
+    assert.deepEqual([...applier.rows.keys()].sort(), ['b', 'c']);
+    assert.equal(applier.rows.get('b').again, 1);
+    if (view === 'E/list') assert.ok(frames.every((f) => f.op !== 'delete' || f.seq === undefined), 'a catch-up delete has no seq');
+  }
+});
+
+test('a fresh snapshot tells recent deletes, also after a restart', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', {}), m('b', {}), m('c', {}), m('d', {})]);
+  await post(server, [del('a'), del('b'), m('b', { again: 1 })]);
+  for (let life = 0; life < 3; life++) {
+    for (const [view, more] of [['E/list'], ['E/append'], ['E/state', { key: 'a' }], ['E/list', { key: 'a' }]]) {
+      const { frames, rows } = await resume(server, view, more ?? {});
+      assert.deepEqual(frames.filter((f) => f.op === 'delete').map((f) => f.key), ['a'], `${view} ${JSON.stringify(more)}`);
+      if (!more) assert.deepEqual([...rows.keys()].sort(), ['b', 'c', 'd']);
+    }
+    const { frames } = await resume(server, 'E/list', { key: 'c' });
+    assert.deepEqual(frames.filter((f) => f.op === 'delete'), []);
+    await (life === 0 ? server.terminate() : server.kill9());
+    await server.restart();
+  }
+});
+
+test('after with snapshotLimit: the first N by ascending seq', async (t) => {
+  const server = await serverFor(t);
+  await post(server, range(10, (i) => m(`k${i}`, { i }, at(i + 1))));
+  const client = await clientFor(t, server);
+  const first = await client.open('E/list', { after: seqOf(3), snapshotLimit: 4 });
+  assert.equal(first.subscribed.resumed, true);
+  assert.deepEqual(first.order, ['k3', 'k4', 'k5', 'k6']);
+  await post(server, m('k9', { i: 99 }, at(50)));
+  const whole = await client.expect('upsert');
+  assert.deepEqual([whole.key, whole.data.i], ['k9', 99]);
+  await post(server, m('k3', { i: 33 }, at(51)));
+  assert.equal((await client.expect('patch')).key, 'k3');
+});
+
+test('pages by after and snapshotLimit reach every row', async (t) => {
+  const server = await serverFor(t);
+  await post(server, range(23, (i) => m(`k${i}`, { i }, at(i + 1))));
+  const seen = [];
+  let after = seqOf(0);
+  for (let page = 0; page < 20; page++) {
+    const { rows, seq } = await resume(server, 'E/list', { after, snapshotLimit: 5 });
+    seen.push(...rows.keys());
+    if (rows.size < 5) break;
+    after = [...rows.values()].map((r) => r._seq).at(-1);
+    assert.ok(seq === undefined || typeof seq === 'string');
+  }
+  assert.deepEqual(seen, range(23, (i) => `k${i}`));
+});
+
+test('the cursor survives a clean restart and kill -9', async (t) => {
+  const server = await serverFor(t);
+  await post(server, range(5, (i) => m(`k${i}`, { l: [i] })));
+  const client = await clientFor(t, server);
+  let { seq, subscribed: { epoch } } = await client.open('E/list');
+  for (const end of ['terminate', 'kill9', 'kill9']) {
+    await post(server, [m('k1', { end }), del('k2'), m('k2', { back: end })]);
+    await server[end]();
+    await server.restart();
+    const { subscribed, rows, seq: next } = await resume(server, 'E/list', { after: seq, epoch });
+    assert.equal(subscribed.resumed, true);
+    assert.equal(subscribed.epoch, epoch);
+    assert.deepEqual([...rows.keys()].sort(), ['k1', 'k2']);
+    assert.equal(rows.get('k2').back, end);
+    const replay = await resume(server, 'E/append', { after: seq, epoch });
+    assert.deepEqual(replay.frames.filter((f) => f.op !== 'snapshot').map((f) => `${f.op} ${f.key}`), ['patch k1', 'delete k2', 'patch k2']);
+    seq = next;
+  }
+});
+
+test('a client that lags behind the ring is caught up with whole entities', async (t) => {
+  const server = await serverFor(t, { ring_bytes: 65536, channel_bytes: 65536 });
+  await post(server, range(50, (i) => m(`k${i}`, { l: [0], pad: 'x'.repeat(500) })));
+  const appliers = [];
+  for (const view of ['E/list', 'E/append']) {
+    const client = await clientFor(t, server);
+    const applier = new Applier();
+    const { rows } = await client.open(view);
+    applier.rows = rows;
+    client.socket.pause();
+    appliers.push({ view, client, applier });
+  }
+  /* More than the sockets' buffers and the ring hold. */
+  for (let round = 1; round <= 60; round++) {
+    await post(server, range(200, (i) => m(`k${i % 50}`, { l: [round], pad: 'y'.repeat(900) }, { append: ['l'] })));
+  }
+  await post(server, [m('fence', { done: true })]);
+  for (const { view, client, applier } of appliers) {
+    client.socket.resume();
+    let frames = 0;
+    while (!applier.rows.get('fence')) {
+      applier.apply(await client.next('the fence'));
+      frames++;
+    }
+    const { rows } = await resume(server, view, {});
+    assert.equal(applier.rows.size, 51, view);
+    for (const [key, data] of rows) assert.deepEqual(applier.rows.get(key), data, `${view} ${key}`);
+    if (view === 'E/list') assert.ok(frames < 12_000, `a laggard is conflated: ${frames} frames for 12,000 changes`);
+    await client.silence();
+  }
+});
