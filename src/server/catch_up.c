@@ -14,6 +14,8 @@
  */
 #include "server/hub_internal.h"
 
+enum { EVENT_DEPTH = 1024 }; /* more than max_depth may ever be */
+
 enum style { STYLE_WHOLE, STYLE_RESUME, STYLE_EVENTS };
 
 struct catch_up_job {
@@ -75,6 +77,17 @@ static bool put_frame(struct catch_up_job *job, enum wire_operation operation, s
     return wire_change(&job->out, &frame) || lacks_memory(job);
 }
 
+/*
+ * Whether a frame's seq is a cursor to go on from: not while resuming, and not in an append view,
+ * where going on means events: one of them may lie before this seq, merged into a row to come.
+ */
+static struct span cursor_of(const struct catch_up_job *job, struct seq seq, char *text)
+{
+    if (job->style == STYLE_RESUME || job->mode == WIRE_APPEND)
+        return span_make(NULL, 0);
+    return frame_seq(text, seq);
+}
+
 static bool put_whole(struct catch_up_job *job, const struct store_entity *entity)
 {
     char seq[SEQ_SIZE];
@@ -84,16 +97,14 @@ static bool put_whole(struct catch_up_job *job, const struct store_entity *entit
     if (job->style == STYLE_RESUME)
         return wire_batch_row(&job->rows, entity->key, shown) || lacks_memory(job);
     return put_frame(job, WIRE_UPSERT, entity->key, shown, span_make(NULL, 0),
-                     frame_seq(seq, entity->seq));
+                     cursor_of(job, entity->seq, seq));
 }
 
 static bool put_delete(struct catch_up_job *job, struct span key, struct seq seq)
 {
     char text[SEQ_SIZE];
-    struct span cursor = frame_seq(text, seq);
-    if (job->style == STYLE_RESUME)
-        cursor = span_make(NULL, 0);
-    return put_frame(job, WIRE_DELETE, key, span_make(NULL, 0), span_make(NULL, 0), cursor);
+    return put_frame(job, WIRE_DELETE, key, span_make(NULL, 0), span_make(NULL, 0),
+                     cursor_of(job, seq, text));
 }
 
 static bool is_delete(const struct store_change *change)
@@ -146,7 +157,7 @@ static bool print_event(struct catch_up_job *job, const struct store_change *cha
     char seq[SEQ_SIZE];
     uint32_t patch, paths = DOC_NONE;
     doc_clear(&job->doc);
-    if (!doc_parse(&job->doc, change->patch, 256, &patch, &job->error) ||
+    if (!doc_parse(&job->doc, change->patch, EVENT_DEPTH, &patch, &job->error) ||
         (change->append.data && !doc_parse(&job->doc, change->append, 2, &paths, &job->error)))
         return false;
     size_t count = paths == DOC_NONE ? 0 : job->doc.nodes[paths].count;
@@ -161,6 +172,19 @@ static bool print_event(struct catch_up_job *job, const struct store_change *cha
     return done || (job->error.code == ERROR_NONE && lacks_memory(job));
 }
 
+/*
+ * The seq of an event that the client may have had already must not take it back behind others
+ * that it had: among those, only the client's own cursor is told.
+ */
+static struct span event_cursor(const struct catch_up_job *job, const struct store_change *change,
+                                char *text)
+{
+    bool had = change->id < job->ambiguous_until;
+    if (had && seq_compare(change->seq, job->greater) != 0)
+        return span_make(NULL, 0);
+    return frame_seq(text, change->seq);
+}
+
 static bool put_event(struct catch_up_job *job, const struct store_change *change,
                       const struct store_entity *entity)
 {
@@ -169,7 +193,7 @@ static bool put_event(struct catch_up_job *job, const struct store_change *chang
     struct span append, shown;
     if (is_delete(change))
         return put_frame(job, WIRE_DELETE, change->key, span_make(NULL, 0), span_make(NULL, 0),
-                         frame_seq(seq, change->seq));
+                         event_cursor(job, change, seq));
     buffer_init(&data, UINT32_MAX);
     buffer_init(&paths, UINT32_MAX);
     bool done =
@@ -180,7 +204,7 @@ static bool put_event(struct catch_up_job *job, const struct store_change *chang
     }
     bool upsert = change->operation == STORE_UPSERT;
     done = done && put_frame(job, upsert ? WIRE_UPSERT : WIRE_PATCH, change->key, shown,
-                             upsert ? span_make(NULL, 0) : append, frame_seq(seq, change->seq));
+                             upsert ? span_make(NULL, 0) : append, event_cursor(job, change, seq));
     buffer_fini(&data);
     buffer_fini(&paths);
     return done || (job->error.code == ERROR_NONE && lacks_memory(job));
@@ -198,14 +222,16 @@ static bool put_change(void *argument, const struct store_change *change,
 {
     struct catch_up_job *job = argument;
     bool done = true;
-    if (job->out.length + job->rows.json.length >= HUB_PAGE || job->limit_hit)
+    if (job->out.length + job->rows.json.length >= job->hub->options.page_bytes || job->limit_hit)
         return false;
     if (view_shows(job->view, change->key)) {
+        size_t before = job->out.length + job->rows.rows;
         if (job->style != STYLE_EVENTS)
             done = put_present(job, change, entity);
         else if (is_wanted_event(job, change))
             done = put_event(job, change, entity);
-        if (job->style == STYLE_EVENTS && job->resume_limit > 0 && --job->resume_limit == 0)
+        bool put = job->out.length + job->rows.rows > before;
+        if (put && job->resume_limit > 0 && --job->resume_limit == 0)
             job->limit_hit = true;
     }
     if (!done)
@@ -229,7 +255,7 @@ static bool read_log(struct catch_up_job *job, struct store_reader *reader, uint
                             &job->error) ||
         job->error.code != ERROR_NONE)
         return false;
-    bool full = job->out.length + job->rows.json.length >= HUB_PAGE;
+    bool full = job->out.length + job->rows.json.length >= job->hub->options.page_bytes;
     if (!full && !job->limit_hit)
         job->to = until; /* nothing behind the last row was for this view */
     return true;
@@ -277,7 +303,10 @@ static bool read_state(struct catch_up_job *job, struct store_reader *reader)
     job->at_head = job->to >= log.last_change;
     if (job->at_head && found && export.last_change > 0)
         job->resume_seq = export.last_seq;
-    job->ended = job->resuming && (job->at_head || job->to >= job->resume_target || job->limit_hit);
+    /* In an append view a whole row may stand for later events too, so only the head will do. */
+    bool whole_events = job->mode == WIRE_APPEND && job->style != STYLE_EVENTS;
+    bool reached = job->to >= job->resume_target && !whole_events;
+    job->ended = job->resuming && (job->at_head || reached || job->limit_hit);
     return true;
 }
 
@@ -319,7 +348,8 @@ static void run_page(struct read_job *read, struct store_reader *reader)
 static void accept_found(struct catch_up_job *job, const struct store_log_state *log,
                          const struct store_seq_place *place)
 {
-    bool shared = place->count > 1;
+    /* 0:0 is also the cursor of an export that had nothing yet. */
+    bool shared = place->count > 1 || (job->after.slot == 0 && job->after.index == 0);
     job->from = shared ? place->first - 1 : place->first;
     job->ambiguous_until = shared ? place->last : 0;
     job->accepted = !place->torn && job->from >= log->cursor_floor;
@@ -361,7 +391,7 @@ static bool resolve(struct catch_up_job *job, struct store_reader *reader)
     }
     if (export.last_change && seq_compare(job->after, export.last_seq) == 0) {
         /* The newest of the export, trimmed by age: nothing came since. */
-        job->from = export.last_change;
+        job->from = export.last_change > log.floor_change ? export.last_change : log.floor_change;
         job->accepted = !export.last_seq_shared && job->from >= log.cursor_floor;
         return true;
     }
@@ -404,20 +434,6 @@ void catch_up_refuse(struct subscription *subscription)
     subscription_start_live(subscription, hub->ring.last);
 }
 
-/* The first N entities behind the cursor, by ascending seq: a snapshot of another kind. */
-static void start_ascending(struct subscription *subscription, const struct catch_up_job *job)
-{
-    struct seq from = job->after;
-    bool again = job->ambiguous_until > 0; /* those with the cursor's own seq as well */
-    subscription_start_snapshot(subscription);
-    subscription->snapshot.ascending = true;
-    subscription->snapshot.at = (struct store_position){from, again ? INT64_MIN : INT64_MAX};
-    subscription->snapshot.deletes_from = job->from;
-    if (again)
-        from.index--;
-    subscription->knowledge = (struct knowledge){.from = from};
-}
-
 static void resolved(struct subscription *subscription, const struct catch_up_job *job)
 {
     struct hub *hub = subscription->feed->hub;
@@ -428,17 +444,14 @@ static void resolved(struct subscription *subscription, const struct catch_up_jo
     bool append = subscription->feed->mode == WIRE_APPEND;
     counter_add(&hub->metrics.resumes, 1);
     subscription_announce(subscription, 1);
-    if (subscription->limit >= 0 && !append && !subscription->group &&
-        subscription->with_snapshot) {
-        start_ascending(subscription, job);
-        return;
-    }
-    /* Who wants no snapshot may never have had one, so what it holds cannot be told; but in an
-     * append view a cursor asks for events, and says that all before it were had. */
-    subscription->knowledge = (struct knowledge){
-        .full = subscription->with_snapshot || append, .begun = true, .since = job->from};
+    /* Who wants no snapshot, or a part of one, may never have had all, so what it holds cannot be
+     * told; but in an append view a cursor asks for events, and says that all before were had. */
+    bool whole = subscription->with_snapshot && subscription->limit < 0;
+    subscription->knowledge =
+        (struct knowledge){.full = whole || append, .begun = true, .since = job->from};
     subscription->resuming = subscription->with_snapshot;
-    subscription->resume_limit = append ? subscription->limit : -1;
+    subscription->resume_limit = subscription->limit;
+    subscription->resume_from = job->from;
     subscription->resume_target = job->to;
     subscription->resume_seq = job->after;
     subscription->ambiguous_until = append ? job->ambiguous_until : 0;
@@ -522,14 +535,14 @@ bool catch_up_resolve(struct subscription *subscription, struct seq after)
 }
 
 /*
- * Frames up to whole_until overlap what the snapshot sent, so they are whole in any view. So they
- * are for who listens to an append view without knowing all its keys and falls behind: an event of
- * an unknown key would be a patch of something that was never sent.
+ * What overlaps a snapshot is whole in any view. So it is for who listens to an append view
+ * without knowing all its keys and falls behind: an event of an unknown key would be a patch of
+ * something that was never sent.
  */
 static enum style choose_style(const struct subscription *subscription)
 {
-    if (subscription->cursor < subscription->whole_until)
-        return STYLE_WHOLE;
+    if (subscription->overlaps)
+        return STYLE_RESUME;
     if (subscription->feed->mode == WIRE_APPEND)
         return subscription->knowledge.full ? STYLE_EVENTS : STYLE_WHOLE;
     return subscription->resuming ? STYLE_RESUME : STYLE_WHOLE;
@@ -553,12 +566,17 @@ static bool read_page(struct subscription *subscription)
     return job_start(subscription, job);
 }
 
-/* The replay of an append view was cut at its limit: on to the present. What changed in between
- * is not known to the client, and comes whole when it changes next. */
-static void skip_to_present(struct subscription *subscription)
+/* The resume was cut at its limit: on to the present. What changed in between is not known to the
+ * client, and comes whole when it changes next. */
+static void skip_to_present(struct subscription *subscription, int64_t reached)
 {
     int64_t head = subscription->feed->hub->ring.last;
-    subscription->knowledge = (struct knowledge){.begun = true, .since = head};
+    if (head < reached)
+        head = reached; /* the reader was ahead of the loop */
+    subscription->knowledge = (struct knowledge){.begun = true,
+                                                 .since = head,
+                                                 .resumed_from = subscription->resume_from,
+                                                 .resumed_to = reached};
     subscription_start_live(subscription, head);
 }
 
@@ -568,12 +586,12 @@ static void advance(struct subscription *subscription, const struct catch_up_job
     subscription->resume_seq = job->resume_seq;
     subscription->resume_limit = job->resume_limit;
     if (job->ended)
-        subscription->resuming = false;
+        subscription->resuming = subscription->overlaps = false;
     if (job->to >= subscription->resume_target)
         subscription->only_greater = false;
     if (job->limit_hit)
-        skip_to_present(subscription);
-    else if (job->at_head && job->to >= subscription->whole_until)
+        skip_to_present(subscription, job->to);
+    else if (job->at_head)
         subscription_start_live(subscription, job->to);
     else
         subscriber_ready(subscription);

@@ -83,13 +83,12 @@ bool knowledge_has(const struct knowledge *knowledge, const struct change *chang
 {
     if (knowledge->full || change->previous_change == 0)
         return true; /* also when there was nothing to know before: a creation */
-    if (change->previous_change > knowledge->since)
+    if (change->previous_change > knowledge->since ||
+        (change->previous_change > knowledge->resumed_from &&
+         change->previous_change <= knowledge->resumed_to))
         return true;
     if (!knowledge->bounded)
         return false;
     struct seq seq = {change->previous_slot, change->previous_index};
-    int order = compare_place(seq, change->entity_id, &knowledge->bound);
-    if (!knowledge->ascending)
-        return order >= 0;
-    return order <= 0 && seq_compare(seq, knowledge->from) > 0;
+    return compare_place(seq, change->entity_id, &knowledge->bound) >= 0;
 }

@@ -18,6 +18,10 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
     if (!hub)
         return NULL;
     hub->options = *options;
+    if (!options->snapshot_rows)
+        hub->options.snapshot_rows = HUB_SNAPSHOT_ROWS;
+    if (!options->page_bytes)
+        hub->options.page_bytes = HUB_PAGE;
     hub->snapshots = snapshot_cache_new(hub, options->snapshot_cache_bytes);
     if (!hub->snapshots) {
         memory_free(hub);

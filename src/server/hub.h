@@ -19,6 +19,8 @@ struct hub_options {
     size_t snapshot_cache_bytes; /* snapshot batches kept for others that come */
     uint32_t max_subscriptions;  /* per subscriber */
     int64_t tombstone_ms;        /* deletes this young are told with a fresh snapshot */
+    int64_t snapshot_rows;       /* rows that one job reads in one transaction; 0: 2,000 */
+    size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
 };
 
 /* The hub takes the view set over. hub_new does not start anything. */

@@ -70,16 +70,17 @@ struct key_group {
 
 /*
  * A key was sent whole to the subscriber when `full`; or when the entity's last change before the
- * one at hand came after `since` (that change was sent, whole); or when its place (seq, entity id)
- * lies within what a limited snapshot sent, up to and with `bound`.
+ * one at hand came after `since` (that change was sent, whole), or after `resumed_from` up to
+ * `resumed_to` (a limited resume sent it); or when its place (seq, entity id) lies within what a
+ * limited snapshot sent, up to and with `bound`.
  */
 struct knowledge {
     bool full;
-    bool bounded, ascending;
+    bool bounded;
     bool begun;    /* something was sent, or live frames begin at `since` */
     int64_t since; /* a change id */
+    int64_t resumed_from, resumed_to;
     struct store_position bound;
-    struct seq from; /* ascending: only greater seqs were sent */
 };
 
 bool knowledge_has(const struct knowledge *knowledge, const struct change *change);
@@ -97,12 +98,10 @@ enum phase {
 struct snapshot_place {
     int64_t limit; /* rows still wanted; -1: all */
     int64_t rows;  /* sent so far */
-    bool ascending;
     struct store_position at; /* behind this row */
     int64_t change;           /* position of the first batch's transaction; 0 before it */
-    struct seq seq;           /* the cursor that belongs to it */
-    bool has_seq;
-    int64_t deletes_from; /* ascending: tell deletes after this change */
+    int64_t latest;           /* position of the newest transaction that gave rows */
+    struct seq seq;           /* the cursor that belongs to `change` */
 };
 
 struct subscription {
@@ -122,11 +121,12 @@ struct subscription {
     struct snapshot_place snapshot;
     struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
     struct link in_build;         /* waits for a snapshot job */
-    int64_t whole_until;          /* up to this change frames overlap the snapshot: whole ones */
     /* resuming and catching up */
     struct catch_up_job *job; /* on its way, or NULL */
     bool resuming;            /* the end of catching up is told by a complete batch */
-    int64_t resume_limit;     /* append: changes still wanted; -1: all */
+    bool overlaps;            /* the snapshot was of several states: whole rows until it ends */
+    int64_t resume_from;      /* the change behind which it began */
+    int64_t resume_limit;     /* rows or events still wanted; -1: all */
     int64_t resume_target;    /* ... once this change is reached */
     struct seq resume_seq;    /* newest seq that was passed */
     int64_t ambiguous_until;  /* append: frames up to here may be had already */
@@ -223,8 +223,8 @@ struct snapshot_batch {
     uint32_t references;
     struct text *frames;
     struct snapshot_place end;
-    int64_t change; /* position of its transaction */
-    bool complete;
+    bool last;     /* there are no more rows */
+    bool complete; /* and all were of one state, so the frames said so */
 };
 struct snapshot_cache *snapshot_cache_new(struct hub *hub, size_t max_bytes);
 void snapshot_cache_free(struct snapshot_cache *cache);

@@ -4,8 +4,8 @@
  * place, not a batch, so a stalled one pins no memory.
  *
  * A job reads up to HUB_SNAPSHOT_ROWS in one short transaction. A larger snapshot takes several,
- * each of a later state: the subscription's cursor is then the first one's position P, and what
- * changed after P is sent again whole (whole_until), so that the seams do not show.
+ * each perhaps of a later state. Its rows are then not the end of it: what changed after the first
+ * one's position is sent again whole, and only that ends it, with a cursor (catch_up.c).
  *
  * Freshness: whoever subscribes gets at least what was committed when it asked. A batch from the
  * cache will do when the export has not changed since; else a new job serves everybody who asked
@@ -105,11 +105,10 @@ static bool print_place(struct buffer *out, struct span view, struct span key,
     buffer_add_span(out, view);
     buffer_printf(out, "|%c%zu:", key.data ? 'k' : '-', key.length);
     buffer_add_span(out, key);
-    buffer_printf(out, "|%c%lld,%lld", place->ascending ? 'a' : 'd', (long long)place->limit,
-                  (long long)place->rows);
+    buffer_printf(out, "|%lld,%lld", (long long)place->limit, (long long)place->rows);
     buffer_printf(out, "|%lld:%lld,%lld", (long long)place->at.seq.slot,
                   (long long)place->at.seq.index, (long long)place->at.id);
-    buffer_printf(out, "|%lld,%lld", (long long)place->change, (long long)place->deletes_from);
+    buffer_printf(out, "|%lld,%lld", (long long)place->change, (long long)place->latest);
     return !out->failed;
 }
 
@@ -125,7 +124,7 @@ static struct span subscription_key(const struct subscription *subscription)
 struct draft {
     struct wire_batch rows;
     struct snapshot_place start, end;
-    bool complete;
+    bool last, complete;
     struct text *frames;
 };
 
@@ -186,7 +185,7 @@ static struct draft *open_draft(struct snapshot_job *job)
 static bool add_row(void *argument, const struct store_entity *row)
 {
     struct snapshot_job *job = argument;
-    if (job->rows >= HUB_SNAPSHOT_ROWS || job->bytes >= HUB_SNAPSHOT_BYTES) {
+    if (job->rows >= job->cache->hub->options.snapshot_rows || job->bytes >= HUB_SNAPSHOT_BYTES) {
         job->stopped = true;
         return false;
     }
@@ -227,12 +226,12 @@ static bool add_delete(void *argument, const struct store_tombstone *tombstone)
 static bool read_deletes(struct snapshot_job *job, struct store_reader *reader,
                          const struct store_export *export)
 {
-    int64_t since = job->place.ascending ? 0 : clock_wall_ms() - job->tombstone_ms;
+    int64_t since = clock_wall_ms() - job->tombstone_ms;
     struct store_tombstone tombstone;
     bool found;
     if (!job->key.data)
-        return store_scan_tombstones(reader, export->id, job->place.deletes_from, since,
-                                     HUB_TOMBSTONES, add_delete, job, &job->error);
+        return store_scan_tombstones(reader, export->id, 0, since, HUB_TOMBSTONES, add_delete, job,
+                                     &job->error);
     if (!store_read_tombstone(reader, export->id, job->key, &tombstone, &found, &job->error))
         return false;
     return !found || tombstone.at < since || add_delete(job, &tombstone);
@@ -293,10 +292,10 @@ static bool read_rows(struct snapshot_job *job, struct store_reader *reader, uin
         return read_key(job, reader, export_id, job->key);
     if (job->view->key_count)
         return read_named_keys(job, reader, export_id);
-    bool from_start = job->place.rows == 0 && !job->place.ascending;
+    bool from_start = job->place.rows == 0;
     struct store_position at = job->place.at;
-    return store_scan_entities(reader, export_id, !job->place.ascending, from_start ? NULL : &at,
-                               job->place.limit, add_row, job, &job->error) &&
+    return store_scan_entities(reader, export_id, true, from_start ? NULL : &at, job->place.limit,
+                               add_row, job, &job->error) &&
            job->error.code == ERROR_NONE;
 }
 
@@ -312,20 +311,12 @@ static bool read_state(struct snapshot_job *job, struct store_reader *reader)
     job->change = log.last_change;
     if (job->place.change == 0 && job->place.rows == 0) {
         job->place.change = log.last_change;
-        job->place.has_seq = true;
         job->place.seq = found ? export.last_seq : (struct seq){0, 0};
         if (found && !read_deletes(job, reader, &export))
             return false;
     }
+    job->place.latest = job->change;
     return !found || read_rows(job, reader, export.id);
-}
-
-/* The cursor of the whole snapshot: that of its first transaction; or, of the first N behind a
- * cursor, the N-th row's, so that asking again from there goes on behind it. */
-static struct seq end_seq(const struct snapshot_job *job, const struct draft *last)
-{
-    bool cut = last->end.ascending && last->end.limit == 0 && last->end.rows > 0;
-    return cut ? last->end.at.seq : job->place.seq;
 }
 
 static bool compress(struct snapshot_job *job)
@@ -339,7 +330,7 @@ static bool compress(struct snapshot_job *job)
         char seq[SEQ_SIZE];
         struct span cursor = span_make(NULL, 0);
         if (draft->complete)
-            cursor = frame_seq(seq, end_seq(job, draft));
+            cursor = frame_seq(seq, job->place.seq);
         if (!gzip && draft->rows.json.length + 64 >= WIRE_GZIP_MINIMUM)
             gzip = wire_gzip_new();
         buffer_clear(&out);
@@ -369,7 +360,8 @@ static void run(struct read_job *read, struct store_reader *reader)
     if (!done)
         return;
     struct draft *last = &job->drafts[job->count - 1];
-    last->complete = !job->stopped;
+    last->last = !job->stopped;
+    last->complete = last->last && job->place.latest == job->place.change;
     last->end = job->place;
     job->done = compress(job);
 }
@@ -403,7 +395,7 @@ static void cache_put(struct snapshot_cache *cache, struct span name, struct sna
     cache->bytes += entry->bytes;
 }
 
-static struct snapshot_batch *batch_new(struct snapshot_job *job, struct draft *draft)
+static struct snapshot_batch *batch_new(const struct draft *draft)
 {
     struct snapshot_batch *batch = memory_new(sizeof *batch);
     if (!batch)
@@ -411,7 +403,7 @@ static struct snapshot_batch *batch_new(struct snapshot_job *job, struct draft *
     *batch = (struct snapshot_batch){.references = 1,
                                      .frames = text_ref(draft->frames),
                                      .end = draft->end,
-                                     .change = job->change,
+                                     .last = draft->last,
                                      .complete = draft->complete};
     return batch;
 }
@@ -425,7 +417,7 @@ static struct snapshot_batch *keep_batches(struct snapshot_job *job)
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
     for (size_t i = 0; i < job->count; i++) {
-        struct snapshot_batch *batch = batch_new(job, &job->drafts[i]);
+        struct snapshot_batch *batch = batch_new(&job->drafts[i]);
         if (!batch)
             break;
         counter_add(&cache->hub->metrics.snapshot_batches_built, 1);
@@ -470,7 +462,7 @@ static void serve_waiting(struct link *waiting, struct snapshot_batch *batch, in
     while (link != waiting) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_build, link);
         link = link->next;
-        if (subscription->snapshot.change == 0 && batch->change < fresh)
+        if (subscription->snapshot.change == 0 && batch->end.change < fresh)
             continue;
         link_remove(&subscription->in_build);
         batch->references++;
@@ -567,7 +559,7 @@ static struct snapshot_batch *from_cache(struct snapshot_cache *cache,
     if (!entry)
         return NULL;
     bool first = subscription->snapshot.change == 0 && subscription->snapshot.rows == 0;
-    if (first && entry->batch->change < subscription->feed->export->last_change) {
+    if (first && entry->batch->end.change < subscription->feed->export->last_change) {
         entry_drop(cache, entry);
         return NULL;
     }

@@ -171,7 +171,7 @@ void subscription_start_snapshot(struct subscription *subscription)
 {
     subscription->phase = PHASE_SNAPSHOT;
     subscription->in_channel = false;
-    subscription->resuming = false;
+    subscription->resuming = subscription->overlaps = false;
     subscription->ambiguous_until = 0;
     subscription->only_greater = false;
     subscription->snapshot = (struct snapshot_place){.limit = subscription->limit};
@@ -208,13 +208,19 @@ static void snapshot_ended(struct subscription *subscription)
         knowledge->begun = true;
         knowledge->since = place->change;
         knowledge->bounded = place->rows > 0;
-        knowledge->ascending = place->ascending;
         knowledge->bound = place->at;
     }
-    if (subscription->whole_until > place->change)
-        subscription_start_catch_up(subscription, place->change);
-    else
+    if (place->latest == place->change) {
         subscription_start_live(subscription, place->change);
+        return;
+    }
+    /* Rows of several states: what changed between them is sent again, and only then is the
+     * snapshot complete and has a cursor. */
+    subscription->overlaps = subscription->resuming = true;
+    subscription->resume_limit = -1;
+    subscription->resume_target = place->latest;
+    subscription->resume_seq = place->seq;
+    subscription_start_catch_up(subscription, place->change);
 }
 
 static struct span pull_snapshot(struct subscription *subscription)
@@ -223,12 +229,10 @@ static struct span pull_snapshot(struct subscription *subscription)
     if (!batch)
         return span_make(NULL, 0);
     subscription->snapshot = batch->end;
-    if (subscription->whole_until < batch->change)
-        subscription->whole_until = batch->change;
     struct text *frames = text_ref(batch->frames);
-    bool complete = batch->complete;
+    bool last = batch->last;
     snapshot_batch_unref(batch);
-    if (complete)
+    if (last)
         snapshot_ended(subscription);
     return subscriber_send(subscription->subscriber, frames);
 }

@@ -7,6 +7,8 @@
 // listeners of that name.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
@@ -137,6 +139,7 @@ class Listener {
     this.definition = VIEWS[name]?.[sub] ?? {};
     this.name = [view, key, this.partial ? `limit ${snapshotLimit ?? 'no snapshot'}` : behaviour.resume ? 'resumes' : 'forgets'].filter((x) => x !== undefined).join(' ');
     this.cuts = 0;
+    this.renewed = 0;
     this.events = [];
     this.stopped = false;
     this.calm = false;
@@ -144,7 +147,7 @@ class Listener {
 
   note(text) {
     this.events.push(text);
-    if (this.events.length > 400) this.events.splice(0, 200);
+    if (this.events.length > 4000) this.events.splice(0, 2000);
   }
 
   async live() {
@@ -181,7 +184,9 @@ class Listener {
         const message = decode(bytes, isText);
         checkMessage(message);
         if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
-        this.take(message);
+        /* What was on its way when we asked anew is not for the new subscription. */
+        if (message.json.op === 'subscribed') this.renewing = false;
+        if (!this.renewing && message.json.type !== 'pong') this.take(message);
       } catch (error) {
         this.failure ??= Object.assign(error, { fatal: true });
         socket.destroy();
@@ -191,24 +196,38 @@ class Listener {
         this.note('-- cut');
         socket.destroy();
       }
+      if (!this.calm && !this.renewing && this.opened && r.chance(0.03)) this.renew(socket);
       if (!this.calm && r.chance(0.02)) {
         socket.pause();
         setTimeout(() => socket.resume(), r.between(1, 60));
       }
       this.changed?.();
     });
-    const message = { type: 'subscribe', view: this.view, ...this.applier.parameters() };
+    this.renewing = false;
+    this.subscribe(socket, {});
+    await ended;
+    this.cuts++;
+    this.note('-- closed');
+    if (this.failure) throw this.failure;
+  }
+
+  subscribe(socket, more) {
+    const message = { type: 'subscribe', view: this.view, ...this.applier.parameters(), ...more };
     if (this.key !== undefined) message.key = this.key;
     if (this.snapshotLimit !== undefined) message.snapshotLimit = this.snapshotLimit;
     if (this.withSnapshot === false) message.withSnapshot = false;
     this.note(`>> ${JSON.stringify(message)}`);
     this.opened = false;
-    this.lastMode = null;
     socket.send(JSON.stringify(message));
-    await ended;
-    this.cuts++;
-    this.note('-- closed');
-    if (this.failure) throw this.failure;
+  }
+
+  /** Subscribe again on the same connection: after unsubscribe, or in place of the old one. */
+  renew(socket) {
+    const r = this.random;
+    this.renewing = true;
+    if (r.chance(0.3)) socket.send('{"type":"ping"}');
+    if (r.chance(0.5)) socket.send(JSON.stringify({ type: 'unsubscribe', view: this.view, key: this.key }));
+    this.subscribe(socket, { partition: String(++this.renewed) });
   }
 
   take({ text, json: frame }) {
@@ -394,13 +413,18 @@ class Run {
 
   async agrees(listener, expected) {
     const until = Date.now() + patience(15_000);
+    const fail = (what) => {
+      const file = join(tmpdir(), `stele-convergence-${this.seed}.log`);
+      writeFileSync(file, `${listener.name}: ${what}\n${listener.events.join('\n')}\n`);
+      return new Error(`${listener.name}: ${what}\nall it saw is in ${file}; in the end:\n${listener.events.slice(-20).join('\n')}`);
+    };
     for (;;) {
-      if (listener.failure) throw new Error(`${listener.name}: ${listener.failure.message}\n${listener.events.slice(-60).join('\n')}`);
+      if (listener.failure) throw fail(listener.failure.message);
       /* A partial client's rows are right at any moment that it is caught up; give it its time too. */
       const difference = listener.difference(expected);
       if (!difference && listener.opened) return;
       if (Date.now() > until) {
-        throw new Error(`${listener.name} did not converge:\n${difference ?? '  not subscribed'}\nits last messages:\n${listener.events.slice(-60).join('\n')}`);
+        throw fail(`did not converge:\n${difference ?? '  not subscribed'}`);
       }
       await new Promise((done) => {
         const timer = setTimeout(done, 20);
