@@ -71,8 +71,9 @@ CREATE TABLE tombstone (
     at INTEGER NOT NULL,          -- when: milliseconds since 1970 UTC
     PRIMARY KEY (export, key)
 ) WITHOUT ROWID;
--- By change alone: trimming takes the oldest of all exports (the index holds the key's columns too).
+-- One for trimming, which takes the oldest of all exports; one for what an export lost lately.
 CREATE INDEX tombstone_change ON tombstone (change);
+CREATE INDEX tombstone_recent ON tombstone (export, change);
 
 CREATE TABLE producer (
     -- The last batch of each producer that was committed, so that none is applied twice.

@@ -74,6 +74,7 @@ CREATE TABLE tombstone (
 ) WITHOUT ROWID;
 
 CREATE INDEX tombstone_change ON tombstone (change);
+CREATE INDEX tombstone_recent ON tombstone (export, change);
 
 CREATE TABLE producer (
     -- The last batch of each producer that was committed, so that none is applied twice.

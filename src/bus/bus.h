@@ -69,7 +69,7 @@ static inline struct span change_append(const struct change *change)
                                  : span_make(NULL, 0);
 }
 
-/* The whole entity just after a CHANGE_PATCH; else absent. */
+/* The whole entity just after a CHANGE_PATCH, if it is not large; else absent. */
 static inline struct span change_entity(const struct change *change)
 {
     size_t at = (size_t)change->key_length + change->patch_length + change->append_length;

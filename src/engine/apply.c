@@ -7,12 +7,16 @@
 
 /* ---- undo ---- */
 
-static bool undo_note(struct writer *writer, const struct entity *entity, struct error *error)
+/* Once per entity and submission: only what it was before the first change matters. */
+static bool undo_note(struct writer *writer, struct entity *entity, struct error *error)
 {
+    if (entity->noted == writer->submission_number)
+        return true;
     if (!array_reserve((void **)&writer->undos, writer->undo_count, &writer->undo_capacity,
                        sizeof *writer->undos))
         return error_set(error, ERROR_MEMORY, "out of memory while merging");
-    writer->undos[writer->undo_count++] = (struct undo){.entity = (struct entity *)entity,
+    entity->noted = writer->submission_number;
+    writer->undos[writer->undo_count++] = (struct undo){.entity = entity,
                                                         .data = text_ref(entity->data),
                                                         .change = entity->change,
                                                         .at = entity->at,
@@ -26,7 +30,6 @@ static void undo_forget(struct writer *writer)
         text_unref(writer->undos[--writer->undo_count].data);
 }
 
-/* Newest first, so that an entity touched twice ends as it was before the first time. */
 static void undo_all(struct writer *writer)
 {
     while (writer->undo_count) {
@@ -76,7 +79,8 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
                    struct seq seq, struct text *data, struct span patch, struct span append,
                    uint64_t received_us, struct error *error)
 {
-    bool keep = operation == CHANGE_PATCH; /* else the patch is the whole entity already */
+    /* Otherwise the patch is the whole entity already; a large one is fetched when it is wanted. */
+    bool keep = operation == CHANGE_PATCH && data && data->length <= KEPT_ENTITY;
     struct change *change = NULL;
     if (array_reserve((void **)&writer->pending, writer->pending_count, &writer->pending_capacity,
                       sizeof *writer->pending))
@@ -86,6 +90,7 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
         text_unref(data);
         return error_set(error, ERROR_MEMORY, "out of memory while recording a change");
     }
+    writer->submission_bytes += change_memory(change);
     change->operation = operation;
     change->export_id = entity->export->id;
     change->id = ++writer->last_change;
@@ -277,6 +282,10 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
                             mutation->export_name.data,
                             mutation->key.length > 64 ? 64 : (int)mutation->key.length,
                             mutation->key.data);
+    if (writer->submission_bytes > SUBMISSION_BYTES)
+        return error_set(error, ERROR_TOO_LARGE,
+                         "what the request changes takes more than %d MiB; send it in parts",
+                         SUBMISSION_BYTES >> 20);
     submission->applied++;
     submission->has_seq = true;
     submission->seq = entity->seq;
@@ -404,6 +413,8 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     struct error problem = {.code = ERROR_NONE};
     struct producer_table table;
     bool going = true;
+    writer->submission_number++;
+    writer->submission_bytes = 0;
     if (!producer_table_init(&table, submission))
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
     else if (batch_order_admit(submission->order, submission, &problem) &&
@@ -416,6 +427,7 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
             going = false;
         }
     }
+    writer->transaction_bytes += writer->submission_bytes;
     undo_forget(writer);
     producer_table_fini(&table);
     return going;

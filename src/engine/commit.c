@@ -6,6 +6,8 @@
  */
 #include "engine/engine_internal.h"
 
+enum { EVICTIONS = 2000 };
+
 /* ---- exports ---- */
 
 static struct export_state *export_new(struct span name, uint32_t id, int64_t max_entities)
@@ -161,17 +163,32 @@ static bool evict_oldest(struct writer *writer, struct export_state *export, boo
     return done;
 }
 
+/* At most EVICTIONS in one transaction: a limit that was lowered is reached step by step. */
+static bool evict_some(struct writer *writer, struct export_state *export, int *left,
+                       struct error *error)
+{
+    bool found = true;
+    while (found && store_export_entities(writer->store, export->id) > export->max_entities) {
+        if (*left == 0)
+            return true;
+        --*left;
+        if (!evict_oldest(writer, export, &found, error))
+            return false;
+    }
+    export->touched = false;
+    return true;
+}
+
 bool writer_evict(struct writer *writer, struct error *error)
 {
+    int left = EVICTIONS + (int)writer->change_count;
     size_t position = 0;
     struct export_state *export;
     while ((export = map_next(&writer->exports, &position))) {
-        bool found = export->touched && export->max_entities > 0;
-        export->touched = false;
-        while (found && store_export_entities(writer->store, export->id) > export->max_entities)
-            if (!evict_oldest(writer, export, &found, error))
-                return false;
-        export->touched = false;
+        if (export->max_entities == 0)
+            export->touched = false;
+        if (export->touched && !evict_some(writer, export, &left, error))
+            return false;
     }
     return true;
 }
@@ -212,29 +229,31 @@ static size_t commit_memory(const struct engine_commit *commit)
     return bytes;
 }
 
-/* Without memory for the event the commit stands all the same; the submissions are answered one
- * by one, and subscribers fall behind and catch up from the database at the next commit. */
-static void publish_without_memory(struct writer *writer)
+bool writer_prepare(struct writer *writer)
 {
-    log_error("engine", "publish-failed", "changes=%zu cause=out-of-memory", writer->change_count);
-    for (size_t i = 0; i < writer->change_count; i++)
-        change_unref(writer->changes[i]);
+    if (!writer->commit)
+        writer->commit = memory_new(sizeof *writer->commit);
+    return writer->commit != NULL;
+}
+
+/* A transaction that was never begun, for lack of memory: its submissions are answered singly. */
+static void answer_singly(struct writer *writer)
+{
     for (size_t i = 0; i < writer->submission_count; i++)
         engine_post(writer->engine, &writer->submissions[i]->event);
-    for (size_t i = 0; i < writer->new_export_count; i++)
-        memory_free((void *)writer->new_exports[i].name.data);
-    writer->change_count = writer->submission_count = writer->new_export_count = 0;
+    writer->submission_count = 0;
 }
 
 void writer_publish(struct writer *writer)
 {
+    struct engine_commit *commit = writer->commit;
     if (!writer->change_count && !writer->submission_count && !writer->new_export_count)
         return;
-    struct engine_commit *commit = memory_new(sizeof *commit);
     if (!commit) {
-        publish_without_memory(writer);
+        answer_singly(writer);
         return;
     }
+    writer->commit = NULL;
     *commit = (struct engine_commit){.event.deliver = commit_deliver,
                                      .engine = writer->engine,
                                      .changes = writer->changes,
@@ -277,6 +296,10 @@ void writer_abandon(struct writer *writer, const struct error *error)
         memory_free((void *)writer->new_exports[i].name.data);
     }
     writer->new_export_count = 0;
+    size_t position = 0;
+    struct export_state *export;
+    while ((export = map_next(&writer->exports, &position)))
+        export->touched = false;
     while (writer->undo_count)
         text_unref(writer->undos[--writer->undo_count].data);
     entity_cache_clear(&writer->cache);

@@ -20,6 +20,41 @@ static bool apply_export_options(struct writer *writer, const struct engine_opti
     return true;
 }
 
+/* The limits in the file that the configuration no longer names. */
+struct stale_limits {
+    const struct engine_options *options;
+    uint32_t *ids;
+    size_t count, capacity;
+    bool failed;
+};
+
+static bool note_stale_limit(void *argument, const struct store_export *export)
+{
+    struct stale_limits *stale = argument;
+    for (size_t i = 0; i < stale->options->export_count; i++)
+        if (span_equal(stale->options->exports[i].name, export->name))
+            return true;
+    if (export->max_entities == 0)
+        return true;
+    stale->failed =
+        !array_reserve((void **)&stale->ids, stale->count, &stale->capacity, sizeof *stale->ids);
+    if (!stale->failed)
+        stale->ids[stale->count++] = export->id;
+    return !stale->failed;
+}
+
+static bool lift_stale_limits(struct writer *writer, struct error *error)
+{
+    struct stale_limits stale = {.options = &writer->engine->options};
+    bool done = engine_each_export(writer->engine, note_stale_limit, &stale, error);
+    if (stale.failed)
+        done = error_set(error, ERROR_MEMORY, "out of memory while reading the exports");
+    for (size_t i = 0; done && i < stale.count; i++)
+        done = store_export_limit(writer->store, stale.ids[i], 0, error);
+    memory_free(stale.ids);
+    return done;
+}
+
 /* The raw name behind canonical bytes. */
 static bool decode_segment(struct doc *doc, struct span canonical, struct buffer *out,
                            struct error *error)
@@ -146,7 +181,7 @@ static bool configure(struct engine *engine, struct error *error)
     struct writer writer = {.engine = engine, .store = store};
     if (!store)
         return false;
-    bool done = store_begin(store, error) &&
+    bool done = store_begin(store, error) && lift_stale_limits(&writer, error) &&
                 apply_export_options(&writer, &engine->options, error) &&
                 define_views(&writer, engine->options.views, error) &&
                 note_array_length(&writer, &engine->options, error) && store_commit(store, error);
@@ -185,6 +220,18 @@ static bool start(struct engine *engine, struct error *error)
     return true;
 }
 
+/* Waits are measured by the clock that nobody sets. */
+static bool gate_init(struct engine *engine)
+{
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0)
+        return false;
+    bool done = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                pthread_cond_init(&engine->gate_changed, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return done;
+}
+
 struct engine *engine_open(const struct engine_options *options, struct error *error)
 {
     struct engine *engine = memory_new(sizeof *engine);
@@ -197,8 +244,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
                 queue_init(&engine->reads, MAX_READS, SIZE_MAX) &&
                 queue_init(&engine->commits, SIZE_MAX, options->events_bytes) &&
                 queue_init(&engine->events, SIZE_MAX, SIZE_MAX) &&
-                pthread_mutex_init(&engine->gate, NULL) == 0 &&
-                pthread_cond_init(&engine->gate_changed, NULL) == 0;
+                pthread_mutex_init(&engine->gate, NULL) == 0 && gate_init(engine);
     if (!done)
         error_set(error, ERROR_INTERNAL, "cannot make the engine's queues");
     queue_on_fill(&engine->commits, options->wake, options->wake_argument);

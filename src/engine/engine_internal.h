@@ -29,6 +29,7 @@ struct entity {
     struct seq seq;
     int64_t at;        /* wall time of its last change in this transaction */
     struct text *data; /* NULL: there is no such entity */
+    uint64_t noted;    /* number of the submission that noted what it was before */
     bool stored;       /* it has a row */
     bool dirty;        /* differs from its row */
     uint32_t key_length;
@@ -72,6 +73,12 @@ struct pending_change {
     struct span log_append;
 };
 
+enum {
+    KEPT_ENTITY = 16 * 1024,              /* entities up to this size travel with their change */
+    SUBMISSION_BYTES = 128 * 1024 * 1024, /* of the changes of one request, at most */
+    TRANSACTION_BYTES = 32 * 1024 * 1024  /* a transaction of several requests ends beyond this */
+};
+
 /* What an entity was before the submission that is being applied. */
 struct undo {
     struct entity *entity;
@@ -93,6 +100,7 @@ struct writer {
     struct change_slab *slab; /* where its changes are made */
     struct submission **submissions;
     size_t submission_count, submission_capacity;
+    struct engine_commit *commit;     /* made before the transaction, so that telling cannot fail */
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     /* The submission being applied. */
@@ -100,6 +108,9 @@ struct writer {
     size_t pending_count, pending_capacity;
     struct undo *undos;
     size_t undo_count, undo_capacity;
+    uint64_t submission_number;                      /* of the one being applied */
+    size_t submission_bytes;                         /* that its changes take so far */
+    size_t transaction_bytes;                        /* and those of the open transaction */
     struct buffer merged, patch, append, log_append; /* reused */
     int64_t now;                                     /* wall time of this transaction, ms */
     uint64_t last_trim_us; /* monotonic, of the last look at the log's age */
@@ -132,6 +143,8 @@ bool writer_log_pending(struct writer *writer, struct error *error);
 bool writer_flush(struct writer *writer, struct error *error);
 /* Delete the least recently changed of exports that hold too many. */
 bool writer_evict(struct writer *writer, struct error *error);
+/* Make room to tell of a transaction, before it is begun; false when out of memory. */
+bool writer_prepare(struct writer *writer);
 /* Post what the transaction did, after it is on disk. */
 void writer_publish(struct writer *writer);
 /* Forget the transaction: all its submissions get `error`. */

@@ -97,7 +97,7 @@ static void gate_release(struct engine *engine)
 static void wait_for_next(struct engine *engine)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += CHECKPOINT_MS * 1000000L;
     if (until.tv_nsec >= 1000000000L) {
         until.tv_nsec -= 1000000000L;

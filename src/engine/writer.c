@@ -76,6 +76,7 @@ void writer_fini(struct writer *writer)
     buffer_fini(&writer->append);
     buffer_fini(&writer->log_append);
     change_slab_release(writer->slab);
+    memory_free(writer->commit);
     memory_free(writer->changes);
     memory_free(writer->submissions);
     memory_free(writer->new_exports);
@@ -168,9 +169,11 @@ static void write_some(struct writer *writer, struct queue_item **list)
     size_t cap = writer->engine->options.commit_mutations;
     engine_pass_gate(writer->engine);
     writer->now = clock_wall_ms();
-    bool going = store_begin(writer->store, &error);
+    bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
+    going = going && store_begin(writer->store, &error);
     size_t taken = 0;
-    while (*list && taken < cap) {
+    writer->transaction_bytes = 0;
+    while (*list && taken < cap && writer->transaction_bytes < TRANSACTION_BYTES) {
         struct submission *submission = (struct submission *)*list;
         if (taken && taken + submission->mutation_count > cap)
             break;
@@ -267,8 +270,10 @@ void *writer_main(void *argument)
     struct writer *writer = argument;
     struct engine *engine = writer->engine;
     for (;;) {
+        /* Asked before taking: what comes between the two must not be left behind. */
+        bool closed = queue_is_closed(&engine->intake);
         struct queue_item *list = queue_wait_all(&engine->intake, IDLE_MS);
-        if (!list && queue_is_closed(&engine->intake))
+        if (!list && closed)
             break;
         probe_disk(writer);
         while (list) {

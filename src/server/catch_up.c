@@ -26,6 +26,7 @@ struct catch_up_job {
     enum wire_mode mode;
     char *key; /* NULL: all */
     bool is_resolve, done, returned;
+    _Atomic bool forgotten; /* nobody waits any more: the readers skip it */
     struct error error;
     /* asked */
     struct seq after;
@@ -332,6 +333,8 @@ static bool print_page(struct catch_up_job *job)
 static void run_page(struct read_job *read, struct store_reader *reader)
 {
     struct catch_up_job *job = (struct catch_up_job *)read;
+    if (atomic_load(&job->forgotten))
+        return;
     if (!wire_batch_start(&job->rows, job->mode, span_of(job->view->id)) && !lacks_memory(job))
         return;
     if (!store_read_begin(reader, &job->error))
@@ -401,7 +404,7 @@ static bool resolve(struct catch_up_job *job, struct store_reader *reader)
 static void run_resolve(struct read_job *read, struct store_reader *reader)
 {
     struct catch_up_job *job = (struct catch_up_job *)read;
-    if (!store_read_begin(reader, &job->error))
+    if (atomic_load(&job->forgotten) || !store_read_begin(reader, &job->error))
         return;
     job->done = resolve(job, reader);
     store_read_end(reader);
@@ -605,7 +608,8 @@ struct span catch_up_pull(struct subscription *subscription)
         struct error error;
         if (read_page(subscription))
             return nothing;
-        error_set(&error, ERROR_MEMORY, "out of memory while catching up, or stopping");
+        error_set(&error, ERROR_QUEUE_FULL,
+                  "too many are catching up at once, or memory is short; subscribe again later");
         subscriber_error(subscription->subscriber, &error, false);
         subscription_close(subscription);
         return nothing;
@@ -632,6 +636,7 @@ void catch_up_forget(struct subscription *subscription)
     if (!job)
         return;
     job->subscription = NULL;
+    atomic_store(&job->forgotten, true);
     if (job->returned)
         job_free(job);
 }

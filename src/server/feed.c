@@ -120,6 +120,17 @@ void feed_rest(struct subscription *subscription)
     link_append(resting, &subscription->in_rest);
 }
 
+/* Out of memory for the note: the members get the change from the database. */
+static void fall_behind(struct key_group *group)
+{
+    struct link *link;
+    for (link = group->members.next; link != &group->members; link = link->next) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_group, link);
+        if (subscription->phase == PHASE_LIVE)
+            subscription_start_catch_up(subscription, subscription->cursor);
+    }
+}
+
 /* ---- joining and leaving ---- */
 
 bool feed_join(struct feed *feed, struct subscription *subscription, struct span key)
@@ -164,7 +175,9 @@ static void feed_offer_channel(struct feed *feed, const struct change *change)
         return;
     buffer_clear(&hub->frame);
     if (!frame_change(feed, change, true, &hub->frame)) {
-        channel_clear(&feed->channel); /* out of memory: they catch up from the database */
+        /* Out of memory. Passed and emptied, all its cursors are behind: the database has it. */
+        channel_pass(&feed->channel, change->id);
+        channel_clear(&feed->channel);
         return;
     }
     if (hub->frame.length)
@@ -183,7 +196,7 @@ void feed_offer(struct feed *feed, const struct change *change)
         return;
     wake_all(&group->resting, change->id);
     if (!group_note(group, change->id))
-        log_warning("hub", "key-group-lost", "cause=out-of-memory view=\"%s\"", feed->view->id);
+        fall_behind(group);
 }
 
 void feed_settle(struct feed *feed, int64_t first, int64_t head)

@@ -63,6 +63,8 @@ bool frame_change(struct feed *feed, const struct change *change, bool known, st
     if (frame.operation == WIRE_DELETE && !known)
         return true;
     bool whole = change->operation == CHANGE_PATCH && !known;
+    if (whole && !change_entity(change).data)
+        return false; /* too large to travel with its change: the database has it */
     struct span object = whole ? change_entity(change) : change_patch(change);
     if (frame.operation != WIRE_DELETE && !show(feed, object, &frame.data))
         return false;

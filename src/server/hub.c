@@ -142,7 +142,8 @@ static void trim_channels(struct hub *hub)
             if (!feed->channel_on)
                 continue;
             total += feed->channel.bytes;
-            if (!fullest || feed->channel.bytes > fullest->channel.bytes)
+            bool droppable = feed->channel.next - feed->channel.first >= 2;
+            if (droppable && (!fullest || feed->channel.bytes > fullest->channel.bytes))
                 fullest = feed;
         }
         hub->channels_bytes = total;

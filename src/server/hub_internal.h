@@ -96,8 +96,8 @@ enum phase {
 
 /* How far a snapshot got. Equal places get equal batches: that is what makes them shareable. */
 struct snapshot_place {
-    int64_t limit; /* rows still wanted; -1: all */
-    int64_t rows;  /* sent so far */
+    int64_t limit;            /* rows still wanted; -1: all */
+    int64_t rows;             /* sent so far */
     struct store_position at; /* behind this row */
     int64_t change;           /* position of the first batch's transaction; 0 before it */
     int64_t latest;           /* position of the newest transaction that gave rows */
@@ -199,7 +199,8 @@ void feed_free(struct feed *feed);
 
 /* frames.c */
 /* The change as the feed's view shows it, appended to out: a patch, or the whole entity when the
- * subscriber does not know the key, or nothing. */
+ * subscriber does not know the key, or nothing. False when out of memory, or when the entity is
+ * not at hand: then the subscriber is to be served from the database. */
 bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out);
 struct span frame_seq(char *text, struct seq seq);
 

@@ -599,7 +599,9 @@ struct snapshot_batch *snapshot_next(struct subscription *subscription)
     buffer_fini(&name);
     if (!asked) {
         struct error error;
-        error_set(&error, ERROR_MEMORY, "out of memory for a snapshot of '%s'",
+        error_set(&error, ERROR_QUEUE_FULL,
+                  "too many snapshots are wanted at once, or memory is short, for '%s'; subscribe "
+                  "again later",
                   subscription->feed->view->id);
         subscriber_error(subscription->subscriber, &error, false);
         subscription_close(subscription);

@@ -9,6 +9,9 @@
  */
 #include "server/hub_internal.h"
 
+/* Kept for as long as the subscription lives. */
+enum { LONGEST_KEY = 4096, LONGEST_PARAMETERS = 1024 };
+
 /* ---- opening ---- */
 
 static bool same_key(const struct subscription *subscription, const char *key)
@@ -40,6 +43,11 @@ static bool check(struct subscriber *subscriber, const struct wire_subscribe *me
                          "view '%.128s' is not known; exports appear when they are first fed, or "
                          "are named in the configuration",
                          message->view);
+    if ((message->key && strlen(message->key) > LONGEST_KEY) ||
+        strlen(message->parameters) > LONGEST_PARAMETERS)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'key' may have %d bytes and all other parameters together %d",
+                         LONGEST_KEY, LONGEST_PARAMETERS);
     if (message->has_take || message->has_skip || message->has_filters)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'%s' is not available on view '%.128s'; subscribe without it",

@@ -7,7 +7,7 @@ static const char insert_sql[] =
     "INSERT INTO tombstone (export, key, change, slot, idx, at) VALUES (?, ?, ?, ?, ?, ?)";
 static const char delete_sql[] = "DELETE FROM tombstone WHERE export = ? AND key = ?";
 static const char scan_sql[] =
-    "SELECT key, change, slot, idx, at FROM tombstone INDEXED BY tombstone_change "
+    "SELECT key, change, slot, idx, at FROM tombstone INDEXED BY tombstone_recent "
     "WHERE export = ? AND change > ? AND at >= ? ORDER BY change DESC LIMIT ?";
 
 static bool read_row(const struct query *query, struct store_tombstone *tombstone,

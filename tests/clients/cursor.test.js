@@ -23,20 +23,21 @@ async function resume(server, view, parameters) {
   const rows = new Map();
   let seq;
   let complete = false;
+  /* Until the batch that ends it, and a little further. */
   for (let fences = 0; fences < 3; ) {
-    if (fences === 0 || complete || subscribed.mode === 'append') client.send({ type: 'subscribe', view: '\u0001fence' });
+    if (fences > 0 || complete) client.send({ type: 'subscribe', view: '\u0001fence' });
     for (;;) {
       const frame = await client.next('the opening');
       if (frame.type === 'error') break;
       frames.push(frame);
-      if (frame.op === 'snapshot') {
-        for (const row of frame.data) rows.set(row.key, row.data);
-        complete ||= frame.complete;
-      }
+      if (frame.op === 'snapshot') for (const row of frame.data) rows.set(row.key, row.data);
       seq = frame.seq ?? seq;
+      if (frame.complete) {
+        complete = true;
+        break;
+      }
     }
-    if (complete || (subscribed.mode === 'append' && subscribed.resumed)) fences++;
-    else await new Promise((done) => setTimeout(done, 2));
+    fences++;
   }
   client.destroy();
   return { subscribed, frames, rows, seq };
