@@ -212,6 +212,7 @@ static bool start(struct engine *engine, struct error *error)
         !check_closed(&engine->writer, &engine->options))
         return false;
     engine->last_change = engine->writer.last_change;
+    engine->head = engine->writer.head;
     if (!engine_start_readers(engine, error) || !engine_start_checkpointer(engine, error))
         return false;
     if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)
@@ -349,6 +350,11 @@ struct store *engine_store(struct engine *engine)
 int64_t engine_last_change(const struct engine *engine)
 {
     return engine->last_change;
+}
+
+struct seq engine_head(const struct engine *engine)
+{
+    return engine->head;
 }
 
 uint32_t engine_max_array_length(const struct engine *engine)

@@ -187,7 +187,8 @@ struct engine {
     bool gate_wanted, gate_open, stopping;
     struct drained_event drained;
     _Atomic int disk_state;
-    int64_t last_change;
+    int64_t last_change; /* at open, like head */
+    struct seq head;
     struct engine_metrics metrics;
 };
 

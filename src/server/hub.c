@@ -65,6 +65,7 @@ void hub_free(struct hub *hub)
 void hub_attach(struct hub *hub, struct engine *engine)
 {
     hub->engine = engine;
+    hub->head = engine_head(engine);
     ring_fini(&hub->ring);
     ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
 }
@@ -118,8 +119,6 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
         map_remove(&hub->exports, export_key(export));
         memory_free(export);
     }
-    if (seq_compare(row->last_seq, hub->head) > 0)
-        hub->head = row->last_seq;
 }
 
 /* ---- commits ---- */

@@ -14,7 +14,7 @@ const seqOf = (slot, index = 0) => `${slot}:${String(index).padStart(12, '0')}`;
 const serverFor = (t, { exports = { E: {} }, ...config } = {}) => Server.forTest(t, { config: { exports, ...config } });
 const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
 
-/** Everything until the fence: {subscribed, frames, rows, seq}; frames after the opening included. */
+/** The opening of a subscription to its last batch: {subscribed, frames, rows, seq}. */
 async function resume(server, view, parameters) {
   const client = await Client.open(server);
   client.subscribe(view, parameters);
@@ -22,22 +22,16 @@ async function resume(server, view, parameters) {
   const frames = [];
   const rows = new Map();
   let seq;
-  let complete = false;
-  /* Until the batch that ends it, and a little further. */
-  for (let fences = 0; fences < 3; ) {
-    if (fences > 0 || complete) client.send({ type: 'subscribe', view: '\u0001fence' });
-    for (;;) {
-      const frame = await client.next('the opening');
-      if (frame.type === 'error') break;
-      frames.push(frame);
-      if (frame.op === 'snapshot') for (const row of frame.data) rows.set(row.key, row.data);
-      seq = frame.seq ?? seq;
-      if (frame.complete) {
-        complete = true;
-        break;
-      }
-    }
-    fences++;
+  const take = (frame) => {
+    frames.push(frame);
+    if (frame.op === 'snapshot') for (const row of frame.data) rows.set(row.key, row.data);
+    seq = frame.seq ?? seq;
+  };
+  for (let frame = {}; !frame.complete; ) take((frame = await client.next('the opening')));
+  /* And a little further, so that a frame too many would be seen. */
+  for (let fences = 0; fences < 2; fences++) {
+    client.send({ type: 'subscribe', view: '\u0001fence' });
+    for (let frame; (frame = await client.next('the fence')).type !== 'error'; ) take(frame);
   }
   client.destroy();
   return { subscribed, frames, rows, seq };
