@@ -130,19 +130,24 @@ static bool first_is_there(const void *argument)
     return stalled->silent.members[0].position >= stalled->crew.last_index;
 }
 
+/* A mutation now and then, until one comes as a live frame: what the subscriber missed for longer
+ * than the log is kept comes as a compressed snapshot, which is not looked into here. */
 static bool silent_converges(struct stalled *stalled, struct error *error)
 {
-    struct loop_wait wait = {first_is_there, stalled, BENCH_PATIENCE_SECONDS,
+    struct loop_wait wait = {first_is_there, stalled, 0.1,
                              "a stalled subscriber to get to the head"};
     double start = clock_seconds();
+    bool there = false;
     connection_set_deaf(&stalled->silent.members[0].connection, false);
-    /* The newest mutations, so that there is a live frame that shows the head. */
-    crew_start(&stalled->crew, 1);
-    if (!crew_finish(&stalled->crew, BENCH_PATIENCE_SECONDS, error) ||
-        !loop_until(&stalled->bench->loop, &wait, error))
-        return false;
-    sample(stalled, "a stalled one is at the head", "ms", (clock_seconds() - start) * 1e3);
-    return true;
+    while (!there && clock_seconds() - start < BENCH_PATIENCE_SECONDS) {
+        crew_start(&stalled->crew, 1);
+        if (!crew_finish(&stalled->crew, BENCH_PATIENCE_SECONDS, error))
+            return false;
+        there = loop_until(&stalled->bench->loop, &wait, error);
+    }
+    if (there)
+        sample(stalled, "a stalled one is at the head", "ms", (clock_seconds() - start) * 1e3);
+    return there;
 }
 
 static bool measure(struct bench *bench, struct error *error)
