@@ -57,7 +57,8 @@ export function run(args, { input, env, cwd, ms = 60_000, program = BINARY } = {
 export class Server {
   /**
    * Start `stele serve`. options: db (file), config (object, written to a file beside the database),
-   * set ({name: value}), listen, health, args (more), env, wrap (a command in front, as an array).
+   * set ({name: value}), listen, health, args (more), env, wrap (a command in front that becomes the
+   * server itself, as an array; or STELE_WRAP, e.g. "strace -D -f -ff -o /tmp/trace").
    */
   static async start(options) {
     const server = new Server(options);
@@ -97,7 +98,8 @@ export class Server {
   }
 
   async #launch(listen, health) {
-    const [program, ...front] = [...(this.options.wrap ?? []), BINARY];
+    const wrap = this.options.wrap ?? (process.env.STELE_WRAP ? process.env.STELE_WRAP.split(' ') : []);
+    const [program, ...front] = [...wrap, BINARY];
     this.child = spawn(program, [...front, ...Server.#args(this.options, listen, health)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...this.options.env },
