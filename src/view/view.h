@@ -1,6 +1,7 @@
 /*
- * view: what a view is. Pure: no SQLite, no sockets. Sorted and filtered views, windows and stack
- * files join here with their issue; now every view shows one export, projected and key-filtered.
+ * view: what a view is. Pure: no SQLite, no sockets. A view shows one export, projected and
+ * key-filtered; a derived one shows it filtered, sorted and cut, which its stages say.
+ * docs/views.md has the rules that this folder keeps: order of values, predicates, windows.
  */
 #ifndef VIEW_VIEW_H
 #define VIEW_VIEW_H
@@ -8,6 +9,11 @@
 #include "json/json.h"
 
 enum view_mode { VIEW_STATE, VIEW_LIST, VIEW_APPEND };
+
+struct view_stage;
+
+/* What a derived view's output is, for its subscribers. */
+enum view_output { VIEW_COLLECTION, VIEW_SINGLE, VIEW_KEYED };
 
 /* One view. Everything in it is owned by its set and immutable while the set lives. */
 struct view {
@@ -18,6 +24,12 @@ struct view {
     size_t path_count;
     struct span *keys; /* key filter, sorted by bytes: only these; none: every key */
     size_t key_count;
+    const struct view_stage
+        *stage; /* the last stage of a derived view; NULL: a view of an export */
+    enum view_output output;
+    struct span *key_field; /* VIEW_KEYED: path whose value subscribers give as their key */
+    size_t key_field_count;
+    int64_t coalesce_ms; /* frames are the net effect of this long; 0: of every commit */
 };
 
 /* Whether the view shows that key. */
@@ -31,6 +43,66 @@ bool view_append_paths(const struct view *view, struct span append, struct buffe
 /* Whether a name can be an export's: 1 to 128 bytes of valid UTF-8 without '/', control
  * characters and '"'. The error names what is wrong. */
 bool view_export_name_check(struct span name, struct error *error);
+
+/* ---- stages: how a derived view is kept ---- */
+
+enum { VIEW_ALL = -1 };
+
+/* The part of a stage's rows that it gives on: without the first `skip`, the first `take` of the
+ * rest; or the last row alone. */
+struct view_cut {
+    int64_t skip;
+    int64_t take; /* VIEW_ALL: no limit */
+    bool last;    /* the last row; skip 0, take 1 */
+};
+
+/* Filters, then an order, then a cut, over an export or over what another stage gives on. A source
+ * without a cut is merged into the stage, so that `source` always has one. */
+struct view_stage {
+    const struct view_stage *source; /* NULL: every entity of the export */
+    const char *export_name;
+    struct view_cut cut;
+    bool has_cut; /* it gives on less than all its rows */
+    bool timed;   /* its predicate asks for now() */
+    /* Sort as announced to subscribers: raw path and direction. No segments: by seq, newest first.
+     */
+    struct span *sort_path;
+    size_t sort_path_count;
+    bool descending;
+    /* Canonical text of everything that decides its rows, its sources' included: two stages with
+     * one text are one stage, and a text that is in the database already was built. */
+    const char *definition;
+    struct view_predicate *predicate; /* NULL: every row; private to view */
+};
+
+/* Whether the predicate holds for an entity (canonical text) at a time (unix seconds). */
+bool view_stage_holds(const struct view_stage *stage, struct span entity, int64_t now);
+/* The first second after `now` at which it may hold otherwise; INT64_MAX when time changes nothing.
+ */
+int64_t view_stage_turns(const struct view_stage *stage, struct span entity, int64_t now);
+/* Append the place of an entity in the stage's order: bytes that compare as the order wants, the
+ * key included, so that no two entities of an export have the same. False when out of memory. */
+bool view_stage_place(const struct view_stage *stage, struct span key, struct span entity,
+                      struct seq seq, struct buffer *place);
+/* The same for an export's own order (seq, newest first, then key). */
+bool view_seq_place(struct span key, struct seq seq, struct buffer *place);
+
+/* ---- filters of a subscription ---- */
+
+struct view_filter;
+
+/* From the canonical text of an object: dotted path -> value, all of which must be equal. NULL with
+ * ERROR_INVALID_PARAMETER that names what is wrong (not an object, an empty path segment). */
+struct view_filter *view_filter_new(struct span object, struct error *error);
+void view_filter_free(struct view_filter *filter);
+/* Whether all its values stand in the entity (canonical text), exactly. */
+bool view_filter_passes(const struct view_filter *filter, struct span entity);
+/* Canonical text that is the same for filters that mean the same. */
+struct span view_filter_text(const struct view_filter *filter);
+
+/* The value at a path (canonical names) of an object's canonical text; absent when it is not there.
+ */
+struct span view_value_at(struct span object, const struct span *path, size_t count);
 
 /* ---- the set of views ---- */
 
@@ -51,6 +123,19 @@ bool view_set_add_export(struct view_set *set, struct span name, struct error *e
 bool view_set_define(struct view_set *set, struct span export_name, struct span name,
                      enum view_mode mode, const struct span *paths, size_t path_count,
                      const struct span *keys, size_t key_count, struct error *error);
+/*
+ * Add derived views: `definition` is a view as the configuration spells it (docs/configuration.md),
+ * for view `name` of `export_name`; `stack` an arete stack file. They may name views that come
+ * later; view_set_resolve, called once when all are there, makes their stages. ERROR_CONFIGURATION
+ * names the view and what is wrong: an unknown source, a cycle, a bad path, an unknown step or
+ * function.
+ */
+bool view_set_derive(struct view_set *set, struct span export_name, struct span name,
+                     const struct tree *definition, struct error *error);
+bool view_set_add_stack(struct view_set *set, const struct tree *stack, struct error *error);
+bool view_set_resolve(struct view_set *set, struct error *error);
+/* All stages, each once, sources before what is over them; NULL at the end. */
+const struct view_stage *view_set_stage_at(const struct view_set *set, size_t index);
 /* The view by id, or NULL. In an open set, asking for a view "<Export>/list|state|append" of an
  * unknown, valid export does not add it. */
 const struct view *view_set_find(const struct view_set *set, struct span id);
