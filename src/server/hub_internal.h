@@ -122,16 +122,16 @@ struct subscription {
     struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
     struct link in_build;         /* waits for a snapshot job */
     /* resuming and catching up */
-    struct catch_up_job *job; /* on its way, or NULL */
-    bool resuming;            /* the end of catching up is told by a complete batch */
-    bool overlaps;            /* the snapshot was of several states: whole rows until it ends */
-    int64_t resume_from;      /* the change behind which it began */
-    int64_t resume_limit;     /* rows or events still wanted; -1: all */
-    int64_t resume_target;    /* ... once this change is reached */
-    struct seq resume_seq;    /* newest seq that was passed */
-    int64_t ambiguous_until;  /* append: frames up to here may be had already */
-    bool only_greater;        /* the cursor's seq is not in the log: ... */
-    struct seq greater;       /* ... up to resume_target only greater seqs count */
+    struct hub_job *job;     /* a read on its way, or a page that it brought; NULL: none */
+    bool resuming;           /* the end of catching up is told by a complete batch */
+    bool overlaps;           /* the snapshot was of several states: whole rows until it ends */
+    int64_t resume_from;     /* the change behind which it began */
+    int64_t resume_limit;    /* rows or events still wanted; -1: all */
+    int64_t resume_target;   /* ... once this change is reached */
+    struct seq resume_seq;   /* newest seq that was passed */
+    int64_t ambiguous_until; /* append: frames up to here may be had already */
+    bool only_greater;       /* the cursor's seq is not in the log: ... */
+    struct seq greater;      /* ... up to resume_target only greater seqs count */
 };
 
 /* ---- subscribers ---- */
@@ -172,7 +172,7 @@ struct hub {
     struct link subscribers;
     size_t subscriber_count, subscription_count;
     size_t channels_bytes; /* over all feeds, as of the last commit */
-    struct snapshot_cache *snapshots;
+    struct snapshots *snapshots;
     struct buffer frame; /* one change's frames */
     struct buffer shown; /* a projected object */
     struct buffer paths; /* projected append paths */
@@ -203,12 +203,20 @@ void feed_free(struct feed *feed);
  * not at hand: then the subscriber is to be served from the database. */
 bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out);
 struct span frame_seq(char *text, struct seq seq);
+/* An object, or a change's append paths, as the view shows them: borrowed from the argument or from
+ * `scratch`. False when out of memory. Any thread. */
+bool frame_show(const struct view *view, struct span object, struct buffer *scratch,
+                struct span *shown);
+bool frame_show_append(const struct view *view, struct span append, struct buffer *scratch,
+                       struct span *shown);
 
 /* subscription.c */
 bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
                        struct error *error);
 struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
                                        const char *key);
+/* The key it asked for; absent: all. Borrowed. */
+struct span subscription_key(const struct subscription *subscription);
 void subscription_close(struct subscription *subscription);
 struct span subscription_pull(struct subscription *subscription);
 /* Send `subscribed`; resumed as in struct wire_subscribed. */
@@ -227,8 +235,8 @@ struct snapshot_batch {
     bool last;     /* there are no more rows */
     bool complete; /* and all were of one state, so the frames said so */
 };
-struct snapshot_cache *snapshot_cache_new(struct hub *hub, size_t max_bytes);
-void snapshot_cache_free(struct snapshot_cache *cache);
+struct snapshots *snapshots_new(struct hub *hub, size_t max_bytes);
+void snapshots_free(struct snapshots *snapshots);
 /* The next batch for this subscription: from its own hand or the cache (one reference), or NULL:
  * then a job was started or joined that brings it. */
 struct snapshot_batch *snapshot_next(struct subscription *subscription);
@@ -236,13 +244,18 @@ void snapshot_batch_unref(struct snapshot_batch *batch);
 /* The subscription no longer waits for a job. */
 void snapshot_forget(struct subscription *subscription);
 
-/* catch_up.c */
+/* resume.c */
 /* Look the cursor up; continues the subscription by itself. */
-bool catch_up_resolve(struct subscription *subscription, struct seq after);
+bool resume_start(struct subscription *subscription, struct seq after);
 /* The cursor is of no use: say so, and start afresh. */
-void catch_up_refuse(struct subscription *subscription);
+void resume_refuse(struct subscription *subscription);
+
+/* catch_up.c */
 /* The bytes of the next page, when it is there; else it is asked for. */
 struct span catch_up_pull(struct subscription *subscription);
-void catch_up_forget(struct subscription *subscription);
+
+/* hub_job.c */
+/* The subscription no longer waits for what it asked the readers. */
+void hub_job_forget(struct subscription *subscription);
 
 #endif

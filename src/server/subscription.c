@@ -14,12 +14,17 @@ enum { LONGEST_KEY = 4096, LONGEST_PARAMETERS = 1024 };
 
 /* ---- opening ---- */
 
+struct span subscription_key(const struct subscription *subscription)
+{
+    const struct key_group *group = subscription->group;
+    return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
+}
+
 static bool same_key(const struct subscription *subscription, const char *key)
 {
     if (!subscription->group)
         return key == NULL;
-    return key && span_equal(span_make(subscription->group->key, subscription->group->key_length),
-                             span_of(key));
+    return key && span_equal(subscription_key(subscription), span_of(key));
 }
 
 struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
@@ -107,8 +112,8 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     if (has_after) {
         subscription->phase = PHASE_RESOLVING;
         if (!message->epoch || strcmp(message->epoch, engine_epoch(hub->engine)) == 0)
-            return catch_up_resolve(subscription, after);
-        catch_up_refuse(subscription);
+            return resume_start(subscription, after);
+        resume_refuse(subscription);
         return true;
     }
     subscription_announce(subscription, -1);
@@ -151,7 +156,7 @@ void subscription_close(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     snapshot_forget(subscription);
-    catch_up_forget(subscription);
+    hub_job_forget(subscription);
     link_remove(&subscription->in_ready);
     link_remove(&subscription->in_subscriber);
     subscriber->count--;
