@@ -82,6 +82,42 @@ CREATE TABLE producer (
     at INTEGER NOT NULL           -- when: milliseconds since 1970 UTC
 ) WITHOUT ROWID;
 
+CREATE TABLE stage (
+    -- One row per filtered and ordered set of entities that the configured views need, or needed.
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again
+    definition TEXT UNIQUE,       -- everything that decides its rows; NULL: no view has it any more
+    export INTEGER NOT NULL,      -- export.id
+    whole INTEGER NOT NULL,       -- 1: every entity of the export is a row of it
+    built_change INTEGER,         -- the newest change when it was complete; NULL: it is being built
+    progress BLOB                 -- of the build: the last key or place that was looked at
+);
+
+CREATE TABLE derived_row (
+    -- The rows of the stages, in their order.
+    stage INTEGER NOT NULL,       -- stage.id
+    place BLOB NOT NULL,          -- sort value and key, as bytes that compare as the order wants
+    entity INTEGER NOT NULL,      -- entity.id
+    PRIMARY KEY (stage, place)
+) WITHOUT ROWID;
+
+CREATE TABLE derived_turn (
+    -- When a filter with now() must look at an entity again, though it did not change.
+    stage INTEGER NOT NULL,       -- stage.id
+    at INTEGER NOT NULL,          -- seconds since 1970 UTC
+    entity INTEGER NOT NULL,      -- entity.id
+    PRIMARY KEY (stage, at, entity)
+) WITHOUT ROWID;
+
+CREATE TABLE derived_flip (
+    -- Which entities entered or left a stage by time alone. Trimmed along with the log.
+    change INTEGER NOT NULL,      -- change.id of the newest change then
+    export INTEGER NOT NULL,      -- export.id
+    key TEXT NOT NULL,
+    PRIMARY KEY (export, change, key)
+) WITHOUT ROWID;
+-- For trimming, which takes the oldest of all exports.
+CREATE INDEX derived_flip_change ON derived_flip (change);
+
 CREATE TABLE log_state (
     -- One row: the ends of the log. Written once per transaction.
     id INTEGER PRIMARY KEY CHECK (id = 1),

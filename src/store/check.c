@@ -66,6 +66,25 @@ static const char *const checks[] = {
     "WHERE tombstone.change > last_change OR (tombstone.change > floor_change AND "
     "(change.id IS NULL OR change.op < 3 OR change.key <> tombstone.key "
     "OR change.export <> tombstone.export)) LIMIT 20",
+    /* the stages */
+    "SELECT 'stage ' || stage.id || ' has a row for entity ' || d.entity || ', which is not of its "
+    "export' FROM stage JOIN derived_row AS d ON d.stage = stage.id "
+    "LEFT JOIN entity ON entity.id = d.entity WHERE definition IS NOT NULL "
+    "AND entity.export IS NOT stage.export LIMIT 20",
+    "SELECT 'stage ' || stage || ' has ' || count(*) || ' rows for entity ' || entity "
+    "FROM derived_row JOIN stage AS s ON s.id = stage WHERE definition IS NOT NULL "
+    "GROUP BY stage, entity HAVING count(*) > 1 LIMIT 20",
+    "SELECT 'stage ' || stage.id || ' has ' || found || ' rows, its export has ' || entities || "
+    "' entities' FROM stage JOIN export ON export.id = stage.export "
+    "JOIN (SELECT id AS stage_id, (SELECT count(*) FROM derived_row AS d WHERE d.stage = id) "
+    "AS found FROM stage) ON stage_id = stage.id WHERE definition IS NOT NULL "
+    "AND built_change IS NOT NULL AND whole AND found <> entities",
+    "SELECT 'there are rows of stage ' || stage || ', which does not exist' FROM derived_row "
+    "WHERE stage NOT IN (SELECT id FROM stage) GROUP BY stage LIMIT 20",
+    "SELECT 'stage ' || stage.id || ' waits for entity ' || d.entity || ', which is not of its "
+    "export' FROM stage JOIN derived_turn AS d ON d.stage = stage.id "
+    "LEFT JOIN entity ON entity.id = d.entity WHERE definition IS NOT NULL "
+    "AND entity.export IS NOT stage.export LIMIT 20",
 };
 
 struct listener {

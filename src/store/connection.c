@@ -128,6 +128,17 @@ void query_text(struct query *query, struct span text)
     }
 }
 
+void query_bytes(struct query *query, struct span bytes)
+{
+    int place = ++query->bound;
+    int result = bytes.data ? sqlite3_bind_blob64(query->statement, place, bytes.data, bytes.length,
+                                                  SQLITE_STATIC)
+                            : sqlite3_bind_null(query->statement, place);
+    if (result != SQLITE_OK) {
+        query->result = result;
+    }
+}
+
 enum query_step query_row(struct query *query, struct error *error)
 {
     if (query->result == SQLITE_OK) {
@@ -169,6 +180,13 @@ struct span query_column_text(const struct query *query, int column)
 {
     const char *text = (const char *)sqlite3_column_text(query->statement, column);
     return span_make(text, (size_t)sqlite3_column_bytes(query->statement, column));
+}
+
+struct span query_column_bytes(const struct query *query, int column)
+{
+    const char *bytes = sqlite3_column_blob(query->statement, column);
+    return span_make(bytes ? bytes : "",
+                     bytes ? (size_t)sqlite3_column_bytes(query->statement, column) : 0);
 }
 
 bool connection_execute(struct connection *connection, const char *sql, struct error *error)

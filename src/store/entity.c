@@ -4,6 +4,11 @@
 #define COLUMNS "id, change, slot, idx, key, data"
 
 static const char get_sql[] = "SELECT " COLUMNS " FROM entity WHERE export = ? AND key = ?";
+static const char by_id_sql[] = "SELECT " COLUMNS " FROM entity WHERE id = ?";
+/* Two, because nothing compares as less than every key. */
+#define WALK "SELECT " COLUMNS " FROM entity WHERE export = ?1 "
+static const char *const walk_sql[] = {WALK "ORDER BY key LIMIT ?3",
+                                       WALK "AND key > ?2 ORDER BY key LIMIT ?3"};
 static const char insert_sql[] =
     "INSERT INTO entity (export, key, slot, idx, change, evict_order, data) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -24,17 +29,25 @@ static const char *const scan_sql[] = {
     SCAN "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
 };
 
-static bool read_row(const struct query *query, struct store_entity *entity, struct error *error)
+bool entity_read_row(const struct query *query, int column, bool with_data,
+                     struct store_entity *entity, struct error *error)
 {
     *entity = (struct store_entity){
-        .id = query_column(query, 0),
-        .change = query_column(query, 1),
-        .seq = {query_column(query, 2), query_column(query, 3)},
-        .key = query_column_text(query, 4),
-        .data = query_column_text(query, 5),
+        .id = query_column(query, column),
+        .change = query_column(query, column + 1),
+        .seq = {query_column(query, column + 2), query_column(query, column + 3)},
+        .key = query_column_text(query, column + 4),
     };
-    return (entity->key.data && entity->data.data) ||
+    if (with_data) {
+        entity->data = query_column_text(query, column + 5);
+    }
+    return (entity->key.data && (entity->data.data || !with_data)) ||
            error_set(error, ERROR_MEMORY, "out of memory");
+}
+
+static bool read_row(const struct query *query, struct store_entity *entity, struct error *error)
+{
+    return entity_read_row(query, 0, true, entity, error);
 }
 
 bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
@@ -47,6 +60,24 @@ bool entity_get(struct connection *connection, uint32_t export_id, struct span k
     }
     query_integer(&query, export_id);
     query_text(&query, key);
+    enum query_step step = query_row(&query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    query_lend(&query);
+    *found = read_row(&query, entity, error);
+    return *found;
+}
+
+bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_entity *entity,
+                        bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &writer->connection, STATEMENT_ENTITY_BY_ID, by_id_sql, error)) {
+        return false;
+    }
+    query_integer(&query, id);
     enum query_step step = query_row(&query, error);
     if (step != QUERY_ROW) {
         return step == QUERY_DONE;
@@ -208,4 +239,35 @@ bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool d
     };
     int first = descending ? 2 : 0;
     return scan_part(&scan, first, error) && scan_part(&scan, first + 1, error);
+}
+
+bool entity_walk(struct connection *connection, uint32_t export_id, struct span after,
+                 int64_t limit, store_each_entity each, void *argument, struct error *error)
+{
+    struct query query;
+    int which = after.data != NULL;
+    if (!query_start(&query, connection, STATEMENT_ENTITY_WALK + which, walk_sql[which], error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_text(&query, after);
+    query_integer(&query, limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_entity entity;
+        bool ok = read_row(&query, &entity, error);
+        if (!ok || !each(argument, &entity)) {
+            query_end(&query);
+            return ok;
+        }
+    }
+    return step == QUERY_DONE;
+}
+
+bool store_entity_walk(struct store_writer *writer, uint32_t export_id, struct span after,
+                       int64_t limit,
+                       bool (*each)(void *argument, const struct store_entity *entity),
+                       void *argument, struct error *error)
+{
+    return entity_walk(&writer->connection, export_id, after, limit, each, argument, error);
 }

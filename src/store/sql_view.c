@@ -6,8 +6,9 @@
  *   "Quake/append"  key, seq, data, op, at, change: the log as it is kept, oldest first; data is
  *                   the patch as it came
  *
- * and one for every other configured view, like list but with its members and keys only. seq is
- * the text that clients see, so it sorts as text only within a slot.
+ * and one for every other configured view, like list but with its members and keys only; for a
+ * derived view in its order, with a column rank from 1 on. seq is the text that clients see, so it
+ * sorts as text only within a slot.
  */
 #include "store/store_internal.h"
 
@@ -19,6 +20,10 @@ static const char sql_of_sql[] =
     "SELECT name, sql FROM sqlite_schema WHERE type = 'view' AND name = ? COLLATE NOCASE";
 static const char all_sql[] =
     "SELECT name FROM sqlite_schema WHERE type = 'view' AND instr(name, '/') > 0";
+
+#define DERIVED_COMMENT "The rows of this view, in its order."
+static const char derived_sql[] =
+    "SELECT name FROM sqlite_schema WHERE type = 'view' AND instr(sql, '" DERIVED_COMMENT "') > 0";
 
 static const char *const standard_names[] = {"list", "state", "append"};
 enum { STANDARD_COUNT = 3 };
@@ -59,6 +64,15 @@ static void add_head(struct buffer *sql, struct span id, const char *comment)
     buffer_printf(sql, " AS\n-- %s\nSELECT key, printf('%%d:%%012d', slot, idx) AS seq, ", comment);
 }
 
+static void add_keys(struct buffer *sql, const char *before, const struct span *keys, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        buffer_add_string(sql, i ? ", " : before);
+        add_literal(sql, keys[i]);
+    }
+    buffer_add_string(sql, count ? ")" : "");
+}
+
 static void standard_sql(struct buffer *sql, struct span id, int kind, uint32_t export_id)
 {
     switch (kind) {
@@ -94,12 +108,32 @@ static bool projected_sql(struct buffer *sql, struct span id, uint32_t export_id
         return false;
     }
     buffer_printf(sql, " AS data\nFROM entity WHERE export = %u", export_id);
-    for (size_t i = 0; i < key_count; i++) {
-        buffer_add_string(sql, i ? ", " : " AND key IN (");
-        add_literal(sql, keys[i]);
-    }
-    buffer_add_string(sql, key_count ? ")" : "");
+    add_keys(sql, " AND key IN (", keys, key_count);
     return buffer_add_string(sql, " ORDER BY slot DESC, idx DESC, id DESC");
+}
+
+static bool derived_view_sql(struct buffer *sql, struct span id, int64_t stage,
+                             struct store_cut cut, const struct store_path *paths,
+                             size_t path_count, const struct span *keys, size_t key_count)
+{
+    buffer_add_string(sql, "CREATE VIEW ");
+    add_identifier(sql, id);
+    buffer_add_string(sql, " AS\n-- " DERIVED_COMMENT "\nSELECT row_number() OVER (ORDER BY place) "
+                           "AS rank, key, printf('%d:%012d', slot, idx) AS seq, ");
+    if (!projection_sql(sql, paths, path_count)) {
+        return false;
+    }
+    buffer_printf(sql,
+                  " AS data\nFROM (SELECT place, entity FROM derived_row WHERE stage = %lld "
+                  "ORDER BY place%s LIMIT %lld OFFSET %lld) AS shown "
+                  "JOIN entity ON entity.id = shown.entity",
+                  (long long)stage, cut.last ? " DESC" : "",
+                  cut.last       ? 1
+                  : cut.take < 0 ? -1
+                                 : (long long)cut.take,
+                  (long long)cut.skip);
+    add_keys(sql, " WHERE key IN (", keys, key_count);
+    return buffer_add_string(sql, " ORDER BY place");
 }
 
 /* ---- defining ---- */
@@ -235,6 +269,24 @@ bool store_view_define(struct store_writer *writer, struct span id, uint32_t exp
     return ok || writer_break(writer, error);
 }
 
+bool store_view_define_derived(struct store_writer *writer, struct span id, int64_t stage,
+                               struct store_cut cut, const struct store_path *paths,
+                               size_t path_count, const struct span *keys, size_t key_count,
+                               struct error *error)
+{
+    struct buffer sql;
+    if (!writer_ready(writer, error)) {
+        return false;
+    }
+    buffer_init(&sql, SQL_LIMIT);
+    bool ok = derived_view_sql(&sql, id, stage, cut, paths, path_count, keys, key_count)
+                  ? set_view(writer, id, &sql, error)
+                  : error_set(error, ERROR_MEMORY, "no memory for the SQL view of %.*s",
+                              (int)id.length, id.data);
+    buffer_fini(&sql);
+    return ok || writer_break(writer, error);
+}
+
 /* ---- dropping ---- */
 
 /* The export that a SQL view belongs to by its name, 0 when it is not one of ours. */
@@ -270,12 +322,15 @@ static bool retire_view(struct store_writer *writer, struct span id, struct erro
     return drop_view(writer, id, error);
 }
 
-/* All names with a slash, each ended by a NUL. They are gathered first, because nothing can be
- * dropped while the list is being read. */
-static bool list_views(struct store_writer *writer, struct buffer *names, struct error *error)
+/* All names with a slash, or those of derived views, each ended by a NUL. They are gathered first,
+ * because nothing can be dropped while the list is being read. */
+static bool list_views(struct store_writer *writer, bool derived, struct buffer *names,
+                       struct error *error)
 {
     struct query query;
-    if (!query_start(&query, &writer->connection, STATEMENT_VIEW_ALL, all_sql, error)) {
+    if (!query_start(&query, &writer->connection,
+                     derived ? STATEMENT_VIEW_DERIVED : STATEMENT_VIEW_ALL,
+                     derived ? derived_sql : all_sql, error)) {
         return false;
     }
     enum query_step step;
@@ -299,15 +354,15 @@ static bool is_among(struct span id, const struct span *ids, size_t count)
     return false;
 }
 
-bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
-                            struct error *error)
+static bool drop_others(struct store_writer *writer, bool derived, const struct span *ids,
+                        size_t count, struct error *error)
 {
     struct buffer names;
     if (!writer_ready(writer, error)) {
         return false;
     }
     buffer_init(&names, SQL_LIMIT);
-    bool ok = list_views(writer, &names, error);
+    bool ok = list_views(writer, derived, &names, error);
     for (size_t at = 0; ok && at < names.length;) {
         struct span id = span_of(names.data + at);
         ok = is_among(id, ids, count) || retire_view(writer, id, error);
@@ -315,4 +370,16 @@ bool store_view_drop_others(struct store_writer *writer, const struct span *ids,
     }
     buffer_fini(&names);
     return ok || writer_break(writer, error);
+}
+
+bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
+                            struct error *error)
+{
+    return drop_others(writer, false, ids, count, error);
+}
+
+bool store_view_drop_derived(struct store_writer *writer, const struct span *ids, size_t count,
+                             struct error *error)
+{
+    return drop_others(writer, true, ids, count, error);
 }

@@ -177,6 +177,102 @@ bool store_meta_put(struct store_writer *writer, const char *name, struct span v
 /* From now on refuse cursors at changes up to last_change (a setting changed what they mean). */
 bool store_writer_refuse_cursors(struct store_writer *writer, struct error *error);
 
+/* ---- writing: how derived views are kept ---- */
+
+/*
+ * A stage is one filtered and ordered set of rows that a derived view needs: each row of it is an
+ * entity at a place, bytes that compare as the order wants. What a stage means is the engine's; the
+ * store knows it by a text, its definition. A number is never used for a second stage.
+ */
+struct store_stage {
+    int64_t id;
+    uint32_t export_id;
+    bool built; /* all its rows are there */
+    int64_t
+        built_change; /* the newest change when it was built: older cursors know nothing of it */
+};
+/* Find or create the stage of this definition. `whole`: every entity of the export is a row of it
+ * (store_check holds it to that). In a transaction. */
+bool store_stage_ensure(struct store_writer *writer, struct span definition, uint32_t export_id,
+                        bool whole, struct store_stage *stage, struct error *error);
+/* How far its build has come: bytes that the builder understands (a copy goes to `progress`; empty
+ * when it has not begun). */
+bool store_stage_progress(struct store_writer *writer, int64_t stage, struct buffer *progress,
+                          struct error *error);
+bool store_stage_note_progress(struct store_writer *writer, int64_t stage, struct span progress,
+                               struct error *error);
+/* It is complete as of the newest change. */
+bool store_stage_note_built(struct store_writer *writer, int64_t stage, struct error *error);
+/* Retire all stages but these: nothing finds them any more. */
+bool store_stage_retire_others(struct store_writer *writer, const int64_t *stages, size_t count,
+                               struct error *error);
+/* Delete up to `step` rows and turns of retired stages; *more tells whether there are any left. */
+bool store_stage_sweep(struct store_writer *writer, int64_t step, bool *more, struct error *error);
+
+/* Add / remove the row at a place. Adding one that is there, or removing one that is not, is an
+ * error: what the caller believes of the stage would be wrong. */
+bool store_row_put(struct store_writer *writer, int64_t stage, struct span place, int64_t entity,
+                   struct error *error);
+bool store_row_remove(struct store_writer *writer, int64_t stage, struct span place,
+                      struct error *error);
+/* Rows of a stage as (place, entity id), at most `limit` (negative: all). Forward: from `from` on,
+ * inclusive, absent: from the first. Backwards: those before `from`, exclusive, absent: from the
+ * last. The callback may use the writer, but not this function; false stops early (no error). */
+typedef bool (*store_each_place)(void *argument, struct span place, int64_t entity);
+bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from, bool backwards,
+                    int64_t skip, int64_t limit, store_each_place each, void *argument,
+                    struct error *error);
+/* The entity at a place; *entity = 0 when there is no row. */
+bool store_row_at(struct store_writer *writer, int64_t stage, struct span place, int64_t *entity,
+                  struct error *error);
+
+/* Remember / forget that a stage must look at an entity again at a second. */
+bool store_turn_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                    struct error *error);
+bool store_turn_remove(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                       bool *found, struct error *error);
+bool store_turn_exists(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                       bool *found, struct error *error);
+/* The second of the stage's turn number `skip` from the earliest; INT64_MAX when there is none. */
+bool store_turn_at(struct store_writer *writer, int64_t stage, int64_t skip, int64_t *at,
+                   struct error *error);
+/* Turns at or before `until`, earliest first, at most `limit`. The callback must not use the
+ * writer. */
+bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
+                     bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
+                     struct error *error);
+/* Note that an entity entered or left a stage by time alone when `change` was the newest one.
+ * Trimmed along with the log. */
+bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
+                    struct span key, struct error *error);
+
+/* Entities of an export in order of key, behind `after` (absent: from the first), at most `limit`.
+ * The callback may use the writer, but not this function; false stops early (no error). */
+bool store_entity_walk(struct store_writer *writer, uint32_t export_id, struct span after,
+                       int64_t limit,
+                       bool (*each)(void *argument, const struct store_entity *entity),
+                       void *argument, struct error *error);
+/* The entity by number; borrowed. */
+bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_entity *entity,
+                        bool *found, struct error *error);
+
+/* The part of a stage's rows that a view shows. */
+struct store_cut {
+    int64_t skip;
+    int64_t take; /* negative: all */
+    bool last;    /* the last row alone */
+};
+/* Like store_view_define, for a view of a stage: in its order, with a column `rank` from 1 on. */
+bool store_view_define_derived(struct store_writer *writer, struct span id, int64_t stage,
+                               struct store_cut cut, const struct store_path *paths,
+                               size_t path_count, const struct span *keys, size_t key_count,
+                               struct error *error);
+/* Drop the SQL views of stages that are not among those given (ids "<export>/<name>"). */
+bool store_view_drop_derived(struct store_writer *writer, const struct span *ids, size_t count,
+                             struct error *error);
+
+/* ---- writing: trimming ---- */
+
 struct store_retention {
     int64_t rows;             /* keep at most these many changes; 0: no limit */
     int64_t age_ms;           /* and none older; 0: no limit */
@@ -267,6 +363,40 @@ bool store_read_views(struct store_reader *reader,
                       struct error *error);
 bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
                      bool *found, struct error *error);
+
+/* ---- reading derived views and windows ---- */
+
+/* The stage of a definition; *found false also while it is still being built. */
+bool store_read_stage(struct store_reader *reader, struct span definition, int64_t *id,
+                      int64_t *built_change, bool *found, struct error *error);
+/*
+ * Rows of a stage in its order (backwards: in the opposite one) behind `after`, exclusive (absent:
+ * from that end), without the first `skip` of them, at most `limit` (negative: all). Without
+ * `with_data` the entity's data is absent and not read; id, key, change and seq are always given.
+ * Costs a step of the index for a skipped row, a look into the entities for the others. A callback
+ * that returns false stops the scan early (no error).
+ */
+typedef bool (*store_each_row)(void *argument, struct span place,
+                               const struct store_entity *entity);
+bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span after, int64_t skip,
+                      int64_t limit, bool backwards, bool with_data, store_each_row each,
+                      void *argument, struct error *error);
+/* Whether the stage has a row at that place. */
+bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
+                      struct error *error);
+/* Entities of an export as its list shows them: newest seq first, of one seq by key. The rest as
+ * above. Entities of one seq are sorted as they are read: many that share it cost as much. */
+bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
+                     bool with_data, store_each_entity each, void *argument, struct error *error);
+/* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
+bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
+                     int64_t limit, store_each_entity each, void *argument, struct error *error);
+/* Entities of an export that entered or left some stage by time alone, when the newest change was
+ * `from` or later: `change` is that newest change. In order of it, each key once per change, at
+ * most `limit` (negative: all). A cursor at c has not seen those from c on for certain. */
+bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
+                      bool (*each)(void *argument, struct span key, int64_t change), void *argument,
+                      struct error *error);
 
 /* ---- upkeep ---- */
 

@@ -77,6 +77,39 @@ enum statement {
     STATEMENT_TRIM_DELETE,
     STATEMENT_TRIM_TOMBSTONES_WALK,
     STATEMENT_TRIM_TOMBSTONES_DELETE,
+    STATEMENT_TRIM_FLIPS,
+    STATEMENT_STAGE_FIND,
+    STATEMENT_STAGE_INSERT,
+    STATEMENT_STAGE_PROGRESS,
+    STATEMENT_STAGE_NOTE_PROGRESS,
+    STATEMENT_STAGE_NOTE_BUILT,
+    STATEMENT_STAGE_LIVE,
+    STATEMENT_STAGE_RETIRE,
+    STATEMENT_STAGE_RETIRED,
+    STATEMENT_STAGE_DELETE,
+    STATEMENT_STAGE_READ,
+    STATEMENT_SWEEP_ROWS,
+    STATEMENT_SWEEP_TURNS,
+    STATEMENT_ROW_PUT,
+    STATEMENT_ROW_REMOVE,
+    STATEMENT_ROW_AT,
+    STATEMENT_ROW_SCAN, /* three: forward, backwards, backwards from the last */
+    STATEMENT_ROW_SCAN_END = STATEMENT_ROW_SCAN + 2,
+    STATEMENT_TURN_PUT,
+    STATEMENT_TURN_REMOVE,
+    STATEMENT_TURN_EXISTS,
+    STATEMENT_TURN_AT,
+    STATEMENT_TURN_SCAN,
+    STATEMENT_FLIP_PUT,
+    STATEMENT_FLIP_SCAN,
+    STATEMENT_ENTITY_BY_ID,
+    STATEMENT_ENTITY_WALK, /* two: from the first, or behind a key */
+    STATEMENT_ENTITY_WALK_END = STATEMENT_ENTITY_WALK + 1,
+    STATEMENT_STAGE_SCAN, /* six: the directions of ROW_SCAN, each without data and with it */
+    STATEMENT_STAGE_SCAN_END = STATEMENT_STAGE_SCAN + 5,
+    STATEMENT_LIST_SCAN, /* two: without data and with it */
+    STATEMENT_LIST_SCAN_END = STATEMENT_LIST_SCAN + 1,
+    STATEMENT_VIEW_DERIVED,
     STATEMENT_COUNT
 };
 
@@ -121,7 +154,8 @@ enum query_step { QUERY_ROW, QUERY_DONE, QUERY_FAILED };
 bool query_start(struct query *query, struct connection *connection, enum statement which,
                  const char *sql, struct error *error);
 void query_integer(struct query *query, int64_t value);
-void query_text(struct query *query, struct span text); /* absent: NULL */
+void query_text(struct query *query, struct span text);   /* absent: NULL */
+void query_bytes(struct query *query, struct span bytes); /* as a BLOB; absent: NULL */
 /* Run to its end; no rows wanted. */
 bool query_run(struct query *query, struct error *error);
 /* The next row. After QUERY_DONE and QUERY_FAILED the query is over. */
@@ -136,6 +170,8 @@ static inline int64_t query_column(const struct query *query, int column)
 }
 /* Fails (like a step) when SQLite is out of memory for the text. NULL is an absent span. */
 struct span query_column_text(const struct query *query, int column);
+/* Of a BLOB; an empty one, and NULL, are an empty span. */
+struct span query_column_bytes(const struct query *query, int column);
 
 /* ---- the store, its writer and readers ---- */
 
@@ -214,6 +250,18 @@ int64_t change_bytes(size_t key, size_t patch, size_t append);
 /* entity.c */
 bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
                 struct store_entity *entity, bool *found, struct error *error);
+
+/* Read id, change, slot, idx, key from `column` on, and with_data the data behind them. */
+bool entity_read_row(const struct query *query, int column, bool with_data,
+                     struct store_entity *entity, struct error *error);
+/* As store_entity_walk and store_scan_keys. */
+bool entity_walk(struct connection *connection, uint32_t export_id, struct span after,
+                 int64_t limit, store_each_entity each, void *argument, struct error *error);
+
+/* derived_row.c: the place of the row number `skip` (from 0) behind where a scan begins; absent in
+ * *place when there are fewer. It is copied. */
+bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
+                  int64_t skip, struct buffer *place, bool *found, struct error *error);
 
 /* meta.c */
 bool meta_get(struct connection *connection, const char *name, struct buffer *value, bool *found,

@@ -18,6 +18,8 @@ static const char tear_sql[] =
     "AND kept.idx = gone.idx AND kept.export = gone.export AND kept.id > ?2 "
     "ORDER BY kept.id LIMIT 1) FROM change AS gone WHERE gone.id > ?1 AND gone.id <= ?2)";
 static const char delete_sql[] = "DELETE FROM change WHERE id > ? AND id <= ?";
+/* Only cursors from the floor on are resumed. */
+static const char flips_sql[] = "DELETE FROM derived_flip WHERE change < ?";
 static const char tombstones_walk_sql[] =
     "SELECT change, at FROM tombstone INDEXED BY tombstone_change ORDER BY change LIMIT ?";
 static const char tombstones_delete_sql[] = "DELETE FROM tombstone WHERE change <= ?";
@@ -104,6 +106,16 @@ static bool run_range(struct store_writer *writer, enum statement which, const c
     return query_run(&query, error);
 }
 
+static bool trim_flips(struct store_writer *writer, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &writer->connection, STATEMENT_TRIM_FLIPS, flips_sql, error)) {
+        return false;
+    }
+    query_integer(&query, writer->now.state.floor_change);
+    return query_run(&query, error);
+}
+
 static bool trim_changes(struct store_writer *writer, const struct store_retention *retention,
                          int64_t now, int64_t step, bool *more, struct error *error)
 {
@@ -117,7 +129,8 @@ static bool trim_changes(struct store_writer *writer, const struct store_retenti
     }
     writer->log_dirty = true;
     return run_range(writer, STATEMENT_TRIM_TEAR, tear_sql, from, to, error) &&
-           run_range(writer, STATEMENT_TRIM_DELETE, delete_sql, from, to, error);
+           run_range(writer, STATEMENT_TRIM_DELETE, delete_sql, from, to, error) &&
+           trim_flips(writer, error);
 }
 
 /* The newest tombstone that is due, 0 when none, and how many are with it. */

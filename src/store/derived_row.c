@@ -1,0 +1,135 @@
+/* The table derived_row as the writer keeps it. */
+#include "store/store_internal.h"
+
+static const char put_sql[] = "INSERT INTO derived_row (stage, place, entity) VALUES (?, ?, ?)";
+static const char remove_sql[] = "DELETE FROM derived_row WHERE stage = ? AND place = ?";
+static const char at_sql[] = "SELECT entity FROM derived_row WHERE stage = ? AND place = ?";
+#define SCAN "SELECT place, entity FROM derived_row WHERE stage = ?1 "
+#define PAGE " LIMIT ?3 OFFSET ?4"
+static const char *const scan_sql[] = {
+    SCAN "AND place >= ?2 ORDER BY place" PAGE,
+    SCAN "AND place < ?2 ORDER BY place DESC" PAGE,
+    SCAN "ORDER BY place DESC" PAGE,
+};
+
+bool store_row_put(struct store_writer *writer, int64_t stage, struct span place, int64_t entity,
+                   struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_ROW_PUT, put_sql, error)) {
+        return false;
+    }
+    query_integer(&query, stage);
+    query_bytes(&query, place);
+    query_integer(&query, entity);
+    return query_run(&query, error);
+}
+
+bool store_row_remove(struct store_writer *writer, int64_t stage, struct span place,
+                      struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_ROW_REMOVE, remove_sql, error)) {
+        return false;
+    }
+    query_integer(&query, stage);
+    query_bytes(&query, place);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    if (sqlite3_changes(writer->connection.database) == 1) {
+        return true;
+    }
+    error_set(error, ERROR_INTERNAL, "%s: stage %lld has no row where one must go",
+              writer->store->path, (long long)stage);
+    return writer_break(writer, error);
+}
+
+static bool start_scan(struct query *query, struct connection *connection, int64_t stage,
+                       struct span from, bool backwards, int64_t skip, int64_t limit,
+                       struct error *error)
+{
+    int which = !backwards ? 0 : from.data ? 1 : 2;
+    if (!query_start(query, connection, STATEMENT_ROW_SCAN + which, scan_sql[which], error)) {
+        return false;
+    }
+    query_integer(query, stage);
+    /* The least place: an empty one. The third statement has no ?2; binding it is harmless. */
+    query_bytes(query, from.data ? from : span_make("", 0));
+    query_integer(query, limit);
+    query_integer(query, skip);
+    return true;
+}
+
+bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from, bool backwards,
+                    int64_t skip, int64_t limit, store_each_place each, void *argument,
+                    struct error *error)
+{
+    struct query query;
+    if (!start_scan(&query, &writer->connection, stage, from, backwards, skip, limit, error)) {
+        return false;
+    }
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        if (!each(argument, query_column_bytes(&query, 0), query_column(&query, 1))) {
+            query_end(&query);
+            return true;
+        }
+    }
+    return step == QUERY_DONE;
+}
+
+bool store_row_at(struct store_writer *writer, int64_t stage, struct span place, int64_t *entity,
+                  struct error *error)
+{
+    struct query query;
+    *entity = 0;
+    if (!query_start(&query, &writer->connection, STATEMENT_ROW_AT, at_sql, error)) {
+        return false;
+    }
+    query_integer(&query, stage);
+    query_bytes(&query, place);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *entity = query_column(&query, 0);
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
+                      struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &reader->connection, STATEMENT_ROW_AT, at_sql, error)) {
+        return false;
+    }
+    query_integer(&query, stage);
+    query_bytes(&query, place);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *found = true;
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
+                  int64_t skip, struct buffer *place, bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!start_scan(&query, connection, stage, from, backwards, skip, 1, error)) {
+        return false;
+    }
+    enum query_step step = query_row(&query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    *found = buffer_add_span(place, query_column_bytes(&query, 0));
+    query_end(&query);
+    return *found || error_set(error, ERROR_MEMORY, "out of memory while reading a view");
+}

@@ -1,0 +1,137 @@
+/* The tables derived_turn and derived_flip: what time alone will do, and what it did. */
+#include "store/store_internal.h"
+
+static const char put_sql[] = "INSERT INTO derived_turn (stage, at, entity) VALUES (?, ?, ?)";
+static const char remove_sql[] =
+    "DELETE FROM derived_turn WHERE stage = ? AND at = ? AND entity = ?";
+static const char exists_sql[] =
+    "SELECT 1 FROM derived_turn WHERE stage = ? AND at = ? AND entity = ?";
+static const char at_sql[] =
+    "SELECT at FROM derived_turn WHERE stage = ? ORDER BY at, entity LIMIT 1 OFFSET ?";
+static const char scan_sql[] =
+    "SELECT at, entity FROM derived_turn WHERE stage = ? AND at <= ? ORDER BY at, entity LIMIT ?";
+static const char flip_put_sql[] =
+    "INSERT OR IGNORE INTO derived_flip (export, change, key) VALUES (?, ?, ?)";
+static const char flip_scan_sql[] = "SELECT key, change FROM derived_flip "
+                                    "WHERE export = ? AND change >= ? ORDER BY change, key LIMIT ?";
+
+static bool start(struct query *query, struct store_writer *writer, enum statement which,
+                  const char *sql, int64_t stage, int64_t at, int64_t entity, struct error *error)
+{
+    if (!query_start(query, &writer->connection, which, sql, error)) {
+        return false;
+    }
+    query_integer(query, stage);
+    query_integer(query, at);
+    query_integer(query, entity);
+    return true;
+}
+
+bool store_turn_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                    struct error *error)
+{
+    struct query query;
+    return writer_ready(writer, error) &&
+           start(&query, writer, STATEMENT_TURN_PUT, put_sql, stage, at, entity, error) &&
+           query_run(&query, error);
+}
+
+bool store_turn_remove(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                       bool *found, struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error) ||
+        !start(&query, writer, STATEMENT_TURN_REMOVE, remove_sql, stage, at, entity, error) ||
+        !query_run(&query, error)) {
+        return false;
+    }
+    *found = sqlite3_changes(writer->connection.database) > 0;
+    return true;
+}
+
+bool store_turn_exists(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
+                       bool *found, struct error *error)
+{
+    struct query query;
+    if (!start(&query, writer, STATEMENT_TURN_EXISTS, exists_sql, stage, at, entity, error)) {
+        return false;
+    }
+    enum query_step step = query_row(&query, error);
+    *found = step == QUERY_ROW;
+    if (*found) {
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+bool store_turn_at(struct store_writer *writer, int64_t stage, int64_t skip, int64_t *at,
+                   struct error *error)
+{
+    struct query query;
+    *at = INT64_MAX;
+    if (!query_start(&query, &writer->connection, STATEMENT_TURN_AT, at_sql, error)) {
+        return false;
+    }
+    query_integer(&query, stage);
+    query_integer(&query, skip);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *at = query_column(&query, 0);
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
+                     bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
+                     struct error *error)
+{
+    struct query query;
+    if (!start(&query, writer, STATEMENT_TURN_SCAN, scan_sql, stage, until, limit, error)) {
+        return false;
+    }
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        if (!each(argument, query_column(&query, 0), query_column(&query, 1))) {
+            query_end(&query);
+            return true;
+        }
+    }
+    return step == QUERY_DONE;
+}
+
+bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
+                    struct span key, struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_FLIP_PUT, flip_put_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_integer(&query, change);
+    query_text(&query, key);
+    return query_run(&query, error);
+}
+
+bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
+                      bool (*each)(void *argument, struct span key, int64_t change), void *argument,
+                      struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_FLIP_SCAN, flip_scan_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_integer(&query, from);
+    query_integer(&query, limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct span key = query_column_text(&query, 0);
+        if (!key.data || !each(argument, key, query_column(&query, 1))) {
+            query_end(&query);
+            return key.data || error_set(error, ERROR_MEMORY, "out of memory");
+        }
+    }
+    return step == QUERY_DONE;
+}

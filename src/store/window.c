@@ -1,0 +1,101 @@
+/* What windows are made of, for readers: a stage's rows and an export's list, in pieces. */
+#include "store/store_internal.h"
+
+#define STAGE_COLUMNS "SELECT d.place, e.id, e.change, e.slot, e.idx, e.key"
+#define STAGE_FROM                                                                                 \
+    " FROM derived_row AS d CROSS JOIN entity AS e ON e.id = d.entity WHERE d.stage = ?1 "
+#define FORWARD STAGE_FROM "AND d.place > ?2 ORDER BY d.place LIMIT ?3"
+#define BACKWARDS STAGE_FROM "AND d.place < ?2 ORDER BY d.place DESC LIMIT ?3"
+#define FROM_LAST STAGE_FROM "ORDER BY d.place DESC LIMIT ?3"
+static const char *const stage_sql[] = {
+    STAGE_COLUMNS FORWARD,
+    STAGE_COLUMNS BACKWARDS,
+    STAGE_COLUMNS FROM_LAST,
+    STAGE_COLUMNS ", e.data" FORWARD,
+    STAGE_COLUMNS ", e.data" BACKWARDS,
+    STAGE_COLUMNS ", e.data" FROM_LAST,
+};
+
+#define LIST_COLUMNS "SELECT id, change, slot, idx, key"
+#define LIST_FROM                                                                                  \
+    " FROM entity INDEXED BY entity_seq WHERE export = ? "                                         \
+    "ORDER BY slot DESC, idx DESC, key LIMIT ? OFFSET ?"
+static const char *const list_sql[] = {LIST_COLUMNS LIST_FROM, LIST_COLUMNS ", data" LIST_FROM};
+
+static bool scan_rows(struct store_reader *reader, int64_t stage, struct span after, int64_t limit,
+                      bool backwards, bool with_data, store_each_row each, void *argument,
+                      struct error *error)
+{
+    struct query query;
+    int which = (!backwards ? 0 : after.data ? 1 : 2) + (with_data ? 3 : 0);
+    if (!query_start(&query, &reader->connection, STATEMENT_STAGE_SCAN + which, stage_sql[which],
+                     error)) {
+        return false;
+    }
+    query_integer(&query, stage);
+    query_bytes(&query, after.data ? after : span_make("", 0));
+    query_integer(&query, limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_entity entity;
+        bool ok = entity_read_row(&query, 1, with_data, &entity, error);
+        if (!ok || !each(argument, query_column_bytes(&query, 0), &entity)) {
+            query_end(&query);
+            return ok;
+        }
+    }
+    return step == QUERY_DONE;
+}
+
+bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span after, int64_t skip,
+                      int64_t limit, bool backwards, bool with_data, store_each_row each,
+                      void *argument, struct error *error)
+{
+    if (skip <= 0) {
+        return scan_rows(reader, stage, after, limit, backwards, with_data, each, argument, error);
+    }
+    /* The skipped rows cost less when their entities are not joined: go on behind the last one. */
+    struct buffer place;
+    bool found;
+    buffer_init(&place, SIZE_MAX / 2);
+    /* A forward scan begins at `after` itself, if that has a row. */
+    bool there = false;
+    bool done = backwards || !after.data || store_read_place(reader, stage, after, &there, error);
+    done = done && row_place_at(&reader->connection, stage, after, backwards, skip - 1 + there,
+                                &place, &found, error);
+    if (done && found) {
+        done = scan_rows(reader, stage, buffer_span(&place), limit, backwards, with_data, each,
+                         argument, error);
+    }
+    buffer_fini(&place);
+    return done;
+}
+
+bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
+                     bool with_data, store_each_entity each, void *argument, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_LIST_SCAN + with_data,
+                     list_sql[with_data], error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_integer(&query, limit);
+    query_integer(&query, skip);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_entity entity;
+        bool ok = entity_read_row(&query, 0, with_data, &entity, error);
+        if (!ok || !each(argument, &entity)) {
+            query_end(&query);
+            return ok;
+        }
+    }
+    return step == QUERY_DONE;
+}
+
+bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
+                     int64_t limit, store_each_entity each, void *argument, struct error *error)
+{
+    return entity_walk(&reader->connection, export_id, after, limit, each, argument, error);
+}
