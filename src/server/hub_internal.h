@@ -29,6 +29,10 @@ enum {
 struct feed;
 struct key_group;
 struct subscription;
+struct window;
+struct windows;
+struct window_request;
+struct window_spec;
 
 /* ---- exports and feeds ---- */
 
@@ -92,6 +96,15 @@ enum phase {
     PHASE_SNAPSHOT,  /* takes batches */
     PHASE_CATCH_UP,  /* takes pages of the log from the database */
     PHASE_LIVE,      /* takes from channel or ring */
+    PHASE_WINDOW,    /* is a member of a window, which has phases of its own */
+};
+
+/* Of a member of a window. */
+enum member_phase {
+    MEMBER_NEW,     /* takes a snapshot */
+    MEMBER_UNTOLD,  /* wants none: begins at the present */
+    MEMBER_WAITING, /* a look finds what it lacks */
+    MEMBER_LIVE     /* takes from the window's channel */
 };
 
 /* How far a snapshot got. Equal places get equal batches: that is what makes them shareable. */
@@ -177,6 +190,7 @@ struct hub {
     struct buffer shown; /* a projected object */
     struct buffer paths; /* projected append paths */
     struct buffer out;   /* what a pull returns when it is put together */
+    struct windows *windows;
     struct hub_metrics metrics;
 };
 
@@ -257,5 +271,28 @@ struct span catch_up_pull(struct subscription *subscription);
 /* hub_job.c */
 /* The subscription no longer waits for what it asked the readers. */
 void hub_job_forget(struct subscription *subscription);
+
+/* window.c */
+struct windows *windows_new(void);
+void windows_free(struct windows *windows);
+/* Mark what a commit touched, and look at it. */
+void windows_commit(struct hub *hub, const struct engine_commit *commit);
+/* Start a look at what needs one, unless one is on its way; call it again by windows_due. */
+void windows_look(struct hub *hub);
+/* Make the subscription a member of the window of this spec (what the spec owns is taken over in
+ * any case), a new one if need be. */
+bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
+void window_leave(struct subscription *subscription);
+struct span window_key(const struct window *window);
+
+/* window_member.c */
+/* The spec that a subscribe message asks for; *is_window false: it asks for none. */
+bool window_wanted(const struct hub *hub, const struct view *view,
+                   const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
+                   struct error *error);
+void window_begin(struct subscription *subscription);
+/* The cursor was found: at this change. */
+void window_resume(struct subscription *subscription, int64_t from);
+struct span window_pull(struct subscription *subscription);
 
 #endif
