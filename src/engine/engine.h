@@ -91,6 +91,12 @@ size_t submission_memory(const struct submission *submission);
 
 /* ---- commits: what the loop learns ---- */
 
+/* A stage of which rows came, went, moved or show another text now. */
+struct engine_stage_touch {
+    const struct view_stage *stage;
+    struct span lowest; /* the first place that was touched, before or after; owned by the commit */
+};
+
 struct engine_commit {
     struct engine_event event;
     struct engine *engine;
@@ -102,6 +108,8 @@ struct engine_commit {
     struct seq head;
     struct store_export *exports; /* those that this commit created; names owned by the commit */
     size_t export_count;
+    struct engine_stage_touch *touches; /* also without any change: by time alone */
+    size_t touch_count;
     uint64_t committed_us; /* monotonic */
 };
 

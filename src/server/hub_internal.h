@@ -23,7 +23,9 @@ enum {
     HUB_SNAPSHOT_ROWS = 2000,     /* rows that one snapshot job reads in one transaction */
     HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
     HUB_BATCH_BYTES = 1 << 20,    /* a batch ends early when it gets this long */
-    HUB_PAGE = 32 * 1024          /* bytes of one catch-up page, or one frame */
+    HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
+    HUB_WINDOW_ROWS = 10000,
+    HUB_WINDOWS = 1000
 };
 
 struct feed;
@@ -51,7 +53,8 @@ struct feed {
     const struct view *view;
     enum wire_mode mode;
     size_t subscriptions;
-    size_t unkeyed;  /* subscriptions without a key */
+    size_t windows;  /* of this view, also those without members */
+    size_t unkeyed;  /* subscriptions without a key, to the whole view */
     bool channel_on; /* while there are such */
     bool touched;    /* this commit changed something in the export */
     struct channel channel;
@@ -145,6 +148,13 @@ struct subscription {
     int64_t ambiguous_until; /* append: frames up to here may be had already */
     bool only_greater;       /* the cursor's seq is not in the log: ... */
     struct seq greater;      /* ... up to resume_target only greater seqs count */
+    /* as a member of a window */
+    struct window *window; /* NULL: none */
+    struct link in_window;
+    enum member_phase member_phase;
+    int64_t version; /* of the window, that it has */
+    int64_t asked;   /* the newest change when it asked for a snapshot */
+    struct window_request *request;
 };
 
 /* ---- subscribers ---- */
@@ -202,7 +212,12 @@ struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
 struct feed *feed_get(struct hub *hub, const struct view *view);
 /* Count a subscription in / out; the last one out frees the feed. */
 bool feed_join(struct feed *feed, struct subscription *subscription, struct span key);
+/* The same for a member of a window of the view. */
+bool feed_join_window(struct feed *feed, struct subscription *subscription,
+                      struct window_spec *spec, struct error *error);
 void feed_leave(struct feed *feed, struct subscription *subscription);
+/* Free it if neither subscription nor window needs it. */
+void feed_drop_unused(struct feed *feed);
 /* A change of the feed's export: frames into the channel, wake who waits for the key. */
 void feed_offer(struct feed *feed, const struct change *change);
 /* The end of a commit of the changes first … head, all offered; wake who rests. */
@@ -279,6 +294,7 @@ void windows_free(struct windows *windows);
 void windows_commit(struct hub *hub, const struct engine_commit *commit);
 /* Start a look at what needs one, unless one is on its way; call it again by windows_due. */
 void windows_look(struct hub *hub);
+int64_t windows_due(const struct hub *hub);
 /* Make the subscription a member of the window of this spec (what the spec owns is taken over in
  * any case), a new one if need be. */
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);

@@ -20,6 +20,10 @@ static void destroy(struct hub_job *job)
 static void accept(struct subscription *subscription, const struct resume_query *found)
 {
     bool append = subscription->feed->mode == WIRE_APPEND;
+    if (subscription->window) {
+        window_resume(subscription, found->from);
+        return;
+    }
     counter_add(&subscription->feed->hub->metrics.resumes, 1);
     subscription_announce(subscription, 1);
     /* Who wants no snapshot, or a part of one, may never have had all, so what it holds cannot be
@@ -43,6 +47,10 @@ void resume_refuse(struct subscription *subscription)
     struct hub *hub = subscription->feed->hub;
     counter_add(&hub->metrics.resumes_refused, 1);
     subscription_announce(subscription, 0);
+    if (subscription->window) {
+        window_begin(subscription);
+        return;
+    }
     if (subscription->with_snapshot) {
         subscription_start_snapshot(subscription);
         return;

@@ -1,6 +1,8 @@
 /* Windows on the loop: finding, joining and leaving, and when to look again. */
 #include "server/window_internal.h"
 
+enum { RETRY_MS = 20 };
+
 /* ---- life ---- */
 
 static struct span window_name(const void *value)
@@ -24,7 +26,7 @@ struct windows *windows_new(void)
     return windows;
 }
 
-static void spec_fini(struct window_spec *spec)
+void window_spec_fini(struct window_spec *spec)
 {
     view_filter_free(spec->filter);
     memory_free((void *)spec->key.data);
@@ -71,7 +73,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     link_append(&hub->windows->all, &window->in_windows);
     hub->windows->count++;
     hub->windows->lingering++; /* until somebody joins */
-    feed->subscriptions++;     /* a feed lives while somebody needs it */
+    feed->windows++;
     *spec = (struct window_spec){.view = NULL};
     return window;
 }
@@ -94,13 +96,13 @@ void window_free(struct window *window)
     link_remove(&window->in_windows);
     windows->count--;
     windows->lingering--;
-    if (--window->feed->subscriptions == 0)
-        feed_free(window->feed);
+    window->feed->windows--;
+    feed_drop_unused(window->feed);
     if (window->channel_on)
         channel_fini(&window->channel);
     text_unref(window->snapshot);
     free_content(window);
-    spec_fini(&window->spec);
+    window_spec_fini(&window->spec);
     memory_free(window->name);
     memory_free(window);
 }
@@ -159,7 +161,7 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
 {
     struct feed *feed = subscription->feed;
     struct window *window = find_or_make(feed->hub, feed, spec, error);
-    spec_fini(spec);
+    window_spec_fini(spec);
     if (!window)
         return false;
     subscription->window = window;
@@ -176,8 +178,10 @@ static void drop_request(struct subscription *subscription)
         return;
     subscription->request = NULL;
     request->subscription = NULL;
-    if (link_alone(&request->in_requests) && !request->returned)
-        return; /* the look has it, and frees it */
+    if (request->looking)
+        return;
+    if (!request->returned)
+        request->window->request_count--;
     link_remove(&request->in_requests);
     text_unref(request->text);
     memory_free(request);
@@ -314,6 +318,28 @@ void windows_look(struct hub *hub)
         link_remove(&wanted[i]->in_windows);
         link_append(&windows->all, &wanted[i]->in_windows);
     }
+}
+
+int64_t windows_due(const struct hub *hub)
+{
+    const struct windows *windows = hub->windows;
+    uint64_t now = clock_monotonic_us(), soonest = UINT64_MAX;
+    const struct link *link;
+    if (windows->looking)
+        return -1; /* it looks again when that is done */
+    for (link = windows->all.next; link != &windows->all; link = link->next) {
+        const struct window *window = LINK_OWNER(struct window, in_windows, link);
+        if (needs_look(window, now))
+            return RETRY_MS; /* too many reads waited */
+        if (!window->stale || !window->member_count)
+            continue;
+        uint64_t due = window->looked_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
+        if (due < soonest)
+            soonest = due;
+    }
+    if (soonest == UINT64_MAX)
+        return -1;
+    return soonest > now ? (int64_t)((soonest - now) / 1000) + 1 : 1;
 }
 
 /* ---- a look came back ---- */

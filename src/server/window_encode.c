@@ -61,7 +61,6 @@ bool window_encode_difference(struct window_reading *reading, struct buffer *out
 
 /* ---- with a snapshot ---- */
 
-
 /* The rows after settling, by key: many may be looked for. */
 bool window_index_rows(const struct window *window, struct map *map)
 {
@@ -113,8 +112,8 @@ bool window_encode_farewells(struct window_reading *reading)
 
 /* ---- who fell behind ---- */
 
-/* What a member at an older version lacks: one frame for a key, only the last with a cursor, because
- * none in between stands for a state. */
+/* What a member at an older version lacks: one frame for a key, only the last with a cursor,
+ * because none in between stands for a state. */
 struct behind {
     struct window_reading *reading;
     struct buffer out;

@@ -133,8 +133,8 @@ static bool read_part(struct filling *filling, struct store_reader *reader)
 {
     struct window *window = filling->window;
     const struct view *view = window->spec.view;
-    struct span after = window->fill_after.length ? buffer_span(&window->fill_after)
-                                                  : span_make(NULL, 0);
+    struct span after =
+        window->fill_after.length ? buffer_span(&window->fill_after) : span_make(NULL, 0);
     struct view_state state;
     int64_t stage, built;
     bool found;
@@ -276,10 +276,10 @@ bool window_matches_update(struct window_reading *reading)
     if (window->position < state->log.floor_change ||
         state->log.last_change - window->position > CATCHING_UP)
         return !(reading->result->refill = true);
-    bool done = store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0),
-                                   window->position, state->log.last_change, -1, true, each_change,
-                                   &catching, error) &&
-                error->code == ERROR_NONE;
+    bool done =
+        store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), window->position,
+                           state->log.last_change, -1, true, each_change, &catching, error) &&
+        error->code == ERROR_NONE;
     if (done && window->spec.view->stage)
         done = store_scan_flips(reading->reader, state->export.id, window->position, -1, each_flip,
                                 &catching, error) &&

@@ -23,12 +23,12 @@
 #include "server/view_state.h"
 
 enum {
-    WINDOW_EXITS = 4096,        /* keys that left lately, remembered for who fell behind */
+    WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */
     WINDOW_EXIT_BYTES = 1 << 18, /* and the bytes of their keys */
-    WINDOW_LINGER = 256,        /* windows without members that are kept for who comes back */
-    WINDOW_FILL = 5000,         /* entities that one filling job looks at */
-    WINDOW_LOOK = 64,           /* windows in one look */
-    WINDOW_REQUESTS = 64        /* and members that are served by it */
+    WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
+    WINDOW_FILL = 5000,          /* entities that one filling job looks at */
+    WINDOW_LOOK = 64,            /* windows in one look */
+    WINDOW_REQUESTS = 64         /* and members that are served by it */
 };
 
 /* What decides the content of a window. Owned by it. */
@@ -83,7 +83,7 @@ struct window {
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
     bool looking, stale, snapshot_wanted, filling;
-    uint64_t looked_us; /* when the last look came back */
+    uint64_t looked_us;   /* when the last look came back */
     size_t request_count; /* of members, not yet in a look */
     /* The look's while `looking`, the filling's while `filling`. */
     int64_t version;
@@ -94,12 +94,14 @@ struct window {
     struct window_rows rows;
     struct window_rows matches; /* of a filter over a whole view, in order of place */
     struct map match_by_key;
-    int64_t fill_position;    /* log position when filling began; 0: it did not */
-    struct buffer fill_after; /* behind this key or place it goes on */
+    int64_t fill_position;     /* log position when filling began; 0: it did not */
+    struct buffer fill_after;  /* behind this key or place it goes on */
     struct window_exit *exits; /* the oldest first */
     size_t exit_count, exit_capacity, exit_bytes;
     int64_t exit_floor; /* exits of versions up to this may be forgotten */
 };
+
+void window_spec_fini(struct window_spec *spec);
 
 /* ---- content ---- */
 
@@ -136,6 +138,7 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
+    bool looking;  /* a look has it, and frees it if the member goes */
     bool returned; /* the look is done with it */
     /* found */
     bool done, refused;
@@ -147,9 +150,9 @@ struct window_request {
 struct window_result {
     struct window *window;
     bool snapshot_wanted, differs;
-    bool refill; /* what changed is too much or forgotten: its matches are to be found anew */
+    bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
     int64_t version; /* after it */
-    struct text *frames;   /* the difference */
+    struct text *frames;           /* the difference */
     struct snapshot_drafts drafts; /* while snapshot_wanted */
     struct text *snapshot;
     struct error error; /* why it cannot go on; ERROR_NONE: fine */
@@ -168,7 +171,7 @@ struct window_reading {
     struct store_reader *reader;
     const struct view_state *state;
     int64_t stage; /* number in the database, of a derived view; 0: not there yet */
-    int64_t built;  /* change at which that was built */
+    int64_t built; /* change at which that was built */
     int64_t max_rows, tombstone_ms;
     /* in the making */
     struct window_rows rows;

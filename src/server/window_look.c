@@ -1,6 +1,6 @@
 /*
- * A look: one short read transaction in which several windows are read, what differs is encoded, and
- * members that lack more than that are served. Only one is on its way at a time.
+ * A look: one short read transaction in which several windows are read, what differs is encoded,
+ * and members that lack more than that are served. Only one is on its way at a time.
  */
 #include "server/window_internal.h"
 
@@ -117,6 +117,7 @@ static void deliver_requests(struct window_look *look)
         struct window_request *request =
             LINK_OWNER(struct window_request, in_requests, look->requests.next);
         link_remove(&request->in_requests);
+        request->looking = false;
         request->returned = true;
         window_request_done(request);
     }
@@ -155,6 +156,7 @@ static void take_requests(struct window_look *look)
             continue;
         link_remove(&request->in_requests);
         link_append(&look->requests, &request->in_requests);
+        request->looking = true;
         request->window->request_count--;
         taken++;
     }
@@ -196,6 +198,7 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
             LINK_OWNER(struct window_request, in_requests, look->requests.next);
         link_remove(&request->in_requests);
         link_append(&hub->windows->requests, &request->in_requests);
+        request->looking = false;
         request->window->request_count++;
     }
     free_look(look);
@@ -215,7 +218,8 @@ struct window_fill {
 static void run_fill(struct read_job *read, struct store_reader *reader)
 {
     struct window_fill *fill = (struct window_fill *)read;
-    fill->done = window_matches_fill(fill->window, reader, fill->max_rows, &fill->end, &fill->error);
+    fill->done =
+        window_matches_fill(fill->window, reader, fill->max_rows, &fill->end, &fill->error);
 }
 
 static void deliver_fill(struct engine_event *event)

@@ -68,8 +68,8 @@ bool window_wanted(const struct hub *hub, const struct view *view,
             return false;
     }
     if (message->key) {
-        spec->key = span_make(memory_copy_string(message->key, strlen(message->key)),
-                              strlen(message->key));
+        spec->key =
+            span_make(memory_copy_string(message->key, strlen(message->key)), strlen(message->key));
         if (!spec->key.data) {
             view_filter_free(spec->filter);
             return error_set(error, ERROR_MEMORY, "out of memory for a window");
@@ -100,8 +100,8 @@ static void go_live(struct subscription *subscription, int64_t version)
     struct window *window = subscription->window;
     subscription->member_phase = MEMBER_LIVE;
     subscription->version = version;
-    subscription->in_channel = window->channel_on &&
-                               channel_seek(&window->channel, version, &subscription->place);
+    subscription->in_channel =
+        window->channel_on && channel_seek(&window->channel, version, &subscription->place);
     subscriber_ready(subscription);
 }
 

@@ -11,9 +11,9 @@ enum { SCAN_FACTOR = 10 }; /* log rows looked at for each entity that may have c
 struct resume {
     struct window_reading *reading;
     int64_t from;
-    struct map rows;           /* the window's, by key */
-    struct map changed;        /* struct window_row; only the key counts */
-    struct window_rows keys;   /* the same, owned */
+    struct map rows;         /* the window's, by key */
+    struct map changed;      /* struct window_row; only the key counts */
+    struct window_rows keys; /* the same, owned */
     int64_t scanned;
     bool too_many;
     struct snapshot_drafts drafts;
@@ -108,11 +108,11 @@ static bool scan_neighbours(struct resume *resume, int64_t first, int64_t count)
     struct error *error = &reading->result->error;
     if (count <= 0)
         return true;
-    bool done = stage ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), first,
-                                         count, stage->cut.last, false, each_stage_neighbour,
-                                         resume, error)
-                      : store_scan_list(reading->reader, reading->state->export.id, first, count,
-                                        false, each_neighbour, resume, error);
+    bool done =
+        stage ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), first, count,
+                                 stage->cut.last, false, each_stage_neighbour, resume, error)
+              : store_scan_list(reading->reader, reading->state->export.id, first, count, false,
+                                each_neighbour, resume, error);
     return done && error->code == ERROR_NONE;
 }
 

@@ -285,7 +285,8 @@ static bool read_matches(struct window_reading *reading)
     const struct window *window = reading->window;
     if (!window_matches_update(reading))
         return false;
-    for (size_t i = (size_t)window->spec.skip; i < window->matches.count && !is_full(reading); i++) {
+    for (size_t i = (size_t)window->spec.skip; i < window->matches.count && !is_full(reading);
+         i++) {
         const struct window_row *match = window->matches.list[i];
         struct store_entity entity = {.key = window_row_key(match), .change = match->change};
         if (is_too_large(reading) || !put_row(reading, &entity, span_make(NULL, 0)))
@@ -309,11 +310,11 @@ static bool read_key(struct window_reading *reading)
     if (!found || window->spec.skip > 0 || !window_passes(window, entity.key, entity.data))
         return true;
     buffer_init(&place, UINT32_MAX);
-    bool done = !stage ||
-                view_stage_place(stage, entity.key, entity.data, entity.seq, &place) ||
+    bool done = !stage || view_stage_place(stage, entity.key, entity.data, entity.seq, &place) ||
                 lacks_memory(reading);
     if (done && stage)
-        done = store_read_place(reading->reader, reading->stage, buffer_span(&place), &found, error);
+        done =
+            store_read_place(reading->reader, reading->stage, buffer_span(&place), &found, error);
     /* Looking the place up took the entity's text back, so it is fetched again. */
     entity.key = window->spec.key;
     if (stage)
