@@ -140,6 +140,7 @@ struct window_request {
     int64_t from;
     bool looking;  /* a look has it, and frees it if the member goes */
     bool returned; /* the look is done with it */
+    bool announced;
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */

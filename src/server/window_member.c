@@ -170,6 +170,12 @@ static struct span pull_answer(struct subscription *subscription)
         return nothing;
     struct hub_metrics *metrics = &subscription->feed->hub->metrics;
     bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
+    if (resumed && !refused && !request->announced) {
+        request->announced = true;
+        subscription_announce(subscription, 1); /* goes out before the next turn */
+        subscriber_ready(subscription);
+        return nothing;
+    }
     struct text *text = request->text;
     int64_t version = request->version;
     subscription->request = NULL;
@@ -179,8 +185,6 @@ static struct span pull_answer(struct subscription *subscription)
         return nothing;
     }
     counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
-    if (resumed)
-        subscription_announce(subscription, 1);
     go_live(subscription, version);
     return text ? subscriber_send(subscription->subscriber, text) : nothing;
 }
