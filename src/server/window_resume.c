@@ -217,6 +217,8 @@ static bool put_together(struct resume *resume, struct window_request *request)
         return true;
     if (!put_deletes(resume) || !put_rows(resume))
         return false;
+    if (resume->drafts.plain)
+        return true;
     if (!snapshot_drafts_end(&resume->drafts, true))
         return lacks_memory(resume);
     request->text = window_join_drafts(&resume->drafts);
@@ -235,6 +237,7 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
                                    .latest = reading->state->log.last_change,
                                    .seq = window_cursor(reading->state)};
     snapshot_drafts_init(&resume.drafts, window->spec.view, window->mode, &place);
+    resume.drafts.plain = reading->result->drafts.plain;
     map_init(&resume.changed, window_row_map_key);
     bool done = window_index_rows(window, &resume.rows) || lacks_memory(&resume);
     done = done && put_together(&resume, request);
