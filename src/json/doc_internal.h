@@ -66,6 +66,9 @@ unsigned doc_utf8_length(const unsigned char *at, const unsigned char *end);
 /* The canonical form of a byte below 0x20, or of a quote or backslash, into `escape`: its length.
  */
 size_t doc_escape_byte(unsigned char c, char escape[6]);
+/* The byte that a canonical escape stands for; `letter` is behind the backslash, and of \u00xx all
+ * five bytes are there. */
+char doc_unescape(const char *letter);
 
 /* Up to this many members an object's names are compared one by one; above, they are hashed. */
 enum { DOC_FEW_MEMBERS = 16 };

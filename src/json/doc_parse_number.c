@@ -4,17 +4,6 @@
  */
 #include "json/doc_parser.h"
 
-/* Whether the literal of an integer lies beyond ±(2^53 - 1). */
-static bool is_wide(struct span literal)
-{
-    static const char widest[] = "9007199254740991"; /* 2^53 - 1 */
-    if (literal.data[0] == '-')
-        literal = span_make(literal.data + 1, literal.length - 1);
-    if (literal.length != sizeof widest - 1)
-        return literal.length > sizeof widest - 1;
-    return memcmp(literal.data, widest, sizeof widest - 1) > 0;
-}
-
 /*
  * All 309 digits of 2^1024 - 2^970. It lies half-way between the largest double and 2^1024, and
  * since halves round to even, it is the smallest number that becomes infinite.
@@ -26,61 +15,17 @@ static const char smallest_infinite[] =
     "342711559699508093042880177904174497792";
 enum { INFINITE_DIGITS = sizeof smallest_infinite - 1 };
 
-struct decimal {
-    const char *digits; /* at the first digit that is not 0 */
-    const char *end;    /* of the digits, among which the point may be */
-    int64_t exponent;   /* of that first digit: 5.0 has 0, 50 has 1 */
-};
-
-static int64_t read_exponent(const char *at, const char *end)
-{
-    if (at == end)
-        return 0;
-    at++;
-    bool negative = *at == '-';
-    if (*at == '-' || *at == '+')
-        at++;
-    int64_t value = 0;
-    for (; at < end; at++)
-        /* Far beyond what any text's number of digits could make up for. */
-        if (value < INT64_C(1) << 50)
-            value = value * 10 + (*at - '0');
-    return negative ? -value : value;
-}
-
-/* False for a zero. */
-static bool read_decimal(struct span literal, struct decimal *decimal)
-{
-    const char *at = literal.data + (literal.data[0] == '-');
-    const char *end = literal.data + literal.length, *mantissa_end = at;
-    while (mantissa_end < end && *mantissa_end != 'e' && *mantissa_end != 'E')
-        mantissa_end++;
-    const char *point = memchr(at, '.', (size_t)(mantissa_end - at));
-    while (at < mantissa_end && (*at == '0' || *at == '.'))
-        at++;
-    if (at == mantissa_end)
-        return false;
-    if (!point)
-        point = mantissa_end;
-    decimal->digits = at;
-    decimal->end = mantissa_end;
-    decimal->exponent =
-        (at < point ? point - at - 1 : point - at) + read_exponent(mantissa_end, end);
-    return true;
-}
-
 /* Whether the literal of any number rounds to an infinite double. */
 static bool is_infinite(struct span literal)
 {
-    struct decimal decimal;
-    if (!read_decimal(literal, &decimal))
+    struct doc_decimal decimal = doc_decimal_of(literal);
+    if (decimal.sign == 0)
         return false;
     if (decimal.exponent != INFINITE_DIGITS - 1)
         return decimal.exponent > INFINITE_DIGITS - 1;
-    const char *at = decimal.digits;
     for (size_t i = 0; i < INFINITE_DIGITS; i++) {
-        at += at < decimal.end && *at == '.';
-        char digit = at < decimal.end ? *at++ : '0';
+        int next = doc_decimal_next(&decimal);
+        char digit = (char)(next < 0 ? '0' : '0' + next);
         if (digit != smallest_infinite[i])
             return digit > smallest_infinite[i];
     }
@@ -133,7 +78,7 @@ bool doc_parse_number(struct doc_parser *parser, enum doc_type *type)
     if ((exponent || whole_end - start > 308) && is_infinite(literal))
         return doc_refuse(parser, ERROR_INVALID_MESSAGE, start,
                           "this number is beyond 1.8e308; send it as a string");
-    bool wide = parser->at == whole_end && literal.length >= 16 && is_wide(literal);
+    bool wide = parser->at == whole_end && literal.length >= 16 && doc_is_wide(literal);
     *type = wide ? DOC_WIDE : DOC_NUMBER;
     if (wide)
         doc_put_char(&parser->out, '"');

@@ -132,7 +132,7 @@ bool doc_escape(struct buffer *out, struct span raw)
     return buffer_add_char(out, '"');
 }
 
-static char unescape(const char *letter)
+char doc_unescape(const char *letter)
 {
     static const char letters[] = "bfnrt", bytes[] = "\b\f\n\r\t";
     if (*letter == 'u') {
@@ -157,7 +157,7 @@ bool doc_decode_string(const struct doc *doc, uint32_t node, struct buffer *out)
         buffer_add(out, at, (size_t)(escape - at));
         if (escape == end)
             break;
-        buffer_add_char(out, unescape(escape + 1));
+        buffer_add_char(out, doc_unescape(escape + 1));
         at = escape + (escape[1] == 'u' ? 6 : 2);
     }
     return !out->failed;

@@ -18,6 +18,7 @@
 #define JSON_JSON_H
 
 #include "base/base.h"
+#include "json/value.h"
 
 /* ---- documents ---- */
 
@@ -182,5 +183,7 @@ double tree_real(const struct tree *tree, double otherwise);
 bool tree_boolean(const struct tree *tree, bool otherwise);
 /* Append compact JSON of the tree. */
 bool tree_print(const struct tree *tree, struct buffer *out);
+/* Append it as canonical text, as documents have it: the shortest digits that give a real back. */
+bool tree_print_canonical(const struct tree *tree, struct buffer *out);
 
 #endif

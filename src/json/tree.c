@@ -4,8 +4,11 @@
  */
 #include "json/json.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -150,4 +153,84 @@ bool tree_print(const struct tree *tree, struct buffer *out)
 {
     return json_dump_callback(json_of(tree), add_to_buffer, out, JSON_COMPACT | JSON_ENCODE_ANY) ==
            0;
+}
+
+/* ---- canonical text ---- */
+
+/* The shortest that strtod reads back as the same; 17 digits always do. */
+static void print_real(double real, struct buffer *out)
+{
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, real);
+        if (strtod(text, NULL) == real)
+            break;
+    }
+    /* The locale's point, if some host set one. */
+    for (char *at = text; *at; at++)
+        if (*at == ',')
+            *at = '.';
+    buffer_add_string(out, text);
+}
+
+static void print_integer(int64_t integer, struct buffer *out)
+{
+    char text[24];
+    int length = snprintf(text, sizeof text, "%" PRId64, integer);
+    bool wide = doc_is_wide(span_make(text, (size_t)length));
+    buffer_printf(out, wide ? "\"%s\"" : "%s", text);
+}
+
+static void print_object(const struct tree *object, struct buffer *out)
+{
+    void *position = NULL;
+    const char *name;
+    const struct tree *value;
+    char before = '{';
+    while (tree_next(object, &position, &name, &value)) {
+        buffer_add_char(out, before);
+        before = ',';
+        doc_escape(out, span_of(name));
+        buffer_add_char(out, ':');
+        tree_print_canonical(value, out);
+    }
+    buffer_add_string(out, before == '{' ? "{}" : "}");
+}
+
+static void print_array(const struct tree *array, struct buffer *out)
+{
+    buffer_add_char(out, '[');
+    for (size_t i = 0; i < tree_count(array); i++) {
+        buffer_add_string(out, i > 0 ? "," : "");
+        tree_print_canonical(tree_element(array, i), out);
+    }
+    buffer_add_char(out, ']');
+}
+
+bool tree_print_canonical(const struct tree *tree, struct buffer *out)
+{
+    switch (tree_type(tree)) {
+    case TREE_NULL:
+        buffer_add_string(out, "null");
+        break;
+    case TREE_BOOLEAN:
+        buffer_add_string(out, tree_boolean(tree, false) ? "true" : "false");
+        break;
+    case TREE_INTEGER:
+        print_integer(tree_integer(tree, 0), out);
+        break;
+    case TREE_REAL:
+        print_real(tree_real(tree, 0), out);
+        break;
+    case TREE_STRING:
+        doc_escape(out, tree_string(tree));
+        break;
+    case TREE_ARRAY:
+        print_array(tree, out);
+        break;
+    case TREE_OBJECT:
+        print_object(tree, out);
+        break;
+    }
+    return !out->failed;
 }

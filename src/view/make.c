@@ -162,22 +162,14 @@ struct view *view_new(const struct view_source *source, struct error *error)
     return NULL;
 }
 
-static void free_spans(struct span *spans, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        /* A view's own spans are the one place where a span owns its bytes. */
-        memory_free((void *)(uintptr_t)spans[i].data);
-    }
-    memory_free(spans);
-}
-
 void view_free(struct view *view)
 {
     if (!view)
         return;
     memory_free(view->id);
     memory_free(view->export_name);
-    free_spans(view->paths, view->path_count);
-    free_spans(view->keys, view->key_count);
+    view_free_spans(view->paths, view->path_count);
+    view_free_spans(view->keys, view->key_count);
+    view_free_spans(view->key_field, view->key_field_count);
     memory_free(view);
 }

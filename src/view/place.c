@@ -1,0 +1,139 @@
+/*
+ * Places: where an entity stands in a stage's order, as bytes that memcmp (and SQLite) put right.
+ *
+ *   value        class, then
+ *     boolean      nothing: the class tells
+ *     number       but for 0: the exponent, then the digits, two a byte as 1 to 100, then 0. Of a
+ *                  negative number all of that is inverted
+ *     string       its decoded bytes, 00 as 00 ff, then 00 00
+ *     container    its stored text, in the same way
+ *   exponent     01 or ff and eight bytes when it is far out, else one byte between
+ *   place        value (inverted when descending, but null as ff in both), then the key
+ *                or: slot, index (both inverted: the newest is first), then the key
+ *
+ * No value's bytes are the beginning of another's, so the key decides only between equal values.
+ */
+#include "view/view_internal.h"
+
+#include <endian.h>
+
+enum {
+    CLASS_FALSE = 0x10,
+    CLASS_TRUE = 0x11,
+    CLASS_NEGATIVE = 0x20,
+    CLASS_ZERO = 0x21,
+    CLASS_POSITIVE = 0x22,
+    CLASS_STRING = 0x30,
+    CLASS_CONTAINER = 0x40,
+    CLASS_NOTHING = 0xff, /* behind all others, inverted or not */
+    NEAR_EXPONENT = 120   /* up to this the exponent is one byte */
+};
+
+static void add_big_endian(struct buffer *place, uint64_t number)
+{
+    uint64_t swapped = htobe64(number);
+    buffer_add(place, &swapped, sizeof swapped);
+}
+
+static void add_exponent(struct buffer *place, int64_t exponent)
+{
+    if (exponent >= -NEAR_EXPONENT && exponent <= NEAR_EXPONENT) {
+        buffer_add_char(place, (char)(exponent + 128));
+        return;
+    }
+    buffer_add_char(place, (char)(exponent < 0 ? 0x01 : 0xff));
+    add_big_endian(place, (uint64_t)exponent ^ (UINT64_C(1) << 63));
+}
+
+static void invert(struct buffer *place, size_t from)
+{
+    for (size_t i = from; i < place->length; i++)
+        place->data[i] = (char)~place->data[i];
+}
+
+static void add_number(struct buffer *place, struct span value)
+{
+    struct doc_decimal decimal = doc_decimal_of(value);
+    if (decimal.sign == 0) {
+        buffer_add_char(place, CLASS_ZERO);
+        return;
+    }
+    buffer_add_char(place, decimal.sign < 0 ? CLASS_NEGATIVE : CLASS_POSITIVE);
+    size_t start = place->length;
+    add_exponent(place, decimal.exponent);
+    for (int digit; (digit = doc_decimal_next(&decimal)) >= 0;) {
+        int second = doc_decimal_next(&decimal);
+        buffer_add_char(place, (char)(1 + digit * 10 + (second < 0 ? 0 : second)));
+    }
+    buffer_add_char(place, 0);
+    if (decimal.sign < 0 && !place->failed)
+        invert(place, start);
+}
+
+/* A bare string's bytes, decoded. Only an escape can stand for a NUL. */
+static void add_string(struct buffer *place, struct span bare)
+{
+    const char *at = bare.data, *end = at + bare.length;
+    while (at < end) {
+        const char *escape = memchr(at, '\\', (size_t)(end - at));
+        const char *plain_end = escape ? escape : end;
+        buffer_add(place, at, (size_t)(plain_end - at));
+        at = plain_end;
+        if (!escape)
+            break;
+        unsigned char byte = doc_bare_next(&at, end);
+        buffer_add(place, byte ? (const char *)&byte : "\0\xff", byte ? 1 : 2);
+    }
+    buffer_add(place, "\0", 2);
+}
+
+bool place_value(struct buffer *place, struct span value, bool descending)
+{
+    size_t start = place->length;
+    switch (doc_kind_of(value)) {
+    case DOC_KIND_ABSENT:
+    case DOC_KIND_NULL:
+        return buffer_add_char(place, (char)CLASS_NOTHING);
+    case DOC_KIND_BOOLEAN:
+        buffer_add_char(place, value.data[0] == 't' ? CLASS_TRUE : CLASS_FALSE);
+        break;
+    case DOC_KIND_NUMBER:
+        add_number(place, value);
+        break;
+    case DOC_KIND_STRING:
+        buffer_add_char(place, CLASS_STRING);
+        add_string(place, doc_bare(value));
+        break;
+    case DOC_KIND_CONTAINER:
+        buffer_add_char(place, CLASS_CONTAINER);
+        buffer_add_span(place, value);
+        buffer_add(place, "\0", 2);
+        break;
+    }
+    if (descending && !place->failed)
+        invert(place, start);
+    return !place->failed;
+}
+
+bool view_seq_place(struct span key, struct seq seq, struct buffer *place)
+{
+    static const uint64_t sign = UINT64_C(1) << 63;
+    add_big_endian(place, ~((uint64_t)seq.slot ^ sign));
+    add_big_endian(place, ~((uint64_t)seq.index ^ sign));
+    return buffer_add_span(place, key);
+}
+
+bool view_stage_place(const struct view_stage *stage, struct span key, struct span entity,
+                      struct seq seq, struct buffer *place)
+{
+    const struct stage *whole = (const struct stage *)stage;
+    if (whole->sort.count == 0)
+        return view_seq_place(key, seq, place);
+    struct span value = doc_value_at(entity, whole->sort.names, whole->sort.count);
+    return place_value(place, value, stage->descending) && buffer_add_span(place, key);
+}
+
+struct span view_value_at(struct span object, const struct span *path, size_t count)
+{
+    return doc_value_at(object, path, count);
+}

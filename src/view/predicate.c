@@ -1,0 +1,256 @@
+/* Predicates: their life, their text, whether they hold, and when time may change that. */
+#include "view/view_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+const char *const predicate_relations[] = {"eq", "ne", "gt", "gte", "lt", "lte", NULL};
+
+/* ---- life ---- */
+
+struct view_predicate *predicate_new(enum predicate_kind kind)
+{
+    struct view_predicate *predicate = memory_new(sizeof *predicate);
+    if (predicate) {
+        predicate->references = 1;
+        predicate->kind = kind;
+    }
+    return predicate;
+}
+
+struct view_predicate *predicate_ref(struct view_predicate *predicate)
+{
+    if (predicate)
+        predicate->references++;
+    return predicate;
+}
+
+void predicate_unref(struct view_predicate *predicate)
+{
+    if (!predicate || --predicate->references > 0)
+        return;
+    for (size_t i = 0; i < predicate->child_count; i++)
+        predicate_unref(predicate->children[i]);
+    memory_free(predicate->children);
+    view_path_fini(&predicate->path);
+    view_path_fini(&predicate->field);
+    memory_free((void *)(uintptr_t)predicate->literal.data);
+    memory_free(predicate);
+}
+
+bool predicate_add(struct view_predicate *predicate, struct view_predicate *child)
+{
+    if (predicate->child_count == predicate->child_capacity) {
+        size_t capacity = predicate->child_capacity ? predicate->child_capacity * 2 : 4;
+        struct view_predicate **children =
+            memory_resize(predicate->children, capacity * sizeof *children);
+        if (!children)
+            return false;
+        predicate->children = children;
+        predicate->child_capacity = capacity;
+    }
+    predicate->children[predicate->child_count++] = child;
+    predicate->timed |= child->timed;
+    return true;
+}
+
+/* The parts of a conjunction, one level deep, so that its text does not tell how it came about. */
+static bool add_parts(struct view_predicate *all, struct view_predicate *part)
+{
+    if (part->kind != PREDICATE_ALL) {
+        if (predicate_add(all, predicate_ref(part)))
+            return true;
+        predicate_unref(part);
+        return false;
+    }
+    for (size_t i = 0; i < part->child_count; i++)
+        if (!add_parts(all, part->children[i]))
+            return false;
+    return true;
+}
+
+struct view_predicate *predicate_and(struct view_predicate *left, struct view_predicate *right,
+                                     bool *failed)
+{
+    *failed = false;
+    if (!left || !right)
+        return predicate_ref(left ? left : right);
+    struct view_predicate *all = predicate_new(PREDICATE_ALL);
+    if (all && add_parts(all, left) && add_parts(all, right))
+        return all;
+    predicate_unref(all);
+    *failed = true;
+    return NULL;
+}
+
+/* ---- text ---- */
+
+static void print_compare(struct buffer *out, const struct view_predicate *predicate)
+{
+    view_path_print(out, &predicate->path);
+    buffer_printf(out, ",\"%s\":", predicate_relations[predicate->relation]);
+    switch (predicate->operand) {
+    case OPERAND_LITERAL:
+        doc_value_normal(out, predicate->literal);
+        break;
+    case OPERAND_FIELD:
+        buffer_add_string(out, "{\"field\":");
+        view_path_print(out, &predicate->field);
+        buffer_add_char(out, '}');
+        break;
+    case OPERAND_NOW:
+        buffer_add_string(out, "{\"now\":true}");
+        break;
+    }
+}
+
+static void print_children(struct buffer *out, const struct view_predicate *predicate)
+{
+    buffer_add_char(out, '[');
+    for (size_t i = 0; i < predicate->child_count; i++) {
+        buffer_add_string(out, i > 0 ? "," : "");
+        predicate_print(out, predicate->children[i]);
+    }
+    buffer_add_char(out, ']');
+}
+
+bool predicate_print(struct buffer *out, const struct view_predicate *predicate)
+{
+    switch (predicate->kind) {
+    case PREDICATE_COMPARE:
+        buffer_add_string(out, "{\"field\":");
+        print_compare(out, predicate);
+        break;
+    case PREDICATE_EXISTS:
+        buffer_add_string(out, "{\"exists\":");
+        view_path_print(out, &predicate->path);
+        break;
+    case PREDICATE_ALL:
+    case PREDICATE_ANY:
+        buffer_add_string(out, predicate->kind == PREDICATE_ALL ? "{\"all\":" : "{\"any\":");
+        print_children(out, predicate);
+        break;
+    case PREDICATE_NOT:
+        buffer_add_string(out, "{\"not\":");
+        predicate_print(out, predicate->children[0]);
+        break;
+    }
+    return buffer_add_char(out, '}');
+}
+
+/* ---- truth ---- */
+
+static bool compare_holds(enum predicate_relation relation, struct span left, struct span right)
+{
+    if (relation == RELATION_EQ || relation == RELATION_NE)
+        return doc_value_equal(left, right) == (relation == RELATION_EQ);
+    enum doc_kind kind = doc_kind_of(left);
+    if (kind != doc_kind_of(right) || kind < DOC_KIND_BOOLEAN || kind > DOC_KIND_STRING)
+        return false;
+    int order = doc_value_compare(left, right);
+    switch (relation) {
+    case RELATION_GT:
+        return order > 0;
+    case RELATION_GTE:
+        return order >= 0;
+    case RELATION_LT:
+        return order < 0;
+    default:
+        return order <= 0;
+    }
+}
+
+static bool compare(const struct view_predicate *predicate, struct span entity, int64_t now)
+{
+    char text[24];
+    struct span left = doc_value_at(entity, predicate->path.names, predicate->path.count), right;
+    switch (predicate->operand) {
+    case OPERAND_LITERAL:
+        right = predicate->literal;
+        break;
+    case OPERAND_FIELD:
+        right = doc_value_at(entity, predicate->field.names, predicate->field.count);
+        break;
+    default:
+        right = span_make(text, (size_t)snprintf(text, sizeof text, "%" PRId64, now));
+        break;
+    }
+    return compare_holds(predicate->relation, left, right);
+}
+
+bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
+{
+    switch (predicate->kind) {
+    case PREDICATE_COMPARE:
+        return compare(predicate, entity, now);
+    case PREDICATE_EXISTS:
+        return doc_value_at(entity, predicate->path.names, predicate->path.count).data != NULL;
+    case PREDICATE_NOT:
+        return !predicate_holds(predicate->children[0], entity, now);
+    case PREDICATE_ALL:
+    case PREDICATE_ANY:
+        break;
+    }
+    bool any = predicate->kind == PREDICATE_ANY;
+    for (size_t i = 0; i < predicate->child_count; i++)
+        if (predicate_holds(predicate->children[i], entity, now) == any)
+            return any;
+    return !any;
+}
+
+/* ---- time ---- */
+
+static int64_t later(int64_t second, int64_t now)
+{
+    return second > now ? second : INT64_MAX;
+}
+
+/* When a comparison of this value with the time changes: on reaching it, on passing it, or both. */
+static int64_t compare_turns(const struct view_predicate *predicate, struct span value, int64_t now)
+{
+    if (predicate->operand != OPERAND_NOW || doc_kind_of(value) != DOC_KIND_NUMBER)
+        return INT64_MAX;
+    bool whole;
+    int64_t floor = doc_decimal_floor(doc_decimal_of(value), &whole);
+    if (floor == INT64_MAX)
+        return INT64_MAX;
+    int64_t reached = whole ? floor : floor + 1, passed = floor + 1;
+    switch (predicate->relation) {
+    case RELATION_EQ:
+    case RELATION_NE:
+        if (!whole)
+            return INT64_MAX;
+        return reached > now ? reached : later(passed, now);
+    case RELATION_GT:
+    case RELATION_LTE:
+        return later(reached, now);
+    default:
+        return later(passed, now);
+    }
+}
+
+int64_t predicate_turns(const struct view_predicate *predicate, struct span entity, int64_t now)
+{
+    if (!predicate->timed)
+        return INT64_MAX;
+    if (predicate->kind == PREDICATE_COMPARE) {
+        struct span value = doc_value_at(entity, predicate->path.names, predicate->path.count);
+        return compare_turns(predicate, value, now);
+    }
+    int64_t first = INT64_MAX;
+    for (size_t i = 0; i < predicate->child_count; i++) {
+        int64_t turns = predicate_turns(predicate->children[i], entity, now);
+        first = turns < first ? turns : first;
+    }
+    return first;
+}
+
+bool view_stage_holds(const struct view_stage *stage, struct span entity, int64_t now)
+{
+    return !stage->predicate || predicate_holds(stage->predicate, entity, now);
+}
+
+int64_t view_stage_turns(const struct view_stage *stage, struct span entity, int64_t now)
+{
+    return stage->timed ? predicate_turns(stage->predicate, entity, now) : INT64_MAX;
+}

@@ -1,0 +1,154 @@
+/* Filters of a subscription, and looking up values in canonical text. */
+#include "view/view.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static bool passes(const char *object, const char *entity)
+{
+    struct error error = {0};
+    struct view_filter *filter = view_filter_new(span_of(object), &error);
+    if (!filter)
+        fail_msg("%s: %s", object, error.message);
+    bool passed = view_filter_passes(filter, span_of(entity));
+    view_filter_free(filter);
+    return passed;
+}
+
+static void values_must_be_equal_in_type_and_value(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *filter, *entity;
+        bool passes;
+    } cases[] = {
+        {"{}", "{}", true},
+        {"{\"a\":1}", "{\"a\":1}", true},
+        {"{\"a\":1}", "{\"a\":1.0}", true},
+        {"{\"a\":10e-1}", "{\"x\":\"a\",\"a\":1}", true},
+        {"{\"a\":1}", "{\"a\":\"1\"}", false},
+        {"{\"a\":\"1\"}", "{\"a\":1}", false},
+        {"{\"a\":18446744073709551615}", "{\"a\":\"18446744073709551615\"}", true},
+        {"{\"a\":1e19}", "{\"a\":\"10000000000000000000\"}", true},
+        {"{\"a\":true}", "{\"a\":true}", true},
+        {"{\"a\":true}", "{\"a\":false}", false},
+        {"{\"a\":null}", "{\"a\":null}", true},
+        {"{\"a\":null}", "{}", false},
+        {"{\"a\":null}", "{\"a\":0}", false},
+        {"{\"a.b\":\"x\"}", "{\"a\":{\"c\":{},\"b\":\"x\"}}", true},
+        {"{\"a.b\":\"x\"}", "{\"a\":[{\"b\":\"x\"}]}", false},
+        {"{\"a.b\":\"x\"}", "{\"a\":\"x\"}", false},
+        {"{\"a.b\":\"x\"}", "{\"a.b\":\"x\"}", false},
+        {"{\"a\":1,\"b\":2}", "{\"b\":2,\"a\":1}", true},
+        {"{\"a\":1,\"b\":2}", "{\"b\":3,\"a\":1}", false},
+        {"{\"\\n.\\\"q\":\"\\t\"}", "{\"\\n\":{\"\\\"q\":\"\\t\"}}", true},
+        {"{\"a\":[1,{\"x\":1,\"y\":[]}]}", "{\"a\":[1.0,{\"y\":[],\"x\":1e0}]}", true},
+        {"{\"a\":[1,2]}", "{\"a\":[2,1]}", false},
+        {"{\"a\":[1,2]}", "{\"a\":[1,2,3]}", false},
+        {"{\"a\":[1,2,3]}", "{\"a\":[1,2]}", false},
+        {"{\"a\":{\"x\":1}}", "{\"a\":{\"x\":1,\"y\":2}}", false},
+        {"{\"a\":{\"x\":1,\"y\":null}}", "{\"a\":{\"x\":1,\"z\":null}}", false},
+        {"{\"a\":[]}", "{\"a\":{}}", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (passes(cases[i].filter, cases[i].entity) != cases[i].passes)
+            fail_msg("%s on %s is not %d", cases[i].filter, cases[i].entity, cases[i].passes);
+}
+
+static void expect_same_text(const char *left, const char *right, bool same)
+{
+    struct view_filter *a = view_filter_new(span_of(left), NULL);
+    struct view_filter *b = view_filter_new(span_of(right), NULL);
+    assert_non_null(a);
+    assert_non_null(b);
+    if (span_equal(view_filter_text(a), view_filter_text(b)) != same)
+        fail_msg("%s and %s: %s", left, right, same ? "differ" : "do not differ");
+    view_filter_free(a);
+    view_filter_free(b);
+}
+
+static void one_meaning_has_one_text(void **state)
+{
+    (void)state;
+    expect_same_text("{\"a\":1,\"b\":\"x\"}", "{\"b\":\"x\",\"a\":1.0}", true);
+    expect_same_text("{\"a\":{\"y\":1200,\"x\":[0,-0]}}", "{\"a\":{\"x\":[0,0],\"y\":1.2e3}}",
+                     true);
+    expect_same_text("{\"a\":12}", "{\"a\":1.2}", false);
+    expect_same_text("{\"a\":1}", "{\"a\":\"1\"}", false);
+    expect_same_text("{\"a\":1}", "{\"a\":-1}", false);
+    expect_same_text("{\"a\":9007199254740993}", "{\"a\":9007199254740992}", false);
+    expect_same_text("{\"a\":[1,2]}", "{\"a\":[12]}", false);
+}
+
+static void bad_filters_are_refused_with_the_reason(void **state)
+{
+    (void)state;
+    static const char *const bad[][2] = {{"[]", "object"},
+                                         {"1", "object"},
+                                         {"{\"\":1}", "segment"},
+                                         {"{\"a..b\":1}", "segment"},
+                                         {"{\".a\":1}", "segment"},
+                                         {"{\"a.\":1}", "segment"},
+                                         {"{", "byte"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct error error = {0};
+        assert_null(view_filter_new(span_of(bad[i][0]), &error));
+        assert_int_equal(error.code, ERROR_INVALID_PARAMETER);
+        if (!strstr(error.message, bad[i][1]))
+            fail_msg("\"%s\" does not say %s", error.message, bad[i][1]);
+    }
+}
+
+static void paths_lead_through_objects_only(void **state)
+{
+    (void)state;
+    struct span path[] = {span_of("a"), span_of("b\\n")};
+    struct span object =
+        span_of("{\"b\":{\"a\":1},\"a\":{\"b\":0,\"b\\n\":[1,{\"x\":\"}\"}]},\"c\":2}");
+    struct span found = view_value_at(object, path, 2);
+    assert_true(span_equal(found, span_of("[1,{\"x\":\"}\"}]")));
+    assert_true(span_equal(view_value_at(object, path, 0), object));
+    assert_null(view_value_at(span_of("{\"a\":[]}"), path, 2).data);
+    assert_null(view_value_at(span_of("{}"), path, 1).data);
+    assert_null(view_value_at(span_make(NULL, 0), path, 1).data);
+    /* Damaged text: no answer, and no step outside. */
+    for (size_t length = 0; length < object.length; length++) {
+        char *copy = memory_copy_string(object.data, length);
+        view_value_at(span_make(copy, length), path, 2);
+        memory_free(copy);
+    }
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1;; nth++) {
+        struct error error = {0};
+        memory_fail_at(nth, 1);
+        struct view_filter *filter =
+            view_filter_new(span_of("{\"a.b\":{\"y\":1,\"x\":[2]},\"c\":\"d\"}"), &error);
+        int hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        view_filter_free(filter);
+        if (!hit)
+            break;
+        assert_null(filter);
+        assert_int_equal(error.code, ERROR_MEMORY);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_must_be_equal_in_type_and_value),
+        cmocka_unit_test(one_meaning_has_one_text),
+        cmocka_unit_test(bad_filters_are_refused_with_the_reason),
+        cmocka_unit_test(paths_lead_through_objects_only),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
