@@ -126,8 +126,10 @@ static bool settle(struct derive *derive, struct derived_slice *slice, struct th
                    struct error *error)
 {
     struct buffer from;
+    if (threshold->unlimited)
+        return true;
     int64_t off = threshold->below - threshold->rank;
-    if (threshold->unlimited || off == 0 || (off < 0 && threshold->end))
+    if (off == 0 || (off < 0 && threshold->end))
         return true;
     struct walk over = {.slice = slice,
                         .threshold = threshold,
