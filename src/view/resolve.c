@@ -215,7 +215,8 @@ static bool unknown_source(const struct view_set *set, const struct view_entry *
     for (size_t i = 0; !pipeline->source_is_view && (name = view_set_export_at(set, i)); i++)
         nearest_offer(&nearest, name);
     for (size_t i = 0; pipeline->source_is_view && (view = view_set_at(set, i)); i++)
-        nearest_offer(&nearest, view->id);
+        if (view != entry->view)
+            nearest_offer(&nearest, view->id);
     const char *kind = pipeline->source_is_view ? "view" : "export";
     if (nearest.name)
         return error_set(error, ERROR_CONFIGURATION,
