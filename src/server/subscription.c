@@ -58,7 +58,8 @@ static bool check(struct subscriber *subscriber, const struct wire_subscribe *me
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' is missing: view '%.128s' shows one entity, named by its key",
                          message->view);
-    *has_after = message->after && ((*view)->mode != VIEW_STATE || (*view)->stage);
+    *has_after =
+        message->after && ((*view)->mode != VIEW_STATE || (*view)->stage || message->filters);
     if (*has_after && !seq_parse(span_of(message->after), after))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'after' is '%.64s', which is not a cursor; send the seq of a frame, such "
