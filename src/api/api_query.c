@@ -58,7 +58,7 @@ static bool read_rows(struct query *query, struct store_reader *reader, struct e
     if (!found)
         return true; /* nothing was fed yet */
     if (!query->key)
-        return store_scan_entities(reader, export.id, true, NULL, -1, tell_row, query, error);
+        return store_scan_entities(reader, export.id, NULL, -1, tell_row, query, error);
     if (!store_read_entity(reader, export.id, span_of(query->key), &entity, &found, error))
         return false;
     if (found)

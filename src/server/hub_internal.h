@@ -171,7 +171,6 @@ struct hub {
     struct map feeds; /* struct feed by view id */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
-    size_t channels_bytes; /* over all feeds, as of the last commit */
     struct snapshots *snapshots;
     struct buffer frame; /* one change's frames */
     struct buffer shown; /* a projected object */

@@ -107,8 +107,8 @@ static bool read_rows(struct snapshot_query *query, struct store_reader *reader,
         return read_named_keys(query, reader, export_id);
     bool from_start = from->rows == 0;
     struct store_position at = from->at;
-    return store_scan_entities(reader, export_id, true, from_start ? NULL : &at, from->limit,
-                               add_row, query, &query->error) &&
+    return store_scan_entities(reader, export_id, from_start ? NULL : &at, from->limit, add_row,
+                               query, &query->error) &&
            query->error.code == ERROR_NONE;
 }
 

@@ -14,12 +14,10 @@ static const char update_limited_sql[] =
     "UPDATE entity SET slot = ?1, idx = ?2, change = ?3, data = ?4, evict_order = ?3 WHERE id = ?5";
 static const char delete_sql[] = "DELETE FROM entity WHERE id = ?";
 
-/* In both directions a scan first ends the seq where it stands, then goes beyond it: one statement
- * for both would walk through all rows of a seq that a whole import shares, page after page. */
+/* A scan first ends the seq where it stands, then goes beyond it: one statement for both would walk
+ * through all rows of a seq that a whole import shares, page after page. */
 #define SCAN "SELECT " COLUMNS " FROM entity WHERE export = ?1 AND "
 static const char *const scan_sql[] = {
-    SCAN "slot = ?2 AND idx = ?3 AND id > ?4 ORDER BY id LIMIT ?5",
-    SCAN "(slot, idx) > (?2, ?3) ORDER BY slot, idx, id LIMIT ?5",
     SCAN "slot = ?2 AND idx = ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5",
     SCAN "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
 };
@@ -170,7 +168,7 @@ static bool scan_part(struct scan *scan, int part, struct error *error)
     query_integer(&query, scan->export_id);
     query_integer(&query, scan->from.seq.slot);
     query_integer(&query, scan->from.seq.index);
-    /* Parameters are numbered and the second parts have no ?4; binding it anyway is harmless. */
+    /* Parameters are numbered and the second part has no ?4; binding it anyway is harmless. */
     query_integer(&query, scan->from.id);
     query_integer(&query, scan->left);
     enum query_step step;
@@ -190,22 +188,18 @@ static bool scan_part(struct scan *scan, int part, struct error *error)
     return step == QUERY_DONE;
 }
 
-bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool descending,
+bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
                          const struct store_position *after, int64_t limit, store_each_entity each,
                          void *argument, struct error *error)
 {
-    static const struct store_position start = {{INT64_MIN, INT64_MIN}, INT64_MIN};
     static const struct store_position end = {{INT64_MAX, INT64_MAX}, INT64_MAX};
     struct scan scan = {
         .reader = reader,
         .export_id = export_id,
-        .from = after        ? *after
-                : descending ? end
-                             : start,
+        .from = after ? *after : end,
         .left = limit < 0 ? -1 : limit,
         .each = each,
         .argument = argument,
     };
-    int first = descending ? 2 : 0;
-    return scan_part(&scan, first, error) && scan_part(&scan, first + 1, error);
+    return scan_part(&scan, 0, error) && scan_part(&scan, 1, error);
 }

@@ -213,15 +213,13 @@ bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct s
 
 typedef bool (*store_each_entity)(void *argument, const struct store_entity *entity);
 
-/* Entities in order of (seq, id), descending (newest first) or ascending, at most `limit`
- * (negative: all). `after`: start behind that position (exclusive), NULL: from the end of that
- * direction. */
+/* Entities from the newest to the oldest, in order of (seq, id), at most `limit` (negative: all).
+ * `after`: those behind that position (exclusive), NULL: from the newest. */
 struct store_position {
     struct seq seq;
-    int64_t
-        id; /* of the entity; for ascending scans INT64_MIN starts with the seq itself included */
+    int64_t id; /* of the entity */
 };
-bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool descending,
+bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
                          const struct store_position *after, int64_t limit, store_each_entity each,
                          void *argument, struct error *error);
 

@@ -223,8 +223,7 @@ static json_t *expect(struct world *world, const struct client *client)
     assert_true(store_read_begin(reader, &error));
     assert_true(
         store_read_export(reader, span_of(expected.view->export_name), &export, &found, &error));
-    assert_true(
-        store_scan_entities(reader, export.id, true, NULL, -1, add_expected, &expected, &error));
+    assert_true(store_scan_entities(reader, export.id, NULL, -1, add_expected, &expected, &error));
     store_read_end(reader);
     store_reader_close(reader);
     return expected.rows;
