@@ -4,6 +4,9 @@
 #define COLUMNS "id, change, slot, idx, key, data"
 
 static const char get_sql[] = "SELECT " COLUMNS " FROM entity WHERE export = ? AND key = ?";
+static const char get_by_id_sql[] = "SELECT " COLUMNS " FROM entity WHERE id = ? AND export = ?";
+static const char order_sql[] =
+    "SELECT id FROM entity WHERE export = ? ORDER BY slot DESC, idx DESC, id DESC LIMIT ?";
 static const char insert_sql[] =
     "INSERT INTO entity (export, key, slot, idx, change, evict_order, data) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -35,6 +38,19 @@ static bool read_row(const struct query *query, struct store_entity *entity, str
            error_set(error, ERROR_MEMORY, "out of memory");
 }
 
+/* The one row of a query that is bound; it stays lent. */
+static bool read_one(struct query *query, struct store_entity *entity, bool *found,
+                     struct error *error)
+{
+    enum query_step step = query_row(query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    query_lend(query);
+    *found = read_row(query, entity, error);
+    return *found;
+}
+
 bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
                 struct store_entity *entity, bool *found, struct error *error)
 {
@@ -45,13 +61,7 @@ bool entity_get(struct connection *connection, uint32_t export_id, struct span k
     }
     query_integer(&query, export_id);
     query_text(&query, key);
-    enum query_step step = query_row(&query, error);
-    if (step != QUERY_ROW) {
-        return step == QUERY_DONE;
-    }
-    query_lend(&query);
-    *found = read_row(&query, entity, error);
-    return *found;
+    return read_one(&query, entity, found, error);
 }
 
 bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
@@ -64,6 +74,20 @@ bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct s
                        struct store_entity *entity, bool *found, struct error *error)
 {
     return entity_get(&reader->connection, export_id, key, entity, found, error);
+}
+
+bool store_read_entity_by_id(struct store_reader *reader, uint32_t export_id, int64_t id,
+                             struct store_entity *entity, bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_GET_BY_ID, get_by_id_sql,
+                     error)) {
+        return false;
+    }
+    query_integer(&query, id);
+    query_integer(&query, export_id);
+    return read_one(&query, entity, found, error);
 }
 
 bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
@@ -202,4 +226,23 @@ bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
         .argument = argument,
     };
     return scan_part(&scan, 0, error) && scan_part(&scan, 1, error);
+}
+
+bool store_scan_order(struct store_reader *reader, uint32_t export_id, int64_t limit,
+                      bool (*each)(void *argument, int64_t id), void *argument, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_ORDER, order_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_integer(&query, limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        if (!each(argument, query_column(&query, 0))) {
+            query_end(&query);
+            return true;
+        }
+    }
+    return step == QUERY_DONE;
 }

@@ -17,6 +17,18 @@ static void expect_entities(const struct store_position *after, int64_t limit, c
     assert_string_equal(lines.text, expected);
 }
 
+static bool add_id(void *argument, int64_t id)
+{
+    return add_line(argument, "%lld ", (long long)id);
+}
+
+static void expect_order(int64_t limit, const char *expected)
+{
+    struct lines lines = {.left = 99};
+    OK(store_scan_order(fixture.reader, fixture.quake, limit, add_id, &lines, &fixture.error));
+    assert_string_equal(lines.text, expected);
+}
+
 static void entities_come_in_order_of_seq(void **state)
 {
     (void)state;
@@ -35,6 +47,14 @@ static void entities_come_in_order_of_seq(void **state)
     expect_entities(&(struct store_position){{1, 10}, 4}, -1, "a d ");
     expect_entities(&(struct store_position){{1, 10}, 4}, 1, "a ");
     expect_entities(&(struct store_position){{1, 10}, 3}, -1, "d ");
+    expect_order(-1, "1 4 3 5 ");
+    expect_order(2, "1 4 ");
+    struct store_entity entity;
+    bool found;
+    OK(store_read_entity_by_id(fixture.reader, fixture.quake, 4, &entity, &found, &fixture.error));
+    assert_true(found && span_equal(entity.key, SPAN("b")));
+    OK(store_read_entity_by_id(fixture.reader, other, 4, &entity, &found, &fixture.error));
+    assert_false(found);
     struct lines stopped = {.left = 2};
     OK(store_scan_entities(fixture.reader, fixture.quake, NULL, -1, add_entity, &stopped,
                            &fixture.error));
@@ -49,6 +69,7 @@ static void the_queries_use_their_indexes(void **state)
         "ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
         "SELECT data FROM entity WHERE export = ?1 AND slot = ?2 AND idx = ?3 AND id < ?4 "
         "ORDER BY id DESC LIMIT ?5",
+        "SELECT id FROM entity WHERE export = ? ORDER BY slot DESC, idx DESC, id DESC LIMIT ?",
         "SELECT * FROM \"Quake/list\"",
         "SELECT key, at FROM tombstone INDEXED BY tombstone_change WHERE export = ? AND "
         "change > ? AND at >= ? ORDER BY change DESC LIMIT ?",
