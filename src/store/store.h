@@ -252,16 +252,16 @@ bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq 
 bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                           int64_t *id, struct error *error);
 
-/* Tombstones of an export with change id > `from` and time >= `since`, newest first, at most
- * `limit`. */
+/* Tombstones of an export with change id < `before`, newest first, at most `limit`. A callback that
+ * returns false stops the scan early (no error). */
 struct store_tombstone {
     struct span key;
     int64_t change;
     struct seq seq;
     int64_t at;
 };
-bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t from,
-                           int64_t since, int64_t limit,
+bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t before,
+                           int64_t limit,
                            bool (*each)(void *argument, const struct store_tombstone *tombstone),
                            void *argument, struct error *error);
 bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struct span key,

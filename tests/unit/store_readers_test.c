@@ -71,8 +71,8 @@ static void the_queries_use_their_indexes(void **state)
         "ORDER BY id DESC LIMIT ?5",
         "SELECT id FROM entity WHERE export = ? ORDER BY slot DESC, idx DESC, id DESC LIMIT ?",
         "SELECT * FROM \"Quake/list\"",
-        "SELECT key, at FROM tombstone INDEXED BY tombstone_change WHERE export = ? AND "
-        "change > ? AND at >= ? ORDER BY change DESC LIMIT ?",
+        "SELECT key, at FROM tombstone INDEXED BY tombstone_recent WHERE export = ? AND "
+        "change < ? ORDER BY change DESC LIMIT ?",
         "SELECT min(id) FROM change INDEXED BY change_seq WHERE (slot, idx) > (?, ?) "
         "AND export = ?",
     };
