@@ -119,6 +119,8 @@ const struct store_log_state *store_writer_log(struct store_writer *writer);
  * key, seq, data; newest first for list). In a transaction. */
 bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
                          struct error *error);
+/* How many there are, as this writer sees it; the next one gets the number behind. */
+uint32_t store_export_count(const struct store_writer *writer);
 /* Set max_entities of an export (0: unlimited) and prepare its eviction order; may take a while on
  * a large export the first time. In a transaction. */
 bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
