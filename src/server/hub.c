@@ -22,7 +22,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
         hub->options.snapshot_rows = HUB_SNAPSHOT_ROWS;
     if (!options->page_bytes)
         hub->options.page_bytes = HUB_PAGE;
-    hub->snapshots = snapshot_cache_new(hub, options->snapshot_cache_bytes);
+    hub->snapshots = snapshots_new(hub, options->snapshot_cache_bytes);
     if (!hub->snapshots) {
         memory_free(hub);
         return NULL;
@@ -45,7 +45,7 @@ void hub_free(struct hub *hub)
         return;
     while (!link_alone(&hub->subscribers))
         subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
-    snapshot_cache_free(hub->snapshots);
+    snapshots_free(hub->snapshots);
     size_t position = 0;
     struct hub_export *export;
     while ((export = map_next(&hub->exports, &position)))
@@ -145,7 +145,6 @@ static void trim_channels(struct hub *hub)
             if (droppable && (!fullest || feed->channel.bytes > fullest->channel.bytes))
                 fullest = feed;
         }
-        hub->channels_bytes = total;
         if (!fullest || total <= hub->options.channel_bytes ||
             !channel_drop_oldest(&fullest->channel))
             return;

@@ -14,12 +14,17 @@ enum { LONGEST_KEY = 4096, LONGEST_PARAMETERS = 1024 };
 
 /* ---- opening ---- */
 
+struct span subscription_key(const struct subscription *subscription)
+{
+    const struct key_group *group = subscription->group;
+    return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
+}
+
 static bool same_key(const struct subscription *subscription, const char *key)
 {
     if (!subscription->group)
         return key == NULL;
-    return key && span_equal(span_make(subscription->group->key, subscription->group->key_length),
-                             span_of(key));
+    return key && span_equal(subscription_key(subscription), span_of(key));
 }
 
 struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
@@ -85,6 +90,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     link_init(&subscription->in_rest);
     link_init(&subscription->in_group);
     link_init(&subscription->in_build);
+    link_init(&subscription->in_waiting);
     subscription->parameters = memory_copy_string(message->parameters, strlen(message->parameters));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
     if (!subscription->parameters || !feed_join(feed, subscription, key)) {
@@ -107,8 +113,8 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     if (has_after) {
         subscription->phase = PHASE_RESOLVING;
         if (!message->epoch || strcmp(message->epoch, engine_epoch(hub->engine)) == 0)
-            return catch_up_resolve(subscription, after);
-        catch_up_refuse(subscription);
+            return resume_start(subscription, after);
+        resume_refuse(subscription);
         return true;
     }
     subscription_announce(subscription, -1);
@@ -151,7 +157,8 @@ void subscription_close(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     snapshot_forget(subscription);
-    catch_up_forget(subscription);
+    hub_job_forget(subscription);
+    subscriber_give_turn(subscription);
     link_remove(&subscription->in_ready);
     link_remove(&subscription->in_subscriber);
     subscriber->count--;
@@ -236,12 +243,15 @@ static struct span pull_snapshot(struct subscription *subscription)
     struct snapshot_batch *batch = snapshot_next(subscription);
     if (!batch)
         return span_make(NULL, 0);
+    subscriber_give_turn(subscription);
     subscription->snapshot = batch->end;
     struct text *frames = text_ref(batch->frames);
     bool last = batch->last;
     snapshot_batch_unref(batch);
     if (last)
         snapshot_ended(subscription);
+    else
+        subscriber_ready(subscription); /* also when this batch was of hidden deletes only */
     return subscriber_send(subscription->subscriber, frames);
 }
 
