@@ -25,6 +25,7 @@
 enum {
     WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */
     WINDOW_EXIT_BYTES = 1 << 18, /* and the bytes of their keys */
+    WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
     WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
     WINDOW_FILL = 5000,          /* entities that one filling job looks at */
     WINDOW_LOOK = 64,            /* windows in one look */
