@@ -102,6 +102,7 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     change->entity_id = entity->id;
     change->received_us = received_us;
     writer->pending[writer->pending_count++] = (struct pending_change){.change = change};
+    entity_keep_before(entity);
     entity_cache_set_data(&writer->cache, entity, data);
     entity->change = change->id;
     entity->seq = seq;

@@ -43,6 +43,7 @@ static void entity_drop(struct entity_cache *cache, struct entity *entity)
     entity->export->cached--;
     cache->bytes -= entity_memory(entity);
     text_unref(entity->data);
+    text_unref(entity->before);
     memory_free(entity);
 }
 
@@ -141,6 +142,8 @@ void entity_cache_settle(struct entity_cache *cache)
         struct entity *entity = cache->dirty;
         cache->dirty = entity->next_dirty;
         entity->dirty = false;
+        text_unref(entity->before);
+        entity->before = NULL;
         if (!entity->data)
             entity_drop(cache, entity);
     }

@@ -228,6 +228,7 @@ static void commit_free(struct engine_commit *commit)
         change_unref(commit->changes[i]);
     for (size_t i = 0; i < commit->export_count; i++)
         memory_free((void *)commit->exports[i].name.data);
+    stage_touches_free(commit->touches, commit->touch_count);
     memory_free(commit->changes);
     memory_free(commit->submissions);
     memory_free(commit->exports);
@@ -239,7 +240,7 @@ static void commit_deliver(struct engine_event *event)
 {
     struct engine_commit *commit = (struct engine_commit *)event;
     const struct engine_options *options = &commit->engine->options;
-    if (options->on_commit && (commit->count || commit->export_count)) {
+    if (options->on_commit && (commit->count || commit->export_count || commit->touch_count)) {
         options->on_commit(options->argument, commit);
         commit->count = 0;
     }
@@ -253,6 +254,8 @@ static size_t commit_memory(const struct engine_commit *commit)
     size_t bytes = sizeof *commit;
     for (size_t i = 0; i < commit->count; i++)
         bytes += change_memory(commit->changes[i]);
+    for (size_t i = 0; i < commit->touch_count; i++)
+        bytes += sizeof commit->touches[i] + commit->touches[i].place.length;
     return bytes;
 }
 
@@ -274,7 +277,8 @@ static void answer_singly(struct writer *writer)
 void writer_publish(struct writer *writer)
 {
     struct engine_commit *commit = writer->commit;
-    if (!writer->change_count && !writer->submission_count && !writer->new_export_count)
+    if (!writer->change_count && !writer->submission_count && !writer->new_export_count &&
+        !writer->touch_count)
         return;
     if (!commit) {
         answer_singly(writer);
@@ -291,11 +295,15 @@ void writer_publish(struct writer *writer)
                                      .head = writer->head,
                                      .exports = writer->new_exports,
                                      .export_count = writer->new_export_count,
+                                     .touches = writer->touches,
+                                     .touch_count = writer->touch_count,
                                      .committed_us = clock_monotonic_us()};
     commit->event.item.bytes = commit_memory(commit);
     writer->changes = NULL;
     writer->submissions = NULL;
     writer->new_exports = NULL;
+    writer->touches = NULL;
+    writer->touch_count = 0;
     writer->change_count = writer->change_capacity = 0;
     writer->submission_count = writer->submission_capacity = 0;
     writer->new_export_count = writer->new_export_capacity = writer->new_exports_stored = 0;
@@ -317,6 +325,7 @@ void writer_abandon(struct writer *writer, const struct error *error)
         submission->has_seq = false;
         batch_order_refuse(submission->order, submission);
     }
+    writer_derive_abandon(writer);
     entity_cache_clear(&writer->cache);
     writer_forget_exports(writer, 0);
     size_t position = 0;

@@ -8,6 +8,7 @@
 
 struct export_state {
     uint32_t id;
+    struct derived_export *derived; /* what its derived views need to know; NULL: it has none */
     int64_t max_entities;
     size_t cached;       /* entities in the cache */
     bool touched;        /* changed in the open transaction */
@@ -30,6 +31,10 @@ struct entity {
     struct seq seq;
     int64_t at;        /* wall time of its last change in this transaction */
     struct text *data; /* NULL: there is no such entity */
+    /* While dirty, where the export has derived views: what it was after the last transaction. */
+    struct text *before;
+    struct seq before_seq;
+    int64_t before_id; /* 0: it was not there */
     uint64_t noted;    /* number of the submission that noted what it was before */
     bool stored;       /* it has a row */
     bool dirty;        /* differs from its row */
@@ -103,7 +108,10 @@ struct writer {
     struct change_slab *slab; /* where its changes are made */
     struct submission **submissions;
     size_t submission_count, submission_capacity;
-    struct engine_commit *commit;     /* made before the transaction, so that telling cannot fail */
+    struct engine_commit *commit; /* made before the transaction, so that telling cannot fail */
+    struct derive *derive;        /* how derived views are kept; NULL until they are opened */
+    struct engine_stage_touch *touches; /* of the transaction that was just committed */
+    size_t touch_count;
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     size_t new_exports_stored; /* the others wait until their submission is accepted */
@@ -157,6 +165,29 @@ bool writer_prepare(struct writer *writer);
 void writer_publish(struct writer *writer);
 /* Forget the transaction: all its submissions get `error`. */
 void writer_abandon(struct writer *writer, const struct error *error);
+
+/* The wall clock that the engine was given. */
+int64_t writer_wall_ms(const struct writer *writer);
+
+/* derive*.c: derived views. Open finds, makes and builds what the views need, before the thread
+ * starts. */
+bool derive_open(struct writer *writer, const struct view_set *views, struct error *error);
+void derive_close(struct writer *writer);
+/* Before an entity changes for the first time in a transaction: remember what it is. */
+void entity_keep_before(struct entity *entity);
+/* Bring derived rows up to the open transaction and to the present second; behind writer_evict. */
+bool writer_derive(struct writer *writer, struct error *error);
+/* It is committed: writer->touches are what it touched / it is not. */
+void writer_derived(struct writer *writer);
+void writer_derive_abandon(struct writer *writer);
+/* Whether there is something to do without any mutation; and how long not, `most` ms at most. */
+bool writer_derive_waits(struct writer *writer);
+int writer_derive_rest(struct writer *writer, int most);
+void stage_touches_free(struct engine_stage_touch *touches, size_t count);
+
+/* define_view.c: the SQL view of a view; `stage`: where the rows of a derived one are. */
+bool writer_define_view(struct writer *writer, const struct view *view, uint32_t export_id,
+                        int64_t stage, struct error *error);
 
 /* Make room for one more element in a growing array; false when out of memory. */
 bool array_reserve(void **array, size_t count, size_t *capacity, size_t size);

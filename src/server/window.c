@@ -250,7 +250,7 @@ static bool is_touched(const struct window *window, const struct engine_commit *
         const struct engine_stage_touch *touch = &commit->touches[i];
         if (touch->stage == stage || strcmp(touch->stage->definition, stage->definition) == 0)
             return !window->known || window->looking || window_keeps_matches(window) ||
-                   is_before(touch->lowest, window);
+                   is_before(touch->place, window);
     }
     return false;
 }
