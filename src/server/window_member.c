@@ -54,7 +54,9 @@ bool window_wanted(const struct hub *hub, const struct view *view,
                    struct error *error)
 {
     *spec = (struct window_spec){.view = view};
-    *is_window = view->stage || message->take >= 0 || message->skip >= 0 || message->filters;
+    /* What coalesces is told the difference of an interval, as members of a window are. */
+    *is_window = view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
+                 message->filters;
     if (!*is_window)
         return true;
     if (!check(hub, view, message, error))
@@ -210,7 +212,9 @@ static struct span pull_snapshot(struct subscription *subscription)
         wait_for_look(subscription);
         return span_make(NULL, 0);
     }
-    counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
+    if (!window->snapshot_new)
+        counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
+    window->snapshot_new = false;
     struct text *snapshot = text_ref(window->snapshot);
     go_live(subscription, window->snapshot_version);
     return subscriber_send(subscription->subscriber, snapshot);
