@@ -104,10 +104,12 @@ enum phase {
 
 /* Of a member of a window. */
 enum member_phase {
-    MEMBER_NEW,     /* takes a snapshot */
-    MEMBER_UNTOLD,  /* wants none: begins at the present */
-    MEMBER_WAITING, /* a look finds what it lacks */
-    MEMBER_LIVE     /* takes from the window's channel */
+    MEMBER_NEW,      /* takes a snapshot */
+    MEMBER_UNTOLD,   /* wants none: begins at the present */
+    MEMBER_RESUMING, /* has a cursor: is to ask a look what it lacks */
+    MEMBER_BEHIND,   /* fell off the channel: likewise */
+    MEMBER_WAITING,  /* a look finds what it lacks */
+    MEMBER_LIVE      /* takes from the window's channel */
 };
 
 /* How far a snapshot got: first the deletes, newest first, then the rows. Equal places get equal
