@@ -88,6 +88,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     link_init(&subscription->in_group);
     link_init(&subscription->in_build);
     link_init(&subscription->in_window);
+    link_init(&subscription->in_waiting);
     subscription->parameters = memory_copy_string(message->parameters, strlen(message->parameters));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
     bool joined =
@@ -171,6 +172,7 @@ void subscription_close(struct subscription *subscription)
     struct subscriber *subscriber = subscription->subscriber;
     snapshot_forget(subscription);
     hub_job_forget(subscription);
+    subscriber_give_turn(subscription);
     link_remove(&subscription->in_ready);
     link_remove(&subscription->in_subscriber);
     subscriber->count--;
@@ -261,12 +263,15 @@ static struct span pull_snapshot(struct subscription *subscription)
     struct snapshot_batch *batch = snapshot_next(subscription);
     if (!batch)
         return span_make(NULL, 0);
+    subscriber_give_turn(subscription);
     subscription->snapshot = batch->end;
     struct text *frames = text_ref(batch->frames);
     bool last = batch->last;
     snapshot_batch_unref(batch);
     if (last)
         snapshot_ended(subscription);
+    else
+        subscriber_ready(subscription); /* also when this batch was of hidden deletes only */
     return subscriber_send(subscription->subscriber, frames);
 }
 
