@@ -10,6 +10,7 @@ struct export_state {
     uint32_t id;
     struct derived_export *derived; /* what its derived views need to know; NULL: it has none */
     int64_t max_entities;
+    size_t cached;       /* entities in the cache */
     bool touched;        /* changed in the open transaction */
     struct seq last_seq; /* of its newest change in it */
     struct span name;    /* its bytes follow this struct */
@@ -61,6 +62,8 @@ void entity_cache_set_data(struct entity_cache *cache, struct entity *entity, st
 void entity_cache_mark_dirty(struct entity_cache *cache, struct entity *entity);
 /* Between transactions: drop what is not there, and the least used beyond max_bytes. */
 void entity_cache_settle(struct entity_cache *cache);
+/* Drop the entities of an export that was new and never stored. */
+void entity_cache_drop_export(struct entity_cache *cache, const struct export_state *export);
 /* Drop everything. */
 void entity_cache_clear(struct entity_cache *cache);
 
@@ -111,6 +114,7 @@ struct writer {
     size_t touch_count;
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
+    size_t new_exports_stored; /* the others wait until their submission is accepted */
     /* The submission being applied. */
     struct pending_change *pending;
     size_t pending_count, pending_capacity;
@@ -133,9 +137,13 @@ void *writer_main(void *writer);
 /* apply.c: merge one submission in memory: all of it, or nothing and submission->error. Returns
  * false only when the transaction cannot go on (the store failed: `error`). */
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error);
-/* Find or create; *export stays NULL when the mutation's export is not shown. */
+/* Find or make; *export stays NULL when the mutation's export is not shown. A new one is in the
+ * store only after writer_store_exports, when the submission was accepted. */
 bool writer_export(struct writer *writer, struct span name, struct export_state **export,
                    struct error *error);
+bool writer_store_exports(struct writer *writer, struct error *error);
+/* Forget the transaction's new exports from that one on, and what is cached of them. */
+void writer_forget_exports(struct writer *writer, size_t first);
 /* Find in cache or store; NULL with an error when that failed. An entity without data is one that
  * does not exist. */
 struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,

@@ -67,10 +67,10 @@ void writer_fini(struct writer *writer)
 {
     size_t position = 0;
     struct export_state *export;
+    entity_cache_fini(&writer->cache);
     while ((export = map_next(&writer->exports, &position)))
         memory_free(export);
     map_fini(&writer->exports);
-    entity_cache_fini(&writer->cache);
     buffer_fini(&writer->merged);
     buffer_fini(&writer->patch);
     buffer_fini(&writer->append);

@@ -133,6 +133,13 @@ static void fall_behind(struct key_group *group)
 
 /* ---- joining and leaving ---- */
 
+static void count_in(struct feed *feed, struct subscription *subscription)
+{
+    subscription->feed = feed;
+    feed->subscriptions++;
+    feed->hub->subscription_count++;
+}
+
 bool feed_join(struct feed *feed, struct subscription *subscription, struct span key)
 {
     if (key.data) {
@@ -143,16 +150,32 @@ bool feed_join(struct feed *feed, struct subscription *subscription, struct span
     } else {
         feed->unkeyed++;
     }
-    subscription->feed = feed;
-    feed->subscriptions++;
-    feed->hub->subscription_count++;
+    count_in(feed, subscription);
     return true;
+}
+
+bool feed_join_window(struct feed *feed, struct subscription *subscription,
+                      struct window_spec *spec, struct error *error)
+{
+    subscription->feed = feed;
+    if (!window_join(subscription, spec, error))
+        return false;
+    count_in(feed, subscription);
+    return true;
+}
+
+void feed_drop_unused(struct feed *feed)
+{
+    if (!feed->subscriptions && !feed->windows)
+        feed_free(feed);
 }
 
 void feed_leave(struct feed *feed, struct subscription *subscription)
 {
     link_remove(&subscription->in_rest);
-    if (subscription->group) {
+    if (subscription->window) {
+        window_leave(subscription);
+    } else if (subscription->group) {
         link_remove(&subscription->in_group);
         if (link_alone(&subscription->group->members))
             group_free(subscription->group);
@@ -162,8 +185,8 @@ void feed_leave(struct feed *feed, struct subscription *subscription)
         feed->channel_on = false;
     }
     feed->hub->subscription_count--;
-    if (--feed->subscriptions == 0)
-        feed_free(feed);
+    feed->subscriptions--;
+    feed_drop_unused(feed);
 }
 
 /* ---- a commit ---- */

@@ -6,28 +6,27 @@ struct span frame_seq(char *text, struct seq seq)
     return span_make(text, seq_print(text, seq));
 }
 
-/* The object as the view shows it: borrowed, from the change itself or from hub->shown. */
-static bool show(struct feed *feed, struct span object, struct span *shown)
+bool frame_show(const struct view *view, struct span object, struct buffer *scratch,
+                struct span *shown)
 {
-    struct hub *hub = feed->hub;
     *shown = object;
-    if (!feed->view->path_count)
+    if (!view->path_count)
         return true;
-    buffer_clear(&hub->shown);
-    bool done = view_project(feed->view, object, &hub->shown);
-    *shown = buffer_span(&hub->shown);
+    buffer_clear(scratch);
+    bool done = view_project(view, object, scratch);
+    *shown = buffer_span(scratch);
     return done;
 }
 
-static bool show_append(struct feed *feed, struct span append, struct span *shown)
+bool frame_show_append(const struct view *view, struct span append, struct buffer *scratch,
+                       struct span *shown)
 {
-    struct hub *hub = feed->hub;
     *shown = append;
-    if (!append.data || !feed->view->path_count)
+    if (!append.data || !view->path_count)
         return true;
-    buffer_clear(&hub->paths);
-    bool done = view_append_paths(feed->view, append, &hub->paths);
-    *shown = hub->paths.length ? buffer_span(&hub->paths) : span_make(NULL, 0);
+    buffer_clear(scratch);
+    bool done = view_append_paths(view, append, scratch);
+    *shown = scratch->length ? buffer_span(scratch) : span_make(NULL, 0);
     return done;
 }
 
@@ -66,9 +65,11 @@ bool frame_change(struct feed *feed, const struct change *change, bool known, st
     if (whole && !change_entity(change).data)
         return false; /* too large to travel with its change: the database has it */
     struct span object = whole ? change_entity(change) : change_patch(change);
-    if (frame.operation != WIRE_DELETE && !show(feed, object, &frame.data))
+    if (frame.operation != WIRE_DELETE &&
+        !frame_show(feed->view, object, &feed->hub->shown, &frame.data))
         return false;
-    if (frame.operation == WIRE_PATCH && !show_append(feed, change_append(change), &frame.append))
+    if (frame.operation == WIRE_PATCH &&
+        !frame_show_append(feed->view, change_append(change), &feed->hub->paths, &frame.append))
         return false;
     frame.seq = frame_seq(seq, (struct seq){change->slot, change->index});
     counter_add(&feed->hub->metrics.frames[feed->mode], 1);

@@ -22,8 +22,16 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
         hub->options.snapshot_rows = HUB_SNAPSHOT_ROWS;
     if (!options->page_bytes)
         hub->options.page_bytes = HUB_PAGE;
-    hub->snapshots = snapshot_cache_new(hub, options->snapshot_cache_bytes);
-    if (!hub->snapshots) {
+    if (!options->max_window_rows)
+        hub->options.max_window_rows = HUB_WINDOW_ROWS;
+    if (!options->max_windows)
+        hub->options.max_windows = HUB_WINDOWS;
+    hub->windows = windows_new();
+    hub->snapshots = snapshots_new(hub, options->snapshot_cache_bytes);
+    if (!hub->snapshots || !hub->windows) {
+        windows_free(hub->windows);
+        if (hub->snapshots)
+            snapshots_free(hub->snapshots);
         memory_free(hub);
         return NULL;
     }
@@ -45,7 +53,8 @@ void hub_free(struct hub *hub)
         return;
     while (!link_alone(&hub->subscribers))
         subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
-    snapshot_cache_free(hub->snapshots);
+    snapshots_free(hub->snapshots);
+    windows_free(hub->windows);
     size_t position = 0;
     struct hub_export *export;
     while ((export = map_next(&hub->exports, &position)))
@@ -145,7 +154,6 @@ static void trim_channels(struct hub *hub)
             if (droppable && (!fullest || feed->channel.bytes > fullest->channel.bytes))
                 fullest = feed;
         }
-        hub->channels_bytes = total;
         if (!fullest || total <= hub->options.channel_bytes ||
             !channel_drop_oldest(&fullest->channel))
             return;
@@ -182,6 +190,17 @@ void hub_commit(void *argument, struct engine_commit *commit)
     hub->head = commit->head;
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
+    windows_commit(hub, commit);
+}
+
+void hub_tick(struct hub *hub)
+{
+    windows_look(hub);
+}
+
+int64_t hub_due(const struct hub *hub)
+{
+    return windows_due(hub);
 }
 
 /* ---- facts ---- */

@@ -21,6 +21,8 @@ struct hub_options {
     int64_t tombstone_ms;        /* deletes this young are told with a fresh snapshot */
     int64_t snapshot_rows;       /* rows that one job reads in one transaction; 0: 2,000 */
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
+    int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
+    size_t max_windows;          /* different ones that are watched; 0: 1,000 */
 };
 
 /* The hub takes the view set over. hub_new does not start anything. */
@@ -31,6 +33,11 @@ void hub_attach(struct hub *hub, struct engine *engine);
 void hub_add_export(struct hub *hub, const struct store_export *export);
 /* For engine_options.on_commit (argument: the hub). */
 void hub_commit(void *hub, struct engine_commit *commit);
+
+/* What is due by time alone: windows that coalesce. To be called when `hub_due` says so. */
+void hub_tick(struct hub *hub);
+/* Milliseconds until hub_tick has something to do; negative: nothing is waited for. */
+int64_t hub_due(const struct hub *hub);
 
 /* ---- subscribers ---- */
 

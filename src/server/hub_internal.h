@@ -15,20 +15,26 @@
 #include "server/link.h"
 
 enum {
-    HUB_PULL = WIRE_FRAGMENT,     /* about this many bytes per pull */
-    HUB_CONTROL = 64 * 1024,      /* unread answers beyond this pause the reading of messages */
-    HUB_RING_GAP = 1000,          /* a subscriber further behind than this is served from SQL */
-    HUB_SCAN = 20000,             /* log rows that one catch-up job looks at */
-    HUB_TOMBSTONES = 10000,       /* deletes told with a fresh snapshot, at most */
-    HUB_SNAPSHOT_ROWS = 2000,     /* rows that one snapshot job reads in one transaction */
+    HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
+    HUB_CONTROL = 64 * 1024,  /* unread answers beyond this pause the reading of messages */
+    HUB_RING_GAP = 1000,      /* a subscriber further behind than this is served from SQL */
+    HUB_SCAN = 20000,         /* log rows that one catch-up job looks at */
+    HUB_SNAPSHOT_ROWS = 2000, /* rows, and deletes, that a snapshot job reads in one transaction */
     HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
     HUB_BATCH_BYTES = 1 << 20,    /* a batch ends early when it gets this long */
-    HUB_PAGE = 32 * 1024          /* bytes of one catch-up page, or one frame */
+    HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
+    HUB_WINDOW_ROWS = 10000,
+    HUB_WINDOWS = 1000,
+    HUB_TURNS = 4 /* subscriptions of one subscriber that the readers serve at once */
 };
 
 struct feed;
 struct key_group;
 struct subscription;
+struct window;
+struct windows;
+struct window_request;
+struct window_spec;
 
 /* ---- exports and feeds ---- */
 
@@ -47,7 +53,8 @@ struct feed {
     const struct view *view;
     enum wire_mode mode;
     size_t subscriptions;
-    size_t unkeyed;  /* subscriptions without a key */
+    size_t windows;  /* of this view, also those without members */
+    size_t unkeyed;  /* subscriptions without a key, to the whole view */
     bool channel_on; /* while there are such */
     bool touched;    /* this commit changed something in the export */
     struct channel channel;
@@ -92,9 +99,21 @@ enum phase {
     PHASE_SNAPSHOT,  /* takes batches */
     PHASE_CATCH_UP,  /* takes pages of the log from the database */
     PHASE_LIVE,      /* takes from channel or ring */
+    PHASE_WINDOW,    /* is a member of a window, which has phases of its own */
 };
 
-/* How far a snapshot got. Equal places get equal batches: that is what makes them shareable. */
+/* Of a member of a window. */
+enum member_phase {
+    MEMBER_NEW,      /* takes a snapshot */
+    MEMBER_UNTOLD,   /* wants none: begins at the present */
+    MEMBER_RESUMING, /* has a cursor: is to ask a look what it lacks */
+    MEMBER_BEHIND,   /* fell off the channel: likewise */
+    MEMBER_WAITING,  /* a look finds what it lacks */
+    MEMBER_LIVE      /* takes from the window's channel */
+};
+
+/* How far a snapshot got: first the deletes, newest first, then the rows. Equal places get equal
+ * batches: that is what makes them shareable. */
 struct snapshot_place {
     int64_t limit;            /* rows still wanted; -1: all */
     int64_t rows;             /* sent so far */
@@ -102,12 +121,15 @@ struct snapshot_place {
     int64_t change;           /* position of the first batch's transaction; 0 before it */
     int64_t latest;           /* position of the newest transaction that gave rows */
     struct seq seq;           /* the cursor that belongs to `change` */
+    int64_t deletes;          /* those before this change are still to be told; 0: all were */
 };
 
 struct subscription {
     struct subscriber *subscriber;
     struct feed *feed;
     struct link in_subscriber, in_ready, in_rest, in_group;
+    bool has_turn;           /* see subscriber_take_turn */
+    struct link in_waiting;  /* or waits for one */
     struct key_group *group; /* NULL without a key */
     char *parameters;        /* equal texts: the same subscription again */
     enum phase phase;
@@ -122,16 +144,23 @@ struct subscription {
     struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
     struct link in_build;         /* waits for a snapshot job */
     /* resuming and catching up */
-    struct catch_up_job *job; /* on its way, or NULL */
-    bool resuming;            /* the end of catching up is told by a complete batch */
-    bool overlaps;            /* the snapshot was of several states: whole rows until it ends */
-    int64_t resume_from;      /* the change behind which it began */
-    int64_t resume_limit;     /* rows or events still wanted; -1: all */
-    int64_t resume_target;    /* ... once this change is reached */
-    struct seq resume_seq;    /* newest seq that was passed */
-    int64_t ambiguous_until;  /* append: frames up to here may be had already */
-    bool only_greater;        /* the cursor's seq is not in the log: ... */
-    struct seq greater;       /* ... up to resume_target only greater seqs count */
+    struct hub_job *job;     /* a read on its way, or a page that it brought; NULL: none */
+    bool resuming;           /* the end of catching up is told by a complete batch */
+    bool overlaps;           /* the snapshot was of several states: whole rows until it ends */
+    int64_t resume_from;     /* the change behind which it began */
+    int64_t resume_limit;    /* rows or events still wanted; -1: all */
+    int64_t resume_target;   /* ... once this change is reached */
+    struct seq resume_seq;   /* newest seq that was passed */
+    int64_t ambiguous_until; /* append: frames up to here may be had already */
+    bool only_greater;       /* the cursor's seq is not in the log: ... */
+    struct seq greater;      /* ... up to resume_target only greater seqs count */
+    /* as a member of a window */
+    struct window *window; /* NULL: none */
+    struct link in_window;
+    enum member_phase member_phase;
+    int64_t version; /* of the window, that it has */
+    int64_t asked;   /* the newest change when it asked for a snapshot */
+    struct window_request *request;
 };
 
 /* ---- subscribers ---- */
@@ -144,6 +173,8 @@ struct subscriber {
     struct link subscriptions;
     size_t count;
     struct link ready;
+    size_t turns;          /* taken; HUB_TURNS at most */
+    struct link waiting;   /* subscriptions that want one, in the order in which they get it */
     struct buffer control; /* answers: errors, subscribed frames */
     size_t control_sent;
     struct text *rest; /* bytes that were taken and go out in pieces; one reference */
@@ -156,6 +187,14 @@ void subscriber_answered(struct subscriber *subscriber);
  * pending. Returns the first piece. */
 struct span subscriber_send(struct subscriber *subscriber, struct text *text);
 void subscriber_ready(struct subscription *subscription);
+/*
+ * Who wants something from the readers takes a turn first, and gives it back when what they brought
+ * is on its way out, so that a client that does not read pins a few pages only, however many
+ * subscriptions it has. When all turns are taken the subscription stands in line: it is made ready
+ * when it is handed one. Both may be called again.
+ */
+bool subscriber_take_turn(struct subscription *subscription);
+void subscriber_give_turn(struct subscription *subscription);
 
 /* ---- the hub ---- */
 
@@ -171,12 +210,12 @@ struct hub {
     struct map feeds; /* struct feed by view id */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
-    size_t channels_bytes; /* over all feeds, as of the last commit */
-    struct snapshot_cache *snapshots;
+    struct snapshots *snapshots;
     struct buffer frame; /* one change's frames */
     struct buffer shown; /* a projected object */
     struct buffer paths; /* projected append paths */
     struct buffer out;   /* what a pull returns when it is put together */
+    struct windows *windows;
     struct hub_metrics metrics;
 };
 
@@ -188,7 +227,12 @@ struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
 struct feed *feed_get(struct hub *hub, const struct view *view);
 /* Count a subscription in / out; the last one out frees the feed. */
 bool feed_join(struct feed *feed, struct subscription *subscription, struct span key);
+/* The same for a member of a window of the view. */
+bool feed_join_window(struct feed *feed, struct subscription *subscription,
+                      struct window_spec *spec, struct error *error);
 void feed_leave(struct feed *feed, struct subscription *subscription);
+/* Free it if neither subscription nor window needs it. */
+void feed_drop_unused(struct feed *feed);
 /* A change of the feed's export: frames into the channel, wake who waits for the key. */
 void feed_offer(struct feed *feed, const struct change *change);
 /* The end of a commit of the changes first … head, all offered; wake who rests. */
@@ -203,12 +247,20 @@ void feed_free(struct feed *feed);
  * not at hand: then the subscriber is to be served from the database. */
 bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out);
 struct span frame_seq(char *text, struct seq seq);
+/* An object, or a change's append paths, as the view shows them: borrowed from the argument or from
+ * `scratch`. False when out of memory. Any thread. */
+bool frame_show(const struct view *view, struct span object, struct buffer *scratch,
+                struct span *shown);
+bool frame_show_append(const struct view *view, struct span append, struct buffer *scratch,
+                       struct span *shown);
 
 /* subscription.c */
 bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
                        struct error *error);
 struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
                                        const char *key);
+/* The key it asked for; absent: all. Borrowed. */
+struct span subscription_key(const struct subscription *subscription);
 void subscription_close(struct subscription *subscription);
 struct span subscription_pull(struct subscription *subscription);
 /* Send `subscribed`; resumed as in struct wire_subscribed. */
@@ -227,8 +279,8 @@ struct snapshot_batch {
     bool last;     /* there are no more rows */
     bool complete; /* and all were of one state, so the frames said so */
 };
-struct snapshot_cache *snapshot_cache_new(struct hub *hub, size_t max_bytes);
-void snapshot_cache_free(struct snapshot_cache *cache);
+struct snapshots *snapshots_new(struct hub *hub, size_t max_bytes);
+void snapshots_free(struct snapshots *snapshots);
 /* The next batch for this subscription: from its own hand or the cache (one reference), or NULL:
  * then a job was started or joined that brings it. */
 struct snapshot_batch *snapshot_next(struct subscription *subscription);
@@ -236,13 +288,42 @@ void snapshot_batch_unref(struct snapshot_batch *batch);
 /* The subscription no longer waits for a job. */
 void snapshot_forget(struct subscription *subscription);
 
-/* catch_up.c */
+/* resume.c */
 /* Look the cursor up; continues the subscription by itself. */
-bool catch_up_resolve(struct subscription *subscription, struct seq after);
+bool resume_start(struct subscription *subscription, struct seq after);
 /* The cursor is of no use: say so, and start afresh. */
-void catch_up_refuse(struct subscription *subscription);
+void resume_refuse(struct subscription *subscription);
+
+/* catch_up.c */
 /* The bytes of the next page, when it is there; else it is asked for. */
 struct span catch_up_pull(struct subscription *subscription);
-void catch_up_forget(struct subscription *subscription);
+
+/* hub_job.c */
+/* The subscription no longer waits for what it asked the readers. */
+void hub_job_forget(struct subscription *subscription);
+
+/* window.c */
+struct windows *windows_new(void);
+void windows_free(struct windows *windows);
+/* Mark what a commit touched, and look at it. */
+void windows_commit(struct hub *hub, const struct engine_commit *commit);
+/* Start a look at what needs one, unless one is on its way; call it again by windows_due. */
+void windows_look(struct hub *hub);
+int64_t windows_due(const struct hub *hub);
+/* Make the subscription a member of the window of this spec (what the spec owns is taken over in
+ * any case), a new one if need be. */
+bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
+void window_leave(struct subscription *subscription);
+struct span window_key(const struct window *window);
+
+/* window_member.c */
+/* The spec that a subscribe message asks for; *is_window false: it asks for none. */
+bool window_wanted(const struct hub *hub, const struct view *view,
+                   const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
+                   struct error *error);
+void window_begin(struct subscription *subscription);
+/* The cursor was found: at this change. */
+void window_resume(struct subscription *subscription, int64_t from);
+struct span window_pull(struct subscription *subscription);
 
 #endif

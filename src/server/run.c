@@ -118,6 +118,23 @@ void server_advance(struct server *server)
 
 /* ---- the loop ---- */
 
+static void wait_for_hub(struct server *server);
+
+static void on_due(uv_timer_t *due)
+{
+    struct server *server = due->data;
+    hub_tick(server->hub);
+    wait_for_hub(server);
+}
+
+/* Windows that coalesce look again at their time. */
+static void wait_for_hub(struct server *server)
+{
+    int64_t due = server->hub ? hub_due(server->hub) : -1;
+    if (due >= 0)
+        uv_timer_start(&server->due, on_due, (uint64_t)due, 0);
+}
+
 void server_on_async(uv_async_t *async)
 {
     struct server *server = async->data;
@@ -125,6 +142,7 @@ void server_on_async(uv_async_t *async)
         engine_deliver(server->engine);
     run_posts(server);
     sessions_resume(&server->sessions);
+    wait_for_hub(server);
     step(server);
 }
 
@@ -135,6 +153,7 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
     sessions_resume(&server->sessions);
+    wait_for_hub(server);
     step(server);
 }
 
@@ -158,6 +177,7 @@ bool server_run(struct server *server, struct error *error)
     queue_close(&server->posts);
     run_posts(server);
     uv_timer_stop(&server->tick);
+    uv_timer_stop(&server->due);
     log_info("server", "stopped", NULL);
     return true;
 }

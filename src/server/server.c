@@ -133,10 +133,11 @@ static bool open_loop(struct server *server, struct error *error)
     if (uv_loop_init(&server->loop) != 0)
         return error_set(error, ERROR_MEMORY, "cannot make an event loop");
     server->loop_open = true;
-    server->async.data = server->tick.data = server;
+    server->async.data = server->tick.data = server->due.data = server;
     if (uv_async_init(&server->loop, &server->async, server_on_async) != 0)
         return error_set(error, ERROR_MEMORY, "cannot make an event loop");
     uv_timer_init(&server->loop, &server->tick);
+    uv_timer_init(&server->loop, &server->due);
     server->handles_open = true;
     queue_on_fill(&server->posts, wake, server);
     return true;
@@ -210,6 +211,7 @@ static void close_loop(struct server *server)
     if (server->handles_open) {
         uv_close((uv_handle_t *)&server->async, NULL);
         uv_close((uv_handle_t *)&server->tick, NULL);
+        uv_close((uv_handle_t *)&server->due, NULL);
     }
     if (server->loop_open) {
         uv_run(&server->loop, UV_RUN_DEFAULT);

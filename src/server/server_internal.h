@@ -18,7 +18,7 @@
 struct transport;
 struct facts;
 
-enum { SERVER_HANDLES = 2 /* async and tick, which are on the loop from open to close */ };
+enum { SERVER_HANDLES = 3 /* async and the timers, which are on the loop from open to close */ };
 
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
@@ -40,6 +40,7 @@ struct server {
     uv_loop_t loop;
     uv_async_t async; /* events of the engine, posts, stop */
     uv_timer_t tick;
+    uv_timer_t due; /* what the hub waits for */
     bool loop_open, handles_open;
     enum server_state state;
     uint64_t deadline_ms; /* in PARTING: when those who do not read are left behind */

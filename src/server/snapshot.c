@@ -11,17 +11,7 @@
  * cache will do when the export has not changed since; else a new job serves everybody who asked
  * while the last one was on its way.
  */
-#include "server/hub_internal.h"
-
-#include <stdlib.h>
-
-struct entry {
-    struct link in_cache; /* newest last */
-    struct snapshot_batch *batch;
-    size_t bytes;
-    size_t name_length;
-    char name[];
-};
+#include "server/snapshot_internal.h"
 
 /* A job on its way and the subscriptions that wait for the place it starts from. */
 struct build {
@@ -32,18 +22,19 @@ struct build {
     char name[];
 };
 
-struct snapshot_cache {
+struct snapshots {
     struct hub *hub;
-    struct map entries, builds;
-    struct link newest;
-    size_t bytes, max_bytes;
+    struct snapshot_cache *cache;
+    struct map builds;
 };
 
-static struct span entry_key(const void *value)
-{
-    const struct entry *entry = value;
-    return span_make(entry->name, entry->name_length);
-}
+struct snapshot_job {
+    struct read_job read;
+    struct snapshots *snapshots;
+    struct snapshot_query query;
+    bool done;
+    char name[]; /* of the first place: the build */
+};
 
 static struct span build_key(const void *value)
 {
@@ -51,17 +42,29 @@ static struct span build_key(const void *value)
     return span_make(build->name, build->name_length);
 }
 
-struct snapshot_cache *snapshot_cache_new(struct hub *hub, size_t max_bytes)
+struct snapshots *snapshots_new(struct hub *hub, size_t max_bytes)
 {
-    struct snapshot_cache *cache = memory_new(sizeof *cache);
-    if (!cache)
+    struct snapshots *snapshots = memory_new(sizeof *snapshots);
+    struct snapshot_cache *cache = snapshots ? snapshot_cache_new(max_bytes) : NULL;
+    if (!cache) {
+        memory_free(snapshots);
         return NULL;
-    cache->hub = hub;
-    cache->max_bytes = max_bytes;
-    map_init(&cache->entries, entry_key);
-    map_init(&cache->builds, build_key);
-    link_init(&cache->newest);
-    return cache;
+    }
+    snapshots->hub = hub;
+    snapshots->cache = cache;
+    map_init(&snapshots->builds, build_key);
+    return snapshots;
+}
+
+void snapshots_free(struct snapshots *snapshots)
+{
+    size_t position = 0;
+    struct build *build;
+    snapshot_cache_free(snapshots->cache);
+    while ((build = map_next(&snapshots->builds, &position)))
+        memory_free(build);
+    map_fini(&snapshots->builds);
+    memory_free(snapshots);
 }
 
 void snapshot_batch_unref(struct snapshot_batch *batch)
@@ -72,31 +75,7 @@ void snapshot_batch_unref(struct snapshot_batch *batch)
     memory_free(batch);
 }
 
-static void entry_drop(struct snapshot_cache *cache, struct entry *entry)
-{
-    map_remove(&cache->entries, entry_key(entry));
-    link_remove(&entry->in_cache);
-    cache->bytes -= entry->bytes;
-    snapshot_batch_unref(entry->batch);
-    memory_free(entry);
-}
-
-void snapshot_cache_free(struct snapshot_cache *cache)
-{
-    while (!link_alone(&cache->newest))
-        entry_drop(cache, LINK_OWNER(struct entry, in_cache, cache->newest.next));
-    size_t position = 0;
-    struct build *build;
-    while ((build = map_next(&cache->builds, &position)))
-        memory_free(build);
-    map_fini(&cache->entries);
-    map_fini(&cache->builds);
-    memory_free(cache);
-}
-
-/* ---- places by name ---- */
-
-/* Everything that decides what the batch at this place holds. */
+/* The name of a place: everything that decides what the batch there holds. */
 static bool print_place(struct buffer *out, struct span view, struct span key,
                         const struct snapshot_place *place)
 {
@@ -108,294 +87,14 @@ static bool print_place(struct buffer *out, struct span view, struct span key,
     buffer_printf(out, "|%lld,%lld", (long long)place->limit, (long long)place->rows);
     buffer_printf(out, "|%lld:%lld,%lld", (long long)place->at.seq.slot,
                   (long long)place->at.seq.index, (long long)place->at.id);
-    buffer_printf(out, "|%lld,%lld", (long long)place->change, (long long)place->latest);
+    buffer_printf(out, "|%lld,%lld,%lld", (long long)place->change, (long long)place->latest,
+                  (long long)place->deletes);
     return !out->failed;
 }
 
-static struct span subscription_key(const struct subscription *subscription)
-{
-    const struct key_group *group = subscription->group;
-    return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
-}
+/* ---- a job's end ---- */
 
-/* ---- the job ---- */
-
-/* A batch as it is built: rows now, frames when the transaction is over. */
-struct draft {
-    struct wire_batch rows;
-    struct snapshot_place start, end;
-    bool last, complete;
-    struct text *frames;
-};
-
-struct snapshot_job {
-    struct read_job read;
-    struct snapshot_cache *cache;
-    const struct view *view;
-    enum wire_mode mode;
-    struct span key; /* absent: all; its bytes are owned */
-    struct snapshot_place place;
-    int64_t tombstone_ms;
-    struct buffer deletes, shown;
-    struct draft *drafts;
-    size_t count, capacity;
-    int64_t rows;
-    size_t bytes;
-    bool stopped;   /* enough for one job; the snapshot goes on */
-    int64_t change; /* of the transaction */
-    struct error error;
-    bool done;
-    char name[]; /* of the first place: the build */
-};
-
-static struct draft *new_draft(struct snapshot_job *job)
-{
-    if (job->count == job->capacity) {
-        size_t capacity = job->capacity ? job->capacity * 2 : 4;
-        struct draft *drafts = memory_resize(job->drafts, capacity * sizeof *drafts);
-        if (!drafts)
-            return NULL;
-        job->drafts = drafts;
-        job->capacity = capacity;
-    }
-    struct draft *draft = &job->drafts[job->count++];
-    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room, or it was made */
-    *draft = (struct draft){.start = job->place, .end = job->place};
-    wire_batch_init(&draft->rows, UINT32_MAX);
-    return wire_batch_start(&draft->rows, job->mode, span_of(job->view->id)) ? draft : NULL;
-}
-
-static size_t batch_rows(const struct snapshot_place *start)
-{
-    return start->rows == 0 ? WIRE_FIRST_BATCH : WIRE_NEXT_BATCH;
-}
-
-/* The draft that takes the next row; a new one when the last is full. */
-static struct draft *open_draft(struct snapshot_job *job)
-{
-    struct draft *draft = job->count ? &job->drafts[job->count - 1] : NULL;
-    if (draft && draft->rows.rows < batch_rows(&draft->start) &&
-        draft->rows.json.length < HUB_BATCH_BYTES)
-        return draft;
-    if (draft)
-        job->bytes += draft->rows.json.length;
-    return new_draft(job);
-}
-
-static bool add_row(void *argument, const struct store_entity *row)
-{
-    struct snapshot_job *job = argument;
-    if (job->rows >= job->cache->hub->options.snapshot_rows || job->bytes >= HUB_SNAPSHOT_BYTES) {
-        job->stopped = true;
-        return false;
-    }
-    struct draft *draft = open_draft(job);
-    struct span data = row->data;
-    if (draft && job->view->path_count) {
-        buffer_clear(&job->shown);
-        if (!view_project(job->view, row->data, &job->shown))
-            draft = NULL;
-        data = buffer_span(&job->shown);
-    }
-    if (!draft || !wire_batch_row(&draft->rows, row->key, data)) {
-        error_set(&job->error, ERROR_MEMORY, "out of memory while building a snapshot");
-        return false;
-    }
-    job->rows++;
-    job->place.rows++;
-    if (job->place.limit > 0)
-        job->place.limit--;
-    job->place.at = (struct store_position){row->seq, row->id};
-    draft->end = job->place;
-    return true;
-}
-
-/* Deletes that a client which kept rows from before may have missed. They carry no cursor. */
-static bool add_delete(void *argument, const struct store_tombstone *tombstone)
-{
-    struct snapshot_job *job = argument;
-    if (!view_shows(job->view, tombstone->key))
-        return true;
-    struct wire_change frame = {.mode = job->mode,
-                                .view = span_of(job->view->id),
-                                .operation = WIRE_DELETE,
-                                .key = tombstone->key};
-    return wire_change(&job->deletes, &frame);
-}
-
-static bool read_deletes(struct snapshot_job *job, struct store_reader *reader,
-                         const struct store_export *export)
-{
-    int64_t since = clock_wall_ms() - job->tombstone_ms;
-    struct store_tombstone tombstone;
-    bool found;
-    if (!job->key.data)
-        return store_scan_tombstones(reader, export->id, 0, since, HUB_TOMBSTONES, add_delete, job,
-                                     &job->error);
-    if (!store_read_tombstone(reader, export->id, job->key, &tombstone, &found, &job->error))
-        return false;
-    return !found || tombstone.at < since || add_delete(job, &tombstone);
-}
-
-static bool read_key(struct snapshot_job *job, struct store_reader *reader, uint32_t export_id,
-                     struct span key)
-{
-    struct store_entity entity;
-    bool found;
-    if (!store_read_entity(reader, export_id, key, &entity, &found, &job->error))
-        return false;
-    return !found || !view_shows(job->view, key) || add_row(job, &entity) ||
-           job->error.code == ERROR_NONE;
-}
-
-/* A view of named keys: newest first like any list, so their places are sorted before. */
-struct place_of_key {
-    struct store_position at;
-    struct span key;
-};
-
-static int newest_first(const void *a, const void *b)
-{
-    const struct place_of_key *one = a, *other = b;
-    int order = seq_compare(other->at.seq, one->at.seq);
-    return order ? order : (other->at.id > one->at.id) - (other->at.id < one->at.id);
-}
-
-static bool read_named_keys(struct snapshot_job *job, struct store_reader *reader,
-                            uint32_t export_id)
-{
-    const struct view *view = job->view;
-    struct place_of_key *places = memory_new(view->key_count * sizeof *places);
-    size_t count = 0;
-    bool done = places != NULL || error_set(&job->error, ERROR_MEMORY, "out of memory");
-    for (size_t i = 0; done && i < view->key_count; i++) {
-        struct store_entity entity;
-        bool found;
-        done = store_read_entity(reader, export_id, view->keys[i], &entity, &found, &job->error);
-        struct place_of_key place = {{entity.seq, entity.id}, view->keys[i]};
-        struct place_of_key start = {job->place.at, view->keys[i]};
-        /* Behind the place where the last job stopped. */
-        if (done && found && (job->place.rows == 0 || newest_first(&place, &start) > 0))
-            places[count++] = place;
-    }
-    if (done)
-        qsort(places, count, sizeof *places, newest_first);
-    for (size_t i = 0; done && i < count && !job->stopped && job->place.limit != 0; i++)
-        done = read_key(job, reader, export_id, places[i].key);
-    memory_free(places);
-    return done;
-}
-
-static bool read_rows(struct snapshot_job *job, struct store_reader *reader, uint32_t export_id)
-{
-    if (job->key.data)
-        return read_key(job, reader, export_id, job->key);
-    if (job->view->key_count)
-        return read_named_keys(job, reader, export_id);
-    bool from_start = job->place.rows == 0;
-    struct store_position at = job->place.at;
-    return store_scan_entities(reader, export_id, true, from_start ? NULL : &at, job->place.limit,
-                               add_row, job, &job->error) &&
-           job->error.code == ERROR_NONE;
-}
-
-/* Everything from one state of the database. */
-static bool read_state(struct snapshot_job *job, struct store_reader *reader)
-{
-    struct store_log_state log;
-    struct store_export export;
-    bool found;
-    if (!store_read_log(reader, &log, &job->error) ||
-        !store_read_export(reader, span_of(job->view->export_name), &export, &found, &job->error))
-        return false;
-    job->change = log.last_change;
-    if (job->place.change == 0 && job->place.rows == 0) {
-        job->place.change = log.last_change;
-        job->place.seq = found ? export.last_seq : (struct seq){0, 0};
-        if (found && !read_deletes(job, reader, &export))
-            return false;
-    }
-    job->place.latest = job->change;
-    return !found || read_rows(job, reader, export.id);
-}
-
-static bool compress(struct snapshot_job *job)
-{
-    struct wire_gzip *gzip = NULL;
-    struct buffer out;
-    bool done = true;
-    buffer_init(&out, UINT32_MAX);
-    for (size_t i = 0; done && i < job->count; i++) {
-        struct draft *draft = &job->drafts[i];
-        char seq[SEQ_SIZE];
-        struct span cursor = span_make(NULL, 0);
-        if (draft->complete)
-            cursor = frame_seq(seq, job->place.seq);
-        if (!gzip && draft->rows.json.length + 64 >= WIRE_GZIP_MINIMUM)
-            gzip = wire_gzip_new();
-        buffer_clear(&out);
-        if (i == 0)
-            buffer_add_span(&out, buffer_span(&job->deletes));
-        done = wire_batch_end(&draft->rows, draft->complete, cursor, gzip, &out);
-        draft->frames = done ? text_new(out.data, out.length) : NULL;
-        done = draft->frames != NULL;
-        wire_batch_fini(&draft->rows);
-        wire_batch_init(&draft->rows, 1);
-    }
-    buffer_fini(&out);
-    wire_gzip_free(gzip);
-    return done || error_set(&job->error, ERROR_MEMORY, "out of memory while building a snapshot");
-}
-
-/* On a reader thread. Nothing is compressed while the transaction is open. */
-static void run(struct read_job *read, struct store_reader *reader)
-{
-    struct snapshot_job *job = (struct snapshot_job *)read;
-    if (!store_read_begin(reader, &job->error))
-        return;
-    bool done = read_state(job, reader);
-    store_read_end(reader);
-    if (done && !job->count)
-        done = new_draft(job) != NULL;
-    if (!done)
-        return;
-    struct draft *last = &job->drafts[job->count - 1];
-    last->last = !job->stopped;
-    last->complete = last->last && job->place.latest == job->place.change;
-    last->end = job->place;
-    job->done = compress(job);
-}
-
-/* ---- back on the loop ---- */
-
-static void cache_trim(struct snapshot_cache *cache)
-{
-    while (cache->bytes > cache->max_bytes)
-        entry_drop(cache, LINK_OWNER(struct entry, in_cache, cache->newest.next));
-}
-
-static void cache_put(struct snapshot_cache *cache, struct span name, struct snapshot_batch *batch)
-{
-    struct entry *old = map_get(&cache->entries, name);
-    if (old)
-        entry_drop(cache, old);
-    struct entry *entry = memory_alloc(sizeof *entry + name.length);
-    if (!entry)
-        return; /* only a kindness to others */
-    *entry = (struct entry){.batch = batch,
-                            .bytes = sizeof *entry + name.length + batch->frames->length,
-                            .name_length = name.length};
-    memcpy(entry->name, name.data, name.length);
-    if (!map_add(&cache->entries, entry)) {
-        memory_free(entry);
-        return;
-    }
-    batch->references++;
-    link_append(&cache->newest, &entry->in_cache);
-    cache->bytes += entry->bytes;
-}
-
-static struct snapshot_batch *batch_new(const struct draft *draft)
+static struct snapshot_batch *batch_new(const struct snapshot_draft *draft)
 {
     struct snapshot_batch *batch = memory_new(sizeof *batch);
     if (!batch)
@@ -410,39 +109,35 @@ static struct snapshot_batch *batch_new(const struct draft *draft)
 
 /* Later batches may stand in the cache from an earlier job of the same first position; these
  * replace them. The first one is returned. */
-static struct snapshot_batch *keep_batches(struct snapshot_job *job)
+static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
+                                           const struct snapshot_job *job)
 {
-    struct snapshot_cache *cache = job->cache;
+    const struct snapshot_drafts *drafts = &job->query.drafts;
     struct snapshot_batch *first = NULL;
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
-    for (size_t i = 0; i < job->count; i++) {
-        struct snapshot_batch *batch = batch_new(&job->drafts[i]);
+    for (size_t i = 0; i < drafts->count; i++) {
+        const struct snapshot_draft *draft = &drafts->list[i];
+        struct snapshot_batch *batch = batch_new(draft);
         if (!batch)
             break;
-        counter_add(&cache->hub->metrics.snapshot_batches_built, 1);
-        if (print_place(&name, span_of(job->view->id), job->key, &job->drafts[i].start))
-            cache_put(cache, i ? buffer_span(&name) : span_of(job->name), batch);
+        counter_add(&snapshots->hub->metrics.snapshot_batches_built, 1);
+        if (print_place(&name, span_of(drafts->view->id), job->query.key, &draft->start))
+            snapshot_cache_put(snapshots->cache, i ? buffer_span(&name) : span_of(job->name),
+                               batch);
         if (i == 0)
             first = batch;
         else
             snapshot_batch_unref(batch);
     }
     buffer_fini(&name);
-    cache_trim(cache);
     return first;
 }
 
 static void job_free(struct snapshot_job *job)
 {
-    for (size_t i = 0; i < job->count; i++) {
-        wire_batch_fini(&job->drafts[i].rows);
-        text_unref(job->drafts[i].frames);
-    }
-    memory_free(job->drafts);
-    buffer_fini(&job->deletes);
-    buffer_fini(&job->shown);
-    memory_free((void *)job->key.data);
+    snapshot_drafts_fini(&job->query.drafts);
+    memory_free((void *)job->query.key.data);
     memory_free(job);
 }
 
@@ -474,18 +169,19 @@ static void serve_waiting(struct link *waiting, struct snapshot_batch *batch, in
 static void deliver(struct engine_event *event)
 {
     struct snapshot_job *job = (struct snapshot_job *)event;
-    struct snapshot_cache *cache = job->cache;
-    struct build *build = map_remove(&cache->builds, span_of(job->name));
-    struct snapshot_batch *first = job->done ? keep_batches(job) : NULL;
-    if (!first && job->error.code == ERROR_NONE)
-        error_set(&job->error, ERROR_MEMORY, "out of memory while building a snapshot");
+    struct snapshots *snapshots = job->snapshots;
+    const struct view *view = job->query.drafts.view;
+    struct error *error = &job->query.error;
+    struct build *build = map_remove(&snapshots->builds, span_of(job->name));
+    struct snapshot_batch *first = job->done ? keep_batches(snapshots, job) : NULL;
+    if (!first && error->code == ERROR_NONE)
+        error_set(error, ERROR_MEMORY, "out of memory while building a snapshot");
     if (!first) {
-        log_error("hub", "snapshot-failed", "view=\"%s\" error=\"%s\"", job->view->id,
-                  job->error.message);
-        fail_waiting(&build->waiting, &job->error);
-        fail_waiting(&build->late, &job->error);
+        log_error("hub", "snapshot-failed", "view=\"%s\" error=\"%s\"", view->id, error->message);
+        fail_waiting(&build->waiting, error);
+        fail_waiting(&build->late, error);
     } else {
-        struct hub_export *export = hub_find_export(cache->hub, span_of(job->view->export_name));
+        struct hub_export *export = hub_find_export(snapshots->hub, span_of(view->export_name));
         serve_waiting(&build->waiting, first, 0);
         serve_waiting(&build->late, first, export ? export->last_change : 0);
         while (!link_alone(&build->late)) {
@@ -502,88 +198,100 @@ static void deliver(struct engine_event *event)
 
 /* ---- asking ---- */
 
-static struct snapshot_job *job_new(struct snapshot_cache *cache,
+static void run(struct read_job *read, struct store_reader *reader)
+{
+    struct snapshot_job *job = (struct snapshot_job *)read;
+    job->done = snapshot_query_run(&job->query, reader);
+}
+
+static struct snapshot_job *job_new(struct snapshots *snapshots,
                                     const struct subscription *subscription, struct span name)
 {
+    const struct hub_options *options = &snapshots->hub->options;
     struct snapshot_job *job = memory_new(sizeof *job + name.length + 1);
     struct span key = subscription_key(subscription);
     if (!job)
         return NULL;
-    memcpy(job->name, name.data, name.length);
-    job->read.event.deliver = deliver;
-    job->read.run = run;
-    job->cache = cache;
-    job->view = subscription->feed->view;
-    job->mode = subscription->feed->mode;
-    job->place = subscription->snapshot;
-    job->tombstone_ms = cache->hub->options.tombstone_ms;
-    buffer_init(&job->deletes, UINT32_MAX);
-    buffer_init(&job->shown, UINT32_MAX);
     if (key.data) {
-        job->key = span_make(memory_copy_string(key.data, key.length), key.length);
-        if (!job->key.data) {
+        char *copy = memory_copy_string(key.data, key.length);
+        if (!copy) {
             memory_free(job);
             return NULL;
         }
+        job->query.key = span_make(copy, key.length);
     }
+    memcpy(job->name, name.data, name.length);
+    job->read.event.deliver = deliver;
+    job->read.run = run;
+    job->snapshots = snapshots;
+    job->query.deleted_since = clock_wall_ms() - options->tombstone_ms;
+    job->query.max_rows = options->snapshot_rows;
+    snapshot_drafts_init(&job->query.drafts, subscription->feed->view, subscription->feed->mode,
+                         &subscription->snapshot);
     return job;
 }
 
-static bool build_start(struct snapshot_cache *cache, struct subscription *subscription,
+static bool build_start(struct snapshots *snapshots, struct subscription *subscription,
                         struct span name)
 {
     struct build *build = memory_alloc(sizeof *build + name.length);
-    struct snapshot_job *job = build ? job_new(cache, subscription, name) : NULL;
+    struct snapshot_job *job = build ? job_new(snapshots, subscription, name) : NULL;
     if (!job) {
         memory_free(build);
         return false;
     }
-    *build = (struct build){.name_length = name.length, .started_at = cache->hub->ring.last};
+    *build = (struct build){.name_length = name.length, .started_at = snapshots->hub->ring.last};
     memcpy(build->name, name.data, name.length);
     link_init(&build->waiting);
     link_init(&build->late);
-    if (map_add(&cache->builds, build) && engine_read(cache->hub->engine, &job->read)) {
+    if (map_add(&snapshots->builds, build) && engine_read(snapshots->hub->engine, &job->read)) {
         link_append(&build->waiting, &subscription->in_build);
         return true;
     }
-    map_remove(&cache->builds, name);
+    map_remove(&snapshots->builds, name);
     memory_free(build);
     job_free(job);
     return false;
 }
 
-static struct snapshot_batch *from_cache(struct snapshot_cache *cache,
-                                         const struct subscription *subscription, struct span name)
-{
-    struct entry *entry = map_get(&cache->entries, name);
-    if (!entry)
-        return NULL;
-    bool first = subscription->snapshot.change == 0 && subscription->snapshot.rows == 0;
-    if (first && entry->batch->end.change < subscription->feed->export->last_change) {
-        entry_drop(cache, entry);
-        return NULL;
-    }
-    link_remove(&entry->in_cache);
-    link_append(&cache->newest, &entry->in_cache);
-    counter_add(&cache->hub->metrics.snapshot_batches_shared, 1);
-    entry->batch->references++;
-    return entry->batch;
-}
-
-static bool join_or_start(struct snapshot_cache *cache, struct subscription *subscription,
+/* Or wait for a turn. False when it must be refused. */
+static bool join_or_start(struct snapshots *snapshots, struct subscription *subscription,
                           struct span name)
 {
-    struct build *build = map_get(&cache->builds, name);
+    struct build *build = map_get(&snapshots->builds, name);
+    if (!subscriber_take_turn(subscription))
+        return true;
     if (!build)
-        return build_start(cache, subscription, name);
+        return build_start(snapshots, subscription, name);
     bool late = build->started_at < subscription->feed->export->last_change;
     link_append(late ? &build->late : &build->waiting, &subscription->in_build);
     return true;
 }
 
+static struct snapshot_batch *from_cache(struct snapshots *snapshots,
+                                         const struct subscription *subscription, struct span name)
+{
+    bool first = subscription->snapshot.change == 0;
+    int64_t fresh = first ? subscription->feed->export->last_change : 0;
+    struct snapshot_batch *batch = snapshot_cache_get(snapshots->cache, name, fresh);
+    counter_add(&snapshots->hub->metrics.snapshot_batches_shared, batch != NULL);
+    return batch;
+}
+
+static void refuse(struct subscription *subscription)
+{
+    struct error error;
+    error_set(&error, ERROR_QUEUE_FULL,
+              "too many snapshots are wanted at once, or memory is short, for '%s'; subscribe "
+              "again later",
+              subscription->feed->view->id);
+    subscriber_error(subscription->subscriber, &error, false);
+    subscription_close(subscription);
+}
+
 struct snapshot_batch *snapshot_next(struct subscription *subscription)
 {
-    struct snapshot_cache *cache = subscription->feed->hub->snapshots;
+    struct snapshots *snapshots = subscription->feed->hub->snapshots;
     struct snapshot_batch *batch = subscription->batch;
     subscription->batch = NULL;
     if (batch || !link_alone(&subscription->in_build))
@@ -593,19 +301,12 @@ struct snapshot_batch *snapshot_next(struct subscription *subscription)
     bool asked = print_place(&name, span_of(subscription->feed->view->id),
                              subscription_key(subscription), &subscription->snapshot);
     if (asked) {
-        batch = from_cache(cache, subscription, buffer_span(&name));
-        asked = batch || join_or_start(cache, subscription, buffer_span(&name));
+        batch = from_cache(snapshots, subscription, buffer_span(&name));
+        asked = batch || join_or_start(snapshots, subscription, buffer_span(&name));
     }
     buffer_fini(&name);
-    if (!asked) {
-        struct error error;
-        error_set(&error, ERROR_QUEUE_FULL,
-                  "too many snapshots are wanted at once, or memory is short, for '%s'; subscribe "
-                  "again later",
-                  subscription->feed->view->id);
-        subscriber_error(subscription->subscriber, &error, false);
-        subscription_close(subscription);
-    }
+    if (!asked)
+        refuse(subscription);
     return batch;
 }
 

@@ -7,19 +7,25 @@
  * Whatever phase it is in, its cursor says what the subscriber has, so every step is the same
  * question: what comes after the cursor?
  */
-#include "server/hub_internal.h"
+#include "server/window_internal.h"
 
 /* Kept for as long as the subscription lives. */
 enum { LONGEST_KEY = 4096, LONGEST_PARAMETERS = 1024 };
 
 /* ---- opening ---- */
 
+struct span subscription_key(const struct subscription *subscription)
+{
+    const struct key_group *group = subscription->group;
+    if (subscription->window)
+        return window_key(subscription->window);
+    return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
+}
+
 static bool same_key(const struct subscription *subscription, const char *key)
 {
-    if (!subscription->group)
-        return key == NULL;
-    return key && span_equal(span_make(subscription->group->key, subscription->group->key_length),
-                             span_of(key));
+    struct span own = subscription_key(subscription);
+    return key ? own.data && span_equal(own, span_of(key)) : !own.data;
 }
 
 struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
@@ -48,18 +54,12 @@ static bool check(struct subscriber *subscriber, const struct wire_subscribe *me
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' may have %d bytes and all other parameters together %d",
                          LONGEST_KEY, LONGEST_PARAMETERS);
-    if (message->has_take || message->has_skip || message->has_filters)
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'%s' is not available on view '%.128s'; subscribe without it",
-                         message->has_take   ? "take"
-                         : message->has_skip ? "skip"
-                                             : "filters",
-                         message->view);
-    if ((*view)->mode == VIEW_STATE && !message->key)
+    if ((*view)->mode == VIEW_STATE && !(*view)->stage && !message->key)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' is missing: view '%.128s' shows one entity, named by its key",
                          message->view);
-    *has_after = message->after && (*view)->mode != VIEW_STATE;
+    *has_after =
+        message->after && ((*view)->mode != VIEW_STATE || (*view)->stage || message->filters);
     if (*has_after && !seq_parse(span_of(message->after), after))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'after' is '%.64s', which is not a cursor; send the seq of a frame, such "
@@ -68,8 +68,10 @@ static bool check(struct subscriber *subscriber, const struct wire_subscribe *me
     return true;
 }
 
+/* `spec` NULL: all of the view, or one key of it. */
 static struct subscription *subscription_new(struct subscriber *subscriber, const struct view *view,
-                                             const struct wire_subscribe *message)
+                                             const struct wire_subscribe *message,
+                                             struct window_spec *spec, struct error *error)
 {
     struct subscription *subscription = memory_new(sizeof *subscription);
     struct feed *feed = subscription ? feed_get(subscriber->hub, view) : NULL;
@@ -85,13 +87,17 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     link_init(&subscription->in_rest);
     link_init(&subscription->in_group);
     link_init(&subscription->in_build);
+    link_init(&subscription->in_window);
+    link_init(&subscription->in_waiting);
     subscription->parameters = memory_copy_string(message->parameters, strlen(message->parameters));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
-    if (!subscription->parameters || !feed_join(feed, subscription, key)) {
+    bool joined =
+        subscription->parameters && (spec ? feed_join_window(feed, subscription, spec, error)
+                                          : feed_join(feed, subscription, key));
+    if (!joined) {
         memory_free(subscription->parameters);
         memory_free(subscription);
-        if (!feed->subscriptions)
-            feed_free(feed);
+        feed_drop_unused(feed);
         return NULL;
     }
     link_append(&subscriber->subscriptions, &subscription->in_subscriber);
@@ -100,33 +106,32 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
 }
 
 static bool begin(struct subscription *subscription, const struct wire_subscribe *message,
-                  bool has_after, struct seq after)
+                  const struct seq *after)
 {
     struct hub *hub = subscription->subscriber->hub;
     counter_add(&hub->metrics.subscriptions_made, 1);
-    if (has_after) {
+    if (after) {
         subscription->phase = PHASE_RESOLVING;
         if (!message->epoch || strcmp(message->epoch, engine_epoch(hub->engine)) == 0)
-            return catch_up_resolve(subscription, after);
-        catch_up_refuse(subscription);
+            return resume_start(subscription, *after);
+        resume_refuse(subscription);
         return true;
     }
     subscription_announce(subscription, -1);
-    if (message->with_snapshot)
+    if (subscription->window)
+        window_begin(subscription);
+    else if (message->with_snapshot)
         subscription_start_snapshot(subscription);
     else
         subscription_start_live(subscription, hub->ring.last);
     return true;
 }
 
-bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
-                       struct error *error)
+/* What was asked for is right; only the limits can refuse it now. */
+static bool open_checked(struct subscriber *subscriber, const struct wire_subscribe *message,
+                         const struct view *view, struct window_spec *spec, const struct seq *after,
+                         struct error *error)
 {
-    const struct view *view;
-    struct seq after;
-    bool has_after;
-    if (!check(subscriber, message, &view, &has_after, &after, error))
-        return false;
     struct subscription *old = subscription_find(subscriber, span_of(message->view), message->key);
     if (old && strcmp(old->parameters, message->parameters) == 0)
         return true;
@@ -137,21 +142,37 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
                          subscriber->count);
     if (old)
         subscription_close(old);
-    struct subscription *subscription = subscription_new(subscriber, view, message);
-    if (!subscription || !begin(subscription, message, has_after, after)) {
-        if (subscription)
-            subscription_close(subscription);
-        return error_set(error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'",
-                         message->view);
-    }
-    return true;
+    error_set(error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'", message->view);
+    struct subscription *subscription = subscription_new(subscriber, view, message, spec, error);
+    if (subscription && begin(subscription, message, after))
+        return true;
+    if (subscription)
+        subscription_close(subscription);
+    return false;
+}
+
+bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
+                       struct error *error)
+{
+    const struct view *view;
+    struct seq after;
+    struct window_spec spec;
+    bool has_after, is_window;
+    if (!check(subscriber, message, &view, &has_after, &after, error) ||
+        !window_wanted(subscriber->hub, view, message, &is_window, &spec, error))
+        return false;
+    bool opened = open_checked(subscriber, message, view, is_window ? &spec : NULL,
+                               has_after ? &after : NULL, error);
+    window_spec_fini(&spec);
+    return opened;
 }
 
 void subscription_close(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     snapshot_forget(subscription);
-    catch_up_forget(subscription);
+    hub_job_forget(subscription);
+    subscriber_give_turn(subscription);
     link_remove(&subscription->in_ready);
     link_remove(&subscription->in_subscriber);
     subscriber->count--;
@@ -160,13 +181,19 @@ void subscription_close(struct subscription *subscription)
     memory_free(subscription);
 }
 
+/* Lists are, and what is made of them without an order of its own. */
+static bool is_sorted_by_seq(const struct view *view)
+{
+    return view->mode == VIEW_LIST && !(view->stage && view->stage->sort_path_count);
+}
+
 void subscription_announce(struct subscription *subscription, int resumed)
 {
     struct subscriber *subscriber = subscription->subscriber;
     const struct feed *feed = subscription->feed;
     struct wire_subscribed subscribed = {.view = span_of(feed->view->id),
                                          .mode = feed->mode,
-                                         .sorted_by_seq = feed->mode == WIRE_LIST,
+                                         .sorted_by_seq = is_sorted_by_seq(feed->view),
                                          .epoch = span_of(engine_epoch(subscriber->hub->engine)),
                                          .resumed = resumed};
     wire_subscribed(&subscriber->control, &subscribed);
@@ -236,12 +263,15 @@ static struct span pull_snapshot(struct subscription *subscription)
     struct snapshot_batch *batch = snapshot_next(subscription);
     if (!batch)
         return span_make(NULL, 0);
+    subscriber_give_turn(subscription);
     subscription->snapshot = batch->end;
     struct text *frames = text_ref(batch->frames);
     bool last = batch->last;
     snapshot_batch_unref(batch);
     if (last)
         snapshot_ended(subscription);
+    else
+        subscriber_ready(subscription); /* also when this batch was of hidden deletes only */
     return subscriber_send(subscription->subscriber, frames);
 }
 
@@ -378,6 +408,8 @@ struct span subscription_pull(struct subscription *subscription)
         return catch_up_pull(subscription);
     case PHASE_LIVE:
         return pull_live(subscription);
+    case PHASE_WINDOW:
+        return window_pull(subscription);
     }
     return span_make(NULL, 0);
 }

@@ -34,8 +34,9 @@ struct wire_subscribe {
     char *after;     /* NULL when absent; not yet parsed */
     char *epoch;     /* NULL when absent */
     bool with_snapshot;
-    int64_t snapshot_limit;               /* -1 when absent */
-    bool has_take, has_skip, has_filters; /* for later; refused now by whoever handles it */
+    int64_t snapshot_limit; /* -1 when absent */
+    int64_t take, skip;     /* -1 when absent */
+    char *filters;          /* canonical text of an object; NULL when absent */
     char *parameters; /* canonical text of all parameters but view and key: equal iff the same */
 };
 

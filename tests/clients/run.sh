@@ -3,7 +3,7 @@
 # run instead of all. STELE_SEEDS, STELE_KILLS and STELE_STALLED set the size of the long ones.
 set -eu
 cd "$(dirname "$0")"
-command -v node >/dev/null || { echo "tests/clients: node 20 or newer is needed (apt-get install nodejs npm)" >&2; exit 1; }
+command -v node >/dev/null || { echo "tests/clients: node 18 or newer is needed (apt-get install nodejs npm)" >&2; exit 1; }
 if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   npm ci --no-audit --no-fund --loglevel=error >&2
   touch node_modules/.package-lock.json

@@ -1,0 +1,142 @@
+/*
+ * Pages of catching up, the reading side: what comes behind a cursor, in one short transaction.
+ *
+ * An entity is sent where its newest change stands in the log: at an older change of it the row
+ * says that a later one comes, within this page or a later one.
+ */
+#include "server/catch_up_internal.h"
+#include "server/view_state.h"
+
+/* ---- from the log ---- */
+
+static bool put_present(struct catch_up_page *page, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    if (entity)
+        return entity->change != change->id || catch_up_put_whole(&page->frames, entity);
+    return !is_delete(change) || catch_up_put_delete(&page->frames, change->key, change->seq);
+}
+
+/* Whether this event counts for who came with a cursor that the log does not hold. */
+static bool is_wanted_event(const struct catch_up_request *request,
+                            const struct store_change *change)
+{
+    return !request->only_greater || change->id > request->resume_target ||
+           seq_compare(change->seq, request->greater) > 0;
+}
+
+static bool is_full(const struct catch_up_page *page)
+{
+    return catch_up_frames_length(&page->frames) >= page->request.page_bytes || page->limit_hit;
+}
+
+/* One row of the log; false stops the scan. */
+static bool put_change(void *argument, const struct store_change *change,
+                       const struct store_entity *entity)
+{
+    struct catch_up_page *page = argument;
+    const struct catch_up_request *request = &page->request;
+    if (is_full(page))
+        return false;
+    if (view_shows(request->view, change->key)) {
+        size_t before = catch_up_frames_length(&page->frames);
+        bool done = true;
+        if (request->style != CATCH_UP_EVENTS)
+            done = put_present(page, change, entity);
+        else if (is_wanted_event(request, change))
+            done = catch_up_put_event(&page->frames, change, entity);
+        if (!done)
+            return false;
+        bool put = catch_up_frames_length(&page->frames) > before;
+        if (put && page->resume_limit > 0 && --page->resume_limit == 0)
+            page->limit_hit = true;
+    }
+    page->to = change->id;
+    page->resume_seq = change->seq;
+    return true;
+}
+
+static bool read_log(struct catch_up_page *page, struct store_reader *reader,
+                     const struct view_state *state)
+{
+    const struct catch_up_request *request = &page->request;
+    int64_t until = state->log.last_change;
+    if (until - request->from > HUB_SCAN)
+        until = request->from + HUB_SCAN;
+    page->to = request->from;
+    if (!store_scan_changes(reader, state->export.id, request->key, request->from, until, -1, true,
+                            put_change, page, page->error) ||
+        page->error->code != ERROR_NONE)
+        return false;
+    if (!is_full(page))
+        page->to = until; /* nothing behind the last row was for this view */
+    return true;
+}
+
+/* ---- one key ---- */
+
+/* One key needs no log: the entity itself says when it changed last. */
+static bool read_one(struct catch_up_page *page, struct store_reader *reader,
+                     const struct view_state *state)
+{
+    const struct catch_up_request *request = &page->request;
+    struct catch_up_frames *frames = &page->frames;
+    struct store_entity entity;
+    struct store_tombstone tombstone;
+    bool found;
+    page->to = state->log.last_change;
+    if (!view_shows(request->view, request->key))
+        return true;
+    if (!store_read_entity(reader, state->export.id, request->key, &entity, &found, page->error))
+        return false;
+    if (found)
+        return entity.change <= request->from || catch_up_put_whole(frames, &entity);
+    if (!store_read_tombstone(reader, state->export.id, request->key, &tombstone, &found,
+                              page->error))
+        return false;
+    if (found)
+        return tombstone.change <= request->from ||
+               catch_up_put_delete(frames, request->key, tombstone.seq);
+    /* Deleted so long ago that it is forgotten, or never there: telling it again does no harm. */
+    return request->from >= state->log.tombstone_floor ||
+           catch_up_put_delete(frames, request->key, page->resume_seq);
+}
+
+/* ---- the page ---- */
+
+static bool read_rows(struct catch_up_page *page, struct store_reader *reader)
+{
+    const struct catch_up_request *request = &page->request;
+    struct view_state state;
+    if (!view_state_read(&state, request->view, reader, page->error))
+        return false;
+    bool by_key = request->key.data && request->style != CATCH_UP_EVENTS;
+    page->expired = !by_key && request->from < state.log.floor_change;
+    if (page->expired)
+        return true;
+    if (!state.found)
+        page->to = state.log.last_change;
+    else if (!(by_key ? read_one : read_log)(page, reader, &state))
+        return false;
+    page->at_head = page->to >= state.log.last_change;
+    if (page->at_head && state.found && state.export.last_change > 0)
+        page->resume_seq = state.export.last_seq;
+    /* In an append view a whole row may stand for later events too, so only the head will do. */
+    bool whole_events = request->mode == WIRE_APPEND && request->style != CATCH_UP_EVENTS;
+    bool reached = page->to >= request->resume_target && !whole_events;
+    page->ended = request->resuming && (page->at_head || reached || page->limit_hit);
+    return true;
+}
+
+bool catch_up_query(struct catch_up_page *page, struct store_reader *reader)
+{
+    page->resume_limit = page->request.resume_limit;
+    page->resume_seq = page->request.resume_seq;
+    if (!catch_up_frames_init(&page->frames, &page->request, page->error) ||
+        !store_read_begin(reader, page->error))
+        return false;
+    bool done = read_rows(page, reader);
+    store_read_end(reader);
+    return done && (page->expired ||
+                    catch_up_frames_end(&page->frames, page->ended, page->resume_seq, &page->text));
+}

@@ -1,0 +1,60 @@
+/* Reads for one subscription: their way to a reader and back. */
+#include "server/hub_job.h"
+
+static void run(struct read_job *read, struct store_reader *reader)
+{
+    struct hub_job *job = (struct hub_job *)read;
+    if (!atomic_load(&job->forgotten))
+        job->done = job->run(job, reader);
+}
+
+static void fail(struct hub_job *job)
+{
+    struct subscription *subscription = job->subscription;
+    log_error("hub", "read-failed", "for=\"%s\" view=\"%s\" error=\"%s\"", job->what,
+              subscription->feed->view->id, job->error.message);
+    subscriber_error(subscription->subscriber, &job->error, false);
+    subscription_close(subscription); /* forgets the job, and so frees it */
+}
+
+static void deliver(struct engine_event *event)
+{
+    struct hub_job *job = (struct hub_job *)event;
+    job->returned = true;
+    if (!job->subscription)
+        job->destroy(job);
+    else if (job->done)
+        job->finish(job);
+    else
+        fail(job);
+}
+
+bool hub_job_start(struct subscription *subscription, struct hub_job *job)
+{
+    job->read.event.deliver = deliver;
+    job->read.run = run;
+    job->subscription = subscription;
+    subscription->job = job;
+    if (engine_read(subscription->feed->hub->engine, &job->read))
+        return true;
+    hub_job_take(job);
+    job->destroy(job);
+    return false;
+}
+
+void hub_job_take(struct hub_job *job)
+{
+    job->subscription->job = NULL;
+    job->subscription = NULL;
+}
+
+void hub_job_forget(struct subscription *subscription)
+{
+    struct hub_job *job = subscription->job;
+    if (!job)
+        return;
+    hub_job_take(job);
+    atomic_store(&job->forgotten, true);
+    if (job->returned)
+        job->destroy(job);
+}

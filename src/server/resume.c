@@ -1,0 +1,85 @@
+/* A subscription that came with a cursor: have it looked up, then go on from it or start afresh. */
+#include "server/hub_job.h"
+#include "server/resume_query.h"
+
+struct resume_job {
+    struct hub_job job;
+    struct resume_query query;
+};
+
+static bool run(struct hub_job *job, struct store_reader *reader)
+{
+    return resume_query_run(&((struct resume_job *)job)->query, reader, &job->error);
+}
+
+static void destroy(struct hub_job *job)
+{
+    memory_free(job);
+}
+
+static void accept(struct subscription *subscription, const struct resume_query *found)
+{
+    bool append = subscription->feed->mode == WIRE_APPEND;
+    if (subscription->window) {
+        window_resume(subscription, found->from);
+        return;
+    }
+    counter_add(&subscription->feed->hub->metrics.resumes, 1);
+    subscription_announce(subscription, 1);
+    /* Who wants no snapshot, or a part of one, may never have had all, so what it holds cannot be
+     * told; but in an append view a cursor asks for events, and says that all before were had. */
+    bool whole = subscription->with_snapshot && subscription->limit < 0;
+    subscription->knowledge =
+        (struct knowledge){.full = whole || append, .begun = true, .since = found->from};
+    subscription->resuming = subscription->with_snapshot;
+    subscription->resume_limit = subscription->limit;
+    subscription->resume_from = found->from;
+    subscription->resume_target = found->to;
+    subscription->resume_seq = found->after;
+    subscription->ambiguous_until = append ? found->ambiguous_until : 0;
+    subscription->only_greater = append && found->only_greater;
+    subscription->greater = found->after;
+    subscription_start_catch_up(subscription, found->from);
+}
+
+void resume_refuse(struct subscription *subscription)
+{
+    struct hub *hub = subscription->feed->hub;
+    counter_add(&hub->metrics.resumes_refused, 1);
+    subscription_announce(subscription, 0);
+    if (subscription->window) {
+        window_begin(subscription);
+        return;
+    }
+    if (subscription->with_snapshot) {
+        subscription_start_snapshot(subscription);
+        return;
+    }
+    subscription->knowledge = (struct knowledge){.full = false};
+    subscription_start_live(subscription, hub->ring.last);
+}
+
+static void finish(struct hub_job *job)
+{
+    struct subscription *subscription = job->subscription;
+    const struct resume_query *found = &((struct resume_job *)job)->query;
+    hub_job_take(job);
+    if (found->accepted)
+        accept(subscription, found);
+    else
+        resume_refuse(subscription);
+    destroy(job);
+}
+
+bool resume_start(struct subscription *subscription, struct seq after)
+{
+    struct resume_job *job = memory_new(sizeof *job);
+    if (!job)
+        return false;
+    job->job.what = "resume";
+    job->job.run = run;
+    job->job.finish = finish;
+    job->job.destroy = destroy;
+    job->query = (struct resume_query){.view = subscription->feed->view, .after = after};
+    return hub_job_start(subscription, &job->job);
+}

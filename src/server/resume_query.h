@@ -1,0 +1,22 @@
+/* Where in the log a client's cursor stands: the reading side of resume.c. */
+#ifndef SERVER_RESUME_QUERY_H
+#define SERVER_RESUME_QUERY_H
+
+#include "store/store.h"
+#include "view/view.h"
+
+struct resume_query {
+    const struct view *view;
+    struct seq after; /* the cursor as it was presented */
+    /* found */
+    bool accepted;           /* else the client must start with a snapshot */
+    int64_t from;            /* everything behind this change is new to it, */
+    int64_t ambiguous_until; /* ... but what is not behind this one it may have had; 0: nothing */
+    bool only_greater;       /* ... and up to `to` only what has a greater seq is */
+    int64_t to;              /* the newest change when it was asked */
+};
+
+/* In one short transaction. */
+bool resume_query_run(struct resume_query *query, struct store_reader *reader, struct error *error);
+
+#endif

@@ -1,0 +1,125 @@
+/* Snapshots, the encoding side: rows become batches, framed and compressed. */
+#include "server/snapshot_internal.h"
+
+void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
+                          enum wire_mode mode, const struct snapshot_place *place)
+{
+    *drafts = (struct snapshot_drafts){.view = view, .mode = mode, .place = *place};
+    buffer_init(&drafts->deletes, UINT32_MAX);
+    buffer_init(&drafts->shown, UINT32_MAX);
+}
+
+void snapshot_drafts_fini(struct snapshot_drafts *drafts)
+{
+    for (size_t i = 0; i < drafts->count; i++) {
+        wire_batch_fini(&drafts->list[i].rows);
+        text_unref(drafts->list[i].frames);
+    }
+    memory_free(drafts->list);
+    buffer_fini(&drafts->deletes);
+    buffer_fini(&drafts->shown);
+}
+
+static struct snapshot_draft *new_draft(struct snapshot_drafts *drafts)
+{
+    if (drafts->count == drafts->capacity) {
+        size_t capacity = drafts->capacity ? drafts->capacity * 2 : 4;
+        struct snapshot_draft *list = memory_resize(drafts->list, capacity * sizeof *list);
+        if (!list)
+            return NULL;
+        drafts->list = list;
+        drafts->capacity = capacity;
+    }
+    struct snapshot_draft *draft = &drafts->list[drafts->count++];
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room, or it was made */
+    *draft = (struct snapshot_draft){.start = drafts->place, .end = drafts->place};
+    wire_batch_init(&draft->rows, UINT32_MAX);
+    return wire_batch_start(&draft->rows, drafts->mode, span_of(drafts->view->id)) ? draft : NULL;
+}
+
+static size_t batch_rows(const struct snapshot_place *start)
+{
+    return start->rows == 0 ? WIRE_FIRST_BATCH : WIRE_NEXT_BATCH;
+}
+
+/* The draft that takes the next row; a new one when the last is full. */
+static struct snapshot_draft *open_draft(struct snapshot_drafts *drafts)
+{
+    struct snapshot_draft *draft = drafts->count ? &drafts->list[drafts->count - 1] : NULL;
+    if (draft && draft->rows.rows < batch_rows(&draft->start) &&
+        draft->rows.json.length < HUB_BATCH_BYTES)
+        return draft;
+    if (draft)
+        drafts->full_bytes += draft->rows.json.length;
+    return new_draft(drafts);
+}
+
+bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row)
+{
+    struct snapshot_draft *draft = open_draft(drafts);
+    struct snapshot_place *place = &drafts->place;
+    struct span data;
+    if (!draft || !frame_show(drafts->view, row->data, &drafts->shown, &data) ||
+        !wire_batch_row(&draft->rows, row->key, data))
+        return false;
+    drafts->rows++;
+    place->rows++;
+    if (place->limit > 0)
+        place->limit--;
+    place->at = (struct store_position){row->seq, row->id};
+    draft->end = *place;
+    return true;
+}
+
+bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key)
+{
+    struct wire_change frame = {.mode = drafts->mode,
+                                .view = span_of(drafts->view->id),
+                                .operation = WIRE_DELETE,
+                                .key = key};
+    return wire_change(&drafts->deletes, &frame);
+}
+
+/* The rows' JSON goes as soon as it is framed. */
+static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *draft,
+                        struct wire_gzip *gzip, struct buffer *out)
+{
+    char seq[SEQ_SIZE];
+    struct span cursor = span_make(NULL, 0);
+    bool only_deletes = !draft->rows.rows && !draft->last;
+    if (draft->complete)
+        cursor = frame_seq(seq, drafts->place.seq);
+    if (out->failed ||
+        (!only_deletes && !wire_batch_end(&draft->rows, draft->complete, cursor, gzip, out)))
+        return false;
+    draft->frames = text_new(out->data, out->length);
+    wire_batch_fini(&draft->rows);
+    wire_batch_init(&draft->rows, 1);
+    return draft->frames != NULL;
+}
+
+bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
+{
+    if (!drafts->count && !new_draft(drafts))
+        return false;
+    struct snapshot_draft *final = &drafts->list[drafts->count - 1];
+    final->last = last;
+    final->complete = last && drafts->place.latest == drafts->place.change;
+    final->end = drafts->place;
+    struct wire_gzip *gzip = NULL;
+    struct buffer out;
+    bool done = true;
+    buffer_init(&out, UINT32_MAX);
+    for (size_t i = 0; done && i < drafts->count; i++) {
+        struct snapshot_draft *draft = &drafts->list[i];
+        if (!gzip && draft->rows.json.length + 64 >= WIRE_GZIP_MINIMUM)
+            gzip = wire_gzip_new();
+        buffer_clear(&out);
+        if (i == 0)
+            buffer_add_span(&out, buffer_span(&drafts->deletes));
+        done = frame_draft(drafts, draft, gzip, &out);
+    }
+    buffer_fini(&out);
+    wire_gzip_free(gzip);
+    return done;
+}

@@ -1,0 +1,76 @@
+/*
+ * Snapshots, and who does what for them:
+ *   snapshot.c         on the loop: asking, sharing a job, delivering
+ *   snapshot_cache.c   on the loop: batches kept for others that come
+ *   snapshot_query.c   on a reader: the rows that come next, in one short transaction
+ *   snapshot_encode.c  on a reader: rows become batches, ready to send
+ */
+#ifndef SERVER_SNAPSHOT_INTERNAL_H
+#define SERVER_SNAPSHOT_INTERNAL_H
+
+#include "server/hub_internal.h"
+
+/* ---- encode ---- */
+
+/* A batch as it is built: rows now, frames when the transaction is over. */
+struct snapshot_draft {
+    struct wire_batch rows;
+    struct snapshot_place start, end;
+    bool last, complete; /* as in struct snapshot_batch */
+    struct text *frames;
+};
+
+/* The batches of one job, in order. */
+struct snapshot_drafts {
+    const struct view *view;
+    enum wire_mode mode;
+    struct snapshot_place place; /* behind the newest row */
+    struct snapshot_draft *list;
+    size_t count, capacity;
+    int64_t rows;
+    size_t full_bytes; /* JSON bytes of all drafts but the last */
+    struct buffer deletes, shown;
+};
+
+void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
+                          enum wire_mode mode, const struct snapshot_place *place);
+void snapshot_drafts_fini(struct snapshot_drafts *drafts);
+/* These are false when out of memory. */
+bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row);
+/* Deletes go out before the rows, without a cursor. */
+bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key);
+/* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has no
+ * more rows. */
+bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);
+
+/* ---- query ---- */
+
+struct snapshot_query {
+    struct span key;       /* absent: all; its bytes are owned by the job */
+    int64_t deleted_since; /* older deletes are not told; wall clock, ms */
+    int64_t max_rows;      /* and as many deletes */
+    struct snapshot_drafts drafts;
+    int64_t deletes; /* looked at */
+    bool stopped;    /* enough for one job; the snapshot goes on */
+    struct error error;
+};
+
+/* Read what comes behind drafts.place, and encode it. */
+bool snapshot_query_run(struct snapshot_query *query, struct store_reader *reader);
+
+/* ---- cache ---- */
+
+/* Ready batches by the name of the place where they begin; one cap for all, the least used go. */
+struct snapshot_cache;
+struct snapshot_cache *snapshot_cache_new(size_t max_bytes);
+void snapshot_cache_free(struct snapshot_cache *cache);
+/* Keep a batch (a reference of the cache's own) in the place of an older one. When there is no
+ * memory for it, it is not kept: it is only a kindness to others. */
+void snapshot_cache_put(struct snapshot_cache *cache, struct span name,
+                        struct snapshot_batch *batch);
+/* The batch at that place (one reference), or NULL. One of an older state than `fresh` is dropped.
+ */
+struct snapshot_batch *snapshot_cache_get(struct snapshot_cache *cache, struct span name,
+                                          int64_t fresh);
+
+#endif

@@ -1,0 +1,157 @@
+/* Snapshots, the reading side: the rows behind a place, in one short transaction. */
+#include "server/snapshot_internal.h"
+#include "server/view_state.h"
+
+#include <stdlib.h>
+
+static bool lacks_memory(struct snapshot_query *query)
+{
+    return error_set(&query->error, ERROR_MEMORY, "out of memory while building a snapshot");
+}
+
+/* One row; false stops the scan. */
+static bool add_row(void *argument, const struct store_entity *row)
+{
+    struct snapshot_query *query = argument;
+    struct snapshot_drafts *drafts = &query->drafts;
+    if (drafts->rows >= query->max_rows || drafts->full_bytes >= HUB_SNAPSHOT_BYTES) {
+        query->stopped = true;
+        return false;
+    }
+    return snapshot_drafts_row(drafts, row) || lacks_memory(query);
+}
+
+/* ---- deletes ---- */
+
+/* One that a client which kept rows from before may have missed. */
+static bool add_delete(void *argument, const struct store_tombstone *tombstone)
+{
+    struct snapshot_query *query = argument;
+    bool recent = tombstone->at >= query->deleted_since;
+    query->drafts.place.deletes = tombstone->change;
+    query->deletes++;
+    return !recent || !view_shows(query->drafts.view, tombstone->key) ||
+           snapshot_drafts_delete(&query->drafts, tombstone->key) || lacks_memory(query);
+}
+
+/* The next of them; place.deletes becomes 0 behind the last. */
+static bool read_deletes(struct snapshot_query *query, struct store_reader *reader,
+                         uint32_t export_id)
+{
+    struct snapshot_place *place = &query->drafts.place;
+    struct store_tombstone tombstone;
+    bool found;
+    if (query->key.data) {
+        if (!store_read_tombstone(reader, export_id, query->key, &tombstone, &found,
+                                  &query->error) ||
+            (found && !add_delete(query, &tombstone)))
+            return false;
+    } else if (!store_scan_tombstones(reader, export_id, place->deletes, query->max_rows,
+                                      add_delete, query, &query->error) ||
+               query->error.code != ERROR_NONE) {
+        return false;
+    }
+    if (query->deletes < query->max_rows || query->key.data)
+        place->deletes = 0;
+    else
+        query->stopped = true;
+    return true;
+}
+
+/* ---- rows ---- */
+
+static bool read_key(struct snapshot_query *query, struct store_reader *reader, uint32_t export_id,
+                     struct span key)
+{
+    struct store_entity entity;
+    bool found;
+    if (!store_read_entity(reader, export_id, key, &entity, &found, &query->error))
+        return false;
+    return !found || !view_shows(query->drafts.view, key) || add_row(query, &entity) ||
+           query->error.code == ERROR_NONE;
+}
+
+/* A view of named keys: newest first like any list, so their places are sorted before. */
+struct place_of_key {
+    struct store_position at;
+    struct span key;
+};
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct place_of_key *one = a, *other = b;
+    int order = seq_compare(other->at.seq, one->at.seq);
+    return order ? order : (other->at.id > one->at.id) - (other->at.id < one->at.id);
+}
+
+static bool read_named_keys(struct snapshot_query *query, struct store_reader *reader,
+                            uint32_t export_id)
+{
+    const struct view *view = query->drafts.view;
+    const struct snapshot_place *from = &query->drafts.place;
+    struct place_of_key *places = memory_new(view->key_count * sizeof *places);
+    size_t count = 0;
+    bool done = places != NULL || lacks_memory(query);
+    for (size_t i = 0; done && i < view->key_count; i++) {
+        struct store_entity entity;
+        bool found;
+        done = store_read_entity(reader, export_id, view->keys[i], &entity, &found, &query->error);
+        struct place_of_key place = {{entity.seq, entity.id}, view->keys[i]};
+        struct place_of_key start = {from->at, view->keys[i]};
+        /* Behind the place where the last job stopped. */
+        if (done && found && (from->rows == 0 || newest_first(&place, &start) > 0))
+            places[count++] = place;
+    }
+    if (done)
+        qsort(places, count, sizeof *places, newest_first);
+    for (size_t i = 0; done && i < count && !query->stopped && from->limit != 0; i++)
+        done = read_key(query, reader, export_id, places[i].key);
+    memory_free(places);
+    return done;
+}
+
+static bool read_rows(struct snapshot_query *query, struct store_reader *reader, uint32_t export_id)
+{
+    const struct snapshot_place *from = &query->drafts.place;
+    if (query->key.data)
+        return read_key(query, reader, export_id, query->key);
+    if (query->drafts.view->key_count)
+        return read_named_keys(query, reader, export_id);
+    bool from_start = from->rows == 0;
+    struct store_position at = from->at;
+    return store_scan_entities(reader, export_id, from_start ? NULL : &at, from->limit, add_row,
+                               query, &query->error) &&
+           query->error.code == ERROR_NONE;
+}
+
+/* ---- the transaction ---- */
+
+/* Everything from one state of the database. */
+static bool read_state(struct snapshot_query *query, struct store_reader *reader)
+{
+    struct snapshot_place *place = &query->drafts.place;
+    struct view_state state;
+    if (!view_state_read(&state, query->drafts.view, reader, &query->error))
+        return false;
+    if (place->change == 0) {
+        place->change = state.log.last_change;
+        place->seq = state.found ? state.export.last_seq : (struct seq){0, 0};
+        place->deletes = INT64_MAX;
+    }
+    place->latest = state.log.last_change;
+    if (!state.found)
+        return true;
+    if (place->deletes && !read_deletes(query, reader, state.export.id))
+        return false;
+    return query->stopped || read_rows(query, reader, state.export.id);
+}
+
+/* Nothing is compressed while the transaction is open. */
+bool snapshot_query_run(struct snapshot_query *query, struct store_reader *reader)
+{
+    if (!store_read_begin(reader, &query->error))
+        return false;
+    bool done = read_state(query, reader);
+    store_read_end(reader);
+    return done && (snapshot_drafts_end(&query->drafts, !query->stopped) || lacks_memory(query));
+}

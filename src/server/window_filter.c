@@ -1,0 +1,290 @@
+/*
+ * Windows with a filter over all of a view: its matches are kept in memory, in the view's order.
+ * Filling goes through the view in parts, each of the state it meets; then whatever changed since
+ * filling began is looked at again, so that the matches are those of one state.
+ */
+#include "server/window_internal.h"
+
+enum { CATCHING_UP = 1000000 }; /* log rows: beyond this it is cheaper to fill anew */
+
+static bool lacks_memory(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "out of memory while filtering a view");
+}
+
+/* ---- the matches ---- */
+
+/* Where a place stands or belongs. */
+static size_t find_place(const struct window_rows *matches, struct span place)
+{
+    size_t low = 0, high = matches->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (span_compare(window_row_place(matches->list[middle]), place) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void take_out(struct window *window, struct span key)
+{
+    struct window_row *row = map_remove(&window->match_by_key, key);
+    if (!row)
+        return;
+    struct window_rows *matches = &window->matches;
+    size_t at = find_place(matches, window_row_place(row));
+    matches->count--;
+    memmove(matches->list + at, matches->list + at + 1,
+            (matches->count - at) * sizeof(*matches->list));
+    memory_free(row);
+}
+
+static bool put_in(struct window *window, struct window_row *row, int64_t max_rows,
+                   struct error *error)
+{
+    struct window_rows *matches = &window->matches;
+    take_out(window, window_row_key(row));
+    if ((int64_t)matches->count >= max_rows) {
+        memory_free(row);
+        return error_set(error, ERROR_TOO_LARGE,
+                         "the filters let more than %lld rows pass; narrow them, or raise "
+                         "max_window_rows",
+                         (long long)max_rows);
+    }
+    size_t at = find_place(matches, window_row_place(row));
+    if (!window_rows_add(matches, row)) {
+        memory_free(row);
+        return lacks_memory(error);
+    }
+    memmove(matches->list + at + 1, matches->list + at,
+            (matches->count - 1 - at) * sizeof(*matches->list));
+    matches->list[at] = row;
+    if (map_add(&window->match_by_key, row))
+        return true;
+    memmove(matches->list + at, matches->list + at + 1,
+            (matches->count - 1 - at) * sizeof(*matches->list));
+    matches->count--;
+    memory_free(row);
+    return lacks_memory(error);
+}
+
+void window_matches_clear(struct window *window)
+{
+    window_rows_fini(&window->matches);
+    map_fini(&window->match_by_key);
+    map_init(&window->match_by_key, window_row_map_key);
+    buffer_clear(&window->fill_after);
+    window->fill_position = 0;
+}
+
+/* A new match as the entity stands; *row is NULL when it does not pass. */
+static bool make_match(const struct window *window, const struct store_entity *entity,
+                       struct window_row **row, struct error *error)
+{
+    const struct view_stage *stage = window->spec.view->stage;
+    struct buffer place;
+    *row = NULL;
+    if (!window_passes(window, entity->key, entity->data))
+        return true;
+    buffer_init(&place, UINT32_MAX);
+    bool done = stage ? view_stage_place(stage, entity->key, entity->data, entity->seq, &place)
+                      : view_seq_place(entity->key, entity->seq, &place);
+    if (done)
+        *row = window_row_new(entity->key, buffer_span(&place), entity->change);
+    buffer_fini(&place);
+    return *row || lacks_memory(error);
+}
+
+/* ---- filling ---- */
+
+struct filling {
+    struct window *window;
+    int64_t max_rows;
+    int64_t seen;
+    struct error *error;
+};
+
+static bool fill_row(struct filling *filling, struct span after, const struct store_entity *entity)
+{
+    struct window *window = filling->window;
+    struct window_row *row;
+    filling->seen++;
+    buffer_clear(&window->fill_after);
+    if (!buffer_add_span(&window->fill_after, after))
+        return lacks_memory(filling->error);
+    if (!make_match(window, entity, &row, filling->error))
+        return false;
+    return !row || put_in(window, row, filling->max_rows, filling->error);
+}
+
+static bool fill_from_stage(void *argument, struct span place, const struct store_entity *entity)
+{
+    return fill_row(argument, place, entity);
+}
+
+static bool fill_from_export(void *argument, const struct store_entity *entity)
+{
+    return fill_row(argument, entity->key, entity);
+}
+
+static bool read_part(struct filling *filling, struct store_reader *reader)
+{
+    struct window *window = filling->window;
+    const struct view *view = window->spec.view;
+    struct span after =
+        window->fill_after.length ? buffer_span(&window->fill_after) : span_make(NULL, 0);
+    struct view_state state;
+    int64_t stage, built;
+    bool found;
+    if (!view_state_read(&state, view, reader, filling->error))
+        return false;
+    if (!window->fill_position)
+        window->fill_position = window->position = state.log.last_change;
+    if (!state.found)
+        return true;
+    if (!view->stage)
+        return store_scan_keys(reader, state.export.id, after, WINDOW_FILL, fill_from_export,
+                               filling, filling->error);
+    if (!store_read_stage(reader, span_of(view->stage->definition), &stage, &built, &found,
+                          filling->error))
+        return false;
+    return !found || store_scan_stage(reader, stage, after, 0, WINDOW_FILL, false, true,
+                                      fill_from_stage, filling, filling->error);
+}
+
+bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
+                         bool *end, struct error *error)
+{
+    struct filling filling = {.window = window, .max_rows = max_rows, .error = error};
+    error->code = ERROR_NONE;
+    if (!store_read_begin(reader, error))
+        return false;
+    bool done = read_part(&filling, reader) && error->code == ERROR_NONE;
+    store_read_end(reader);
+    *end = filling.seen < WINDOW_FILL;
+    return done;
+}
+
+/* ---- keeping up ---- */
+
+/* What became of the entities that changed: rows to put in, keys to take out. */
+struct catching {
+    struct window_reading *reading;
+    struct window_rows found; /* ROW_LEFT: only its key counts */
+};
+
+static bool note(struct catching *catching, struct span key, const struct store_entity *entity)
+{
+    struct error *error = &catching->reading->result->error;
+    struct window_row *row = NULL;
+    if (entity && !make_match(catching->reading->window, entity, &row, error))
+        return false;
+    if (row)
+        row->fate = ROW_CARRIED;
+    else
+        row = window_row_new(key, span_make(NULL, 0), 0);
+    if (row && window_rows_add(&catching->found, row))
+        return true;
+    memory_free(row);
+    return lacks_memory(error);
+}
+
+static bool each_change(void *argument, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    if (entity && entity->change != change->id)
+        return true; /* a later change of it comes */
+    return note(argument, change->key, entity);
+}
+
+static bool each_flip(void *argument, struct span key, int64_t change)
+{
+    struct catching *catching = argument;
+    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
+    (void)change;
+    if (row) {
+        row->fate = ROW_REPLACED; /* to be looked up */
+        if (window_rows_add(&catching->found, row))
+            return true;
+    }
+    memory_free(row);
+    return lacks_memory(&catching->reading->result->error);
+}
+
+/* A flip names an entity; what it is now is not at hand. */
+static bool look_up(struct catching *catching, struct window_row **place)
+{
+    struct window_reading *reading = catching->reading;
+    struct error *error = &reading->result->error;
+    struct window_row *row = *place, *match = NULL;
+    struct store_entity entity;
+    bool found;
+    if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row), &entity,
+                           &found, error))
+        return false;
+    if (found && !make_match(reading->window, &entity, &match, error))
+        return false;
+    row->fate = ROW_LEFT;
+    if (match) {
+        match->fate = ROW_CARRIED;
+        memory_free(row);
+        *place = match;
+    }
+    return true;
+}
+
+/* Passing the filter is not all: the entity must be in the view. */
+static bool is_in_view(struct window_reading *reading, const struct window_row *row, bool *found)
+{
+    *found = true;
+    if (!reading->window->spec.view->stage)
+        return true;
+    return store_read_place(reading->reader, reading->stage, window_row_place(row), found,
+                            &reading->result->error);
+}
+
+static bool apply(struct catching *catching)
+{
+    struct window_reading *reading = catching->reading;
+    struct window_rows *found = &catching->found;
+    for (size_t i = 0; i < found->count; i++) {
+        if (found->list[i]->fate == ROW_REPLACED && !look_up(catching, &found->list[i]))
+            return false;
+        struct window_row *row = found->list[i];
+        bool in = row->fate == ROW_CARRIED;
+        if (in && !is_in_view(reading, row, &in))
+            return false;
+        if (!in) {
+            take_out(reading->window, window_row_key(row));
+            continue;
+        }
+        found->list[i] = NULL;
+        if (!put_in(reading->window, row, reading->max_rows, &reading->result->error))
+            return false;
+    }
+    return true;
+}
+
+bool window_matches_update(struct window_reading *reading)
+{
+    struct window *window = reading->window;
+    const struct view_state *state = reading->state;
+    struct error *error = &reading->result->error;
+    struct catching catching = {.reading = reading};
+    if (window->position < state->log.floor_change ||
+        state->log.last_change - window->position > CATCHING_UP)
+        return !(reading->result->refill = true);
+    bool done =
+        store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), window->position,
+                           state->log.last_change, -1, true, each_change, &catching, error) &&
+        error->code == ERROR_NONE;
+    if (done && window->spec.view->stage)
+        done = store_scan_flips(reading->reader, state->export.id, window->position, -1, each_flip,
+                                &catching, error) &&
+               error->code == ERROR_NONE;
+    done = done && apply(&catching);
+    window_rows_fini(&catching.found);
+    return done;
+}

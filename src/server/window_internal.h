@@ -1,0 +1,247 @@
+/*
+ * Windows: what subscribers of a part of a view share (docs/views.md). Who does what:
+ *   window.c           on the loop: finding, joining, marking stale, asking for a look, delivering
+ *   window_member.c    on the loop: one subscription in a window, from snapshot to live
+ *   window_look.c      on a reader: one look at several windows, in one short transaction
+ *   window_rows.c      on a reader: the rows that are in a window now, and how they differ
+ *   window_filter.c    on a reader: which rows of a whole view pass a filter
+ *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
+ *
+ * Invariants:
+ *  1. What a window holds is what a query of the database gave at its `position`; nothing is
+ *     worked out from two states.
+ *  2. A look is the only one that touches the content of the windows in it, and one look at a time
+ *     is on its way, so the content needs no lock.
+ *  3. A window's version grows with every difference. A member is at a version: what it has is the
+ *     content as of then. The channel leads from version to version.
+ */
+#ifndef SERVER_WINDOW_INTERNAL_H
+#define SERVER_WINDOW_INTERNAL_H
+
+#include "server/hub_internal.h"
+#include "server/snapshot_internal.h"
+#include "server/view_state.h"
+
+enum {
+    WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */
+    WINDOW_EXIT_BYTES = 1 << 18, /* and the bytes of their keys */
+    WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
+    WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
+    WINDOW_FILL = 5000,          /* entities that one filling job looks at */
+    WINDOW_LOOK = 64,            /* windows in one look */
+    WINDOW_REQUESTS = 64         /* and members that are served by it */
+};
+
+/* What decides the content of a window. Owned by it. */
+struct window_spec {
+    const struct view *view;
+    int64_t skip, take; /* take VIEW_ALL: all */
+    int64_t limit;      /* rows of a snapshot; -1: all */
+    struct view_filter *filter;
+    struct span key; /* absent: every key */
+};
+
+/* What the look at hand found of a row that was there before. */
+enum window_fate {
+    ROW_LEFT,
+    ROW_REPLACED, /* its entity changed: another object stands for it now */
+    ROW_CARRIED   /* the same, perhaps elsewhere */
+};
+
+/* A row as members were told of it, or as a filter found it. */
+struct window_row {
+    int64_t change;  /* the entity's last, as of then */
+    int64_t version; /* of the window, when the row came in or changed */
+    enum window_fate fate;
+    uint32_t key_length, place_length;
+    char bytes[]; /* key, place */
+};
+
+struct window_rows {
+    struct window_row **list;
+    size_t count, capacity;
+};
+
+struct window_exit {
+    int64_t version;
+    int64_t at; /* wall clock, ms */
+    uint32_t key_length;
+    char *key;
+};
+
+struct window {
+    struct hub *hub;
+    struct feed *feed; /* counted by the window as by a subscription */
+    struct link in_windows;
+    struct window_spec spec;
+    enum wire_mode mode;
+    char *name; /* all of the spec, as text */
+    /* The loop's. */
+    struct channel channel; /* frames by version; its head is what members may have */
+    bool channel_on;
+    struct text *snapshot; /* as of snapshot_version; NULL: none */
+    int64_t snapshot_version, snapshot_position;
+    struct link members, waiting, resting; /* subscription.in_window, .in_rest */
+    size_t member_count;
+    bool looking, stale, snapshot_wanted, snapshot_new, filling;
+    uint64_t looked_us;   /* when the last look came back */
+    size_t request_count; /* of members, not yet in a look */
+    /* The look's while `looking`, the filling's while `filling`. */
+    int64_t version;
+    bool known;         /* it was looked at: rows and position mean something */
+    bool matches_ready; /* filling is done */
+    int64_t position;
+    struct seq cursor;
+    struct window_rows rows;
+    struct window_rows matches; /* of a filter over a whole view, in order of place */
+    struct map match_by_key;
+    int64_t fill_position;     /* log position when filling began; 0: it did not */
+    struct buffer fill_after;  /* behind this key or place it goes on */
+    struct window_exit *exits; /* the oldest first */
+    size_t exit_count, exit_capacity, exit_bytes;
+    int64_t exit_floor; /* exits of versions up to this may be forgotten */
+};
+
+void window_spec_fini(struct window_spec *spec);
+
+/* ---- content ---- */
+
+static inline struct span window_row_key(const struct window_row *row)
+{
+    return span_make(row->bytes, row->key_length);
+}
+static inline struct span window_row_place(const struct window_row *row)
+{
+    return span_make(row->bytes + row->key_length, row->place_length);
+}
+struct window_row *window_row_new(struct span key, struct span place, int64_t change);
+bool window_rows_add(struct window_rows *rows, struct window_row *row);
+void window_rows_fini(struct window_rows *rows);
+/* For struct map. */
+struct span window_row_map_key(const void *row);
+/* Whether the window is a filter over all of a view, so that its matches are kept. */
+bool window_keeps_matches(const struct window *window);
+/* The part of its view's order that the view itself gives on. */
+struct view_cut window_view_cut(const struct window *window);
+/* Whether an entity (key, canonical text) passes key and filter. */
+bool window_passes(const struct window *window, struct span key, struct span data);
+
+/* ---- a look ---- */
+
+/* A member that needs more than the difference. */
+enum window_request_kind {
+    WINDOW_BEHIND, /* it has version `from` */
+    WINDOW_RESUME  /* it has what there was at change `from` */
+};
+struct window_request {
+    struct link in_requests;
+    struct window *window;
+    struct subscription *subscription; /* NULL once it is gone */
+    enum window_request_kind kind;
+    int64_t from;
+    bool looking;  /* a look has it, and frees it if the member goes */
+    bool returned; /* the look is done with it */
+    bool announced;
+    /* found */
+    bool done, refused;
+    struct text *text; /* NULL: it has everything */
+    int64_t version;
+};
+
+/* What became of one window in a look. */
+struct window_result {
+    struct window *window;
+    bool snapshot_wanted, differs;
+    bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
+    int64_t version; /* after it */
+    struct text *frames; /* the difference */
+    size_t frame_count;
+    struct snapshot_drafts drafts; /* while snapshot_wanted */
+    struct text *snapshot;
+    struct error error; /* why it cannot go on; ERROR_NONE: fine */
+};
+
+/* A row that came in or changed, and where its entity's text is in `data`. */
+struct window_fresh {
+    struct window_row *row;
+    size_t at, length;
+};
+
+/* The rows of one window as they are read. */
+struct window_reading {
+    struct window *window;
+    struct window_result *result;
+    struct store_reader *reader;
+    const struct view_state *state;
+    int64_t stage; /* number in the database, of a derived view; 0: not there yet */
+    int64_t built; /* change at which that was built */
+    int64_t max_rows, tombstone_ms;
+    /* in the making */
+    struct window_rows rows;
+    struct window_rows left; /* of the old ones; borrowed until the reading ends */
+    struct map old;          /* the window's rows until now, by key; made when it is needed */
+    bool old_on;
+    int64_t skipped; /* rows that passed the filter and were skipped */
+    struct window_fresh *fresh;
+    size_t fresh_count, fresh_capacity;
+    struct buffer data;
+};
+
+/* Read the window's rows in the open transaction: the new ones, what is fresh among them, a
+ * snapshot's rows when wanted. False with result->error; the window is as before until settled. */
+bool window_read(struct window_reading *reading);
+/* Encode the difference and take the new rows over; those that left become exits. */
+bool window_settle(struct window_reading *reading);
+void window_reading_fini(struct window_reading *reading);
+/* The text of an entity of the window; borrowed until the reader's next call. */
+bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
+
+/* window_filter.c */
+/* Bring the matches up to date with what changed since. */
+bool window_matches_update(struct window_reading *reading);
+/* Fill the next part; *end when all was seen. */
+bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
+                         bool *end, struct error *error);
+void window_matches_clear(struct window *window);
+
+/* window_encode.c: all false with result->error when out of memory. */
+/* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
+bool window_encode_difference(struct window_reading *reading, struct buffer *out);
+/* Deletes to be told with a snapshot. */
+bool window_encode_farewells(struct window_reading *reading);
+/* Serve a request from the content just settled. */
+bool window_encode_request(struct window_reading *reading, struct window_request *request);
+bool window_encode_resume(struct window_reading *reading, struct window_request *request);
+struct seq window_cursor(const struct view_state *state);
+/* The settled rows by key; false when out of memory. The map is to be ended in any case. */
+bool window_index_rows(const struct window *window, struct map *map);
+/* The key as members know it. */
+struct span window_shown_key(const struct window_reading *reading, struct span key);
+/* The frames of all batches as one text; NULL when out of memory. */
+struct text *window_join_drafts(struct snapshot_drafts *drafts);
+
+/* ---- the loop ---- */
+
+struct windows {
+    struct map by_name;
+    struct link all;      /* window.in_windows; without members: the longest so first */
+    struct link requests; /* window_request.in_requests: for the next look */
+    size_t count, lingering;
+    bool looking; /* a look is on its way */
+};
+
+/* A look at these windows and what members of them want. False when it cannot be started. */
+bool window_look_start(struct hub *hub, struct window **windows, size_t count);
+/* What a look found of one window; the texts are taken. */
+void window_delivered(struct window_result *result);
+/* Filling a filter's matches; continues by itself. */
+bool window_fill_start(struct window *window);
+/* All members get the error and are gone; perhaps the window too. */
+void window_fail(struct window *window, const struct error *error);
+void window_free(struct window *window);
+/* A member's turn to pull came. */
+void window_wake(struct link *members);
+/* The look is over: it was served, or goes into the next one. */
+void window_request_done(struct window_request *request);
+
+#endif

@@ -1,0 +1,256 @@
+/*
+ * A look: one short read transaction in which several windows are read, what differs is encoded,
+ * and members that lack more than that are served. Only one is on its way at a time.
+ */
+#include "server/window_internal.h"
+
+struct window_look {
+    struct read_job read;
+    struct hub *hub;
+    int64_t max_rows, tombstone_ms;
+    struct window_result *results;
+    size_t count;
+    struct link requests; /* window_request.in_requests */
+    struct error error;   /* the look itself failed */
+};
+
+/* ---- on a reader ---- */
+
+static bool read_stage(struct window_reading *reading)
+{
+    const struct view_stage *stage = reading->window->spec.view->stage;
+    bool found;
+    reading->stage = 0;
+    if (!stage)
+        return true;
+    return store_read_stage(reading->reader, span_of(stage->definition), &reading->stage,
+                            &reading->built, &found, &reading->result->error) &&
+           (found || !(reading->stage = 0));
+}
+
+static void start_snapshot(struct window_reading *reading)
+{
+    struct window *window = reading->window;
+    struct snapshot_place place = {.limit = window->spec.limit,
+                                   .change = reading->state->log.last_change,
+                                   .latest = reading->state->log.last_change,
+                                   .seq = window_cursor(reading->state)};
+    snapshot_drafts_init(&reading->result->drafts, window->spec.view, window->mode, &place);
+}
+
+static bool serve_requests(struct window_look *look, struct window_reading *reading)
+{
+    struct link *link;
+    for (link = look->requests.next; link != &look->requests; link = link->next) {
+        struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
+        if (request->window == reading->window && !window_encode_request(reading, request))
+            return false;
+    }
+    return true;
+}
+
+static void look_at(struct window_look *look, struct window_result *result,
+                    struct store_reader *reader)
+{
+    struct view_state state;
+    struct window_reading reading = {.window = result->window,
+                                     .result = result,
+                                     .reader = reader,
+                                     .state = &state,
+                                     .max_rows = look->max_rows,
+                                     .tombstone_ms = look->tombstone_ms};
+    if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
+        return;
+    buffer_init(&reading.data, UINT32_MAX);
+    if (result->snapshot_wanted)
+        start_snapshot(&reading);
+    bool done = read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
+                (!result->snapshot_wanted || window_encode_farewells(&reading)) &&
+                serve_requests(look, &reading);
+    if (!done && !result->refill && result->error.code == ERROR_NONE)
+        error_set(&result->error, ERROR_INTERNAL, "a window could not be read");
+    window_reading_fini(&reading);
+}
+
+/* Compressing is for after the transaction. */
+static void finish_snapshot(struct window_result *result)
+{
+    if (result->error.code == ERROR_NONE && !result->refill) {
+        if (snapshot_drafts_end(&result->drafts, true))
+            result->snapshot = window_join_drafts(&result->drafts);
+        if (!result->snapshot)
+            error_set(&result->error, ERROR_MEMORY, "out of memory while showing a window");
+    }
+}
+
+static void run(struct read_job *read, struct store_reader *reader)
+{
+    struct window_look *look = (struct window_look *)read;
+    if (!store_read_begin(reader, &look->error))
+        return;
+    for (size_t i = 0; i < look->count; i++)
+        look_at(look, &look->results[i], reader);
+    store_read_end(reader);
+    for (size_t i = 0; i < look->count; i++)
+        if (look->results[i].snapshot_wanted)
+            finish_snapshot(&look->results[i]);
+}
+
+/* ---- on the loop ---- */
+
+static void free_look(struct window_look *look)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        struct window_result *result = &look->results[i];
+        text_unref(result->frames);
+        text_unref(result->snapshot);
+        if (result->snapshot_wanted)
+            snapshot_drafts_fini(&result->drafts);
+    }
+    memory_free(look->results);
+    memory_free(look);
+}
+
+static void deliver_requests(struct window_look *look)
+{
+    while (!link_alone(&look->requests)) {
+        struct window_request *request =
+            LINK_OWNER(struct window_request, in_requests, look->requests.next);
+        link_remove(&request->in_requests);
+        request->looking = false;
+        request->returned = true;
+        window_request_done(request);
+    }
+}
+
+static void deliver(struct engine_event *event)
+{
+    struct window_look *look = (struct window_look *)event;
+    struct hub *hub = look->hub;
+    hub->windows->looking = false;
+    for (size_t i = 0; i < look->count; i++) {
+        struct window_result *result = &look->results[i];
+        if (look->error.code != ERROR_NONE)
+            result->error = look->error;
+        if (result->error.code != ERROR_NONE)
+            log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"",
+                      result->window->spec.view->id, result->error.message);
+    }
+    /* Requests first: what they hold is of the version that the windows are about to have. */
+    deliver_requests(look);
+    for (size_t i = 0; i < look->count; i++)
+        window_delivered(&look->results[i]);
+    free_look(look);
+    windows_look(hub);
+}
+
+static void take_requests(struct window_look *look)
+{
+    struct windows *windows = look->hub->windows;
+    struct link *link = windows->requests.next;
+    size_t taken = 0;
+    while (link != &windows->requests && taken < WINDOW_REQUESTS) {
+        struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
+        link = link->next;
+        if (!request->window->looking)
+            continue;
+        link_remove(&request->in_requests);
+        link_append(&look->requests, &request->in_requests);
+        request->looking = true;
+        request->window->request_count--;
+        taken++;
+    }
+}
+
+bool window_look_start(struct hub *hub, struct window **windows, size_t count)
+{
+    struct window_look *look = memory_new(sizeof *look);
+    struct window_result *results = look ? memory_new(count * sizeof *results) : NULL;
+    if (!results) {
+        memory_free(look);
+        return false;
+    }
+    *look = (struct window_look){.read = {.event.deliver = deliver, .run = run},
+                                 .hub = hub,
+                                 .max_rows = hub->options.max_window_rows,
+                                 .tombstone_ms = hub->options.tombstone_ms,
+                                 .results = results,
+                                 .count = count};
+    link_init(&look->requests);
+    for (size_t i = 0; i < count; i++) {
+        results[i] = (struct window_result){.window = windows[i],
+                                            .snapshot_wanted = windows[i]->snapshot_wanted};
+        windows[i]->looking = true;
+        windows[i]->stale = false;
+    }
+    take_requests(look);
+    if (engine_read(hub->engine, &look->read)) {
+        hub->windows->looking = true;
+        return true;
+    }
+    /* Too many reads wait. The next commit or tick tries again. */
+    for (size_t i = 0; i < count; i++) {
+        windows[i]->looking = false;
+        windows[i]->stale = true;
+    }
+    while (!link_alone(&look->requests)) {
+        struct window_request *request =
+            LINK_OWNER(struct window_request, in_requests, look->requests.next);
+        link_remove(&request->in_requests);
+        link_append(&hub->windows->requests, &request->in_requests);
+        request->looking = false;
+        request->window->request_count++;
+    }
+    free_look(look);
+    return false;
+}
+
+/* ---- filling ---- */
+
+struct window_fill {
+    struct read_job read;
+    struct window *window;
+    int64_t max_rows;
+    bool done, end;
+    struct error error;
+};
+
+static void run_fill(struct read_job *read, struct store_reader *reader)
+{
+    struct window_fill *fill = (struct window_fill *)read;
+    fill->done =
+        window_matches_fill(fill->window, reader, fill->max_rows, &fill->end, &fill->error);
+}
+
+static void deliver_fill(struct engine_event *event)
+{
+    struct window_fill *fill = (struct window_fill *)event;
+    struct window *window = fill->window;
+    struct hub *hub = window->hub;
+    window->filling = false;
+    if (!fill->done) {
+        log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"", window->spec.view->id,
+                  fill->error.message);
+        window_fail(window, &fill->error);
+    } else if (fill->end) {
+        window->matches_ready = true;
+    }
+    memory_free(fill);
+    windows_look(hub); /* goes on, if there is more */
+}
+
+bool window_fill_start(struct window *window)
+{
+    struct hub *hub = window->hub;
+    struct window_fill *fill = memory_new(sizeof *fill);
+    if (!fill)
+        return false;
+    fill->read.event.deliver = deliver_fill;
+    fill->read.run = run_fill;
+    fill->window = window;
+    fill->max_rows = hub->options.max_window_rows;
+    window->filling = engine_read(hub->engine, &fill->read);
+    if (!window->filling)
+        memory_free(fill);
+    return window->filling;
+}

@@ -1,0 +1,288 @@
+/*
+ * A subscription as a member of a window:
+ *
+ *   NEW (snapshot) --------> LIVE --> BEHIND --> WAITING --> LIVE
+ *   UNTOLD (no snapshot) --/
+ *   RESUMING (a cursor) --> WAITING --> LIVE, or NEW when the cursor is refused
+ */
+#include "server/window_internal.h"
+
+enum { DEFAULT_TAKE = 100 };
+
+/* ---- what is asked for ---- */
+
+static bool refuse(struct error *error, const char *field, const struct view *view, const char *why)
+{
+    return error_set(error, ERROR_INVALID_PARAMETER, "'%s' is not for view '%.128s': %s", field,
+                     view->id, why);
+}
+
+static bool check(const struct hub *hub, const struct view *view,
+                  const struct wire_subscribe *message, struct error *error)
+{
+    bool cut = message->take >= 0 || message->skip >= 0;
+    if (cut && !view->stage && view->mode != VIEW_LIST)
+        return refuse(error, message->take >= 0 ? "take" : "skip", view,
+                      "it works on lists and derived views");
+    if (message->filters && view->mode == VIEW_APPEND)
+        return refuse(error, "filters", view,
+                      "an append view shows events; filter the list view of the same export");
+    if (message->take > hub->options.max_window_rows)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'take' is %lld; this server gives at most %lld rows (max_window_rows)",
+                         (long long)message->take, (long long)hub->options.max_window_rows);
+    if (view->mode == VIEW_STATE && !message->key && (!view->stage || view->output == VIEW_KEYED))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'key' is missing: view '%.128s' shows one row, named by its key",
+                         view->id);
+    return true;
+}
+
+static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
+{
+    if (view->output == VIEW_KEYED || message->take == 0)
+        return 1;
+    if (message->take > 0)
+        return message->take;
+    if (!view->stage || message->key)
+        return VIEW_ALL;
+    return view->stage->cut.take != VIEW_ALL ? view->stage->cut.take : DEFAULT_TAKE;
+}
+
+bool window_wanted(const struct hub *hub, const struct view *view,
+                   const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
+                   struct error *error)
+{
+    *spec = (struct window_spec){.view = view};
+    /* What coalesces is told the difference of an interval, as members of a window are. */
+    *is_window = view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
+                 message->filters;
+    if (!*is_window)
+        return true;
+    if (!check(hub, view, message, error))
+        return false;
+    spec->skip = message->skip > 0 ? message->skip : 0;
+    spec->take = wanted_rows(view, message);
+    spec->limit = message->snapshot_limit;
+    if (message->filters) {
+        spec->filter = view_filter_new(span_of(message->filters), error);
+        if (!spec->filter)
+            return false;
+    }
+    if (message->key) {
+        spec->key =
+            span_make(memory_copy_string(message->key, strlen(message->key)), strlen(message->key));
+        if (!spec->key.data) {
+            view_filter_free(spec->filter);
+            return error_set(error, ERROR_MEMORY, "out of memory for a window");
+        }
+    }
+    return true;
+}
+
+/* ---- its way ---- */
+
+static void wait_for_look(struct subscription *subscription)
+{
+    link_remove(&subscription->in_rest);
+    link_append(&subscription->window->waiting, &subscription->in_rest);
+    windows_look(subscription->feed->hub);
+}
+
+void window_begin(struct subscription *subscription)
+{
+    subscription->phase = PHASE_WINDOW;
+    subscription->member_phase = subscription->with_snapshot ? MEMBER_NEW : MEMBER_UNTOLD;
+    subscription->asked = subscription->feed->hub->ring.last;
+    subscriber_ready(subscription);
+}
+
+static void go_live(struct subscription *subscription, int64_t version)
+{
+    struct window *window = subscription->window;
+    subscription->member_phase = MEMBER_LIVE;
+    subscription->version = version;
+    subscription->in_channel =
+        window->channel_on && channel_seek(&window->channel, version, &subscription->place);
+    subscriber_ready(subscription);
+}
+
+/* ---- asking a look for more ---- */
+
+static bool start_request(struct subscription *subscription, enum window_request_kind kind,
+                          int64_t from)
+{
+    struct window *window = subscription->window;
+    struct window_request *request = memory_new(sizeof *request);
+    if (!request)
+        return false;
+    request->window = window;
+    request->subscription = subscription;
+    request->kind = kind;
+    request->from = from;
+    link_init(&request->in_requests);
+    link_append(&window->hub->windows->requests, &request->in_requests);
+    window->request_count++;
+    subscription->request = request;
+    subscription->member_phase = MEMBER_WAITING;
+    windows_look(window->hub);
+    return true;
+}
+
+/* The subscription is gone afterwards. */
+static void fail(struct subscription *subscription)
+{
+    struct error error;
+    error_set(&error, ERROR_MEMORY, "out of memory for a window; subscribe again later");
+    subscriber_error(subscription->subscriber, &error, false);
+    subscription_close(subscription);
+}
+
+/* A few at a time for each subscriber, so that one that does not read pins little. */
+static void ask(struct subscription *subscription)
+{
+    bool resumes = subscription->member_phase == MEMBER_RESUMING;
+    if (!subscriber_take_turn(subscription))
+        return;
+    if (!start_request(subscription, resumes ? WINDOW_RESUME : WINDOW_BEHIND,
+                       resumes ? subscription->resume_from : subscription->version))
+        fail(subscription);
+}
+
+void window_resume(struct subscription *subscription, int64_t from)
+{
+    subscription->phase = PHASE_WINDOW;
+    subscription->member_phase = MEMBER_RESUMING;
+    subscription->resume_from = from;
+    subscriber_ready(subscription);
+}
+
+void window_request_done(struct window_request *request)
+{
+    struct subscription *subscription = request->subscription;
+    if (!subscription) {
+        text_unref(request->text);
+        memory_free(request);
+        return;
+    }
+    if (!request->done) {
+        /* The window was not read, or failed and says so to its members. */
+        request->returned = false;
+        link_append(&request->window->hub->windows->requests, &request->in_requests);
+        request->window->request_count++;
+        return;
+    }
+    subscriber_ready(subscription);
+}
+
+/* ---- pulling ---- */
+
+static struct span pull_answer(struct subscription *subscription)
+{
+    struct window_request *request = subscription->request;
+    struct span nothing = span_make(NULL, 0);
+    if (!request->returned)
+        return nothing;
+    struct hub_metrics *metrics = &subscription->feed->hub->metrics;
+    bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
+    if (resumed && !refused && !request->announced) {
+        request->announced = true;
+        subscription_announce(subscription, 1); /* goes out before the next turn */
+        subscriber_ready(subscription);
+        return nothing;
+    }
+    struct text *text = request->text;
+    int64_t version = request->version;
+    subscription->request = NULL;
+    memory_free(request);
+    subscriber_give_turn(subscription);
+    if (refused) {
+        resume_refuse(subscription); /* says so, and begins anew */
+        return nothing;
+    }
+    counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
+    go_live(subscription, version);
+    return text ? subscriber_send(subscription->subscriber, text) : nothing;
+}
+
+/* The window's snapshot will do when it is not older than the question. */
+static bool is_fresh(const struct subscription *subscription)
+{
+    const struct window *window = subscription->window;
+    if (window->looking || !window->snapshot || !window->channel_on)
+        return false;
+    bool untouched = !window->stale && window->snapshot_version == window->channel.head;
+    if (!untouched && window->snapshot_position < subscription->asked)
+        return false;
+    struct channel_cursor cursor;
+    return channel_seek(&window->channel, window->snapshot_version, &cursor);
+}
+
+static struct span pull_snapshot(struct subscription *subscription)
+{
+    struct window *window = subscription->window;
+    if (!is_fresh(subscription)) {
+        window->snapshot_wanted = true;
+        wait_for_look(subscription);
+        return span_make(NULL, 0);
+    }
+    if (!window->snapshot_new)
+        counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
+    window->snapshot_new = false;
+    struct text *snapshot = text_ref(window->snapshot);
+    go_live(subscription, window->snapshot_version);
+    return subscriber_send(subscription->subscriber, snapshot);
+}
+
+static struct span pull_present(struct subscription *subscription)
+{
+    const struct window *window = subscription->window;
+    if (!window->channel_on) {
+        wait_for_look(subscription);
+        return span_make(NULL, 0);
+    }
+    go_live(subscription, window->channel.head);
+    return span_make(NULL, 0);
+}
+
+static struct span pull_live(struct subscription *subscription)
+{
+    struct window *window = subscription->window;
+    struct span nothing = span_make(NULL, 0);
+    bool behind = !subscription->in_channel;
+    struct text *whole = NULL;
+    struct span bytes = nothing;
+    if (!behind)
+        bytes = channel_take(&window->channel, &subscription->place, &behind, &whole);
+    if (behind) {
+        subscription->in_channel = false;
+        subscription->member_phase = MEMBER_BEHIND;
+        ask(subscription);
+        return nothing;
+    }
+    subscription->version = subscription->place.id;
+    if (!bytes.length) {
+        link_remove(&subscription->in_rest);
+        link_append(&window->resting, &subscription->in_rest);
+    }
+    return whole ? subscriber_send(subscription->subscriber, text_ref(whole)) : bytes;
+}
+
+struct span window_pull(struct subscription *subscription)
+{
+    switch (subscription->member_phase) {
+    case MEMBER_NEW:
+        return pull_snapshot(subscription);
+    case MEMBER_UNTOLD:
+        return pull_present(subscription);
+    case MEMBER_RESUMING:
+    case MEMBER_BEHIND:
+        ask(subscription);
+        return span_make(NULL, 0);
+    case MEMBER_WAITING:
+        return pull_answer(subscription);
+    case MEMBER_LIVE:
+        break;
+    }
+    return pull_live(subscription);
+}

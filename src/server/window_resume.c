@@ -1,0 +1,251 @@
+/*
+ * Windows: who comes with a cursor. What the window was then is not known, but how far it can have
+ * moved: when c entities changed since, every row that did not change stands at most c places from
+ * where it stood. So what the client may hold and must lose lies among what changed and the c rows
+ * beyond each end, and what it may lack among what changed and the c rows within each end.
+ */
+#include "server/window_internal.h"
+
+enum { SCAN_FACTOR = 10 }; /* log rows looked at for each entity that may have changed */
+
+struct resume {
+    struct window_reading *reading;
+    int64_t from;
+    struct map rows;         /* the window's, by key */
+    struct map changed;      /* struct window_row; only the key counts */
+    struct window_rows keys; /* the same, owned */
+    int64_t scanned;
+    bool too_many;
+    struct snapshot_drafts drafts;
+};
+
+static bool lacks_memory(struct resume *resume)
+{
+    return error_set(&resume->reading->result->error, ERROR_MEMORY,
+                     "out of memory while resuming a window");
+}
+
+/* ---- what changed ---- */
+
+static bool note_changed(struct resume *resume, struct span key)
+{
+    const struct window_spec *spec = &resume->reading->window->spec;
+    if (map_get(&resume->changed, key) || !view_shows(spec->view, key))
+        return true;
+    if ((int64_t)resume->keys.count >= resume->reading->max_rows) {
+        resume->too_many = true;
+        return false;
+    }
+    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
+    if (!row || !window_rows_add(&resume->keys, row)) {
+        memory_free(row);
+        return lacks_memory(resume);
+    }
+    return map_add(&resume->changed, row) || lacks_memory(resume);
+}
+
+static bool each_change(void *argument, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    struct resume *resume = argument;
+    (void)entity;
+    if (++resume->scanned > SCAN_FACTOR * resume->reading->max_rows) {
+        resume->too_many = true;
+        return false;
+    }
+    return note_changed(resume, change->key);
+}
+
+static bool each_flip(void *argument, struct span key, int64_t change)
+{
+    (void)change;
+    return note_changed(argument, key);
+}
+
+static bool find_changed(struct resume *resume)
+{
+    struct window_reading *reading = resume->reading;
+    const struct view_state *state = reading->state;
+    struct error *error = &reading->result->error;
+    if (reading->window->spec.key.data)
+        return true; /* one row at most: it goes or comes, whatever changed beside it */
+    if (!store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), resume->from,
+                            state->log.last_change, -1, false, each_change, resume, error) ||
+        error->code != ERROR_NONE)
+        return false;
+    if (resume->too_many || !reading->window->spec.view->stage)
+        return true;
+    return store_scan_flips(reading->reader, state->export.id, resume->from, -1, each_flip, resume,
+                            error) &&
+           error->code == ERROR_NONE;
+}
+
+/* ---- what goes ---- */
+
+static bool put_delete(struct resume *resume, struct span key)
+{
+    return snapshot_drafts_delete(&resume->drafts, window_shown_key(resume->reading, key)) ||
+           lacks_memory(resume);
+}
+
+static bool each_neighbour(void *argument, const struct store_entity *row)
+{
+    struct resume *resume = argument;
+    if (map_get(&resume->rows, row->key) || map_get(&resume->changed, row->key) ||
+        !view_shows(resume->reading->window->spec.view, row->key))
+        return true;
+    return put_delete(resume, row->key);
+}
+
+static bool each_stage_neighbour(void *argument, struct span place, const struct store_entity *row)
+{
+    (void)place;
+    return each_neighbour(argument, row);
+}
+
+static bool scan_neighbours(struct resume *resume, int64_t first, int64_t count)
+{
+    struct window_reading *reading = resume->reading;
+    const struct view_stage *stage = reading->window->spec.view->stage;
+    struct error *error = &reading->result->error;
+    if (count <= 0)
+        return true;
+    bool done =
+        stage ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), first, count,
+                                 stage->cut.last, false, each_stage_neighbour, resume, error)
+              : store_scan_list(reading->reader, reading->state->export.id, first, count, false,
+                                each_neighbour, resume, error);
+    return done && error->code == ERROR_NONE;
+}
+
+static bool match_neighbours(struct resume *resume, int64_t first, int64_t end)
+{
+    const struct window_rows *matches = &resume->reading->window->matches;
+    for (int64_t i = first < 0 ? 0 : first; i < end && i < (int64_t)matches->count; i++) {
+        struct store_entity row = {.key = window_row_key(matches->list[i])};
+        if (!each_neighbour(resume, &row))
+            return false;
+    }
+    return true;
+}
+
+/* A cut view under a filter is short: all that it gives on counts as near. */
+static bool is_filtered_cut(const struct window *window)
+{
+    const struct view_stage *stage = window->spec.view->stage;
+    return stage && stage->has_cut && (window->spec.filter || window->spec.view->key_count);
+}
+
+static bool put_neighbours(struct resume *resume)
+{
+    struct window *window = resume->reading->window;
+    int64_t near = (int64_t)resume->keys.count;
+    struct view_cut cut = window_view_cut(window);
+    int64_t first = cut.skip + window->spec.skip;
+    int64_t end = first + (int64_t)window->rows.count;
+    if (window->spec.key.data)
+        return window->rows.count > 0 || put_delete(resume, window->spec.key);
+    if (window_keeps_matches(window))
+        return match_neighbours(resume, window->spec.skip - near, window->spec.skip) &&
+               match_neighbours(resume, window->spec.skip + (int64_t)window->rows.count,
+                                window->spec.skip + (int64_t)window->rows.count + near);
+    if (is_filtered_cut(window)) {
+        first = cut.skip;
+        end = first + (cut.take == VIEW_ALL ? resume->reading->max_rows : cut.take);
+        int64_t above = first < near ? first : near;
+        return scan_neighbours(resume, first - above, above + end - first + near);
+    }
+    int64_t before = first < near ? first : near;
+    return scan_neighbours(resume, first - before, before) && scan_neighbours(resume, end, near);
+}
+
+static bool put_deletes(struct resume *resume)
+{
+    for (size_t i = 0; i < resume->keys.count; i++) {
+        struct span key = window_row_key(resume->keys.list[i]);
+        if (!map_get(&resume->rows, key) && !put_delete(resume, key))
+            return false;
+    }
+    return put_neighbours(resume);
+}
+
+/* ---- what comes ---- */
+
+static bool may_lack(const struct resume *resume, size_t index)
+{
+    const struct window *window = resume->reading->window;
+    const struct window_row *row = window->rows.list[index];
+    struct view_cut cut = window_view_cut(window);
+    size_t near = resume->keys.count, count = window->rows.count;
+    if (row->change > resume->from || is_filtered_cut(window) ||
+        map_get(&resume->changed, window_row_key(row)))
+        return true;
+    if (window->spec.key.data)
+        return window->spec.view->stage != NULL; /* others, or time, may have let it in */
+    bool begins = window->spec.skip > 0 || cut.skip > 0;
+    bool ends = window->spec.take != VIEW_ALL || cut.take != VIEW_ALL || cut.last;
+    return (begins && index < near) || (ends && count - index <= near);
+}
+
+static bool put_rows(struct resume *resume)
+{
+    struct window_reading *reading = resume->reading;
+    struct window *window = reading->window;
+    for (size_t i = 0; i < window->rows.count; i++) {
+        struct span key = window_row_key(window->rows.list[i]);
+        struct store_entity entity;
+        if (!may_lack(resume, i))
+            continue;
+        if (!window_fetch(reading, key, &entity))
+            return false;
+        entity.key = window_shown_key(reading, key);
+        if (!snapshot_drafts_row(&resume->drafts, &entity))
+            return lacks_memory(resume);
+    }
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static bool is_refused(const struct window_reading *reading, int64_t from)
+{
+    return from < reading->state->log.floor_change || from < reading->state->log.cursor_floor ||
+           (reading->window->spec.view->stage && from < reading->built);
+}
+
+static bool put_together(struct resume *resume, struct window_request *request)
+{
+    if (!find_changed(resume))
+        return resume->too_many && resume->reading->result->error.code == ERROR_NONE;
+    if (resume->too_many)
+        return true;
+    if (!put_deletes(resume) || !put_rows(resume))
+        return false;
+    if (!snapshot_drafts_end(&resume->drafts, true))
+        return lacks_memory(resume);
+    request->text = window_join_drafts(&resume->drafts);
+    return request->text || lacks_memory(resume);
+}
+
+bool window_encode_resume(struct window_reading *reading, struct window_request *request)
+{
+    struct window *window = reading->window;
+    struct resume resume = {.reading = reading, .from = request->from};
+    request->refused = is_refused(reading, request->from);
+    if (request->refused)
+        return true;
+    struct snapshot_place place = {.limit = -1,
+                                   .change = reading->state->log.last_change,
+                                   .latest = reading->state->log.last_change,
+                                   .seq = window_cursor(reading->state)};
+    snapshot_drafts_init(&resume.drafts, window->spec.view, window->mode, &place);
+    map_init(&resume.changed, window_row_map_key);
+    bool done = window_index_rows(window, &resume.rows) || lacks_memory(&resume);
+    done = done && put_together(&resume, request);
+    request->refused = done && resume.too_many;
+    map_fini(&resume.rows);
+    map_fini(&resume.changed);
+    window_rows_fini(&resume.keys);
+    snapshot_drafts_fini(&resume.drafts);
+    return done;
+}
