@@ -145,15 +145,23 @@ typedef struct stele_row {
     size_t data_length;
 } stele_row;
 
-/* Called for each row, on a reader thread; the row lives until it returns. false: enough. */
+/* Called for each row, on the thread that asked; the row lives until it returns. false: enough. It
+ * may take its time, and may call other functions of this library, except stele_close. */
 typedef bool (*stele_row_callback)(void *argument, const stele_row *row);
 
 /*
- * Read a view, e.g. "Quake/list": the rows as of one moment, newest change first. `key` NULL: all,
- * else only that one. `limit`: at most so many rows, negative: all. Waits until the last row was
- * told. The callback should be quick: while it runs the database cannot shed its write-ahead log;
- * it may not call other functions of this library.
- * Errors: "view-not-found", "database-error", "shutting-down"; "queue-full" (too many reads wait).
+ * Read a view, e.g. "Quake/list", newest change first. `key` NULL: all rows, else only that one.
+ * `limit`: at most so many rows, negative: all. Waits until the last row was told.
+ *
+ * Which rows there are, and their order, is as of one moment; up to 1,000 rows (or 1 MiB of them)
+ * are of that moment too. A longer view is read page by page: every row that is there from
+ * beginning to end is told once, in that order, as it is when its page is read. A row that is new
+ * meanwhile is not told, one that is deleted meanwhile is left out if its turn had not come, and one
+ * that is deleted and comes again may be left out or told again. For all rows the order takes 8
+ * bytes a row while the query runs.
+ *
+ * Errors: "view-not-found", "database-error", "shutting-down", "out-of-memory"; "queue-full" (too
+ * many reads wait). Rows may have been told before an error.
  */
 STELE_API bool stele_query(stele *store, const char *view, const char *key, int64_t limit,
                            stele_row_callback row, void *argument, stele_error *error);

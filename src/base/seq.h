@@ -1,6 +1,7 @@
 /*
  * A seq: a place in the order of producers, and as text the cursor that clients know:
- * "{slot}:{index}", the index zero-padded to 12 digits. Both numbers are within 0 … 2^63 - 1.
+ * "{slot}:{index}", the index zero-padded to 12 digits. Both numbers are within 0 … 2^63 - 1;
+ * producers may use them up to SEQ_GIVEN, so that the server always has a greater one to give.
  */
 #ifndef BASE_SEQ_H
 #define BASE_SEQ_H
@@ -12,6 +13,8 @@
 struct seq {
     int64_t slot, index;
 };
+
+#define SEQ_GIVEN (INT64_MAX - 1)
 
 /* Numeric order by (slot, index): negative, 0 or positive. */
 static inline int seq_compare(struct seq a, struct seq b)

@@ -88,9 +88,16 @@ static int check_config(const stele_options *library)
     struct error error = {0};
     if (!api_configure(library, &config, &error))
         return command_failed(&error);
-    struct buffer text;
-    buffer_init(&text, TEXT_LIMIT);
-    int code = print_buffer(&text, config_print(&config, &text));
+    int code = EXIT_FAILED;
+    struct view_set *views = config_views(&config, &error);
+    if (views) {
+        struct buffer text;
+        buffer_init(&text, TEXT_LIMIT);
+        code = print_buffer(&text, config_print(&config, &text));
+        view_set_free(views);
+    } else {
+        command_failed(&error);
+    }
     config_fini(&config);
     return code;
 }
@@ -112,15 +119,34 @@ static void print_ready(const stele *store)
 
 /* ---- the command ---- */
 
-void serve_to_library(const struct serve_options *options, const char **settings,
-                      char synchronous[64], stele_options *library)
+static char *make_setting(const char *name, const char *value)
 {
-    size_t count = 0;
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    buffer_add_string(&text, name);
+    buffer_add_char(&text, '=');
+    buffer_add_string(&text, value);
+    char *made = buffer_string(&text) ? buffer_take(&text, NULL) : NULL;
+    buffer_fini(&text);
+    return made;
+}
+
+bool serve_to_library(const struct serve_options *options, const char **settings, char **made,
+                      stele_options *library)
+{
+    size_t count = 0, made_count = 0;
+    bool good = true;
     for (size_t i = 0; i < options->settings.count; i++)
         settings[count++] = options->settings.items[i];
+    for (size_t i = 0; i < options->stacks.count; i++) {
+        made[made_count] = make_setting("stack", options->stacks.items[i]);
+        good = good && made[made_count];
+        settings[count++] = made[made_count++];
+    }
     if (options->synchronous) {
-        snprintf(synchronous, 64, "synchronous=%.40s", options->synchronous);
-        settings[count++] = synchronous;
+        made[made_count] = make_setting("synchronous", options->synchronous);
+        good = good && made[made_count];
+        settings[count++] = made[made_count];
     }
     *library = (stele_options){
         .struct_size = sizeof(*library),
@@ -134,6 +160,7 @@ void serve_to_library(const struct serve_options *options, const char **settings
         .use_environment = true,
         .insecure = options->insecure,
     };
+    return good;
 }
 
 static int fail(const stele_error *error)
@@ -160,23 +187,37 @@ static int serve(const stele_options *library)
     return clean ? EXIT_FINE : fail(&reason);
 }
 
+static int run_library(const struct serve_options *options, const stele_options *library)
+{
+    return options->check_config ? check_config(library) : serve(library);
+}
+
+static int run_with_settings(const struct serve_options *options)
+{
+    size_t made_room = options->stacks.count + 1;
+    const char **settings = memory_new((options->settings.count + made_room) * sizeof(*settings));
+    char **made = memory_new(made_room * sizeof(*made));
+    stele_options library;
+    int code = EXIT_FAILED;
+    if (settings && made && serve_to_library(options, settings, made, &library))
+        code = run_library(options, &library);
+    else
+        fprintf(stderr, "stele: out of memory\n");
+    for (size_t i = 0; made && i < made_room; i++)
+        memory_free(made[i]);
+    memory_free(made);
+    memory_free(settings);
+    return code;
+}
+
 static int run_serve(int argc, char **argv)
 {
     struct serve_options options = {0};
     int code = EXIT_FAILED;
-    if (command_start(&serve_command, argc, argv, &options, &code)) {
-        const char **settings = memory_new((options.settings.count + 1) * sizeof(*settings));
-        char synchronous[64];
-        stele_options library;
-        if (settings) {
-            serve_to_library(&options, settings, synchronous, &library);
-            code = options.print_schema   ? print_schema()
-                   : options.check_config ? check_config(&library)
-                                          : serve(&library);
-        }
-        memory_free(settings);
-    }
+    if (command_start(&serve_command, argc, argv, &options, &code))
+        code = options.print_schema ? print_schema() : run_with_settings(&options);
     memory_free(options.settings.items);
+    memory_free(options.stacks.items);
     return code;
 }
 
@@ -201,6 +242,8 @@ static const struct command_option serve_options[] = {
      .help = "a configuration file (JSON)"},
     {"set", OPTION_TEXTS, AT(settings), .value = "NAME=VALUE",
      .help = "one setting, over the configuration file; may be given several times"},
+    {"stack", OPTION_TEXTS, AT(stacks), .value = "FILE",
+     .help = "an arete stack file, whose views are kept; may be given several times"},
     {"synchronous", OPTION_TEXT, AT(synchronous), .value = "full|normal|off",
      .help = "when a commit counts as done (full: when it is on disk)"},
     {"check-config", OPTION_FLAG, AT(check_config),

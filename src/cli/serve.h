@@ -7,13 +7,15 @@
 
 struct serve_options {
     const char *database, *listen, *health, *config_file, *synchronous;
-    struct option_texts settings;
+    struct option_texts settings, stacks;
     bool check_config, print_schema, insecure;
 };
 
-/* The options of the library that these stand for. `settings` has room for one more than
- * options->settings, and is what the result points to. */
-void serve_to_library(const struct serve_options *options, const char **settings,
-                      char synchronous[64], stele_options *library);
+/* The options of the library that these stand for. `settings` has room for options->settings,
+ * options->stacks and one more, and is what the result points to. `made` has room for
+ * options->stacks and one more: strings that were made up, for the caller to free. False when out
+ * of memory. */
+bool serve_to_library(const struct serve_options *options, const char **settings, char **made,
+                      stele_options *library);
 
 #endif

@@ -102,6 +102,7 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     change->entity_id = entity->id;
     change->received_us = received_us;
     writer->pending[writer->pending_count++] = (struct pending_change){.change = change};
+    entity_keep_before(entity);
     entity_cache_set_data(&writer->cache, entity, data);
     entity->change = change->id;
     entity->seq = seq;
@@ -112,22 +113,21 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     return true;
 }
 
-static bool next_seq(struct writer *writer, const struct mutation *mutation, struct seq *seq,
-                     struct error *error)
+/* Its own, or one behind the greatest that there is. */
+static struct seq next_seq(struct writer *writer, const struct mutation *mutation)
 {
-    if (mutation->has_seq) {
-        *seq = mutation->seq;
-    } else {
-        *seq = writer->head;
-        if (seq->index == INT64_MAX)
-            return error_set(error, ERROR_INVALID_PARAMETER,
-                             "the index behind slot %lld is used up; send slot and index",
-                             (long long)seq->slot);
-        seq->index++;
+    struct seq seq = mutation->seq;
+    if (!mutation->has_seq) {
+        /* No producer's slot is the last, and nobody counts through all indexes of that one. */
+        seq = writer->head;
+        if (seq.index < INT64_MAX)
+            seq.index++;
+        else if (seq.slot < INT64_MAX)
+            seq = (struct seq){seq.slot + 1, 0};
     }
-    if (seq_compare(*seq, writer->head) > 0)
-        writer->head = *seq;
-    return true;
+    if (seq_compare(seq, writer->head) > 0)
+        writer->head = seq;
+    return seq;
 }
 
 /* ---- patch and upsert ---- */
@@ -218,9 +218,7 @@ static bool apply_patch(struct writer *writer, struct submission *submission,
     bool replaces = mutation->operation == MUTATION_UPSERT;
     bool whole = replaces || !existed;
     char printed[SEQ_SIZE];
-    struct seq seq;
-    if (!next_seq(writer, mutation, &seq, error))
-        return false;
+    struct seq seq = next_seq(writer, mutation);
     struct span seq_text = span_make(printed, seq_print(printed, seq));
     buffer_clear(&writer->merged);
     if (!merge_object(&writer->merged, replaces ? span_make(NULL, 0) : text_span(entity->data), doc,
@@ -247,10 +245,8 @@ static bool apply_delete(struct writer *writer, struct submission *submission,
                          const struct mutation *mutation, struct entity *entity,
                          struct error *error)
 {
-    struct seq seq;
-    return next_seq(writer, mutation, &seq, error) &&
-           writer_record(writer, entity, CHANGE_DELETE, seq, NULL, span_make(NULL, 0),
-                         span_make(NULL, 0), submission->received_us, error);
+    return writer_record(writer, entity, CHANGE_DELETE, next_seq(writer, mutation), NULL,
+                         span_make(NULL, 0), span_make(NULL, 0), submission->received_us, error);
 }
 
 /* ---- mutations, batches, the submission ---- */
@@ -398,6 +394,7 @@ static void refuse(struct writer *writer, struct submission *submission, int64_t
                    struct seq head, const struct error *problem)
 {
     undo_all(writer);
+    writer_forget_exports(writer, writer->new_exports_stored);
     writer->last_change = last_change;
     writer->head = head;
     submission->applied = submission->ignored = submission->duplicate = 0;
@@ -419,7 +416,8 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
     else if (batch_order_admit(submission->order, submission, &problem) &&
              apply_batches(writer, submission, &table, &problem))
-        going = writer_log_pending(writer, error) && note_producers(writer, &table, error);
+        going = writer_store_exports(writer, error) && writer_log_pending(writer, error) &&
+                note_producers(writer, &table, error);
     if (problem.code != ERROR_NONE) {
         refuse(writer, submission, last_change, head, &problem);
         if (is_store_failure(problem.code)) {

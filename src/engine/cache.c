@@ -40,9 +40,28 @@ static void entity_drop(struct entity_cache *cache, struct entity *entity)
 {
     map_remove(&cache->map, entity_map_key(entity));
     entity_unlink(cache, entity);
+    entity->export->cached--;
     cache->bytes -= entity_memory(entity);
     text_unref(entity->data);
+    text_unref(entity->before);
     memory_free(entity);
+}
+
+/* They were used just now, so the walk from the newest is short. */
+void entity_cache_drop_export(struct entity_cache *cache, const struct export_state *export)
+{
+    struct entity **link = &cache->dirty, *older;
+    while (*link) {
+        if ((*link)->export == export)
+            *link = (*link)->next_dirty;
+        else
+            link = &(*link)->next_dirty;
+    }
+    for (struct entity *entity = cache->newest; entity && export->cached; entity = older) {
+        older = entity->older;
+        if (entity->export == export)
+            entity_drop(cache, entity);
+    }
 }
 
 void entity_cache_clear(struct entity_cache *cache)
@@ -94,6 +113,7 @@ struct entity *entity_cache_add(struct entity_cache *cache, struct export_state 
         return NULL;
     }
     entity_link(cache, entity);
+    export->cached++;
     cache->bytes += entity_memory(entity);
     return entity;
 }
@@ -122,6 +142,8 @@ void entity_cache_settle(struct entity_cache *cache)
         struct entity *entity = cache->dirty;
         cache->dirty = entity->next_dirty;
         entity->dirty = false;
+        text_unref(entity->before);
+        entity->before = NULL;
         if (!entity->data)
             entity_drop(cache, entity);
     }

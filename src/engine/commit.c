@@ -47,9 +47,8 @@ bool writer_export(struct writer *writer, struct span name, struct export_state 
                          "export '%.*s' would be number %zu; raise max_exports or name the exports "
                          "in the configuration",
                          (int)name.length, name.data, writer->exports.count + 1);
-    uint32_t id;
-    if (!store_export_ensure(writer->store, name, &id, error))
-        return false;
+    size_t waiting = writer->new_export_count - writer->new_exports_stored;
+    uint32_t id = store_export_count(writer->store) + (uint32_t)waiting + 1;
     *export = export_new(name, id, 0);
     if (!*export || !note_new_export(writer, *export) || !map_add(&writer->exports, *export)) {
         memory_free(*export);
@@ -57,6 +56,34 @@ bool writer_export(struct writer *writer, struct span name, struct export_state 
         return error_set(error, ERROR_MEMORY, "out of memory while adding an export");
     }
     return true;
+}
+
+bool writer_store_exports(struct writer *writer, struct error *error)
+{
+    while (writer->new_exports_stored < writer->new_export_count) {
+        const struct store_export *row = &writer->new_exports[writer->new_exports_stored];
+        uint32_t id;
+        if (!store_export_ensure(writer->store, row->name, &id, error))
+            return false;
+        if (id != row->id)
+            return error_set(error, ERROR_INTERNAL, "export %u was stored as %u", row->id, id);
+        writer->new_exports_stored++;
+    }
+    return true;
+}
+
+void writer_forget_exports(struct writer *writer, size_t first)
+{
+    while (writer->new_export_count > first) {
+        struct span name = writer->new_exports[--writer->new_export_count].name;
+        struct export_state *export = map_remove(&writer->exports, name);
+        if (export)
+            entity_cache_drop_export(&writer->cache, export);
+        memory_free(export);
+        memory_free((void *)name.data);
+    }
+    if (writer->new_exports_stored > first)
+        writer->new_exports_stored = first;
 }
 
 /* ---- the log ---- */
@@ -201,6 +228,7 @@ static void commit_free(struct engine_commit *commit)
         change_unref(commit->changes[i]);
     for (size_t i = 0; i < commit->export_count; i++)
         memory_free((void *)commit->exports[i].name.data);
+    stage_touches_free(commit->touches, commit->touch_count);
     memory_free(commit->changes);
     memory_free(commit->submissions);
     memory_free(commit->exports);
@@ -212,7 +240,7 @@ static void commit_deliver(struct engine_event *event)
 {
     struct engine_commit *commit = (struct engine_commit *)event;
     const struct engine_options *options = &commit->engine->options;
-    if (options->on_commit && (commit->count || commit->export_count)) {
+    if (options->on_commit && (commit->count || commit->export_count || commit->touch_count)) {
         options->on_commit(options->argument, commit);
         commit->count = 0;
     }
@@ -226,6 +254,8 @@ static size_t commit_memory(const struct engine_commit *commit)
     size_t bytes = sizeof *commit;
     for (size_t i = 0; i < commit->count; i++)
         bytes += change_memory(commit->changes[i]);
+    for (size_t i = 0; i < commit->touch_count; i++)
+        bytes += sizeof commit->touches[i] + commit->touches[i].place.length;
     return bytes;
 }
 
@@ -247,7 +277,8 @@ static void answer_singly(struct writer *writer)
 void writer_publish(struct writer *writer)
 {
     struct engine_commit *commit = writer->commit;
-    if (!writer->change_count && !writer->submission_count && !writer->new_export_count)
+    if (!writer->change_count && !writer->submission_count && !writer->new_export_count &&
+        !writer->touch_count)
         return;
     if (!commit) {
         answer_singly(writer);
@@ -264,14 +295,18 @@ void writer_publish(struct writer *writer)
                                      .head = writer->head,
                                      .exports = writer->new_exports,
                                      .export_count = writer->new_export_count,
+                                     .touches = writer->touches,
+                                     .touch_count = writer->touch_count,
                                      .committed_us = clock_monotonic_us()};
     commit->event.item.bytes = commit_memory(commit);
     writer->changes = NULL;
     writer->submissions = NULL;
     writer->new_exports = NULL;
+    writer->touches = NULL;
+    writer->touch_count = 0;
     writer->change_count = writer->change_capacity = 0;
     writer->submission_count = writer->submission_capacity = 0;
-    writer->new_export_count = writer->new_export_capacity = 0;
+    writer->new_export_count = writer->new_export_capacity = writer->new_exports_stored = 0;
     if (!queue_put_wait(&writer->engine->commits, &commit->event.item))
         engine_post(writer->engine, &commit->event);
 }
@@ -290,19 +325,15 @@ void writer_abandon(struct writer *writer, const struct error *error)
         submission->has_seq = false;
         batch_order_refuse(submission->order, submission);
     }
-    /* Exports made in the transaction are gone with it. */
-    for (size_t i = 0; i < writer->new_export_count; i++) {
-        memory_free(map_remove(&writer->exports, writer->new_exports[i].name));
-        memory_free((void *)writer->new_exports[i].name.data);
-    }
-    writer->new_export_count = 0;
+    writer_derive_abandon(writer);
+    entity_cache_clear(&writer->cache);
+    writer_forget_exports(writer, 0);
     size_t position = 0;
     struct export_state *export;
     while ((export = map_next(&writer->exports, &position)))
         export->touched = false;
     while (writer->undo_count)
         text_unref(writer->undos[--writer->undo_count].data);
-    entity_cache_clear(&writer->cache);
     writer->last_change = store_writer_log(writer->store)->last_change;
     writer->head = store_writer_log(writer->store)->head;
 }

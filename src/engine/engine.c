@@ -55,92 +55,12 @@ static bool lift_stale_limits(struct writer *writer, struct error *error)
     return done;
 }
 
-/* The raw name behind canonical bytes. */
-static bool decode_segment(struct doc *doc, struct span canonical, struct buffer *out,
-                           struct error *error)
-{
-    uint32_t root;
-    struct buffer quoted;
-    buffer_init(&quoted, canonical.length + 2);
-    buffer_add_char(&quoted, '"');
-    buffer_add_span(&quoted, canonical);
-    buffer_add_char(&quoted, '"');
-    doc_clear(doc);
-    buffer_clear(out);
-    bool done = !quoted.failed && doc_parse(doc, buffer_span(&quoted), 1, &root, error) &&
-                doc_decode_string(doc, root, out);
-    buffer_fini(&quoted);
-    return done;
-}
-
-struct segments {
-    struct span *spans;
-    size_t count, capacity;
-};
-
-static bool add_segment(struct segments *segments, struct doc *doc, struct span canonical,
-                        struct error *error)
-{
-    struct buffer raw;
-    buffer_init(&raw, SIZE_MAX / 2);
-    bool done = decode_segment(doc, canonical, &raw, error) &&
-                array_reserve((void **)&segments->spans, segments->count, &segments->capacity,
-                              sizeof *segments->spans);
-    if (done) {
-        char *copy = memory_copy_string(raw.data ? raw.data : "", raw.length);
-        done = copy != NULL;
-        if (done)
-            segments->spans[segments->count++] = span_make(copy, raw.length);
-    }
-    buffer_fini(&raw);
-    return done || error_set(error, ERROR_MEMORY, "out of memory while defining a view");
-}
-
-static bool split_path(struct segments *segments, struct doc *doc, struct span path, size_t *count,
-                       struct error *error)
-{
-    size_t start = 0;
-    *count = 0;
-    for (size_t i = 0; i <= path.length; i++) {
-        if (i < path.length && path.data[i] != '.')
-            continue;
-        if (!add_segment(segments, doc, span_make(path.data + start, i - start), error))
-            return false;
-        (*count)++;
-        start = i + 1;
-    }
-    return true;
-}
-
-static bool define_view(struct writer *writer, const struct view *view, uint32_t export_id,
-                        struct error *error)
-{
-    struct doc doc;
-    struct segments segments = {0};
-    struct store_path *paths = memory_new((view->path_count + 1) * sizeof *paths);
-    size_t *counts = memory_new((view->path_count + 1) * sizeof *counts);
-    doc_init(&doc, UINT32_MAX, 1024);
-    bool done = paths && counts;
-    for (size_t i = 0; done && i < view->path_count; i++)
-        done = split_path(&segments, &doc, view->paths[i], &counts[i], error);
-    for (size_t i = 0, at = 0; done && i < view->path_count; at += counts[i++])
-        paths[i] = (struct store_path){segments.spans + at, counts[i]};
-    done = done && store_view_define(writer->store, span_of(view->id), export_id, paths,
-                                     view->path_count, view->keys, view->key_count, error);
-    for (size_t i = 0; i < segments.count; i++)
-        memory_free((void *)segments.spans[i].data);
-    memory_free(segments.spans);
-    memory_free(counts);
-    memory_free(paths);
-    doc_fini(&doc);
-    return done;
-}
-
-/* The three views of an export as they come are made with the export; others here. */
+/* The three views of an export as they come are made with the export, derived ones when their rows
+ * are there (see derive_open.c); others here. */
 static bool is_standard(const struct view *view)
 {
     const char *name = strrchr(view->id, '/');
-    return !view->path_count && !view->key_count && name &&
+    return !view->stage && !view->path_count && !view->key_count && name &&
            (!strcmp(name, "/list") || !strcmp(name, "/state") || !strcmp(name, "/append"));
 }
 
@@ -151,7 +71,7 @@ static bool define_views(struct writer *writer, const struct view_set *views, st
         uint32_t id;
         if (!store_export_ensure(writer->store, span_of(view->export_name), &id, error))
             return false;
-        if (!is_standard(view) && !define_view(writer, view, id, error))
+        if (!view->stage && !is_standard(view) && !writer_define_view(writer, view, id, 0, error))
             return false;
     }
     return true;
@@ -209,7 +129,8 @@ static bool check_closed(struct writer *writer, const struct engine_options *opt
 static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error) ||
-        !check_closed(&engine->writer, &engine->options))
+        !check_closed(&engine->writer, &engine->options) ||
+        !derive_open(&engine->writer, engine->options.views, error))
         return false;
     engine->last_change = engine->writer.last_change;
     engine->head = engine->writer.head;

@@ -91,10 +91,10 @@ size_t submission_memory(const struct submission *submission);
 
 /* ---- commits: what the loop learns ---- */
 
-/* A stage of which rows came, went, moved or show another text now. */
+/* A stage of a derived view some rows of which changed: came, went, moved, or have other data. */
 struct engine_stage_touch {
     const struct view_stage *stage;
-    struct span lowest; /* the first place that was touched, before or after; owned by the commit */
+    struct span place; /* the first place in its order where something did; the commit's */
 };
 
 struct engine_commit {
@@ -108,7 +108,8 @@ struct engine_commit {
     struct seq head;
     struct store_export *exports; /* those that this commit created; names owned by the commit */
     size_t export_count;
-    struct engine_stage_touch *touches; /* also without any change: by time alone */
+    /* Each touched stage once. There may be touches without changes: time alone did it. */
+    struct engine_stage_touch *touches;
     size_t touch_count;
     uint64_t committed_us; /* monotonic */
 };
@@ -137,7 +138,7 @@ struct engine_options {
     uint32_t max_exports;
     const struct engine_export_options *exports;
     size_t export_count;
-    const struct view_set *views;    /* for their SQL views; borrowed during engine_open only */
+    const struct view_set *views;    /* must outlive the engine, with all its stages */
     uint32_t max_array_length;       /* 0: unlimited */
     size_t max_entity_bytes;         /* a merge that would be larger refuses the request */
     size_t queue_bytes, queue_count; /* cap on waiting submissions */
@@ -153,12 +154,16 @@ struct engine_options {
     /* Called on the loop thread once the intake is closed and everything queued is committed. */
     void (*on_drained)(void *argument);
     void *argument;
+    /* The wall clock, milliseconds since 1970 UTC; NULL: the system's. Any thread. */
+    int64_t (*wall_ms)(void *argument);
+    void *wall_argument;
     /* Called on any thread when there are events: e.g. uv_async_send. */
     void (*wake)(void *argument);
     void *wake_argument;
 };
 
-/* Opens the database (see store_open for the refusals), defines the SQL views and starts the
+/* Opens the database (see store_open for the refusals), defines the SQL views, builds derived views
+ * that are new (which may take a while; what is done is kept if it is cut off), and starts the
  * threads. `options` and what it points to are copied where needed. */
 struct engine *engine_open(const struct engine_options *options, struct error *error);
 /* Hand a submission over; false at once, and it stays the caller's, with ERROR_QUEUE_FULL,

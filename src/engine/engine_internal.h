@@ -8,7 +8,9 @@
 
 struct export_state {
     uint32_t id;
+    struct derived_export *derived; /* what its derived views need to know; NULL: it has none */
     int64_t max_entities;
+    size_t cached;       /* entities in the cache */
     bool touched;        /* changed in the open transaction */
     struct seq last_seq; /* of its newest change in it */
     struct span name;    /* its bytes follow this struct */
@@ -29,6 +31,10 @@ struct entity {
     struct seq seq;
     int64_t at;        /* wall time of its last change in this transaction */
     struct text *data; /* NULL: there is no such entity */
+    /* While dirty, where the export has derived views: what it was after the last transaction. */
+    struct text *before;
+    struct seq before_seq;
+    int64_t before_id; /* 0: it was not there */
     uint64_t noted;    /* number of the submission that noted what it was before */
     bool stored;       /* it has a row */
     bool dirty;        /* differs from its row */
@@ -56,6 +62,8 @@ void entity_cache_set_data(struct entity_cache *cache, struct entity *entity, st
 void entity_cache_mark_dirty(struct entity_cache *cache, struct entity *entity);
 /* Between transactions: drop what is not there, and the least used beyond max_bytes. */
 void entity_cache_settle(struct entity_cache *cache);
+/* Drop the entities of an export that was new and never stored. */
+void entity_cache_drop_export(struct entity_cache *cache, const struct export_state *export);
 /* Drop everything. */
 void entity_cache_clear(struct entity_cache *cache);
 
@@ -100,9 +108,13 @@ struct writer {
     struct change_slab *slab; /* where its changes are made */
     struct submission **submissions;
     size_t submission_count, submission_capacity;
-    struct engine_commit *commit;     /* made before the transaction, so that telling cannot fail */
+    struct engine_commit *commit; /* made before the transaction, so that telling cannot fail */
+    struct derive *derive;        /* how derived views are kept; NULL until they are opened */
+    struct engine_stage_touch *touches; /* of the transaction that was just committed */
+    size_t touch_count;
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
+    size_t new_exports_stored; /* the others wait until their submission is accepted */
     /* The submission being applied. */
     struct pending_change *pending;
     size_t pending_count, pending_capacity;
@@ -125,9 +137,13 @@ void *writer_main(void *writer);
 /* apply.c: merge one submission in memory: all of it, or nothing and submission->error. Returns
  * false only when the transaction cannot go on (the store failed: `error`). */
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error);
-/* Find or create; *export stays NULL when the mutation's export is not shown. */
+/* Find or make; *export stays NULL when the mutation's export is not shown. A new one is in the
+ * store only after writer_store_exports, when the submission was accepted. */
 bool writer_export(struct writer *writer, struct span name, struct export_state **export,
                    struct error *error);
+bool writer_store_exports(struct writer *writer, struct error *error);
+/* Forget the transaction's new exports from that one on, and what is cached of them. */
+void writer_forget_exports(struct writer *writer, size_t first);
 /* Find in cache or store; NULL with an error when that failed. An entity without data is one that
  * does not exist. */
 struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
@@ -149,6 +165,29 @@ bool writer_prepare(struct writer *writer);
 void writer_publish(struct writer *writer);
 /* Forget the transaction: all its submissions get `error`. */
 void writer_abandon(struct writer *writer, const struct error *error);
+
+/* The wall clock that the engine was given. */
+int64_t writer_wall_ms(const struct writer *writer);
+
+/* derive*.c: derived views. Open finds, makes and builds what the views need, before the thread
+ * starts. */
+bool derive_open(struct writer *writer, const struct view_set *views, struct error *error);
+void derive_close(struct writer *writer);
+/* Before an entity changes for the first time in a transaction: remember what it is. */
+void entity_keep_before(struct entity *entity);
+/* Bring derived rows up to the open transaction and to the present second; behind writer_evict. */
+bool writer_derive(struct writer *writer, struct error *error);
+/* It is committed: writer->touches are what it touched / it is not. */
+void writer_derived(struct writer *writer);
+void writer_derive_abandon(struct writer *writer);
+/* Whether there is something to do without any mutation; and how long not, `most` ms at most. */
+bool writer_derive_waits(struct writer *writer);
+int writer_derive_rest(struct writer *writer, int most);
+void stage_touches_free(struct engine_stage_touch *touches, size_t count);
+
+/* define_view.c: the SQL view of a view; `stage`: where the rows of a derived one are. */
+bool writer_define_view(struct writer *writer, const struct view *view, uint32_t export_id,
+                        int64_t stage, struct error *error);
 
 /* Make room for one more element in a growing array; false when out of memory. */
 bool array_reserve(void **array, size_t count, size_t *capacity, size_t size);

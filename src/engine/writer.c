@@ -67,14 +67,16 @@ void writer_fini(struct writer *writer)
 {
     size_t position = 0;
     struct export_state *export;
+    entity_cache_fini(&writer->cache);
     while ((export = map_next(&writer->exports, &position)))
         memory_free(export);
     map_fini(&writer->exports);
-    entity_cache_fini(&writer->cache);
     buffer_fini(&writer->merged);
     buffer_fini(&writer->patch);
     buffer_fini(&writer->append);
     buffer_fini(&writer->log_append);
+    derive_close(writer);
+    stage_touches_free(writer->touches, writer->touch_count);
     change_slab_release(writer->slab);
     memory_free(writer->commit);
     memory_free(writer->changes);
@@ -84,6 +86,12 @@ void writer_fini(struct writer *writer)
     memory_free(writer->undos);
     if (writer->store)
         store_writer_close(writer->store);
+}
+
+int64_t writer_wall_ms(const struct writer *writer)
+{
+    const struct engine_options *options = &writer->engine->options;
+    return options->wall_ms ? options->wall_ms(options->wall_argument) : clock_wall_ms();
 }
 
 /* ---- one transaction ---- */
@@ -126,6 +134,7 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
 static bool finish(struct writer *writer, struct error *error)
 {
     return writer_flush(writer, error) && writer_evict(writer, error) &&
+           writer_derive(writer, error) &&
            trim_some(writer, (int64_t)writer->change_count * 2 + TRIM_STEP, error) &&
            store_commit(writer->store, error);
 }
@@ -168,7 +177,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
     uint64_t begun = clock_monotonic_us();
     size_t cap = writer->engine->options.commit_mutations;
     engine_pass_gate(writer->engine);
-    writer->now = clock_wall_ms();
+    writer->now = writer_wall_ms(writer);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
     going = going && store_begin(writer->store, &error);
     size_t taken = 0;
@@ -186,6 +195,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
             break;
     }
     if (going && finish(writer, &error)) {
+        writer_derived(writer);
         observe(writer, begun);
         entity_cache_settle(&writer->cache);
     } else {
@@ -234,18 +244,22 @@ static void probe_disk(struct writer *writer)
     log_info("engine", "intake-resumed", "file=\"%s\"", store_path(writer->engine->store));
 }
 
-/* Age alone makes changes and tombstones go, also when nothing comes in. */
-static void trim_idle(struct writer *writer)
+/* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in. */
+static void pass_time(struct writer *writer)
 {
     struct error error;
-    if (disk_state(writer) != ERROR_NONE || clock_monotonic_us() - writer->last_trim_us < TRIM_US)
+    if (disk_state(writer) != ERROR_NONE ||
+        !(writer_derive_waits(writer) || clock_monotonic_us() - writer->last_trim_us >= TRIM_US))
         return;
     engine_pass_gate(writer->engine);
-    writer->now = clock_wall_ms();
-    if (store_begin(writer->store, &error) && trim_some(writer, TRIM_STEP, &error) &&
-        store_commit(writer->store, &error))
-        return;
-    fail(writer, &error);
+    writer->now = writer_wall_ms(writer);
+    bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
+    if (going && store_begin(writer->store, &error) && writer_derive(writer, &error) &&
+        trim_some(writer, TRIM_STEP, &error) && store_commit(writer->store, &error))
+        writer_derived(writer);
+    else
+        fail(writer, &error);
+    writer_publish(writer);
 }
 
 static void drained_deliver(struct engine_event *event)
@@ -272,7 +286,8 @@ void *writer_main(void *argument)
     for (;;) {
         /* Asked before taking: what comes between the two must not be left behind. */
         bool closed = queue_is_closed(&engine->intake);
-        struct queue_item *list = queue_wait_all(&engine->intake, IDLE_MS);
+        int rest = disk_state(writer) == ERROR_NONE ? writer_derive_rest(writer, IDLE_MS) : IDLE_MS;
+        struct queue_item *list = queue_wait_all(&engine->intake, rest);
         if (!list && closed)
             break;
         probe_disk(writer);
@@ -282,7 +297,7 @@ void *writer_main(void *argument)
             else
                 write_some(writer, &list);
         }
-        trim_idle(writer);
+        pass_time(writer);
         engine_pass_gate(engine);
     }
     post_drained(engine);

@@ -127,6 +127,7 @@ static struct span take(struct subscription *subscription, struct catch_up_job *
     struct text *text = job->page.text;
     job->page.text = NULL;
     hub_job_take(&job->job);
+    subscriber_give_turn(subscription);
     if (job->page.expired)
         resume_refuse(subscription);
     else
@@ -141,7 +142,7 @@ struct span catch_up_pull(struct subscription *subscription)
     struct error error;
     if (job && job->returned)
         return take(subscription, (struct catch_up_job *)job);
-    if (!job && !ask(subscription)) {
+    if (!job && subscriber_take_turn(subscription) && !ask(subscription)) {
         error_set(&error, ERROR_QUEUE_FULL,
                   "too many are catching up at once, or memory is short; subscribe again later");
         subscriber_error(subscription->subscriber, &error, false);

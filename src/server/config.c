@@ -86,6 +86,7 @@ void config_fini(struct config *config)
         }
     }
     config_free_exports(config);
+    config_free_stacks(config);
 }
 
 /* HOST:PORT, where a host with colons stands in brackets; or nothing at all. */
@@ -145,16 +146,26 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
     return put_text(config, setting, text, error);
 }
 
+static bool set_parsed(struct config *config, const char *name, const char *value,
+                       bool (*set)(struct config *, const struct tree *, struct error *),
+                       struct error *error)
+{
+    struct tree *tree = tree_parse(span_of(value), error);
+    bool done = tree && set(config, tree, error);
+    if (!tree)
+        error_prefix(error, "setting \"%s\"", name);
+    tree_free(tree);
+    return done;
+}
+
 bool config_set(struct config *config, const char *name, const char *value, struct error *error)
 {
-    if (strcmp(name, "exports") == 0) {
-        struct tree *exports = tree_parse(span_of(value), error);
-        bool done = exports && config_set_exports(config, exports, error);
-        if (!exports)
-            error_prefix(error, "setting \"exports\"");
-        tree_free(exports);
-        return done;
-    }
+    if (strcmp(name, "exports") == 0)
+        return set_parsed(config, name, value, config_set_exports, error);
+    if (strcmp(name, "stacks") == 0)
+        return set_parsed(config, name, value, config_set_stacks, error);
+    if (strcmp(name, "stack") == 0)
+        return config_add_stack(config, span_of(value), error);
     const struct setting *setting = setting_find(name);
     return setting ? setting_set_text(config, setting, span_of(value), error)
                    : setting_unknown(name, error);
@@ -180,28 +191,4 @@ bool config_check_exposure(const struct config *config, struct error *error)
                              "(--insecure lifts this)",
                              names[i], addresses[i]);
     return true;
-}
-
-struct view_set *config_views(const struct config *config, struct error *error)
-{
-    struct view_set *set = view_set_new(config->export_count == 0);
-    if (!set) {
-        error_set(error, ERROR_MEMORY, "out of memory");
-        return NULL;
-    }
-    for (size_t i = 0; i < config->export_count; i++) {
-        const struct config_export *export = &config->exports[i];
-        struct span name = span_of(export->name);
-        bool good = view_set_add_export(set, name, error);
-        for (size_t j = 0; good && j < export->view_count; j++) {
-            const struct config_view *view = &export->views[j];
-            good = view_set_define(set, name, span_of(view->name), view->mode, view->fields,
-                                   view->field_count, view->keys, view->key_count, error);
-        }
-        if (!good) {
-            view_set_free(set);
-            return NULL;
-        }
-    }
-    return set;
 }

@@ -14,11 +14,7 @@
 /* A view defined in the configuration, beside the three that every export has. */
 struct config_view {
     char *name;
-    enum view_mode mode;
-    struct span *fields; /* raw dotted paths; empty: everything */
-    size_t field_count;
-    struct span *keys;
-    size_t key_count;
+    char *definition; /* its JSON, as view_set_derive takes it */
 };
 
 struct config_export {
@@ -59,8 +55,11 @@ struct config {
     int64_t snapshot_cache_bytes;   /* default 64 MiB */
     int64_t checkpoint_pages;       /* default 16,384 */
     int64_t readers;                /* default 2 */
-    struct config_export *exports;  /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */
-    size_t export_count;            /* 0: exports appear as they are fed */
+    int64_t max_window_rows;        /* of a subscription; default 10,000 */
+    char **stacks;                  /* "stacks": paths of arete stack files */
+    size_t stack_count;
+    struct config_export *exports; /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */
+    size_t export_count;           /* 0, and no stacks: exports appear as they are fed */
 };
 
 /* All defaults. */
@@ -70,7 +69,7 @@ void config_fini(struct config *config);
 bool config_read_environment(struct config *config, struct error *error);
 /* Read a JSON file: an unknown or wrong setting is an error that names it and what is allowed. */
 bool config_read_file(struct config *config, const char *path, struct error *error);
-/* One setting by name from text, e.g. from a command line. */
+/* One setting by name from text, e.g. from a command line. "stack" adds a file to "stacks". */
 bool config_set(struct config *config, const char *name, const char *value, struct error *error);
 /* ERROR_CONFIGURATION when an address to listen at can be reached from other machines: without
  * authentication that takes an explicit word of the operator. */
@@ -81,7 +80,8 @@ bool config_describe(struct buffer *out);
 bool config_schema(struct buffer *out);
 /* Append the values in force, as a configuration file that would give the same. */
 bool config_print(const struct config *config, struct buffer *out);
-/* The views that it defines, as a new set; NULL with an error that names the view. */
+/* The views that it and its stack files define, as a new set with all stages; NULL with an error
+ * that names the file or the view. */
 struct view_set *config_views(const struct config *config, struct error *error);
 
 #endif

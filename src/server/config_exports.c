@@ -1,6 +1,7 @@
 /*
- * "exports" of the configuration: {"<export>": {"max_entities": n, "views": {"<view>": {"mode":
- * …, "fields": […], "keys": […]}}}}. What is wrong is named by its path, as exports.Quake.views.
+ * "exports" of the configuration: {"<export>": {"max_entities": n, "views": {"<view>":
+ * definition}}}. What is wrong is named by its path, as exports.Quake.views; definitions of views
+ * are the view folder's to read.
  */
 #include "server/config_internal.h"
 
@@ -34,20 +35,11 @@ static bool unknown_member(struct error *error, const char *path, const char *na
     return false;
 }
 
-static void free_texts(struct span *texts, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        memory_free((char *)texts[i].data);
-    memory_free(texts);
-}
-
 static void free_export(struct config_export *export)
 {
     for (size_t i = 0; i < export->view_count; i++) {
-        struct config_view *view = &export->views[i];
-        memory_free(view->name);
-        free_texts(view->fields, view->field_count);
-        free_texts(view->keys, view->key_count);
+        memory_free(export->views[i].name);
+        memory_free(export->views[i].definition);
     }
     memory_free(export->views);
     memory_free(export->name);
@@ -62,71 +54,16 @@ void config_free_exports(struct config *config)
     config->export_count = 0;
 }
 
-/* A list of texts. An empty one is refused, because it could be taken for "none" as well as for
- * "all". */
-static bool read_texts(const struct tree *list, const char *path, struct span **texts,
-                       size_t *count, struct error *error)
+static bool keep_view(struct config_view *view, const char *name, const struct tree *definition,
+                      struct error *error)
 {
-    size_t wanted = tree_type(list) == TREE_ARRAY ? tree_count(list) : 0;
-    if (wanted == 0)
-        return wrong(error, path, "must be a list of at least one text; leave it out for all");
-    *texts = memory_new(wanted * sizeof(**texts));
-    if (!*texts)
-        return error_set(error, ERROR_MEMORY, "out of memory");
-    for (size_t i = 0; i < wanted; i++) {
-        const struct tree *element = tree_element(list, i);
-        if (tree_type(element) != TREE_STRING)
-            return wrong(error, path, "must hold texts only");
-        struct span text = tree_string(element);
-        char *copy = memory_copy_string(text.data, text.length);
-        if (!copy)
-            return error_set(error, ERROR_MEMORY, "out of memory");
-        (*texts)[i] = span_make(copy, text.length);
-        *count = i + 1;
-    }
-    return true;
-}
-
-static bool read_view_member(struct config_view *view, const char *path, const char *name,
-                             const struct tree *value, struct error *error)
-{
-    static const char *const known[] = {"mode", "fields", "keys", NULL};
-    char inner[320];
-    snprintf(inner, sizeof(inner), "%s.%s", path, name);
-    if (strcmp(name, "mode") == 0) {
-        int mode = tree_type(value) == TREE_STRING
-                       ? setting_word(config_mode_words, tree_string(value))
-                       : -1;
-        if (mode < 0)
-            return wrong(error, inner, "must be state, list or append");
-        view->mode = (enum view_mode)mode;
-        return true;
-    }
-    if (strcmp(name, "fields") == 0)
-        return read_texts(value, inner, &view->fields, &view->field_count, error);
-    if (strcmp(name, "keys") == 0)
-        return read_texts(value, inner, &view->keys, &view->key_count, error);
-    return unknown_member(error, path, name, known);
-}
-
-static bool read_view(struct config_view *view, const char *path, const char *name,
-                      const struct tree *value, struct error *error)
-{
-    char inner[256];
-    snprintf(inner, sizeof(inner), "%s.%s", path, name);
-    view->mode = VIEW_LIST;
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
     view->name = memory_copy_string(name, strlen(name));
-    if (!view->name)
-        return error_set(error, ERROR_MEMORY, "out of memory");
-    if (tree_type(value) != TREE_OBJECT)
-        return wrong(error, inner, "must be an object with mode, fields or keys");
-    void *position = NULL;
-    const char *member;
-    const struct tree *content;
-    while (tree_next(value, &position, &member, &content))
-        if (!read_view_member(view, inner, member, content, error))
-            return false;
-    return true;
+    if (tree_print_canonical(definition, &text) && buffer_string(&text))
+        view->definition = buffer_take(&text, NULL);
+    buffer_fini(&text);
+    return (view->name && view->definition) || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
 static bool read_views(struct config_export *export, const char *path, const struct tree *views,
@@ -141,7 +78,7 @@ static bool read_views(struct config_export *export, const char *path, const str
     const char *name;
     const struct tree *value;
     while (tree_next(views, &position, &name, &value))
-        if (!read_view(&export->views[export->view_count++], path, name, value, error))
+        if (!keep_view(&export->views[export->view_count++], name, value, error))
             return false;
     return true;
 }
@@ -190,8 +127,11 @@ bool config_set_exports(struct config *config, const struct tree *exports, struc
     while (tree_next(exports, &position, &name, &value))
         if (!read_export(&config->exports[config->export_count++], name, value, error))
             return false;
-    /* Names and paths are the view folder's to judge; building the set once asks it for all. */
-    struct view_set *views = config_views(config, error);
-    view_set_free(views);
-    return views != NULL;
+    /* Names and definitions are the view folder's to judge. Sources may be in a stack file, which
+     * need not be known yet. */
+    struct view_set *set = view_set_new(false);
+    bool good = set ? config_add_exports(config, set, error)
+                    : error_set(error, ERROR_MEMORY, "out of memory");
+    view_set_free(set);
+    return good;
 }

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { FILE_LIMIT = 4 * 1024 * 1024, STEP = 64 * 1024 };
+enum { FILE_LIMIT = 4 * 1024 * 1024, STEP = 64 * 1024, VALUE_LIMIT = 64 * 1024 };
 
 static bool read_file(const char *path, struct buffer *text, struct error *error)
 {
@@ -23,7 +23,7 @@ static bool read_file(const char *path, struct buffer *text, struct error *error
     int reason = errno;
     fclose(file);
     if (text->failed)
-        return error_set(error, ERROR_CONFIGURATION, "is larger than %d bytes", FILE_LIMIT);
+        return error_set(error, ERROR_CONFIGURATION, "is larger than %zu bytes", text->limit);
     return !unread || error_set(error, ERROR_CONFIGURATION, "cannot be read: %s", strerror(reason));
 }
 
@@ -35,6 +35,8 @@ static bool set_member(struct config *config, const char *name, const struct tre
         return true;
     if (strcmp(name, "exports") == 0)
         return config_set_exports(config, value, error);
+    if (strcmp(name, "stacks") == 0)
+        return config_set_stacks(config, value, error);
     const struct setting *setting = setting_find(name);
     if (!setting)
         return setting_unknown(name, error);
@@ -43,7 +45,7 @@ static bool set_member(struct config *config, const char *name, const struct tre
     if (setting->type != SETTING_NUMBER && tree_type(value) == TREE_STRING)
         return setting_set_text(config, setting, tree_string(value), error);
     struct buffer text;
-    buffer_init(&text, FILE_LIMIT);
+    buffer_init(&text, VALUE_LIMIT);
     tree_print(value, &text);
     setting_refuse(setting, buffer_span(&text), error);
     buffer_fini(&text);
@@ -63,18 +65,24 @@ static bool set_members(struct config *config, const struct tree *root, struct e
     return true;
 }
 
-bool config_read_file(struct config *config, const char *path, struct error *error)
+struct tree *config_read_tree(const char *path, size_t limit, struct error *error)
 {
     struct buffer text;
-    buffer_init(&text, FILE_LIMIT);
     struct tree *root = NULL;
-    bool done = read_file(path, &text, error);
-    if (done) {
+    buffer_init(&text, limit);
+    if (read_file(path, &text, error))
         root = tree_parse(buffer_span(&text), error);
-        done = root && set_members(config, root, error);
-    }
-    tree_free(root);
     buffer_fini(&text);
+    if (!root && error && error->code != ERROR_MEMORY)
+        error->code = ERROR_CONFIGURATION;
+    return root;
+}
+
+bool config_read_file(struct config *config, const char *path, struct error *error)
+{
+    struct tree *root = config_read_tree(path, FILE_LIMIT, error);
+    bool done = root && set_members(config, root, error);
+    tree_free(root);
     if (!done && error && error->code != ERROR_MEMORY)
         error->code = ERROR_CONFIGURATION;
     return done || error_prefix(error, "configuration file %s", path);

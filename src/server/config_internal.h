@@ -28,8 +28,6 @@ struct setting {
 
 extern const struct setting config_settings[];
 extern const size_t config_setting_count;
-/* The words of "mode" of a view, in the order of enum view_mode, NULL at the end. */
-extern const char *const config_mode_words[];
 
 const struct setting *setting_find(const char *name);
 /* ERROR_CONFIGURATION for a name that is not in the table, with the nearest that is. */
@@ -55,5 +53,14 @@ void setting_print_words(struct buffer *out, const char *const *words);
 /* "exports" as parsed; replaces what was there. */
 bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
 void config_free_exports(struct config *config);
+/* "stacks" as parsed, a list of paths; replaces what was there. */
+bool config_set_stacks(struct config *config, const struct tree *stacks, struct error *error);
+bool config_add_stack(struct config *config, struct span path, struct error *error);
+void config_free_stacks(struct config *config);
+
+/* Read a JSON file of at most `limit` bytes. NULL with ERROR_CONFIGURATION or ERROR_MEMORY. */
+struct tree *config_read_tree(const char *path, size_t limit, struct error *error);
+/* Add the exports and their views to a set, without resolving them. */
+bool config_add_exports(const struct config *config, struct view_set *set, struct error *error);
 
 #endif

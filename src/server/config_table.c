@@ -18,11 +18,9 @@ _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO 
                    LOG_LEVEL_DEBUG == 3,
                "level_words");
 _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "format_words");
-_Static_assert(VIEW_STATE == 0 && VIEW_LIST == 1 && VIEW_APPEND == 2, "config_mode_words");
 static const char *const synchronous_words[] = {"full", "normal", "off", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
-const char *const config_mode_words[] = {"state", "list", "append", NULL};
 
 #define AT(field) .name = #field, .offset = offsetof(struct config, field)
 #define TEXT(field) AT(field), .type = SETTING_TEXT
@@ -65,6 +63,8 @@ const struct setting config_settings[] = {
     {NUMBER(max_subscriptions, 1000, 1, 1000000),
      .environment = "ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS",
      .help = "subscriptions of one connection"},
+    {NUMBER(max_window_rows, 10000, 1, 1000000),
+     .help = "rows of a subscription with take, skip or filters, or to a derived view"},
     {NUMBER(client_timeout_seconds, 300, 1, 86400), .environment = "ARETE_WS_CLIENT_TIMEOUT_SECS",
      .help = "a client unseen this long is closed"},
     {NUMBER(queue_bytes, 64 * MIB, 4 * KIB, 64 * GIB),
@@ -99,6 +99,7 @@ bool setting_unknown(const char *name, struct error *error)
     for (size_t i = 0; i < config_setting_count; i++)
         nearest_offer(&nearest, config_settings[i].name);
     nearest_offer(&nearest, "exports");
+    nearest_offer(&nearest, "stacks");
     if (nearest.name)
         return error_set(error, ERROR_CONFIGURATION,
                          "unknown setting \"%.100s\"; did you mean \"%s\"?", name, nearest.name);

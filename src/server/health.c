@@ -25,10 +25,29 @@ static int reply_health(struct server *server, struct lws *wsi)
     return reply_text(wsi, 200, "OK");
 }
 
+/* Readers are served also while the disk takes nothing: a server that is taken out of service for
+ * it would be lost to them too. */
 static int reply_ready(struct server *server, struct lws *wsi)
 {
-    bool ready = server->state == SERVER_RUNNING;
-    return reply_text(wsi, ready ? 200 : 503, ready ? "READY" : "NOT READY");
+    enum error_code disk = engine_disk_state(server->engine);
+    char text[96] = "READY";
+    if (server->state != SERVER_RUNNING)
+        return reply_text(wsi, 503, "NOT READY");
+    if (disk != ERROR_NONE)
+        snprintf(text, sizeof text, "READY, but no mutations are taken: %s", error_wire_code(disk));
+    return reply_text(wsi, 200, text);
+}
+
+/* For who routes producers. */
+static int reply_ready_to_write(struct server *server, struct lws *wsi)
+{
+    enum error_code disk = engine_disk_state(server->engine);
+    char text[96] = "NOT READY";
+    if (server->state == SERVER_RUNNING && disk == ERROR_NONE)
+        return reply_text(wsi, 200, "READY");
+    if (disk != ERROR_NONE)
+        snprintf(text, sizeof text, "NOT READY: %s", error_wire_code(disk));
+    return reply_text(wsi, 503, text);
 }
 
 static const struct {
@@ -36,9 +55,13 @@ static const struct {
     int (*reply)(struct server *server, struct lws *wsi); /* at once, or */
     facts_print print;                                    /* when the facts are fresh */
 } routes[] = {
-    {"/health", reply_health, NULL}, {"/healthz", reply_health, NULL},
-    {"/ready", reply_ready, NULL},   {"/readiness", reply_ready, NULL},
-    {"/status", NULL, status_print}, {"/metrics", NULL, metrics_print},
+    {"/health", reply_health, NULL},
+    {"/healthz", reply_health, NULL},
+    {"/ready", reply_ready, NULL},
+    {"/readiness", reply_ready, NULL},
+    {"/ready/write", reply_ready_to_write, NULL},
+    {"/status", NULL, status_print},
+    {"/metrics", NULL, metrics_print},
 };
 
 static int reply_later(struct server *server, struct lws *wsi, facts_print print,
@@ -71,7 +94,7 @@ int health_request(struct server *server, struct lws *wsi, struct span path,
         i++;
     if (i == count) {
         error_set(&error, ERROR_NOT_FOUND,
-                  "there are /health, /ready, /status and /metrics on this port");
+                  "there are /health, /ready, /ready/write, /status and /metrics on this port");
         return refuse(wsi, &error, NULL);
     }
     if (!is_get(wsi)) {

@@ -154,7 +154,6 @@ static void trim_channels(struct hub *hub)
             if (droppable && (!fullest || feed->channel.bytes > fullest->channel.bytes))
                 fullest = feed;
         }
-        hub->channels_bytes = total;
         if (!fullest || total <= hub->options.channel_bytes ||
             !channel_drop_oldest(&fullest->channel))
             return;

@@ -15,17 +15,17 @@
 #include "server/link.h"
 
 enum {
-    HUB_PULL = WIRE_FRAGMENT,     /* about this many bytes per pull */
-    HUB_CONTROL = 64 * 1024,      /* unread answers beyond this pause the reading of messages */
-    HUB_RING_GAP = 1000,          /* a subscriber further behind than this is served from SQL */
-    HUB_SCAN = 20000,             /* log rows that one catch-up job looks at */
-    HUB_TOMBSTONES = 10000,       /* deletes told with a fresh snapshot, at most */
-    HUB_SNAPSHOT_ROWS = 2000,     /* rows that one snapshot job reads in one transaction */
+    HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
+    HUB_CONTROL = 64 * 1024,  /* unread answers beyond this pause the reading of messages */
+    HUB_RING_GAP = 1000,      /* a subscriber further behind than this is served from SQL */
+    HUB_SCAN = 20000,         /* log rows that one catch-up job looks at */
+    HUB_SNAPSHOT_ROWS = 2000, /* rows, and deletes, that a snapshot job reads in one transaction */
     HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
     HUB_BATCH_BYTES = 1 << 20,    /* a batch ends early when it gets this long */
     HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
     HUB_WINDOW_ROWS = 10000,
-    HUB_WINDOWS = 1000
+    HUB_WINDOWS = 1000,
+    HUB_TURNS = 4 /* subscriptions of one subscriber that the readers serve at once */
 };
 
 struct feed;
@@ -104,13 +104,16 @@ enum phase {
 
 /* Of a member of a window. */
 enum member_phase {
-    MEMBER_NEW,     /* takes a snapshot */
-    MEMBER_UNTOLD,  /* wants none: begins at the present */
-    MEMBER_WAITING, /* a look finds what it lacks */
-    MEMBER_LIVE     /* takes from the window's channel */
+    MEMBER_NEW,      /* takes a snapshot */
+    MEMBER_UNTOLD,   /* wants none: begins at the present */
+    MEMBER_RESUMING, /* has a cursor: is to ask a look what it lacks */
+    MEMBER_BEHIND,   /* fell off the channel: likewise */
+    MEMBER_WAITING,  /* a look finds what it lacks */
+    MEMBER_LIVE      /* takes from the window's channel */
 };
 
-/* How far a snapshot got. Equal places get equal batches: that is what makes them shareable. */
+/* How far a snapshot got: first the deletes, newest first, then the rows. Equal places get equal
+ * batches: that is what makes them shareable. */
 struct snapshot_place {
     int64_t limit;            /* rows still wanted; -1: all */
     int64_t rows;             /* sent so far */
@@ -118,12 +121,15 @@ struct snapshot_place {
     int64_t change;           /* position of the first batch's transaction; 0 before it */
     int64_t latest;           /* position of the newest transaction that gave rows */
     struct seq seq;           /* the cursor that belongs to `change` */
+    int64_t deletes;          /* those before this change are still to be told; 0: all were */
 };
 
 struct subscription {
     struct subscriber *subscriber;
     struct feed *feed;
     struct link in_subscriber, in_ready, in_rest, in_group;
+    bool has_turn;           /* see subscriber_take_turn */
+    struct link in_waiting;  /* or waits for one */
     struct key_group *group; /* NULL without a key */
     char *parameters;        /* equal texts: the same subscription again */
     enum phase phase;
@@ -167,6 +173,8 @@ struct subscriber {
     struct link subscriptions;
     size_t count;
     struct link ready;
+    size_t turns;          /* taken; HUB_TURNS at most */
+    struct link waiting;   /* subscriptions that want one, in the order in which they get it */
     struct buffer control; /* answers: errors, subscribed frames */
     size_t control_sent;
     struct text *rest; /* bytes that were taken and go out in pieces; one reference */
@@ -179,6 +187,14 @@ void subscriber_answered(struct subscriber *subscriber);
  * pending. Returns the first piece. */
 struct span subscriber_send(struct subscriber *subscriber, struct text *text);
 void subscriber_ready(struct subscription *subscription);
+/*
+ * Who wants something from the readers takes a turn first, and gives it back when what they brought
+ * is on its way out, so that a client that does not read pins a few pages only, however many
+ * subscriptions it has. When all turns are taken the subscription stands in line: it is made ready
+ * when it is handed one. Both may be called again.
+ */
+bool subscriber_take_turn(struct subscription *subscription);
+void subscriber_give_turn(struct subscription *subscription);
 
 /* ---- the hub ---- */
 
@@ -194,7 +210,6 @@ struct hub {
     struct map feeds; /* struct feed by view id */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
-    size_t channels_bytes; /* over all feeds, as of the last commit */
     struct snapshots *snapshots;
     struct buffer frame; /* one change's frames */
     struct buffer shown; /* a projected object */

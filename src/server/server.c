@@ -51,7 +51,7 @@ static struct engine_options engine_options(struct server *server, const struct 
                   .synchronous = config->synchronous,
                   .cache_mebibytes = (uint32_t)(config->page_cache_bytes >> 20),
                   .backup_before_migration = config->backup_before_migration},
-        .open_exports = config->export_count == 0,
+        .open_exports = view_set_is_open(hub_views(server->hub)),
         .max_exports = (uint32_t)config->max_exports,
         .views = hub_views(server->hub),
         .max_array_length = (uint32_t)config->max_array_length,
@@ -82,18 +82,29 @@ static bool tell_export(void *hub, const struct store_export *export)
     return true;
 }
 
+static int64_t max_entities(const struct config *config, const char *export_name)
+{
+    for (size_t i = 0; i < config->export_count; i++)
+        if (strcmp(config->exports[i].name, export_name) == 0)
+            return config->exports[i].max_entities;
+    return 0;
+}
+
 static bool open_engine(struct server *server, const struct config *config, struct error *error)
 {
     struct engine_options options = engine_options(server, config);
-    struct engine_export_options *exports =
-        memory_new((config->export_count + 1) * sizeof *exports);
+    size_t count = 0;
+    while (view_set_export_at(options.views, count))
+        count++;
+    struct engine_export_options *exports = memory_new((count + 1) * sizeof *exports);
     if (!exports)
         return error_set(error, ERROR_MEMORY, "out of memory while starting the engine");
-    for (size_t i = 0; i < config->export_count; i++)
-        exports[i] = (struct engine_export_options){span_of(config->exports[i].name),
-                                                    config->exports[i].max_entities};
+    for (size_t i = 0; i < count; i++) {
+        const char *name = view_set_export_at(options.views, i);
+        exports[i] = (struct engine_export_options){span_of(name), max_entities(config, name)};
+    }
     options.exports = exports;
-    options.export_count = config->export_count;
+    options.export_count = count;
     server->engine = engine_open(&options, error);
     memory_free(exports);
     if (!server->engine)

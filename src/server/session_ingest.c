@@ -89,11 +89,27 @@ static bool has_enough(const struct ingest_session *ingest)
            ingest->answers.length >= MAX_UNREAD;
 }
 
+/* The last answer: what comes behind the message is not read any more. */
+static void refuse_and_part(struct ingest_session *ingest, const struct error *error)
+{
+    char reason[WIRE_CLOSE_REASON + 1];
+    wire_close_reason(reason, error);
+    answer(ingest, &(struct source_reply){.error = *error});
+    give_up(ingest, reason);
+}
+
+/* Where the connection goes on, the refusal takes its turn among the requests, which it holds. */
 static void on_refuse(struct session *session, const struct error *error, bool fatal)
 {
-    struct source_reply reply = {.error = *error};
-    (void)fatal;
-    answer(ingest_of(session), &reply);
+    struct ingest_session *ingest = ingest_of(session);
+    struct error problem;
+    if (fatal)
+        answer(ingest, &(struct source_reply){.error = *error});
+    else if (source_submit_refused(session->server->source, ingest->lane, error, on_done, ingest,
+                                   &problem))
+        ingest->unanswered++;
+    else if (problem.code != ERROR_SHUTTING_DOWN)
+        refuse_and_part(ingest, error);
 }
 
 /* false: the queue is full, and the message must be tried again. */
@@ -109,12 +125,8 @@ static bool submit(struct ingest_session *ingest, struct span text)
     if (error.code == ERROR_QUEUE_FULL)
         return false;
     /* While stopping no answer is given: the client sends again what was not acknowledged. */
-    if (error.code != ERROR_SHUTTING_DOWN) {
-        char reason[WIRE_CLOSE_REASON + 1];
-        wire_close_reason(reason, &error);
-        on_refuse(session, &error, true);
-        give_up(ingest, reason);
-    }
+    if (error.code != ERROR_SHUTTING_DOWN)
+        refuse_and_part(ingest, &error);
     return true;
 }
 

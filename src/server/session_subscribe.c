@@ -31,20 +31,9 @@ static struct span on_pull(struct session *session)
     return subscriber_pull(subscriber_of(session));
 }
 
-static bool is_settled(const struct session *session)
-{
-    (void)session;
-    return true;
-}
-
 static bool is_full(const struct session *session)
 {
     return subscriber_congested(subscriber_of(session));
-}
-
-static bool may_resume(struct session *session)
-{
-    return !is_full(session);
 }
 
 static void on_closed(struct session *session)
@@ -58,9 +47,7 @@ const struct session_kind session_subscriber = {
     .message = on_message,
     .refuse = on_refuse,
     .pull = on_pull,
-    .settled = is_settled,
     .is_full = is_full,
-    .may_resume = may_resume,
     .closed = on_closed,
 };
 

@@ -30,14 +30,22 @@ static void resume(struct session *session)
     lws_rx_flow_control(session->wsi, 1);
 }
 
+/* Read again from one that was paused, if its kind lets us. */
+static void try_resume(struct session *session)
+{
+    const struct session_kind *kind = session->kind;
+    if (kind->may_resume ? kind->may_resume(session) : !kind->is_full(session))
+        resume(session);
+}
+
 void sessions_resume(struct sessions *sessions)
 {
     struct link *next;
     for (struct link *link = sessions->paused.next; link != &sessions->paused; link = next) {
         struct session *session = LINK_OWNER(struct session, in_paused, link);
         next = link->next;
-        if (session->state == SESSION_OPEN && session->kind->may_resume(session))
-            resume(session);
+        if (session->state == SESSION_OPEN)
+            try_resume(session);
     }
 }
 
@@ -299,10 +307,11 @@ bool session_writable(struct session *session)
     struct span bytes = last ? span_make("", 0) : session->kind->pull(session);
     if (bytes.length)
         return write_frames(session, bytes);
-    if (session->state == SESSION_PARTING && (last || session->kind->settled(session)))
+    bool settled = !session->kind->settled || session->kind->settled(session);
+    if (session->state == SESSION_PARTING && (last || settled))
         return write_close_frame(session);
-    if (session->paused && session->kind->may_resume(session))
-        resume(session);
+    if (session->paused)
+        try_resume(session);
     return true;
 }
 

@@ -36,11 +36,11 @@ struct session_kind {
     void (*refuse)(struct session *session, const struct error *error, bool fatal);
     /* The next ready bytes to send, or none; they must stay until the next call. */
     struct span (*pull)(struct session *session);
-    /* Whether nothing more is owed to the client (asked after an empty pull). */
+    /* Whether nothing more is owed to the client, asked after an empty pull. NULL: nothing is. */
     bool (*settled)(const struct session *session);
     /* Whether reading from the client should pause (asked after each message). */
     bool (*is_full)(const struct session *session);
-    /* Whether reading, which was paused, may go on. */
+    /* Whether reading, which was paused, may go on. NULL: as soon as it is not full. */
     bool (*may_resume)(struct session *session);
     /* The connection is gone: end what belongs to it and free the memory. */
     void (*closed)(struct session *session);

@@ -87,7 +87,8 @@ static bool print_place(struct buffer *out, struct span view, struct span key,
     buffer_printf(out, "|%lld,%lld", (long long)place->limit, (long long)place->rows);
     buffer_printf(out, "|%lld:%lld,%lld", (long long)place->at.seq.slot,
                   (long long)place->at.seq.index, (long long)place->at.id);
-    buffer_printf(out, "|%lld,%lld", (long long)place->change, (long long)place->latest);
+    buffer_printf(out, "|%lld,%lld,%lld", (long long)place->change, (long long)place->latest,
+                  (long long)place->deletes);
     return !out->failed;
 }
 
@@ -223,7 +224,7 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->read.event.deliver = deliver;
     job->read.run = run;
     job->snapshots = snapshots;
-    job->query.tombstone_ms = options->tombstone_ms;
+    job->query.deleted_since = clock_wall_ms() - options->tombstone_ms;
     job->query.max_rows = options->snapshot_rows;
     snapshot_drafts_init(&job->query.drafts, subscription->feed->view, subscription->feed->mode,
                          &subscription->snapshot);
@@ -253,10 +254,13 @@ static bool build_start(struct snapshots *snapshots, struct subscription *subscr
     return false;
 }
 
+/* Or wait for a turn. False when it must be refused. */
 static bool join_or_start(struct snapshots *snapshots, struct subscription *subscription,
                           struct span name)
 {
     struct build *build = map_get(&snapshots->builds, name);
+    if (!subscriber_take_turn(subscription))
+        return true;
     if (!build)
         return build_start(snapshots, subscription, name);
     bool late = build->started_at < subscription->feed->export->last_change;
@@ -267,8 +271,7 @@ static bool join_or_start(struct snapshots *snapshots, struct subscription *subs
 static struct snapshot_batch *from_cache(struct snapshots *snapshots,
                                          const struct subscription *subscription, struct span name)
 {
-    const struct snapshot_place *place = &subscription->snapshot;
-    bool first = place->change == 0 && place->rows == 0;
+    bool first = subscription->snapshot.change == 0;
     int64_t fresh = first ? subscription->feed->export->last_change : 0;
     struct snapshot_batch *batch = snapshot_cache_get(snapshots->cache, name, fresh);
     counter_add(&snapshots->hub->metrics.snapshot_batches_shared, batch != NULL);

@@ -115,9 +115,11 @@ static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *d
 {
     char seq[SEQ_SIZE];
     struct span cursor = span_make(NULL, 0);
+    bool only_deletes = !draft->rows.rows && !draft->last;
     if (draft->complete)
         cursor = frame_seq(seq, drafts->place.seq);
-    if (!wire_batch_end(&draft->rows, draft->complete, cursor, gzip, out))
+    if (out->failed ||
+        (!only_deletes && !wire_batch_end(&draft->rows, draft->complete, cursor, gzip, out)))
         return false;
     draft->frames = text_new(out->data, out->length);
     wire_batch_fini(&draft->rows);

@@ -48,17 +48,19 @@ void snapshot_drafts_fini(struct snapshot_drafts *drafts);
 bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row);
 /* Deletes go out before the rows, without a cursor. */
 bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key);
-/* Frame and compress; there is one batch at least. `last`: the snapshot has no more rows. */
+/* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has no
+ * more rows. */
 bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);
 
 /* ---- query ---- */
 
 struct snapshot_query {
-    struct span key; /* absent: all; its bytes are owned by the job */
-    int64_t tombstone_ms;
-    int64_t max_rows;
+    struct span key;       /* absent: all; its bytes are owned by the job */
+    int64_t deleted_since; /* older deletes are not told; wall clock, ms */
+    int64_t max_rows;      /* and as many deletes */
     struct snapshot_drafts drafts;
-    bool stopped; /* enough for one job; the snapshot goes on */
+    int64_t deletes; /* looked at */
+    bool stopped;    /* enough for one job; the snapshot goes on */
     struct error error;
 };
 

@@ -23,27 +23,39 @@ static bool add_row(void *argument, const struct store_entity *row)
 
 /* ---- deletes ---- */
 
-/* Deletes that a client which kept rows from before may have missed. */
+/* One that a client which kept rows from before may have missed. */
 static bool add_delete(void *argument, const struct store_tombstone *tombstone)
 {
     struct snapshot_query *query = argument;
-    return !view_shows(query->drafts.view, tombstone->key) ||
+    bool recent = tombstone->at >= query->deleted_since;
+    query->drafts.place.deletes = tombstone->change;
+    query->deletes++;
+    return !recent || !view_shows(query->drafts.view, tombstone->key) ||
            snapshot_drafts_delete(&query->drafts, tombstone->key) || lacks_memory(query);
 }
 
+/* The next of them; place.deletes becomes 0 behind the last. */
 static bool read_deletes(struct snapshot_query *query, struct store_reader *reader,
                          uint32_t export_id)
 {
-    int64_t since = clock_wall_ms() - query->tombstone_ms;
+    struct snapshot_place *place = &query->drafts.place;
     struct store_tombstone tombstone;
     bool found;
-    if (!query->key.data)
-        return store_scan_tombstones(reader, export_id, 0, since, HUB_TOMBSTONES, add_delete, query,
-                                     &query->error) &&
-               query->error.code == ERROR_NONE;
-    if (!store_read_tombstone(reader, export_id, query->key, &tombstone, &found, &query->error))
+    if (query->key.data) {
+        if (!store_read_tombstone(reader, export_id, query->key, &tombstone, &found,
+                                  &query->error) ||
+            (found && !add_delete(query, &tombstone)))
+            return false;
+    } else if (!store_scan_tombstones(reader, export_id, place->deletes, query->max_rows,
+                                      add_delete, query, &query->error) ||
+               query->error.code != ERROR_NONE) {
         return false;
-    return !found || tombstone.at < since || add_delete(query, &tombstone);
+    }
+    if (query->deletes < query->max_rows || query->key.data)
+        place->deletes = 0;
+    else
+        query->stopped = true;
+    return true;
 }
 
 /* ---- rows ---- */
@@ -107,8 +119,8 @@ static bool read_rows(struct snapshot_query *query, struct store_reader *reader,
         return read_named_keys(query, reader, export_id);
     bool from_start = from->rows == 0;
     struct store_position at = from->at;
-    return store_scan_entities(reader, export_id, true, from_start ? NULL : &at, from->limit,
-                               add_row, query, &query->error) &&
+    return store_scan_entities(reader, export_id, from_start ? NULL : &at, from->limit, add_row,
+                               query, &query->error) &&
            query->error.code == ERROR_NONE;
 }
 
@@ -121,14 +133,17 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
     struct view_state state;
     if (!view_state_read(&state, query->drafts.view, reader, &query->error))
         return false;
-    if (place->change == 0 && place->rows == 0) {
+    if (place->change == 0) {
         place->change = state.log.last_change;
         place->seq = state.found ? state.export.last_seq : (struct seq){0, 0};
-        if (state.found && !read_deletes(query, reader, state.export.id))
-            return false;
+        place->deletes = INT64_MAX;
     }
     place->latest = state.log.last_change;
-    return !state.found || read_rows(query, reader, state.export.id);
+    if (!state.found)
+        return true;
+    if (place->deletes && !read_deletes(query, reader, state.export.id))
+        return false;
+    return query->stopped || read_rows(query, reader, state.export.id);
 }
 
 /* Nothing is compressed while the transaction is open. */

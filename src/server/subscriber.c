@@ -11,6 +11,7 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     subscriber->argument = argument;
     link_init(&subscriber->subscriptions);
     link_init(&subscriber->ready);
+    link_init(&subscriber->waiting);
     buffer_init(&subscriber->control, HUB_CONTROL * 4);
     link_append(&hub->subscribers, &subscriber->in_hub);
     hub->subscriber_count++;
@@ -104,6 +105,40 @@ void subscriber_ready(struct subscription *subscription)
         return;
     link_append(&subscriber->ready, &subscription->in_ready);
     subscriber->wake(subscriber->argument);
+}
+
+bool subscriber_take_turn(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    if (subscription->has_turn)
+        return true;
+    if (subscriber->turns == HUB_TURNS) {
+        if (link_alone(&subscription->in_waiting))
+            link_append(&subscriber->waiting, &subscription->in_waiting);
+        return false;
+    }
+    subscription->has_turn = true;
+    subscriber->turns++;
+    return true;
+}
+
+/* Handed over to the next in line, so that nobody who asks again comes before it. */
+void subscriber_give_turn(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    link_remove(&subscription->in_waiting);
+    if (!subscription->has_turn)
+        return;
+    subscription->has_turn = false;
+    if (link_alone(&subscriber->waiting)) {
+        subscriber->turns--;
+        return;
+    }
+    struct subscription *next =
+        LINK_OWNER(struct subscription, in_waiting, subscriber->waiting.next);
+    link_remove(&next->in_waiting);
+    next->has_turn = true;
+    subscriber_ready(next);
 }
 
 /* As many whole frames from the start of `bytes` as fit a pull, one at least. */

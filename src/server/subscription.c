@@ -59,7 +59,8 @@ bool subscription_check(const struct hub *hub, const struct wire_subscribe *mess
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' is missing: view '%.128s' shows one entity, named by its key",
                          message->view);
-    *has_after = message->after && ((*view)->mode != VIEW_STATE || (*view)->stage);
+    *has_after =
+        message->after && ((*view)->mode != VIEW_STATE || (*view)->stage || message->filters);
     if (*has_after && !seq_parse(span_of(message->after), after))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'after' is '%.64s', which is not a cursor; send the seq of a frame, such "
@@ -88,6 +89,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     link_init(&subscription->in_group);
     link_init(&subscription->in_build);
     link_init(&subscription->in_window);
+    link_init(&subscription->in_waiting);
     subscription->parameters = memory_copy_string(message->parameters, strlen(message->parameters));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
     bool joined =
@@ -171,6 +173,7 @@ void subscription_close(struct subscription *subscription)
     struct subscriber *subscriber = subscription->subscriber;
     snapshot_forget(subscription);
     hub_job_forget(subscription);
+    subscriber_give_turn(subscription);
     link_remove(&subscription->in_ready);
     link_remove(&subscription->in_subscriber);
     subscriber->count--;
@@ -261,12 +264,15 @@ static struct span pull_snapshot(struct subscription *subscription)
     struct snapshot_batch *batch = snapshot_next(subscription);
     if (!batch)
         return span_make(NULL, 0);
+    subscriber_give_turn(subscription);
     subscription->snapshot = batch->end;
     struct text *frames = text_ref(batch->frames);
     bool last = batch->last;
     snapshot_batch_unref(batch);
     if (last)
         snapshot_ended(subscription);
+    else
+        subscriber_ready(subscription); /* also when this batch was of hidden deletes only */
     return subscriber_send(subscription->subscriber, frames);
 }
 

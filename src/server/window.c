@@ -255,7 +255,7 @@ static bool is_touched(const struct window *window, const struct engine_commit *
         const struct engine_stage_touch *touch = &commit->touches[i];
         if (touch->stage == stage || strcmp(touch->stage->definition, stage->definition) == 0)
             return !window->known || window->looking || window_keeps_matches(window) ||
-                   is_before(touch->lowest, window);
+                   is_before(touch->place, window);
     }
     return false;
 }
@@ -363,6 +363,7 @@ static void publish(struct window *window, const struct window_result *result)
         window->channel_on = true;
     } else if (result->differs) {
         channel_add(&window->channel, result->version, text_span(result->frames));
+        counter_add(&window->hub->metrics.frames[window->mode], result->frame_count);
         while (window->channel.bytes > channel_share(window->hub) &&
                channel_drop_oldest(&window->channel))
             continue;
@@ -391,6 +392,8 @@ void window_delivered(struct window_result *result)
         text_unref(window->snapshot);
         window->snapshot = text_ref(result->snapshot);
         window->snapshot_version = result->version;
+        window->snapshot_new = true;
+        counter_add(&window->hub->metrics.snapshot_batches_built, 1);
     }
     if (window->snapshot && window->snapshot_version == result->version)
         window->snapshot_position = window->position;

@@ -74,12 +74,15 @@ bool window_index_rows(const struct window *window, struct map *map)
 struct farewell {
     struct window_reading *reading;
     const struct map *rows;
+    int64_t since; /* wall clock: those from before are not told */
 };
 
 static bool say_farewell(void *argument, const struct store_tombstone *tombstone)
 {
     struct farewell *farewell = argument;
     struct window_reading *reading = farewell->reading;
+    if (tombstone->at < farewell->since)
+        return false; /* and so are all that follow */
     if (!view_shows(reading->window->spec.view, tombstone->key) ||
         map_get(farewell->rows, tombstone->key))
         return true;
@@ -100,10 +103,10 @@ bool window_encode_farewells(struct window_reading *reading)
         done = snapshot_drafts_delete(&reading->result->drafts, window_shown_key(reading, key)) ||
                lacks_memory(reading);
     }
-    struct farewell farewell = {reading, &rows};
+    struct farewell farewell = {reading, &rows, since};
     if (done && reading->state->found && !window->spec.key.data)
-        done = store_scan_tombstones(reading->reader, reading->state->export.id, 0, since,
-                                     HUB_TOMBSTONES, say_farewell, &farewell,
+        done = store_scan_tombstones(reading->reader, reading->state->export.id, INT64_MAX,
+                                     WINDOW_FAREWELLS, say_farewell, &farewell,
                                      &reading->result->error) &&
                reading->result->error.code == ERROR_NONE;
     map_fini(&rows);

@@ -26,6 +26,7 @@
 enum {
     WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */
     WINDOW_EXIT_BYTES = 1 << 18, /* and the bytes of their keys */
+    WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
     WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
     WINDOW_FILL = 5000,          /* entities that one filling job looks at */
     WINDOW_LOOK = 64,            /* windows in one look */
@@ -83,7 +84,7 @@ struct window {
     int64_t snapshot_version, snapshot_position;
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
-    bool looking, stale, snapshot_wanted, filling;
+    bool looking, stale, snapshot_wanted, snapshot_new, filling;
     uint64_t looked_us;   /* when the last look came back */
     size_t request_count; /* of members, not yet in a look */
     /* The look's while `looking`, the filling's while `filling`. */
@@ -159,7 +160,8 @@ struct window_result {
     bool snapshot_wanted, differs;
     bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
     int64_t version; /* after it */
-    struct text *frames;           /* the difference */
+    struct text *frames; /* the difference */
+    size_t frame_count;
     struct snapshot_drafts drafts; /* while snapshot_wanted */
     struct text *snapshot;
     struct error error; /* why it cannot go on; ERROR_NONE: fine */

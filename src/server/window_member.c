@@ -1,9 +1,9 @@
 /*
  * A subscription as a member of a window:
  *
- *   NEW (snapshot) ------------> LIVE <--> WAITING (fell behind the channel)
- *   UNTOLD (no snapshot) ------/   ^
- *   WAITING (came with a cursor) --/--> NEW, when the cursor is refused
+ *   NEW (snapshot) --------> LIVE --> BEHIND --> WAITING --> LIVE
+ *   UNTOLD (no snapshot) --/
+ *   RESUMING (a cursor) --> WAITING --> LIVE, or NEW when the cursor is refused
  */
 #include "server/window_internal.h"
 
@@ -54,7 +54,9 @@ bool window_wanted(const struct hub *hub, const struct view *view,
                    struct error *error)
 {
     *spec = (struct window_spec){.view = view};
-    *is_window = view->stage || message->take >= 0 || message->skip >= 0 || message->filters;
+    /* What coalesces is told the difference of an interval, as members of a window are. */
+    *is_window = view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
+                 message->filters;
     return !*is_window || window_spec_make(hub, view, message, spec, error);
 }
 
@@ -113,7 +115,8 @@ static void go_live(struct subscription *subscription, int64_t version)
 
 /* ---- asking a look for more ---- */
 
-static bool ask(struct subscription *subscription, enum window_request_kind kind, int64_t from)
+static bool start_request(struct subscription *subscription, enum window_request_kind kind,
+                          int64_t from)
 {
     struct window *window = subscription->window;
     struct window_request *request = memory_new(sizeof *request);
@@ -127,7 +130,6 @@ static bool ask(struct subscription *subscription, enum window_request_kind kind
     link_append(&window->hub->windows->requests, &request->in_requests);
     window->request_count++;
     subscription->request = request;
-    subscription->phase = PHASE_WINDOW;
     subscription->member_phase = MEMBER_WAITING;
     windows_look(window->hub);
     return true;
@@ -142,10 +144,23 @@ static void fail(struct subscription *subscription)
     subscription_close(subscription);
 }
 
+/* A few at a time for each subscriber, so that one that does not read pins little. */
+static void ask(struct subscription *subscription)
+{
+    bool resumes = subscription->member_phase == MEMBER_RESUMING;
+    if (!subscriber_take_turn(subscription))
+        return;
+    if (!start_request(subscription, resumes ? WINDOW_RESUME : WINDOW_BEHIND,
+                       resumes ? subscription->resume_from : subscription->version))
+        fail(subscription);
+}
+
 void window_resume(struct subscription *subscription, int64_t from)
 {
-    if (!ask(subscription, WINDOW_RESUME, from))
-        fail(subscription);
+    subscription->phase = PHASE_WINDOW;
+    subscription->member_phase = MEMBER_RESUMING;
+    subscription->resume_from = from;
+    subscriber_ready(subscription);
 }
 
 void window_request_done(struct window_request *request)
@@ -186,6 +201,7 @@ static struct span pull_answer(struct subscription *subscription)
     int64_t version = request->version;
     subscription->request = NULL;
     memory_free(request);
+    subscriber_give_turn(subscription);
     if (refused) {
         resume_refuse(subscription); /* says so, and begins anew */
         return nothing;
@@ -216,7 +232,9 @@ static struct span pull_snapshot(struct subscription *subscription)
         wait_for_look(subscription);
         return span_make(NULL, 0);
     }
-    counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
+    if (!window->snapshot_new)
+        counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
+    window->snapshot_new = false;
     struct text *snapshot = text_ref(window->snapshot);
     go_live(subscription, window->snapshot_version);
     return subscriber_send(subscription->subscriber, snapshot);
@@ -244,8 +262,8 @@ static struct span pull_live(struct subscription *subscription)
         bytes = channel_take(&window->channel, &subscription->place, &behind, &whole);
     if (behind) {
         subscription->in_channel = false;
-        if (!ask(subscription, WINDOW_BEHIND, subscription->version))
-            fail(subscription);
+        subscription->member_phase = MEMBER_BEHIND;
+        ask(subscription);
         return nothing;
     }
     subscription->version = subscription->place.id;
@@ -263,6 +281,10 @@ struct span window_pull(struct subscription *subscription)
         return pull_snapshot(subscription);
     case MEMBER_UNTOLD:
         return pull_present(subscription);
+    case MEMBER_RESUMING:
+    case MEMBER_BEHIND:
+        ask(subscription);
+        return span_make(NULL, 0);
     case MEMBER_WAITING:
         return pull_answer(subscription);
     case MEMBER_LIVE:

@@ -67,6 +67,8 @@ static bool find_changed(struct resume *resume)
     struct window_reading *reading = resume->reading;
     const struct view_state *state = reading->state;
     struct error *error = &reading->result->error;
+    if (reading->window->spec.key.data)
+        return true; /* one row at most: it goes or comes, whatever changed beside it */
     if (!store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), resume->from,
                             state->log.last_change, -1, false, each_change, resume, error) ||
         error->code != ERROR_NONE)
@@ -141,12 +143,12 @@ static bool put_neighbours(struct resume *resume)
     struct view_cut cut = window_view_cut(window);
     int64_t first = cut.skip + window->spec.skip;
     int64_t end = first + (int64_t)window->rows.count;
+    if (window->spec.key.data)
+        return window->rows.count > 0 || put_delete(resume, window->spec.key);
     if (window_keeps_matches(window))
         return match_neighbours(resume, window->spec.skip - near, window->spec.skip) &&
                match_neighbours(resume, window->spec.skip + (int64_t)window->rows.count,
                                 window->spec.skip + (int64_t)window->rows.count + near);
-    if (window->spec.key.data)
-        return map_get(&resume->rows, window->spec.key) || put_delete(resume, window->spec.key);
     if (is_filtered_cut(window)) {
         first = cut.skip;
         end = first + (cut.take == VIEW_ALL ? resume->reading->max_rows : cut.take);
@@ -178,6 +180,8 @@ static bool may_lack(const struct resume *resume, size_t index)
     if (row->change > resume->from || is_filtered_cut(window) ||
         map_get(&resume->changed, window_row_key(row)))
         return true;
+    if (window->spec.key.data)
+        return window->spec.view->stage != NULL; /* others, or time, may have let it in */
     bool begins = window->spec.skip > 0 || cut.skip > 0;
     bool ends = window->spec.take != VIEW_ALL || cut.take != VIEW_ALL || cut.last;
     return (begins && index < near) || (ends && count - index <= near);

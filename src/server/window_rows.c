@@ -407,6 +407,7 @@ bool window_settle(struct window_reading *reading)
     result->differs = window->known && (reading->left.count || reading->fresh_count);
     if (done && result->differs) {
         done = window_encode_difference(reading, &frames);
+        result->frame_count = reading->left.count + reading->fresh_count;
         for (size_t i = 0; done && i < reading->left.count; i++)
             if (!add_exit(window, window_row_key(reading->left.list[i])))
                 done = lacks_memory(reading);

@@ -81,6 +81,13 @@ bool decode_seq(struct decoder *decoder, uint32_t slot, uint32_t index, bool *ha
                          decode_is_null(decoder, slot) ? "index" : "slot",
                          decode_is_null(decoder, slot) ? "slot" : "index");
     *has_seq = true;
-    return decode_natural(decoder, slot, "slot", &seq->slot) &&
-           decode_natural(decoder, index, "index", &seq->index);
+    if (!decode_natural(decoder, slot, "slot", &seq->slot) ||
+        !decode_natural(decoder, index, "index", &seq->index))
+        return false;
+    if (seq->slot <= SEQ_GIVEN && seq->index <= SEQ_GIVEN)
+        return true;
+    return error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                     "%s is %lld; at most %lld is taken, so that there is a seq behind it",
+                     seq->slot > SEQ_GIVEN ? "slot" : "index", (long long)INT64_MAX,
+                     (long long)SEQ_GIVEN);
 }

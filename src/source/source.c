@@ -149,7 +149,8 @@ static void handle(struct source *source, struct source_request *request)
 {
     struct batch_order *order = request->lane ? &request->lane->decoder : NULL;
     /* Once it is submitted, the request may be answered, and gone, at any moment. */
-    if (decode(source, request) && batch_order_admit(order, request->submission, &request->error) &&
+    if (request->error.code == ERROR_NONE && decode(source, request) &&
+        batch_order_admit(order, request->submission, &request->error) &&
         submit_when_there_is_room(source, request))
         return;
     note_refusal(request, order);
@@ -214,13 +215,10 @@ static struct source_request *request_new(struct source_lane *lane, enum source_
     return request;
 }
 
-bool source_submit(struct source *source, struct source_lane *lane, enum source_format format,
-                   struct span body, source_done done, void *context, struct error *error)
+/* Into the queue; `request` NULL: there was no memory for it. */
+static bool hand_over(struct source *source, struct source_request *request, source_done done,
+                      void *context, struct error *error)
 {
-    if (body.length > source->options.max_request_bytes)
-        return error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
-                         body.length, source->options.max_request_bytes);
-    struct source_request *request = request_new(lane, format, body);
     if (!request)
         return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
     request->done = done;
@@ -231,6 +229,25 @@ bool source_submit(struct source *source, struct source_lane *lane, enum source_
     if (queue_is_closed(&source->queue))
         return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
     return error_set(error, ERROR_QUEUE_FULL, "too many requests wait to be written");
+}
+
+bool source_submit(struct source *source, struct source_lane *lane, enum source_format format,
+                   struct span body, source_done done, void *context, struct error *error)
+{
+    if (body.length > source->options.max_request_bytes)
+        return error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
+                         body.length, source->options.max_request_bytes);
+    return hand_over(source, request_new(lane, format, body), done, context, error);
+}
+
+bool source_submit_refused(struct source *source, struct source_lane *lane,
+                           const struct error *refusal, source_done done, void *context,
+                           struct error *error)
+{
+    struct source_request *request = request_new(lane, SOURCE_MESSAGE, span_make(NULL, 0));
+    if (request)
+        request->error = *refusal;
+    return hand_over(source, request, done, context, error);
 }
 
 double source_pressure(struct source *source)

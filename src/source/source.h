@@ -59,6 +59,14 @@ void source_lane_free(struct source_lane *lane);
  */
 bool source_submit(struct source *source, struct source_lane *lane, enum source_format format,
                    struct span body, source_done done, void *context, struct error *error);
+/*
+ * A message was refused before it got here (it was binary, say): it takes its turn in the lane, is
+ * answered with `refusal`, and holds the numbered batches behind it, because nobody knows which
+ * batch it was. The rest is as for source_submit.
+ */
+bool source_submit_refused(struct source *source, struct source_lane *lane,
+                           const struct error *refusal, source_done done, void *context,
+                           struct error *error);
 /* How full the way in is, 0 to 1: callers stop reading their pipes above a half. */
 double source_pressure(struct source *source);
 /* No more requests; what is queued is decoded and submitted, then the engine is drained

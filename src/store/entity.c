@@ -9,6 +9,9 @@ static const char by_id_sql[] = "SELECT " COLUMNS " FROM entity WHERE id = ?";
 #define WALK "SELECT " COLUMNS " FROM entity WHERE export = ?1 "
 static const char *const walk_sql[] = {WALK "ORDER BY key LIMIT ?3",
                                        WALK "AND key > ?2 ORDER BY key LIMIT ?3"};
+static const char get_by_id_sql[] = "SELECT " COLUMNS " FROM entity WHERE id = ? AND export = ?";
+static const char order_sql[] =
+    "SELECT id FROM entity WHERE export = ? ORDER BY slot DESC, idx DESC, id DESC LIMIT ?";
 static const char insert_sql[] =
     "INSERT INTO entity (export, key, slot, idx, change, evict_order, data) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -19,12 +22,10 @@ static const char update_limited_sql[] =
     "UPDATE entity SET slot = ?1, idx = ?2, change = ?3, data = ?4, evict_order = ?3 WHERE id = ?5";
 static const char delete_sql[] = "DELETE FROM entity WHERE id = ?";
 
-/* In both directions a scan first ends the seq where it stands, then goes beyond it: one statement
- * for both would walk through all rows of a seq that a whole import shares, page after page. */
+/* A scan first ends the seq where it stands, then goes beyond it: one statement for both would walk
+ * through all rows of a seq that a whole import shares, page after page. */
 #define SCAN "SELECT " COLUMNS " FROM entity WHERE export = ?1 AND "
 static const char *const scan_sql[] = {
-    SCAN "slot = ?2 AND idx = ?3 AND id > ?4 ORDER BY id LIMIT ?5",
-    SCAN "(slot, idx) > (?2, ?3) ORDER BY slot, idx, id LIMIT ?5",
     SCAN "slot = ?2 AND idx = ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5",
     SCAN "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
 };
@@ -50,6 +51,19 @@ static bool read_row(const struct query *query, struct store_entity *entity, str
     return entity_read_row(query, 0, true, entity, error);
 }
 
+/* The one row of a query that is bound; it stays lent. */
+static bool read_one(struct query *query, struct store_entity *entity, bool *found,
+                     struct error *error)
+{
+    enum query_step step = query_row(query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    query_lend(query);
+    *found = read_row(query, entity, error);
+    return *found;
+}
+
 bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
                 struct store_entity *entity, bool *found, struct error *error)
 {
@@ -60,13 +74,7 @@ bool entity_get(struct connection *connection, uint32_t export_id, struct span k
     }
     query_integer(&query, export_id);
     query_text(&query, key);
-    enum query_step step = query_row(&query, error);
-    if (step != QUERY_ROW) {
-        return step == QUERY_DONE;
-    }
-    query_lend(&query);
-    *found = read_row(&query, entity, error);
-    return *found;
+    return read_one(&query, entity, found, error);
 }
 
 bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_entity *entity,
@@ -78,13 +86,7 @@ bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_en
         return false;
     }
     query_integer(&query, id);
-    enum query_step step = query_row(&query, error);
-    if (step != QUERY_ROW) {
-        return step == QUERY_DONE;
-    }
-    query_lend(&query);
-    *found = read_row(&query, entity, error);
-    return *found;
+    return read_one(&query, entity, found, error);
 }
 
 bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
@@ -97,6 +99,20 @@ bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct s
                        struct store_entity *entity, bool *found, struct error *error)
 {
     return entity_get(&reader->connection, export_id, key, entity, found, error);
+}
+
+bool store_read_entity_by_id(struct store_reader *reader, uint32_t export_id, int64_t id,
+                             struct store_entity *entity, bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_GET_BY_ID, get_by_id_sql,
+                     error)) {
+        return false;
+    }
+    query_integer(&query, id);
+    query_integer(&query, export_id);
+    return read_one(&query, entity, found, error);
 }
 
 bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
@@ -201,7 +217,7 @@ static bool scan_part(struct scan *scan, int part, struct error *error)
     query_integer(&query, scan->export_id);
     query_integer(&query, scan->from.seq.slot);
     query_integer(&query, scan->from.seq.index);
-    /* Parameters are numbered and the second parts have no ?4; binding it anyway is harmless. */
+    /* Parameters are numbered and the second part has no ?4; binding it anyway is harmless. */
     query_integer(&query, scan->from.id);
     query_integer(&query, scan->left);
     enum query_step step;
@@ -221,24 +237,39 @@ static bool scan_part(struct scan *scan, int part, struct error *error)
     return step == QUERY_DONE;
 }
 
-bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool descending,
+bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
                          const struct store_position *after, int64_t limit, store_each_entity each,
                          void *argument, struct error *error)
 {
-    static const struct store_position start = {{INT64_MIN, INT64_MIN}, INT64_MIN};
     static const struct store_position end = {{INT64_MAX, INT64_MAX}, INT64_MAX};
     struct scan scan = {
         .reader = reader,
         .export_id = export_id,
-        .from = after        ? *after
-                : descending ? end
-                             : start,
+        .from = after ? *after : end,
         .left = limit < 0 ? -1 : limit,
         .each = each,
         .argument = argument,
     };
-    int first = descending ? 2 : 0;
-    return scan_part(&scan, first, error) && scan_part(&scan, first + 1, error);
+    return scan_part(&scan, 0, error) && scan_part(&scan, 1, error);
+}
+
+bool store_scan_order(struct store_reader *reader, uint32_t export_id, int64_t limit,
+                      bool (*each)(void *argument, int64_t id), void *argument, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_ORDER, order_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_integer(&query, limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        if (!each(argument, query_column(&query, 0))) {
+            query_end(&query);
+            return true;
+        }
+    }
+    return step == QUERY_DONE;
 }
 
 bool entity_walk(struct connection *connection, uint32_t export_id, struct span after,

@@ -200,6 +200,11 @@ bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t
     return sql_views_create_standard(writer, name, *export_id, error);
 }
 
+uint32_t store_export_count(const struct store_writer *writer)
+{
+    return (uint32_t)writer->export_count;
+}
+
 bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
                         struct error *error)
 {

@@ -119,6 +119,8 @@ const struct store_log_state *store_writer_log(struct store_writer *writer);
  * key, seq, data; newest first for list). In a transaction. */
 bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
                          struct error *error);
+/* How many there are, as this writer sees it; the next one gets the number behind. */
+uint32_t store_export_count(const struct store_writer *writer);
 /* Set max_entities of an export (0: unlimited) and prepare its eviction order; may take a while on
  * a large export the first time. In a transaction. */
 bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
@@ -307,17 +309,23 @@ bool store_read_exports(struct store_reader *reader,
 bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct span key,
                        struct store_entity *entity, bool *found, struct error *error);
 
+bool store_read_entity_by_id(struct store_reader *reader, uint32_t export_id, int64_t id,
+                             struct store_entity *entity, bool *found, struct error *error);
+/* The ids of an export's entities, newest first, at most `limit` (negative: all): from the index
+ * alone. A callback that returns false stops the scan early (no error). */
+bool store_scan_order(struct store_reader *reader, uint32_t export_id, int64_t limit,
+                      bool (*each)(void *argument, int64_t id), void *argument,
+                      struct error *error);
+
 typedef bool (*store_each_entity)(void *argument, const struct store_entity *entity);
 
-/* Entities in order of (seq, id), descending (newest first) or ascending, at most `limit`
- * (negative: all). `after`: start behind that position (exclusive), NULL: from the end of that
- * direction. */
+/* Entities from the newest to the oldest, in order of (seq, id), at most `limit` (negative: all).
+ * `after`: those behind that position (exclusive), NULL: from the newest. */
 struct store_position {
     struct seq seq;
-    int64_t
-        id; /* of the entity; for ascending scans INT64_MIN starts with the seq itself included */
+    int64_t id; /* of the entity */
 };
-bool store_scan_entities(struct store_reader *reader, uint32_t export_id, bool descending,
+bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
                          const struct store_position *after, int64_t limit, store_each_entity each,
                          void *argument, struct error *error);
 
@@ -342,16 +350,16 @@ bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq 
 bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                           int64_t *id, struct error *error);
 
-/* Tombstones of an export with change id > `from` and time >= `since`, newest first, at most
- * `limit`. */
+/* Tombstones of an export with change id < `before`, newest first, at most `limit`. A callback that
+ * returns false stops the scan early (no error). */
 struct store_tombstone {
     struct span key;
     int64_t change;
     struct seq seq;
     int64_t at;
 };
-bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t from,
-                           int64_t since, int64_t limit,
+bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t before,
+                           int64_t limit,
                            bool (*each)(void *argument, const struct store_tombstone *tombstone),
                            void *argument, struct error *error);
 bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struct span key,

@@ -8,7 +8,7 @@ static const char insert_sql[] =
 static const char delete_sql[] = "DELETE FROM tombstone WHERE export = ? AND key = ?";
 static const char scan_sql[] =
     "SELECT key, change, slot, idx, at FROM tombstone INDEXED BY tombstone_recent "
-    "WHERE export = ? AND change > ? AND at >= ? ORDER BY change DESC LIMIT ?";
+    "WHERE export = ? AND change < ? ORDER BY change DESC LIMIT ?";
 
 static bool read_row(const struct query *query, struct store_tombstone *tombstone,
                      struct error *error)
@@ -69,8 +69,8 @@ bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct
     return true;
 }
 
-bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t from,
-                           int64_t since, int64_t limit,
+bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int64_t before,
+                           int64_t limit,
                            bool (*each)(void *argument, const struct store_tombstone *tombstone),
                            void *argument, struct error *error)
 {
@@ -79,8 +79,7 @@ bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int6
         return false;
     }
     query_integer(&query, export_id);
-    query_integer(&query, from);
-    query_integer(&query, since);
+    query_integer(&query, before);
     query_integer(&query, limit);
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {

@@ -173,3 +173,12 @@ void view_free(struct view *view)
     view_free_spans(view->key_field, view->key_field_count);
     memory_free(view);
 }
+
+void view_set_output(struct view *view, enum view_output output, struct view_path *key_field)
+{
+    view->output = output;
+    view->key_field = key_field->names;
+    view->key_field_count = key_field->count;
+    view_free_spans(key_field->raw, key_field->count);
+    *key_field = (struct view_path){0};
+}

@@ -107,17 +107,6 @@ bool view_path_read(struct view_path *path, const struct tree *tree, bool dotted
                             : "a list of names");
 }
 
-bool view_path_copy(struct view_path *path, const struct view_path *from)
-{
-    *path = (struct view_path){0};
-    if (from->count > 0 && !reserve(path, from->count))
-        return false;
-    for (size_t i = 0; i < from->count; i++)
-        if (!set_name(path, i, from->raw[i]))
-            return false;
-    return true;
-}
-
 void view_path_print(struct buffer *out, const struct view_path *path)
 {
     buffer_add_char(out, '[');

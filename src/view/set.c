@@ -8,37 +8,24 @@
  */
 #include "view/view_internal.h"
 
-struct entry {
-    struct view *view;
-    struct entry *replaced; /* what had this id before */
-};
-
-struct view_set {
-    bool open;
-    struct map by_id;
-    struct entry **order; /* by first definition */
-    size_t count, capacity;
-};
-
 static struct span entry_id(const void *value)
 {
-    const struct entry *entry = value;
+    const struct view_entry *entry = value;
     return span_of(entry->view->id);
 }
 
-static struct entry *entry_new(struct view *view, struct entry *replaced)
+static struct span stage_definition(const void *value)
 {
-    struct entry *entry = memory_alloc(sizeof *entry);
-    if (entry)
-        *entry = (struct entry){view, replaced};
-    return entry;
+    const struct stage *stage = value;
+    return span_make(stage->definition, stage->definition_length);
 }
 
-static void entry_free(struct entry *entry)
+static void entry_free(struct view_entry *entry)
 {
     while (entry) {
-        struct entry *replaced = entry->replaced;
+        struct view_entry *replaced = entry->replaced;
         view_free(entry->view);
+        pipeline_free(entry->pipeline);
         memory_free(entry);
         entry = replaced;
     }
@@ -50,18 +37,30 @@ struct view_set *view_set_new(bool open)
     if (set) {
         set->open = open;
         map_init(&set->by_id, entry_id);
+        map_init(&set->by_definition, stage_definition);
     }
     return set;
 }
 
+/* Stages borrow from pipelines, and those from the names of exports. */
 void view_set_free(struct view_set *set)
 {
     if (!set)
         return;
+    map_fini(&set->by_definition);
+    for (size_t i = 0; i < set->stage_count; i++) {
+        predicate_unref(set->stages[i]->shown.predicate);
+        memory_free(set->stages[i]->definition);
+        memory_free(set->stages[i]);
+    }
+    memory_free(set->stages);
     map_fini(&set->by_id);
     for (size_t i = 0; i < set->count; i++)
         entry_free(set->order[i]);
     memory_free(set->order);
+    for (size_t i = 0; i < set->export_count; i++)
+        memory_free(set->exports[i]);
+    memory_free(set->exports);
     memory_free(set);
 }
 
@@ -72,9 +71,14 @@ bool view_set_is_open(const struct view_set *set)
     return set->open;
 }
 
+struct view_entry *view_set_entry(const struct view_set *set, struct span id)
+{
+    return map_get(&set->by_id, id);
+}
+
 const struct view *view_set_find(const struct view_set *set, struct span id)
 {
-    const struct entry *entry = map_get(&set->by_id, id);
+    const struct view_entry *entry = view_set_entry(set, id);
     return entry ? entry->view : NULL;
 }
 
@@ -89,6 +93,19 @@ bool view_set_has_export(const struct view_set *set, struct span export_name)
     return view_set_find(set, span_make(id, export_name.length + sizeof suffix - 1)) != NULL;
 }
 
+const char *view_set_export(const struct view_set *set, struct span name)
+{
+    for (size_t i = 0; i < set->export_count; i++)
+        if (span_equal(span_of(set->exports[i]), name))
+            return set->exports[i];
+    return NULL;
+}
+
+const char *view_set_export_at(const struct view_set *set, size_t index)
+{
+    return index < set->export_count ? set->exports[index] : NULL;
+}
+
 const struct view *view_set_at(const struct view_set *set, size_t index)
 {
     return index < set->count ? set->order[index]->view : NULL;
@@ -96,51 +113,79 @@ const struct view *view_set_at(const struct view_set *set, size_t index)
 
 /* ---- adding ---- */
 
-static bool reserve_entry(struct view_set *set)
+static bool reserve(void **items, size_t count, size_t *capacity, size_t size)
 {
-    if (set->count < set->capacity)
+    if (count < *capacity)
         return true;
-    size_t capacity = set->capacity ? set->capacity * 2 : 16;
-    struct entry **order = memory_resize(set->order, capacity * sizeof *order);
-    if (order) {
-        set->order = order;
-        set->capacity = capacity;
+    size_t wanted = *capacity ? *capacity * 2 : 16;
+    void *grown = memory_resize(*items, wanted * size);
+    if (grown) {
+        *items = grown;
+        *capacity = wanted;
     }
-    return order != NULL;
-}
-
-/* Takes the view over when it succeeds. */
-static bool insert(struct view_set *set, struct view *view)
-{
-    struct entry *known = map_get(&set->by_id, span_of(view->id));
-    if (known) {
-        struct entry *replaced = entry_new(known->view, known->replaced);
-        if (replaced)
-            *known = (struct entry){view, replaced};
-        return replaced != NULL;
-    }
-    struct entry *entry = reserve_entry(set) ? entry_new(view, NULL) : NULL;
-    if (!entry || !map_add(&set->by_id, entry)) {
-        memory_free(entry);
-        return false;
-    }
-    set->order[set->count++] = entry;
-    return true;
-}
-
-/* Undo insertions that made new entries. */
-static void cut_back(struct view_set *set, size_t count)
-{
-    while (set->count > count) {
-        struct entry *entry = set->order[--set->count];
-        map_remove(&set->by_id, entry_id(entry));
-        entry_free(entry);
-    }
+    return grown != NULL;
 }
 
 static bool out_of_memory(struct error *error)
 {
     return error_set(error, ERROR_MEMORY, "no memory for a view");
+}
+
+static bool add_entry(struct view_set *set, struct view_entry *entry)
+{
+    struct view_entry *known = map_get(&set->by_id, span_of(entry->view->id));
+    if (known) {
+        /* The newest stays where the first was, so that the map needs no change. */
+        struct view_entry newest = *entry;
+        *entry = *known;
+        *known = newest;
+        known->replaced = entry;
+        return true;
+    }
+    if (!reserve((void **)&set->order, set->count, &set->capacity, sizeof(*set->order)) ||
+        !map_add(&set->by_id, entry))
+        return false;
+    set->order[set->count++] = entry;
+    return true;
+}
+
+bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *pipeline,
+                     struct error *error)
+{
+    struct view_entry *entry = memory_new(sizeof *entry);
+    if (!entry) {
+        view_free(view);
+        pipeline_free(pipeline);
+    } else {
+        *entry = (struct view_entry){.view = view, .pipeline = pipeline};
+        if (add_entry(set, entry))
+            return true;
+        entry_free(entry);
+    }
+    return out_of_memory(error);
+}
+
+/* Undo insertions that made new entries. */
+static void cut_back(struct view_set *set, size_t count, size_t export_count)
+{
+    while (set->count > count) {
+        struct view_entry *entry = set->order[--set->count];
+        map_remove(&set->by_id, entry_id(entry));
+        entry_free(entry);
+    }
+    while (set->export_count > export_count)
+        memory_free(set->exports[--set->export_count]);
+}
+
+static bool add_name(struct view_set *set, struct span name)
+{
+    if (!reserve((void **)&set->exports, set->export_count, &set->export_capacity,
+                 sizeof(*set->exports)))
+        return false;
+    char *copy = memory_copy_string(name.data, name.length);
+    if (copy)
+        set->exports[set->export_count++] = copy;
+    return copy != NULL;
 }
 
 bool view_set_add_export(struct view_set *set, struct span name, struct error *error)
@@ -159,13 +204,30 @@ bool view_set_add_export(struct view_set *set, struct span name, struct error *e
         struct view_source source = {
             .export_name = name, .name = span_of(plain[i].name), .mode = plain[i].mode};
         struct view *view = view_new(&source, error);
-        if (!view || !insert(set, view)) {
-            view_free(view);
-            cut_back(set, before);
+        if (!view || !view_set_insert(set, view, NULL, error)) {
+            cut_back(set, before, set->export_count);
             return out_of_memory(error);
         }
     }
-    return true;
+    if (add_name(set, name))
+        return true;
+    cut_back(set, before, set->export_count);
+    return out_of_memory(error);
+}
+
+bool view_set_put(struct view_set *set, const struct view_source *source, struct view *view,
+                  struct pipeline *pipeline, struct error *error)
+{
+    size_t before = set->count, exports_before = set->export_count;
+    if (!view_set_add_export(set, source->export_name, error)) {
+        view_free(view);
+        pipeline_free(pipeline);
+        return false;
+    }
+    if (view_set_insert(set, view, pipeline, error))
+        return true;
+    cut_back(set, before, exports_before);
+    return false;
 }
 
 bool view_set_define(struct view_set *set, struct span export_name, struct span name,
@@ -174,17 +236,5 @@ bool view_set_define(struct view_set *set, struct span export_name, struct span 
 {
     struct view_source source = {export_name, name, mode, paths, path_count, keys, key_count};
     struct view *view = view_new(&source, error);
-    if (!view)
-        return false;
-    size_t before = set->count;
-    if (!view_set_add_export(set, export_name, error)) {
-        view_free(view);
-        return false;
-    }
-    if (!insert(set, view)) {
-        view_free(view);
-        cut_back(set, before);
-        return out_of_memory(error);
-    }
-    return true;
+    return view && view_set_put(set, &source, view, NULL, error);
 }

@@ -18,7 +18,8 @@ enum view_output { VIEW_COLLECTION, VIEW_SINGLE, VIEW_KEYED };
 /* One view. Everything in it is owned by its set and immutable while the set lives. */
 struct view {
     char *id;          /* "<Export>/<name>" */
-    char *export_name; /* the part before the first '/' */
+    char *export_name; /* whose entities it shows: the part of the id before the first '/', but of a
+                          derived view its source's, at the root */
     enum view_mode mode;
     struct span *paths; /* projection: canonical dotted paths; none: whole entities */
     size_t path_count;
@@ -27,7 +28,8 @@ struct view {
     const struct view_stage
         *stage; /* the last stage of a derived view; NULL: a view of an export */
     enum view_output output;
-    struct span *key_field; /* VIEW_KEYED: path whose value subscribers give as their key */
+    struct span *key_field; /* VIEW_KEYED: path (canonical names) whose value is what subscribers
+                               give as their key */
     size_t key_field_count;
     int64_t coalesce_ms; /* frames are the net effect of this long; 0: of every commit */
 };
@@ -124,11 +126,11 @@ bool view_set_define(struct view_set *set, struct span export_name, struct span 
                      enum view_mode mode, const struct span *paths, size_t path_count,
                      const struct span *keys, size_t key_count, struct error *error);
 /*
- * Add derived views: `definition` is a view as the configuration spells it (docs/configuration.md),
- * for view `name` of `export_name`; `stack` an arete stack file. They may name views that come
- * later; view_set_resolve, called once when all are there, makes their stages. ERROR_CONFIGURATION
- * names the view and what is wrong: an unknown source, a cycle, a bad path, an unknown step or
- * function.
+ * Add or replace views: `definition` is a view as the configuration spells it
+ * (docs/configuration.md), derived or not, for view `name` of `export_name`; `stack` an arete stack
+ * file, each entity of which becomes an export. They may name views that come later;
+ * view_set_resolve, called once when all are there, makes their stages. ERROR_CONFIGURATION names
+ * the view and what is wrong: an unknown source, a cycle, a bad path, an unknown step or function.
  */
 bool view_set_derive(struct view_set *set, struct span export_name, struct span name,
                      const struct tree *definition, struct error *error);
@@ -140,6 +142,8 @@ const struct view_stage *view_set_stage_at(const struct view_set *set, size_t in
  * unknown, valid export does not add it. */
 const struct view *view_set_find(const struct view_set *set, struct span id);
 bool view_set_has_export(const struct view_set *set, struct span export_name);
+/* The names of all exports, in order of their coming: index from 0; NULL at the end. */
+const char *view_set_export_at(const struct view_set *set, size_t index);
 /* All views in order of definition: index from 0; NULL at the end. */
 const struct view *view_set_at(const struct view_set *set, size_t index);
 

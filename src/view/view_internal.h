@@ -25,6 +25,9 @@ struct view_source {
 struct view *view_new(const struct view_source *source, struct error *error);
 /* NULL is allowed. */
 void view_free(struct view *view);
+struct view_path;
+/* Give a derived view its output; takes what is in `key_field` over. */
+void view_set_output(struct view *view, enum view_output output, struct view_path *key_field);
 
 /* ---- paths ---- */
 
@@ -39,7 +42,6 @@ struct view_path {
  * ERROR_CONFIGURATION says what is wrong; then, too, view_path_fini is due. */
 bool view_path_read(struct view_path *path, const struct tree *tree, bool dotted,
                     struct error *error);
-bool view_path_copy(struct view_path *path, const struct view_path *from);
 void view_path_fini(struct view_path *path);
 /* Append the names as a canonical array of strings. */
 void view_path_print(struct buffer *out, const struct view_path *path);
@@ -97,15 +99,112 @@ bool predicate_print(struct buffer *out, const struct view_predicate *predicate)
 bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now);
 int64_t predicate_turns(const struct view_predicate *predicate, struct span entity, int64_t now);
 
+/* From the configuration's spelling, and from an arete stack file's. NULL with ERROR_CONFIGURATION
+ * that says what is wrong, or ERROR_MEMORY. `depth` is 0 for the outermost. */
+struct view_predicate *predicate_read(const struct tree *tree, unsigned depth, struct error *error);
+struct view_predicate *stack_predicate_read(const struct tree *tree, unsigned depth,
+                                            struct error *error);
+/* A comparison or a test for existence of the field at `path`. NULL with an error. */
+struct view_predicate *predicate_of_path(enum predicate_kind kind, const struct tree *path,
+                                         bool dotted, struct error *error);
+bool predicate_set_literal(struct view_predicate *predicate, const struct tree *value,
+                           struct error *error);
+/* A combination of the predicates in `list`, each read by `read`. */
+struct view_predicate *
+predicate_of_list(enum predicate_kind kind, const struct tree *list, unsigned depth,
+                  struct view_predicate *(*read)(const struct tree *, unsigned, struct error *),
+                  struct error *error);
+struct view_predicate *predicate_of_not(struct view_predicate *child, struct error *error);
+/* Place of a word in a list that ends with NULL, or -1. */
+int view_word(const char *const *words, struct span word);
+/* ERROR_CONFIGURATION: "<what> has no …", with what there is. Always false. */
+bool view_unknown(struct error *error, const char *what, const char *name,
+                  const char *const *allowed);
+/* The only member of an object; false when it is not an object of one member. */
+bool view_only_member(const struct tree *object, const char **name, const struct tree **value);
+
+/* ---- pipelines ---- */
+
+enum step_kind { STEP_FILTER, STEP_SORT, STEP_SKIP, STEP_TAKE, STEP_LAST };
+
+struct view_step {
+    enum step_kind kind;
+    struct view_predicate *predicate; /* FILTER */
+    struct view_path path;            /* SORT */
+    bool descending;
+    int64_t count; /* SKIP, TAKE */
+};
+
+/* A stage in the making: what a view gives, as far as its steps were looked at. */
+struct draft {
+    const struct stage *source;
+    const char *export_name;
+    struct view_predicate *predicate;
+    const struct view_path *sort; /* NULL: by seq; borrowed from a step */
+    bool descending;
+    struct view_cut cut;
+    bool has_cut;
+};
+
+struct pipeline {
+    char *source; /* an export's name, or a view's id */
+    bool source_is_view;
+    struct view_step *steps;
+    size_t count, capacity;
+    enum { PIPELINE_NEW, PIPELINE_RESOLVING, PIPELINE_RESOLVED } state;
+    struct draft draft; /* when resolved: the whole pipeline's */
+};
+
+void step_fini(struct view_step *step);
+struct pipeline *pipeline_new(struct span source, bool source_is_view);
+/* NULL is allowed. */
+void pipeline_free(struct pipeline *pipeline);
+/* Add a step, which is the pipeline's from now on, whether this succeeds or not. */
+bool pipeline_add(struct pipeline *pipeline, struct view_step *step, struct error *error);
+/* The steps of the configuration's "pipeline". */
+bool pipeline_read(struct pipeline *pipeline, const struct tree *list, struct error *error);
+/* A count of rows: 0 to 2^53 - 1. */
+bool pipeline_count(const struct tree *tree, int64_t *count, struct error *error);
+
 /* ---- stages ---- */
 
 /* A stage with what only this folder knows of it. */
 struct stage {
     struct view_stage shown; /* first, so that one is found from the other */
-    struct view_path sort;   /* no names: by seq */
-    char *export_name;
+    struct view_path sort;   /* no names: by seq; borrowed from a step */
     char *definition;
+    size_t definition_length;
 };
+
+/* ---- the set ---- */
+
+struct view_entry {
+    struct view *view;
+    struct pipeline *pipeline;   /* NULL: a view of an export */
+    struct view_entry *replaced; /* what had this id before */
+};
+
+struct view_set {
+    bool open;
+    struct map by_id;
+    struct view_entry **order; /* by first definition */
+    size_t count, capacity;
+    char **exports; /* their names, in the order of their coming */
+    size_t export_count, export_capacity;
+    struct map by_definition; /* the stages */
+    struct stage **stages;    /* sources before what is over them */
+    size_t stage_count, stage_capacity;
+};
+
+struct view_entry *view_set_entry(const struct view_set *set, struct span id);
+/* The set's own copy of an export's name, or NULL. */
+const char *view_set_export(const struct view_set *set, struct span name);
+/* Add or replace a view; takes view and pipeline over, whether it succeeds or not. */
+bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *pipeline,
+                     struct error *error);
+/* The same, and its export before, if that is new. */
+bool view_set_put(struct view_set *set, const struct view_source *source, struct view *view,
+                  struct pipeline *pipeline, struct error *error);
 
 /* Append the bytes of a value that compare as the order of values wants. */
 bool place_value(struct buffer *place, struct span value, bool descending);

@@ -213,6 +213,7 @@ const refusals = [
   ['index without slot', '{"export":"E","key":"k","patch":{},"index":1}', /index|slot/],
   ['a negative slot', '{"export":"E","key":"k","patch":{},"slot":-1,"index":0}', /slot/],
   ['a fractional slot', '{"export":"E","key":"k","patch":{},"slot":1.5,"index":0}', /slot/],
+  ['the last index, behind which there is none', '{"export":"E","key":"k","patch":{},"slot":0,"index":9223372036854775807}', /index.*9223372036854775806/],
   ['a slot beyond 2^63', '{"export":"E","key":"k","patch":{},"slot":9223372036854775808,"index":0}', /slot/],
   ['mutations that are no array', '{"mutations":{}}', /mutations/],
   ['a batch with a bad mutation', '{"mutations":[{"export":"E","key":"k","patch":{}},{"export":"E","key":"k"}]}', /patch/],

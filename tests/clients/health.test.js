@@ -44,7 +44,7 @@ function metrics(text) {
 
 test('health and readiness answer as load balancers expect', async (t) => {
   const server = await Server.forTest(t);
-  for (const [path, text] of [['/health', 'OK'], ['/healthz', 'OK'], ['/ready', 'READY'], ['/readiness', 'READY']]) {
+  for (const [path, text] of [['/health', 'OK'], ['/healthz', 'OK'], ['/ready', 'READY'], ['/readiness', 'READY'], ['/ready/write', 'READY']]) {
     const answer = await server.get(path);
     assert.deepEqual([answer.status, answer.text.trim()], [200, text], path);
   }

@@ -225,8 +225,12 @@ test('a full disk stops the intake with a clear state, reads go on, and it resum
   /* Clear state. */
   assert.equal((await server.get('/health')).status, 200);
   const ready = await server.get('/ready');
+  assert.equal(ready.status, 200);
+  assert.match(ready.text, /^READY, but .*disk-full/);
+  const readyToWrite = await server.get('/ready/write');
+  assert.equal(readyToWrite.status, 503);
+  assert.match(readyToWrite.text, /^NOT READY: disk-full/);
   const status = await server.status();
-  t.diagnostic(`/ready ${ready.status}, status ${status.status}, healthy ${status.healthy}`);
   assert.equal(status.healthy, false);
   assert.match(JSON.stringify(status), /disk/);
   assert.match(server.stderr, /disk/i);

@@ -210,6 +210,58 @@ static void what_is_applied_can_be_queried(void **state)
     stele_close(store);
 }
 
+/* ---- a view of several pages, which changes while it is read ---- */
+
+enum { PAGED_ROWS = 2500 };
+
+struct paged {
+    stele *store;
+    pthread_t asker;
+    int count, times[PAGED_ROWS];
+    bool new_told, change_told;
+};
+
+static bool on_paged_row(void *argument, const stele_row *row)
+{
+    struct paged *paged = argument;
+    assert_true(pthread_equal(pthread_self(), paged->asker));
+    if (paged->count++ == 0) {
+        /* The rows come newest first: these are of the last page. */
+        apply(paged->store, "{\"export\":\"E\",\"key\":\"3\",\"patch\":{\"now\":true}}");
+        apply(paged->store, "{\"export\":\"E\",\"key\":\"4\",\"op\":\"delete\"}");
+        apply(paged->store, "{\"export\":\"E\",\"key\":\"new\",\"patch\":{}}");
+    }
+    if (strcmp(row->key, "new") == 0)
+        paged->new_told = true;
+    else
+        paged->times[atoi(row->key)]++;
+    if (strcmp(row->key, "3") == 0)
+        paged->change_told = strstr(row->data, "\"now\":true") != NULL;
+    return true;
+}
+
+static void a_long_view_is_read_in_pages_while_it_changes(void **state)
+{
+    (void)state;
+    stele_error error = {0};
+    stele *store = open_store("paged");
+    char lines[PAGED_ROWS * 64], *end = lines;
+    for (int i = 0; i < PAGED_ROWS; i++)
+        end += snprintf(end, 64, "{\"export\":\"E\",\"key\":\"%d\",\"patch\":{\"n\":%d}}\n", i, i);
+    apply(store, lines);
+    struct paged paged = {.store = store, .asker = pthread_self()};
+    assert_true(stele_query(store, "E/list", NULL, -1, on_paged_row, &paged, &error));
+    for (int i = 0; i < PAGED_ROWS; i++)
+        assert_int_equal(paged.times[i], i != 4);
+    assert_true(paged.change_told);
+    assert_false(paged.new_told);
+    struct rows rows = {0};
+    assert_true(stele_query(store, "E/list", NULL, 1999, on_row, &rows, &error));
+    assert_int_equal(rows.count, 1999);
+    assert_true(strncmp(rows.keys, "new 3 2499 ", 11) == 0);
+    stele_close(store);
+}
+
 static void configured_views_are_projected_and_filtered(void **state)
 {
     (void)state;
@@ -441,6 +493,7 @@ int main(void)
         cmocka_unit_test(wrong_options_are_named),
         cmocka_unit_test(no_port_is_opened_unless_asked_for),
         cmocka_unit_test(what_is_applied_can_be_queried),
+        cmocka_unit_test(a_long_view_is_read_in_pages_while_it_changes),
         cmocka_unit_test(configured_views_are_projected_and_filtered),
         cmocka_unit_test(subscriptions_get_snapshots_and_changes),
         cmocka_unit_test(a_refused_subscription_gets_an_error),

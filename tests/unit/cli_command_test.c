@@ -39,6 +39,7 @@ static void serve_options_are_parsed(void **state)
     struct error error = {0};
     assert_int_equal(parse(&serve_command,
                            "serve --db a.db --listen=[::1]:0 --set a=1 --set b=c=d "
+                           "--stack one.json --stack=two=2.json "
                            "--synchronous off --check-config --insecure",
                            &options, &error),
                      PARSE_DONE);
@@ -49,14 +50,19 @@ static void serve_options_are_parsed(void **state)
     assert_string_equal(options.settings.items[1], "b=c=d");
     assert_true(options.check_config && options.insecure && !options.print_schema);
 
-    const char *settings[3];
-    char synchronous[64];
+    const char *settings[5];
+    char *made[3];
     stele_options library;
-    serve_to_library(&options, settings, synchronous, &library);
-    assert_int_equal(library.setting_count, 3);
-    assert_string_equal(library.settings[2], "synchronous=off");
+    assert_true(serve_to_library(&options, settings, made, &library));
+    assert_int_equal(library.setting_count, 5);
+    assert_string_equal(library.settings[2], "stack=one.json");
+    assert_string_equal(library.settings[3], "stack=two=2.json");
+    assert_string_equal(library.settings[4], "synchronous=off");
     assert_true(library.serve && library.use_environment && library.insecure);
+    for (size_t i = 0; i < 3; i++)
+        memory_free(made[i]);
     memory_free(options.settings.items);
+    memory_free(options.stacks.items);
 }
 
 static void ingest_options_are_parsed(void **state)

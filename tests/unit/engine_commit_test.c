@@ -88,6 +88,64 @@ static void refuses_wholly(void **state)
     fixture_fini(&f);
 }
 
+static bool count_export(void *argument, const struct store_export *export)
+{
+    (void)export;
+    ++*(int *)argument;
+    return true;
+}
+
+static int count_exports(struct fixture *f)
+{
+    struct error error;
+    int count = 0;
+    struct store_reader *reader = store_reader_open(engine_store(f->engine), &error);
+    assert_true(store_read_begin(reader, &error));
+    assert_true(store_read_exports(reader, count_export, &count, &error));
+    store_read_end(reader);
+    store_reader_close(reader);
+    return count;
+}
+
+static void a_refused_request_leaves_no_export(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char text[600];
+    fixture_init(&f);
+    f.options.max_entity_bytes = 200;
+    f.options.max_exports = 2;
+    fixture_open(&f);
+    /* Merged, deleted and only looked at: nothing of these may be left in the cache either. */
+    snprintf(text, sizeof text,
+             "One a patch {}\nTwo b patch {}\nTwo b delete\nTwo c delete\n"
+             "One d patch {\"big\":\"%0300d\"}",
+             7);
+    assert_int_equal(fixture_apply(&f, text).error.code, ERROR_TOO_LARGE);
+    assert_int_equal(count_exports(&f), 0);
+    assert_int_equal(fixture_apply(&f, "Two b patch {\"x\":1}\nThree a patch {}").applied, 2);
+    assert_int_equal(count_exports(&f), 2);
+    assert_int_equal(fixture_apply(&f, text).error.code, ERROR_INVALID_PARAMETER);
+    expect_entity(&f, "Two", "b", "{\"x\":1,\"_seq\":\"0:000000000001\"}");
+    expect_entity(&f, "One", "a", NULL);
+    expect_clean(&f);
+    fixture_fini(&f);
+}
+
+static void seqs_go_on_behind_the_last_index(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    fixture_open(&f);
+    fixture_apply(&f, "=9223372036854775806:9223372036854775806\nQ a patch {}");
+    struct outcome outcome = fixture_apply(&f, "Q a patch {}\nQ b patch {}\nQ c patch {}");
+    assert_int_equal(outcome.applied, 3);
+    assert_true(outcome.seq.slot == INT64_MAX && outcome.seq.index == 1);
+    expect_clean(&f);
+    fixture_fini(&f);
+}
+
 static void applies_a_batch_once(void **state)
 {
     (void)state;
@@ -235,6 +293,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(merges_and_survives),
         cmocka_unit_test(refuses_wholly),
+        cmocka_unit_test(a_refused_request_leaves_no_export),
+        cmocka_unit_test(seqs_go_on_behind_the_last_index),
         cmocka_unit_test(applies_a_batch_once),
         cmocka_unit_test(evicts_the_least_recently_changed),
         cmocka_unit_test(sends_full_arrays_whole),

@@ -84,15 +84,16 @@ static void a_file_sets_what_it_names(void **state)
     assert_int_equal(config.exports[0].view_count, 1);
     const struct config_view *view = &config.exports[0].views[0];
     assert_string_equal(view->name, "slim");
-    assert_int_equal(view->mode, VIEW_APPEND);
-    assert_int_equal(view->field_count, 2);
-    assert_true(span_equal(view->fields[1], span_of("geo.lat")));
-    assert_int_equal(view->key_count, 1);
     assert_string_equal(config.exports[1].name, "Network");
     struct view_set *views = config_views(&config, &error);
     assert_non_null(views);
     assert_false(view_set_is_open(views));
-    assert_non_null(view_set_find(views, span_of("Quake/slim")));
+    const struct view *slim = view_set_find(views, span_of("Quake/slim"));
+    assert_non_null(slim);
+    assert_int_equal(slim->mode, VIEW_APPEND);
+    assert_int_equal(slim->path_count, 2);
+    assert_true(span_equal(slim->paths[1], span_of("geo.lat")));
+    assert_int_equal(slim->key_count, 1);
     assert_non_null(view_set_find(views, span_of("Network/state")));
     view_set_free(views);
     config_fini(&config);
@@ -111,9 +112,12 @@ static void what_is_printed_can_be_read(void **state)
     assert_true(config_init(&copy, &error));
     assert_true(config_set(&config, "database", "with \"quotes\".db", &error));
     assert_true(config_set(&config, "synchronous", "normal", &error));
-    assert_true(config_set(&config, "exports",
-                           "{\"Q\":{\"views\":{\"a\":{},\"b\":{\"keys\":[\"1\",\"2\"]}}},\"R\":{}}",
-                           &error));
+    assert_true(config_set(
+        &config, "exports",
+        "{\"Q\":{\"views\":{\"a\":{},\"b\":{\"keys\":[\"1\",\"2\"]},\"c\":{\"pipeline\":[{"
+        "\"filter\":{\"field\":\"m\",\"gt\":0.1}},{\"take\":3}]}}},\"R\":{}}",
+        &error));
+    assert_true(config_set(&config, "stack", "a \"b\".json", &error));
     assert_true(config_print(&config, &first));
     assert_true(config_read_file(&copy, write_file(buffer_string(&first)), &error));
     assert_true(config_print(&copy, &second));
@@ -146,14 +150,54 @@ static void what_is_wrong_is_named(void **state)
     expect_refused("{\"exports\":{\"Q\":{\"max_entities\":-1}}}", "exports.Q.max_entities",
                    "from 0");
     expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"mode\":\"all\"}}}}}",
-                   "exports.Q.views.v.mode", "state, list or append");
+                   "view 'Q/v': \"mode\"", "state, list or append");
     expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"keys\":[]}}}}}",
-                   "exports.Q.views.v.keys", "at least one");
+                   "view 'Q/v': \"keys\"", "at least one");
     expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"fields\":[1]}}}}}",
-                   "exports.Q.views.v.fields", "texts only");
+                   "view 'Q/v': \"fields\"", "texts only");
+    expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"pipeline\":[{\"take\":\"2\"}]}}}}}",
+                   "view 'Q/v': pipeline[0]", "whole number");
+    expect_refused("{\"stacks\":\"a\"}", "\"stacks\"", "list of paths");
+    expect_refused("{\"stacks\":[\"\"]}", "\"stacks\"", "path of a file");
+    expect_refused("{\"max_window_rows\":0}", "\"max_window_rows\" cannot be 0", "from 1");
     expect_refused("{\"exports\":{\"a/b\":{}}}", "config.json", "a/b");
     expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"fields\":[\"a..b\"]}}}}}",
                    "config.json", "a..b");
+}
+
+static void stack_files_and_exports_make_one_set(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error error = {0};
+    char path[64];
+    assert_true(config_init(&config, &error));
+    snprintf(
+        path, sizeof(path), "%s",
+        write_file("{\"entities\":[{\"state_name\":\"Round\",\"views\":[{\"id\":"
+                   "\"Round/latest\",\"source\":{\"Entity\":{\"name\":\"Round\"}},\"pipeline\":["
+                   "{\"Sort\":{\"key\":{\"segments\":[\"id\"]},\"order\":\"desc\"}}],\"output\":"
+                   "\"Collection\"}]},{\"state_name\":\"Miner\"}]}"));
+    assert_true(config_set(&config, "exports",
+                           "{\"Q\":{\"views\":{\"v\":{\"source\":\"Round/latest\",\"pipeline\":["
+                           "\"first\"],\"coalesce_ms\":5}}}}",
+                           &error));
+    assert_null(config_views(&config, &error));
+    assert_non_null(strstr(error.message, "'Q/v'"));
+    assert_true(config_set(&config, "stack", path, &error));
+    struct view_set *views = config_views(&config, &error);
+    assert_non_null(views);
+    assert_false(view_set_is_open(views));
+    assert_true(view_set_has_export(views, span_of("Miner")));
+    const struct view *view = view_set_find(views, span_of("Q/v"));
+    assert_string_equal(view->export_name, "Round");
+    assert_int_equal(view->coalesce_ms, 5);
+    view_set_free(views);
+    assert_true(config_set(&config, "stacks", "[\"/nowhere/a.json\"]", &error));
+    assert_null(config_views(&config, &error));
+    assert_int_equal(error.code, ERROR_CONFIGURATION);
+    assert_non_null(strstr(error.message, "/nowhere/a.json"));
+    config_fini(&config);
 }
 
 static void a_missing_file_is_named(void **state)
@@ -297,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_file_sets_what_it_names),
         cmocka_unit_test(what_is_printed_can_be_read),
         cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(stack_files_and_exports_make_one_set),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(one_setting_by_name),
         cmocka_unit_test(the_environment_is_read_or_refused),

@@ -8,7 +8,7 @@
  *
  * STELE_SEED: the first seed. STELE_SEEDS: how many (default 20). A failure names its seed.
  */
-#include "engine_fixture.h"
+#include "hub_fixture.h"
 #include "server_client.h"
 
 #include <setjmp.h>
@@ -22,9 +22,7 @@
 enum { CLIENTS = 20, KEYS = 7 };
 
 struct world {
-    struct fixture fixture;
-    struct hub *hub;
-    struct hub_options options;
+    struct hub_fixture fixture;
     struct client clients[CLIENTS];
     uint64_t random;
     long long slot, index;
@@ -64,36 +62,17 @@ static struct view_set *make_views(void)
     return set;
 }
 
-static bool tell_export(void *hub, const struct store_export *export)
-{
-    hub_add_export(hub, export);
-    return true;
-}
-
 static void start(struct world *world)
 {
-    struct error error;
-    struct view_set *views = make_views();
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
-    world->hub = hub_new(&world->options, views);
-    world->fixture.options.open_exports = false;
-    world->fixture.options.exports = exports;
-    world->fixture.options.export_count = 2;
-    world->fixture.options.views = views;
-    world->fixture.options.on_commit = hub_commit;
-    world->fixture.options.argument = world->hub;
-    world->fixture.options.on_drained = NULL;
-    fixture_open(&world->fixture);
-    hub_attach(world->hub, world->fixture.engine);
-    assert_true(engine_each_export(world->fixture.engine, tell_export, world->hub, &error));
+    hub_fixture_start(&world->fixture, make_views(), exports, 2);
 }
 
 static void stop(struct world *world)
 {
     for (int i = 0; i < CLIENTS; i++)
         client_cut(&world->clients[i]);
-    fixture_close(&world->fixture);
-    hub_free(world->hub);
+    hub_fixture_stop(&world->fixture);
 }
 
 static void make_clients(struct world *world)
@@ -183,7 +162,7 @@ static void feed(struct world *world)
     int count = 1 + below(world, 12);
     for (int i = 0; i < count; i++)
         put_mutation(world, text, sizeof text);
-    struct outcome outcome = fixture_apply(&world->fixture, text);
+    struct outcome outcome = fixture_apply(&world->fixture.base, text);
     if (outcome.error.code != ERROR_NONE)
         fail_msg("seed %lu: %s", world->seed, outcome.error.message);
 }
@@ -216,15 +195,16 @@ static json_t *expect(struct world *world, const struct client *client)
     struct error error;
     struct store_export export;
     bool found;
-    struct expected expected = {.view = view_set_find(hub_views(world->hub), span_of(client->view)),
-                                .key = client->key,
-                                .rows = json_object()};
-    struct store_reader *reader = store_reader_open(engine_store(world->fixture.engine), &error);
+    struct expected expected = {
+        .view = view_set_find(hub_views(world->fixture.hub), span_of(client->view)),
+        .key = client->key,
+        .rows = json_object()};
+    struct store_reader *reader =
+        store_reader_open(engine_store(world->fixture.base.engine), &error);
     assert_true(store_read_begin(reader, &error));
     assert_true(
         store_read_export(reader, span_of(expected.view->export_name), &export, &found, &error));
-    assert_true(
-        store_scan_entities(reader, export.id, true, NULL, -1, add_expected, &expected, &error));
+    assert_true(store_scan_entities(reader, export.id, NULL, -1, add_expected, &expected, &error));
     store_read_end(reader);
     store_reader_close(reader);
     return expected.rows;
@@ -280,9 +260,9 @@ static void settle(struct world *world, struct client *client)
     json_t *expected = expect(world, client);
     uint64_t until = clock_monotonic_us() + 10 * 1000 * 1000;
     if (!client->subscriber)
-        client_connect(client, world->hub);
+        client_connect(client, world->fixture.hub);
     for (;;) {
-        engine_deliver(world->fixture.engine);
+        engine_deliver(world->fixture.base.engine);
         if (client_pull(client, -1))
             continue;
         if (client->problem[0])
@@ -302,7 +282,7 @@ static void disturb(struct world *world)
 {
     struct client *client = &world->clients[below(world, CLIENTS)];
     if (!client->subscriber) {
-        client_connect(client, world->hub);
+        client_connect(client, world->fixture.hub);
         return;
     }
     if (below(world, 3)) {
@@ -316,16 +296,17 @@ static void disturb(struct world *world)
 static void shape(struct world *world)
 {
     bool tight = below(world, 2);
-    world->options = (struct hub_options){.ring_bytes = tight ? 2000 : 1 << 20,
-                                          .channel_bytes = tight ? 1000 : 1 << 20,
-                                          .snapshot_cache_bytes = below(world, 2) ? 2000 : 1 << 20,
-                                          .max_subscriptions = 10,
-                                          .snapshot_rows = below(world, 2) ? 2 : 0,
-                                          .page_bytes = below(world, 2) ? 300 : 0,
-                                          .tombstone_ms = 600 * 1000};
-    world->fixture.options.max_array_length = below(world, 2) ? 5 : 100;
-    world->fixture.options.cache_bytes = below(world, 2) ? 500 : 1 << 20;
-    world->fixture.options.retention = (struct store_retention){
+    world->fixture.options =
+        (struct hub_options){.ring_bytes = tight ? 2000 : 1 << 20,
+                             .channel_bytes = tight ? 1000 : 1 << 20,
+                             .snapshot_cache_bytes = below(world, 2) ? 2000 : 1 << 20,
+                             .max_subscriptions = 10,
+                             .snapshot_rows = below(world, 2) ? 2 : 0,
+                             .page_bytes = below(world, 2) ? 300 : 0,
+                             .tombstone_ms = 600 * 1000};
+    world->fixture.base.options.max_array_length = below(world, 2) ? 5 : 100;
+    world->fixture.base.options.cache_bytes = below(world, 2) ? 500 : 1 << 20;
+    world->fixture.base.options.retention = (struct store_retention){
         .rows = below(world, 3) ? 0 : 60, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
 }
 
@@ -334,7 +315,7 @@ static void run_seed(unsigned long seed)
     struct world *world = calloc(1, sizeof *world);
     world->seed = seed;
     world->random = seed * 0x9E3779B97F4A7C15u + 1;
-    fixture_init(&world->fixture);
+    fixture_init(&world->fixture.base);
     shape(world);
     make_clients(world);
     start(world);
@@ -346,7 +327,7 @@ static void run_seed(unsigned long seed)
                 feed(world);
             else
                 disturb(world);
-            engine_deliver(world->fixture.engine);
+            engine_deliver(world->fixture.base.engine);
         }
         if (below(world, 3) == 0) {
             stop(world);
@@ -358,7 +339,7 @@ static void run_seed(unsigned long seed)
     stop(world);
     for (int i = 0; i < CLIENTS; i++)
         client_fini(&world->clients[i]);
-    fixture_fini(&world->fixture);
+    fixture_fini(&world->fixture.base);
     free(world);
 }
 

@@ -78,6 +78,29 @@ static void test_ready_bytes_arrive_verbatim(void **state)
     buffer_fini(&received);
 }
 
+/* A binary message may have been any batch: those behind it wait for a new connection. */
+static void test_binary_batch(void **state)
+{
+    struct live live;
+    (void)state;
+    live_start(&live, NULL);
+    int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
+    peer_say_text(fd, "{\"id\":1,\"producer\":\"p\",\"batch\":1,\"mutations\":[]}");
+    peer_expect(fd, 0x81, "\"ack\":1");
+    peer_say_frame(fd, 0x82, span_of("{\"id\":2,\"producer\":\"p\",\"batch\":2,\"mutations\":[]}"));
+    peer_say_text(fd, "{\"id\":3,\"producer\":\"p\",\"batch\":3,\"mutations\":[]}");
+    peer_expect(fd, 0x81, "binary");
+    peer_expect(fd, 0x81, "out-of-order");
+    peer_say_text(fd, "{\"id\":4,\"mutations\":[]}");
+    peer_expect(fd, 0x81, "\"ack\":4");
+    close(fd);
+    fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
+    peer_say_text(fd, "{\"id\":5,\"producer\":\"p\",\"batch\":2,\"mutations\":[]}");
+    peer_expect(fd, 0x81, "\"ack\":5");
+    close(fd);
+    live_stop(&live);
+}
+
 static void test_messages(void **state)
 {
     struct live live;
@@ -233,6 +256,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ready_bytes_arrive_verbatim),
+        cmocka_unit_test(test_binary_batch),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_handshake),
         cmocka_unit_test(test_client_timeout),

@@ -9,12 +9,23 @@ static bool add_entity(void *argument, const struct store_entity *entity)
     return add_line(argument, "%.*s ", (int)entity->key.length, entity->key.data);
 }
 
-static void expect_entities(bool descending, const struct store_position *after, int64_t limit,
-                            const char *expected)
+static void expect_entities(const struct store_position *after, int64_t limit, const char *expected)
 {
     struct lines lines = {.left = 99};
-    OK(store_scan_entities(fixture.reader, fixture.quake, descending, after, limit, add_entity,
-                           &lines, &fixture.error));
+    OK(store_scan_entities(fixture.reader, fixture.quake, after, limit, add_entity, &lines,
+                           &fixture.error));
+    assert_string_equal(lines.text, expected);
+}
+
+static bool add_id(void *argument, int64_t id)
+{
+    return add_line(argument, "%lld ", (long long)id);
+}
+
+static void expect_order(int64_t limit, const char *expected)
+{
+    struct lines lines = {.left = 99};
+    OK(store_scan_order(fixture.reader, fixture.quake, limit, add_id, &lines, &fixture.error));
     assert_string_equal(lines.text, expected);
 }
 
@@ -30,18 +41,22 @@ static void entities_come_in_order_of_seq(void **state)
     put(fixture.quake, "b", 1, 10, "{}"); /* id 4 */
     put(fixture.quake, "d", -1, 1, "{}"); /* id 5 */
     commit();
-    expect_entities(true, NULL, -1, "c b a d ");
-    expect_entities(false, NULL, -1, "d a b c ");
-    expect_entities(true, NULL, 2, "c b ");
-    expect_entities(true, NULL, 0, "");
-    expect_entities(true, &(struct store_position){{1, 10}, 4}, -1, "a d ");
-    expect_entities(true, &(struct store_position){{1, 10}, 4}, 1, "a ");
-    expect_entities(true, &(struct store_position){{1, 10}, 3}, -1, "d ");
-    expect_entities(false, &(struct store_position){{1, 10}, 3}, -1, "b c ");
-    expect_entities(false, &(struct store_position){{1, 10}, INT64_MIN}, -1, "a b c ");
-    expect_entities(false, &(struct store_position){{1, 11}, INT64_MIN}, -1, "c ");
+    expect_entities(NULL, -1, "c b a d ");
+    expect_entities(NULL, 2, "c b ");
+    expect_entities(NULL, 0, "");
+    expect_entities(&(struct store_position){{1, 10}, 4}, -1, "a d ");
+    expect_entities(&(struct store_position){{1, 10}, 4}, 1, "a ");
+    expect_entities(&(struct store_position){{1, 10}, 3}, -1, "d ");
+    expect_order(-1, "1 4 3 5 ");
+    expect_order(2, "1 4 ");
+    struct store_entity entity;
+    bool found;
+    OK(store_read_entity_by_id(fixture.reader, fixture.quake, 4, &entity, &found, &fixture.error));
+    assert_true(found && span_equal(entity.key, SPAN("b")));
+    OK(store_read_entity_by_id(fixture.reader, other, 4, &entity, &found, &fixture.error));
+    assert_false(found);
     struct lines stopped = {.left = 2};
-    OK(store_scan_entities(fixture.reader, fixture.quake, true, NULL, -1, add_entity, &stopped,
+    OK(store_scan_entities(fixture.reader, fixture.quake, NULL, -1, add_entity, &stopped,
                            &fixture.error));
     assert_string_equal(stopped.text, "c b ");
 }
@@ -52,11 +67,12 @@ static void the_queries_use_their_indexes(void **state)
     static const char *const queries[] = {
         "SELECT data FROM entity WHERE export = ?1 AND (slot, idx) < (?2, ?3) "
         "ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
-        "SELECT data FROM entity WHERE export = ?1 AND slot = ?2 AND idx = ?3 AND id > ?4 "
-        "ORDER BY id LIMIT ?5",
+        "SELECT data FROM entity WHERE export = ?1 AND slot = ?2 AND idx = ?3 AND id < ?4 "
+        "ORDER BY id DESC LIMIT ?5",
+        "SELECT id FROM entity WHERE export = ? ORDER BY slot DESC, idx DESC, id DESC LIMIT ?",
         "SELECT * FROM \"Quake/list\"",
-        "SELECT key, at FROM tombstone INDEXED BY tombstone_change WHERE export = ? AND "
-        "change > ? AND at >= ? ORDER BY change DESC LIMIT ?",
+        "SELECT key, at FROM tombstone INDEXED BY tombstone_recent WHERE export = ? AND "
+        "change < ? ORDER BY change DESC LIMIT ?",
         "SELECT min(id) FROM change INDEXED BY change_seq WHERE (slot, idx) > (?, ?) "
         "AND export = ?",
     };
@@ -118,8 +134,7 @@ static void *read_on(void *argument)
              store_read_export(reader, SPAN("Quake"), &export, &found, &error) && found &&
              log.last_change == export.last_change && log.last_change % KEYS == 0 &&
              log.rows == log.last_change - log.floor_change &&
-             store_scan_entities(reader, fixture.quake, true, NULL, -1, add_entity, &lines,
-                                 &error) &&
+             store_scan_entities(reader, fixture.quake, NULL, -1, add_entity, &lines, &error) &&
              lines.left == KEYS + 1 - export.entities;
         store_read_end(reader);
     }

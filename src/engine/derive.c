@@ -1,0 +1,174 @@
+/* Keeping derived views in the transaction of the change: who does what, and when. */
+#include "engine/derive_internal.h"
+
+enum { SWEEP_STEP = 2000 };
+
+/* ---- what changed ---- */
+
+void entity_keep_before(struct entity *entity)
+{
+    if (entity->dirty || !entity->export->derived)
+        return;
+    entity->before = text_ref(entity->data);
+    entity->before_seq = entity->seq;
+    entity->before_id = entity->data ? entity->id : 0;
+}
+
+static bool gather_entity(const struct entity *entity)
+{
+    struct derived_export *export = entity->export->derived;
+    bool same = entity->before == entity->data && entity->before_id == entity->id &&
+                seq_compare(entity->before_seq, entity->seq) == 0;
+    if (!export || same || (!entity->before && !entity->data))
+        return true;
+    struct derive_step *step = derive_steps_add(&export->steps);
+    if (!step)
+        return false;
+    *step = (struct derive_step){.key = entity_key(entity),
+                                 .before = text_span(entity->before),
+                                 .after = text_span(entity->data),
+                                 .before_seq = entity->before_seq,
+                                 .after_seq = entity->seq,
+                                 .before_id = entity->before_id,
+                                 .after_id = entity->data ? entity->id : 0};
+    return true;
+}
+
+static bool gather(struct derive *derive, struct error *error)
+{
+    for (struct entity *entity = derive->writer->cache.dirty; entity; entity = entity->next_dirty)
+        if (!gather_entity(entity))
+            return error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
+    return true;
+}
+
+/* ---- what the loop learns ---- */
+
+void stage_touches_free(struct engine_stage_touch *touches, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        memory_free((void *)touches[i].place.data);
+    memory_free(touches);
+}
+
+static bool copy_touch(struct derive *derive, const struct view_stage *stage,
+                       const struct derived *derived)
+{
+    char *place = memory_copy_string(derived->lowest.data, derived->lowest.length);
+    if (!place)
+        return false;
+    derive->touches[derive->touch_count++] = (struct engine_stage_touch){
+        .stage = stage, .place = span_make(place, derived->lowest.length)};
+    return true;
+}
+
+static bool note_touches(struct derive *derive, struct error *error)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < derive->view_stage_count; i++)
+        count += derive->kept_as[i]->touched;
+    if (count == 0)
+        return true;
+    derive->touches = memory_new(count * sizeof *derive->touches);
+    bool done = derive->touches != NULL;
+    for (size_t i = 0; done && i < derive->view_stage_count; i++)
+        done = !derive->kept_as[i]->touched ||
+               copy_touch(derive, derive->view_stages[i], derive->kept_as[i]);
+    return done || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
+}
+
+/* ---- one transaction ---- */
+
+static void clear(struct derive *derive)
+{
+    for (size_t i = 0; i < derive->export_count; i++)
+        derive->exports[i]->steps.count = 0;
+    for (size_t i = 0; i < derive->slice_count; i++)
+        derive_slice_clear(derive->slices[i]);
+    for (size_t i = 0; i < derive->stage_count; i++) {
+        struct derived *derived = derive->stages[i];
+        derived->touched = false;
+        derived->due.count = 0;
+        derived->move_count = 0;
+        buffer_clear(&derived->places);
+    }
+    while (derive->text_count)
+        text_unref(derive->texts[--derive->text_count]);
+    stage_touches_free(derive->touches, derive->touch_count);
+    derive->touches = NULL;
+    derive->touch_count = 0;
+    derive->looked = false;
+}
+
+static bool load_slices(struct derive *derive, struct error *error)
+{
+    for (size_t i = 0; !derive->loaded && i < derive->slice_count; i++)
+        if (!derive_slice_load(derive, derive->slices[i], error))
+            return false;
+    derive->loaded = true;
+    return true;
+}
+
+static bool update_stage(struct derive *derive, struct derived *derived, struct error *error)
+{
+    const struct derive_steps *steps =
+        derived->source ? &derived->source->steps : &derived->export->steps;
+    if (!derive_apply(derive, derived, steps, error) ||
+        !derive_take_turns(derive, derived, steps, error))
+        return false;
+    for (size_t i = 0; i < derive->slice_count; i++)
+        if (derive->slices[i]->of == derived &&
+            !derive_slice_update(derive, derive->slices[i], error))
+            return false;
+    return true;
+}
+
+static bool sweep(struct derive *derive, struct error *error)
+{
+    return !derive->sweeping ||
+           store_stage_sweep(derive->writer->store, SWEEP_STEP, &derive->sweeping, error);
+}
+
+bool writer_derive(struct writer *writer, struct error *error)
+{
+    struct derive *derive = writer->derive;
+    if (!derive)
+        return true;
+    if (!load_slices(derive, error) || !gather(derive, error) || !derive_advance(derive, error))
+        return false;
+    for (size_t i = 0; i < derive->stage_count; i++)
+        if (!update_stage(derive, derive->stages[i], error))
+            return false;
+    /* While nothing with now() was looked at, the rows are as right as of before. */
+    derive->stores_now = derive->looked && derive->next != derive->stored_now;
+    if (derive->stores_now && !derive_store_now(derive, derive->next, error))
+        return false;
+    return note_touches(derive, error) && sweep(derive, error);
+}
+
+void writer_derived(struct writer *writer)
+{
+    struct derive *derive = writer->derive;
+    if (!derive)
+        return;
+    derive->now = derive->next;
+    if (derive->stores_now)
+        derive->stored_now = derive->next;
+    derive->pending = derive->next_pending;
+    stage_touches_free(writer->touches, writer->touch_count);
+    writer->touches = derive->touches;
+    writer->touch_count = derive->touch_count;
+    derive->touches = NULL;
+    derive->touch_count = 0;
+    clear(derive);
+}
+
+void writer_derive_abandon(struct writer *writer)
+{
+    struct derive *derive = writer->derive;
+    if (!derive)
+        return;
+    clear(derive);
+    derive->loaded = false;
+    derive->sweeping = true; /* it may have seemed to be done */
+}

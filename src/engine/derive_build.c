@@ -1,0 +1,131 @@
+/*
+ * Building the rows of a stage that is new, before the server is ready: in chunks, each of them a
+ * transaction that also notes how far it came, so that a build that was interrupted goes on.
+ *
+ * Progress is a byte and the key that came last; of a stage over a slice, the place there.
+ */
+#include "engine/derive_internal.h"
+
+enum { CHUNK = 5000, TELL_US = 1000 * 1000 };
+
+struct build {
+    struct derive *derive;
+    struct derived *derived;
+    struct buffer progress;
+    int64_t seen, rows; /* in this chunk; and in all of this run */
+    bool ended;         /* beyond the end of the slice */
+    uint64_t told_us;
+    struct error *error;
+    bool failed;
+};
+
+static bool note(struct build *build, struct span position)
+{
+    buffer_clear(&build->progress);
+    buffer_add_char(&build->progress, '+');
+    build->seen++;
+    build->failed = !buffer_add_span(&build->progress, position);
+    if (build->failed)
+        error_set(build->error, ERROR_MEMORY, "out of memory while building a view");
+    return !build->failed;
+}
+
+static bool add_entity(void *argument, const struct store_entity *entity)
+{
+    struct build *build = argument;
+    build->failed = !note(build, entity->key) ||
+                    !derive_build_row(build->derive, build->derived, entity, build->error);
+    return !build->failed;
+}
+
+static bool add_place(void *argument, struct span place, int64_t id)
+{
+    struct build *build = argument;
+    struct store_entity entity;
+    bool found = false;
+    build->ended = !derive_slice_has(build->derived->source, place);
+    if (build->ended)
+        return false;
+    build->failed =
+        !note(build, place) ||
+        !store_entity_by_id(build->derive->writer->store, id, &entity, &found, build->error) ||
+        (found && !derive_build_row(build->derive, build->derived, &entity, build->error));
+    return !build->failed;
+}
+
+/* One more chunk of the source; the position behind the byte is where it goes on. */
+static bool read_chunk(struct build *build)
+{
+    struct store_writer *store = build->derive->writer->store;
+    const struct derived *derived = build->derived;
+    bool begun = build->progress.length > 0;
+    struct buffer from;
+    bool done;
+    build->seen = 0;
+    buffer_init(&from, SIZE_MAX / 2);
+    if (begun)
+        buffer_add(&from, build->progress.data + 1, build->progress.length - 1);
+    if (from.failed) {
+        done = error_set(build->error, ERROR_MEMORY, "out of memory while building a view");
+    } else if (!derived->source) {
+        done = store_entity_walk(store, derived->export->id,
+                                 begun ? buffer_span(&from) : span_make(NULL, 0), CHUNK, add_entity,
+                                 build, build->error);
+    } else if (derived->source->low.end) {
+        done = true;
+    } else {
+        struct span first = begun ? buffer_span(&from) : buffer_span(&derived->source->low.place);
+        done = store_row_scan(store, derived->source->of->id, first, false, begun, CHUNK, add_place,
+                              build, build->error);
+    }
+    buffer_fini(&from);
+    return done && !build->failed;
+}
+
+static void tell(struct build *build)
+{
+    uint64_t now = clock_monotonic_us();
+    const struct derived *derived = build->derived;
+    if (now - build->told_us < TELL_US && !derived->built)
+        return;
+    build->told_us = now;
+    log_info("engine", derived->built ? "view-built" : "view-build",
+             "view=\"%s\" stage=%lld rows=%lld of=%lld", derived->view, (long long)derived->id,
+             (long long)build->rows,
+             (long long)store_export_entities(build->derive->writer->store, derived->export->id));
+}
+
+static bool build_chunk(struct build *build, struct error *error)
+{
+    struct store_writer *store = build->derive->writer->store;
+    int64_t stage = build->derived->id;
+    if (!store_begin(store, error))
+        return false;
+    bool done = read_chunk(build);
+    bool complete = build->ended || build->seen < CHUNK;
+    done = done &&
+           (complete
+                ? store_stage_note_built(store, stage, error)
+                : store_stage_note_progress(store, stage, buffer_span(&build->progress), error)) &&
+           store_commit(store, error);
+    if (!done)
+        store_rollback(store);
+    build->derived->built = done && complete;
+    build->rows += build->seen;
+    return done;
+}
+
+bool derive_build(struct derive *derive, struct derived *derived, struct error *error)
+{
+    struct build build = {
+        .derive = derive, .derived = derived, .error = error, .told_us = clock_monotonic_us()};
+    buffer_init(&build.progress, SIZE_MAX / 2);
+    bool done = store_stage_progress(derive->writer->store, derived->id, &build.progress, error);
+    while (done && !derived->built) {
+        done = build_chunk(&build, error);
+        if (done)
+            tell(&build);
+    }
+    buffer_fini(&build.progress);
+    return done;
+}

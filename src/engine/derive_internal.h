@@ -1,0 +1,162 @@
+/*
+ * How the writer keeps derived views. Shared by the files derive*.c alone.
+ *
+ * A transaction gives steps: what entities were before it and what they are after it. Each stage
+ * turns steps into changes of its rows. A stage over a part of another one (a slice: what that one
+ * gives on behind its skip, within its take) gets steps as well: those of rows that changed in the
+ * slice, entered it or left it. So all stages are handled alike, sources before what is over them.
+ *
+ * Invariants, between transactions:
+ *  1. A stage has a row for each entity of its source (export or slice) for which its predicate
+ *     holds as of derive.now, at the place that its order gives.
+ *  2. Except for entities with a turn at derive.now itself, which are still as of the second
+ *     before; only when derive.pending. No turn is earlier.
+ *  3. A stage with now() has a turn for each entity of its source whose truth can change by time:
+ *     the next second at which it may.
+ *  4. A slice's thresholds say which places are in it, or derive.loaded is false.
+ */
+#ifndef ENGINE_DERIVE_INTERNAL_H
+#define ENGINE_DERIVE_INTERNAL_H
+
+#include "engine/engine_internal.h"
+
+/* What became of one entity in a source. Its bytes live until the transaction ends. */
+struct derive_step {
+    struct span key;
+    struct span before, after; /* texts; absent: it was not, is not, in the source */
+    struct seq before_seq, after_seq;
+    int64_t before_id, after_id; /* row numbers; 0 where the text is absent */
+    bool unchanged;              /* the entity itself is as it was */
+};
+
+struct derive_steps {
+    struct derive_step *items;
+    size_t count, capacity;
+};
+
+/* A set of row numbers: filled, sorted, then asked. */
+struct id_set {
+    int64_t *ids;
+    size_t count, capacity;
+};
+
+/* An export that has stages, and what the transaction does to its entities. */
+struct derived_export {
+    uint32_t id;
+    struct derive_steps steps;
+};
+
+/* What became of one row of a stage; its places lie in the stage's `places`. */
+struct derive_move {
+    struct derive_step step;
+    size_t was_at, was_length; /* length 0: no row */
+    size_t is_at, is_length;
+};
+
+/* A stage as it is kept. Several view_stages that differ in their cut alone share it. */
+struct derived {
+    const struct view_stage *stage;
+    const char *view; /* one that needs it, for messages */
+    int64_t id;
+    bool built;
+    struct derived_export *export;
+    struct derived_slice *source; /* NULL: every entity of the export */
+    bool feeds;                   /* there are slices of it */
+    bool touched;
+    struct buffer lowest; /* place of the first row that was touched */
+    struct id_set due;    /* entities whose turn has come */
+    struct derive_move *moves;
+    size_t move_count, move_capacity;
+    struct buffer places;
+};
+
+/* The place that the first `rank` rows of a stage are below. */
+struct threshold {
+    bool end;       /* all rows are below it, and there are at most `rank` */
+    bool unlimited; /* there is no such rank: it stays at the end */
+    struct buffer place;
+    int64_t rank, below; /* `below`: rows that are below it */
+};
+
+struct crossing {
+    int64_t id;
+    size_t at, length; /* in the slice's places */
+};
+
+/* What a stage gives on. */
+struct derived_slice {
+    const struct view_stage *stage;
+    struct derived *of;
+    struct threshold was_low, was_high, low, high;
+    struct crossing *crossings; /* rows that a threshold went over */
+    size_t crossing_count, crossing_capacity;
+    struct buffer places;
+    struct derive_steps steps; /* for the stages over it */
+};
+
+struct derive {
+    struct writer *writer;
+    const struct view_stage **view_stages; /* all of the set, and how each is kept */
+    struct derived **kept_as;
+    size_t view_stage_count;
+    struct derived **stages; /* sources first */
+    size_t stage_count;
+    struct derived_slice **slices;
+    size_t slice_count;
+    struct derived_export **exports;
+    size_t export_count;
+    bool timed;  /* some stage asks for now() */
+    bool loaded; /* the thresholds are right */
+    bool looked; /* some entity of the transaction was looked at with now() */
+    bool stores_now;
+    bool sweeping;                 /* there may be rows of retired stages */
+    int64_t now, next, stored_now; /* as of when rows are right: before and after the transaction */
+    bool pending, next_pending;    /* some are not, see above */
+    struct text **texts;           /* fetched for this transaction */
+    size_t text_count, text_capacity;
+    struct id_set ids; /* reused */
+    struct buffer was, is;
+    struct engine_stage_touch *touches;
+    size_t touch_count;
+};
+
+/* derive_steps.c */
+struct derive_step *derive_steps_add(struct derive_steps *steps);
+bool id_set_add(struct id_set *set, int64_t id);
+void id_set_sort(struct id_set *set);
+bool id_set_has(const struct id_set *set, int64_t id);
+/* Read an entity by number into a step (`after` and `before` alike); *found false: it is gone. */
+bool derive_fetch(struct derive *derive, int64_t id, struct derive_step *step, bool *found,
+                  struct error *error);
+
+/* derive_rows.c: turn steps into changes of a stage's rows. */
+bool derive_apply(struct derive *derive, struct derived *derived, const struct derive_steps *steps,
+                  struct error *error);
+/* Put the row of an entity of a stage that is being built. */
+bool derive_build_row(struct derive *derive, struct derived *derived,
+                      const struct store_entity *entity, struct error *error);
+
+/* derive_slice.c */
+void derive_slice_init(struct derived_slice *slice, const struct view_stage *stage,
+                       struct derived *of);
+void derive_slice_fini(struct derived_slice *slice);
+/* Find the thresholds from the rows as they are. */
+bool derive_slice_load(struct derive *derive, struct derived_slice *slice, struct error *error);
+/* Move the thresholds after the stage's moves, and make the steps for the stages over it. */
+bool derive_slice_update(struct derive *derive, struct derived_slice *slice, struct error *error);
+void derive_slice_clear(struct derived_slice *slice);
+bool derive_slice_has(const struct derived_slice *slice, struct span place);
+
+/* derive_time.c: choose derive.next and take the turns that have come by then. */
+bool derive_advance(struct derive *derive, struct error *error);
+/* At start: as of when rows are right. */
+bool derive_read_now(struct derive *derive, struct error *error);
+bool derive_store_now(struct derive *derive, int64_t now, struct error *error);
+/* Let a stage look at the entities whose turn it is and that no step tells of. */
+bool derive_take_turns(struct derive *derive, struct derived *derived,
+                       const struct derive_steps *told, struct error *error);
+
+/* derive_build.c: build a stage, or what is missing of it, in transactions of its own. */
+bool derive_build(struct derive *derive, struct derived *derived, struct error *error);
+
+#endif

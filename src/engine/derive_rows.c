@@ -1,0 +1,171 @@
+/*
+ * The rows of one stage. What was in the table follows from what the entity was, so nothing is
+ * read to find it; a row is written only when its place or its entity differs.
+ */
+#include "engine/derive_internal.h"
+
+static bool out_of_memory(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
+}
+
+/* Whether the entity has a row as of `now`; then its place. */
+static bool place(const struct derived *derived, const struct derive_step *step, bool after,
+                  int64_t now, struct buffer *out, bool *has, struct error *error)
+{
+    struct span text = after ? step->after : step->before;
+    buffer_clear(out);
+    *has = text.data && view_stage_holds(derived->stage, text, now);
+    return !*has ||
+           view_stage_place(derived->stage, step->key, text,
+                            after ? step->after_seq : step->before_seq, out) ||
+           out_of_memory(error);
+}
+
+/* As of when the rows tell of the entity as it was: see the invariants. */
+static bool as_of(struct derive *derive, const struct derived *derived,
+                  const struct derive_step *step, int64_t *now, struct error *error)
+{
+    bool waits = false;
+    *now = derive->now;
+    if (!derive->pending || !derived->stage->timed || !step->before.data ||
+        view_stage_turns(derived->stage, step->before, derive->now - 1) != derive->now)
+        return true;
+    if (!store_turn_exists(derive->writer->store, derived->id, derive->now, step->before_id, &waits,
+                           error))
+        return false;
+    *now -= waits;
+    return true;
+}
+
+static int64_t turn_of(const struct derived *derived, struct span text, int64_t now)
+{
+    return text.data ? view_stage_turns(derived->stage, text, now) : INT64_MAX;
+}
+
+/* All that go first: a number that was given up may be another entity's by now. */
+static bool remove_turns(struct derive *derive, struct derived *derived,
+                         const struct derive_steps *steps, struct error *error)
+{
+    for (size_t i = 0; i < steps->count; i++) {
+        const struct derive_step *step = &steps->items[i];
+        int64_t now;
+        bool found;
+        if (!as_of(derive, derived, step, &now, error))
+            return false;
+        int64_t at = turn_of(derived, step->before, now);
+        if (at == INT64_MAX)
+            continue;
+        if (!store_turn_remove(derive->writer->store, derived->id, at, step->before_id, &found,
+                               error))
+            return false;
+        if (!found)
+            return error_set(error, ERROR_INTERNAL, "stage %lld has no turn where one must be",
+                             (long long)derived->id);
+    }
+    return true;
+}
+
+static bool put_turn(struct derive *derive, const struct derived *derived, struct span text,
+                     int64_t id, int64_t now, struct error *error)
+{
+    int64_t at = turn_of(derived, text, now);
+    return at == INT64_MAX || store_turn_put(derive->writer->store, derived->id, at, id, error);
+}
+
+static bool put_turns(struct derive *derive, struct derived *derived,
+                      const struct derive_steps *steps, struct error *error)
+{
+    for (size_t i = 0; i < steps->count; i++)
+        if (!put_turn(derive, derived, steps->items[i].after, steps->items[i].after_id,
+                      derive->next, error))
+            return false;
+    return true;
+}
+
+static bool touch(struct derived *derived, struct span place)
+{
+    if (derived->touched && span_compare(place, buffer_span(&derived->lowest)) >= 0)
+        return true;
+    derived->touched = true;
+    buffer_clear(&derived->lowest);
+    return buffer_add_span(&derived->lowest, place);
+}
+
+static bool note_move(struct derived *derived, const struct derive_step *step, struct span was,
+                      struct span is)
+{
+    if (!array_reserve((void **)&derived->moves, derived->move_count, &derived->move_capacity,
+                       sizeof *derived->moves))
+        return false;
+    size_t at = derived->places.length;
+    derived->moves[derived->move_count++] = (struct derive_move){.step = *step,
+                                                                 .was_at = at,
+                                                                 .was_length = was.length,
+                                                                 .is_at = at + was.length,
+                                                                 .is_length = is.length};
+    buffer_add_span(&derived->places, was);
+    return buffer_add_span(&derived->places, is);
+}
+
+static bool apply_step(struct derive *derive, struct derived *derived,
+                       const struct derive_step *step, int64_t before, struct error *error)
+{
+    struct writer *writer = derive->writer;
+    bool had, has;
+    if (!place(derived, step, false, before, &derive->was, &had, error) ||
+        !place(derived, step, true, derive->next, &derive->is, &has, error))
+        return false;
+    struct span was = buffer_span(&derive->was), is = buffer_span(&derive->is);
+    if (!had && !has)
+        return true;
+    bool same = had && has && span_equal(was, is) && step->before_id == step->after_id;
+    if (had && !same && !store_row_remove(writer->store, derived->id, was, error))
+        return false;
+    if (has && !same && !store_row_put(writer->store, derived->id, is, step->after_id, error))
+        return false;
+    if (step->unchanged && same)
+        return true;
+    if (step->unchanged &&
+        !store_flip_put(writer->store, writer->last_change, derived->export->id, step->key, error))
+        return false;
+    bool noted = (!had || touch(derived, was)) && (!has || touch(derived, is)) &&
+                 (!derived->feeds || note_move(derived, step, was, is));
+    return noted || out_of_memory(error);
+}
+
+bool derive_apply(struct derive *derive, struct derived *derived, const struct derive_steps *steps,
+                  struct error *error)
+{
+    bool timed = derived->stage->timed;
+    for (size_t i = 0; i < steps->count; i++) {
+        int64_t before;
+        if (!as_of(derive, derived, &steps->items[i], &before, error) ||
+            !apply_step(derive, derived, &steps->items[i], before, error))
+            return false;
+    }
+    /* The rows come first: by the turns that are left it is told which are behind. */
+    if (!timed || steps->count == 0)
+        return true;
+    derive->looked = true;
+    return remove_turns(derive, derived, steps, error) && put_turns(derive, derived, steps, error);
+}
+
+bool derive_build_row(struct derive *derive, struct derived *derived,
+                      const struct store_entity *entity, struct error *error)
+{
+    struct derive_step step = {.key = entity->key,
+                               .after = entity->data,
+                               .after_seq = entity->seq,
+                               .after_id = entity->id};
+    bool has;
+    /* The entity is lent by the store: everything is asked of it before the store is used again. */
+    int64_t at = derived->stage->timed ? turn_of(derived, entity->data, derive->now) : INT64_MAX;
+    if (!place(derived, &step, true, derive->now, &derive->is, &has, error))
+        return false;
+    if (has && !store_row_put(derive->writer->store, derived->id, buffer_span(&derive->is),
+                              step.after_id, error))
+        return false;
+    return at == INT64_MAX ||
+           store_turn_put(derive->writer->store, derived->id, at, step.after_id, error);
+}

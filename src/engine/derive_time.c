@@ -1,0 +1,143 @@
+/*
+ * Time: derive.now goes along with the wall clock, but never back, and never past turns that have
+ * not been taken. At most TURNS of a stage are taken in one transaction; what is left at the second
+ * where that stops keeps its turn (derive.pending) and comes next.
+ */
+#include "engine/derive_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TURNS = 5000, REST_MS = 10 };
+static const char now_name[] = "derived_now";
+
+static bool next_turn(struct derive *derive, int64_t skip, int64_t *earliest, struct error *error)
+{
+    *earliest = INT64_MAX;
+    for (size_t i = 0; i < derive->stage_count; i++) {
+        int64_t at;
+        if (!derive->stages[i]->stage->timed)
+            continue;
+        if (!store_turn_at(derive->writer->store, derive->stages[i]->id, skip, &at, error))
+            return false;
+        if (at < *earliest)
+            *earliest = at;
+    }
+    return true;
+}
+
+static bool note_due(void *argument, int64_t at, int64_t entity)
+{
+    struct derived *derived = argument;
+    (void)at;
+    return id_set_add(&derived->due, entity);
+}
+
+bool derive_advance(struct derive *derive, struct error *error)
+{
+    int64_t wall = writer_wall_ms(derive->writer) / 1000, limit;
+    derive->next = wall > derive->now ? wall : derive->now;
+    derive->next_pending = derive->pending;
+    if (!derive->timed || (derive->next == derive->now && !derive->pending))
+        return true;
+    if (!next_turn(derive, TURNS - 1, &limit, error))
+        return false;
+    if (limit < derive->next)
+        derive->next = limit;
+    for (size_t i = 0; i < derive->stage_count; i++) {
+        struct derived *derived = derive->stages[i];
+        size_t before = derived->due.count;
+        if (derived->stage->timed &&
+            !store_turn_scan(derive->writer->store, derived->id, derive->next, TURNS, note_due,
+                             derived, error))
+            return false;
+        if (derived->due.count - before > 0)
+            id_set_sort(&derived->due);
+    }
+    if (!next_turn(derive, TURNS, &limit, error))
+        return false;
+    derive->next_pending = limit <= derive->next;
+    return true;
+}
+
+bool derive_take_turns(struct derive *derive, struct derived *derived,
+                       const struct derive_steps *told, struct error *error)
+{
+    struct derive_steps steps = {.count = 0};
+    if (derived->due.count == 0)
+        return true;
+    bool done = true;
+    derive->ids.count = 0;
+    for (size_t i = 0; done && i < told->count; i++)
+        done = !told->items[i].before.data || id_set_add(&derive->ids, told->items[i].before_id);
+    id_set_sort(&derive->ids);
+    for (size_t i = 0; done && i < derived->due.count; i++) {
+        struct derive_step step, *added = NULL;
+        bool found = false;
+        if (id_set_has(&derive->ids, derived->due.ids[i]))
+            continue;
+        if (!derive_fetch(derive, derived->due.ids[i], &step, &found, error)) {
+            memory_free(steps.items);
+            return false;
+        }
+        done = !found || (added = derive_steps_add(&steps));
+        if (added)
+            *added = step;
+    }
+    done = done ? derive_apply(derive, derived, &steps, error)
+                : error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
+    memory_free(steps.items);
+    return done;
+}
+
+bool derive_store_now(struct derive *derive, int64_t now, struct error *error)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)now);
+    return store_meta_put(derive->writer->store, now_name, span_of(text), error);
+}
+
+bool derive_read_now(struct derive *derive, struct error *error)
+{
+    struct buffer value;
+    bool found = false;
+    int64_t earliest, wall = writer_wall_ms(derive->writer) / 1000;
+    buffer_init(&value, 64);
+    bool done = store_meta_get(derive->writer->store, now_name, &value, &found, error);
+    const char *text = done && found ? buffer_string(&value) : NULL;
+    derive->now = text ? strtoll(text, NULL, 10) : 0;
+    buffer_fini(&value);
+    /* Turns that came while nothing ran are taken one after the other, as always. */
+    if (!done || !next_turn(derive, 0, &earliest, error))
+        return false;
+    derive->pending = earliest <= derive->now;
+    if (earliest > wall && wall > derive->now)
+        derive->now = wall;
+    return true;
+}
+
+bool writer_derive_waits(struct writer *writer)
+{
+    struct derive *derive = writer->derive;
+    struct error error;
+    int64_t earliest;
+    if (!derive || derive->sweeping)
+        return derive != NULL;
+    return derive->timed && next_turn(derive, 0, &earliest, &error) &&
+           earliest <= writer_wall_ms(writer) / 1000;
+}
+
+int writer_derive_rest(struct writer *writer, int most)
+{
+    struct derive *derive = writer->derive;
+    struct error error;
+    int64_t earliest, now = writer_wall_ms(writer);
+    if (derive && derive->sweeping)
+        return REST_MS;
+    if (!derive || !derive->timed || !next_turn(derive, 0, &earliest, &error) ||
+        earliest > (now + most) / 1000)
+        return most;
+    int64_t wait = earliest * 1000 - now;
+    /* Not at once, lest a transaction that fails be tried without a pause. */
+    return wait < REST_MS ? REST_MS : (int)wait;
+}

@@ -1,0 +1,315 @@
+/*
+ * From pipelines to stages. A view over another one goes on where that one ended, so a source
+ * without a cut is merged into what is over it, and the same stage is made but once.
+ */
+#include "view/view_internal.h"
+
+#include <inttypes.h>
+
+static bool out_of_memory(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "no memory for a view");
+}
+
+/* ---- stages ---- */
+
+static void print_definition(struct buffer *out, const struct draft *draft)
+{
+    if (draft->source) {
+        buffer_add_string(out, "{\"source\":");
+        buffer_add(out, draft->source->definition, draft->source->definition_length);
+    } else {
+        buffer_add_string(out, "{\"export\":");
+        doc_escape(out, span_of(draft->export_name));
+    }
+    if (draft->predicate) {
+        buffer_add_string(out, ",\"filter\":");
+        predicate_print(out, draft->predicate);
+    }
+    if (draft->sort) {
+        buffer_add_string(out, draft->descending ? ",\"desc\":" : ",\"asc\":");
+        view_path_print(out, draft->sort);
+    }
+    if (draft->has_cut && draft->cut.last) {
+        buffer_add_string(out, ",\"last\":true");
+    } else if (draft->has_cut) {
+        if (draft->cut.skip > 0)
+            buffer_printf(out, ",\"skip\":%" PRId64, draft->cut.skip);
+        if (draft->cut.take != VIEW_ALL)
+            buffer_printf(out, ",\"take\":%" PRId64, draft->cut.take);
+    }
+    buffer_add_char(out, '}');
+}
+
+static bool reserve_stage(struct view_set *set)
+{
+    if (set->stage_count < set->stage_capacity)
+        return true;
+    size_t capacity = set->stage_capacity ? set->stage_capacity * 2 : 16;
+    struct stage **stages = memory_resize(set->stages, capacity * sizeof(*stages));
+    if (stages) {
+        set->stages = stages;
+        set->stage_capacity = capacity;
+    }
+    return stages != NULL;
+}
+
+static void fill_stage(struct stage *stage, const struct draft *draft)
+{
+    if (draft->sort)
+        stage->sort = *draft->sort;
+    stage->shown = (struct view_stage){
+        .source = draft->source ? &draft->source->shown : NULL,
+        .export_name = draft->export_name,
+        .cut = draft->cut,
+        .has_cut = draft->has_cut,
+        .timed = draft->predicate && draft->predicate->timed,
+        .sort_path = stage->sort.raw,
+        .sort_path_count = stage->sort.count,
+        .descending = draft->sort ? draft->descending : true,
+        .definition = stage->definition,
+        .predicate = predicate_ref(draft->predicate),
+    };
+}
+
+/* Takes the definition over. */
+static const struct stage *add_stage(struct view_set *set, const struct draft *draft,
+                                     char *definition, size_t length)
+{
+    struct stage *stage = reserve_stage(set) ? memory_new(sizeof *stage) : NULL;
+    if (!stage) {
+        memory_free(definition);
+        return NULL;
+    }
+    stage->definition = definition;
+    stage->definition_length = length;
+    if (!map_add(&set->by_definition, stage)) {
+        memory_free(definition);
+        memory_free(stage);
+        return NULL;
+    }
+    fill_stage(stage, draft);
+    set->stages[set->stage_count++] = stage;
+    return stage;
+}
+
+/* The stage that is drafted, made if there is none like it. */
+static const struct stage *find_stage(struct view_set *set, const struct draft *draft)
+{
+    const struct stage *stage = NULL;
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    print_definition(&text, draft);
+    if (buffer_string(&text)) {
+        stage = map_get(&set->by_definition, buffer_span(&text));
+        if (!stage) {
+            size_t length;
+            char *definition = buffer_take(&text, &length);
+            stage = add_stage(set, draft, definition, length);
+        }
+    }
+    buffer_fini(&text);
+    return stage;
+}
+
+/* ---- steps ---- */
+
+/* Close the draft as a stage and begin another over it, in the same order, without a cut. */
+static bool begin_stage(struct view_set *set, struct draft *draft)
+{
+    const struct stage *stage = find_stage(set, draft);
+    if (!stage)
+        return false;
+    predicate_unref(draft->predicate);
+    draft->predicate = NULL;
+    draft->source = stage;
+    draft->cut = (struct view_cut){.take = VIEW_ALL};
+    draft->has_cut = false;
+    return true;
+}
+
+static bool add_filter(struct draft *draft, struct view_predicate *predicate)
+{
+    bool failed;
+    struct view_predicate *both = predicate_and(draft->predicate, predicate, &failed);
+    if (failed)
+        return false;
+    predicate_unref(draft->predicate);
+    draft->predicate = both;
+    return true;
+}
+
+/* Nothing at all is left: the one form of it. */
+static const struct view_cut cut_nothing = {.skip = 0, .take = 0, .last = false};
+
+static void skip_rows(struct draft *draft, int64_t count)
+{
+    struct view_cut *cut = &draft->cut;
+    if (count == 0)
+        return;
+    draft->has_cut = true;
+    if (cut->last || (cut->take != VIEW_ALL && cut->take <= count)) {
+        *cut = cut_nothing;
+        return;
+    }
+    cut->skip = cut->skip > INT64_MAX - count ? INT64_MAX : cut->skip + count;
+    if (cut->take != VIEW_ALL)
+        cut->take -= count;
+}
+
+static void take_rows(struct draft *draft, int64_t count)
+{
+    struct view_cut *cut = &draft->cut;
+    draft->has_cut = true;
+    if (count == 0)
+        *cut = cut_nothing;
+    else if (cut->take == VIEW_ALL || cut->take > count)
+        cut->take = count;
+}
+
+static bool take_last(struct view_set *set, struct draft *draft)
+{
+    /* Of one row, or none, the last is what there is. */
+    if (draft->has_cut && draft->cut.take != VIEW_ALL && draft->cut.take <= 1)
+        return true;
+    if (draft->has_cut && !begin_stage(set, draft))
+        return false;
+    draft->has_cut = true;
+    draft->cut = (struct view_cut){.take = 1, .last = true};
+    return true;
+}
+
+static bool apply_step(struct view_set *set, struct draft *draft, const struct view_step *step)
+{
+    bool whole = step->kind == STEP_FILTER || step->kind == STEP_SORT;
+    if (whole && draft->has_cut && !begin_stage(set, draft))
+        return false;
+    switch (step->kind) {
+    case STEP_FILTER:
+        return add_filter(draft, step->predicate);
+    case STEP_SORT:
+        draft->sort = &step->path;
+        draft->descending = step->descending;
+        return true;
+    case STEP_SKIP:
+        skip_rows(draft, step->count);
+        return true;
+    case STEP_TAKE:
+        take_rows(draft, step->count);
+        return true;
+    case STEP_LAST:
+        return take_last(set, draft);
+    }
+    return false;
+}
+
+/* ---- sources ---- */
+
+static bool unknown_source(const struct view_set *set, const struct view_entry *entry,
+                           struct error *error)
+{
+    const struct pipeline *pipeline = entry->pipeline;
+    struct nearest nearest = {.given = pipeline->source};
+    const char *name;
+    const struct view *view;
+    for (size_t i = 0; !pipeline->source_is_view && (name = view_set_export_at(set, i)); i++)
+        nearest_offer(&nearest, name);
+    for (size_t i = 0; pipeline->source_is_view && (view = view_set_at(set, i)); i++)
+        if (view != entry->view)
+            nearest_offer(&nearest, view->id);
+    const char *kind = pipeline->source_is_view ? "view" : "export";
+    if (nearest.name)
+        return error_set(error, ERROR_CONFIGURATION,
+                         "view '%s': there is no %s '%.100s' for its source; did you mean '%s'?",
+                         entry->view->id, kind, pipeline->source, nearest.name);
+    return error_set(error, ERROR_CONFIGURATION,
+                     "view '%s': there is no %s '%.100s' for its source", entry->view->id, kind,
+                     pipeline->source);
+}
+
+static bool resolve(struct view_set *set, struct view_entry *entry, unsigned depth,
+                    struct error *error);
+
+static bool start_from_export(const struct view_set *set, struct view_entry *entry,
+                              struct span name, struct error *error)
+{
+    struct draft *draft = &entry->pipeline->draft;
+    *draft = (struct draft){.export_name = view_set_export(set, name), .cut = {.take = VIEW_ALL}};
+    return draft->export_name || unknown_source(set, entry, error);
+}
+
+static bool start_from_view(struct view_set *set, struct view_entry *entry, unsigned depth,
+                            struct error *error)
+{
+    struct view_entry *source = view_set_entry(set, span_of(entry->pipeline->source));
+    if (!source)
+        return unknown_source(set, entry, error);
+    if (source->view->key_count > 0)
+        return error_set(error, ERROR_CONFIGURATION,
+                         "view '%s': its source '%s' shows only some keys, so it cannot be one; "
+                         "use a filter there",
+                         entry->view->id, source->view->id);
+    if (!source->pipeline)
+        return start_from_export(set, entry, span_of(source->view->export_name), error);
+    if (source->pipeline->state == PIPELINE_RESOLVING)
+        return error_set(
+            error, ERROR_CONFIGURATION,
+            "view '%s': its source '%s' leads back to it; a view cannot be over itself",
+            entry->view->id, source->view->id);
+    if (!resolve(set, source, depth + 1, error))
+        return false;
+    entry->pipeline->draft = source->pipeline->draft;
+    predicate_ref(entry->pipeline->draft.predicate);
+    return true;
+}
+
+/* What the view shows is known now. */
+static bool finish(struct view_set *set, struct view_entry *entry, struct error *error)
+{
+    struct pipeline *pipeline = entry->pipeline;
+    const struct stage *stage = find_stage(set, &pipeline->draft);
+    const char *name = pipeline->draft.export_name;
+    char *copy = stage ? memory_copy_string(name, strlen(name)) : NULL;
+    if (!copy)
+        return out_of_memory(error);
+    memory_free(entry->view->export_name);
+    entry->view->export_name = copy;
+    entry->view->stage = &stage->shown;
+    pipeline->state = PIPELINE_RESOLVED;
+    return true;
+}
+
+static bool resolve(struct view_set *set, struct view_entry *entry, unsigned depth,
+                    struct error *error)
+{
+    enum { DEEPEST = 1000 }; /* of the recursion, on a thread's stack */
+    struct pipeline *pipeline = entry->pipeline;
+    if (pipeline->state == PIPELINE_RESOLVED)
+        return true;
+    if (depth > DEEPEST)
+        return error_set(error, ERROR_CONFIGURATION, "view '%s' has more than %d views below it",
+                         entry->view->id, DEEPEST);
+    pipeline->state = PIPELINE_RESOLVING;
+    bool good = pipeline->source_is_view
+                    ? start_from_view(set, entry, depth, error)
+                    : start_from_export(set, entry, span_of(pipeline->source), error);
+    if (!good)
+        return false;
+    for (size_t i = 0; i < pipeline->count; i++)
+        if (!apply_step(set, &pipeline->draft, &pipeline->steps[i]))
+            return out_of_memory(error);
+    return finish(set, entry, error);
+}
+
+bool view_set_resolve(struct view_set *set, struct error *error)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->order[i]->pipeline && !resolve(set, set->order[i], 0, error))
+            return false;
+    return true;
+}
+
+const struct view_stage *view_set_stage_at(const struct view_set *set, size_t index)
+{
+    return index < set->stage_count ? &set->stages[index]->shown : NULL;
+}

@@ -1,0 +1,710 @@
+// Views and windows, by force: random pipelines over random data, random windows and filters,
+// cut-offs, restarts and kill -9. At each quiet point what every client holds, what SQL shows and
+// what an independent model (lib/window_model.js) says are one, and no client that was live was
+// ever sent a frame that changed nothing.
+//
+// STELE_SEEDS seeds (default 8) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
+// names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone, STELE_WITHOUT=<pattern> without
+// the listeners of that name.
+
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Applier } from './lib/applier.js';
+import { Client, checkMessage, decode } from './lib/client.js';
+import { Producer } from './lib/feed.js';
+import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
+import { Model, keyText, project } from './lib/model.js';
+import { Random } from './lib/random.js';
+import { Server, check, patience, scratch, sql } from './lib/server.js';
+import { Socket } from './lib/socket.js';
+import { list, names, pipeline, windowOf } from './lib/window_model.js';
+
+const SEEDS = Number(process.env.STELE_SEEDS ?? 8);
+const FIRST = Number(process.env.STELE_SEED ?? 1);
+const JOBS = Number(process.env.STELE_JOBS ?? 2);
+const FAILURES = Number(process.env.STELE_FAILURES ?? 3); /* stop after so many */
+const WITHOUT = process.env.STELE_WITHOUT ? new RegExp(process.env.STELE_WITHOUT) : null;
+const DERIVED = !process.env.STELE_PLAIN;
+
+const KEYS = ['"a"', '"b"', '"c"', '"d"', '"e"', '"f"', '"g"', '"h"', '"i"', '"é/:*"', '"\\uffee"', '"😀"', '7', '70', '[1,2]'];
+const PLAIN = {
+  A: {
+    slim: { fields: ['n', 'o.x', 'o.deep'] },
+    few: { keys: ['b', 'd', '7', '😀', 'f'] },
+    one: { mode: 'state', fields: ['o.deep', 's'] },
+  },
+  B: {},
+};
+const PATHS = ['n', 's', 'b', 'o.x', 'o.y', 'o.deep.y', 'o', 'l', 'missing', 'o.a.b'];
+
+/* ---- values ---- */
+
+/* Few of each, so that there are ties; the same value in several spellings. */
+const NUMBERS = [
+  '0', '-0', '0.0', '1', '1.0', '10e-1', '2', '-1', '0.1', '1e-1', '0.10000000000000001', '1.5', '-1.5e-7', '2e3', '2000', '1e300', '-1e300',
+  '9007199254740991', '9007199254740992', '9007199254740993', '-9007199254740993', '18446744073709551615', '18446744073709551614', '1e19', '123456789012345678901234567890',
+];
+const STRINGS = ['""', '"a"', '"A"', '"ab"', '"é"', '"\\u00e9"', '"\\uffee"', '"😀"', '"a\\"b\\\\c\\/"', '"\\u0000\\n"', '"\\u007f"', '"1"', '"18446744073709551615"', '"-0"', '"009007199254740993"', '"true"'];
+const OTHERS = ['null', 'null', 'true', 'false', '[]', '[1]', '[1.0,"a"]', '["a"]', '{}', '{"x":1}', '{"x":1.0}', '{"y":[2],"x":null}', '{"x":null,"y":[2]}'];
+
+const anyValue = (r) => r.pick(r.pick([NUMBERS, NUMBERS, STRINGS, OTHERS]));
+
+const canonKey = (key) => keyText(parse(key));
+
+/* ---- what is fed ---- */
+
+class Feed {
+  constructor(random, model, timed) {
+    Object.assign(this, { random, model, timed });
+    this.slot = 1000;
+    this.index = 0;
+    this.counter = 0;
+  }
+
+  object(depth) {
+    const r = this.random;
+    const parts = [];
+    for (const name of ['x', 'y', 'a.b']) if (r.chance(0.4)) parts.push(`"${name}":${anyValue(r)}`);
+    if (depth > 0 && r.chance(0.4)) parts.push(`"deep":${this.object(depth - 1)}`);
+    return `{${parts.join(',')}}`;
+  }
+
+  /* The counter makes each mutation change something, also where it shares a seq. */
+  patch() {
+    const r = this.random;
+    const parts = [`"c":${++this.counter}`];
+    if (r.chance(0.5)) parts.push(`"n":${r.chance(0.8) ? r.pick(NUMBERS) : anyValue(r)}`);
+    if (r.chance(0.4)) parts.push(`"s":${r.chance(0.7) ? r.pick(STRINGS) : anyValue(r)}`);
+    if (r.chance(0.4)) parts.push(`"b":${r.pick(['true', 'false', 'null'])}`);
+    if (r.chance(0.4)) parts.push(`"o":${r.chance(0.85) ? this.object(1) : anyValue(r)}`);
+    if (r.chance(0.2)) parts.push(`"l":[${Array.from({ length: r.below(3) }, () => r.pick(NUMBERS)).join(',')}]`);
+    if (this.timed && r.chance(0.6)) parts.push(`"t":${r.chance(0.9) ? Math.floor(Date.now() / 1000) + r.between(-2, 2) : anyValue(r)}`);
+    if (r.chance(0.02)) parts.push(`"pad":"${'x'.repeat(r.between(500, 9000))}"`);
+    return `{${parts.join(',')}}`;
+  }
+
+  mutation(seq = '') {
+    const r = this.random;
+    const name = r.pick(['A', 'A', 'A', 'A', 'B', 'Nobody']);
+    const head = `"export":"${name}","key":${r.pick(KEYS)}`;
+    const kind = r.next();
+    /* No deletes in B: whether one is ignored would depend on what was evicted before. */
+    if (kind < 0.15 && name !== 'B') return `{${head},"op":"delete"${seq}}`;
+    if (kind < 0.3) return `{${head},"op":"upsert","patch":${this.patch()}${seq}}`;
+    return `{${head},"patch":${this.patch()}${r.chance(0.1) ? ',"append":["l"]' : ''}${seq}}`;
+  }
+
+  seq() {
+    const r = this.random;
+    const kind = r.next();
+    if (kind < 0.35) return ''; /* the successor */
+    if (kind < 0.7) {
+      if (r.chance(0.4)) [this.slot, this.index] = [this.slot + r.between(1, 3), 0];
+      return `,"slot":${this.slot},"index":${this.index++}`;
+    }
+    if (kind < 0.85) return `,"slot":${Math.max(0, this.slot - r.between(1, 20))},"index":${r.below(4)}`; /* late, perhaps one used before */
+    return `,"slot":${this.slot},"index":${Math.max(0, this.index - 1)}`; /* shared */
+  }
+
+  /** A batch for the producer, applied to the model: [mutations, extra]. */
+  batch(most = 12) {
+    const r = this.random;
+    const shared = r.chance(0.3);
+    const n = Math.min(most, r.pick([1, 1, 2, 3, 5, 12]));
+    const extra = shared ? `${this.seq().slice(1)},`.replace(/^,$/, '') : '';
+    const mutations = Array.from({ length: n }, () => this.mutation(shared ? '' : this.seq()));
+    this.model.feed(`{${extra}"mutations":[${mutations.join(',')}]}`);
+    return [mutations, extra];
+  }
+}
+
+/* ---- views ---- */
+
+class Definitions {
+  constructor(random, timed) {
+    this.random = random;
+    this.timed = timed;
+    this.derived = new Map(); /* id → {source, steps (parsed), output, fields, definition (text)} */
+    if (DERIVED) for (let i = 0; i < random.between(4, 8); i++) this.add(i);
+  }
+
+  literal() {
+    const value = anyValue(this.random);
+    return value.startsWith('{') ? `{"literal":${value}}` : value;
+  }
+
+  predicate(depth) {
+    const r = this.random;
+    if (this.timed && r.chance(0.5)) return `{"field":"t","${r.pick(['gt', 'gte', 'lt', 'lte'])}":{"now":true}}`;
+    const many = () => Array.from({ length: r.below(4) }, () => this.predicate(depth - 1)).join(',');
+    const path = r.pick(PATHS);
+    const field = JSON.stringify(path.includes('.') && r.chance(0.3) ? names(path) : path);
+    switch (r.below(depth > 0 ? 8 : 5)) {
+      case 0:
+        return `{"exists":${field}}`;
+      case 1:
+        return `{"field":${field},"${r.pick(['eq', 'ne', 'gt', 'lte'])}":{"field":"${r.pick(PATHS)}"}}`;
+      case 5:
+        return `{"all":[${many()}]}`;
+      case 6:
+        return `{"any":[${many()}]}`;
+      case 7:
+        return `{"not":${this.predicate(depth - 1)}}`;
+      default:
+        return `{"field":${field},"${r.pick(['eq', 'ne', 'ne', 'gt', 'gte', 'lt', 'lte'])}":${this.literal()}}`;
+    }
+  }
+
+  step() {
+    const r = this.random;
+    const path = () => JSON.stringify(r.pick(['n', 'n', 's', 'c', 'b', 'o', 'o.x', 'o.deep.y']));
+    switch (r.below(12)) {
+      case 0: case 1: case 2:
+        return `{"filter":${this.predicate(2)}}`;
+      case 3: case 4: case 5: case 6:
+        return `{"sort":${r.chance(0.2) ? path() : `{"by":${path()},"order":"${r.pick(['asc', 'desc'])}"}`}}`;
+      case 7:
+        return `{"skip":${r.below(4)}}`;
+      case 8:
+        return `{"take":${r.pick([0, 1, 3, 5, 8])}}`;
+      case 9:
+        return r.chance(0.7) ? `{"sort":${path()}}` : '"first"';
+      case 10:
+        return r.chance(0.7) ? `{"filter":${this.predicate(1)}}` : '"last"';
+      default:
+        return r.chance(0.3) ? `{"${r.pick(['max_by', 'min_by'])}":${path()}}` : `{"filter":${this.predicate(0)}}`;
+    }
+  }
+
+  add(i) {
+    const r = this.random;
+    const exportName = r.pick(['A', 'A', 'A', 'B']);
+    const above = [...this.derived.keys()].filter((id) => id.startsWith(`${exportName}/`) && this.derived.get(id).output === 'collection');
+    const source = above.length && r.chance(0.5) ? r.pick(above) : exportName;
+    const steps = Array.from({ length: r.pick([0, 1, 1, 2, 2, 3, 4]) }, () => this.step());
+    const output = r.pick(['collection', 'collection', 'collection', 'single', 'keyed']);
+    const keyField = output === 'keyed' ? r.pick(['n', 's', 'o.x']) : undefined;
+    const fields = r.chance(0.2) ? ['n', 'c', 'o.x'] : undefined;
+    const members = [`"source":"${source}"`, `"pipeline":[${steps.join(',')}]`];
+    if (output === 'single') members.push('"output":"single"');
+    if (keyField) members.push(`"output":{"keyed_by":"${keyField}"}`);
+    if (fields) members.push(`"fields":${JSON.stringify(fields)}`);
+    if (r.chance(0.2)) members.push(`"coalesce_ms":${r.pick([1, 5, 20])}`);
+    const whole = output === 'single' ? [...steps, '"first"'] : steps;
+    this.derived.set(`${exportName}/v${i}`, {
+      source, output, fields, keyField: keyField && names(keyField), steps: parse(`[${whole.join(',')}]`), definition: `{${members.join(',')}}`,
+      mode: output === 'collection' ? 'list' : 'state',
+    });
+  }
+
+  config() {
+    const views = (name) => [
+      ...Object.entries(PLAIN[name]).map(([view, definition]) => `${JSON.stringify(view)}:${JSON.stringify(definition)}`),
+      ...[...this.derived].filter(([id]) => id.startsWith(`${name}/`)).map(([id, { definition }]) => `${JSON.stringify(id.split('/')[1])}:${definition}`),
+    ].join(',');
+    return { A: `{"views":{${views('A')}}}`, B: views('B') };
+  }
+
+  of(id) {
+    const [name, view] = id.split('/');
+    return this.derived.get(id) ?? PLAIN[name][view] ?? { mode: view };
+  }
+
+  timedView(id) {
+    const view = this.derived.get(id);
+    return view !== undefined && (view.definition.includes('"now"') || this.timedView(view.source));
+  }
+
+  /** All rows of a view in its order. bases: export → entities by key. */
+  rows(id, bases, now) {
+    const view = this.derived.get(id);
+    if (view) return pipeline(this.rows(view.source, bases, now), view.steps, now);
+    const [name] = id.split('/');
+    const { keys } = this.of(id);
+    return list(bases.get(name)).filter(({ key }) => !keys || keys.includes(key));
+  }
+
+  /** What a subscriber with this spec sees: [{key, entity}] in order. */
+  window(spec, bases, now) {
+    const view = this.derived.get(spec.view);
+    const limit = view ? (spec.key !== undefined ? (view.output === 'keyed' ? 1 : Infinity) : this.limit(view)) : Infinity;
+    const filters = spec.filters && parse(spec.filters);
+    return windowOf(this.rows(spec.view, bases, now), { ...spec, filters, keyField: view?.keyField, take: spec.take ?? limit });
+  }
+
+  /* A view's own limit, else 100: more than these tests have rows. */
+  limit() {
+    return 100;
+  }
+}
+
+/* ---- who listens ---- */
+
+/** A subscription's parameters as JSON members. */
+function members({ view, key, take, skip, filters, snapshotLimit, withSnapshot }) {
+  const parts = [`"view":${JSON.stringify(view)}`];
+  if (key !== undefined) parts.push(`"key":${JSON.stringify(key)}`);
+  if (take !== undefined) parts.push(`"take":${take}`);
+  if (skip !== undefined) parts.push(`"skip":${skip}`);
+  if (filters !== undefined) parts.push(`"filters":${filters}`);
+  if (snapshotLimit !== undefined) parts.push(`"snapshotLimit":${snapshotLimit}`);
+  if (withSnapshot === false) parts.push('"withSnapshot":false');
+  return parts.join(',');
+}
+
+class Listener {
+  constructor(run, spec, behaviour, random) {
+    Object.assign(this, { run, spec, random });
+    this.sent = { ...spec, ...behaviour.sent };
+    this.partial = behaviour.sent !== undefined;
+    this.projected = run.definitions.of(spec.view).fields !== undefined;
+    this.applier = new Applier({ resume: behaviour.resume, forget: !behaviour.resume });
+    this.name = `${members(this.sent)} ${behaviour.resume ? 'resumes' : 'begins anew'}`;
+    this.cuts = 0;
+    this.renewed = 0;
+    this.liveFrames = 0;
+    this.events = [];
+    this.stopped = false;
+    this.calm = false;
+  }
+
+  note(text) {
+    this.events.push(text.length > 500 ? `${text.slice(0, 500)}…` : text);
+    if (this.events.length > 4000) this.events.splice(0, 2000);
+  }
+
+  async live() {
+    while (!this.stopped) {
+      const server = this.run.server;
+      if (!server?.running || this.run.down) {
+        await this.run.turn();
+        continue;
+      }
+      try {
+        await this.connect(server.ws);
+      } catch (error) {
+        if (error.code === 'ERR_ASSERTION' || error.fatal) {
+          this.failure = error;
+          return;
+        }
+        await this.run.turn();
+      }
+    }
+  }
+
+  async connect(url) {
+    const r = this.random;
+    const cut = !this.calm && r.chance(0.7);
+    const cutAfter = cut && r.chance(0.6) ? r.between(1, 5000) : Infinity;
+    let framesLeft = cut && cutAfter === Infinity ? r.between(1, 40) : Infinity;
+    const socket = await Socket.open(url, { cutAfter });
+    this.socket = socket;
+    const ended = socket.closed;
+    socket.on('violation', (error) => (this.failure ??= Object.assign(error, { fatal: true })));
+    socket.on('message', (bytes, isText) => {
+      if (framesLeft <= 0 || this.stopped) return;
+      try {
+        const message = decode(bytes, isText);
+        checkMessage(message, { windows: true });
+        if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
+        /* What was on its way when we asked anew is not for the new subscription. */
+        if (message.json.op === 'subscribed') this.renewing = false;
+        if (!this.renewing && message.json.type !== 'pong') this.take(message);
+      } catch (error) {
+        this.failure ??= Object.assign(error, { fatal: true });
+        socket.destroy();
+        return;
+      }
+      if (--framesLeft <= 0) {
+        this.note('-- cut');
+        socket.destroy();
+      }
+      if (!this.calm && !this.renewing && this.state !== 'asked' && r.chance(0.03)) this.renew(socket);
+      if (!this.calm && r.chance(0.03)) {
+        socket.pause();
+        setTimeout(() => socket.resume(), r.between(1, 60));
+      }
+      this.changed?.();
+    });
+    this.renewing = false;
+    this.subscribe(socket);
+    await ended;
+    this.cuts++;
+    this.state = 'closed';
+    this.note('-- closed');
+    if (this.failure) throw this.failure;
+  }
+
+  subscribe(socket, partition) {
+    const parts = [members(this.sent)];
+    for (const [name, value] of Object.entries({ ...this.applier.parameters(), partition })) {
+      if (value !== undefined && value !== null) parts.push(`"${name}":${JSON.stringify(value)}`);
+    }
+    const text = `{"type":"subscribe",${parts.join(',')}}`;
+    this.note(`>> ${text}`);
+    this.state = 'asked';
+    socket.send(text);
+  }
+
+  /** Subscribe again on the same connection: after unsubscribe, or in place of the old one. */
+  renew(socket) {
+    const r = this.random;
+    this.renewing = true;
+    if (r.chance(0.5)) socket.send(JSON.stringify({ type: 'unsubscribe', view: this.spec.view, key: this.spec.key }));
+    this.subscribe(socket, String(++this.renewed));
+  }
+
+  take({ text, json: frame }) {
+    this.note(text);
+    const { applier, spec } = this;
+    if (frame.op === 'subscribed') {
+      assert.equal(frame.view, spec.view);
+      this.state = this.sent.withSnapshot === false ? 'live' : 'opening';
+      applier.apply(frame);
+      return;
+    }
+    assert.ok(this.state === 'opening' || this.state === 'live', `a frame before subscribed: ${text.slice(0, 200)}`);
+    assert.equal(frame.entity, spec.view);
+    assert.notEqual(frame.op, 'patch', `a patch in a window: ${text.slice(0, 200)}`);
+    if (spec.key !== undefined && frame.op !== 'snapshot') assert.equal(frame.key, spec.key);
+    if (this.state === 'live' && !this.partial) {
+      this.liveFrames++;
+      this.changesSomething(frame, text);
+    }
+    if (frame.op === 'snapshot' && frame.complete) this.state = 'live';
+    applier.apply(frame);
+  }
+
+  changesSomething(frame, text) {
+    assert.notEqual(frame.op, 'snapshot', `a snapshot after the last: ${text.slice(0, 200)}`);
+    const held = this.applier.rows.get(frame.key);
+    if (frame.op === 'delete') assert.ok(held !== undefined, `a delete of what it never had: ${text.slice(0, 200)}`);
+    /* What a projection hides may have changed, under a seq used before. */
+    else if (held !== undefined && !this.projected) {
+      assert.notEqual(canonPlain(frame.data), canonPlain(held), `an upsert that changes nothing: ${text.slice(0, 300)}`);
+    }
+  }
+
+  /** What differs from the expected rows (key → text), or null. */
+  difference(expected) {
+    const { rows } = this.applier;
+    const found = [];
+    for (const [key, want] of expected) {
+      const has = rows.get(key);
+      if (has === undefined) {
+        if (!this.partial) found.push(`  ${key}: missing; expected ${want}`);
+      } else if (canonPlain(has) !== want) {
+        found.push(`  ${key}: has      ${canonPlain(has)}\n  ${' '.repeat(key.length)}  expected ${want}`);
+      }
+    }
+    for (const key of rows.keys()) if (!expected.has(key)) found.push(`  ${key}: is held, but is not in the window`);
+    return found.length ? found.join('\n') : null;
+  }
+
+  stop() {
+    this.stopped = true;
+    this.socket?.destroy();
+  }
+}
+
+function filtersOf(r, { timed } = {}) {
+  const parts = new Map();
+  for (let i = 0; i < r.pick([1, 1, 1, 2]); i++) {
+    const path = r.pick(['n', 's', 'b', 'b', 'b', 'o.x', 'o.y', 'o.deep.y', 'o', 'l', 'missing']);
+    parts.set(path, path === 'b' ? r.pick(['true', 'false', 'null']) : anyValue(r));
+  }
+  return `{${[...parts].map(([path, value]) => `${JSON.stringify(path)}:${value}`).join(',')}}`;
+}
+
+function specOf(r, definitions) {
+  const ids = ['A/list', 'A/list', 'A/list', 'A/slim', 'A/few', 'B/list', 'A/state', 'A/one', ...definitions.derived.keys(), ...definitions.derived.keys()];
+  const view = r.pick(ids);
+  const derived = definitions.derived.get(view);
+  const { mode } = definitions.of(view);
+  const spec = { view };
+  const key = () => canonKey(r.pick(KEYS));
+  const cut = () => {
+    if (r.chance(0.7)) spec.take = r.pick([1, 1, 2, 3, 5, 9]);
+    if (r.chance(0.5)) spec.skip = r.pick([0, 1, 2, 4]);
+  };
+  if (derived?.output === 'keyed') {
+    const value = parse(r.pick([...NUMBERS, ...STRINGS]));
+    spec.key = typeof value === 'string' ? value : value.raw;
+    if (r.chance(0.3)) spec.filters = filtersOf(r);
+  } else if (derived) {
+    cut();
+    if (r.chance(0.4)) spec.filters = filtersOf(r);
+    if (r.chance(0.15)) spec.key = key();
+  } else if (mode === 'state') {
+    spec.key = key();
+    spec.filters = filtersOf(r);
+  } else {
+    cut();
+    if (r.chance(0.5) || (spec.take === undefined && spec.skip === undefined)) spec.filters = filtersOf(r);
+    if (r.chance(0.15)) spec.key = key();
+  }
+  /* A key that is not a text of at least one byte cannot be asked for. */
+  if (spec.key === '') delete spec.key;
+  return derived?.output === 'keyed' && spec.key === undefined ? specOf(r, definitions) : spec;
+}
+
+function listeners(run, r) {
+  const made = [];
+  const add = (spec, behaviour) => made.push(new Listener(run, spec, behaviour, r.fork(made.length)));
+  run.specs = [];
+  for (let i = r.between(5, 10); i > 0; i--) {
+    const spec = specOf(r, run.definitions);
+    run.specs.push(spec);
+    add(spec, { resume: true });
+    if (r.chance(0.4)) add(spec, { resume: true });
+    if (r.chance(0.3)) add(spec, { resume: false });
+    if (r.chance(0.15)) add(spec, { resume: false, sent: { snapshotLimit: r.pick([1, 3]) } });
+    if (r.chance(0.15)) add(spec, { resume: false, sent: { withSnapshot: false } });
+  }
+  return WITHOUT ? made.filter((listener) => !WITHOUT.test(listener.name)) : made;
+}
+
+/* ---- one seed ---- */
+
+class Run {
+  constructor(seed, folder) {
+    this.seed = seed;
+    this.random = new Random(seed);
+    this.folder = folder;
+  }
+
+  turn() {
+    return new Promise((done) => setTimeout(done, 5));
+  }
+
+  /* As text, because numbers in definitions are to be what they are written as. */
+  config() {
+    const r = this.random;
+    this.maxEntities = r.between(2, 9);
+    const { A, B } = this.definitions.config();
+    const settings = {
+      retention_rows: r.chance(0.4) ? r.between(3, 60) : 1_000_000,
+      ring_bytes: r.pick([0, 4096, 67108864]),
+      channel_bytes: r.pick([65536, 67108864]),
+      entity_cache_bytes: r.pick([0, 20000, 67108864]),
+      commit_mutations: r.pick([1, 16, 8192]),
+      checkpoint_pages: r.pick([1, 16384]),
+      readers: r.pick([1, 2]),
+      synchronous: r.pick(['full', 'normal']),
+    };
+    return `${JSON.stringify(settings).slice(0, -1)},"exports":{"A":${A},"B":{"max_entities":${this.maxEntities},"views":{${B}}}}}`;
+  }
+
+  async play() {
+    this.timed = DERIVED && this.random.chance(0.2);
+    this.definitions = new Definitions(this.random.fork(3), this.timed);
+    this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: this.config() });
+    this.model = new Model({ exports: { A: {}, B: {} } });
+    this.feed = new Feed(this.random.fork(1), this.model, this.timed);
+    this.producer = new Producer('p', { window: this.random.pick([1, 4, 32]) });
+    await this.producer.connect(this.server);
+    this.listeners = listeners(this, this.random.fork(2));
+    const lives = this.listeners.map((l) => l.live());
+    try {
+      const phases = this.random.between(2, 4);
+      for (let phase = 0; phase < phases; phase++) {
+        await this.feedFor(this.random.between(15, 60));
+        await this.quiet();
+        await this.stepByStep(this.random.between(3, 8));
+        if (phase < phases - 1) for (const listener of this.listeners) listener.calm = false;
+      }
+    } finally {
+      for (const listener of this.listeners) listener.stop();
+      this.producer.disconnect();
+      await Promise.all(lives);
+    }
+    await this.server.terminate();
+    await check(this.server.db);
+  }
+
+  async feedFor(batches) {
+    const r = this.random;
+    const { producer } = this;
+    for (let i = 0; i < batches; i++) {
+      producer.add(...this.feed.batch());
+      if (r.chance(0.3)) await this.turn();
+      if (r.chance(0.05)) await producer.drain(r.below(3));
+      if (r.chance(0.03)) {
+        producer.disconnect();
+        await producer.connect(this.server);
+      }
+      if (r.chance(0.03)) await this.restart();
+    }
+    await producer.drain();
+  }
+
+  async restart() {
+    this.down = true;
+    const kind = this.random.pick(['kill9', 'kill9', 'terminate']);
+    for (const listener of this.listeners) listener.note(`== ${kind}`);
+    await this.server[kind]();
+    this.producer.disconnect();
+    await this.server.restart();
+    this.down = false;
+    await this.producer.connect(this.server);
+  }
+
+  /** Export → entities, now that nothing is fed. Which entities of B are evicted depends on what
+   * shared a transaction, so B is what SQL says; only the number is given. */
+  async bases() {
+    const { db } = this.server;
+    const read = async (name) => new Map((await sql(db, `SELECT key, data FROM "${name}/list"`)).map(({ key, data }) => [key, parse(data)]));
+    const [a, b] = [await read('A'), await read('B')];
+    const want = this.model.rows('A');
+    for (const key of new Set([...a.keys(), ...want.keys()])) {
+      const [has, should] = [a, want].map((rows) => (rows.has(key) ? canon(rows.get(key)) : 'nothing'));
+      assert.equal(has, should, `SQL and the model differ in A/list: ${key}`);
+    }
+    assert.ok(b.size <= this.maxEntities, `B holds ${b.size} of at most ${this.maxEntities}`);
+    return new Map([['A', want], ['B', b]]);
+  }
+
+  now() {
+    return Math.floor(Date.now() / 1000);
+  }
+
+  /** key → text, in order, of what a client with this spec must hold. */
+  expected(spec, bases) {
+    const { fields } = this.definitions.of(spec.view);
+    return new Map(this.definitions.window(spec, bases, this.now()).map(({ key, entity }) => [key, canonDouble(project(entity, fields))]));
+  }
+
+  async quiet() {
+    const bases = await this.bases();
+    for (const listener of this.listeners) listener.calm = true;
+    await this.sqlAgrees(bases);
+    await this.allAgree(bases);
+    await this.freshAgree(bases);
+    /* Once more, so that a frame too many would have come. */
+    await new Promise((done) => setTimeout(done, 15));
+    await this.allAgree(bases);
+  }
+
+  async allAgree(bases) {
+    for (const listener of this.listeners) await this.agrees(listener, bases);
+  }
+
+  fail(listener, what) {
+    const file = join(tmpdir(), `stele-windows-${this.seed}.log`);
+    writeFileSync(file, `${listener.name}: ${what}\n${this.server.options.config}\n${listener.events.join('\n')}\n`);
+    return new Error(`${listener.name}: ${what}\nall it saw is in ${file}; in the end:\n${listener.events.slice(-12).join('\n')}\n${this.definitions.derived.get(listener.spec.view)?.definition ?? ''}`);
+  }
+
+  async agrees(listener, bases) {
+    const until = Date.now() + patience(15_000);
+    for (;;) {
+      if (listener.failure) throw this.fail(listener, listener.failure.message);
+      const difference = listener.difference(this.expected(listener.spec, bases));
+      if (!difference && listener.state === 'live') return;
+      if (Date.now() > until) throw this.fail(listener, `did not converge (${listener.state}):\n${difference}`);
+      await new Promise((done) => {
+        const timer = setTimeout(done, 20);
+        listener.changed = () => {
+          clearTimeout(timer);
+          setTimeout(done, 2);
+        };
+      });
+    }
+  }
+
+  /** Who comes now gets the rows in the view's order. */
+  async freshAgree(bases) {
+    for (const spec of this.specs) {
+      const until = Date.now() + patience(10_000);
+      for (;;) {
+        const client = await Client.open(this.server, { windows: true });
+        client.send(`{"type":"subscribe",${members(spec)}}`);
+        const frames = await client.until((frame) => (frame.op === 'snapshot' && frame.complete) || frame.type === 'error');
+        client.destroy();
+        const rows = frames.filter(({ op }) => op === 'snapshot').flatMap(({ data }) => data.map((row) => `${row.key} ${canonPlain(row.data)}`));
+        const want = [...this.expected(spec, bases)].map(([key, text]) => `${key} ${text}`);
+        if (JSON.stringify(rows) === JSON.stringify(want)) break;
+        /* Only time may still be on its way. */
+        if (!this.definitions.timedView(spec.view) || Date.now() > until) {
+          throw new Error(`a fresh snapshot of ${members(spec)}\n${this.definitions.derived.get(spec.view)?.definition ?? ''}\nhas:\n  ${rows.join('\n  ')}\nexpected:\n  ${want.join('\n  ')}`);
+        }
+        await this.turn();
+      }
+    }
+  }
+
+  /** Each derived view as SQL: its rows in order, its rank from 1 on. */
+  async sqlAgrees(bases) {
+    for (const [id, { fields }] of this.definitions.derived) {
+      const until = Date.now() + patience(10_000);
+      for (;;) {
+        const has = (await sql(this.server.db, `SELECT rank, key, data FROM "${id}"`)).map(({ rank, key, data }) => `${rank} ${key} ${canon(parse(data))}`);
+        const want = this.definitions.rows(id, bases, this.now()).map(({ key, entity }, i) => `${i + 1} ${key} ${canon(project(entity, fields))}`);
+        if (JSON.stringify(has) === JSON.stringify(want)) break;
+        if (!this.definitions.timedView(id) || Date.now() > until) {
+          throw new Error(`SQL's ${id}\n${this.definitions.derived.get(id).definition}\nhas:\n  ${has.join('\n  ')}\nexpected:\n  ${want.join('\n  ')}`);
+        }
+        await this.turn();
+      }
+    }
+  }
+
+  /** One mutation at a time: exactly the rows that came, changed or left are sent. */
+  async stepByStep(count) {
+    let before = await this.bases();
+    for (let i = 0; i < count; i++) {
+      const counted = this.listeners.filter((l) => !l.partial && !this.definitions.timedView(l.spec.view));
+      /* The model changes its rows in place. */
+      before = new Map([...before].map(([name, rows]) => [name, new Map(rows)]));
+      const had = counted.map((l) => ({ frames: l.liveFrames, cuts: l.cuts, rows: this.expected(l.spec, before) }));
+      const [mutations, extra] = this.feed.batch(1);
+      this.producer.add(mutations, extra);
+      await this.producer.drain();
+      const bases = await this.bases();
+      await this.allAgree(bases);
+      counted.forEach((listener, j) => {
+        if (listener.cuts !== had[j].cuts || this.definitions.timedView(listener.spec.view)) return;
+        const rows = this.expected(listener.spec, bases);
+        const left = [...had[j].rows.keys()].filter((key) => !rows.has(key)).length;
+        const fresh = [...rows].filter(([key, text]) => had[j].rows.get(key) !== text).length;
+        const sent = listener.liveFrames - had[j].frames;
+        const most = listener.projected || listener.spec.view.startsWith('B/') ? Infinity : 2;
+        if (sent !== left + fresh && !listener.projected) throw this.fail(listener, `${sent} frames instead of ${left + fresh} after ${mutations[0]}`);
+        if (left + fresh > most && !this.definitions.derived.has(listener.spec.view)) throw this.fail(listener, `the model has ${left + fresh} frames`);
+      });
+      before = bases;
+    }
+  }
+}
+
+test(`windows are what the model says, for ${SEEDS} seeds from ${FIRST} on`, async (t) => {
+  const folder = scratch(t);
+  const failures = [];
+  let next = FIRST;
+  let done = 0;
+  let cuts = 0;
+  let frames = 0;
+  const began = Date.now();
+  const worker = async () => {
+    while (next < FIRST + SEEDS && failures.length < FAILURES) {
+      const seed = next++;
+      const run = new Run(seed, folder);
+      try {
+        await run.play();
+        cuts += run.listeners.reduce((sum, l) => sum + l.cuts, 0);
+        frames += run.listeners.reduce((sum, l) => sum + l.liveFrames, 0);
+      } catch (error) {
+        failures.push(`seed ${seed}: ${error.stack ?? error}\nserver's last lines:\n${run.server?.stderr.slice(-1500)}`);
+      } finally {
+        await run.server?.discard();
+      }
+      done++;
+    }
+  };
+  await Promise.all(Array.from({ length: JOBS }, worker));
+  t.diagnostic(`${done} seeds, ${cuts} cut connections, ${frames} live frames, ${((Date.now() - began) / 1000).toFixed(1)} s`);
+  assert.equal(failures.length, 0, `\n${failures.join('\n\n')}\n\nto see one again: STELE_SEED=<seed> STELE_SEEDS=1 node --test windows.test.js`);
+});

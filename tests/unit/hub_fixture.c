@@ -1,0 +1,59 @@
+#include "hub_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static bool tell_export(void *hub, const struct store_export *export)
+{
+    hub_add_export(hub, export);
+    return true;
+}
+
+void hub_fixture_start(struct hub_fixture *fixture, struct view_set *views,
+                       const struct engine_export_options *exports, size_t export_count)
+{
+    struct error error;
+    struct engine_options *options = &fixture->base.options;
+    fixture->hub = hub_new(&fixture->options, views);
+    assert_non_null(fixture->hub);
+    options->open_exports = false;
+    options->exports = exports;
+    options->export_count = export_count;
+    options->views = views;
+    options->on_commit = hub_commit;
+    options->argument = fixture->hub;
+    options->on_drained = NULL;
+    fixture_open(&fixture->base);
+    hub_attach(fixture->hub, fixture->base.engine);
+    assert_true(engine_each_export(fixture->base.engine, tell_export, fixture->hub, &error));
+}
+
+void hub_fixture_stop(struct hub_fixture *fixture)
+{
+    fixture_close(&fixture->base);
+    hub_free(fixture->hub);
+    fixture->hub = NULL;
+}
+
+void hub_fixture_feed(struct hub_fixture *fixture, const char *text)
+{
+    struct outcome outcome = fixture_apply(&fixture->base, text);
+    if (outcome.error.code != ERROR_NONE)
+        fail_msg("%s", outcome.error.message);
+}
+
+void hub_fixture_until(struct hub_fixture *fixture, bool (*done)(void *argument), void *argument)
+{
+    uint64_t until = clock_monotonic_us() + 60 * 1000 * 1000;
+    engine_deliver(fixture->base.engine);
+    while (!done(argument)) {
+        assert_true(clock_monotonic_us() < until);
+        usleep(50);
+        engine_deliver(fixture->base.engine);
+    }
+}

@@ -1,0 +1,25 @@
+/* A hub on a real engine, without sockets. */
+#ifndef TESTS_HUB_FIXTURE_H
+#define TESTS_HUB_FIXTURE_H
+
+#include "engine_fixture.h"
+#include "server/hub.h"
+
+struct hub_fixture {
+    struct fixture base; /* set its options before the start */
+    struct hub_options options;
+    struct hub *hub;
+};
+
+/* Open both, with the exports of the views, which the hub takes over. After a stop it may be
+ * started again on the same file. */
+void hub_fixture_start(struct hub_fixture *fixture, struct view_set *views,
+                       const struct engine_export_options *exports, size_t export_count);
+/* Subscribers must be gone. */
+void hub_fixture_stop(struct hub_fixture *fixture);
+/* Mutations as in engine_fixture.h; they must be taken. */
+void hub_fixture_feed(struct hub_fixture *fixture, const char *text);
+/* Deliver events until done(argument); fails the test when that takes a minute. */
+void hub_fixture_until(struct hub_fixture *fixture, bool (*done)(void *argument), void *argument);
+
+#endif

@@ -1,0 +1,231 @@
+/* What the hub promises about memory and about what it tells, on a real engine, without sockets. */
+#include "hub_fixture.h"
+#include "server_client.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct hub_fixture fixture;
+
+static void start(void)
+{
+    struct error error;
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
+    struct view_set *set = view_set_new(false);
+    assert_true(view_set_add_export(set, span_of("Q"), &error));
+    assert_true(view_set_add_export(set, span_of("R"), &error));
+    hub_fixture_start(&fixture, set, exports, 2);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    fixture_init(&fixture.base);
+    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
+                                           .channel_bytes = 1 << 20,
+                                           .max_subscriptions = 1000,
+                                           .tombstone_ms = 600 * 1000};
+    fixture.base.options.retention =
+        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
+    start();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    hub_fixture_stop(&fixture);
+    fixture_fini(&fixture.base);
+    return 0;
+}
+
+/* `count` mutations "Q k<i> <rest>" in one request. */
+static void feed_many(int count, const char *rest)
+{
+    struct buffer text;
+    buffer_init(&text, 64 << 20);
+    for (int i = 0; i < count; i++)
+        buffer_printf(&text, "Q k%d %s\n", i, rest);
+    hub_fixture_feed(&fixture, buffer_string(&text));
+    buffer_fini(&text);
+}
+
+/* ---- a client with many subscriptions ---- */
+
+enum { MANY = 300 };
+
+struct reader {
+    struct subscriber *subscriber;
+    size_t complete; /* complete batches it was sent */
+};
+
+static void ignore_wake(void *argument)
+{
+    (void)argument;
+}
+
+static size_t occurrences(struct span bytes, const char *word)
+{
+    size_t count = 0, length = strlen(word);
+    const char *at = bytes.data, *end = bytes.data + bytes.length;
+    while ((at = memmem(at, (size_t)(end - at), word, length))) {
+        count++;
+        at += length;
+    }
+    return count;
+}
+
+/* Everything that is there now. */
+static void read_all(struct reader *reader)
+{
+    struct span bytes;
+    while ((bytes = subscriber_pull(reader->subscriber)).length)
+        reader->complete += occurrences(bytes, "\"complete\":true");
+}
+
+static bool all_resumed(void *argument)
+{
+    (void)argument;
+    return counter_get(&hub_metrics(fixture.hub)->resumes) == MANY;
+}
+
+static bool has_all(void *argument)
+{
+    read_all(argument);
+    return ((struct reader *)argument)->complete == MANY;
+}
+
+/* A question of our own: when it comes back, all that were asked before have begun. */
+struct barrier {
+    struct read_job read;
+    bool back;
+};
+
+static void run_nothing(struct read_job *job, struct store_reader *reader)
+{
+    (void)job;
+    (void)reader;
+}
+
+static void note_back(struct engine_event *event)
+{
+    ((struct barrier *)event)->back = true;
+}
+
+static uint64_t jobs_so_far(void)
+{
+    return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
+}
+
+/* Jobs that run while the client takes nothing more. */
+static uint64_t jobs_for_a_stalled_client(struct reader *reader)
+{
+    uint64_t before = jobs_so_far();
+    read_all(reader); /* all its subscriptions have their chance to ask */
+    struct barrier barrier = {.read = {.event.deliver = note_back, .run = run_nothing}};
+    assert_true(engine_read(fixture.base.engine, &barrier.read));
+    fixture_wait(&fixture.base, &barrier.back);
+    return jobs_so_far() - before;
+}
+
+static void subscribe_many(struct reader *reader, const char *more)
+{
+    reader->subscriber = subscriber_new(fixture.hub, ignore_wake, NULL);
+    for (int i = 0; i < MANY; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "{\"type\":\"subscribe\",\"view\":\"Q/list\",\"key\":\"k%d\"%s}", i, more);
+        subscriber_message(reader->subscriber, span_of(text));
+    }
+}
+
+/* Four are served at once, the barrier is a fifth; the others wait, and none is forgotten. */
+static void a_stalled_client_holds_few_pages_of_catching_up(void **state)
+{
+    (void)state;
+    struct reader reader = {0};
+    hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
+    feed_many(MANY, "patch {\"n\":1}");
+    subscribe_many(&reader, ",\"after\":\"5:000000000000\"");
+    hub_fixture_until(&fixture, all_resumed, NULL);
+    assert_true(jobs_for_a_stalled_client(&reader) <= 5);
+    hub_fixture_until(&fixture, has_all, &reader);
+    subscriber_free(reader.subscriber);
+}
+
+static void a_stalled_client_holds_few_snapshots(void **state)
+{
+    (void)state;
+    struct reader reader = {0};
+    feed_many(MANY, "patch {\"n\":1}");
+    subscribe_many(&reader, "");
+    assert_true(jobs_for_a_stalled_client(&reader) <= 5);
+    hub_fixture_until(&fixture, has_all, &reader);
+    subscriber_free(reader.subscriber);
+}
+
+static void one_that_ends_passes_its_turn_on(void **state)
+{
+    (void)state;
+    struct reader reader = {0};
+    feed_many(MANY, "patch {\"n\":1}");
+    subscribe_many(&reader, "");
+    read_all(&reader);
+    for (int i = 0; i < 100; i++) { /* those that are served, and many that wait */
+        char text[128];
+        snprintf(text, sizeof text,
+                 "{\"type\":\"unsubscribe\",\"view\":\"Q/list\",\"key\":\"k%d\"}", i);
+        subscriber_message(reader.subscriber, span_of(text));
+    }
+    reader.complete = 100;
+    hub_fixture_until(&fixture, has_all, &reader);
+    subscriber_free(reader.subscriber);
+}
+
+/* ---- deletes before a fresh snapshot ---- */
+
+enum { DELETED = 12 * 1000 };
+
+static bool is_complete(void *argument)
+{
+    client_pull(argument, -1);
+    return ((struct client *)argument)->complete;
+}
+
+/* However many were deleted, who comes back without a cursor and with its rows loses them. */
+static void all_deletes_are_told_before_a_fresh_snapshot(void **state)
+{
+    (void)state;
+    struct client client = {.view = "Q/list", .with_snapshot = true};
+    client_init(&client);
+    feed_many(DELETED, "patch {\"n\":1}");
+    hub_fixture_feed(&fixture, "Q stays patch {}\n");
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, &client);
+    assert_int_equal(json_object_size(client.rows), DELETED + 1);
+    client_cut(&client);
+    feed_many(DELETED, "delete");
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, &client);
+    assert_int_equal(client.deletes, DELETED);
+    assert_int_equal(json_object_size(client.rows), 1);
+    assert_string_equal(client.problem, "");
+    client_fini(&client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_stalled_client_holds_few_pages_of_catching_up, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_stalled_client_holds_few_snapshots, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_ends_passes_its_turn_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_deletes_are_told_before_a_fresh_snapshot, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
