@@ -150,7 +150,7 @@ static bool read_query(struct lws *wsi, struct span view, struct wire_message *m
         length = lws_hdr_copy_fragment(wsi, argument, sizeof argument, WSI_TOKEN_HTTP_URI_ARGS, i);
         if (length < 0)
             break;
-        if (length > 0)
+        if (length > 0 && !(length == 1 && argument[0] == '/')) /* so an empty one is told */
             good = http_query_add(&query, span_make(argument, (size_t)length), error);
     }
     good = good && http_query_end(&query, message, error);
