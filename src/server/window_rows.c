@@ -68,7 +68,7 @@ bool window_keeps_matches(const struct window *window)
         return false; /* short enough to be read anew */
     if (is_keyed_by_field(window))
         return true;
-    return window->spec.filter && !window->spec.key.data;
+    return (window->spec.filter || window->spec.view->key_count) && !window->spec.key.data;
 }
 
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */
