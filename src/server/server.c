@@ -33,6 +33,7 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         .snapshot_cache_bytes = (size_t)config->snapshot_cache_bytes,
         .max_subscriptions = (uint32_t)config->max_subscriptions,
         .tombstone_ms = config->tombstone_seconds * 1000,
+        .max_window_rows = config->max_window_rows,
     };
     struct view_set *views = config_views(config, error);
     if (!views)

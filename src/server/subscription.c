@@ -191,11 +191,17 @@ void subscription_announce(struct subscription *subscription, int resumed)
 {
     struct subscriber *subscriber = subscription->subscriber;
     const struct feed *feed = subscription->feed;
+    const struct view_stage *stage = feed->view->stage;
     struct wire_subscribed subscribed = {.view = span_of(feed->view->id),
                                          .mode = feed->mode,
                                          .sorted_by_seq = is_sorted_by_seq(feed->view),
                                          .epoch = span_of(engine_epoch(subscriber->hub->engine)),
                                          .resumed = resumed};
+    if (stage) {
+        subscribed.sort_path = stage->sort_path;
+        subscribed.sort_path_count = stage->sort_path_count;
+        subscribed.descending = stage->descending;
+    }
     wire_subscribed(&subscriber->control, &subscribed);
     subscriber_answered(subscriber);
 }

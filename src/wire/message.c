@@ -120,6 +120,7 @@ static int64_t read_count(struct reader *reader, const char *name, int64_t minim
     return -1;
 }
 
+/* The canonical text of an object on the heap. */
 static char *read_filters(struct reader *reader)
 {
     uint32_t value = field(reader, "filters");
@@ -130,10 +131,10 @@ static char *read_filters(struct reader *reader)
         return NULL;
     }
     struct span text = doc_text(&reader->doc, value);
-    char *copy = memory_copy_string(text.data, text.length);
-    if (!copy)
+    char *filters = memory_copy_string(text.data, text.length);
+    if (!filters)
         error_set(&reader->error, ERROR_MEMORY, "no memory for \"filters\" of a message");
-    return copy;
+    return filters;
 }
 
 /* ---- messages ---- */

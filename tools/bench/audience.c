@@ -19,7 +19,7 @@ enum {
     END_LENGTH = sizeof "\"}" - 1
 };
 
-static const char subscribe_text[] = "{\"type\":\"subscribe\",\"view\":\"Item/list\"}";
+static const char *const whole_list[] = {"{\"type\":\"subscribe\",\"view\":\"Item/list\"}"};
 
 /* ---- frames in ---- */
 
@@ -93,12 +93,20 @@ static void start_next(struct audience *audience)
     connection_start(&audience->members[audience->started++].connection, &target);
 }
 
+static void subscribe(struct subscriber *subscriber)
+{
+    const struct audience *audience = subscriber->audience;
+    size_t index = (size_t)(subscriber - audience->members);
+    const char *text = audience->subscriptions[index % audience->subscription_count];
+    connection_say(&subscriber->connection, span_of(text));
+}
+
 static void on_opened(struct connection *connection)
 {
     struct audience *audience = ((struct subscriber *)connection)->audience;
     audience->opened++;
     if (audience->subscribe_when_open)
-        connection_say(connection, span_of(subscribe_text));
+        subscribe((struct subscriber *)connection);
     start_next(audience);
 }
 
@@ -107,8 +115,11 @@ static const struct connection_events subscriber_events = {on_opened, on_frame, 
 bool audience_init(struct audience *audience, struct loop *loop, const struct sockaddr_in *server,
                    const char *path, size_t count, struct error *error)
 {
-    *audience = (struct audience){
-        .loop = loop, .target = {.address = *server, .path = path}, .count = count};
+    *audience = (struct audience){.loop = loop,
+                                  .target = {.address = *server, .path = path},
+                                  .count = count,
+                                  .subscriptions = whole_list,
+                                  .subscription_count = 1};
     audience->members = memory_new(count * sizeof *audience->members);
     if (!audience->members)
         return error_set(error, ERROR_MEMORY, "out of memory");
@@ -151,7 +162,7 @@ bool audience_connect(struct audience *audience, struct error *error)
 void audience_subscribe(struct audience *audience)
 {
     for (size_t i = 0; i < audience->count && !audience->loop->failed; i++)
-        connection_say(&audience->members[i].connection, span_of(subscribe_text));
+        subscribe(&audience->members[i]);
 }
 
 void audience_expect_snapshot(struct audience *audience, uint64_t rows)

@@ -23,6 +23,10 @@ struct audience {
     struct subscriber *members;
     size_t count, started, opened;
     bool subscribe_when_open;
+    /* What they subscribe to, in turns; by default the whole list view. The id of each view must
+     * be as long as that one's, because frames are looked at by fixed places. */
+    const char *const *subscriptions;
+    size_t subscription_count;
     /* What came to all of them together. */
     uint64_t frames, upserts, bytes; /* live frames; bytes with headers */
     uint64_t snapshot_bytes;

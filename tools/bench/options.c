@@ -46,6 +46,10 @@ static const struct option table[] = {
     {"entities", TYPE_NUMBER, AT(entities), "1000000", "20000", "restart: entities"},
     {"stalled", TYPE_NUMBER, AT(stalled), "1000", "50", "stalled: subscribers that never read"},
     {"stalled-seconds", TYPE_SECONDS, AT(stalled_seconds), "20", "1", "stalled: time of feeding"},
+    {"window-keys", TYPE_LIST, AT(window_keys), "3000,1000000", "3000,20000",
+     "windows: rows of the sorted view"},
+    {"window-members", TYPE_LIST, AT(window_members), "100,10000", "10,100",
+     "windows: subscribers of one window"},
     {"help", TYPE_FLAG, AT(help), NULL, NULL, "this"},
 };
 enum { TABLE_SIZE = sizeof table / sizeof *table };

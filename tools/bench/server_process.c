@@ -10,9 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FIXED_ARGUMENTS = 9, READY_SECONDS = 120, STOP_SECONDS = 60, PATH_SIZE = 512 };
+enum { FIXED_ARGUMENTS = 11, READY_SECONDS = 120, STOP_SECONDS = 60, PATH_SIZE = 512 };
 
-static const char log_name[] = "server.log", database_name[] = "bench.db";
+static const char log_name[] = "server.log", database_name[] = "bench.db",
+                  config_name[] = "config.json";
 
 bool server_prepare(struct server_process *server, const char *program, const char *parent,
                     struct error *error)
@@ -39,6 +40,20 @@ void server_set(struct server_process *server, const char *setting)
 static void path_of(const struct server_process *server, const char *name, char path[PATH_SIZE])
 {
     snprintf(path, PATH_SIZE, "%s/%s", server->folder, name);
+}
+
+bool server_configure(struct server_process *server, const char *json, struct error *error)
+{
+    char path[PATH_SIZE];
+    path_of(server, config_name, path);
+    server->configured = json != NULL;
+    if (!json)
+        return true;
+    FILE *file = fopen(path, "we");
+    bool done = file && fputs(json, file) >= 0;
+    if (file && fclose(file) != 0)
+        done = false;
+    return done || error_set(error, ERROR_INTERNAL, "cannot write %s: %s", path, strerror(errno));
 }
 
 /* ---- starting ---- */
@@ -79,15 +94,20 @@ static bool read_address(struct server_process *server, struct span line, struct
 
 static bool launch(struct server_process *server, struct error *error)
 {
-    char database[PATH_SIZE], log[PATH_SIZE];
+    char database[PATH_SIZE], log[PATH_SIZE], config[PATH_SIZE];
     char *arguments[FIXED_ARGUMENTS + 2 * SETTINGS_MOST];
     path_of(server, database_name, database);
     path_of(server, log_name, log);
+    path_of(server, config_name, config);
     const char *fixed[] = {server->program, "serve",       "--db",     database,
                            "--listen",      "127.0.0.1:0", "--health", "127.0.0.1:0"};
     size_t count = 0;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         arguments[count++] = (char *)fixed[i];
+    if (server->configured) {
+        arguments[count++] = (char *)"--config";
+        arguments[count++] = config;
+    }
     for (size_t i = 0; i < server->setting_count; i++) {
         arguments[count++] = (char *)"--set";
         arguments[count++] = (char *)server->settings[i];

@@ -16,7 +16,8 @@ struct server_process {
     char folder[FOLDER_SIZE];            /* "" before server_prepare */
     const char *settings[SETTINGS_MOST]; /* NAME=VALUE, for --set */
     size_t setting_count;
-    pid_t process; /* 0: not running */
+    bool configured; /* server_configure was called */
+    pid_t process;   /* 0: not running */
     int output;
     struct sockaddr_in address;
     double ready_seconds; /* from the fork to the ready line, at the last start */
@@ -27,6 +28,8 @@ bool server_prepare(struct server_process *server, const char *program, const ch
                     struct error *error);
 /* One more setting for the next starts; the text must stay. */
 void server_set(struct server_process *server, const char *setting);
+/* The configuration file of the next starts, as JSON text; NULL: none again. */
+bool server_configure(struct server_process *server, const char *json, struct error *error);
 /* Start on the folder's database and wait for the ready line. */
 bool server_start(struct server_process *server, struct error *error);
 /* Stop cleanly; an error when it does not, or says that it could not. */
