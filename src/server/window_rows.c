@@ -68,7 +68,7 @@ bool window_filters_all(const struct window *window)
         return false; /* short enough to be read anew */
     if (is_keyed_by_field(window))
         return true;
-    return window->spec.filter && !window->spec.key.data;
+    return (window->spec.filter || window->spec.view->key_count) && !window->spec.key.data;
 }
 
 bool window_keeps_matches(const struct window *window)

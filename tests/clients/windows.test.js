@@ -131,8 +131,10 @@ class Definitions {
     if (DERIVED) for (let i = 0; i < random.between(4, 8); i++) this.add(i);
   }
 
+  /* An integer beyond 64 bits is written as text in a configuration, as it is told to clients. */
   literal() {
     const value = anyValue(this.random);
+    if (/^-?[0-9]{19,}$/.test(value)) return `"${value}"`;
     return value.startsWith('{') ? `{"literal":${value}}` : value;
   }
 
@@ -489,6 +491,7 @@ class Run {
       retention_rows: r.chance(0.4) ? r.between(3, 60) : 1_000_000,
       ring_bytes: r.pick([0, 4096, 67108864]),
       channel_bytes: r.pick([65536, 67108864]),
+      max_window_rows: r.pick([16, 10000]),
       entity_cache_bytes: r.pick([0, 20000, 67108864]),
       commit_mutations: r.pick([1, 16, 8192]),
       checkpoint_pages: r.pick([1, 16384]),

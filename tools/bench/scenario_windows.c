@@ -144,6 +144,7 @@ static bool build(struct bench *bench, uint64_t keys, struct error *error)
 static bool run(struct bench *bench, struct error *error)
 {
     const struct number_list *keys = &bench->options->window_keys;
+    server_set(&bench->server, "max_connections=20000");
     for (size_t k = 0; k < keys->count; k++) {
         bool done = build(bench, keys->values[k], error);
         for (uint64_t round = 0; done && round < bench->options->rounds; round++)
