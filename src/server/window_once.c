@@ -208,6 +208,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
         .reader = reader,
         .state = &state,
         .max_rows = once->hub->options.max_window_rows,
+        .cut_at = -1,
         .budget = window_filters_all(window) && !window->matches_ready ? FIRST_LOOK : 0};
     const struct snapshot_place place = {.limit = -1};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
