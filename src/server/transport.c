@@ -1,5 +1,6 @@
 #include "server/transport.h"
 
+#include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
 
@@ -28,7 +29,8 @@ struct transport {
     struct server *server;
     struct lws_context *context;
     struct lws_vhost *host;
-    uv_idle_t watch; /* on the way out: looks whether the library has left the loop */
+    int *pipe_record; /* of the event pipe, which the library would close twice; event_pipe.h */
+    uv_idle_t watch;  /* on the way out: looks whether the library has left the loop */
     void (*left)(struct server *server);
 };
 
@@ -279,8 +281,10 @@ struct transport *transport_open(struct server *server, struct error *error)
         return NULL;
     }
     transport->server = server;
-    if (create_context(transport, server))
+    if (create_context(transport, server)) {
+        transport->pipe_record = event_pipe_record(transport->context, &server->loop);
         return transport;
+    }
     memory_free(transport);
     error_set(error, ERROR_NETWORK, "cannot start libwebsockets on libuv's loop");
     return NULL;
@@ -288,6 +292,11 @@ struct transport *transport_open(struct server *server, struct error *error)
 
 bool transport_start(struct transport *transport, struct error *error)
 {
+    if (!transport->pipe_record)
+        return error_set(error, ERROR_NETWORK,
+                         "libwebsockets %s has no event pipe as it should: either no descriptors "
+                         "are left (raise ulimit -n), or this is not version 4.1.6",
+                         lws_get_library_version());
     return create_host(transport) || error_set(error, ERROR_NETWORK, "cannot start libwebsockets");
 }
 
@@ -335,11 +344,32 @@ static void on_watch(uv_idle_t *watch)
     uv_close((uv_handle_t *)watch, on_watch_closed);
 }
 
+static void close_guest(uv_handle_t *handle, void *argument)
+{
+    struct server *server = argument;
+    if (handle != (uv_handle_t *)&server->async && handle != (uv_handle_t *)&server->tick &&
+        !uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* A context without the event pipe that we know never served. It would not leave by itself, or not
+ * safely, so it is left lying as it is; only the loop must be free of it. */
+static void abandon_context(struct transport *transport)
+{
+    uv_walk(&transport->server->loop, close_guest, transport->server);
+    transport->context = NULL;
+}
+
 void transport_leave(struct transport *transport, void (*left)(struct server *server))
 {
     transport->left = left;
+    if (transport->pipe_record) {
+        lws_context_destroy(transport->context);
+        event_pipe_forget(transport->pipe_record);
+    } else {
+        abandon_context(transport);
+    }
     transport->watch.data = transport;
     uv_idle_init(&transport->server->loop, &transport->watch);
     uv_idle_start(&transport->watch, on_watch);
-    lws_context_destroy(transport->context);
 }
