@@ -61,8 +61,10 @@ test('a stop while idle is quick, and leaves one file', async (t) => {
   assert.equal((await sqlView(server.db, 'E/list')).size, 1);
 });
 
-test('a stop waits for no client that does not read', async (t) => {
+test('a stop waits two seconds for a client that does not read, and tells the others', async (t) => {
   const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  const reader = await clientFor(t, server);
+  await reader.open('E/list');
   const client = await clientFor(t, server);
   client.subscribe('E/list');
   client.socket.pause();
@@ -70,7 +72,9 @@ test('a stop waits for no client that does not read', async (t) => {
   const began = Date.now();
   await server.terminate();
   t.diagnostic(`${Date.now() - began} ms`);
-  assert.ok(Date.now() - began < patience(10_000));
+  assert.match(server.stderr, /left-behind clients=1 /);
+  assert.ok(Date.now() - began < patience(5000), `${Date.now() - began} ms`);
+  assert.equal((await within(reader.closed, 'close frame')).code, 1001);
 });
 
 test('a second signal ends at once, and nothing acknowledged is lost', async (t) => {
