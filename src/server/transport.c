@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <libwebsockets.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -233,6 +234,21 @@ static struct rlimit adjust_descriptors(struct server *server, size_t needed)
     return limit;
 }
 
+/* The limit is the whole process's: servers that open at a time take turns, or one would take for
+ * the wanted limit what another has lowered it to. */
+static void create_within_limit(struct transport *transport,
+                                const struct lws_context_creation_info *info)
+{
+    static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+    size_t needed = transport->server->max_connections + OTHER_DESCRIPTORS;
+    pthread_mutex_lock(&turn);
+    struct rlimit wanted = adjust_descriptors(transport->server, needed);
+    lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
+    transport->context = lws_create_context(info);
+    setrlimit(RLIMIT_NOFILE, &wanted);
+    pthread_mutex_unlock(&turn);
+}
+
 /* The context, which the library sets to NULL when it is gone. */
 static bool create_context(struct transport *transport, struct server *server)
 {
@@ -251,10 +267,7 @@ static bool create_context(struct transport *transport, struct server *server)
         .gid = (gid_t)-1,
         .uid = (uid_t)-1,
     };
-    struct rlimit wanted = adjust_descriptors(server, server->max_connections + OTHER_DESCRIPTORS);
-    lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
-    transport->context = lws_create_context(&info);
-    setrlimit(RLIMIT_NOFILE, &wanted);
+    create_within_limit(transport, &info);
     return transport->context != NULL;
 }
 

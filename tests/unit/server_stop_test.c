@@ -165,18 +165,23 @@ static void open_with_few_descriptors(const struct config *config)
     _exit(opened && refused && opened + refused == 57 ? 0 : 1);
 }
 
+/* A folder and a configuration, of a server that has come and gone. live_close ends it. */
+static void prepare(struct live *live, const char *const *settings)
+{
+    live_start(live, settings);
+    server_stop(live->server);
+    live_wait(live);
+    server_close(live->server);
+    live->server = NULL;
+}
+
 /* Whichever descriptor is the one too many, there is an error, and an end. */
 static void test_few_descriptors(void **state)
 {
-    struct live live; /* for its folder and configuration */
+    struct live live;
     int status;
     (void)state;
-    live_start(&live, NULL);
-    server_stop(live.server);
-    live_wait(&live);
-    server_close(live.server);
-    live.server = NULL;
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    prepare(&live, NULL);
     fflush(NULL);
     pid_t child = fork();
     if (child == 0)
@@ -186,13 +191,49 @@ static void test_few_descriptors(void **state)
     live_close(&live);
 }
 
+static void *open_and_close(void *argument)
+{
+    struct error error;
+    const struct live *live = argument;
+    for (int i = 0; i < 20; i++) {
+        struct server *server = server_open(&live->config, &error);
+        if (!server)
+            return NULL;
+        server_close(server);
+    }
+    return argument;
+}
+
+/* The limit on descriptors is changed while a server opens, and is back afterwards: also when two
+ * do so at a time. */
+static void test_the_limit_stays(void **state)
+{
+    static const char *const settings[] = {"max_connections", "10", NULL};
+    struct rlimit before, after;
+    struct live lives[2];
+    pthread_t threads[2];
+    void *done;
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        prepare(&lives[i], settings);
+    getrlimit(RLIMIT_NOFILE, &before);
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, open_and_close, &lives[i]);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], &done);
+        assert_non_null(done);
+        live_close(&lives[i]);
+    }
+    getrlimit(RLIMIT_NOFILE, &after);
+    assert_int_equal(after.rlim_cur, before.rlim_cur);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_closed),
-        cmocka_unit_test(test_two_servers),
-        cmocka_unit_test(test_an_address_in_use),
-        cmocka_unit_test(test_few_descriptors),
+        cmocka_unit_test(test_what_is_closed),    cmocka_unit_test(test_two_servers),
+        cmocka_unit_test(test_an_address_in_use), cmocka_unit_test(test_few_descriptors),
+        cmocka_unit_test(test_the_limit_stays),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
