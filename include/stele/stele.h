@@ -94,7 +94,8 @@ STELE_API const char *stele_database(const stele *store);
 STELE_API bool stele_run(stele *store, stele_error *error);
 
 /* Ask for a clean stop and return at once. May be called any number of times, on any thread and
- * from a signal handler. */
+ * from a signal handler. The stop waits for what is queued to be on disk, and two seconds for
+ * network clients that do not read. */
 STELE_API void stele_stop(stele *store);
 
 /* Stop if need be, wait for the end, and free the store and all its subscriptions. Calls that
