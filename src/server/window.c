@@ -233,7 +233,7 @@ static bool is_before(struct span place, const struct window *window)
 {
     const struct window_rows *rows = &window->rows;
     int64_t take = window->spec.take;
-    if (take == VIEW_ALL || (int64_t)rows->count < take || window->spec.view->stage->cut.last)
+    if (take == VIEW_ALL || !rows->count || (int64_t)rows->count < take || window->spec.view->stage->cut.last)
         return true;
     struct span last = window_row_place(rows->list[rows->count - 1]);
     return !last.length || span_compare(place, last) <= 0;
