@@ -75,6 +75,8 @@ void hub_attach(struct hub *hub, struct engine *engine)
 {
     hub->engine = engine;
     hub->head = engine_head(engine);
+    hub->opened_change = engine_last_change(engine);
+    hub->opened_us = clock_monotonic_us();
     ring_fini(&hub->ring);
     ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
 }

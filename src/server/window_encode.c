@@ -110,6 +110,8 @@ bool window_encode_farewells(struct window_reading *reading)
                                      &reading->result->error) &&
                reading->result->error.code == ERROR_NONE;
     map_fini(&rows);
+    if (done && reading->cut_at >= 0)
+        done = window_encode_left_since(reading, reading->cut_at);
     return done;
 }
 

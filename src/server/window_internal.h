@@ -176,6 +176,7 @@ struct window_reading {
     int64_t stage; /* number in the database, of a derived view; 0: not there yet */
     int64_t built; /* change at which that was built */
     int64_t max_rows, tombstone_ms;
+    int64_t cut_at; /* the change at which clients were cut off not long ago by a restart; or -1 */
     /* in the making */
     struct window_rows rows;
     struct window_rows left; /* of the old ones; borrowed until the reading ends */
@@ -212,6 +213,8 @@ bool window_encode_farewells(struct window_reading *reading);
 /* Serve a request from the content just settled. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
+/* Deletes for what may have left the window since that change, unless it is too much to tell. */
+bool window_encode_left_since(struct window_reading *reading, int64_t from);
 struct seq window_cursor(const struct view_state *state);
 /* The settled rows by key; false when out of memory. The map is to be ended in any case. */
 bool window_index_rows(const struct window *window, struct map *map);

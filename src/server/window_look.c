@@ -7,7 +7,7 @@
 struct window_look {
     struct read_job read;
     struct hub *hub;
-    int64_t max_rows, tombstone_ms;
+    int64_t max_rows, tombstone_ms, cut_at;
     struct window_result *results;
     size_t count;
     struct link requests; /* window_request.in_requests */
@@ -58,7 +58,8 @@ static void look_at(struct window_look *look, struct window_result *result,
                                      .reader = reader,
                                      .state = &state,
                                      .max_rows = look->max_rows,
-                                     .tombstone_ms = look->tombstone_ms};
+                                     .tombstone_ms = look->tombstone_ms,
+                                     .cut_at = look->cut_at};
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
     buffer_init(&reading.data, UINT32_MAX);
@@ -162,6 +163,13 @@ static void take_requests(struct window_look *look)
     }
 }
 
+/* Clients that do not keep their cursor come back soon after a restart, with what they held. */
+static int64_t recent_cut(const struct hub *hub)
+{
+    uint64_t since = clock_monotonic_us() - hub->opened_us;
+    return (int64_t)(since / 1000) < hub->options.tombstone_ms ? hub->opened_change : -1;
+}
+
 bool window_look_start(struct hub *hub, struct window **windows, size_t count)
 {
     struct window_look *look = memory_new(sizeof *look);
@@ -174,6 +182,7 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
                                  .hub = hub,
                                  .max_rows = hub->options.max_window_rows,
                                  .tombstone_ms = hub->options.tombstone_ms,
+                                 .cut_at = recent_cut(hub),
                                  .results = results,
                                  .count = count};
     link_init(&look->requests);

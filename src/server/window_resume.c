@@ -6,7 +6,10 @@
  */
 #include "server/window_internal.h"
 
-enum { SCAN_FACTOR = 10 }; /* log rows looked at for each entity that may have changed */
+enum {
+    SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed */
+    LEFT_CHANGED = 1000 /* entities that changed since a restart, beyond which nothing is told */
+};
 
 struct resume {
     struct window_reading *reading;
@@ -15,8 +18,9 @@ struct resume {
     struct map changed;      /* struct window_row; only the key counts */
     struct window_rows keys; /* the same, owned */
     int64_t scanned;
+    int64_t max_changed;
     bool too_many;
-    struct snapshot_drafts drafts;
+    struct snapshot_drafts *drafts;
 };
 
 static bool lacks_memory(struct resume *resume)
@@ -32,7 +36,7 @@ static bool note_changed(struct resume *resume, struct span key)
     const struct window_spec *spec = &resume->reading->window->spec;
     if (map_get(&resume->changed, key) || !view_shows(spec->view, key))
         return true;
-    if ((int64_t)resume->keys.count >= resume->reading->max_rows) {
+    if ((int64_t)resume->keys.count >= resume->max_changed) {
         resume->too_many = true;
         return false;
     }
@@ -49,7 +53,7 @@ static bool each_change(void *argument, const struct store_change *change,
 {
     struct resume *resume = argument;
     (void)entity;
-    if (++resume->scanned > SCAN_FACTOR * resume->reading->max_rows) {
+    if (++resume->scanned > SCAN_FACTOR * resume->max_changed) {
         resume->too_many = true;
         return false;
     }
@@ -84,7 +88,7 @@ static bool find_changed(struct resume *resume)
 
 static bool put_delete(struct resume *resume, struct span key)
 {
-    return snapshot_drafts_delete(&resume->drafts, window_shown_key(resume->reading, key)) ||
+    return snapshot_drafts_delete(resume->drafts, window_shown_key(resume->reading, key)) ||
            lacks_memory(resume);
 }
 
@@ -199,7 +203,7 @@ static bool put_rows(struct resume *resume)
         if (!window_fetch(reading, key, &entity))
             return false;
         entity.key = window_shown_key(reading, key);
-        if (!snapshot_drafts_row(&resume->drafts, &entity))
+        if (!snapshot_drafts_row(resume->drafts, &entity))
             return lacks_memory(resume);
     }
     return true;
@@ -219,33 +223,57 @@ static bool put_together(struct resume *resume, struct window_request *request)
         return resume->too_many && resume->reading->result->error.code == ERROR_NONE;
     if (resume->too_many)
         return true;
-    if (!put_deletes(resume) || !put_rows(resume))
+    if (!put_deletes(resume) || (request && !put_rows(resume)))
         return false;
-    if (!snapshot_drafts_end(&resume->drafts, true))
+    if (!request)
+        return true;
+    if (!snapshot_drafts_end(resume->drafts, true))
         return lacks_memory(resume);
-    request->text = window_join_drafts(&resume->drafts);
+    request->text = window_join_drafts(resume->drafts);
     return request->text || lacks_memory(resume);
+}
+
+/* Without a request only the deletes are wanted. */
+static bool run(struct resume *resume, struct window_request *request)
+{
+    struct window_reading *reading = resume->reading;
+    map_init(&resume->changed, window_row_map_key);
+    bool done = window_index_rows(reading->window, &resume->rows) || lacks_memory(resume);
+    done = done && put_together(resume, request);
+    map_fini(&resume->rows);
+    map_fini(&resume->changed);
+    window_rows_fini(&resume->keys);
+    return done;
+}
+
+bool window_encode_left_since(struct window_reading *reading, int64_t from)
+{
+    struct resume resume = {.reading = reading,
+                            .from = from,
+                            .max_changed = LEFT_CHANGED,
+                            .drafts = &reading->result->drafts};
+    if (!reading->state->found || is_refused(reading, from))
+        return true;
+    return run(&resume, NULL);
 }
 
 bool window_encode_resume(struct window_reading *reading, struct window_request *request)
 {
     struct window *window = reading->window;
-    struct resume resume = {.reading = reading, .from = request->from};
+    int64_t change = reading->state->log.last_change;
+    struct snapshot_place place = {
+        .limit = -1, .change = change, .latest = change, .seq = window_cursor(reading->state)};
+    struct snapshot_drafts drafts;
+    struct resume resume = {.reading = reading,
+                            .from = request->from,
+                            .max_changed = reading->max_rows,
+                            .drafts = &drafts};
     request->refused = is_refused(reading, request->from);
     if (request->refused)
         return true;
-    struct snapshot_place place = {.limit = -1,
-                                   .change = reading->state->log.last_change,
-                                   .latest = reading->state->log.last_change,
-                                   .seq = window_cursor(reading->state)};
-    snapshot_drafts_init(&resume.drafts, window->spec.view, window->mode, &place);
-    map_init(&resume.changed, window_row_map_key);
-    bool done = window_index_rows(window, &resume.rows) || lacks_memory(&resume);
-    done = done && put_together(&resume, request);
+    snapshot_drafts_init(&drafts, window->spec.view, window->mode, &place);
+    bool done = run(&resume, request);
     request->refused = done && resume.too_many;
-    map_fini(&resume.rows);
-    map_fini(&resume.changed);
-    window_rows_fini(&resume.keys);
-    snapshot_drafts_fini(&resume.drafts);
+    snapshot_drafts_fini(&drafts);
     return done;
 }

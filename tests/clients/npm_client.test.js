@@ -178,7 +178,7 @@ test('an unknown view and an unusable parameter reach onSocketIssue with their c
   assert.equal(first.error, 'view-not-found');
   assert.match(first.message, /Nope\/list/);
   assert.deepEqual([first.retryable, first.fatal], [false, false]);
-  subscribe(client, 'E/list', { take: 5 });
+  subscribe(client, 'E/append', { take: 5 });
   assert.equal((await issue(2)).error, 'invalid-parameter');
   assert.equal(client.isConnected(), true);
   await post(server, m('a', { n: 1 }));
@@ -208,6 +208,52 @@ for (const end of ['terminate', 'kill9']) {
     await post(server, m('k2', { l: [101] }, { append: ['l'] }));
     await agree(client, server, 'E/list');
     await agree(client, server, 'E/append');
+  });
+}
+
+const derived = {
+  exports: {
+    E: {
+      views: {
+        top: { pipeline: [{ sort: { by: 'v', order: 'desc' } }, { take: 10 }] },
+        names: { pipeline: [{ filter: { exists: 'name' } }, { sort: { by: 'name' } }] },
+        best: { pipeline: [{ max_by: 'v' }], output: 'single' },
+      },
+    },
+  },
+};
+
+for (const end of ['none', 'terminate', 'kill9']) {
+  test(`derived views: the sorted store is in SQL's order (restart: ${end})`, async (t) => {
+    const server = await Server.forTest(t, { config: derived });
+    const row = (i) => m(`k${i}`, { v: (i * 7919) % 31, name: `n${(i * 31) % 17}`, i });
+    await post(server, range(40, row));
+    const client = await connect(t, server, ['E']);
+    for (const view of ['E/top', 'E/names']) subscribe(client, view);
+    subscribe(client, 'E/best');
+    const inOrder = async (view) => {
+      await agree(client, server, view);
+      const sql = [...(await sqlState(server.db, view)).keys()];
+      const rows = client.store.getAll(view);
+      const keyOf = new Map(client.store.keys(view).map((key) => [client.store.get(view, key), key]));
+      /* The client knows no tie-break, so the sort values are compared. */
+      const field = view === 'E/top' ? 'v' : 'name';
+      assert.deepEqual(rows.map((r) => r[field]), sql.map((key) => client.store.get(view, key)[field]), view);
+      assert.equal(new Set(rows.map((r) => keyOf.get(r))).size, sql.length);
+    };
+    await inOrder('E/top');
+    await inOrder('E/names');
+    if (end !== 'none') {
+      await server[end]();
+      await server.restart({ samePort: true });
+    }
+    await post(server, [m('k3', { v: 100 }), m('k4', { v: null }), { export: 'E', key: 'k5', op: 'delete' }, m('new', { v: 50, name: 'a' })]);
+    await post(server, range(20, (i) => m(`k${i * 2}`, { v: 90 - i })));
+    /* After a restart the client asks anew, without a cursor, and still holds what it had. */
+    await inOrder('E/top');
+    await agree(client, server, 'E/best');
+    await inOrder('E/names');
+    assert.deepEqual(client.problems.filter(() => end === 'none'), []);
   });
 }
 
