@@ -20,6 +20,7 @@ struct hub_options {
     uint32_t max_subscriptions;  /* per subscriber */
     int64_t tombstone_ms;        /* deletes this young are told with a fresh snapshot */
     int64_t snapshot_rows;       /* rows that one job reads in one transaction; 0: 2,000 */
+    int64_t scan_rows;           /* of the log, that one job looks at; 0: 20,000 */
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
 };
 
