@@ -49,6 +49,9 @@ void subscriber_error(struct subscriber *subscriber, const struct error *error, 
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
  */
 struct span subscriber_pull(struct subscriber *subscriber);
+/* Whether an answer was lost, for lack of memory or because the client reads none: it must be told
+ * by ending the connection, with nothing pulled any more. */
+bool subscriber_broken(const struct subscriber *subscriber);
 /* Whether unread answers pile up, so that reading from this client should pause until a pull. */
 bool subscriber_congested(const struct subscriber *subscriber);
 
