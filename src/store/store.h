@@ -341,14 +341,23 @@ bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct 
 /* Where a seq stands in the log, among one export's changes. */
 struct store_seq_place {
     int64_t first, last; /* ids of the first and last change with it; 0 when there is none */
-    int64_t count;
-    bool torn; /* changes with this seq were trimmed already */
+    bool torn;           /* changes with this seq were trimmed already */
 };
 bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                     struct store_seq_place *place, struct error *error);
-/* Id of the first change (lowest id) of the export whose seq is greater; 0 when none. */
-bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
-                          int64_t *id, struct error *error);
+/*
+ * Looking for the first change (lowest id) of an export whose seq is greater than a given one, in
+ * steps of at most `limit` rows, each of which may have a transaction of its own. Begin with that
+ * seq and export_id UINT32_MAX, all else zero; go on until `done`.
+ */
+struct store_seq_walk {
+    struct seq seq; /* how far it got, in order of seq and export */
+    uint32_t export_id;
+    int64_t first; /* what was found so far; 0: nothing */
+    bool done;
+};
+bool store_walk_seqs(struct store_reader *reader, uint32_t export_id, struct store_seq_walk *walk,
+                     int64_t limit, struct error *error);
 
 /* Tombstones of an export with change id < `before`, newest first, at most `limit`. A callback that
  * returns false stops the scan early (no error). */
