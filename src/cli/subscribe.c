@@ -1,10 +1,12 @@
 #include "cli/subscribe.h"
+#include "cli/screen.h"
 #include "server/client.h"
 #include "wire/wire.h"
 #include "json/json.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdarg.h>
 
 enum {
     MESSAGE_LIMIT = 1024 * 1024 * 1024,
@@ -18,10 +20,11 @@ struct subscription {
     const struct subscribe_options *options;
     struct client *client;
     struct subscribe_cursor cursor;
-    struct buffer plain; /* of a compressed frame */
-    bool ask, ping;      /* to be sent */
-    bool subscribed;     /* on this connection */
-    bool disconnected;   /* and that was told */
+    struct buffer plain;   /* of a compressed frame */
+    struct screen *screen; /* NULL: frames are printed */
+    bool ask, ping;        /* to be sent */
+    bool subscribed;       /* on this connection */
+    bool disconnected;     /* and that was told */
     int64_t frames;
     uint64_t pinged_us;
     bool leaving;
@@ -92,6 +95,38 @@ static void add_member(struct buffer *out, const char *name, const char *value)
     doc_escape(out, span_of(value));
 }
 
+static bool add_filters(struct buffer *out, const struct option_texts *filters)
+{
+    struct buffer object;
+    buffer_init(&object, UINT32_MAX);
+    for (size_t i = 0; i < filters->count; i++) {
+        const char *text = filters->items[i];
+        size_t length = strcspn(text, "=");
+        doc_typed_member(&object, span_make(text, length), span_of(text + length + 1));
+    }
+    buffer_add_string(out, ",\"filters\":");
+    buffer_add_span(out, buffer_span(&object));
+    buffer_add_char(out, '}');
+    bool done = !object.failed;
+    buffer_fini(&object);
+    return done;
+}
+
+bool subscribe_check(const struct subscribe_options *options, struct error *error)
+{
+    for (size_t i = 0; i < options->filters.count; i++) {
+        struct span text = span_of(options->filters.items[i]);
+        if (!text.length || *text.data == '=' || !memchr(text.data, '=', text.length))
+            return error_set(error, ERROR_INVALID_PARAMETER,
+                             "--filter cannot be \"%.60s\"; write PATH=VALUE, such as "
+                             "status=reviewed",
+                             text.data);
+        if (!doc_valid_utf8(text))
+            return error_set(error, ERROR_INVALID_PARAMETER, "--filter is not valid UTF-8");
+    }
+    return true;
+}
+
 bool subscribe_print(struct buffer *out, const struct subscribe_options *options,
                      const struct subscribe_cursor *cursor)
 {
@@ -101,6 +136,12 @@ bool subscribe_print(struct buffer *out, const struct subscribe_options *options
     add_member(out, "key", options->key);
     add_member(out, "after", resumes ? cursor->seq : options->after);
     add_member(out, "epoch", resumes ? cursor->epoch : options->epoch);
+    if (options->take >= 0)
+        buffer_printf(out, ",\"take\":%lld", (long long)options->take);
+    if (options->skip >= 0)
+        buffer_printf(out, ",\"skip\":%lld", (long long)options->skip);
+    if (options->filters.count && !add_filters(out, &options->filters))
+        return false;
     /* What these ask for was had with the first answer; now it is about what follows. */
     if (!resumes && options->no_snapshot)
         buffer_add_string(out, ",\"withSnapshot\":false");
@@ -118,16 +159,57 @@ static void leave(struct subscription *subscription, int code)
     client_stop(subscription->client);
 }
 
-static void print_frame(struct subscription *subscription, struct span frame)
+/* Where a table stands, words have their place in its title. */
+static void say(struct subscription *subscription, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void say(struct subscription *subscription, const char *format, ...)
+{
+    struct screen *screen = subscription->screen;
+    char words[sizeof screen->status];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(words, sizeof words, format, arguments);
+    va_end(arguments);
+    if (!screen) {
+        fprintf(stderr, "stele: %s\n", words);
+        return;
+    }
+    snprintf(screen->status, sizeof screen->status, "%s", words);
+    screen->changed = true;
+}
+
+static void output_failed(struct subscription *subscription)
+{
+    if (errno != EPIPE)
+        fprintf(stderr, "stele: standard output: %s\n", strerror(errno));
+    leave(subscription, EXIT_FAILED);
+}
+
+static bool print_frame(struct subscription *subscription, struct span frame)
 {
     fwrite(frame.data, 1, frame.length, stdout);
     putchar('\n');
-    if (fflush(stdout) != 0) {
-        if (errno != EPIPE)
-            fprintf(stderr, "stele: standard output: %s\n", strerror(errno));
-        leave(subscription, EXIT_FAILED);
+    if (fflush(stdout) == 0)
+        return true;
+    output_failed(subscription);
+    return false;
+}
+
+static bool show_frame(struct subscription *subscription, struct span frame)
+{
+    struct error error;
+    subscription->screen->changed = true;
+    if (table_apply(&subscription->screen->table, frame, &error))
+        return true;
+    say(subscription, "%s", error.message);
+    leave(subscription, EXIT_FAILED);
+    return false;
+}
+
+static void take_frame(struct subscription *subscription, struct span frame)
+{
+    if (!(subscription->screen ? show_frame : print_frame)(subscription, frame))
         return;
-    }
     subscription->frames++;
     if (subscription->options->count > 0 && subscription->frames >= subscription->options->count)
         leave(subscription, EXIT_FINE);
@@ -149,10 +231,13 @@ static void on_message(void *argument, struct span message)
     }
     if (subscribe_note(&subscription->cursor, frame, &problem)) {
         subscription->subscribed = true;
-        print_frame(subscription, frame);
+        take_frame(subscription, frame);
         return;
     }
-    fprintf(stderr, "%.*s\n", (int)frame.length, frame.data);
+    if (subscription->screen)
+        say(subscription, "%s", problem.message);
+    else
+        fprintf(stderr, "%.*s\n", (int)frame.length, frame.data);
     bool again = subscription->options->follow && problem.retryable;
     if ((problem.fatal || !subscription->subscribed) && !again)
         leave(subscription, EXIT_FAILED);
@@ -161,7 +246,9 @@ static void on_message(void *argument, struct span message)
 static void on_opened(void *argument)
 {
     struct subscription *subscription = argument;
-    if (subscription->disconnected)
+    if (subscription->disconnected && subscription->screen)
+        subscription->screen->status[0] = '\0';
+    else if (subscription->disconnected)
         fprintf(stderr, "stele: connected again\n");
     subscription->disconnected = false;
     subscription->subscribed = false;
@@ -189,14 +276,14 @@ static bool on_ended(void *argument, const struct client_end *end)
     if (interrupted || !subscription->options->follow) {
         bool orderly = end->code == NORMAL_CLOSE || end->code == GOING_AWAY;
         if (end->opened && !orderly && !subscription->leaving) {
-            fprintf(stderr, "stele: the connection was lost%s%s\n", colon, end->reason);
+            say(subscription, "the connection was lost%s%s", colon, end->reason);
             subscription->code = EXIT_FAILED;
         }
         return false;
     }
     if (!subscription->disconnected && !subscription->leaving)
-        fprintf(stderr, "stele: %s%s%s; trying again\n",
-                end->opened ? "the connection was lost" : "no connection", colon, end->reason);
+        say(subscription, "%s%s%s; trying again",
+            end->opened ? "the connection was lost" : "no connection", colon, end->reason);
     subscription->disconnected = true;
     return true;
 }
@@ -207,6 +294,8 @@ static void on_tick(void *argument)
     uint64_t now = clock_monotonic_us();
     if (interrupted)
         leave(subscription, EXIT_FINE);
+    else if (subscription->screen && !subscription->leaving && !screen_draw(subscription->screen))
+        output_failed(subscription);
     /* A server that hears nothing from a client for long takes it for gone. */
     if (now - subscription->pinged_us > PING_US) {
         subscription->pinged_us = now;
@@ -222,9 +311,9 @@ static int64_t patience_ms(const struct subscribe_options *options, int64_t othe
     return !options->follow ? 0 : (options->patience < 0 ? otherwise : options->patience) * 1000;
 }
 
-static int subscribe(const struct subscribe_options *options)
+static int subscribe(const struct subscribe_options *options, struct screen *screen)
 {
-    struct subscription subscription = {.options = options};
+    struct subscription subscription = {.options = options, .screen = screen};
     const struct client_options client_options = {
         .url = options->url,
         .path = "/",
@@ -240,8 +329,15 @@ static int subscribe(const struct subscribe_options *options)
     sigaction(SIGTERM, &action, NULL);
     buffer_init(&subscription.plain, MESSAGE_LIMIT);
     subscription.client = client_new(&client_options, &error);
-    if (!subscription.client || !client_run(subscription.client, &error))
+    if (screen)
+        screen_begin(screen, options->operands.items[0], options->columns);
+    bool done = subscription.client && client_run(subscription.client, &error);
+    if (screen)
+        screen_end(screen);
+    if (!done)
         subscription.code = command_failed(&error);
+    else if (screen && subscription.code != EXIT_FINE && screen->status[0])
+        fprintf(stderr, "stele: %s\n", screen->status);
     client_free(subscription.client);
     buffer_fini(&subscription.plain);
     return subscription.code;
@@ -250,9 +346,19 @@ static int subscribe(const struct subscribe_options *options)
 static int run_subscribe(int argc, char **argv)
 {
     struct subscribe_options options = SUBSCRIBE_OPTIONS_INIT;
+    struct screen screen;
+    struct error error;
     int code = EXIT_FAILED;
-    if (command_start(&subscribe_command, argc, argv, &options, &code))
-        code = subscribe(&options);
+    if (!command_start(&subscribe_command, argc, argv, &options, &code)) {
+        /* it was said what is wrong */
+    } else if (!subscribe_check(&options, &error)) {
+        fprintf(stderr, "stele subscribe: %s\n", error.message);
+        code = EXIT_MISUSED;
+    } else {
+        bool table = options.table && screen_is_possible();
+        code = subscribe(&options, table ? &screen : NULL);
+    }
+    memory_free(options.filters.items);
     memory_free(options.operands.items);
     return code;
 }
@@ -261,6 +367,17 @@ static int run_subscribe(int argc, char **argv)
 static const struct command_option subscribe_options[] = {
     {"url", OPTION_TEXT, AT(url), .value = "URL", .help = "the server (ws://127.0.0.1:8877)"},
     {"key", OPTION_TEXT, AT(key), .value = "KEY", .help = "only this entity"},
+    {"take", OPTION_NUMBER, AT(take), .least = 1, .most = INT64_MAX, .value = "N",
+     .help = "only so many rows, the first in the order of the view"},
+    {"skip", OPTION_NUMBER, AT(skip), .least = 0, .most = INT64_MAX, .value = "N",
+     .help = "without the first rows"},
+    {"filter", OPTION_TEXTS, AT(filters), .value = "PATH=VALUE",
+     .help = "only rows with this value there (a JSON scalar, else a string); may be given several "
+             "times"},
+    {"table", OPTION_FLAG, AT(table),
+     .help = "on a terminal: a table in the order of the view that updates in place"},
+    {"columns", OPTION_TEXT, AT(columns), .value = "PATH,PATH",
+     .help = "what the table shows besides the key (what the rows hold)"},
     {"after", OPTION_TEXT, AT(after), .value = "SEQ", .help = "only what follows this cursor"},
     {"epoch", OPTION_TEXT, AT(epoch), .value = "EPOCH",
      .help = "of the database that the cursor is from"},
@@ -282,8 +399,9 @@ const struct command subscribe_command = {
     .least_operands = 1,
     .most_operands = 1,
     .operands_offset = offsetof(struct subscribe_options, operands),
-    .summary = "print the frames of a view, one JSON text a line",
+    .summary = "print the frames of a view, one JSON text a line, or show it as a table",
     .notes =
+        "With --table and a terminal on standard output it shows rows instead, until Ctrl-C.\n"
         "Error messages of the server go to standard error. Without --follow it ends when the\n"
         "connection does.\n",
     .options = subscribe_options,

@@ -6,16 +6,19 @@
 
 struct subscribe_options {
     const char *url, *key, *after, *epoch;
-    int64_t limit;    /* negative: none */
-    int64_t count;    /* 0: no end */
-    int64_t patience; /* seconds; negative: not given */
-    bool no_snapshot, follow;
+    const char *columns;         /* NULL: what the rows hold */
+    struct option_texts filters; /* each "path=value" */
+    int64_t take, skip;          /* negative: not given */
+    int64_t limit;               /* negative: none */
+    int64_t count;               /* 0: no end */
+    int64_t patience;            /* seconds; negative: not given */
+    bool no_snapshot, follow, table;
     struct option_texts operands; /* the view */
 };
 
 #define SUBSCRIBE_OPTIONS_INIT                                                                     \
     {                                                                                              \
-        .url = "ws://127.0.0.1:8877", .limit = -1, .patience = -1                                  \
+        .url = "ws://127.0.0.1:8877", .take = -1, .skip = -1, .limit = -1, .patience = -1          \
     }
 
 /* How far we are, so that another connection can go on from there. */
@@ -31,6 +34,8 @@ struct subscribe_error {
 };
 bool subscribe_note(struct subscribe_cursor *cursor, struct span frame,
                     struct subscribe_error *error);
+/* What is wrong with the filters is named; ERROR_INVALID_PARAMETER. */
+bool subscribe_check(const struct subscribe_options *options, struct error *error);
 /* Append the message that asks for the view, from the cursor on where there is one. */
 bool subscribe_print(struct buffer *out, const struct subscribe_options *options,
                      const struct subscribe_cursor *cursor);

@@ -98,6 +98,13 @@ bool doc_escape_bare(struct buffer *out, struct span raw);
 /* Whether a run of bytes is valid UTF-8. */
 bool doc_valid_utf8(struct span raw);
 
+/* Append a value as people type it: the text of a JSON scalar is that scalar (canonical), anything
+ * else a string. The text must be valid UTF-8. */
+bool doc_typed_value(struct buffer *out, struct span text);
+/* Append a member of that value to an object: to `out` from its "{" on, which comes with the first;
+ * the caller ends it. */
+bool doc_typed_member(struct buffer *out, struct span name, struct span text);
+
 /* ---- merging ---- */
 
 /* A path in `append`: canonical bytes of the dotted path, as a client would compare it. */

@@ -6,7 +6,14 @@
 #include <libwebsockets.h>
 #include <sys/socket.h>
 
-enum { REPLY_LIMIT = 16 * 1024 * 1024, RETRY_SECONDS = 1, PARTING_SECONDS = 2 };
+enum {
+    REPLY_LIMIT = 16 * 1024 * 1024,
+    RETRY_SECONDS = 1,
+    PARTING_SECONDS = 2,
+    WRITE_BYTES = 64 * 1024, /* in one go; of these the library keeps what the socket refuses */
+    WRITES_PER_TURN = 4,
+    READING_SECONDS = 60 /* within which a client must take something of its answer */
+};
 
 /* ---- the bytes of a response ---- */
 
@@ -17,6 +24,7 @@ static const char *reason_phrase(int status)
         const char *phrase;
     } phrases[] = {
         {200, "OK"},
+        {304, "Not Modified"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
@@ -35,14 +43,19 @@ static const char *reason_phrase(int status)
     return "Unknown";
 }
 
+static bool print_head(struct buffer *out, const struct exchange_content *content)
+{
+    buffer_printf(out, "HTTP/1.1 %d %s\r\n", content->status, reason_phrase(content->status));
+    if (content->type)
+        buffer_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content->type,
+                      content->body.length);
+    buffer_add_string(out, content->headers ? content->headers : "");
+    return buffer_add_string(out, "\r\n");
+}
+
 static bool print(struct buffer *out, const struct exchange_content *content, bool with_body)
 {
-    buffer_printf(out, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n",
-                  content->status, reason_phrase(content->status), content->type,
-                  content->body.length);
-    buffer_add_string(out, content->headers ? content->headers : "");
-    buffer_add_string(out, "\r\n");
-    return with_body ? buffer_add_span(out, content->body) : !out->failed;
+    return print_head(out, content) && (!with_body || buffer_add_span(out, content->body));
 }
 
 static bool is_head(struct lws *wsi)
@@ -125,6 +138,16 @@ int exchange_reply_and_part(struct lws *wsi, const struct error *error, const ch
     return done ? 0 : -1;
 }
 
+/* With a body still to come the connection cannot go on: see http_ingest.c. */
+int exchange_refuse(struct lws *wsi, const struct error *error, const char *headers)
+{
+    bool body = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
+                lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0 ||
+                lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
+    return body ? exchange_reply_and_part(wsi, error, headers)
+                : exchange_reply_error(wsi, error, headers);
+}
+
 int exchange_refuse_upgrade(struct lws *wsi, const struct error *error)
 {
     struct buffer bytes;
@@ -147,6 +170,7 @@ struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t lim
     exchange->head = is_head(wsi);
     buffer_init(&exchange->body, limit);
     buffer_init(&exchange->reply, REPLY_LIMIT);
+    buffer_init(&exchange->large, 0);
     server->exchanges++;
     return exchange;
 }
@@ -156,6 +180,8 @@ static void exchange_free(struct exchange *exchange)
     struct server *server = exchange->server;
     buffer_fini(&exchange->body);
     buffer_fini(&exchange->reply);
+    server->large_bytes -= exchange->large.capacity;
+    buffer_fini(&exchange->large);
     memory_free(exchange);
     server->exchanges--;
     server_advance(server);
@@ -187,6 +213,20 @@ void exchange_answer(struct exchange *exchange, const struct exchange_content *c
     answer(exchange);
 }
 
+void exchange_answer_large(struct exchange *exchange, struct exchange_content *content,
+                           struct buffer *body)
+{
+    content->body = buffer_span(body);
+    if (exchange->wsi)
+        print_head(&exchange->reply, content);
+    if (exchange->wsi && !exchange->head) {
+        exchange->large = *body;
+        buffer_init(body, 0);
+        exchange->server->large_bytes += exchange->large.capacity;
+    }
+    answer(exchange);
+}
+
 void exchange_answer_error(struct exchange *exchange, const struct error *error)
 {
     if (error_http_status(error->code) == 500)
@@ -196,13 +236,45 @@ void exchange_answer_error(struct exchange *exchange, const struct error *error)
     answer(exchange);
 }
 
+/* What is to be written next: of the reply, then of the large body. */
+static struct span next_piece(const struct exchange *exchange)
+{
+    size_t head = exchange->reply.length, at = exchange->written;
+    struct span all = buffer_span(at < head ? &exchange->reply : &exchange->large);
+    size_t from = at < head ? at : at - head, left = all.length - from;
+    return span_make(all.data + from, left < WRITE_BYTES ? left : WRITE_BYTES);
+}
+
+/* False when it cannot be. What the socket did not take of a piece, the library keeps, and says
+ * that there is room only when that is out. */
+static bool write_pieces(struct exchange *exchange)
+{
+    struct lws *wsi = exchange->wsi;
+    struct span piece = next_piece(exchange);
+    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, READING_SECONDS);
+    for (int i = 0; piece.length && i < WRITES_PER_TURN; i++) {
+        if (lws_write(wsi, (unsigned char *)(uintptr_t)piece.data, piece.length, LWS_WRITE_HTTP) <
+            0)
+            return false;
+        exchange->written += piece.length;
+        piece = next_piece(exchange);
+        if (lws_partial_buffered(wsi))
+            break;
+    }
+    if (piece.length)
+        lws_callback_on_writable(wsi);
+    return true;
+}
+
 int exchange_writable(struct exchange **slot)
 {
     struct exchange *exchange = *slot;
     struct lws *wsi = exchange->wsi;
     if (!exchange->reply.length && !exchange->reply.failed)
         return 0;
-    bool done = !exchange->reply.failed && write_all(wsi, &exchange->reply);
+    bool done = !exchange->reply.failed && write_pieces(exchange);
+    if (done && next_piece(exchange).length)
+        return 0;
     /* Before the transaction is completed, which frees the very place of the slot. */
     *slot = NULL;
     exchange->wsi = NULL;

@@ -13,7 +13,7 @@ struct server;
 
 struct exchange_content {
     int status;
-    const char *type;    /* Content-Type */
+    const char *type;    /* Content-Type; NULL: a status that has no body */
     const char *headers; /* further lines, each with its CRLF; or NULL */
     struct span body;
 };
@@ -24,6 +24,8 @@ int exchange_reply_error(struct lws *wsi, const struct error *error, const char 
 /* The same for a request whose body has no known end: nothing after it can be read, so the
  * connection ends once the client has seen the answer. */
 int exchange_reply_and_part(struct lws *wsi, const struct error *error, const char *headers);
+/* One or the other, by what the request has. */
+int exchange_refuse(struct lws *wsi, const struct error *error, const char *headers);
 /* The same for a request that asked to become something else: a positive value, which tells
  * libwebsockets that it was answered; or -1. */
 int exchange_refuse_upgrade(struct lws *wsi, const struct error *error);
@@ -32,7 +34,9 @@ struct exchange {
     struct server *server;
     struct lws *wsi;     /* NULL once the client is gone */
     struct buffer body;  /* of the request */
-    struct buffer reply; /* the whole response, when it is there */
+    struct buffer reply; /* the whole response, when it is there, */
+    struct buffer large; /* ... but for a body that was given apart */
+    size_t written;      /* of both */
     bool complete;       /* the whole body has come */
     bool head;           /* answered without the body */
     bool awaited;        /* somebody will call exchange_answer */
@@ -44,9 +48,13 @@ struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t lim
 void exchange_await(struct exchange *exchange);
 /* The answer that was awaited. When the client has gone in the meantime, the exchange is freed. */
 void exchange_answer(struct exchange *exchange, const struct exchange_content *content);
+/* The same with a body (for content->body) that is moved out of the buffer and written piece by
+ * piece, as fast as the client reads. */
+void exchange_answer_large(struct exchange *exchange, struct exchange_content *content,
+                           struct buffer *body);
 void exchange_answer_error(struct exchange *exchange, const struct error *error);
-/* The socket takes bytes. When the answer is there it is written, and the exchange freed; *slot is
- * NULL then. Returns what the callback returns. */
+/* The socket takes bytes. When the answer is there it is written on, and in the end the exchange is
+ * freed; *slot is NULL then. Returns what the callback returns. */
 int exchange_writable(struct exchange **slot);
 /* The client has gone. */
 void exchange_gone(struct exchange *exchange);

@@ -7,7 +7,7 @@ static struct span group_key(const void *value)
     return span_make(group->key, group->key_length);
 }
 
-static enum wire_mode mode_of(const struct view *view)
+enum wire_mode feed_mode(const struct view *view)
 {
     return view->mode == VIEW_STATE    ? WIRE_STATE
            : view->mode == VIEW_APPEND ? WIRE_APPEND
@@ -23,7 +23,7 @@ struct feed *feed_get(struct hub *hub, const struct view *view)
     feed = memory_new(sizeof *feed);
     if (!feed)
         return NULL;
-    *feed = (struct feed){.hub = hub, .export = export, .view = view, .mode = mode_of(view)};
+    *feed = (struct feed){.hub = hub, .export = export, .view = view, .mode = feed_mode(view)};
     link_init(&feed->in_export);
     link_init(&feed->resting);
     map_init(&feed->groups, group_key);

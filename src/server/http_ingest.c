@@ -82,29 +82,19 @@ static int begin(struct server *server, struct lws *wsi, struct exchange **excha
     return 0;
 }
 
-/* With a body still to come the connection cannot go on: see above. */
-static int refuse(struct lws *wsi, const struct error *error, const char *headers)
-{
-    bool body = has_header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) ||
-                has_header(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) ||
-                has_header(wsi, WSI_TOKEN_POST_URI);
-    return body ? exchange_reply_and_part(wsi, error, headers)
-                : exchange_reply_error(wsi, error, headers);
-}
-
 int http_ingest_request(struct server *server, struct lws *wsi, struct span path,
                         struct exchange **exchange)
 {
     struct error error;
-    counter_add(&server->counters.http_requests, 1);
     if (!span_equal(path, span_of("/v1/mutations"))) {
         error_set(&error, ERROR_NOT_FOUND,
-                  "there is nothing here; connect by WebSocket, or POST to /v1/mutations");
-        return refuse(wsi, &error, NULL);
+                  "there is nothing here; connect by WebSocket, GET /v1/views, or POST to "
+                  "/v1/mutations");
+        return exchange_refuse(wsi, &error, NULL);
     }
     if (!has_header(wsi, WSI_TOKEN_POST_URI)) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "/v1/mutations takes POST only");
-        return refuse(wsi, &error, "Allow: POST\r\n");
+        return exchange_refuse(wsi, &error, "Allow: POST\r\n");
     }
     return begin(server, wsi, exchange);
 }

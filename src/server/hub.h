@@ -62,6 +62,32 @@ bool subscriber_broken(const struct subscriber *subscriber);
 /* Whether unread answers pile up, so that reading from this client should pause until a pull. */
 bool subscriber_congested(const struct subscriber *subscriber);
 
+/* ---- a view read once ---- */
+
+enum { HUB_TAG_SIZE = 160 };
+
+/* What was found. The body may be moved out of it. */
+struct hub_answer {
+    struct error error;     /* ERROR_NONE: fine */
+    char tag[HUB_TAG_SIZE]; /* names the state of what was asked for; without quotes */
+    bool unchanged;         /* the asker knows it: there is no body */
+    bool gzip;              /* the body is compressed */
+    struct buffer body;
+};
+
+/* A window of a view, or what changed in it behind `wanted->after`, as JSON. */
+struct hub_read {
+    const struct wire_subscribe *wanted; /* of the snapshot's parameters none counts */
+    bool gzip;                           /* compress, where it pays */
+    const char *known;                   /* If-None-Match: tags in quotes, or "*"; NULL: none */
+    bool (*is_wanted)(void *argument);   /* still; else it may end early */
+    void (*done)(void *argument, struct hub_answer *answer);
+    void *argument;
+};
+
+/* Have it read; `done` is called later, once. False with what is wrong: then it is not. */
+bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *error);
+
 /* ---- facts for /status and /metrics ---- */
 
 struct hub_metrics {

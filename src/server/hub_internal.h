@@ -225,6 +225,7 @@ struct hub_export *hub_find_export(struct hub *hub, struct span name);
 struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
 
 /* feed.c */
+enum wire_mode feed_mode(const struct view *view);
 /* Find or make the feed of a view; NULL when out of memory. */
 struct feed *feed_get(struct hub *hub, const struct view *view);
 /* Count a subscription in / out; the last one out frees the feed. */
@@ -257,6 +258,10 @@ bool frame_show_append(const struct view *view, struct span append, struct buffe
                        struct span *shown);
 
 /* subscription.c */
+/* Find the view, and read the cursor where the view takes one. */
+bool subscription_check(const struct hub *hub, const struct wire_subscribe *message,
+                        const struct view **view, bool *has_after, struct seq *after,
+                        struct error *error);
 bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
                        struct error *error);
 struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
@@ -319,7 +324,11 @@ void window_leave(struct subscription *subscription);
 struct span window_key(const struct window *window);
 
 /* window_member.c */
-/* The spec that a subscribe message asks for; *is_window false: it asks for none. */
+/* The spec that a subscribe message asks for. Of a message that need not be a window, too. */
+bool window_spec_make(const struct hub *hub, const struct view *view,
+                      const struct wire_subscribe *message, struct window_spec *spec,
+                      struct error *error);
+/* The same; *is_window false: it asks for none. */
 bool window_wanted(const struct hub *hub, const struct view *view,
                    const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
                    struct error *error);

@@ -54,7 +54,9 @@ struct server {
     struct listener main, health;
     struct transport *transport; /* NULL without sockets, and again when it has left */
     struct sessions sessions;
-    size_t exchanges; /* HTTP requests that wait for their answer */
+    size_t exchanges;   /* HTTP requests that wait for their answer, or for its end */
+    size_t view_reads;  /* of them, those that a reader works on */
+    size_t large_bytes; /* of answers that are being written */
     struct server_counters counters;
 
     size_t max_connections, max_message_bytes, max_request_bytes;
@@ -75,8 +77,8 @@ void server_on_drained(void *server); /* for struct engine_options */
 /* Close what is on the loop besides the server's own handles, and wait for it. */
 void server_leave(struct server *server);
 
-/* What a client wants that is to be let in. */
-enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST };
+/* What a client wants that is to be let in; ANSWER: memory for what was read for it. */
+enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ, SERVER_ANSWER };
 /* Whether one more client may come in: the one place where limits and, later, authentication
  * decide. false with the error to answer with. */
 bool server_admit(struct server *server, enum server_purpose purpose, struct error *error);

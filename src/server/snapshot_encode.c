@@ -54,8 +54,35 @@ static struct snapshot_draft *open_draft(struct snapshot_drafts *drafts)
     return new_draft(drafts);
 }
 
+static bool has_room(struct plain_rows *plain, size_t more)
+{
+    size_t used = plain->rows.json.length + plain->deleted.length;
+    plain->too_large = plain->rows.rows > 0 && used + more > plain->max_bytes;
+    return !plain->too_large;
+}
+
+static bool add_plain_row(struct snapshot_drafts *drafts, const struct store_entity *row)
+{
+    struct plain_rows *plain = drafts->plain;
+    struct span data;
+    return frame_show(drafts->view, row->data, &drafts->shown, &data) &&
+           has_room(plain, row->key.length + data.length) &&
+           wire_batch_row(&plain->rows, row->key, data);
+}
+
+static bool add_plain_delete(struct plain_rows *plain, struct span key)
+{
+    if (!has_room(plain, key.length))
+        return false;
+    if (plain->deleted.length)
+        buffer_add_char(&plain->deleted, ',');
+    return doc_escape(&plain->deleted, key);
+}
+
 bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row)
 {
+    if (drafts->plain)
+        return add_plain_row(drafts, row);
     struct snapshot_draft *draft = open_draft(drafts);
     struct snapshot_place *place = &drafts->place;
     struct span data;
@@ -73,6 +100,8 @@ bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_enti
 
 bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key)
 {
+    if (drafts->plain)
+        return add_plain_delete(drafts->plain, key);
     struct wire_change frame = {.mode = drafts->mode,
                                 .view = span_of(drafts->view->id),
                                 .operation = WIRE_DELETE,

@@ -20,8 +20,17 @@ struct snapshot_draft {
     struct text *frames;
 };
 
+/* Rows and deletes as plain JSON instead of frames. */
+struct plain_rows {
+    struct wire_batch rows; /* of its JSON the rows are appended, with commas between */
+    struct buffer deleted;  /* keys, the same way */
+    size_t max_bytes;       /* of both; a first row may be longer */
+    bool too_large;         /* more were wanted */
+};
+
 /* The batches of one job, in order. */
 struct snapshot_drafts {
+    struct plain_rows *plain; /* NULL: batches; else everything goes there */
     const struct view *view;
     enum wire_mode mode;
     struct snapshot_place place; /* behind the newest row */

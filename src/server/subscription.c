@@ -40,10 +40,11 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
     return NULL;
 }
 
-static bool check(struct subscriber *subscriber, const struct wire_subscribe *message,
-                  const struct view **view, bool *has_after, struct seq *after, struct error *error)
+bool subscription_check(const struct hub *hub, const struct wire_subscribe *message,
+                        const struct view **view, bool *has_after, struct seq *after,
+                        struct error *error)
 {
-    *view = view_set_find(subscriber->hub->views, span_of(message->view));
+    *view = view_set_find(hub->views, span_of(message->view));
     if (!*view)
         return error_set(error, ERROR_VIEW_NOT_FOUND,
                          "view '%.128s' is not known; exports appear when they are first fed, or "
@@ -158,7 +159,7 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
     struct seq after;
     struct window_spec spec;
     bool has_after, is_window;
-    if (!check(subscriber, message, &view, &has_after, &after, error) ||
+    if (!subscription_check(subscriber->hub, message, &view, &has_after, &after, error) ||
         !window_wanted(subscriber->hub, view, message, &is_window, &spec, error))
         return false;
     bool opened = open_checked(subscriber, message, view, is_window ? &spec : NULL,

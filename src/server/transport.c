@@ -3,6 +3,7 @@
 #include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
+#include "server/http_views.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -166,8 +167,12 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, struct con
 static int on_request(struct lws *wsi, struct connection *connection, struct span path)
 {
     struct server *server = server_of(wsi);
-    return is_health(wsi) ? health_request(server, wsi, path, &connection->exchange)
-                          : http_ingest_request(server, wsi, path, &connection->exchange);
+    if (is_health(wsi))
+        return health_request(server, wsi, path, &connection->exchange);
+    counter_add(&server->counters.http_requests, 1);
+    if (http_views_has(path))
+        return http_views_request(server, wsi, path, &connection->exchange);
+    return http_ingest_request(server, wsi, path, &connection->exchange);
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,

@@ -49,6 +49,12 @@ static char *print_name(const struct window_spec *spec)
     return text;
 }
 
+void window_content_init(struct window *window)
+{
+    map_init(&window->match_by_key, window_row_map_key);
+    buffer_init(&window->fill_after, UINT32_MAX);
+}
+
 static struct window *window_new(struct hub *hub, struct feed *feed, struct window_spec *spec,
                                  char *name)
 {
@@ -64,8 +70,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     link_init(&window->members);
     link_init(&window->waiting);
     link_init(&window->resting);
-    map_init(&window->match_by_key, window_row_map_key);
-    buffer_init(&window->fill_after, UINT32_MAX);
+    window_content_init(window);
     if (!map_add(&hub->windows->by_name, window)) {
         memory_free(window);
         return NULL;
@@ -78,7 +83,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     return window;
 }
 
-static void free_content(struct window *window)
+void window_content_fini(struct window *window)
 {
     window_rows_fini(&window->rows);
     window_rows_fini(&window->matches);
@@ -101,7 +106,7 @@ void window_free(struct window *window)
     if (window->channel_on)
         channel_fini(&window->channel);
     text_unref(window->snapshot);
-    free_content(window);
+    window_content_fini(window);
     window_spec_fini(&window->spec);
     memory_free(window->name);
     memory_free(window);

@@ -4,6 +4,7 @@
  *   window_member.c    on the loop: one subscription in a window, from snapshot to live
  *   window_look.c      on a reader: one look at several windows, in one short transaction
  *   window_rows.c      on a reader: the rows that are in a window now, and how they differ
+ *   window_once.c      both sides: a window that is read once, for plain HTTP
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
  *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
  *
@@ -75,7 +76,7 @@ struct window {
     struct link in_windows;
     struct window_spec spec;
     enum wire_mode mode;
-    char *name; /* all of the spec, as text */
+    char *name; /* all of the spec, as text; NULL: read once, for nobody in particular */
     /* The loop's. */
     struct channel channel; /* frames by version; its head is what members may have */
     bool channel_on;
@@ -103,6 +104,9 @@ struct window {
 };
 
 void window_spec_fini(struct window_spec *spec);
+/* What the looks keep of a window; for all zeroes. */
+void window_content_init(struct window *window);
+void window_content_fini(struct window *window);
 
 /* ---- content ---- */
 
@@ -119,7 +123,9 @@ bool window_rows_add(struct window_rows *rows, struct window_row *row);
 void window_rows_fini(struct window_rows *rows);
 /* For struct map. */
 struct span window_row_map_key(const void *row);
-/* Whether the window is a filter over all of a view, so that its matches are kept. */
+/* Whether the window is a filter over all of a view, and whether its matches are kept for that:
+ * one that is read only once tries without. */
+bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
 /* The part of its view's order that the view itself gives on. */
 struct view_cut window_view_cut(const struct window *window);
@@ -176,6 +182,8 @@ struct window_reading {
     int64_t stage; /* number in the database, of a derived view; 0: not there yet */
     int64_t built; /* change at which that was built */
     int64_t max_rows, tombstone_ms;
+    int64_t budget; /* rows that a filter may still look at; 0: as many as there are */
+    bool exhausted; /* that was too few */
     int64_t cut_at; /* the change at which clients were cut off not long ago by a restart; or -1 */
     /* in the making */
     struct window_rows rows;
@@ -194,6 +202,8 @@ bool window_read(struct window_reading *reading);
 /* Encode the difference and take the new rows over; those that left become exits. */
 bool window_settle(struct window_reading *reading);
 void window_reading_fini(struct window_reading *reading);
+/* Find the view's stage in the database. */
+bool window_read_stage(struct window_reading *reading);
 /* The text of an entity of the window; borrowed until the reader's next call. */
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
 

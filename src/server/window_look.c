@@ -16,7 +16,7 @@ struct window_look {
 
 /* ---- on a reader ---- */
 
-static bool read_stage(struct window_reading *reading)
+bool window_read_stage(struct window_reading *reading)
 {
     const struct view_stage *stage = reading->window->spec.view->stage;
     bool found;
@@ -65,7 +65,7 @@ static void look_at(struct window_look *look, struct window_result *result,
     buffer_init(&reading.data, UINT32_MAX);
     if (result->snapshot_wanted)
         start_snapshot(&reading);
-    bool done = read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
+    bool done = window_read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
                 (!result->snapshot_wanted || window_encode_farewells(&reading)) &&
                 serve_requests(look, &reading);
     if (!done && !result->refill && result->error.code == ERROR_NONE)

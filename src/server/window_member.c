@@ -57,8 +57,14 @@ bool window_wanted(const struct hub *hub, const struct view *view,
     /* What coalesces is told the difference of an interval, as members of a window are. */
     *is_window = view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
                  message->filters;
-    if (!*is_window)
-        return true;
+    return !*is_window || window_spec_make(hub, view, message, spec, error);
+}
+
+bool window_spec_make(const struct hub *hub, const struct view *view,
+                      const struct wire_subscribe *message, struct window_spec *spec,
+                      struct error *error)
+{
+    *spec = (struct window_spec){.view = view};
     if (!check(hub, view, message, error))
         return false;
     spec->skip = message->skip > 0 ? message->skip : 0;

@@ -225,7 +225,7 @@ static bool put_together(struct resume *resume, struct window_request *request)
         return true;
     if (!put_deletes(resume) || (request && !put_rows(resume)))
         return false;
-    if (!request)
+    if (!request || resume->drafts->plain)
         return true;
     if (!snapshot_drafts_end(resume->drafts, true))
         return lacks_memory(resume);
@@ -272,6 +272,7 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
     if (request->refused)
         return true;
     snapshot_drafts_init(&drafts, window->spec.view, window->mode, &place);
+    drafts.plain = reading->result->drafts.plain;
     bool done = run(&resume, request);
     request->refused = done && resume.too_many;
     snapshot_drafts_fini(&drafts);

@@ -62,13 +62,18 @@ static bool is_keyed_by_field(const struct window *window)
     return window->spec.key.data && window->spec.view->output == VIEW_KEYED;
 }
 
-bool window_keeps_matches(const struct window *window)
+bool window_filters_all(const struct window *window)
 {
     if (is_cut(window))
         return false; /* short enough to be read anew */
     if (is_keyed_by_field(window))
         return true;
     return (window->spec.filter || window->spec.view->key_count) && !window->spec.key.data;
+}
+
+bool window_keeps_matches(const struct window *window)
+{
+    return window_filters_all(window) && (window->name || window->matches_ready);
 }
 
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */
@@ -231,6 +236,10 @@ static bool each_of_stage(void *argument, struct span place, const struct store_
     struct window_reading *reading = argument;
     struct store_entity entity = *row;
     (void)place; /* of use only where it is looked up again */
+    if (reading->budget && --reading->budget == 0) {
+        reading->exhausted = true;
+        return false;
+    }
     if (!window_passes(reading->window, entity.key, entity.data))
         return true;
     if (is_full(reading) || is_too_large(reading))

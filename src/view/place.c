@@ -123,6 +123,11 @@ bool view_seq_place(struct span key, struct seq seq, struct buffer *place)
     return buffer_add_span(place, key);
 }
 
+bool view_value_place(struct span value, struct span key, bool descending, struct buffer *place)
+{
+    return place_value(place, value, descending) && buffer_add_span(place, key);
+}
+
 bool view_stage_place(const struct view_stage *stage, struct span key, struct span entity,
                       struct seq seq, struct buffer *place)
 {
@@ -130,7 +135,7 @@ bool view_stage_place(const struct view_stage *stage, struct span key, struct sp
     if (whole->sort.count == 0)
         return view_seq_place(key, seq, place);
     struct span value = doc_value_at(entity, whole->sort.names, whole->sort.count);
-    return place_value(place, value, stage->descending) && buffer_add_span(place, key);
+    return view_value_place(value, key, stage->descending, place);
 }
 
 struct span view_value_at(struct span object, const struct span *path, size_t count)

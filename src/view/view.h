@@ -86,6 +86,8 @@ int64_t view_stage_turns(const struct view_stage *stage, struct span entity, int
  * key included, so that no two entities of an export have the same. False when out of memory. */
 bool view_stage_place(const struct view_stage *stage, struct span key, struct span entity,
                       struct seq seq, struct buffer *place);
+/* The same in the order of one value, absent or canonical text. */
+bool view_value_place(struct span value, struct span key, bool descending, struct buffer *place);
 /* The same for an export's own order (seq, newest first, then key). */
 bool view_seq_place(struct span key, struct seq seq, struct buffer *place);
 

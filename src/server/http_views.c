@@ -1,0 +1,233 @@
+#include "server/http_views.h"
+
+#include "server/facts.h"
+#include "server/http_query.h"
+
+#include <libwebsockets.h>
+
+enum { ARGUMENT_BYTES = 8 * 1024, LIST_BYTES = 16 * 1024 * 1024 };
+
+static const char list_path[] = "/v1/views", view_prefix[] = "/v1/views/";
+
+#define JSON_TYPE "application/json; charset=utf-8"
+
+static bool starts_with(struct span text, const char *start)
+{
+    size_t length = strlen(start);
+    return text.length >= length && memcmp(text.data, start, length) == 0;
+}
+
+bool http_views_has(struct span path)
+{
+    return span_equal(path, span_of(list_path)) || starts_with(path, view_prefix);
+}
+
+/* ---- the list ---- */
+
+static void print_sort(struct buffer *out, const struct view *view)
+{
+    const struct view_stage *stage = view->stage;
+    bool by_seq = !stage || !stage->sort_path_count;
+    if (view->mode != VIEW_LIST)
+        return;
+    buffer_add_string(out, ",\"sort\":{\"field\":[");
+    for (size_t i = 0; !by_seq && i < stage->sort_path_count; i++) {
+        buffer_add_string(out, i ? "," : "");
+        doc_escape(out, stage->sort_path[i]);
+    }
+    buffer_printf(out, "%s],\"order\":\"%s\"}", by_seq ? "\"_seq\"" : "",
+                  by_seq || stage->descending ? "desc" : "asc");
+}
+
+/* A path that gives the id back; what is no unreserved character is percent-encoded. */
+static void print_url(struct buffer *out, struct span id)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "-_~/.";
+    buffer_add_string(out, view_prefix);
+    for (size_t i = 0; i < id.length; i++) {
+        if (id.data[i] && strchr(plain, id.data[i]))
+            buffer_add_char(out, id.data[i]);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)id.data[i]);
+    }
+}
+
+static void print_view(struct buffer *out, const struct fact_rows *fact)
+{
+    const struct view *view = fact->view;
+    static const char *const modes[] = {"state", "list", "append"};
+    buffer_add_string(out, "{\"id\":");
+    doc_escape(out, span_of(view->id));
+    buffer_printf(out, ",\"mode\":\"%s\"", modes[view->mode]);
+    print_sort(out, view);
+    if (fact->rows >= 0 && !view->stage)
+        buffer_printf(out, ",\"rows\":%lld", (long long)fact->rows);
+    buffer_add_string(out, ",\"url\":\"");
+    print_url(out, span_of(view->id));
+    buffer_add_string(out, "\"}");
+}
+
+static void list_print(struct server *server, struct exchange *exchange)
+{
+    const struct facts *facts = server->facts;
+    struct buffer out;
+    buffer_init(&out, LIST_BYTES);
+    buffer_printf(&out, "{\"epoch\":\"%s\",\"views\":[", engine_epoch(server->engine));
+    for (size_t i = 0; i < facts->row_count; i++) {
+        buffer_add_string(&out, i ? ",\n" : "\n");
+        print_view(&out, &facts->rows[i]);
+    }
+    buffer_add_string(&out, "\n]}\n");
+    struct exchange_content content = {
+        .status = 200, .type = JSON_TYPE, .headers = "Cache-Control: no-cache\r\n"};
+    struct error error;
+    if (!out.failed) {
+        exchange_answer_large(exchange, &content, &out);
+    } else {
+        error_set(&error, ERROR_MEMORY, "out of memory while listing the views");
+        exchange_answer_error(exchange, &error);
+    }
+    buffer_fini(&out);
+}
+
+/* ---- one view ---- */
+
+static bool is_wanted(void *argument)
+{
+    return ((struct exchange *)argument)->wsi != NULL;
+}
+
+static void on_read(void *argument, struct hub_answer *answer)
+{
+    struct exchange *exchange = argument;
+    struct server *server = exchange->server;
+    char headers[HUB_TAG_SIZE + 160];
+    server->view_reads--;
+    if (answer->error.code == ERROR_NONE && answer->body.length)
+        server_admit(server, SERVER_ANSWER, &answer->error);
+    if (answer->error.code != ERROR_NONE) {
+        exchange_answer_error(exchange, &answer->error);
+        return;
+    }
+    /* Weak, because the same tag stands for both encodings. */
+    snprintf(headers, sizeof headers,
+             "ETag: W/\"%s\"\r\nCache-Control: no-cache\r\nVary: Accept-Encoding\r\n%s",
+             answer->tag, answer->gzip ? "Content-Encoding: gzip\r\n" : "");
+    struct exchange_content content = {.status = answer->unchanged ? 304 : 200,
+                                       .type = answer->unchanged ? NULL : JSON_TYPE,
+                                       .headers = headers};
+    exchange_answer_large(exchange, &content, &answer->body);
+}
+
+/* Whether "gzip" is in Accept-Encoding, and not with q=0. */
+static bool takes_gzip(struct lws *wsi)
+{
+    char text[256];
+    if (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_HTTP_ACCEPT_ENCODING) <= 0)
+        return false;
+    for (char *rest = text, *each; (each = strsep(&rest, ","));) {
+        char *quality = each + strcspn(each, ";");
+        char *name = each + strspn(each, " \t");
+        size_t length = strcspn(name, " \t;");
+        if (length != 4 || strncasecmp(name, "gzip", 4) != 0)
+            continue;
+        quality += strcspn(quality, "=");
+        return !*quality || strtod(quality + 1, NULL) > 0;
+    }
+    return false;
+}
+
+static bool read_query(struct lws *wsi, struct span view, struct wire_message *message,
+                       struct error *error)
+{
+    char argument[ARGUMENT_BYTES];
+    struct http_query query;
+    int length = 0;
+    bool good = true;
+    http_query_init(&query, view);
+    for (int i = 0; good; i++) {
+        length = lws_hdr_copy_fragment(wsi, argument, sizeof argument, WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (length < 0)
+            break;
+        if (length > 0 && !(length == 1 && argument[0] == '/')) /* so an empty one is told */
+            good = http_query_add(&query, span_make(argument, (size_t)length), error);
+    }
+    good = good && http_query_end(&query, message, error);
+    http_query_fini(&query);
+    return good;
+}
+
+static bool start_read(struct server *server, struct exchange *exchange,
+                       const struct wire_message *message, struct error *error)
+{
+    struct lws *wsi = exchange->wsi;
+    char known[1024];
+    bool has_known = lws_hdr_copy(wsi, known, sizeof known, WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0;
+    struct hub_read read = {.wanted = &message->subscribe,
+                            .gzip = takes_gzip(wsi),
+                            .known = has_known ? known : NULL,
+                            .is_wanted = is_wanted,
+                            .done = on_read,
+                            .argument = exchange};
+    if (!hub_read_view(server->hub, &read, error))
+        return false;
+    server->view_reads++;
+    return true;
+}
+
+/* ---- requests ---- */
+
+static int answer_view(struct server *server, struct lws *wsi, struct span view,
+                       struct exchange **exchange)
+{
+    struct wire_message message;
+    struct error error;
+    if (!server_admit(server, SERVER_READ, &error) || !read_query(wsi, view, &message, &error))
+        return exchange_reply_error(wsi, &error, NULL);
+    *exchange = exchange_new(server, wsi, 0);
+    if (!*exchange)
+        error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
+    bool started = *exchange && start_read(server, *exchange, &message, &error);
+    wire_message_fini(&message);
+    if (!*exchange)
+        return exchange_reply_error(wsi, &error, NULL);
+    exchange_await(*exchange);
+    if (!started)
+        exchange_answer_error(*exchange, &error);
+    return 0;
+}
+
+static int answer_list(struct server *server, struct lws *wsi, struct exchange **exchange)
+{
+    struct error error;
+    *exchange = exchange_new(server, wsi, 0);
+    if (!*exchange) {
+        error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
+        return exchange_reply_error(wsi, &error, NULL);
+    }
+    facts_when_fresh(server->facts, *exchange, list_print);
+    return 0;
+}
+
+int http_views_request(struct server *server, struct lws *wsi, struct span path,
+                       struct exchange **exchange)
+{
+    struct error error;
+    bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0 ||
+               lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+    if (!get) {
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");
+        return exchange_refuse(wsi, &error, "Allow: GET, HEAD\r\n");
+    }
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
+        lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0) {
+        error_set(&error, ERROR_INVALID_MESSAGE, "a request for a view has no body");
+        return exchange_refuse(wsi, &error, NULL);
+    }
+    size_t prefix = strlen(view_prefix);
+    struct span view = path.length > prefix ? span_make(path.data + prefix, path.length - prefix)
+                                            : span_make(NULL, 0);
+    return view.data ? answer_view(server, wsi, view, exchange)
+                     : answer_list(server, wsi, exchange);
+}

@@ -1,0 +1,393 @@
+/*
+ * A window that is read once and kept for nobody: what plain HTTP answers. It is read by the code
+ * that reads the windows of subscribers, into an object of its own, and its rows become JSON
+ * instead of frames.
+ *
+ * A filter over a whole view looks at some rows first, which mostly is enough. When it is not, its
+ * matches are found as for a subscriber, in several short transactions: one job each, so that
+ * others have their turn between them.
+ */
+#include "server/resume_query.h"
+#include "server/window_internal.h"
+
+#include <stdio.h>
+
+enum {
+    ANSWER_BYTES = 16 << 20, /* of JSON, before it is compressed; a single row may be longer */
+    FIRST_LOOK = 20000,      /* rows that a filter looks at in one transaction */
+    REFILLS = 3,             /* how often a view may change too much to be filtered in steps */
+    ONCE_TAKE = 100          /* rows, where nothing says how many */
+};
+
+struct window_once {
+    struct read_job read;
+    struct hub *hub;
+    struct hub_read options; /* without `wanted` and `known`, which were the asker's */
+    struct window window;    /* its content and spec; it is in no list */
+    char *known;             /* or NULL */
+    bool has_after, resumed;
+    struct seq after;
+    int64_t from; /* the change of `after` */
+    bool again;   /* another job has to go on */
+    bool filling;
+    int refills;
+    struct plain_rows plain;
+    struct hub_answer answer;
+};
+
+/* ---- the tag ---- */
+
+/* Tags must outlive the process, so it is not the maps' hash, which is different in each. */
+static void fold(uint64_t *hash, const void *data, size_t length)
+{
+    const unsigned char *bytes = data; /* FNV-1a, 64 bits */
+    for (size_t i = 0; i < length; i++)
+        *hash = (*hash ^ bytes[i]) * UINT64_C(1099511628211);
+}
+
+static void fold_number(uint64_t *hash, int64_t number)
+{
+    fold(hash, &number, sizeof number);
+}
+
+static void fold_span(uint64_t *hash, struct span span)
+{
+    fold_number(hash, span.data ? (int64_t)span.length : -1);
+    fold(hash, span.data, span.length);
+}
+
+static void fold_view(uint64_t *hash, const struct view *view)
+{
+    fold_span(hash, span_of(view->id));
+    fold_span(hash, span_of(view->stage ? view->stage->definition : NULL));
+    fold_number(hash, view->output);
+    for (size_t i = 0; i < view->key_field_count; i++)
+        fold_span(hash, view->key_field[i]);
+    for (size_t i = 0; i < view->path_count; i++)
+        fold_span(hash, view->paths[i]);
+    for (size_t i = 0; i < view->key_count; i++)
+        fold_span(hash, view->keys[i]);
+}
+
+static void fold_question(uint64_t *hash, const struct window_once *once)
+{
+    const struct window_spec *spec = &once->window.spec;
+    fold_view(hash, spec->view);
+    fold_number(hash, spec->skip);
+    fold_number(hash, spec->take);
+    fold_span(hash, spec->key);
+    fold_span(hash, spec->filter ? view_filter_text(spec->filter) : span_make(NULL, 0));
+    fold_number(hash, once->has_after ? once->after.slot : -1);
+    fold_number(hash, once->has_after ? once->after.index : -1);
+}
+
+/* Whether rows enter and leave the view without any change of an entity. */
+static bool is_timed(const struct view *view)
+{
+    for (const struct view_stage *stage = view->stage; stage; stage = stage->source)
+        if (stage->timed)
+            return true;
+    return false;
+}
+
+/* Several changes may have one seq, so the change's own number is in it too; in what time alone
+ * changes, also which rows there are. */
+static void make_tag(struct window_once *once, const struct view_state *state)
+{
+    const struct window_rows *rows = &once->window.rows;
+    uint64_t hash = UINT64_C(14695981039346656037);
+    char seq[SEQ_SIZE];
+    fold_question(&hash, once);
+    fold_number(&hash, state->found ? state->export.last_change : 0);
+    for (size_t i = 0; is_timed(once->window.spec.view) && i < rows->count; i++)
+        fold_span(&hash, window_row_key(rows->list[i]));
+    seq_print(seq, window_cursor(state));
+    snprintf(once->answer.tag, sizeof once->answer.tag, "%s-%s-%016llx",
+             engine_epoch(once->hub->engine), seq, (unsigned long long)hash);
+}
+
+/* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */
+static bool has_already(const struct window_once *once)
+{
+    char quoted[HUB_TAG_SIZE + 2];
+    if (!once->known)
+        return false;
+    snprintf(quoted, sizeof quoted, "\"%s\"", once->answer.tag);
+    return strcmp(once->known, "*") == 0 || strstr(once->known, quoted) != NULL;
+}
+
+/* ---- on a reader: the rows ---- */
+
+static bool begin_body(struct window_once *once, const struct view_state *state)
+{
+    struct buffer *out = &once->plain.rows.json;
+    char seq[SEQ_SIZE];
+    buffer_add_string(out, "{\"view\":");
+    doc_escape(out, span_of(once->window.spec.view->id));
+    seq_print(seq, window_cursor(state));
+    buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
+                  wire_mode_name(once->window.mode), engine_epoch(once->hub->engine), seq);
+    if (once->has_after)
+        buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
+    return buffer_add_string(out, ",\"rows\":[");
+}
+
+static void start_over(struct window_once *once)
+{
+    wire_batch_fini(&once->plain.rows);
+    buffer_clear(&once->plain.deleted);
+    wire_batch_init(&once->plain.rows, UINT32_MAX);
+    window_rows_fini(&once->window.rows);
+    once->window.known = false;
+    once->again = true;
+}
+
+/* Too much changed since its matches were found. */
+static bool fill_anew(struct window_once *once)
+{
+    window_matches_clear(&once->window);
+    once->window.matches_ready = false;
+    start_over(once);
+    return ++once->refills <= REFILLS ||
+           error_set(&once->answer.error, ERROR_QUEUE_FULL,
+                     "the view changes too fast to be filtered; try again later");
+}
+
+static bool take_changes(struct window_once *once, struct window_reading *reading)
+{
+    struct window_request request = {
+        .window = &once->window, .kind = WINDOW_RESUME, .from = once->from};
+    if (!window_encode_resume(reading, &request))
+        return false;
+    if (request.refused) {
+        once->resumed = false;
+        start_over(once);
+    }
+    return true;
+}
+
+static bool read_rows(struct window_once *once, struct window_reading *reading)
+{
+    if (!window_read_stage(reading) || !begin_body(once, reading->state))
+        return false;
+    if (!window_read(reading))
+        return reading->result->refill && fill_anew(once);
+    if (reading->exhausted) {
+        once->filling = true;
+        start_over(once);
+        return true;
+    }
+    if (!window_settle(reading))
+        return false;
+    if (once->resumed)
+        return take_changes(once, reading);
+    return true;
+}
+
+static void explain_failure(struct window_once *once, const struct window_result *result)
+{
+    if (once->answer.error.code != ERROR_NONE)
+        return;
+    once->answer.error = result->error;
+    if (once->plain.too_large)
+        error_set(&once->answer.error, ERROR_TOO_LARGE,
+                  "the answer would have more than %d bytes; ask for fewer rows (take)",
+                  ANSWER_BYTES);
+    else if (result->error.code == ERROR_NONE)
+        error_set(&once->answer.error, ERROR_MEMORY, "out of memory while reading a view");
+}
+
+static void read_window(struct window_once *once, struct store_reader *reader)
+{
+    struct window *window = &once->window;
+    struct view_state state;
+    struct window_result result = {.window = window, .snapshot_wanted = !once->resumed};
+    struct window_reading reading = {
+        .window = window,
+        .result = &result,
+        .reader = reader,
+        .state = &state,
+        .max_rows = once->hub->options.max_window_rows,
+        .cut_at = -1,
+        .budget = window_filters_all(window) && !window->matches_ready ? FIRST_LOOK : 0};
+    const struct snapshot_place place = {.limit = -1};
+    if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
+        return;
+    bool timed = is_timed(window->spec.view);
+    make_tag(once, &state);
+    once->answer.unchanged = !timed && has_already(once);
+    if (once->answer.unchanged)
+        return;
+    buffer_init(&reading.data, UINT32_MAX);
+    snapshot_drafts_init(&result.drafts, window->spec.view, window->mode, &place);
+    result.drafts.plain = &once->plain;
+    if (!read_rows(once, &reading))
+        explain_failure(once, &result);
+    if (timed && !once->again) {
+        make_tag(once, &state);
+        once->answer.unchanged = has_already(once);
+    }
+    snapshot_drafts_fini(&result.drafts);
+    window_reading_fini(&reading);
+}
+
+/* ---- on a reader: the whole ---- */
+
+/* One step; true when it was the last. */
+static bool fill(struct window_once *once, struct store_reader *reader)
+{
+    bool end;
+    if (!window_matches_fill(&once->window, reader, once->hub->options.max_window_rows, &end,
+                             &once->answer.error))
+        return false;
+    once->window.matches_ready = end;
+    once->again = !end;
+    return end;
+}
+
+static bool find_cursor(struct window_once *once, struct store_reader *reader)
+{
+    struct resume_query query = {.view = once->window.spec.view, .after = once->after};
+    if (!resume_query_run(&query, reader, &once->answer.error))
+        return false;
+    once->resumed = query.accepted;
+    once->from = query.from;
+    return true;
+}
+
+static void end_body(struct window_once *once)
+{
+    struct buffer *out = &once->plain.rows.json, *body = &once->answer.body;
+    struct wire_gzip *gzip = NULL;
+    buffer_add_char(out, ']');
+    if (once->has_after) {
+        buffer_add_string(out, ",\"deleted\":[");
+        buffer_add_span(out, buffer_span(&once->plain.deleted));
+        buffer_add_char(out, ']');
+    }
+    buffer_add_string(out, "}\n");
+    bool small = out->length < WIRE_GZIP_MINIMUM;
+    once->answer.gzip = once->options.gzip && !small && (gzip = wire_gzip_new()) != NULL &&
+                        wire_gzip_member(gzip, buffer_span(out), body);
+    wire_gzip_free(gzip);
+    if (!once->answer.gzip) {
+        buffer_fini(body);
+        *body = *out;
+        buffer_init(out, 1);
+    }
+    if (body->failed)
+        error_set(&once->answer.error, ERROR_MEMORY, "out of memory while showing a view");
+}
+
+static bool is_fine(const struct window_once *once)
+{
+    return once->answer.error.code == ERROR_NONE;
+}
+
+static void run(struct read_job *read, struct store_reader *reader)
+{
+    struct window_once *once = (struct window_once *)read;
+    once->again = false;
+    if (once->filling && !once->window.matches_ready && !fill(once, reader))
+        return;
+    if (once->resumed && !find_cursor(once, reader))
+        return;
+    if (once->resumed && window_filters_all(&once->window) && !once->window.matches_ready) {
+        once->filling = once->again = true; /* what is near a window's ends is told by these */
+        return;
+    }
+    if (!store_read_begin(reader, &once->answer.error))
+        return;
+    read_window(once, reader);
+    store_read_end(reader);
+    if (is_fine(once) && !once->again && !once->answer.unchanged)
+        end_body(once);
+}
+
+/* ---- on the loop ---- */
+
+static void once_free(struct window_once *once)
+{
+    window_content_fini(&once->window);
+    window_spec_fini(&once->window.spec);
+    wire_batch_fini(&once->plain.rows);
+    buffer_fini(&once->plain.deleted);
+    buffer_fini(&once->answer.body);
+    memory_free(once->known);
+    memory_free(once);
+}
+
+static bool go_on(struct window_once *once)
+{
+    return engine_read(once->hub->engine, &once->read) ||
+           error_set(&once->answer.error, ERROR_QUEUE_FULL,
+                     "too many readers wait for the database; try again later");
+}
+
+static void deliver(struct engine_event *event)
+{
+    struct window_once *once = (struct window_once *)event;
+    if (is_fine(once) && once->again && once->options.is_wanted(once->options.argument) &&
+        go_on(once))
+        return;
+    if (error_http_status(once->answer.error.code) == 500)
+        log_error("hub", "read-failed", "for=\"http\" view=\"%s\" error=\"%s\"",
+                  once->window.spec.view->id, once->answer.error.message);
+    once->options.done(once->options.argument, &once->answer);
+    once_free(once);
+}
+
+/* What is owned by the spec is taken over in any case. */
+static struct window_once *once_new(struct hub *hub, const struct hub_read *options,
+                                    struct window_spec *spec)
+{
+    struct window_once *once = memory_new(sizeof *once);
+    if (!once) {
+        window_spec_fini(spec);
+        return NULL;
+    }
+    once->read.run = run;
+    once->read.event.deliver = deliver;
+    once->hub = hub;
+    once->options = *options;
+    once->window.spec = *spec;
+    once->window.mode = feed_mode(spec->view);
+    if (spec->take == VIEW_ALL && !spec->key.data)
+        once->window.spec.take = ONCE_TAKE;
+    window_content_init(&once->window);
+    wire_batch_init(&once->plain.rows, UINT32_MAX);
+    buffer_init(&once->plain.deleted, UINT32_MAX);
+    buffer_init(&once->answer.body, UINT32_MAX);
+    once->plain.max_bytes = ANSWER_BYTES;
+    once->known =
+        options->known ? memory_copy_string(options->known, strlen(options->known)) : NULL;
+    if (!options->known || once->known)
+        return once;
+    once_free(once);
+    return NULL;
+}
+
+bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *error)
+{
+    const struct wire_subscribe *wanted = read->wanted;
+    const struct view *view;
+    struct window_spec spec;
+    struct seq after;
+    bool has_after;
+    if (!subscription_check(hub, wanted, &view, &has_after, &after, error) ||
+        !window_spec_make(hub, view, wanted, &spec, error))
+        return false;
+    struct window_once *once = once_new(hub, read, &spec);
+    if (!once)
+        return error_set(error, ERROR_MEMORY, "out of memory for a view");
+    once->has_after = has_after;
+    once->resumed =
+        has_after && (!wanted->epoch || strcmp(wanted->epoch, engine_epoch(hub->engine)) == 0);
+    if (has_after)
+        once->after = after;
+    if (go_on(once))
+        return true;
+    *error = once->answer.error;
+    once_free(once);
+    return false;
+}

@@ -1,0 +1,69 @@
+/* Values as people type them, each with the JSON that they stand for. */
+#include "json_support.h"
+
+static const struct {
+    const char *typed, *json;
+} cases[] = {
+    {"6.4", "6.4"},
+    {"-0", "-0"},
+    {"1e3", "1e3"},
+    {" 7 ", "7"},
+    {"true", "true"},
+    {"null", "null"},
+    {"", "\"\""},
+    {"earthquake", "\"earthquake\""},
+    {"\"7\"", "\"7\""},
+    {"\"\\u0061\"", "\"a\""},
+    {"say \"so\"", "\"say \\\"so\\\"\""},
+    {"True", "\"True\""},
+    {"1e999", "\"1e999\""},
+    {"9007199254740993", "\"9007199254740993\""},
+    {"[]", "\"[]\""},
+    {"[1,2]", "\"[1,2]\""},
+    {"{\"a\":1}", "\"{\\\"a\\\":1}\""},
+    {"{}", "\"{}\""},
+    {"07", "\"07\""},
+    {"müde", "\"müde\""},
+};
+
+static void each_is_what_it_stands_for(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buffer out;
+        buffer_init(&out, 1024);
+        assert_true(doc_typed_value(&out, span_of(cases[i].typed)));
+        assert_string_equal(buffer_string(&out), cases[i].json);
+        buffer_fini(&out);
+    }
+}
+
+static void members_make_an_object(void **state)
+{
+    struct buffer out;
+    (void)state;
+    buffer_init(&out, 1024);
+    assert_true(doc_typed_member(&out, span_of("geo.lat"), span_of("1.50")));
+    assert_true(doc_typed_member(&out, span_of("a\"b"), span_of("x")));
+    assert_string_equal(buffer_string(&out), "{\"geo.lat\":1.50,\"a\\\"b\":\"x\"");
+    buffer_fini(&out);
+}
+
+static void a_full_buffer_is_told(void **state)
+{
+    struct buffer out;
+    (void)state;
+    buffer_init(&out, 4);
+    assert_false(doc_typed_value(&out, span_of("long")));
+    buffer_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_is_what_it_stands_for),
+        cmocka_unit_test(members_make_an_object),
+        cmocka_unit_test(a_full_buffer_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
