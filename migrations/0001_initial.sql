@@ -109,7 +109,8 @@ CREATE TABLE derived_turn (
 ) WITHOUT ROWID;
 
 CREATE TABLE derived_flip (
-    -- Which entities entered or left a stage by time alone. Trimmed along with the log.
+    -- Which entities entered or left a stage without a change of their own: by time, or because of
+    -- another row. Trimmed along with the log.
     change INTEGER NOT NULL,      -- change.id of the newest change then
     export INTEGER NOT NULL,      -- export.id
     key TEXT NOT NULL,

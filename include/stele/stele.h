@@ -94,7 +94,8 @@ STELE_API const char *stele_database(const stele *store);
 STELE_API bool stele_run(stele *store, stele_error *error);
 
 /* Ask for a clean stop and return at once. May be called any number of times, on any thread and
- * from a signal handler. */
+ * from a signal handler. The stop waits for what is queued to be on disk, and two seconds for
+ * network clients that do not read. */
 STELE_API void stele_stop(stele *store);
 
 /* Stop if need be, wait for the end, and free the store and all its subscriptions. Calls that
@@ -156,8 +157,8 @@ typedef bool (*stele_row_callback)(void *argument, const stele_row *row);
  * Which rows there are, and their order, is as of one moment; up to 1,000 rows (or 1 MiB of them)
  * are of that moment too. A longer view is read page by page: every row that is there from
  * beginning to end is told once, in that order, as it is when its page is read. A row that is new
- * meanwhile is not told, one that is deleted meanwhile is left out if its turn had not come, and one
- * that is deleted and comes again may be left out or told again. For all rows the order takes 8
+ * meanwhile is not told, one that is deleted meanwhile is left out if its turn had not come, and
+ * one that is deleted and comes again may be left out or told again. For all rows the order takes 8
  * bytes a row while the query runs.
  *
  * Errors: "view-not-found", "database-error", "shutting-down", "out-of-memory"; "queue-full" (too

@@ -148,6 +148,11 @@ static void pump(struct server *server, void *argument)
     for (int turn = 0; turn < PULLS_PER_TURN; turn++) {
         if (subscription->ended || !subscription->subscriber)
             break;
+        if (subscriber_broken(subscription->subscriber)) {
+            log_error("api", "subscription-out-of-memory", "%s", "effect=\"subscription ended\"");
+            subscription->ended = true;
+            break;
+        }
         bytes = subscriber_pull(subscription->subscriber);
         if (bytes.length == 0)
             break;

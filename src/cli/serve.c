@@ -21,6 +21,21 @@ struct stopper {
     bool asked;
 };
 
+/*
+ * Let a signal do what it does to programs that know nothing of it, so that whoever started us sees
+ * what ended us. Nothing is cleaned up, no thread is waited for.
+ */
+static void end_by(int signal_number)
+{
+    sigset_t only;
+    sigemptyset(&only);
+    sigaddset(&only, signal_number);
+    signal(signal_number, SIG_DFL); /* it may have been ignored from birth */
+    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
+    raise(signal_number);
+    _exit(EXIT_FAILED); /* the first process of a container is spared by its signals */
+}
+
 static void *wait_for_signals(void *argument)
 {
     struct stopper *stopper = argument;
@@ -30,7 +45,7 @@ static void *wait_for_signals(void *argument)
         pthread_mutex_lock(&stopper->lock);
         /* The second signal means "now". What was acknowledged is on disk already. */
         if (stopper->asked)
-            _exit(EXIT_FAILED);
+            end_by(signal_number);
         stopper->asked = true;
         if (stopper->store)
             stele_stop(stopper->store);
@@ -262,7 +277,7 @@ const struct command serve_command = {
     .notes =
         "Once it serves, it prints one line with its addresses. SIGTERM or SIGINT stops it\n"
         "cleanly: what was taken in is committed and acknowledged first. A second one ends it\n"
-        "at once; what was acknowledged is safe all the same.\n",
+        "at once, by that signal; what was acknowledged is safe all the same.\n",
     .more = print_settings,
     .options = serve_options,
     .run = run_serve,

@@ -48,7 +48,11 @@ static void undo_all(struct writer *writer)
 struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
                              struct error *error)
 {
-    struct entity *entity = entity_cache_find(&writer->cache, export, key);
+    struct entity *entity;
+    if (!entity_cache_find(&writer->cache, export, key, &entity)) {
+        error_set(error, ERROR_MEMORY, "out of memory while looking for an entity");
+        return NULL;
+    }
     if (entity) {
         counter_add(&writer->engine->metrics.cache_hits, 1);
         return entity;

@@ -78,14 +78,14 @@ void entity_cache_fini(struct entity_cache *cache)
 }
 
 /* Build the map's key on the stack when it is short, which keys nearly always are. */
-struct entity *entity_cache_find(struct entity_cache *cache, const struct export_state *export,
-                                 struct span key)
+bool entity_cache_find(struct entity_cache *cache, const struct export_state *export,
+                       struct span key, struct entity **found)
 {
     char small[256];
     size_t length = sizeof export->id + key.length;
     char *bytes = length <= sizeof small ? small : memory_alloc(length);
     if (!bytes)
-        return NULL; /* as if not cached: the store will be asked, and says so if need be */
+        return false;
     memcpy(bytes, &export->id, sizeof export->id);
     memcpy(bytes + sizeof export->id, key.data, key.length);
     struct entity *entity = map_get(&cache->map, span_make(bytes, length));
@@ -95,7 +95,8 @@ struct entity *entity_cache_find(struct entity_cache *cache, const struct export
         entity_unlink(cache, entity);
         entity_link(cache, entity);
     }
-    return entity;
+    *found = entity;
+    return true;
 }
 
 struct entity *entity_cache_add(struct entity_cache *cache, struct export_state *export,

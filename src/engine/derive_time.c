@@ -26,11 +26,26 @@ static bool next_turn(struct derive *derive, int64_t skip, int64_t *earliest, st
     return true;
 }
 
+struct due_scan {
+    struct id_set *due;
+    bool failed;
+};
+
 static bool note_due(void *argument, int64_t at, int64_t entity)
 {
-    struct derived *derived = argument;
+    struct due_scan *scan = argument;
     (void)at;
-    return id_set_add(&derived->due, entity);
+    scan->failed = !id_set_add(scan->due, entity);
+    return !scan->failed;
+}
+
+static bool find_due(struct derive *derive, struct derived *derived, struct error *error)
+{
+    struct due_scan scan = {.due = &derived->due};
+    if (!store_turn_scan(derive->writer->store, derived->id, derive->next, TURNS, note_due, &scan,
+                         error))
+        return false;
+    return !scan.failed || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
 }
 
 bool derive_advance(struct derive *derive, struct error *error)
@@ -44,16 +59,9 @@ bool derive_advance(struct derive *derive, struct error *error)
         return false;
     if (limit < derive->next)
         derive->next = limit;
-    for (size_t i = 0; i < derive->stage_count; i++) {
-        struct derived *derived = derive->stages[i];
-        size_t before = derived->due.count;
-        if (derived->stage->timed &&
-            !store_turn_scan(derive->writer->store, derived->id, derive->next, TURNS, note_due,
-                             derived, error))
+    for (size_t i = 0; i < derive->stage_count; i++)
+        if (derive->stages[i]->stage->timed && !find_due(derive, derive->stages[i], error))
             return false;
-        if (derived->due.count - before > 0)
-            id_set_sort(&derived->due);
-    }
     if (!next_turn(derive, TURNS, &limit, error))
         return false;
     derive->next_pending = limit <= derive->next;

@@ -51,9 +51,10 @@ struct entity_cache {
 
 void entity_cache_init(struct entity_cache *cache, size_t max_bytes);
 void entity_cache_fini(struct entity_cache *cache);
-/* Find, and mark as just used; NULL when it is not cached. */
-struct entity *entity_cache_find(struct entity_cache *cache, const struct export_state *export,
-                                 struct span key);
+/* Find, and mark as just used; *entity is NULL when it is not cached. False when there is no memory
+ * to look: what the store has may then be older than what the cache has. */
+bool entity_cache_find(struct entity_cache *cache, const struct export_state *export,
+                       struct span key, struct entity **entity);
 /* Add an entity that is not cached yet, without a row; NULL when out of memory. */
 struct entity *entity_cache_add(struct entity_cache *cache, struct export_state *export,
                                 struct span key);

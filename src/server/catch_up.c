@@ -55,6 +55,7 @@ static struct catch_up_request make_request(const struct subscription *subscript
         .style = choose_style(subscription),
         .from = subscription->cursor,
         .page_bytes = feed->hub->options.page_bytes,
+        .scan_rows = feed->hub->options.scan_rows,
         .max_array = engine_max_array_length(feed->hub->engine),
         .resuming = subscription->resuming,
         .resume_target = subscription->resume_target,
@@ -139,14 +140,9 @@ static struct span take(struct subscription *subscription, struct catch_up_job *
 struct span catch_up_pull(struct subscription *subscription)
 {
     struct hub_job *job = subscription->job;
-    struct error error;
     if (job && job->returned)
         return take(subscription, (struct catch_up_job *)job);
-    if (!job && subscriber_take_turn(subscription) && !ask(subscription)) {
-        error_set(&error, ERROR_QUEUE_FULL,
-                  "too many are catching up at once, or memory is short; subscribe again later");
-        subscriber_error(subscription->subscriber, &error, false);
-        subscription_close(subscription);
-    }
+    if (!job && subscriber_take_turn(subscription) && !ask(subscription))
+        hub_job_refused(subscription);
     return span_make(NULL, 0);
 }

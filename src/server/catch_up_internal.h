@@ -28,6 +28,7 @@ struct catch_up_request {
     struct span key; /* absent: all; its bytes are owned by the job */
     int64_t from;
     size_t page_bytes;
+    int64_t scan_rows; /* of the log, that one page looks at */
     uint32_t max_array;
     bool resuming;
     int64_t resume_target, resume_limit, ambiguous_until;

@@ -56,20 +56,23 @@ static bool put_change(void *argument, const struct store_change *change,
     return true;
 }
 
+/* Rows of other exports lie between; but none of ours behind the export's newest, so where that
+ * was had already, nothing is read at all. */
 static bool read_log(struct catch_up_page *page, struct store_reader *reader,
                      const struct view_state *state)
 {
     const struct catch_up_request *request = &page->request;
-    int64_t until = state->log.last_change;
-    if (until - request->from > HUB_SCAN)
-        until = request->from + HUB_SCAN;
+    int64_t newest = state->export.last_change, until = newest;
+    if (until - request->from > request->scan_rows)
+        until = request->from + request->scan_rows;
     page->to = request->from;
-    if (!store_scan_changes(reader, state->export.id, request->key, request->from, until, -1, true,
-                            put_change, page, page->error) ||
-        page->error->code != ERROR_NONE)
+    if (until > request->from &&
+        (!store_scan_changes(reader, state->export.id, request->key, request->from, until, -1, true,
+                             put_change, page, page->error) ||
+         page->error->code != ERROR_NONE))
         return false;
-    if (!is_full(page))
-        page->to = until; /* nothing behind the last row was for this view */
+    if (!is_full(page)) /* nothing behind the last row was for this view */
+        page->to = until < newest ? until : state->log.last_change;
     return true;
 }
 

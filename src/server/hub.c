@@ -20,6 +20,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
     hub->options = *options;
     if (!options->snapshot_rows)
         hub->options.snapshot_rows = HUB_SNAPSHOT_ROWS;
+    if (!options->scan_rows)
+        hub->options.scan_rows = HUB_SCAN;
     if (!options->page_bytes)
         hub->options.page_bytes = HUB_PAGE;
     if (!options->max_window_rows)

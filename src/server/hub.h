@@ -20,6 +20,7 @@ struct hub_options {
     uint32_t max_subscriptions;  /* per subscriber */
     int64_t tombstone_ms;        /* deletes this young are told with a fresh snapshot */
     int64_t snapshot_rows;       /* rows that one job reads in one transaction; 0: 2,000 */
+    int64_t scan_rows;           /* of the log, that one job looks at; 0: 20,000 */
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
     int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
     size_t max_windows;          /* different ones that are watched; 0: 1,000 */
@@ -55,6 +56,9 @@ void subscriber_error(struct subscriber *subscriber, const struct error *error, 
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
  */
 struct span subscriber_pull(struct subscriber *subscriber);
+/* Whether an answer was lost, for lack of memory or because the client reads none: it must be told
+ * by ending the connection, with nothing pulled any more. */
+bool subscriber_broken(const struct subscriber *subscriber);
 /* Whether unread answers pile up, so that reading from this client should pause until a pull. */
 bool subscriber_congested(const struct subscriber *subscriber);
 

@@ -18,7 +18,7 @@ enum {
     HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
     HUB_CONTROL = 64 * 1024,  /* unread answers beyond this pause the reading of messages */
     HUB_RING_GAP = 1000,      /* a subscriber further behind than this is served from SQL */
-    HUB_SCAN = 20000,         /* log rows that one catch-up job looks at */
+    HUB_SCAN = 20000,         /* log rows that one job looks at */
     HUB_SNAPSHOT_ROWS = 2000, /* rows, and deletes, that a snapshot job reads in one transaction */
     HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
     HUB_BATCH_BYTES = 1 << 20,    /* a batch ends early when it gets this long */

@@ -34,12 +34,22 @@ bool hub_job_start(struct subscription *subscription, struct hub_job *job)
     job->read.event.deliver = deliver;
     job->read.run = run;
     job->subscription = subscription;
+    job->done = job->returned = false;
     subscription->job = job;
     if (engine_read(subscription->feed->hub->engine, &job->read))
         return true;
     hub_job_take(job);
     job->destroy(job);
     return false;
+}
+
+void hub_job_refused(struct subscription *subscription)
+{
+    struct error error;
+    error_set(&error, ERROR_QUEUE_FULL,
+              "too many are catching up at once, or memory is short; subscribe again later");
+    subscriber_error(subscription->subscriber, &error, false);
+    subscription_close(subscription);
 }
 
 void hub_job_take(struct hub_job *job)

@@ -23,9 +23,11 @@ struct hub_job {
     struct error error;
 };
 
-/* Hand the job over; false when too many wait: then it is freed. When it fails in the reader, the
- * subscription is told and closed. */
+/* Hand the job over, for the first time or once more; false when too many wait: then it is freed.
+ * When it fails in the reader, the subscription is told and closed. */
 bool hub_job_start(struct subscription *subscription, struct hub_job *job);
+/* Tell the client that its job was not taken, and close the subscription. */
+void hub_job_refused(struct subscription *subscription);
 /* Take the returned job off its subscription; the caller destroys it. */
 void hub_job_take(struct hub_job *job);
 

@@ -64,6 +64,11 @@ static void finish(struct hub_job *job)
     struct subscription *subscription = job->subscription;
     const struct resume_query *found = &((struct resume_job *)job)->query;
     hub_job_take(job);
+    if (!found->done) {
+        if (!hub_job_start(subscription, job))
+            hub_job_refused(subscription);
+        return;
+    }
     if (found->accepted)
         accept(subscription, found);
     else
@@ -80,6 +85,8 @@ bool resume_start(struct subscription *subscription, struct seq after)
     job->job.run = run;
     job->job.finish = finish;
     job->job.destroy = destroy;
-    job->query = (struct resume_query){.view = subscription->feed->view, .after = after};
+    job->query = (struct resume_query){.view = subscription->feed->view,
+                                       .after = after,
+                                       .scan_rows = subscription->feed->hub->options.scan_rows};
     return hub_job_start(subscription, &job->job);
 }

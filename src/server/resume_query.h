@@ -1,4 +1,7 @@
-/* Where in the log a client's cursor stands: the reading side of resume.c. */
+/*
+ * Where in the log a client's cursor stands: the reading side of resume.c. What takes long is done
+ * in steps, each a short transaction and a job of its own, so that others are served between them.
+ */
 #ifndef SERVER_RESUME_QUERY_H
 #define SERVER_RESUME_QUERY_H
 
@@ -7,8 +10,13 @@
 
 struct resume_query {
     const struct view *view;
-    struct seq after; /* the cursor as it was presented */
+    struct seq after;  /* the cursor as it was presented */
+    int64_t scan_rows; /* of the log, that one step looks at */
+    /* between steps */
+    bool begun;
+    struct store_seq_walk walk;
     /* found */
+    bool done;               /* else another step is needed */
     bool accepted;           /* else the client must start with a snapshot */
     int64_t from;            /* everything behind this change is new to it, */
     int64_t ambiguous_until; /* ... but what is not behind this one it may have had; 0: nothing */
@@ -16,7 +24,7 @@ struct resume_query {
     int64_t to;              /* the newest change when it was asked */
 };
 
-/* In one short transaction. */
+/* The first or next step, in one short transaction. */
 bool resume_query_run(struct resume_query *query, struct store_reader *reader, struct error *error);
 
 #endif

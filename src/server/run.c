@@ -3,7 +3,7 @@
  *
  *   RUNNING  --stop-->  DRAINING  nobody is let in, feeders are not read from any more
  *            --drained->  PARTING   all is on disk and answered; clients are told 1001
- *            --all gone, or after a while->  LEAVING  sockets closed, the library leaves the loop
+ *            --all gone, or PARTING_MS->  LEAVING  sockets closed, the library leaves the loop
  *            --it has left->  ENDED
  *
  * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
@@ -13,7 +13,12 @@
 
 #include <assert.h>
 
-enum { PARTING_MS = 6 * 1000, TICKS_PER_TIMEOUT = 12, TICK_MS = 1000, SHORTEST_TICK_MS = 20 };
+enum {
+    PARTING_MS = 2 * 1000, /* who has not read what is left by then comes back by cursor anyway */
+    TICKS_PER_TIMEOUT = 12,
+    TICK_MS = 1000,
+    SHORTEST_TICK_MS = 20
+};
 
 static const char stop_reason[] = "shutting-down: the server is stopping";
 enum { STOP_STATUS = 1001 };
@@ -78,7 +83,9 @@ void server_on_drained(void *argument)
     if (server->state != SERVER_DRAINING)
         return;
     server_set_state(server, SERVER_PARTING);
+    uv_update_time(&server->loop);
     server->deadline_ms = uv_now(&server->loop) + PARTING_MS;
+    uv_timer_start(&server->tick, server_on_tick, PARTING_MS, 0); /* on the dot */
     sessions_close_all(&server->sessions, STOP_STATUS, stop_reason);
 }
 
@@ -91,6 +98,9 @@ static void on_left(struct server *server)
 
 static void leave(struct server *server)
 {
+    if (server->sessions.count || server->exchanges)
+        log_info("server", "left-behind", "clients=%zu requests=%zu", server->sessions.count,
+                 server->exchanges);
     server_set_state(server, SERVER_LEAVING);
     if (server->transport)
         transport_leave(server->transport, on_left);

@@ -11,9 +11,8 @@
 
 enum {
     MAX_UNANSWERED = 256,
-    MAX_UNREAD = 64 * 1024,      /* bytes of answers at which reading stops */
-    ANSWERS_LIMIT = 1024 * 1024, /* what MAX_UNANSWERED answers can have at most */
-    CLOSE_INTERNAL = 1011
+    MAX_UNREAD = 64 * 1024,     /* bytes of answers at which reading stops */
+    ANSWERS_LIMIT = 1024 * 1024 /* what MAX_UNANSWERED answers can have at most */
 };
 
 static const double pause_pressure = 0.5, resume_pressure = 0.25;
@@ -41,13 +40,6 @@ static void ingest_free(struct ingest_session *ingest)
     memory_free(ingest);
 }
 
-/* The client must not wait for an answer that will never come. */
-static void give_up(struct ingest_session *ingest, const char *reason)
-{
-    counter_add(&ingest->session.server->counters.errors, 1);
-    session_close(&ingest->session, CLOSE_INTERNAL, reason);
-}
-
 /* ---- answers ---- */
 
 static void drop_pulled(struct ingest_session *ingest)
@@ -68,7 +60,7 @@ static void answer(struct ingest_session *ingest, const struct source_reply *rep
     if (done)
         session_want_write(&ingest->session);
     else
-        give_up(ingest, "out-of-memory: an answer was lost; connect again");
+        session_give_up(&ingest->session, "out-of-memory: an answer was lost; connect again");
 }
 
 static void on_done(void *context, const struct source_reply *reply)
@@ -95,7 +87,7 @@ static void refuse_and_part(struct ingest_session *ingest, const struct error *e
     char reason[WIRE_CLOSE_REASON + 1];
     wire_close_reason(reason, error);
     answer(ingest, &(struct source_reply){.error = *error});
-    give_up(ingest, reason);
+    session_give_up(&ingest->session, reason);
 }
 
 /* Where the connection goes on, the refusal takes its turn among the requests, which it holds. */
@@ -136,7 +128,7 @@ static void on_message(struct session *session, struct span text)
     if (!submit(ingest, text)) {
         ingest->held = span_make(memory_copy_string(text.data, text.length), text.length);
         if (!ingest->held.data)
-            give_up(ingest, "out-of-memory: connect again");
+            session_give_up(&ingest->session, "out-of-memory: connect again");
     }
 }
 

@@ -26,9 +26,14 @@ static void on_refuse(struct session *session, const struct error *error, bool f
     subscriber_error(subscriber_of(session), error, fatal);
 }
 
+/* A client must not wait for an answer that will never come. */
 static struct span on_pull(struct session *session)
 {
-    return subscriber_pull(subscriber_of(session));
+    struct subscriber *subscriber = subscriber_of(session);
+    if (!subscriber_broken(subscriber))
+        return subscriber_pull(subscriber);
+    session_give_up(session, "out-of-memory: an answer was lost; connect again");
+    return span_make(NULL, 0);
 }
 
 static bool is_full(const struct session *session)

@@ -147,6 +147,12 @@ void session_close(struct session *session, uint16_t status, const char *reason)
     session_want_write(session);
 }
 
+void session_give_up(struct session *session, const char *reason)
+{
+    counter_add(&session->server->counters.errors, 1);
+    session_close(session, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, reason);
+}
+
 void session_heard(struct session *session)
 {
     session->heard_ms = uv_now(&session->server->loop);

@@ -83,6 +83,9 @@ void session_want_write(struct session *session);
 void session_pause(struct session *session);
 /* Close when what is owed is sent, or after some seconds. Idempotent: the first reason counts. */
 void session_close(struct session *session, uint16_t status, const char *reason);
+/* The same with 1011, counted as an error of ours: when a client would wait for an answer that will
+ * never come. */
+void session_give_up(struct session *session, const char *reason);
 
 /* ---- for the transport ---- */
 

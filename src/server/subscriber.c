@@ -88,6 +88,11 @@ bool subscriber_congested(const struct subscriber *subscriber)
     return subscriber->control.length - subscriber->control_sent > HUB_CONTROL;
 }
 
+bool subscriber_broken(const struct subscriber *subscriber)
+{
+    return subscriber->control.failed;
+}
+
 void subscriber_answered(struct subscriber *subscriber)
 {
     if (subscriber->control.failed)

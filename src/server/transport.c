@@ -1,11 +1,13 @@
 #include "server/transport.h"
 
+#include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
 #include "server/http_views.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -29,7 +31,8 @@ struct transport {
     struct server *server;
     struct lws_context *context;
     struct lws_vhost *host;
-    uv_idle_t watch; /* on the way out: looks whether the library has left the loop */
+    int *pipe_record; /* of the event pipe, which the library would close twice; event_pipe.h */
+    uv_idle_t watch;  /* on the way out: looks whether the library has left the loop */
     void (*left)(struct server *server);
 };
 
@@ -236,6 +239,21 @@ static struct rlimit adjust_descriptors(struct server *server, size_t needed)
     return limit;
 }
 
+/* The limit is the whole process's: servers that open at a time take turns, or one would take for
+ * the wanted limit what another has lowered it to. */
+static void create_within_limit(struct transport *transport,
+                                const struct lws_context_creation_info *info)
+{
+    static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+    size_t needed = transport->server->max_connections + OTHER_DESCRIPTORS;
+    pthread_mutex_lock(&turn);
+    struct rlimit wanted = adjust_descriptors(transport->server, needed);
+    lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
+    transport->context = lws_create_context(info);
+    setrlimit(RLIMIT_NOFILE, &wanted);
+    pthread_mutex_unlock(&turn);
+}
+
 /* The context, which the library sets to NULL when it is gone. */
 static bool create_context(struct transport *transport, struct server *server)
 {
@@ -254,10 +272,7 @@ static bool create_context(struct transport *transport, struct server *server)
         .gid = (gid_t)-1,
         .uid = (uid_t)-1,
     };
-    struct rlimit wanted = adjust_descriptors(server, server->max_connections + OTHER_DESCRIPTORS);
-    lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
-    transport->context = lws_create_context(&info);
-    setrlimit(RLIMIT_NOFILE, &wanted);
+    create_within_limit(transport, &info);
     return transport->context != NULL;
 }
 
@@ -284,8 +299,10 @@ struct transport *transport_open(struct server *server, struct error *error)
         return NULL;
     }
     transport->server = server;
-    if (create_context(transport, server))
+    if (create_context(transport, server)) {
+        transport->pipe_record = event_pipe_record(transport->context, &server->loop);
         return transport;
+    }
     memory_free(transport);
     error_set(error, ERROR_NETWORK, "cannot start libwebsockets on libuv's loop");
     return NULL;
@@ -293,6 +310,11 @@ struct transport *transport_open(struct server *server, struct error *error)
 
 bool transport_start(struct transport *transport, struct error *error)
 {
+    if (!transport->pipe_record)
+        return error_set(error, ERROR_NETWORK,
+                         "libwebsockets %s has no event pipe as it should: either no descriptors "
+                         "are left (raise ulimit -n), or this is not version 4.1.6",
+                         lws_get_library_version());
     return create_host(transport) || error_set(error, ERROR_NETWORK, "cannot start libwebsockets");
 }
 
@@ -340,11 +362,32 @@ static void on_watch(uv_idle_t *watch)
     uv_close((uv_handle_t *)watch, on_watch_closed);
 }
 
+static void close_guest(uv_handle_t *handle, void *argument)
+{
+    struct server *server = argument;
+    if (handle != (uv_handle_t *)&server->async && handle != (uv_handle_t *)&server->tick &&
+        !uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+/* A context without the event pipe that we know never served. It would not leave by itself, or not
+ * safely, so it is left lying as it is; only the loop must be free of it. */
+static void abandon_context(struct transport *transport)
+{
+    uv_walk(&transport->server->loop, close_guest, transport->server);
+    transport->context = NULL;
+}
+
 void transport_leave(struct transport *transport, void (*left)(struct server *server))
 {
     transport->left = left;
+    if (transport->pipe_record) {
+        lws_context_destroy(transport->context);
+        event_pipe_forget(transport->pipe_record);
+    } else {
+        abandon_context(transport);
+    }
     transport->watch.data = transport;
     uv_idle_init(&transport->server->loop, &transport->watch);
     uv_idle_start(&transport->watch, on_watch);
-    lws_context_destroy(transport->context);
 }

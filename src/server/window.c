@@ -238,6 +238,8 @@ static bool is_before(struct span place, const struct window *window)
 {
     const struct window_rows *rows = &window->rows;
     int64_t take = window->spec.take;
+    if (take == 0)
+        return false; /* of a view that is cut to nothing */
     if (take == VIEW_ALL || (int64_t)rows->count < take || window->spec.view->stage->cut.last)
         return true;
     struct span last = window_row_place(rows->list[rows->count - 1]);

@@ -40,7 +40,7 @@ static bool check(const struct hub *hub, const struct view *view,
 
 static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
 {
-    if (view->output == VIEW_KEYED || message->take == 0)
+    if (view->output == VIEW_KEYED)
         return 1;
     if (message->take > 0)
         return message->take;

@@ -10,11 +10,13 @@ static const char seq_exists_sql[] =
     "SELECT 1 FROM change WHERE slot = ? AND idx = ? AND export = ? LIMIT 1";
 /* Whether the seq is torn stands on its first kept change (see trim.c). */
 static const char find_seq_sql[] =
-    "SELECT first, last, found, (SELECT torn FROM change WHERE id = first) "
-    "FROM (SELECT min(id) AS first, max(id) AS last, count(*) AS found FROM change "
-    "WHERE slot = ? AND idx = ? AND export = ?)";
-static const char after_seq_sql[] = "SELECT min(id) FROM change INDEXED BY change_seq "
-                                    "WHERE (slot, idx) > (?, ?) AND export = ?";
+    "SELECT id, torn, (SELECT max(id) FROM change WHERE slot = ?1 AND idx = ?2 AND export = ?3) "
+    "FROM change WHERE slot = ?1 AND idx = ?2 AND export = ?3 ORDER BY id LIMIT 1";
+/* In order of the index. Of changes that share a seq the first is met first, so a step that ends
+ * among them need not go on there. */
+static const char walk_seqs_sql[] =
+    "SELECT id, slot, idx, export FROM change INDEXED BY change_seq "
+    "WHERE (slot, idx, export) > (?, ?, ?) ORDER BY slot, idx, export, id LIMIT ?";
 
 #define SCAN_COLUMNS                                                                               \
     "SELECT change.id, change.export, change.key, change.op, change.slot, change.idx, change.at, " \
@@ -245,31 +247,36 @@ bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq 
     if (step == QUERY_ROW) {
         *place = (struct store_seq_place){
             .first = query_column(&query, 0),
-            .last = query_column(&query, 1),
-            .count = query_column(&query, 2),
-            .torn = query_column(&query, 3) != 0,
+            .last = query_column(&query, 2),
+            .torn = query_column(&query, 1) != 0,
         };
         query_end(&query);
     }
     return step != QUERY_FAILED;
 }
 
-bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
-                          int64_t *id, struct error *error)
+bool store_walk_seqs(struct store_reader *reader, uint32_t export_id, struct store_seq_walk *walk,
+                     int64_t limit, struct error *error)
 {
     struct query query;
-    *id = 0;
-    if (!query_start(&query, &reader->connection, STATEMENT_CHANGE_AFTER_SEQ, after_seq_sql,
+    if (!query_start(&query, &reader->connection, STATEMENT_CHANGE_WALK_SEQS, walk_seqs_sql,
                      error)) {
         return false;
     }
-    query_integer(&query, seq.slot);
-    query_integer(&query, seq.index);
-    query_integer(&query, export_id);
-    enum query_step step = query_row(&query, error);
-    if (step == QUERY_ROW) {
-        *id = query_column(&query, 0);
-        query_end(&query);
+    query_integer(&query, walk->seq.slot);
+    query_integer(&query, walk->seq.index);
+    query_integer(&query, walk->export_id);
+    query_integer(&query, limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        int64_t id = query_column(&query, 0);
+        walk->seq = (struct seq){query_column(&query, 1), query_column(&query, 2)};
+        walk->export_id = (uint32_t)query_column(&query, 3);
+        if (walk->export_id == export_id && (walk->first == 0 || id < walk->first)) {
+            walk->first = id;
+        }
+        limit--;
     }
-    return step != QUERY_FAILED;
+    walk->done = limit > 0;
+    return step == QUERY_DONE;
 }

@@ -243,8 +243,8 @@ bool store_turn_at(struct store_writer *writer, int64_t stage, int64_t skip, int
 bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
                      bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
                      struct error *error);
-/* Note that an entity entered or left a stage by time alone when `change` was the newest one.
- * Trimmed along with the log. */
+/* Note that an entity entered or left a stage without a change of its own (by time, or because of
+ * another row) when `change` was the newest one. Trimmed along with the log. */
 bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
                     struct span key, struct error *error);
 
@@ -341,14 +341,23 @@ bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct 
 /* Where a seq stands in the log, among one export's changes. */
 struct store_seq_place {
     int64_t first, last; /* ids of the first and last change with it; 0 when there is none */
-    int64_t count;
-    bool torn; /* changes with this seq were trimmed already */
+    bool torn;           /* changes with this seq were trimmed already */
 };
 bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                     struct store_seq_place *place, struct error *error);
-/* Id of the first change (lowest id) of the export whose seq is greater; 0 when none. */
-bool store_find_after_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
-                          int64_t *id, struct error *error);
+/*
+ * Looking for the first change (lowest id) of an export whose seq is greater than a given one, in
+ * steps of at most `limit` rows, each of which may have a transaction of its own. Begin with that
+ * seq and export_id UINT32_MAX, all else zero; go on until `done`.
+ */
+struct store_seq_walk {
+    struct seq seq; /* how far it got, in order of seq and export */
+    uint32_t export_id;
+    int64_t first; /* what was found so far; 0: nothing */
+    bool done;
+};
+bool store_walk_seqs(struct store_reader *reader, uint32_t export_id, struct store_seq_walk *walk,
+                     int64_t limit, struct error *error);
 
 /* Tombstones of an export with change id < `before`, newest first, at most `limit`. A callback that
  * returns false stops the scan early (no error). */
@@ -399,9 +408,10 @@ bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t sk
 /* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
 bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
                      int64_t limit, store_each_entity each, void *argument, struct error *error);
-/* Entities of an export that entered or left some stage by time alone, when the newest change was
- * `from` or later: `change` is that newest change. In order of it, each key once per change, at
- * most `limit` (negative: all). A cursor at c has not seen those from c on for certain. */
+/* Entities of an export that entered or left some stage without a change of their own, when the
+ * newest change was `from` or later: `change` is that newest change. In order of it, each key once
+ * per change, at most `limit` (negative: all). A cursor at c has not seen those from c on for
+ * certain. */
 bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
                       bool (*each)(void *argument, struct span key, int64_t change), void *argument,
                       struct error *error);

@@ -1,4 +1,5 @@
-/* The tables derived_turn and derived_flip: what time alone will do, and what it did. */
+/* The tables derived_turn and derived_flip: what time will do, and what happened to entities
+ * without a change of their own. */
 #include "store/store_internal.h"
 
 static const char put_sql[] = "INSERT INTO derived_turn (stage, at, entity) VALUES (?, ?, ?)";

@@ -285,7 +285,7 @@ test('the error for a wrong parameter names it', async (t) => {
   const server = await serverFor(t);
   const client = await clientFor(t, server);
   for (const name of ['take', 'skip', 'filters', 'after', 'snapshotLimit']) {
-    client.subscribe('E/list', { [name]: name === 'filters' ? { a: 1 } : name === 'after' ? 'x' : name === 'snapshotLimit' ? 'x' : 3 });
+    client.subscribe('E/list', { [name]: name === 'filters' ? 3 : 'x' });
     assert.match((await client.expect('error')).message, new RegExp(name));
   }
   client.subscribe('Nope/list');

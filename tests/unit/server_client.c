@@ -6,12 +6,14 @@
 void client_init(struct client *client)
 {
     client->rows = json_object();
+    buffer_init(&client->message, 1 << 26);
 }
 
 void client_fini(struct client *client)
 {
     client_cut(client);
     json_decref(client->rows);
+    buffer_fini(&client->message);
 }
 
 static void note_wake(void *argument)
@@ -19,12 +21,11 @@ static void note_wake(void *argument)
     ((struct client *)argument)->woken = true;
 }
 
-void client_connect(struct client *client, struct hub *hub)
+char *client_prepare(struct client *client)
 {
     json_t *message = json_object();
-    client->hub = hub;
     client->complete = false;
-    client->subscriber = subscriber_new(hub, note_wake, client);
+    buffer_clear(&client->message);
     json_object_set_new(message, "type", json_string("subscribe"));
     json_object_set_new(message, "view", json_string(client->view));
     if (client->key)
@@ -41,9 +42,24 @@ void client_connect(struct client *client, struct hub *hub)
     if (partial && (client->limit || !client->resumes || !client->seq[0]))
         json_object_clear(client->rows); /* a part of what there is, and another part each time */
     char *text = json_dumps(message, JSON_COMPACT);
-    subscriber_message(client->subscriber, span_of(text));
-    free(text);
     json_decref(message);
+    return text;
+}
+
+bool client_subscribe(struct client *client, struct hub *hub, const char *message)
+{
+    client->hub = hub;
+    client->subscriber = subscriber_new(hub, note_wake, client);
+    if (client->subscriber)
+        subscriber_message(client->subscriber, span_of(message));
+    return client->subscriber != NULL;
+}
+
+void client_connect(struct client *client, struct hub *hub)
+{
+    char *message = client_prepare(client);
+    client_subscribe(client, hub, message);
+    free(message);
 }
 
 void client_cut(struct client *client)
@@ -160,27 +176,38 @@ static void apply_payload(struct client *client, struct span payload)
     buffer_fini(&plain);
 }
 
+/* At most so many frames (negative: all); returns how many are left of that. */
+static long take_frames(struct client *client, struct span bytes, long frames)
+{
+    struct span payload;
+    bool final;
+    while (bytes.length && frames != 0) {
+        size_t length = wire_frame_length(bytes);
+        wire_frame_payload(span_make(bytes.data, length), &payload, &final);
+        buffer_add_span(&client->message, payload);
+        bytes = span_make(bytes.data + length, bytes.length - length);
+        if (!final)
+            continue;
+        apply_payload(client, buffer_span(&client->message));
+        buffer_clear(&client->message);
+        frames--;
+    }
+    return frames;
+}
+
+void client_take(struct client *client, struct span bytes)
+{
+    take_frames(client, bytes, -1);
+}
+
 bool client_pull(struct client *client, long frames)
 {
-    struct buffer message;
-    struct span bytes, payload;
-    bool any = false, final;
-    buffer_init(&message, 1 << 26);
+    struct span bytes;
+    bool any = false;
     while (frames != 0 && client->subscriber &&
            (bytes = subscriber_pull(client->subscriber)).length) {
         any = true;
-        while (bytes.length && frames != 0) {
-            size_t length = wire_frame_length(bytes);
-            wire_frame_payload(span_make(bytes.data, length), &payload, &final);
-            buffer_add_span(&message, payload);
-            bytes = span_make(bytes.data + length, bytes.length - length);
-            if (!final)
-                continue;
-            apply_payload(client, buffer_span(&message));
-            buffer_clear(&message);
-            frames--;
-        }
+        frames = take_frames(client, bytes, frames);
     }
-    buffer_fini(&message);
     return any;
 }

@@ -18,6 +18,7 @@ struct client {
     struct hub *hub;
     struct subscriber *subscriber; /* NULL while cut off */
     bool woken;
+    struct buffer message; /* its frames so far */
     json_t *rows;
     char seq[64], epoch[64];
     bool complete; /* a complete batch came since it subscribed */
@@ -28,6 +29,12 @@ struct client {
 void client_init(struct client *client);
 void client_fini(struct client *client);
 void client_connect(struct client *client, struct hub *hub);
+/* The same in two parts, where the second needs no memory of the client's own: prepare gives the
+ * message, to be freed; false: there is no memory for the subscriber. */
+char *client_prepare(struct client *client);
+bool client_subscribe(struct client *client, struct hub *hub, const char *message);
+/* Apply whole frames that were pulled from its subscriber. */
+void client_take(struct client *client, struct span bytes);
 /* Pull and apply; at most `frames` frames of what was pulled are applied, the others are lost, as
  * in a cut connection (negative: all). Returns whether anything came. */
 bool client_pull(struct client *client, long frames);

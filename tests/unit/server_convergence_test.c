@@ -302,6 +302,7 @@ static void shape(struct world *world)
                              .snapshot_cache_bytes = below(world, 2) ? 2000 : 1 << 20,
                              .max_subscriptions = 10,
                              .snapshot_rows = below(world, 2) ? 2 : 0,
+                             .scan_rows = below(world, 2) ? 3 : 0,
                              .page_bytes = below(world, 2) ? 300 : 0,
                              .tombstone_ms = 600 * 1000};
     world->fixture.base.options.max_array_length = below(world, 2) ? 5 : 100;

@@ -217,6 +217,56 @@ static void all_deletes_are_told_before_a_fresh_snapshot(void **state)
     client_fini(&client);
 }
 
+/* ---- what a resume reads ---- */
+
+static uint64_t jobs_of_a_resume(struct client *client)
+{
+    uint64_t before = jobs_so_far();
+    client_connect(client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, client);
+    assert_string_equal(client->problem, "");
+    client_cut(client);
+    return jobs_so_far() - before;
+}
+
+/* A log full of other exports' changes costs the resume of one that rests nothing. */
+static void a_quiet_export_resumes_at_once(void **state)
+{
+    (void)state;
+    struct client client = {.view = "R/list", .with_snapshot = true, .resumes = true};
+    client_init(&client);
+    hub_fixture_feed(&fixture, "R a patch {}\n");
+    jobs_of_a_resume(&client);
+    feed_many(50 * 1000, "patch {}"); /* more than one page looks at */
+    assert_int_equal(jobs_of_a_resume(&client), 2);
+    assert_int_equal(client.resumed, 1);
+    hub_fixture_feed(&fixture, "R b patch {}\n");
+    jobs_of_a_resume(&client);
+    assert_int_equal(json_object_size(client.rows), 2);
+    client_fini(&client);
+}
+
+/* A cursor that stands nowhere in the log is looked up in steps. */
+static void a_strange_cursor_is_looked_up_in_steps(void **state)
+{
+    (void)state;
+    struct client client = {.view = "R/list", .with_snapshot = true, .resumes = true};
+    client_init(&client);
+    hub_fixture_feed(&fixture, "=5:0\nR a patch {}\n=7:0\nR b patch {}\n=9:0\nQ x patch {}\n");
+    feed_many(50 * 1000, "patch {}");
+    hub_fixture_feed(&fixture, "=6:1\nR c patch {}\n=20:0\nR d patch {}\n");
+    jobs_of_a_resume(&client);
+    snprintf(client.seq, sizeof client.seq, "6:000000000000");
+    json_object_clear(client.rows);
+    assert_true(jobs_of_a_resume(&client) >= 4);
+    assert_int_equal(client.resumed, 1);
+    assert_non_null(json_object_get(client.rows, "b"));
+    assert_non_null(json_object_get(client.rows, "c"));
+    assert_non_null(json_object_get(client.rows, "d"));
+    assert_int_equal(json_object_size(client.rows), 3);
+    client_fini(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +276,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_ends_passes_its_turn_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_deletes_are_told_before_a_fresh_snapshot, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_quiet_export_resumes_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_strange_cursor_is_looked_up_in_steps, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,8 +73,9 @@ static void the_queries_use_their_indexes(void **state)
         "SELECT * FROM \"Quake/list\"",
         "SELECT key, at FROM tombstone INDEXED BY tombstone_recent WHERE export = ? AND "
         "change < ? ORDER BY change DESC LIMIT ?",
-        "SELECT min(id) FROM change INDEXED BY change_seq WHERE (slot, idx) > (?, ?) "
-        "AND export = ?",
+        "SELECT id FROM change WHERE slot = ?1 AND idx = ?2 AND export = ?3 ORDER BY id LIMIT 1",
+        "SELECT id, slot, idx, export FROM change INDEXED BY change_seq "
+        "WHERE (slot, idx, export) > (?, ?, ?) ORDER BY slot, idx, export, id LIMIT ?",
     };
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
         char sql[512];

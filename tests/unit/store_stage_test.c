@@ -1,0 +1,217 @@
+/* Stages: their rows, turns and flips, how readers see them, and how retired ones go. */
+#include "store_fixture.h"
+
+#define ERROR (&fixture.error)
+
+static struct store_stage stage;
+
+static int set_up_stage(void **state)
+{
+    if (set_up(state)) {
+        return -1;
+    }
+    begin();
+    OK(store_stage_ensure(fixture.writer, SPAN("best"), fixture.quake, true, &stage, ERROR));
+    commit();
+    return 0;
+}
+
+/* Entities k0 … k9 at places p0 … p9. */
+static void fill(void)
+{
+    begin();
+    for (int i = 0; i < 10; i++) {
+        char key[] = {'k', (char)('0' + i), 0}, place[] = {'p', (char)('0' + i), 0};
+        struct store_entity entity;
+        bool found;
+        put(fixture.quake, key, 1, i / 4, "{\"x\":1}");
+        OK(store_entity_get(fixture.writer, fixture.quake, span_of(key), &entity, &found, ERROR));
+        OK(store_row_put(fixture.writer, stage.id, span_of(place), entity.id, ERROR));
+    }
+    OK(store_stage_note_built(fixture.writer, stage.id, ERROR));
+    commit();
+}
+
+struct seen {
+    char keys[256];
+    bool data;
+    int most; /* 0: all */
+};
+
+static bool see(void *argument, const struct store_entity *entity)
+{
+    struct seen *seen = argument;
+    size_t length = strlen(seen->keys);
+    snprintf(seen->keys + length, sizeof seen->keys - length, "%.*s ", (int)entity->key.length,
+             entity->key.data);
+    assert_int_equal(entity->data.data != NULL, seen->data);
+    assert_true(entity->change > 0 && entity->id > 0 && entity->seq.slot == 1);
+    return --seen->most != 0;
+}
+
+static bool see_row(void *argument, struct span place, const struct store_entity *entity)
+{
+    assert_int_equal(place.length, 2);
+    assert_int_equal(place.data[1], entity->key.data[1]);
+    return see(argument, entity);
+}
+
+static void expect_scan(const char *after, int64_t skip, int64_t limit, bool backwards,
+                        const char *keys)
+{
+    for (int data = 0; data < 2; data++) {
+        struct seen seen = {.data = data};
+        OK(store_scan_stage(fixture.reader, stage.id, span_of(after), skip, limit, backwards, data,
+                            see_row, &seen, ERROR));
+        assert_string_equal(seen.keys, keys);
+    }
+}
+
+static void scans_a_stage_both_ways(void **state)
+{
+    (void)state;
+    fill();
+    expect_scan(NULL, 0, 3, false, "k0 k1 k2 ");
+    expect_scan(NULL, 8, -1, false, "k8 k9 ");
+    expect_scan("p3", 0, 2, false, "k4 k5 ");
+    expect_scan("p3", 2, 2, false, "k6 k7 ");
+    expect_scan("p3x", 1, 2, false, "k5 k6 ");
+    expect_scan("p3", 9, 2, false, "");
+    expect_scan(NULL, 10, 2, false, "");
+    expect_scan(NULL, 0, 2, true, "k9 k8 ");
+    expect_scan(NULL, 7, -1, true, "k2 k1 k0 ");
+    expect_scan("p3", 0, -1, true, "k2 k1 k0 ");
+    expect_scan("p3", 1, 1, true, "k1 ");
+    expect_scan("p3", 3, 1, true, "");
+    struct seen seen = {.most = 2};
+    OK(store_scan_stage(fixture.reader, stage.id, span_of(NULL), 0, -1, false, false, see_row,
+                        &seen, ERROR));
+    assert_string_equal(seen.keys, "k0 k1 ");
+    bool found;
+    OK(store_read_place(fixture.reader, stage.id, SPAN("p7"), &found, ERROR));
+    assert_true(found);
+    OK(store_read_place(fixture.reader, stage.id, SPAN("p77"), &found, ERROR));
+    assert_false(found);
+}
+
+static void lists_by_seq_then_key(void **state)
+{
+    (void)state;
+    struct seen all = {.data = true}, page = {.data = false}, keys = {.data = true};
+    fill();
+    OK(store_scan_list(fixture.reader, fixture.quake, 0, -1, true, see, &all, ERROR));
+    assert_string_equal(all.keys, "k8 k9 k4 k5 k6 k7 k0 k1 k2 k3 ");
+    OK(store_scan_list(fixture.reader, fixture.quake, 3, 4, false, see, &page, ERROR));
+    assert_string_equal(page.keys, "k5 k6 k7 k0 ");
+    OK(store_scan_keys(fixture.reader, fixture.quake, SPAN("k7"), 5, see, &keys, ERROR));
+    OK(store_scan_keys(fixture.reader, fixture.quake, span_of(NULL), 1, see, &keys, ERROR));
+    assert_string_equal(keys.keys, "k8 k9 k0 ");
+}
+
+static void a_stage_is_found_when_it_is_built(void **state)
+{
+    (void)state;
+    int64_t id, built;
+    bool found;
+    OK(store_read_stage(fixture.reader, SPAN("best"), &id, &built, &found, ERROR));
+    assert_false(found);
+    fill();
+    OK(store_read_stage(fixture.reader, SPAN("best"), &id, &built, &found, ERROR));
+    assert_true(found);
+    assert_int_equal(id, stage.id);
+    assert_int_equal(built, 10);
+}
+
+static void refuses_rows_that_cannot_be(void **state)
+{
+    (void)state;
+    fill();
+    begin();
+    assert_false(store_row_put(fixture.writer, stage.id, SPAN("p3"), 1, ERROR));
+    store_rollback(fixture.writer);
+    begin();
+    assert_false(store_row_remove(fixture.writer, stage.id, SPAN("p33"), ERROR));
+    assert_int_equal(fixture.error.code, ERROR_INTERNAL);
+    assert_false(store_commit(fixture.writer, ERROR));
+}
+
+static void a_retired_stage_goes_in_steps(void **state)
+{
+    (void)state;
+    struct store_stage again;
+    bool more = true;
+    int64_t at;
+    fill();
+    begin();
+    OK(store_turn_put(fixture.writer, stage.id, 77, 1, ERROR));
+    OK(store_turn_at(fixture.writer, stage.id, 0, &at, ERROR));
+    assert_int_equal(at, 77);
+    OK(store_stage_retire_others(fixture.writer, NULL, 0, ERROR));
+    OK(store_stage_ensure(fixture.writer, SPAN("best"), fixture.quake, true, &again, ERROR));
+    assert_true(again.id > stage.id);
+    assert_false(again.built);
+    commit();
+    int steps = 0;
+    for (; more; steps++) {
+        begin();
+        OK(store_stage_sweep(fixture.writer, 4, &more, ERROR));
+        commit();
+    }
+    assert_int_equal(steps, 3);
+    expect_scan(NULL, 0, -1, false, "");
+    begin();
+    OK(store_turn_at(fixture.writer, stage.id, 0, &at, ERROR));
+    assert_int_equal(at, INT64_MAX);
+    OK(store_stage_retire_others(fixture.writer, NULL, 0, ERROR));
+    OK(store_stage_sweep(fixture.writer, 4, &more, ERROR));
+    OK(store_stage_ensure(fixture.writer, SPAN("other"), fixture.quake, true, &stage, ERROR));
+    commit();
+    assert_true(stage.id > again.id);
+}
+
+static bool see_flip(void *argument, struct span key, int64_t change)
+{
+    char *text = argument;
+    snprintf(text + strlen(text), 64 - strlen(text), "%.*s@%d ", (int)key.length, key.data,
+             (int)change);
+    return true;
+}
+
+static void flips_go_with_the_log(void **state)
+{
+    (void)state;
+    char all[64] = "", late[64] = "", left[64] = "";
+    struct store_retention retention = {.rows = 4};
+    bool more;
+    fill();
+    begin();
+    for (int64_t change = 3; change < 9; change += 3) {
+        OK(store_flip_put(fixture.writer, change, fixture.quake, SPAN("k1"), ERROR));
+        OK(store_flip_put(fixture.writer, change, fixture.quake, SPAN("k1"), ERROR));
+    }
+    OK(store_flip_put(fixture.writer, 3, fixture.quake + 1, SPAN("k2"), ERROR));
+    commit();
+    OK(store_scan_flips(fixture.reader, fixture.quake, 0, -1, see_flip, all, ERROR));
+    assert_string_equal(all, "k1@3 k1@6 ");
+    OK(store_scan_flips(fixture.reader, fixture.quake, 4, -1, see_flip, late, ERROR));
+    assert_string_equal(late, "k1@6 ");
+    begin();
+    OK(store_trim(fixture.writer, &retention, 1, 100, &more, ERROR));
+    commit();
+    /* A cursor at the floor, 6, may not have seen what turned when 6 was the newest. */
+    OK(store_scan_flips(fixture.reader, fixture.quake, 0, -1, see_flip, left, ERROR));
+    assert_string_equal(left, "k1@6 ");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(scans_a_stage_both_ways, set_up_stage, tear_down),
+        cmocka_unit_test_setup_teardown(lists_by_seq_then_key, set_up_stage, tear_down),
+        cmocka_unit_test_setup_teardown(a_stage_is_found_when_it_is_built, set_up_stage, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_rows_that_cannot_be, set_up_stage, tear_down),
+        cmocka_unit_test_setup_teardown(a_retired_stage_goes_in_steps, set_up_stage, tear_down),
+        cmocka_unit_test_setup_teardown(flips_go_with_the_log, set_up_stage, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
