@@ -281,7 +281,7 @@ test('what cannot be answered is refused, and says why', async (t) => {
   await refused(server, '/v1/view', 404, 'not-found', /\/v1\/views/);
   await refused(server, '/v1/views/E/state', 400, 'invalid-parameter', /key/);
   await refused(server, '/v1/views/E/state?key=k1&take=1', 400, 'invalid-parameter', /take/);
-  await refused(server, '/v1/views/E/append?filter=n:1', 400, 'invalid-parameter', /filter/);
+  await refused(server, '/v1/views/E/append?take=1', 400, 'invalid-parameter', /take/);
   for (const [bad, says] of [
     ['take=0', /take/], ['take=-1', /take/], ['take=ten', /take/], ['take=1.5', /take/], ['take=', /take/], ['take', /take/], ['skip=-1', /skip/],
     ['take=201', /200/], ['take=1&take=2', /twice/], ['limit=5', /limit.*take/], ['filter=n', /path:value/], ['filter=', /path:value/],
@@ -351,7 +351,7 @@ test('a client that reads slowly gets everything, many of them cost bounded memo
     return socket;
   };
   const before = server.memory();
-  const stalled = range(30, open);
+  const stalled = range(60, open);
   /* Those that are refused can be told from the head of what they get, without reading on. */
   const heads = await Promise.all(stalled.map((socket) => within(new Promise((done) => {
     const look = () => {
@@ -365,7 +365,7 @@ test('a client that reads slowly gets everything, many of them cost bounded memo
   assert.ok(served >= 3 && served < 30, `${served} served`);
   assert.ok(heads.every((head) => /^HTTP\/1\.1 (200|503)/.test(head)), heads.join('\n'));
   const grown = server.memory() - before;
-  assert.ok(grown < 200 << 20, `grew by ${grown >> 20} MiB for 30 answers of 12 MB`);
+  assert.ok(grown < 300 << 20, `grew by ${grown >> 20} MiB for 60 answers of 12 MB`);
   /* The server goes on, and who reads at last has it all. */
   assert.equal((await get(server, '/v1/views')).status, 200);
   const reader = stalled[heads.findIndex((head) => head.startsWith('HTTP/1.1 200'))];
