@@ -381,6 +381,7 @@ void window_delivered(struct window_result *result)
     if (result->refill) {
         window_matches_clear(window);
         window->matches_ready = false;
+        window->gap = true;
         window->stale = true; /* what the look was for is still to be told */
         return;
     }

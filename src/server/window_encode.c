@@ -18,8 +18,7 @@ struct span window_shown_key(const struct window_reading *reading, struct span k
     return spec->key.data && spec->view->output == VIEW_KEYED ? spec->key : key;
 }
 
-/* `data` absent: a delete. `seq` NULL: no cursor. */
-static bool put_frame(struct window_reading *reading, struct span key, struct span data,
+bool window_put_frame(struct window_reading *reading, struct span key, struct span data,
                       const struct seq *seq, struct buffer *out)
 {
     const struct window *window = reading->window;
@@ -53,7 +52,7 @@ bool window_encode_difference(struct window_reading *reading, struct buffer *out
             key = window_row_key(fresh->row);
             data = span_make(reading->data.data + fresh->at, fresh->length);
         }
-        if (!put_frame(reading, key, data, seq, out))
+        if (!window_put_frame(reading, key, data, seq, out))
             return false;
     }
     return true;
@@ -131,7 +130,7 @@ static bool put_missed(struct behind *behind, struct span key, const struct wind
     struct store_entity entity = {.data = span_make(NULL, 0)};
     const struct seq *seq = --behind->left == 0 ? &behind->cursor : NULL;
     return (!row || window_fetch(behind->reading, key, &entity)) &&
-           put_frame(behind->reading, key, entity.data, seq, &behind->out);
+           window_put_frame(behind->reading, key, entity.data, seq, &behind->out);
 }
 
 static bool is_gone(const struct window_exit *exit, int64_t from, const struct map *rows)

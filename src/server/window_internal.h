@@ -6,6 +6,7 @@
  *   window_rows.c      on a reader: the rows that are in a window now, and how they differ
  *   window_once.c      both sides: a window that is read once, for plain HTTP
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
+ *   window_events.c    on a reader: instead of the difference, what append views tell
  *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
  *
  * Invariants:
@@ -91,6 +92,7 @@ struct window {
     int64_t version;
     bool known;         /* it was looked at: rows and position mean something */
     bool matches_ready; /* filling is done */
+    bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
     int64_t position;
     struct seq cursor;
     struct window_rows rows;
@@ -182,6 +184,7 @@ struct window_reading {
     int64_t stage; /* number in the database, of a derived view; 0: not there yet */
     int64_t built; /* change at which that was built */
     int64_t max_rows, tombstone_ms;
+    uint32_t max_array;
     int64_t budget; /* rows that a filter may still look at; 0: as many as there are */
     bool exhausted; /* that was too few */
     int64_t cut_at; /* the change at which clients were cut off not long ago by a restart; or -1 */
@@ -207,6 +210,9 @@ bool window_read_stage(struct window_reading *reading);
 /* The text of an entity of the window; borrowed until the reader's next call. */
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
 
+/* Make `reading->old`: the rows until now. */
+bool window_index_old(struct window_reading *reading);
+
 /* window_filter.c */
 /* Bring the matches up to date with what changed since. */
 bool window_matches_update(struct window_reading *reading);
@@ -216,6 +222,12 @@ bool window_matches_fill(struct window *window, struct store_reader *reader, int
 void window_matches_clear(struct window *window);
 
 /* window_encode.c: all false with result->error when out of memory. */
+/* One live frame. `data` absent: a delete. `seq` NULL: no cursor. */
+bool window_put_frame(struct window_reading *reading, struct span key, struct span data,
+                      const struct seq *seq, struct buffer *out);
+/* window_events.c: whether members are told events, and the events since the last look. */
+bool window_tells_events(const struct window *window);
+bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count);
 /* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
 bool window_encode_difference(struct window_reading *reading, struct buffer *out);
 /* Deletes to be told with a snapshot. */

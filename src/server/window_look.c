@@ -59,6 +59,7 @@ static void look_at(struct window_look *look, struct window_result *result,
                                      .state = &state,
                                      .max_rows = look->max_rows,
                                      .tombstone_ms = look->tombstone_ms,
+                                     .max_array = engine_max_array_length(look->hub->engine),
                                      .cut_at = look->cut_at};
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
@@ -167,7 +168,8 @@ static void take_requests(struct window_look *look)
 static int64_t recent_cut(const struct hub *hub)
 {
     uint64_t since = clock_monotonic_us() - hub->opened_us;
-    return (int64_t)(since / 1000) < hub->options.tombstone_ms ? hub->opened_change : -1;
+    bool recent = (int64_t)(since / 1000) < hub->options.tombstone_ms;
+    return recent && hub->opened_change > 0 ? hub->opened_change : -1;
 }
 
 bool window_look_start(struct hub *hub, struct window **windows, size_t count)

@@ -24,9 +24,6 @@ static bool check(const struct hub *hub, const struct view *view,
     if (cut && !view->stage && view->mode != VIEW_LIST)
         return refuse(error, message->take >= 0 ? "take" : "skip", view,
                       "it works on lists and derived views");
-    if (message->filters && view->mode == VIEW_APPEND)
-        return refuse(error, "filters", view,
-                      "an append view shows events; filter the list view of the same export");
     if (message->take > hub->options.max_window_rows)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'take' is %lld; this server gives at most %lld rows (max_window_rows)",

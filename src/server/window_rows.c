@@ -129,9 +129,11 @@ bool window_fetch(struct window_reading *reading, struct span key, struct store_
                               (int)(key.length > 64 ? 64 : key.length), key.data);
 }
 
-static bool make_old(struct window_reading *reading)
+bool window_index_old(struct window_reading *reading)
 {
     const struct window_rows *rows = &reading->window->rows;
+    if (reading->old_on)
+        return true;
     map_init(&reading->old, window_row_map_key);
     reading->old_on = true;
     for (size_t i = 0; i < rows->count; i++)
@@ -151,7 +153,7 @@ static bool find_old(struct window_reading *reading, struct span key, struct win
     *old = NULL;
     if (!rows->count)
         return true;
-    if (!reading->old_on && !make_old(reading))
+    if (!window_index_old(reading))
         return false;
     *old = map_get(&reading->old, key);
     return true;
@@ -397,23 +399,41 @@ static bool add_exit(struct window *window, struct span key)
     return true;
 }
 
+static bool can_tell_events(const struct window_reading *reading)
+{
+    const struct window *window = reading->window;
+    return window_tells_events(window) && !window->gap && reading->state->found &&
+           window->position >= reading->state->log.floor_change;
+}
+
+static bool encode(struct window_reading *reading, struct buffer *frames)
+{
+    struct window_result *result = reading->result;
+    if (can_tell_events(reading)) {
+        if (!window_encode_events(reading, frames, &result->frame_count))
+            return false;
+    } else {
+        result->frame_count = reading->left.count + reading->fresh_count;
+        if (!window_encode_difference(reading, frames))
+            return false;
+    }
+    result->differs = result->frame_count > 0;
+    for (size_t i = 0; i < reading->left.count; i++)
+        if (!add_exit(reading->window, window_row_key(reading->left.list[i])))
+            return lacks_memory(reading);
+    if (!result->differs)
+        return true;
+    result->frames = text_new(frames->data, frames->length);
+    return result->frames || lacks_memory(reading);
+}
+
 bool window_settle(struct window_reading *reading)
 {
     struct window *window = reading->window;
     struct window_result *result = reading->result;
     struct buffer frames;
     buffer_init(&frames, UINT32_MAX);
-    bool done = find_left(reading);
-    result->differs = window->known && (reading->left.count || reading->fresh_count);
-    if (done && result->differs) {
-        done = window_encode_difference(reading, &frames);
-        result->frame_count = reading->left.count + reading->fresh_count;
-        for (size_t i = 0; done && i < reading->left.count; i++)
-            if (!add_exit(window, window_row_key(reading->left.list[i])))
-                done = lacks_memory(reading);
-        result->frames = done ? text_new(frames.data, frames.length) : NULL;
-        done = done && (result->frames || lacks_memory(reading));
-    }
+    bool done = find_left(reading) && (!window->known || encode(reading, &frames));
     buffer_fini(&frames);
     if (!done)
         return false;
@@ -429,6 +449,7 @@ bool window_settle(struct window_reading *reading)
     window->position = reading->state->log.last_change;
     window->cursor = window_cursor(reading->state);
     window->known = true;
+    window->gap = false;
     return true;
 }
 

@@ -281,6 +281,29 @@ test('what cannot be understood costs one error message and nothing else', async
   assert.equal((await client.expect('upsert')).key, 'a');
 });
 
+test('an append view under filters tells each event of what passes', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('a', { g: 1, l: [1] }), m('b', { g: 0 }), m('c', { g: 1 })]);
+  const client = await clientFor(t, server);
+  client.subscribe('E/append', { filters: { g: 1 } });
+  await client.expect('subscribed');
+  const snapshot = await client.expect('snapshot');
+  assert.deepEqual(snapshot.data.map((row) => row.key).sort(), ['a', 'c']);
+  await post(server, [
+    m('a', { n: 1 }), m('b', { n: 1 }), m('a', { l: [2] }, { append: ['l'] }), m('b', { g: 1 }), m('c', { g: 2 }),
+    m('d', { g: 1 }), { export: 'E', key: 'd', op: 'delete' }, { export: 'E', key: 'a', op: 'delete' }, m('a', { g: 1, again: true }),
+  ]);
+  const told = [];
+  for (const op of ['patch', 'patch', 'upsert', 'delete', 'delete', 'patch']) told.push(await client.expect(op));
+  assert.deepEqual(
+    told.map(({ op, key, append }) => [op, key, append]),
+    [
+      ['patch', 'a', undefined], ['patch', 'a', ['l']], ['upsert', 'b', undefined], ['delete', 'c', undefined],
+      ['delete', 'a', undefined], ['patch', 'a', undefined],
+    ],
+  );
+});
+
 test('the error for a wrong parameter names it', async (t) => {
   const server = await serverFor(t);
   const client = await clientFor(t, server);

@@ -1,0 +1,95 @@
+/*
+ * Windows of append views, which are filters over them: what is told are events, each change by
+ * itself and none merged away, of the entities that pass the filter. One that begins to pass comes
+ * whole, one that no longer does goes. What counts is how it was at the last look and how it is
+ * now; what it was in between shows in its events alone.
+ */
+#include "server/catch_up_internal.h"
+#include "server/window_internal.h"
+
+struct events {
+    struct window_reading *reading;
+    struct map is; /* the new rows; the old ones are reading->old */
+    struct catch_up_request request;
+    struct catch_up_frames frames;
+    size_t count;
+};
+
+bool window_tells_events(const struct window *window)
+{
+    return window->mode == WIRE_APPEND && !window->spec.view->stage;
+}
+
+static bool lacks_memory(struct events *events)
+{
+    return error_set(&events->reading->result->error, ERROR_MEMORY,
+                     "out of memory while telling events");
+}
+
+/* The last change of the key: what it is now, it became by this one. */
+static bool is_last(const struct store_change *change, const struct store_entity *entity)
+{
+    return entity ? entity->change == change->id : is_delete(change);
+}
+
+static bool put_whole(struct events *events, const struct store_change *change,
+                      const struct store_entity *entity)
+{
+    events->count++;
+    return window_put_frame(events->reading, change->key,
+                            entity ? entity->data : span_make(NULL, 0), &change->seq,
+                            &events->frames.out);
+}
+
+static bool each_change(void *argument, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    struct events *events = argument;
+    struct window_row *was = map_get(&events->reading->old, change->key);
+    bool is = map_get(&events->is, change->key) != NULL;
+    if (was && is) {
+        events->count++;
+        return catch_up_put_event(&events->frames, change, entity);
+    }
+    if (!was && !is)
+        return true;
+    if (!is_last(change, entity) || (was && was->fate == ROW_REPLACED))
+        return true;
+    if (was)
+        was->fate = ROW_REPLACED; /* told: a key that was deleted twice goes once */
+    return put_whole(events, change, is ? entity : NULL);
+}
+
+static bool index_new(struct events *events)
+{
+    const struct window_rows *rows = &events->reading->rows;
+    map_init(&events->is, window_row_map_key);
+    for (size_t i = 0; i < rows->count; i++)
+        if (!map_add(&events->is, rows->list[i]))
+            return lacks_memory(events);
+    return true;
+}
+
+bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count)
+{
+    const struct window *window = reading->window;
+    const struct view_state *state = reading->state;
+    struct error *error = &reading->result->error;
+    struct events events = {.reading = reading,
+                            .request = {.view = window->spec.view,
+                                        .mode = window->mode,
+                                        .style = CATCH_UP_EVENTS,
+                                        .max_array = reading->max_array}};
+    bool done = index_new(&events) && window_index_old(reading) &&
+                catch_up_frames_init(&events.frames, &events.request, error);
+    if (done)
+        done = store_scan_changes(reading->reader, state->export.id, window->spec.key,
+                                  window->position, state->log.last_change, -1, true, each_change,
+                                  &events, error) &&
+               error->code == ERROR_NONE &&
+               (buffer_add_span(out, buffer_span(&events.frames.out)) || lacks_memory(&events));
+    *count = events.count;
+    catch_up_frames_fini(&events.frames);
+    map_fini(&events.is);
+    return done;
+}
