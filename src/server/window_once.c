@@ -26,9 +26,8 @@ struct window_once {
     struct window window;    /* its content and spec; it is in no list */
     char *known;             /* or NULL */
     bool has_after, resumed;
-    struct seq after;
-    int64_t from; /* the change of `after` */
-    bool again;   /* another job has to go on */
+    struct resume_query cursor; /* where `after` stands */
+    bool again;                 /* another job has to go on */
     bool filling;
     int refills;
     struct plain_rows plain;
@@ -77,8 +76,8 @@ static void fold_question(uint64_t *hash, const struct window_once *once)
     fold_number(hash, spec->take);
     fold_span(hash, spec->key);
     fold_span(hash, spec->filter ? view_filter_text(spec->filter) : span_make(NULL, 0));
-    fold_number(hash, once->has_after ? once->after.slot : -1);
-    fold_number(hash, once->has_after ? once->after.index : -1);
+    fold_number(hash, once->has_after ? once->cursor.after.slot : -1);
+    fold_number(hash, once->has_after ? once->cursor.after.index : -1);
 }
 
 /* Whether rows enter and leave the view without any change of an entity. */
@@ -156,7 +155,7 @@ static bool fill_anew(struct window_once *once)
 static bool take_changes(struct window_once *once, struct window_reading *reading)
 {
     struct window_request request = {
-        .window = &once->window, .kind = WINDOW_RESUME, .from = once->from};
+        .window = &once->window, .kind = WINDOW_RESUME, .from = once->cursor.from};
     if (!window_encode_resume(reading, &request))
         return false;
     if (request.refused) {
@@ -233,7 +232,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
 
 /* ---- on a reader: the whole ---- */
 
-/* One step; true when it was the last. */
+/* One step; true when it was the last, and went well. */
 static bool fill(struct window_once *once, struct store_reader *reader)
 {
     bool end;
@@ -245,14 +244,17 @@ static bool fill(struct window_once *once, struct store_reader *reader)
     return end;
 }
 
+/* The same. */
 static bool find_cursor(struct window_once *once, struct store_reader *reader)
 {
-    struct resume_query query = {.view = once->window.spec.view, .after = once->after};
-    if (!resume_query_run(&query, reader, &once->answer.error))
+    struct resume_query *cursor = &once->cursor;
+    if (cursor->done)
+        return true;
+    if (!resume_query_run(cursor, reader, &once->answer.error))
         return false;
-    once->resumed = query.accepted;
-    once->from = query.from;
-    return true;
+    once->resumed = cursor->accepted || !cursor->done;
+    once->again = !cursor->done;
+    return cursor->done;
 }
 
 static void end_body(struct window_once *once)
@@ -384,7 +386,8 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     once->resumed =
         has_after && (!wanted->epoch || strcmp(wanted->epoch, engine_epoch(hub->engine)) == 0);
     if (has_after)
-        once->after = after;
+        once->cursor = (struct resume_query){
+            .view = view, .after = after, .scan_rows = hub->options.scan_rows};
     if (go_on(once))
         return true;
     *error = once->answer.error;
