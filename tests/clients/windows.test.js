@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Client, checkMessage, decode } from './lib/client.js';
-import { Producer } from './lib/feed.js';
+import { Producer, post } from './lib/feed.js';
 import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
 import { Model, keyText, project } from './lib/model.js';
 import { Random } from './lib/random.js';
@@ -718,4 +718,61 @@ test(`windows are what the model says, for ${SEEDS} seeds from ${FIRST} on`, asy
   await Promise.all(Array.from({ length: JOBS }, worker));
   t.diagnostic(`${done} seeds, ${cuts} cut connections, ${frames} live frames, ${((Date.now() - began) / 1000).toFixed(1)} s`);
   assert.equal(failures.length, 0, `\n${failures.join('\n\n')}\n\nto see one again: STELE_SEED=<seed> STELE_SEEDS=1 node --test windows.test.js`);
+});
+
+/* ---- one client that does not read ---- */
+
+/* What is not read fills the kernel's buffers (some megabytes) and then the window's channel. */
+test('who falls behind a window gets what it lacks and nothing else', async (t) => {
+  const views = '{"keyed":{"pipeline":[{"sort":"n"}],"output":{"keyed_by":"g"}},"sorted":{"pipeline":[{"sort":"n"}]}}';
+  const config = `{"channel_bytes":65536,"exports":{"A":{"views":${views}}}}`;
+  const server = await Server.forTest(t, { config });
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+  const pad = 'x'.repeat(60_000);
+  const mutate = (r) => JSON.stringify({ export: 'A', key: r.pick(keys), patch: { n: r.below(10), g: r.pick(['p', 'q']), pad } });
+  await post(server, keys.map((key, n) => ({ export: 'A', key, patch: { n, g: 'p' } })));
+  const specs = [
+    { view: 'A/sorted', take: 2 }, { view: 'A/sorted', take: 1, skip: 1 }, { view: 'A/sorted', take: 3, filters: '{"g":"p"}' },
+    { view: 'A/list', take: 2 }, { view: 'A/list', filters: '{"g":"q"}' }, { view: 'A/keyed', key: 'p' },
+  ];
+  const behindOnes = await Promise.all(specs.map(async (spec) => {
+    const client = await Client.open(server, { windows: true });
+    t.after(() => client.destroy());
+    client.send(`{"type":"subscribe",${members(spec)}}`);
+    const applier = new Applier();
+    for (const frame of await client.until((f) => f.op === 'snapshot' && f.complete)) applier.apply(frame);
+    return { spec, client, applier };
+  }));
+  const truth = async (spec) => {
+    const client = await Client.open(server, { windows: true });
+    client.send(`{"type":"subscribe",${members(spec)}}`);
+    const applier = new Applier();
+    for (const frame of await client.until((f) => f.op === 'snapshot' && f.complete)) applier.apply(frame);
+    client.destroy();
+    return new Map([...applier.rows].map(([key, row]) => [key, canonPlain(row)]));
+  };
+  const r = new Random(FIRST);
+  const caughtUp = async () => Number(/^stele_catch_ups_total (\d+)$/m.exec((await server.get('/metrics')).text)?.[1]);
+  for (let round = 0; round < 3; round++) {
+    const before = await caughtUp();
+    for (const { client } of behindOnes) client.socket.pause();
+    /* Each in a commit of its own, until all are behind by far: nothing here depends on when. */
+    for (let i = 0; i < 260; i++) await post(server, mutate(r));
+    /* The last state has no row that was there before. */
+    await post(server, keys.map((key, i) => ({ export: 'A', key, patch: { n: i + round, g: 'pq'[i % 2] } })));
+    for (const { client } of behindOnes) client.socket.resume();
+    for (const { spec, client, applier } of behindOnes) {
+      const want = await truth(spec);
+      const agrees = () => applier.rows.size === want.size && [...want].every(([key, text]) => applier.rows.has(key) && canonPlain(applier.rows.get(key)) === text);
+      while (!agrees()) {
+        const frame = await client.next(`the rows of ${members(spec)}`);
+        const held = applier.rows.get(frame.key);
+        if (frame.op === 'delete') assert.ok(held !== undefined, `a delete of what it never had: ${frame.key}`);
+        else if (held !== undefined) assert.notEqual(canonPlain(frame.data), canonPlain(held), `an upsert of ${frame.key} that changes nothing`);
+        applier.apply(frame);
+      }
+      await client.silence();
+    }
+    assert.ok((await caughtUp()) > before, 'nobody fell behind');
+  }
 });
