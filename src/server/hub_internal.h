@@ -204,8 +204,8 @@ struct hub {
     struct engine *engine;
     struct ring ring;
     struct seq head;
-    int64_t opened_change; /* newest change when the engine was opened */
-    uint64_t opened_us;    /* and when that was: monotonic */
+    int64_t opened_change;     /* newest change when the engine was opened */
+    uint64_t opened_us;        /* and when that was: monotonic */
     struct map exports;        /* struct hub_export by name */
     struct hub_export **by_id; /* the same; ids are small and dense */
     size_t by_id_count;

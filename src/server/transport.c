@@ -365,8 +365,9 @@ static void on_watch(uv_idle_t *watch)
 static void close_guest(uv_handle_t *handle, void *argument)
 {
     struct server *server = argument;
-    if (handle != (uv_handle_t *)&server->async && handle != (uv_handle_t *)&server->tick &&
-        !uv_is_closing(handle))
+    bool own = handle == (uv_handle_t *)&server->async || handle == (uv_handle_t *)&server->tick ||
+               handle == (uv_handle_t *)&server->due;
+    if (!own && !uv_is_closing(handle))
         uv_close(handle, NULL);
 }
 

@@ -1,0 +1,286 @@
+/* The rows of a subscription as a table: the order, the frames, and what fits into the picture. */
+#include "cli/table.h"
+
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static void apply(struct table *table, const char *frame)
+{
+    struct error error = {.message = ""};
+    if (!table_apply(table, span_of(frame), &error))
+        fail_msg("%s: %s", frame, error.message);
+}
+
+static void expect_keys(const struct table *table, const char *keys)
+{
+    struct buffer found;
+    buffer_init(&found, 4096);
+    for (size_t i = 0; i < table->count; i++) {
+        buffer_add_string(&found, i ? " " : "");
+        buffer_add_span(&found, table->list[i]->key);
+    }
+    assert_string_equal(buffer_string(&found), keys);
+    buffer_fini(&found);
+}
+
+static void expect_picture(const struct table *table, size_t width, size_t height,
+                           const char *columns, const char *picture)
+{
+    struct buffer out;
+    const struct table_look look = {width, height, "T", columns};
+    buffer_init(&out, 65536);
+    assert_true(table_print(table, &look, &out));
+    assert_string_equal(buffer_string(&out), picture);
+    buffer_fini(&out);
+}
+
+#define SUBSCRIBED(field, order)                                                                   \
+    "{\"op\":\"subscribed\",\"view\":\"V\",\"mode\":\"list\",\"sort\":{\"field\":[" field          \
+    "],\"order\":\"" order "\"}}"
+#define UPSERT(key, data) "{\"op\":\"upsert\",\"key\":\"" key "\",\"data\":" data "}"
+
+/* Keys in the order of their values; for one kind of value after the other. */
+static const char *const ordered[] = {
+    UPSERT("b0", "{\"v\":false}"),
+    UPSERT("b1", "{\"v\":true}"),
+    UPSERT("n0", "{\"v\":\"-9007199254740993\"}"),
+    UPSERT("n1", "{\"v\":-1.5}"),
+    UPSERT("n2", "{\"v\":0}"),
+    UPSERT("n3", "{\"v\":2e0}"),
+    UPSERT("n4", "{\"v\":10}"),
+    UPSERT("n5", "{\"v\":\"9007199254740993\"}"),
+    UPSERT("s0", "{\"v\":\"\"}"),
+    UPSERT("s1", "{\"v\":\"10\"}"),
+    UPSERT("s2", "{\"v\":\"9\"}"),
+    UPSERT("s3", "{\"v\":\"\\u00e9\"}"),
+    UPSERT("x0", "{\"v\":null}"),
+    UPSERT("x1", "{}"),
+};
+enum { ORDERED = sizeof ordered / sizeof *ordered };
+
+static void rows_stand_in_the_order_of_the_view(void **state)
+{
+    (void)state;
+    for (size_t step = 1; step < ORDERED; step += 2) { /* in several orders of arrival */
+        struct table table;
+        table_init(&table);
+        apply(&table, SUBSCRIBED("\"v\"", "asc"));
+        for (size_t i = 0; i < ORDERED; i++)
+            apply(&table, ordered[(i * step + 5) % ORDERED]);
+        if (step != 7) /* which has a divisor in common */
+            expect_keys(&table, "b0 b1 n0 n1 n2 n3 n4 n5 s0 s1 s2 s3 x0 x1");
+        table_fini(&table);
+        table_init(&table);
+        apply(&table, SUBSCRIBED("\"v\"", "desc"));
+        for (size_t i = 0; i < ORDERED; i++)
+            apply(&table, ordered[(i * step + 3) % ORDERED]);
+        if (step != 7)
+            expect_keys(&table, "s3 s2 s1 s0 n5 n4 n3 n2 n1 n0 b1 b0 x0 x1");
+        table_fini(&table);
+    }
+}
+
+static void ties_go_by_key_and_deep_paths_are_found(void **state)
+{
+    struct table table;
+    (void)state;
+    table_init(&table);
+    apply(&table, SUBSCRIBED("\"a\",\"b \\\"c\\\"\"", "desc"));
+    apply(&table, UPSERT("z", "{\"a\":{\"b \\\"c\\\"\":1}}"));
+    apply(&table, UPSERT("a", "{\"a\":{\"b \\\"c\\\"\":1.0}}"));
+    apply(&table, UPSERT("m", "{\"a\":{\"b \\\"c\\\"\":2}}"));
+    apply(&table, UPSERT("none", "{\"a\":7}"));
+    expect_keys(&table, "m a z none");
+    table_fini(&table);
+}
+
+static void without_another_order_the_newest_comes_first(void **state)
+{
+    struct table table;
+    (void)state;
+    table_init(&table);
+    apply(&table, SUBSCRIBED("\"_seq\"", "desc"));
+    apply(&table, UPSERT("old", "{\"_seq\":\"9:000000000001\"}"));
+    apply(&table, UPSERT("new", "{\"_seq\":\"10:000000000000\"}"));
+    apply(&table, UPSERT("a", "{\"_seq\":\"9:000000000001\"}"));
+    expect_keys(&table, "new a old");
+    apply(&table, "{\"op\":\"patch\",\"key\":\"old\",\"data\":{\"_seq\":\"10:000000000001\"}}");
+    expect_keys(&table, "old new a");
+    table_fini(&table);
+}
+
+static void frames_are_applied_as_by_any_client(void **state)
+{
+    struct table table;
+    (void)state;
+    table_init(&table);
+    apply(&table, SUBSCRIBED("\"n\"", "asc"));
+    apply(&table, "{\"op\":\"snapshot\",\"data\":[{\"key\":\"a\",\"data\":{\"n\":1,\"o\":{\"x\":1,"
+                  "\"l\":[1]}}},{\"key\":\"b\",\"data\":{\"n\":2}}],\"complete\":true}");
+    apply(&table,
+          "{\"op\":\"patch\",\"key\":\"a\",\"data\":{\"n\":3,\"o\":{\"l\":[2],\"y\":true},\"_seq\":"
+          "\"1:000000000001\"},\"append\":[\"o.l\"]}");
+    expect_keys(&table, "b a");
+    struct span data = table.list[1]->data;
+    assert_true(span_equal(data, span_of("{\"n\":3,\"o\":{\"x\":1,\"l\":[1,2],\"y\":true},"
+                                         "\"_seq\":\"1:000000000001\"}")));
+    apply(&table, "{\"op\":\"delete\",\"key\":\"b\",\"data\":null}");
+    apply(&table, "{\"op\":\"delete\",\"key\":\"nobody\",\"data\":null}");
+    apply(&table, "{\"op\":\"patch\",\"key\":\"c\",\"data\":{\"n\":0}}");
+    apply(&table, "{\"op\":\"something new\"}");
+    expect_keys(&table, "c a");
+    apply(&table, "{\"op\":\"subscribed\",\"resumed\":true}");
+    expect_keys(&table, "c a");
+    apply(&table, "{\"op\":\"subscribed\",\"resumed\":false}");
+    expect_keys(&table, "");
+    table_fini(&table);
+}
+
+static void strange_frames_are_refused(void **state)
+{
+    static const char *const frames[] = {
+        "{\"op\":\"upsert\",\"key\":\"a\",\"data\":[]}",
+        "{\"op\":\"upsert\",\"data\":{}}",
+        "{\"op\":\"upsert\",\"key\":7,\"data\":{}}",
+        "{\"op\":\"snapshot\",\"data\":{}}",
+        "{\"op\":\"snapshot\",\"data\":[1]}",
+        "{\"op\":\"delete\"}",
+        "{\"op\":\"patch\",\"key\":\"a\"}",
+        "{\"op\":\"subscribed\",\"sort\":{\"field\":[]}}",
+        "no JSON",
+    };
+    struct table table;
+    (void)state;
+    table_init(&table);
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+        struct error error = {.code = ERROR_NONE};
+        if (table_apply(&table, span_of(frames[i]), &error) || error.code == ERROR_NONE)
+            fail_msg("taken: %s", frames[i]);
+    }
+    assert_int_equal(table.count, 0);
+    table_fini(&table);
+}
+
+static void fill(struct table *table)
+{
+    table_init(table);
+    apply(table, SUBSCRIBED("\"mag\"", "desc"));
+    apply(table, UPSERT("k1", "{\"place\":\"Hualian, Taiwan\",\"mag\":6.4,\"deep\":{\"x\":1},"
+                              "\"ok\":true,\"_seq\":\"0:1\"}"));
+    apply(table, UPSERT("k2", "{\"place\":\"Köln\",\"mag\":10,\"list\":[1],\"ok\":null}"));
+    apply(table, UPSERT("k3", "{\"mag\":-1,\"place\":\"a\\u001b[2Jb\\nc\",\"more\":\"日本\"}"));
+}
+
+static void the_picture_has_what_the_rows_hold(void **state)
+{
+    struct table table;
+    (void)state;
+    fill(&table);
+    expect_picture(&table, 80, 24, NULL,
+                   "T  3 rows\n"
+                   "key  mag  place            ok    more\n"
+                   "k2    10  Köln\n"
+                   "k1   6.4  Hualian, Taiwan  true\n"
+                   "k3    -1  a [2Jb c               日本\n");
+    expect_picture(&table, 80, 24, "place,deep.x,nothing,mag",
+                   "T  3 rows\n"
+                   "key  place            deep.x  nothing  mag\n"
+                   "k2   Köln                               10\n"
+                   "k1   Hualian, Taiwan       1           6.4\n"
+                   "k3   a [2Jb c                           -1\n");
+    table_fini(&table);
+}
+
+static void the_picture_fits(void **state)
+{
+    struct table table;
+    (void)state;
+    fill(&table);
+    expect_picture(&table, 20, 4, NULL,
+                   "T  the first 2 of 3…\n"
+                   "key  mag  place\n"
+                   "k2    10  Köln\n"
+                   "k1   6.4  Hualian, …\n");
+    expect_picture(&table, 9, 3, "more",
+                   "T  the f…\n"
+                   "key  more\n"
+                   "k2\n");
+    expect_picture(&table, 8, 3, "more",
+                   "T  the …\n"
+                   "key\n"
+                   "k2\n");
+    expect_picture(&table, 1, 1, NULL, "…\n");
+    for (size_t width = 1; width < 60; width++) {
+        for (size_t height = 1; height < 8; height++) {
+            struct buffer out;
+            const struct table_look look = {width, height, "a long title", NULL};
+            buffer_init(&out, 65536);
+            assert_true(table_print(&table, &look, &out));
+            size_t lines = 0, wide = 0;
+            for (size_t i = 0; i < out.length; i++) {
+                /* "日本" is as wide as four letters, and three bytes long for two of them. */
+                bool first = ((unsigned char)out.data[i] & 0xc0) != 0x80;
+                wide += first && out.data[i] != '\n';
+                wide += first && (unsigned char)out.data[i] == 0xe6;
+                assert_true(wide <= width);
+                lines += out.data[i] == '\n';
+                wide = out.data[i] == '\n' ? 0 : wide;
+            }
+            assert_true(lines <= height);
+            buffer_fini(&out);
+        }
+    }
+    table_fini(&table);
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct table table;
+        struct error error = {.code = ERROR_NONE};
+        struct buffer out;
+        const struct table_look look = {80, 24, "T", "mag,place"};
+        table_init(&table);
+        buffer_init(&out, 65536);
+        memory_fail_at(n, 0);
+        bool good = table_apply(&table, span_of(SUBSCRIBED("\"v\"", "asc")), &error) &&
+                    table_apply(&table, span_of(ordered[3]), &error) &&
+                    table_apply(&table, span_of(ordered[5]), &error) &&
+                    table_apply(&table,
+                                span_of("{\"op\":\"patch\",\"key\":\"n1\",\"data\":{\"l\":[1]},"
+                                        "\"append\":[\"l\"]}"),
+                                &error);
+        assert_true(good || error.code == ERROR_MEMORY);
+        good = good && table_print(&table, &look, &out);
+        bool hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        table_fini(&table);
+        buffer_fini(&out);
+        assert_true(good || hit);
+        if (!hit)
+            return;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_stand_in_the_order_of_the_view),
+        cmocka_unit_test(ties_go_by_key_and_deep_paths_are_found),
+        cmocka_unit_test(without_another_order_the_newest_comes_first),
+        cmocka_unit_test(frames_are_applied_as_by_any_client),
+        cmocka_unit_test(strange_frames_are_refused),
+        cmocka_unit_test(the_picture_has_what_the_rows_hold),
+        cmocka_unit_test(the_picture_fits),
+        cmocka_unit_test(every_allocation_may_fail),
+    };
+    setlocale(LC_CTYPE, "C.UTF-8");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
