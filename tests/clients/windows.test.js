@@ -266,8 +266,8 @@ class Listener {
     this.sent = { ...spec, ...behaviour.sent };
     this.partial = behaviour.sent !== undefined;
     this.projected = run.definitions.of(spec.view).fields !== undefined;
-    this.applier = new Applier({ resume: behaviour.resume, forget: !behaviour.resume });
-    this.name = `${members(this.sent)} ${behaviour.resume ? 'resumes' : 'begins anew'}`;
+    this.applier = new Applier({ resume: behaviour.resume, forget: !behaviour.resume && !behaviour.keeps });
+    this.name = `${members(this.sent)} ${behaviour.resume ? 'resumes' : behaviour.keeps ? 'keeps' : 'begins anew'}`;
     this.cuts = 0;
     this.renewed = 0;
     this.liveFrames = 0;
@@ -466,6 +466,9 @@ function listeners(run, r) {
     add(spec, { resume: true });
     if (r.chance(0.4)) add(spec, { resume: true });
     if (r.chance(0.3)) add(spec, { resume: false });
+    /* As the published clients: it keeps its rows and asks without a cursor. What left is told only
+     * by a server that has seen it. */
+    if (run.steady && r.chance(0.6)) add(spec, { resume: false, keeps: true });
     if (r.chance(0.15)) add(spec, { resume: false, sent: { snapshotLimit: r.pick([1, 3]) } });
     if (r.chance(0.15)) add(spec, { resume: false, sent: { withSnapshot: false } });
   }
@@ -506,6 +509,7 @@ class Run {
 
   async play() {
     this.timed = DERIVED && this.random.chance(0.2);
+    this.steady = this.random.chance(0.25);
     this.definitions = new Definitions(this.random.fork(3), this.timed);
     this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: this.config() });
     this.model = new Model({ exports: { A: {}, B: {} } });
@@ -542,7 +546,7 @@ class Run {
         producer.disconnect();
         await producer.connect(this.server);
       }
-      if (r.chance(0.03)) await this.restart();
+      if (!this.steady && r.chance(0.03)) await this.restart();
     }
     await producer.drain();
   }
