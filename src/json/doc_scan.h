@@ -57,6 +57,23 @@ static inline const char *doc_scan_container(const char *at, const char *end)
     return at;
 }
 
+/* To what ends a number or a word: a comma, a bracket or a brace. */
+static inline const char *doc_scan_scalar(const char *at, const char *end)
+{
+    while (end - at >= 8) {
+        uint64_t word = doc_word_load(at);
+        /* Brace and bracket differ in one bit; no third byte is either but for it. */
+        uint64_t marks =
+            doc_word_equal(word, ',') | doc_word_equal(word | (DOC_WORD_ONES * ('}' ^ ']')), '}');
+        if (marks)
+            return at + doc_word_first(marks);
+        at += 8;
+    }
+    while (at < end && *at != ',' && *at != '}' && *at != ']')
+        at++;
+    return at;
+}
+
 /* Step over one value. */
 static inline void doc_scan_skip(struct doc_scan *scan)
 {
@@ -69,8 +86,7 @@ static inline void doc_scan_skip(struct doc_scan *scan)
     } else if (*at == '{' || *at == '[') {
         at = doc_scan_container(at, end);
     } else {
-        while (at < end && *at != ',' && *at != '}' && *at != ']')
-            at++;
+        at = doc_scan_scalar(at, end);
     }
     scan->at = at;
 }

@@ -48,12 +48,17 @@ static bool check(struct subscriber *subscriber, const struct wire_subscribe *me
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' may have %d bytes and all other parameters together %d",
                          LONGEST_KEY, LONGEST_PARAMETERS);
-    if (message->has_take || message->has_skip || message->has_filters)
+    const char *window = message->take >= 0   ? "take"
+                         : message->skip >= 0 ? "skip"
+                         : message->filters   ? "filters"
+                                              : NULL;
+    if (window)
         return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'%s' is not available on view '%.128s'; subscribe without it",
-                         message->has_take   ? "take"
-                         : message->has_skip ? "skip"
-                                             : "filters",
+                         "'%s' is not available on view '%.128s'; subscribe without it", window,
+                         message->view);
+    if ((*view)->stage)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "view '%.128s' is a derived one, which cannot be subscribed to yet",
                          message->view);
     if ((*view)->mode == VIEW_STATE && !message->key)
         return error_set(error, ERROR_INVALID_PARAMETER,

@@ -52,6 +52,26 @@ bool wire_change(struct buffer *out, const struct wire_change *change)
     return frame_close(out, draft, FRAME_BINARY);
 }
 
+static void put_sort(struct buffer *out, const struct wire_subscribed *subscribed)
+{
+    static const struct span seq = {"_seq", 4};
+    const struct span *path = subscribed->sorted_by_seq ? &seq : subscribed->sort_path;
+    size_t count = subscribed->sorted_by_seq ? 1 : subscribed->sort_path_count;
+    if (count == 0)
+        return;
+    put_string(out, ",\"sort\":{\"field\":[");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            put_string(out, ",");
+        doc_escape(out, path[i]);
+    }
+    put_string(out, "],\"order\":");
+    if (subscribed->sorted_by_seq || subscribed->descending)
+        put_string(out, "\"desc\"}");
+    else
+        put_string(out, "\"asc\"}");
+}
+
 bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribed)
 {
     struct frame_draft draft =
@@ -61,8 +81,7 @@ bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribe
     put_string(out, ",\"mode\":\"");
     put_string(out, mode_names[subscribed->mode]);
     put_string(out, "\"");
-    if (subscribed->sorted_by_seq)
-        put_string(out, ",\"sort\":{\"field\":[\"_seq\"],\"order\":\"desc\"}");
+    put_sort(out, subscribed);
     if (subscribed->epoch.data) {
         put_string(out, ",\"epoch\":");
         doc_escape(out, subscribed->epoch);

@@ -120,12 +120,21 @@ static int64_t read_count(struct reader *reader, const char *name, int64_t minim
     return -1;
 }
 
-static bool read_filters(struct reader *reader)
+/* The canonical text of an object on the heap. */
+static char *read_filters(struct reader *reader)
 {
     uint32_t value = field(reader, "filters");
-    if (value != DOC_NONE && type_of(reader, value) != DOC_OBJECT)
+    if (value == DOC_NONE)
+        return NULL;
+    if (type_of(reader, value) != DOC_OBJECT) {
         wrong_type(reader, "filters", "an object of dotted path to value", value);
-    return value != DOC_NONE;
+        return NULL;
+    }
+    struct span text = doc_text(&reader->doc, value);
+    char *filters = memory_copy_string(text.data, text.length);
+    if (!filters)
+        error_set(&reader->error, ERROR_MEMORY, "no memory for \"filters\" of a message");
+    return filters;
 }
 
 /* ---- messages ---- */
@@ -168,9 +177,9 @@ static void read_subscribe(struct reader *reader, struct wire_subscribe *subscri
     subscribe->epoch = read_string(reader, "epoch");
     subscribe->with_snapshot = read_boolean(reader, "withSnapshot", true);
     subscribe->snapshot_limit = read_count(reader, "snapshotLimit", 1);
-    subscribe->has_take = read_count(reader, "take", 1) >= 0;
-    subscribe->has_skip = read_count(reader, "skip", 0) >= 0;
-    subscribe->has_filters = read_filters(reader);
+    subscribe->take = read_count(reader, "take", 1);
+    subscribe->skip = read_count(reader, "skip", 0);
+    subscribe->filters = read_filters(reader);
     subscribe->parameters = print_parameters(reader, subscribe->with_snapshot);
 }
 
@@ -252,7 +261,8 @@ static bool parse_document(struct reader *reader, struct span text)
 
 bool wire_message_parse(struct span text, struct wire_message *message, struct error *error)
 {
-    *message = (struct wire_message){.subscribe = {.with_snapshot = true, .snapshot_limit = -1}};
+    *message = (struct wire_message){
+        .subscribe = {.with_snapshot = true, .snapshot_limit = -1, .take = -1, .skip = -1}};
     struct reader reader = {.error = {.code = ERROR_NONE}};
     doc_init(&reader.doc, SIZE_MAX, MESSAGE_VALUES);
     if (parse_document(&reader, text))
@@ -273,6 +283,7 @@ void wire_message_fini(struct wire_message *message)
     memory_free(message->subscribe.partition);
     memory_free(message->subscribe.after);
     memory_free(message->subscribe.epoch);
+    memory_free(message->subscribe.filters);
     memory_free(message->subscribe.parameters);
     memory_free(message->token);
     *message = (struct wire_message){.type = WIRE_PING};

@@ -34,8 +34,9 @@ struct wire_subscribe {
     char *after;     /* NULL when absent; not yet parsed */
     char *epoch;     /* NULL when absent */
     bool with_snapshot;
-    int64_t snapshot_limit;               /* -1 when absent */
-    bool has_take, has_skip, has_filters; /* for later; refused now by whoever handles it */
+    int64_t snapshot_limit; /* -1 when absent */
+    int64_t take, skip;     /* -1 when absent; take is at least 1 */
+    char *filters;          /* canonical text of the object; NULL when absent */
     char *parameters; /* canonical text of all parameters but view and key: equal iff the same */
 };
 
@@ -65,7 +66,10 @@ bool wire_frame_payload(struct span bytes, struct span *payload, bool *final);
 struct wire_subscribed {
     struct span view; /* raw */
     enum wire_mode mode;
-    bool sorted_by_seq; /* adds "sort":{"field":["_seq"],"order":"desc"} */
+    bool sorted_by_seq;           /* adds "sort":{"field":["_seq"],"order":"desc"} */
+    const struct span *sort_path; /* else, of a sorted view: the raw names of its path, */
+    size_t sort_path_count;       /* how many (0: no "sort"), */
+    bool descending;              /* and the order */
     struct span epoch;
     int resumed; /* -1: leave out, 0: false, 1: true */
 };

@@ -21,6 +21,9 @@ static void check_decoded(const struct wire_message *message)
     case WIRE_SUBSCRIBE:
         require(subscribe->view && subscribe->parameters);
         require(subscribe->snapshot_limit == -1 || subscribe->snapshot_limit >= 1);
+        require(subscribe->take == -1 || subscribe->take >= 1);
+        require(subscribe->skip >= -1);
+        require(!subscribe->filters || subscribe->filters[0] == '{');
         break;
     case WIRE_UNSUBSCRIBE:
         require(subscribe->view != NULL);

@@ -242,6 +242,20 @@ static void acknowledgements_say_what_the_view_is(void **state)
     expect_message(
         &out, BINARY,
         "{\"op\":\"subscribed\",\"view\":\"a\\\"/state\",\"mode\":\"state\",\"epoch\":\"e\"}");
+    const struct span path[] = {span_of("id"), span_of("a.\"b")};
+    subscribed.sort_path = path;
+    subscribed.sort_path_count = 2;
+    assert_true(wire_subscribed(&out, &subscribed));
+    expect_message(&out, BINARY,
+                   "{\"op\":\"subscribed\",\"view\":\"a\\\"/state\",\"mode\":\"state\","
+                   "\"sort\":{\"field\":[\"id\",\"a.\\\"b\"],\"order\":\"asc\"},\"epoch\":\"e\"}");
+    subscribed.descending = true;
+    subscribed.sort_path_count = 1;
+    assert_true(wire_subscribed(&out, &subscribed));
+    expect_message(&out, BINARY,
+                   "{\"op\":\"subscribed\",\"view\":\"a\\\"/state\",\"mode\":\"state\","
+                   "\"sort\":{\"field\":[\"id\"],\"order\":\"desc\"},\"epoch\":\"e\"}");
+    subscribed.sort_path_count = 0;
     subscribed.mode = WIRE_APPEND;
     subscribed.resumed = 1;
     subscribed.epoch = span_make(NULL, 0);

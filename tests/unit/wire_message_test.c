@@ -52,9 +52,11 @@ static void describe(struct buffer *out, const struct wire_message *message)
         buffer_printf(out, ",\"withSnapshot\":%s", subscribe->with_snapshot ? "true" : "false");
     if (subscribe->snapshot_limit >= 0)
         buffer_printf(out, ",\"snapshotLimit\":%lld", (long long)subscribe->snapshot_limit);
-    buffer_add_string(out, subscribe->has_take ? ",\"hasTake\":true" : "");
-    buffer_add_string(out, subscribe->has_skip ? ",\"hasSkip\":true" : "");
-    buffer_add_string(out, subscribe->has_filters ? ",\"hasFilters\":true" : "");
+    if (subscribe->take >= 0)
+        buffer_printf(out, ",\"take\":%lld", (long long)subscribe->take);
+    if (subscribe->skip >= 0)
+        buffer_printf(out, ",\"skip\":%lld", (long long)subscribe->skip);
+    describe_string(out, "filters", subscribe->filters);
     describe_string(out, "parameters", subscribe->parameters);
     describe_string(out, "token", message->token);
     buffer_add_char(out, '}');
