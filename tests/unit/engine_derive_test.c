@@ -401,8 +401,9 @@ static void run_fini(struct run *run)
 {
     struct error error = {.code = ERROR_NONE};
     if (run->f.engine)
-        run_close(run);
-    if (!engine_check(run->f.path, fail_on_finding, NULL, &error))
+        fixture_close(&run->f);
+    if (!engine_check(run->f.path, fail_on_finding, NULL, &error) ||
+        !engine_check_views(run->f.path, run->views, fail_on_finding, NULL, &error))
         fail_msg("check: %s", error.message);
     fixture_fini(&run->f);
     view_set_free(run->views);
@@ -813,12 +814,73 @@ static void a_build_goes_on(void **state)
     run_fini(&run);
 }
 
+static void count_finding(void *argument, const char *line)
+{
+    (void)line;
+    ++*(int *)argument;
+}
+
+static int findings_after(struct run *run, const char *sql)
+{
+    struct error error = {.code = ERROR_NONE};
+    sqlite3 *database;
+    int findings = 0;
+    assert_int_equal(sqlite3_open(run->f.path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_changes(database), 1);
+    sqlite3_close(database);
+    if (!engine_check(run->f.path, count_finding, &findings, &error) ||
+        !engine_check_views(run->f.path, run->views, count_finding, &findings, &error))
+        fail_msg("check: %s", error.message);
+    return findings;
+}
+
+static void the_check_finds_wrong_rows(void **state)
+{
+    (void)state;
+    struct run run;
+    atomic_store(&clock_s, 1000);
+    run_init(&run, still_valid, 3);
+    run_open(&run);
+    expect_applied(&run,
+                   "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1010,\"n\":2}\n"
+                   "Q c upsert {\"until\":1010,\"n\":3}\nQ d upsert {\"until\":2,\"n\":4}");
+    fixture_close(&run.f);
+    static const char *const wrong[][2] = {
+        /* one is missing */
+        {"DELETE FROM derived_row WHERE stage = 1 AND entity = 2",
+         "INSERT INTO derived_row SELECT 1, place, entity FROM kept WHERE stage = 1 AND entity = "
+         "2"},
+        /* the filter does not hold */
+        {"INSERT INTO derived_row SELECT 1, x'00', id FROM entity WHERE key = 'd'",
+         "DELETE FROM derived_row WHERE place = x'00'"},
+        /* another's place */
+        {"UPDATE derived_row SET entity = 1 WHERE stage = 2 AND entity = 4",
+         "UPDATE derived_row SET entity = 4 WHERE stage = 2 AND entity = 1"},
+        /* of the export, but not of the source's first two */
+        {"INSERT INTO derived_row SELECT 3, place, entity FROM kept WHERE stage = 2 AND entity = 2",
+         "DELETE FROM derived_row WHERE stage = 3 AND entity = 2"},
+        /* of no entity */
+        {"UPDATE derived_row SET entity = 99 WHERE stage = 2 AND entity = 4",
+         "UPDATE derived_row SET entity = 4 WHERE stage = 2 AND entity = 99"},
+    };
+    /* Rows are written last first: d is entity 1, a is 4. */
+    assert_int_equal(findings_after(&run, "CREATE TABLE kept AS SELECT * FROM derived_row; "
+                                          "UPDATE meta SET value = value WHERE name = 'epoch'"),
+                     0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (findings_after(&run, wrong[i][0]) == 0)
+            fail_msg("not found: %s", wrong[i][0]);
+        assert_int_equal(findings_after(&run, wrong[i][1]), 0);
+    }
+    run_fini(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(time_alone_changes_a_view),
-        cmocka_unit_test(many_turns_of_one_second),
-        cmocka_unit_test(a_build_goes_on),
+        cmocka_unit_test(the_check_finds_wrong_rows), cmocka_unit_test(time_alone_changes_a_view),
+        cmocka_unit_test(many_turns_of_one_second),   cmocka_unit_test(a_build_goes_on),
         cmocka_unit_test(follows_random_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
