@@ -3,7 +3,7 @@
 // what an independent model (lib/window_model.js) says are one, and no client that was live was
 // ever sent a frame that changed nothing.
 //
-// STELE_SEEDS seeds (default 8) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
+// STELE_SEEDS seeds (default 10) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
 // names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone, STELE_WITHOUT=<pattern> without
 // the listeners of that name.
 
@@ -22,7 +22,7 @@ import { Server, check, patience, scratch, sql } from './lib/server.js';
 import { Socket } from './lib/socket.js';
 import { list, names, pipeline, windowOf } from './lib/window_model.js';
 
-const SEEDS = Number(process.env.STELE_SEEDS ?? 8);
+const SEEDS = Number(process.env.STELE_SEEDS ?? 10);
 const FIRST = Number(process.env.STELE_SEED ?? 1);
 const JOBS = Number(process.env.STELE_JOBS ?? 2);
 const FAILURES = Number(process.env.STELE_FAILURES ?? 3); /* stop after so many */
@@ -33,7 +33,7 @@ const KEYS = ['"a"', '"b"', '"c"', '"d"', '"e"', '"f"', '"g"', '"h"', '"i"', '"�
 const PLAIN = {
   A: {
     slim: { fields: ['n', 'o.x', 'o.deep'] },
-    few: { keys: ['b', 'd', '7', '😀', 'f'] },
+    few: { keys: ['b', 'd', '7', '😀', 'f'], coalesce_ms: 2 },
     one: { mode: 'state', fields: ['o.deep', 's'] },
   },
   B: {},
