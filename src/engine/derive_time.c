@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 enum { TURNS = 5000, REST_MS = 10 };
-static const char now_name[] = "derived_now";
 
 static bool next_turn(struct derive *derive, int64_t skip, int64_t *earliest, struct error *error)
 {
@@ -102,7 +101,7 @@ bool derive_store_now(struct derive *derive, int64_t now, struct error *error)
 {
     char text[32];
     snprintf(text, sizeof text, "%lld", (long long)now);
-    return store_meta_put(derive->writer->store, now_name, span_of(text), error);
+    return store_meta_put(derive->writer->store, DERIVED_NOW_NAME, span_of(text), error);
 }
 
 bool derive_read_now(struct derive *derive, struct error *error)
@@ -111,7 +110,7 @@ bool derive_read_now(struct derive *derive, struct error *error)
     bool found = false;
     int64_t earliest, wall = writer_wall_ms(derive->writer) / 1000;
     buffer_init(&value, 64);
-    bool done = store_meta_get(derive->writer->store, now_name, &value, &found, error);
+    bool done = store_meta_get(derive->writer->store, DERIVED_NOW_NAME, &value, &found, error);
     const char *text = done && found ? buffer_string(&value) : NULL;
     derive->now = text ? strtoll(text, NULL, 10) : 0;
     buffer_fini(&value);

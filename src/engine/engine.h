@@ -211,5 +211,9 @@ const struct engine_metrics *engine_metrics(const struct engine *engine);
  * the log reaches back. Findings, a line each, to `found`. false: the check could not run. */
 bool engine_check(const char *path, void (*found)(void *argument, const char *line), void *argument,
                   struct error *error);
+/* The same for the derived views of a configuration: their rows against their definitions. */
+bool engine_check_views(const char *path, const struct view_set *views,
+                        void (*found)(void *argument, const char *line), void *argument,
+                        struct error *error);
 
 #endif

@@ -170,6 +170,9 @@ void writer_abandon(struct writer *writer, const struct error *error);
 /* The wall clock that the engine was given. */
 int64_t writer_wall_ms(const struct writer *writer);
 
+/* The name in meta under which the second is kept as of which derived rows are right. */
+#define DERIVED_NOW_NAME "derived_now"
+
 /* derive*.c: derived views. Open finds, makes and builds what the views need, before the thread
  * starts. */
 bool derive_open(struct writer *writer, const struct view_set *views, struct error *error);

@@ -14,8 +14,7 @@ struct seq window_cursor(const struct view_state *state)
 /* Members of a view that is keyed by a field know rows by the key that they asked for. */
 struct span window_shown_key(const struct window_reading *reading, struct span key)
 {
-    const struct window_spec *spec = &reading->window->spec;
-    return spec->key.data && spec->view->output == VIEW_KEYED ? spec->key : key;
+    return window_is_keyed_by_field(reading->window) ? reading->window->spec.key : key;
 }
 
 bool window_put_frame(struct window_reading *reading, struct span key, struct span data,
@@ -41,7 +40,9 @@ bool window_put_frame(struct window_reading *reading, struct span key, struct sp
 bool window_encode_difference(struct window_reading *reading, struct buffer *out)
 {
     struct seq before = reading->window->cursor, after = window_cursor(reading->state);
-    size_t left = reading->left.count, count = left + reading->fresh_count;
+    /* Under the one key that members asked for, what comes takes the place of what left. */
+    bool replaced = window_is_keyed_by_field(reading->window) && reading->fresh_count;
+    size_t left = replaced ? 0 : reading->left.count, count = left + reading->fresh_count;
     for (size_t i = 0; i < count; i++) {
         const struct seq *seq = i + 1 == count ? &after : &before;
         struct span key, data = span_make(NULL, 0);
@@ -120,10 +121,50 @@ bool window_encode_farewells(struct window_reading *reading)
  * because none in between stands for a state. */
 struct behind {
     struct window_reading *reading;
+    int64_t from;
+    struct map rows;  /* the window's, by key */
+    struct map first; /* exits since `from`, of each key the first: what it was for the member */
     struct buffer out;
     size_t left; /* frames to come */
     struct seq cursor;
 };
+
+static struct span exit_key(const void *value)
+{
+    const struct window_exit *exit = value;
+    return span_make(exit->key, exit->key_length);
+}
+
+static bool find_first_exits(struct behind *behind)
+{
+    const struct window *window = behind->reading->window;
+    for (size_t i = 0; i < window->exit_count; i++) {
+        struct window_exit *exit = &window->exits[i];
+        if (exit->version > behind->from && !map_get(&behind->first, exit_key(exit)) &&
+            !map_add(&behind->first, exit))
+            return lacks_memory(behind->reading);
+    }
+    return true;
+}
+
+/* Whether the member has that row and must lose it. */
+static bool is_gone(const struct behind *behind, const struct window_exit *exit)
+{
+    const struct window *window = behind->reading->window;
+    if (map_get(&behind->first, exit_key(exit)) != exit || exit->entered > behind->from)
+        return false;
+    return window_is_keyed_by_field(window) ? !window->rows.count
+                                            : !map_get(&behind->rows, exit_key(exit));
+}
+
+/* Whether it lacks that row: not when the row left and came back as it was. */
+static bool is_missed(const struct behind *behind, const struct window_row *row)
+{
+    const struct window_exit *exit = map_get(&behind->first, window_row_key(row));
+    bool has = exit && exit->entered <= behind->from && exit->told <= behind->from &&
+               exit->change == row->change;
+    return row->version > behind->from && !has;
+}
 
 static bool put_missed(struct behind *behind, struct span key, const struct window_row *row)
 {
@@ -133,27 +174,21 @@ static bool put_missed(struct behind *behind, struct span key, const struct wind
            window_put_frame(behind->reading, key, entity.data, seq, &behind->out);
 }
 
-static bool is_gone(const struct window_exit *exit, int64_t from, const struct map *rows)
-{
-    return exit->version > from && !map_get(rows, span_make(exit->key, exit->key_length));
-}
-
-static bool put_all_missed(struct behind *behind, int64_t from, const struct map *rows)
+static bool put_all_missed(struct behind *behind)
 {
     const struct window *window = behind->reading->window;
     for (size_t i = 0; i < window->exit_count; i++)
-        behind->left += is_gone(&window->exits[i], from, rows);
+        behind->left += is_gone(behind, &window->exits[i]);
     for (size_t i = 0; i < window->rows.count; i++)
-        behind->left += window->rows.list[i]->version > from;
+        behind->left += is_missed(behind, window->rows.list[i]);
     for (size_t i = 0; i < window->exit_count; i++) {
         const struct window_exit *exit = &window->exits[i];
-        if (is_gone(exit, from, rows) &&
-            !put_missed(behind, span_make(exit->key, exit->key_length), NULL))
+        if (is_gone(behind, exit) && !put_missed(behind, exit_key(exit), NULL))
             return false;
     }
     for (size_t i = 0; i < window->rows.count; i++) {
         const struct window_row *row = window->rows.list[i];
-        if (row->version > from && !put_missed(behind, window_row_key(row), row))
+        if (is_missed(behind, row) && !put_missed(behind, window_row_key(row), row))
             return false;
     }
     return true;
@@ -162,20 +197,22 @@ static bool put_all_missed(struct behind *behind, int64_t from, const struct map
 static bool encode_behind(struct window_reading *reading, struct window_request *request)
 {
     struct window *window = reading->window;
-    struct behind behind = {.reading = reading, .cursor = window_cursor(reading->state)};
-    struct map rows;
+    struct behind behind = {
+        .reading = reading, .from = request->from, .cursor = window_cursor(reading->state)};
     if (request->from < window->exit_floor) {
         request->refused = true;
         return true;
     }
     buffer_init(&behind.out, UINT32_MAX);
-    bool done = window_index_rows(window, &rows) || lacks_memory(reading);
-    done = done && put_all_missed(&behind, request->from, &rows);
+    map_init(&behind.first, exit_key);
+    bool done = window_index_rows(window, &behind.rows) || lacks_memory(reading);
+    done = done && find_first_exits(&behind) && put_all_missed(&behind);
     if (done && behind.out.length) {
         request->text = text_new(behind.out.data, behind.out.length);
         done = request->text != NULL || lacks_memory(reading);
     }
-    map_fini(&rows);
+    map_fini(&behind.rows);
+    map_fini(&behind.first);
     buffer_fini(&behind.out);
     return done;
 }

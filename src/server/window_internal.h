@@ -54,6 +54,7 @@ enum window_fate {
 struct window_row {
     int64_t change;  /* the entity's last, as of then */
     int64_t version; /* of the window, when the row came in or changed */
+    int64_t entered; /* and when it came in */
     enum window_fate fate;
     uint32_t key_length, place_length;
     char bytes[]; /* key, place */
@@ -66,7 +67,8 @@ struct window_rows {
 
 struct window_exit {
     int64_t version;
-    int64_t at; /* wall clock, ms */
+    int64_t entered, told, change; /* the row's, as it left: entered, version and change */
+    int64_t at;                    /* wall clock, ms */
     uint32_t key_length;
     char *key;
 };
@@ -123,6 +125,11 @@ static inline struct span window_row_place(const struct window_row *row)
 struct window_row *window_row_new(struct span key, struct span place, int64_t change);
 bool window_rows_add(struct window_rows *rows, struct window_row *row);
 void window_rows_fini(struct window_rows *rows);
+/* Whether its members ask by the value of a field, and so know its one row by that. */
+static inline bool window_is_keyed_by_field(const struct window *window)
+{
+    return window->spec.key.data && window->spec.view->output == VIEW_KEYED;
+}
 /* For struct map. */
 struct span window_row_map_key(const void *row);
 /* Whether the window is a filter over all of a view, and whether its matches are kept for that:

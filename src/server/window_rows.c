@@ -57,16 +57,11 @@ static bool is_cut(const struct window *window)
     return window->spec.view->stage && window->spec.view->stage->has_cut;
 }
 
-static bool is_keyed_by_field(const struct window *window)
-{
-    return window->spec.key.data && window->spec.view->output == VIEW_KEYED;
-}
-
 bool window_filters_all(const struct window *window)
 {
     if (is_cut(window))
         return false; /* short enough to be read anew */
-    if (is_keyed_by_field(window))
+    if (window_is_keyed_by_field(window))
         return true;
     return (window->spec.filter || window->spec.view->key_count) && !window->spec.key.data;
 }
@@ -102,7 +97,7 @@ bool window_passes(const struct window *window, struct span key, struct span dat
     const struct window_spec *spec = &window->spec;
     if (!view_shows(spec->view, key))
         return false;
-    if (is_keyed_by_field(window)) {
+    if (window_is_keyed_by_field(window)) {
         if (!passes_key_field(window, data))
             return false;
     } else if (spec->key.data && !span_equal(spec->key, key)) {
@@ -181,7 +176,7 @@ static bool put_in_snapshot(struct window_reading *reading, const struct store_e
     if (place->limit == 0)
         return true;
     struct store_entity row = *entity;
-    if (is_keyed_by_field(reading->window))
+    if (window_is_keyed_by_field(reading->window))
         row.key = reading->window->spec.key;
     return snapshot_drafts_row(&result->drafts, &row) || lacks_memory(reading);
 }
@@ -202,8 +197,10 @@ static bool put_row(struct window_reading *reading, struct store_entity *entity,
     if (old)
         old->fate = ROW_REPLACED;
     row->fate = ROW_CARRIED;
-    if (fresh)
+    if (fresh) {
         row->version = reading->window->version + 1;
+        row->entered = old ? old->entered : row->version;
+    }
     struct span key = window_row_key(row);
     if ((fresh || reading->result->snapshot_wanted) && !entity->data.data &&
         !window_fetch(reading, key, entity))
@@ -378,8 +375,9 @@ static void forget_exits(struct window *window, size_t count)
     memmove(window->exits, window->exits + count, window->exit_count * sizeof *window->exits);
 }
 
-static bool add_exit(struct window *window, struct span key)
+static bool add_exit(struct window *window, const struct window_row *row)
 {
+    struct span key = window_row_key(row);
     if (!window->exits) {
         window->exits = memory_new(WINDOW_EXITS * sizeof *window->exits);
         if (!window->exits)
@@ -392,6 +390,9 @@ static bool add_exit(struct window *window, struct span key)
     if (!copy)
         return false;
     window->exits[window->exit_count++] = (struct window_exit){.version = window->version + 1,
+                                                               .entered = row->entered,
+                                                               .told = row->version,
+                                                               .change = row->change,
                                                                .at = clock_wall_ms(),
                                                                .key_length = (uint32_t)key.length,
                                                                .key = copy};
@@ -419,7 +420,7 @@ static bool encode(struct window_reading *reading, struct buffer *frames)
     }
     result->differs = result->frame_count > 0;
     for (size_t i = 0; i < reading->left.count; i++)
-        if (!add_exit(reading->window, window_row_key(reading->left.list[i])))
+        if (!add_exit(reading->window, reading->left.list[i]))
             return lacks_memory(reading);
     if (!result->differs)
         return true;

@@ -250,7 +250,7 @@ static int open_file(struct connection *connection, const struct store *store, b
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                 (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     if (!store->immutable) {
-        return sqlite3_open_v2(store->file, &connection->database, flags, NULL);
+        return sqlite3_open_v2(store->file, &connection->database, flags, wal_file_layer());
     }
     struct buffer name;
     buffer_init(&name, 1 << 16);

@@ -75,6 +75,7 @@ enum statement {
     STATEMENT_VIEW_SQL,
     STATEMENT_VIEW_ALL,
     STATEMENT_TRIM_WALK,
+    STATEMENT_TRIM_LOWEST,
     STATEMENT_TRIM_TEAR,
     STATEMENT_TRIM_DELETE,
     STATEMENT_TRIM_TOMBSTONES_WALK,
@@ -277,6 +278,10 @@ bool sql_views_create_standard(struct store_writer *writer, struct span name, ui
 
 /* projection.c: append the SQL expression that yields `data` with only these members. */
 bool projection_sql(struct buffer *sql, const struct store_path *paths, size_t count);
+
+/* wal_file.c: the name of the file system whose write-ahead logs join their writes, a layer on the
+ * one that is SQLite's default when this is first called; NULL: SQLite has none of its own. */
+const char *wal_file_layer(void);
 
 /* lock.c */
 bool lock_take(struct store *store, struct error *error);

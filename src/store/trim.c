@@ -11,12 +11,15 @@
 static const char walk_sql[] =
     "SELECT id, export, slot, idx, at, key, patch, append FROM change WHERE id > ? "
     "ORDER BY id LIMIT ?";
-/* ?1 < id <= ?2 are on their way out. */
+/* In the following, ?1 < id <= ?2 are on their way out. */
+static const char lowest_kept_sql[] = "SELECT slot, idx FROM change INDEXED BY change_seq "
+                                      "WHERE id > ?2 ORDER BY slot, idx LIMIT 1";
 static const char tear_sql[] =
     "UPDATE change SET torn = 1 WHERE id IN ("
     "SELECT (SELECT kept.id FROM change AS kept WHERE kept.slot = gone.slot "
     "AND kept.idx = gone.idx AND kept.export = gone.export AND kept.id > ?2 "
-    "ORDER BY kept.id LIMIT 1) FROM change AS gone WHERE gone.id > ?1 AND gone.id <= ?2)";
+    "ORDER BY kept.id LIMIT 1) FROM change AS gone WHERE gone.id > ?1 AND gone.id <= ?2 "
+    "AND (gone.slot, gone.idx) >= (?3, ?4))";
 static const char delete_sql[] = "DELETE FROM change WHERE id > ? AND id <= ?";
 /* Only cursors from the floor on are resumed. */
 static const char flips_sql[] = "DELETE FROM derived_flip WHERE change < ?";
@@ -63,16 +66,32 @@ static bool forget_change(struct store_writer *writer, const struct query *query
     return true;
 }
 
+/* Changes on their way out: from < id <= to, and the greatest seq of them. */
+struct outgoing {
+    int64_t from, to;
+    struct seq greatest;
+};
+
+static void note_outgoing(struct outgoing *outgoing, const struct query *query)
+{
+    struct seq seq = {query_column(query, 2), query_column(query, 3)};
+    if (outgoing->to == outgoing->from || seq_compare(seq, outgoing->greatest) > 0) {
+        outgoing->greatest = seq;
+    }
+    outgoing->to = query_column(query, 0);
+}
+
 /* Move the floors past what is due, up to `step` rows. */
 static bool walk_changes(struct store_writer *writer, const struct store_retention *retention,
-                         int64_t now, int64_t step, bool *more, struct error *error)
+                         int64_t now, int64_t step, struct outgoing *outgoing, bool *more,
+                         struct error *error)
 {
     struct store_log_state *log = &writer->now.state;
     struct query query;
     if (!query_start(&query, &writer->connection, STATEMENT_TRIM_WALK, walk_sql, error)) {
         return false;
     }
-    query_integer(&query, log->floor_change);
+    query_integer(&query, outgoing->from);
     query_integer(&query, step + 1);
     enum query_step result;
     int64_t walked = 0;
@@ -80,6 +99,7 @@ static bool walk_changes(struct store_writer *writer, const struct store_retenti
         bool due = is_due(log->rows, log->bytes, query_column(&query, 4), retention, now);
         bool ok = true;
         if (due && walked < step) {
+            note_outgoing(outgoing, &query);
             ok = forget_change(writer, &query, error);
             walked++;
             if (ok) {
@@ -93,16 +113,42 @@ static bool walk_changes(struct store_writer *writer, const struct store_retenti
     return result == QUERY_DONE;
 }
 
-/* Run a statement over the changes with from < id <= to. */
-static bool run_range(struct store_writer *writer, enum statement which, const char *sql,
-                      int64_t from, int64_t to, struct error *error)
+static bool start_outgoing(struct query *query, struct store_writer *writer, enum statement which,
+                           const char *sql, const struct outgoing *outgoing, struct error *error)
 {
-    struct query query;
-    if (!query_start(&query, &writer->connection, which, sql, error)) {
+    if (!query_start(query, &writer->connection, which, sql, error)) {
         return false;
     }
-    query_integer(&query, from);
-    query_integer(&query, to);
+    query_integer(query, outgoing->from);
+    query_integer(query, outgoing->to);
+    return true;
+}
+
+/*
+ * Mark what shares a seq with those that go. Seqs mostly grow, so that all that stay are mostly
+ * greater: one look at the lowest of them spares a look for each that goes.
+ */
+static bool tear_kept(struct store_writer *writer, const struct outgoing *outgoing,
+                      struct error *error)
+{
+    struct query query;
+    if (!start_outgoing(&query, writer, STATEMENT_TRIM_LOWEST, lowest_kept_sql, outgoing, error)) {
+        return false;
+    }
+    enum query_step step = query_row(&query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    struct seq lowest = {query_column(&query, 0), query_column(&query, 1)};
+    query_end(&query);
+    if (seq_compare(lowest, outgoing->greatest) > 0) {
+        return true;
+    }
+    if (!start_outgoing(&query, writer, STATEMENT_TRIM_TEAR, tear_sql, outgoing, error)) {
+        return false;
+    }
+    query_integer(&query, lowest.slot);
+    query_integer(&query, lowest.index);
     return query_run(&query, error);
 }
 
@@ -119,18 +165,19 @@ static bool trim_flips(struct store_writer *writer, struct error *error)
 static bool trim_changes(struct store_writer *writer, const struct store_retention *retention,
                          int64_t now, int64_t step, bool *more, struct error *error)
 {
-    int64_t from = writer->now.state.floor_change;
-    if (!walk_changes(writer, retention, now, step, more, error)) {
+    int64_t floor = writer->now.state.floor_change;
+    struct outgoing outgoing = {.from = floor, .to = floor};
+    struct query query;
+    if (!walk_changes(writer, retention, now, step, &outgoing, more, error)) {
         return false;
     }
-    int64_t to = writer->now.state.floor_change;
-    if (to == from) {
+    if (outgoing.to == outgoing.from) {
         return true;
     }
     writer->log_dirty = true;
-    return run_range(writer, STATEMENT_TRIM_TEAR, tear_sql, from, to, error) &&
-           run_range(writer, STATEMENT_TRIM_DELETE, delete_sql, from, to, error) &&
-           trim_flips(writer, error);
+    return tear_kept(writer, &outgoing, error) &&
+           start_outgoing(&query, writer, STATEMENT_TRIM_DELETE, delete_sql, &outgoing, error) &&
+           query_run(&query, error) && trim_flips(writer, error);
 }
 
 /* The newest tombstone that is due, 0 when none, and how many are with it. */

@@ -19,6 +19,7 @@ import { Model, expectRows, project } from './lib/model.js';
 import { Random } from './lib/random.js';
 import { Server, check, patience, scratch, sqlState } from './lib/server.js';
 import { Socket } from './lib/socket.js';
+import { list, pipeline, windowOf } from './lib/window_model.js';
 
 const SEEDS = Number(process.env.STELE_SEEDS ?? 20);
 const FIRST = Number(process.env.STELE_SEED ?? 1);
@@ -32,6 +33,8 @@ const VIEWS = {
     tape: { mode: 'append', fields: ['o', 'wide'], keys: ['a', 'b', 'c'] },
     few: { mode: 'list', keys: ['b', 'd', '7'] },
     one: { mode: 'state', fields: ['o.deep', 'l'] },
+    largest: { pipeline: [{ sort: { by: 'n', order: 'desc' } }] },
+    wide: { source: 'A/largest', pipeline: [{ filter: { exists: 'wide' } }, { take: 3 }] },
   },
   B: {},
   L: {}, /* with max_entities */
@@ -130,14 +133,16 @@ class Feed {
 /* ---- who listens ---- */
 
 class Listener {
-  constructor(run, { view, key, snapshotLimit, withSnapshot, ...behaviour }, random) {
+  constructor(run, { view, key, snapshotLimit, withSnapshot, take, skip, filters, ...behaviour }, random) {
     Object.assign(this, { run, view, key, snapshotLimit, withSnapshot, random });
+    this.window = { take, skip, filters };
     this.partial = snapshotLimit !== undefined || withSnapshot === false;
     this.applier = new Applier({ resume: behaviour.resume, forget: this.partial });
     const [name, sub] = view.split('/');
     this.exportName = name;
     this.definition = VIEWS[name]?.[sub] ?? {};
-    this.name = [view, key, this.partial ? `limit ${snapshotLimit ?? 'no snapshot'}` : behaviour.resume ? 'resumes' : 'forgets'].filter((x) => x !== undefined).join(' ');
+    this.isWindow = Boolean(this.definition.pipeline ?? take ?? skip ?? filters);
+    this.name = [view, key, this.isWindow ? JSON.stringify(this.window) : undefined, this.partial ? `limit ${snapshotLimit ?? 'no snapshot'}` : behaviour.resume ? 'resumes' : 'forgets'].filter((x) => x !== undefined).join(' ');
     this.cuts = 0;
     this.renewed = 0;
     this.events = [];
@@ -182,7 +187,7 @@ class Listener {
       if (framesLeft <= 0 || this.stopped) return;
       try {
         const message = decode(bytes, isText);
-        checkMessage(message);
+        checkMessage(message, { windows: this.isWindow });
         if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
         /* What was on its way when we asked anew is not for the new subscription. */
         if (message.json.op === 'subscribed') this.renewing = false;
@@ -212,7 +217,7 @@ class Listener {
   }
 
   subscribe(socket, more) {
-    const message = { type: 'subscribe', view: this.view, ...this.applier.parameters(), ...more };
+    const message = { type: 'subscribe', view: this.view, ...this.window, ...this.applier.parameters(), ...more };
     if (this.key !== undefined) message.key = this.key;
     if (this.snapshotLimit !== undefined) message.snapshotLimit = this.snapshotLimit;
     if (this.withSnapshot === false) message.withSnapshot = false;
@@ -242,6 +247,7 @@ class Listener {
       if (this.key !== undefined && frame.op !== 'snapshot') assert.equal(frame.key, this.key);
       /* Whole entities: no patch for a key that the client does not hold, but for the creation in
        * an append view. */
+      if (frame.op === 'patch') assert.ok(!this.isWindow, `a patch in a window: ${text.slice(0, 300)}`);
       if (frame.op === 'patch' && frame.mode !== 'append') {
         assert.ok(applier.rows.has(frame.key), `a patch for a key that was never sent whole: ${text.slice(0, 300)}`);
       }
@@ -285,13 +291,24 @@ function listeners(run, random) {
     { view: 'L/append', resume: true }, { view: 'L/list', resume: false }, { view: 'A/list', snapshotLimit: 2, resume: false },
     { view: 'A/append', snapshotLimit: 1, resume: false }, { view: 'A/list', withSnapshot: false, resume: false },
     { view: 'L/list', withSnapshot: false, resume: false }, { view: 'B/append', withSnapshot: false, resume: false },
+    { view: 'A/list', take: 2, resume: true }, { view: 'A/list', take: 2, skip: 1, resume: true }, { view: 'A/slim', skip: 2, resume: true },
+    { view: 'A/list', filters: { wide: 5 }, resume: true }, { view: 'A/few', take: 1, resume: true }, { view: 'B/list', filters: { 'o.l': [] }, take: 2, resume: true },
+    { view: 'L/list', take: 1, resume: true }, { view: 'A/largest', resume: true }, { view: 'A/largest', take: 2, skip: 1, resume: true },
+    { view: 'A/largest', filters: { wide: 5 }, take: 1, resume: true }, { view: 'A/wide', resume: true }, { view: 'A/largest', key: 'a', resume: true },
     { view: 'A/list', key: 'é/:*', resume: true }, { view: 'A/append', key: '0102', resume: true }, { view: 'A/slim', snapshotLimit: 3, resume: false },
   ];
-  const count = random.between(6, 12);
+  const count = random.between(8, 16);
   const chosen = [];
   while (chosen.length < count) chosen.push(...all.splice(random.below(all.length), 1));
   const made = chosen.map((options, i) => new Listener(run, options, random.fork(i)));
   return WITHOUT ? made.filter((listener) => !WITHOUT.test(listener.name)) : made;
+}
+
+/* The rows of a view of an export, in its order. */
+function rowsOf(entities, exportName, { keys, pipeline: steps, source }) {
+  const [name, sub] = (source ?? exportName).split('/');
+  const rows = sub ? rowsOf(entities, name, VIEWS[name][sub]) : list(entities).filter(({ key }) => !keys || keys.includes(key));
+  return steps ? pipeline(rows, parse(JSON.stringify(steps)), 0) : rows;
 }
 
 /* ---- one seed ---- */
@@ -382,7 +399,8 @@ class Run {
   /** Wait until everybody agrees; fail with what differs. */
   async quiet(last) {
     const { db } = this.server;
-    const expected = new Map();
+    const expected = new Map(); /* of a view, and of a listener that sees a window of one */
+    let evicting;
     for (const view of new Set([...this.listeners.map((l) => l.view), 'A/list', 'B/list', 'L/list'])) {
       const [name, sub] = view.split('/');
       const rows = await sqlState(db, view);
@@ -392,7 +410,9 @@ class Run {
         /* Which entities are evicted depends on what shared a transaction: only the number is given. */
         assert.ok(rows.size <= this.maxEntities, `${view} holds ${rows.size} of at most ${this.maxEntities}`);
       } else {
-        const want = expectRows(this.model, name, definition);
+        const want = definition.pipeline
+          ? new Map(rowsOf(this.model.rows(name), name, definition).map(({ key, entity }) => [key, canon(entity)]))
+          : expectRows(this.model, name, definition);
         const differs = [];
         for (const key of new Set([...want.keys(), ...parsed.keys()])) {
           const has = parsed.has(key) ? canon(parsed.get(key)) : 'nothing';
@@ -401,10 +421,17 @@ class Run {
         if (differs.length) throw new Error(`SQL and the model differ in ${view}:\n${differs.join('\n')}`);
       }
       expected.set(view, new Map([...parsed].map(([key, data]) => [key, canonDouble(data)])));
+      if (view === 'L/list') evicting = parsed;
+    }
+    for (const listener of this.listeners.filter((l) => l.isWindow)) {
+      const { exportName, definition, window, key } = listener;
+      const rows = rowsOf(exportName === 'L' ? evicting : this.model.rows(exportName), exportName, definition);
+      const shown = windowOf(rows, { ...window, key, filters: window.filters && parse(JSON.stringify(window.filters)) });
+      expected.set(listener, new Map(shown.map(({ key: k, entity }) => [k, canonDouble(project(entity, definition.fields))])));
     }
     for (const listener of this.listeners) listener.calm = true;
     for (let round = 0; round < 2; round++) {
-      for (const listener of this.listeners) await this.agrees(listener, expected.get(listener.view));
+      for (const listener of this.listeners) await this.agrees(listener, expected.get(listener) ?? expected.get(listener.view));
       /* Then once more, so that a frame too many would have come. */
       if (round === 0) await new Promise((done) => setTimeout(done, 15));
     }

@@ -286,6 +286,7 @@ test('an append view under filters tells each event of what passes', async (t) =
   await post(server, [m('a', { g: 1, l: [1] }), m('b', { g: 0 }), m('c', { g: 1 })]);
   const client = await clientFor(t, server);
   client.subscribe('E/append', { filters: { g: 1 } });
+  await client.expect('subscribed');
   const snapshot = await client.expect('snapshot');
   assert.deepEqual(snapshot.data.map((row) => row.key).sort(), ['a', 'c']);
   await post(server, [

@@ -17,10 +17,14 @@
 /* ---- the clock ---- */
 
 static _Atomic int64_t clock_s;
+/* Whoever holds it stops the writer before its next transaction. */
+static pthread_mutex_t clock_held = PTHREAD_MUTEX_INITIALIZER;
 
 static int64_t wall_ms(void *argument)
 {
     (void)argument;
+    pthread_mutex_lock(&clock_held);
+    pthread_mutex_unlock(&clock_held);
     return atomic_load(&clock_s) * 1000 + 17;
 }
 
@@ -397,8 +401,9 @@ static void run_fini(struct run *run)
 {
     struct error error = {.code = ERROR_NONE};
     if (run->f.engine)
-        run_close(run);
-    if (!engine_check(run->f.path, fail_on_finding, NULL, &error))
+        fixture_close(&run->f);
+    if (!engine_check(run->f.path, fail_on_finding, NULL, &error) ||
+        !engine_check_views(run->f.path, run->views, fail_on_finding, NULL, &error))
         fail_msg("check: %s", error.message);
     fixture_fini(&run->f);
     view_set_free(run->views);
@@ -724,36 +729,52 @@ static void feed_many(struct run *run)
     buffer_fini(&text);
 }
 
-/* More than one transaction takes; mutations come in between. */
-static void many_turns_of_one_second(void **state)
+/* Of each kind, some whose turn came and some that wait, wherever the border is. */
+static struct submission *mutate_many(int from, struct outcome *outcome)
 {
-    (void)state;
-    struct run run;
     struct buffer text;
-    int64_t left = MANY;
-    atomic_store(&clock_s, 1000);
-    run_init(&run, still_valid, 3);
-    run.f.options.commit_mutations = 2 * MANY;
-    run_open(&run);
-    feed_many(&run);
-    assert_int_equal(ask(&run, "SELECT count(*) FROM \"Q/v0\""), MANY);
-    atomic_store(&clock_s, 1500);
     buffer_init(&text, 1 << 20);
-    /* Of each kind, some whose turn came and some that wait, wherever the border is. */
-    for (int i = 0; i < MANY; i += 500)
+    for (int i = from; i < MANY; i += 500)
         buffer_printf(&text,
                       "Q k%05d delete\nQ k%05d patch {\"n\":1}\nQ k%05d patch {\"until\":2000}\n"
                       "Q k%05d upsert {\"until\":1700}\nQ k%05d upsert {}\n",
                       i, i + 1, i + 2, i + 3, i + 4);
-    expect_applied(&run, buffer_string(&text));
-    while ((left = ask(&run, "SELECT count(*) FROM \"Q/v0\"")) > MANY / 500 * 2) {
+    struct submission *submission = fixture_submission(buffer_string(&text), outcome);
+    buffer_fini(&text);
+    return submission;
+}
+
+/* More than two transactions take. The first has mutations, the second is made for the turns
+ * alone, the third has mutations while some are still left. */
+static void many_turns_of_one_second(void **state)
+{
+    (void)state;
+    struct run run;
+    struct error error;
+    struct outcome first, second;
+    int64_t kept = (int64_t)(MANY / 500 * 2) * 2, left;
+    atomic_store(&clock_s, 1000);
+    run_init(&run, still_valid, 3);
+    run.f.options.commit_mutations = 150;
+    run_open(&run);
+    feed_many(&run);
+    assert_int_equal(ask(&run, "SELECT count(*) FROM \"Q/v0\""), MANY);
+    pthread_mutex_lock(&clock_held);
+    atomic_store(&clock_s, 1500);
+    assert_true(engine_submit(run.f.engine, mutate_many(0, &first), &error));
+    assert_true(engine_submit(run.f.engine, mutate_many(10, &second), &error));
+    pthread_mutex_unlock(&clock_held);
+    fixture_wait(&run.f, &first.done);
+    fixture_wait(&run.f, &second.done);
+    assert_int_equal(first.error.code, ERROR_NONE);
+    assert_int_equal(second.error.code, ERROR_NONE);
+    while ((left = ask(&run, "SELECT count(*) FROM \"Q/v0\"")) > kept) {
         run.touched = false;
         fixture_wait(&run.f, &run.touched);
     }
-    assert_int_equal(left, MANY / 500 * 2);
+    assert_int_equal(left, kept);
     /* Two stages ask for now(). */
-    assert_int_equal(ask(&run, "SELECT count(*) FROM derived_turn"), MANY / 500 * 2 * 2);
-    buffer_fini(&text);
+    assert_int_equal(ask(&run, "SELECT count(*) FROM derived_turn"), kept * 2);
     run_fini(&run);
 }
 
@@ -774,8 +795,8 @@ static void a_build_goes_on(void **state)
     run.view_count = 3;
     run.views = make_views(run.pipelines, 3);
     run.f.options.views = run.views;
-    for (uint64_t nth = 500;; nth += nth / 2) {
-        memory_fail_at(nth, 0);
+    for (uint64_t nth = 200;; nth += nth / 16) {
+        memory_fail_at(nth, 1);
         run.f.engine = engine_open(&run.f.options, &error);
         bool hit = memory_fault_hit();
         memory_fail_at(0, 0);
@@ -793,12 +814,73 @@ static void a_build_goes_on(void **state)
     run_fini(&run);
 }
 
+static void count_finding(void *argument, const char *line)
+{
+    (void)line;
+    ++*(int *)argument;
+}
+
+static int findings_after(struct run *run, const char *sql)
+{
+    struct error error = {.code = ERROR_NONE};
+    sqlite3 *database;
+    int findings = 0;
+    assert_int_equal(sqlite3_open(run->f.path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_changes(database), 1);
+    sqlite3_close(database);
+    if (!engine_check(run->f.path, count_finding, &findings, &error) ||
+        !engine_check_views(run->f.path, run->views, count_finding, &findings, &error))
+        fail_msg("check: %s", error.message);
+    return findings;
+}
+
+static void the_check_finds_wrong_rows(void **state)
+{
+    (void)state;
+    struct run run;
+    atomic_store(&clock_s, 1000);
+    run_init(&run, still_valid, 3);
+    run_open(&run);
+    expect_applied(&run,
+                   "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1010,\"n\":2}\n"
+                   "Q c upsert {\"until\":1010,\"n\":3}\nQ d upsert {\"until\":2,\"n\":4}");
+    fixture_close(&run.f);
+    static const char *const wrong[][2] = {
+        /* one is missing */
+        {"DELETE FROM derived_row WHERE stage = 1 AND entity = 2",
+         "INSERT INTO derived_row SELECT 1, place, entity FROM kept WHERE stage = 1 AND entity = "
+         "2"},
+        /* the filter does not hold */
+        {"INSERT INTO derived_row SELECT 1, x'00', id FROM entity WHERE key = 'd'",
+         "DELETE FROM derived_row WHERE place = x'00'"},
+        /* another's place */
+        {"UPDATE derived_row SET entity = 1 WHERE stage = 2 AND entity = 4",
+         "UPDATE derived_row SET entity = 4 WHERE stage = 2 AND entity = 1"},
+        /* of the export, but not of the source's first two */
+        {"INSERT INTO derived_row SELECT 3, place, entity FROM kept WHERE stage = 2 AND entity = 2",
+         "DELETE FROM derived_row WHERE stage = 3 AND entity = 2"},
+        /* of no entity */
+        {"UPDATE derived_row SET entity = 99 WHERE stage = 2 AND entity = 4",
+         "UPDATE derived_row SET entity = 4 WHERE stage = 2 AND entity = 99"},
+    };
+    /* Rows are written last first: d is entity 1, a is 4. */
+    assert_int_equal(findings_after(&run, "CREATE TABLE kept AS SELECT * FROM derived_row; "
+                                          "UPDATE meta SET value = value WHERE name = 'epoch'"),
+                     0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        if (findings_after(&run, wrong[i][0]) == 0)
+            fail_msg("not found: %s", wrong[i][0]);
+        assert_int_equal(findings_after(&run, wrong[i][1]), 0);
+    }
+    run_fini(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(time_alone_changes_a_view),
-        cmocka_unit_test(many_turns_of_one_second),
-        cmocka_unit_test(a_build_goes_on),
+        cmocka_unit_test(the_check_finds_wrong_rows), cmocka_unit_test(time_alone_changes_a_view),
+        cmocka_unit_test(many_turns_of_one_second),   cmocka_unit_test(a_build_goes_on),
         cmocka_unit_test(follows_random_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,29 +5,17 @@
  */
 #include "store/store_internal.h"
 #include "store_fixture.h"
+#include "store_layer.h"
 
-/* ---- a file system that fails when asked to: a layer on SQLite's own ---- */
+/* ---- a file system that fails when asked to ---- */
 
 enum disk_fault { DISK_FINE, DISK_WRITE_FULL, DISK_WRITE_FAILS, DISK_SYNC_FAILS };
 
 static struct {
-    sqlite3_vfs vfs;
-    sqlite3_vfs *below;
     enum disk_fault fault;
     int after; /* calls that still go well */
     bool hit;
 } disk;
-
-struct layer_file {
-    sqlite3_file base;
-    void *alignment;
-};
-
-/* The file below lies behind our own head, in the same block. */
-static sqlite3_file *file_below(sqlite3_file *file)
-{
-    return (sqlite3_file *)((struct layer_file *)file + 1);
-}
 
 static bool fails(enum disk_fault kind)
 {
@@ -39,104 +27,28 @@ static bool fails(enum disk_fault kind)
     return true;
 }
 
-static int layer_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
+static int fail_write(const char *name, const void *data, int size, sqlite3_int64 offset)
 {
-    if (fails(DISK_WRITE_FULL)) {
-        return SQLITE_FULL;
-    }
-    if (fails(DISK_WRITE_FAILS)) {
-        return SQLITE_IOERR_WRITE;
-    }
-    sqlite3_file *below = file_below(file);
-    return below->pMethods->xWrite(below, data, size, offset);
+    (void)name;
+    (void)data;
+    (void)size;
+    (void)offset;
+    return fails(DISK_WRITE_FULL) ? SQLITE_FULL : fails(DISK_WRITE_FAILS) ? SQLITE_IOERR_WRITE : 0;
 }
 
-static int layer_sync(sqlite3_file *file, int flags)
+static int fail_sync(const char *name)
 {
-    sqlite3_file *below = file_below(file);
-    return fails(DISK_SYNC_FAILS) ? SQLITE_IOERR_FSYNC : below->pMethods->xSync(below, flags);
-}
-
-#define PASS(name, parameters, ...)                                                                \
-    static int layer_##name parameters                                                             \
-    {                                                                                              \
-        sqlite3_file *below = file_below(file);                                                    \
-        return below->pMethods->name(below, __VA_ARGS__);                                          \
-    }
-PASS(xRead, (sqlite3_file * file, void *data, int size, sqlite3_int64 offset), data, size, offset)
-PASS(xTruncate, (sqlite3_file * file, sqlite3_int64 size), size)
-PASS(xFileSize, (sqlite3_file * file, sqlite3_int64 *size), size)
-PASS(xLock, (sqlite3_file * file, int kind), kind)
-PASS(xUnlock, (sqlite3_file * file, int kind), kind)
-PASS(xCheckReservedLock, (sqlite3_file * file, int *result), result)
-PASS(xFileControl, (sqlite3_file * file, int what, void *argument), what, argument)
-PASS(xShmMap, (sqlite3_file * file, int page, int size, int extend, void volatile **map), page,
-     size, extend, map)
-PASS(xShmLock, (sqlite3_file * file, int offset, int count, int flags), offset, count, flags)
-PASS(xShmUnmap, (sqlite3_file * file, int remove), remove)
-
-static int layer_sector_size(sqlite3_file *file)
-{
-    sqlite3_file *below = file_below(file);
-    return below->pMethods->xSectorSize(below);
-}
-
-static int layer_characteristics(sqlite3_file *file)
-{
-    sqlite3_file *below = file_below(file);
-    return below->pMethods->xDeviceCharacteristics(below);
-}
-
-static void layer_barrier(sqlite3_file *file)
-{
-    sqlite3_file *below = file_below(file);
-    below->pMethods->xShmBarrier(below);
-}
-
-static int layer_close(sqlite3_file *file)
-{
-    sqlite3_file *below = file_below(file);
-    return below->pMethods ? below->pMethods->xClose(below) : SQLITE_OK;
-}
-
-static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
-{
-    static const sqlite3_io_methods methods = {
-        .iVersion = 2,
-        .xClose = layer_close,
-        .xRead = layer_xRead,
-        .xWrite = layer_write,
-        .xTruncate = layer_xTruncate,
-        .xSync = layer_sync,
-        .xFileSize = layer_xFileSize,
-        .xLock = layer_xLock,
-        .xUnlock = layer_xUnlock,
-        .xCheckReservedLock = layer_xCheckReservedLock,
-        .xFileControl = layer_xFileControl,
-        .xSectorSize = layer_sector_size,
-        .xDeviceCharacteristics = layer_characteristics,
-        .xShmMap = layer_xShmMap,
-        .xShmLock = layer_xShmLock,
-        .xShmBarrier = layer_barrier,
-        .xShmUnmap = layer_xShmUnmap,
-    };
-    (void)vfs;
-    file->pMethods = &methods;
-    memset(file_below(file), 0, (size_t)disk.below->szOsFile);
-    return disk.below->xOpen(disk.below, name, file_below(file), flags, out);
+    (void)name;
+    return fails(DISK_SYNC_FAILS) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
 static int put_layer_in(void **state)
 {
     (void)state;
-    store_setup();
-    disk.below = sqlite3_vfs_find(NULL);
-    disk.vfs = *disk.below;
-    disk.vfs.zName = "failing";
-    disk.vfs.szOsFile = (int)sizeof(struct layer_file) + disk.below->szOsFile;
-    disk.vfs.xOpen = layer_open;
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    return sqlite3_vfs_register(&disk.vfs, 1);
+    layer.on_write = fail_write;
+    layer.on_sync = fail_sync;
+    return layer_put_in("failing");
 }
 
 static void arm(enum disk_fault fault, int after)

@@ -219,6 +219,25 @@ static void a_seq_that_is_cut_in_two_is_torn(void **state)
     expect_place(3, 1, 5, 5, false);
 }
 
+/* What stays may be lower than what goes; each seq of the step is then looked at. */
+static void seqs_out_of_order_are_torn(void **state)
+{
+    (void)state;
+    begin();
+    append("a", 5, 1);
+    append("b", 9, 1);
+    append("c", 3, 1);
+    append("d", 9, 1);
+    append("e", 5, 1);
+    append("f", 2, 1);
+    commit();
+    trim((struct store_retention){.rows = 4}, 0, 100, false);
+    expect_place(5, 1, 5, 5, true);
+    expect_place(9, 1, 4, 4, true);
+    expect_place(2, 1, 6, 6, false);
+    expect_place(3, 1, 3, 3, false);
+}
+
 static void only_the_same_export_tears(void **state)
 {
     (void)state;
@@ -314,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(trimming_by_rows_goes_in_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(trimming_by_age_and_bytes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_seq_that_is_cut_in_two_is_torn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(seqs_out_of_order_are_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_the_same_export_tears, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_late_seq_that_was_trimmed_is_torn_from_birth, set_up,
                                         tear_down),

@@ -1,0 +1,183 @@
+/*
+ * The offline check of derived views: the rows of each stage against what its definition says of
+ * the entities. First that each row is right: its entity has it, and at that place. Then that none
+ * is missing: every entity of the source that must have a row has one, and there are no more.
+ */
+#include "engine/engine_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { FINDINGS_OF_A_STAGE = 20 };
+
+struct view_check {
+    struct store_reader *reader;
+    void (*found)(void *argument, const char *line);
+    void *argument;
+    const struct view_stage *stage;
+    int64_t id;
+    int64_t now; /* as of when derived rows are right */
+    int64_t rows, expected;
+    int findings; /* of this stage */
+    struct buffer place;
+    struct error error;
+};
+
+static void report(struct view_check *check, struct span key, const char *what)
+{
+    char line[512];
+    if (check->findings++ >= FINDINGS_OF_A_STAGE)
+        return;
+    snprintf(line, sizeof line, "stage %lld, entity '%.*s': %s", (long long)check->id,
+             key.length > 200 ? 200 : (int)key.length, key.data, what);
+    check->found(check->argument, line);
+}
+
+static bool make_place(struct view_check *check, const struct store_entity *entity)
+{
+    buffer_clear(&check->place);
+    return view_stage_place(check->stage, entity->key, entity->data, entity->seq, &check->place) ||
+           error_set(&check->error, ERROR_MEMORY, "out of memory while checking");
+}
+
+/* A turn of the present second may not have been taken yet: then both are right. */
+static bool may_be_behind(const struct view_check *check, struct span data)
+{
+    return check->stage->timed &&
+           view_stage_turns(check->stage, data, check->now - 1) == check->now;
+}
+
+static bool check_row(void *argument, struct span place, const struct store_entity *entity)
+{
+    struct view_check *check = argument;
+    check->rows++;
+    if (!make_place(check, entity))
+        return false;
+    if (!span_equal(place, buffer_span(&check->place)))
+        report(check, entity->key, "has a row at a place that is not its own");
+    else if (!view_stage_holds(check->stage, entity->data, check->now) &&
+             !may_be_behind(check, entity->data))
+        report(check, entity->key, "has a row, but the filter does not hold for it");
+    return true;
+}
+
+static bool check_entity(void *argument, const struct store_entity *entity)
+{
+    struct view_check *check = argument;
+    bool behind = may_be_behind(check, entity->data), found = false;
+    bool holds = view_stage_holds(check->stage, entity->data, check->now);
+    if (!holds && !behind)
+        return true;
+    if (!make_place(check, entity) ||
+        !store_read_place(check->reader, check->id, buffer_span(&check->place), &found,
+                          &check->error))
+        return false;
+    if (!found && !behind)
+        report(check, entity->key, "has no row, but the filter holds for it");
+    check->expected += found;
+    return true;
+}
+
+static bool check_source_row(void *argument, struct span place, const struct store_entity *entity)
+{
+    (void)place;
+    return check_entity(argument, entity);
+}
+
+static bool read_id(struct view_check *check, const struct view_stage *stage, int64_t *id,
+                    bool *found)
+{
+    int64_t built;
+    return store_read_stage(check->reader, span_of(stage->definition), id, &built, found,
+                            &check->error);
+}
+
+/* Every entity of the source. */
+static bool check_source(struct view_check *check)
+{
+    const struct view_stage *source = check->stage->source;
+    struct store_export export;
+    int64_t id;
+    bool found;
+    if (!source)
+        return store_read_export(check->reader, span_of(check->stage->export_name), &export, &found,
+                                 &check->error) &&
+               (!found || store_scan_keys(check->reader, export.id, span_make(NULL, 0), -1,
+                                          check_entity, check, &check->error));
+    const struct view_cut *cut = &source->cut;
+    return read_id(check, source, &id, &found) &&
+           (!found || store_scan_stage(check->reader, id, span_make(NULL, 0),
+                                       cut->last ? 0 : cut->skip, cut->last ? 1 : cut->take,
+                                       cut->last, true, check_source_row, check, &check->error));
+}
+
+static bool check_stage(struct view_check *check, const struct view_stage *stage)
+{
+    bool found;
+    char line[160];
+    check->stage = stage;
+    check->rows = check->expected = check->findings = 0;
+    if (!read_id(check, stage, &check->id, &found))
+        return false;
+    if (!found) {
+        snprintf(line, sizeof line,
+                 "a view over %.64s is not built: no server has run with this configuration",
+                 stage->export_name);
+        check->found(check->argument, line);
+        return true;
+    }
+    if (!store_scan_stage(check->reader, check->id, span_make(NULL, 0), 0, -1, false, true,
+                          check_row, check, &check->error) ||
+        check->error.code != ERROR_NONE || !check_source(check) || check->error.code != ERROR_NONE)
+        return false;
+    if (check->findings == 0 && check->rows != check->expected) {
+        snprintf(line, sizeof line, "stage %lld has %lld rows, of which %lld are of its source",
+                 (long long)check->id, (long long)check->rows, (long long)check->expected);
+        check->found(check->argument, line);
+    }
+    return true;
+}
+
+static bool read_now(struct view_check *check)
+{
+    struct buffer value;
+    bool found;
+    buffer_init(&value, 64);
+    bool done = store_read_meta(check->reader, DERIVED_NOW_NAME, &value, &found, &check->error);
+    const char *text = done && found ? buffer_string(&value) : NULL;
+    check->now = text ? strtoll(text, NULL, 10) : 0;
+    buffer_fini(&value);
+    return done;
+}
+
+static bool check_reader(struct view_check *check, const struct view_set *views)
+{
+    const struct view_stage *stage;
+    if (!store_read_begin(check->reader, &check->error))
+        return false;
+    bool done = read_now(check);
+    for (size_t i = 0; done && (stage = view_set_stage_at(views, i)); i++)
+        done = check_stage(check, stage);
+    store_read_end(check->reader);
+    return done;
+}
+
+bool engine_check_views(const char *path, const struct view_set *views,
+                        void (*found)(void *argument, const char *line), void *argument,
+                        struct error *error)
+{
+    struct store_options options = {.path = path, .read_only = true};
+    struct store *store = store_open(&options, error);
+    if (!store)
+        return false;
+    struct view_check check = {.found = found, .argument = argument};
+    buffer_init(&check.place, SIZE_MAX / 2);
+    check.reader = store_reader_open(store, &check.error);
+    bool done = check.reader && check_reader(&check, views);
+    buffer_fini(&check.place);
+    store_reader_close(check.reader);
+    store_close(store);
+    if (!done && error)
+        *error = check.error;
+    return done;
+}

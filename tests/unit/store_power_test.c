@@ -1,0 +1,306 @@
+/*
+ * What is on disk when it ends suddenly. The power is cut: of what was not synced any part may be
+ * missing. The process dies: all that was handed to the operating system is there. Either way
+ * everything that was committed is in the files, and they are whole.
+ */
+#include "store_fixture.h"
+#include "store_layer.h"
+
+enum { KEYS = 400, COMMITS = 40 };
+
+/* ---- the disk: what is on it, and what is on its way to it ---- */
+
+struct operation {
+    sqlite3_int64 at;
+    int size;   /* CUT: the file is cut at `at` */
+    char *data; /* size bytes */
+};
+enum { CUT = -1 };
+
+struct disk_file {
+    const char *suffix;
+    char *bytes;
+    size_t length;
+    struct operation *pending;
+    size_t count;
+};
+
+static struct disk_file disk[] = {{.suffix = ""}, {.suffix = "-wal"}};
+enum { DISK_FILES = sizeof disk / sizeof *disk };
+
+static uint32_t random_state;
+
+static uint32_t random_below(uint32_t limit)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return (uint32_t)(((uint64_t)random_state * limit) >> 32);
+}
+
+/* NULL for files that are not the database's. */
+static struct disk_file *find_file(const char *name)
+{
+    size_t length = strlen(fixture.path);
+    for (size_t i = 0; name && i < DISK_FILES; i++) {
+        if (!strncmp(name, fixture.path, length) && !strcmp(name + length, disk[i].suffix)) {
+            return &disk[i];
+        }
+    }
+    return NULL;
+}
+
+static void resize(struct disk_file *file, size_t length)
+{
+    file->bytes = realloc(file->bytes, length + 1);
+    assert_non_null(file->bytes);
+    if (length > file->length) {
+        memset(file->bytes + file->length, 0, length - file->length);
+    }
+    file->length = length;
+}
+
+/* The first `size` bytes of it. */
+static void apply(struct disk_file *file, const struct operation *operation, int size)
+{
+    if (operation->size == CUT) {
+        resize(file, (size_t)operation->at);
+        return;
+    }
+    size_t end = (size_t)operation->at + (size_t)size;
+    if (end > file->length) {
+        resize(file, end);
+    }
+    memcpy(file->bytes + operation->at, operation->data, (size_t)size);
+}
+
+static int note(const char *name, const void *data, int size, sqlite3_int64 at)
+{
+    struct disk_file *file = find_file(name);
+    if (!file) {
+        return SQLITE_OK;
+    }
+    file->pending = realloc(file->pending, (file->count + 1) * sizeof *file->pending);
+    assert_non_null(file->pending);
+    struct operation *operation = &file->pending[file->count++];
+    *operation = (struct operation){.at = at, .size = size};
+    if (size > 0) {
+        operation->data = malloc((size_t)size);
+        assert_non_null(operation->data);
+        memcpy(operation->data, data, (size_t)size);
+    }
+    return SQLITE_OK;
+}
+
+static int note_cut(const char *name, sqlite3_int64 size)
+{
+    return note(name, NULL, CUT, size);
+}
+
+static void forget_pending(struct disk_file *file)
+{
+    while (file->count) {
+        free(file->pending[--file->count].data);
+    }
+}
+
+static int note_sync(const char *name)
+{
+    struct disk_file *file = find_file(name);
+    for (size_t i = 0; file && i < file->count; i++) {
+        apply(file, &file->pending[i], file->pending[i].size);
+    }
+    if (file) {
+        forget_pending(file);
+    }
+    return SQLITE_OK;
+}
+
+static void empty_disk(void)
+{
+    for (size_t i = 0; i < DISK_FILES; i++) {
+        forget_pending(&disk[i]);
+        free(disk[i].pending);
+        free(disk[i].bytes);
+        disk[i] = (struct disk_file){.suffix = disk[i].suffix};
+    }
+}
+
+/* ---- its end ---- */
+
+static void name_file(char *name, size_t size, const struct disk_file *file)
+{
+    snprintf(name, size, "%s/after.db%s", fixture.folder, file->suffix);
+}
+
+static void write_file(const char *name, const char *bytes, size_t length)
+{
+    FILE *file = fopen(name, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Of what was pending each write reaches the disk wholly, in part or not at all. */
+static void cut_the_power(void)
+{
+    for (size_t i = 0; i < DISK_FILES; i++) {
+        char name[128];
+        struct disk_file left = {.length = 0};
+        resize(&left, disk[i].length);
+        if (disk[i].length) {
+            memcpy(left.bytes, disk[i].bytes, disk[i].length);
+        }
+        for (size_t j = 0; j < disk[i].count; j++) {
+            const struct operation *operation = &disk[i].pending[j];
+            uint32_t fate = random_below(3);
+            if (fate > 0) {
+                int part = operation->size > 0 ? (int)random_below((uint32_t)operation->size) : 0;
+                apply(&left, operation, fate == 1 ? operation->size : part);
+            }
+        }
+        name_file(name, sizeof name, &disk[i]);
+        write_file(name, left.bytes, left.length);
+        free(left.bytes);
+    }
+}
+
+static void kill_the_process(void)
+{
+    for (size_t i = 0; i < DISK_FILES; i++) {
+        char name[128], command[300];
+        name_file(name, sizeof name, &disk[i]);
+        snprintf(command, sizeof command, "cp '%s%s' '%s'", fixture.path, disk[i].suffix, name);
+        assert_int_equal(system(command), 0);
+    }
+}
+
+/* What a start finds then. */
+static void expect_after(void (*end)(void), int64_t committed)
+{
+    char name[128], command[200];
+    struct store *store = NULL;
+    struct store_reader *reader = NULL;
+    struct store_log_state log;
+    int findings = 0;
+    end();
+    name_file(name, sizeof name, &disk[0]);
+    OK(store = open_path(name, false));
+    OK(reader = store_reader_open(store, &fixture.error));
+    OK(store_read_log(reader, &log, &fixture.error));
+    assert_int_equal(log.last_change, committed);
+    OK(store_check(reader, print_finding, &findings, &fixture.error));
+    assert_int_equal(findings, 0);
+    store_reader_close(reader);
+    store_close(store);
+    snprintf(command, sizeof command, "rm -f '%s'*", name);
+    assert_int_equal(system(command), 0);
+}
+
+/* ---- before it ---- */
+
+/* Small and large, with pages that do not fit into the cache and change again after they left it.
+ */
+static void write_some(int64_t slot)
+{
+    char data[3000], key[16];
+    bool large = random_below(8) == 0;
+    uint32_t count = large ? 2 * KEYS : 1 + random_below(20);
+    for (uint32_t i = 0; i < count; i++) {
+        snprintf(key, sizeof key, "%u", large ? i % KEYS : random_below(KEYS));
+        snprintf(data, sizeof data, "{\"n\":%u,\"s\":\"%0*d\"}", i,
+                 large ? 2500 : (int)random_below(300) + 1, 0);
+        put(fixture.quake, key, slot, i, data);
+    }
+}
+
+static void open_with(enum store_synchronous synchronous)
+{
+    struct store_options options = {
+        .path = fixture.path, .synchronous = synchronous, .cache_mebibytes = 1};
+    OK(fixture.store = store_open(&options, &fixture.error));
+    OK(fixture.writer = store_writer_open(fixture.store, &fixture.error));
+    OK(fixture.reader = store_reader_open(fixture.store, &fixture.error));
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Quake"), &fixture.quake, &fixture.error));
+    commit();
+}
+
+static void end_anywhere(enum store_synchronous synchronous, void (*end)(void), uint32_t seed)
+{
+    random_state = seed;
+    open_with(synchronous);
+    struct store_checkpointer *checkpointer = NULL;
+    OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
+    for (int i = 0; i < COMMITS; i++) {
+        int64_t committed = last_change();
+        begin();
+        write_some(i);
+        expect_after(end, committed);
+        if (random_below(6) == 0) {
+            store_rollback(fixture.writer);
+        } else {
+            commit();
+            committed = last_change();
+        }
+        expect_after(end, committed);
+        if (random_below(4) == 0) {
+            OK(store_checkpoint(checkpointer, &fixture.error));
+            expect_after(end, committed);
+        }
+    }
+    check_whole();
+    store_checkpointer_close(checkpointer);
+    close_store();
+    empty_disk();
+}
+
+static void a_power_cut_loses_no_commit(void **state)
+{
+    (void)state;
+    end_anywhere(STORE_SYNCHRONOUS_FULL, cut_the_power, 1);
+}
+
+static void another_power_cut(void **state)
+{
+    (void)state;
+    end_anywhere(STORE_SYNCHRONOUS_FULL, cut_the_power, 2);
+}
+
+static void a_dead_process_loses_no_commit(void **state)
+{
+    (void)state;
+    end_anywhere(STORE_SYNCHRONOUS_FULL, kill_the_process, 3);
+}
+
+static void nor_does_one_without_syncs(void **state)
+{
+    (void)state;
+    end_anywhere(STORE_SYNCHRONOUS_NORMAL, kill_the_process, 4);
+}
+
+static void nor_does_one_that_never_syncs(void **state)
+{
+    (void)state;
+    end_anywhere(STORE_SYNCHRONOUS_OFF, kill_the_process, 5);
+}
+
+static int put_layer_in(void **state)
+{
+    (void)state;
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    layer.on_write = note;
+    layer.on_truncate = note_cut;
+    layer.on_sync = note_sync;
+    return layer_put_in("recording");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_power_cut_loses_no_commit, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(another_power_cut, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(a_dead_process_loses_no_commit, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(nor_does_one_without_syncs, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(nor_does_one_that_never_syncs, set_up_folder, tear_down),
+    };
+    return cmocka_run_group_tests(tests, put_layer_in, NULL);
+}
