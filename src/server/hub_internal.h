@@ -128,15 +128,20 @@ struct subscription {
     struct subscriber *subscriber;
     struct feed *feed;
     struct link in_subscriber, in_ready, in_rest, in_group;
-    bool has_turn;           /* see subscriber_take_turn */
-    struct link in_waiting;  /* or waits for one */
+    struct link in_waiting;  /* for a turn: see subscriber_take_turn */
     struct key_group *group; /* NULL without a key */
     char *parameters;        /* equal texts: the same subscription again */
     enum phase phase;
+    enum member_phase member_phase;
+    bool has_turn; /* with the readers */
     bool with_snapshot;
-    int64_t limit;  /* of the snapshot; -1: none */
-    int64_t cursor; /* everything up to this change was given */
     bool in_channel;
+    bool resuming;     /* the end of catching up is told by a complete batch */
+    bool overlaps;     /* the snapshot was of several states: whole rows until it ends */
+    bool only_greater; /* the cursor's seq is not in the log: up to resume_target only seqs beyond
+                          `greater` count */
+    int64_t limit;     /* of the snapshot; -1: none */
+    int64_t cursor;    /* everything up to this change was given */
     struct channel_cursor place;
     struct knowledge knowledge;
     /* snapshot */
@@ -145,19 +150,15 @@ struct subscription {
     struct link in_build;         /* waits for a snapshot job */
     /* resuming and catching up */
     struct hub_job *job;     /* a read on its way, or a page that it brought; NULL: none */
-    bool resuming;           /* the end of catching up is told by a complete batch */
-    bool overlaps;           /* the snapshot was of several states: whole rows until it ends */
     int64_t resume_from;     /* the change behind which it began */
     int64_t resume_limit;    /* rows or events still wanted; -1: all */
     int64_t resume_target;   /* ... once this change is reached */
     struct seq resume_seq;   /* newest seq that was passed */
     int64_t ambiguous_until; /* append: frames up to here may be had already */
-    bool only_greater;       /* the cursor's seq is not in the log: ... */
-    struct seq greater;      /* ... up to resume_target only greater seqs count */
+    struct seq greater;      /* see only_greater */
     /* as a member of a window */
     struct window *window; /* NULL: none */
     struct link in_window;
-    enum member_phase member_phase;
     int64_t version; /* of the window, that it has */
     int64_t asked;   /* the newest change when it asked for a snapshot */
     struct window_request *request;

@@ -14,13 +14,17 @@ static void accept_found(struct resume_query *query, const struct store_log_stat
     query->accepted = !place->torn && query->from >= log->cursor_floor;
 }
 
-/* The newest of the export, trimmed by age: nothing came since. */
+/*
+ * The newest of the export, trimmed by age: nothing came since. In a derived view time alone may
+ * have moved rows meanwhile, and what is known of that was trimmed along with the log.
+ */
 static void accept_newest(struct resume_query *query, const struct view_state *state)
 {
     const struct store_export *export = &state->export;
     const struct store_log_state *log = &state->log;
     query->from = export->last_change > log->floor_change ? export->last_change : log->floor_change;
-    query->accepted = !export->last_seq_shared && query->from >= log->cursor_floor;
+    bool whole = !query->view->stage || export->last_change >= log->floor_change;
+    query->accepted = whole && !export->last_seq_shared && query->from >= log->cursor_floor;
 }
 
 /*
@@ -40,7 +44,8 @@ static bool walk_greater(struct resume_query *query, struct store_reader *reader
     bool behind = query->walk.first && query->walk.first <= query->to;
     query->from = behind ? query->walk.first - 1 : query->to;
     query->only_greater = true;
-    query->accepted = query->from >= log->cursor_floor;
+    /* Where in the log the cursor stands is not known, so neither is what time moved since. */
+    query->accepted = query->from >= log->cursor_floor && !query->view->stage;
     return true;
 }
 

@@ -251,13 +251,14 @@ static bool is_touched(const struct window *window, const struct engine_commit *
 {
     const struct view_stage *stage = window->spec.view->stage;
     const struct hub_export *export = window->feed->export;
+    bool fed = commit->count && export->last_change > commit->last_change - (int64_t)commit->count;
     if (!stage)
-        return export->last_change > window->position;
+        return fed;
     for (size_t i = 0; i < commit->touch_count; i++) {
         const struct engine_stage_touch *touch = &commit->touches[i];
         if (touch->stage == stage || strcmp(touch->stage->definition, stage->definition) == 0)
-            return !window->known || window->looking || window_keeps_matches(window) ||
-                   is_before(touch->place, window);
+            return window->looking || window->filling || !window->known ||
+                   window_keeps_matches(window) || is_before(touch->place, window);
     }
     return false;
 }
@@ -290,14 +291,18 @@ static bool needs_look(const struct window *window, uint64_t now)
            is_due(window, now);
 }
 
+static bool needs_filling(const struct window *window)
+{
+    return window->member_count && !window->looking && !window->filling &&
+           window_keeps_matches(window) && !window->matches_ready;
+}
+
 static void start_filling(struct hub *hub)
 {
     struct link *link;
     for (link = hub->windows->all.next; link != &hub->windows->all; link = link->next) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
-        bool needs = window->member_count && !window->looking && !window->filling &&
-                     window_keeps_matches(window) && !window->matches_ready;
-        if (needs && !window_fill_start(window))
+        if (needs_filling(window) && !window_fill_start(window))
             return; /* too many reads wait: at the next commit or tick */
     }
 }
@@ -332,14 +337,12 @@ int64_t windows_due(const struct hub *hub)
     const struct windows *windows = hub->windows;
     uint64_t now = clock_monotonic_us(), soonest = UINT64_MAX;
     const struct link *link;
-    if (windows->looking)
-        return -1; /* it looks again when that is done */
     for (link = windows->all.next; link != &windows->all; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_windows, link);
-        if (needs_look(window, now))
+        if (needs_filling(window) || (!windows->looking && needs_look(window, now)))
             return RETRY_MS; /* too many reads waited */
-        if (!window->stale || !window->member_count)
-            continue;
+        if (!window->stale || !window->member_count || window->filling || windows->looking)
+            continue; /* what is on its way looks again when it is done */
         uint64_t due = window->looked_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
         if (due < soonest)
             soonest = due;
@@ -358,12 +361,23 @@ static size_t channel_share(const struct hub *hub)
     return share > 2 * CHANNEL_BLOCK ? share : 2 * CHANNEL_BLOCK;
 }
 
+bool window_open_channel(struct window *window)
+{
+    if (window->looking || window->filling || !window->known)
+        return false;
+    channel_init(&window->channel, window->version);
+    window->channel_on = true;
+    return true;
+}
+
+/* Who joined while the look was on its way is told the difference too. */
 static void publish(struct window *window, const struct window_result *result)
 {
     if (!window->channel_on) {
-        channel_init(&window->channel, result->version);
+        channel_init(&window->channel, result->version - (result->differs ? 1 : 0));
         window->channel_on = true;
-    } else if (result->differs) {
+    }
+    if (result->differs) {
         channel_add(&window->channel, result->version, text_span(result->frames));
         counter_add(&window->hub->metrics.frames[window->mode], result->frame_count);
         while (window->channel.bytes > channel_share(window->hub) &&

@@ -5,7 +5,9 @@
  */
 #include "server/window_internal.h"
 
-enum { CATCHING_UP = 1000000 }; /* log rows: beyond this it is cheaper to fill anew */
+enum {
+    CATCHING_UP = 10
+}; /* log rows for each row a window may have: more, and it is filled anew */
 
 static bool lacks_memory(struct error *error)
 {
@@ -274,7 +276,7 @@ bool window_matches_update(struct window_reading *reading)
     struct error *error = &reading->result->error;
     struct catching catching = {.reading = reading};
     if (window->position < state->log.floor_change ||
-        state->log.last_change - window->position > CATCHING_UP)
+        state->log.last_change - window->position > CATCHING_UP * reading->max_rows)
         return !(reading->result->refill = true);
     bool done =
         store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), window->position,

@@ -271,6 +271,9 @@ bool window_fill_start(struct window *window);
 /* All members get the error and are gone; perhaps the window too. */
 void window_fail(struct window *window, const struct error *error);
 void window_free(struct window *window);
+/* The channel of a window that is known and not being looked at, from its version on; false while
+ * that must be waited for. */
+bool window_open_channel(struct window *window);
 /* A member's turn to pull came. */
 void window_wake(struct link *members);
 /* The look is over: it was served, or goes into the next one. */

@@ -212,9 +212,10 @@ static struct span pull_answer(struct subscription *subscription)
 static bool is_fresh(const struct subscription *subscription)
 {
     const struct window *window = subscription->window;
-    if (window->looking || !window->snapshot || !window->channel_on)
+    if (!window->snapshot || !window->channel_on)
         return false;
-    bool untouched = !window->stale && window->snapshot_version == window->channel.head;
+    bool untouched =
+        !window->looking && !window->stale && window->snapshot_version == window->channel.head;
     if (!untouched && window->snapshot_position < subscription->asked)
         return false;
     struct channel_cursor cursor;
@@ -239,8 +240,8 @@ static struct span pull_snapshot(struct subscription *subscription)
 
 static struct span pull_present(struct subscription *subscription)
 {
-    const struct window *window = subscription->window;
-    if (!window->channel_on) {
+    struct window *window = subscription->window;
+    if (!window->channel_on && !window_open_channel(window)) {
         wait_for_look(subscription);
         return span_make(NULL, 0);
     }

@@ -155,7 +155,11 @@ static bool put_neighbours(struct resume *resume)
                                 window->spec.skip + (int64_t)window->rows.count + near);
     if (is_filtered_cut(window)) {
         first = cut.skip;
-        end = first + (cut.take == VIEW_ALL ? resume->reading->max_rows : cut.take);
+        end = first + cut.take;
+        if (cut.take == VIEW_ALL || cut.take > resume->reading->max_rows) {
+            resume->too_many = true; /* not short at all: any row of it may have been shown */
+            return true;
+        }
         int64_t above = first < near ? first : near;
         return scan_neighbours(resume, first - above, above + end - first + near);
     }
@@ -214,7 +218,7 @@ static bool put_rows(struct resume *resume)
 static bool is_refused(const struct window_reading *reading, int64_t from)
 {
     return from < reading->state->log.floor_change || from < reading->state->log.cursor_floor ||
-           (reading->window->spec.view->stage && from < reading->built);
+           (reading->window->spec.view->stage && from <= reading->built);
 }
 
 static bool put_together(struct resume *resume, struct window_request *request)
@@ -223,9 +227,9 @@ static bool put_together(struct resume *resume, struct window_request *request)
         return resume->too_many && resume->reading->result->error.code == ERROR_NONE;
     if (resume->too_many)
         return true;
-    if (!put_deletes(resume) || (request && !put_rows(resume)))
+    if (!put_deletes(resume) || (request && !resume->too_many && !put_rows(resume)))
         return false;
-    if (!request || resume->drafts->plain)
+    if (!request || resume->too_many || resume->drafts->plain)
         return true;
     if (!snapshot_drafts_end(resume->drafts, true))
         return lacks_memory(resume);
