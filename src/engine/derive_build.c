@@ -6,7 +6,8 @@
  */
 #include "engine/derive_internal.h"
 
-enum { CHUNK = 5000, TELL_US = 1000 * 1000 };
+/* A chunk scatters its rows over all pages of the stage, so small ones write each page often. */
+enum { CHUNK = 20000, TELL_US = 1000 * 1000 };
 
 struct build {
     struct derive *derive;
@@ -99,6 +100,8 @@ static bool build_chunk(struct build *build, struct error *error)
 {
     struct store_writer *store = build->derive->writer->store;
     int64_t stage = build->derived->id;
+    /* The checkpointer is at work already: the write-ahead log must not hold the whole build. */
+    engine_pass_gate(build->derive->writer->engine);
     if (!store_begin(store, error))
         return false;
     bool done = read_chunk(build);

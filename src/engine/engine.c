@@ -130,11 +130,12 @@ static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error) ||
         !check_closed(&engine->writer, &engine->options) ||
+        !engine_start_checkpointer(engine, error) ||
         !derive_open(&engine->writer, engine->options.views, error))
         return false;
     engine->last_change = engine->writer.last_change;
     engine->head = engine->writer.head;
-    if (!engine_start_readers(engine, error) || !engine_start_checkpointer(engine, error))
+    if (!engine_start_readers(engine, error))
         return false;
     if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)
         return error_set(error, ERROR_INTERNAL, "cannot start the writer thread");

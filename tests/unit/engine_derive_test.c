@@ -717,13 +717,13 @@ static void time_alone_changes_a_view(void **state)
     run_fini(&run);
 }
 
-enum { MANY = 12000 };
+enum { MANY = 12000, BUILT = 50000 };
 
-static void feed_many(struct run *run)
+static void feed_many(struct run *run, int count)
 {
     struct buffer text;
     buffer_init(&text, 1 << 24);
-    for (int i = 0; i < MANY; i++)
+    for (int i = 0; i < count; i++)
         buffer_printf(&text, "Q k%05d upsert {\"until\":1010,\"n\":%d}\n", i, i % 7);
     expect_applied(run, buffer_string(&text));
     buffer_fini(&text);
@@ -757,7 +757,7 @@ static void many_turns_of_one_second(void **state)
     run_init(&run, still_valid, 3);
     run.f.options.commit_mutations = 150;
     run_open(&run);
-    feed_many(&run);
+    feed_many(&run, MANY);
     assert_int_equal(ask(&run, "SELECT count(*) FROM \"Q/v0\""), MANY);
     pthread_mutex_lock(&clock_held);
     atomic_store(&clock_s, 1500);
@@ -787,15 +787,15 @@ static void a_build_goes_on(void **state)
     bool went_on = false;
     atomic_store(&clock_s, 1000);
     run_init(&run, still_valid, 0);
-    run.f.options.commit_mutations = 2 * MANY;
+    run.f.options.commit_mutations = 2 * BUILT;
     run_open(&run);
-    feed_many(&run);
+    feed_many(&run, BUILT);
     run_close(&run);
     memcpy(run.pipelines, still_valid, sizeof still_valid);
     run.view_count = 3;
     run.views = make_views(run.pipelines, 3);
     run.f.options.views = run.views;
-    for (uint64_t nth = 200;; nth += nth / 16) {
+    for (uint64_t nth = 1000;; nth += nth / 8) {
         memory_fail_at(nth, 1);
         run.f.engine = engine_open(&run.f.options, &error);
         bool hit = memory_fault_hit();
@@ -807,10 +807,10 @@ static void a_build_goes_on(void **state)
         went_on = went_on || ask(&run, "SELECT count(progress) FROM stage") > 0;
     }
     assert_true(went_on);
-    assert_int_equal(ask(&run, "SELECT count(*) FROM \"Q/v0\""), MANY);
+    assert_int_equal(ask(&run, "SELECT count(*) FROM \"Q/v0\""), BUILT);
     assert_int_equal(ask(&run, "SELECT count(*) FROM \"Q/v1\" WHERE json_extract(data, '$.n') = 0"),
                      2);
-    assert_int_equal(ask(&run, "SELECT count(*) FROM stage WHERE built_change = 12000"), 3);
+    assert_int_equal(ask(&run, "SELECT count(*) FROM stage WHERE built_change = 50000"), 3);
     run_fini(&run);
 }
 
