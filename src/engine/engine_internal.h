@@ -228,6 +228,7 @@ struct engine {
     pthread_mutex_t gate;
     pthread_cond_t gate_changed;
     bool gate_wanted, gate_open, stopping;
+    _Atomic bool gate_near; /* a checkpoint is nearly through: transactions are kept short */
     struct drained_event drained;
     _Atomic int disk_state;
     int64_t last_change; /* at open, like head */

@@ -1,7 +1,10 @@
 /* The threads beside the writer: readers that answer questions, and the checkpointer. */
 #include "engine/engine_internal.h"
 
-enum { CHECKPOINT_MS = 200 };
+enum {
+    CHECKPOINT_MS = 200,
+    GATE_PAGES = 1024 /* so few that the writer may wait for them */
+};
 
 /* ---- readers ---- */
 
@@ -57,7 +60,9 @@ void engine_stop_readers(struct engine *engine)
 /*
  * A passive checkpoint never waits for the writer, so under constant load it never reaches the
  * end of the WAL, and only a WAL that was copied to its end is started over. So the bulk is copied
- * beside the writer, and the small rest while the writer waits at the gate between two commits.
+ * beside the writer, then what was committed meanwhile, with the writer making short transactions,
+ * as long as each time much less is left; and the small rest while the writer waits at the gate
+ * between two commits.
  */
 void engine_pass_gate(struct engine *engine)
 {
@@ -117,6 +122,28 @@ static bool is_stopping(struct engine *engine)
     return stopping;
 }
 
+static bool copy_bulk(struct engine *engine, struct error *error)
+{
+    uint32_t before, left = UINT32_MAX;
+    bool done;
+    do {
+        before = left;
+        done = store_checkpoint(engine->checkpointer, &left, error);
+        atomic_store_explicit(&engine->gate_near, true, memory_order_relaxed);
+    } while (done && left > GATE_PAGES && left < before / 2 && !is_stopping(engine));
+    return done;
+}
+
+static bool copy_rest(struct engine *engine, struct error *error)
+{
+    uint32_t left;
+    if (!gate_take(engine))
+        return true;
+    bool done = store_checkpoint(engine->checkpointer, &left, error);
+    gate_release(engine);
+    return done;
+}
+
 static void *checkpoint_main(void *argument)
 {
     struct engine *engine = argument;
@@ -125,11 +152,8 @@ static void *checkpoint_main(void *argument)
         wait_for_next(engine);
         if (!store_checkpoint_due(engine->checkpointer))
             continue;
-        bool done = store_checkpoint(engine->checkpointer, &error);
-        if (done && gate_take(engine)) {
-            done = store_checkpoint(engine->checkpointer, &error);
-            gate_release(engine);
-        }
+        bool done = copy_bulk(engine, &error) && copy_rest(engine, &error);
+        atomic_store_explicit(&engine->gate_near, false, memory_order_relaxed);
         if (done)
             counter_add(&engine->metrics.checkpoints, 1);
         else

@@ -9,6 +9,7 @@
 #include "engine/engine_internal.h"
 
 enum { IDLE_MS = 500, PROBE_US = 1000 * 1000, TRIM_US = 1000 * 1000, TRIM_STEP = 2000 };
+enum { SHORT_SHARE = 8 }; /* a short transaction's share of commit_mutations */
 
 /* ---- set-up ---- */
 
@@ -170,12 +171,21 @@ static void fail(struct writer *writer, const struct error *error)
     writer_abandon(writer, error);
 }
 
+/* Short while a checkpoint waits to get through, because the last transaction is what it makes the
+ * writer wait for. */
+static size_t transaction_cap(const struct engine *engine)
+{
+    size_t cap = engine->options.commit_mutations;
+    bool keep_short = atomic_load_explicit(&engine->gate_near, memory_order_relaxed);
+    return keep_short ? cap / SHORT_SHARE + 1 : cap;
+}
+
 /* Apply from the list until the cap is reached, and commit. */
 static void write_some(struct writer *writer, struct queue_item **list)
 {
     struct error error = {.code = ERROR_NONE};
     uint64_t begun = clock_monotonic_us();
-    size_t cap = writer->engine->options.commit_mutations;
+    size_t cap = transaction_cap(writer->engine);
     engine_pass_gate(writer->engine);
     writer->now = writer_wall_ms(writer);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");

@@ -45,10 +45,11 @@ bool store_checkpoint_due(const struct store_checkpointer *checkpointer)
  * PASSIVE never makes the writer or a reader wait. When it has moved everything, the next commit
  * starts the WAL from its beginning, which is all that keeps the WAL short.
  */
-bool store_checkpoint(struct store_checkpointer *checkpointer, struct error *error)
+bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error)
 {
     struct store *store = checkpointer->store;
     uint32_t pages = atomic_load_explicit(&store->wal_pages, memory_order_relaxed);
+    *left = 0;
     if (pages <= checkpointer->pages) {
         return true;
     }
@@ -66,6 +67,8 @@ bool store_checkpoint(struct store_checkpointer *checkpointer, struct error *err
     if (in_wal == moved) {
         atomic_compare_exchange_strong(&store->wal_pages, &pages, 0);
     }
+    pages = atomic_load_explicit(&store->wal_pages, memory_order_relaxed);
+    *left = pages > (uint32_t)moved ? pages - (uint32_t)moved : 0;
     return true;
 }
 

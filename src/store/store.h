@@ -419,11 +419,12 @@ bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t f
 /* ---- upkeep ---- */
 
 /* A connection of its own that moves the WAL into the database, PASSIVE, when it has grown beyond
- * `pages`; store_checkpoint does nothing otherwise. Any thread but one at a time. */
+ * `pages`; store_checkpoint does nothing otherwise. Any thread but one at a time. *left: how many
+ * pages of the WAL are not moved, those counted that were committed meanwhile. */
 struct store_checkpointer *store_checkpointer_open(struct store *store, uint32_t pages,
                                                    struct error *error);
 void store_checkpointer_close(struct store_checkpointer *checkpointer);
-bool store_checkpoint(struct store_checkpointer *checkpointer, struct error *error);
+bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error);
 /* Whether store_checkpoint would do something now. */
 bool store_checkpoint_due(const struct store_checkpointer *checkpointer);
 /* Size of the WAL file in bytes now, for metrics. */

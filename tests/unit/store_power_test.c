@@ -229,6 +229,7 @@ static void end_anywhere(enum store_synchronous synchronous, void (*end)(void), 
     random_state = seed;
     open_with(synchronous);
     struct store_checkpointer *checkpointer = NULL;
+    uint32_t left = 0;
     OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
     for (int i = 0; i < COMMITS; i++) {
         int64_t committed = last_change();
@@ -243,7 +244,7 @@ static void end_anywhere(enum store_synchronous synchronous, void (*end)(void), 
         }
         expect_after(end, committed);
         if (random_below(4) == 0) {
-            OK(store_checkpoint(checkpointer, &fixture.error));
+            OK(store_checkpoint(checkpointer, &left, &fixture.error));
             expect_after(end, committed);
         }
     }

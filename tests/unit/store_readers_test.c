@@ -150,6 +150,7 @@ static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
     struct store_retention retention = {.rows = 5 * KEYS};
     struct store_checkpointer *checkpointer =
         store_checkpointer_open(fixture.store, 50, &fixture.error);
+    uint32_t left = 0;
     OK(checkpointer);
     finished = false;
     for (int i = 0; i < 2; i++) {
@@ -166,7 +167,7 @@ static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
         }
         OK(store_trim(fixture.writer, &retention, 0, 50, &more, &fixture.error));
         commit();
-        OK(store_checkpoint(checkpointer, &fixture.error));
+        OK(store_checkpoint(checkpointer, &left, &fixture.error));
     }
     finished = true;
     for (int i = 0; i < 2; i++) {
@@ -184,13 +185,15 @@ static void a_checkpoint_waits_for_its_size_and_empties_the_wal(void **state)
     (void)state;
     struct store_checkpointer *checkpointer =
         store_checkpointer_open(fixture.store, 60, &fixture.error);
+    uint32_t left = 0;
     OK(checkpointer);
     begin();
     put(fixture.quake, "a", 1, 1, "{}");
     commit();
     uint32_t before = fixture.store->wal_pages;
-    OK(store_checkpoint(checkpointer, &fixture.error));
+    OK(store_checkpoint(checkpointer, &left, &fixture.error));
     assert_int_equal(fixture.store->wal_pages, before);
+    assert_int_equal(left, 0);
     for (int i = 0; i < 20; i++) {
         begin();
         put(fixture.quake, "a", 2, i, "{}");
@@ -198,7 +201,7 @@ static void a_checkpoint_waits_for_its_size_and_empties_the_wal(void **state)
     }
     assert_true(fixture.store->wal_pages > 60);
     int64_t size = store_wal_bytes(fixture.store);
-    OK(store_checkpoint(checkpointer, &fixture.error));
+    OK(store_checkpoint(checkpointer, &left, &fixture.error));
     assert_int_equal(fixture.store->wal_pages, 0);
     begin();
     put(fixture.quake, "a", 3, 1, "{}");
