@@ -6,7 +6,7 @@
 #include "store_fixture.h"
 #include "store_layer.h"
 
-enum { KEYS = 400, COMMITS = 40 };
+enum { KEYS = 400, COMMITS = 12, COMMITS_OF_A_LONG_RUN = 40 };
 
 /* ---- the disk: what is on it, and what is on its way to it ---- */
 
@@ -231,7 +231,9 @@ static void end_anywhere(enum store_synchronous synchronous, void (*end)(void), 
     struct store_checkpointer *checkpointer = NULL;
     uint32_t left = 0;
     OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
-    for (int i = 0; i < COMMITS; i++) {
+    /* As in the other long tests, the variable stands for the full run. */
+    int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS;
+    for (int i = 0; i < commits; i++) {
         int64_t committed = last_change();
         begin();
         write_some(i);
