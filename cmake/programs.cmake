@@ -4,7 +4,7 @@
 file(GLOB cli_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/cli/*.c")
 list(REMOVE_ITEM cli_sources "${CMAKE_SOURCE_DIR}/src/cli/main.c")
 add_library(cli STATIC ${cli_sources})
-target_link_libraries(cli PUBLIC api server engine source wire view store bus json base
+target_link_libraries(cli PUBLIC api server engine source wire auth view store bus json base
                       PRIVATE Threads::Threads)
 
 add_executable(stele-cli src/cli/main.c)

@@ -12,8 +12,8 @@
 enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
 
 /*
- * X(name, wire code, HTTP status, retry). The wire code is what clients see in `code`; the errors
- * of authentication and limits join this list with their issue.
+ * X(name, wire code, HTTP status, retry). The wire code is what clients see in `code`; a list
+ * of what each means to a client is in docs/protocol.md.
  */
 #define ERROR_LIST(X)                                                                              \
     X(NONE, "none", 200, RETRY_NEVER)                                                              \
@@ -31,6 +31,21 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(SHUTTING_DOWN, "shutting-down", 503, RETRY_LATER)                                            \
     X(CONNECTION_LIMIT, "connection-limit-exceeded", 429, RETRY_LATER)                             \
     X(SUBSCRIPTION_LIMIT, "subscription-limit-exceeded", 429, RETRY_LATER)                         \
+    X(TOKEN_MISSING, "token-missing", 401, RETRY_NEVER)                                            \
+    X(TOKEN_MISSING_CLAIM, "token-missing-claim", 400, RETRY_NEVER)                                \
+    X(STATIC_TOKEN, "invalid-static-token", 401, RETRY_NEVER)                                      \
+    X(TOKEN_EXPIRED, "token-expired", 401, RETRY_FRESH_TOKEN)                                      \
+    X(TOKEN_SIGNATURE, "token-invalid-signature", 401, RETRY_FRESH_TOKEN)                          \
+    X(TOKEN_ISSUER, "token-invalid-issuer", 401, RETRY_FRESH_TOKEN)                                \
+    X(TOKEN_AUDIENCE, "token-invalid-audience", 401, RETRY_FRESH_TOKEN)                            \
+    X(TOKEN_KEY, "token-key-not-found", 401, RETRY_FRESH_TOKEN)                                    \
+    X(TOKEN_FORMAT, "token-invalid-format", 400, RETRY_FRESH_TOKEN)                                \
+    X(ORIGIN_MISMATCH, "origin-mismatch", 403, RETRY_NEVER)                                        \
+    X(ORIGIN_REQUIRED, "origin-required", 403, RETRY_NEVER)                                        \
+    X(SCOPE_MISSING, "scope-missing", 403, RETRY_NEVER)                                            \
+    X(RATE_LIMIT, "rate-limit-exceeded", 429, RETRY_LATER)                                         \
+    X(SNAPSHOT_LIMIT, "snapshot-limit-exceeded", 429, RETRY_LATER)                                 \
+    X(EGRESS_LIMIT, "egress-limit-exceeded", 429, RETRY_LATER)                                     \
     X(DISK_FULL, "disk-full", 503, RETRY_LATER)                                                    \
     X(DISK_FAILED, "disk-failed", 503, RETRY_LATER)                                                \
     X(DATABASE, "database-error", 500, RETRY_NEVER)                                                \

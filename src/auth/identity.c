@@ -1,0 +1,100 @@
+#include "auth/auth.h"
+
+static char *copy_text(const char *text)
+{
+    return memory_copy_string(text, strlen(text));
+}
+
+struct auth_identity *auth_identity_anonymous(void)
+{
+    struct auth_identity *identity = memory_new(sizeof *identity);
+    if (!identity)
+        return NULL;
+    atomic_init(&identity->references, 1);
+    char **empty[] = {&identity->issuer, &identity->token_id,  &identity->deployment_id,
+                      &identity->origin, &identity->client_ip, &identity->plan};
+    identity->subject = copy_text("anonymous");
+    identity->metering_key = copy_text("dev");
+    bool good = identity->subject && identity->metering_key;
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        *empty[i] = copy_text("");
+        good = good && *empty[i];
+    }
+    identity->scopes = AUTH_READ | AUTH_WRITE;
+    identity->limits =
+        (struct auth_limits){AUTH_NOT_SET, AUTH_NOT_SET, AUTH_NOT_SET, AUTH_NOT_SET, AUTH_NOT_SET};
+    if (good)
+        return identity;
+    auth_identity_release(identity);
+    return NULL;
+}
+
+struct auth_identity *auth_identity_retain(struct auth_identity *identity)
+{
+    atomic_fetch_add_explicit(&identity->references, 1, memory_order_relaxed);
+    return identity;
+}
+
+static void free_texts(struct auth_texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        memory_free(texts->items[i]);
+    memory_free(texts->items);
+}
+
+void auth_identity_release(struct auth_identity *identity)
+{
+    if (!identity || atomic_fetch_sub_explicit(&identity->references, 1, memory_order_acq_rel) != 1)
+        return;
+    memory_free(identity->subject);
+    memory_free(identity->metering_key);
+    memory_free(identity->issuer);
+    memory_free(identity->token_id);
+    memory_free(identity->deployment_id);
+    memory_free(identity->origin);
+    memory_free(identity->client_ip);
+    memory_free(identity->plan);
+    free_texts(&identity->views);
+    free_texts(&identity->row_scopes);
+    memory_free(identity);
+}
+
+/* A pattern's stars are tried from the left, each with as little text as will do: when the rest
+ * does not match, only the last star need take one byte more. */
+static bool pattern_matches(struct span pattern, struct span text)
+{
+    size_t at = 0, p = 0, star = SIZE_MAX, resume = 0;
+    while (at < text.length) {
+        if (p < pattern.length && pattern.data[p] == '*') {
+            star = p++;
+            resume = at;
+        } else if (p < pattern.length && pattern.data[p] == text.data[at]) {
+            p++;
+            at++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            at = ++resume;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.length && pattern.data[p] == '*')
+        p++;
+    return p == pattern.length;
+}
+
+bool auth_may_view(const struct auth_identity *identity, struct span view_id)
+{
+    for (size_t i = 0; i < identity->views.count; i++)
+        if (pattern_matches(span_of(identity->views.items[i]), view_id))
+            return true;
+    return !identity->has_views;
+}
+
+bool auth_sees_scope(const struct auth_identity *identity, struct span value)
+{
+    for (size_t i = 0; i < identity->row_scopes.count; i++)
+        if (span_equal(span_of(identity->row_scopes.items[i]), value))
+            return true;
+    return false;
+}
