@@ -120,6 +120,13 @@ CREATE TABLE derived_flip (
 
 CREATE INDEX derived_flip_change ON derived_flip (change);
 
+CREATE TABLE view_shape (
+    -- What each configured view shows, so that cursors from before it showed that are refused.
+    view TEXT PRIMARY KEY NOT NULL,
+    shape TEXT NOT NULL,          -- what decides it: order, cut, fields, keys
+    since INTEGER NOT NULL        -- change.id of the newest change when that began
+) WITHOUT ROWID;
+
 CREATE TABLE log_state (
     -- One row: the ends of the log. Written once per transaction.
     id INTEGER PRIMARY KEY CHECK (id = 1),

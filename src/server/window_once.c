@@ -58,7 +58,7 @@ static void fold_span(uint64_t *hash, struct span span)
 static void fold_view(uint64_t *hash, const struct view *view)
 {
     fold_span(hash, span_of(view->id));
-    fold_span(hash, span_of(view->stage ? view->stage->definition : NULL));
+    fold_span(hash, span_of(view->stage ? view->stage->whole : NULL));
     fold_number(hash, view->output);
     for (size_t i = 0; i < view->key_field_count; i++)
         fold_span(hash, view->key_field[i]);

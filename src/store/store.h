@@ -146,6 +146,12 @@ bool store_view_define(struct store_writer *writer, struct span id, uint32_t exp
 bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
                             struct error *error);
 
+/* Note what a view shows: a text that is another whenever that is. If it is new or has changed, the
+ * newest change now is where it begins (see store_read_shape_since); `ever`: a new one was always
+ * so. In a transaction. */
+bool store_view_note_shape(struct store_writer *writer, struct span id, struct span shape,
+                           bool ever, struct error *error);
+
 /* The entity by key; *found tells whether it is there. Its data is borrowed. */
 bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
                       struct store_entity *entity, bool *found, struct error *error);
@@ -378,6 +384,10 @@ bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struc
 bool store_read_views(struct store_reader *reader,
                       bool (*each)(void *argument, const char *id, int64_t rows), void *argument,
                       struct error *error);
+/* The newest change when a view began to show what it does: who has a cursor up to there may hold
+ * something else. 0: it always did. */
+bool store_read_shape_since(struct store_reader *reader, struct span id, int64_t *since,
+                            struct error *error);
 bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
                      bool *found, struct error *error);
 
