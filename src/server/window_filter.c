@@ -142,8 +142,10 @@ static bool read_part(struct filling *filling, struct store_reader *reader)
     bool found;
     if (!view_state_read(&state, view, reader, filling->error))
         return false;
-    if (!window->fill_position)
+    if (!window->fill_position) {
         window->fill_position = window->position = state.log.last_change;
+        window->flip = state.log.last_flip;
+    }
     if (!state.found)
         return true;
     if (!view->stage)
@@ -201,11 +203,10 @@ static bool each_change(void *argument, const struct store_change *change,
     return note(argument, change->key, entity);
 }
 
-static bool each_flip(void *argument, struct span key, int64_t change)
+static bool each_flip(void *argument, struct span key)
 {
     struct catching *catching = argument;
     struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
-    (void)change;
     if (row) {
         row->fate = ROW_REPLACED; /* to be looked up */
         if (window_rows_add(&catching->found, row))
@@ -275,16 +276,16 @@ bool window_matches_update(struct window_reading *reading)
     const struct view_state *state = reading->state;
     struct error *error = &reading->result->error;
     struct catching catching = {.reading = reading};
-    if (window->position < state->log.floor_change ||
-        state->log.last_change - window->position > CATCHING_UP * reading->max_rows)
+    int64_t news = state->log.last_change - window->position + state->log.last_flip - window->flip;
+    if (window->position < state->log.floor_change || news > CATCHING_UP * reading->max_rows)
         return !(reading->result->refill = true);
     bool done =
         store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), window->position,
                            state->log.last_change, -1, true, each_change, &catching, error) &&
         error->code == ERROR_NONE;
     if (done && window->spec.view->stage)
-        done = store_scan_flips(reading->reader, state->export.id, window->position, -1, each_flip,
-                                &catching, error) &&
+        done = store_scan_new_flips(reading->reader, state->export.id, window->flip, -1, each_flip,
+                                    &catching, error) &&
                error->code == ERROR_NONE;
     done = done && apply(&catching);
     window_rows_fini(&catching.found);

@@ -95,7 +95,8 @@ struct window {
     bool known;         /* it was looked at: rows and position mean something */
     bool matches_ready; /* filling is done */
     bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
-    int64_t position;
+    int64_t position;   /* the newest change of then */
+    int64_t flip;       /* and the number of the newest flip */
     struct seq cursor;
     struct window_rows rows;
     struct window_rows matches; /* of a filter over a whole view, in order of place */

@@ -60,9 +60,8 @@ static bool each_change(void *argument, const struct store_change *change,
     return note_changed(resume, change->key);
 }
 
-static bool each_flip(void *argument, struct span key, int64_t change)
+static bool each_flip(void *argument, struct span key)
 {
-    (void)change;
     return note_changed(argument, key);
 }
 

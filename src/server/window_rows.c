@@ -448,6 +448,7 @@ bool window_settle(struct window_reading *reading)
     reading->left.count = 0;
     window->version = result->version;
     window->position = reading->state->log.last_change;
+    window->flip = reading->state->log.last_flip;
     window->cursor = window_cursor(reading->state);
     window->known = true;
     window->gap = false;

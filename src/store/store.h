@@ -99,6 +99,7 @@ struct store_log_state {
                                 store_writer_refuse_cursors) */
     int64_t tombstone_floor; /* deletes up to this change id may be missing from the tombstones */
     int64_t rows, bytes;     /* of the log as kept */
+    int64_t last_flip;       /* number of the newest flip ever; 0 when none */
 };
 
 /* ---- writing ---- */
@@ -250,7 +251,8 @@ bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, 
                      bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
                      struct error *error);
 /* Note that an entity entered or left a stage without a change of its own (by time, or because of
- * another row) when `change` was the newest one. Trimmed along with the log. */
+ * another row) when `change` was the newest one; it gets the next number. Of one entity at one
+ * change the last is kept. Trimmed along with the log. */
 bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
                     struct span key, struct error *error);
 
@@ -418,13 +420,16 @@ bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t sk
 /* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
 bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
                      int64_t limit, store_each_entity each, void *argument, struct error *error);
-/* Entities of an export that entered or left some stage without a change of their own, when the
- * newest change was `from` or later: `change` is that newest change. In order of it, each key once
- * per change, at most `limit` (negative: all). A cursor at c has not seen those from c on for
- * certain. */
+/* Entities of an export that entered or left some stage without a change of their own, at most
+ * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
+ * early (no error). Either when the newest change was `from` or later, in order of that: a cursor
+ * at c has not seen those from c on for certain. Or those with a greater number than `after`: who
+ * has read up to store_log_state.last_flip goes on there. */
+typedef bool (*store_each_flip)(void *argument, struct span key);
 bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
-                      bool (*each)(void *argument, struct span key, int64_t change), void *argument,
-                      struct error *error);
+                      store_each_flip each, void *argument, struct error *error);
+bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64_t after,
+                          int64_t limit, store_each_flip each, void *argument, struct error *error);
 
 /* ---- upkeep ---- */
 
