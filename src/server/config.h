@@ -56,6 +56,8 @@ struct config {
     int64_t checkpoint_pages;       /* default 16,384 */
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
+    int64_t max_windows;            /* different ones; default 1,000 */
+    int64_t max_filter_rows;        /* of one HTTP request; default 1,000,000 */
     char **stacks;                  /* "stacks": paths of arete stack files */
     size_t stack_count;
     struct config_export *exports; /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */

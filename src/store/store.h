@@ -413,6 +413,10 @@ bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span af
 /* Whether the stage has a row at that place. */
 bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
                       struct error *error);
+/* Append the place of the row number `rank`, counted from 0 at `from` (inclusive; absent: the first
+ * row). *found false: there are fewer. Costs a step of the index for each row before it. */
+bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
+                     struct buffer *place, bool *found, struct error *error);
 /* Entities of an export as its list shows them: newest seq first, of one seq by key. The rest as
  * above. Entities of one seq are sorted as they are read: many that share it cost as much. */
 bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
