@@ -8,6 +8,7 @@
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
 
+#include "server/door.h"
 #include "server/listener.h"
 #include "server/server.h"
 #include "server/sessions.h"
@@ -50,6 +51,7 @@ struct server {
     struct engine *engine;
     struct source *source;
     struct facts *facts;
+    struct door *door;
 
     struct listener main, health;
     struct transport *transport; /* NULL without sockets, and again when it has left */
