@@ -196,7 +196,8 @@ static bool open_parts(struct server *server, const struct config *config, struc
         !open_engine(server, config, error) || !open_source(server, config, error))
         return false;
     server->facts = facts_new(server);
-    if (!server->facts)
+    server->door = door_new();
+    if (!server->facts || !server->door)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     return open_sockets(server, config, error);
 }
@@ -248,6 +249,7 @@ void server_close(struct server *server)
     if (server->hub)
         hub_free(server->hub);
     facts_free(server->facts);
+    door_free(server->door);
     close_loop(server);
     queue_fini(&server->posts);
     memory_free(server);

@@ -8,6 +8,7 @@
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
 
+#include "server/door.h"
 #include "server/listener.h"
 #include "server/server.h"
 #include "server/sessions.h"
@@ -51,6 +52,7 @@ struct server {
     struct engine *engine;
     struct source *source;
     struct facts *facts;
+    struct door *door;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
