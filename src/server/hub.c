@@ -196,6 +196,7 @@ void hub_commit(void *argument, struct engine_commit *commit)
     hub->head = commit->head;
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
+    hub->commits++;
     windows_commit(hub, commit);
 }
 

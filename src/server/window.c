@@ -88,6 +88,7 @@ void window_content_fini(struct window *window)
 {
     window_rows_fini(&window->rows);
     window_rows_fini(&window->matches);
+    window_rows_fini(&window->lost);
     map_fini(&window->match_by_key);
     window_bounds_fini(&window->bounds);
     buffer_fini(&window->fill_after);
@@ -103,6 +104,8 @@ void window_free(struct window *window)
     link_remove(&window->in_windows);
     windows->count--;
     windows->lingering--;
+    if (window->known)
+        windows->ended_us = clock_monotonic_us();
     window->feed->windows--;
     feed_drop_unused(window->feed);
     if (window->channel_on)
@@ -225,6 +228,8 @@ void window_fail(struct window *window, const struct error *error)
     }
     window_rows_fini(&window->rows);
     window_matches_clear(window);
+    if (window->known)
+        window->hub->windows->ended_us = clock_monotonic_us();
     window->known = window->matches_ready = false;
 }
 
@@ -363,15 +368,6 @@ static size_t channel_share(const struct hub *hub)
     return share > 2 * CHANNEL_BLOCK ? share : 2 * CHANNEL_BLOCK;
 }
 
-bool window_open_channel(struct window *window)
-{
-    if (window->looking || window->filling || !window->known)
-        return false;
-    channel_init(&window->channel, window->version);
-    window->channel_on = true;
-    return true;
-}
-
 /* Who joined while the look was on its way is told the difference too. */
 static void publish(struct window *window, const struct window_result *result)
 {
@@ -392,6 +388,10 @@ void window_delivered(struct window_result *result)
 {
     struct window *window = result->window;
     window->looking = false;
+    if (result->unread && result->error.code == ERROR_NONE) {
+        window->stale = true;
+        return;
+    }
     window->looked_us = clock_monotonic_us();
     window->snapshot_wanted = window->snapshot_wanted && !result->snapshot;
     if (result->refill) {
@@ -416,7 +416,7 @@ void window_delivered(struct window_result *result)
         counter_add(&window->hub->metrics.snapshot_batches_built, 1);
     }
     if (window->snapshot && window->snapshot_version == result->version)
-        window->snapshot_position = window->position;
+        window->snapshot_asof = result->asof;
     window_wake(&window->waiting);
     window_wake(&window->resting);
 }

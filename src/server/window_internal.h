@@ -33,7 +33,8 @@ enum {
     WINDOW_FILL = 5000,          /* entities that one filling job looks at */
     WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
     WINDOW_LOOK = 64,            /* windows in one look */
-    WINDOW_REQUESTS = 64         /* and members that are served by it */
+    WINDOW_REQUESTS = 1024,      /* and members that are served by it */
+    WINDOW_LOOK_US = 20000       /* after so long a look begins nothing more */
 };
 
 /* What decides the content of a window. Owned by it. */
@@ -95,7 +96,8 @@ struct window {
     struct channel channel; /* frames by version; its head is what members may have */
     bool channel_on;
     struct text *snapshot; /* as of snapshot_version; NULL: none */
-    int64_t snapshot_version, snapshot_position;
+    int64_t snapshot_version;
+    uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
     bool looking, stale, snapshot_wanted, snapshot_new, filling;
@@ -118,7 +120,9 @@ struct window {
     struct buffer fill_after;    /* behind this key or place it goes on */
     struct window_exit *exits;   /* the oldest first */
     size_t exit_count, exit_capacity, exit_bytes;
-    int64_t exit_floor; /* exits of versions up to this may be forgotten */
+    int64_t exit_floor;      /* exits of versions up to this may be forgotten; 0: none is */
+    int64_t first_position;  /* the first look's: before it nothing was in this window */
+    struct window_rows lost; /* keys that may have left between a restart and that */
 };
 
 void window_spec_fini(struct window_spec *spec);
@@ -162,7 +166,8 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 /* A member that needs more than the difference. */
 enum window_request_kind {
     WINDOW_BEHIND, /* it has version `from` */
-    WINDOW_RESUME  /* it has what there was at change `from` */
+    WINDOW_RESUME, /* it has what there was at change `from` */
+    WINDOW_UNTOLD  /* it wants what came in or changed behind change `from` */
 };
 struct window_request {
     struct link in_requests;
@@ -170,9 +175,13 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
-    bool looking;  /* a look has it, and frees it if the member goes */
-    bool returned; /* the look is done with it */
+    bool as_frames; /* live frames instead of a snapshot's batch; WINDOW_RESUME */
+    bool looking;   /* a look has it, and frees it if the member goes */
+    bool returned;  /* the look is done with it */
     bool announced;
+    /* the look's */
+    struct window_request *same;    /* an equal one of this look, which is served for both */
+    struct snapshot_drafts *drafts; /* what it gets, until the transaction is over */
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
@@ -182,6 +191,9 @@ struct window_request {
 /* What became of one window in a look. */
 struct window_result {
     struct window *window;
+    bool skipped;  /* it, or what its members want, is for the next look: time was up */
+    bool unread;   /* and nothing of it was read */
+    uint64_t asof; /* hub->commits when the look began */
     bool snapshot_wanted, differs;
     bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
     int64_t version; /* after it */
@@ -211,6 +223,7 @@ struct window_reading {
     int64_t budget; /* rows that a filter may still look at; 0: as many as there are */
     bool exhausted; /* that was too few */
     int64_t cut_at; /* the change at which clients were cut off not long ago by a restart; or -1 */
+    bool outlived;  /* by that, or otherwise: some may hold rows from before the window was made */
     /* in the making */
     struct window_rows rows;
     struct window_rows left; /* of the old ones; borrowed until the reading ends */
@@ -270,11 +283,29 @@ bool window_encode_events(struct window_reading *reading, struct buffer *out, si
 bool window_encode_difference(struct window_reading *reading, struct buffer *out);
 /* Deletes to be told with a snapshot. */
 bool window_encode_farewells(struct window_reading *reading);
-/* Serve a request from the content just settled. */
+/* One frame after the other, for one member: only the last carries a cursor, because none in
+ * between stands for a state. */
+struct window_frames {
+    struct window_reading *reading;
+    struct buffer out, key, data; /* the last one waits for what comes */
+    bool waits, is_delete;
+};
+void window_frames_init(struct window_frames *frames, struct window_reading *reading);
+void window_frames_fini(struct window_frames *frames);
+/* `data` absent: a delete. */
+bool window_frames_put(struct window_frames *frames, struct span key, struct span data);
+/* All of them; *text is NULL when there are none. */
+bool window_frames_end(struct window_frames *frames, struct text **text);
+/* Serve a request from the content just settled; what is to be compressed stays in its drafts. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
-/* Deletes for what may have left the window since that change, unless it is too much to tell. */
-bool window_encode_left_since(struct window_reading *reading, int64_t from);
+/* Rows that came in or changed, for who holds none. */
+bool window_encode_untold(struct window_reading *reading, struct window_request *request);
+/* Make its drafts its text; after the transaction. False when out of memory. */
+bool window_request_finish(struct window_request *request);
+/* Find what may have left the window between the change of `cut_at` and its first look, unless it
+ * is too much to tell: window->lost. */
+bool window_find_lost(struct window_reading *reading);
 struct seq window_cursor(const struct view_state *state);
 /* The settled rows by key; false when out of memory. The map is to be ended in any case. */
 bool window_index_rows(const struct window *window, struct map *map);
@@ -290,7 +321,8 @@ struct windows {
     struct link all;      /* window.in_windows; without members: the longest so first */
     struct link requests; /* window_request.in_requests: for the next look */
     size_t count, lingering;
-    bool looking; /* a look is on its way */
+    uint64_t ended_us; /* when one was last forgotten, what it held included; 0: never */
+    bool looking;      /* a look is on its way */
 };
 
 /* A look at these windows and what members of them want. False when it cannot be started. */
@@ -302,9 +334,6 @@ bool window_fill_start(struct window *window);
 /* All members get the error and are gone; perhaps the window too. */
 void window_fail(struct window *window, const struct error *error);
 void window_free(struct window *window);
-/* The channel of a window that is known and not being looked at, from its version on; false while
- * that must be waited for. */
-bool window_open_channel(struct window *window);
 /* A member's turn to pull came. */
 void window_wake(struct link *members);
 /* The look is over: it was served, or goes into the next one. */

@@ -2,7 +2,7 @@
  * A subscription as a member of a window:
  *
  *   NEW (snapshot) --------> LIVE --> BEHIND --> WAITING --> LIVE
- *   UNTOLD (no snapshot) --/
+ *   UNTOLD (no snapshot) --/   (or WAITING, when nobody watched the window)
  *   RESUMING (a cursor) --> WAITING --> LIVE, or NEW when the cursor is refused
  */
 #include "server/window_internal.h"
@@ -106,7 +106,8 @@ void window_begin(struct subscription *subscription)
 {
     subscription->phase = PHASE_WINDOW;
     subscription->member_phase = subscription->with_snapshot ? MEMBER_NEW : MEMBER_UNTOLD;
-    subscription->asked = subscription->feed->hub->ring.last;
+    subscription->asked = subscription->feed->hub->commits;
+    subscription->resume_from = subscription->feed->hub->ring.last;
     subscriber_ready(subscription);
 }
 
@@ -133,6 +134,7 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->subscription = subscription;
     request->kind = kind;
     request->from = from;
+    request->as_frames = kind == WINDOW_RESUME && !subscription->with_snapshot;
     link_init(&request->in_requests);
     link_append(&window->hub->windows->requests, &request->in_requests);
     window->request_count++;
@@ -152,13 +154,12 @@ static void fail(struct subscription *subscription)
 }
 
 /* A few at a time for each subscriber, so that one that does not read pins little. */
-static void ask(struct subscription *subscription)
+static void ask(struct subscription *subscription, enum window_request_kind kind)
 {
-    bool resumes = subscription->member_phase == MEMBER_RESUMING;
-    if (!subscriber_take_turn(subscription))
-        return;
-    if (!start_request(subscription, resumes ? WINDOW_RESUME : WINDOW_BEHIND,
-                       resumes ? subscription->resume_from : subscription->version))
+    bool behind = kind == WINDOW_BEHIND;
+    if (subscriber_take_turn(subscription) &&
+        !start_request(subscription, kind,
+                       behind ? subscription->version : subscription->resume_from))
         fail(subscription);
 }
 
@@ -206,6 +207,7 @@ static struct span pull_answer(struct subscription *subscription)
     }
     struct text *text = request->text;
     int64_t version = request->version;
+    enum window_request_kind kind = request->kind;
     subscription->request = NULL;
     memory_free(request);
     subscriber_give_turn(subscription);
@@ -213,7 +215,8 @@ static struct span pull_answer(struct subscription *subscription)
         resume_refuse(subscription); /* says so, and begins anew */
         return nothing;
     }
-    counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
+    if (kind != WINDOW_UNTOLD)
+        counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
     go_live(subscription, version);
     return text ? subscriber_send(subscription->subscriber, text) : nothing;
 }
@@ -226,7 +229,7 @@ static bool is_fresh(const struct subscription *subscription)
         return false;
     bool untouched =
         !window->looking && !window->stale && window->snapshot_version == window->channel.head;
-    if (!untouched && window->snapshot_position < subscription->asked)
+    if (!untouched && window->snapshot_asof < subscription->asked)
         return false;
     struct channel_cursor cursor;
     return channel_seek(&window->channel, window->snapshot_version, &cursor);
@@ -248,14 +251,15 @@ static struct span pull_snapshot(struct subscription *subscription)
     return subscriber_send(subscription->subscriber, snapshot);
 }
 
+/* While others watch, the channel's end is the present. Else the window is not up to date: what
+ * came since this member did is for it. */
 static struct span pull_present(struct subscription *subscription)
 {
     struct window *window = subscription->window;
-    if (!window->channel_on && !window_open_channel(window)) {
-        wait_for_look(subscription);
-        return span_make(NULL, 0);
-    }
-    go_live(subscription, window->channel.head);
+    if (window->channel_on)
+        go_live(subscription, window->channel.head);
+    else
+        ask(subscription, WINDOW_UNTOLD);
     return span_make(NULL, 0);
 }
 
@@ -271,7 +275,7 @@ static struct span pull_live(struct subscription *subscription)
     if (behind) {
         subscription->in_channel = false;
         subscription->member_phase = MEMBER_BEHIND;
-        ask(subscription);
+        ask(subscription, WINDOW_BEHIND);
         return nothing;
     }
     subscription->version = subscription->place.id;
@@ -290,8 +294,10 @@ struct span window_pull(struct subscription *subscription)
     case MEMBER_UNTOLD:
         return pull_present(subscription);
     case MEMBER_RESUMING:
+        ask(subscription, WINDOW_RESUME);
+        return span_make(NULL, 0);
     case MEMBER_BEHIND:
-        ask(subscription);
+        ask(subscription, WINDOW_BEHIND);
         return span_make(NULL, 0);
     case MEMBER_WAITING:
         return pull_answer(subscription);

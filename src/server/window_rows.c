@@ -463,6 +463,8 @@ bool window_settle(struct window_reading *reading)
     reading->rows = (struct window_rows){.list = NULL};
     reading->left.count = 0;
     window->version = result->version;
+    if (!window->known)
+        window->first_position = reading->state->log.last_change;
     window->position = reading->state->log.last_change;
     window->flip = reading->state->log.last_flip;
     window->cursor = window_cursor(reading->state);
