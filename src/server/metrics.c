@@ -103,6 +103,9 @@ static void add_hub(struct buffer *out, const struct server *server)
     add_counter(out, "stele_resumes_total", "Cursors resumed.", &it->resumes);
     add_counter(out, "stele_resumes_refused_total", "Cursors that could not be resumed.",
                 &it->resumes_refused);
+    add_counter(out, "stele_resumes_shared_total",
+                "Catching up with a window, done once for several subscribers.",
+                &it->resumes_shared);
     add_histogram(out, "stele_publish_latency_seconds",
                   "From a request's arrival to its frames being ready.", &it->publish_latency);
     add_gauge(out, "stele_subscribers", "Connected subscribers.",

@@ -33,8 +33,7 @@ enum {
     WINDOW_FILL = 5000,          /* entities that one filling job looks at */
     WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
     WINDOW_LOOK = 64,            /* windows in one look */
-    WINDOW_REQUESTS = 1024,      /* and members that are served by it */
-    WINDOW_LOOK_US = 20000       /* after so long a look begins nothing more */
+    WINDOW_REQUESTS = 1024       /* and members that are served by it */
 };
 
 /* What decides the content of a window. Owned by it. */

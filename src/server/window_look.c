@@ -162,7 +162,7 @@ static void run(struct read_job *read, struct store_reader *reader)
 {
     struct window_look *look = (struct window_look *)read;
     find_same(look);
-    look->until_us = clock_monotonic_us() + WINDOW_LOOK_US;
+    look->until_us = clock_monotonic_us() + look->hub->options.look_us;
     if (!store_read_begin(reader, &look->error))
         return;
     for (size_t i = 0; i < look->count; i++) {
@@ -201,6 +201,8 @@ static void deliver_requests(struct window_look *look)
         link_remove(&request->in_requests);
         request->looking = false;
         request->returned = true;
+        if (request->done && request->same)
+            counter_add(&look->hub->metrics.resumes_shared, 1);
         window_request_done(request);
     }
 }

@@ -1,9 +1,9 @@
 /*
  * A subscription as a member of a window:
  *
- *   NEW (snapshot) --------> LIVE --> BEHIND --> WAITING --> LIVE
- *   UNTOLD (no snapshot) --/   (or WAITING, when nobody watched the window)
- *   RESUMING (a cursor) --> WAITING --> LIVE, or NEW when the cursor is refused
+ *   NEW (snapshot) -> LIVE -> BEHIND -> WAITING -> LIVE
+ *   UNTOLD (no snapshot) -> WAITING -> LIVE, or LIVE at once when others watch
+ *   RESUMING (a cursor) -> WAITING -> LIVE, or NEW when the cursor is refused
  */
 #include "server/window_internal.h"
 
@@ -102,15 +102,6 @@ static void wait_for_look(struct subscription *subscription)
     windows_look(subscription->feed->hub);
 }
 
-void window_begin(struct subscription *subscription)
-{
-    subscription->phase = PHASE_WINDOW;
-    subscription->member_phase = subscription->with_snapshot ? MEMBER_NEW : MEMBER_UNTOLD;
-    subscription->asked = subscription->feed->hub->commits;
-    subscription->resume_from = subscription->feed->hub->ring.last;
-    subscriber_ready(subscription);
-}
-
 static void go_live(struct subscription *subscription, int64_t version)
 {
     struct window *window = subscription->window;
@@ -119,6 +110,22 @@ static void go_live(struct subscription *subscription, int64_t version)
     subscription->in_channel =
         window->channel_on && channel_seek(&window->channel, version, &subscription->place);
     subscriber_ready(subscription);
+}
+
+/* Without a snapshot it begins now: while others watch, the channel leads on from here. Else the
+ * window is not up to date, and a look finds what came since. */
+void window_begin(struct subscription *subscription)
+{
+    const struct hub *hub = subscription->feed->hub;
+    const struct window *window = subscription->window;
+    subscription->phase = PHASE_WINDOW;
+    subscription->member_phase = subscription->with_snapshot ? MEMBER_NEW : MEMBER_UNTOLD;
+    subscription->asked = hub->commits;
+    subscription->resume_from = hub->ring.last;
+    if (!subscription->with_snapshot && window->channel_on)
+        go_live(subscription, window->channel.head);
+    else
+        subscriber_ready(subscription);
 }
 
 /* ---- asking a look for more ---- */
@@ -251,18 +258,6 @@ static struct span pull_snapshot(struct subscription *subscription)
     return subscriber_send(subscription->subscriber, snapshot);
 }
 
-/* While others watch, the channel's end is the present. Else the window is not up to date: what
- * came since this member did is for it. */
-static struct span pull_present(struct subscription *subscription)
-{
-    struct window *window = subscription->window;
-    if (window->channel_on)
-        go_live(subscription, window->channel.head);
-    else
-        ask(subscription, WINDOW_UNTOLD);
-    return span_make(NULL, 0);
-}
-
 static struct span pull_live(struct subscription *subscription)
 {
     struct window *window = subscription->window;
@@ -292,7 +287,8 @@ struct span window_pull(struct subscription *subscription)
     case MEMBER_NEW:
         return pull_snapshot(subscription);
     case MEMBER_UNTOLD:
-        return pull_present(subscription);
+        ask(subscription, WINDOW_UNTOLD);
+        return span_make(NULL, 0);
     case MEMBER_RESUMING:
         ask(subscription, WINDOW_RESUME);
         return span_make(NULL, 0);

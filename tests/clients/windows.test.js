@@ -35,9 +35,10 @@ class Listener {
     Object.assign(this, { run, spec, random });
     this.sent = { ...spec, ...behaviour.sent };
     this.partial = behaviour.sent !== undefined;
+    this.asFrames = behaviour.asFrames === true; /* what it missed comes as frames, perhaps some more */
     this.projected = run.definitions.of(spec.view).fields !== undefined;
     this.applier = new Applier({ resume: behaviour.resume, forget: !behaviour.resume && !behaviour.keeps });
-    this.name = `${members(this.sent)} ${behaviour.resume ? 'resumes' : behaviour.keeps ? 'keeps' : 'begins anew'}`;
+    this.name = `${members(this.sent)} ${behaviour.asFrames ? 'resumes by frames' : behaviour.resume ? 'resumes' : behaviour.keeps ? 'keeps' : 'begins anew'}`;
     this.cuts = 0;
     this.renewed = 0;
     this.liveFrames = 0;
@@ -115,7 +116,10 @@ class Listener {
 
   subscribe(socket, partition) {
     const parts = [members(this.sent)];
-    for (const [name, value] of Object.entries({ ...this.applier.parameters(), partition })) {
+    const cursor = this.applier.parameters();
+    if (this.asFrames && cursor.after !== undefined) cursor.withSnapshot = false;
+    this.opens = cursor.withSnapshot !== false && this.sent.withSnapshot !== false;
+    for (const [name, value] of Object.entries({ ...cursor, partition })) {
       if (value !== undefined && value !== null) parts.push(`"${name}":${JSON.stringify(value)}`);
     }
     const text = `{"type":"subscribe",${parts.join(',')}}`;
@@ -137,15 +141,17 @@ class Listener {
     const { applier, spec } = this;
     if (frame.op === 'subscribed') {
       assert.equal(frame.view, spec.view);
-      this.state = this.sent.withSnapshot === false ? 'live' : 'opening';
+      this.state = this.opens ? 'opening' : 'live';
       applier.apply(frame);
+      /* Who wants no snapshot gets none. */
+      if (this.asFrames && frame.resumed === false) this.renew(this.socket);
       return;
     }
     assert.ok(this.state === 'opening' || this.state === 'live', `a frame before subscribed: ${text.slice(0, 200)}`);
     assert.equal(frame.entity, spec.view);
     assert.notEqual(frame.op, 'patch', `a patch in a window: ${text.slice(0, 200)}`);
     if (spec.key !== undefined && frame.op !== 'snapshot') assert.equal(frame.key, spec.key);
-    if (this.state === 'live' && !this.partial) {
+    if (this.state === 'live' && !this.partial && !this.asFrames) {
       this.liveFrames++;
       this.changesSomething(frame, text);
     }
@@ -194,6 +200,7 @@ function listeners(run, r) {
     run.specs.push(spec);
     add(spec, { resume: true });
     if (r.chance(0.4)) add(spec, { resume: true });
+    if (r.chance(0.3)) add(spec, { resume: true, asFrames: true });
     if (r.chance(0.3)) add(spec, { resume: false });
     /* As the published clients: it keeps its rows and asks without a cursor. What left is told only
      * by a server that has seen it. */
@@ -399,7 +406,7 @@ class Run {
   async stepByStep(count) {
     let before = await this.bases();
     for (let i = 0; i < count; i++) {
-      const counted = this.listeners.filter((l) => !l.partial && !this.definitions.timedView(l.spec.view));
+      const counted = this.listeners.filter((l) => !l.partial && !l.asFrames && !this.definitions.timedView(l.spec.view));
       /* The model changes its rows in place. */
       before = new Map([...before].map(([name, rows]) => [name, new Map(rows)]));
       const had = counted.map((l) => ({ frames: l.liveFrames, cuts: l.cuts, rows: this.expected(l.spec, before) }));
