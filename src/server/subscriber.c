@@ -64,8 +64,7 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
 
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
 {
-    int retry_after = error_retry_policy(error->code) == RETRY_LATER ? 1 : -1;
-    wire_error(&subscriber->control, error, fatal, retry_after);
+    wire_error(&subscriber->control, error, fatal, error_retry_after(error));
     counter_add(&subscriber->hub->metrics.messages_refused, 1);
     subscriber_answered(subscriber);
 }
