@@ -65,8 +65,8 @@ static const char *const checks[] = {
     "FROM log_state, tombstone LEFT JOIN change ON change.id = tombstone.change "
     "WHERE tombstone.change > last_change OR (tombstone.change > floor_change AND "
     "(change.id IS NULL OR change.key <> tombstone.key OR change.export <> tombstone.export OR "
-    "CASE WHEN change.op < 3 THEN coalesce(change.scope_left, '') ELSE coalesce(change.scope, '') "
-    "END <> tombstone.scope)) LIMIT 20",
+    "CASE WHEN change.op < 3 THEN change.scope_left ELSE coalesce(change.scope, '') END "
+    "IS NOT tombstone.scope)) LIMIT 20",
     /* the stages */
     "SELECT 'stage ' || stage.id || ' has a row for entity ' || d.entity || ', which is not of its "
     "export' FROM stage JOIN derived_row AS d ON d.stage = stage.id "

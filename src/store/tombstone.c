@@ -21,7 +21,8 @@ static bool read_row(const struct query *query, struct store_tombstone *tombston
         .seq = {query_column(query, 3), query_column(query, 4)},
         .at = query_column(query, 5),
     };
-    return (tombstone->key.data && tombstone->scope.data) || error_set(error, ERROR_MEMORY, "out of memory");
+    return (tombstone->key.data && tombstone->scope.data) ||
+           error_set(error, ERROR_MEMORY, "out of memory");
 }
 
 static struct span stored_scope(struct span scope)

@@ -1,4 +1,5 @@
-/* Row scopes: the field of an export by which its rows are for everybody, for some, or for nobody. */
+/* Row scopes: the field of an export by which its rows are for everybody, for some, or for nobody.
+ */
 #include "view/view_internal.h"
 
 void scope_free(struct view_scope *scope)

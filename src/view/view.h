@@ -33,7 +33,8 @@ struct view {
                                give as their key */
     size_t key_field_count;
     int64_t coalesce_ms; /* frames are the net effect of this long; 0: of every commit */
-    const struct view_scope *scope; /* by which its export's rows are scoped; NULL: all are public */
+    const struct view_scope
+        *scope; /* by which its export's rows are scoped; NULL: all are public */
 };
 
 /* Whether the view shows that key. */
@@ -100,6 +101,9 @@ struct view_filter;
 /* From the canonical text of an object: dotted path -> value, all of which must be equal. NULL with
  * ERROR_INVALID_PARAMETER that names what is wrong (not an object, an empty path segment). */
 struct view_filter *view_filter_new(struct span object, struct error *error);
+/* Another reference to it. References are counted by one thread alone. NULL is fine. */
+struct view_filter *view_filter_ref(struct view_filter *filter);
+/* Give a reference back. NULL is fine. */
 void view_filter_free(struct view_filter *filter);
 /* Whether all its values stand in the entity (canonical text), exactly. */
 bool view_filter_passes(const struct view_filter *filter, struct span entity);
