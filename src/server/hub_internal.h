@@ -189,6 +189,7 @@ struct subscriber {
     struct row_scope *scope;        /* what it sees of scoped exports; one reference */
     struct link in_hub;
     void (*wake)(void *argument);
+    void (*refresh)(void *argument, const char *token); /* NULL: it is refused */
     void *argument;
     struct link subscriptions;
     size_t count;
