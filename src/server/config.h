@@ -21,6 +21,7 @@ struct config_view {
 struct config_export {
     char *name;
     int64_t max_entities; /* 0: unlimited */
+    char *scope;          /* path of the field that scopes its rows, as JSON; NULL: none */
     struct config_view *views;
     size_t view_count;
 };
