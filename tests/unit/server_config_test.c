@@ -69,7 +69,8 @@ static void a_file_sets_what_it_names(void **state)
     const char *path = write_file(
         "{\"$schema\":\"config.schema.json\",\"database\":\"a.db\",\"listen\":\"[::1]:0\","
         "\"health\":\"\",\"synchronous\":\"off\",\"log_level\":\"debug\",\"readers\":4,"
-        "\"exports\":{\"Quake\":{\"max_entities\":1000,\"scope\":[\"a.b\",\"c\"],\"views\":{\"slim\":{\"mode\":\"append\","
+        "\"exports\":{\"Quake\":{\"max_entities\":1000,\"scope\":[\"a.b\",\"c\"],\"views\":{"
+        "\"slim\":{\"mode\":\"append\","
         "\"fields\":[\"id\",\"geo.lat\"],\"keys\":[\"k1\"]}}},\"Network\":{}}}");
     assert_true(config_read_file(&config, path, &error));
     assert_string_equal(config.database, "a.db");
