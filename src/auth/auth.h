@@ -219,7 +219,7 @@ const char *auth_refresh_word(enum error_code code);
 /* ---- static tokens ---- */
 
 enum {
-    AUTH_MAX_STATIC_TOKENS = 10 * 1000,
+    AUTH_MAX_STATIC_TOKENS = 1000,
     AUTH_LEAST_STATIC_TOKEN = 16, /* bytes, as the first eight are shown in its subject */
     AUTH_MOST_STATIC_TOKEN = 1024
 };
