@@ -135,3 +135,20 @@ CREATE TABLE log_state (
     tombstones INTEGER NOT NULL   -- rows in tombstone
 );
 INSERT INTO log_state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+CREATE TABLE usage_event (
+    -- Usage events that were not delivered yet, oldest first. The oldest go when there are too many.
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again
+    event_id TEXT NOT NULL,       -- a uuid: the same however often the event is sent
+    at INTEGER NOT NULL,          -- when it happened: milliseconds since 1970 UTC
+    event TEXT NOT NULL           -- what is told, as JSON
+);
+
+CREATE TABLE usage_state (
+    -- One row: the spool of usage events. Written once per transaction.
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    rows INTEGER NOT NULL,        -- rows in usage_event
+    bytes INTEGER NOT NULL,       -- their size: event in bytes, and 64 a row
+    dropped INTEGER NOT NULL      -- events that were never delivered, because there were too many
+);
+INSERT INTO usage_state VALUES (1, 0, 0, 0);

@@ -66,6 +66,11 @@ static const char *const checks[] = {
     "WHERE tombstone.change > last_change OR (tombstone.change > floor_change AND "
     "(change.id IS NULL OR change.op < 3 OR change.key <> tombstone.key "
     "OR change.export <> tombstone.export)) LIMIT 20",
+    /* the usage events */
+    "SELECT 'usage_state counts ' || rows || ' events and ' || bytes || ' bytes, there are ' || "
+    "found || ' and ' || size FROM usage_state, (SELECT count(*) AS found, "
+    "coalesce(sum(64 + length(CAST(event AS BLOB))), 0) AS size FROM usage_event) "
+    "WHERE rows <> found OR bytes <> size",
     /* the stages */
     "SELECT 'stage ' || stage.id || ' has a row for entity ' || d.entity || ', which is not of its "
     "export' FROM stage JOIN derived_row AS d ON d.stage = stage.id "

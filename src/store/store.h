@@ -273,6 +273,39 @@ bool store_view_define_derived(struct store_writer *writer, struct span id, int6
 bool store_view_drop_derived(struct store_writer *writer, const struct span *ids, size_t count,
                              struct error *error);
 
+/* ---- the spool of usage events ---- */
+
+struct store_usage_event {
+    int64_t id;           /* grows, and is never used again */
+    int64_t at;           /* wall clock, ms */
+    struct span event_id; /* a uuid */
+    struct span event;    /* JSON */
+};
+
+struct store_usage_state {
+    int64_t rows, bytes; /* of the spool */
+    int64_t dropped;     /* events that gave way to newer ones, ever */
+};
+
+/* As this writer sees it, uncommitted changes included. */
+const struct store_usage_state *store_writer_usage(struct store_writer *writer);
+/* Append an event, which gets its uuid here. `event_id` and `id` of the argument do not count. */
+bool store_usage_put(struct store_writer *writer, const struct store_usage_event *event,
+                     struct error *error);
+/* Remove the events first … last (ids): they were delivered. */
+bool store_usage_remove(struct store_writer *writer, int64_t first, int64_t last,
+                        struct error *error);
+/* Drop the oldest, at most `step` of them, while there are more than so many rows or bytes. */
+bool store_usage_trim(struct store_writer *writer, int64_t rows, int64_t bytes, int64_t step,
+                      struct error *error);
+/* Events behind `after`, oldest first, at most `limit`. A callback that returns false stops the
+ * scan early (no error). */
+bool store_read_usage(struct store_reader *reader, int64_t after, int64_t limit,
+                      bool (*each)(void *argument, const struct store_usage_event *event),
+                      void *argument, struct error *error);
+bool store_read_usage_state(struct store_reader *reader, struct store_usage_state *state,
+                            struct error *error);
+
 /* ---- writing: trimming ---- */
 
 struct store_retention {
