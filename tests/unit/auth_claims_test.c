@@ -81,6 +81,17 @@ static void claims_of_another_type(void **state)
         }
 }
 
+static void a_jti_has_an_end(void **state)
+{
+    (void)state;
+    for (int length = AUTH_MAX_TOKEN_ID; length <= AUTH_MAX_TOKEN_ID + 1; length++) {
+        char more[AUTH_MAX_TOKEN_ID + 20];
+        snprintf(more, sizeof more, "\"jti\":\"%0*d\"", length, 0);
+        expect_code("jti", code_with("jti", more),
+                    length == AUTH_MAX_TOKEN_ID ? ERROR_NONE : ERROR_TOKEN_FORMAT);
+    }
+}
+
 static void claims_that_are_no_object(void **state)
 {
     (void)state;
@@ -411,6 +422,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claims_of_another_type),
+        cmocka_unit_test(a_jti_has_an_end),
         cmocka_unit_test(claims_that_are_no_object),
         cmocka_unit_test(claims_that_are_there_twice),
         cmocka_unit_test(an_audience_is_a_text_or_several),
