@@ -245,6 +245,13 @@ size_t auth_static_count(const struct auth_static *tokens);
 struct auth_identity *auth_static_find(const struct auth_static *tokens, struct span token,
                                        int64_t now, struct error *error);
 
+/* Who the bearer of a token of `old` is by `fresh`: one reference. NULL when the token is not there
+ * any more. `held` must come from auth_static_find of `old`; *known is false when it does not, and
+ * NULL is returned. */
+struct auth_identity *auth_static_follow(const struct auth_static *old,
+                                         const struct auth_static *fresh,
+                                         const struct auth_identity *held, bool *known);
+
 /* ---- signing ---- */
 
 /* A private key. */
