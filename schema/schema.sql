@@ -155,3 +155,11 @@ CREATE TABLE usage_state (
 );
 
 INSERT INTO usage_state VALUES (1, 0, 0, 0);
+
+CREATE TABLE revoked_token (
+    -- Signed tokens that are refused before they run out. A row goes when its token has run out.
+    jti TEXT PRIMARY KEY NOT NULL,
+    expires_at INTEGER,           -- when the token runs out: seconds since 1970 UTC; NULL: unknown
+    at INTEGER NOT NULL           -- when it was revoked: milliseconds since 1970 UTC
+) WITHOUT ROWID;
+CREATE INDEX revoked_token_expires ON revoked_token (expires_at) WHERE expires_at IS NOT NULL;

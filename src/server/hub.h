@@ -55,6 +55,14 @@ void subscriber_free(struct subscriber *subscriber);
  * those. False when out of memory: then it is a stranger again, and the connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
+/* What is to be done with the token of a refresh_auth, with the argument of subscriber_new: it is
+ * to be answered by subscriber_tell. Without this, it is refused. */
+void subscriber_on_refresh(struct subscriber *subscriber,
+                           void (*refresh)(void *argument, const char *token));
+/* A text message to the client. */
+void subscriber_tell(struct subscriber *subscriber, struct span json);
+/* End all its subscriptions without a word: only answers are sent from now on. */
+void subscriber_silence(struct subscriber *subscriber);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */

@@ -171,6 +171,7 @@ struct subscriber {
     struct auth_identity *identity; /* NULL: a stranger */
     struct link in_hub;
     void (*wake)(void *argument);
+    void (*refresh)(void *argument, const char *token); /* NULL: it is refused */
     void *argument;
     struct link subscriptions;
     size_t count;

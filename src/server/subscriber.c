@@ -18,13 +18,18 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     return subscriber;
 }
 
+void subscriber_silence(struct subscriber *subscriber)
+{
+    while (!link_alone(&subscriber->subscriptions))
+        subscription_close(
+            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+}
+
 void subscriber_free(struct subscriber *subscriber)
 {
     if (!subscriber)
         return;
-    while (!link_alone(&subscriber->subscriptions))
-        subscription_close(
-            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+    subscriber_silence(subscriber);
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;
     buffer_fini(&subscriber->control);
@@ -43,7 +48,8 @@ static void end_unseen(struct subscriber *subscriber)
         const char *view = subscription->feed->view->id;
         struct error error;
         link = link->next;
-        if (auth_may_view(subscriber->identity, span_of(view)))
+        if (auth_may(subscriber->identity, AUTH_READ) &&
+            auth_may_view(subscriber->identity, span_of(view)))
             continue;
         error_set(&error, ERROR_VIEW_NOT_FOUND, "the new token does not show view '%.128s'", view);
         subscriber_error(subscriber, &error, false);
@@ -60,7 +66,19 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     return true;
 }
 
+void subscriber_on_refresh(struct subscriber *subscriber,
+                           void (*refresh)(void *argument, const char *token))
+{
+    subscriber->refresh = refresh;
+}
+
 /* ---- messages ---- */
+
+void subscriber_tell(struct subscriber *subscriber, struct span json)
+{
+    wire_text(&subscriber->control, json);
+    subscriber_answered(subscriber);
+}
 
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
 {
@@ -87,9 +105,10 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
     case WIRE_REFRESH_AUTH:
         break;
     }
-    static const char answer[] = "{\"success\":false,\"error\":\"token-invalid\"}";
-    wire_text(&subscriber->control, span_make(answer, sizeof answer - 1));
-    subscriber_answered(subscriber);
+    if (subscriber->refresh)
+        subscriber->refresh(subscriber->argument, message->token);
+    else
+        subscriber_tell(subscriber, span_of("{\"success\":false,\"error\":\"token-invalid\"}"));
     return true;
 }
 

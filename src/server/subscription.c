@@ -46,6 +46,9 @@ bool subscription_check(const struct hub *hub, const struct auth_identity *ident
                         bool *has_after, struct seq *after, struct error *error)
 {
     *view = view_set_find(hub->views, span_of(message->view));
+    if (identity && !auth_may(identity, AUTH_READ))
+        return error_set(error, ERROR_SCOPE_MISSING,
+                         "the token lacks the scope 'read', which is needed to read views");
     if (!*view || (identity && !auth_may_view(identity, span_of((*view)->id))))
         return error_set(error, ERROR_VIEW_NOT_FOUND,
                          "view '%.128s' is not known; exports appear when they are first fed, or "

@@ -306,6 +306,29 @@ bool store_read_usage(struct store_reader *reader, int64_t after, int64_t limit,
 bool store_read_usage_state(struct store_reader *reader, struct store_usage_state *state,
                             struct error *error);
 
+/* ---- revoked tokens ---- */
+
+enum { STORE_MAX_REVOCATIONS = 100 * 1000, STORE_MAX_TOKEN_ID = 512 /* bytes */ };
+
+struct store_revocation {
+    struct span token_id; /* jti */
+    int64_t expires_at;   /* seconds; when its token runs out anyway, 0: unknown */
+    int64_t at;           /* wall clock, ms: when it was revoked */
+};
+
+/* Keep one; of one that is there the later end is kept. *kept false: it is a new one and there are
+ * STORE_MAX_REVOCATIONS. In a transaction. */
+bool store_revocation_put(struct store_writer *writer, const struct store_revocation *revocation,
+                          bool *kept, struct error *error);
+/* Forget those whose tokens have run out at `now` (seconds), at most `step`; *more tells whether
+ * there may be others. In a transaction. */
+bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t step, bool *more,
+                           struct error *error);
+/* Every one, in order of jti. A callback that returns false stops the scan early (no error). */
+bool store_read_revocations(struct store_reader *reader,
+                            bool (*each)(void *argument, const struct store_revocation *revocation),
+                            void *argument, struct error *error);
+
 /* ---- writing: trimming ---- */
 
 struct store_retention {
