@@ -52,7 +52,8 @@ void subscriber_free(struct subscriber *subscriber);
  * Who the client is, from now on; a reference of its own is taken. Until the first call it is a
  * stranger, who sees the public rows of all views. Subscriptions to views that it may not see are
  * ended with an error; where it may see other rows than before, its subscriptions go over to
- * those. False when out of memory: then it is a stranger again, and the connection must be ended.
+ * those. False when out of memory: then all subscriptions are ended, it is who it was, and the
+ * connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
 /* What is to be done with the token of a refresh_auth, with the argument of subscriber_new: it is
