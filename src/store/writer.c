@@ -44,6 +44,7 @@ void store_writer_close(struct store_writer *writer)
     }
     connection_close(&writer->connection);
     exports_free(writer);
+    memory_free(writer->stages);
     memory_free(writer);
 }
 
@@ -91,7 +92,7 @@ static bool write_counters(struct store_writer *writer, struct error *error)
     if (writer->log_dirty && !log_record_write(&writer->connection, &writer->now, error)) {
         return false;
     }
-    return exports_write(writer, error);
+    return exports_write(writer, error) && stage_counts_write(writer, error);
 }
 
 bool store_commit(struct store_writer *writer, struct error *error)
@@ -106,6 +107,7 @@ bool store_commit(struct store_writer *writer, struct error *error)
     writer->open = false;
     writer->committed = writer->now;
     writer->log_dirty = false;
+    writer->stage_count = 0;
     exports_commit(writer);
     return true;
 }
@@ -116,6 +118,7 @@ void store_rollback(struct store_writer *writer)
     writer->open = false;
     writer->now = writer->committed;
     writer->log_dirty = false;
+    writer->stage_count = 0;
     exports_rollback(writer);
 }
 
