@@ -93,6 +93,7 @@ CREATE TABLE stage (
     definition TEXT UNIQUE,       -- everything that decides its rows; NULL: no view has it any more
     export INTEGER NOT NULL,      -- export.id
     whole INTEGER NOT NULL,       -- 1: every entity of the export is a row of it
+    rows INTEGER NOT NULL,        -- rows in derived_row
     built_change INTEGER,         -- the newest change when it was complete; NULL: it is being built
     progress BLOB                 -- of the build: the last key or place that was looked at
 );

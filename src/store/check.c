@@ -80,6 +80,9 @@ static const char *const checks[] = {
     "SELECT 'stage ' || stage || ' has ' || count(*) || ' rows for entity ' || entity "
     "FROM derived_row JOIN stage AS s ON s.id = stage WHERE definition IS NOT NULL "
     "GROUP BY stage, entity HAVING count(*) > 1 LIMIT 20",
+    "SELECT 'stage ' || stage.id || ' counts ' || rows || ' rows, there are ' || found FROM stage "
+    "JOIN (SELECT id AS stage_id, (SELECT count(*) FROM derived_row AS d WHERE d.stage = id) "
+    "AS found FROM stage) ON stage_id = stage.id WHERE definition IS NOT NULL AND rows <> found",
     "SELECT 'stage ' || stage.id || ' has ' || found || ' rows, its export has ' || entities || "
     "' entities' FROM stage JOIN export ON export.id = stage.export "
     "JOIN (SELECT id AS stage_id, (SELECT count(*) FROM derived_row AS d WHERE d.stage = id) "

@@ -450,6 +450,9 @@ bool store_read_meta(struct store_reader *reader, const char *name, struct buffe
 /* The stage of a definition; *found false also while it is still being built. */
 bool store_read_stage(struct store_reader *reader, struct span definition, int64_t *id,
                       int64_t *built_change, bool *found, struct error *error);
+/* How many rows it has; *found false as above. */
+bool store_read_stage_rows(struct store_reader *reader, struct span definition, int64_t *rows,
+                           bool *found, struct error *error);
 /*
  * Rows of a stage in its order (backwards: in the opposite one) behind `after`, exclusive (absent:
  * from that end), without the first `skip` of them, at most `limit` (negative: all). Without
@@ -491,8 +494,14 @@ void store_checkpointer_close(struct store_checkpointer *checkpointer);
 bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error);
 /* Whether store_checkpoint would do something now. */
 bool store_checkpoint_due(const struct store_checkpointer *checkpointer);
-/* Size of the WAL file in bytes now, for metrics. */
+/* Size of the WAL file in bytes now. */
 int64_t store_wal_bytes(const struct store *store);
+/* The files and their disk now, for metrics; what cannot be told is -1. */
+struct store_sizes {
+    int64_t database_bytes, wal_bytes;
+    int64_t free_bytes, disk_bytes; /* what may still be written there; the whole of it */
+};
+void store_read_sizes(const struct store_reader *reader, struct store_sizes *sizes);
 
 /* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
  * to `found` (one line of text). Returns false only when the check could not run. */
