@@ -92,6 +92,7 @@ CREATE TABLE stage (
     definition TEXT UNIQUE,       -- everything that decides its rows; NULL: no view has it any more
     export INTEGER NOT NULL,      -- export.id
     whole INTEGER NOT NULL,       -- 1: every entity of the export is a row of it
+    rows INTEGER NOT NULL,        -- rows in derived_row
     built_change INTEGER,         -- the newest change when it was complete; NULL: it is being built
     progress BLOB                 -- of the build: the last key or place that was looked at
 );
@@ -150,3 +151,28 @@ CREATE TABLE log_state (
     last_flip INTEGER NOT NULL    -- the greatest derived_flip.number ever; 0: none
 );
 INSERT INTO log_state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+CREATE TABLE usage_event (
+    -- Usage events that were not delivered yet, oldest first. The oldest go when there are too many.
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again
+    event_id TEXT NOT NULL,       -- a uuid: the same however often the event is sent
+    at INTEGER NOT NULL,          -- when it happened: milliseconds since 1970 UTC
+    event TEXT NOT NULL           -- what is told, as JSON
+);
+
+CREATE TABLE usage_state (
+    -- One row: the spool of usage events. Written once per transaction.
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    rows INTEGER NOT NULL,        -- rows in usage_event
+    bytes INTEGER NOT NULL,       -- their size: event in bytes, and 64 a row
+    dropped INTEGER NOT NULL      -- events that were never delivered, because there were too many
+);
+INSERT INTO usage_state VALUES (1, 0, 0, 0);
+
+CREATE TABLE revoked_token (
+    -- Signed tokens that are refused before they run out. A row goes when its token has run out.
+    jti TEXT PRIMARY KEY NOT NULL,
+    expires_at INTEGER,           -- when the token runs out: seconds since 1970 UTC; NULL: unknown
+    at INTEGER NOT NULL           -- when it was revoked: milliseconds since 1970 UTC
+) WITHOUT ROWID;
+CREATE INDEX revoked_token_expires ON revoked_token (expires_at) WHERE expires_at IS NOT NULL;

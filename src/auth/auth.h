@@ -160,7 +160,7 @@ const struct auth_revocation *auth_revocations_next(const struct auth_revocation
 
 /* ---- signed sessions ---- */
 
-enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024 };
+enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024, AUTH_MAX_TOKEN_ID = 512 /* bytes of a jti */ };
 
 /* What a token must meet. Texts are borrowed. */
 struct auth_rules {

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { MAX_READS = 1 << 17 };
+enum { MAX_READS = 1 << 17, MAX_WRITES = 1 << 16 };
 
 /* ---- opening: what the configuration says becomes part of the database ---- */
 
@@ -206,6 +206,12 @@ static bool gate_init(struct engine *engine)
     return done;
 }
 
+/* The writer waits for submissions only. */
+static void nudge_writer(void *engine)
+{
+    queue_nudge(&((struct engine *)engine)->intake);
+}
+
 struct engine *engine_open(const struct engine_options *options, struct error *error)
 {
     struct engine *engine = memory_new(sizeof *engine);
@@ -215,12 +221,14 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     }
     engine->options = *options;
     bool done = queue_init(&engine->intake, options->queue_count, options->queue_bytes) &&
+                queue_init(&engine->writes, MAX_WRITES, SIZE_MAX) &&
                 queue_init(&engine->reads, MAX_READS, SIZE_MAX) &&
                 queue_init(&engine->commits, SIZE_MAX, options->events_bytes) &&
                 queue_init(&engine->events, SIZE_MAX, SIZE_MAX) &&
                 pthread_mutex_init(&engine->gate, NULL) == 0 && gate_init(engine);
     if (!done)
         error_set(error, ERROR_INTERNAL, "cannot make the engine's queues");
+    queue_on_fill(&engine->writes, nudge_writer, engine);
     queue_on_fill(&engine->commits, options->wake, options->wake_argument);
     queue_on_fill(&engine->events, options->wake, options->wake_argument);
     done = done && (engine->store = store_open(&options->store, error)) &&
@@ -254,6 +262,12 @@ bool engine_read(struct engine *engine, struct read_job *job)
 {
     job->event.item.bytes = 0;
     return queue_put(&engine->reads, &job->event.item);
+}
+
+bool engine_write(struct engine *engine, struct write_job *job)
+{
+    job->event.item.bytes = 0;
+    return queue_put(&engine->writes, &job->event.item);
 }
 
 void engine_post(struct engine *engine, struct engine_event *event)
@@ -290,6 +304,7 @@ void engine_close(struct engine *engine)
     if (!engine)
         return;
     queue_close(&engine->intake);
+    queue_close(&engine->writes);
     queue_close(&engine->commits);
     if (engine->writer_started)
         pthread_join(engine->writer_thread, NULL);
@@ -300,6 +315,7 @@ void engine_close(struct engine *engine)
     if (engine->store)
         store_close(engine->store);
     queue_fini(&engine->intake);
+    queue_fini(&engine->writes);
     queue_fini(&engine->reads);
     queue_fini(&engine->commits);
     queue_fini(&engine->events);

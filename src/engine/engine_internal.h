@@ -114,6 +114,7 @@ struct writer {
     struct derive *derive;        /* how derived views are kept; NULL until they are opened */
     struct engine_stage_touch *touches; /* of the transaction that was just committed */
     size_t touch_count;
+    struct queue_item *jobs; /* struct write_job: of the open transaction */
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     size_t new_exports_stored; /* the others wait until their submission is accepted */
@@ -171,6 +172,14 @@ void writer_publish(struct writer *writer);
 /* Forget the transaction: all its submissions get `error`. */
 void writer_abandon(struct writer *writer, const struct error *error);
 
+/* write_job.c: run the jobs that wait, in the open transaction. */
+bool writer_run_jobs(struct writer *writer, struct error *error);
+/* It is on disk (NULL), or not. */
+void writer_answer_jobs(struct writer *writer, const struct error *error);
+/* Answer those that wait without running them. */
+void writer_refuse_jobs(struct writer *writer, const struct error *error);
+bool writer_has_jobs(struct writer *writer);
+
 /* The wall clock that the engine was given. */
 int64_t writer_wall_ms(const struct writer *writer);
 
@@ -227,6 +236,7 @@ struct engine {
     uint32_t readers_started;
     bool writer_started, checkpointer_started;
     struct queue intake;  /* submissions */
+    struct queue writes;  /* write jobs */
     struct queue reads;   /* read jobs */
     struct queue commits; /* to the loop; the writer waits when it is full */
     struct queue events;  /* to the loop; bounded by what asks for them */

@@ -229,6 +229,11 @@ size_t hub_subscriptions(const struct hub *hub)
     return hub->subscription_count;
 }
 
+void hub_windows(const struct hub *hub, size_t *windows, size_t *members)
+{
+    windows_count(hub->windows, windows, members);
+}
+
 /* Who rests has everything, wherever its cursor was left. */
 int64_t hub_slowest_lag(const struct hub *hub)
 {

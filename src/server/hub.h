@@ -116,11 +116,14 @@ struct hub_metrics {
     struct counter subscriptions_made, subscriptions_refused;
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;
+    struct counter window_looks;
     struct histogram publish_latency; /* from a request's arrival to its frames being ready */
 };
 const struct hub_metrics *hub_metrics(const struct hub *hub);
 size_t hub_subscribers(const struct hub *hub);
 size_t hub_subscriptions(const struct hub *hub);
+/* Windows that somebody watches, and subscriptions that are members of one. */
+void hub_windows(const struct hub *hub, size_t *windows, size_t *members);
 /* Changes between the head and the slowest live subscription. */
 int64_t hub_slowest_lag(const struct hub *hub);
 /* Head of the log as the loop knows it. */

@@ -342,6 +342,7 @@ void hub_job_forget(struct subscription *subscription);
 /* window.c */
 struct windows *windows_new(void);
 void windows_free(struct windows *windows);
+void windows_count(const struct windows *windows, size_t *watched, size_t *members);
 /* Mark what a commit touched, and look at it. */
 void windows_commit(struct hub *hub, const struct engine_commit *commit);
 /* Start a look at what needs one, unless one is on its way; call it again by windows_due. */

@@ -26,6 +26,12 @@ struct windows *windows_new(void)
     return windows;
 }
 
+void windows_count(const struct windows *windows, size_t *watched, size_t *members)
+{
+    *watched = windows->count - windows->lingering;
+    *members = windows->members;
+}
+
 void window_spec_fini(struct window_spec *spec)
 {
     view_filter_free(spec->filter);
@@ -193,6 +199,7 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
         return false;
     subscription->window = window;
     link_append(&window->members, &subscription->in_window);
+    feed->hub->windows->members++;
     if (window->member_count++ == 0)
         feed->hub->windows->lingering--;
     return true;
@@ -220,6 +227,7 @@ void window_leave(struct subscription *subscription)
     link_remove(&subscription->in_window);
     link_remove(&subscription->in_rest);
     subscription->window = NULL;
+    windows->members--;
     if (--window->member_count)
         return;
     /* What it held stays known, so that who comes back learns what went meanwhile. */

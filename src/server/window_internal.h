@@ -315,7 +315,8 @@ struct windows {
     struct link all;      /* window.in_windows; without members: the longest so first */
     struct link requests; /* window_request.in_requests: for the next look */
     size_t count, lingering;
-    bool looking; /* a look is on its way */
+    size_t members; /* of all */
+    bool looking;   /* a look is on its way */
 };
 
 /* A look at these windows and what members of them want. False when it cannot be started. */

@@ -198,6 +198,7 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
     take_requests(look);
     if (engine_read(hub->engine, &look->read)) {
         hub->windows->looking = true;
+        counter_add(&hub->metrics.window_looks, 1);
         return true;
     }
     /* Too many reads wait. The next commit or tick tries again. */

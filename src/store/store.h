@@ -287,6 +287,62 @@ bool store_view_define_derived(struct store_writer *writer, struct span id, int6
 bool store_view_drop_derived(struct store_writer *writer, const struct span *ids, size_t count,
                              struct error *error);
 
+/* ---- the spool of usage events ---- */
+
+struct store_usage_event {
+    int64_t id;           /* grows, and is never used again */
+    int64_t at;           /* wall clock, ms */
+    struct span event_id; /* a uuid */
+    struct span event;    /* JSON */
+};
+
+struct store_usage_state {
+    int64_t rows, bytes; /* of the spool */
+    int64_t dropped;     /* events that gave way to newer ones, ever */
+};
+
+/* As this writer sees it, uncommitted changes included. */
+const struct store_usage_state *store_writer_usage(struct store_writer *writer);
+/* Append an event, which gets its uuid here. `event_id` and `id` of the argument do not count. */
+bool store_usage_put(struct store_writer *writer, const struct store_usage_event *event,
+                     struct error *error);
+/* Remove the events first … last (ids): they were delivered. */
+bool store_usage_remove(struct store_writer *writer, int64_t first, int64_t last,
+                        struct error *error);
+/* Drop the oldest, at most `step` of them, while there are more than so many rows or bytes. */
+bool store_usage_trim(struct store_writer *writer, int64_t rows, int64_t bytes, int64_t step,
+                      struct error *error);
+/* Events behind `after`, oldest first, at most `limit`. A callback that returns false stops the
+ * scan early (no error). */
+bool store_read_usage(struct store_reader *reader, int64_t after, int64_t limit,
+                      bool (*each)(void *argument, const struct store_usage_event *event),
+                      void *argument, struct error *error);
+bool store_read_usage_state(struct store_reader *reader, struct store_usage_state *state,
+                            struct error *error);
+
+/* ---- revoked tokens ---- */
+
+enum { STORE_MAX_REVOCATIONS = 100 * 1000, STORE_MAX_TOKEN_ID = 512 /* bytes */ };
+
+struct store_revocation {
+    struct span token_id; /* jti */
+    int64_t expires_at;   /* seconds; when its token runs out anyway, 0: unknown */
+    int64_t at;           /* wall clock, ms: when it was revoked */
+};
+
+/* Keep one; of one that is there the later end is kept. *kept false: it is a new one and there are
+ * STORE_MAX_REVOCATIONS. In a transaction. */
+bool store_revocation_put(struct store_writer *writer, const struct store_revocation *revocation,
+                          bool *kept, struct error *error);
+/* Forget those whose tokens have run out at `now` (seconds), at most `step`; *more tells whether
+ * there may be others. In a transaction. */
+bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t step, bool *more,
+                           struct error *error);
+/* Every one, in order of jti. A callback that returns false stops the scan early (no error). */
+bool store_read_revocations(struct store_reader *reader,
+                            bool (*each)(void *argument, const struct store_revocation *revocation),
+                            void *argument, struct error *error);
+
 /* ---- writing: trimming ---- */
 
 struct store_retention {
@@ -406,6 +462,9 @@ bool store_read_meta(struct store_reader *reader, const char *name, struct buffe
 /* The stage of a definition; *found false also while it is still being built. */
 bool store_read_stage(struct store_reader *reader, struct span definition, int64_t *id,
                       int64_t *built_change, bool *found, struct error *error);
+/* How many rows it has; *found false as above. */
+bool store_read_stage_rows(struct store_reader *reader, struct span definition, int64_t *rows,
+                           bool *found, struct error *error);
 /*
  * Rows of a stage in its order (backwards: in the opposite one) behind `after`, exclusive (absent:
  * from that end), without the first `skip` of them, at most `limit` (negative: all). Without
@@ -454,8 +513,14 @@ void store_checkpointer_close(struct store_checkpointer *checkpointer);
 bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error);
 /* Whether store_checkpoint would do something now. */
 bool store_checkpoint_due(const struct store_checkpointer *checkpointer);
-/* Size of the WAL file in bytes now, for metrics. */
+/* Size of the WAL file in bytes now. */
 int64_t store_wal_bytes(const struct store *store);
+/* The files and their disk now, for metrics; what cannot be told is -1. */
+struct store_sizes {
+    int64_t database_bytes, wal_bytes;
+    int64_t free_bytes, disk_bytes; /* what may still be written there; the whole of it */
+};
+void store_read_sizes(const struct store_reader *reader, struct store_sizes *sizes);
 
 /* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
  * to `found` (one line of text). Returns false only when the check could not run. */
