@@ -94,6 +94,8 @@ static bool each_tombstone(void *argument, const struct store_tombstone *tombsto
     if (tombstone->at < farewell->since ||
         (!reading->outlived && tombstone->change <= reading->window->first_position))
         return false; /* and so are all that follow */
+    if (!row_scope_sees(reading->window->spec.scope, tombstone->scope))
+        return true;
     return say_farewell(farewell, tombstone->key);
 }
 
@@ -272,7 +274,8 @@ bool window_encode_request(struct window_reading *reading, struct window_request
     static bool (*const encode[])(struct window_reading *, struct window_request *) = {
         [WINDOW_BEHIND] = encode_behind,
         [WINDOW_RESUME] = window_encode_resume,
-        [WINDOW_UNTOLD] = window_encode_untold};
+        [WINDOW_UNTOLD] = window_encode_untold,
+        [WINDOW_MOVE] = window_encode_move};
     request->version = reading->result->version;
     request->done = encode[request->kind](reading, request);
     return request->done;

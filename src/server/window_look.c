@@ -80,7 +80,8 @@ static void look_at(struct window_look *look, struct window_result *result,
                                      .tombstone_ms = look->tombstone_ms,
                                      .max_array = engine_max_array_length(look->hub->engine),
                                      .cut_at = look->cut_at,
-                                     .outlived = look->outlived};
+                                     .outlived = look->outlived,
+                                     .budget = result->window->scanning ? WINDOW_SCAN : 0};
     bool first = !result->window->known;
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
@@ -114,8 +115,8 @@ static struct window_request *request_of(struct link *link)
 
 static bool is_same(const struct window_request *a, const struct window_request *b)
 {
-    return a->window == b->window && a->kind == b->kind && a->from == b->from &&
-           a->as_frames == b->as_frames;
+    return a->window == b->window && a->kind == b->kind && a->kind != WINDOW_MOVE &&
+           a->from == b->from && a->as_frames == b->as_frames;
 }
 
 /* Many come back at once with the cursor that they were cut off at. */
@@ -302,6 +303,7 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
     take_requests(look);
     if (engine_read(hub->engine, &look->read)) {
         hub->windows->looking = true;
+        counter_add(&hub->metrics.window_looks, 1);
         return true;
     }
     /* Too many reads wait. The next commit or tick tries again. */

@@ -128,6 +128,14 @@ void window_begin(struct subscription *subscription)
         subscriber_ready(subscription);
 }
 
+void window_begin_held(struct subscription *subscription, struct window_held *held)
+{
+    window_begin(subscription);
+    subscription->held = *held;
+    if (held->window)
+        subscription->member_phase = MEMBER_MOVED;
+}
+
 /* ---- asking a look for more ---- */
 
 static bool start_request(struct subscription *subscription, enum window_request_kind kind,
@@ -142,6 +150,11 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->kind = kind;
     request->from = from;
     request->as_frames = kind == WINDOW_RESUME && !subscription->with_snapshot;
+    request->with_rows = subscription->with_snapshot;
+    if (kind == WINDOW_MOVE) {
+        request->held = subscription->held;
+        request->held.window->pins++;
+    }
     link_init(&request->in_requests);
     link_append(&window->hub->windows->requests, &request->in_requests);
     window->request_count++;
@@ -178,12 +191,19 @@ void window_resume(struct subscription *subscription, int64_t from)
     subscriber_ready(subscription);
 }
 
+void window_request_free(struct window_request *request)
+{
+    link_remove(&request->in_requests);
+    window_release(&request->held);
+    text_unref(request->text);
+    memory_free(request);
+}
+
 void window_request_done(struct window_request *request)
 {
     struct subscription *subscription = request->subscription;
     if (!subscription) {
-        text_unref(request->text);
-        memory_free(request);
+        window_request_free(request);
         return;
     }
     if (!request->done) {
@@ -216,13 +236,15 @@ static struct span pull_answer(struct subscription *subscription)
     int64_t version = request->version;
     enum window_request_kind kind = request->kind;
     subscription->request = NULL;
-    memory_free(request);
+    request->text = NULL;
+    window_request_free(request);
+    window_release(&subscription->held);
     subscriber_give_turn(subscription);
     if (refused) {
         resume_refuse(subscription); /* says so, and begins anew */
         return nothing;
     }
-    if (kind != WINDOW_UNTOLD)
+    if (kind != WINDOW_UNTOLD && kind != WINDOW_MOVE)
         counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
     go_live(subscription, version);
     return text ? subscriber_send(subscription->subscriber, text) : nothing;
@@ -294,6 +316,9 @@ struct span window_pull(struct subscription *subscription)
         return span_make(NULL, 0);
     case MEMBER_BEHIND:
         ask(subscription, WINDOW_BEHIND);
+        return span_make(NULL, 0);
+    case MEMBER_MOVED:
+        ask(subscription, WINDOW_MOVE);
         return span_make(NULL, 0);
     case MEMBER_WAITING:
         return pull_answer(subscription);
