@@ -182,6 +182,24 @@ bool window_frames_end(struct window_frames *frames, struct text **text)
     return !frames->out.length || *text || lacks_memory(frames->reading);
 }
 
+bool window_encode_changed(struct window_reading *reading, struct window_request *request)
+{
+    const struct window_rows *rows = &reading->window->rows;
+    struct window_frames frames;
+    bool done = true;
+    window_frames_init(&frames, reading);
+    for (size_t i = 0; done && i < rows->count; i++) {
+        struct span key = window_row_key(rows->list[i]);
+        struct store_entity entity;
+        if (rows->list[i]->change > request->from)
+            done =
+                window_fetch(reading, key, &entity) && window_frames_put(&frames, key, entity.data);
+    }
+    done = done && window_frames_end(&frames, &request->text);
+    window_frames_fini(&frames);
+    return done;
+}
+
 /* ---- who fell behind ---- */
 
 /* What a member at an older version lacks: one frame for a key. */

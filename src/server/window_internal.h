@@ -1,10 +1,13 @@
 /*
  * Windows: what subscribers of a part of a view share (docs/views.md). Who does what:
- *   window.c           on the loop: finding, joining, marking stale, asking for a look, delivering
+ *   window.c           on the loop: finding, joining, leaving
+ *   window_due.c       on the loop: marking stale, asking for a look, delivering
  *   window_member.c    on the loop: one subscription in a window, from snapshot to live
  *   window_look.c      on a reader: one look at several windows, in one short transaction
- *   window_rows.c      on a reader: the rows that are in a window now, and how they differ
+ *   window_rows.c      on a reader: the rows that are in a window now
+ *   window_settle.c    on a reader: how they differ from those before
  *   window_once.c      both sides: a window that is read once, for plain HTTP
+ *   window_tag.c       on a reader: what names the state of such a one
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
  *   window_scope.c     on a reader: what row scopes add to these
  *   window_bounds.c    on a reader: the part of its stage that such a view gives on
@@ -323,6 +326,8 @@ bool window_frames_end(struct window_frames *frames, struct text **text);
 /* Serve a request from the content just settled; what is to be compressed stays in its drafts. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
+/* The rows that changed behind the change `from`: what can be told without the log. */
+bool window_encode_changed(struct window_reading *reading, struct window_request *request);
 /* Rows that came in or changed, for who holds none. */
 bool window_encode_untold(struct window_reading *reading, struct window_request *request);
 /* Make its drafts its text; after the transaction. False when out of memory. */
@@ -338,6 +343,14 @@ struct span window_shown_key(const struct window_reading *reading, struct span k
 /* The frames of all batches as one text; NULL when out of memory. */
 struct text *window_join_drafts(struct snapshot_drafts *drafts);
 
+/* window_tag.c */
+/* Whether rows enter and leave the view without any change of an entity. */
+bool window_is_timed(const struct window *window);
+/* A number that is another whenever the question or the rows are; it outlives the process. `after`
+ * NULL: all rows are asked for. */
+uint64_t window_tag(const struct window *window, const struct seq *after,
+                    const struct view_state *state);
+
 /* ---- the loop ---- */
 
 struct windows {
@@ -350,6 +363,8 @@ struct windows {
     bool looking;      /* a look is on its way */
 };
 
+/* Free what lingers beyond WINDOW_LINGER. */
+void windows_end_lingering(struct windows *windows);
 /* A look at these windows and what members of them want. False when it cannot be started. */
 bool window_look_start(struct hub *hub, struct window **windows, size_t count);
 /* What a look found of one window; the texts are taken. */

@@ -380,25 +380,6 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
     return request->as_frames ? tell_frames(&resume, request) : tell_batch(&resume, request);
 }
 
-/* Too much, or forgotten: what can be told without the log. */
-static bool tell_changed_rows(struct window_reading *reading, struct window_request *request)
-{
-    const struct window_rows *rows = &reading->window->rows;
-    struct window_frames frames;
-    bool done = true;
-    window_frames_init(&frames, reading);
-    for (size_t i = 0; done && i < rows->count; i++) {
-        struct span key = window_row_key(rows->list[i]);
-        struct store_entity entity;
-        if (rows->list[i]->change > request->from)
-            done =
-                window_fetch(reading, key, &entity) && window_frames_put(&frames, key, entity.data);
-    }
-    done = done && window_frames_end(&frames, &request->text);
-    window_frames_fini(&frames);
-    return done;
-}
-
 bool window_encode_untold(struct window_reading *reading, struct window_request *request)
 {
     struct resume resume = {.reading = reading, .from = request->from, .only_rows = true};
@@ -407,5 +388,5 @@ bool window_encode_untold(struct window_reading *reading, struct window_request 
         return false;
     bool told = !request->refused;
     request->refused = false;
-    return told || tell_changed_rows(reading, request);
+    return told || window_encode_changed(reading, request);
 }

@@ -86,7 +86,7 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
 struct move {
     struct window_reading *reading;
     const struct window_held *held;
-    struct map rows; /* the window's, by key */
+    struct map rows;                /* the window's, by key */
     struct snapshot_drafts *drafts; /* the request's */
 };
 
