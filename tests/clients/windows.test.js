@@ -514,6 +514,34 @@ test('who falls behind a window gets what it lacks and nothing else', async (t) 
   }
 });
 
+/* ---- time ---- */
+
+test('who comes later is not shown what time has taken away, however long the view coalesces', async (t) => {
+  const views = '{"valid":{"pipeline":[{"filter":{"field":"until","gt":{"now":true}}},{"sort":"until"}],"coalesce_ms":3600000}}';
+  const server = await Server.forTest(t, { config: `{"exports":{"A":{"views":${views}}}}` });
+  const until = Math.floor(Date.now() / 1000) + 2;
+  await post(server, [{ export: 'A', key: 'soon', patch: { until } }, { export: 'A', key: 'later', patch: { until: until + 100_000 } }]);
+  const rows = async () => {
+    const client = await Client.open(server);
+    client.send('{"type":"subscribe","view":"A/valid"}');
+    const applier = new Applier();
+    for (const frame of await client.until((f) => f.op === 'snapshot' && f.complete)) applier.apply(frame);
+    return { client, keys: [...applier.rows.keys()] };
+  };
+  /* It stays, and so does the snapshot that was made for it. */
+  const { client } = await rows();
+  t.after(() => client.destroy());
+  while ((await sql(server.db, 'SELECT key FROM "A/valid"')).length > 1) await new Promise((done) => setTimeout(done, 20));
+  /* The subscribers' side hears of it a moment after SQL shows it. */
+  const patient = Date.now() + patience(10_000);
+  for (let keys = []; keys.join() !== 'later'; ) {
+    const fresh = await rows();
+    fresh.client.destroy();
+    keys = fresh.keys;
+    assert.ok(Date.now() < patient, `still shown: ${keys}`);
+  }
+});
+
 /* ---- what a mutation costs ---- */
 
 test('a mutation outside a window sends nothing to it, one inside that row and at most one that left', async (t) => {
