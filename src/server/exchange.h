@@ -35,6 +35,7 @@ struct exchange {
     struct lws *wsi; /* NULL once the client is gone */
     struct visitor visitor;
     struct buffer body;  /* of the request */
+    void (*take)(struct exchange *exchange); /* the whole body is there: an answer is owed */
     struct buffer reply; /* the whole response, when it is there, */
     struct buffer large; /* ... but for a body that was given apart */
     size_t written;      /* of both */
