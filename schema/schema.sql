@@ -57,20 +57,24 @@ CREATE TABLE change (
     at INTEGER NOT NULL,          -- when it was committed: milliseconds since 1970 UTC
     torn INTEGER NOT NULL,        -- 1: it is the first kept one of its seq, others were trimmed
     patch TEXT,                   -- what the producer sent; NULL for deletes
-    append TEXT                   -- {"path": length of the array afterwards}; NULL: no appends
+    append TEXT,                  -- {"path": length of the array afterwards}; NULL: no appends
+    -- Where rows are scoped, else NULL: '*' public, '!' for nobody, or the scope as JSON text.
+    scope TEXT,                   -- of the row after the change; of a delete, as it was
+    scope_left TEXT               -- as it was, where the change moved it to another; else NULL
 );
 
 CREATE INDEX change_seq ON change (slot, idx, export);
 
 CREATE TABLE tombstone (
-    -- What was deleted lately and did not come back.
+    -- What was deleted lately and did not come back, and what lately left a scope.
     export INTEGER NOT NULL,      -- export.id
     key TEXT NOT NULL,
+    scope TEXT NOT NULL,          -- that it was in, as in change; '' where rows are not scoped
     change INTEGER NOT NULL,      -- change.id of the delete
     slot INTEGER NOT NULL,        -- seq of the delete
     idx INTEGER NOT NULL,
     at INTEGER NOT NULL,          -- when: milliseconds since 1970 UTC
-    PRIMARY KEY (export, key)
+    PRIMARY KEY (export, key, scope)
 ) WITHOUT ROWID;
 
 CREATE INDEX tombstone_change ON tombstone (change);
@@ -89,6 +93,7 @@ CREATE TABLE stage (
     definition TEXT UNIQUE,       -- everything that decides its rows; NULL: no view has it any more
     export INTEGER NOT NULL,      -- export.id
     whole INTEGER NOT NULL,       -- 1: every entity of the export is a row of it
+    rows INTEGER NOT NULL,        -- rows in derived_row
     built_change INTEGER,         -- the newest change when it was complete; NULL: it is being built
     progress BLOB                 -- of the build: the last key or place that was looked at
 );

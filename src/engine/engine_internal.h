@@ -9,6 +9,7 @@
 struct export_state {
     uint32_t id;
     struct derived_export *derived; /* what its derived views need to know; NULL: it has none */
+    const struct view_scope *scope; /* the field that scopes its rows; NULL: none */
     int64_t max_entities;
     size_t cached;       /* entities in the cache */
     bool touched;        /* changed in the open transaction */
@@ -150,6 +151,9 @@ void writer_forget_exports(struct writer *writer, size_t first);
  * does not exist. */
 struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
                              struct error *error);
+/* Whom a row of the export is for, of its data (NULL: there is none): a label as in view.h, or
+ * absent. */
+struct span export_label(const struct export_state *export, const struct text *data);
 /* Make a change record of `entity`'s step to `data` (a reference that passes over, NULL: deleted)
  * and note it as pending. */
 bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,

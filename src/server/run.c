@@ -188,6 +188,9 @@ bool server_run(struct server *server, struct error *error)
     if (server->state != SERVER_READY)
         return error_set(error, ERROR_INTERNAL, "this server has run already");
     server_set_state(server, SERVER_RUNNING);
+    log_info("server", "started", "version=%s file=\"%s\" listen=\"%s\" health=\"%s\" epoch=%s",
+             STELE_VERSION, store_path(engine_store(server->engine)), server->main.address,
+             server->health.address, engine_epoch(server->engine));
     uv_timer_start(&server->tick, server_on_tick, tick_ms(server), tick_ms(server));
     door_tick(server);
     uv_async_send(&server->async); /* what came before the loop turned, a stop perhaps */

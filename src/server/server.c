@@ -12,7 +12,8 @@ enum {
     DECODE_SHARE = 4,                /* of queue_bytes, one in so many is for undecoded ones */
     EVENTS_BYTES = 64 * 1024 * 1024, /* commits that wait for the loop */
     TOMBSTONE_ROWS = 1000 * 1000,
-    POSTS = 1024
+    POSTS = 1024,
+    CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */
 };
 
 /* ---- the parts ---- */
@@ -153,6 +154,7 @@ static bool open_loop(struct server *server, struct error *error)
         return error_set(error, ERROR_MEMORY, "cannot make an event loop");
     uv_timer_init(&server->loop, &server->tick);
     uv_timer_init(&server->loop, &server->due);
+    loop_watch_start(&server->watch, &server->loop);
     server->handles_open = true;
     queue_on_fill(&server->posts, wake, server);
     return true;
@@ -212,6 +214,7 @@ struct server *server_open(const struct config *config, struct error *error)
         return NULL;
     }
     server->started_us = clock_monotonic_us();
+    server->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
     listener_init(&server->main);
     listener_init(&server->health);
     sessions_init(&server->sessions);
@@ -228,6 +231,7 @@ static void close_loop(struct server *server)
         uv_close((uv_handle_t *)&server->async, NULL);
         uv_close((uv_handle_t *)&server->tick, NULL);
         uv_close((uv_handle_t *)&server->due, NULL);
+        uv_close((uv_handle_t *)&server->watch.prepare, NULL);
     }
     if (server->loop_open) {
         uv_run(&server->loop, UV_RUN_DEFAULT);

@@ -11,6 +11,7 @@
 #include "server/audit.h"
 #include "server/door.h"
 #include "server/listener.h"
+#include "server/loop_watch.h"
 #include "server/server.h"
 #include "server/sessions.h"
 
@@ -21,7 +22,9 @@ struct transport;
 struct facts;
 struct web;
 
-enum { SERVER_HANDLES = 3 /* async and the timers, which are on the loop from open to close */ };
+enum {
+    SERVER_HANDLES = 4 /* async, the timers, the watch: on the loop from open to close */
+};
 
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
@@ -44,6 +47,7 @@ struct server {
     uv_async_t async; /* events of the engine, posts, stop */
     uv_timer_t tick;
     uv_timer_t due; /* what the hub waits for */
+    struct loop_watch watch;
     bool loop_open, handles_open;
     enum server_state state;
     uint64_t deadline_ms; /* in PARTING: when those who do not read are left behind */

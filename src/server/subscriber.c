@@ -13,6 +13,11 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     link_init(&subscriber->ready);
     link_init(&subscriber->waiting);
     buffer_init(&subscriber->control, HUB_CONTROL * 4);
+    subscriber->scope = row_scope_get(hub, NULL);
+    if (!subscriber->scope) {
+        memory_free(subscriber);
+        return NULL;
+    }
     link_append(&hub->subscribers, &subscriber->in_hub);
     hub->subscriber_count++;
     return subscriber;
@@ -35,6 +40,7 @@ void subscriber_free(struct subscriber *subscriber)
     buffer_fini(&subscriber->control);
     text_unref(subscriber->rest);
     auth_identity_release(subscriber->identity);
+    row_scope_unref(subscriber->scope);
     memory_free(subscriber);
 }
 
@@ -57,12 +63,35 @@ static void end_unseen(struct subscriber *subscriber)
     }
 }
 
+/* Those that see something else now. */
+static void move_all(struct subscriber *subscriber)
+{
+    struct link *link = subscriber->subscriptions.next;
+    while (link != &subscriber->subscriptions) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
+        struct row_scope *scope = subscription->feed->scope;
+        link = link->next;
+        if (scope && scope != subscriber->scope)
+            subscription_move(subscription);
+    }
+}
+
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)
 {
     struct auth_identity *old = subscriber->identity;
+    struct row_scope *saw = subscriber->scope, *sees = row_scope_get(subscriber->hub, identity);
+    if (!sees) {
+        while (!link_alone(&subscriber->subscriptions))
+            subscription_close(
+                LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+        return false;
+    }
     subscriber->identity = auth_identity_retain(identity);
+    subscriber->scope = sees;
     end_unseen(subscriber);
+    move_all(subscriber);
     auth_identity_release(old);
+    row_scope_unref(saw);
     return true;
 }
 

@@ -392,7 +392,8 @@ static void close_guest(uv_handle_t *handle, void *argument)
 {
     struct server *server = argument;
     bool own = handle == (uv_handle_t *)&server->async || handle == (uv_handle_t *)&server->tick ||
-               handle == (uv_handle_t *)&server->due;
+               handle == (uv_handle_t *)&server->due ||
+               handle == (uv_handle_t *)&server->watch.prepare;
     if (!own && !uv_is_closing(handle))
         uv_close(handle, NULL);
 }

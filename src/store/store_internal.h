@@ -68,6 +68,7 @@ enum statement {
     STATEMENT_TOMBSTONE_INSERT,
     STATEMENT_TOMBSTONE_DELETE,
     STATEMENT_TOMBSTONE_SCAN,
+    STATEMENT_TOMBSTONE_CLEAR,
     STATEMENT_PRODUCER_GET,
     STATEMENT_PRODUCER_PUT,
     STATEMENT_META_GET,
@@ -91,6 +92,8 @@ enum statement {
     STATEMENT_STAGE_RETIRED,
     STATEMENT_STAGE_DELETE,
     STATEMENT_STAGE_READ,
+    STATEMENT_STAGE_COUNT,
+    STATEMENT_STAGE_ROWS,
     STATEMENT_SWEEP_ROWS,
     STATEMENT_SWEEP_TURNS,
     STATEMENT_ROW_PUT,
@@ -222,6 +225,12 @@ struct export_record {
     bool dirty;
 };
 
+/* Rows that the open transaction gave a stage, less those that it took. */
+struct stage_count {
+    int64_t stage;
+    int64_t rows;
+};
+
 struct store_writer {
     struct store *store;
     struct connection connection;
@@ -232,6 +241,8 @@ struct store_writer {
     struct store_usage_state usage_now, usage_committed;
     struct export_record *exports; /* export id - 1 is the place */
     size_t export_count, export_committed, export_capacity;
+    struct stage_count *stages;
+    size_t stage_count, stage_capacity;
 };
 
 struct store_reader {
@@ -258,6 +269,10 @@ void exports_free(struct store_writer *writer);
 /* For counting into it (marked dirty), or NULL with an error when there is no such export. */
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
+
+/* stage_count.c */
+bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
+bool stage_counts_write(struct store_writer *writer, struct error *error);
 
 /* change.c: what a change counts in log_state.bytes. */
 int64_t change_bytes(size_t key, size_t patch, size_t append);
