@@ -150,8 +150,8 @@ void auth_revocations_free(struct auth_revocations *revocations);
 /* Add one, or note the later end of one that is there. False when out of memory. */
 bool auth_revocations_add(struct auth_revocations *revocations, struct span token_id,
                           int64_t expires_at, int64_t revoked_at);
-/* Forget those whose token has run out. */
-void auth_revocations_trim(struct auth_revocations *revocations, int64_t now);
+/* Forget those whose token has run out. Whether there were any. */
+bool auth_revocations_trim(struct auth_revocations *revocations, int64_t now);
 bool auth_is_revoked(const struct auth_revocations *revocations, struct span token_id);
 size_t auth_revocations_count(const struct auth_revocations *revocations);
 /* Iterate in no order: start with *position = 0; NULL at the end. */

@@ -114,7 +114,7 @@ struct writer {
     struct derive *derive;        /* how derived views are kept; NULL until they are opened */
     struct engine_stage_touch *touches; /* of the transaction that was just committed */
     size_t touch_count;
-    struct queue_item *jobs; /* struct write_job: of the open transaction */
+    struct queue_item *jobs;          /* struct write_job: of the open transaction */
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     size_t new_exports_stored; /* the others wait until their submission is accepted */

@@ -1,5 +1,6 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "server/facts.h"
+#include "server/revocations.h"
 #include "server/transport.h"
 #include "server/web.h"
 
@@ -200,7 +201,8 @@ static bool open_parts(struct server *server, const struct config *config, struc
     server->facts = facts_new(server);
     if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
-    return door_open(server, config, error) && open_sockets(server, config, error);
+    return door_open(server, config, error) && revocations_open(server, error) &&
+           open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -252,6 +254,7 @@ void server_close(struct server *server)
     if (server->hub)
         hub_free(server->hub);
     facts_free(server->facts);
+    revocations_close(server->revocations);
     door_close(server->door);
     close_loop(server);
     queue_fini(&server->posts);

@@ -58,6 +58,7 @@ struct server {
     struct source *source;
     struct facts *facts;
     struct door *door;
+    struct revocations *revocations;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;

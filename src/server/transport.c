@@ -3,6 +3,7 @@
 #include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
+#include "server/http_revocations.h"
 #include "server/http_views.h"
 
 #include <errno.h>
@@ -192,6 +193,8 @@ static int on_request(struct lws *wsi, struct connection *connection, struct spa
     if (is_health(wsi))
         return health_request(server, wsi, path, &connection->exchange);
     counter_add(&server->counters.http_requests, 1);
+    if (http_revocations_has(path))
+        return http_revocations_request(server, wsi, &connection->exchange);
     if (http_views_has(path))
         return http_views_request(server, wsi, path, &connection->exchange);
     return http_ingest_request(server, wsi, path, &connection->exchange);
