@@ -56,6 +56,7 @@ struct config {
     int64_t checkpoint_pages;       /* default 16,384 */
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
+    char *outgoing_ca_file;         /* path or NULL: the system's */
     char **stacks;                  /* "stacks": paths of arete stack files */
     size_t stack_count;
     struct config_export *exports; /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */

@@ -82,6 +82,9 @@ const struct setting config_settings[] = {
     {NUMBER(checkpoint_pages, 32768, 1, 16777216),
      .help = "pages in the write-ahead log from which on it is moved into the database"},
     {NUMBER(readers, 2, 1, 16), .help = "threads that read snapshots and catch-ups"},
+    {TEXT(outgoing_ca_file),
+     .help = "certificates, as PEM, that HTTPS requests of the server trust in place of the "
+             "system's"},
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 

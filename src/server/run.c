@@ -10,6 +10,7 @@
  * libwebsockets: a step may free what that callback is about.
  */
 #include "server/transport.h"
+#include "server/web.h"
 
 #include <assert.h>
 
@@ -150,6 +151,8 @@ void server_on_async(uv_async_t *async)
     struct server *server = async->data;
     if (server->engine) /* or it could not be opened, and this is the way out */
         engine_deliver(server->engine);
+    if (server->web)
+        web_deliver(server->web);
     run_posts(server);
     sessions_resume(&server->sessions);
     wait_for_hub(server);
