@@ -30,6 +30,7 @@ struct config {
     char *health;   /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
     enum store_synchronous synchronous; /* "synchronous": full | normal | off */
     enum log_level log_level;           /* "log_level": error | warning | info | debug */
+    char *log_levels;                   /* "log_levels": of components, or NULL */
     enum log_format log_format;         /* "log_format": text | json */
     char *backup_before_migration;      /* path or NULL */
     int64_t retention_rows;             /* default 1,000,000; 0: no limit */

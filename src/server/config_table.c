@@ -40,6 +40,8 @@ const struct setting config_settings[] = {
      .help = "when a commit counts as done: full, it is on disk; normal, a power cut may take the "
              "last commits; off, it may damage the file too"},
     {WORD(log_level, level_words, LOG_LEVEL_INFO), .help = "the least important lines logged"},
+    {TEXT(log_levels), .check = log_check_levels,
+     .help = "levels of single components, e.g. \"hub=debug,audit=warning\""},
     {WORD(log_format, format_words, LOG_FORMAT_TEXT), .help = "the form of log lines"},
     {TEXT(backup_before_migration),
      .help = "where to copy a database of an older version before it is migrated"},

@@ -165,6 +165,7 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->main);
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
+    log_tick();
     sessions_resume(&server->sessions);
     wait_for_hub(server);
     step(server);

@@ -8,6 +8,7 @@
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
 
+#include "server/audit.h"
 #include "server/door.h"
 #include "server/listener.h"
 #include "server/server.h"
@@ -62,6 +63,7 @@ struct server {
     size_t view_reads;  /* of them, those that a reader works on */
     size_t large_bytes; /* of answers that are being written */
     struct server_counters counters;
+    struct audit audit;
 
     size_t max_connections, max_message_bytes, max_request_bytes;
     uint64_t client_timeout_ms; /* 0: none */
