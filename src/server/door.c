@@ -1,5 +1,6 @@
 #include "server/door.h"
 
+#include "server/client_address.h"
 #include "server/server_internal.h"
 
 #include <libwebsockets.h>
@@ -10,6 +11,7 @@ struct door {
 
 void visitor_fini(struct visitor *visitor)
 {
+    limits_leave(visitor->place);
     auth_identity_release(visitor->identity);
     *visitor = (struct visitor){.identity = NULL};
 }
@@ -61,7 +63,7 @@ bool door_enter(struct server *server, struct lws *wsi, unsigned scope, struct v
 {
     struct door *door = server->door;
     *visitor = (struct visitor){.identity = auth_identity_retain(door->anonymous)};
-    lws_get_peer_simple(wsi, visitor->address, sizeof visitor->address);
+    client_address(&server->limits->rules, wsi, visitor->address);
     if (check_scope(visitor->identity, scope, error))
         return true;
     visitor_fini(visitor);

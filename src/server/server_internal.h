@@ -10,6 +10,7 @@
 
 #include "server/audit.h"
 #include "server/door.h"
+#include "server/limits.h"
 #include "server/listener.h"
 #include "server/server.h"
 #include "server/sessions.h"
@@ -54,6 +55,7 @@ struct server {
     struct source *source;
     struct facts *facts;
     struct door *door;
+    struct limits *limits;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;

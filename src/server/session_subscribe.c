@@ -41,6 +41,11 @@ static bool is_full(const struct session *session)
     return subscriber_congested(subscriber_of(session));
 }
 
+static void on_silence(struct session *session)
+{
+    subscriber_silence(subscriber_of(session));
+}
+
 static void on_closed(struct session *session)
 {
     subscriber_free(subscriber_of(session));
@@ -53,6 +58,7 @@ const struct session_kind session_subscriber = {
     .refuse = on_refuse,
     .pull = on_pull,
     .is_full = is_full,
+    .silence = on_silence,
     .closed = on_closed,
 };
 
@@ -69,5 +75,6 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     }
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
+    subscriber_set_allowance(it->subscriber, &it->session.allowance);
     return &it->session;
 }

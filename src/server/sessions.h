@@ -8,6 +8,7 @@
 #ifndef SERVER_SESSIONS_H
 #define SERVER_SESSIONS_H
 
+#include "server/allowance.h"
 #include "server/door.h"
 #include "server/link.h"
 
@@ -42,6 +43,9 @@ struct session_kind {
     bool (*is_full)(const struct session *session);
     /* Whether reading, which was paused, may go on. NULL: as soon as it is not full. */
     bool (*may_resume)(struct session *session);
+    /* Forget what was to be sent, but for what is said from now on. NULL: no limit of bytes holds
+     * for this kind, nor one of messages that ends a connection. */
+    void (*silence)(struct session *session);
     /* The connection is gone: end what belongs to it and free the memory. */
     void (*closed)(struct session *session);
 };
@@ -51,6 +55,7 @@ struct session {
     struct lws *wsi;
     const struct session_kind *kind;
     struct visitor visitor; /* whose it is */
+    struct allowance allowance;
     struct link in_heard, in_paused;
     uint64_t heard_ms; /* loop time of its last sign of life */
     uint64_t started_ms;
@@ -64,6 +69,7 @@ struct session {
     bool blocked : 1; /* the socket did not take all of the last write */
     bool binary : 1;  /* the message on its way in is binary */
     bool paused : 1;
+    bool mid_message : 1; /* what was sent last is to be continued */
 };
 
 void sessions_init(struct sessions *sessions);
@@ -84,6 +90,8 @@ void session_want_write(struct session *session);
 void session_pause(struct session *session);
 /* Close when what is owed is sent, or after some seconds. Idempotent: the first reason counts. */
 void session_close(struct session *session, uint16_t status, const char *reason);
+/* The same with 1008 and the error for a reason, after the client was told of it. */
+void session_end(struct session *session, const struct error *error);
 /* The same with 1011, counted as an error of ours: when a client would wait for an answer that will
  * never come. */
 void session_give_up(struct session *session, const char *reason);

@@ -94,7 +94,7 @@ static bool print_place(struct buffer *out, struct span view, struct span key,
 
 /* ---- a job's end ---- */
 
-static struct snapshot_batch *batch_new(const struct snapshot_draft *draft)
+static struct snapshot_batch *batch_new(const struct snapshot_draft *draft, int64_t rows)
 {
     struct snapshot_batch *batch = memory_new(sizeof *batch);
     if (!batch)
@@ -102,6 +102,7 @@ static struct snapshot_batch *batch_new(const struct snapshot_draft *draft)
     *batch = (struct snapshot_batch){.references = 1,
                                      .frames = text_ref(draft->frames),
                                      .end = draft->end,
+                                     .rows = rows,
                                      .last = draft->last,
                                      .complete = draft->complete};
     return batch;
@@ -118,7 +119,7 @@ static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
     buffer_init(&name, SIZE_MAX / 2);
     for (size_t i = 0; i < drafts->count; i++) {
         const struct snapshot_draft *draft = &drafts->list[i];
-        struct snapshot_batch *batch = batch_new(draft);
+        struct snapshot_batch *batch = batch_new(draft, drafts->place.rows);
         if (!batch)
             break;
         counter_add(&snapshots->hub->metrics.snapshot_batches_built, 1);

@@ -1,4 +1,5 @@
 /* One connection's side of the hub: its messages in, its bytes out. */
+#include "server/allowance.h"
 #include "server/hub_internal.h"
 
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument)
@@ -18,13 +19,18 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     return subscriber;
 }
 
+static void end_subscriptions(struct subscriber *subscriber)
+{
+    while (!link_alone(&subscriber->subscriptions))
+        subscription_close(
+            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+}
+
 void subscriber_free(struct subscriber *subscriber)
 {
     if (!subscriber)
         return;
-    while (!link_alone(&subscriber->subscriptions))
-        subscription_close(
-            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+    end_subscriptions(subscriber);
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;
     buffer_fini(&subscriber->control);
@@ -60,6 +66,34 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     return true;
 }
 
+/* ---- what it may do ---- */
+
+void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance)
+{
+    subscriber->allowance = allowance;
+}
+
+bool subscriber_allows_rows(struct subscription *subscription, int64_t rows)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct error error;
+    if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
+        return true;
+    counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
+    subscriber_error(subscriber, &error, false);
+    subscription_close(subscription);
+    return false;
+}
+
+void subscriber_silence(struct subscriber *subscriber)
+{
+    end_subscriptions(subscriber);
+    text_unref(subscriber->rest);
+    subscriber->rest = NULL;
+    buffer_clear(&subscriber->control);
+    subscriber->control_sent = 0;
+}
+
 /* ---- messages ---- */
 
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
@@ -74,7 +108,8 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
 {
     switch (message->type) {
     case WIRE_SUBSCRIBE:
-        return subscription_open(subscriber, &message->subscribe, error);
+        return (!subscriber->allowance || allowance_subscribe(subscriber->allowance, error)) &&
+               subscription_open(subscriber, &message->subscribe, error);
     case WIRE_UNSUBSCRIBE: {
         struct subscription *subscription =
             subscription_find(subscriber, span_of(message->subscribe.view), message->subscribe.key);

@@ -1,5 +1,6 @@
 #include "server/transport.h"
 
+#include "server/client_address.h"
 #include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
@@ -18,6 +19,7 @@ enum {
     HEADER_BYTES = 8 * 1024, /* of a request; a token in the query makes it long */
     HANDSHAKE_SECONDS = 20,
     KEEP_ALIVE_SECONDS = 60,
+    ORIGIN_BYTES = 512,     /* a longer origin is not counted by */
     OTHER_DESCRIPTORS = 512 /* the database, the loop, HTTP requests, the host program */
 };
 
@@ -81,6 +83,27 @@ static void note_arriving(struct transport *transport, struct lws *wsi, struct v
     visitor_move(&transport->arriving.visitor, visitor);
 }
 
+/* Whoever the client says it is, it counts first by where it is, then as who it is. */
+static bool let_in(struct server *server, struct lws *wsi, bool ingest, struct visitor *visitor,
+                   struct error *error)
+{
+    char address[ADDRESS_TEXT], origin[ORIGIN_BYTES];
+    struct audit_client client = {.address = address, .kind = ingest ? "ingest" : "subscriber"};
+    if (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) > 0)
+        client.origin = origin;
+    client_address(&server->limits->rules, wsi, address);
+    if (!server_admit(server, SERVER_WEBSOCKET, error) ||
+        !limits_handshake(server->limits, &client, error) ||
+        !door_enter(server, wsi, ingest ? AUTH_WRITE : 0, visitor, error))
+        return false;
+    client.identity = visitor->identity;
+    visitor->place = limits_enter(server->limits, &client, error);
+    if (visitor->place)
+        return true;
+    visitor_fini(visitor);
+    return false;
+}
+
 /* Here a client is let in, or told why not while it still listens for HTTP. */
 static int on_upgrade(struct lws *wsi, const char *protocol)
 {
@@ -88,6 +111,7 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
     bool ingest = header_is(wsi, WSI_TOKEN_GET_URI, INGEST_PATH);
     struct visitor visitor;
     struct error error;
+    visitor_fini(&server->transport->arriving.visitor); /* of a handshake that failed after all */
     if (is_health(wsi)) {
         error_set(&error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port");
         return refuse(server, wsi, &error);
@@ -102,8 +126,7 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
                   "this Sec-WebSocket-Protocol is not spoken here; leave it out");
         return refuse(server, wsi, &error);
     }
-    if (!server_admit(server, SERVER_WEBSOCKET, &error) ||
-        !door_enter(server, wsi, ingest ? AUTH_WRITE : 0, &visitor, &error))
+    if (!let_in(server, wsi, ingest, &visitor, &error))
         return refuse(server, wsi, &error);
     note_arriving(server->transport, wsi, &visitor);
     return 0;
