@@ -11,7 +11,8 @@ enum {
     DECODE_SHARE = 4,                /* of queue_bytes, one in so many is for undecoded ones */
     EVENTS_BYTES = 64 * 1024 * 1024, /* commits that wait for the loop */
     TOMBSTONE_ROWS = 1000 * 1000,
-    POSTS = 1024
+    POSTS = 1024,
+    CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */
 };
 
 /* ---- the parts ---- */
@@ -152,6 +153,7 @@ static bool open_loop(struct server *server, struct error *error)
         return error_set(error, ERROR_MEMORY, "cannot make an event loop");
     uv_timer_init(&server->loop, &server->tick);
     uv_timer_init(&server->loop, &server->due);
+    loop_watch_start(&server->watch, &server->loop);
     server->handles_open = true;
     queue_on_fill(&server->posts, wake, server);
     return true;
@@ -212,13 +214,11 @@ static bool open_parts(struct server *server, const struct config *config, struc
         !open_engine(server, config, error) || !open_source(server, config, error))
         return false;
     server->facts = facts_new(server);
-    server->door = door_new();
-    if (!server->facts || !server->door)
+    if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     server->limits = limits_new(config, &server->audit, error);
-    if (!server->limits)
-        return false;
-    return open_sockets(server, config, error);
+    return server->limits && door_open(server, config, error) &&
+           open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -230,6 +230,7 @@ struct server *server_open(const struct config *config, struct error *error)
         return NULL;
     }
     server->started_us = clock_monotonic_us();
+    server->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
     listener_init(&server->main);
     listener_init(&server->health);
     sessions_init(&server->sessions);
@@ -247,6 +248,7 @@ static void close_loop(struct server *server)
         uv_close((uv_handle_t *)&server->async, NULL);
         uv_close((uv_handle_t *)&server->tick, NULL);
         uv_close((uv_handle_t *)&server->due, NULL);
+        uv_close((uv_handle_t *)&server->watch.prepare, NULL);
     }
     if (server->loop_open) {
         uv_run(&server->loop, UV_RUN_DEFAULT);
@@ -269,7 +271,7 @@ void server_close(struct server *server)
     if (server->hub)
         hub_free(server->hub);
     facts_free(server->facts);
-    door_free(server->door);
+    door_close(server->door);
     limits_free(server->limits);
     close_loop(server);
     queue_fini(&server->posts);

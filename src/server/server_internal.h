@@ -12,6 +12,7 @@
 #include "server/door.h"
 #include "server/limits.h"
 #include "server/listener.h"
+#include "server/loop_watch.h"
 #include "server/server.h"
 #include "server/sessions.h"
 
@@ -22,7 +23,9 @@ struct transport;
 struct facts;
 struct web;
 
-enum { SERVER_HANDLES = 3 /* async and the timers, which are on the loop from open to close */ };
+enum {
+    SERVER_HANDLES = 4 /* async, the timers, the watch: on the loop from open to close */
+};
 
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
@@ -45,6 +48,7 @@ struct server {
     uv_async_t async; /* events of the engine, posts, stop */
     uv_timer_t tick;
     uv_timer_t due; /* what the hub waits for */
+    struct loop_watch watch;
     bool loop_open, handles_open;
     enum server_state state;
     uint64_t deadline_ms; /* in PARTING: when those who do not read are left behind */
@@ -83,6 +87,8 @@ bool server_need_web(struct server *server, const struct config *config, struct 
 /* run.c: what happens on the loop. */
 void server_on_async(uv_async_t *async);
 void server_on_tick(uv_timer_t *tick);
+/* Look what is due by time alone, the hub's windows and tokens, and wait for it. */
+void server_arm(struct server *server);
 void server_on_drained(void *server); /* for struct engine_options */
 /* Close what is on the loop besides the server's own handles, and wait for it. */
 void server_leave(struct server *server);

@@ -20,6 +20,7 @@ void sessions_init(struct sessions *sessions)
 {
     link_init(&sessions->heard);
     link_init(&sessions->paused);
+    sessions->expiring = (struct heap){NULL};
     sessions->count = 0;
 }
 
@@ -114,6 +115,7 @@ void session_init(struct session *session, struct server *server, struct lws *ws
     link_init(&session->in_heard);
     link_append(&server->sessions.heard, &session->in_heard);
     server->sessions.count++;
+    session_watch_expiry(session);
     counter_add(&server->counters.connections, 1);
 }
 
@@ -149,14 +151,6 @@ void session_close(struct session *session, uint16_t status, const char *reason)
     session_want_write(session);
 }
 
-void session_end(struct session *session, const struct error *error)
-{
-    char reason[WIRE_CLOSE_REASON + 1];
-    wire_close_reason(reason, error);
-    session->kind->refuse(session, error, true);
-    session_close(session, LWS_CLOSE_STATUS_POLICY_VIOLATION, reason);
-}
-
 void session_give_up(struct session *session, const char *reason)
 {
     counter_add(&session->server->counters.errors, 1);
@@ -177,7 +171,7 @@ static void take_message(struct session *session, struct span text)
 {
     struct error error;
     counter_add(&session->server->counters.messages_in, 1);
-    if (session->kind->silence && !allowance_message(&session->allowance, &error)) {
+    if (session->kind->drop && !allowance_message(&session->allowance, &error)) {
         session_end(session, &error);
         return;
     }
@@ -284,13 +278,13 @@ static struct span pull_allowed(struct session *session)
 {
     struct error error;
     struct span bytes = session->kind->pull(session);
-    if (!bytes.length || !session->kind->silence || session->state != SESSION_OPEN ||
+    if (!bytes.length || !session->kind->drop || session->state != SESSION_OPEN ||
         allowance_send(&session->allowance, bytes.length, &error))
         return bytes;
-    session->kind->silence(session);
+    session->kind->drop(session);
     session_end(session, &error);
     if (session->mid_message)
-        session->kind->silence(session);
+        session->kind->drop(session);
     return session->kind->pull(session);
 }
 
@@ -369,6 +363,7 @@ void session_closed(struct session *session)
     histogram_add(&server->counters.connection_duration, duration_ms * 1000);
     link_remove(&session->in_heard);
     link_remove(&session->in_paused);
+    session_forget_expiry(session);
     server->sessions.count--;
     buffer_fini(&session->incoming);
     memory_free(session->close_reason);

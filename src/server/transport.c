@@ -16,7 +16,6 @@ enum {
     SMALL_READ = 1024,       /* receive buffer of a subscriber, which says little */
     LARGE_READ = 64 * 1024,  /* and of a feeder that asked for it */
     WRITE_SIZE = 128 * 1024, /* one write goes to the socket in one piece up to this */
-    HEADER_BYTES = 8 * 1024, /* of a request; a token in the query makes it long */
     HANDSHAKE_SECONDS = 20,
     KEEP_ALIVE_SECONDS = 60,
     ORIGIN_BYTES = 512,     /* a longer origin is not counted by */
@@ -84,17 +83,18 @@ static void note_arriving(struct transport *transport, struct lws *wsi, struct v
 }
 
 /* Whoever the client says it is, it counts first by where it is, then as who it is. */
-static bool let_in(struct server *server, struct lws *wsi, bool ingest, struct visitor *visitor,
-                   struct error *error)
+static bool let_in(struct server *server, struct lws *wsi, enum door_wish wish,
+                   struct visitor *visitor, struct error *error)
 {
     char address[ADDRESS_TEXT], origin[ORIGIN_BYTES];
-    struct audit_client client = {.address = address, .kind = ingest ? "ingest" : "subscriber"};
+    struct audit_client client = {.address = address,
+                                  .kind = wish == DOOR_FEED ? "ingest" : "subscriber"};
     if (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) > 0)
         client.origin = origin;
     client_address(&server->limits->rules, wsi, address);
     if (!server_admit(server, SERVER_WEBSOCKET, error) ||
         !limits_handshake(server->limits, &client, error) ||
-        !door_enter(server, wsi, ingest ? AUTH_WRITE : 0, visitor, error))
+        !door_enter(server, wsi, wish, visitor, error))
         return false;
     client.identity = visitor->identity;
     visitor->place = limits_enter(server->limits, &client, error);
@@ -109,6 +109,7 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
 {
     struct server *server = server_of(wsi);
     bool ingest = header_is(wsi, WSI_TOKEN_GET_URI, INGEST_PATH);
+    enum door_wish wish = ingest ? DOOR_FEED : DOOR_SUBSCRIBE;
     struct visitor visitor;
     struct error error;
     visitor_fini(&server->transport->arriving.visitor); /* of a handshake that failed after all */
@@ -126,8 +127,9 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
                   "this Sec-WebSocket-Protocol is not spoken here; leave it out");
         return refuse(server, wsi, &error);
     }
-    if (!let_in(server, wsi, ingest, &visitor, &error))
+    if (!let_in(server, wsi, wish, &visitor, &error))
         return refuse(server, wsi, &error);
+    door_entered(server, wsi, &visitor, wish);
     note_arriving(server->transport, wsi, &visitor);
     return 0;
 }
@@ -309,7 +311,7 @@ static bool create_context(struct transport *transport, struct server *server)
         .pcontext = &transport->context,
         .user = server,
         .pt_serv_buf_size = LARGE_READ,
-        .max_http_header_data = HEADER_BYTES,
+        .max_http_header_data = TRANSPORT_HEADER_BYTES,
         .timeout_secs = HANDSHAKE_SECONDS,
         .retry_and_idle_policy = &no_checks,
         .server_string = "stele",
@@ -411,7 +413,8 @@ static void close_guest(uv_handle_t *handle, void *argument)
 {
     struct server *server = argument;
     bool own = handle == (uv_handle_t *)&server->async || handle == (uv_handle_t *)&server->tick ||
-               handle == (uv_handle_t *)&server->due;
+               handle == (uv_handle_t *)&server->due ||
+               handle == (uv_handle_t *)&server->watch.prepare;
     if (!own && !uv_is_closing(handle))
         uv_close(handle, NULL);
 }
