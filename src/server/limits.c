@@ -135,9 +135,10 @@ struct limits *limits_new(const struct config *config, struct audit *audit, stru
     auth_tally_init(&limits->by_metering_key);
     auth_tally_init(&limits->by_origin);
     limits->handshakes = auth_rate_table_new(LIMITS_KEYS);
+    limits->failures = auth_rate_table_new(LIMITS_KEYS);
     limits->subjects = auth_rate_table_new(LIMITS_KEYS);
     limits->metering_keys = auth_rate_table_new(LIMITS_KEYS);
-    if (!limits->handshakes || !limits->subjects || !limits->metering_keys)
+    if (!limits->handshakes || !limits->failures || !limits->subjects || !limits->metering_keys)
         error_set(error, ERROR_MEMORY, "out of memory while starting");
     else if (make_rules(&limits->rules, config, error))
         return limits;
@@ -151,6 +152,7 @@ void limits_free(struct limits *limits)
         return;
     free_rules(&limits->rules);
     auth_rate_table_free(limits->handshakes);
+    auth_rate_table_free(limits->failures);
     auth_rate_table_free(limits->subjects);
     auth_rate_table_free(limits->metering_keys);
     auth_tally_fini(&limits->by_ip);
@@ -246,6 +248,28 @@ bool limits_handshake(struct limits *limits, const struct audit_client *client, 
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
                        "too many handshakes from this address", error);
+}
+
+bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error)
+{
+    const struct auth_rate *rate = &limits->rules.handshakes;
+    struct address address;
+    int64_t wait_ms;
+    if (!limits_rate_holds(limits, rate) ||
+        auth_rate_table_allows(limits->failures, rate, site_of(client, &address),
+                               limits_now(limits), &wait_ms))
+        return true;
+    return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
+                       "too many bad tokens from this address", error);
+}
+
+void limits_note_failure(struct limits *limits, const struct audit_client *client)
+{
+    const struct auth_rate *rate = &limits->rules.handshakes;
+    struct address address;
+    if (limits_rate_holds(limits, rate))
+        auth_rate_table_admit(limits->failures, rate, site_of(client, &address), limits_now(limits),
+                              NULL);
 }
 
 /* ---- places ---- */

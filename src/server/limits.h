@@ -37,7 +37,7 @@ struct limits {
     struct audit *audit; /* borrowed */
     int64_t (*now_ms)(void *argument);
     void *clock;
-    struct auth_rate_table *handshakes, *subjects, *metering_keys;
+    struct auth_rate_table *handshakes, *failures, *subjects, *metering_keys;
     int64_t connections;      /* now */
     int64_t most_connections; /* that the process has room for; a larger number takes a restart */
     struct auth_tally by_ip, by_subject, by_metering_key, by_origin;
@@ -59,6 +59,13 @@ struct limit_place;
 /* A handshake begins. false: too many from there, or no room for anybody. */
 bool limits_handshake(struct limits *limits, const struct audit_client *client,
                       struct error *error);
+/*
+ * Who guesses tokens is told to wait, however it asks: by handshakes or plain requests. Whether a
+ * request from there may be judged by its token; and that it was refused for one that nobody gave
+ * it. Of these, as many count as there may be handshakes.
+ */
+bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error);
+void limits_note_failure(struct limits *limits, const struct audit_client *client);
 /* This client, who was found to be who it says, connects. It takes a place until it leaves it; NULL
  * with the error to answer with. */
 struct limit_place *limits_enter(struct limits *limits, const struct audit_client *client,
