@@ -188,7 +188,6 @@ static bool open_sockets(struct server *server, const struct config *config, str
 static void take_limits(struct server *server, const struct config *config)
 {
     server->max_message_bytes = (size_t)config->max_message_bytes;
-    server->max_request_bytes = (size_t)config->max_request_bytes;
     server->client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
 }
 
@@ -235,6 +234,7 @@ struct server *server_open(const struct config *config, struct error *error)
     listener_init(&server->health);
     sessions_init(&server->sessions);
     server->max_connections = (size_t)config->max_connections;
+    server->max_request_bytes = (size_t)config->max_request_bytes;
     take_limits(server, config);
     if (open_parts(server, config, error))
         return server;

@@ -28,9 +28,9 @@ void server_close(struct server *server);
 
 /*
  * The limits of another configuration, from now on, also for who is connected: all that
- * docs/limits.md names, max_message_bytes and max_request_bytes (of new connections),
- * client_timeout_seconds. What was counted stays counted, and nobody is thrown out for what was
- * allowed before. On the loop thread (see server_post). false, and nothing changed.
+ * docs/limits.md names, max_message_bytes (of new connections), client_timeout_seconds. What was
+ * counted stays counted, and nobody is thrown out for what was allowed before. On the loop thread
+ * (see server_post). false, and nothing changed.
  */
 bool server_apply_limits(struct server *server, const struct config *config, struct error *error);
 /* The clock that rate windows and limits per minute go by, in milliseconds, instead of the real

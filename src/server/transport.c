@@ -1,6 +1,5 @@
 #include "server/transport.h"
 
-#include "server/client_address.h"
 #include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
@@ -18,7 +17,6 @@ enum {
     WRITE_SIZE = 128 * 1024, /* one write goes to the socket in one piece up to this */
     HANDSHAKE_SECONDS = 20,
     KEEP_ALIVE_SECONDS = 60,
-    ORIGIN_BYTES = 512,     /* a longer origin is not counted by */
     OTHER_DESCRIPTORS = 512 /* the database, the loop, HTTP requests, the host program */
 };
 
@@ -82,28 +80,6 @@ static void note_arriving(struct transport *transport, struct lws *wsi, struct v
     visitor_move(&transport->arriving.visitor, visitor);
 }
 
-/* Whoever the client says it is, it counts first by where it is, then as who it is. */
-static bool let_in(struct server *server, struct lws *wsi, enum door_wish wish,
-                   struct visitor *visitor, struct error *error)
-{
-    char address[ADDRESS_TEXT], origin[ORIGIN_BYTES];
-    struct audit_client client = {.address = address,
-                                  .kind = wish == DOOR_FEED ? "ingest" : "subscriber"};
-    if (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) > 0)
-        client.origin = origin;
-    client_address(&server->limits->rules, wsi, address);
-    if (!server_admit(server, SERVER_WEBSOCKET, error) ||
-        !limits_handshake(server->limits, &client, error) ||
-        !door_enter(server, wsi, wish, visitor, error))
-        return false;
-    client.identity = visitor->identity;
-    visitor->place = limits_enter(server->limits, &client, error);
-    if (visitor->place)
-        return true;
-    visitor_fini(visitor);
-    return false;
-}
-
 /* Here a client is let in, or told why not while it still listens for HTTP. */
 static int on_upgrade(struct lws *wsi, const char *protocol)
 {
@@ -127,7 +103,7 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
                   "this Sec-WebSocket-Protocol is not spoken here; leave it out");
         return refuse(server, wsi, &error);
     }
-    if (!let_in(server, wsi, wish, &visitor, &error))
+    if (!server_let_in(server, wsi, wish, &visitor, &error))
         return refuse(server, wsi, &error);
     door_entered(server, wsi, &visitor, wish);
     note_arriving(server->transport, wsi, &visitor);
