@@ -87,7 +87,7 @@ struct window {
     struct channel channel; /* frames by version; its head is what members may have */
     bool channel_on;
     struct text *snapshot; /* as of snapshot_version; NULL: none */
-    int64_t snapshot_version, snapshot_position;
+    int64_t snapshot_version, snapshot_position, snapshot_rows;
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
     size_t pins; /* struct window_held of it */
@@ -171,6 +171,7 @@ struct window_request {
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
+    int64_t rows;      /* in it, of WINDOW_RESUME */
     int64_t version;
 };
 

@@ -285,6 +285,15 @@ static void end_body(struct window_once *once)
         error_set(&once->answer.error, ERROR_MEMORY, "out of memory while showing a view");
 }
 
+static void check_rows(struct window_once *once)
+{
+    int64_t rows = once->plain.rows.rows;
+    if (once->options.rows_limited && rows > once->options.max_rows)
+        error_set(&once->answer.error, ERROR_SNAPSHOT_LIMIT,
+                  "the answer would have %lld rows, and may have %lld; ask for fewer (take)",
+                  (long long)rows, (long long)once->options.max_rows);
+}
+
 static bool is_fine(const struct window_once *once)
 {
     return once->answer.error.code == ERROR_NONE;
@@ -307,7 +316,10 @@ static void run(struct read_job *read, struct store_reader *reader)
         return;
     read_window(once, reader);
     store_read_end(reader);
-    if (is_fine(once) && !once->again && !once->answer.unchanged)
+    bool shown = is_fine(once) && !once->again && !once->answer.unchanged;
+    if (shown)
+        check_rows(once);
+    if (shown && is_fine(once))
         end_body(once);
 }
 

@@ -322,6 +322,7 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
     drafts.plain = reading->result->drafts.plain;
     bool done = run(&resume, request);
     request->refused = done && resume.too_many;
+    request->rows = drafts.rows;
     snapshot_drafts_fini(&drafts);
     return done;
 }

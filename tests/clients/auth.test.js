@@ -39,6 +39,8 @@ const settings = {
     },
   },
   full: { max_connections: 1 },
+  rated: { rate_limiting: 'on', rate_handshakes_per_ip: 1, rate_handshakes_per_ip_burst: 0, rate_handshakes_per_ip_seconds: 3600 },
+  hurried: { rate_limiting: 'on', rate_subscriptions_per_connection: 1, rate_subscriptions_per_connection_burst: 0 },
   subscriptions: { max_subscriptions: 1 },
 };
 const servers = {};
@@ -65,6 +67,9 @@ const byOtherCurve = () => {
   const text = `${encode({ alg: 'ES256', kid: key.kid })}.${encode({ sub: 'user', exp: unixNow() + 3600, scope: 'read', iss: issuer, aud: audience })}`;
   return `${text}.${sign('sha256', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`;
 };
+
+/* Claims of a token whose subject may connect once. */
+const alone = { sub: 'alone', limits: { max_connections: 1 } };
 
 /**
  * code, on (which server, default signed), what (for the test's name), and one of
@@ -113,6 +118,8 @@ const handshakes = [
   { code: 'scope-missing', what: 'feeding with a token to read', ask: { path: '/v1/ingest', headers: bearer(good({ scope: 'read' })) }, message: /write/ },
   { code: 'scope-missing', what: 'feeding with a token to administer', on: 'signed', ask: { path: '/v1/ingest', headers: bearer(ADMIN) }, message: /write/ },
   { code: 'connection-limit-exceeded', what: 'all connections', on: 'full', prepare: (t) => clientFor(t, servers.full), ask: {} },
+  { code: 'connection-limit-exceeded', what: 'those of the subject, by its token', prepare: (t) => clientFor(t, servers.signed, read({ ...alone })), ask: { headers: bearer(good({ ...alone })) }, message: /subject/ },
+  { code: 'rate-limit-exceeded', what: 'handshakes of an address', on: 'rated', prepare: (t) => clientFor(t, servers.rated), ask: {}, retryAfter: true, message: /handshakes/ },
 ];
 
 /** The handshake's answer for each way to bring the token. */
@@ -156,7 +163,12 @@ const sessions = [
   { code: 'view-not-found', what: 'no such view', options: () => read({}), cause: (client) => client.subscribe('E/none'), view: 'E/none', npm: 'INTERNAL_ERROR' },
   { code: 'invalid-message', what: 'not JSON', options: () => read({}), cause: (client) => client.send('{') },
   { code: 'invalid-parameter', what: 'no key for a state', options: () => read({}), cause: (client) => client.subscribe('E/state'), view: 'E/state', npm: 'INTERNAL_ERROR' },
-  { code: 'subscription-limit-exceeded', what: 'one more than may be', on: 'subscriptions', options: () => ({}), cause: async (client) => { await client.open('E/list'); client.subscribe('F/list'); }, view: 'F/list', npm: 'SUBSCRIPTION_LIMIT_EXCEEDED' },
+  { code: 'subscription-limit-exceeded', what: 'one more than may be', on: 'subscriptions', options: () => ({}), cause: async (client) => { await client.open('E/list'); client.subscribe('F/list'); }, first: 'E/list', view: 'F/list', npm: 'SUBSCRIPTION_LIMIT_EXCEEDED' },
+  { code: 'subscription-limit-exceeded', what: 'one more than the token says', options: () => read({ limits: { max_subscriptions: 1 } }), cause: async (client) => { await client.open('E/list'); client.subscribe('F/list'); }, first: 'E/list', view: 'F/list', npm: 'SUBSCRIPTION_LIMIT_EXCEEDED' },
+  { code: 'rate-limit-exceeded', what: 'subscribing too often', on: 'hurried', options: () => ({}), cause: async (client) => { await client.open('E/list'); client.subscribe('F/list'); }, first: 'E/list', view: 'F/list', npm: 'RATE_LIMIT_EXCEEDED', message: /subscribe messages/ },
+  { code: 'rate-limit-exceeded', what: 'more messages than the token says', options: () => read({ limits: { max_messages_per_minute: 1 } }), fatal: true, cause: (client) => { client.send({ type: 'ping' }); client.send({ type: 'ping' }); }, view: 'F/list', first: 'E/list', npm: 'RATE_LIMIT_EXCEEDED' },
+  { code: 'snapshot-limit-exceeded', what: 'more rows than the token says', options: () => read({ limits: { max_snapshot_rows: 0 } }), cause: async (client) => { await post2(servers.signed, m('row', { n: 1 })); client.subscribe('E/list'); await client.expect('subscribed'); }, view: 'E/list', npm: 'SNAPSHOT_LIMIT_EXCEEDED' },
+  { code: 'egress-limit-exceeded', what: 'more bytes than the token says', options: () => read({ limits: { max_bytes_per_minute: 50 } }), fatal: true, cause: (client) => client.subscribe('E/list'), view: 'E/list', npm: 'EGRESS_LIMIT_EXCEEDED' },
 ];
 
 for (const row of sessions) {
@@ -176,13 +188,14 @@ for (const row of sessions) {
     if (!row.view) return;
     const npm = npmClient(t, server, options);
     await npm.manager.connect();
-    if (row.on === 'subscriptions') npm.manager.subscribe({ view: 'E/list' });
+    if (row.first) npm.manager.subscribe({ view: row.first });
     npm.manager.subscribe({ view: row.view });
     await npm.until(({ issues }) => issues.length, 'an issue');
     assert.equal(npm.issues[0].error, row.code);
     assert.equal(npm.issues[0].code, row.npm);
-    assert.equal(npm.issues[0].fatal, false);
-    assert.equal(npm.states.at(-1), 'connected');
+    assert.equal(npm.issues[0].fatal, row.fatal ?? false);
+    if (row.fatal) await npm.until(({ states }) => states.at(-1).startsWith(`error: Rate limit exceeded: ${row.code}: `), 'its end');
+    else assert.equal(npm.states.at(-1), 'connected');
   });
 }
 
