@@ -42,6 +42,13 @@ static void accept(struct subscription *subscription, const struct resume_query 
     subscription_start_catch_up(subscription, found->from);
 }
 
+bool resume_may(const struct hub *hub, const char *epoch, int64_t *parted)
+{
+    *parted = -1;
+    return !epoch || strcmp(epoch, engine_epoch(hub->engine)) == 0 ||
+           engine_former_epoch(hub->engine, epoch, parted);
+}
+
 void resume_refuse(struct subscription *subscription)
 {
     struct hub *hub = subscription->feed->hub;
@@ -76,7 +83,7 @@ static void finish(struct hub_job *job)
     destroy(job);
 }
 
-bool resume_start(struct subscription *subscription, struct seq after)
+bool resume_start(struct subscription *subscription, struct seq after, int64_t parted)
 {
     struct resume_job *job = memory_new(sizeof *job);
     if (!job)
@@ -87,6 +94,7 @@ bool resume_start(struct subscription *subscription, struct seq after)
     job->job.destroy = destroy;
     job->query = (struct resume_query){.view = subscription->feed->view,
                                        .after = after,
+                                       .parted = parted,
                                        .scan_rows = subscription->feed->hub->options.scan_rows};
     return hub_job_start(subscription, &job->job);
 }

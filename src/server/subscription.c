@@ -114,8 +114,9 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     counter_add(&hub->metrics.subscriptions_made, 1);
     if (after) {
         subscription->phase = PHASE_RESOLVING;
-        if (!message->epoch || strcmp(message->epoch, engine_epoch(hub->engine)) == 0)
-            return resume_start(subscription, *after);
+        int64_t parted;
+        if (resume_may(hub, message->epoch, &parted))
+            return resume_start(subscription, *after, parted);
         resume_refuse(subscription);
         return true;
     }

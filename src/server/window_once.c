@@ -383,11 +383,13 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     if (!once)
         return error_set(error, ERROR_MEMORY, "out of memory for a view");
     once->has_after = has_after;
-    once->resumed =
-        has_after && (!wanted->epoch || strcmp(wanted->epoch, engine_epoch(hub->engine)) == 0);
+    int64_t parted;
+    once->resumed = has_after && resume_may(hub, wanted->epoch, &parted);
     if (has_after)
-        once->cursor = (struct resume_query){
-            .view = view, .after = after, .scan_rows = hub->options.scan_rows};
+        once->cursor = (struct resume_query){.view = view,
+                                             .after = after,
+                                             .scan_rows = hub->options.scan_rows,
+                                             .parted = once->resumed ? parted : -1};
     if (go_on(once))
         return true;
     *error = once->answer.error;
