@@ -95,6 +95,9 @@ const struct setting *setting_find(const char *name)
     for (size_t i = 0; i < config_setting_count; i++)
         if (strcmp(config_settings[i].name, name) == 0)
             return &config_settings[i];
+    for (size_t i = 0; i < config_auth_setting_count; i++)
+        if (strcmp(config_auth_settings[i].name, name) == 0)
+            return &config_auth_settings[i];
     return NULL;
 }
 
@@ -103,6 +106,10 @@ bool setting_unknown(const char *name, struct error *error)
     struct nearest nearest = {.given = name};
     for (size_t i = 0; i < config_setting_count; i++)
         nearest_offer(&nearest, config_settings[i].name);
+    for (size_t i = 0; i < config_auth_setting_count; i++)
+        nearest_offer(&nearest, config_auth_settings[i].name);
+    nearest_offer(&nearest, "auth");
+    nearest_offer(&nearest, "allowed_origins");
     nearest_offer(&nearest, "exports");
     nearest_offer(&nearest, "stacks");
     if (nearest.name)
@@ -130,6 +137,8 @@ bool setting_refuse(const struct setting *setting, struct span value, struct err
                       (long long)setting->most);
     else if (setting->type == SETTING_WORD)
         setting_print_words(&allowed, setting->words);
+    else if (setting->type == SETTING_FLAG)
+        buffer_add_string(&allowed, "true or false");
     else if (setting->type == SETTING_ADDRESS)
         buffer_add_string(&allowed, "HOST:PORT with a port from 0 to 65535, or \"\" for none");
     else

@@ -198,10 +198,9 @@ static bool open_parts(struct server *server, const struct config *config, struc
         !open_engine(server, config, error) || !open_source(server, config, error))
         return false;
     server->facts = facts_new(server);
-    server->door = door_new();
-    if (!server->facts || !server->door)
+    if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
-    return open_sockets(server, config, error);
+    return door_open(server, config, error) && open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -253,7 +252,7 @@ void server_close(struct server *server)
     if (server->hub)
         hub_free(server->hub);
     facts_free(server->facts);
-    door_free(server->door);
+    door_close(server->door);
     close_loop(server);
     queue_fini(&server->posts);
     memory_free(server);

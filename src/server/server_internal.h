@@ -85,6 +85,8 @@ bool server_need_web(struct server *server, const struct config *config, struct 
 /* run.c: what happens on the loop. */
 void server_on_async(uv_async_t *async);
 void server_on_tick(uv_timer_t *tick);
+/* Look what is due by time alone, the hub's windows and tokens, and wait for it. */
+void server_arm(struct server *server);
 void server_on_drained(void *server); /* for struct engine_options */
 /* Close what is on the loop besides the server's own handles, and wait for it. */
 void server_leave(struct server *server);

@@ -29,11 +29,17 @@ static void print_seq(struct buffer *out, struct seq seq)
     buffer_printf(out, "\"%.*s\"", (int)length, text);
 }
 
+/* What everybody may know. */
+static void print_health(struct buffer *out, const struct server *server)
+{
+    buffer_printf(out, "{\"healthy\":%s,\"status\":\"%s\",\"error_count\":%llu",
+                  is_healthy(server) ? "true" : "false", state_name(server),
+                  (unsigned long long)error_count(server));
+}
+
 static void print_server(struct buffer *out, struct server *server)
 {
-    buffer_printf(out, "{\"healthy\":%s,\"status\":\"%s\",\"error_count\":%llu,\"version\":\"%s\"",
-                  is_healthy(server) ? "true" : "false", state_name(server),
-                  (unsigned long long)error_count(server), STELE_VERSION);
+    buffer_printf(out, ",\"version\":\"%s\"", STELE_VERSION);
     buffer_printf(out, ",\"uptime_seconds\":%llu,\"epoch\":\"%s\",\"seq\":",
                   (unsigned long long)((clock_monotonic_us() - server->started_us) / 1000000),
                   engine_epoch(server->engine));
@@ -124,22 +130,30 @@ static void print_view(struct buffer *out, struct hub *hub, const struct fact_ro
                   hub_view_subscriptions(hub, span_of(it->view->id)));
 }
 
-void status_print(struct server *server, struct exchange *exchange)
+static void print_all(struct buffer *out, struct server *server)
 {
     const struct facts *facts = server->facts;
+    print_server(out, server);
+    print_clients(out, server);
+    print_mutations(out, server);
+    print_log(out, facts);
+    print_machine(out, server);
+    buffer_add_string(out, ",\"views\":[");
+    for (size_t i = 0; i < facts->row_count; i++) {
+        buffer_add_string(out, i ? "," : "");
+        print_view(out, server->hub, &facts->rows[i]);
+    }
+    buffer_add_string(out, "]");
+}
+
+void status_print(struct server *server, struct exchange *exchange)
+{
     struct buffer out;
     buffer_init(&out, 8 * 1024 * 1024);
-    print_server(&out, server);
-    print_clients(&out, server);
-    print_mutations(&out, server);
-    print_log(&out, facts);
-    print_machine(&out, server);
-    buffer_add_string(&out, ",\"views\":[");
-    for (size_t i = 0; i < facts->row_count; i++) {
-        buffer_add_string(&out, i ? "," : "");
-        print_view(&out, server->hub, &facts->rows[i]);
-    }
-    buffer_add_string(&out, "]}\n");
+    print_health(&out, server);
+    if (door_shows_status(server, exchange->visitor.identity))
+        print_all(&out, server);
+    buffer_add_string(&out, "}\n");
     struct exchange_content content = {.status = out.failed ? 500 : 200,
                                        .type = "application/json; charset=utf-8",
                                        .headers = "Cache-Control: no-store\r\n",

@@ -68,6 +68,7 @@ enum statement {
     STATEMENT_TOMBSTONE_INSERT,
     STATEMENT_TOMBSTONE_DELETE,
     STATEMENT_TOMBSTONE_SCAN,
+    STATEMENT_TOMBSTONE_CLEAR,
     STATEMENT_PRODUCER_GET,
     STATEMENT_PRODUCER_PUT,
     STATEMENT_META_GET,
@@ -115,6 +116,16 @@ enum statement {
     STATEMENT_LIST_SCAN, /* two: without data and with it */
     STATEMENT_LIST_SCAN_END = STATEMENT_LIST_SCAN + 1,
     STATEMENT_VIEW_DERIVED,
+    STATEMENT_REVOCATION_PUT,
+    STATEMENT_REVOCATION_COUNT,
+    STATEMENT_REVOCATION_TRIM,
+    STATEMENT_REVOCATION_ALL,
+    STATEMENT_USAGE_STATE_READ,
+    STATEMENT_USAGE_STATE_WRITE,
+    STATEMENT_USAGE_PUT,
+    STATEMENT_USAGE_REMOVE,
+    STATEMENT_USAGE_OLDEST,
+    STATEMENT_USAGE_SCAN,
     STATEMENT_COUNT
 };
 
@@ -234,7 +245,9 @@ struct store_writer {
     struct connection connection;
     bool open; /* a transaction is */
     bool log_dirty;
+    bool usage_dirty;
     struct log_record now, committed;
+    struct store_usage_state usage_now, usage_committed;
     struct export_record *exports; /* export id - 1 is the place */
     size_t export_count, export_committed, export_capacity;
     struct stage_count *stages;
@@ -291,6 +304,12 @@ bool entity_walk(struct connection *connection, uint32_t export_id, struct span 
  * *place when there are fewer. It is copied. */
 bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
                   int64_t skip, struct buffer *place, bool *found, struct error *error);
+
+/* usage_event.c */
+bool usage_state_read(struct connection *connection, struct store_usage_state *state,
+                      struct error *error);
+bool usage_state_write(struct connection *connection, const struct store_usage_state *state,
+                       struct error *error);
 
 /* meta.c */
 bool meta_get(struct connection *connection, const char *name, struct buffer *value, bool *found,
