@@ -323,6 +323,11 @@ void engine_close(struct engine *engine)
 
 /* ---- facts ---- */
 
+bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
+{
+    return store_former_epoch(engine->store, epoch, last_change);
+}
+
 const char *engine_epoch(const struct engine *engine)
 {
     return store_epoch(engine->store);

@@ -201,6 +201,8 @@ void engine_close(struct engine *engine);
 
 /* Facts that any thread may ask for. */
 const char *engine_epoch(const struct engine *engine);
+/* See store_former_epoch. */
+bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change);
 struct store *engine_store(struct engine *engine);
 int64_t engine_last_change(const struct engine *engine); /* committed at open */
 struct seq engine_head(const struct engine *engine);     /* the greatest seq at open */

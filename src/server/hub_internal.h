@@ -332,8 +332,11 @@ void snapshot_batch_unref(struct snapshot_batch *batch);
 void snapshot_forget(struct subscription *subscription);
 
 /* resume.c */
-/* Look the cursor up; continues the subscription by itself. */
-bool resume_start(struct subscription *subscription, struct seq after);
+/* Look the cursor up; continues the subscription by itself. `parted` as in struct resume_query. */
+bool resume_start(struct subscription *subscription, struct seq after, int64_t parted);
+/* Whether a cursor of that epoch (NULL: not told) can be of use at all, and up to which change. */
+bool resume_may(const struct hub *hub, const struct view *view, const struct row_scope *scope,
+                const char *epoch, int64_t *parted);
 /* The cursor is of no use: say so, and start afresh. */
 void resume_refuse(struct subscription *subscription);
 

@@ -118,11 +118,10 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     counter_add(&hub->metrics.subscriptions_made, 1);
     if (after) {
         const struct feed *feed = subscription->feed;
-        char text[ROW_SCOPE_EPOCH];
-        const char *epoch = row_scope_epoch(hub, feed->view, feed->scope, text);
+        int64_t parted;
         subscription->phase = PHASE_RESOLVING;
-        if (!message->epoch || strcmp(message->epoch, epoch) == 0)
-            return resume_start(subscription, *after);
+        if (resume_may(hub, feed->view, feed->scope, message->epoch, &parted))
+            return resume_start(subscription, *after, parted);
         resume_refuse(subscription);
         return true;
     }

@@ -397,7 +397,6 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     if (!subscription_check(hub, read->identity, wanted, &view, &has_after, &after, error) ||
         !window_spec_make(hub, view, wanted, &spec, error))
         return false;
-    char epoch[ROW_SCOPE_EPOCH];
     if (view->scope)
         spec.scope = row_scope_get(hub, read->identity);
     if (view->scope && !spec.scope) {
@@ -409,12 +408,13 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
         return error_set(error, ERROR_MEMORY, "out of memory for a view");
     spec = once->window.spec;
     once->has_after = has_after;
-    once->resumed =
-        has_after && (!wanted->epoch ||
-                      strcmp(wanted->epoch, row_scope_epoch(hub, view, spec.scope, epoch)) == 0);
+    int64_t parted;
+    once->resumed = has_after && resume_may(hub, view, spec.scope, wanted->epoch, &parted);
     if (has_after)
-        once->cursor = (struct resume_query){
-            .view = view, .after = after, .scan_rows = hub->options.scan_rows};
+        once->cursor = (struct resume_query){.view = view,
+                                             .after = after,
+                                             .scan_rows = hub->options.scan_rows,
+                                             .parted = once->resumed ? parted : -1};
     if (go_on(once))
         return true;
     *error = once->answer.error;
