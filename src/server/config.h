@@ -21,6 +21,7 @@ struct config_view {
 struct config_export {
     char *name;
     int64_t max_entities; /* 0: unlimited */
+    char *scope;          /* path of the field that scopes its rows, as JSON; NULL: none */
     struct config_view *views;
     size_t view_count;
 };
@@ -100,6 +101,8 @@ struct config {
     int64_t checkpoint_pages;       /* default 16,384 */
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
+    int64_t max_windows;            /* different ones; default 1,000 */
+    int64_t max_filter_rows;        /* of one HTTP request; default 1,000,000 */
     char *outgoing_ca_file;         /* path or NULL: the system's */
     struct config_auth auth;
     char **origins;      /* "allowed_origins" */

@@ -27,6 +27,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
         hub->options.page_bytes = HUB_PAGE;
     if (!options->max_window_rows)
         hub->options.max_window_rows = HUB_WINDOW_ROWS;
+    if (!options->max_filter_rows)
+        hub->options.max_filter_rows = HUB_FILTER_ROWS;
     if (!options->max_windows)
         hub->options.max_windows = HUB_WINDOWS;
     hub->windows = windows_new();

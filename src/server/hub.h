@@ -26,6 +26,7 @@ struct hub_options {
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
     int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
     size_t max_windows;          /* different ones that are watched; 0: 1,000 */
+    int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
 };
 
 /* The hub takes the view set over. hub_new does not start anything. */

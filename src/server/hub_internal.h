@@ -26,6 +26,7 @@ enum {
     HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
     HUB_WINDOW_ROWS = 10000,
     HUB_WINDOWS = 1000,
+    HUB_FILTER_ROWS = 1000000,
     HUB_TURNS = 4 /* subscriptions of one subscriber that the readers serve at once */
 };
 

@@ -35,6 +35,15 @@ static bool check(const struct hub *hub, const struct view *view,
     return true;
 }
 
+/* A cut that a filter reads anew at each look, instead of keeping what passes it. */
+static bool is_short(const struct hub *hub, const struct view *view)
+{
+    const struct view_stage *stage = view->stage;
+    return stage && stage->has_cut &&
+           (stage->cut.last || (stage->cut.take != VIEW_ALL &&
+                                stage->cut.take <= hub->options.max_window_rows / WINDOW_SHORT));
+}
+
 static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
 {
     if (view->output == VIEW_KEYED)
@@ -67,6 +76,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     spec->skip = message->skip > 0 ? message->skip : 0;
     spec->take = wanted_rows(view, message);
     spec->limit = message->snapshot_limit;
+    spec->is_short = is_short(hub, view);
     if (message->filters) {
         spec->filter = view_filter_new(span_of(message->filters), error);
         if (!spec->filter)

@@ -69,7 +69,8 @@ static void a_file_sets_what_it_names(void **state)
     const char *path = write_file(
         "{\"$schema\":\"config.schema.json\",\"database\":\"a.db\",\"listen\":\"[::1]:0\","
         "\"health\":\"\",\"synchronous\":\"off\",\"log_level\":\"debug\",\"readers\":4,"
-        "\"exports\":{\"Quake\":{\"max_entities\":1000,\"views\":{\"slim\":{\"mode\":\"append\","
+        "\"exports\":{\"Quake\":{\"max_entities\":1000,\"scope\":[\"a.b\",\"c\"],\"views\":{"
+        "\"slim\":{\"mode\":\"append\","
         "\"fields\":[\"id\",\"geo.lat\"],\"keys\":[\"k1\"]}}},\"Network\":{}}}");
     assert_true(config_read_file(&config, path, &error));
     assert_string_equal(config.database, "a.db");
@@ -81,6 +82,7 @@ static void a_file_sets_what_it_names(void **state)
     assert_int_equal(config.export_count, 2);
     assert_string_equal(config.exports[0].name, "Quake");
     assert_int_equal(config.exports[0].max_entities, 1000);
+    assert_string_equal(config.exports[0].scope, "[\"a.b\",\"c\"]");
     assert_int_equal(config.exports[0].view_count, 1);
     const struct config_view *view = &config.exports[0].views[0];
     assert_string_equal(view->name, "slim");
@@ -147,6 +149,8 @@ static void what_is_wrong_is_named(void **state)
     expect_refused("{\"exports\":[]}", "\"exports\"", "object");
     expect_refused("{\"exports\":{\"Q\":{\"max_entity\":1}}}", "\"exports.Q\" has no",
                    "did you mean \"max_entities\"");
+    expect_refused("{\"exports\":{\"Q\":{\"scope\":\"a..b\"}}}", "exports.Q.scope", "empty");
+    expect_refused("{\"exports\":{\"Q\":{\"scope\":7}}}", "exports.Q.scope", "owner.address");
     expect_refused("{\"exports\":{\"Q\":{\"max_entities\":-1}}}", "exports.Q.max_entities",
                    "from 0");
     expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"mode\":\"all\"}}}}}",
