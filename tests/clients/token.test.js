@@ -36,6 +36,22 @@ async function refused(args, says, options) {
   return code;
 }
 
+/* ---- help ---- */
+
+test('each command explains itself, and what is misspelt is guessed', async () => {
+  const all = ['keygen', 'sign', 'verify', 'jwks', 'revoke'];
+  assert.match((await run(['--help'])).stdout, /\btoken\b/);
+  const overview = await token(['--help']);
+  for (const command of all) {
+    assert.match(overview, new RegExp(`\\b${command}\\b`));
+    assert.match(await token([command, '--help']), new RegExp(`^usage: stele token ${command}\\b`));
+    await refused([command, '--nope'], new RegExp(`stele token ${command}: .*--nope`));
+  }
+  await refused([], /usage: stele token/);
+  await refused(['verfy'], /did you mean "verify"/);
+  await refused(['dance'], /stele token --help/);
+});
+
 /* ---- keys ---- */
 
 test('keygen makes a key that nobody else may read, once', async (t) => {
