@@ -390,6 +390,7 @@ test('100,000 revocations are kept, and one more only when another has run out',
   assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 'more' })), null);
   assert.equal((await revoke(server, { jti: 't5' })).status, 200);
   assert.equal((await revokedIds(server)).length, 100_000);
+  assert.match((await http(`${server.healthUrl}/metrics`, { headers: bearer(admin) })).text, /^stele_revoked_tokens 100000$/m);
   await server.terminate();
   execFileSync('sqlite3', [server.db, `UPDATE revoked_token SET expires_at = ${now - 1} WHERE jti = 't5'`]);
   await server.restart();
