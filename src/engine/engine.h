@@ -186,8 +186,8 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
 /* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
 bool engine_read(struct engine *engine, struct read_job *job);
-/* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are still
- * taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
+/* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are
+ * still taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
 bool engine_write(struct engine *engine, struct write_job *job);
 /* Post an event of one's own, to be delivered on the loop thread. Any thread. */
 void engine_post(struct engine *engine, struct engine_event *event);

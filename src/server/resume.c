@@ -34,6 +34,7 @@ static void accept(struct subscription *subscription, const struct resume_query 
     subscription->knowledge =
         (struct knowledge){.full = whole || append, .begun = true, .since = found->from};
     subscription->resuming = subscription->with_snapshot;
+    subscription->answering = true;
     subscription->resume_limit = subscription->limit;
     subscription->resume_from = found->from;
     subscription->resume_target = found->to;

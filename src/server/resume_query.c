@@ -85,6 +85,18 @@ static bool look_up(struct resume_query *query, struct store_reader *reader,
     return true;
 }
 
+/* Cursors from before the view showed what it does now are refused like those of the floor. */
+static bool raise_floor(struct view_state *state, const struct view *view,
+                        struct store_reader *reader, struct error *error)
+{
+    int64_t since;
+    if (!store_read_shape_since(reader, span_of(view->id), &since, error))
+        return false;
+    if (since > 0 && since >= state->log.cursor_floor)
+        state->log.cursor_floor = since + 1;
+    return true;
+}
+
 bool resume_query_run(struct resume_query *query, struct store_reader *reader, struct error *error)
 {
     struct view_state state;
@@ -92,6 +104,7 @@ bool resume_query_run(struct resume_query *query, struct store_reader *reader, s
         return false;
     query->done = true; /* a walk knows better */
     bool good = view_state_read(&state, query->view, reader, error) &&
+                raise_floor(&state, query->view, reader, error) &&
                 (query->begun ? walk_greater : look_up)(query, reader, &state, error);
     store_read_end(reader);
     return good;

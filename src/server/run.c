@@ -9,6 +9,7 @@
  * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
  * libwebsockets: a step may free what that callback is about.
  */
+#include "server/revocations.h"
 #include "server/transport.h"
 #include "server/web.h"
 
@@ -167,6 +168,7 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
     door_tick(server);
+    revocations_tick(server);
     log_tick();
     sessions_resume(&server->sessions);
     server_arm(server);

@@ -10,6 +10,7 @@
 
 #include "server/audit.h"
 #include "server/door.h"
+#include "server/limits.h"
 #include "server/listener.h"
 #include "server/loop_watch.h"
 #include "server/server.h"
@@ -58,6 +59,8 @@ struct server {
     struct source *source;
     struct facts *facts;
     struct door *door;
+    struct revocations *revocations;
+    struct limits *limits;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
@@ -93,8 +96,11 @@ void server_leave(struct server *server);
 
 /* What a client wants that is to be let in; ANSWER: memory for what was read for it. */
 enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ, SERVER_ANSWER };
-/* Whether one more client may come in: the one place where limits and, later, authentication
- * decide. false with the error to answer with. */
+/* Whether there is room for it. false with the error to answer with. */
 bool server_admit(struct server *server, enum server_purpose purpose, struct error *error);
+/* Whether this handshake ends in a connection: by the room there is, the limits, and the door.
+ * false with the error to answer with; else visitor_fini is due. */
+bool server_let_in(struct server *server, struct lws *wsi, enum door_wish wish,
+                   struct visitor *visitor, struct error *error);
 
 #endif

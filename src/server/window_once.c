@@ -58,7 +58,7 @@ static void fold_span(uint64_t *hash, struct span span)
 static void fold_view(uint64_t *hash, const struct view *view)
 {
     fold_span(hash, span_of(view->id));
-    fold_span(hash, span_of(view->stage ? view->stage->definition : NULL));
+    fold_span(hash, span_of(view->stage ? view->stage->whole : NULL));
     fold_span(hash, span_of(view->scope ? view_scope_text(view->scope) : NULL));
     fold_number(hash, view->output);
     for (size_t i = 0; i < view->key_field_count; i++)
@@ -243,6 +243,12 @@ static bool fill(struct window_once *once, struct store_reader *reader)
     if (!window_matches_fill(&once->window, reader, once->hub->options.max_window_rows, &end,
                              &once->answer.error))
         return false;
+    if (!end && once->window.filled >= once->hub->options.max_filter_rows)
+        return error_set(&once->answer.error, ERROR_TOO_LARGE,
+                         "%lld rows were looked at and there are more; ask for so few (take) that "
+                         "they are found soon, define a view with that filter, or raise "
+                         "max_filter_rows",
+                         (long long)once->window.filled);
     once->window.matches_ready = end;
     once->again = !end;
     return end;
@@ -285,6 +291,15 @@ static void end_body(struct window_once *once)
         error_set(&once->answer.error, ERROR_MEMORY, "out of memory while showing a view");
 }
 
+static void check_rows(struct window_once *once)
+{
+    int64_t rows = once->plain.rows.rows;
+    if (once->options.rows_limited && rows > once->options.max_rows)
+        error_set(&once->answer.error, ERROR_SNAPSHOT_LIMIT,
+                  "the answer would have %lld rows, and may have %lld; ask for fewer (take)",
+                  (long long)rows, (long long)once->options.max_rows);
+}
+
 static bool is_fine(const struct window_once *once)
 {
     return once->answer.error.code == ERROR_NONE;
@@ -307,7 +322,10 @@ static void run(struct read_job *read, struct store_reader *reader)
         return;
     read_window(once, reader);
     store_read_end(reader);
-    if (is_fine(once) && !once->again && !once->answer.unchanged)
+    bool shown = is_fine(once) && !once->again && !once->answer.unchanged;
+    if (shown)
+        check_rows(once);
+    if (shown && is_fine(once))
         end_body(once);
 }
 

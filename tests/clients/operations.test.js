@@ -2,11 +2,13 @@
 // views tell the same, and every line of the log keeps to docs/logs.md.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { clientFor } from './lib/client.js';
-import { http, post } from './lib/feed.js';
+import { http, post, tryPost } from './lib/feed.js';
 import { parse, value } from './lib/prometheus.js';
 import { ROOT, Server, check, run, sql } from './lib/server.js';
 
@@ -154,6 +156,25 @@ test('names that clients choose cannot break the metrics, and do not make series
   assert.equal(rows.length, 1001, 'a thousand views, and the others as one');
   assert.equal(value(families, 'stele_view_rows', { view: 'others' }), 503);
   assert.equal(rows.reduce((sum, sample) => sum + sample.value, 0), 3 * 501);
+});
+
+test('a program that keeps the write lock holds producers up, and they are told to come again', async (t) => {
+  const server = await Server.forTest(t);
+  await post(server, [m('a', {})]);
+  const shell = spawn('sqlite3', [server.db], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => shell.kill('SIGKILL'));
+  shell.stdin.write("BEGIN IMMEDIATE; SELECT 'held';\n");
+  await once(shell.stdout, 'data');
+  const refused = await tryPost(server, [m('b', {})]);
+  assert.deepEqual([refused.status, refused.json.code, refused.json.retryable], [503, 'database-in-use', true], refused.text);
+  assert.match(refused.headers['retry-after'] ?? '', /^[0-9]+$/);
+  assert.match(server.stderr, / error engine commit-failed error="/);
+  const families = await scrape(server);
+  assert.equal(value(families, 'stele_commit_failures_total'), 1);
+  assert.equal(value(families, 'stele_log_lines_total', { level: 'error' }), 1);
+  shell.kill('SIGKILL');
+  await once(shell, 'exit');
+  assert.equal((await post(server, [m('b', {})])).applied, 1);
 });
 
 /* ---- what is built on the metrics ---- */
