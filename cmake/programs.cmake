@@ -14,13 +14,13 @@ set_target_properties(stele-cli PROPERTIES OUTPUT_NAME stele
 
 # The library for host programs: everything but the commands. Only what stele.h declares is
 # visible in the shared form.
-set(stele_parts api server source engine bus store view wire json base)
+set(stele_parts api server source engine bus store view wire auth json base)
 set(stele_objects)
 foreach(part ${stele_parts})
   list(APPEND stele_objects $<TARGET_OBJECTS:${part}>)
 endforeach()
 set(stele_requirements PkgConfig::LWS PkgConfig::UV PkgConfig::SQLITE PkgConfig::JANSSON
-    PkgConfig::ZLIB PkgConfig::UUID Threads::Threads m)
+    PkgConfig::ZLIB PkgConfig::UUID PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::CURL Threads::Threads m)
 foreach(kind SHARED STATIC)
   string(TOLOWER "stele-${kind}" target)
   add_library(${target} ${kind} ${stele_objects})

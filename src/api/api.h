@@ -11,4 +11,8 @@
 /* The configuration that stele_open would use; config_fini is due when it succeeds. */
 bool api_configure(const stele_options *options, struct config *config, struct error *error);
 
+/* Whether the addresses of a store speak TLS. */
+bool api_is_secure(const stele *store);
+bool api_health_is_secure(const stele *store);
+
 #endif

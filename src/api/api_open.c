@@ -162,6 +162,16 @@ const char *stele_database(const stele *store)
     return store->config.database;
 }
 
+bool api_is_secure(const stele *store)
+{
+    return store->config.tls_certificate != NULL;
+}
+
+bool api_health_is_secure(const stele *store)
+{
+    return store->config.health_tls == CONFIG_ON;
+}
+
 bool stele_run(stele *store, stele_error *error)
 {
     if (api_on_loop(store)) {

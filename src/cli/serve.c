@@ -125,9 +125,10 @@ static void print_address(const char *scheme, const char *address)
 static void print_ready(const stele *store)
 {
     printf("stele ready: ");
-    print_address("ws://", stele_address(store));
+    print_address(api_is_secure(store) ? "wss://" : "ws://", stele_address(store));
     printf(" health ");
-    print_address("http://", stele_health_address(store));
+    print_address(api_health_is_secure(store) ? "https://" : "http://",
+                  stele_health_address(store));
     printf(" db %s\n", stele_database(store));
     fflush(stdout);
 }

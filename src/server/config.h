@@ -24,10 +24,16 @@ struct config_export {
     size_t view_count;
 };
 
+/* A setting that is on or off. */
+enum config_switch { CONFIG_OFF, CONFIG_ON };
+
 struct config {
-    char *database; /* "database": path; required to serve */
-    char *listen;   /* "listen": HOST:PORT; default 127.0.0.1:8877; "" for none */
-    char *health;   /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
+    char *database;        /* "database": path; required to serve */
+    char *listen;          /* "listen": HOST:PORT; default 127.0.0.1:8877; "" for none */
+    char *health;          /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
+    char *tls_certificate; /* path or NULL: TLS on `listen` */
+    char *tls_key;
+    enum config_switch health_tls;      /* "health_tls": off | on: and on `health` */
     enum store_synchronous synchronous; /* "synchronous": full | normal | off */
     enum log_level log_level;           /* "log_level": error | warning | info | debug */
     enum log_format log_format;         /* "log_format": text | json */

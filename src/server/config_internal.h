@@ -58,6 +58,8 @@ bool config_set_stacks(struct config *config, const struct tree *stacks, struct 
 bool config_add_stack(struct config *config, struct span path, struct error *error);
 void config_free_stacks(struct config *config);
 
+/* Append a file's bytes; the limit is the buffer's. ERROR_CONFIGURATION without the name. */
+bool config_read_bytes(const char *path, struct buffer *bytes, struct error *error);
 /* Read a JSON file of at most `limit` bytes. NULL with ERROR_CONFIGURATION or ERROR_MEMORY. */
 struct tree *config_read_tree(const char *path, size_t limit, struct error *error);
 /* Add the exports and their views to a set, without resolving them. */

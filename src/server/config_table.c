@@ -18,6 +18,8 @@ _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO 
                    LOG_LEVEL_DEBUG == 3,
                "level_words");
 _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "format_words");
+_Static_assert(CONFIG_OFF == 0 && CONFIG_ON == 1, "switch_words");
+static const char *const switch_words[] = {"off", "on", NULL};
 static const char *const synchronous_words[] = {"full", "normal", "off", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
@@ -36,6 +38,11 @@ const struct setting config_settings[] = {
      .help = "where subscribers and producers connect; port 0 picks a free one, \"\" for none"},
     {ADDRESS(health, "127.0.0.1:8081"),
      .help = "where health and metrics are served; port 0 picks a free one, \"\" for none"},
+    {TEXT(tls_certificate),
+     .help = "a file (PEM) with the certificate for TLS on listen, and those that lead to its "
+             "authority"},
+    {TEXT(tls_key), .help = "the file (PEM) with its key, without a passphrase"},
+    {WORD(health_tls, switch_words, CONFIG_OFF), .help = "whether health speaks TLS too"},
     {WORD(synchronous, synchronous_words, STORE_SYNCHRONOUS_FULL),
      .help = "when a commit counts as done: full, it is on disk; normal, a power cut may take the "
              "last commits; off, it may damage the file too"},

@@ -9,6 +9,7 @@
  * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
  * libwebsockets: a step may free what that callback is about.
  */
+#include "server/tls.h"
 #include "server/transport.h"
 
 #include <assert.h>
@@ -162,6 +163,8 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->main);
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
+    if (server->certificate)
+        tls_watch(server->certificate, &server->certificate_due_ms);
     sessions_resume(&server->sessions);
     wait_for_hub(server);
     step(server);

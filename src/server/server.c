@@ -1,5 +1,6 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "server/facts.h"
+#include "server/tls.h"
 #include "server/transport.h"
 
 #include <assert.h>
@@ -159,6 +160,11 @@ static bool open_sockets(struct server *server, const struct config *config, str
     bool main = config->listen && *config->listen, health = config->health && *config->health;
     if (!main)
         return true;
+    if (!tls_read(config, &server->certificate, error))
+        return false;
+    if (server->certificate)
+        tls_tell(server->certificate);
+    server->health_tls = config->health_tls == CONFIG_ON;
     server->transport = transport_open(server, error);
     return server->transport && transport_start(server->transport, error) &&
            listener_open(&server->main, &server->loop, config->listen, on_main_socket, server,
@@ -235,6 +241,7 @@ void server_close(struct server *server)
         hub_free(server->hub);
     facts_free(server->facts);
     close_loop(server);
+    certificate_free(server->certificate);
     queue_fini(&server->posts);
     memory_free(server);
 }

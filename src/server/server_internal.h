@@ -16,6 +16,7 @@
 #include <uv.h>
 
 struct transport;
+struct certificate;
 struct facts;
 
 enum { SERVER_HANDLES = 3 /* async and the timers, which are on the loop from open to close */ };
@@ -53,6 +54,9 @@ struct server {
 
     struct listener main, health;
     struct transport *transport; /* NULL without sockets, and again when it has left */
+    struct certificate *certificate; /* shown in TLS; NULL: there is none */
+    int64_t certificate_due_ms;      /* when to look at its time again */
+    bool health_tls;
     struct sessions sessions;
     size_t exchanges;   /* HTTP requests that wait for their answer, or for its end */
     size_t view_reads;  /* of them, those that a reader works on */

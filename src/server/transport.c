@@ -4,6 +4,7 @@
 #include "server/health.h"
 #include "server/http_ingest.h"
 #include "server/http_views.h"
+#include "server/tls.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -41,6 +42,16 @@ struct connection {
     struct session *session;
     struct exchange *exchange;
 };
+
+/* TLS of the library, where there is a certificate. It has no business with other servers, so the
+ * system's authorities need not be read. */
+static uint64_t tls_options(const struct server *server)
+{
+    return server->certificate
+               ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX |
+                     LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS
+               : 0;
+}
 
 static struct server *server_of(struct lws *wsi)
 {
@@ -175,6 +186,17 @@ static int on_request(struct lws *wsi, struct connection *connection, struct spa
     return http_ingest_request(server, wsi, path, &connection->exchange);
 }
 
+/* The virtual host is made, and says how it speaks TLS; `wsi` is none, it only knows the context.
+ */
+static int on_tls(struct lws *wsi, void *tls)
+{
+    struct error error;
+    if (certificate_prepare(tls, &server_of(wsi)->certificate, &error))
+        return 0;
+    log_error("tls", "not-prepared", "error=\"%s\"", error.message);
+    return -1;
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t length)
 {
@@ -182,6 +204,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     struct span bytes = span_make(in, length);
     if (reason == LWS_CALLBACK_HTTP)
         return on_request(wsi, connection, bytes);
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
+        return on_tls(wsi, user);
     return on_http(wsi, reason, connection, bytes);
 }
 
@@ -260,7 +284,8 @@ static bool create_context(struct transport *transport, struct server *server)
     void *loops[] = {&server->loop};
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options =
+            LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | tls_options(server),
         .foreign_loops = loops,
         .pcontext = &transport->context,
         .user = server,
@@ -276,12 +301,16 @@ static bool create_context(struct transport *transport, struct server *server)
     return transport->context != NULL;
 }
 
-/* One virtual host for both listeners: between several the library chooses by the Host header. */
+/* One virtual host for both listeners: between several the library chooses by the Host header. With
+ * a certificate it speaks TLS with those connections that are adopted so. Our bytes are HTTP/1.1,
+ * so nothing else may be agreed on. */
 static bool create_host(struct transport *transport)
 {
     struct lws_context_creation_info info = {
         .vhost_name = "stele",
         .port = CONTEXT_PORT_NO_LISTEN_SERVER, /* we accept */
+        .options = tls_options(transport->server),
+        .alpn = "http/1.1",
         .protocols = protocols,
         .timeout_secs = HANDSHAKE_SECONDS,
         .keepalive_timeout = KEEP_ALIVE_SECONDS,
@@ -321,9 +350,11 @@ bool transport_start(struct transport *transport, struct error *error)
 void transport_adopt(struct transport *transport, enum transport_side side, int socket)
 {
     static char health_mark;
+    const struct server *server = transport->server;
+    bool secure = server->certificate && (side == TRANSPORT_MAIN || server->health_tls);
     lws_adopt_desc_t info = {
         .vh = transport->host,
-        .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
+        .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | (secure ? LWS_ADOPT_ALLOW_SSL : 0),
         .fd.sockfd = socket,
         .opaque = side == TRANSPORT_HEALTH ? &health_mark : NULL,
     };

@@ -129,10 +129,10 @@ export class Server {
     });
     const line = await within(ready, () => `the ready line of ${BINARY}; stderr: ${this.stderr}`, 30_000);
     this.ready = line;
-    const found = /^(ws:\/\/(\S+):(\d+))\/? health (http:\/\/\S+:(\d+))\/? db (.*)$/.exec(line);
+    const found = /^(wss?:\/\/(\S+):(\d+))\/? health (https?:\/\/\S+:(\d+))\/? db (.*)$/.exec(line);
     if (!found) throw new Error(`unexpected ready line: ${line}`);
     [, this.ws, this.host, this.port, this.healthUrl, this.healthPort, this.readyDb] = found;
-    this.http = this.ws.replace('ws:', 'http:');
+    this.http = this.ws.replace('ws', 'http');
   }
 
   get pid() {
