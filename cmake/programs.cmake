@@ -14,7 +14,7 @@ set_target_properties(stele-cli PROPERTIES OUTPUT_NAME stele
 
 # The library for host programs: everything but the commands. Only what stele.h declares is
 # visible in the shared form.
-set(stele_parts api server source engine bus store view wire auth json base)
+set(stele_parts api server source engine bus store view auth wire json base)
 set(stele_objects)
 foreach(part ${stele_parts})
   list(APPEND stele_objects $<TARGET_OBJECTS:${part}>)

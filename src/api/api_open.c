@@ -125,6 +125,7 @@ static struct stele *open_store(const stele_options *options, struct error *erro
     pthread_mutex_init(&store->lock, NULL);
     pthread_cond_init(&store->changed, NULL);
     log_configure(store->config.log_level, store->config.log_format);
+    log_configure_levels(store->config.log_levels, NULL); /* it was checked */
     if (!start_thread(store, error)) {
         free_store(store);
         return NULL;

@@ -101,7 +101,7 @@ static void tell_message(struct stele_subscription *subscription)
     struct buffer *message = &subscription->message;
     if (message->failed) {
         /* Going on behind a lost frame would break the promise of no gaps. */
-        log_error("api", "subscription-out-of-memory", "%s", "effect=\"subscription ended\"");
+        log_error("api", "subscription-out-of-memory", "effect=\"subscription ended\"");
         subscription->ended = true;
         return;
     }
@@ -149,7 +149,7 @@ static void pump(struct server *server, void *argument)
         if (subscription->ended || !subscription->subscriber)
             break;
         if (subscriber_broken(subscription->subscriber)) {
-            log_error("api", "subscription-out-of-memory", "%s", "effect=\"subscription ended\"");
+            log_error("api", "subscription-out-of-memory", "effect=\"subscription ended\"");
             subscription->ended = true;
             break;
         }
@@ -181,7 +181,7 @@ static void begin(struct api_call *call)
     link_in(subscription);
     subscription->subscriber = subscriber_new(hub, wake, subscription);
     if (!subscription->subscriber) {
-        log_error("api", "subscription-out-of-memory", "%s", "effect=\"no subscription\"");
+        log_error("api", "subscription-out-of-memory", "effect=\"no subscription\"");
         return;
     }
     subscriber_message(subscription->subscriber, span_of(subscription->request));

@@ -1,12 +1,15 @@
 /*
  * auth: who a client is and what it may. Static tokens, signed sessions (JWT by Ed25519, nothing
  * else), the keys that sign them, limits and rate windows. Pure: no files, no sockets, no clock of
- * its own (time is always an argument) and no threads.
+ * its own (time is always an argument, in unix seconds) and no threads.
+ *
+ * No message of an error holds a token, a part of one, or a private key.
  */
 #ifndef AUTH_AUTH_H
 #define AUTH_AUTH_H
 
 #include "base/base.h"
+#include "json/json.h"
 
 #include <stdatomic.h>
 
@@ -74,5 +77,192 @@ static inline bool auth_may(const struct auth_identity *identity, enum auth_scop
 bool auth_may_view(const struct auth_identity *identity, struct span view_id);
 /* Whether rows with this value in their export's scope field are visible to it. */
 bool auth_sees_scope(const struct auth_identity *identity, struct span value);
+
+/* ---- keys ---- */
+
+enum {
+    AUTH_KEY_BYTES = 32,             /* of a public key */
+    AUTH_MAX_KEYS = 64,              /* of a set */
+    AUTH_MAX_KEY_ID = 128,           /* bytes of a kid */
+    AUTH_MAX_KEY_TEXT = 4 * 1024,    /* bytes of one key as text */
+    AUTH_MAX_JWKS_BYTES = 256 * 1024 /* of a whole set as JSON */
+};
+
+struct auth_key {
+    char *id; /* kid */
+    unsigned char bytes[AUTH_KEY_BYTES];
+    int64_t ends_at; /* it counts while now < ends_at; 0: for ever */
+};
+
+/*
+ * Public keys by kid. Built by one thread, then immutable and counted, so that it is swapped whole
+ * and may be used by any thread.
+ */
+struct auth_keys;
+
+/* An empty set with one reference; NULL when out of memory. */
+struct auth_keys *auth_keys_new(void);
+struct auth_keys *auth_keys_retain(struct auth_keys *keys);
+/* NULL is fine. */
+void auth_keys_release(struct auth_keys *keys);
+size_t auth_keys_count(const struct auth_keys *keys);
+/* In the order in which they were added. NULL behind the last. */
+const struct auth_key *auth_keys_at(const struct auth_keys *keys, size_t index);
+
+/*
+ * Add one key: 32 bytes as hex, base64 or base64url (with or without padding), or a PEM "PUBLIC
+ * KEY"; white space around it is fine. `id`: its kid; absent: the first 16 hex digits of the key.
+ * Each function that adds fails with ERROR_CONFIGURATION: not an Ed25519 key, a key that anybody
+ * can sign for (of small order), a kid that is there already, one that is empty or too long, more
+ * than AUTH_MAX_KEYS; or with ERROR_MEMORY. After a failure the set may hold some of what was to
+ * be added: throw it away.
+ */
+bool auth_keys_add(struct auth_keys *keys, struct span text, struct span id, int64_t ends_at,
+                   struct error *error);
+/* As the configuration has them: an array of texts and of objects {"key": text, "kid": text,
+ * "ends_at": seconds}, of which only `key` must be there. */
+bool auth_keys_add_list(struct auth_keys *keys, const struct tree *list, struct error *error);
+/* The Ed25519 keys of a JWKS (`kty` OKP, `crv` Ed25519, `x`, `kid`); keys of other kinds, and those
+ * whose `use` or `alg` is not for signing by EdDSA, are passed over. There may be none left. */
+bool auth_keys_add_jwks(struct auth_keys *keys, struct span json, struct error *error);
+/* All of another set; the same key with the same kid is not a second one. */
+bool auth_keys_add_all(struct auth_keys *keys, const struct auth_keys *others, struct error *error);
+/* The kid that a key has when nobody gives it another: `id` gets 16 hex digits and a NUL. */
+enum { AUTH_KEY_ID_SIZE = 17 };
+void auth_key_id(const unsigned char bytes[AUTH_KEY_BYTES], char id[AUTH_KEY_ID_SIZE]);
+/* Append the set as a JWKS that auth_keys_add_jwks reads back, without end dates. */
+bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out);
+
+/* ---- revoked tokens ---- */
+
+/* Which jti are revoked, as one thread keeps it. */
+struct auth_revocations;
+
+struct auth_revocation {
+    char *token_id;
+    int64_t expires_at; /* when its token runs out anyway; 0: never */
+    int64_t revoked_at;
+};
+
+/* NULL when out of memory. */
+struct auth_revocations *auth_revocations_new(void);
+void auth_revocations_free(struct auth_revocations *revocations);
+/* Add one, or note the later end of one that is there. False when out of memory. */
+bool auth_revocations_add(struct auth_revocations *revocations, struct span token_id,
+                          int64_t expires_at, int64_t revoked_at);
+/* Forget those whose token has run out. */
+void auth_revocations_trim(struct auth_revocations *revocations, int64_t now);
+bool auth_is_revoked(const struct auth_revocations *revocations, struct span token_id);
+size_t auth_revocations_count(const struct auth_revocations *revocations);
+/* Iterate in no order: start with *position = 0; NULL at the end. */
+const struct auth_revocation *auth_revocations_next(const struct auth_revocations *revocations,
+                                                    size_t *position);
+
+/* ---- signed sessions ---- */
+
+enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024 };
+
+/* What a token must meet. Texts are borrowed. */
+struct auth_rules {
+    const char *issuer;     /* NULL: any, or none */
+    const char *audience;   /* likewise */
+    bool require_origin;    /* the token must be bound to one, and the request must name it */
+    bool require_client_ip; /* the token must be bound to the client's address */
+    const struct auth_revocations *revocations; /* NULL: none */
+};
+
+/* What is known of the request that brings it. */
+struct auth_request {
+    struct span origin;    /* absent: it names none */
+    struct span client_ip; /* as text; absent: not known */
+    bool refresh;          /* the origin was checked when the connection began */
+    int64_t now;
+};
+
+/*
+ * Who the bearer of a signed session is: a compact JWT whose `alg` is EdDSA. One reference, or NULL
+ * with the error of the first check that fails, in this order:
+ *
+ *  1. format: at most AUTH_MAX_TOKEN_BYTES, three parts in strict base64url (no padding, no stray
+ *     bits, nothing else), header and claims JSON objects without duplicate members, `alg` EdDSA,
+ *     no `crit`, a signature of 64 bytes, every claim of its type: ERROR_TOKEN_FORMAT
+ *  2. the key: by `kid`, ERROR_TOKEN_KEY when there is none of that name or its end has come. A
+ *     token without `kid` is tried with every key of a set of at most AUTH_TRIED_KEYS, else
+ *     ERROR_TOKEN_MISSING_CLAIM. The signature: ERROR_TOKEN_SIGNATURE
+ *  3. claims that must be there, ERROR_TOKEN_MISSING_CLAIM: sub, exp, scope; iss and aud when the
+ *     rules name them
+ *  4. iss: ERROR_TOKEN_ISSUER; aud (one of them): ERROR_TOKEN_AUDIENCE
+ *  5. exp: ERROR_TOKEN_EXPIRED once now >= exp; nbf: ERROR_TOKEN_FORMAT while now < nbf
+ *  6. origin, unless refreshing: without one in the request ERROR_ORIGIN_REQUIRED when required;
+ *     a token that is bound to another one ERROR_ORIGIN_MISMATCH, to none when one is required
+ *     ERROR_TOKEN_MISSING_CLAIM
+ *  7. client_ip when required: ERROR_TOKEN_MISSING_CLAIM, ERROR_ORIGIN_MISMATCH
+ *  8. jti: ERROR_TOKEN_EXPIRED when it is revoked
+ *
+ * or ERROR_MEMORY. A claim that is null counts as absent. `metering_key` is the subject when the
+ * token has none; words of `scope` other than read, write and admin are passed over.
+ */
+enum { AUTH_TRIED_KEYS = 4 };
+struct auth_identity *auth_verify(const struct auth_keys *keys, const struct auth_rules *rules,
+                                  const struct auth_request *request, struct span token,
+                                  struct error *error);
+/* Append the claims of a token as its JSON text, verified or not. ERROR_TOKEN_FORMAT. */
+bool auth_token_claims(struct span token, struct buffer *out, struct error *error);
+
+/* Whether a connection may go on with a fresh identity: it must be of the same subject. */
+bool auth_may_follow(const struct auth_identity *held, const struct auth_identity *fresh,
+                     struct error *error);
+/* The word for an error in the answer to refresh_auth: token-expired, token-invalid-signature,
+ * token-invalid-issuer, token-invalid-audience, else token-invalid. */
+const char *auth_refresh_word(enum error_code code);
+
+/* ---- static tokens ---- */
+
+enum {
+    AUTH_MAX_STATIC_TOKENS = 1000,
+    AUTH_LEAST_STATIC_TOKEN = 16, /* bytes, as the first eight are shown in its subject */
+    AUTH_MOST_STATIC_TOKEN = 1024
+};
+
+/* Tokens by their digests; their texts are not kept. Immutable. */
+struct auth_static;
+
+/*
+ * As the configuration has them: an array of texts and of objects {"token": text, "subject": text,
+ * "scope": "read write admin", "views": [patterns], "row_scopes": [texts], "metering_key": text,
+ * "key_class": "secret" or "publishable", "deployment_id": text, "plan": text, "limits": {…},
+ * "expires_at": seconds}, of which only `token` must be there. The scope is "read", the subject
+ * "static:" and the first eight characters of the token, the metering key the subject, unless they
+ * say otherwise. NULL with ERROR_CONFIGURATION, which names the place and never the token, or
+ * ERROR_MEMORY.
+ */
+struct auth_static *auth_static_new(const struct tree *list, struct error *error);
+/* NULL is fine. */
+void auth_static_free(struct auth_static *tokens);
+size_t auth_static_count(const struct auth_static *tokens);
+/* Who the bearer is: one reference, or NULL with ERROR_STATIC_TOKEN, or with ERROR_TOKEN_EXPIRED
+ * once now >= expires_at. Takes as long for every token of a length. */
+struct auth_identity *auth_static_find(const struct auth_static *tokens, struct span token,
+                                       int64_t now, struct error *error);
+
+/* ---- signing ---- */
+
+/* A private key. */
+struct auth_signer;
+
+/* NULL with ERROR_MEMORY or ERROR_INTERNAL. */
+struct auth_signer *auth_signer_generate(struct error *error);
+/* From a PEM "PRIVATE KEY" (PKCS #8, not encrypted). NULL with ERROR_CONFIGURATION. */
+struct auth_signer *auth_signer_read(struct span pem, struct error *error);
+/* NULL is fine. Wipes the key. */
+void auth_signer_free(struct auth_signer *signer);
+const unsigned char *auth_signer_public(const struct auth_signer *signer);
+/* Append the private key as PEM. */
+bool auth_signer_print(const struct auth_signer *signer, struct buffer *out, struct error *error);
+/* Append the token that says `claims` (JSON text, taken as it is), with the key's kid. */
+bool auth_sign(const struct auth_signer *signer, struct span claims, struct buffer *out,
+               struct error *error);
+/* Append a public key as base64url, as the configuration takes it. */
+bool auth_print_public(const unsigned char bytes[AUTH_KEY_BYTES], struct buffer *out);
 
 #endif

@@ -1,29 +1,44 @@
-#include "auth/auth.h"
+#include "auth/auth_internal.h"
 
 static char *copy_text(const char *text)
 {
     return memory_copy_string(text, strlen(text));
 }
 
-struct auth_identity *auth_identity_anonymous(void)
+struct auth_identity *identity_new(void)
 {
     struct auth_identity *identity = memory_new(sizeof *identity);
     if (!identity)
         return NULL;
     atomic_init(&identity->references, 1);
-    char **empty[] = {&identity->issuer, &identity->token_id,  &identity->deployment_id,
-                      &identity->origin, &identity->client_ip, &identity->plan};
-    identity->subject = copy_text("anonymous");
-    identity->metering_key = copy_text("dev");
-    bool good = identity->subject && identity->metering_key;
-    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
-        *empty[i] = copy_text("");
-        good = good && *empty[i];
-    }
-    identity->scopes = AUTH_READ | AUTH_WRITE;
     identity->limits =
         (struct auth_limits){AUTH_NOT_SET, AUTH_NOT_SET, AUTH_NOT_SET, AUTH_NOT_SET, AUTH_NOT_SET};
-    if (good)
+    return identity;
+}
+
+static bool complete(char **text, const char *otherwise)
+{
+    return *text || (*text = copy_text(otherwise)) != NULL;
+}
+
+bool identity_complete(struct auth_identity *identity, struct error *error)
+{
+    bool done = complete(&identity->subject, "") &&
+                complete(&identity->metering_key, identity->subject) &&
+                complete(&identity->issuer, "") && complete(&identity->token_id, "") &&
+                complete(&identity->deployment_id, "") && complete(&identity->origin, "") &&
+                complete(&identity->client_ip, "") && complete(&identity->plan, "");
+    return done || error_set(error, ERROR_MEMORY, "out of memory while reading a token");
+}
+
+struct auth_identity *auth_identity_anonymous(void)
+{
+    struct auth_identity *identity = identity_new();
+    if (!identity)
+        return NULL;
+    identity->scopes = AUTH_READ | AUTH_WRITE;
+    if (complete(&identity->subject, "anonymous") && complete(&identity->metering_key, "dev") &&
+        identity_complete(identity, NULL))
         return identity;
     auth_identity_release(identity);
     return NULL;
@@ -35,7 +50,7 @@ struct auth_identity *auth_identity_retain(struct auth_identity *identity)
     return identity;
 }
 
-static void free_texts(struct auth_texts *texts)
+void texts_free(struct auth_texts *texts)
 {
     for (size_t i = 0; i < texts->count; i++)
         memory_free(texts->items[i]);
@@ -54,8 +69,8 @@ void auth_identity_release(struct auth_identity *identity)
     memory_free(identity->origin);
     memory_free(identity->client_ip);
     memory_free(identity->plan);
-    free_texts(&identity->views);
-    free_texts(&identity->row_scopes);
+    texts_free(&identity->views);
+    texts_free(&identity->row_scopes);
     memory_free(identity);
 }
 

@@ -50,6 +50,7 @@ bool(error_set)(struct error *error, enum error_code code, const char *format, .
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     error->code = code;
+    error->retry_after = 0;
     store(error, message, "");
     return false;
 }
@@ -88,4 +89,12 @@ int error_http_status(enum error_code code)
 enum error_retry error_retry_policy(enum error_code code)
 {
     return codes[known(code)].retry;
+}
+
+int error_retry_after(const struct error *error)
+{
+    enum { SOON = 1 };
+    if (error->retry_after > 0)
+        return error->retry_after;
+    return error_retry_policy(error->code) == RETRY_LATER ? SOON : -1;
 }

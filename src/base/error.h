@@ -65,6 +65,7 @@ enum { ERROR_MESSAGE_SIZE = 512 };
 
 struct error {
     enum error_code code;
+    int retry_after; /* seconds until trying again makes sense; 0: as the code's policy says */
     char message[ERROR_MESSAGE_SIZE]; /* always NUL-terminated valid UTF-8, cut when too long */
 };
 
@@ -86,5 +87,8 @@ bool error_prefix(struct error *error, const char *format, ...)
 const char *error_wire_code(enum error_code code);
 int error_http_status(enum error_code code);
 enum error_retry error_retry_policy(enum error_code code);
+/* What a client is told: the error's own retry_after, else 1 where its code is worth trying again
+ * later; -1: nothing. */
+int error_retry_after(const struct error *error);
 
 #endif

@@ -1,35 +1,144 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/log_line.h"
 #include "base/map.h"
-#include "base/utf8.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
-static _Atomic int current_level = LOG_LEVEL_INFO;
+/* ---- levels ---- */
+
+static const char *const components[] = {"api",    "audit", "auth",          "config",
+                                         "engine", "hub",   "libwebsockets", "server",
+                                         "source", "store", "usage"};
+static const char *const level_names[] = {"error", "warning", "info", "debug"};
+enum {
+    COMPONENT_COUNT = sizeof components / sizeof *components,
+    LEVEL_COUNT = sizeof level_names / sizeof *level_names,
+    NOT_SET = 0
+};
+
+static _Atomic int general_level = LOG_LEVEL_INFO;
+static _Atomic int component_levels[COMPONENT_COUNT]; /* 1 + level, or NOT_SET */
 static _Atomic int current_format = LOG_FORMAT_TEXT;
+
+static int place_of(const char *const *names, int count, struct span name)
+{
+    for (int i = 0; i < count; i++)
+        if (span_equal(span_of(names[i]), name))
+            return i;
+    return -1;
+}
+
+static void list_names(char *out, size_t size, const char *const *names, int count)
+{
+    size_t length = 0;
+    for (int i = 0; i < count && length < size; i++)
+        length += (size_t)snprintf(out + length, size - length, "%s%s", i ? ", " : "", names[i]);
+}
+
+/* "component=level" at the start of *text, which moves behind it and its comma. */
+static bool read_level(const char **text, int *component, int *level, struct error *error)
+{
+    size_t length = strcspn(*text, ",");
+    const char *equals = memchr(*text, '=', length);
+    size_t name = equals ? (size_t)(equals - *text) : length;
+    char allowed[160];
+    *component = place_of(components, COMPONENT_COUNT, span_make(*text, name));
+    *level =
+        equals ? place_of(level_names, LEVEL_COUNT, span_make(equals + 1, length - name - 1)) : -1;
+    if (*component < 0) {
+        list_names(allowed, sizeof allowed, components, COMPONENT_COUNT);
+        return error_set(error, ERROR_CONFIGURATION,
+                         "\"%.*s\" is no component of the log; there are %s",
+                         (int)(name < 60 ? name : 60), *text, allowed);
+    }
+    if (*level < 0) {
+        list_names(allowed, sizeof allowed, level_names, LEVEL_COUNT);
+        return error_set(error, ERROR_CONFIGURATION,
+                         "\"%.*s\" is not component=level; the levels are %s",
+                         (int)(length < 60 ? length : 60), *text, allowed);
+    }
+    *text += length + ((*text)[length] == ',');
+    return true;
+}
+
+static bool read_levels(const char *text, int levels[COMPONENT_COUNT], struct error *error)
+{
+    for (int i = 0; i < COMPONENT_COUNT; i++)
+        levels[i] = NOT_SET;
+    while (text && *text) {
+        int component, level;
+        if (!read_level(&text, &component, &level, error))
+            return false;
+        levels[component] = 1 + level;
+    }
+    return true;
+}
+
+bool log_check_levels(const char *levels, struct error *error)
+{
+    int ignored[COMPONENT_COUNT];
+    return read_levels(levels, ignored, error);
+}
+
+bool log_configure_levels(const char *levels, struct error *error)
+{
+    int wanted[COMPONENT_COUNT];
+    if (!read_levels(levels, wanted, error))
+        return false;
+    for (int i = 0; i < COMPONENT_COUNT; i++)
+        atomic_store_explicit(&component_levels[i], wanted[i], memory_order_relaxed);
+    return true;
+}
 
 void log_configure(enum log_level level, enum log_format format)
 {
-    atomic_store_explicit(&current_level, level, memory_order_relaxed);
+    atomic_store_explicit(&general_level, level, memory_order_relaxed);
     atomic_store_explicit(&current_format, format, memory_order_relaxed);
+    log_configure_levels(NULL, NULL);
 }
 
-bool log_enabled(enum log_level level)
+bool log_enabled(const char *component, enum log_level level)
 {
-    return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
+    int place = place_of(components, COMPONENT_COUNT, span_of(component));
+    int own =
+        place < 0 ? NOT_SET : atomic_load_explicit(&component_levels[place], memory_order_relaxed);
+    int most =
+        own == NOT_SET ? atomic_load_explicit(&general_level, memory_order_relaxed) : own - 1;
+    return (int)level <= most;
+}
+
+/* ---- writing ---- */
+
+static void begin(struct log_line *line, enum log_level level, const char *component,
+                  const char *event)
+{
+    bool json = atomic_load_explicit(&current_format, memory_order_relaxed) == LOG_FORMAT_JSON;
+    log_line_begin(line, json, level_names[level], component, event);
+}
+
+static void end(struct log_line *line)
+{
+    log_line_end(line);
+    /* Nothing sensible is left to do when this fails; trying again is for a signal only. */
+    while (write(STDERR_FILENO, line->data, line->length) < 0 && errno == EINTR)
+        ;
 }
 
 /* ---- holding back repeats ---- */
 
-enum { REPEATS_ALLOWED = 10, REPEAT_WINDOW_US = 10 * 1000 * 1000, REPEAT_SLOTS = 256, PROBES = 8 };
+enum {
+    REPEATS_ALLOWED = 10,
+    AUDIT_REPEATS_ALLOWED = 1000, /* who reads them wants each; but a flood must not fill a disk */
+    REPEAT_WINDOW_US = 10 * 1000 * 1000,
+    REPEAT_SLOTS = 256,
+    PROBES = 8
+};
 
 /* How often one component and event was told. Kept by hash: two that share one, if that ever
  * happens, merely share their allowance. */
@@ -38,14 +147,16 @@ struct repeat {
     uint64_t window_start_us;
     unsigned passed; /* in this window; 0 only in a slot never used */
     uint64_t held;   /* since the last line that passed */
+    enum log_level level;
+    char component[16], event[40]; /* to tell of what was held; cut where longer */
 };
 
 static struct repeat repeats[REPEAT_SLOTS];
 static pthread_mutex_t repeats_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The slot of the hash. A new one takes a free slot or that of the oldest window: the table is
- * larger than the set of events that a busy server tells at a time. */
-static struct repeat *repeat_of(uint64_t hash, uint64_t now_us)
+/* The slot of the hash, or the one to take for it: a free one, or that of the oldest window. The
+ * table is larger than the set of events that a busy server tells at a time. */
+static struct repeat *repeat_of(uint64_t hash)
 {
     struct repeat *oldest = NULL;
     for (unsigned i = 0; i < PROBES; i++) {
@@ -56,180 +167,85 @@ static struct repeat *repeat_of(uint64_t hash, uint64_t now_us)
                            (oldest->passed ? oldest->window_start_us : 0))
             oldest = slot;
     }
-    *oldest = (struct repeat){.hash = hash, .window_start_us = now_us};
     return oldest;
 }
 
+static void take_slot(struct repeat *slot, uint64_t hash, const char *component, const char *event)
+{
+    *slot = (struct repeat){.hash = hash};
+    snprintf(slot->component, sizeof slot->component, "%s", component);
+    snprintf(slot->event, sizeof slot->event, "%s", event);
+}
+
+static void tell_held(const struct repeat *repeat)
+{
+    struct log_line line;
+    if (!repeat->held)
+        return;
+    begin(&line, repeat->level, repeat->component, repeat->event);
+    log_line_number(&line, "held_back", repeat->held);
+    end(&line);
+}
+
 /* Whether the line may be written; *held becomes the number of those before it that were not. */
-static bool passes(const char *component, const char *event, uint64_t *held)
+static bool passes(enum log_level level, const char *component, const char *event, uint64_t *held)
 {
     uint64_t hash = map_hash(span_of(component)) * 3 + map_hash(span_of(event));
     uint64_t now_us = clock_monotonic_us();
+    unsigned allowed = strcmp(component, "audit") == 0 ? AUDIT_REPEATS_ALLOWED : REPEATS_ALLOWED;
+    struct repeat lost = {.held = 0};
     pthread_mutex_lock(&repeats_lock);
-    struct repeat *repeat = repeat_of(hash, now_us);
-    if (now_us - repeat->window_start_us >= REPEAT_WINDOW_US) {
+    struct repeat *repeat = repeat_of(hash);
+    if (!repeat->passed || repeat->hash != hash) {
+        lost = *repeat;
+        take_slot(repeat, hash, component, event);
+        repeat->window_start_us = now_us;
+    } else if (now_us - repeat->window_start_us >= REPEAT_WINDOW_US) {
         repeat->window_start_us = now_us;
         repeat->passed = 0;
     }
-    bool pass = repeat->passed < REPEATS_ALLOWED;
+    bool pass = repeat->passed < allowed;
+    repeat->level = level;
     *held = repeat->held;
-    if (pass) {
-        repeat->passed++;
-        repeat->held = 0;
-    } else {
-        repeat->held++;
-    }
+    repeat->passed += pass;
+    repeat->held = pass ? 0 : repeat->held + 1;
     pthread_mutex_unlock(&repeats_lock);
+    tell_held(&lost);
     return pass;
 }
 
-/* ---- the line ---- */
-
-/* The size that the kernel writes to a pipe in one piece, so that lines of several processes
- * never mix; on the stack, so that running out of memory can be logged. The rest of a longer
- * line is cut; the tail always has room. */
-enum { LINE_SIZE = 4096, LINE_TAIL = 96, FIELDS_SIZE = 3072 };
-
-struct line {
-    char data[LINE_SIZE];
-    size_t length;
-};
-
-static void add(struct line *line, struct span text)
+void log_tick(void)
 {
-    memcpy(line->data + line->length, text.data, text.length);
-    line->length += text.length;
-}
-
-/* The escape of one byte; `json` has no \x. */
-static size_t escape(char out[8], unsigned char c, bool json)
-{
-    static const char *const short_escapes[] = {
-        ['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f", ['\r'] = "\\r"};
-    if (c == '"' || c == '\\')
-        return (size_t)snprintf(out, 8, "\\%c", c);
-    if (c < sizeof short_escapes / sizeof *short_escapes && short_escapes[c])
-        return (size_t)snprintf(out, 8, "%s", short_escapes[c]);
-    return (size_t)snprintf(out, 8, json ? "\\u%04x" : "\\x%02x", c);
-}
-
-/* Append text that may quote input from anywhere: it must neither break out of its line or
- * string, nor be invalid UTF-8. In the text format quotes are the caller's own. */
-static void add_safe(struct line *line, struct span text, bool json)
-{
-    for (size_t at = 0; at < text.length;) {
-        const char *c = text.data + at;
-        size_t size = utf8_character(c, text.length - at);
-        char escaped[8];
-        struct span piece = {c, size};
-        if (size == 0)
-            piece = span_of("\xEF\xBF\xBD");
-        else if ((unsigned char)*c < 0x20 || *c == 0x7F || (json && (*c == '"' || *c == '\\')))
-            piece = span_make(escaped, escape(escaped, (unsigned char)*c, json));
-        if (line->length + piece.length > LINE_SIZE - LINE_TAIL)
-            return;
-        add(line, piece);
-        at += size ? size : 1;
+    uint64_t now_us = clock_monotonic_us();
+    for (size_t i = 0; i < REPEAT_SLOTS; i++) {
+        struct repeat due = {.held = 0};
+        pthread_mutex_lock(&repeats_lock);
+        struct repeat *repeat = &repeats[i];
+        if (repeat->held && now_us - repeat->window_start_us >= REPEAT_WINDOW_US) {
+            due = *repeat;
+            repeat->held = 0;
+        }
+        pthread_mutex_unlock(&repeats_lock);
+        tell_held(&due);
     }
-}
-
-static void add_time(struct line *line)
-{
-    int64_t now_ms = clock_wall_ms();
-    time_t seconds = (time_t)(now_ms / 1000);
-    struct tm utc;
-    char text[48];
-    gmtime_r(&seconds, &utc);
-    size_t length = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    length += (size_t)snprintf(text + length, 8, ".%03dZ", (int)(now_ms % 1000));
-    add(line, span_make(text, length));
-}
-
-struct entry {
-    const char *level, *component, *event, *fields;
-    uint64_t held;
-};
-
-static void add_held(struct line *line, const struct entry *entry)
-{
-    if (entry->held == 0)
-        return;
-    char text[40];
-    int length =
-        snprintf(text, sizeof text, "%sheld_back=%" PRIu64, *entry->fields ? " " : "", entry->held);
-    add(line, span_make(text, (size_t)length));
-}
-
-static void format_text(struct line *line, const struct entry *entry)
-{
-    add_time(line);
-    const char *const words[] = {entry->level, entry->component, entry->event, entry->fields};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (!*words[i]) /* NOLINT(clang-analyzer-core.NullDereference): none is NULL */
-            continue;
-        add_safe(line, span_of(" "), false);
-        add_safe(line, span_of(words[i]), false);
-    }
-    if (entry->held && !*entry->fields)
-        add(line, span_of(" "));
-    add_held(line, entry);
-    add(line, span_of("\n"));
-}
-
-static void format_json(struct line *line, const struct entry *entry)
-{
-    add(line, span_of("{\"time\":\""));
-    add_time(line);
-    const char *const members[][2] = {{"\",\"level\":\"", entry->level},
-                                      {"\",\"component\":\"", entry->component},
-                                      {"\",\"event\":\"", entry->event},
-                                      {"\",\"fields\":\"", entry->fields}};
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        add(line, span_of(members[i][0]));
-        add_safe(line, span_of(members[i][1]), true);
-    }
-    add_held(line, entry);
-    add(line, span_of("\"}\n"));
-}
-
-static void write_line(const struct entry *entry)
-{
-    struct line line;
-    line.length = 0;
-    if (atomic_load_explicit(&current_format, memory_order_relaxed) == LOG_FORMAT_JSON)
-        format_json(&line, entry);
-    else
-        format_text(&line, entry);
-    /* Nothing sensible is left to do when this fails; trying again is for a signal only. */
-    while (write(STDERR_FILENO, line.data, line.length) < 0 && errno == EINTR)
-        ;
-}
-
-static const char *level_name(enum log_level level)
-{
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-    return names[level];
 }
 
 void log_write(enum log_level level, const char *component, const char *event, const char *fields,
                ...)
 {
-    struct entry entry = {.level = level_name(level), .component = component, .event = event};
+    struct log_line line;
+    uint64_t held;
     int saved = errno; /* a caller may log first and look at errno after */
-    if (!log_enabled(level) || !passes(component, event, &entry.held))
+    if (!log_enabled(component, level) || !passes(level, component, event, &held))
         goto done;
-    char text[FIELDS_SIZE] = "";
-    static const char cut[] = "…";
-    if (fields) {
-        va_list arguments;
-        va_start(arguments, fields);
-        int needed = vsnprintf(text, sizeof text, fields, arguments);
-        va_end(arguments);
-        if (needed >= (int)sizeof text)
-            memcpy(text + utf8_whole(text, sizeof text - sizeof cut), cut, sizeof cut);
-    }
-    entry.fields = text;
-    write_line(&entry);
+    begin(&line, level, component, event);
+    va_list arguments;
+    va_start(arguments, fields);
+    log_line_format(&line, fields ? fields : "", &arguments);
+    va_end(arguments);
+    if (held)
+        log_line_number(&line, "held_back", held);
+    end(&line);
 done:
     errno = saved;
 }

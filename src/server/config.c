@@ -55,6 +55,10 @@ static bool put_text(struct config *config, const struct setting *setting, struc
     char *copy = memory_copy_string(text.data, text.length);
     if (!copy)
         return error_set(error, ERROR_MEMORY, "out of memory");
+    if (setting->check && !setting->check(copy, error)) {
+        memory_free(copy);
+        return error_prefix(error, "setting \"%s\"", setting->name);
+    }
     char **field = text_field(config, setting);
     memory_free(*field);
     *field = copy;

@@ -36,6 +36,7 @@ struct config {
     enum config_switch health_tls;      /* "health_tls": off | on: and on `health` */
     enum store_synchronous synchronous; /* "synchronous": full | normal | off */
     enum log_level log_level;           /* "log_level": error | warning | info | debug */
+    char *log_levels;                   /* "log_levels": of components, or NULL */
     enum log_format log_format;         /* "log_format": text | json */
     char *backup_before_migration;      /* path or NULL */
     int64_t retention_rows;             /* default 1,000,000; 0: no limit */
@@ -62,6 +63,7 @@ struct config {
     int64_t checkpoint_pages;       /* default 16,384 */
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
+    char *outgoing_ca_file;         /* path or NULL: the system's */
     char **stacks;                  /* "stacks": paths of arete stack files */
     size_t stack_count;
     struct config_export *exports; /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */

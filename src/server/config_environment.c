@@ -37,9 +37,9 @@ static void tell_what_is_ignored(void)
 {
     for (size_t i = 0; i < sizeof(not_in_force) / sizeof(not_in_force[0]); i++)
         if (getenv(not_in_force[i]))
-            log_warning("config", not_in_force[i], "%s", "effect=\"not in force yet\"");
+            log_warning("config", not_in_force[i], "effect=\"not in force yet\"");
     if (getenv("ARETE_WS_MESSAGE_QUEUE_SIZE"))
-        log_info("config", "ARETE_WS_MESSAGE_QUEUE_SIZE", "%s",
+        log_info("config", "ARETE_WS_MESSAGE_QUEUE_SIZE",
                  "effect=none reason=\"there is no queue per client\"");
 }
 

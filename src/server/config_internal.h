@@ -22,7 +22,9 @@ struct setting {
     int64_t number;           /* default of a number; of a word, its place in `words` */
     int64_t least, most;      /* range of a number */
     const char *const *words; /* in the order of the enum's values, NULL at the end */
-    const char *environment;  /* the environment variable that sets it; NULL: none */
+    /* Of a text: whether it may be set, beyond its length; NULL: always. */
+    bool (*check)(const char *text, struct error *error);
+    const char *environment; /* the environment variable that sets it; NULL: none */
     const char *help;
 };
 

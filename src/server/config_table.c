@@ -47,6 +47,8 @@ const struct setting config_settings[] = {
      .help = "when a commit counts as done: full, it is on disk; normal, a power cut may take the "
              "last commits; off, it may damage the file too"},
     {WORD(log_level, level_words, LOG_LEVEL_INFO), .help = "the least important lines logged"},
+    {TEXT(log_levels), .check = log_check_levels,
+     .help = "levels of single components, e.g. \"hub=debug,audit=warning\""},
     {WORD(log_format, format_words, LOG_FORMAT_TEXT), .help = "the form of log lines"},
     {TEXT(backup_before_migration),
      .help = "where to copy a database of an older version before it is migrated"},
@@ -89,6 +91,9 @@ const struct setting config_settings[] = {
     {NUMBER(checkpoint_pages, 32768, 1, 16777216),
      .help = "pages in the write-ahead log from which on it is moved into the database"},
     {NUMBER(readers, 2, 1, 16), .help = "threads that read snapshots and catch-ups"},
+    {TEXT(outgoing_ca_file),
+     .help = "certificates, as PEM, that HTTPS requests of the server trust in place of the "
+             "system's"},
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 

@@ -8,7 +8,6 @@
 
 enum {
     REPLY_LIMIT = 16 * 1024 * 1024,
-    RETRY_SECONDS = 1,
     PARTING_SECONDS = 2,
     WRITE_BYTES = 64 * 1024, /* in one go; of these the library keeps what the socket refuses */
     WRITES_PER_TURN = 4,
@@ -67,12 +66,12 @@ static bool is_head(struct lws *wsi)
 static bool describe_error(const struct error *error, const char *more, struct buffer *headers,
                            struct buffer *body, struct exchange_content *content)
 {
-    bool retry = error_retry_policy(error->code) == RETRY_LATER;
+    int retry_after = error_retry_after(error);
     buffer_printf(headers, "X-Error-Code: %s\r\nCache-Control: no-store\r\n%s",
                   error_wire_code(error->code), more ? more : "");
-    if (retry)
-        buffer_printf(headers, "Retry-After: %d\r\n", RETRY_SECONDS);
-    wire_error_body(body, error, retry ? RETRY_SECONDS : -1);
+    if (retry_after >= 0)
+        buffer_printf(headers, "Retry-After: %d\r\n", retry_after);
+    wire_error_body(body, error, retry_after);
     buffer_string(headers);
     *content = (struct exchange_content){.status = error_http_status(error->code),
                                          .type = "application/json; charset=utf-8",
@@ -160,11 +159,15 @@ int exchange_refuse_upgrade(struct lws *wsi, const struct error *error)
 
 /* ---- later ---- */
 
-struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit)
+struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit,
+                              struct visitor *visitor)
 {
     struct exchange *exchange = memory_new(sizeof *exchange);
-    if (!exchange)
+    if (!exchange) {
+        visitor_fini(visitor);
         return NULL;
+    }
+    visitor_move(&exchange->visitor, visitor);
     exchange->server = server;
     exchange->wsi = wsi;
     exchange->head = is_head(wsi);
@@ -182,6 +185,7 @@ static void exchange_free(struct exchange *exchange)
     buffer_fini(&exchange->reply);
     server->large_bytes -= exchange->large.capacity;
     buffer_fini(&exchange->large);
+    visitor_fini(&exchange->visitor);
     memory_free(exchange);
     server->exchanges--;
     server_advance(server);

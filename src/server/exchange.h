@@ -6,7 +6,7 @@
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
 
-#include "base/base.h"
+#include "server/door.h"
 
 struct lws;
 struct server;
@@ -32,7 +32,8 @@ int exchange_refuse_upgrade(struct lws *wsi, const struct error *error);
 
 struct exchange {
     struct server *server;
-    struct lws *wsi;     /* NULL once the client is gone */
+    struct lws *wsi; /* NULL once the client is gone */
+    struct visitor visitor;
     struct buffer body;  /* of the request */
     struct buffer reply; /* the whole response, when it is there, */
     struct buffer large; /* ... but for a body that was given apart */
@@ -42,8 +43,9 @@ struct exchange {
     bool awaited;        /* somebody will call exchange_answer */
 };
 
-/* NULL when out of memory. `limit` bounds the body. */
-struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit);
+/* NULL when out of memory. `limit` bounds the body. The visitor is moved, in either case. */
+struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit,
+                              struct visitor *visitor);
 /* Nothing more is read until the answer is there; exchange_answer is owed from now on. */
 void exchange_await(struct exchange *exchange);
 /* The answer that was awaited. When the client has gone in the meantime, the exchange is freed. */

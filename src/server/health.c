@@ -68,7 +68,10 @@ static int reply_later(struct server *server, struct lws *wsi, facts_print print
                        struct exchange **exchange)
 {
     struct error error;
-    *exchange = exchange_new(server, wsi, 0);
+    struct visitor visitor;
+    if (!door_enter(server, wsi, 0, &visitor, &error))
+        return exchange_reply_error(wsi, &error, NULL);
+    *exchange = exchange_new(server, wsi, 0, &visitor);
     if (!*exchange) {
         error_set(&error, ERROR_MEMORY, "out of memory while answering");
         return exchange_reply_error(wsi, &error, NULL);

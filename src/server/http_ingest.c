@@ -68,10 +68,15 @@ static int begin(struct server *server, struct lws *wsi, struct exchange **excha
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     char expect[32];
     size_t length = 0;
+    struct visitor visitor;
     struct error error;
-    if (!content_length(wsi, &length, &error) || !may_ingest(server, wsi, length, &error))
+    if (!door_enter(server, wsi, AUTH_WRITE, &visitor, &error))
         return exchange_reply_and_part(wsi, &error, NULL);
-    *exchange = exchange_new(server, wsi, server->max_request_bytes);
+    if (!content_length(wsi, &length, &error) || !may_ingest(server, wsi, length, &error)) {
+        visitor_fini(&visitor);
+        return exchange_reply_and_part(wsi, &error, NULL);
+    }
+    *exchange = exchange_new(server, wsi, server->max_request_bytes, &visitor);
     if (!*exchange) {
         error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
         return exchange_reply_and_part(wsi, &error, NULL);

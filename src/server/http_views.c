@@ -182,10 +182,15 @@ static int answer_view(struct server *server, struct lws *wsi, struct span view,
                        struct exchange **exchange)
 {
     struct wire_message message;
+    struct visitor visitor;
     struct error error;
-    if (!server_admit(server, SERVER_READ, &error) || !read_query(wsi, view, &message, &error))
+    if (!door_enter(server, wsi, AUTH_READ, &visitor, &error))
         return exchange_reply_error(wsi, &error, NULL);
-    *exchange = exchange_new(server, wsi, 0);
+    if (!server_admit(server, SERVER_READ, &error) || !read_query(wsi, view, &message, &error)) {
+        visitor_fini(&visitor);
+        return exchange_reply_error(wsi, &error, NULL);
+    }
+    *exchange = exchange_new(server, wsi, 0, &visitor);
     if (!*exchange)
         error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
     bool started = *exchange && start_read(server, *exchange, &message, &error);
@@ -200,8 +205,11 @@ static int answer_view(struct server *server, struct lws *wsi, struct span view,
 
 static int answer_list(struct server *server, struct lws *wsi, struct exchange **exchange)
 {
+    struct visitor visitor;
     struct error error;
-    *exchange = exchange_new(server, wsi, 0);
+    if (!door_enter(server, wsi, AUTH_READ, &visitor, &error))
+        return exchange_reply_error(wsi, &error, NULL);
+    *exchange = exchange_new(server, wsi, 0, &visitor);
     if (!*exchange) {
         error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
         return exchange_reply_error(wsi, &error, NULL);

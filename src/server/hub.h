@@ -6,6 +6,7 @@
 #ifndef SERVER_HUB_H
 #define SERVER_HUB_H
 
+#include "auth/auth.h"
 #include "engine/engine.h"
 #include "view/view.h"
 #include "wire/wire.h"
@@ -47,6 +48,13 @@ int64_t hub_due(const struct hub *hub);
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument);
 /* Ends all its subscriptions. Read jobs on their way are forgotten safely. */
 void subscriber_free(struct subscriber *subscriber);
+/*
+ * Who the client is, from now on; a reference of its own is taken. Until the first call it is a
+ * stranger, who sees the public rows of all views. Subscriptions to views that it may not see are
+ * ended with an error; where it may see other rows than before, its subscriptions go over to
+ * those. False when out of memory: then it is a stranger again, and the connection must be ended.
+ */
+bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */
@@ -77,10 +85,11 @@ struct hub_answer {
 
 /* A window of a view, or what changed in it behind `wanted->after`, as JSON. */
 struct hub_read {
-    const struct wire_subscribe *wanted; /* of the snapshot's parameters none counts */
-    bool gzip;                           /* compress, where it pays */
-    const char *known;                   /* If-None-Match: tags in quotes, or "*"; NULL: none */
-    bool (*is_wanted)(void *argument);   /* still; else it may end early */
+    const struct wire_subscribe *wanted;  /* of the snapshot's parameters none counts */
+    const struct auth_identity *identity; /* who asks; NULL: a stranger. Only until the call ends */
+    bool gzip;                            /* compress, where it pays */
+    const char *known;                    /* If-None-Match: tags in quotes, or "*"; NULL: none */
+    bool (*is_wanted)(void *argument);    /* still; else it may end early */
     void (*done)(void *argument, struct hub_answer *answer);
     void *argument;
 };

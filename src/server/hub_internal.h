@@ -168,6 +168,7 @@ struct subscription {
 
 struct subscriber {
     struct hub *hub;
+    struct auth_identity *identity; /* NULL: a stranger */
     struct link in_hub;
     void (*wake)(void *argument);
     void *argument;
@@ -259,10 +260,11 @@ bool frame_show_append(const struct view *view, struct span append, struct buffe
                        struct span *shown);
 
 /* subscription.c */
-/* Find the view, and read the cursor where the view takes one. */
-bool subscription_check(const struct hub *hub, const struct wire_subscribe *message,
-                        const struct view **view, bool *has_after, struct seq *after,
-                        struct error *error);
+/* Find the view, if they may see it (NULL: a stranger), and read the cursor where the view takes
+ * one. */
+bool subscription_check(const struct hub *hub, const struct auth_identity *identity,
+                        const struct wire_subscribe *message, const struct view **view,
+                        bool *has_after, struct seq *after, struct error *error);
 bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
                        struct error *error);
 struct subscription *subscription_find(struct subscriber *subscriber, struct span view,

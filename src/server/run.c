@@ -11,6 +11,7 @@
  */
 #include "server/tls.h"
 #include "server/transport.h"
+#include "server/web.h"
 
 #include <assert.h>
 
@@ -151,6 +152,8 @@ void server_on_async(uv_async_t *async)
     struct server *server = async->data;
     if (server->engine) /* or it could not be opened, and this is the way out */
         engine_deliver(server->engine);
+    if (server->web)
+        web_deliver(server->web);
     run_posts(server);
     sessions_resume(&server->sessions);
     wait_for_hub(server);
@@ -163,6 +166,7 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->main);
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
+    log_tick();
     if (server->certificate)
         tls_watch(server->certificate, &server->certificate_due_ms);
     sessions_resume(&server->sessions);

@@ -2,6 +2,7 @@
 #include "server/facts.h"
 #include "server/tls.h"
 #include "server/transport.h"
+#include "server/web.h"
 
 #include <assert.h>
 
@@ -128,6 +129,18 @@ static bool open_source(struct server *server, const struct config *config, stru
     return server->source != NULL;
 }
 
+bool server_need_web(struct server *server, const struct config *config, struct error *error)
+{
+    struct web_options options = {
+        .ca_file = config->outgoing_ca_file,
+        .wake = wake,
+        .wake_argument = server,
+    };
+    if (!server->web)
+        server->web = web_open(&options, error);
+    return server->web != NULL;
+}
+
 /* ---- the loop and the sockets ---- */
 
 static bool open_loop(struct server *server, struct error *error)
@@ -189,7 +202,8 @@ static bool open_parts(struct server *server, const struct config *config, struc
         !open_engine(server, config, error) || !open_source(server, config, error))
         return false;
     server->facts = facts_new(server);
-    if (!server->facts)
+    server->door = door_new();
+    if (!server->facts || !server->door)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     return open_sockets(server, config, error);
 }
@@ -234,12 +248,14 @@ void server_close(struct server *server)
         return;
     if (server->loop_open)
         server_leave(server);
+    web_close(server->web);
     source_close(server->source);
     if (server->engine)
         engine_close(server->engine); /* answers what is still due */
     if (server->hub)
         hub_free(server->hub);
     facts_free(server->facts);
+    door_free(server->door);
     close_loop(server);
     certificate_free(server->certificate);
     queue_fini(&server->posts);

@@ -8,6 +8,8 @@
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
 
+#include "server/audit.h"
+#include "server/door.h"
 #include "server/listener.h"
 #include "server/server.h"
 #include "server/sessions.h"
@@ -18,6 +20,7 @@
 struct transport;
 struct certificate;
 struct facts;
+struct web;
 
 enum { SERVER_HANDLES = 3 /* async and the timers, which are on the loop from open to close */ };
 
@@ -51,6 +54,8 @@ struct server {
     struct engine *engine;
     struct source *source;
     struct facts *facts;
+    struct door *door;
+    struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
     struct transport *transport; /* NULL without sockets, and again when it has left */
@@ -62,6 +67,7 @@ struct server {
     size_t view_reads;  /* of them, those that a reader works on */
     size_t large_bytes; /* of answers that are being written */
     struct server_counters counters;
+    struct audit audit;
 
     size_t max_connections, max_message_bytes, max_request_bytes;
     uint64_t client_timeout_ms; /* 0: none */
@@ -74,6 +80,8 @@ struct server {
 void server_set_state(struct server *server, enum server_state state);
 /* Look whether the stop can go on; called whenever something ended. */
 void server_advance(struct server *server);
+/* While opening, for who makes outgoing requests: have server->web. May be called again. */
+bool server_need_web(struct server *server, const struct config *config, struct error *error);
 /* run.c: what happens on the loop. */
 void server_on_async(uv_async_t *async);
 void server_on_tick(uv_timer_t *tick);

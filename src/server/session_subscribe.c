@@ -56,7 +56,8 @@ const struct session_kind session_subscriber = {
     .closed = on_closed,
 };
 
-struct session *session_subscriber_new(struct server *server, struct lws *wsi)
+struct session *session_subscriber_new(struct server *server, struct lws *wsi,
+                                       struct visitor *visitor)
 {
     struct subscriber_session *it = memory_new(sizeof *it);
     if (!it)
@@ -66,6 +67,7 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi)
         memory_free(it);
         return NULL;
     }
-    session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes);
+    session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
+                 visitor);
     return &it->session;
 }

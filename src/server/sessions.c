@@ -103,11 +103,12 @@ void sessions_pause_all(struct sessions *sessions, const struct session_kind *ki
 /* ---- one session ---- */
 
 void session_init(struct session *session, struct server *server, struct lws *wsi,
-                  const struct session_kind *kind, size_t limit)
+                  const struct session_kind *kind, size_t limit, struct visitor *visitor)
 {
     session->server = server;
     session->wsi = wsi;
     session->kind = kind;
+    visitor_move(&session->visitor, visitor);
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = uv_now(&server->loop);
     buffer_init(&session->incoming, limit);
@@ -340,6 +341,7 @@ void session_closed(struct session *session)
     buffer_fini(&session->incoming);
     memory_free(session->close_reason);
     session->close_reason = NULL;
+    visitor_fini(&session->visitor);
     session->wsi = NULL;
     session->kind->closed(session);
     server_advance(server);

@@ -8,7 +8,7 @@
 #ifndef SERVER_SESSIONS_H
 #define SERVER_SESSIONS_H
 
-#include "base/base.h"
+#include "server/door.h"
 #include "server/link.h"
 
 struct lws;
@@ -50,6 +50,7 @@ struct session {
     struct server *server;
     struct lws *wsi;
     const struct session_kind *kind;
+    struct visitor visitor; /* whose it is */
     struct link in_heard, in_paused;
     uint64_t heard_ms; /* loop time of its last sign of life */
     uint64_t started_ms;
@@ -75,9 +76,9 @@ void sessions_close_all(struct sessions *sessions, uint16_t status, const char *
 /* Read nothing more from the sessions of a kind. */
 void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind);
 
-/* Called by a kind's constructor. `limit`: bytes of its longest message. */
+/* Called by a kind's constructor. `limit`: bytes of its longest message. The visitor is moved. */
 void session_init(struct session *session, struct server *server, struct lws *wsi,
-                  const struct session_kind *kind, size_t limit);
+                  const struct session_kind *kind, size_t limit, struct visitor *visitor);
 /* Ask for a chance to write. Cheap to call again. */
 void session_want_write(struct session *session);
 void session_pause(struct session *session);
@@ -102,8 +103,9 @@ void session_closed(struct session *session);
 /* ---- the kinds ---- */
 
 extern const struct session_kind session_subscriber, session_ingest;
-/* NULL when out of memory. */
-struct session *session_subscriber_new(struct server *server, struct lws *wsi);
-struct session *session_ingest_new(struct server *server, struct lws *wsi);
+/* The visitor is moved; or NULL when out of memory. */
+struct session *session_subscriber_new(struct server *server, struct lws *wsi,
+                                       struct visitor *visitor);
+struct session *session_ingest_new(struct server *server, struct lws *wsi, struct visitor *visitor);
 
 #endif

@@ -29,15 +29,42 @@ void subscriber_free(struct subscriber *subscriber)
     subscriber->hub->subscriber_count--;
     buffer_fini(&subscriber->control);
     text_unref(subscriber->rest);
+    auth_identity_release(subscriber->identity);
     memory_free(subscriber);
+}
+
+/* ---- who it is ---- */
+
+static void end_unseen(struct subscriber *subscriber)
+{
+    struct link *link = subscriber->subscriptions.next;
+    while (link != &subscriber->subscriptions) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
+        const char *view = subscription->feed->view->id;
+        struct error error;
+        link = link->next;
+        if (auth_may_view(subscriber->identity, span_of(view)))
+            continue;
+        error_set(&error, ERROR_VIEW_NOT_FOUND, "the new token does not show view '%.128s'", view);
+        subscriber_error(subscriber, &error, false);
+        subscription_close(subscription);
+    }
+}
+
+bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)
+{
+    struct auth_identity *old = subscriber->identity;
+    subscriber->identity = auth_identity_retain(identity);
+    end_unseen(subscriber);
+    auth_identity_release(old);
+    return true;
 }
 
 /* ---- messages ---- */
 
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
 {
-    int retry_after = error_retry_policy(error->code) == RETRY_LATER ? 1 : -1;
-    wire_error(&subscriber->control, error, fatal, retry_after);
+    wire_error(&subscriber->control, error, fatal, error_retry_after(error));
     counter_add(&subscriber->hub->metrics.messages_refused, 1);
     subscriber_answered(subscriber);
 }

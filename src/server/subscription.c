@@ -40,12 +40,13 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
     return NULL;
 }
 
-bool subscription_check(const struct hub *hub, const struct wire_subscribe *message,
-                        const struct view **view, bool *has_after, struct seq *after,
-                        struct error *error)
+/* A view that one may not see is told as one that is not there. */
+bool subscription_check(const struct hub *hub, const struct auth_identity *identity,
+                        const struct wire_subscribe *message, const struct view **view,
+                        bool *has_after, struct seq *after, struct error *error)
 {
     *view = view_set_find(hub->views, span_of(message->view));
-    if (!*view)
+    if (!*view || (identity && !auth_may_view(identity, span_of((*view)->id))))
         return error_set(error, ERROR_VIEW_NOT_FOUND,
                          "view '%.128s' is not known; exports appear when they are first fed, or "
                          "are named in the configuration",
@@ -159,7 +160,8 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
     struct seq after;
     struct window_spec spec;
     bool has_after, is_window;
-    if (!subscription_check(subscriber->hub, message, &view, &has_after, &after, error) ||
+    if (!subscription_check(subscriber->hub, subscriber->identity, message, &view, &has_after,
+                            &after, error) ||
         !window_wanted(subscriber->hub, view, message, &is_window, &spec, error))
         return false;
     bool opened = open_checked(subscriber, message, view, is_window ? &spec : NULL,

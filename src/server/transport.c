@@ -32,6 +32,10 @@ struct transport {
     struct server *server;
     struct lws_context *context;
     struct lws_vhost *host;
+    struct {
+        struct lws *wsi;
+        struct visitor visitor;
+    } arriving;       /* was let in, and becomes a session at the end of its handshake */
     int *pipe_record; /* of the event pipe, which the library would close twice; event_pipe.h */
     uv_idle_t watch;  /* on the way out: looks whether the library has left the loop */
     void (*left)(struct server *server);
@@ -78,11 +82,22 @@ static int refuse(struct server *server, struct lws *wsi, const struct error *er
     return exchange_refuse_upgrade(wsi, error);
 }
 
+/* The library finishes the handshake before it turns to anything else, and what it keeps for us per
+ * connection is made anew meanwhile: so there is one place for this. Should the handshake fail
+ * after all, the next one replaces it. */
+static void note_arriving(struct transport *transport, struct lws *wsi, struct visitor *visitor)
+{
+    visitor_fini(&transport->arriving.visitor);
+    transport->arriving.wsi = wsi;
+    visitor_move(&transport->arriving.visitor, visitor);
+}
+
 /* Here a client is let in, or told why not while it still listens for HTTP. */
 static int on_upgrade(struct lws *wsi, const char *protocol)
 {
     struct server *server = server_of(wsi);
     bool ingest = header_is(wsi, WSI_TOKEN_GET_URI, INGEST_PATH);
+    struct visitor visitor;
     struct error error;
     if (is_health(wsi)) {
         error_set(&error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port");
@@ -98,8 +113,10 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
                   "this Sec-WebSocket-Protocol is not spoken here; leave it out");
         return refuse(server, wsi, &error);
     }
-    if (!server_admit(server, SERVER_WEBSOCKET, &error))
+    if (!server_admit(server, SERVER_WEBSOCKET, &error) ||
+        !door_enter(server, wsi, ingest ? AUTH_WRITE : 0, &visitor, &error))
         return refuse(server, wsi, &error);
+    note_arriving(server->transport, wsi, &visitor);
     return 0;
 }
 
@@ -107,8 +124,12 @@ static int on_established(struct lws *wsi, struct connection *connection)
 {
     struct server *server = server_of(wsi);
     bool ingest = header_is(wsi, WSI_TOKEN_GET_URI, INGEST_PATH);
-    connection->session =
-        ingest ? session_ingest_new(server, wsi) : session_subscriber_new(server, wsi);
+    struct transport *transport = server->transport;
+    struct visitor *visitor = &transport->arriving.visitor;
+    if (transport->arriving.wsi != wsi || !visitor->identity)
+        return -1;
+    connection->session = ingest ? session_ingest_new(server, wsi, visitor)
+                                 : session_subscriber_new(server, wsi, visitor);
     return connection->session ? 0 : -1;
 }
 
@@ -373,6 +394,7 @@ static void count_handle(uv_handle_t *handle, void *count)
 static void on_watch_closed(uv_handle_t *handle)
 {
     struct transport *transport = handle->data;
+    visitor_fini(&transport->arriving.visitor);
     transport->left(transport->server);
     memory_free(transport);
 }

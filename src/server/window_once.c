@@ -376,7 +376,7 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     struct window_spec spec;
     struct seq after;
     bool has_after;
-    if (!subscription_check(hub, wanted, &view, &has_after, &after, error) ||
+    if (!subscription_check(hub, read->identity, wanted, &view, &has_after, &after, error) ||
         !window_spec_make(hub, view, wanted, &spec, error))
         return false;
     struct window_once *once = once_new(hub, read, &spec);

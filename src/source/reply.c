@@ -3,13 +3,6 @@
 
 #include "wire/wire.h"
 
-enum { RETRY_SECONDS = 1 };
-
-static int retry_after(const struct error *error)
-{
-    return error_retry_policy(error->code) == RETRY_LATER ? RETRY_SECONDS : -1;
-}
-
 static void print_counts(struct buffer *out, const struct source_reply *reply)
 {
     buffer_printf(out, "\"applied\":%llu,\"ignored\":%llu,\"duplicate\":%llu",
@@ -32,7 +25,7 @@ bool source_reply_print(struct buffer *out, enum source_format format,
 {
     bool refused = reply->error.code != ERROR_NONE;
     if (format == SOURCE_LINES && refused)
-        return wire_error_body(out, &reply->error, retry_after(&reply->error));
+        return wire_error_body(out, &reply->error, error_retry_after(&reply->error));
     buffer_add_char(out, '{');
     if (format == SOURCE_MESSAGE) {
         buffer_add_string(out, refused ? "\"nack\":" : "\"ack\":");
@@ -41,7 +34,7 @@ bool source_reply_print(struct buffer *out, enum source_format format,
     }
     if (refused) {
         buffer_add_string(out, "\"error\":");
-        wire_error_body(out, &reply->error, retry_after(&reply->error));
+        wire_error_body(out, &reply->error, error_retry_after(&reply->error));
     } else {
         print_counts(out, reply);
     }

@@ -85,6 +85,22 @@ static void every_code_has_its_policy(void **state)
     assert_string_equal(error_wire_code((enum error_code)999), "internal-error");
 }
 
+static void what_is_known_of_the_time_wins(void **state)
+{
+    (void)state;
+    struct error error = {.retry_after = 99};
+    error_set(&error, ERROR_QUEUE_FULL, "full");
+    assert_int_equal(error_retry_after(&error), 1);
+    error.retry_after = 7;
+    assert_int_equal(error_retry_after(&error), 7);
+    error_prefix(&error, "here");
+    assert_int_equal(error_retry_after(&error), 7);
+    error_set(&error, ERROR_TOKEN_KEY, "unknown");
+    assert_int_equal(error_retry_after(&error), -1);
+    error.retry_after = 2;
+    assert_int_equal(error_retry_after(&error), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -94,6 +110,7 @@ int main(void)
         cmocka_unit_test(long_messages_are_cut_at_a_character),
         cmocka_unit_test(invalid_bytes_are_replaced),
         cmocka_unit_test(every_code_has_its_policy),
+        cmocka_unit_test(what_is_known_of_the_time_wins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

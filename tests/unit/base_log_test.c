@@ -72,42 +72,90 @@ static size_t lines_in(const char *text)
 static void text_lines(void **state)
 {
     (void)state;
-    log_warning("store", "slow-write", "file=%s ms=%d", "\"a b\"", 12);
+    log_warning("store", "slow-write", "file=\"%s\" ms=%d", "a b", 12);
     assert_string_equal(written(), TIME " warning store slow-write file=\"a b\" ms=12\n");
     log_info("server", "started", NULL);
     assert_string_equal(written(), TIME " info server started\n");
-    log_error("server", "gone", "%s", "");
-    assert_string_equal(written(), TIME " error server gone\n");
+    log_error("server", "gone", "a=%s b=x%sy c=\"\"", "", "1");
+    assert_string_equal(written(), TIME " error server gone a=\"\" b=x1y c=\"\"\n");
+    /* A value is quoted when the format says so, and when it needs it. */
+    log_info("server", "quoted", "a=%s b=%s c=\"%s\" d=\"plain text\" e=%s", "plain", "two words",
+             "plain", "x=y");
+    assert_string_equal(written(), TIME " info server quoted a=plain b=\"two words\" c=\"plain\" "
+                                        "d=\"plain text\" e=\"x=y\"\n");
+    log_info("server", "nameless", "only %s text", "some");
+    assert_string_equal(written(), TIME " info server nameless message=\"only some text\"\n");
+}
+
+static void conversions(void **state)
+{
+    (void)state;
+    log_info("a", "numbers", "d=%d u=%u x=%08x z=%zu l=%lld ul=%llu c=%c f=%.2f pc=5%% w=%5d", -3,
+             4000000000U, 0xBEEF, (size_t)7, -9000000000LL, 18446744073709551615ULL, 'q', 1.5, 42);
+    assert_string_equal(written(), TIME " info a numbers d=-3 u=4000000000 x=0000beef z=7 "
+                                        "l=-9000000000 ul=18446744073709551615 c=q f=1.50 pc=5% "
+                                        "w=\"   42\"\n");
+    const char *volatile nothing = NULL; /* the compiler must not know */
+    log_info("a", "texts", "cut=%.*s two=%.2s none=%s", 3, "abcdef", "xyz", nothing);
+    assert_string_equal(written(), TIME " info a texts cut=abc two=xy none=\"\"\n");
 }
 
 static void json_lines(void **state)
 {
     (void)state;
     log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
-    log_debug("wire", "odd", "text=\"%s\"", "a\\b\n\x01\xFF\xC3\xA9");
+    log_debug("wire", "odd", "text=\"%s\" n=%d big=%llu mixed=%dms bare=%s",
+              "a\\b\"\n\x01\xFF\xC3\xA9", -5, 9007199254740993ULL, 7, "word");
     assert_string_equal(written(),
-                        "{\"time\":\"" TIME "\",\"level\":\"debug\",\"component\":\"wire\","
-                        "\"event\":\"odd\",\"fields\":\"text=\\\"a\\\\b\\n\\u0001"
-                        "\xEF\xBF\xBD\xC3\xA9\\\"\"}\n");
+                        "{\"time\":\"" TIME
+                        "\",\"level\":\"debug\",\"component\":\"wire\",\"event\":\"odd\","
+                        "\"text\":\"a\\\\b\\\"\\n\\u0001\xEF\xBF\xBD\xC3\xA9\",\"n\":-5,"
+                        "\"big\":\"9007199254740993\",\"mixed\":\"7ms\","
+                        "\"bare\":\"word\"}\n");
     log_info("wire", "plain", NULL);
-    assert_non_null(strstr(written(), "\"fields\":\"\"}\n"));
+    assert_string_equal(written(),
+                        "{\"time\":\"" TIME "\",\"level\":\"info\",\"component\":\"wire\","
+                        "\"event\":\"plain\"}\n");
 }
 
-static void text_lines_cannot_be_forged(void **state)
+static void nothing_can_be_forged(void **state)
 {
     (void)state;
-    log_info("wire", "odd-text", "name=%s", "a\nb\x1B[0m\xFF\r\x7F");
-    assert_string_equal(written(),
-                        TIME " info wire odd-text name=a\\nb\\x1b[0m\xEF\xBF\xBD\\r\\x7f\n");
+    /* Control characters, invalid UTF-8, line separators, text that turns around. */
+    log_info("wire", "odd-text", "name=%s",
+             "a\nb\x1B[0m\xFF\r\x7F\xC2\x85\xE2\x80\xA8\xE2\x80\xAE");
+    assert_string_equal(written(), TIME " info wire odd-text name=\"a\\nb\\u001b[0m\xEF\xBF\xBD\\r"
+                                        "\\u007f\\u0085\\u2028\\u202e\"\n");
+    /* A value that would end its quotes and begin a field of its own. */
+    log_info("wire", "forged-field", "name=\"%s\" code=%s", "x\" code=fine y=\"", "refused");
+    assert_string_equal(written(), TIME " info wire forged-field name=\"x\\\" code=fine y=\\\"\" "
+                                        "code=refused\n");
+    log_info("wire", "forged-bare", "name=%s", "x code=fine");
+    assert_string_equal(written(), TIME " info wire forged-bare name=\"x code=fine\"\n");
+    log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
+    log_info("wire", "forged-json", "name=\"%s\" code=%s", "x\",\"code\":\"fine", "refused");
+    assert_non_null(
+        strstr(written(), "\"name\":\"x\\\",\\\"code\\\":\\\"fine\",\"code\":\"refused\"}\n"));
 }
 
-static void level_is_respected_and_errno_kept(void **state)
+static void what_looks_like_a_token_is_left_out(void **state)
+{
+    (void)state;
+    static const char token[] =
+        "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ-_x";
+    log_info("server", "leak", "view=\"a/%s?b\" after=1", token);
+    assert_string_equal(written(), TIME " info server leak view=\"a/[token]?b\" after=1\n");
+    log_info("server", "leak-two", "a=%s%s", token, ",eyJshort");
+    assert_string_equal(written(), TIME " info server leak-two a=[token],eyJshort\n");
+}
+
+static void levels_are_respected_and_errno_kept(void **state)
 {
     (void)state;
     log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
-    assert_true(log_enabled(LOG_LEVEL_ERROR));
-    assert_true(log_enabled(LOG_LEVEL_WARNING));
-    assert_false(log_enabled(LOG_LEVEL_INFO));
+    assert_true(log_enabled("hub", LOG_LEVEL_ERROR));
+    assert_true(log_enabled("hub", LOG_LEVEL_WARNING));
+    assert_false(log_enabled("hub", LOG_LEVEL_INFO));
     log_info("a", "level", NULL);
     assert_string_equal(written(), "");
     errno = ENOSPC;
@@ -117,24 +165,69 @@ static void level_is_respected_and_errno_kept(void **state)
     dup2(fileno(file), STDERR_FILENO);
 }
 
+static void components_have_levels_of_their_own(void **state)
+{
+    (void)state;
+    struct error error;
+    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
+    assert_true(log_configure_levels("server=debug,hub=error", NULL));
+    assert_true(log_enabled("server", LOG_LEVEL_DEBUG));
+    assert_false(log_enabled("hub", LOG_LEVEL_WARNING));
+    assert_true(log_enabled("store", LOG_LEVEL_WARNING));
+    assert_false(log_enabled("store", LOG_LEVEL_INFO));
+    assert_true(log_enabled("of-no-list", LOG_LEVEL_WARNING));
+    log_debug("server", "components", NULL);
+    assert_string_equal(written(), TIME " debug server components\n");
+    /* What is wrong changes nothing. */
+    assert_false(log_configure_levels("store=info,hub=loud", &error));
+    assert_int_equal(error.code, ERROR_CONFIGURATION);
+    assert_non_null(strstr(error.message, "hub=loud"));
+    assert_non_null(strstr(error.message, "error, warning, info, debug"));
+    assert_false(log_enabled("store", LOG_LEVEL_INFO));
+    assert_true(log_enabled("server", LOG_LEVEL_DEBUG));
+    assert_false(log_check_levels("sever=debug", &error));
+    assert_non_null(strstr(error.message, "\"sever\""));
+    assert_non_null(strstr(error.message, "server"));
+    assert_false(log_check_levels("server", &error));
+    assert_false(log_check_levels("server=", &error));
+    assert_false(log_check_levels(",", &error));
+    assert_true(log_check_levels("audit=error", &error));
+    assert_true(log_configure_levels("", NULL));
+    assert_false(log_enabled("server", LOG_LEVEL_INFO));
+    assert_true(log_enabled("hub", LOG_LEVEL_WARNING));
+}
+
 static void long_lines_are_cut(void **state)
 {
     (void)state;
     static char text[20000];
     memset(text, '"', sizeof text - 1);
-    log_info("a", "long", "%s", text);
+    /* A value is cut by itself, so that the fields behind it are there. */
+    log_info("a", "long", "text=%s code=%d", text, 7);
     const char *line = written();
-    assert_in_range(strlen(line), 3000, 4096);
-    assert_string_equal(line + strlen(line) - 4, "…\n");
-    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
-    log_info(text, "long", "%s", text);
+    assert_in_range(strlen(line), 1200, 1400);
+    assert_non_null(strstr(line, "\\\"\xE2\x80\xA6\" code=7\n"));
+    memset(text, 1, sizeof text - 1);
+    for (int json = 0; json < 2; json++) {
+        log_configure(LOG_LEVEL_INFO, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+        log_info("a", "longer", "one=%s two=%s code=%d", text, text, 7);
+        line = written();
+        assert_in_range(strlen(line), 3900, 4096);
+        const char *end = json ? "\xE2\x80\xA6\",\"cut\":true}\n" : "\xE2\x80\xA6\" cut=true\n";
+        assert_string_equal(line + strlen(line) - strlen(end), end);
+        log_info(text, "long", "code=%d", 7);
+        line = written();
+        assert_in_range(strlen(line), 3900, 4096);
+        assert_non_null(strstr(line, json ? ",\"cut\":true}\n" : " cut=true\n"));
+    }
+    /* A character of several bytes is not cut in two. */
+    log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    for (size_t i = 0; i + 3 < sizeof text; i += 2)
+        memcpy(text + i, "\xC3\xA9", 3);
+    log_info("a", "characters", "text=x%s", text);
     line = written();
-    assert_in_range(strlen(line), 3000, 4096);
-    assert_string_equal(line + strlen(line) - 3, "\"}\n");
-    log_info("a", "long", "%s", text);
-    line = written();
-    assert_in_range(strlen(line), 3000, 4096);
-    assert_string_equal(line + strlen(line) - 4, "\"\"}\n");
+    assert_null(strstr(line, "\xEF\xBF\xBD"));
+    assert_non_null(strstr(line, "\xC3\xA9\xE2\x80\xA6\"\n"));
 }
 
 static void repeats_are_held_back_and_counted(void **state)
@@ -148,7 +241,7 @@ static void repeats_are_held_back_and_counted(void **state)
     log_info("source", "other", NULL); /* another event is not held back */
     assert_string_equal(written(), TIME " info source other\n");
     now_us += 10 * 1000 * 1000 - 1;
-    log_info("source", "refused", "late");
+    log_info("source", "refused", "n=%s", "late");
     assert_string_equal(written(), "");
     now_us += 1;
     log_info("source", "refused", "n=%d", 99);
@@ -170,7 +263,33 @@ static void held_count_without_fields_and_in_json(void **state)
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     now_us += 10 * 1000 * 1000;
     log_info("source", "bare", NULL);
-    assert_non_null(strstr(written(), "\"fields\":\"held_back=1\"}\n"));
+    assert_non_null(strstr(written(), "\"event\":\"bare\",\"held_back\":1}\n"));
+}
+
+static void what_was_held_is_told_in_the_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 15; i++)
+        log_warning("source", "burst", "n=%d", i);
+    written();
+    log_tick();
+    assert_string_equal(written(), "");
+    now_us += 10 * 1000 * 1000;
+    log_tick();
+    assert_string_equal(written(), TIME " warning source burst held_back=5\n");
+    log_tick();
+    assert_string_equal(written(), "");
+}
+
+static void audit_lines_are_held_back_much_later(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 1500; i++)
+        log_info("audit", "flood", "n=%d", i);
+    assert_int_equal(lines_in(written()), 1000);
+    now_us += 10 * 1000 * 1000;
+    log_tick();
+    assert_string_equal(written(), TIME " info audit flood held_back=500\n");
 }
 
 static void many_events_do_not_disturb(void **state)
@@ -214,11 +333,16 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_lines, capture, release),
         cmocka_unit_test_setup_teardown(json_lines, capture, release),
-        cmocka_unit_test_setup_teardown(text_lines_cannot_be_forged, capture, release),
-        cmocka_unit_test_setup_teardown(level_is_respected_and_errno_kept, capture, release),
+        cmocka_unit_test_setup_teardown(conversions, capture, release),
+        cmocka_unit_test_setup_teardown(nothing_can_be_forged, capture, release),
+        cmocka_unit_test_setup_teardown(what_looks_like_a_token_is_left_out, capture, release),
+        cmocka_unit_test_setup_teardown(levels_are_respected_and_errno_kept, capture, release),
+        cmocka_unit_test_setup_teardown(components_have_levels_of_their_own, capture, release),
         cmocka_unit_test_setup_teardown(long_lines_are_cut, capture, release),
         cmocka_unit_test_setup_teardown(repeats_are_held_back_and_counted, capture, release),
         cmocka_unit_test_setup_teardown(held_count_without_fields_and_in_json, capture, release),
+        cmocka_unit_test_setup_teardown(what_was_held_is_told_in_the_end, capture, release),
+        cmocka_unit_test_setup_teardown(audit_lines_are_held_back_much_later, capture, release),
         cmocka_unit_test_setup_teardown(many_events_do_not_disturb, capture, release),
         cmocka_unit_test_setup_teardown(threads_do_not_mix_lines, capture, release),
     };

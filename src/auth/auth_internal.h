@@ -1,0 +1,107 @@
+/* What the files of auth share among themselves. Never included from outside. */
+#ifndef AUTH_INTERNAL_H
+#define AUTH_INTERNAL_H
+
+#include "auth/auth.h"
+
+/* ---- base64.c ---- */
+
+/* Append what the text stands for. Strict: base64url without padding, without bits that belong to
+ * no byte. Else: either alphabet, with or without padding. False when it is not such a text, or
+ * when the buffer failed. */
+bool base64_decode(struct span text, bool strict, struct buffer *out);
+/* Append as base64url without padding. */
+bool base64_encode(struct span bytes, struct buffer *out);
+/* Exactly `size` bytes from twice as many hex digits. */
+bool hex_decode(struct span text, unsigned char *out, size_t size);
+
+/* ---- crypto.c: the only file that knows libcrypto ---- */
+
+enum { SEED_BYTES = 32, SIGNATURE_BYTES = 64, DIGEST_BYTES = 32 };
+
+enum crypto_answer { CRYPTO_GOOD, CRYPTO_BAD, CRYPTO_BROKEN /* it could not be found out */ };
+
+enum crypto_answer ed25519_verify(const unsigned char key[AUTH_KEY_BYTES], struct span message,
+                                  const unsigned char signature[SIGNATURE_BYTES]);
+bool ed25519_sign(const unsigned char seed[SEED_BYTES], struct span message,
+                  unsigned char signature[SIGNATURE_BYTES]);
+bool ed25519_generate(unsigned char seed[SEED_BYTES], unsigned char key[AUTH_KEY_BYTES]);
+/* BAD: not PEM of that kind, or a key that is not Ed25519. */
+enum crypto_answer pem_read_public(struct span pem, unsigned char key[AUTH_KEY_BYTES]);
+enum crypto_answer pem_read_private(struct span pem, unsigned char seed[SEED_BYTES],
+                                    unsigned char key[AUTH_KEY_BYTES]);
+bool pem_print_private(const unsigned char seed[SEED_BYTES], struct buffer *out);
+bool digest(struct span bytes, unsigned char out[DIGEST_BYTES]);
+/* Without telling by its time where they differ. */
+bool digests_equal(const unsigned char *left, const unsigned char *right);
+/* In a way that the compiler does not leave out. */
+void wipe(void *memory, size_t size);
+
+/* ---- identity.c ---- */
+
+/* Of nobody, to be filled: texts are NULL, limits not set. NULL when out of memory. */
+struct auth_identity *identity_new(void);
+/* Give every text that is still NULL its "", and the metering key the subject. */
+bool identity_complete(struct auth_identity *identity, struct error *error);
+void texts_free(struct auth_texts *texts);
+
+/* ---- member.c: typed members of a JSON object ---- */
+
+/*
+ * Members that are absent or null leave the result as it is; one of another type is an error with
+ * `code` that names it.
+ */
+struct members {
+    const struct tree *object;
+    enum error_code code;
+    struct error *error;
+};
+
+/* NULL when it is absent or null. */
+const struct tree *member_find(const struct members *members, const char *name);
+/* Always returns false. */
+bool member_wrong(const struct members *members, const char *name, const char *expected);
+/* Not empty, no control characters. A heap copy. */
+bool member_text(const struct members *members, const char *name, char **text);
+/* An array of texts, in which there may be anything but NUL; *is_there tells whether there is one,
+ * empty or not. NULL: nobody asks. */
+bool member_texts(const struct members *members, const char *name, bool *is_there,
+                  struct auth_texts *texts);
+/* Unix seconds; a fraction is dropped, or rounded up. */
+bool member_time(const struct members *members, const char *name, bool round_up, bool *is_there,
+                 int64_t *time);
+/* Words of a scope as bits; `unknown` gets the first one that is none, or is left. */
+bool member_scope(const struct members *members, const char *name, bool *is_there, unsigned *scopes,
+                  struct span *unknown);
+/* The members that tokens of both kinds have: metering_key, key_class, deployment_id, plan, views,
+ * row_scopes and limits. */
+bool member_identity(const struct members *members, struct auth_identity *identity);
+/* Refuse members that are not in the list, which NULL ends. */
+bool member_only(const struct members *members, const char *const *known);
+
+/* ---- key.c ---- */
+
+const struct auth_key *keys_find(const struct auth_keys *keys, struct span id);
+bool key_is_current(const struct auth_key *key, int64_t now);
+/* Add a key of 32 bytes; as auth_keys_add. */
+bool keys_add_bytes(struct auth_keys *keys, const unsigned char bytes[AUTH_KEY_BYTES],
+                    struct span id, int64_t ends_at, struct error *error);
+
+/* ---- claims.c ---- */
+
+struct claims {
+    struct auth_identity *identity; /* complete but for what the claims do not say */
+    struct auth_texts audiences;
+    bool has_audience, has_scope, has_expiry;
+    int64_t not_before;
+};
+
+/* Read the claims of a token; ERROR_TOKEN_FORMAT when one is of another type. To be ended by
+ * claims_fini in either case. */
+bool claims_read(struct claims *claims, const struct tree *object, struct error *error);
+void claims_fini(struct claims *claims);
+/* Steps 3 to 8 of auth_verify. */
+bool claims_check(const struct claims *claims, const struct auth_rules *rules,
+                  const struct auth_request *request, struct error *error);
+
+#endif

@@ -1,0 +1,213 @@
+/*
+ * Signed sessions: compact JWTs. What the header says is compared with the one algorithm that there
+ * is, and chooses nothing.
+ */
+#include "auth/auth_internal.h"
+
+/* A token, taken apart. */
+struct parts {
+    struct span header, claims, signature; /* as they came */
+    struct span signed_text;               /* header and claims with the dot between them */
+};
+
+static bool is_malformed(struct error *error, const char *what)
+{
+    return error_set(error, ERROR_TOKEN_FORMAT, "this is no signed session: %s", what);
+}
+
+static bool split(struct span token, struct parts *parts, struct error *error)
+{
+    if (token.length > AUTH_MAX_TOKEN_BYTES)
+        return is_malformed(error, "it is too long");
+    const char *end = token.data + token.length;
+    const char *first = token.length ? memchr(token.data, '.', token.length) : NULL;
+    const char *second = first ? memchr(first + 1, '.', (size_t)(end - first - 1)) : NULL;
+    if (!second || memchr(second + 1, '.', (size_t)(end - second - 1)))
+        return is_malformed(error, "it has not three parts with dots between them");
+    parts->header = span_make(token.data, (size_t)(first - token.data));
+    parts->claims = span_make(first + 1, (size_t)(second - first - 1));
+    parts->signature = span_make(second + 1, (size_t)(end - second - 1));
+    parts->signed_text = span_make(token.data, (size_t)(second - token.data));
+    return true;
+}
+
+static bool decode(struct span text, const char *what, struct buffer *out, struct error *error)
+{
+    buffer_init(out, AUTH_MAX_TOKEN_BYTES);
+    if (base64_decode(text, true, out))
+        return true;
+    return out->failed ? error_set(error, ERROR_MEMORY, "out of memory while reading a token")
+                       : is_malformed(error, what);
+}
+
+/* The object that a part holds. What jansson says of a broken one would quote it. */
+static bool parse(struct span text, const char *what, struct tree **object, struct error *error)
+{
+    struct error cause;
+    *object = tree_parse(text, &cause);
+    if (*object && tree_type(*object) == TREE_OBJECT)
+        return true;
+    return !*object && cause.code == ERROR_MEMORY
+               ? error_set(error, ERROR_MEMORY, "out of memory while reading a token")
+               : is_malformed(error, what);
+}
+
+static bool decode_object(struct span text, const char *what, struct tree **object,
+                          struct error *error)
+{
+    struct buffer json;
+    bool done = decode(text, what, &json, error) && parse(buffer_span(&json), what, object, error);
+    buffer_fini(&json);
+    return done;
+}
+
+/* ---- the header ---- */
+
+static bool check_header(const struct tree *header, struct span *id, struct error *error)
+{
+    const struct tree *algorithm = tree_member(header, "alg"), *kid = tree_member(header, "kid");
+    *id = span_make(NULL, 0);
+    if (!algorithm || tree_type(algorithm) != TREE_STRING ||
+        !span_equal(tree_string(algorithm), span_of("EdDSA")))
+        return is_malformed(error, "its `alg` is not EdDSA");
+    if (tree_member(header, "crit"))
+        return is_malformed(error, "it has `crit`, of which nothing is understood here");
+    if (!kid || tree_type(kid) == TREE_NULL)
+        return true;
+    *id = tree_string(kid);
+    if (tree_type(kid) != TREE_STRING || id->length == 0 || id->length > AUTH_MAX_KEY_ID)
+        return is_malformed(error, "its `kid` is not a text of usual length");
+    return true;
+}
+
+/* ---- the signature ---- */
+
+static bool check_answer(enum crypto_answer answer, struct error *error)
+{
+    if (answer == CRYPTO_GOOD)
+        return true;
+    if (answer == CRYPTO_BROKEN)
+        return error_set(error, ERROR_MEMORY, "out of memory while checking a signature");
+    return error_set(error, ERROR_TOKEN_SIGNATURE, "the token's signature is not right");
+}
+
+static bool verify_named(const struct auth_keys *keys, struct span id, int64_t now,
+                         const struct parts *parts, const unsigned char *signature,
+                         struct error *error)
+{
+    const struct auth_key *key = keys_find(keys, id);
+    if (!key || !key_is_current(key, now))
+        return error_set(error, ERROR_TOKEN_KEY,
+                         key ? "the key that signed the token is no longer in use"
+                             : "the key that signed the token is not known here");
+    return check_answer(ed25519_verify(key->bytes, parts->signed_text, signature), error);
+}
+
+/* The token does not say which key: as few as there may be are tried, so that a forged token
+ * cannot cost much. */
+static bool verify_by_any(const struct auth_keys *keys, int64_t now, const struct parts *parts,
+                          const unsigned char *signature, struct error *error)
+{
+    enum crypto_answer answer = CRYPTO_BAD;
+    bool tried = false;
+    if (auth_keys_count(keys) > AUTH_TRIED_KEYS)
+        return error_set(error, ERROR_TOKEN_MISSING_CLAIM,
+                         "the token's header has no `kid`, and there are many keys");
+    for (size_t i = 0; i < auth_keys_count(keys) && answer == CRYPTO_BAD; i++) {
+        const struct auth_key *key = auth_keys_at(keys, i);
+        if (!key_is_current(key, now))
+            continue;
+        tried = true;
+        answer = ed25519_verify(key->bytes, parts->signed_text, signature);
+    }
+    if (!tried)
+        return error_set(error, ERROR_TOKEN_KEY, "no key is in use here");
+    return check_answer(answer, error);
+}
+
+static bool verify(const struct auth_keys *keys, struct span id, int64_t now,
+                   const struct parts *parts, struct error *error)
+{
+    struct buffer signature;
+    static const char what[] = "its signature is not one of Ed25519";
+    bool done = decode(parts->signature, what, &signature, error) &&
+                (signature.length == SIGNATURE_BYTES || is_malformed(error, what));
+    const unsigned char *bytes = (const unsigned char *)signature.data;
+    done = done && (id.data ? verify_named(keys, id, now, parts, bytes, error)
+                            : verify_by_any(keys, now, parts, bytes, error));
+    buffer_fini(&signature);
+    return done;
+}
+
+/* ---- the whole ---- */
+
+static struct auth_identity *take_identity(struct claims *claims, struct error *error)
+{
+    struct auth_identity *identity = claims->identity;
+    if (!identity_complete(identity, error))
+        return NULL;
+    claims->identity = NULL;
+    return identity;
+}
+
+struct auth_identity *auth_verify(const struct auth_keys *keys, const struct auth_rules *rules,
+                                  const struct auth_request *request, struct span token,
+                                  struct error *error)
+{
+    struct parts parts;
+    struct span id;
+    struct tree *header = NULL, *object = NULL;
+    struct claims claims = {.identity = NULL};
+    struct auth_identity *identity = NULL;
+    if (split(token, &parts, error) &&
+        decode_object(parts.header, "its header is not a JSON object", &header, error) &&
+        check_header(header, &id, error) &&
+        decode_object(parts.claims, "its claims are not a JSON object", &object, error) &&
+        claims_read(&claims, object, error) && verify(keys, id, request->now, &parts, error) &&
+        claims_check(&claims, rules, request, error))
+        identity = take_identity(&claims, error);
+    claims_fini(&claims);
+    tree_free(object);
+    tree_free(header);
+    return identity;
+}
+
+bool auth_token_claims(struct span token, struct buffer *out, struct error *error)
+{
+    static const char what[] = "its claims are not a JSON object";
+    struct parts parts;
+    struct buffer json;
+    struct tree *object = NULL;
+    if (!split(token, &parts, error))
+        return false;
+    bool done =
+        decode(parts.claims, what, &json, error) && parse(buffer_span(&json), what, &object, error);
+    if (done && !buffer_add_span(out, buffer_span(&json)))
+        done = error_set(error, ERROR_MEMORY, "out of memory while reading a token");
+    tree_free(object);
+    buffer_fini(&json);
+    return done;
+}
+
+/* ---- refreshing ---- */
+
+bool auth_may_follow(const struct auth_identity *held, const struct auth_identity *fresh,
+                     struct error *error)
+{
+    if (strcmp(held->subject, fresh->subject) == 0)
+        return true;
+    return error_set(error, ERROR_TOKEN_FORMAT, "the fresh token is of another subject");
+}
+
+const char *auth_refresh_word(enum error_code code)
+{
+    switch (code) {
+    case ERROR_TOKEN_EXPIRED:
+    case ERROR_TOKEN_SIGNATURE:
+    case ERROR_TOKEN_ISSUER:
+    case ERROR_TOKEN_AUDIENCE:
+        return error_wire_code(code);
+    default:
+        return "token-invalid";
+    }
+}
