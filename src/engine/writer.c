@@ -289,6 +289,17 @@ static void post_drained(struct engine *engine)
         engine_post(engine, &engine->drained.event);
 }
 
+/* A step is a transaction at most, so one that does not end means that something hangs. */
+static void begin_step(struct engine *engine)
+{
+    atomic_store_explicit(&engine->writer_since_us, clock_monotonic_us(), memory_order_relaxed);
+}
+
+static void end_steps(struct engine *engine)
+{
+    atomic_store_explicit(&engine->writer_since_us, 0, memory_order_relaxed);
+}
+
 void *writer_main(void *argument)
 {
     struct writer *writer = argument;
@@ -300,15 +311,19 @@ void *writer_main(void *argument)
         struct queue_item *list = queue_wait_all(&engine->intake, rest);
         if (!list && closed)
             break;
+        begin_step(engine);
         probe_disk(writer);
         while (list) {
+            begin_step(engine);
             if (disk_state(writer) != ERROR_NONE)
                 refuse_all(writer, &list);
             else
                 write_some(writer, &list);
         }
+        begin_step(engine);
         pass_time(writer);
         engine_pass_gate(engine);
+        end_steps(engine);
     }
     post_drained(engine);
     return NULL;

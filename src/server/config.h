@@ -88,6 +88,13 @@ bool config_describe(struct buffer *out);
 bool config_schema(struct buffer *out);
 /* Append the values in force, as a configuration file that would give the same. */
 bool config_print(const struct config *config, struct buffer *out);
+/* Asked about each setting that differs, in the order of the table; `live`: it could change in a
+ * server that runs. Returns whether it is to be taken. */
+typedef bool (*config_judge)(void *argument, const char *name, bool live);
+/* Move into the configuration in force what `from` sets otherwise and `judge` lets through. `from`
+ * is good for config_fini only, then. */
+void config_take_live(struct config *config, struct config *from, config_judge judge,
+                      void *argument);
 /* The views that it and its stack files define, as a new set with all stages; NULL with an error
  * that names the file or the view. */
 struct view_set *config_views(const struct config *config, struct error *error);

@@ -197,6 +197,11 @@ void hub_commit(void *argument, struct engine_commit *commit)
     windows_commit(hub, commit);
 }
 
+void hub_set_max_subscriptions(struct hub *hub, uint32_t most)
+{
+    hub->options.max_subscriptions = most;
+}
+
 void hub_tick(struct hub *hub)
 {
     windows_look(hub);

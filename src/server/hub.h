@@ -36,6 +36,9 @@ void hub_add_export(struct hub *hub, const struct store_export *export);
 /* For engine_options.on_commit (argument: the hub). */
 void hub_commit(void *hub, struct engine_commit *commit);
 
+/* Holds for subscriptions from now on. */
+void hub_set_max_subscriptions(struct hub *hub, uint32_t most);
+
 /* What is due by time alone: windows that coalesce. To be called when `hub_due` says so. */
 void hub_tick(struct hub *hub);
 /* Milliseconds until hub_tick has something to do; negative: nothing is waited for. */

@@ -182,12 +182,17 @@ static uint64_t tick_ms(const struct server *server)
     return wanted > SHORTEST_TICK_MS ? wanted : SHORTEST_TICK_MS;
 }
 
+void server_start_tick(struct server *server)
+{
+    uv_timer_start(&server->tick, server_on_tick, tick_ms(server), tick_ms(server));
+}
+
 bool server_run(struct server *server, struct error *error)
 {
     if (server->state != SERVER_READY)
         return error_set(error, ERROR_INTERNAL, "this server has run already");
     server_set_state(server, SERVER_RUNNING);
-    uv_timer_start(&server->tick, server_on_tick, tick_ms(server), tick_ms(server));
+    server_start_tick(server);
     uv_async_send(&server->async); /* what came before the loop turned, a stop perhaps */
     while (server->state != SERVER_ENDED)
         uv_run(&server->loop, UV_RUN_DEFAULT);

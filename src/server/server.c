@@ -188,14 +188,6 @@ static bool open_sockets(struct server *server, const struct config *config, str
 
 /* ---- open and close ---- */
 
-static void take_limits(struct server *server, const struct config *config)
-{
-    server->max_connections = (size_t)config->max_connections;
-    server->max_message_bytes = (size_t)config->max_message_bytes;
-    server->max_request_bytes = (size_t)config->max_request_bytes;
-    server->client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
-}
-
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
 {
     if (!open_loop(server, error) || !open_hub(server, config, error) ||
@@ -205,6 +197,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
     server->door = door_new();
     if (!server->facts || !server->door)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    server_apply(server, config);
     return open_sockets(server, config, error);
 }
 
@@ -220,7 +213,8 @@ struct server *server_open(const struct config *config, struct error *error)
     listener_init(&server->main);
     listener_init(&server->health);
     sessions_init(&server->sessions);
-    take_limits(server, config);
+    server->connection_room = (size_t)config->max_connections;
+    server->max_request_bytes = (size_t)config->max_request_bytes;
     if (open_parts(server, config, error))
         return server;
     server_close(server);

@@ -58,7 +58,7 @@ struct server {
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
-    struct transport *transport; /* NULL without sockets, and again when it has left */
+    struct transport *transport;     /* NULL without sockets, and again when it has left */
     struct certificate *certificate; /* shown in TLS; NULL: there is none */
     int64_t certificate_due_ms;      /* when to look at its time again */
     bool health_tls;
@@ -69,6 +69,7 @@ struct server {
     struct server_counters counters;
     struct audit audit;
 
+    size_t connection_room; /* for so many there are descriptors */
     size_t max_connections, max_message_bytes, max_request_bytes;
     uint64_t client_timeout_ms; /* 0: none */
 
@@ -82,7 +83,11 @@ void server_set_state(struct server *server, enum server_state state);
 void server_advance(struct server *server);
 /* While opening, for who makes outgoing requests: have server->web. May be called again. */
 bool server_need_web(struct server *server, const struct config *config, struct error *error);
+/* Put in force what may change while the server runs: each part takes its settings from here, at
+ * start and at every reload. Nothing that waits or reads files: server_reload_new does that. */
+void server_apply(struct server *server, const struct config *config);
 /* run.c: what happens on the loop. */
+void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);
 void server_on_tick(uv_timer_t *tick);
 void server_on_drained(void *server); /* for struct engine_options */

@@ -275,7 +275,7 @@ static struct rlimit adjust_descriptors(struct server *server, size_t needed)
             limit.rlim_max == RLIM_INFINITY || limit.rlim_max > needed ? needed : limit.rlim_max;
         if (limit.rlim_cur < needed)
             log_warning("server", "few-descriptors", "limit=%llu needed=%zu connections=%zu",
-                        (unsigned long long)limit.rlim_cur, needed, server->max_connections);
+                        (unsigned long long)limit.rlim_cur, needed, server->connection_room);
     }
     tables = limit;
     if (tables.rlim_cur > 2 * needed)
@@ -290,7 +290,7 @@ static void create_within_limit(struct transport *transport,
                                 const struct lws_context_creation_info *info)
 {
     static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-    size_t needed = transport->server->max_connections + OTHER_DESCRIPTORS;
+    size_t needed = transport->server->connection_room + OTHER_DESCRIPTORS;
     pthread_mutex_lock(&turn);
     struct rlimit wanted = adjust_descriptors(transport->server, needed);
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
