@@ -50,7 +50,7 @@ void fixture_init(struct fixture *fixture)
                                                .max_exports = 100,
                                                .max_array_length = 5,
                                                .max_entity_bytes = 1 << 20,
-                                               .queue_bytes = 16 << 20,
+                                               .queue_bytes = 64 << 20,
                                                .queue_count = 10000,
                                                .commit_mutations = 1000,
                                                .cache_bytes = 1 << 20,
