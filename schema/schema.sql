@@ -57,20 +57,24 @@ CREATE TABLE change (
     at INTEGER NOT NULL,          -- when it was committed: milliseconds since 1970 UTC
     torn INTEGER NOT NULL,        -- 1: it is the first kept one of its seq, others were trimmed
     patch TEXT,                   -- what the producer sent; NULL for deletes
-    append TEXT                   -- {"path": length of the array afterwards}; NULL: no appends
+    append TEXT,                  -- {"path": length of the array afterwards}; NULL: no appends
+    -- Where rows are scoped, else NULL: '*' public, '!' for nobody, or the scope as JSON text.
+    scope TEXT,                   -- of the row after the change; of a delete, as it was
+    scope_left TEXT               -- as it was, where the change moved it to another; else NULL
 );
 
 CREATE INDEX change_seq ON change (slot, idx, export);
 
 CREATE TABLE tombstone (
-    -- What was deleted lately and did not come back.
+    -- What was deleted lately and did not come back, and what lately left a scope.
     export INTEGER NOT NULL,      -- export.id
     key TEXT NOT NULL,
+    scope TEXT NOT NULL,          -- that it was in, as in change; '' where rows are not scoped
     change INTEGER NOT NULL,      -- change.id of the delete
     slot INTEGER NOT NULL,        -- seq of the delete
     idx INTEGER NOT NULL,
     at INTEGER NOT NULL,          -- when: milliseconds since 1970 UTC
-    PRIMARY KEY (export, key)
+    PRIMARY KEY (export, key, scope)
 ) WITHOUT ROWID;
 
 CREATE INDEX tombstone_change ON tombstone (change);
@@ -89,6 +93,7 @@ CREATE TABLE stage (
     definition TEXT UNIQUE,       -- everything that decides its rows; NULL: no view has it any more
     export INTEGER NOT NULL,      -- export.id
     whole INTEGER NOT NULL,       -- 1: every entity of the export is a row of it
+    rows INTEGER NOT NULL,        -- rows in derived_row
     built_change INTEGER,         -- the newest change when it was complete; NULL: it is being built
     progress BLOB                 -- of the build: the last key or place that was looked at
 );
@@ -137,3 +142,29 @@ CREATE TABLE log_state (
 );
 
 INSERT INTO log_state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+
+CREATE TABLE usage_event (
+    -- Usage events that were not delivered yet, oldest first. The oldest go when there are too many.
+    id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again
+    event_id TEXT NOT NULL,       -- a uuid: the same however often the event is sent
+    at INTEGER NOT NULL,          -- when it happened: milliseconds since 1970 UTC
+    event TEXT NOT NULL           -- what is told, as JSON
+);
+
+CREATE TABLE usage_state (
+    -- One row: the spool of usage events. Written once per transaction.
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    rows INTEGER NOT NULL,        -- rows in usage_event
+    bytes INTEGER NOT NULL,       -- their size: event in bytes, and 64 a row
+    dropped INTEGER NOT NULL      -- events that were never delivered, because there were too many
+);
+
+INSERT INTO usage_state VALUES (1, 0, 0, 0);
+
+CREATE TABLE revoked_token (
+    -- Signed tokens that are refused before they run out. A row goes when its token has run out.
+    jti TEXT PRIMARY KEY NOT NULL,
+    expires_at INTEGER,           -- when the token runs out: seconds since 1970 UTC; NULL: unknown
+    at INTEGER NOT NULL           -- when it was revoked: milliseconds since 1970 UTC
+) WITHOUT ROWID;
+CREATE INDEX revoked_token_expires ON revoked_token (expires_at) WHERE expires_at IS NOT NULL;

@@ -173,7 +173,7 @@ bool api_is_secure(const stele *store)
 
 bool api_health_is_secure(const stele *store)
 {
-    return store->config.health_tls == CONFIG_ON;
+    return store->config.health_tls;
 }
 
 bool stele_run(stele *store, stele_error *error)

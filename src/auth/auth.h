@@ -160,7 +160,7 @@ const struct auth_revocation *auth_revocations_next(const struct auth_revocation
 
 /* ---- signed sessions ---- */
 
-enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024 };
+enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024, AUTH_MAX_TOKEN_ID = 512 /* bytes of a jti */ };
 
 /* What a token must meet. Texts are borrowed. */
 struct auth_rules {
@@ -244,6 +244,13 @@ size_t auth_static_count(const struct auth_static *tokens);
  * once now >= expires_at. Takes as long for every token of a length. */
 struct auth_identity *auth_static_find(const struct auth_static *tokens, struct span token,
                                        int64_t now, struct error *error);
+
+/* Who the bearer of a token of `old` is by `fresh`: one reference. NULL when the token is not there
+ * any more. `held` must come from auth_static_find of `old`; *known is false when it does not, and
+ * NULL is returned. */
+struct auth_identity *auth_static_follow(const struct auth_static *old,
+                                         const struct auth_static *fresh,
+                                         const struct auth_identity *held, bool *known);
 
 /* ---- signing ---- */
 

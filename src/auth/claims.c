@@ -25,6 +25,14 @@ static bool read_audience(const struct members *members, struct claims *claims)
     return true;
 }
 
+/* Only what is not too long can be revoked. */
+static bool read_token_id(const struct members *members, char **token_id)
+{
+    return member_text(members, "jti", token_id) &&
+           (!*token_id || strlen(*token_id) <= AUTH_MAX_TOKEN_ID ||
+            member_wrong(members, "jti", "a text of at most 512 bytes"));
+}
+
 bool claims_read(struct claims *claims, const struct tree *object, struct error *error)
 {
     struct members members = {object, ERROR_TOKEN_FORMAT, error};
@@ -40,7 +48,7 @@ bool claims_read(struct claims *claims, const struct tree *object, struct error 
                 member_time(&members, "iat", false, NULL, &issued_at) &&
                 member_time(&members, "nbf", true, NULL, &claims->not_before) &&
                 member_time(&members, "exp", false, &claims->has_expiry, &identity->expires_at) &&
-                member_text(&members, "jti", &identity->token_id) &&
+                read_token_id(&members, &identity->token_id) &&
                 member_scope(&members, "scope", &claims->has_scope, &identity->scopes, &unknown) &&
                 member_text(&members, "origin", &identity->origin) &&
                 member_text(&members, "client_ip", &identity->client_ip) &&

@@ -164,3 +164,18 @@ struct auth_identity *auth_static_find(const struct auth_static *tokens, struct 
         return auth_identity_retain(found);
     return NULL;
 }
+
+struct auth_identity *auth_static_follow(const struct auth_static *old,
+                                         const struct auth_static *fresh,
+                                         const struct auth_identity *held, bool *known)
+{
+    const struct static_token *token = NULL;
+    for (size_t i = 0; old && i < old->count; i++)
+        if (old->tokens[i].identity == held)
+            token = &old->tokens[i];
+    *known = token != NULL;
+    for (size_t i = 0; token && fresh && i < fresh->count; i++)
+        if (digests_equal(fresh->tokens[i].digest, token->digest))
+            return auth_identity_retain(fresh->tokens[i].identity);
+    return NULL;
+}

@@ -141,17 +141,23 @@ static struct timespec deadline_after(int64_t timeout_ms)
     return when;
 }
 
+static bool must_wait(const struct queue *queue)
+{
+    return !queue->first && !queue->closed && !queue->nudged;
+}
+
 static void wait_for_item(struct queue *queue, int64_t timeout_ms)
 {
     if (timeout_ms < 0) {
-        while (!queue->first && !queue->closed)
+        while (must_wait(queue))
             pthread_cond_wait(&queue->filled, &queue->lock);
-    } else if (timeout_ms > 0 && !queue->first && !queue->closed) {
+    } else if (timeout_ms > 0 && must_wait(queue)) {
         struct timespec deadline = deadline_after(timeout_ms);
-        while (!queue->first && !queue->closed)
+        while (must_wait(queue))
             if (pthread_cond_timedwait(&queue->filled, &queue->lock, &deadline) == ETIMEDOUT)
                 break;
     }
+    queue->nudged = false;
 }
 
 struct queue_item *queue_take_all(struct queue *queue)
@@ -178,6 +184,14 @@ struct queue_item *queue_wait_one(struct queue *queue, int64_t timeout_ms)
 }
 
 /* ---- state ---- */
+
+void queue_nudge(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    queue->nudged = true;
+    pthread_cond_signal(&queue->filled);
+    pthread_mutex_unlock(&queue->lock);
+}
 
 void queue_close(struct queue *queue)
 {

@@ -24,6 +24,7 @@ struct queue {
     size_t count, bytes;
     size_t max_count, max_bytes;
     bool closed;
+    bool nudged;
     void (*wake)(void *argument); /* called (unlocked) after a put into an empty queue, or NULL */
     void *wake_argument;
 };
@@ -41,10 +42,12 @@ bool queue_put_wait(struct queue *queue, struct queue_item *item);
 /* Take everything, oldest first, or NULL when empty; does not wait. */
 struct queue_item *queue_take_all(struct queue *queue);
 /* Take everything, waiting up to `timeout_ms` (negative: for ever) for the first; NULL when the
- * time is over or the queue is closed and empty. */
+ * time is over, it was nudged, or the queue is closed and empty. */
 struct queue_item *queue_wait_all(struct queue *queue, int64_t timeout_ms);
 /* Take one item, waiting likewise. */
 struct queue_item *queue_wait_one(struct queue *queue, int64_t timeout_ms);
+/* Wake the taker, or let its next wait end at once: for news that come by another way. */
+void queue_nudge(struct queue *queue);
 /* No more puts; takers are woken and get what is left. */
 void queue_close(struct queue *queue);
 bool queue_is_closed(struct queue *queue);

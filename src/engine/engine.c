@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { MAX_READS = 1 << 17 };
+enum { MAX_READS = 1 << 17, MAX_WRITES = 1 << 16 };
 
 /* ---- opening: what the configuration says becomes part of the database ---- */
 
@@ -95,6 +95,43 @@ static bool note_array_length(struct writer *writer, const struct engine_options
     return done;
 }
 
+/* The exports whose rows are scoped, and by what. */
+static bool print_scopes(struct buffer *out, const struct view_set *views)
+{
+    const char *name;
+    for (size_t i = 0; views && (name = view_set_export_at(views, i)); i++) {
+        const struct view_scope *scope = view_set_scope_of(views, span_of(name));
+        if (scope)
+            buffer_printf(out, "%s=%s\n", name, view_scope_text(scope));
+    }
+    return !out->failed;
+}
+
+/*
+ * Whom changes and deletes were for, is noted along with them. Where other fields count from now
+ * on, what was noted says nothing, so that cursors from before are refused and deletes forgotten.
+ */
+static bool note_scopes(struct writer *writer, const struct engine_options *options,
+                        struct error *error)
+{
+    struct buffer before, now;
+    bool found;
+    buffer_init(&before, SIZE_MAX / 2);
+    buffer_init(&now, SIZE_MAX / 2);
+    bool done = (print_scopes(&now, options->views) ||
+                 error_set(error, ERROR_MEMORY, "out of memory while reading the scopes")) &&
+                store_meta_get(writer->store, "row_scopes", &before, &found, error);
+    bool same = done && span_equal(buffer_span(&before), buffer_span(&now));
+    if (done && !same)
+        done = store_meta_put(writer->store, "row_scopes",
+                              now.length ? buffer_span(&now) : span_of(""), error) &&
+               store_writer_refuse_cursors(writer->store, error) &&
+               store_tombstones_clear(writer->store, error);
+    buffer_fini(&before);
+    buffer_fini(&now);
+    return done;
+}
+
 static bool configure(struct engine *engine, struct error *error)
 {
     struct store_writer *store = store_writer_open(engine->store, error);
@@ -104,7 +141,8 @@ static bool configure(struct engine *engine, struct error *error)
     bool done = store_begin(store, error) && lift_stale_limits(&writer, error) &&
                 apply_export_options(&writer, &engine->options, error) &&
                 define_views(&writer, engine->options.views, error) &&
-                note_array_length(&writer, &engine->options, error) && store_commit(store, error);
+                note_array_length(&writer, &engine->options, error) &&
+                note_scopes(&writer, &engine->options, error) && store_commit(store, error);
     if (!done)
         store_rollback(store);
     store_writer_close(store);
@@ -126,11 +164,21 @@ static bool check_closed(struct writer *writer, const struct engine_options *opt
     return true;
 }
 
+static void attach_scopes(struct writer *writer, const struct view_set *views)
+{
+    size_t position = 0;
+    struct export_state *export;
+    while (views && (export = map_next(&writer->exports, &position)))
+        export->scope = view_set_scope_of(views, export->name);
+}
+
 static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error) ||
-        !check_closed(&engine->writer, &engine->options) ||
-        !engine_start_checkpointer(engine, error) ||
+        !check_closed(&engine->writer, &engine->options))
+        return false;
+    attach_scopes(&engine->writer, engine->options.views);
+    if (!engine_start_checkpointer(engine, error) ||
         !derive_open(&engine->writer, engine->options.views, error))
         return false;
     engine->last_change = engine->writer.last_change;
@@ -155,6 +203,12 @@ static bool gate_init(struct engine *engine)
     return done;
 }
 
+/* The writer waits for submissions only. */
+static void nudge_writer(void *engine)
+{
+    queue_nudge(&((struct engine *)engine)->intake);
+}
+
 struct engine *engine_open(const struct engine_options *options, struct error *error)
 {
     struct engine *engine = memory_new(sizeof *engine);
@@ -164,12 +218,14 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     }
     engine->options = *options;
     bool done = queue_init(&engine->intake, options->queue_count, options->queue_bytes) &&
+                queue_init(&engine->writes, MAX_WRITES, SIZE_MAX) &&
                 queue_init(&engine->reads, MAX_READS, SIZE_MAX) &&
                 queue_init(&engine->commits, SIZE_MAX, options->events_bytes) &&
                 queue_init(&engine->events, SIZE_MAX, SIZE_MAX) &&
                 pthread_mutex_init(&engine->gate, NULL) == 0 && gate_init(engine);
     if (!done)
         error_set(error, ERROR_INTERNAL, "cannot make the engine's queues");
+    queue_on_fill(&engine->writes, nudge_writer, engine);
     queue_on_fill(&engine->commits, options->wake, options->wake_argument);
     queue_on_fill(&engine->events, options->wake, options->wake_argument);
     done = done && (engine->store = store_open(&options->store, error)) &&
@@ -203,6 +259,12 @@ bool engine_read(struct engine *engine, struct read_job *job)
 {
     job->event.item.bytes = 0;
     return queue_put(&engine->reads, &job->event.item);
+}
+
+bool engine_write(struct engine *engine, struct write_job *job)
+{
+    job->event.item.bytes = 0;
+    return queue_put(&engine->writes, &job->event.item);
 }
 
 void engine_post(struct engine *engine, struct engine_event *event)
@@ -239,6 +301,7 @@ void engine_close(struct engine *engine)
     if (!engine)
         return;
     queue_close(&engine->intake);
+    queue_close(&engine->writes);
     queue_close(&engine->commits);
     if (engine->writer_started)
         pthread_join(engine->writer_thread, NULL);
@@ -249,6 +312,7 @@ void engine_close(struct engine *engine)
     if (engine->store)
         store_close(engine->store);
     queue_fini(&engine->intake);
+    queue_fini(&engine->writes);
     queue_fini(&engine->reads);
     queue_fini(&engine->commits);
     queue_fini(&engine->events);

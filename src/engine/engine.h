@@ -114,6 +114,20 @@ struct engine_commit {
     uint64_t committed_us; /* monotonic */
 };
 
+/* ---- writing beside the mutations ---- */
+
+/*
+ * Something for the writer to keep that is no mutation. `run` is called on the writer thread in an
+ * open transaction, which may hold mutations and other jobs, too: so it must be short, and false
+ * only when the store failed, which fails all of them. Then `event.deliver` on the loop; with
+ * ERROR_NONE what it wrote is on disk.
+ */
+struct write_job {
+    struct engine_event event;
+    bool (*run)(struct write_job *job, struct store_writer *store, struct error *error);
+    struct error error;
+};
+
 /* ---- reading ---- */
 
 /*
@@ -172,6 +186,9 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
 /* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
 bool engine_read(struct engine *engine, struct read_job *job);
+/* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are still
+ * taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
+bool engine_write(struct engine *engine, struct write_job *job);
 /* Post an event of one's own, to be delivered on the loop thread. Any thread. */
 void engine_post(struct engine *engine, struct engine_event *event);
 /* Deliver all waiting events. On the loop thread. */

@@ -9,6 +9,7 @@
 struct export_state {
     uint32_t id;
     struct derived_export *derived; /* what its derived views need to know; NULL: it has none */
+    const struct view_scope *scope; /* the field that scopes its rows; NULL: none */
     int64_t max_entities;
     size_t cached;       /* entities in the cache */
     bool touched;        /* changed in the open transaction */
@@ -113,6 +114,7 @@ struct writer {
     struct derive *derive;        /* how derived views are kept; NULL until they are opened */
     struct engine_stage_touch *touches; /* of the transaction that was just committed */
     size_t touch_count;
+    struct queue_item *jobs; /* struct write_job: of the open transaction */
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     size_t new_exports_stored; /* the others wait until their submission is accepted */
@@ -149,6 +151,9 @@ void writer_forget_exports(struct writer *writer, size_t first);
  * does not exist. */
 struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
                              struct error *error);
+/* Whom a row of the export is for, of its data (NULL: there is none): a label as in view.h, or
+ * absent. */
+struct span export_label(const struct export_state *export, const struct text *data);
 /* Make a change record of `entity`'s step to `data` (a reference that passes over, NULL: deleted)
  * and note it as pending. */
 bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
@@ -166,6 +171,14 @@ bool writer_prepare(struct writer *writer);
 void writer_publish(struct writer *writer);
 /* Forget the transaction: all its submissions get `error`. */
 void writer_abandon(struct writer *writer, const struct error *error);
+
+/* write_job.c: run the jobs that wait, in the open transaction. */
+bool writer_run_jobs(struct writer *writer, struct error *error);
+/* It is on disk (NULL), or not. */
+void writer_answer_jobs(struct writer *writer, const struct error *error);
+/* Answer those that wait without running them. */
+void writer_refuse_jobs(struct writer *writer, const struct error *error);
+bool writer_has_jobs(struct writer *writer);
 
 /* The wall clock that the engine was given. */
 int64_t writer_wall_ms(const struct writer *writer);
@@ -219,6 +232,7 @@ struct engine {
     uint32_t readers_started;
     bool writer_started, checkpointer_started;
     struct queue intake;  /* submissions */
+    struct queue writes;  /* write jobs */
     struct queue reads;   /* read jobs */
     struct queue commits; /* to the loop; the writer waits when it is full */
     struct queue events;  /* to the loop; bounded by what asks for them */

@@ -135,7 +135,7 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
 static bool finish(struct writer *writer, struct error *error)
 {
     return writer_flush(writer, error) && writer_evict(writer, error) &&
-           writer_derive(writer, error) &&
+           writer_derive(writer, error) && writer_run_jobs(writer, error) &&
            trim_some(writer, (int64_t)writer->change_count * 2 + TRIM_STEP, error) &&
            store_commit(writer->store, error);
 }
@@ -169,6 +169,7 @@ static void fail(struct writer *writer, const struct error *error)
         writer->probe_us = clock_monotonic_us() + PROBE_US;
     }
     writer_abandon(writer, error);
+    writer_answer_jobs(writer, error);
 }
 
 /* Short while a checkpoint waits to get through, because the last transaction is what it makes the
@@ -207,6 +208,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
     if (going && finish(writer, &error)) {
         writer_derived(writer);
         observe(writer, begun);
+        writer_answer_jobs(writer, NULL);
         entity_cache_settle(&writer->cache);
     } else {
         fail(writer, &error);
@@ -223,12 +225,15 @@ static enum error_code disk_state(const struct writer *writer)
 
 static void refuse_all(struct writer *writer, struct queue_item **list)
 {
+    struct error error;
+    error_set(&error, disk_state(writer),
+              "the disk of %s does not take writes; intake goes on by itself when it does",
+              store_path(writer->engine->store));
+    writer_refuse_jobs(writer, &error);
     while (*list) {
         struct submission *submission = (struct submission *)*list;
         *list = (*list)->next;
-        error_set(&submission->error, disk_state(writer),
-                  "the disk of %s does not take writes; intake goes on by itself when it does",
-                  store_path(writer->engine->store));
+        submission->error = error;
         batch_order_refuse(submission->order, submission);
         counter_add(&writer->engine->metrics.mutations_refused, 1);
         engine_post(writer->engine, &submission->event);
@@ -272,6 +277,18 @@ static void pass_time(struct writer *writer)
     writer_publish(writer);
 }
 
+/* Jobs that no mutations gave a transaction to. */
+static void write_jobs(struct writer *writer)
+{
+    struct error error;
+    engine_pass_gate(writer->engine);
+    if (store_begin(writer->store, &error) && writer_run_jobs(writer, &error) &&
+        store_commit(writer->store, &error))
+        writer_answer_jobs(writer, NULL);
+    else
+        fail(writer, &error);
+}
+
 static void drained_deliver(struct engine_event *event)
 {
     struct drained_event *drained = (struct drained_event *)event;
@@ -300,9 +317,24 @@ static void end_steps(struct engine *engine)
     atomic_store_explicit(&engine->writer_since_us, 0, memory_order_relaxed);
 }
 
-void *writer_main(void *argument)
+/* One turn, for what was taken from the intake, if anything, and the jobs. */
+static void turn(struct writer *writer, struct queue_item *list)
 {
-    struct writer *writer = argument;
+    begin_step(writer->engine);
+    probe_disk(writer);
+    while (list || writer_has_jobs(writer)) {
+        begin_step(writer->engine);
+        if (disk_state(writer) != ERROR_NONE)
+            refuse_all(writer, &list);
+        else if (list)
+            write_some(writer, &list);
+        else
+            write_jobs(writer);
+    }
+}
+
+static void serve(struct writer *writer)
+{
     struct engine *engine = writer->engine;
     for (;;) {
         /* Asked before taking: what comes between the two must not be left behind. */
@@ -310,21 +342,34 @@ void *writer_main(void *argument)
         int rest = disk_state(writer) == ERROR_NONE ? writer_derive_rest(writer, IDLE_MS) : IDLE_MS;
         struct queue_item *list = queue_wait_all(&engine->intake, rest);
         if (!list && closed)
-            break;
-        begin_step(engine);
-        probe_disk(writer);
-        while (list) {
-            begin_step(engine);
-            if (disk_state(writer) != ERROR_NONE)
-                refuse_all(writer, &list);
-            else
-                write_some(writer, &list);
-        }
+            return;
+        turn(writer, list);
         begin_step(engine);
         pass_time(writer);
         engine_pass_gate(engine);
         end_steps(engine);
     }
-    post_drained(engine);
+}
+
+/* After a drain there is still something to note, such as who left. */
+static void serve_jobs(struct writer *writer)
+{
+    struct engine *engine = writer->engine;
+    bool closed;
+    do {
+        closed = queue_is_closed(&engine->writes);
+        writer->jobs = queue_wait_all(&engine->writes, IDLE_MS);
+        turn(writer, NULL);
+        engine_pass_gate(engine);
+        end_steps(engine);
+    } while (!closed);
+}
+
+void *writer_main(void *argument)
+{
+    struct writer *writer = argument;
+    serve(writer);
+    post_drained(writer->engine);
+    serve_jobs(writer);
     return NULL;
 }

@@ -29,6 +29,8 @@ static void destroy(struct hub_job *job)
     catch_up_frames_fini(&page->frames);
     text_unref(page->text);
     memory_free((void *)page->request.key.data);
+    row_scope_unref(page->request.scope);
+    row_scope_unref(page->request.was);
     memory_free(job);
 }
 
@@ -51,6 +53,8 @@ static struct catch_up_request make_request(const struct subscription *subscript
     const struct feed *feed = subscription->feed;
     return (struct catch_up_request){
         .view = feed->view,
+        .scope = feed->scope,
+        .was = subscription->was,
         .mode = feed->mode,
         .style = choose_style(subscription),
         .from = subscription->cursor,
@@ -87,6 +91,8 @@ static bool ask(struct subscription *subscription)
         }
         job->page.request.key = span_make(copy, key.length);
     }
+    row_scope_ref(job->page.request.scope);
+    row_scope_ref(job->page.request.was);
     return hub_job_start(subscription, &job->job);
 }
 
@@ -111,8 +117,11 @@ static void advance(struct subscription *subscription, const struct catch_up_pag
     subscription->cursor = page->to;
     subscription->resume_seq = page->resume_seq;
     subscription->resume_limit = page->resume_limit;
-    if (page->ended)
+    if (page->ended) {
         subscription->resuming = subscription->overlaps = false;
+        row_scope_unref(subscription->was);
+        subscription->was = NULL;
+    }
     if (page->to >= subscription->resume_target)
         subscription->only_greater = false;
     if (page->limit_hit)

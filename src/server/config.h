@@ -7,6 +7,7 @@
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
 
+#include "auth/auth.h"
 #include "engine/engine.h"
 #include "server/hub.h"
 #include "source/source.h"
@@ -24,8 +25,22 @@ struct config_export {
     size_t view_count;
 };
 
-/* A setting that is on or off. */
-enum config_switch { CONFIG_OFF, CONFIG_ON };
+enum config_auth_mode { CONFIG_AUTH_NONE, CONFIG_AUTH_STATIC, CONFIG_AUTH_SIGNED };
+/* Who is shown something, where there is authentication. */
+enum config_audience { CONFIG_FOR_ADMIN, CONFIG_FOR_ALL };
+
+/* "auth": who may connect. */
+struct config_auth {
+    enum config_auth_mode mode;
+    char *tokens, *keys;          /* JSON lists as given, the files in them unread; NULL: none */
+    char *jwks_file, *jwks_url;   /* NULL: none */
+    int64_t jwks_seconds;         /* default 3,600 */
+    int64_t jwks_refetch_seconds; /* default 60 */
+    char *issuer, *audience;      /* NULL: any */
+    bool require_origin;          /* a token must be bound to an origin, a request name it */
+    bool require_client_ip;       /* a token must be bound to the client's address */
+    enum config_audience status, metrics; /* who sees all of /status, and /metrics */
+};
 
 struct config {
     char *database;        /* "database": path; required to serve */
@@ -33,7 +48,7 @@ struct config {
     char *health;          /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
     char *tls_certificate; /* path or NULL: TLS on `listen` */
     char *tls_key;
-    enum config_switch health_tls;      /* "health_tls": off | on: and on `health` */
+    bool health_tls;                    /* TLS on `health`, too */
     enum store_synchronous synchronous; /* "synchronous": full | normal | off */
     enum log_level log_level;           /* "log_level": error | warning | info | debug */
     char *log_levels;                   /* "log_levels": of components, or NULL */
@@ -64,7 +79,10 @@ struct config {
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
     char *outgoing_ca_file;         /* path or NULL: the system's */
-    char **stacks;                  /* "stacks": paths of arete stack files */
+    struct config_auth auth;
+    char **origins;      /* "allowed_origins" */
+    size_t origin_count; /* 0: all */
+    char **stacks;       /* "stacks": paths of arete stack files */
     size_t stack_count;
     struct config_export *exports; /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */
     size_t export_count;           /* 0, and no stacks: exports appear as they are fed */
@@ -79,8 +97,8 @@ bool config_read_environment(struct config *config, struct error *error);
 bool config_read_file(struct config *config, const char *path, struct error *error);
 /* One setting by name from text, e.g. from a command line. "stack" adds a file to "stacks". */
 bool config_set(struct config *config, const char *name, const char *value, struct error *error);
-/* ERROR_CONFIGURATION when an address to listen at can be reached from other machines: without
- * authentication that takes an explicit word of the operator. */
+/* ERROR_CONFIGURATION when there is no authentication and an address to listen at can be reached
+ * from other machines: that takes an explicit word of the operator. */
 bool config_check_exposure(const struct config *config, struct error *error);
 /* Append a line per setting: name, type, default, help (for --help and the docs). */
 bool config_describe(struct buffer *out);
@@ -95,6 +113,19 @@ typedef bool (*config_judge)(void *argument, const char *name, bool live);
  * is good for config_fini only, then. */
 void config_take_live(struct config *config, struct config *from, config_judge judge,
                       void *argument);
+
+/* What "auth" and the files that it names hold. */
+struct credentials {
+    struct auth_static *tokens; /* NULL: none */
+    struct auth_keys *keys;     /* those of "keys" and of the JWKS file; may be empty */
+};
+/* Read them; files are read, so not on the loop thread. ERROR_CONFIGURATION names what is wrong,
+ * also where half of what is needed is there, and quotes no secret. */
+bool credentials_read(struct credentials *credentials, const struct config *config,
+                      struct error *error);
+/* A zeroed one is fine. */
+void credentials_fini(struct credentials *credentials);
+
 /* The views that it and its stack files define, as a new set with all stages; NULL with an error
  * that names the file or the view. */
 struct view_set *config_views(const struct config *config, struct error *error);

@@ -9,12 +9,12 @@
 
 #define LARGEST (((int64_t)1 << 53) - 1)
 
-static bool wrong(struct error *error, const char *path, const char *what)
+bool config_wrong(struct error *error, const char *path, const char *what)
 {
     return error_set(error, ERROR_CONFIGURATION, "setting \"%.300s\": %s", path, what);
 }
 
-static bool unknown_member(struct error *error, const char *path, const char *name,
+bool config_unknown_member(struct error *error, const char *path, const char *name,
                            const char *const *known)
 {
     struct nearest nearest = {.given = name};
@@ -70,7 +70,7 @@ static bool read_views(struct config_export *export, const char *path, const str
                        struct error *error)
 {
     if (tree_type(views) != TREE_OBJECT)
-        return wrong(error, path, "must be an object of views by name");
+        return config_wrong(error, path, "must be an object of views by name");
     export->views = memory_new((tree_count(views) + 1) * sizeof(*export->views));
     if (!export->views)
         return error_set(error, ERROR_MEMORY, "out of memory");
@@ -93,7 +93,7 @@ static bool read_export(struct config_export *export, const char *name, const st
     if (!export->name)
         return error_set(error, ERROR_MEMORY, "out of memory");
     if (tree_type(value) != TREE_OBJECT)
-        return wrong(error, path, "must be an object with max_entities or views");
+        return config_wrong(error, path, "must be an object with max_entities or views");
     void *position = NULL;
     const char *member;
     const struct tree *content;
@@ -105,9 +105,10 @@ static bool read_export(struct config_export *export, const char *name, const st
         } else if (strcmp(member, "max_entities") == 0) {
             export->max_entities = tree_integer(content, -1);
             if (export->max_entities < 0 || export->max_entities > LARGEST)
-                return wrong(error, inner, "must be a whole number from 0 (no limit) to 2^53 - 1");
+                return config_wrong(error, inner,
+                                    "must be a whole number from 0 (no limit) to 2^53 - 1");
         } else {
-            return unknown_member(error, path, member, known);
+            return config_unknown_member(error, path, member, known);
         }
     }
     return true;
@@ -117,7 +118,7 @@ bool config_set_exports(struct config *config, const struct tree *exports, struc
 {
     config_free_exports(config);
     if (tree_type(exports) != TREE_OBJECT)
-        return wrong(error, "exports", "must be an object of exports by name");
+        return config_wrong(error, "exports", "must be an object of exports by name");
     config->exports = memory_new((tree_count(exports) + 1) * sizeof(*config->exports));
     if (!config->exports)
         return error_set(error, ERROR_MEMORY, "out of memory");

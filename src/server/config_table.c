@@ -18,8 +18,6 @@ _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO 
                    LOG_LEVEL_DEBUG == 3,
                "level_words");
 _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "format_words");
-_Static_assert(CONFIG_OFF == 0 && CONFIG_ON == 1, "switch_words");
-static const char *const switch_words[] = {"off", "on", NULL};
 static const char *const synchronous_words[] = {"full", "normal", "off", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
@@ -27,6 +25,7 @@ static const char *const format_words[] = {"text", "json", NULL};
 #define AT(field) .name = #field, .offset = offsetof(struct config, field)
 #define TEXT(field) AT(field), .type = SETTING_TEXT
 #define ADDRESS(field, standard) AT(field), .type = SETTING_ADDRESS, .text = (standard)
+#define FLAG(field) AT(field), .type = SETTING_FLAG
 #define WORD(field, list, standard)                                                                \
     AT(field), .type = SETTING_WORD, .words = (list), .number = (standard)
 #define NUMBER(field, standard, low, high)                                                         \
@@ -42,7 +41,7 @@ const struct setting config_settings[] = {
      .help = "a file (PEM) with the certificate for TLS on listen, and those that lead to its "
              "authority"},
     {TEXT(tls_key), .live = true, .help = "the file (PEM) with its key, without a passphrase"},
-    {WORD(health_tls, switch_words, CONFIG_OFF), .help = "whether health speaks TLS too"},
+    {FLAG(health_tls), .help = "whether health speaks TLS too"},
     {WORD(synchronous, synchronous_words, STORE_SYNCHRONOUS_FULL),
      .help = "when a commit counts as done: full, it is on disk; normal, a power cut may take the "
              "last commits; off, it may damage the file too"},
@@ -105,6 +104,9 @@ const struct setting *setting_find(const char *name)
     for (size_t i = 0; i < config_setting_count; i++)
         if (strcmp(config_settings[i].name, name) == 0)
             return &config_settings[i];
+    for (size_t i = 0; i < config_auth_setting_count; i++)
+        if (strcmp(config_auth_settings[i].name, name) == 0)
+            return &config_auth_settings[i];
     return NULL;
 }
 
@@ -113,6 +115,10 @@ bool setting_unknown(const char *name, struct error *error)
     struct nearest nearest = {.given = name};
     for (size_t i = 0; i < config_setting_count; i++)
         nearest_offer(&nearest, config_settings[i].name);
+    for (size_t i = 0; i < config_auth_setting_count; i++)
+        nearest_offer(&nearest, config_auth_settings[i].name);
+    nearest_offer(&nearest, "auth");
+    nearest_offer(&nearest, "allowed_origins");
     nearest_offer(&nearest, "exports");
     nearest_offer(&nearest, "stacks");
     if (nearest.name)
@@ -140,6 +146,8 @@ bool setting_refuse(const struct setting *setting, struct span value, struct err
                       (long long)setting->most);
     else if (setting->type == SETTING_WORD)
         setting_print_words(&allowed, setting->words);
+    else if (setting->type == SETTING_FLAG)
+        buffer_add_string(&allowed, "true or false");
     else if (setting->type == SETTING_ADDRESS)
         buffer_add_string(&allowed, "HOST:PORT with a port from 0 to 65535, or \"\" for none");
     else

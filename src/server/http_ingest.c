@@ -70,7 +70,7 @@ static int begin(struct server *server, struct lws *wsi, struct exchange **excha
     size_t length = 0;
     struct visitor visitor;
     struct error error;
-    if (!door_enter(server, wsi, AUTH_WRITE, &visitor, &error))
+    if (!door_enter(server, wsi, DOOR_FEED, &visitor, &error))
         return exchange_reply_and_part(wsi, &error, NULL);
     if (!content_length(wsi, &length, &error) || !may_ingest(server, wsi, length, &error)) {
         visitor_fini(&visitor);

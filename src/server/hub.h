@@ -55,9 +55,18 @@ void subscriber_free(struct subscriber *subscriber);
  * Who the client is, from now on; a reference of its own is taken. Until the first call it is a
  * stranger, who sees the public rows of all views. Subscriptions to views that it may not see are
  * ended with an error; where it may see other rows than before, its subscriptions go over to
- * those. False when out of memory: then it is a stranger again, and the connection must be ended.
+ * those. False when out of memory: then all subscriptions are ended, it is who it was, and the
+ * connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
+/* What is to be done with the token of a refresh_auth, with the argument of subscriber_new: it is
+ * to be answered by subscriber_tell. Without this, it is refused. */
+void subscriber_on_refresh(struct subscriber *subscriber,
+                           void (*refresh)(void *argument, const char *token));
+/* A text message to the client. */
+void subscriber_tell(struct subscriber *subscriber, struct span json);
+/* End all its subscriptions without a word: only answers are sent from now on. */
+void subscriber_silence(struct subscriber *subscriber);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */
@@ -109,11 +118,14 @@ struct hub_metrics {
     struct counter subscriptions_made, subscriptions_refused;
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;
+    struct counter window_looks;
     struct histogram publish_latency; /* from a request's arrival to its frames being ready */
 };
 const struct hub_metrics *hub_metrics(const struct hub *hub);
 size_t hub_subscribers(const struct hub *hub);
 size_t hub_subscriptions(const struct hub *hub);
+/* Windows that somebody watches, and subscriptions that are members of one. */
+void hub_windows(const struct hub *hub, size_t *windows, size_t *members);
 /* Changes between the head and the slowest live subscription. */
 int64_t hub_slowest_lag(const struct hub *hub);
 /* Head of the log as the loop knows it. */

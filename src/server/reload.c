@@ -8,6 +8,7 @@
 struct server_reload {
     struct config config;
     struct certificate *certificate;
+    struct door_rules *rules;
 };
 
 /* ---- before ---- */
@@ -18,7 +19,10 @@ static bool check(struct server_reload *reload, struct error *error)
 {
     struct view_set *views = config_views(&reload->config, error);
     view_set_free(views);
-    return views && tls_read(&reload->config, &reload->certificate, error);
+    if (!views || !tls_read(&reload->config, &reload->certificate, error))
+        return false;
+    reload->rules = door_rules_new(&reload->config, error);
+    return reload->rules != NULL;
 }
 
 struct server_reload *server_reload_new(struct config *config, struct error *error)
@@ -43,6 +47,7 @@ void server_reload_free(struct server_reload *reload)
         return;
     config_fini(&reload->config);
     certificate_free(reload->certificate);
+    door_rules_free(reload->rules);
     memory_free(reload);
 }
 
@@ -69,6 +74,9 @@ static const char *obstacle(const struct judgement *judgement, const char *name)
     if (strcmp(name, "max_connections") == 0 &&
         (size_t)judgement->fresh->max_connections > judgement->server->connection_room)
         return "more than at the start takes a restart";
+    if (strcmp(name, "auth.jwks_url") == 0 && judgement->fresh->auth.jwks_url &&
+        !judgement->server->web)
+        return "outgoing requests are possible only if some were at the start";
     return NULL;
 }
 
@@ -95,6 +103,16 @@ static void show_certificate(struct server *server, struct server_reload *reload
     tls_tell(server->certificate);
 }
 
+/* What it cannot take has been told. */
+static void change_rules(struct server *server, struct server_reload *reload)
+{
+    struct error error;
+    bool done = door_apply(server, reload->rules, &error);
+    reload->rules = NULL;
+    if (!done && error.code == ERROR_MEMORY)
+        log_error("config", "auth", "effect=\"not taken\" reason=\"%s\"", error.message);
+}
+
 void server_apply(struct server *server, const struct config *config)
 {
     server->max_connections = (size_t)config->max_connections;
@@ -116,6 +134,7 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
     log_configure_levels(in_force->log_levels, NULL);
     server_apply(server, in_force);
     show_certificate(server, reload);
+    change_rules(server, reload);
     const char *changed = buffer_string(&judgement.changed);
     audit_reloaded(&server->audit, changed ? changed : "");
     buffer_fini(&judgement.changed);

@@ -12,7 +12,8 @@ enum {
     DECODE_SHARE = 4,                /* of queue_bytes, one in so many is for undecoded ones */
     EVENTS_BYTES = 64 * 1024 * 1024, /* commits that wait for the loop */
     TOMBSTONE_ROWS = 1000 * 1000,
-    POSTS = 1024
+    POSTS = 1024,
+    CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */
 };
 
 /* ---- the parts ---- */
@@ -153,6 +154,7 @@ static bool open_loop(struct server *server, struct error *error)
         return error_set(error, ERROR_MEMORY, "cannot make an event loop");
     uv_timer_init(&server->loop, &server->tick);
     uv_timer_init(&server->loop, &server->due);
+    loop_watch_start(&server->watch, &server->loop);
     server->handles_open = true;
     queue_on_fill(&server->posts, wake, server);
     return true;
@@ -177,7 +179,7 @@ static bool open_sockets(struct server *server, const struct config *config, str
         return false;
     if (server->certificate)
         tls_tell(server->certificate);
-    server->health_tls = config->health_tls == CONFIG_ON;
+    server->health_tls = config->health_tls;
     server->transport = transport_open(server, error);
     return server->transport && transport_start(server->transport, error) &&
            listener_open(&server->main, &server->loop, config->listen, on_main_socket, server,
@@ -194,11 +196,10 @@ static bool open_parts(struct server *server, const struct config *config, struc
         !open_engine(server, config, error) || !open_source(server, config, error))
         return false;
     server->facts = facts_new(server);
-    server->door = door_new();
-    if (!server->facts || !server->door)
+    if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     server_apply(server, config);
-    return open_sockets(server, config, error);
+    return door_open(server, config, error) && open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -210,6 +211,7 @@ struct server *server_open(const struct config *config, struct error *error)
         return NULL;
     }
     server->started_us = clock_monotonic_us();
+    server->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
     listener_init(&server->main);
     listener_init(&server->health);
     sessions_init(&server->sessions);
@@ -227,6 +229,7 @@ static void close_loop(struct server *server)
         uv_close((uv_handle_t *)&server->async, NULL);
         uv_close((uv_handle_t *)&server->tick, NULL);
         uv_close((uv_handle_t *)&server->due, NULL);
+        uv_close((uv_handle_t *)&server->watch.prepare, NULL);
     }
     if (server->loop_open) {
         uv_run(&server->loop, UV_RUN_DEFAULT);
@@ -249,7 +252,7 @@ void server_close(struct server *server)
     if (server->hub)
         hub_free(server->hub);
     facts_free(server->facts);
-    door_free(server->door);
+    door_close(server->door);
     close_loop(server);
     certificate_free(server->certificate);
     queue_fini(&server->posts);

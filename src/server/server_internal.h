@@ -11,6 +11,7 @@
 #include "server/audit.h"
 #include "server/door.h"
 #include "server/listener.h"
+#include "server/loop_watch.h"
 #include "server/server.h"
 #include "server/sessions.h"
 
@@ -22,7 +23,9 @@ struct certificate;
 struct facts;
 struct web;
 
-enum { SERVER_HANDLES = 3 /* async and the timers, which are on the loop from open to close */ };
+enum {
+    SERVER_HANDLES = 4 /* async, the timers, the watch: on the loop from open to close */
+};
 
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
@@ -45,6 +48,7 @@ struct server {
     uv_async_t async; /* events of the engine, posts, stop */
     uv_timer_t tick;
     uv_timer_t due; /* what the hub waits for */
+    struct loop_watch watch;
     bool loop_open, handles_open;
     enum server_state state;
     uint64_t deadline_ms; /* in PARTING: when those who do not read are left behind */
@@ -90,6 +94,8 @@ void server_apply(struct server *server, const struct config *config);
 void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);
 void server_on_tick(uv_timer_t *tick);
+/* Look what is due by time alone, the hub's windows and tokens, and wait for it. */
+void server_arm(struct server *server);
 void server_on_drained(void *server); /* for struct engine_options */
 /* Close what is on the loop besides the server's own handles, and wait for it. */
 void server_leave(struct server *server);

@@ -153,6 +153,14 @@ static bool may_resume(struct session *session)
 
 /* ---- the rest of a session ---- */
 
+static void on_became(struct session *session)
+{
+    struct error error;
+    error_set(&error, ERROR_SCOPE_MISSING, "the token lacks the scope 'write' now");
+    if (!auth_may(session->visitor.identity, AUTH_WRITE))
+        session_end(session, &error);
+}
+
 static struct span on_pull(struct session *session)
 {
     struct ingest_session *ingest = ingest_of(session);
@@ -178,6 +186,7 @@ const struct session_kind session_ingest = {
     .name = "ingest",
     .message = on_message,
     .refuse = on_refuse,
+    .became = on_became,
     .pull = on_pull,
     .settled = is_settled,
     .is_full = is_full,

@@ -26,6 +26,39 @@ static void on_refuse(struct session *session, const struct error *error, bool f
     subscriber_error(subscriber_of(session), error, fatal);
 }
 
+static void on_silence(struct session *session)
+{
+    subscriber_silence(subscriber_of(session));
+}
+
+static void on_became(struct session *session)
+{
+    if (!subscriber_set_identity(subscriber_of(session), session->visitor.identity))
+        session_give_up(session, "out-of-memory: connect again");
+}
+
+static void on_refresh(void *argument, const char *token)
+{
+    struct session *session = argument;
+    struct error error;
+    char answer[96];
+    if (session->state != SESSION_OPEN)
+        return;
+    struct auth_identity *identity =
+        door_refresh(session->server, &session->visitor, token, &error);
+    if (!identity)
+        snprintf(answer, sizeof answer, "{\"success\":false,\"error\":\"%s\"}",
+                 auth_refresh_word(error.code));
+    else if (identity->expires_at)
+        snprintf(answer, sizeof answer, "{\"success\":true,\"expiresAt\":%lld}",
+                 (long long)identity->expires_at);
+    else
+        snprintf(answer, sizeof answer, "{\"success\":true}");
+    subscriber_tell(subscriber_of(session), span_of(answer));
+    if (identity)
+        session_become(session, identity);
+}
+
 /* A client must not wait for an answer that will never come. */
 static struct span on_pull(struct session *session)
 {
@@ -51,6 +84,8 @@ const struct session_kind session_subscriber = {
     .name = "subscriber",
     .message = on_message,
     .refuse = on_refuse,
+    .silence = on_silence,
+    .became = on_became,
     .pull = on_pull,
     .is_full = is_full,
     .closed = on_closed,
@@ -63,10 +98,12 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     if (!it)
         return NULL;
     it->subscriber = subscriber_new(server->hub, on_wake, it);
-    if (!it->subscriber) {
+    if (!it->subscriber || !subscriber_set_identity(it->subscriber, visitor->identity)) {
+        subscriber_free(it->subscriber);
         memory_free(it);
         return NULL;
     }
+    subscriber_on_refresh(it->subscriber, on_refresh);
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
     return &it->session;

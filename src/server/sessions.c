@@ -20,6 +20,7 @@ void sessions_init(struct sessions *sessions)
 {
     link_init(&sessions->heard);
     link_init(&sessions->paused);
+    sessions->expiring = (struct heap){NULL};
     sessions->count = 0;
 }
 
@@ -116,6 +117,7 @@ void session_init(struct session *session, struct server *server, struct lws *ws
     link_init(&session->in_heard);
     link_append(&server->sessions.heard, &session->in_heard);
     server->sessions.count++;
+    session_watch_expiry(session);
     counter_add(&server->counters.connections, 1);
 }
 
@@ -337,6 +339,7 @@ void session_closed(struct session *session)
     histogram_add(&server->counters.connection_duration, duration_ms * 1000);
     link_remove(&session->in_heard);
     link_remove(&session->in_paused);
+    session_forget_expiry(session);
     server->sessions.count--;
     buffer_fini(&session->incoming);
     memory_free(session->close_reason);

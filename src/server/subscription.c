@@ -46,6 +46,9 @@ bool subscription_check(const struct hub *hub, const struct auth_identity *ident
                         bool *has_after, struct seq *after, struct error *error)
 {
     *view = view_set_find(hub->views, span_of(message->view));
+    if (identity && !auth_may(identity, AUTH_READ))
+        return error_set(error, ERROR_SCOPE_MISSING,
+                         "the token lacks the scope 'read', which is needed to read views");
     if (!*view || (identity && !auth_may_view(identity, span_of((*view)->id))))
         return error_set(error, ERROR_VIEW_NOT_FOUND,
                          "view '%.128s' is not known; exports appear when they are first fed, or "
@@ -76,7 +79,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
                                              struct window_spec *spec, struct error *error)
 {
     struct subscription *subscription = memory_new(sizeof *subscription);
-    struct feed *feed = subscription ? feed_get(subscriber->hub, view) : NULL;
+    struct feed *feed = subscription ? feed_get(subscriber->hub, view, subscriber->scope) : NULL;
     if (!feed) {
         memory_free(subscription);
         return NULL;
@@ -113,8 +116,11 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     struct hub *hub = subscription->subscriber->hub;
     counter_add(&hub->metrics.subscriptions_made, 1);
     if (after) {
+        const struct feed *feed = subscription->feed;
+        char text[ROW_SCOPE_EPOCH];
+        const char *epoch = row_scope_epoch(hub, feed->view, feed->scope, text);
         subscription->phase = PHASE_RESOLVING;
-        if (!message->epoch || strcmp(message->epoch, engine_epoch(hub->engine)) == 0)
+        if (!message->epoch || strcmp(message->epoch, epoch) == 0)
             return resume_start(subscription, *after);
         resume_refuse(subscription);
         return true;
@@ -164,6 +170,8 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
                             &after, error) ||
         !window_wanted(subscriber->hub, view, message, &is_window, &spec, error))
         return false;
+    if (view->scope)
+        spec.scope = row_scope_ref(subscriber->scope);
     bool opened = open_checked(subscriber, message, view, is_window ? &spec : NULL,
                                has_after ? &after : NULL, error);
     window_spec_fini(&spec);
@@ -172,14 +180,20 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
 
 void subscription_close(struct subscription *subscription)
 {
-    struct subscriber *subscriber = subscription->subscriber;
     snapshot_forget(subscription);
     hub_job_forget(subscription);
     subscriber_give_turn(subscription);
     link_remove(&subscription->in_ready);
-    link_remove(&subscription->in_subscriber);
-    subscriber->count--;
     feed_leave(subscription->feed, subscription);
+    subscription_drop(subscription);
+}
+
+void subscription_drop(struct subscription *subscription)
+{
+    link_remove(&subscription->in_subscriber);
+    subscription->subscriber->count--;
+    window_release(&subscription->held);
+    row_scope_unref(subscription->was);
     memory_free(subscription->parameters);
     memory_free(subscription);
 }
@@ -195,11 +209,13 @@ void subscription_announce(struct subscription *subscription, int resumed)
     struct subscriber *subscriber = subscription->subscriber;
     const struct feed *feed = subscription->feed;
     const struct view_stage *stage = feed->view->stage;
-    struct wire_subscribed subscribed = {.view = span_of(feed->view->id),
-                                         .mode = feed->mode,
-                                         .sorted_by_seq = is_sorted_by_seq(feed->view),
-                                         .epoch = span_of(engine_epoch(subscriber->hub->engine)),
-                                         .resumed = resumed};
+    char epoch[ROW_SCOPE_EPOCH];
+    struct wire_subscribed subscribed = {
+        .view = span_of(feed->view->id),
+        .mode = feed->mode,
+        .sorted_by_seq = is_sorted_by_seq(feed->view),
+        .epoch = span_of(row_scope_epoch(subscriber->hub, feed->view, feed->scope, epoch)),
+        .resumed = resumed};
     if (stage) {
         subscribed.sort_path = stage->sort_path;
         subscribed.sort_path_count = stage->sort_path_count;
@@ -218,8 +234,10 @@ void subscription_start_snapshot(struct subscription *subscription)
     subscription->resuming = subscription->overlaps = false;
     subscription->ambiguous_until = 0;
     subscription->only_greater = false;
-    subscription->snapshot = (struct snapshot_place){.limit = subscription->limit};
-    subscription->knowledge = (struct knowledge){.full = subscription->limit < 0};
+    /* Who wants none gets one without rows when it may hold some that it must lose. */
+    int64_t limit = subscription->with_snapshot ? subscription->limit : 0;
+    subscription->snapshot = (struct snapshot_place){.limit = limit};
+    subscription->knowledge = (struct knowledge){.full = limit < 0};
     subscriber_ready(subscription);
 }
 
@@ -248,13 +266,15 @@ static void snapshot_ended(struct subscription *subscription)
 {
     struct snapshot_place *place = &subscription->snapshot;
     struct knowledge *knowledge = &subscription->knowledge;
-    if (subscription->limit >= 0) {
+    if (!knowledge->full) {
         knowledge->begun = true;
         knowledge->since = place->change;
         knowledge->bounded = place->rows > 0;
-        knowledge->bound = place->at;
+        knowledge->bound = place->bound;
     }
     if (place->latest == place->change) {
+        row_scope_unref(subscription->was);
+        subscription->was = NULL;
         subscription_start_live(subscription, place->change);
         return;
     }

@@ -47,7 +47,7 @@ bool tls_read(const struct config *config, struct certificate **certificate, str
 {
     *certificate = NULL;
     if (!config->tls_certificate && !config->tls_key)
-        return config->health_tls == CONFIG_OFF ||
+        return !config->health_tls ||
                error_set(error, ERROR_CONFIGURATION,
                          "setting \"health_tls\" needs a certificate: set \"tls_certificate\" and "
                          "\"tls_key\"");

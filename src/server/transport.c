@@ -16,7 +16,6 @@ enum {
     SMALL_READ = 1024,       /* receive buffer of a subscriber, which says little */
     LARGE_READ = 64 * 1024,  /* and of a feeder that asked for it */
     WRITE_SIZE = 128 * 1024, /* one write goes to the socket in one piece up to this */
-    HEADER_BYTES = 8 * 1024, /* of a request; a token in the query makes it long */
     HANDSHAKE_SECONDS = 20,
     KEEP_ALIVE_SECONDS = 60,
     OTHER_DESCRIPTORS = 512 /* the database, the loop, HTTP requests, the host program */
@@ -97,6 +96,7 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
 {
     struct server *server = server_of(wsi);
     bool ingest = header_is(wsi, WSI_TOKEN_GET_URI, INGEST_PATH);
+    enum door_wish wish = ingest ? DOOR_FEED : DOOR_SUBSCRIBE;
     struct visitor visitor;
     struct error error;
     if (is_health(wsi)) {
@@ -114,8 +114,9 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
         return refuse(server, wsi, &error);
     }
     if (!server_admit(server, SERVER_WEBSOCKET, &error) ||
-        !door_enter(server, wsi, ingest ? AUTH_WRITE : 0, &visitor, &error))
+        !door_enter(server, wsi, wish, &visitor, &error))
         return refuse(server, wsi, &error);
+    door_entered(server, wsi, &visitor, wish);
     note_arriving(server->transport, wsi, &visitor);
     return 0;
 }
@@ -311,7 +312,7 @@ static bool create_context(struct transport *transport, struct server *server)
         .pcontext = &transport->context,
         .user = server,
         .pt_serv_buf_size = LARGE_READ,
-        .max_http_header_data = HEADER_BYTES,
+        .max_http_header_data = TRANSPORT_HEADER_BYTES,
         .timeout_secs = HANDSHAKE_SECONDS,
         .retry_and_idle_policy = &no_checks,
         .server_string = "stele",
@@ -419,7 +420,8 @@ static void close_guest(uv_handle_t *handle, void *argument)
 {
     struct server *server = argument;
     bool own = handle == (uv_handle_t *)&server->async || handle == (uv_handle_t *)&server->tick ||
-               handle == (uv_handle_t *)&server->due;
+               handle == (uv_handle_t *)&server->due ||
+               handle == (uv_handle_t *)&server->watch.prepare;
     if (!own && !uv_is_closing(handle))
         uv_close(handle, NULL);
 }

@@ -48,8 +48,13 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
 {
     struct window_rows *matches = &window->matches;
     take_out(window, window_row_key(row));
-    if ((int64_t)matches->count >= max_rows) {
+    if ((int64_t)matches->count >= window_match_limit(window, max_rows)) {
         memory_free(row);
+        if (!window->spec.filter && window->spec.scope)
+            return error_set(error, ERROR_TOO_LARGE,
+                             "this token sees more than %lld rows of the view, too far from its "
+                             "beginning to be looked for anew; raise max_window_rows",
+                             (long long)window_match_limit(window, max_rows));
         return error_set(error, ERROR_TOO_LARGE,
                          "the filters let more than %lld rows pass; narrow them, or raise "
                          "max_window_rows",

@@ -6,6 +6,7 @@
  *   window_rows.c      on a reader: the rows that are in a window now, and how they differ
  *   window_once.c      both sides: a window that is read once, for plain HTTP
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
+ *   window_scope.c     on a reader: what row scopes add to these
  *   window_events.c    on a reader: instead of the difference, what append views tell
  *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
  *
@@ -30,6 +31,7 @@ enum {
     WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
     WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
     WINDOW_FILL = 5000,          /* entities that one filling job looks at */
+    WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one look */
     WINDOW_LOOK = 64,            /* windows in one look */
     WINDOW_REQUESTS = 64         /* and members that are served by it */
 };
@@ -40,7 +42,8 @@ struct window_spec {
     int64_t skip, take; /* take VIEW_ALL: all */
     int64_t limit;      /* rows of a snapshot; -1: all */
     struct view_filter *filter;
-    struct span key; /* absent: every key */
+    struct span key;         /* absent: every key */
+    struct row_scope *scope; /* whose rows; one reference; NULL: they are not scoped */
 };
 
 /* What the look at hand found of a row that was there before. */
@@ -87,6 +90,7 @@ struct window {
     int64_t snapshot_version, snapshot_position;
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
+    size_t pins; /* struct window_held of it */
     bool looking, stale, snapshot_wanted, snapshot_new, filling;
     uint64_t looked_us;   /* when the last look came back */
     size_t request_count; /* of members, not yet in a look */
@@ -95,6 +99,7 @@ struct window {
     bool known;         /* it was looked at: rows and position mean something */
     bool matches_ready; /* filling is done */
     bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
+    bool scanning;      /* what is not seen is passed over, instead of keeping matches */
     int64_t position;
     struct seq cursor;
     struct window_rows rows;
@@ -108,6 +113,9 @@ struct window {
 };
 
 void window_spec_fini(struct window_spec *spec);
+/* What the spec owns, for who sees another scope. False when out of memory. */
+bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
+                      struct window_spec *copy);
 /* What the looks keep of a window; for all zeroes. */
 void window_content_init(struct window *window);
 void window_content_fini(struct window *window);
@@ -146,7 +154,8 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 /* A member that needs more than the difference. */
 enum window_request_kind {
     WINDOW_BEHIND, /* it has version `from` */
-    WINDOW_RESUME  /* it has what there was at change `from` */
+    WINDOW_RESUME, /* it has what there was at change `from` */
+    WINDOW_MOVE    /* it has what is `held` */
 };
 struct window_request {
     struct link in_requests;
@@ -154,8 +163,10 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
-    bool looking;  /* a look has it, and frees it if the member goes */
-    bool returned; /* the look is done with it */
+    struct window_held held;
+    bool with_rows; /* MOVE: the rows are wanted too */
+    bool looking;   /* a look has it, and frees it if the member goes */
+    bool returned;  /* the look is done with it */
     bool announced;
     /* found */
     bool done, refused;
@@ -217,6 +228,20 @@ bool window_read_stage(struct window_reading *reading);
 /* The text of an entity of the window; borrowed until the reader's next call. */
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
 
+/* window_scope.c */
+/* What scoping makes the most matches that are kept. */
+int64_t window_match_limit(const struct window *window, int64_t max_rows);
+/* Whether it needs no matches, at first. */
+bool window_may_scan(const struct window *window);
+/* A scanning window has passed over too much, and must keep its matches from now on. */
+bool window_stop_scanning(struct window_reading *reading);
+/* Tell rows beside those of a scanning window: of those that are seen, from place `first` up to
+ * `end` in the view's order. *too_many when they are too far away. */
+bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
+                      store_each_entity each, void *argument, bool *too_many);
+/* Serve who has rows of another window. */
+bool window_encode_move(struct window_reading *reading, struct window_request *request);
+
 /* Make `reading->old`: the rows until now. */
 bool window_index_old(struct window_reading *reading);
 
@@ -259,7 +284,8 @@ struct windows {
     struct link all;      /* window.in_windows; without members: the longest so first */
     struct link requests; /* window_request.in_requests: for the next look */
     size_t count, lingering;
-    bool looking; /* a look is on its way */
+    size_t members; /* of all */
+    bool looking;   /* a look is on its way */
 };
 
 /* A look at these windows and what members of them want. False when it cannot be started. */
@@ -278,5 +304,6 @@ bool window_open_channel(struct window *window);
 void window_wake(struct link *members);
 /* The look is over: it was served, or goes into the next one. */
 void window_request_done(struct window_request *request);
+void window_request_free(struct window_request *request);
 
 #endif

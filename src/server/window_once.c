@@ -59,6 +59,7 @@ static void fold_view(uint64_t *hash, const struct view *view)
 {
     fold_span(hash, span_of(view->id));
     fold_span(hash, span_of(view->stage ? view->stage->definition : NULL));
+    fold_span(hash, span_of(view->scope ? view_scope_text(view->scope) : NULL));
     fold_number(hash, view->output);
     for (size_t i = 0; i < view->key_field_count; i++)
         fold_span(hash, view->key_field[i]);
@@ -76,6 +77,7 @@ static void fold_question(uint64_t *hash, const struct window_once *once)
     fold_number(hash, spec->take);
     fold_span(hash, spec->key);
     fold_span(hash, spec->filter ? view_filter_text(spec->filter) : span_make(NULL, 0));
+    fold_span(hash, spec->scope ? row_scope_name(spec->scope) : span_make(NULL, 0));
     fold_number(hash, once->has_after ? once->cursor.after.slot : -1);
     fold_number(hash, once->has_after ? once->cursor.after.index : -1);
 }
@@ -120,12 +122,14 @@ static bool has_already(const struct window_once *once)
 static bool begin_body(struct window_once *once, const struct view_state *state)
 {
     struct buffer *out = &once->plain.rows.json;
-    char seq[SEQ_SIZE];
+    const struct window_spec *spec = &once->window.spec;
+    char seq[SEQ_SIZE], epoch[ROW_SCOPE_EPOCH];
     buffer_add_string(out, "{\"view\":");
     doc_escape(out, span_of(once->window.spec.view->id));
     seq_print(seq, window_cursor(state));
     buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
-                  wire_mode_name(once->window.mode), engine_epoch(once->hub->engine), seq);
+                  wire_mode_name(once->window.mode),
+                  row_scope_epoch(once->hub, spec->view, spec->scope, epoch), seq);
     if (once->has_after)
         buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     return buffer_add_string(out, ",\"rows\":[");
@@ -294,7 +298,8 @@ static void run(struct read_job *read, struct store_reader *reader)
         return;
     if (once->resumed && !find_cursor(once, reader))
         return;
-    if (once->resumed && window_filters_all(&once->window) && !once->window.matches_ready) {
+    if (once->resumed && window_filters_all(&once->window) && !once->window.matches_ready &&
+        !once->window.scanning) {
         once->filling = once->again = true; /* what is near a window's ends is told by these */
         return;
     }
@@ -356,6 +361,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     once->window.mode = feed_mode(spec->view);
     if (spec->take == VIEW_ALL && !spec->key.data)
         once->window.spec.take = ONCE_TAKE;
+    once->window.scanning = window_may_scan(&once->window);
     window_content_init(&once->window);
     wire_batch_init(&once->plain.rows, UINT32_MAX);
     buffer_init(&once->plain.deleted, UINT32_MAX);
@@ -379,12 +385,21 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     if (!subscription_check(hub, read->identity, wanted, &view, &has_after, &after, error) ||
         !window_spec_make(hub, view, wanted, &spec, error))
         return false;
+    char epoch[ROW_SCOPE_EPOCH];
+    if (view->scope)
+        spec.scope = row_scope_get(hub, read->identity);
+    if (view->scope && !spec.scope) {
+        window_spec_fini(&spec);
+        return error_set(error, ERROR_MEMORY, "out of memory for a view");
+    }
     struct window_once *once = once_new(hub, read, &spec);
     if (!once)
         return error_set(error, ERROR_MEMORY, "out of memory for a view");
+    spec = once->window.spec;
     once->has_after = has_after;
     once->resumed =
-        has_after && (!wanted->epoch || strcmp(wanted->epoch, engine_epoch(hub->engine)) == 0);
+        has_after && (!wanted->epoch ||
+                      strcmp(wanted->epoch, row_scope_epoch(hub, view, spec.scope, epoch)) == 0);
     if (has_after)
         once->cursor = (struct resume_query){
             .view = view, .after = after, .scan_rows = hub->options.scan_rows};

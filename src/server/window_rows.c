@@ -63,12 +63,14 @@ bool window_filters_all(const struct window *window)
         return false; /* short enough to be read anew */
     if (window_is_keyed_by_field(window))
         return true;
-    return (window->spec.filter || window->spec.view->key_count) && !window->spec.key.data;
+    return (window->spec.filter || window->spec.view->key_count || window->spec.scope) &&
+           !window->spec.key.data;
 }
 
 bool window_keeps_matches(const struct window *window)
 {
-    return window_filters_all(window) && (window->name || window->matches_ready);
+    return window_filters_all(window) && !window->scanning &&
+           (window->name || window->matches_ready);
 }
 
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */
@@ -95,7 +97,7 @@ static bool passes_key_field(const struct window *window, struct span data)
 bool window_passes(const struct window *window, struct span key, struct span data)
 {
     const struct window_spec *spec = &window->spec;
-    if (!view_shows(spec->view, key))
+    if (!view_shows(spec->view, key) || !row_scope_shows(spec->scope, spec->view, data))
         return false;
     if (window_is_keyed_by_field(window)) {
         if (!passes_key_field(window, data))
@@ -266,7 +268,7 @@ static bool scan(struct window_reading *reading)
     const struct window *window = reading->window;
     const struct window_spec *spec = &window->spec;
     struct view_cut cut = window_view_cut(window);
-    bool plain = !spec->filter && !spec->key.data && !spec->view->key_count;
+    bool plain = !spec->filter && !spec->key.data && !spec->view->key_count && !spec->scope;
     int64_t skip = cut.skip, limit = cut.take;
     if (plain) {
         skip += spec->skip;
@@ -343,7 +345,7 @@ bool window_read(struct window_reading *reading)
         return read_matches(reading);
     if (window->spec.key.data && !is_cut(window))
         return read_key(reading);
-    return scan(reading);
+    return scan(reading) && (!window->scanning || window_stop_scanning(reading));
 }
 
 /* ---- the difference ---- */

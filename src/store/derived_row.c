@@ -23,7 +23,7 @@ bool store_row_put(struct store_writer *writer, int64_t stage, struct span place
     query_integer(&query, stage);
     query_bytes(&query, place);
     query_integer(&query, entity);
-    return query_run(&query, error);
+    return query_run(&query, error) && stage_count_add(writer, stage, 1, error);
 }
 
 bool store_row_remove(struct store_writer *writer, int64_t stage, struct span place,
@@ -40,7 +40,7 @@ bool store_row_remove(struct store_writer *writer, int64_t stage, struct span pl
         return false;
     }
     if (sqlite3_changes(writer->connection.database) == 1) {
-        return true;
+        return stage_count_add(writer, stage, -1, error);
     }
     error_set(error, ERROR_INTERNAL, "%s: stage %lld has no row where one must go",
               writer->store->path, (long long)stage);

@@ -77,6 +77,9 @@ struct store_change {
     struct span key;
     struct span patch;  /* as the producer sent it; absent for deletes */
     struct span append; /* {"path":length after the change, …}; absent when none */
+    /* Whom the row is for, in an export whose rows are scoped, else absent: after the change (of a
+     * delete: before), and before, where that was another. What it means is the engine's. */
+    struct span scope, scope_left;
 };
 
 struct store_export {
@@ -160,12 +163,15 @@ bool store_entity_delete(struct store_writer *writer, uint32_t export_id, int64_
  * export's last_change, last_seq and last_seq_shared. */
 bool store_change_append(struct store_writer *writer, const struct store_change *change,
                          struct error *error);
-/* Remember / forget that a key was deleted by change `change_id` at `at` (ms). Forgetting a key
- * that has no tombstone is nothing. */
+/* Remember / forget that a key was deleted, or left `scope` (absent: rows are not scoped), by
+ * change `change_id` at `at` (ms). Forgetting what has no tombstone is nothing. */
 bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
-                         int64_t change_id, struct seq seq, int64_t at, struct error *error);
+                         struct span scope, int64_t change_id, struct seq seq, int64_t at,
+                         struct error *error);
 bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, struct span key,
-                            struct error *error);
+                            struct span scope, struct error *error);
+/* Forget all tombstones of all exports. */
+bool store_tombstones_clear(struct store_writer *writer, struct error *error);
 /* The last committed batch number of a producer; *batch = -1 when it is unknown. */
 bool store_producer_get(struct store_writer *writer, struct span producer, int64_t *batch,
                         struct error *error);
@@ -273,6 +279,62 @@ bool store_view_define_derived(struct store_writer *writer, struct span id, int6
 bool store_view_drop_derived(struct store_writer *writer, const struct span *ids, size_t count,
                              struct error *error);
 
+/* ---- the spool of usage events ---- */
+
+struct store_usage_event {
+    int64_t id;           /* grows, and is never used again */
+    int64_t at;           /* wall clock, ms */
+    struct span event_id; /* a uuid */
+    struct span event;    /* JSON */
+};
+
+struct store_usage_state {
+    int64_t rows, bytes; /* of the spool */
+    int64_t dropped;     /* events that gave way to newer ones, ever */
+};
+
+/* As this writer sees it, uncommitted changes included. */
+const struct store_usage_state *store_writer_usage(struct store_writer *writer);
+/* Append an event, which gets its uuid here. `event_id` and `id` of the argument do not count. */
+bool store_usage_put(struct store_writer *writer, const struct store_usage_event *event,
+                     struct error *error);
+/* Remove the events first … last (ids): they were delivered. */
+bool store_usage_remove(struct store_writer *writer, int64_t first, int64_t last,
+                        struct error *error);
+/* Drop the oldest, at most `step` of them, while there are more than so many rows or bytes. */
+bool store_usage_trim(struct store_writer *writer, int64_t rows, int64_t bytes, int64_t step,
+                      struct error *error);
+/* Events behind `after`, oldest first, at most `limit`. A callback that returns false stops the
+ * scan early (no error). */
+bool store_read_usage(struct store_reader *reader, int64_t after, int64_t limit,
+                      bool (*each)(void *argument, const struct store_usage_event *event),
+                      void *argument, struct error *error);
+bool store_read_usage_state(struct store_reader *reader, struct store_usage_state *state,
+                            struct error *error);
+
+/* ---- revoked tokens ---- */
+
+enum { STORE_MAX_REVOCATIONS = 100 * 1000, STORE_MAX_TOKEN_ID = 512 /* bytes */ };
+
+struct store_revocation {
+    struct span token_id; /* jti */
+    int64_t expires_at;   /* seconds; when its token runs out anyway, 0: unknown */
+    int64_t at;           /* wall clock, ms: when it was revoked */
+};
+
+/* Keep one; of one that is there the later end is kept. *kept false: it is a new one and there are
+ * STORE_MAX_REVOCATIONS. In a transaction. */
+bool store_revocation_put(struct store_writer *writer, const struct store_revocation *revocation,
+                          bool *kept, struct error *error);
+/* Forget those whose tokens have run out at `now` (seconds), at most `step`; *more tells whether
+ * there may be others. In a transaction. */
+bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t step, bool *more,
+                           struct error *error);
+/* Every one, in order of jti. A callback that returns false stops the scan early (no error). */
+bool store_read_revocations(struct store_reader *reader,
+                            bool (*each)(void *argument, const struct store_revocation *revocation),
+                            void *argument, struct error *error);
+
 /* ---- writing: trimming ---- */
 
 struct store_retention {
@@ -363,6 +425,7 @@ bool store_walk_seqs(struct store_reader *reader, uint32_t export_id, struct sto
  * returns false stops the scan early (no error). */
 struct store_tombstone {
     struct span key;
+    struct span scope; /* that the row was in; empty where rows are not scoped */
     int64_t change;
     struct seq seq;
     int64_t at;
@@ -371,6 +434,7 @@ bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int6
                            int64_t limit,
                            bool (*each)(void *argument, const struct store_tombstone *tombstone),
                            void *argument, struct error *error);
+/* That of a key, where rows are not scoped. */
 bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struct span key,
                           struct store_tombstone *tombstone, bool *found, struct error *error);
 /* The SQL views, in order of name, with the rows that each has. A callback that returns false stops
@@ -386,6 +450,9 @@ bool store_read_meta(struct store_reader *reader, const char *name, struct buffe
 /* The stage of a definition; *found false also while it is still being built. */
 bool store_read_stage(struct store_reader *reader, struct span definition, int64_t *id,
                       int64_t *built_change, bool *found, struct error *error);
+/* How many rows it has; *found false as above. */
+bool store_read_stage_rows(struct store_reader *reader, struct span definition, int64_t *rows,
+                           bool *found, struct error *error);
 /*
  * Rows of a stage in its order (backwards: in the opposite one) behind `after`, exclusive (absent:
  * from that end), without the first `skip` of them, at most `limit` (negative: all). Without
@@ -427,8 +494,14 @@ void store_checkpointer_close(struct store_checkpointer *checkpointer);
 bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error);
 /* Whether store_checkpoint would do something now. */
 bool store_checkpoint_due(const struct store_checkpointer *checkpointer);
-/* Size of the WAL file in bytes now, for metrics. */
+/* Size of the WAL file in bytes now. */
 int64_t store_wal_bytes(const struct store *store);
+/* The files and their disk now, for metrics; what cannot be told is -1. */
+struct store_sizes {
+    int64_t database_bytes, wal_bytes;
+    int64_t free_bytes, disk_bytes; /* what may still be written there; the whole of it */
+};
+void store_read_sizes(const struct store_reader *reader, struct store_sizes *sizes);
 
 /* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
  * to `found` (one line of text). Returns false only when the check could not run. */

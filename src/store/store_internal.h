@@ -68,6 +68,7 @@ enum statement {
     STATEMENT_TOMBSTONE_INSERT,
     STATEMENT_TOMBSTONE_DELETE,
     STATEMENT_TOMBSTONE_SCAN,
+    STATEMENT_TOMBSTONE_CLEAR,
     STATEMENT_PRODUCER_GET,
     STATEMENT_PRODUCER_PUT,
     STATEMENT_META_GET,
@@ -91,6 +92,8 @@ enum statement {
     STATEMENT_STAGE_RETIRED,
     STATEMENT_STAGE_DELETE,
     STATEMENT_STAGE_READ,
+    STATEMENT_STAGE_COUNT,
+    STATEMENT_STAGE_ROWS,
     STATEMENT_SWEEP_ROWS,
     STATEMENT_SWEEP_TURNS,
     STATEMENT_ROW_PUT,
@@ -113,6 +116,16 @@ enum statement {
     STATEMENT_LIST_SCAN, /* two: without data and with it */
     STATEMENT_LIST_SCAN_END = STATEMENT_LIST_SCAN + 1,
     STATEMENT_VIEW_DERIVED,
+    STATEMENT_REVOCATION_PUT,
+    STATEMENT_REVOCATION_COUNT,
+    STATEMENT_REVOCATION_TRIM,
+    STATEMENT_REVOCATION_ALL,
+    STATEMENT_USAGE_STATE_READ,
+    STATEMENT_USAGE_STATE_WRITE,
+    STATEMENT_USAGE_PUT,
+    STATEMENT_USAGE_REMOVE,
+    STATEMENT_USAGE_OLDEST,
+    STATEMENT_USAGE_SCAN,
     STATEMENT_COUNT
 };
 
@@ -212,14 +225,24 @@ struct export_record {
     bool dirty;
 };
 
+/* Rows that the open transaction gave a stage, less those that it took. */
+struct stage_count {
+    int64_t stage;
+    int64_t rows;
+};
+
 struct store_writer {
     struct store *store;
     struct connection connection;
     bool open; /* a transaction is */
     bool log_dirty;
+    bool usage_dirty;
     struct log_record now, committed;
+    struct store_usage_state usage_now, usage_committed;
     struct export_record *exports; /* export id - 1 is the place */
     size_t export_count, export_committed, export_capacity;
+    struct stage_count *stages;
+    size_t stage_count, stage_capacity;
 };
 
 struct store_reader {
@@ -247,6 +270,10 @@ void exports_free(struct store_writer *writer);
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
 
+/* stage_count.c */
+bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
+bool stage_counts_write(struct store_writer *writer, struct error *error);
+
 /* change.c: what a change counts in log_state.bytes. */
 int64_t change_bytes(size_t key, size_t patch, size_t append);
 
@@ -265,6 +292,12 @@ bool entity_walk(struct connection *connection, uint32_t export_id, struct span 
  * *place when there are fewer. It is copied. */
 bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,
                   int64_t skip, struct buffer *place, bool *found, struct error *error);
+
+/* usage_event.c */
+bool usage_state_read(struct connection *connection, struct store_usage_state *state,
+                      struct error *error);
+bool usage_state_write(struct connection *connection, const struct store_usage_state *state,
+                       struct error *error);
 
 /* meta.c */
 bool meta_get(struct connection *connection, const char *name, struct buffer *value, bool *found,

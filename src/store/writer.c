@@ -24,11 +24,13 @@ struct store_writer *store_writer_open(struct store *store, struct error *error)
     writer->store = store;
     if (!connection_open(&writer->connection, store, CONNECTION_WRITER, error) ||
         !log_record_read(&writer->connection, &writer->committed, error) ||
+        !usage_state_read(&writer->connection, &writer->usage_committed, error) ||
         !exports_load(writer, error)) {
         store_writer_close(writer);
         return NULL;
     }
     writer->now = writer->committed;
+    writer->usage_now = writer->usage_committed;
     /* SQLite's way to learn the length of the WAL without asking: called after each commit. */
     sqlite3_wal_hook(writer->connection.database, note_wal, store);
     return writer;
@@ -44,6 +46,7 @@ void store_writer_close(struct store_writer *writer)
     }
     connection_close(&writer->connection);
     exports_free(writer);
+    memory_free(writer->stages);
     memory_free(writer);
 }
 
@@ -91,7 +94,10 @@ static bool write_counters(struct store_writer *writer, struct error *error)
     if (writer->log_dirty && !log_record_write(&writer->connection, &writer->now, error)) {
         return false;
     }
-    return exports_write(writer, error);
+    if (writer->usage_dirty && !usage_state_write(&writer->connection, &writer->usage_now, error)) {
+        return false;
+    }
+    return exports_write(writer, error) && stage_counts_write(writer, error);
 }
 
 bool store_commit(struct store_writer *writer, struct error *error)
@@ -105,7 +111,9 @@ bool store_commit(struct store_writer *writer, struct error *error)
     }
     writer->open = false;
     writer->committed = writer->now;
-    writer->log_dirty = false;
+    writer->usage_committed = writer->usage_now;
+    writer->log_dirty = writer->usage_dirty = false;
+    writer->stage_count = 0;
     exports_commit(writer);
     return true;
 }
@@ -115,7 +123,9 @@ void store_rollback(struct store_writer *writer)
     connection_rollback(&writer->connection);
     writer->open = false;
     writer->now = writer->committed;
-    writer->log_dirty = false;
+    writer->usage_now = writer->usage_committed;
+    writer->log_dirty = writer->usage_dirty = false;
+    writer->stage_count = 0;
     exports_rollback(writer);
 }
 

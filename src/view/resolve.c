@@ -275,6 +275,7 @@ static bool finish(struct view_set *set, struct view_entry *entry, struct error 
     memory_free(entry->view->export_name);
     entry->view->export_name = copy;
     entry->view->stage = &stage->shown;
+    scope_attach(set, entry->view);
     pipeline->state = PIPELINE_RESOLVED;
     return true;
 }

@@ -58,6 +58,10 @@ void view_set_free(struct view_set *set)
     for (size_t i = 0; i < set->count; i++)
         entry_free(set->order[i]);
     memory_free(set->order);
+    for (struct view_scope *scope = set->scopes, *next; scope; scope = next) {
+        next = scope->next;
+        scope_free(scope);
+    }
     for (size_t i = 0; i < set->export_count; i++)
         memory_free(set->exports[i]);
     memory_free(set->exports);
@@ -158,6 +162,7 @@ bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *p
         pipeline_free(pipeline);
     } else {
         *entry = (struct view_entry){.view = view, .pipeline = pipeline};
+        scope_attach(set, view);
         if (add_entry(set, entry))
             return true;
         entry_free(entry);

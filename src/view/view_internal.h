@@ -176,6 +176,20 @@ struct stage {
     size_t definition_length;
 };
 
+/* ---- row scopes ---- */
+
+struct view_scope {
+    struct view_scope *next;
+    const char *export_name; /* the set's */
+    struct view_path path;
+    char *text;
+};
+
+/* NULL is allowed. */
+void scope_free(struct view_scope *scope);
+/* Give a view of a known export that export's scope. */
+void scope_attach(const struct view_set *set, struct view *view);
+
 /* ---- the set ---- */
 
 struct view_entry {
@@ -191,6 +205,7 @@ struct view_set {
     size_t count, capacity;
     char **exports; /* their names, in the order of their coming */
     size_t export_count, export_capacity;
+    struct view_scope *scopes;
     struct map by_definition; /* the stages */
     struct stage **stages;    /* sources before what is over them */
     size_t stage_count, stage_capacity;

@@ -289,6 +289,32 @@ static void close_frees_a_waiting_taker(void **state)
     queue_fini(&queue);
 }
 
+static void *nudge(void *argument)
+{
+    sleep_ms(20);
+    queue_nudge(argument);
+    return NULL;
+}
+
+static void a_nudge_ends_one_wait(void **state)
+{
+    (void)state;
+    struct queue queue;
+    struct entry entry = {0};
+    pthread_t thread;
+    assert_true(queue_init(&queue, 10, 1000));
+    queue_nudge(&queue); /* before the wait */
+    assert_null(queue_wait_all(&queue, -1));
+    assert_int_equal(pthread_create(&thread, NULL, nudge, &queue), 0);
+    assert_null(queue_wait_all(&queue, -1)); /* and during it */
+    pthread_join(thread, NULL);
+    assert_true(queue_put(&queue, &entry.item));
+    queue_nudge(&queue);
+    assert_ptr_equal(queue_wait_all(&queue, -1), &entry.item);
+    assert_null(queue_wait_all(&queue, 1)); /* that nudge is spent */
+    queue_fini(&queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +327,7 @@ int main(void)
         cmocka_unit_test(many_producers_one_consumer),
         cmocka_unit_test(close_frees_a_waiting_producer),
         cmocka_unit_test(close_frees_a_waiting_taker),
+        cmocka_unit_test(a_nudge_ends_one_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
