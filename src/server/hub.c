@@ -205,6 +205,11 @@ void hub_set_max_subscriptions(struct hub *hub, uint32_t most)
     hub->options.max_subscriptions = most;
 }
 
+uint32_t hub_max_subscriptions(const struct hub *hub)
+{
+    return hub->options.max_subscriptions;
+}
+
 void hub_tick(struct hub *hub)
 {
     windows_look(hub);

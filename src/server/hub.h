@@ -38,6 +38,7 @@ void hub_commit(void *hub, struct engine_commit *commit);
 
 /* Holds for subscriptions from now on. */
 void hub_set_max_subscriptions(struct hub *hub, uint32_t most);
+uint32_t hub_max_subscriptions(const struct hub *hub);
 
 /* What is due by time alone: windows that coalesce. To be called when `hub_due` says so. */
 void hub_tick(struct hub *hub);

@@ -129,9 +129,10 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
     enum { NAMES_LIMIT = 2048 };
     struct judgement judgement = {.server = server, .in_force = in_force, .fresh = &reload->config};
     buffer_init(&judgement.changed, NAMES_LIMIT);
+    /* First, so that what is told of the others is told as it is wanted from now on. */
+    log_configure(reload->config.log_level, reload->config.log_format);
+    log_configure_levels(reload->config.log_levels, NULL);
     config_take_live(in_force, &reload->config, judge, &judgement);
-    log_configure(in_force->log_level, in_force->log_format);
-    log_configure_levels(in_force->log_levels, NULL);
     server_apply(server, in_force);
     show_certificate(server, reload);
     change_rules(server, reload);

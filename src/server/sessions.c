@@ -29,9 +29,6 @@ static void resume(struct session *session)
     session->paused = false;
     link_remove(&session->in_paused);
     lws_rx_flow_control(session->wsi, 1);
-    /* What TLS has decrypted already, the socket does not announce: this makes the library look. */
-    if (lws_is_ssl(session->wsi))
-        session_want_write(session);
 }
 
 /* Read again from one that was paused, if its kind lets us. */

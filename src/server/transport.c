@@ -14,6 +14,7 @@
 
 enum {
     SMALL_READ = 1024,       /* receive buffer of a subscriber, which says little */
+    RECORD_READ = 16 * 1024, /* under TLS: as much as one record of it holds */
     LARGE_READ = 64 * 1024,  /* and of a feeder that asked for it */
     WRITE_SIZE = 128 * 1024, /* one write goes to the socket in one piece up to this */
     HANDSHAKE_SECONDS = 20,
@@ -248,6 +249,26 @@ static const struct lws_protocols protocols[] = {
     {.name = NULL},
 };
 
+/*
+ * Under TLS every read must be able to take a whole record. Libwebsockets 4.1.6 reads on while
+ * something of a record is left, also from a connection that it was just told not to read from: then
+ * it turns on the spot for ever. A test holds this. The buffer is memory that is not touched before
+ * so much is sent.
+ */
+static const struct lws_protocols tls_protocols[] = {
+    {.name = "",
+     .callback = on_event,
+     .per_session_data_size = sizeof(struct connection),
+     .rx_buffer_size = RECORD_READ,
+     .tx_packet_size = WRITE_SIZE},
+    {.name = INGEST_SUBPROTOCOL,
+     .callback = on_event,
+     .per_session_data_size = sizeof(struct connection),
+     .rx_buffer_size = LARGE_READ,
+     .tx_packet_size = WRITE_SIZE},
+    {.name = NULL},
+};
+
 /* No liveness checks by the library: it keeps a timer per connection for them, in a sorted list
  * that is walked from its head for every message. Ours are in sessions.c. */
 static const lws_retry_bo_t no_checks = {.secs_since_valid_ping = 0};
@@ -333,7 +354,7 @@ static bool create_host(struct transport *transport)
         .port = CONTEXT_PORT_NO_LISTEN_SERVER, /* we accept */
         .options = tls_options(transport->server),
         .alpn = "http/1.1",
-        .protocols = protocols,
+        .protocols = transport->server->certificate ? tls_protocols : protocols,
         .timeout_secs = HANDSHAKE_SECONDS,
         .keepalive_timeout = KEEP_ALIVE_SECONDS,
         .retry_and_idle_policy = &no_checks,
