@@ -13,7 +13,7 @@
 enum {
     PACE_US = 10 * 1000 * 1000,
     EXTENSION_US = 60 * 1000 * 1000, /* more than a pace, so that one may come late */
-    WORK_US = 50 * 1000 /* of processor time in one pace, or it does not count as work */
+    WORK_SHARE = 200 /* of a pace, one in so many on a processor, or it does not count as work */
 };
 
 enum service_state { SERVICE_OPENING, SERVICE_SERVING, SERVICE_STOPPING };
@@ -39,6 +39,12 @@ static uint64_t microseconds(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
 }
 
+static uint64_t pace_us(const struct service *service)
+{
+    uint64_t half = service->watchdog_us / 2;
+    return half && half < PACE_US ? half : PACE_US;
+}
+
 /* A start may take as long as a large database needs, but not for ever because something hangs. */
 static bool has_worked(struct service *service)
 {
@@ -48,7 +54,7 @@ static bool has_worked(struct service *service)
     service->before = now;
     uint64_t used = microseconds(now.ru_utime) + microseconds(now.ru_stime) -
                     microseconds(before.ru_utime) - microseconds(before.ru_stime);
-    return used >= WORK_US || now.ru_inblock != before.ru_inblock ||
+    return used >= pace_us(service) / WORK_SHARE || now.ru_inblock != before.ru_inblock ||
            now.ru_oublock != before.ru_oublock;
 }
 
@@ -76,12 +82,6 @@ static void ask(struct service *service, stele *store)
         log_error("service", "not-well", "error=\"%s\"", error.message);
 }
 
-static uint64_t pace_us(const struct service *service)
-{
-    uint64_t half = service->watchdog_us / 2;
-    return half && half < PACE_US ? half : PACE_US;
-}
-
 static void wait_pace(struct service *service)
 {
     struct timespec until;
@@ -99,7 +99,10 @@ static void *keep_telling(void *argument)
 {
     struct service *service = argument;
     pthread_mutex_lock(&service->lock);
-    while (!service->ended) {
+    for (;;) {
+        wait_pace(service);
+        if (service->ended)
+            break;
         stele *store = service->state == SERVICE_SERVING ? service->store : NULL;
         if (store && service->watchdog_us) {
             service->asking = true;
@@ -111,7 +114,6 @@ static void *keep_telling(void *argument)
         } else if (service->state != SERVICE_SERVING) {
             extend(service);
         }
-        wait_pace(service);
     }
     pthread_mutex_unlock(&service->lock);
     return NULL;

@@ -251,9 +251,9 @@ static const struct lws_protocols protocols[] = {
 
 /*
  * Under TLS every read must be able to take a whole record. Libwebsockets 4.1.6 reads on while
- * something of a record is left, also from a connection that it was just told not to read from: then
- * it turns on the spot for ever. A test holds this. The buffer is memory that is not touched before
- * so much is sent.
+ * something of a record is left, also from a connection that it was just told not to read from:
+ * then it turns on the spot for ever. A test holds this. The buffer is memory that is not touched
+ * before so much is sent.
  */
 static const struct lws_protocols tls_protocols[] = {
     {.name = "",
