@@ -7,9 +7,17 @@ PRAGMA user_version = 1;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
-    -- that a client got from another life is worth nothing here.
+    -- that a client got from another life is worth nothing here. 'copied' marks a copy that no
+    -- server was started on yet: the first one gives it an epoch of its own.
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE former_epoch (
+    -- The databases that this one was copied from, each with the newest change that both have:
+    -- a cursor from there is good up to it.
+    epoch TEXT PRIMARY KEY NOT NULL,
+    last_change INTEGER NOT NULL  -- change.id
 ) WITHOUT ROWID;
 
 CREATE TABLE export (
@@ -119,10 +127,20 @@ CREATE TABLE derived_flip (
     change INTEGER NOT NULL,      -- change.id of the newest change then
     export INTEGER NOT NULL,      -- export.id
     key TEXT NOT NULL,
+    number INTEGER NOT NULL,      -- grows with every such event, and is never used again
     PRIMARY KEY (export, change, key)
 ) WITHOUT ROWID;
+
+CREATE INDEX derived_flip_number ON derived_flip (export, number);
 -- For trimming, which takes the oldest of all exports.
 CREATE INDEX derived_flip_change ON derived_flip (change);
+
+CREATE TABLE view_shape (
+    -- What each configured view shows, so that cursors from before it showed that are refused.
+    view TEXT PRIMARY KEY NOT NULL,
+    shape TEXT NOT NULL,          -- what decides it: order, cut, fields, keys
+    since INTEGER NOT NULL        -- change.id of the newest change when that began
+) WITHOUT ROWID;
 
 CREATE TABLE log_state (
     -- One row: the ends of the log. Written once per transaction.
@@ -137,9 +155,10 @@ CREATE TABLE log_state (
     tombstone_floor INTEGER NOT NULL, -- deletes up to this change may be missing from tombstone
     rows INTEGER NOT NULL,        -- rows in change
     bytes INTEGER NOT NULL,       -- their size: key, patch and append in bytes, and 64 a row
-    tombstones INTEGER NOT NULL   -- rows in tombstone
+    tombstones INTEGER NOT NULL,  -- rows in tombstone
+    last_flip INTEGER NOT NULL    -- the greatest derived_flip.number ever; 0: none
 );
-INSERT INTO log_state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+INSERT INTO log_state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
 CREATE TABLE usage_event (
     -- Usage events that were not delivered yet, oldest first. The oldest go when there are too many.

@@ -71,7 +71,10 @@ static bool define_views(struct writer *writer, const struct view_set *views, st
         uint32_t id;
         if (!store_export_ensure(writer->store, span_of(view->export_name), &id, error))
             return false;
-        if (!view->stage && !is_standard(view) && !writer_define_view(writer, view, id, 0, error))
+        if (view->stage)
+            continue;
+        if ((!is_standard(view) && !writer_define_view(writer, view, id, 0, error)) ||
+            !writer_note_shape(writer, view, is_standard(view), error))
             return false;
     }
     return true;
@@ -322,6 +325,11 @@ void engine_close(struct engine *engine)
 }
 
 /* ---- facts ---- */
+
+bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
+{
+    return store_former_epoch(engine->store, epoch, last_change);
+}
 
 const char *engine_epoch(const struct engine *engine)
 {

@@ -114,7 +114,7 @@ struct writer {
     struct derive *derive;        /* how derived views are kept; NULL until they are opened */
     struct engine_stage_touch *touches; /* of the transaction that was just committed */
     size_t touch_count;
-    struct queue_item *jobs; /* struct write_job: of the open transaction */
+    struct queue_item *jobs;          /* struct write_job: of the open transaction */
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     size_t new_exports_stored; /* the others wait until their submission is accepted */
@@ -202,7 +202,11 @@ bool writer_derive_waits(struct writer *writer);
 int writer_derive_rest(struct writer *writer, int most);
 void stage_touches_free(struct engine_stage_touch *touches, size_t count);
 
-/* define_view.c: the SQL view of a view; `stage`: where the rows of a derived one are. */
+/* define_view.c: note what a view shows, for the sake of cursors from before. `standard`: it is
+ * what every export has from the beginning. */
+bool writer_note_shape(struct writer *writer, const struct view *view, bool standard,
+                       struct error *error);
+/* The SQL view of a view; `stage`: where the rows of a derived one are. */
 bool writer_define_view(struct writer *writer, const struct view *view, uint32_t export_id,
                         int64_t stage, struct error *error);
 

@@ -33,6 +33,7 @@ _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum log_format) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum config_auth_mode) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum config_audience) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum config_rate_limiting) == sizeof(unsigned), "put_number");
 
 int64_t setting_number(const struct config *config, const struct setting *setting)
 {

@@ -21,6 +21,7 @@ struct config_view {
 struct config_export {
     char *name;
     int64_t max_entities; /* 0: unlimited */
+    char *scope;          /* path of the field that scopes its rows, as JSON; NULL: none */
     struct config_view *views;
     size_t view_count;
 };
@@ -41,6 +42,9 @@ struct config_auth {
     bool require_client_ip;       /* a token must be bound to the client's address */
     enum config_audience status, metrics; /* who sees all of /status, and /metrics */
 };
+
+/* Whether the rate windows hold. AUTO: unless the server is for its own machine alone; limits.h. */
+enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
 
 struct config {
     char *database;        /* "database": path; required to serve */
@@ -66,7 +70,29 @@ struct config {
     int64_t max_message_bytes; /* of a subscriber's message; default 64 KiB */
     int64_t max_exports;       /* default 1,000 */
     int64_t max_connections;   /* default 10,000 (65,000 at most) */
-    int64_t max_subscriptions; /* per connection; default 1,000 */
+    /* At a time; 0: no limit. Those of a token come before "per subject" and the following. */
+    int64_t max_connections_per_ip, max_connections_per_origin, max_connections_per_metering_key;
+    int64_t max_connections_per_subject;
+    int64_t max_subscriptions;       /* per connection; default 1,000 */
+    int64_t max_snapshot_rows;       /* per request; 0: no limit */
+    int64_t max_messages_per_minute; /* inbound, per connection; 0: no limit */
+    int64_t max_bytes_per_minute;    /* outbound, likewise */
+    int64_t limit_window_seconds;    /* the "minute" of these two; default 60 */
+    enum config_rate_limiting rate_limiting;
+    /* Rate windows: so many and a burst within so many seconds; 0: no limit. */
+    int64_t rate_handshakes_per_ip, rate_handshakes_per_ip_burst, rate_handshakes_per_ip_seconds;
+    int64_t rate_connections_per_subject, rate_connections_per_subject_burst,
+        rate_connections_per_subject_seconds;
+    int64_t rate_connections_per_metering_key, rate_connections_per_metering_key_burst,
+        rate_connections_per_metering_key_seconds;
+    int64_t rate_subscriptions_per_connection, rate_subscriptions_per_connection_burst,
+        rate_subscriptions_per_connection_seconds;
+    int64_t rate_messages_per_connection, rate_messages_per_connection_burst,
+        rate_messages_per_connection_seconds;
+    int64_t rate_snapshots_per_connection, rate_snapshots_per_connection_burst,
+        rate_snapshots_per_connection_seconds;
+    char *trusted_proxies;          /* addresses and networks; NULL: none */
+    char *proxy_header;             /* in which they name the client; default X-Forwarded-For */
     int64_t client_timeout_seconds; /* default 300; environment ARETE_WS_CLIENT_TIMEOUT_SECS */
     int64_t queue_bytes;            /* default 64 MiB */
     int64_t commit_mutations;       /* default 8,192 */
@@ -78,6 +104,8 @@ struct config {
     int64_t checkpoint_pages;       /* default 16,384 */
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
+    int64_t max_windows;            /* different ones; default 1,000 */
+    int64_t max_filter_rows;        /* of one HTTP request; default 1,000,000 */
     char *outgoing_ca_file;         /* path or NULL: the system's */
     struct config_auth auth;
     char **origins;      /* "allowed_origins" */

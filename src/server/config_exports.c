@@ -1,7 +1,7 @@
 /*
- * "exports" of the configuration: {"<export>": {"max_entities": n, "views": {"<view>":
- * definition}}}. What is wrong is named by its path, as exports.Quake.views; definitions of views
- * are the view folder's to read.
+ * "exports" of the configuration: {"<export>": {"max_entities": n, "scope": path, "views":
+ * {"<view>": definition}}}. What is wrong is named by its path, as exports.Quake.views; definitions
+ * of views are the view folder's to read.
  */
 #include "server/config_internal.h"
 
@@ -42,6 +42,7 @@ static void free_export(struct config_export *export)
         memory_free(export->views[i].definition);
     }
     memory_free(export->views);
+    memory_free(export->scope);
     memory_free(export->name);
 }
 
@@ -54,15 +55,21 @@ void config_free_exports(struct config *config)
     config->export_count = 0;
 }
 
-static bool keep_view(struct config_view *view, const char *name, const struct tree *definition,
-                      struct error *error)
+static char *keep_tree(const struct tree *tree)
 {
     struct buffer text;
     buffer_init(&text, SIZE_MAX);
-    view->name = memory_copy_string(name, strlen(name));
-    if (tree_print_canonical(definition, &text) && buffer_string(&text))
-        view->definition = buffer_take(&text, NULL);
+    bool printed = tree_print_canonical(tree, &text) && buffer_string(&text);
+    char *kept = printed ? buffer_take(&text, NULL) : NULL;
     buffer_fini(&text);
+    return kept;
+}
+
+static bool keep_view(struct config_view *view, const char *name, const struct tree *definition,
+                      struct error *error)
+{
+    view->name = memory_copy_string(name, strlen(name));
+    view->definition = keep_tree(definition);
     return (view->name && view->definition) || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
@@ -86,14 +93,14 @@ static bool read_views(struct config_export *export, const char *path, const str
 static bool read_export(struct config_export *export, const char *name, const struct tree *value,
                         struct error *error)
 {
-    static const char *const known[] = {"max_entities", "views", NULL};
+    static const char *const known[] = {"max_entities", "scope", "views", NULL};
     char path[160], inner[192];
     snprintf(path, sizeof(path), "exports.%s", name);
     export->name = memory_copy_string(name, strlen(name));
     if (!export->name)
         return error_set(error, ERROR_MEMORY, "out of memory");
     if (tree_type(value) != TREE_OBJECT)
-        return config_wrong(error, path, "must be an object with max_entities or views");
+        return config_wrong(error, path, "must be an object with max_entities, scope or views");
     void *position = NULL;
     const char *member;
     const struct tree *content;
@@ -102,6 +109,10 @@ static bool read_export(struct config_export *export, const char *name, const st
         if (strcmp(member, "views") == 0) {
             if (!read_views(export, inner, content, error))
                 return false;
+        } else if (strcmp(member, "scope") == 0) {
+            export->scope = keep_tree(content);
+            if (!export->scope)
+                return error_set(error, ERROR_MEMORY, "out of memory");
         } else if (strcmp(member, "max_entities") == 0) {
             export->max_entities = tree_integer(content, -1);
             if (export->max_entities < 0 || export->max_entities > LARGEST)

@@ -11,6 +11,8 @@ void setting_describe(struct buffer *out, const struct setting *setting)
     switch (setting->type) {
     case SETTING_TEXT:
         buffer_add_string(out, "a text");
+        if (setting->text)
+            buffer_printf(out, ", default %s", setting->text);
         break;
     case SETTING_ADDRESS:
         buffer_printf(out, "HOST:PORT, default %s", setting->text);
@@ -40,11 +42,13 @@ bool config_describe(struct buffer *out)
     buffer_add_string(out,
                       "  stacks: a list of paths of arete stack files, default []; \"stack\" adds "
                       "one\n");
-    buffer_add_string(out, "  exports: an object, default {}: exports appear as they are fed\n"
-                           "      {\"Quake\": {\"max_entities\": 1000, \"views\": {\"slim\": "
-                           "{\"mode\": \"list\",\n"
-                           "       \"fields\": [\"id\", \"geo.lat\"], \"keys\": [\"k1\"]},\n"
-                           "       \"top\": {\"pipeline\": [{\"max_by\": \"mag\"}]}}}}\n");
+    buffer_add_string(
+        out,
+        "  exports: an object, default {}: exports appear as they are fed\n"
+        "      {\"Quake\": {\"max_entities\": 1000, \"scope\": \"owner\", \"views\": {\"slim\": "
+        "{\"mode\": \"list\",\n"
+        "       \"fields\": [\"id\", \"geo.lat\"], \"keys\": [\"k1\"]},\n"
+        "       \"top\": {\"pipeline\": [{\"max_by\": \"mag\"}]}}}}\n");
     return !out->failed;
 }
 
@@ -66,7 +70,10 @@ static void print_export(struct buffer *out, const struct config_export *export)
 {
     buffer_add_string(out, "    ");
     doc_escape(out, span_of(export->name));
-    buffer_printf(out, ": {\"max_entities\": %lld, \"views\": {", (long long)export->max_entities);
+    buffer_printf(out, ": {\"max_entities\": %lld, ", (long long)export->max_entities);
+    if (export->scope)
+        buffer_printf(out, "\"scope\": %s, ", export->scope);
+    buffer_add_string(out, "\"views\": {");
     for (size_t i = 0; i < export->view_count; i++) {
         const struct config_view *view = &export->views[i];
         buffer_add_string(out, i > 0 ? ",\n      " : "\n      ");

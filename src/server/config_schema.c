@@ -17,6 +17,8 @@ void setting_schema(struct buffer *out, const struct setting *setting, const cha
     switch (setting->type) {
     case SETTING_TEXT:
         buffer_printf(out, "\"type\": \"string\",\n%*s  \"minLength\": 1", indent, "");
+        if (setting->text)
+            buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "", setting->text);
         break;
     case SETTING_ADDRESS:
         buffer_printf(out,
@@ -62,6 +64,11 @@ static const char schema_exports[] =
     "            \"type\": \"integer\",\n"
     "            \"minimum\": 0,\n"
     "            \"default\": 0\n"
+    "          },\n"
+    "          \"scope\": {\n"
+    "            \"description\": \"the field that says whom a row is for: those whose token lists "
+    "its text in row_scopes; left out: all rows are public\",\n"
+    "            \"$ref\": \"#/$defs/path\"\n"
     "          },\n"
     "          \"views\": {\n"
     "            \"description\": \"views beside the list, state and append of every export\",\n"

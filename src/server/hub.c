@@ -27,6 +27,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
         hub->options.page_bytes = HUB_PAGE;
     if (!options->max_window_rows)
         hub->options.max_window_rows = HUB_WINDOW_ROWS;
+    if (!options->max_filter_rows)
+        hub->options.max_filter_rows = HUB_FILTER_ROWS;
     if (!options->max_windows)
         hub->options.max_windows = HUB_WINDOWS;
     hub->windows = windows_new();
@@ -84,6 +86,11 @@ void hub_attach(struct hub *hub, struct engine *engine)
     hub->opened_us = clock_monotonic_us();
     ring_fini(&hub->ring);
     ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
+}
+
+void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions)
+{
+    hub->options.max_subscriptions = max_subscriptions;
 }
 
 struct hub_export *hub_find_export(struct hub *hub, struct span name)
@@ -198,16 +205,6 @@ void hub_commit(void *argument, struct engine_commit *commit)
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
     windows_commit(hub, commit);
-}
-
-void hub_set_max_subscriptions(struct hub *hub, uint32_t most)
-{
-    hub->options.max_subscriptions = most;
-}
-
-uint32_t hub_max_subscriptions(const struct hub *hub)
-{
-    return hub->options.max_subscriptions;
 }
 
 void hub_tick(struct hub *hub)

@@ -13,6 +13,7 @@
 
 struct hub;
 struct subscriber;
+struct allowance;
 
 struct hub_options {
     size_t ring_bytes;           /* newest changes kept in memory */
@@ -25,20 +26,19 @@ struct hub_options {
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
     int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
     size_t max_windows;          /* different ones that are watched; 0: 1,000 */
+    int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
 };
 
 /* The hub takes the view set over. hub_new does not start anything. */
 struct hub *hub_new(const struct hub_options *options, struct view_set *views);
 void hub_free(struct hub *hub);
+/* For subscribers without an allowance of their own, from now on. */
+void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions);
 /* The engine, once open; exports that exist are told one by one before the first message. */
 void hub_attach(struct hub *hub, struct engine *engine);
 void hub_add_export(struct hub *hub, const struct store_export *export);
 /* For engine_options.on_commit (argument: the hub). */
 void hub_commit(void *hub, struct engine_commit *commit);
-
-/* Holds for subscriptions from now on. */
-void hub_set_max_subscriptions(struct hub *hub, uint32_t most);
-uint32_t hub_max_subscriptions(const struct hub *hub);
 
 /* What is due by time alone: windows that coalesce. To be called when `hub_due` says so. */
 void hub_tick(struct hub *hub);
@@ -60,6 +60,9 @@ void subscriber_free(struct subscriber *subscriber);
  * connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
+/* What the client may still do; borrowed until subscriber_free. Without it, it may do all, but for
+ * max_subscriptions. */
+void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance);
 /* What is to be done with the token of a refresh_auth, with the argument of subscriber_new: it is
  * to be answered by subscriber_tell. Without this, it is refused. */
 void subscriber_on_refresh(struct subscriber *subscriber,
@@ -72,6 +75,8 @@ void subscriber_silence(struct subscriber *subscriber);
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal);
+/* Forget what waits to be sent, answers too. */
+void subscriber_drop(struct subscriber *subscriber);
 /*
  * The next bytes to send: whole ready frames, at most about WIRE_FRAGMENT bytes (one frame at
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
@@ -100,9 +105,11 @@ struct hub_answer {
 struct hub_read {
     const struct wire_subscribe *wanted;  /* of the snapshot's parameters none counts */
     const struct auth_identity *identity; /* who asks; NULL: a stranger. Only until the call ends */
-    bool gzip;                            /* compress, where it pays */
-    const char *known;                    /* If-None-Match: tags in quotes, or "*"; NULL: none */
-    bool (*is_wanted)(void *argument);    /* still; else it may end early */
+    bool rows_limited;                    /* more than max_rows are ERROR_SNAPSHOT_LIMIT */
+    int64_t max_rows;
+    bool gzip;                         /* compress, where it pays */
+    const char *known;                 /* If-None-Match: tags in quotes, or "*"; NULL: none */
+    bool (*is_wanted)(void *argument); /* still; else it may end early */
     void (*done)(void *argument, struct hub_answer *answer);
     void *argument;
 };

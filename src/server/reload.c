@@ -113,14 +113,13 @@ static void change_rules(struct server *server, struct server_reload *reload)
         log_error("config", "auth", "effect=\"not taken\" reason=\"%s\"", error.message);
 }
 
-void server_apply(struct server *server, const struct config *config)
+static void change_limits(struct server *server, const struct config *config)
 {
-    server->max_connections = (size_t)config->max_connections;
-    server->max_message_bytes = (size_t)config->max_message_bytes;
-    server->client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
+    struct error error;
+    if (!server_apply_limits(server, config, &error))
+        log_error("config", "limits", "effect=\"not taken\" reason=\"%s\"", error.message);
     if (server->state == SERVER_RUNNING)
-        server_start_tick(server);
-    hub_set_max_subscriptions(server->hub, (uint32_t)config->max_subscriptions);
+        server_start_tick(server); /* it goes by the time-out of clients */
 }
 
 void server_reload_apply(struct server *server, struct server_reload *reload,
@@ -133,7 +132,7 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
     log_configure(reload->config.log_level, reload->config.log_format);
     log_configure_levels(reload->config.log_levels, NULL);
     config_take_live(in_force, &reload->config, judge, &judgement);
-    server_apply(server, in_force);
+    change_limits(server, in_force);
     show_certificate(server, reload);
     change_rules(server, reload);
     const char *changed = buffer_string(&judgement.changed);

@@ -9,6 +9,7 @@
  * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
  * libwebsockets: a step may free what that callback is about.
  */
+#include "server/revocations.h"
 #include "server/tls.h"
 #include "server/transport.h"
 #include "server/web.h"
@@ -168,6 +169,7 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
     door_tick(server);
+    revocations_tick(server);
     log_tick();
     if (server->certificate)
         tls_watch(server->certificate, &server->certificate_due_ms);

@@ -1,5 +1,6 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "server/facts.h"
+#include "server/revocations.h"
 #include "server/tls.h"
 #include "server/transport.h"
 #include "server/web.h"
@@ -37,6 +38,8 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         .max_subscriptions = (uint32_t)config->max_subscriptions,
         .tombstone_ms = config->tombstone_seconds * 1000,
         .max_window_rows = config->max_window_rows,
+        .max_windows = (size_t)config->max_windows,
+        .max_filter_rows = config->max_filter_rows,
     };
     struct view_set *views = config_views(config, error);
     if (!views)
@@ -190,6 +193,29 @@ static bool open_sockets(struct server *server, const struct config *config, str
 
 /* ---- open and close ---- */
 
+/* What may change while it runs; the rest is in struct limits. */
+static void take_limits(struct server *server, const struct config *config)
+{
+    server->max_message_bytes = (size_t)config->max_message_bytes;
+    server->client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
+}
+
+bool server_apply_limits(struct server *server, const struct config *config, struct error *error)
+{
+    if (!limits_apply(server->limits, config, error))
+        return false;
+    take_limits(server, config);
+    hub_set_max_subscriptions(server->hub, (uint32_t)config->max_subscriptions);
+    return true;
+}
+
+void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),
+                            void *argument)
+{
+    server->limits->now_ms = now_ms;
+    server->limits->clock = argument;
+}
+
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
 {
     if (!open_loop(server, error) || !open_hub(server, config, error) ||
@@ -198,8 +224,9 @@ static bool open_parts(struct server *server, const struct config *config, struc
     server->facts = facts_new(server);
     if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
-    server_apply(server, config);
-    return door_open(server, config, error) && open_sockets(server, config, error);
+    server->limits = limits_new(config, &server->audit, error);
+    return server->limits && door_open(server, config, error) && revocations_open(server, error) &&
+           open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -217,6 +244,7 @@ struct server *server_open(const struct config *config, struct error *error)
     sessions_init(&server->sessions);
     server->connection_room = (size_t)config->max_connections;
     server->max_request_bytes = (size_t)config->max_request_bytes;
+    take_limits(server, config);
     if (open_parts(server, config, error))
         return server;
     server_close(server);
@@ -252,7 +280,9 @@ void server_close(struct server *server)
     if (server->hub)
         hub_free(server->hub);
     facts_free(server->facts);
+    revocations_close(server->revocations);
     door_close(server->door);
+    limits_free(server->limits);
     close_loop(server);
     certificate_free(server->certificate);
     queue_fini(&server->posts);

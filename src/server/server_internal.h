@@ -10,6 +10,7 @@
 
 #include "server/audit.h"
 #include "server/door.h"
+#include "server/limits.h"
 #include "server/listener.h"
 #include "server/loop_watch.h"
 #include "server/server.h"
@@ -59,6 +60,8 @@ struct server {
     struct source *source;
     struct facts *facts;
     struct door *door;
+    struct revocations *revocations;
+    struct limits *limits;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
@@ -74,7 +77,7 @@ struct server {
     struct audit audit;
 
     size_t connection_room; /* for so many there are descriptors */
-    size_t max_connections, max_message_bytes, max_request_bytes;
+    size_t max_message_bytes, max_request_bytes;
     uint64_t client_timeout_ms; /* 0: none */
 
     struct queue posts;         /* any thread */
@@ -87,9 +90,6 @@ void server_set_state(struct server *server, enum server_state state);
 void server_advance(struct server *server);
 /* While opening, for who makes outgoing requests: have server->web. May be called again. */
 bool server_need_web(struct server *server, const struct config *config, struct error *error);
-/* Put in force what may change while the server runs: each part takes its settings from here, at
- * start and at every reload. Nothing that waits or reads files: server_reload_new does that. */
-void server_apply(struct server *server, const struct config *config);
 /* run.c: what happens on the loop. */
 void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);
@@ -102,8 +102,11 @@ void server_leave(struct server *server);
 
 /* What a client wants that is to be let in; ANSWER: memory for what was read for it. */
 enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ, SERVER_ANSWER };
-/* Whether one more client may come in: the one place where limits and, later, authentication
- * decide. false with the error to answer with. */
+/* Whether there is room for it. false with the error to answer with. */
 bool server_admit(struct server *server, enum server_purpose purpose, struct error *error);
+/* Whether this handshake ends in a connection: by the room there is, the limits, and the door.
+ * false with the error to answer with; else visitor_fini is due. */
+bool server_let_in(struct server *server, struct lws *wsi, enum door_wish wish,
+                   struct visitor *visitor, struct error *error);
 
 #endif

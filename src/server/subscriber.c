@@ -1,4 +1,5 @@
 /* One connection's side of the hub: its messages in, its bytes out. */
+#include "server/allowance.h"
 #include "server/hub_internal.h"
 
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument)
@@ -95,6 +96,33 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     return true;
 }
 
+/* ---- what it may do ---- */
+
+void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance)
+{
+    subscriber->allowance = allowance;
+}
+
+bool subscriber_allows_rows(struct subscription *subscription, int64_t rows)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct error error;
+    if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
+        return true;
+    counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
+    subscriber_error(subscriber, &error, false);
+    subscription_close(subscription);
+    return false;
+}
+
+void subscriber_drop(struct subscriber *subscriber)
+{
+    text_unref(subscriber->rest);
+    subscriber->rest = NULL;
+    buffer_clear(&subscriber->control);
+    subscriber->control_sent = 0;
+}
+
 void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token))
 {
@@ -121,7 +149,8 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
 {
     switch (message->type) {
     case WIRE_SUBSCRIBE:
-        return subscription_open(subscriber, &message->subscribe, error);
+        return (!subscriber->allowance || allowance_subscribe(subscriber->allowance, error)) &&
+               subscription_open(subscriber, &message->subscribe, error);
     case WIRE_UNSUBSCRIBE: {
         struct subscription *subscription =
             subscription_find(subscriber, span_of(message->subscribe.view), message->subscribe.key);

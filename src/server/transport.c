@@ -3,6 +3,7 @@
 #include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
+#include "server/http_revocations.h"
 #include "server/http_views.h"
 #include "server/tls.h"
 
@@ -100,6 +101,7 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
     enum door_wish wish = ingest ? DOOR_FEED : DOOR_SUBSCRIBE;
     struct visitor visitor;
     struct error error;
+    visitor_fini(&server->transport->arriving.visitor); /* of a handshake that failed after all */
     if (is_health(wsi)) {
         error_set(&error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port");
         return refuse(server, wsi, &error);
@@ -114,8 +116,7 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
                   "this Sec-WebSocket-Protocol is not spoken here; leave it out");
         return refuse(server, wsi, &error);
     }
-    if (!server_admit(server, SERVER_WEBSOCKET, &error) ||
-        !door_enter(server, wsi, wish, &visitor, &error))
+    if (!server_let_in(server, wsi, wish, &visitor, &error))
         return refuse(server, wsi, &error);
     door_entered(server, wsi, &visitor, wish);
     note_arriving(server->transport, wsi, &visitor);
@@ -204,6 +205,8 @@ static int on_request(struct lws *wsi, struct connection *connection, struct spa
     if (is_health(wsi))
         return health_request(server, wsi, path, &connection->exchange);
     counter_add(&server->counters.http_requests, 1);
+    if (http_revocations_has(path))
+        return http_revocations_request(server, wsi, &connection->exchange);
     if (http_views_has(path))
         return http_views_request(server, wsi, path, &connection->exchange);
     return http_ingest_request(server, wsi, path, &connection->exchange);

@@ -77,6 +77,7 @@ static char *print_name(const struct window_spec *spec)
 void window_content_init(struct window *window)
 {
     map_init(&window->match_by_key, window_row_map_key);
+    window_bounds_init(&window->bounds);
     buffer_init(&window->fill_after, UINT32_MAX);
 }
 
@@ -114,6 +115,7 @@ void window_content_fini(struct window *window)
     window_rows_fini(&window->rows);
     window_rows_fini(&window->matches);
     map_fini(&window->match_by_key);
+    window_bounds_fini(&window->bounds);
     buffer_fini(&window->fill_after);
     for (size_t i = 0; i < window->exit_count; i++)
         memory_free(window->exits[i].key);
@@ -463,6 +465,7 @@ void window_delivered(struct window_result *result)
         text_unref(window->snapshot);
         window->snapshot = text_ref(result->snapshot);
         window->snapshot_version = result->version;
+        window->snapshot_rows = result->drafts.rows;
         window->snapshot_new = true;
         counter_add(&window->hub->metrics.snapshot_batches_built, 1);
     }

@@ -7,6 +7,7 @@
  *   window_once.c      both sides: a window that is read once, for plain HTTP
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
  *   window_scope.c     on a reader: what row scopes add to these
+ *   window_bounds.c    on a reader: the part of its stage that such a view gives on
  *   window_events.c    on a reader: instead of the difference, what append views tell
  *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
  *
@@ -32,6 +33,7 @@ enum {
     WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
     WINDOW_FILL = 5000,          /* entities that one filling job looks at */
     WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one look */
+    WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
     WINDOW_LOOK = 64,            /* windows in one look */
     WINDOW_REQUESTS = 64         /* and members that are served by it */
 };
@@ -41,6 +43,7 @@ struct window_spec {
     const struct view *view;
     int64_t skip, take; /* take VIEW_ALL: all */
     int64_t limit;      /* rows of a snapshot; -1: all */
+    bool is_short;      /* the view is cut to so few rows that a filter reads them anew */
     struct view_filter *filter;
     struct span key;         /* absent: every key */
     struct row_scope *scope; /* whose rows; one reference; NULL: they are not scoped */
@@ -76,6 +79,14 @@ struct window_exit {
     char *key;
 };
 
+/* The places between which a cut lies: behind `low` (empty: from the first), up to `high`, that
+ * included. */
+struct window_bounds {
+    bool nothing; /* no place at all */
+    bool open;    /* no end: `high` means nothing */
+    struct buffer low, high;
+};
+
 struct window {
     struct hub *hub;
     struct feed *feed; /* counted by the window as by a subscription */
@@ -87,7 +98,7 @@ struct window {
     struct channel channel; /* frames by version; its head is what members may have */
     bool channel_on;
     struct text *snapshot; /* as of snapshot_version; NULL: none */
-    int64_t snapshot_version, snapshot_position;
+    int64_t snapshot_version, snapshot_position, snapshot_rows;
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
     size_t pins; /* struct window_held of it */
@@ -100,14 +111,17 @@ struct window {
     bool matches_ready; /* filling is done */
     bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
     bool scanning;      /* what is not seen is passed over, instead of keeping matches */
-    int64_t position;
+    int64_t position;   /* the newest change of then */
+    int64_t flip;       /* and the number of the newest flip */
     struct seq cursor;
     struct window_rows rows;
     struct window_rows matches; /* of a filter over a whole view, in order of place */
     struct map match_by_key;
-    int64_t fill_position;     /* log position when filling began; 0: it did not */
-    struct buffer fill_after;  /* behind this key or place it goes on */
-    struct window_exit *exits; /* the oldest first */
+    struct window_bounds bounds; /* that they are within, of a cut view */
+    int64_t fill_position;       /* log position when filling began; 0: it did not */
+    int64_t filled;              /* rows that filling has looked at */
+    struct buffer fill_after;    /* behind this key or place it goes on */
+    struct window_exit *exits;   /* the oldest first */
     size_t exit_count, exit_capacity, exit_bytes;
     int64_t exit_floor; /* exits of versions up to this may be forgotten */
 };
@@ -140,8 +154,10 @@ static inline bool window_is_keyed_by_field(const struct window *window)
 }
 /* For struct map. */
 struct span window_row_map_key(const void *row);
-/* Whether the window is a filter over all of a view, and whether its matches are kept for that:
- * one that is read only once tries without. */
+/* Whether its view is cut. */
+bool window_is_cut(const struct window *window);
+/* Whether the window is a filter over all of a view, or over a cut that is not short, and whether
+ * its matches are kept for that: one that is read only once tries without. */
 bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
 /* The part of its view's order that the view itself gives on. */
@@ -171,6 +187,7 @@ struct window_request {
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
+    int64_t rows;      /* in it, of WINDOW_RESUME */
     int64_t version;
 };
 
@@ -252,6 +269,21 @@ bool window_matches_update(struct window_reading *reading);
 bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
                          bool *end, struct error *error);
 void window_matches_clear(struct window *window);
+
+/* window_bounds.c */
+void window_bounds_init(struct window_bounds *bounds);
+void window_bounds_fini(struct window_bounds *bounds);
+/* Where the cut lies in the open transaction. */
+bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
+                        const struct view_cut *cut, struct error *error);
+bool window_bounds_have(const struct window_bounds *bounds, struct span place);
+/* Whether neither this place nor any behind it is within. */
+bool window_bounds_end(const struct window_bounds *bounds, struct span place);
+/* The rows that are within `is` but were not within `was`; perhaps some more than once. False from
+ * `each` with an error ends it. */
+bool window_bounds_newcomers(const struct window_bounds *was, const struct window_bounds *is,
+                             struct store_reader *reader, int64_t stage, store_each_row each,
+                             void *argument, struct error *error);
 
 /* window_encode.c: all false with result->error when out of memory. */
 /* One live frame. `data` absent: a delete. `seq` NULL: no cursor. */

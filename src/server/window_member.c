@@ -35,6 +35,15 @@ static bool check(const struct hub *hub, const struct view *view,
     return true;
 }
 
+/* A cut that a filter reads anew at each look, instead of keeping what passes it. */
+static bool is_short(const struct hub *hub, const struct view *view)
+{
+    const struct view_stage *stage = view->stage;
+    return stage && stage->has_cut &&
+           (stage->cut.last || (stage->cut.take != VIEW_ALL &&
+                                stage->cut.take <= hub->options.max_window_rows / WINDOW_SHORT));
+}
+
 static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
 {
     if (view->output == VIEW_KEYED)
@@ -67,6 +76,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     spec->skip = message->skip > 0 ? message->skip : 0;
     spec->take = wanted_rows(view, message);
     spec->limit = message->snapshot_limit;
+    spec->is_short = is_short(hub, view);
     if (message->filters) {
         spec->filter = view_filter_new(span_of(message->filters), error);
         if (!spec->filter)
@@ -213,6 +223,8 @@ static struct span pull_answer(struct subscription *subscription)
     bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
     bool moved = request->kind == WINDOW_MOVE;
     if (resumed && !refused && !request->announced) {
+        if (!subscriber_allows_rows(subscription, request->rows))
+            return nothing;
         request->announced = true;
         subscription_announce(subscription, 1); /* goes out before the next turn */
         subscriber_ready(subscription);
@@ -257,6 +269,8 @@ static struct span pull_snapshot(struct subscription *subscription)
         wait_for_look(subscription);
         return span_make(NULL, 0);
     }
+    if (!subscriber_allows_rows(subscription, window->snapshot_rows))
+        return span_make(NULL, 0);
     if (!window->snapshot_new)
         counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot_new = false;

@@ -69,10 +69,9 @@ static bool each_change(void *argument, const struct store_change *change,
     return note_changed(resume, change->key, sight.before || sight.after ? ROW_LEFT : ROW_CARRIED);
 }
 
-static bool each_flip(void *argument, struct span key, int64_t change)
+static bool each_flip(void *argument, struct span key)
 {
     const struct resume *resume = argument;
-    (void)change;
     return note_changed(argument, key,
                         resume->reading->window->spec.scope ? ROW_REPLACED : ROW_LEFT);
 }
@@ -169,12 +168,32 @@ static bool match_neighbours(struct resume *resume, int64_t first, int64_t end)
     return true;
 }
 
-/* A cut view under a filter is short: all that it gives on counts as near. */
+/* Of a short cut under a filter all rows count as near. */
 static bool is_filtered_cut(const struct window *window)
 {
-    const struct view_stage *stage = window->spec.view->stage;
-    return stage && stage->has_cut &&
+    return window_is_cut(window) && window->spec.is_short &&
            (window->spec.filter || window->spec.view->key_count || window->spec.scope);
+}
+
+static bool scan_around(struct resume *resume, int64_t first, int64_t end, int64_t near)
+{
+    int64_t before = first < near ? first : near;
+    return scan_neighbours(resume, first - before, before) && scan_neighbours(resume, end, near);
+}
+
+/* Rows that a filter lets pass: beyond the window's ends, and beyond those of the cut. */
+static bool put_matches_near(struct resume *resume, int64_t near)
+{
+    const struct window *window = resume->reading->window;
+    struct view_cut cut = window_view_cut(window);
+    int64_t first = window->spec.skip, end = first + (int64_t)window->rows.count;
+    if (!match_neighbours(resume, first - near, first) ||
+        !match_neighbours(resume, end, end + near))
+        return false;
+    if (!window_is_cut(window))
+        return true;
+    bool ends = cut.take != VIEW_ALL && cut.take < INT64_MAX - cut.skip;
+    return scan_around(resume, cut.skip, ends ? cut.skip + cut.take : 0, ends ? near : 0);
 }
 
 static bool put_neighbours(struct resume *resume)
@@ -187,26 +206,17 @@ static bool put_neighbours(struct resume *resume)
     if (window->spec.key.data)
         return window->rows.count > 0 || put_delete(resume, window->spec.key);
     if (window_keeps_matches(window))
-        return match_neighbours(resume, window->spec.skip - near, window->spec.skip) &&
-               match_neighbours(resume, window->spec.skip + (int64_t)window->rows.count,
-                                window->spec.skip + (int64_t)window->rows.count + near);
+        return put_matches_near(resume, near);
     if (window->scanning)
         return window_scan_seen(resume->reading, first - near, first, each_neighbour, resume,
                                 &resume->too_many) &&
                (resume->too_many || window_scan_seen(resume->reading, end, end + near,
                                                      each_neighbour, resume, &resume->too_many));
     if (is_filtered_cut(window)) {
-        first = cut.skip;
-        end = first + cut.take;
-        if (cut.take == VIEW_ALL || cut.take > resume->reading->max_rows) {
-            resume->too_many = true; /* not short at all: any row of it may have been shown */
-            return true;
-        }
-        int64_t above = first < near ? first : near;
-        return scan_neighbours(resume, first - above, above + end - first + near);
+        int64_t above = cut.skip < near ? cut.skip : near;
+        return scan_neighbours(resume, cut.skip - above, above + cut.take + near);
     }
-    int64_t before = first < near ? first : near;
-    return scan_neighbours(resume, first - before, before) && scan_neighbours(resume, end, near);
+    return scan_around(resume, first, end, near);
 }
 
 static bool put_deletes(struct resume *resume)
@@ -322,6 +332,7 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
     drafts.plain = reading->result->drafts.plain;
     bool done = run(&resume, request);
     request->refused = done && resume.too_many;
+    request->rows = drafts.rows;
     snapshot_drafts_fini(&drafts);
     return done;
 }

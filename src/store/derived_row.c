@@ -133,3 +133,9 @@ bool row_place_at(struct connection *connection, int64_t stage, struct span from
     query_end(&query);
     return *found || error_set(error, ERROR_MEMORY, "out of memory while reading a view");
 }
+
+bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
+                     struct buffer *place, bool *found, struct error *error)
+{
+    return row_place_at(&reader->connection, stage, from, false, rank, place, found, error);
+}

@@ -47,6 +47,9 @@ void store_close(struct store *store);
 /* The uuid of this database's life, 36 characters; lives as long as the store. */
 const char *store_epoch(const struct store *store);
 const char *store_path(const struct store *store);
+/* Whether this database was made by copying one of that epoch. Until *last_change the two have the
+ * same log; cursors from behind that mean nothing here. */
+bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change);
 
 /* ---- rows ---- */
 
@@ -102,6 +105,7 @@ struct store_log_state {
                                 store_writer_refuse_cursors) */
     int64_t tombstone_floor; /* deletes up to this change id may be missing from the tombstones */
     int64_t rows, bytes;     /* of the log as kept */
+    int64_t last_flip;       /* number of the newest flip ever; 0 when none */
 };
 
 /* ---- writing ---- */
@@ -148,6 +152,12 @@ bool store_view_define(struct store_writer *writer, struct span id, uint32_t exp
 /* Drop SQL views of ours (ids "<export>/<name>") that are not among those given. */
 bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
                             struct error *error);
+
+/* Note what a view shows: a text that is another whenever that is. If it is new or has changed, the
+ * newest change now is where it begins (see store_read_shape_since); `ever`: a new one was always
+ * so. In a transaction. */
+bool store_view_note_shape(struct store_writer *writer, struct span id, struct span shape,
+                           bool ever, struct error *error);
 
 /* The entity by key; *found tells whether it is there. Its data is borrowed. */
 bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
@@ -250,7 +260,8 @@ bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, 
                      bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
                      struct error *error);
 /* Note that an entity entered or left a stage without a change of its own (by time, or because of
- * another row) when `change` was the newest one. Trimmed along with the log. */
+ * another row) when `change` was the newest one; it gets the next number. Of one entity at one
+ * change the last is kept. Trimmed along with the log. */
 bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
                     struct span key, struct error *error);
 
@@ -442,6 +453,10 @@ bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struc
 bool store_read_views(struct store_reader *reader,
                       bool (*each)(void *argument, const char *id, int64_t rows), void *argument,
                       struct error *error);
+/* The newest change when a view began to show what it does: who has a cursor up to there may hold
+ * something else. 0: it always did. */
+bool store_read_shape_since(struct store_reader *reader, struct span id, int64_t *since,
+                            struct error *error);
 bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
                      bool *found, struct error *error);
 
@@ -468,6 +483,10 @@ bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span af
 /* Whether the stage has a row at that place. */
 bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
                       struct error *error);
+/* Append the place of the row number `rank`, counted from 0 at `from` (inclusive; absent: the first
+ * row). *found false: there are fewer. Costs a step of the index for each row before it. */
+bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
+                     struct buffer *place, bool *found, struct error *error);
 /* Entities of an export as its list shows them: newest seq first, of one seq by key. The rest as
  * above. Entities of one seq are sorted as they are read: many that share it cost as much. */
 bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
@@ -475,13 +494,16 @@ bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t sk
 /* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
 bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
                      int64_t limit, store_each_entity each, void *argument, struct error *error);
-/* Entities of an export that entered or left some stage without a change of their own, when the
- * newest change was `from` or later: `change` is that newest change. In order of it, each key once
- * per change, at most `limit` (negative: all). A cursor at c has not seen those from c on for
- * certain. */
+/* Entities of an export that entered or left some stage without a change of their own, at most
+ * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
+ * early (no error). Either when the newest change was `from` or later, in order of that: a cursor
+ * at c has not seen those from c on for certain. Or those with a greater number than `after`: who
+ * has read up to store_log_state.last_flip goes on there. */
+typedef bool (*store_each_flip)(void *argument, struct span key);
 bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
-                      bool (*each)(void *argument, struct span key, int64_t change), void *argument,
-                      struct error *error);
+                      store_each_flip each, void *argument, struct error *error);
+bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64_t after,
+                          int64_t limit, store_each_flip each, void *argument, struct error *error);
 
 /* ---- upkeep ---- */
 
@@ -502,6 +524,32 @@ struct store_sizes {
     int64_t free_bytes, disk_bytes; /* what may still be written there; the whole of it */
 };
 void store_read_sizes(const struct store_reader *reader, struct store_sizes *sizes);
+
+/*
+ * A copy of the database of one state, also beside the server that has it: as one file without a
+ * write-ahead log, under its name only when it is whole, on disk and checked. A server that is
+ * started on a copy has an epoch of its own (see store_former_epoch).
+ */
+struct store_backup_options {
+    const char *from, *to;
+    bool replace;      /* `to` may exist; else that is an error */
+    bool check;        /* SQLite's quick check of the copy */
+    int64_t wal_limit; /* give up when the WAL grew by more meanwhile; 0: no limit */
+    /* Now and then; false: give up. May be NULL. */
+    bool (*progress)(void *argument, int64_t done_bytes, int64_t bytes);
+    void *argument;
+};
+struct store_backup_result {
+    int64_t bytes, page_bytes;
+    bool any; /* there was ever a change */
+    struct seq head;
+    int64_t last_change;
+    int64_t wal_growth; /* bytes, while it was made */
+};
+/* false: there is no copy, and nothing is left of it. ERROR_DISK_FULL, ERROR_DATABASE_IN_USE
+ * (another backup writes there), and what store_open tells of the database. */
+bool store_backup(const struct store_backup_options *options, struct store_backup_result *result,
+                  struct error *error);
 
 /* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
  * to `found` (one line of text). Returns false only when the check could not run. */

@@ -50,8 +50,7 @@ bool view_set_scope(struct view_set *set, struct span export_name, const struct 
         return false;
     struct view_scope *scope = scope_new(view_set_export(set, export_name), path, error);
     if (!scope)
-        return error_prefix(error, "the scope of export '%.*s'", (int)export_name.length,
-                            export_name.data);
+        return false;
     scope->next = set->scopes;
     set->scopes = scope;
     for (size_t i = 0; i < set->count; i++)

@@ -74,9 +74,10 @@ struct view_stage {
     struct span *sort_path;
     size_t sort_path_count;
     bool descending;
-    /* Canonical text of everything that decides its rows, its sources' included: two stages with
-     * one text are one stage, and a text that is in the database already was built. */
+    /* Canonical text of everything that decides its rows, its sources' included, but not its own
+     * cut: stages with one text share their rows, and a text that is in the database was built. */
     const char *definition;
+    const char *whole;                /* the same with its cut */
     struct view_predicate *predicate; /* NULL: every row; private to view */
 };
 

@@ -172,9 +172,11 @@ bool pipeline_count(const struct tree *tree, int64_t *count, struct error *error
 struct stage {
     struct view_stage shown; /* first, so that one is found from the other */
     struct view_path sort;   /* no names: by seq; borrowed from a step */
-    char *definition;
-    size_t definition_length;
+    char *definition, *whole;
 };
+
+/* NULL is allowed. */
+void stage_free(struct stage *stage);
 
 /* ---- row scopes ---- */
 

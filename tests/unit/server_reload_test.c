@@ -103,11 +103,6 @@ static void copy_config(struct config *copy, const struct config *config)
 
 /* ---- probes ---- */
 
-static bool has_max_connections(const struct server *server)
-{
-    return server->max_connections == 9000;
-}
-
 static bool has_max_message_bytes(const struct server *server)
 {
     return server->max_message_bytes == 2048;
@@ -116,11 +111,6 @@ static bool has_max_message_bytes(const struct server *server)
 static bool has_client_timeout(const struct server *server)
 {
     return server->client_timeout_ms == 7000;
-}
-
-static bool has_max_subscriptions(const struct server *server)
-{
-    return hub_max_subscriptions(server->hub) == 3;
 }
 
 static bool logs_debug(const struct server *server)
@@ -136,20 +126,78 @@ static bool logs_in_json(const struct server *server)
     return true; /* the line is looked at */
 }
 
+static bool trusts_a_proxy(const struct server *server)
+{
+    return server->limits->rules.trusted.count == 2;
+}
+
+static bool reads_another_header(const struct server *server)
+{
+    return strcmp(server->limits->rules.proxy_header, "X-Real-IP") == 0;
+}
+
+static bool has_rate_windows(const struct server *server)
+{
+    return server->limits->rules.windows_on;
+}
+
 /* Values for settings that are live, and for texts that must name something. */
 static const struct probe {
     const char *setting, *value;
     bool (*holds)(const struct server *server);
     const char *line; /* that must be logged */
+    size_t offset;    /* or: of the number in the rules of limits, */
+    int64_t number;   /* ... which must be this */
 } probes[] = {
-    {"max_connections", "9000", has_max_connections, NULL},
-    {"max_message_bytes", "2048", has_max_message_bytes, NULL},
-    {"client_timeout_seconds", "7", has_client_timeout, NULL},
-    {"max_subscriptions", "3", has_max_subscriptions, NULL},
-    {"log_level", "debug", logs_debug, NULL},
-    {"log_levels", "engine=debug", logs_debug, NULL},
-    {"log_format", "json", logs_in_json, "\"event\":\"json-now\""},
+#define RULE(name, to, field, expected)                                                            \
+    {                                                                                              \
+        .setting = (name), .value = (to), .offset = offsetof(struct limit_rules, field),           \
+        .number = (expected)                                                                       \
+    }
+#define RATE(name, field, standard, burst)                                                         \
+    RULE("rate_" name, "7", field.most, 7 + (burst)),                                              \
+        RULE("rate_" name "_burst", "9", field.most, (standard) + 9),                              \
+        RULE("rate_" name "_seconds", "11", field.window_ms, 11000)
+    RATE("handshakes_per_ip", handshakes, 60, 10),
+    RATE("connections_per_subject", subject_connections, 30, 5),
+    RATE("connections_per_metering_key", metering_connections, 100, 20),
+    RATE("subscriptions_per_connection", subscribes, 120, 10),
+    RATE("messages_per_connection", messages, 1000, 100),
+    RATE("snapshots_per_connection", snapshots, 30, 5),
+    RULE("max_connections", "9000", connections, 9000),
+    RULE("max_connections_per_ip", "5", connections_per_ip, 5),
+    RULE("max_connections_per_origin", "5", connections_per_origin, 5),
+    RULE("max_connections_per_metering_key", "5", connections_per_metering_key, 5),
+    RULE("max_connections_per_subject", "5", standard.max_connections, 5),
+    RULE("max_subscriptions", "3", standard.max_subscriptions, 3),
+    RULE("max_snapshot_rows", "5", standard.max_snapshot_rows, 5),
+    RULE("max_messages_per_minute", "5", standard.max_messages_per_minute, 5),
+    RULE("max_bytes_per_minute", "5", standard.max_bytes_per_minute, 5),
+    RULE("limit_window_seconds", "5", minute_ms, 5000),
+    {.setting = "rate_limiting", .value = "on", .holds = has_rate_windows},
+    {.setting = "trusted_proxies", .value = "10.0.0.0/8, ::1", .holds = trusts_a_proxy},
+    {.setting = "proxy_header", .value = "X-Real-IP", .holds = reads_another_header},
+    {.setting = "max_message_bytes", .value = "2048", .holds = has_max_message_bytes},
+    {.setting = "client_timeout_seconds", .value = "7", .holds = has_client_timeout},
+    {.setting = "log_level", .value = "debug", .holds = logs_debug},
+    {.setting = "log_levels", .value = "engine=debug", .holds = logs_debug},
+    {.setting = "log_format",
+     .value = "json",
+     .holds = logs_in_json,
+     .line = "\"event\":\"json-now\""},
+#undef RATE
+#undef RULE
 };
+
+/* The probe that is tried, and what it saw. */
+static const struct probe *tried;
+
+static bool rule_holds(const struct server *server)
+{
+    int64_t number;
+    memcpy(&number, (const char *)&server->limits->rules + tried->offset, sizeof number);
+    return number == tried->number;
+}
 
 /* With files that are no ordinary texts: tests/clients/tls.test.js. */
 static const char *const elsewhere[] = {"tls_certificate", "tls_key", "health_tls"};
@@ -207,7 +255,11 @@ static void try_setting(struct live *live, const struct setting *setting)
     copy_config(&fresh, &live->config);
     set_another(&fresh, setting, probe);
     capture();
-    bool holds = reload(live, &fresh, setting->live ? probe->holds : NULL);
+    tried = probe;
+    bool holds = reload(live, &fresh,
+                        !setting->live ? NULL
+                        : probe->holds ? probe->holds
+                                       : rule_holds);
     captured(&said);
     snprintf(warning, sizeof warning, "config %s effect=\"needs a restart\"", setting->name);
     bool told = strstr(said.data, warning) != NULL;
@@ -346,7 +398,7 @@ static void the_first_url_of_keys_takes_a_restart(void **state)
 
 static bool has_as_many_as_at_the_start(const struct server *server)
 {
-    return server->max_connections == 100;
+    return server->limits->rules.connections == 100;
 }
 
 static void more_connections_than_at_the_start_take_a_restart(void **state)
