@@ -102,6 +102,45 @@ test('a row that comes into sight comes whole, one that goes is deleted, and not
   assert.deepEqual(told, ['patch x 2', 'patch y 3', 'upsert x 4', 'upsert x 5', 'delete x', 'delete y', 'patch x 9', 'upsert x 10']);
 });
 
+test('events that are told again hold nothing of what the row became out of sight', async (t) => {
+  const server = await Server.forTest(t, { config: configOf(TOKENS, { A: { scope: 'who', views: { some: { mode: 'append', fields: ['l', 'n'] } } } }, { max_array_length: 3, ring_bytes: 0 }) });
+  const append = { append: ['l'] };
+  await feed(server, [m('x', { n: 1, l: [1], who: 'ann' })]);
+  const views = ['A/append', 'A/some'];
+  const cursors = new Map();
+  for (const view of views) {
+    const client = await clientOf(t, server, 'ann');
+    client.subscribe(view);
+    const frames = await client.until((f) => f.op === 'snapshot' && f.complete);
+    cursors.set(view, { after: frames.at(-1).seq, epoch: frames[0].epoch });
+    client.destroy();
+  }
+  /* The array gets as long as arrays may be, so that it is told whole: as it was, not as it is. */
+  await feed(server, [m('x', { l: [2] }, append), m('x', { n: 2, l: [3] }, append)]);
+  await feed(server, [m('x', { l: ['secret', 'secret', 'secret'], who: 'bob' }), m('x', { n: 'secret' }), m('y', { n: 'secret', who: 'bob' })]);
+  const resume = async (name, view) => {
+    const client = await clientOf(t, server, name);
+    client.subscribe(view, cursors.get(view));
+    const frames = await client.until((f) => f.op === 'snapshot' && f.complete);
+    client.destroy();
+    return frames;
+  };
+  for (const view of views) {
+    const frames = await resume('ann', view);
+    assert.equal(frames[0].resumed, true);
+    assert.deepEqual(frames.map(({ op }) => op), ['subscribed', 'patch', 'patch', 'delete', 'snapshot']);
+    assert.doesNotMatch(JSON.stringify(frames), /secret/);
+  }
+  /* Back in sight it comes whole, as it is; what happened meanwhile does not. */
+  await feed(server, [m('x', { n: 'secret', l: ['secret'] }, append), m('x', { n: 9, l: [9], who: 'ann' }), m('x', { l: [10] }, append)]);
+  for (const view of views) {
+    const frames = await resume('ann', view);
+    assert.deepEqual(frames.map(({ op }) => op), ['subscribed', 'patch', 'patch', 'delete', 'upsert', 'patch', 'snapshot']);
+    assert.deepEqual([frames[4].data.n, frames[4].data.l, frames[5].data.l, frames[5].append], [9, [9], [10], ['l']]);
+    assert.doesNotMatch(JSON.stringify(frames.slice(3)), /secret/);
+  }
+});
+
 test('what is not seen leaves no trace: keys, deletes, counts, views', async (t) => {
   const server = await Server.forTest(t, { config: configOf({ ...TOKENS, narrow: { views: ['A/li*'] } }, { A: { scope: 'who' }, B: {} }) });
   await feed(server, [m('secret', { n: 1, who: 'bob' }), m('gone', { n: 1, who: 'bob' }), m('old', { n: 1 }), { export: 'B', key: 'b', patch: {} }]);
