@@ -141,6 +141,19 @@ test('events that are told again hold nothing of what the row became out of sigh
   }
 });
 
+test('events under a filter hold nothing of what happens out of sight, in one transaction too', async (t) => {
+  const server = await Server.forTest(t, { config: configOf(TOKENS) });
+  await feed(server, [m('x', { n: 1, b: true, who: 'ann' }), m('y', { n: 1, b: true, who: 'ann' })]);
+  const client = await clientOf(t, server, 'ann', { windows: true });
+  assert.deepEqual(await keysOf(client, 'A/append', { filters: { b: true } }), ['x', 'y']);
+  await feed(server, [m('x', { n: 2 }), m('x', { who: 'bob' }), m('x', { n: 'secret' }), m('x', { n: 3, who: null }), m('x', { n: 4 })]);
+  await feed(server, [m('y', { who: 'bob' }), m('y', { n: 'secret' }), m('z', { n: 'secret', b: true, who: 'bob' })]);
+  await feed(server, [m('x', { n: 5 })]);
+  const frames = await client.until((f) => f.data?.n === 5);
+  assert.deepEqual(frames.map(short).sort(), ['delete x', 'delete y', 'patch x 2', 'patch x 4', 'patch x 5', 'upsert x 3']);
+  assert.doesNotMatch(JSON.stringify(frames), /secret/);
+});
+
 test('what is not seen leaves no trace: keys, deletes, counts, views', async (t) => {
   const server = await Server.forTest(t, { config: configOf({ ...TOKENS, narrow: { views: ['A/li*'] } }, { A: { scope: 'who' }, B: {} }) });
   await feed(server, [m('secret', { n: 1, who: 'bob' }), m('gone', { n: 1, who: 'bob' }), m('old', { n: 1 }), { export: 'B', key: 'b', patch: {} }]);
