@@ -7,9 +7,17 @@ PRAGMA user_version = 1;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
-    -- that a client got from another life is worth nothing here.
+    -- that a client got from another life is worth nothing here. 'copied' marks a copy that no
+    -- server was started on yet: the first one gives it an epoch of its own.
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE former_epoch (
+    -- The databases that this one was copied from, each with the newest change that both have:
+    -- a cursor from there is good up to it.
+    epoch TEXT PRIMARY KEY NOT NULL,
+    last_change INTEGER NOT NULL  -- change.id
 ) WITHOUT ROWID;
 
 CREATE TABLE export (

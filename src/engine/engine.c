@@ -326,6 +326,11 @@ void engine_close(struct engine *engine)
 
 /* ---- facts ---- */
 
+bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
+{
+    return store_former_epoch(engine->store, epoch, last_change);
+}
+
 const char *engine_epoch(const struct engine *engine)
 {
     return store_epoch(engine->store);
@@ -349,6 +354,13 @@ struct seq engine_head(const struct engine *engine)
 uint32_t engine_max_array_length(const struct engine *engine)
 {
     return engine->options.max_array_length;
+}
+
+uint64_t engine_writer_busy_us(const struct engine *engine)
+{
+    uint64_t since = atomic_load_explicit(&engine->writer_since_us, memory_order_relaxed);
+    uint64_t now = clock_monotonic_us();
+    return since && now > since ? now - since : 0;
 }
 
 enum error_code engine_disk_state(const struct engine *engine)

@@ -186,8 +186,8 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
 /* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
 bool engine_read(struct engine *engine, struct read_job *job);
-/* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are still
- * taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
+/* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are
+ * still taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
 bool engine_write(struct engine *engine, struct write_job *job);
 /* Post an event of one's own, to be delivered on the loop thread. Any thread. */
 void engine_post(struct engine *engine, struct engine_event *event);
@@ -201,10 +201,14 @@ void engine_close(struct engine *engine);
 
 /* Facts that any thread may ask for. */
 const char *engine_epoch(const struct engine *engine);
+/* See store_former_epoch. */
+bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change);
 struct store *engine_store(struct engine *engine);
 int64_t engine_last_change(const struct engine *engine); /* committed at open */
 struct seq engine_head(const struct engine *engine);     /* the greatest seq at open */
 uint32_t engine_max_array_length(const struct engine *engine);
+/* How long the writer has been at what it does now; 0: it waits for work. Any thread. */
+uint64_t engine_writer_busy_us(const struct engine *engine);
 enum error_code engine_disk_state(const struct engine *engine); /* ERROR_NONE while it works */
 void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes);
 /* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */

@@ -114,7 +114,7 @@ struct writer {
     struct derive *derive;        /* how derived views are kept; NULL until they are opened */
     struct engine_stage_touch *touches; /* of the transaction that was just committed */
     size_t touch_count;
-    struct queue_item *jobs; /* struct write_job: of the open transaction */
+    struct queue_item *jobs;          /* struct write_job: of the open transaction */
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     size_t new_exports_stored; /* the others wait until their submission is accepted */
@@ -248,6 +248,7 @@ struct engine {
     bool gate_wanted, gate_open, stopping;
     _Atomic bool gate_near; /* a checkpoint is nearly through: transactions are kept short */
     struct drained_event drained;
+    _Atomic uint64_t writer_since_us; /* its present step; 0: none */
     _Atomic int disk_state;
     int64_t last_change; /* at open, like head */
     struct seq head;

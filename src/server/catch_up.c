@@ -138,7 +138,12 @@ static struct span take(struct subscription *subscription, struct catch_up_job *
     job->page.text = NULL;
     hub_job_take(&job->job);
     subscriber_give_turn(subscription);
-    if (job->page.expired)
+    if (subscription->answering)
+        subscription->rows += job->page.frames.put;
+    if (subscription->answering && !subscriber_allows_rows(subscription, subscription->rows)) {
+        text_unref(text);
+        text = NULL;
+    } else if (job->page.expired)
         resume_refuse(subscription);
     else
         advance(subscription, &job->page);

@@ -64,6 +64,7 @@ bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entit
     struct span shown;
     if (!frame_show(request->view, entity->data, &frames->shown, &shown))
         return lacks_memory(frames);
+    frames->put++;
     if (request->style == CATCH_UP_RESUME)
         return wire_batch_row(&frames->rows, entity->key, shown) || lacks_memory(frames);
     return put_frame(frames, WIRE_UPSERT, entity->key, shown, span_make(NULL, 0),
@@ -162,6 +163,7 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
     struct span seq = event_cursor(request, change, text);
     struct span none = span_make(NULL, 0), append, shown, shown_append;
     struct buffer data, paths;
+    frames->put++;
     if (is_delete(change))
         return catch_up_put_gone(frames, change);
     buffer_init(&data, UINT32_MAX);

@@ -46,6 +46,7 @@ struct catch_up_frames {
     struct error *error;
     struct buffer out, shown, paths;
     struct wire_batch rows; /* of RESUME */
+    int64_t put;            /* entities and events; not deletes of entities */
     struct doc doc;
 };
 

@@ -33,6 +33,7 @@ _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum log_format) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum config_auth_mode) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum config_audience) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum config_rate_limiting) == sizeof(unsigned), "put_number");
 
 int64_t setting_number(const struct config *config, const struct setting *setting)
 {
@@ -52,6 +53,19 @@ int64_t setting_number(const struct config *config, const struct setting *settin
 const char *setting_text(const struct config *config, const struct setting *setting)
 {
     return *(char *const *)((const char *)config + setting->offset);
+}
+
+void setting_swap(struct config *a, struct config *b, const struct setting *setting)
+{
+    if (setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS) {
+        char *text = *text_field(a, setting);
+        *text_field(a, setting) = *text_field(b, setting);
+        *text_field(b, setting) = text;
+    } else {
+        int64_t number = setting_number(a, setting);
+        put_number(a, setting, setting_number(b, setting));
+        put_number(b, setting, number);
+    }
 }
 
 static bool put_text(struct config *config, const struct setting *setting, struct span text,

@@ -43,10 +43,16 @@ struct config_auth {
     enum config_audience status, metrics; /* who sees all of /status, and /metrics */
 };
 
+/* Whether the rate windows hold. AUTO: unless the server is for its own machine alone; limits.h. */
+enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
+
 struct config {
-    char *database; /* "database": path; required to serve */
-    char *listen;   /* "listen": HOST:PORT; default 127.0.0.1:8877; "" for none */
-    char *health;   /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
+    char *database;        /* "database": path; required to serve */
+    char *listen;          /* "listen": HOST:PORT; default 127.0.0.1:8877; "" for none */
+    char *health;          /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
+    char *tls_certificate; /* path or NULL: TLS on `listen` */
+    char *tls_key;
+    bool health_tls;                    /* TLS on `health`, too */
     enum store_synchronous synchronous; /* "synchronous": full | normal | off */
     enum log_level log_level;           /* "log_level": error | warning | info | debug */
     char *log_levels;                   /* "log_levels": of components, or NULL */
@@ -64,7 +70,29 @@ struct config {
     int64_t max_message_bytes; /* of a subscriber's message; default 64 KiB */
     int64_t max_exports;       /* default 1,000 */
     int64_t max_connections;   /* default 10,000 (65,000 at most) */
-    int64_t max_subscriptions; /* per connection; default 1,000 */
+    /* At a time; 0: no limit. Those of a token come before "per subject" and the following. */
+    int64_t max_connections_per_ip, max_connections_per_origin, max_connections_per_metering_key;
+    int64_t max_connections_per_subject;
+    int64_t max_subscriptions;       /* per connection; default 1,000 */
+    int64_t max_snapshot_rows;       /* per request; 0: no limit */
+    int64_t max_messages_per_minute; /* inbound, per connection; 0: no limit */
+    int64_t max_bytes_per_minute;    /* outbound, likewise */
+    int64_t limit_window_seconds;    /* the "minute" of these two; default 60 */
+    enum config_rate_limiting rate_limiting;
+    /* Rate windows: so many and a burst within so many seconds; 0: no limit. */
+    int64_t rate_handshakes_per_ip, rate_handshakes_per_ip_burst, rate_handshakes_per_ip_seconds;
+    int64_t rate_connections_per_subject, rate_connections_per_subject_burst,
+        rate_connections_per_subject_seconds;
+    int64_t rate_connections_per_metering_key, rate_connections_per_metering_key_burst,
+        rate_connections_per_metering_key_seconds;
+    int64_t rate_subscriptions_per_connection, rate_subscriptions_per_connection_burst,
+        rate_subscriptions_per_connection_seconds;
+    int64_t rate_messages_per_connection, rate_messages_per_connection_burst,
+        rate_messages_per_connection_seconds;
+    int64_t rate_snapshots_per_connection, rate_snapshots_per_connection_burst,
+        rate_snapshots_per_connection_seconds;
+    char *trusted_proxies;          /* addresses and networks; NULL: none */
+    char *proxy_header;             /* in which they name the client; default X-Forwarded-For */
     int64_t client_timeout_seconds; /* default 300; environment ARETE_WS_CLIENT_TIMEOUT_SECS */
     int64_t queue_bytes;            /* default 64 MiB */
     int64_t commit_mutations;       /* default 8,192 */
@@ -106,6 +134,13 @@ bool config_describe(struct buffer *out);
 bool config_schema(struct buffer *out);
 /* Append the values in force, as a configuration file that would give the same. */
 bool config_print(const struct config *config, struct buffer *out);
+/* Asked about each setting that differs, in the order of the table; `live`: it could change in a
+ * server that runs. Returns whether it is to be taken. */
+typedef bool (*config_judge)(void *argument, const char *name, bool live);
+/* Move into the configuration in force what `from` sets otherwise and `judge` lets through. `from`
+ * is good for config_fini only, then. */
+void config_take_live(struct config *config, struct config *from, config_judge judge,
+                      void *argument);
 
 /* What "auth" and the files that it names hold. */
 struct credentials {

@@ -11,6 +11,8 @@ void setting_describe(struct buffer *out, const struct setting *setting)
     switch (setting->type) {
     case SETTING_TEXT:
         buffer_add_string(out, "a text");
+        if (setting->text)
+            buffer_printf(out, ", default %s", setting->text);
         break;
     case SETTING_ADDRESS:
         buffer_printf(out, "HOST:PORT, default %s", setting->text);
@@ -27,7 +29,7 @@ void setting_describe(struct buffer *out, const struct setting *setting)
         buffer_printf(out, ", default %s", setting->words[setting->number]);
         break;
     }
-    buffer_printf(out, "\n      %s\n", setting->help);
+    buffer_printf(out, "%s\n      %s\n", setting->live ? "; live" : "", setting->help);
     if (setting->environment)
         buffer_printf(out, "      environment: %s\n", setting->environment);
 }

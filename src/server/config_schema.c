@@ -17,6 +17,8 @@ void setting_schema(struct buffer *out, const struct setting *setting, const cha
     switch (setting->type) {
     case SETTING_TEXT:
         buffer_printf(out, "\"type\": \"string\",\n%*s  \"minLength\": 1", indent, "");
+        if (setting->text)
+            buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "", setting->text);
         break;
     case SETTING_ADDRESS:
         buffer_printf(out,

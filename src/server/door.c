@@ -1,4 +1,6 @@
+#include "server/client_address.h"
 #include "server/door_internal.h"
+#include "server/server_internal.h"
 #include "server/web.h"
 
 #include <libwebsockets.h>
@@ -7,6 +9,7 @@
 
 void visitor_fini(struct visitor *visitor)
 {
+    limits_leave(visitor->place);
     auth_identity_release(visitor->identity);
     *visitor = (struct visitor){.identity = NULL};
 }
@@ -234,18 +237,30 @@ static struct audit_client describe(const struct visitor *visitor, const char *o
                                  .identity = visitor->identity};
 }
 
+/* Refused for a token that is nobody's, which may be a guess. */
+static bool is_guess(enum error_code code)
+{
+    return code == ERROR_STATIC_TOKEN || code == ERROR_TOKEN_SIGNATURE ||
+           code == ERROR_TOKEN_FORMAT || code == ERROR_TOKEN_KEY;
+}
+
 bool door_enter(struct server *server, struct lws *wsi, enum door_wish wish,
                 struct visitor *visitor, struct error *error)
 {
     char room[DOOR_ORIGIN_BYTES] = "";
     struct span origin;
     *visitor = (struct visitor){.identity = NULL};
-    lws_get_peer_simple(wsi, visitor->address, sizeof visitor->address);
-    if (door_read_origin(wsi, room, &origin, error) &&
-        enter(server->door, wsi, wish, origin, visitor, error))
-        return true;
+    client_address(&server->limits->rules, wsi, visitor->address);
+    bool good = door_read_origin(wsi, room, &origin, error);
     struct audit_client client = describe(visitor, origin.data ? room : NULL, wish);
+    if (!limits_may_try(server->limits, &client, error))
+        return false;
+    if (good && enter(server->door, wsi, wish, origin, visitor, error))
+        return true;
+    client.identity = visitor->identity;
     audit_denied(&server->audit, &client, error);
+    if (is_guess(error->code))
+        limits_note_failure(server->limits, &client);
     visitor_fini(visitor);
     return false;
 }

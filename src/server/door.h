@@ -6,22 +6,24 @@
 #define SERVER_DOOR_H
 
 #include "auth/auth.h"
+#include "server/address.h"
 
 struct config;
 struct door;
 struct lws;
 struct server;
 
-enum { VISITOR_ADDRESS = 46 /* of the longest numeric address, with its NUL */ };
+struct limit_place;
 
 /* Who is there; in every session and every exchange. */
 struct visitor {
     struct auth_identity *identity; /* counted; NULL only in a zeroed visitor */
-    char address[VISITOR_ADDRESS];  /* of the client, numeric; "" when it is not known */
+    struct limit_place *place;      /* among the connections; NULL: it is not counted as one */
+    char address[ADDRESS_TEXT];     /* of the client, numeric; "" when it is not known */
     bool is_anonymous;              /* there was no authentication when it came */
 };
 
-/* Forget it; a zeroed visitor is fine. */
+/* Forget it, and leave its place; a zeroed visitor is fine. */
 void visitor_fini(struct visitor *visitor);
 /* Move it, leaving the source zeroed. */
 void visitor_move(struct visitor *to, struct visitor *from);

@@ -61,7 +61,7 @@ static void print_view(struct buffer *out, const struct fact_rows *fact)
     doc_escape(out, span_of(view->id));
     buffer_printf(out, ",\"mode\":\"%s\"", modes[view->mode]);
     print_sort(out, view);
-    if (fact->rows >= 0)
+    if (fact->rows >= 0 && !view->scope) /* how many there are is not for everybody either */
         buffer_printf(out, ",\"rows\":%lld", (long long)fact->rows);
     buffer_add_string(out, ",\"url\":\"");
     print_url(out, span_of(view->id));
@@ -110,6 +110,12 @@ static void on_read(void *argument, struct hub_answer *answer)
     server->view_reads--;
     if (answer->error.code == ERROR_NONE && answer->body.length)
         server_admit(server, SERVER_ANSWER, &answer->error);
+    if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
+        const struct audit_client client = {.address = exchange->visitor.address,
+                                            .kind = "http",
+                                            .identity = exchange->visitor.identity};
+        audit_limited(&server->audit, &client, AUDIT_LIMIT_SNAPSHOT_ROWS, false, &answer->error);
+    }
     if (answer->error.code != ERROR_NONE) {
         exchange_answer_error(exchange, &answer->error);
         return;
@@ -170,7 +176,10 @@ static bool start_read(struct server *server, struct exchange *exchange,
     struct lws *wsi = exchange->wsi;
     char known[1024];
     bool has_known = lws_hdr_copy(wsi, known, sizeof known, WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0;
+    int64_t max_rows = limits_snapshot_rows(server->limits, exchange->visitor.identity);
     struct hub_read read = {.wanted = &message->subscribe,
+                            .rows_limited = max_rows != LIMITS_NONE,
+                            .max_rows = max_rows,
                             .identity = exchange->visitor.identity,
                             .gzip = takes_gzip(wsi),
                             .known = has_known ? known : NULL,

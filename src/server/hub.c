@@ -90,6 +90,11 @@ void hub_attach(struct hub *hub, struct engine *engine)
     ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
 }
 
+void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions)
+{
+    hub->options.max_subscriptions = max_subscriptions;
+}
+
 struct hub_export *hub_find_export(struct hub *hub, struct span name)
 {
     return map_get(&hub->exports, name);

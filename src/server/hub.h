@@ -13,6 +13,7 @@
 
 struct hub;
 struct subscriber;
+struct allowance;
 
 struct hub_options {
     size_t ring_bytes;           /* newest changes kept in memory */
@@ -32,6 +33,8 @@ struct hub_options {
 /* The hub takes the view set over. hub_new does not start anything. */
 struct hub *hub_new(const struct hub_options *options, struct view_set *views);
 void hub_free(struct hub *hub);
+/* For subscribers without an allowance of their own, from now on. */
+void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions);
 /* The engine, once open; exports that exist are told one by one before the first message. */
 void hub_attach(struct hub *hub, struct engine *engine);
 void hub_add_export(struct hub *hub, const struct store_export *export);
@@ -58,6 +61,9 @@ void subscriber_free(struct subscriber *subscriber);
  * connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
+/* What the client may still do; borrowed until subscriber_free. Without it, it may do all, but for
+ * max_subscriptions. */
+void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance);
 /* What is to be done with the token of a refresh_auth, with the argument of subscriber_new: it is
  * to be answered by subscriber_tell. Without this, it is refused. */
 void subscriber_on_refresh(struct subscriber *subscriber,
@@ -66,10 +72,15 @@ void subscriber_on_refresh(struct subscriber *subscriber,
 void subscriber_tell(struct subscriber *subscriber, struct span json);
 /* End all its subscriptions without a word: only answers are sent from now on. */
 void subscriber_silence(struct subscriber *subscriber);
+/* The subscriber is the operator's own, and sees the rows of all scopes: before its first message.
+ * False when out of memory: then it sees what a stranger does. */
+bool subscriber_see_all(struct subscriber *subscriber);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal);
+/* Forget what waits to be sent, answers too. */
+void subscriber_drop(struct subscriber *subscriber);
 /*
  * The next bytes to send: whole ready frames, at most about WIRE_FRAGMENT bytes (one frame at
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
@@ -98,9 +109,11 @@ struct hub_answer {
 struct hub_read {
     const struct wire_subscribe *wanted;  /* of the snapshot's parameters none counts */
     const struct auth_identity *identity; /* who asks; NULL: a stranger. Only until the call ends */
-    bool gzip;                            /* compress, where it pays */
-    const char *known;                    /* If-None-Match: tags in quotes, or "*"; NULL: none */
-    bool (*is_wanted)(void *argument);    /* still; else it may end early */
+    bool rows_limited;                    /* more than max_rows are ERROR_SNAPSHOT_LIMIT */
+    int64_t max_rows;
+    bool gzip;                         /* compress, where it pays */
+    const char *known;                 /* If-None-Match: tags in quotes, or "*"; NULL: none */
+    bool (*is_wanted)(void *argument); /* still; else it may end early */
     void (*done)(void *argument, struct hub_answer *answer);
     void *argument;
 };

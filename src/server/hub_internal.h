@@ -156,8 +156,10 @@ struct subscription {
     bool overlaps;     /* the snapshot was of several states: whole rows until it ends */
     bool only_greater; /* the cursor's seq is not in the log: up to resume_target only seqs beyond
                           `greater` count */
-    int64_t limit;     /* of the snapshot; -1: none */
-    int64_t cursor;    /* everything up to this change was given */
+    bool answering; /* what it is sent from the log answers its request, and counts as its rows */
+    int64_t rows;   /* of that, so far */
+    int64_t limit;  /* of the snapshot; -1: none */
+    int64_t cursor; /* everything up to this change was given */
     struct channel_cursor place;
     struct knowledge knowledge;
     /* snapshot */
@@ -188,6 +190,7 @@ struct subscription {
 struct subscriber {
     struct hub *hub;
     struct auth_identity *identity; /* NULL: a stranger */
+    struct allowance *allowance;    /* NULL: it may do all */
     struct row_scope *scope;        /* what it sees of scoped exports; one reference */
     struct link in_hub;
     void (*wake)(void *argument);
@@ -218,6 +221,9 @@ void subscriber_ready(struct subscription *subscription);
  */
 bool subscriber_take_turn(struct subscription *subscription);
 void subscriber_give_turn(struct subscription *subscription);
+/* Whether the answer to the subscription's request may have so many rows; else the client is told
+ * that it may not, and the subscription is gone. */
+bool subscriber_allows_rows(struct subscription *subscription, int64_t rows);
 
 /* ---- the hub ---- */
 
@@ -315,6 +321,7 @@ struct snapshot_batch {
     uint32_t references;
     struct text *frames;
     struct snapshot_place end;
+    int64_t rows;  /* that the whole snapshot has, as far as they were read when it was built */
     bool last;     /* there are no more rows */
     bool complete; /* and all were of one state, so the frames said so */
 };
@@ -328,8 +335,11 @@ void snapshot_batch_unref(struct snapshot_batch *batch);
 void snapshot_forget(struct subscription *subscription);
 
 /* resume.c */
-/* Look the cursor up; continues the subscription by itself. */
-bool resume_start(struct subscription *subscription, struct seq after);
+/* Look the cursor up; continues the subscription by itself. `parted` as in struct resume_query. */
+bool resume_start(struct subscription *subscription, struct seq after, int64_t parted);
+/* Whether a cursor of that epoch (NULL: not told) can be of use at all, and up to which change. */
+bool resume_may(const struct hub *hub, const struct view *view, const struct row_scope *scope,
+                const char *epoch, int64_t *parted);
 /* The cursor is of no use: say so, and start afresh. */
 void resume_refuse(struct subscription *subscription);
 

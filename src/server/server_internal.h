@@ -10,6 +10,7 @@
 
 #include "server/audit.h"
 #include "server/door.h"
+#include "server/limits.h"
 #include "server/listener.h"
 #include "server/loop_watch.h"
 #include "server/server.h"
@@ -19,6 +20,7 @@
 #include <uv.h>
 
 struct transport;
+struct certificate;
 struct facts;
 struct web;
 
@@ -58,10 +60,15 @@ struct server {
     struct source *source;
     struct facts *facts;
     struct door *door;
+    struct revocations *revocations;
+    struct limits *limits;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
-    struct transport *transport; /* NULL without sockets, and again when it has left */
+    struct transport *transport;     /* NULL without sockets, and again when it has left */
+    struct certificate *certificate; /* shown in TLS; NULL: there is none */
+    int64_t certificate_due_ms;      /* when to look at its time again */
+    bool health_tls;
     struct sessions sessions;
     size_t exchanges;   /* HTTP requests that wait for their answer, or for its end */
     size_t view_reads;  /* of them, those that a reader works on */
@@ -69,7 +76,8 @@ struct server {
     struct server_counters counters;
     struct audit audit;
 
-    size_t max_connections, max_message_bytes, max_request_bytes;
+    size_t connection_room; /* for so many there are descriptors */
+    size_t max_message_bytes, max_request_bytes;
     uint64_t client_timeout_ms; /* 0: none */
 
     struct queue posts;         /* any thread */
@@ -83,6 +91,7 @@ void server_advance(struct server *server);
 /* While opening, for who makes outgoing requests: have server->web. May be called again. */
 bool server_need_web(struct server *server, const struct config *config, struct error *error);
 /* run.c: what happens on the loop. */
+void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);
 void server_on_tick(uv_timer_t *tick);
 /* Look what is due by time alone, the hub's windows and tokens, and wait for it. */
@@ -93,8 +102,11 @@ void server_leave(struct server *server);
 
 /* What a client wants that is to be let in; ANSWER: memory for what was read for it. */
 enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ, SERVER_ANSWER };
-/* Whether one more client may come in: the one place where limits and, later, authentication
- * decide. false with the error to answer with. */
+/* Whether there is room for it. false with the error to answer with. */
 bool server_admit(struct server *server, enum server_purpose purpose, struct error *error);
+/* Whether this handshake ends in a connection: by the room there is, the limits, and the door.
+ * false with the error to answer with; else visitor_fini is due. */
+bool server_let_in(struct server *server, struct lws *wsi, enum door_wish wish,
+                   struct visitor *visitor, struct error *error);
 
 #endif

@@ -78,7 +78,7 @@ static void on_done(void *context, const struct source_reply *reply)
 static bool has_enough(const struct ingest_session *ingest)
 {
     return ingest->held.data || ingest->unanswered >= MAX_UNANSWERED ||
-           ingest->answers.length >= MAX_UNREAD;
+           ingest->answers.length >= MAX_UNREAD || allowance_is_spent(&ingest->session.allowance);
 }
 
 /* The last answer: what comes behind the message is not read any more. */
@@ -125,6 +125,7 @@ static bool submit(struct ingest_session *ingest, struct span text)
 static void on_message(struct session *session, struct span text)
 {
     struct ingest_session *ingest = ingest_of(session);
+    allowance_note_message(&session->allowance);
     if (!submit(ingest, text)) {
         ingest->held = span_make(memory_copy_string(text.data, text.length), text.length);
         if (!ingest->held.data)

@@ -74,6 +74,11 @@ static bool is_full(const struct session *session)
     return subscriber_congested(subscriber_of(session));
 }
 
+static void on_drop(struct session *session)
+{
+    subscriber_drop(subscriber_of(session));
+}
+
 static void on_closed(struct session *session)
 {
     subscriber_free(subscriber_of(session));
@@ -88,6 +93,7 @@ const struct session_kind session_subscriber = {
     .became = on_became,
     .pull = on_pull,
     .is_full = is_full,
+    .drop = on_drop,
     .closed = on_closed,
 };
 
@@ -106,5 +112,6 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     subscriber_on_refresh(it->subscriber, on_refresh);
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
+    subscriber_set_allowance(it->subscriber, &it->session.allowance);
     return &it->session;
 }

@@ -107,6 +107,7 @@ void session_init(struct session *session, struct server *server, struct lws *ws
     session->wsi = wsi;
     session->kind = kind;
     visitor_move(&session->visitor, visitor);
+    allowance_init(&session->allowance, server->limits, &session->visitor, kind->name);
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = uv_now(&server->loop);
     buffer_init(&session->incoming, limit);
@@ -170,6 +171,10 @@ static void take_message(struct session *session, struct span text)
 {
     struct error error;
     counter_add(&session->server->counters.messages_in, 1);
+    if (session->kind->drop && !allowance_message(&session->allowance, &error)) {
+        session_end(session, &error);
+        return;
+    }
     if (session->binary) {
         error_set(&error, ERROR_INVALID_MESSAGE, "messages must be text, this one was binary");
         session->kind->refuse(session, &error, false);
@@ -232,14 +237,17 @@ static bool write_ping(struct session *session)
     return lws_write(session->wsi, room + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
 }
 
-static size_t count_frames(struct span bytes)
+/* Also notes whether the last of them is to be continued. */
+static size_t count_frames(struct session *session, struct span bytes)
 {
+    enum { FINAL = 0x80 };
     size_t count = 0;
     while (bytes.length) {
         size_t length = wire_frame_length(bytes);
         assert(length && length <= bytes.length);
         if (!length || length > bytes.length)
             break;
+        session->mid_message = !((unsigned char)bytes.data[0] & FINAL);
         bytes = span_make(bytes.data + length, bytes.length - length);
         count++;
     }
@@ -254,11 +262,30 @@ static size_t count_frames(struct span bytes)
  */
 static bool write_once(struct session *session, struct span bytes)
 {
-    counter_add(&session->server->counters.messages_out, count_frames(bytes));
+    counter_add(&session->server->counters.messages_out, count_frames(session, bytes));
     if (lws_write(session->wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
         return false;
     session->blocked = lws_partial_buffered(session->wsi);
     return true;
+}
+
+/*
+ * The next bytes, if so many may be sent. If not, they are dropped with all that waits behind them,
+ * and the client is told why; but not in the middle of a message, where only the close frame may
+ * stand.
+ */
+static struct span pull_allowed(struct session *session)
+{
+    struct error error;
+    struct span bytes = session->kind->pull(session);
+    if (!bytes.length || !session->kind->drop || session->state != SESSION_OPEN ||
+        allowance_send(&session->allowance, bytes.length, &error))
+        return bytes;
+    session->kind->drop(session);
+    session_end(session, &error);
+    if (session->mid_message)
+        session->kind->drop(session);
+    return session->kind->pull(session);
 }
 
 /* Several writes while the socket takes all of each: a turn of the loop costs more than a write. */
@@ -270,7 +297,7 @@ static bool write_frames(struct session *session, struct span bytes)
         if (session->blocked || i + 1 == WRITES_PER_TURN || session->ping_due ||
             session->state != SESSION_OPEN)
             break;
-        bytes = session->kind->pull(session);
+        bytes = pull_allowed(session);
     }
     session_want_write(session);
     return true;
@@ -313,7 +340,7 @@ bool session_writable(struct session *session)
     if (session->ping_due)
         return write_ping(session);
     bool last = session->state == SESSION_PARTING && session->last_pulls++ >= LAST_PULLS;
-    struct span bytes = last ? span_make("", 0) : session->kind->pull(session);
+    struct span bytes = last ? span_make("", 0) : pull_allowed(session);
     if (bytes.length)
         return write_frames(session, bytes);
     bool settled = !session->kind->settled || session->kind->settled(session);
@@ -341,8 +368,9 @@ void session_closed(struct session *session)
     buffer_fini(&session->incoming);
     memory_free(session->close_reason);
     session->close_reason = NULL;
-    visitor_fini(&session->visitor);
     session->wsi = NULL;
+    allowance_fini(&session->allowance);
+    visitor_fini(&session->visitor);
     session->kind->closed(session);
     server_advance(server);
 }

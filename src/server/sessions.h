@@ -8,6 +8,7 @@
 #ifndef SERVER_SESSIONS_H
 #define SERVER_SESSIONS_H
 
+#include "server/allowance.h"
 #include "server/door.h"
 #include "server/link.h"
 
@@ -48,6 +49,9 @@ struct session_kind {
     bool (*is_full)(const struct session *session);
     /* Whether reading, which was paused, may go on. NULL: as soon as it is not full. */
     bool (*may_resume)(struct session *session);
+    /* Forget what waits to be sent, answers too. NULL: no limit of bytes holds for this kind, nor
+     * one of messages that ends a connection. */
+    void (*drop)(struct session *session);
     /* The connection is gone: end what belongs to it and free the memory. */
     void (*closed)(struct session *session);
 };
@@ -57,6 +61,7 @@ struct session {
     struct lws *wsi;
     const struct session_kind *kind;
     struct visitor visitor; /* whose it is */
+    struct allowance allowance;
     struct link in_heard, in_paused;
     struct heap_entry expires;
     uint64_t heard_ms; /* loop time of its last sign of life */
@@ -71,6 +76,7 @@ struct session {
     bool blocked : 1; /* the socket did not take all of the last write */
     bool binary : 1;  /* the message on its way in is binary */
     bool paused : 1;
+    bool mid_message : 1; /* what was sent last is to be continued */
 };
 
 void sessions_init(struct sessions *sessions);

@@ -102,7 +102,7 @@ static bool print_place(struct buffer *out, const struct snapshot_query *of,
 
 /* ---- a job's end ---- */
 
-static struct snapshot_batch *batch_new(const struct snapshot_draft *draft)
+static struct snapshot_batch *batch_new(const struct snapshot_draft *draft, int64_t rows)
 {
     struct snapshot_batch *batch = memory_new(sizeof *batch);
     if (!batch)
@@ -110,6 +110,7 @@ static struct snapshot_batch *batch_new(const struct snapshot_draft *draft)
     *batch = (struct snapshot_batch){.references = 1,
                                      .frames = text_ref(draft->frames),
                                      .end = draft->end,
+                                     .rows = rows,
                                      .last = draft->last,
                                      .complete = draft->complete};
     return batch;
@@ -126,7 +127,7 @@ static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
     buffer_init(&name, SIZE_MAX / 2);
     for (size_t i = 0; i < drafts->count; i++) {
         const struct snapshot_draft *draft = &drafts->list[i];
-        struct snapshot_batch *batch = batch_new(draft);
+        struct snapshot_batch *batch = batch_new(draft, drafts->place.rows);
         if (!batch)
             break;
         counter_add(&snapshots->hub->metrics.snapshot_batches_built, 1);

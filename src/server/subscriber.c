@@ -1,4 +1,5 @@
 /* One connection's side of the hub: its messages in, its bytes out. */
+#include "server/allowance.h"
 #include "server/hub_internal.h"
 
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument)
@@ -76,6 +77,16 @@ static void move_all(struct subscriber *subscriber)
     }
 }
 
+bool subscriber_see_all(struct subscriber *subscriber)
+{
+    struct row_scope *all = row_scope_get_all(subscriber->hub);
+    if (!all)
+        return false;
+    row_scope_unref(subscriber->scope);
+    subscriber->scope = all;
+    return true;
+}
+
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)
 {
     struct auth_identity *old = subscriber->identity;
@@ -93,6 +104,33 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     auth_identity_release(old);
     row_scope_unref(saw);
     return true;
+}
+
+/* ---- what it may do ---- */
+
+void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance)
+{
+    subscriber->allowance = allowance;
+}
+
+bool subscriber_allows_rows(struct subscription *subscription, int64_t rows)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct error error;
+    if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
+        return true;
+    counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
+    subscriber_error(subscriber, &error, false);
+    subscription_close(subscription);
+    return false;
+}
+
+void subscriber_drop(struct subscriber *subscriber)
+{
+    text_unref(subscriber->rest);
+    subscriber->rest = NULL;
+    buffer_clear(&subscriber->control);
+    subscriber->control_sent = 0;
 }
 
 void subscriber_on_refresh(struct subscriber *subscriber,
@@ -121,7 +159,8 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
 {
     switch (message->type) {
     case WIRE_SUBSCRIBE:
-        return subscription_open(subscriber, &message->subscribe, error);
+        return (!subscriber->allowance || allowance_subscribe(subscriber->allowance, error)) &&
+               subscription_open(subscriber, &message->subscribe, error);
     case WIRE_UNSUBSCRIBE: {
         struct subscription *subscription =
             subscription_find(subscriber, span_of(message->subscribe.view), message->subscribe.key);

@@ -7,6 +7,7 @@
  * Whatever phase it is in, its cursor says what the subscriber has, so every step is the same
  * question: what comes after the cursor?
  */
+#include "server/allowance.h"
 #include "server/window_internal.h"
 
 /* Kept for as long as the subscription lives. */
@@ -117,11 +118,10 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     counter_add(&hub->metrics.subscriptions_made, 1);
     if (after) {
         const struct feed *feed = subscription->feed;
-        char text[ROW_SCOPE_EPOCH];
-        const char *epoch = row_scope_epoch(hub, feed->view, feed->scope, text);
+        int64_t parted;
         subscription->phase = PHASE_RESOLVING;
-        if (!message->epoch || strcmp(message->epoch, epoch) == 0)
-            return resume_start(subscription, *after);
+        if (resume_may(hub, feed->view, feed->scope, message->epoch, &parted))
+            return resume_start(subscription, *after, parted);
         resume_refuse(subscription);
         return true;
     }
@@ -135,6 +135,22 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     return true;
 }
 
+/* The limits: of subscriptions, where it is one more, and of what the database is asked for. */
+static bool may_open(struct subscriber *subscriber, const struct wire_subscribe *message,
+                     bool another, bool resumes, struct error *error)
+{
+    struct allowance *allowance = subscriber->allowance;
+    size_t most = subscriber->hub->options.max_subscriptions;
+    if (allowance)
+        return (!another || allowance_subscription(allowance, subscriber->count, error)) &&
+               ((!message->with_snapshot && !resumes) || allowance_snapshot(allowance, error));
+    return !another || subscriber->count < most ||
+           error_set(error, ERROR_SUBSCRIPTION_LIMIT,
+                     "this connection has %zu subscriptions, the most it may have; unsubscribe "
+                     "from one first",
+                     subscriber->count);
+}
+
 /* What was asked for is right; only the limits can refuse it now. */
 static bool open_checked(struct subscriber *subscriber, const struct wire_subscribe *message,
                          const struct view *view, struct window_spec *spec, const struct seq *after,
@@ -143,11 +159,8 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
     struct subscription *old = subscription_find(subscriber, span_of(message->view), message->key);
     if (old && strcmp(old->parameters, message->parameters) == 0)
         return true;
-    if (!old && subscriber->count >= subscriber->hub->options.max_subscriptions)
-        return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
-                         "this connection has %zu subscriptions, the most it may have; "
-                         "unsubscribe from one first",
-                         subscriber->count);
+    if (!may_open(subscriber, message, !old, after != NULL, error))
+        return false;
     if (old)
         subscription_close(old);
     error_set(error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'", message->view);
@@ -231,7 +244,7 @@ void subscription_start_snapshot(struct subscription *subscription)
 {
     subscription->phase = PHASE_SNAPSHOT;
     subscription->in_channel = false;
-    subscription->resuming = subscription->overlaps = false;
+    subscription->resuming = subscription->overlaps = subscription->answering = false;
     subscription->ambiguous_until = 0;
     subscription->only_greater = false;
     /* Who wants none gets one without rows when it may hold some that it must lose. */
@@ -246,7 +259,7 @@ void subscription_start_live(struct subscription *subscription, int64_t cursor)
     subscription->phase = PHASE_LIVE;
     subscription->cursor = cursor;
     subscription->in_channel = false;
-    subscription->resuming = false;
+    subscription->resuming = subscription->answering = false;
     if (!subscription->knowledge.full && !subscription->knowledge.begun)
         subscription->knowledge = (struct knowledge){.begun = true, .since = cursor};
     subscriber_ready(subscription);
@@ -293,6 +306,10 @@ static struct span pull_snapshot(struct subscription *subscription)
     if (!batch)
         return span_make(NULL, 0);
     subscriber_give_turn(subscription);
+    if (!subscriber_allows_rows(subscription, batch->rows)) {
+        snapshot_batch_unref(batch);
+        return span_make(NULL, 0);
+    }
     subscription->snapshot = batch->end;
     struct text *frames = text_ref(batch->frames);
     bool last = batch->last;

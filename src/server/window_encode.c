@@ -168,6 +168,7 @@ bool window_frames_put(struct window_frames *frames, struct span key, struct spa
     buffer_clear(&frames->data);
     frames->waits = true;
     frames->is_delete = !data.data;
+    frames->rows += data.data != NULL;
     return (buffer_add_span(&frames->key, key) && buffer_add_span(&frames->data, data)) ||
            lacks_memory(frames->reading);
 }

@@ -101,7 +101,7 @@ struct window {
     struct channel channel; /* frames by version; its head is what members may have */
     bool channel_on;
     struct text *snapshot; /* as of snapshot_version; NULL: none */
-    int64_t snapshot_version;
+    int64_t snapshot_version, snapshot_rows;
     uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
@@ -198,6 +198,7 @@ struct window_request {
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
+    int64_t rows;      /* in it, of WINDOW_RESUME */
     int64_t version;
 };
 
@@ -316,6 +317,7 @@ struct window_frames {
     struct window_reading *reading;
     struct buffer out, key, data; /* the last one waits for what comes */
     bool waits, is_delete;
+    int64_t rows; /* of these those that are no deletes */
 };
 void window_frames_init(struct window_frames *frames, struct window_reading *reading);
 void window_frames_fini(struct window_frames *frames);

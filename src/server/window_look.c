@@ -155,6 +155,7 @@ static void finish_requests(struct window_look *look)
         request->done = same->done;
         request->refused = same->refused;
         request->version = same->version;
+        request->rows = same->rows;
         request->text = text_ref(same->text);
     }
 }

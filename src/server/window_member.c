@@ -227,6 +227,8 @@ static struct span pull_answer(struct subscription *subscription)
     struct hub_metrics *metrics = &subscription->feed->hub->metrics;
     bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
     if (resumed && !refused && !request->announced) {
+        if (!subscriber_allows_rows(subscription, request->rows))
+            return nothing;
         request->announced = true;
         subscription_announce(subscription, 1); /* goes out before the next turn */
         subscriber_ready(subscription);
@@ -272,6 +274,8 @@ static struct span pull_snapshot(struct subscription *subscription)
         wait_for_look(subscription);
         return span_make(NULL, 0);
     }
+    if (!subscriber_allows_rows(subscription, window->snapshot_rows))
+        return span_make(NULL, 0);
     if (!window->snapshot_new)
         counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot_new = false;

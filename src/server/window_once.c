@@ -230,6 +230,15 @@ static void end_body(struct window_once *once)
         error_set(&once->answer.error, ERROR_MEMORY, "out of memory while showing a view");
 }
 
+static void check_rows(struct window_once *once)
+{
+    int64_t rows = once->plain.rows.rows;
+    if (once->options.rows_limited && rows > once->options.max_rows)
+        error_set(&once->answer.error, ERROR_SNAPSHOT_LIMIT,
+                  "the answer would have %lld rows, and may have %lld; ask for fewer (take)",
+                  (long long)rows, (long long)once->options.max_rows);
+}
+
 static bool is_fine(const struct window_once *once)
 {
     return once->answer.error.code == ERROR_NONE;
@@ -252,7 +261,10 @@ static void run(struct read_job *read, struct store_reader *reader)
         return;
     read_window(once, reader);
     store_read_end(reader);
-    if (is_fine(once) && !once->again && !once->answer.unchanged)
+    bool shown = is_fine(once) && !once->again && !once->answer.unchanged;
+    if (shown)
+        check_rows(once);
+    if (shown && is_fine(once))
         end_body(once);
 }
 
@@ -330,7 +342,6 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     if (!subscription_check(hub, read->identity, wanted, &view, &has_after, &after, error) ||
         !window_spec_make(hub, view, wanted, &spec, error))
         return false;
-    char epoch[ROW_SCOPE_EPOCH];
     if (view->scope)
         spec.scope = row_scope_get(hub, read->identity);
     if (view->scope && !spec.scope) {
@@ -342,12 +353,13 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
         return error_set(error, ERROR_MEMORY, "out of memory for a view");
     spec = once->window.spec;
     once->has_after = has_after;
-    once->resumed =
-        has_after && (!wanted->epoch ||
-                      strcmp(wanted->epoch, row_scope_epoch(hub, view, spec.scope, epoch)) == 0);
+    int64_t parted;
+    once->resumed = has_after && resume_may(hub, view, spec.scope, wanted->epoch, &parted);
     if (has_after)
-        once->cursor = (struct resume_query){
-            .view = view, .after = after, .scan_rows = hub->options.scan_rows};
+        once->cursor = (struct resume_query){.view = view,
+                                             .after = after,
+                                             .scan_rows = hub->options.scan_rows,
+                                             .parted = once->resumed ? parted : -1};
     if (go_on(once))
         return true;
     *error = once->answer.error;

@@ -346,6 +346,7 @@ static bool tell_frames(struct resume *resume, struct window_request *request)
     request->refused = done && resume->too_many;
     if (done && !request->refused)
         done = window_frames_end(&frames, &request->text);
+    request->rows = frames.rows;
     window_frames_fini(&frames);
     return done;
 }
@@ -368,6 +369,7 @@ static bool tell_batch(struct resume *resume, struct window_request *request)
     }
     bool done = run(resume);
     request->refused = done && resume->too_many;
+    request->rows = resume->drafts->rows;
     return done;
 }
 

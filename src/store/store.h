@@ -47,6 +47,9 @@ void store_close(struct store *store);
 /* The uuid of this database's life, 36 characters; lives as long as the store. */
 const char *store_epoch(const struct store *store);
 const char *store_path(const struct store *store);
+/* Whether this database was made by copying one of that epoch. Until *last_change the two have the
+ * same log; cursors from behind that mean nothing here. */
+bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change);
 
 /* ---- rows ---- */
 
@@ -521,6 +524,32 @@ struct store_sizes {
     int64_t free_bytes, disk_bytes; /* what may still be written there; the whole of it */
 };
 void store_read_sizes(const struct store_reader *reader, struct store_sizes *sizes);
+
+/*
+ * A copy of the database of one state, also beside the server that has it: as one file without a
+ * write-ahead log, under its name only when it is whole, on disk and checked. A server that is
+ * started on a copy has an epoch of its own (see store_former_epoch).
+ */
+struct store_backup_options {
+    const char *from, *to;
+    bool replace;      /* `to` may exist; else that is an error */
+    bool check;        /* SQLite's quick check of the copy */
+    int64_t wal_limit; /* give up when the WAL grew by more meanwhile; 0: no limit */
+    /* Now and then; false: give up. May be NULL. */
+    bool (*progress)(void *argument, int64_t done_bytes, int64_t bytes);
+    void *argument;
+};
+struct store_backup_result {
+    int64_t bytes, page_bytes;
+    bool any; /* there was ever a change */
+    struct seq head;
+    int64_t last_change;
+    int64_t wal_growth; /* bytes, while it was made */
+};
+/* false: there is no copy, and nothing is left of it. ERROR_DISK_FULL, ERROR_DATABASE_IN_USE
+ * (another backup writes there), and what store_open tells of the database. */
+bool store_backup(const struct store_backup_options *options, struct store_backup_result *result,
+                  struct error *error);
 
 /* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
  * to `found` (one line of text). Returns false only when the check could not run. */

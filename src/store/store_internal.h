@@ -194,13 +194,22 @@ struct span query_column_bytes(const struct query *query, int column);
 
 /* ---- the store, its writer and readers ---- */
 
+enum { EPOCH_LENGTH = 36 };
+
+struct former_epoch {
+    char epoch[EPOCH_LENGTH + 1];
+    int64_t last_change;
+};
+
 struct store {
     char *path; /* as the operator named it */
     char *file; /* where that leads, symbolic links followed: lock and database agree on it */
     struct store_options options; /* its pointers are not kept */
     bool immutable; /* read-only, in a folder where SQLite cannot put its shared-memory file */
     int lock;       /* descriptor of the lock file; -1: none */
-    char epoch[37];
+    char epoch[EPOCH_LENGTH + 1];
+    struct former_epoch *former; /* newest first */
+    size_t former_count;
     struct connection main;     /* open as long as the store: its close folds the WAL in */
     _Atomic uint32_t wal_pages; /* frames in the WAL after the last commit or checkpoint */
 };
@@ -272,6 +281,9 @@ void exports_free(struct store_writer *writer);
 /* For counting into it (marked dirty), or NULL with an error when there is no such export. */
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
+
+/* epoch.c: read them, after making the first one, or a new one for a copy. */
+bool epoch_read(struct store *store, struct error *error);
 
 /* stage_count.c */
 bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);

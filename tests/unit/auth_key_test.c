@@ -61,9 +61,9 @@ static void texts_that_are_no_key(void **state)
         "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHUR",
         "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURoA",
         "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURp",
-        X_A "==",
-        X_A "===",
-        "=" X_A,
+        (X_A "=="),
+        (X_A "==="),
+        ("=" X_A),
         "11qYAYKxCrfVS_7TyWQHOg7hcv PapiMlrwIaaPcHURo",
         "-----BEGIN PUBLIC KEY-----",
         "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"};

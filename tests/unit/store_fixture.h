@@ -163,7 +163,8 @@ static inline void take_away(uint32_t export_id, const char *key, int64_t slot, 
     assert_true(found);
     OK(store_entity_delete(fixture.writer, export_id, entity.id, error));
     OK(try_append(export_id, key, STORE_DELETE, seq, at, NULL));
-    OK(store_tombstone_put(fixture.writer, export_id, span_of(key), span_make(NULL, 0), last_change(), seq, at, error));
+    OK(store_tombstone_put(fixture.writer, export_id, span_of(key), span_make(NULL, 0),
+                           last_change(), seq, at, error));
 }
 
 static inline void count_finding(void *argument, const char *line)
