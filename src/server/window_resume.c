@@ -23,8 +23,9 @@ struct resume {
     bool too_many;
     bool only_rows; /* who is told holds nothing that could go */
     struct snapshot_drafts *drafts;
-    struct window_frames *frames; /* NULL: drafts take all */
-    struct window_rows *lost;     /* NULL; else it takes the deletes */
+    bool as_frames; /* into `frames`; else drafts take all */
+    struct window_frames frames;
+    struct window_rows *lost; /* NULL; else it takes the deletes */
     size_t lost_bytes;
 };
 
@@ -136,8 +137,8 @@ static bool put_delete(struct resume *resume, struct span key)
 {
     if (resume->lost)
         return put_lost(resume, key);
-    if (resume->frames)
-        return window_frames_put(resume->frames, key, span_make(NULL, 0));
+    if (resume->as_frames)
+        return window_frames_put(&resume->frames, key, span_make(NULL, 0));
     return snapshot_drafts_delete(resume->drafts, window_shown_key(resume->reading, key)) ||
            lacks_memory(resume);
 }
@@ -275,8 +276,8 @@ static bool put_row(struct resume *resume, struct span key)
     struct store_entity entity;
     if (!window_fetch(reading, key, &entity))
         return false;
-    if (resume->frames)
-        return window_frames_put(resume->frames, key, entity.data);
+    if (resume->as_frames)
+        return window_frames_put(&resume->frames, key, entity.data);
     entity.key = window_shown_key(reading, key);
     return snapshot_drafts_row(resume->drafts, &entity) || lacks_memory(resume);
 }
@@ -339,15 +340,14 @@ bool window_find_lost(struct window_reading *reading)
 /* Frames, as they will be for a member that is live. */
 static bool tell_frames(struct resume *resume, struct window_request *request)
 {
-    struct window_frames frames;
-    window_frames_init(&frames, resume->reading);
-    resume->frames = &frames;
+    resume->as_frames = true;
+    window_frames_init(&resume->frames, resume->reading);
     bool done = run(resume);
     request->refused = done && resume->too_many;
     if (done && !request->refused)
-        done = window_frames_end(&frames, &request->text);
-    request->rows = frames.rows;
-    window_frames_fini(&frames);
+        done = window_frames_end(&resume->frames, &request->text);
+    request->rows = resume->frames.rows;
+    window_frames_fini(&resume->frames);
     return done;
 }
 
