@@ -1,6 +1,7 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "server/facts.h"
 #include "server/revocations.h"
+#include "server/tls.h"
 #include "server/transport.h"
 #include "server/web.h"
 
@@ -177,6 +178,11 @@ static bool open_sockets(struct server *server, const struct config *config, str
     bool main = config->listen && *config->listen, health = config->health && *config->health;
     if (!main)
         return true;
+    if (!tls_read(config, &server->certificate, error))
+        return false;
+    if (server->certificate)
+        tls_tell(server->certificate);
+    server->health_tls = config->health_tls;
     server->transport = transport_open(server, error);
     return server->transport && transport_start(server->transport, error) &&
            listener_open(&server->main, &server->loop, config->listen, on_main_socket, server,
@@ -236,7 +242,7 @@ struct server *server_open(const struct config *config, struct error *error)
     listener_init(&server->main);
     listener_init(&server->health);
     sessions_init(&server->sessions);
-    server->max_connections = (size_t)config->max_connections;
+    server->connection_room = (size_t)config->max_connections;
     server->max_request_bytes = (size_t)config->max_request_bytes;
     take_limits(server, config);
     if (open_parts(server, config, error))
@@ -278,6 +284,7 @@ void server_close(struct server *server)
     door_close(server->door);
     limits_free(server->limits);
     close_loop(server);
+    certificate_free(server->certificate);
     queue_fini(&server->posts);
     memory_free(server);
 }
