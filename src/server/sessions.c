@@ -20,7 +20,7 @@ void sessions_init(struct sessions *sessions)
 {
     link_init(&sessions->heard);
     link_init(&sessions->paused);
-    sessions->expiring = (struct heap){NULL};
+    sessions->expiring = sessions->closing = (struct heap){NULL};
     sessions->count = 0;
 }
 
@@ -140,14 +140,14 @@ void session_close(struct session *session, uint16_t status, const char *reason)
 {
     if (session->state != SESSION_OPEN)
         return;
+    session_forget_end(session);
     session->state = SESSION_PARTING;
     session->close_status = status;
     session->close_reason = memory_copy_string(reason, strlen(reason));
     session->ping_due = false;
     if (session->paused)
         resume(session); /* or the close frame that answers ours would not be read */
-    /* Libwebsockets ends the connection then, whether or not it could be written to. */
-    lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_SEND, PARTING_SECONDS);
+    session_watch_closing(session, PARTING_SECONDS);
     session_want_write(session);
 }
 
@@ -208,7 +208,7 @@ void session_receive(struct session *session, struct span bytes, bool binary, bo
 {
     session_heard(session);
     counter_add(&session->server->counters.bytes_in, bytes.length);
-    if (session->state != SESSION_OPEN)
+    if (session->state != SESSION_OPEN || session_has_expired(session))
         return;
     session->binary = binary;
     struct buffer *incoming = &session->incoming;
@@ -323,7 +323,7 @@ static bool write_close_frame(struct session *session)
     if (lws_write(session->wsi, (unsigned char *)frame, 4 + length, LWS_WRITE_HTTP) < 0)
         return false;
     if (!lws_partial_buffered(session->wsi))
-        lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_ACK, ANSWER_SECONDS);
+        session_watch_closing(session, ANSWER_SECONDS);
     return true;
 }
 
@@ -339,6 +339,8 @@ bool session_writable(struct session *session)
         return true;
     if (session->ping_due)
         return write_ping(session);
+    if (session->state == SESSION_OPEN && session_has_expired(session))
+        return true;
     bool last = session->state == SESSION_PARTING && session->last_pulls++ >= LAST_PULLS;
     struct span bytes = last ? span_make("", 0) : pull_allowed(session);
     if (bytes.length)
@@ -363,7 +365,7 @@ void session_closed(struct session *session)
     histogram_add(&server->counters.connection_duration, duration_ms * 1000);
     link_remove(&session->in_heard);
     link_remove(&session->in_paused);
-    session_forget_expiry(session);
+    session_forget_end(session);
     server->sessions.count--;
     buffer_fini(&session->incoming);
     memory_free(session->close_reason);
