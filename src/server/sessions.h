@@ -79,6 +79,7 @@ struct session {
     bool binary : 1;  /* the message on its way in is binary */
     bool paused : 1;
     bool mid_message : 1; /* what was sent last is to be continued */
+    bool overdrawn : 1;   /* it was owed more bytes than may be sent, and has got what fits */
 };
 
 void sessions_init(struct sessions *sessions);
