@@ -59,6 +59,15 @@ static void on_refresh(void *argument, const char *token)
         session_become(session, identity);
 }
 
+static void on_denied(void *argument, const struct error *error)
+{
+    struct session *session = argument;
+    struct audit_client client = {.address = session->visitor.address,
+                                  .kind = session->kind->name,
+                                  .identity = session->visitor.identity};
+    audit_session_denied(&session->server->audit, &client, "subscribe", error);
+}
+
 /* A client must not wait for an answer that will never come. */
 static struct span on_pull(struct session *session)
 {
@@ -110,6 +119,7 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
         return NULL;
     }
     subscriber_on_refresh(it->subscriber, on_refresh);
+    subscriber_on_denied(it->subscriber, on_denied);
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);
