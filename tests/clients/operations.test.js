@@ -136,6 +136,8 @@ test('what happens is counted where it should be', async (t) => {
   assert.deepEqual([status.windows.count, status.windows.members], [1, 1]);
   assert.deepEqual([status.connections.total, status.clients, status.disk.state], [1, 1, 'ok']);
   assert.equal(status.mutations.applied, 2);
+  assert.deepEqual([status.attempts.refused, status.attempts.limited], [0, 0]);
+  assert.ok(status.snapshots.built >= 1);
   assert.equal(status.process.id, server.pid);
   client.destroy();
   const later = await eventually(() => scrape(server), (f) => value(f, 'stele_connections_active') === 0, 'the client is gone');
