@@ -134,7 +134,7 @@ struct hub_metrics {
     struct counter subscriptions_made, subscriptions_refused;
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;
-    struct counter resumes_shared;    /* of windows: an equal one was served for it */
+    struct counter resumes_shared; /* of windows: an equal one was served for it */
     struct counter window_looks;
     struct histogram publish_latency; /* from a request's arrival to its frames being ready */
 };
