@@ -41,7 +41,7 @@ install(TARGETS stele-cli stele-shared stele-static
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 install(FILES include/stele/stele.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/stele")
 install(FILES docs/man/stele.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
-install(FILES docs/config.schema.json DESTINATION "${CMAKE_INSTALL_DATADIR}/stele")
+install(FILES docs/config.schema.json docs/alerts.yml docs/grafana-dashboard.json DESTINATION "${CMAKE_INSTALL_DATADIR}/stele")
 install(FILES "${CMAKE_BINARY_DIR}/stele.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 
 # The example is a host program like any other: it sees the public header and the shared library.

@@ -144,6 +144,7 @@ static void print_pauses(struct server *server, const struct metric *metric, str
 #define VALUE(name, expression)                                                                    \
     static double name(struct server *server)                                                      \
     {                                                                                              \
+        (void)server;                                                                              \
         return (double)(expression);                                                               \
     }
 
@@ -190,6 +191,7 @@ VALUE(disk_free, known(server->facts->sizes.free_bytes))
 VALUE(disk_bytes, known(server->facts->sizes.disk_bytes))
 VALUE(uptime, (double)(clock_monotonic_us() - server->started_us) / 1e6)
 VALUE(longest_pause, loop_watch_longest(&server->watch))
+VALUE(lines_lost, log_lost())
 VALUE(cpu_seconds, server->facts->process.cpu_seconds)
 VALUE(resident_bytes, server->facts->process.resident_bytes)
 VALUE(virtual_bytes, server->facts->process.virtual_bytes)
@@ -313,6 +315,8 @@ const struct metric metrics_table[] = {
      .value = longest_pause},
     {COUNTER("stele_log_lines_total", "Lines of the log, those counted that were held back."),
      .print = print_log_lines},
+    {COUNTER("stele_log_lines_lost_total", "Lines that were lost because nobody read the log."),
+     .value = lines_lost},
     {COUNTER("process_cpu_seconds_total", "Time of processors that the process used."),
      .value = cpu_seconds},
     {GAUGE("process_resident_memory_bytes", "Memory of the process."), .value = resident_bytes},
