@@ -24,6 +24,7 @@ struct hub_options {
     int64_t snapshot_rows;       /* rows that one job reads in one transaction; 0: 2,000 */
     int64_t scan_rows;           /* of the log, that one job looks at; 0: 20,000 */
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
+    uint64_t look_us;            /* after so long a look at windows begins nothing more; 0: 20 ms */
     int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
     size_t max_windows;          /* different ones that are watched; 0: 1,000 */
     int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
@@ -67,10 +68,16 @@ void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *a
  * to be answered by subscriber_tell. Without this, it is refused. */
 void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token));
+/* Who wants to know which subscriptions are refused; the client is told anyway. */
+void subscriber_on_refused(struct subscriber *subscriber,
+                           void (*refused)(void *argument, const struct error *error));
 /* A text message to the client. */
 void subscriber_tell(struct subscriber *subscriber, struct span json);
 /* End all its subscriptions without a word: only answers are sent from now on. */
 void subscriber_silence(struct subscriber *subscriber);
+/* The subscriber is the operator's own, and sees the rows of all scopes: before its first message.
+ * False when out of memory: then it sees what a stranger does. */
+bool subscriber_see_all(struct subscriber *subscriber);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */
@@ -126,6 +133,7 @@ struct hub_metrics {
     struct counter subscriptions_made, subscriptions_refused;
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;
+    struct counter resumes_shared; /* of windows: an equal one was served for it */
     struct counter window_looks;
     struct histogram publish_latency; /* from a request's arrival to its frames being ready */
 };

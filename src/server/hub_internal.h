@@ -27,6 +27,7 @@ enum {
     HUB_WINDOW_ROWS = 10000,
     HUB_WINDOWS = 1000,
     HUB_FILTER_ROWS = 1000000,
+    HUB_LOOK_US = 20000,
     HUB_TURNS = 4 /* subscriptions of one subscriber that the readers serve at once */
 };
 
@@ -179,7 +180,7 @@ struct subscription {
     struct window *window; /* NULL: none */
     struct link in_window;
     int64_t version; /* of the window, that it has */
-    int64_t asked;   /* the newest change when it asked for a snapshot */
+    uint64_t asked;  /* hub->commits when it asked for a snapshot */
     struct window_request *request;
     struct window_held held; /* rows that it must lose where the window does not have them */
 };
@@ -193,7 +194,8 @@ struct subscriber {
     struct row_scope *scope;        /* what it sees of scoped exports; one reference */
     struct link in_hub;
     void (*wake)(void *argument);
-    void (*refresh)(void *argument, const char *token); /* NULL: it is refused */
+    void (*refresh)(void *argument, const char *token);         /* NULL: it is refused */
+    void (*refused)(void *argument, const struct error *error); /* or NULL */
     void *argument;
     struct link subscriptions;
     size_t count;
@@ -232,6 +234,7 @@ struct hub {
     struct engine *engine;
     struct ring ring;
     struct seq head;
+    uint64_t commits;          /* so many were told, also those that only time made */
     int64_t opened_change;     /* newest change when the engine was opened */
     uint64_t opened_us;        /* and when that was: monotonic */
     struct map exports;        /* struct hub_export by name */

@@ -2,6 +2,7 @@
  * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
  */
 #include "server/metrics.h"
+#include "server/revocations.h"
 
 #include <math.h>
 
@@ -168,6 +169,7 @@ static size_t windows_fill(struct server *server, bool members)
 
 VALUE(connections, server->sessions.count)
 VALUE(exchanges, server->exchanges)
+VALUE(revoked_tokens, revocations_count(server))
 VALUE(answer_bytes, server->large_bytes)
 VALUE(queue_requests, queue_waiting(server, false))
 VALUE(queue_bytes, queue_waiting(server, true))
@@ -186,7 +188,7 @@ VALUE(database_bytes, known(server->facts->sizes.database_bytes))
 VALUE(wal_bytes, known(server->facts->sizes.wal_bytes))
 VALUE(disk_free, known(server->facts->sizes.free_bytes))
 VALUE(disk_bytes, known(server->facts->sizes.disk_bytes))
-VALUE(uptime, (clock_monotonic_us() - server->started_us) / 1000000)
+VALUE(uptime, (double)(clock_monotonic_us() - server->started_us) / 1e6)
 VALUE(longest_pause, loop_watch_longest(&server->watch))
 VALUE(cpu_seconds, server->facts->process.cpu_seconds)
 VALUE(resident_bytes, server->facts->process.resident_bytes)
@@ -221,6 +223,8 @@ const struct metric metrics_table[] = {
     /* who may come in */
     {COUNTER("stele_auth_attempts_total", "Handshakes, requests and token refreshes by result."),
      .print = print_attempts},
+    {GAUGE("stele_revoked_tokens", "Revoked tokens that are remembered; 100000 at most."),
+     .value = revoked_tokens},
     {COUNTER("stele_limit_denials_total", "What a limit turned away, by limit."),
      LABELLED(METRIC_OF_AUDIT, "limit", audit_limits)},
     {COUNTER("stele_audit_events_total", "Audit events, also those whose line was held back."),
@@ -282,6 +286,9 @@ const struct metric metrics_table[] = {
     {COUNTER("stele_resumes_total", "Cursors resumed."), HUB(resumes)},
     {COUNTER("stele_resumes_refused_total", "Cursors that could not be resumed."),
      HUB(resumes_refused)},
+    {COUNTER("stele_resumes_shared_total",
+             "Catching up with a window, done once for several subscribers."),
+     HUB(resumes_shared)},
     {GAUGE("stele_windows", "Different windows that somebody watches."), .value = windows},
     {GAUGE("stele_window_members", "Subscriptions that share them."), .value = window_members},
     {COUNTER("stele_window_looks_total", "Looks at windows after commits."), HUB(window_looks)},

@@ -193,6 +193,17 @@ static bool open_sockets(struct server *server, const struct config *config, str
 
 /* ---- open and close ---- */
 
+static void warn_of_scopes(const struct config *config, const struct view_set *views)
+{
+    const char *name;
+    for (size_t i = 0; (name = view_set_export_at(views, i)); i++)
+        if (config->auth.mode == CONFIG_AUTH_NONE && view_set_scope_of(views, span_of(name)))
+            log_warning("server", "scope-without-tokens",
+                        "export=\"%s\" effect=\"without authentication only its public rows are "
+                        "shown\"",
+                        name);
+}
+
 /* What may change while it runs; the rest is in struct limits. */
 static void take_limits(struct server *server, const struct config *config)
 {
@@ -224,6 +235,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
     server->facts = facts_new(server);
     if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    warn_of_scopes(config, hub_views(server->hub));
     server->limits = limits_new(config, &server->audit, error);
     return server->limits && door_open(server, config, error) && revocations_open(server, error) &&
            open_sockets(server, config, error);

@@ -77,6 +77,16 @@ static void move_all(struct subscriber *subscriber)
     }
 }
 
+bool subscriber_see_all(struct subscriber *subscriber)
+{
+    struct row_scope *all = row_scope_get_all(subscriber->hub);
+    if (!all)
+        return false;
+    row_scope_unref(subscriber->scope);
+    subscriber->scope = all;
+    return true;
+}
+
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)
 {
     struct auth_identity *old = subscriber->identity;
@@ -127,6 +137,12 @@ void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token))
 {
     subscriber->refresh = refresh;
+}
+
+void subscriber_on_refused(struct subscriber *subscriber,
+                           void (*refused)(void *argument, const struct error *error))
+{
+    subscriber->refused = refused;
 }
 
 /* ---- messages ---- */
@@ -182,6 +198,8 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
     if (!handle(subscriber, &message, &error)) {
         counter_add(&subscriber->hub->metrics.subscriptions_refused,
                     message.type == WIRE_SUBSCRIBE);
+        if (subscriber->refused)
+            subscriber->refused(subscriber->argument, &error);
         subscriber_error(subscriber, &error, false);
     }
     wire_message_fini(&message);
