@@ -129,6 +129,8 @@ static struct span take(struct subscription *subscription, struct catch_up_job *
     job->page.text = NULL;
     hub_job_take(&job->job);
     subscriber_give_turn(subscription);
+    if (job->page.request.style == CATCH_UP_RESUME)
+        meter_snapshot(subscription, job->page.rows, job->page.ended);
     if (job->page.expired)
         resume_refuse(subscription);
     else

@@ -13,6 +13,7 @@
 
 struct hub;
 struct subscriber;
+struct usage_client;
 
 struct hub_options {
     size_t ring_bytes;           /* newest changes kept in memory */
@@ -55,6 +56,10 @@ void subscriber_free(struct subscriber *subscriber);
  * those. False when out of memory: then it is a stranger again, and the connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
+/* Tell usage what the subscriber does and is sent, as this client, which must outlive it. To be
+ * called before anything else, if at all. */
+void subscriber_meter(struct subscriber *subscriber, struct usage_client *client);
+size_t subscriber_subscriptions(const struct subscriber *subscriber);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */
@@ -64,6 +69,9 @@ void subscriber_error(struct subscriber *subscriber, const struct error *error, 
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
  */
 struct span subscriber_pull(struct subscriber *subscriber);
+/* What the last pull gave was handed to the connection: so many messages end in it, and so long are
+ * its payloads. For metering; to be called before the next pull. */
+void subscriber_sent(struct subscriber *subscriber, size_t messages, size_t payload);
 /* Whether an answer was lost, for lack of memory or because the client reads none: it must be told
  * by ending the connection, with nothing pulled any more. */
 bool subscriber_broken(const struct subscriber *subscriber);

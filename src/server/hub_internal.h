@@ -13,6 +13,7 @@
 
 #include "server/hub.h"
 #include "server/link.h"
+#include "server/usage.h"
 
 enum {
     HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
@@ -127,6 +128,7 @@ struct snapshot_place {
 struct subscription {
     struct subscriber *subscriber;
     struct feed *feed;
+    struct usage_meter *meter; /* NULL: it is not metered */
     struct link in_subscriber, in_ready, in_rest, in_group;
     struct link in_waiting;  /* for a turn: see subscriber_take_turn */
     struct key_group *group; /* NULL without a key */
@@ -166,6 +168,14 @@ struct subscription {
 
 /* ---- subscribers ---- */
 
+/* What bytes on their way count as. */
+struct sending {
+    struct usage_meter *meter; /* one reference; NULL: they are not counted */
+    enum usage_kind kind;
+    uint64_t rows;
+    bool ends; /* a snapshot */
+};
+
 struct subscriber {
     struct hub *hub;
     struct auth_identity *identity; /* NULL: a stranger */
@@ -181,6 +191,11 @@ struct subscriber {
     size_t control_sent;
     struct text *rest; /* bytes that were taken and go out in pieces; one reference */
     size_t rest_sent;
+    /* metering */
+    struct usage_client *usage; /* NULL: none, and the rest is zero */
+    struct sending pulled;      /* what the last pull gave; */
+    struct sending rest_counts; /* ... and `rest`, as a whole */
+    uint64_t rest_rows;         /* of those, that were given */
 };
 
 /* Append ready bytes to subscriber->control, then call this. */
@@ -197,6 +212,17 @@ void subscriber_ready(struct subscription *subscription);
  */
 bool subscriber_take_turn(struct subscription *subscription);
 void subscriber_give_turn(struct subscription *subscription);
+
+/* hub_meter.c: what a pull gives counts as an update of this subscription's view, or, when this is
+ * called later in the same pull, as (part of) a snapshot. */
+void meter_pull(struct subscription *subscription);
+void meter_snapshot(struct subscription *subscription, uint64_t rows, bool ends);
+/* ... as answers, which are counted apart. */
+void meter_answers(struct subscriber *subscriber);
+/* A text is about to be given in pieces / a piece of it was taken. */
+void meter_rest(struct subscriber *subscriber);
+void meter_piece(struct subscriber *subscriber);
+void meter_forget(struct subscriber *subscriber);
 
 /* ---- the hub ---- */
 

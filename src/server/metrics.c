@@ -1,5 +1,6 @@
 /* GET /metrics: the text that Prometheus reads. */
 #include "server/facts.h"
+#include "server/usage.h"
 
 static void add_counter(struct buffer *out, const char *name, const char *help,
                         const struct counter *counter)
@@ -33,7 +34,7 @@ static void add_connections(struct buffer *out, const struct server *server)
                   &it->connection_duration);
     add_counter(out, "stele_messages_received_total", "WebSocket messages from clients.",
                 &it->messages_in);
-    add_counter(out, "stele_messages_sent_total", "WebSocket frames to clients.",
+    add_counter(out, "stele_messages_sent_total", "WebSocket messages to clients.",
                 &it->messages_out);
     add_counter(out, "stele_bytes_received_total", "Bytes of WebSocket messages from clients.",
                 &it->bytes_in);
@@ -125,6 +126,28 @@ static void add_database(struct buffer *out, struct server *server)
               engine_disk_state(server->engine) == ERROR_NONE);
 }
 
+static void add_usage(struct buffer *out, const struct server *server)
+{
+    const struct usage_metrics *it = usage_metrics(server->usage);
+    add_counter(out, "stele_usage_events_spooled_total", "Usage events put into the spool.",
+                &it->spooled);
+    add_counter(out, "stele_usage_events_delivered_total", "Usage events the endpoint took.",
+                &it->delivered);
+    add_counter(out, "stele_usage_events_dropped_total", "Usage events lost because of a limit.",
+                &it->dropped);
+    add_counter(out, "stele_usage_events_refused_total",
+                "Usage events the endpoint refuses; they stay in the spool.", &it->refused);
+    add_counter(out, "stele_usage_requests_total", "Requests to the usage endpoint.",
+                &it->requests);
+    add_counter(out, "stele_usage_requests_failed_total", "Those of them that failed.",
+                &it->failures);
+    add_gauge(out, "stele_usage_spool_events", "Usage events in the spool.",
+              (double)it->spool_rows);
+    add_gauge(out, "stele_usage_spool_bytes", "Bytes of the spool.", (double)it->spool_bytes);
+    add_gauge(out, "stele_usage_oldest_seconds", "Age of the oldest event being delivered.",
+              (double)it->oldest_ms / 1000);
+}
+
 static void add_views(struct buffer *out, const struct server *server)
 {
     const struct facts *facts = server->facts;
@@ -159,6 +182,8 @@ void metrics_print(struct server *server, struct exchange *exchange)
     add_commits(&out, server);
     add_hub(&out, server);
     add_database(&out, server);
+    if (server->usage)
+        add_usage(&out, server);
     add_views(&out, server);
     struct exchange_content content = {.status = out.failed ? 500 : 200,
                                        .type = "text/plain; version=0.0.4; charset=utf-8",

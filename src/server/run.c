@@ -10,6 +10,7 @@
  * libwebsockets: a step may free what that callback is about.
  */
 #include "server/transport.h"
+#include "server/usage.h"
 #include "server/web.h"
 
 #include <assert.h>
@@ -117,6 +118,10 @@ static void step(struct server *server)
     if (server->state != SERVER_PARTING)
         return;
     bool alone = !server->sessions.count && !server->exchanges;
+    if (alone && server->usage) {
+        usage_finish(server->usage);
+        alone = usage_settled(server->usage);
+    }
     if (alone || uv_now(&server->loop) >= server->deadline_ms)
         leave(server);
 }
@@ -153,6 +158,8 @@ void server_on_async(uv_async_t *async)
         engine_deliver(server->engine);
     if (server->web)
         web_deliver(server->web);
+    if (server->usage)
+        usage_turn(server->usage);
     run_posts(server);
     sessions_resume(&server->sessions);
     wait_for_hub(server);
@@ -165,6 +172,8 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->main);
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
+    if (server->usage)
+        usage_turn(server->usage);
     log_tick();
     sessions_resume(&server->sessions);
     wait_for_hub(server);

@@ -1,6 +1,7 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "server/facts.h"
 #include "server/transport.h"
+#include "server/usage.h"
 #include "server/web.h"
 
 #include <assert.h>
@@ -199,7 +200,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
     server->door = door_new();
     if (!server->facts || !server->door)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
-    return open_sockets(server, config, error);
+    return server_open_usage(server, config, error) && open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -244,10 +245,13 @@ void server_close(struct server *server)
         server_leave(server);
     web_close(server->web);
     source_close(server->source);
+    if (server->usage)
+        usage_flush(server->usage);
     if (server->engine)
         engine_close(server->engine); /* answers what is still due */
     if (server->hub)
         hub_free(server->hub);
+    server_close_usage(server);
     facts_free(server->facts);
     door_free(server->door);
     close_loop(server);

@@ -19,6 +19,8 @@
 
 struct transport;
 struct facts;
+struct usage;
+struct usage_endpoint;
 struct web;
 
 enum { SERVER_HANDLES = 3 /* async and the timers, which are on the loop from open to close */ };
@@ -54,6 +56,8 @@ struct server {
     struct source *source;
     struct facts *facts;
     struct door *door;
+    struct usage *usage; /* NULL: it is told to nobody */
+    struct usage_endpoint *usage_endpoint;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;

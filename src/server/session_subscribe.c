@@ -1,9 +1,11 @@
 /* Sessions of subscribers: text messages to the hub, ready frames from it. */
 #include "server/server_internal.h"
+#include "server/usage.h"
 
 struct subscriber_session {
     struct session session;
     struct subscriber *subscriber;
+    struct usage_client *usage; /* NULL: usage is not told */
 };
 
 static struct subscriber *subscriber_of(const struct session *session)
@@ -36,6 +38,11 @@ static struct span on_pull(struct session *session)
     return span_make(NULL, 0);
 }
 
+static void on_sent(struct session *session, size_t messages, size_t payload)
+{
+    subscriber_sent(subscriber_of(session), messages, payload);
+}
+
 static bool is_full(const struct session *session)
 {
     return subscriber_congested(subscriber_of(session));
@@ -43,8 +50,12 @@ static bool is_full(const struct session *session)
 
 static void on_closed(struct session *session)
 {
-    subscriber_free(subscriber_of(session));
-    memory_free(session);
+    struct subscriber_session *it = (struct subscriber_session *)session;
+    size_t subscriptions = subscriber_subscriptions(it->subscriber);
+    subscriber_free(it->subscriber);
+    if (it->usage)
+        usage_client_free(it->usage, subscriptions);
+    memory_free(it);
 }
 
 const struct session_kind session_subscriber = {
@@ -52,6 +63,7 @@ const struct session_kind session_subscriber = {
     .message = on_message,
     .refuse = on_refuse,
     .pull = on_pull,
+    .sent = on_sent,
     .is_full = is_full,
     .closed = on_closed,
 };
@@ -63,10 +75,16 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     if (!it)
         return NULL;
     it->subscriber = subscriber_new(server->hub, on_wake, it);
-    if (!it->subscriber) {
+    if (server->usage)
+        it->usage = usage_client_new(server->usage, visitor->identity, visitor->address);
+    if (!it->subscriber || (server->usage && !it->usage)) {
+        subscriber_free(it->subscriber);
+        if (it->usage)
+            usage_client_free(it->usage, 0);
         memory_free(it);
         return NULL;
     }
+    subscriber_meter(it->subscriber, it->usage);
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
     return &it->session;

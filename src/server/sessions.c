@@ -230,20 +230,6 @@ static bool write_ping(struct session *session)
     return lws_write(session->wsi, room + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
 }
 
-static size_t count_frames(struct span bytes)
-{
-    size_t count = 0;
-    while (bytes.length) {
-        size_t length = wire_frame_length(bytes);
-        assert(length && length <= bytes.length);
-        if (!length || length > bytes.length)
-            break;
-        bytes = span_make(bytes.data + length, bytes.length - length);
-        count++;
-    }
-    return count;
-}
-
 /*
  * LWS_WRITE_HTTP on a WebSocket connection: the manual does not say so, but libwebsockets then
  * sends the bytes as they are, without a frame of its own around them (verified with 4.1.6; a
@@ -252,9 +238,12 @@ static size_t count_frames(struct span bytes)
  */
 static bool write_once(struct session *session, struct span bytes)
 {
-    counter_add(&session->server->counters.messages_out, count_frames(bytes));
+    size_t payload, messages = wire_count_messages(bytes, &payload);
+    counter_add(&session->server->counters.messages_out, messages);
     if (lws_write(session->wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
         return false;
+    if (session->kind->sent)
+        session->kind->sent(session, messages, payload);
     session->blocked = lws_partial_buffered(session->wsi);
     return true;
 }

@@ -36,6 +36,9 @@ struct session_kind {
     void (*refuse)(struct session *session, const struct error *error, bool fatal);
     /* The next ready bytes to send, or none; they must stay until the next call. */
     struct span (*pull)(struct session *session);
+    /* The last pull's bytes were given to the connection: so many messages end in them, and their
+     * payload. NULL: it does not matter. */
+    void (*sent)(struct session *session, size_t messages, size_t payload);
     /* Whether nothing more is owed to the client, asked after an empty pull. NULL: nothing is. */
     bool (*settled)(const struct session *session);
     /* Whether reading from the client should pause (asked after each message). */

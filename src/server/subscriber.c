@@ -27,6 +27,7 @@ void subscriber_free(struct subscriber *subscriber)
             LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;
+    meter_forget(subscriber);
     buffer_fini(&subscriber->control);
     text_unref(subscriber->rest);
     auth_identity_release(subscriber->identity);
@@ -55,6 +56,8 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
 {
     struct auth_identity *old = subscriber->identity;
     subscriber->identity = auth_identity_retain(identity);
+    if (subscriber->usage)
+        usage_client_identify(subscriber->usage, identity);
     end_unseen(subscriber);
     auth_identity_release(old);
     return true;
@@ -108,6 +111,11 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
         subscriber_error(subscriber, &error, false);
     }
     wire_message_fini(&message);
+}
+
+size_t subscriber_subscriptions(const struct subscriber *subscriber)
+{
+    return subscriber->count;
 }
 
 bool subscriber_congested(const struct subscriber *subscriber)
@@ -204,6 +212,7 @@ static struct span pull_control(struct subscriber *subscriber)
                                  control->length - subscriber->control_sent);
     left.length = piece_length(left);
     subscriber->control_sent += left.length;
+    meter_answers(subscriber);
     return left;
 }
 
@@ -217,6 +226,7 @@ static struct span pull_rest(struct subscriber *subscriber)
         span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
     left.length = piece_length(left);
     subscriber->rest_sent += left.length;
+    meter_piece(subscriber);
     if (left.length == 0) {
         text_unref(rest);
         subscriber->rest = NULL;
@@ -229,6 +239,7 @@ struct span subscriber_send(struct subscriber *subscriber, struct text *text)
     text_unref(subscriber->rest);
     subscriber->rest = text;
     subscriber->rest_sent = 0;
+    meter_rest(subscriber);
     return pull_rest(subscriber);
 }
 
@@ -238,6 +249,7 @@ static struct span pull_subscription(struct subscriber *subscriber)
     struct subscription *subscription =
         LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
     link_remove(&subscription->in_ready);
+    meter_pull(subscription);
     struct span bytes = subscription_pull(subscription);
     if (bytes.length && link_alone(&subscription->in_ready))
         link_append(&subscriber->ready, &subscription->in_ready);

@@ -104,6 +104,8 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     }
     link_append(&subscriber->subscriptions, &subscription->in_subscriber);
     subscriber->count++;
+    if (subscriber->usage)
+        subscription->meter = usage_subscribed(subscriber->usage, view->id);
     return subscription;
 }
 
@@ -179,6 +181,7 @@ void subscription_close(struct subscription *subscription)
     link_remove(&subscription->in_ready);
     link_remove(&subscription->in_subscriber);
     subscriber->count--;
+    usage_unsubscribed(subscription->meter);
     feed_leave(subscription->feed, subscription);
     memory_free(subscription->parameters);
     memory_free(subscription);
@@ -205,7 +208,13 @@ void subscription_announce(struct subscription *subscription, int resumed)
         subscribed.sort_path_count = stage->sort_path_count;
         subscribed.descending = stage->descending;
     }
+    size_t before = subscriber->control.length, payload;
     wire_subscribed(&subscriber->control, &subscribed);
+    if (subscription->meter && !subscriber->control.failed) {
+        struct buffer *control = &subscriber->control;
+        wire_count_messages(span_make(control->data + before, control->length - before), &payload);
+        usage_announced(subscription->meter, payload);
+    }
     subscriber_answered(subscriber);
 }
 
@@ -273,6 +282,8 @@ static struct span pull_snapshot(struct subscription *subscription)
     if (!batch)
         return span_make(NULL, 0);
     subscriber_give_turn(subscription);
+    meter_snapshot(subscription, (uint64_t)(batch->end.rows - subscription->snapshot.rows),
+                   batch->last && batch->complete);
     subscription->snapshot = batch->end;
     struct text *frames = text_ref(batch->frames);
     bool last = batch->last;

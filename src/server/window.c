@@ -410,6 +410,7 @@ void window_delivered(struct window_result *result)
         text_unref(window->snapshot);
         window->snapshot = text_ref(result->snapshot);
         window->snapshot_version = result->version;
+        window->snapshot_rows = (uint64_t)result->drafts.rows;
         window->snapshot_new = true;
         counter_add(&window->hub->metrics.snapshot_batches_built, 1);
     }

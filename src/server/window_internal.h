@@ -85,6 +85,7 @@ struct window {
     bool channel_on;
     struct text *snapshot; /* as of snapshot_version; NULL: none */
     int64_t snapshot_version, snapshot_position;
+    uint64_t snapshot_rows;
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
     bool looking, stale, snapshot_wanted, snapshot_new, filling;
@@ -160,6 +161,7 @@ struct window_request {
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
+    uint64_t rows;     /* in it, when it resumes */
     int64_t version;
 };
 

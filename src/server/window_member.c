@@ -196,6 +196,8 @@ static struct span pull_answer(struct subscription *subscription)
     }
     struct text *text = request->text;
     int64_t version = request->version;
+    if (resumed)
+        meter_snapshot(subscription, request->rows, true);
     subscription->request = NULL;
     memory_free(request);
     subscriber_give_turn(subscription);
@@ -234,6 +236,7 @@ static struct span pull_snapshot(struct subscription *subscription)
         counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot_new = false;
     struct text *snapshot = text_ref(window->snapshot);
+    meter_snapshot(subscription, window->snapshot_rows, true);
     go_live(subscription, window->snapshot_version);
     return subscriber_send(subscription->subscriber, snapshot);
 }

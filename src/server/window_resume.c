@@ -234,6 +234,7 @@ static bool put_together(struct resume *resume, struct window_request *request)
     if (!snapshot_drafts_end(resume->drafts, true))
         return lacks_memory(resume);
     request->text = window_join_drafts(resume->drafts);
+    request->rows = (uint64_t)resume->drafts->rows;
     return request->text || lacks_memory(resume);
 }
 

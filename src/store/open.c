@@ -143,6 +143,13 @@ static bool prepare_file(struct store *store, int64_t version, const char *backu
     return migrate(main, store_migrations, store_migration_count, version, backup, error);
 }
 
+void store_new_uuid(char *text)
+{
+    uuid_t id;
+    uuid_generate_random(id);
+    uuid_unparse_lower(id, text);
+}
+
 static bool read_epoch(struct store *store, struct error *error)
 {
     struct buffer value;
@@ -150,10 +157,8 @@ static bool read_epoch(struct store *store, struct error *error)
     buffer_init(&value, sizeof store->epoch - 1);
     bool ok = meta_get(&store->main, "epoch", &value, &found, error);
     if (ok && !found && !store->options.read_only) {
-        uuid_t id;
-        char text[37];
-        uuid_generate_random(id);
-        uuid_unparse_lower(id, text);
+        char text[STORE_UUID_SIZE];
+        store_new_uuid(text);
         ok = meta_put(&store->main, "epoch", span_of(text), error) &&
              (buffer_add(&value, text, 36) || error_set(error, ERROR_MEMORY, "out of memory"));
     }

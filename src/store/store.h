@@ -48,6 +48,10 @@ void store_close(struct store *store);
 const char *store_epoch(const struct store *store);
 const char *store_path(const struct store *store);
 
+enum { STORE_UUID_SIZE = 37 };
+/* A fresh random uuid: 36 characters and a NUL. Any thread. */
+void store_new_uuid(char *text);
+
 /* ---- rows ---- */
 
 enum store_operation {

@@ -7,6 +7,8 @@
  */
 #include "wire/wire_internal.h"
 
+#include <assert.h>
+
 #include <stdint.h>
 
 _Static_assert(WIRE_FRAGMENT <= UINT16_MAX, "a fragment's length must fit the two-byte form");
@@ -150,4 +152,21 @@ bool wire_frame_payload(struct span bytes, struct span *payload, bool *final)
     *payload = span_make(bytes.data + header, (size_t)length);
     *final = (unsigned char)bytes.data[0] & FIN;
     return true;
+}
+
+size_t wire_count_messages(struct span bytes, size_t *payload)
+{
+    size_t count = 0;
+    *payload = 0;
+    while (bytes.length) {
+        uint64_t length;
+        size_t header = read_header(bytes, &length);
+        assert(header && length <= bytes.length - header);
+        if (!header || length > bytes.length - header)
+            break;
+        count += ((unsigned char)bytes.data[0] & FIN) != 0;
+        bytes = span_make(bytes.data + header + length, bytes.length - header - (size_t)length);
+        *payload += (size_t)length;
+    }
+    return count;
 }
