@@ -6,9 +6,17 @@ PRAGMA user_version = 1;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
-    -- that a client got from another life is worth nothing here.
+    -- that a client got from another life is worth nothing here. 'copied' marks a copy that no
+    -- server was started on yet: the first one gives it an epoch of its own.
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE former_epoch (
+    -- The databases that this one was copied from, each with the newest change that both have:
+    -- a cursor from there is good up to it.
+    epoch TEXT PRIMARY KEY NOT NULL,
+    last_change INTEGER NOT NULL  -- change.id
 ) WITHOUT ROWID;
 
 CREATE TABLE export (
@@ -57,20 +65,24 @@ CREATE TABLE change (
     at INTEGER NOT NULL,          -- when it was committed: milliseconds since 1970 UTC
     torn INTEGER NOT NULL,        -- 1: it is the first kept one of its seq, others were trimmed
     patch TEXT,                   -- what the producer sent; NULL for deletes
-    append TEXT                   -- {"path": length of the array afterwards}; NULL: no appends
+    append TEXT,                  -- {"path": length of the array afterwards}; NULL: no appends
+    -- Where rows are scoped, else NULL: '*' public, '!' for nobody, or the scope as JSON text.
+    scope TEXT,                   -- of the row after the change; of a delete, as it was
+    scope_left TEXT               -- as it was, where the change moved it to another; else NULL
 );
 
 CREATE INDEX change_seq ON change (slot, idx, export);
 
 CREATE TABLE tombstone (
-    -- What was deleted lately and did not come back.
+    -- What was deleted lately and did not come back, and what lately left a scope.
     export INTEGER NOT NULL,      -- export.id
     key TEXT NOT NULL,
+    scope TEXT NOT NULL,          -- that it was in, as in change; '' where rows are not scoped
     change INTEGER NOT NULL,      -- change.id of the delete
     slot INTEGER NOT NULL,        -- seq of the delete
     idx INTEGER NOT NULL,
     at INTEGER NOT NULL,          -- when: milliseconds since 1970 UTC
-    PRIMARY KEY (export, key)
+    PRIMARY KEY (export, key, scope)
 ) WITHOUT ROWID;
 
 CREATE INDEX tombstone_change ON tombstone (change);
@@ -89,6 +101,7 @@ CREATE TABLE stage (
     definition TEXT UNIQUE,       -- everything that decides its rows; NULL: no view has it any more
     export INTEGER NOT NULL,      -- export.id
     whole INTEGER NOT NULL,       -- 1: every entity of the export is a row of it
+    rows INTEGER NOT NULL,        -- rows in derived_row
     built_change INTEGER,         -- the newest change when it was complete; NULL: it is being built
     progress BLOB                 -- of the build: the last key or place that was looked at
 );
@@ -115,10 +128,20 @@ CREATE TABLE derived_flip (
     change INTEGER NOT NULL,      -- change.id of the newest change then
     export INTEGER NOT NULL,      -- export.id
     key TEXT NOT NULL,
+    number INTEGER NOT NULL,      -- grows with every such event, and is never used again
     PRIMARY KEY (export, change, key)
 ) WITHOUT ROWID;
 
+CREATE INDEX derived_flip_number ON derived_flip (export, number);
+
 CREATE INDEX derived_flip_change ON derived_flip (change);
+
+CREATE TABLE view_shape (
+    -- What each configured view shows, so that cursors from before it showed that are refused.
+    view TEXT PRIMARY KEY NOT NULL,
+    shape TEXT NOT NULL,          -- what decides it: order, cut, fields, keys
+    since INTEGER NOT NULL        -- change.id of the newest change when that began
+) WITHOUT ROWID;
 
 CREATE TABLE log_state (
     -- One row: the ends of the log. Written once per transaction.
@@ -133,10 +156,11 @@ CREATE TABLE log_state (
     tombstone_floor INTEGER NOT NULL, -- deletes up to this change may be missing from tombstone
     rows INTEGER NOT NULL,        -- rows in change
     bytes INTEGER NOT NULL,       -- their size: key, patch and append in bytes, and 64 a row
-    tombstones INTEGER NOT NULL   -- rows in tombstone
+    tombstones INTEGER NOT NULL,  -- rows in tombstone
+    last_flip INTEGER NOT NULL    -- the greatest derived_flip.number ever; 0: none
 );
 
-INSERT INTO log_state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+INSERT INTO log_state VALUES (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
 
 CREATE TABLE usage_event (
     -- Usage events that were not delivered yet, oldest first. The oldest go when there are too many.
@@ -155,3 +179,11 @@ CREATE TABLE usage_state (
 );
 
 INSERT INTO usage_state VALUES (1, 0, 0, 0);
+
+CREATE TABLE revoked_token (
+    -- Signed tokens that are refused before they run out. A row goes when its token has run out.
+    jti TEXT PRIMARY KEY NOT NULL,
+    expires_at INTEGER,           -- when the token runs out: seconds since 1970 UTC; NULL: unknown
+    at INTEGER NOT NULL           -- when it was revoked: milliseconds since 1970 UTC
+) WITHOUT ROWID;
+CREATE INDEX revoked_token_expires ON revoked_token (expires_at) WHERE expires_at IS NOT NULL;

@@ -150,8 +150,8 @@ void auth_revocations_free(struct auth_revocations *revocations);
 /* Add one, or note the later end of one that is there. False when out of memory. */
 bool auth_revocations_add(struct auth_revocations *revocations, struct span token_id,
                           int64_t expires_at, int64_t revoked_at);
-/* Forget those whose token has run out. */
-void auth_revocations_trim(struct auth_revocations *revocations, int64_t now);
+/* Forget those whose token has run out. Whether there were any. */
+bool auth_revocations_trim(struct auth_revocations *revocations, int64_t now);
 bool auth_is_revoked(const struct auth_revocations *revocations, struct span token_id);
 size_t auth_revocations_count(const struct auth_revocations *revocations);
 /* Iterate in no order: start with *position = 0; NULL at the end. */
@@ -160,7 +160,7 @@ const struct auth_revocation *auth_revocations_next(const struct auth_revocation
 
 /* ---- signed sessions ---- */
 
-enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024 };
+enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024, AUTH_MAX_TOKEN_ID = 512 /* bytes of a jti */ };
 
 /* What a token must meet. Texts are borrowed. */
 struct auth_rules {
@@ -245,6 +245,13 @@ size_t auth_static_count(const struct auth_static *tokens);
 struct auth_identity *auth_static_find(const struct auth_static *tokens, struct span token,
                                        int64_t now, struct error *error);
 
+/* Who the bearer of a token of `old` is by `fresh`: one reference. NULL when the token is not there
+ * any more. `held` must come from auth_static_find of `old`; *known is false when it does not, and
+ * NULL is returned. */
+struct auth_identity *auth_static_follow(const struct auth_static *old,
+                                         const struct auth_static *fresh,
+                                         const struct auth_identity *held, bool *known);
+
 /* ---- signing ---- */
 
 /* A private key. */
@@ -264,5 +271,83 @@ bool auth_sign(const struct auth_signer *signer, struct span claims, struct buff
                struct error *error);
 /* Append a public key as base64url, as the configuration takes it. */
 bool auth_print_public(const unsigned char bytes[AUTH_KEY_BYTES], struct buffer *out);
+
+/* ---- rate windows ---- */
+
+/*
+ * So many of something within any span of `window_ms`: what was let through at a time t counts
+ * until t + window_ms, exclusive, and no longer. What was refused does not count, so that `wait_ms`
+ * is true: whoever waits so long is let in. Times are rounded up to whole grains before they count,
+ * which bounds what is remembered to window_ms / grain_ms + 2 times. Time is any clock's
+ * milliseconds; one that goes back counts as standing still.
+ */
+struct auth_rate {
+    int64_t most; /* burst included */
+    int64_t window_ms;
+    int64_t grain_ms; /* 1: exact */
+};
+
+struct auth_window_entry {
+    uint32_t at; /* low bits of its time; the others follow from the newest one's */
+    uint32_t amount;
+};
+
+/* What was let through lately. Valid as all zeroes. When memory is short it remembers less exactly,
+ * so that what was let through counts for longer, never shorter. */
+struct auth_window {
+    int64_t clock_ms, newest_ms;
+    int64_t used; /* as of the last call */
+    struct auth_window_entry *more;
+    uint32_t first, count, capacity; /* of `more`, a ring; capacity 0: it is `own` */
+    struct auth_window_entry own;
+};
+
+/* Let `amount` through and count it, or not: then *wait_ms (may be NULL) says when it could be.
+ * More than rate->most at once never can; the wait is then a whole window. */
+bool auth_window_admit(struct auth_window *window, const struct auth_rate *rate, int64_t now_ms,
+                       int64_t amount, int64_t *wait_ms);
+/* The same without counting. */
+bool auth_window_allows(struct auth_window *window, const struct auth_rate *rate, int64_t now_ms,
+                        int64_t amount, int64_t *wait_ms);
+void auth_window_fini(struct auth_window *window);
+
+/*
+ * A window for each of many keys, in bounded memory: at most `most_keys` windows of their own. A
+ * key has one for as long as it remembers anything, so nobody gets rid of what was counted against
+ * it by making others come. Keys that find no room share AUTH_SHARED_WINDOWS windows, by a hash
+ * that only this process knows: under an attack from more keys than there is room for, newcomers
+ * are limited together, and those who were there before go on as if nothing was.
+ */
+enum { AUTH_SHARED_WINDOWS = 256 };
+struct auth_rate_table;
+/* NULL when out of memory. */
+struct auth_rate_table *auth_rate_table_new(size_t most_keys);
+void auth_rate_table_free(struct auth_rate_table *table);
+/* As for a window; all calls of a table are to be of about the same rate, which may change. */
+bool auth_rate_table_admit(struct auth_rate_table *table, const struct auth_rate *rate,
+                           struct span key, int64_t now_ms, int64_t *wait_ms);
+bool auth_rate_table_allows(struct auth_rate_table *table, const struct auth_rate *rate,
+                            struct span key, int64_t now_ms, int64_t *wait_ms);
+/* Keys that have windows of their own. */
+size_t auth_rate_table_keys(const struct auth_rate_table *table);
+
+/* ---- counts of what there is at a time ---- */
+
+/* How many there are of each key, e.g. connections by address; keys without any take no memory. */
+struct auth_tally {
+    struct map counts;
+};
+struct auth_count {
+    int64_t count;
+    size_t key_length;
+    char key[];
+};
+void auth_tally_init(struct auth_tally *tally);
+void auth_tally_fini(struct auth_tally *tally);
+int64_t auth_tally_of(const struct auth_tally *tally, struct span key);
+/* One more; give the result to auth_tally_leave. NULL when out of memory. */
+struct auth_count *auth_tally_enter(struct auth_tally *tally, struct span key);
+/* NULL is fine. */
+void auth_tally_leave(struct auth_tally *tally, struct auth_count *count);
 
 #endif

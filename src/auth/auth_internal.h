@@ -64,7 +64,7 @@ bool member_wrong(const struct members *members, const char *name, const char *e
 /* Not empty, no control characters. A heap copy. */
 bool member_text(const struct members *members, const char *name, char **text);
 /* An array of texts, in which there may be anything but NUL; *is_there tells whether there is one,
- * empty or not. NULL: nobody asks. */
+ * empty or not. */
 bool member_texts(const struct members *members, const char *name, bool *is_there,
                   struct auth_texts *texts);
 /* Unix seconds; a fraction is dropped, or rounded up. */

@@ -32,7 +32,7 @@ bool base64_decode(struct span text, bool strict, struct buffer *out)
     int held = 0;
     if (!strict && text.length % 4 == 0)
         text = without_padding(text);
-    if (text.length % 4 == 1 || !buffer_reserve(out, text.length / 4 * 3 + 3))
+    if (text.length % 4 == 1 || !buffer_reserve(out, text.length / 4 * 3 + text.length % 4 * 3 / 4))
         return false;
     for (size_t i = 0; i < text.length; i++) {
         int six = digit(text.data[i], strict);

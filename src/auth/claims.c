@@ -10,9 +10,9 @@ static bool read_audience(const struct members *members, struct claims *claims)
 {
     const struct tree *value = member_find(members, "aud");
     char *text = NULL;
-    claims->has_audience = value != NULL;
     if (!value || tree_type(value) == TREE_ARRAY)
-        return member_texts(members, "aud", NULL, &claims->audiences);
+        return member_texts(members, "aud", &claims->has_audience, &claims->audiences);
+    claims->has_audience = true;
     if (!member_text(members, "aud", &text))
         return false;
     claims->audiences.items = memory_new(sizeof *claims->audiences.items);
@@ -25,11 +25,20 @@ static bool read_audience(const struct members *members, struct claims *claims)
     return true;
 }
 
+/* Only what is not too long can be revoked. */
+static bool read_token_id(const struct members *members, char **token_id)
+{
+    return member_text(members, "jti", token_id) &&
+           (!*token_id || strlen(*token_id) <= AUTH_MAX_TOKEN_ID ||
+            member_wrong(members, "jti", "a text of at most 512 bytes"));
+}
+
 bool claims_read(struct claims *claims, const struct tree *object, struct error *error)
 {
     struct members members = {object, ERROR_TOKEN_FORMAT, error};
     struct span unknown = {NULL, 0};
     int64_t issued_at = 0;
+    bool is_there;
     struct auth_identity *identity = identity_new();
     *claims = (struct claims){.identity = identity};
     if (!identity)
@@ -37,10 +46,10 @@ bool claims_read(struct claims *claims, const struct tree *object, struct error 
     bool done = member_text(&members, "iss", &identity->issuer) &&
                 member_text(&members, "sub", &identity->subject) &&
                 read_audience(&members, claims) &&
-                member_time(&members, "iat", false, NULL, &issued_at) &&
-                member_time(&members, "nbf", true, NULL, &claims->not_before) &&
+                member_time(&members, "iat", false, &is_there, &issued_at) &&
+                member_time(&members, "nbf", true, &is_there, &claims->not_before) &&
                 member_time(&members, "exp", false, &claims->has_expiry, &identity->expires_at) &&
-                member_text(&members, "jti", &identity->token_id) &&
+                read_token_id(&members, &identity->token_id) &&
                 member_scope(&members, "scope", &claims->has_scope, &identity->scopes, &unknown) &&
                 member_text(&members, "origin", &identity->origin) &&
                 member_text(&members, "client_ip", &identity->client_ip) &&

@@ -14,6 +14,16 @@
 
 /* ---- signatures ---- */
 
+/* Whether one of the errors that libcrypto noted was that memory ran out. Takes them all. It does
+ * not note every one: a good signature may then be called a bad one, never the other way round. */
+static bool ran_out(void)
+{
+    bool found = false;
+    for (unsigned long each; (each = ERR_get_error());)
+        found = found || ERR_GET_REASON(each) == ERR_R_MALLOC_FAILURE;
+    return found;
+}
+
 enum crypto_answer ed25519_verify(const unsigned char key[AUTH_KEY_BYTES], struct span message,
                                   const unsigned char signature[SIGNATURE_BYTES])
 {
@@ -23,7 +33,7 @@ enum crypto_answer ed25519_verify(const unsigned char key[AUTH_KEY_BYTES], struc
     if (public && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, public) == 1) {
         int result = EVP_DigestVerify(context, signature, SIGNATURE_BYTES,
                                       (const unsigned char *)message.data, message.length);
-        answer = result == 1 ? CRYPTO_GOOD : CRYPTO_BAD;
+        answer = result == 1 ? CRYPTO_GOOD : ran_out() ? CRYPTO_BROKEN : CRYPTO_BAD;
     }
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(public);
@@ -71,6 +81,9 @@ bool ed25519_generate(unsigned char seed[SEED_BYTES], unsigned char key[AUTH_KEY
 
 /* ---- PEM ---- */
 
+/* The decoders keep some failures of an allocation to themselves, so that a good key may be called
+ * none; it is never called another one. */
+
 /* An encrypted key is refused; without this libcrypto would ask for its password at the terminal.
  */
 static int no_password(char *buffer, int size, int writing, void *argument)
@@ -92,8 +105,7 @@ static enum crypto_answer read_pem(struct span pem, unsigned char *seed,
                     : PEM_read_bio_PUBKEY(input, NULL, no_password, NULL);
         bool good = read && EVP_PKEY_is_a(read, "ED25519") && raw_public(read, key) &&
                     (!seed || raw_private(read, seed));
-        bool ran_out = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
-        answer = good ? CRYPTO_GOOD : ran_out ? CRYPTO_BROKEN : CRYPTO_BAD;
+        answer = good ? CRYPTO_GOOD : ran_out() ? CRYPTO_BROKEN : CRYPTO_BAD;
     }
     EVP_PKEY_free(read);
     BIO_free(input);

@@ -48,8 +48,7 @@ bool member_texts(const struct members *members, const char *name, bool *is_ther
 {
     static const char expected[] = "an array of texts without NUL";
     const struct tree *array = member_find(members, name);
-    if (is_there)
-        *is_there = array != NULL;
+    *is_there = array != NULL;
     if (!array)
         return true;
     if (tree_type(array) != TREE_ARRAY)
@@ -77,8 +76,7 @@ bool member_time(const struct members *members, const char *name, bool round_up,
                  int64_t *time)
 {
     const struct tree *value = member_find(members, name);
-    if (is_there)
-        *is_there = value != NULL;
+    *is_there = value != NULL;
     if (!value)
         return true;
     double real = tree_real(value, NAN);
@@ -91,31 +89,32 @@ bool member_time(const struct members *members, const char *name, bool round_up,
     return true;
 }
 
+static const struct {
+    const char *name;
+    size_t offset;
+} limit_table[] = {
+    {"max_connections", offsetof(struct auth_limits, max_connections)},
+    {"max_subscriptions", offsetof(struct auth_limits, max_subscriptions)},
+    {"max_snapshot_rows", offsetof(struct auth_limits, max_snapshot_rows)},
+    {"max_messages_per_minute", offsetof(struct auth_limits, max_messages_per_minute)},
+    {"max_bytes_per_minute", offsetof(struct auth_limits, max_bytes_per_minute)},
+};
+
 static bool read_limits(const struct members *members, struct auth_limits *limits)
 {
     const struct tree *object = member_find(members, "limits");
     struct members inner = {object, members->code, members->error};
-    const struct {
-        const char *name;
-        int64_t *limit;
-    } table[] = {
-        {"max_connections", &limits->max_connections},
-        {"max_subscriptions", &limits->max_subscriptions},
-        {"max_snapshot_rows", &limits->max_snapshot_rows},
-        {"max_messages_per_minute", &limits->max_messages_per_minute},
-        {"max_bytes_per_minute", &limits->max_bytes_per_minute},
-    };
     if (!object)
         return true;
     if (tree_type(object) != TREE_OBJECT)
         return member_wrong(members, "limits", "an object");
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        const struct tree *value = member_find(&inner, table[i].name);
-        if (!value)
-            continue;
-        *table[i].limit = tree_integer(value, -1);
-        if (*table[i].limit < 0)
-            return member_wrong(&inner, table[i].name, "a whole number from 0 on");
+    for (size_t i = 0; i < sizeof limit_table / sizeof *limit_table; i++) {
+        const struct tree *value = member_find(&inner, limit_table[i].name);
+        int64_t limit = value ? tree_integer(value, -1) : AUTH_NOT_SET;
+        if (value && limit < 0)
+            return member_wrong(&inner, limit_table[i].name, "a whole number from 0 on");
+        if (value)
+            memcpy((char *)limits + limit_table[i].offset, &limit, sizeof limit);
     }
     return true;
 }
@@ -175,12 +174,13 @@ static bool read_key_class(const struct members *members, enum auth_key_class *c
 
 bool member_identity(const struct members *members, struct auth_identity *identity)
 {
+    bool has_row_scopes;
     return member_text(members, "metering_key", &identity->metering_key) &&
            read_key_class(members, &identity->key_class) &&
            member_text(members, "deployment_id", &identity->deployment_id) &&
            member_text(members, "plan", &identity->plan) &&
            member_texts(members, "views", &identity->has_views, &identity->views) &&
-           member_texts(members, "row_scopes", NULL, &identity->row_scopes) &&
+           member_texts(members, "row_scopes", &has_row_scopes, &identity->row_scopes) &&
            read_limits(members, &identity->limits);
 }
 

@@ -57,9 +57,9 @@ bool auth_revocations_add(struct auth_revocations *revocations, struct span toke
     return false;
 }
 
-void auth_revocations_trim(struct auth_revocations *revocations, int64_t now)
+bool auth_revocations_trim(struct auth_revocations *revocations, int64_t now)
 {
-    size_t position = 0;
+    size_t position = 0, before = revocations->map.count;
     struct auth_revocation *each;
     while ((each = map_next(&revocations->map, &position))) {
         if (!each->expires_at || now < each->expires_at)
@@ -67,6 +67,7 @@ void auth_revocations_trim(struct auth_revocations *revocations, int64_t now)
         map_remove(&revocations->map, id_of(each));
         free_one(each);
     }
+    return revocations->map.count < before;
 }
 
 bool auth_is_revoked(const struct auth_revocations *revocations, struct span token_id)

@@ -57,10 +57,10 @@ static bool read_object(struct auth_identity *identity, const struct tree *objec
                                          "max_bytes_per_minute", NULL};
     struct members members = {object, ERROR_CONFIGURATION, error};
     struct span unknown = {NULL, 0};
-    bool has_scope;
+    bool has_scope, has_end;
     if (!member_only(&members, known) || !member_text(&members, "subject", &identity->subject) ||
         !member_scope(&members, "scope", &has_scope, &identity->scopes, &unknown) ||
-        !member_time(&members, "expires_at", false, NULL, &identity->expires_at) ||
+        !member_time(&members, "expires_at", false, &has_end, &identity->expires_at) ||
         !member_identity(&members, identity))
         return false;
     if (unknown.data)
@@ -162,5 +162,20 @@ struct auth_identity *auth_static_find(const struct auth_static *tokens, struct 
         error_set(error, ERROR_TOKEN_EXPIRED, "the token has expired");
     else
         return auth_identity_retain(found);
+    return NULL;
+}
+
+struct auth_identity *auth_static_follow(const struct auth_static *old,
+                                         const struct auth_static *fresh,
+                                         const struct auth_identity *held, bool *known)
+{
+    const struct static_token *token = NULL;
+    for (size_t i = 0; old && i < old->count; i++)
+        if (old->tokens[i].identity == held)
+            token = &old->tokens[i];
+    *known = token != NULL;
+    for (size_t i = 0; token && fresh && i < fresh->count; i++)
+        if (digests_equal(fresh->tokens[i].digest, token->digest))
+            return auth_identity_retain(fresh->tokens[i].identity);
     return NULL;
 }

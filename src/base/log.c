@@ -26,6 +26,8 @@ static _Atomic int general_level = LOG_LEVEL_INFO;
 static _Atomic int component_levels[COMPONENT_COUNT]; /* 1 + level, or NOT_SET */
 static _Atomic int current_format = LOG_FORMAT_TEXT;
 
+static _Atomic uint64_t counts[LEVEL_COUNT];
+
 static int place_of(const char *const *names, int count, struct span name)
 {
     for (int i = 0; i < count; i++)
@@ -214,6 +216,11 @@ static bool passes(enum log_level level, const char *component, const char *even
     return pass;
 }
 
+uint64_t log_count(enum log_level level)
+{
+    return atomic_load_explicit(&counts[level], memory_order_relaxed);
+}
+
 void log_tick(void)
 {
     uint64_t now_us = clock_monotonic_us();
@@ -236,7 +243,10 @@ void log_write(enum log_level level, const char *component, const char *event, c
     struct log_line line;
     uint64_t held;
     int saved = errno; /* a caller may log first and look at errno after */
-    if (!log_enabled(component, level) || !passes(level, component, event, &held))
+    if (!log_enabled(component, level))
+        goto done;
+    atomic_fetch_add_explicit(&counts[level], 1, memory_order_relaxed);
+    if (!passes(level, component, event, &held))
         goto done;
     begin(&line, level, component, event);
     va_list arguments;

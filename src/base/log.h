@@ -14,6 +14,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
@@ -37,6 +38,8 @@ bool log_enabled(const char *component, enum log_level level);
  */
 void log_write(enum log_level level, const char *component, const char *event, const char *fields,
                ...) __attribute__((format(printf, 4, 5)));
+/* Lines of a level so far, those counted that were held back. */
+uint64_t log_count(enum log_level level);
 /* Tell what was held back and whose 10 s are over. To be called now and then. */
 void log_tick(void);
 

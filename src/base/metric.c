@@ -5,11 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SMALLEST_BUCKET_US = 50 };
+static uint64_t smallest_us(const struct histogram *histogram)
+{
+    return histogram->smallest_us ? histogram->smallest_us : HISTOGRAM_SMALLEST_US;
+}
 
 void histogram_add(struct histogram *histogram, uint64_t duration_us)
 {
-    uint64_t ratio = duration_us / SMALLEST_BUCKET_US;
+    uint64_t ratio = duration_us / smallest_us(histogram);
     /* The bit length of the ratio is the number of doublings that it takes to exceed it. */
     int bucket = ratio ? 64 - __builtin_clzll(ratio) : 0;
     if (bucket >= HISTOGRAM_BUCKETS)
@@ -54,6 +57,10 @@ static void add_number(struct buffer *out, double value)
         snprintf(text, sizeof text, "%.15g", value);
         if (strtod(text, NULL) != value)
             snprintf(text, sizeof text, "%.17g", value);
+        /* The program around this library may have a locale with another point. */
+        size_t point = strcspn(text, ",");
+        if (text[point])
+            text[point] = '.';
         buffer_add_string(out, text);
     }
 }
@@ -73,13 +80,12 @@ void metric_sample(struct buffer *out, const char *name, const char *labels, dou
     buffer_add_char(out, '\n');
 }
 
-static void add_bucket(struct buffer *out, const char *name, const char *labels, int bucket,
+static void add_bucket(struct buffer *out, const char *name, const char *labels, double limit,
                        uint64_t count)
 {
     bool labelled = labels && *labels;
     buffer_printf(out, "%s_bucket{%s%sle=\"", name, labelled ? labels : "", labelled ? "," : "");
-    bool last = bucket == HISTOGRAM_BUCKETS - 1;
-    add_number(out, last ? INFINITY : (double)((uint64_t)SMALLEST_BUCKET_US << bucket) / 1e6);
+    add_number(out, limit);
     buffer_printf(out, "\"} %" PRIu64 "\n", count);
 }
 
@@ -92,7 +98,9 @@ void metric_histogram(struct buffer *out, const char *name, const char *labels,
     uint64_t count = 0;
     for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
         count += atomic_load_explicit(&histogram->buckets[i], memory_order_relaxed);
-        add_bucket(out, name, labels, i, count);
+        bool last = i == HISTOGRAM_BUCKETS - 1;
+        double limit = last ? INFINITY : (double)(smallest_us(histogram) << i) / 1e6;
+        add_bucket(out, name, labels, limit, count);
     }
     buffer_printf(out, "%s_sum", name);
     add_labels(out, labels);

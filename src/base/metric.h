@@ -24,10 +24,12 @@ static inline uint64_t counter_get(const struct counter *counter)
     return atomic_load_explicit(&counter->value, memory_order_relaxed);
 }
 
-/* Durations in microseconds; bucket i counts those below 2^i * 50 µs, the last all others. */
-enum { HISTOGRAM_BUCKETS = 20 };
+/* Durations in microseconds; bucket i counts those below 2^i times the smallest bucket, the last
+ * all others: with the usual 50 µs that is up to 13 s. */
+enum { HISTOGRAM_BUCKETS = 20, HISTOGRAM_SMALLEST_US = 50 };
 
 struct histogram {
+    uint32_t smallest_us; /* set before it is used; 0: HISTOGRAM_SMALLEST_US */
     _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
     _Atomic uint64_t sum_us;
 };

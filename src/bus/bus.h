@@ -28,6 +28,7 @@ struct change {
     enum change_operation operation;
     uint32_t export_id;
     uint32_t key_length, patch_length, append_length, entity_length;
+    uint16_t scope_length, scope_left_length;
     int64_t id;          /* position in the log */
     int64_t slot, index; /* its seq */
     /* The entity just before: id of the change that made it so (0: there was none), its seq, its
@@ -37,14 +38,19 @@ struct change {
     int64_t previous_slot, previous_index;
     int64_t entity_id;
     uint64_t received_us; /* monotonic, when its request came in; for the latency metrics */
-    char bytes[];         /* key, patch as subscribers get it, append paths, entity */
+    char bytes[];         /* key, patch as subscribers get it, append paths, entity, scopes */
+};
+
+/* What a change carries as bytes. Absent: none. */
+struct change_texts {
+    struct span key, patch, append, entity;
+    struct span scope, scope_left; /* where the export's rows are scoped; as in the log */
 };
 
 /* A new change with one reference, in *slab or, when that is full, a new one that takes its place;
- * *slab starts as NULL and ends with change_slab_release. The spans are copied. NULL when out of
+ * *slab starts as NULL and ends with change_slab_release. The texts are copied. NULL when out of
  * memory. The caller fills in the numbers before sharing it. Not two threads with one slab. */
-struct change *change_new(struct change_slab **slab, struct span key, struct span patch,
-                          struct span append, struct span entity);
+struct change *change_new(struct change_slab **slab, const struct change_texts *texts);
 /* Give the reference back. Any thread. NULL is allowed. */
 void change_unref(struct change *change);
 /* No more changes will be made in it. NULL is allowed. */
@@ -75,6 +81,24 @@ static inline struct span change_entity(const struct change *change)
     size_t at = (size_t)change->key_length + change->patch_length + change->append_length;
     return change->entity_length ? span_make(change->bytes + at, change->entity_length)
                                  : span_make(NULL, 0);
+}
+
+/* Whom the row is for, where rows are scoped, else absent: after the change, or of a delete before
+ * it; and before a change that moved it to another scope. */
+static inline struct span change_scope(const struct change *change)
+{
+    size_t at = (size_t)change->key_length + change->patch_length + change->append_length +
+                change->entity_length;
+    return change->scope_length ? span_make(change->bytes + at, change->scope_length)
+                                : span_make(NULL, 0);
+}
+
+static inline struct span change_scope_left(const struct change *change)
+{
+    size_t at = (size_t)change->key_length + change->patch_length + change->append_length +
+                change->entity_length + change->scope_length;
+    return change->scope_left_length ? span_make(change->bytes + at, change->scope_left_length)
+                                     : span_make(NULL, 0);
 }
 
 /* Bytes that it takes in its slab. */

@@ -63,27 +63,37 @@ static char *put(char *at, struct span bytes)
     return at + bytes.length;
 }
 
-struct change *change_new(struct change_slab **slab, struct span key, struct span patch,
-                          struct span append, struct span entity)
+static bool fits(const struct change_texts *texts)
 {
-    if (key.length > UINT32_MAX || patch.length > UINT32_MAX || append.length > UINT32_MAX ||
-        entity.length > UINT32_MAX)
+    return texts->key.length <= UINT32_MAX && texts->patch.length <= UINT32_MAX &&
+           texts->append.length <= UINT32_MAX && texts->entity.length <= UINT32_MAX &&
+           texts->scope.length <= UINT16_MAX && texts->scope_left.length <= UINT16_MAX;
+}
+
+struct change *change_new(struct change_slab **slab, const struct change_texts *texts)
+{
+    if (!fits(texts))
         return NULL;
-    size_t length = key.length + patch.length + append.length + entity.length;
+    size_t length = texts->key.length + texts->patch.length + texts->append.length +
+                    texts->entity.length + texts->scope.length + texts->scope_left.length;
     struct change *change = slab_take(slab, sizeof *change + length);
     if (!change)
         return NULL;
     *change = (struct change){.slab = *slab,
-                              .key_length = (uint32_t)key.length,
-                              .patch_length = (uint32_t)patch.length,
-                              .append_length = (uint32_t)append.length,
-                              .entity_length = (uint32_t)entity.length};
-    put(put(put(put(change->bytes, key), patch), append), entity);
+                              .key_length = (uint32_t)texts->key.length,
+                              .patch_length = (uint32_t)texts->patch.length,
+                              .append_length = (uint32_t)texts->append.length,
+                              .entity_length = (uint32_t)texts->entity.length,
+                              .scope_length = (uint16_t)texts->scope.length,
+                              .scope_left_length = (uint16_t)texts->scope_left.length};
+    char *at = put(change->bytes, texts->key);
+    at = put(put(put(at, texts->patch), texts->append), texts->entity);
+    put(put(at, texts->scope), texts->scope_left);
     return change;
 }
 
 size_t change_memory(const struct change *change)
 {
     return sizeof *change + change->key_length + change->patch_length + change->append_length +
-           change->entity_length;
+           change->entity_length + change->scope_length + change->scope_left_length;
 }

@@ -166,8 +166,8 @@ int command_failed(const struct error *error)
 /* ---- which command ---- */
 
 static const struct command *const commands[] = {
-    &serve_command, &ingest_command, &subscribe_command,
-    &check_command, &views_command,  &version_command,
+    &serve_command,  &ingest_command, &subscribe_command, &check_command,
+    &backup_command, &views_command,  &token_command,     &version_command,
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -67,7 +67,9 @@ extern const struct command serve_command;
 extern const struct command ingest_command;
 extern const struct command subscribe_command;
 extern const struct command check_command;
+extern const struct command backup_command;
 extern const struct command views_command;
+extern const struct command token_command;
 extern const struct command version_command;
 
 /* What follows the program's name on a command line. */

@@ -10,6 +10,7 @@ void progress_init(struct progress *progress, int64_t total)
 {
     *progress = (struct progress){
         .total = total,
+        .unit = "lines",
         .started_us = clock_monotonic_us(),
         .terminal = isatty(STDERR_FILENO) != 0,
     };
@@ -41,7 +42,7 @@ void progress_show(struct progress *progress, int64_t bytes, int64_t lines)
         show_bar(share < 1 ? share : 1, seconds);
     }
     /* The escape clears what a longer line left behind. */
-    fprintf(stderr, "%lld lines, %.0f/s\033[K", (long long)lines,
+    fprintf(stderr, "%lld %s, %.0f/s\033[K", (long long)lines, progress->unit,
             seconds > 0 ? (double)lines / seconds : 0);
     fflush(stderr);
 }

@@ -8,7 +8,8 @@
 #include <stdint.h>
 
 struct progress {
-    int64_t total;       /* bytes of the input; -1: unknown */
+    int64_t total;       /* bytes; -1: unknown */
+    const char *unit;    /* what is counted beside the bytes: "lines" */
     uint64_t started_us; /* monotonic */
     uint64_t shown_us;
     bool terminal, shown;

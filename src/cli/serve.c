@@ -104,15 +104,17 @@ static int check_config(const stele_options *library)
     if (!api_configure(library, &config, &error))
         return command_failed(&error);
     int code = EXIT_FAILED;
+    struct credentials credentials = {.tokens = NULL};
     struct view_set *views = config_views(&config, &error);
-    if (views) {
+    if (views && credentials_read(&credentials, &config, &error)) {
         struct buffer text;
         buffer_init(&text, TEXT_LIMIT);
         code = print_buffer(&text, config_print(&config, &text));
-        view_set_free(views);
     } else {
         command_failed(&error);
     }
+    view_set_free(views);
+    credentials_fini(&credentials);
     config_fini(&config);
     return code;
 }
@@ -266,7 +268,7 @@ static const struct command_option serve_options[] = {
     {"print-schema", OPTION_FLAG, AT(print_schema),
      .help = "print the JSON Schema of the configuration file and leave"},
     {"insecure", OPTION_FLAG, AT(insecure),
-     .help = "allow addresses that other machines can reach; there is no authentication yet"},
+     .help = "allow addresses that other machines can reach without authentication"},
     {.name = NULL},
 };
 

@@ -5,6 +5,8 @@
  */
 #include "engine/engine_internal.h"
 
+enum { MERGED_DEPTH = 1024 }; /* more than max_depth may ever be */
+
 /* ---- undo ---- */
 
 /* Once per entity and submission: only what it was before the first change matters. */
@@ -79,6 +81,22 @@ struct entity *writer_entity(struct writer *writer, struct export_state *export,
     return entity;
 }
 
+struct span export_label(const struct export_state *export, const struct text *data)
+{
+    return export->scope && data ? view_scope_label(export->scope, text_span(data))
+                                 : span_make(NULL, 0);
+}
+
+/* Of a delete, what was counts as its scope. */
+static void note_scopes(const struct entity *entity, const struct text *data,
+                        struct change_texts *texts)
+{
+    struct span before = export_label(entity->export, entity->data);
+    texts->scope = data ? export_label(entity->export, data) : before;
+    if (data && before.data && !span_equal(before, texts->scope))
+        texts->scope_left = before;
+}
+
 bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
                    struct seq seq, struct text *data, struct span patch, struct span append,
                    uint64_t received_us, struct error *error)
@@ -86,10 +104,15 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     /* Otherwise the patch is the whole entity already; a large one is fetched when it is wanted. */
     bool keep = operation == CHANGE_PATCH && data && data->length <= KEPT_ENTITY;
     struct change *change = NULL;
+    struct change_texts texts = {.key = entity_key(entity),
+                                 .patch = patch,
+                                 .append = append,
+                                 .entity = keep ? text_span(data) : span_make(NULL, 0)};
+    if (entity->export->scope)
+        note_scopes(entity, data, &texts);
     if (array_reserve((void **)&writer->pending, writer->pending_count, &writer->pending_capacity,
                       sizeof *writer->pending))
-        change = change_new(&writer->slab, entity_key(entity), patch, append,
-                            keep ? text_span(data) : span_make(NULL, 0));
+        change = change_new(&writer->slab, &texts);
     if (!change) {
         text_unref(data);
         return error_set(error, ERROR_MEMORY, "out of memory while recording a change");
@@ -214,13 +237,47 @@ static bool print_for_subscribers(struct writer *writer, const struct doc *doc,
                              buffer_span(&writer->merged), error);
 }
 
+/*
+ * A patch that moves a row to another scope is made a replacement, in the log too: to some who see
+ * the row from now on it is new, and the log alone must be able to tell them.
+ */
+static bool replace_moved(struct writer *writer, const struct entity *entity, struct span seq,
+                          bool *moved, struct error *error)
+{
+    const struct view_scope *scope = entity->export->scope;
+    struct span before = view_scope_label(scope, text_span(entity->data));
+    struct doc doc;
+    uint32_t whole;
+    *moved = !span_equal(before, view_scope_label(scope, buffer_span(&writer->merged)));
+    if (!*moved)
+        return true;
+    doc_init(&doc, UINT32_MAX, UINT32_MAX);
+    buffer_clear(&writer->patch);
+    bool done = doc_parse(&doc, buffer_span(&writer->merged), MERGED_DEPTH, &whole, error) &&
+                merge_object(&writer->patch, span_make(NULL, 0), &doc, whole, NULL, 0,
+                             writer->engine->options.max_array_length, seq, error);
+    doc_fini(&doc);
+    buffer_clear(&writer->merged);
+    return done && (buffer_add_span(&writer->merged, buffer_span(&writer->patch)) ||
+                    error_set(error, ERROR_MEMORY, "out of memory while merging"));
+}
+
+static bool keep_whole_for_log(struct writer *writer, struct submission *submission,
+                               struct error *error)
+{
+    struct pending_change *pending = &writer->pending[writer->pending_count - 1];
+    pending->log_patch = submission_keep(submission, buffer_span(&writer->merged));
+    return pending->log_patch.data ||
+           error_set(error, ERROR_MEMORY, "out of memory while keeping a patch");
+}
+
 static bool apply_patch(struct writer *writer, struct submission *submission,
                         const struct mutation *mutation, struct entity *entity, struct error *error)
 {
     const struct doc *doc = &submission->doc;
     bool existed = entity->data != NULL;
     bool replaces = mutation->operation == MUTATION_UPSERT;
-    bool whole = replaces || !existed;
+    bool whole = replaces || !existed, moved = false;
     char printed[SEQ_SIZE];
     struct seq seq = next_seq(writer, mutation);
     struct span seq_text = span_make(printed, seq_print(printed, seq));
@@ -229,20 +286,25 @@ static bool apply_patch(struct writer *writer, struct submission *submission,
                       mutation->patch, replaces ? NULL : mutation->appends,
                       replaces ? 0 : mutation->append_count,
                       writer->engine->options.max_array_length, seq_text, error) ||
-        !print_for_subscribers(writer, doc, mutation, whole, seq_text, error))
+        (entity->export->scope && !whole &&
+         !replace_moved(writer, entity, seq_text, &moved, error)) ||
+        !print_for_subscribers(writer, doc, mutation, whole || moved, seq_text, error))
         return false;
+    whole = whole || moved;
     struct text *data = text_new(writer->merged.data, writer->merged.length);
     if (!data)
         return error_set(error, ERROR_MEMORY, "out of memory while merging");
-    enum change_operation operation = !existed   ? CHANGE_CREATE
-                                      : replaces ? CHANGE_UPSERT
-                                                 : CHANGE_PATCH;
-    struct span append = writer->append.length ? buffer_span(&writer->append) : span_make(NULL, 0);
+    enum change_operation operation = !existed            ? CHANGE_CREATE
+                                      : replaces || moved ? CHANGE_UPSERT
+                                                          : CHANGE_PATCH;
+    struct span append =
+        writer->append.length && !moved ? buffer_span(&writer->append) : span_make(NULL, 0);
     if (!writer_record(writer, entity, operation, seq, data,
                        whole ? buffer_span(&writer->merged) : buffer_span(&writer->patch), append,
                        submission->received_us, error))
         return false;
-    return keep_for_log(writer, submission, mutation, error);
+    return moved ? keep_whole_for_log(writer, submission, error)
+                 : keep_for_log(writer, submission, mutation, error);
 }
 
 static bool apply_delete(struct writer *writer, struct submission *submission,

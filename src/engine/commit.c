@@ -105,6 +105,25 @@ static enum store_operation log_operation(enum change_operation operation)
     return STORE_PATCH;
 }
 
+/* What a row left, who could see it there must be told; what it came to, not any more. Nobody saw
+ * what nobody may see. */
+static bool log_scopes(struct writer *writer, const struct store_change *change,
+                       struct error *error)
+{
+    bool gone = change->operation == STORE_DELETE || change->operation == STORE_EVICT;
+    struct span left = gone ? change->scope : change->scope_left;
+    struct span nobody = span_of(VIEW_SCOPE_NOBODY);
+    if (!change->scope.data)
+        return true;
+    if (left.data && !span_equal(left, nobody) &&
+        !store_tombstone_put(writer->store, change->export_id, change->key, left, change->id,
+                             change->seq, change->at, error))
+        return false;
+    return gone || change->operation == STORE_PATCH ||
+           store_tombstone_remove(writer->store, change->export_id, change->key, change->scope,
+                                  error);
+}
+
 bool writer_log_pending(struct writer *writer, struct error *error)
 {
     for (size_t i = 0; i < writer->pending_count; i++) {
@@ -117,8 +136,10 @@ bool writer_log_pending(struct writer *writer, struct error *error)
                                    .at = writer->now,
                                    .key = change_key(change),
                                    .patch = pending->log_patch,
-                                   .append = pending->log_append};
-        if (!store_change_append(writer->store, &row, error))
+                                   .append = pending->log_append,
+                                   .scope = change_scope(change),
+                                   .scope_left = change_scope_left(change)};
+        if (!store_change_append(writer->store, &row, error) || !log_scopes(writer, &row, error))
             return false;
         if (!array_reserve((void **)&writer->changes, writer->change_count,
                            &writer->change_capacity, sizeof *writer->changes))
@@ -138,10 +159,10 @@ static bool flush_deleted(struct writer *writer, struct entity *entity, struct e
     if (entity->stored && !store_entity_delete(writer->store, export_id, entity->id, error))
         return false;
     entity->stored = false;
-    if (entity->change == 0)
-        return true; /* never was there: an undone creation */
-    return store_tombstone_put(writer->store, export_id, entity_key(entity), entity->change,
-                               entity->seq, entity->at, error);
+    if (entity->change == 0 || entity->export->scope)
+        return true; /* never was there: an undone creation; or it is noted already */
+    return store_tombstone_put(writer->store, export_id, entity_key(entity), span_make(NULL, 0),
+                               entity->change, entity->seq, entity->at, error);
 }
 
 static bool flush_present(struct writer *writer, struct entity *entity, struct error *error)
@@ -155,7 +176,8 @@ static bool flush_present(struct writer *writer, struct entity *entity, struct e
     if (entity->stored)
         return store_entity_update(writer->store, export_id, &row, error);
     if (!store_entity_insert(writer->store, export_id, &row, error) ||
-        !store_tombstone_remove(writer->store, export_id, row.key, error))
+        (!entity->export->scope &&
+         !store_tombstone_remove(writer->store, export_id, row.key, span_make(NULL, 0), error)))
         return false;
     entity->id = row.id;
     entity->stored = true;

@@ -1,5 +1,40 @@
-/* The SQL view of a configured view: its projection in the store's terms. */
+/* What the database says of a configured view: what it shows, and its SQL view. */
 #include "engine/engine_internal.h"
+
+/* ---- its shape ---- */
+
+static void print_names(struct buffer *out, const char *label, const struct span *names,
+                        size_t count)
+{
+    if (!count)
+        return;
+    buffer_add_string(out, label);
+    for (size_t i = 0; i < count; i++) {
+        buffer_add_char(out, i ? ',' : '[');
+        doc_escape(out, names[i]);
+    }
+    buffer_add_char(out, ']');
+}
+
+bool writer_note_shape(struct writer *writer, const struct view *view, bool standard,
+                       struct error *error)
+{
+    struct buffer shape;
+    buffer_init(&shape, SIZE_MAX / 2);
+    if (view->stage)
+        buffer_add_string(&shape, view->stage->whole);
+    buffer_printf(&shape, "%d", (int)view->output);
+    print_names(&shape, "by", view->key_field, view->key_field_count);
+    print_names(&shape, "fields", view->paths, view->path_count);
+    print_names(&shape, "keys", view->keys, view->key_count);
+    bool done = !shape.failed || error_set(error, ERROR_MEMORY, "out of memory for a view");
+    done = done && store_view_note_shape(writer->store, span_of(view->id), buffer_span(&shape),
+                                         standard, error);
+    buffer_fini(&shape);
+    return done;
+}
+
+/* ---- its SQL view: the projection in the store's terms ---- */
 
 /* The raw name behind canonical bytes. */
 static bool decode_segment(struct doc *doc, struct span canonical, struct buffer *out,

@@ -161,7 +161,8 @@ static bool define_views(struct derive *derive, const struct view_set *views, st
         if (!derived)
             continue;
         ids[(*count)++] = span_of(view->id);
-        if (!writer_define_view(derive->writer, view, derived->export->id, derived->id, error))
+        if (!writer_define_view(derive->writer, view, derived->export->id, derived->id, error) ||
+            !writer_note_shape(derive->writer, view, false, error))
             return false;
     }
     return true;

@@ -71,7 +71,10 @@ static bool define_views(struct writer *writer, const struct view_set *views, st
         uint32_t id;
         if (!store_export_ensure(writer->store, span_of(view->export_name), &id, error))
             return false;
-        if (!view->stage && !is_standard(view) && !writer_define_view(writer, view, id, 0, error))
+        if (view->stage)
+            continue;
+        if ((!is_standard(view) && !writer_define_view(writer, view, id, 0, error)) ||
+            !writer_note_shape(writer, view, is_standard(view), error))
             return false;
     }
     return true;
@@ -95,6 +98,43 @@ static bool note_array_length(struct writer *writer, const struct engine_options
     return done;
 }
 
+/* The exports whose rows are scoped, and by what. */
+static bool print_scopes(struct buffer *out, const struct view_set *views)
+{
+    const char *name;
+    for (size_t i = 0; views && (name = view_set_export_at(views, i)); i++) {
+        const struct view_scope *scope = view_set_scope_of(views, span_of(name));
+        if (scope)
+            buffer_printf(out, "%s=%s\n", name, view_scope_text(scope));
+    }
+    return !out->failed;
+}
+
+/*
+ * Whom changes and deletes were for, is noted along with them. Where other fields count from now
+ * on, what was noted says nothing, so that cursors from before are refused and deletes forgotten.
+ */
+static bool note_scopes(struct writer *writer, const struct engine_options *options,
+                        struct error *error)
+{
+    struct buffer before, now;
+    bool found;
+    buffer_init(&before, SIZE_MAX / 2);
+    buffer_init(&now, SIZE_MAX / 2);
+    bool done = (print_scopes(&now, options->views) ||
+                 error_set(error, ERROR_MEMORY, "out of memory while reading the scopes")) &&
+                store_meta_get(writer->store, "row_scopes", &before, &found, error);
+    bool same = done && span_equal(buffer_span(&before), buffer_span(&now));
+    if (done && !same)
+        done = store_meta_put(writer->store, "row_scopes",
+                              now.length ? buffer_span(&now) : span_of(""), error) &&
+               store_writer_refuse_cursors(writer->store, error) &&
+               store_tombstones_clear(writer->store, error);
+    buffer_fini(&before);
+    buffer_fini(&now);
+    return done;
+}
+
 static bool configure(struct engine *engine, struct error *error)
 {
     struct store_writer *store = store_writer_open(engine->store, error);
@@ -104,7 +144,8 @@ static bool configure(struct engine *engine, struct error *error)
     bool done = store_begin(store, error) && lift_stale_limits(&writer, error) &&
                 apply_export_options(&writer, &engine->options, error) &&
                 define_views(&writer, engine->options.views, error) &&
-                note_array_length(&writer, &engine->options, error) && store_commit(store, error);
+                note_array_length(&writer, &engine->options, error) &&
+                note_scopes(&writer, &engine->options, error) && store_commit(store, error);
     if (!done)
         store_rollback(store);
     store_writer_close(store);
@@ -126,11 +167,21 @@ static bool check_closed(struct writer *writer, const struct engine_options *opt
     return true;
 }
 
+static void attach_scopes(struct writer *writer, const struct view_set *views)
+{
+    size_t position = 0;
+    struct export_state *export;
+    while (views && (export = map_next(&writer->exports, &position)))
+        export->scope = view_set_scope_of(views, export->name);
+}
+
 static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error) ||
-        !check_closed(&engine->writer, &engine->options) ||
-        !engine_start_checkpointer(engine, error) ||
+        !check_closed(&engine->writer, &engine->options))
+        return false;
+    attach_scopes(&engine->writer, engine->options.views);
+    if (!engine_start_checkpointer(engine, error) ||
         !derive_open(&engine->writer, engine->options.views, error))
         return false;
     engine->last_change = engine->writer.last_change;
@@ -274,6 +325,11 @@ void engine_close(struct engine *engine)
 }
 
 /* ---- facts ---- */
+
+bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
+{
+    return store_former_epoch(engine->store, epoch, last_change);
+}
 
 const char *engine_epoch(const struct engine *engine)
 {

@@ -186,8 +186,8 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
 /* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
 bool engine_read(struct engine *engine, struct read_job *job);
-/* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are still
- * taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
+/* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are
+ * still taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
 bool engine_write(struct engine *engine, struct write_job *job);
 /* Post an event of one's own, to be delivered on the loop thread. Any thread. */
 void engine_post(struct engine *engine, struct engine_event *event);
@@ -201,6 +201,8 @@ void engine_close(struct engine *engine);
 
 /* Facts that any thread may ask for. */
 const char *engine_epoch(const struct engine *engine);
+/* See store_former_epoch. */
+bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change);
 struct store *engine_store(struct engine *engine);
 int64_t engine_last_change(const struct engine *engine); /* committed at open */
 struct seq engine_head(const struct engine *engine);     /* the greatest seq at open */

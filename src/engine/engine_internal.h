@@ -9,6 +9,7 @@
 struct export_state {
     uint32_t id;
     struct derived_export *derived; /* what its derived views need to know; NULL: it has none */
+    const struct view_scope *scope; /* the field that scopes its rows; NULL: none */
     int64_t max_entities;
     size_t cached;       /* entities in the cache */
     bool touched;        /* changed in the open transaction */
@@ -113,7 +114,7 @@ struct writer {
     struct derive *derive;        /* how derived views are kept; NULL until they are opened */
     struct engine_stage_touch *touches; /* of the transaction that was just committed */
     size_t touch_count;
-    struct queue_item *jobs; /* struct write_job: of the open transaction */
+    struct queue_item *jobs;          /* struct write_job: of the open transaction */
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     size_t new_exports_stored; /* the others wait until their submission is accepted */
@@ -150,6 +151,9 @@ void writer_forget_exports(struct writer *writer, size_t first);
  * does not exist. */
 struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
                              struct error *error);
+/* Whom a row of the export is for, of its data (NULL: there is none): a label as in view.h, or
+ * absent. */
+struct span export_label(const struct export_state *export, const struct text *data);
 /* Make a change record of `entity`'s step to `data` (a reference that passes over, NULL: deleted)
  * and note it as pending. */
 bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
@@ -198,7 +202,11 @@ bool writer_derive_waits(struct writer *writer);
 int writer_derive_rest(struct writer *writer, int most);
 void stage_touches_free(struct engine_stage_touch *touches, size_t count);
 
-/* define_view.c: the SQL view of a view; `stage`: where the rows of a derived one are. */
+/* define_view.c: note what a view shows, for the sake of cursors from before. `standard`: it is
+ * what every export has from the beginning. */
+bool writer_note_shape(struct writer *writer, const struct view *view, bool standard,
+                       struct error *error);
+/* The SQL view of a view; `stage`: where the rows of a derived one are. */
 bool writer_define_view(struct writer *writer, const struct view *view, uint32_t export_id,
                         int64_t stage, struct error *error);
 

@@ -12,8 +12,8 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* jansson calls some failures of an allocation an invalid token, or nothing at all, so this
- * remembers. */
+/* jansson calls some failures of an allocation an invalid token, and after others it goes on with a
+ * text that lacks a byte, so this remembers. */
 static _Thread_local bool ran_out;
 
 static void *allocate(size_t size)
@@ -57,8 +57,9 @@ struct tree *tree_parse(struct span text, struct error *error)
      * nesting. */
     json_t *json = json_loadb(data, text.length,
                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &cause);
-    if (json)
+    if (json && !ran_out)
         return (struct tree *)json;
+    json_decref(json);
     if (ran_out)
         error_set(error, ERROR_MEMORY, "out of memory while parsing JSON");
     else

@@ -29,6 +29,8 @@ static void destroy(struct hub_job *job)
     catch_up_frames_fini(&page->frames);
     text_unref(page->text);
     memory_free((void *)page->request.key.data);
+    row_scope_unref(page->request.scope);
+    row_scope_unref(page->request.was);
     memory_free(job);
 }
 
@@ -51,6 +53,8 @@ static struct catch_up_request make_request(const struct subscription *subscript
     const struct feed *feed = subscription->feed;
     return (struct catch_up_request){
         .view = feed->view,
+        .scope = feed->scope,
+        .was = subscription->was,
         .mode = feed->mode,
         .style = choose_style(subscription),
         .from = subscription->cursor,
@@ -87,6 +91,8 @@ static bool ask(struct subscription *subscription)
         }
         job->page.request.key = span_make(copy, key.length);
     }
+    row_scope_ref(job->page.request.scope);
+    row_scope_ref(job->page.request.was);
     return hub_job_start(subscription, &job->job);
 }
 
@@ -111,8 +117,11 @@ static void advance(struct subscription *subscription, const struct catch_up_pag
     subscription->cursor = page->to;
     subscription->resume_seq = page->resume_seq;
     subscription->resume_limit = page->resume_limit;
-    if (page->ended)
+    if (page->ended) {
         subscription->resuming = subscription->overlaps = false;
+        row_scope_unref(subscription->was);
+        subscription->was = NULL;
+    }
     if (page->to >= subscription->resume_target)
         subscription->only_greater = false;
     if (page->limit_hit)
@@ -130,8 +139,13 @@ static struct span take(struct subscription *subscription, struct catch_up_job *
     hub_job_take(&job->job);
     subscriber_give_turn(subscription);
     if (job->page.request.style == CATCH_UP_RESUME)
-        meter_snapshot(subscription, job->page.rows, job->page.ended);
-    if (job->page.expired)
+        meter_snapshot(subscription, (uint64_t)job->page.rows, job->page.ended);
+    if (subscription->answering)
+        subscription->rows += job->page.frames.put;
+    if (subscription->answering && !subscriber_allows_rows(subscription, subscription->rows)) {
+        text_unref(text);
+        text = NULL;
+    } else if (job->page.expired)
         resume_refuse(subscription);
     else
         advance(subscription, &job->page);

@@ -64,6 +64,7 @@ bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entit
     struct span shown;
     if (!frame_show(request->view, entity->data, &frames->shown, &shown))
         return lacks_memory(frames);
+    frames->put++;
     if (request->style == CATCH_UP_RESUME)
         return wire_batch_row(&frames->rows, entity->key, shown) || lacks_memory(frames);
     return put_frame(frames, WIRE_UPSERT, entity->key, shown, span_make(NULL, 0),
@@ -146,6 +147,14 @@ static struct span event_cursor(const struct catch_up_request *request,
     return frame_seq(text, change->seq);
 }
 
+bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change *change)
+{
+    char text[SEQ_SIZE];
+    struct span none = span_make(NULL, 0);
+    return put_frame(frames, WIRE_DELETE, change->key, none, none,
+                     event_cursor(frames->request, change, text));
+}
+
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
                         const struct store_entity *entity)
 {
@@ -154,8 +163,9 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
     struct span seq = event_cursor(request, change, text);
     struct span none = span_make(NULL, 0), append, shown, shown_append;
     struct buffer data, paths;
+    frames->put++;
     if (is_delete(change))
-        return put_frame(frames, WIRE_DELETE, change->key, none, none, seq);
+        return catch_up_put_gone(frames, change);
     buffer_init(&data, UINT32_MAX);
     buffer_init(&paths, UINT32_MAX);
     bool upsert = change->operation == STORE_UPSERT;

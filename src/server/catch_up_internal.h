@@ -25,7 +25,9 @@ struct catch_up_request {
     const struct view *view;
     enum wire_mode mode;
     enum catch_up_style style;
-    struct span key; /* absent: all; its bytes are owned by the job */
+    struct row_scope *scope; /* of whom; the job has a reference; NULL: all see all */
+    struct row_scope *was;   /* likewise: see struct subscription */
+    struct span key;         /* absent: all; its bytes are owned by the job */
     int64_t from;
     size_t page_bytes;
     int64_t scan_rows; /* of the log, that one page looks at */
@@ -44,6 +46,7 @@ struct catch_up_frames {
     struct error *error;
     struct buffer out, shown, paths;
     struct wire_batch rows; /* of RESUME */
+    int64_t put;            /* entities and events; not deletes of entities */
     struct doc doc;
 };
 
@@ -52,9 +55,12 @@ bool catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
 void catch_up_frames_fini(struct catch_up_frames *frames);
 bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entity *entity);
 bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq);
-/* The change as it was; `entity` is the key's present one, or NULL. */
+/* The change as it was, to who sees the row behind it; `entity` is the key's present one if that is
+ * seen too, or NULL. */
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
                         const struct store_entity *entity);
+/* A change that took the row away, as an event. */
+bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change *change);
 /* Bytes so far, and whether anything was put. */
 size_t catch_up_frames_length(const struct catch_up_frames *frames);
 /* Close the page: RESUME's rows become a batch, and what ends a resume carries the cursor. *text

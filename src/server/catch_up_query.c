@@ -9,12 +9,41 @@
 
 /* ---- from the log ---- */
 
+/*
+ * Where rows are scoped, an entity that is not seen now is told as a delete wherever a change took
+ * it out of sight: who saw it then may hold it, and nobody else learns of it.
+ */
+static bool put_out_of_sight(struct catch_up_page *page, const struct store_change *change)
+{
+    const struct catch_up_request *request = &page->request;
+    struct sight sight = row_scope_log_sight(request->scope, change);
+    bool before =
+        sight.before || (request->was && row_scope_log_sight(request->was, change).before);
+    return !before || sight.after || catch_up_put_delete(&page->frames, change->key, change->seq);
+}
+
 static bool put_present(struct catch_up_page *page, const struct store_change *change,
                         const struct store_entity *entity)
 {
+    const struct catch_up_request *request = &page->request;
+    if (request->scope && !(entity && row_scope_shows(request->scope, request->view, entity->data)))
+        return put_out_of_sight(page, change);
     if (entity)
         return entity->change != change->id || catch_up_put_whole(&page->frames, entity);
     return !is_delete(change) || catch_up_put_delete(&page->frames, change->key, change->seq);
+}
+
+static bool put_event(struct catch_up_page *page, const struct store_change *change,
+                      const struct store_entity *entity)
+{
+    const struct catch_up_request *request = &page->request;
+    struct sight sight = row_scope_log_sight(request->scope, change);
+    if (!sight.after)
+        return !sight.before || catch_up_put_gone(&page->frames, change);
+    /* What it is now must not show in what it was. */
+    if (entity && !row_scope_shows(request->scope, request->view, entity->data))
+        entity = NULL;
+    return catch_up_put_event(&page->frames, change, entity);
 }
 
 /* Whether this event counts for who came with a cursor that the log does not hold. */
@@ -44,7 +73,7 @@ static bool put_change(void *argument, const struct store_change *change,
         if (request->style != CATCH_UP_EVENTS)
             done = put_present(page, change, entity);
         else if (is_wanted_event(request, change))
-            done = catch_up_put_event(&page->frames, change, entity);
+            done = put_event(page, change, entity);
         if (!done)
             return false;
         bool put = catch_up_frames_length(&page->frames) > before;
@@ -92,6 +121,9 @@ static bool read_one(struct catch_up_page *page, struct store_reader *reader,
         return true;
     if (!store_read_entity(reader, state->export.id, request->key, &entity, &found, page->error))
         return false;
+    /* The same answer whether there is none, or was, or one that must not be seen. */
+    if (request->scope && !(found && row_scope_shows(request->scope, request->view, entity.data)))
+        return catch_up_put_delete(frames, request->key, state->export.last_seq);
     if (found)
         return entity.change <= request->from || catch_up_put_whole(frames, &entity);
     if (!store_read_tombstone(reader, state->export.id, request->key, &tombstone, &found,

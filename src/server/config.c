@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { TEXT_LIMIT = 4096 };
+enum { TEXT_LIMIT = 4096, VALUE_LIMIT = 64 * 1024 };
 
 static char **text_field(struct config *config, const struct setting *setting)
 {
@@ -21,6 +21,8 @@ static void put_number(struct config *config, const struct setting *setting, int
     if (setting->type == SETTING_WORD) {
         unsigned place = (unsigned)number;
         memcpy(field, &place, sizeof(place));
+    } else if (setting->type == SETTING_FLAG) {
+        *(bool *)field = number != 0;
     } else {
         memcpy(field, &number, sizeof(number));
     }
@@ -29,6 +31,9 @@ static void put_number(struct config *config, const struct setting *setting, int
 _Static_assert(sizeof(enum store_synchronous) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum log_format) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum config_auth_mode) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum config_audience) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum config_rate_limiting) == sizeof(unsigned), "put_number");
 
 int64_t setting_number(const struct config *config, const struct setting *setting)
 {
@@ -38,6 +43,8 @@ int64_t setting_number(const struct config *config, const struct setting *settin
         memcpy(&place, field, sizeof(place));
         return place;
     }
+    if (setting->type == SETTING_FLAG)
+        return *(const bool *)field;
     int64_t number;
     memcpy(&number, field, sizeof(number));
     return number;
@@ -64,31 +71,52 @@ static bool put_text(struct config *config, const struct setting *setting, struc
     return true;
 }
 
+static bool is_textual(const struct setting *setting)
+{
+    return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
+}
+
+bool setting_set_default(struct config *config, const struct setting *setting, struct error *error)
+{
+    if (!is_textual(setting)) {
+        put_number(config, setting, setting->number);
+        return true;
+    }
+    if (setting->text)
+        return put_text(config, setting, span_of(setting->text), error);
+    memory_free(*text_field(config, setting));
+    *text_field(config, setting) = NULL;
+    return true;
+}
+
 bool config_init(struct config *config, struct error *error)
 {
     *config = (struct config){0};
-    for (size_t i = 0; i < config_setting_count; i++) {
-        const struct setting *setting = &config_settings[i];
-        bool textual = setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
-        if (!textual) {
-            put_number(config, setting, setting->number);
-        } else if (setting->text && !put_text(config, setting, span_of(setting->text), error)) {
-            config_fini(config);
-            return false;
+    bool good = true;
+    for (size_t i = 0; good && i < config_setting_count; i++)
+        good = setting_set_default(config, &config_settings[i], error);
+    for (size_t i = 0; good && i < config_auth_setting_count; i++)
+        good = setting_set_default(config, &config_auth_settings[i], error);
+    if (!good)
+        config_fini(config);
+    return good;
+}
+
+static void free_texts(struct config *config, const struct setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_textual(&settings[i])) {
+            memory_free(*text_field(config, &settings[i]));
+            *text_field(config, &settings[i]) = NULL;
         }
     }
-    return true;
 }
 
 void config_fini(struct config *config)
 {
-    for (size_t i = 0; i < config_setting_count; i++) {
-        const struct setting *setting = &config_settings[i];
-        if (setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS) {
-            memory_free(*text_field(config, setting));
-            *text_field(config, setting) = NULL;
-        }
-    }
+    free_texts(config, config_settings, config_setting_count);
+    free_texts(config, config_auth_settings, config_auth_setting_count);
+    config_free_auth(config);
     config_free_exports(config);
     config_free_stacks(config);
 }
@@ -138,6 +166,11 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
             return setting_refuse(setting, text, error);
         put_number(config, setting, number);
         return true;
+    case SETTING_FLAG:
+        if (!span_equal(text, span_of("true")) && !span_equal(text, span_of("false")))
+            return setting_refuse(setting, text, error);
+        put_number(config, setting, text.length == 4);
+        return true;
     case SETTING_ADDRESS:
         good = is_address(text);
         break;
@@ -148,6 +181,26 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
     if (!good || text.length > TEXT_LIMIT || memchr(text.data, '\0', text.length))
         return setting_refuse(setting, text, error);
     return put_text(config, setting, text, error);
+}
+
+bool setting_set_tree(struct config *config, const struct setting *setting,
+                      const struct tree *value, struct error *error)
+{
+    bool counts = setting->type == SETTING_NUMBER, decides = setting->type == SETTING_FLAG;
+    if (counts && tree_type(value) == TREE_INTEGER)
+        return setting_set_number(config, setting, tree_integer(value, -1), error);
+    if (decides && tree_type(value) == TREE_BOOLEAN) {
+        put_number(config, setting, tree_boolean(value, false));
+        return true;
+    }
+    if (!counts && !decides && tree_type(value) == TREE_STRING)
+        return setting_set_text(config, setting, tree_string(value), error);
+    struct buffer text;
+    buffer_init(&text, VALUE_LIMIT);
+    tree_print(value, &text);
+    setting_refuse(setting, buffer_span(&text), error);
+    buffer_fini(&text);
+    return false;
 }
 
 static bool set_parsed(struct config *config, const char *name, const char *value,
@@ -168,6 +221,10 @@ bool config_set(struct config *config, const char *name, const char *value, stru
         return set_parsed(config, name, value, config_set_exports, error);
     if (strcmp(name, "stacks") == 0)
         return set_parsed(config, name, value, config_set_stacks, error);
+    if (strcmp(name, "auth") == 0)
+        return set_parsed(config, name, value, config_set_auth, error);
+    if (strcmp(name, "allowed_origins") == 0)
+        return set_parsed(config, name, value, config_set_origins, error);
     if (strcmp(name, "stack") == 0)
         return config_add_stack(config, span_of(value), error);
     const struct setting *setting = setting_find(name);
@@ -187,12 +244,12 @@ bool config_check_exposure(const struct config *config, struct error *error)
 {
     const char *const names[] = {"listen", "health"};
     const char *const addresses[] = {config->listen, config->health};
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2 && config->auth.mode == CONFIG_AUTH_NONE; i++)
         if (!is_loopback(addresses[i]))
             return error_set(error, ERROR_CONFIGURATION,
                              "setting \"%s\": %.100s can be reached from other machines, and there "
-                             "is no authentication; allowed: 127.x.x.x, [::1] or localhost "
-                             "(--insecure lifts this)",
+                             "is no authentication; set \"auth\", or listen on 127.x.x.x, [::1] "
+                             "or localhost (--insecure lifts this)",
                              names[i], addresses[i]);
     return true;
 }

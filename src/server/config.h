@@ -7,6 +7,7 @@
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
 
+#include "auth/auth.h"
 #include "engine/engine.h"
 #include "server/hub.h"
 #include "source/source.h"
@@ -20,9 +21,30 @@ struct config_view {
 struct config_export {
     char *name;
     int64_t max_entities; /* 0: unlimited */
+    char *scope;          /* path of the field that scopes its rows, as JSON; NULL: none */
     struct config_view *views;
     size_t view_count;
 };
+
+enum config_auth_mode { CONFIG_AUTH_NONE, CONFIG_AUTH_STATIC, CONFIG_AUTH_SIGNED };
+/* Who is shown something, where there is authentication. */
+enum config_audience { CONFIG_FOR_ADMIN, CONFIG_FOR_ALL };
+
+/* "auth": who may connect. */
+struct config_auth {
+    enum config_auth_mode mode;
+    char *tokens, *keys;          /* JSON lists as given, the files in them unread; NULL: none */
+    char *jwks_file, *jwks_url;   /* NULL: none */
+    int64_t jwks_seconds;         /* default 3,600 */
+    int64_t jwks_refetch_seconds; /* default 60 */
+    char *issuer, *audience;      /* NULL: any */
+    bool require_origin;          /* a token must be bound to an origin, a request name it */
+    bool require_client_ip;       /* a token must be bound to the client's address */
+    enum config_audience status, metrics; /* who sees all of /status, and /metrics */
+};
+
+/* Whether the rate windows hold. AUTO: unless the server is for its own machine alone; limits.h. */
+enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
 
 struct config {
     char *database; /* "database": path; required to serve */
@@ -45,7 +67,29 @@ struct config {
     int64_t max_message_bytes; /* of a subscriber's message; default 64 KiB */
     int64_t max_exports;       /* default 1,000 */
     int64_t max_connections;   /* default 10,000 (65,000 at most) */
-    int64_t max_subscriptions; /* per connection; default 1,000 */
+    /* At a time; 0: no limit. Those of a token come before "per subject" and the following. */
+    int64_t max_connections_per_ip, max_connections_per_origin, max_connections_per_metering_key;
+    int64_t max_connections_per_subject;
+    int64_t max_subscriptions;       /* per connection; default 1,000 */
+    int64_t max_snapshot_rows;       /* per request; 0: no limit */
+    int64_t max_messages_per_minute; /* inbound, per connection; 0: no limit */
+    int64_t max_bytes_per_minute;    /* outbound, likewise */
+    int64_t limit_window_seconds;    /* the "minute" of these two; default 60 */
+    enum config_rate_limiting rate_limiting;
+    /* Rate windows: so many and a burst within so many seconds; 0: no limit. */
+    int64_t rate_handshakes_per_ip, rate_handshakes_per_ip_burst, rate_handshakes_per_ip_seconds;
+    int64_t rate_connections_per_subject, rate_connections_per_subject_burst,
+        rate_connections_per_subject_seconds;
+    int64_t rate_connections_per_metering_key, rate_connections_per_metering_key_burst,
+        rate_connections_per_metering_key_seconds;
+    int64_t rate_subscriptions_per_connection, rate_subscriptions_per_connection_burst,
+        rate_subscriptions_per_connection_seconds;
+    int64_t rate_messages_per_connection, rate_messages_per_connection_burst,
+        rate_messages_per_connection_seconds;
+    int64_t rate_snapshots_per_connection, rate_snapshots_per_connection_burst,
+        rate_snapshots_per_connection_seconds;
+    char *trusted_proxies;          /* addresses and networks; NULL: none */
+    char *proxy_header;             /* in which they name the client; default X-Forwarded-For */
     int64_t client_timeout_seconds; /* default 300; environment ARETE_WS_CLIENT_TIMEOUT_SECS */
     int64_t queue_bytes;            /* default 64 MiB */
     int64_t commit_mutations;       /* default 8,192 */
@@ -57,12 +101,17 @@ struct config {
     int64_t checkpoint_pages;       /* default 16,384 */
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
+    int64_t max_windows;            /* different ones; default 1,000 */
+    int64_t max_filter_rows;        /* of one HTTP request; default 1,000,000 */
     char *outgoing_ca_file;         /* path or NULL: the system's */
     char *usage_url;                /* where usage events go, or NULL: they are not made */
     char *usage_token_file;         /* path or NULL: STELE_USAGE_TOKEN, or none */
     int64_t usage_spool_rows;       /* default 1,000,000 */
     int64_t usage_spool_bytes;      /* default 1 GiB */
-    char **stacks;                  /* "stacks": paths of arete stack files */
+    struct config_auth auth;
+    char **origins;      /* "allowed_origins" */
+    size_t origin_count; /* 0: all */
+    char **stacks;       /* "stacks": paths of arete stack files */
     size_t stack_count;
     struct config_export *exports; /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */
     size_t export_count;           /* 0, and no stacks: exports appear as they are fed */
@@ -77,8 +126,8 @@ bool config_read_environment(struct config *config, struct error *error);
 bool config_read_file(struct config *config, const char *path, struct error *error);
 /* One setting by name from text, e.g. from a command line. "stack" adds a file to "stacks". */
 bool config_set(struct config *config, const char *name, const char *value, struct error *error);
-/* ERROR_CONFIGURATION when an address to listen at can be reached from other machines: without
- * authentication that takes an explicit word of the operator. */
+/* ERROR_CONFIGURATION when there is no authentication and an address to listen at can be reached
+ * from other machines: that takes an explicit word of the operator. */
 bool config_check_exposure(const struct config *config, struct error *error);
 /* ERROR_CONFIGURATION for a "usage_url" that cannot be asked, or a token that cannot be read. Reads
  * a file. */
@@ -89,6 +138,19 @@ bool config_describe(struct buffer *out);
 bool config_schema(struct buffer *out);
 /* Append the values in force, as a configuration file that would give the same. */
 bool config_print(const struct config *config, struct buffer *out);
+
+/* What "auth" and the files that it names hold. */
+struct credentials {
+    struct auth_static *tokens; /* NULL: none */
+    struct auth_keys *keys;     /* those of "keys" and of the JWKS file; may be empty */
+};
+/* Read them; files are read, so not on the loop thread. ERROR_CONFIGURATION names what is wrong,
+ * also where half of what is needed is there, and quotes no secret. */
+bool credentials_read(struct credentials *credentials, const struct config *config,
+                      struct error *error);
+/* A zeroed one is fine. */
+void credentials_fini(struct credentials *credentials);
+
 /* The views that it and its stack files define, as a new set with all stages; NULL with an error
  * that names the file or the view. */
 struct view_set *config_views(const struct config *config, struct error *error);

@@ -1,7 +1,7 @@
 /*
- * "exports" of the configuration: {"<export>": {"max_entities": n, "views": {"<view>":
- * definition}}}. What is wrong is named by its path, as exports.Quake.views; definitions of views
- * are the view folder's to read.
+ * "exports" of the configuration: {"<export>": {"max_entities": n, "scope": path, "views":
+ * {"<view>": definition}}}. What is wrong is named by its path, as exports.Quake.views; definitions
+ * of views are the view folder's to read.
  */
 #include "server/config_internal.h"
 
@@ -9,12 +9,12 @@
 
 #define LARGEST (((int64_t)1 << 53) - 1)
 
-static bool wrong(struct error *error, const char *path, const char *what)
+bool config_wrong(struct error *error, const char *path, const char *what)
 {
     return error_set(error, ERROR_CONFIGURATION, "setting \"%.300s\": %s", path, what);
 }
 
-static bool unknown_member(struct error *error, const char *path, const char *name,
+bool config_unknown_member(struct error *error, const char *path, const char *name,
                            const char *const *known)
 {
     struct nearest nearest = {.given = name};
@@ -42,6 +42,7 @@ static void free_export(struct config_export *export)
         memory_free(export->views[i].definition);
     }
     memory_free(export->views);
+    memory_free(export->scope);
     memory_free(export->name);
 }
 
@@ -54,15 +55,21 @@ void config_free_exports(struct config *config)
     config->export_count = 0;
 }
 
-static bool keep_view(struct config_view *view, const char *name, const struct tree *definition,
-                      struct error *error)
+static char *keep_tree(const struct tree *tree)
 {
     struct buffer text;
     buffer_init(&text, SIZE_MAX);
-    view->name = memory_copy_string(name, strlen(name));
-    if (tree_print_canonical(definition, &text) && buffer_string(&text))
-        view->definition = buffer_take(&text, NULL);
+    bool printed = tree_print_canonical(tree, &text) && buffer_string(&text);
+    char *kept = printed ? buffer_take(&text, NULL) : NULL;
     buffer_fini(&text);
+    return kept;
+}
+
+static bool keep_view(struct config_view *view, const char *name, const struct tree *definition,
+                      struct error *error)
+{
+    view->name = memory_copy_string(name, strlen(name));
+    view->definition = keep_tree(definition);
     return (view->name && view->definition) || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
@@ -70,7 +77,7 @@ static bool read_views(struct config_export *export, const char *path, const str
                        struct error *error)
 {
     if (tree_type(views) != TREE_OBJECT)
-        return wrong(error, path, "must be an object of views by name");
+        return config_wrong(error, path, "must be an object of views by name");
     export->views = memory_new((tree_count(views) + 1) * sizeof(*export->views));
     if (!export->views)
         return error_set(error, ERROR_MEMORY, "out of memory");
@@ -86,14 +93,14 @@ static bool read_views(struct config_export *export, const char *path, const str
 static bool read_export(struct config_export *export, const char *name, const struct tree *value,
                         struct error *error)
 {
-    static const char *const known[] = {"max_entities", "views", NULL};
+    static const char *const known[] = {"max_entities", "scope", "views", NULL};
     char path[160], inner[192];
     snprintf(path, sizeof(path), "exports.%s", name);
     export->name = memory_copy_string(name, strlen(name));
     if (!export->name)
         return error_set(error, ERROR_MEMORY, "out of memory");
     if (tree_type(value) != TREE_OBJECT)
-        return wrong(error, path, "must be an object with max_entities or views");
+        return config_wrong(error, path, "must be an object with max_entities, scope or views");
     void *position = NULL;
     const char *member;
     const struct tree *content;
@@ -102,12 +109,17 @@ static bool read_export(struct config_export *export, const char *name, const st
         if (strcmp(member, "views") == 0) {
             if (!read_views(export, inner, content, error))
                 return false;
+        } else if (strcmp(member, "scope") == 0) {
+            export->scope = keep_tree(content);
+            if (!export->scope)
+                return error_set(error, ERROR_MEMORY, "out of memory");
         } else if (strcmp(member, "max_entities") == 0) {
             export->max_entities = tree_integer(content, -1);
             if (export->max_entities < 0 || export->max_entities > LARGEST)
-                return wrong(error, inner, "must be a whole number from 0 (no limit) to 2^53 - 1");
+                return config_wrong(error, inner,
+                                    "must be a whole number from 0 (no limit) to 2^53 - 1");
         } else {
-            return unknown_member(error, path, member, known);
+            return config_unknown_member(error, path, member, known);
         }
     }
     return true;
@@ -117,7 +129,7 @@ bool config_set_exports(struct config *config, const struct tree *exports, struc
 {
     config_free_exports(config);
     if (tree_type(exports) != TREE_OBJECT)
-        return wrong(error, "exports", "must be an object of exports by name");
+        return config_wrong(error, "exports", "must be an object of exports by name");
     config->exports = memory_new((tree_count(exports) + 1) * sizeof(*config->exports));
     if (!config->exports)
         return error_set(error, ERROR_MEMORY, "out of memory");

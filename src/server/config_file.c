@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { FILE_LIMIT = 4 * 1024 * 1024, STEP = 64 * 1024, VALUE_LIMIT = 64 * 1024 };
+enum { FILE_LIMIT = 4 * 1024 * 1024, STEP = 64 * 1024 };
 
-static bool read_file(const char *path, struct buffer *text, struct error *error)
+bool config_read_bytes(const char *path, struct buffer *text, struct error *error)
 {
     FILE *file = fopen(path, "rb");
     if (!file)
@@ -37,19 +37,14 @@ static bool set_member(struct config *config, const char *name, const struct tre
         return config_set_exports(config, value, error);
     if (strcmp(name, "stacks") == 0)
         return config_set_stacks(config, value, error);
+    if (strcmp(name, "auth") == 0)
+        return config_set_auth(config, value, error);
+    if (strcmp(name, "allowed_origins") == 0)
+        return config_set_origins(config, value, error);
     const struct setting *setting = setting_find(name);
-    if (!setting)
+    if (!setting || strchr(name, '.'))
         return setting_unknown(name, error);
-    if (setting->type == SETTING_NUMBER && tree_type(value) == TREE_INTEGER)
-        return setting_set_number(config, setting, tree_integer(value, -1), error);
-    if (setting->type != SETTING_NUMBER && tree_type(value) == TREE_STRING)
-        return setting_set_text(config, setting, tree_string(value), error);
-    struct buffer text;
-    buffer_init(&text, VALUE_LIMIT);
-    tree_print(value, &text);
-    setting_refuse(setting, buffer_span(&text), error);
-    buffer_fini(&text);
-    return false;
+    return setting_set_tree(config, setting, value, error);
 }
 
 static bool set_members(struct config *config, const struct tree *root, struct error *error)
@@ -70,7 +65,7 @@ struct tree *config_read_tree(const char *path, size_t limit, struct error *erro
     struct buffer text;
     struct tree *root = NULL;
     buffer_init(&text, limit);
-    if (read_file(path, &text, error))
+    if (config_read_bytes(path, &text, error))
         root = tree_parse(buffer_span(&text), error);
     buffer_fini(&text);
     if (!root && error && error->code != ERROR_MEMORY)

@@ -9,34 +9,41 @@ static void schema_words(struct buffer *out, const char *const *words)
     buffer_add_string(out, "]");
 }
 
-static void schema_one(struct buffer *out, const struct setting *setting)
+void setting_schema(struct buffer *out, const struct setting *setting, const char *name, int indent)
 {
-    buffer_printf(out, "    \"%s\": {\n      \"description\": ", setting->name);
+    buffer_printf(out, "%*s\"%s\": {\n%*s  \"description\": ", indent, "", name, indent, "");
     doc_escape(out, span_of(setting->help));
-    buffer_add_string(out, ",\n      ");
+    buffer_printf(out, ",\n%*s  ", indent, "");
     switch (setting->type) {
     case SETTING_TEXT:
-        buffer_add_string(out, "\"type\": \"string\",\n      \"minLength\": 1");
+        buffer_printf(out, "\"type\": \"string\",\n%*s  \"minLength\": 1", indent, "");
+        if (setting->text)
+            buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "", setting->text);
         break;
     case SETTING_ADDRESS:
         buffer_printf(out,
-                      "\"type\": \"string\",\n      \"pattern\": \"^(.+:[0-9]{1,5})?$\",\n"
-                      "      \"default\": \"%s\"",
-                      setting->text);
+                      "\"type\": \"string\",\n%*s  \"pattern\": \"^(.+:[0-9]{1,5})?$\",\n"
+                      "%*s  \"default\": \"%s\"",
+                      indent, "", indent, "", setting->text);
         break;
     case SETTING_NUMBER:
         buffer_printf(out,
-                      "\"type\": \"integer\",\n      \"minimum\": %lld,\n      \"maximum\": "
-                      "%lld,\n      \"default\": %lld",
-                      (long long)setting->least, (long long)setting->most,
-                      (long long)setting->number);
+                      "\"type\": \"integer\",\n%*s  \"minimum\": %lld,\n%*s  \"maximum\": "
+                      "%lld,\n%*s  \"default\": %lld",
+                      indent, "", (long long)setting->least, indent, "", (long long)setting->most,
+                      indent, "", (long long)setting->number);
+        break;
+    case SETTING_FLAG:
+        buffer_printf(out, "\"type\": \"boolean\",\n%*s  \"default\": %s", indent, "",
+                      setting->number ? "true" : "false");
         break;
     case SETTING_WORD:
         schema_words(out, setting->words);
-        buffer_printf(out, ",\n      \"default\": \"%s\"", setting->words[setting->number]);
+        buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "",
+                      setting->words[setting->number]);
         break;
     }
-    buffer_add_string(out, "\n    },\n");
+    buffer_printf(out, "\n%*s},\n", indent, "");
 }
 
 static const char schema_exports[] =
@@ -58,6 +65,11 @@ static const char schema_exports[] =
     "            \"minimum\": 0,\n"
     "            \"default\": 0\n"
     "          },\n"
+    "          \"scope\": {\n"
+    "            \"description\": \"the field that says whom a row is for: those whose token lists "
+    "its text in row_scopes; left out: all rows are public\",\n"
+    "            \"$ref\": \"#/$defs/path\"\n"
+    "          },\n"
     "          \"views\": {\n"
     "            \"description\": \"views beside the list, state and append of every export\",\n"
     "            \"type\": \"object\",\n"
@@ -77,6 +89,7 @@ static const char schema_stacks[] = "    \"stacks\": {\n"
 
 static const char schema_views[] =
     "  \"$defs\": {\n"
+    "    \"token\": {\"type\": \"string\", \"minLength\": 16, \"maxLength\": 1024},\n"
     "    \"path\": {\n"
     "      \"description\": \"member names joined with dots; or, for names with dots, a list of "
     "them\",\n"
@@ -190,7 +203,8 @@ bool config_schema(struct buffer *out)
                            "  \"properties\": {\n"
                            "    \"$schema\": {\"type\": \"string\"},\n");
     for (size_t i = 0; i < config_setting_count; i++)
-        schema_one(out, &config_settings[i]);
+        setting_schema(out, &config_settings[i], config_settings[i].name, 4);
+    config_auth_schema(out);
     buffer_add_string(out, schema_stacks);
     buffer_add_string(out, schema_exports);
     buffer_add_string(out, "  },\n");

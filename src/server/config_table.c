@@ -1,7 +1,10 @@
 /*
  * The table of settings, and what is done by it alone.
  */
+#include "server/address.h"
 #include "server/config_internal.h"
+
+#include <ctype.h>
 
 #define KIB ((int64_t)1024)
 #define MIB (1024 * KIB)
@@ -18,6 +21,9 @@ _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO 
                    LOG_LEVEL_DEBUG == 3,
                "level_words");
 _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "format_words");
+_Static_assert(CONFIG_RATES_AUTO == 0 && CONFIG_RATES_ON == 1 && CONFIG_RATES_OFF == 2,
+               "rate_limiting_words");
+static const char *const rate_limiting_words[] = {"auto", "on", "off", NULL};
 static const char *const synchronous_words[] = {"full", "normal", "off", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
@@ -29,6 +35,33 @@ static const char *const format_words[] = {"text", "json", NULL};
     AT(field), .type = SETTING_WORD, .words = (list), .number = (standard)
 #define NUMBER(field, standard, low, high)                                                         \
     AT(field), .type = SETTING_NUMBER, .number = (standard), .least = (low), .most = (high)
+/* A number that says 0 for no limit. */
+#define LIMIT(field, high) NUMBER(field, 0, 0, high)
+#define MOST_IN_WINDOW 1000000000
+#define DAY 86400
+/* A rate window: what it lets through, beyond that, and within how long. */
+/* clang-format off */
+#define RATE(field, standard, extra, word, what)                                                   \
+    {NUMBER(rate_##field, standard, 0, MOST_IN_WINDOW),                                            \
+     .environment = "ARETE_RATE_LIMIT_" word "_MAX",                                               \
+     .help = what " within a window; 0 for no limit"},                                             \
+    {NUMBER(rate_##field##_burst, extra, 0, MOST_IN_WINDOW),                                       \
+     .help = what ": how many more a burst may have"},                                             \
+    {NUMBER(rate_##field##_seconds, 60, 1, DAY),                                                   \
+     .environment = "ARETE_RATE_LIMIT_" word "_WINDOW_SECS",                                       \
+     .help = what ": length of the window"}
+/* clang-format on */
+
+/* The name of a header, as it stands in a request. */
+static bool check_header(const char *name, struct error *error)
+{
+    for (const char *at = name; *at; at++)
+        if (!isalnum((unsigned char)*at) && *at != '-' && *at != '_')
+            return error_set(error, ERROR_CONFIGURATION, "'%.60s' is not the name of a header",
+                             name);
+    return strlen(name) < 64 ||
+           error_set(error, ERROR_CONFIGURATION, "a name of more than 63 bytes");
+}
 
 const struct setting config_settings[] = {
     {TEXT(database), .help = "the database file; made when it is not there"},
@@ -62,11 +95,55 @@ const struct setting config_settings[] = {
     {NUMBER(max_message_bytes, 64 * KIB, KIB, 16 * MIB), .help = "largest message of a subscriber"},
     {NUMBER(max_exports, 1000, 1, 100000), .help = "exports that may appear as they are fed"},
     {NUMBER(max_connections, 10000, 1, 65000), .help = "connections at a time"},
+    {LIMIT(max_connections_per_ip, LARGEST), .environment = "ARETE_WS_MAX_CONNECTIONS_PER_IP",
+     .help = "connections at a time of one IPv4 address or one IPv6 /64; 0 for no limit"},
+    {LIMIT(max_connections_per_subject, LARGEST), .environment = "ARETE_WS_DEFAULT_MAX_CONNECTIONS",
+     .help = "connections at a time of one subject, where its token sets none; 0 for no limit"},
+    {LIMIT(max_connections_per_metering_key, LARGEST),
+     .environment = "ARETE_WS_MAX_CONNECTIONS_PER_METERING_KEY",
+     .help = "connections at a time of one metering key; 0 for no limit"},
+    {LIMIT(max_connections_per_origin, LARGEST),
+     .environment = "ARETE_WS_MAX_CONNECTIONS_PER_ORIGIN",
+     .help = "connections at a time from pages of one origin; 0 for no limit"},
     {NUMBER(max_subscriptions, 1000, 1, 1000000),
      .environment = "ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS",
-     .help = "subscriptions of one connection"},
+     .help = "subscriptions of one connection, where its token sets none"},
+    {LIMIT(max_snapshot_rows, LARGEST), .environment = "ARETE_WS_DEFAULT_MAX_SNAPSHOT_ROWS",
+     .help = "rows that one request may be answered with, where its token sets none; 0 for no "
+             "limit"},
+    {LIMIT(max_messages_per_minute, LARGEST),
+     .environment = "ARETE_WS_DEFAULT_MAX_MESSAGES_PER_MINUTE",
+     .help = "messages from one connection, where its token sets none; 0 for no limit"},
+    {LIMIT(max_bytes_per_minute, LARGEST), .environment = "ARETE_WS_DEFAULT_MAX_BYTES_PER_MINUTE",
+     .help = "bytes to one connection, where its token sets none; 0 for no limit"},
+    {NUMBER(limit_window_seconds, 60, 1, DAY), .environment = "ARETE_WS_RATE_LIMIT_WINDOW_SECS",
+     .help = "the minute of the two limits per minute"},
+    {WORD(rate_limiting, rate_limiting_words, CONFIG_RATES_AUTO),
+     .environment = "ARETE_RATE_LIMITING_ENABLED",
+     .help = "whether the rate windows hold; auto: unless only this machine can connect, there is "
+             "neither authentication nor a trusted proxy, and no window was set"},
+    RATE(handshakes_per_ip, 60, 10, "HANDSHAKE_PER_IP",
+         "handshakes of one IPv4 address or one IPv6 /64"),
+    RATE(connections_per_subject, 30, 5, "CONNECTIONS_PER_SUBJECT", "connections of one subject"),
+    RATE(connections_per_metering_key, 100, 20, "CONNECTIONS_PER_METERING_KEY",
+         "connections of one metering key"),
+    RATE(subscriptions_per_connection, 120, 10, "SUBSCRIPTIONS_PER_CONNECTION",
+         "subscribe messages of one connection"),
+    RATE(messages_per_connection, 1000, 100, "MESSAGES_PER_CONNECTION",
+         "messages of one subscriber's connection"),
+    RATE(snapshots_per_connection, 30, 5, "SNAPSHOTS_PER_CONNECTION",
+         "snapshots and resumes of one connection"),
+    {TEXT(trusted_proxies), .check = networks_check,
+     .help = "addresses and networks of proxies that are believed about who their clients are, "
+             "such as \"10.0.0.0/8, ::1\""},
+    {TEXT(proxy_header), .text = "X-Forwarded-For", .check = check_header,
+     .help = "the header in which they say so; Forwarded is read as RFC 7239 has it, any other as "
+             "a list of addresses"},
     {NUMBER(max_window_rows, 10000, 1, 1000000),
      .help = "rows of a subscription with take, skip or filters, or to a derived view"},
+    {NUMBER(max_windows, 1000, 1, 1000000), .help = "different windows that are watched at a time"},
+    {NUMBER(max_filter_rows, 1000000, 1000, 1000000000),
+     .help = "rows that the filters of one HTTP request look at"},
     {NUMBER(client_timeout_seconds, 300, 1, 86400), .environment = "ARETE_WS_CLIENT_TIMEOUT_SECS",
      .help = "a client unseen this long is closed"},
     {NUMBER(queue_bytes, 64 * MIB, 4 * KIB, 64 * GIB),
@@ -102,6 +179,9 @@ const struct setting *setting_find(const char *name)
     for (size_t i = 0; i < config_setting_count; i++)
         if (strcmp(config_settings[i].name, name) == 0)
             return &config_settings[i];
+    for (size_t i = 0; i < config_auth_setting_count; i++)
+        if (strcmp(config_auth_settings[i].name, name) == 0)
+            return &config_auth_settings[i];
     return NULL;
 }
 
@@ -110,6 +190,10 @@ bool setting_unknown(const char *name, struct error *error)
     struct nearest nearest = {.given = name};
     for (size_t i = 0; i < config_setting_count; i++)
         nearest_offer(&nearest, config_settings[i].name);
+    for (size_t i = 0; i < config_auth_setting_count; i++)
+        nearest_offer(&nearest, config_auth_settings[i].name);
+    nearest_offer(&nearest, "auth");
+    nearest_offer(&nearest, "allowed_origins");
     nearest_offer(&nearest, "exports");
     nearest_offer(&nearest, "stacks");
     if (nearest.name)
@@ -137,6 +221,8 @@ bool setting_refuse(const struct setting *setting, struct span value, struct err
                       (long long)setting->most);
     else if (setting->type == SETTING_WORD)
         setting_print_words(&allowed, setting->words);
+    else if (setting->type == SETTING_FLAG)
+        buffer_add_string(&allowed, "true or false");
     else if (setting->type == SETTING_ADDRESS)
         buffer_add_string(&allowed, "HOST:PORT with a port from 0 to 65535, or \"\" for none");
     else

@@ -76,12 +76,22 @@ static bool add_view(struct view_set *set, struct span export_name, const struct
     return good;
 }
 
+static bool add_scope(struct view_set *set, const struct config_export *export, struct error *error)
+{
+    if (!export->scope)
+        return true;
+    struct tree *path = tree_parse(span_of(export->scope), error);
+    bool good = path && view_set_scope(set, span_of(export->name), path, error);
+    tree_free(path);
+    return good || error_prefix(error, "setting \"exports.%.128s.scope\"", export->name);
+}
+
 bool config_add_exports(const struct config *config, struct view_set *set, struct error *error)
 {
     for (size_t i = 0; i < config->export_count; i++) {
         const struct config_export *export = &config->exports[i];
         struct span name = span_of(export->name);
-        if (!view_set_add_export(set, name, error))
+        if (!view_set_add_export(set, name, error) || !add_scope(set, export, error))
             return false;
         for (size_t j = 0; j < export->view_count; j++)
             if (!add_view(set, name, &export->views[j], error))

@@ -1,15 +1,15 @@
-#include "server/door.h"
-
+#include "server/client_address.h"
+#include "server/door_internal.h"
 #include "server/server_internal.h"
+#include "server/web.h"
 
 #include <libwebsockets.h>
 
-struct door {
-    struct auth_identity *anonymous; /* everybody without authentication */
-};
+/* ---- visitors ---- */
 
 void visitor_fini(struct visitor *visitor)
 {
+    limits_leave(visitor->place);
     auth_identity_release(visitor->identity);
     *visitor = (struct visitor){.identity = NULL};
 }
@@ -20,50 +20,284 @@ void visitor_move(struct visitor *to, struct visitor *from)
     *from = (struct visitor){.identity = NULL};
 }
 
-struct door *door_new(void)
+/* ---- life ---- */
+
+bool door_join_keys(struct door *door, const struct auth_keys *fetched, struct error *error)
 {
-    struct door *door = memory_new(sizeof *door);
-    if (!door)
-        return NULL;
-    door->anonymous = auth_identity_anonymous();
-    if (door->anonymous)
-        return door;
-    door_free(door);
-    return NULL;
+    struct auth_keys *keys = auth_keys_new();
+    bool good = keys && auth_keys_add_all(keys, door->rules->credentials.keys, error) &&
+                (!fetched || auth_keys_add_all(keys, fetched, error));
+    if (!keys)
+        error_set(error, ERROR_MEMORY, "out of memory for keys");
+    if (good) {
+        auth_keys_release(door->keys);
+        door->keys = auth_keys_retain(keys);
+    }
+    auth_keys_release(keys);
+    return good;
 }
 
-void door_free(struct door *door)
+static bool open_parts(struct door *door, struct server *server, const struct config *config,
+                       struct error *error)
+{
+    const struct config_auth *auth = &config->auth;
+    door->rules = door_rules_new(config, error);
+    if (!door->rules || (auth->jwks_url && !server_need_web(server, config, error)))
+        return false;
+    door->anonymous = auth_identity_anonymous();
+    door->nobody = auth_identity_anonymous();
+    door->revocations = auth_revocations_new();
+    if (!door->anonymous || !door->nobody || !door->revocations ||
+        !jwks_set(&door->jwks, server, auth->jwks_url, auth->jwks_seconds,
+                  auth->jwks_refetch_seconds))
+        return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    door->nobody->scopes = 0;
+    return door_join_keys(door, NULL, error);
+}
+
+bool door_open(struct server *server, const struct config *config, struct error *error)
+{
+    server->door = memory_new(sizeof *server->door);
+    if (!server->door)
+        return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    return open_parts(server->door, server, config, error);
+}
+
+void door_close(struct door *door)
 {
     if (!door)
         return;
+    jwks_fini(&door->jwks);
+    auth_keys_release(door->keys);
+    auth_revocations_free(door->revocations);
+    auth_identity_release(door->nobody);
     auth_identity_release(door->anonymous);
+    door_rules_free(door->rules);
     memory_free(door);
 }
 
-static bool check_scope(const struct auth_identity *identity, unsigned scope, struct error *error)
+void door_tick(struct server *server)
 {
-    static const struct {
-        unsigned scope;
-        const char *name, *use;
-    } scopes[] = {{AUTH_READ, "read", "to subscribe and to read views"},
-                  {AUTH_WRITE, "write", "to feed"},
-                  {AUTH_ADMIN, "admin", "for this"}};
-    for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++)
-        if ((scope & scopes[i].scope) && !(identity->scopes & scopes[i].scope))
-            return error_set(error, ERROR_SCOPE_MISSING,
-                             "the token lacks the scope '%s', which is needed %s", scopes[i].name,
-                             scopes[i].use);
-    return true;
+    if (server->door->jwks.url)
+        jwks_tick(&server->door->jwks);
 }
 
-bool door_enter(struct server *server, struct lws *wsi, unsigned scope, struct visitor *visitor,
-                struct error *error)
+/* ---- other rules ---- */
+
+static void follow(struct server *server, const struct door_rules *old)
+{
+    const struct door_rules *rules = server->door->rules;
+    sessions_follow(&server->sessions, old->credentials.tokens, rules->credentials.tokens,
+                    rules->auth.mode != CONFIG_AUTH_NONE);
+}
+
+bool door_apply(struct server *server, struct door_rules *rules, struct error *error)
 {
     struct door *door = server->door;
-    *visitor = (struct visitor){.identity = auth_identity_retain(door->anonymous)};
-    lws_get_peer_simple(wsi, visitor->address, sizeof visitor->address);
-    if (check_scope(visitor->identity, scope, error))
+    struct door_rules *old = door->rules;
+    const char *url = rules->auth.jwks_url;
+    bool reachable = !url || server->web;
+    if (!jwks_set(&door->jwks, server, reachable ? url : NULL, rules->auth.jwks_seconds,
+                  rules->auth.jwks_refetch_seconds)) {
+        door_rules_free(rules);
+        return error_set(error, ERROR_MEMORY, "out of memory for who may come in");
+    }
+    door->rules = rules;
+    if (!door_join_keys(door, door->jwks.keys, error)) {
+        door->rules = old;
+        door_rules_free(rules);
+        return false;
+    }
+    follow(server, old);
+    door_rules_free(old);
+    return reachable ||
+           error_set(error, ERROR_CONFIGURATION,
+                     "setting \"auth.jwks_url\": there was none when the server started, so it "
+                     "takes a restart");
+}
+
+/* ---- who it is ---- */
+
+static struct auth_identity *no_token(struct error *error)
+{
+    error_set(error, ERROR_TOKEN_MISSING,
+              "a token is needed; send it as 'Authorization: Bearer', or in the query");
+    return NULL;
+}
+
+static struct auth_identity *verify(struct door *door, const struct auth_request *request,
+                                    struct span token, struct error *error)
+{
+    const struct config_auth *auth = &door->rules->auth;
+    struct auth_rules rules = {.issuer = auth->issuer,
+                               .audience = auth->audience,
+                               .require_origin = auth->require_origin,
+                               .require_client_ip = auth->require_client_ip,
+                               .revocations = door->revocations};
+    struct auth_identity *identity = auth_verify(door->keys, &rules, request, token, error);
+    if (!identity && error->code == ERROR_TOKEN_KEY)
+        error->retry_after = jwks_want(&door->jwks);
+    return identity;
+}
+
+/* Static tokens are looked up first, where there are any, because that is cheap. */
+static struct auth_identity *identify(struct door *door, const struct auth_request *request,
+                                      struct span token, struct error *error)
+{
+    const struct door_rules *rules = door->rules;
+    if (rules->auth.mode == CONFIG_AUTH_NONE)
+        return auth_identity_retain(door->anonymous);
+    if (!token.data)
+        return no_token(error);
+    if (rules->credentials.tokens) {
+        struct auth_identity *identity =
+            auth_static_find(rules->credentials.tokens, token, request->now, error);
+        if (identity || rules->auth.mode == CONFIG_AUTH_STATIC || error->code != ERROR_STATIC_TOKEN)
+            return identity;
+    }
+    return verify(door, request, token, error);
+}
+
+/* ---- what it wants ---- */
+
+static const struct {
+    unsigned scope;
+    const char *name, *use, *kind;
+} wishes[] = {
+    [DOOR_SUBSCRIBE] = {0, "", "", "subscriber"},
+    [DOOR_READ] = {AUTH_READ, "read", "to read views", "http"},
+    [DOOR_FEED] = {AUTH_WRITE, "write", "to feed", "ingest"},
+    [DOOR_STATUS] = {0, "", "", "health"},
+    [DOOR_METRICS] = {AUTH_ADMIN, "admin", "to see the metrics", "health"},
+    [DOOR_ADMIN] = {AUTH_ADMIN, "admin", "for this", "http"},
+};
+
+/* Where there is no authentication, who reaches the server is trusted with what it shows, but not
+ * with what changes it; its own commands do that. */
+static bool is_open(const struct door *door, enum door_wish wish)
+{
+    const struct config_auth *auth = &door->rules->auth;
+    return wish == DOOR_METRICS &&
+           (auth->mode == CONFIG_AUTH_NONE || auth->metrics == CONFIG_FOR_ALL);
+}
+
+static bool check_scope(const struct door *door, const struct auth_identity *identity,
+                        enum door_wish wish, struct error *error)
+{
+    unsigned scope = is_open(door, wish) ? 0 : wishes[wish].scope;
+    return (identity->scopes & scope) == scope ||
+           error_set(error, ERROR_SCOPE_MISSING,
+                     "the token lacks the scope '%s', which is needed %s", wishes[wish].name,
+                     wishes[wish].use);
+}
+
+bool door_shows_status(const struct server *server, const struct auth_identity *identity)
+{
+    const struct config_auth *auth = &server->door->rules->auth;
+    return auth->mode == CONFIG_AUTH_NONE || auth->status == CONFIG_FOR_ALL ||
+           auth_may(identity, AUTH_ADMIN);
+}
+
+/* ---- the door itself ---- */
+
+static bool check_origin(const struct door_rules *rules, struct span origin, struct error *error)
+{
+    return !origin.data || door_allows_origin(rules, origin) ||
+           error_set(error, ERROR_ORIGIN_MISMATCH,
+                     "origin '%.*s' is not among those that may connect; see allowed_origins",
+                     (int)(origin.length < 128 ? origin.length : 128), origin.data);
+}
+
+static bool enter(struct door *door, struct lws *wsi, enum door_wish wish, struct span origin,
+                  struct visitor *visitor, struct error *error)
+{
+    char room[DOOR_TOKEN_BYTES];
+    struct span token;
+    struct auth_request request = {.origin = origin,
+                                   .client_ip = *visitor->address ? span_of(visitor->address)
+                                                                  : span_make(NULL, 0),
+                                   .now = clock_wall_ms() / 1000};
+    if (!check_origin(door->rules, origin, error))
+        return false;
+    door_read_token(wsi, room, &token);
+    if (!token.data && (wish == DOOR_STATUS || is_open(door, wish)))
+        visitor->identity = auth_identity_retain(door->nobody);
+    else
+        visitor->identity = identify(door, &request, token, error);
+    visitor->is_anonymous = visitor->identity == door->anonymous;
+    return visitor->identity && check_scope(door, visitor->identity, wish, error);
+}
+
+static struct audit_client describe(const struct visitor *visitor, const char *origin,
+                                    enum door_wish wish)
+{
+    return (struct audit_client){.address = *visitor->address ? visitor->address : NULL,
+                                 .origin = origin,
+                                 .kind = wishes[wish].kind,
+                                 .identity = visitor->identity};
+}
+
+/* Refused for a token that is nobody's, which may be a guess. */
+static bool is_guess(enum error_code code)
+{
+    return code == ERROR_STATIC_TOKEN || code == ERROR_TOKEN_SIGNATURE ||
+           code == ERROR_TOKEN_FORMAT || code == ERROR_TOKEN_KEY;
+}
+
+bool door_enter(struct server *server, struct lws *wsi, enum door_wish wish,
+                struct visitor *visitor, struct error *error)
+{
+    char room[DOOR_ORIGIN_BYTES] = "";
+    struct span origin;
+    *visitor = (struct visitor){.identity = NULL};
+    client_address(&server->limits->rules, wsi, visitor->address);
+    bool good = door_read_origin(wsi, room, &origin, error);
+    struct audit_client client = describe(visitor, origin.data ? room : NULL, wish);
+    if (!limits_may_try(server->limits, &client, error))
+        return false;
+    if (good && enter(server->door, wsi, wish, origin, visitor, error))
         return true;
+    client.identity = visitor->identity;
+    audit_denied(&server->audit, &client, error);
+    if (is_guess(error->code))
+        limits_note_failure(server->limits, &client);
     visitor_fini(visitor);
     return false;
+}
+
+void door_entered(struct server *server, struct lws *wsi, const struct visitor *visitor,
+                  enum door_wish wish)
+{
+    char room[DOOR_ORIGIN_BYTES] = "";
+    struct span origin;
+    struct error error;
+    door_read_origin(wsi, room, &origin, &error);
+    struct audit_client client = describe(visitor, origin.data ? room : NULL, wish);
+    audit_accepted(&server->audit, &client);
+}
+
+struct auth_identity *door_refresh(struct server *server, const struct visitor *visitor,
+                                   const char *token, struct error *error)
+{
+    struct door *door = server->door;
+    struct auth_request request = {.refresh = true,
+                                   .client_ip = *visitor->address ? span_of(visitor->address)
+                                                                  : span_make(NULL, 0),
+                                   .now = clock_wall_ms() / 1000};
+    struct auth_identity *identity = NULL;
+    if (door->rules->auth.mode == CONFIG_AUTH_NONE)
+        error_set(error, ERROR_TOKEN_FORMAT,
+                  "there is no authentication here, so nothing to refresh");
+    else
+        identity = identify(door, &request, span_of(token), error);
+    if (identity && !auth_may_follow(visitor->identity, identity, error)) {
+        auth_identity_release(identity);
+        identity = NULL;
+    }
+    struct audit_client client = describe(visitor, NULL, DOOR_SUBSCRIBE);
+    if (identity)
+        audit_refreshed(&server->audit, &client);
+    else
+        audit_refresh_denied(&server->audit, &client, error);
+    return identity;
 }

@@ -69,6 +69,9 @@ static bool describe_error(const struct error *error, const char *more, struct b
     int retry_after = error_retry_after(error);
     buffer_printf(headers, "X-Error-Code: %s\r\nCache-Control: no-store\r\n%s",
                   error_wire_code(error->code), more ? more : "");
+    if (error_http_status(error->code) == 401)
+        buffer_printf(headers, "WWW-Authenticate: Bearer realm=\"stele\"%s\r\n",
+                      error->code == ERROR_TOKEN_MISSING ? "" : ", error=\"invalid_token\"");
     if (retry_after >= 0)
         buffer_printf(headers, "Retry-After: %d\r\n", retry_after);
     wire_error_body(body, error, retry_after);

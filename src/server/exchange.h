@@ -34,13 +34,14 @@ struct exchange {
     struct server *server;
     struct lws *wsi; /* NULL once the client is gone */
     struct visitor visitor;
-    struct buffer body;  /* of the request */
-    struct buffer reply; /* the whole response, when it is there, */
-    struct buffer large; /* ... but for a body that was given apart */
-    size_t written;      /* of both */
-    bool complete;       /* the whole body has come */
-    bool head;           /* answered without the body */
-    bool awaited;        /* somebody will call exchange_answer */
+    struct buffer body;                      /* of the request */
+    void (*take)(struct exchange *exchange); /* the whole body is there: an answer is owed */
+    struct buffer reply;                     /* the whole response, when it is there, */
+    struct buffer large;                     /* ... but for a body that was given apart */
+    size_t written;                          /* of both */
+    bool complete;                           /* the whole body has come */
+    bool head;                               /* answered without the body */
+    bool awaited;                            /* somebody will call exchange_answer */
 };
 
 /* NULL when out of memory. `limit` bounds the body. The visitor is moved, in either case. */

@@ -13,6 +13,8 @@ struct facts_job {
     struct read_job job;
     struct facts *facts;
     struct store_log_state log;
+    struct store_sizes sizes;
+    struct process_figures process;
     struct fact_rows *rows;
     size_t row_count;
     uint64_t asked_ms;
@@ -53,7 +55,25 @@ static int64_t count_keys(struct store_reader *reader, const struct view *view, 
     return rows;
 }
 
-static int64_t count_rows(struct store_reader *reader, const struct view *view)
+/* What the cut leaves of the stage's rows. Which keys are among them would have to be looked up one
+ * by one, with their ranks: of a view with a key filter it is not told. */
+static int64_t count_stage(struct store_reader *reader, const struct view *view)
+{
+    const struct view_cut *cut = &view->stage->cut;
+    struct error error;
+    int64_t rows;
+    bool found;
+    if (view->key_count ||
+        !store_read_stage_rows(reader, span_of(view->stage->definition), &rows, &found, &error) ||
+        !found)
+        return -1;
+    if (cut->last)
+        return rows > 0;
+    rows = rows > cut->skip ? rows - cut->skip : 0;
+    return cut->take != VIEW_ALL && cut->take < rows ? cut->take : rows;
+}
+
+static int64_t count_export(struct store_reader *reader, const struct view *view)
 {
     struct store_export export;
     struct error error;
@@ -65,15 +85,28 @@ static int64_t count_rows(struct store_reader *reader, const struct view *view)
     return view->key_count ? count_keys(reader, view, export.id) : export.entities;
 }
 
+/* The views of an export stand together, and most of them show all of it. */
+static int64_t count_rows(struct store_reader *reader, const struct view *view,
+                          const struct fact_rows *before)
+{
+    if (view->stage)
+        return count_stage(reader, view);
+    bool same = before && !before->view->stage && !before->view->key_count && !view->key_count &&
+                strcmp(before->view->export_name, view->export_name) == 0;
+    return same ? before->rows : count_export(reader, view);
+}
+
 static void run(struct read_job *job, struct store_reader *reader)
 {
     struct facts_job *it = (struct facts_job *)job;
     struct error error;
+    process_read(&it->process);
+    store_read_sizes(reader, &it->sizes);
     if (!store_read_begin(reader, &error))
         return;
     it->done = store_read_log(reader, &it->log, &error);
     for (size_t i = 0; i < it->row_count; i++)
-        it->rows[i].rows = count_rows(reader, it->rows[i].view);
+        it->rows[i].rows = count_rows(reader, it->rows[i].view, i ? &it->rows[i - 1] : NULL);
     store_read_end(reader);
 }
 
@@ -122,6 +155,8 @@ static void keep(struct facts *facts, struct facts_job *it)
     facts->rows = it->rows;
     facts->row_count = it->row_count;
     facts->log = it->log;
+    facts->sizes = it->sizes;
+    facts->process = it->process;
     facts->asked_ms = it->asked_ms;
     facts->asked_change = it->asked_change;
 }

@@ -7,6 +7,7 @@
 #define SERVER_FACTS_H
 
 #include "server/exchange.h"
+#include "server/process.h"
 #include "server/server_internal.h"
 
 struct fact_rows {
@@ -17,6 +18,8 @@ struct fact_rows {
 struct facts {
     struct server *server;
     struct store_log_state log;
+    struct store_sizes sizes;
+    struct process_figures process;
     struct fact_rows *rows; /* one per view, as of the last answer */
     size_t row_count;
     uint64_t asked_ms;    /* loop time of the last answer's question; 0: never */

@@ -14,20 +14,25 @@ enum wire_mode feed_mode(const struct view *view)
                                        : WIRE_LIST;
 }
 
-struct feed *feed_get(struct hub *hub, const struct view *view)
+static struct feed *feed_new(struct hub *hub, const struct view *view, struct row_scope *scope,
+                             struct span name)
 {
-    struct feed *feed = map_get(&hub->feeds, span_of(view->id));
     struct hub_export *export = hub_find_export(hub, span_of(view->export_name));
-    if (feed || !export)
-        return feed;
-    feed = memory_new(sizeof *feed);
+    struct feed *feed = export ? memory_alloc(sizeof *feed + name.length) : NULL;
     if (!feed)
         return NULL;
-    *feed = (struct feed){.hub = hub, .export = export, .view = view, .mode = feed_mode(view)};
+    *feed = (struct feed){.hub = hub,
+                          .export = export,
+                          .view = view,
+                          .scope = row_scope_ref(scope),
+                          .mode = feed_mode(view),
+                          .name_length = name.length};
+    memcpy(feed->name, name.data, name.length);
     link_init(&feed->in_export);
     link_init(&feed->resting);
     map_init(&feed->groups, group_key);
     if (!map_add(&hub->feeds, feed)) {
+        row_scope_unref(feed->scope);
         memory_free(feed);
         return NULL;
     }
@@ -35,13 +40,30 @@ struct feed *feed_get(struct hub *hub, const struct view *view)
     return feed;
 }
 
+struct feed *feed_get(struct hub *hub, const struct view *view, struct row_scope *scope)
+{
+    struct buffer *text = &hub->paths;
+    struct span name = span_of(view->id);
+    if (view->scope) {
+        buffer_clear(text);
+        buffer_add_span(text, name);
+        buffer_add_char(text, '\n');
+        if (!scope || !buffer_add_span(text, row_scope_name(scope)))
+            return NULL;
+        name = buffer_span(text);
+    }
+    struct feed *feed = map_get(&hub->feeds, name);
+    return feed ? feed : feed_new(hub, view, view->scope ? scope : NULL, name);
+}
+
 void feed_free(struct feed *feed)
 {
-    map_remove(&feed->hub->feeds, span_of(feed->view->id));
+    map_remove(&feed->hub->feeds, span_make(feed->name, feed->name_length));
     link_remove(&feed->in_export);
     if (feed->channel_on)
         channel_fini(&feed->channel);
     map_fini(&feed->groups);
+    row_scope_unref(feed->scope);
     memory_free(feed);
 }
 
@@ -207,8 +229,19 @@ static void feed_offer_channel(struct feed *feed, const struct change *change)
         channel_add(&feed->channel, change->id, buffer_span(&hub->frame));
 }
 
+/* Nothing at all happens for who must not see the row. */
+static bool is_hidden(struct feed *feed, const struct change *change)
+{
+    struct sight sight = row_scope_sight(feed->scope, change);
+    if (sight.before || sight.after)
+        feed->last_change = change->id;
+    return !sight.before && !sight.after;
+}
+
 void feed_offer(struct feed *feed, const struct change *change)
 {
+    if (feed->scope && is_hidden(feed, change))
+        return;
     feed->touched = true;
     if (feed->channel_on)
         feed_offer_channel(feed, change);

@@ -59,9 +59,16 @@ bool frame_change(struct feed *feed, const struct change *change, bool known, st
                                 .view = span_of(feed->view->id),
                                 .operation = operation_for(feed, change, known),
                                 .key = change_key(change)};
+    if (feed->scope) {
+        struct sight sight = row_scope_sight(feed->scope, change);
+        if (!sight.before && !sight.after)
+            return true;
+        if (!sight.after)
+            frame.operation = WIRE_DELETE;
+    }
     if (frame.operation == WIRE_DELETE && !known)
         return true;
-    bool whole = change->operation == CHANGE_PATCH && !known;
+    bool whole = change->operation == CHANGE_PATCH && !known && frame.operation != WIRE_DELETE;
     if (whole && !change_entity(change).data)
         return false; /* too large to travel with its change: the database has it */
     struct span object = whole ? change_entity(change) : change_patch(change);

@@ -53,23 +53,24 @@ static int reply_ready_to_write(struct server *server, struct lws *wsi)
 static const struct {
     const char *path;
     int (*reply)(struct server *server, struct lws *wsi); /* at once, or */
-    facts_print print;                                    /* when the facts are fresh */
+    facts_print print;                                    /* when the facts are fresh, */
+    enum door_wish wish;                                  /* to who is let in */
 } routes[] = {
-    {"/health", reply_health, NULL},
-    {"/healthz", reply_health, NULL},
-    {"/ready", reply_ready, NULL},
-    {"/readiness", reply_ready, NULL},
-    {"/ready/write", reply_ready_to_write, NULL},
-    {"/status", NULL, status_print},
-    {"/metrics", NULL, metrics_print},
+    {"/health", reply_health, NULL, 0},
+    {"/healthz", reply_health, NULL, 0},
+    {"/ready", reply_ready, NULL, 0},
+    {"/readiness", reply_ready, NULL, 0},
+    {"/ready/write", reply_ready_to_write, NULL, 0},
+    {"/status", NULL, status_print, DOOR_STATUS},
+    {"/metrics", NULL, metrics_print, DOOR_METRICS},
 };
 
 static int reply_later(struct server *server, struct lws *wsi, facts_print print,
-                       struct exchange **exchange)
+                       enum door_wish wish, struct exchange **exchange)
 {
     struct error error;
     struct visitor visitor;
-    if (!door_enter(server, wsi, 0, &visitor, &error))
+    if (!door_enter(server, wsi, wish, &visitor, &error))
         return exchange_reply_error(wsi, &error, NULL);
     *exchange = exchange_new(server, wsi, 0, &visitor);
     if (!*exchange) {
@@ -106,5 +107,5 @@ int health_request(struct server *server, struct lws *wsi, struct span path,
     }
     if (routes[i].reply)
         return routes[i].reply(server, wsi);
-    return reply_later(server, wsi, routes[i].print, exchange);
+    return reply_later(server, wsi, routes[i].print, routes[i].wish, exchange);
 }

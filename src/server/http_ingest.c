@@ -53,38 +53,51 @@ static bool check_encoding(struct lws *wsi, struct error *error)
                      "Content-Encoding '%s' is not taken; send the body uncompressed", encoding);
 }
 
-static bool may_ingest(struct server *server, struct lws *wsi, size_t length, struct error *error)
+static bool may_send(struct server *server, struct lws *wsi, size_t limit, struct error *error)
 {
-    if (length > server->max_request_bytes)
+    size_t length = 0;
+    if (!content_length(wsi, &length, error))
+        return false;
+    if (length > limit)
         return error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
-                         length, server->max_request_bytes);
+                         length, limit);
     return check_encoding(wsi, error) && server_admit(server, SERVER_INGEST, error);
 }
 
 /* ---- a request ---- */
 
-static int begin(struct server *server, struct lws *wsi, struct exchange **exchange)
+int http_take_body(struct server *server, struct lws *wsi, size_t limit, struct visitor *visitor,
+                   void (*take)(struct exchange *exchange), struct exchange **exchange)
 {
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     char expect[32];
-    size_t length = 0;
-    struct visitor visitor;
     struct error error;
-    if (!door_enter(server, wsi, AUTH_WRITE, &visitor, &error))
-        return exchange_reply_and_part(wsi, &error, NULL);
-    if (!content_length(wsi, &length, &error) || !may_ingest(server, wsi, length, &error)) {
-        visitor_fini(&visitor);
+    if (!may_send(server, wsi, limit, &error)) {
+        visitor_fini(visitor);
         return exchange_reply_and_part(wsi, &error, NULL);
     }
-    *exchange = exchange_new(server, wsi, server->max_request_bytes, &visitor);
+    *exchange = exchange_new(server, wsi, limit, visitor);
     if (!*exchange) {
         error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
         return exchange_reply_and_part(wsi, &error, NULL);
     }
+    (*exchange)->take = take;
     if (!strcmp(header(wsi, WSI_TOKEN_HTTP_EXPECT, expect, sizeof expect), "100-continue") &&
         lws_write(wsi, (unsigned char *)proceed, sizeof proceed - 1, LWS_WRITE_HTTP) < 0)
         return -1;
     return 0;
+}
+
+static void take_mutations(struct exchange *exchange);
+
+static int begin(struct server *server, struct lws *wsi, struct exchange **exchange)
+{
+    struct visitor visitor;
+    struct error error;
+    if (!door_enter(server, wsi, DOOR_FEED, &visitor, &error))
+        return exchange_reply_and_part(wsi, &error, NULL);
+    return http_take_body(server, wsi, server->max_request_bytes, &visitor, take_mutations,
+                          exchange);
 }
 
 int http_ingest_request(struct server *server, struct lws *wsi, struct span path,
@@ -142,19 +155,24 @@ static void on_done(void *context, const struct source_reply *reply)
     buffer_fini(&body);
 }
 
-bool http_ingest_complete(struct exchange *exchange)
+static void take_mutations(struct exchange *exchange)
 {
     struct error error;
+    if (source_submit(exchange->server->source, NULL, SOURCE_LINES, buffer_span(&exchange->body),
+                      on_done, exchange, &error))
+        buffer_fini(&exchange->body);
+    else
+        exchange_answer_error(exchange, &error);
+}
+
+bool http_ingest_complete(struct exchange *exchange)
+{
     /* Told again because more bytes stand behind the body. While the answer is awaited nothing is
      * read, so then it is the endless loop that is described above. */
     if (exchange->complete)
         return !exchange->awaited;
     exchange->complete = true;
     exchange_await(exchange);
-    if (source_submit(exchange->server->source, NULL, SOURCE_LINES, buffer_span(&exchange->body),
-                      on_done, exchange, &error))
-        buffer_fini(&exchange->body);
-    else
-        exchange_answer_error(exchange, &error);
+    exchange->take(exchange);
     return true;
 }

@@ -61,7 +61,7 @@ static void print_view(struct buffer *out, const struct fact_rows *fact)
     doc_escape(out, span_of(view->id));
     buffer_printf(out, ",\"mode\":\"%s\"", modes[view->mode]);
     print_sort(out, view);
-    if (fact->rows >= 0 && !view->stage)
+    if (fact->rows >= 0)
         buffer_printf(out, ",\"rows\":%lld", (long long)fact->rows);
     buffer_add_string(out, ",\"url\":\"");
     print_url(out, span_of(view->id));
@@ -74,9 +74,13 @@ static void list_print(struct server *server, struct exchange *exchange)
     struct buffer out;
     buffer_init(&out, LIST_BYTES);
     buffer_printf(&out, "{\"epoch\":\"%s\",\"views\":[", engine_epoch(server->engine));
+    const char *between = "\n";
     for (size_t i = 0; i < facts->row_count; i++) {
-        buffer_add_string(&out, i ? ",\n" : "\n");
+        if (!auth_may_view(exchange->visitor.identity, span_of(facts->rows[i].view->id)))
+            continue;
+        buffer_add_string(&out, between);
         print_view(&out, &facts->rows[i]);
+        between = ",\n";
     }
     buffer_add_string(&out, "\n]}\n");
     struct exchange_content content = {
@@ -106,6 +110,12 @@ static void on_read(void *argument, struct hub_answer *answer)
     server->view_reads--;
     if (answer->error.code == ERROR_NONE && answer->body.length)
         server_admit(server, SERVER_ANSWER, &answer->error);
+    if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
+        const struct audit_client client = {.address = exchange->visitor.address,
+                                            .kind = "http",
+                                            .identity = exchange->visitor.identity};
+        audit_limited(&server->audit, &client, AUDIT_LIMIT_SNAPSHOT_ROWS, false, &answer->error);
+    }
     if (answer->error.code != ERROR_NONE) {
         exchange_answer_error(exchange, &answer->error);
         return;
@@ -150,8 +160,10 @@ static bool read_query(struct lws *wsi, struct span view, struct wire_message *m
         length = lws_hdr_copy_fragment(wsi, argument, sizeof argument, WSI_TOKEN_HTTP_URI_ARGS, i);
         if (length < 0)
             break;
-        if (length > 0 && !(length == 1 && argument[0] == '/')) /* so an empty one is told */
-            good = http_query_add(&query, span_make(argument, (size_t)length), error);
+        struct span each = span_make(argument, (size_t)length), token;
+        if (length > 0 && !(length == 1 && argument[0] == '/') && /* so an empty one is told */
+            !door_is_token(each, &token))
+            good = http_query_add(&query, each, error);
     }
     good = good && http_query_end(&query, message, error);
     http_query_fini(&query);
@@ -164,7 +176,11 @@ static bool start_read(struct server *server, struct exchange *exchange,
     struct lws *wsi = exchange->wsi;
     char known[1024];
     bool has_known = lws_hdr_copy(wsi, known, sizeof known, WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0;
+    int64_t max_rows = limits_snapshot_rows(server->limits, exchange->visitor.identity);
     struct hub_read read = {.wanted = &message->subscribe,
+                            .rows_limited = max_rows != LIMITS_NONE,
+                            .max_rows = max_rows,
+                            .identity = exchange->visitor.identity,
                             .gzip = takes_gzip(wsi),
                             .known = has_known ? known : NULL,
                             .is_wanted = is_wanted,
@@ -184,7 +200,7 @@ static int answer_view(struct server *server, struct lws *wsi, struct span view,
     struct wire_message message;
     struct visitor visitor;
     struct error error;
-    if (!door_enter(server, wsi, AUTH_READ, &visitor, &error))
+    if (!door_enter(server, wsi, DOOR_READ, &visitor, &error))
         return exchange_reply_error(wsi, &error, NULL);
     if (!server_admit(server, SERVER_READ, &error) || !read_query(wsi, view, &message, &error)) {
         visitor_fini(&visitor);
@@ -207,7 +223,7 @@ static int answer_list(struct server *server, struct lws *wsi, struct exchange *
 {
     struct visitor visitor;
     struct error error;
-    if (!door_enter(server, wsi, AUTH_READ, &visitor, &error))
+    if (!door_enter(server, wsi, DOOR_READ, &visitor, &error))
         return exchange_reply_error(wsi, &error, NULL);
     *exchange = exchange_new(server, wsi, 0, &visitor);
     if (!*exchange) {

@@ -9,7 +9,8 @@ static struct span export_key(const void *value)
 
 static struct span feed_key(const void *value)
 {
-    return span_of(((const struct feed *)value)->view->id);
+    const struct feed *feed = value;
+    return span_make(feed->name, feed->name_length);
 }
 
 struct hub *hub_new(const struct hub_options *options, struct view_set *views)
@@ -26,6 +27,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
         hub->options.page_bytes = HUB_PAGE;
     if (!options->max_window_rows)
         hub->options.max_window_rows = HUB_WINDOW_ROWS;
+    if (!options->max_filter_rows)
+        hub->options.max_filter_rows = HUB_FILTER_ROWS;
     if (!options->max_windows)
         hub->options.max_windows = HUB_WINDOWS;
     hub->windows = windows_new();
@@ -41,6 +44,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
     ring_init(&hub->ring, 0, options->ring_bytes);
     map_init(&hub->exports, export_key);
     map_init(&hub->feeds, feed_key);
+    map_init(&hub->row_scopes, row_scope_name);
     link_init(&hub->subscribers);
     buffer_init(&hub->frame, UINT32_MAX);
     buffer_init(&hub->shown, UINT32_MAX);
@@ -64,6 +68,7 @@ void hub_free(struct hub *hub)
     map_fini(&hub->exports);
     memory_free(hub->by_id);
     map_fini(&hub->feeds);
+    map_fini(&hub->row_scopes);
     ring_fini(&hub->ring);
     buffer_fini(&hub->frame);
     buffer_fini(&hub->shown);
@@ -81,6 +86,11 @@ void hub_attach(struct hub *hub, struct engine *engine)
     hub->opened_us = clock_monotonic_us();
     ring_fini(&hub->ring);
     ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
+}
+
+void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions)
+{
+    hub->options.max_subscriptions = max_subscriptions;
 }
 
 struct hub_export *hub_find_export(struct hub *hub, struct span name)
@@ -224,6 +234,11 @@ size_t hub_subscriptions(const struct hub *hub)
     return hub->subscription_count;
 }
 
+void hub_windows(const struct hub *hub, size_t *windows, size_t *members)
+{
+    windows_count(hub->windows, windows, members);
+}
+
 /* Who rests has everything, wherever its cursor was left. */
 int64_t hub_slowest_lag(const struct hub *hub)
 {
@@ -257,8 +272,19 @@ struct seq hub_head(const struct hub *hub)
 
 size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
 {
-    const struct feed *feed = map_get(&hub->feeds, view_id);
-    return feed ? feed->subscriptions : 0;
+    const struct view *view = view_set_find(hub->views, view_id);
+    const struct hub_export *export =
+        view ? map_get(&hub->exports, span_of(view->export_name)) : NULL;
+    size_t count = 0;
+    if (!export || !view->scope) {
+        const struct feed *feed = map_get(&hub->feeds, view_id);
+        return feed ? feed->subscriptions : 0;
+    }
+    for (const struct link *link = export->feeds.next; link != &export->feeds; link = link->next) {
+        const struct feed *feed = LINK_OWNER(struct feed, in_export, link);
+        count += feed->view == view ? feed->subscriptions : 0;
+    }
+    return count;
 }
 
 const struct view_set *hub_views(const struct hub *hub)

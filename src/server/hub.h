@@ -14,6 +14,7 @@
 struct hub;
 struct subscriber;
 struct usage_client;
+struct allowance;
 
 struct hub_options {
     size_t ring_bytes;           /* newest changes kept in memory */
@@ -26,11 +27,14 @@ struct hub_options {
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
     int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
     size_t max_windows;          /* different ones that are watched; 0: 1,000 */
+    int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
 };
 
 /* The hub takes the view set over. hub_new does not start anything. */
 struct hub *hub_new(const struct hub_options *options, struct view_set *views);
 void hub_free(struct hub *hub);
+/* For subscribers without an allowance of their own, from now on. */
+void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions);
 /* The engine, once open; exports that exist are told one by one before the first message. */
 void hub_attach(struct hub *hub, struct engine *engine);
 void hub_add_export(struct hub *hub, const struct store_export *export);
@@ -53,17 +57,31 @@ void subscriber_free(struct subscriber *subscriber);
  * Who the client is, from now on; a reference of its own is taken. Until the first call it is a
  * stranger, who sees the public rows of all views. Subscriptions to views that it may not see are
  * ended with an error; where it may see other rows than before, its subscriptions go over to
- * those. False when out of memory: then it is a stranger again, and the connection must be ended.
+ * those. False when out of memory: then all subscriptions are ended, it is who it was, and the
+ * connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
 /* Tell usage what the subscriber does and is sent, as this client, which must outlive it. To be
  * called before anything else, if at all. */
 void subscriber_meter(struct subscriber *subscriber, struct usage_client *client);
 size_t subscriber_subscriptions(const struct subscriber *subscriber);
+/* What the client may still do; borrowed until subscriber_free. Without it, it may do all, but for
+ * max_subscriptions. */
+void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance);
+/* What is to be done with the token of a refresh_auth, with the argument of subscriber_new: it is
+ * to be answered by subscriber_tell. Without this, it is refused. */
+void subscriber_on_refresh(struct subscriber *subscriber,
+                           void (*refresh)(void *argument, const char *token));
+/* A text message to the client. */
+void subscriber_tell(struct subscriber *subscriber, struct span json);
+/* End all its subscriptions without a word: only answers are sent from now on. */
+void subscriber_silence(struct subscriber *subscriber);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal);
+/* Forget what waits to be sent, answers too. */
+void subscriber_drop(struct subscriber *subscriber);
 /*
  * The next bytes to send: whole ready frames, at most about WIRE_FRAGMENT bytes (one frame at
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
@@ -95,9 +113,11 @@ struct hub_answer {
 struct hub_read {
     const struct wire_subscribe *wanted;  /* of the snapshot's parameters none counts */
     const struct auth_identity *identity; /* who asks; NULL: a stranger. Only until the call ends */
-    bool gzip;                            /* compress, where it pays */
-    const char *known;                    /* If-None-Match: tags in quotes, or "*"; NULL: none */
-    bool (*is_wanted)(void *argument);    /* still; else it may end early */
+    bool rows_limited;                    /* more than max_rows are ERROR_SNAPSHOT_LIMIT */
+    int64_t max_rows;
+    bool gzip;                         /* compress, where it pays */
+    const char *known;                 /* If-None-Match: tags in quotes, or "*"; NULL: none */
+    bool (*is_wanted)(void *argument); /* still; else it may end early */
     void (*done)(void *argument, struct hub_answer *answer);
     void *argument;
 };
@@ -114,11 +134,14 @@ struct hub_metrics {
     struct counter subscriptions_made, subscriptions_refused;
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;
+    struct counter window_looks;
     struct histogram publish_latency; /* from a request's arrival to its frames being ready */
 };
 const struct hub_metrics *hub_metrics(const struct hub *hub);
 size_t hub_subscribers(const struct hub *hub);
 size_t hub_subscriptions(const struct hub *hub);
+/* Windows that somebody watches, and subscriptions that are members of one. */
+void hub_windows(const struct hub *hub, size_t *windows, size_t *members);
 /* Changes between the head and the slowest live subscription. */
 int64_t hub_slowest_lag(const struct hub *hub);
 /* Head of the log as the loop knows it. */

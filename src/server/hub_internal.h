@@ -13,6 +13,7 @@
 
 #include "server/hub.h"
 #include "server/link.h"
+#include "server/row_scope.h"
 #include "server/usage.h"
 
 enum {
@@ -26,6 +27,7 @@ enum {
     HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
     HUB_WINDOW_ROWS = 10000,
     HUB_WINDOWS = 1000,
+    HUB_FILTER_ROWS = 1000000,
     HUB_TURNS = 4 /* subscriptions of one subscriber that the readers serve at once */
 };
 
@@ -52,6 +54,8 @@ struct feed {
     struct link in_export; /* hub_export.feeds */
     struct hub_export *export;
     const struct view *view;
+    struct row_scope *scope; /* whose rows of it; one reference; NULL: they are not scoped */
+    int64_t last_change;     /* the newest that it shows anything of; scoped feeds only */
     enum wire_mode mode;
     size_t subscriptions;
     size_t windows;  /* of this view, also those without members */
@@ -61,6 +65,8 @@ struct feed {
     struct channel channel;
     struct link resting; /* unkeyed subscriptions at the head */
     struct map groups;   /* struct key_group by key */
+    size_t name_length;
+    char name[]; /* the view's id; where rows are scoped also for whom */
 };
 
 /* Everybody who wants one key of one view, and the ring's changes of it. */
@@ -109,6 +115,7 @@ enum member_phase {
     MEMBER_UNTOLD,   /* wants none: begins at the present */
     MEMBER_RESUMING, /* has a cursor: is to ask a look what it lacks */
     MEMBER_BEHIND,   /* fell off the channel: likewise */
+    MEMBER_MOVED,    /* has rows of another window: likewise */
     MEMBER_WAITING,  /* a look finds what it lacks */
     MEMBER_LIVE      /* takes from the window's channel */
 };
@@ -116,13 +123,21 @@ enum member_phase {
 /* How far a snapshot got: first the deletes, newest first, then the rows. Equal places get equal
  * batches: that is what makes them shareable. */
 struct snapshot_place {
-    int64_t limit;            /* rows still wanted; -1: all */
-    int64_t rows;             /* sent so far */
-    struct store_position at; /* behind this row */
-    int64_t change;           /* position of the first batch's transaction; 0 before it */
-    int64_t latest;           /* position of the newest transaction that gave rows */
-    struct seq seq;           /* the cursor that belongs to `change` */
-    int64_t deletes;          /* those before this change are still to be told; 0: all were */
+    int64_t limit;               /* rows still wanted; -1: all */
+    int64_t rows;                /* sent so far */
+    bool begun;                  /* rows were looked at: `at` counts */
+    struct store_position at;    /* behind this row */
+    struct store_position bound; /* the last row that was sent */
+    int64_t change;              /* position of the first batch's transaction; 0 before it */
+    int64_t latest;              /* position of the newest transaction that gave rows */
+    struct seq seq;              /* the cursor that belongs to `change` */
+    int64_t deletes;             /* those before this change are still to be told; 0: all were */
+};
+
+/* What a member had of another window: the content at a version. The window stays for that long. */
+struct window_held {
+    struct window *window; /* NULL: nothing */
+    int64_t version;
 };
 
 struct subscription {
@@ -142,12 +157,16 @@ struct subscription {
     bool overlaps;     /* the snapshot was of several states: whole rows until it ends */
     bool only_greater; /* the cursor's seq is not in the log: up to resume_target only seqs beyond
                           `greater` count */
-    int64_t limit;     /* of the snapshot; -1: none */
-    int64_t cursor;    /* everything up to this change was given */
+    bool answering; /* what it is sent from the log answers its request, and counts as its rows */
+    int64_t rows;   /* of that, so far */
+    int64_t limit;  /* of the snapshot; -1: none */
+    int64_t cursor; /* everything up to this change was given */
     struct channel_cursor place;
     struct knowledge knowledge;
     /* snapshot */
     struct snapshot_place snapshot;
+    struct row_scope *was; /* it may hold what that one saw, as its token listed other scopes;
+                              one reference; NULL: it does not */
     struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
     struct link in_build;         /* waits for a snapshot job */
     /* resuming and catching up */
@@ -164,6 +183,7 @@ struct subscription {
     int64_t version; /* of the window, that it has */
     int64_t asked;   /* the newest change when it asked for a snapshot */
     struct window_request *request;
+    struct window_held held; /* rows that it must lose where the window does not have them */
 };
 
 /* ---- subscribers ---- */
@@ -179,8 +199,11 @@ struct sending {
 struct subscriber {
     struct hub *hub;
     struct auth_identity *identity; /* NULL: a stranger */
+    struct allowance *allowance;    /* NULL: it may do all */
+    struct row_scope *scope;        /* what it sees of scoped exports; one reference */
     struct link in_hub;
     void (*wake)(void *argument);
+    void (*refresh)(void *argument, const char *token); /* NULL: it is refused */
     void *argument;
     struct link subscriptions;
     size_t count;
@@ -212,6 +235,9 @@ void subscriber_ready(struct subscription *subscription);
  */
 bool subscriber_take_turn(struct subscription *subscription);
 void subscriber_give_turn(struct subscription *subscription);
+/* Whether the answer to the subscription's request may have so many rows; else the client is told
+ * that it may not, and the subscription is gone. */
+bool subscriber_allows_rows(struct subscription *subscription, int64_t rows);
 
 /* hub_meter.c: what a pull gives counts as an update of this subscription's view, or, when this is
  * called later in the same pull, as (part of) a snapshot. */
@@ -237,7 +263,8 @@ struct hub {
     struct map exports;        /* struct hub_export by name */
     struct hub_export **by_id; /* the same; ids are small and dense */
     size_t by_id_count;
-    struct map feeds; /* struct feed by view id */
+    struct map feeds;      /* struct feed by name */
+    struct map row_scopes; /* those that somebody has, by name */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
     struct snapshots *snapshots;
@@ -254,8 +281,9 @@ struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
 
 /* feed.c */
 enum wire_mode feed_mode(const struct view *view);
-/* Find or make the feed of a view; NULL when out of memory. */
-struct feed *feed_get(struct hub *hub, const struct view *view);
+/* Find or make the feed of a view for who sees `scope`, which does not matter where rows are not
+ * scoped; NULL when out of memory. */
+struct feed *feed_get(struct hub *hub, const struct view *view, struct row_scope *scope);
 /* Count a subscription in / out; the last one out frees the feed. */
 bool feed_join(struct feed *feed, struct subscription *subscription, struct span key);
 /* The same for a member of a window of the view. */
@@ -298,11 +326,16 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
 /* The key it asked for; absent: all. Borrowed. */
 struct span subscription_key(const struct subscription *subscription);
 void subscription_close(struct subscription *subscription);
+/* Free one that belongs to no feed any more, and has no work on its way. */
+void subscription_drop(struct subscription *subscription);
 struct span subscription_pull(struct subscription *subscription);
 /* Send `subscribed`; resumed as in struct wire_subscribed. */
 void subscription_announce(struct subscription *subscription, int resumed);
 /* Begin the snapshot from its start: also when a cursor proved too old. */
 void subscription_start_snapshot(struct subscription *subscription);
+/* The subscriber sees other rows than before: go over to those. The subscription may be gone
+ * afterwards. */
+void subscription_move(struct subscription *subscription);
 void subscription_start_live(struct subscription *subscription, int64_t cursor);
 void subscription_start_catch_up(struct subscription *subscription, int64_t cursor);
 
@@ -312,6 +345,7 @@ struct snapshot_batch {
     uint32_t references;
     struct text *frames;
     struct snapshot_place end;
+    int64_t rows;  /* that the whole snapshot has, as far as they were read when it was built */
     bool last;     /* there are no more rows */
     bool complete; /* and all were of one state, so the frames said so */
 };
@@ -325,8 +359,11 @@ void snapshot_batch_unref(struct snapshot_batch *batch);
 void snapshot_forget(struct subscription *subscription);
 
 /* resume.c */
-/* Look the cursor up; continues the subscription by itself. */
-bool resume_start(struct subscription *subscription, struct seq after);
+/* Look the cursor up; continues the subscription by itself. `parted` as in struct resume_query. */
+bool resume_start(struct subscription *subscription, struct seq after, int64_t parted);
+/* Whether a cursor of that epoch (NULL: not told) can be of use at all, and up to which change. */
+bool resume_may(const struct hub *hub, const struct view *view, const struct row_scope *scope,
+                const char *epoch, int64_t *parted);
 /* The cursor is of no use: say so, and start afresh. */
 void resume_refuse(struct subscription *subscription);
 
@@ -341,6 +378,7 @@ void hub_job_forget(struct subscription *subscription);
 /* window.c */
 struct windows *windows_new(void);
 void windows_free(struct windows *windows);
+void windows_count(const struct windows *windows, size_t *watched, size_t *members);
 /* Mark what a commit touched, and look at it. */
 void windows_commit(struct hub *hub, const struct engine_commit *commit);
 /* Start a look at what needs one, unless one is on its way; call it again by windows_due. */
@@ -362,6 +400,11 @@ bool window_wanted(const struct hub *hub, const struct view *view,
                    const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
                    struct error *error);
 void window_begin(struct subscription *subscription);
+/* The same for who has rows of another window; takes them over. */
+void window_begin_held(struct subscription *subscription, struct window_held *held);
+/* What the member has now, kept until it is released; nothing when it is not known. */
+void window_hold(struct subscription *subscription, struct window_held *held);
+void window_release(struct window_held *held);
 /* The cursor was found: at this change. */
 void window_resume(struct subscription *subscription, int64_t from);
 struct span window_pull(struct subscription *subscription);

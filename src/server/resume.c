@@ -2,6 +2,8 @@
 #include "server/hub_job.h"
 #include "server/resume_query.h"
 
+#include <stdio.h>
+
 struct resume_job {
     struct hub_job job;
     struct resume_query query;
@@ -32,6 +34,7 @@ static void accept(struct subscription *subscription, const struct resume_query 
     subscription->knowledge =
         (struct knowledge){.full = whole || append, .begun = true, .since = found->from};
     subscription->resuming = subscription->with_snapshot;
+    subscription->answering = true;
     subscription->resume_limit = subscription->limit;
     subscription->resume_from = found->from;
     subscription->resume_target = found->to;
@@ -40,6 +43,22 @@ static void accept(struct subscription *subscription, const struct resume_query 
     subscription->only_greater = append && found->only_greater;
     subscription->greater = found->after;
     subscription_start_catch_up(subscription, found->from);
+}
+
+bool resume_may(const struct hub *hub, const struct view *view, const struct row_scope *scope,
+                const char *epoch, int64_t *parted)
+{
+    char text[ROW_SCOPE_EPOCH], former[ROW_SCOPE_EPOCH];
+    const char *own = row_scope_epoch(hub, view, scope, text);
+    *parted = -1;
+    if (!epoch || strcmp(epoch, own) == 0)
+        return true;
+    /* Of a former database, and for whom is the same. */
+    size_t database = strlen(engine_epoch(hub->engine));
+    if (strlen(epoch) != strlen(own) || strcmp(epoch + database, own + database) != 0)
+        return false;
+    snprintf(former, sizeof former, "%.*s", (int)database, epoch);
+    return engine_former_epoch(hub->engine, former, parted);
 }
 
 void resume_refuse(struct subscription *subscription)
@@ -76,7 +95,7 @@ static void finish(struct hub_job *job)
     destroy(job);
 }
 
-bool resume_start(struct subscription *subscription, struct seq after)
+bool resume_start(struct subscription *subscription, struct seq after, int64_t parted)
 {
     struct resume_job *job = memory_new(sizeof *job);
     if (!job)
@@ -87,6 +106,7 @@ bool resume_start(struct subscription *subscription, struct seq after)
     job->job.destroy = destroy;
     job->query = (struct resume_query){.view = subscription->feed->view,
                                        .after = after,
+                                       .parted = parted,
                                        .scan_rows = subscription->feed->hub->options.scan_rows};
     return hub_job_start(subscription, &job->job);
 }

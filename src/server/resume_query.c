@@ -49,6 +49,20 @@ static bool walk_greater(struct resume_query *query, struct store_reader *reader
     return true;
 }
 
+/*
+ * A cursor of the database that this one is a copy of is good if it stands at a change that both
+ * have. Of one that is not in the log any more it cannot be told: a late arrival there may have had
+ * any seq.
+ */
+static bool has_parted(const struct resume_query *query, const struct view_state *state,
+                       const struct store_seq_place *place)
+{
+    int64_t change = place->last;
+    if (!change && seq_compare(query->after, state->export.last_seq) == 0)
+        change = state->export.last_change;
+    return query->parted >= 0 && (change == 0 || change > query->parted);
+}
+
 static bool look_up(struct resume_query *query, struct store_reader *reader,
                     const struct view_state *state, struct error *error)
 {
@@ -60,12 +74,26 @@ static bool look_up(struct resume_query *query, struct store_reader *reader,
         return true;
     if (!store_find_seq(reader, state->export.id, query->after, &place, error))
         return false;
+    if (has_parted(query, state, &place))
+        return true;
     if (place.first)
         accept_found(query, &state->log, &place);
     else if (state->export.last_change && seq_compare(query->after, state->export.last_seq) == 0)
         accept_newest(query, state);
     else
         return walk_greater(query, reader, state, error);
+    return true;
+}
+
+/* Cursors from before the view showed what it does now are refused like those of the floor. */
+static bool raise_floor(struct view_state *state, const struct view *view,
+                        struct store_reader *reader, struct error *error)
+{
+    int64_t since;
+    if (!store_read_shape_since(reader, span_of(view->id), &since, error))
+        return false;
+    if (since > 0 && since >= state->log.cursor_floor)
+        state->log.cursor_floor = since + 1;
     return true;
 }
 
@@ -76,6 +104,7 @@ bool resume_query_run(struct resume_query *query, struct store_reader *reader, s
         return false;
     query->done = true; /* a walk knows better */
     bool good = view_state_read(&state, query->view, reader, error) &&
+                raise_floor(&state, query->view, reader, error) &&
                 (query->begun ? walk_greater : look_up)(query, reader, &state, error);
     store_read_end(reader);
     return good;

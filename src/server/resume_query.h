@@ -12,6 +12,7 @@ struct resume_query {
     const struct view *view;
     struct seq after;  /* the cursor as it was presented */
     int64_t scan_rows; /* of the log, that one step looks at */
+    int64_t parted;    /* it is of another database, which has the changes up to this one; or -1 */
     /* between steps */
     bool begun;
     struct store_seq_walk walk;

@@ -9,6 +9,7 @@
  * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
  * libwebsockets: a step may free what that callback is about.
  */
+#include "server/revocations.h"
 #include "server/transport.h"
 #include "server/usage.h"
 #include "server/web.h"
@@ -134,19 +135,20 @@ void server_advance(struct server *server)
 
 /* ---- the loop ---- */
 
-static void wait_for_hub(struct server *server);
-
 static void on_due(uv_timer_t *due)
 {
     struct server *server = due->data;
     hub_tick(server->hub);
-    wait_for_hub(server);
+    sessions_expire(&server->sessions);
+    server_arm(server);
 }
 
-/* Windows that coalesce look again at their time. */
-static void wait_for_hub(struct server *server)
+/* Windows that coalesce look again at their time, and tokens run out. */
+void server_arm(struct server *server)
 {
-    int64_t due = server->hub ? hub_due(server->hub) : -1;
+    int64_t due = server->hub ? hub_due(server->hub) : -1, expiry = sessions_due(&server->sessions);
+    if (due < 0 || (expiry >= 0 && expiry < due))
+        due = expiry;
     if (due >= 0)
         uv_timer_start(&server->due, on_due, (uint64_t)due, 0);
 }
@@ -162,7 +164,7 @@ void server_on_async(uv_async_t *async)
         usage_turn(server->usage);
     run_posts(server);
     sessions_resume(&server->sessions);
-    wait_for_hub(server);
+    server_arm(server);
     step(server);
 }
 
@@ -172,11 +174,13 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->main);
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
+    door_tick(server);
+    revocations_tick(server);
     if (server->usage)
         usage_turn(server->usage);
     log_tick();
     sessions_resume(&server->sessions);
-    wait_for_hub(server);
+    server_arm(server);
     step(server);
 }
 
@@ -193,7 +197,11 @@ bool server_run(struct server *server, struct error *error)
     if (server->state != SERVER_READY)
         return error_set(error, ERROR_INTERNAL, "this server has run already");
     server_set_state(server, SERVER_RUNNING);
+    log_info("server", "started", "version=%s file=\"%s\" listen=\"%s\" health=\"%s\" epoch=%s",
+             STELE_VERSION, store_path(engine_store(server->engine)), server->main.address,
+             server->health.address, engine_epoch(server->engine));
     uv_timer_start(&server->tick, server_on_tick, tick_ms(server), tick_ms(server));
+    door_tick(server);
     uv_async_send(&server->async); /* what came before the loop turned, a stop perhaps */
     while (server->state != SERVER_ENDED)
         uv_run(&server->loop, UV_RUN_DEFAULT);

@@ -1,5 +1,6 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "server/facts.h"
+#include "server/revocations.h"
 #include "server/transport.h"
 #include "server/usage.h"
 #include "server/web.h"
@@ -12,7 +13,8 @@ enum {
     DECODE_SHARE = 4,                /* of queue_bytes, one in so many is for undecoded ones */
     EVENTS_BYTES = 64 * 1024 * 1024, /* commits that wait for the loop */
     TOMBSTONE_ROWS = 1000 * 1000,
-    POSTS = 1024
+    POSTS = 1024,
+    CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */
 };
 
 /* ---- the parts ---- */
@@ -36,6 +38,8 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         .max_subscriptions = (uint32_t)config->max_subscriptions,
         .tombstone_ms = config->tombstone_seconds * 1000,
         .max_window_rows = config->max_window_rows,
+        .max_windows = (size_t)config->max_windows,
+        .max_filter_rows = config->max_filter_rows,
     };
     struct view_set *views = config_views(config, error);
     if (!views)
@@ -153,6 +157,7 @@ static bool open_loop(struct server *server, struct error *error)
         return error_set(error, ERROR_MEMORY, "cannot make an event loop");
     uv_timer_init(&server->loop, &server->tick);
     uv_timer_init(&server->loop, &server->due);
+    loop_watch_start(&server->watch, &server->loop);
     server->handles_open = true;
     queue_on_fill(&server->posts, wake, server);
     return true;
@@ -183,12 +188,27 @@ static bool open_sockets(struct server *server, const struct config *config, str
 
 /* ---- open and close ---- */
 
+/* What may change while it runs; the rest is in struct limits. */
 static void take_limits(struct server *server, const struct config *config)
 {
-    server->max_connections = (size_t)config->max_connections;
     server->max_message_bytes = (size_t)config->max_message_bytes;
-    server->max_request_bytes = (size_t)config->max_request_bytes;
     server->client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
+}
+
+bool server_apply_limits(struct server *server, const struct config *config, struct error *error)
+{
+    if (!limits_apply(server->limits, config, error))
+        return false;
+    take_limits(server, config);
+    hub_set_max_subscriptions(server->hub, (uint32_t)config->max_subscriptions);
+    return true;
+}
+
+void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),
+                            void *argument)
+{
+    server->limits->now_ms = now_ms;
+    server->limits->clock = argument;
 }
 
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
@@ -197,10 +217,11 @@ static bool open_parts(struct server *server, const struct config *config, struc
         !open_engine(server, config, error) || !open_source(server, config, error))
         return false;
     server->facts = facts_new(server);
-    server->door = door_new();
-    if (!server->facts || !server->door)
+    if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
-    return server_open_usage(server, config, error) && open_sockets(server, config, error);
+    server->limits = limits_new(config, &server->audit, error);
+    return server->limits && door_open(server, config, error) && revocations_open(server, error) &&
+           server_open_usage(server, config, error) && open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -212,9 +233,12 @@ struct server *server_open(const struct config *config, struct error *error)
         return NULL;
     }
     server->started_us = clock_monotonic_us();
+    server->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
     listener_init(&server->main);
     listener_init(&server->health);
     sessions_init(&server->sessions);
+    server->max_connections = (size_t)config->max_connections;
+    server->max_request_bytes = (size_t)config->max_request_bytes;
     take_limits(server, config);
     if (open_parts(server, config, error))
         return server;
@@ -228,6 +252,7 @@ static void close_loop(struct server *server)
         uv_close((uv_handle_t *)&server->async, NULL);
         uv_close((uv_handle_t *)&server->tick, NULL);
         uv_close((uv_handle_t *)&server->due, NULL);
+        uv_close((uv_handle_t *)&server->watch.prepare, NULL);
     }
     if (server->loop_open) {
         uv_run(&server->loop, UV_RUN_DEFAULT);
@@ -253,7 +278,9 @@ void server_close(struct server *server)
         hub_free(server->hub);
     server_close_usage(server);
     facts_free(server->facts);
-    door_free(server->door);
+    revocations_close(server->revocations);
+    door_close(server->door);
+    limits_free(server->limits);
     close_loop(server);
     queue_fini(&server->posts);
     memory_free(server);

@@ -26,6 +26,18 @@ bool server_run(struct server *server, struct error *error);
 void server_stop(struct server *server);
 void server_close(struct server *server);
 
+/*
+ * The limits of another configuration, from now on, also for who is connected: all that
+ * docs/limits.md names, max_message_bytes (of new connections), client_timeout_seconds. What was
+ * counted stays counted, and nobody is thrown out for what was allowed before. On the loop thread
+ * (see server_post). false, and nothing changed.
+ */
+bool server_apply_limits(struct server *server, const struct config *config, struct error *error);
+/* The clock that rate windows and limits per minute go by, in milliseconds, instead of the real
+ * one; before server_run. It is asked on the loop thread. */
+void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),
+                            void *argument);
+
 /* ---- in-process use (the public API stands on these) ---- */
 
 /* Run `work(argument)` on the loop thread, soon. Any thread. false once the server has stopped. */

@@ -10,7 +10,9 @@
 
 #include "server/audit.h"
 #include "server/door.h"
+#include "server/limits.h"
 #include "server/listener.h"
+#include "server/loop_watch.h"
 #include "server/server.h"
 #include "server/sessions.h"
 
@@ -23,7 +25,9 @@ struct usage;
 struct usage_endpoint;
 struct web;
 
-enum { SERVER_HANDLES = 3 /* async and the timers, which are on the loop from open to close */ };
+enum {
+    SERVER_HANDLES = 4 /* async, the timers, the watch: on the loop from open to close */
+};
 
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
@@ -46,6 +50,7 @@ struct server {
     uv_async_t async; /* events of the engine, posts, stop */
     uv_timer_t tick;
     uv_timer_t due; /* what the hub waits for */
+    struct loop_watch watch;
     bool loop_open, handles_open;
     enum server_state state;
     uint64_t deadline_ms; /* in PARTING: when those who do not read are left behind */
@@ -56,6 +61,8 @@ struct server {
     struct source *source;
     struct facts *facts;
     struct door *door;
+    struct revocations *revocations;
+    struct limits *limits;
     struct usage *usage; /* NULL: it is told to nobody */
     struct usage_endpoint *usage_endpoint;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
@@ -85,14 +92,19 @@ bool server_need_web(struct server *server, const struct config *config, struct 
 /* run.c: what happens on the loop. */
 void server_on_async(uv_async_t *async);
 void server_on_tick(uv_timer_t *tick);
+/* Look what is due by time alone, the hub's windows and tokens, and wait for it. */
+void server_arm(struct server *server);
 void server_on_drained(void *server); /* for struct engine_options */
 /* Close what is on the loop besides the server's own handles, and wait for it. */
 void server_leave(struct server *server);
 
 /* What a client wants that is to be let in; ANSWER: memory for what was read for it. */
 enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ, SERVER_ANSWER };
-/* Whether one more client may come in: the one place where limits and, later, authentication
- * decide. false with the error to answer with. */
+/* Whether there is room for it. false with the error to answer with. */
 bool server_admit(struct server *server, enum server_purpose purpose, struct error *error);
+/* Whether this handshake ends in a connection: by the room there is, the limits, and the door.
+ * false with the error to answer with; else visitor_fini is due. */
+bool server_let_in(struct server *server, struct lws *wsi, enum door_wish wish,
+                   struct visitor *visitor, struct error *error);
 
 #endif

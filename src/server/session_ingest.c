@@ -78,7 +78,7 @@ static void on_done(void *context, const struct source_reply *reply)
 static bool has_enough(const struct ingest_session *ingest)
 {
     return ingest->held.data || ingest->unanswered >= MAX_UNANSWERED ||
-           ingest->answers.length >= MAX_UNREAD;
+           ingest->answers.length >= MAX_UNREAD || allowance_is_spent(&ingest->session.allowance);
 }
 
 /* The last answer: what comes behind the message is not read any more. */
@@ -125,6 +125,7 @@ static bool submit(struct ingest_session *ingest, struct span text)
 static void on_message(struct session *session, struct span text)
 {
     struct ingest_session *ingest = ingest_of(session);
+    allowance_note_message(&session->allowance);
     if (!submit(ingest, text)) {
         ingest->held = span_make(memory_copy_string(text.data, text.length), text.length);
         if (!ingest->held.data)
@@ -153,6 +154,14 @@ static bool may_resume(struct session *session)
 
 /* ---- the rest of a session ---- */
 
+static void on_became(struct session *session)
+{
+    struct error error;
+    error_set(&error, ERROR_SCOPE_MISSING, "the token lacks the scope 'write' now");
+    if (!auth_may(session->visitor.identity, AUTH_WRITE))
+        session_end(session, &error);
+}
+
 static struct span on_pull(struct session *session)
 {
     struct ingest_session *ingest = ingest_of(session);
@@ -178,6 +187,7 @@ const struct session_kind session_ingest = {
     .name = "ingest",
     .message = on_message,
     .refuse = on_refuse,
+    .became = on_became,
     .pull = on_pull,
     .settled = is_settled,
     .is_full = is_full,

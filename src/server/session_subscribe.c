@@ -28,6 +28,39 @@ static void on_refuse(struct session *session, const struct error *error, bool f
     subscriber_error(subscriber_of(session), error, fatal);
 }
 
+static void on_silence(struct session *session)
+{
+    subscriber_silence(subscriber_of(session));
+}
+
+static void on_became(struct session *session)
+{
+    if (!subscriber_set_identity(subscriber_of(session), session->visitor.identity))
+        session_give_up(session, "out-of-memory: connect again");
+}
+
+static void on_refresh(void *argument, const char *token)
+{
+    struct session *session = argument;
+    struct error error;
+    char answer[96];
+    if (session->state != SESSION_OPEN)
+        return;
+    struct auth_identity *identity =
+        door_refresh(session->server, &session->visitor, token, &error);
+    if (!identity)
+        snprintf(answer, sizeof answer, "{\"success\":false,\"error\":\"%s\"}",
+                 auth_refresh_word(error.code));
+    else if (identity->expires_at)
+        snprintf(answer, sizeof answer, "{\"success\":true,\"expiresAt\":%lld}",
+                 (long long)identity->expires_at);
+    else
+        snprintf(answer, sizeof answer, "{\"success\":true}");
+    subscriber_tell(subscriber_of(session), span_of(answer));
+    if (identity)
+        session_become(session, identity);
+}
+
 /* A client must not wait for an answer that will never come. */
 static struct span on_pull(struct session *session)
 {
@@ -48,6 +81,11 @@ static bool is_full(const struct session *session)
     return subscriber_congested(subscriber_of(session));
 }
 
+static void on_drop(struct session *session)
+{
+    subscriber_drop(subscriber_of(session));
+}
+
 static void on_closed(struct session *session)
 {
     struct subscriber_session *it = (struct subscriber_session *)session;
@@ -62,9 +100,12 @@ const struct session_kind session_subscriber = {
     .name = "subscriber",
     .message = on_message,
     .refuse = on_refuse,
+    .silence = on_silence,
+    .became = on_became,
     .pull = on_pull,
     .sent = on_sent,
     .is_full = is_full,
+    .drop = on_drop,
     .closed = on_closed,
 };
 
@@ -77,7 +118,8 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     it->subscriber = subscriber_new(server->hub, on_wake, it);
     if (server->usage)
         it->usage = usage_client_new(server->usage, visitor->identity, visitor->address);
-    if (!it->subscriber || (server->usage && !it->usage)) {
+    if (!it->subscriber || (server->usage && !it->usage) ||
+        !subscriber_set_identity(it->subscriber, visitor->identity)) {
         subscriber_free(it->subscriber);
         if (it->usage)
             usage_client_free(it->usage, 0);
@@ -85,7 +127,9 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
         return NULL;
     }
     subscriber_meter(it->subscriber, it->usage);
+    subscriber_on_refresh(it->subscriber, on_refresh);
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
+    subscriber_set_allowance(it->subscriber, &it->session.allowance);
     return &it->session;
 }

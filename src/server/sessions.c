@@ -20,6 +20,7 @@ void sessions_init(struct sessions *sessions)
 {
     link_init(&sessions->heard);
     link_init(&sessions->paused);
+    sessions->expiring = (struct heap){NULL};
     sessions->count = 0;
 }
 
@@ -106,6 +107,7 @@ void session_init(struct session *session, struct server *server, struct lws *ws
     session->wsi = wsi;
     session->kind = kind;
     visitor_move(&session->visitor, visitor);
+    allowance_init(&session->allowance, server->limits, &session->visitor, kind->name);
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = uv_now(&server->loop);
     buffer_init(&session->incoming, limit);
@@ -113,6 +115,7 @@ void session_init(struct session *session, struct server *server, struct lws *ws
     link_init(&session->in_heard);
     link_append(&server->sessions.heard, &session->in_heard);
     server->sessions.count++;
+    session_watch_expiry(session);
     counter_add(&server->counters.connections, 1);
 }
 
@@ -168,6 +171,10 @@ static void take_message(struct session *session, struct span text)
 {
     struct error error;
     counter_add(&session->server->counters.messages_in, 1);
+    if (session->kind->drop && !allowance_message(&session->allowance, &error)) {
+        session_end(session, &error);
+        return;
+    }
     if (session->binary) {
         error_set(&error, ERROR_INVALID_MESSAGE, "messages must be text, this one was binary");
         session->kind->refuse(session, &error, false);
@@ -238,14 +245,34 @@ static bool write_ping(struct session *session)
  */
 static bool write_once(struct session *session, struct span bytes)
 {
-    size_t payload, messages = wire_count_messages(bytes, &payload);
-    counter_add(&session->server->counters.messages_out, messages);
+    struct wire_run run = wire_measure(bytes);
+    session->mid_message = run.unfinished;
+    counter_add(&session->server->counters.messages_out, run.messages);
     if (lws_write(session->wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
         return false;
     if (session->kind->sent)
-        session->kind->sent(session, messages, payload);
+        session->kind->sent(session, run.messages, run.payload);
     session->blocked = lws_partial_buffered(session->wsi);
     return true;
+}
+
+/*
+ * The next bytes, if so many may be sent. If not, they are dropped with all that waits behind them,
+ * and the client is told why; but not in the middle of a message, where only the close frame may
+ * stand.
+ */
+static struct span pull_allowed(struct session *session)
+{
+    struct error error;
+    struct span bytes = session->kind->pull(session);
+    if (!bytes.length || !session->kind->drop || session->state != SESSION_OPEN ||
+        allowance_send(&session->allowance, bytes.length, &error))
+        return bytes;
+    session->kind->drop(session);
+    session_end(session, &error);
+    if (session->mid_message)
+        session->kind->drop(session);
+    return session->kind->pull(session);
 }
 
 /* Several writes while the socket takes all of each: a turn of the loop costs more than a write. */
@@ -257,7 +284,7 @@ static bool write_frames(struct session *session, struct span bytes)
         if (session->blocked || i + 1 == WRITES_PER_TURN || session->ping_due ||
             session->state != SESSION_OPEN)
             break;
-        bytes = session->kind->pull(session);
+        bytes = pull_allowed(session);
     }
     session_want_write(session);
     return true;
@@ -300,7 +327,7 @@ bool session_writable(struct session *session)
     if (session->ping_due)
         return write_ping(session);
     bool last = session->state == SESSION_PARTING && session->last_pulls++ >= LAST_PULLS;
-    struct span bytes = last ? span_make("", 0) : session->kind->pull(session);
+    struct span bytes = last ? span_make("", 0) : pull_allowed(session);
     if (bytes.length)
         return write_frames(session, bytes);
     bool settled = !session->kind->settled || session->kind->settled(session);
@@ -323,12 +350,14 @@ void session_closed(struct session *session)
     histogram_add(&server->counters.connection_duration, duration_ms * 1000);
     link_remove(&session->in_heard);
     link_remove(&session->in_paused);
+    session_forget_expiry(session);
     server->sessions.count--;
     buffer_fini(&session->incoming);
     memory_free(session->close_reason);
     session->close_reason = NULL;
-    visitor_fini(&session->visitor);
     session->wsi = NULL;
+    allowance_fini(&session->allowance);
+    visitor_fini(&session->visitor);
     session->kind->closed(session);
     server_advance(server);
 }

@@ -8,6 +8,7 @@
 #ifndef SERVER_SESSIONS_H
 #define SERVER_SESSIONS_H
 
+#include "server/allowance.h"
 #include "server/door.h"
 #include "server/link.h"
 
@@ -17,8 +18,9 @@ struct session;
 
 /* All sessions of a server. */
 struct sessions {
-    struct link heard;  /* every session, the one that was silent longest first */
-    struct link paused; /* those of which nothing is read now */
+    struct link heard;    /* every session, the one that was silent longest first */
+    struct link paused;   /* those of which nothing is read now */
+    struct heap expiring; /* those whose token runs out, by when (unix seconds) */
     size_t count;
 };
 
@@ -34,6 +36,11 @@ struct session_kind {
     void (*message)(struct session *session, struct span text);
     /* Tell the client that what it sent is refused. */
     void (*refuse)(struct session *session, const struct error *error, bool fatal);
+    /* Take back what is not sent yet, but for answers: the client may see nothing more. NULL: there
+     * is nothing but answers. */
+    void (*silence)(struct session *session);
+    /* Its visitor's identity is another one. */
+    void (*became)(struct session *session);
     /* The next ready bytes to send, or none; they must stay until the next call. */
     struct span (*pull)(struct session *session);
     /* The last pull's bytes were given to the connection: so many messages end in them, and their
@@ -45,6 +52,9 @@ struct session_kind {
     bool (*is_full)(const struct session *session);
     /* Whether reading, which was paused, may go on. NULL: as soon as it is not full. */
     bool (*may_resume)(struct session *session);
+    /* Forget what waits to be sent, answers too. NULL: no limit of bytes holds for this kind, nor
+     * one of messages that ends a connection. */
+    void (*drop)(struct session *session);
     /* The connection is gone: end what belongs to it and free the memory. */
     void (*closed)(struct session *session);
 };
@@ -54,7 +64,9 @@ struct session {
     struct lws *wsi;
     const struct session_kind *kind;
     struct visitor visitor; /* whose it is */
+    struct allowance allowance;
     struct link in_heard, in_paused;
+    struct heap_entry expires;
     uint64_t heard_ms; /* loop time of its last sign of life */
     uint64_t started_ms;
     struct buffer incoming; /* fragments of the message that is on its way in */
@@ -67,6 +79,7 @@ struct session {
     bool blocked : 1; /* the socket did not take all of the last write */
     bool binary : 1;  /* the message on its way in is binary */
     bool paused : 1;
+    bool mid_message : 1; /* what was sent last is to be continued */
 };
 
 void sessions_init(struct sessions *sessions);
@@ -79,6 +92,17 @@ void sessions_close_all(struct sessions *sessions, uint16_t status, const char *
 /* Read nothing more from the sessions of a kind. */
 void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind);
 
+/* Milliseconds until the next token runs out, or so; negative: none does. */
+int64_t sessions_due(const struct sessions *sessions);
+/* End those whose token has run out. */
+void sessions_expire(struct sessions *sessions);
+/* End those whose token has this jti. */
+void sessions_revoke(struct sessions *sessions, struct span token_id);
+/* The static tokens are others now: sessions of one that is gone end, and those without a token
+ * where one is needed; the others may what their token says now. */
+void sessions_follow(struct sessions *sessions, const struct auth_static *old,
+                     const struct auth_static *fresh, bool needs_token);
+
 /* Called by a kind's constructor. `limit`: bytes of its longest message. The visitor is moved. */
 void session_init(struct session *session, struct server *server, struct lws *wsi,
                   const struct session_kind *kind, size_t limit, struct visitor *visitor);
@@ -87,8 +111,16 @@ void session_want_write(struct session *session);
 void session_pause(struct session *session);
 /* Close when what is owed is sent, or after some seconds. Idempotent: the first reason counts. */
 void session_close(struct session *session, uint16_t status, const char *reason);
-/* The same with 1011, counted as an error of ours: when a client would wait for an answer that will
- * never come. */
+/* End it for this reason: the client is told, as a fatal error and by 1008, and sees nothing more.
+ */
+void session_end(struct session *session, const struct error *error);
+/* It goes on with a fresh identity, which is moved. It may end over it. */
+void session_become(struct session *session, struct auth_identity *identity);
+/* After its identity was set, and before it goes. */
+void session_watch_expiry(struct session *session);
+void session_forget_expiry(struct session *session);
+/* The same as session_close with 1011, counted as an error of ours: when a client would wait for an
+ * answer that will never come. */
 void session_give_up(struct session *session, const char *reason);
 
 /* ---- for the transport ---- */

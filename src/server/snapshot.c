@@ -76,15 +76,23 @@ void snapshot_batch_unref(struct snapshot_batch *batch)
 }
 
 /* The name of a place: everything that decides what the batch there holds. */
-static bool print_place(struct buffer *out, struct span view, struct span key,
+static bool print_place(struct buffer *out, const struct snapshot_query *of,
                         const struct snapshot_place *place)
 {
+    struct span view = span_of(of->drafts.view->id), key = of->key;
+    const struct row_scope *scopes[] = {of->scope, of->was};
     buffer_clear(out);
     buffer_printf(out, "%zu:", view.length);
     buffer_add_span(out, view);
+    for (size_t i = 0; i < 2; i++) {
+        struct span name = scopes[i] ? row_scope_name(scopes[i]) : span_make(NULL, 0);
+        buffer_printf(out, "|%c%zu:", scopes[i] ? 's' : '-', name.length);
+        buffer_add_span(out, name);
+    }
     buffer_printf(out, "|%c%zu:", key.data ? 'k' : '-', key.length);
     buffer_add_span(out, key);
-    buffer_printf(out, "|%lld,%lld", (long long)place->limit, (long long)place->rows);
+    buffer_printf(out, "|%lld,%lld,%d", (long long)place->limit, (long long)place->rows,
+                  place->begun);
     buffer_printf(out, "|%lld:%lld,%lld", (long long)place->at.seq.slot,
                   (long long)place->at.seq.index, (long long)place->at.id);
     buffer_printf(out, "|%lld,%lld,%lld", (long long)place->change, (long long)place->latest,
@@ -94,7 +102,7 @@ static bool print_place(struct buffer *out, struct span view, struct span key,
 
 /* ---- a job's end ---- */
 
-static struct snapshot_batch *batch_new(const struct snapshot_draft *draft)
+static struct snapshot_batch *batch_new(const struct snapshot_draft *draft, int64_t rows)
 {
     struct snapshot_batch *batch = memory_new(sizeof *batch);
     if (!batch)
@@ -102,6 +110,7 @@ static struct snapshot_batch *batch_new(const struct snapshot_draft *draft)
     *batch = (struct snapshot_batch){.references = 1,
                                      .frames = text_ref(draft->frames),
                                      .end = draft->end,
+                                     .rows = rows,
                                      .last = draft->last,
                                      .complete = draft->complete};
     return batch;
@@ -118,11 +127,11 @@ static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
     buffer_init(&name, SIZE_MAX / 2);
     for (size_t i = 0; i < drafts->count; i++) {
         const struct snapshot_draft *draft = &drafts->list[i];
-        struct snapshot_batch *batch = batch_new(draft);
+        struct snapshot_batch *batch = batch_new(draft, drafts->place.rows);
         if (!batch)
             break;
         counter_add(&snapshots->hub->metrics.snapshot_batches_built, 1);
-        if (print_place(&name, span_of(drafts->view->id), job->query.key, &draft->start))
+        if (print_place(&name, &job->query, &draft->start))
             snapshot_cache_put(snapshots->cache, i ? buffer_span(&name) : span_of(job->name),
                                batch);
         if (i == 0)
@@ -138,6 +147,8 @@ static void job_free(struct snapshot_job *job)
 {
     snapshot_drafts_fini(&job->query.drafts);
     memory_free((void *)job->query.key.data);
+    row_scope_unref(job->query.scope);
+    row_scope_unref(job->query.was);
     memory_free(job);
 }
 
@@ -226,6 +237,8 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->snapshots = snapshots;
     job->query.deleted_since = clock_wall_ms() - options->tombstone_ms;
     job->query.max_rows = options->snapshot_rows;
+    job->query.scope = row_scope_ref(subscription->feed->scope);
+    job->query.was = row_scope_ref(subscription->was);
     snapshot_drafts_init(&job->query.drafts, subscription->feed->view, subscription->feed->mode,
                          &subscription->snapshot);
     return job;
@@ -296,10 +309,13 @@ struct snapshot_batch *snapshot_next(struct subscription *subscription)
     subscription->batch = NULL;
     if (batch || !link_alone(&subscription->in_build))
         return batch;
+    const struct snapshot_query of = {.key = subscription_key(subscription),
+                                      .scope = subscription->feed->scope,
+                                      .was = subscription->was,
+                                      .drafts = {.view = subscription->feed->view}};
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
-    bool asked = print_place(&name, span_of(subscription->feed->view->id),
-                             subscription_key(subscription), &subscription->snapshot);
+    bool asked = print_place(&name, &of, &subscription->snapshot);
     if (asked) {
         batch = from_cache(snapshots, subscription, buffer_span(&name));
         asked = batch || join_or_start(snapshots, subscription, buffer_span(&name));

@@ -93,7 +93,8 @@ bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_enti
     place->rows++;
     if (place->limit > 0)
         place->limit--;
-    place->at = (struct store_position){row->seq, row->id};
+    place->at = place->bound = (struct store_position){row->seq, row->id};
+    place->begun = true;
     draft->end = *place;
     return true;
 }

@@ -55,12 +55,17 @@ bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);
 /* ---- query ---- */
 
 struct snapshot_query {
-    struct span key;       /* absent: all; its bytes are owned by the job */
+    struct span key;         /* absent: all; its bytes are owned by the job */
+    struct row_scope *scope; /* of whom; NULL: all see all */
+    struct row_scope
+        *was; /* what that one saw and sees no more is told as deletes; NULL: nothing */
     int64_t deleted_since; /* older deletes are not told; wall clock, ms */
     int64_t max_rows;      /* and as many deletes */
     struct snapshot_drafts drafts;
-    int64_t deletes; /* looked at */
-    bool stopped;    /* enough for one job; the snapshot goes on */
+    int64_t deletes;            /* looked at */
+    int64_t looked;             /* rows, also those not shown; scoped exports only */
+    struct store_position seen; /* the last of them */
+    bool stopped;               /* enough for one job; the snapshot goes on */
     struct error error;
 };
 

@@ -9,6 +9,28 @@ static bool lacks_memory(struct snapshot_query *query)
     return error_set(&query->error, ERROR_MEMORY, "out of memory while building a snapshot");
 }
 
+/* Rows that are not shown cost less. */
+enum { LOOKED_FOR_SHOWN = 10 };
+
+/* Where rows are scoped, all are looked at, and those that are seen added. */
+static bool add_scoped(struct snapshot_query *query, const struct store_entity *row)
+{
+    struct snapshot_drafts *drafts = &query->drafts;
+    bool shown = row_scope_shows(query->scope, drafts->view, row->data);
+    if (drafts->place.limit == 0 && !query->was)
+        return false;
+    if (query->looked >= LOOKED_FOR_SHOWN * query->max_rows) {
+        query->stopped = true;
+        return false;
+    }
+    query->looked++;
+    query->seen = (struct store_position){row->seq, row->id};
+    if (shown)
+        return drafts->place.limit == 0 || snapshot_drafts_row(drafts, row) || lacks_memory(query);
+    return !query->was || !row_scope_shows(query->was, drafts->view, row->data) ||
+           snapshot_drafts_delete(drafts, row->key) || lacks_memory(query);
+}
+
 /* One row; false stops the scan. */
 static bool add_row(void *argument, const struct store_entity *row)
 {
@@ -18,6 +40,8 @@ static bool add_row(void *argument, const struct store_entity *row)
         query->stopped = true;
         return false;
     }
+    if (query->scope)
+        return add_scoped(query, row);
     return snapshot_drafts_row(drafts, row) || lacks_memory(query);
 }
 
@@ -30,7 +54,9 @@ static bool add_delete(void *argument, const struct store_tombstone *tombstone)
     bool recent = tombstone->at >= query->deleted_since;
     query->drafts.place.deletes = tombstone->change;
     query->deletes++;
-    return !recent || !view_shows(query->drafts.view, tombstone->key) ||
+    bool seen = row_scope_sees(query->scope, tombstone->scope) ||
+                (query->was && row_scope_sees(query->was, tombstone->scope));
+    return !recent || !seen || !view_shows(query->drafts.view, tombstone->key) ||
            snapshot_drafts_delete(&query->drafts, tombstone->key) || lacks_memory(query);
 }
 
@@ -41,6 +67,10 @@ static bool read_deletes(struct snapshot_query *query, struct store_reader *read
     struct snapshot_place *place = &query->drafts.place;
     struct store_tombstone tombstone;
     bool found;
+    if (query->key.data && query->scope) {
+        place->deletes = 0; /* read_key tells it */
+        return true;
+    }
     if (query->key.data) {
         if (!store_read_tombstone(reader, export_id, query->key, &tombstone, &found,
                                   &query->error) ||
@@ -67,6 +97,10 @@ static bool read_key(struct snapshot_query *query, struct store_reader *reader, 
     bool found;
     if (!store_read_entity(reader, export_id, key, &entity, &found, &query->error))
         return false;
+    if (query->scope && query->key.data &&
+        !(found && row_scope_shows(query->scope, query->drafts.view, entity.data)))
+        /* The same answer whether there is none, or was, or one that must not be seen. */
+        return snapshot_drafts_delete(&query->drafts, key) || lacks_memory(query);
     return !found || !view_shows(query->drafts.view, key) || add_row(query, &entity) ||
            query->error.code == ERROR_NONE;
 }
@@ -99,12 +133,13 @@ static bool read_named_keys(struct snapshot_query *query, struct store_reader *r
         struct place_of_key place = {{entity.seq, entity.id}, view->keys[i]};
         struct place_of_key start = {from->at, view->keys[i]};
         /* Behind the place where the last job stopped. */
-        if (done && found && (from->rows == 0 || newest_first(&place, &start) > 0))
+        if (done && found && (!from->begun || newest_first(&place, &start) > 0))
             places[count++] = place;
     }
     if (done)
         qsort(places, count, sizeof *places, newest_first);
-    for (size_t i = 0; done && i < count && !query->stopped && from->limit != 0; i++)
+    for (size_t i = 0; done && i < count && !query->stopped && (from->limit != 0 || query->was);
+         i++)
         done = read_key(query, reader, export_id, places[i].key);
     memory_free(places);
     return done;
@@ -117,10 +152,10 @@ static bool read_rows(struct snapshot_query *query, struct store_reader *reader,
         return read_key(query, reader, export_id, query->key);
     if (query->drafts.view->key_count)
         return read_named_keys(query, reader, export_id);
-    bool from_start = from->rows == 0;
     struct store_position at = from->at;
-    return store_scan_entities(reader, export_id, from_start ? NULL : &at, from->limit, add_row,
-                               query, &query->error) &&
+    int64_t limit = query->scope ? -1 : from->limit;
+    return store_scan_entities(reader, export_id, from->begun ? &at : NULL, limit, add_row, query,
+                               &query->error) &&
            query->error.code == ERROR_NONE;
 }
 
@@ -143,7 +178,14 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
         return true;
     if (place->deletes && !read_deletes(query, reader, state.export.id))
         return false;
-    return query->stopped || read_rows(query, reader, state.export.id);
+    if (query->stopped)
+        return true;
+    bool done = read_rows(query, reader, state.export.id);
+    if (query->stopped && query->looked) {
+        place->at = query->seen;
+        place->begun = true;
+    }
+    return done;
 }
 
 /* Nothing is compressed while the transaction is open. */

@@ -1,6 +1,8 @@
 /* GET /status: how the server is, as JSON for people and scripts. */
 #include "server/facts.h"
 
+#include <unistd.h>
+
 static bool is_healthy(const struct server *server)
 {
     return server->state == SERVER_RUNNING && engine_disk_state(server->engine) == ERROR_NONE;
@@ -27,11 +29,17 @@ static void print_seq(struct buffer *out, struct seq seq)
     buffer_printf(out, "\"%.*s\"", (int)length, text);
 }
 
+/* What everybody may know. */
+static void print_health(struct buffer *out, const struct server *server)
+{
+    buffer_printf(out, "{\"healthy\":%s,\"status\":\"%s\",\"error_count\":%llu",
+                  is_healthy(server) ? "true" : "false", state_name(server),
+                  (unsigned long long)error_count(server));
+}
+
 static void print_server(struct buffer *out, struct server *server)
 {
-    buffer_printf(out, "{\"healthy\":%s,\"status\":\"%s\",\"error_count\":%llu,\"version\":\"%s\"",
-                  is_healthy(server) ? "true" : "false", state_name(server),
-                  (unsigned long long)error_count(server), STELE_VERSION);
+    buffer_printf(out, ",\"version\":\"%s\"", STELE_VERSION);
     buffer_printf(out, ",\"uptime_seconds\":%llu,\"epoch\":\"%s\",\"seq\":",
                   (unsigned long long)((clock_monotonic_us() - server->started_us) / 1000000),
                   engine_epoch(server->engine));
@@ -44,12 +52,61 @@ static void print_server(struct buffer *out, struct server *server)
 
 static void print_clients(struct buffer *out, struct server *server)
 {
-    size_t count, bytes;
+    size_t count, bytes, windows, members;
+    const struct hub_metrics *hub = hub_metrics(server->hub);
     engine_queue_fill(server->engine, &count, &bytes);
+    hub_windows(server->hub, &windows, &members);
     buffer_printf(out, ",\"clients\":%zu,\"subscribers\":%zu,\"subscriptions\":%zu,\"lag\":%lld",
                   server->sessions.count, hub_subscribers(server->hub),
                   hub_subscriptions(server->hub), (long long)hub_slowest_lag(server->hub));
+    buffer_printf(out, ",\"connections\":{\"total\":%llu,\"refused\":%llu}",
+                  (unsigned long long)counter_get(&server->counters.connections),
+                  (unsigned long long)counter_get(&server->counters.connections_refused));
     buffer_printf(out, ",\"queue\":{\"requests\":%zu,\"bytes\":%zu}", count, bytes);
+    buffer_printf(out, ",\"windows\":{\"count\":%zu,\"members\":%zu,\"looks\":%llu}", windows,
+                  members, (unsigned long long)counter_get(&hub->window_looks));
+}
+
+static void print_mutations(struct buffer *out, struct server *server)
+{
+    const struct engine_metrics *it = engine_metrics(server->engine);
+    buffer_printf(out,
+                  ",\"mutations\":{\"applied\":%llu,\"ignored\":%llu,\"duplicate\":%llu,"
+                  "\"refused_requests\":%llu}",
+                  (unsigned long long)counter_get(&it->mutations_applied),
+                  (unsigned long long)counter_get(&it->mutations_ignored),
+                  (unsigned long long)counter_get(&it->mutations_duplicate),
+                  (unsigned long long)counter_get(&it->mutations_refused));
+}
+
+/* What comes from the reader's look at the machine; null where it could not tell. */
+static void print_number(struct buffer *out, const char *name, int64_t number)
+{
+    buffer_printf(out, "\"%s\":", name);
+    if (number >= 0)
+        buffer_printf(out, "%lld", (long long)number);
+    else
+        buffer_add_string(out, "null");
+}
+
+static void print_machine(struct buffer *out, struct server *server)
+{
+    const struct store_sizes *sizes = &server->facts->sizes;
+    const struct process_figures *process = &server->facts->process;
+    enum error_code disk = engine_disk_state(server->engine);
+    buffer_printf(out, ",\"disk\":{\"state\":\"%s\",",
+                  disk == ERROR_NONE ? "ok" : error_wire_code(disk));
+    print_number(out, "database_bytes", sizes->database_bytes);
+    buffer_add_char(out, ',');
+    print_number(out, "wal_bytes", sizes->wal_bytes);
+    buffer_add_char(out, ',');
+    print_number(out, "free_bytes", sizes->free_bytes);
+    buffer_printf(out,
+                  "},\"process\":{\"id\":%ld,\"resident_bytes\":%lld,\"cpu_ms\":%lld,"
+                  "\"descriptors\":%d,\"longest_pause_ms\":%lld}",
+                  (long)getpid(), (long long)process->resident_bytes,
+                  (long long)(process->cpu_seconds * 1000), (int)process->open_descriptors,
+                  (long long)(loop_watch_longest(&server->watch) * 1000));
 }
 
 static void print_log(struct buffer *out, const struct facts *facts)
@@ -73,20 +130,30 @@ static void print_view(struct buffer *out, struct hub *hub, const struct fact_ro
                   hub_view_subscriptions(hub, span_of(it->view->id)));
 }
 
-void status_print(struct server *server, struct exchange *exchange)
+static void print_all(struct buffer *out, struct server *server)
 {
     const struct facts *facts = server->facts;
+    print_server(out, server);
+    print_clients(out, server);
+    print_mutations(out, server);
+    print_log(out, facts);
+    print_machine(out, server);
+    buffer_add_string(out, ",\"views\":[");
+    for (size_t i = 0; i < facts->row_count; i++) {
+        buffer_add_string(out, i ? "," : "");
+        print_view(out, server->hub, &facts->rows[i]);
+    }
+    buffer_add_string(out, "]");
+}
+
+void status_print(struct server *server, struct exchange *exchange)
+{
     struct buffer out;
     buffer_init(&out, 8 * 1024 * 1024);
-    print_server(&out, server);
-    print_clients(&out, server);
-    print_log(&out, facts);
-    buffer_add_string(&out, ",\"views\":[");
-    for (size_t i = 0; i < facts->row_count; i++) {
-        buffer_add_string(&out, i ? "," : "");
-        print_view(&out, server->hub, &facts->rows[i]);
-    }
-    buffer_add_string(&out, "]}\n");
+    print_health(&out, server);
+    if (door_shows_status(server, exchange->visitor.identity))
+        print_all(&out, server);
+    buffer_add_string(&out, "}\n");
     struct exchange_content content = {.status = out.failed ? 500 : 200,
                                        .type = "application/json; charset=utf-8",
                                        .headers = "Cache-Control: no-store\r\n",

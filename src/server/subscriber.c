@@ -1,4 +1,5 @@
 /* One connection's side of the hub: its messages in, its bytes out. */
+#include "server/allowance.h"
 #include "server/hub_internal.h"
 
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument)
@@ -13,24 +14,35 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     link_init(&subscriber->ready);
     link_init(&subscriber->waiting);
     buffer_init(&subscriber->control, HUB_CONTROL * 4);
+    subscriber->scope = row_scope_get(hub, NULL);
+    if (!subscriber->scope) {
+        memory_free(subscriber);
+        return NULL;
+    }
     link_append(&hub->subscribers, &subscriber->in_hub);
     hub->subscriber_count++;
     return subscriber;
+}
+
+void subscriber_silence(struct subscriber *subscriber)
+{
+    while (!link_alone(&subscriber->subscriptions))
+        subscription_close(
+            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
 }
 
 void subscriber_free(struct subscriber *subscriber)
 {
     if (!subscriber)
         return;
-    while (!link_alone(&subscriber->subscriptions))
-        subscription_close(
-            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+    subscriber_silence(subscriber);
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;
     meter_forget(subscriber);
     buffer_fini(&subscriber->control);
     text_unref(subscriber->rest);
     auth_identity_release(subscriber->identity);
+    row_scope_unref(subscriber->scope);
     memory_free(subscriber);
 }
 
@@ -44,7 +56,8 @@ static void end_unseen(struct subscriber *subscriber)
         const char *view = subscription->feed->view->id;
         struct error error;
         link = link->next;
-        if (auth_may_view(subscriber->identity, span_of(view)))
+        if (auth_may(subscriber->identity, AUTH_READ) &&
+            auth_may_view(subscriber->identity, span_of(view)))
             continue;
         error_set(&error, ERROR_VIEW_NOT_FOUND, "the new token does not show view '%.128s'", view);
         subscriber_error(subscriber, &error, false);
@@ -52,18 +65,82 @@ static void end_unseen(struct subscriber *subscriber)
     }
 }
 
+/* Those that see something else now. */
+static void move_all(struct subscriber *subscriber)
+{
+    struct link *link = subscriber->subscriptions.next;
+    while (link != &subscriber->subscriptions) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
+        struct row_scope *scope = subscription->feed->scope;
+        link = link->next;
+        if (scope && scope != subscriber->scope)
+            subscription_move(subscription);
+    }
+}
+
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)
 {
     struct auth_identity *old = subscriber->identity;
+    struct row_scope *saw = subscriber->scope, *sees = row_scope_get(subscriber->hub, identity);
+    if (!sees) {
+        while (!link_alone(&subscriber->subscriptions))
+            subscription_close(
+                LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+        return false;
+    }
     subscriber->identity = auth_identity_retain(identity);
     if (subscriber->usage)
         usage_client_identify(subscriber->usage, identity);
+    subscriber->scope = sees;
     end_unseen(subscriber);
+    move_all(subscriber);
     auth_identity_release(old);
+    row_scope_unref(saw);
     return true;
 }
 
+/* ---- what it may do ---- */
+
+void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance)
+{
+    subscriber->allowance = allowance;
+}
+
+bool subscriber_allows_rows(struct subscription *subscription, int64_t rows)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct error error;
+    if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
+        return true;
+    counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
+    subscriber_error(subscriber, &error, false);
+    subscription_close(subscription);
+    return false;
+}
+
+void subscriber_drop(struct subscriber *subscriber)
+{
+    text_unref(subscriber->rest);
+    subscriber->rest = NULL;
+    buffer_clear(&subscriber->control);
+    subscriber->control_sent = 0;
+    if (subscriber->usage)
+        usage_answers_dropped(subscriber->usage);
+}
+
+void subscriber_on_refresh(struct subscriber *subscriber,
+                           void (*refresh)(void *argument, const char *token))
+{
+    subscriber->refresh = refresh;
+}
+
 /* ---- messages ---- */
+
+void subscriber_tell(struct subscriber *subscriber, struct span json)
+{
+    wire_text(&subscriber->control, json);
+    subscriber_answered(subscriber);
+}
 
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
 {
@@ -77,7 +154,8 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
 {
     switch (message->type) {
     case WIRE_SUBSCRIBE:
-        return subscription_open(subscriber, &message->subscribe, error);
+        return (!subscriber->allowance || allowance_subscribe(subscriber->allowance, error)) &&
+               subscription_open(subscriber, &message->subscribe, error);
     case WIRE_UNSUBSCRIBE: {
         struct subscription *subscription =
             subscription_find(subscriber, span_of(message->subscribe.view), message->subscribe.key);
@@ -90,9 +168,10 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
     case WIRE_REFRESH_AUTH:
         break;
     }
-    static const char answer[] = "{\"success\":false,\"error\":\"token-invalid\"}";
-    wire_text(&subscriber->control, span_make(answer, sizeof answer - 1));
-    subscriber_answered(subscriber);
+    if (subscriber->refresh)
+        subscriber->refresh(subscriber->argument, message->token);
+    else
+        subscriber_tell(subscriber, span_of("{\"success\":false,\"error\":\"token-invalid\"}"));
     return true;
 }
 

@@ -7,6 +7,7 @@
  * Whatever phase it is in, its cursor says what the subscriber has, so every step is the same
  * question: what comes after the cursor?
  */
+#include "server/allowance.h"
 #include "server/window_internal.h"
 
 /* Kept for as long as the subscription lives. */
@@ -46,6 +47,9 @@ bool subscription_check(const struct hub *hub, const struct auth_identity *ident
                         bool *has_after, struct seq *after, struct error *error)
 {
     *view = view_set_find(hub->views, span_of(message->view));
+    if (identity && !auth_may(identity, AUTH_READ))
+        return error_set(error, ERROR_SCOPE_MISSING,
+                         "the token lacks the scope 'read', which is needed to read views");
     if (!*view || (identity && !auth_may_view(identity, span_of((*view)->id))))
         return error_set(error, ERROR_VIEW_NOT_FOUND,
                          "view '%.128s' is not known; exports appear when they are first fed, or "
@@ -76,7 +80,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
                                              struct window_spec *spec, struct error *error)
 {
     struct subscription *subscription = memory_new(sizeof *subscription);
-    struct feed *feed = subscription ? feed_get(subscriber->hub, view) : NULL;
+    struct feed *feed = subscription ? feed_get(subscriber->hub, view, subscriber->scope) : NULL;
     if (!feed) {
         memory_free(subscription);
         return NULL;
@@ -115,9 +119,11 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     struct hub *hub = subscription->subscriber->hub;
     counter_add(&hub->metrics.subscriptions_made, 1);
     if (after) {
+        const struct feed *feed = subscription->feed;
+        int64_t parted;
         subscription->phase = PHASE_RESOLVING;
-        if (!message->epoch || strcmp(message->epoch, engine_epoch(hub->engine)) == 0)
-            return resume_start(subscription, *after);
+        if (resume_may(hub, feed->view, feed->scope, message->epoch, &parted))
+            return resume_start(subscription, *after, parted);
         resume_refuse(subscription);
         return true;
     }
@@ -131,6 +137,22 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     return true;
 }
 
+/* The limits: of subscriptions, where it is one more, and of what the database is asked for. */
+static bool may_open(struct subscriber *subscriber, const struct wire_subscribe *message,
+                     bool another, bool resumes, struct error *error)
+{
+    struct allowance *allowance = subscriber->allowance;
+    size_t most = subscriber->hub->options.max_subscriptions;
+    if (allowance)
+        return (!another || allowance_subscription(allowance, subscriber->count, error)) &&
+               ((!message->with_snapshot && !resumes) || allowance_snapshot(allowance, error));
+    return !another || subscriber->count < most ||
+           error_set(error, ERROR_SUBSCRIPTION_LIMIT,
+                     "this connection has %zu subscriptions, the most it may have; unsubscribe "
+                     "from one first",
+                     subscriber->count);
+}
+
 /* What was asked for is right; only the limits can refuse it now. */
 static bool open_checked(struct subscriber *subscriber, const struct wire_subscribe *message,
                          const struct view *view, struct window_spec *spec, const struct seq *after,
@@ -139,11 +161,8 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
     struct subscription *old = subscription_find(subscriber, span_of(message->view), message->key);
     if (old && strcmp(old->parameters, message->parameters) == 0)
         return true;
-    if (!old && subscriber->count >= subscriber->hub->options.max_subscriptions)
-        return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
-                         "this connection has %zu subscriptions, the most it may have; "
-                         "unsubscribe from one first",
-                         subscriber->count);
+    if (!may_open(subscriber, message, !old, after != NULL, error))
+        return false;
     if (old)
         subscription_close(old);
     error_set(error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'", message->view);
@@ -166,6 +185,8 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
                             &after, error) ||
         !window_wanted(subscriber->hub, view, message, &is_window, &spec, error))
         return false;
+    if (view->scope)
+        spec.scope = row_scope_ref(subscriber->scope);
     bool opened = open_checked(subscriber, message, view, is_window ? &spec : NULL,
                                has_after ? &after : NULL, error);
     window_spec_fini(&spec);
@@ -174,15 +195,21 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
 
 void subscription_close(struct subscription *subscription)
 {
-    struct subscriber *subscriber = subscription->subscriber;
     snapshot_forget(subscription);
     hub_job_forget(subscription);
     subscriber_give_turn(subscription);
     link_remove(&subscription->in_ready);
-    link_remove(&subscription->in_subscriber);
-    subscriber->count--;
-    usage_unsubscribed(subscription->meter);
     feed_leave(subscription->feed, subscription);
+    subscription_drop(subscription);
+}
+
+void subscription_drop(struct subscription *subscription)
+{
+    link_remove(&subscription->in_subscriber);
+    subscription->subscriber->count--;
+    usage_unsubscribed(subscription->meter);
+    window_release(&subscription->held);
+    row_scope_unref(subscription->was);
     memory_free(subscription->parameters);
     memory_free(subscription);
 }
@@ -198,22 +225,24 @@ void subscription_announce(struct subscription *subscription, int resumed)
     struct subscriber *subscriber = subscription->subscriber;
     const struct feed *feed = subscription->feed;
     const struct view_stage *stage = feed->view->stage;
-    struct wire_subscribed subscribed = {.view = span_of(feed->view->id),
-                                         .mode = feed->mode,
-                                         .sorted_by_seq = is_sorted_by_seq(feed->view),
-                                         .epoch = span_of(engine_epoch(subscriber->hub->engine)),
-                                         .resumed = resumed};
+    char epoch[ROW_SCOPE_EPOCH];
+    struct wire_subscribed subscribed = {
+        .view = span_of(feed->view->id),
+        .mode = feed->mode,
+        .sorted_by_seq = is_sorted_by_seq(feed->view),
+        .epoch = span_of(row_scope_epoch(subscriber->hub, feed->view, feed->scope, epoch)),
+        .resumed = resumed};
     if (stage) {
         subscribed.sort_path = stage->sort_path;
         subscribed.sort_path_count = stage->sort_path_count;
         subscribed.descending = stage->descending;
     }
-    size_t before = subscriber->control.length, payload;
+    size_t before = subscriber->control.length;
     wire_subscribed(&subscriber->control, &subscribed);
     if (subscription->meter && !subscriber->control.failed) {
         struct buffer *control = &subscriber->control;
-        wire_count_messages(span_make(control->data + before, control->length - before), &payload);
-        usage_announced(subscription->meter, payload);
+        struct span added = span_make(control->data + before, control->length - before);
+        usage_announced(subscription->meter, wire_measure(added).payload);
     }
     subscriber_answered(subscriber);
 }
@@ -224,11 +253,13 @@ void subscription_start_snapshot(struct subscription *subscription)
 {
     subscription->phase = PHASE_SNAPSHOT;
     subscription->in_channel = false;
-    subscription->resuming = subscription->overlaps = false;
+    subscription->resuming = subscription->overlaps = subscription->answering = false;
     subscription->ambiguous_until = 0;
     subscription->only_greater = false;
-    subscription->snapshot = (struct snapshot_place){.limit = subscription->limit};
-    subscription->knowledge = (struct knowledge){.full = subscription->limit < 0};
+    /* Who wants none gets one without rows when it may hold some that it must lose. */
+    int64_t limit = subscription->with_snapshot ? subscription->limit : 0;
+    subscription->snapshot = (struct snapshot_place){.limit = limit};
+    subscription->knowledge = (struct knowledge){.full = limit < 0};
     subscriber_ready(subscription);
 }
 
@@ -237,7 +268,7 @@ void subscription_start_live(struct subscription *subscription, int64_t cursor)
     subscription->phase = PHASE_LIVE;
     subscription->cursor = cursor;
     subscription->in_channel = false;
-    subscription->resuming = false;
+    subscription->resuming = subscription->answering = false;
     if (!subscription->knowledge.full && !subscription->knowledge.begun)
         subscription->knowledge = (struct knowledge){.begun = true, .since = cursor};
     subscriber_ready(subscription);
@@ -257,13 +288,15 @@ static void snapshot_ended(struct subscription *subscription)
 {
     struct snapshot_place *place = &subscription->snapshot;
     struct knowledge *knowledge = &subscription->knowledge;
-    if (subscription->limit >= 0) {
+    if (!knowledge->full) {
         knowledge->begun = true;
         knowledge->since = place->change;
         knowledge->bounded = place->rows > 0;
-        knowledge->bound = place->at;
+        knowledge->bound = place->bound;
     }
     if (place->latest == place->change) {
+        row_scope_unref(subscription->was);
+        subscription->was = NULL;
         subscription_start_live(subscription, place->change);
         return;
     }
@@ -282,6 +315,10 @@ static struct span pull_snapshot(struct subscription *subscription)
     if (!batch)
         return span_make(NULL, 0);
     subscriber_give_turn(subscription);
+    if (!subscriber_allows_rows(subscription, batch->rows)) {
+        snapshot_batch_unref(batch);
+        return span_make(NULL, 0);
+    }
     meter_snapshot(subscription, (uint64_t)(batch->end.rows - subscription->snapshot.rows),
                    batch->last && batch->complete);
     subscription->snapshot = batch->end;

@@ -3,6 +3,7 @@
 #include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
+#include "server/http_revocations.h"
 #include "server/http_views.h"
 
 #include <errno.h>
@@ -15,7 +16,6 @@ enum {
     SMALL_READ = 1024,       /* receive buffer of a subscriber, which says little */
     LARGE_READ = 64 * 1024,  /* and of a feeder that asked for it */
     WRITE_SIZE = 128 * 1024, /* one write goes to the socket in one piece up to this */
-    HEADER_BYTES = 8 * 1024, /* of a request; a token in the query makes it long */
     HANDSHAKE_SECONDS = 20,
     KEEP_ALIVE_SECONDS = 60,
     OTHER_DESCRIPTORS = 512 /* the database, the loop, HTTP requests, the host program */
@@ -86,8 +86,10 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
 {
     struct server *server = server_of(wsi);
     bool ingest = header_is(wsi, WSI_TOKEN_GET_URI, INGEST_PATH);
+    enum door_wish wish = ingest ? DOOR_FEED : DOOR_SUBSCRIBE;
     struct visitor visitor;
     struct error error;
+    visitor_fini(&server->transport->arriving.visitor); /* of a handshake that failed after all */
     if (is_health(wsi)) {
         error_set(&error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port");
         return refuse(server, wsi, &error);
@@ -102,9 +104,9 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
                   "this Sec-WebSocket-Protocol is not spoken here; leave it out");
         return refuse(server, wsi, &error);
     }
-    if (!server_admit(server, SERVER_WEBSOCKET, &error) ||
-        !door_enter(server, wsi, ingest ? AUTH_WRITE : 0, &visitor, &error))
+    if (!server_let_in(server, wsi, wish, &visitor, &error))
         return refuse(server, wsi, &error);
+    door_entered(server, wsi, &visitor, wish);
     note_arriving(server->transport, wsi, &visitor);
     return 0;
 }
@@ -191,6 +193,8 @@ static int on_request(struct lws *wsi, struct connection *connection, struct spa
     if (is_health(wsi))
         return health_request(server, wsi, path, &connection->exchange);
     counter_add(&server->counters.http_requests, 1);
+    if (http_revocations_has(path))
+        return http_revocations_request(server, wsi, &connection->exchange);
     if (http_views_has(path))
         return http_views_request(server, wsi, path, &connection->exchange);
     return http_ingest_request(server, wsi, path, &connection->exchange);
@@ -286,7 +290,7 @@ static bool create_context(struct transport *transport, struct server *server)
         .pcontext = &transport->context,
         .user = server,
         .pt_serv_buf_size = LARGE_READ,
-        .max_http_header_data = HEADER_BYTES,
+        .max_http_header_data = TRANSPORT_HEADER_BYTES,
         .timeout_secs = HANDSHAKE_SECONDS,
         .retry_and_idle_policy = &no_checks,
         .server_string = "stele",
@@ -388,7 +392,8 @@ static void close_guest(uv_handle_t *handle, void *argument)
 {
     struct server *server = argument;
     bool own = handle == (uv_handle_t *)&server->async || handle == (uv_handle_t *)&server->tick ||
-               handle == (uv_handle_t *)&server->due;
+               handle == (uv_handle_t *)&server->due ||
+               handle == (uv_handle_t *)&server->watch.prepare;
     if (!own && !uv_is_closing(handle))
         uv_close(handle, NULL);
 }

@@ -7,6 +7,8 @@
 
 #include "server/server_internal.h"
 
+enum { TRANSPORT_HEADER_BYTES = 16 * 1024 /* of a request; a token may make it long */ };
+
 enum transport_side { TRANSPORT_MAIN, TRANSPORT_HEALTH };
 
 /* Room for this many connections is made among the process's descriptors. */

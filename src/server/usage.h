@@ -80,9 +80,10 @@ void usage_sent(struct usage_meter *meter, enum usage_kind kind, uint64_t rows, 
 /* A snapshot is complete: tell of it now. */
 void usage_snapshot_ended(struct usage_meter *meter);
 /* A message of the view waits among other answers / those that wait were all given to the
- * connection. */
+ * connection / were dropped instead. */
 void usage_announced(struct usage_meter *meter, uint64_t bytes);
 void usage_answers_sent(struct usage_client *client);
+void usage_answers_dropped(struct usage_client *client);
 
 /* ---- facts ---- */
 

@@ -246,7 +246,7 @@ void usage_announced(struct usage_meter *meter, uint64_t bytes)
     meter->client->announced = true;
 }
 
-void usage_answers_sent(struct usage_client *client)
+static void settle_answers(struct usage_client *client, bool sent)
 {
     struct link *link = client->meters.next;
     if (!client->announced)
@@ -259,7 +259,18 @@ void usage_answers_sent(struct usage_client *client)
         if (!sum.messages)
             continue;
         meter->announced = (struct usage_sum){0};
-        usage_sent(meter, USAGE_UPDATE, 0, sum.messages, sum.bytes);
+        if (sent)
+            usage_sent(meter, USAGE_UPDATE, 0, sum.messages, sum.bytes);
         usage_meter_unref(meter);
     }
+}
+
+void usage_answers_sent(struct usage_client *client)
+{
+    settle_answers(client, true);
+}
+
+void usage_answers_dropped(struct usage_client *client)
+{
+    settle_answers(client, false);
 }

@@ -3,7 +3,7 @@
  *
  *   WAITING --posted--> UNDER_WAY --2xx--> DELIVERED --removed from the spool--> gone
  *      ^                    |
- *      +-----failed---------+   (refused as such: in halves; a single event: passed for an hour)
+ *      +-----failed---------+   (refused: in halves, at once; a single event: passed for an hour)
  *
  * A packet is removed only after the endpoint took it, so a crash at any point has events sent
  * again, never lost.
@@ -146,7 +146,7 @@ static void split(struct usage_packet *packet)
     if (!done) {
         if (second)
             packet_free(second);
-        return; /* out of memory: it is tried again whole */
+        return; /* out of memory: tried again whole */
     }
     second->oldest_at = packet->oldest_at;
     link_append(packet->in_packets.next, &second->in_packets); /* before the next one */
@@ -176,6 +176,14 @@ static bool is_refusal(const struct web_answer *answer)
            (answer->status == 400 || answer->status == 413 || answer->status == 422);
 }
 
+/* One of them is the cause, and the endpoint is there: it is asked again at once. */
+static void refused(struct usage *usage, struct usage_packet *packet, int status)
+{
+    log_warning("usage", "events-refused", "status=%d events=%zu", status, packet->count);
+    counter_add(&usage->metrics.failures, 1);
+    split(packet);
+}
+
 static void failed(struct usage *usage, struct usage_packet *packet,
                    const struct web_answer *answer)
 {
@@ -186,12 +194,7 @@ static void failed(struct usage *usage, struct usage_packet *packet,
     log_warning("usage", "delivery-failed", "status=%d failures=%u retry_ms=%llu error=\"%s\"",
                 answer->status, (unsigned)pace->failures, (unsigned long long)wait,
                 answer->error.code != ERROR_NONE ? answer->error.message : "");
-    packet->state = PACKET_WAITING;
-    if (!is_refusal(answer))
-        return;
-    if (packet->count > 1)
-        split(packet);
-    else
+    if (is_refusal(answer))
         set_aside(packet, answer->status);
 }
 
@@ -211,11 +214,12 @@ static void on_answer(void *argument, struct web_answer *answer)
     struct usage_packet *packet = argument;
     struct usage *usage = packet->usage;
     usage->delivery.under_way--;
-    if (answer->error.code == ERROR_SHUTTING_DOWN)
-        packet->state = PACKET_WAITING; /* for the next life */
-    else if (answer->error.code == ERROR_NONE && answer->status / 100 == 2)
+    packet->state = PACKET_WAITING;
+    if (answer->error.code == ERROR_NONE && answer->status / 100 == 2)
         delivered(usage, packet);
-    else
+    else if (is_refusal(answer) && packet->count > 1)
+        refused(usage, packet, answer->status);
+    else if (answer->error.code != ERROR_SHUTTING_DOWN) /* else it is for the next life */
         failed(usage, packet, answer);
     wake(usage);
 }

@@ -26,11 +26,33 @@ struct windows *windows_new(void)
     return windows;
 }
 
+void windows_count(const struct windows *windows, size_t *watched, size_t *members)
+{
+    *watched = windows->count - windows->lingering;
+    *members = windows->members;
+}
+
 void window_spec_fini(struct window_spec *spec)
 {
     view_filter_free(spec->filter);
     memory_free((void *)spec->key.data);
+    row_scope_unref(spec->scope);
     *spec = (struct window_spec){.view = NULL};
+}
+
+bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
+                      struct window_spec *copy)
+{
+    *copy = *spec;
+    copy->filter = view_filter_ref(spec->filter);
+    copy->scope = row_scope_ref(scope);
+    if (!spec->key.data)
+        return true;
+    copy->key = span_make(memory_copy_string(spec->key.data, spec->key.length), spec->key.length);
+    if (copy->key.data)
+        return true;
+    window_spec_fini(copy);
+    return false;
 }
 
 /* Everything that decides what it holds, so that equal windows are one. */
@@ -44,6 +66,9 @@ static char *print_name(const struct window_spec *spec)
     buffer_add_char(&name, '\n');
     if (spec->filter)
         buffer_add_span(&name, view_filter_text(spec->filter));
+    buffer_add_char(&name, '\n');
+    if (spec->scope)
+        buffer_add_span(&name, row_scope_name(spec->scope));
     char *text = buffer_string(&name) ? buffer_take(&name, NULL) : NULL;
     buffer_fini(&name);
     return text;
@@ -52,6 +77,7 @@ static char *print_name(const struct window_spec *spec)
 void window_content_init(struct window *window)
 {
     map_init(&window->match_by_key, window_row_map_key);
+    window_bounds_init(&window->bounds);
     buffer_init(&window->fill_after, UINT32_MAX);
 }
 
@@ -66,6 +92,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     window->spec = *spec;
     window->mode = feed->mode;
     window->name = name;
+    window->scanning = window_may_scan(window);
     link_init(&window->in_windows);
     link_init(&window->members);
     link_init(&window->waiting);
@@ -88,6 +115,7 @@ void window_content_fini(struct window *window)
     window_rows_fini(&window->rows);
     window_rows_fini(&window->matches);
     map_fini(&window->match_by_key);
+    window_bounds_fini(&window->bounds);
     buffer_fini(&window->fill_after);
     for (size_t i = 0; i < window->exit_count; i++)
         memory_free(window->exits[i].key);
@@ -131,7 +159,7 @@ static void end_lingering(struct windows *windows)
     while (link != &windows->all && windows->lingering > WINDOW_LINGER) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
         link = link->next;
-        if (!window->member_count && !window->looking && !window->filling)
+        if (!window->member_count && !window->looking && !window->filling && !window->pins)
             window_free(window);
     }
 }
@@ -171,6 +199,7 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
         return false;
     subscription->window = window;
     link_append(&window->members, &subscription->in_window);
+    feed->hub->windows->members++;
     if (window->member_count++ == 0)
         feed->hub->windows->lingering--;
     return true;
@@ -187,9 +216,7 @@ static void drop_request(struct subscription *subscription)
         return;
     if (!request->returned)
         request->window->request_count--;
-    link_remove(&request->in_requests);
-    text_unref(request->text);
-    memory_free(request);
+    window_request_free(request);
 }
 
 void window_leave(struct subscription *subscription)
@@ -200,6 +227,7 @@ void window_leave(struct subscription *subscription)
     link_remove(&subscription->in_window);
     link_remove(&subscription->in_rest);
     subscription->window = NULL;
+    windows->members--;
     if (--window->member_count)
         return;
     /* What it held stays known, so that who comes back learns what went meanwhile. */
@@ -213,6 +241,30 @@ void window_leave(struct subscription *subscription)
     link_append(&windows->all, &window->in_windows);
 }
 
+/* ---- what a member had of another window ---- */
+
+void window_hold(struct subscription *subscription, struct window_held *held)
+{
+    const struct window_request *request = subscription->request;
+    struct window *window = subscription->window;
+    bool known = subscription->member_phase == MEMBER_LIVE ||
+                 subscription->member_phase == MEMBER_BEHIND ||
+                 (subscription->member_phase == MEMBER_WAITING && request->kind == WINDOW_BEHIND);
+    *held = subscription->held; /* it has got nothing since */
+    subscription->held.window = NULL;
+    if (held->window || subscription->phase != PHASE_WINDOW || !known)
+        return;
+    *held = (struct window_held){.window = window, .version = subscription->version};
+    window->pins++;
+}
+
+void window_release(struct window_held *held)
+{
+    if (held->window)
+        held->window->pins--;
+    held->window = NULL;
+}
+
 void window_fail(struct window *window, const struct error *error)
 {
     while (!link_alone(&window->members)) {
@@ -221,7 +273,9 @@ void window_fail(struct window *window, const struct error *error)
         subscriber_error(subscription->subscriber, error, false);
         subscription_close(subscription);
     }
-    window_rows_fini(&window->rows);
+    /* A look may be at the rows of one that is held. */
+    if (!window->pins)
+        window_rows_fini(&window->rows);
     window_matches_clear(window);
     window->known = window->matches_ready = false;
 }
@@ -251,7 +305,8 @@ static bool is_touched(const struct window *window, const struct engine_commit *
 {
     const struct view_stage *stage = window->spec.view->stage;
     const struct hub_export *export = window->feed->export;
-    bool fed = commit->count && export->last_change > commit->last_change - (int64_t)commit->count;
+    int64_t newest = window->spec.scope ? window->feed->last_change : export->last_change;
+    bool fed = commit->count && newest > commit->last_change - (int64_t)commit->count;
     if (!stage)
         return fed;
     for (size_t i = 0; i < commit->touch_count; i++) {
@@ -410,7 +465,7 @@ void window_delivered(struct window_result *result)
         text_unref(window->snapshot);
         window->snapshot = text_ref(result->snapshot);
         window->snapshot_version = result->version;
-        window->snapshot_rows = (uint64_t)result->drafts.rows;
+        window->snapshot_rows = result->drafts.rows;
         window->snapshot_new = true;
         counter_add(&window->hub->metrics.snapshot_batches_built, 1);
     }

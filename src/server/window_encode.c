@@ -83,6 +83,8 @@ static bool say_farewell(void *argument, const struct store_tombstone *tombstone
     struct window_reading *reading = farewell->reading;
     if (tombstone->at < farewell->since)
         return false; /* and so are all that follow */
+    if (!row_scope_sees(reading->window->spec.scope, tombstone->scope))
+        return true;
     if (!view_shows(reading->window->spec.view, tombstone->key) ||
         map_get(farewell->rows, tombstone->key))
         return true;
@@ -219,8 +221,9 @@ static bool encode_behind(struct window_reading *reading, struct window_request 
 
 bool window_encode_request(struct window_reading *reading, struct window_request *request)
 {
-    bool done = request->kind == WINDOW_BEHIND ? encode_behind(reading, request)
-                                               : window_encode_resume(reading, request);
+    bool done = request->kind == WINDOW_BEHIND   ? encode_behind(reading, request)
+                : request->kind == WINDOW_RESUME ? window_encode_resume(reading, request)
+                                                 : window_encode_move(reading, request);
     request->version = reading->result->version;
     request->done = done;
     return done;

@@ -41,19 +41,37 @@ static bool put_whole(struct events *events, const struct store_change *change,
                             &events->frames.out);
 }
 
+/* What happened out of sight is not told: who comes back from there is told whole by the log. */
+static bool put_event(struct events *events, const struct store_change *change,
+                      const struct store_entity *entity)
+{
+    struct sight sight = row_scope_log_sight(events->reading->window->spec.scope, change);
+    if (!sight.before && !sight.after)
+        return true;
+    events->count++;
+    return sight.after ? catch_up_put_event(&events->frames, change, entity)
+                       : catch_up_put_gone(&events->frames, change);
+}
+
+/* Who resumes behind this change is not told any more of one that is not seen, so it goes here. */
+static bool is_out_of_sight(const struct events *events, const struct store_change *change)
+{
+    struct sight sight = row_scope_log_sight(events->reading->window->spec.scope, change);
+    return events->reading->window->spec.scope && sight.before && !sight.after;
+}
+
 static bool each_change(void *argument, const struct store_change *change,
                         const struct store_entity *entity)
 {
     struct events *events = argument;
     struct window_row *was = map_get(&events->reading->old, change->key);
     bool is = map_get(&events->is, change->key) != NULL;
-    if (was && is) {
-        events->count++;
-        return catch_up_put_event(&events->frames, change, entity);
-    }
+    if (was && is)
+        return put_event(events, change, entity);
     if (!was && !is)
         return true;
-    if (!is_last(change, entity) || (was && was->fate == ROW_REPLACED))
+    if ((!is_last(change, entity) && !(was && is_out_of_sight(events, change))) ||
+        (was && was->fate == ROW_REPLACED))
         return true;
     if (was)
         was->fate = ROW_REPLACED; /* told: a key that was deleted twice goes once */

@@ -48,8 +48,13 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
 {
     struct window_rows *matches = &window->matches;
     take_out(window, window_row_key(row));
-    if ((int64_t)matches->count >= max_rows) {
+    if ((int64_t)matches->count >= window_match_limit(window, max_rows)) {
         memory_free(row);
+        if (!window->spec.filter && window->spec.scope)
+            return error_set(error, ERROR_TOO_LARGE,
+                             "this token sees more than %lld rows of the view, too far from its "
+                             "beginning to be looked for anew; raise max_window_rows",
+                             (long long)window_match_limit(window, max_rows));
         return error_set(error, ERROR_TOO_LARGE,
                          "the filters let more than %lld rows pass; narrow them, or raise "
                          "max_window_rows",
@@ -78,7 +83,7 @@ void window_matches_clear(struct window *window)
     map_fini(&window->match_by_key);
     map_init(&window->match_by_key, window_row_map_key);
     buffer_clear(&window->fill_after);
-    window->fill_position = 0;
+    window->fill_position = window->filled = 0;
 }
 
 /* A new match as the entity stands; *row is NULL when it does not pass. */
@@ -113,6 +118,7 @@ static bool fill_row(struct filling *filling, struct span after, const struct st
     struct window *window = filling->window;
     struct window_row *row;
     filling->seen++;
+    window->filled++;
     buffer_clear(&window->fill_after);
     if (!buffer_add_span(&window->fill_after, after))
         return lacks_memory(filling->error);
@@ -123,6 +129,9 @@ static bool fill_row(struct filling *filling, struct span after, const struct st
 
 static bool fill_from_stage(void *argument, struct span place, const struct store_entity *entity)
 {
+    const struct window *window = ((struct filling *)argument)->window;
+    if (window_is_cut(window) && window_bounds_end(&window->bounds, place))
+        return false;
     return fill_row(argument, place, entity);
 }
 
@@ -131,29 +140,43 @@ static bool fill_from_export(void *argument, const struct store_entity *entity)
     return fill_row(argument, entity->key, entity);
 }
 
+/* The whole is filled as of where the cut lies now: what it moves over is made up for later. */
+static bool begin_filling(struct filling *filling, struct store_reader *reader,
+                          const struct view_state *state, int64_t stage)
+{
+    struct window *window = filling->window;
+    struct view_cut cut = window_view_cut(window);
+    if (window->fill_position)
+        return true;
+    window->fill_position = window->position = state->log.last_change;
+    window->flip = state->log.last_flip;
+    return !stage || !window_is_cut(window) ||
+           window_bounds_read(&window->bounds, reader, stage, &cut, filling->error);
+}
+
 static bool read_part(struct filling *filling, struct store_reader *reader)
 {
     struct window *window = filling->window;
     const struct view *view = window->spec.view;
-    struct span after =
-        window->fill_after.length ? buffer_span(&window->fill_after) : span_make(NULL, 0);
     struct view_state state;
-    int64_t stage, built;
+    int64_t stage = 0, built;
     bool found;
-    if (!view_state_read(&state, view, reader, filling->error))
+    if (!view_state_read(&state, view, reader, filling->error) ||
+        (view->stage && !store_read_stage(reader, span_of(view->stage->definition), &stage, &built,
+                                          &found, filling->error)) ||
+        !begin_filling(filling, reader, &state, stage))
         return false;
-    if (!window->fill_position)
-        window->fill_position = window->position = state.log.last_change;
-    if (!state.found)
+    bool cut = window_is_cut(window), nothing = cut && window->bounds.nothing;
+    if (!state.found || (view->stage && !stage) || nothing)
         return true;
+    const struct buffer *from =
+        !cut || window->fill_after.length ? &window->fill_after : &window->bounds.low;
+    struct span after = from->length ? buffer_span(from) : span_make(NULL, 0);
     if (!view->stage)
         return store_scan_keys(reader, state.export.id, after, WINDOW_FILL, fill_from_export,
                                filling, filling->error);
-    if (!store_read_stage(reader, span_of(view->stage->definition), &stage, &built, &found,
-                          filling->error))
-        return false;
-    return !found || store_scan_stage(reader, stage, after, 0, WINDOW_FILL, false, true,
-                                      fill_from_stage, filling, filling->error);
+    return store_scan_stage(reader, stage, after, 0, WINDOW_FILL, false, true, fill_from_stage,
+                            filling, filling->error);
 }
 
 bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
@@ -201,11 +224,10 @@ static bool each_change(void *argument, const struct store_change *change,
     return note(argument, change->key, entity);
 }
 
-static bool each_flip(void *argument, struct span key, int64_t change)
+static bool each_flip(void *argument, struct span key)
 {
     struct catching *catching = argument;
     struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
-    (void)change;
     if (row) {
         row->fate = ROW_REPLACED; /* to be looked up */
         if (window_rows_add(&catching->found, row))
@@ -240,8 +262,9 @@ static bool look_up(struct catching *catching, struct window_row **place)
 /* Passing the filter is not all: the entity must be in the view. */
 static bool is_in_view(struct window_reading *reading, const struct window_row *row, bool *found)
 {
-    *found = true;
-    if (!reading->window->spec.view->stage)
+    const struct window *window = reading->window;
+    *found = !window_is_cut(window) || window_bounds_have(&window->bounds, window_row_place(row));
+    if (!window->spec.view->stage || !*found)
         return true;
     return store_read_place(reading->reader, reading->stage, window_row_place(row), found,
                             &reading->result->error);
@@ -269,24 +292,74 @@ static bool apply(struct catching *catching)
     return true;
 }
 
+/* ---- the cut ---- */
+
+/* Take out what is no longer within the bounds: it stands at the ends. */
+static void drop_outside(struct window *window)
+{
+    struct window_rows *matches = &window->matches;
+    size_t first = 0, end = matches->count;
+    while (end && !window_bounds_have(&window->bounds, window_row_place(matches->list[end - 1])))
+        end--;
+    while (first < end &&
+           !window_bounds_have(&window->bounds, window_row_place(matches->list[first])))
+        first++;
+    for (size_t i = 0; i < matches->count; i++)
+        if (i < first || i >= end)
+            memory_free(map_remove(&window->match_by_key, window_row_key(matches->list[i])));
+    if (first)
+        memmove(matches->list, matches->list + first, (end - first) * sizeof(*matches->list));
+    matches->count = end - first;
+}
+
+static bool each_newcomer(void *argument, struct span place, const struct store_entity *entity)
+{
+    struct window_reading *reading = argument;
+    struct error *error = &reading->result->error;
+    struct window_row *row;
+    (void)place;
+    if (!make_match(reading->window, entity, &row, error))
+        return false;
+    return !row || put_in(reading->window, row, reading->max_rows, error);
+}
+
+/* Move the bounds, before the changes are applied: what did not change comes or goes by that. */
+static bool move_bounds(struct window_reading *reading)
+{
+    struct window *window = reading->window;
+    struct error *error = &reading->result->error;
+    struct view_cut cut = window_view_cut(window);
+    if (!window_is_cut(window))
+        return true;
+    struct window_bounds was = window->bounds;
+    window_bounds_init(&window->bounds);
+    bool done = window_bounds_read(&window->bounds, reading->reader, reading->stage, &cut, error);
+    if (done)
+        drop_outside(window);
+    done = done && window_bounds_newcomers(&was, &window->bounds, reading->reader, reading->stage,
+                                           each_newcomer, reading, error);
+    window_bounds_fini(&was);
+    return done;
+}
+
 bool window_matches_update(struct window_reading *reading)
 {
     struct window *window = reading->window;
     const struct view_state *state = reading->state;
     struct error *error = &reading->result->error;
     struct catching catching = {.reading = reading};
-    if (window->position < state->log.floor_change ||
-        state->log.last_change - window->position > CATCHING_UP * reading->max_rows)
+    int64_t news = state->log.last_change - window->position + state->log.last_flip - window->flip;
+    if (window->position < state->log.floor_change || news > CATCHING_UP * reading->max_rows)
         return !(reading->result->refill = true);
     bool done =
         store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), window->position,
                            state->log.last_change, -1, true, each_change, &catching, error) &&
         error->code == ERROR_NONE;
     if (done && window->spec.view->stage)
-        done = store_scan_flips(reading->reader, state->export.id, window->position, -1, each_flip,
-                                &catching, error) &&
+        done = store_scan_new_flips(reading->reader, state->export.id, window->flip, -1, each_flip,
+                                    &catching, error) &&
                error->code == ERROR_NONE;
-    done = done && apply(&catching);
+    done = done && move_bounds(reading) && apply(&catching);
     window_rows_fini(&catching.found);
     return done;
 }

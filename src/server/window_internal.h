@@ -6,6 +6,8 @@
  *   window_rows.c      on a reader: the rows that are in a window now, and how they differ
  *   window_once.c      both sides: a window that is read once, for plain HTTP
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
+ *   window_scope.c     on a reader: what row scopes add to these
+ *   window_bounds.c    on a reader: the part of its stage that such a view gives on
  *   window_events.c    on a reader: instead of the difference, what append views tell
  *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
  *
@@ -30,6 +32,8 @@ enum {
     WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
     WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
     WINDOW_FILL = 5000,          /* entities that one filling job looks at */
+    WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one look */
+    WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
     WINDOW_LOOK = 64,            /* windows in one look */
     WINDOW_REQUESTS = 64         /* and members that are served by it */
 };
@@ -39,8 +43,10 @@ struct window_spec {
     const struct view *view;
     int64_t skip, take; /* take VIEW_ALL: all */
     int64_t limit;      /* rows of a snapshot; -1: all */
+    bool is_short;      /* the view is cut to so few rows that a filter reads them anew */
     struct view_filter *filter;
-    struct span key; /* absent: every key */
+    struct span key;         /* absent: every key */
+    struct row_scope *scope; /* whose rows; one reference; NULL: they are not scoped */
 };
 
 /* What the look at hand found of a row that was there before. */
@@ -73,6 +79,14 @@ struct window_exit {
     char *key;
 };
 
+/* The places between which a cut lies: behind `low` (empty: from the first), up to `high`, that
+ * included. */
+struct window_bounds {
+    bool nothing; /* no place at all */
+    bool open;    /* no end: `high` means nothing */
+    struct buffer low, high;
+};
+
 struct window {
     struct hub *hub;
     struct feed *feed; /* counted by the window as by a subscription */
@@ -84,10 +98,10 @@ struct window {
     struct channel channel; /* frames by version; its head is what members may have */
     bool channel_on;
     struct text *snapshot; /* as of snapshot_version; NULL: none */
-    int64_t snapshot_version, snapshot_position;
-    uint64_t snapshot_rows;
+    int64_t snapshot_version, snapshot_position, snapshot_rows;
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
+    size_t pins; /* struct window_held of it */
     bool looking, stale, snapshot_wanted, snapshot_new, filling;
     uint64_t looked_us;   /* when the last look came back */
     size_t request_count; /* of members, not yet in a look */
@@ -96,19 +110,26 @@ struct window {
     bool known;         /* it was looked at: rows and position mean something */
     bool matches_ready; /* filling is done */
     bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
-    int64_t position;
+    bool scanning;      /* what is not seen is passed over, instead of keeping matches */
+    int64_t position;   /* the newest change of then */
+    int64_t flip;       /* and the number of the newest flip */
     struct seq cursor;
     struct window_rows rows;
     struct window_rows matches; /* of a filter over a whole view, in order of place */
     struct map match_by_key;
-    int64_t fill_position;     /* log position when filling began; 0: it did not */
-    struct buffer fill_after;  /* behind this key or place it goes on */
-    struct window_exit *exits; /* the oldest first */
+    struct window_bounds bounds; /* that they are within, of a cut view */
+    int64_t fill_position;       /* log position when filling began; 0: it did not */
+    int64_t filled;              /* rows that filling has looked at */
+    struct buffer fill_after;    /* behind this key or place it goes on */
+    struct window_exit *exits;   /* the oldest first */
     size_t exit_count, exit_capacity, exit_bytes;
     int64_t exit_floor; /* exits of versions up to this may be forgotten */
 };
 
 void window_spec_fini(struct window_spec *spec);
+/* What the spec owns, for who sees another scope. False when out of memory. */
+bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
+                      struct window_spec *copy);
 /* What the looks keep of a window; for all zeroes. */
 void window_content_init(struct window *window);
 void window_content_fini(struct window *window);
@@ -133,8 +154,10 @@ static inline bool window_is_keyed_by_field(const struct window *window)
 }
 /* For struct map. */
 struct span window_row_map_key(const void *row);
-/* Whether the window is a filter over all of a view, and whether its matches are kept for that:
- * one that is read only once tries without. */
+/* Whether its view is cut. */
+bool window_is_cut(const struct window *window);
+/* Whether the window is a filter over all of a view, or over a cut that is not short, and whether
+ * its matches are kept for that: one that is read only once tries without. */
 bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
 /* The part of its view's order that the view itself gives on. */
@@ -147,7 +170,8 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 /* A member that needs more than the difference. */
 enum window_request_kind {
     WINDOW_BEHIND, /* it has version `from` */
-    WINDOW_RESUME  /* it has what there was at change `from` */
+    WINDOW_RESUME, /* it has what there was at change `from` */
+    WINDOW_MOVE    /* it has what is `held` */
 };
 struct window_request {
     struct link in_requests;
@@ -155,13 +179,15 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
-    bool looking;  /* a look has it, and frees it if the member goes */
-    bool returned; /* the look is done with it */
+    struct window_held held;
+    bool with_rows; /* MOVE: the rows are wanted too */
+    bool looking;   /* a look has it, and frees it if the member goes */
+    bool returned;  /* the look is done with it */
     bool announced;
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
-    uint64_t rows;     /* in it, when it resumes */
+    int64_t rows;      /* in it, but of WINDOW_BEHIND */
     int64_t version;
 };
 
@@ -219,6 +245,20 @@ bool window_read_stage(struct window_reading *reading);
 /* The text of an entity of the window; borrowed until the reader's next call. */
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
 
+/* window_scope.c */
+/* What scoping makes the most matches that are kept. */
+int64_t window_match_limit(const struct window *window, int64_t max_rows);
+/* Whether it needs no matches, at first. */
+bool window_may_scan(const struct window *window);
+/* A scanning window has passed over too much, and must keep its matches from now on. */
+bool window_stop_scanning(struct window_reading *reading);
+/* Tell rows beside those of a scanning window: of those that are seen, from place `first` up to
+ * `end` in the view's order. *too_many when they are too far away. */
+bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
+                      store_each_entity each, void *argument, bool *too_many);
+/* Serve who has rows of another window. */
+bool window_encode_move(struct window_reading *reading, struct window_request *request);
+
 /* Make `reading->old`: the rows until now. */
 bool window_index_old(struct window_reading *reading);
 
@@ -229,6 +269,21 @@ bool window_matches_update(struct window_reading *reading);
 bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
                          bool *end, struct error *error);
 void window_matches_clear(struct window *window);
+
+/* window_bounds.c */
+void window_bounds_init(struct window_bounds *bounds);
+void window_bounds_fini(struct window_bounds *bounds);
+/* Where the cut lies in the open transaction. */
+bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
+                        const struct view_cut *cut, struct error *error);
+bool window_bounds_have(const struct window_bounds *bounds, struct span place);
+/* Whether neither this place nor any behind it is within. */
+bool window_bounds_end(const struct window_bounds *bounds, struct span place);
+/* The rows that are within `is` but were not within `was`; perhaps some more than once. False from
+ * `each` with an error ends it. */
+bool window_bounds_newcomers(const struct window_bounds *was, const struct window_bounds *is,
+                             struct store_reader *reader, int64_t stage, store_each_row each,
+                             void *argument, struct error *error);
 
 /* window_encode.c: all false with result->error when out of memory. */
 /* One live frame. `data` absent: a delete. `seq` NULL: no cursor. */
@@ -261,7 +316,8 @@ struct windows {
     struct link all;      /* window.in_windows; without members: the longest so first */
     struct link requests; /* window_request.in_requests: for the next look */
     size_t count, lingering;
-    bool looking; /* a look is on its way */
+    size_t members; /* of all */
+    bool looking;   /* a look is on its way */
 };
 
 /* A look at these windows and what members of them want. False when it cannot be started. */
@@ -280,5 +336,6 @@ bool window_open_channel(struct window *window);
 void window_wake(struct link *members);
 /* The look is over: it was served, or goes into the next one. */
 void window_request_done(struct window_request *request);
+void window_request_free(struct window_request *request);
 
 #endif

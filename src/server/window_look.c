@@ -60,7 +60,8 @@ static void look_at(struct window_look *look, struct window_result *result,
                                      .max_rows = look->max_rows,
                                      .tombstone_ms = look->tombstone_ms,
                                      .max_array = engine_max_array_length(look->hub->engine),
-                                     .cut_at = look->cut_at};
+                                     .cut_at = look->cut_at,
+                                     .budget = result->window->scanning ? WINDOW_SCAN : 0};
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
     buffer_init(&reading.data, UINT32_MAX);
@@ -197,6 +198,7 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
     take_requests(look);
     if (engine_read(hub->engine, &look->read)) {
         hub->windows->looking = true;
+        counter_add(&hub->metrics.window_looks, 1);
         return true;
     }
     /* Too many reads wait. The next commit or tick tries again. */

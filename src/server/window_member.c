@@ -35,6 +35,15 @@ static bool check(const struct hub *hub, const struct view *view,
     return true;
 }
 
+/* A cut that a filter reads anew at each look, instead of keeping what passes it. */
+static bool is_short(const struct hub *hub, const struct view *view)
+{
+    const struct view_stage *stage = view->stage;
+    return stage && stage->has_cut &&
+           (stage->cut.last || (stage->cut.take != VIEW_ALL &&
+                                stage->cut.take <= hub->options.max_window_rows / WINDOW_SHORT));
+}
+
 static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
 {
     if (view->output == VIEW_KEYED)
@@ -67,6 +76,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     spec->skip = message->skip > 0 ? message->skip : 0;
     spec->take = wanted_rows(view, message);
     spec->limit = message->snapshot_limit;
+    spec->is_short = is_short(hub, view);
     if (message->filters) {
         spec->filter = view_filter_new(span_of(message->filters), error);
         if (!spec->filter)
@@ -100,6 +110,14 @@ void window_begin(struct subscription *subscription)
     subscriber_ready(subscription);
 }
 
+void window_begin_held(struct subscription *subscription, struct window_held *held)
+{
+    window_begin(subscription);
+    subscription->held = *held;
+    if (held->window)
+        subscription->member_phase = MEMBER_MOVED;
+}
+
 static void go_live(struct subscription *subscription, int64_t version)
 {
     struct window *window = subscription->window;
@@ -123,6 +141,11 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->subscription = subscription;
     request->kind = kind;
     request->from = from;
+    request->with_rows = subscription->with_snapshot;
+    if (kind == WINDOW_MOVE) {
+        request->held = subscription->held;
+        request->held.window->pins++;
+    }
     link_init(&request->in_requests);
     link_append(&window->hub->windows->requests, &request->in_requests);
     window->request_count++;
@@ -144,11 +167,14 @@ static void fail(struct subscription *subscription)
 /* A few at a time for each subscriber, so that one that does not read pins little. */
 static void ask(struct subscription *subscription)
 {
-    bool resumes = subscription->member_phase == MEMBER_RESUMING;
+    enum member_phase phase = subscription->member_phase;
+    enum window_request_kind kind = phase == MEMBER_RESUMING ? WINDOW_RESUME
+                                    : phase == MEMBER_MOVED  ? WINDOW_MOVE
+                                                             : WINDOW_BEHIND;
     if (!subscriber_take_turn(subscription))
         return;
-    if (!start_request(subscription, resumes ? WINDOW_RESUME : WINDOW_BEHIND,
-                       resumes ? subscription->resume_from : subscription->version))
+    if (!start_request(subscription, kind,
+                       kind == WINDOW_RESUME ? subscription->resume_from : subscription->version))
         fail(subscription);
 }
 
@@ -160,12 +186,19 @@ void window_resume(struct subscription *subscription, int64_t from)
     subscriber_ready(subscription);
 }
 
+void window_request_free(struct window_request *request)
+{
+    link_remove(&request->in_requests);
+    window_release(&request->held);
+    text_unref(request->text);
+    memory_free(request);
+}
+
 void window_request_done(struct window_request *request)
 {
     struct subscription *subscription = request->subscription;
     if (!subscription) {
-        text_unref(request->text);
-        memory_free(request);
+        window_request_free(request);
         return;
     }
     if (!request->done) {
@@ -188,7 +221,10 @@ static struct span pull_answer(struct subscription *subscription)
         return nothing;
     struct hub_metrics *metrics = &subscription->feed->hub->metrics;
     bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
+    bool moved = request->kind == WINDOW_MOVE;
     if (resumed && !refused && !request->announced) {
+        if (!subscriber_allows_rows(subscription, request->rows))
+            return nothing;
         request->announced = true;
         subscription_announce(subscription, 1); /* goes out before the next turn */
         subscriber_ready(subscription);
@@ -196,16 +232,19 @@ static struct span pull_answer(struct subscription *subscription)
     }
     struct text *text = request->text;
     int64_t version = request->version;
-    if (resumed)
-        meter_snapshot(subscription, request->rows, true);
+    if (resumed || moved)
+        meter_snapshot(subscription, (uint64_t)request->rows, true);
     subscription->request = NULL;
-    memory_free(request);
+    request->text = NULL;
+    window_request_free(request);
+    window_release(&subscription->held);
     subscriber_give_turn(subscription);
     if (refused) {
         resume_refuse(subscription); /* says so, and begins anew */
         return nothing;
     }
-    counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
+    if (!moved)
+        counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
     go_live(subscription, version);
     return text ? subscriber_send(subscription->subscriber, text) : nothing;
 }
@@ -232,11 +271,13 @@ static struct span pull_snapshot(struct subscription *subscription)
         wait_for_look(subscription);
         return span_make(NULL, 0);
     }
+    if (!subscriber_allows_rows(subscription, window->snapshot_rows))
+        return span_make(NULL, 0);
     if (!window->snapshot_new)
         counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot_new = false;
     struct text *snapshot = text_ref(window->snapshot);
-    meter_snapshot(subscription, window->snapshot_rows, true);
+    meter_snapshot(subscription, (uint64_t)window->snapshot_rows, true);
     go_live(subscription, window->snapshot_version);
     return subscriber_send(subscription->subscriber, snapshot);
 }
@@ -284,6 +325,7 @@ struct span window_pull(struct subscription *subscription)
         return pull_present(subscription);
     case MEMBER_RESUMING:
     case MEMBER_BEHIND:
+    case MEMBER_MOVED:
         ask(subscription);
         return span_make(NULL, 0);
     case MEMBER_WAITING:

@@ -58,7 +58,8 @@ static void fold_span(uint64_t *hash, struct span span)
 static void fold_view(uint64_t *hash, const struct view *view)
 {
     fold_span(hash, span_of(view->id));
-    fold_span(hash, span_of(view->stage ? view->stage->definition : NULL));
+    fold_span(hash, span_of(view->stage ? view->stage->whole : NULL));
+    fold_span(hash, span_of(view->scope ? view_scope_text(view->scope) : NULL));
     fold_number(hash, view->output);
     for (size_t i = 0; i < view->key_field_count; i++)
         fold_span(hash, view->key_field[i]);
@@ -76,6 +77,7 @@ static void fold_question(uint64_t *hash, const struct window_once *once)
     fold_number(hash, spec->take);
     fold_span(hash, spec->key);
     fold_span(hash, spec->filter ? view_filter_text(spec->filter) : span_make(NULL, 0));
+    fold_span(hash, spec->scope ? row_scope_name(spec->scope) : span_make(NULL, 0));
     fold_number(hash, once->has_after ? once->cursor.after.slot : -1);
     fold_number(hash, once->has_after ? once->cursor.after.index : -1);
 }
@@ -120,12 +122,14 @@ static bool has_already(const struct window_once *once)
 static bool begin_body(struct window_once *once, const struct view_state *state)
 {
     struct buffer *out = &once->plain.rows.json;
-    char seq[SEQ_SIZE];
+    const struct window_spec *spec = &once->window.spec;
+    char seq[SEQ_SIZE], epoch[ROW_SCOPE_EPOCH];
     buffer_add_string(out, "{\"view\":");
     doc_escape(out, span_of(once->window.spec.view->id));
     seq_print(seq, window_cursor(state));
     buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
-                  wire_mode_name(once->window.mode), engine_epoch(once->hub->engine), seq);
+                  wire_mode_name(once->window.mode),
+                  row_scope_epoch(once->hub, spec->view, spec->scope, epoch), seq);
     if (once->has_after)
         buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     return buffer_add_string(out, ",\"rows\":[");
@@ -239,6 +243,12 @@ static bool fill(struct window_once *once, struct store_reader *reader)
     if (!window_matches_fill(&once->window, reader, once->hub->options.max_window_rows, &end,
                              &once->answer.error))
         return false;
+    if (!end && once->window.filled >= once->hub->options.max_filter_rows)
+        return error_set(&once->answer.error, ERROR_TOO_LARGE,
+                         "%lld rows were looked at and there are more; ask for so few (take) that "
+                         "they are found soon, define a view with that filter, or raise "
+                         "max_filter_rows",
+                         (long long)once->window.filled);
     once->window.matches_ready = end;
     once->again = !end;
     return end;
@@ -281,6 +291,15 @@ static void end_body(struct window_once *once)
         error_set(&once->answer.error, ERROR_MEMORY, "out of memory while showing a view");
 }
 
+static void check_rows(struct window_once *once)
+{
+    int64_t rows = once->plain.rows.rows;
+    if (once->options.rows_limited && rows > once->options.max_rows)
+        error_set(&once->answer.error, ERROR_SNAPSHOT_LIMIT,
+                  "the answer would have %lld rows, and may have %lld; ask for fewer (take)",
+                  (long long)rows, (long long)once->options.max_rows);
+}
+
 static bool is_fine(const struct window_once *once)
 {
     return once->answer.error.code == ERROR_NONE;
@@ -294,7 +313,8 @@ static void run(struct read_job *read, struct store_reader *reader)
         return;
     if (once->resumed && !find_cursor(once, reader))
         return;
-    if (once->resumed && window_filters_all(&once->window) && !once->window.matches_ready) {
+    if (once->resumed && window_filters_all(&once->window) && !once->window.matches_ready &&
+        !once->window.scanning) {
         once->filling = once->again = true; /* what is near a window's ends is told by these */
         return;
     }
@@ -302,7 +322,10 @@ static void run(struct read_job *read, struct store_reader *reader)
         return;
     read_window(once, reader);
     store_read_end(reader);
-    if (is_fine(once) && !once->again && !once->answer.unchanged)
+    bool shown = is_fine(once) && !once->again && !once->answer.unchanged;
+    if (shown)
+        check_rows(once);
+    if (shown && is_fine(once))
         end_body(once);
 }
 
@@ -356,6 +379,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     once->window.mode = feed_mode(spec->view);
     if (spec->take == VIEW_ALL && !spec->key.data)
         once->window.spec.take = ONCE_TAKE;
+    once->window.scanning = window_may_scan(&once->window);
     window_content_init(&once->window);
     wire_batch_init(&once->plain.rows, UINT32_MAX);
     buffer_init(&once->plain.deleted, UINT32_MAX);
@@ -379,15 +403,24 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     if (!subscription_check(hub, read->identity, wanted, &view, &has_after, &after, error) ||
         !window_spec_make(hub, view, wanted, &spec, error))
         return false;
+    if (view->scope)
+        spec.scope = row_scope_get(hub, read->identity);
+    if (view->scope && !spec.scope) {
+        window_spec_fini(&spec);
+        return error_set(error, ERROR_MEMORY, "out of memory for a view");
+    }
     struct window_once *once = once_new(hub, read, &spec);
     if (!once)
         return error_set(error, ERROR_MEMORY, "out of memory for a view");
+    spec = once->window.spec;
     once->has_after = has_after;
-    once->resumed =
-        has_after && (!wanted->epoch || strcmp(wanted->epoch, engine_epoch(hub->engine)) == 0);
+    int64_t parted;
+    once->resumed = has_after && resume_may(hub, view, spec.scope, wanted->epoch, &parted);
     if (has_after)
-        once->cursor = (struct resume_query){
-            .view = view, .after = after, .scan_rows = hub->options.scan_rows};
+        once->cursor = (struct resume_query){.view = view,
+                                             .after = after,
+                                             .scan_rows = hub->options.scan_rows,
+                                             .parted = once->resumed ? parted : -1};
     if (go_on(once))
         return true;
     *error = once->answer.error;

@@ -31,10 +31,17 @@ static bool lacks_memory(struct resume *resume)
 
 /* ---- what changed ---- */
 
-static bool note_changed(struct resume *resume, struct span key)
+/*
+ * `fate`: ROW_LEFT: the client may have seen it; ROW_CARRIED: it may not have, because of its
+ * scope; ROW_REPLACED: so if it may not see it now.
+ */
+static bool note_changed(struct resume *resume, struct span key, enum window_fate fate)
 {
     const struct window_spec *spec = &resume->reading->window->spec;
-    if (map_get(&resume->changed, key) || !view_shows(spec->view, key))
+    struct window_row *noted = map_get(&resume->changed, key);
+    if (noted && (fate == ROW_LEFT || noted->fate == ROW_CARRIED))
+        noted->fate = fate;
+    if (noted || !view_shows(spec->view, key))
         return true;
     if ((int64_t)resume->keys.count >= resume->max_changed) {
         resume->too_many = true;
@@ -45,6 +52,7 @@ static bool note_changed(struct resume *resume, struct span key)
         memory_free(row);
         return lacks_memory(resume);
     }
+    row->fate = fate;
     return map_add(&resume->changed, row) || lacks_memory(resume);
 }
 
@@ -52,18 +60,40 @@ static bool each_change(void *argument, const struct store_change *change,
                         const struct store_entity *entity)
 {
     struct resume *resume = argument;
+    struct sight sight = row_scope_log_sight(resume->reading->window->spec.scope, change);
     (void)entity;
     if (++resume->scanned > SCAN_FACTOR * resume->max_changed) {
         resume->too_many = true;
         return false;
     }
-    return note_changed(resume, change->key);
+    return note_changed(resume, change->key, sight.before || sight.after ? ROW_LEFT : ROW_CARRIED);
 }
 
-static bool each_flip(void *argument, struct span key, int64_t change)
+static bool each_flip(void *argument, struct span key)
 {
-    (void)change;
-    return note_changed(argument, key);
+    const struct resume *resume = argument;
+    return note_changed(argument, key,
+                        resume->reading->window->spec.scope ? ROW_REPLACED : ROW_LEFT);
+}
+
+/* What moved without a change of its own was seen then if it is now. */
+static bool judge_moved(struct resume *resume)
+{
+    struct window_reading *reading = resume->reading;
+    const struct window_spec *spec = &reading->window->spec;
+    for (size_t i = 0; i < resume->keys.count; i++) {
+        struct window_row *row = resume->keys.list[i];
+        struct store_entity entity;
+        bool found;
+        if (row->fate != ROW_REPLACED)
+            continue;
+        if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row),
+                               &entity, &found, &reading->result->error))
+            return false;
+        bool seen = found && row_scope_shows(spec->scope, spec->view, entity.data);
+        row->fate = seen ? ROW_LEFT : ROW_CARRIED;
+    }
+    return true;
 }
 
 static bool find_changed(struct resume *resume)
@@ -81,7 +111,7 @@ static bool find_changed(struct resume *resume)
         return true;
     return store_scan_flips(reading->reader, state->export.id, resume->from, -1, each_flip, resume,
                             error) &&
-           error->code == ERROR_NONE;
+           error->code == ERROR_NONE && judge_moved(resume);
 }
 
 /* ---- what goes ---- */
@@ -95,8 +125,12 @@ static bool put_delete(struct resume *resume, struct span key)
 static bool each_neighbour(void *argument, const struct store_entity *row)
 {
     struct resume *resume = argument;
+    const struct window_spec *spec = &resume->reading->window->spec;
     if (map_get(&resume->rows, row->key) || map_get(&resume->changed, row->key) ||
-        !view_shows(resume->reading->window->spec.view, row->key))
+        !view_shows(spec->view, row->key))
+        return true;
+    /* Of those that were scoped already the text is not at hand. */
+    if (row->data.data && !row_scope_shows(spec->scope, spec->view, row->data))
         return true;
     return put_delete(resume, row->key);
 }
@@ -111,13 +145,14 @@ static bool scan_neighbours(struct resume *resume, int64_t first, int64_t count)
 {
     struct window_reading *reading = resume->reading;
     const struct view_stage *stage = reading->window->spec.view->stage;
+    bool with_data = reading->window->spec.scope != NULL;
     struct error *error = &reading->result->error;
     if (count <= 0)
         return true;
     bool done =
         stage ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), first, count,
-                                 stage->cut.last, false, each_stage_neighbour, resume, error)
-              : store_scan_list(reading->reader, reading->state->export.id, first, count, false,
+                                 stage->cut.last, with_data, each_stage_neighbour, resume, error)
+              : store_scan_list(reading->reader, reading->state->export.id, first, count, with_data,
                                 each_neighbour, resume, error);
     return done && error->code == ERROR_NONE;
 }
@@ -133,11 +168,32 @@ static bool match_neighbours(struct resume *resume, int64_t first, int64_t end)
     return true;
 }
 
-/* A cut view under a filter is short: all that it gives on counts as near. */
+/* Of a short cut under a filter all rows count as near. */
 static bool is_filtered_cut(const struct window *window)
 {
-    const struct view_stage *stage = window->spec.view->stage;
-    return stage && stage->has_cut && (window->spec.filter || window->spec.view->key_count);
+    return window_is_cut(window) && window->spec.is_short &&
+           (window->spec.filter || window->spec.view->key_count || window->spec.scope);
+}
+
+static bool scan_around(struct resume *resume, int64_t first, int64_t end, int64_t near)
+{
+    int64_t before = first < near ? first : near;
+    return scan_neighbours(resume, first - before, before) && scan_neighbours(resume, end, near);
+}
+
+/* Rows that a filter lets pass: beyond the window's ends, and beyond those of the cut. */
+static bool put_matches_near(struct resume *resume, int64_t near)
+{
+    const struct window *window = resume->reading->window;
+    struct view_cut cut = window_view_cut(window);
+    int64_t first = window->spec.skip, end = first + (int64_t)window->rows.count;
+    if (!match_neighbours(resume, first - near, first) ||
+        !match_neighbours(resume, end, end + near))
+        return false;
+    if (!window_is_cut(window))
+        return true;
+    bool ends = cut.take != VIEW_ALL && cut.take < INT64_MAX - cut.skip;
+    return scan_around(resume, cut.skip, ends ? cut.skip + cut.take : 0, ends ? near : 0);
 }
 
 static bool put_neighbours(struct resume *resume)
@@ -150,28 +206,25 @@ static bool put_neighbours(struct resume *resume)
     if (window->spec.key.data)
         return window->rows.count > 0 || put_delete(resume, window->spec.key);
     if (window_keeps_matches(window))
-        return match_neighbours(resume, window->spec.skip - near, window->spec.skip) &&
-               match_neighbours(resume, window->spec.skip + (int64_t)window->rows.count,
-                                window->spec.skip + (int64_t)window->rows.count + near);
+        return put_matches_near(resume, near);
+    if (window->scanning)
+        return window_scan_seen(resume->reading, first - near, first, each_neighbour, resume,
+                                &resume->too_many) &&
+               (resume->too_many || window_scan_seen(resume->reading, end, end + near,
+                                                     each_neighbour, resume, &resume->too_many));
     if (is_filtered_cut(window)) {
-        first = cut.skip;
-        end = first + cut.take;
-        if (cut.take == VIEW_ALL || cut.take > resume->reading->max_rows) {
-            resume->too_many = true; /* not short at all: any row of it may have been shown */
-            return true;
-        }
-        int64_t above = first < near ? first : near;
-        return scan_neighbours(resume, first - above, above + end - first + near);
+        int64_t above = cut.skip < near ? cut.skip : near;
+        return scan_neighbours(resume, cut.skip - above, above + cut.take + near);
     }
-    int64_t before = first < near ? first : near;
-    return scan_neighbours(resume, first - before, before) && scan_neighbours(resume, end, near);
+    return scan_around(resume, first, end, near);
 }
 
 static bool put_deletes(struct resume *resume)
 {
     for (size_t i = 0; i < resume->keys.count; i++) {
         struct span key = window_row_key(resume->keys.list[i]);
-        if (!map_get(&resume->rows, key) && !put_delete(resume, key))
+        bool seen = resume->keys.list[i]->fate == ROW_LEFT;
+        if (seen && !map_get(&resume->rows, key) && !put_delete(resume, key))
             return false;
     }
     return put_neighbours(resume);
@@ -234,7 +287,6 @@ static bool put_together(struct resume *resume, struct window_request *request)
     if (!snapshot_drafts_end(resume->drafts, true))
         return lacks_memory(resume);
     request->text = window_join_drafts(resume->drafts);
-    request->rows = (uint64_t)resume->drafts->rows;
     return request->text || lacks_memory(resume);
 }
 
@@ -280,6 +332,7 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
     drafts.plain = reading->result->drafts.plain;
     bool done = run(&resume, request);
     request->refused = done && resume.too_many;
+    request->rows = drafts.rows;
     snapshot_drafts_fini(&drafts);
     return done;
 }

@@ -52,23 +52,25 @@ struct view_cut window_view_cut(const struct window *window)
     return stage ? stage->cut : (struct view_cut){.take = VIEW_ALL};
 }
 
-static bool is_cut(const struct window *window)
+bool window_is_cut(const struct window *window)
 {
     return window->spec.view->stage && window->spec.view->stage->has_cut;
 }
 
 bool window_filters_all(const struct window *window)
 {
-    if (is_cut(window))
-        return false; /* short enough to be read anew */
+    if (window_is_cut(window) && window->spec.is_short)
+        return false;
     if (window_is_keyed_by_field(window))
         return true;
-    return (window->spec.filter || window->spec.view->key_count) && !window->spec.key.data;
+    return (window->spec.filter || window->spec.view->key_count || window->spec.scope) &&
+           !window->spec.key.data;
 }
 
 bool window_keeps_matches(const struct window *window)
 {
-    return window_filters_all(window) && (window->name || window->matches_ready);
+    return window_filters_all(window) && !window->scanning &&
+           (window->name || window->matches_ready);
 }
 
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */
@@ -95,7 +97,7 @@ static bool passes_key_field(const struct window *window, struct span data)
 bool window_passes(const struct window *window, struct span key, struct span data)
 {
     const struct window_spec *spec = &window->spec;
-    if (!view_shows(spec->view, key))
+    if (!view_shows(spec->view, key) || !row_scope_shows(spec->scope, spec->view, data))
         return false;
     if (window_is_keyed_by_field(window)) {
         if (!passes_key_field(window, data))
@@ -266,7 +268,7 @@ static bool scan(struct window_reading *reading)
     const struct window *window = reading->window;
     const struct window_spec *spec = &window->spec;
     struct view_cut cut = window_view_cut(window);
-    bool plain = !spec->filter && !spec->key.data && !spec->view->key_count;
+    bool plain = !spec->filter && !spec->key.data && !spec->view->key_count && !spec->scope;
     int64_t skip = cut.skip, limit = cut.take;
     if (plain) {
         skip += spec->skip;
@@ -303,7 +305,23 @@ static bool read_matches(struct window_reading *reading)
     return true;
 }
 
-/* One key of an uncut view: no need to look at any other. */
+/* Whether the view has that place: its stage has a row there, within the cut. */
+static bool is_at_place(struct window_reading *reading, struct span place, bool *found)
+{
+    struct error *error = &reading->result->error;
+    struct view_cut cut = window_view_cut(reading->window);
+    struct window_bounds bounds;
+    if (!store_read_place(reading->reader, reading->stage, place, found, error) || !*found ||
+        !window_is_cut(reading->window))
+        return error->code == ERROR_NONE;
+    window_bounds_init(&bounds);
+    bool done = window_bounds_read(&bounds, reading->reader, reading->stage, &cut, error);
+    *found = done && window_bounds_have(&bounds, place);
+    window_bounds_fini(&bounds);
+    return done;
+}
+
+/* One key: no need to look at any other row, but in a short cut. */
 static bool read_key(struct window_reading *reading)
 {
     const struct window *window = reading->window;
@@ -321,8 +339,7 @@ static bool read_key(struct window_reading *reading)
     bool done = !stage || view_stage_place(stage, entity.key, entity.data, entity.seq, &place) ||
                 lacks_memory(reading);
     if (done && stage)
-        done =
-            store_read_place(reading->reader, reading->stage, buffer_span(&place), &found, error);
+        done = is_at_place(reading, buffer_span(&place), &found);
     /* Looking the place up took the entity's text back, so it is fetched again. */
     entity.key = window->spec.key;
     if (stage)
@@ -341,9 +358,10 @@ bool window_read(struct window_reading *reading)
         return true; /* nothing was ever fed */
     if (window_keeps_matches(window))
         return read_matches(reading);
-    if (window->spec.key.data && !is_cut(window))
+    if (window->spec.key.data && !window_is_keyed_by_field(window) &&
+        !(window_is_cut(window) && window->spec.is_short))
         return read_key(reading);
-    return scan(reading);
+    return scan(reading) && (!window->scanning || window_stop_scanning(reading));
 }
 
 /* ---- the difference ---- */
@@ -448,6 +466,7 @@ bool window_settle(struct window_reading *reading)
     reading->left.count = 0;
     window->version = result->version;
     window->position = reading->state->log.last_change;
+    window->flip = reading->state->log.last_flip;
     window->cursor = window_cursor(reading->state);
     window->known = true;
     window->gap = false;

@@ -4,8 +4,8 @@
 enum { CHANGE_OVERHEAD = 64 }; /* what a row counts beyond its texts; see log_state.bytes */
 
 static const char insert_sql[] =
-    "INSERT INTO change (id, export, key, op, slot, idx, at, torn, patch, append) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT INTO change (id, export, key, op, slot, idx, at, torn, patch, append, scope, "
+    "scope_left) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 static const char seq_exists_sql[] =
     "SELECT 1 FROM change WHERE slot = ? AND idx = ? AND export = ? LIMIT 1";
 /* Whether the seq is torn stands on its first kept change (see trim.c). */
@@ -20,7 +20,8 @@ static const char walk_seqs_sql[] =
 
 #define SCAN_COLUMNS                                                                               \
     "SELECT change.id, change.export, change.key, change.op, change.slot, change.idx, change.at, " \
-    "change.patch, change.append"
+    "change.patch, change.append, change.scope, change.scope_left"
+enum { FIRST_JOINED = 11 }; /* column */
 #define WITHOUT SCAN_COLUMNS " FROM change"
 #define WITH                                                                                       \
     SCAN_COLUMNS ", entity.id, entity.change, entity.slot, entity.idx, entity.data FROM change "   \
@@ -134,6 +135,8 @@ bool store_change_append(struct store_writer *writer, const struct store_change 
     query_integer(&query, torn);
     query_text(&query, change->patch);
     query_text(&query, change->append);
+    query_text(&query, change->scope);
+    query_text(&query, change->scope_left);
     if (!query_run(&query, error)) {
         return false;
     }
@@ -161,24 +164,26 @@ static bool read_change(const struct query *query, struct store_change *change, 
         .at = query_column(query, 6),
     };
     return read_text(query, 2, &change->key, error) && read_text(query, 7, &change->patch, error) &&
-           read_text(query, 8, &change->append, error);
+           read_text(query, 8, &change->append, error) &&
+           read_text(query, 9, &change->scope, error) &&
+           read_text(query, 10, &change->scope_left, error);
 }
 
 /* *entity stays untouched and *there false when the key has none now. */
 static bool read_joined(const struct query *query, struct span key, struct store_entity *entity,
                         bool *there, struct error *error)
 {
-    *there = sqlite3_column_type(query->statement, 9) != SQLITE_NULL;
+    *there = sqlite3_column_type(query->statement, FIRST_JOINED) != SQLITE_NULL;
     if (!*there) {
         return true;
     }
     *entity = (struct store_entity){
-        .id = query_column(query, 9),
-        .change = query_column(query, 10),
-        .seq = {query_column(query, 11), query_column(query, 12)},
+        .id = query_column(query, FIRST_JOINED),
+        .change = query_column(query, FIRST_JOINED + 1),
+        .seq = {query_column(query, FIRST_JOINED + 2), query_column(query, FIRST_JOINED + 3)},
         .key = key,
     };
-    return read_text(query, 13, &entity->data, error);
+    return read_text(query, FIRST_JOINED + 4, &entity->data, error);
 }
 
 static bool tell_change(const struct query *query, bool with_entities, store_each_change each,

@@ -60,12 +60,13 @@ static const char *const checks[] = {
     "FROM log_state, (SELECT count(*) AS found FROM tombstone) WHERE tombstones <> found",
     "SELECT 'the tombstone of change ' || tombstone.change || ' has an entity' "
     "FROM tombstone JOIN entity ON entity.export = tombstone.export "
-    "AND entity.key = tombstone.key LIMIT 20",
+    "AND entity.key = tombstone.key WHERE tombstone.scope = '' LIMIT 20",
     "SELECT 'the tombstone of change ' || tombstone.change || ' does not match the log' "
     "FROM log_state, tombstone LEFT JOIN change ON change.id = tombstone.change "
     "WHERE tombstone.change > last_change OR (tombstone.change > floor_change AND "
-    "(change.id IS NULL OR change.op < 3 OR change.key <> tombstone.key "
-    "OR change.export <> tombstone.export)) LIMIT 20",
+    "(change.id IS NULL OR change.key <> tombstone.key OR change.export <> tombstone.export OR "
+    "CASE WHEN change.op < 3 THEN change.scope_left ELSE coalesce(change.scope, '') END "
+    "IS NOT tombstone.scope)) LIMIT 20",
     /* the usage events */
     "SELECT 'usage_state counts ' || rows || ' events and ' || bytes || ' bytes, there are ' || "
     "found || ' and ' || size FROM usage_state, (SELECT count(*) AS found, "
@@ -79,6 +80,9 @@ static const char *const checks[] = {
     "SELECT 'stage ' || stage || ' has ' || count(*) || ' rows for entity ' || entity "
     "FROM derived_row JOIN stage AS s ON s.id = stage WHERE definition IS NOT NULL "
     "GROUP BY stage, entity HAVING count(*) > 1 LIMIT 20",
+    "SELECT 'stage ' || stage.id || ' counts ' || rows || ' rows, there are ' || found FROM stage "
+    "JOIN (SELECT id AS stage_id, (SELECT count(*) FROM derived_row AS d WHERE d.stage = id) "
+    "AS found FROM stage) ON stage_id = stage.id WHERE definition IS NOT NULL AND rows <> found",
     "SELECT 'stage ' || stage.id || ' has ' || found || ' rows, its export has ' || entities || "
     "' entities' FROM stage JOIN export ON export.id = stage.export "
     "JOIN (SELECT id AS stage_id, (SELECT count(*) FROM derived_row AS d WHERE d.stage = id) "

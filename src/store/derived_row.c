@@ -23,7 +23,7 @@ bool store_row_put(struct store_writer *writer, int64_t stage, struct span place
     query_integer(&query, stage);
     query_bytes(&query, place);
     query_integer(&query, entity);
-    return query_run(&query, error);
+    return query_run(&query, error) && stage_count_add(writer, stage, 1, error);
 }
 
 bool store_row_remove(struct store_writer *writer, int64_t stage, struct span place,
@@ -40,7 +40,7 @@ bool store_row_remove(struct store_writer *writer, int64_t stage, struct span pl
         return false;
     }
     if (sqlite3_changes(writer->connection.database) == 1) {
-        return true;
+        return stage_count_add(writer, stage, -1, error);
     }
     error_set(error, ERROR_INTERNAL, "%s: stage %lld has no row where one must go",
               writer->store->path, (long long)stage);
@@ -132,4 +132,10 @@ bool row_place_at(struct connection *connection, int64_t stage, struct span from
     *found = buffer_add_span(place, query_column_bytes(&query, 0));
     query_end(&query);
     return *found || error_set(error, ERROR_MEMORY, "out of memory while reading a view");
+}
+
+bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
+                     struct buffer *place, bool *found, struct error *error)
+{
+    return row_place_at(&reader->connection, stage, from, false, rank, place, found, error);
 }

@@ -3,11 +3,11 @@
 
 static const char read_sql[] =
     "SELECT last_change, head_slot, head_idx, floor_change, floor_slot, floor_idx, cursor_floor, "
-    "tombstone_floor, rows, bytes, tombstones FROM log_state";
+    "tombstone_floor, rows, bytes, tombstones, last_flip FROM log_state";
 static const char write_sql[] =
     "UPDATE log_state SET last_change = ?, head_slot = ?, head_idx = ?, floor_change = ?, "
     "floor_slot = ?, floor_idx = ?, cursor_floor = ?, tombstone_floor = ?, rows = ?, bytes = ?, "
-    "tombstones = ?";
+    "tombstones = ?, last_flip = ?";
 
 bool log_record_read(struct connection *connection, struct log_record *record, struct error *error)
 {
@@ -34,6 +34,7 @@ bool log_record_read(struct connection *connection, struct log_record *record, s
         .tombstone_floor = query_column(&query, 7),
         .rows = query_column(&query, 8),
         .bytes = query_column(&query, 9),
+        .last_flip = query_column(&query, 11),
     };
     record->tombstones = query_column(&query, 10);
     query_end(&query);
@@ -59,6 +60,7 @@ bool log_record_write(struct connection *connection, const struct log_record *re
     query_integer(&query, state->rows);
     query_integer(&query, state->bytes);
     query_integer(&query, record->tombstones);
+    query_integer(&query, state->last_flip);
     return query_run(&query, error);
 }
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uuid/uuid.h>
 
 /* ---- where the file is ---- */
 
@@ -143,36 +142,6 @@ static bool prepare_file(struct store *store, int64_t version, const char *backu
     return migrate(main, store_migrations, store_migration_count, version, backup, error);
 }
 
-void store_new_uuid(char *text)
-{
-    uuid_t id;
-    uuid_generate_random(id);
-    uuid_unparse_lower(id, text);
-}
-
-static bool read_epoch(struct store *store, struct error *error)
-{
-    struct buffer value;
-    bool found = false;
-    buffer_init(&value, sizeof store->epoch - 1);
-    bool ok = meta_get(&store->main, "epoch", &value, &found, error);
-    if (ok && !found && !store->options.read_only) {
-        char text[STORE_UUID_SIZE];
-        store_new_uuid(text);
-        ok = meta_put(&store->main, "epoch", span_of(text), error) &&
-             (buffer_add(&value, text, 36) || error_set(error, ERROR_MEMORY, "out of memory"));
-    }
-    if (ok && value.length != 36) {
-        ok = error_set(error, ERROR_DATABASE, "%s has no epoch: it is damaged; use a backup",
-                       store->path);
-    }
-    if (ok) {
-        memcpy(store->epoch, value.data, 36);
-    }
-    buffer_fini(&value);
-    return ok;
-}
-
 static bool wal_is_empty(const struct store *store)
 {
     return store_wal_bytes(store) == 0;
@@ -214,7 +183,7 @@ static bool open_all(struct store *store, const char *backup, struct error *erro
     if (!store->options.read_only && !prepare_file(store, version, backup, error)) {
         return false;
     }
-    return read_epoch(store, error);
+    return epoch_read(store, error);
 }
 
 struct store *store_open(const struct store_options *options, struct error *error)
@@ -247,6 +216,7 @@ void store_close(struct store *store)
     connection_close(&store->main);
     /* After the database: until then nobody else may have it. */
     lock_drop(store);
+    memory_free(store->former);
     memory_free(store->file);
     memory_free(store->path);
     memory_free(store);

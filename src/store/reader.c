@@ -1,6 +1,9 @@
 /* Readers: a read-only connection each, and short read transactions. */
 #include "store/store_internal.h"
 
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
 struct store_reader *store_reader_open(struct store *store, struct error *error)
 {
     struct store_reader *reader = memory_new(sizeof *reader);
@@ -21,6 +24,21 @@ void store_reader_close(struct store_reader *reader)
     if (reader) {
         connection_close(&reader->connection);
         memory_free(reader);
+    }
+}
+
+void store_read_sizes(const struct store_reader *reader, struct store_sizes *sizes)
+{
+    const struct store *store = reader->store;
+    struct stat status;
+    struct statvfs disk;
+    *sizes = (struct store_sizes){-1, store_wal_bytes(store), -1, -1};
+    if (stat(store->file, &status) == 0) {
+        sizes->database_bytes = (int64_t)status.st_size;
+    }
+    if (statvfs(store->file, &disk) == 0) {
+        sizes->free_bytes = (int64_t)disk.f_bavail * (int64_t)disk.f_frsize;
+        sizes->disk_bytes = (int64_t)disk.f_blocks * (int64_t)disk.f_frsize;
     }
 }
 

@@ -8,7 +8,8 @@
 
 static const char find_sql[] =
     "SELECT id, export, built_change IS NOT NULL, built_change FROM stage WHERE definition = ?";
-static const char insert_sql[] = "INSERT INTO stage (definition, export, whole) VALUES (?, ?, ?)";
+static const char insert_sql[] =
+    "INSERT INTO stage (definition, export, whole, rows) VALUES (?, ?, ?, 0)";
 static const char progress_sql[] = "SELECT progress FROM stage WHERE id = ?";
 static const char note_progress_sql[] = "UPDATE stage SET progress = ? WHERE id = ?";
 static const char note_built_sql[] =

@@ -47,6 +47,9 @@ void store_close(struct store *store);
 /* The uuid of this database's life, 36 characters; lives as long as the store. */
 const char *store_epoch(const struct store *store);
 const char *store_path(const struct store *store);
+/* Whether this database was made by copying one of that epoch. Until *last_change the two have the
+ * same log; cursors from behind that mean nothing here. */
+bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change);
 
 enum { STORE_UUID_SIZE = 37 };
 /* A fresh random uuid: 36 characters and a NUL. Any thread. */
@@ -81,6 +84,9 @@ struct store_change {
     struct span key;
     struct span patch;  /* as the producer sent it; absent for deletes */
     struct span append; /* {"path":length after the change, …}; absent when none */
+    /* Whom the row is for, in an export whose rows are scoped, else absent: after the change (of a
+     * delete: before), and before, where that was another. What it means is the engine's. */
+    struct span scope, scope_left;
 };
 
 struct store_export {
@@ -103,6 +109,7 @@ struct store_log_state {
                                 store_writer_refuse_cursors) */
     int64_t tombstone_floor; /* deletes up to this change id may be missing from the tombstones */
     int64_t rows, bytes;     /* of the log as kept */
+    int64_t last_flip;       /* number of the newest flip ever; 0 when none */
 };
 
 /* ---- writing ---- */
@@ -150,6 +157,12 @@ bool store_view_define(struct store_writer *writer, struct span id, uint32_t exp
 bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
                             struct error *error);
 
+/* Note what a view shows: a text that is another whenever that is. If it is new or has changed, the
+ * newest change now is where it begins (see store_read_shape_since); `ever`: a new one was always
+ * so. In a transaction. */
+bool store_view_note_shape(struct store_writer *writer, struct span id, struct span shape,
+                           bool ever, struct error *error);
+
 /* The entity by key; *found tells whether it is there. Its data is borrowed. */
 bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
                       struct store_entity *entity, bool *found, struct error *error);
@@ -164,12 +177,15 @@ bool store_entity_delete(struct store_writer *writer, uint32_t export_id, int64_
  * export's last_change, last_seq and last_seq_shared. */
 bool store_change_append(struct store_writer *writer, const struct store_change *change,
                          struct error *error);
-/* Remember / forget that a key was deleted by change `change_id` at `at` (ms). Forgetting a key
- * that has no tombstone is nothing. */
+/* Remember / forget that a key was deleted, or left `scope` (absent: rows are not scoped), by
+ * change `change_id` at `at` (ms). Forgetting what has no tombstone is nothing. */
 bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
-                         int64_t change_id, struct seq seq, int64_t at, struct error *error);
+                         struct span scope, int64_t change_id, struct seq seq, int64_t at,
+                         struct error *error);
 bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, struct span key,
-                            struct error *error);
+                            struct span scope, struct error *error);
+/* Forget all tombstones of all exports. */
+bool store_tombstones_clear(struct store_writer *writer, struct error *error);
 /* The last committed batch number of a producer; *batch = -1 when it is unknown. */
 bool store_producer_get(struct store_writer *writer, struct span producer, int64_t *batch,
                         struct error *error);
@@ -248,7 +264,8 @@ bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, 
                      bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
                      struct error *error);
 /* Note that an entity entered or left a stage without a change of its own (by time, or because of
- * another row) when `change` was the newest one. Trimmed along with the log. */
+ * another row) when `change` was the newest one; it gets the next number. Of one entity at one
+ * change the last is kept. Trimmed along with the log. */
 bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
                     struct span key, struct error *error);
 
@@ -309,6 +326,29 @@ bool store_read_usage(struct store_reader *reader, int64_t after, int64_t limit,
                       void *argument, struct error *error);
 bool store_read_usage_state(struct store_reader *reader, struct store_usage_state *state,
                             struct error *error);
+
+/* ---- revoked tokens ---- */
+
+enum { STORE_MAX_REVOCATIONS = 100 * 1000, STORE_MAX_TOKEN_ID = 512 /* bytes */ };
+
+struct store_revocation {
+    struct span token_id; /* jti */
+    int64_t expires_at;   /* seconds; when its token runs out anyway, 0: unknown */
+    int64_t at;           /* wall clock, ms: when it was revoked */
+};
+
+/* Keep one; of one that is there the later end is kept. *kept false: it is a new one and there are
+ * STORE_MAX_REVOCATIONS. In a transaction. */
+bool store_revocation_put(struct store_writer *writer, const struct store_revocation *revocation,
+                          bool *kept, struct error *error);
+/* Forget those whose tokens have run out at `now` (seconds), at most `step`; *more tells whether
+ * there may be others. In a transaction. */
+bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t step, bool *more,
+                           struct error *error);
+/* Every one, in order of jti. A callback that returns false stops the scan early (no error). */
+bool store_read_revocations(struct store_reader *reader,
+                            bool (*each)(void *argument, const struct store_revocation *revocation),
+                            void *argument, struct error *error);
 
 /* ---- writing: trimming ---- */
 
@@ -400,6 +440,7 @@ bool store_walk_seqs(struct store_reader *reader, uint32_t export_id, struct sto
  * returns false stops the scan early (no error). */
 struct store_tombstone {
     struct span key;
+    struct span scope; /* that the row was in; empty where rows are not scoped */
     int64_t change;
     struct seq seq;
     int64_t at;
@@ -408,6 +449,7 @@ bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int6
                            int64_t limit,
                            bool (*each)(void *argument, const struct store_tombstone *tombstone),
                            void *argument, struct error *error);
+/* That of a key, where rows are not scoped. */
 bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struct span key,
                           struct store_tombstone *tombstone, bool *found, struct error *error);
 /* The SQL views, in order of name, with the rows that each has. A callback that returns false stops
@@ -415,6 +457,10 @@ bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struc
 bool store_read_views(struct store_reader *reader,
                       bool (*each)(void *argument, const char *id, int64_t rows), void *argument,
                       struct error *error);
+/* The newest change when a view began to show what it does: who has a cursor up to there may hold
+ * something else. 0: it always did. */
+bool store_read_shape_since(struct store_reader *reader, struct span id, int64_t *since,
+                            struct error *error);
 bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
                      bool *found, struct error *error);
 
@@ -423,6 +469,9 @@ bool store_read_meta(struct store_reader *reader, const char *name, struct buffe
 /* The stage of a definition; *found false also while it is still being built. */
 bool store_read_stage(struct store_reader *reader, struct span definition, int64_t *id,
                       int64_t *built_change, bool *found, struct error *error);
+/* How many rows it has; *found false as above. */
+bool store_read_stage_rows(struct store_reader *reader, struct span definition, int64_t *rows,
+                           bool *found, struct error *error);
 /*
  * Rows of a stage in its order (backwards: in the opposite one) behind `after`, exclusive (absent:
  * from that end), without the first `skip` of them, at most `limit` (negative: all). Without
@@ -438,6 +487,10 @@ bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span af
 /* Whether the stage has a row at that place. */
 bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
                       struct error *error);
+/* Append the place of the row number `rank`, counted from 0 at `from` (inclusive; absent: the first
+ * row). *found false: there are fewer. Costs a step of the index for each row before it. */
+bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
+                     struct buffer *place, bool *found, struct error *error);
 /* Entities of an export as its list shows them: newest seq first, of one seq by key. The rest as
  * above. Entities of one seq are sorted as they are read: many that share it cost as much. */
 bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
@@ -445,13 +498,16 @@ bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t sk
 /* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
 bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
                      int64_t limit, store_each_entity each, void *argument, struct error *error);
-/* Entities of an export that entered or left some stage without a change of their own, when the
- * newest change was `from` or later: `change` is that newest change. In order of it, each key once
- * per change, at most `limit` (negative: all). A cursor at c has not seen those from c on for
- * certain. */
+/* Entities of an export that entered or left some stage without a change of their own, at most
+ * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
+ * early (no error). Either when the newest change was `from` or later, in order of that: a cursor
+ * at c has not seen those from c on for certain. Or those with a greater number than `after`: who
+ * has read up to store_log_state.last_flip goes on there. */
+typedef bool (*store_each_flip)(void *argument, struct span key);
 bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
-                      bool (*each)(void *argument, struct span key, int64_t change), void *argument,
-                      struct error *error);
+                      store_each_flip each, void *argument, struct error *error);
+bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64_t after,
+                          int64_t limit, store_each_flip each, void *argument, struct error *error);
 
 /* ---- upkeep ---- */
 
@@ -464,8 +520,40 @@ void store_checkpointer_close(struct store_checkpointer *checkpointer);
 bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error);
 /* Whether store_checkpoint would do something now. */
 bool store_checkpoint_due(const struct store_checkpointer *checkpointer);
-/* Size of the WAL file in bytes now, for metrics. */
+/* Size of the WAL file in bytes now. */
 int64_t store_wal_bytes(const struct store *store);
+/* The files and their disk now, for metrics; what cannot be told is -1. */
+struct store_sizes {
+    int64_t database_bytes, wal_bytes;
+    int64_t free_bytes, disk_bytes; /* what may still be written there; the whole of it */
+};
+void store_read_sizes(const struct store_reader *reader, struct store_sizes *sizes);
+
+/*
+ * A copy of the database of one state, also beside the server that has it: as one file without a
+ * write-ahead log, under its name only when it is whole, on disk and checked. A server that is
+ * started on a copy has an epoch of its own (see store_former_epoch).
+ */
+struct store_backup_options {
+    const char *from, *to;
+    bool replace;      /* `to` may exist; else that is an error */
+    bool check;        /* SQLite's quick check of the copy */
+    int64_t wal_limit; /* give up when the WAL grew by more meanwhile; 0: no limit */
+    /* Now and then; false: give up. May be NULL. */
+    bool (*progress)(void *argument, int64_t done_bytes, int64_t bytes);
+    void *argument;
+};
+struct store_backup_result {
+    int64_t bytes, page_bytes;
+    bool any; /* there was ever a change */
+    struct seq head;
+    int64_t last_change;
+    int64_t wal_growth; /* bytes, while it was made */
+};
+/* false: there is no copy, and nothing is left of it. ERROR_DISK_FULL, ERROR_DATABASE_IN_USE
+ * (another backup writes there), and what store_open tells of the database. */
+bool store_backup(const struct store_backup_options *options, struct store_backup_result *result,
+                  struct error *error);
 
 /* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
  * to `found` (one line of text). Returns false only when the check could not run. */

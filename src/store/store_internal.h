@@ -68,6 +68,7 @@ enum statement {
     STATEMENT_TOMBSTONE_INSERT,
     STATEMENT_TOMBSTONE_DELETE,
     STATEMENT_TOMBSTONE_SCAN,
+    STATEMENT_TOMBSTONE_CLEAR,
     STATEMENT_PRODUCER_GET,
     STATEMENT_PRODUCER_PUT,
     STATEMENT_META_GET,
@@ -91,6 +92,8 @@ enum statement {
     STATEMENT_STAGE_RETIRED,
     STATEMENT_STAGE_DELETE,
     STATEMENT_STAGE_READ,
+    STATEMENT_STAGE_COUNT,
+    STATEMENT_STAGE_ROWS,
     STATEMENT_SWEEP_ROWS,
     STATEMENT_SWEEP_TURNS,
     STATEMENT_ROW_PUT,
@@ -104,7 +107,8 @@ enum statement {
     STATEMENT_TURN_AT,
     STATEMENT_TURN_SCAN,
     STATEMENT_FLIP_PUT,
-    STATEMENT_FLIP_SCAN,
+    STATEMENT_FLIP_SCAN, /* two: by change, by number */
+    STATEMENT_FLIP_SCAN_END = STATEMENT_FLIP_SCAN + 1,
     STATEMENT_ENTITY_BY_ID,
     STATEMENT_ENTITY_WALK, /* two: from the first, or behind a key */
     STATEMENT_ENTITY_WALK_END = STATEMENT_ENTITY_WALK + 1,
@@ -113,6 +117,12 @@ enum statement {
     STATEMENT_LIST_SCAN, /* two: without data and with it */
     STATEMENT_LIST_SCAN_END = STATEMENT_LIST_SCAN + 1,
     STATEMENT_VIEW_DERIVED,
+    STATEMENT_SHAPE_NOTE,
+    STATEMENT_SHAPE_SINCE,
+    STATEMENT_REVOCATION_PUT,
+    STATEMENT_REVOCATION_COUNT,
+    STATEMENT_REVOCATION_TRIM,
+    STATEMENT_REVOCATION_ALL,
     STATEMENT_USAGE_STATE_READ,
     STATEMENT_USAGE_STATE_WRITE,
     STATEMENT_USAGE_PUT,
@@ -184,13 +194,22 @@ struct span query_column_bytes(const struct query *query, int column);
 
 /* ---- the store, its writer and readers ---- */
 
+enum { EPOCH_LENGTH = 36 };
+
+struct former_epoch {
+    char epoch[EPOCH_LENGTH + 1];
+    int64_t last_change;
+};
+
 struct store {
     char *path; /* as the operator named it */
     char *file; /* where that leads, symbolic links followed: lock and database agree on it */
     struct store_options options; /* its pointers are not kept */
     bool immutable; /* read-only, in a folder where SQLite cannot put its shared-memory file */
     int lock;       /* descriptor of the lock file; -1: none */
-    char epoch[37];
+    char epoch[EPOCH_LENGTH + 1];
+    struct former_epoch *former; /* newest first */
+    size_t former_count;
     struct connection main;     /* open as long as the store: its close folds the WAL in */
     _Atomic uint32_t wal_pages; /* frames in the WAL after the last commit or checkpoint */
 };
@@ -218,6 +237,12 @@ struct export_record {
     bool dirty;
 };
 
+/* Rows that the open transaction gave a stage, less those that it took. */
+struct stage_count {
+    int64_t stage;
+    int64_t rows;
+};
+
 struct store_writer {
     struct store *store;
     struct connection connection;
@@ -228,6 +253,8 @@ struct store_writer {
     struct store_usage_state usage_now, usage_committed;
     struct export_record *exports; /* export id - 1 is the place */
     size_t export_count, export_committed, export_capacity;
+    struct stage_count *stages;
+    size_t stage_count, stage_capacity;
 };
 
 struct store_reader {
@@ -254,6 +281,13 @@ void exports_free(struct store_writer *writer);
 /* For counting into it (marked dirty), or NULL with an error when there is no such export. */
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
+
+/* epoch.c: read them, after making the first one, or a new one for a copy. */
+bool epoch_read(struct store *store, struct error *error);
+
+/* stage_count.c */
+bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
+bool stage_counts_write(struct store_writer *writer, struct error *error);
 
 /* change.c: what a change counts in log_state.bytes. */
 int64_t change_bytes(size_t key, size_t patch, size_t append);

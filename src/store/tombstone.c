@@ -1,13 +1,14 @@
-/* The table tombstone: what was deleted lately. */
+/* The table tombstone: what was deleted lately, and what left a scope. */
 #include "store/store_internal.h"
 
-static const char get_sql[] = "SELECT key, change, slot, idx, at FROM tombstone "
-                              "WHERE export = ? AND key = ?";
-static const char insert_sql[] =
-    "INSERT INTO tombstone (export, key, change, slot, idx, at) VALUES (?, ?, ?, ?, ?, ?)";
-static const char delete_sql[] = "DELETE FROM tombstone WHERE export = ? AND key = ?";
+static const char get_sql[] = "SELECT key, scope, change, slot, idx, at FROM tombstone "
+                              "WHERE export = ? AND key = ? AND scope = ''";
+static const char insert_sql[] = "INSERT INTO tombstone (export, key, scope, change, slot, idx, at)"
+                                 " VALUES (?, ?, ?, ?, ?, ?, ?)";
+static const char delete_sql[] = "DELETE FROM tombstone WHERE export = ? AND key = ? AND scope = ?";
+static const char clear_sql[] = "DELETE FROM tombstone";
 static const char scan_sql[] =
-    "SELECT key, change, slot, idx, at FROM tombstone INDEXED BY tombstone_recent "
+    "SELECT key, scope, change, slot, idx, at FROM tombstone INDEXED BY tombstone_recent "
     "WHERE export = ? AND change < ? ORDER BY change DESC LIMIT ?";
 
 static bool read_row(const struct query *query, struct store_tombstone *tombstone,
@@ -15,15 +16,22 @@ static bool read_row(const struct query *query, struct store_tombstone *tombston
 {
     *tombstone = (struct store_tombstone){
         .key = query_column_text(query, 0),
-        .change = query_column(query, 1),
-        .seq = {query_column(query, 2), query_column(query, 3)},
-        .at = query_column(query, 4),
+        .scope = query_column_text(query, 1),
+        .change = query_column(query, 2),
+        .seq = {query_column(query, 3), query_column(query, 4)},
+        .at = query_column(query, 5),
     };
-    return tombstone->key.data || error_set(error, ERROR_MEMORY, "out of memory");
+    return (tombstone->key.data && tombstone->scope.data) ||
+           error_set(error, ERROR_MEMORY, "out of memory");
+}
+
+static struct span stored_scope(struct span scope)
+{
+    return scope.data ? scope : span_of("");
 }
 
 bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, struct span key,
-                            struct error *error)
+                            struct span scope, struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error)) {
@@ -38,6 +46,7 @@ bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, str
     }
     query_integer(&query, export_id);
     query_text(&query, key);
+    query_text(&query, stored_scope(scope));
     if (!query_run(&query, error)) {
         return false;
     }
@@ -47,16 +56,18 @@ bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, str
 }
 
 bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
-                         int64_t change_id, struct seq seq, int64_t at, struct error *error)
+                         struct span scope, int64_t change_id, struct seq seq, int64_t at,
+                         struct error *error)
 {
     struct query query;
     /* An older one goes first, which keeps the count exact. */
-    if (!store_tombstone_remove(writer, export_id, key, error) ||
+    if (!store_tombstone_remove(writer, export_id, key, scope, error) ||
         !query_start(&query, &writer->connection, STATEMENT_TOMBSTONE_INSERT, insert_sql, error)) {
         return false;
     }
     query_integer(&query, export_id);
     query_text(&query, key);
+    query_text(&query, stored_scope(scope));
     query_integer(&query, change_id);
     query_integer(&query, seq.slot);
     query_integer(&query, seq.index);
@@ -65,6 +76,20 @@ bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct
         return false;
     }
     writer->now.tombstones++;
+    writer->log_dirty = true;
+    return true;
+}
+
+bool store_tombstones_clear(struct store_writer *writer, struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_TOMBSTONE_CLEAR, clear_sql, error) ||
+        !query_run(&query, error)) {
+        return false;
+    }
+    writer->now.tombstones = 0;
+    writer->now.state.tombstone_floor = writer->now.state.last_change;
     writer->log_dirty = true;
     return true;
 }

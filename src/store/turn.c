@@ -12,9 +12,11 @@ static const char at_sql[] =
 static const char scan_sql[] =
     "SELECT at, entity FROM derived_turn WHERE stage = ? AND at <= ? ORDER BY at, entity LIMIT ?";
 static const char flip_put_sql[] =
-    "INSERT OR IGNORE INTO derived_flip (export, change, key) VALUES (?, ?, ?)";
-static const char flip_scan_sql[] = "SELECT key, change FROM derived_flip "
-                                    "WHERE export = ? AND change >= ? ORDER BY change, key LIMIT ?";
+    "INSERT INTO derived_flip (export, change, key, number) VALUES (?, ?, ?, ?) "
+    "ON CONFLICT (export, change, key) DO UPDATE SET number = excluded.number";
+#define FLIP_SCAN "SELECT key FROM derived_flip WHERE export = ? AND "
+static const char *const flip_scan_sql[] = {FLIP_SCAN "change >= ? ORDER BY change, key LIMIT ?",
+                                            FLIP_SCAN "number > ? ORDER BY number LIMIT ?"};
 
 static bool start(struct query *query, struct store_writer *writer, enum statement which,
                   const char *sql, int64_t stage, int64_t at, int64_t entity, struct error *error)
@@ -112,15 +114,17 @@ bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export
     query_integer(&query, export_id);
     query_integer(&query, change);
     query_text(&query, key);
+    query_integer(&query, ++writer->now.state.last_flip);
+    writer->log_dirty = true;
     return query_run(&query, error);
 }
 
-bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
-                      bool (*each)(void *argument, struct span key, int64_t change), void *argument,
-                      struct error *error)
+static bool scan_flips(struct store_reader *reader, int which, uint32_t export_id, int64_t from,
+                       int64_t limit, store_each_flip each, void *argument, struct error *error)
 {
     struct query query;
-    if (!query_start(&query, &reader->connection, STATEMENT_FLIP_SCAN, flip_scan_sql, error)) {
+    if (!query_start(&query, &reader->connection, STATEMENT_FLIP_SCAN + which, flip_scan_sql[which],
+                     error)) {
         return false;
     }
     query_integer(&query, export_id);
@@ -129,10 +133,22 @@ bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t f
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {
         struct span key = query_column_text(&query, 0);
-        if (!key.data || !each(argument, key, query_column(&query, 1))) {
+        if (!key.data || !each(argument, key)) {
             query_end(&query);
             return key.data || error_set(error, ERROR_MEMORY, "out of memory");
         }
     }
     return step == QUERY_DONE;
+}
+
+bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
+                      store_each_flip each, void *argument, struct error *error)
+{
+    return scan_flips(reader, 0, export_id, from, limit, each, argument, error);
+}
+
+bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64_t after,
+                          int64_t limit, store_each_flip each, void *argument, struct error *error)
+{
+    return scan_flips(reader, 1, export_id, after, limit, each, argument, error);
 }

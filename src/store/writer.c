@@ -46,6 +46,7 @@ void store_writer_close(struct store_writer *writer)
     }
     connection_close(&writer->connection);
     exports_free(writer);
+    memory_free(writer->stages);
     memory_free(writer);
 }
 
@@ -96,7 +97,7 @@ static bool write_counters(struct store_writer *writer, struct error *error)
     if (writer->usage_dirty && !usage_state_write(&writer->connection, &writer->usage_now, error)) {
         return false;
     }
-    return exports_write(writer, error);
+    return exports_write(writer, error) && stage_counts_write(writer, error);
 }
 
 bool store_commit(struct store_writer *writer, struct error *error)
@@ -112,6 +113,7 @@ bool store_commit(struct store_writer *writer, struct error *error)
     writer->committed = writer->now;
     writer->usage_committed = writer->usage_now;
     writer->log_dirty = writer->usage_dirty = false;
+    writer->stage_count = 0;
     exports_commit(writer);
     return true;
 }
@@ -123,6 +125,7 @@ void store_rollback(struct store_writer *writer)
     writer->now = writer->committed;
     writer->usage_now = writer->usage_committed;
     writer->log_dirty = writer->usage_dirty = false;
+    writer->stage_count = 0;
     exports_rollback(writer);
 }
 

@@ -14,6 +14,7 @@ struct filter_value {
 };
 
 struct view_filter {
+    size_t references;
     char *object;                /* a copy that all spans point into */
     struct filter_value *values; /* by path */
     size_t count;
@@ -22,9 +23,16 @@ struct view_filter {
     size_t text_length;
 };
 
+struct view_filter *view_filter_ref(struct view_filter *filter)
+{
+    if (filter)
+        filter->references++;
+    return filter;
+}
+
 void view_filter_free(struct view_filter *filter)
 {
-    if (!filter)
+    if (!filter || --filter->references)
         return;
     memory_free(filter->object);
     memory_free(filter->values);
@@ -142,6 +150,7 @@ struct view_filter *view_filter_new(struct span object, struct error *error)
         return NULL;
     }
     struct doc doc;
+    filter->references = 1;
     doc_init(&doc, UINT32_MAX, UINT32_MAX);
     bool good = fill(filter, &doc, object, error);
     doc_fini(&doc);

@@ -13,11 +13,12 @@ static bool out_of_memory(struct error *error)
 
 /* ---- stages ---- */
 
-static void print_definition(struct buffer *out, const struct draft *draft)
+/* Which rows it has, in which order: `{…` without the end. */
+static void print_rows(struct buffer *out, const struct draft *draft)
 {
     if (draft->source) {
         buffer_add_string(out, "{\"source\":");
-        buffer_add(out, draft->source->definition, draft->source->definition_length);
+        buffer_add_string(out, draft->source->shown.whole);
     } else {
         buffer_add_string(out, "{\"export\":");
         doc_escape(out, span_of(draft->export_name));
@@ -30,6 +31,10 @@ static void print_definition(struct buffer *out, const struct draft *draft)
         buffer_add_string(out, draft->descending ? ",\"desc\":" : ",\"asc\":");
         view_path_print(out, draft->sort);
     }
+}
+
+static void print_cut(struct buffer *out, const struct draft *draft)
+{
     if (draft->has_cut && draft->cut.last) {
         buffer_add_string(out, ",\"last\":true");
     } else if (draft->has_cut) {
@@ -38,7 +43,20 @@ static void print_definition(struct buffer *out, const struct draft *draft)
         if (draft->cut.take != VIEW_ALL)
             buffer_printf(out, ",\"take\":%" PRId64, draft->cut.take);
     }
-    buffer_add_char(out, '}');
+}
+
+/* With its cut, or without. */
+static char *print_stage(const struct draft *draft, bool cut)
+{
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    print_rows(&text, draft);
+    if (cut)
+        print_cut(&text, draft);
+    buffer_add_char(&text, '}');
+    char *printed = buffer_string(&text) ? buffer_take(&text, NULL) : NULL;
+    buffer_fini(&text);
+    return printed;
 }
 
 static bool reserve_stage(struct view_set *set)
@@ -68,27 +86,36 @@ static void fill_stage(struct stage *stage, const struct draft *draft)
         .sort_path_count = stage->sort.count,
         .descending = draft->sort ? draft->descending : true,
         .definition = stage->definition,
+        .whole = stage->whole,
         .predicate = predicate_ref(draft->predicate),
     };
 }
 
-/* Takes the definition over. */
-static const struct stage *add_stage(struct view_set *set, const struct draft *draft,
-                                     char *definition, size_t length)
+void stage_free(struct stage *stage)
+{
+    if (!stage)
+        return;
+    predicate_unref(stage->shown.predicate);
+    memory_free(stage->definition);
+    memory_free(stage->whole);
+    memory_free(stage);
+}
+
+/* Takes the text over. */
+static const struct stage *add_stage(struct view_set *set, const struct draft *draft, char *whole)
 {
     struct stage *stage = reserve_stage(set) ? memory_new(sizeof *stage) : NULL;
     if (!stage) {
-        memory_free(definition);
+        memory_free(whole);
         return NULL;
     }
-    stage->definition = definition;
-    stage->definition_length = length;
-    if (!map_add(&set->by_definition, stage)) {
-        memory_free(definition);
-        memory_free(stage);
-        return NULL;
-    }
+    stage->whole = whole;
+    stage->definition = print_stage(draft, false);
     fill_stage(stage, draft);
+    if (!stage->definition || !map_add(&set->by_definition, stage)) {
+        stage_free(stage);
+        return NULL;
+    }
     set->stages[set->stage_count++] = stage;
     return stage;
 }
@@ -96,19 +123,11 @@ static const struct stage *add_stage(struct view_set *set, const struct draft *d
 /* The stage that is drafted, made if there is none like it. */
 static const struct stage *find_stage(struct view_set *set, const struct draft *draft)
 {
-    const struct stage *stage = NULL;
-    struct buffer text;
-    buffer_init(&text, SIZE_MAX);
-    print_definition(&text, draft);
-    if (buffer_string(&text)) {
-        stage = map_get(&set->by_definition, buffer_span(&text));
-        if (!stage) {
-            size_t length;
-            char *definition = buffer_take(&text, &length);
-            stage = add_stage(set, draft, definition, length);
-        }
-    }
-    buffer_fini(&text);
+    char *whole = print_stage(draft, true);
+    const struct stage *stage = whole ? map_get(&set->by_definition, span_of(whole)) : NULL;
+    if (!whole || !stage)
+        return whole ? add_stage(set, draft, whole) : NULL;
+    memory_free(whole);
     return stage;
 }
 
@@ -275,6 +294,7 @@ static bool finish(struct view_set *set, struct view_entry *entry, struct error 
     memory_free(entry->view->export_name);
     entry->view->export_name = copy;
     entry->view->stage = &stage->shown;
+    scope_attach(set, entry->view);
     pipeline->state = PIPELINE_RESOLVED;
     return true;
 }

@@ -14,10 +14,9 @@ static struct span entry_id(const void *value)
     return span_of(entry->view->id);
 }
 
-static struct span stage_definition(const void *value)
+static struct span stage_whole(const void *value)
 {
-    const struct stage *stage = value;
-    return span_make(stage->definition, stage->definition_length);
+    return span_of(((const struct stage *)value)->whole);
 }
 
 static void entry_free(struct view_entry *entry)
@@ -37,7 +36,7 @@ struct view_set *view_set_new(bool open)
     if (set) {
         set->open = open;
         map_init(&set->by_id, entry_id);
-        map_init(&set->by_definition, stage_definition);
+        map_init(&set->by_definition, stage_whole);
     }
     return set;
 }
@@ -48,16 +47,17 @@ void view_set_free(struct view_set *set)
     if (!set)
         return;
     map_fini(&set->by_definition);
-    for (size_t i = 0; i < set->stage_count; i++) {
-        predicate_unref(set->stages[i]->shown.predicate);
-        memory_free(set->stages[i]->definition);
-        memory_free(set->stages[i]);
-    }
+    for (size_t i = 0; i < set->stage_count; i++)
+        stage_free(set->stages[i]);
     memory_free(set->stages);
     map_fini(&set->by_id);
     for (size_t i = 0; i < set->count; i++)
         entry_free(set->order[i]);
     memory_free(set->order);
+    for (struct view_scope *scope = set->scopes, *next; scope; scope = next) {
+        next = scope->next;
+        scope_free(scope);
+    }
     for (size_t i = 0; i < set->export_count; i++)
         memory_free(set->exports[i]);
     memory_free(set->exports);
@@ -158,6 +158,7 @@ bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *p
         pipeline_free(pipeline);
     } else {
         *entry = (struct view_entry){.view = view, .pipeline = pipeline};
+        scope_attach(set, view);
         if (add_entry(set, entry))
             return true;
         entry_free(entry);

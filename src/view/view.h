@@ -11,6 +11,7 @@
 enum view_mode { VIEW_STATE, VIEW_LIST, VIEW_APPEND };
 
 struct view_stage;
+struct view_scope;
 
 /* What a derived view's output is, for its subscribers. */
 enum view_output { VIEW_COLLECTION, VIEW_SINGLE, VIEW_KEYED };
@@ -32,6 +33,8 @@ struct view {
                                give as their key */
     size_t key_field_count;
     int64_t coalesce_ms; /* frames are the net effect of this long; 0: of every commit */
+    const struct view_scope
+        *scope; /* by which its export's rows are scoped; NULL: all are public */
 };
 
 /* Whether the view shows that key. */
@@ -71,9 +74,10 @@ struct view_stage {
     struct span *sort_path;
     size_t sort_path_count;
     bool descending;
-    /* Canonical text of everything that decides its rows, its sources' included: two stages with
-     * one text are one stage, and a text that is in the database already was built. */
+    /* Canonical text of everything that decides its rows, its sources' included, but not its own
+     * cut: stages with one text share their rows, and a text that is in the database was built. */
     const char *definition;
+    const char *whole;                /* the same with its cut */
     struct view_predicate *predicate; /* NULL: every row; private to view */
 };
 
@@ -98,6 +102,9 @@ struct view_filter;
 /* From the canonical text of an object: dotted path -> value, all of which must be equal. NULL with
  * ERROR_INVALID_PARAMETER that names what is wrong (not an object, an empty path segment). */
 struct view_filter *view_filter_new(struct span object, struct error *error);
+/* Another reference to it. References are counted by one thread alone. NULL is fine. */
+struct view_filter *view_filter_ref(struct view_filter *filter);
+/* Give a reference back. NULL is fine. */
 void view_filter_free(struct view_filter *filter);
 /* Whether all its values stand in the entity (canonical text), exactly. */
 bool view_filter_passes(const struct view_filter *filter, struct span entity);
@@ -107,6 +114,24 @@ struct span view_filter_text(const struct view_filter *filter);
 /* The value at a path (canonical names) of an object's canonical text; absent when it is not there.
  */
 struct span view_value_at(struct span object, const struct span *path, size_t count);
+
+/* ---- row scopes ---- */
+
+/*
+ * Who may see a row stands in one field of it. Its *label* is what of that is kept beside changes
+ * and compared: the field's canonical text where it is a string; one of these two where it is
+ * absent, null or empty, and where it is anything else. Never empty.
+ */
+#define VIEW_SCOPE_PUBLIC "*"
+#define VIEW_SCOPE_NOBODY "!"
+
+/* Bytes of a label. A longer string counts as anything else. */
+enum { VIEW_SCOPE_LONGEST = 1024 };
+
+/* The label of an entity (canonical text), borrowed from it. */
+struct span view_scope_label(const struct view_scope *scope, struct span entity);
+/* Canonical text of the field's path. */
+const char *view_scope_text(const struct view_scope *scope);
 
 /* ---- the set of views ---- */
 
@@ -138,6 +163,12 @@ bool view_set_derive(struct view_set *set, struct span export_name, struct span 
                      const struct tree *definition, struct error *error);
 bool view_set_add_stack(struct view_set *set, const struct tree *stack, struct error *error);
 bool view_set_resolve(struct view_set *set, struct error *error);
+/* Scope the rows of an export (which is added if new) by the field at a path, in all its views.
+ * ERROR_CONFIGURATION when it is none. Once for an export. */
+bool view_set_scope(struct view_set *set, struct span export_name, const struct tree *path,
+                    struct error *error);
+/* NULL: all its rows are public. */
+const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name);
 /* All stages, each once, sources before what is over them; NULL at the end. */
 const struct view_stage *view_set_stage_at(const struct view_set *set, size_t index);
 /* The view by id, or NULL. In an open set, asking for a view "<Export>/list|state|append" of an

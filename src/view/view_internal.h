@@ -172,9 +172,25 @@ bool pipeline_count(const struct tree *tree, int64_t *count, struct error *error
 struct stage {
     struct view_stage shown; /* first, so that one is found from the other */
     struct view_path sort;   /* no names: by seq; borrowed from a step */
-    char *definition;
-    size_t definition_length;
+    char *definition, *whole;
 };
+
+/* NULL is allowed. */
+void stage_free(struct stage *stage);
+
+/* ---- row scopes ---- */
+
+struct view_scope {
+    struct view_scope *next;
+    const char *export_name; /* the set's */
+    struct view_path path;
+    char *text;
+};
+
+/* NULL is allowed. */
+void scope_free(struct view_scope *scope);
+/* Give a view of a known export that export's scope. */
+void scope_attach(const struct view_set *set, struct view *view);
 
 /* ---- the set ---- */
 
@@ -191,6 +207,7 @@ struct view_set {
     size_t count, capacity;
     char **exports; /* their names, in the order of their coming */
     size_t export_count, export_capacity;
+    struct view_scope *scopes;
     struct map by_definition; /* the stages */
     struct stage **stages;    /* sources before what is over them */
     size_t stage_count, stage_capacity;

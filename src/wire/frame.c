@@ -154,19 +154,19 @@ bool wire_frame_payload(struct span bytes, struct span *payload, bool *final)
     return true;
 }
 
-size_t wire_count_messages(struct span bytes, size_t *payload)
+struct wire_run wire_measure(struct span bytes)
 {
-    size_t count = 0;
-    *payload = 0;
+    struct wire_run run = {0};
     while (bytes.length) {
         uint64_t length;
         size_t header = read_header(bytes, &length);
         assert(header && length <= bytes.length - header);
         if (!header || length > bytes.length - header)
             break;
-        count += ((unsigned char)bytes.data[0] & FIN) != 0;
+        run.unfinished = !((unsigned char)bytes.data[0] & FIN);
+        run.messages += !run.unfinished;
+        run.payload += (size_t)length;
         bytes = span_make(bytes.data + header + length, bytes.length - header - (size_t)length);
-        *payload += (size_t)length;
     }
-    return count;
+    return run;
 }

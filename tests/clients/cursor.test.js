@@ -350,3 +350,29 @@ test('a client that lags behind the ring is caught up with whole entities', asyn
     await client.silence();
   }
 });
+
+test('a cursor from before a view showed what it does now is refused', async (t) => {
+  const sorted = (take) => ({ pipeline: [{ sort: 'i' }, { take }] });
+  const config = (slim, take) => ({ exports: { E: { views: { slim: { fields: slim }, top: sorted(take), all: { pipeline: [{ sort: 'i' }] } } } } });
+  const server = await Server.forTest(t, { config: config(['i'], 2) });
+  await post(server, range(5, (i) => m(`k${i}`, { i, x: i })));
+  const views = ['E/slim', 'E/top', 'E/all', 'E/list'];
+  const seqs = {};
+  for (const view of views) seqs[view] = (await resume(server, view, {})).seq;
+  await post(server, m('k1', { y: 1 }));
+  const resumed = async () => {
+    const found = {};
+    for (const view of views) found[view] = (await resume(server, view, { after: seqs[view] })).subscribed.resumed;
+    return found;
+  };
+  assert.deepEqual(await resumed(), { 'E/slim': true, 'E/top': true, 'E/all': true, 'E/list': true });
+  await server.terminate();
+  await server.restart();
+  assert.deepEqual(await resumed(), { 'E/slim': true, 'E/top': true, 'E/all': true, 'E/list': true }, 'the same configuration');
+  await server.terminate();
+  await server.restart({ config: config(['i', 'x'], 3) });
+  assert.deepEqual(await resumed(), { 'E/slim': false, 'E/top': false, 'E/all': true, 'E/list': true });
+  const { subscribed, rows } = await resume(server, 'E/top', { after: seqs['E/top'] });
+  assert.equal(subscribed.resumed, false);
+  assert.deepEqual([...rows.keys()], ['k0', 'k1', 'k2']);
+});

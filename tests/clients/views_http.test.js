@@ -129,6 +129,32 @@ test('a filter that passes few of many rows finds them all', async (t) => {
   assert.deepEqual([far.json.resumed, keys(far), far.json.deleted], [false, ['k30000', 'k0'], []]);
 });
 
+test('a filter over a long cut is looked up in steps, and refused beyond max_filter_rows', async (t) => {
+  const sort = { sort: 'n' };
+  const views = { most: { pipeline: [sort, { skip: 3 }] }, many: { pipeline: [sort, { skip: 3 }, { take: 40_000 }] }, by: { pipeline: [sort, { skip: 3 }], output: { keyed_by: 'n' } } };
+  const server = await Server.forTest(t, { config: { exports: { E: { views } } }, set: { max_filter_rows: 44_000 } });
+  await postAll(server, range(44_000, (i) => m(`k${i}`, { n: i, rare: i % 20_000 === 2 })), 5000);
+  const jobs = async () => Number(/^stele_read_jobs_total (\d+)$/m.exec((await server.get('/metrics')).text)[1]);
+  const before = await jobs();
+  assert.deepEqual(keys(await rows(server, 'E/most', { filter: 'rare:true' })), ['k20002', 'k40002']);
+  assert.ok((await jobs()) - before > 5, 'it was read in one transaction');
+  const many = await rows(server, 'E/many', { filter: 'rare:true' });
+  assert.deepEqual(keys(many), ['k20002', 'k40002'], 'from 3 to 40002');
+  assert.deepEqual(keys(await rows(server, 'E/most', { key: 'k2' })), []);
+  assert.deepEqual(keys(await rows(server, 'E/most', { key: 'k3' })), ['k3']);
+  assert.deepEqual(keys(await rows(server, 'E/many', { key: 'k40003' })), []);
+  assert.deepEqual(keys(await rows(server, 'E/by', { key: '43999' })), ['43999']);
+  assert.deepEqual(keys(await rows(server, 'E/by', { key: '2' })), []);
+  /* k0 goes, so k3 is skipped too and k40003 comes. */
+  await post(server, { export: 'E', key: 'k0', op: 'delete' });
+  await post(server, m('k40003', { rare: true }));
+  const later = await rows(server, 'E/many', { filter: 'rare:true', after: many.json.seq });
+  assert.deepEqual([later.json.resumed, keys(later)], [true, ['k20002', 'k40002', 'k40003']], 'of few rows all are near an end');
+  await postAll(server, range(6000, (i) => m(`m${i}`, { n: 50_000 + i })), 5000);
+  await refused(server, '/v1/views/E/most?filter=rare:true', 413, 'too-large', /max_filter_rows/);
+  assert.deepEqual(keys(await rows(server, 'E/most', { filter: 'rare:false', take: 1 })), ['k4'], 'what is found soon is given');
+});
+
 test('one key, with any characters', async (t) => {
   const server = await Server.forTest(t);
   const names = ['plain', 'a b', 'a+b', 'a&b=c', 'ü/ö?', '100%', '"q"', '%41', '//x', '/../y', './z', '?', '#', '~;,=&'];

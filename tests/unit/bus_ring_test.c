@@ -12,8 +12,8 @@ static struct change *make(int64_t id, size_t size)
 {
     char *patch = calloc(1, size);
     struct change_slab *slab = NULL;
-    struct change *change = change_new(&slab, span_of("key"), span_make(patch, size),
-                                       span_make(NULL, 0), span_make(NULL, 0));
+    struct change_texts texts = {.key = span_of("key"), .patch = span_make(patch, size)};
+    struct change *change = change_new(&slab, &texts);
     change_slab_release(slab);
     free(patch);
     change->id = id;

@@ -50,6 +50,9 @@ bool client_subscribe(struct client *client, struct hub *hub, const char *messag
 {
     client->hub = hub;
     client->subscriber = subscriber_new(hub, note_wake, client);
+    if (client->subscriber && client->identity &&
+        !subscriber_set_identity(client->subscriber, client->identity))
+        client_cut(client);
     if (client->subscriber)
         subscriber_message(client->subscriber, span_of(message));
     return client->subscriber != NULL;
@@ -100,14 +103,21 @@ static json_t *merge(json_t *target, json_t *source, json_t *paths, const char *
     return result;
 }
 
+static void show(struct client *client, const char *key, json_t *row)
+{
+    if (client->judge)
+        client->judge(client, key, row);
+}
+
 static void apply_snapshot(struct client *client, json_t *frame)
 {
     size_t i;
     json_t *row;
     json_array_foreach(json_object_get(frame, "data"), i, row)
     {
-        json_object_set(client->rows, json_string_value(json_object_get(row, "key")),
-                        json_object_get(row, "data"));
+        const char *key = json_string_value(json_object_get(row, "key"));
+        show(client, key, json_object_get(row, "data"));
+        json_object_set(client->rows, key, json_object_get(row, "data"));
     }
     if (json_is_true(json_object_get(frame, "complete")))
         client->complete = true;
@@ -120,6 +130,8 @@ static void apply_patch(struct client *client, json_t *frame, const char *key)
     client->patches++;
     json_object_set_new(client->rows, key,
                         old ? merge(old, data, paths, "") : json_deep_copy(data));
+    show(client, key, data);
+    show(client, key, json_object_get(client->rows, key));
     if (!old && strstr(client->view, "/append") == NULL && strstr(client->view, "/events") == NULL)
         snprintf(client->problem, sizeof client->problem,
                  "a patch for '%s', which was never sent whole", key);
@@ -140,17 +152,21 @@ static void apply(struct client *client, json_t *frame)
                  json_string_value(json_object_get(frame, "epoch")));
         client->resumed += json_is_true(resumed);
         client->refused += json_is_false(resumed);
-        if (json_is_false(resumed))
+        if (json_is_false(resumed)) {
             json_object_clear(client->rows);
+            client->seq[0] = 0;
+        }
     } else if (strcmp(op, "snapshot") == 0) {
         apply_snapshot(client, frame);
     } else if (strcmp(op, "patch") == 0) {
         apply_patch(client, frame, key);
     } else if (strcmp(op, "upsert") == 0) {
         client->upserts++;
+        show(client, key, json_object_get(frame, "data"));
         json_object_set(client->rows, key, json_object_get(frame, "data"));
     } else if (strcmp(op, "delete") == 0) {
         client->deletes++;
+        show(client, key, NULL);
         json_object_del(client->rows, key);
     }
     if (seq)

@@ -14,7 +14,11 @@ struct client {
     const char *view, *key; /* key NULL: all */
     bool resumes;           /* asks with its cursor; else afresh, keeping its rows */
     bool with_snapshot;
-    int limit; /* 0: none */
+    int limit;                      /* 0: none */
+    struct auth_identity *identity; /* borrowed; NULL: a stranger */
+    /* Looks at each row as it is shown (NULL: a delete of that key), and notes a problem. */
+    void (*judge)(struct client *client, const char *key, json_t *row);
+    void *judge_argument;
     struct hub *hub;
     struct subscriber *subscriber; /* NULL while cut off */
     bool woken;

@@ -69,7 +69,8 @@ static void a_file_sets_what_it_names(void **state)
     const char *path = write_file(
         "{\"$schema\":\"config.schema.json\",\"database\":\"a.db\",\"listen\":\"[::1]:0\","
         "\"health\":\"\",\"synchronous\":\"off\",\"log_level\":\"debug\",\"readers\":4,"
-        "\"exports\":{\"Quake\":{\"max_entities\":1000,\"views\":{\"slim\":{\"mode\":\"append\","
+        "\"exports\":{\"Quake\":{\"max_entities\":1000,\"scope\":[\"a.b\",\"c\"],\"views\":{"
+        "\"slim\":{\"mode\":\"append\","
         "\"fields\":[\"id\",\"geo.lat\"],\"keys\":[\"k1\"]}}},\"Network\":{}}}");
     assert_true(config_read_file(&config, path, &error));
     assert_string_equal(config.database, "a.db");
@@ -81,6 +82,7 @@ static void a_file_sets_what_it_names(void **state)
     assert_int_equal(config.export_count, 2);
     assert_string_equal(config.exports[0].name, "Quake");
     assert_int_equal(config.exports[0].max_entities, 1000);
+    assert_string_equal(config.exports[0].scope, "[\"a.b\",\"c\"]");
     assert_int_equal(config.exports[0].view_count, 1);
     const struct config_view *view = &config.exports[0].views[0];
     assert_string_equal(view->name, "slim");
@@ -147,6 +149,8 @@ static void what_is_wrong_is_named(void **state)
     expect_refused("{\"exports\":[]}", "\"exports\"", "object");
     expect_refused("{\"exports\":{\"Q\":{\"max_entity\":1}}}", "\"exports.Q\" has no",
                    "did you mean \"max_entities\"");
+    expect_refused("{\"exports\":{\"Q\":{\"scope\":\"a..b\"}}}", "exports.Q.scope", "empty");
+    expect_refused("{\"exports\":{\"Q\":{\"scope\":7}}}", "exports.Q.scope", "owner.address");
     expect_refused("{\"exports\":{\"Q\":{\"max_entities\":-1}}}", "exports.Q.max_entities",
                    "from 0");
     expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"mode\":\"all\"}}}}}",
@@ -230,27 +234,130 @@ static void one_setting_by_name(void **state)
     config_fini(&config);
 }
 
+static int64_t number_of(const struct config *config, const char *name)
+{
+    struct buffer printed;
+    char member[96];
+    buffer_init(&printed, 1 << 20);
+    assert_true(config_print(config, &printed));
+    snprintf(member, sizeof(member), "\n  \"%s\": ", name);
+    const char *found = strstr(buffer_string(&printed), member);
+    if (!found)
+        fail_msg("no setting %s", name);
+    int64_t number = strtoll(found + strlen(member), NULL, 10);
+    buffer_fini(&printed);
+    return number;
+}
+
+/* Every name that operators of arete-server use, what it sets, and that setting's default. */
+static const struct {
+    const char *name, *setting;
+    int64_t standard;
+} variables[] = {
+    {"ARETE_WS_MAX_CONNECTIONS_PER_IP", "max_connections_per_ip", 0},
+    {"ARETE_WS_MAX_CONNECTIONS_PER_METERING_KEY", "max_connections_per_metering_key", 0},
+    {"ARETE_WS_MAX_CONNECTIONS_PER_ORIGIN", "max_connections_per_origin", 0},
+    {"ARETE_WS_CLIENT_TIMEOUT_SECS", "client_timeout_seconds", 300},
+    {"ARETE_WS_RATE_LIMIT_WINDOW_SECS", "limit_window_seconds", 60},
+    {"ARETE_WS_DEFAULT_MAX_CONNECTIONS", "max_connections_per_subject", 0},
+    {"ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS", "max_subscriptions", 1000},
+    {"ARETE_WS_DEFAULT_MAX_SNAPSHOT_ROWS", "max_snapshot_rows", 0},
+    {"ARETE_WS_DEFAULT_MAX_MESSAGES_PER_MINUTE", "max_messages_per_minute", 0},
+    {"ARETE_WS_DEFAULT_MAX_BYTES_PER_MINUTE", "max_bytes_per_minute", 0},
+#define RATE(word, setting, standard)                                                              \
+    {"ARETE_RATE_LIMIT_" word "_MAX", setting, standard},                                          \
+    {                                                                                              \
+        "ARETE_RATE_LIMIT_" word "_WINDOW_SECS", setting "_seconds", 60                            \
+    }
+    RATE("HANDSHAKE_PER_IP", "rate_handshakes_per_ip", 60),
+    RATE("CONNECTIONS_PER_SUBJECT", "rate_connections_per_subject", 30),
+    RATE("CONNECTIONS_PER_METERING_KEY", "rate_connections_per_metering_key", 100),
+    RATE("SUBSCRIPTIONS_PER_CONNECTION", "rate_subscriptions_per_connection", 120),
+    RATE("MESSAGES_PER_CONNECTION", "rate_messages_per_connection", 1000),
+    RATE("SNAPSHOTS_PER_CONNECTION", "rate_snapshots_per_connection", 30),
+};
+
+static void expect_variable(const char *name, const char *setting, int64_t standard)
+{
+    struct config config;
+    struct error error = {0};
+    char text[128];
+    assert_true(config_init(&config, &error));
+    assert_int_equal(number_of(&config, setting), standard);
+    setenv(name, "17", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(number_of(&config, setting), 17);
+    /* The file wins, and an option over the file. */
+    snprintf(text, sizeof(text), "{\"%s\":18}", setting);
+    assert_true(config_read_file(&config, write_file(text), &error));
+    assert_int_equal(number_of(&config, setting), 18);
+    assert_true(config_set(&config, setting, "19", &error));
+    assert_int_equal(number_of(&config, setting), 19);
+    const char *const wrong[] = {"", "5m", "-1", "1.5", " 7", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        setenv(name, wrong[i], 1);
+        assert_false(config_read_environment(&config, &error));
+        assert_int_equal(error.code, ERROR_CONFIGURATION);
+        assert_non_null(strstr(error.message, name));
+        assert_non_null(strstr(error.message, wrong[i]));
+    }
+    unsetenv(name);
+    config_fini(&config);
+}
+
 static void the_environment_is_read_or_refused(void **state)
 {
     (void)state;
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+        expect_variable(variables[i].name, variables[i].setting, variables[i].standard);
+}
+
+static void the_switch_of_rate_limits_is_theirs(void **state)
+{
+    static const char name[] = "ARETE_RATE_LIMITING_ENABLED";
     struct config config;
     struct error error = {0};
+    (void)state;
     assert_true(config_init(&config, &error));
-    setenv("ARETE_WS_CLIENT_TIMEOUT_SECS", "17", 1);
-    setenv("ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS", "18", 1);
-    setenv("ARETE_WS_MESSAGE_QUEUE_SIZE", "anything", 1);
-    setenv("ARETE_RATE_LIMITING_ENABLED", "true", 1);
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
+    assert_int_equal(config.rate_handshakes_per_ip_burst, 10);
+    assert_int_equal(config.rate_connections_per_subject_burst, 5);
+    assert_int_equal(config.rate_connections_per_metering_key_burst, 20);
+    assert_int_equal(config.rate_subscriptions_per_connection_burst, 10);
+    assert_int_equal(config.rate_messages_per_connection_burst, 100);
+    assert_int_equal(config.rate_snapshots_per_connection_burst, 5);
+    setenv(name, "true", 1);
     assert_true(config_read_environment(&config, &error));
-    assert_int_equal(config.client_timeout_seconds, 17);
-    assert_int_equal(config.max_subscriptions, 18);
-    assert_true(config_read_file(&config, write_file("{\"max_subscriptions\":19}"), &error));
-    assert_int_equal(config.max_subscriptions, 19);
-    setenv("ARETE_WS_CLIENT_TIMEOUT_SECS", "5m", 1);
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_ON);
+    setenv(name, "false", 1);
+    setenv("ARETE_WS_MESSAGE_QUEUE_SIZE", "anything", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_OFF);
+    assert_true(config_read_file(&config, write_file("{\"rate_limiting\":\"auto\"}"), &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
+    setenv(name, "yes", 1);
     assert_false(config_read_environment(&config, &error));
-    assert_non_null(strstr(error.message, "ARETE_WS_CLIENT_TIMEOUT_SECS"));
-    assert_non_null(strstr(error.message, "5m"));
-    unsetenv("ARETE_WS_CLIENT_TIMEOUT_SECS");
-    unsetenv("ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS");
+    assert_non_null(strstr(error.message, name));
+    unsetenv(name);
+    unsetenv("ARETE_WS_MESSAGE_QUEUE_SIZE");
+    config_fini(&config);
+}
+
+static void proxies_are_checked(void **state)
+{
+    struct config config;
+    struct error error = {0};
+    (void)state;
+    assert_true(config_init(&config, &error));
+    assert_null(config.trusted_proxies);
+    assert_string_equal(config.proxy_header, "X-Forwarded-For");
+    assert_true(config_set(&config, "trusted_proxies", "10.0.0.0/8, ::1", &error));
+    assert_false(config_set(&config, "trusted_proxies", "10.0.0.0/8, proxy", &error));
+    assert_non_null(strstr(error.message, "trusted_proxies"));
+    assert_non_null(strstr(error.message, "'proxy'"));
+    assert_true(config_set(&config, "proxy_header", "CF-Connecting-IP", &error));
+    assert_false(config_set(&config, "proxy_header", "X-Real-IP:", &error));
+    assert_string_equal(config.proxy_header, "CF-Connecting-IP");
     config_fini(&config);
 }
 
@@ -345,6 +452,8 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(one_setting_by_name),
         cmocka_unit_test(the_environment_is_read_or_refused),
+        cmocka_unit_test(the_switch_of_rate_limits_is_theirs),
+        cmocka_unit_test(proxies_are_checked),
         cmocka_unit_test(exposure_takes_an_explicit_word),
         cmocka_unit_test(the_published_schema_is_the_table),
         cmocka_unit_test(running_out_of_memory_is_an_error),

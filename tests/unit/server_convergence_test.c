@@ -6,6 +6,9 @@
  * of what they pulled, and come back. The ring, the channels, the snapshot cache and the kept log
  * are made so small that everything that can fall behind does.
  *
+ * In every second seed the rows of Q are scoped by a field: clients have tokens, some of them
+ * change to others, and none may ever be shown a row, or told a key, that its token does not see.
+ *
  * STELE_SEED: the first seed. STELE_SEEDS: how many (default 20). A failure names its seed.
  */
 #include "hub_fixture.h"
@@ -19,7 +22,16 @@
 
 #include <cmocka.h>
 
-enum { CLIENTS = 20, KEYS = 7 };
+enum { CLIENTS = 20, KEYS = 7, TOKENS = 4, SCOPES = 8 };
+
+/* What may stand in the field, and which of the tokens see it: 1 the first, 2 the second, … */
+static const struct {
+    const char *json; /* NULL: it is not there */
+    unsigned tokens;
+} scopes[SCOPES] = {{NULL, 15},       {"null", 15},     {"\"\"", 15}, {"\"a\"", 2 | 4},
+                    {"\"b\"", 4 | 8}, {"\"c\\\"\"", 8}, {"7", 0},     {"[\"a\"]", 0}};
+/* The row scopes that each lists. */
+static const char *const listed[TOKENS][3] = {{NULL}, {"a"}, {"b", "a"}, {"c\"", "b", ""}};
 
 struct world {
     struct hub_fixture fixture;
@@ -27,6 +39,15 @@ struct world {
     uint64_t random;
     long long slot, index;
     unsigned long seed;
+    bool scoped;
+    struct auth_identity *tokens[TOKENS];
+    int scope[KEYS];     /* of each key of Q now; -1: it is not there */
+    unsigned seen[KEYS]; /* by which tokens it was, at some time */
+    /* Of each client: its token, those that it had on this connection, and whether it was given the
+     * rows of its token since it changed. */
+    int token[CLIENTS];
+    unsigned had[CLIENTS];
+    bool moving[CLIENTS];
 };
 
 /* ---- chance ---- */
@@ -46,13 +67,16 @@ static int below(struct world *world, int limit)
 
 /* ---- views, server ---- */
 
-static struct view_set *make_views(void)
+static struct view_set *make_views(bool scoped)
 {
     struct error error;
     struct view_set *set = view_set_new(false);
     struct span slim[] = {span_of("n"), span_of("d.m")}, keys[] = {span_of("k1"), span_of("k4")};
     assert_true(view_set_add_export(set, span_of("Q"), &error));
     assert_true(view_set_add_export(set, span_of("R"), &error));
+    struct tree *path = tree_parse(span_of("\"w\""), &error);
+    assert_true(!scoped || view_set_scope(set, span_of("Q"), path, &error));
+    tree_free(path);
     assert_true(
         view_set_define(set, span_of("Q"), span_of("slim"), VIEW_LIST, slim, 2, NULL, 0, &error));
     assert_true(
@@ -65,7 +89,7 @@ static struct view_set *make_views(void)
 static void start(struct world *world)
 {
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
-    hub_fixture_start(&world->fixture, make_views(), exports, 2);
+    hub_fixture_start(&world->fixture, make_views(world->scoped), exports, 2);
 }
 
 static void stop(struct world *world)
@@ -73,6 +97,86 @@ static void stop(struct world *world)
     for (int i = 0; i < CLIENTS; i++)
         client_cut(&world->clients[i]);
     hub_fixture_stop(&world->fixture);
+}
+
+/* ---- tokens ---- */
+
+static struct auth_identity *make_token(const char *const *values)
+{
+    struct auth_identity *identity = auth_identity_anonymous();
+    identity->row_scopes.items = memory_new(3 * sizeof *identity->row_scopes.items);
+    for (size_t i = 0; i < 3 && values[i]; i++)
+        identity->row_scopes.items[identity->row_scopes.count++] =
+            memory_copy_string(values[i], strlen(values[i]));
+    return identity;
+}
+
+static bool is_seen(json_t *row, unsigned tokens)
+{
+    json_t *value = json_object_get(row, "w");
+    for (int i = 0; i < SCOPES; i++) {
+        json_t *scope = scopes[i].json ? json_loads(scopes[i].json, JSON_DECODE_ANY, NULL) : NULL;
+        bool same = scope ? json_equal(scope, value) : !value;
+        json_decref(scope);
+        if (same)
+            return (scopes[i].tokens & tokens) != 0;
+    }
+    return false;
+}
+
+static void judge(struct client *client, const char *key, json_t *row)
+{
+    const struct world *world = client->judge_argument;
+    ptrdiff_t number = client - world->clients;
+    unsigned token = 1u << world->token[number];
+    if (client->view[0] != 'Q')
+        return;
+    bool named = client->key || (world->seen[key[1] - '0'] & world->had[number]);
+    if (named && (!row || is_seen(row, token)))
+        return;
+    char *text = row ? json_dumps(row, JSON_COMPACT) : strdup("a delete");
+    snprintf(client->problem, sizeof client->problem, "token %d was shown %s: %.200s",
+             world->token[number], key, text);
+    free(text);
+}
+
+/* The client has this token from now on; its rows are those of another until it is told. */
+static void take_token(struct world *world, int number, int token)
+{
+    struct client *client = &world->clients[number];
+    world->moving[number] = client->identity != NULL;
+    world->token[number] = token;
+    world->had[number] = 1u << token;
+    client->identity = world->tokens[token];
+}
+
+static void connect(struct world *world, int number)
+{
+    struct client *client = &world->clients[number];
+    bool whole = !client->limit && client->with_snapshot;
+    if (world->scoped && client->resumes && whole && below(world, 3) == 0)
+        take_token(world, number, below(world, TOKENS));
+    /* Without a cursor nobody can tell what another token saw, where that was not told in time. */
+    if (world->moving[number] && !client->resumes)
+        json_object_clear(client->rows);
+    world->moving[number] = false;
+    world->had[number] = 1u << world->token[number];
+    client_connect(client, world->fixture.hub);
+}
+
+/* In band. What was pulled before is the old token's, so all of it is taken first. */
+static void change_token(struct world *world, int number)
+{
+    struct client *client = &world->clients[number];
+    unsigned had = world->had[number];
+    int token = below(world, TOKENS);
+    client_pull(client, -1);
+    if (token == world->token[number])
+        return;
+    take_token(world, number, token);
+    world->had[number] |= had;
+    client->complete = false;
+    assert_true(subscriber_set_identity(client->subscriber, client->identity));
 }
 
 static void make_clients(struct world *world)
@@ -102,6 +206,11 @@ static void make_clients(struct world *world)
     for (int i = 0; i < CLIENTS; i++) {
         world->clients[i] = kinds[i];
         client_init(&world->clients[i]);
+        if (!world->scoped)
+            continue;
+        world->clients[i].judge = judge;
+        world->clients[i].judge_argument = world;
+        take_token(world, i, below(world, TOKENS));
     }
 }
 
@@ -122,13 +231,47 @@ static void put_seq(struct world *world, char *text, size_t size)
     snprintf(text + used, size - used, "=%lld:%lld\n", slot < 0 ? 0 : slot, index);
 }
 
+static void note_scope(struct world *world, int key, int scope)
+{
+    world->scope[key] = scope;
+    if (scope >= 0)
+        world->seen[key] |= scopes[scope].tokens;
+}
+
+/* A patch, or a replacement, with a scope. Some keys are never for some tokens. */
+static void put_scoped(struct world *world, char *text, size_t size)
+{
+    size_t used = strlen(text);
+    int key = below(world, KEYS), n = below(world, 1000);
+    int scope = key < 2 ? below(world, SCOPES) : 3 + below(world, SCOPES - 3);
+    if (!scopes[scope].json)
+        scope = 1;
+    bool replaces = below(world, 4) == 0;
+    snprintf(text + used, size - used, "Q k%d %s {\"w\":%s,\"l\":[%d],\"n\":%d}%s\n", key,
+             replaces ? "upsert" : "patch", scopes[scope].json, n, n, replaces ? "" : " l");
+    note_scope(world, key, scope);
+}
+
 static void put_mutation(struct world *world, char *text, size_t size)
 {
     put_seq(world, text, size);
     size_t used = strlen(text);
     const char *export = below(world, 4) ? "Q" : "R";
-    int key = below(world, KEYS), n = below(world, 1000);
-    switch (below(world, 9)) {
+    int key = below(world, KEYS), n = below(world, 1000), kind = below(world, 9);
+    if (world->scoped && below(world, 3) == 0) {
+        put_scoped(world, text, size);
+        return;
+    }
+    bool is_scoped = world->scoped && *export == 'Q';
+    /* Those that are not for everybody are not made without a scope. */
+    if (is_scoped && key >= 2 && (kind == 1 || (kind > 1 && world->scope[key] < 0)))
+        kind = 0;
+    if (is_scoped)
+        note_scope(world, key,
+                   kind == 0                            ? -1
+                   : kind == 1 || world->scope[key] < 0 ? 0
+                                                        : world->scope[key]);
+    switch (kind) {
     case 0:
         snprintf(text + used, size - used, "%s k%d delete\n", export, key);
         break;
@@ -173,6 +316,7 @@ struct expected {
     const struct view *view;
     const char *key;
     json_t *rows;
+    unsigned tokens; /* whose; 0: rows are not scoped */
 };
 
 static bool add_expected(void *argument, const struct store_entity *entity)
@@ -181,6 +325,11 @@ static bool add_expected(void *argument, const struct store_entity *entity)
     struct buffer shown;
     if (!view_shows(expected->view, entity->key) ||
         (expected->key && !span_equal(entity->key, span_of(expected->key))))
+        return true;
+    json_t *whole = json_loadb(entity->data.data, entity->data.length, 0, NULL);
+    bool seen = !expected->tokens || is_seen(whole, expected->tokens);
+    json_decref(whole);
+    if (!seen)
         return true;
     buffer_init(&shown, 1 << 20);
     view_project(expected->view, entity->data, &shown);
@@ -198,7 +347,10 @@ static json_t *expect(struct world *world, const struct client *client)
     struct expected expected = {
         .view = view_set_find(hub_views(world->fixture.hub), span_of(client->view)),
         .key = client->key,
-        .rows = json_object()};
+        .rows = json_object(),
+        .tokens = world->scoped && client->view[0] == 'Q'
+                      ? 1u << world->token[client - world->clients]
+                      : 0};
     struct store_reader *reader =
         store_reader_open(engine_store(world->fixture.base.engine), &error);
     assert_true(store_read_begin(reader, &error));
@@ -259,8 +411,11 @@ static void settle(struct world *world, struct client *client)
 {
     json_t *expected = expect(world, client);
     uint64_t until = clock_monotonic_us() + 10 * 1000 * 1000;
-    if (!client->subscriber)
-        client_connect(client, world->fixture.hub);
+    if (!client->subscriber) {
+        connect(world, (int)(client - world->clients));
+        json_decref(expected);
+        expected = expect(world, client);
+    }
     for (;;) {
         engine_deliver(world->fixture.base.engine);
         if (client_pull(client, -1))
@@ -280,9 +435,14 @@ static void settle(struct world *world, struct client *client)
 
 static void disturb(struct world *world)
 {
-    struct client *client = &world->clients[below(world, CLIENTS)];
+    int number = below(world, CLIENTS);
+    struct client *client = &world->clients[number];
     if (!client->subscriber) {
-        client_connect(client, world->fixture.hub);
+        connect(world, number);
+        return;
+    }
+    if (world->scoped && !client->limit && client->view[0] == 'Q' && below(world, 6) == 0) {
+        change_token(world, number);
         return;
     }
     if (below(world, 3)) {
@@ -316,6 +476,11 @@ static void run_seed(unsigned long seed)
     struct world *world = calloc(1, sizeof *world);
     world->seed = seed;
     world->random = seed * 0x9E3779B97F4A7C15u + 1;
+    world->scoped = seed % 2 == 0;
+    for (int i = 0; i < TOKENS; i++)
+        world->tokens[i] = make_token(listed[i]);
+    for (int i = 0; i < KEYS; i++)
+        world->scope[i] = -1;
     fixture_init(&world->fixture.base);
     shape(world);
     make_clients(world);
@@ -340,6 +505,8 @@ static void run_seed(unsigned long seed)
     stop(world);
     for (int i = 0; i < CLIENTS; i++)
         client_fini(&world->clients[i]);
+    for (int i = 0; i < TOKENS; i++)
+        auth_identity_release(world->tokens[i]);
     fixture_fini(&world->fixture.base);
     free(world);
 }

@@ -18,7 +18,7 @@ static void *live_main(void *argument)
     return server_run(live->server, &error) ? live : NULL;
 }
 
-void live_start(struct live *live, const char *const *settings)
+void live_open(struct live *live, const char *const *settings)
 {
     struct error error = {0};
     char path[96];
@@ -36,7 +36,17 @@ void live_start(struct live *live, const char *const *settings)
     live->server = server_open(&live->config, &error);
     if (!live->server)
         fail_msg("%s", error.message);
+}
+
+void live_run(struct live *live)
+{
     assert_int_equal(pthread_create(&live->thread, NULL, live_main, live), 0);
+}
+
+void live_start(struct live *live, const char *const *settings)
+{
+    live_open(live, settings);
+    live_run(live);
 }
 
 void live_wait(struct live *live)
@@ -132,18 +142,33 @@ void peer_ask(const char *address, const char *request, struct buffer *out)
 
 /* ---- WebSocket ---- */
 
-int peer_upgrade(const char *address, const char *path, struct buffer *header)
+static int ask_upgrade(const char *address, const char *path, const char *headers)
 {
-    char request[512];
+    char request[2048];
     int fd = peer_dial(address);
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                          "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
-                          path);
+                          "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n",
+                          path, headers);
     peer_say(fd, span_make(request, (size_t)length));
+    return fd;
+}
+
+int peer_upgrade(const char *address, const char *path, struct buffer *header)
+{
+    int fd = ask_upgrade(address, path, "");
     buffer_clear(header);
     peer_hear_header(fd, header);
+    return fd;
+}
+
+int peer_upgrade_with(const char *address, const char *path, const char *headers,
+                      struct buffer *answer)
+{
+    int fd = ask_upgrade(address, path, headers);
+    buffer_clear(answer);
+    peer_hear_response(fd, answer);
     return fd;
 }
 

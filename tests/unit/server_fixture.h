@@ -23,6 +23,9 @@ struct live {
 
 /* Open and run on a thread of its own. `settings`: pairs of name and value, ended by NULL. */
 void live_start(struct live *live, const char *const *settings);
+/* The same in two steps. */
+void live_open(struct live *live, const char *const *settings);
+void live_run(struct live *live);
 /* Ask it to stop, wait, close, and remove its folder. */
 void live_stop(struct live *live);
 /* The same in steps, after server_stop. */
@@ -42,6 +45,9 @@ void peer_ask(const char *address, const char *request, struct buffer *out);
 
 /* Connect and ask for WebSocket; what is answered goes to `header`. */
 int peer_upgrade(const char *address, const char *path, struct buffer *header);
+/* The same with more header lines, each with its CRLF; `answer` gets a refusal's body, too. */
+int peer_upgrade_with(const char *address, const char *path, const char *headers,
+                      struct buffer *answer);
 /* One masked frame; `first` is its first byte, e.g. 0x81 for a whole text message. The mask is
  * zero, so the payload stays readable. */
 void peer_say_frame(int fd, unsigned first, struct span payload);

@@ -186,6 +186,30 @@ static void one_that_ends_passes_its_turn_on(void **state)
     subscriber_free(reader.subscriber);
 }
 
+/* Its snapshots are being read, and live frames are ready: none of it is sent any more. */
+static void one_that_is_silenced_gets_answers_only(void **state)
+{
+    (void)state;
+    struct reader reader = {0}, other = {0};
+    struct error error;
+    feed_many(MANY, "patch {\"n\":1}");
+    subscribe_many(&reader, "");
+    read_all(&reader);
+    subscribe_many(&other, "");
+    subscriber_silence(reader.subscriber);
+    feed_many(MANY, "patch {\"n\":2}");
+    error_set(&error, ERROR_TOKEN_EXPIRED, "the token has expired");
+    subscriber_error(reader.subscriber, &error, true);
+    hub_fixture_until(&fixture, has_all, &other);
+    struct span bytes = subscriber_pull(reader.subscriber);
+    assert_int_equal(occurrences(bytes, "token-expired"), 2);
+    assert_int_equal(occurrences(bytes, "\"op\""), 0);
+    assert_int_equal(subscriber_pull(reader.subscriber).length, 0);
+    assert_int_equal(hub_subscriptions(fixture.hub), MANY);
+    subscriber_free(reader.subscriber);
+    subscriber_free(other.subscriber);
+}
+
 /* ---- deletes before a fresh snapshot ---- */
 
 enum { DELETED = 12 * 1000 };
@@ -274,6 +298,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_stalled_client_holds_few_snapshots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_ends_passes_its_turn_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_is_silenced_gets_answers_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_deletes_are_told_before_a_fresh_snapshot, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_quiet_export_resumes_at_once, set_up, tear_down),

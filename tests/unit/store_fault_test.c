@@ -77,6 +77,23 @@ static bool try_usage(int64_t slot)
            store_usage_trim(fixture.writer, 2, 1 << 20, 10, error);
 }
 
+static bool tell_revocation(void *argument, const struct store_revocation *revocation)
+{
+    ++*(int *)argument;
+    return revocation->token_id.length == 1;
+}
+
+/* One token is revoked, and one that has run out forgotten. */
+static bool try_revocation(void)
+{
+    struct store_revocation a = {SPAN("a"), 0, 1}, b = {SPAN("b"), 5, 1};
+    struct error *error = &fixture.error;
+    bool kept, more;
+    return store_revocation_put(fixture.writer, &a, &kept, error) && kept &&
+           store_revocation_put(fixture.writer, &b, &kept, error) && kept &&
+           store_revocation_trim(fixture.writer, 5, 10, &more, error);
+}
+
 static bool try_batch(int64_t slot)
 {
     bool more = false, found = false;
@@ -88,7 +105,7 @@ static bool try_batch(int64_t slot)
            try_put(fixture.quake, "b", (struct seq){slot, 2}, 0, "{\"n\":2}") &&
            store_producer_put(fixture.writer, SPAN("p"), slot, 0, error) &&
            store_trim(fixture.writer, &retention, 0, 100, &more, error) && try_usage(slot) &&
-           store_commit(fixture.writer, error) &&
+           try_revocation() && store_commit(fixture.writer, error) &&
            store_read_tombstone(fixture.reader, fixture.quake, SPAN("a"), &tombstone, &found,
                                 error);
 }
@@ -211,10 +228,11 @@ static bool attempt_reads(void)
     struct store_log_state log;
     struct lines lines = {.left = 99};
     bool found = false;
-    int events = 0;
+    int events = 0, revocations = 0;
     return store_read_begin(reader, error) &&
-           store_read_usage(reader, 0, 10, tell_usage, &events, error) && events == 2 &&
-           store_read_log(reader, &log, error) &&
+           store_read_revocations(reader, tell_revocation, &revocations, error) &&
+           revocations == 1 && store_read_usage(reader, 0, 10, tell_usage, &events, error) &&
+           events == 2 && store_read_log(reader, &log, error) &&
            store_read_export(reader, SPAN("Quake"), &export, &found, error) &&
            store_read_entity(reader, fixture.quake, SPAN("a"), &entity, &found, error) &&
            store_scan_changes(reader, fixture.quake, SPAN("a"), 0, INT64_MAX, -1, true,

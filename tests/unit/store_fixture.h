@@ -141,7 +141,8 @@ static inline bool try_put(uint32_t export_id, const char *key, struct seq seq, 
         return false;
     }
     return try_append(export_id, key, found ? STORE_PATCH : STORE_CREATE, seq, at, data) &&
-           store_tombstone_remove(fixture.writer, export_id, span_of(key), error);
+           store_tombstone_remove(fixture.writer, export_id, span_of(key), span_make(NULL, 0),
+                                  error);
 }
 
 static inline void put(uint32_t export_id, const char *key, int64_t slot, int64_t index,
@@ -162,7 +163,8 @@ static inline void take_away(uint32_t export_id, const char *key, int64_t slot, 
     assert_true(found);
     OK(store_entity_delete(fixture.writer, export_id, entity.id, error));
     OK(try_append(export_id, key, STORE_DELETE, seq, at, NULL));
-    OK(store_tombstone_put(fixture.writer, export_id, span_of(key), last_change(), seq, at, error));
+    OK(store_tombstone_put(fixture.writer, export_id, span_of(key), span_make(NULL, 0),
+                           last_change(), seq, at, error));
 }
 
 static inline void count_finding(void *argument, const char *line)

@@ -346,8 +346,8 @@ static void tombstones_are_put_read_and_removed(void **state)
     begin();
     /* Deleted twice: the newer delete counts. */
     OK(try_append(fixture.quake, "a", STORE_DELETE, (struct seq){3, 2}, 1, NULL));
-    OK(store_tombstone_put(fixture.writer, fixture.quake, SPAN("a"), 8, (struct seq){3, 2}, 1,
-                           &fixture.error));
+    OK(store_tombstone_put(fixture.writer, fixture.quake, SPAN("a"), span_make(NULL, 0), 8,
+                           (struct seq){3, 2}, 1, &fixture.error));
     commit();
     expect_tombstones(INT64_MAX, 9, "a@8 c@6 ");
     check_whole();

@@ -169,38 +169,100 @@ static void a_retired_stage_goes_in_steps(void **state)
     assert_true(stage.id > again.id);
 }
 
-static bool see_flip(void *argument, struct span key, int64_t change)
+static bool see_flip(void *argument, struct span key)
 {
     char *text = argument;
-    snprintf(text + strlen(text), 64 - strlen(text), "%.*s@%d ", (int)key.length, key.data,
-             (int)change);
+    snprintf(text + strlen(text), 64 - strlen(text), "%.*s ", (int)key.length, key.data);
     return true;
+}
+
+static void expect_flips(int64_t from, const char *keys)
+{
+    char seen[64] = "";
+    OK(store_scan_flips(fixture.reader, fixture.quake, from, -1, see_flip, seen, ERROR));
+    assert_string_equal(seen, keys);
+}
+
+static void expect_new_flips(int64_t after, const char *keys)
+{
+    char seen[64] = "";
+    OK(store_scan_new_flips(fixture.reader, fixture.quake, after, -1, see_flip, seen, ERROR));
+    assert_string_equal(seen, keys);
+}
+
+static void flip(int64_t change, uint32_t export_id, const char *key)
+{
+    OK(store_flip_put(fixture.writer, change, export_id, span_of(key), ERROR));
+}
+
+static int64_t last_flip(void)
+{
+    struct store_log_state log;
+    OK(store_read_log(fixture.reader, &log, ERROR));
+    return log.last_flip;
 }
 
 static void flips_go_with_the_log(void **state)
 {
     (void)state;
-    char all[64] = "", late[64] = "", left[64] = "";
     struct store_retention retention = {.rows = 4};
     bool more;
     fill();
     begin();
-    for (int64_t change = 3; change < 9; change += 3) {
-        OK(store_flip_put(fixture.writer, change, fixture.quake, SPAN("k1"), ERROR));
-        OK(store_flip_put(fixture.writer, change, fixture.quake, SPAN("k1"), ERROR));
-    }
-    OK(store_flip_put(fixture.writer, 3, fixture.quake + 1, SPAN("k2"), ERROR));
+    flip(3, fixture.quake, "k1");
+    flip(3, fixture.quake, "k1");
+    flip(3, fixture.quake + 1, "k2");
+    flip(6, fixture.quake, "k1");
     commit();
-    OK(store_scan_flips(fixture.reader, fixture.quake, 0, -1, see_flip, all, ERROR));
-    assert_string_equal(all, "k1@3 k1@6 ");
-    OK(store_scan_flips(fixture.reader, fixture.quake, 4, -1, see_flip, late, ERROR));
-    assert_string_equal(late, "k1@6 ");
+    expect_flips(0, "k1 k1 ");
+    expect_flips(4, "k1 ");
     begin();
     OK(store_trim(fixture.writer, &retention, 1, 100, &more, ERROR));
     commit();
     /* A cursor at the floor, 6, may not have seen what turned when 6 was the newest. */
-    OK(store_scan_flips(fixture.reader, fixture.quake, 0, -1, see_flip, left, ERROR));
-    assert_string_equal(left, "k1@6 ");
+    expect_flips(0, "k1 ");
+}
+
+static void each_flip_is_read_once(void **state)
+{
+    (void)state;
+    struct store_retention retention = {.rows = 1};
+    bool more;
+    fill();
+    begin();
+    flip(10, fixture.quake, "k1");
+    flip(10, fixture.quake, "k2");
+    commit();
+    int64_t first = last_flip();
+    expect_new_flips(0, "k1 k2 ");
+    expect_new_flips(first, "");
+    begin();
+    flip(10, fixture.quake, "k1");
+    commit();
+    assert_true(last_flip() > first);
+    /* Once more at the same change: for who has read so far it is new, and there is but one. */
+    expect_new_flips(first, "k1 ");
+    expect_new_flips(0, "k2 k1 ");
+    expect_flips(10, "k1 k2 ");
+    begin();
+    flip(10, fixture.quake, "k3");
+    store_rollback(fixture.writer);
+    expect_new_flips(first, "k1 ");
+    /* Numbers go on after all flips were trimmed, and after the writer was opened anew. */
+    int64_t last = last_flip();
+    begin();
+    put(fixture.quake, "k9", 2, 0, "{}");
+    put(fixture.quake, "k9", 2, 1, "{}");
+    OK(store_trim(fixture.writer, &retention, 1, 100, &more, ERROR));
+    commit();
+    expect_new_flips(0, "");
+    store_writer_close(fixture.writer);
+    fixture.writer = store_writer_open(fixture.store, ERROR);
+    assert_non_null(fixture.writer);
+    begin();
+    flip(12, fixture.quake, "k4");
+    commit();
+    expect_new_flips(last, "k4 ");
 }
 
 int main(void)
@@ -212,6 +274,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_rows_that_cannot_be, set_up_stage, tear_down),
         cmocka_unit_test_setup_teardown(a_retired_stage_goes_in_steps, set_up_stage, tear_down),
         cmocka_unit_test_setup_teardown(flips_go_with_the_log, set_up_stage, tear_down),
+        cmocka_unit_test_setup_teardown(each_flip_is_read_once, set_up_stage, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

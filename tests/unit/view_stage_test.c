@@ -145,6 +145,28 @@ static void views_over_views_merge_and_may_come_first(void **state)
     view_set_free(set);
 }
 
+static void stages_that_differ_in_their_cut_share_their_rows(void **state)
+{
+    (void)state;
+    struct view_set *set =
+        support_set("{\"a\":{\"pipeline\":[{\"sort\":\"m\"},{\"take\":3}]},"
+                    "\"b\":{\"pipeline\":[{\"sort\":\"m\"},{\"take\":5}]},"
+                    "\"c\":{\"pipeline\":[{\"sort\":\"m\"}]},"
+                    "\"d\":{\"source\":\"Q/a\",\"pipeline\":[{\"filter\":{\"exists\":\"x\"}}]},"
+                    "\"e\":{\"source\":\"Q/b\",\"pipeline\":[{\"filter\":{\"exists\":\"x\"}}]}}");
+    const struct view_stage *a = support_stage(set, "Q/a"), *b = support_stage(set, "Q/b");
+    assert_ptr_not_equal(a, b);
+    expect_cut(a, 0, 3, false);
+    expect_cut(b, 0, 5, false);
+    assert_string_equal(a->definition, b->definition);
+    assert_string_equal(a->definition, support_stage(set, "Q/c")->definition);
+    assert_string_not_equal(a->whole, b->whole);
+    /* What is over them has other rows. */
+    assert_string_not_equal(support_stage(set, "Q/d")->definition,
+                            support_stage(set, "Q/e")->definition);
+    view_set_free(set);
+}
+
 static void one_meaning_is_one_stage(void **state)
 {
     (void)state;
@@ -346,6 +368,7 @@ int main(void)
         cmocka_unit_test(what_follows_a_cut_is_another_stage),
         cmocka_unit_test(max_by_sorts_down_and_min_by_up),
         cmocka_unit_test(views_over_views_merge_and_may_come_first),
+        cmocka_unit_test(stages_that_differ_in_their_cut_share_their_rows),
         cmocka_unit_test(one_meaning_is_one_stage),
         cmocka_unit_test(outputs_decide_the_mode),
         cmocka_unit_test(a_view_may_show_another_export),

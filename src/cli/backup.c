@@ -1,0 +1,121 @@
+/* `stele backup`: a copy of a database, also beside its running server. */
+#include "cli/command.h"
+#include "cli/progress.h"
+#include "store/store.h"
+
+#include <signal.h>
+
+enum { MIB = 1 << 20, USUAL_WAL_MEBIBYTES = 4096, MOST_WAL_MEBIBYTES = 1 << 20 };
+
+struct backup_options {
+    const char *database;
+    bool force, unchecked;
+    int64_t wal_mebibytes;
+    struct option_texts operands;
+};
+
+/* Set by the signal handler, which can do no more. */
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+/* An interrupted copy is taken away, instead of left lying half made. */
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+static bool show(void *argument, int64_t done, int64_t total)
+{
+    struct progress *progress = argument;
+    progress->total = total;
+    progress_show(progress, done, done / MIB);
+    return !interrupted;
+}
+
+static void print_result(const struct backup_options *options,
+                         const struct store_backup_result *result)
+{
+    char seq[SEQ_SIZE] = "none";
+    if (result->any)
+        seq_print(seq, result->head);
+    printf("%s: %lld bytes, as of change %lld, seq %s%s\n", options->operands.items[0],
+           (long long)result->bytes, (long long)result->last_change, seq,
+           options->unchecked ? "" : ", checked");
+    if (result->wal_growth >= MIB)
+        printf("the write-ahead log grew by %lld MiB meanwhile\n",
+               (long long)(result->wal_growth / MIB));
+}
+
+static int back_up(const struct backup_options *options)
+{
+    struct progress progress;
+    struct store_backup_result result;
+    struct error error = {0};
+    struct store_backup_options wanted = {.from = options->database,
+                                          .to = options->operands.items[0],
+                                          .replace = options->force,
+                                          .check = !options->unchecked,
+                                          .wal_limit = options->wal_mebibytes * MIB,
+                                          .progress = show,
+                                          .argument = &progress};
+    progress_init(&progress, -1);
+    progress.unit = "MiB";
+    catch_signals();
+    bool done = store_backup(&wanted, &result, &error);
+    progress_hide(&progress);
+    if (!done)
+        return command_failed(&error);
+    print_result(options, &result);
+    return EXIT_FINE;
+}
+
+static int run_backup(int argc, char **argv)
+{
+    struct backup_options options = {.wal_mebibytes = USUAL_WAL_MEBIBYTES};
+    int code = EXIT_MISUSED;
+    if (command_start(&backup_command, argc, argv, &options, &code)) {
+        if (options.database)
+            code = back_up(&options);
+        else
+            fprintf(stderr, "stele backup: which database? --db FILE\n");
+    }
+    memory_free(options.operands.items);
+    return code;
+}
+
+#define AT(field) .offset = offsetof(struct backup_options, field)
+static const struct command_option backup_options[] = {
+    {"db", OPTION_TEXT, AT(database), .value = "FILE", .help = "the database"},
+    {"force", OPTION_FLAG, AT(force), .help = "replace TO if it exists"},
+    {"no-check", OPTION_FLAG, AT(unchecked),
+     .help = "do not check the copy before it gets its name"},
+    {"wal-limit", OPTION_NUMBER, AT(wal_mebibytes), .least = 0, .most = MOST_WAL_MEBIBYTES,
+     .value = "MIB",
+     .help = "give up when the server's write-ahead log grew by more meanwhile (4096); 0: never"},
+    {.name = NULL},
+};
+
+const struct command backup_command = {
+    .name = "backup",
+    .operands = "TO",
+    .least_operands = 1,
+    .most_operands = 1,
+    .operands_offset = offsetof(struct backup_options, operands),
+    .summary = "copy a database, also of a running server",
+    .notes =
+        "The copy is of one state, and one file. It is written as TO.partial, checked, put on\n"
+        "disk, and only then named TO. While it is made, the server goes on in every way, but\n"
+        "its write-ahead log grows. A server that is started on the copy has an epoch of its\n"
+        "own: clients resume with cursors from before the copy, and only with those.\n",
+    .options = backup_options,
+    .run = run_backup,
+};

@@ -1,0 +1,31 @@
+/*
+ * `stele token`: keys and tokens of signed sessions, by hand. What is secret comes from files or
+ * standard input, so that it need not stand on a command line, which every user of a machine sees.
+ */
+#ifndef CLI_TOKEN_H
+#define CLI_TOKEN_H
+
+#include "auth/auth.h"
+#include "cli/command.h"
+
+extern const struct command token_keygen_command;
+extern const struct command token_sign_command;
+extern const struct command token_verify_command;
+extern const struct command token_jwks_command;
+extern const struct command token_revoke_command;
+
+enum { TOKEN_FILE_BYTES = AUTH_MAX_JWKS_BYTES };
+
+/* Append a whole file; "-" is standard input. */
+bool token_read_file(const char *path, struct buffer *out, struct error *error);
+/* The same without the white space around it: `text` points into `out`. */
+bool token_read_text(const char *path, struct buffer *out, struct span *text, struct error *error);
+/* A private key; its text is wiped. */
+struct auth_signer *token_read_signer(const char *path, struct error *error);
+/* Add what a file holds: a public key, the public half of a private one, or a JWKS. */
+bool token_add_key_file(struct auth_keys *keys, const char *path, struct error *error);
+
+/* Print "stele token NAME: …" and what to do; returns EXIT_MISUSED. */
+int token_misused(const struct command *command, const char *what);
+
+#endif

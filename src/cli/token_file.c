@@ -1,0 +1,114 @@
+#include "cli/token.h"
+
+#include <errno.h>
+
+enum { STEP = 16 * 1024 };
+
+/* ---- files ---- */
+
+static bool read_all(FILE *file, struct buffer *out, struct error *error)
+{
+    for (;;) {
+        char *room = buffer_reserve(out, STEP);
+        if (!room)
+            return error_set(error, ERROR_TOO_LARGE, "it is larger than %d bytes",
+                             TOKEN_FILE_BYTES);
+        size_t got = fread(room, 1, STEP, file);
+        out->length += got;
+        if (got < STEP)
+            break;
+    }
+    return !ferror(file) || error_set(error, ERROR_INTERNAL, "%s", strerror(errno));
+}
+
+bool token_read_file(const char *path, struct buffer *out, struct error *error)
+{
+    bool is_standard = strcmp(path, "-") == 0;
+    FILE *file = is_standard ? stdin : fopen(path, "re");
+    if (!file)
+        return error_set(error, ERROR_INVALID_PARAMETER, "cannot read %.200s: %s", path,
+                         strerror(errno));
+    bool done = read_all(file, out, error);
+    if (!is_standard)
+        fclose(file);
+    return done || error_prefix(error, "%.200s", is_standard ? "standard input" : path);
+}
+
+static struct span trim(struct span text)
+{
+    static const char space[] = " \t\r\n";
+    while (text.length && strchr(space, text.data[text.length - 1]))
+        text.length--;
+    while (text.length && strchr(space, text.data[0]))
+        text = span_make(text.data + 1, text.length - 1);
+    return text;
+}
+
+bool token_read_text(const char *path, struct buffer *out, struct span *text, struct error *error)
+{
+    if (!token_read_file(path, out, error))
+        return false;
+    *text = trim(buffer_span(out));
+    return true;
+}
+
+/* ---- keys ---- */
+
+static void forget(struct buffer *secret)
+{
+    if (secret->data)
+        explicit_bzero(secret->data, secret->capacity);
+    buffer_fini(secret);
+}
+
+struct auth_signer *token_read_signer(const char *path, struct error *error)
+{
+    struct buffer pem;
+    struct auth_signer *signer = NULL;
+    buffer_init(&pem, TOKEN_FILE_BYTES + STEP);
+    if (token_read_file(path, &pem, error)) {
+        signer = auth_signer_read(buffer_span(&pem), error);
+        if (!signer)
+            error_prefix(error, "%.200s", path);
+    }
+    forget(&pem);
+    return signer;
+}
+
+static bool begins(struct span text, const char *start)
+{
+    return text.length >= strlen(start) && memcmp(text.data, start, strlen(start)) == 0;
+}
+
+static bool add_public_half(struct auth_keys *keys, struct span pem, struct error *error)
+{
+    struct buffer key;
+    struct auth_signer *signer = auth_signer_read(pem, error);
+    buffer_init(&key, 2 * AUTH_KEY_BYTES);
+    bool done = signer && (auth_print_public(auth_signer_public(signer), &key) ||
+                           error_set(error, ERROR_MEMORY, "out of memory"));
+    done = done && auth_keys_add(keys, buffer_span(&key), span_make(NULL, 0), 0, error);
+    buffer_fini(&key);
+    auth_signer_free(signer);
+    return done;
+}
+
+bool token_add_key_file(struct auth_keys *keys, const char *path, struct error *error)
+{
+    struct buffer file;
+    struct span text;
+    buffer_init(&file, TOKEN_FILE_BYTES + STEP);
+    bool done = token_read_text(path, &file, &text, error);
+    if (done) {
+        if (begins(text, "{"))
+            done = auth_keys_add_jwks(keys, text, error);
+        else if (begins(text, "-----BEGIN PRIVATE KEY-----"))
+            done = add_public_half(keys, text, error);
+        else
+            done = auth_keys_add(keys, text, span_make(NULL, 0), 0, error);
+        if (!done)
+            error_prefix(error, "%.200s", path);
+    }
+    forget(&file);
+    return done;
+}

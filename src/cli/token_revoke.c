@@ -1,0 +1,341 @@
+/*
+ * A token is revoked in the database: by the server that has it open, or, when none has, here.
+ * Which of the two it is, is the operator's to say: a command that guesses might write to another
+ * file than the server reads.
+ */
+#include "cli/token.h"
+#include "server/web.h"
+#include "store/store.h"
+
+#include <math.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { MOST_IDS = 1000, ANSWER_BYTES = 64 * 1024, CONNECT_MS = 10 * 1000, TOTAL_MS = 30 * 1000 };
+
+struct revoke_options {
+    struct option_texts operands;
+    const char *database, *url, *token_file, *ca, *of;
+    int64_t expires_at;
+};
+
+/* One token to revoke. */
+struct target {
+    struct span id;
+    int64_t expires_at; /* 0: unknown */
+};
+
+/* Those that were named, or the one of --of. */
+struct targets {
+    struct target *items;
+    size_t count;
+    struct buffer text;
+    struct tree *claims; /* of --of */
+};
+
+/* ---- what is to be revoked ---- */
+
+static bool check_id(struct span id, struct error *error)
+{
+    if (id.length > 0 && id.length <= STORE_MAX_TOKEN_ID && doc_valid_utf8(id))
+        return true;
+    return error_set(error, ERROR_INVALID_PARAMETER, "a jti is a text of 1 to %d bytes",
+                     STORE_MAX_TOKEN_ID);
+}
+
+/* A fraction is rounded up: so long is it remembered. */
+static int64_t end_of(const struct tree *claims)
+{
+    double seconds = tree_real(tree_member(claims, "exp"), 0);
+    return seconds > 0 && seconds < (double)(INT64_MAX / 2) ? (int64_t)ceil(seconds) : 0;
+}
+
+/* The jti and exp of a token in a file. */
+static bool read_target(const char *path, struct targets *targets, struct error *error)
+{
+    struct buffer claims;
+    struct span token;
+    buffer_init(&claims, AUTH_MAX_TOKEN_BYTES);
+    bool done = token_read_text(path, &targets->text, &token, error) &&
+                auth_token_claims(token, &claims, error) &&
+                (targets->claims = tree_parse(buffer_span(&claims), error));
+    buffer_fini(&claims);
+    if (!done)
+        return false;
+    struct target *target = &targets->items[targets->count++];
+    *target = (struct target){.id = tree_string(tree_member(targets->claims, "jti")),
+                              .expires_at = end_of(targets->claims)};
+    return target->id.data || error_set(error, ERROR_INVALID_PARAMETER,
+                                        "the token has no jti, by which it could be revoked");
+}
+
+static bool read_targets(const struct revoke_options *options, struct targets *targets,
+                         struct error *error)
+{
+    *targets = (struct targets){
+        .items = memory_new((options->operands.count + 1) * sizeof *targets->items)};
+    buffer_init(&targets->text, TOKEN_FILE_BYTES);
+    if (!targets->items)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    if (options->of && !read_target(options->of, targets, error))
+        return false;
+    for (size_t i = 0; i < options->operands.count; i++)
+        targets->items[targets->count++] =
+            (struct target){span_of(options->operands.items[i]), options->expires_at};
+    for (size_t i = 0; i < targets->count; i++)
+        if (!check_id(targets->items[i].id, error))
+            return false;
+    return true;
+}
+
+static void free_targets(struct targets *targets)
+{
+    tree_free(targets->claims);
+    buffer_fini(&targets->text);
+    memory_free(targets->items);
+}
+
+static void tell(const struct target *target)
+{
+    printf("revoked %.*s\n", (int)target->id.length, target->id.data);
+}
+
+/* ---- in the database ---- */
+
+static bool put(struct store_writer *writer, const struct target *target, struct error *error)
+{
+    bool kept;
+    struct store_revocation row = {target->id, target->expires_at, clock_wall_ms()};
+    if (!store_revocation_put(writer, &row, &kept, error))
+        return false;
+    return kept || error_set(error, ERROR_QUEUE_FULL,
+                             "%d tokens are revoked, and more are not kept; name when they expire, "
+                             "or change the key",
+                             STORE_MAX_REVOCATIONS);
+}
+
+static bool put_all(struct store *store, const struct targets *targets, struct error *error)
+{
+    bool more;
+    struct store_writer *writer = store_writer_open(store, error);
+    bool done = writer && store_begin(writer, error) &&
+                store_revocation_trim(writer, clock_wall_ms() / 1000, -1, &more, error);
+    for (size_t i = 0; done && i < targets->count; i++)
+        done = put(writer, &targets->items[i], error);
+    done = done && store_commit(writer, error);
+    if (writer)
+        store_writer_close(writer);
+    return done;
+}
+
+static bool revoke_in_file(const char *path, const struct targets *targets, struct error *error)
+{
+    struct store_options options = {.path = path};
+    /* Opening would make a new one. */
+    if (access(path, F_OK) != 0)
+        return error_set(error, ERROR_INVALID_PARAMETER, "there is no database %.200s", path);
+    struct store *store = store_open(&options, error);
+    if (!store && error->code == ERROR_DATABASE_IN_USE)
+        return error_set(error, ERROR_DATABASE_IN_USE,
+                         "a server has %.200s open; it revokes the token when it is asked: stele "
+                         "token revoke --url URL --token-file FILE JTI",
+                         path);
+    bool done = store && put_all(store, targets, error);
+    if (store)
+        store_close(store);
+    return done;
+}
+
+/* ---- by a server ---- */
+
+struct call {
+    struct web *web;
+    sem_t news;
+    bool answered;
+    struct web_answer answer; /* its body was moved here */
+};
+
+static void on_news(void *call)
+{
+    sem_post(&((struct call *)call)->news);
+}
+
+static void on_answer(void *argument, struct web_answer *answer)
+{
+    struct call *call = argument;
+    call->answer = *answer;
+    call->answered = true;
+    buffer_init(&answer->body, 0);
+}
+
+/* What the server says of an error is in the body. */
+static bool read_answer(const struct web_answer *answer, const char *url, struct error *error)
+{
+    if (answer->error.code != ERROR_NONE) {
+        *error = answer->error;
+        return error_prefix(error,
+                            "no server did it at %.200s (when none has the database open, "
+                            "use --db)",
+                            url);
+    }
+    if (answer->status == 200)
+        return true;
+    struct tree *body = tree_parse(buffer_span(&answer->body), NULL);
+    struct span message = tree_string(tree_member(body, "message"));
+    struct span code = tree_string(tree_member(body, "code"));
+    error_set(error, ERROR_NETWORK, "%.200s answered %d %.*s: %.*s", url, answer->status,
+              (int)code.length, code.data ? code.data : "", (int)message.length,
+              message.data ? message.data : "no more than that");
+    tree_free(body);
+    return false;
+}
+
+static bool ask(struct call *call, const char *url, struct span token, const struct target *target,
+                struct error *error)
+{
+    struct buffer body;
+    buffer_init(&body, AUTH_MAX_TOKEN_BYTES);
+    buffer_add_string(&body, "{\"jti\":");
+    doc_escape(&body, target->id);
+    if (target->expires_at)
+        buffer_printf(&body, ",\"expires_at\":%lld", (long long)target->expires_at);
+    buffer_add_char(&body, '}');
+    struct web_request request = {.url = url,
+                                  .body = buffer_span(&body),
+                                  .content_type = "application/json",
+                                  .token = token.length ? token.data : NULL,
+                                  .max_bytes = ANSWER_BYTES,
+                                  .connect_ms = CONNECT_MS,
+                                  .total_ms = TOTAL_MS,
+                                  .done = on_answer,
+                                  .argument = call};
+    call->answered = false;
+    bool sent = web_send(call->web, &request, error);
+    buffer_fini(&body);
+    while (sent && !call->answered) {
+        sem_wait(&call->news);
+        web_deliver(call->web);
+    }
+    bool done = sent && read_answer(&call->answer, url, error);
+    if (sent)
+        buffer_fini(&call->answer.body);
+    return done;
+}
+
+static bool ask_all(const struct revoke_options *options, const char *url, struct span token,
+                    const struct targets *targets, struct error *error)
+{
+    struct call call = {.answered = false};
+    struct web_options web_options = {options->ca, on_news, &call};
+    if (sem_init(&call.news, 0, 0) != 0)
+        return error_set(error, ERROR_INTERNAL, "cannot make a semaphore");
+    call.web = web_open(&web_options, error);
+    bool done = call.web != NULL;
+    for (size_t i = 0; done && i < targets->count; i++) {
+        done = ask(&call, url, token, &targets->items[i], error);
+        if (done)
+            tell(&targets->items[i]);
+    }
+    web_close(call.web);
+    sem_destroy(&call.news);
+    return done;
+}
+
+static bool print_url(struct buffer *out, const char *given, struct error *error)
+{
+    size_t length = strlen(given);
+    if (!web_check_url(given, error))
+        return false;
+    while (length && given[length - 1] == '/')
+        length--;
+    buffer_add(out, given, length);
+    return (buffer_add_string(out, "/v1/revocations") && buffer_string(out)) ||
+           error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
+}
+
+static bool revoke_by_server(const struct revoke_options *options, const struct targets *targets,
+                             struct error *error)
+{
+    struct buffer url, file;
+    struct span token = span_of(getenv("STELE_TOKEN"));
+    buffer_init(&url, 4096);
+    buffer_init(&file, TOKEN_FILE_BYTES);
+    bool done = print_url(&url, options->url, error);
+    if (done && options->token_file) {
+        done = token_read_text(options->token_file, &file, &token, error);
+        if (done) /* its end is where the white space behind it began */
+            file.data[token.data - file.data + (ptrdiff_t)token.length] = '\0';
+    }
+    done = done && ask_all(options, url.data, token, targets, error);
+    buffer_fini(&file);
+    buffer_fini(&url);
+    return done;
+}
+
+/* ---- the command ---- */
+
+static bool revoke_all(const struct revoke_options *options, struct error *error)
+{
+    struct targets targets;
+    bool done = read_targets(options, &targets, error);
+    if (done && options->database) {
+        done = revoke_in_file(options->database, &targets, error);
+        for (size_t i = 0; done && i < targets.count; i++)
+            tell(&targets.items[i]);
+    } else if (done) {
+        done = revoke_by_server(options, &targets, error);
+    }
+    free_targets(&targets);
+    return done;
+}
+
+static int run_revoke(int argc, char **argv)
+{
+    struct revoke_options options = {0};
+    struct error error = {0};
+    int code;
+    if (command_start(&token_revoke_command, argc, argv, &options, &code)) {
+        if (!options.database == !options.url)
+            code = token_misused(&token_revoke_command,
+                                 "where? --url URL of the server that has the database open, or "
+                                 "--db FILE when none has");
+        else if (!options.operands.count && !options.of)
+            code = token_misused(&token_revoke_command, "which token? its JTI, or --of FILE");
+        else
+            code = revoke_all(&options, &error) ? EXIT_FINE : command_failed(&error);
+    }
+    memory_free(options.operands.items);
+    return code;
+}
+
+#define AT(field) .offset = offsetof(struct revoke_options, field)
+static const struct command_option revoke_options[] = {
+    {"url", OPTION_TEXT, AT(url), .value = "URL",
+     .help = "the server, such as http://127.0.0.1:8877"},
+    {"token-file", OPTION_TEXT, AT(token_file), .value = "FILE",
+     .help = "a token of the scope admin to come with (the variable STELE_TOKEN)"},
+    {"ca", OPTION_TEXT, AT(ca), .value = "FILE",
+     .help = "for https://, the authorities to trust (PEM) instead of those of the system"},
+    {"db", OPTION_TEXT, AT(database), .value = "FILE",
+     .help = "the database, when no server has it open"},
+    {"expires-at", OPTION_NUMBER, AT(expires_at), 1, INT64_MAX / 2, "SECONDS",
+     "when the tokens run out, in seconds since 1970: until then they are remembered; default for "
+     "ever"},
+    {"of", OPTION_TEXT, AT(of), .value = "FILE",
+     .help = "revoke the token in this file, by its jti and exp; - is standard input"},
+    {.name = NULL},
+};
+
+const struct command token_revoke_command = {
+    .name = "token revoke",
+    .operands = "[JTI]…",
+    .most_operands = MOST_IDS,
+    .operands_offset = offsetof(struct revoke_options, operands),
+    .summary = "refuse tokens from now on, by their jti",
+    .notes =
+        "A server ends the connections of a revoked token at once. Everything is on disk when the\n"
+        "command says so.\n",
+    .options = revoke_options,
+    .run = run_revoke,
+};

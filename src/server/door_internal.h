@@ -1,0 +1,38 @@
+/* What the files of the door share. */
+#ifndef SERVER_DOOR_INTERNAL_H
+#define SERVER_DOOR_INTERNAL_H
+
+#include "server/config.h"
+#include "server/door.h"
+#include "server/jwks.h"
+#include "server/transport.h"
+
+enum { DOOR_TOKEN_BYTES = TRANSPORT_HEADER_BYTES, DOOR_ORIGIN_BYTES = 512 };
+
+struct door_rules {
+    struct config_auth auth; /* its texts, but for the lists, are copies */
+    struct credentials credentials;
+    char **origins;
+    size_t origin_count;
+};
+
+struct door {
+    struct door_rules *rules;
+    struct auth_identity *anonymous; /* everybody without authentication */
+    struct auth_identity *nobody;    /* who has no token where one is needed: no scope at all */
+    struct auth_keys *keys;          /* those of the rules and of the URL */
+    struct auth_revocations *revocations;
+    struct jwks jwks;
+};
+
+/* Join the keys of the rules and those fetched; the old ones stay when that is not possible. */
+bool door_join_keys(struct door *door, const struct auth_keys *fetched, struct error *error);
+/* Whether a browser's page of this origin may come in. */
+bool door_allows_origin(const struct door_rules *rules, struct span origin);
+
+/* door_request.c: what a request says of its sender, read into `room`; absent when it does not. */
+void door_read_token(struct lws *wsi, char room[DOOR_TOKEN_BYTES], struct span *token);
+bool door_read_origin(struct lws *wsi, char room[DOOR_ORIGIN_BYTES], struct span *origin,
+                      struct error *error);
+
+#endif

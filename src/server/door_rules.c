@@ -1,0 +1,67 @@
+/* What the configuration says of who may come in, made on any thread. */
+#include "server/door_internal.h"
+
+static char *copy(const char *text, bool *good)
+{
+    char *made = text ? memory_copy_string(text, strlen(text)) : NULL;
+    *good = *good && (made || !text);
+    return made;
+}
+
+static bool copy_texts(struct door_rules *rules, const struct config *config)
+{
+    bool good = true;
+    rules->auth = config->auth;
+    rules->auth.tokens = rules->auth.keys = rules->auth.jwks_file = NULL;
+    rules->auth.jwks_url = copy(config->auth.jwks_url, &good);
+    rules->auth.issuer = copy(config->auth.issuer, &good);
+    rules->auth.audience = copy(config->auth.audience, &good);
+    rules->origins = memory_new((config->origin_count + 1) * sizeof *rules->origins);
+    for (size_t i = 0; rules->origins && i < config->origin_count; i++)
+        rules->origins[rules->origin_count++] = copy(config->origins[i], &good);
+    return good && rules->origins;
+}
+
+struct door_rules *door_rules_new(const struct config *config, struct error *error)
+{
+    struct door_rules *rules = memory_new(sizeof *rules);
+    if (!rules || !copy_texts(rules, config))
+        error_set(error, ERROR_MEMORY, "out of memory for who may come in");
+    else if (credentials_read(&rules->credentials, config, error))
+        return rules;
+    door_rules_free(rules);
+    return NULL;
+}
+
+void door_rules_free(struct door_rules *rules)
+{
+    if (!rules)
+        return;
+    credentials_fini(&rules->credentials);
+    for (size_t i = 0; i < rules->origin_count; i++)
+        memory_free(rules->origins[i]);
+    memory_free(rules->origins);
+    memory_free(rules->auth.jwks_url);
+    memory_free(rules->auth.issuer);
+    memory_free(rules->auth.audience);
+    memory_free(rules);
+}
+
+/* A star in front of ".example.com" stands for whatever is below that name, not for the name. */
+static bool origin_matches(struct span pattern, struct span origin)
+{
+    const char *star = memchr(pattern.data, '*', pattern.length);
+    if (!star)
+        return span_equal(pattern, origin);
+    size_t front = (size_t)(star - pattern.data), back = pattern.length - front - 1;
+    return origin.length > front + back && memcmp(origin.data, pattern.data, front) == 0 &&
+           memcmp(origin.data + origin.length - back, star + 1, back) == 0;
+}
+
+bool door_allows_origin(const struct door_rules *rules, struct span origin)
+{
+    for (size_t i = 0; i < rules->origin_count; i++)
+        if (origin_matches(span_of(rules->origins[i]), origin))
+            return true;
+    return rules->origin_count == 0;
+}

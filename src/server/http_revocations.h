@@ -1,0 +1,13 @@
+/* HTTP on the main address, for the scope admin: POST and GET /v1/revocations. */
+#ifndef SERVER_HTTP_REVOCATIONS_H
+#define SERVER_HTTP_REVOCATIONS_H
+
+#include "server/exchange.h"
+
+/* Whether the path is one of these. */
+bool http_revocations_has(struct span path);
+/* A request's headers are there. Sets *exchange when a body is to come, or the answer comes later.
+ * The returned value is that of the callback. */
+int http_revocations_request(struct server *server, struct lws *wsi, struct exchange **exchange);
+
+#endif

@@ -1,0 +1,171 @@
+#include "server/jwks.h"
+
+#include "server/door_internal.h"
+#include "server/web.h"
+
+enum {
+    CONNECT_MS = 5 * 1000,
+    TOTAL_MS = 10 * 1000,
+    FIRST_DELAY_MS = 1000,
+    SOON_SECONDS = 1 /* within which an answer can be expected */
+};
+
+static uint64_t now_ms(const struct jwks *jwks)
+{
+    return uv_now(&jwks->server->loop);
+}
+
+/* ---- the answer ---- */
+
+static bool read_answer(const struct web_answer *answer, struct auth_keys **keys,
+                        struct error *error)
+{
+    if (answer->error.code != ERROR_NONE) {
+        *error = answer->error;
+        return false;
+    }
+    if (answer->status != 200)
+        return error_set(error, ERROR_NETWORK, "the answer was status %d", answer->status);
+    *keys = auth_keys_new();
+    if (!*keys)
+        return error_set(error, ERROR_MEMORY, "out of memory while reading keys");
+    if (!auth_keys_add_jwks(*keys, buffer_span(&answer->body), error))
+        return false;
+    return auth_keys_count(*keys) ||
+           error_set(error, ERROR_CONFIGURATION, "the answer holds no Ed25519 key");
+}
+
+static bool same_keys(const struct auth_keys *a, const struct auth_keys *b)
+{
+    struct buffer first, second;
+    buffer_init(&first, SIZE_MAX);
+    buffer_init(&second, SIZE_MAX);
+    bool same = a && b && auth_keys_print_jwks(a, &first) && auth_keys_print_jwks(b, &second) &&
+                span_equal(buffer_span(&first), buffer_span(&second));
+    buffer_fini(&first);
+    buffer_fini(&second);
+    return same;
+}
+
+static void tell_change(const struct jwks *jwks)
+{
+    struct buffer kids;
+    buffer_init(&kids, 64 * 1024);
+    for (size_t i = 0; auth_keys_at(jwks->keys, i); i++) {
+        buffer_add_string(&kids, i ? " " : "");
+        buffer_add_string(&kids, auth_keys_at(jwks->keys, i)->id);
+    }
+    const char *text = buffer_string(&kids);
+    /* A URL may have something secret in its query. */
+    char *source = memory_copy_string(jwks->url, strcspn(jwks->url, "?"));
+    audit_keys_changed(&jwks->server->audit, source ? source : "URL", auth_keys_count(jwks->keys),
+                       text ? text : "");
+    memory_free(source);
+    buffer_fini(&kids);
+}
+
+static void tell_failure(const struct jwks *jwks, const struct error *error)
+{
+    char *source = memory_copy_string(jwks->url, strcspn(jwks->url, "?"));
+    audit_keys_failed(&jwks->server->audit, source ? source : "URL", error);
+    memory_free(source);
+}
+
+static void failed(struct jwks *jwks, const struct error *error)
+{
+    uint64_t most = jwks->refetch_seconds * 1000;
+    tell_failure(jwks, error);
+    jwks->due_ms = now_ms(jwks) + (jwks->delay_ms < most ? jwks->delay_ms : most);
+    jwks->delay_ms = jwks->delay_ms < most ? jwks->delay_ms * 2 : most;
+}
+
+/* The keys are taken over. */
+static bool keep(struct jwks *jwks, struct auth_keys *keys, struct error *error)
+{
+    if (!door_join_keys(jwks->server->door, keys, error))
+        return false;
+    bool changed = !same_keys(jwks->keys, keys);
+    auth_keys_release(jwks->keys);
+    jwks->keys = auth_keys_retain(keys);
+    jwks->due_ms = now_ms(jwks) + jwks->seconds * 1000;
+    jwks->delay_ms = FIRST_DELAY_MS;
+    if (changed)
+        tell_change(jwks);
+    return true;
+}
+
+static void on_answer(void *argument, struct web_answer *answer)
+{
+    struct jwks *jwks = argument;
+    struct auth_keys *keys = NULL;
+    struct error error;
+    jwks->fetching = false;
+    if (jwks->stale || !jwks->url || answer->error.code == ERROR_SHUTTING_DOWN) {
+        jwks->stale = false;
+        return;
+    }
+    if (!read_answer(answer, &keys, &error) || !keep(jwks, keys, &error))
+        failed(jwks, &error);
+    auth_keys_release(keys);
+}
+
+/* ---- the question ---- */
+
+static void ask(struct jwks *jwks)
+{
+    struct error error;
+    struct web_request request = {.url = jwks->url,
+                                  .max_bytes = AUTH_MAX_JWKS_BYTES,
+                                  .connect_ms = CONNECT_MS,
+                                  .total_ms = TOTAL_MS,
+                                  .done = on_answer,
+                                  .argument = jwks};
+    jwks->asked = true;
+    jwks->asked_ms = now_ms(jwks);
+    jwks->fetching = web_send(jwks->server->web, &request, &error);
+    if (!jwks->fetching)
+        failed(jwks, &error);
+}
+
+void jwks_tick(struct jwks *jwks)
+{
+    if (jwks->url && !jwks->fetching && (!jwks->asked || now_ms(jwks) >= jwks->due_ms))
+        ask(jwks);
+}
+
+int jwks_want(struct jwks *jwks)
+{
+    if (!jwks->url)
+        return 0;
+    bool may_ask = !jwks->asked || now_ms(jwks) - jwks->asked_ms >= jwks->refetch_seconds * 1000;
+    if (!jwks->fetching && may_ask)
+        ask(jwks);
+    return jwks->fetching ? SOON_SECONDS : 0;
+}
+
+/* ---- life ---- */
+
+bool jwks_set(struct jwks *jwks, struct server *server, const char *url, int64_t seconds,
+              int64_t refetch_seconds)
+{
+    bool same = jwks->url && url && strcmp(jwks->url, url) == 0;
+    jwks->server = server;
+    jwks->seconds = (uint64_t)seconds;
+    jwks->refetch_seconds = (uint64_t)refetch_seconds;
+    if (same)
+        return true;
+    jwks->stale = jwks->fetching;
+    jwks->asked = false;
+    jwks->delay_ms = FIRST_DELAY_MS;
+    jwks_fini(jwks);
+    jwks->url = url ? memory_copy_string(url, strlen(url)) : NULL;
+    return jwks->url || !url;
+}
+
+void jwks_fini(struct jwks *jwks)
+{
+    memory_free(jwks->url);
+    auth_keys_release(jwks->keys);
+    jwks->url = NULL;
+    jwks->keys = NULL;
+}

@@ -1,0 +1,41 @@
+/*
+ * Public keys from a URL. They are fetched by the thread of web.h, so that an endpoint which hangs
+ * or is dead delays nobody; what was fetched last stays in force until something else comes. Loop
+ * thread.
+ *
+ * When it is asked: at the start; again `seconds` after it answered; after a failure in 1, 2, 4 …
+ * seconds, `refetch_seconds` at most; and at once for a token of an unknown key, but not within
+ * `refetch_seconds` of the last time.
+ */
+#ifndef SERVER_JWKS_H
+#define SERVER_JWKS_H
+
+#include "auth/auth.h"
+
+struct server;
+struct web;
+
+struct jwks {
+    struct server *server;
+    char *url; /* NULL: none */
+    uint64_t seconds, refetch_seconds;
+    uint64_t asked_ms; /* loop time of the last question */
+    uint64_t due_ms;   /* and of the next */
+    uint64_t delay_ms; /* after the next failure */
+    bool asked;        /* ever */
+    bool fetching;
+    bool stale;             /* what is being fetched is of an older URL */
+    struct auth_keys *keys; /* fetched last; NULL: never */
+};
+
+/* Zeroed is fine before; keys that another URL gave are forgotten. false: out of memory. */
+bool jwks_set(struct jwks *jwks, struct server *server, const char *url, int64_t seconds,
+              int64_t refetch_seconds);
+void jwks_fini(struct jwks *jwks);
+/* Ask, if it is time. */
+void jwks_tick(struct jwks *jwks);
+/* A token names a key that is not known: ask, if that may be. Returns the seconds after which the
+ * token may be worth another try; 0: it is as unknown as it was. */
+int jwks_want(struct jwks *jwks);
+
+#endif

@@ -1,0 +1,339 @@
+/*
+ * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
+ */
+#include "server/metrics.h"
+
+#include <math.h>
+
+/* ---- how a row is written ---- */
+
+#define COUNTER(text, words) .name = (text), .type = "counter", .help = (words)
+#define GAUGE(text, words) .name = (text), .type = "gauge", .help = (words)
+#define HISTOGRAM(text, words) .name = (text), .type = "histogram", .help = (words)
+#define SERVER(field) .place = METRIC_OF_SERVER, .offset = offsetof(struct server_counters, field)
+#define ENGINE(field) .place = METRIC_OF_ENGINE, .offset = offsetof(struct engine_metrics, field)
+#define HUB(field) .place = METRIC_OF_HUB, .offset = offsetof(struct hub_metrics, field)
+#define USAGE(field) .place = METRIC_OF_USAGE, .offset = offsetof(struct usage_metrics, field)
+#define LABELLED(from, name, list) .place = (from), .label = (name), .parts = (list)
+
+/* ---- samples with labels ---- */
+
+static const struct metric_part mutation_results[] = {
+    {"applied", offsetof(struct engine_metrics, mutations_applied)},
+    {"ignored", offsetof(struct engine_metrics, mutations_ignored)},
+    {"duplicate", offsetof(struct engine_metrics, mutations_duplicate)},
+    {NULL, 0},
+};
+
+static const struct metric_part frame_modes[] = {
+    {"state", offsetof(struct hub_metrics, frames[0])},
+    {"list", offsetof(struct hub_metrics, frames[1])},
+    {"append", offsetof(struct hub_metrics, frames[2])},
+    {NULL, 0},
+};
+
+static const struct metric_part audit_events[] = {
+#define X(name, event, level) {event, offsetof(struct audit, events[AUDIT_##name])},
+    AUDIT_EVENTS(X)
+#undef X
+        {NULL, 0},
+};
+
+static const struct metric_part audit_limits[] = {
+#define X(name, label) {label, offsetof(struct audit, limits[AUDIT_LIMIT_##name])},
+    AUDIT_LIMITS(X)
+#undef X
+        {NULL, 0},
+};
+
+static void sample(struct buffer *out, const char *name, const char *label, struct span value,
+                   double number)
+{
+    struct buffer labels;
+    buffer_init(&labels, 4096);
+    buffer_printf(&labels, "%s=\"", label);
+    metric_label_value(&labels, value);
+    buffer_add_char(&labels, '"');
+    if (buffer_string(&labels))
+        metric_sample(out, name, labels.data, number);
+    else
+        out->failed = true;
+    buffer_fini(&labels);
+}
+
+/* The codes that authentication and limits give are told from the start, so that a rate sees their
+ * first one; others when they were. */
+static void print_attempts(struct server *server, const struct metric *metric, struct buffer *out)
+{
+    for (int code = 0; code < ERROR_COUNT; code++) {
+        uint64_t count = counter_get(&server->audit.attempts[code]);
+        bool usual = code >= ERROR_CONNECTION_LIMIT && code <= ERROR_EGRESS_LIMIT;
+        const char *result = code == ERROR_NONE ? "accepted" : error_wire_code(code);
+        if (count || usual || code == ERROR_NONE)
+            sample(out, metric->name, "result", span_of(result), (double)count);
+    }
+}
+
+static void print_log_lines(struct server *server, const struct metric *metric, struct buffer *out)
+{
+    static const char *const levels[] = {"error", "warning", "info", "debug"};
+    (void)server;
+    for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
+        sample(out, metric->name, "level", span_of(levels[level]), (double)log_count(level));
+}
+
+static void print_build(struct server *server, const struct metric *metric, struct buffer *out)
+{
+    (void)server;
+    sample(out, metric->name, "version", span_of(STELE_VERSION), 1);
+}
+
+/*
+ * By view, for so many of them: an open server makes views of whatever it is fed, and each is a
+ * series that a monitoring keeps for long. The rest is one sample, under a name that no view has.
+ */
+enum { MOST_VIEWS = 1000 };
+
+static void print_views(const struct facts *facts, const struct metric *metric,
+                        double (*of)(const struct facts *, const struct fact_rows *),
+                        struct buffer *out)
+{
+    double others = 0;
+    for (size_t i = 0; i < facts->row_count; i++) {
+        double value = of(facts, &facts->rows[i]);
+        if (isnan(value))
+            continue;
+        if (i < MOST_VIEWS)
+            sample(out, metric->name, "view", span_of(facts->rows[i].view->id), value);
+        else
+            others += value;
+    }
+    if (facts->row_count > MOST_VIEWS)
+        sample(out, metric->name, "view", span_of("others"), others);
+}
+
+static double rows_of(const struct facts *facts, const struct fact_rows *it)
+{
+    (void)facts;
+    return it->rows < 0 ? NAN : (double)it->rows;
+}
+
+static double subscriptions_of(const struct facts *facts, const struct fact_rows *it)
+{
+    return (double)hub_view_subscriptions(facts->server->hub, span_of(it->view->id));
+}
+
+static void print_rows(struct server *server, const struct metric *metric, struct buffer *out)
+{
+    print_views(server->facts, metric, rows_of, out);
+}
+
+static void print_subscriptions(struct server *server, const struct metric *metric,
+                                struct buffer *out)
+{
+    print_views(server->facts, metric, subscriptions_of, out);
+}
+
+static void print_pauses(struct server *server, const struct metric *metric, struct buffer *out)
+{
+    metric_histogram(out, metric->name, NULL, &server->watch.pauses);
+}
+
+/* ---- numbers ---- */
+
+#define VALUE(name, expression)                                                                    \
+    static double name(struct server *server)                                                      \
+    {                                                                                              \
+        return (double)(expression);                                                               \
+    }
+
+/* What could not be found out is not told. */
+static double known(int64_t number)
+{
+    return number < 0 ? NAN : (double)number;
+}
+
+static size_t queue_waiting(struct server *server, bool bytes)
+{
+    size_t requests, size;
+    engine_queue_fill(server->engine, &requests, &size);
+    return bytes ? size : requests;
+}
+
+static size_t windows_fill(struct server *server, bool members)
+{
+    size_t windows, count;
+    hub_windows(server->hub, &windows, &count);
+    return members ? count : windows;
+}
+
+VALUE(connections, server->sessions.count)
+VALUE(exchanges, server->exchanges)
+VALUE(answer_bytes, server->large_bytes)
+VALUE(queue_requests, queue_waiting(server, false))
+VALUE(queue_bytes, queue_waiting(server, true))
+VALUE(intake_pressure, source_pressure(server->source))
+VALUE(subscribers, hub_subscribers(server->hub))
+VALUE(subscriptions, hub_subscriptions(server->hub))
+VALUE(slowest_lag, hub_slowest_lag(server->hub))
+VALUE(windows, windows_fill(server, false))
+VALUE(window_members, windows_fill(server, true))
+VALUE(log_changes, server->facts->log.rows)
+VALUE(log_bytes, server->facts->log.bytes)
+VALUE(log_last_change, server->facts->log.last_change)
+VALUE(log_floor_change, server->facts->log.floor_change)
+VALUE(disk_ok, engine_disk_state(server->engine) == ERROR_NONE)
+VALUE(database_bytes, known(server->facts->sizes.database_bytes))
+VALUE(wal_bytes, known(server->facts->sizes.wal_bytes))
+VALUE(disk_free, known(server->facts->sizes.free_bytes))
+VALUE(disk_bytes, known(server->facts->sizes.disk_bytes))
+VALUE(usage_rows, metrics_usage(server)->spool_rows)
+VALUE(usage_bytes, metrics_usage(server)->spool_bytes)
+VALUE(usage_oldest, (double)metrics_usage(server)->oldest_ms / 1000)
+VALUE(uptime, (clock_monotonic_us() - server->started_us) / 1000000)
+VALUE(longest_pause, loop_watch_longest(&server->watch))
+VALUE(cpu_seconds, server->facts->process.cpu_seconds)
+VALUE(resident_bytes, server->facts->process.resident_bytes)
+VALUE(virtual_bytes, server->facts->process.virtual_bytes)
+VALUE(open_descriptors, server->facts->process.open_descriptors)
+VALUE(most_descriptors, server->facts->process.most_descriptors)
+VALUE(threads, server->facts->process.threads)
+VALUE(start_seconds, server->facts->process.start_seconds)
+
+/* ---- the table ---- */
+
+const struct metric metrics_table[] = {
+    /* who is there */
+    {COUNTER("stele_connections_total", "WebSocket connections so far."), SERVER(connections)},
+    {COUNTER("stele_connections_refused_total", "WebSocket connections that were not let in."),
+     SERVER(connections_refused)},
+    {GAUGE("stele_connections_active", "WebSocket connections now."), .value = connections},
+    {HISTOGRAM("stele_connection_duration_seconds", "How long connections lasted."),
+     SERVER(connection_duration)},
+    {COUNTER("stele_messages_received_total", "WebSocket messages from clients."),
+     SERVER(messages_in)},
+    {COUNTER("stele_messages_sent_total", "WebSocket messages to clients."), SERVER(messages_out)},
+    {COUNTER("stele_bytes_received_total", "Bytes of WebSocket messages from clients."),
+     SERVER(bytes_in)},
+    {COUNTER("stele_http_requests_total", "HTTP requests."), SERVER(http_requests)},
+    {GAUGE("stele_http_requests_active", "HTTP requests whose answer is not written yet."),
+     .value = exchanges},
+    {GAUGE("stele_http_answer_bytes", "Bytes of large answers that wait to be read."),
+     .value = answer_bytes},
+    {COUNTER("stele_errors_total", "Clients that were given up for an error of the server's own."),
+     SERVER(errors)},
+    /* who may come in */
+    {COUNTER("stele_auth_attempts_total", "Handshakes, requests and token refreshes by result."),
+     .print = print_attempts},
+    {COUNTER("stele_limit_denials_total", "What a limit turned away, by limit."),
+     LABELLED(METRIC_OF_AUDIT, "limit", audit_limits)},
+    {COUNTER("stele_audit_events_total", "Audit events, also those whose line was held back."),
+     LABELLED(METRIC_OF_AUDIT, "event", audit_events)},
+    /* what comes in */
+    {COUNTER("stele_mutations_total", "Mutations by what became of them."),
+     LABELLED(METRIC_OF_ENGINE, "result", mutation_results)},
+    {COUNTER("stele_requests_refused_total", "Requests of producers that were refused as a whole."),
+     ENGINE(mutations_refused)},
+    {GAUGE("stele_queue_requests", "Requests that wait to be committed."), .value = queue_requests},
+    {GAUGE("stele_queue_bytes", "Memory of the requests that wait to be committed."),
+     .value = queue_bytes},
+    {GAUGE("stele_intake_pressure", "How full the queue before the decoder is, 0 to 1."),
+     .value = intake_pressure},
+    /* commits */
+    {COUNTER("stele_commits_total", "Transactions on disk."), ENGINE(commits)},
+    {COUNTER("stele_commit_failures_total", "Transactions that failed."), ENGINE(commit_failures)},
+    {COUNTER("stele_changes_total", "Changes committed."), ENGINE(changes)},
+    {COUNTER("stele_evictions_total", "Entities evicted because of max_entities."),
+     ENGINE(evictions)},
+    {HISTOGRAM("stele_commit_duration_seconds", "From a transaction's begin to its disk."),
+     ENGINE(commit_duration)},
+    {HISTOGRAM("stele_commit_latency_seconds", "From a request's arrival to its commit."),
+     ENGINE(commit_latency)},
+    {COUNTER("stele_entity_cache_hits_total", "Entities that the writer found in memory."),
+     ENGINE(cache_hits)},
+    {COUNTER("stele_entity_cache_misses_total", "Entities that it read from the database."),
+     ENGINE(cache_misses)},
+    {COUNTER("stele_read_jobs_total", "Questions to the database."), ENGINE(read_jobs)},
+    {COUNTER("stele_trimmed_changes_total", "Changes that left the log."), ENGINE(trimmed_changes)},
+    {COUNTER("stele_checkpoints_total", "Checkpoints of the write-ahead log."),
+     ENGINE(checkpoints)},
+    /* what goes out */
+    {COUNTER("stele_frames_published_total", "Frames made, each once for all who get it, by mode."),
+     LABELLED(METRIC_OF_HUB, "mode", frame_modes)},
+    {HISTOGRAM("stele_publish_latency_seconds",
+               "From a request's arrival to its frames being ready."),
+     HUB(publish_latency)},
+    {COUNTER("stele_sent_bytes_total", "Bytes given to subscribers."), HUB(bytes_out)},
+    {COUNTER("stele_subscriber_messages_total", "Messages of subscribers."), HUB(messages_in)},
+    {COUNTER("stele_subscriber_messages_refused_total",
+             "Messages of subscribers that got an error."),
+     HUB(messages_refused)},
+    {GAUGE("stele_subscribers", "Connected subscribers."), .value = subscribers},
+    {COUNTER("stele_subscriptions_total", "Subscriptions so far."), HUB(subscriptions_made)},
+    {COUNTER("stele_subscriptions_refused_total", "Subscriptions that got an error."),
+     HUB(subscriptions_refused)},
+    {GAUGE("stele_subscriptions_active", "Subscriptions now."), .value = subscriptions},
+    {GAUGE("stele_view_subscriptions", "Subscriptions now, by view."),
+     .print = print_subscriptions},
+    {GAUGE("stele_slowest_lag_changes", "Changes that the slowest subscription is behind."),
+     .value = slowest_lag},
+    {COUNTER("stele_snapshot_batches_built_total", "Snapshot batches read and encoded."),
+     HUB(snapshot_batches_built)},
+    {COUNTER("stele_snapshot_batches_shared_total",
+             "Snapshot batches given out again: hits of their cache."),
+     HUB(snapshot_batches_shared)},
+    {COUNTER("stele_catch_ups_total", "Reads of the log for subscribers behind."), HUB(catch_ups)},
+    {COUNTER("stele_resumes_total", "Cursors resumed."), HUB(resumes)},
+    {COUNTER("stele_resumes_refused_total", "Cursors that could not be resumed."),
+     HUB(resumes_refused)},
+    {GAUGE("stele_windows", "Different windows that somebody watches."), .value = windows},
+    {GAUGE("stele_window_members", "Subscriptions that share them."), .value = window_members},
+    {COUNTER("stele_window_looks_total", "Looks at windows after commits."), HUB(window_looks)},
+    /* the database */
+    {GAUGE("stele_view_rows", "Rows, by view."), .print = print_rows},
+    {GAUGE("stele_log_changes", "Changes in the log."), .value = log_changes},
+    {GAUGE("stele_log_bytes", "Bytes of the changes in the log."), .value = log_bytes},
+    {GAUGE("stele_log_last_change", "Id of the newest change."), .value = log_last_change},
+    {GAUGE("stele_log_floor_change", "Changes up to this id have left the log."),
+     .value = log_floor_change},
+    {GAUGE("stele_database_bytes", "Size of the database file."), .value = database_bytes},
+    {GAUGE("stele_wal_bytes", "Size of the write-ahead log's file."), .value = wal_bytes},
+    {GAUGE("stele_disk_ok", "1 while the disk takes writes."), .value = disk_ok},
+    {GAUGE("stele_disk_free_bytes", "Room on the database's disk."), .value = disk_free},
+    {GAUGE("stele_disk_bytes", "Size of the database's disk."), .value = disk_bytes},
+    /* usage events */
+    {COUNTER("stele_usage_events_spooled_total", "Usage events put into the spool."),
+     USAGE(spooled)},
+    {COUNTER("stele_usage_events_delivered_total", "Usage events that the endpoint took."),
+     USAGE(delivered)},
+    {COUNTER("stele_usage_events_dropped_total", "Usage events lost because of a limit."),
+     USAGE(dropped)},
+    {COUNTER("stele_usage_events_refused_total",
+             "Usage events that the endpoint refuses; they stay in the spool."),
+     USAGE(refused)},
+    {COUNTER("stele_usage_requests_total", "Requests to the usage endpoint."), USAGE(requests)},
+    {COUNTER("stele_usage_requests_failed_total", "Those of them that failed."), USAGE(failures)},
+    {GAUGE("stele_usage_spool_events", "Usage events in the spool."), .value = usage_rows},
+    {GAUGE("stele_usage_spool_bytes", "Bytes of them."), .value = usage_bytes},
+    {GAUGE("stele_usage_oldest_seconds", "Age of the oldest event that is being delivered."),
+     .value = usage_oldest},
+    /* the process */
+    {GAUGE("stele_build_info", "1, with the version."), .print = print_build},
+    {GAUGE("stele_uptime_seconds", "Since the server was opened."), .value = uptime},
+    {HISTOGRAM("stele_loop_pause_seconds", "How long the loop was busy in one turn."),
+     .print = print_pauses},
+    {GAUGE("stele_loop_longest_pause_seconds", "The longest of the last one to two minutes."),
+     .value = longest_pause},
+    {COUNTER("stele_log_lines_total", "Lines of the log, those counted that were held back."),
+     .print = print_log_lines},
+    {COUNTER("process_cpu_seconds_total", "Time of processors that the process used."),
+     .value = cpu_seconds},
+    {GAUGE("process_resident_memory_bytes", "Memory of the process."), .value = resident_bytes},
+    {GAUGE("process_virtual_memory_bytes", "Its addresses in use."), .value = virtual_bytes},
+    {GAUGE("process_open_fds", "Descriptors that it has open."), .value = open_descriptors},
+    {GAUGE("process_max_fds", "How many it may have open."), .value = most_descriptors},
+    {GAUGE("process_threads", "Its threads."), .value = threads},
+    {GAUGE("process_start_time_seconds", "When it was started, unix time."),
+     .value = start_seconds},
+};
+const size_t metrics_count = sizeof metrics_table / sizeof *metrics_table;

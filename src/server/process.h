@@ -1,0 +1,20 @@
+/*
+ * What this process takes of the machine, by the names that Prometheus clients agree on.
+ */
+#ifndef SERVER_PROCESS_H
+#define SERVER_PROCESS_H
+
+#include <stdbool.h>
+
+struct process_figures {
+    double resident_bytes, virtual_bytes;
+    double cpu_seconds;
+    double open_descriptors, most_descriptors;
+    double threads;
+    double start_seconds; /* unix time */
+};
+
+/* Reads files of /proc: not on the loop. What cannot be read is 0. */
+void process_read(struct process_figures *figures);
+
+#endif

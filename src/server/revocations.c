@@ -1,0 +1,187 @@
+#include "server/revocations.h"
+
+#include "server/door_internal.h"
+
+enum {
+    TRIM_STEP = 1000,   /* rows of one transaction */
+    TRIM_MS = 60 * 1000 /* between two looks */
+};
+
+/* One write at a time: of what has run out. */
+struct trim {
+    struct write_job job;
+    struct revocations *owner;
+    int64_t now; /* seconds */
+    bool more;
+};
+
+struct revocations {
+    struct server *server;
+    struct trim trim;
+    bool trimming;
+    uint64_t next_trim_ms; /* loop time */
+};
+
+static struct auth_revocations *set_of(struct server *server)
+{
+    return server->door->revocations;
+}
+
+/* ---- life ---- */
+
+struct loading {
+    struct auth_revocations *set;
+    bool ran_out;
+};
+
+static bool load_one(void *argument, const struct store_revocation *row)
+{
+    struct loading *loading = argument;
+    loading->ran_out =
+        !auth_revocations_add(loading->set, row->token_id, row->expires_at, row->at / 1000);
+    return !loading->ran_out;
+}
+
+static bool load(struct server *server, struct error *error)
+{
+    struct loading loading = {.set = set_of(server)};
+    struct store_reader *reader = store_reader_open(engine_store(server->engine), error);
+    if (!reader)
+        return false;
+    bool done = store_read_begin(reader, error) &&
+                store_read_revocations(reader, load_one, &loading, error);
+    if (loading.ran_out)
+        done = error_set(error, ERROR_MEMORY, "out of memory while reading the revoked tokens");
+    store_read_end(reader);
+    store_reader_close(reader);
+    server->revocations->trim.more = auth_revocations_trim(loading.set, clock_wall_ms() / 1000);
+    return done;
+}
+
+bool revocations_open(struct server *server, struct error *error)
+{
+    struct revocations *revocations = memory_new(sizeof *revocations);
+    if (!revocations)
+        return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    revocations->server = server;
+    revocations->trim.owner = revocations;
+    server->revocations = revocations;
+    return load(server, error);
+}
+
+void revocations_close(struct revocations *revocations)
+{
+    memory_free(revocations);
+}
+
+/* ---- what has run out ---- */
+
+static bool run_trim(struct write_job *job, struct store_writer *store, struct error *error)
+{
+    struct trim *trim = (struct trim *)job;
+    return store_revocation_trim(store, trim->now, TRIM_STEP, &trim->more, error);
+}
+
+static void trimmed(struct engine_event *event)
+{
+    struct trim *trim = (struct trim *)event;
+    struct revocations *revocations = trim->owner;
+    revocations->trimming = false;
+    if (trim->job.error.code == ERROR_NONE && trim->more)
+        revocations->next_trim_ms = 0;
+}
+
+/* The loop looks in its own set first: as long as there is nothing to do, nothing is written. */
+void revocations_tick(struct server *server)
+{
+    struct revocations *revocations = server->revocations;
+    struct trim *trim = &revocations->trim;
+    uint64_t now = uv_now(&server->loop);
+    if (revocations->trimming || now < revocations->next_trim_ms)
+        return;
+    revocations->next_trim_ms = now + TRIM_MS;
+    trim->now = clock_wall_ms() / 1000;
+    if (!auth_revocations_trim(set_of(server), trim->now) && !trim->more)
+        return;
+    trim->more = false;
+    trim->job = (struct write_job){.event.deliver = trimmed, .run = run_trim};
+    revocations->trimming = engine_write(server->engine, &trim->job);
+}
+
+/* ---- revoking ---- */
+
+struct revoking {
+    struct write_job job;
+    struct revocation_wish wish;
+    int64_t at; /* ms */
+    bool kept;
+    char token_id[]; /* wish.token_id is this */
+};
+
+static bool run_revoking(struct write_job *job, struct store_writer *store, struct error *error)
+{
+    struct revoking *revoking = (struct revoking *)job;
+    struct store_revocation row = {.token_id = revoking->wish.token_id,
+                                   .expires_at = revoking->wish.expires_at,
+                                   .at = revoking->at};
+    bool more;
+    if (!store_revocation_put(store, &row, &revoking->kept, error))
+        return false;
+    /* There may be rows that have run out since they were last looked at. */
+    return revoking->kept ||
+           (store_revocation_trim(store, revoking->at / 1000, TRIM_STEP, &more, error) &&
+            store_revocation_put(store, &row, &revoking->kept, error));
+}
+
+static bool is_full(struct error *error)
+{
+    return error_set(error, ERROR_QUEUE_FULL,
+                     "%d tokens are revoked, and more are not kept; name when they expire, or "
+                     "change the key",
+                     STORE_MAX_REVOCATIONS);
+}
+
+static void revoked(struct engine_event *event)
+{
+    struct revoking *revoking = (struct revoking *)event;
+    struct error error = revoking->job.error;
+    if (error.code == ERROR_NONE && !revoking->kept)
+        is_full(&error);
+    else if (error.code != ERROR_NONE)
+        error_prefix(&error, "the token is refused until the server stops, but not kept");
+    revoking->wish.done(revoking->wish.argument, &error);
+    memory_free(revoking);
+}
+
+static struct revoking *prepare(const struct revocation_wish *wish)
+{
+    struct revoking *revoking = memory_new(sizeof *revoking + wish->token_id.length + 1);
+    if (!revoking)
+        return NULL;
+    memcpy(revoking->token_id, wish->token_id.data, wish->token_id.length);
+    revoking->job = (struct write_job){.event.deliver = revoked, .run = run_revoking};
+    revoking->wish = *wish;
+    revoking->wish.token_id = span_make(revoking->token_id, wish->token_id.length);
+    revoking->at = clock_wall_ms();
+    return revoking;
+}
+
+bool revocations_add(struct server *server, const struct revocation_wish *wish, struct error *error)
+{
+    struct auth_revocations *set = set_of(server);
+    if (auth_revocations_count(set) >= STORE_MAX_REVOCATIONS &&
+        !auth_is_revoked(set, wish->token_id))
+        return is_full(error);
+    struct revoking *revoking = prepare(wish);
+    if (!revoking ||
+        !auth_revocations_add(set, wish->token_id, wish->expires_at, revoking->at / 1000)) {
+        memory_free(revoking);
+        return error_set(error, ERROR_MEMORY, "out of memory while revoking a token");
+    }
+    sessions_revoke(&server->sessions, wish->token_id);
+    if (engine_write(server->engine, &revoking->job))
+        return true;
+    memory_free(revoking);
+    return error_set(error, ERROR_SHUTTING_DOWN,
+                     "the token is refused until the server stops, but not kept: it is stopping");
+}

@@ -1,0 +1,163 @@
+/*
+ * Windows over rows that are scoped: of each, those that its members may see. Where nothing but
+ * that is to be left out, mostly much is seen, and the view is read in its order until there is
+ * enough ("scanning"). A window for which that is far keeps its matches instead, as filters do.
+ */
+#include "server/window_internal.h"
+
+/* A match is small, and for what they see users need not ask as they do for what they filter. */
+enum { SCOPE_MATCHES = 10 };
+
+int64_t window_match_limit(const struct window *window, int64_t max_rows)
+{
+    bool only_scoped = window->spec.scope && !window->spec.filter;
+    return only_scoped && max_rows < INT64_MAX / SCOPE_MATCHES ? max_rows * SCOPE_MATCHES
+                                                               : max_rows;
+}
+
+bool window_may_scan(const struct window *window)
+{
+    const struct window_spec *spec = &window->spec;
+    return spec->scope && window_filters_all(window) && !window_is_cut(window) && !spec->filter &&
+           !spec->view->key_count && !window_is_keyed_by_field(window);
+}
+
+bool window_stop_scanning(struct window_reading *reading)
+{
+    if (!reading->exhausted)
+        return true;
+    reading->window->scanning = false;
+    reading->result->refill = true;
+    return false;
+}
+
+/* ---- beside the rows of a scanning window ---- */
+
+struct seen {
+    struct window_reading *reading;
+    int64_t at, first, end, left;
+    store_each_entity each;
+    void *argument;
+    bool *too_many;
+};
+
+static bool each_row(void *argument, const struct store_entity *row)
+{
+    struct seen *seen = argument;
+    const struct window_spec *spec = &seen->reading->window->spec;
+    if (seen->at >= seen->end)
+        return false;
+    if (--seen->left < 0) {
+        *seen->too_many = true;
+        return false;
+    }
+    if (!row_scope_shows(spec->scope, spec->view, row->data))
+        return true;
+    return seen->at++ < seen->first || seen->each(seen->argument, row);
+}
+
+static bool each_stage_row(void *argument, struct span place, const struct store_entity *row)
+{
+    (void)place;
+    return each_row(argument, row);
+}
+
+bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
+                      store_each_entity each, void *argument, bool *too_many)
+{
+    const struct view_stage *stage = reading->window->spec.view->stage;
+    struct error *error = &reading->result->error;
+    struct seen seen = {.reading = reading,
+                        .first = first,
+                        .end = end,
+                        .left = WINDOW_SCAN,
+                        .each = each,
+                        .argument = argument,
+                        .too_many = too_many};
+    bool done = stage ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), 0, -1,
+                                         false, true, each_stage_row, &seen, error)
+                      : store_scan_list(reading->reader, reading->state->export.id, 0, -1, true,
+                                        each_row, &seen, error);
+    return done && error->code == ERROR_NONE;
+}
+
+/* ---- who comes from another window ---- */
+
+struct move {
+    struct window_reading *reading;
+    const struct window_held *held;
+    struct map rows; /* the window's, by key */
+    struct snapshot_drafts drafts;
+};
+
+static bool lacks_memory(struct window_reading *reading)
+{
+    return error_set(&reading->result->error, ERROR_MEMORY,
+                     "out of memory while moving to a window");
+}
+
+/* A key that the member may have, and the window has not. */
+static bool put_lost(struct move *move, struct span key)
+{
+    struct window_reading *reading = move->reading;
+    bool kept = window_is_keyed_by_field(reading->window) ? reading->window->rows.count > 0
+                                                          : map_get(&move->rows, key) != NULL;
+    return kept || snapshot_drafts_delete(&move->drafts, window_shown_key(reading, key)) ||
+           lacks_memory(reading);
+}
+
+static bool put_all_lost(struct move *move)
+{
+    const struct window *held = move->held->window;
+    int64_t version = move->held->version;
+    for (size_t i = 0; i < held->rows.count; i++)
+        if (held->rows.list[i]->entered <= version &&
+            !put_lost(move, window_row_key(held->rows.list[i])))
+            return false;
+    for (size_t i = 0; i < held->exit_count; i++) {
+        const struct window_exit *exit = &held->exits[i];
+        bool had = exit->version > version && exit->entered <= version;
+        if (had && !put_lost(move, span_make(exit->key, exit->key_length)))
+            return false;
+    }
+    return true;
+}
+
+static bool put_rows(struct move *move)
+{
+    struct window_reading *reading = move->reading;
+    const struct window_rows *rows = &reading->window->rows;
+    for (size_t i = 0; i < rows->count && move->drafts.place.limit != 0; i++) {
+        struct span key = window_row_key(rows->list[i]);
+        struct store_entity entity;
+        if (!window_fetch(reading, key, &entity))
+            return false;
+        entity.key = window_shown_key(reading, key);
+        if (!snapshot_drafts_row(&move->drafts, &entity))
+            return lacks_memory(reading);
+    }
+    return true;
+}
+
+bool window_encode_move(struct window_reading *reading, struct window_request *request)
+{
+    struct window *window = reading->window;
+    int64_t change = reading->state->log.last_change;
+    struct snapshot_place place = {.limit = request->with_rows ? window->spec.limit : 0,
+                                   .change = change,
+                                   .latest = change,
+                                   .seq = window_cursor(reading->state)};
+    struct move move = {.reading = reading, .held = &request->held};
+    snapshot_drafts_init(&move.drafts, window->spec.view, window->mode, &place);
+    bool done = window_index_rows(window, &move.rows) || lacks_memory(reading);
+    done = done && put_all_lost(&move) && put_rows(&move);
+    if (done) {
+        done = snapshot_drafts_end(&move.drafts, true);
+        request->text = done ? window_join_drafts(&move.drafts) : NULL;
+        done = request->text || lacks_memory(reading);
+    }
+    request->rows = move.drafts.rows;
+    map_fini(&move.rows);
+    snapshot_drafts_fini(&move.drafts);
+    return done;
+}

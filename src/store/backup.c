@@ -1,0 +1,190 @@
+/*
+ * A copy of a database, also of one that a server is writing. It is of one state: a read
+ * transaction is held while it is made, so it never has to begin anew, however busy the server is.
+ * The price is that the server's write-ahead log cannot be started afresh meanwhile and grows by
+ * what is committed; a limit bounds that.
+ */
+#include "store/backup.h"
+
+#include <unistd.h>
+
+enum { STEP_PAGES = 1024 };
+
+struct backup {
+    const struct store_backup_options *options;
+    struct store *store;
+    struct store_reader *reader;
+    struct backup_file file;
+    struct connection copy;
+    int64_t wal_bytes; /* when it began */
+    struct store_backup_result *result;
+};
+
+/* ---- the copy as a database ---- */
+
+static bool copy_fail(struct backup *backup, int result, struct error *error)
+{
+    int what = result & 0xff;
+    bool of_source = what == SQLITE_CORRUPT || what == SQLITE_NOTADB;
+    if (what == SQLITE_FULL) {
+        return error_set(error, ERROR_DISK_FULL,
+                         "no room for a copy as %s: nothing is left of it; make room, or name a "
+                         "file on another disk",
+                         backup->options->to);
+    }
+    return connection_fail(of_source ? &backup->reader->connection : &backup->copy, result, error);
+}
+
+static bool open_copy(struct backup *backup, struct error *error)
+{
+    backup->copy.path = backup->file.partial;
+    int result =
+        sqlite3_open_v2(backup->file.partial, &backup->copy.database,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    /* Until it has its name it is worth nothing, so nothing protects it; the end syncs it. */
+    return result == SQLITE_OK ? connection_execute(&backup->copy,
+                                                    "PRAGMA journal_mode=OFF; "
+                                                    "PRAGMA synchronous=OFF; "
+                                                    "PRAGMA locking_mode=EXCLUSIVE;",
+                                                    error)
+                               : copy_fail(backup, result, error);
+}
+
+/* A write-ahead log that grows for as long as a slow copy takes must not fill the disk. */
+static bool check_wal(const struct backup *backup, struct error *error)
+{
+    int64_t grew = store_wal_bytes(backup->store) - backup->wal_bytes;
+    backup->result->wal_growth = grew > 0 ? grew : 0;
+    if (backup->options->wal_limit <= 0 || grew <= backup->options->wal_limit) {
+        return true;
+    }
+    return error_set(error, ERROR_TOO_LARGE,
+                     "given up: the write-ahead log of %s grew by %lld bytes while the copy was "
+                     "made; copy to a quicker disk, at a quieter time, or with a greater "
+                     "--wal-limit",
+                     backup->options->from, (long long)grew);
+}
+
+static bool goes_on(const struct backup *backup, sqlite3_backup *copy, struct error *error)
+{
+    int64_t pages = sqlite3_backup_pagecount(copy);
+    int64_t done = pages - sqlite3_backup_remaining(copy);
+    const struct store_backup_options *options = backup->options;
+    int64_t size = backup->result->page_bytes;
+    if (options->progress && !options->progress(options->argument, done * size, pages * size)) {
+        return error_set(error, ERROR_SHUTTING_DOWN, "interrupted: nothing is left of the copy");
+    }
+    return check_wal(backup, error);
+}
+
+static bool copy_pages(struct backup *backup, struct error *error)
+{
+    sqlite3 *from = backup->reader->connection.database;
+    sqlite3_backup *copy = sqlite3_backup_init(backup->copy.database, "main", from, "main");
+    if (!copy) {
+        return copy_fail(backup, sqlite3_extended_errcode(backup->copy.database), error);
+    }
+    int result = SQLITE_OK;
+    bool good = true;
+    while (good && result == SQLITE_OK) {
+        result = sqlite3_backup_step(copy, STEP_PAGES);
+        good = (result != SQLITE_OK && result != SQLITE_DONE) || goes_on(backup, copy, error);
+    }
+    int finished = sqlite3_backup_finish(copy);
+    if (good && result != SQLITE_DONE) {
+        return copy_fail(backup, result, error);
+    }
+    return good && (finished == SQLITE_OK || copy_fail(backup, finished, error));
+}
+
+/*
+ * The copy becomes a plain file without a write-ahead log. A server that is started on it makes a
+ * new epoch of this mark: from here on it may part from what the original tells its clients.
+ */
+static bool finish_copy(struct backup *backup, struct error *error)
+{
+    return connection_execute(&backup->copy, "PRAGMA journal_mode=MEMORY;", error) &&
+           meta_put(&backup->copy, "copied", span_of("1"), error);
+}
+
+static bool check_copy(struct backup *backup, struct error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    int result =
+        sqlite3_prepare_v2(backup->copy.database, "PRAGMA quick_check(1)", -1, &statement, NULL);
+    if (result == SQLITE_OK) {
+        result = sqlite3_step(statement);
+    }
+    const char *line = result == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : "";
+    bool good = line && strcmp(line, "ok") == 0;
+    /* Want of memory is found, too: "unable to get the page", with SQLite's number for it. */
+    bool starved = !line || strstr(line, "error code=7");
+    if (result != SQLITE_ROW || starved) {
+        copy_fail(backup, starved ? SQLITE_NOMEM : result, error);
+    } else if (!good) {
+        error_set(error, ERROR_DATABASE,
+                  "the copy is damaged (%s), and so is %s: run `stele check` on it", line,
+                  backup->options->from);
+    }
+    sqlite3_finalize(statement);
+    return good;
+}
+
+/* ---- all of it ---- */
+
+static bool read_state(struct backup *backup, struct error *error)
+{
+    struct store_backup_result *result = backup->result;
+    struct store_log_state log;
+    int64_t size, pages;
+    if (!store_read_begin(backup->reader, error) || !store_read_log(backup->reader, &log, error) ||
+        !connection_integer(&backup->reader->connection, "PRAGMA page_size", &size, error) ||
+        !connection_integer(&backup->reader->connection, "PRAGMA page_count", &pages, error)) {
+        return false;
+    }
+    backup->wal_bytes = store_wal_bytes(backup->store);
+    result->page_bytes = size;
+    result->any = log.any;
+    result->head = log.head;
+    result->last_change = log.last_change;
+    return backup_file_has_room(&backup->file, pages * size, error);
+}
+
+static bool run(struct backup *backup, struct error *error)
+{
+    const struct store_backup_options *options = backup->options;
+    struct store_options source = {.path = options->from, .read_only = true};
+    backup->store = store_open(&source, error);
+    if (!backup->store || !backup_file_make(&backup->file, backup->store, error)) {
+        return false;
+    }
+    backup->reader = store_reader_open(backup->store, error);
+    if (!backup->reader || !open_copy(backup, error) || !read_state(backup, error) ||
+        !copy_pages(backup, error)) {
+        return false;
+    }
+    store_read_end(backup->reader); /* the server's log is free again */
+    if (!finish_copy(backup, error) || (options->check && !check_copy(backup, error))) {
+        return false;
+    }
+    connection_close(&backup->copy);
+    backup->result->bytes = (int64_t)lseek(backup->file.descriptor, 0, SEEK_END);
+    return backup_file_keep(&backup->file, error);
+}
+
+bool store_backup(const struct store_backup_options *options, struct store_backup_result *result,
+                  struct error *error)
+{
+    struct backup backup = {
+        .options = options,
+        .result = result,
+        .file = {.to = options->to, .replace = options->replace, .descriptor = -1, .lock = -1},
+    };
+    *result = (struct store_backup_result){.bytes = 0};
+    bool done = run(&backup, error);
+    connection_close(&backup.copy);
+    store_reader_close(backup.reader);
+    backup_file_fini(&backup.file);
+    store_close(backup.store);
+    return done;
+}

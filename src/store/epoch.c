@@ -1,0 +1,128 @@
+/* The uuid of a database's life, and those of the databases that it is a copy of. */
+#include "store/store_internal.h"
+
+#include <uuid/uuid.h>
+
+enum { MOST_FORMER = 1000 };
+
+void store_new_uuid(char *text)
+{
+    uuid_t id;
+    uuid_generate_random(id);
+    uuid_unparse_lower(id, text);
+}
+
+static bool new_epoch(struct connection *main, struct error *error)
+{
+    char text[STORE_UUID_SIZE];
+    store_new_uuid(text);
+    return meta_put(main, "epoch", span_of(text), error);
+}
+
+/* What is marked as a copy parts from its original here. */
+static bool part(struct connection *main, struct error *error)
+{
+    static const char note[] =
+        "INSERT OR REPLACE INTO former_epoch SELECT value, last_change FROM meta, log_state "
+        "WHERE name = 'epoch'";
+    if (connection_execute(main, "BEGIN IMMEDIATE", error) &&
+        connection_execute(main, note, error) && new_epoch(main, error) &&
+        connection_execute(main, "DELETE FROM meta WHERE name = 'copied'", error) &&
+        connection_execute(main, "COMMIT", error)) {
+        return true;
+    }
+    connection_rollback(main);
+    return false;
+}
+
+static bool begin(struct store *store, struct error *error)
+{
+    int64_t epochs = 0, copied = 0;
+    struct connection *main = &store->main;
+    if (!connection_integer(main, "SELECT count(*) FROM meta WHERE name = 'epoch'", &epochs,
+                            error) ||
+        !connection_integer(main, "SELECT count(*) FROM meta WHERE name = 'copied'", &copied,
+                            error)) {
+        return false;
+    }
+    if (epochs == 0) {
+        return new_epoch(main, error);
+    }
+    return copied == 0 || part(main, error);
+}
+
+static bool read_own(struct store *store, struct error *error)
+{
+    struct buffer value;
+    bool found = false;
+    buffer_init(&value, EPOCH_LENGTH);
+    bool ok = meta_get(&store->main, "epoch", &value, &found, error);
+    if (ok && value.length != EPOCH_LENGTH) {
+        ok = error_set(error, ERROR_DATABASE, "%s has no epoch: it is damaged; use a backup",
+                       store->path);
+    }
+    if (ok) {
+        memcpy(store->epoch, value.data, EPOCH_LENGTH);
+    }
+    buffer_fini(&value);
+    return ok;
+}
+
+static void keep_former(struct store *store, sqlite3_stmt *statement)
+{
+    const char *epoch = (const char *)sqlite3_column_text(statement, 0);
+    struct former_epoch *former = &store->former[store->former_count];
+    if (!epoch || strlen(epoch) != EPOCH_LENGTH) {
+        return;
+    }
+    memcpy(former->epoch, epoch, EPOCH_LENGTH + 1);
+    former->last_change = sqlite3_column_int64(statement, 1);
+    store->former_count++;
+}
+
+static bool read_former(struct store *store, struct error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    int64_t count = 0;
+    struct connection *main = &store->main;
+    if (!connection_integer(main, "SELECT count(*) FROM former_epoch", &count, error)) {
+        return false;
+    }
+    if (count == 0) {
+        return true;
+    }
+    count = count < MOST_FORMER ? count : MOST_FORMER;
+    store->former = memory_new((size_t)count * sizeof *store->former);
+    if (!store->former) {
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    }
+    int result = sqlite3_prepare_v2(main->database,
+                                    "SELECT epoch, last_change FROM former_epoch "
+                                    "ORDER BY last_change DESC",
+                                    -1, &statement, NULL);
+    while (result == SQLITE_OK || result == SQLITE_ROW) {
+        result = (int64_t)store->former_count < count ? sqlite3_step(statement) : SQLITE_DONE;
+        if (result == SQLITE_ROW) {
+            keep_former(store, statement);
+        }
+    }
+    sqlite3_finalize(statement);
+    return result == SQLITE_DONE || connection_fail(main, result, error);
+}
+
+bool epoch_read(struct store *store, struct error *error)
+{
+    return (store->options.read_only || begin(store, error)) && read_own(store, error) &&
+           read_former(store, error);
+}
+
+bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change)
+{
+    for (size_t i = 0; i < store->former_count; i++) {
+        if (strcmp(store->former[i].epoch, epoch) == 0) {
+            *last_change = store->former[i].last_change;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,79 @@
+/* Row scopes: the field of an export by which its rows are for everybody, for some, or for nobody.
+ */
+#include "view/view_internal.h"
+
+void scope_free(struct view_scope *scope)
+{
+    if (!scope)
+        return;
+    view_path_fini(&scope->path);
+    memory_free(scope->text);
+    memory_free(scope);
+}
+
+static struct view_scope *scope_new(const char *export_name, const struct tree *path,
+                                    struct error *error)
+{
+    struct view_scope *scope = memory_new(sizeof *scope);
+    struct buffer text;
+    if (!scope) {
+        error_set(error, ERROR_MEMORY, "no memory for a scope");
+        return NULL;
+    }
+    scope->export_name = export_name;
+    buffer_init(&text, SIZE_MAX);
+    bool good = view_path_read(&scope->path, path, true, error);
+    if (good) {
+        view_path_print(&text, &scope->path);
+        scope->text = buffer_string(&text) ? buffer_take(&text, NULL) : NULL;
+        good = scope->text || error_set(error, ERROR_MEMORY, "no memory for a scope");
+    }
+    buffer_fini(&text);
+    if (good)
+        return scope;
+    scope_free(scope);
+    return NULL;
+}
+
+const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name)
+{
+    const struct view_scope *scope = set->scopes;
+    while (scope && !span_equal(span_of(scope->export_name), export_name))
+        scope = scope->next;
+    return scope;
+}
+
+bool view_set_scope(struct view_set *set, struct span export_name, const struct tree *path,
+                    struct error *error)
+{
+    if (!view_set_add_export(set, export_name, error))
+        return false;
+    struct view_scope *scope = scope_new(view_set_export(set, export_name), path, error);
+    if (!scope)
+        return false;
+    scope->next = set->scopes;
+    set->scopes = scope;
+    for (size_t i = 0; i < set->count; i++)
+        scope_attach(set, set->order[i]->view);
+    return true;
+}
+
+void scope_attach(const struct view_set *set, struct view *view)
+{
+    view->scope = view_set_scope_of(set, span_of(view->export_name));
+}
+
+const char *view_scope_text(const struct view_scope *scope)
+{
+    return scope->text;
+}
+
+struct span view_scope_label(const struct view_scope *scope, struct span entity)
+{
+    struct span value = doc_value_at(entity, scope->path.names, scope->path.count);
+    if (!value.data || span_equal(value, span_of("null")) || span_equal(value, span_of("\"\"")))
+        return span_of(VIEW_SCOPE_PUBLIC);
+    if (value.data[0] == '"' && value.length <= VIEW_SCOPE_LONGEST)
+        return value;
+    return span_of(VIEW_SCOPE_NOBODY);
+}

@@ -1,0 +1,203 @@
+// Keys that are published at a URL: an endpoint that is late, hangs, fails, answers nonsense or
+// rotates its keys. Known keys go on working, and the server answers others all the while.
+
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import test from 'node:test';
+import { clientFor } from './lib/client.js';
+import { checkAnswer, refusal } from './lib/error_table.js';
+import { http } from './lib/feed.js';
+import { Server, patience, scratch } from './lib/server.js';
+import { bearer, jwks, newKey, tokenOf } from './lib/token.js';
+import { writeFileSync } from 'node:fs';
+
+/** An issuer: {url, asked (times), answer (what it does with a request), keys}. */
+async function issuerFor(t, keys, port = 0) {
+  const issuer = { keys, asked: 0, open: [], answer: (response) => response.end(jwks(...issuer.keys)) };
+  issuer.server = createServer((request, response) => {
+    issuer.asked++;
+    issuer.open.push(response);
+    issuer.answer(response);
+  });
+  await new Promise((done) => issuer.server.listen(port, '127.0.0.1', done));
+  issuer.port = issuer.server.address().port;
+  issuer.url = `http://127.0.0.1:${issuer.port}/.well-known/jwks.json?secret=in-the-query`;
+  issuer.close = () => {
+    issuer.server.closeAllConnections();
+    return new Promise((done) => issuer.server.close(done));
+  };
+  t.after(() => issuer.close());
+  return issuer;
+}
+
+const serverFor = (t, url, more = {}) =>
+  Server.forTest(t, { config: { exports: { E: {} }, auth: { mode: 'signed', jwks_url: url, jwks_refetch_seconds: 1, ...more } } });
+
+/** Until a token of this key is let in; in between it is refused for its key only. */
+async function accepted(t, server, key) {
+  const until = Date.now() + patience(20_000);
+  const headers = bearer(tokenOf(key));
+  for (;;) {
+    const answer = await http(`${server.http}/v1/views`, { headers });
+    if (answer.status === 200) break;
+    assert.equal(answer.headers['x-error-code'], 'token-key-not-found', answer.text);
+    assert.ok(Date.now() < until, 'the key did not come');
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  return clientFor(t, server, { headers });
+}
+
+const unknown = async (server, key, expected) =>
+  checkAnswer(await refusal(server, { headers: bearer(tokenOf(key)) }), 'token-key-not-found', expected);
+
+/** Asks for health over and over while `work` goes on; the longest answer in ms. */
+async function longestPause(server, work) {
+  let busy = true;
+  let longest = 0;
+  const watch = (async () => {
+    while (busy) {
+      const start = performance.now();
+      await http(`${server.healthUrl}/health`);
+      longest = Math.max(longest, performance.now() - start);
+    }
+  })();
+  await work();
+  busy = false;
+  await watch;
+  return longest;
+}
+
+test('keys are fetched at the start and kept', async (t) => {
+  const key = newKey();
+  const issuer = await issuerFor(t, [key]);
+  const server = await serverFor(t, issuer.url);
+  const client = await accepted(t, server, key);
+  await client.open('E/list');
+  await server.logged(/keys-changed.*keys=1/);
+  const asked = issuer.asked;
+  for (let i = 0; i < 20; i++) assert.equal((await http(`${server.http}/v1/views`, { headers: bearer(tokenOf(key)) })).status, 200);
+  assert.equal(issuer.asked, asked);
+  assert.ok(!server.stderr.includes('in-the-query'), 'the query of the URL is in the log');
+});
+
+test('an unknown key is asked for once per interval, however many tokens name one', async (t) => {
+  const key = newKey();
+  const issuer = await issuerFor(t, [key]);
+  const server = await serverFor(t, issuer.url, { jwks_refetch_seconds: 3600 });
+  await accepted(t, server, key);
+  const asked = issuer.asked;
+  for (let i = 0; i < 30; i++) await unknown(server, newKey());
+  assert.equal(issuer.asked, asked); /* the fetch at the start was less than an hour ago */
+});
+
+test('rotation: a new key is found by its first token, and an old one goes', async (t) => {
+  const [first, second] = [newKey(), newKey()];
+  const issuer = await issuerFor(t, [first]);
+  const server = await serverFor(t, issuer.url);
+  const old = await accepted(t, server, first);
+  issuer.keys = [first, second];
+  await accepted(t, server, second);
+  issuer.keys = [second];
+  await accepted(t, server, second);
+  const until = Date.now() + patience(20_000);
+  for (;;) { /* the first key is forgotten when the URL is asked again, for the sake of another one */
+    await http(`${server.http}/v1/views`, { headers: bearer(tokenOf(newKey())) });
+    const answer = await http(`${server.http}/v1/views`, { headers: bearer(tokenOf(first)) });
+    if (answer.status === 401) break;
+    assert.ok(Date.now() < until, 'the old key still holds');
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  await old.open('E/list'); /* a connection outlives the key of its token */
+});
+
+test('while it is asked, a refusal says when to try again', async (t) => {
+  const [key, fresh] = [newKey(), newKey()];
+  const issuer = await issuerFor(t, [key]);
+  const server = await serverFor(t, issuer.url);
+  await accepted(t, server, key);
+  let held;
+  issuer.answer = (response) => (held = response);
+  const until = Date.now() + patience(20_000);
+  while (!held && Date.now() < until) await http(`${server.http}/v1/views`, { headers: bearer(tokenOf(fresh)) });
+  await unknown(server, fresh, { retryAfter: 1 });
+  issuer.keys = [key, fresh];
+  held.end(jwks(key, fresh));
+  await accepted(t, server, fresh);
+});
+
+test('a dead endpoint at the start: signed tokens are refused until it comes', async (t) => {
+  const key = newKey();
+  const gone = await issuerFor(t, []);
+  await gone.close();
+  const server = await serverFor(t, gone.url, { tokens: [{ token: 'static-token-0123456789', scope: 'read admin' }] });
+  await server.logged(/keys-failed/);
+  await unknown(server, key);
+  await (await clientFor(t, server, { headers: bearer('static-token-0123456789') })).open('E/list');
+  const issuer = await issuerFor(t, [key], gone.port);
+  await (await accepted(t, server, key)).open('E/list');
+  assert.ok(issuer.asked >= 1);
+});
+
+const faults = {
+  'hangs without a byte': () => {},
+  'hangs in the middle': (response) => response.write('{"keys":['),
+  'answers 500': (response) => { response.statusCode = 500; response.end(jwks(newKey())); },
+  'answers no JSON': (response) => response.end('<html>'),
+  'answers without a key': (response) => response.end('{"keys":[]}'),
+  'answers without an end': (response) => {
+    const more = () => !response.destroyed && response.write('x'.repeat(65536), () => setImmediate(more));
+    more();
+  },
+  'cuts the connection': (response) => response.socket.destroy(),
+  'points elsewhere': (response) => { response.writeHead(302, { location: '/elsewhere' }); response.end(); },
+};
+
+for (const [name, fault] of Object.entries(faults)) {
+  test(`an endpoint that ${name} delays nobody, and known keys go on working`, async (t) => {
+    const [key, extra] = [newKey(), newKey()];
+    const issuer = await issuerFor(t, [key]);
+    const server = await serverFor(t, issuer.url, { jwks_seconds: 1 });
+    const client = await accepted(t, server, key);
+    await client.open('E/list');
+    const asked = issuer.asked;
+    issuer.answer = fault;
+    const longest = await longestPause(server, async () => {
+      const until = Date.now() + patience(20_000);
+      while (issuer.asked === asked && Date.now() < until) await new Promise((done) => setTimeout(done, 20));
+      assert.ok(issuer.asked > asked, 'it was not asked again');
+      for (let i = 0; i < 50; i++) {
+        assert.equal((await refusal(server, { headers: bearer(tokenOf(extra)) })).headers['x-error-code'], 'token-key-not-found');
+        await (await clientFor(t, server, { headers: bearer(tokenOf(key)) })).close();
+      }
+    });
+    t.diagnostic(`longest answer meanwhile: ${longest.toFixed(1)} ms`);
+    assert.ok(longest < patience(2000), `${longest} ms`); /* requests of the server itself may take 10 s */
+    for (const response of issuer.open) response.destroy();
+    issuer.keys = [key, extra];
+    issuer.answer = (response) => response.end(jwks(...issuer.keys));
+    await accepted(t, server, extra);
+    await client.silence();
+  });
+}
+
+test('a server stops at once while an endpoint hangs', async (t) => {
+  const issuer = await issuerFor(t, []);
+  issuer.answer = () => {};
+  const server = await serverFor(t, issuer.url);
+  const until = Date.now() + patience(20_000);
+  while (!issuer.asked && Date.now() < until) await new Promise((done) => setTimeout(done, 10));
+  const start = Date.now();
+  await server.terminate();
+  assert.ok(Date.now() - start < patience(5000));
+});
+
+test('a JWKS may be a file, and stand beside other keys', async (t) => {
+  const [a, b, c] = [newKey(), newKey(), newKey()];
+  const file = `${scratch(t)}/jwks.json`;
+  writeFileSync(file, jwks(a));
+  const issuer = await issuerFor(t, [b]);
+  const server = await serverFor(t, issuer.url, { jwks_file: file, keys: [{ key: c.x, kid: 'by hand' }] });
+  await accepted(t, server, a);
+  await accepted(t, server, b);
+  await (await clientFor(t, server, { headers: bearer(tokenOf({ ...c, kid: 'by hand' })) })).open('E/list');
+});

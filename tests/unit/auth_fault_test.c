@@ -1,0 +1,246 @@
+/*
+ * Every allocation fails in turn, libcrypto's too: then the answer is that memory ran out, never a
+ * wrong one, and nothing is lost or freed twice (the sanitizers look).
+ */
+#include "auth_fixture.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+/* ---- libcrypto's memory ---- */
+
+static void *crypto_alloc(size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return memory_alloc(size);
+}
+
+static void *crypto_resize(void *memory, size_t size, const char *file, int line)
+{
+    (void)file, (void)line;
+    return memory_resize(memory, size);
+}
+
+static void crypto_free(void *memory, const char *file, int line)
+{
+    (void)file, (void)line;
+    memory_free(memory);
+}
+
+/* ---- the sweep ---- */
+
+/* Does one thing. ERROR_NONE when it went well. */
+typedef enum error_code (*action)(void);
+
+/* `also`: another answer that may be given, because libcrypto does not tell: it refuses too. */
+static void sweep(action act, enum error_code expected, enum error_code also)
+{
+    for (int sticky = 0; sticky < 2; sticky++) {
+        bool hit = true;
+        uint64_t nth;
+        expect_code("without a fault", act(), expected);
+        for (nth = 1; hit; nth++) {
+            memory_fail_at(nth, sticky);
+            enum error_code code = act();
+            hit = memory_fault_hit();
+            memory_fail_at(0, 0);
+            /* Some of libcrypto's allocations may fail without harm. */
+            if (code != expected && code != ERROR_MEMORY && code != also)
+                fail_msg("allocation %d: %s", (int)nth, error_wire_code(code));
+            if (!hit && code != expected)
+                fail_msg("no fault, and %s", error_wire_code(code));
+        }
+        assert_true(nth > 3);
+    }
+}
+
+/* ---- what is done ---- */
+
+static char *token, *forged, *expired;
+static struct auth_keys *keys;
+
+static enum error_code verify_with(const char *text)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct auth_identity *identity =
+        auth_verify(keys, &strict_rules, &plain_request, span_of(text), &error);
+    assert_true((identity != NULL) == (error.code == ERROR_NONE));
+    auth_identity_release(identity);
+    return error.code;
+}
+
+static enum error_code verify_good(void)
+{
+    return verify_with(token);
+}
+
+static enum error_code verify_forged(void)
+{
+    return verify_with(forged);
+}
+
+static enum error_code verify_expired(void)
+{
+    return verify_with(expired);
+}
+
+static enum error_code read_claims(void)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct buffer out;
+    buffer_init(&out, 8192);
+    auth_token_claims(span_of(token), &out, &error);
+    buffer_fini(&out);
+    return error.code;
+}
+
+static enum error_code read_jwks(void)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct auth_keys *read = auth_keys_new();
+    if (!read)
+        return ERROR_MEMORY;
+    auth_keys_add_jwks(read,
+                       span_of("{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" X_A
+                               "\"},{\"kty\":\"OKP\",\"kid\":\"b\",\"x\":\"" X_A "\"}]}"),
+                       &error);
+    auth_keys_release(read);
+    return error.code;
+}
+
+static enum error_code read_key_texts(void)
+{
+    static const char *const texts[] = {
+        X_A, "-----BEGIN PUBLIC KEY-----\n"
+             "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n"
+             "-----END PUBLIC KEY-----\n"};
+    struct error error = {.code = ERROR_NONE};
+    for (size_t i = 0; i < 2 && error.code == ERROR_NONE; i++) {
+        struct auth_keys *read = auth_keys_new();
+        if (!read)
+            return ERROR_MEMORY;
+        auth_keys_add(read, span_of(texts[i]), span_make(NULL, 0), 0, &error);
+        auth_keys_release(read);
+    }
+    return error.code;
+}
+
+static enum error_code read_static_tokens(void)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct tree *list =
+        tree_parse(span_of("[\"0123456789abcdef\",{\"token\":\"fedcba9876543210\",\"subject\":"
+                           "\"s\",\"views\":[\"a\",\"b\"],\"row_scopes\":[\"c\"]}]"),
+                   &error);
+    if (!list)
+        return error.code;
+    struct auth_static *tokens = auth_static_new(list, &error);
+    struct auth_identity *found =
+        tokens ? auth_static_find(tokens, span_of("fedcba9876543210"), NOW, &error) : NULL;
+    assert_true((found != NULL) == (error.code == ERROR_NONE));
+    auth_identity_release(found);
+    auth_static_free(tokens);
+    tree_free(list);
+    return error.code;
+}
+
+static enum error_code revoke(void)
+{
+    struct auth_revocations *revoked = auth_revocations_new();
+    bool done = revoked && auth_revocations_add(revoked, span_of("a"), 1, 1) &&
+                auth_revocations_add(revoked, span_of("b"), 1, 1);
+    if (done)
+        assert_true(auth_is_revoked(revoked, span_of("b")));
+    auth_revocations_free(revoked);
+    return done ? ERROR_NONE : ERROR_MEMORY;
+}
+
+static enum error_code sign(void)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct buffer pem, out;
+    buffer_init(&pem, 4096);
+    buffer_init(&out, 4096);
+    struct auth_signer *made = auth_signer_generate(&error), *read = NULL;
+    bool done = made && auth_signer_print(made, &pem, &error) &&
+                (read = auth_signer_read(buffer_span(&pem), &error)) &&
+                auth_sign(read, span_of(GOOD_CLAIMS), &out, &error);
+    assert_true(done == (error.code == ERROR_NONE));
+    auth_signer_free(made);
+    auth_signer_free(read);
+    buffer_fini(&pem);
+    buffer_fini(&out);
+    return error.code == ERROR_INTERNAL ? ERROR_MEMORY : error.code;
+}
+
+static enum error_code be_anonymous(void)
+{
+    struct auth_identity *identity = auth_identity_anonymous();
+    auth_identity_release(identity);
+    return identity ? ERROR_NONE : ERROR_MEMORY;
+}
+
+/* ---- the tests ---- */
+
+static void verifying(void **state)
+{
+    (void)state;
+    sweep(verify_good, ERROR_NONE, ERROR_TOKEN_SIGNATURE);
+    sweep(verify_forged, ERROR_TOKEN_SIGNATURE, ERROR_MEMORY);
+    sweep(verify_expired, ERROR_TOKEN_EXPIRED, ERROR_TOKEN_SIGNATURE);
+    sweep(read_claims, ERROR_NONE, ERROR_MEMORY);
+}
+
+static void reading_keys(void **state)
+{
+    (void)state;
+    sweep(read_jwks, ERROR_NONE, ERROR_MEMORY);
+    sweep(read_key_texts, ERROR_NONE, ERROR_CONFIGURATION);
+}
+
+static void the_rest(void **state)
+{
+    (void)state;
+    sweep(read_static_tokens, ERROR_NONE, ERROR_MEMORY);
+    sweep(revoke, ERROR_NONE, ERROR_MEMORY);
+    sweep(sign, ERROR_NONE, ERROR_CONFIGURATION);
+    sweep(be_anonymous, ERROR_NONE, ERROR_MEMORY);
+}
+
+/* What libcrypto does once, at its first use, is done before anything fails. */
+static int set_up(void **state)
+{
+    (void)state;
+    token = token_make(seed_a, "{\"alg\":\"EdDSA\"}", GOOD_CLAIMS);
+    forged = token_make(seed_b, HEADER_A, GOOD_CLAIMS);
+    expired = token_make(seed_a, HEADER_A,
+                         "{\"iss\":\"https://issuer.example\",\"sub\":\"a\",\"aud\":[\"stele\"],"
+                         "\"exp\":5,\"scope\":\"read\",\"views\":[\"a\"],\"plan\":\"p\"}");
+    keys = keys_a();
+    return verify_good() == ERROR_NONE && sign() == ERROR_NONE && read_key_texts() == ERROR_NONE
+               ? 0
+               : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    auth_keys_release(keys);
+    free(token);
+    free(forged);
+    free(expired);
+    OPENSSL_cleanup();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(verifying),
+        cmocka_unit_test(reading_keys),
+        cmocka_unit_test(the_rest),
+    };
+    if (CRYPTO_set_mem_functions(crypto_alloc, crypto_resize, crypto_free) != 1)
+        return 1;
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,320 @@
+/*
+ * Limits on who comes in, in a running server, by real sockets and a clock in the test's hand: each
+ * at its exact edge, and open again at its time. What a server must not do is shown by asking for
+ * one more.
+ */
+#include "limits_fixture.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* ---- handshakes and connections ---- */
+
+static void test_handshakes(void **state)
+{
+    static const char *const settings[] = {"rate_handshakes_per_ip", "3", NULL};
+    struct live live;
+    struct clients clients = {.live = &live};
+    (void)state;
+    limits_start(&live, settings);
+    for (int i = 0; i < 13; i++) { /* the burst of ten comes on top */
+        limits_turn_to(i);
+        client_come(&clients);
+    }
+    for (int i = 0; i < 5; i++)
+        assert_false(client_comes_in(&clients, "/", ""));
+    client_refused_with("rate-limit-exceeded", 60);
+    assert_false(client_comes_in(&clients, "/v1/ingest", ""));
+    limits_turn_to(59999);
+    assert_false(client_comes_in(&clients, "/", ""));
+    client_refused_with("rate-limit-exceeded", 1);
+    limits_turn_to(60000);
+    client_come(&clients); /* in place of the first */
+    assert_false(client_comes_in(&clients, "/", ""));
+    limits_turn_to(60001);
+    client_come(&clients);
+    assert_false(client_comes_in(&clients, "/", ""));
+    clients_leave(&clients);
+    live_stop(&live);
+}
+
+static void test_connections_by_who_they_are(void **state)
+{
+    static const struct {
+        const char *setting, *burst, *seconds;
+    } windows[] = {{"rate_connections_per_subject", "rate_connections_per_subject_burst",
+                    "rate_connections_per_subject_seconds"},
+                   {"rate_connections_per_metering_key", "rate_connections_per_metering_key_burst",
+                    "rate_connections_per_metering_key_seconds"}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const char *const settings[] = {
+            windows[i].setting, "2", windows[i].burst, "1", windows[i].seconds, "10", NULL};
+        struct live live;
+        struct clients clients = {.live = &live};
+        limits_start(&live, settings);
+        for (int n = 0; n < 3; n++)
+            client_come(&clients);
+        limits_turn_to(500);
+        assert_false(client_comes_in(&clients, "/", ""));
+        client_refused_with("rate-limit-exceeded", 10);
+        limits_turn_to(9999);
+        assert_false(client_comes_in(&clients, "/", ""));
+        limits_turn_to(10000);
+        for (int n = 0; n < 3; n++)
+            client_come(&clients);
+        assert_false(client_comes_in(&clients, "/", ""));
+        clients_leave(&clients);
+        live_stop(&live);
+    }
+}
+
+/* Each at its edge, and free again when one has left. Other origins are not concerned. */
+static void test_connections_at_a_time(void **state)
+{
+    static const struct {
+        const char *setting, *headers, *others;
+    } limits[] = {
+        {"max_connections", "", NULL},
+        {"max_connections_per_ip", "", NULL},
+        {"max_connections_per_subject", "", NULL},
+        {"max_connections_per_metering_key", "", NULL},
+        {"max_connections_per_origin", "Origin: https://a.example\r\n",
+         "Origin: https://b.example\r\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        const char *const settings[] = {limits[i].setting, "2", NULL};
+        struct live live;
+        struct clients clients = {.live = &live};
+        limits_start(&live, settings);
+        assert_true(client_comes_in(&clients, "/", limits[i].headers));
+        assert_true(client_comes_in(&clients, "/v1/ingest", limits[i].headers));
+        assert_false(client_comes_in(&clients, "/", limits[i].headers));
+        client_refused_with("connection-limit-exceeded", 1);
+        client_leave(&clients, 0);
+        client_comes_in_soon(&clients, limits[i].headers);
+        assert_false(client_comes_in(&clients, "/", limits[i].headers));
+        if (limits[i].others) {
+            assert_true(client_comes_in(&clients, "/", limits[i].others));
+            assert_true(client_comes_in(&clients, "/", ""));
+        }
+        clients_leave(&clients);
+        live_stop(&live);
+    }
+}
+
+/* ---- behind a proxy ---- */
+
+static void test_forwarded(void **state)
+{
+    static const char *const settings[] = {"max_connections_per_ip", "1", "trusted_proxies",
+                                           "127.0.0.1, 10.0.0.0/8", NULL};
+    struct live live;
+    struct clients clients = {.live = &live};
+    (void)state;
+    limits_start(&live, settings);
+    assert_true(client_comes_in(&clients, "/", "")); /* the proxy itself */
+    assert_false(client_comes_in(&clients, "/", ""));
+    assert_true(client_from(&clients, "X-Forwarded-For", "192.0.2.1"));
+    assert_false(client_from(&clients, "X-Forwarded-For", "192.0.2.1"));
+    assert_false(client_from(&clients, "x-forwarded-for", "203.0.113.9, 192.0.2.1"));
+    assert_false(
+        client_from(&clients, "X-Forwarded-For", "203.0.113.9, ::ffff:192.0.2.1, 10.1.1.1"));
+    assert_true(client_from(&clients, "X-Forwarded-For", "192.0.2.1, 192.0.2.2"));
+    /* Several lines are one list. */
+    assert_false(client_comes_in(&clients, "/",
+                                 "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: 192.0.2.2\r\n"));
+    assert_true(client_from(&clients, "X-Forwarded-For", "2001:db8:0:1::1"));
+    assert_false(client_from(&clients, "X-Forwarded-For", "2001:db8:0:1:ffff::2"));
+    assert_true(client_from(&clients, "X-Forwarded-For", "2001:db8:0:2::1"));
+    /* Another header, or none that makes sense: the proxy. */
+    assert_false(client_from(&clients, "X-Real-IP", "192.0.2.77"));
+    assert_false(client_from(&clients, "Forwarded", "for=192.0.2.77"));
+    assert_false(client_from(&clients, "X-Forwarded-For", "unknown"));
+    clients_leave(&clients);
+    live_stop(&live);
+}
+
+static void test_other_headers(void **state)
+{
+    static const char *const headers[] = {"X-Real-IP", "CF-Connecting-IP", "X-Client-Address"};
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        const char *header = i < 3 ? headers[i] : "Forwarded";
+        const char *const settings[] = {"max_connections_per_ip",
+                                        "1",
+                                        "trusted_proxies",
+                                        "127.0.0.0/8",
+                                        "proxy_header",
+                                        header,
+                                        NULL};
+        struct live live;
+        struct clients clients = {.live = &live};
+        limits_start(&live, settings);
+        assert_true(
+            client_from(&clients, header, i < 3 ? "192.0.2.1" : "proto=https;for=192.0.2.1"));
+        assert_false(client_from(&clients, header, i < 3 ? "192.0.2.1" : "for=\"192.0.2.1:80\""));
+        assert_true(client_from(&clients, header, i < 3 ? "192.0.2.2" : "for=\"[2001:db8::1]\""));
+        assert_true(
+            client_from(&clients, "X-Forwarded-For", "192.0.2.3")); /* not asked: the proxy */
+        assert_false(client_from(&clients, "X-Forwarded-For", "192.0.2.4"));
+        clients_leave(&clients);
+        live_stop(&live);
+    }
+}
+
+static void test_nobody_is_believed(void **state)
+{
+    static const char *const settings[] = {"max_connections_per_ip", "1", "trusted_proxies",
+                                           "10.0.0.0/8", NULL};
+    struct live live;
+    struct clients clients = {.live = &live};
+    (void)state;
+    limits_start(&live, settings);
+    assert_true(client_from(&clients, "X-Forwarded-For", "192.0.2.1"));
+    assert_false(client_from(&clients, "X-Forwarded-For", "192.0.2.2"));
+    clients_leave(&clients);
+    live_stop(&live);
+}
+
+/* ---- when the windows hold ---- */
+
+static int let_through(const char *const *settings)
+{
+    struct live live;
+    struct clients clients = {.live = &live};
+    int count = 0;
+    limits_start(&live, settings);
+    while (count < 100 && client_comes_in(&clients, "/", "")) {
+        client_leave(&clients, 0);
+        count++;
+    }
+    live_stop(&live);
+    return count;
+}
+
+static void test_when_rates_hold(void **state)
+{
+    static const char *const as_it_is[] = {NULL};
+    static const char *const on[] = {"rate_limiting", "on", NULL};
+    static const char *const touched[] = {"rate_snapshots_per_connection", "31", NULL};
+    static const char *const proxied[] = {"trusted_proxies", "192.0.2.1", NULL};
+    static const char *const reachable[] = {"health", "0.0.0.0:0", NULL};
+    static const char *const off[] = {"rate_limiting", "off", "health", "0.0.0.0:0", NULL};
+    static const char *const none[] = {"rate_limiting",
+                                       "on",
+                                       "rate_handshakes_per_ip",
+                                       "0",
+                                       "rate_connections_per_subject",
+                                       "0",
+                                       "rate_connections_per_metering_key",
+                                       "0",
+                                       NULL};
+    (void)state;
+    assert_int_equal(let_through(as_it_is), 100); /* this machine's own */
+    /* All are one subject, of which 30 and 5 may come. */
+    assert_int_equal(let_through(on), 35);
+    assert_int_equal(let_through(touched), 35);
+    assert_int_equal(let_through(proxied), 35);
+    assert_int_equal(let_through(reachable), 35);
+    assert_int_equal(let_through(off), 100);
+    assert_int_equal(let_through(none), 100);
+}
+
+/* ---- changed while it runs ---- */
+
+struct turn {
+    const char *name, *value;
+    struct config *config;
+    bool done;
+    atomic_bool ended;
+};
+
+static void apply(struct server *server, void *argument)
+{
+    struct turn *change = argument;
+    struct error error;
+    change->done = server_apply_limits(server, change->config, &error);
+    atomic_store(&change->ended, true);
+}
+
+static void set_live(struct live *live, const char *name, const char *value)
+{
+    struct turn change = {.config = &live->config};
+    struct error error;
+    assert_true(config_set(&live->config, name, value, &error));
+    assert_true(server_post(live->server, apply, &change));
+    while (!atomic_load(&change.ended))
+        usleep(100);
+    assert_true(change.done);
+}
+
+static void test_changed_while_running(void **state)
+{
+    static const char *const settings[] = {"max_connections", "5", "rate_limiting", "on", NULL};
+    struct live live;
+    struct clients clients = {.live = &live};
+    (void)state;
+    limits_start(&live, settings);
+    limits_post_keys(&live, 1, 3);
+    int fd = client_come(&clients);
+    client_come(&clients);
+    client_come(&clients);
+    set_live(&live, "max_connections", "3");
+    assert_false(client_comes_in(&clients, "/", ""));
+    set_live(&live, "max_connections", "4");
+    client_come(&clients);
+    set_live(&live, "max_connections", "1000"); /* there is no room for so many */
+    client_come(&clients);
+    assert_false(client_comes_in(&clients, "/", ""));
+    client_refused_with("connection-limit-exceeded", 1);
+    client_leave(&clients, 4);
+
+    /* Five came within this minute: they count at once. */
+    set_live(&live, "rate_handshakes_per_ip", "2");
+    set_live(&live, "rate_handshakes_per_ip_burst", "3");
+    while (client_comes_in(&clients, "/", ""))
+        fail_msg("a sixth was let in");
+    client_refused_with("rate-limit-exceeded", 60);
+    set_live(&live, "rate_limiting", "off");
+    client_comes_in_soon(&clients, "");
+
+    /* Those who are here are held to what holds now, and keep what they have. */
+    limits_rows_sent(fd, "");
+    set_live(&live, "max_snapshot_rows", "2");
+    limits_rows_refused(fd, ",\"snapshotLimit\":3");
+    set_live(&live, "max_snapshot_rows", "0");
+    limits_rows_sent(fd, ",\"snapshotLimit\":3");
+    set_live(&live, "max_subscriptions", "1");
+    limits_subscribe(fd, ",\"key\":\"01\"");
+    peer_expect(fd, 0x81, "subscription-limit-exceeded");
+    set_live(&live, "max_messages_per_minute", "1");
+    peer_say_text(fd, "{\"type\":\"ping\"}");
+    peer_say_text(fd, "{\"type\":\"ping\"}");
+    peer_expect(fd, 0x81, "rate-limit-exceeded");
+    set_live(&live, "trusted_proxies", "127.0.0.1");
+    set_live(&live, "max_connections_per_ip", "1");
+    assert_false(client_comes_in(&clients, "/", ""));
+    clients_leave(&clients);
+    client_comes_in_soon(&clients, "X-Forwarded-For: 192.0.2.1\r\n");
+    assert_false(client_from(&clients, "X-Forwarded-For", "192.0.2.1"));
+    clients_leave(&clients);
+    live_stop(&live);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_handshakes),
+        cmocka_unit_test(test_connections_by_who_they_are),
+        cmocka_unit_test(test_connections_at_a_time),
+        cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_other_headers),
+        cmocka_unit_test(test_nobody_is_believed),
+        cmocka_unit_test(test_when_rates_hold),
+        cmocka_unit_test(test_changed_while_running),
+    };
+    return cmocka_run_group_tests(tests, limits_setup, limits_teardown);
+}

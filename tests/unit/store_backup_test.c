@@ -1,0 +1,209 @@
+/*
+ * Copies of a database when something fails: each allocation and each write of the copy in turn.
+ * Whatever happens there is a whole copy under its name, or nothing.
+ */
+#include "store/store_internal.h"
+#include "store_fixture.h"
+#include "store_layer.h"
+
+static struct {
+    int after; /* writes of the copy that still go well; negative: all */
+    int result;
+    bool hit;
+} disk = {.after = -1};
+
+static int fail_write(const char *name, const void *data, int size, sqlite3_int64 offset)
+{
+    (void)data;
+    (void)size;
+    (void)offset;
+    if (disk.after < 0 || !name || !strstr(name, ".partial"))
+        return SQLITE_OK;
+    if (disk.after > 0) {
+        disk.after--;
+        return SQLITE_OK;
+    }
+    disk.hit = true;
+    return disk.result;
+}
+
+static int put_layer_in(void **state)
+{
+    (void)state;
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    layer.on_write = fail_write;
+    return layer_put_in("failing");
+}
+
+static char copy[128], partial[160];
+
+static int set_up_some(void **state)
+{
+    if (set_up(state))
+        return -1;
+    snprintf(copy, sizeof copy, "%s/copy.db", fixture.folder);
+    snprintf(partial, sizeof partial, "%s.partial", copy);
+    begin();
+    for (int i = 0; i < 400; i++) {
+        char key[16], data[600];
+        snprintf(key, sizeof key, "k%d", i);
+        snprintf(data, sizeof data, "{\"pad\":\"%0500d\"}", i);
+        put(fixture.quake, key, 1, i, data);
+    }
+    commit();
+    return 0;
+}
+
+static bool back_up(struct store_backup_options options, struct store_backup_result *result)
+{
+    options.from = fixture.path;
+    options.to = copy;
+    options.replace = true;
+    fixture.error = (struct error){0};
+    return store_backup(&options, result, &fixture.error);
+}
+
+static void is_whole(int64_t changes)
+{
+    struct store *store;
+    OK(store = open_path(copy, true));
+    struct store_reader *reader;
+    struct store_log_state log;
+    OK(reader = store_reader_open(store, &fixture.error));
+    OK(store_read_log(reader, &log, &fixture.error));
+    assert_int_equal(log.last_change, changes);
+    store_reader_close(reader);
+    store_close(store);
+}
+
+static bool tell(void *argument, int64_t done, int64_t total)
+{
+    int64_t *seen = argument;
+    assert_true(done > seen[0] || done == total);
+    assert_true(done <= total);
+    seen[0] = done;
+    seen[1] = total;
+    return true;
+}
+
+static void a_copy_is_of_one_state_and_tells_of_it(void **state)
+{
+    (void)state;
+    struct store_backup_result result;
+    int64_t seen[2] = {0, 0};
+    OK(back_up((struct store_backup_options){.check = true, .progress = tell, .argument = seen},
+               &result));
+    assert_int_equal(result.last_change, 400);
+    assert_int_equal(result.head.index, 399);
+    assert_int_equal(seen[0], seen[1]);
+    assert_int_equal(result.bytes, seen[1]);
+    is_whole(400);
+    assert_int_equal(access(partial, F_OK), -1);
+}
+
+static bool stop(void *argument, int64_t done, int64_t total)
+{
+    (void)argument;
+    (void)done;
+    (void)total;
+    return false;
+}
+
+static void one_that_is_given_up_leaves_nothing(void **state)
+{
+    (void)state;
+    struct store_backup_result result;
+    assert_false(back_up((struct store_backup_options){.progress = stop}, &result));
+    assert_int_equal(fixture.error.code, ERROR_SHUTTING_DOWN);
+    assert_int_equal(access(copy, F_OK), -1);
+    assert_int_equal(access(partial, F_OK), -1);
+}
+
+static void every_write_may_fail(void **state)
+{
+    (void)state;
+    struct store_backup_result result;
+    const int results[] = {SQLITE_FULL, SQLITE_IOERR_WRITE};
+    const enum error_code codes[] = {ERROR_DISK_FULL, ERROR_DISK_FAILED};
+    for (size_t i = 0; i < 2; i++) {
+        bool done = false;
+        for (int after = 0; !done; after += after < 8 ? 1 : 7) {
+            disk.after = after;
+            disk.result = results[i];
+            disk.hit = false;
+            done = back_up((struct store_backup_options){.check = true}, &result);
+            assert_int_equal(done, !disk.hit);
+            disk.after = -1;
+            assert_int_equal(access(partial, F_OK), -1);
+            if (done)
+                break;
+            assert_int_equal(fixture.error.code, codes[i]);
+            assert_non_null(strstr(fixture.error.message, "copy.db"));
+            assert_int_equal(access(copy, F_OK), -1);
+        }
+        is_whole(400);
+        assert_int_equal(unlink(copy), 0);
+    }
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    struct store_backup_result result;
+    bool hit = true;
+    for (uint64_t nth = 1; hit; nth++) {
+        memory_fail_at(nth, 0);
+        bool done = back_up((struct store_backup_options){.check = true}, &result);
+        hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        if (!done && (!hit || fixture.error.code != ERROR_MEMORY))
+            fail_msg("allocation %llu: code %d: %s", (unsigned long long)nth, fixture.error.code,
+                     fixture.error.message);
+        assert_int_equal(access(partial, F_OK), -1);
+        assert_int_equal(access(copy, F_OK), done ? 0 : -1);
+        if (done)
+            unlink(copy);
+    }
+}
+
+static void a_copy_gets_an_epoch_of_its_own_once(void **state)
+{
+    (void)state;
+    struct store_backup_result result;
+    char old[40], new[40];
+    int64_t change = 0;
+    snprintf(old, sizeof old, "%s", store_epoch(fixture.store));
+    assert_false(store_former_epoch(fixture.store, old, &change));
+    OK(back_up((struct store_backup_options){.check = true}, &result));
+    struct store *store;
+    /* Looking at it changes nothing. */
+    OK(store = open_path(copy, true));
+    assert_string_equal(store_epoch(store), old);
+    store_close(store);
+    OK(store = open_path(copy, false));
+    snprintf(new, sizeof new, "%s", store_epoch(store));
+    assert_string_not_equal(new, old);
+    assert_true(store_former_epoch(store, old, &change));
+    assert_int_equal(change, 400);
+    assert_false(store_former_epoch(store, new, &change));
+    store_close(store);
+    OK(store = open_path(copy, false));
+    assert_string_equal(store_epoch(store), new);
+    assert_true(store_former_epoch(store, old, &change));
+    store_close(store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_copy_is_of_one_state_and_tells_of_it, set_up_some,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(one_that_is_given_up_leaves_nothing, set_up_some,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(every_write_may_fail, set_up_some, tear_down),
+        cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up_some, tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_gets_an_epoch_of_its_own_once, set_up_some,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, put_layer_in, NULL);
+}
