@@ -20,7 +20,7 @@ foreach(part ${stele_parts})
   list(APPEND stele_objects $<TARGET_OBJECTS:${part}>)
 endforeach()
 set(stele_requirements PkgConfig::LWS PkgConfig::UV PkgConfig::SQLITE PkgConfig::JANSSON
-    PkgConfig::ZLIB PkgConfig::UUID PkgConfig::CRYPTO PkgConfig::CURL Threads::Threads m)
+    PkgConfig::ZLIB PkgConfig::UUID PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::CURL Threads::Threads m)
 foreach(kind SHARED STATIC)
   string(TOLOWER "stele-${kind}" target)
   add_library(${target} ${kind} ${stele_objects})

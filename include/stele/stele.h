@@ -93,6 +93,17 @@ STELE_API const char *stele_database(const stele *store);
  */
 STELE_API bool stele_run(stele *store, stele_error *error);
 
+/*
+ * Read the configuration again, from where stele_open got it: the environment where that was asked
+ * for, the configuration file, and the settings and fields of the options over it. All of it is
+ * checked first, the files that it names included; when this returns false nothing has changed.
+ * When it returns true, what can change in a running store is in force: limits, log settings, keys
+ * and tokens, the certificate of TLS. Every other setting that differs is named in the log and
+ * takes a restart. Waits for the loop thread. Errors: "configuration-error", "shutting-down",
+ * "out-of-memory".
+ */
+STELE_API bool stele_reload(stele *store, stele_error *error);
+
 /* Ask for a clean stop and return at once. May be called any number of times, on any thread and
  * from a signal handler. The stop waits for what is queued to be on disk, and two seconds for
  * network clients that do not read. */

@@ -11,4 +11,11 @@
 /* The configuration that stele_open would use; config_fini is due when it succeeds. */
 bool api_configure(const stele_options *options, struct config *config, struct error *error);
 
+/* Whether a store is alive: the loop answers, which is waited for, and the writer has not been at
+ * one transaction for longer than that. */
+bool api_is_well(stele *store, uint64_t most_us, struct error *error);
+/* Whether the addresses of a store speak TLS. */
+bool api_is_secure(const stele *store);
+bool api_health_is_secure(const stele *store);
+
 #endif

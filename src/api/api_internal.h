@@ -26,7 +26,9 @@ enum api_state {
 };
 
 struct stele {
-    struct config config;
+    stele_options options;     /* for reading them again; a copy: api_options.c */
+    struct config config;      /* in force; once it runs, changed on the loop thread only */
+    pthread_mutex_t reloading; /* one at a time */
     struct server *server;
     char *address, *health_address;
     _Atomic bool stop_closed; /* the server is being freed: stele_stop must leave it alone */
@@ -75,6 +77,10 @@ bool api_wait(struct stele *store, struct api_wait *wait, struct error *error);
 void api_done(struct api_wait *wait, const struct error *error);
 /* The `abandon` of waiting calls. */
 void api_abandon_wait(struct api_call *call, const struct error *error);
+
+/* A copy of the options with all their texts; what is half copied is freed by api_free_options. */
+bool api_copy_options(stele_options *copy, const stele_options *options, struct error *error);
+void api_free_options(stele_options *copy);
 
 bool api_on_loop(struct stele *store);
 /* Copy an error out to the public form; always false. `to` may be NULL. */

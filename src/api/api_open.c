@@ -93,10 +93,12 @@ static bool start_thread(struct stele *store, struct error *error)
 
 static void free_store(struct stele *store)
 {
+    api_free_options(&store->options);
     config_fini(&store->config);
     memory_free(store->address);
     memory_free(store->health_address);
     pthread_mutex_destroy(&store->lock);
+    pthread_mutex_destroy(&store->reloading);
     pthread_cond_destroy(&store->changed);
     memory_free(store);
 }
@@ -123,10 +125,11 @@ static struct stele *open_store(const stele_options *options, struct error *erro
         return NULL;
     }
     pthread_mutex_init(&store->lock, NULL);
+    pthread_mutex_init(&store->reloading, NULL);
     pthread_cond_init(&store->changed, NULL);
     log_configure(store->config.log_level, store->config.log_format);
     log_configure_levels(store->config.log_levels, NULL); /* it was checked */
-    if (!start_thread(store, error)) {
+    if (!api_copy_options(&store->options, options, error) || !start_thread(store, error)) {
         free_store(store);
         return NULL;
     }
@@ -161,6 +164,16 @@ const char *stele_health_address(const stele *store)
 const char *stele_database(const stele *store)
 {
     return store->config.database;
+}
+
+bool api_is_secure(const stele *store)
+{
+    return store->config.tls_certificate != NULL;
+}
+
+bool api_health_is_secure(const stele *store)
+{
+    return store->config.health_tls;
 }
 
 bool stele_run(stele *store, stele_error *error)

@@ -180,7 +180,8 @@ static void begin(struct api_call *call)
     memory_free(call);
     link_in(subscription);
     subscription->subscriber = subscriber_new(hub, wake, subscription);
-    if (!subscription->subscriber) {
+    if (!subscription->subscriber || !subscriber_see_all(subscription->subscriber)) {
+        leave_hub(subscription);
         log_error("api", "subscription-out-of-memory", "effect=\"no subscription\"");
         return;
     }

@@ -78,7 +78,7 @@ static void add(struct auth_window *window, const struct auth_rate *rate, int64_
         at = window->newest_ms;
     struct auth_window_entry *newest = window->count ? entry_at(window, window->count - 1) : NULL;
     bool same = newest && at == window->newest_ms && amount <= UINT32_MAX - newest->amount;
-    if (!same && grow(window)) {
+    if (!same && (grow(window) || !newest)) {
         newest = entry_at(window, window->count++);
         newest->amount = 0;
     }

@@ -50,7 +50,7 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(DISK_FAILED, "disk-failed", 503, RETRY_LATER)                                                \
     X(DATABASE, "database-error", 500, RETRY_NEVER)                                                \
     X(DATABASE_NEWER, "database-newer", 500, RETRY_NEVER)                                          \
-    X(DATABASE_IN_USE, "database-in-use", 500, RETRY_NEVER)                                        \
+    X(DATABASE_IN_USE, "database-in-use", 503, RETRY_LATER)                                        \
     X(CONFIGURATION, "configuration-error", 500, RETRY_NEVER)                                      \
     X(NETWORK, "network-error", 500, RETRY_LATER)
 

@@ -229,6 +229,7 @@ static int ingest_all(const struct ingest_options *options)
     };
     const struct client_options client_options = {
         .url = options->url,
+        .access = access_read(&options->access, options->url),
         .path = "/v1/ingest",
         .max_message_bytes = ANSWER_LIMIT,
         .first_patience_ms = patience(options, FIRST_PATIENCE) * 1000,
@@ -271,6 +272,7 @@ static int run_ingest(int argc, char **argv)
 #define AT(field) .offset = offsetof(struct ingest_options, field)
 static const struct command_option ingest_options[] = {
     {"url", OPTION_TEXT, AT(url), .value = "URL", .help = "the server (ws://127.0.0.1:8877)"},
+    ACCESS_OPTIONS(struct ingest_options),
     {"producer", OPTION_TEXT, AT(producer), .value = "NAME",
      .help = "who feeds: the same input under the same name is applied once, in however many runs"},
     {"batch", OPTION_NUMBER, AT(batch), .least = 1, .most = 100000, .value = "N",

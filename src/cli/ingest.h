@@ -17,9 +17,10 @@
 #ifndef CLI_INGEST_H
 #define CLI_INGEST_H
 
-#include "cli/command.h"
+#include "cli/access.h"
 
 struct ingest_options {
+    struct access_options access;
     const char *url, *producer;
     bool producer_named; /* by the user, so that earlier runs may have used it */
     int64_t batch, rate,

@@ -1,84 +1,11 @@
 /*
- * `stele serve`. The server runs on threads of the library; the main thread waits for its end, and
- * one thread does nothing but wait for signals, so that no code here runs inside a handler.
+ * `stele serve`. The server runs on threads of the library; the main thread waits for its end, one
+ * waits for signals (signals.h), and one tells a service manager how we are (service.h).
  */
 #include "cli/serve.h"
-#include "api/api.h"
-
-#include <pthread.h>
-#include <signal.h>
-#include <unistd.h>
+#include "cli/signals.h"
 
 enum { TEXT_LIMIT = 4 * 1024 * 1024 };
-
-/* ---- signals ---- */
-
-/* Shared between the main thread and the one that waits for signals. */
-struct stopper {
-    pthread_mutex_t lock;
-    sigset_t signals;
-    stele *store; /* NULL while it opens, and once it is being closed */
-    bool asked;
-};
-
-/*
- * Let a signal do what it does to programs that know nothing of it, so that whoever started us sees
- * what ended us. Nothing is cleaned up, no thread is waited for.
- */
-static void end_by(int signal_number)
-{
-    sigset_t only;
-    sigemptyset(&only);
-    sigaddset(&only, signal_number);
-    signal(signal_number, SIG_DFL); /* it may have been ignored from birth */
-    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
-    raise(signal_number);
-    _exit(EXIT_FAILED); /* the first process of a container is spared by its signals */
-}
-
-static void *wait_for_signals(void *argument)
-{
-    struct stopper *stopper = argument;
-    for (;;) {
-        int signal_number;
-        sigwait(&stopper->signals, &signal_number);
-        pthread_mutex_lock(&stopper->lock);
-        /* The second signal means "now". What was acknowledged is on disk already. */
-        if (stopper->asked)
-            end_by(signal_number);
-        stopper->asked = true;
-        if (stopper->store)
-            stele_stop(stopper->store);
-        pthread_mutex_unlock(&stopper->lock);
-    }
-    return NULL;
-}
-
-/* Blocked signals are inherited, so this must come before any other thread starts. */
-static bool start_stopper(struct stopper *stopper, struct error *error)
-{
-    pthread_t thread;
-    pthread_mutex_init(&stopper->lock, NULL);
-    sigemptyset(&stopper->signals);
-    sigaddset(&stopper->signals, SIGTERM);
-    sigaddset(&stopper->signals, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &stopper->signals, NULL);
-    int result = pthread_create(&thread, NULL, wait_for_signals, stopper);
-    if (result == 0)
-        pthread_detach(thread);
-    return result == 0 ||
-           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", strerror(result));
-}
-
-/* From now on a signal stops this store; one that came while it opened does so at once. */
-static void stop_on_signal(struct stopper *stopper, stele *store)
-{
-    pthread_mutex_lock(&stopper->lock);
-    stopper->store = store;
-    if (store && stopper->asked)
-        stele_stop(store);
-    pthread_mutex_unlock(&stopper->lock);
-}
 
 /* ---- what is printed ---- */
 
@@ -127,9 +54,10 @@ static void print_address(const char *scheme, const char *address)
 static void print_ready(const stele *store)
 {
     printf("stele ready: ");
-    print_address("ws://", stele_address(store));
+    print_address(api_is_secure(store) ? "wss://" : "ws://", stele_address(store));
     printf(" health ");
-    print_address("http://", stele_health_address(store));
+    print_address(api_health_is_secure(store) ? "https://" : "http://",
+                  stele_health_address(store));
     printf(" db %s\n", stele_database(store));
     fflush(stdout);
 }
@@ -186,22 +114,36 @@ static int fail(const stele_error *error)
     return EXIT_FAILED;
 }
 
-static int serve(const stele_options *library)
+static int serve_with(const stele_options *library, struct signals *signals,
+                      struct service *service)
 {
-    static struct stopper stopper; /* outlives main for the thread that waits for signals */
-    struct error error = {0};
     stele_error reason = {0};
-    if (!start_stopper(&stopper, &error))
-        return command_failed(&error);
     stele *store = stele_open(library, &reason);
     if (!store)
         return fail(&reason);
     print_ready(store);
-    stop_on_signal(&stopper, store);
+    service_ready(service, store);
+    signals_attach(signals, store);
     bool clean = stele_run(store, &reason);
-    stop_on_signal(&stopper, NULL);
+    service_stopped(service);
+    signals_detach(signals);
     stele_close(store);
     return clean ? EXIT_FINE : fail(&reason);
+}
+
+static int serve(const stele_options *library)
+{
+    static struct signals signals; /* outlives main for the threads that wait */
+    struct error error = {0};
+    signals_block(&signals);
+    struct service *service = service_start(&error);
+    if (!service)
+        return command_failed(&error);
+    int code = signals_start(&signals, service, &error) ? serve_with(library, &signals, service)
+                                                        : command_failed(&error);
+    signals_leave(&signals);
+    service_end(service);
+    return code;
 }
 
 static int run_library(const struct serve_options *options, const stele_options *library)
@@ -243,7 +185,11 @@ static void print_settings(FILE *out)
     struct buffer text;
     buffer_init(&text, TEXT_LIMIT);
     if (config_describe(&text))
-        fprintf(out, "\nsettings, for the configuration file and --set:\n%s", buffer_string(&text));
+        fprintf(
+            out,
+            "\nsettings, for the configuration file and --set; SIGHUP makes a running server take\n"
+            "those that are live:\n%s",
+            buffer_string(&text));
     buffer_fini(&text);
 }
 
@@ -279,7 +225,8 @@ const struct command serve_command = {
     .notes =
         "Once it serves, it prints one line with its addresses. SIGTERM or SIGINT stops it\n"
         "cleanly: what was taken in is committed and acknowledged first. A second one ends it\n"
-        "at once, by that signal; what was acknowledged is safe all the same.\n",
+        "at once, by that signal; what was acknowledged is safe all the same. SIGHUP makes it\n"
+        "read its configuration again.\n",
     .more = print_settings,
     .options = serve_options,
     .run = run_serve,

@@ -316,6 +316,7 @@ static int subscribe(const struct subscribe_options *options, struct screen *scr
     struct subscription subscription = {.options = options, .screen = screen};
     const struct client_options client_options = {
         .url = options->url,
+        .access = access_read(&options->access, options->url),
         .path = "/",
         .max_message_bytes = MESSAGE_LIMIT,
         .first_patience_ms = patience_ms(options, 5),
@@ -366,6 +367,7 @@ static int run_subscribe(int argc, char **argv)
 #define AT(field) .offset = offsetof(struct subscribe_options, field)
 static const struct command_option subscribe_options[] = {
     {"url", OPTION_TEXT, AT(url), .value = "URL", .help = "the server (ws://127.0.0.1:8877)"},
+    ACCESS_OPTIONS(struct subscribe_options),
     {"key", OPTION_TEXT, AT(key), .value = "KEY", .help = "only this entity"},
     {"take", OPTION_NUMBER, AT(take), .least = 1, .most = INT64_MAX, .value = "N",
      .help = "only so many rows, the first in the order of the view"},

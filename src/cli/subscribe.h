@@ -2,9 +2,10 @@
 #ifndef CLI_SUBSCRIBE_H
 #define CLI_SUBSCRIBE_H
 
-#include "cli/command.h"
+#include "cli/access.h"
 
 struct subscribe_options {
+    struct access_options access;
     const char *url, *key, *after, *epoch;
     const char *columns;         /* NULL: what the rows hold */
     struct option_texts filters; /* each "path=value" */

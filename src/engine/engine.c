@@ -356,6 +356,13 @@ uint32_t engine_max_array_length(const struct engine *engine)
     return engine->options.max_array_length;
 }
 
+uint64_t engine_writer_busy_us(const struct engine *engine)
+{
+    uint64_t since = atomic_load_explicit(&engine->writer_since_us, memory_order_relaxed);
+    uint64_t now = clock_monotonic_us();
+    return since && now > since ? now - since : 0;
+}
+
 enum error_code engine_disk_state(const struct engine *engine)
 {
     return (enum error_code)atomic_load(&engine->disk_state);

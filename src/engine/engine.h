@@ -207,6 +207,8 @@ struct store *engine_store(struct engine *engine);
 int64_t engine_last_change(const struct engine *engine); /* committed at open */
 struct seq engine_head(const struct engine *engine);     /* the greatest seq at open */
 uint32_t engine_max_array_length(const struct engine *engine);
+/* How long the writer has been at what it does now; 0: it waits for work. Any thread. */
+uint64_t engine_writer_busy_us(const struct engine *engine);
 enum error_code engine_disk_state(const struct engine *engine); /* ERROR_NONE while it works */
 void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes);
 /* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */

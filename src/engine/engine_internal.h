@@ -248,6 +248,7 @@ struct engine {
     bool gate_wanted, gate_open, stopping;
     _Atomic bool gate_near; /* a checkpoint is nearly through: transactions are kept short */
     struct drained_event drained;
+    _Atomic uint64_t writer_since_us; /* its present step; 0: none */
     _Atomic int disk_state;
     int64_t last_change; /* at open, like head */
     struct seq head;

@@ -306,11 +306,24 @@ static void post_drained(struct engine *engine)
         engine_post(engine, &engine->drained.event);
 }
 
+/* A step is a transaction at most, so one that does not end means that something hangs. */
+static void begin_step(struct engine *engine)
+{
+    atomic_store_explicit(&engine->writer_since_us, clock_monotonic_us(), memory_order_relaxed);
+}
+
+static void end_steps(struct engine *engine)
+{
+    atomic_store_explicit(&engine->writer_since_us, 0, memory_order_relaxed);
+}
+
 /* One turn, for what was taken from the intake, if anything, and the jobs. */
 static void turn(struct writer *writer, struct queue_item *list)
 {
+    begin_step(writer->engine);
     probe_disk(writer);
     while (list || writer_has_jobs(writer)) {
+        begin_step(writer->engine);
         if (disk_state(writer) != ERROR_NONE)
             refuse_all(writer, &list);
         else if (list)
@@ -331,8 +344,10 @@ static void serve(struct writer *writer)
         if (!list && closed)
             return;
         turn(writer, list);
+        begin_step(engine);
         pass_time(writer);
         engine_pass_gate(engine);
+        end_steps(engine);
     }
 }
 
@@ -346,6 +361,7 @@ static void serve_jobs(struct writer *writer)
         writer->jobs = queue_wait_all(&engine->writes, IDLE_MS);
         turn(writer, NULL);
         engine_pass_gate(engine);
+        end_steps(engine);
     } while (!closed);
 }
 

@@ -1,10 +1,11 @@
 #include "server/client.h"
 
-#include <ctype.h>
+#include "auth/certificate.h"
+#include "server/client_access.h"
+
 #include <libwebsockets.h>
 
 enum {
-    DEFAULT_PORT = 8877,
     TICK_US = 100 * 1000,
     FIRST_PAUSE_MS = 100,
     LONGEST_PAUSE_MS = 5000,
@@ -23,8 +24,8 @@ enum client_state {
 
 struct client {
     struct client_options options;
-    char host[256], path[1024];
-    int port;
+    struct client_target target;
+    struct buffer token; /* for the connection that is being made */
     struct lws_context *context;
     struct lws *connection; /* while not idle */
     enum client_state state;
@@ -35,6 +36,7 @@ struct client {
     bool freed;                   /* what lws still has to say is nobody's business any more */
     uint64_t attempt_at, lost_at; /* monotonic */
     uint64_t pause_ms;            /* before the next attempt */
+    char distrust[256];           /* what is wrong with the server's certificate; or "" */
     struct client_end end;        /* of the connection that is there now */
     struct buffer received, outgoing;
     lws_sorted_usec_list_t timer;
@@ -45,53 +47,26 @@ static const lws_retry_bo_t idle_policy = {
     .secs_since_valid_hangup = HANG_UP_SECONDS,
 };
 
-/* ---- the URL ---- */
+/* ---- the token ---- */
 
-static bool bad_url(struct error *error, const char *url, const char *why)
+/* Libwebsockets asks while it writes the request; `place` is where the next header goes. */
+static int add_token(struct client *client, struct lws *connection, unsigned char **place,
+                     size_t room)
 {
-    return error_set(error, ERROR_INVALID_PARAMETER, "\"%.200s\" %s; expected ws://HOST:PORT", url,
-                     why);
-}
-
-static bool parse_port(struct client *client, const char *digits, size_t length)
-{
-    client->port = 0;
-    for (size_t i = 0; i < length; i++) {
-        if (!isdigit((unsigned char)digits[i]) || client->port > 65535)
-            return false;
-        client->port = client->port * 10 + (digits[i] - '0');
-    }
-    return client->port > 0 && client->port <= 65535;
-}
-
-static bool parse_url(struct client *client, const char *url, struct error *error)
-{
-    if (strncmp(url, "ws://", 5) != 0)
-        return bad_url(error, url, "is not a ws:// URL");
-    const char *host = url + 5;
-    const char *path = strchr(host, '/');
-    size_t length = path ? (size_t)(path - host) : strlen(host);
-    size_t name;
-    client->port = DEFAULT_PORT;
-    if (host[0] == '[') { /* an IPv6 address has colons of its own */
-        const char *bracket = memchr(host, ']', length);
-        name = bracket ? (size_t)(bracket - host) + 1 : 0;
-    } else {
-        const char *colon = memchr(host, ':', length);
-        name = colon ? (size_t)(colon - host) : length;
-    }
-    if (name == 0 || name >= sizeof(client->host))
-        return bad_url(error, url, "names no host");
-    if (name < length &&
-        (host[name] != ':' || !parse_port(client, host + name + 1, length - name - 1)))
-        return bad_url(error, url, "has no usable port");
-    bool bracketed = host[0] == '[';
-    memcpy(client->host, host + bracketed, bracketed ? name - 2 : name);
-    bool given = path && path[1] != '\0';
-    if (strlen(given ? path : client->options.path) >= sizeof(client->path))
-        return bad_url(error, url, "is too long");
-    strcpy(client->path, given ? path : client->options.path);
-    return true;
+    static const unsigned char name[] = "authorization:";
+    struct buffer value;
+    if (!client->token.length)
+        return 0;
+    buffer_init(&value, CLIENT_TOKEN_LIMIT + 16);
+    buffer_add_string(&value, "Bearer ");
+    buffer_add_span(&value, buffer_span(&client->token));
+    bool added =
+        !value.failed && lws_add_http_header_by_name(connection, name, (unsigned char *)value.data,
+                                                     (int)value.length, place, *place + room) == 0;
+    if (value.data)
+        explicit_bzero(value.data, value.capacity);
+    buffer_fini(&value);
+    return added ? 0 : -1;
 }
 
 /* ---- events of one connection ---- */
@@ -164,19 +139,37 @@ static void ended(struct client *client)
 static void failed(struct client *client, struct lws *connection, const char *why)
 {
     unsigned status = connection ? lws_http_client_http_response(connection) : 0;
-    if (status >= 300)
+    char code[64] = "";
+    if (status >= 300) {
+        static const char header[] = "x-error-code:";
         client->end.status = (int)status;
-    if (status >= 300)
-        snprintf(client->end.reason, sizeof(client->end.reason), "HTTP status %u", status);
-    else
-        snprintf(client->end.reason, sizeof(client->end.reason), "%s", why ? why : "no connection");
+        if (lws_hdr_custom_copy(connection, code, sizeof code, header, sizeof header - 1) < 0)
+            code[0] = '\0';
+        snprintf(client->end.reason, sizeof(client->end.reason), "HTTP status %u%s%s", status,
+                 code[0] ? ": " : "", code);
+    } else {
+        snprintf(client->end.reason, sizeof(client->end.reason), "%s",
+                 client->distrust[0] ? client->distrust
+                 : why               ? why
+                                     : "no connection");
+    }
     ended(client);
+}
+
+/* While the server's certificate is looked at; what libwebsockets says afterwards is only that it
+ * failed. */
+static void note_distrust(struct client *client, void *verification)
+{
+    const char *problem = certificate_problem(verification);
+    if (problem)
+        snprintf(client->distrust, sizeof client->distrust, "its certificate is not trusted: %s%s",
+                 problem,
+                 client->options.access.ca_file ? "" : " (--ca FILE gives another authority)");
 }
 
 static int on_event(struct lws *connection, enum lws_callback_reasons event, void *user, void *data,
                     size_t length)
 {
-    (void)user;
     struct client *client = lws_context_user(lws_get_context(connection));
     if (client->freed)
         return 0;
@@ -197,6 +190,11 @@ static int on_event(struct lws *connection, enum lws_callback_reasons event, voi
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
         note_close(client, data, length);
         break;
+    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
+        return add_token(client, connection, data, length);
+    case LWS_CALLBACK_OPENSSL_PERFORM_SERVER_CERT_VERIFICATION:
+        note_distrust(client, user);
+        return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         failed(client, connection, data);
         break;
@@ -219,6 +217,28 @@ static const struct lws_protocols protocols[] = {
 
 /* ---- life ---- */
 
+/* The system's authorities, or instead those of a file. */
+static bool open_context(struct client *client, struct error *error)
+{
+    const char *ca = client->options.access.ca_file;
+    struct lws_context_creation_info info = {
+        .port = CONTEXT_PORT_NO_LISTEN,
+        .options = client->target.secure ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0,
+        .protocols = protocols,
+        .user = client,
+        .pt_serv_buf_size = RECEIVE_BYTES,
+        .retry_and_idle_policy = &idle_policy,
+        .gid = -1,
+        .uid = -1,
+    };
+    if (client->target.secure && ca) {
+        info.options |= LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
+        info.client_ssl_ca_filepath = ca;
+    }
+    client->context = lws_create_context(&info);
+    return client->context || error_set(error, ERROR_NETWORK, "libwebsockets could not be started");
+}
+
 struct client *client_new(const struct client_options *options, struct error *error)
 {
     struct client *client = memory_new(sizeof(*client));
@@ -230,28 +250,17 @@ struct client *client_new(const struct client_options *options, struct error *er
     client->pause_ms = FIRST_PAUSE_MS;
     buffer_init(&client->received, options->max_message_bytes);
     buffer_init(&client->outgoing, SEND_LIMIT);
-    if (!parse_url(client, options->url, error)) {
-        client_free(client);
-        return NULL;
-    }
+    buffer_init(&client->token, CLIENT_TOKEN_LIMIT);
     /* What goes wrong is told by the commands, in their words. */
     lws_set_log_level(0, NULL);
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN,
-        .protocols = protocols,
-        .user = client,
-        .pt_serv_buf_size = RECEIVE_BYTES,
-        .retry_and_idle_policy = &idle_policy,
-        .gid = -1,
-        .uid = -1,
-    };
-    client->context = lws_create_context(&info);
-    if (!client->context) {
-        error_set(error, ERROR_NETWORK, "libwebsockets could not be started");
-        client_free(client);
-        return NULL;
-    }
-    return client;
+    const char *ca = options->access.ca_file;
+    if (client_target_parse(&client->target, options->url, options->path, error) &&
+        client_token_read(&options->access, &client->token, error) &&
+        (!client->target.secure || !ca || client_check_authorities(ca, error)) &&
+        open_context(client, error))
+        return client;
+    client_free(client);
+    return NULL;
 }
 
 void client_free(struct client *client)
@@ -263,27 +272,40 @@ void client_free(struct client *client)
         lws_context_destroy(client->context);
     buffer_fini(&client->received);
     buffer_fini(&client->outgoing);
+    if (client->token.data)
+        explicit_bzero(client->token.data, client->token.capacity);
+    buffer_fini(&client->token);
     memory_free(client);
 }
 
 static void attempt(struct client *client)
 {
     char host_header[300];
-    bool bracketed = strchr(client->host, ':') != NULL;
-    snprintf(host_header, sizeof(host_header), bracketed ? "[%s]:%d" : "%s:%d", client->host,
-             client->port);
+    bool bracketed = strchr(client->target.host, ':') != NULL;
+    snprintf(host_header, sizeof(host_header), bracketed ? "[%s]:%d" : "%s:%d", client->target.host,
+             client->target.port);
     struct lws_client_connect_info info = {
         .context = client->context,
-        .address = client->host,
-        .port = client->port,
-        .path = client->path,
+        .address = client->target.host,
+        .port = client->target.port,
+        .path = client->target.path,
         .host = host_header,
+        /* Where it were sent on to, the token would go too. */
+        .ssl_connection =
+            LCCSCF_HTTP_NO_FOLLOW_REDIRECT | (client->target.secure ? LCCSCF_USE_SSL : 0),
+        .alpn = "http/1.1",
         .local_protocol_name = protocols[0].name,
         .pwsi = &client->connection,
         .retry_and_idle_policy = &idle_policy,
     };
     client->state = CLIENT_CONNECTING;
     client->end = (struct client_end){0};
+    client->distrust[0] = '\0';
+    struct error error;
+    if (!client_token_read(&client->options.access, &client->token, &error)) {
+        failed(client, NULL, error.message);
+        return;
+    }
     /* It may fail at once, and then the callback may have told so or not. */
     if (!lws_client_connect_via_info(&info) && client->state == CLIENT_CONNECTING)
         failed(client, NULL, NULL);
@@ -309,8 +331,9 @@ bool client_run(struct client *client, struct error *error)
     lws_sul_cancel(&client->timer);
     if (client->stopping || !client->never_open)
         return true;
-    return error_set(error, ERROR_NETWORK, "no connection to ws://%s:%d%s: %s", client->host,
-                     client->port, client->path, client->end.reason);
+    return error_set(error, ERROR_NETWORK, "no connection to %s://%s:%d%s: %s",
+                     client->target.secure ? "wss" : "ws", client->target.host, client->target.port,
+                     client->target.path, client->end.reason);
 }
 
 void client_send(struct client *client)

@@ -15,7 +15,7 @@ struct client_end {
     bool opened;      /* false: it was never established */
     int code;         /* the peer's close code; 0: it just broke */
     int status;       /* HTTP status, when the server answered with another than it should; or 0 */
-    char reason[128]; /* the peer's words, or what went wrong here; may be empty */
+    char reason[256]; /* the peer's words, or what went wrong here; may be empty */
 };
 
 /* All are called on the thread of client_run, with the argument of the options. */
@@ -31,9 +31,17 @@ struct client_handlers {
     void (*tick)(void *argument);
 };
 
+/* How the server is known to be the right one, and how we prove who we are. */
+struct client_access {
+    const char *ca_file;    /* PEM: the authorities to trust; NULL: those of the system */
+    const char *token_file; /* with the token; read anew for each connection; NULL: there is none */
+    const char *token;      /* when there is no file; NULL: without one */
+};
+
 struct client_options {
-    const char *url;  /* ws://HOST[:PORT][/path] */
+    const char *url;  /* ws://HOST[:PORT][/path], or wss:// */
     const char *path; /* when the URL has none */
+    struct client_access access;
     size_t max_message_bytes;
     /* How long to go on trying to connect: at first, and after a connection broke. 0: once. */
     int64_t first_patience_ms, patience_ms;
@@ -41,7 +49,8 @@ struct client_options {
     void *argument;
 };
 
-/* ERROR_INVALID_PARAMETER when the URL is not one. Nothing is connected yet. */
+/* ERROR_INVALID_PARAMETER when the URL is not one; ERROR_CONFIGURATION names a file that cannot be
+ * used. Nothing is connected yet. */
 struct client *client_new(const struct client_options *options, struct error *error);
 void client_free(struct client *client);
 /* Connect and serve until client_stop, or until a connection ended for good. false with

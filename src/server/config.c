@@ -55,6 +55,19 @@ const char *setting_text(const struct config *config, const struct setting *sett
     return *(char *const *)((const char *)config + setting->offset);
 }
 
+void setting_swap(struct config *a, struct config *b, const struct setting *setting)
+{
+    if (setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS) {
+        char *text = *text_field(a, setting);
+        *text_field(a, setting) = *text_field(b, setting);
+        *text_field(b, setting) = text;
+    } else {
+        int64_t number = setting_number(a, setting);
+        put_number(a, setting, setting_number(b, setting));
+        put_number(b, setting, number);
+    }
+}
+
 static bool put_text(struct config *config, const struct setting *setting, struct span text,
                      struct error *error)
 {

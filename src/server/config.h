@@ -47,9 +47,12 @@ struct config_auth {
 enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
 
 struct config {
-    char *database; /* "database": path; required to serve */
-    char *listen;   /* "listen": HOST:PORT; default 127.0.0.1:8877; "" for none */
-    char *health;   /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
+    char *database;        /* "database": path; required to serve */
+    char *listen;          /* "listen": HOST:PORT; default 127.0.0.1:8877; "" for none */
+    char *health;          /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
+    char *tls_certificate; /* path or NULL: TLS on `listen` */
+    char *tls_key;
+    bool health_tls;                    /* TLS on `health`, too */
     enum store_synchronous synchronous; /* "synchronous": full | normal | off */
     enum log_level log_level;           /* "log_level": error | warning | info | debug */
     char *log_levels;                   /* "log_levels": of components, or NULL */
@@ -138,6 +141,13 @@ bool config_describe(struct buffer *out);
 bool config_schema(struct buffer *out);
 /* Append the values in force, as a configuration file that would give the same. */
 bool config_print(const struct config *config, struct buffer *out);
+/* Asked about each setting that differs, in the order of the table; `live`: it could change in a
+ * server that runs. Returns whether it is to be taken. */
+typedef bool (*config_judge)(void *argument, const char *name, bool live);
+/* Move into the configuration in force what `from` sets otherwise and `judge` lets through. `from`
+ * is good for config_fini only, then. */
+void config_take_live(struct config *config, struct config *from, config_judge judge,
+                      void *argument);
 
 /* What "auth" and the files that it names hold. */
 struct credentials {

@@ -10,7 +10,9 @@ _Static_assert(CONFIG_FOR_ADMIN == 0 && CONFIG_FOR_ALL == 1, "audience_words");
 static const char *const mode_words[] = {"none", "static", "signed", NULL};
 static const char *const audience_words[] = {"admin", "all", NULL};
 
-#define AT(field) .name = "auth." #field, .offset = offsetof(struct config, auth.field)
+/* A reload makes rules of all of them anew. */
+#define AT(field)                                                                                  \
+    .name = "auth." #field, .live = true, .offset = offsetof(struct config, auth.field)
 #define TEXT(field) AT(field), .type = SETTING_TEXT
 #define FLAG(field) AT(field), .type = SETTING_FLAG
 #define WORD(field, list) AT(field), .type = SETTING_WORD, .words = (list)

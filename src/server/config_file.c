@@ -8,23 +8,35 @@
 
 enum { FILE_LIMIT = 4 * 1024 * 1024, STEP = 64 * 1024 };
 
-bool config_read_bytes(const char *path, struct buffer *text, struct error *error)
+/* One more byte than the limit is read, so that a file of just that size is not too large. */
+static bool read_all(FILE *file, struct buffer *bytes)
+{
+    size_t got = 1;
+    while (got > 0 && bytes->length < bytes->limit) {
+        size_t left = bytes->limit - bytes->length, step = left < STEP ? left : STEP;
+        char *room = buffer_reserve(bytes, step);
+        if (!room)
+            return false;
+        got = fread(room, 1, step, file);
+        bytes->length += got;
+    }
+    return got == 0 || fgetc(file) == EOF;
+}
+
+bool config_read_bytes(const char *path, struct buffer *bytes, struct error *error)
 {
     FILE *file = fopen(path, "rb");
     if (!file)
         return error_set(error, ERROR_CONFIGURATION, "cannot be opened: %s", strerror(errno));
-    char *room;
-    size_t got = 1;
-    while (got > 0 && (room = buffer_reserve(text, STEP))) {
-        got = fread(room, 1, STEP, file);
-        text->length += got;
-    }
+    bool whole = read_all(file, bytes);
     bool unread = ferror(file) != 0;
     int reason = errno;
     fclose(file);
-    if (text->failed)
-        return error_set(error, ERROR_CONFIGURATION, "is larger than %zu bytes", text->limit);
-    return !unread || error_set(error, ERROR_CONFIGURATION, "cannot be read: %s", strerror(reason));
+    if (unread)
+        return error_set(error, ERROR_CONFIGURATION, "cannot be read: %s", strerror(reason));
+    if (bytes->failed)
+        return error_set(error, ERROR_MEMORY, "out of memory while reading it");
+    return whole || error_set(error, ERROR_CONFIGURATION, "is larger than %zu bytes", bytes->limit);
 }
 
 static bool set_member(struct config *config, const char *name, const struct tree *value,

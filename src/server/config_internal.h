@@ -27,6 +27,7 @@ struct setting {
     bool (*check)(const char *text, struct error *error);
     const char *environment; /* the environment variable that sets it; NULL: none */
     const char *help;
+    bool live; /* a server that runs takes another value: reload.c, or whom that calls */
 };
 
 extern const struct setting config_settings[];
@@ -55,6 +56,9 @@ bool setting_set_tree(struct config *config, const struct setting *setting,
  * text or NULL. */
 int64_t setting_number(const struct config *config, const struct setting *setting);
 const char *setting_text(const struct config *config, const struct setting *setting);
+
+/* Exchange the values of two configurations. */
+void setting_swap(struct config *a, struct config *b, const struct setting *setting);
 
 /* Place of a word in a list that ends with NULL, or -1. */
 int setting_word(const char *const *words, struct span word);

@@ -29,7 +29,7 @@ void setting_describe(struct buffer *out, const struct setting *setting)
         buffer_printf(out, ", default %s", setting->words[setting->number]);
         break;
     }
-    buffer_printf(out, "\n      %s\n", setting->help);
+    buffer_printf(out, "%s\n      %s\n", setting->live ? "; live" : "", setting->help);
     if (setting->environment)
         buffer_printf(out, "      environment: %s\n", setting->environment);
 }

@@ -31,23 +31,24 @@ static const char *const format_words[] = {"text", "json", NULL};
 #define AT(field) .name = #field, .offset = offsetof(struct config, field)
 #define TEXT(field) AT(field), .type = SETTING_TEXT
 #define ADDRESS(field, standard) AT(field), .type = SETTING_ADDRESS, .text = (standard)
+#define FLAG(field) AT(field), .type = SETTING_FLAG
 #define WORD(field, list, standard)                                                                \
     AT(field), .type = SETTING_WORD, .words = (list), .number = (standard)
 #define NUMBER(field, standard, low, high)                                                         \
     AT(field), .type = SETTING_NUMBER, .number = (standard), .least = (low), .most = (high)
 /* A number that says 0 for no limit. */
-#define LIMIT(field, high) NUMBER(field, 0, 0, high)
+#define LIMIT(field, high) NUMBER(field, 0, 0, high), .live = true
 #define MOST_IN_WINDOW 1000000000
 #define DAY 86400
 /* A rate window: what it lets through, beyond that, and within how long. */
 /* clang-format off */
 #define RATE(field, standard, extra, word, what)                                                   \
-    {NUMBER(rate_##field, standard, 0, MOST_IN_WINDOW),                                            \
+    {NUMBER(rate_##field, standard, 0, MOST_IN_WINDOW), .live = true,                              \
      .environment = "ARETE_RATE_LIMIT_" word "_MAX",                                               \
      .help = what " within a window; 0 for no limit"},                                             \
-    {NUMBER(rate_##field##_burst, extra, 0, MOST_IN_WINDOW),                                       \
+    {NUMBER(rate_##field##_burst, extra, 0, MOST_IN_WINDOW), .live = true,                         \
      .help = what ": how many more a burst may have"},                                             \
-    {NUMBER(rate_##field##_seconds, 60, 1, DAY),                                                   \
+    {NUMBER(rate_##field##_seconds, 60, 1, DAY), .live = true,                                     \
      .environment = "ARETE_RATE_LIMIT_" word "_WINDOW_SECS",                                       \
      .help = what ": length of the window"}
 /* clang-format on */
@@ -69,13 +70,20 @@ const struct setting config_settings[] = {
      .help = "where subscribers and producers connect; port 0 picks a free one, \"\" for none"},
     {ADDRESS(health, "127.0.0.1:8081"),
      .help = "where health and metrics are served; port 0 picks a free one, \"\" for none"},
+    {TEXT(tls_certificate), .live = true,
+     .help = "a file (PEM) with the certificate for TLS on listen, and those that lead to its "
+             "authority"},
+    {TEXT(tls_key), .live = true, .help = "the file (PEM) with its key, without a passphrase"},
+    {FLAG(health_tls), .help = "whether health speaks TLS too"},
     {WORD(synchronous, synchronous_words, STORE_SYNCHRONOUS_FULL),
      .help = "when a commit counts as done: full, it is on disk; normal, a power cut may take the "
              "last commits; off, it may damage the file too"},
-    {WORD(log_level, level_words, LOG_LEVEL_INFO), .help = "the least important lines logged"},
-    {TEXT(log_levels), .check = log_check_levels,
+    {WORD(log_level, level_words, LOG_LEVEL_INFO), .live = true,
+     .help = "the least important lines logged"},
+    {TEXT(log_levels), .live = true, .check = log_check_levels,
      .help = "levels of single components, e.g. \"hub=debug,audit=warning\""},
-    {WORD(log_format, format_words, LOG_FORMAT_TEXT), .help = "the form of log lines"},
+    {WORD(log_format, format_words, LOG_FORMAT_TEXT), .live = true,
+     .help = "the form of log lines"},
     {TEXT(backup_before_migration),
      .help = "where to copy a database of an older version before it is migrated"},
     {NUMBER(retention_rows, 1000000, 0, LARGEST),
@@ -92,9 +100,10 @@ const struct setting config_settings[] = {
     {NUMBER(max_request_bytes, 8 * MIB, KIB, GIB), .help = "largest request of a producer"},
     {NUMBER(max_depth, 128, 1, 1000), .help = "deepest nesting of a patch"},
     {NUMBER(max_key_bytes, 1024, 1, 64 * KIB), .help = "longest key of an entity"},
-    {NUMBER(max_message_bytes, 64 * KIB, KIB, 16 * MIB), .help = "largest message of a subscriber"},
+    {NUMBER(max_message_bytes, 64 * KIB, KIB, 16 * MIB), .live = true,
+     .help = "largest message of a subscriber"},
     {NUMBER(max_exports, 1000, 1, 100000), .help = "exports that may appear as they are fed"},
-    {NUMBER(max_connections, 10000, 1, 65000), .help = "connections at a time"},
+    {NUMBER(max_connections, 10000, 1, 65000), .live = true, .help = "connections at a time"},
     {LIMIT(max_connections_per_ip, LARGEST), .environment = "ARETE_WS_MAX_CONNECTIONS_PER_IP",
      .help = "connections at a time of one IPv4 address or one IPv6 /64; 0 for no limit"},
     {LIMIT(max_connections_per_subject, LARGEST), .environment = "ARETE_WS_DEFAULT_MAX_CONNECTIONS",
@@ -105,7 +114,7 @@ const struct setting config_settings[] = {
     {LIMIT(max_connections_per_origin, LARGEST),
      .environment = "ARETE_WS_MAX_CONNECTIONS_PER_ORIGIN",
      .help = "connections at a time from pages of one origin; 0 for no limit"},
-    {NUMBER(max_subscriptions, 1000, 1, 1000000),
+    {NUMBER(max_subscriptions, 1000, 1, 1000000), .live = true,
      .environment = "ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS",
      .help = "subscriptions of one connection, where its token sets none"},
     {LIMIT(max_snapshot_rows, LARGEST), .environment = "ARETE_WS_DEFAULT_MAX_SNAPSHOT_ROWS",
@@ -116,9 +125,10 @@ const struct setting config_settings[] = {
      .help = "messages from one connection, where its token sets none; 0 for no limit"},
     {LIMIT(max_bytes_per_minute, LARGEST), .environment = "ARETE_WS_DEFAULT_MAX_BYTES_PER_MINUTE",
      .help = "bytes to one connection, where its token sets none; 0 for no limit"},
-    {NUMBER(limit_window_seconds, 60, 1, DAY), .environment = "ARETE_WS_RATE_LIMIT_WINDOW_SECS",
+    {NUMBER(limit_window_seconds, 60, 1, DAY), .live = true,
+     .environment = "ARETE_WS_RATE_LIMIT_WINDOW_SECS",
      .help = "the minute of the two limits per minute"},
-    {WORD(rate_limiting, rate_limiting_words, CONFIG_RATES_AUTO),
+    {WORD(rate_limiting, rate_limiting_words, CONFIG_RATES_AUTO), .live = true,
      .environment = "ARETE_RATE_LIMITING_ENABLED",
      .help = "whether the rate windows hold; auto: unless only this machine can connect, there is "
              "neither authentication nor a trusted proxy, and no window was set"},
@@ -133,10 +143,10 @@ const struct setting config_settings[] = {
          "messages of one subscriber's connection"),
     RATE(snapshots_per_connection, 30, 5, "SNAPSHOTS_PER_CONNECTION",
          "snapshots and resumes of one connection"),
-    {TEXT(trusted_proxies), .check = networks_check,
+    {TEXT(trusted_proxies), .live = true, .check = networks_check,
      .help = "addresses and networks of proxies that are believed about who their clients are, "
              "such as \"10.0.0.0/8, ::1\""},
-    {TEXT(proxy_header), .text = "X-Forwarded-For", .check = check_header,
+    {TEXT(proxy_header), .live = true, .text = "X-Forwarded-For", .check = check_header,
      .help = "the header in which they say so; Forwarded is read as RFC 7239 has it, any other as "
              "a list of addresses"},
     {NUMBER(max_window_rows, 10000, 1, 1000000),
@@ -144,8 +154,8 @@ const struct setting config_settings[] = {
     {NUMBER(max_windows, 1000, 1, 1000000), .help = "different windows that are watched at a time"},
     {NUMBER(max_filter_rows, 1000000, 1000, 1000000000),
      .help = "rows that the filters of one HTTP request look at"},
-    {NUMBER(client_timeout_seconds, 300, 1, 86400), .environment = "ARETE_WS_CLIENT_TIMEOUT_SECS",
-     .help = "a client unseen this long is closed"},
+    {NUMBER(client_timeout_seconds, 300, 1, 86400), .live = true,
+     .environment = "ARETE_WS_CLIENT_TIMEOUT_SECS", .help = "a client unseen this long is closed"},
     {NUMBER(queue_bytes, 64 * MIB, 4 * KIB, 64 * GIB),
      .help = "requests that may wait to be committed; more are refused for the moment"},
     {NUMBER(commit_mutations, 8192, 1, 1000000), .help = "most mutations in one transaction"},

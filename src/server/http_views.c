@@ -61,7 +61,7 @@ static void print_view(struct buffer *out, const struct fact_rows *fact)
     doc_escape(out, span_of(view->id));
     buffer_printf(out, ",\"mode\":\"%s\"", modes[view->mode]);
     print_sort(out, view);
-    if (fact->rows >= 0)
+    if (fact->rows >= 0 && !view->scope) /* how many there are is not for everybody either */
         buffer_printf(out, ",\"rows\":%lld", (long long)fact->rows);
     buffer_add_string(out, ",\"url\":\"");
     print_url(out, span_of(view->id));

@@ -76,6 +76,9 @@ void subscriber_on_refresh(struct subscriber *subscriber,
 void subscriber_tell(struct subscriber *subscriber, struct span json);
 /* End all its subscriptions without a word: only answers are sent from now on. */
 void subscriber_silence(struct subscriber *subscriber);
+/* The subscriber is the operator's own, and sees the rows of all scopes: before its first message.
+ * False when out of memory: then it sees what a stranger does. */
+bool subscriber_see_all(struct subscriber *subscriber);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* Tell the client about an error (a text frame); also used by the transport. */

@@ -2,6 +2,7 @@
  * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
  */
 #include "server/metrics.h"
+#include "server/revocations.h"
 
 #include <math.h>
 
@@ -169,6 +170,7 @@ static size_t windows_fill(struct server *server, bool members)
 
 VALUE(connections, server->sessions.count)
 VALUE(exchanges, server->exchanges)
+VALUE(revoked_tokens, revocations_count(server))
 VALUE(answer_bytes, server->large_bytes)
 VALUE(queue_requests, queue_waiting(server, false))
 VALUE(queue_bytes, queue_waiting(server, true))
@@ -225,6 +227,8 @@ const struct metric metrics_table[] = {
     /* who may come in */
     {COUNTER("stele_auth_attempts_total", "Handshakes, requests and token refreshes by result."),
      .print = print_attempts},
+    {GAUGE("stele_revoked_tokens", "Revoked tokens that are remembered; 100000 at most."),
+     .value = revoked_tokens},
     {COUNTER("stele_limit_denials_total", "What a limit turned away, by limit."),
      LABELLED(METRIC_OF_AUDIT, "limit", audit_limits)},
     {COUNTER("stele_audit_events_total", "Audit events, also those whose line was held back."),

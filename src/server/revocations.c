@@ -74,6 +74,11 @@ void revocations_close(struct revocations *revocations)
     memory_free(revocations);
 }
 
+size_t revocations_count(struct server *server)
+{
+    return auth_revocations_count(set_of(server));
+}
+
 /* ---- what has run out ---- */
 
 static bool run_trim(struct write_job *job, struct store_writer *store, struct error *error)

@@ -19,6 +19,9 @@ void revocations_close(struct revocations *revocations);
 /* To be called every second or so: forgets those whose tokens have run out. */
 void revocations_tick(struct server *server);
 
+/* How many are revoked now. */
+size_t revocations_count(struct server *server);
+
 struct revocation_wish {
     struct span token_id;
     int64_t expires_at; /* 0: unknown */

@@ -7,6 +7,7 @@
 struct row_scope {
     struct hub *hub;
     size_t references;
+    bool all;
     struct span *values; /* canonical JSON texts, in order of bytes, in `name` */
     size_t count;
     size_t name_length;
@@ -114,10 +115,28 @@ struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *ide
     return scope;
 }
 
+struct row_scope *row_scope_get_all(struct hub *hub)
+{
+    struct span name = span_of("all"); /* which no list of values is */
+    struct row_scope *scope = row_scope_ref(map_get(&hub->row_scopes, name));
+    struct buffer text;
+    if (scope)
+        return scope;
+    buffer_init(&text, 16);
+    if (buffer_add_span(&text, name))
+        scope = scope_new(hub, NULL, 0, &text);
+    buffer_fini(&text);
+    if (scope)
+        scope->all = true;
+    return scope;
+}
+
 struct row_scope *row_scope_join(struct hub *hub, const struct row_scope *one,
                                  const struct row_scope *other)
 {
     size_t count = one->count + other->count;
+    if (one->all || other->all)
+        return row_scope_get_all(hub);
     struct span *values = memory_new((count + 1) * sizeof *values);
     if (!values)
         return NULL;
@@ -149,6 +168,8 @@ bool row_scope_sees(const struct row_scope *scope, struct span label)
 {
     if (!scope)
         return true;
+    if (scope->all)
+        return label.length > 0;
     if (label.length && label.data[0] == '"')
         return scope->count &&
                bsearch(&label, scope->values, scope->count, sizeof label, compare_values) != NULL;

@@ -21,6 +21,8 @@ enum { ROW_SCOPE_EPOCH = 64 };
 
 /* What this identity (NULL: a stranger) sees; one reference. NULL when out of memory. */
 struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *identity);
+/* All rows, also those that are for nobody; one reference. NULL when out of memory. */
+struct row_scope *row_scope_get_all(struct hub *hub);
 /* What at least one of two sees; one reference. NULL when out of memory. */
 struct row_scope *row_scope_join(struct hub *hub, const struct row_scope *one,
                                  const struct row_scope *other);

@@ -10,6 +10,7 @@
  * libwebsockets: a step may free what that callback is about.
  */
 #include "server/revocations.h"
+#include "server/tls.h"
 #include "server/transport.h"
 #include "server/usage.h"
 #include "server/web.h"
@@ -179,6 +180,8 @@ void server_on_tick(uv_timer_t *tick)
     if (server->usage)
         usage_turn(server->usage);
     log_tick();
+    if (server->certificate)
+        tls_watch(server->certificate, &server->certificate_due_ms);
     sessions_resume(&server->sessions);
     server_arm(server);
     step(server);
@@ -192,6 +195,11 @@ static uint64_t tick_ms(const struct server *server)
     return wanted > SHORTEST_TICK_MS ? wanted : SHORTEST_TICK_MS;
 }
 
+void server_start_tick(struct server *server)
+{
+    uv_timer_start(&server->tick, server_on_tick, tick_ms(server), tick_ms(server));
+}
+
 bool server_run(struct server *server, struct error *error)
 {
     if (server->state != SERVER_READY)
@@ -200,7 +208,7 @@ bool server_run(struct server *server, struct error *error)
     log_info("server", "started", "version=%s file=\"%s\" listen=\"%s\" health=\"%s\" epoch=%s",
              STELE_VERSION, store_path(engine_store(server->engine)), server->main.address,
              server->health.address, engine_epoch(server->engine));
-    uv_timer_start(&server->tick, server_on_tick, tick_ms(server), tick_ms(server));
+    server_start_tick(server);
     door_tick(server);
     uv_async_send(&server->async); /* what came before the loop turned, a stop perhaps */
     while (server->state != SERVER_ENDED)

@@ -1,6 +1,7 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "server/facts.h"
 #include "server/revocations.h"
+#include "server/tls.h"
 #include "server/transport.h"
 #include "server/usage.h"
 #include "server/web.h"
@@ -178,6 +179,11 @@ static bool open_sockets(struct server *server, const struct config *config, str
     bool main = config->listen && *config->listen, health = config->health && *config->health;
     if (!main)
         return true;
+    if (!tls_read(config, &server->certificate, error))
+        return false;
+    if (server->certificate)
+        tls_tell(server->certificate);
+    server->health_tls = config->health_tls;
     server->transport = transport_open(server, error);
     return server->transport && transport_start(server->transport, error) &&
            listener_open(&server->main, &server->loop, config->listen, on_main_socket, server,
@@ -187,6 +193,17 @@ static bool open_sockets(struct server *server, const struct config *config, str
 }
 
 /* ---- open and close ---- */
+
+static void warn_of_scopes(const struct config *config, const struct view_set *views)
+{
+    const char *name;
+    for (size_t i = 0; (name = view_set_export_at(views, i)); i++)
+        if (config->auth.mode == CONFIG_AUTH_NONE && view_set_scope_of(views, span_of(name)))
+            log_warning("server", "scope-without-tokens",
+                        "export=\"%s\" effect=\"without authentication only its public rows are "
+                        "shown\"",
+                        name);
+}
 
 /* What may change while it runs; the rest is in struct limits. */
 static void take_limits(struct server *server, const struct config *config)
@@ -219,6 +236,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
     server->facts = facts_new(server);
     if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    warn_of_scopes(config, hub_views(server->hub));
     server->limits = limits_new(config, &server->audit, error);
     return server->limits && door_open(server, config, error) && revocations_open(server, error) &&
            server_open_usage(server, config, error) && open_sockets(server, config, error);
@@ -237,7 +255,7 @@ struct server *server_open(const struct config *config, struct error *error)
     listener_init(&server->main);
     listener_init(&server->health);
     sessions_init(&server->sessions);
-    server->max_connections = (size_t)config->max_connections;
+    server->connection_room = (size_t)config->max_connections;
     server->max_request_bytes = (size_t)config->max_request_bytes;
     take_limits(server, config);
     if (open_parts(server, config, error))
@@ -282,6 +300,7 @@ void server_close(struct server *server)
     door_close(server->door);
     limits_free(server->limits);
     close_loop(server);
+    certificate_free(server->certificate);
     queue_fini(&server->posts);
     memory_free(server);
 }

@@ -11,6 +11,7 @@
 #include "server/config.h"
 
 struct server;
+struct server_reload;
 
 /* Open the database, start the threads, bind the sockets (unless config->listen is empty: then the
  * server has none and serves in-process callers only). The configuration is borrowed during the
@@ -26,6 +27,21 @@ bool server_run(struct server *server, struct error *error);
 void server_stop(struct server *server);
 void server_close(struct server *server);
 
+/* ---- another configuration ---- */
+
+/*
+ * What another configuration asks for, read and checked wholly, the files that it names included:
+ * an error tells what is wrong, and nothing has changed. Takes `config` over in any case. Does file
+ * work; any thread but the loop.
+ */
+struct server_reload *server_reload_new(struct config *config, struct error *error);
+void server_reload_free(struct server_reload *reload);
+/* Put in force what can change in a server that runs, in `in_force` too, and log each setting that
+ * takes a restart. On the loop thread. */
+void server_reload_apply(struct server *server, struct server_reload *reload,
+                         struct config *in_force);
+/* Tell, in log and metrics, that one was refused. Any thread, while the server is open. */
+void server_reload_refused(struct server *server, const struct error *error);
 /*
  * The limits of another configuration, from now on, also for who is connected: all that
  * docs/limits.md names, max_message_bytes (of new connections), client_timeout_seconds. What was

@@ -20,6 +20,7 @@
 #include <uv.h>
 
 struct transport;
+struct certificate;
 struct facts;
 struct usage;
 struct usage_endpoint;
@@ -68,7 +69,10 @@ struct server {
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
-    struct transport *transport; /* NULL without sockets, and again when it has left */
+    struct transport *transport;     /* NULL without sockets, and again when it has left */
+    struct certificate *certificate; /* shown in TLS; NULL: there is none */
+    int64_t certificate_due_ms;      /* when to look at its time again */
+    bool health_tls;
     struct sessions sessions;
     size_t exchanges;   /* HTTP requests that wait for their answer, or for its end */
     size_t view_reads;  /* of them, those that a reader works on */
@@ -76,7 +80,8 @@ struct server {
     struct server_counters counters;
     struct audit audit;
 
-    size_t max_connections, max_message_bytes, max_request_bytes;
+    size_t connection_room; /* for so many there are descriptors */
+    size_t max_message_bytes, max_request_bytes;
     uint64_t client_timeout_ms; /* 0: none */
 
     struct queue posts;         /* any thread */
@@ -90,6 +95,7 @@ void server_advance(struct server *server);
 /* While opening, for who makes outgoing requests: have server->web. May be called again. */
 bool server_need_web(struct server *server, const struct config *config, struct error *error);
 /* run.c: what happens on the loop. */
+void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);
 void server_on_tick(uv_timer_t *tick);
 /* Look what is due by time alone, the hub's windows and tokens, and wait for it. */

@@ -78,6 +78,16 @@ static void move_all(struct subscriber *subscriber)
     }
 }
 
+bool subscriber_see_all(struct subscriber *subscriber)
+{
+    struct row_scope *all = row_scope_get_all(subscriber->hub);
+    if (!all)
+        return false;
+    row_scope_unref(subscriber->scope);
+    subscriber->scope = all;
+    return true;
+}
+
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)
 {
     struct auth_identity *old = subscriber->identity;

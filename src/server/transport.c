@@ -5,6 +5,7 @@
 #include "server/http_ingest.h"
 #include "server/http_revocations.h"
 #include "server/http_views.h"
+#include "server/tls.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -14,6 +15,7 @@
 
 enum {
     SMALL_READ = 1024,       /* receive buffer of a subscriber, which says little */
+    RECORD_READ = 16 * 1024, /* under TLS: as much as one record of it holds */
     LARGE_READ = 64 * 1024,  /* and of a feeder that asked for it */
     WRITE_SIZE = 128 * 1024, /* one write goes to the socket in one piece up to this */
     HANDSHAKE_SECONDS = 20,
@@ -45,6 +47,16 @@ struct connection {
     struct session *session;
     struct exchange *exchange;
 };
+
+/* TLS of the library, where there is a certificate. It has no business with other servers, so the
+ * system's authorities need not be read. */
+static uint64_t tls_options(const struct server *server)
+{
+    return server->certificate
+               ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX |
+                     LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS
+               : 0;
+}
 
 static struct server *server_of(struct lws *wsi)
 {
@@ -200,6 +212,17 @@ static int on_request(struct lws *wsi, struct connection *connection, struct spa
     return http_ingest_request(server, wsi, path, &connection->exchange);
 }
 
+/* The virtual host is made, and says how it speaks TLS; `wsi` is none, it only knows the context.
+ */
+static int on_tls(struct lws *wsi, void *tls)
+{
+    struct error error;
+    if (certificate_prepare(tls, &server_of(wsi)->certificate, &error))
+        return 0;
+    log_error("tls", "not-prepared", "error=\"%s\"", error.message);
+    return -1;
+}
+
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                     size_t length)
 {
@@ -207,6 +230,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     struct span bytes = span_make(in, length);
     if (reason == LWS_CALLBACK_HTTP)
         return on_request(wsi, connection, bytes);
+    if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
+        return on_tls(wsi, user);
     return on_http(wsi, reason, connection, bytes);
 }
 
@@ -218,6 +243,26 @@ static const struct lws_protocols protocols[] = {
      .callback = on_event,
      .per_session_data_size = sizeof(struct connection),
      .rx_buffer_size = SMALL_READ,
+     .tx_packet_size = WRITE_SIZE},
+    {.name = INGEST_SUBPROTOCOL,
+     .callback = on_event,
+     .per_session_data_size = sizeof(struct connection),
+     .rx_buffer_size = LARGE_READ,
+     .tx_packet_size = WRITE_SIZE},
+    {.name = NULL},
+};
+
+/*
+ * Under TLS every read must be able to take a whole record. Libwebsockets 4.1.6 reads on while
+ * something of a record is left, also from a connection that it was just told not to read from:
+ * then it turns on the spot for ever. A test holds this. The buffer is memory that is not touched
+ * before so much is sent.
+ */
+static const struct lws_protocols tls_protocols[] = {
+    {.name = "",
+     .callback = on_event,
+     .per_session_data_size = sizeof(struct connection),
+     .rx_buffer_size = RECORD_READ,
      .tx_packet_size = WRITE_SIZE},
     {.name = INGEST_SUBPROTOCOL,
      .callback = on_event,
@@ -255,7 +300,7 @@ static struct rlimit adjust_descriptors(struct server *server, size_t needed)
             limit.rlim_max == RLIM_INFINITY || limit.rlim_max > needed ? needed : limit.rlim_max;
         if (limit.rlim_cur < needed)
             log_warning("server", "few-descriptors", "limit=%llu needed=%zu connections=%zu",
-                        (unsigned long long)limit.rlim_cur, needed, server->max_connections);
+                        (unsigned long long)limit.rlim_cur, needed, server->connection_room);
     }
     tables = limit;
     if (tables.rlim_cur > 2 * needed)
@@ -270,7 +315,7 @@ static void create_within_limit(struct transport *transport,
                                 const struct lws_context_creation_info *info)
 {
     static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-    size_t needed = transport->server->max_connections + OTHER_DESCRIPTORS;
+    size_t needed = transport->server->connection_room + OTHER_DESCRIPTORS;
     pthread_mutex_lock(&turn);
     struct rlimit wanted = adjust_descriptors(transport->server, needed);
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
@@ -285,7 +330,8 @@ static bool create_context(struct transport *transport, struct server *server)
     void *loops[] = {&server->loop};
     struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS,
+        .options =
+            LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS | tls_options(server),
         .foreign_loops = loops,
         .pcontext = &transport->context,
         .user = server,
@@ -301,13 +347,17 @@ static bool create_context(struct transport *transport, struct server *server)
     return transport->context != NULL;
 }
 
-/* One virtual host for both listeners: between several the library chooses by the Host header. */
+/* One virtual host for both listeners: between several the library chooses by the Host header. With
+ * a certificate it speaks TLS with those connections that are adopted so. Our bytes are HTTP/1.1,
+ * so nothing else may be agreed on. */
 static bool create_host(struct transport *transport)
 {
     struct lws_context_creation_info info = {
         .vhost_name = "stele",
         .port = CONTEXT_PORT_NO_LISTEN_SERVER, /* we accept */
-        .protocols = protocols,
+        .options = tls_options(transport->server),
+        .alpn = "http/1.1",
+        .protocols = transport->server->certificate ? tls_protocols : protocols,
         .timeout_secs = HANDSHAKE_SECONDS,
         .keepalive_timeout = KEEP_ALIVE_SECONDS,
         .retry_and_idle_policy = &no_checks,
@@ -346,9 +396,11 @@ bool transport_start(struct transport *transport, struct error *error)
 void transport_adopt(struct transport *transport, enum transport_side side, int socket)
 {
     static char health_mark;
+    const struct server *server = transport->server;
+    bool secure = server->certificate && (side == TRANSPORT_MAIN || server->health_tls);
     lws_adopt_desc_t info = {
         .vh = transport->host,
-        .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | LWS_ADOPT_ALLOW_SSL,
+        .type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | (secure ? LWS_ADOPT_ALLOW_SSL : 0),
         .fd.sockfd = socket,
         .opaque = side == TRANSPORT_HEALTH ? &health_mark : NULL,
     };

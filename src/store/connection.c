@@ -50,7 +50,7 @@ static bool set_error(struct connection *connection, int result, struct error *e
     case SQLITE_CORRUPT:
         return error_set(error, ERROR_DISK_FAILED,
                          "%s is damaged (%s): restore it from a backup, or save what can be read "
-                         "with the sqlite3 shell's .recover",
+                         "with the sqlite3 shell's .dump",
                          path, said);
     case SQLITE_NOTADB:
         return error_set(error, ERROR_DATABASE,

@@ -2,11 +2,13 @@
 // views tell the same, and every line of the log keeps to docs/logs.md.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { clientFor } from './lib/client.js';
-import { http, post } from './lib/feed.js';
+import { http, post, tryPost } from './lib/feed.js';
 import { parse, value } from './lib/prometheus.js';
 import { ROOT, Server, check, run, sql } from './lib/server.js';
 
@@ -154,6 +156,137 @@ test('names that clients choose cannot break the metrics, and do not make series
   assert.equal(rows.length, 1001, 'a thousand views, and the others as one');
   assert.equal(value(families, 'stele_view_rows', { view: 'others' }), 503);
   assert.equal(rows.reduce((sum, sample) => sum + sample.value, 0), 3 * 501);
+});
+
+test('a program that keeps the write lock holds producers up, and they are told to come again', async (t) => {
+  const server = await Server.forTest(t);
+  await post(server, [m('a', {})]);
+  const shell = spawn('sqlite3', [server.db], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => shell.kill('SIGKILL'));
+  shell.stdin.write("BEGIN IMMEDIATE; SELECT 'held';\n");
+  await once(shell.stdout, 'data');
+  const refused = await tryPost(server, [m('b', {})]);
+  assert.deepEqual([refused.status, refused.json.code, refused.json.retryable], [503, 'database-in-use', true], refused.text);
+  assert.match(refused.headers['retry-after'] ?? '', /^[0-9]+$/);
+  assert.match(server.stderr, / error engine commit-failed error="/);
+  const families = await scrape(server);
+  assert.equal(value(families, 'stele_commit_failures_total'), 1);
+  assert.equal(value(families, 'stele_log_lines_total', { level: 'error' }), 1);
+  shell.kill('SIGKILL');
+  await once(shell, 'exit');
+  assert.equal((await post(server, [m('b', {})])).applied, 1);
+});
+
+/* ---- what is built on the metrics ---- */
+
+const PROMQL = new Set('sum max min avg topk rate increase changes predict_linear histogram_quantile by and or unless'.split(' '));
+
+/** Holds a PromQL expression against the metrics and labels that there are; the names that it uses. */
+function checkExpression(expression, families, where) {
+  const tokens = expression.match(/"(?:[^"\\]|\\.)*"|[A-Za-z_:][A-Za-z0-9_:]*|[0-9.]+[smhd]?|\$[a-z_]+|=~|!~|!=|==|>=|<=|[-+*/<>=(){}[\],]|\S/g);
+  const open = [];
+  const used = [];
+  let metric; /* whose braces are open, or were last */
+  const labels = new Set();
+  tokens.forEach((token, i) => {
+    const tell = `${where}: ${token} in ${expression}`;
+    assert.match(token, /^(".*"|[A-Za-z_:][\w:]*|[\d.]+[smhd]?|\$[a-z_]+|=~|!~|[!=<>]=|[-+*/<>=(){}[\],])$/, tell);
+    if ('([{'.includes(token)) open.push(token);
+    if (')]}'.includes(token)) assert.equal(open.pop() + token, { ')': '()', ']': '[]', '}': '{}' }[token], tell);
+    if (!/^[A-Za-z_]/.test(token)) return;
+    if (open.at(-1) === '{') {
+      assert.match(tokens[i + 1], /^(=|=~|!=|!~)$/, tell);
+      labels.add([metric, token].join(' '));
+    } else if (open.at(-1) === '(' && tokens[tokens.lastIndexOf('(', i) - 1] === 'by') {
+      labels.add(['*', token].join(' '));
+    } else if (!PROMQL.has(token)) {
+      metric = token;
+      used.push(token);
+    }
+  });
+  assert.deepEqual(open, [], `${where}: something is left open in ${expression}`);
+  assert.ok(used.length > 0, `${where}: no metric in ${expression}`);
+  const labelsOf = (name) => {
+    if (name === 'up') return [];
+    const base = name.replace(/_(bucket|sum|count)$/, '');
+    const family = families.get(name) ?? (families.get(base)?.type === 'histogram' ? families.get(base) : undefined);
+    assert.ok(family, `${where}: there is no metric ${name}`);
+    const counted = family.type === 'counter' || (family.type === 'histogram' && name !== base);
+    const rated = new RegExp(`\\b(rate|increase)\\(${name}\\b`).test(expression);
+    assert.equal(rated, counted, `${where}: ${name} is ${counted ? 'only good for' : 'no matter of'} a rate`);
+    return family.samples.filter((sample) => sample.name === name).flatMap((sample) => Object.keys(sample.labels));
+  };
+  const has = new Map(used.map((name) => [name, new Set(['instance', 'job', ...labelsOf(name)])]));
+  for (const pair of labels) {
+    const [name, label] = pair.split(' ');
+    const found = name === '*' ? used.some((each) => has.get(each).has(label)) : has.get(name).has(label);
+    assert.ok(found, `${where}: nothing has the label ${label} in ${expression}`);
+  }
+  return used;
+}
+
+test('every panel of the dashboard shows metrics that there are', async (t) => {
+  const server = await Server.forTest(t);
+  await post(server, [m('a', {})]);
+  const families = await scrape(server);
+  const dashboard = JSON.parse(read('docs/grafana-dashboard.json'));
+  assert.ok(dashboard.title && dashboard.uid && dashboard.schemaVersion >= 30);
+  assert.deepEqual(dashboard.templating.list.map((variable) => variable.name), ['datasource', 'job', 'instance']);
+  const ids = new Set();
+  const shown = new Set();
+  const cells = new Set();
+  for (const panel of dashboard.panels) {
+    assert.ok(!ids.has(panel.id), `panel ${panel.id} twice`);
+    ids.add(panel.id);
+    const { x, y, w, h } = panel.gridPos;
+    assert.ok(x >= 0 && x + w <= 24 && h > 0, panel.title);
+    for (let i = 0; i < w * h; i++) {
+      const cell = `${x + (i % w)},${y + Math.floor(i / w)}`;
+      assert.ok(!cells.has(cell), `${panel.title} covers another panel`);
+      cells.add(cell);
+    }
+    if (panel.type === 'row') continue;
+    assert.ok(panel.title && panel.description && panel.targets.length > 0, JSON.stringify(panel.title));
+    assert.equal(new Set(panel.targets.map((target) => target.refId)).size, panel.targets.length, panel.title);
+    for (const { expr } of panel.targets) {
+      for (const variable of expr.match(/\$[a-z_]+/g)) assert.ok(['$instance', '$job', '$__rate_interval'].includes(variable), expr);
+      for (const name of checkExpression(expr, families, `the panel "${panel.title}"`)) shown.add(name.replace(/_(bucket|sum|count)$/, ''));
+    }
+  }
+  /* What is not drawn is a choice, so that a new metric is not forgotten. */
+  const left = [...families.keys()].filter((name) => !shown.has(name));
+  assert.deepEqual(left.sort(), [
+    'process_start_time_seconds', 'process_threads', 'process_virtual_memory_bytes', 'stele_build_info', 'stele_http_answer_bytes',
+    'stele_log_floor_change', 'stele_log_last_change', 'stele_queue_bytes', 'stele_subscriber_messages_total', 'stele_subscribers',
+    'stele_subscriptions_active', 'stele_subscriptions_total',
+  ]);
+});
+
+test('every alert is on metrics that there are, and says what to do', async (t) => {
+  const server = await Server.forTest(t);
+  await post(server, [m('a', {})]);
+  const families = await scrape(server);
+  const [head, ...rules] = read('docs/alerts.yml').split(/^ {6}- alert: /m);
+  assert.match(head, /^groups:\n {2}- name: stele\n {4}rules:\n$/m);
+  assert.ok(rules.length > 10);
+  const names = new Set();
+  for (const rule of rules) {
+    /* Each is written in the same lines, so that this can be read without a library for YAML. */
+    const found =
+      /^(\w+)\n {8}expr: (.+)\n {8}for: [0-9]+[mh]\n {8}labels:\n {10}severity: (critical|warning|info)\n {8}annotations:\n {10}summary: "([^"]+)"\n {10}description: "([^"]+)"\n+$/.exec(rule);
+    assert.ok(found, rule);
+    const [, name, expression, , summary, description] = found;
+    assert.ok(!names.has(name), `${name} twice`);
+    names.add(name);
+    assert.doesNotMatch(expression, /: | #|^[{["'*&!|>%@`]/, `${name}: not a plain scalar of YAML`);
+    checkExpression(expression, families, name);
+    for (const text of [summary, description]) {
+      for (const used of text.match(/\$labels\.\w+/g) ?? []) assert.ok(['$labels.instance', '$labels.limit'].includes(used), text);
+    }
+    assert.ok(summary.includes('$labels.instance') && description.length > 60, `${name} says what to do`);
+    for (const metric of `${description}`.match(/\bstele_[a-z_]+/g) ?? []) assert.ok(families.has(metric), `${name}: ${metric}`);
+    assert.ok(read('docs/operations.md').includes(`\`${name}\``), `docs/operations.md does not name ${name}`);
+  }
 });
 
 /* ---- the log ---- */

@@ -2,12 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Client, clientFor } from './lib/client.js';
-import { http } from './lib/feed.js';
-import { Server, check, run, scratch, sql, within } from './lib/server.js';
+import { http, tryPost } from './lib/feed.js';
+import { Server, check, patience, run, scratch, sql, within } from './lib/server.js';
 import { bearer, forged, jwks, newKey, tokenOf, unixNow } from './lib/token.js';
 
 const encode = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
@@ -33,6 +35,22 @@ async function refused(args, says, options) {
   assert.match(stderr, says, args.join(' '));
   return code;
 }
+
+/* ---- help ---- */
+
+test('each command explains itself, and what is misspelt is guessed', async () => {
+  const all = ['keygen', 'sign', 'verify', 'jwks', 'revoke'];
+  assert.match((await run(['--help'])).stdout, /\btoken\b/);
+  const overview = await token(['--help']);
+  for (const command of all) {
+    assert.match(overview, new RegExp(`\\b${command}\\b`));
+    assert.match(await token([command, '--help']), new RegExp(`^usage: stele token ${command}\\b`));
+    await refused([command, '--nope'], new RegExp(`stele token ${command}: .*--nope`));
+  }
+  await refused([], /usage: stele token/);
+  await refused(['verfy'], /did you mean "verify"/);
+  await refused(['dance'], /stele token --help/);
+});
 
 /* ---- keys ---- */
 
@@ -352,4 +370,77 @@ test('stele token revoke, by a server and without one', async (t) => {
   assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 'another' })), null);
   for (const args of [['revoke', 'x'], ['revoke', '--db', db], ['revoke', '--db', db, '--url', server.http, 'x']]) assert.equal(await refused(args, /--/), 2);
   await refused(['revoke', '--url', 'ws://x', 'x'], /http/);
+});
+
+/* ---- when there is no room ---- */
+
+test('100,000 revocations are kept, and one more only when another has run out', async (t) => {
+  const server = await Server.forTest(t, { config });
+  await server.terminate();
+  const now = unixNow();
+  const rows = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) INSERT INTO revoked_token SELECT 't' || i, NULL, ${now * 1000} FROM n`;
+  execFileSync('sqlite3', [server.db, rows]);
+  await refused(['revoke', '--db', server.db, 'more'], /100000 tokens are revoked/);
+  assert.equal(await token(['revoke', '--db', server.db, 't5']), 'revoked t5');
+  await server.restart();
+  assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 't77777' })), 'token-expired');
+  assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 't100001' })), null);
+  const full = await revoke(server, { jti: 'more' });
+  assert.deepEqual([full.status, full.json.code], [503, 'queue-full']);
+  assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 'more' })), null);
+  assert.equal((await revoke(server, { jti: 't5' })).status, 200);
+  assert.equal((await revokedIds(server)).length, 100_000);
+  assert.match((await http(`${server.healthUrl}/metrics`, { headers: bearer(admin) })).text, /^stele_revoked_tokens 100000$/m);
+  await server.terminate();
+  execFileSync('sqlite3', [server.db, `UPDATE revoked_token SET expires_at = ${now - 1} WHERE jti = 't5'`]);
+  await server.restart();
+  assert.equal((await revoke(server, { jti: 'more' })).status, 200);
+  assert.equal((await revoke(server, { jti: 'and another' })).status, 503);
+  assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 'more' })), 'token-expired');
+  await server.terminate();
+  await check(server.db);
+});
+
+test('on a full disk a token is refused at once, and kept when it is asked for again', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'stele-test-disk-'));
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'stele-test', folder], { stdio: 'pipe' });
+  } catch (error) {
+    rmdirSync(folder);
+    t.skip(`no tmpfs can be mounted here: ${String(error.stderr ?? error).trim()}`);
+    return;
+  }
+  let server;
+  t.after(async () => {
+    await server?.discard();
+    execFileSync('umount', ['-l', folder]);
+    rmdirSync(folder);
+  });
+  server = await Server.start({ db: join(folder, 'stele.db'), config });
+  const { bavail, bsize } = statfsSync(folder);
+  writeFileSync(join(folder, 'filler'), Buffer.alloc(bavail * bsize - 4 * 1024 * 1024));
+  const feeder = bearer(tokenOf(key, { jti: 'feeder' }));
+  const client = await clientFor(t, server, { headers: bearer(tokenOf(key, { jti: 'one' })) });
+  const filling = (i) => Array.from({ length: 20 }, (_, j) => ({ export: 'E', key: `k${i}-${j}`, patch: { pad: 'x'.repeat(2000) } }));
+  let status = 200;
+  for (let i = 0; i < 500 && status === 200; i++) ({ status } = await tryPost(server, filling(i), feeder));
+  assert.equal(status, 503, 'the disk never became full');
+  const answer = await revoke(server, { jti: 'one' });
+  assert.deepEqual([answer.status, answer.json.code], [503, 'disk-full']);
+  assert.match(answer.json.message, /refused until the server stops/);
+  assert.equal((await client.expect('error')).code, 'token-expired');
+  assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 'one' })), 'token-expired');
+  assert.deepEqual(await revokedIds(server), []);
+  rmSync(join(folder, 'filler'));
+  const until = Date.now() + patience(30_000);
+  for (;;) {
+    const again = await revoke(server, { jti: 'one' });
+    if (again.status === 200) break;
+    assert.ok(Date.now() < until, `still ${again.status} ${again.text}`);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  await server.kill9();
+  await server.restart();
+  assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 'one' })), 'token-expired');
+  assert.deepEqual(await revokedIds(server), ['one']);
 });

@@ -1,6 +1,7 @@
 /*
  * When there is no memory: each allocation of hub, writer, readers and store in flight fails in
- * turn, once or from then on, while subscribers come, go on from cursors, fall behind and are fed.
+ * turn, once or from then on, while subscribers come, go on from cursors, fall behind and are fed,
+ * rows move from scope to scope, and those who stay get other tokens.
  *
  * What is asked: the request and every subscription get what is right, or an error, or the end of
  * the connection; nobody waits for ever. With memory again all clients, which keep their rows and
@@ -32,6 +33,7 @@ struct part {
 
 static struct hub_fixture fixture;
 static struct part parts[CLIENTS];
+static struct auth_identity *narrow, *wide; /* see scope "a" / "a" and "b" */
 static int rounds;
 
 /* ---- set-up ---- */
@@ -41,10 +43,24 @@ static struct view_set *make_views(void)
     struct error error;
     struct view_set *set = view_set_new(false);
     struct span slim[] = {span_of("n"), span_of("l")};
+    struct tree *scope = tree_parse(span_of("\"w\""), &error);
     assert_true(view_set_add_export(set, span_of("Q"), &error));
+    assert_true(view_set_scope(set, span_of("Q"), scope, &error));
+    tree_free(scope);
     assert_true(
         view_set_define(set, span_of("Q"), span_of("slim"), VIEW_LIST, slim, 2, NULL, 0, &error));
     return set;
+}
+
+static struct auth_identity *make_token(const char *values)
+{
+    struct auth_identity *identity = auth_identity_anonymous();
+    size_t count = strlen(values);
+    identity->row_scopes.items = memory_new(count * sizeof *identity->row_scopes.items);
+    for (; identity->row_scopes.count < count; identity->row_scopes.count++)
+        identity->row_scopes.items[identity->row_scopes.count] =
+            memory_copy_string(values + identity->row_scopes.count, 1);
+    return identity;
 }
 
 static void make_clients(void)
@@ -61,6 +77,7 @@ static void make_clients(void)
     for (int i = 0; i < CLIENTS; i++) {
         parts[i] = kinds[i];
         client_init(&parts[i].client);
+        parts[i].client.identity = i % 2 ? narrow : wide;
     }
 }
 
@@ -83,6 +100,8 @@ static int set_up(void **state)
     fixture.base.options.retention = (struct store_retention){
         .rows = 200, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 100};
     hub_fixture_start(&fixture, make_views(), exports, 1);
+    narrow = make_token("a");
+    wide = make_token("ab");
     make_clients();
     rounds = 0;
     return 0;
@@ -101,6 +120,8 @@ static int tear_down(void **state)
     for (int i = 0; i < CLIENTS; i++)
         client_fini(&parts[i].client);
     hub_fixture_stop(&fixture);
+    auth_identity_release(narrow);
+    auth_identity_release(wide);
     assert_true(engine_check(fixture.base.path, fail_on_finding, NULL, &error));
     fixture_fini(&fixture.base);
     return 0;
@@ -153,11 +174,22 @@ static struct submission *make_request(struct outcome *outcome)
              "=%d:0\nQ k1 patch {\"n\":%d,\"l\":[%d]} l\n"
              "Q k%d delete\n"
              "Q k2 upsert {\"n\":%d}\n"
-             "Q k%d patch {\"d\":{\"m\":%d}}\n"
+             "Q k%d patch {\"d\":{\"m\":%d},\"w\":\"%c\"}\n"
              "Q long%0300d patch {\"l\":[%d]} l\n"
              "Q long%0300d patch {\"l\":[%d]} l\n",
-             n + 1, n % 9, n, n, n, n + 1, n, n, (n + 3) % 9, n, (n + 5) % 9, n, 0, n, 0, -n);
+             n + 1, n % 9, n, n, n, n + 1, n, n, (n + 3) % 9, n, (n + 5) % 9, n, "abc"[n % 3], 0, n,
+             0, -n);
     return fixture_submission(text, outcome);
+}
+
+/* The connection ends when there is no memory for it. */
+static void change_token(struct part *part)
+{
+    struct client *client = &part->client;
+    client->identity = client->identity == wide ? narrow : wide;
+    client->complete = false;
+    if (!subscriber_set_identity(client->subscriber, client->identity))
+        client_cut(client);
 }
 
 /* Whether an allocation failed. */
@@ -174,6 +206,8 @@ static bool run_short(uint64_t nth, int sticky)
     for (int i = 0; i < CLIENTS; i++)
         if (parts[i].message)
             client_subscribe(&parts[i].client, fixture.hub, parts[i].message);
+        else if (parts[i].client.subscriber && rounds % 2)
+            change_token(&parts[i]);
     bool taken = engine_submit(fixture.base.engine, request, &error);
     if (!taken)
         outcome = (struct outcome){.done = true, .error = error};
@@ -220,13 +254,24 @@ struct expected {
     const struct view *view;
     const char *key;
     json_t *rows;
+    bool sees_b;
 };
+
+static bool is_seen(struct span entity, bool sees_b)
+{
+    json_t *row = json_loadb(entity.data, entity.length, 0, NULL);
+    const char *scope = json_string_value(json_object_get(row, "w"));
+    bool seen = !scope || strcmp(scope, "a") == 0 || (strcmp(scope, "b") == 0 && sees_b);
+    json_decref(row);
+    return seen;
+}
 
 static bool add_expected(void *argument, const struct store_entity *entity)
 {
     struct expected *expected = argument;
     struct buffer shown;
-    if (expected->key && !span_equal(entity->key, span_of(expected->key)))
+    if ((expected->key && !span_equal(entity->key, span_of(expected->key))) ||
+        !is_seen(entity->data, expected->sees_b))
         return true;
     buffer_init(&shown, 1 << 20);
     view_project(expected->view, entity->data, &shown);
@@ -244,7 +289,8 @@ static json_t *expect(struct store_reader *reader, const struct client *client)
     struct expected expected = {.view =
                                     view_set_find(hub_views(fixture.hub), span_of(client->view)),
                                 .key = client->key,
-                                .rows = json_object()};
+                                .rows = json_object(),
+                                .sees_b = client->identity == wide};
     assert_true(store_read_begin(reader, &error));
     assert_true(store_read_export(reader, span_of("Q"), &export, &found, &error));
     assert_true(store_scan_entities(reader, export.id, NULL, -1, add_expected, &expected, &error));

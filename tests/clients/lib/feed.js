@@ -1,14 +1,15 @@
 // Producers: POST /v1/mutations, pipelined /v1/ingest, and one that delivers exactly once.
 
 import { request } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { Socket } from './socket.js';
 import { within } from './server.js';
 
 /** An HTTP request on a connection of its own: {status, headers, text, json}. */
-export function http(url, { method = 'GET', body, headers = {} } = {}) {
+export function http(url, { method = 'GET', body, headers = {}, tls = {} } = {}) {
   return within(
     new Promise((done, fail) => {
-      const ask = request(url, { method, headers, agent: false }, (answer) => {
+      const ask = (String(url).startsWith('https:') ? requestTls : request)(url, { method, headers, agent: false, ...tls }, (answer) => {
         const parts = [];
         answer.on('data', (part) => parts.push(part));
         answer.on('error', fail);

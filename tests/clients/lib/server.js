@@ -97,6 +97,10 @@ export class Server {
       writeFileSync(file, typeof options.config === 'string' ? options.config : JSON.stringify(options.config));
       args.push('--config', file);
     }
+    if (process.env.STELE_TLS) {
+      /* Any test may be run over TLS: certificate.pem and key.pem are there, and NODE_EXTRA_CA_CERTS names the first. */
+      for (const part of ['certificate', 'key']) args.push('--set', `tls_${part}=${process.env.STELE_TLS}/${part}.pem`);
+    }
     for (const [name, value] of Object.entries(options.set ?? {})) args.push('--set', `${name}=${value}`);
     return [...args, ...(options.args ?? [])];
   }
@@ -133,10 +137,10 @@ export class Server {
     });
     const line = await within(ready, () => `the ready line of ${BINARY}; stderr: ${this.stderr}`, 30_000);
     this.ready = line;
-    const found = /^(ws:\/\/(\S+):(\d+))\/? health (http:\/\/\S+:(\d+))\/? db (.*)$/.exec(line);
+    const found = /^(wss?:\/\/(\S+):(\d+))\/? health (https?:\/\/\S+:(\d+))\/? db (.*)$/.exec(line);
     if (!found) throw new Error(`unexpected ready line: ${line}`);
     [, this.ws, this.host, this.port, this.healthUrl, this.healthPort, this.readyDb] = found;
-    this.http = this.ws.replace('ws:', 'http:');
+    this.http = this.ws.replace('ws', 'http');
   }
 
   get pid() {
@@ -150,6 +154,17 @@ export class Server {
   /** Wait until the server has logged something like `pattern`. */
   async logged(pattern) {
     while (!pattern.test(this.stderr)) await within(once(this.child, 'logged'), () => `${pattern} in the log: ${this.stderr}`);
+  }
+
+  /** Write another configuration (or none) and have it read: what the server logged about it. */
+  async reload(config) {
+    if (config !== undefined) writeFileSync(`${this.db}.config.json`, typeof config === 'string' ? config : JSON.stringify(config));
+    const over = /configuration-(?:reloaded|refused)/g;
+    const before = this.stderr.match(over)?.length ?? 0;
+    const at = this.stderr.length;
+    this.child.kill('SIGHUP');
+    while ((this.stderr.match(over)?.length ?? 0) === before) await within(once(this.child, 'logged'), () => `a reload in the log: ${this.stderr}`);
+    return this.stderr.slice(at);
   }
 
   async kill9() {

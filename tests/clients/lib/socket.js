@@ -4,6 +4,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { within } from './server.js';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -18,7 +19,7 @@ export class HandshakeError extends Error {
 
 /** Events: 'message' (Buffer, isText, fragments), 'pong' (Buffer), 'close' ({code, reason, clean}). */
 export class Socket extends EventEmitter {
-  /** options: cutAfter (bytes from the server after which the connection is torn), headers. */
+  /** options: cutAfter (bytes from the server after which the connection is torn), headers; of wss:, tls. */
   static open(url, options = {}) {
     const socket = new Socket(url, options);
     return within(socket.#opened, `WebSocket handshake with ${url}`);
@@ -33,9 +34,9 @@ export class Socket extends EventEmitter {
   #closeFrame = null;
   #sentClose = false;
 
-  constructor(url, { cutAfter = Infinity, headers = {} }) {
+  constructor(url, { cutAfter = Infinity, headers = {}, tls = {} }) {
     super();
-    const { hostname, port, pathname, search } = new URL(url);
+    const { protocol, hostname, port, pathname, search } = new URL(url);
     const key = randomBytes(16).toString('base64');
     this.accept = createHash('sha1').update(key + GUID).digest('base64');
     this.received = 0;
@@ -43,7 +44,8 @@ export class Socket extends EventEmitter {
     this.closed = new Promise((done) => this.once('close', done));
     this.#opened = new Promise((done, fail) => (this.#settle = { done, fail }));
     this.#opened.catch(() => {});
-    this.tcp = connect({ host: hostname, port: Number(port), noDelay: true });
+    const where = { host: hostname, port: Number(port), noDelay: true };
+    this.tcp = protocol === 'wss:' ? connectTls({ ...where, ...tls }) : connect(where);
     const more = Object.entries(headers).map(([n, v]) => `${n}: ${v}\r\n`).join('');
     this.tcp.write(
       `GET ${pathname}${search} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nUpgrade: websocket\r\n` +

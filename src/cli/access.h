@@ -1,0 +1,26 @@
+/* The options of the commands that talk to a server: whom they trust, and as whom they come. */
+#ifndef CLI_ACCESS_H
+#define CLI_ACCESS_H
+
+#include "cli/command.h"
+#include "server/client.h"
+
+struct access_options {
+    const char *ca, *token_file;
+};
+
+/* Their rows in a list of options, of a struct that has an `access`. */
+#define ACCESS_OPTIONS(type)                                                                       \
+    {"ca", OPTION_TEXT, .offset = offsetof(type, access.ca), .value = "FILE",                      \
+     .help = "for wss://, the authorities to trust (PEM) instead of those of the system"},         \
+    {                                                                                              \
+        "token-file", OPTION_TEXT,                                                                 \
+            .offset = offsetof(type, access.token_file), .value = "FILE",                          \
+            .help = "the token to come with, read for each connection (the variable STELE_TOKEN)"  \
+    }
+
+/* Also warns, once, on standard error, where a token would go to another machine unencrypted. The
+ * texts are borrowed from the options and the environment. */
+struct client_access access_read(const struct access_options *options, const char *url);
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * Another configuration for a server that runs. What takes files is done before, on the thread
+ * that asked; the loop only puts in force what was found good.
+ */
+#include "server/server_internal.h"
+#include "server/tls.h"
+
+struct server_reload {
+    struct config config;
+    struct certificate *certificate;
+    struct door_rules *rules;
+};
+
+/* ---- before ---- */
+
+/* All of it must be good, also what cannot change now: a file that would not start the server again
+ * is better known today. */
+static bool check(struct server_reload *reload, struct error *error)
+{
+    struct view_set *views = config_views(&reload->config, error);
+    view_set_free(views);
+    if (!views || !tls_read(&reload->config, &reload->certificate, error))
+        return false;
+    reload->rules = door_rules_new(&reload->config, error);
+    return reload->rules != NULL;
+}
+
+struct server_reload *server_reload_new(struct config *config, struct error *error)
+{
+    struct server_reload *reload = memory_new(sizeof *reload);
+    if (!reload) {
+        config_fini(config);
+        error_set(error, ERROR_MEMORY, "out of memory while reading the configuration again");
+        return NULL;
+    }
+    reload->config = *config;
+    *config = (struct config){.database = NULL};
+    if (check(reload, error))
+        return reload;
+    server_reload_free(reload);
+    return NULL;
+}
+
+void server_reload_free(struct server_reload *reload)
+{
+    if (!reload)
+        return;
+    config_fini(&reload->config);
+    certificate_free(reload->certificate);
+    door_rules_free(reload->rules);
+    memory_free(reload);
+}
+
+/* ---- on the loop ---- */
+
+struct judgement {
+    struct server *server;
+    const struct config *in_force, *fresh;
+    struct buffer changed; /* names of what was taken, with a space between them */
+};
+
+/* With TLS on or off the addresses speak something else, which a running server's do not. */
+static bool is_tls_switched(const struct judgement *judgement)
+{
+    return !judgement->in_force->tls_certificate != !judgement->fresh->tls_certificate;
+}
+
+/* Why a setting that could change live cannot change so; NULL: it can. */
+static const char *obstacle(const struct judgement *judgement, const char *name)
+{
+    if (strncmp(name, "tls_", 4) == 0 && is_tls_switched(judgement))
+        return "TLS comes and goes with a restart only";
+    /* Room among the descriptors was made for the connections of the start. */
+    if (strcmp(name, "max_connections") == 0 &&
+        (size_t)judgement->fresh->max_connections > judgement->server->connection_room)
+        return "more than at the start takes a restart";
+    if (strcmp(name, "auth.jwks_url") == 0 && judgement->fresh->auth.jwks_url &&
+        !judgement->server->web)
+        return "outgoing requests are possible only if some were at the start";
+    return NULL;
+}
+
+/* The name is also the event: the log holds back repetitions of one event. */
+static bool judge(void *argument, const char *name, bool live)
+{
+    struct judgement *judgement = argument;
+    const char *reason = live ? obstacle(judgement, name) : "this setting is read at start only";
+    if (reason)
+        log_warning("config", name, "effect=\"needs a restart\" reason=\"%s\"", reason);
+    else
+        buffer_printf(&judgement->changed, "%s%s", judgement->changed.length ? " " : "", name);
+    return !reason;
+}
+
+static void show_certificate(struct server *server, struct server_reload *reload)
+{
+    if (!server->certificate || !reload->certificate)
+        return;
+    struct certificate *before = server->certificate;
+    server->certificate = reload->certificate;
+    reload->certificate = before;
+    server->certificate_due_ms = 0;
+    tls_tell(server->certificate);
+}
+
+/* What it cannot take has been told. */
+static void change_rules(struct server *server, struct server_reload *reload)
+{
+    struct error error;
+    bool done = door_apply(server, reload->rules, &error);
+    reload->rules = NULL;
+    if (!done && error.code == ERROR_MEMORY)
+        log_error("config", "auth", "effect=\"not taken\" reason=\"%s\"", error.message);
+}
+
+static void change_limits(struct server *server, const struct config *config)
+{
+    struct error error;
+    if (!server_apply_limits(server, config, &error))
+        log_error("config", "limits", "effect=\"not taken\" reason=\"%s\"", error.message);
+    if (server->state == SERVER_RUNNING)
+        server_start_tick(server); /* it goes by the time-out of clients */
+}
+
+void server_reload_apply(struct server *server, struct server_reload *reload,
+                         struct config *in_force)
+{
+    enum { NAMES_LIMIT = 2048 };
+    struct judgement judgement = {.server = server, .in_force = in_force, .fresh = &reload->config};
+    buffer_init(&judgement.changed, NAMES_LIMIT);
+    /* First, so that what is told of the others is told as it is wanted from now on. */
+    log_configure(reload->config.log_level, reload->config.log_format);
+    log_configure_levels(reload->config.log_levels, NULL);
+    config_take_live(in_force, &reload->config, judge, &judgement);
+    change_limits(server, in_force);
+    show_certificate(server, reload);
+    change_rules(server, reload);
+    const char *changed = buffer_string(&judgement.changed);
+    audit_reloaded(&server->audit, changed ? changed : "");
+    buffer_fini(&judgement.changed);
+}
+
+void server_reload_refused(struct server *server, const struct error *error)
+{
+    audit_reload_refused(&server->audit, error);
+}

@@ -1,0 +1,114 @@
+#include "server/tls.h"
+
+#include "server/config_internal.h"
+
+#include <inttypes.h>
+#include <sys/stat.h>
+#include <time.h>
+
+enum { FILE_LIMIT = 1024 * 1024, DAY_SECONDS = 86400, SOON_DAYS = 14, DESCRIPTION_LIMIT = 2048 };
+
+/* ---- the files ---- */
+
+static bool read_chain(const char *path, struct certificate **certificate, struct error *error)
+{
+    struct buffer pem;
+    buffer_init(&pem, FILE_LIMIT);
+    if (config_read_bytes(path, &pem, error))
+        *certificate = certificate_new(buffer_span(&pem), error);
+    buffer_fini(&pem);
+    return *certificate || error_prefix(error, "setting \"tls_certificate\": file %s", path);
+}
+
+/* Not refused: the operator may know why, and a container often has no other rights to give. */
+static void look_at_rights(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) == 0 && (status.st_mode & S_IROTH))
+        log_warning("tls", "key-readable", "file=\"%s\" effect=\"%s\"", path,
+                    "everybody on this machine can read it; chmod o-r");
+}
+
+static bool read_key(const char *path, struct certificate *certificate, struct error *error)
+{
+    struct buffer pem;
+    buffer_init(&pem, FILE_LIMIT);
+    bool good = config_read_bytes(path, &pem, error) &&
+                certificate_add_key(certificate, buffer_span(&pem), error);
+    if (pem.data)
+        explicit_bzero(pem.data, pem.capacity);
+    buffer_fini(&pem);
+    if (good)
+        look_at_rights(path);
+    return good || error_prefix(error, "setting \"tls_key\": file %s", path);
+}
+
+bool tls_read(const struct config *config, struct certificate **certificate, struct error *error)
+{
+    *certificate = NULL;
+    if (!config->tls_certificate && !config->tls_key)
+        return !config->health_tls ||
+               error_set(error, ERROR_CONFIGURATION,
+                         "setting \"health_tls\" needs a certificate: set \"tls_certificate\" and "
+                         "\"tls_key\"");
+    if (!config->tls_certificate || !config->tls_key)
+        return error_set(error, ERROR_CONFIGURATION, "setting \"%s\" needs \"%s\" beside it",
+                         config->tls_key ? "tls_key" : "tls_certificate",
+                         config->tls_key ? "tls_certificate" : "tls_key");
+    if (read_chain(config->tls_certificate, certificate, error) &&
+        read_key(config->tls_key, *certificate, error))
+        return true;
+    certificate_free(*certificate);
+    *certificate = NULL;
+    return false;
+}
+
+/* ---- its time ---- */
+
+static void print_time(char out[32], int64_t seconds)
+{
+    time_t time = (time_t)seconds;
+    struct tm utc;
+    out[0] = '\0';
+    if (gmtime_r(&time, &utc))
+        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+static const char *remark(const struct certificate *certificate)
+{
+    int64_t now = clock_wall_ms() / 1000, end = certificate_valid_to(certificate);
+    if (end <= now)
+        return "expired; clients refuse it; put a new one in place and send SIGHUP";
+    if (certificate_valid_from(certificate) > now)
+        return "not valid yet; clients refuse it; is the clock right?";
+    if (end - now < (int64_t)SOON_DAYS * DAY_SECONDS)
+        return "expires soon; put a new one in place and send SIGHUP";
+    return NULL;
+}
+
+void tls_tell(const struct certificate *certificate)
+{
+    struct buffer who;
+    char until[32];
+    const char *remarkable = remark(certificate);
+    buffer_init(&who, DESCRIPTION_LIMIT);
+    certificate_describe(certificate, &who);
+    const char *name = buffer_string(&who);
+    print_time(until, certificate_valid_to(certificate));
+    if (remarkable)
+        log_warning("tls", "certificate", "subject=\"%s\" until=%s effect=\"%s\"", name ? name : "",
+                    until, remarkable);
+    else
+        log_info("tls", "certificate", "subject=\"%s\" until=%s", name ? name : "", until);
+    buffer_fini(&who);
+}
+
+void tls_watch(const struct certificate *certificate, int64_t *next_ms)
+{
+    int64_t now = clock_wall_ms();
+    if (now < *next_ms)
+        return;
+    if (*next_ms && remark(certificate))
+        tls_tell(certificate);
+    *next_ms = now + (int64_t)DAY_SECONDS * 1000;
+}

@@ -1,0 +1,351 @@
+// Row scoping, rule by rule: docs/views.md, "Who sees which rows".
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Client } from './lib/client.js';
+import { http, lines } from './lib/feed.js';
+import { Server } from './lib/server.js';
+
+const WRITER = 'writer-0123456789abcdef';
+const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+const tokenOf = (name) => `token-${name}-0123456789abcdef`;
+const m = (key, patch, more = {}) => ({ export: 'A', key, patch, ...more });
+
+/** tokens: name → what its object in the configuration adds. */
+function configOf(tokens, exports = { A: { scope: 'who' } }, more = {}) {
+  const list = Object.entries(tokens).map(([name, extra]) => ({ token: tokenOf(name), subject: 'reader', scope: 'read', ...extra }));
+  return { exports, auth: { mode: 'static', tokens: [{ token: WRITER, scope: 'write' }, ...list] }, ...more };
+}
+
+const TOKENS = { nobody: {}, ann: { row_scopes: ['ann'] }, both: { row_scopes: ['ann', 'bob'] } };
+
+async function feed(server, mutations) {
+  const answer = await http(`${server.http}/v1/mutations?token=${WRITER}`, { method: 'POST', body: lines(mutations), headers: { 'content-type': 'application/x-ndjson' } });
+  assert.equal(answer.status, 200, answer.text);
+}
+
+async function clientOf(t, server, name, options) {
+  const client = await Client.open(server, { path: `/?token=${tokenOf(name)}`, ...options });
+  t.after(() => client.destroy());
+  return client;
+}
+
+const get = (server, name, path) => http(`${server.http}${path}${path.includes('?') ? '&' : '?'}token=${tokenOf(name)}`);
+const keysOf = async (client, view, parameters = {}) => {
+  client.subscribe(view, parameters);
+  const frames = await client.until((f) => (f.op === 'snapshot' && f.complete) || f.type === 'error');
+  assert.equal(frames.at(-1).type, undefined, JSON.stringify(frames.at(-1)));
+  return frames.filter((f) => f.op === 'snapshot').flatMap((f) => f.data.map((row) => row.key)).sort();
+};
+const short = ({ op, key, data }) => (data ? `${op} ${key} ${JSON.stringify(data.n)}` : `${op} ${key}`);
+
+test('a value is for those who list it; absent, null and empty for all; any other type for nobody', async (t) => {
+  const views = { sorted: { pipeline: [{ sort: 'n' }] }, slim: { fields: ['n'] }, one: { pipeline: [{ sort: 'n' }], output: { keyed_by: 'n' } } };
+  const server = await Server.forTest(t, { config: configOf({ ...TOKENS, odd: { row_scopes: ['7', 'true', 'null', '{}', '', 'ANN', '*', '!', '"ann"'] } }, { A: { scope: 'who', views } }) });
+  const values = { none: undefined, null: null, empty: '', ann: 'ann', bob: 'bob', carl: 'carl', seven: 7, yes: true, object: {}, list: ['ann'] };
+  await feed(server, Object.entries(values).map(([key, who], n) => m(key, { n, who })));
+  const open = ['empty', 'none', 'null'];
+  const wanted = { nobody: open, ann: ['ann', ...open], both: ['ann', 'bob', ...open], odd: open };
+  for (const [name, keys] of Object.entries(wanted)) {
+    const client = await clientOf(t, server, name);
+    for (const view of ['A/list', 'A/append', 'A/sorted', 'A/slim']) assert.deepEqual(await keysOf(client, view), keys, `${view} for ${name}`);
+    assert.deepEqual(await keysOf(client, 'A/list', { filters: { who: 'ann' } }), keys.filter((key) => key === 'ann'));
+    assert.deepEqual(await keysOf(client, 'A/list', { filters: { who: 7 } }), []);
+    for (const [n, key] of Object.keys(values).entries()) {
+      const seen = keys.includes(key) ? [key] : [];
+      assert.deepEqual(await keysOf(client, 'A/state', { key }), seen);
+      assert.deepEqual(await keysOf(client, 'A/one', { key: String(n) }), seen.map(() => String(n)));
+    }
+    for (const view of ['A/list', 'A/sorted', 'A/append']) {
+      const answer = await get(server, name, `/v1/views/${view}`);
+      assert.deepEqual(answer.json.rows.map((row) => row.key).sort(), keys, answer.text);
+    }
+  }
+});
+
+test('a row that comes into sight comes whole, one that goes is deleted, and nothing is told of the others', async (t) => {
+  const server = await Server.forTest(t, { config: configOf(TOKENS, { A: { scope: 'who', views: { sorted: { pipeline: [{ sort: 'n' }] } } } }) });
+  await feed(server, [m('x', { n: 1, l: [1], who: 'bob' })]);
+  const watch = async (name, view) => {
+    const client = await clientOf(t, server, name, { windows: true });
+    await keysOf(client, view);
+    return client;
+  };
+  const ann = await Promise.all(['A/list', 'A/append', 'A/sorted'].map((view) => watch('ann', view)));
+  const both = await watch('both', 'A/append');
+  const steps = [
+    [m('x', { n: 2 }), null],
+    [m('y', { n: 3, who: 'bob' }), null],
+    [m('x', { n: 4, who: 'ann' }), 'upsert x 4'],
+    [m('x', { n: 5, who: null }), 'upsert x 5'],
+    [m('x', { n: 6, who: 8 }), 'delete x'],
+    [m('x', { n: 7 }), null],
+    [{ export: 'A', key: 'y', op: 'delete' }, null],
+    [{ export: 'A', key: 'x', op: 'delete' }, null],
+    [m('x', { n: 9, who: 'ann' }), /^(upsert|patch) x 9$/],
+    [{ export: 'A', key: 'x', op: 'upsert', patch: { n: 10, who: 'bob' } }, 'delete x'],
+  ];
+  for (const [mutation, wanted] of steps) {
+    await feed(server, [mutation]);
+    for (const client of ann) {
+      if (wanted) {
+        const got = short(await client.next(`${wanted} after ${JSON.stringify(mutation)}`));
+        if (wanted instanceof RegExp) assert.match(got, wanted);
+        else assert.equal(got, wanted);
+      }
+      await client.silence();
+    }
+  }
+  /* Who sees both sides of a move gets the row whole. */
+  const told = [];
+  while (both.read < both.messages.length) told.push(short(await both.next()));
+  assert.deepEqual(told, ['patch x 2', 'patch y 3', 'upsert x 4', 'upsert x 5', 'delete x', 'delete y', 'patch x 9', 'upsert x 10']);
+});
+
+test('events that are told again hold nothing of what the row became out of sight', async (t) => {
+  const server = await Server.forTest(t, { config: configOf(TOKENS, { A: { scope: 'who', views: { some: { mode: 'append', fields: ['l', 'n'] } } } }, { max_array_length: 3, ring_bytes: 0 }) });
+  const append = { append: ['l'] };
+  await feed(server, [m('x', { n: 1, l: [1], who: 'ann' })]);
+  const views = ['A/append', 'A/some'];
+  const cursors = new Map();
+  for (const view of views) {
+    const client = await clientOf(t, server, 'ann');
+    client.subscribe(view);
+    const frames = await client.until((f) => f.op === 'snapshot' && f.complete);
+    cursors.set(view, { after: frames.at(-1).seq, epoch: frames[0].epoch });
+    client.destroy();
+  }
+  /* The array gets as long as arrays may be, so that it is told whole: as it was, not as it is. */
+  await feed(server, [m('x', { l: [2] }, append), m('x', { n: 2, l: [3] }, append)]);
+  await feed(server, [m('x', { l: ['secret', 'secret', 'secret'], who: 'bob' }), m('x', { n: 'secret' }), m('y', { n: 'secret', who: 'bob' })]);
+  const resume = async (name, view) => {
+    const client = await clientOf(t, server, name);
+    client.subscribe(view, cursors.get(view));
+    const frames = await client.until((f) => f.op === 'snapshot' && f.complete);
+    client.destroy();
+    return frames;
+  };
+  for (const view of views) {
+    const frames = await resume('ann', view);
+    assert.equal(frames[0].resumed, true);
+    assert.deepEqual(frames.map(({ op }) => op), ['subscribed', 'patch', 'patch', 'delete', 'snapshot']);
+    assert.doesNotMatch(JSON.stringify(frames), /secret/);
+  }
+  /* Back in sight it comes whole, as it is; what happened meanwhile does not. */
+  await feed(server, [m('x', { n: 'secret', l: ['secret'] }, append), m('x', { n: 9, l: [9], who: 'ann' }), m('x', { l: [10] }, append)]);
+  for (const view of views) {
+    const frames = await resume('ann', view);
+    assert.deepEqual(frames.map(({ op }) => op), ['subscribed', 'patch', 'patch', 'delete', 'upsert', 'patch', 'snapshot']);
+    assert.deepEqual([frames[4].data.n, frames[4].data.l, frames[5].data.l, frames[5].append], [9, [9], [10], ['l']]);
+    assert.doesNotMatch(JSON.stringify(frames.slice(3)), /secret/);
+  }
+});
+
+test('events under a filter hold nothing of what happens out of sight, in one transaction too', async (t) => {
+  const server = await Server.forTest(t, { config: configOf(TOKENS) });
+  await feed(server, [m('x', { n: 1, b: true, who: 'ann' }), m('y', { n: 1, b: true, who: 'ann' })]);
+  const client = await clientOf(t, server, 'ann', { windows: true });
+  assert.deepEqual(await keysOf(client, 'A/append', { filters: { b: true } }), ['x', 'y']);
+  await feed(server, [m('x', { n: 2 }), m('x', { who: 'bob' }), m('x', { n: 'secret' }), m('x', { n: 3, who: null }), m('x', { n: 4 })]);
+  await feed(server, [m('y', { who: 'bob' }), m('y', { n: 'secret' }), m('z', { n: 'secret', b: true, who: 'bob' })]);
+  await feed(server, [m('x', { n: 5 })]);
+  const frames = await client.until((f) => f.data?.n === 5);
+  assert.deepEqual(frames.map(short).sort(), ['delete x', 'delete y', 'patch x 2', 'patch x 4', 'patch x 5', 'upsert x 3']);
+  assert.doesNotMatch(JSON.stringify(frames), /secret/);
+});
+
+test('what is not seen leaves no trace: keys, deletes, counts, views', async (t) => {
+  const server = await Server.forTest(t, { config: configOf({ ...TOKENS, narrow: { views: ['A/li*'] } }, { A: { scope: 'who' }, B: {} }) });
+  await feed(server, [m('secret', { n: 1, who: 'bob' }), m('gone', { n: 1, who: 'bob' }), m('old', { n: 1 }), { export: 'B', key: 'b', patch: {} }]);
+  await feed(server, [{ export: 'A', key: 'gone', op: 'delete' }, { export: 'A', key: 'old', op: 'delete' }]);
+  /* Deletes told with a snapshot: those of rows that were seen. */
+  for (const [name, keys] of [['ann', ['old']], ['both', ['gone', 'old']]]) {
+    const client = await clientOf(t, server, name);
+    client.subscribe('A/list');
+    const frames = await client.until((f) => f.op === 'snapshot' && f.complete);
+    assert.deepEqual(frames.filter((f) => f.op === 'delete').map((f) => f.key).sort(), keys, name);
+  }
+  /* One key: the same whether it is hidden, was, or never was. */
+  const answers = [];
+  for (const key of ['secret', 'gone', 'never']) {
+    const client = await clientOf(t, server, 'ann');
+    client.subscribe('A/state', { key });
+    const frames = await client.until((f) => f.op === 'snapshot' && f.complete);
+    answers.push(JSON.stringify(frames).replaceAll(key, 'KEY'));
+  }
+  assert.equal(new Set(answers).size, 1, answers.join('\n'));
+  const list = (await get(server, 'ann', '/v1/views')).json.views;
+  assert.equal(list.find(({ id }) => id === 'A/list').rows, undefined);
+  assert.equal(list.find(({ id }) => id === 'B/list').rows, 1);
+  /* A view outside of the token's is as one that is not there. */
+  assert.deepEqual((await get(server, 'narrow', '/v1/views')).json.views.map(({ id }) => id), ['A/list']);
+  const client = await clientOf(t, server, 'narrow');
+  const errors = [];
+  for (const view of ['A/append', 'Z/append']) {
+    client.subscribe(view);
+    errors.push(JSON.stringify(await client.expect('error')).replaceAll(view, 'VIEW'));
+    errors.push((await get(server, 'narrow', `/v1/views/${view}`)).text.replaceAll(view, 'VIEW'));
+  }
+  assert.equal(errors[0], errors[2]);
+  assert.equal(errors[1], errors[3]);
+  assert.match(errors[0], /view-not-found/);
+  assert.deepEqual(await keysOf(client, 'A/list'), []);
+});
+
+test("a view's own cut is over all rows, a subscription's over those that are seen", async (t) => {
+  const views = {
+    sorted: { pipeline: [{ sort: { by: 'n', order: 'desc' } }] },
+    top: { source: 'A/sorted', pipeline: [{ take: 4 }] },
+    best: { pipeline: [{ max_by: 'n' }], output: 'single' },
+  };
+  const server = await Server.forTest(t, { config: configOf(TOKENS, { A: { scope: 'who', views } }) });
+  await feed(server, range(10, (n) => m(`k${n}`, { n, who: n % 2 ? 'bob' : undefined })));
+  const ann = await clientOf(t, server, 'ann');
+  assert.deepEqual(await keysOf(ann, 'A/sorted', { take: 3 }), ['k4', 'k6', 'k8']);
+  assert.deepEqual(await keysOf(ann, 'A/sorted', { take: 2, skip: 1 }), ['k4', 'k6']);
+  assert.deepEqual(await keysOf(ann, 'A/list', { take: 2, skip: 1 }), ['k4', 'k6']);
+  assert.deepEqual(await keysOf(ann, 'A/top'), ['k6', 'k8']);
+  assert.deepEqual(await keysOf(ann, 'A/top', { take: 1, skip: 1 }), ['k6']);
+  assert.deepEqual(await keysOf(ann, 'A/best'), []);
+  /* Rows near the ends of a window are told to who resumes, but only those that are seen. */
+  const resumer = await clientOf(t, server, 'ann', { windows: true });
+  resumer.subscribe('A/top', { take: 1 });
+  const [{ epoch }, ...rest] = await resumer.until((f) => f.op === 'snapshot' && f.complete);
+  await feed(server, [m('k9', { n: -1 }), m('k7', { n: -2 }), m('k5', { n: -3 })]);
+  const again = await clientOf(t, server, 'ann', { windows: true });
+  again.subscribe('A/top', { take: 1, after: rest.at(-1).seq, epoch });
+  const frames = await again.until((f) => f.op === 'snapshot' && f.complete);
+  assert.equal(frames[0].resumed, true);
+  for (const { op, key } of frames) assert.ok(op !== 'delete' || !['k1', 'k3', 'k5', 'k7', 'k9'].includes(key), `told of ${key}`);
+});
+
+test('a cursor of another token, or of another scope field, is refused; what was noted by that is forgotten', async (t) => {
+  const exports = { A: { scope: 'who' } };
+  const config = configOf(TOKENS, exports);
+  const server = await Server.forTest(t, { config });
+  await feed(server, [m('a', { who: 'ann', team: 'bob' }), m('b', { who: 'bob', team: 'ann' }), m('c', {}), m('d', { who: 'ann', team: 'carl' })]);
+  const open = async (name, parameters) => {
+    const client = await clientOf(t, server, name);
+    client.subscribe('A/list', parameters);
+    const frames = await client.until((f) => f.op === 'snapshot' && f.complete);
+    client.destroy();
+    const rows = frames.filter((f) => f.op === 'snapshot').flatMap((f) => f.data.map((row) => row.key)).sort();
+    return { epoch: frames[0].epoch, resumed: frames[0].resumed, seq: frames.at(-1).seq, rows, deletes: frames.filter((f) => f.op === 'delete').map((f) => f.key) };
+  };
+  const first = await open('both');
+  assert.deepEqual(first.rows, ['a', 'b', 'c', 'd']);
+  const cursor = { after: first.seq, epoch: first.epoch };
+  assert.deepEqual((await open('both', cursor)).resumed, true);
+  const other = await open('ann', cursor);
+  assert.deepEqual([other.resumed, other.rows], [false, ['a', 'c', 'd']]);
+  const [tagged, foreign] = [await get(server, 'both', '/v1/views/A/list'), await get(server, 'ann', '/v1/views/A/list')];
+  assert.notEqual(tagged.headers.etag, foreign.headers.etag);
+  assert.equal((await get(server, 'ann', `/v1/views/A/list?after=${first.seq}&epoch=${first.epoch}`)).json.resumed, false);
+  assert.equal((await get(server, 'both', `/v1/views/A/list?after=${first.seq}&epoch=${first.epoch}`)).json.resumed, true);
+  await feed(server, [{ export: 'A', key: 'd', op: 'delete' }]);
+  assert.deepEqual((await open('ann')).deletes, ['d']);
+  await server.terminate();
+  await server.restart({ config: configOf(TOKENS, { A: { scope: ['team'] } }) });
+  const moved = await open('both', cursor);
+  assert.deepEqual([moved.resumed, moved.rows], [false, ['a', 'b', 'c']]);
+  /* Without an epoch too, and `d` was for another. */
+  assert.deepEqual(await open('ann', { after: first.seq }), { ...(await open('ann')), resumed: false });
+  const now = await open('ann');
+  assert.deepEqual([now.rows, now.deletes], [['b', 'c'], []]);
+  /* The field stays: cursors do. */
+  await feed(server, [m('c', { n: 1 })]);
+  const last = await open('ann');
+  await server.terminate();
+  await server.restart();
+  assert.equal((await open('ann', { after: last.seq, epoch: last.epoch })).resumed, true);
+});
+
+test('a new token in band: the rows change, whatever was subscribed to', async (t) => {
+  const views = { sorted: { pipeline: [{ sort: 'n' }] } };
+  const server = await Server.forTest(t, { config: configOf({ ...TOKENS, narrow: { row_scopes: ['bob'], views: ['A/list', 'B/*'] } }, { A: { scope: 'who', views }, B: {} }) });
+  await feed(server, [m('a', { n: 1, who: 'ann' }), m('b', { n: 2, who: 'bob' }), m('c', { n: 3 }), { export: 'B', key: 'b', patch: { n: 1 } }]);
+  const client = await clientOf(t, server, 'ann', { windows: true });
+  for (const [view, parameters] of [['A/list'], ['A/list', { key: 'a' }], ['A/append'], ['A/sorted'], ['B/list']]) await keysOf(client, view, parameters);
+  const become = async (name, snapshots) => {
+    client.send({ type: 'refresh_auth', token: tokenOf(name) });
+    assert.equal((await client.next()).success, true);
+    const frames = [];
+    while (frames.filter((f) => f.op === 'snapshot').length < snapshots) frames.push(await client.next(`snapshots for ${name}`));
+    await client.silence();
+    return frames;
+  };
+  const of = (frames, view) => frames.filter((f) => f.entity === view);
+  let frames = await become('both', 4);
+  assert.ok(frames.filter((f) => f.op === 'subscribed').every((f) => f.resumed === false && f.view !== 'B/list'));
+  assert.deepEqual(of(frames, 'A/sorted').map((f) => f.op), ['snapshot']);
+  assert.deepEqual(of(frames, 'A/sorted')[0].data.map((row) => row.key), ['a', 'b', 'c']);
+  frames = await become('nobody', 4);
+  assert.deepEqual(of(frames, 'A/sorted').slice(0, -1).map(short).sort(), ['delete a', 'delete b']);
+  assert.deepEqual(of(frames, 'A/append').slice(0, -1).map(short).sort(), ['delete a', 'delete b']);
+  assert.deepEqual(of(frames, 'A/append').at(-1).data.map((row) => row.key), ['c']);
+  /* The same rows: nothing happens but the answer. */
+  client.send({ type: 'refresh_auth', token: tokenOf('nobody') });
+  assert.equal((await client.next()).success, true);
+  await client.silence();
+  /* Views that it does not show are ended. */
+  frames = await become('narrow', 2);
+  assert.deepEqual(frames.filter((f) => f.type === 'error').map((f) => f.code), ['view-not-found', 'view-not-found']);
+  await feed(server, [m('b', { n: 7 }), m('a', { n: 8 }), { export: 'B', key: 'b', patch: { n: 2 } }]);
+  assert.deepEqual([short(await client.next()), short(await client.next())].sort(), ['patch b 2', 'patch b 7']);
+  await client.silence();
+});
+
+test('large exports: what is seen is found among what is not, and max_window_rows bounds what is kept', async (t) => {
+  const server = await Server.forTest(t, { config: configOf({ ...TOKENS, all: { row_scopes: ['ann', 'bob', 'carl'] } }, { A: { scope: 'who', views: { sorted: { pipeline: [{ sort: 'n' }] } } } }, { max_window_rows: 100 }) });
+  const rows = (first, count, who) => range(count, (i) => m(`${who}${first + i}`, { n: -first - i, who }));
+  await feed(server, rows(0, 300, 'ann'));
+  for (let at = 0; at < 24_000; at += 4000) await feed(server, rows(1000 + at, 4000, 'bob'));
+  const ann = await clientOf(t, server, 'ann', { windows: true });
+  /* All of a list is no window: it has no bound. */
+  assert.equal((await keysOf(ann, 'A/list')).length, 300);
+  const all = await clientOf(t, server, 'all');
+  assert.equal((await keysOf(all, 'A/list')).length, 24_300);
+  assert.equal((await keysOf(all, 'A/list', { take: 50 })).length, 50);
+  /* Behind 24,000 that it does not see, in both orders: more than are passed over at each look. */
+  assert.deepEqual(await keysOf(ann, 'A/list', { take: 2 }), ['ann298', 'ann299']);
+  assert.deepEqual(await keysOf(ann, 'A/sorted', { take: 2, skip: 1 }), ['ann297', 'ann298']);
+  await feed(server, [m('ann7', { n: -100_000 })]);
+  const told = [];
+  while (!['A/list ann7', 'A/sorted ann299'].every((one) => told.includes(one))) {
+    const { op, entity, key } = await ann.next('ann7 in its windows');
+    if (op === 'upsert' || op === 'patch') told.push(`${entity} ${key}`);
+  }
+  assert.equal((await get(server, 'ann', '/v1/views/A/sorted?take=5')).json.rows.length, 5);
+  assert.equal((await get(server, 'ann', '/v1/views/A/list?take=100&skip=250')).json.rows.length, 50);
+  /* Too many, and too far away: told, and says what to do. */
+  for (let at = 0; at < 24_000; at += 4000) await feed(server, rows(100_000 + at, 4000, 'carl'));
+  const both = await clientOf(t, server, 'both');
+  both.subscribe('A/sorted', { take: 2 });
+  await both.expect('subscribed');
+  const error = await both.expect('error');
+  assert.equal(error.code, 'too-large');
+  assert.match(error.message, /this token sees more than 1000 rows.*max_window_rows/);
+});
+
+test('each of many tokens watches its own rows of one list', async (t) => {
+  const COUNT = 400;
+  const server = await Server.forTest(t, { config: configOf(Object.fromEntries(range(COUNT, (i) => [`u${i}`, { row_scopes: [`u${i}`] }])), { A: { scope: 'who' } }) });
+  await feed(server, range(COUNT, (i) => m(`k${i}`, { n: 0, who: `u${i}` })));
+  const clients = [];
+  for (let at = 0; at < COUNT; at += 100) clients.push(...(await Promise.all(range(100, (i) => clientOf(t, server, `u${at + i}`)))));
+  for (const [i, client] of clients.entries()) assert.deepEqual(await keysOf(client, 'A/list'), [`k${i}`]);
+  await feed(server, range(COUNT, (i) => m(`k${i}`, { n: i })));
+  for (const [i, client] of clients.entries()) assert.equal(short(await client.next(`the patch of k${i}`)), `patch k${i} ${i}`);
+  await clients[0].silence();
+});
+
+test('without authentication only public rows are shown, and the log says so', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { A: { scope: 'who' }, B: {} } } });
+  await server.logged(/scope-without-tokens .*export="?A/);
+  assert.equal(server.stderr.match(/scope-without-tokens/g).length, 1);
+  const answer = await http(`${server.http}/v1/mutations`, { method: 'POST', body: lines([m('a', { who: 'ann' }), m('b', {})]), headers: { 'content-type': 'application/x-ndjson' } });
+  assert.equal(answer.status, 200);
+  const client = await Client.open(server);
+  t.after(() => client.destroy());
+  assert.deepEqual(await keysOf(client, 'A/list'), ['b']);
+});

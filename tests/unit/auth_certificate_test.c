@@ -1,0 +1,329 @@
+/*
+ * Certificates: which files are taken, what is said of those that are not, and that a handshake
+ * shows the one that is in force at that time.
+ */
+#include "auth/certificate.h"
+
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { DAY = 86400 };
+
+/* ---- making some ---- */
+
+struct pem {
+    char certificate[8192], key[8192];
+};
+
+static void drain(BIO *bytes, char *out, size_t size)
+{
+    int length = BIO_read(bytes, out, (int)size - 1);
+    assert_true(length > 0 && length < (int)size - 1);
+    out[length] = '\0';
+    BIO_free(bytes);
+}
+
+static EVP_PKEY *make_key(const char *kind)
+{
+    EVP_PKEY *key = strcmp(kind, "rsa") == 0  ? EVP_RSA_gen(2048)
+                    : strcmp(kind, "ec") == 0 ? EVP_EC_gen("P-256")
+                                              : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    assert_non_null(key);
+    return key;
+}
+
+static X509 *make_certificate(EVP_PKEY *key, const char *name, int64_t from, int64_t to)
+{
+    X509 *made = X509_new();
+    X509_set_version(made, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(made), 1);
+    X509_time_adj_ex(X509_getm_notBefore(made), 0, (long)from, NULL);
+    X509_time_adj_ex(X509_getm_notAfter(made), 0, (long)to, NULL);
+    X509_set_pubkey(made, key);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(made), "CN", MBSTRING_UTF8,
+                               (const unsigned char *)name, -1, -1, 0);
+    X509_set_issuer_name(made, X509_get_subject_name(made));
+    bool edwards = EVP_PKEY_is_a(key, "ED25519");
+    assert_true(X509_sign(made, key, edwards ? NULL : EVP_sha256()) > 0);
+    return made;
+}
+
+/* A pair that is valid from and to so many seconds from now. */
+static struct pem make_pair(const char *kind, const char *name, int64_t from, int64_t to)
+{
+    struct pem pem;
+    EVP_PKEY *key = make_key(kind);
+    X509 *certificate = make_certificate(key, name, from, to);
+    BIO *bytes = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(bytes, certificate);
+    drain(bytes, pem.certificate, sizeof pem.certificate);
+    bytes = BIO_new(BIO_s_mem());
+    PEM_write_bio_PrivateKey(bytes, key, NULL, NULL, 0, NULL, NULL);
+    drain(bytes, pem.key, sizeof pem.key);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    return pem;
+}
+
+static struct certificate *read_pair(const struct pem *pem)
+{
+    struct error error;
+    struct certificate *certificate = certificate_new(span_of(pem->certificate), &error);
+    assert_non_null(certificate);
+    assert_true(certificate_add_key(certificate, span_of(pem->key), &error));
+    return certificate;
+}
+
+/* ---- reading ---- */
+
+static void takes_every_kind_of_key(void **state)
+{
+    (void)state;
+    const char *const kinds[] = {"rsa", "ec", "ed25519"};
+    for (size_t i = 0; i < 3; i++) {
+        struct pem pem = make_pair(kinds[i], "example.org", -DAY, DAY);
+        struct certificate *certificate = read_pair(&pem);
+        struct buffer who;
+        buffer_init(&who, 1024);
+        assert_true(certificate_describe(certificate, &who));
+        assert_memory_equal(who.data, "CN=example.org sha256:", 22);
+        assert_int_equal(who.length, 22 + 64);
+        buffer_fini(&who);
+        certificate_free(certificate);
+    }
+}
+
+static void the_shortest_time_of_the_chain_counts(void **state)
+{
+    (void)state;
+    struct pem own = make_pair("ec", "own", -2 * DAY, 30 * DAY);
+    struct pem middle = make_pair("ec", "middle", -DAY, 3 * DAY);
+    struct buffer chain;
+    struct error error;
+    buffer_init(&chain, 65536);
+    buffer_add_string(&chain, own.certificate);
+    buffer_add_string(&chain, middle.certificate);
+    struct certificate *certificate = certificate_new(buffer_span(&chain), &error);
+    assert_non_null(certificate);
+    int64_t now = time(NULL);
+    assert_in_range(certificate_valid_from(certificate), now - DAY - 60, now - DAY + 60);
+    assert_in_range(certificate_valid_to(certificate), now + 3 * DAY - 60, now + 3 * DAY + 60);
+    assert_true(certificate_add_key(certificate, span_of(own.key), &error));
+    certificate_free(certificate);
+    buffer_fini(&chain);
+}
+
+static void an_expired_one_is_read_and_says_so(void **state)
+{
+    (void)state;
+    struct pem pem = make_pair("ec", "old", -3 * DAY, -DAY);
+    struct certificate *certificate = read_pair(&pem);
+    assert_true(certificate_valid_to(certificate) < time(NULL));
+    certificate_free(certificate);
+}
+
+static void refuse(const char *certificate_pem, const char *key_pem, const char *expected)
+{
+    struct error error = {0};
+    struct certificate *certificate = certificate_new(span_of(certificate_pem), &error);
+    bool good =
+        certificate && (!key_pem || certificate_add_key(certificate, span_of(key_pem), &error));
+    assert_false(good);
+    assert_int_equal(error.code, ERROR_CONFIGURATION);
+    if (!strstr(error.message, expected))
+        fail_msg("\"%s\" does not say \"%s\"", error.message, expected);
+    certificate_free(certificate);
+}
+
+static void says_what_is_wrong(void **state)
+{
+    (void)state;
+    struct pem pem = make_pair("ec", "a", -DAY, DAY), other = make_pair("ec", "b", -DAY, DAY);
+    struct pem rsa = make_pair("rsa", "c", -DAY, DAY);
+    char damaged[16384];
+    refuse("", NULL, "holds no certificate");
+    refuse(pem.key, NULL, "holds no certificate");
+    refuse(pem.certificate, other.key, "is not the key of the certificate");
+    refuse(pem.certificate, rsa.key, "is not the key of the certificate");
+    refuse(pem.certificate, pem.certificate, "holds no private key");
+    refuse(pem.certificate, "", "holds no private key");
+    snprintf(damaged, sizeof damaged, "%s%.200s\n", pem.certificate, other.certificate);
+    refuse(damaged, NULL, "damaged certificate behind the first");
+    snprintf(damaged, sizeof damaged, "%s", pem.certificate);
+    memset(strchr(damaged, '\n') + 10, 'A', 40);
+    refuse(damaged, NULL, "holds no certificate");
+}
+
+static void a_locked_key_is_refused_without_asking(void **state)
+{
+    (void)state;
+    EVP_PKEY *key = make_key("ec");
+    X509 *certificate = make_certificate(key, "locked", -DAY, DAY);
+    struct pem pem;
+    BIO *bytes = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(bytes, certificate);
+    drain(bytes, pem.certificate, sizeof pem.certificate);
+    bytes = BIO_new(BIO_s_mem());
+    PEM_write_bio_PrivateKey(bytes, key, EVP_aes_128_cbc(), NULL, 0, NULL, (void *)"secret");
+    drain(bytes, pem.key, sizeof pem.key);
+    refuse(pem.certificate, pem.key, "is locked with a passphrase");
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+}
+
+static void too_long_a_chain_is_refused(void **state)
+{
+    (void)state;
+    struct pem pem = make_pair("ec", "a", -DAY, DAY);
+    struct buffer chain;
+    buffer_init(&chain, 65536);
+    for (int i = 0; i < 18; i++)
+        buffer_add_string(&chain, pem.certificate);
+    refuse(buffer_string(&chain), NULL, "more than 16 certificates");
+    buffer_fini(&chain);
+}
+
+static void survives_want_of_memory(void **state)
+{
+    (void)state;
+    struct pem pem = make_pair("ec", "a", -DAY, DAY);
+    struct error error = {0};
+    memory_fail_at(1, 0);
+    assert_null(certificate_new(span_of(pem.certificate), &error));
+    assert_true(memory_fault_hit());
+    memory_fail_at(0, 0);
+    assert_int_equal(error.code, ERROR_MEMORY);
+}
+
+/* ---- handshakes ---- */
+
+struct peers {
+    SSL *server, *client;
+};
+
+static struct peers connect_peers(SSL_CTX *server_side, SSL_CTX *client_side)
+{
+    struct peers peers = {SSL_new(server_side), SSL_new(client_side)};
+    BIO *left, *right;
+    assert_true(BIO_new_bio_pair(&left, 0, &right, 0));
+    SSL_set_bio(peers.server, left, left);
+    SSL_set_bio(peers.client, right, right);
+    SSL_set_accept_state(peers.server);
+    SSL_set_connect_state(peers.client);
+    return peers;
+}
+
+/* Both, in turns, until neither gets on. */
+static bool shake_hands(struct peers *peers)
+{
+    for (int i = 0; i < 20; i++) {
+        SSL_do_handshake(peers->client);
+        SSL_do_handshake(peers->server);
+    }
+    return SSL_is_init_finished(peers->client) && SSL_is_init_finished(peers->server);
+}
+
+static void expect_peer(struct peers *peers, const char *name)
+{
+    char shown[64] = "";
+    X509 *certificate = SSL_get1_peer_certificate(peers->client);
+    assert_non_null(certificate);
+    X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, shown,
+                              sizeof shown);
+    assert_string_equal(shown, name);
+    X509_free(certificate);
+}
+
+static void disconnect(struct peers *peers)
+{
+    SSL_free(peers->server);
+    SSL_free(peers->client);
+}
+
+static void each_handshake_shows_what_is_in_force(void **state)
+{
+    (void)state;
+    const char *const kinds[] = {"rsa", "ec", "ed25519", "rsa"};
+    struct certificate *shown = NULL;
+    struct error error;
+    SSL_CTX *server_side = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *client_side = SSL_CTX_new(TLS_client_method());
+    assert_true(certificate_prepare(server_side, &shown, &error));
+    struct peers first = {NULL, NULL};
+    for (size_t i = 0; i < 4; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "number%zu", i);
+        struct pem pem = make_pair(kinds[i], name, -DAY, DAY);
+        struct certificate *before = shown;
+        shown = read_pair(&pem);
+        certificate_free(before); /* connections that show it go on */
+        struct peers peers = connect_peers(server_side, client_side);
+        assert_true(shake_hands(&peers));
+        expect_peer(&peers, name);
+        if (i == 0)
+            first = peers;
+        else
+            disconnect(&peers);
+    }
+    char text[8] = "";
+    assert_int_equal(SSL_write(first.client, "hello", 5), 5);
+    assert_int_equal(SSL_read(first.server, text, sizeof text), 5);
+    assert_string_equal(text, "hello");
+    disconnect(&first);
+    SSL_CTX_free(server_side);
+    SSL_CTX_free(client_side);
+    certificate_free(shown);
+}
+
+static bool client_with(int least, int most, const char *ciphers)
+{
+    struct pem pem = make_pair("ec", "a", -DAY, DAY);
+    struct certificate *shown = read_pair(&pem);
+    struct error error;
+    SSL_CTX *server_side = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *client_side = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_security_level(client_side, 0);
+    SSL_CTX_set_min_proto_version(client_side, least);
+    SSL_CTX_set_max_proto_version(client_side, most);
+    assert_true(!ciphers || SSL_CTX_set_cipher_list(client_side, ciphers));
+    assert_true(certificate_prepare(server_side, &shown, &error));
+    struct peers peers = connect_peers(server_side, client_side);
+    bool done = shake_hands(&peers);
+    disconnect(&peers);
+    SSL_CTX_free(server_side);
+    SSL_CTX_free(client_side);
+    certificate_free(shown);
+    return done;
+}
+
+static void old_versions_and_weak_ciphers_are_refused(void **state)
+{
+    (void)state;
+    assert_true(client_with(TLS1_3_VERSION, TLS1_3_VERSION, NULL));
+    assert_true(client_with(TLS1_2_VERSION, TLS1_2_VERSION, NULL));
+    assert_true(client_with(TLS1_2_VERSION, TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305"));
+    assert_false(client_with(TLS1_VERSION, TLS1_1_VERSION, NULL));
+    assert_false(client_with(TLS1_2_VERSION, TLS1_2_VERSION, "ECDHE-ECDSA-AES128-SHA"));
+    assert_false(client_with(TLS1_2_VERSION, TLS1_2_VERSION, "AES128-GCM-SHA256"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_every_kind_of_key),
+        cmocka_unit_test(the_shortest_time_of_the_chain_counts),
+        cmocka_unit_test(an_expired_one_is_read_and_says_so),
+        cmocka_unit_test(says_what_is_wrong),
+        cmocka_unit_test(a_locked_key_is_refused_without_asking),
+        cmocka_unit_test(too_long_a_chain_is_refused),
+        cmocka_unit_test(survives_want_of_memory),
+        cmocka_unit_test(each_handshake_shows_what_is_in_force),
+        cmocka_unit_test(old_versions_and_weak_ciphers_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

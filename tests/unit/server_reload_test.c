@@ -1,0 +1,489 @@
+/*
+ * Another configuration for a server that runs: each setting of the table is either in force
+ * afterwards, as its probe here sees, or named as one that takes a restart. A live setting without
+ * a probe fails.
+ */
+#include "server/config_internal.h"
+#include "server/door_internal.h"
+#include "server/server_internal.h"
+#include "server_fixture.h"
+
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* ---- what is logged ---- */
+
+static FILE *lines;
+static int true_stderr;
+
+static void capture(void)
+{
+    lines = tmpfile();
+    assert_non_null(lines);
+    fflush(stderr);
+    true_stderr = dup(STDERR_FILENO);
+    dup2(fileno(lines), STDERR_FILENO);
+}
+
+/* What was logged since; ends the capture. */
+static void captured(struct buffer *out)
+{
+    char piece[4096];
+    size_t got;
+    dup2(true_stderr, STDERR_FILENO);
+    close(true_stderr);
+    rewind(lines);
+    buffer_clear(out);
+    while ((got = fread(piece, 1, sizeof piece, lines)) > 0)
+        buffer_add(out, piece, got);
+    buffer_string(out);
+    fclose(lines);
+}
+
+/* ---- on the loop ---- */
+
+struct errand {
+    struct server_reload *reload;
+    struct config *in_force;
+    bool (*holds)(const struct server *server);
+    bool answer;
+    sem_t done;
+};
+
+static void run_errand(struct server *server, void *argument)
+{
+    struct errand *errand = argument;
+    if (errand->reload)
+        server_reload_apply(server, errand->reload, errand->in_force);
+    errand->answer = !errand->holds || errand->holds(server);
+    sem_post(&errand->done);
+}
+
+/* Make it read this configuration, and look with the probe. */
+static bool reload(struct live *live, struct config *fresh,
+                   bool (*holds)(const struct server *server))
+{
+    struct error error;
+    struct errand errand = {.in_force = &live->config, .holds = holds};
+    errand.reload = server_reload_new(fresh, &error);
+    if (!errand.reload)
+        fail_msg("%s", error.message);
+    sem_init(&errand.done, 0, 0);
+    assert_true(server_post(live->server, run_errand, &errand));
+    while (sem_wait(&errand.done) != 0)
+        ;
+    sem_destroy(&errand.done);
+    server_reload_free(errand.reload);
+    return errand.answer;
+}
+
+static void copy_config(struct config *copy, const struct config *config)
+{
+    struct error error;
+    assert_true(config_init(copy, &error));
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const struct setting *setting = &config_settings[i];
+        bool textual = setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
+        const char *text = textual ? setting_text(config, setting) : NULL;
+        if (text)
+            assert_true(setting_set_text(copy, setting, span_of(text), &error));
+        else if (setting->type == SETTING_NUMBER)
+            assert_true(setting_set_number(copy, setting, setting_number(config, setting), &error));
+        else if (setting->type == SETTING_WORD)
+            assert_true(setting_set_text(
+                copy, setting, span_of(setting->words[setting_number(config, setting)]), &error));
+        else if (setting->type == SETTING_FLAG)
+            assert_true(setting_set_text(
+                copy, setting, span_of(setting_number(config, setting) ? "true" : "false"),
+                &error));
+    }
+}
+
+/* ---- probes ---- */
+
+static bool has_max_message_bytes(const struct server *server)
+{
+    return server->max_message_bytes == 2048;
+}
+
+static bool has_client_timeout(const struct server *server)
+{
+    return server->client_timeout_ms == 7000;
+}
+
+static bool logs_debug(const struct server *server)
+{
+    (void)server;
+    return log_enabled("engine", LOG_LEVEL_DEBUG);
+}
+
+static bool logs_in_json(const struct server *server)
+{
+    (void)server;
+    log_error("test", "json-now", NULL);
+    return true; /* the line is looked at */
+}
+
+static bool trusts_a_proxy(const struct server *server)
+{
+    return server->limits->rules.trusted.count == 2;
+}
+
+static bool reads_another_header(const struct server *server)
+{
+    return strcmp(server->limits->rules.proxy_header, "X-Real-IP") == 0;
+}
+
+static bool has_rate_windows(const struct server *server)
+{
+    return server->limits->rules.windows_on;
+}
+
+/* Values for settings that are live, and for texts that must name something. */
+static const struct probe {
+    const char *setting, *value;
+    bool (*holds)(const struct server *server);
+    const char *line; /* that must be logged */
+    size_t offset;    /* or: of the number in the rules of limits, */
+    int64_t number;   /* ... which must be this */
+} probes[] = {
+#define RULE(name, to, field, expected)                                                            \
+    {                                                                                              \
+        .setting = (name), .value = (to), .offset = offsetof(struct limit_rules, field),           \
+        .number = (expected)                                                                       \
+    }
+#define RATE(name, field, standard, burst)                                                         \
+    RULE("rate_" name, "7", field.most, 7 + (burst)),                                              \
+        RULE("rate_" name "_burst", "9", field.most, (standard) + 9),                              \
+        RULE("rate_" name "_seconds", "11", field.window_ms, 11000)
+    RATE("handshakes_per_ip", handshakes, 60, 10),
+    RATE("connections_per_subject", subject_connections, 30, 5),
+    RATE("connections_per_metering_key", metering_connections, 100, 20),
+    RATE("subscriptions_per_connection", subscribes, 120, 10),
+    RATE("messages_per_connection", messages, 1000, 100),
+    RATE("snapshots_per_connection", snapshots, 30, 5),
+    RULE("max_connections", "9000", connections, 9000),
+    RULE("max_connections_per_ip", "5", connections_per_ip, 5),
+    RULE("max_connections_per_origin", "5", connections_per_origin, 5),
+    RULE("max_connections_per_metering_key", "5", connections_per_metering_key, 5),
+    RULE("max_connections_per_subject", "5", standard.max_connections, 5),
+    RULE("max_subscriptions", "3", standard.max_subscriptions, 3),
+    RULE("max_snapshot_rows", "5", standard.max_snapshot_rows, 5),
+    RULE("max_messages_per_minute", "5", standard.max_messages_per_minute, 5),
+    RULE("max_bytes_per_minute", "5", standard.max_bytes_per_minute, 5),
+    RULE("limit_window_seconds", "5", minute_ms, 5000),
+    {.setting = "rate_limiting", .value = "on", .holds = has_rate_windows},
+    {.setting = "trusted_proxies", .value = "10.0.0.0/8, ::1", .holds = trusts_a_proxy},
+    {.setting = "proxy_header", .value = "X-Real-IP", .holds = reads_another_header},
+    {.setting = "max_message_bytes", .value = "2048", .holds = has_max_message_bytes},
+    {.setting = "client_timeout_seconds", .value = "7", .holds = has_client_timeout},
+    {.setting = "log_level", .value = "debug", .holds = logs_debug},
+    {.setting = "log_levels", .value = "engine=debug", .holds = logs_debug},
+    {.setting = "log_format",
+     .value = "json",
+     .holds = logs_in_json,
+     .line = "\"event\":\"json-now\""},
+#undef RATE
+#undef RULE
+};
+
+/* The probe that is tried, and what it saw. */
+static const struct probe *tried;
+
+static bool rule_holds(const struct server *server)
+{
+    int64_t number;
+    memcpy(&number, (const char *)&server->limits->rules + tried->offset, sizeof number);
+    return number == tried->number;
+}
+
+/* With files that are no ordinary texts: tests/clients/tls.test.js. */
+static const char *const elsewhere[] = {"tls_certificate", "tls_key", "health_tls"};
+
+static const struct probe *find_probe(const char *name)
+{
+    for (size_t i = 0; i < sizeof probes / sizeof *probes; i++)
+        if (strcmp(probes[i].setting, name) == 0)
+            return &probes[i];
+    return NULL;
+}
+
+static bool is_elsewhere(const char *name)
+{
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (strcmp(elsewhere[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void set_another(struct config *config, const struct setting *setting,
+                        const struct probe *probe)
+{
+    struct error error = {0};
+    char text[32];
+    const char *value = probe ? probe->value : text;
+    int64_t number = probe ? 0 : setting_number(config, setting);
+    if (probe)
+        ;
+    else if (setting->type == SETTING_NUMBER)
+        snprintf(text, sizeof text, "%lld",
+                 (long long)(number < setting->most ? number + 1 : number - 1));
+    else if (setting->type == SETTING_FLAG)
+        value = number ? "false" : "true";
+    else if (setting->type == SETTING_WORD)
+        value = setting->words[setting->words[number + 1] ? number + 1 : 0];
+    else
+        value = setting->type == SETTING_ADDRESS ? "127.0.0.1:1" : "another";
+    if (!config_set(config, setting->name, value, &error))
+        fail_msg("%s: %s", setting->name, error.message);
+}
+
+/* ---- tests ---- */
+
+static void try_setting(struct live *live, const struct setting *setting)
+{
+    const struct probe *probe = find_probe(setting->name);
+    struct config fresh, before;
+    struct buffer said;
+    char warning[160];
+    if (setting->live && !probe)
+        fail_msg("%s is live: say in `probes` how to see that it is in force", setting->name);
+    buffer_init(&said, 1 << 20);
+    copy_config(&before, &live->config);
+    copy_config(&fresh, &live->config);
+    set_another(&fresh, setting, probe);
+    capture();
+    tried = probe;
+    bool holds = reload(live, &fresh,
+                        !setting->live ? NULL
+                        : probe->holds ? probe->holds
+                                       : rule_holds);
+    captured(&said);
+    snprintf(warning, sizeof warning, "config %s effect=\"needs a restart\"", setting->name);
+    bool told = strstr(said.data, warning) != NULL;
+    if (!holds || told == setting->live ||
+        (setting->live && probe->line && !strstr(said.data, probe->line)))
+        fail_msg("%s: live %d, holds %d, told %d: %s", setting->name, setting->live, holds, told,
+                 said.data);
+    assert_true(reload(live, &before, NULL));
+    buffer_fini(&said);
+}
+
+static void every_setting_is_taken_or_told(void **state)
+{
+    (void)state;
+    struct live live;
+    live_start(&live, NULL);
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (!is_elsewhere(config_settings[i].name))
+            try_setting(&live, &config_settings[i]);
+    live_stop(&live);
+}
+
+static void the_same_again_says_nothing(void **state)
+{
+    (void)state;
+    struct live live;
+    struct config fresh;
+    struct buffer said;
+    buffer_init(&said, 1 << 20);
+    live_start(&live, NULL);
+    copy_config(&fresh, &live.config);
+    capture();
+    reload(&live, &fresh, NULL);
+    captured(&said);
+    assert_non_null(strstr(said.data, "configuration-reloaded changed=\"\""));
+    assert_null(strstr(said.data, "needs a restart"));
+    live_stop(&live);
+    buffer_fini(&said);
+}
+
+/* ---- who may come in ---- */
+
+static const char first_auth[] = "{\"mode\":\"static\",\"tokens\":[\"0123456789abcdef0\"]}";
+static const char other_auth[] =
+    "{\"mode\":\"signed\",\"keys\":[\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"],"
+    "\"tokens\":[\"fedcba9876543210f\"],\"issuer\":\"i\",\"audience\":\"a\",\"jwks_file\":\"%s\","
+    "\"jwks_seconds\":5,\"jwks_refetch_seconds\":6,\"require_origin\":true,"
+    "\"require_client_ip\":true,\"status\":\"all\",\"metrics\":\"all\"}";
+
+static struct config_auth rules_in_force;
+static size_t origins_in_force;
+
+/* The texts of the rules are copies, and live as long as they are in force: to the end here. */
+static bool copy_rules(const struct server *server)
+{
+    rules_in_force = server->door->rules->auth;
+    origins_in_force = server->door->rules->origin_count;
+    return server->door->rules->credentials.tokens && server->door->rules->credentials.keys;
+}
+
+static void expect_same(const struct config *has, const struct config *wanted,
+                        const struct setting *setting)
+{
+    bool textual = setting->type == SETTING_TEXT;
+    if (textual && setting_text(wanted, setting))
+        assert_string_equal(setting_text(has, setting), setting_text(wanted, setting));
+    else if (textual)
+        assert_null(setting_text(has, setting));
+    else
+        assert_int_equal(setting_number(has, setting), setting_number(wanted, setting));
+}
+
+static void all_of_auth_is_taken(void **state)
+{
+    (void)state;
+    const char *settings[] = {"auth", first_auth, NULL};
+    struct live live;
+    struct config fresh, wanted;
+    struct error error;
+    char jwks[96], auth[1024];
+    live_start(&live, settings);
+    snprintf(jwks, sizeof jwks, "%s/jwks.json", live.folder);
+    FILE *file = fopen(jwks, "w");
+    fputs("{\"keys\":[]}", file);
+    fclose(file);
+    snprintf(auth, sizeof auth, other_auth, jwks);
+    copy_config(&fresh, &live.config);
+    copy_config(&wanted, &live.config);
+    for (int i = 0; i < 2; i++) {
+        struct config *config = i ? &wanted : &fresh;
+        assert_true(config_set(config, "auth", auth, &error));
+        assert_true(config_set(config, "allowed_origins", "[\"https://a.example\"]", &error));
+    }
+    assert_true(reload(&live, &fresh, copy_rules));
+    assert_int_equal(origins_in_force, 1);
+    struct config seen = {.auth = rules_in_force};
+    for (size_t i = 0; i < config_auth_setting_count; i++) {
+        const struct setting *setting = &config_auth_settings[i];
+        assert_true(setting->live);
+        expect_same(&live.config, &wanted, setting);
+        if (strcmp(setting->name, "auth.jwks_file") != 0) /* read, and then of no use */
+            expect_same(&seen, &wanted, setting);
+    }
+    assert_string_equal(live.config.auth.tokens, wanted.auth.tokens);
+    assert_string_equal(live.config.auth.keys, wanted.auth.keys);
+    assert_int_equal(live.config.origin_count, 1);
+    config_fini(&wanted);
+    live_stop(&live);
+}
+
+static bool has_no_url(const struct server *server)
+{
+    return !server->door->rules->auth.jwks_url || !server->web;
+}
+
+static void the_first_url_of_keys_takes_a_restart(void **state)
+{
+    (void)state;
+    struct live live;
+    struct config fresh;
+    struct error error;
+    struct buffer said;
+    buffer_init(&said, 1 << 20);
+    live_start(&live, NULL);
+    copy_config(&fresh, &live.config);
+    assert_true(config_set(&fresh, "auth",
+                           "{\"mode\":\"signed\",\"jwks_url\":\"http://127.0.0.1:1/\"}", &error));
+    capture();
+    assert_true(reload(&live, &fresh, has_no_url));
+    captured(&said);
+    assert_non_null(strstr(said.data, "config auth.jwks_url effect=\"needs a restart\""));
+    assert_null(live.config.auth.jwks_url);
+    live_stop(&live);
+    buffer_fini(&said);
+}
+
+static bool has_as_many_as_at_the_start(const struct server *server)
+{
+    return server->limits->rules.connections == 100;
+}
+
+static void more_connections_than_at_the_start_take_a_restart(void **state)
+{
+    (void)state;
+    const char *settings[] = {"max_connections", "100", NULL};
+    struct live live;
+    struct config fresh;
+    struct error error;
+    live_start(&live, settings);
+    copy_config(&fresh, &live.config);
+    assert_true(config_set(&fresh, "max_connections", "101", &error));
+    assert_true(reload(&live, &fresh, has_as_many_as_at_the_start));
+    assert_int_equal(live.config.max_connections, 100);
+    live_stop(&live);
+}
+
+static void views_and_stacks_are_told(void **state)
+{
+    (void)state;
+    struct live live;
+    struct config fresh;
+    struct error error;
+    struct buffer said;
+    buffer_init(&said, 1 << 20);
+    live_start(&live, NULL);
+    copy_config(&fresh, &live.config);
+    assert_true(config_set(&fresh, "exports", "{\"E\":{\"views\":{\"v\":{}}}}", &error));
+    capture();
+    reload(&live, &fresh, NULL);
+    captured(&said);
+    assert_non_null(strstr(said.data, "config exports effect=\"needs a restart\""));
+    live_stop(&live);
+    buffer_fini(&said);
+}
+
+static void what_is_wrong_is_refused_wholly(void **state)
+{
+    (void)state;
+    struct live live;
+    struct config fresh;
+    struct error error = {0};
+    live_start(&live, NULL);
+    copy_config(&fresh, &live.config);
+    assert_true(config_set(&fresh, "max_subscriptions", "3", &error));
+    assert_true(config_set(&fresh, "stack", "/nowhere/at/all.json", &error));
+    assert_null(server_reload_new(&fresh, &error));
+    assert_int_equal(error.code, ERROR_CONFIGURATION);
+    assert_non_null(strstr(error.message, "/nowhere/at/all.json"));
+    live_stop(&live);
+}
+
+/* Whatever allocation fails, the configuration is taken over and freed, and the error says so. */
+static void survives_want_of_memory(void **state)
+{
+    (void)state;
+    struct live live;
+    struct error error = {0};
+    live_start(&live, NULL);
+    for (uint64_t nth = 1;; nth++) {
+        struct config fresh;
+        copy_config(&fresh, &live.config);
+        memory_fail_at(nth, 0);
+        struct server_reload *made = server_reload_new(&fresh, &error);
+        bool hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        assert_true(made ? true : error.code == ERROR_MEMORY);
+        server_reload_free(made);
+        if (!hit)
+            break;
+    }
+    live_stop(&live);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_setting_is_taken_or_told),
+        cmocka_unit_test(the_same_again_says_nothing),
+        cmocka_unit_test(all_of_auth_is_taken),
+        cmocka_unit_test(the_first_url_of_keys_takes_a_restart),
+        cmocka_unit_test(more_connections_than_at_the_start_take_a_restart),
+        cmocka_unit_test(views_and_stacks_are_told),
+        cmocka_unit_test(what_is_wrong_is_refused_wholly),
+        cmocka_unit_test(survives_want_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
