@@ -379,8 +379,8 @@ static void start_read(struct usage *usage, uint64_t now)
 static bool is_worth_reading(const struct usage *usage, uint64_t now)
 {
     const struct usage_delivery *delivery = &usage->delivery;
-    if (delivery->reading || !delivery->waiting || delivery->pace.failures ||
-        now < delivery->retry_ms)
+    if (delivery->reading || !delivery->waiting || now < delivery->retry_ms ||
+        !usage_pace_may_send(&delivery->pace, now, delivery->under_way))
         return false;
     return delivery->waiting >= USAGE_PACKET_EVENTS || usage->finishing || !delivery->read_ms ||
            now - delivery->read_ms >= USAGE_PACKET_MS;
