@@ -44,6 +44,12 @@ void usage_flush(struct usage *usage)
     usage_spool_flush(usage);
 }
 
+void usage_set_limits(struct usage *usage, int64_t spool_rows, int64_t spool_bytes)
+{
+    usage->options.spool_rows = spool_rows;
+    usage->options.spool_bytes = spool_bytes;
+}
+
 void usage_free(struct usage *usage)
 {
     if (!usage)

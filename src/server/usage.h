@@ -12,6 +12,7 @@
  *   usage_client.c    clients, their sums per view, the texts of events
  *   usage_spool.c     events on their way into the database
  *   usage_delivery.c  and from there to the endpoint
+ *   usage_packet.c    some events on that way
  *   usage_pace.c      when the endpoint may be asked again
  *   usage_open.c      what the configuration says of all this
  */
@@ -26,6 +27,7 @@ struct config;
 struct server;
 struct usage;
 struct usage_client;
+struct usage_endpoint;
 struct usage_meter;
 
 struct usage_options {
@@ -49,6 +51,8 @@ void usage_finish(struct usage *usage);
 bool usage_settled(const struct usage *usage);
 /* Hand what is left to the writer: the last act before engine_close. */
 void usage_flush(struct usage *usage);
+/* Other limits of the spool. */
+void usage_set_limits(struct usage *usage, int64_t spool_rows, int64_t spool_bytes);
 /* After engine_close and web_close. NULL is fine. */
 void usage_free(struct usage *usage);
 
@@ -104,6 +108,16 @@ const struct usage_metrics *usage_metrics(struct usage *usage);
 
 /* server->usage, if the configuration names an endpoint. The engine must be open. */
 bool server_open_usage(struct server *server, const struct config *config, struct error *error);
+/*
+ * Where events go from now on, as another configuration says it; read beforehand, not on the loop.
+ * False with an error. *endpoint is NULL when it names none.
+ */
+bool usage_endpoint_read(const struct config *config, struct usage_endpoint **endpoint,
+                         struct error *error);
+void usage_endpoint_free(struct usage_endpoint *endpoint);
+/* Put it in force, where usage is told at all; it is taken. */
+void server_change_usage(struct server *server, const struct config *config,
+                         struct usage_endpoint *endpoint);
 /* As usage_free. */
 void server_close_usage(struct server *server);
 

@@ -12,24 +12,6 @@
 
 enum { RETRY_MS = 1000 };
 
-enum packet_state { PACKET_WAITING, PACKET_UNDER_WAY, PACKET_DELIVERED };
-
-struct usage_packet {
-    struct write_job removal; /* from the spool */
-    struct link in_packets;
-    struct usage *usage;
-    enum packet_state state;
-    bool removing;
-    uint32_t failures; /* of the pace, when it was sent */
-    int64_t oldest_at;
-    struct buffer text; /* the events as they are sent, with commas between */
-    size_t count;
-    struct {
-        int64_t id;
-        size_t end; /* in the text */
-    } events[USAGE_PACKET_EVENTS];
-};
-
 void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed)
 {
     *delivery = (struct usage_delivery){.waiting = 1}; /* whatever an earlier life has left */
@@ -37,17 +19,10 @@ void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed)
     usage_pace_init(&delivery->pace, seed);
 }
 
-static void packet_free(struct usage_packet *packet)
-{
-    link_remove(&packet->in_packets);
-    buffer_fini(&packet->text);
-    memory_free(packet);
-}
-
 void usage_delivery_fini(struct usage_delivery *delivery)
 {
     while (!link_alone(&delivery->packets))
-        packet_free(LINK_OWNER(struct usage_packet, in_packets, delivery->packets.next));
+        usage_packet_free(LINK_OWNER(struct usage_packet, in_packets, delivery->packets.next));
 }
 
 /* The database did not do it: not again at once. */
@@ -79,7 +54,7 @@ static void deliver_removal(struct engine_event *event)
     packet->removing = false;
     if (packet->removal.error.code == ERROR_NONE) {
         usage->metrics.spool_rows -= (int64_t)packet->count;
-        packet_free(packet);
+        usage_packet_free(packet);
         wake(usage);
     } else {
         log_warning("usage", "removal-failed", "events=%zu error=\"%s\"", packet->count,
@@ -107,58 +82,11 @@ static void remove_delivered(struct usage *usage)
 
 /* ---- what the endpoint says ---- */
 
-static struct span event_text(const struct usage_packet *packet, size_t i)
-{
-    size_t from = i ? packet->events[i - 1].end + 1 : 0;
-    return span_make(packet->text.data + from, packet->events[i].end - from);
-}
-
-static struct usage_packet *packet_new(struct usage *usage)
-{
-    struct usage_packet *packet = memory_new(sizeof *packet);
-    if (!packet)
-        return NULL;
-    packet->usage = usage;
-    link_init(&packet->in_packets);
-    buffer_init(&packet->text, USAGE_PACKET_EVENTS * 2 * USAGE_EVENT_BYTES);
-    return packet;
-}
-
-static bool packet_add(struct usage_packet *packet, int64_t id, struct span text)
-{
-    if (packet->count)
-        buffer_add_char(&packet->text, ',');
-    if (!buffer_add_span(&packet->text, text))
-        return false;
-    packet->events[packet->count].id = id;
-    packet->events[packet->count++].end = packet->text.length;
-    return true;
-}
-
-/* The second half becomes a packet of its own, behind the first. */
-static void split(struct usage_packet *packet)
-{
-    size_t half = packet->count / 2;
-    struct usage_packet *second = packet_new(packet->usage);
-    bool done = second != NULL;
-    for (size_t i = half; done && i < packet->count; i++)
-        done = packet_add(second, packet->events[i].id, event_text(packet, i));
-    if (!done) {
-        if (second)
-            packet_free(second);
-        return; /* out of memory: tried again whole */
-    }
-    second->oldest_at = packet->oldest_at;
-    link_append(packet->in_packets.next, &second->in_packets); /* before the next one */
-    packet->count = half;
-    packet->text.length = packet->events[half - 1].end;
-}
-
 /* It stays in the spool, and must not hold up those behind it. */
 static void set_aside(struct usage_packet *packet, int status)
 {
     struct usage *usage = packet->usage;
-    struct span event = event_text(packet, 0);
+    struct span event = usage_packet_event(packet, 0);
     log_error("usage", "event-refused", "status=%d id=%lld event=\"%.*s\"", status,
               (long long)packet->events[0].id, (int)(event.length < 60 ? event.length : 60),
               event.data);
@@ -166,7 +94,7 @@ static void set_aside(struct usage_packet *packet, int status)
     if (!usage->delivery.any_refused)
         usage->delivery.again_ms = usage_now(usage) + USAGE_REFUSED_MS;
     usage->delivery.any_refused = true;
-    packet_free(packet);
+    usage_packet_free(packet);
 }
 
 /* What another attempt with the same body would not change: it is the content that is refused. */
@@ -181,7 +109,8 @@ static void refused(struct usage *usage, struct usage_packet *packet, int status
 {
     log_warning("usage", "events-refused", "status=%d events=%zu", status, packet->count);
     counter_add(&usage->metrics.failures, 1);
-    split(packet);
+    if (!usage_packet_split(packet)) /* out of memory: later, whole */
+        usage_pace_failed(&usage->delivery.pace, usage_now(usage), packet->failures, 0);
 }
 
 static void failed(struct usage *usage, struct usage_packet *packet,
@@ -226,19 +155,12 @@ static void on_answer(void *argument, struct web_answer *answer)
 
 /* ---- sending ---- */
 
-static bool print_body(const struct usage_packet *packet, struct buffer *body)
-{
-    buffer_add_string(body, "{\"events\":[");
-    buffer_add(body, packet->text.data, packet->text.length);
-    return buffer_add_string(body, "]}");
-}
-
 static void send_packet(struct usage *usage, struct usage_packet *packet)
 {
     struct buffer body;
     buffer_init(&body, packet->text.length + 64);
     packet->failures = usage->delivery.pace.failures;
-    bool sent = print_body(packet, &body) &&
+    bool sent = usage_packet_print(packet, &body) &&
                 usage->options.post(usage->options.argument, buffer_span(&body), on_answer, packet);
     buffer_fini(&body);
     if (sent) {
@@ -292,7 +214,7 @@ static bool take_event(void *argument, const struct store_usage_event *event)
                   (int)event->event_id.length, event->event_id.data, (long long)event->at);
     buffer_add_span(line, event->event);
     read->done =
-        buffer_add_char(line, '}') && packet_add(read->packet, event->id, buffer_span(line));
+        buffer_add_char(line, '}') && usage_packet_add(read->packet, event->id, buffer_span(line));
     if (read->packet->count == 1)
         read->packet->oldest_at = event->at;
     return read->done;
@@ -316,7 +238,7 @@ static void run_read(struct read_job *job, struct store_reader *reader)
 static void read_free(struct usage_read *read)
 {
     if (read->packet)
-        packet_free(read->packet);
+        usage_packet_free(read->packet);
     buffer_fini(&read->line);
     memory_free(read);
 }
@@ -364,7 +286,7 @@ static void start_read(struct usage *usage, uint64_t now)
     read->job.event.deliver = deliver_read;
     read->usage = usage;
     read->after = delivery->after;
-    read->packet = packet_new(usage);
+    read->packet = usage_packet_new(usage);
     buffer_init(&read->line, 2 * USAGE_EVENT_BYTES);
     if (!read->packet || !engine_read(usage->options.engine, &read->job)) {
         read_free(read);

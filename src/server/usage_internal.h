@@ -96,6 +96,39 @@ void usage_spool_turn(struct usage *usage, uint64_t now);
 /* Hand everything to the writer, now. */
 void usage_spool_flush(struct usage *usage);
 
+/* ---- packets ---- */
+
+enum packet_state { PACKET_WAITING, PACKET_UNDER_WAY, PACKET_DELIVERED };
+
+/* Events that were read from the spool, to be sent in one request. */
+struct usage_packet {
+    struct write_job removal; /* from the spool */
+    struct link in_packets;
+    struct usage *usage;
+    enum packet_state state;
+    bool removing;
+    uint32_t failures; /* of the pace, when it was sent */
+    int64_t oldest_at;
+    struct buffer text; /* the events as they are sent, with commas between */
+    size_t count;
+    struct {
+        int64_t id;
+        size_t end; /* in the text */
+    } events[USAGE_PACKET_EVENTS];
+};
+
+/* NULL when out of memory. */
+struct usage_packet *usage_packet_new(struct usage *usage);
+void usage_packet_free(struct usage_packet *packet);
+/* These are false when out of memory. */
+bool usage_packet_add(struct usage_packet *packet, int64_t id, struct span text);
+/* The second half becomes a packet of its own, behind it in its list. */
+bool usage_packet_split(struct usage_packet *packet);
+/* The body of the request. */
+bool usage_packet_print(const struct usage_packet *packet, struct buffer *body);
+/* The text of one event. */
+struct span usage_packet_event(const struct usage_packet *packet, size_t i);
+
 /* ---- delivery ---- */
 
 struct usage_delivery {

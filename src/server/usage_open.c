@@ -15,7 +15,7 @@ enum {
 };
 
 struct usage_endpoint {
-    struct server *server;
+    struct server *server; /* NULL until it is in force */
     char *url;
     char *token; /* NULL: none */
 };
@@ -76,16 +76,47 @@ static bool read_token(const struct config *config, char **token, struct error *
     return !given || keep_token(span_of(given), "STELE_USAGE_TOKEN", token, error);
 }
 
-bool config_check_usage(const struct config *config, struct error *error)
+/* ---- the endpoint ---- */
+
+void usage_endpoint_free(struct usage_endpoint *endpoint)
 {
-    char *token;
+    if (!endpoint)
+        return;
+    memory_free(endpoint->url);
+    memory_free(endpoint->token);
+    memory_free(endpoint);
+}
+
+bool usage_endpoint_read(const struct config *config, struct usage_endpoint **endpoint,
+                         struct error *error)
+{
+    *endpoint = NULL;
     if (!config->usage_url)
         return true;
     if (!web_check_url(config->usage_url, error))
         return error_prefix(error, "setting \"usage_url\"");
-    if (!read_token(config, &token, error))
+    struct usage_endpoint *it = memory_new(sizeof *it);
+    char *url = memory_copy_string(config->usage_url, strlen(config->usage_url));
+    if (!it || !url) {
+        memory_free(it);
+        memory_free(url);
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    }
+    it->url = url;
+    if (!read_token(config, &it->token, error)) {
+        usage_endpoint_free(it);
         return false;
-    memory_free(token);
+    }
+    *endpoint = it;
+    return true;
+}
+
+bool config_check_usage(const struct config *config, struct error *error)
+{
+    struct usage_endpoint *endpoint;
+    if (!usage_endpoint_read(config, &endpoint, error))
+        return false;
+    usage_endpoint_free(endpoint);
     return true;
 }
 
@@ -125,38 +156,14 @@ static void wake(void *argument)
     uv_async_send(&((struct usage_endpoint *)argument)->server->async);
 }
 
-static void endpoint_free(struct usage_endpoint *endpoint)
-{
-    if (!endpoint)
-        return;
-    memory_free(endpoint->url);
-    memory_free(endpoint->token);
-    memory_free(endpoint);
-}
-
-static struct usage_endpoint *endpoint_new(struct server *server, const struct config *config,
-                                           struct error *error)
-{
-    struct usage_endpoint *endpoint = memory_new(sizeof *endpoint);
-    error_set(error, ERROR_MEMORY, "out of memory while starting");
-    if (!endpoint)
-        return NULL;
-    endpoint->server = server;
-    endpoint->url = memory_copy_string(config->usage_url, strlen(config->usage_url));
-    if (endpoint->url && read_token(config, &endpoint->token, error))
-        return endpoint;
-    endpoint_free(endpoint);
-    return NULL;
-}
-
 bool server_open_usage(struct server *server, const struct config *config, struct error *error)
 {
-    if (!config->usage_url)
-        return true;
-    if (!config_check_usage(config, error) || !server_need_web(server, config, error))
+    if (!usage_endpoint_read(config, &server->usage_endpoint, error))
         return false;
-    server->usage_endpoint = endpoint_new(server, config, error);
     if (!server->usage_endpoint)
+        return true;
+    server->usage_endpoint->server = server;
+    if (!server_need_web(server, config, error))
         return false;
     struct usage_options options = {
         .engine = server->engine,
@@ -173,8 +180,26 @@ bool server_open_usage(struct server *server, const struct config *config, struc
     return server->usage || error_set(error, ERROR_MEMORY, "out of memory while starting");
 }
 
+static void swap(char **a, char **b)
+{
+    char *c = *a;
+    *a = *b;
+    *b = c;
+}
+
+void server_change_usage(struct server *server, const struct config *config,
+                         struct usage_endpoint *endpoint)
+{
+    if (server->usage && endpoint) {
+        swap(&server->usage_endpoint->url, &endpoint->url);
+        swap(&server->usage_endpoint->token, &endpoint->token);
+        usage_set_limits(server->usage, config->usage_spool_rows, config->usage_spool_bytes);
+    }
+    usage_endpoint_free(endpoint);
+}
+
 void server_close_usage(struct server *server)
 {
     usage_free(server->usage);
-    endpoint_free(server->usage_endpoint);
+    usage_endpoint_free(server->usage_endpoint);
 }

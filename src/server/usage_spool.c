@@ -131,8 +131,6 @@ static struct usage_batch *batch_new(struct usage *usage)
     batch->usage = usage;
     batch->job.run = run;
     batch->job.event.deliver = deliver;
-    batch->max_rows = usage->options.spool_rows;
-    batch->max_bytes = usage->options.spool_bytes;
     buffer_init(&batch->text, USAGE_PENDING_BYTES);
     return batch;
 }
@@ -153,6 +151,8 @@ static bool submit(struct usage *usage)
 {
     struct usage_spool *spool = &usage->spool;
     struct usage_batch *batch = spool->first;
+    batch->max_rows = usage->options.spool_rows;
+    batch->max_bytes = usage->options.spool_bytes;
     if (!engine_write(usage->options.engine, &batch->job))
         return false;
     spool->first = batch->next;

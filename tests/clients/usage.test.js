@@ -409,6 +409,30 @@ test('the token comes from a file or the environment, and is never shown', async
   await refused({ usage_url: 'http://me:secret@example.org/' }, /usage_url.*password/s);
 });
 
+test('another endpoint, token and limit are in force after a reload', async (t) => {
+  const [first, second] = [await Endpoint.forTest(t, { behave: { status: 401 } }), await Endpoint.forTest(t)];
+  const file = join(scratch(t), 'token');
+  writeFileSync(file, 'old-token\n');
+  const usage = (endpoint, more) => ({ ...config, usage_url: endpoint.url, usage_token_file: file, ...more });
+  const server = await Server.forTest(t, { config: usage(first) });
+  await (await clientFor(t, server)).close();
+  await first.until(() => first.posts.length > 1, 'two attempts');
+  assert.equal(first.posts[0].headers.authorization, 'Bearer old-token');
+  writeFileSync(file, 'two words\n');
+  assert.match(await server.reload(usage(second)), /configuration-refused .*does not hold a token/);
+  writeFileSync(file, 'new-token\n');
+  const said = await server.reload(usage(second, { usage_spool_rows: 4 }));
+  assert.match(said, /configuration-reloaded changed="usage_url usage_spool_rows"/);
+  assert.doesNotMatch(server.stderr, /(old|new)-token/);
+  await second.until(() => second.events('connection_closed').length, 'the events, now at the second');
+  assert.equal(second.posts[0].headers.authorization, 'Bearer new-token');
+  second.behave = { status: 500 };
+  for (let i = 0; i < 5; i++) await (await clientFor(t, server)).close();
+  await eventually(async () => (await metric(server, 'stele_usage_events_dropped_total')) === 6, 'what is too much gone');
+  assert.equal(await spooled(server), 4);
+  assert.match(await server.reload(config), /warning config usage_url effect="needs a restart"/);
+});
+
 test('HTTPS: a certificate that nobody vouches for is refused', async (t) => {
   const folder = scratch(t);
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => join(folder, name));
