@@ -10,8 +10,9 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { clientFor } from './lib/client.js';
 import { Endpoint } from './lib/endpoint.js';
-import { post } from './lib/feed.js';
+import { post, tryPost } from './lib/feed.js';
 import { Server, check, scratch, sql } from './lib/server.js';
+import { bearer, newKey, tokenOf } from './lib/token.js';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const WHO = { deployment_id: null, metering_key: 'dev', subject: 'anonymous', key_class: null };
@@ -171,6 +172,44 @@ test('updates are summed over ten seconds while the connection lasts, and a resu
   );
   assert.equal(mine[1].rows, 1);
   assertSums(endpoint, second, 'Quake/strongest');
+});
+
+test('who it was comes from the token, also when that is refreshed and other rows are shown', async (t) => {
+  const endpoint = await Endpoint.forTest(t);
+  const key = newKey();
+  const exports = { Quake: { ...config.exports.Quake, scope: 'owner' } };
+  const server = await start(t, endpoint, { config: { exports, auth: { mode: 'signed', keys: [key.x] } } });
+  const feeder = bearer(tokenOf(key, { sub: 'feeder' }));
+  const feed = async (list) => assert.equal((await tryPost(server, list, feeder)).status, 200);
+  await feed(Array.from({ length: 200 }, (_, i) => ({ ...quake(`q${i}`, i), patch: { mag: i, owner: ['a', 'b', ''][i % 3] } })));
+  const claims = { sub: 'user', deployment_id: 'blue', key_class: 'publishable', metering_key: 'first', row_scopes: ['a'] };
+  const client = await clientFor(t, server, { windows: true, headers: bearer(tokenOf(key, claims)) });
+  await client.open('Quake/list');
+  await client.open('Quake/strongest', { take: 50 });
+  await feed([{ export: 'Quake', key: 'q0', patch: { mag: 900 } }]);
+  await fence(client);
+  client.send({ type: 'refresh_auth', token: tokenOf(key, { ...claims, metering_key: 'second', row_scopes: ['b'] }) });
+  await client.until(({ success }) => success);
+  const open = new Set(['Quake/list', 'Quake/strongest']);
+  await client.until(({ op, entity, complete }) => op === 'snapshot' && complete && open.delete(entity) && !open.size);
+  await feed([{ export: 'Quake', key: 'q1', patch: { mag: 901 } }]);
+  const live = new Set(['Quake/list', 'Quake/strongest']);
+  await client.until(({ entity, key: k, data }) => k === 'q1' && data?.mag === 901 && live.delete(entity) && !live.size);
+  await client.close();
+  await endpoint.until(() => endpoint.events('connection_closed').length, 'the end of the connection');
+  for (const view of ['Quake/list', 'Quake/strongest']) {
+    const mine = count(client, view);
+    const [snapshot, update] = [endpoint.sums('snapshot_sent', view), endpoint.sums('update_sent', view)];
+    /* What the client loses with its old token counts as part of the new snapshot; all in all it is the same. */
+    assert.equal(snapshot.rows, mine.snapshot.rows, view);
+    assert.equal(snapshot.messages + update.messages, mine.snapshot.messages + mine.update.messages, view);
+    assert.equal(snapshot.bytes + update.bytes, mine.snapshot.bytes + mine.update.bytes, view);
+  }
+  const told = endpoint.events();
+  for (const { deployment_id, subject, key_class } of told) assert.deepEqual([deployment_id, subject, key_class], ['blue', 'user', 'publishable']);
+  assert.equal(told.find(({ type }) => type === 'connection_established').metering_key, 'first');
+  assert.equal(told.find(({ type }) => type === 'connection_closed').metering_key, 'second');
+  assert.deepEqual(told.filter(({ type }) => type === 'subscription_created').map(({ metering_key }) => metering_key), ['first', 'first']);
 });
 
 test('a client that leaves in the middle of its snapshot is told for what it was given', async (t) => {
