@@ -147,8 +147,8 @@ enum {
 struct repeat {
     uint64_t hash;
     uint64_t window_start_us;
-    unsigned passed; /* in this window; 0 only in a slot never used */
     uint64_t held;   /* since the last line that passed */
+    unsigned passed; /* in this window; 0 only in a slot never used */
     enum log_level level;
     char component[16], event[40]; /* to tell of what was held; cut where longer */
 };

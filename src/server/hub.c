@@ -27,6 +27,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
         hub->options.page_bytes = HUB_PAGE;
     if (!options->max_window_rows)
         hub->options.max_window_rows = HUB_WINDOW_ROWS;
+    if (!options->look_us)
+        hub->options.look_us = HUB_LOOK_US;
     if (!options->max_filter_rows)
         hub->options.max_filter_rows = HUB_FILTER_ROWS;
     if (!options->max_windows)
@@ -204,6 +206,7 @@ void hub_commit(void *argument, struct engine_commit *commit)
     hub->head = commit->head;
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
+    hub->commits++;
     windows_commit(hub, commit);
 }
 

@@ -25,6 +25,7 @@ struct hub_options {
     int64_t snapshot_rows;       /* rows that one job reads in one transaction; 0: 2,000 */
     int64_t scan_rows;           /* of the log, that one job looks at; 0: 20,000 */
     size_t page_bytes;           /* of one page of catching up, or one frame; 0: 32 KiB */
+    uint64_t look_us;            /* after so long a look at windows begins nothing more; 0: 20 ms */
     int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
     size_t max_windows;          /* different ones that are watched; 0: 1,000 */
     int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
@@ -90,9 +91,9 @@ void subscriber_drop(struct subscriber *subscriber);
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
  */
 struct span subscriber_pull(struct subscriber *subscriber);
-/* What the last pull gave was handed to the connection: so many messages end in it, and so long are
- * its payloads. For metering; to be called before the next pull. */
-void subscriber_sent(struct subscriber *subscriber, size_t messages, size_t payload);
+/* So much of what the last pull gave was handed to the connection, all of it mostly. For metering;
+ * to be called before the next pull. */
+void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run);
 /* Whether an answer was lost, for lack of memory or because the client reads none: it must be told
  * by ending the connection, with nothing pulled any more. */
 bool subscriber_broken(const struct subscriber *subscriber);
@@ -137,6 +138,7 @@ struct hub_metrics {
     struct counter subscriptions_made, subscriptions_refused;
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;
+    struct counter resumes_shared; /* of windows: an equal one was served for it */
     struct counter window_looks;
     struct histogram publish_latency; /* from a request's arrival to its frames being ready */
 };

@@ -28,6 +28,7 @@ enum {
     HUB_WINDOW_ROWS = 10000,
     HUB_WINDOWS = 1000,
     HUB_FILTER_ROWS = 1000000,
+    HUB_LOOK_US = 20000,
     HUB_TURNS = 4 /* subscriptions of one subscriber that the readers serve at once */
 };
 
@@ -181,7 +182,7 @@ struct subscription {
     struct window *window; /* NULL: none */
     struct link in_window;
     int64_t version; /* of the window, that it has */
-    int64_t asked;   /* the newest change when it asked for a snapshot */
+    uint64_t asked;  /* hub->commits when it asked for a snapshot */
     struct window_request *request;
     struct window_held held; /* rows that it must lose where the window does not have them */
 };
@@ -216,7 +217,8 @@ struct subscriber {
     size_t rest_sent;
     /* metering */
     struct usage_client *usage; /* NULL: none, and the rest is zero */
-    struct sending pulled;      /* what the last pull gave; */
+    size_t pulled_length;       /* of the last pull, */
+    struct sending pulled;      /* ... what it was; */
     struct sending rest_counts; /* ... and `rest`, as a whole */
     uint64_t rest_rows;         /* of those, that were given */
 };
@@ -258,6 +260,7 @@ struct hub {
     struct engine *engine;
     struct ring ring;
     struct seq head;
+    uint64_t commits;          /* so many were told, also those that only time made */
     int64_t opened_change;     /* newest change when the engine was opened */
     uint64_t opened_us;        /* and when that was: monotonic */
     struct map exports;        /* struct hub_export by name */

@@ -65,16 +65,19 @@ void meter_forget(struct subscriber *subscriber)
     set(&subscriber->rest_counts, (struct sending){.meter = NULL});
 }
 
-void subscriber_sent(struct subscriber *subscriber, size_t messages, size_t payload)
+/* A limit may have cut it short. */
+void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run)
 {
     const struct sending *sent = &subscriber->pulled;
-    if (!subscriber->usage)
+    size_t pulled = subscriber->pulled_length;
+    if (!subscriber->usage || !pulled)
         return;
     if (sent->meter) {
-        usage_sent(sent->meter, sent->kind, sent->rows, messages, payload);
-        if (sent->ends)
+        usage_sent(sent->meter, sent->kind, sent->rows * length / pulled, run->messages,
+                   run->payload);
+        if (sent->ends && length == pulled)
             usage_snapshot_ended(sent->meter);
-    } else if (subscriber->control_sent == subscriber->control.length) {
+    } else if (length == pulled && subscriber->control_sent == subscriber->control.length) {
         usage_answers_sent(subscriber->usage);
     }
 }

@@ -27,6 +27,15 @@ static inline void link_remove(struct link *link)
     link_init(link);
 }
 
+/* At the beginning of a list; it must not be in one. */
+static inline void link_prepend(struct link *list, struct link *link)
+{
+    link->next = list->next;
+    link->previous = list;
+    list->next->previous = link;
+    list->next = link;
+}
+
 /* At the end of a list; it must not be in one. */
 static inline void link_append(struct link *list, struct link *link)
 {

@@ -192,7 +192,7 @@ VALUE(disk_bytes, known(server->facts->sizes.disk_bytes))
 VALUE(usage_rows, metrics_usage(server)->spool_rows)
 VALUE(usage_bytes, metrics_usage(server)->spool_bytes)
 VALUE(usage_oldest, (double)metrics_usage(server)->oldest_ms / 1000)
-VALUE(uptime, (clock_monotonic_us() - server->started_us) / 1000000)
+VALUE(uptime, (double)(clock_monotonic_us() - server->started_us) / 1e6)
 VALUE(longest_pause, loop_watch_longest(&server->watch))
 VALUE(cpu_seconds, server->facts->process.cpu_seconds)
 VALUE(resident_bytes, server->facts->process.resident_bytes)
@@ -290,6 +290,9 @@ const struct metric metrics_table[] = {
     {COUNTER("stele_resumes_total", "Cursors resumed."), HUB(resumes)},
     {COUNTER("stele_resumes_refused_total", "Cursors that could not be resumed."),
      HUB(resumes_refused)},
+    {COUNTER("stele_resumes_shared_total",
+             "Catching up with a window, done once for several subscribers."),
+     HUB(resumes_shared)},
     {GAUGE("stele_windows", "Different windows that somebody watches."), .value = windows},
     {GAUGE("stele_window_members", "Subscriptions that share them."), .value = window_members},
     {COUNTER("stele_window_looks_total", "Looks at windows after commits."), HUB(window_looks)},

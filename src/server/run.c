@@ -175,6 +175,7 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->main);
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
+    sessions_cut(&server->sessions);
     door_tick(server);
     revocations_tick(server);
     if (server->usage)

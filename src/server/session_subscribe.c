@@ -71,9 +71,9 @@ static struct span on_pull(struct session *session)
     return span_make(NULL, 0);
 }
 
-static void on_sent(struct session *session, size_t messages, size_t payload)
+static void on_sent(struct session *session, size_t length, const struct wire_run *run)
 {
-    subscriber_sent(subscriber_of(session), messages, payload);
+    subscriber_sent(subscriber_of(session), length, run);
 }
 
 static bool is_full(const struct session *session)

@@ -356,6 +356,7 @@ struct span subscriber_pull(struct subscriber *subscriber)
         if (!bytes.length)
             bytes = pull_control(subscriber);
     }
+    subscriber->pulled_length = bytes.length;
     if (bytes.length) {
         counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
         subscriber->wake(subscriber->argument);

@@ -71,64 +71,145 @@ bool window_index_rows(const struct window *window, struct map *map)
     return true;
 }
 
+/* Keys that whoever comes anew may hold from before. */
 struct farewell {
     struct window_reading *reading;
-    const struct map *rows;
-    int64_t since; /* wall clock: those from before are not told */
+    struct map rows;
+    int64_t since; /* wall clock: those that went before are not told */
 };
 
-static bool say_farewell(void *argument, const struct store_tombstone *tombstone)
+static bool say_farewell(struct farewell *farewell, struct span key)
+{
+    struct window_reading *reading = farewell->reading;
+    if (!view_shows(reading->window->spec.view, key) || map_get(&farewell->rows, key))
+        return true;
+    return snapshot_drafts_delete(&reading->result->drafts, window_shown_key(reading, key)) ||
+           lacks_memory(reading);
+}
+
+static bool each_tombstone(void *argument, const struct store_tombstone *tombstone)
 {
     struct farewell *farewell = argument;
-    struct window_reading *reading = farewell->reading;
-    if (tombstone->at < farewell->since)
+    const struct window_reading *reading = farewell->reading;
+    if (tombstone->at < farewell->since ||
+        (!reading->outlived && tombstone->change <= reading->window->first_position))
         return false; /* and so are all that follow */
     if (!row_scope_sees(reading->window->spec.scope, tombstone->scope))
         return true;
-    if (!view_shows(reading->window->spec.view, tombstone->key) ||
-        map_get(farewell->rows, tombstone->key))
+    return say_farewell(farewell, tombstone->key);
+}
+
+/*
+ * What was deleted since the window was first looked at is among its exits, if it was in it and
+ * those are not too many. What was deleted before can only have been in an earlier window of the
+ * kind, and who holds rows of that may lack any delete since.
+ */
+static bool say_deleted(struct farewell *farewell)
+{
+    struct window_reading *reading = farewell->reading;
+    struct error *error = &reading->result->error;
+    if (!reading->state->found || reading->window->spec.key.data ||
+        (!reading->outlived && reading->window->exit_floor == 0))
         return true;
-    return snapshot_drafts_delete(&reading->result->drafts, tombstone->key) ||
-           lacks_memory(reading);
+    return store_scan_tombstones(reading->reader, reading->state->export.id, INT64_MAX,
+                                 WINDOW_FAREWELLS, each_tombstone, farewell, error) &&
+           error->code == ERROR_NONE;
 }
 
 bool window_encode_farewells(struct window_reading *reading)
 {
     struct window *window = reading->window;
-    int64_t since = clock_wall_ms() - reading->tombstone_ms;
-    struct map rows;
-    bool done = window_index_rows(window, &rows) || lacks_memory(reading);
-    for (size_t i = 0; done && i < window->exit_count; i++) {
-        struct span key = span_make(window->exits[i].key, window->exits[i].key_length);
-        if (window->exits[i].at < since || map_get(&rows, key))
-            continue;
-        done = snapshot_drafts_delete(&reading->result->drafts, window_shown_key(reading, key)) ||
-               lacks_memory(reading);
+    struct farewell farewell = {.reading = reading,
+                                .since = clock_wall_ms() - reading->tombstone_ms};
+    bool done = window_index_rows(window, &farewell.rows) || lacks_memory(reading);
+    for (size_t i = 0; done && i < window->exit_count; i++)
+        if (window->exits[i].at >= farewell.since)
+            done = say_farewell(&farewell,
+                                span_make(window->exits[i].key, window->exits[i].key_length));
+    done = done && say_deleted(&farewell);
+    for (size_t i = 0; done && reading->cut_at >= 0 && i < window->lost.count; i++)
+        done = say_farewell(&farewell, window_row_key(window->lost.list[i]));
+    map_fini(&farewell.rows);
+    return done;
+}
+
+/* ---- frames for one member ---- */
+
+void window_frames_init(struct window_frames *frames, struct window_reading *reading)
+{
+    *frames = (struct window_frames){.reading = reading};
+    buffer_init(&frames->out, UINT32_MAX);
+    buffer_init(&frames->key, UINT32_MAX);
+    buffer_init(&frames->data, UINT32_MAX);
+}
+
+void window_frames_fini(struct window_frames *frames)
+{
+    buffer_fini(&frames->out);
+    buffer_fini(&frames->key);
+    buffer_fini(&frames->data);
+}
+
+static bool put_waiting(struct window_frames *frames, const struct seq *seq)
+{
+    if (!frames->waits)
+        return true;
+    frames->waits = false;
+    struct span key = frames->key.length ? buffer_span(&frames->key) : span_make("", 0);
+    struct span data = frames->is_delete ? span_make(NULL, 0) : buffer_span(&frames->data);
+    return window_put_frame(frames->reading, key, data, seq, &frames->out);
+}
+
+bool window_frames_put(struct window_frames *frames, struct span key, struct span data)
+{
+    if (!put_waiting(frames, NULL))
+        return false;
+    buffer_clear(&frames->key);
+    buffer_clear(&frames->data);
+    frames->waits = true;
+    frames->is_delete = !data.data;
+    frames->rows += data.data != NULL;
+    return (buffer_add_span(&frames->key, key) && buffer_add_span(&frames->data, data)) ||
+           lacks_memory(frames->reading);
+}
+
+bool window_frames_end(struct window_frames *frames, struct text **text)
+{
+    struct seq cursor = window_cursor(frames->reading->state);
+    if (!put_waiting(frames, &cursor))
+        return false;
+    if (frames->out.length)
+        *text = text_new(frames->out.data, frames->out.length);
+    return !frames->out.length || *text || lacks_memory(frames->reading);
+}
+
+bool window_encode_changed(struct window_reading *reading, struct window_request *request)
+{
+    const struct window_rows *rows = &reading->window->rows;
+    struct window_frames frames;
+    bool done = true;
+    window_frames_init(&frames, reading);
+    for (size_t i = 0; done && i < rows->count; i++) {
+        struct span key = window_row_key(rows->list[i]);
+        struct store_entity entity;
+        if (rows->list[i]->change > request->from)
+            done =
+                window_fetch(reading, key, &entity) && window_frames_put(&frames, key, entity.data);
     }
-    struct farewell farewell = {reading, &rows, since};
-    if (done && reading->state->found && !window->spec.key.data)
-        done = store_scan_tombstones(reading->reader, reading->state->export.id, INT64_MAX,
-                                     WINDOW_FAREWELLS, say_farewell, &farewell,
-                                     &reading->result->error) &&
-               reading->result->error.code == ERROR_NONE;
-    map_fini(&rows);
-    if (done && reading->cut_at >= 0)
-        done = window_encode_left_since(reading, reading->cut_at);
+    done = done && window_frames_end(&frames, &request->text);
+    window_frames_fini(&frames);
     return done;
 }
 
 /* ---- who fell behind ---- */
 
-/* What a member at an older version lacks: one frame for a key, only the last with a cursor,
- * because none in between stands for a state. */
+/* What a member at an older version lacks: one frame for a key. */
 struct behind {
     struct window_reading *reading;
     int64_t from;
     struct map rows;  /* the window's, by key */
     struct map first; /* exits since `from`, of each key the first: what it was for the member */
-    struct buffer out;
-    size_t left; /* frames to come */
-    struct seq cursor;
+    struct window_frames frames;
 };
 
 static struct span exit_key(const void *value)
@@ -168,29 +249,21 @@ static bool is_missed(const struct behind *behind, const struct window_row *row)
     return row->version > behind->from && !has;
 }
 
-static bool put_missed(struct behind *behind, struct span key, const struct window_row *row)
-{
-    struct store_entity entity = {.data = span_make(NULL, 0)};
-    const struct seq *seq = --behind->left == 0 ? &behind->cursor : NULL;
-    return (!row || window_fetch(behind->reading, key, &entity)) &&
-           window_put_frame(behind->reading, key, entity.data, seq, &behind->out);
-}
-
-static bool put_all_missed(struct behind *behind)
+static bool put_missed(struct behind *behind)
 {
     const struct window *window = behind->reading->window;
-    for (size_t i = 0; i < window->exit_count; i++)
-        behind->left += is_gone(behind, &window->exits[i]);
-    for (size_t i = 0; i < window->rows.count; i++)
-        behind->left += is_missed(behind, window->rows.list[i]);
     for (size_t i = 0; i < window->exit_count; i++) {
         const struct window_exit *exit = &window->exits[i];
-        if (is_gone(behind, exit) && !put_missed(behind, exit_key(exit), NULL))
+        if (is_gone(behind, exit) &&
+            !window_frames_put(&behind->frames, exit_key(exit), span_make(NULL, 0)))
             return false;
     }
     for (size_t i = 0; i < window->rows.count; i++) {
         const struct window_row *row = window->rows.list[i];
-        if (is_missed(behind, row) && !put_missed(behind, window_row_key(row), row))
+        struct store_entity entity;
+        if (is_missed(behind, row) &&
+            (!window_fetch(behind->reading, window_row_key(row), &entity) ||
+             !window_frames_put(&behind->frames, window_row_key(row), entity.data)))
             return false;
     }
     return true;
@@ -199,33 +272,47 @@ static bool put_all_missed(struct behind *behind)
 static bool encode_behind(struct window_reading *reading, struct window_request *request)
 {
     struct window *window = reading->window;
-    struct behind behind = {
-        .reading = reading, .from = request->from, .cursor = window_cursor(reading->state)};
+    struct behind behind = {.reading = reading, .from = request->from};
     if (request->from < window->exit_floor) {
         request->refused = true;
         return true;
     }
-    buffer_init(&behind.out, UINT32_MAX);
+    window_frames_init(&behind.frames, reading);
     map_init(&behind.first, exit_key);
     bool done = window_index_rows(window, &behind.rows) || lacks_memory(reading);
-    done = done && find_first_exits(&behind) && put_all_missed(&behind);
-    if (done && behind.out.length) {
-        request->text = text_new(behind.out.data, behind.out.length);
-        done = request->text != NULL || lacks_memory(reading);
-    }
+    done = done && find_first_exits(&behind) && put_missed(&behind) &&
+           window_frames_end(&behind.frames, &request->text);
     map_fini(&behind.rows);
     map_fini(&behind.first);
-    buffer_fini(&behind.out);
+    window_frames_fini(&behind.frames);
     return done;
 }
 
 bool window_encode_request(struct window_reading *reading, struct window_request *request)
 {
-    bool done = request->kind == WINDOW_BEHIND   ? encode_behind(reading, request)
-                : request->kind == WINDOW_RESUME ? window_encode_resume(reading, request)
-                                                 : window_encode_move(reading, request);
+    static bool (*const encode[])(struct window_reading *, struct window_request *) = {
+        [WINDOW_BEHIND] = encode_behind,
+        [WINDOW_RESUME] = window_encode_resume,
+        [WINDOW_UNTOLD] = window_encode_untold,
+        [WINDOW_MOVE] = window_encode_move};
     request->version = reading->result->version;
-    request->done = done;
+    request->done = encode[request->kind](reading, request);
+    return request->done;
+}
+
+bool window_request_finish(struct window_request *request)
+{
+    bool done = true;
+    if (!request->drafts)
+        return true;
+    if (request->done && !request->refused) {
+        done = snapshot_drafts_end(request->drafts, true);
+        request->text = done ? window_join_drafts(request->drafts) : NULL;
+        done = request->done = request->text != NULL;
+    }
+    snapshot_drafts_fini(request->drafts);
+    memory_free(request->drafts);
+    request->drafts = NULL;
     return done;
 }
 

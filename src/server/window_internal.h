@@ -1,10 +1,13 @@
 /*
  * Windows: what subscribers of a part of a view share (docs/views.md). Who does what:
- *   window.c           on the loop: finding, joining, marking stale, asking for a look, delivering
+ *   window.c           on the loop: finding, joining, leaving
+ *   window_due.c       on the loop: marking stale, asking for a look, delivering
  *   window_member.c    on the loop: one subscription in a window, from snapshot to live
  *   window_look.c      on a reader: one look at several windows, in one short transaction
- *   window_rows.c      on a reader: the rows that are in a window now, and how they differ
+ *   window_rows.c      on a reader: the rows that are in a window now
+ *   window_settle.c    on a reader: how they differ from those before
  *   window_once.c      both sides: a window that is read once, for plain HTTP
+ *   window_tag.c       on a reader: what names the state of such a one
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
  *   window_scope.c     on a reader: what row scopes add to these
  *   window_bounds.c    on a reader: the part of its stage that such a view gives on
@@ -35,7 +38,7 @@ enum {
     WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one look */
     WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
     WINDOW_LOOK = 64,            /* windows in one look */
-    WINDOW_REQUESTS = 64         /* and members that are served by it */
+    WINDOW_REQUESTS = 1024       /* and members that are served by it */
 };
 
 /* What decides the content of a window. Owned by it. */
@@ -98,7 +101,8 @@ struct window {
     struct channel channel; /* frames by version; its head is what members may have */
     bool channel_on;
     struct text *snapshot; /* as of snapshot_version; NULL: none */
-    int64_t snapshot_version, snapshot_position, snapshot_rows;
+    int64_t snapshot_version, snapshot_rows;
+    uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
     size_t pins; /* struct window_held of it */
@@ -123,7 +127,9 @@ struct window {
     struct buffer fill_after;    /* behind this key or place it goes on */
     struct window_exit *exits;   /* the oldest first */
     size_t exit_count, exit_capacity, exit_bytes;
-    int64_t exit_floor; /* exits of versions up to this may be forgotten */
+    int64_t exit_floor;      /* exits of versions up to this may be forgotten; 0: none is */
+    int64_t first_position;  /* the first look's: before it nothing was in this window */
+    struct window_rows lost; /* keys that may have left between a restart and that */
 };
 
 void window_spec_fini(struct window_spec *spec);
@@ -171,6 +177,7 @@ bool window_passes(const struct window *window, struct span key, struct span dat
 enum window_request_kind {
     WINDOW_BEHIND, /* it has version `from` */
     WINDOW_RESUME, /* it has what there was at change `from` */
+    WINDOW_UNTOLD, /* it wants what came in or changed behind change `from` */
     WINDOW_MOVE    /* it has what is `held` */
 };
 struct window_request {
@@ -179,11 +186,15 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
+    bool as_frames; /* live frames instead of a snapshot's batch; WINDOW_RESUME */
     struct window_held held;
     bool with_rows; /* MOVE: the rows are wanted too */
     bool looking;   /* a look has it, and frees it if the member goes */
     bool returned;  /* the look is done with it */
     bool announced;
+    /* the look's */
+    struct window_request *same;    /* an equal one of this look, which is served for both */
+    struct snapshot_drafts *drafts; /* what it gets, until the transaction is over */
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
@@ -194,6 +205,9 @@ struct window_request {
 /* What became of one window in a look. */
 struct window_result {
     struct window *window;
+    bool skipped;  /* it, or what its members want, is for the next look: time was up */
+    bool unread;   /* and nothing of it was read */
+    uint64_t asof; /* hub->commits when the look began */
     bool snapshot_wanted, differs;
     bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
     int64_t version; /* after it */
@@ -223,6 +237,7 @@ struct window_reading {
     int64_t budget; /* rows that a filter may still look at; 0: as many as there are */
     bool exhausted; /* that was too few */
     int64_t cut_at; /* the change at which clients were cut off not long ago by a restart; or -1 */
+    bool outlived;  /* by that, or otherwise: some may hold rows from before the window was made */
     /* in the making */
     struct window_rows rows;
     struct window_rows left; /* of the old ones; borrowed until the reading ends */
@@ -296,11 +311,32 @@ bool window_encode_events(struct window_reading *reading, struct buffer *out, si
 bool window_encode_difference(struct window_reading *reading, struct buffer *out);
 /* Deletes to be told with a snapshot. */
 bool window_encode_farewells(struct window_reading *reading);
-/* Serve a request from the content just settled. */
+/* One frame after the other, for one member: only the last carries a cursor, because none in
+ * between stands for a state. */
+struct window_frames {
+    struct window_reading *reading;
+    struct buffer out, key, data; /* the last one waits for what comes */
+    bool waits, is_delete;
+    int64_t rows; /* of these those that are no deletes */
+};
+void window_frames_init(struct window_frames *frames, struct window_reading *reading);
+void window_frames_fini(struct window_frames *frames);
+/* `data` absent: a delete. */
+bool window_frames_put(struct window_frames *frames, struct span key, struct span data);
+/* All of them; *text is NULL when there are none. */
+bool window_frames_end(struct window_frames *frames, struct text **text);
+/* Serve a request from the content just settled; what is to be compressed stays in its drafts. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
-/* Deletes for what may have left the window since that change, unless it is too much to tell. */
-bool window_encode_left_since(struct window_reading *reading, int64_t from);
+/* The rows that changed behind the change `from`: what can be told without the log. */
+bool window_encode_changed(struct window_reading *reading, struct window_request *request);
+/* Rows that came in or changed, for who holds none. */
+bool window_encode_untold(struct window_reading *reading, struct window_request *request);
+/* Make its drafts its text; after the transaction. False when out of memory. */
+bool window_request_finish(struct window_request *request);
+/* Find what may have left the window between the change of `cut_at` and its first look, unless it
+ * is too much to tell: window->lost. */
+bool window_find_lost(struct window_reading *reading);
 struct seq window_cursor(const struct view_state *state);
 /* The settled rows by key; false when out of memory. The map is to be ended in any case. */
 bool window_index_rows(const struct window *window, struct map *map);
@@ -309,6 +345,14 @@ struct span window_shown_key(const struct window_reading *reading, struct span k
 /* The frames of all batches as one text; NULL when out of memory. */
 struct text *window_join_drafts(struct snapshot_drafts *drafts);
 
+/* window_tag.c */
+/* Whether rows enter and leave the view without any change of an entity. */
+bool window_is_timed(const struct window *window);
+/* A number that is another whenever the question or the rows are; it outlives the process. `after`
+ * NULL: all rows are asked for. */
+uint64_t window_tag(const struct window *window, const struct seq *after,
+                    const struct view_state *state);
+
 /* ---- the loop ---- */
 
 struct windows {
@@ -316,10 +360,13 @@ struct windows {
     struct link all;      /* window.in_windows; without members: the longest so first */
     struct link requests; /* window_request.in_requests: for the next look */
     size_t count, lingering;
-    size_t members; /* of all */
-    bool looking;   /* a look is on its way */
+    uint64_t ended_us; /* when one was last forgotten, what it held included; 0: never */
+    size_t members;    /* of all */
+    bool looking;      /* a look is on its way */
 };
 
+/* Free what lingers beyond WINDOW_LINGER. */
+void windows_end_lingering(struct windows *windows);
 /* A look at these windows and what members of them want. False when it cannot be started. */
 bool window_look_start(struct hub *hub, struct window **windows, size_t count);
 /* What a look found of one window; the texts are taken. */
@@ -329,9 +376,6 @@ bool window_fill_start(struct window *window);
 /* All members get the error and are gone; perhaps the window too. */
 void window_fail(struct window *window, const struct error *error);
 void window_free(struct window *window);
-/* The channel of a window that is known and not being looked at, from its version on; false while
- * that must be waited for. */
-bool window_open_channel(struct window *window);
 /* A member's turn to pull came. */
 void window_wake(struct link *members);
 /* The look is over: it was served, or goes into the next one. */

@@ -1,6 +1,10 @@
 /*
  * A look: one short read transaction in which several windows are read, what differs is encoded,
  * and members that lack more than that are served. Only one is on its way at a time.
+ *
+ * When its time is up it begins nothing more: what it did not come to is first in the next look. So
+ * an old reader does not hold up checkpoints, and a window that costs much does not hold up the
+ * others for long. It always does one thing at least, so each comes to its turn.
  */
 #include "server/window_internal.h"
 
@@ -8,9 +12,12 @@ struct window_look {
     struct read_job read;
     struct hub *hub;
     int64_t max_rows, tombstone_ms, cut_at;
+    bool outlived; /* as in struct window_reading */
     struct window_result *results;
     size_t count;
     struct link requests; /* window_request.in_requests */
+    uint64_t until_us;    /* its time is up */
+    size_t served;        /* requests */
     struct error error;   /* the look itself failed */
 };
 
@@ -38,12 +45,24 @@ static void start_snapshot(struct window_reading *reading)
     snapshot_drafts_init(&reading->result->drafts, window->spec.view, window->mode, &place);
 }
 
+static bool time_is_up(const struct window_look *look)
+{
+    return clock_monotonic_us() >= look->until_us;
+}
+
 static bool serve_requests(struct window_look *look, struct window_reading *reading)
 {
     struct link *link;
     for (link = look->requests.next; link != &look->requests; link = link->next) {
         struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
-        if (request->window == reading->window && !window_encode_request(reading, request))
+        if (request->window != reading->window || request->same)
+            continue;
+        if (look->served > 0 && time_is_up(look)) {
+            reading->result->skipped = true;
+            return true;
+        }
+        look->served++;
+        if (!window_encode_request(reading, request))
             return false;
     }
     return true;
@@ -61,13 +80,16 @@ static void look_at(struct window_look *look, struct window_result *result,
                                      .tombstone_ms = look->tombstone_ms,
                                      .max_array = engine_max_array_length(look->hub->engine),
                                      .cut_at = look->cut_at,
+                                     .outlived = look->outlived,
                                      .budget = result->window->scanning ? WINDOW_SCAN : 0};
+    bool first = !result->window->known;
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
     buffer_init(&reading.data, UINT32_MAX);
     if (result->snapshot_wanted)
         start_snapshot(&reading);
     bool done = window_read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
+                (!first || window_find_lost(&reading)) &&
                 (!result->snapshot_wanted || window_encode_farewells(&reading)) &&
                 serve_requests(look, &reading);
     if (!done && !result->refill && result->error.code == ERROR_NONE)
@@ -86,17 +108,76 @@ static void finish_snapshot(struct window_result *result)
     }
 }
 
+static struct window_request *request_of(struct link *link)
+{
+    return LINK_OWNER(struct window_request, in_requests, link);
+}
+
+static bool is_same(const struct window_request *a, const struct window_request *b)
+{
+    return a->window == b->window && a->kind == b->kind && a->kind != WINDOW_MOVE &&
+           a->from == b->from && a->as_frames == b->as_frames;
+}
+
+/* Many come back at once with the cursor that they were cut off at. */
+static void find_same(struct window_look *look)
+{
+    struct link *link, *earlier;
+    for (link = look->requests.next; link != &look->requests; link = link->next) {
+        struct window_request *request = request_of(link);
+        request->same = NULL;
+        for (earlier = look->requests.next; earlier != link && !request->same;
+             earlier = earlier->next)
+            if (!request_of(earlier)->same && is_same(request_of(earlier), request))
+                request->same = request_of(earlier);
+    }
+}
+
+static void finish_request(struct window_look *look, struct window_request *request)
+{
+    if (window_request_finish(request))
+        return;
+    for (size_t i = 0; i < look->count; i++)
+        if (look->results[i].window == request->window)
+            error_set(&look->results[i].error, ERROR_MEMORY,
+                      "out of memory while resuming a window");
+}
+
+/* Encoding and compressing is for after the transaction. */
+static void finish_requests(struct window_look *look)
+{
+    struct link *link;
+    for (link = look->requests.next; link != &look->requests; link = link->next) {
+        struct window_request *request = request_of(link), *same = request->same;
+        finish_request(look, request);
+        if (!same)
+            continue;
+        request->done = same->done;
+        request->refused = same->refused;
+        request->version = same->version;
+        request->rows = same->rows;
+        request->text = text_ref(same->text);
+    }
+}
+
 static void run(struct read_job *read, struct store_reader *reader)
 {
     struct window_look *look = (struct window_look *)read;
+    find_same(look);
+    look->until_us = clock_monotonic_us() + look->hub->options.look_us;
     if (!store_read_begin(reader, &look->error))
         return;
-    for (size_t i = 0; i < look->count; i++)
-        look_at(look, &look->results[i], reader);
+    for (size_t i = 0; i < look->count; i++) {
+        struct window_result *result = &look->results[i];
+        result->skipped = result->unread = i > 0 && time_is_up(look);
+        if (!result->unread)
+            look_at(look, result, reader);
+    }
     store_read_end(reader);
     for (size_t i = 0; i < look->count; i++)
-        if (look->results[i].snapshot_wanted)
+        if (look->results[i].snapshot_wanted && !look->results[i].unread)
             finish_snapshot(&look->results[i]);
+    finish_requests(look);
 }
 
 /* ---- on the loop ---- */
@@ -107,7 +188,7 @@ static void free_look(struct window_look *look)
         struct window_result *result = &look->results[i];
         text_unref(result->frames);
         text_unref(result->snapshot);
-        if (result->snapshot_wanted)
+        if (result->snapshot_wanted && !result->unread)
             snapshot_drafts_fini(&result->drafts);
     }
     memory_free(look->results);
@@ -122,7 +203,21 @@ static void deliver_requests(struct window_look *look)
         link_remove(&request->in_requests);
         request->looking = false;
         request->returned = true;
+        if (request->done && request->same)
+            counter_add(&look->hub->metrics.resumes_shared, 1);
         window_request_done(request);
+    }
+}
+
+/* What was skipped comes first next time. Failing may have freed the others, but not these. */
+static void put_first(struct window_look *look)
+{
+    for (size_t i = look->count; i-- > 0;) {
+        struct window_result *result = &look->results[i];
+        if (!result->skipped || result->error.code != ERROR_NONE)
+            continue;
+        link_remove(&result->window->in_windows);
+        link_prepend(&look->hub->windows->all, &result->window->in_windows);
     }
 }
 
@@ -143,6 +238,7 @@ static void deliver(struct engine_event *event)
     deliver_requests(look);
     for (size_t i = 0; i < look->count; i++)
         window_delivered(&look->results[i]);
+    put_first(look);
     free_look(look);
     windows_look(hub);
 }
@@ -173,6 +269,14 @@ static int64_t recent_cut(const struct hub *hub)
     return recent && hub->opened_change > 0 ? hub->opened_change : -1;
 }
 
+static bool is_outlived(const struct hub *hub)
+{
+    const struct windows *windows = hub->windows;
+    uint64_t since = clock_monotonic_us() - windows->ended_us;
+    bool ended = windows->ended_us && (int64_t)(since / 1000) < hub->options.tombstone_ms;
+    return ended || recent_cut(hub) >= 0;
+}
+
 bool window_look_start(struct hub *hub, struct window **windows, size_t count)
 {
     struct window_look *look = memory_new(sizeof *look);
@@ -186,11 +290,13 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
                                  .max_rows = hub->options.max_window_rows,
                                  .tombstone_ms = hub->options.tombstone_ms,
                                  .cut_at = recent_cut(hub),
+                                 .outlived = is_outlived(hub),
                                  .results = results,
                                  .count = count};
     link_init(&look->requests);
     for (size_t i = 0; i < count; i++) {
         results[i] = (struct window_result){.window = windows[i],
+                                            .asof = hub->commits,
                                             .snapshot_wanted = windows[i]->snapshot_wanted};
         windows[i]->looking = true;
         windows[i]->stale = false;

@@ -1,9 +1,9 @@
 /*
  * A subscription as a member of a window:
  *
- *   NEW (snapshot) --------> LIVE --> BEHIND --> WAITING --> LIVE
- *   UNTOLD (no snapshot) --/
- *   RESUMING (a cursor) --> WAITING --> LIVE, or NEW when the cursor is refused
+ *   NEW (snapshot) -> LIVE -> BEHIND -> WAITING -> LIVE
+ *   UNTOLD (no snapshot) -> WAITING -> LIVE, or LIVE at once when others watch
+ *   RESUMING (a cursor) -> WAITING -> LIVE, or NEW when the cursor is refused
  */
 #include "server/window_internal.h"
 
@@ -102,22 +102,6 @@ static void wait_for_look(struct subscription *subscription)
     windows_look(subscription->feed->hub);
 }
 
-void window_begin(struct subscription *subscription)
-{
-    subscription->phase = PHASE_WINDOW;
-    subscription->member_phase = subscription->with_snapshot ? MEMBER_NEW : MEMBER_UNTOLD;
-    subscription->asked = subscription->feed->hub->ring.last;
-    subscriber_ready(subscription);
-}
-
-void window_begin_held(struct subscription *subscription, struct window_held *held)
-{
-    window_begin(subscription);
-    subscription->held = *held;
-    if (held->window)
-        subscription->member_phase = MEMBER_MOVED;
-}
-
 static void go_live(struct subscription *subscription, int64_t version)
 {
     struct window *window = subscription->window;
@@ -126,6 +110,30 @@ static void go_live(struct subscription *subscription, int64_t version)
     subscription->in_channel =
         window->channel_on && channel_seek(&window->channel, version, &subscription->place);
     subscriber_ready(subscription);
+}
+
+/* Without a snapshot it begins now: while others watch, the channel leads on from here. Else the
+ * window is not up to date, and a look finds what came since. */
+void window_begin(struct subscription *subscription)
+{
+    const struct hub *hub = subscription->feed->hub;
+    const struct window *window = subscription->window;
+    subscription->phase = PHASE_WINDOW;
+    subscription->member_phase = subscription->with_snapshot ? MEMBER_NEW : MEMBER_UNTOLD;
+    subscription->asked = hub->commits;
+    subscription->resume_from = hub->ring.last;
+    if (!subscription->with_snapshot && window->channel_on)
+        go_live(subscription, window->channel.head);
+    else
+        subscriber_ready(subscription);
+}
+
+void window_begin_held(struct subscription *subscription, struct window_held *held)
+{
+    window_begin(subscription);
+    subscription->held = *held;
+    if (held->window)
+        subscription->member_phase = MEMBER_MOVED;
 }
 
 /* ---- asking a look for more ---- */
@@ -141,6 +149,7 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->subscription = subscription;
     request->kind = kind;
     request->from = from;
+    request->as_frames = kind == WINDOW_RESUME && !subscription->with_snapshot;
     request->with_rows = subscription->with_snapshot;
     if (kind == WINDOW_MOVE) {
         request->held = subscription->held;
@@ -165,16 +174,12 @@ static void fail(struct subscription *subscription)
 }
 
 /* A few at a time for each subscriber, so that one that does not read pins little. */
-static void ask(struct subscription *subscription)
+static void ask(struct subscription *subscription, enum window_request_kind kind)
 {
-    enum member_phase phase = subscription->member_phase;
-    enum window_request_kind kind = phase == MEMBER_RESUMING ? WINDOW_RESUME
-                                    : phase == MEMBER_MOVED  ? WINDOW_MOVE
-                                                             : WINDOW_BEHIND;
-    if (!subscriber_take_turn(subscription))
-        return;
-    if (!start_request(subscription, kind,
-                       kind == WINDOW_RESUME ? subscription->resume_from : subscription->version))
+    bool behind = kind == WINDOW_BEHIND;
+    if (subscriber_take_turn(subscription) &&
+        !start_request(subscription, kind,
+                       behind ? subscription->version : subscription->resume_from))
         fail(subscription);
 }
 
@@ -221,7 +226,6 @@ static struct span pull_answer(struct subscription *subscription)
         return nothing;
     struct hub_metrics *metrics = &subscription->feed->hub->metrics;
     bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
-    bool moved = request->kind == WINDOW_MOVE;
     if (resumed && !refused && !request->announced) {
         if (!subscriber_allows_rows(subscription, request->rows))
             return nothing;
@@ -232,7 +236,8 @@ static struct span pull_answer(struct subscription *subscription)
     }
     struct text *text = request->text;
     int64_t version = request->version;
-    if (resumed || moved)
+    enum window_request_kind kind = request->kind;
+    if (kind == WINDOW_RESUME || kind == WINDOW_MOVE)
         meter_snapshot(subscription, (uint64_t)request->rows, true);
     subscription->request = NULL;
     request->text = NULL;
@@ -243,7 +248,7 @@ static struct span pull_answer(struct subscription *subscription)
         resume_refuse(subscription); /* says so, and begins anew */
         return nothing;
     }
-    if (!moved)
+    if (kind != WINDOW_UNTOLD && kind != WINDOW_MOVE)
         counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
     go_live(subscription, version);
     return text ? subscriber_send(subscription->subscriber, text) : nothing;
@@ -257,7 +262,7 @@ static bool is_fresh(const struct subscription *subscription)
         return false;
     bool untouched =
         !window->looking && !window->stale && window->snapshot_version == window->channel.head;
-    if (!untouched && window->snapshot_position < subscription->asked)
+    if (!untouched && window->snapshot_asof < subscription->asked)
         return false;
     struct channel_cursor cursor;
     return channel_seek(&window->channel, window->snapshot_version, &cursor);
@@ -282,17 +287,6 @@ static struct span pull_snapshot(struct subscription *subscription)
     return subscriber_send(subscription->subscriber, snapshot);
 }
 
-static struct span pull_present(struct subscription *subscription)
-{
-    struct window *window = subscription->window;
-    if (!window->channel_on && !window_open_channel(window)) {
-        wait_for_look(subscription);
-        return span_make(NULL, 0);
-    }
-    go_live(subscription, window->channel.head);
-    return span_make(NULL, 0);
-}
-
 static struct span pull_live(struct subscription *subscription)
 {
     struct window *window = subscription->window;
@@ -305,7 +299,7 @@ static struct span pull_live(struct subscription *subscription)
     if (behind) {
         subscription->in_channel = false;
         subscription->member_phase = MEMBER_BEHIND;
-        ask(subscription);
+        ask(subscription, WINDOW_BEHIND);
         return nothing;
     }
     subscription->version = subscription->place.id;
@@ -322,11 +316,16 @@ struct span window_pull(struct subscription *subscription)
     case MEMBER_NEW:
         return pull_snapshot(subscription);
     case MEMBER_UNTOLD:
-        return pull_present(subscription);
+        ask(subscription, WINDOW_UNTOLD);
+        return span_make(NULL, 0);
     case MEMBER_RESUMING:
+        ask(subscription, WINDOW_RESUME);
+        return span_make(NULL, 0);
     case MEMBER_BEHIND:
+        ask(subscription, WINDOW_BEHIND);
+        return span_make(NULL, 0);
     case MEMBER_MOVED:
-        ask(subscription);
+        ask(subscription, WINDOW_MOVE);
         return span_make(NULL, 0);
     case MEMBER_WAITING:
         return pull_answer(subscription);

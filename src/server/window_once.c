@@ -36,75 +36,14 @@ struct window_once {
 
 /* ---- the tag ---- */
 
-/* Tags must outlive the process, so it is not the maps' hash, which is different in each. */
-static void fold(uint64_t *hash, const void *data, size_t length)
-{
-    const unsigned char *bytes = data; /* FNV-1a, 64 bits */
-    for (size_t i = 0; i < length; i++)
-        *hash = (*hash ^ bytes[i]) * UINT64_C(1099511628211);
-}
-
-static void fold_number(uint64_t *hash, int64_t number)
-{
-    fold(hash, &number, sizeof number);
-}
-
-static void fold_span(uint64_t *hash, struct span span)
-{
-    fold_number(hash, span.data ? (int64_t)span.length : -1);
-    fold(hash, span.data, span.length);
-}
-
-static void fold_view(uint64_t *hash, const struct view *view)
-{
-    fold_span(hash, span_of(view->id));
-    fold_span(hash, span_of(view->stage ? view->stage->whole : NULL));
-    fold_span(hash, span_of(view->scope ? view_scope_text(view->scope) : NULL));
-    fold_number(hash, view->output);
-    for (size_t i = 0; i < view->key_field_count; i++)
-        fold_span(hash, view->key_field[i]);
-    for (size_t i = 0; i < view->path_count; i++)
-        fold_span(hash, view->paths[i]);
-    for (size_t i = 0; i < view->key_count; i++)
-        fold_span(hash, view->keys[i]);
-}
-
-static void fold_question(uint64_t *hash, const struct window_once *once)
-{
-    const struct window_spec *spec = &once->window.spec;
-    fold_view(hash, spec->view);
-    fold_number(hash, spec->skip);
-    fold_number(hash, spec->take);
-    fold_span(hash, spec->key);
-    fold_span(hash, spec->filter ? view_filter_text(spec->filter) : span_make(NULL, 0));
-    fold_span(hash, spec->scope ? row_scope_name(spec->scope) : span_make(NULL, 0));
-    fold_number(hash, once->has_after ? once->cursor.after.slot : -1);
-    fold_number(hash, once->has_after ? once->cursor.after.index : -1);
-}
-
-/* Whether rows enter and leave the view without any change of an entity. */
-static bool is_timed(const struct view *view)
-{
-    for (const struct view_stage *stage = view->stage; stage; stage = stage->source)
-        if (stage->timed)
-            return true;
-    return false;
-}
-
-/* Several changes may have one seq, so the change's own number is in it too; in what time alone
- * changes, also which rows there are. */
 static void make_tag(struct window_once *once, const struct view_state *state)
 {
-    const struct window_rows *rows = &once->window.rows;
-    uint64_t hash = UINT64_C(14695981039346656037);
+    const struct seq *after = once->has_after ? &once->cursor.after : NULL;
     char seq[SEQ_SIZE];
-    fold_question(&hash, once);
-    fold_number(&hash, state->found ? state->export.last_change : 0);
-    for (size_t i = 0; is_timed(once->window.spec.view) && i < rows->count; i++)
-        fold_span(&hash, window_row_key(rows->list[i]));
     seq_print(seq, window_cursor(state));
     snprintf(once->answer.tag, sizeof once->answer.tag, "%s-%s-%016llx",
-             engine_epoch(once->hub->engine), seq, (unsigned long long)hash);
+             engine_epoch(once->hub->engine), seq,
+             (unsigned long long)window_tag(&once->window, after, state));
 }
 
 /* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */
@@ -216,7 +155,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
     const struct snapshot_place place = {.limit = -1};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
         return;
-    bool timed = is_timed(window->spec.view);
+    bool timed = window_is_timed(window);
     make_tag(once, &state);
     once->answer.unchanged = !timed && has_already(once);
     if (once->answer.unchanged)

@@ -8,7 +8,8 @@
 
 enum {
     SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed */
-    LEFT_CHANGED = 1000 /* entities that changed since a restart, beyond which nothing is told */
+    FEW_CHANGED = 1000, /* entities that may always have changed, */
+    ROW_CHANGED = 10    /* and more for each row: beyond that a snapshot costs less */
 };
 
 struct resume {
@@ -20,7 +21,12 @@ struct resume {
     int64_t scanned;
     int64_t max_changed;
     bool too_many;
+    bool only_rows; /* who is told holds nothing that could go */
     struct snapshot_drafts *drafts;
+    bool as_frames; /* into `frames`; else drafts take all */
+    struct window_frames frames;
+    struct window_rows *lost; /* NULL; else it takes the deletes */
+    size_t lost_bytes;
 };
 
 static bool lacks_memory(struct resume *resume)
@@ -116,8 +122,23 @@ static bool find_changed(struct resume *resume)
 
 /* ---- what goes ---- */
 
+static bool put_lost(struct resume *resume, struct span key)
+{
+    resume->lost_bytes += key.length;
+    resume->too_many = resume->too_many || resume->lost_bytes > WINDOW_EXIT_BYTES;
+    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
+    if (row && window_rows_add(resume->lost, row))
+        return !resume->too_many;
+    memory_free(row);
+    return lacks_memory(resume);
+}
+
 static bool put_delete(struct resume *resume, struct span key)
 {
+    if (resume->lost)
+        return put_lost(resume, key);
+    if (resume->as_frames)
+        return window_frames_put(&resume->frames, key, span_make(NULL, 0));
     return snapshot_drafts_delete(resume->drafts, window_shown_key(resume->reading, key)) ||
            lacks_memory(resume);
 }
@@ -238,35 +259,45 @@ static bool may_lack(const struct resume *resume, size_t index)
     const struct window_row *row = window->rows.list[index];
     struct view_cut cut = window_view_cut(window);
     size_t near = resume->keys.count, count = window->rows.count;
-    if (row->change > resume->from || is_filtered_cut(window) ||
-        map_get(&resume->changed, window_row_key(row)))
+    if (row->change > resume->from || map_get(&resume->changed, window_row_key(row)))
         return true;
-    if (window->spec.key.data)
-        return window->spec.view->stage != NULL; /* others, or time, may have let it in */
+    if (window->spec.key.data) /* others, or time, may have let it in */
+        return window->spec.view->stage && !resume->only_rows;
+    if (is_filtered_cut(window))
+        return near > 0;
     bool begins = window->spec.skip > 0 || cut.skip > 0;
     bool ends = window->spec.take != VIEW_ALL || cut.take != VIEW_ALL || cut.last;
     return (begins && index < near) || (ends && count - index <= near);
 }
 
-static bool put_rows(struct resume *resume)
+static bool put_row(struct resume *resume, struct span key)
 {
     struct window_reading *reading = resume->reading;
-    struct window *window = reading->window;
-    for (size_t i = 0; i < window->rows.count; i++) {
-        struct span key = window_row_key(window->rows.list[i]);
-        struct store_entity entity;
-        if (!may_lack(resume, i))
-            continue;
-        if (!window_fetch(reading, key, &entity))
+    struct store_entity entity;
+    if (!window_fetch(reading, key, &entity))
+        return false;
+    if (resume->as_frames)
+        return window_frames_put(&resume->frames, key, entity.data);
+    entity.key = window_shown_key(reading, key);
+    return snapshot_drafts_row(resume->drafts, &entity) || lacks_memory(resume);
+}
+
+static bool put_rows(struct resume *resume)
+{
+    const struct window_rows *rows = &resume->reading->window->rows;
+    for (size_t i = 0; i < rows->count; i++)
+        if (may_lack(resume, i) && !put_row(resume, window_row_key(rows->list[i])))
             return false;
-        entity.key = window_shown_key(reading, key);
-        if (!snapshot_drafts_row(resume->drafts, &entity))
-            return lacks_memory(resume);
-    }
     return true;
 }
 
 /* ---- the whole ---- */
+
+static int64_t most_changed(const struct window_reading *reading)
+{
+    int64_t most = FEW_CHANGED + ROW_CHANGED * (int64_t)reading->window->rows.count;
+    return most < reading->max_rows ? most : reading->max_rows;
+}
 
 static bool is_refused(const struct window_reading *reading, int64_t from)
 {
@@ -274,65 +305,90 @@ static bool is_refused(const struct window_reading *reading, int64_t from)
            (reading->window->spec.view->stage && from <= reading->built);
 }
 
-static bool put_together(struct resume *resume, struct window_request *request)
+static bool put_all(struct resume *resume)
 {
-    if (!find_changed(resume))
-        return resume->too_many && resume->reading->result->error.code == ERROR_NONE;
-    if (resume->too_many)
-        return true;
-    if (!put_deletes(resume) || (request && !resume->too_many && !put_rows(resume)))
-        return false;
-    if (!request || resume->too_many || resume->drafts->plain)
-        return true;
-    if (!snapshot_drafts_end(resume->drafts, true))
-        return lacks_memory(resume);
-    request->text = window_join_drafts(resume->drafts);
-    return request->text || lacks_memory(resume);
+    return (resume->only_rows || put_deletes(resume)) && (resume->lost || put_rows(resume));
 }
 
-/* Without a request only the deletes are wanted. */
-static bool run(struct resume *resume, struct window_request *request)
+/* When it is too many, what was put is worth nothing. */
+static bool run(struct resume *resume)
 {
     struct window_reading *reading = resume->reading;
     map_init(&resume->changed, window_row_map_key);
+    resume->max_changed = most_changed(reading);
     bool done = window_index_rows(reading->window, &resume->rows) || lacks_memory(resume);
-    done = done && put_together(resume, request);
+    done = done && find_changed(resume) && (resume->too_many || put_all(resume));
     map_fini(&resume->rows);
     map_fini(&resume->changed);
     window_rows_fini(&resume->keys);
+    return done || (resume->too_many && reading->result->error.code == ERROR_NONE);
+}
+
+bool window_find_lost(struct window_reading *reading)
+{
+    struct window *window = reading->window;
+    struct resume resume = {.reading = reading, .from = reading->cut_at, .lost = &window->lost};
+    window_rows_fini(&window->lost);
+    if (reading->cut_at < 0 || !reading->state->found || is_refused(reading, reading->cut_at))
+        return true;
+    bool done = run(&resume);
+    if (!done || resume.too_many)
+        window_rows_fini(&window->lost);
     return done;
 }
 
-bool window_encode_left_since(struct window_reading *reading, int64_t from)
+/* Frames, as they will be for a member that is live. */
+static bool tell_frames(struct resume *resume, struct window_request *request)
 {
-    struct resume resume = {.reading = reading,
-                            .from = from,
-                            .max_changed = LEFT_CHANGED,
-                            .drafts = &reading->result->drafts};
-    if (!reading->state->found || is_refused(reading, from))
-        return true;
-    return run(&resume, NULL);
+    resume->as_frames = true;
+    window_frames_init(&resume->frames, resume->reading);
+    bool done = run(resume);
+    request->refused = done && resume->too_many;
+    if (done && !request->refused)
+        done = window_frames_end(&resume->frames, &request->text);
+    request->rows = resume->frames.rows;
+    window_frames_fini(&resume->frames);
+    return done;
+}
+
+/* A snapshot's batch, of the rows that it lacks. */
+static bool tell_batch(struct resume *resume, struct window_request *request)
+{
+    struct window_reading *reading = resume->reading;
+    const struct window *window = reading->window;
+    int64_t change = reading->state->log.last_change;
+    struct snapshot_place place = {
+        .limit = -1, .change = change, .latest = change, .seq = window_cursor(reading->state)};
+    resume->drafts = &reading->result->drafts;
+    if (!resume->drafts->plain) {
+        request->drafts = memory_new(sizeof *request->drafts);
+        if (!request->drafts)
+            return lacks_memory(resume);
+        snapshot_drafts_init(request->drafts, window->spec.view, window->mode, &place);
+        resume->drafts = request->drafts;
+    }
+    bool done = run(resume);
+    request->refused = done && resume->too_many;
+    request->rows = resume->drafts->rows;
+    return done;
 }
 
 bool window_encode_resume(struct window_reading *reading, struct window_request *request)
 {
-    struct window *window = reading->window;
-    int64_t change = reading->state->log.last_change;
-    struct snapshot_place place = {
-        .limit = -1, .change = change, .latest = change, .seq = window_cursor(reading->state)};
-    struct snapshot_drafts drafts;
-    struct resume resume = {.reading = reading,
-                            .from = request->from,
-                            .max_changed = reading->max_rows,
-                            .drafts = &drafts};
+    struct resume resume = {.reading = reading, .from = request->from};
     request->refused = is_refused(reading, request->from);
     if (request->refused)
         return true;
-    snapshot_drafts_init(&drafts, window->spec.view, window->mode, &place);
-    drafts.plain = reading->result->drafts.plain;
-    bool done = run(&resume, request);
-    request->refused = done && resume.too_many;
-    request->rows = drafts.rows;
-    snapshot_drafts_fini(&drafts);
-    return done;
+    return request->as_frames ? tell_frames(&resume, request) : tell_batch(&resume, request);
+}
+
+bool window_encode_untold(struct window_reading *reading, struct window_request *request)
+{
+    struct resume resume = {.reading = reading, .from = request->from, .only_rows = true};
+    request->refused = request->from < reading->state->log.floor_change;
+    if (!request->refused && !tell_frames(&resume, request))
+        return false;
+    bool told = !request->refused;
+    request->refused = false;
+    return told || window_encode_changed(reading, request);
 }

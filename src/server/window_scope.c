@@ -86,8 +86,8 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
 struct move {
     struct window_reading *reading;
     const struct window_held *held;
-    struct map rows; /* the window's, by key */
-    struct snapshot_drafts drafts;
+    struct map rows;                /* the window's, by key */
+    struct snapshot_drafts *drafts; /* the request's */
 };
 
 static bool lacks_memory(struct window_reading *reading)
@@ -102,7 +102,7 @@ static bool put_lost(struct move *move, struct span key)
     struct window_reading *reading = move->reading;
     bool kept = window_is_keyed_by_field(reading->window) ? reading->window->rows.count > 0
                                                           : map_get(&move->rows, key) != NULL;
-    return kept || snapshot_drafts_delete(&move->drafts, window_shown_key(reading, key)) ||
+    return kept || snapshot_drafts_delete(move->drafts, window_shown_key(reading, key)) ||
            lacks_memory(reading);
 }
 
@@ -127,13 +127,13 @@ static bool put_rows(struct move *move)
 {
     struct window_reading *reading = move->reading;
     const struct window_rows *rows = &reading->window->rows;
-    for (size_t i = 0; i < rows->count && move->drafts.place.limit != 0; i++) {
+    for (size_t i = 0; i < rows->count && move->drafts->place.limit != 0; i++) {
         struct span key = window_row_key(rows->list[i]);
         struct store_entity entity;
         if (!window_fetch(reading, key, &entity))
             return false;
         entity.key = window_shown_key(reading, key);
-        if (!snapshot_drafts_row(&move->drafts, &entity))
+        if (!snapshot_drafts_row(move->drafts, &entity))
             return lacks_memory(reading);
     }
     return true;
@@ -148,16 +148,13 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
                                    .latest = change,
                                    .seq = window_cursor(reading->state)};
     struct move move = {.reading = reading, .held = &request->held};
-    snapshot_drafts_init(&move.drafts, window->spec.view, window->mode, &place);
+    move.drafts = request->drafts = memory_new(sizeof *request->drafts);
+    if (!move.drafts)
+        return lacks_memory(reading);
+    snapshot_drafts_init(move.drafts, window->spec.view, window->mode, &place);
     bool done = window_index_rows(window, &move.rows) || lacks_memory(reading);
     done = done && put_all_lost(&move) && put_rows(&move);
-    if (done) {
-        done = snapshot_drafts_end(&move.drafts, true);
-        request->text = done ? window_join_drafts(&move.drafts) : NULL;
-        done = request->text || lacks_memory(reading);
-    }
-    request->rows = move.drafts.rows;
+    request->rows = move.drafts->rows;
     map_fini(&move.rows);
-    snapshot_drafts_fini(&move.drafts);
     return done;
 }

@@ -12,16 +12,26 @@ static const char *const scan_sql[] = {
     SCAN "ORDER BY place DESC" PAGE,
 };
 
+/* A statement about the row at a place. */
+static bool start(struct query *query, struct connection *connection, enum statement which,
+                  const char *sql, int64_t stage, struct span place, struct error *error)
+{
+    if (!query_start(query, connection, which, sql, error)) {
+        return false;
+    }
+    query_integer(query, stage);
+    query_bytes(query, place);
+    return true;
+}
+
 bool store_row_put(struct store_writer *writer, int64_t stage, struct span place, int64_t entity,
                    struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error) ||
-        !query_start(&query, &writer->connection, STATEMENT_ROW_PUT, put_sql, error)) {
+        !start(&query, &writer->connection, STATEMENT_ROW_PUT, put_sql, stage, place, error)) {
         return false;
     }
-    query_integer(&query, stage);
-    query_bytes(&query, place);
     query_integer(&query, entity);
     return query_run(&query, error) && stage_count_add(writer, stage, 1, error);
 }
@@ -31,12 +41,9 @@ bool store_row_remove(struct store_writer *writer, int64_t stage, struct span pl
 {
     struct query query;
     if (!writer_ready(writer, error) ||
-        !query_start(&query, &writer->connection, STATEMENT_ROW_REMOVE, remove_sql, error)) {
-        return false;
-    }
-    query_integer(&query, stage);
-    query_bytes(&query, place);
-    if (!query_run(&query, error)) {
+        !start(&query, &writer->connection, STATEMENT_ROW_REMOVE, remove_sql, stage, place,
+               error) ||
+        !query_run(&query, error)) {
         return false;
     }
     if (sqlite3_changes(writer->connection.database) == 1) {
@@ -81,16 +88,14 @@ bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from
     return step == QUERY_DONE;
 }
 
-bool store_row_at(struct store_writer *writer, int64_t stage, struct span place, int64_t *entity,
-                  struct error *error)
+static bool row_at(struct connection *connection, int64_t stage, struct span place, int64_t *entity,
+                   struct error *error)
 {
     struct query query;
     *entity = 0;
-    if (!query_start(&query, &writer->connection, STATEMENT_ROW_AT, at_sql, error)) {
+    if (!start(&query, connection, STATEMENT_ROW_AT, at_sql, stage, place, error)) {
         return false;
     }
-    query_integer(&query, stage);
-    query_bytes(&query, place);
     enum query_step step = query_row(&query, error);
     if (step == QUERY_ROW) {
         *entity = query_column(&query, 0);
@@ -99,22 +104,19 @@ bool store_row_at(struct store_writer *writer, int64_t stage, struct span place,
     return step != QUERY_FAILED;
 }
 
+bool store_row_at(struct store_writer *writer, int64_t stage, struct span place, int64_t *entity,
+                  struct error *error)
+{
+    return row_at(&writer->connection, stage, place, entity, error);
+}
+
 bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
                       struct error *error)
 {
-    struct query query;
-    *found = false;
-    if (!query_start(&query, &reader->connection, STATEMENT_ROW_AT, at_sql, error)) {
-        return false;
-    }
-    query_integer(&query, stage);
-    query_bytes(&query, place);
-    enum query_step step = query_row(&query, error);
-    if (step == QUERY_ROW) {
-        *found = true;
-        query_end(&query);
-    }
-    return step != QUERY_FAILED;
+    int64_t entity;
+    bool done = row_at(&reader->connection, stage, place, &entity, error);
+    *found = done && entity != 0;
+    return done;
 }
 
 bool row_place_at(struct connection *connection, int64_t stage, struct span from, bool backwards,

@@ -267,6 +267,38 @@ test('allowed_origins holds without authentication, for pages only', async (t) =
   checkAnswer({ ...posted, body: posted.text }, 'origin-mismatch');
 });
 
+test('pages of the list may read answers by HTTP, refusals too; others may not', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} }, auth: { mode: 'static', tokens: [{ token: STATIC, scope: 'read' }] }, allowed_origins: ['https://app.example'] } });
+  const Origin = 'https://app.example';
+  const allowed = ({ headers }) => headers['access-control-allow-origin'];
+  const asked = await http(`${server.http}/v1/views/E/list`, { method: 'OPTIONS', headers: { Origin, 'Access-Control-Request-Method': 'GET', 'Access-Control-Request-Headers': 'authorization' } });
+  assert.deepEqual([asked.status, allowed(asked), asked.text], [204, Origin, '']);
+  assert.match(asked.headers['access-control-allow-headers'], /Authorization/);
+  assert.match(asked.headers['access-control-allow-methods'], /GET/);
+  for (const path of ['/v1/views', '/v1/views/E/list']) {
+    const read = await http(server.http + path, { headers: { Origin, ...bearer(STATIC) } });
+    assert.deepEqual([read.status, allowed(read)], [200, Origin]);
+    assert.match(read.headers.vary, /Origin/);
+    assert.match(read.headers['access-control-expose-headers'], /ETag.*X-Error-Code/);
+  }
+  for (const [path, headers] of [['/v1/views', {}], ['/v1/views/E/none', bearer(STATIC)], ['/nothing', bearer(STATIC)]]) {
+    const refused = await http(server.http + path, { headers: { Origin, ...headers } });
+    assert.ok(refused.status >= 400);
+    assert.equal(allowed(refused), Origin, path);
+  }
+  const posted = await tryPost(server, m('a', {}), { Origin, ...bearer(STATIC) });
+  assert.deepEqual([posted.status, allowed(posted)], [403, Origin]);
+  for (const other of ['https://evil.example', 'null', `${Origin}:444`]) {
+    for (const method of ['OPTIONS', 'GET']) {
+      const answer = await http(`${server.http}/v1/views`, { method, headers: { Origin: other, ...bearer(STATIC) } });
+      assert.equal(allowed(answer), undefined, other);
+      assert.match(answer.headers.vary, /Origin/);
+    }
+  }
+  const open = await http(`${servers.full.http}/v1/views`, { headers: { Origin } });
+  assert.deepEqual([open.status, allowed(open), open.headers.vary], [200, undefined, undefined]);
+});
+
 /* ---- scopes ---- */
 
 test('each route asks for its scope', async () => {

@@ -7,25 +7,19 @@
 // listeners of that name.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
-import { checkMessage, decode } from './lib/client.js';
 import { Producer } from './lib/feed.js';
 import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
+import { Listener } from './lib/listener.js';
 import { Model, expectRows, project } from './lib/model.js';
 import { Random } from './lib/random.js';
-import { Server, check, patience, scratch, sqlState } from './lib/server.js';
-import { Socket } from './lib/socket.js';
+import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
+import { Server, check, patience, sqlState } from './lib/server.js';
 import { list, pipeline, windowOf } from './lib/window_model.js';
 
-const SEEDS = Number(process.env.STELE_SEEDS ?? 20);
-const FIRST = Number(process.env.STELE_SEED ?? 1);
-const JOBS = Number(process.env.STELE_JOBS ?? 2);
-const FAILURES = Number(process.env.STELE_FAILURES ?? 3); /* stop after so many */
-const WITHOUT = process.env.STELE_WITHOUT ? new RegExp(process.env.STELE_WITHOUT) : null; /* leave listeners out by name */
+const OPTIONS = seedsOf(20);
 
 const VIEWS = {
   A: {
@@ -132,9 +126,10 @@ class Feed {
 
 /* ---- who listens ---- */
 
-class Listener {
+class ViewListener extends Listener {
   constructor(run, { view, key, snapshotLimit, withSnapshot, take, skip, filters, ...behaviour }, random) {
-    Object.assign(this, { run, view, key, snapshotLimit, withSnapshot, random });
+    super(run, random);
+    Object.assign(this, { view, key, snapshotLimit, withSnapshot });
     this.window = { take, skip, filters };
     this.partial = snapshotLimit !== undefined || withSnapshot === false;
     this.applier = new Applier({ resume: behaviour.resume, forget: this.partial });
@@ -143,80 +138,13 @@ class Listener {
     this.definition = VIEWS[name]?.[sub] ?? {};
     this.isWindow = Boolean(this.definition.pipeline ?? take ?? skip ?? filters);
     this.name = [view, key, this.isWindow ? JSON.stringify(this.window) : undefined, this.partial ? `limit ${snapshotLimit ?? 'no snapshot'}` : behaviour.resume ? 'resumes' : 'forgets'].filter((x) => x !== undefined).join(' ');
-    this.cuts = 0;
-    this.renewed = 0;
-    this.events = [];
-    this.stopped = false;
-    this.calm = false;
   }
 
-  note(text) {
-    this.events.push(text);
-    if (this.events.length > 4000) this.events.splice(0, 2000);
+  isOpen() {
+    return this.opened;
   }
 
-  async live() {
-    while (!this.stopped) {
-      const server = this.run.server;
-      if (!server?.running || this.run.down) {
-        await this.run.turn();
-        continue;
-      }
-      try {
-        await this.connect(server.ws);
-      } catch (error) {
-        if (error.code === 'ERR_ASSERTION' || error.fatal) {
-          this.failure = error;
-          return;
-        }
-        await this.run.turn();
-      }
-    }
-  }
-
-  async connect(url) {
-    const r = this.random;
-    const cut = !this.calm && r.chance(0.7);
-    const cutAfter = cut && r.chance(0.5) ? r.between(1, 6000) : Infinity;
-    let framesLeft = cut && cutAfter === Infinity ? r.between(1, 40) : Infinity;
-    const socket = await Socket.open(url, { cutAfter });
-    this.socket = socket;
-    const ended = socket.closed;
-    socket.on('violation', (error) => (this.failure ??= Object.assign(error, { fatal: true })));
-    socket.on('message', (bytes, isText) => {
-      if (framesLeft <= 0 || this.stopped) return;
-      try {
-        const message = decode(bytes, isText);
-        checkMessage(message, { windows: this.isWindow });
-        if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
-        /* What was on its way when we asked anew is not for the new subscription. */
-        if (message.json.op === 'subscribed') this.renewing = false;
-        if (!this.renewing && message.json.type !== 'pong') this.take(message);
-      } catch (error) {
-        this.failure ??= Object.assign(error, { fatal: true });
-        socket.destroy();
-        return;
-      }
-      if (--framesLeft <= 0) {
-        this.note('-- cut');
-        socket.destroy();
-      }
-      if (!this.calm && !this.renewing && this.opened && r.chance(0.03)) this.renew(socket);
-      if (!this.calm && r.chance(0.02)) {
-        socket.pause();
-        setTimeout(() => socket.resume(), r.between(1, 60));
-      }
-      this.changed?.();
-    });
-    this.renewing = false;
-    this.subscribe(socket, {});
-    await ended;
-    this.cuts++;
-    this.note('-- closed');
-    if (this.failure) throw this.failure;
-  }
-
-  subscribe(socket, more) {
+  subscribe(socket, more = {}) {
     const message = { type: 'subscribe', view: this.view, ...this.window, ...this.applier.parameters(), ...more };
     if (this.key !== undefined) message.key = this.key;
     if (this.snapshotLimit !== undefined) message.snapshotLimit = this.snapshotLimit;
@@ -236,7 +164,6 @@ class Listener {
   }
 
   take({ text, json: frame }) {
-    this.note(text.length > 700 ? `${text.slice(0, 700)}…` : text);
     const { applier } = this;
     if (frame.op === 'subscribed') {
       assert.equal(frame.view, this.view);
@@ -273,11 +200,6 @@ class Listener {
     }
     return found.length ? found.join('\n') : null;
   }
-
-  stop() {
-    this.stopped = true;
-    this.socket?.destroy();
-  }
 }
 
 function listeners(run, random) {
@@ -300,8 +222,8 @@ function listeners(run, random) {
   const count = random.between(8, 16);
   const chosen = [];
   while (chosen.length < count) chosen.push(...all.splice(random.below(all.length), 1));
-  const made = chosen.map((options, i) => new Listener(run, options, random.fork(i)));
-  return WITHOUT ? made.filter((listener) => !WITHOUT.test(listener.name)) : made;
+  const made = chosen.map((options, i) => new ViewListener(run, options, random.fork(i)));
+  return wanted(made);
 }
 
 /* The rows of a view of an export, in its order. */
@@ -438,55 +360,11 @@ class Run {
     if (!last) for (const listener of this.listeners) listener.calm = false;
   }
 
+  /* A partial client's rows are right at any moment that it is caught up; it gets its time too. */
   async agrees(listener, expected) {
-    const until = Date.now() + patience(15_000);
-    const fail = (what) => {
-      const file = join(tmpdir(), `stele-convergence-${this.seed}.log`);
-      writeFileSync(file, `${listener.name}: ${what}\n${listener.events.join('\n')}\n`);
-      return new Error(`${listener.name}: ${what}\nall it saw is in ${file}; in the end:\n${listener.events.slice(-20).join('\n')}`);
-    };
-    for (;;) {
-      if (listener.failure) throw fail(listener.failure.message);
-      /* A partial client's rows are right at any moment that it is caught up; give it its time too. */
-      const difference = listener.difference(expected);
-      if (!difference && listener.opened) return;
-      if (Date.now() > until) {
-        throw fail(`did not converge:\n${difference ?? '  not subscribed'}`);
-      }
-      await new Promise((done) => {
-        const timer = setTimeout(done, 20);
-        listener.changed = () => {
-          clearTimeout(timer);
-          setTimeout(done, 2);
-        };
-      });
-    }
+    await listener.agreed(() => listener.difference(expected), () => listener.opened, `stele-convergence-${this.seed}.log`);
   }
 }
 
-test(`clients converge for ${SEEDS} seeds from ${FIRST} on`, async (t) => {
-  const folder = scratch(t);
-  const failures = [];
-  let next = FIRST;
-  let done = 0;
-  let cuts = 0;
-  const began = Date.now();
-  const worker = async () => {
-    while (next < FIRST + SEEDS && failures.length < FAILURES) {
-      const seed = next++;
-      const run = new Run(seed, folder);
-      try {
-        await run.play();
-        cuts += run.listeners.reduce((sum, l) => sum + l.cuts, 0);
-      } catch (error) {
-        failures.push(`seed ${seed}: ${error.stack ?? error}\nserver's last lines:\n${run.server?.stderr.slice(-1500)}`);
-      } finally {
-        await run.server?.discard();
-      }
-      done++;
-    }
-  };
-  await Promise.all(Array.from({ length: JOBS }, worker));
-  t.diagnostic(`${done} seeds, ${cuts} cut connections, ${((Date.now() - began) / 1000).toFixed(1)} s`);
-  assert.equal(failures.length, 0, `\n${failures.join('\n\n')}\n\nto see one again: STELE_SEED=<seed> STELE_SEEDS=1 node --test convergence.test.js`);
-});
+test(`clients converge for ${OPTIONS.seeds} seeds from ${OPTIONS.first} on`, (t) =>
+  playSeeds(t, OPTIONS, 'convergence.test.js', (seed, folder) => new Run(seed, folder)));

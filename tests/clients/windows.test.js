@@ -8,114 +8,48 @@
 // the listeners of that name, STELE_TIMED=1 with definitions that ask for the time in every seed.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
-import { Client, checkMessage, decode } from './lib/client.js';
+import { Client } from './lib/client.js';
 import { Producer, post } from './lib/feed.js';
 import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
+import { Listener } from './lib/listener.js';
 import { Model, project } from './lib/model.js';
 import { Random } from './lib/random.js';
-import { Server, check, patience, scratch, sql } from './lib/server.js';
-import { Socket } from './lib/socket.js';
+import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
+import { Server, check, patience, sql } from './lib/server.js';
 import { Definitions, Feed, members, specOf } from './lib/window_random.js';
 
-const SEEDS = Number(process.env.STELE_SEEDS ?? 10);
-const FIRST = Number(process.env.STELE_SEED ?? 1);
-const JOBS = Number(process.env.STELE_JOBS ?? 2);
-const FAILURES = Number(process.env.STELE_FAILURES ?? 3); /* stop after so many */
-const WITHOUT = process.env.STELE_WITHOUT ? new RegExp(process.env.STELE_WITHOUT) : null;
+const OPTIONS = seedsOf(10);
+const FIRST = OPTIONS.first;
 
 /* ---- who listens ---- */
 
-class Listener {
+class WindowListener extends Listener {
   constructor(run, spec, behaviour, random) {
-    Object.assign(this, { run, spec, random });
+    super(run, random);
+    this.spec = spec;
+    this.isWindow = true;
     this.sent = { ...spec, ...behaviour.sent };
     this.partial = behaviour.sent !== undefined;
+    this.asFrames = behaviour.asFrames === true; /* what it missed comes as frames, perhaps some more */
     this.projected = run.definitions.of(spec.view).fields !== undefined;
     this.applier = new Applier({ resume: behaviour.resume, forget: !behaviour.resume && !behaviour.keeps });
-    this.name = `${members(this.sent)} ${behaviour.resume ? 'resumes' : behaviour.keeps ? 'keeps' : 'begins anew'}`;
-    this.cuts = 0;
-    this.renewed = 0;
+    this.name = `${members(this.sent)} ${behaviour.asFrames ? 'resumes by frames' : behaviour.resume ? 'resumes' : behaviour.keeps ? 'keeps' : 'begins anew'}`;
     this.liveFrames = 0;
-    this.events = [];
-    this.stopped = false;
-    this.calm = false;
   }
 
-  note(text) {
-    this.events.push(text.length > 500 ? `${text.slice(0, 500)}…` : text);
-    if (this.events.length > 4000) this.events.splice(0, 2000);
-  }
-
-  async live() {
-    while (!this.stopped) {
-      const server = this.run.server;
-      if (!server?.running || this.run.down) {
-        await this.run.turn();
-        continue;
-      }
-      try {
-        await this.connect(server.ws);
-      } catch (error) {
-        if (error.code === 'ERR_ASSERTION' || error.fatal) {
-          this.failure = error;
-          return;
-        }
-        await this.run.turn();
-      }
-    }
-  }
-
-  async connect(url) {
-    const r = this.random;
-    const cut = !this.calm && r.chance(0.7);
-    const cutAfter = cut && r.chance(0.6) ? r.between(1, 5000) : Infinity;
-    let framesLeft = cut && cutAfter === Infinity ? r.between(1, 40) : Infinity;
-    const socket = await Socket.open(url, { cutAfter });
-    this.socket = socket;
-    const ended = socket.closed;
-    socket.on('violation', (error) => (this.failure ??= Object.assign(error, { fatal: true })));
-    socket.on('message', (bytes, isText) => {
-      if (framesLeft <= 0 || this.stopped) return;
-      try {
-        const message = decode(bytes, isText);
-        checkMessage(message, { windows: true });
-        if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
-        /* What was on its way when we asked anew is not for the new subscription. */
-        if (message.json.op === 'subscribed') this.renewing = false;
-        if (!this.renewing && message.json.type !== 'pong') this.take(message);
-      } catch (error) {
-        this.failure ??= Object.assign(error, { fatal: true });
-        socket.destroy();
-        return;
-      }
-      if (--framesLeft <= 0) {
-        this.note('-- cut');
-        socket.destroy();
-      }
-      if (!this.calm && !this.renewing && this.state !== 'asked' && r.chance(0.03)) this.renew(socket);
-      if (!this.calm && r.chance(0.03)) {
-        socket.pause();
-        setTimeout(() => socket.resume(), r.between(1, 60));
-      }
-      this.changed?.();
-    });
-    this.renewing = false;
-    this.subscribe(socket);
-    await ended;
-    this.cuts++;
-    this.state = 'closed';
-    this.note('-- closed');
-    if (this.failure) throw this.failure;
+  isOpen() {
+    return this.state !== 'asked';
   }
 
   subscribe(socket, partition) {
     const parts = [members(this.sent)];
-    for (const [name, value] of Object.entries({ ...this.applier.parameters(), partition })) {
+    const cursor = this.applier.parameters();
+    if (this.asFrames && cursor.after !== undefined) cursor.withSnapshot = false;
+    this.opens = cursor.withSnapshot !== false && this.sent.withSnapshot !== false;
+    for (const [name, value] of Object.entries({ ...cursor, partition })) {
       if (value !== undefined && value !== null) parts.push(`"${name}":${JSON.stringify(value)}`);
     }
     const text = `{"type":"subscribe",${parts.join(',')}}`;
@@ -133,19 +67,20 @@ class Listener {
   }
 
   take({ text, json: frame }) {
-    this.note(text);
     const { applier, spec } = this;
     if (frame.op === 'subscribed') {
       assert.equal(frame.view, spec.view);
-      this.state = this.sent.withSnapshot === false ? 'live' : 'opening';
+      this.state = this.opens ? 'opening' : 'live';
       applier.apply(frame);
+      /* Who wants no snapshot gets none. */
+      if (this.asFrames && frame.resumed === false) this.renew(this.socket);
       return;
     }
     assert.ok(this.state === 'opening' || this.state === 'live', `a frame before subscribed: ${text.slice(0, 200)}`);
     assert.equal(frame.entity, spec.view);
     assert.notEqual(frame.op, 'patch', `a patch in a window: ${text.slice(0, 200)}`);
     if (spec.key !== undefined && frame.op !== 'snapshot') assert.equal(frame.key, spec.key);
-    if (this.state === 'live' && !this.partial) {
+    if (this.state === 'live' && !this.partial && !this.asFrames) {
       this.liveFrames++;
       this.changesSomething(frame, text);
     }
@@ -178,22 +113,18 @@ class Listener {
     for (const key of rows.keys()) if (!expected.has(key)) found.push(`  ${key}: is held, but is not in the window`);
     return found.length ? found.join('\n') : null;
   }
-
-  stop() {
-    this.stopped = true;
-    this.socket?.destroy();
-  }
 }
 
 function listeners(run, r) {
   const made = [];
-  const add = (spec, behaviour) => made.push(new Listener(run, spec, behaviour, r.fork(made.length)));
+  const add = (spec, behaviour) => made.push(new WindowListener(run, spec, behaviour, r.fork(made.length)));
   run.specs = [];
   for (let i = r.between(5, 10); i > 0; i--) {
     const spec = specOf(r, run.definitions);
     run.specs.push(spec);
     add(spec, { resume: true });
     if (r.chance(0.4)) add(spec, { resume: true });
+    if (r.chance(0.3)) add(spec, { resume: true, asFrames: true });
     if (r.chance(0.3)) add(spec, { resume: false });
     /* As the published clients: it keeps its rows and asks without a cursor. What left is told only
      * by a server that has seen it. */
@@ -201,7 +132,7 @@ function listeners(run, r) {
     if (r.chance(0.15)) add(spec, { resume: false, sent: { snapshotLimit: r.pick([1, 3]) } });
     if (r.chance(0.15)) add(spec, { resume: false, sent: { withSnapshot: false } });
   }
-  return WITHOUT ? made.filter((listener) => !WITHOUT.test(listener.name)) : made;
+  return wanted(made);
 }
 
 /* ---- one seed ---- */
@@ -331,27 +262,11 @@ class Run {
     for (const listener of this.listeners) await this.agrees(listener, bases);
   }
 
-  fail(listener, what) {
-    const file = join(tmpdir(), `stele-windows-${this.seed}.log`);
-    writeFileSync(file, `${listener.name}: ${what}\n${this.server.options.config}\n${listener.events.join('\n')}\n`);
-    return new Error(`${listener.name}: ${what}\nall it saw is in ${file}; in the end:\n${listener.events.slice(-12).join('\n')}\n${this.definitions.describe(listener.spec.view)}`);
-  }
-
   async agrees(listener, bases) {
-    const until = Date.now() + patience(15_000);
-    for (;;) {
-      if (listener.failure) throw this.fail(listener, listener.failure.message);
-      const difference = listener.difference(this.expected(listener.spec, bases));
-      if (!difference && listener.state === 'live') return;
-      if (Date.now() > until) throw this.fail(listener, `did not converge (${listener.state}):\n${difference}`);
-      await new Promise((done) => {
-        const timer = setTimeout(done, 20);
-        listener.changed = () => {
-          clearTimeout(timer);
-          setTimeout(done, 2);
-        };
-      });
-    }
+    const { view } = listener.spec;
+    const more = `${this.definitions.describe(view)}\n${this.server.options.config}`;
+    const difference = () => listener.difference(this.expected(listener.spec, bases));
+    await listener.agreed(difference, () => listener.state === 'live', `stele-windows-${this.seed}.log`, more);
   }
 
   /** Who comes now gets the rows in the view's order; of what time alone has changed, perhaps the
@@ -399,7 +314,7 @@ class Run {
   async stepByStep(count) {
     let before = await this.bases();
     for (let i = 0; i < count; i++) {
-      const counted = this.listeners.filter((l) => !l.partial && !this.definitions.timedView(l.spec.view));
+      const counted = this.listeners.filter((l) => !l.partial && !l.asFrames && !this.definitions.timedView(l.spec.view));
       /* The model changes its rows in place. */
       before = new Map([...before].map(([name, rows]) => [name, new Map(rows)]));
       const had = counted.map((l) => ({ frames: l.liveFrames, cuts: l.cuts, rows: this.expected(l.spec, before) }));
@@ -421,34 +336,8 @@ class Run {
   }
 }
 
-test(`windows are what the model says, for ${SEEDS} seeds from ${FIRST} on`, async (t) => {
-  const folder = scratch(t);
-  const failures = [];
-  let next = FIRST;
-  let done = 0;
-  let cuts = 0;
-  let frames = 0;
-  const began = Date.now();
-  const worker = async () => {
-    while (next < FIRST + SEEDS && failures.length < FAILURES) {
-      const seed = next++;
-      const run = new Run(seed, folder);
-      try {
-        await run.play();
-        cuts += run.listeners.reduce((sum, l) => sum + l.cuts, 0);
-        frames += run.listeners.reduce((sum, l) => sum + l.liveFrames, 0);
-      } catch (error) {
-        failures.push(`seed ${seed}: ${error.stack ?? error}\nthe server ${run.server?.running ? 'runs' : `ended with ${run.server?.child.signalCode ?? run.server?.child.exitCode}`}; its last lines:\n${run.server?.stderr.slice(-1500)}`);
-      } finally {
-        await run.server?.discard();
-      }
-      done++;
-    }
-  };
-  await Promise.all(Array.from({ length: JOBS }, worker));
-  t.diagnostic(`${done} seeds, ${cuts} cut connections, ${frames} live frames, ${((Date.now() - began) / 1000).toFixed(1)} s`);
-  assert.equal(failures.length, 0, `\n${failures.join('\n\n')}\n\nto see one again: STELE_SEED=<seed> STELE_SEEDS=1 node --test windows.test.js`);
-});
+test(`windows are what the model says, for ${OPTIONS.seeds} seeds from ${FIRST} on`, (t) =>
+  playSeeds(t, OPTIONS, 'windows.test.js', (seed, folder) => new Run(seed, folder), ['liveFrames']));
 
 /* ---- one client that does not read ---- */
 
@@ -504,6 +393,34 @@ test('who falls behind a window gets what it lacks and nothing else', async (t) 
       await client.silence();
     }
     assert.ok((await caughtUp()) > before, 'nobody fell behind');
+  }
+});
+
+/* ---- time ---- */
+
+test('who comes later is not shown what time has taken away, however long the view coalesces', async (t) => {
+  const views = '{"valid":{"pipeline":[{"filter":{"field":"until","gt":{"now":true}}},{"sort":"until"}],"coalesce_ms":3600000}}';
+  const server = await Server.forTest(t, { config: `{"exports":{"A":{"views":${views}}}}` });
+  const until = Math.floor(Date.now() / 1000) + 2;
+  await post(server, [{ export: 'A', key: 'soon', patch: { until } }, { export: 'A', key: 'later', patch: { until: until + 100_000 } }]);
+  const rows = async () => {
+    const client = await Client.open(server);
+    client.send('{"type":"subscribe","view":"A/valid"}');
+    const applier = new Applier();
+    for (const frame of await client.until((f) => f.op === 'snapshot' && f.complete)) applier.apply(frame);
+    return { client, keys: [...applier.rows.keys()] };
+  };
+  /* It stays, and so does the snapshot that was made for it. */
+  const { client } = await rows();
+  t.after(() => client.destroy());
+  while ((await sql(server.db, 'SELECT key FROM "A/valid"')).length > 1) await new Promise((done) => setTimeout(done, 20));
+  /* The subscribers' side hears of it a moment after SQL shows it. */
+  const patient = Date.now() + patience(10_000);
+  for (let keys = []; keys.join() !== 'later'; ) {
+    const fresh = await rows();
+    fresh.client.destroy();
+    keys = fresh.keys;
+    assert.ok(Date.now() < patient, `still shown: ${keys}`);
   }
 });
 

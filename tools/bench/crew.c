@@ -27,8 +27,9 @@ static struct message *next_message(struct producer *producer)
     message_set_number(message, MESSAGE_FIRST_NUMBER + producer->sent);
     for (size_t i = 0; i < message->mutations; i++)
         message_set_key(message, i,
-                        plan->in_order ? producer->next_key++ % plan->keys
-                                       : random_below(&producer->random, plan->keys));
+                        plan->first_key + (plan->in_order
+                                               ? producer->next_key++ % plan->keys
+                                               : random_below(&producer->random, plan->keys)));
     return message;
 }
 

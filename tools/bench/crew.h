@@ -12,8 +12,8 @@ struct crew_plan {
     unsigned producers;
     size_t batch; /* mutations of a request */
     enum message_content content;
-    uint64_t keys; /* they are 0 … keys - 1 */
-    bool in_order; /* one key after the other, instead of at random */
+    uint64_t first_key, keys; /* they are first_key … first_key + keys - 1 */
+    bool in_order;            /* one key after the other, instead of at random */
     size_t requests_in_flight,
         bytes_in_flight; /* of each producer; one request is always allowed */
 };

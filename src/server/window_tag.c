@@ -1,0 +1,68 @@
+/* The number in the ETag of a window that is read once: of what was asked, and of its state. */
+#include "server/window_internal.h"
+
+/* Tags must outlive the process, so it is not the maps' hash, which is different in each. */
+static void fold(uint64_t *hash, const void *data, size_t length)
+{
+    const unsigned char *bytes = data; /* FNV-1a, 64 bits */
+    for (size_t i = 0; i < length; i++)
+        *hash = (*hash ^ bytes[i]) * UINT64_C(1099511628211);
+}
+
+static void fold_number(uint64_t *hash, int64_t number)
+{
+    fold(hash, &number, sizeof number);
+}
+
+static void fold_span(uint64_t *hash, struct span span)
+{
+    fold_number(hash, span.data ? (int64_t)span.length : -1);
+    fold(hash, span.data, span.length);
+}
+
+static void fold_view(uint64_t *hash, const struct view *view)
+{
+    fold_span(hash, span_of(view->id));
+    fold_span(hash, span_of(view->stage ? view->stage->whole : NULL));
+    fold_span(hash, span_of(view->scope ? view_scope_text(view->scope) : NULL));
+    fold_number(hash, view->output);
+    for (size_t i = 0; i < view->key_field_count; i++)
+        fold_span(hash, view->key_field[i]);
+    for (size_t i = 0; i < view->path_count; i++)
+        fold_span(hash, view->paths[i]);
+    for (size_t i = 0; i < view->key_count; i++)
+        fold_span(hash, view->keys[i]);
+}
+
+static void fold_spec(uint64_t *hash, const struct window_spec *spec)
+{
+    fold_view(hash, spec->view);
+    fold_number(hash, spec->skip);
+    fold_number(hash, spec->take);
+    fold_span(hash, spec->key);
+    fold_span(hash, spec->filter ? view_filter_text(spec->filter) : span_make(NULL, 0));
+    fold_span(hash, spec->scope ? row_scope_name(spec->scope) : span_make(NULL, 0));
+}
+
+bool window_is_timed(const struct window *window)
+{
+    for (const struct view_stage *stage = window->spec.view->stage; stage; stage = stage->source)
+        if (stage->timed)
+            return true;
+    return false;
+}
+
+/* Several changes may have one seq, so the change's own number is in it; in what time alone
+ * changes, also which rows there are. */
+uint64_t window_tag(const struct window *window, const struct seq *after,
+                    const struct view_state *state)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    fold_spec(&hash, &window->spec);
+    fold_number(&hash, after ? after->slot : -1);
+    fold_number(&hash, after ? after->index : -1);
+    fold_number(&hash, state->found ? state->export.last_change : 0);
+    for (size_t i = 0; window_is_timed(window) && i < window->rows.count; i++)
+        fold_span(&hash, window_row_key(window->rows.list[i]));
+    return hash;
+}

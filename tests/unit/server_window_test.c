@@ -1,0 +1,274 @@
+/* What windows promise about work and about what they tell, on a real engine, without sockets. */
+#include "hub_fixture.h"
+#include "server_client.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct hub_fixture fixture;
+
+static int set_up(void **state)
+{
+    (void)state;
+    fixture_init(&fixture.base);
+    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
+                                           .channel_bytes = 1 << 20,
+                                           .max_subscriptions = 1000,
+                                           .tombstone_ms = 600 * 1000};
+    fixture.base.options.retention =
+        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
+    fixture.base.options.readers = 1; /* so that questions are answered in their order */
+    return 0;
+}
+
+static void start(void)
+{
+    struct error error;
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
+    struct view_set *set = view_set_new(false);
+    assert_true(view_set_add_export(set, span_of("Q"), &error));
+    hub_fixture_start(&fixture, set, exports, 1);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    hub_fixture_stop(&fixture);
+    fixture_fini(&fixture.base);
+    return 0;
+}
+
+/* `count` mutations "Q k<i> patch <patch>" in one request. */
+static void feed_many(int count, const char *patch)
+{
+    struct buffer text;
+    buffer_init(&text, 64 << 20);
+    for (int i = 0; i < count; i++)
+        buffer_printf(&text, "Q k%d patch %s\n", i, patch);
+    hub_fixture_feed(&fixture, buffer_string(&text));
+    buffer_fini(&text);
+}
+
+static void subscribe(struct client *client, const char *members)
+{
+    char message[512];
+    client->complete = false;
+    snprintf(message, sizeof message, "{\"type\":\"subscribe\",%s}", members);
+    assert_true(client_subscribe(client, fixture.hub, message));
+}
+
+static bool is_complete(void *argument)
+{
+    client_pull(argument, -1);
+    return ((struct client *)argument)->complete;
+}
+
+/* ---- many that come back at once ---- */
+
+enum { MANY = 50 };
+
+static struct client many[MANY];
+
+static bool are_complete(void *argument)
+{
+    size_t complete = 0;
+    (void)argument;
+    for (int i = 0; i < MANY; i++)
+        complete += is_complete(&many[i]);
+    return complete == MANY;
+}
+
+struct barrier {
+    struct read_job read;
+    bool back;
+};
+
+static void run_nothing(struct read_job *job, struct store_reader *reader)
+{
+    (void)job;
+    (void)reader;
+}
+
+static void note_back(struct engine_event *event)
+{
+    ((struct barrier *)event)->back = true;
+}
+
+/* What was asked before is answered. */
+static void wait_for_readers(void)
+{
+    struct barrier barrier = {.read = {.event.deliver = note_back, .run = run_nothing}};
+    assert_true(engine_read(fixture.base.engine, &barrier.read));
+    fixture_wait(&fixture.base, &barrier.back);
+}
+
+static void equal_resumes_are_served_once(void **state)
+{
+    (void)state;
+    struct client first = {.view = "Q/list", .with_snapshot = true};
+    char members[256];
+    start();
+    client_init(&first);
+    feed_many(10, "{\"n\":1}");
+    subscribe(&first, "\"view\":\"Q/list\",\"take\":5");
+    hub_fixture_until(&fixture, is_complete, &first);
+    client_cut(&first);
+    feed_many(3, "{\"n\":2}");
+    snprintf(members, sizeof members,
+             "\"view\":\"Q/list\",\"take\":5,\"after\":\"%s\",\"epoch\":\"%s\"", first.seq,
+             first.epoch);
+    for (int i = 0; i < MANY; i++) {
+        many[i] = (struct client){.view = "Q/list", .with_snapshot = true};
+        client_init(&many[i]);
+        subscribe(&many[i], members);
+    }
+    wait_for_readers(); /* their cursors are found; now all ask for what they lack */
+    hub_fixture_until(&fixture, are_complete, NULL);
+    for (int i = 0; i < MANY; i++) {
+        assert_string_equal(many[i].problem, "");
+        assert_int_equal(many[i].resumed, 1);
+        assert_true(json_equal(many[i].rows, many[0].rows));
+        assert_non_null(json_object_get(many[i].rows, "k2"));
+    }
+    /* The first one's look was on its way when the others asked. */
+    assert_int_equal(counter_get(&hub_metrics(fixture.hub)->resumes_shared), MANY - 2);
+    for (int i = 0; i < MANY; i++) {
+        client_cut(&many[i]);
+        client_fini(&many[i]);
+    }
+    client_fini(&first);
+}
+
+/* ---- looks that are cut short ---- */
+
+static bool have_changed(void *argument)
+{
+    (void)argument;
+    size_t changed = 0;
+    for (int i = 0; i < MANY; i++) {
+        client_pull(&many[i], -1);
+        changed += many[i].upserts > 0;
+    }
+    return changed == MANY;
+}
+
+/* In no time at all a look does one thing only; still each window comes to its turn. */
+static void a_look_whose_time_is_up_goes_on_in_the_next(void **state)
+{
+    (void)state;
+    char members[256];
+    fixture.options.look_us = 1;
+    start();
+    feed_many(10, "{\"n\":1}");
+    for (int i = 0; i < MANY; i++) {
+        many[i] = (struct client){.view = "Q/list", .with_snapshot = true};
+        client_init(&many[i]);
+        snprintf(members, sizeof members, "\"view\":\"Q/list\",\"take\":%d", i + 1);
+        subscribe(&many[i], members);
+    }
+    hub_fixture_until(&fixture, are_complete, NULL);
+    hub_fixture_feed(&fixture, "Q k3 patch {\"n\":2}\n");
+    hub_fixture_until(&fixture, have_changed, NULL);
+    for (int i = 0; i < MANY; i++)
+        client_cut(&many[i]);
+    hub_fixture_feed(&fixture, "Q k4 patch {\"n\":3}\n");
+    for (int i = 0; i < MANY; i++) {
+        snprintf(members, sizeof members, "\"view\":\"Q/list\",\"take\":%d,\"after\":\"%s\"", i + 1,
+                 many[i].seq);
+        subscribe(&many[i], members);
+    }
+    hub_fixture_until(&fixture, are_complete, NULL);
+    for (int i = 0; i < MANY; i++) {
+        assert_string_equal(many[i].problem, "");
+        assert_int_equal(many[i].resumed, 1);
+        assert_int_equal(json_object_size(many[i].rows), i < 10 ? i + 1 : 10);
+        assert_non_null(json_object_get(many[i].rows, "k4"));
+        client_cut(&many[i]);
+        client_fini(&many[i]);
+    }
+}
+
+/* ---- without a snapshot ---- */
+
+static bool has_row(void *argument)
+{
+    struct client *client = argument;
+    client_pull(client, -1);
+    return client->upserts > 0 || client->problem[0];
+}
+
+/* From `subscribed` on, though the window is looked at, and its filter filled, only later. */
+static void who_wants_no_snapshot_misses_nothing(void **state)
+{
+    (void)state;
+    static const char *const members[] = {
+        "\"view\":\"Q/list\",\"take\":5", "\"view\":\"Q/list\",\"filters\":{\"n\":1}",
+        "\"view\":\"Q/append\",\"filters\":{\"n\":1}",
+        "\"view\":\"Q/state\",\"key\":\"k7\",\"filters\":{\"n\":1}"};
+    fixture.options.max_window_rows = 20000;
+    start();
+    feed_many(12000, "{\"n\":1}");
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        char text[256];
+        struct client client = {.view = "Q/list"};
+        client_init(&client);
+        snprintf(text, sizeof text, "%s,\"withSnapshot\":false", members[i]);
+        subscribe(&client, text);
+        hub_fixture_feed(&fixture, "Q k7 patch {\"x\":1}\n");
+        hub_fixture_until(&fixture, has_row, &client);
+        /* Of a window that ends somewhere, a row that may have come in by that is told too. */
+        assert_int_equal(json_object_size(client.rows), i == 0 ? 2 : 1);
+        assert_non_null(json_object_get(client.rows, "k7"));
+        assert_string_equal(client.problem, "");
+        client_cut(&client);
+        client_fini(&client);
+    }
+}
+
+/* ---- deletes before a snapshot ---- */
+
+static void only_what_can_have_been_in_a_window_is_told_as_gone(void **state)
+{
+    (void)state;
+    struct client never = {.view = "Q/list", .with_snapshot = true}, keeps = never;
+    start();
+    feed_many(100, "{\"n\":1}");
+    hub_fixture_feed(&fixture, "Q a patch {\"n\":2}\nQ b patch {\"n\":2}\n");
+    client_init(&keeps);
+    subscribe(&keeps, "\"view\":\"Q/list\",\"filters\":{\"n\":2}");
+    hub_fixture_until(&fixture, is_complete, &keeps);
+    assert_int_equal(json_object_size(keeps.rows), 2);
+    client_cut(&keeps);
+    hub_fixture_feed(&fixture, "Q k1 delete\nQ k2 delete\nQ a delete\nQ b patch {\"n\":3}\n");
+    /* A window that nobody had before: nobody can hold rows of it. */
+    client_init(&never);
+    subscribe(&never, "\"view\":\"Q/list\",\"filters\":{\"n\":1}");
+    hub_fixture_until(&fixture, is_complete, &never);
+    assert_int_equal(never.deletes, 0);
+    assert_int_equal(json_object_size(never.rows), 98);
+    subscribe(&keeps, "\"view\":\"Q/list\",\"filters\":{\"n\":2}");
+    hub_fixture_until(&fixture, is_complete, &keeps);
+    assert_int_equal(keeps.deletes, 2);
+    assert_int_equal(json_object_size(keeps.rows), 0);
+    client_cut(&keeps);
+    client_cut(&never);
+    client_fini(&keeps);
+    client_fini(&never);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(equal_resumes_are_served_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_look_whose_time_is_up_goes_on_in_the_next, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_wants_no_snapshot_misses_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_what_can_have_been_in_a_window_is_told_as_gone, set_up,
+                                        tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
