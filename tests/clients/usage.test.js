@@ -212,6 +212,29 @@ test('who it was comes from the token, also when that is refreshed and other row
   assert.deepEqual(told.filter(({ type }) => type === 'subscription_created').map(({ metering_key }) => metering_key), ['first', 'first']);
 });
 
+test('a client that a limit cuts off is told for what it got, and for no more', async (t) => {
+  const endpoint = await Endpoint.forTest(t);
+  const server = await start(t, endpoint, { set: { max_bytes_per_minute: 150_000 } });
+  const pad = () => randomBytes(1500).toString('base64'); /* does not compress */
+  await post(server, Array.from({ length: 500 }, (_, i) => quake(`q${i}`, i, pad())));
+  const client = await clientFor(t, server);
+  client.subscribe('Quake/state', { key: 'q1' });
+  client.subscribe('Quake/list');
+  const { code } = await client.closed;
+  assert.equal(code, 1008);
+  await endpoint.until(() => endpoint.events('connection_closed').length, 'the end of the connection');
+  for (const view of ['Quake/list', 'Quake/state']) {
+    const mine = count(client, view);
+    const { rows, messages, bytes } = endpoint.sums('snapshot_sent', view);
+    const update = endpoint.sums('update_sent', view);
+    /* The last message may have been cut: its first fragments were sent, too. */
+    assert.equal(messages, mine.snapshot.messages, view);
+    assert.ok(bytes >= mine.snapshot.bytes && bytes <= 150_000, `${view}: ${bytes} bytes told, ${mine.snapshot.bytes} came`);
+    assert.deepEqual([update.messages, update.bytes], [mine.update.messages, mine.update.bytes], view);
+    assert.ok(rows >= mine.snapshot.rows && rows <= mine.snapshot.rows + 100, `${view}: ${rows} rows told, ${mine.snapshot.rows} came`);
+  }
+});
+
 test('a client that leaves in the middle of its snapshot is told for what it was given', async (t) => {
   const endpoint = await Endpoint.forTest(t);
   const server = await start(t, endpoint);
