@@ -73,6 +73,9 @@ void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *a
  * to be answered by subscriber_tell. Without this, it is refused. */
 void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token));
+/* Who wants to know which subscriptions are refused; the client is told anyway. */
+void subscriber_on_refused(struct subscriber *subscriber,
+                           void (*refused)(void *argument, const struct error *error));
 /* A text message to the client. */
 void subscriber_tell(struct subscriber *subscriber, struct span json);
 /* End all its subscriptions without a word: only answers are sent from now on. */

@@ -39,6 +39,18 @@ static void on_became(struct session *session)
         session_give_up(session, "out-of-memory: connect again");
 }
 
+/* What a token does not allow is told to who watches over the server; mistakes are the client's. */
+static void on_refused(void *argument, const struct error *error)
+{
+    const struct session *session = argument;
+    const struct auth_identity *identity = session->visitor.identity;
+    struct audit_client client = {
+        .address = session->visitor.address, .kind = session->kind->name, .identity = identity};
+    if (error->code == ERROR_SCOPE_MISSING ||
+        (error->code == ERROR_VIEW_NOT_FOUND && identity->has_views))
+        audit_session_denied(&session->server->audit, &client, "subscribe", error);
+}
+
 static void on_refresh(void *argument, const char *token)
 {
     struct session *session = argument;
@@ -128,6 +140,7 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     }
     subscriber_meter(it->subscriber, it->usage);
     subscriber_on_refresh(it->subscriber, on_refresh);
+    subscriber_on_refused(it->subscriber, on_refused);
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);

@@ -144,6 +144,12 @@ void subscriber_on_refresh(struct subscriber *subscriber,
     subscriber->refresh = refresh;
 }
 
+void subscriber_on_refused(struct subscriber *subscriber,
+                           void (*refused)(void *argument, const struct error *error))
+{
+    subscriber->refused = refused;
+}
+
 /* ---- messages ---- */
 
 void subscriber_tell(struct subscriber *subscriber, struct span json)
@@ -197,6 +203,8 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
     if (!handle(subscriber, &message, &error)) {
         counter_add(&subscriber->hub->metrics.subscriptions_refused,
                     message.type == WIRE_SUBSCRIBE);
+        if (subscriber->refused)
+            subscriber->refused(subscriber->argument, &error);
         subscriber_error(subscriber, &error, false);
     }
     wire_message_fini(&message);
