@@ -83,7 +83,7 @@ class Listener {
     if (this.behaviour.wanders && !this.calm && r.chance(0.5)) this.token = r.below(this.run.tokens.length);
     this.saw = new Set(this.scopes); /* of all tokens of this connection */
     /* Without a cursor nobody can tell what another token saw, where that was not told in time. */
-    if (this.moving) this.applier.rows.clear();
+    if (this.moving && this.behaviour.keeps) this.applier.rows.clear();
     this.moving = false;
     this.refreshing = null;
     this.note(`-- token ${this.token}: ${JSON.stringify(this.scopes)}`);
@@ -159,7 +159,7 @@ class Listener {
   becomes({ success }) {
     assert.ok(success, 'a good token was refused in band');
     this.note(`-- is token ${this.refreshing}: ${JSON.stringify(this.run.tokens[this.refreshing])}`);
-    this.moving = String(this.scopes) !== String(this.run.tokens[this.refreshing]) && this.behaviour.keeps;
+    this.moving = String(this.scopes) !== String(this.run.tokens[this.refreshing]) && this.spec.view.startsWith('A/');
     this.token = this.refreshing;
     this.refreshing = null;
     this.refreshed++;
@@ -217,7 +217,7 @@ class Listener {
     }
     if (frame.op === 'patch' && frame.mode !== 'append') assert.ok(applier.rows.has(frame.key), `a patch of what it never had: ${text.slice(0, 200)}`);
     if (frame.op === 'snapshot' && frame.complete) {
-      if (this.state === 'opening') this.moving = false;
+      this.moving = false;
       this.state = 'live';
     }
     applier.apply(frame);
