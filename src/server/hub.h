@@ -73,9 +73,10 @@ void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *a
  * to be answered by subscriber_tell. Without this, it is refused. */
 void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token));
-/* Who wants to know which subscriptions are refused; the client is told anyway. */
-void subscriber_on_refused(struct subscriber *subscriber,
-                           void (*refused)(void *argument, const struct error *error));
+/* Who is to be told when its token does not let it see a view, with the argument of subscriber_new;
+ * the client is told in any case, and may be told less. */
+void subscriber_on_denied(struct subscriber *subscriber,
+                          void (*denied)(void *argument, const struct error *error));
 /* A text message to the client. */
 void subscriber_tell(struct subscriber *subscriber, struct span json);
 /* End all its subscriptions without a word: only answers are sent from now on. */

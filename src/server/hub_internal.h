@@ -204,8 +204,8 @@ struct subscriber {
     struct row_scope *scope;        /* what it sees of scoped exports; one reference */
     struct link in_hub;
     void (*wake)(void *argument);
-    void (*refresh)(void *argument, const char *token);         /* NULL: it is refused */
-    void (*refused)(void *argument, const struct error *error); /* or NULL */
+    void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
+    void (*denied)(void *argument, const struct error *error); /* NULL: nobody asks */
     void *argument;
     struct link subscriptions;
     size_t count;

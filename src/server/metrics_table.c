@@ -145,6 +145,7 @@ static void print_pauses(struct server *server, const struct metric *metric, str
 #define VALUE(name, expression)                                                                    \
     static double name(struct server *server)                                                      \
     {                                                                                              \
+        (void)server;                                                                              \
         return (double)(expression);                                                               \
     }
 
@@ -194,6 +195,7 @@ VALUE(usage_bytes, metrics_usage(server)->spool_bytes)
 VALUE(usage_oldest, (double)metrics_usage(server)->oldest_ms / 1000)
 VALUE(uptime, (double)(clock_monotonic_us() - server->started_us) / 1e6)
 VALUE(longest_pause, loop_watch_longest(&server->watch))
+VALUE(lines_lost, log_lost())
 VALUE(cpu_seconds, server->facts->process.cpu_seconds)
 VALUE(resident_bytes, server->facts->process.resident_bytes)
 VALUE(virtual_bytes, server->facts->process.virtual_bytes)
@@ -333,6 +335,8 @@ const struct metric metrics_table[] = {
      .value = longest_pause},
     {COUNTER("stele_log_lines_total", "Lines of the log, those counted that were held back."),
      .print = print_log_lines},
+    {COUNTER("stele_log_lines_lost_total", "Lines that were lost because nobody read the log."),
+     .value = lines_lost},
     {COUNTER("process_cpu_seconds_total", "Time of processors that the process used."),
      .value = cpu_seconds},
     {GAUGE("process_resident_memory_bytes", "Memory of the process."), .value = resident_bytes},

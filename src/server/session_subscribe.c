@@ -39,18 +39,6 @@ static void on_became(struct session *session)
         session_give_up(session, "out-of-memory: connect again");
 }
 
-/* What a token does not allow is told to who watches over the server; mistakes are the client's. */
-static void on_refused(void *argument, const struct error *error)
-{
-    const struct session *session = argument;
-    const struct auth_identity *identity = session->visitor.identity;
-    struct audit_client client = {
-        .address = session->visitor.address, .kind = session->kind->name, .identity = identity};
-    if (error->code == ERROR_SCOPE_MISSING ||
-        (error->code == ERROR_VIEW_NOT_FOUND && identity->has_views))
-        audit_session_denied(&session->server->audit, &client, "subscribe", error);
-}
-
 static void on_refresh(void *argument, const char *token)
 {
     struct session *session = argument;
@@ -71,6 +59,15 @@ static void on_refresh(void *argument, const char *token)
     subscriber_tell(subscriber_of(session), span_of(answer));
     if (identity)
         session_become(session, identity);
+}
+
+static void on_denied(void *argument, const struct error *error)
+{
+    struct session *session = argument;
+    struct audit_client client = {.address = session->visitor.address,
+                                  .kind = session->kind->name,
+                                  .identity = session->visitor.identity};
+    audit_session_denied(&session->server->audit, &client, "subscribe", error);
 }
 
 /* A client must not wait for an answer that will never come. */
@@ -140,7 +137,7 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     }
     subscriber_meter(it->subscriber, it->usage);
     subscriber_on_refresh(it->subscriber, on_refresh);
-    subscriber_on_refused(it->subscriber, on_refused);
+    subscriber_on_denied(it->subscriber, on_denied);
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);

@@ -48,6 +48,27 @@ void subscriber_free(struct subscriber *subscriber)
 
 /* ---- who it is ---- */
 
+/* Told to whoever keeps account of it, with what the client may not be told: that there is such a
+ * view. */
+static void tell_denied(struct subscriber *subscriber, const char *view)
+{
+    struct error error;
+    bool scope = !auth_may(subscriber->identity, AUTH_READ);
+    error_set(&error, scope ? ERROR_SCOPE_MISSING : ERROR_VIEW_NOT_FOUND,
+              scope ? "the token lacks the scope 'read', for view '%.128s'"
+                    : "the token does not show view '%.128s'",
+              view);
+    if (subscriber->denied)
+        subscriber->denied(subscriber->argument, &error);
+}
+
+static bool is_denied(const struct subscriber *subscriber, const char *view)
+{
+    return subscriber->identity && (!auth_may(subscriber->identity, AUTH_READ) ||
+                                    (!auth_may_view(subscriber->identity, span_of(view)) &&
+                                     view_set_find(subscriber->hub->views, span_of(view))));
+}
+
 static void end_unseen(struct subscriber *subscriber)
 {
     struct link *link = subscriber->subscriptions.next;
@@ -60,6 +81,7 @@ static void end_unseen(struct subscriber *subscriber)
             auth_may_view(subscriber->identity, span_of(view)))
             continue;
         error_set(&error, ERROR_VIEW_NOT_FOUND, "the new token does not show view '%.128s'", view);
+        tell_denied(subscriber, view);
         subscriber_error(subscriber, &error, false);
         subscription_close(subscription);
     }
@@ -138,16 +160,16 @@ void subscriber_drop(struct subscriber *subscriber)
         usage_answers_dropped(subscriber->usage);
 }
 
+void subscriber_on_denied(struct subscriber *subscriber,
+                          void (*denied)(void *argument, const struct error *error))
+{
+    subscriber->denied = denied;
+}
+
 void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token))
 {
     subscriber->refresh = refresh;
-}
-
-void subscriber_on_refused(struct subscriber *subscriber,
-                           void (*refused)(void *argument, const struct error *error))
-{
-    subscriber->refused = refused;
 }
 
 /* ---- messages ---- */
@@ -201,10 +223,10 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
         return;
     }
     if (!handle(subscriber, &message, &error)) {
-        counter_add(&subscriber->hub->metrics.subscriptions_refused,
-                    message.type == WIRE_SUBSCRIBE);
-        if (subscriber->refused)
-            subscriber->refused(subscriber->argument, &error);
+        bool subscribe = message.type == WIRE_SUBSCRIBE;
+        counter_add(&subscriber->hub->metrics.subscriptions_refused, subscribe);
+        if (subscribe && is_denied(subscriber, message.subscribe.view))
+            tell_denied(subscriber, message.subscribe.view);
         subscriber_error(subscriber, &error, false);
     }
     wire_message_fini(&message);
