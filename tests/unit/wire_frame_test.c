@@ -113,7 +113,7 @@ static void a_frame_is_measured_before_it_is_whole(void **state)
 
 static void a_run_of_frames_is_measured(void **state)
 {
-    static const size_t lengths[] = {
+    static const size_t sizes[] = {
         0, 125, 126, WIRE_FRAGMENT, WIRE_FRAGMENT + 1, 3 * WIRE_FRAGMENT};
     static char text[3 * WIRE_FRAGMENT];
     struct buffer out;
@@ -121,10 +121,10 @@ static void a_run_of_frames_is_measured(void **state)
     (void)state;
     buffer_init(&out, 1 << 20);
     memset(text, 'x', sizeof text);
-    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-        assert_true(wire_binary(&out, span_make(text, lengths[i])));
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_true(wire_binary(&out, span_make(text, sizes[i])));
         messages++;
-        payload += lengths[i];
+        payload += sizes[i];
         struct wire_run run = wire_measure(buffer_span(&out));
         assert_int_equal(run.messages, messages);
         assert_int_equal(run.payload, payload);
