@@ -46,6 +46,8 @@ bool session_has_expired(const struct session *session)
 void session_watch_expiry(struct session *session)
 {
     int64_t at = session->visitor.identity->expires_at;
+    if (session->state != SESSION_OPEN)
+        return; /* its end is near already */
     session_forget_end(session);
     if (!at)
         return;
