@@ -309,6 +309,8 @@ bool auth_window_admit(struct auth_window *window, const struct auth_rate *rate,
 /* The same without counting. */
 bool auth_window_allows(struct auth_window *window, const struct auth_rate *rate, int64_t now_ms,
                         int64_t amount, int64_t *wait_ms);
+/* How much would be let through now. */
+int64_t auth_window_left(struct auth_window *window, const struct auth_rate *rate, int64_t now_ms);
 void auth_window_fini(struct auth_window *window);
 
 /*

@@ -103,13 +103,18 @@ static int64_t wait_for(struct auth_window *window, const struct auth_rate *rate
     return rate->window_ms;
 }
 
-bool auth_window_allows(struct auth_window *window, const struct auth_rate *rate, int64_t now_ms,
-                        int64_t amount, int64_t *wait_ms)
+int64_t auth_window_left(struct auth_window *window, const struct auth_rate *rate, int64_t now_ms)
 {
     if (now_ms > window->clock_ms)
         window->clock_ms = now_ms;
     drop_expired(window, rate->window_ms);
-    if (amount <= rate->most && window->used <= rate->most - amount)
+    return rate->most > window->used ? rate->most - window->used : 0;
+}
+
+bool auth_window_allows(struct auth_window *window, const struct auth_rate *rate, int64_t now_ms,
+                        int64_t amount, int64_t *wait_ms)
+{
+    if (amount <= auth_window_left(window, rate, now_ms))
         return true;
     if (wait_ms)
         *wait_ms = wait_for(window, rate, amount);

@@ -12,7 +12,8 @@ struct access_options {
 /* Their rows in a list of options, of a struct that has an `access`. */
 #define ACCESS_OPTIONS(type)                                                                       \
     {"ca", OPTION_TEXT, .offset = offsetof(type, access.ca), .value = "FILE",                      \
-     .help = "for wss://, the authorities to trust (PEM) instead of those of the system"},         \
+     .help = "for wss:// and https://, the authorities to trust (PEM) instead of those of the "    \
+             "system"},                                                                            \
     {                                                                                              \
         "token-file", OPTION_TEXT,                                                                 \
             .offset = offsetof(type, access.token_file), .value = "FILE",                          \

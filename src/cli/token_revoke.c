@@ -3,20 +3,21 @@
  * Which of the two it is, is the operator's to say: a command that guesses might write to another
  * file than the server reads.
  */
+#include "cli/access.h"
 #include "cli/token.h"
 #include "server/web.h"
 #include "store/store.h"
 
 #include <math.h>
 #include <semaphore.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 enum { MOST_IDS = 1000, ANSWER_BYTES = 64 * 1024, CONNECT_MS = 10 * 1000, TOTAL_MS = 30 * 1000 };
 
 struct revoke_options {
     struct option_texts operands;
-    const char *database, *url, *token_file, *ca, *of;
+    struct access_options access;
+    const char *database, *url, *of;
     int64_t expires_at;
 };
 
@@ -223,11 +224,11 @@ static bool ask(struct call *call, const char *url, struct span token, const str
     return done;
 }
 
-static bool ask_all(const struct revoke_options *options, const char *url, struct span token,
+static bool ask_all(const char *ca_file, const char *url, struct span token,
                     const struct targets *targets, struct error *error)
 {
     struct call call = {.answered = false};
-    struct web_options web_options = {options->ca, on_news, &call};
+    struct web_options web_options = {ca_file, on_news, &call};
     if (sem_init(&call.news, 0, 0) != 0)
         return error_set(error, ERROR_INTERNAL, "cannot make a semaphore");
     call.web = web_open(&web_options, error);
@@ -242,14 +243,18 @@ static bool ask_all(const struct revoke_options *options, const char *url, struc
     return done;
 }
 
+/* The other commands name the same server as ws:// or wss://. */
 static bool print_url(struct buffer *out, const char *given, struct error *error)
 {
-    size_t length = strlen(given);
-    if (!web_check_url(given, error))
+    bool is_socket = strncmp(given, "ws://", 5) == 0 || strncmp(given, "wss://", 6) == 0;
+    buffer_add_string(out, is_socket ? "http" : "");
+    buffer_add_string(out, is_socket ? given + 2 : given);
+    if (!buffer_string(out))
+        return error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
+    if (!web_check_url(out->data, error))
         return false;
-    while (length && given[length - 1] == '/')
-        length--;
-    buffer_add(out, given, length);
+    while (out->length && out->data[out->length - 1] == '/')
+        out->length--;
     return (buffer_add_string(out, "/v1/revocations") && buffer_string(out)) ||
            error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
 }
@@ -258,16 +263,17 @@ static bool revoke_by_server(const struct revoke_options *options, const struct 
                              struct error *error)
 {
     struct buffer url, file;
-    struct span token = span_of(getenv("STELE_TOKEN"));
+    struct client_access access = access_read(&options->access, options->url);
+    struct span token = span_of(access.token);
     buffer_init(&url, 4096);
     buffer_init(&file, TOKEN_FILE_BYTES);
     bool done = print_url(&url, options->url, error);
-    if (done && options->token_file) {
-        done = token_read_text(options->token_file, &file, &token, error);
+    if (done && access.token_file) {
+        done = token_read_text(access.token_file, &file, &token, error);
         if (done) /* its end is where the white space behind it began */
             file.data[token.data - file.data + (ptrdiff_t)token.length] = '\0';
     }
-    done = done && ask_all(options, url.data, token, targets, error);
+    done = done && ask_all(access.ca_file, url.data, token, targets, error);
     buffer_fini(&file);
     buffer_fini(&url);
     return done;
@@ -313,10 +319,7 @@ static int run_revoke(int argc, char **argv)
 static const struct command_option revoke_options[] = {
     {"url", OPTION_TEXT, AT(url), .value = "URL",
      .help = "the server, such as http://127.0.0.1:8877"},
-    {"token-file", OPTION_TEXT, AT(token_file), .value = "FILE",
-     .help = "a token of the scope admin to come with (the variable STELE_TOKEN)"},
-    {"ca", OPTION_TEXT, AT(ca), .value = "FILE",
-     .help = "for https://, the authorities to trust (PEM) instead of those of the system"},
+    ACCESS_OPTIONS(struct revoke_options),
     {"db", OPTION_TEXT, AT(database), .value = "FILE",
      .help = "the database, when no server has it open"},
     {"expires-at", OPTION_NUMBER, AT(expires_at), 1, INT64_MAX / 2, "SECONDS",

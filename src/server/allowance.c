@@ -101,16 +101,35 @@ bool allowance_message(struct allowance *allowance, struct error *error)
                 AUDIT_LIMIT_RATE_MESSAGES, "messages", error);
 }
 
-bool allowance_send(struct allowance *allowance, size_t bytes, struct error *error)
+bool allowance_send(struct allowance *allowance, size_t bytes)
 {
     struct auth_rate minute;
-    int64_t wait_ms;
     if (!byte_rate(allowance, &minute) ||
         auth_window_admit(&allowance->minute_bytes, &minute, limits_now(allowance->limits),
-                          (int64_t)bytes, &wait_ms))
+                          (int64_t)bytes, NULL))
         return true;
-    return refuse_rate(allowance, AUDIT_LIMIT_BYTES_PER_MINUTE, ERROR_EGRESS_LIMIT, &minute,
-                       wait_ms, "bytes to this connection", error);
+    allowance->refused_bytes = bytes;
+    return false;
+}
+
+size_t allowance_left(struct allowance *allowance)
+{
+    struct auth_rate minute;
+    if (!byte_rate(allowance, &minute))
+        return SIZE_MAX;
+    return (size_t)auth_window_left(&allowance->minute_bytes, &minute,
+                                    limits_now(allowance->limits));
+}
+
+void allowance_overdrawn(struct allowance *allowance, struct error *error)
+{
+    struct auth_rate minute;
+    int64_t wait_ms = 0;
+    byte_rate(allowance, &minute);
+    auth_window_allows(&allowance->minute_bytes, &minute, limits_now(allowance->limits),
+                       (int64_t)allowance->refused_bytes, &wait_ms);
+    refuse_rate(allowance, AUDIT_LIMIT_BYTES_PER_MINUTE, ERROR_EGRESS_LIMIT, &minute, wait_ms,
+                "bytes to this connection", error);
 }
 
 bool allowance_subscribe(struct allowance *allowance, struct error *error)

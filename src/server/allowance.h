@@ -13,6 +13,7 @@ struct allowance {
     struct limits *limits;
     const struct visitor *visitor; /* whose connection it is; its identity may change */
     const char *kind;              /* for the audit: "subscriber" or "ingest" */
+    size_t refused_bytes;          /* of the last allowance_send that was refused */
     struct auth_window messages, minute_messages, minute_bytes, subscribes, snapshots;
 };
 
@@ -25,8 +26,6 @@ void allowance_fini(struct allowance *allowance);
 
 /* One message more comes in. Refused: the connection is to be ended. */
 bool allowance_message(struct allowance *allowance, struct error *error);
-/* `bytes` go out. Refused: they must not, and the connection is to be ended. */
-bool allowance_send(struct allowance *allowance, size_t bytes, struct error *error);
 /* A subscribe message, be it good or not; then one more subscription beside `held`; then a
  * snapshot or a resume. */
 bool allowance_subscribe(struct allowance *allowance, struct error *error);
@@ -34,6 +33,12 @@ bool allowance_subscription(struct allowance *allowance, size_t held, struct err
 bool allowance_snapshot(struct allowance *allowance, struct error *error);
 /* An answer of so many rows. Nothing is counted. */
 bool allowance_rows(struct allowance *allowance, int64_t rows, struct error *error);
+
+/* `bytes` are to go out: counted, or false; then allowance_left says how many could, and when none
+ * of it can be used, allowance_overdrawn why, and the connection is to be ended. */
+bool allowance_send(struct allowance *allowance, size_t bytes);
+size_t allowance_left(struct allowance *allowance);
+void allowance_overdrawn(struct allowance *allowance, struct error *error);
 
 /* For producers, who are made to wait rather than ended: count a message; whether no more may be
  * read for now. The rate window of messages is for subscribers alone. */

@@ -22,21 +22,6 @@ void visitor_move(struct visitor *to, struct visitor *from)
 
 /* ---- life ---- */
 
-bool door_join_keys(struct door *door, const struct auth_keys *fetched, struct error *error)
-{
-    struct auth_keys *keys = auth_keys_new();
-    bool good = keys && auth_keys_add_all(keys, door->rules->credentials.keys, error) &&
-                (!fetched || auth_keys_add_all(keys, fetched, error));
-    if (!keys)
-        error_set(error, ERROR_MEMORY, "out of memory for keys");
-    if (good) {
-        auth_keys_release(door->keys);
-        door->keys = auth_keys_retain(keys);
-    }
-    auth_keys_release(keys);
-    return good;
-}
-
 static bool open_parts(struct door *door, struct server *server, const struct config *config,
                        struct error *error)
 {
@@ -52,7 +37,10 @@ static bool open_parts(struct door *door, struct server *server, const struct co
                   auth->jwks_refetch_seconds))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     door->nobody->scopes = 0;
-    return door_join_keys(door, NULL, error);
+    if (!door_join_keys(door, NULL, error))
+        return false;
+    door_tell_rules(server, NULL);
+    return true;
 }
 
 bool door_open(struct server *server, const struct config *config, struct error *error)
@@ -108,6 +96,7 @@ bool door_apply(struct server *server, struct door_rules *rules, struct error *e
         door_rules_free(rules);
         return false;
     }
+    door_tell_rules(server, old);
     follow(server, old);
     door_rules_free(old);
     return reachable ||

@@ -27,6 +27,11 @@ struct door {
 
 /* Join the keys of the rules and those fetched; the old ones stay when that is not possible. */
 bool door_join_keys(struct door *door, const struct auth_keys *fetched, struct error *error);
+bool door_same_keys(const struct auth_keys *a, const struct auth_keys *b);
+/* Tell the log which keys came into force from there, or those of the rules unless they are as in
+ * `old` (NULL: none were in force). */
+void door_tell_keys(struct server *server, const char *source, const struct auth_keys *keys);
+void door_tell_rules(struct server *server, const struct door_rules *old);
 /* Whether a browser's page of this origin may come in. */
 bool door_allows_origin(const struct door_rules *rules, struct span origin);
 

@@ -1,5 +1,6 @@
 #include "server/exchange.h"
 
+#include "server/cors.h"
 #include "server/server_internal.h"
 #include "wire/wire.h"
 
@@ -23,6 +24,7 @@ static const char *reason_phrase(int status)
         const char *phrase;
     } phrases[] = {
         {200, "OK"},
+        {204, "No Content"},
         {304, "Not Modified"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
@@ -42,19 +44,22 @@ static const char *reason_phrase(int status)
     return "Unknown";
 }
 
-static bool print_head(struct buffer *out, const struct exchange_content *content)
+/* `cors`: lines from cors_print. */
+static bool print_head(struct buffer *out, const struct exchange_content *content, const char *cors)
 {
     buffer_printf(out, "HTTP/1.1 %d %s\r\n", content->status, reason_phrase(content->status));
     if (content->type)
         buffer_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content->type,
                       content->body.length);
     buffer_add_string(out, content->headers ? content->headers : "");
+    buffer_add_string(out, cors);
     return buffer_add_string(out, "\r\n");
 }
 
-static bool print(struct buffer *out, const struct exchange_content *content, bool with_body)
+static bool print(struct buffer *out, const struct exchange_content *content, const char *cors,
+                  bool with_body)
 {
-    return print_head(out, content) && (!with_body || buffer_add_span(out, content->body));
+    return print_head(out, content, cors) && (!with_body || buffer_add_span(out, content->body));
 }
 
 static bool is_head(struct lws *wsi)
@@ -84,14 +89,14 @@ static bool describe_error(const struct error *error, const char *more, struct b
 }
 
 static bool print_error(struct buffer *out, const struct error *error, const char *more,
-                        bool with_body)
+                        const char *cors, bool with_body)
 {
     struct exchange_content content;
     struct buffer headers, body;
     buffer_init(&headers, 4096);
     buffer_init(&body, 16 * 1024);
-    bool done =
-        describe_error(error, more, &headers, &body, &content) && print(out, &content, with_body);
+    bool done = describe_error(error, more, &headers, &body, &content) &&
+                print(out, &content, cors, with_body);
     buffer_fini(&headers);
     buffer_fini(&body);
     return done;
@@ -115,24 +120,29 @@ static int finish(struct lws *wsi, struct buffer *bytes, bool printed)
 int exchange_reply(struct lws *wsi, const struct exchange_content *content)
 {
     struct buffer bytes;
+    char cors[CORS_LINES];
     buffer_init(&bytes, REPLY_LIMIT);
-    return finish(wsi, &bytes, print(&bytes, content, !is_head(wsi)));
+    cors_print(wsi, cors);
+    return finish(wsi, &bytes, print(&bytes, content, cors, !is_head(wsi)));
 }
 
 int exchange_reply_error(struct lws *wsi, const struct error *error, const char *headers)
 {
     struct buffer bytes;
+    char cors[CORS_LINES];
     buffer_init(&bytes, REPLY_LIMIT);
-    return finish(wsi, &bytes, print_error(&bytes, error, headers, !is_head(wsi)));
+    cors_print(wsi, cors);
+    return finish(wsi, &bytes, print_error(&bytes, error, headers, cors, !is_head(wsi)));
 }
 
 int exchange_reply_and_part(struct lws *wsi, const struct error *error, const char *headers)
 {
-    char more[128];
+    char more[128], cors[CORS_LINES];
     struct buffer bytes;
     buffer_init(&bytes, REPLY_LIMIT);
+    cors_print(wsi, cors);
     snprintf(more, sizeof more, "Connection: close\r\n%s", headers ? headers : "");
-    bool done = print_error(&bytes, error, more, !is_head(wsi)) && write_all(wsi, &bytes);
+    bool done = print_error(&bytes, error, more, cors, !is_head(wsi)) && write_all(wsi, &bytes);
     buffer_fini(&bytes);
     /* Closed with bytes unread, the socket would be reset, and the answer lost with it. */
     shutdown(lws_get_socket_fd(wsi), SHUT_WR);
@@ -154,7 +164,8 @@ int exchange_refuse_upgrade(struct lws *wsi, const struct error *error)
 {
     struct buffer bytes;
     buffer_init(&bytes, REPLY_LIMIT);
-    bool done = print_error(&bytes, error, "Connection: close\r\n", true) && write_all(wsi, &bytes);
+    bool done =
+        print_error(&bytes, error, "Connection: close\r\n", "", true) && write_all(wsi, &bytes);
     buffer_fini(&bytes);
     /* For a positive value libwebsockets completes the transaction itself. */
     return done ? 1 : -1;
@@ -170,15 +181,23 @@ struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t lim
         visitor_fini(visitor);
         return NULL;
     }
+    char cors[CORS_LINES];
     visitor_move(&exchange->visitor, visitor);
     exchange->server = server;
     exchange->wsi = wsi;
     exchange->head = is_head(wsi);
+    cors_print(wsi, cors);
+    exchange->cors = *cors ? memory_copy_string(cors, strlen(cors)) : NULL;
     buffer_init(&exchange->body, limit);
     buffer_init(&exchange->reply, REPLY_LIMIT);
     buffer_init(&exchange->large, 0);
     server->exchanges++;
     return exchange;
+}
+
+static const char *lines_of(const struct exchange *exchange)
+{
+    return exchange->cors ? exchange->cors : "";
 }
 
 static void exchange_free(struct exchange *exchange)
@@ -189,6 +208,7 @@ static void exchange_free(struct exchange *exchange)
     server->large_bytes -= exchange->large.capacity;
     buffer_fini(&exchange->large);
     visitor_fini(&exchange->visitor);
+    memory_free(exchange->cors);
     memory_free(exchange);
     server->exchanges--;
     server_advance(server);
@@ -216,7 +236,7 @@ static void answer(struct exchange *exchange)
 void exchange_answer(struct exchange *exchange, const struct exchange_content *content)
 {
     if (exchange->wsi)
-        print(&exchange->reply, content, !exchange->head);
+        print(&exchange->reply, content, lines_of(exchange), !exchange->head);
     answer(exchange);
 }
 
@@ -225,7 +245,7 @@ void exchange_answer_large(struct exchange *exchange, struct exchange_content *c
 {
     content->body = buffer_span(body);
     if (exchange->wsi)
-        print_head(&exchange->reply, content);
+        print_head(&exchange->reply, content, lines_of(exchange));
     if (exchange->wsi && !exchange->head) {
         exchange->large = *body;
         buffer_init(body, 0);
@@ -239,7 +259,7 @@ void exchange_answer_error(struct exchange *exchange, const struct error *error)
     if (error_http_status(error->code) == 500)
         counter_add(&exchange->server->counters.errors, 1);
     if (exchange->wsi)
-        print_error(&exchange->reply, error, NULL, !exchange->head);
+        print_error(&exchange->reply, error, NULL, lines_of(exchange), !exchange->head);
     answer(exchange);
 }
 

@@ -34,6 +34,7 @@ struct exchange {
     struct server *server;
     struct lws *wsi; /* NULL once the client is gone */
     struct visitor visitor;
+    char *cors;                              /* lines for the header of its answer; NULL: none */
     struct buffer body;                      /* of the request */
     void (*take)(struct exchange *exchange); /* the whole body is there: an answer is owed */
     struct buffer reply;                     /* the whole response, when it is there, */

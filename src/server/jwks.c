@@ -35,35 +35,6 @@ static bool read_answer(const struct web_answer *answer, struct auth_keys **keys
            error_set(error, ERROR_CONFIGURATION, "the answer holds no Ed25519 key");
 }
 
-static bool same_keys(const struct auth_keys *a, const struct auth_keys *b)
-{
-    struct buffer first, second;
-    buffer_init(&first, SIZE_MAX);
-    buffer_init(&second, SIZE_MAX);
-    bool same = a && b && auth_keys_print_jwks(a, &first) && auth_keys_print_jwks(b, &second) &&
-                span_equal(buffer_span(&first), buffer_span(&second));
-    buffer_fini(&first);
-    buffer_fini(&second);
-    return same;
-}
-
-static void tell_change(const struct jwks *jwks)
-{
-    struct buffer kids;
-    buffer_init(&kids, 64 * 1024);
-    for (size_t i = 0; auth_keys_at(jwks->keys, i); i++) {
-        buffer_add_string(&kids, i ? " " : "");
-        buffer_add_string(&kids, auth_keys_at(jwks->keys, i)->id);
-    }
-    const char *text = buffer_string(&kids);
-    /* A URL may have something secret in its query. */
-    char *source = memory_copy_string(jwks->url, strcspn(jwks->url, "?"));
-    audit_keys_changed(&jwks->server->audit, source ? source : "URL", auth_keys_count(jwks->keys),
-                       text ? text : "");
-    memory_free(source);
-    buffer_fini(&kids);
-}
-
 static void tell_failure(const struct jwks *jwks, const struct error *error)
 {
     char *source = memory_copy_string(jwks->url, strcspn(jwks->url, "?"));
@@ -84,13 +55,14 @@ static bool keep(struct jwks *jwks, struct auth_keys *keys, struct error *error)
 {
     if (!door_join_keys(jwks->server->door, keys, error))
         return false;
-    bool changed = !same_keys(jwks->keys, keys);
+    const struct auth_keys *before = jwks->keys;
+    bool changed = !before || !door_same_keys(before, keys);
     auth_keys_release(jwks->keys);
     jwks->keys = auth_keys_retain(keys);
     jwks->due_ms = now_ms(jwks) + jwks->seconds * 1000;
     jwks->delay_ms = FIRST_DELAY_MS;
     if (changed)
-        tell_change(jwks);
+        door_tell_keys(jwks->server, jwks->url, jwks->keys);
     return true;
 }
 

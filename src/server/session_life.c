@@ -3,14 +3,20 @@
 #include "server/server_internal.h"
 #include "wire/wire.h"
 
+#include <libwebsockets.h>
+
 enum {
     POLICY_VIOLATION = 1008,
-    LONGEST_WAIT_SECONDS = 60 /* then the clock is looked at again: it may have been set */
+    LONGEST_WAIT_SECONDS = 60, /* then the clock is looked at again: it may have been set */
+    /* Thousands may end in the same second, and to close one costs the library the more the more
+     * there are: so others are served in between. */
+    ENDS_PER_TURN = 64,
+    TURN_MS = 20
 };
 
 static struct session *of_entry(struct heap_entry *entry)
 {
-    return LINK_OWNER(struct session, expires, entry);
+    return LINK_OWNER(struct session, ends, entry);
 }
 
 void session_end(struct session *session, const struct error *error)
@@ -31,42 +37,85 @@ void session_end(struct session *session, const struct error *error)
 
 /* ---- running out ---- */
 
+bool session_has_expired(const struct session *session)
+{
+    int64_t at = session->visitor.identity->expires_at;
+    return at && clock_wall_ms() / 1000 >= at;
+}
+
 void session_watch_expiry(struct session *session)
 {
-    struct heap *expiring = &session->server->sessions.expiring;
     int64_t at = session->visitor.identity->expires_at;
-    heap_remove(expiring, &session->expires);
+    session_forget_end(session);
     if (!at)
         return;
-    heap_add(expiring, &session->expires, at);
+    heap_add(&session->server->sessions.expiring, &session->ends, at);
     server_arm(session->server);
 }
 
-void session_forget_expiry(struct session *session)
+void session_forget_end(struct session *session)
 {
-    heap_remove(&session->server->sessions.expiring, &session->expires);
+    struct sessions *sessions = &session->server->sessions;
+    bool is_open = session->state == SESSION_OPEN;
+    heap_remove(is_open ? &sessions->expiring : &sessions->closing, &session->ends);
 }
 
 int64_t sessions_due(const struct sessions *sessions)
 {
-    const struct heap_entry *first = heap_first(&sessions->expiring);
+    struct heap_entry *first = heap_first(&sessions->expiring);
     int64_t now_ms = clock_wall_ms();
     if (!first)
         return -1;
     if (first->order > now_ms / 1000 + LONGEST_WAIT_SECONDS)
         return LONGEST_WAIT_SECONDS * 1000;
-    return first->order * 1000 > now_ms ? first->order * 1000 - now_ms : 0;
+    int64_t left = first->order * 1000 - now_ms;
+    int64_t turn =
+        (int64_t)sessions->next_turn_ms - (int64_t)uv_now(&of_entry(first)->server->loop);
+    if (left < turn)
+        left = turn;
+    return left > 0 ? left : 0;
 }
 
 void sessions_expire(struct sessions *sessions)
 {
     struct error error;
-    struct heap_entry *first;
+    struct heap_entry *first = heap_first(&sessions->expiring);
     int64_t now = clock_wall_ms() / 1000;
-    while ((first = heap_first(&sessions->expiring)) && first->order <= now) {
-        heap_remove(&sessions->expiring, first);
+    if (!first || first->order > now ||
+        uv_now(&of_entry(first)->server->loop) < sessions->next_turn_ms)
+        return;
+    sessions->next_turn_ms = uv_now(&of_entry(first)->server->loop) + TURN_MS;
+    for (int i = 0; i < ENDS_PER_TURN; i++) {
+        first = heap_first(&sessions->expiring);
+        if (!first || first->order > now)
+            break;
         error_set(&error, ERROR_TOKEN_EXPIRED, "the token has expired");
         session_end(of_entry(first), &error);
+    }
+}
+
+/* ---- closing ---- */
+
+/* The library could do this, but it keeps all its time-outs in one sorted list, which it walks for
+ * each: with thousands of connections that end at a time, nobody else is served for many seconds.
+ */
+void session_watch_closing(struct session *session, int seconds)
+{
+    struct server *server = session->server;
+    session_forget_end(session);
+    heap_add(&server->sessions.closing, &session->ends,
+             (int64_t)uv_now(&server->loop) + (int64_t)seconds * 1000);
+}
+
+void sessions_cut(struct sessions *sessions)
+{
+    struct heap_entry *first;
+    while ((first = heap_first(&sessions->closing))) {
+        struct session *session = of_entry(first);
+        if (first->order > (int64_t)uv_now(&session->server->loop))
+            break;
+        heap_remove(&sessions->closing, first);
+        lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_ACK, LWS_TO_KILL_ASYNC);
     }
 }
 

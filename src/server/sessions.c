@@ -20,7 +20,7 @@ void sessions_init(struct sessions *sessions)
 {
     link_init(&sessions->heard);
     link_init(&sessions->paused);
-    sessions->expiring = (struct heap){NULL};
+    sessions->expiring = sessions->closing = (struct heap){NULL};
     sessions->count = 0;
 }
 
@@ -140,14 +140,14 @@ void session_close(struct session *session, uint16_t status, const char *reason)
 {
     if (session->state != SESSION_OPEN)
         return;
+    session_forget_end(session);
     session->state = SESSION_PARTING;
     session->close_status = status;
     session->close_reason = memory_copy_string(reason, strlen(reason));
     session->ping_due = false;
     if (session->paused)
         resume(session); /* or the close frame that answers ours would not be read */
-    /* Libwebsockets ends the connection then, whether or not it could be written to. */
-    lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_SEND, PARTING_SECONDS);
+    session_watch_closing(session, PARTING_SECONDS);
     session_want_write(session);
 }
 
@@ -208,7 +208,7 @@ void session_receive(struct session *session, struct span bytes, bool binary, bo
 {
     session_heard(session);
     counter_add(&session->server->counters.bytes_in, bytes.length);
-    if (session->state != SESSION_OPEN)
+    if (session->state != SESSION_OPEN || session_has_expired(session))
         return;
     session->binary = binary;
     struct buffer *incoming = &session->incoming;
@@ -237,22 +237,7 @@ static bool write_ping(struct session *session)
     return lws_write(session->wsi, room + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
 }
 
-/* Also notes whether the last of them is to be continued. */
-static size_t count_frames(struct session *session, struct span bytes)
-{
-    enum { FINAL = 0x80 };
-    size_t count = 0;
-    while (bytes.length) {
-        size_t length = wire_frame_length(bytes);
-        assert(length && length <= bytes.length);
-        if (!length || length > bytes.length)
-            break;
-        session->mid_message = !((unsigned char)bytes.data[0] & FINAL);
-        bytes = span_make(bytes.data + length, bytes.length - length);
-        count++;
-    }
-    return count;
-}
+enum { FINAL_FRAME = 0x80 }; /* in a frame's first byte: it ends its message */
 
 /*
  * LWS_WRITE_HTTP on a WebSocket connection: the manual does not say so, but libwebsockets then
@@ -262,30 +247,63 @@ static size_t count_frames(struct session *session, struct span bytes)
  */
 static bool write_once(struct session *session, struct span bytes)
 {
-    counter_add(&session->server->counters.messages_out, count_frames(session, bytes));
+    struct wire_run run = wire_measure(bytes);
+    session->mid_message = run.unfinished;
+    counter_add(&session->server->counters.messages_out, run.messages);
     if (lws_write(session->wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
         return false;
+    if (session->kind->sent)
+        session->kind->sent(session, bytes.length, &run);
     session->blocked = lws_partial_buffered(session->wsi);
     return true;
 }
 
-/*
- * The next bytes, if so many may be sent. If not, they are dropped with all that waits behind them,
- * and the client is told why; but not in the middle of a message, where only the close frame may
- * stand.
- */
-static struct span pull_allowed(struct session *session)
+/* The whole messages that `left` bytes have room for, from the start. */
+static struct span messages_within(struct span bytes, size_t left)
+{
+    size_t at = 0, end = 0;
+    while (at < bytes.length) {
+        bool final = (unsigned char)bytes.data[at] & FINAL_FRAME;
+        size_t length = wire_frame_length(span_make(bytes.data + at, bytes.length - at));
+        if (!length || length > left - at)
+            break;
+        at += length;
+        if (final)
+            end = at;
+    }
+    return span_make(bytes.data, end);
+}
+
+/* What waits is dropped, and the client told why; but not in the middle of a message, where only
+ * the close frame may stand. */
+static struct span end_overdrawn(struct session *session)
 {
     struct error error;
-    struct span bytes = session->kind->pull(session);
-    if (!bytes.length || !session->kind->drop || session->state != SESSION_OPEN ||
-        allowance_send(&session->allowance, bytes.length, &error))
-        return bytes;
+    allowance_overdrawn(&session->allowance, &error);
     session->kind->drop(session);
     session_end(session, &error);
     if (session->mid_message)
         session->kind->drop(session);
     return session->kind->pull(session);
+}
+
+/* The next bytes, as far as they may be sent. What does not fit is not sent at all, and ends the
+ * connection, though there may be room for it in a moment. */
+static struct span pull_allowed(struct session *session)
+{
+    bool limited = session->kind->drop && session->state == SESSION_OPEN;
+    if (limited && session->overdrawn)
+        return end_overdrawn(session);
+    struct span bytes = session->kind->pull(session);
+    if (!bytes.length || !limited || session->state != SESSION_OPEN ||
+        allowance_send(&session->allowance, bytes.length))
+        return bytes;
+    session->overdrawn = true;
+    bytes = messages_within(bytes, allowance_left(&session->allowance));
+    if (!bytes.length)
+        return end_overdrawn(session);
+    allowance_send(&session->allowance, bytes.length);
+    return bytes;
 }
 
 /* Several writes while the socket takes all of each: a turn of the loop costs more than a write. */
@@ -323,7 +341,7 @@ static bool write_close_frame(struct session *session)
     if (lws_write(session->wsi, (unsigned char *)frame, 4 + length, LWS_WRITE_HTTP) < 0)
         return false;
     if (!lws_partial_buffered(session->wsi))
-        lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_ACK, ANSWER_SECONDS);
+        session_watch_closing(session, ANSWER_SECONDS);
     return true;
 }
 
@@ -339,6 +357,8 @@ bool session_writable(struct session *session)
         return true;
     if (session->ping_due)
         return write_ping(session);
+    if (session->state == SESSION_OPEN && session_has_expired(session))
+        return true;
     bool last = session->state == SESSION_PARTING && session->last_pulls++ >= LAST_PULLS;
     struct span bytes = last ? span_make("", 0) : pull_allowed(session);
     if (bytes.length)
@@ -363,7 +383,7 @@ void session_closed(struct session *session)
     histogram_add(&server->counters.connection_duration, duration_ms * 1000);
     link_remove(&session->in_heard);
     link_remove(&session->in_paused);
-    session_forget_expiry(session);
+    session_forget_end(session);
     server->sessions.count--;
     buffer_fini(&session->incoming);
     memory_free(session->close_reason);

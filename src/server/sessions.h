@@ -15,12 +15,15 @@
 struct lws;
 struct server;
 struct session;
+struct wire_run;
 
 /* All sessions of a server. */
 struct sessions {
-    struct link heard;    /* every session, the one that was silent longest first */
-    struct link paused;   /* those of which nothing is read now */
-    struct heap expiring; /* those whose token runs out, by when (unix seconds) */
+    struct link heard;     /* every session, the one that was silent longest first */
+    struct link paused;    /* those of which nothing is read now */
+    struct heap expiring;  /* open ones whose token runs out, by when (unix seconds) */
+    struct heap closing;   /* those that were told to go, by when they must have (loop time, ms) */
+    uint64_t next_turn_ms; /* loop time before which no more are ended */
     size_t count;
 };
 
@@ -43,6 +46,9 @@ struct session_kind {
     void (*became)(struct session *session);
     /* The next ready bytes to send, or none; they must stay until the next call. */
     struct span (*pull)(struct session *session);
+    /* So many of the last pull's bytes were given to the connection, and what they are. NULL: it
+     * does not matter. */
+    void (*sent)(struct session *session, size_t length, const struct wire_run *run);
     /* Whether nothing more is owed to the client, asked after an empty pull. NULL: nothing is. */
     bool (*settled)(const struct session *session);
     /* Whether reading from the client should pause (asked after each message). */
@@ -63,8 +69,8 @@ struct session {
     struct visitor visitor; /* whose it is */
     struct allowance allowance;
     struct link in_heard, in_paused;
-    struct heap_entry expires;
-    uint64_t heard_ms; /* loop time of its last sign of life */
+    struct heap_entry ends; /* in one of the heaps */
+    uint64_t heard_ms;      /* loop time of its last sign of life */
     uint64_t started_ms;
     struct buffer incoming; /* fragments of the message that is on its way in */
     char *close_reason;
@@ -77,6 +83,7 @@ struct session {
     bool binary : 1;  /* the message on its way in is binary */
     bool paused : 1;
     bool mid_message : 1; /* what was sent last is to be continued */
+    bool overdrawn : 1;   /* it was owed more bytes than may be sent, and has got what fits */
 };
 
 void sessions_init(struct sessions *sessions);
@@ -113,9 +120,15 @@ void session_close(struct session *session, uint16_t status, const char *reason)
 void session_end(struct session *session, const struct error *error);
 /* It goes on with a fresh identity, which is moved. It may end over it. */
 void session_become(struct session *session, struct auth_identity *identity);
-/* After its identity was set, and before it goes. */
+/* Whether its token has run out: it is about to be ended, and sees and says nothing more. */
+bool session_has_expired(const struct session *session);
+/* After its identity was set. */
 void session_watch_expiry(struct session *session);
-void session_forget_expiry(struct session *session);
+/* Of an open session, or one that closes: cut it off unless it has gone by itself in that time. */
+void session_watch_closing(struct session *session, int seconds);
+void session_forget_end(struct session *session);
+/* Cut off those whose time is over. */
+void sessions_cut(struct sessions *sessions);
 /* The same as session_close with 1011, counted as an error of ours: when a client would wait for an
  * answer that will never come. */
 void session_give_up(struct session *session, const char *reason);

@@ -1,5 +1,6 @@
 #include "server/transport.h"
 
+#include "server/cors.h"
 #include "server/event_pipe.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
@@ -205,6 +206,8 @@ static int on_request(struct lws *wsi, struct connection *connection, struct spa
     if (is_health(wsi))
         return health_request(server, wsi, path, &connection->exchange);
     counter_add(&server->counters.http_requests, 1);
+    if (cors_is_preflight(wsi))
+        return cors_reply(wsi);
     if (http_revocations_has(path))
         return http_revocations_request(server, wsi, &connection->exchange);
     if (http_views_has(path))

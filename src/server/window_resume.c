@@ -192,10 +192,10 @@ static bool is_filtered_cut(const struct window *window)
            (window->spec.filter || window->spec.view->key_count || window->spec.scope);
 }
 
-static bool scan_around(struct resume *resume, int64_t first, int64_t end, int64_t near)
+static bool scan_above(struct resume *resume, int64_t first, int64_t near)
 {
-    int64_t before = first < near ? first : near;
-    return scan_neighbours(resume, first - before, before) && scan_neighbours(resume, end, near);
+    int64_t above = first < near ? first : near;
+    return scan_neighbours(resume, first - above, above);
 }
 
 /* Rows that a filter lets pass: beyond the window's ends, and beyond those of the cut. */
@@ -210,7 +210,8 @@ static bool put_matches_near(struct resume *resume, int64_t near)
     if (!window_is_cut(window))
         return true;
     bool ends = cut.take != VIEW_ALL && cut.take < INT64_MAX - cut.skip;
-    return scan_around(resume, cut.skip, ends ? cut.skip + cut.take : 0, ends ? near : 0);
+    return scan_above(resume, cut.skip, near) &&
+           (!ends || scan_neighbours(resume, cut.skip + cut.take, near));
 }
 
 static bool put_neighbours(struct resume *resume)
@@ -233,7 +234,7 @@ static bool put_neighbours(struct resume *resume)
         int64_t above = cut.skip < near ? cut.skip : near;
         return scan_neighbours(resume, cut.skip - above, above + cut.take + near);
     }
-    return scan_around(resume, first, end, near);
+    return scan_above(resume, first, near) && scan_neighbours(resume, end, near);
 }
 
 static bool put_deletes(struct resume *resume)

@@ -158,8 +158,8 @@ const read = (claims) => ({ headers: bearer(good(claims)) });
  * the connection ends, `fatal`. `npm` is what the published client reports, given by `npmCause`. */
 const sessions = [
   { code: 'token-expired', what: 'the time is over', options: () => read({ exp: unixNow() + 2 }), fatal: true, cause: () => {} },
-  { code: 'scope-missing', what: 'to subscribe with a token to feed', options: () => read({ scope: 'write' }), cause: (client) => client.subscribe('E/list'), view: 'E/list', npm: 'INTERNAL_ERROR', message: /read/ },
-  { code: 'view-not-found', what: 'outside of the token\'s views', options: () => read({ views: ['F/*'] }), cause: (client) => client.subscribe('E/list'), view: 'E/list', npm: 'INTERNAL_ERROR' },
+  { code: 'scope-missing', what: 'to subscribe with a token to feed', options: () => read({ scope: 'write' }), cause: (client) => client.subscribe('E/list'), view: 'E/list', npm: 'INTERNAL_ERROR', message: /read/, audited: true },
+  { code: 'view-not-found', what: 'outside of the token\'s views', options: () => read({ views: ['F/*'] }), cause: (client) => client.subscribe('E/list'), view: 'E/list', npm: 'INTERNAL_ERROR', audited: true },
   { code: 'view-not-found', what: 'no such view', options: () => read({}), cause: (client) => client.subscribe('E/none'), view: 'E/none', npm: 'INTERNAL_ERROR' },
   { code: 'invalid-message', what: 'not JSON', options: () => read({}), cause: (client) => client.send('{') },
   { code: 'invalid-parameter', what: 'no key for a state', options: () => read({}), cause: (client) => client.subscribe('E/state'), view: 'E/state', npm: 'INTERNAL_ERROR' },
@@ -185,6 +185,7 @@ for (const row of sessions) {
       assert.equal(error.fatal, false);
       await client.silence(); /* the connection lives on */
     }
+    if (row.audited) await server.logged(new RegExp(`audit session-denied .*what=subscribe code=${row.code} `));
     if (!row.view) return;
     const npm = npmClient(t, server, options);
     await npm.manager.connect();
@@ -265,6 +266,39 @@ test('allowed_origins holds without authentication, for pages only', async (t) =
   checkAnswer(await answerTo(server, '/v1/views', { headers: { Origin: 'null' } }), 'origin-mismatch');
   const posted = await tryPost(server, m('a', {}), { Origin: 'http://evil.example' });
   checkAnswer({ ...posted, body: posted.text }, 'origin-mismatch');
+});
+
+test('pages of the list may read answers by HTTP, refusals too; others may not', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} }, auth: { mode: 'static', tokens: [{ token: STATIC, scope: 'read' }] }, allowed_origins: ['https://app.example'] } });
+  const Origin = 'https://app.example';
+  const allowed = ({ headers }) => headers['access-control-allow-origin'];
+  const asked = await http(`${server.http}/v1/views/E/list`, { method: 'OPTIONS', headers: { Origin, 'Access-Control-Request-Method': 'GET', 'Access-Control-Request-Headers': 'authorization' } });
+  assert.deepEqual([asked.status, allowed(asked), asked.text], [204, Origin, '']);
+  assert.match(asked.headers['access-control-allow-headers'], /Authorization/);
+  assert.match(asked.headers['access-control-allow-methods'], /GET/);
+  for (const path of ['/v1/views', '/v1/views/E/list']) {
+    const read = await http(server.http + path, { headers: { Origin, ...bearer(STATIC) } });
+    assert.deepEqual([read.status, allowed(read)], [200, Origin]);
+    assert.equal(read.headers.vary, 'Accept-Encoding, Authorization, Origin');
+    assert.equal(read.headers['cache-control'], 'private, no-cache');
+    assert.match(read.headers['access-control-expose-headers'], /ETag.*X-Error-Code/);
+  }
+  for (const [path, headers] of [['/v1/views', {}], ['/v1/views/E/none', bearer(STATIC)], ['/nothing', bearer(STATIC)]]) {
+    const refused = await http(server.http + path, { headers: { Origin, ...headers } });
+    assert.ok(refused.status >= 400);
+    assert.equal(allowed(refused), Origin, path);
+  }
+  const posted = await tryPost(server, m('a', {}), { Origin, ...bearer(STATIC) });
+  assert.deepEqual([posted.status, allowed(posted)], [403, Origin]);
+  for (const other of ['https://evil.example', 'null', `${Origin}:444`]) {
+    for (const method of ['OPTIONS', 'GET']) {
+      const answer = await http(`${server.http}/v1/views`, { method, headers: { Origin: other, ...bearer(STATIC) } });
+      assert.equal(allowed(answer), undefined, other);
+      assert.match(answer.headers.vary, /Origin/);
+    }
+  }
+  const open = await http(`${servers.full.http}/v1/views`, { headers: { Origin } });
+  assert.deepEqual([open.status, allowed(open), open.headers.vary, open.headers['cache-control']], [200, undefined, 'Accept-Encoding', 'no-cache']);
 });
 
 /* ---- scopes ---- */

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import test from 'node:test';
 import { clientFor } from './lib/client.js';
-import { checkAnswer, refusal } from './lib/error_table.js';
-import { http } from './lib/feed.js';
+import { checkAnswer, checkFatal, checkFields, refusal } from './lib/error_table.js';
+import { Ingest, http } from './lib/feed.js';
 import { Server, patience, scratch } from './lib/server.js';
 import { bearer, jwks, newKey, tokenOf } from './lib/token.js';
 import { writeFileSync } from 'node:fs';
@@ -179,6 +179,82 @@ for (const [name, fault] of Object.entries(faults)) {
     await client.silence();
   });
 }
+
+test('keys are replaced when the configuration is read again: in it, in a file, at another URL', async (t) => {
+  const [a, b, c] = [newKey(), newKey(), newKey()];
+  const file = `${scratch(t)}/jwks.json`;
+  writeFileSync(file, jwks(a));
+  const issuer = await issuerFor(t, [c]);
+  const auth = { mode: 'signed', jwks_file: file };
+  const server = await Server.forTest(t, { config: { exports: { E: {} }, auth } });
+  await server.logged(new RegExp(`keys-changed.*source="?configuration.*${a.kid}`));
+  const client = await accepted(t, server, a);
+  writeFileSync(file, jwks(b));
+  await unknown(server, b);
+  await server.reload();
+  await server.logged(new RegExp(`keys-changed.*${b.kid}`));
+  await accepted(t, server, b);
+  await unknown(server, a);
+  await client.open('E/list'); /* signed tokens hold until they run out */
+  writeFileSync(file, '{"keys":[]}');
+  assert.match(await server.reload(), /configuration-refused .*no Ed25519 key/);
+  await accepted(t, server, b);
+  await server.reload({ exports: { E: {} }, auth: { mode: 'signed', keys: [b.x, { key: a.x, ends_at: 1000 }] } });
+  await accepted(t, server, b);
+  await unknown(server, a);
+  /* There was no URL at the start, so nothing that could ask it. */
+  const said = await server.reload({ exports: { E: {} }, auth: { mode: 'signed', keys: [b.x], jwks_url: issuer.url } });
+  assert.match(said, /jwks_url/);
+  await accepted(t, server, b);
+  await unknown(server, c);
+});
+
+test('another URL takes the place of the one before', async (t) => {
+  const [a, b] = [newKey(), newKey()];
+  const [first, second] = [await issuerFor(t, [a]), await issuerFor(t, [b])];
+  const server = await serverFor(t, first.url, { jwks_seconds: 1 });
+  await accepted(t, server, a);
+  let held;
+  first.answer = (response) => (held = response);
+  const until = Date.now() + patience(20_000);
+  while (!held && Date.now() < until) await new Promise((done) => setTimeout(done, 20));
+  await server.reload({ exports: { E: {} }, auth: { mode: 'signed', jwks_url: second.url, jwks_refetch_seconds: 1 } });
+  held.end(jwks(a)); /* too late */
+  await accepted(t, server, b);
+  const answer = await refusal(server, { headers: bearer(tokenOf(a)) });
+  assert.equal(answer.headers['x-error-code'], 'token-key-not-found');
+});
+
+test('where tokens are wanted of a sudden, those who came without one go', async (t) => {
+  const key = newKey();
+  const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  const client = await clientFor(t, server);
+  await client.open('E/list');
+  await server.reload({ exports: { E: {} }, auth: { mode: 'signed', keys: [key.x] } });
+  await checkFatal(client, 'token-missing');
+  const signed = await clientFor(t, server, { headers: bearer(tokenOf(key)) });
+  await signed.open('E/list');
+  await server.reload({ exports: { E: {} } });
+  await (await clientFor(t, server)).open('E/list');
+  await signed.open('E/append'); /* who had more than is needed, stays */
+});
+
+test('a static token that allows something else now does so in connections that are open', async (t) => {
+  const token = 'static-token-0123456789';
+  const auth = (more) => ({ exports: { E: {}, F: {} }, auth: { mode: 'static', tokens: [{ token, ...more }] } });
+  const server = await Server.forTest(t, { config: auth({ scope: 'read write' }) });
+  const client = await clientFor(t, server, { headers: bearer(token) });
+  await client.open('E/list');
+  const ingest = await Ingest.open(`${server.ws}/v1/ingest`, { headers: bearer(token) });
+  await ingest.send({ mutations: [{ export: 'E', key: 'a', patch: {} }] });
+  await client.until((frame) => frame.key === 'a');
+  await server.reload(auth({ scope: 'read', views: ['F/*'] }));
+  checkFields(await client.expect('error'), 'view-not-found');
+  await client.open('F/list');
+  const end = await ingest.closed;
+  assert.equal(end.code, 1008);
+  assert.match(end.reason, /^scope-missing: /);
+});
 
 test('a server stops at once while an endpoint hangs', async (t) => {
   const issuer = await issuerFor(t, []);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { clientFor } from './lib/client.js';
 import { answerTo, checkAnswer, checkFatal, checkFields, refusal } from './lib/error_table.js';
-import { http } from './lib/feed.js';
+import { http, post } from './lib/feed.js';
 import { Server, run, scratch } from './lib/server.js';
 import { HandshakeError, Socket } from './lib/socket.js';
 import { bearer } from './lib/token.js';
@@ -118,4 +118,21 @@ test('what was turned away is counted by what turned it away', async (t) => {
   assert.match(text, /^stele_limit_denials_total\{limit="connections_per_ip"\} 2$/m);
   assert.match(text, /^stele_limit_denials_total\{limit="subscriptions"\} 1$/m);
   assert.match(server.stderr, /audit limit-exceeded client=127\.0\.0\.1 .*limit=connections_per_ip code=connection-limit-exceeded/);
+});
+
+test('limits change with the configuration, for who is here and who comes', async (t) => {
+  const config = { exports: { E: {} }, max_connections_per_ip: 1, max_subscriptions: 1 };
+  const server = await Server.forTest(t, { config });
+  const client = await clientFor(t, server);
+  await client.open('E/list');
+  checkAnswer(await refusal(server), 'connection-limit-exceeded');
+  const said = await server.reload({ ...config, max_connections_per_ip: 2, max_subscriptions: 2, max_snapshot_rows: 1 });
+  assert.match(said, /configuration-reloaded changed="max_connections_per_ip max_subscriptions max_snapshot_rows"/);
+  await clientFor(t, server);
+  checkAnswer(await refusal(server), 'connection-limit-exceeded', { message: /may have 2/ });
+  await client.open('E/append');
+  client.subscribe('E/list', { key: 'a' });
+  checkFields(await client.expect('error'), 'subscription-limit-exceeded');
+  await post(server, [{ export: 'E', key: 'a', patch: {} }, { export: 'E', key: 'b', patch: {} }]);
+  checkAnswer(await answerTo(server, '/v1/views/E/list'), 'snapshot-limit-exceeded');
 });

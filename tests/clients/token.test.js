@@ -10,6 +10,7 @@ import test from 'node:test';
 import { Client, clientFor } from './lib/client.js';
 import { http, tryPost } from './lib/feed.js';
 import { Server, check, patience, run, scratch, sql, within } from './lib/server.js';
+import { makePair } from './lib/tls.js';
 import { bearer, forged, jwks, newKey, tokenOf, unixNow } from './lib/token.js';
 
 const encode = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
@@ -369,7 +370,19 @@ test('stele token revoke, by a server and without one', async (t) => {
   assert.equal(await codeAtTheDoor(server, offline), 'token-expired');
   assert.equal(await codeAtTheDoor(server, tokenOf(key, { jti: 'another' })), null);
   for (const args of [['revoke', 'x'], ['revoke', '--db', db], ['revoke', '--db', db, '--url', server.http, 'x']]) assert.equal(await refused(args, /--/), 2);
-  await refused(['revoke', '--url', 'ws://x', 'x'], /http/);
+  await refused(['revoke', '--url', 'ftp://x', 'x'], /http/);
+});
+
+test('stele token revoke over TLS, by either name of the server', async (t) => {
+  const folder = scratch(t);
+  const pair = await makePair(folder, 'own');
+  const server = await Server.forTest(t, { db: join(folder, 'stele.db'), config: { ...config, ...pair.settings } });
+  const env = { STELE_TOKEN: admin };
+  await refused(['revoke', '--url', server.http, 'one'], /certificate/i, { env });
+  assert.equal(await token(['revoke', '--url', server.http, '--ca', pair.certificate, 'one'], { env }), 'revoked one');
+  assert.equal(await token(['revoke', '--url', server.ws, '--ca', pair.certificate, 'two'], { env }), 'revoked two');
+  await server.terminate();
+  assert.deepEqual((await sql(server.db, 'SELECT jti FROM revoked_token ORDER BY jti')).map(({ jti }) => jti), ['one', 'two']);
 });
 
 /* ---- when there is no room ---- */

@@ -315,6 +315,26 @@ static void subscriptions_get_snapshots_and_changes(void **state)
     stele_close(store);
 }
 
+static void the_program_sees_the_rows_of_all_scopes(void **state)
+{
+    (void)state;
+    static const char *const settings[] = {"log_level=error",
+                                           "exports={\"E\":{\"scope\":\"owner\"}}"};
+    struct frames frames = FRAMES_INIT;
+    stele *store = open_with("scopes", settings, 2);
+    apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}\n"
+                 "{\"export\":\"E\",\"key\":\"b\",\"patch\":{\"owner\":\"ann\"}}\n"
+                 "{\"export\":\"E\",\"key\":\"c\",\"patch\":{\"owner\":7}}");
+    subscribe(store, "E/list", &frames);
+    wait_for(&frames, 2, true);
+    assert_int_equal(frames.rows, 3);
+    int before = frames.count;
+    apply(store, "{\"export\":\"E\",\"key\":\"c\",\"patch\":{\"owner\":\"bob\"}}");
+    wait_for(&frames, before + 1, true);
+    assert_non_null(strstr(frames.last, "\"op\":\"upsert\",\"key\":\"c\""));
+    stele_close(store);
+}
+
 static void a_refused_subscription_gets_an_error(void **state)
 {
     (void)state;
@@ -532,6 +552,7 @@ int main(void)
         cmocka_unit_test(a_long_view_is_read_in_pages_while_it_changes),
         cmocka_unit_test(configured_views_are_projected_and_filtered),
         cmocka_unit_test(subscriptions_get_snapshots_and_changes),
+        cmocka_unit_test(the_program_sees_the_rows_of_all_scopes),
         cmocka_unit_test(a_refused_subscription_gets_an_error),
         cmocka_unit_test(a_callback_may_end_its_subscription),
         cmocka_unit_test(subscriptions_may_come_and_go),

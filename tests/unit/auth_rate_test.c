@@ -110,7 +110,9 @@ static void run_against_model(uint64_t seed, int steps)
     model.latest = 0;
     for (int i = 0; i < steps; i++) {
         int64_t amount = weighted ? 1 + below(&state, rate.most + 2) : 1, wait = 0, expected = 0;
+        int64_t left = auth_window_left(&window, &rate, now);
         bool good = model_admits(&model, &rate, now, amount, &expected);
+        assert_int_equal(good, amount <= left);
         if (auth_window_admit(&window, &rate, now, amount, &wait) != good || wait != expected)
             fail_msg("seed %llu step %d: %s, wait %lld instead of %lld", (unsigned long long)seed,
                      i, good ? "refused" : "let through", (long long)wait, (long long)expected);

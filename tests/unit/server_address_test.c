@@ -182,6 +182,37 @@ static void test_forwarded_elements(void **state)
     expect_client("192.0.2.1", FORWARDED_ELEMENTS, "for=198.51.100.9", "192.0.2.1");
 }
 
+/* Whatever a client writes into the header, the answer is an address, and what is behind a trusted
+ * proxy's own entry is never believed. */
+static void test_nonsense(void **state)
+{
+    static const char pieces[] = ",;=: \"[]./%for0123456789abcdefFOR_";
+    struct networks trusted;
+    struct error error;
+    uint64_t random = 88172645463325252u;
+    char list[64];
+    (void)state;
+    assert_true(networks_parse(&trusted, "10.0.0.0/8", &error));
+    struct address peer = address_of("10.0.0.1"), appended = address_of("198.51.100.9");
+    for (int i = 0; i < 300000; i++) {
+        size_t length = 0;
+        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+        uint64_t bits = random;
+        for (; length < random % 40; length++, bits = bits * 6364136223846793005u + 1)
+            list[length] = pieces[(bits >> 33) % (sizeof pieces - 1)];
+        char *exact = memory_copy_string(list, length); /* so that reading beyond is seen */
+        struct span text = span_make(exact, length);
+        forwarded_client(&trusted, &peer, FORWARDED_LIST, text);
+        forwarded_client(&trusted, &peer, FORWARDED_ELEMENTS, text);
+        memory_free(exact);
+        memcpy(list + length, ",198.51.100.9", 13);
+        struct address client =
+            forwarded_client(&trusted, &peer, FORWARDED_LIST, span_make(list, length + 13));
+        assert_memory_equal(client.bytes, appended.bytes, sizeof client.bytes);
+    }
+    networks_fini(&trusted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_wrong_networks),
         cmocka_unit_test(test_forwarded_list),
         cmocka_unit_test(test_forwarded_elements),
+        cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,7 +24,7 @@ static void note_wake(void *argument)
 char *client_prepare(struct client *client)
 {
     json_t *message = json_object();
-    client->complete = false;
+    client->complete = client->keeps = false;
     buffer_clear(&client->message);
     json_object_set_new(message, "type", json_string("subscribe"));
     json_object_set_new(message, "view", json_string(client->view));
@@ -119,8 +119,10 @@ static void apply_snapshot(struct client *client, json_t *frame)
         show(client, key, json_object_get(row, "data"));
         json_object_set(client->rows, key, json_object_get(row, "data"));
     }
-    if (json_is_true(json_object_get(frame, "complete")))
+    if (json_is_true(json_object_get(frame, "complete"))) {
         client->complete = true;
+        client->keeps = false;
+    }
 }
 
 static void apply_patch(struct client *client, json_t *frame, const char *key)
@@ -152,7 +154,7 @@ static void apply(struct client *client, json_t *frame)
                  json_string_value(json_object_get(frame, "epoch")));
         client->resumed += json_is_true(resumed);
         client->refused += json_is_false(resumed);
-        if (json_is_false(resumed)) {
+        if (json_is_false(resumed) && !client->keeps) {
             json_object_clear(client->rows);
             client->seq[0] = 0;
         }

@@ -26,6 +26,7 @@ struct client {
     json_t *rows;
     char seq[64], epoch[64];
     bool complete; /* a complete batch came since it subscribed */
+    bool keeps;    /* until then, its rows, also where it is told that they are void */
     size_t frames, patches, upserts, deletes, resumed, refused;
     char problem[1024]; /* what the server should never send; "" when fine */
 };

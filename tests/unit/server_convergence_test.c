@@ -176,6 +176,7 @@ static void change_token(struct world *world, int number)
     take_token(world, number, token);
     world->had[number] |= had;
     client->complete = false;
+    client->keeps = !client->resumes; /* as clients that know of no cursors */
     assert_true(subscriber_set_identity(client->subscriber, client->identity));
 }
 

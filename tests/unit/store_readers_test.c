@@ -268,6 +268,7 @@ static void the_check_finds_what_is_wrong(void **state)
                    "UPDATE change SET export = 1 WHERE id = 3");
     expect_finding("UPDATE tombstone SET change = 3", "UPDATE tombstone SET change = 4");
     expect_finding("UPDATE tombstone SET key = 'a'", "UPDATE tombstone SET key = 'c'");
+    expect_finding("UPDATE tombstone SET scope = 'x'", "UPDATE tombstone SET scope = ''");
 }
 
 int main(void)

@@ -353,6 +353,62 @@ static void tombstones_are_put_read_and_removed(void **state)
     check_whole();
 }
 
+/* One line for each change: its scopes. */
+static bool add_scopes(void *argument, const struct store_change *change,
+                       const struct store_entity *entity)
+{
+    (void)entity;
+    return add_line(argument, "%.*s<%.*s ", (int)change->scope.length, change->scope.data,
+                    (int)change->scope_left.length, change->scope_left.data);
+}
+
+static void scopes_are_kept_with_changes_and_tombstones(void **state)
+{
+    (void)state;
+    struct lines lines = {.left = 9};
+    struct store_entity entity;
+    struct store_change change = {.id = 2,
+                                  .export_id = fixture.quake,
+                                  .operation = STORE_UPSERT,
+                                  .seq = {1, 2},
+                                  .key = SPAN("a"),
+                                  .patch = SPAN("{}"),
+                                  .scope = SPAN("new"),
+                                  .scope_left = SPAN("old")};
+    struct span left[] = {SPAN("old"), SPAN("older")};
+    bool found = false;
+    begin();
+    put(fixture.quake, "a", 1, 1, "{}");
+    OK(store_entity_get(fixture.writer, fixture.quake, SPAN("a"), &entity, &found, &fixture.error));
+    entity = (struct store_entity){
+        .id = entity.id, .change = 2, .seq = {1, 2}, .key = SPAN("a"), .data = SPAN("{}")};
+    OK(store_entity_update(fixture.writer, fixture.quake, &entity, &fixture.error));
+    OK(store_change_append(fixture.writer, &change, &fixture.error));
+    OK(store_tombstone_put(fixture.writer, fixture.quake, SPAN("a"), left[0], 2, (struct seq){1, 2},
+                           5, &fixture.error));
+    commit();
+    /* The entity is there, but elsewhere. */
+    check_whole();
+    OK(store_scan_changes(fixture.reader, fixture.quake, span_make(NULL, 0), 0, 2, -1, true,
+                          add_scopes, &lines, &fixture.error));
+    assert_string_equal(lines.text, "< new<old ");
+    expect_tombstones(INT64_MAX, 9, "a@2 ");
+    begin();
+    OK(store_tombstone_put(fixture.writer, fixture.quake, SPAN("a"), left[1], 1, (struct seq){1, 1},
+                           5, &fixture.error));
+    OK(store_tombstone_remove(fixture.writer, fixture.quake, SPAN("a"), left[0], &fixture.error));
+    OK(store_tombstone_remove(fixture.writer, fixture.quake, SPAN("a"), SPAN("other"),
+                              &fixture.error));
+    commit();
+    expect_tombstones(INT64_MAX, 9, "a@1 ");
+    begin();
+    OK(store_tombstones_clear(fixture.writer, &fixture.error));
+    commit();
+    expect_tombstones(INT64_MAX, 9, "");
+    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 2);
+    check_whole();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +426,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(meta_values_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cursors_are_refused_from_now_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tombstones_are_put_read_and_removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(scopes_are_kept_with_changes_and_tombstones, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,6 +27,60 @@ static bool define(struct view_set *set, const char *export_name, const char *na
                            path ? 1 : 0, &key_span, key ? 1 : 0, error);
 }
 
+/* ---- scopes ---- */
+
+static void expect_label(const struct view_scope *scope, const char *entity, const char *label)
+{
+    struct span found = view_scope_label(scope, span_of(entity));
+    if (!span_equal(found, span_of(label)))
+        fail_msg("%s has the label %.*s, not %s", entity, (int)found.length, found.data, label);
+}
+
+static bool set_scope(struct view_set *set, const char *name, const char *path, struct error *error)
+{
+    struct tree *tree = tree_parse(span_of(path), error);
+    bool done = view_set_scope(set, span_of(name), tree, error);
+    tree_free(tree);
+    return done;
+}
+
+static void a_scope_labels_the_rows_of_its_export(void **state)
+{
+    (void)state;
+    struct error error;
+    struct view_set *set = view_set_new(false);
+    char entity[2048], label[1200];
+    assert_true(view_set_add_export(set, span_of("Quake"), &error));
+    assert_true(define(set, "Quake", "slim", "n", NULL, &error));
+    assert_true(set_scope(set, "Quake", "\"a.b\"", &error));
+    assert_true(set_scope(set, "Other", "[\"a.b\"]", &error));
+    assert_true(view_set_add_export(set, span_of("Open"), &error));
+    assert_null(view_set_scope_of(set, span_of("Open")));
+    assert_null(view_set_find(set, span_of("Open/list"))->scope);
+    const struct view_scope *scope = view_set_scope_of(set, span_of("Quake"));
+    assert_ptr_equal(view_set_find(set, span_of("Quake/slim"))->scope, scope);
+    assert_string_equal(view_scope_text(scope), "[\"a\",\"b\"]");
+    expect_label(scope, "{}", VIEW_SCOPE_PUBLIC);
+    expect_label(scope, "{\"a\":7,\"a.b\":\"x\"}", VIEW_SCOPE_PUBLIC);
+    expect_label(scope, "{\"a\":{\"b\":null}}", VIEW_SCOPE_PUBLIC);
+    expect_label(scope, "{\"a\":{\"b\":\"\"}}", VIEW_SCOPE_PUBLIC);
+    expect_label(scope, "{\"a\":{\"b\":\"x\\\"\"}}", "\"x\\\"\"");
+    expect_label(scope, "{\"a\":{\"b\":\"*\"}}", "\"*\"");
+    static const char *const others[] = {"7", "true", "{}", "[\"x\"]", "[]"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(entity, sizeof entity, "{\"a\":{\"b\":%s}}", others[i]);
+        expect_label(scope, entity, VIEW_SCOPE_NOBODY);
+    }
+    /* Of a label's length, and longer by one. */
+    for (int more = 0; more < 2; more++) {
+        snprintf(label, sizeof label, "\"%0*d\"", VIEW_SCOPE_LONGEST - 2 + more, 0);
+        snprintf(entity, sizeof entity, "{\"a\":{\"b\":%s}}", label);
+        expect_label(scope, entity, more ? VIEW_SCOPE_NOBODY : label);
+    }
+    expect_label(view_set_scope_of(set, span_of("Other")), "{\"a.b\":\"x\"}", "\"x\"");
+    view_set_free(set);
+}
+
 /* ---- exports ---- */
 
 static void an_export_has_three_views(void **state)
@@ -225,6 +279,7 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scope_labels_the_rows_of_its_export),
         cmocka_unit_test(an_export_has_three_views),
         cmocka_unit_test(adding_again_changes_nothing),
         cmocka_unit_test(many_exports_keep_their_order),
