@@ -39,8 +39,9 @@ static bool is_touched(const struct window *window, const struct engine_commit *
  */
 static void pass_over(struct window *window, const struct engine_commit *commit)
 {
-    bool current = window->known && !window->stale && !window->looking && !window->filling &&
-                   (!window_keeps_matches(window) || window->matches_ready);
+    if (window->looking || window->filling || window->stale)
+        return;
+    bool current = window->known && (!window_keeps_matches(window) || window->matches_ready);
     if (current && window->position < commit->last_change)
         window->position = commit->last_change;
 }
