@@ -103,6 +103,8 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
     struct visitor visitor;
     struct error error;
     visitor_fini(&server->transport->arriving.visitor); /* of a handshake that failed after all */
+    if (!door_is_whole(wsi, &error))
+        return refuse(server, wsi, &error);
     if (is_health(wsi)) {
         error_set(&error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port");
         return refuse(server, wsi, &error);
@@ -203,6 +205,9 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, struct con
 static int on_request(struct lws *wsi, struct connection *connection, struct span path)
 {
     struct server *server = server_of(wsi);
+    struct error error;
+    if (!door_is_whole(wsi, &error))
+        return exchange_reply_and_part(wsi, &error, NULL);
     if (is_health(wsi))
         return health_request(server, wsi, path, &connection->exchange);
     counter_add(&server->counters.http_requests, 1);
