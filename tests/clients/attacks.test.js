@@ -3,9 +3,12 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import test from 'node:test';
+import { http } from './lib/feed.js';
 import { Server, within } from './lib/server.js';
+import { bearer, newKey, tokenOf, unixNow } from './lib/token.js';
 
 const READER = 'reader-token-0123456789';
+const ADMIN = 'admin-token-0123456789ab';
 const UPGRADE = 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n';
 
 /** Sends bytes as they are; the answer is whole when its header has come and `more` matches. */
@@ -67,3 +70,27 @@ test('a line break in a query makes no header', async (t) => {
   }
   assert.doesNotMatch(server.stderr, /198\.51\.100\.9/);
 });
+
+for (const [what, claims, meanwhile] of [
+  ['runs out', { exp: unixNow() + 2 }, () => within(new Promise((done) => setTimeout(done, 2500)), 'the end')],
+  ['is revoked', { jti: 'stolen' }, (server) => http(`${server.http}/v1/revocations`, { method: 'POST', headers: bearer(ADMIN), body: '{"jti":"stolen"}' })],
+]) {
+  test(`a token that ${what} before the body is complete feeds nothing`, async (t) => {
+    const key = newKey();
+    const server = await Server.forTest(t, { config: { auth: { mode: 'signed', keys: [key.x], tokens: [{ token: ADMIN, scope: 'admin' }, READER] } } });
+    const body = JSON.stringify({ export: 'E', key: 'k', patch: { n: 1 } });
+    const exp = claims.exp ? { exp: unixNow() + 2 } : {};
+    const raw = new Raw(server.port);
+    raw.send(`POST /v1/mutations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenOf(key, { ...claims, ...exp })}\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`);
+    while (!raw.text.includes('100 Continue')) await within(new Promise((done) => raw.tcp.once('data', () => setImmediate(done))), 'the server to take the body');
+    raw.text = '';
+    raw.send(body.slice(0, 5));
+    await meanwhile(server);
+    raw.send(body.slice(5));
+    const { status, code, text } = await raw.answer(/\r\n\r\n\{[^]*\}/);
+    assert.deepEqual([status, code], [401, 'token-expired'], text);
+    const rows = await http(`${server.http}/v1/views`, { headers: bearer(READER) });
+    assert.doesNotMatch(rows.text, /"rows":[1-9]/);
+    assert.doesNotMatch(server.stderr, /eyJ/);
+  });
+}
