@@ -71,6 +71,30 @@ test('a line break in a query makes no header', async (t) => {
   assert.doesNotMatch(server.stderr, /198\.51\.100\.9/);
 });
 
+test('more connections than there is room for are closed, and harm nobody', async (t) => {
+  const server = await Server.forTest(t, { config: { max_connections: 10 }, wrap: ['sh', '-c', 'ulimit -n 8192 && exec "$0" "$@"'] });
+  const held = [];
+  t.after(() => held.forEach((tcp) => tcp.destroy()));
+  const refused = async () => Number(/^stele_connections_refused_total (\d+)/m.exec((await server.get('/metrics')).text)[1]);
+  for (let i = 0; i < 8 && (i < 7 || (await refused()) === 0); i++) {
+    await Promise.all(Array.from({ length: 200 }, () => within(new Promise((done) => {
+      const tcp = connect(server.port, '127.0.0.1', done);
+      tcp.on('error', done);
+      held.push(tcp);
+    }), 'a connection')));
+  }
+  assert.ok((await refused()) > 0, 'there was room for all of them');
+  assert.equal((await server.get('/health')).text, 'OK');
+  assert.match(server.stderr, /too-many-connections/);
+  held.splice(0).forEach((tcp) => tcp.destroy());
+  const handshake = () => ask(server.port, `GET / HTTP/1.1\r\nHost: x\r\n${UPGRADE}\r\n`);
+  const opened = async () => {
+    while ((await handshake()).status !== 101) await new Promise((done) => setTimeout(done, 50));
+  };
+  await within(opened(), 'a handshake after the others have gone');
+  await server.terminate();
+});
+
 for (const [what, claims, meanwhile] of [
   ['runs out', { exp: unixNow() + 2 }, () => within(new Promise((done) => setTimeout(done, 2500)), 'the end')],
   ['is revoked', { jti: 'stolen' }, (server) => http(`${server.http}/v1/revocations`, { method: 'POST', headers: bearer(ADMIN), body: '{"jti":"stolen"}' })],
