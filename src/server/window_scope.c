@@ -154,6 +154,7 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
     snapshot_drafts_init(move.drafts, window->spec.view, window->mode, &place);
     bool done = window_index_rows(window, &move.rows) || lacks_memory(reading);
     done = done && put_all_lost(&move) && put_rows(&move);
+    request->rows = move.drafts->rows;
     map_fini(&move.rows);
     return done;
 }
