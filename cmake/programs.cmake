@@ -35,14 +35,13 @@ target_link_libraries(stele-static INTERFACE ${stele_requirements})
 
 configure_file("${CMAKE_SOURCE_DIR}/cmake/stele.pc.in" "${CMAKE_BINARY_DIR}/stele.pc" @ONLY)
 
-install(TARGETS stele-cli stele-shared stele-static
-        RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}"
-        LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-        ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-install(FILES include/stele/stele.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/stele")
-install(FILES docs/man/stele.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
-install(FILES docs/config.schema.json DESTINATION "${CMAKE_INSTALL_DATADIR}/stele")
-install(FILES "${CMAKE_BINARY_DIR}/stele.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+install(TARGETS stele-cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT server)
+install(TARGETS stele-shared stele-static
+        LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT library NAMELINK_COMPONENT dev
+        ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT dev)
+install(FILES include/stele/stele.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/stele" COMPONENT dev)
+install(FILES "${CMAKE_BINARY_DIR}/stele.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig"
+        COMPONENT dev)
 
 # The example is a host program like any other: it sees the public header and the shared library.
 if(BUILD_TESTING)

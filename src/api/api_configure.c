@@ -40,6 +40,8 @@ static bool apply_all(const stele_options *options, struct config *config, struc
     if (!config->database)
         return error_set(error, ERROR_CONFIGURATION,
                          "no database is named: set \"database\" (--db FILE)");
+    if (!config_check_usage(config, error))
+        return false;
     if (config_check_exposure(config, error))
         return true;
     if (options->insecure)

@@ -5,6 +5,7 @@
 #include "base/map.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -117,6 +118,8 @@ bool log_enabled(const char *component, enum log_level level)
 
 /* ---- writing ---- */
 
+enum { PATIENCE_MS = 50, PATIENCE_EVERY_US = 1000 * 1000 };
+
 static void begin(struct log_line *line, enum log_level level, const char *component,
                   const char *event)
 {
@@ -124,12 +127,67 @@ static void begin(struct log_line *line, enum log_level level, const char *compo
     log_line_begin(line, json, level_names[level], component, event);
 }
 
-static void end(struct log_line *line)
+/*
+ * A line is at most what a pipe takes whole when it says that it takes something; so whoever holds
+ * the lock and was told so does not wait. A reader that is slow is waited for a little, once a
+ * second; beyond that lines are lost and counted, because no thread may hang for its log.
+ */
+static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t patience_at_us; /* under the lock: when to be patient again */
+static _Atomic uint64_t
+    lost_lines; /* all, and those of them that were told; changed under the lock */
+static uint64_t lost_told;
+
+static bool takes_line(void)
 {
-    log_line_end(line);
+    uint64_t now_us = clock_monotonic_us();
+    bool patient = now_us >= patience_at_us;
+    struct pollfd output = {.fd = STDERR_FILENO, .events = POLLOUT};
+    /* What is no pipe or socket, or is broken, is none of this business. */
+    if (poll(&output, 1, patient ? PATIENCE_MS : 0) != 0)
+        return true;
+    if (patient)
+        patience_at_us = now_us + PATIENCE_EVERY_US;
+    return false;
+}
+
+static void put(const struct log_line *line)
+{
     /* Nothing sensible is left to do when this fails; trying again is for a signal only. */
     while (write(STDERR_FILENO, line->data, line->length) < 0 && errno == EINTR)
         ;
+}
+
+static void tell_lost(uint64_t count)
+{
+    struct log_line line;
+    begin(&line, LOG_LEVEL_WARNING, "server", "log-lines-lost");
+    log_line_number(&line, "lines", count);
+    log_line_end(&line);
+    put(&line);
+}
+
+static void end(struct log_line *line)
+{
+    log_line_end(line);
+    pthread_mutex_lock(&output_lock);
+    uint64_t untold = atomic_load_explicit(&lost_lines, memory_order_relaxed) - lost_told;
+    bool goes = takes_line();
+    if (goes && untold) {
+        lost_told += untold;
+        tell_lost(untold);
+        goes = takes_line();
+    }
+    if (goes)
+        put(line);
+    else
+        atomic_fetch_add_explicit(&lost_lines, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&output_lock);
+}
+
+uint64_t log_lost(void)
+{
+    return atomic_load_explicit(&lost_lines, memory_order_relaxed);
 }
 
 /* ---- holding back repeats ---- */

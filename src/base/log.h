@@ -7,6 +7,8 @@
  * A line repeated more than 10 times within 10 s (same component and event; 1,000 times of the
  * component "audit") is held back and counted. The count is told by the next line that passes, in
  * the field held_back, or by a line of its own from log_tick.
+ *
+ * Nobody waits long for who reads the log: lines for which there is no room are lost, and counted.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -40,6 +42,8 @@ void log_write(enum log_level level, const char *component, const char *event, c
                ...) __attribute__((format(printf, 4, 5)));
 /* Lines of a level so far, those counted that were held back. */
 uint64_t log_count(enum log_level level);
+/* Lines that were lost because nobody read them. */
+uint64_t log_lost(void);
 /* Tell what was held back and whose 10 s are over. To be called now and then. */
 void log_tick(void);
 

@@ -165,27 +165,26 @@ int command_failed(const struct error *error)
 
 /* ---- which command ---- */
 
-static const struct command *const commands[] = {
-    &serve_command,  &ingest_command, &subscribe_command, &check_command,
-    &backup_command, &views_command,  &token_command,     &version_command,
+const struct command *const command_list[] = {
+    &serve_command, &ingest_command, &subscribe_command,  &check_command,   &backup_command,
+    &views_command, &token_command,  &completion_command, &version_command, NULL,
 };
-enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 static void overview(FILE *out)
 {
     fprintf(out, "usage: stele COMMAND [OPTION]…\n\n"
                  "A durable view server: mutations go in, are merged and logged on disk, and come\n"
                  "out as snapshots and live frames.\n\ncommands:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; command_list[i]; i++)
+        fprintf(out, "  %-11s %s\n", command_list[i]->name, command_list[i]->summary);
     fprintf(out, "\n`stele COMMAND --help` tells more about one.\n");
 }
 
 static int unknown_command(const char *given)
 {
     struct nearest nearest = {.given = given};
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        nearest_offer(&nearest, commands[i]->name);
+    for (size_t i = 0; command_list[i]; i++)
+        nearest_offer(&nearest, command_list[i]->name);
     if (nearest.name)
         fprintf(stderr, "stele: there is no command \"%s\"; did you mean \"%s\"?\n", given,
                 nearest.name);
@@ -207,8 +206,8 @@ int command_main(int argc, char **argv)
     }
     if (strcmp(name, "--version") == 0)
         name = version_command.name;
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i]->run(argc - 1, argv + 1);
+    for (size_t i = 0; command_list[i]; i++)
+        if (strcmp(command_list[i]->name, name) == 0)
+            return command_list[i]->run(argc - 1, argv + 1);
     return unknown_command(name);
 }

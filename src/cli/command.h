@@ -46,6 +46,7 @@ struct command {
     const char *notes;       /* more, or NULL */
     void (*more)(FILE *out); /* prints what the help ends with, or NULL */
     const struct command_option *options;
+    const struct command *const *parts; /* commands of its own, NULL at the end; or NULL */
     /* argv[0] is the name of the command. Returns an exit code. */
     int (*run)(int argc, char **argv);
 };
@@ -70,7 +71,11 @@ extern const struct command check_command;
 extern const struct command backup_command;
 extern const struct command views_command;
 extern const struct command token_command;
+extern const struct command completion_command;
 extern const struct command version_command;
+
+/* All of them, NULL at the end. */
+extern const struct command *const command_list[];
 
 /* What follows the program's name on a command line. */
 int command_main(int argc, char **argv);

@@ -2,9 +2,8 @@
 
 static const struct command *const commands[] = {
     &token_keygen_command, &token_sign_command,   &token_verify_command,
-    &token_jwks_command,   &token_revoke_command,
+    &token_jwks_command,   &token_revoke_command, NULL,
 };
-enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 /* Their names are "token keygen" and so on. */
 static const char *short_name(const struct command *command)
@@ -16,7 +15,7 @@ static void overview(FILE *out)
 {
     fprintf(out, "usage: stele token COMMAND [OPTION]…\n\n"
                  "Keys and tokens of signed sessions (docs/authentication.md).\n\ncommands:\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    for (size_t i = 0; commands[i]; i++)
         fprintf(out, "  %-10s %s\n", short_name(commands[i]), commands[i]->summary);
     fprintf(out, "\n`stele token COMMAND --help` tells more about one.\n");
 }
@@ -24,7 +23,7 @@ static void overview(FILE *out)
 static int unknown_command(const char *given)
 {
     struct nearest nearest = {.given = given};
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    for (size_t i = 0; commands[i]; i++)
         nearest_offer(&nearest, short_name(commands[i]));
     if (nearest.name)
         fprintf(stderr, "stele token: there is no command \"%s\"; did you mean \"%s\"?\n", given,
@@ -45,7 +44,7 @@ static int run_token(int argc, char **argv)
         overview(stdout);
         return EXIT_FINE;
     }
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
+    for (size_t i = 0; commands[i]; i++)
         if (strcmp(short_name(commands[i]), argv[1]) == 0)
             return commands[i]->run(argc - 1, argv + 1);
     return unknown_command(argv[1]);
@@ -60,6 +59,7 @@ int token_misused(const struct command *command, const char *what)
 const struct command token_command = {
     .name = "token",
     .operands = "COMMAND",
+    .parts = commands,
     .summary = "make, verify and revoke the tokens of signed sessions",
     .run = run_token,
 };

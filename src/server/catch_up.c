@@ -138,6 +138,8 @@ static struct span take(struct subscription *subscription, struct catch_up_job *
     job->page.text = NULL;
     hub_job_take(&job->job);
     subscriber_give_turn(subscription);
+    if (job->page.request.style == CATCH_UP_RESUME)
+        meter_snapshot(subscription, (uint64_t)job->page.rows, job->page.ended);
     if (subscription->answering)
         subscription->rows += job->page.frames.put;
     if (subscription->answering && !subscriber_allows_rows(subscription, subscription->rows)) {

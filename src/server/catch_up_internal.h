@@ -82,6 +82,7 @@ struct catch_up_page {
     int64_t to;     /* the cursor behind this page */
     int64_t resume_limit;
     struct seq resume_seq;
+    uint64_t rows;     /* in snapshot batches */
     struct text *text; /* NULL when nothing was for the view */
 };
 

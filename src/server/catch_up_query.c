@@ -172,6 +172,7 @@ bool catch_up_query(struct catch_up_page *page, struct store_reader *reader)
         return false;
     bool done = read_rows(page, reader);
     store_read_end(reader);
+    page->rows = page->frames.rows.rows;
     return done && (page->expired ||
                     catch_up_frames_end(&page->frames, page->ended, page->resume_seq, &page->text));
 }

@@ -107,6 +107,10 @@ struct config {
     int64_t max_windows;            /* different ones; default 1,000 */
     int64_t max_filter_rows;        /* of one HTTP request; default 1,000,000 */
     char *outgoing_ca_file;         /* path or NULL: the system's */
+    char *usage_url;                /* where usage events go, or NULL: they are not made */
+    char *usage_token_file;         /* path or NULL: STELE_USAGE_TOKEN, or none */
+    int64_t usage_spool_rows;       /* default 1,000,000 */
+    int64_t usage_spool_bytes;      /* default 1 GiB */
     struct config_auth auth;
     char **origins;      /* "allowed_origins" */
     size_t origin_count; /* 0: all */
@@ -128,6 +132,9 @@ bool config_set(struct config *config, const char *name, const char *value, stru
 /* ERROR_CONFIGURATION when there is no authentication and an address to listen at can be reached
  * from other machines: that takes an explicit word of the operator. */
 bool config_check_exposure(const struct config *config, struct error *error);
+/* ERROR_CONFIGURATION for a "usage_url" that cannot be asked, or a token that cannot be read. Reads
+ * a file. */
+bool config_check_usage(const struct config *config, struct error *error);
 /* Append a line per setting: name, type, default, help (for --help and the docs). */
 bool config_describe(struct buffer *out);
 /* Append the JSON Schema of the file. */

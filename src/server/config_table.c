@@ -174,6 +174,14 @@ const struct setting config_settings[] = {
     {TEXT(outgoing_ca_file),
      .help = "certificates, as PEM, that HTTPS requests of the server trust in place of the "
              "system's"},
+    {TEXT(usage_url), .live = true,
+     .help = "where usage events are posted; left out: there are none"},
+    {TEXT(usage_token_file), .live = true,
+     .help = "a file with the bearer token for usage_url; STELE_USAGE_TOKEN may hold it instead"},
+    {NUMBER(usage_spool_rows, 1000000, 1, LARGEST), .live = true,
+     .help = "usage events kept until they are delivered; beyond it the oldest go"},
+    {NUMBER(usage_spool_bytes, GIB, KIB, LARGEST), .live = true,
+     .help = "bytes of usage events kept until they are delivered; likewise"},
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 

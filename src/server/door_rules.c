@@ -54,8 +54,13 @@ static bool origin_matches(struct span pattern, struct span origin)
     if (!star)
         return span_equal(pattern, origin);
     size_t front = (size_t)(star - pattern.data), back = pattern.length - front - 1;
-    return origin.length > front + back && memcmp(origin.data, pattern.data, front) == 0 &&
-           memcmp(origin.data + origin.length - back, star + 1, back) == 0;
+    if (origin.length <= front + back || memcmp(origin.data, pattern.data, front) != 0 ||
+        memcmp(origin.data + origin.length - back, star + 1, back) != 0)
+        return false;
+    for (size_t i = front; i < origin.length - back; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-.", origin.data[i]) || !origin.data[i])
+            return false;
+    return true;
 }
 
 bool door_allows_origin(const struct door_rules *rules, struct span origin)

@@ -68,6 +68,14 @@ static void print_view(struct buffer *out, const struct fact_rows *fact)
     buffer_add_string(out, "\"}");
 }
 
+/* What was shown to the bearer of a token is for nobody else's eyes. */
+static const char *keeping(const struct exchange *exchange)
+{
+    return exchange->visitor.is_anonymous
+               ? "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n"
+               : "Cache-Control: private, no-cache\r\nVary: Accept-Encoding, Authorization\r\n";
+}
+
 static void list_print(struct server *server, struct exchange *exchange)
 {
     const struct facts *facts = server->facts;
@@ -84,7 +92,7 @@ static void list_print(struct server *server, struct exchange *exchange)
     }
     buffer_add_string(&out, "\n]}\n");
     struct exchange_content content = {
-        .status = 200, .type = JSON_TYPE, .headers = "Cache-Control: no-cache\r\n"};
+        .status = 200, .type = JSON_TYPE, .headers = keeping(exchange)};
     struct error error;
     if (!out.failed) {
         exchange_answer_large(exchange, &content, &out);
@@ -106,7 +114,7 @@ static void on_read(void *argument, struct hub_answer *answer)
 {
     struct exchange *exchange = argument;
     struct server *server = exchange->server;
-    char headers[HUB_TAG_SIZE + 160];
+    char headers[HUB_TAG_SIZE + 200];
     server->view_reads--;
     if (answer->error.code == ERROR_NONE && answer->body.length)
         server_admit(server, SERVER_ANSWER, &answer->error);
@@ -121,9 +129,8 @@ static void on_read(void *argument, struct hub_answer *answer)
         return;
     }
     /* Weak, because the same tag stands for both encodings. */
-    snprintf(headers, sizeof headers,
-             "ETag: W/\"%s\"\r\nCache-Control: no-cache\r\nVary: Accept-Encoding\r\n%s",
-             answer->tag, answer->gzip ? "Content-Encoding: gzip\r\n" : "");
+    snprintf(headers, sizeof headers, "ETag: W/\"%s\"\r\n%s%s", answer->tag, keeping(exchange),
+             answer->gzip ? "Content-Encoding: gzip\r\n" : "");
     struct exchange_content content = {.status = answer->unchanged ? 304 : 200,
                                        .type = answer->unchanged ? NULL : JSON_TYPE,
                                        .headers = headers};

@@ -13,6 +13,7 @@
 
 struct hub;
 struct subscriber;
+struct usage_client;
 struct allowance;
 
 struct hub_options {
@@ -61,6 +62,10 @@ void subscriber_free(struct subscriber *subscriber);
  * connection must be ended.
  */
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity);
+/* Tell usage what the subscriber does and is sent, as this client, which must outlive it. To be
+ * called before anything else, if at all. */
+void subscriber_meter(struct subscriber *subscriber, struct usage_client *client);
+size_t subscriber_subscriptions(const struct subscriber *subscriber);
 /* What the client may still do; borrowed until subscriber_free. Without it, it may do all, but for
  * max_subscriptions. */
 void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance);
@@ -68,9 +73,10 @@ void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *a
  * to be answered by subscriber_tell. Without this, it is refused. */
 void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token));
-/* Who wants to know which subscriptions are refused; the client is told anyway. */
-void subscriber_on_refused(struct subscriber *subscriber,
-                           void (*refused)(void *argument, const struct error *error));
+/* Who is to be told when its token does not let it see a view, with the argument of subscriber_new;
+ * the client is told in any case, and may be told less. */
+void subscriber_on_denied(struct subscriber *subscriber,
+                          void (*denied)(void *argument, const struct error *error));
 /* A text message to the client. */
 void subscriber_tell(struct subscriber *subscriber, struct span json);
 /* End all its subscriptions without a word: only answers are sent from now on. */
@@ -89,6 +95,9 @@ void subscriber_drop(struct subscriber *subscriber);
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
  */
 struct span subscriber_pull(struct subscriber *subscriber);
+/* So much of what the last pull gave was handed to the connection, all of it mostly. For metering;
+ * to be called before the next pull. */
+void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run);
 /* Whether an answer was lost, for lack of memory or because the client reads none: it must be told
  * by ending the connection, with nothing pulled any more. */
 bool subscriber_broken(const struct subscriber *subscriber);

@@ -14,6 +14,7 @@
 #include "server/hub.h"
 #include "server/link.h"
 #include "server/row_scope.h"
+#include "server/usage.h"
 
 enum {
     HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
@@ -143,6 +144,7 @@ struct window_held {
 struct subscription {
     struct subscriber *subscriber;
     struct feed *feed;
+    struct usage_meter *meter; /* NULL: it is not metered */
     struct link in_subscriber, in_ready, in_rest, in_group;
     struct link in_waiting;  /* for a turn: see subscriber_take_turn */
     struct key_group *group; /* NULL without a key */
@@ -187,6 +189,14 @@ struct subscription {
 
 /* ---- subscribers ---- */
 
+/* What bytes on their way count as. */
+struct sending {
+    struct usage_meter *meter; /* one reference; NULL: they are not counted */
+    enum usage_kind kind;
+    uint64_t rows;
+    bool ends; /* a snapshot */
+};
+
 struct subscriber {
     struct hub *hub;
     struct auth_identity *identity; /* NULL: a stranger */
@@ -194,8 +204,8 @@ struct subscriber {
     struct row_scope *scope;        /* what it sees of scoped exports; one reference */
     struct link in_hub;
     void (*wake)(void *argument);
-    void (*refresh)(void *argument, const char *token);         /* NULL: it is refused */
-    void (*refused)(void *argument, const struct error *error); /* or NULL */
+    void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
+    void (*denied)(void *argument, const struct error *error); /* NULL: nobody asks */
     void *argument;
     struct link subscriptions;
     size_t count;
@@ -206,6 +216,12 @@ struct subscriber {
     size_t control_sent;
     struct text *rest; /* bytes that were taken and go out in pieces; one reference */
     size_t rest_sent;
+    /* metering */
+    struct usage_client *usage; /* NULL: none, and the rest is zero */
+    size_t pulled_length;       /* of the last pull, */
+    struct sending pulled;      /* ... what it was; */
+    struct sending rest_counts; /* ... and `rest`, as a whole */
+    uint64_t rest_rows;         /* of those, that were given */
 };
 
 /* Append ready bytes to subscriber->control, then call this. */
@@ -225,6 +241,17 @@ void subscriber_give_turn(struct subscription *subscription);
 /* Whether the answer to the subscription's request may have so many rows; else the client is told
  * that it may not, and the subscription is gone. */
 bool subscriber_allows_rows(struct subscription *subscription, int64_t rows);
+
+/* hub_meter.c: what a pull gives counts as an update of this subscription's view, or, when this is
+ * called later in the same pull, as (part of) a snapshot. */
+void meter_pull(struct subscription *subscription);
+void meter_snapshot(struct subscription *subscription, uint64_t rows, bool ends);
+/* ... as answers, which are counted apart. */
+void meter_answers(struct subscriber *subscriber);
+/* A text is about to be given in pieces / a piece of it was taken. */
+void meter_rest(struct subscriber *subscriber);
+void meter_piece(struct subscriber *subscriber);
+void meter_forget(struct subscriber *subscriber);
 
 /* ---- the hub ---- */
 

@@ -3,6 +3,12 @@
 
 #include <math.h>
 
+const struct usage_metrics *metrics_usage(struct server *server)
+{
+    static const struct usage_metrics none;
+    return server->usage ? usage_metrics(server->usage) : &none;
+}
+
 static const char *place_of(struct server *server, enum metric_place place)
 {
     switch (place) {
@@ -14,6 +20,8 @@ static const char *place_of(struct server *server, enum metric_place place)
         return (const char *)hub_metrics(server->hub);
     case METRIC_OF_AUDIT:
         return (const char *)&server->audit;
+    case METRIC_OF_USAGE:
+        return (const char *)metrics_usage(server);
     }
     return NULL;
 }

@@ -5,9 +5,16 @@
 #define SERVER_METRICS_H
 
 #include "server/facts.h"
+#include "server/usage.h"
 
 /* The structs that counters and histograms stand in. */
-enum metric_place { METRIC_OF_SERVER, METRIC_OF_ENGINE, METRIC_OF_HUB, METRIC_OF_AUDIT };
+enum metric_place {
+    METRIC_OF_SERVER,
+    METRIC_OF_ENGINE,
+    METRIC_OF_HUB,
+    METRIC_OF_AUDIT,
+    METRIC_OF_USAGE
+};
 
 /* One of several samples that differ by a label. */
 struct metric_part {
@@ -28,6 +35,9 @@ struct metric {
     /* ... or samples that print themselves. */
     void (*print)(struct server *server, const struct metric *metric, struct buffer *out);
 };
+
+/* All zero where usage is not told. */
+const struct usage_metrics *metrics_usage(struct server *server);
 
 extern const struct metric metrics_table[];
 extern const size_t metrics_count;

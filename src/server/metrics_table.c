@@ -14,6 +14,7 @@
 #define SERVER(field) .place = METRIC_OF_SERVER, .offset = offsetof(struct server_counters, field)
 #define ENGINE(field) .place = METRIC_OF_ENGINE, .offset = offsetof(struct engine_metrics, field)
 #define HUB(field) .place = METRIC_OF_HUB, .offset = offsetof(struct hub_metrics, field)
+#define USAGE(field) .place = METRIC_OF_USAGE, .offset = offsetof(struct usage_metrics, field)
 #define LABELLED(from, name, list) .place = (from), .label = (name), .parts = (list)
 
 /* ---- samples with labels ---- */
@@ -144,6 +145,7 @@ static void print_pauses(struct server *server, const struct metric *metric, str
 #define VALUE(name, expression)                                                                    \
     static double name(struct server *server)                                                      \
     {                                                                                              \
+        (void)server;                                                                              \
         return (double)(expression);                                                               \
     }
 
@@ -188,8 +190,12 @@ VALUE(database_bytes, known(server->facts->sizes.database_bytes))
 VALUE(wal_bytes, known(server->facts->sizes.wal_bytes))
 VALUE(disk_free, known(server->facts->sizes.free_bytes))
 VALUE(disk_bytes, known(server->facts->sizes.disk_bytes))
+VALUE(usage_rows, metrics_usage(server)->spool_rows)
+VALUE(usage_bytes, metrics_usage(server)->spool_bytes)
+VALUE(usage_oldest, (double)metrics_usage(server)->oldest_ms / 1000)
 VALUE(uptime, (double)(clock_monotonic_us() - server->started_us) / 1e6)
 VALUE(longest_pause, loop_watch_longest(&server->watch))
+VALUE(lines_lost, log_lost())
 VALUE(cpu_seconds, server->facts->process.cpu_seconds)
 VALUE(resident_bytes, server->facts->process.resident_bytes)
 VALUE(virtual_bytes, server->facts->process.virtual_bytes)
@@ -304,6 +310,22 @@ const struct metric metrics_table[] = {
     {GAUGE("stele_disk_ok", "1 while the disk takes writes."), .value = disk_ok},
     {GAUGE("stele_disk_free_bytes", "Room on the database's disk."), .value = disk_free},
     {GAUGE("stele_disk_bytes", "Size of the database's disk."), .value = disk_bytes},
+    /* usage events */
+    {COUNTER("stele_usage_events_spooled_total", "Usage events put into the spool."),
+     USAGE(spooled)},
+    {COUNTER("stele_usage_events_delivered_total", "Usage events that the endpoint took."),
+     USAGE(delivered)},
+    {COUNTER("stele_usage_events_dropped_total", "Usage events lost because of a limit."),
+     USAGE(dropped)},
+    {COUNTER("stele_usage_events_refused_total",
+             "Usage events that the endpoint refuses; they stay in the spool."),
+     USAGE(refused)},
+    {COUNTER("stele_usage_requests_total", "Requests to the usage endpoint."), USAGE(requests)},
+    {COUNTER("stele_usage_requests_failed_total", "Those of them that failed."), USAGE(failures)},
+    {GAUGE("stele_usage_spool_events", "Usage events in the spool."), .value = usage_rows},
+    {GAUGE("stele_usage_spool_bytes", "Bytes of them."), .value = usage_bytes},
+    {GAUGE("stele_usage_oldest_seconds", "Age of the oldest event that is being delivered."),
+     .value = usage_oldest},
     /* the process */
     {GAUGE("stele_build_info", "1, with the version."), .print = print_build},
     {GAUGE("stele_uptime_seconds", "Since the server was opened."), .value = uptime},
@@ -313,6 +335,8 @@ const struct metric metrics_table[] = {
      .value = longest_pause},
     {COUNTER("stele_log_lines_total", "Lines of the log, those counted that were held back."),
      .print = print_log_lines},
+    {COUNTER("stele_log_lines_lost_total", "Lines that were lost because nobody read the log."),
+     .value = lines_lost},
     {COUNTER("process_cpu_seconds_total", "Time of processors that the process used."),
      .value = cpu_seconds},
     {GAUGE("process_resident_memory_bytes", "Memory of the process."), .value = resident_bytes},

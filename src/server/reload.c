@@ -4,11 +4,13 @@
  */
 #include "server/server_internal.h"
 #include "server/tls.h"
+#include "server/usage.h"
 
 struct server_reload {
     struct config config;
     struct certificate *certificate;
     struct door_rules *rules;
+    struct usage_endpoint *usage;
 };
 
 /* ---- before ---- */
@@ -22,7 +24,7 @@ static bool check(struct server_reload *reload, struct error *error)
     if (!views || !tls_read(&reload->config, &reload->certificate, error))
         return false;
     reload->rules = door_rules_new(&reload->config, error);
-    return reload->rules != NULL;
+    return reload->rules && usage_endpoint_read(&reload->config, &reload->usage, error);
 }
 
 struct server_reload *server_reload_new(struct config *config, struct error *error)
@@ -48,6 +50,7 @@ void server_reload_free(struct server_reload *reload)
     config_fini(&reload->config);
     certificate_free(reload->certificate);
     door_rules_free(reload->rules);
+    usage_endpoint_free(reload->usage);
     memory_free(reload);
 }
 
@@ -65,11 +68,18 @@ static bool is_tls_switched(const struct judgement *judgement)
     return !judgement->in_force->tls_certificate != !judgement->fresh->tls_certificate;
 }
 
+static bool is_usage_switched(const struct judgement *judgement)
+{
+    return !judgement->server->usage != !judgement->fresh->usage_url;
+}
+
 /* Why a setting that could change live cannot change so; NULL: it can. */
 static const char *obstacle(const struct judgement *judgement, const char *name)
 {
     if (strncmp(name, "tls_", 4) == 0 && is_tls_switched(judgement))
         return "TLS comes and goes with a restart only";
+    if (strcmp(name, "usage_url") == 0 && is_usage_switched(judgement))
+        return "usage events come and go with a restart only";
     /* Room among the descriptors was made for the connections of the start. */
     if (strcmp(name, "max_connections") == 0 &&
         (size_t)judgement->fresh->max_connections > judgement->server->connection_room)
@@ -135,6 +145,8 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
     change_limits(server, in_force);
     show_certificate(server, reload);
     change_rules(server, reload);
+    server_change_usage(server, in_force, reload->usage);
+    reload->usage = NULL;
     const char *changed = buffer_string(&judgement.changed);
     audit_reloaded(&server->audit, changed ? changed : "");
     buffer_fini(&judgement.changed);

@@ -12,6 +12,7 @@
 #include "server/revocations.h"
 #include "server/tls.h"
 #include "server/transport.h"
+#include "server/usage.h"
 #include "server/web.h"
 
 #include <assert.h>
@@ -119,6 +120,10 @@ static void step(struct server *server)
     if (server->state != SERVER_PARTING)
         return;
     bool alone = !server->sessions.count && !server->exchanges;
+    if (alone && server->usage) {
+        usage_finish(server->usage);
+        alone = usage_settled(server->usage);
+    }
     if (alone || uv_now(&server->loop) >= server->deadline_ms)
         leave(server);
 }
@@ -156,6 +161,8 @@ void server_on_async(uv_async_t *async)
         engine_deliver(server->engine);
     if (server->web)
         web_deliver(server->web);
+    if (server->usage)
+        usage_turn(server->usage);
     run_posts(server);
     sessions_resume(&server->sessions);
     server_arm(server);
@@ -171,6 +178,8 @@ void server_on_tick(uv_timer_t *tick)
     sessions_cut(&server->sessions);
     door_tick(server);
     revocations_tick(server);
+    if (server->usage)
+        usage_turn(server->usage);
     log_tick();
     if (server->certificate)
         tls_watch(server->certificate, &server->certificate_due_ms);

@@ -3,6 +3,7 @@
 #include "server/revocations.h"
 #include "server/tls.h"
 #include "server/transport.h"
+#include "server/usage.h"
 #include "server/web.h"
 
 #include <assert.h>
@@ -238,7 +239,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
     warn_of_scopes(config, hub_views(server->hub));
     server->limits = limits_new(config, &server->audit, error);
     return server->limits && door_open(server, config, error) && revocations_open(server, error) &&
-           open_sockets(server, config, error);
+           server_open_usage(server, config, error) && open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -287,10 +288,13 @@ void server_close(struct server *server)
         server_leave(server);
     web_close(server->web);
     source_close(server->source);
+    if (server->usage)
+        usage_flush(server->usage);
     if (server->engine)
         engine_close(server->engine); /* answers what is still due */
     if (server->hub)
         hub_free(server->hub);
+    server_close_usage(server);
     facts_free(server->facts);
     revocations_close(server->revocations);
     door_close(server->door);

@@ -22,6 +22,8 @@
 struct transport;
 struct certificate;
 struct facts;
+struct usage;
+struct usage_endpoint;
 struct web;
 
 enum {
@@ -62,6 +64,8 @@ struct server {
     struct door *door;
     struct revocations *revocations;
     struct limits *limits;
+    struct usage *usage; /* NULL: it is told to nobody */
+    struct usage_endpoint *usage_endpoint;
     struct web *web; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;

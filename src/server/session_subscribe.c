@@ -1,9 +1,11 @@
 /* Sessions of subscribers: text messages to the hub, ready frames from it. */
 #include "server/server_internal.h"
+#include "server/usage.h"
 
 struct subscriber_session {
     struct session session;
     struct subscriber *subscriber;
+    struct usage_client *usage; /* NULL: usage is not told */
 };
 
 static struct subscriber *subscriber_of(const struct session *session)
@@ -37,18 +39,6 @@ static void on_became(struct session *session)
         session_give_up(session, "out-of-memory: connect again");
 }
 
-/* What a token does not allow is told to who watches over the server; mistakes are the client's. */
-static void on_refused(void *argument, const struct error *error)
-{
-    const struct session *session = argument;
-    const struct auth_identity *identity = session->visitor.identity;
-    struct audit_client client = {
-        .address = session->visitor.address, .kind = session->kind->name, .identity = identity};
-    if (error->code == ERROR_SCOPE_MISSING ||
-        (error->code == ERROR_VIEW_NOT_FOUND && identity->has_views))
-        audit_session_denied(&session->server->audit, &client, "subscribe", error);
-}
-
 static void on_refresh(void *argument, const char *token)
 {
     struct session *session = argument;
@@ -71,6 +61,15 @@ static void on_refresh(void *argument, const char *token)
         session_become(session, identity);
 }
 
+static void on_denied(void *argument, const struct error *error)
+{
+    struct session *session = argument;
+    struct audit_client client = {.address = session->visitor.address,
+                                  .kind = session->kind->name,
+                                  .identity = session->visitor.identity};
+    audit_session_denied(&session->server->audit, &client, "subscribe", error);
+}
+
 /* A client must not wait for an answer that will never come. */
 static struct span on_pull(struct session *session)
 {
@@ -79,6 +78,11 @@ static struct span on_pull(struct session *session)
         return subscriber_pull(subscriber);
     session_give_up(session, "out-of-memory: an answer was lost; connect again");
     return span_make(NULL, 0);
+}
+
+static void on_sent(struct session *session, size_t length, const struct wire_run *run)
+{
+    subscriber_sent(subscriber_of(session), length, run);
 }
 
 static bool is_full(const struct session *session)
@@ -93,8 +97,12 @@ static void on_drop(struct session *session)
 
 static void on_closed(struct session *session)
 {
-    subscriber_free(subscriber_of(session));
-    memory_free(session);
+    struct subscriber_session *it = (struct subscriber_session *)session;
+    size_t subscriptions = subscriber_subscriptions(it->subscriber);
+    subscriber_free(it->subscriber);
+    if (it->usage)
+        usage_client_free(it->usage, subscriptions);
+    memory_free(it);
 }
 
 const struct session_kind session_subscriber = {
@@ -104,6 +112,7 @@ const struct session_kind session_subscriber = {
     .silence = on_silence,
     .became = on_became,
     .pull = on_pull,
+    .sent = on_sent,
     .is_full = is_full,
     .drop = on_drop,
     .closed = on_closed,
@@ -116,13 +125,19 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     if (!it)
         return NULL;
     it->subscriber = subscriber_new(server->hub, on_wake, it);
-    if (!it->subscriber || !subscriber_set_identity(it->subscriber, visitor->identity)) {
+    if (server->usage)
+        it->usage = usage_client_new(server->usage, visitor->identity, visitor->address);
+    if (!it->subscriber || (server->usage && !it->usage) ||
+        !subscriber_set_identity(it->subscriber, visitor->identity)) {
         subscriber_free(it->subscriber);
+        if (it->usage)
+            usage_client_free(it->usage, 0);
         memory_free(it);
         return NULL;
     }
+    subscriber_meter(it->subscriber, it->usage);
     subscriber_on_refresh(it->subscriber, on_refresh);
-    subscriber_on_refused(it->subscriber, on_refused);
+    subscriber_on_denied(it->subscriber, on_denied);
     session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
                  visitor);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);

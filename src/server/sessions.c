@@ -239,22 +239,6 @@ static bool write_ping(struct session *session)
 
 enum { FINAL_FRAME = 0x80 }; /* in a frame's first byte: it ends its message */
 
-/* Also notes whether the last of them is to be continued. */
-static size_t count_frames(struct session *session, struct span bytes)
-{
-    size_t count = 0;
-    while (bytes.length) {
-        size_t length = wire_frame_length(bytes);
-        assert(length && length <= bytes.length);
-        if (!length || length > bytes.length)
-            break;
-        session->mid_message = !((unsigned char)bytes.data[0] & FINAL_FRAME);
-        bytes = span_make(bytes.data + length, bytes.length - length);
-        count++;
-    }
-    return count;
-}
-
 /*
  * LWS_WRITE_HTTP on a WebSocket connection: the manual does not say so, but libwebsockets then
  * sends the bytes as they are, without a frame of its own around them (verified with 4.1.6; a
@@ -263,9 +247,13 @@ static size_t count_frames(struct session *session, struct span bytes)
  */
 static bool write_once(struct session *session, struct span bytes)
 {
-    counter_add(&session->server->counters.messages_out, count_frames(session, bytes));
+    struct wire_run run = wire_measure(bytes);
+    session->mid_message = run.unfinished;
+    counter_add(&session->server->counters.messages_out, run.messages);
     if (lws_write(session->wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
         return false;
+    if (session->kind->sent)
+        session->kind->sent(session, bytes.length, &run);
     session->blocked = lws_partial_buffered(session->wsi);
     return true;
 }

@@ -15,6 +15,7 @@
 struct lws;
 struct server;
 struct session;
+struct wire_run;
 
 /* All sessions of a server. */
 struct sessions {
@@ -45,6 +46,9 @@ struct session_kind {
     void (*became)(struct session *session);
     /* The next ready bytes to send, or none; they must stay until the next call. */
     struct span (*pull)(struct session *session);
+    /* So many of the last pull's bytes were given to the connection, and what they are. NULL: it
+     * does not matter. */
+    void (*sent)(struct session *session, size_t length, const struct wire_run *run);
     /* Whether nothing more is owed to the client, asked after an empty pull. NULL: nothing is. */
     bool (*settled)(const struct session *session);
     /* Whether reading from the client should pause (asked after each message). */

@@ -67,6 +67,26 @@ static void print_clients(struct buffer *out, struct server *server)
                   members, (unsigned long long)counter_get(&hub->window_looks));
 }
 
+/* What was let in and turned away, and how snapshots and cursors went. */
+static void print_counts(struct buffer *out, struct server *server)
+{
+    const struct hub_metrics *hub = hub_metrics(server->hub);
+    uint64_t refused = 0, limited = 0;
+    for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++)
+        refused += counter_get(&server->audit.attempts[code]);
+    for (int limit = 0; limit < AUDIT_LIMIT_COUNT; limit++)
+        limited += counter_get(&server->audit.limits[limit]);
+    buffer_printf(out, ",\"attempts\":{\"accepted\":%llu,\"refused\":%llu,\"limited\":%llu}",
+                  (unsigned long long)counter_get(&server->audit.attempts[ERROR_NONE]),
+                  (unsigned long long)refused, (unsigned long long)limited);
+    buffer_printf(out, ",\"snapshots\":{\"built\":%llu,\"shared\":%llu}",
+                  (unsigned long long)counter_get(&hub->snapshot_batches_built),
+                  (unsigned long long)counter_get(&hub->snapshot_batches_shared));
+    buffer_printf(out, ",\"resumes\":{\"accepted\":%llu,\"refused\":%llu}",
+                  (unsigned long long)counter_get(&hub->resumes),
+                  (unsigned long long)counter_get(&hub->resumes_refused));
+}
+
 static void print_mutations(struct buffer *out, struct server *server)
 {
     const struct engine_metrics *it = engine_metrics(server->engine);
@@ -135,6 +155,7 @@ static void print_all(struct buffer *out, struct server *server)
     const struct facts *facts = server->facts;
     print_server(out, server);
     print_clients(out, server);
+    print_counts(out, server);
     print_mutations(out, server);
     print_log(out, facts);
     print_machine(out, server);

@@ -38,6 +38,7 @@ void subscriber_free(struct subscriber *subscriber)
     subscriber_silence(subscriber);
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;
+    meter_forget(subscriber);
     buffer_fini(&subscriber->control);
     text_unref(subscriber->rest);
     auth_identity_release(subscriber->identity);
@@ -46,6 +47,27 @@ void subscriber_free(struct subscriber *subscriber)
 }
 
 /* ---- who it is ---- */
+
+/* Told to whoever keeps account of it, with what the client may not be told: that there is such a
+ * view. */
+static void tell_denied(struct subscriber *subscriber, const char *view)
+{
+    struct error error;
+    bool scope = !auth_may(subscriber->identity, AUTH_READ);
+    error_set(&error, scope ? ERROR_SCOPE_MISSING : ERROR_VIEW_NOT_FOUND,
+              scope ? "the token lacks the scope 'read', for view '%.128s'"
+                    : "the token does not show view '%.128s'",
+              view);
+    if (subscriber->denied)
+        subscriber->denied(subscriber->argument, &error);
+}
+
+static bool is_denied(const struct subscriber *subscriber, const char *view)
+{
+    return subscriber->identity && (!auth_may(subscriber->identity, AUTH_READ) ||
+                                    (!auth_may_view(subscriber->identity, span_of(view)) &&
+                                     view_set_find(subscriber->hub->views, span_of(view))));
+}
 
 static void end_unseen(struct subscriber *subscriber)
 {
@@ -59,6 +81,7 @@ static void end_unseen(struct subscriber *subscriber)
             auth_may_view(subscriber->identity, span_of(view)))
             continue;
         error_set(&error, ERROR_VIEW_NOT_FOUND, "the new token does not show view '%.128s'", view);
+        tell_denied(subscriber, view);
         subscriber_error(subscriber, &error, false);
         subscription_close(subscription);
     }
@@ -98,6 +121,8 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
         return false;
     }
     subscriber->identity = auth_identity_retain(identity);
+    if (subscriber->usage)
+        usage_client_identify(subscriber->usage, identity);
     subscriber->scope = sees;
     end_unseen(subscriber);
     move_all(subscriber);
@@ -131,18 +156,20 @@ void subscriber_drop(struct subscriber *subscriber)
     subscriber->rest = NULL;
     buffer_clear(&subscriber->control);
     subscriber->control_sent = 0;
+    if (subscriber->usage)
+        usage_answers_dropped(subscriber->usage);
+}
+
+void subscriber_on_denied(struct subscriber *subscriber,
+                          void (*denied)(void *argument, const struct error *error))
+{
+    subscriber->denied = denied;
 }
 
 void subscriber_on_refresh(struct subscriber *subscriber,
                            void (*refresh)(void *argument, const char *token))
 {
     subscriber->refresh = refresh;
-}
-
-void subscriber_on_refused(struct subscriber *subscriber,
-                           void (*refused)(void *argument, const struct error *error))
-{
-    subscriber->refused = refused;
 }
 
 /* ---- messages ---- */
@@ -196,13 +223,18 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
         return;
     }
     if (!handle(subscriber, &message, &error)) {
-        counter_add(&subscriber->hub->metrics.subscriptions_refused,
-                    message.type == WIRE_SUBSCRIBE);
-        if (subscriber->refused)
-            subscriber->refused(subscriber->argument, &error);
+        bool subscribe = message.type == WIRE_SUBSCRIBE;
+        counter_add(&subscriber->hub->metrics.subscriptions_refused, subscribe);
+        if (subscribe && is_denied(subscriber, message.subscribe.view))
+            tell_denied(subscriber, message.subscribe.view);
         subscriber_error(subscriber, &error, false);
     }
     wire_message_fini(&message);
+}
+
+size_t subscriber_subscriptions(const struct subscriber *subscriber)
+{
+    return subscriber->count;
 }
 
 bool subscriber_congested(const struct subscriber *subscriber)
@@ -299,6 +331,7 @@ static struct span pull_control(struct subscriber *subscriber)
                                  control->length - subscriber->control_sent);
     left.length = piece_length(left);
     subscriber->control_sent += left.length;
+    meter_answers(subscriber);
     return left;
 }
 
@@ -312,6 +345,7 @@ static struct span pull_rest(struct subscriber *subscriber)
         span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
     left.length = piece_length(left);
     subscriber->rest_sent += left.length;
+    meter_piece(subscriber);
     if (left.length == 0) {
         text_unref(rest);
         subscriber->rest = NULL;
@@ -324,6 +358,7 @@ struct span subscriber_send(struct subscriber *subscriber, struct text *text)
     text_unref(subscriber->rest);
     subscriber->rest = text;
     subscriber->rest_sent = 0;
+    meter_rest(subscriber);
     return pull_rest(subscriber);
 }
 
@@ -333,6 +368,7 @@ static struct span pull_subscription(struct subscriber *subscriber)
     struct subscription *subscription =
         LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
     link_remove(&subscription->in_ready);
+    meter_pull(subscription);
     struct span bytes = subscription_pull(subscription);
     if (bytes.length && link_alone(&subscription->in_ready))
         link_append(&subscriber->ready, &subscription->in_ready);
@@ -350,6 +386,7 @@ struct span subscriber_pull(struct subscriber *subscriber)
         if (!bytes.length)
             bytes = pull_control(subscriber);
     }
+    subscriber->pulled_length = bytes.length;
     if (bytes.length) {
         counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
         subscriber->wake(subscriber->argument);

@@ -108,6 +108,8 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     }
     link_append(&subscriber->subscriptions, &subscription->in_subscriber);
     subscriber->count++;
+    if (subscriber->usage)
+        subscription->meter = usage_subscribed(subscriber->usage, view->id);
     return subscription;
 }
 
@@ -205,6 +207,7 @@ void subscription_drop(struct subscription *subscription)
 {
     link_remove(&subscription->in_subscriber);
     subscription->subscriber->count--;
+    usage_unsubscribed(subscription->meter);
     window_release(&subscription->held);
     row_scope_unref(subscription->was);
     memory_free(subscription->parameters);
@@ -234,7 +237,13 @@ void subscription_announce(struct subscription *subscription, int resumed)
         subscribed.sort_path_count = stage->sort_path_count;
         subscribed.descending = stage->descending;
     }
+    size_t before = subscriber->control.length;
     wire_subscribed(&subscriber->control, &subscribed);
+    if (subscription->meter && !subscriber->control.failed) {
+        struct buffer *control = &subscriber->control;
+        struct span added = span_make(control->data + before, control->length - before);
+        usage_announced(subscription->meter, wire_measure(added).payload);
+    }
     subscriber_answered(subscriber);
 }
 
@@ -310,6 +319,8 @@ static struct span pull_snapshot(struct subscription *subscription)
         snapshot_batch_unref(batch);
         return span_make(NULL, 0);
     }
+    meter_snapshot(subscription, (uint64_t)(batch->end.rows - subscription->snapshot.rows),
+                   batch->last && batch->complete);
     subscription->snapshot = batch->end;
     struct text *frames = text_ref(batch->frames);
     bool last = batch->last;

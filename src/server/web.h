@@ -32,6 +32,8 @@ struct web_answer {
     struct buffer body;  /* may be moved out */
 };
 
+typedef void (*web_done)(void *argument, struct web_answer *answer);
+
 struct web_request {
     const char *url;
     struct span body;         /* to be posted; absent: GET */
@@ -41,7 +43,7 @@ struct web_request {
     int64_t connect_ms;       /* until there is a connection, TLS included */
     int64_t total_ms;         /* until the whole answer is there */
     /* Called once, on the loop, from web_deliver or web_close. */
-    void (*done)(void *argument, struct web_answer *answer);
+    web_done done;
     void *argument;
 };
 

@@ -23,7 +23,7 @@ struct web_transfer {
     size_t body_length;
     bool posts;
     int64_t connect_ms, total_ms;
-    void (*done)(void *argument, struct web_answer *answer);
+    web_done done;
     void *argument;
     struct web_answer answer;
     /* while it runs */

@@ -198,7 +198,7 @@ struct window_request {
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
-    int64_t rows;      /* in it, of WINDOW_RESUME and WINDOW_MOVE */
+    int64_t rows;      /* in it, but of WINDOW_BEHIND */
     int64_t version;
 };
 

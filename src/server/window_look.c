@@ -83,6 +83,8 @@ static void look_at(struct window_look *look, struct window_result *result,
                                      .outlived = look->outlived,
                                      .budget = result->window->scanning ? WINDOW_SCAN : 0};
     bool first = !result->window->known;
+    if (look->cut_at < 0)
+        window_rows_fini(&result->window->lost); /* nobody comes back with those any more */
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
     buffer_init(&reading.data, UINT32_MAX);

@@ -239,6 +239,8 @@ static struct span pull_answer(struct subscription *subscription)
     enum window_request_kind kind = request->kind;
     if (kind == WINDOW_MOVE && !subscriber_allows_rows(subscription, request->rows))
         return nothing;
+    if (kind == WINDOW_RESUME || kind == WINDOW_MOVE)
+        meter_snapshot(subscription, (uint64_t)request->rows, true);
     subscription->request = NULL;
     request->text = NULL;
     window_request_free(request);
@@ -282,6 +284,7 @@ static struct span pull_snapshot(struct subscription *subscription)
         counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot_new = false;
     struct text *snapshot = text_ref(window->snapshot);
+    meter_snapshot(subscription, (uint64_t)window->snapshot_rows, true);
     go_live(subscription, window->snapshot_version);
     return subscriber_send(subscription->subscriber, snapshot);
 }

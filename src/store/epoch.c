@@ -5,12 +5,17 @@
 
 enum { MOST_FORMER = 1000 };
 
-static bool new_epoch(struct connection *main, struct error *error)
+void store_new_uuid(char *text)
 {
     uuid_t id;
-    char text[EPOCH_LENGTH + 1];
     uuid_generate_random(id);
     uuid_unparse_lower(id, text);
+}
+
+static bool new_epoch(struct connection *main, struct error *error)
+{
+    char text[STORE_UUID_SIZE];
+    store_new_uuid(text);
     return meta_put(main, "epoch", span_of(text), error);
 }
 

@@ -51,6 +51,10 @@ const char *store_path(const struct store *store);
  * same log; cursors from behind that mean nothing here. */
 bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change);
 
+enum { STORE_UUID_SIZE = 37 };
+/* A fresh random uuid: 36 characters and a NUL. Any thread. */
+void store_new_uuid(char *text);
+
 /* ---- rows ---- */
 
 enum store_operation {

@@ -1,9 +1,7 @@
 /* The tables usage_event and usage_state: events that are to be delivered, see docs/usage.md. */
 #include "store/store_internal.h"
 
-#include <uuid/uuid.h>
-
-enum { ROW_BYTES = 64, UUID_SIZE = 37 };
+enum { ROW_BYTES = 64 };
 
 static const char state_read_sql[] = "SELECT rows, bytes, dropped FROM usage_state";
 static const char state_write_sql[] = "UPDATE usage_state SET rows = ?, bytes = ?, dropped = ?";
@@ -69,14 +67,12 @@ bool store_usage_put(struct store_writer *writer, const struct store_usage_event
                      struct error *error)
 {
     struct query query;
-    uuid_t id;
-    char text[UUID_SIZE];
+    char text[STORE_UUID_SIZE];
     if (!writer_ready(writer, error) ||
         !query_start(&query, &writer->connection, STATEMENT_USAGE_PUT, put_sql, error)) {
         return false;
     }
-    uuid_generate_random(id);
-    uuid_unparse_lower(id, text);
+    store_new_uuid(text);
     query_text(&query, span_of(text));
     query_integer(&query, event->at);
     query_text(&query, event->event);

@@ -7,6 +7,8 @@
  */
 #include "wire/wire_internal.h"
 
+#include <assert.h>
+
 #include <stdint.h>
 
 _Static_assert(WIRE_FRAGMENT <= UINT16_MAX, "a fragment's length must fit the two-byte form");
@@ -150,4 +152,21 @@ bool wire_frame_payload(struct span bytes, struct span *payload, bool *final)
     *payload = span_make(bytes.data + header, (size_t)length);
     *final = (unsigned char)bytes.data[0] & FIN;
     return true;
+}
+
+struct wire_run wire_measure(struct span bytes)
+{
+    struct wire_run run = {0};
+    while (bytes.length) {
+        uint64_t length;
+        size_t header = read_header(bytes, &length);
+        assert(header && length <= bytes.length - header);
+        if (!header || length > bytes.length - header)
+            break;
+        run.unfinished = !((unsigned char)bytes.data[0] & FIN);
+        run.messages += !run.unfinished;
+        run.payload += (size_t)length;
+        bytes = span_make(bytes.data + header + length, bytes.length - header - (size_t)length);
+    }
+    return run;
 }

@@ -60,6 +60,13 @@ bool wire_binary(struct buffer *out, struct span payload);
 /* The length in bytes of the WebSocket frame that starts at `bytes` (header and payload), or 0
  * when fewer than a header are there. For walking ready bytes. */
 size_t wire_frame_length(struct span bytes);
+/* What there is in ready bytes. */
+struct wire_run {
+    size_t messages; /* that end in them */
+    size_t payload;  /* bytes in all frames */
+    bool unfinished; /* the last frame is to be continued */
+};
+struct wire_run wire_measure(struct span bytes);
 /* Payload of a frame, for in-process subscribers: where it starts and how long it is. */
 bool wire_frame_payload(struct span bytes, struct span *payload, bool *final);
 

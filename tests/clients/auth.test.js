@@ -279,7 +279,8 @@ test('pages of the list may read answers by HTTP, refusals too; others may not',
   for (const path of ['/v1/views', '/v1/views/E/list']) {
     const read = await http(server.http + path, { headers: { Origin, ...bearer(STATIC) } });
     assert.deepEqual([read.status, allowed(read)], [200, Origin]);
-    assert.match(read.headers.vary, /Origin/);
+    assert.equal(read.headers.vary, 'Accept-Encoding, Authorization, Origin');
+    assert.equal(read.headers['cache-control'], 'private, no-cache');
     assert.match(read.headers['access-control-expose-headers'], /ETag.*X-Error-Code/);
   }
   for (const [path, headers] of [['/v1/views', {}], ['/v1/views/E/none', bearer(STATIC)], ['/nothing', bearer(STATIC)]]) {
@@ -297,7 +298,7 @@ test('pages of the list may read answers by HTTP, refusals too; others may not',
     }
   }
   const open = await http(`${servers.full.http}/v1/views`, { headers: { Origin } });
-  assert.deepEqual([open.status, allowed(open), open.headers.vary], [200, undefined, undefined]);
+  assert.deepEqual([open.status, allowed(open), open.headers.vary, open.headers['cache-control']], [200, undefined, 'Accept-Encoding', 'no-cache']);
 });
 
 /* ---- scopes ---- */

@@ -136,6 +136,8 @@ test('what happens is counted where it should be', async (t) => {
   assert.deepEqual([status.windows.count, status.windows.members], [1, 1]);
   assert.deepEqual([status.connections.total, status.clients, status.disk.state], [1, 1, 'ok']);
   assert.equal(status.mutations.applied, 2);
+  assert.deepEqual([status.attempts.refused, status.attempts.limited], [0, 0]);
+  assert.ok(status.snapshots.built >= 1);
   assert.equal(status.process.id, server.pid);
   client.destroy();
   const later = await eventually(() => scrape(server), (f) => value(f, 'stele_connections_active') === 0, 'the client is gone');
@@ -257,7 +259,7 @@ test('every panel of the dashboard shows metrics that there are', async (t) => {
   const left = [...families.keys()].filter((name) => !shown.has(name));
   assert.deepEqual(left.sort(), [
     'process_start_time_seconds', 'process_threads', 'process_virtual_memory_bytes', 'stele_build_info', 'stele_http_answer_bytes',
-    'stele_log_floor_change', 'stele_log_last_change', 'stele_queue_bytes', 'stele_subscriber_messages_total', 'stele_subscribers',
+    'stele_log_floor_change', 'stele_log_last_change', 'stele_queue_bytes', 'stele_revoked_tokens', 'stele_subscriber_messages_total', 'stele_subscribers',
     'stele_subscriptions_active', 'stele_subscriptions_total',
   ]);
 });
@@ -290,6 +292,26 @@ test('every alert is on metrics that there are, and says what to do', async (t) 
 });
 
 /* ---- the log ---- */
+
+test('what a token does not let a client do in its session is told as an audit event, and not to the client', async (t) => {
+  const token = 'a-static-token-0123456789';
+  const server = await Server.forTest(t, {
+    config: { exports: { E: {}, Secret: {} }, auth: { mode: 'static', tokens: [{ token, subject: 'x', scope: 'read', views: ['E/*'] }] } },
+  });
+  const client = await clientFor(t, server, { headers: { authorization: `Bearer ${token}` } });
+  const answers = [];
+  for (const view of ['Secret/list', 'None/list']) {
+    client.subscribe(view);
+    answers.push((await client.expect('error')).message.replace(view, 'it'));
+  }
+  assert.equal(answers[0], answers[1], 'to the client it is not there');
+  await client.open('E/list');
+  const told = server.stderr.split('\n').filter((line) => / session-denied /.test(line)).map(textLine);
+  assert.equal(told.length, 1);
+  const { client: address, kind, subject, what, code, reason } = told[0].fields;
+  assert.deepEqual([address, kind, subject, what, code], ['127.0.0.1', 'subscriber', 'x', 'subscribe', 'view-not-found']);
+  assert.match(reason, /Secret\/list/);
+});
 
 /** One line of text → {time, level, component, event, fields}; throws where docs/logs.md is not kept. */
 function textLine(line) {

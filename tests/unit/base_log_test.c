@@ -1,6 +1,7 @@
 #include "base/base.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -328,6 +329,49 @@ static void threads_do_not_mix_lines(void **state)
         assert_int_equal(strncmp(line, TIME " info ", 30), 0);
 }
 
+static size_t drain(int descriptor)
+{
+    ssize_t length = 0, total = 0;
+    while (total < (ssize_t)sizeof captured - 1 &&
+           (length = read(descriptor, captured + total, sizeof captured - 1 - (size_t)total)) > 0)
+        total += length;
+    captured[total] = '\0';
+    return (size_t)total;
+}
+
+static void nobody_hangs_for_a_reader_that_hangs(void **state)
+{
+    (void)state;
+    int ends[2];
+    uint64_t before = log_lost();
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    /* The end that is written to blocks, as a pipe does that a shell made. */
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+    char text[601];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    for (int i = 0; i < 1000; i++)
+        log_info("audit", "unread", "n=%d text=%s", i, text);
+    uint64_t lost = log_lost() - before;
+    assert_in_range(lost, 800, 950); /* 64 KiB went in */
+    drain(ends[0]);
+    assert_int_equal(lines_in(captured), 1000 - lost);
+    assert_int_equal(captured[strlen(captured) - 1], '\n');
+    log_info("server", "read", NULL);
+    char told[120];
+    snprintf(told, sizeof told,
+             TIME " warning server log-lines-lost lines=%llu\n" TIME " info server read\n",
+             (unsigned long long)lost);
+    drain(ends[0]);
+    assert_string_equal(captured, told);
+    log_info("server", "read", NULL);
+    drain(ends[0]);
+    assert_string_equal(captured, TIME " info server read\n");
+    close(ends[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(audit_lines_are_held_back_much_later, capture, release),
         cmocka_unit_test_setup_teardown(many_events_do_not_disturb, capture, release),
         cmocka_unit_test_setup_teardown(threads_do_not_mix_lines, capture, release),
+        cmocka_unit_test_setup_teardown(nobody_hangs_for_a_reader_that_hangs, capture, release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
  * "auth" and "allowed_origins" of the configuration: half of one is refused by name, files are
  * read, and nothing secret is shown.
  */
-#include "server/config.h"
+#include "server/door_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -211,6 +211,34 @@ static void origins_are_as_browsers_send_them(void **state)
     config_fini(&config);
 }
 
+static void origins_match_whole_names(void **state)
+{
+    (void)state;
+    static char *origins[] = {"https://a.example", "https://*.b.example", "null"};
+    static const struct {
+        const char *origin;
+        bool allowed;
+    } cases[] = {{"https://a.example", true},
+                 {"https://a.example:444", false},
+                 {"http://a.example", false},
+                 {"https://x.a.example", false},
+                 {"https://x.b.example", true},
+                 {"https://x.y.b.example", true},
+                 {"https://b.example", false},
+                 {"https://.b.example", false},
+                 {"https://xb.example", false},
+                 {"https://x.b.example.evil", false},
+                 {"https://evil/.b.example", false},
+                 {"null", true},
+                 {"", false}};
+    struct door_rules rules = {.origins = origins, .origin_count = 3};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (door_allows_origin(&rules, span_of(cases[i].origin)) != cases[i].allowed)
+            fail_msg("%s", cases[i].origin);
+    rules.origin_count = 0;
+    assert_true(door_allows_origin(&rules, span_of("https://anything")));
+}
+
 static void any_address_is_fine_with_authentication(void **state)
 {
     (void)state;
@@ -247,6 +275,9 @@ static void running_out_of_memory_is_an_error(void **state)
                    credentials_read(&credentials, &config, &error);
             if (good)
                 credentials_fini(&credentials);
+            struct door_rules *rules = good ? door_rules_new(&config, &error) : NULL;
+            good = rules != NULL;
+            door_rules_free(rules);
             config_fini(&config);
         }
         hit = memory_fault_hit();
@@ -284,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_later_auth_replaces_the_whole),
         cmocka_unit_test(nothing_secret_is_printed),
         cmocka_unit_test(origins_are_as_browsers_send_them),
+        cmocka_unit_test(origins_match_whole_names),
         cmocka_unit_test(any_address_is_fine_with_authentication),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };

@@ -199,8 +199,11 @@ static bool rule_holds(const struct server *server)
     return number == tried->number;
 }
 
-/* With files that are no ordinary texts: tests/clients/tls.test.js. */
-static const char *const elsewhere[] = {"tls_certificate", "tls_key", "health_tls"};
+/* With files that are no ordinary texts: tests/clients/tls.test.js; with an endpoint:
+ * usage.test.js. */
+static const char *const elsewhere[] = {"tls_certificate",  "tls_key",          "health_tls",
+                                        "usage_url",        "usage_token_file", "usage_spool_rows",
+                                        "usage_spool_bytes"};
 
 static const struct probe *find_probe(const char *name)
 {

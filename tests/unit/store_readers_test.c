@@ -76,6 +76,13 @@ static void the_queries_use_their_indexes(void **state)
         "SELECT id FROM change WHERE slot = ?1 AND idx = ?2 AND export = ?3 ORDER BY id LIMIT 1",
         "SELECT id, slot, idx, export FROM change INDEXED BY change_seq "
         "WHERE (slot, idx, export) > (?, ?, ?) ORDER BY slot, idx, export, id LIMIT ?",
+        "SELECT place, entity FROM derived_row WHERE stage = ?1 AND place >= ?2 ORDER BY place "
+        "LIMIT ?3 OFFSET ?4",
+        "SELECT d.place, e.data FROM derived_row AS d CROSS JOIN entity AS e ON e.id = d.entity "
+        "WHERE d.stage = ?1 AND d.place < ?2 ORDER BY d.place DESC LIMIT ?3",
+        "SELECT key FROM derived_flip WHERE export = ? AND change >= ? ORDER BY change, key "
+        "LIMIT ?",
+        "SELECT key FROM derived_flip WHERE export = ? AND number > ? ORDER BY number LIMIT ?",
     };
     for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
         char sql[512];

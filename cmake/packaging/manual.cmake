@@ -1,0 +1,10 @@
+# Makes stele.json.5 of its template: cmake -DSTELE=… -DAWK=… -DTEMPLATE=… -DOUTPUT=… -P manual.cmake
+execute_process(COMMAND "${STELE}" serve --help OUTPUT_VARIABLE help COMMAND_ERROR_IS_FATAL ANY)
+file(WRITE "${OUTPUT}.help" "${help}")
+execute_process(COMMAND awk -f "${AWK}" "${OUTPUT}.help" OUTPUT_FILE "${OUTPUT}.settings" COMMAND_ERROR_IS_FATAL ANY)
+file(READ "${OUTPUT}.settings" settings)
+string(STRIP "${settings}" settings)
+file(READ "${TEMPLATE}" text)
+string(REPLACE "@SETTINGS@" "${settings}" text "${text}")
+file(WRITE "${OUTPUT}" "${text}")
+file(REMOVE "${OUTPUT}.help" "${OUTPUT}.settings")

@@ -1,0 +1,205 @@
+/* Usage as the configuration wants it: where the events go, and with which token. */
+#include "server/config.h"
+#include "server/server_internal.h"
+#include "server/usage.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    TOKEN_BYTES = 8 * 1024,
+    ANSWER_BYTES = 64 * 1024, /* nothing in it matters */
+    CONNECT_MS = 5 * 1000,
+    TOTAL_MS = 15 * 1000
+};
+
+struct usage_endpoint {
+    struct server *server; /* NULL until it is in force */
+    char *url;
+    char *token; /* NULL: none */
+};
+
+/* ---- the token ---- */
+
+/* It becomes part of a header. */
+static bool is_token(struct span text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.data[i] <= ' ' || text.data[i] > '~')
+            return false;
+    return text.length > 0;
+}
+
+static struct span trim(struct span text)
+{
+    while (text.length && strchr(" \t\r\n", text.data[text.length - 1]))
+        text.length--;
+    return text;
+}
+
+static bool keep_token(struct span text, const char *source, char **token, struct error *error)
+{
+    struct span trimmed = trim(text);
+    if (!is_token(trimmed))
+        return error_set(
+            error, ERROR_CONFIGURATION,
+            "%.200s does not hold a token: one word of visible ASCII, at most %d bytes", source,
+            TOKEN_BYTES);
+    *token = memory_copy_string(trimmed.data, trimmed.length);
+    return *token || error_set(error, ERROR_MEMORY, "out of memory");
+}
+
+static bool read_token_file(const char *path, char **token, struct error *error)
+{
+    char text[TOKEN_BYTES + 1];
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return error_set(error, ERROR_CONFIGURATION,
+                         "setting \"usage_token_file\": %.200s cannot be opened: %s", path,
+                         strerror(errno));
+    size_t length = fread(text, 1, sizeof text, file);
+    bool unread = ferror(file) != 0 || length > TOKEN_BYTES;
+    fclose(file);
+    bool done = keep_token(span_make(text, unread ? 0 : length), path, token, error);
+    explicit_bzero(text, sizeof text);
+    return done;
+}
+
+/* A file wins over the environment, as a setting does. */
+static bool read_token(const struct config *config, char **token, struct error *error)
+{
+    const char *given = getenv("STELE_USAGE_TOKEN");
+    *token = NULL;
+    if (config->usage_token_file)
+        return read_token_file(config->usage_token_file, token, error);
+    return !given || keep_token(span_of(given), "STELE_USAGE_TOKEN", token, error);
+}
+
+/* ---- the endpoint ---- */
+
+void usage_endpoint_free(struct usage_endpoint *endpoint)
+{
+    if (!endpoint)
+        return;
+    memory_free(endpoint->url);
+    memory_free(endpoint->token);
+    memory_free(endpoint);
+}
+
+bool usage_endpoint_read(const struct config *config, struct usage_endpoint **endpoint,
+                         struct error *error)
+{
+    *endpoint = NULL;
+    if (!config->usage_url)
+        return true;
+    if (!web_check_url(config->usage_url, error))
+        return error_prefix(error, "setting \"usage_url\"");
+    struct usage_endpoint *it = memory_new(sizeof *it);
+    char *url = memory_copy_string(config->usage_url, strlen(config->usage_url));
+    if (!it || !url) {
+        memory_free(it);
+        memory_free(url);
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    }
+    it->url = url;
+    if (!read_token(config, &it->token, error)) {
+        usage_endpoint_free(it);
+        return false;
+    }
+    *endpoint = it;
+    return true;
+}
+
+bool config_check_usage(const struct config *config, struct error *error)
+{
+    struct usage_endpoint *endpoint;
+    if (!usage_endpoint_read(config, &endpoint, error))
+        return false;
+    usage_endpoint_free(endpoint);
+    return true;
+}
+
+/* ---- the server's usage ---- */
+
+static bool post(void *argument, struct span body, web_done done, void *done_argument)
+{
+    struct usage_endpoint *endpoint = argument;
+    struct web_request request = {
+        .url = endpoint->url,
+        .body = body,
+        .content_type = "application/json",
+        .token = endpoint->token,
+        .max_bytes = ANSWER_BYTES,
+        .connect_ms = CONNECT_MS,
+        .total_ms = TOTAL_MS,
+        .done = done,
+        .argument = done_argument,
+    };
+    struct error error;
+    return web_send(endpoint->server->web, &request, &error);
+}
+
+static uint64_t now_ms(void *argument)
+{
+    return uv_now(&((struct usage_endpoint *)argument)->server->loop);
+}
+
+static int64_t wall_ms(void *argument)
+{
+    (void)argument;
+    return clock_wall_ms();
+}
+
+static void wake(void *argument)
+{
+    uv_async_send(&((struct usage_endpoint *)argument)->server->async);
+}
+
+bool server_open_usage(struct server *server, const struct config *config, struct error *error)
+{
+    if (!usage_endpoint_read(config, &server->usage_endpoint, error))
+        return false;
+    if (!server->usage_endpoint)
+        return true;
+    server->usage_endpoint->server = server;
+    if (!server_need_web(server, config, error))
+        return false;
+    struct usage_options options = {
+        .engine = server->engine,
+        .spool_rows = config->usage_spool_rows,
+        .spool_bytes = config->usage_spool_bytes,
+        .post = post,
+        .now_ms = now_ms,
+        .wall_ms = wall_ms,
+        .wake = wake,
+        .argument = server->usage_endpoint,
+        .seed = clock_monotonic_us() ^ (uint64_t)clock_wall_ms(),
+    };
+    server->usage = usage_new(&options);
+    return server->usage || error_set(error, ERROR_MEMORY, "out of memory while starting");
+}
+
+static void swap(char **a, char **b)
+{
+    char *c = *a;
+    *a = *b;
+    *b = c;
+}
+
+void server_change_usage(struct server *server, const struct config *config,
+                         struct usage_endpoint *endpoint)
+{
+    if (server->usage && endpoint) {
+        swap(&server->usage_endpoint->url, &endpoint->url);
+        swap(&server->usage_endpoint->token, &endpoint->token);
+        usage_set_limits(server->usage, config->usage_spool_rows, config->usage_spool_bytes);
+    }
+    usage_endpoint_free(endpoint);
+}
+
+void server_close_usage(struct server *server)
+{
+    usage_free(server->usage);
+    usage_endpoint_free(server->usage_endpoint);
+}
