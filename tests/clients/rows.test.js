@@ -304,7 +304,8 @@ class Run {
       },
     };
     const path = this.path.includes('.') && r.chance(0.5) ? this.path.split('.') : this.path;
-    const scoped = A.replace(/^\{/, `{"scope":${JSON.stringify(path)},`);
+    const most = this.evicts ? `"max_entities":${this.evicts},` : '';
+    const scoped = A.replace(/^\{/, `{"scope":${JSON.stringify(path)},${most}`);
     return `${JSON.stringify(settings).slice(0, -1)},"exports":{"A":${scoped},"B":{"views":{${B}}}}}`;
   }
 
@@ -317,9 +318,10 @@ class Run {
     this.path = this.random.pick(PATHS);
     this.tokens = tokensOf(this.random);
     this.definitions = new Definitions(this.random.fork(3), false);
+    this.evicts = this.random.chance(0.25) ? this.random.between(3, 8) : 0;
     this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: this.config() });
     this.model = new Model({ exports: { A: {}, B: {} } });
-    this.feed = new ScopedFeed(this.random.fork(1), this.model, this.path, KEYS);
+    this.feed = new ScopedFeed(this.random.fork(1), this.model, this.path, KEYS, this.evicts > 0);
     this.producer = new Producer('p', { window: this.random.pick([1, 4, 32]) });
     await this.producer.connect(this.producerUrl());
     this.listeners = listeners(this, this.random.fork(2));
@@ -363,8 +365,14 @@ class Run {
     await this.producer.connect(this.producerUrl());
   }
 
-  bases() {
-    return new Map([['A', this.model.rows('A')], ['B', this.model.rows('B')]]);
+  /* Which entities were evicted by then depends on how they were grouped into commits; each of them is
+   * as the model has it. */
+  async bases() {
+    const all = this.model.rows('A');
+    if (!this.evicts) return new Map([['A', all], ['B', this.model.rows('B')]]);
+    const kept = await sql(this.server.db, 'SELECT key FROM "A/list"');
+    assert.equal(kept.length, Math.min(this.evicts, all.size), `A holds ${kept.length} of at most ${this.evicts}`);
+    return new Map([['A', new Map(kept.map(({ key }) => [key, all.get(key)]))], ['B', this.model.rows('B')]]);
   }
 
   /** key → text, in order, of what this token sees of a subscription. A view's own cuts are over all
@@ -381,7 +389,7 @@ class Run {
   }
 
   async quiet() {
-    const bases = this.bases();
+    const bases = await this.bases();
     for (const listener of this.listeners) listener.calm = true;
     await this.sqlAgrees(bases);
     await this.allAgree(bases);
