@@ -110,7 +110,8 @@ class Listener {
         this.note('-- cut');
         socket.destroy();
       }
-      const moving = this.moving || (this.behaviour.keeps && this.refreshing !== null);
+      /* Else it could not tell what each `subscribed` answers. */
+      const moving = this.moving || this.refreshing !== null;
       if (!this.calm && !this.renewing && !moving && this.state !== 'asked') {
         if (r.chance(0.03)) this.renew(socket);
         else if (this.behaviour.refreshes && this.refreshing === null && r.chance(0.06)) this.refresh(socket);
