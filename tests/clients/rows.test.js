@@ -84,7 +84,7 @@ class Listener {
     this.saw = new Set(this.scopes); /* of all tokens of this connection */
     /* Without a cursor nobody can tell what another token saw, where that was not told in time. */
     if (this.moving) this.applier.rows.clear();
-    this.moving = false;
+    this.moving = this.unannounced = false;
     this.refreshing = null;
     this.note(`-- token ${this.token}: ${JSON.stringify(this.scopes)}`);
     const socket = await Socket.open(`${url}/?token=${tokenText(this.token)}`, { cutAfter });
@@ -99,7 +99,7 @@ class Listener {
         if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
         if (typeof message.json.success === 'boolean') this.becomes(message.json);
         if (message.binary) this.safe(message);
-        if (message.json.op === 'subscribed') this.renewing = false;
+        if (message.json.op === 'subscribed') this.renewing = this.unannounced = false;
         if (message.binary && !this.renewing) this.take(message);
       } catch (error) {
         this.failure ??= Object.assign(error, { fatal: true });
@@ -111,7 +111,7 @@ class Listener {
         socket.destroy();
       }
       /* Else it could not tell what each `subscribed` answers. */
-      const moving = this.moving || this.refreshing !== null;
+      const moving = this.moving || this.unannounced || this.refreshing !== null;
       if (!this.calm && !this.renewing && !moving && this.state !== 'asked') {
         if (r.chance(0.03)) this.renew(socket);
         else if (this.behaviour.refreshes && this.refreshing === null && r.chance(0.06)) this.refresh(socket);
@@ -159,7 +159,9 @@ class Listener {
   becomes({ success }) {
     assert.ok(success, 'a good token was refused in band');
     this.note(`-- is token ${this.refreshing}: ${JSON.stringify(this.run.tokens[this.refreshing])}`);
-    this.moving = String(this.scopes) !== String(this.run.tokens[this.refreshing]) && this.behaviour.keeps;
+    const differs = String(this.scopes) !== String(this.run.tokens[this.refreshing]);
+    this.unannounced = differs && this.spec.view.startsWith('A/'); /* a `subscribed` is on its way */
+    this.moving = differs && this.behaviour.keeps;
     this.token = this.refreshing;
     this.refreshing = null;
     this.refreshed++;
