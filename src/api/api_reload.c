@@ -16,12 +16,28 @@ static void put_in_force(struct api_call *call)
     api_done(&mine->wait, NULL);
 }
 
+/* Authentication can go while the server runs, the addresses that it listens at cannot. They are
+ * changed by nobody, and all else by whoever holds `reloading`, as we do. */
+static bool check_exposure(const struct stele *store, const struct config *fresh,
+                           struct error *error)
+{
+    const struct config after = {.listen = store->config.listen,
+                                 .health = store->config.health,
+                                 .auth.mode = fresh->auth.mode};
+    return store->options.insecure || config_check_exposure(&after, error) ||
+           error_prefix(error, "until a restart");
+}
+
 static bool reload(struct stele *store, struct error *error)
 {
     struct config config;
     struct reload_call call = {.wait.call = {.work = put_in_force, .abandon = api_abandon_wait}};
     if (!api_configure(&store->options, &config, error))
         return false;
+    if (!check_exposure(store, &config, error)) {
+        config_fini(&config);
+        return false;
+    }
     call.reload = server_reload_new(&config, error);
     if (!call.reload)
         return false;

@@ -70,6 +70,8 @@ bool member_texts(const struct members *members, const char *name, bool *is_ther
 /* Unix seconds; a fraction is dropped, or rounded up. */
 bool member_time(const struct members *members, const char *name, bool round_up, bool *is_there,
                  int64_t *time);
+/* The same for an end that a person writes: it is later than 1970, as 0 stands for none at all. */
+bool member_end(const struct members *members, const char *name, int64_t *end);
 /* Words of a scope as bits; `unknown` gets the first one that is none, or is left. */
 bool member_scope(const struct members *members, const char *name, bool *is_there, unsigned *scopes,
                   struct span *unknown);

@@ -72,9 +72,7 @@ static bool add_object(struct auth_keys *keys, const struct tree *object, struct
     static const char *const known[] = {"key", "kid", "ends_at", NULL};
     struct members members = {object, ERROR_CONFIGURATION, error};
     int64_t ends_at = 0;
-    bool has_end;
-    if (!member_only(&members, known) ||
-        !member_time(&members, "ends_at", false, &has_end, &ends_at))
+    if (!member_only(&members, known) || !member_end(&members, "ends_at", &ends_at))
         return false;
     const struct tree *key = member_find(&members, "key"), *id = member_find(&members, "kid");
     if (!key || tree_type(key) != TREE_STRING)

@@ -89,6 +89,14 @@ bool member_time(const struct members *members, const char *name, bool round_up,
     return true;
 }
 
+bool member_end(const struct members *members, const char *name, int64_t *end)
+{
+    bool is_there;
+    return member_time(members, name, false, &is_there, end) &&
+           (!is_there || *end > 0 ||
+            member_wrong(members, name, "a time in seconds since 1970; leave it out for no end"));
+}
+
 static const struct {
     const char *name;
     size_t offset;

@@ -57,10 +57,10 @@ static bool read_object(struct auth_identity *identity, const struct tree *objec
                                          "max_bytes_per_minute", NULL};
     struct members members = {object, ERROR_CONFIGURATION, error};
     struct span unknown = {NULL, 0};
-    bool has_scope, has_end;
+    bool has_scope;
     if (!member_only(&members, known) || !member_text(&members, "subject", &identity->subject) ||
         !member_scope(&members, "scope", &has_scope, &identity->scopes, &unknown) ||
-        !member_time(&members, "expires_at", false, &has_end, &identity->expires_at) ||
+        !member_end(&members, "expires_at", &identity->expires_at) ||
         !member_identity(&members, identity))
         return false;
     if (unknown.data)

@@ -249,7 +249,8 @@ bool config_set(struct config *config, const char *name, const char *value, stru
  * anything, so it does not count. */
 static bool is_loopback(const char *address)
 {
-    return address[0] == '\0' || strncmp(address, "127.", 4) == 0 ||
+    bool is_numeric = address[strspn(address, "0123456789.")] == ':';
+    return address[0] == '\0' || (is_numeric && strncmp(address, "127.", 4) == 0) ||
            strncmp(address, "localhost:", 10) == 0 || strncmp(address, "[::1]:", 6) == 0;
 }
 

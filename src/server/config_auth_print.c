@@ -120,7 +120,7 @@ static const char schema_lists[] =
     "               \"limits\": {\"type\": \"object\", \"additionalProperties\": {\"type\": "
     "\"integer\", \"minimum\": 0}},\n"
     "               \"expires_at\": {\"description\": \"unix seconds\", \"type\": "
-    "\"integer\"}\n"
+    "\"integer\", \"minimum\": 1}\n"
     "             }}\n"
     "          ]}\n"
     "        },\n"
@@ -136,7 +136,8 @@ static const char schema_lists[] =
     "               \"file\": {\"description\": \"where the key stands\", \"type\": "
     "\"string\", \"minLength\": 1},\n"
     "               \"kid\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 128},\n"
-    "               \"ends_at\": {\"description\": \"unix seconds\", \"type\": \"integer\"}\n"
+    "               \"ends_at\": {\"description\": \"unix seconds\", \"type\": \"integer\", "
+    "\"minimum\": 1}\n"
     "             }}\n"
     "          ]}\n"
     "        }\n";

@@ -85,9 +85,19 @@ struct tree *config_read_tree(const char *path, size_t limit, struct error *erro
     return root;
 }
 
+/* Line and column tell the place; the text that stands there may be a token. */
+static void leave_text_out(struct error *error)
+{
+    char *near = error ? strstr(error->message, " near '") : NULL;
+    if (near)
+        *near = '\0';
+}
+
 bool config_read_file(struct config *config, const char *path, struct error *error)
 {
     struct tree *root = config_read_tree(path, FILE_LIMIT, error);
+    if (!root)
+        leave_text_out(error);
     bool done = root && set_members(config, root, error);
     tree_free(root);
     if (!done && error && error->code != ERROR_MEMORY)

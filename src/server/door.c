@@ -265,6 +265,21 @@ void door_entered(struct server *server, struct lws *wsi, const struct visitor *
     audit_accepted(&server->audit, &client);
 }
 
+bool door_still_holds(struct server *server, const struct visitor *visitor, struct error *error)
+{
+    const struct auth_identity *identity = visitor->identity;
+    int64_t now = clock_wall_ms() / 1000;
+    struct audit_client client = describe(visitor, NULL, DOOR_READ);
+    if (identity->expires_at && now >= identity->expires_at)
+        error_set(error, ERROR_TOKEN_EXPIRED, "the token has expired");
+    else if (auth_is_revoked(server->door->revocations, span_of(identity->token_id)))
+        error_set(error, ERROR_TOKEN_EXPIRED, "the token has been revoked");
+    else
+        return true;
+    audit_denied(&server->audit, &client, error);
+    return false;
+}
+
 struct auth_identity *door_refresh(struct server *server, const struct visitor *visitor,
                                    const char *token, struct error *error)
 {

@@ -70,9 +70,16 @@ enum door_wish {
  * secret; else visitor_fini is due. */
 bool door_enter(struct server *server, struct lws *wsi, enum door_wish wish,
                 struct visitor *visitor, struct error *error);
+/* Whether somebody who was let in may still do what came later: the token has neither run out nor
+ * been revoked since. */
+bool door_still_holds(struct server *server, const struct visitor *visitor, struct error *error);
 /* Who brings this token in the middle of a session: one reference, or NULL with an error. */
 struct auth_identity *door_refresh(struct server *server, const struct visitor *visitor,
                                    const char *token, struct error *error);
+/* Whether its first line ended where HTTP ends it. For libwebsockets 4.1.6 a percent-encoded line
+ * break in the query ends it, and what follows would count as headers, also as those that a proxy
+ * in front sets. To be asked before anything else of a request. */
+bool door_is_whole(struct lws *wsi, struct error *error);
 /* Whether an argument of a query (name=value) brings a token; it is left as it was when empty. */
 bool door_is_token(struct span argument, struct span *token);
 /* Whether it is shown all of /status. */

@@ -3,6 +3,15 @@
 
 #include <libwebsockets.h>
 
+/* The version stands behind everything that a client can encode. */
+bool door_is_whole(struct lws *wsi, struct error *error)
+{
+    return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP) > 0 ||
+           error_set(error, ERROR_INVALID_MESSAGE,
+                     "the first line of the request has no version of HTTP, or its query has a "
+                     "line break");
+}
+
 static struct span trim(struct span text)
 {
     while (text.length && (text.data[0] == ' ' || text.data[0] == '\t'))

@@ -165,14 +165,19 @@ static void take_mutations(struct exchange *exchange)
         exchange_answer_error(exchange, &error);
 }
 
+/* A body may take its time, and a token that is stolen is revoked to stop what it still does. */
 bool http_ingest_complete(struct exchange *exchange)
 {
+    struct error error;
     /* Told again because more bytes stand behind the body. While the answer is awaited nothing is
      * read, so then it is the endless loop that is described above. */
     if (exchange->complete)
         return !exchange->awaited;
     exchange->complete = true;
     exchange_await(exchange);
-    exchange->take(exchange);
+    if (door_still_holds(exchange->server, &exchange->visitor, &error))
+        exchange->take(exchange);
+    else
+        exchange_answer_error(exchange, &error);
     return true;
 }

@@ -11,6 +11,7 @@
 
 enum {
     MAX_UNANSWERED = 256,
+    MAX_REFRESH = 2 * AUTH_MAX_TOKEN_BYTES,
     MAX_UNREAD = 64 * 1024,     /* bytes of answers at which reading stops */
     ANSWERS_LIMIT = 1024 * 1024 /* what MAX_UNANSWERED answers can have at most */
 };
@@ -49,18 +50,22 @@ static void drop_pulled(struct ingest_session *ingest)
     ingest->pulled = false;
 }
 
+static void tell(struct ingest_session *ingest, struct span json, bool printed)
+{
+    drop_pulled(ingest);
+    if (printed && wire_text(&ingest->answers, json))
+        session_want_write(&ingest->session);
+    else
+        session_give_up(&ingest->session, "out-of-memory: an answer was lost; connect again");
+}
+
 static void answer(struct ingest_session *ingest, const struct source_reply *reply)
 {
     struct buffer text;
     buffer_init(&text, 16 * 1024);
-    drop_pulled(ingest);
-    bool done = source_reply_print(&text, SOURCE_MESSAGE, reply) &&
-                wire_text(&ingest->answers, buffer_span(&text));
+    bool printed = source_reply_print(&text, SOURCE_MESSAGE, reply);
+    tell(ingest, buffer_span(&text), printed);
     buffer_fini(&text);
-    if (done)
-        session_want_write(&ingest->session);
-    else
-        session_give_up(&ingest->session, "out-of-memory: an answer was lost; connect again");
 }
 
 static void on_done(void *context, const struct source_reply *reply)
@@ -122,10 +127,33 @@ static bool submit(struct ingest_session *ingest, struct span text)
     return true;
 }
 
+/* The one message of a producer that is no request, and takes no turn among them. What is long, or
+ * does not have the word in it, is not looked at twice. */
+static bool take_refresh(struct ingest_session *ingest, struct span text)
+{
+    static const char word[] = "\"refresh_auth\"";
+    struct wire_message message;
+    char told[SESSION_ANSWER];
+    if (text.length > MAX_REFRESH || !memmem(text.data, text.length, word, sizeof word - 1) ||
+        !wire_message_parse(text, &message, NULL))
+        return false;
+    bool is_refresh = message.type == WIRE_REFRESH_AUTH;
+    if (is_refresh) {
+        struct auth_identity *fresh = session_refresh(&ingest->session, message.token, told);
+        tell(ingest, span_of(told), true);
+        if (fresh)
+            session_become(&ingest->session, fresh);
+    }
+    wire_message_fini(&message);
+    return is_refresh;
+}
+
 static void on_message(struct session *session, struct span text)
 {
     struct ingest_session *ingest = ingest_of(session);
     allowance_note_message(&session->allowance);
+    if (take_refresh(ingest, text))
+        return;
     if (!submit(ingest, text)) {
         ingest->held = span_make(memory_copy_string(text.data, text.length), text.length);
         if (!ingest->held.data)

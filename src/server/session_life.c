@@ -46,6 +46,8 @@ bool session_has_expired(const struct session *session)
 void session_watch_expiry(struct session *session)
 {
     int64_t at = session->visitor.identity->expires_at;
+    if (session->state != SESSION_OPEN)
+        return; /* its end is near already */
     session_forget_end(session);
     if (!at)
         return;
@@ -120,6 +122,23 @@ void sessions_cut(struct sessions *sessions)
 }
 
 /* ---- another identity ---- */
+
+struct auth_identity *session_refresh(struct session *session, const char *token,
+                                      char answer[SESSION_ANSWER])
+{
+    struct error error;
+    struct auth_identity *identity =
+        door_refresh(session->server, &session->visitor, token, &error);
+    if (!identity)
+        snprintf(answer, SESSION_ANSWER, "{\"success\":false,\"error\":\"%s\"}",
+                 auth_refresh_word(error.code));
+    else if (identity->expires_at)
+        snprintf(answer, SESSION_ANSWER, "{\"success\":true,\"expiresAt\":%lld}",
+                 (long long)identity->expires_at);
+    else
+        snprintf(answer, SESSION_ANSWER, "{\"success\":true}");
+    return identity;
+}
 
 void session_become(struct session *session, struct auth_identity *identity)
 {

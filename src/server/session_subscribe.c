@@ -42,20 +42,10 @@ static void on_became(struct session *session)
 static void on_refresh(void *argument, const char *token)
 {
     struct session *session = argument;
-    struct error error;
-    char answer[96];
+    char answer[SESSION_ANSWER];
     if (session->state != SESSION_OPEN)
         return;
-    struct auth_identity *identity =
-        door_refresh(session->server, &session->visitor, token, &error);
-    if (!identity)
-        snprintf(answer, sizeof answer, "{\"success\":false,\"error\":\"%s\"}",
-                 auth_refresh_word(error.code));
-    else if (identity->expires_at)
-        snprintf(answer, sizeof answer, "{\"success\":true,\"expiresAt\":%lld}",
-                 (long long)identity->expires_at);
-    else
-        snprintf(answer, sizeof answer, "{\"success\":true}");
+    struct auth_identity *identity = session_refresh(session, token, answer);
     subscriber_tell(subscriber_of(session), span_of(answer));
     if (identity)
         session_become(session, identity);

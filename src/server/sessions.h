@@ -118,6 +118,11 @@ void session_close(struct session *session, uint16_t status, const char *reason)
 /* End it for this reason: the client is told, as a fatal error and by 1008, and sees nothing more.
  */
 void session_end(struct session *session, const struct error *error);
+/* Whose this fresh token is, as an answer to refresh_auth: what the client is to be told is
+ * printed. The identity is for session_become, once that is on its way; NULL: nothing changes. */
+enum { SESSION_ANSWER = 96 };
+struct auth_identity *session_refresh(struct session *session, const char *token,
+                                      char answer[SESSION_ANSWER]);
 /* It goes on with a fresh identity, which is moved. It may end over it. */
 void session_become(struct session *session, struct auth_identity *identity);
 /* Whether its token has run out: it is about to be ended, and sees and says nothing more. */

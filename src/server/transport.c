@@ -21,6 +21,7 @@ enum {
     WRITE_SIZE = 128 * 1024, /* one write goes to the socket in one piece up to this */
     HANDSHAKE_SECONDS = 20,
     KEEP_ALIVE_SECONDS = 60,
+    KEPT_DESCRIPTORS = 32,  /* for health, however many connections there are */
     OTHER_DESCRIPTORS = 512 /* the database, the loop, HTTP requests, the host program */
 };
 
@@ -38,6 +39,7 @@ struct transport {
         struct lws *wsi;
         struct visitor visitor;
     } arriving;       /* was let in, and becomes a session at the end of its handshake */
+    int table;        /* of the library: it takes descriptors below this number */
     int *pipe_record; /* of the event pipe, which the library would close twice; event_pipe.h */
     uv_idle_t watch;  /* on the way out: looks whether the library has left the loop */
     void (*left)(struct server *server);
@@ -103,6 +105,8 @@ static int on_upgrade(struct lws *wsi, const char *protocol)
     struct visitor visitor;
     struct error error;
     visitor_fini(&server->transport->arriving.visitor); /* of a handshake that failed after all */
+    if (!door_is_whole(wsi, &error))
+        return refuse(server, wsi, &error);
     if (is_health(wsi)) {
         error_set(&error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port");
         return refuse(server, wsi, &error);
@@ -203,6 +207,9 @@ static int on_http(struct lws *wsi, enum lws_callback_reasons reason, struct con
 static int on_request(struct lws *wsi, struct connection *connection, struct span path)
 {
     struct server *server = server_of(wsi);
+    struct error error;
+    if (!door_is_whole(wsi, &error))
+        return exchange_reply_and_part(wsi, &error, NULL);
     if (is_health(wsi))
         return health_request(server, wsi, path, &connection->exchange);
     counter_add(&server->counters.http_requests, 1);
@@ -294,8 +301,9 @@ static void on_library_log(int level, const char *line)
  * and so needs one that is neither too small for our clients nor absurdly large. The limit is
  * raised where needed, and, where it is huge, lowered for the moment in which the tables are made.
  */
-static struct rlimit adjust_descriptors(struct server *server, size_t needed)
+static struct rlimit adjust_descriptors(struct transport *transport, size_t needed)
 {
+    const struct server *server = transport->server;
     struct rlimit limit, tables;
     getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < needed) {
@@ -309,6 +317,7 @@ static struct rlimit adjust_descriptors(struct server *server, size_t needed)
     if (tables.rlim_cur > 2 * needed)
         tables.rlim_cur = 2 * needed;
     setrlimit(RLIMIT_NOFILE, &tables);
+    transport->table = (int)tables.rlim_cur;
     return limit;
 }
 
@@ -320,7 +329,7 @@ static void create_within_limit(struct transport *transport,
     static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
     size_t needed = transport->server->connection_room + OTHER_DESCRIPTORS;
     pthread_mutex_lock(&turn);
-    struct rlimit wanted = adjust_descriptors(transport->server, needed);
+    struct rlimit wanted = adjust_descriptors(transport, needed);
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
     transport->context = lws_create_context(info);
     setrlimit(RLIMIT_NOFILE, &wanted);
@@ -396,6 +405,14 @@ bool transport_start(struct transport *transport, struct error *error)
     return create_host(transport) || error_set(error, ERROR_NETWORK, "cannot start libwebsockets");
 }
 
+/* Given one that its table has no room for, libwebsockets 4.1.6 frees what it did not allocate. */
+static bool has_room(const struct transport *transport, enum transport_side side, int socket)
+{
+    int kept =
+        side == TRANSPORT_MAIN && transport->table > 2 * KEPT_DESCRIPTORS ? KEPT_DESCRIPTORS : 0;
+    return socket < transport->table - kept;
+}
+
 void transport_adopt(struct transport *transport, enum transport_side side, int socket)
 {
     static char health_mark;
@@ -407,6 +424,12 @@ void transport_adopt(struct transport *transport, enum transport_side side, int 
         .fd.sockfd = socket,
         .opaque = side == TRANSPORT_HEALTH ? &health_mark : NULL,
     };
+    if (!has_room(transport, side, socket)) {
+        counter_add(&transport->server->counters.connections_refused, 1);
+        log_warning("server", "too-many-connections", "most=%d", transport->table);
+        close(socket);
+        return;
+    }
     /* The library closes the socket itself when it cannot take it. */
     lws_adopt_descriptor_vhost_via_info(&info);
 }

@@ -35,6 +35,17 @@ static bool is_touched(const struct window *window, const struct engine_commit *
     return false;
 }
 
+/* What it holds is right for the newer position too: it need not look through what was not for it.
+ */
+static void pass_over(struct window *window, const struct engine_commit *commit)
+{
+    if (window->looking || window->filling || window->stale)
+        return;
+    bool current = window->known && (!window_keeps_matches(window) || window->matches_ready);
+    if (current && window->position < commit->last_change)
+        window->position = commit->last_change;
+}
+
 void windows_commit(struct hub *hub, const struct engine_commit *commit)
 {
     struct link *link;
@@ -42,6 +53,8 @@ void windows_commit(struct hub *hub, const struct engine_commit *commit)
         struct window *window = LINK_OWNER(struct window, in_windows, link);
         if (!window->stale && is_touched(window, commit))
             window->stale = true;
+        else
+            pass_over(window, commit);
     }
     windows_look(hub);
 }

@@ -102,8 +102,8 @@ bool window_encode_events(struct window_reading *reading, struct buffer *out, si
                 catch_up_frames_init(&events.frames, &events.request, error);
     if (done)
         done = store_scan_changes(reading->reader, state->export.id, window->spec.key,
-                                  window->position, state->log.last_change, -1, true, each_change,
-                                  &events, error) &&
+                                  window->position, state->export.last_change, -1, true,
+                                  each_change, &events, error) &&
                error->code == ERROR_NONE &&
                (buffer_add_span(out, buffer_span(&events.frames.out)) || lacks_memory(&events));
     *count = events.count;

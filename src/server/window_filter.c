@@ -342,24 +342,38 @@ static bool move_bounds(struct window_reading *reading)
     return done;
 }
 
+/* What came since the matches were last brought up to date; -1: it is not known any more. */
+static int64_t count_news(const struct window *window, const struct view_state *state)
+{
+    int64_t changes = state->export.last_change - window->position;
+    int64_t news = (changes > 0 ? changes : 0) + state->log.last_flip - window->flip;
+    return news && window->position < state->log.floor_change ? -1 : news;
+}
+
+static bool find_news(struct catching *catching)
+{
+    struct window_reading *reading = catching->reading;
+    const struct window *window = reading->window;
+    const struct store_export *export = &reading->state->export;
+    struct error *error = &reading->result->error;
+    if (export->last_change > window->position &&
+        !store_scan_changes(reading->reader, export->id, span_make(NULL, 0), window->position,
+                            export->last_change, -1, true, each_change, catching, error))
+        return false;
+    if (error->code == ERROR_NONE && window->spec.view->stage &&
+        !store_scan_new_flips(reading->reader, export->id, window->flip, -1, each_flip, catching,
+                              error))
+        return false;
+    return error->code == ERROR_NONE;
+}
+
 bool window_matches_update(struct window_reading *reading)
 {
-    struct window *window = reading->window;
-    const struct view_state *state = reading->state;
-    struct error *error = &reading->result->error;
     struct catching catching = {.reading = reading};
-    int64_t news = state->log.last_change - window->position + state->log.last_flip - window->flip;
-    if (window->position < state->log.floor_change || news > CATCHING_UP * reading->max_rows)
+    int64_t news = count_news(reading->window, reading->state);
+    if (news < 0 || news > CATCHING_UP * reading->max_rows)
         return !(reading->result->refill = true);
-    bool done =
-        store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), window->position,
-                           state->log.last_change, -1, true, each_change, &catching, error) &&
-        error->code == ERROR_NONE;
-    if (done && window->spec.view->stage)
-        done = store_scan_new_flips(reading->reader, state->export.id, window->flip, -1, each_flip,
-                                    &catching, error) &&
-               error->code == ERROR_NONE;
-    done = done && move_bounds(reading) && apply(&catching);
+    bool done = find_news(&catching) && move_bounds(reading) && apply(&catching);
     window_rows_fini(&catching.found);
     return done;
 }

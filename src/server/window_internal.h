@@ -15,8 +15,8 @@
  *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
  *
  * Invariants:
- *  1. What a window holds is what a query of the database gave at its `position`; nothing is
- *     worked out from two states.
+ *  1. What a window holds is what a query of the database gives at its `position`; nothing is
+ *     worked out from two states. (Commits that do not touch it move the position alone.)
  *  2. A look is the only one that touches the content of the windows in it, and one look at a time
  *     is on its way, so the content needs no lock.
  *  3. A window's version grows with every difference. A member is at a version: what it has is the
@@ -285,6 +285,9 @@ bool window_matches_fill(struct window *window, struct store_reader *reader, int
                          bool *end, struct error *error);
 void window_matches_clear(struct window *window);
 
+/* Of rows that moved without a change of their own (ROW_REPLACED): who is told saw one then if it
+ * sees it now. They become ROW_LEFT or ROW_CARRIED. */
+bool window_judge_moved(struct window_reading *reading, struct window_rows *keys);
 /* window_bounds.c */
 void window_bounds_init(struct window_bounds *bounds);
 void window_bounds_fini(struct window_bounds *bounds);

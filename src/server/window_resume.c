@@ -7,7 +7,8 @@
 #include "server/window_internal.h"
 
 enum {
-    SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed */
+    SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed, */
+    PASS_FACTOR = 100,  /* and, with those of other exports, passed over */
     FEW_CHANGED = 1000, /* entities that may always have changed, */
     ROW_CHANGED = 10    /* and more for each row: beyond that a snapshot costs less */
 };
@@ -62,62 +63,57 @@ static bool note_changed(struct resume *resume, struct span key, enum window_fat
     return map_add(&resume->changed, row) || lacks_memory(resume);
 }
 
+static bool count_scanned(struct resume *resume)
+{
+    if (++resume->scanned > SCAN_FACTOR * resume->max_changed)
+        resume->too_many = true;
+    return !resume->too_many;
+}
+
 static bool each_change(void *argument, const struct store_change *change,
                         const struct store_entity *entity)
 {
     struct resume *resume = argument;
     struct sight sight = row_scope_log_sight(resume->reading->window->spec.scope, change);
     (void)entity;
-    if (++resume->scanned > SCAN_FACTOR * resume->max_changed) {
-        resume->too_many = true;
-        return false;
-    }
-    return note_changed(resume, change->key, sight.before || sight.after ? ROW_LEFT : ROW_CARRIED);
+    return count_scanned(resume) &&
+           note_changed(resume, change->key, sight.before || sight.after ? ROW_LEFT : ROW_CARRIED);
 }
 
 static bool each_flip(void *argument, struct span key)
 {
-    const struct resume *resume = argument;
-    return note_changed(argument, key,
-                        resume->reading->window->spec.scope ? ROW_REPLACED : ROW_LEFT);
+    struct resume *resume = argument;
+    return count_scanned(resume) &&
+           note_changed(resume, key, resume->reading->window->spec.scope ? ROW_REPLACED : ROW_LEFT);
 }
 
-/* What moved without a change of its own was seen then if it is now. */
-static bool judge_moved(struct resume *resume)
+/* Behind the export's newest change there is nothing to look through. */
+static bool scan_log(struct resume *resume)
 {
     struct window_reading *reading = resume->reading;
-    const struct window_spec *spec = &reading->window->spec;
-    for (size_t i = 0; i < resume->keys.count; i++) {
-        struct window_row *row = resume->keys.list[i];
-        struct store_entity entity;
-        bool found;
-        if (row->fate != ROW_REPLACED)
-            continue;
-        if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row),
-                               &entity, &found, &reading->result->error))
-            return false;
-        bool seen = found && row_scope_shows(spec->scope, spec->view, entity.data);
-        row->fate = seen ? ROW_LEFT : ROW_CARRIED;
-    }
-    return true;
+    const struct store_export *export = &reading->state->export;
+    struct error *error = &reading->result->error;
+    int64_t behind = export->last_change - resume->from;
+    resume->too_many = behind > PASS_FACTOR * resume->max_changed;
+    return behind <= 0 || resume->too_many ||
+           (store_scan_changes(reading->reader, export->id, span_make(NULL, 0), resume->from,
+                               export->last_change, -1, false, each_change, resume, error) &&
+            error->code == ERROR_NONE);
 }
 
 static bool find_changed(struct resume *resume)
 {
     struct window_reading *reading = resume->reading;
-    const struct view_state *state = reading->state;
     struct error *error = &reading->result->error;
     if (reading->window->spec.key.data)
         return true; /* one row at most: it goes or comes, whatever changed beside it */
-    if (!store_scan_changes(reading->reader, state->export.id, span_make(NULL, 0), resume->from,
-                            state->log.last_change, -1, false, each_change, resume, error) ||
-        error->code != ERROR_NONE)
+    if (!scan_log(resume))
         return false;
     if (resume->too_many || !reading->window->spec.view->stage)
         return true;
-    return store_scan_flips(reading->reader, state->export.id, resume->from, -1, each_flip, resume,
-                            error) &&
-           error->code == ERROR_NONE && judge_moved(resume);
+    return store_scan_flips(reading->reader, reading->state->export.id, resume->from, -1, each_flip,
+                            resume, error) &&
+           error->code == ERROR_NONE && window_judge_moved(reading, &resume->keys);
 }
 
 /* ---- what goes ---- */

@@ -81,6 +81,26 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
     return done && error->code == ERROR_NONE;
 }
 
+/* ---- who comes with a cursor ---- */
+
+bool window_judge_moved(struct window_reading *reading, struct window_rows *keys)
+{
+    const struct window_spec *spec = &reading->window->spec;
+    for (size_t i = 0; i < keys->count; i++) {
+        struct window_row *row = keys->list[i];
+        struct store_entity entity;
+        bool found;
+        if (row->fate != ROW_REPLACED)
+            continue;
+        if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row),
+                               &entity, &found, &reading->result->error))
+            return false;
+        bool seen = found && row_scope_shows(spec->scope, spec->view, entity.data);
+        row->fate = seen ? ROW_LEFT : ROW_CARRIED;
+    }
+    return true;
+}
+
 /* ---- who comes from another window ---- */
 
 struct move {

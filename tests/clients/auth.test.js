@@ -4,11 +4,12 @@
 
 import assert from 'node:assert/strict';
 import { createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { once } from 'node:events';
 import test, { after, before } from 'node:test';
 import { clientFor } from './lib/client.js';
 import { answerTo, checkAnswer, checkFatal, checkFields, documentedErrors, npmClient, npmReport, refusal } from './lib/error_table.js';
 import { Ingest, http, tryPost } from './lib/feed.js';
-import { Server, scratch } from './lib/server.js';
+import { Server, scratch, within } from './lib/server.js';
 import { Socket } from './lib/socket.js';
 import { bearer, forged, newKey, tokenOf, unixNow } from './lib/token.js';
 
@@ -432,6 +433,28 @@ test('a static token may be sent again', async (t) => {
   const client = await clientFor(t, servers.static, { headers: bearer(STATIC) });
   assert.deepEqual(await refresh(client, STATIC), { success: true });
   assert.deepEqual(await refresh(client, ADMIN), { success: false, error: 'token-invalid' });
+});
+
+test('a producer refreshes in band, too', async (t) => {
+  const exp = unixNow() + 3;
+  const ingest = await Ingest.open(`${servers.signed.ws}/v1/ingest`, { headers: bearer(good({ exp })) });
+  t.after(() => ingest.socket.destroy());
+  const told = async (message) => {
+    const before = ingest.others.length;
+    ingest.socket.send(JSON.stringify(message));
+    while (ingest.others.length === before) await within(once(ingest.socket, 'other'), 'an answer');
+    return ingest.others[before];
+  };
+  assert.deepEqual(await told({ type: 'refresh_auth', token: good({ sub: 'other' }) }), { success: false, error: 'token-invalid' });
+  assert.deepEqual(await told({ token: good({ exp: exp + 100 }), type: 'refresh_auth' }), { success: true, expiresAt: exp + 100 });
+  /* The word alone makes no refresh. */
+  assert.equal((await ingest.send({ mutations: [m('r', { type: 'refresh_auth', s: '"refresh_auth"' })] })).applied, 1);
+  while (unixNow() <= exp) await new Promise((done) => setTimeout(done, 100));
+  assert.equal((await ingest.send({ mutations: [m('r', { n: 2 })] })).applied, 1);
+  assert.deepEqual(await told({ type: 'refresh_auth', token: good({ scope: 'read', exp: exp + 200 }) }), { success: true, expiresAt: exp + 200 });
+  const end = await ingest.closed;
+  assert.equal(end.code, 1008);
+  assert.match(end.reason, /^scope-missing: /);
 });
 
 test('the published client refreshes in band, and stays connected', async (t) => {

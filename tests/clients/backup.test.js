@@ -305,3 +305,22 @@ test('clients resume on a copy with cursors from before it, and only with those,
   await third.terminate();
   await check(second);
 });
+
+test('a copy made by other means gets an epoch of its own when it is marked, and keeps the old one when not', async (t) => {
+  const original = await Server.forTest(t);
+  await post(original, [m('a', {}), m('b', {})]);
+  const folder = scratch(t);
+  const { epoch } = await original.status();
+  for (const marked of [true, false]) {
+    const to = join(folder, `${marked}.db`);
+    execFileSync('sqlite3', [original.db, `.backup ${to}`]);
+    /* As docs/durability.md and docs/operations.md say it. */
+    if (marked) execFileSync('sqlite3', [to, "INSERT OR REPLACE INTO meta VALUES ('copied', '1')"]);
+    const copy = await Server.forTest(t, { db: to });
+    assert.equal((await copy.status()).epoch === epoch, !marked);
+    await copy.terminate();
+    const former = await sql(to, 'SELECT epoch, last_change FROM former_epoch');
+    assert.deepEqual(former, marked ? [{ epoch, last_change: 2 }] : []);
+    await check(to);
+  }
+});

@@ -2,12 +2,14 @@
 // named, what is wrong changes nothing. That each setting is one or the other: server_reload_test.c.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { Client } from './lib/client.js';
-import { post, tryPost } from './lib/feed.js';
-import { Server, check, scratch } from './lib/server.js';
+import { http, post, tryPost } from './lib/feed.js';
+import { BINARY, Server, check, scratch, within } from './lib/server.js';
 
 const m = (key, patch) => ({ export: 'E', key, patch });
 const exports = { E: {} };
@@ -92,6 +94,30 @@ test('the command line and the environment stay over and under the file', async 
   const said = await server.reload({ exports, max_subscriptions: 5, client_timeout_seconds: 300 });
   assert.match(said, /changed="max_message_bytes client_timeout_seconds"/);
   assert.match(await server.reload({ exports }), /changed="client_timeout_seconds"/);
+});
+
+test('authentication cannot be taken away where other machines can reach the server', async (t) => {
+  const file = join(scratch(t), 'config.json');
+  const write = (listen, auth) => writeFileSync(file, JSON.stringify({ exports, listen, health: '127.0.0.1:0', auth }));
+  write('0.0.0.0:0', { mode: 'static', tokens: ['a-token-0123456789'] });
+  const child = spawn(BINARY, ['serve', '--db', join(scratch(t), 'stele.db'), '--config', file]);
+  t.after(() => child.kill('SIGKILL'));
+  const said = { stdout: '', stderr: '' };
+  const wait = async (name, pattern) => {
+    while (!pattern.test(said[name])) await within(once(child[name], 'data'), () => `${pattern} in ${said[name]}`);
+  };
+  for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (said[name] += text));
+  await wait('stdout', /ready: .*\n/);
+  const [, port] = /ready: ws:\/\/0\.0\.0\.0:(\d+)/.exec(said.stdout);
+  /* The second is fine by itself, but the server listens where it did. */
+  for (const listen of ['0.0.0.0:0', '127.0.0.1:0']) {
+    said.stderr = '';
+    write(listen, { mode: 'none' });
+    child.kill('SIGHUP');
+    await wait('stderr', /configuration-(refused|reloaded) .*\n/);
+    assert.match(said.stderr, /configuration-refused .*0\.0\.0\.0:0 can be reached from other machines/, listen);
+    assert.equal((await http(`http://127.0.0.1:${port}/v1/views`)).status, 401, listen);
+  }
 });
 
 test('log settings change at once', async (t) => {

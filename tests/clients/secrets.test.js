@@ -167,3 +167,17 @@ for (const format of ['text', 'json']) {
     }
   });
 }
+
+test('a configuration that is no JSON is refused without a word of what stands there', async (t) => {
+  const secret = 'short-token-16-ch'; /* what the parser of JSON would quote has 20 characters at most */
+  const config = (between) => `{"auth":{"mode":"static","tokens":["a-static-token-0123456789"${between}"${secret}"]}}`;
+  const server = await Server.forTest(t, { config: config(',') });
+  for (const between of ['', ' ', '\n\n']) {
+    const told = await server.reload(config(between));
+    assert.match(told, /configuration-refused .*line \d+, column \d+/, between);
+    const { code, stdout, stderr } = await run(['serve', '--config', `${server.db}.config.json`, '--db', server.db, '--check-config']);
+    assert.equal(code, 1, between);
+    assert.match(stderr, /line \d+, column \d+/);
+    for (const text of [told, stdout, stderr]) assert.ok(!text.includes(secret.slice(0, 8)), text);
+  }
+});

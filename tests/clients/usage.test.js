@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, rmdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -301,6 +301,21 @@ for (const [name, behave] of Object.entries({
   });
 }
 
+test('an endpoint that takes its time gets everything once, several requests at a time', async (t) => {
+  const endpoint = await Endpoint.forTest(t, { behave: { late: 1500 } });
+  const server = await start(t, endpoint);
+  await post(server, quakes(0, 10));
+  for (let i = 0; i < 60; i++) {
+    const client = await clientFor(t, server);
+    await client.open('Quake/list');
+    await client.close();
+  }
+  await endpoint.until(() => endpoint.events('connection_closed').length === 60, 'all ends');
+  assert.equal(endpoint.sums('snapshot_sent').rows, 600);
+  assert.equal(endpoint.repeated, 0);
+  assert.equal(await metric(server, 'stele_usage_requests_failed_total'), 0);
+});
+
 test('an endpoint that hangs slows nobody, and a stop waits no longer for it than for a client', async (t) => {
   const endpoint = await Endpoint.forTest(t, { behave: 'hang' });
   const server = await start(t, endpoint);
@@ -327,6 +342,9 @@ test('an endpoint that hangs slows nobody, and a stop waits no longer for it tha
   t.diagnostic(`the slowest answer to /health took ${slowest.toFixed(1)} ms`);
   assert.ok(slowest < 4000, 'the loop waited for the endpoint'); /* which is given 15 s */
   await eventually(async () => (await rest(server)).filter(({ event }) => JSON.parse(event).type === 'connection_closed').length === 200, 'all events in the spool');
+  const pause = await metric(server, 'stele_loop_longest_pause_seconds');
+  t.diagnostic(`the longest pause of the loop was ${(pause * 1000).toFixed(1)} ms`);
+  assert.ok(pause < 4);
   const begun = performance.now();
   await server.terminate();
   t.diagnostic(`the stop took ${(performance.now() - begun).toFixed(0)} ms`);
@@ -383,6 +401,44 @@ test('a full spool drops the oldest and says how many', async (t) => {
   assert.match(server.stderr, /usage events-dropped events=/);
   endpoint.behave = 'ok';
   await endpoint.until(() => rows.every(({ event_id }) => endpoint.taken.has(event_id)), 'the ten that are left');
+  await check(server.db);
+});
+
+test('while the disk is full events wait in memory, and none is lost', async (t) => {
+  const folder = scratch();
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'stele-test', folder], { stdio: 'pipe' });
+  } catch (error) {
+    rmdirSync(folder);
+    t.skip(`no tmpfs can be mounted here: ${String(error.stderr ?? error).trim()}`);
+    return;
+  }
+  const endpoint = await Endpoint.forTest(t);
+  const server = await Server.start({ db: join(folder, 'stele.db'), config, set: { usage_url: endpoint.url } });
+  t.after(async () => {
+    await server.discard();
+    execFileSync('umount', ['-l', folder]);
+    rmdirSync(folder);
+  });
+  const { bavail, bsize } = statfsSync(folder);
+  writeFileSync(join(folder, 'filler'), Buffer.alloc(bavail * bsize - 2 * 1024 * 1024));
+  let full = false;
+  for (let i = 0; i < 500 && !full; i++) full = (await tryPost(server, quakes(i * 20, i * 20 + 20, 'x'.repeat(2000)))).status === 503;
+  assert.ok(full, 'the disk never became full');
+  /* Whatever room was left is used up by the events themselves. */
+  let clients = 0;
+  for (; clients < 4000 && !/usage spool-failed/.test(server.stderr); clients++) {
+    const client = await clientFor(t, server);
+    for (let i = 0; i < 50; i++) client.subscribe('Quake/state', { key: `${i}` });
+    await client.close();
+  }
+  assert.match(server.stderr, /usage spool-failed /);
+  rmSync(join(folder, 'filler'));
+  await endpoint.until(() => endpoint.events('connection_closed').length === clients, `the ends of ${clients} clients`);
+  assert.equal(endpoint.events('connection_established').length, clients);
+  assert.equal(endpoint.events('subscription_removed').length, clients * 50);
+  assert.equal(await metric(server, 'stele_usage_events_dropped_total'), 0);
+  await server.terminate();
   await check(server.db);
 });
 

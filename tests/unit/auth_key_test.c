@@ -280,7 +280,8 @@ static void a_list_of_keys(void **state)
                                       "[{\"key\":\"" X_A "\",\"ends_at\":\"x\"}]",
                                       "[{\"key\":\"" X_A "\",\"end_at\":5}]",
                                       "[\"" X_A "\",\"" X_A "\"]",
-                                      "[[\"" X_A "\"]]"};
+                                      "[[\"" X_A "\"]]",
+                                      "[{\"key\":\"" X_A "\",\"ends_at\":0}]"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         keys = auth_keys_new();
         if (add_list(keys, bad[i], &error))

@@ -133,6 +133,8 @@ static void lists_that_are_refused(void **state)
         {"[{\"token\":\"" TOKEN_ONE "\",\"limits\":{\"max_connection\":1}}]", "max_connections"},
         {"[{\"token\":\"" TOKEN_ONE "\",\"limits\":{\"max_connections\":-1}}]", "max_connections"},
         {"[{\"token\":\"" TOKEN_ONE "\",\"expires_at\":\"x\"}]", "expires_at"},
+        {"[{\"token\":\"" TOKEN_ONE "\",\"expires_at\":0}]", "no end"},
+        {"[{\"token\":\"" TOKEN_ONE "\",\"expires_at\":0.5}]", "no end"},
         {"[{\"token\":\"" TOKEN_ONE "\",\"key_class\":\"x\"}]", "key_class"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

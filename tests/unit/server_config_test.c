@@ -365,8 +365,9 @@ static void exposure_takes_an_explicit_word(void **state)
 {
     (void)state;
     const char *const good[] = {"127.0.0.1:1", "127.8.8.8:0", "localhost:1", "[::1]:1", ""};
-    const char *const bad[] = {"0.0.0.0:1", "192.0.2.1:1", "[::]:1", "localhost.example:1",
-                               "example.org:1"};
+    const char *const bad[] = {"0.0.0.0:1",           "192.0.2.1:1",   "[::]:1",
+                               "localhost.example:1", "example.org:1", "127.0.0.1.example.org:1",
+                               "127.example:1"};
     struct config config;
     struct error error = {0};
     assert_true(config_init(&config, &error));

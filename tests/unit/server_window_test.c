@@ -28,10 +28,11 @@ static int set_up(void **state)
 static void start(void)
 {
     struct error error;
-    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
     struct view_set *set = view_set_new(false);
     assert_true(view_set_add_export(set, span_of("Q"), &error));
-    hub_fixture_start(&fixture, set, exports, 1);
+    assert_true(view_set_add_export(set, span_of("R"), &error));
+    hub_fixture_start(&fixture, set, exports, 2);
 }
 
 static int tear_down(void **state)
@@ -260,6 +261,53 @@ static void only_what_can_have_been_in_a_window_is_told_as_gone(void **state)
     client_fini(&never);
 }
 
+/* ---- a quiet export beside a busy one ---- */
+
+static uint64_t jobs_so_far(void)
+{
+    return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
+}
+
+static void a_busy_export_costs_the_windows_of_a_quiet_one_nothing(void **state)
+{
+    (void)state;
+    static const char members[] = "\"view\":\"R/list\",\"filters\":{\"n\":1}";
+    char again[256];
+    struct client client = {.view = "R/list", .with_snapshot = true};
+    fixture.options.max_window_rows = 100; /* at most 100 entities changed, among 10,000 changes */
+    start();
+    client_init(&client);
+    hub_fixture_feed(&fixture, "R a patch {\"n\":1}\nR b patch {\"n\":1}\n");
+    subscribe(&client, members);
+    hub_fixture_until(&fixture, is_complete, &client);
+    feed_many(9000, "{\"n\":1}");
+    uint64_t before = jobs_so_far();
+    client.upserts = 0;
+    hub_fixture_feed(&fixture, "R b patch {\"n\":1,\"x\":1}\n");
+    hub_fixture_until(&fixture, has_row, &client);
+    wait_for_readers();
+    assert_true(jobs_so_far() - before <= 2); /* what passed its filter was not looked for anew */
+    client_cut(&client);
+    hub_fixture_feed(&fixture, "R a patch {\"n\":2}\n");
+    snprintf(again, sizeof again, "%s,\"after\":\"%s\"", members, client.seq);
+    feed_many(9000, "{\"n\":2}");
+    subscribe(&client, again);
+    hub_fixture_until(&fixture, is_complete, &client);
+    assert_int_equal(client.resumed, 1);
+    assert_int_equal(json_object_size(client.rows), 1);
+    client_cut(&client);
+    feed_many(11000, "{\"n\":3}");
+    hub_fixture_feed(&fixture, "R a patch {\"n\":1}\n");
+    snprintf(again, sizeof again, "%s,\"after\":\"%s\"", members, client.seq);
+    subscribe(&client, again);
+    hub_fixture_until(&fixture, is_complete, &client);
+    assert_int_equal(client.refused, 1);
+    assert_int_equal(json_object_size(client.rows), 2);
+    assert_string_equal(client.problem, "");
+    client_cut(&client);
+    client_fini(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +315,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_look_whose_time_is_up_goes_on_in_the_next, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_wants_no_snapshot_misses_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_busy_export_costs_the_windows_of_a_quiet_one_nothing,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_what_can_have_been_in_a_window_is_told_as_gone, set_up,
                                         tear_down),
     };

@@ -111,6 +111,37 @@ static void a_frame_is_measured_before_it_is_whole(void **state)
     assert_false(final);
 }
 
+static void a_run_of_frames_is_measured(void **state)
+{
+    static const size_t sizes[] = {
+        0, 125, 126, WIRE_FRAGMENT, WIRE_FRAGMENT + 1, 3 * WIRE_FRAGMENT};
+    static char text[3 * WIRE_FRAGMENT];
+    struct buffer out;
+    size_t messages = 0, payload = 0;
+    (void)state;
+    buffer_init(&out, 1 << 20);
+    memset(text, 'x', sizeof text);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        assert_true(wire_binary(&out, span_make(text, sizes[i])));
+        messages++;
+        payload += sizes[i];
+        struct wire_run run = wire_measure(buffer_span(&out));
+        assert_int_equal(run.messages, messages);
+        assert_int_equal(run.payload, payload);
+        assert_false(run.unfinished);
+    }
+    /* Without its last fragment the last message has not ended. */
+    size_t fragment = WIRE_FRAGMENT + 4;
+    struct wire_run run = wire_measure(span_make(out.data, out.length - fragment));
+    assert_int_equal(run.messages, messages - 1);
+    assert_int_equal(run.payload, payload - WIRE_FRAGMENT);
+    assert_true(run.unfinished);
+    run = wire_measure(span_make("", 0));
+    assert_int_equal(run.messages + run.payload, 0);
+    assert_false(run.unfinished);
+    buffer_fini(&out);
+}
+
 static void what_no_server_sends_is_no_frame(void **state)
 {
     (void)state;
@@ -341,6 +372,7 @@ int main(void)
         cmocka_unit_test(messages_of_every_length_come_out_whole),
         cmocka_unit_test(headers_are_exact),
         cmocka_unit_test(a_frame_is_measured_before_it_is_whole),
+        cmocka_unit_test(a_run_of_frames_is_measured),
         cmocka_unit_test(what_no_server_sends_is_no_frame),
         cmocka_unit_test(changes_have_the_protocols_fields_in_its_order),
         cmocka_unit_test(views_and_keys_are_escaped),

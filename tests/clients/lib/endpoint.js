@@ -6,7 +6,7 @@ import { within } from './server.js';
 
 const quiet = () => {};
 
-/** `behave` (may be changed at any time): 'ok', 'hang', 'reset', {status, headers}, or a function of the
+/** `behave` (may be changed at any time): 'ok', 'hang', 'reset', {status, headers}, {late: ms} (then ok), or a function of the
  * parsed body that gives one of these. With 'ok' the events count as taken, and 204 is answered. */
 export class Endpoint {
   static async forTest(t, options = {}) {
@@ -59,6 +59,7 @@ export class Endpoint {
       at: performance.now(),
     });
     if (answer === 'ok') this.#take(body.events, response);
+    else if (answer.late) setTimeout(() => this.#take(body.events, response), answer.late);
     else if (answer === 'reset') request.socket.resetAndDestroy();
     else if (answer !== 'hang') response.writeHead(answer.status, answer.headers).end('no');
     this.#wake();
@@ -70,6 +71,7 @@ export class Endpoint {
       this.taken.set(event.event_id, event);
     }
     response.writeHead(204).end();
+    this.#wake();
   }
 
   #wake() {

@@ -1,0 +1,28 @@
+import { Server } from './lib/server.js';
+import { newKey, tokenOf } from './lib/token.js';
+import { connect } from 'node:net';
+import { mkdtempSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+const dir = mkdtempSync(process.env.TMPDIR + '/p-');
+const key = newKey(); const T = tokenOf(key,{scope:'read write admin',jti:'x'});
+const s = await Server.start({ db: dir+'/a.db', config: { exports:{E:{}}, allowed_origins:['https://a.b'], trusted_proxies:'127.0.0.0/8', auth:{mode:'signed',keys:[key.x]} }, set:{log_level:'error'} });
+const UP='Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n';
+let seed = Number(process.argv[2] ?? 1); const rnd=(n)=>{ seed=(seed*1103515245+12345)&0x7fffffff; return seed% n; };
+const pick=(...a)=>a[rnd(a.length)];
+const frame=(op,p,fin=true,len)=>{ const b=Buffer.from(p); const l=len??b.length; let h; if(l<126) h=Buffer.from([op|(fin?128:0),128|l]); else if(l<65536){h=Buffer.alloc(4);h[0]=op|(fin?128:0);h[1]=128|126;h.writeUInt16BE(l,2);} else {h=Buffer.alloc(10);h[0]=op|(fin?128:0);h[1]=128|127;h.writeBigUInt64BE(BigInt(l),2);} return Buffer.concat([h,Buffer.alloc(4),b]); };
+const gen=()=>{
+  const m=pick('GET','GET','GET','POST','HEAD','OPTIONS','PUT','DELETE','PATCH','TRACE','CONNECT','PRI','get','');
+  let p=pick('/','/v1/views','/v1/views/E/list','/v1/revocations','/v1/mutations','/v1/ingest','*','http://x/v1/views','//','/..','/%','/%zz','/%00','/%0a','/v1/views/%2e%2e/%ff','/health','/metrics');
+  p+=pick('','?','?token='+T,'?hs_token='+T,'?a=%0aHost:x','?&&&','?'+'a'.repeat(rnd(20000)),'?%','?filter=%ff','#x','?a=b?c=d','?token=%');
+  let h='';
+  for(let i=rnd(7);i>0;i--) h+=pick('Host: x\r\n','Authorization: Bearer '+T+'\r\n','Authorization:\r\n','Origin: https://a.b\r\n','Origin: '+'o'.repeat(rnd(1200))+'\r\n','X-Forwarded-For: '+pick('1.2.3.4','::1, ,','"x','[::1]:99999',','.repeat(300))+'\r\n','Content-Length: '+pick('0','5','-1','99999999999999999999','5, 5','x')+'\r\n','Transfer-Encoding: chunked\r\n','Expect: 100-continue\r\n','Connection: '+pick('close','keep-alive','upgrade')+'\r\n',UP,UP,'Sec-WebSocket-Protocol: '+pick('stele-ingest','x',',')+'\r\n','X-'+'y'.repeat(rnd(9000))+': z\r\n',': x\r\n','\tfold\r\n','If-None-Match: '+'"'.repeat(rnd(2000))+'\r\n','Accept-Encoding: '+pick('gzip','gzip;q=','gzip;q=0;;,,')+'\r\n','Cookie: a\r\n','Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n', randomBytes(rnd(30)).toString('latin1')+'\r\n');
+  let t=`${m} ${p} ${pick('HTTP/1.1','HTTP/1.1','HTTP/1.0','HTTP/2.0','')}\r\n${h}\r\n`;
+  let b=Buffer.from(t,'latin1');
+  if(rnd(2)) b=Buffer.concat([b, pick(Buffer.from('{"jti":"q"}'),frame(1,'{"view":"E/list"}'),frame(1,JSON.stringify({type:'refresh_auth',token:T})),Buffer.concat([frame(1,'{"vi',false),frame(9,'p'),frame(0,'ew":"E/list"}')]),frame(9,'x'.repeat(200)),frame(1,'abc',true,2**40),frame(0,'x'),frame(8,'\x03'),frame(8,''),frame(11,'x'),frame(1|0x70,'x'),randomBytes(50),Buffer.from(t))]);
+  if(rnd(3)===0) for(let i=rnd(4);i>0;i--) b[rnd(b.length)]=rnd(256);
+  return b; };
+let n=0, dead=false; s.ended.then(e=>{dead=true; console.log('DEAD',e,'after',n,'seed',process.argv[2],s.stderr.slice(-4000)); process.exit(1);});
+const end=Date.now()+Number(process.argv[3]??60)*1000;
+const one=()=>new Promise(d=>{ const c=connect(rnd(8)?s.port:s.healthPort,'127.0.0.1'); c.on('error',()=>{}); c.on('data',()=>{}); c.on('close',d); const b=gen(); const cut=rnd(3)?b.length:rnd(b.length); c.write(b.subarray(0,cut)); setTimeout(()=>{ if(cut<b.length) c.write(b.subarray(cut)); setTimeout(()=>{ rnd(2)?c.destroy():c.resetAndDestroy(); },rnd(60)); },rnd(30)); n++; });
+await Promise.all(Array.from({length:16},async()=>{ while(Date.now()<end&&!dead) await one(); }));
+console.log('n',n,(await s.get('/health')).text); await s.terminate(); process.exit(0);
