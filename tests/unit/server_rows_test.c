@@ -12,6 +12,7 @@
 static struct hub_fixture fixture;
 static struct auth_identity *ann, *bob;
 static struct client client;
+static bool short_log;
 
 static struct auth_identity *make_token(const char *value)
 {
@@ -38,8 +39,8 @@ static int set_up(void **state)
                                            .snapshot_cache_bytes = 1 << 20,
                                            .snapshot_rows = 1,
                                            .tombstone_ms = 600 * 1000};
-    fixture.base.options.retention =
-        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
+    fixture.base.options.retention = (struct store_retention){
+        .rows = short_log ? 1 : 0, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
     hub_fixture_start(&fixture, set, exports, 1);
     ann = make_token("ann");
     bob = make_token("bob");
@@ -116,6 +117,89 @@ static int64_t batches_built(void)
     return (int64_t)counter_get(&hub_metrics(fixture.hub)->snapshot_batches_built);
 }
 
+static bool has_built(void *argument)
+{
+    return batches_built() > *(int64_t *)argument;
+}
+
+/* ---- a log that forgets ---- */
+
+struct floor_job {
+    struct read_job read;
+    bool asked, back;
+    int64_t floor, wanted;
+};
+
+static void read_floor(struct read_job *read, struct store_reader *reader)
+{
+    struct floor_job *job = (struct floor_job *)read;
+    struct store_log_state log;
+    struct error error;
+    if (store_read_begin(reader, &error) && store_read_log(reader, &log, &error))
+        job->floor = log.floor_change;
+    store_read_end(reader);
+}
+
+static void note_back(struct engine_event *event)
+{
+    ((struct floor_job *)event)->back = true;
+}
+
+static bool is_forgotten(void *argument)
+{
+    struct floor_job *job = argument;
+    if (job->asked && !job->back)
+        return false;
+    if (job->asked && job->floor >= job->wanted)
+        return true;
+    job->asked = true;
+    job->back = false;
+    job->read.event.deliver = note_back;
+    job->read.run = read_floor;
+    assert_true(engine_read(fixture.base.engine, &job->read));
+    return false;
+}
+
+static int set_up_short_log(void **state)
+{
+    short_log = true;
+    int result = set_up(state);
+    short_log = false;
+    return result;
+}
+
+/* All that a new token tells a client without a snapshot are deletes. They come also when the log
+ * forgets what changed while they were looked for. */
+static void a_log_that_forgets_does_not_spare_who_wants_no_snapshot(void **state)
+{
+    (void)state;
+    enum { OTHERS = 15 }; /* more than one job looks at */
+    struct floor_job job = {.wanted = 1 + OTHERS + 1};
+    int64_t built = batches_built();
+    client.with_snapshot = false;
+    client_connect(&client, fixture.hub);
+    client_pull(&client, -1);
+    hub_fixture_feed(&fixture, "Q old patch {\"w\":\"ann\"}\n");
+    for (int i = 0; i < OTHERS; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "Q k%d patch {\"w\":\"carl\"}\n", i);
+        hub_fixture_feed(&fixture, text);
+    }
+    client_pull(&client, -1);
+    expect_rows("old ");
+    client.keeps = true;
+    client.identity = bob;
+    assert_true(subscriber_set_identity(client.subscriber, bob));
+    client_pull(&client, -1);
+    hub_fixture_until(&fixture, has_built, &built);
+    /* It goes to where the next job does not look. */
+    hub_fixture_feed(&fixture, "Q old patch {\"w\":\"carl\"}\nQ k0 patch {}\nQ k1 patch {}\n");
+    hub_fixture_until(&fixture, is_forgotten, &job);
+    client.complete = false;
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("");
+}
+
 static void read_once(struct auth_identity *identity, const char *keys)
 {
     json_object_clear(client.rows);
@@ -147,6 +231,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_moves_during_the_snapshot_of_a_new_token_is_lost,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_log_that_forgets_does_not_spare_who_wants_no_snapshot,
+                                        set_up_short_log, tear_down),
         cmocka_unit_test_setup_teardown(equal_tokens_share_what_is_made_for_one, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
