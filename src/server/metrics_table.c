@@ -1,6 +1,7 @@
 /*
  * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
  */
+#include "auth/certificate.h"
 #include "server/metrics.h"
 #include "server/revocations.h"
 
@@ -172,6 +173,7 @@ static size_t windows_fill(struct server *server, bool members)
 VALUE(connections, server->sessions.count)
 VALUE(exchanges, server->exchanges)
 VALUE(revoked_tokens, revocations_count(server))
+VALUE(certificate_end, server->certificate ? certificate_valid_to(server->certificate) : 0)
 VALUE(answer_bytes, server->large_bytes)
 VALUE(queue_requests, queue_waiting(server, false))
 VALUE(queue_bytes, queue_waiting(server, true))
@@ -231,6 +233,9 @@ const struct metric metrics_table[] = {
      .print = print_attempts},
     {GAUGE("stele_revoked_tokens", "Revoked tokens that are remembered; 100000 at most."),
      .value = revoked_tokens},
+    {GAUGE("stele_tls_certificate_end_seconds",
+           "Unix time up to which the certificate in force holds; 0 without TLS."),
+     .value = certificate_end},
     {COUNTER("stele_limit_denials_total", "What a limit turned away, by limit."),
      LABELLED(METRIC_OF_AUDIT, "limit", audit_limits)},
     {COUNTER("stele_audit_events_total", "Audit events, also those whose line was held back."),
