@@ -333,6 +333,8 @@ void subscription_close(struct subscription *subscription);
 /* Free one that belongs to no feed any more, and has no work on its way. */
 void subscription_drop(struct subscription *subscription);
 struct span subscription_pull(struct subscription *subscription);
+/* subscription_live.c */
+struct span subscription_pull_live(struct subscription *subscription);
 /* Send `subscribed`; resumed as in struct wire_subscribed. */
 void subscription_announce(struct subscription *subscription, int resumed);
 /* Begin the snapshot from its start: also when a cursor proved too old. */

@@ -70,7 +70,9 @@ void resume_refuse(struct subscription *subscription)
         window_begin(subscription);
         return;
     }
-    if (subscription->with_snapshot) {
+    /* Who wants none may still hold rows of an old token, and learns from one which it must lose.
+     */
+    if (subscription->with_snapshot || subscription->was) {
         subscription_start_snapshot(subscription);
         return;
     }

@@ -237,6 +237,8 @@ static struct span pull_answer(struct subscription *subscription)
     struct text *text = request->text;
     int64_t version = request->version;
     enum window_request_kind kind = request->kind;
+    if (kind == WINDOW_MOVE && !subscriber_allows_rows(subscription, request->rows))
+        return nothing;
     if (kind == WINDOW_RESUME || kind == WINDOW_MOVE)
         meter_snapshot(subscription, (uint64_t)request->rows, true);
     subscription->request = NULL;

@@ -359,9 +359,10 @@ struct store_retention {
     int64_t tombstone_age_ms; /* tombstones older than this go */
     int64_t tombstone_rows;   /* and beyond this many, the oldest */
 };
-/* One small step of trimming (at most `step` changes and tombstones, in the open transaction).
- * *more tells whether there is more to do. Records the floors. A seq of which some changes are
- * trimmed and some kept is marked on the kept ones, so that store_find_seq can tell. */
+/* One small step of trimming (at most `step` changes and tombstones, and a bounded number of flips,
+ * in the open transaction). *more tells whether there is more to do. Records the floors. A seq of
+ * which some changes are trimmed and some kept is marked on the kept ones, so that store_find_seq
+ * can tell. */
 bool store_trim(struct store_writer *writer, const struct store_retention *retention, int64_t now,
                 int64_t step, bool *more, struct error *error);
 

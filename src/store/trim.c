@@ -1,5 +1,5 @@
 /*
- * Trimming: the oldest changes and tombstones go, a bounded number at a time.
+ * Trimming: the oldest changes, flips and tombstones go, a bounded number of each at a time.
  *
  * A seq may be shared by several changes. Where some of them are trimmed and some are kept, a
  * cursor at that seq cannot be resumed: the first kept one is marked torn. Marking just that one
@@ -21,8 +21,13 @@ static const char tear_sql[] =
     "ORDER BY kept.id LIMIT 1) FROM change AS gone WHERE gone.id > ?1 AND gone.id <= ?2 "
     "AND (gone.slot, gone.idx) >= (?3, ?4))";
 static const char delete_sql[] = "DELETE FROM change WHERE id > ? AND id <= ?";
-/* Only cursors from the floor on are resumed. */
-static const char flips_sql[] = "DELETE FROM derived_flip WHERE change < ?";
+/* A change may move several rows in several stages. */
+enum { FLIPS_FOR_STEP = 16 };
+/* Only cursors from the floor on are resumed. While nothing is fed, time can note very many flips
+ * with one change. */
+static const char flips_sql[] =
+    "DELETE FROM derived_flip WHERE (export, change, key) IN (SELECT export, change, key "
+    "FROM derived_flip INDEXED BY derived_flip_change WHERE change < ? ORDER BY change LIMIT ?)";
 static const char tombstones_walk_sql[] =
     "SELECT change, at FROM tombstone INDEXED BY tombstone_change ORDER BY change LIMIT ?";
 static const char tombstones_delete_sql[] = "DELETE FROM tombstone WHERE change <= ?";
@@ -152,14 +157,19 @@ static bool tear_kept(struct store_writer *writer, const struct outgoing *outgoi
     return query_run(&query, error);
 }
 
-static bool trim_flips(struct store_writer *writer, struct error *error)
+static bool trim_flips(struct store_writer *writer, int64_t step, bool *more, struct error *error)
 {
     struct query query;
     if (!query_start(&query, &writer->connection, STATEMENT_TRIM_FLIPS, flips_sql, error)) {
         return false;
     }
     query_integer(&query, writer->now.state.floor_change);
-    return query_run(&query, error);
+    query_integer(&query, step * FLIPS_FOR_STEP);
+    if (!query_run(&query, error)) {
+        return false;
+    }
+    *more = *more || sqlite3_changes(writer->connection.database) >= step * FLIPS_FOR_STEP;
+    return true;
 }
 
 static bool trim_changes(struct store_writer *writer, const struct store_retention *retention,
@@ -177,7 +187,7 @@ static bool trim_changes(struct store_writer *writer, const struct store_retenti
     writer->log_dirty = true;
     return tear_kept(writer, &outgoing, error) &&
            start_outgoing(&query, writer, STATEMENT_TRIM_DELETE, delete_sql, &outgoing, error) &&
-           query_run(&query, error) && trim_flips(writer, error);
+           query_run(&query, error);
 }
 
 /* The newest tombstone that is due, 0 when none, and how many are with it. */
@@ -242,5 +252,6 @@ bool store_trim(struct store_writer *writer, const struct store_retention *reten
 {
     *more = false;
     return writer_ready(writer, error) && trim_changes(writer, retention, now, step, more, error) &&
+           trim_flips(writer, step, more, error) &&
            trim_tombstones(writer, retention, now, step, more, error);
 }

@@ -308,6 +308,20 @@ test('a new token in band: the rows change, whatever was subscribed to', async (
   await client.silence();
 });
 
+test('the rows of a new token are limited as those of any snapshot', async (t) => {
+  const views = { sorted: { pipeline: [{ sort: 'n' }] } };
+  const server = await Server.forTest(t, { config: configOf(TOKENS, { A: { scope: 'who', views } }, { max_snapshot_rows: 2 }) });
+  await feed(server, [m('a', { n: 1 }), m('b', { n: 2 }), m('c', { n: 3, who: 'ann' })]);
+  for (const [view, parameters] of [['A/list'], ['A/list', { take: 3 }], ['A/sorted'], ['A/append']]) {
+    const client = await clientOf(t, server, 'nobody', { windows: true });
+    assert.deepEqual(await keysOf(client, view, parameters), ['a', 'b']);
+    client.send({ type: 'refresh_auth', token: tokenOf('ann') });
+    assert.equal((await client.next()).success, true);
+    await client.expect('subscribed');
+    assert.equal((await client.expect('error')).code, 'snapshot-limit-exceeded', `${view} ${JSON.stringify(parameters)}`);
+  }
+});
+
 test('large exports: what is seen is found among what is not, and max_window_rows bounds what is kept', async (t) => {
   const server = await Server.forTest(t, { config: configOf({ ...TOKENS, all: { row_scopes: ['ann', 'bob', 'carl'] } }, { A: { scope: 'who', views: { sorted: { pipeline: [{ sort: 'n' }] } } } }, { max_window_rows: 100 }) });
   const rows = (first, count, who) => range(count, (i) => m(`${who}${first + i}`, { n: -first - i, who }));

@@ -84,7 +84,7 @@ class Listener {
     this.saw = new Set(this.scopes); /* of all tokens of this connection */
     /* Without a cursor nobody can tell what another token saw, where that was not told in time. */
     if (this.moving) this.applier.rows.clear();
-    this.moving = false;
+    this.moving = this.unannounced = false;
     this.refreshing = null;
     this.note(`-- token ${this.token}: ${JSON.stringify(this.scopes)}`);
     const socket = await Socket.open(`${url}/?token=${tokenText(this.token)}`, { cutAfter });
@@ -99,7 +99,7 @@ class Listener {
         if (message.json.type === 'error') throw new assert.AssertionError({ message: `error frame: ${message.text}` });
         if (typeof message.json.success === 'boolean') this.becomes(message.json);
         if (message.binary) this.safe(message);
-        if (message.json.op === 'subscribed') this.renewing = false;
+        if (message.json.op === 'subscribed') this.renewing = this.unannounced = false;
         if (message.binary && !this.renewing) this.take(message);
       } catch (error) {
         this.failure ??= Object.assign(error, { fatal: true });
@@ -110,7 +110,8 @@ class Listener {
         this.note('-- cut');
         socket.destroy();
       }
-      const moving = this.moving || (this.behaviour.keeps && this.refreshing !== null);
+      /* Else it could not tell what each `subscribed` answers. */
+      const moving = this.moving || this.unannounced || this.refreshing !== null;
       if (!this.calm && !this.renewing && !moving && this.state !== 'asked') {
         if (r.chance(0.03)) this.renew(socket);
         else if (this.behaviour.refreshes && this.refreshing === null && r.chance(0.06)) this.refresh(socket);
@@ -158,7 +159,9 @@ class Listener {
   becomes({ success }) {
     assert.ok(success, 'a good token was refused in band');
     this.note(`-- is token ${this.refreshing}: ${JSON.stringify(this.run.tokens[this.refreshing])}`);
-    this.moving = String(this.scopes) !== String(this.run.tokens[this.refreshing]) && this.behaviour.keeps;
+    const differs = String(this.scopes) !== String(this.run.tokens[this.refreshing]);
+    this.unannounced = differs && this.spec.view.startsWith('A/'); /* a `subscribed` is on its way */
+    this.moving = differs && this.behaviour.keeps;
     this.token = this.refreshing;
     this.refreshing = null;
     this.refreshed++;
@@ -304,7 +307,8 @@ class Run {
       },
     };
     const path = this.path.includes('.') && r.chance(0.5) ? this.path.split('.') : this.path;
-    const scoped = A.replace(/^\{/, `{"scope":${JSON.stringify(path)},`);
+    const most = this.evicts ? `"max_entities":${this.evicts},` : '';
+    const scoped = A.replace(/^\{/, `{"scope":${JSON.stringify(path)},${most}`);
     return `${JSON.stringify(settings).slice(0, -1)},"exports":{"A":${scoped},"B":{"views":{${B}}}}}`;
   }
 
@@ -317,9 +321,10 @@ class Run {
     this.path = this.random.pick(PATHS);
     this.tokens = tokensOf(this.random);
     this.definitions = new Definitions(this.random.fork(3), false);
+    this.evicts = this.random.chance(0.25) ? this.random.between(3, 8) : 0;
     this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: this.config() });
     this.model = new Model({ exports: { A: {}, B: {} } });
-    this.feed = new ScopedFeed(this.random.fork(1), this.model, this.path, KEYS);
+    this.feed = new ScopedFeed(this.random.fork(1), this.model, this.path, KEYS, this.evicts > 0);
     this.producer = new Producer('p', { window: this.random.pick([1, 4, 32]) });
     await this.producer.connect(this.producerUrl());
     this.listeners = listeners(this, this.random.fork(2));
@@ -363,8 +368,14 @@ class Run {
     await this.producer.connect(this.producerUrl());
   }
 
-  bases() {
-    return new Map([['A', this.model.rows('A')], ['B', this.model.rows('B')]]);
+  /* Which entities were evicted by then depends on how they were grouped into commits; each of them is
+   * as the model has it. */
+  async bases() {
+    const all = this.model.rows('A');
+    if (!this.evicts) return new Map([['A', all], ['B', this.model.rows('B')]]);
+    const kept = await sql(this.server.db, 'SELECT key FROM "A/list"');
+    assert.equal(kept.length, Math.min(this.evicts, all.size), `A holds ${kept.length} of at most ${this.evicts}`);
+    return new Map([['A', new Map(kept.map(({ key }) => [key, all.get(key)]))], ['B', this.model.rows('B')]]);
   }
 
   /** key → text, in order, of what this token sees of a subscription. A view's own cuts are over all
@@ -381,7 +392,7 @@ class Run {
   }
 
   async quiet() {
-    const bases = this.bases();
+    const bases = await this.bases();
     for (const listener of this.listeners) listener.calm = true;
     await this.sqlAgrees(bases);
     await this.allAgree(bases);

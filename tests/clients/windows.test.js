@@ -372,11 +372,12 @@ test('who falls behind a window gets what it lacks and nothing else', async (t) 
   };
   const r = new Random(FIRST);
   const caughtUp = async () => Number(/^stele_catch_ups_total (\d+)$/m.exec((await server.get('/metrics')).text)?.[1]);
-  for (let round = 0; round < 3; round++) {
+  /* The system takes megabytes for who does not read, and a server that has little time shows several
+   * changes as one: as many as it takes, then. */
+  for (let round = 0, changes = 260; round < 3; ) {
     const before = await caughtUp();
     for (const { client } of behindOnes) client.socket.pause();
-    /* Each in a commit of its own, until all are behind by far: nothing here depends on when. */
-    for (let i = 0; i < 260; i++) await post(server, mutate(r));
+    for (let i = 0; i < changes; i++) await post(server, mutate(r));
     /* The last state has no row that was there before. */
     await post(server, keys.map((key, i) => ({ export: 'A', key, patch: { n: i + round, g: 'pq'[i % 2] } })));
     for (const { client } of behindOnes) client.socket.resume();
@@ -392,7 +393,9 @@ test('who falls behind a window gets what it lacks and nothing else', async (t) 
       }
       await client.silence();
     }
-    assert.ok((await caughtUp()) > before, 'nobody fell behind');
+    if ((await caughtUp()) > before) round++;
+    else changes *= 2;
+    assert.ok(changes < 10_000, 'nobody falls behind');
   }
 });
 

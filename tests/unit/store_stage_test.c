@@ -223,6 +223,53 @@ static void flips_go_with_the_log(void **state)
     expect_flips(0, "k1 ");
 }
 
+static bool count_flip(void *argument, struct span key)
+{
+    (void)key;
+    ++*(int *)argument;
+    return true;
+}
+
+static int flips(void)
+{
+    int count = 0;
+    OK(store_scan_flips(fixture.reader, fixture.quake, 0, -1, count_flip, &count, ERROR));
+    return count;
+}
+
+static bool trim_step(const struct store_retention *retention, int64_t step)
+{
+    bool more;
+    begin();
+    OK(store_trim(fixture.writer, retention, 1, step, &more, ERROR));
+    commit();
+    return more;
+}
+
+/* Time can make any number of entities turn at one change. */
+static void many_flips_of_one_change_go_in_steps(void **state)
+{
+    (void)state;
+    struct store_retention retention = {.rows = 4};
+    fill();
+    begin();
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        flip(5, fixture.quake, key);
+    }
+    flip(6, fixture.quake, "k1");
+    commit();
+    assert_true(trim_step(&retention, 3)); /* changes 1 to 3 */
+    assert_int_equal(flips(), 101);
+    assert_true(trim_step(&retention, 3)); /* and 4 to 6 */
+    assert_int_equal(flips(), 101 - 48);
+    assert_true(trim_step(&retention, 3));
+    assert_int_equal(flips(), 101 - 96);
+    assert_false(trim_step(&retention, 3));
+    expect_flips(0, "k1 ");
+}
+
 static void each_flip_is_read_once(void **state)
 {
     (void)state;
@@ -274,6 +321,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_rows_that_cannot_be, set_up_stage, tear_down),
         cmocka_unit_test_setup_teardown(a_retired_stage_goes_in_steps, set_up_stage, tear_down),
         cmocka_unit_test_setup_teardown(flips_go_with_the_log, set_up_stage, tear_down),
+        cmocka_unit_test_setup_teardown(many_flips_of_one_change_go_in_steps, set_up_stage,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(each_flip_is_read_once, set_up_stage, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,9 +40,11 @@ export function seesPlain(scopes, path, row) {
 
 /** Feeds rows whose scope changes; remembers every state that there ever was. */
 export class ScopedFeed extends Feed {
-  constructor(random, model, path, keys) {
+  /** `evicts`: entities of A go by themselves, so each mutation tells all of one. */
+  constructor(random, model, path, keys, evicts = false) {
     super(random, model, false);
     this.path = path;
+    this.evicts = evicts;
     this.pools = new Map(); /* of each key a few values, so that some are never seen by some */
     this.states = new Map(); /* of A: key → entities, in order */
     this.seqs = new Map(); /* of A: seq → [key, entity] */
@@ -66,8 +68,8 @@ export class ScopedFeed extends Feed {
     const key = r.pick([...this.pools.keys()]);
     const head = `"export":"${name}","key":${key}`;
     const kind = r.next();
-    if (kind < 0.15 && name !== 'B') return `{${head},"op":"delete"${seq}}`;
-    if (kind < 0.3) return `{${head},"op":"upsert","patch":${this.patch(key)}${seq}}`;
+    if (kind < 0.15 && name !== 'B' && !this.evicts) return `{${head},"op":"delete"${seq}}`;
+    if (kind < 0.3 || (name === 'A' && this.evicts)) return `{${head},"op":"upsert","patch":${this.patch(key)}${seq}}`;
     return `{${head},"patch":${this.patch(key)}${r.chance(0.2) ? ',"append":["l"]' : ''}${seq}}`;
   }
 
