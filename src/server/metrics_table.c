@@ -211,7 +211,8 @@ VALUE(start_seconds, server->facts->process.start_seconds)
 const struct metric metrics_table[] = {
     /* who is there */
     {COUNTER("stele_connections_total", "WebSocket connections so far."), SERVER(connections)},
-    {COUNTER("stele_connections_refused_total", "WebSocket connections that were not let in."),
+    {COUNTER("stele_connections_refused_total",
+             "WebSocket connections that were not let in, and any there was no room for."),
      SERVER(connections_refused)},
     {GAUGE("stele_connections_active", "WebSocket connections now."), .value = connections},
     {HISTOGRAM("stele_connection_duration_seconds", "How long connections lasted."),
