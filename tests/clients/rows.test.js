@@ -89,6 +89,7 @@ class Listener {
     this.note(`-- token ${this.token}: ${JSON.stringify(this.scopes)}`);
     const socket = await Socket.open(`${url}/?token=${tokenText(this.token)}`, { cutAfter });
     this.socket = socket;
+    if (this.stopped) socket.destroy(); /* meanwhile */
     const ended = socket.closed;
     socket.on('violation', (error) => (this.failure ??= Object.assign(error, { fatal: true })));
     socket.on('message', (bytes, isText) => {

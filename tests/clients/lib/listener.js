@@ -54,6 +54,7 @@ export class Listener {
     this.framesLeft = cut && cutAfter === Infinity ? r.between(1, 40) : Infinity;
     const socket = await Socket.open(url, { cutAfter });
     this.socket = socket;
+    if (this.stopped) socket.destroy(); /* meanwhile */
     const ended = socket.closed;
     socket.on('violation', (error) => this.fail(error));
     socket.on('message', (bytes, isText) => this.hear(socket, bytes, isText));
