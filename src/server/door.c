@@ -79,6 +79,19 @@ static void follow(struct server *server, const struct door_rules *old)
                     rules->auth.mode != CONFIG_AUTH_NONE);
 }
 
+/* Of the rules, and those fetched, unless the two do not go together: then the fetched ones have to
+ * wait, as they would after a start. */
+static bool take_keys(struct door *door, struct error *error)
+{
+    struct jwks *jwks = &door->jwks;
+    if (door_join_keys(door, jwks->keys, error))
+        return true;
+    if (!jwks->keys || error->code == ERROR_MEMORY)
+        return false;
+    jwks_forget(jwks, error);
+    return door_join_keys(door, NULL, error);
+}
+
 bool door_apply(struct server *server, struct door_rules *rules, struct error *error)
 {
     struct door *door = server->door;
@@ -91,7 +104,7 @@ bool door_apply(struct server *server, struct door_rules *rules, struct error *e
         return error_set(error, ERROR_MEMORY, "out of memory for who may come in");
     }
     door->rules = rules;
-    if (!door_join_keys(door, door->jwks.keys, error)) {
+    if (!take_keys(door, error)) {
         door->rules = old;
         door_rules_free(rules);
         return false;

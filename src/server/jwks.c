@@ -50,6 +50,13 @@ static void failed(struct jwks *jwks, const struct error *error)
     jwks->delay_ms = jwks->delay_ms < most ? jwks->delay_ms * 2 : most;
 }
 
+void jwks_forget(struct jwks *jwks, const struct error *error)
+{
+    auth_keys_release(jwks->keys);
+    jwks->keys = NULL;
+    failed(jwks, error);
+}
+
 /* The keys are taken over. */
 static bool keep(struct jwks *jwks, struct auth_keys *keys, struct error *error)
 {

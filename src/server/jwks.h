@@ -32,6 +32,9 @@ struct jwks {
 bool jwks_set(struct jwks *jwks, struct server *server, const char *url, int64_t seconds,
               int64_t refetch_seconds);
 void jwks_fini(struct jwks *jwks);
+/* What was fetched cannot be used any more, for this reason, which the log is told: it counts as
+ * one more failure. */
+void jwks_forget(struct jwks *jwks, const struct error *error);
 /* Ask, if it is time. */
 void jwks_tick(struct jwks *jwks);
 /* A token names a key that is not known: ask, if that may be. Returns the seconds after which the

@@ -1,6 +1,7 @@
 /*
  * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
  */
+#include "auth/certificate.h"
 #include "server/metrics.h"
 #include "server/revocations.h"
 
@@ -172,6 +173,7 @@ static size_t windows_fill(struct server *server, bool members)
 VALUE(connections, server->sessions.count)
 VALUE(exchanges, server->exchanges)
 VALUE(revoked_tokens, revocations_count(server))
+VALUE(certificate_end, server->certificate ? certificate_valid_to(server->certificate) : 0)
 VALUE(answer_bytes, server->large_bytes)
 VALUE(queue_requests, queue_waiting(server, false))
 VALUE(queue_bytes, queue_waiting(server, true))
@@ -209,7 +211,8 @@ VALUE(start_seconds, server->facts->process.start_seconds)
 const struct metric metrics_table[] = {
     /* who is there */
     {COUNTER("stele_connections_total", "WebSocket connections so far."), SERVER(connections)},
-    {COUNTER("stele_connections_refused_total", "WebSocket connections that were not let in."),
+    {COUNTER("stele_connections_refused_total",
+             "WebSocket connections that were not let in, and any there was no room for."),
      SERVER(connections_refused)},
     {GAUGE("stele_connections_active", "WebSocket connections now."), .value = connections},
     {HISTOGRAM("stele_connection_duration_seconds", "How long connections lasted."),
@@ -231,6 +234,9 @@ const struct metric metrics_table[] = {
      .print = print_attempts},
     {GAUGE("stele_revoked_tokens", "Revoked tokens that are remembered; 100000 at most."),
      .value = revoked_tokens},
+    {GAUGE("stele_tls_certificate_end_seconds",
+           "Unix time up to which the certificate in force holds; 0 without TLS."),
+     .value = certificate_end},
     {COUNTER("stele_limit_denials_total", "What a limit turned away, by limit."),
      LABELLED(METRIC_OF_AUDIT, "limit", audit_limits)},
     {COUNTER("stele_audit_events_total", "Audit events, also those whose line was held back."),

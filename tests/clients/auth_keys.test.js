@@ -209,6 +209,25 @@ test('keys are replaced when the configuration is read again: in it, in a file, 
   await unknown(server, c);
 });
 
+test('where configuration and URL name two keys alike, the configuration holds, and all of it', async (t) => {
+  const [a, b] = [newKey(), newKey()];
+  const token = 'a-static-token-that-goes';
+  const issuer = await issuerFor(t, [a]);
+  const server = await serverFor(t, issuer.url, { tokens: [token] });
+  await accepted(t, server, a);
+  assert.equal((await http(`${server.http}/v1/views`, { headers: bearer(token) })).status, 200);
+  const auth = { mode: 'signed', jwks_url: issuer.url, jwks_refetch_seconds: 1, keys: [{ key: b.x, kid: a.kid }] };
+  const said = await server.reload({ exports: { E: {} }, auth });
+  assert.match(said, /keys-failed .*127\.0\.0\.1/);
+  assert.doesNotMatch(said, /in-the-query/);
+  assert.equal((await http(`${server.http}/v1/views`, { headers: bearer(token) })).status, 400, 'a token that was taken out');
+  checkAnswer(await refusal(server, { headers: bearer(tokenOf(a)) }), 'token-invalid-signature');
+  await accepted(t, server, { ...b, kid: a.kid });
+  /* Once they differ, both hold. */
+  issuer.keys = [newKey()];
+  await accepted(t, server, issuer.keys[0]);
+});
+
 test('another URL takes the place of the one before', async (t) => {
   const [a, b] = [newKey(), newKey()];
   const [first, second] = [await issuerFor(t, [a]), await issuerFor(t, [b])];

@@ -181,7 +181,7 @@ test('a program that keeps the write lock holds producers up, and they are told 
 
 /* ---- what is built on the metrics ---- */
 
-const PROMQL = new Set('sum max min avg topk rate increase changes predict_linear histogram_quantile by and or unless'.split(' '));
+const PROMQL = new Set('sum max min avg topk rate increase changes predict_linear histogram_quantile time by and or unless'.split(' '));
 
 /** Holds a PromQL expression against the metrics and labels that there are; the names that it uses. */
 function checkExpression(expression, families, where) {
@@ -259,8 +259,9 @@ test('every panel of the dashboard shows metrics that there are', async (t) => {
   const left = [...families.keys()].filter((name) => !shown.has(name));
   assert.deepEqual(left.sort(), [
     'process_start_time_seconds', 'process_threads', 'process_virtual_memory_bytes', 'stele_build_info', 'stele_http_answer_bytes',
-    'stele_log_floor_change', 'stele_log_last_change', 'stele_queue_bytes', 'stele_revoked_tokens', 'stele_subscriber_messages_total', 'stele_subscribers',
-    'stele_subscriptions_active', 'stele_subscriptions_total',
+    'stele_log_floor_change', 'stele_log_last_change', 'stele_queue_bytes', 'stele_revoked_tokens',
+    'stele_subscriber_messages_total', 'stele_subscribers', 'stele_subscriptions_active', 'stele_subscriptions_total',
+    'stele_tls_certificate_end_seconds',
   ]);
 });
 
