@@ -135,10 +135,12 @@ struct snapshot_place {
     int64_t deletes;             /* those before this change are still to be told; 0: all were */
 };
 
-/* What a member had of another window: the content at a version. The window stays for that long. */
+/* What a member had of another window: the content at a version, or perhaps what a member of long
+ * ago had, of any version until then. The window stays for that long. */
 struct window_held {
     struct window *window; /* NULL: nothing */
     int64_t version;
+    bool former;
 };
 
 struct subscription {
@@ -408,7 +410,7 @@ bool window_wanted(const struct hub *hub, const struct view *view,
 void window_begin(struct subscription *subscription);
 /* The same for who has rows of another window; takes them over. */
 void window_begin_held(struct subscription *subscription, struct window_held *held);
-/* What the member has now, kept until it is released; nothing when it is not known. */
+/* What the member has now, or may still have, kept until it is released. */
 void window_hold(struct subscription *subscription, struct window_held *held);
 void window_release(struct window_held *held);
 /* The cursor was found: at this change. */

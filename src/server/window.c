@@ -253,10 +253,15 @@ void window_hold(struct subscription *subscription, struct window_held *held)
                  (subscription->member_phase == MEMBER_WAITING && request->kind == WINDOW_BEHIND);
     *held = subscription->held; /* it has got nothing since */
     subscription->held.window = NULL;
-    if (held->window || subscription->phase != PHASE_WINDOW || !known)
+    if (held->window)
         return;
-    *held = (struct window_held){.window = window, .version = subscription->version};
-    window->pins++;
+    if (subscription->phase == PHASE_WINDOW && known)
+        *held = (struct window_held){.window = window, .version = subscription->version};
+    else if (window->delivered > 0) /* it has come with what it kept, and was not answered yet */
+        *held =
+            (struct window_held){.window = window, .version = window->delivered, .former = true};
+    if (held->window)
+        window->pins++;
 }
 
 void window_release(struct window_held *held)

@@ -183,6 +183,7 @@ void window_delivered(struct window_result *result)
         window_fail(window, &result->error);
         return;
     }
+    window->delivered = result->version;
     if (!window->member_count)
         return; /* it lingers; its version is the look's all the same */
     publish(window, result);

@@ -108,6 +108,7 @@ struct window {
     size_t pins; /* struct window_held of it */
     bool looking, stale, snapshot_wanted, snapshot_new, filling;
     uint64_t looked_us;   /* when the last look came back */
+    int64_t delivered;    /* the version that it brought; 0: there was none */
     size_t request_count; /* of members, not yet in a look */
     /* The look's while `looking`, the filling's while `filling`. */
     int64_t version;

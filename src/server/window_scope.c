@@ -136,10 +136,13 @@ static bool put_all_lost(struct move *move)
             return false;
     for (size_t i = 0; i < held->exit_count; i++) {
         const struct window_exit *exit = &held->exits[i];
-        bool had = exit->version > version && exit->entered <= version;
+        bool had = (exit->version > version || move->held->former) && exit->entered <= version;
         if (had && !put_lost(move, span_make(exit->key, exit->key_length)))
             return false;
     }
+    for (size_t i = 0; move->held->former && i < held->lost.count; i++)
+        if (!put_lost(move, window_row_key(held->lost.list[i])))
+            return false;
     return true;
 }
 

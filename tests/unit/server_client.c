@@ -34,6 +34,8 @@ char *client_prepare(struct client *client)
         json_object_set_new(message, "withSnapshot", json_false());
     if (client->limit)
         json_object_set_new(message, "snapshotLimit", json_integer(client->limit));
+    if (client->take)
+        json_object_set_new(message, "take", json_integer(client->take));
     bool partial = client->limit || !client->with_snapshot;
     if (client->resumes && client->seq[0]) {
         json_object_set_new(message, "after", json_string(client->seq));

@@ -15,6 +15,7 @@ struct client {
     bool resumes;           /* asks with its cursor; else afresh, keeping its rows */
     bool with_snapshot;
     int limit;                      /* 0: none */
+    int take;                       /* 0: all */
     struct auth_identity *identity; /* borrowed; NULL: a stranger */
     /* Looks at each row as it is shown (NULL: a delete of that key), and notes a problem. */
     void (*judge)(struct client *client, const char *key, json_t *row);

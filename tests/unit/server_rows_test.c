@@ -68,6 +68,20 @@ static bool is_complete(void *argument)
     return client.complete;
 }
 
+static bool is_told(void *argument)
+{
+    struct client *other = argument;
+    client_pull(other, -1);
+    return other->complete;
+}
+
+static bool has_lost_a(void *argument)
+{
+    struct client *other = argument;
+    client_pull(other, -1);
+    return !json_object_get(other->rows, "a");
+}
+
 /* Pulls no more than so many frames: nothing is read beyond. */
 static bool has_frames(void *argument)
 {
@@ -110,6 +124,46 @@ static void what_moves_during_the_snapshot_of_a_new_token_is_lost(void **state)
     hub_fixture_until(&fixture, is_complete, NULL);
     expect_rows("a b c ");
     assert_int_equal(client.deletes, 2);
+}
+
+static bool is_announced(void *argument)
+{
+    size_t frames = client.frames;
+    (void)argument;
+    client_pull(&client, 1);
+    return client.frames > frames;
+}
+
+/* It comes back with rows of a window, and has another token before they are told it anew. What was
+ * there when it left, and what left meanwhile, it loses; of what came since it is told nothing. */
+static void who_came_back_and_moves_at_once_loses_what_it_kept(void **state)
+{
+    (void)state;
+    struct client other = {.view = "Q/list", .take = 9, .with_snapshot = true, .identity = ann};
+    client.take = 9;
+    hub_fixture_feed(&fixture, "Q a patch {\"w\":\"ann\"}\nQ b patch {\"w\":\"ann\"}\n"
+                               "Q c patch {}\n");
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("a b c ");
+    client_init(&other);
+    client_connect(&other, fixture.hub);
+    hub_fixture_until(&fixture, is_told, &other);
+    client_cut(&client);
+    hub_fixture_feed(&fixture, "Q a patch {\"w\":\"carl\"}\n");
+    hub_fixture_until(&fixture, has_lost_a, &other);
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_announced, NULL);
+    expect_rows("a b c ");
+    client.keeps = true;
+    client.identity = bob;
+    assert_true(subscriber_set_identity(client.subscriber, bob));
+    size_t deletes = client.deletes;
+    hub_fixture_feed(&fixture, "Q d patch {\"w\":\"ann\"}\n");
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("c ");
+    assert_int_equal(client.deletes - deletes, 2);
+    client_fini(&other);
 }
 
 static int64_t batches_built(void)
@@ -233,6 +287,8 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_log_that_forgets_does_not_spare_who_wants_no_snapshot,
                                         set_up_short_log, tear_down),
+        cmocka_unit_test_setup_teardown(who_came_back_and_moves_at_once_loses_what_it_kept, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(equal_tokens_share_what_is_made_for_one, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
