@@ -18,6 +18,7 @@ enum setting_type {
 struct setting {
     const char *name;
     enum setting_type type;
+    bool live;                /* a server that runs takes another value: see reload.c */
     size_t offset;            /* of the field in struct config */
     const char *text;         /* default of a text or an address; NULL: not set */
     int64_t number;           /* default of a number or a flag; of a word, its place in `words` */
@@ -27,7 +28,6 @@ struct setting {
     bool (*check)(const char *text, struct error *error);
     const char *environment; /* the environment variable that sets it; NULL: none */
     const char *help;
-    bool live; /* a server that runs takes another value: reload.c, or whom that calls */
 };
 
 extern const struct setting config_settings[];
