@@ -53,8 +53,10 @@ struct auth_identity {
     char *client_ip; /* likewise */
     char *plan;
     enum auth_key_class key_class;
-    unsigned scopes;    /* enum auth_scope */
-    int64_t expires_at; /* unix seconds; 0: never */
+    unsigned scopes; /* enum auth_scope */
+    bool is_static;
+    unsigned char static_digest[32]; /* of a static token: its SHA-256 */
+    int64_t expires_at;              /* unix seconds; 0: never */
     struct auth_limits limits;
     bool has_views;               /* false: all views */
     struct auth_texts views;      /* patterns; '*' stands for any text */
@@ -245,12 +247,10 @@ size_t auth_static_count(const struct auth_static *tokens);
 struct auth_identity *auth_static_find(const struct auth_static *tokens, struct span token,
                                        int64_t now, struct error *error);
 
-/* Who the bearer of a token of `old` is by `fresh`: one reference. NULL when the token is not there
- * any more. `held` must come from auth_static_find of `old`; *known is false when it does not, and
- * NULL is returned. */
-struct auth_identity *auth_static_follow(const struct auth_static *old,
-                                         const struct auth_static *fresh,
-                                         const struct auth_identity *held, bool *known);
+/* Who the bearer of a static token is by `fresh` (NULL: there are none): one reference. NULL when
+ * the token is not there any more. `held` must be of a static token. */
+struct auth_identity *auth_static_follow(const struct auth_static *fresh,
+                                         const struct auth_identity *held);
 
 /* ---- signing ---- */
 

@@ -4,8 +4,7 @@
 #include <stdio.h>
 
 struct static_token {
-    unsigned char digest[DIGEST_BYTES];
-    struct auth_identity *identity;
+    struct auth_identity *identity; /* with the token's digest */
 };
 
 struct auth_static {
@@ -85,15 +84,17 @@ static bool read_token(struct static_token *token, const struct tree *item, stru
     if (!token->identity)
         return out_of_memory(error);
     token->identity->scopes = AUTH_READ;
+    token->identity->is_static = true;
     return (!is_object || read_object(token->identity, item, error)) &&
            name_subject(token->identity, raw, error) && identity_complete(token->identity, error) &&
-           (digest(raw, token->digest) || out_of_memory(error));
+           (digest(raw, token->identity->static_digest) || out_of_memory(error));
 }
 
 static bool is_double(const struct auth_static *tokens, size_t index)
 {
     for (size_t i = 0; i < index; i++)
-        if (digests_equal(tokens->tokens[i].digest, tokens->tokens[index].digest))
+        if (digests_equal(tokens->tokens[i].identity->static_digest,
+                          tokens->tokens[index].identity->static_digest))
             return true;
     return false;
 }
@@ -154,7 +155,7 @@ struct auth_identity *auth_static_find(const struct auth_static *tokens, struct 
     }
     /* To the end of the list, whether it was found or not. */
     for (size_t i = 0; i < tokens->count; i++)
-        if (digests_equal(tokens->tokens[i].digest, wanted))
+        if (digests_equal(tokens->tokens[i].identity->static_digest, wanted))
             found = tokens->tokens[i].identity;
     if (!found)
         error_set(error, ERROR_STATIC_TOKEN, "the token is not one of this server's");
@@ -165,17 +166,11 @@ struct auth_identity *auth_static_find(const struct auth_static *tokens, struct 
     return NULL;
 }
 
-struct auth_identity *auth_static_follow(const struct auth_static *old,
-                                         const struct auth_static *fresh,
-                                         const struct auth_identity *held, bool *known)
+struct auth_identity *auth_static_follow(const struct auth_static *fresh,
+                                         const struct auth_identity *held)
 {
-    const struct static_token *token = NULL;
-    for (size_t i = 0; old && i < old->count; i++)
-        if (old->tokens[i].identity == held)
-            token = &old->tokens[i];
-    *known = token != NULL;
-    for (size_t i = 0; token && fresh && i < fresh->count; i++)
-        if (digests_equal(fresh->tokens[i].digest, token->digest))
+    for (size_t i = 0; fresh && i < fresh->count; i++)
+        if (digests_equal(fresh->tokens[i].identity->static_digest, held->static_digest))
             return auth_identity_retain(fresh->tokens[i].identity);
     return NULL;
 }

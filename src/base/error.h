@@ -25,6 +25,7 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(NOT_FOUND, "not-found", 404, RETRY_NEVER)                                                    \
     X(METHOD_NOT_ALLOWED, "method-not-allowed", 405, RETRY_NEVER)                                  \
     X(TOO_LARGE, "too-large", 413, RETRY_NEVER)                                                    \
+    X(TOO_SLOW, "too-slow", 408, RETRY_LATER)                                                      \
     X(UNSUPPORTED_ENCODING, "unsupported-encoding", 415, RETRY_NEVER)                              \
     X(QUEUE_FULL, "queue-full", 503, RETRY_LATER)                                                  \
     X(OUT_OF_ORDER, "out-of-order", 409, RETRY_LATER)                                              \

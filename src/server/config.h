@@ -68,6 +68,8 @@ struct config {
     int64_t max_depth;         /* default 128 */
     int64_t max_key_bytes;     /* default 1,024 */
     int64_t max_message_bytes; /* of a subscriber's message; default 64 KiB */
+    int64_t incoming_bytes;    /* of unfinished requests and messages; default 256 MiB */
+    int64_t incoming_seconds;  /* that one may stand still; default 60 */
     int64_t max_exports;       /* default 1,000 */
     int64_t max_connections;   /* default 10,000 (65,000 at most) */
     /* At a time; 0: no limit. Those of a token come before "per subject" and the following. */

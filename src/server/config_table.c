@@ -102,6 +102,11 @@ const struct setting config_settings[] = {
     {NUMBER(max_key_bytes, 1024, 1, 64 * KIB), .help = "longest key of an entity"},
     {NUMBER(max_message_bytes, 64 * KIB, KIB, 16 * MIB), .live = true,
      .help = "largest message of a subscriber"},
+    {NUMBER(incoming_bytes, 256 * MIB, KIB, 64 * GIB), .live = true,
+     .help = "requests and messages that have not come wholly, or wait for the queue, over all "
+             "clients"},
+    {NUMBER(incoming_seconds, 60, 1, DAY), .live = true,
+     .help = "how long one of them may stand still"},
     {NUMBER(max_exports, 1000, 1, 100000), .help = "exports that may appear as they are fed"},
     {NUMBER(max_connections, 10000, 1, 65000), .live = true, .help = "connections at a time"},
     {LIMIT(max_connections_per_ip, LARGEST), .environment = "ARETE_WS_MAX_CONNECTIONS_PER_IP",

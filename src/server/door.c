@@ -72,10 +72,10 @@ void door_tick(struct server *server)
 
 /* ---- other rules ---- */
 
-static void follow(struct server *server, const struct door_rules *old)
+static void follow(struct server *server)
 {
     const struct door_rules *rules = server->door->rules;
-    sessions_follow(&server->sessions, old->credentials.tokens, rules->credentials.tokens,
+    sessions_follow(&server->sessions, rules->credentials.tokens,
                     rules->auth.mode != CONFIG_AUTH_NONE);
 }
 
@@ -110,7 +110,7 @@ bool door_apply(struct server *server, struct door_rules *rules, struct error *e
         return false;
     }
     door_tell_rules(server, old);
-    follow(server, old);
+    follow(server);
     door_rules_free(old);
     return reachable ||
            error_set(error, ERROR_CONFIGURATION,
@@ -278,16 +278,37 @@ void door_entered(struct server *server, struct lws *wsi, const struct visitor *
     audit_accepted(&server->audit, &client);
 }
 
-bool door_still_holds(struct server *server, const struct visitor *visitor, struct error *error)
+static bool may_still(const struct door *door, const struct auth_identity *identity,
+                      enum door_wish wish, struct error *error)
 {
-    const struct auth_identity *identity = visitor->identity;
-    int64_t now = clock_wall_ms() / 1000;
-    struct audit_client client = describe(visitor, NULL, DOOR_READ);
-    if (identity->expires_at && now >= identity->expires_at)
-        error_set(error, ERROR_TOKEN_EXPIRED, "the token has expired");
-    else if (auth_is_revoked(server->door->revocations, span_of(identity->token_id)))
-        error_set(error, ERROR_TOKEN_EXPIRED, "the token has been revoked");
-    else
+    if (identity->expires_at && clock_wall_ms() / 1000 >= identity->expires_at)
+        return error_set(error, ERROR_TOKEN_EXPIRED, "the token has expired");
+    if (auth_is_revoked(door->revocations, span_of(identity->token_id)))
+        return error_set(error, ERROR_TOKEN_EXPIRED, "the token has been revoked");
+    return check_scope(door, identity, wish, error);
+}
+
+/* By the rules in force, which may be others than those it came in by. */
+static bool still_holds(const struct door *door, const struct visitor *visitor, enum door_wish wish,
+                        struct error *error)
+{
+    const struct door_rules *rules = door->rules;
+    if (visitor->is_anonymous)
+        return rules->auth.mode == CONFIG_AUTH_NONE || no_token(error);
+    if (!visitor->identity->is_static)
+        return may_still(door, visitor->identity, wish, error);
+    struct auth_identity *now = auth_static_follow(rules->credentials.tokens, visitor->identity);
+    bool holds = now ? may_still(door, now, wish, error)
+                     : error_set(error, ERROR_STATIC_TOKEN, "the token has been taken back");
+    auth_identity_release(now);
+    return holds;
+}
+
+bool door_still_holds(struct server *server, const struct visitor *visitor, enum door_wish wish,
+                      struct error *error)
+{
+    struct audit_client client = describe(visitor, NULL, wish);
+    if (still_holds(server->door, visitor, wish, error))
         return true;
     audit_denied(&server->audit, &client, error);
     return false;

@@ -70,9 +70,10 @@ enum door_wish {
  * secret; else visitor_fini is due. */
 bool door_enter(struct server *server, struct lws *wsi, enum door_wish wish,
                 struct visitor *visitor, struct error *error);
-/* Whether somebody who was let in may still do what came later: the token has neither run out nor
- * been revoked since. */
-bool door_still_holds(struct server *server, const struct visitor *visitor, struct error *error);
+/* Whether somebody who was let in may still do what came later: the token has not run out, been
+ * revoked or taken out of the configuration since, and none is needed where there was none. */
+bool door_still_holds(struct server *server, const struct visitor *visitor, enum door_wish wish,
+                      struct error *error);
 /* Who brings this token in the middle of a session: one reference, or NULL with an error. */
 struct auth_identity *door_refresh(struct server *server, const struct visitor *visitor,
                                    const char *token, struct error *error);

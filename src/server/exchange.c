@@ -10,6 +10,7 @@
 enum {
     REPLY_LIMIT = 16 * 1024 * 1024,
     PARTING_SECONDS = 2,
+    BREAKING_OFF_MS = 5000,
     WRITE_BYTES = 64 * 1024, /* in one go; of these the library keeps what the socket refuses */
     WRITES_PER_TURN = 4,
     READING_SECONDS = 60 /* within which a client must take something of its answer */
@@ -31,6 +32,7 @@ static const char *reason_phrase(int status)
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
         {409, "Conflict"},
         {413, "Content Too Large"},
         {415, "Unsupported Media Type"},
@@ -173,6 +175,25 @@ int exchange_refuse_upgrade(struct lws *wsi, const struct error *error)
 
 /* ---- later ---- */
 
+static int64_t now_of(const struct exchange *exchange)
+{
+    return (int64_t)uv_now(&exchange->server->loop);
+}
+
+/* The rest of its body is late, or that of one that was refused already. */
+static void on_late(struct intake *intake)
+{
+    struct exchange *exchange = LINK_OWNER(struct exchange, intake, intake);
+    struct error error;
+    error_set(&error, ERROR_TOO_SLOW,
+              "the body came more slowly than %d bytes a second for %lld seconds",
+              INCOMING_BYTES_PER_SECOND, (long long)intake->all->patience_ms / 1000);
+    if (exchange->refused)
+        lws_set_timeout(exchange->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LWS_TO_KILL_ASYNC);
+    else
+        exchange_break_off(exchange, &error);
+}
+
 struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit,
                               struct visitor *visitor)
 {
@@ -188,7 +209,7 @@ struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t lim
     exchange->head = is_head(wsi);
     cors_print(wsi, cors);
     exchange->cors = *cors ? memory_copy_string(cors, strlen(cors)) : NULL;
-    buffer_init(&exchange->body, limit);
+    intake_init(&exchange->intake, &server->incoming, limit, on_late);
     buffer_init(&exchange->reply, REPLY_LIMIT);
     buffer_init(&exchange->large, 0);
     server->exchanges++;
@@ -203,7 +224,7 @@ static const char *lines_of(const struct exchange *exchange)
 static void exchange_free(struct exchange *exchange)
 {
     struct server *server = exchange->server;
-    buffer_fini(&exchange->body);
+    intake_end(&exchange->intake);
     buffer_fini(&exchange->reply);
     server->large_bytes -= exchange->large.capacity;
     buffer_fini(&exchange->large);
@@ -212,6 +233,19 @@ static void exchange_free(struct exchange *exchange)
     memory_free(exchange);
     server->exchanges--;
     server_advance(server);
+}
+
+void exchange_break_off(struct exchange *exchange, const struct error *error)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, REPLY_LIMIT);
+    exchange->refused = true;
+    intake_end(&exchange->intake);
+    if (print_error(&bytes, error, "Connection: close\r\n", lines_of(exchange), true))
+        write_all(exchange->wsi, &bytes);
+    buffer_fini(&bytes);
+    shutdown(lws_get_socket_fd(exchange->wsi), SHUT_WR);
+    intake_wait(&exchange->intake, now_of(exchange), BREAKING_OFF_MS);
 }
 
 void exchange_await(struct exchange *exchange)

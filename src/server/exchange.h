@@ -7,6 +7,7 @@
 #define SERVER_EXCHANGE_H
 
 #include "server/door.h"
+#include "server/incoming.h"
 
 struct lws;
 struct server;
@@ -35,19 +36,24 @@ struct exchange {
     struct lws *wsi; /* NULL once the client is gone */
     struct visitor visitor;
     char *cors;                              /* lines for the header of its answer; NULL: none */
-    struct buffer body;                      /* of the request */
+    struct intake intake;                    /* the body of the request */
     void (*take)(struct exchange *exchange); /* the whole body is there: an answer is owed */
     struct buffer reply;                     /* the whole response, when it is there, */
     struct buffer large;                     /* ... but for a body that was given apart */
     size_t written;                          /* of both */
+    enum door_wish wish;                     /* that it was let in for, with a body */
     bool complete;                           /* the whole body has come */
     bool head;                               /* answered without the body */
     bool awaited;                            /* somebody will call exchange_answer */
+    bool refused;                            /* before the body was whole; the rest is dropped */
 };
 
 /* NULL when out of memory. `limit` bounds the body. The visitor is moved, in either case. */
 struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit,
                               struct visitor *visitor);
+/* Answer a request whose body is still coming. The rest is read and dropped for some seconds, so
+ * that the client sees the answer; then the connection is cut. */
+void exchange_break_off(struct exchange *exchange, const struct error *error);
 /* Nothing more is read until the answer is there; exchange_answer is owed from now on. */
 void exchange_await(struct exchange *exchange);
 /* The answer that was awaited. When the client has gone in the meantime, the exchange is freed. */

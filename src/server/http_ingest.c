@@ -66,8 +66,9 @@ static bool may_send(struct server *server, struct lws *wsi, size_t limit, struc
 
 /* ---- a request ---- */
 
-int http_take_body(struct server *server, struct lws *wsi, size_t limit, struct visitor *visitor,
-                   void (*take)(struct exchange *exchange), struct exchange **exchange)
+int http_take_body(struct server *server, struct lws *wsi, size_t limit, enum door_wish wish,
+                   struct visitor *visitor, void (*take)(struct exchange *exchange),
+                   struct exchange **exchange)
 {
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     char expect[32];
@@ -82,6 +83,8 @@ int http_take_body(struct server *server, struct lws *wsi, size_t limit, struct 
         return exchange_reply_and_part(wsi, &error, NULL);
     }
     (*exchange)->take = take;
+    (*exchange)->wish = wish;
+    intake_wait(&(*exchange)->intake, (int64_t)uv_now(&server->loop), server->incoming.patience_ms);
     if (!strcmp(header(wsi, WSI_TOKEN_HTTP_EXPECT, expect, sizeof expect), "100-continue") &&
         lws_write(wsi, (unsigned char *)proceed, sizeof proceed - 1, LWS_WRITE_HTTP) < 0)
         return -1;
@@ -96,8 +99,8 @@ static int begin(struct server *server, struct lws *wsi, struct exchange **excha
     struct error error;
     if (!door_enter(server, wsi, DOOR_FEED, &visitor, &error))
         return exchange_reply_and_part(wsi, &error, NULL);
-    return http_take_body(server, wsi, server->max_request_bytes, &visitor, take_mutations,
-                          exchange);
+    return http_take_body(server, wsi, server->max_request_bytes, DOOR_FEED, &visitor,
+                          take_mutations, exchange);
 }
 
 int http_ingest_request(struct server *server, struct lws *wsi, struct span path,
@@ -126,11 +129,23 @@ static bool is_own_header(struct span bytes)
     return i < bytes.length && bytes.data[i] == 'P';
 }
 
+static void add(struct exchange *exchange, struct span bytes)
+{
+    struct error error;
+    int64_t now_ms = (int64_t)uv_now(&exchange->server->loop);
+    if (!intake_add(&exchange->intake, bytes, now_ms, &error))
+        exchange_break_off(exchange, &error);
+}
+
 bool http_ingest_body(struct exchange *exchange, struct span bytes)
 {
     struct error error;
-    if (exchange->complete || exchange->body.length || !is_own_header(bytes))
-        return buffer_add_span(&exchange->body, bytes);
+    if (exchange->refused || exchange->complete)
+        return true;
+    if (exchange->intake.bytes.length || !is_own_header(bytes)) {
+        add(exchange, bytes);
+        return true;
+    }
     error_set(&error, ERROR_INVALID_MESSAGE,
               "line 1: not JSON; and wait for the answer before sending the next request");
     exchange_reply_and_part(exchange->wsi, &error, NULL);
@@ -158,10 +173,8 @@ static void on_done(void *context, const struct source_reply *reply)
 static void take_mutations(struct exchange *exchange)
 {
     struct error error;
-    if (source_submit(exchange->server->source, NULL, SOURCE_LINES, buffer_span(&exchange->body),
-                      on_done, exchange, &error))
-        buffer_fini(&exchange->body);
-    else
+    if (!source_submit(exchange->server->source, NULL, SOURCE_LINES,
+                       buffer_span(&exchange->intake.bytes), on_done, exchange, &error))
         exchange_answer_error(exchange, &error);
 }
 
@@ -169,15 +182,18 @@ static void take_mutations(struct exchange *exchange)
 bool http_ingest_complete(struct exchange *exchange)
 {
     struct error error;
+    if (exchange->refused)
+        return false;
     /* Told again because more bytes stand behind the body. While the answer is awaited nothing is
      * read, so then it is the endless loop that is described above. */
     if (exchange->complete)
         return !exchange->awaited;
     exchange->complete = true;
     exchange_await(exchange);
-    if (door_still_holds(exchange->server, &exchange->visitor, &error))
+    if (door_still_holds(exchange->server, &exchange->visitor, exchange->wish, &error))
         exchange->take(exchange);
     else
         exchange_answer_error(exchange, &error);
+    intake_end(&exchange->intake);
     return true;
 }

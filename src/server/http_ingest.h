@@ -8,10 +8,12 @@
  * of the callback. */
 int http_ingest_request(struct server *server, struct lws *wsi, struct span path,
                         struct exchange **exchange);
-/* The same for another request that was let in and has a body, of at most `limit` bytes: `take` is
- * called when it is there, and owes exchange_answer. The visitor is moved. */
-int http_take_body(struct server *server, struct lws *wsi, size_t limit, struct visitor *visitor,
-                   void (*take)(struct exchange *exchange), struct exchange **exchange);
+/* The same for another request that was let in for its wish and has a body, of at most `limit`
+ * bytes: `take` is called when it is there and may still do that; it owes exchange_answer, and must
+ * copy what it needs of the body for longer. The visitor is moved. */
+int http_take_body(struct server *server, struct lws *wsi, size_t limit, enum door_wish wish,
+                   struct visitor *visitor, void (*take)(struct exchange *exchange),
+                   struct exchange **exchange);
 /* A part of the body, and its end; false: close the connection. */
 bool http_ingest_body(struct exchange *exchange, struct span bytes);
 bool http_ingest_complete(struct exchange *exchange);

@@ -109,7 +109,7 @@ static void take(struct exchange *exchange)
     struct error error;
     struct span token_id;
     int64_t expires_at;
-    struct tree *body = tree_parse(buffer_span(&exchange->body), &error);
+    struct tree *body = tree_parse(buffer_span(&exchange->intake.bytes), &error);
     bool done = body && read_body(body, &token_id, &expires_at, &error) &&
                 start_revoking(exchange, token_id, expires_at, &error);
     tree_free(body);
@@ -219,6 +219,6 @@ int http_revocations_request(struct server *server, struct lws *wsi, struct exch
     if (!door_enter(server, wsi, DOOR_ADMIN, &visitor, &error))
         return exchange_refuse(wsi, &error, NULL);
     if (post)
-        return http_take_body(server, wsi, BODY_BYTES, &visitor, take, exchange);
+        return http_take_body(server, wsi, BODY_BYTES, DOOR_ADMIN, &visitor, take, exchange);
     return start_list(server, wsi, &visitor, exchange);
 }

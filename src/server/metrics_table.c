@@ -175,6 +175,7 @@ VALUE(exchanges, server->exchanges)
 VALUE(revoked_tokens, revocations_count(server))
 VALUE(certificate_end, server->certificate ? certificate_valid_to(server->certificate) : 0)
 VALUE(answer_bytes, server->large_bytes)
+VALUE(incoming_bytes, server->incoming.bytes)
 VALUE(queue_requests, queue_waiting(server, false))
 VALUE(queue_bytes, queue_waiting(server, true))
 VALUE(intake_pressure, source_pressure(server->source))
@@ -246,6 +247,9 @@ const struct metric metrics_table[] = {
      LABELLED(METRIC_OF_ENGINE, "result", mutation_results)},
     {COUNTER("stele_requests_refused_total", "Requests of producers that were refused as a whole."),
      ENGINE(mutations_refused)},
+    {GAUGE("stele_incoming_bytes",
+           "Memory of requests and messages that have not come wholly, or wait for the queue."),
+     .value = incoming_bytes},
     {GAUGE("stele_queue_requests", "Requests that wait to be committed."), .value = queue_requests},
     {GAUGE("stele_queue_bytes", "Memory of the requests that wait to be committed."),
      .value = queue_bytes},

@@ -176,6 +176,7 @@ void server_on_tick(uv_timer_t *tick)
     listener_revive(&server->health);
     sessions_sweep(&server->sessions, server);
     sessions_cut(&server->sessions);
+    incoming_tick(&server->incoming, (int64_t)uv_now(&server->loop));
     door_tick(server);
     revocations_tick(server);
     if (server->usage)

@@ -210,6 +210,8 @@ static void take_limits(struct server *server, const struct config *config)
 {
     server->max_message_bytes = (size_t)config->max_message_bytes;
     server->client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
+    server->incoming.limit = (size_t)config->incoming_bytes;
+    server->incoming.patience_ms = config->incoming_seconds * 1000;
 }
 
 bool server_apply_limits(struct server *server, const struct config *config, struct error *error)

@@ -10,6 +10,7 @@
 
 #include "server/audit.h"
 #include "server/door.h"
+#include "server/incoming.h"
 #include "server/limits.h"
 #include "server/listener.h"
 #include "server/loop_watch.h"
@@ -77,6 +78,7 @@ struct server {
     size_t exchanges;   /* HTTP requests that wait for their answer, or for its end */
     size_t view_reads;  /* of them, those that a reader works on */
     size_t large_bytes; /* of answers that are being written */
+    struct incoming incoming;
     struct server_counters counters;
     struct audit audit;
 

@@ -24,8 +24,8 @@ struct ingest_session {
     struct buffer answers; /* ready frames */
     bool pulled;           /* all of them were given to be sent */
     uint32_t unanswered;
-    struct span held; /* a whole message that the queue did not take; heap, or absent */
-    bool gone;        /* the connection has ended */
+    struct intake held; /* a whole message that the queue did not take */
+    bool gone;          /* the connection has ended */
 };
 
 static struct ingest_session *ingest_of(const struct session *session)
@@ -35,7 +35,7 @@ static struct ingest_session *ingest_of(const struct session *session)
 
 static void ingest_free(struct ingest_session *ingest)
 {
-    memory_free((char *)ingest->held.data);
+    intake_end(&ingest->held);
     buffer_fini(&ingest->answers);
     source_lane_free(ingest->lane);
     memory_free(ingest);
@@ -82,7 +82,7 @@ static void on_done(void *context, const struct source_reply *reply)
 
 static bool has_enough(const struct ingest_session *ingest)
 {
-    return ingest->held.data || ingest->unanswered >= MAX_UNANSWERED ||
+    return ingest->held.bytes.data || ingest->unanswered >= MAX_UNANSWERED ||
            ingest->answers.length >= MAX_UNREAD || allowance_is_spent(&ingest->session.allowance);
 }
 
@@ -148,17 +148,26 @@ static bool take_refresh(struct ingest_session *ingest, struct span text)
     return is_refresh;
 }
 
+/* It counts as what is on its way in, where it mostly is already. */
+static void hold(struct ingest_session *ingest, struct span text)
+{
+    struct session *session = &ingest->session;
+    int64_t now_ms = (int64_t)uv_now(&session->server->loop);
+    struct error error;
+    if (text.data == session->incoming.bytes.data)
+        intake_move(&ingest->held, &session->incoming);
+    else if (!intake_add(&ingest->held, text, now_ms, &error))
+        session_refuse_message(session, &error);
+}
+
 static void on_message(struct session *session, struct span text)
 {
     struct ingest_session *ingest = ingest_of(session);
     allowance_note_message(&session->allowance);
     if (take_refresh(ingest, text))
         return;
-    if (!submit(ingest, text)) {
-        ingest->held = span_make(memory_copy_string(text.data, text.length), text.length);
-        if (!ingest->held.data)
-            session_give_up(&ingest->session, "out-of-memory: connect again");
-    }
+    if (!submit(ingest, text))
+        hold(ingest, text);
 }
 
 static bool is_full(const struct session *session)
@@ -172,10 +181,8 @@ static bool may_resume(struct session *session)
     struct ingest_session *ingest = ingest_of(session);
     if (session->server->state != SERVER_RUNNING)
         return false;
-    if (ingest->held.data && submit(ingest, ingest->held)) {
-        memory_free((char *)ingest->held.data);
-        ingest->held = span_make(NULL, 0);
-    }
+    if (ingest->held.bytes.data && submit(ingest, buffer_span(&ingest->held.bytes)))
+        intake_end(&ingest->held);
     return session->state == SESSION_OPEN && !has_enough(ingest) &&
            source_pressure(session->server->source) < resume_pressure;
 }
@@ -207,6 +214,7 @@ static void on_closed(struct session *session)
 {
     struct ingest_session *ingest = ingest_of(session);
     ingest->gone = true;
+    intake_end(&ingest->held);
     if (!ingest->unanswered)
         ingest_free(ingest);
 }
@@ -229,6 +237,7 @@ struct session *session_ingest_new(struct server *server, struct lws *wsi, struc
     if (!ingest)
         return NULL;
     buffer_init(&ingest->answers, ANSWERS_LIMIT);
+    intake_init(&ingest->held, &server->incoming, server->max_request_bytes, NULL);
     ingest->lane = source_lane_new();
     if (!ingest->lane) {
         ingest_free(ingest);

@@ -149,36 +149,34 @@ void session_become(struct session *session, struct auth_identity *identity)
 }
 
 /* One whose token is not a static one is judged by that token alone. */
-static void follow(struct session *session, const struct auth_static *old,
-                   const struct auth_static *fresh, bool needs_token)
+static void follow(struct session *session, const struct auth_static *fresh, bool needs_token)
 {
     struct error error;
-    bool is_static;
     if (session->visitor.is_anonymous) {
         error_set(&error, ERROR_TOKEN_MISSING, "the server takes tokens now; connect with one");
         if (needs_token)
             session_end(session, &error);
         return;
     }
-    struct auth_identity *identity =
-        auth_static_follow(old, fresh, session->visitor.identity, &is_static);
+    if (!session->visitor.identity->is_static)
+        return;
+    struct auth_identity *identity = auth_static_follow(fresh, session->visitor.identity);
     if (identity) {
         session_become(session, identity);
-    } else if (is_static) {
+    } else {
         error_set(&error, ERROR_STATIC_TOKEN, "the token has been taken back");
         session_end(session, &error);
     }
 }
 
-void sessions_follow(struct sessions *sessions, const struct auth_static *old,
-                     const struct auth_static *fresh, bool needs_token)
+void sessions_follow(struct sessions *sessions, const struct auth_static *fresh, bool needs_token)
 {
     struct link *next;
     for (struct link *link = sessions->heard.next; link != &sessions->heard; link = next) {
         struct session *session = LINK_OWNER(struct session, in_heard, link);
         next = link->next;
         if (session->state == SESSION_OPEN)
-            follow(session, old, fresh, needs_token);
+            follow(session, fresh, needs_token);
     }
 }
 

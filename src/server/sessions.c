@@ -110,7 +110,7 @@ void session_init(struct session *session, struct server *server, struct lws *ws
     allowance_init(&session->allowance, server->limits, &session->visitor, kind->name);
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = uv_now(&server->loop);
-    buffer_init(&session->incoming, limit);
+    session_expect(session, limit);
     link_init(&session->in_paused);
     link_init(&session->in_heard);
     link_append(&server->sessions.heard, &session->in_heard);
@@ -163,66 +163,6 @@ void session_heard(struct session *session)
     session->pinged = false;
     link_remove(&session->in_heard);
     link_append(&session->server->sessions.heard, &session->in_heard);
-}
-
-/* ---- what comes in ---- */
-
-static void take_message(struct session *session, struct span text)
-{
-    struct error error;
-    counter_add(&session->server->counters.messages_in, 1);
-    if (session->kind->drop && !allowance_message(&session->allowance, &error)) {
-        session_end(session, &error);
-        return;
-    }
-    if (session->binary) {
-        error_set(&error, ERROR_INVALID_MESSAGE, "messages must be text, this one was binary");
-        session->kind->refuse(session, &error, false);
-    } else {
-        session->kind->message(session, text);
-    }
-    if (session->kind->is_full(session))
-        session_pause(session);
-}
-
-static void refuse_large(struct session *session)
-{
-    struct error error;
-    char reason[WIRE_CLOSE_REASON + 1];
-    error_set(&error, ERROR_TOO_LARGE, "a message may have at most %zu bytes",
-              session->incoming.limit);
-    wire_close_reason(reason, &error);
-    session->kind->refuse(session, &error, true);
-    session_close(session, LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE, reason);
-}
-
-/* The memory is given back at once: most clients say one thing and then listen for hours. */
-static void forget_incoming(struct session *session)
-{
-    size_t limit = session->incoming.limit;
-    buffer_fini(&session->incoming);
-    buffer_init(&session->incoming, limit);
-}
-
-void session_receive(struct session *session, struct span bytes, bool binary, bool last)
-{
-    session_heard(session);
-    counter_add(&session->server->counters.bytes_in, bytes.length);
-    if (session->state != SESSION_OPEN || session_has_expired(session))
-        return;
-    session->binary = binary;
-    struct buffer *incoming = &session->incoming;
-    if (last && !incoming->length && bytes.length <= incoming->limit) {
-        take_message(session, bytes);
-        return;
-    }
-    if (!buffer_add_span(incoming, bytes)) {
-        refuse_large(session);
-        forget_incoming(session);
-    } else if (last) {
-        take_message(session, buffer_span(incoming));
-        forget_incoming(session);
-    }
 }
 
 /* ---- what goes out ---- */
@@ -385,7 +325,7 @@ void session_closed(struct session *session)
     link_remove(&session->in_paused);
     session_forget_end(session);
     server->sessions.count--;
-    buffer_fini(&session->incoming);
+    intake_end(&session->incoming);
     memory_free(session->close_reason);
     session->close_reason = NULL;
     session->wsi = NULL;

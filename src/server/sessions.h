@@ -10,6 +10,7 @@
 
 #include "server/allowance.h"
 #include "server/door.h"
+#include "server/incoming.h"
 #include "server/link.h"
 
 struct lws;
@@ -72,7 +73,7 @@ struct session {
     struct heap_entry ends; /* in one of the heaps */
     uint64_t heard_ms;      /* loop time of its last sign of life */
     uint64_t started_ms;
-    struct buffer incoming; /* fragments of the message that is on its way in */
+    struct intake incoming; /* fragments of the message that is on its way in */
     char *close_reason;
     uint16_t close_status;
     uint8_t state;        /* enum session_state */
@@ -104,12 +105,13 @@ void sessions_expire(struct sessions *sessions);
 void sessions_revoke(struct sessions *sessions, struct span token_id);
 /* The static tokens are others now: sessions of one that is gone end, and those without a token
  * where one is needed; the others may what their token says now. */
-void sessions_follow(struct sessions *sessions, const struct auth_static *old,
-                     const struct auth_static *fresh, bool needs_token);
+void sessions_follow(struct sessions *sessions, const struct auth_static *fresh, bool needs_token);
 
 /* Called by a kind's constructor. `limit`: bytes of its longest message. The visitor is moved. */
 void session_init(struct session *session, struct server *server, struct lws *wsi,
                   const struct session_kind *kind, size_t limit, struct visitor *visitor);
+/* For session_init: nothing has come in yet. */
+void session_expect(struct session *session, size_t limit);
 /* Ask for a chance to write. Cheap to call again. */
 void session_want_write(struct session *session);
 void session_pause(struct session *session);
@@ -118,6 +120,9 @@ void session_close(struct session *session, uint16_t status, const char *reason)
 /* End it for this reason: the client is told, as a fatal error and by 1008, and sees nothing more.
  */
 void session_end(struct session *session, const struct error *error);
+/* A message cannot be taken, and what comes behind it is not heard: the client is told, as a fatal
+ * error, and the connection closes. */
+void session_refuse_message(struct session *session, const struct error *error);
 /* Whose this fresh token is, as an answer to refresh_auth: what the client is to be told is
  * printed. The identity is for session_become, once that is on its way; NULL: nothing changes. */
 enum { SESSION_ANSWER = 96 };

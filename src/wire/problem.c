@@ -12,6 +12,7 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_NOT_FOUND] = "Check the path of the request.",
     [ERROR_METHOD_NOT_ALLOWED] = "Use the method that this path takes.",
     [ERROR_TOO_LARGE] = "Send less at once.",
+    [ERROR_TOO_SLOW] = "Send it again without pausing, in smaller requests if the line is slow.",
     [ERROR_UNSUPPORTED_ENCODING] = "Send the body as it is, without compressing it.",
     [ERROR_QUEUE_FULL] = "Wait, then send the same request again.",
     [ERROR_OUT_OF_ORDER] = "Send the missing batch first.",

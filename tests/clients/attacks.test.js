@@ -4,43 +4,13 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import test from 'node:test';
 import { http } from './lib/feed.js';
+import { Raw, ask } from './lib/raw.js';
 import { Server, within } from './lib/server.js';
 import { bearer, newKey, tokenOf, unixNow } from './lib/token.js';
 
 const READER = 'reader-token-0123456789';
 const ADMIN = 'admin-token-0123456789ab';
 const UPGRADE = 'Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n';
-
-/** Sends bytes as they are; the answer is whole when its header has come and `more` matches. */
-class Raw {
-  constructor(port) {
-    this.text = '';
-    this.tcp = connect(port, '127.0.0.1');
-    this.tcp.setEncoding('utf8').on('data', (text) => (this.text += text));
-    this.tcp.on('error', () => {});
-  }
-
-  send(text) {
-    this.tcp.write(text);
-  }
-
-  async answer(more = /^HTTP\/1\.1 \d+[^]*\r\n\r\n/) {
-    const ended = new Promise((done) => this.tcp.once('close', done));
-    while (!more.test(this.text)) {
-      const news = new Promise((done) => this.tcp.once('data', () => setImmediate(done)));
-      const end = await within(Promise.race([news, ended.then(() => 'end')]), () => `an answer behind: ${this.text}`);
-      if (end === 'end') break;
-    }
-    this.tcp.destroy();
-    return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(this.text)?.[1] ?? 0), code: /^X-Error-Code: (\S+)/m.exec(this.text)?.[1], text: this.text };
-  }
-}
-
-const ask = (port, request) => {
-  const raw = new Raw(port);
-  raw.send(request);
-  return raw.answer();
-};
 
 test('a line break in a query makes no header', async (t) => {
   const server = await Server.forTest(t, {
@@ -106,8 +76,7 @@ for (const [what, claims, meanwhile] of [
     const exp = claims.exp ? { exp: unixNow() + 2 } : {};
     const raw = new Raw(server.port);
     raw.send(`POST /v1/mutations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenOf(key, { ...claims, ...exp })}\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`);
-    while (!raw.text.includes('100 Continue')) await within(new Promise((done) => raw.tcp.once('data', () => setImmediate(done))), 'the server to take the body');
-    raw.text = '';
+    await raw.proceeds();
     raw.send(body.slice(0, 5));
     await meanwhile(server);
     raw.send(body.slice(5));

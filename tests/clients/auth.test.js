@@ -208,6 +208,7 @@ test('each row of the error table is in a table here, or is tested where it belo
     'not-found': 'server_http_test.c',
     'method-not-allowed': 'server_http_test.c',
     'too-large': 'server_http_test.c',
+    'too-slow': 'incoming.test.js',
     'unsupported-encoding': 'server_http_test.c',
     'queue-full': 'feed.test.js',
     'out-of-order': 'feed.test.js',

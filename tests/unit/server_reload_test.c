@@ -108,6 +108,16 @@ static bool has_max_message_bytes(const struct server *server)
     return server->max_message_bytes == 2048;
 }
 
+static bool has_incoming_bytes(const struct server *server)
+{
+    return server->incoming.limit == 4096;
+}
+
+static bool has_incoming_seconds(const struct server *server)
+{
+    return server->incoming.patience_ms == 5000;
+}
+
 static bool has_client_timeout(const struct server *server)
 {
     return server->client_timeout_ms == 7000;
@@ -178,6 +188,8 @@ static const struct probe {
     {.setting = "trusted_proxies", .value = "10.0.0.0/8, ::1", .holds = trusts_a_proxy},
     {.setting = "proxy_header", .value = "X-Real-IP", .holds = reads_another_header},
     {.setting = "max_message_bytes", .value = "2048", .holds = has_max_message_bytes},
+    {.setting = "incoming_bytes", .value = "4096", .holds = has_incoming_bytes},
+    {.setting = "incoming_seconds", .value = "5", .holds = has_incoming_seconds},
     {.setting = "client_timeout_seconds", .value = "7", .holds = has_client_timeout},
     {.setting = "log_level", .value = "debug", .holds = logs_debug},
     {.setting = "log_levels", .value = "engine=debug", .holds = logs_debug},

@@ -1,0 +1,48 @@
+/*
+ * What has come in of requests and messages that are not whole yet, or not taken yet: how much of
+ * it there is over all clients, and how long it may take. Loop thread.
+ */
+#ifndef SERVER_INCOMING_H
+#define SERVER_INCOMING_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/heap.h"
+
+/* A client must keep up this pace, but for standing still so long at a time. */
+enum { INCOMING_BYTES_PER_SECOND = 1024 };
+
+/* All of it. Zeroed but for the limits: empty. */
+struct incoming {
+    size_t bytes;           /* of memory */
+    size_t limit;           /* to it; one that is alone may have more */
+    int64_t patience_ms;    /* how long one may stand still */
+    struct heap unfinished; /* by when more must have come */
+};
+
+/* One request or message. */
+struct intake {
+    struct incoming *all;
+    struct buffer bytes; /* to be read, not to be changed */
+    size_t counted;      /* of all->bytes */
+    int64_t due_ms;      /* loop time by which more must have come; 0: it is not waited for */
+    struct heap_entry entry;
+    void (*late)(struct intake *intake); /* it has not */
+};
+
+/* Nothing yet. `limit`: bytes that it may have. `late` may end the intake, or wait anew. */
+void intake_init(struct intake *intake, struct incoming *all, size_t limit,
+                 void (*late)(struct intake *intake));
+/* Forget what there is and give the memory back; it may be used again. */
+void intake_end(struct intake *intake);
+/* Expect bytes from now on, `ms` for the first. */
+void intake_wait(struct intake *intake, int64_t now_ms, int64_t ms);
+/* Take bytes. false, and nothing of them is taken: ERROR_TOO_LARGE, ERROR_MEMORY, or
+ * ERROR_QUEUE_FULL: others have so much that there is no room for this one, which must be ended. */
+bool intake_add(struct intake *intake, struct span bytes, int64_t now_ms, struct error *error);
+/* Move what is there; `to` must be empty. It is not waited for any more. */
+void intake_move(struct intake *to, struct intake *from);
+/* Find those that are late. */
+void incoming_tick(struct incoming *all, int64_t now_ms);
+
+#endif
