@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
@@ -45,6 +45,7 @@ async function large(t) {
 
 /** Start a backup and stop it (SIGSTOP) when a part of the copy is there. */
 async function halfway(db, to, ...more) {
+  const stood = existsSync(to);
   for (let i = 0; i < 50; i++) {
     const child = spawn(BINARY, ['backup', '--db', db, to, '--force', ...more], { stdio: ['ignore', 'pipe', 'pipe'] });
     child.text = '';
@@ -63,6 +64,7 @@ async function halfway(db, to, ...more) {
     child.kill('SIGCONT');
     await ended; /* it was quicker: once more */
     if (child.exitCode !== 0) assert.fail(child.text);
+    if (!stood) rmSync(to);
   }
   return assert.fail('no backup could be met half made');
 }
