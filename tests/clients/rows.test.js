@@ -15,6 +15,7 @@ import { Applier } from './lib/applier.js';
 import { Client, checkMessage, decode } from './lib/client.js';
 import { Producer, http } from './lib/feed.js';
 import { canonDouble, canonPlain, parse } from './lib/json.js';
+import { RowListener } from './lib/listener.js';
 import { Model, project } from './lib/model.js';
 import { Random } from './lib/random.js';
 import { PATHS, ScopedFeed, anySpec, members, sees, seesPlain, tokenText, tokensOf } from './lib/row_random.js';
@@ -32,10 +33,11 @@ const WRITER = 'token-writer-0123456789abcdef';
 
 /* ---- who listens ---- */
 
-class Listener {
+class ScopedListener extends RowListener {
   constructor(run, spec, behaviour, random) {
+    super(run, random);
     const { isWindow, ...sent } = spec;
-    Object.assign(this, { run, random, behaviour, isWindow, spec: sent });
+    Object.assign(this, { behaviour, isWindow, spec: sent });
     this.sent = { ...sent, ...behaviour.sent };
     this.partial = behaviour.sent !== undefined;
     this.projected = run.definitions.of(sent.view).fields !== undefined;
@@ -43,36 +45,11 @@ class Listener {
     this.token = random.below(run.tokens.length);
     this.applier = new Applier({ resume: behaviour.resume, forget: !behaviour.resume && !behaviour.keeps });
     this.name = `${members(this.sent)} token ${this.token} ${Object.keys(behaviour).join(' ')}`;
-    this.events = [];
-    this.frames = this.cuts = this.renewed = this.refreshed = 0;
-  }
-
-  note(text) {
-    this.events.push(text.length > 700 ? `${text.slice(0, 700)}…` : text);
-    if (this.events.length > 4000) this.events.splice(0, 2000);
+    this.frames = this.refreshed = 0;
   }
 
   get scopes() {
     return this.run.tokens[this.token];
-  }
-
-  async live() {
-    while (!this.stopped) {
-      const { server } = this.run;
-      if (!server?.running || this.run.down) {
-        await this.run.turn();
-        continue;
-      }
-      try {
-        await this.connect(server.ws);
-      } catch (error) {
-        if (error.code === 'ERR_ASSERTION' || error.fatal) {
-          this.failure = error;
-          return;
-        }
-        await this.run.turn();
-      }
-    }
   }
 
   async connect(url) {
@@ -91,7 +68,7 @@ class Listener {
     this.socket = socket;
     if (this.stopped) socket.destroy(); /* meanwhile */
     const ended = socket.closed;
-    socket.on('violation', (error) => (this.failure ??= Object.assign(error, { fatal: true })));
+    socket.on('violation', (error) => this.fail(error));
     socket.on('message', (bytes, isText) => {
       if (framesLeft <= 0 || this.stopped) return;
       try {
@@ -103,7 +80,7 @@ class Listener {
         if (message.json.op === 'subscribed') this.renewing = this.unannounced = false;
         if (message.binary && !this.renewing) this.take(message);
       } catch (error) {
-        this.failure ??= Object.assign(error, { fatal: true });
+        this.fail(error);
         socket.destroy();
         return;
       }
@@ -225,40 +202,11 @@ class Listener {
     }
     applier.apply(frame);
   }
-
-  changesSomething(frame, text) {
-    assert.notEqual(frame.op, 'snapshot', `a snapshot after the last: ${text.slice(0, 200)}`);
-    const held = this.applier.rows.get(frame.key);
-    if (frame.op === 'delete') assert.ok(held !== undefined, `a delete of what it never had: ${text.slice(0, 200)}`);
-    else if (held !== undefined && !this.projected) {
-      assert.notEqual(canonPlain(frame.data), canonPlain(held), `an upsert that changes nothing: ${text.slice(0, 300)}`);
-    }
-  }
-
-  difference(expected) {
-    const { rows } = this.applier;
-    const found = [];
-    for (const [key, want] of expected) {
-      const has = rows.get(key);
-      if (has === undefined) {
-        if (!this.partial) found.push(`  ${key}: missing; expected ${want}`);
-      } else if (canonPlain(has) !== want) {
-        found.push(`  ${key}: has      ${canonPlain(has)}\n  ${' '.repeat(key.length)}  expected ${want}`);
-      }
-    }
-    for (const key of rows.keys()) if (!expected.has(key)) found.push(`  ${key}: is held, but not to be seen`);
-    return found.length ? found.join('\n') : null;
-  }
-
-  stop() {
-    this.stopped = true;
-    this.socket?.destroy();
-  }
 }
 
 function listeners(run, r) {
   const made = [];
-  const add = (spec, behaviour) => made.push(new Listener(run, spec, behaviour, r.fork(made.length)));
+  const add = (spec, behaviour) => made.push(new ScopedListener(run, spec, behaviour, r.fork(made.length)));
   run.specs = [];
   for (let i = r.between(6, 11); i > 0; i--) {
     const spec = anySpec(r, run.definitions, KEYS);

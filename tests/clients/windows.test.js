@@ -14,7 +14,7 @@ import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
 import { Producer, post } from './lib/feed.js';
 import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
-import { Listener } from './lib/listener.js';
+import { RowListener } from './lib/listener.js';
 import { Model, project } from './lib/model.js';
 import { Random } from './lib/random.js';
 import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
@@ -26,7 +26,7 @@ const FIRST = OPTIONS.first;
 
 /* ---- who listens ---- */
 
-class WindowListener extends Listener {
+class WindowListener extends RowListener {
   constructor(run, spec, behaviour, random) {
     super(run, random);
     this.spec = spec;
@@ -86,32 +86,6 @@ class WindowListener extends Listener {
     }
     if (frame.op === 'snapshot' && frame.complete) this.state = 'live';
     applier.apply(frame);
-  }
-
-  changesSomething(frame, text) {
-    assert.notEqual(frame.op, 'snapshot', `a snapshot after the last: ${text.slice(0, 200)}`);
-    const held = this.applier.rows.get(frame.key);
-    if (frame.op === 'delete') assert.ok(held !== undefined, `a delete of what it never had: ${text.slice(0, 200)}`);
-    /* What a projection hides may have changed, under a seq used before. */
-    else if (held !== undefined && !this.projected) {
-      assert.notEqual(canonPlain(frame.data), canonPlain(held), `an upsert that changes nothing: ${text.slice(0, 300)}`);
-    }
-  }
-
-  /** What differs from the expected rows (key → text), or null. */
-  difference(expected) {
-    const { rows } = this.applier;
-    const found = [];
-    for (const [key, want] of expected) {
-      const has = rows.get(key);
-      if (has === undefined) {
-        if (!this.partial) found.push(`  ${key}: missing; expected ${want}`);
-      } else if (canonPlain(has) !== want) {
-        found.push(`  ${key}: has      ${canonPlain(has)}\n  ${' '.repeat(key.length)}  expected ${want}`);
-      }
-    }
-    for (const key of rows.keys()) if (!expected.has(key)) found.push(`  ${key}: is held, but is not in the window`);
-    return found.length ? found.join('\n') : null;
   }
 }
 

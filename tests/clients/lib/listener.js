@@ -8,6 +8,7 @@ import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkMessage, decode } from './client.js';
+import { canonPlain } from './json.js';
 import { patience } from './server.js';
 import { Socket } from './socket.js';
 
@@ -127,5 +128,35 @@ export class Listener {
         };
       });
     }
+  }
+}
+
+/** One that holds rows: `applier` has them, `partial` says that it was not sent all, `projected` that it
+ * is not shown all of each. */
+export class RowListener extends Listener {
+  changesSomething(frame, text) {
+    assert.notEqual(frame.op, 'snapshot', `a snapshot after the last: ${text.slice(0, 200)}`);
+    const held = this.applier.rows.get(frame.key);
+    if (frame.op === 'delete') assert.ok(held !== undefined, `a delete of what it never had: ${text.slice(0, 200)}`);
+    /* What a projection hides may have changed, under a seq used before. */
+    else if (held !== undefined && !this.projected) {
+      assert.notEqual(canonPlain(frame.data), canonPlain(held), `an upsert that changes nothing: ${text.slice(0, 300)}`);
+    }
+  }
+
+  /** What differs from the expected rows (key → text), or null. */
+  difference(expected) {
+    const { rows } = this.applier;
+    const found = [];
+    for (const [key, want] of expected) {
+      const has = rows.get(key);
+      if (has === undefined) {
+        if (!this.partial) found.push(`  ${key}: missing; expected ${want}`);
+      } else if (canonPlain(has) !== want) {
+        found.push(`  ${key}: has      ${canonPlain(has)}\n  ${' '.repeat(key.length)}  expected ${want}`);
+      }
+    }
+    for (const key of rows.keys()) if (!expected.has(key)) found.push(`  ${key}: is held, but is not to be there`);
+    return found.length ? found.join('\n') : null;
   }
 }
