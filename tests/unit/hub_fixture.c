@@ -47,6 +47,39 @@ void hub_fixture_feed(struct hub_fixture *fixture, const char *text)
         fail_msg("%s", outcome.error.message);
 }
 
+void hub_fixture_feed_many(struct hub_fixture *fixture, int count, const char *rest)
+{
+    struct buffer text;
+    buffer_init(&text, 64 << 20);
+    for (int i = 0; i < count; i++)
+        buffer_printf(&text, "Q k%d %s\n", i, rest);
+    hub_fixture_feed(fixture, buffer_string(&text));
+    buffer_fini(&text);
+}
+
+struct barrier {
+    struct read_job read;
+    bool back;
+};
+
+static void run_nothing(struct read_job *job, struct store_reader *reader)
+{
+    (void)job;
+    (void)reader;
+}
+
+static void note_back(struct engine_event *event)
+{
+    ((struct barrier *)event)->back = true;
+}
+
+void hub_fixture_wait_for_readers(struct hub_fixture *fixture)
+{
+    struct barrier barrier = {.read = {.event.deliver = note_back, .run = run_nothing}};
+    assert_true(engine_read(fixture->base.engine, &barrier.read));
+    fixture_wait(&fixture->base, &barrier.back);
+}
+
 void hub_fixture_until(struct hub_fixture *fixture, bool (*done)(void *argument), void *argument)
 {
     uint64_t until = clock_monotonic_us() + 60 * 1000 * 1000;

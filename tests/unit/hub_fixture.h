@@ -19,6 +19,11 @@ void hub_fixture_start(struct hub_fixture *fixture, struct view_set *views,
 void hub_fixture_stop(struct hub_fixture *fixture);
 /* Mutations as in engine_fixture.h; they must be taken. */
 void hub_fixture_feed(struct hub_fixture *fixture, const char *text);
+/* `count` mutations "Q k<i> <rest>" in one request. */
+void hub_fixture_feed_many(struct hub_fixture *fixture, int count, const char *rest);
+/* A question of our own: when it comes back, all that were asked before have begun; with one reader
+ * they are answered. */
+void hub_fixture_wait_for_readers(struct hub_fixture *fixture);
 /* Deliver events until done(argument); fails the test when that takes a minute. */
 void hub_fixture_until(struct hub_fixture *fixture, bool (*done)(void *argument), void *argument);
 

@@ -43,17 +43,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* `count` mutations "Q k<i> <rest>" in one request. */
-static void feed_many(int count, const char *rest)
-{
-    struct buffer text;
-    buffer_init(&text, 64 << 20);
-    for (int i = 0; i < count; i++)
-        buffer_printf(&text, "Q k%d %s\n", i, rest);
-    hub_fixture_feed(&fixture, buffer_string(&text));
-    buffer_fini(&text);
-}
-
 /* ---- a client with many subscriptions ---- */
 
 enum { MANY = 300 };
@@ -99,23 +88,6 @@ static bool has_all(void *argument)
     return ((struct reader *)argument)->complete == MANY;
 }
 
-/* A question of our own: when it comes back, all that were asked before have begun. */
-struct barrier {
-    struct read_job read;
-    bool back;
-};
-
-static void run_nothing(struct read_job *job, struct store_reader *reader)
-{
-    (void)job;
-    (void)reader;
-}
-
-static void note_back(struct engine_event *event)
-{
-    ((struct barrier *)event)->back = true;
-}
-
 static uint64_t jobs_so_far(void)
 {
     return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
@@ -126,9 +98,7 @@ static uint64_t jobs_for_a_stalled_client(struct reader *reader)
 {
     uint64_t before = jobs_so_far();
     read_all(reader); /* all its subscriptions have their chance to ask */
-    struct barrier barrier = {.read = {.event.deliver = note_back, .run = run_nothing}};
-    assert_true(engine_read(fixture.base.engine, &barrier.read));
-    fixture_wait(&fixture.base, &barrier.back);
+    hub_fixture_wait_for_readers(&fixture);
     return jobs_so_far() - before;
 }
 
@@ -149,7 +119,7 @@ static void a_stalled_client_holds_few_pages_of_catching_up(void **state)
     (void)state;
     struct reader reader = {0};
     hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
-    feed_many(MANY, "patch {\"n\":1}");
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
     subscribe_many(&reader, ",\"after\":\"5:000000000000\"");
     hub_fixture_until(&fixture, all_resumed, NULL);
     assert_true(jobs_for_a_stalled_client(&reader) <= 5);
@@ -161,7 +131,7 @@ static void a_stalled_client_holds_few_snapshots(void **state)
 {
     (void)state;
     struct reader reader = {0};
-    feed_many(MANY, "patch {\"n\":1}");
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
     subscribe_many(&reader, "");
     assert_true(jobs_for_a_stalled_client(&reader) <= 5);
     hub_fixture_until(&fixture, has_all, &reader);
@@ -172,7 +142,7 @@ static void one_that_ends_passes_its_turn_on(void **state)
 {
     (void)state;
     struct reader reader = {0};
-    feed_many(MANY, "patch {\"n\":1}");
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
     subscribe_many(&reader, "");
     read_all(&reader);
     for (int i = 0; i < 100; i++) { /* those that are served, and many that wait */
@@ -192,12 +162,12 @@ static void one_that_is_silenced_gets_answers_only(void **state)
     (void)state;
     struct reader reader = {0}, other = {0};
     struct error error;
-    feed_many(MANY, "patch {\"n\":1}");
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
     subscribe_many(&reader, "");
     read_all(&reader);
     subscribe_many(&other, "");
     subscriber_silence(reader.subscriber);
-    feed_many(MANY, "patch {\"n\":2}");
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":2}");
     error_set(&error, ERROR_TOKEN_EXPIRED, "the token has expired");
     subscriber_error(reader.subscriber, &error, true);
     hub_fixture_until(&fixture, has_all, &other);
@@ -226,13 +196,13 @@ static void all_deletes_are_told_before_a_fresh_snapshot(void **state)
     (void)state;
     struct client client = {.view = "Q/list", .with_snapshot = true};
     client_init(&client);
-    feed_many(DELETED, "patch {\"n\":1}");
+    hub_fixture_feed_many(&fixture, DELETED, "patch {\"n\":1}");
     hub_fixture_feed(&fixture, "Q stays patch {}\n");
     client_connect(&client, fixture.hub);
     hub_fixture_until(&fixture, is_complete, &client);
     assert_int_equal(json_object_size(client.rows), DELETED + 1);
     client_cut(&client);
-    feed_many(DELETED, "delete");
+    hub_fixture_feed_many(&fixture, DELETED, "delete");
     client_connect(&client, fixture.hub);
     hub_fixture_until(&fixture, is_complete, &client);
     assert_int_equal(client.deletes, DELETED);
@@ -261,7 +231,7 @@ static void a_quiet_export_resumes_at_once(void **state)
     client_init(&client);
     hub_fixture_feed(&fixture, "R a patch {}\n");
     jobs_of_a_resume(&client);
-    feed_many(50 * 1000, "patch {}"); /* more than one page looks at */
+    hub_fixture_feed_many(&fixture, 50 * 1000, "patch {}"); /* more than one page looks at */
     assert_int_equal(jobs_of_a_resume(&client), 2);
     assert_int_equal(client.resumed, 1);
     hub_fixture_feed(&fixture, "R b patch {}\n");
@@ -277,7 +247,7 @@ static void a_strange_cursor_is_looked_up_in_steps(void **state)
     struct client client = {.view = "R/list", .with_snapshot = true, .resumes = true};
     client_init(&client);
     hub_fixture_feed(&fixture, "=5:0\nR a patch {}\n=7:0\nR b patch {}\n=9:0\nQ x patch {}\n");
-    feed_many(50 * 1000, "patch {}");
+    hub_fixture_feed_many(&fixture, 50 * 1000, "patch {}");
     hub_fixture_feed(&fixture, "=6:1\nR c patch {}\n=20:0\nR d patch {}\n");
     jobs_of_a_resume(&client);
     snprintf(client.seq, sizeof client.seq, "6:000000000000");

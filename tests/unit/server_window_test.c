@@ -43,17 +43,6 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* `count` mutations "Q k<i> patch <patch>" in one request. */
-static void feed_many(int count, const char *patch)
-{
-    struct buffer text;
-    buffer_init(&text, 64 << 20);
-    for (int i = 0; i < count; i++)
-        buffer_printf(&text, "Q k%d patch %s\n", i, patch);
-    hub_fixture_feed(&fixture, buffer_string(&text));
-    buffer_fini(&text);
-}
-
 static void subscribe(struct client *client, const char *members)
 {
     char message[512];
@@ -83,30 +72,6 @@ static bool are_complete(void *argument)
     return complete == MANY;
 }
 
-struct barrier {
-    struct read_job read;
-    bool back;
-};
-
-static void run_nothing(struct read_job *job, struct store_reader *reader)
-{
-    (void)job;
-    (void)reader;
-}
-
-static void note_back(struct engine_event *event)
-{
-    ((struct barrier *)event)->back = true;
-}
-
-/* What was asked before is answered. */
-static void wait_for_readers(void)
-{
-    struct barrier barrier = {.read = {.event.deliver = note_back, .run = run_nothing}};
-    assert_true(engine_read(fixture.base.engine, &barrier.read));
-    fixture_wait(&fixture.base, &barrier.back);
-}
-
 static void equal_resumes_are_served_once(void **state)
 {
     (void)state;
@@ -114,11 +79,11 @@ static void equal_resumes_are_served_once(void **state)
     char members[256];
     start();
     client_init(&first);
-    feed_many(10, "{\"n\":1}");
+    hub_fixture_feed_many(&fixture, 10, "patch {\"n\":1}");
     subscribe(&first, "\"view\":\"Q/list\",\"take\":5");
     hub_fixture_until(&fixture, is_complete, &first);
     client_cut(&first);
-    feed_many(3, "{\"n\":2}");
+    hub_fixture_feed_many(&fixture, 3, "patch {\"n\":2}");
     snprintf(members, sizeof members,
              "\"view\":\"Q/list\",\"take\":5,\"after\":\"%s\",\"epoch\":\"%s\"", first.seq,
              first.epoch);
@@ -127,7 +92,8 @@ static void equal_resumes_are_served_once(void **state)
         client_init(&many[i]);
         subscribe(&many[i], members);
     }
-    wait_for_readers(); /* their cursors are found; now all ask for what they lack */
+    hub_fixture_wait_for_readers(
+        &fixture); /* their cursors are found; now all ask for what they lack */
     hub_fixture_until(&fixture, are_complete, NULL);
     for (int i = 0; i < MANY; i++) {
         assert_string_equal(many[i].problem, "");
@@ -164,7 +130,7 @@ static void a_look_whose_time_is_up_goes_on_in_the_next(void **state)
     char members[256];
     fixture.options.look_us = 1;
     start();
-    feed_many(10, "{\"n\":1}");
+    hub_fixture_feed_many(&fixture, 10, "patch {\"n\":1}");
     for (int i = 0; i < MANY; i++) {
         many[i] = (struct client){.view = "Q/list", .with_snapshot = true};
         client_init(&many[i]);
@@ -212,7 +178,7 @@ static void who_wants_no_snapshot_misses_nothing(void **state)
         "\"view\":\"Q/state\",\"key\":\"k7\",\"filters\":{\"n\":1}"};
     fixture.options.max_window_rows = 20000;
     start();
-    feed_many(12000, "{\"n\":1}");
+    hub_fixture_feed_many(&fixture, 12000, "patch {\"n\":1}");
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         char text[256];
         struct client client = {.view = "Q/list"};
@@ -237,7 +203,7 @@ static void only_what_can_have_been_in_a_window_is_told_as_gone(void **state)
     (void)state;
     struct client never = {.view = "Q/list", .with_snapshot = true}, keeps = never;
     start();
-    feed_many(100, "{\"n\":1}");
+    hub_fixture_feed_many(&fixture, 100, "patch {\"n\":1}");
     hub_fixture_feed(&fixture, "Q a patch {\"n\":2}\nQ b patch {\"n\":2}\n");
     client_init(&keeps);
     subscribe(&keeps, "\"view\":\"Q/list\",\"filters\":{\"n\":2}");
@@ -280,23 +246,23 @@ static void a_busy_export_costs_the_windows_of_a_quiet_one_nothing(void **state)
     hub_fixture_feed(&fixture, "R a patch {\"n\":1}\nR b patch {\"n\":1}\n");
     subscribe(&client, members);
     hub_fixture_until(&fixture, is_complete, &client);
-    feed_many(9000, "{\"n\":1}");
+    hub_fixture_feed_many(&fixture, 9000, "patch {\"n\":1}");
     uint64_t before = jobs_so_far();
     client.upserts = 0;
     hub_fixture_feed(&fixture, "R b patch {\"n\":1,\"x\":1}\n");
     hub_fixture_until(&fixture, has_row, &client);
-    wait_for_readers();
+    hub_fixture_wait_for_readers(&fixture);
     assert_true(jobs_so_far() - before <= 2); /* what passed its filter was not looked for anew */
     client_cut(&client);
     hub_fixture_feed(&fixture, "R a patch {\"n\":2}\n");
     snprintf(again, sizeof again, "%s,\"after\":\"%s\"", members, client.seq);
-    feed_many(9000, "{\"n\":2}");
+    hub_fixture_feed_many(&fixture, 9000, "patch {\"n\":2}");
     subscribe(&client, again);
     hub_fixture_until(&fixture, is_complete, &client);
     assert_int_equal(client.resumed, 1);
     assert_int_equal(json_object_size(client.rows), 1);
     client_cut(&client);
-    feed_many(11000, "{\"n\":3}");
+    hub_fixture_feed_many(&fixture, 11000, "patch {\"n\":3}");
     hub_fixture_feed(&fixture, "R a patch {\"n\":1}\n");
     snprintf(again, sizeof again, "%s,\"after\":\"%s\"", members, client.seq);
     subscribe(&client, again);
