@@ -109,7 +109,8 @@ static bool make_match(const struct window *window, const struct store_entity *e
 struct filling {
     struct window *window;
     int64_t max_rows;
-    int64_t seen;
+    int64_t seen, most; /* rows looked at, and to be looked at */
+    bool more;          /* there was one beyond these */
     struct error *error;
 };
 
@@ -117,6 +118,9 @@ static bool fill_row(struct filling *filling, struct span after, const struct st
 {
     struct window *window = filling->window;
     struct window_row *row;
+    filling->more = filling->seen == filling->most;
+    if (filling->more)
+        return false;
     filling->seen++;
     window->filled++;
     buffer_clear(&window->fill_after);
@@ -173,22 +177,22 @@ static bool read_part(struct filling *filling, struct store_reader *reader)
         !cut || window->fill_after.length ? &window->fill_after : &window->bounds.low;
     struct span after = from->length ? buffer_span(from) : span_make(NULL, 0);
     if (!view->stage)
-        return store_scan_keys(reader, state.export.id, after, WINDOW_FILL, fill_from_export,
+        return store_scan_keys(reader, state.export.id, after, filling->most + 1, fill_from_export,
                                filling, filling->error);
-    return store_scan_stage(reader, stage, after, 0, WINDOW_FILL, false, true, fill_from_stage,
-                            filling, filling->error);
+    return store_scan_stage(reader, stage, after, 0, filling->most + 1, false, true,
+                            fill_from_stage, filling, filling->error);
 }
 
 bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
-                         bool *end, struct error *error)
+                         int64_t most, bool *end, struct error *error)
 {
-    struct filling filling = {.window = window, .max_rows = max_rows, .error = error};
+    struct filling filling = {.window = window, .max_rows = max_rows, .most = most, .error = error};
     error->code = ERROR_NONE;
     if (!store_read_begin(reader, error))
         return false;
     bool done = read_part(&filling, reader) && error->code == ERROR_NONE;
     store_read_end(reader);
-    *end = filling.seen < WINDOW_FILL;
+    *end = !filling.more;
     return done;
 }
 

@@ -235,7 +235,8 @@ struct window_reading {
     int64_t built; /* change at which that was built */
     int64_t max_rows, tombstone_ms;
     uint32_t max_array;
-    int64_t budget; /* rows that a filter may still look at; 0: as many as there are */
+    int64_t budget; /* rows that a filter may look at; 0: as many as there are */
+    int64_t looked; /* and has */
     bool exhausted; /* that was too few */
     int64_t cut_at; /* the change at which clients were cut off not long ago by a restart; or -1 */
     bool outlived;  /* by that, or otherwise: some may hold rows from before the window was made */
@@ -281,9 +282,9 @@ bool window_index_old(struct window_reading *reading);
 /* window_filter.c */
 /* Bring the matches up to date with what changed since. */
 bool window_matches_update(struct window_reading *reading);
-/* Fill the next part; *end when all was seen. */
+/* Fill the next part, of at most `most` rows; *end when all was seen. */
 bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
-                         bool *end, struct error *error);
+                         int64_t most, bool *end, struct error *error);
 void window_matches_clear(struct window *window);
 
 /* Of rows that moved without a change of their own (ROW_REPLACED): who is told saw one then if it

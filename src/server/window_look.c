@@ -339,8 +339,8 @@ struct window_fill {
 static void run_fill(struct read_job *read, struct store_reader *reader)
 {
     struct window_fill *fill = (struct window_fill *)read;
-    fill->done =
-        window_matches_fill(fill->window, reader, fill->max_rows, &fill->end, &fill->error);
+    fill->done = window_matches_fill(fill->window, reader, fill->max_rows, WINDOW_FILL, &fill->end,
+                                     &fill->error);
 }
 
 static void deliver_fill(struct engine_event *event)

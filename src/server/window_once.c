@@ -139,19 +139,27 @@ static void explain_failure(struct window_once *once, const struct window_result
         error_set(&once->answer.error, ERROR_MEMORY, "out of memory while reading a view");
 }
 
+/* Rows that a filter looks at in one transaction; 0: its matches are there. */
+static int64_t first_look(const struct window_once *once)
+{
+    int64_t most = once->hub->options.max_filter_rows;
+    if (!window_filters_all(&once->window) || once->window.matches_ready)
+        return 0;
+    return most < FIRST_LOOK ? most : FIRST_LOOK;
+}
+
 static void read_window(struct window_once *once, struct store_reader *reader)
 {
     struct window *window = &once->window;
     struct view_state state;
     struct window_result result = {.window = window, .snapshot_wanted = !once->resumed};
-    struct window_reading reading = {
-        .window = window,
-        .result = &result,
-        .reader = reader,
-        .state = &state,
-        .max_rows = once->hub->options.max_window_rows,
-        .cut_at = -1,
-        .budget = window_filters_all(window) && !window->matches_ready ? FIRST_LOOK : 0};
+    struct window_reading reading = {.window = window,
+                                     .result = &result,
+                                     .reader = reader,
+                                     .state = &state,
+                                     .max_rows = once->hub->options.max_window_rows,
+                                     .cut_at = -1,
+                                     .budget = first_look(once)};
     const struct snapshot_place place = {.limit = -1};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
         return;
@@ -178,11 +186,13 @@ static void read_window(struct window_once *once, struct store_reader *reader)
 /* One step; true when it was the last, and went well. */
 static bool fill(struct window_once *once, struct store_reader *reader)
 {
+    const struct hub_options *options = &once->hub->options;
+    int64_t left = options->max_filter_rows - once->window.filled;
     bool end;
-    if (!window_matches_fill(&once->window, reader, once->hub->options.max_window_rows, &end,
-                             &once->answer.error))
+    if (!window_matches_fill(&once->window, reader, options->max_window_rows,
+                             left < WINDOW_FILL ? left : WINDOW_FILL, &end, &once->answer.error))
         return false;
-    if (!end && once->window.filled >= once->hub->options.max_filter_rows)
+    if (!end && once->window.filled >= options->max_filter_rows)
         return error_set(&once->answer.error, ERROR_TOO_LARGE,
                          "%lld rows were looked at and there are more; ask for so few (take) that "
                          "they are found soon, define a view with that filter, or raise "

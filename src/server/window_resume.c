@@ -40,15 +40,21 @@ static bool lacks_memory(struct resume *resume)
 
 /*
  * `fate`: ROW_LEFT: the client may have seen it; ROW_CARRIED: it may not have, because of its
- * scope; ROW_REPLACED: so if it may not see it now.
+ * scope or because the view hides it; ROW_REPLACED: so if it may not see it now. A cut is over all
+ * rows: those that the view hides move it, so they count.
  */
 static bool note_changed(struct resume *resume, struct span key, enum window_fate fate)
 {
-    const struct window_spec *spec = &resume->reading->window->spec;
+    const struct window *window = resume->reading->window;
+    bool hidden = !view_shows(window->spec.view, key);
     struct window_row *noted = map_get(&resume->changed, key);
+    if (hidden && !window_is_cut(window))
+        return true;
+    if (hidden)
+        fate = ROW_CARRIED;
     if (noted && (fate == ROW_LEFT || noted->fate == ROW_CARRIED))
         noted->fate = fate;
-    if (noted || !view_shows(spec->view, key))
+    if (noted)
         return true;
     if ((int64_t)resume->keys.count >= resume->max_changed) {
         resume->too_many = true;

@@ -237,7 +237,7 @@ static bool each_of_stage(void *argument, struct span place, const struct store_
     struct window_reading *reading = argument;
     struct store_entity entity = *row;
     (void)place; /* of use only where it is looked up again */
-    if (reading->budget && --reading->budget == 0) {
+    if (reading->budget && ++reading->looked > reading->budget) {
         reading->exhausted = true;
         return false;
     }

@@ -1,0 +1,92 @@
+// Windows, rule by rule: what docs/views.md promises of a part of a view, each in its smallest form.
+
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { Applier } from './lib/applier.js';
+import { clientFor } from './lib/client.js';
+import { http, post, postAll } from './lib/feed.js';
+import { Server } from './lib/server.js';
+
+const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
+const gone = (key) => ({ export: 'E', key, op: 'delete' });
+const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
+const views = (definitions) => ({ exports: { E: { views: definitions } } });
+const url = (server, view, parameters) => `${server.http}/v1/views/${encodeURI(view)}?${new URLSearchParams(parameters)}`;
+const read = (server, view, parameters = {}) => http(url(server, view, parameters));
+
+/** Subscribe and take all frames up to and with the complete batch into the applier. */
+async function ask(client, applier, view, parameters = {}) {
+  client.subscribe(view, parameters);
+  const frames = await client.until((frame) => (frame.op === 'snapshot' && frame.complete) || frame.type === 'error');
+  for (const frame of frames) applier.apply(frame);
+  return frames;
+}
+
+/** Rows of the view as somebody sees them that never saw any before. */
+async function fresh(t, server, view, parameters = {}) {
+  const applier = new Applier();
+  const client = await clientFor(t, server);
+  await ask(client, applier, view, parameters);
+  client.destroy();
+  return [...applier.rows.keys()].sort();
+}
+
+const held = (applier) => [...applier.rows.keys()].sort();
+
+/* ---- a cursor ---- */
+
+/* Rows that the view hides have a place in its cut. In each case some row is pushed out or let in by
+ * one that nobody is shown. */
+const HIDDEN = [
+  ['take 1', { pipeline: [{ take: 1 }], keys: ['a'] }, {}, [m('a', {})], [m('b', {})]],
+  ['take 1 with key', { pipeline: [{ take: 1 }], keys: ['a'] }, { key: 'a' }, [m('a', {})], [m('b', {})]],
+  ['take 1 with a filter', { pipeline: [{ take: 1 }], keys: ['a'] }, { filters: { on: true } }, [m('a', { on: true })], [m('b', { on: true })]],
+  ['last', { pipeline: [{ sort: 'n' }, 'last'], keys: ['a'] }, {}, [m('a', { n: 1 })], [m('b', { n: 2 })]],
+  ['max_by', { pipeline: [{ max_by: 'n' }], keys: ['a'] }, {}, [m('a', { n: 1 })], [m('b', { n: 2 })]],
+  ['skip', { pipeline: [{ sort: 'n' }, { skip: 1 }, { take: 5 }], keys: ['a', 'c'] }, {}, [m('b', { n: 0 }), m('a', { n: 1 }), m('c', { n: 2 })], [gone('b')]],
+  ['skip without take', { pipeline: [{ sort: 'n' }, { skip: 1 }], keys: ['a', 'c'] }, {}, [m('b', { n: 0 }), m('a', { n: 1 }), m('c', { n: 2 })], [gone('b')]],
+  ['skip of a subscription', { pipeline: [{ sort: 'n' }, { take: 4 }], keys: ['a', 'c'] }, { skip: 1, take: 1 }, [m('a', { n: 1 }), m('c', { n: 2 }), m('d', { n: 3 })], [m('b', { n: 0 }), m('b2', { n: 0 }), m('b3', { n: 0 })]],
+  ['a long take', { pipeline: [{ sort: 'n' }, { take: 2000 }], keys: ['a', 'z'] }, {}, [m('a', { n: 1 }), m('z', { n: 9 }), ...range(1998, (i) => m(`f${i}`, { n: 5 }))], [m('b', { n: 0 })]],
+  ['let in', { pipeline: [{ sort: 'n' }, { take: 1 }], keys: ['a'] }, {}, [m('b', { n: 0 }), m('a', { n: 1 })], [gone('b')]],
+  ['a view over a cut', { source: 'E/cut', pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 5 }], keys: ['a'] }, {}, [m('a', { n: 1 })], [m('b', { n: 2 }), m('b2', { n: 2 })]],
+];
+
+for (const [name, view, parameters, first, then] of HIDDEN)
+  test(`hidden rows move a cut: ${name}`, async (t) => {
+    const server = await Server.forTest(t, { config: views({ cut: { pipeline: [{ take: 2 }] }, v: view }) });
+    await post(server, first);
+    const mine = new Applier();
+    const client = await clientFor(t, server);
+    await ask(client, mine, 'E/v', parameters);
+    client.destroy();
+    const asked = { ...parameters, filters: undefined, ...(parameters.filters ? { filter: 'on:true' } : {}) };
+    for (const name of Object.keys(asked)) if (asked[name] === undefined) delete asked[name];
+    const page = (await read(server, 'E/v', asked)).json;
+    await post(server, then);
+    const again = await clientFor(t, server);
+    const [subscribed] = await ask(again, mine, 'E/v', { ...parameters, ...mine.parameters() });
+    assert.equal(subscribed.resumed, true);
+    const should = await fresh(t, server, 'E/v', parameters);
+    assert.deepEqual(held(mine), should, 'by WebSocket');
+    const later = (await read(server, 'E/v', { ...asked, after: page.seq, epoch: page.epoch })).json;
+    assert.equal(later.resumed, true);
+    const rows = new Set(page.rows.map((row) => row.key));
+    for (const key of later.deleted) rows.delete(key);
+    for (const { key } of later.rows) rows.add(key);
+    assert.deepEqual([...rows].sort(), should, 'by HTTP');
+  });
+
+/* ---- max_filter_rows ---- */
+
+for (const most of [1000, 5000, 25_000])
+  test(`a filter looks at max_filter_rows rows and at no more: ${most}`, async (t) => {
+    const config = views({ sorted: { pipeline: [{ sort: 'n' }] }, cut: { pipeline: [{ sort: 'n' }, { skip: 1 }, { take: 1_000_000 }] } });
+    const server = await Server.forTest(t, { config, set: { max_filter_rows: most } });
+    await postAll(server, range(most, (i) => m(`k${i}`, { n: i })), 5000);
+    const statuses = async () => Promise.all(['E/list', 'E/sorted', 'E/cut'].map(async (view) => (await read(server, view, { filter: 'rare:true' })).status));
+    assert.deepEqual(await statuses(), [200, 200, 200], 'as many as may be');
+    await post(server, m('one more', { n: most }));
+    assert.deepEqual(await statuses(), [413, 413, 200], 'one more; the cut skips one');
+    await post(server, m('and another', { n: most }));
+    assert.deepEqual(await statuses(), [413, 413, 413]);
+  });
