@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { clientFor } from './lib/client.js';
+import { Clock } from './lib/clock.js';
 import { http, post, postAll } from './lib/feed.js';
-import { Server } from './lib/server.js';
+import { Server, scratch, sql } from './lib/server.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
 const gone = (key) => ({ export: 'E', key, op: 'delete' });
@@ -90,3 +91,19 @@ for (const most of [1000, 5000, 25_000])
     await post(server, m('and another', { n: most }));
     assert.deepEqual(await statuses(), [413, 413, 413]);
   });
+
+/* ---- the clock in the test's hand ---- */
+
+test('a server runs by the clock that a test sets', async (t) => {
+  const clock = new Clock(scratch(t));
+  clock.set(86_400);
+  const server = await Server.forTest(t, { env: clock.env });
+  const at = async (key) => {
+    await post(server, m(key, {}));
+    return (await sql(server.db, `SELECT at FROM change WHERE key = '${key}'`))[0].at;
+  };
+  for (const seconds of [86_400, -3000, 0]) {
+    clock.set(seconds);
+    assert.ok(Math.abs((await at(`k${seconds}`)) - clock.now()) < 600_000, `${seconds} s`);
+  }
+});
