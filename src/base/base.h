@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/heap.h"
+#include "base/invariant.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"

@@ -238,6 +238,7 @@ static void exchange_free(struct exchange *exchange)
 void exchange_break_off(struct exchange *exchange, const struct error *error)
 {
     struct buffer bytes;
+    INVARIANT(exchange->wsi);
     buffer_init(&bytes, REPLY_LIMIT);
     exchange->refused = true;
     intake_end(&exchange->intake);
@@ -250,6 +251,7 @@ void exchange_break_off(struct exchange *exchange, const struct error *error)
 
 void exchange_await(struct exchange *exchange)
 {
+    INVARIANT(exchange->wsi && !exchange->awaited);
     exchange->awaited = true;
     lws_rx_flow_control(exchange->wsi, 0);
     lws_set_timeout(exchange->wsi, NO_PENDING_TIMEOUT, 0);
@@ -257,6 +259,7 @@ void exchange_await(struct exchange *exchange)
 
 static void answer(struct exchange *exchange)
 {
+    INVARIANT(exchange->awaited);
     exchange->awaited = false;
     if (!exchange->wsi) {
         exchange_free(exchange);
@@ -331,6 +334,7 @@ int exchange_writable(struct exchange **slot)
 {
     struct exchange *exchange = *slot;
     struct lws *wsi = exchange->wsi;
+    INVARIANT(wsi);
     if (!exchange->reply.length && !exchange->reply.failed)
         return 0;
     bool done = !exchange->reply.failed && write_pieces(exchange);
@@ -345,7 +349,9 @@ int exchange_writable(struct exchange **slot)
 
 void exchange_gone(struct exchange *exchange)
 {
+    INVARIANT(exchange->wsi);
     exchange->wsi = NULL;
+    intake_end(&exchange->intake); /* nothing more is waited for from the client */
     if (!exchange->awaited)
         exchange_free(exchange);
 }

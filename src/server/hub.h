@@ -52,7 +52,8 @@ int64_t hub_due(const struct hub *hub);
 /* `wake` is called when there is something to pull; it may be called often, and must only note it
  * (e.g. lws_callback_on_writable). NULL when out of memory. */
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument);
-/* Ends all its subscriptions. Read jobs on their way are forgotten safely. */
+/* Ends all its subscriptions. Read jobs on their way are forgotten safely, and `wake` is not called
+ * any more, from the moment of this call on. */
 void subscriber_free(struct subscriber *subscriber);
 /*
  * Who the client is, from now on; a reference of its own is taken. Until the first call it is a

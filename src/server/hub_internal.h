@@ -209,6 +209,7 @@ struct subscriber {
     void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
     void (*denied)(void *argument, const struct error *error); /* NULL: nobody asks */
     void *argument;
+    bool ended; /* it is being freed: nobody may be woken, nor told anything */
     struct link subscriptions;
     size_t count;
     struct link ready;

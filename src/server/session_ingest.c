@@ -25,7 +25,6 @@ struct ingest_session {
     bool pulled;           /* all of them were given to be sent */
     uint32_t unanswered;
     struct intake held; /* a whole message that the queue did not take */
-    bool gone;          /* the connection has ended */
 };
 
 static struct ingest_session *ingest_of(const struct session *session)
@@ -71,8 +70,9 @@ static void answer(struct ingest_session *ingest, const struct source_reply *rep
 static void on_done(void *context, const struct source_reply *reply)
 {
     struct ingest_session *ingest = context;
+    INVARIANT(ingest->unanswered);
     ingest->unanswered--;
-    if (!ingest->gone)
+    if (ingest->session.state != SESSION_GONE)
         answer(ingest, reply);
     else if (!ingest->unanswered)
         ingest_free(ingest);
@@ -213,7 +213,6 @@ static bool is_settled(const struct session *session)
 static void on_closed(struct session *session)
 {
     struct ingest_session *ingest = ingest_of(session);
-    ingest->gone = true;
     intake_end(&ingest->held);
     if (!ingest->unanswered)
         ingest_free(ingest);

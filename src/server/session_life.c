@@ -22,6 +22,7 @@ static struct session *of_entry(struct heap_entry *entry)
 void session_end(struct session *session, const struct error *error)
 {
     char reason[WIRE_CLOSE_REASON + 1];
+    INVARIANT(session->state != SESSION_GONE);
     if (session->state != SESSION_OPEN)
         return;
     struct audit_client client = {.address = session->visitor.address,
@@ -104,6 +105,7 @@ void sessions_expire(struct sessions *sessions)
 void session_watch_closing(struct session *session, int seconds)
 {
     struct server *server = session->server;
+    INVARIANT(session->state == SESSION_PARTING || session->state == SESSION_CLOSING);
     session_forget_end(session);
     heap_add(&server->sessions.closing, &session->ends,
              (int64_t)uv_now(&server->loop) + (int64_t)seconds * 1000);
@@ -117,7 +119,7 @@ void sessions_cut(struct sessions *sessions)
         if (first->order > (int64_t)uv_now(&session->server->loop))
             break;
         heap_remove(&sessions->closing, first);
-        lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_ACK, LWS_TO_KILL_ASYNC);
+        lws_set_timeout(session_socket(session), PENDING_TIMEOUT_CLOSE_ACK, LWS_TO_KILL_ASYNC);
     }
 }
 
@@ -142,6 +144,7 @@ struct auth_identity *session_refresh(struct session *session, const char *token
 
 void session_become(struct session *session, struct auth_identity *identity)
 {
+    INVARIANT(session->state != SESSION_GONE);
     auth_identity_release(session->visitor.identity);
     session->visitor.identity = identity;
     session_watch_expiry(session);

@@ -28,7 +28,7 @@ static void resume(struct session *session)
 {
     session->paused = false;
     link_remove(&session->in_paused);
-    lws_rx_flow_control(session->wsi, 1);
+    lws_rx_flow_control(session_socket(session), 1);
 }
 
 /* Read again from one that was paused, if its kind lets us. */
@@ -119,29 +119,44 @@ void session_init(struct session *session, struct server *server, struct lws *ws
     counter_add(&server->counters.connections, 1);
 }
 
+struct lws *session_socket(const struct session *session)
+{
+    INVARIANT(session->wsi && session->state != SESSION_GONE);
+    return session->wsi;
+}
+
+void session_set_state(struct session *session, enum session_state state)
+{
+    INVARIANT(state > session->state);
+    session->state = (uint8_t)state;
+}
+
 void session_want_write(struct session *session)
 {
+    INVARIANT(session->state != SESSION_GONE);
     if (session->wants_write)
         return;
     session->wants_write = true;
-    lws_callback_on_writable(session->wsi);
+    lws_callback_on_writable(session_socket(session));
 }
 
 void session_pause(struct session *session)
 {
+    INVARIANT(session->state != SESSION_GONE);
     if (session->paused || session->state != SESSION_OPEN)
         return;
     session->paused = true;
     link_append(&session->server->sessions.paused, &session->in_paused);
-    lws_rx_flow_control(session->wsi, 0);
+    lws_rx_flow_control(session_socket(session), 0);
 }
 
 void session_close(struct session *session, uint16_t status, const char *reason)
 {
+    INVARIANT(session->state != SESSION_GONE);
     if (session->state != SESSION_OPEN)
         return;
     session_forget_end(session);
-    session->state = SESSION_PARTING;
+    session_set_state(session, SESSION_PARTING);
     session->close_status = status;
     session->close_reason = memory_copy_string(reason, strlen(reason));
     session->ping_due = false;
@@ -159,6 +174,7 @@ void session_give_up(struct session *session, const char *reason)
 
 void session_heard(struct session *session)
 {
+    INVARIANT(session->state != SESSION_GONE);
     session->heard_ms = uv_now(&session->server->loop);
     session->pinged = false;
     link_remove(&session->in_heard);
@@ -174,7 +190,7 @@ static bool write_ping(struct session *session)
     session->ping_due = false;
     session_want_write(session);
     room[LWS_PRE] = '?';
-    return lws_write(session->wsi, room + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
+    return lws_write(session_socket(session), room + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
 }
 
 enum { FINAL_FRAME = 0x80 }; /* in a frame's first byte: it ends its message */
@@ -190,11 +206,12 @@ static bool write_once(struct session *session, struct span bytes)
     struct wire_run run = wire_measure(bytes);
     session->mid_message = run.unfinished;
     counter_add(&session->server->counters.messages_out, run.messages);
-    if (lws_write(session->wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
+    struct lws *wsi = session_socket(session);
+    if (lws_write(wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
         return false;
     if (session->kind->sent)
         session->kind->sent(session, bytes.length, &run);
-    session->blocked = lws_partial_buffered(session->wsi);
+    session->blocked = lws_partial_buffered(wsi);
     return true;
 }
 
@@ -277,10 +294,11 @@ static bool write_close_frame(struct session *session)
     frame[2] = (char)(session->close_status >> 8);
     frame[3] = (char)(session->close_status & 0xff);
     memcpy(frame + 4, reason.data, length);
-    session->state = SESSION_CLOSING;
-    if (lws_write(session->wsi, (unsigned char *)frame, 4 + length, LWS_WRITE_HTTP) < 0)
+    struct lws *wsi = session_socket(session);
+    session_set_state(session, SESSION_CLOSING);
+    if (lws_write(wsi, (unsigned char *)frame, 4 + length, LWS_WRITE_HTTP) < 0)
         return false;
-    if (!lws_partial_buffered(session->wsi))
+    if (!lws_partial_buffered(wsi))
         session_watch_closing(session, ANSWER_SECONDS);
     return true;
 }
@@ -326,6 +344,7 @@ void session_closed(struct session *session)
     session_forget_end(session);
     server->sessions.count--;
     intake_end(&session->incoming);
+    session_set_state(session, SESSION_GONE);
     memory_free(session->close_reason);
     session->close_reason = NULL;
     session->wsi = NULL;

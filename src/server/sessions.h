@@ -4,6 +4,10 @@
  *
  * A session is made when the handshake is done and dies in libwebsockets' closed callback; nobody
  * else frees it. Whoever wants a connection gone asks for it with session_close.
+ *
+ * Invariants, held in every build: the state only grows; from SESSION_GONE on the session is in no
+ * list, no heap and no intake, so that no sweep, time-out or commit finds it, and nothing wakes it,
+ * sends to it, reads from it or closes it.
  */
 #ifndef SERVER_SESSIONS_H
 #define SERVER_SESSIONS_H
@@ -31,7 +35,8 @@ struct sessions {
 enum session_state {
     SESSION_OPEN,
     SESSION_PARTING, /* what it says is ignored; it still gets what it is owed */
-    SESSION_CLOSING  /* the close frame was sent; the client's is awaited */
+    SESSION_CLOSING, /* the close frame was sent; the client's is awaited */
+    SESSION_GONE     /* the connection is no more: nothing but its kind's memory is left */
 };
 
 struct session_kind {
@@ -59,13 +64,14 @@ struct session_kind {
     /* Forget what waits to be sent, answers too. NULL: no limit of bytes holds for this kind, nor
      * one of messages that ends a connection. */
     void (*drop)(struct session *session);
-    /* The connection is gone: end what belongs to it and free the memory. */
+    /* The connection is gone, and the session with it: end what belongs to it and free the memory,
+     * now or when the last answer that is on its way has come back. */
     void (*closed)(struct session *session);
 };
 
 struct session {
     struct server *server;
-    struct lws *wsi;
+    struct lws *wsi; /* NULL once it is gone; by session_socket, which holds that */
     const struct session_kind *kind;
     struct visitor visitor; /* whose it is */
     struct allowance allowance;
@@ -112,6 +118,10 @@ void session_init(struct session *session, struct server *server, struct lws *ws
                   const struct session_kind *kind, size_t limit, struct visitor *visitor);
 /* For session_init: nothing has come in yet. */
 void session_expect(struct session *session, size_t limit);
+/* Its connection, which must be there. */
+struct lws *session_socket(const struct session *session);
+/* The one place where the state changes. */
+void session_set_state(struct session *session, enum session_state state);
 /* Ask for a chance to write. Cheap to call again. */
 void session_want_write(struct session *session);
 void session_pause(struct session *session);

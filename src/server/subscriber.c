@@ -24,17 +24,30 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     return subscriber;
 }
 
+/* Nobody is left to wake: whoever still calls has kept what it should have given up. */
+static void wake(struct subscriber *subscriber)
+{
+    INVARIANT(!subscriber->ended);
+    subscriber->wake(subscriber->argument);
+}
+
+/* All are going, so none is handed the read slot of another. */
 void subscriber_silence(struct subscriber *subscriber)
 {
+    while (!link_alone(&subscriber->waiting))
+        link_remove(subscriber->waiting.next);
     while (!link_alone(&subscriber->subscriptions))
         subscription_close(
             LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+    INVARIANT(!subscriber->count && !subscriber->turns);
+    INVARIANT(link_alone(&subscriber->ready) && link_alone(&subscriber->waiting));
 }
 
 void subscriber_free(struct subscriber *subscriber)
 {
     if (!subscriber)
         return;
+    subscriber->ended = true;
     subscriber_silence(subscriber);
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;
@@ -115,9 +128,7 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     struct auth_identity *old = subscriber->identity;
     struct row_scope *saw = subscriber->scope, *sees = row_scope_get(subscriber->hub, identity);
     if (!sees) {
-        while (!link_alone(&subscriber->subscriptions))
-            subscription_close(
-                LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+        subscriber_silence(subscriber);
         return false;
     }
     subscriber->identity = auth_identity_retain(identity);
@@ -217,6 +228,7 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
 {
     struct wire_message message;
     struct error error = {.code = ERROR_NONE};
+    INVARIANT(!subscriber->ended);
     counter_add(&subscriber->hub->metrics.messages_in, 1);
     if (!wire_message_parse(text, &message, &error)) {
         subscriber_error(subscriber, &error, false);
@@ -251,7 +263,7 @@ void subscriber_answered(struct subscriber *subscriber)
 {
     if (subscriber->control.failed)
         log_error("hub", "answer-lost", "cause=\"out of memory or an unread pile of answers\"");
-    subscriber->wake(subscriber->argument);
+    wake(subscriber);
 }
 
 /* ---- bytes ---- */
@@ -263,7 +275,7 @@ void subscriber_ready(struct subscription *subscription)
     if (!link_alone(&subscription->in_ready))
         return;
     link_append(&subscriber->ready, &subscription->in_ready);
-    subscriber->wake(subscriber->argument);
+    wake(subscriber);
 }
 
 bool subscriber_take_turn(struct subscription *subscription)
@@ -377,6 +389,7 @@ static struct span pull_subscription(struct subscriber *subscriber)
 
 struct span subscriber_pull(struct subscriber *subscriber)
 {
+    INVARIANT(!subscriber->ended);
     /* Answers before each turn: one of them may say what the frames to come begin. */
     struct span bytes = pull_rest(subscriber);
     if (!bytes.length)
@@ -389,7 +402,7 @@ struct span subscriber_pull(struct subscriber *subscriber)
     subscriber->pulled_length = bytes.length;
     if (bytes.length) {
         counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
-        subscriber->wake(subscriber->argument);
+        wake(subscriber);
     }
     return bytes;
 }

@@ -155,6 +155,25 @@ static void on_closed(struct connection *connection)
         session_closed(session);
 }
 
+static int on_session(struct lws *wsi, enum lws_callback_reasons reason, struct session *session,
+                      struct span bytes)
+{
+    switch (reason) {
+    case LWS_CALLBACK_RECEIVE:
+        return on_receive(wsi, session, bytes);
+    case LWS_CALLBACK_RECEIVE_PONG:
+        session_heard(session);
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return session_writable(session) ? 0 : -1;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return session_peer_closes(session) ? 0 : -1;
+    default:
+        return 0;
+    }
+}
+
+/* A connection without a session is one that could not have one: it is being closed. */
 static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason,
                         struct connection *connection, struct span bytes)
 {
@@ -163,18 +182,14 @@ static int on_websocket(struct lws *wsi, enum lws_callback_reasons reason,
         return on_upgrade(wsi, bytes.data);
     case LWS_CALLBACK_ESTABLISHED:
         return on_established(wsi, connection);
-    case LWS_CALLBACK_RECEIVE:
-        return on_receive(wsi, connection->session, bytes);
-    case LWS_CALLBACK_RECEIVE_PONG:
-        session_heard(connection->session);
-        return 0;
-    case LWS_CALLBACK_SERVER_WRITEABLE:
-        return session_writable(connection->session) ? 0 : -1;
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        return session_peer_closes(connection->session) ? 0 : -1;
     case LWS_CALLBACK_CLOSED:
         on_closed(connection);
         return 0;
+    case LWS_CALLBACK_RECEIVE:
+    case LWS_CALLBACK_RECEIVE_PONG:
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        return connection->session ? on_session(wsi, reason, connection->session, bytes) : -1;
     default:
         return 0;
     }

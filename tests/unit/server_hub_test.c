@@ -180,6 +180,62 @@ static void one_that_is_silenced_gets_answers_only(void **state)
     subscriber_free(other.subscriber);
 }
 
+/* ---- a client that hangs up ---- */
+
+static void expect_nobody_gone(void *argument)
+{
+    bool *hung_up = argument;
+    assert_false(*hung_up);
+}
+
+/* All that a subscription may be at: each of them many times, more than are served at once. */
+static const char *const kinds[] = {
+    "\"view\":\"Q/list\"",
+    "\"view\":\"Q/list\",\"key\":\"k%d\"",
+    "\"view\":\"Q/state\",\"key\":\"k%d\"",
+    "\"view\":\"Q/append\",\"key\":\"k%d\"",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"after\":\"5:000000000000\"",
+    "\"view\":\"Q/append\",\"key\":\"k%d\",\"after\":\"5:000000000000\"",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"after\":\"9999:000000000000\"",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"take\":3",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"filters\":{\"n\":%d}",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"withSnapshot\":false",
+};
+
+/* It ends after so many steps of serving it, while some of its subscriptions wait in line. */
+static void hang_up_after(const char *kind, int steps)
+{
+    enum { TOGETHER = 24 };
+    bool hung_up = false;
+    struct subscriber *subscriber = subscriber_new(fixture.hub, expect_nobody_gone, &hung_up);
+    assert_non_null(subscriber);
+    for (int i = 0; i < TOGETHER; i++) {
+        char member[200], text[256];
+        snprintf(member, sizeof member, kind, i, i);
+        snprintf(text, sizeof text, "{\"type\":\"subscribe\",%s}", member);
+        subscriber_message(subscriber, span_of(text));
+    }
+    for (int i = 0; i < steps; i++) {
+        if (!subscriber_pull(subscriber).length)
+            hub_fixture_wait_for_readers(&fixture);
+    }
+    assert_true(hub_subscriptions(fixture.hub) > 0);
+    hung_up = true;
+    subscriber_free(subscriber);
+    assert_int_equal(hub_subscriptions(fixture.hub), 0);
+}
+
+static void one_that_hangs_up_is_not_woken_any_more(void **state)
+{
+    (void)state;
+    hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
+        for (int steps = 0; steps < 40; steps += 1 + steps / 8)
+            hang_up_after(kinds[kind], steps);
+    hub_fixture_wait_for_readers(&fixture);
+}
+
 /* ---- deletes before a fresh snapshot ---- */
 
 enum { DELETED = 12 * 1000 };
@@ -268,6 +324,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_stalled_client_holds_few_snapshots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_ends_passes_its_turn_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_hangs_up_is_not_woken_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_silenced_gets_answers_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_deletes_are_told_before_a_fresh_snapshot, set_up,
                                         tear_down),

@@ -1,0 +1,12 @@
+#include "base/invariant.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+void invariant_broken(const char *condition, const char *function, int line)
+{
+    log_error("stele", "invariant-broken", "invariant=\"%s\" in=\"%s\" line=%d", condition,
+              function, line);
+    abort();
+}
