@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -91,9 +91,28 @@ CREATE INDEX tombstone_recent ON tombstone (export, change);
 CREATE TABLE producer (
     -- The last batch of each producer that was committed, so that none is applied twice.
     name TEXT PRIMARY KEY NOT NULL,
+    owner TEXT,                   -- the subject that may use the name; NULL: nobody's so far; '': the
+                                  -- program's that stele is a part of
     batch INTEGER NOT NULL,
+    mark TEXT,                    -- what the producer said with it of where it is; NULL: nothing
+    slot INTEGER,                 -- seq of the newest change of its batches; NULL: not known
+    idx INTEGER,
     at INTEGER NOT NULL           -- when: milliseconds since 1970 UTC
 ) WITHOUT ROWID;
+
+CREATE INDEX producer_owner ON producer (owner, name);
+
+CREATE TABLE idempotency_key (
+    -- The requests that came with an Idempotency-Key and were committed, with their answers.
+    owner TEXT NOT NULL,          -- the subject that sent it; '': there was no authentication
+    key TEXT NOT NULL,
+    body BLOB NOT NULL,           -- SHA-256 of the request's body
+    answer TEXT NOT NULL,         -- as JSON
+    at INTEGER NOT NULL,          -- when: milliseconds since 1970 UTC
+    PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
+
+CREATE INDEX idempotency_key_at ON idempotency_key (owner, at);
 
 CREATE TABLE stage (
     -- One row per filtered and ordered set of entities that the configured views need, or needed.

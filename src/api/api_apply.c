@@ -50,7 +50,9 @@ static void submit(struct api_call *call)
     struct error error = {0};
     struct source *source = server_source(call->store->server);
     struct span body = span_make(apply->lines, apply->length);
-    if (!source_submit(source, NULL, SOURCE_LINES, body, replied, apply, &error))
+    /* The program that stele is a part of may move every producer. */
+    struct source_sender host = {.subject = span_of("")};
+    if (!source_submit(source, &host, NULL, SOURCE_LINES, body, replied, apply, &error))
         abandon(call, &error);
 }
 

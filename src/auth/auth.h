@@ -218,6 +218,9 @@ bool auth_may_follow(const struct auth_identity *held, const struct auth_identit
  * token-invalid-issuer, token-invalid-audience, else token-invalid. */
 const char *auth_refresh_word(enum error_code code);
 
+/* SHA-256. False when the library fails. */
+bool auth_digest(struct span bytes, unsigned char out[32]);
+
 /* ---- static tokens ---- */
 
 enum {

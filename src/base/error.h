@@ -29,6 +29,10 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(UNSUPPORTED_ENCODING, "unsupported-encoding", 415, RETRY_NEVER)                              \
     X(QUEUE_FULL, "queue-full", 503, RETRY_LATER)                                                  \
     X(OUT_OF_ORDER, "out-of-order", 409, RETRY_LATER)                                              \
+    X(PRODUCER_TAKEN, "producer-taken", 403, RETRY_NEVER)                                          \
+    X(PRODUCER_LIMIT, "producer-limit-exceeded", 429, RETRY_NEVER)                                 \
+    X(KEY_REUSED, "idempotency-key-reused", 422, RETRY_NEVER)                                      \
+    X(UNKNOWN_EXPORT, "unknown-export", 400, RETRY_NEVER)                                          \
     X(SHUTTING_DOWN, "shutting-down", 503, RETRY_LATER)                                            \
     X(CONNECTION_LIMIT, "connection-limit-exceeded", 429, RETRY_LATER)                             \
     X(SUBSCRIPTION_LIMIT, "subscription-limit-exceeded", 429, RETRY_LATER)                         \

@@ -3,7 +3,7 @@
  * of the writer's cache, and their changes noted as pending. Nothing of it is in the log yet, so
  * a submission that turns out to be unacceptable is undone by putting the entities back.
  */
-#include "engine/engine_internal.h"
+#include "engine/producers.h"
 
 enum { MERGED_DEPTH = 1024 }; /* more than max_depth may ever be */
 
@@ -323,10 +323,8 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
     struct export_state *export = NULL;
     if (!writer_export(writer, mutation->export_name, &export, error))
         return false;
-    if (!export) {
-        submission->ignored++;
-        return true;
-    }
+    if (!export)
+        return writer_note_unknown(writer, submission, mutation->export_name, error);
     struct entity *entity = writer_entity(writer, export, mutation->key, error);
     if (!entity)
         return false;
@@ -354,78 +352,20 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
     return true;
 }
 
-/*
- * The producers that a submission names, with the last batch number that counts for each: first
- * what the store knows, then what this submission adds. They are noted in the store only once all
- * of the submission was accepted.
- */
-struct producer_state {
-    struct span name;
-    int64_t last;
-    bool advanced;
-};
-
-struct producer_table {
-    struct map map;
-    struct producer_state *states;
-    size_t count;
-};
-
-static struct span producer_key(const void *value)
-{
-    return ((const struct producer_state *)value)->name;
-}
-
-static bool producer_table_init(struct producer_table *table, const struct submission *submission)
-{
-    map_init(&table->map, producer_key);
-    table->count = 0;
-    table->states = memory_new((submission->batch_count + 1) * sizeof *table->states);
-    return table->states != NULL;
-}
-
-static void producer_table_fini(struct producer_table *table)
-{
-    map_fini(&table->map);
-    memory_free(table->states);
-}
-
-static struct producer_state *producer_find(struct writer *writer, struct producer_table *table,
-                                            struct span name, struct error *error)
-{
-    struct producer_state *state = map_get(&table->map, name);
-    if (state)
-        return state;
-    state = &table->states[table->count];
-    state->name = name;
-    if (!store_producer_get(writer->store, name, &state->last, error))
-        return NULL;
-    if (!map_add(&table->map, state)) {
-        error_set(error, ERROR_MEMORY, "out of memory while looking up a producer");
-        return NULL;
-    }
-    table->count++;
-    return state;
-}
-
 static bool apply_batch(struct writer *writer, struct submission *submission,
                         const struct submission_batch *batch, struct producer_table *table,
                         struct error *error)
 {
-    if (batch->producer.data) {
-        struct producer_state *state = producer_find(writer, table, batch->producer, error);
-        if (!state)
-            return false;
-        if (batch->number <= state->last) {
-            submission->duplicate += batch->count;
-            return true;
-        }
-        state->last = batch->number;
-        state->advanced = true;
-    }
-    for (size_t i = 0; i < batch->count; i++)
+    struct producer_state *producer;
+    bool repeated;
+    int64_t last_change = writer->last_change;
+    if (!producer_admit(writer, submission, batch, table, &producer, &repeated, error))
+        return false;
+    for (size_t i = 0; !repeated && i < batch->count; i++)
         if (!apply_mutation(writer, submission, &submission->mutations[batch->first + i], error))
             return false;
+    if (producer && !repeated)
+        producer_advance(producer, submission, batch, writer->last_change > last_change);
     return true;
 }
 
@@ -434,17 +374,6 @@ static bool apply_batches(struct writer *writer, struct submission *submission,
 {
     for (size_t i = 0; i < submission->batch_count; i++)
         if (!apply_batch(writer, submission, &submission->batches[i], table, error))
-            return false;
-    return true;
-}
-
-static bool note_producers(struct writer *writer, const struct producer_table *table,
-                           struct error *error)
-{
-    for (size_t i = 0; i < table->count; i++)
-        if (table->states[i].advanced &&
-            !store_producer_put(writer->store, table->states[i].name, table->states[i].last,
-                                writer->now, error))
             return false;
     return true;
 }
@@ -463,10 +392,21 @@ static void refuse(struct writer *writer, struct submission *submission, int64_t
     writer_forget_exports(writer, writer->new_exports_stored);
     writer->last_change = last_change;
     writer->head = head;
-    submission->applied = submission->ignored = submission->duplicate = 0;
-    submission->has_seq = false;
+    bool tells_last = submission->has_last && problem->code == ERROR_OUT_OF_ORDER;
+    submission_reset(submission);
+    submission->has_last = tells_last;
     submission->error = *problem;
     batch_order_refuse(submission->order, submission);
+}
+
+/* Merge all of it, and note what belongs to it. */
+static bool apply_whole(struct writer *writer, struct submission *submission,
+                        struct producer_table *table, bool *replayed, struct error *error)
+{
+    return keyed_admit(writer, submission, replayed, error) &&
+           (*replayed || (batch_order_admit(submission->order, submission, error) &&
+                          apply_batches(writer, submission, table, error) &&
+                          keyed_store(writer, submission, error)));
 }
 
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error)
@@ -475,15 +415,14 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     struct seq head = writer->head;
     struct error problem = {.code = ERROR_NONE};
     struct producer_table table;
-    bool going = true;
+    bool going = true, replayed = false;
     writer->submission_number++;
     writer->submission_bytes = 0;
     if (!producer_table_init(&table, submission))
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
-    else if (batch_order_admit(submission->order, submission, &problem) &&
-             apply_batches(writer, submission, &table, &problem))
+    else if (apply_whole(writer, submission, &table, &replayed, &problem) && !replayed)
         going = writer_store_exports(writer, error) && writer_log_pending(writer, error) &&
-                note_producers(writer, &table, error);
+                producers_store(writer, &table, error);
     if (problem.code != ERROR_NONE) {
         refuse(writer, submission, last_change, head, &problem);
         if (is_store_failure(problem.code)) {

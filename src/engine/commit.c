@@ -343,12 +343,12 @@ void writer_abandon(struct writer *writer, const struct error *error)
     for (size_t i = 0; i < writer->submission_count; i++) {
         struct submission *submission = writer->submissions[i];
         submission->error = *error;
-        submission->applied = submission->ignored = submission->duplicate = 0;
-        submission->has_seq = false;
+        submission_reset(submission);
         batch_order_refuse(submission->order, submission);
     }
     writer_derive_abandon(writer);
     entity_cache_clear(&writer->cache);
+    keyed_forget(writer);
     writer_forget_exports(writer, 0);
     size_t position = 0;
     struct export_state *export;

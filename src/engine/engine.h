@@ -48,7 +48,25 @@ struct mutation {
 struct submission_batch {
     struct span producer; /* absent: not named, never a duplicate */
     int64_t number;
+    struct span mark; /* kept with the number, and given back; absent: none */
+    bool has_previous;
+    int64_t previous;    /* the batch that must be the last committed one */
     size_t first, count; /* into mutations */
+};
+
+enum {
+    SUBMISSION_UNKNOWN = 8, /* names that an answer tells of, at most */
+    SUBMISSION_ANSWER_BYTES = 16 * 1024
+};
+
+struct submission;
+
+/* The Idempotency-Key that a request came with. */
+struct submission_key {
+    struct span text; /* absent: none */
+    unsigned char digest[32];
+    /* Print the answer to keep, on the writer thread. */
+    bool (*print)(const struct submission *submission, struct buffer *out);
 };
 
 /*
@@ -69,12 +87,27 @@ struct submission {
      * submitter keeps it alive until the submission comes back. */
     struct batch_order *order;
     void *context; /* the submitter's */
+    /* The subject that sends it; absent: there is no authentication; empty: the program that stele
+     * is a part of. */
+    struct span owner;
+    struct submission_key key;
     /* results */
     struct error error; /* code ERROR_NONE: committed */
     uint64_t applied, ignored, duplicate;
     bool has_seq;
     struct seq seq; /* of its last change */
+    /* A batch of a producer was passed over, or refused for its predecessor: the last committed
+     * one, -1 when there is none. */
+    bool has_last;
+    int64_t last_batch;
+    struct span last_mark;
+    struct span unknown_exports[SUBMISSION_UNKNOWN]; /* that mutations were ignored for */
+    size_t unknown_count;
+    struct span answer; /* what was answered when it was committed before, under its key */
 };
+
+/* Forget the results but for the error: the submission is not applied. */
+void submission_reset(struct submission *submission);
 
 /* NULL when out of memory. `max_nodes` bounds the JSON values in it. */
 struct submission *submission_new(size_t max_text, uint32_t max_nodes);
@@ -150,6 +183,9 @@ struct engine_options {
     struct store_options store;
     bool open_exports; /* exports appear as they are fed */
     uint32_t max_exports;
+    bool refuse_unknown_exports;  /* else mutations for them are ignored */
+    int64_t max_producers;        /* names of a subject; 0: unlimited */
+    int64_t max_idempotency_keys; /* of a subject; 0: unlimited */
     const struct engine_export_options *exports;
     size_t export_count;
     const struct view_set *views;    /* must outlive the engine, with all its stages */

@@ -97,6 +97,8 @@ struct undo {
     struct seq seq;
 };
 
+enum { UNKNOWN_EXPORTS_TOLD = 100 /* names in the log, at most */ };
+
 struct writer {
     struct engine *engine;
     struct store_writer *store;
@@ -118,6 +120,9 @@ struct writer {
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
     size_t new_exports_stored; /* the others wait until their submission is accepted */
+    struct map key_counts;     /* see keyed.c */
+    char *unknown_exports[UNKNOWN_EXPORTS_TOLD]; /* heap copies: the log knows of them */
+    size_t unknown_count;
     /* The submission being applied. */
     struct pending_change *pending;
     size_t pending_count, pending_capacity;
@@ -171,6 +176,17 @@ bool writer_prepare(struct writer *writer);
 void writer_publish(struct writer *writer);
 /* Forget the transaction: all its submissions get `error`. */
 void writer_abandon(struct writer *writer, const struct error *error);
+
+/* keyed.c: what is remembered of keys of requests; to be forgotten with a transaction that failed.
+ */
+void keyed_init(struct writer *writer);
+void keyed_forget(struct writer *writer);
+
+/* unknown_export.c: a mutation is for an export that is not shown. Notes it in the submission, and
+ * in the log once per name; false where such a submission is to be refused. */
+bool writer_note_unknown(struct writer *writer, struct submission *submission, struct span name,
+                         struct error *error);
+void writer_forget_unknown(struct writer *writer);
 
 /* write_job.c: run the jobs that wait, in the open transaction. */
 bool writer_run_jobs(struct writer *writer, struct error *error);

@@ -45,6 +45,14 @@ void submission_free(struct submission *submission)
     memory_free(submission);
 }
 
+void submission_reset(struct submission *submission)
+{
+    submission->applied = submission->ignored = submission->duplicate = 0;
+    submission->has_seq = submission->has_last = false;
+    submission->unknown_count = 0;
+    submission->answer = span_make(NULL, 0);
+}
+
 /* Aligned memory from the newest chunk, or from a new one in front of it. */
 static void *submission_allocate(struct submission *submission, size_t size)
 {

@@ -51,6 +51,7 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
 {
     *writer = (struct writer){.engine = engine};
     map_init(&writer->exports, export_key);
+    keyed_init(writer);
     entity_cache_init(&writer->cache, engine->options.cache_bytes);
     buffer_init(&writer->merged, engine->options.max_entity_bytes);
     buffer_init(&writer->patch, UINT32_MAX);
@@ -72,6 +73,8 @@ void writer_fini(struct writer *writer)
     while ((export = map_next(&writer->exports, &position)))
         memory_free(export);
     map_fini(&writer->exports);
+    keyed_forget(writer);
+    writer_forget_unknown(writer);
     buffer_fini(&writer->merged);
     buffer_fini(&writer->patch);
     buffer_fini(&writer->append);

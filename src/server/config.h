@@ -43,6 +43,9 @@ struct config_auth {
     enum config_audience status, metrics; /* who sees all of /status, and /metrics */
 };
 
+/* What becomes of mutations for exports that the configuration does not show. */
+enum config_unknown_exports { CONFIG_UNKNOWN_IGNORE, CONFIG_UNKNOWN_REFUSE };
+
 /* Whether the rate windows hold. AUTO: unless the server is for its own machine alone; limits.h. */
 enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
 
@@ -71,7 +74,10 @@ struct config {
     int64_t incoming_bytes;    /* of unfinished requests and messages; default 256 MiB */
     int64_t incoming_seconds;  /* that one may stand still; default 60 */
     int64_t max_exports;       /* default 1,000 */
-    int64_t max_connections;   /* default 10,000 (65,000 at most) */
+    enum config_unknown_exports unknown_exports; /* default ignore */
+    int64_t max_producers;                       /* names of a subject; default 10,000 */
+    int64_t max_idempotency_keys;                /* of a subject; default 100,000 */
+    int64_t max_connections;                     /* default 10,000 (65,000 at most) */
     /* At a time; 0: no limit. Those of a token come before "per subject" and the following. */
     int64_t max_connections_per_ip, max_connections_per_origin, max_connections_per_metering_key;
     int64_t max_connections_per_subject;

@@ -23,6 +23,8 @@ _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO 
 _Static_assert(LOG_FORMAT_TEXT == 0 && LOG_FORMAT_JSON == 1, "format_words");
 _Static_assert(CONFIG_RATES_AUTO == 0 && CONFIG_RATES_ON == 1 && CONFIG_RATES_OFF == 2,
                "rate_limiting_words");
+_Static_assert(CONFIG_UNKNOWN_IGNORE == 0 && CONFIG_UNKNOWN_REFUSE == 1, "unknown_words");
+static const char *const unknown_words[] = {"ignore", "refuse", NULL};
 static const char *const rate_limiting_words[] = {"auto", "on", "off", NULL};
 static const char *const synchronous_words[] = {"full", "normal", "off", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
@@ -108,6 +110,13 @@ const struct setting config_settings[] = {
     {NUMBER(incoming_seconds, 60, 1, DAY), .live = true,
      .help = "how long one of them may stand still"},
     {NUMBER(max_exports, 1000, 1, 100000), .help = "exports that may appear as they are fed"},
+    {WORD(unknown_exports, unknown_words, CONFIG_UNKNOWN_IGNORE),
+     .help = "mutations for an export that is not configured: ignore counts and names them, refuse "
+             "refuses the request"},
+    {NUMBER(max_producers, 10000, 1, LARGEST),
+     .help = "names of producers that one subject may have"},
+    {NUMBER(max_idempotency_keys, 100000, 1, LARGEST),
+     .help = "Idempotency-Keys that one subject may use in 24 hours"},
     {NUMBER(max_connections, 10000, 1, 65000), .live = true, .help = "connections at a time"},
     {LIMIT(max_connections_per_ip, LARGEST), .environment = "ARETE_WS_MAX_CONNECTIONS_PER_IP",
      .help = "connections at a time of one IPv4 address or one IPv6 /64; 0 for no limit"},

@@ -35,7 +35,8 @@ int cors_reply(struct lws *wsi)
     struct exchange_content content = {
         .status = 204,
         .headers = "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
-                   "Access-Control-Allow-Headers: Authorization, Content-Type, If-None-Match\r\n"
+                   "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
+                   "If-None-Match\r\n"
                    "Access-Control-Max-Age: 600\r\n"};
     return exchange_reply(wsi, &content);
 }

@@ -229,6 +229,7 @@ static void exchange_free(struct exchange *exchange)
     server->large_bytes -= exchange->large.capacity;
     buffer_fini(&exchange->large);
     visitor_fini(&exchange->visitor);
+    memory_free(exchange->key);
     memory_free(exchange->cors);
     memory_free(exchange);
     server->exchanges--;

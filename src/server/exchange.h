@@ -35,6 +35,7 @@ struct exchange {
     struct server *server;
     struct lws *wsi; /* NULL once the client is gone */
     struct visitor visitor;
+    char *key;                               /* its Idempotency-Key; NULL: none */
     char *cors;                              /* lines for the header of its answer; NULL: none */
     struct intake intake;                    /* the body of the request */
     void (*take)(struct exchange *exchange); /* the whole body is there: an answer is owed */

@@ -9,6 +9,9 @@
 #include "server/server_internal.h"
 
 #include <libwebsockets.h>
+#include <stdio.h>
+
+enum { HEADERS = 256 };
 
 /* ---- the headers ---- */
 
@@ -93,14 +96,43 @@ int http_take_body(struct server *server, struct lws *wsi, size_t limit, enum do
 
 static void take_mutations(struct exchange *exchange);
 
+/* The header Idempotency-Key as a heap string; NULL when there is none. */
+static bool read_key(struct lws *wsi, char **key, struct error *error)
+{
+    static const char name[] = "idempotency-key:";
+    char text[SOURCE_MAX_KEY + 1];
+    int length = lws_hdr_custom_length(wsi, name, sizeof name - 1);
+    *key = NULL;
+    if (length < 0)
+        return true;
+    bool fits = length < (int)sizeof text &&
+                lws_hdr_custom_copy(wsi, text, sizeof text, name, sizeof name - 1) >= 0;
+    /* One that does not fit is refused as one that is too long. */
+    struct span value = fits ? span_make(text, (size_t)length) : span_make(NULL, SIZE_MAX);
+    if (!source_key_check(value, error))
+        return false;
+    *key = memory_copy_string(text, (size_t)length);
+    return *key || error_set(error, ERROR_MEMORY, "out of memory while taking a request");
+}
+
 static int begin(struct server *server, struct lws *wsi, struct exchange **exchange)
 {
     struct visitor visitor;
     struct error error;
+    char *key = NULL;
     if (!door_enter(server, wsi, DOOR_FEED, &visitor, &error))
         return exchange_reply_and_part(wsi, &error, NULL);
-    return http_take_body(server, wsi, server->max_request_bytes, DOOR_FEED, &visitor,
-                          take_mutations, exchange);
+    if (!read_key(wsi, &key, &error)) {
+        visitor_fini(&visitor);
+        return exchange_reply_and_part(wsi, &error, NULL);
+    }
+    int result = http_take_body(server, wsi, server->max_request_bytes, DOOR_FEED, &visitor,
+                                take_mutations, exchange);
+    if (*exchange)
+        (*exchange)->key = key;
+    else
+        memory_free(key);
+    return result;
 }
 
 int http_ingest_request(struct server *server, struct lws *wsi, struct span path,
@@ -152,19 +184,42 @@ bool http_ingest_body(struct exchange *exchange, struct span bytes)
     return false;
 }
 
+struct source_sender visitor_as_sender(const struct visitor *visitor)
+{
+    return (struct source_sender){.subject = visitor->is_anonymous
+                                                 ? span_make(NULL, 0)
+                                                 : span_of(visitor->identity->subject)};
+}
+
+/* The headers of an answer to a request that was decoded. */
+static void print_headers(const struct source_reply *reply, char headers[HEADERS])
+{
+    const struct error *error = &reply->error;
+    if (error->code != ERROR_NONE)
+        snprintf(headers, HEADERS,
+                 "X-Error-Code: %s\r\nRetry-After: %d\r\nCache-Control: no-store\r\n",
+                 error_wire_code(error->code), error_retry_after(error));
+    else
+        snprintf(headers, HEADERS, "Cache-Control: no-store\r\n%s",
+                 reply->answer.data ? "Idempotency-Replayed: true\r\n" : "");
+}
+
 static void on_done(void *context, const struct source_reply *reply)
 {
     struct exchange *exchange = context;
     struct buffer body;
-    if (reply->error.code != ERROR_NONE) {
+    char headers[HEADERS];
+    /* Only one that tells where the producer is has a body of its own. */
+    if (reply->error.code != ERROR_NONE && !reply->has_last) {
         exchange_answer_error(exchange, &reply->error);
         return;
     }
-    buffer_init(&body, 4096);
+    buffer_init(&body, SUBMISSION_ANSWER_BYTES);
+    print_headers(reply, headers);
     source_reply_print(&body, SOURCE_LINES, reply);
-    struct exchange_content content = {.status = 200,
+    struct exchange_content content = {.status = error_http_status(reply->error.code),
                                        .type = "application/json; charset=utf-8",
-                                       .headers = "Cache-Control: no-store\r\n",
+                                       .headers = headers,
                                        .body = buffer_span(&body)};
     exchange_answer(exchange, &content);
     buffer_fini(&body);
@@ -173,7 +228,10 @@ static void on_done(void *context, const struct source_reply *reply)
 static void take_mutations(struct exchange *exchange)
 {
     struct error error;
-    if (!source_submit(exchange->server->source, NULL, SOURCE_LINES,
+    struct source_sender sender = visitor_as_sender(&exchange->visitor);
+    if (exchange->key)
+        sender.key = span_of(exchange->key);
+    if (!source_submit(exchange->server->source, &sender, NULL, SOURCE_LINES,
                        buffer_span(&exchange->intake.bytes), on_done, exchange, &error))
         exchange_answer_error(exchange, &error);
 }

@@ -61,6 +61,9 @@ static struct engine_options engine_options(struct server *server, const struct 
                   .backup_before_migration = config->backup_before_migration},
         .open_exports = view_set_is_open(hub_views(server->hub)),
         .max_exports = (uint32_t)config->max_exports,
+        .refuse_unknown_exports = config->unknown_exports == CONFIG_UNKNOWN_REFUSE,
+        .max_producers = config->max_producers,
+        .max_idempotency_keys = config->max_idempotency_keys,
         .views = hub_views(server->hub),
         .max_array_length = (uint32_t)config->max_array_length,
         .max_entity_bytes = (size_t)config->max_entity_bytes,
@@ -129,6 +132,7 @@ static bool open_source(struct server *server, const struct config *config, stru
         .max_key_bytes = (size_t)config->max_key_bytes,
         .queue_bytes = (size_t)config->queue_bytes / DECODE_SHARE,
         .queue_count = DECODE_COUNT,
+        .digest = auth_digest,
     };
     server->source = source_open(server->engine, &options, error);
     return server->source != NULL;

@@ -6,6 +6,7 @@
  *
  * A session can end while its requests are on their way; it then waits for them without a socket.
  */
+#include "server/http_ingest.h"
 #include "server/server_internal.h"
 #include "wire/wire.h"
 
@@ -114,8 +115,9 @@ static bool submit(struct ingest_session *ingest, struct span text)
 {
     struct session *session = &ingest->session;
     struct error error;
-    if (source_submit(session->server->source, ingest->lane, SOURCE_MESSAGE, text, on_done, ingest,
-                      &error)) {
+    struct source_sender sender = visitor_as_sender(&session->visitor);
+    if (source_submit(session->server->source, &sender, ingest->lane, SOURCE_MESSAGE, text, on_done,
+                      ingest, &error)) {
         ingest->unanswered++;
         return true;
     }

@@ -3,6 +3,30 @@
 
 #include "wire/wire.h"
 
+static void print_last(struct buffer *out, const struct source_reply *reply)
+{
+    if (!reply->has_last)
+        return;
+    if (reply->last_batch < 0)
+        buffer_add_string(out, ",\"last_batch\":null");
+    else
+        buffer_printf(out, ",\"last_batch\":%lld", (long long)reply->last_batch);
+    if (reply->last_mark.data) {
+        buffer_add_string(out, ",\"mark\":");
+        doc_escape(out, reply->last_mark);
+    }
+}
+
+static void print_unknown(struct buffer *out, const struct source_reply *reply)
+{
+    for (size_t i = 0; i < reply->unknown_count; i++) {
+        buffer_add_string(out, i ? "," : ",\"unknown_exports\":[");
+        doc_escape(out, reply->unknown_exports[i]);
+    }
+    if (reply->unknown_count)
+        buffer_add_char(out, ']');
+}
+
 static void print_counts(struct buffer *out, const struct source_reply *reply)
 {
     buffer_printf(out, "\"applied\":%llu,\"ignored\":%llu,\"duplicate\":%llu",
@@ -13,6 +37,18 @@ static void print_counts(struct buffer *out, const struct source_reply *reply)
         size_t length = seq_print(seq, (struct seq){reply->seq.slot, reply->seq.index});
         buffer_printf(out, ",\"seq\":\"%.*s\"", (int)length, seq);
     }
+    print_last(out, reply);
+    print_unknown(out, reply);
+}
+
+/* The fields of an error, and of one about the order of batches where the producer is. */
+static bool print_error(struct buffer *out, const struct source_reply *reply)
+{
+    if (!wire_error_body(out, &reply->error, error_retry_after(&reply->error)))
+        return false;
+    out->length--; /* the closing brace */
+    print_last(out, reply);
+    return buffer_add_char(out, '}');
 }
 
 static void print_id(struct buffer *out, struct span id)
@@ -25,7 +61,9 @@ bool source_reply_print(struct buffer *out, enum source_format format,
 {
     bool refused = reply->error.code != ERROR_NONE;
     if (format == SOURCE_LINES && refused)
-        return wire_error_body(out, &reply->error, error_retry_after(&reply->error));
+        return print_error(out, reply);
+    if (reply->answer.data)
+        return buffer_add_span(out, reply->answer);
     buffer_add_char(out, '{');
     if (format == SOURCE_MESSAGE) {
         buffer_add_string(out, refused ? "\"nack\":" : "\"ack\":");
@@ -34,9 +72,22 @@ bool source_reply_print(struct buffer *out, enum source_format format,
     }
     if (refused) {
         buffer_add_string(out, "\"error\":");
-        wire_error_body(out, &reply->error, error_retry_after(&reply->error));
+        print_error(out, reply);
     } else {
         print_counts(out, reply);
     }
     return buffer_add_char(out, '}');
+}
+
+/* ---- keys ---- */
+
+bool source_key_check(struct span key, struct error *error)
+{
+    bool good = key.length > 0 && key.length <= SOURCE_MAX_KEY;
+    for (size_t i = 0; good && i < key.length; i++)
+        good = key.data[i] > ' ' && key.data[i] < 0x7f;
+    return good || error_set(error, ERROR_INVALID_PARAMETER,
+                             "Idempotency-Key must be 1 to %d printable ASCII characters without "
+                             "spaces, a UUID for instance",
+                             SOURCE_MAX_KEY);
 }

@@ -26,6 +26,7 @@ struct source_request {
     enum source_format format;
     char *body;
     size_t length;
+    struct span subject, key; /* behind the body; absent as in source_sender */
     uint64_t received_us;
     source_done done;
     void *context;
@@ -72,18 +73,29 @@ static void request_free(struct source_request *request)
     memory_free(request);
 }
 
+static struct source_reply reply_of(const struct submission *submission)
+{
+    return (struct source_reply){.error = submission->error,
+                                 .applied = submission->applied,
+                                 .ignored = submission->ignored,
+                                 .duplicate = submission->duplicate,
+                                 .has_seq = submission->has_seq,
+                                 .seq = submission->seq,
+                                 .has_last = submission->has_last,
+                                 .last_batch = submission->last_batch,
+                                 .last_mark = submission->last_mark,
+                                 .unknown_exports = submission->unknown_exports,
+                                 .unknown_count = submission->unknown_count,
+                                 .answer = submission->answer};
+}
+
 static void request_answer(struct source_request *request)
 {
     const struct submission *submission = request->submission;
-    struct source_reply reply = {.error = request->error, .id = request->id};
-    if (submission && reply.error.code == ERROR_NONE) {
-        reply.error = submission->error;
-        reply.applied = submission->applied;
-        reply.ignored = submission->ignored;
-        reply.duplicate = submission->duplicate;
-        reply.has_seq = submission->has_seq;
-        reply.seq = submission->seq;
-    }
+    struct source_reply reply = {.error = request->error};
+    if (submission && reply.error.code == ERROR_NONE)
+        reply = reply_of(submission);
+    reply.id = request->id;
     request->done(request->context, &reply);
     request_free(request);
 }
@@ -116,6 +128,28 @@ static bool submit_when_there_is_room(struct source *source, struct source_reque
     return true;
 }
 
+static bool print_answer(const struct submission *submission, struct buffer *out)
+{
+    struct source_reply reply = reply_of(submission);
+    return source_reply_print(out, SOURCE_LINES, &reply);
+}
+
+/* Who sends it and under which key, in memory of the submission. */
+static bool name_sender(struct source *source, const struct source_request *request,
+                        struct submission *submission)
+{
+    struct submission_key *key = &submission->key;
+    if (request->subject.data)
+        submission->owner = submission_keep(submission, request->subject);
+    if (request->key.data)
+        key->text = submission_keep(submission, request->key);
+    key->print = print_answer;
+    return (!request->subject.data || submission->owner.data) &&
+           (!request->key.data ||
+            (key->text.data &&
+             source->options.digest(span_make(request->body, request->length), key->digest)));
+}
+
 static bool decode(struct source *source, struct source_request *request)
 {
     struct error *error = &request->error;
@@ -127,11 +161,14 @@ static bool decode(struct source *source, struct source_request *request)
     submission->event.deliver = deliver_submission;
     submission->received_us = request->received_us;
     submission->order = request->lane ? &request->lane->writer : NULL;
+    if (!name_sender(source, request, submission))
+        return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
     bool done =
         source_decode(&source->options, request->format, span_make(request->body, request->length),
                       submission, &request->id, error);
     memory_free(request->body);
     request->body = NULL;
+    request->subject = request->key = span_make(NULL, 0);
     submission->event.item.bytes = submission_memory(submission);
     return done;
 }
@@ -192,22 +229,34 @@ struct source *source_open(struct engine *engine, const struct source_options *o
     return source;
 }
 
-static struct source_request *request_new(struct source_lane *lane, enum source_format format,
+static struct span append_copy(char **end, struct span text)
+{
+    char *copy = *end;
+    if (text.length)
+        memcpy(copy, text.data, text.length);
+    *end += text.length;
+    return text.data ? span_make(copy, text.length) : text;
+}
+
+static struct source_request *request_new(const struct source_sender *sender,
+                                          struct source_lane *lane, enum source_format format,
                                           struct span body)
 {
+    size_t length = body.length + sender->subject.length + sender->key.length;
     struct source_request *request = memory_new(sizeof *request);
-    char *copy = memory_alloc(body.length ? body.length : 1);
-    if (!request || !copy) {
+    char *end = memory_alloc(length + 1);
+    if (!request || !end) {
         memory_free(request);
-        memory_free(copy);
+        memory_free(end);
         return NULL;
     }
-    if (body.length)
-        memcpy(copy, body.data, body.length);
-    request->event.item.bytes = sizeof *request + body.length;
+    request->event.item.bytes = sizeof *request + length;
     request->format = format;
-    request->body = copy;
+    request->body = end;
     request->length = body.length;
+    append_copy(&end, body);
+    request->subject = append_copy(&end, sender->subject);
+    request->key = append_copy(&end, sender->key);
     request->received_us = clock_monotonic_us();
     request->lane = lane;
     if (lane)
@@ -231,20 +280,22 @@ static bool hand_over(struct source *source, struct source_request *request, sou
     return error_set(error, ERROR_QUEUE_FULL, "too many requests wait to be written");
 }
 
-bool source_submit(struct source *source, struct source_lane *lane, enum source_format format,
-                   struct span body, source_done done, void *context, struct error *error)
+bool source_submit(struct source *source, const struct source_sender *sender,
+                   struct source_lane *lane, enum source_format format, struct span body,
+                   source_done done, void *context, struct error *error)
 {
     if (body.length > source->options.max_request_bytes)
         return error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
                          body.length, source->options.max_request_bytes);
-    return hand_over(source, request_new(lane, format, body), done, context, error);
+    return hand_over(source, request_new(sender, lane, format, body), done, context, error);
 }
 
 bool source_submit_refused(struct source *source, struct source_lane *lane,
                            const struct error *refusal, source_done done, void *context,
                            struct error *error)
 {
-    struct source_request *request = request_new(lane, SOURCE_MESSAGE, span_make(NULL, 0));
+    static const struct source_sender nobody;
+    struct source_request *request = request_new(&nobody, lane, SOURCE_MESSAGE, span_make(NULL, 0));
     if (request)
         request->error = *refusal;
     return hand_over(source, request, done, context, error);

@@ -25,6 +25,17 @@ struct source_options {
     uint32_t max_depth;       /* of a patch */
     size_t max_key_bytes;
     size_t queue_bytes, queue_count; /* requests that wait to be decoded */
+    /* SHA-256, for requests with a key. Any thread. */
+    bool (*digest)(struct span bytes, unsigned char out[32]);
+};
+
+enum { SOURCE_MAX_KEY = 255 /* bytes of an Idempotency-Key */ };
+
+/* Who sends a request. */
+struct source_sender {
+    /* Whose producers it may move: absent: there is no authentication; empty: the program itself */
+    struct span subject;
+    struct span key; /* Idempotency-Key; absent: none */
 };
 
 /* What became of a request. Spans live until the callback returns. */
@@ -34,6 +45,12 @@ struct source_reply {
     uint64_t applied, ignored, duplicate;
     bool has_seq;
     struct seq seq;
+    bool has_last; /* a batch was passed over or out of order: the last committed one, or -1 */
+    int64_t last_batch;
+    struct span last_mark;              /* and its mark; absent: none */
+    const struct span *unknown_exports; /* some of those that mutations were ignored for */
+    size_t unknown_count;
+    struct span answer; /* as it was given when the request was committed before, under its key */
 };
 
 typedef void (*source_done)(void *context, const struct source_reply *reply);
@@ -52,13 +69,16 @@ struct source_lane *source_lane_new(void);
 void source_lane_free(struct source_lane *lane);
 
 /*
- * Hand a request over; `body` is copied, `lane` may be NULL. true: `done` will be called once,
- * later, on the loop thread. false, at once and without a callback: ERROR_TOO_LARGE,
- * ERROR_QUEUE_FULL, ERROR_SHUTTING_DOWN or ERROR_MEMORY. (What the disk refuses comes back through
- * `done`, since only a decoded request can be answered by its id.) Loop thread.
+ * Hand a request over; `body` and what `sender` has are copied, `lane` may be NULL. true: `done`
+ * will be called once, later, on the loop thread. false, at once and without a callback:
+ * ERROR_TOO_LARGE, ERROR_QUEUE_FULL, ERROR_SHUTTING_DOWN or ERROR_MEMORY. (What the disk refuses
+ * comes back through `done`, since only a decoded request can be answered by its id.) Loop thread.
  */
-bool source_submit(struct source *source, struct source_lane *lane, enum source_format format,
-                   struct span body, source_done done, void *context, struct error *error);
+bool source_submit(struct source *source, const struct source_sender *sender,
+                   struct source_lane *lane, enum source_format format, struct span body,
+                   source_done done, void *context, struct error *error);
+/* Whether a text may be an Idempotency-Key: 1 to SOURCE_MAX_KEY printable ASCII characters. */
+bool source_key_check(struct span key, struct error *error);
 /*
  * A message was refused before it got here (it was binary, say): it takes its turn in the lane, is
  * answered with `refusal`, and holds the numbered batches behind it, because nobody knows which

@@ -4,7 +4,7 @@
  *
  *   line      = mutation | batch                      (SOURCE_LINES; blank lines are skipped)
  *   message   = batch with "id"                       (SOURCE_MESSAGE)
- *   batch     = {"slot","index","mutations":[mutation…],"producer","batch"}
+ *   batch     = {"slot","index","mutations":[mutation…],"producer","batch","previous","mark"}
  *   mutation  = {"export","key","patch","append","slot","index","op"}
  *
  * An optional member that is null counts as absent: serializers write it so.
@@ -21,6 +21,7 @@
 enum {
     MAX_VALUES = 1 << 20, /* JSON values in one request; bounds memory for [[[],[],…]] */
     MAX_PRODUCER_BYTES = 256,
+    MAX_MARK_BYTES = 256,
     MAX_ID_BYTES = 256,
     ENVELOPE_DEPTH = 4 /* message, "mutations", mutation, and one to spare */
 };
@@ -40,13 +41,14 @@ struct submission *source_submission(size_t body_length)
 /* ---- batches and messages ---- */
 
 /* "id" comes last, since only a message has it. */
-enum { MUTATIONS, BATCH_SLOT, BATCH_INDEX, PRODUCER, BATCH, ID, MESSAGE_MEMBERS };
-static const char *const message_names[] = {"mutations", "slot",  "index",
-                                            "producer",  "batch", "id"};
+enum { MUTATIONS, BATCH_SLOT, BATCH_INDEX, PRODUCER, BATCH, PREVIOUS, MARK, ID, MESSAGE_MEMBERS };
+static const char *const message_names[] = {"mutations", "slot",     "index", "producer",
+                                            "batch",     "previous", "mark",  "id"};
 static const struct member_names batch_members = {
-    "a batch has mutations, slot, index, producer and batch", message_names, ID};
+    "a batch has mutations, slot, index, producer, batch, previous and mark", message_names, ID};
 static const struct member_names message_members = {
-    "a message has id, mutations, slot, index, producer and batch", message_names, MESSAGE_MEMBERS};
+    "a message has id, mutations, slot, index, producer, batch, previous and mark", message_names,
+    MESSAGE_MEMBERS};
 
 static bool decode_producer(struct decoder *decoder, uint32_t producer, uint32_t number,
                             struct submission_batch *batch)
@@ -70,6 +72,46 @@ static bool decode_producer(struct decoder *decoder, uint32_t producer, uint32_t
                          MAX_PRODUCER_BYTES);
     batch->producer = name;
     return true;
+}
+
+static bool decode_previous(struct decoder *decoder, uint32_t node, struct submission_batch *batch)
+{
+    if (decode_is_null(decoder, node))
+        return true;
+    if (!decode_natural(decoder, node, "previous", &batch->previous))
+        return false;
+    batch->has_previous = true;
+    return batch->previous < batch->number ||
+           error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                     "previous is %lld and batch %lld; the predecessor's number is the lower one",
+                     (long long)batch->previous, (long long)batch->number);
+}
+
+static bool decode_mark(struct decoder *decoder, uint32_t node, struct submission_batch *batch)
+{
+    if (decode_is_null(decoder, node))
+        return true;
+    if (!decode_has_type(decoder, node, DOC_STRING))
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE, "mark must be a string");
+    if (!decode_string(decoder, node, &batch->mark))
+        return false;
+    if (batch->mark.length <= MAX_MARK_BYTES && !memchr(batch->mark.data, '\0', batch->mark.length))
+        return true;
+    return error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                     "mark must have at most %d bytes and no NUL character", MAX_MARK_BYTES);
+}
+
+/* What goes with a producer only. */
+static bool decode_place(struct decoder *decoder, const uint32_t *nodes,
+                         struct submission_batch *batch)
+{
+    bool previous = !decode_is_null(decoder, nodes[PREVIOUS]);
+    if (!batch->producer.data && (previous || !decode_is_null(decoder, nodes[MARK])))
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                         "%s is there without producer and batch; they go together",
+                         previous ? "previous" : "mark");
+    return decode_previous(decoder, nodes[PREVIOUS], batch) &&
+           decode_mark(decoder, nodes[MARK], batch);
 }
 
 static bool decode_mutations(struct decoder *decoder, uint32_t array,
@@ -110,6 +152,7 @@ static bool decode_batch(struct decoder *decoder, uint32_t node, const struct me
         return false;
     }
     if (!decode_producer(decoder, nodes[PRODUCER], nodes[BATCH], batch) ||
+        !decode_place(decoder, nodes, batch) ||
         !decode_seq(decoder, nodes[BATCH_SLOT], nodes[BATCH_INDEX], &defaults.has_seq,
                     &defaults.seq))
         return false;

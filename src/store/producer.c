@@ -1,37 +1,152 @@
-/* The table producer: the last batch of each that was committed. */
+/* The table producer: the last batch of each that was committed, and whose name it is. */
+#include "store/producer.h"
 #include "store/store_internal.h"
 
-static const char get_sql[] = "SELECT batch FROM producer WHERE name = ?";
-static const char put_sql[] = "INSERT INTO producer VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
-                              "SET batch = excluded.batch, at = excluded.at";
+static const char get_sql[] =
+    "SELECT name, owner, batch, mark, slot, idx, at FROM producer WHERE name = ?";
+static const char put_sql[] =
+    "INSERT INTO producer (name, owner, batch, mark, slot, idx, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, batch = excluded.batch, "
+    "mark = excluded.mark, slot = excluded.slot, idx = excluded.idx, at = excluded.at";
+static const char count_sql[] =
+    "SELECT count(*) FROM (SELECT 1 FROM producer WHERE owner IS ?1 LIMIT ?2)";
+static const char remove_sql[] = "DELETE FROM producer WHERE name = ?";
+static const char scan_sql[] = "SELECT name, owner, batch, mark, slot, idx, at FROM producer "
+                               "WHERE name > ? ORDER BY name LIMIT ?";
+static const char scan_owned_sql[] = "SELECT name, owner, batch, mark, slot, idx, at FROM producer "
+                                     "WHERE owner = ? AND name > ? ORDER BY name LIMIT ?";
 
-bool store_producer_get(struct store_writer *writer, struct span producer, int64_t *batch,
-                        struct error *error)
+static void read_row(const struct query *query, struct store_producer *producer)
+{
+    *producer = (struct store_producer){
+        .name = query_column_text(query, 0),
+        .owner = query_column_text(query, 1),
+        .batch = query_column(query, 2),
+        .mark = query_column_text(query, 3),
+        .has_seq = sqlite3_column_type(query->statement, 4) != SQLITE_NULL,
+        .seq = {query_column(query, 4), query_column(query, 5)},
+        .at = query_column(query, 6),
+    };
+}
+
+/* A text that is there may be absent all the same, when SQLite had no memory for it. */
+static bool is_whole(const struct query *query, const struct store_producer *producer)
+{
+    return producer->name.data &&
+           (producer->owner.data || sqlite3_column_type(query->statement, 1) == SQLITE_NULL) &&
+           (producer->mark.data || sqlite3_column_type(query->statement, 3) == SQLITE_NULL);
+}
+
+static bool get(struct connection *connection, struct span name, struct store_producer *producer,
+                bool *found, struct error *error)
 {
     struct query query;
-    *batch = -1;
-    if (!query_start(&query, &writer->connection, STATEMENT_PRODUCER_GET, get_sql, error)) {
+    *found = false;
+    if (!query_start(&query, connection, STATEMENT_PRODUCER_GET, get_sql, error)) {
         return false;
     }
-    query_text(&query, producer);
+    query_text(&query, name);
     enum query_step step = query_row(&query, error);
     if (step == QUERY_ROW) {
-        *batch = query_column(&query, 0);
-        query_end(&query);
+        read_row(&query, producer);
+        bool whole = is_whole(&query, producer);
+        *found = whole;
+        query_lend(&query);
+        return whole || error_set(error, ERROR_MEMORY, "out of memory while reading a producer");
     }
     return step != QUERY_FAILED;
 }
 
-bool store_producer_put(struct store_writer *writer, struct span producer, int64_t batch,
-                        int64_t at, struct error *error)
+bool store_producer_get(struct store_writer *writer, struct span name,
+                        struct store_producer *producer, bool *found, struct error *error)
+{
+    return get(&writer->connection, name, producer, found, error);
+}
+
+bool store_read_producer(struct store_reader *reader, struct span name,
+                         struct store_producer *producer, bool *found, struct error *error)
+{
+    return get(&reader->connection, name, producer, found, error);
+}
+
+bool store_producer_put(struct store_writer *writer, const struct store_producer *producer,
+                        struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error) ||
         !query_start(&query, &writer->connection, STATEMENT_PRODUCER_PUT, put_sql, error)) {
         return false;
     }
-    query_text(&query, producer);
-    query_integer(&query, batch);
-    query_integer(&query, at);
+    query_text(&query, producer->name);
+    query_text(&query, producer->owner);
+    query_integer(&query, producer->batch);
+    query_text(&query, producer->mark);
+    if (producer->has_seq) {
+        query_integer(&query, producer->seq.slot);
+        query_integer(&query, producer->seq.index);
+    } else {
+        query_text(&query, span_make(NULL, 0));
+        query_text(&query, span_make(NULL, 0));
+    }
+    query_integer(&query, producer->at);
     return query_run(&query, error);
+}
+
+bool store_producer_count(struct store_writer *writer, struct span owner, int64_t most,
+                          int64_t *count, struct error *error)
+{
+    struct query query;
+    *count = 0;
+    if (!query_start(&query, &writer->connection, STATEMENT_PRODUCER_COUNT, count_sql, error)) {
+        return false;
+    }
+    query_text(&query, owner);
+    query_integer(&query, most);
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *count = query_column(&query, 0);
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+bool store_producer_remove(struct store_writer *writer, struct span name, struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_PRODUCER_REMOVE, remove_sql, error)) {
+        return false;
+    }
+    query_text(&query, name);
+    return query_run(&query, error);
+}
+
+bool store_read_producers(struct store_reader *reader, const struct store_producer_scan *scan,
+                          bool (*each)(void *argument, const struct store_producer *producer),
+                          void *argument, struct error *error)
+{
+    struct query query;
+    bool owned = scan->owner.data != NULL;
+    if (!query_start(&query, &reader->connection,
+                     owned ? STATEMENT_PRODUCER_SCAN_OWNED : STATEMENT_PRODUCER_SCAN,
+                     owned ? scan_owned_sql : scan_sql, error)) {
+        return false;
+    }
+    if (owned) {
+        query_text(&query, scan->owner);
+    }
+    query_text(&query, scan->after.data ? scan->after : span_of(""));
+    query_integer(&query, scan->limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_producer producer;
+        read_row(&query, &producer);
+        bool whole = is_whole(&query, &producer);
+        if (!whole || !each(argument, &producer)) {
+            query_end(&query);
+            return whole ||
+                   error_set(error, ERROR_MEMORY, "out of memory while reading a producer");
+        }
+    }
+    return step == QUERY_DONE;
 }

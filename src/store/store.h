@@ -186,11 +186,6 @@ bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, str
                             struct span scope, struct error *error);
 /* Forget all tombstones of all exports. */
 bool store_tombstones_clear(struct store_writer *writer, struct error *error);
-/* The last committed batch number of a producer; *batch = -1 when it is unknown. */
-bool store_producer_get(struct store_writer *writer, struct span producer, int64_t *batch,
-                        struct error *error);
-bool store_producer_put(struct store_writer *writer, struct span producer, int64_t batch,
-                        int64_t at, struct error *error);
 /* Small values by name in `meta`: settings that a later start must know. `value` gets a copy. */
 bool store_meta_get(struct store_writer *writer, const char *name, struct buffer *value,
                     bool *found, struct error *error);

@@ -16,6 +16,11 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_UNSUPPORTED_ENCODING] = "Send the body as it is, without compressing it.",
     [ERROR_QUEUE_FULL] = "Wait, then send the same request again.",
     [ERROR_OUT_OF_ORDER] = "Send the missing batch first.",
+    [ERROR_PRODUCER_TAKEN] = "Use a producer's name of your own.",
+    [ERROR_PRODUCER_LIMIT] =
+        "Use a name that is there, or forget one by DELETE /v1/producers/NAME.",
+    [ERROR_KEY_REUSED] = "Use a new Idempotency-Key for a new request.",
+    [ERROR_UNKNOWN_EXPORT] = "Correct the export's name, or add it to the configuration.",
     [ERROR_SHUTTING_DOWN] = "Connect again in a moment.",
     [ERROR_CONNECTION_LIMIT] = "Close unused connections, then try again.",
     [ERROR_SUBSCRIPTION_LIMIT] = "Unsubscribe from unused views, then try again.",

@@ -29,7 +29,7 @@ test('POST answers applied, ignored, duplicate and seq after the commit', async 
   const answer = await tryPost(server, [m('a', { n: 1 }), m('b', { n: 1 }), { export: 'Other', key: 'x', patch: {} }]);
   assert.equal(answer.status, 200);
   assert.match(answer.headers['content-type'], /^application\/json/);
-  assert.deepEqual(answer.json, { applied: 2, ignored: 1, duplicate: 0, seq: '0:000000000002' });
+  assert.deepEqual(answer.json, { applied: 2, ignored: 1, duplicate: 0, seq: '0:000000000002', unknown_exports: ['Other'] });
   assert.equal((await dataOf(server, 'a')).n, 1);
 });
 

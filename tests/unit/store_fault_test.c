@@ -3,6 +3,7 @@
  * run ends with the right answer or the right error, nothing leaks (the sanitizer tells), and the
  * database is whole and holds all that was committed.
  */
+#include "store/producer.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
 #include "store_layer.h"
@@ -94,16 +95,33 @@ static bool try_revocation(void)
            store_revocation_trim(fixture.writer, 5, 10, &more, error);
 }
 
+/* A key, and room for it. */
+static bool try_key(int64_t slot)
+{
+    int64_t removed;
+    bool found;
+    struct store_key found_key, key = {.owner = SPAN("o"),
+                                       .key = SPAN("k"),
+                                       .body = SPAN("b"),
+                                       .answer = SPAN("{}"),
+                                       .at = slot};
+    struct error *error = &fixture.error;
+    return store_key_trim(fixture.writer, key.owner, slot, 10, &removed, error) &&
+           store_key_put(fixture.writer, &key, error) &&
+           store_key_get(fixture.writer, key.owner, key.key, &found_key, &found, error) && found;
+}
+
 static bool try_batch(int64_t slot)
 {
     bool more = false, found = false;
     struct store_retention retention = {.rows = 6};
     struct store_tombstone tombstone;
+    struct store_producer producer = {.name = SPAN("p"), .owner = SPAN("o"), .batch = slot};
     struct error *error = &fixture.error;
     return store_begin(fixture.writer, error) &&
            try_put(fixture.quake, "a", (struct seq){slot, 1}, 0, "{\"n\":1}") &&
            try_put(fixture.quake, "b", (struct seq){slot, 2}, 0, "{\"n\":2}") &&
-           store_producer_put(fixture.writer, SPAN("p"), slot, 0, error) &&
+           store_producer_put(fixture.writer, &producer, error) &&
            store_trim(fixture.writer, &retention, 0, 100, &more, error) && try_usage(slot) &&
            try_revocation() && store_commit(fixture.writer, error) &&
            store_read_tombstone(fixture.reader, fixture.quake, SPAN("a"), &tombstone, &found,
@@ -112,9 +130,10 @@ static bool try_batch(int64_t slot)
 
 static int64_t last_batch(void)
 {
-    int64_t batch = 0;
-    OK(store_producer_get(fixture.writer, SPAN("p"), &batch, &fixture.error));
-    return batch;
+    struct store_producer producer;
+    bool found;
+    OK(store_producer_get(fixture.writer, SPAN("p"), &producer, &found, &fixture.error));
+    return found ? producer.batch : -1;
 }
 
 /* ---- memory ---- */
@@ -178,6 +197,11 @@ static bool attempt_define(void)
            store_export_ensure(fixture.writer, SPAN("Other"), &id, error) &&
            store_view_define(fixture.writer, SPAN("Other/some"), id, &path, 1, NULL, 0, error) &&
            store_view_drop_others(fixture.writer, NULL, 0, error);
+}
+
+static bool attempt_key(void)
+{
+    return store_begin(fixture.writer, &fixture.error) && try_key(1);
 }
 
 static void undo_transaction(void)
@@ -293,6 +317,7 @@ static void memory_while_writing_and_reading(void **state)
 {
     (void)state;
     sweep_memory((struct step){attempt_define, undo_transaction}, 0);
+    sweep_memory((struct step){attempt_key, undo_transaction}, 0);
     sweep_both((struct step){attempt_batch, undo_batch});
     sweep_memory((struct step){attempt_reads, undo_reads}, 0); /* of what the batches wrote */
 }

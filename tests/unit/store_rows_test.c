@@ -1,4 +1,5 @@
 /* Transactions, entities, exports, producers, tombstones and meta values. */
+#include "store/producer.h"
 #include "store_fixture.h"
 
 static struct store_export read_quake(void)
@@ -252,23 +253,120 @@ static void exports_are_found_and_listed(void **state)
     assert_false(found);
 }
 
+static void put_producer(const char *name, const char *owner, int64_t batch, const char *mark)
+{
+    struct store_producer row = {.name = span_of(name), .batch = batch, .at = batch + 1};
+    if (owner)
+        row.owner = span_of(owner);
+    if (mark)
+        row.mark = span_of(mark);
+    row.has_seq = batch > 7;
+    row.seq = (struct seq){batch, 2};
+    OK(store_producer_put(fixture.writer, &row, &fixture.error));
+}
+
 static void producers_are_remembered(void **state)
 {
     (void)state;
-    int64_t batch = 0;
-    OK(store_producer_get(fixture.writer, SPAN("p"), &batch, &fixture.error));
-    assert_int_equal(batch, -1);
+    struct store_producer row;
+    bool found;
+    OK(store_producer_get(fixture.writer, SPAN("p"), &row, &found, &fixture.error));
+    assert_false(found);
     begin();
-    OK(store_producer_put(fixture.writer, SPAN("p"), 7, 1, &fixture.error));
-    OK(store_producer_put(fixture.writer, SPAN("p"), 8, 2, &fixture.error));
+    put_producer("p", NULL, 7, NULL);
+    OK(store_producer_get(fixture.writer, SPAN("p"), &row, &found, &fixture.error));
+    assert_true(found && !row.owner.data && !row.mark.data && !row.has_seq);
+    put_producer("p", "ann", 8, "x");
     commit();
     begin();
-    OK(store_producer_put(fixture.writer, SPAN("p"), 9, 3, &fixture.error));
+    put_producer("p", "bob", 9, NULL);
+    OK(store_producer_remove(fixture.writer, SPAN("q"), &fixture.error));
     store_rollback(fixture.writer);
     close_store();
     open_store();
-    OK(store_producer_get(fixture.writer, SPAN("p"), &batch, &fixture.error));
-    assert_int_equal(batch, 8);
+    OK(store_producer_get(fixture.writer, SPAN("p"), &row, &found, &fixture.error));
+    assert_true(found && row.has_seq);
+    assert_int_equal(row.batch, 8);
+    assert_int_equal(row.at, 9);
+    assert_int_equal(row.seq.slot, 8);
+    assert_true(span_equal(row.owner, SPAN("ann")) && span_equal(row.mark, SPAN("x")));
+}
+
+static bool add_producer(void *argument, const struct store_producer *row)
+{
+    strncat(argument, row->name.data, row->name.length);
+    return true;
+}
+
+static void producers_are_listed_by_owner_and_in_pages(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *owner, *after;
+        int64_t limit;
+        const char *names;
+    } cases[] = {
+        {NULL, NULL, 10, "abcd"}, {"ann", NULL, 10, "ac"}, {"ann", "a", 10, "c"},
+        {"ann", NULL, 1, "a"},    {NULL, "b", 1, "c"},     {"bob", "d", 10, ""},
+        {"", NULL, 10, ""},
+    };
+    int64_t count;
+    begin();
+    put_producer("c", "ann", 1, NULL);
+    put_producer("a", "ann", 1, NULL);
+    put_producer("b", NULL, 1, NULL);
+    put_producer("d", "bob", 1, NULL);
+    commit();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char names[16] = "";
+        struct store_producer_scan scan = {.limit = cases[i].limit};
+        if (cases[i].owner)
+            scan.owner = span_of(cases[i].owner);
+        if (cases[i].after)
+            scan.after = span_of(cases[i].after);
+        OK(store_read_producers(fixture.reader, &scan, add_producer, names, &fixture.error));
+        assert_string_equal(names, cases[i].names);
+    }
+    OK(store_producer_count(fixture.writer, SPAN("ann"), 10, &count, &fixture.error));
+    assert_int_equal(count, 2);
+    OK(store_producer_count(fixture.writer, span_make(NULL, 0), 10, &count, &fixture.error));
+    assert_int_equal(count, 1);
+    OK(store_producer_count(fixture.writer, SPAN("ann"), 1, &count, &fixture.error));
+    assert_int_equal(count, 1);
+    begin();
+    OK(store_producer_remove(fixture.writer, SPAN("c"), &fixture.error));
+    commit();
+    OK(store_producer_count(fixture.writer, SPAN("ann"), 10, &count, &fixture.error));
+    assert_int_equal(count, 1);
+}
+
+static void keys_of_requests_are_kept_and_the_oldest_go(void **state)
+{
+    (void)state;
+    struct store_key key = {.owner = SPAN("ann"), .body = SPAN("digest"), .answer = SPAN("{}")};
+    int64_t count, removed;
+    bool found;
+    begin();
+    for (int64_t i = 0; i < 5; i++) {
+        char name[] = {(char)('a' + i), '\0'};
+        key.key = span_of(name);
+        key.at = 10 * i;
+        OK(store_key_put(fixture.writer, &key, &fixture.error));
+    }
+    key.owner = SPAN("bob");
+    OK(store_key_put(fixture.writer, &key, &fixture.error));
+    OK(store_key_trim(fixture.writer, SPAN("ann"), 20, 2, &removed, &fixture.error));
+    assert_int_equal(removed, 2);
+    OK(store_key_trim(fixture.writer, SPAN("ann"), 20, 2, &removed, &fixture.error));
+    assert_int_equal(removed, 1);
+    commit();
+    OK(store_key_count(fixture.writer, SPAN("ann"), 10, &count, &fixture.error));
+    assert_int_equal(count, 2);
+    OK(store_key_get(fixture.writer, SPAN("ann"), SPAN("a"), &key, &found, &fixture.error));
+    assert_false(found);
+    OK(store_key_get(fixture.writer, SPAN("ann"), SPAN("d"), &key, &found, &fixture.error));
+    assert_true(found && span_equal(key.body, SPAN("digest")) &&
+                span_equal(key.answer, SPAN("{}")));
 }
 
 static void meta_values_are_kept(void **state)
@@ -423,6 +521,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(eviction_follows_the_last_change, set_up, tear_down),
         cmocka_unit_test_setup_teardown(exports_are_found_and_listed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(producers_are_remembered, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(producers_are_listed_by_owner_and_in_pages, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(keys_of_requests_are_kept_and_the_oldest_go, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(meta_values_are_kept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(cursors_are_refused_from_now_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tombstones_are_put_read_and_removed, set_up, tear_down),

@@ -1,0 +1,33 @@
+-- Names of producers belong to subjects, and tell where their producers are; keys of requests.
+PRAGMA user_version = 2;
+
+ALTER TABLE producer RENAME TO former_producer;
+
+CREATE TABLE producer (
+    -- The last batch of each producer that was committed, so that none is applied twice.
+    name TEXT PRIMARY KEY NOT NULL,
+    owner TEXT,                   -- the subject that may use the name; NULL: nobody's so far; '': the
+                                  -- program's that stele is a part of
+    batch INTEGER NOT NULL,
+    mark TEXT,                    -- what the producer said with it of where it is; NULL: nothing
+    slot INTEGER,                 -- seq of the newest change of its batches; NULL: not known
+    idx INTEGER,
+    at INTEGER NOT NULL           -- when: milliseconds since 1970 UTC
+) WITHOUT ROWID;
+
+INSERT INTO producer (name, batch, at) SELECT name, batch, at FROM former_producer;
+DROP TABLE former_producer;
+
+CREATE INDEX producer_owner ON producer (owner, name);
+
+CREATE TABLE idempotency_key (
+    -- The requests that came with an Idempotency-Key and were committed, with their answers.
+    owner TEXT NOT NULL,          -- the subject that sent it; '': there was no authentication
+    key TEXT NOT NULL,
+    body BLOB NOT NULL,           -- SHA-256 of the request's body
+    answer TEXT NOT NULL,         -- as JSON
+    at INTEGER NOT NULL,          -- when: milliseconds since 1970 UTC
+    PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
+
+CREATE INDEX idempotency_key_at ON idempotency_key (owner, at);

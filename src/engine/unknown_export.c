@@ -1,0 +1,76 @@
+/* Mutations for exports that the configuration does not show: ignored or refused, never in silence.
+ */
+#include "engine/engine_internal.h"
+
+/* Exports are configured, else there would be no unknown one: name the first few. */
+static void print_known(struct writer *writer, struct buffer *out)
+{
+    enum { SHOWN = 5 };
+    size_t position = 0, count = 0;
+    const struct export_state *export;
+    while ((export = map_next(&writer->exports, &position)) && count++ < SHOWN) {
+        buffer_add_string(out, out->length ? ", " : "");
+        buffer_add_span(out, export->name);
+    }
+    if (writer->exports.count > SHOWN)
+        buffer_add_string(out, ", …");
+}
+
+static bool refuse(struct writer *writer, struct span name, struct error *error)
+{
+    struct buffer known;
+    buffer_init(&known, 256);
+    print_known(writer, &known);
+    struct span text = buffer_span(&known);
+    error_set(error, ERROR_UNKNOWN_EXPORT,
+              "export '%.*s' is not configured (there are: %.*s): correct the name, or add it to "
+              "`exports` and restart",
+              (int)name.length, name.data, (int)text.length, text.data);
+    buffer_fini(&known);
+    return false;
+}
+
+/* A log without memory for the names would repeat itself for ever. */
+static void tell_log(struct writer *writer, struct span name)
+{
+    for (size_t i = 0; i < writer->unknown_count; i++)
+        if (span_equal(span_of(writer->unknown_exports[i]), name))
+            return;
+    if (writer->unknown_count == UNKNOWN_EXPORTS_TOLD)
+        return;
+    char *copy = memory_copy_string(name.data, name.length);
+    if (!copy)
+        return;
+    writer->unknown_exports[writer->unknown_count++] = copy;
+    log_warning(
+        "engine", "unknown-export",
+        "export=\"%s\" mutations=%s remedy=\"add it to exports, or correct the producer\"%s", copy,
+        writer->engine->options.refuse_unknown_exports ? "refused" : "ignored",
+        writer->unknown_count == UNKNOWN_EXPORTS_TOLD ? " others=\"not told any more\"" : "");
+}
+
+static void note(struct submission *submission, struct span name)
+{
+    for (size_t i = 0; i < submission->unknown_count; i++)
+        if (span_equal(submission->unknown_exports[i], name))
+            return;
+    if (submission->unknown_count < SUBMISSION_UNKNOWN)
+        submission->unknown_exports[submission->unknown_count++] = name;
+}
+
+bool writer_note_unknown(struct writer *writer, struct submission *submission, struct span name,
+                         struct error *error)
+{
+    tell_log(writer, name);
+    if (writer->engine->options.refuse_unknown_exports)
+        return refuse(writer, name, error);
+    note(submission, name);
+    submission->ignored++;
+    return true;
+}
+
+void writer_forget_unknown(struct writer *writer)
+{
+    while (writer->unknown_count)
+        memory_free(writer->unknown_exports[--writer->unknown_count]);
+}

@@ -1,0 +1,73 @@
+/*
+ * What the store remembers of those who feed: the last batch of every producer, and the requests
+ * that came with a key. Both are written in the transaction of what they tell of.
+ */
+#ifndef STORE_PRODUCER_H
+#define STORE_PRODUCER_H
+
+#include "store/store.h"
+
+/* ---- producers ---- */
+
+/* Where a producer is. Absent texts: see the fields. */
+struct store_producer {
+    struct span name;
+    struct span owner; /* subject that may use the name; absent: nobody's; empty: the host's */
+    int64_t batch;     /* the last that was committed */
+    struct span mark;  /* what it said with that batch of where it is; absent: nothing */
+    bool has_seq;
+    struct seq seq; /* of the newest change of its batches */
+    int64_t at;     /* wall clock, ms */
+};
+
+/* The row of a name, uncommitted changes included. The texts are borrowed until the writer is used
+ * again. */
+bool store_producer_get(struct store_writer *writer, struct span name,
+                        struct store_producer *producer, bool *found, struct error *error);
+/* Write the whole row. In a transaction. */
+bool store_producer_put(struct store_writer *writer, const struct store_producer *producer,
+                        struct error *error);
+/* How many names an owner has (absent: nobody), counted up to `most`. */
+bool store_producer_count(struct store_writer *writer, struct span owner, int64_t most,
+                          int64_t *count, struct error *error);
+/* Forget one; one that is not there is fine. In a transaction. */
+bool store_producer_remove(struct store_writer *writer, struct span name, struct error *error);
+/* The texts are borrowed until the reader is used again. */
+bool store_read_producer(struct store_reader *reader, struct span name,
+                         struct store_producer *producer, bool *found, struct error *error);
+
+struct store_producer_scan {
+    struct span owner; /* absent: every row */
+    struct span after; /* behind this name; absent: from the first */
+    int64_t limit;
+};
+/* In order of the names. A callback that returns false stops the scan early (no error). */
+bool store_read_producers(struct store_reader *reader, const struct store_producer_scan *scan,
+                          bool (*each)(void *argument, const struct store_producer *producer),
+                          void *argument, struct error *error);
+
+/* ---- keys of requests (Idempotency-Key) ---- */
+
+/* A committed request. */
+struct store_key {
+    struct span owner; /* subject; empty: there was no authentication */
+    struct span key;
+    struct span body;   /* digest of what was sent */
+    struct span answer; /* as it was given */
+    int64_t at;         /* wall clock, ms */
+};
+
+/* Uncommitted ones included. `body` and `answer` are borrowed until the writer is used again. */
+bool store_key_get(struct store_writer *writer, struct span owner, struct span key,
+                   struct store_key *found_key, bool *found, struct error *error);
+/* Add one that is not there. In a transaction. */
+bool store_key_put(struct store_writer *writer, const struct store_key *key, struct error *error);
+/* How many keys an owner has, counted up to `most`. */
+bool store_key_count(struct store_writer *writer, struct span owner, int64_t most, int64_t *count,
+                     struct error *error);
+/* Forget the oldest keys of an owner, at most `step`, of those from up to `before`. In a
+ * transaction. */
+bool store_key_trim(struct store_writer *writer, struct span owner, int64_t before, int64_t step,
+                    int64_t *removed, struct error *error);
+
+#endif

@@ -1,0 +1,253 @@
+// protocol.md, "Producers" and "Requests with a key": whose numbers they are, and what is applied once.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import test from 'node:test';
+import { Ingest, http, tryPost } from './lib/feed.js';
+import { Server, scratch, sqlView } from './lib/server.js';
+
+const ANN = 'ann-token-0123456789', ANN2 = 'ann-second-0123456789', BOB = 'bob-token-0123456789', READER = 'reader-token-0123456789';
+const m = (key, patch = { n: 1 }, more = {}) => ({ export: 'E', key, patch, ...more });
+const batch = (producer, number, more = {}) => ({ producer, batch: number, mutations: [m(`k${number}`)], ...more });
+const auth = {
+  mode: 'static',
+  tokens: [
+    { token: ANN, subject: 'ann', scope: 'read write' },
+    { token: ANN2, subject: 'ann', scope: 'write' },
+    { token: BOB, scope: 'write' },
+    { token: READER, scope: 'read' },
+  ],
+};
+const serverFor = (t, config = {}, options = {}) => Server.forTest(t, { config: { exports: { E: {} }, ...config }, ...options });
+const as = (token, more = {}) => ({ ...(token ? { authorization: `Bearer ${token}` } : {}), ...more });
+const send = async (server, feed, token, more) => {
+  const answer = await tryPost(server, feed, as(token, more));
+  return { status: answer.status, code: answer.json?.code, ...answer.json, headers: answer.headers };
+};
+const keys = async (server) => [...(await sqlView(server.db, 'E/list')).keys()].sort();
+
+/* ---- whose a name is ---- */
+
+test('a subject cannot move the batch number of another', async (t) => {
+  const server = await serverFor(t, { auth });
+  assert.equal((await send(server, [batch('orders', 1)], ANN)).applied, 1);
+  for (const feed of [[{ producer: 'orders', batch: 9007199254740992, mutations: [] }], [batch('orders', 2)], [batch('orders', 1)], [m('x'), batch('orders', 2)]]) {
+    const answer = await send(server, feed, BOB);
+    assert.deepEqual([answer.status, answer.code], [403, 'producer-taken']);
+    assert.match(answer.message, /'orders'.*'static:bob-toke'/);
+    assert.ok(!('last_batch' in answer), 'where it is, is not told to others');
+  }
+  const other = await Ingest.open(`${server.ws}/v1/ingest?hs_token=${BOB}`);
+  t.after(() => other.close?.());
+  await assert.rejects(other.send({ producer: 'orders', batch: 9007199254740992, mutations: [] }), /producer-taken/);
+  assert.equal((await send(server, [batch('orders', 2)], ANN)).applied, 1);
+  assert.equal((await send(server, [batch('orders', 3)], ANN2)).applied, 1, 'another token of the same subject');
+  assert.deepEqual(await keys(server), ['k1', 'k2', 'k3']);
+});
+
+test('a name that is nobody\'s goes to the first subject that uses it, and stays everybody\'s without authentication', async (t) => {
+  const folder = scratch(t), db = `${folder}/stele.db`;
+  const open = await serverFor(t, {}, { db });
+  assert.equal((await send(open, [batch('old', 5)])).applied, 1);
+  await open.terminate();
+  const closed = await serverFor(t, { auth }, { db });
+  assert.equal((await send(closed, [batch('old', 5)], ANN)).duplicate, 1, 'a repetition takes nothing');
+  assert.equal((await send(closed, [batch('old', 6)], ANN)).applied, 1);
+  assert.equal((await send(closed, [batch('old', 7)], BOB)).code, 'producer-taken');
+  await closed.terminate();
+  const again = await serverFor(t, {}, { db });
+  assert.equal((await send(again, [batch('old', 7)])).applied, 1);
+  await again.terminate();
+  const back = await serverFor(t, { auth }, { db });
+  assert.equal((await send(back, [batch('old', 8)], BOB)).code, 'producer-taken', 'whose it is, holds');
+});
+
+test('the names of a subject are bounded, and old ones go on', async (t) => {
+  const server = await serverFor(t, { auth, max_producers: 2 });
+  for (const name of ['a', 'b']) assert.equal((await send(server, [batch(name, 1)], ANN)).applied, 1);
+  const more = await send(server, [m('z'), batch('c', 2)], ANN);
+  assert.deepEqual([more.status, more.code], [429, 'producer-limit-exceeded']);
+  assert.match(more.message, /'c'.*max_producers/);
+  assert.equal((await send(server, [batch('x', 3), batch('y', 4), batch('z', 5)], BOB)).code, 'producer-limit-exceeded', 'also within a request');
+  assert.equal((await send(server, [batch('x', 3), batch('y', 4)], BOB)).applied, 2);
+  assert.equal((await send(server, [batch('b', 2)], ANN)).applied, 1);
+  assert.deepEqual(await keys(server), ['k1', 'k2', 'k3', 'k4']);
+});
+
+/* ---- previous, mark ---- */
+
+test('a batch that names its predecessor is applied only behind that', async (t) => {
+  const server = await serverFor(t);
+  const steps = [
+    [{ batch: 3, previous: 2 }, 409, { last_batch: null }],
+    [{ batch: 3, previous: 0 }, 200, { applied: 1 }],
+    [{ batch: 5, previous: 4 }, 409, { last_batch: 3 }],
+    [{ batch: 5, previous: 2 }, 409, { last_batch: 3 }],
+    [{ batch: 5, previous: 0 }, 409, { last_batch: 3 }],
+    [{ batch: 3, previous: 1 }, 200, { duplicate: 1, last_batch: 3 }],
+    [{ batch: 2, previous: 1 }, 200, { duplicate: 1, last_batch: 3 }],
+    [{ batch: 9, previous: 3, mark: 'line 9 "x"' }, 200, { applied: 1 }],
+    [{ batch: 9, previous: 3 }, 200, { duplicate: 1, last_batch: 9, mark: 'line 9 "x"' }],
+    [{ batch: 11, previous: 10 }, 409, { last_batch: 9, mark: 'line 9 "x"' }],
+    [{ batch: 11, previous: 9 }, 200, { applied: 1 }],
+    [{ batch: 11, previous: 9 }, 200, { duplicate: 1, last_batch: 11, mark: undefined }],
+    [{ batch: 12, previous: null, mark: null }, 200, { applied: 1 }],
+  ];
+  for (const [members, status, expected] of steps) {
+    const answer = await send(server, [batch('p', members.batch, members)]);
+    assert.equal(answer.status, status, JSON.stringify([members, answer]));
+    for (const [name, value] of Object.entries(expected)) assert.equal(answer[name], value, `${name} of ${JSON.stringify(members)}`);
+    if (status === 409) assert.deepEqual([answer.code, answer.headers['x-error-code'], answer.headers['retry-after']], ['out-of-order', 'out-of-order', '1']);
+  }
+  assert.deepEqual(await keys(server), ['k11', 'k12', 'k3', 'k9']);
+  const two = await send(server, [batch('p', 13, { previous: 12 }), batch('p', 14, { previous: 13 }), batch('q', 15, { previous: 14 })]);
+  assert.equal(two.code, 'out-of-order');
+  assert.deepEqual(await keys(server), ['k11', 'k12', 'k3', 'k9'], 'nothing of a request that is refused');
+  const chained = await send(server, [batch('p', 13, { previous: 12 }), batch('p', 14, { previous: 13 })]);
+  assert.equal(chained.applied, 2);
+});
+
+test('a nack says which batch is the last', async (t) => {
+  const server = await serverFor(t);
+  const ingest = await Ingest.open(server);
+  t.after(() => ingest.close?.());
+  await ingest.send(batch('p', 1, { mark: 'one' }));
+  const refused = await ingest.send(batch('p', 5, { previous: 4 })).catch(({ answer }) => answer.error);
+  assert.deepEqual([refused.code, refused.last_batch, refused.mark, refused.retryable], ['out-of-order', 1, 'one', true]);
+  const repeated = await ingest.send(batch('p', 1));
+  assert.deepEqual([repeated.duplicate, repeated.last_batch, repeated.mark], [1, 1, 'one']);
+  assert.equal((await ingest.send(batch('p', 2, { previous: 1 }))).applied, 1);
+});
+
+test('what cannot be a producer, a predecessor or a mark is refused by name', async (t) => {
+  const server = await serverFor(t);
+  const wrong = [
+    [{ previous: 1, mutations: [] }, 'previous is there without producer'],
+    [{ mark: 'x', mutations: [] }, 'mark is there without producer'],
+    [{ producer: 'p', batch: 2, previous: 2, mutations: [] }, 'previous is 2 and batch 2'],
+    [{ producer: 'p', batch: 2, previous: -1, mutations: [] }, 'previous must be an integer'],
+    [{ producer: 'p', batch: 2, previous: '1', mutations: [] }, 'previous must be an integer'],
+    [{ producer: 'p', batch: 2, mark: 7, mutations: [] }, 'mark must be a string'],
+    [{ producer: 'p', batch: 2, mark: 'x'.repeat(257), mutations: [] }, 'at most 256 bytes'],
+    [{ producer: 'p', batch: 2, mark: 'a\0b', mutations: [] }, 'no NUL'],
+    [{ producer: 'p', batch: 2, previos: 1, mutations: [] }, 'unknown member "previos"'],
+  ];
+  for (const [line, words] of wrong) {
+    const answer = await send(server, [line]);
+    assert.deepEqual([answer.status, answer.code], [400, 'invalid-message'], JSON.stringify(line));
+    assert.ok(answer.message.includes(words), answer.message);
+  }
+});
+
+/* ---- Idempotency-Key ---- */
+
+const append = (value) => [{ export: 'E', key: 'a', patch: { list: [value] }, append: ['list'] }];
+const listOf = async (server) => JSON.parse((await sqlView(server.db, 'E/list')).get('a')?.data ?? '{"list":[]}').list;
+
+test('the same request twice under a key is applied once and answered alike, over kill -9 too', async (t) => {
+  const db = `${scratch(t)}/stele.db`;
+  let server = await serverFor(t, {}, { db });
+  const key = randomUUID(), feed = append(1);
+  const first = await send(server, feed, null, { 'idempotency-key': key });
+  assert.equal(first.applied, 1);
+  assert.equal(first.headers['idempotency-replayed'], undefined);
+  await server.kill9();
+  server = await serverFor(t, {}, { db });
+  await send(server, append(2));
+  for (let i = 0; i < 2; i++) {
+    const again = await send(server, feed, null, { 'idempotency-key': key });
+    const { headers, ...body } = again, { headers: _, ...before } = first;
+    assert.deepEqual(body, before);
+    assert.equal(headers['idempotency-replayed'], 'true');
+  }
+  const other = await send(server, append(9), null, { 'idempotency-key': key });
+  assert.deepEqual([other.status, other.code], [422, 'idempotency-key-reused']);
+  assert.ok(other.message.includes(key));
+  assert.equal((await send(server, feed, null, { 'idempotency-key': randomUUID() })).applied, 1);
+  assert.deepEqual(await listOf(server), [1, 2, 1]);
+});
+
+test('of requests with one key at the same time one is applied', async (t) => {
+  const server = await serverFor(t);
+  const answers = await Promise.all(Array.from({ length: 40 }, (_, i) => send(server, append(i % 4), null, { 'idempotency-key': `k${i % 4}` })));
+  for (const group of [0, 1, 2, 3]) {
+    const same = answers.filter((_, i) => i % 4 === group);
+    assert.equal(same.filter(({ headers }) => headers['idempotency-replayed'] !== 'true').length, 1);
+    assert.equal(new Set(same.map(({ seq }) => seq)).size, 1);
+  }
+  assert.deepEqual((await listOf(server)).sort(), [0, 1, 2, 3]);
+});
+
+test('a refused request leaves its key free, and a key is its subject\'s', async (t) => {
+  const server = await serverFor(t, { auth });
+  const key = { 'idempotency-key': 'one' };
+  assert.equal((await send(server, '{"export":"E"}', ANN, key)).status, 400);
+  assert.equal((await send(server, [batch('p', 3, { previous: 2 })], ANN, key)).status, 409);
+  assert.equal((await send(server, append(1), ANN, key)).applied, 1);
+  const bob = await send(server, append(2), BOB, key);
+  assert.deepEqual([bob.applied, bob.headers['idempotency-replayed']], [1, undefined]);
+  assert.equal((await send(server, append(1), ANN2, key)).headers['idempotency-replayed'], 'true');
+  assert.deepEqual(await listOf(server), [1, 2]);
+});
+
+test('a key that is none is refused before the body is read', async (t) => {
+  const server = await serverFor(t);
+  for (const key of ['', 'x'.repeat(256), 'a b', 'caf\u00e9']) {
+    const answer = await send(server, append(1), null, { 'idempotency-key': key });
+    assert.deepEqual([answer.status, answer.code], [400, 'invalid-parameter'], key);
+    assert.match(answer.message, /Idempotency-Key/);
+  }
+  assert.equal((await send(server, append(1), null, { 'idempotency-key': 'x'.repeat(255) })).applied, 1);
+  assert.deepEqual(await listOf(server), [1]);
+});
+
+test('keys are bounded: the oldest go after a day, and younger ones are not forgotten', async (t) => {
+  const db = `${scratch(t)}/stele.db`;
+  let server = await serverFor(t, { max_idempotency_keys: 3 }, { db });
+  const sendKey = (n) => send(server, append(n), null, { 'idempotency-key': `k${n}` });
+  for (const n of [1, 2, 3]) assert.equal((await sendKey(n)).applied, 1);
+  const full = await sendKey(4);
+  assert.deepEqual([full.status, full.code], [429, 'rate-limit-exceeded']);
+  assert.ok(Number(full.headers['retry-after']) > 0);
+  assert.equal((await sendKey(1)).headers['idempotency-replayed'], 'true');
+  await server.terminate();
+  execFileSync('sqlite3', [db, "UPDATE idempotency_key SET at = at - 86400001 WHERE key = 'k2'"]);
+  server = await serverFor(t, { max_idempotency_keys: 3 }, { db });
+  assert.equal((await sendKey(4)).applied, 1);
+  assert.equal((await sendKey(1)).headers['idempotency-replayed'], 'true');
+  assert.equal((await sendKey(5)).code, 'rate-limit-exceeded');
+  assert.deepEqual(await listOf(server), [1, 2, 3, 4]);
+});
+
+/* ---- exports that nobody configured ---- */
+
+test('a mutation for an export that is not configured is named in the answer and once in the log', async (t) => {
+  const server = await serverFor(t);
+  for (let i = 0; i < 3; i++) {
+    const answer = await send(server, [m('a'), { export: 'Oops', key: 'k', patch: {} }, { export: 'Oops', key: 'l', patch: {} }, { export: 'Other', key: 'l', patch: {} }]);
+    assert.deepEqual([answer.status, answer.applied, answer.ignored, answer.unknown_exports], [200, 1, 3, ['Oops', 'Other']]);
+  }
+  assert.equal((await send(server, [m('a')])).unknown_exports, undefined);
+  const many = await send(server, Array.from({ length: 300 }, (_, i) => ({ export: `X${i}`, key: 'k', patch: {} })));
+  assert.deepEqual([many.ignored, many.unknown_exports.length], [300, 8]);
+  const ingest = await Ingest.open(server);
+  t.after(() => ingest.close?.());
+  assert.deepEqual((await ingest.send({ mutations: [{ export: 'Oops', key: 'k', patch: {} }] })).unknown_exports, ['Oops']);
+  await server.terminate();
+  const told = server.stderr.split('\n').filter((line) => line.includes('unknown-export'));
+  assert.equal(told.filter((line) => line.includes('export="Oops"') || line.includes('export=Oops')).length, 1);
+  assert.ok(told.length <= 100, `${told.length} lines`);
+});
+
+test('with unknown_exports refuse, such a request is refused whole', async (t) => {
+  const server = await serverFor(t, { unknown_exports: 'refuse' });
+  const answer = await send(server, [m('a'), { export: 'Oops', key: 'k', patch: {} }]);
+  assert.deepEqual([answer.status, answer.code], [400, 'unknown-export']);
+  assert.match(answer.message, /'Oops'.*E.*`exports`/);
+  const ingest = await Ingest.open(server);
+  t.after(() => ingest.close?.());
+  await assert.rejects(ingest.send({ mutations: [{ export: 'Oops', key: 'k', patch: {} }] }), /unknown-export/);
+  assert.deepEqual(await keys(server), []);
+  assert.equal((await send(server, [m('a')])).applied, 1);
+});
