@@ -10,8 +10,9 @@ enum { MERGED_DEPTH = 1024 }; /* more than max_depth may ever be */
 /* ---- undo ---- */
 
 /* Once per entity and submission: only what it was before the first change matters. */
-static bool undo_note(struct writer *writer, struct entity *entity, struct error *error)
+bool writer_undo_note(struct writer *writer, struct entity *entity, struct error *error)
 {
+    eviction_remember(entity->export, writer->submission_number);
     if (entity->noted == writer->submission_number)
         return true;
     if (!array_reserve((void **)&writer->undos, writer->undo_count, &writer->undo_capacity,
@@ -40,12 +41,31 @@ static void undo_all(struct writer *writer)
         undo->entity->change = undo->change;
         undo->entity->seq = undo->seq;
         undo->entity->at = undo->at;
+        eviction_undo(undo->entity->export);
     }
     while (writer->pending_count)
         change_unref(writer->pending[--writer->pending_count].change);
 }
 
 /* ---- what a mutation needs ---- */
+
+static struct entity *cache_row(struct writer *writer, struct export_state *export,
+                                const struct store_entity *row, struct error *error)
+{
+    struct text *data = text_new(row->data.data, row->data.length);
+    struct entity *entity = data ? entity_cache_add(&writer->cache, export, row->key) : NULL;
+    if (!entity) {
+        text_unref(data);
+        error_set(error, ERROR_MEMORY, "out of memory while reading an entity");
+        return NULL;
+    }
+    entity_cache_set_data(&writer->cache, entity, data);
+    entity->id = row->id;
+    entity->change = row->change;
+    entity->seq = row->seq;
+    entity->stored = true;
+    return entity;
+}
 
 struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
                              struct error *error)
@@ -64,21 +84,32 @@ struct entity *writer_entity(struct writer *writer, struct export_state *export,
     bool found;
     if (!store_entity_get(writer->store, export->id, key, &row, &found, error))
         return NULL;
-    struct text *data = found ? text_new(row.data.data, row.data.length) : NULL;
-    entity = !found || data ? entity_cache_add(&writer->cache, export, key) : NULL;
-    if (!entity) {
-        text_unref(data);
+    if (found)
+        return cache_row(writer, export, &row, error);
+    entity = entity_cache_add(&writer->cache, export, key);
+    if (!entity)
         error_set(error, ERROR_MEMORY, "out of memory while reading an entity");
-        return NULL;
-    }
-    if (found) {
-        entity_cache_set_data(&writer->cache, entity, data);
-        entity->id = row.id;
-        entity->change = row.change;
-        entity->seq = row.seq;
-        entity->stored = true;
-    }
     return entity;
+}
+
+bool writer_entity_unchanged(struct writer *writer, struct export_state *export, int64_t id,
+                             int64_t change, struct entity **entity, struct error *error)
+{
+    struct store_entity row;
+    bool found;
+    *entity = NULL;
+    if (!store_entity_by_id(writer->store, id, &row, &found, error))
+        return false;
+    /* A number may be another entity's by now, a change never. */
+    if (!found || row.change != change)
+        return true;
+    if (!entity_cache_find(&writer->cache, export, row.key, entity))
+        return error_set(error, ERROR_MEMORY, "out of memory while looking for an entity");
+    if (!*entity)
+        return (*entity = cache_row(writer, export, &row, error)) != NULL;
+    if (!(*entity)->data || (*entity)->change != change)
+        *entity = NULL;
+    return true;
 }
 
 struct span export_label(const struct export_state *export, const struct text *data)
@@ -103,6 +134,7 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
 {
     /* Otherwise the patch is the whole entity already; a large one is fetched when it is wanted. */
     bool keep = operation == CHANGE_PATCH && data && data->length <= KEPT_ENTITY;
+    bool was_there = entity->data != NULL;
     struct change *change = NULL;
     struct change_texts texts = {.key = entity_key(entity),
                                  .patch = patch,
@@ -111,7 +143,8 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     if (entity->export->scope)
         note_scopes(entity, data, &texts);
     if (array_reserve((void **)&writer->pending, writer->pending_count, &writer->pending_capacity,
-                      sizeof *writer->pending))
+                      sizeof *writer->pending) &&
+        eviction_reserve(writer, entity->export))
         change = change_new(&writer->slab, &texts);
     if (!change) {
         text_unref(data);
@@ -135,8 +168,7 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     entity->seq = seq;
     entity->at = writer->now;
     entity_cache_mark_dirty(&writer->cache, entity);
-    entity->export->touched = true;
-    entity->export->last_seq = seq;
+    eviction_note(entity, was_there);
     return true;
 }
 
@@ -332,11 +364,14 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
         submission->ignored++;
         return true;
     }
-    if (!undo_note(writer, entity, error))
+    if (!writer_undo_note(writer, entity, error))
         return false;
+    bool existed = entity->data != NULL;
     bool done = mutation->operation == MUTATION_DELETE
                     ? apply_delete(writer, submission, mutation, entity, error)
                     : apply_patch(writer, submission, mutation, entity, error);
+    done = done && (existed || writer_evict_behind(writer, export, entity->seq,
+                                                   submission->received_us, error));
     if (!done)
         return error_prefix(error, "mutation of %.*s '%.*s'", (int)mutation->export_name.length,
                             mutation->export_name.data,

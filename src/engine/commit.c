@@ -6,8 +6,6 @@
  */
 #include "engine/engine_internal.h"
 
-enum { EVICTIONS = 2000 };
-
 /* ---- exports ---- */
 
 static struct export_state *export_new(struct span name, uint32_t id, int64_t max_entities)
@@ -145,6 +143,7 @@ bool writer_log_pending(struct writer *writer, struct error *error)
                            &writer->change_capacity, sizeof *writer->changes))
             return error_set(error, ERROR_MEMORY, "out of memory while logging a change");
         writer->changes[writer->change_count++] = change;
+        counter_add(&writer->engine->metrics.evictions, change->operation == CHANGE_EVICT);
         pending->change = NULL;
     }
     writer->pending_count = 0;
@@ -189,56 +188,6 @@ bool writer_flush(struct writer *writer, struct error *error)
     for (struct entity *entity = writer->cache.dirty; entity; entity = entity->next_dirty)
         if (!(entity->data ? flush_present : flush_deleted)(writer, entity, error))
             return false;
-    return true;
-}
-
-/* One entity too many: it goes as a delete with the seq of the change that pushed it out. */
-static bool evict_oldest(struct writer *writer, struct export_state *export, bool *found,
-                         struct error *error)
-{
-    struct buffer key;
-    buffer_init(&key, 1 << 20);
-    bool done = store_export_oldest(writer->store, export->id, &key, found, error);
-    struct entity *entity =
-        done && *found ? writer_entity(writer, export, buffer_span(&key), error) : NULL;
-    if (done && *found)
-        done = entity &&
-               writer_record(writer, entity, CHANGE_EVICT, export->last_seq, NULL,
-                             span_make(NULL, 0), span_make(NULL, 0), clock_monotonic_us(), error) &&
-               writer_log_pending(writer, error) && flush_deleted(writer, entity, error);
-    if (done && *found)
-        counter_add(&writer->engine->metrics.evictions, 1);
-    buffer_fini(&key);
-    return done;
-}
-
-/* At most EVICTIONS in one transaction: a limit that was lowered is reached step by step. */
-static bool evict_some(struct writer *writer, struct export_state *export, int *left,
-                       struct error *error)
-{
-    bool found = true;
-    while (found && store_export_entities(writer->store, export->id) > export->max_entities) {
-        if (*left == 0)
-            return true;
-        --*left;
-        if (!evict_oldest(writer, export, &found, error))
-            return false;
-    }
-    export->touched = false;
-    return true;
-}
-
-bool writer_evict(struct writer *writer, struct error *error)
-{
-    int left = EVICTIONS + (int)writer->change_count;
-    size_t position = 0;
-    struct export_state *export;
-    while ((export = map_next(&writer->exports, &position))) {
-        if (export->max_entities == 0)
-            export->touched = false;
-        if (export->touched && !evict_some(writer, export, &left, error))
-            return false;
-    }
     return true;
 }
 
@@ -350,10 +299,7 @@ void writer_abandon(struct writer *writer, const struct error *error)
     entity_cache_clear(&writer->cache);
     keyed_forget(writer);
     writer_forget_exports(writer, 0);
-    size_t position = 0;
-    struct export_state *export;
-    while ((export = map_next(&writer->exports, &position)))
-        export->touched = false;
+    writer_evict_reset(writer);
     while (writer->undo_count)
         text_unref(writer->undos[--writer->undo_count].data);
     writer->last_change = store_writer_log(writer->store)->last_change;

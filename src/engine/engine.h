@@ -225,6 +225,11 @@ bool engine_read(struct engine *engine, struct read_job *job);
 /* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are
  * still taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
 bool engine_write(struct engine *engine, struct write_job *job);
+/* Give exports another max_entities; those that are not named keep theirs. What is too many then
+ * goes step by step. It holds once the writer has come to it, and if the disk takes it, which the
+ * log tells otherwise. false: it was not handed over. */
+bool engine_limit(struct engine *engine, const struct engine_export_options *exports, size_t count,
+                  struct error *error);
 /* Post an event of one's own, to be delivered on the loop thread. Any thread. */
 void engine_post(struct engine *engine, struct engine_event *event);
 /* Deliver all waiting events. On the loop thread. */

@@ -6,15 +6,46 @@
 
 /* ---- exports as the writer knows them ---- */
 
+/* A stored entity as the eviction order has it. */
+struct evictable {
+    int64_t id, change;
+};
+
+struct recent_change {
+    struct entity *entity;
+    int64_t change;
+};
+
+enum { EVICTION_AHEAD = 32 };
+
+/* Where the search for the least recently changed entity stands; see evict.c. */
+struct eviction {
+    struct evictable ahead[EVICTION_AHEAD]; /* next .. count: read from the store, not passed yet */
+    size_t next, count;
+    int64_t passed; /* change of the last one that was taken from `ahead` */
+    bool exhausted; /* the store has none behind `passed`, until the transaction ends */
+    /* The changes of the open transaction, from recent_first on. */
+    struct recent_change *recent;
+    size_t recent_first, recent_count, recent_capacity;
+    bool listed; /* in writer->evicting */
+    struct export_state *next_listed;
+    /* As it was before the submission `noted`. */
+    uint64_t noted;
+    struct {
+        int64_t live, passed;
+        size_t recent_first, recent_count;
+    } was;
+};
+
 struct export_state {
     uint32_t id;
     struct derived_export *derived; /* what its derived views need to know; NULL: it has none */
     const struct view_scope *scope; /* the field that scopes its rows; NULL: none */
-    int64_t max_entities;
-    size_t cached;       /* entities in the cache */
-    bool touched;        /* changed in the open transaction */
-    struct seq last_seq; /* of its newest change in it */
-    struct span name;    /* its bytes follow this struct */
+    int64_t max_entities;           /* 0: unlimited */
+    int64_t live;                   /* entities, as the open transaction has left them */
+    struct eviction eviction;
+    size_t cached;    /* entities in the cache */
+    struct span name; /* its bytes follow this struct */
 };
 
 /* ---- the writer's cache of entities ---- */
@@ -128,9 +159,11 @@ struct writer {
     size_t pending_count, pending_capacity;
     struct undo *undos;
     size_t undo_count, undo_capacity;
-    uint64_t submission_number;                      /* of the one being applied */
-    size_t submission_bytes;                         /* that its changes take so far */
-    size_t transaction_bytes;                        /* and those of the open transaction */
+    struct export_state *evicting; /* limited exports that the open transaction changed */
+    bool over_limit;               /* an export may hold more than its max_entities */
+    uint64_t submission_number;    /* of the one being applied */
+    size_t submission_bytes;       /* that its changes take so far */
+    size_t transaction_bytes;      /* and those of the open transaction */
     struct buffer merged, patch, append, log_append; /* reused */
     int64_t now;                                     /* wall time of this transaction, ms */
     uint64_t last_trim_us; /* monotonic, of the last look at the log's age */
@@ -156,6 +189,11 @@ void writer_forget_exports(struct writer *writer, size_t first);
  * does not exist. */
 struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
                              struct error *error);
+/* The stored entity `id`, if change `change` is still its last; else *entity is NULL. */
+bool writer_entity_unchanged(struct writer *writer, struct export_state *export, int64_t id,
+                             int64_t change, struct entity **entity, struct error *error);
+/* Before the submission changes an entity: remember what it is. */
+bool writer_undo_note(struct writer *writer, struct entity *entity, struct error *error);
 /* Whom a row of the export is for, of its data (NULL: there is none): a label as in view.h, or
  * absent. */
 struct span export_label(const struct export_state *export, const struct text *data);
@@ -168,8 +206,6 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
 /* commit.c: bring what is pending into the log, dirty entities into their rows. */
 bool writer_log_pending(struct writer *writer, struct error *error);
 bool writer_flush(struct writer *writer, struct error *error);
-/* Delete the least recently changed of exports that hold too many. */
-bool writer_evict(struct writer *writer, struct error *error);
 /* Make room to tell of a transaction, before it is begun; false when out of memory. */
 bool writer_prepare(struct writer *writer);
 /* Post what the transaction did, after it is on disk. */
@@ -187,6 +223,28 @@ void keyed_forget(struct writer *writer);
 bool writer_note_unknown(struct writer *writer, struct submission *submission, struct span name,
                          struct error *error);
 void writer_forget_unknown(struct writer *writer);
+
+/* evict.c: the least recently changed entity of an export goes behind the change that made one too
+ * many, with its seq. */
+bool writer_evict_behind(struct writer *writer, struct export_state *export, struct seq seq,
+                         uint64_t received_us, struct error *error);
+/* A step towards limits that were lowered, in the open transaction; and whether one is due. */
+bool writer_evict(struct writer *writer, struct error *error);
+bool writer_evict_waits(const struct writer *writer);
+/* The transaction is committed. */
+void writer_evict_settle(struct writer *writer);
+/* It is not: take limits and numbers of entities from the store again. */
+void writer_evict_reset(struct writer *writer);
+/* Take those of one export from the store / give it another limit, which the store has already. */
+void export_read_limit(struct writer *writer, struct export_state *export);
+void export_set_limit(struct writer *writer, struct export_state *export, int64_t max_entities);
+/* Before the submission's first change in the export: remember where it stands / go back there. */
+void eviction_remember(struct export_state *export, uint64_t submission_number);
+void eviction_undo(struct export_state *export);
+/* Room for one more change, false when out of memory; then note that it was made. */
+bool eviction_reserve(struct writer *writer, struct export_state *export);
+void eviction_note(struct entity *entity, bool was_there);
+void eviction_free(struct export_state *export);
 
 /* write_job.c: run the jobs that wait, in the open transaction. */
 bool writer_run_jobs(struct writer *writer, struct error *error);
@@ -208,7 +266,7 @@ bool derive_open(struct writer *writer, const struct view_set *views, struct err
 void derive_close(struct writer *writer);
 /* Before an entity changes for the first time in a transaction: remember what it is. */
 void entity_keep_before(struct entity *entity);
-/* Bring derived rows up to the open transaction and to the present second; behind writer_evict. */
+/* Bring derived rows up to the open transaction and to the present second; behind writer_flush. */
 bool writer_derive(struct writer *writer, struct error *error);
 /* It is committed: writer->touches are what it touched / it is not. */
 void writer_derived(struct writer *writer);

@@ -8,7 +8,13 @@
  */
 #include "engine/engine_internal.h"
 
-enum { IDLE_MS = 500, PROBE_US = 1000 * 1000, TRIM_US = 1000 * 1000, TRIM_STEP = 2000 };
+enum {
+    IDLE_MS = 500,
+    EVICT_REST_MS = 10,
+    PROBE_US = 1000 * 1000,
+    TRIM_US = 1000 * 1000,
+    TRIM_STEP = 2000
+};
 enum { SHORT_SHARE = 8 }; /* a short transaction's share of commit_mutations */
 
 /* ---- set-up ---- */
@@ -26,9 +32,8 @@ static bool load_export(void *argument, const struct store_export *row)
         return false;
     char *copy = (char *)(export + 1);
     memcpy(copy, row->name.data, row->name.length);
-    *export = (struct export_state){.id = row->id,
-                                    .max_entities = row->max_entities,
-                                    .name = span_make(copy, row->name.length)};
+    *export = (struct export_state){.id = row->id, .name = span_make(copy, row->name.length)};
+    export_read_limit(writer, export);
     if (map_add(&writer->exports, export))
         return true;
     memory_free(export);
@@ -70,8 +75,10 @@ void writer_fini(struct writer *writer)
     size_t position = 0;
     struct export_state *export;
     entity_cache_fini(&writer->cache);
-    while ((export = map_next(&writer->exports, &position)))
+    while ((export = map_next(&writer->exports, &position))) {
+        eviction_free(export);
         memory_free(export);
+    }
     map_fini(&writer->exports);
     keyed_forget(writer);
     writer_forget_unknown(writer);
@@ -137,10 +144,17 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
 
 static bool finish(struct writer *writer, struct error *error)
 {
-    return writer_flush(writer, error) && writer_evict(writer, error) &&
-           writer_derive(writer, error) && writer_run_jobs(writer, error) &&
+    return writer_flush(writer, error) && writer_derive(writer, error) &&
+           writer_run_jobs(writer, error) &&
            trim_some(writer, (int64_t)writer->change_count * 2 + TRIM_STEP, error) &&
            store_commit(writer->store, error);
+}
+
+/* It is on disk: what the cache holds is what the store holds. */
+static void settle(struct writer *writer)
+{
+    writer_evict_settle(writer);
+    entity_cache_settle(&writer->cache);
 }
 
 static void observe(struct writer *writer, uint64_t begun)
@@ -212,7 +226,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
         writer_derived(writer);
         observe(writer, begun);
         writer_answer_jobs(writer, NULL);
-        entity_cache_settle(&writer->cache);
+        settle(writer);
     } else {
         fail(writer, &error);
     }
@@ -262,21 +276,26 @@ static void probe_disk(struct writer *writer)
     log_info("engine", "intake-resumed", "file=\"%s\"", store_path(writer->engine->store));
 }
 
-/* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in. */
+/* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in, and
+ * a limit that was lowered is reached. */
 static void pass_time(struct writer *writer)
 {
     struct error error;
     if (disk_state(writer) != ERROR_NONE ||
-        !(writer_derive_waits(writer) || clock_monotonic_us() - writer->last_trim_us >= TRIM_US))
+        !(writer_derive_waits(writer) || writer_evict_waits(writer) ||
+          clock_monotonic_us() - writer->last_trim_us >= TRIM_US))
         return;
     engine_pass_gate(writer->engine);
     writer->now = writer_wall_ms(writer);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
-    if (going && store_begin(writer->store, &error) && writer_derive(writer, &error) &&
-        trim_some(writer, TRIM_STEP, &error) && store_commit(writer->store, &error))
+    if (going && store_begin(writer->store, &error) && writer_evict(writer, &error) &&
+        writer_derive(writer, &error) && trim_some(writer, TRIM_STEP, &error) &&
+        store_commit(writer->store, &error)) {
         writer_derived(writer);
-    else
+        settle(writer);
+    } else {
         fail(writer, &error);
+    }
     writer_publish(writer);
 }
 
@@ -336,13 +355,19 @@ static void turn(struct writer *writer, struct queue_item *list)
     }
 }
 
+/* How long there is nothing to do, unless something comes in. */
+static int rest_ms(struct writer *writer)
+{
+    return writer_derive_rest(writer, writer_evict_waits(writer) ? EVICT_REST_MS : IDLE_MS);
+}
+
 static void serve(struct writer *writer)
 {
     struct engine *engine = writer->engine;
     for (;;) {
         /* Asked before taking: what comes between the two must not be left behind. */
         bool closed = queue_is_closed(&engine->intake);
-        int rest = disk_state(writer) == ERROR_NONE ? writer_derive_rest(writer, IDLE_MS) : IDLE_MS;
+        int rest = disk_state(writer) == ERROR_NONE ? rest_ms(writer) : IDLE_MS;
         struct queue_item *list = queue_wait_all(&engine->intake, rest);
         if (!list && closed)
             return;

@@ -21,9 +21,10 @@ static bool same_setting(const struct config *a, const struct config *b,
                                : setting_number(a, setting) == setting_number(b, setting);
 }
 
+/* But for what can change live. */
 static bool same_export(const struct config_export *a, const struct config_export *b)
 {
-    bool same = strcmp(a->name, b->name) == 0 && a->max_entities == b->max_entities &&
+    bool same = strcmp(a->name, b->name) == 0 && same_text(a->scope, b->scope) &&
                 a->view_count == b->view_count;
     for (size_t i = 0; same && i < a->view_count; i++)
         same = strcmp(a->views[i].name, b->views[i].name) == 0 &&
@@ -36,6 +37,14 @@ static bool same_exports(const struct config *a, const struct config *b)
     bool same = a->export_count == b->export_count;
     for (size_t i = 0; same && i < a->export_count; i++)
         same = same_export(&a->exports[i], &b->exports[i]);
+    return same;
+}
+
+static bool same_limits(const struct config *a, const struct config *b)
+{
+    bool same = true;
+    for (size_t i = 0; same && i < a->export_count; i++)
+        same = a->exports[i].max_entities == b->exports[i].max_entities;
     return same;
 }
 
@@ -84,6 +93,17 @@ static void take_origins(const struct taking *taking)
     from->origin_count = count;
 }
 
+/* Their limits alone, if nothing else of them differs. */
+static void take_exports(const struct taking *taking)
+{
+    struct config *config = taking->config, *from = taking->from;
+    bool live = same_exports(config, from);
+    if ((live && same_limits(config, from)) || !taking->judge(taking->argument, "exports", live))
+        return;
+    for (size_t i = 0; i < config->export_count; i++)
+        config->exports[i].max_entities = from->exports[i].max_entities;
+}
+
 void config_take_live(struct config *config, struct config *from, config_judge judge,
                       void *argument)
 {
@@ -95,6 +115,5 @@ void config_take_live(struct config *config, struct config *from, config_judge j
     take_origins(&taking);
     if (!same_texts(config->stacks, config->stack_count, from->stacks, from->stack_count))
         judge(argument, "stacks", false);
-    if (!same_exports(config, from))
-        judge(argument, "exports", false);
+    take_exports(&taking);
 }

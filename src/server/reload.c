@@ -59,6 +59,7 @@ void server_reload_free(struct server_reload *reload)
 struct judgement {
     struct server *server;
     const struct config *in_force, *fresh;
+    bool exports;          /* limits of exports were taken */
     struct buffer changed; /* names of what was taken, with a space between them */
 };
 
@@ -99,6 +100,7 @@ static bool judge(void *argument, const char *name, bool live)
         log_warning("config", name, "effect=\"needs a restart\" reason=\"%s\"", reason);
     else
         buffer_printf(&judgement->changed, "%s%s", judgement->changed.length ? " " : "", name);
+    judgement->exports = judgement->exports || (!reason && strcmp(name, "exports") == 0);
     return !reason;
 }
 
@@ -132,6 +134,13 @@ static void change_limits(struct server *server, const struct config *config)
         server_start_tick(server); /* it goes by the time-out of clients */
 }
 
+static void change_export_limits(struct server *server, const struct config *config)
+{
+    struct error error;
+    if (!server_apply_export_limits(server, config, &error))
+        log_error("config", "exports", "effect=\"not taken\" reason=\"%s\"", error.message);
+}
+
 void server_reload_apply(struct server *server, struct server_reload *reload,
                          struct config *in_force)
 {
@@ -143,6 +152,8 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
     log_configure_levels(reload->config.log_levels, NULL);
     config_take_live(in_force, &reload->config, judge, &judgement);
     change_limits(server, in_force);
+    if (judgement.exports)
+        change_export_limits(server, in_force);
     show_certificate(server, reload);
     change_rules(server, reload);
     server_change_usage(server, in_force, reload->usage);

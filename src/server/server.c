@@ -101,21 +101,43 @@ static int64_t max_entities(const struct config *config, const char *export_name
     return 0;
 }
 
+/* Of each export, also those of stacks; the array is the caller's, its names are the views'. */
+static struct engine_export_options *export_options(const struct view_set *views,
+                                                    const struct config *config, size_t *count,
+                                                    struct error *error)
+{
+    *count = 0;
+    while (view_set_export_at(views, *count))
+        ++*count;
+    struct engine_export_options *exports = memory_new((*count + 1) * sizeof *exports);
+    if (!exports)
+        error_set(error, ERROR_MEMORY, "out of memory while reading the exports");
+    for (size_t i = 0; exports && i < *count; i++) {
+        const char *name = view_set_export_at(views, i);
+        exports[i] = (struct engine_export_options){span_of(name), max_entities(config, name)};
+    }
+    return exports;
+}
+
+bool server_apply_export_limits(struct server *server, const struct config *config,
+                                struct error *error)
+{
+    size_t count;
+    struct engine_export_options *exports =
+        export_options(hub_views(server->hub), config, &count, error);
+    bool done = exports && engine_limit(server->engine, exports, count, error);
+    memory_free(exports);
+    return done;
+}
+
 static bool open_engine(struct server *server, const struct config *config, struct error *error)
 {
     struct engine_options options = engine_options(server, config);
-    size_t count = 0;
-    while (view_set_export_at(options.views, count))
-        count++;
-    struct engine_export_options *exports = memory_new((count + 1) * sizeof *exports);
+    struct engine_export_options *exports =
+        export_options(options.views, config, &options.export_count, error);
     if (!exports)
-        return error_set(error, ERROR_MEMORY, "out of memory while starting the engine");
-    for (size_t i = 0; i < count; i++) {
-        const char *name = view_set_export_at(options.views, i);
-        exports[i] = (struct engine_export_options){span_of(name), max_entities(config, name)};
-    }
+        return false;
     options.exports = exports;
-    options.export_count = count;
     server->engine = engine_open(&options, error);
     memory_free(exports);
     if (!server->engine)

@@ -49,6 +49,9 @@ void server_reload_refused(struct server *server, const struct error *error);
  * (see server_post). false, and nothing changed.
  */
 bool server_apply_limits(struct server *server, const struct config *config, struct error *error);
+/* Put the exports' max_entities in force. */
+bool server_apply_export_limits(struct server *server, const struct config *config,
+                                struct error *error);
 /* The clock that rate windows and limits per minute go by, in milliseconds, instead of the real
  * one; before server_run. It is asked on the loop thread. */
 void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),

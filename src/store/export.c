@@ -13,8 +13,8 @@ static const char write_sql[] =
     "UPDATE export SET entities = ?, max_entities = ?, last_change = ?, last_slot = ?, "
     "last_idx = ?, last_shared = ?, head_slot = ?, head_idx = ?, floor_change = ?, "
     "floor_slot = ?, floor_idx = ? WHERE id = ?";
-static const char oldest_sql[] = "SELECT key FROM entity WHERE export = ? AND evict_order NOT NULL "
-                                 "ORDER BY evict_order LIMIT 1";
+static const char oldest_sql[] = "SELECT id, evict_order FROM entity WHERE export = ? "
+                                 "AND evict_order > ? ORDER BY evict_order LIMIT ?";
 static const char order_sql[] = "UPDATE entity SET evict_order = change WHERE export = ?";
 static const char unorder_sql[] = "UPDATE entity SET evict_order = NULL WHERE export = ?";
 
@@ -229,30 +229,48 @@ bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t
     return true;
 }
 
-bool store_export_oldest(struct store_writer *writer, uint32_t export_id, struct buffer *key,
-                         bool *found, struct error *error)
+bool store_export_oldest(struct store_writer *writer, uint32_t export_id, int64_t after,
+                         int64_t limit, bool (*each)(void *argument, int64_t id, int64_t change),
+                         void *argument, struct error *error)
 {
     struct query query;
-    *found = false;
     if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_OLDEST, oldest_sql, error)) {
         return false;
     }
     query_integer(&query, export_id);
-    enum query_step step = query_row(&query, error);
-    if (step != QUERY_ROW) {
-        return step == QUERY_DONE;
+    query_integer(&query, after);
+    query_integer(&query, limit);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        if (!each(argument, query_column(&query, 0), query_column(&query, 1))) {
+            query_end(&query);
+            return true;
+        }
     }
-    struct span text = query_column_text(&query, 0);
-    *found = true;
-    bool ok = text.data && buffer_add_span(key, text);
-    query_end(&query);
-    return ok || error_set(error, ERROR_MEMORY, "no memory for a key");
+    return step == QUERY_DONE;
+}
+
+static const struct export_counters *counters_of(const struct store_writer *writer,
+                                                 uint32_t export_id)
+{
+    static const struct export_counters none;
+    bool known = export_id > 0 && export_id <= writer->export_count;
+    return known ? &writer->exports[export_id - 1].now : &none;
 }
 
 int64_t store_export_entities(struct store_writer *writer, uint32_t export_id)
 {
-    bool known = export_id > 0 && export_id <= writer->export_count;
-    return known ? writer->exports[export_id - 1].now.entities : 0;
+    return counters_of(writer, export_id)->entities;
+}
+
+int64_t store_export_max_entities(struct store_writer *writer, uint32_t export_id)
+{
+    return counters_of(writer, export_id)->max_entities;
+}
+
+struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id)
+{
+    return counters_of(writer, export_id)->last_seq;
 }
 
 bool store_read_export(struct store_reader *reader, struct span name, struct store_export *export,

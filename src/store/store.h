@@ -136,11 +136,16 @@ uint32_t store_export_count(const struct store_writer *writer);
  * a large export the first time. In a transaction. */
 bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
                         struct error *error);
-/* The oldest-changed entity of a limited export: its key is copied into `key`; false when none. */
-bool store_export_oldest(struct store_writer *writer, uint32_t export_id, struct buffer *key,
-                         bool *found, struct error *error);
-/* Rows of the export now, as this writer sees it. */
+/* Entities of a limited export in the order of their last changes, those behind change `after`, at
+ * most `limit`. A callback that returns false stops early (no error); it must not use the writer.
+ */
+bool store_export_oldest(struct store_writer *writer, uint32_t export_id, int64_t after,
+                         int64_t limit, bool (*each)(void *argument, int64_t id, int64_t change),
+                         void *argument, struct error *error);
+/* As this writer sees it: rows of the export, its limit, and the seq of its newest change. */
 int64_t store_export_entities(struct store_writer *writer, uint32_t export_id);
+int64_t store_export_max_entities(struct store_writer *writer, uint32_t export_id);
+struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id);
 /*
  * Define (replace) a SQL view "<export>/<name>" over an export with a projection and a key filter.
  * `paths`: path_count dotted paths as arrays of raw (unescaped) segments, empty: everything;

@@ -24,7 +24,7 @@ test('live settings hold for what comes, others are named, connections stay', as
   client.subscribe('E/append');
   assert.equal((await client.next()).code, 'subscription-limit-exceeded');
 
-  const said = await server.reload({ exports: { E: { max_entities: 5 } }, max_subscriptions: 3, retention_rows: 7, readers: 3 });
+  const said = await server.reload({ exports: { E: { max_entities: 5, scope: 'who' } }, max_subscriptions: 3, retention_rows: 7, readers: 3 });
   for (const name of ['retention_rows', 'readers', 'exports'])
     assert.match(said, new RegExp(`warning config ${name} effect="needs a restart"`));
   assert.match(said, /audit configuration-reloaded changed="max_subscriptions"/);

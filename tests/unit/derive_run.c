@@ -241,9 +241,10 @@ void apply_some(struct run *run, int most, int fault)
     struct error error;
     struct buffer text;
     buffer_init(&text, 1 << 20);
-    for (int i = pick(most) + 1; i > 0 || !text.length; i--)
+    for (int i = pick(most) + 1; i > 0 || !text.length; i--) {
         mutate(&run->model, &text);
-    evict(&run->model);
+        evict(&run->model);
+    }
     if (text.length) {
         struct submission *submission = fixture_submission(buffer_string(&text), &outcome);
         memory_fail_at((uint64_t)fault, 0);

@@ -190,17 +190,29 @@ static void a_failed_step_spoils_the_transaction(void **state)
     check_whole();
 }
 
-static void expect_oldest(const char *expected)
+static bool note_id(void *argument, int64_t id, int64_t change)
 {
-    struct buffer key;
-    bool found = false;
-    buffer_init(&key, 100);
-    OK(store_export_oldest(fixture.writer, fixture.quake, &key, &found, &fixture.error));
-    assert_int_equal(found, expected != NULL);
+    int64_t *found = argument;
+    found[0] = id;
+    found[1] = change;
+    return false;
+}
+
+/* The first behind `after` is that key's; returns its change. */
+static int64_t expect_oldest(int64_t after, const char *expected)
+{
+    struct store_entity entity;
+    int64_t found[2] = {0, 0};
+    bool there = false;
+    OK(store_export_oldest(fixture.writer, fixture.quake, after, 5, note_id, found,
+                           &fixture.error));
+    assert_int_equal(found[0] != 0, expected != NULL);
     if (expected) {
-        assert_true(span_equal(buffer_span(&key), span_of(expected)));
+        OK(store_entity_by_id(fixture.writer, found[0], &entity, &there, &fixture.error));
+        assert_true(there && span_equal(entity.key, span_of(expected)));
+        assert_int_equal(entity.change, found[1]);
     }
-    buffer_fini(&key);
+    return found[1];
 }
 
 static void eviction_follows_the_last_change(void **state)
@@ -209,20 +221,20 @@ static void eviction_follows_the_last_change(void **state)
     begin();
     put(fixture.quake, "a", 9, 1, "{}"); /* the greatest seq, and yet the oldest change */
     put(fixture.quake, "b", 1, 1, "{}");
-    expect_oldest(NULL);
+    expect_oldest(0, NULL);
     OK(store_export_limit(fixture.writer, fixture.quake, 10, &fixture.error));
-    expect_oldest("a");
+    expect_oldest(expect_oldest(0, "a"), "b");
     put(fixture.quake, "a", 1, 2, "{}");
-    expect_oldest("b");
+    expect_oldest(expect_oldest(0, "b"), "a");
     put(fixture.quake, "c", 1, 3, "{}");
     take_away(fixture.quake, "b", 1, 4);
-    expect_oldest("a");
+    expect_oldest(expect_oldest(expect_oldest(0, "a"), "c"), NULL);
     commit();
     assert_int_equal(read_quake().max_entities, 10);
     check_whole();
     begin();
     OK(store_export_limit(fixture.writer, fixture.quake, 0, &fixture.error));
-    expect_oldest(NULL);
+    expect_oldest(0, NULL);
     commit();
     assert_int_equal(read_quake().max_entities, 0);
     check_whole();
