@@ -29,7 +29,8 @@ enum {
     HUB_WINDOWS = 1000,
     HUB_FILTER_ROWS = 1000000,
     HUB_LOOK_US = 20000,
-    HUB_TURNS = 4 /* subscriptions of one subscriber that the readers serve at once */
+    HUB_TURNS = 4, /* subscriptions of one subscriber that the readers serve at once */
+    HUB_HELD = 16  /* subscriptions that ended whose rows a connection is known to hold */
 };
 
 struct feed;
@@ -135,12 +136,27 @@ struct snapshot_place {
     int64_t deletes;             /* those before this change are still to be told; 0: all were */
 };
 
-/* What a member had of another window: the content at a version, or perhaps what a member of long
- * ago had, of any version until then. The window stays for that long. */
-struct window_held {
-    struct window *window; /* NULL: nothing */
+/*
+ * Rows of a view that a client may hold though the subscription at hand was never sent them: what
+ * another subscription on the same connection showed, or shows still.
+ */
+enum held_kind {
+    HELD_WINDOW, /* what a window had at `version`; `former`: or at any before */
+    HELD_KEY,    /* the row of `key` */
+    HELD_ALL     /* any row of the view */
+};
+struct held {
+    struct link in_list; /* of a subscriber, a subscription or a request, which owns it */
+    const struct view *view;
+    enum held_kind kind;
+    bool shown; /* by a subscription that lives: it is to stay */
+    struct window *window;
     int64_t version;
     bool former;
+    bool pinned;           /* the window stays for it; else it may be forgotten */
+    struct link in_window; /* window.remembered, unless it is pinned */
+    size_t key_length;
+    char key[];
 };
 
 struct subscription {
@@ -186,7 +202,7 @@ struct subscription {
     int64_t version; /* of the window, that it has */
     uint64_t asked;  /* hub->commits when it asked for a snapshot */
     struct window_request *request;
-    struct window_held held; /* rows that it must lose where the window does not have them */
+    struct link held; /* struct held: rows to lose where the window does not have them */
 };
 
 /* ---- subscribers ---- */
@@ -215,6 +231,8 @@ struct subscriber {
     struct link ready;
     size_t turns;          /* taken; HUB_TURNS at most */
     struct link waiting;   /* subscriptions that want one, in the order in which they get it */
+    struct link held;      /* struct held: of subscriptions that ended; the oldest first */
+    size_t held_count;     /* HUB_HELD at most */
     struct buffer control; /* answers: errors, subscribed frames */
     size_t control_sent;
     struct text *rest; /* bytes that were taken and go out in pieces; one reference */
@@ -399,6 +417,20 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
 void window_leave(struct subscription *subscription);
 struct span window_key(const struct window *window);
 
+/* held.c: what the client of a connection holds beside what a subscription sent it. */
+/* The subscription ends, the connection goes on: note what its client keeps. */
+void held_remember(struct subscription *subscription);
+/* What was noted for the view of a new subscription is what that one is to take away, or keeps. */
+void held_take(struct subscription *subscription);
+/* What a member has now, or may still have, is what it is to lose in the window that it goes to. */
+void held_move(struct subscription *subscription);
+/* For a look: copies of what it is to take away, and of what other subscriptions of the connection
+ * show of the view, which is to stay. False when out of memory. */
+bool held_lend(const struct subscription *subscription, struct link *list);
+void held_free_all(struct link *list);
+/* The window is freed, or what it held is: nothing is known of that any more. */
+void held_forget(struct window *window);
+
 /* window_member.c */
 /* The spec that a subscribe message asks for. Of a message that need not be a window, too. */
 bool window_spec_make(const struct hub *hub, const struct view *view,
@@ -409,11 +441,8 @@ bool window_wanted(const struct hub *hub, const struct view *view,
                    const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
                    struct error *error);
 void window_begin(struct subscription *subscription);
-/* The same for who has rows of another window; takes them over. */
-void window_begin_held(struct subscription *subscription, struct window_held *held);
-/* What the member has now, or may still have, kept until it is released. */
-void window_hold(struct subscription *subscription, struct window_held *held);
-void window_release(struct window_held *held);
+/* The same for who has rows of another window, and was moved from there. */
+void window_begin_moved(struct subscription *subscription);
 /* The cursor was found: at this change. */
 void window_resume(struct subscription *subscription, int64_t from);
 struct span window_pull(struct subscription *subscription);

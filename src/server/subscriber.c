@@ -13,6 +13,7 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     link_init(&subscriber->subscriptions);
     link_init(&subscriber->ready);
     link_init(&subscriber->waiting);
+    link_init(&subscriber->held);
     buffer_init(&subscriber->control, HUB_CONTROL * 4);
     subscriber->scope = row_scope_get(hub, NULL);
     if (!subscriber->scope) {
@@ -49,6 +50,7 @@ void subscriber_free(struct subscriber *subscriber)
         return;
     subscriber->ended = true;
     subscriber_silence(subscriber);
+    held_free_all(&subscriber->held);
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;
     meter_forget(subscriber);

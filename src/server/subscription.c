@@ -95,6 +95,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     link_init(&subscription->in_build);
     link_init(&subscription->in_window);
     link_init(&subscription->in_waiting);
+    link_init(&subscription->held);
     subscription->parameters = memory_copy_string(message->parameters, strlen(message->parameters));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
     bool joined =
@@ -118,6 +119,7 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
 {
     struct hub *hub = subscription->subscriber->hub;
     counter_add(&hub->metrics.subscriptions_made, 1);
+    held_take(subscription);
     if (after) {
         const struct feed *feed = subscription->feed;
         int64_t parted;
@@ -195,6 +197,7 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
 
 void subscription_close(struct subscription *subscription)
 {
+    held_remember(subscription);
     snapshot_forget(subscription);
     hub_job_forget(subscription);
     subscriber_give_turn(subscription);
@@ -208,7 +211,7 @@ void subscription_drop(struct subscription *subscription)
     link_remove(&subscription->in_subscriber);
     subscription->subscriber->count--;
     usage_unsubscribed(subscription->meter);
-    window_release(&subscription->held);
+    held_free_all(&subscription->held);
     row_scope_unref(subscription->was);
     memory_free(subscription->parameters);
     memory_free(subscription);

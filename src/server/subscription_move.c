@@ -67,20 +67,17 @@ static bool change_feed(struct subscription *subscription, struct window_spec *s
 static void move_window(struct subscription *subscription, struct error *error)
 {
     struct window_spec spec;
-    struct window_held held;
     if (!window_spec_copy(&subscription->window->spec, subscription->subscriber->scope, &spec)) {
         fail(subscription, error);
         return;
     }
-    window_hold(subscription, &held);
+    held_move(subscription);
     bool moved = change_feed(subscription, &spec, error);
     window_spec_fini(&spec);
-    if (!moved) {
-        window_release(&held);
+    if (!moved)
         return;
-    }
     subscription_announce(subscription, 0);
-    window_begin_held(subscription, &held);
+    window_begin_moved(subscription);
 }
 
 void subscription_move(struct subscription *subscription)

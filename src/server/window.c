@@ -95,6 +95,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     link_init(&window->members);
     link_init(&window->waiting);
     link_init(&window->resting);
+    link_init(&window->remembered);
     window_content_init(window);
     if (!map_add(&hub->windows->by_name, window)) {
         memory_free(window);
@@ -124,6 +125,7 @@ void window_content_fini(struct window *window)
 void window_free(struct window *window)
 {
     struct windows *windows = window->hub->windows;
+    held_forget(window);
     map_remove(&windows->by_name, window_name(window));
     link_remove(&window->in_windows);
     windows->count--;
@@ -242,35 +244,6 @@ void window_leave(struct subscription *subscription)
     link_append(&windows->all, &window->in_windows);
 }
 
-/* ---- what a member had of another window ---- */
-
-void window_hold(struct subscription *subscription, struct window_held *held)
-{
-    const struct window_request *request = subscription->request;
-    struct window *window = subscription->window;
-    bool known = subscription->member_phase == MEMBER_LIVE ||
-                 subscription->member_phase == MEMBER_BEHIND ||
-                 (subscription->member_phase == MEMBER_WAITING && request->kind == WINDOW_BEHIND);
-    *held = subscription->held; /* it has got nothing since */
-    subscription->held.window = NULL;
-    if (held->window)
-        return;
-    if (subscription->phase == PHASE_WINDOW && known)
-        *held = (struct window_held){.window = window, .version = subscription->version};
-    else if (window->delivered > 0) /* it has come with what it kept, and was not answered yet */
-        *held =
-            (struct window_held){.window = window, .version = window->delivered, .former = true};
-    if (held->window)
-        window->pins++;
-}
-
-void window_release(struct window_held *held)
-{
-    if (held->window)
-        held->window->pins--;
-    held->window = NULL;
-}
-
 void window_fail(struct window *window, const struct error *error)
 {
     while (!link_alone(&window->members)) {
@@ -279,6 +252,7 @@ void window_fail(struct window *window, const struct error *error)
         subscriber_error(subscription->subscriber, error, false);
         subscription_close(subscription);
     }
+    held_forget(window);
     /* A look may be at the rows of one that is held. */
     if (!window->pins)
         window_rows_fini(&window->rows);

@@ -74,6 +74,7 @@ bool window_index_rows(const struct window *window, struct map *map)
 /* Keys that whoever comes anew may hold from before. */
 struct farewell {
     struct window_reading *reading;
+    struct snapshot_drafts *drafts;
     struct map rows;
     int64_t since; /* wall clock: those that went before are not told */
 };
@@ -83,7 +84,7 @@ static bool say_farewell(struct farewell *farewell, struct span key)
     struct window_reading *reading = farewell->reading;
     if (!view_shows(reading->window->spec.view, key) || map_get(&farewell->rows, key))
         return true;
-    return snapshot_drafts_delete(&reading->result->drafts, window_shown_key(reading, key)) ||
+    return snapshot_drafts_delete(farewell->drafts, window_shown_key(reading, key)) ||
            lacks_memory(reading);
 }
 
@@ -116,11 +117,11 @@ static bool say_deleted(struct farewell *farewell)
            error->code == ERROR_NONE;
 }
 
-bool window_encode_farewells(struct window_reading *reading)
+bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts)
 {
     struct window *window = reading->window;
-    struct farewell farewell = {.reading = reading,
-                                .since = clock_wall_ms() - reading->tombstone_ms};
+    struct farewell farewell = {
+        .reading = reading, .drafts = drafts, .since = clock_wall_ms() - reading->tombstone_ms};
     bool done = window_index_rows(window, &farewell.rows) || lacks_memory(reading);
     for (size_t i = 0; done && i < window->exit_count; i++)
         if (window->exits[i].at >= farewell.since)
@@ -183,12 +184,20 @@ bool window_frames_end(struct window_frames *frames, struct text **text)
     return !frames->out.length || *text || lacks_memory(frames->reading);
 }
 
+static bool put_held(void *argument, struct span key)
+{
+    return window_frames_put(argument, key, span_make(NULL, 0));
+}
+
 bool window_encode_changed(struct window_reading *reading, struct window_request *request)
 {
     const struct window_rows *rows = &reading->window->rows;
     struct window_frames frames;
-    bool done = true;
+    struct map by_key;
     window_frames_init(&frames, reading);
+    bool done = window_index_rows(reading->window, &by_key) || lacks_memory(reading);
+    done = done && window_each_held(reading, request, &by_key, put_held, &frames);
+    map_fini(&by_key);
     for (size_t i = 0; done && i < rows->count; i++) {
         struct span key = window_row_key(rows->list[i]);
         struct store_entity entity;

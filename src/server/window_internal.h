@@ -10,6 +10,7 @@
  *   window_tag.c       on a reader: what names the state of such a one
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
  *   window_scope.c     on a reader: what row scopes add to these
+ *   window_held.c      on a reader: rows that a member has of other subscriptions
  *   window_bounds.c    on a reader: the part of its stage that such a view gives on
  *   window_events.c    on a reader: instead of the difference, what append views tell
  *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
@@ -105,7 +106,8 @@ struct window {
     uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
-    size_t pins; /* struct window_held of it */
+    size_t pins;            /* struct held of it that keep it, */
+    struct link remembered; /* ... and those that do not */
     bool looking, stale, snapshot_wanted, snapshot_new, filling;
     uint64_t looked_us;   /* when the last look came back */
     int64_t delivered;    /* the version that it brought; 0: there was none */
@@ -179,7 +181,7 @@ enum window_request_kind {
     WINDOW_BEHIND, /* it has version `from` */
     WINDOW_RESUME, /* it has what there was at change `from` */
     WINDOW_UNTOLD, /* it wants what came in or changed behind change `from` */
-    WINDOW_MOVE    /* it has what is `held` */
+    WINDOW_MOVE    /* it begins anew, and has what is `held` */
 };
 struct window_request {
     struct link in_requests;
@@ -187,11 +189,11 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
-    bool as_frames; /* live frames instead of a snapshot's batch; WINDOW_RESUME */
-    struct window_held held;
-    bool with_rows; /* MOVE: the rows are wanted too */
-    bool looking;   /* a look has it, and frees it if the member goes */
-    bool returned;  /* the look is done with it */
+    bool as_frames;   /* live frames instead of a snapshot's batch; WINDOW_RESUME */
+    struct link held; /* struct held */
+    bool with_rows;   /* MOVE: the rows are wanted too */
+    bool looking;     /* a look has it, and frees it if the member goes */
+    bool returned;    /* the look is done with it */
     bool announced;
     /* the look's */
     struct window_request *same;    /* an equal one of this look, which is served for both */
@@ -273,7 +275,14 @@ bool window_stop_scanning(struct window_reading *reading);
  * `end` in the view's order. *too_many when they are too far away. */
 bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
                       store_each_entity each, void *argument, bool *too_many);
-/* Serve who has rows of another window. */
+
+/* window_held.c */
+/* Tell the key of each row that the request's client may hold, and that neither the window nor
+ * another of its subscriptions has; perhaps some more than once. */
+bool window_each_held(struct window_reading *reading, const struct window_request *request,
+                      const struct map *rows, bool (*each)(void *argument, struct span key),
+                      void *argument);
+/* Serve who begins anew with rows of other subscriptions. */
 bool window_encode_move(struct window_reading *reading, struct window_request *request);
 
 /* Make `reading->old`: the rows until now. */
@@ -314,8 +323,8 @@ bool window_tells_events(const struct window *window);
 bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count);
 /* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
 bool window_encode_difference(struct window_reading *reading, struct buffer *out);
-/* Deletes to be told with a snapshot. */
-bool window_encode_farewells(struct window_reading *reading);
+/* Deletes to be told with a snapshot, into its drafts. */
+bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts);
 /* One frame after the other, for one member: only the last carries a cursor, because none in
  * between stands for a state. */
 struct window_frames {

@@ -92,7 +92,7 @@ static void look_at(struct window_look *look, struct window_result *result,
         start_snapshot(&reading);
     bool done = window_read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
                 (!first || window_find_lost(&reading)) &&
-                (!result->snapshot_wanted || window_encode_farewells(&reading)) &&
+                (!result->snapshot_wanted || window_encode_farewells(&reading, &result->drafts)) &&
                 serve_requests(look, &reading);
     if (!done && !result->refill && result->error.code == ERROR_NONE)
         error_set(&result->error, ERROR_INTERNAL, "a window could not be read");
@@ -117,8 +117,9 @@ static struct window_request *request_of(struct link *link)
 
 static bool is_same(const struct window_request *a, const struct window_request *b)
 {
-    return a->window == b->window && a->kind == b->kind && a->kind != WINDOW_MOVE &&
-           a->from == b->from && a->as_frames == b->as_frames;
+    return a->window == b->window && a->kind == b->kind && link_alone(&a->held) &&
+           link_alone(&b->held) && a->kind != WINDOW_MOVE && a->from == b->from &&
+           a->as_frames == b->as_frames;
 }
 
 /* Many come back at once with the cursor that they were cut off at. */

@@ -119,20 +119,22 @@ void window_begin(struct subscription *subscription)
     const struct hub *hub = subscription->feed->hub;
     const struct window *window = subscription->window;
     subscription->phase = PHASE_WINDOW;
-    subscription->member_phase = subscription->with_snapshot ? MEMBER_NEW : MEMBER_UNTOLD;
+    subscription->member_phase = !subscription->with_snapshot      ? MEMBER_UNTOLD
+                                 : link_alone(&subscription->held) ? MEMBER_NEW
+                                                                   : MEMBER_MOVED;
     subscription->asked = hub->commits;
     subscription->resume_from = hub->ring.last;
-    if (!subscription->with_snapshot && window->channel_on)
+    bool holds_none = link_alone(&subscription->held);
+    if (!subscription->with_snapshot && window->channel_on && holds_none)
         go_live(subscription, window->channel.head);
     else
         subscriber_ready(subscription);
 }
 
-void window_begin_held(struct subscription *subscription, struct window_held *held)
+void window_begin_moved(struct subscription *subscription)
 {
     window_begin(subscription);
-    subscription->held = *held;
-    if (held->window)
+    if (!link_alone(&subscription->held))
         subscription->member_phase = MEMBER_MOVED;
 }
 
@@ -145,17 +147,18 @@ static bool start_request(struct subscription *subscription, enum window_request
     struct window_request *request = memory_new(sizeof *request);
     if (!request)
         return false;
+    link_init(&request->in_requests);
+    link_init(&request->held);
+    if (!held_lend(subscription, &request->held)) {
+        window_request_free(request);
+        return false;
+    }
     request->window = window;
     request->subscription = subscription;
     request->kind = kind;
     request->from = from;
     request->as_frames = kind == WINDOW_RESUME && !subscription->with_snapshot;
     request->with_rows = subscription->with_snapshot;
-    if (kind == WINDOW_MOVE) {
-        request->held = subscription->held;
-        request->held.window->pins++;
-    }
-    link_init(&request->in_requests);
     link_append(&window->hub->windows->requests, &request->in_requests);
     window->request_count++;
     subscription->request = request;
@@ -194,7 +197,7 @@ void window_resume(struct subscription *subscription, int64_t from)
 void window_request_free(struct window_request *request)
 {
     link_remove(&request->in_requests);
-    window_release(&request->held);
+    held_free_all(&request->held);
     text_unref(request->text);
     memory_free(request);
 }
@@ -244,7 +247,8 @@ static struct span pull_answer(struct subscription *subscription)
     subscription->request = NULL;
     request->text = NULL;
     window_request_free(request);
-    window_release(&subscription->held);
+    if (!refused)
+        held_free_all(&subscription->held);
     subscriber_give_turn(subscription);
     if (refused) {
         resume_refuse(subscription); /* says so, and begins anew */

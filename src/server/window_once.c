@@ -99,6 +99,7 @@ static bool take_changes(struct window_once *once, struct window_reading *readin
 {
     struct window_request request = {
         .window = &once->window, .kind = WINDOW_RESUME, .from = once->cursor.from};
+    link_init(&request.held);
     if (!window_encode_resume(reading, &request))
         return false;
     if (request.refused) {

@@ -15,6 +15,7 @@ enum {
 
 struct resume {
     struct window_reading *reading;
+    const struct window_request *request; /* NULL: it is for nobody in particular */
     int64_t from;
     struct map rows;         /* the window's, by key */
     struct map changed;      /* struct window_row; only the key counts */
@@ -308,9 +309,21 @@ static bool is_refused(const struct window_reading *reading, int64_t from)
            (reading->window->spec.view->stage && from <= reading->built);
 }
 
+static bool each_held(void *argument, struct span key)
+{
+    return put_delete(argument, key);
+}
+
+static bool put_held(struct resume *resume)
+{
+    return !resume->request ||
+           window_each_held(resume->reading, resume->request, &resume->rows, each_held, resume);
+}
+
 static bool put_all(struct resume *resume)
 {
-    return (resume->only_rows || put_deletes(resume)) && (resume->lost || put_rows(resume));
+    return put_held(resume) && (resume->only_rows || put_deletes(resume)) &&
+           (resume->lost || put_rows(resume));
 }
 
 /* When it is too many, what was put is worth nothing. */
@@ -378,7 +391,7 @@ static bool tell_batch(struct resume *resume, struct window_request *request)
 
 bool window_encode_resume(struct window_reading *reading, struct window_request *request)
 {
-    struct resume resume = {.reading = reading, .from = request->from};
+    struct resume resume = {.reading = reading, .request = request, .from = request->from};
     request->refused = is_refused(reading, request->from);
     if (request->refused)
         return true;
@@ -387,7 +400,8 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
 
 bool window_encode_untold(struct window_reading *reading, struct window_request *request)
 {
-    struct resume resume = {.reading = reading, .from = request->from, .only_rows = true};
+    struct resume resume = {
+        .reading = reading, .request = request, .from = request->from, .only_rows = true};
     request->refused = request->from < reading->state->log.floor_change;
     if (!request->refused && !tell_frames(&resume, request))
         return false;

@@ -32,6 +32,7 @@ async function fresh(t, server, view, parameters = {}) {
   return [...applier.rows.keys()].sort();
 }
 
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const held = (applier) => [...applier.rows.keys()].sort();
 
 /* ---- a cursor ---- */
@@ -106,4 +107,109 @@ test('a server runs by the clock that a test sets', async (t) => {
     clock.set(seconds);
     assert.ok(Math.abs((await at(`k${seconds}`)) - clock.now()) < 600_000, `${seconds} s`);
   }
+});
+
+/* ---- one window after the other, on one connection ---- */
+
+/* The published clients keep the rows of a view in one place, whatever they asked for. */
+const BY_N = views({ by: { pipeline: [{ sort: 'n' }] }, top: { pipeline: [{ sort: 'n' }, { take: 6 }] } });
+const TEN = range(10, (i) => m(`k${i}`, { n: i, even: i % 2 === 0 }));
+const PAGES = [
+  ['another page', 'E/by', { take: 2 }, { take: 2, skip: 2 }],
+  ['a page of a list', 'E/list', { take: 2 }, { take: 2, skip: 2 }],
+  ['back to the first page', 'E/list', { take: 3, skip: 3 }, { take: 3 }],
+  ['less', 'E/by', { take: 5 }, { take: 2 }],
+  ['a filter', 'E/by', { take: 5 }, { take: 5, filters: { even: true } }],
+  ['another filter', 'E/list', { filters: { even: true } }, { filters: { even: false } }],
+  ['a filter that nothing passes', 'E/top', {}, { filters: { even: 7 } }],
+  ['a filter where there was none', 'E/list', {}, { filters: { even: true } }],
+  ['a page where all was shown', 'E/list', {}, { take: 2 }],
+  ['all where a page was shown', 'E/list', { take: 2 }, {}],
+  ['a filter on an append view', 'E/append', { filters: { even: true } }, { filters: { even: false } }],
+  ['no snapshot', 'E/by', { take: 2 }, { take: 2, skip: 2, withSnapshot: false }],
+  ['a part of a snapshot', 'E/by', { take: 4 }, { take: 2, skip: 4, snapshotLimit: 1 }],
+];
+
+/** The rows that are shown, for what is begun without all of them: none, or the first few. */
+const begun = (rows, { withSnapshot, snapshotLimit }) => (withSnapshot === false ? [] : rows.slice(0, snapshotLimit));
+
+for (const [name, view, first, then] of PAGES)
+  for (const way of ['replaced', 'unsubscribed', 'unsubscribed, and fed before it is asked anew'])
+    test(`a page is ${way}: ${name}`, async (t) => {
+      const server = await Server.forTest(t, { config: BY_N });
+      await post(server, TEN);
+      const watcher = await clientFor(t, server); /* it keeps the first window moving */
+      await ask(watcher, new Applier(), view, first);
+      const client = await clientFor(t, server);
+      const mine = new Applier();
+      await ask(client, mine, view, first);
+      if (way !== 'replaced') client.send({ type: 'unsubscribe', view });
+      if (way.endsWith('anew')) {
+        await client.silence();
+        await post(server, [m('k0', { n: 20 }), gone('k1'), m('k5', { n: 1.5 }), m('k2', { even: 3 })]);
+      }
+      client.subscribe(view, then);
+      if (then.withSnapshot === false) {
+        /* Whatever is sent at once is sent before what comes of the next change. */
+        await client.expect('subscribed');
+        await post(server, m('last', { n: 0.5 }));
+        for (const frame of await client.until((f) => f.key === 'k3' || f.key === 'k2')) mine.apply(frame);
+        for (const key of ['k0', 'k1']) assert.ok(!mine.rows.has(key), key);
+        return;
+      }
+      for (const frame of await client.until((f) => f.op === 'snapshot' && f.complete)) mine.apply(frame);
+      const whole = { ...then, snapshotLimit: undefined };
+      const all = new Applier();
+      const other = await clientFor(t, server);
+      await ask(other, all, view, whole);
+      assert.deepEqual(held(mine), begun([...all.rows.keys()], then).sort());
+    });
+
+test('a page that is asked for anew with a cursor takes the page before it away', async (t) => {
+  const server = await Server.forTest(t, { config: BY_N });
+  await post(server, TEN);
+  const other = await clientFor(t, server);
+  const { seq, epoch } = await ask(other, new Applier(), 'E/by', { take: 2, skip: 2 }).then((frames) => ({ ...frames.at(-1), epoch: frames[0].epoch }));
+  const client = await clientFor(t, server);
+  const mine = new Applier();
+  await ask(client, mine, 'E/by', { take: 2 });
+  const frames = await ask(client, mine, 'E/by', { take: 2, skip: 2, after: seq, epoch });
+  assert.equal(frames[0].resumed, true);
+  assert.deepEqual(held(mine).filter((key) => ['k0', 'k1'].includes(key)), []);
+});
+
+test('rows that another subscription of the connection shows stay when a page goes', async (t) => {
+  const server = await Server.forTest(t, { config: BY_N });
+  await post(server, TEN);
+  for (const [view, beside] of [['E/by', { key: 'k1' }], ['E/list', { key: 'k9' }], ['E/list', { key: 'k9', filters: { even: false } }]]) {
+    const client = await clientFor(t, server);
+    const mine = new Applier();
+    await ask(client, mine, view, { take: 2 });
+    await ask(client, mine, view, beside);
+    await ask(client, mine, view, { take: 2, skip: 4 });
+    const page = await fresh(t, server, view, { take: 2, skip: 4 });
+    assert.deepEqual(held(mine), [...page, beside.key].sort(), view);
+  }
+});
+
+test('many pages one after the other leave the last', async (t) => {
+  const server = await Server.forTest(t, { config: BY_N });
+  await post(server, TEN);
+  const client = await clientFor(t, server);
+  const mine = new Applier();
+  for (let i = 0; i < 60; i++) {
+    const parameters = { take: 1 + (i % 4), skip: (i * 3) % 9 };
+    if (i % 3 === 1) client.send({ type: 'unsubscribe', view: 'E/by' });
+    /* Some are replaced before they were answered. */
+    if (i % 5 === 2) client.subscribe('E/by', { take: 3, skip: i % 7 });
+    client.subscribe('E/by', parameters);
+    if (i % 4 !== 3) continue;
+    client.send({ type: 'subscribe', view: '\u0001fence' });
+    await client.until((frame) => frame.type === 'error').then((frames) => frames.filter((f) => f.op).forEach((f) => mine.apply(f)));
+  }
+  client.subscribe('E/by', { take: 2, skip: 5 });
+  while (!same(held(mine), ['k5', 'k6'])) mine.apply(await client.next(`k5 and k6 alone; held: ${held(mine)}`));
+  await client.silence();
+  while (client.read < client.messages.length) if (client.messages[client.read].binary) mine.apply(await client.next());
+  assert.deepEqual(held(mine), ['k5', 'k6']);
 });
