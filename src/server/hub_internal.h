@@ -416,6 +416,9 @@ int64_t windows_due(const struct hub *hub);
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
 void window_leave(struct subscription *subscription);
 struct span window_key(const struct window *window);
+/* The part of its view that the window is: rows at most, and how many come before them. False: all
+ * that there are, or the one of its key. */
+bool window_part(const struct window *window, int64_t *take, int64_t *skip);
 
 /* held.c: what the client of a connection holds beside what a subscription sent it. */
 /* The subscription ends, the connection goes on: note what its client keeps. */

@@ -119,6 +119,7 @@ static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *d
     bool only_deletes = !draft->rows.rows && !draft->last;
     if (draft->complete)
         cursor = frame_seq(seq, drafts->place.seq);
+    draft->rows.more = drafts->more;
     if (out->failed ||
         (!only_deletes && !wire_batch_end(&draft->rows, draft->complete, cursor, gzip, out)))
         return false;

@@ -37,7 +37,8 @@ struct snapshot_drafts {
     struct snapshot_draft *list;
     size_t count, capacity;
     int64_t rows;
-    size_t full_bytes; /* JSON bytes of all drafts but the last */
+    enum wire_more more; /* rows of the view behind a window's */
+    size_t full_bytes;   /* JSON bytes of all drafts but the last */
     struct buffer deletes, shown;
 };
 

@@ -240,6 +240,8 @@ void subscription_announce(struct subscription *subscription, int resumed)
         subscribed.sort_path_count = stage->sort_path_count;
         subscribed.descending = stage->descending;
     }
+    if (subscription->window)
+        subscribed.has_take = window_part(subscription->window, &subscribed.take, &subscribed.skip);
     size_t before = subscriber->control.length;
     wire_subscribed(&subscriber->control, &subscribed);
     if (subscription->meter && !subscriber->control.failed) {

@@ -13,7 +13,10 @@ static bool is_before(struct span place, const struct window *window)
         return false; /* of a view that is cut to nothing */
     if (take == VIEW_ALL || (int64_t)rows->count < take || window->spec.view->stage->cut.last)
         return true;
-    struct span last = window_row_place(rows->list[rows->count - 1]);
+    if (!window->more && window_may_have_more(window))
+        return true; /* the first row behind it is news */
+    struct span last =
+        window->more ? buffer_span(&window->next) : window_row_place(rows->list[rows->count - 1]);
     return !last.length || span_compare(place, last) <= 0;
 }
 
@@ -184,6 +187,10 @@ void window_delivered(struct window_result *result)
         return;
     }
     window->delivered = result->version;
+    if (window->snapshot && window->snapshot_more != window->more) {
+        text_unref(window->snapshot);
+        window->snapshot = NULL;
+    }
     if (!window->member_count)
         return; /* it lingers; its version is the look's all the same */
     publish(window, result);
@@ -192,6 +199,7 @@ void window_delivered(struct window_result *result)
         window->snapshot = text_ref(result->snapshot);
         window->snapshot_version = result->version;
         window->snapshot_rows = result->drafts.rows;
+        window->snapshot_more = window->more;
         window->snapshot_new = true;
         counter_add(&window->hub->metrics.snapshot_batches_built, 1);
     }

@@ -315,6 +315,7 @@ bool window_request_finish(struct window_request *request)
     if (!request->drafts)
         return true;
     if (request->done && !request->refused) {
+        window_say_more(request->window, request->drafts);
         done = snapshot_drafts_end(request->drafts, true);
         request->text = done ? window_join_drafts(request->drafts) : NULL;
         done = request->done = request->text != NULL;

@@ -103,6 +103,7 @@ struct window {
     bool channel_on;
     struct text *snapshot; /* as of snapshot_version; NULL: none */
     int64_t snapshot_version, snapshot_rows;
+    bool snapshot_more;     /* as it says */
     uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
@@ -125,6 +126,8 @@ struct window {
     struct window_rows matches; /* of a filter over a whole view, in order of place */
     struct map match_by_key;
     struct window_bounds bounds; /* that they are within, of a cut view */
+    bool more;                   /* the view has rows behind these, */
+    struct buffer next;          /* ... of which the first is at this place; empty: not known */
     int64_t fill_position;       /* log position when filling began; 0: it did not */
     int64_t filled;              /* rows that filling has looked at */
     struct buffer fill_after;    /* behind this key or place it goes on */
@@ -169,6 +172,10 @@ bool window_is_cut(const struct window *window);
  * its matches are kept for that: one that is read only once tries without. */
 bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
+/* Whether its view may have rows behind the last one that it takes. */
+bool window_may_have_more(const struct window *window);
+/* Say in a snapshot of the window whether it has. */
+void window_say_more(const struct window *window, struct snapshot_drafts *drafts);
 /* The part of its view's order that the view itself gives on. */
 struct view_cut window_view_cut(const struct window *window);
 /* Whether an entity (key, canonical text) passes key and filter. */
@@ -247,12 +254,15 @@ struct window_reading {
     struct window_rows left; /* of the old ones; borrowed until the reading ends */
     struct map old;          /* the window's rows until now, by key; made when it is needed */
     bool old_on;
-    int64_t skipped; /* rows that passed the filter and were skipped */
+    int64_t skipped;    /* rows that passed the filter and were skipped */
+    bool more;          /* there is a row behind the window, */
+    struct buffer next; /* at this place */
     struct window_fresh *fresh;
     size_t fresh_count, fresh_capacity;
     struct buffer data;
 };
 
+void window_reading_init(struct window_reading *reading);
 /* Read the window's rows in the open transaction: the new ones, what is fresh among them, a
  * snapshot's rows when wanted. False with result->error; the window is as before until settled. */
 bool window_read(struct window_reading *reading);

@@ -87,7 +87,7 @@ static void look_at(struct window_look *look, struct window_result *result,
         window_rows_fini(&result->window->lost); /* nobody comes back with those any more */
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
-    buffer_init(&reading.data, UINT32_MAX);
+    window_reading_init(&reading);
     if (result->snapshot_wanted)
         start_snapshot(&reading);
     bool done = window_read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
@@ -103,6 +103,7 @@ static void look_at(struct window_look *look, struct window_result *result,
 static void finish_snapshot(struct window_result *result)
 {
     if (result->error.code == ERROR_NONE && !result->refill) {
+        window_say_more(result->window, &result->drafts);
         if (snapshot_drafts_end(&result->drafts, true))
             result->snapshot = window_join_drafts(&result->drafts);
         if (!result->snapshot)

@@ -169,7 +169,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
     once->answer.unchanged = !timed && has_already(once);
     if (once->answer.unchanged)
         return;
-    buffer_init(&reading.data, UINT32_MAX);
+    window_reading_init(&reading);
     snapshot_drafts_init(&result.drafts, window->spec.view, window->mode, &place);
     result.drafts.plain = &once->plain;
     if (!read_rows(once, &reading))
@@ -221,7 +221,11 @@ static void end_body(struct window_once *once)
 {
     struct buffer *out = &once->plain.rows.json, *body = &once->answer.body;
     struct wire_gzip *gzip = NULL;
+    int64_t take, skip;
     buffer_add_char(out, ']');
+    if (window_part(&once->window, &take, &skip))
+        buffer_printf(out, ",\"take\":%lld,\"skip\":%lld,\"more\":%s", (long long)take,
+                      (long long)skip, once->window.more ? "true" : "false");
     if (once->has_after) {
         buffer_add_string(out, ",\"deleted\":[");
         buffer_add_span(out, buffer_span(&once->plain.deleted));

@@ -57,6 +57,21 @@ bool window_is_cut(const struct window *window)
     return window->spec.view->stage && window->spec.view->stage->has_cut;
 }
 
+bool window_may_have_more(const struct window *window)
+{
+    const struct window_spec *spec = &window->spec;
+    struct view_cut cut = window_view_cut(window);
+    return spec->take != VIEW_ALL && !spec->key.data && !cut.last &&
+           (cut.take == VIEW_ALL || cut.take - spec->skip > spec->take);
+}
+
+void window_say_more(const struct window *window, struct snapshot_drafts *drafts)
+{
+    int64_t take, skip;
+    if (window_part(window, &take, &skip))
+        drafts->more = window->more ? WIRE_MORE : WIRE_MORE_NONE;
+}
+
 bool window_filters_all(const struct window *window)
 {
     if (window_is_cut(window) && window->spec.is_short)
@@ -231,19 +246,31 @@ static bool is_too_large(struct window_reading *reading)
 
 /* ---- all rows ---- */
 
+/* One more row than the window takes: it ends the reading. */
+static bool note_next(struct window_reading *reading, struct span place)
+{
+    reading->more = true;
+    if (!buffer_add_span(&reading->next, place))
+        lacks_memory(reading);
+    return false;
+}
+
 /* Rows of the view come by; those that pass, less the skipped ones, are the window's. */
 static bool each_of_stage(void *argument, struct span place, const struct store_entity *row)
 {
     struct window_reading *reading = argument;
     struct store_entity entity = *row;
-    (void)place; /* of use only where it is looked up again */
     if (reading->budget && ++reading->looked > reading->budget) {
-        reading->exhausted = true;
+        /* Who has enough is not made to wait for whether there is more. */
+        reading->more = is_full(reading);
+        reading->exhausted = !reading->more;
         return false;
     }
     if (!window_passes(reading->window, entity.key, entity.data))
         return true;
-    if (is_full(reading) || is_too_large(reading))
+    if (is_full(reading))
+        return note_next(reading, place);
+    if (is_too_large(reading))
         return false;
     if (reading->skipped < reading->window->spec.skip) {
         reading->skipped++;
@@ -273,7 +300,9 @@ static bool scan(struct window_reading *reading)
     if (plain) {
         skip += spec->skip;
         limit = limit == VIEW_ALL ? VIEW_ALL : limit > spec->skip ? limit - spec->skip : 0;
-        if (spec->take != VIEW_ALL && (limit == VIEW_ALL || spec->take < limit))
+        if (window_may_have_more(window))
+            limit = spec->take + 1;
+        else if (spec->take != VIEW_ALL && (limit == VIEW_ALL || spec->take < limit))
             limit = spec->take;
         reading->skipped = spec->skip;
     }
@@ -295,6 +324,8 @@ static bool read_matches(struct window_reading *reading)
     const struct window *window = reading->window;
     if (!window_matches_update(reading))
         return false;
+    reading->more = window->spec.take != VIEW_ALL && !window->spec.key.data &&
+                    (int64_t)window->matches.count - window->spec.skip > window->spec.take;
     for (size_t i = (size_t)window->spec.skip; i < window->matches.count && !is_full(reading);
          i++) {
         const struct window_row *match = window->matches.list[i];
@@ -347,6 +378,12 @@ static bool read_key(struct window_reading *reading)
     done = done && (!found || put_row(reading, &entity, span_make(NULL, 0)));
     buffer_fini(&place);
     return done;
+}
+
+void window_reading_init(struct window_reading *reading)
+{
+    buffer_init(&reading->data, UINT32_MAX);
+    buffer_init(&reading->next, UINT32_MAX);
 }
 
 bool window_read(struct window_reading *reading)

@@ -112,7 +112,9 @@ bool window_settle(struct window_reading *reading)
     window->cursor = window_cursor(reading->state);
     window->known = true;
     window->gap = false;
-    return true;
+    window->more = reading->more;
+    buffer_clear(&window->next);
+    return buffer_add_span(&window->next, buffer_span(&reading->next)) || lacks_memory(reading);
 }
 
 void window_reading_fini(struct window_reading *reading)
@@ -126,4 +128,5 @@ void window_reading_fini(struct window_reading *reading)
         map_fini(&reading->old);
     memory_free(reading->fresh);
     buffer_fini(&reading->data);
+    buffer_fini(&reading->next);
 }

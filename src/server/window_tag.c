@@ -64,5 +64,6 @@ uint64_t window_tag(const struct window *window, const struct seq *after,
     fold_number(&hash, state->found ? state->export.last_change : 0);
     for (size_t i = 0; window_is_timed(window) && i < window->rows.count; i++)
         fold_span(&hash, window_row_key(window->rows.list[i]));
+    fold_number(&hash, window_is_timed(window) && window->more);
     return hash;
 }

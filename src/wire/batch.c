@@ -93,6 +93,7 @@ void wire_batch_init(struct wire_batch *batch, size_t limit)
 {
     buffer_init(&batch->json, limit);
     batch->rows = 0;
+    batch->more = WIRE_MORE_UNSAID;
 }
 
 void wire_batch_fini(struct wire_batch *batch)
@@ -105,6 +106,7 @@ bool wire_batch_start(struct wire_batch *batch, enum wire_mode mode, struct span
     struct buffer *json = &batch->json;
     buffer_clear(json);
     batch->rows = 0;
+    batch->more = WIRE_MORE_UNSAID;
     buffer_add_string(json, "{\"mode\":\"");
     buffer_add_string(json, wire_mode_name(mode));
     buffer_add_string(json, "\",\"entity\":");
@@ -134,6 +136,8 @@ bool wire_batch_end(struct wire_batch *batch, bool complete, struct span seq,
         buffer_add_span(json, seq);
         buffer_add_char(json, '"');
     }
+    if (complete && batch->more != WIRE_MORE_UNSAID)
+        buffer_add_string(json, batch->more == WIRE_MORE ? ",\"more\":true" : ",\"more\":false");
     if (!buffer_add_char(json, '}'))
         return false;
     struct span payload = buffer_span(json);

@@ -75,13 +75,16 @@ static void put_sort(struct buffer *out, const struct wire_subscribed *subscribe
 bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribed)
 {
     struct frame_draft draft =
-        frame_open(out, 128 + subscribed->view.length + subscribed->epoch.length);
+        frame_open(out, 192 + subscribed->view.length + subscribed->epoch.length);
     put_string(out, "{\"op\":\"subscribed\",\"view\":");
     doc_escape(out, subscribed->view);
     put_string(out, ",\"mode\":\"");
     put_string(out, mode_names[subscribed->mode]);
     put_string(out, "\"");
     put_sort(out, subscribed);
+    if (subscribed->has_take)
+        buffer_printf(out, ",\"take\":%lld,\"skip\":%lld", (long long)subscribed->take,
+                      (long long)subscribed->skip);
     if (subscribed->epoch.data) {
         put_string(out, ",\"epoch\":");
         doc_escape(out, subscribed->epoch);

@@ -77,6 +77,8 @@ struct wire_subscribed {
     const struct span *sort_path; /* else, of a sorted view: the raw names of its path, */
     size_t sort_path_count;       /* how many (0: no "sort"), */
     bool descending;              /* and the order */
+    bool has_take;                /* of a window: */
+    int64_t take, skip;           /* rows at most, and how many come before them */
     struct span epoch;
     int resumed; /* -1: leave out, 0: false, 1: true */
 };
@@ -96,9 +98,11 @@ struct wire_change {
 bool wire_change(struct buffer *out, const struct wire_change *change);
 
 /* A snapshot batch under construction. */
+enum wire_more { WIRE_MORE_UNSAID, WIRE_MORE_NONE, WIRE_MORE };
 struct wire_batch {
     struct buffer json;
     size_t rows;
+    enum wire_more more; /* rows of the view behind these; said by the complete batch */
 };
 void wire_batch_init(struct wire_batch *batch, size_t limit);
 void wire_batch_fini(struct wire_batch *batch);

@@ -213,3 +213,69 @@ test('many pages one after the other leave the last', async (t) => {
   while (client.read < client.messages.length) if (client.messages[client.read].binary) mine.apply(await client.next());
   assert.deepEqual(held(mine), ['k5', 'k6']);
 });
+
+/* ---- what part of the view it is ---- */
+
+const PARTS = [
+  ['E/by', {}, 100, 0, true], ['E/by', { take: 150 }, 150, 0, false], ['E/by', { take: 149 }, 149, 0, true],
+  ['E/by', { take: 10, skip: 140 }, 10, 140, false], ['E/by', { take: 10, skip: 139 }, 10, 139, true],
+  ['E/cut', {}, 7, 0, false], ['E/cut', { take: 5 }, 5, 0, true], ['E/cut', { take: 50 }, 7, 0, false],
+  ['E/cut', { take: 2, skip: 5 }, 2, 5, false], ['E/cut', { take: 2, skip: 4 }, 2, 4, true],
+  ['E/last', {}, 1, 0, false], ['E/hidden', {}, 100, 0, false], ['E/hidden', { take: 1 }, 1, 0, true],
+  ['E/list', { take: 150 }, 150, 0, false], ['E/list', { take: 3 }, 3, 0, true],
+  ['E/list', { take: 3, filters: { even: true } }, 3, 0, true], ['E/by', { take: 75, filters: { even: true } }, 75, 0, false],
+  ['E/by', { filters: { even: true } }, 100, 0, false], ['E/by', { take: 74, filters: { even: true } }, 74, 0, true],
+  ['E/cut', { take: 2, filters: { even: true } }, 2, 0, true], ['E/cut', { take: 4, filters: { even: true } }, 4, 0, false],
+  ['E/by', { key: 'k1' }, undefined, undefined, undefined], ['E/list', { filters: { even: true } }, undefined, undefined, undefined],
+];
+
+test('a window says which part of its view it is, and whether there is more', async (t) => {
+  const hidden = { pipeline: [{ sort: 'n' }], keys: ['k3', 'k148'] };
+  const config = views({ by: { pipeline: [{ sort: 'n' }] }, cut: { pipeline: [{ sort: 'n' }, { take: 7 }] }, last: { pipeline: [{ sort: 'n' }, 'last'] }, hidden });
+  const server = await Server.forTest(t, { config });
+  await post(server, range(150, (i) => m(`k${i}`, { n: i, even: i % 2 === 0 })));
+  for (const [view, parameters, take, skip, more] of PARTS) {
+    const name = `${view} ${JSON.stringify(parameters)}`;
+    const client = await clientFor(t, server);
+    const frames = await ask(client, new Applier(), view, parameters);
+    assert.deepEqual([frames[0].take, frames[0].skip, frames.at(-1).more], [take, skip, more], name);
+    assert.ok(frames.slice(0, -1).every((frame) => frame.more === undefined), name);
+    client.destroy();
+    const { filters, ...rest } = parameters;
+    const { json } = await read(server, view, { ...rest, ...(filters ? { filter: 'even:true' } : {}) });
+    const all = view === 'E/list' && filters && parameters.take === undefined; /* over HTTP that is a hundred */
+    assert.deepEqual([json.take, json.skip, json.more], all ? [100, 0, false] : [take, skip, more], `${name} by HTTP`);
+  }
+  assert.deepEqual((await read(server, 'E/list')).json.more, true);
+});
+
+test('whether there is more is told as it is, though the rows of the window are the same', async (t) => {
+  const config = views({ by: { pipeline: [{ sort: 'n' }] }, even: { pipeline: [{ filter: { field: 'even', eq: true } }, { sort: 'n' }] } });
+  const server = await Server.forTest(t, { config });
+  await post(server, range(3, (i) => m(`k${i}`, { n: i, even: true })));
+  for (const [view, parameters] of [['E/by', { take: 2 }], ['E/even', { take: 2 }], ['E/list', { take: 2, filters: { even: true } }], ['E/by', { take: 2, filters: { even: true } }]]) {
+    /* Somebody watches, so that what is kept for all is kept. */
+    const watcher = await clientFor(t, server);
+    await ask(watcher, new Applier(), view, parameters);
+    const more = async (want) => {
+      for (let i = 0; ; i++) {
+        const client = await clientFor(t, server);
+        const has = (await ask(client, new Applier(), view, parameters)).at(-1).more;
+        client.destroy();
+        if (has === want) return;
+        assert.ok(i < 200, `${view}: more is ${has}`); /* the subscribers' side hears of a commit a moment later */
+        await new Promise((done) => setTimeout(done, 5));
+      }
+    };
+    await more(true);
+    const [last] = view === 'E/list' ? ['k0'] : ['k2'];
+    await post(server, gone(last));
+    await more(false);
+    await post(server, m('k9', { n: 9, even: true, slot: 0 }, view === 'E/list' ? { slot: 0, index: 0 } : {}));
+    await more(true);
+    await post(server, [gone('k9'), m('k8', { n: 8, even: true })]);
+    await more(true);
+    await post(server, [gone('k8'), ...range(3, (i) => m(`k${i}`, { n: i, even: true }))]);
+    watcher.destroy();
+  }
+});

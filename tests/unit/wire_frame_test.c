@@ -273,6 +273,13 @@ static void acknowledgements_say_what_the_view_is(void **state)
     expect_message(
         &out, BINARY,
         "{\"op\":\"subscribed\",\"view\":\"a\\\"/state\",\"mode\":\"state\",\"epoch\":\"e\"}");
+    subscribed.has_take = true;
+    subscribed.take = 10;
+    assert_true(wire_subscribed(&out, &subscribed));
+    expect_message(&out, BINARY,
+                   "{\"op\":\"subscribed\",\"view\":\"a\\\"/state\",\"mode\":\"state\","
+                   "\"take\":10,\"skip\":0,\"epoch\":\"e\"}");
+    subscribed.has_take = false;
     const struct span path[] = {span_of("id"), span_of("a.\"b")};
     subscribed.sort_path = path;
     subscribed.sort_path_count = 2;
