@@ -12,9 +12,29 @@
  * functions that wait refuse with "invalid-parameter" there.
  *
  * Errors. A function that can fail returns false or NULL and fills the stele_error that it was
- * given, which may be NULL. Texts are UTF-8 throughout.
+ * given, which may be NULL. Texts are UTF-8 throughout. What must be there and is NULL, is not
+ * UTF-8, or is longer than the store takes is an "invalid-parameter" or "too-large" that names the
+ * argument.
  *
  * Several stores in one process are fine; one file can be open in one process only.
+ *
+ * fork. A store belongs to the process that opened it. In a child of fork() it has no threads:
+ * there the functions that can fail do so ("invalid-parameter"), and stele_stop, stele_close and
+ * stele_unsubscribe do nothing. A child may open stores of its own. It holds up nothing either: as
+ * soon as the parent has closed a store, its file and its addresses can be opened again, although
+ * the child, which inherited the descriptors, lives on.
+ *
+ * The process. Signal handlers, SIGPIPE among them, the signal mask of the host's threads, the
+ * working directory, the umask, the locale and the environment stay as they are; the library's own
+ * threads block all signals. Opening a store changes this of the process, and nothing else: its
+ * log goes to standard error, as the log settings say; a store that listens raises the soft limit
+ * on descriptors where its connections need more, and libwebsockets logs through it; libcurl and
+ * OpenSSL are initialised where they are needed.
+ *
+ * Versions. Structs that a program fills begin with their size and are started from their
+ * initializer. A later version may add fields behind the last one; a program that was built with an
+ * older header goes on as before. A program that sets a field which the library in use does not
+ * know is refused. Other structs and functions keep what they are.
  */
 #ifndef STELE_STELE_H
 #define STELE_STELE_H
@@ -42,7 +62,7 @@ typedef struct stele_error {
 } stele_error;
 
 /* The message of an error, "no error" when there is none; for callers that cannot read the struct.
- * Borrowed from `error`, which must not be NULL. */
+ * Borrowed from `error`; NULL is allowed. */
 STELE_API const char *stele_error_message(const stele_error *error);
 
 /* The version of the library in use, e.g. "0.1.0"; a constant. */
@@ -125,12 +145,13 @@ typedef struct stele_result {
 } stele_result;
 
 /*
- * Apply mutations and wait until they are on disk. `lines` is `length` bytes of newline-separated
- * JSON, a mutation or a batch a line, the same as in POST /v1/mutations:
+ * Apply mutations and wait until they are on disk. `lines` is `length` bytes (NULL for none) of
+ * newline-separated JSON, a mutation or a batch a line, the same as in POST /v1/mutations:
  *   {"export":"Quake","key":"k1","patch":{"mag":4.5}}
  * All of it is one transaction: either everything is applied or nothing. `result` may be NULL.
- * Errors: "invalid-message" or "invalid-parameter" (names the line), "too-large"; "queue-full",
- * "disk-full", "disk-failed", "shutting-down" (nothing was applied; try again later).
+ * Errors: "invalid-message" or "invalid-parameter" (names the line), "too-large"
+ * (max_request_bytes); "disk-full", "disk-failed", "shutting-down" (nothing was applied; try again
+ * later).
  */
 STELE_API bool stele_apply(stele *store, const char *lines, size_t length, stele_result *result,
                            stele_error *error);
@@ -140,9 +161,11 @@ STELE_API bool stele_apply(stele *store, const char *lines, size_t length, stele
 typedef void (*stele_applied)(void *argument, const stele_result *result, const stele_error *error);
 
 /*
- * The same without waiting; `lines` is copied. true: `done` will be called, once. false at once:
- * "queue-full" when too much waits already (the setting queue_bytes), "shutting-down" or
- * "out-of-memory". Requests are applied in the order in which one thread hands them over.
+ * The same without waiting; `lines` is copied. true: `done`, which must not be NULL, will be
+ * called, once. false at once: "queue-full" when the requests that have no answer yet, some hundred
+ * bytes for each included, would be more than queue_bytes, whose answers make room again;
+ * "too-large", "shutting-down" or "out-of-memory". A request that was taken is not refused later
+ * because the store is busy. Requests are applied in the order in which one thread hands them over.
  */
 STELE_API bool stele_apply_async(stele *store, const char *lines, size_t length, stele_applied done,
                                  void *argument, stele_error *error);
@@ -162,21 +185,53 @@ typedef struct stele_row {
 typedef bool (*stele_row_callback)(void *argument, const stele_row *row);
 
 /*
- * Read a view, e.g. "Quake/list", newest change first. `key` NULL: all rows, else only that one.
+ * Read a view, e.g. "Quake/list" or "Quake/strongest": the rows, the texts and the order that its
+ * SQL view and HTTP give; a list has its newest change first, all rows of a state view are in order
+ * of key, and an append view shows what its list does. `key` NULL: all rows, else only that
+ * one; of a view that is keyed by a field, the row where the field has that value, under it.
  * `limit`: at most so many rows, negative: all. Waits until the last row was told.
  *
  * Which rows there are, and their order, is as of one moment; up to 1,000 rows (or 1 MiB of them)
  * are of that moment too. A longer view is read page by page: every row that is there from
- * beginning to end is told once, in that order, as it is when its page is read. A row that is new
- * meanwhile is not told, one that is deleted meanwhile is left out if its turn had not come, and
- * one that is deleted and comes again may be left out or told again. For all rows the order takes 8
- * bytes a row while the query runs.
+ * beginning to end is told once, in that order, as it is when its page is read. A row that comes
+ * into the view meanwhile is not told, one that is deleted or leaves it meanwhile is left out if
+ * its turn had not come, and one that is deleted and comes again may be left out or told again. The
+ * order takes 8 bytes a row while the query runs, and nothing else grows with the view.
  *
  * Errors: "view-not-found", "database-error", "shutting-down", "out-of-memory"; "queue-full" (too
  * many reads wait). Rows may have been told before an error.
  */
 STELE_API bool stele_query(stele *store, const char *view, const char *key, int64_t limit,
                            stele_row_callback row, void *argument, stele_error *error);
+
+/* What to read of a view. Start from STELE_QUERY_INIT. */
+typedef struct stele_query_options {
+    size_t struct_size;
+    const char *view;    /* as for stele_query */
+    const char *key;     /* likewise */
+    const char *filters; /* only rows with these values: a JSON object, {"dotted.path":value}, as on
+                            the wire; NULL: all */
+    int64_t skip;        /* so many of these rows are left out first */
+    int64_t take;        /* and of the rest so many are told; negative: all */
+} stele_query_options;
+
+#define STELE_QUERY_INIT                                                                           \
+    {                                                                                              \
+        sizeof(stele_query_options), NULL, NULL, NULL, 0, -1                                       \
+    }
+
+/* Where a view was when its rows were read: to go on from, as `after` and `epoch` of a
+ * subscription. What changed while a long view was read is then told again, whole. */
+typedef struct stele_position {
+    char seq[48];   /* "0:000000000000" for a view that was never fed */
+    char epoch[64]; /* of the database, and of who sees the rows */
+} stele_position;
+
+/* The same as stele_query, for a part of the view. `position` may be NULL; it is filled before the
+ * first row is told. Errors also: "invalid-parameter" (the filters). */
+STELE_API bool stele_query_view(stele *store, const stele_query_options *options,
+                                stele_row_callback row, void *argument, stele_position *position,
+                                stele_error *error);
 
 /* ---- subscribing ---- */
 
@@ -191,11 +246,17 @@ typedef struct stele_subscribe_options {
     const char *epoch; /* that the cursor was got with; NULL: not checked */
     bool no_snapshot;
     int64_t snapshot_limit; /* rows at most; negative: all */
+    /* A window: only rows with these values ({"dotted.path":value}, NULL: all), in the view's order
+     * without the first `skip`, `take` of the rest (0 or less: as the view says). Its rows come and
+     * go as the window moves over the view. */
+    const char *filters;
+    int64_t take;
+    int64_t skip;
 } stele_subscribe_options;
 
 #define STELE_SUBSCRIBE_INIT                                                                       \
     {                                                                                              \
-        sizeof(stele_subscribe_options), NULL, NULL, NULL, NULL, false, -1                         \
+        sizeof(stele_subscribe_options), NULL, NULL, NULL, NULL, false, -1, NULL, 0, 0             \
     }
 
 /* Called for each frame, on the loop thread: `length` bytes of JSON as on the wire, uncompressed,
@@ -206,7 +267,8 @@ typedef void (*stele_frame)(void *argument, const char *json, size_t length);
  * Subscribe to a view. Frames come in order: "subscribed", the snapshot in batches, then the
  * changes. A request that is refused, e.g. for an unknown view, gets one frame {"type":"error",…}.
  * A slow callback costs no memory: what it has not taken yet is read from the log later.
- * Returns at once; NULL with "shutting-down" or "out-of-memory". End it with stele_unsubscribe, or
+ * Returns at once; NULL with "invalid-parameter" (a text, the filters), "shutting-down" or
+ * "out-of-memory". End it with stele_unsubscribe, or
  * leave that to stele_close.
  */
 STELE_API stele_subscription *stele_subscribe(stele *store, const stele_subscribe_options *options,

@@ -1,3 +1,11 @@
+/*
+ * Feeding. A request's lines are copied on the thread that brings them, so that the loop only
+ * passes them on.
+ *
+ * What stele_apply_async may have waiting is counted here, in bytes, from its call to its answer.
+ * That bound is the only one: what was taken is never refused later for want of room, and a request
+ * that does not fit is refused at once, on the caller's own thread.
+ */
 #include "api/api_internal.h"
 
 #include <stdio.h>
@@ -5,26 +13,36 @@
 /* One request on its way. The waiting form has the asynchronous one answer into its own stack. */
 struct apply_call {
     struct api_call call;
-    const char *lines;
+    char *lines; /* NULL once the source has them */
     size_t length;
     size_t counted; /* of store->waiting_bytes */
     stele_applied done;
     void *argument;
-    char copy[]; /* of the lines, when nobody waits */
 };
 
+static void release(struct stele *store, size_t counted)
+{
+    pthread_mutex_lock(&store->lock);
+    store->waiting_bytes -= counted;
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void apply_free(struct apply_call *apply)
+{
+    memory_free(apply->lines);
+    memory_free(apply);
+}
+
+/* Its bytes are given back first, so that `done` can hand over the next request. */
 static void answer(struct apply_call *apply, const stele_result *result, const struct error *error)
 {
-    struct stele *store = apply->call.store;
     stele_error public_error;
     if (error)
         api_error(&public_error, error);
     api_finish(&apply->call);
-    pthread_mutex_lock(&store->lock);
-    store->waiting_bytes -= apply->counted;
-    pthread_mutex_unlock(&store->lock);
+    release(apply->call.store, apply->counted);
     apply->done(apply->argument, result, error ? &public_error : NULL);
-    memory_free(apply);
+    apply_free(apply);
 }
 
 static void replied(void *context, const struct source_reply *reply)
@@ -48,41 +66,80 @@ static void submit(struct api_call *call)
 {
     struct apply_call *apply = (struct apply_call *)call;
     struct error error = {0};
-    struct source *source = server_source(call->store->server);
-    struct span body = span_make(apply->lines, apply->length);
-    /* The program that stele is a part of may move every producer. */
-    struct source_sender host = {.subject = span_of("")};
-    if (!source_submit(source, &host, NULL, SOURCE_LINES, body, replied, apply, &error))
-        abandon(call, &error);
+    char *lines = apply->lines;
+    apply->lines = NULL;
+    if (source_submit_counted(server_source(call->store->server), SOURCE_LINES, lines,
+                              apply->length, replied, apply, &error))
+        return;
+    apply->lines = lines;
+    abandon(call, &error);
+}
+
+/* ---- taking ---- */
+
+static bool check(const struct stele *store, const char *lines, size_t length, struct error *error)
+{
+    if (!lines && length > 0)
+        return api_refuse_null(error, "lines");
+    if (length > store->max_request_bytes)
+        return error_set(error, ERROR_TOO_LARGE,
+                         "the request has %zu bytes; at most %zu are taken (max_request_bytes)",
+                         length, store->max_request_bytes);
+    return true;
+}
+
+/* NULL with ERROR_MEMORY. */
+static struct apply_call *apply_new(const char *lines, size_t length, stele_applied done,
+                                    void *argument, struct error *error)
+{
+    struct apply_call *apply = memory_new(sizeof(*apply));
+    char *copy = memory_alloc(length ? length : 1);
+    if (!apply || !copy) {
+        memory_free(apply);
+        memory_free(copy);
+        error_set(error, ERROR_MEMORY, "out of memory for a request");
+        return NULL;
+    }
+    if (length > 0)
+        memcpy(copy, lines, length);
+    *apply = (struct apply_call){.call = {.work = submit, .abandon = abandon},
+                                 .lines = copy,
+                                 .length = length,
+                                 .done = done,
+                                 .argument = argument};
+    return apply;
 }
 
 /* Count a request against the cap; false when it does not fit beside those that wait. */
-static bool reserve(struct stele *store, size_t length, struct error *error)
+static bool reserve(struct stele *store, size_t bytes, struct error *error)
 {
     pthread_mutex_lock(&store->lock);
-    size_t cap = (size_t)store->config.queue_bytes;
-    bool fits = store->waiting_bytes == 0 || store->waiting_bytes + length <= cap;
+    size_t cap = store->queue_bytes, waiting = store->waiting_bytes;
+    bool fits = waiting == 0 || (waiting <= cap && bytes <= cap - waiting);
     if (fits)
-        store->waiting_bytes += length;
+        store->waiting_bytes += bytes;
     pthread_mutex_unlock(&store->lock);
-    return fits || error_set(error, ERROR_QUEUE_FULL,
-                             "requests of %zu bytes wait already; the setting queue_bytes is %zu",
-                             store->waiting_bytes, cap);
+    return fits ||
+           error_set(error, ERROR_QUEUE_FULL,
+                     "requests of %zu bytes wait already; at most %zu may (queue_bytes): wait for "
+                     "answers, then try again",
+                     waiting, cap);
 }
 
-/* `counted` bytes were reserved; they are given back when this fails. */
-static bool start(struct stele *store, struct apply_call *apply, size_t counted,
-                  struct error *error)
+static bool start(struct stele *store, const char *lines, size_t length, stele_applied done,
+                  void *argument, struct error *error)
 {
-    apply->call.work = submit;
-    apply->call.abandon = abandon;
-    apply->counted = counted;
-    if (api_post(store, &apply->call, error))
-        return true;
-    pthread_mutex_lock(&store->lock);
-    store->waiting_bytes -= counted;
-    pthread_mutex_unlock(&store->lock);
-    memory_free(apply);
+    size_t counted = sizeof(struct apply_call) + source_request_bytes(length);
+    if (!reserve(store, counted, error))
+        return false;
+    struct apply_call *apply = apply_new(lines, length, done, argument, error);
+    if (apply) {
+        apply->counted = counted;
+        if (api_post(store, &apply->call, error))
+            return true;
+        apply_free(apply);
+    }
+    release(store, counted);
     return false;
 }
 
@@ -90,22 +147,10 @@ bool stele_apply_async(stele *store, const char *lines, size_t length, stele_app
                        void *argument, stele_error *error)
 {
     struct error reason = {0};
-    if (!reserve(store, length, &reason))
-        return api_error(error, &reason);
-    struct apply_call *apply = memory_new(sizeof(*apply) + length);
-    if (!apply) {
-        pthread_mutex_lock(&store->lock);
-        store->waiting_bytes -= length;
-        pthread_mutex_unlock(&store->lock);
-        error_set(&reason, ERROR_MEMORY, "out of memory");
-        return api_error(error, &reason);
-    }
-    memcpy(apply->copy, lines, length);
-    apply->lines = apply->copy;
-    apply->length = length;
-    apply->done = done;
-    apply->argument = argument;
-    return start(store, apply, length, &reason) || api_error(error, &reason);
+    bool sound = api_check_store(store, "stele_apply_async", &reason) &&
+                 (done || api_refuse_null(&reason, "done")) && check(store, lines, length, &reason);
+    return (sound && start(store, lines, length, done, argument, &reason)) ||
+           api_error(error, &reason);
 }
 
 /* ---- waiting ---- */
@@ -131,19 +176,17 @@ static void wake(void *argument, const stele_result *result, const stele_error *
     pthread_mutex_unlock(&store->lock);
 }
 
-/* The waiting thread's lines stay where they are, so they need neither a copy nor the cap. */
+/* A thread that waits has one request, so threads are the bound, and it is not counted. */
 static bool apply_and_wait(struct stele *store, const char *lines, size_t length,
                            struct waiting *waiting, struct error *error)
 {
-    struct apply_call *apply = memory_new(sizeof(*apply));
+    struct apply_call *apply = apply_new(lines, length, wake, waiting, error);
     if (!apply)
-        return error_set(error, ERROR_MEMORY, "out of memory");
-    apply->lines = lines;
-    apply->length = length;
-    apply->done = wake;
-    apply->argument = waiting;
-    if (!start(store, apply, 0, error))
         return false;
+    if (!api_post(store, &apply->call, error)) {
+        apply_free(apply);
+        return false;
+    }
     pthread_mutex_lock(&store->lock);
     while (!waiting->done)
         pthread_cond_wait(&store->changed, &store->lock);
@@ -158,7 +201,8 @@ bool stele_apply(stele *store, const char *lines, size_t length, stele_result *r
     struct waiting waiting = {.store = store};
     if (!api_enter(store, "stele_apply", &reason))
         return api_error(error, &reason);
-    bool answered = apply_and_wait(store, lines, length, &waiting, &reason);
+    bool answered = check(store, lines, length, &reason) &&
+                    apply_and_wait(store, lines, length, &waiting, &reason);
     api_leave(store);
     if (!answered)
         return api_error(error, &reason);

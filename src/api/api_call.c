@@ -17,7 +17,7 @@ bool api_error(stele_error *to, const struct error *from)
 
 const char *stele_error_message(const stele_error *error)
 {
-    return error->message[0] ? error->message : "no error";
+    return error && error->message[0] ? error->message : "no error";
 }
 
 const char *stele_version(void)
@@ -30,10 +30,16 @@ bool api_on_loop(struct stele *store)
     return pthread_equal(store->loop, pthread_self());
 }
 
-static void run_call(struct server *server, void *argument)
+/* The loop thread alone changes the state, so it reads it without the lock. */
+bool api_has_server(const struct stele *store)
+{
+    return store->state == API_RUNNING;
+}
+
+static void run_call(struct server *server, struct server_work *work)
 {
     (void)server;
-    struct api_call *call = argument;
+    struct api_call *call = (struct api_call *)work;
     call->work(call);
 }
 
@@ -57,7 +63,8 @@ bool api_post(struct stele *store, struct api_call *call, struct error *error)
         store->calls = call;
         /* Under the lock, so that calls of one thread reach the loop in their order, and none after
          * the state has changed. */
-        taken = server_post(store->server, run_call, call);
+        call->work_item.run = run_call;
+        taken = server_post(store->server, &call->work_item);
         if (!taken)
             unlink_call(call);
     }
@@ -91,6 +98,8 @@ void api_abandon_wait(struct api_call *call, const struct error *error)
 
 bool api_enter(struct stele *store, const char *function, struct error *error)
 {
+    if (!api_check_store(store, function, error))
+        return false;
     if (api_on_loop(store))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "%s waits for the loop thread and cannot be called in a callback on it",

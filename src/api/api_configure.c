@@ -6,7 +6,9 @@
 
 static bool apply_setting(struct config *config, const char *setting, struct error *error)
 {
-    const char *equals = strchr(setting, '=');
+    const char *equals = setting ? strchr(setting, '=') : NULL;
+    if (!setting)
+        return api_refuse_null(error, "one of the settings");
     if (!equals)
         return error_set(error, ERROR_CONFIGURATION, "\"%.100s\" is not NAME=VALUE", setting);
     char *name = memory_copy_string(setting, (size_t)(equals - setting));
@@ -29,6 +31,8 @@ static bool apply_all(const stele_options *options, struct config *config, struc
         return false;
     if (options->config_file && !config_read_file(config, options->config_file, error))
         return false;
+    if (options->setting_count > 0 && !options->settings)
+        return api_refuse_null(error, "settings");
     for (size_t i = 0; i < options->setting_count; i++)
         if (!apply_setting(config, options->settings[i], error))
             return false;
@@ -52,9 +56,6 @@ static bool apply_all(const stele_options *options, struct config *config, struc
 
 bool api_configure(const stele_options *options, struct config *config, struct error *error)
 {
-    if (options->struct_size != sizeof(*options))
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "the options are not of this version; start from STELE_OPTIONS_INIT");
     if (!config_init(config, error))
         return false;
     if (apply_all(options, config, error))

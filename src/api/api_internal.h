@@ -17,6 +17,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 enum api_state {
     API_STARTING, /* the loop thread opens the server */
@@ -26,7 +27,9 @@ enum api_state {
 };
 
 struct stele {
-    stele_options options;     /* for reading them again; a copy: api_options.c */
+    pid_t owner;                           /* the process that opened it */
+    size_t queue_bytes, max_request_bytes; /* as they were when it was opened */
+    stele_options options;                 /* for reading them again; a copy: api_options.c */
     struct config config;      /* in force; once it runs, changed on the loop thread only */
     pthread_mutex_t reloading; /* one at a time */
     struct server *server;
@@ -48,6 +51,7 @@ struct stele {
 
 /* Something to do on the loop thread. Embed it first. */
 struct api_call {
+    struct server_work work_item;
     struct stele *store;
     struct api_call *next, **link; /* in store->calls */
     void (*work)(struct api_call *call);
@@ -66,6 +70,23 @@ struct api_wait {
     struct error error;
 };
 
+/* ---- arguments: api_arguments.c. All false, with ERROR_INVALID_PARAMETER. ---- */
+
+/* Whether there is a store, and it is this process's. `function` names who asked. */
+bool api_check_store(const struct stele *store, const char *function, struct error *error);
+/* An argument is NULL and must not be; always false. */
+bool api_refuse_null(struct error *error, const char *name);
+/* Whether a text is there where it must be, and UTF-8. */
+bool api_check_text(struct error *error, const char *name, const char *text, bool needed);
+/*
+ * Take options over from a host program that was built with an older or a newer header. `known`
+ * holds the defaults, and `size` bytes; `first` is the size of the oldest version. What an older
+ * program does not know stays as it is; what a newer one asks for and this library does not know is
+ * refused. `initializer` is named in the error.
+ */
+bool api_take_options(void *known, size_t size, const void *options, size_t first,
+                      const char *initializer, struct error *error);
+
 /* Around a function that waits: the store outlives it. ERROR_INVALID_PARAMETER on the loop thread,
  * which would wait for itself (`function` names who asked). */
 bool api_enter(struct stele *store, const char *function, struct error *error);
@@ -83,6 +104,8 @@ bool api_copy_options(stele_options *copy, const stele_options *options, struct 
 void api_free_options(stele_options *copy);
 
 bool api_on_loop(struct stele *store);
+/* Whether the server still takes work. On the loop thread. */
+bool api_has_server(const struct stele *store);
 /* Copy an error out to the public form; always false. `to` may be NULL. */
 bool api_error(stele_error *to, const struct error *from);
 

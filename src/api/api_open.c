@@ -6,6 +6,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <unistd.h>
 
 static void set_state(struct stele *store, enum api_state state)
 {
@@ -57,6 +58,8 @@ static void close_stop(struct stele *store)
 
 void stele_stop(stele *store)
 {
+    if (!store || store->owner != getpid())
+        return;
     atomic_fetch_add(&store->stoppers, 1);
     if (!atomic_load(&store->stop_closed))
         server_stop(store->server);
@@ -124,6 +127,9 @@ static struct stele *open_store(const stele_options *options, struct error *erro
         memory_free(store);
         return NULL;
     }
+    store->owner = getpid();
+    store->queue_bytes = (size_t)store->config.queue_bytes;
+    store->max_request_bytes = (size_t)store->config.max_request_bytes;
     pthread_mutex_init(&store->lock, NULL);
     pthread_mutex_init(&store->reloading, NULL);
     pthread_cond_init(&store->changed, NULL);
@@ -145,7 +151,11 @@ static struct stele *open_store(const stele_options *options, struct error *erro
 stele *stele_open(const stele_options *options, stele_error *error)
 {
     struct error reason = {0};
-    struct stele *store = open_store(options, &reason);
+    stele_options known = STELE_OPTIONS_INIT;
+    struct stele *store = NULL;
+    if (api_take_options(&known, sizeof known, options, sizeof known, "STELE_OPTIONS_INIT",
+                         &reason))
+        store = open_store(&known, &reason);
     if (!store)
         api_error(error, &reason);
     return store;
@@ -153,17 +163,17 @@ stele *stele_open(const stele_options *options, stele_error *error)
 
 const char *stele_address(const stele *store)
 {
-    return store->address;
+    return store ? store->address : "";
 }
 
 const char *stele_health_address(const stele *store)
 {
-    return store->health_address;
+    return store ? store->health_address : "";
 }
 
 const char *stele_database(const stele *store)
 {
-    return store->config.database;
+    return store ? store->config.database : "";
 }
 
 bool api_is_secure(const stele *store)
@@ -178,8 +188,10 @@ bool api_health_is_secure(const stele *store)
 
 bool stele_run(stele *store, stele_error *error)
 {
+    struct error reason = {0};
+    if (!api_check_store(store, "stele_run", &reason))
+        return api_error(error, &reason);
     if (api_on_loop(store)) {
-        struct error reason;
         error_set(&reason, ERROR_INVALID_PARAMETER, "stele_run cannot be called in a callback");
         return api_error(error, &reason);
     }
@@ -189,8 +201,8 @@ bool stele_run(stele *store, stele_error *error)
 
 void stele_close(stele *store)
 {
-    if (!store)
-        return;
+    if (!store || store->owner != getpid())
+        return; /* a child of fork() has a copy of the memory, and nothing to end */
     stele_stop(store);
     pthread_join(store->thread, NULL);
     pthread_mutex_lock(&store->lock);

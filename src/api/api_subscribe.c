@@ -4,7 +4,8 @@
  *
  * A subscription is pumped from a work item of the loop, never from inside a call of the hub (its
  * wake only notes that there is something), and dies there too: never inside its own callback, nor
- * while an item that will pump it is on its way.
+ * while the item that will pump it is on its way. The item is a part of the subscription, so a wake
+ * needs no memory and no place in a queue, and none is ever lost.
  */
 #include "api/api_internal.h"
 
@@ -14,6 +15,7 @@ enum {
 };
 
 struct stele_subscription {
+    struct server_work pumping_work;
     struct stele *store;
     struct stele_subscription *next, **link; /* in store->subscriptions */
     struct subscriber *subscriber;           /* NULL before it is made and once detached */
@@ -22,7 +24,7 @@ struct stele_subscription {
     void *argument;
     struct buffer message; /* fragments so far */
     struct buffer plain;   /* of a compressed message */
-    bool scheduled;        /* a work item that pumps is on its way */
+    bool scheduled;        /* pumping_work is on its way */
     bool pumping;          /* we are in one */
     bool ended;            /* no more callbacks; to be freed once no pump is on its way */
 };
@@ -73,15 +75,13 @@ static void finish(struct stele_subscription *subscription)
         destroy(subscription);
 }
 
-static void pump(struct server *server, void *argument);
-
+/* Once the server has stopped nobody is pumped any more, and stele_close frees the subscription. */
 static void schedule(struct stele_subscription *subscription)
 {
-    if (subscription->scheduled)
+    struct stele *store = subscription->store;
+    if (subscription->scheduled || !api_has_server(store))
         return;
-    subscription->scheduled = true;
-    /* It only fails once the server has stopped; then nobody is pumped any more. */
-    server_post(subscription->store->server, pump, subscription);
+    subscription->scheduled = server_post(store->server, &subscription->pumping_work);
 }
 
 static void wake(void *argument)
@@ -138,10 +138,10 @@ static void take_frames(struct stele_subscription *subscription, struct span byt
     }
 }
 
-static void pump(struct server *server, void *argument)
+static void pump(struct server *server, struct server_work *work)
 {
     (void)server;
-    struct stele_subscription *subscription = argument;
+    struct stele_subscription *subscription = (struct stele_subscription *)work;
     struct span bytes = {0};
     subscription->scheduled = false;
     subscription->pumping = true;
@@ -215,6 +215,12 @@ static char *print_request(const stele_subscribe_options *options)
     add_member(&text, "key", options->key);
     add_member(&text, "after", options->after);
     add_member(&text, "epoch", options->epoch);
+    if (options->filters)
+        buffer_printf(&text, ",\"filters\":%s", options->filters);
+    if (options->take > 0)
+        buffer_printf(&text, ",\"take\":%lld", (long long)options->take);
+    if (options->skip > 0)
+        buffer_printf(&text, ",\"skip\":%lld", (long long)options->skip);
     if (options->no_snapshot)
         buffer_add_string(&text, ",\"withSnapshot\":false");
     if (options->snapshot_limit >= 0)
@@ -226,49 +232,83 @@ static char *print_request(const stele_subscribe_options *options)
     return request;
 }
 
+/* They become a part of the request as they stand, so they must be JSON. */
+static bool check_filters(const char *filters, struct error *error)
+{
+    struct view_filter *filter = filters ? view_filter_new(span_of(filters), error) : NULL;
+    view_filter_free(filter);
+    return filter || !filters;
+}
+
 static bool check_options(const stele_subscribe_options *options, struct error *error)
 {
-    if (options->struct_size != sizeof(*options))
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "the options are not of this version; start from STELE_SUBSCRIBE_INIT");
-    const char *const texts[] = {options->view, options->key, options->after, options->epoch};
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-        if (texts[i] && !doc_valid_utf8(span_of(texts[i])))
-            return error_set(error, ERROR_INVALID_PARAMETER, "a text of the options is not UTF-8");
-    return true;
+    return api_check_text(error, "view", options->view, true) &&
+           api_check_text(error, "key", options->key, false) &&
+           api_check_text(error, "after", options->after, false) &&
+           api_check_text(error, "epoch", options->epoch, false) &&
+           api_check_text(error, "filters", options->filters, false) &&
+           check_filters(options->filters, error);
+}
+
+/* NULL with the error. */
+static struct stele_subscription *subscription_new(stele *store,
+                                                   const stele_subscribe_options *options,
+                                                   stele_frame frame, void *argument,
+                                                   struct error *error)
+{
+    struct stele_subscription *subscription = memory_new(sizeof(*subscription));
+    char *request = subscription ? print_request(options) : NULL;
+    if (!request) {
+        memory_free(subscription);
+        error_set(error, ERROR_MEMORY, "out of memory for a subscription");
+        return NULL;
+    }
+    *subscription = (struct stele_subscription){.store = store,
+                                                .pumping_work.run = pump,
+                                                .request = request,
+                                                .frame = frame,
+                                                .argument = argument};
+    buffer_init(&subscription->message, MESSAGE_LIMIT);
+    buffer_init(&subscription->plain, MESSAGE_LIMIT);
+    return subscription;
+}
+
+static struct stele_subscription *subscribe(stele *store, const stele_subscribe_options *options,
+                                            stele_frame frame, void *argument, struct error *error)
+{
+    struct subscribe_call *call = memory_new(sizeof(*call));
+    struct stele_subscription *subscription =
+        call ? subscription_new(store, options, frame, argument, error) : NULL;
+    if (!subscription) {
+        memory_free(call);
+        if (!call)
+            error_set(error, ERROR_MEMORY, "out of memory for a subscription");
+        return NULL;
+    }
+    call->call = (struct api_call){.work = begin, .abandon = abandon_begin};
+    call->subscription = subscription;
+    if (api_post(store, &call->call, error))
+        return subscription;
+    free_memory(subscription);
+    memory_free(call);
+    return NULL;
 }
 
 stele_subscription *stele_subscribe(stele *store, const stele_subscribe_options *options,
                                     stele_frame frame, void *argument, stele_error *error)
 {
     struct error reason = {0};
-    if (!check_options(options, &reason)) {
+    stele_subscribe_options known = STELE_SUBSCRIBE_INIT;
+    stele_subscription *subscription = NULL;
+    if (api_check_store(store, "stele_subscribe", &reason) &&
+        (frame || api_refuse_null(&reason, "frame")) &&
+        api_take_options(&known, sizeof known, options, offsetof(stele_subscribe_options, filters),
+                         "STELE_SUBSCRIBE_INIT", &reason) &&
+        check_options(&known, &reason))
+        subscription = subscribe(store, &known, frame, argument, &reason);
+    if (!subscription)
         api_error(error, &reason);
-        return NULL;
-    }
-    struct stele_subscription *subscription = memory_new(sizeof(*subscription));
-    struct subscribe_call *call = memory_new(sizeof(*call));
-    if (subscription) {
-        subscription->store = store;
-        subscription->frame = frame;
-        subscription->argument = argument;
-        subscription->request = print_request(options);
-        buffer_init(&subscription->message, MESSAGE_LIMIT);
-        buffer_init(&subscription->plain, MESSAGE_LIMIT);
-    }
-    error_set(&reason, ERROR_MEMORY, "out of memory");
-    if (subscription && subscription->request && call) {
-        call->call.work = begin;
-        call->call.abandon = abandon_begin;
-        call->subscription = subscription;
-        if (api_post(store, &call->call, &reason))
-            return subscription;
-    }
-    if (subscription)
-        free_memory(subscription);
-    memory_free(call);
-    api_error(error, &reason);
-    return NULL;
+    return subscription;
 }
 
 /* ---- ending ---- */
@@ -300,6 +340,8 @@ void stele_unsubscribe(stele_subscription *subscription)
         return;
     struct stele *store = subscription->store;
     struct error error = {0};
+    if (!api_check_store(store, "stele_unsubscribe", &error))
+        return; /* in a child of fork(), which has no more than a copy */
     if (!api_enter(store, "stele_unsubscribe", &error)) {
         end_on_loop(subscription);
         return;

@@ -85,6 +85,17 @@ bool queue_put(struct queue *queue, struct queue_item *item)
     return true;
 }
 
+bool queue_put_counted(struct queue *queue, struct queue_item *item)
+{
+    pthread_mutex_lock(&queue->lock);
+    if (queue->closed) {
+        pthread_mutex_unlock(&queue->lock);
+        return false;
+    }
+    append_and_unlock(queue, item);
+    return true;
+}
+
 bool queue_put_wait(struct queue *queue, struct queue_item *item)
 {
     pthread_mutex_lock(&queue->lock);

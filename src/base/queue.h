@@ -37,6 +37,9 @@ void queue_fini(struct queue *queue);
 void queue_on_fill(struct queue *queue, void (*wake)(void *argument), void *argument);
 /* Append; false, at once, when full or closed (the item stays the caller's). */
 bool queue_put(struct queue *queue, struct queue_item *item);
+/* Append beyond the caps too: for items that their owner counts and bounds. false only when closed.
+ */
+bool queue_put_counted(struct queue *queue, struct queue_item *item);
 /* Append, waiting for room; false only when closed. Never from the loop thread. */
 bool queue_put_wait(struct queue *queue, struct queue_item *item);
 /* Take everything, oldest first, or NULL when empty; does not wait. */

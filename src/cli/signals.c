@@ -2,6 +2,7 @@
 
 #include "cli/command.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 /*
@@ -96,6 +97,8 @@ void signals_block(struct signals *signals)
     sigaddset(&signals->set, SIGINT);
     sigaddset(&signals->set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals->set, NULL);
+    /* A log that nobody reads any more must not end the server. */
+    signal(SIGPIPE, SIG_IGN);
 }
 
 bool signals_start(struct signals *signals, struct service *service, struct error *error)

@@ -178,7 +178,7 @@ static void list(struct exchange *exchange)
         if (engine_read(server->engine, &listing->job))
             return;
         server->view_reads--;
-        error_set(&error, ERROR_SHUTTING_DOWN, "the server is stopping");
+        error_set(&error, ERROR_QUEUE_FULL, "too many reads wait; try again later");
     } else {
         error_set(&error, ERROR_MEMORY, "out of memory while listing the revoked tokens");
     }

@@ -134,6 +134,42 @@ struct hub_read {
 /* Have it read; `done` is called later, once. False with what is wrong: then it is not. */
 bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *error);
 
+/* ---- all rows of a view, page by page, for the owner of the store ---- */
+
+enum { HUB_PAGE_ROWS = 1000 };
+
+struct hub_page_row {
+    size_t key, key_length, data, data_length; /* in the page's text; a NUL is behind each */
+    struct seq seq;
+};
+struct hub_page {
+    struct buffer text;
+    struct hub_page_row rows[HUB_PAGE_ROWS];
+    size_t count;
+    bool more;          /* another page may follow */
+    struct seq seq;     /* the view's cursor as of the first page */
+    const char *epoch;  /* to tell along with that; lives as long as the reading */
+    struct error error; /* ERROR_NONE: fine */
+};
+
+/*
+ * The view as its SQL view and HTTP show it: its order, its cut, its projection; of these the rows
+ * that key and filters let pass, without the first `skip` of them, at most `take` (negative: all).
+ * Which rows, and their order, is as of the first page, which notes 8 bytes for each; a row that
+ * changed is shown as it is when its page is read, and left out if the view shows it no more.
+ * NULL with the error. On the loop thread.
+ */
+struct hub_pages;
+struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wanted,
+                                struct error *error);
+/* Have the next page read; `done` is called once, on the loop thread, and the page is the caller's
+ * until the next call. false with ERROR_QUEUE_FULL. On the loop thread. */
+bool hub_pages_read(struct hub_pages *pages, void (*done)(void *argument), void *argument,
+                    struct error *error);
+const struct hub_page *hub_pages_page(const struct hub_pages *pages);
+/* Any thread, while no page is being read. NULL is allowed. */
+void hub_pages_free(struct hub_pages *pages);
+
 /* ---- facts for /status and /metrics ---- */
 
 struct hub_metrics {

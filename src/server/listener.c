@@ -152,12 +152,14 @@ void listener_revive(struct listener *listener)
     uv_poll_start(&listener->poll, UV_READABLE, on_readable);
 }
 
+/* A child of fork() has the socket too: shut down, it listens no more, and the address is free. */
 void listener_close(struct listener *listener)
 {
     if (listener->socket < 0)
         return;
     uv_poll_stop(&listener->poll);
     uv_close((uv_handle_t *)&listener->poll, NULL);
+    shutdown(listener->socket, SHUT_RDWR);
     close(listener->socket);
     listener->socket = -1;
     listener->resting = false;

@@ -187,6 +187,7 @@ bool revocations_add(struct server *server, const struct revocation_wish *wish, 
     if (engine_write(server->engine, &revoking->job))
         return true;
     memory_free(revoking);
-    return error_set(error, ERROR_SHUTTING_DOWN,
-                     "the token is refused until the server stops, but not kept: it is stopping");
+    return error_set(error, ERROR_QUEUE_FULL,
+                     "the token is refused until the server stops, but not kept: too much waits to "
+                     "be written; revoke it again");
 }

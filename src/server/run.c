@@ -29,34 +29,19 @@ enum { STOP_STATUS = 1001 };
 
 /* ---- posts ---- */
 
-struct post {
-    struct queue_item item;
-    void (*work)(struct server *server, void *argument);
-    void *argument;
-};
-
-bool server_post(struct server *server, void (*work)(struct server *server, void *argument),
-                 void *argument)
+bool server_post(struct server *server, struct server_work *work)
 {
-    struct post *post = memory_new(sizeof *post);
-    if (!post)
-        return false;
-    post->work = work;
-    post->argument = argument;
-    if (queue_put(&server->posts, &post->item))
-        return true;
-    memory_free(post);
-    return false;
+    work->item.bytes = 0;
+    return queue_put(&server->posts, &work->item);
 }
 
 static void run_posts(struct server *server)
 {
     struct queue_item *item = queue_take_all(&server->posts);
     while (item) {
-        struct post *post = (struct post *)item;
+        struct server_work *work = (struct server_work *)item;
         item = item->next;
-        post->work(server, post->argument);
-        memory_free(post);
+        work->run(server, work);
     }
 }
 

@@ -14,7 +14,6 @@ enum {
     DECODE_SHARE = 4,                /* of queue_bytes, one in so many is for undecoded ones */
     EVENTS_BYTES = 64 * 1024 * 1024, /* commits that wait for the loop */
     TOMBSTONE_ROWS = 1000 * 1000,
-    POSTS = 1024,
     CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */
 };
 
@@ -273,7 +272,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
 struct server *server_open(const struct config *config, struct error *error)
 {
     struct server *server = memory_new(sizeof *server);
-    if (!server || !queue_init(&server->posts, POSTS, SIZE_MAX)) {
+    if (!server || !queue_init(&server->posts, SIZE_MAX, SIZE_MAX)) {
         memory_free(server);
         error_set(error, ERROR_MEMORY, "out of memory while starting");
         return NULL;

@@ -8,6 +8,7 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "base/queue.h"
 #include "server/config.h"
 
 struct server;
@@ -59,9 +60,15 @@ void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argum
 
 /* ---- in-process use (the public API stands on these) ---- */
 
-/* Run `work(argument)` on the loop thread, soon. Any thread. false once the server has stopped. */
-bool server_post(struct server *server, void (*work)(struct server *server, void *argument),
-                 void *argument);
+/* Something to run on the loop thread. Embed it in what the work is about. */
+struct server_work {
+    struct queue_item item;
+    void (*run)(struct server *server, struct server_work *work);
+};
+/* Run it on the loop thread, soon. Any thread. The work is the server's until `run` is called; from
+ * then on it may be posted again or freed. Posting takes no memory and no bounded place, so it is
+ * false only once the server has stopped. Who embeds works bounds their number. */
+bool server_post(struct server *server, struct server_work *work);
 /* The parts; on the loop thread only (engine and source may be asked as their headers say). */
 struct engine *server_engine(struct server *server);
 struct source *server_source(struct server *server);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <libwebsockets.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -343,10 +344,15 @@ static void create_within_limit(struct transport *transport,
 {
     static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
     size_t needed = transport->server->connection_room + OTHER_DESCRIPTORS;
+    struct sigaction host;
     pthread_mutex_lock(&turn);
     struct rlimit wanted = adjust_descriptors(transport, needed);
     lws_set_log_level(LLL_ERR | LLL_WARN, on_library_log);
+    /* The library ignores SIGPIPE for the whole process. Our threads block it, so that they get
+     * EPIPE in any case, and what becomes of it elsewhere is the host's. */
+    sigaction(SIGPIPE, NULL, &host);
     transport->context = lws_create_context(info);
+    sigaction(SIGPIPE, &host, NULL);
     setrlimit(RLIMIT_NOFILE, &wanted);
     pthread_mutex_unlock(&turn);
 }

@@ -229,6 +229,25 @@ struct source *source_open(struct engine *engine, const struct source_options *o
     return source;
 }
 
+size_t source_request_bytes(size_t length)
+{
+    return sizeof(struct source_request) + length;
+}
+
+/* The body is taken over, unless this is NULL. */
+static struct source_request *request_of(enum source_format format, char *body, size_t length)
+{
+    struct source_request *request = memory_new(sizeof *request);
+    if (!request)
+        return NULL;
+    request->event.item.bytes = source_request_bytes(length);
+    request->format = format;
+    request->body = body;
+    request->length = length;
+    request->received_us = clock_monotonic_us();
+    return request;
+}
+
 static struct span append_copy(char **end, struct span text)
 {
     char *copy = *end;
@@ -243,21 +262,16 @@ static struct source_request *request_new(const struct source_sender *sender,
                                           struct span body)
 {
     size_t length = body.length + sender->subject.length + sender->key.length;
-    struct source_request *request = memory_new(sizeof *request);
     char *end = memory_alloc(length + 1);
-    if (!request || !end) {
-        memory_free(request);
+    struct source_request *request = end ? request_of(format, end, body.length) : NULL;
+    if (!request) {
         memory_free(end);
         return NULL;
     }
-    request->event.item.bytes = sizeof *request + length;
-    request->format = format;
-    request->body = end;
-    request->length = body.length;
+    request->event.item.bytes = source_request_bytes(length);
     append_copy(&end, body);
     request->subject = append_copy(&end, sender->subject);
     request->key = append_copy(&end, sender->key);
-    request->received_us = clock_monotonic_us();
     request->lane = lane;
     if (lane)
         lane->references++;
@@ -280,13 +294,37 @@ static bool hand_over(struct source *source, struct source_request *request, sou
     return error_set(error, ERROR_QUEUE_FULL, "too many requests wait to be written");
 }
 
+static bool is_too_large(const struct source *source, size_t length, struct error *error)
+{
+    size_t limit = source->options.max_request_bytes;
+    return length > limit &&
+           !error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
+                      length, limit);
+}
+
+bool source_submit_counted(struct source *source, enum source_format format, char *body,
+                           size_t length, source_done done, void *context, struct error *error)
+{
+    if (is_too_large(source, length, error))
+        return false;
+    struct source_request *request = request_of(format, body, length);
+    if (!request)
+        return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
+    request->subject = span_of(""); /* the program that stele is a part of */
+    request->done = done;
+    request->context = context;
+    if (queue_put_counted(&source->queue, &request->event.item))
+        return true;
+    memory_free(request);
+    return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
+}
+
 bool source_submit(struct source *source, const struct source_sender *sender,
                    struct source_lane *lane, enum source_format format, struct span body,
                    source_done done, void *context, struct error *error)
 {
-    if (body.length > source->options.max_request_bytes)
-        return error_set(error, ERROR_TOO_LARGE, "the request has %zu bytes; at most %zu are taken",
-                         body.length, source->options.max_request_bytes);
+    if (is_too_large(source, body.length, error))
+        return false;
     return hand_over(source, request_new(sender, lane, format, body), done, context, error);
 }
 

@@ -77,6 +77,15 @@ void source_lane_free(struct source_lane *lane);
 bool source_submit(struct source *source, const struct source_sender *sender,
                    struct source_lane *lane, enum source_format format, struct span body,
                    source_done done, void *context, struct error *error);
+/*
+ * source_submit for the program that stele is a part of, which bounds what waits by itself and may
+ * move every producer: without a lane, never ERROR_QUEUE_FULL.
+ * `body` (of memory_alloc) is taken over when this returns true.
+ */
+bool source_submit_counted(struct source *source, enum source_format format, char *body,
+                           size_t length, source_done done, void *context, struct error *error);
+/* What of the queue a request of that length takes. */
+size_t source_request_bytes(size_t length);
 /* Whether a text may be an Idempotency-Key: 1 to SOURCE_MAX_KEY printable ASCII characters. */
 bool source_key_check(struct span key, struct error *error);
 /*

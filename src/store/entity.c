@@ -11,7 +11,7 @@ static const char *const walk_sql[] = {WALK "ORDER BY key LIMIT ?3",
                                        WALK "AND key > ?2 ORDER BY key LIMIT ?3"};
 static const char get_by_id_sql[] = "SELECT " COLUMNS " FROM entity WHERE id = ? AND export = ?";
 static const char order_sql[] =
-    "SELECT id FROM entity WHERE export = ? ORDER BY slot DESC, idx DESC, id DESC LIMIT ?";
+    "SELECT id FROM entity WHERE export = ? ORDER BY key LIMIT ? OFFSET ?";
 static const char insert_sql[] =
     "INSERT INTO entity (export, key, slot, idx, change, evict_order, data) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)";
@@ -253,8 +253,9 @@ bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
     return scan_part(&scan, 0, error) && scan_part(&scan, 1, error);
 }
 
-bool store_scan_order(struct store_reader *reader, uint32_t export_id, int64_t limit,
-                      bool (*each)(void *argument, int64_t id), void *argument, struct error *error)
+bool store_scan_key_order(struct store_reader *reader, uint32_t export_id, int64_t skip,
+                          int64_t limit, bool (*each)(void *argument, int64_t id), void *argument,
+                          struct error *error)
 {
     struct query query;
     if (!query_start(&query, &reader->connection, STATEMENT_ENTITY_ORDER, order_sql, error)) {
@@ -262,6 +263,7 @@ bool store_scan_order(struct store_reader *reader, uint32_t export_id, int64_t l
     }
     query_integer(&query, export_id);
     query_integer(&query, limit);
+    query_integer(&query, skip);
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {
         if (!each(argument, query_column(&query, 0))) {

@@ -69,12 +69,17 @@ bool lock_take(struct store *store, struct error *error)
                                strerror(errno));
     }
     write_holder(store);
+    store->lock_owner = getpid();
     return true;
 }
 
+/* A child of fork() shares the lock, and would keep it as long as it lives: so it is given back,
+ * not only closed; and never by the child, whose parent still needs it. */
 void lock_drop(struct store *store)
 {
     if (store->lock >= 0) {
+        if (store->lock_owner == getpid())
+            flock(store->lock, LOCK_UN);
         close(store->lock);
         store->lock = -1;
     }

@@ -389,11 +389,11 @@ bool store_read_entity(struct store_reader *reader, uint32_t export_id, struct s
 
 bool store_read_entity_by_id(struct store_reader *reader, uint32_t export_id, int64_t id,
                              struct store_entity *entity, bool *found, struct error *error);
-/* The ids of an export's entities, newest first, at most `limit` (negative: all): from the index
- * alone. A callback that returns false stops the scan early (no error). */
-bool store_scan_order(struct store_reader *reader, uint32_t export_id, int64_t limit,
-                      bool (*each)(void *argument, int64_t id), void *argument,
-                      struct error *error);
+/* The ids of an export's entities in order of key, without the first `skip`, at most `limit`
+ * (negative: all). A callback that returns false stops the scan early (no error). */
+bool store_scan_key_order(struct store_reader *reader, uint32_t export_id, int64_t skip,
+                          int64_t limit, bool (*each)(void *argument, int64_t id), void *argument,
+                          struct error *error);
 
 typedef bool (*store_each_entity)(void *argument, const struct store_entity *entity);
 

@@ -213,8 +213,9 @@ struct store {
     char *path; /* as the operator named it */
     char *file; /* where that leads, symbolic links followed: lock and database agree on it */
     struct store_options options; /* its pointers are not kept */
-    bool immutable; /* read-only, in a folder where SQLite cannot put its shared-memory file */
-    int lock;       /* descriptor of the lock file; -1: none */
+    bool immutable;   /* read-only, in a folder where SQLite cannot put its shared-memory file */
+    int lock;         /* descriptor of the lock file; -1: none */
+    pid_t lock_owner; /* who took it */
     char epoch[EPOCH_LENGTH + 1];
     struct former_epoch *former; /* newest first */
     size_t former_count;

@@ -1,8 +1,8 @@
 /*
  * The public C API: what stele.h promises, on real stores.
  */
+#include "api_fixture.h"
 #include "close_watch.h"
-#include "stele/stele.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -13,119 +13,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-static char folder[] = "/tmp/stele-api-XXXXXX";
-static char file[80];
-
-/* Each test has a database of its own. */
-static stele *open_as(const char *name, stele_options options)
-{
-    stele_error error = {0};
-    snprintf(file, sizeof(file), "%s/%s.db", folder, name);
-    options.database = file;
-    stele *store = stele_open(&options, &error);
-    if (!store)
-        fail_msg("%s", error.message);
-    return store;
-}
-
-static stele *open_with(const char *name, const char *const *settings, size_t count)
-{
-    stele_options options = STELE_OPTIONS_INIT;
-    options.settings = settings;
-    options.setting_count = count;
-    return open_as(name, options);
-}
-
-static stele *open_store(const char *name)
-{
-    static const char *const settings[] = {"log_level=error"};
-    return open_with(name, settings, 1);
-}
-
-static void apply(stele *store, const char *lines)
-{
-    stele_error error = {0};
-    if (!stele_apply(store, lines, strlen(lines), NULL, &error))
-        fail_msg("%s", error.message);
-}
-
-/* ---- frames, collected ---- */
-
-struct frames {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    int count;
-    size_t rows;   /* in snapshots */
-    bool complete; /* the last batch of the snapshot came */
-    char last[4096];
-    stele *store; /* for tests that call back */
-    stele_subscription *subscription;
-    int leave_after; /* frames; 0: stay */
-};
-
-#define FRAMES_INIT                                                                                \
-    {                                                                                              \
-        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                     \
-    }
-
-static void on_frame(void *argument, const char *json, size_t length)
-{
-    struct frames *frames = argument;
-    pthread_mutex_lock(&frames->lock);
-    assert_int_equal(strlen(json), length);
-    frames->count++;
-    snprintf(frames->last, sizeof(frames->last), "%s", json);
-    for (const char *row = json; (row = strstr(row, "{\"key\":\"")); row++)
-        frames->rows++;
-    frames->complete = frames->complete || strstr(json, "\"complete\":true") != NULL;
-    if (frames->leave_after > 0 && frames->count >= frames->leave_after)
-        stele_unsubscribe(frames->subscription);
-    pthread_cond_broadcast(&frames->changed);
-    pthread_mutex_unlock(&frames->lock);
-}
-
-static void wait_for(struct frames *frames, int count, bool complete)
-{
-    pthread_mutex_lock(&frames->lock);
-    while (frames->count < count || (complete && !frames->complete))
-        pthread_cond_wait(&frames->changed, &frames->lock);
-    pthread_mutex_unlock(&frames->lock);
-}
-
-static stele_subscription *subscribe(stele *store, const char *view, struct frames *frames)
-{
-    stele_subscribe_options options = STELE_SUBSCRIBE_INIT;
-    stele_error error = {0};
-    options.view = view;
-    stele_subscription *subscription = stele_subscribe(store, &options, on_frame, frames, &error);
-    if (!subscription)
-        fail_msg("%s", error.message);
-    return subscription;
-}
-
-/* ---- rows, collected ---- */
-
-struct rows {
-    int count, stop_after;
-    char keys[256], last[256];
-};
-
-static bool on_row(void *argument, const stele_row *row)
-{
-    struct rows *rows = argument;
-    rows->count++;
-    assert_int_equal(strlen(row->key), row->key_length);
-    assert_int_equal(strlen(row->data), row->data_length);
-    if (strlen(rows->keys) + row->key_length + 2 < sizeof(rows->keys)) {
-        strcat(rows->keys, row->key);
-        strcat(rows->keys, " ");
-    }
-    snprintf(rows->last, sizeof(rows->last), "%s %.200s", row->seq, row->data);
-    return rows->count != rows->stop_after;
-}
-
-/* ---- tests ---- */
 
 static void wrong_options_are_named(void **state)
 {
@@ -499,16 +386,6 @@ static void two_stores_in_one_process(void **state)
     stele_close(two);
 }
 
-static stele *open_serving(const char *name)
-{
-    static const char *const settings[] = {"log_level=error"};
-    stele_options options = STELE_OPTIONS_INIT;
-    options.settings = settings;
-    options.setting_count = 1;
-    options.listen = options.health = "127.0.0.1:0";
-    return open_as(name, options);
-}
-
 /* Its descriptors are its own: no file that the host or another store opens meanwhile is closed. */
 static void a_store_that_stops_leaves_the_others_alone(void **state)
 {
@@ -527,20 +404,6 @@ static void a_store_that_stops_leaves_the_others_alone(void **state)
     assert_string_equal(feeder.last_code, "shutting-down");
     stele_close(feeder.store);
     assert_int_equal(close_watch_end(), 0);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char command[64];
-    snprintf(command, sizeof(command), "rm -r %s", folder);
-    return system(command);
 }
 
 int main(void)

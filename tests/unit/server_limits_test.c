@@ -226,15 +226,16 @@ static void test_when_rates_hold(void **state)
 /* ---- changed while it runs ---- */
 
 struct turn {
+    struct server_work work;
     const char *name, *value;
     struct config *config;
     bool done;
     atomic_bool ended;
 };
 
-static void apply(struct server *server, void *argument)
+static void apply(struct server *server, struct server_work *work)
 {
-    struct turn *change = argument;
+    struct turn *change = (struct turn *)work;
     struct error error;
     change->done = server_apply_limits(server, change->config, &error);
     atomic_store(&change->ended, true);
@@ -242,10 +243,10 @@ static void apply(struct server *server, void *argument)
 
 static void set_live(struct live *live, const char *name, const char *value)
 {
-    struct turn change = {.config = &live->config};
+    struct turn change = {.work.run = apply, .config = &live->config};
     struct error error;
     assert_true(config_set(&live->config, name, value, &error));
-    assert_true(server_post(live->server, apply, &change));
+    assert_true(server_post(live->server, &change.work));
     while (!atomic_load(&change.ended))
         usleep(100);
     assert_true(change.done);

@@ -45,6 +45,7 @@ static void captured(struct buffer *out)
 /* ---- on the loop ---- */
 
 struct errand {
+    struct server_work work;
     struct server_reload *reload;
     struct config *in_force;
     bool (*holds)(const struct server *server);
@@ -52,9 +53,9 @@ struct errand {
     sem_t done;
 };
 
-static void run_errand(struct server *server, void *argument)
+static void run_errand(struct server *server, struct server_work *work)
 {
-    struct errand *errand = argument;
+    struct errand *errand = (struct errand *)work;
     if (errand->reload)
         server_reload_apply(server, errand->reload, errand->in_force);
     errand->answer = !errand->holds || errand->holds(server);
@@ -66,12 +67,12 @@ static bool reload(struct live *live, struct config *fresh,
                    bool (*holds)(const struct server *server))
 {
     struct error error;
-    struct errand errand = {.in_force = &live->config, .holds = holds};
+    struct errand errand = {.work.run = run_errand, .in_force = &live->config, .holds = holds};
     errand.reload = server_reload_new(fresh, &error);
     if (!errand.reload)
         fail_msg("%s", error.message);
     sem_init(&errand.done, 0, 0);
-    assert_true(server_post(live->server, run_errand, &errand));
+    assert_true(server_post(live->server, &errand.work));
     while (sem_wait(&errand.done) != 0)
         ;
     sem_destroy(&errand.done);

@@ -22,10 +22,11 @@ static bool add_id(void *argument, int64_t id)
     return add_line(argument, "%lld ", (long long)id);
 }
 
-static void expect_order(int64_t limit, const char *expected)
+static void expect_key_order(int64_t skip, int64_t limit, const char *expected)
 {
     struct lines lines = {.left = 99};
-    OK(store_scan_order(fixture.reader, fixture.quake, limit, add_id, &lines, &fixture.error));
+    OK(store_scan_key_order(fixture.reader, fixture.quake, skip, limit, add_id, &lines,
+                            &fixture.error));
     assert_string_equal(lines.text, expected);
 }
 
@@ -47,8 +48,10 @@ static void entities_come_in_order_of_seq(void **state)
     expect_entities(&(struct store_position){{1, 10}, 4}, -1, "a d ");
     expect_entities(&(struct store_position){{1, 10}, 4}, 1, "a ");
     expect_entities(&(struct store_position){{1, 10}, 3}, -1, "d ");
-    expect_order(-1, "1 4 3 5 ");
-    expect_order(2, "1 4 ");
+    expect_key_order(0, -1, "3 4 1 5 ");
+    expect_key_order(0, 2, "3 4 ");
+    expect_key_order(1, 2, "4 1 ");
+    expect_key_order(4, -1, "");
     struct store_entity entity;
     bool found;
     OK(store_read_entity_by_id(fixture.reader, fixture.quake, 4, &entity, &found, &fixture.error));
@@ -69,7 +72,7 @@ static void the_queries_use_their_indexes(void **state)
         "ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
         "SELECT data FROM entity WHERE export = ?1 AND slot = ?2 AND idx = ?3 AND id < ?4 "
         "ORDER BY id DESC LIMIT ?5",
-        "SELECT id FROM entity WHERE export = ? ORDER BY slot DESC, idx DESC, id DESC LIMIT ?",
+        "SELECT id FROM entity WHERE export = ? ORDER BY key LIMIT ? OFFSET ?",
         "SELECT * FROM \"Quake/list\"",
         "SELECT key, at FROM tombstone INDEXED BY tombstone_recent WHERE export = ? AND "
         "change < ? ORDER BY change DESC LIMIT ?",

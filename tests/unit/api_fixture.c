@@ -1,0 +1,123 @@
+/* Stores of a test, and what comes out of them, collected. */
+#include "api_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/stele-api-XXXXXX";
+char file[80];
+
+/* Each test has a database of its own. */
+stele *open_as(const char *name, stele_options options)
+{
+    stele_error error = {0};
+    snprintf(file, sizeof(file), "%s/%s.db", folder, name);
+    options.database = file;
+    stele *store = stele_open(&options, &error);
+    if (!store)
+        fail_msg("%s", error.message);
+    return store;
+}
+
+stele *open_with(const char *name, const char *const *settings, size_t count)
+{
+    stele_options options = STELE_OPTIONS_INIT;
+    options.settings = settings;
+    options.setting_count = count;
+    return open_as(name, options);
+}
+
+stele *open_store(const char *name)
+{
+    static const char *const settings[] = {"log_level=error"};
+    return open_with(name, settings, 1);
+}
+
+void apply(stele *store, const char *lines)
+{
+    stele_error error = {0};
+    if (!stele_apply(store, lines, strlen(lines), NULL, &error))
+        fail_msg("%s", error.message);
+}
+
+/* ---- frames ---- */
+
+void on_frame(void *argument, const char *json, size_t length)
+{
+    struct frames *frames = argument;
+    pthread_mutex_lock(&frames->lock);
+    assert_int_equal(strlen(json), length);
+    frames->count++;
+    snprintf(frames->last, sizeof(frames->last), "%s", json);
+    for (const char *row = json; (row = strstr(row, "{\"key\":\"")); row++)
+        frames->rows++;
+    frames->complete = frames->complete || strstr(json, "\"complete\":true") != NULL;
+    if (frames->leave_after > 0 && frames->count >= frames->leave_after)
+        stele_unsubscribe(frames->subscription);
+    pthread_cond_broadcast(&frames->changed);
+    pthread_mutex_unlock(&frames->lock);
+}
+
+void wait_for(struct frames *frames, int count, bool complete)
+{
+    pthread_mutex_lock(&frames->lock);
+    while (frames->count < count || (complete && !frames->complete))
+        pthread_cond_wait(&frames->changed, &frames->lock);
+    pthread_mutex_unlock(&frames->lock);
+}
+
+stele_subscription *subscribe(stele *store, const char *view, struct frames *frames)
+{
+    stele_subscribe_options options = STELE_SUBSCRIBE_INIT;
+    stele_error error = {0};
+    options.view = view;
+    stele_subscription *subscription = stele_subscribe(store, &options, on_frame, frames, &error);
+    if (!subscription)
+        fail_msg("%s", error.message);
+    return subscription;
+}
+
+/* ---- rows ---- */
+
+bool on_row(void *argument, const stele_row *row)
+{
+    struct rows *rows = argument;
+    rows->count++;
+    assert_int_equal(strlen(row->key), row->key_length);
+    assert_int_equal(strlen(row->data), row->data_length);
+    if (strlen(rows->keys) + row->key_length + 2 < sizeof(rows->keys)) {
+        strcat(rows->keys, row->key);
+        strcat(rows->keys, " ");
+    }
+    snprintf(rows->last, sizeof(rows->last), "%s %.200s", row->seq, row->data);
+    return rows->count != rows->stop_after;
+}
+
+stele *open_serving(const char *name)
+{
+    static const char *const settings[] = {"log_level=error"};
+    stele_options options = STELE_OPTIONS_INIT;
+    options.settings = settings;
+    options.setting_count = 1;
+    options.listen = options.health = "127.0.0.1:0";
+    return open_as(name, options);
+}
+
+int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+int remove_folder(void **state)
+{
+    (void)state;
+    char command[64];
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    return system(command);
+}
