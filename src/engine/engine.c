@@ -135,6 +135,19 @@ static bool note_scopes(struct writer *writer, const struct engine_options *opti
     return done;
 }
 
+/* Until which change it was written down what subscribers had seen, when the last life ended. */
+static bool note_watched(struct writer *writer, struct error *error)
+{
+    struct buffer change;
+    bool found;
+    buffer_init(&change, 64);
+    bool done = store_meta_get(writer->store, ENGINE_WATCHED_CHANGE, &change, &found, error) &&
+                (!found ||
+                 store_meta_put(writer->store, ENGINE_WATCHED_BEFORE, buffer_span(&change), error));
+    buffer_fini(&change);
+    return done;
+}
+
 static bool configure(struct engine *engine, struct error *error)
 {
     struct store_writer *store = store_writer_open(engine->store, error);
@@ -145,7 +158,8 @@ static bool configure(struct engine *engine, struct error *error)
                 apply_export_options(&writer, &engine->options, error) &&
                 define_views(&writer, engine->options.views, error) &&
                 note_array_length(&writer, &engine->options, error) &&
-                note_scopes(&writer, &engine->options, error) && store_commit(store, error);
+                note_scopes(&writer, &engine->options, error) && note_watched(&writer, error) &&
+                store_commit(store, error);
     if (!done)
         store_rollback(store);
     store_writer_close(store);

@@ -161,6 +161,11 @@ struct write_job {
     struct error error;
 };
 
+/* Facts of the file, by name (store_meta_put), for who notes what subscribers have seen: nobody saw
+ * anything of a later change that was not noted; and the same, as of when the engine was opened. */
+#define ENGINE_WATCHED_CHANGE "watched_change"
+#define ENGINE_WATCHED_BEFORE "watched_before"
+
 /* ---- reading ---- */
 
 /*

@@ -210,6 +210,11 @@ void hub_commit(void *argument, struct engine_commit *commit)
     windows_commit(hub, commit);
 }
 
+void hub_close(struct hub *hub)
+{
+    windows_keep_last(hub);
+}
+
 void hub_tick(struct hub *hub)
 {
     windows_look(hub);

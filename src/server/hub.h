@@ -42,6 +42,9 @@ void hub_add_export(struct hub *hub, const struct store_export *export);
 /* For engine_options.on_commit (argument: the hub). */
 void hub_commit(void *hub, struct engine_commit *commit);
 
+/* Write down what is still to be written, before the engine is closed. */
+void hub_close(struct hub *hub);
+
 /* What is due by time alone: windows that coalesce. To be called when `hub_due` says so. */
 void hub_tick(struct hub *hub);
 /* Milliseconds until hub_tick has something to do; negative: nothing is waited for. */

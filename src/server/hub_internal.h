@@ -411,6 +411,7 @@ void windows_commit(struct hub *hub, const struct engine_commit *commit);
 /* Start a look at what needs one, unless one is on its way; call it again by windows_due. */
 void windows_look(struct hub *hub);
 int64_t windows_due(const struct hub *hub);
+void windows_keep_last(struct hub *hub); /* see hub_close */
 /* Make the subscription a member of the window of this spec (what the spec owns is taken over in
  * any case), a new one if need be. */
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);

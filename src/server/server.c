@@ -317,6 +317,8 @@ void server_close(struct server *server)
     source_close(server->source);
     if (server->usage)
         usage_flush(server->usage);
+    if (server->hub && server->engine)
+        hub_close(server->hub);
     if (server->engine)
         engine_close(server->engine); /* answers what is still due */
     if (server->hub)

@@ -32,6 +32,7 @@ struct windows *windows_new(void)
     map_init(&windows->by_name, window_name);
     link_init(&windows->all);
     link_init(&windows->requests);
+    link_init(&windows->moved);
     return windows;
 }
 
@@ -108,6 +109,8 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     link_init(&window->waiting);
     link_init(&window->resting);
     link_init(&window->remembered);
+    link_init(&window->in_moved);
+    map_init(&window->moves, window_row_map_key);
     window_content_init(window);
     if (!map_add(&hub->windows->by_name, window)) {
         memory_free(window);
@@ -139,6 +142,7 @@ void window_free(struct window *window)
 {
     struct windows *windows = window->hub->windows;
     held_forget(window);
+    window_keep_end(window);
     map_remove(&windows->by_name, window_name(window));
     link_remove(&window->in_windows);
     windows->count--;
@@ -175,7 +179,8 @@ void windows_end_lingering(struct windows *windows)
     while (link != &windows->all && windows->lingering > WINDOW_LINGER) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
         link = link->next;
-        if (!window->member_count && !window->looking && !window->filling && !window->pins)
+        if (!window->member_count && !window->looking && !window->filling && !window->pins &&
+            link_alone(&window->in_moved))
             window_free(window);
     }
 }

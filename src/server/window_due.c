@@ -102,6 +102,7 @@ void windows_look(struct hub *hub)
     size_t count = 0;
     uint64_t now = clock_monotonic_us();
     windows_end_lingering(windows);
+    windows_keep(hub);
     start_filling(hub);
     if (windows->looking)
         return;
@@ -123,7 +124,7 @@ void windows_look(struct hub *hub)
 int64_t windows_due(const struct hub *hub)
 {
     const struct windows *windows = hub->windows;
-    uint64_t now = clock_monotonic_us(), soonest = UINT64_MAX;
+    uint64_t now = clock_monotonic_us(), soonest = windows_keep_due(hub);
     const struct link *link;
     for (link = windows->all.next; link != &windows->all; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_windows, link);
@@ -187,6 +188,7 @@ void window_delivered(struct window_result *result)
         return;
     }
     window->delivered = result->version;
+    window_keep(window, result);
     if (window->snapshot && window->snapshot_more != window->more) {
         text_unref(window->snapshot);
         window->snapshot = NULL;

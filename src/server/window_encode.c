@@ -84,8 +84,17 @@ static bool say_farewell(struct farewell *farewell, struct span key)
     struct window_reading *reading = farewell->reading;
     if (!view_shows(reading->window->spec.view, key) || map_get(&farewell->rows, key))
         return true;
+    /* Under the one key that they ask for, they are sent another row. */
+    if (window_is_keyed_by_field(reading->window) && reading->window->rows.count)
+        return true;
     return snapshot_drafts_delete(farewell->drafts, window_shown_key(reading, key)) ||
            lacks_memory(reading);
+}
+
+/* Whether some may hold rows from before the window was made, of which not all are known. */
+static bool is_outlived(const struct window_reading *reading)
+{
+    return reading->listed || (reading->outlived && !reading->window->recalled);
 }
 
 static bool each_tombstone(void *argument, const struct store_tombstone *tombstone)
@@ -93,7 +102,7 @@ static bool each_tombstone(void *argument, const struct store_tombstone *tombsto
     struct farewell *farewell = argument;
     const struct window_reading *reading = farewell->reading;
     if (tombstone->at < farewell->since ||
-        (!reading->outlived && tombstone->change <= reading->window->first_position))
+        (!is_outlived(reading) && tombstone->change <= reading->window->first_position))
         return false; /* and so are all that follow */
     if (!row_scope_sees(reading->window->spec.scope, tombstone->scope))
         return true;
@@ -110,7 +119,7 @@ static bool say_deleted(struct farewell *farewell)
     struct window_reading *reading = farewell->reading;
     struct error *error = &reading->result->error;
     if (!reading->state->found || reading->window->spec.key.data ||
-        (!reading->outlived && reading->window->exit_floor == 0))
+        (!is_outlived(reading) && reading->window->exit_floor == 0))
         return true;
     return store_scan_tombstones(reading->reader, reading->state->export.id, INT64_MAX,
                                  WINDOW_FAREWELLS, each_tombstone, farewell, error) &&
@@ -128,7 +137,7 @@ bool window_encode_farewells(struct window_reading *reading, struct snapshot_dra
             done = say_farewell(&farewell,
                                 span_make(window->exits[i].key, window->exits[i].key_length));
     done = done && say_deleted(&farewell);
-    for (size_t i = 0; done && reading->cut_at >= 0 && i < window->lost.count; i++)
+    for (size_t i = 0; done && i < window->lost.count; i++)
         done = say_farewell(&farewell, window_row_key(window->lost.list[i]));
     map_fini(&farewell.rows);
     return done;

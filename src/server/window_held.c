@@ -102,7 +102,7 @@ static bool put_list(struct holding *holding)
 {
     struct window_reading *reading = holding->reading;
     struct error *error = &reading->result->error;
-    reading->outlived = true;
+    reading->listed = true;
     return !reading->state->found ||
            (store_scan_list(reading->reader, reading->state->export.id, 0, WINDOW_FAREWELLS,
                             reading->window->spec.scope != NULL, each_row, holding, error) &&

@@ -6,6 +6,8 @@
  *   window_look.c      on a reader: one look at several windows, in one short transaction
  *   window_rows.c      on a reader: the rows that are in a window now
  *   window_settle.c    on a reader: how they differ from those before
+ *   window_keep.c      on the loop and the writer: windows in the database, for after a restart
+ *   window_recall.c    on a reader: what was kept of a window there
  *   window_once.c      both sides: a window that is read once, for plain HTTP
  *   window_tag.c       on a reader: what names the state of such a one
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
@@ -38,8 +40,16 @@ enum {
     WINDOW_FILL = 5000,          /* entities that one filling job looks at */
     WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one look */
     WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
+    WINDOW_KEPT_ROWS = 200000,   /* rows of windows that are kept in the database */
     WINDOW_LOOK = 64,            /* windows in one look */
     WINDOW_REQUESTS = 1024       /* and members that are served by it */
+};
+
+/* Whether the database has the rows of a window, for after a restart. */
+enum window_kept {
+    WINDOW_UNDECIDED, /* it was not looked at yet */
+    WINDOW_KEPT,
+    WINDOW_NOT_KEPT /* there were too many of others */
 };
 
 /* What decides the content of a window. Owned by it. */
@@ -113,6 +123,12 @@ struct window {
     uint64_t looked_us;   /* when the last look came back */
     int64_t delivered;    /* the version that it brought; 0: there was none */
     size_t request_count; /* of members, not yet in a look */
+    enum window_kept kept;
+    struct map moves;     /* struct window_row: what the database is yet to be told of a key */
+    struct link in_moved; /* windows.moved, while there is something to tell */
+    size_t kept_rows;     /* that it counts for */
+    int64_t shown_change; /* position of the state that members have been shown */
+    uint64_t kept_us;     /* when the database was last told */
     /* The look's while `looking`, the filling's while `filling`. */
     int64_t version;
     bool known;         /* it was looked at: rows and position mean something */
@@ -135,7 +151,9 @@ struct window {
     size_t exit_count, exit_capacity, exit_bytes;
     int64_t exit_floor;      /* exits of versions up to this may be forgotten; 0: none is */
     int64_t first_position;  /* the first look's: before it nothing was in this window */
-    struct window_rows lost; /* keys that may have left between a restart and that */
+    struct window_rows lost; /* keys that left before that, as far as the database knew */
+    uint64_t lost_us;        /* when that was found */
+    bool recalled;           /* and that is all that somebody may hold */
 };
 
 void window_spec_fini(struct window_spec *spec);
@@ -221,7 +239,9 @@ struct window_result {
     bool snapshot_wanted, differs;
     bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
     int64_t version; /* after it */
-    struct text *frames; /* the difference */
+    bool keeps;      /* what came and left is wanted: */
+    struct window_rows moves; /* ROW_CARRIED: it came, ROW_LEFT: it left */
+    struct text *frames;      /* the difference */
     size_t frame_count;
     struct snapshot_drafts drafts; /* while snapshot_wanted */
     struct text *snapshot;
@@ -247,8 +267,9 @@ struct window_reading {
     int64_t budget; /* rows that a filter may look at; 0: as many as there are */
     int64_t looked; /* and has */
     bool exhausted; /* that was too few */
-    int64_t cut_at; /* the change at which clients were cut off not long ago by a restart; or -1 */
+    int64_t cut_at; /* the newest change when the server was started, not long ago; or -1 */
     bool outlived;  /* by that, or otherwise: some may hold rows from before the window was made */
+    bool listed;    /* somebody had a list of the whole view */
     /* in the making */
     struct window_rows rows;
     struct window_rows left; /* of the old ones; borrowed until the reading ends */
@@ -358,9 +379,12 @@ bool window_encode_changed(struct window_reading *reading, struct window_request
 bool window_encode_untold(struct window_reading *reading, struct window_request *request);
 /* Make its drafts its text; after the transaction. False when out of memory. */
 bool window_request_finish(struct window_request *request);
-/* Find what may have left the window between the change of `cut_at` and its first look, unless it
- * is too much to tell: window->lost. */
-bool window_find_lost(struct window_reading *reading);
+/* What may have left the window behind the change `from`, into `lost`; *all false: that is too much
+ * to tell, or not known any more, and nothing is there. */
+bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
+                      bool *all);
+/* window_recall.c: at a window's first look, what somebody may hold from before: window->lost. */
+bool window_recall(struct window_reading *reading);
 struct seq window_cursor(const struct view_state *state);
 /* The settled rows by key; false when out of memory. The map is to be ended in any case. */
 bool window_index_rows(const struct window *window, struct map *map);
@@ -384,9 +408,14 @@ struct windows {
     struct link all;      /* window.in_windows; without members: the longest so first */
     struct link requests; /* window_request.in_requests: for the next look */
     size_t count, lingering;
-    uint64_t ended_us; /* when one was last forgotten, what it held included; 0: never */
-    size_t members;    /* of all */
-    bool looking;      /* a look is on its way */
+    uint64_t ended_us;   /* when one was last forgotten, what it held included; 0: never */
+    size_t members;      /* of all */
+    bool looking;        /* a look is on its way */
+    struct link moved;   /* window.in_moved */
+    size_t kept_rows;    /* of windows that are kept */
+    bool keeping;        /* the writer has a part of that */
+    uint64_t kept_us;    /* when it got it, */
+    int64_t kept_change; /* ... and up to which change nothing more is to be told */
 };
 
 /* Free what lingers beyond WINDOW_LINGER. */
@@ -400,6 +429,14 @@ bool window_fill_start(struct window *window);
 /* All members get the error and are gone; perhaps the window too. */
 void window_fail(struct window *window, const struct error *error);
 void window_free(struct window *window);
+/* window_keep.c: what a look found is to be kept. Takes the moves. */
+void window_keep(struct window *window, struct window_result *result);
+/* The window is freed. */
+void window_keep_end(struct window *window);
+/* Hand what is to be kept to the writer, when it is time; and when that is: monotonic, or
+ * UINT64_MAX. */
+void windows_keep(struct hub *hub);
+uint64_t windows_keep_due(const struct hub *hub);
 /* A member's turn to pull came. */
 void window_wake(struct link *members);
 /* The look is over: it was served, or goes into the next one. */

@@ -83,7 +83,8 @@ static void look_at(struct window_look *look, struct window_result *result,
                                      .outlived = look->outlived,
                                      .budget = result->window->scanning ? WINDOW_SCAN : 0};
     bool first = !result->window->known;
-    if (look->cut_at < 0)
+    uint64_t since = clock_monotonic_us() - result->window->lost_us;
+    if ((int64_t)(since / 1000) >= look->tombstone_ms)
         window_rows_fini(&result->window->lost); /* nobody comes back with those any more */
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
@@ -91,7 +92,7 @@ static void look_at(struct window_look *look, struct window_result *result,
     if (result->snapshot_wanted)
         start_snapshot(&reading);
     bool done = window_read_stage(&reading) && window_read(&reading) && window_settle(&reading) &&
-                (!first || window_find_lost(&reading)) &&
+                (!first || window_recall(&reading)) &&
                 (!result->snapshot_wanted || window_encode_farewells(&reading, &result->drafts)) &&
                 serve_requests(look, &reading);
     if (!done && !result->refill && result->error.code == ERROR_NONE)
@@ -192,6 +193,7 @@ static void free_look(struct window_look *look)
         struct window_result *result = &look->results[i];
         text_unref(result->frames);
         text_unref(result->snapshot);
+        window_rows_fini(&result->moves);
         if (result->snapshot_wanted && !result->unread)
             snapshot_drafts_fini(&result->drafts);
     }
@@ -301,6 +303,8 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
     for (size_t i = 0; i < count; i++) {
         results[i] = (struct window_result){.window = windows[i],
                                             .asof = hub->commits,
+                                            .keeps = hub->options.tombstone_ms > 0 &&
+                                                     windows[i]->kept != WINDOW_NOT_KEPT,
                                             .snapshot_wanted = windows[i]->snapshot_wanted};
         windows[i]->looking = true;
         windows[i]->stale = false;

@@ -340,16 +340,17 @@ static bool run(struct resume *resume)
     return done || (resume->too_many && reading->result->error.code == ERROR_NONE);
 }
 
-bool window_find_lost(struct window_reading *reading)
+bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
+                      bool *all)
 {
-    struct window *window = reading->window;
-    struct resume resume = {.reading = reading, .from = reading->cut_at, .lost = &window->lost};
-    window_rows_fini(&window->lost);
-    if (reading->cut_at < 0 || !reading->state->found || is_refused(reading, reading->cut_at))
+    struct resume resume = {.reading = reading, .from = from, .lost = lost};
+    *all = !reading->state->found || !is_refused(reading, from);
+    if (!reading->state->found || !*all)
         return true;
     bool done = run(&resume);
-    if (!done || resume.too_many)
-        window_rows_fini(&window->lost);
+    *all = done && !resume.too_many;
+    if (!*all)
+        window_rows_fini(lost);
     return done;
 }
 

@@ -86,13 +86,39 @@ static bool encode(struct window_reading *reading, struct buffer *frames)
     return result->frames || lacks_memory(reading);
 }
 
+static bool add_move(struct window_result *result, struct span key, enum window_fate fate)
+{
+    struct window_row *move = window_row_new(key, span_make(NULL, 0), 0);
+    if (move)
+        move->fate = fate;
+    if (move && window_rows_add(&result->moves, move))
+        return true;
+    memory_free(move);
+    return false;
+}
+
+/* What came and what left, for the database. */
+static bool note_moves(struct window_reading *reading)
+{
+    struct window_result *result = reading->result;
+    int64_t version = reading->window->version + 1;
+    bool done = true;
+    for (size_t i = 0; done && result->keeps && i < reading->left.count; i++)
+        done = add_move(result, window_row_key(reading->left.list[i]), ROW_LEFT);
+    for (size_t i = 0; done && result->keeps && i < reading->rows.count; i++)
+        if (is_fresh(reading, reading->rows.list[i]) && reading->rows.list[i]->entered == version)
+            done = add_move(result, window_row_key(reading->rows.list[i]), ROW_CARRIED);
+    return done || lacks_memory(reading);
+}
+
 bool window_settle(struct window_reading *reading)
 {
     struct window *window = reading->window;
     struct window_result *result = reading->result;
     struct buffer frames;
     buffer_init(&frames, UINT32_MAX);
-    bool done = find_left(reading) && (!window->known || encode(reading, &frames));
+    bool done =
+        find_left(reading) && (!window->known || encode(reading, &frames)) && note_moves(reading);
     buffer_fini(&frames);
     if (!done)
         return false;

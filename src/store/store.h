@@ -350,6 +350,33 @@ bool store_read_revocations(struct store_reader *reader,
                             bool (*each)(void *argument, const struct store_revocation *revocation),
                             void *argument, struct error *error);
 
+/* ---- windows that are watched ---- */
+
+/* What the windows of subscribers hold, for those who come back after a restart and name no cursor.
+ * Nothing else depends on it. */
+struct store_watched {
+    struct span name; /* all that decides which rows it has */
+    int64_t change;   /* its rows are those of then; below 0: they are not kept */
+    int64_t at;       /* when it is watched: wall clock, ms */
+};
+/* Put the window, or what it is now; *id is its number. */
+bool store_watched_put(struct store_writer *writer, const struct store_watched *window, int64_t *id,
+                       struct error *error);
+/* A row came in (`left_at` 0), or left then. */
+bool store_watched_row(struct store_writer *writer, int64_t id, struct span key, int64_t left_at,
+                       struct error *error);
+/* Forget rows that left before that time, and all but the `keep` that left last. */
+bool store_watched_trim(struct store_writer *writer, int64_t id, int64_t before, int64_t keep,
+                        struct error *error);
+/* Forget a window that was last watched before that time, so many rows in one call. */
+bool store_watched_forget(struct store_writer *writer, int64_t before, int64_t step,
+                          struct error *error);
+bool store_read_watched(struct store_reader *reader, struct span name, int64_t *id, int64_t *change,
+                        bool *found, struct error *error);
+typedef bool (*store_each_watched)(void *argument, struct span key, int64_t left_at);
+bool store_scan_watched(struct store_reader *reader, int64_t id, store_each_watched each,
+                        void *argument, struct error *error);
+
 /* ---- writing: trimming ---- */
 
 struct store_retention {

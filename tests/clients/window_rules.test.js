@@ -139,7 +139,7 @@ for (const [name, view, first, then] of PAGES)
       await post(server, TEN);
       const watcher = await clientFor(t, server); /* it keeps the first window moving */
       await ask(watcher, new Applier(), view, first);
-      const client = await clientFor(t, server);
+      const client = await clientFor(t, server, { windows: true });
       const mine = new Applier();
       await ask(client, mine, view, first);
       if (way !== 'replaced') client.send({ type: 'unsubscribe', view });
@@ -277,4 +277,109 @@ test('whether there is more is told as it is, though the rows of the window are 
     await post(server, [gone('k8'), ...range(3, (i) => m(`k${i}`, { n: i, even: true }))]);
     watcher.destroy();
   }
+});
+
+/* ---- rows kept without a cursor, over a restart ---- */
+
+/* As the published clients: they keep their rows, and ask without a cursor when they are back. Each
+ * row of these windows leaves in a way of its own: by its own change, by another's, or deleted. */
+const KEPT = [
+  ['E/by', { take: 3 }], ['E/by', { take: 3, skip: 2 }], ['E/list', { take: 3 }], ['E/top', {}], ['E/by', { take: 3, filters: { even: true } }],
+  ['E/list', { filters: { even: true } }], ['E/append', { filters: { even: true } }], ['E/by', { key: 'k1' }], ['E/even', {}], ['E/calm', {}], ['E/hidden', {}],
+];
+const KEPT_VIEWS = views({
+  by: { pipeline: [{ sort: 'n' }] }, top: { pipeline: [{ sort: 'n' }, { take: 6 }] }, even: { pipeline: [{ filter: { field: 'even', eq: true } }] },
+  calm: { pipeline: [{ sort: 'n' }, { take: 4 }], coalesce_ms: 20 }, hidden: { pipeline: [{ sort: 'n' }, { take: 4 }], keys: ['k0', 'k2', 'k3'] },
+});
+const LEAVE = [m('k0', { n: 20, even: 1 }), m('new', { n: -1 }), m('new2', { n: -2 }), gone('k1'), m('k4', { even: false }), m('k2', { n: 30 })];
+const crowd = (n, by) => range(n, (i) => m(`c${i}`, { n: 100 + i + by }));
+
+async function leaveThenComeBack(t, between) {
+  const server = await Server.forTest(t, { config: KEPT_VIEWS });
+  await post(server, TEN);
+  const mine = await Promise.all(KEPT.map(async ([view, parameters]) => {
+    const client = await clientFor(t, server);
+    const applier = new Applier({ resume: false });
+    await ask(client, applier, view, parameters);
+    return { view, parameters, client, applier };
+  }));
+  await between(server, () => mine.forEach(({ client }) => client.destroy()), mine);
+  for (const { view, parameters, applier } of mine) {
+    const client = await clientFor(t, server);
+    await ask(client, applier, view, parameters);
+    client.destroy();
+  }
+  for (const { view, parameters, applier } of mine) assert.deepEqual(held(applier), await fresh(t, server, view, parameters), `${view} ${JSON.stringify(parameters)}`);
+}
+
+/** Until the database has so many windows, and knows what subscribers were shown of all changes. */
+async function settled(server, windows = KEPT.length) {
+  const behind = "l.last_change > coalesce((SELECT value FROM meta WHERE name = 'watched_change'), -1)";
+  const ask = async () => (await sql(server.db, `SELECT ${behind} OR (SELECT count(*) FROM watched_window) < ${windows} AS waits FROM log_state AS l`))[0].waits;
+  while (await ask()) await new Promise((done) => setTimeout(done, 50));
+}
+
+for (const end of ['terminate', 'kill9']) {
+  const restart = async (server) => {
+    await server[end]();
+    await server.restart();
+  };
+  test(`rows that left while nobody watched go after a restart: ${end}`, (t) =>
+    leaveThenComeBack(t, async (server, cut) => {
+      await settled(server);
+      cut();
+      await post(server, LEAVE);
+      await restart(server);
+    }));
+  test(`the same, when more changed than a cursor is resumed over: ${end}`, (t) =>
+    leaveThenComeBack(t, async (server, cut) => {
+      await settled(server);
+      cut();
+      await post(server, LEAVE);
+      await postAll(server, crowd(12_000, 0), 3000);
+      await restart(server);
+      await postAll(server, crowd(12_000, 0.5), 3000);
+    }));
+  test(`rows that left after a restart go, when clients were cut by it: ${end}`, (t) =>
+    leaveThenComeBack(t, async (server) => {
+      if (end === 'kill9') await settled(server); /* a clean stop writes down what is not yet */
+      await restart(server);
+      await post(server, LEAVE);
+      await postAll(server, crowd(12_000, 0), 3000);
+    }));
+  test(`rows that came just before a restart and left after it go: ${end}`, (t) =>
+    leaveThenComeBack(t, async (server, cut, mine) => {
+      const first = m('first', { n: -9, even: true });
+      await post(server, first);
+      for (const { client, applier, parameters } of mine.filter(({ view }) => !['E/append', 'E/hidden'].includes(view)).filter(({ parameters }) => !parameters.key && !parameters.skip))
+        for (const frame of await client.until((f) => f.key === 'first', `first in ${JSON.stringify(parameters)}`)) applier.apply(frame);
+      await restart(server);
+      await post(server, [m('first', { n: 900, even: false }), ...range(4, (i) => m(`late${i}`, { n: 800 }))]);
+    }));
+  test(`rows go after two restarts, and others that watched meanwhile: ${end}`, (t) =>
+    leaveThenComeBack(t, async (server, cut) => {
+      await settled(server);
+      cut();
+      await restart(server);
+      const other = await clientFor(t, server);
+      await ask(other, new Applier(), 'E/by', { take: 3 });
+      await post(server, LEAVE);
+      await settled(server);
+      await restart(server);
+      await postAll(server, crowd(12_000, 0), 3000);
+    }));
+}
+
+test('who comes to a window that nobody watched before a restart is told nothing of what changed', async (t) => {
+  const server = await Server.forTest(t, { config: KEPT_VIEWS });
+  await post(server, TEN);
+  const watcher = await clientFor(t, server);
+  await ask(watcher, new Applier(), 'E/top');
+  await post(server, [...LEAVE, gone('k7')]);
+  await settled(server, 1);
+  await server.kill9();
+  await server.restart();
+  const client = await clientFor(t, server);
+  const frames = await ask(client, new Applier(), 'E/by', { take: 2 });
+  assert.deepEqual(frames.filter((frame) => frame.op === 'delete'), []);
 });

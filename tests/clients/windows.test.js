@@ -100,9 +100,9 @@ function listeners(run, r) {
     if (r.chance(0.4)) add(spec, { resume: true });
     if (r.chance(0.3)) add(spec, { resume: true, asFrames: true });
     if (r.chance(0.3)) add(spec, { resume: false });
-    /* As the published clients: it keeps its rows and asks without a cursor. What left is told only
-     * by a server that has seen it. */
-    if (run.steady && r.chance(0.6)) add(spec, { resume: false, keeps: true });
+    /* As the published clients: it keeps its rows and asks without a cursor, also after a restart. What
+     * happened just before a crash is told from the log, as far as that is kept. */
+    if ((run.steady || run.retained) && r.chance(0.6)) add(spec, { resume: false, keeps: true });
     if (r.chance(0.15)) add(spec, { resume: false, sent: { snapshotLimit: r.pick([1, 3]) } });
     if (r.chance(0.15)) add(spec, { resume: false, sent: { withSnapshot: false } });
   }
@@ -127,8 +127,9 @@ class Run {
     const r = this.random;
     this.maxEntities = r.between(2, 9);
     const { A, B } = this.definitions.config();
+    this.retained = r.chance(0.6);
     const settings = {
-      retention_rows: r.chance(0.4) ? r.between(3, 60) : 1_000_000,
+      retention_rows: this.retained ? 1_000_000 : r.between(3, 60),
       ring_bytes: r.pick([0, 4096, 67108864]),
       channel_bytes: r.pick([65536, 67108864]),
       max_window_rows: r.pick([16, 10000]),
