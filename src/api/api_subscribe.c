@@ -235,7 +235,7 @@ static char *print_request(const stele_subscribe_options *options)
 /* They become a part of the request as they stand, so they must be JSON. */
 static bool check_filters(const char *filters, struct error *error)
 {
-    struct view_filter *filter = filters ? view_filter_new(span_of(filters), error) : NULL;
+    struct view_filter *filter = filters ? view_filter_new(NULL, span_of(filters), error) : NULL;
     view_filter_free(filter);
     return filter || !filters;
 }

@@ -36,6 +36,7 @@ static int check_config(const stele_options *library)
     if (views && credentials_read(&credentials, &config, &error)) {
         struct buffer text;
         buffer_init(&text, TEXT_LIMIT);
+        config_warn_of_views(views);
         code = print_buffer(&text, config_print(&config, &text));
     } else {
         command_failed(&error);

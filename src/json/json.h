@@ -149,8 +149,10 @@ bool merge_array_prefix(struct buffer *out, struct span object, struct span path
 /*
  * Append `object` (canonical text) with only the members that the dotted `paths` (canonical
  * bytes) name, each with all below it, and always "_seq". Objects on the way to a named member
- * stay, if need be empty; what stands in the place of such an object is shown as it is. So
- * projecting commutes with merging. The text is trusted: it came from this folder.
+ * stay, if need be empty; an array there is projected element by element, arrays in it too;
+ * anything else there is shown as null. So projecting commutes with merging, and nothing shows that
+ * is not named. A path names every member whose names joined with dots are its text. The text is
+ * trusted: it came from this folder.
  */
 bool doc_project(struct buffer *out, struct span object, const struct span *paths, size_t count);
 /* Whether a projection by these paths shows the array at `path`: it is named, or below or on the

@@ -204,3 +204,40 @@ struct span doc_value_at(struct span object, const struct span *path, size_t cou
     doc_scan_skip(&scan);
     return scan.broken ? absent : span_make(start, (size_t)(scan.at - start));
 }
+
+/* The bytes of `path` that the name takes, if it can be the first of the names; else 0. */
+static size_t step_length(struct span path, struct span name, size_t cut)
+{
+    size_t length = name.length;
+    if (length > path.length || (cut && length > cut) || memcmp(path.data, name.data, length) != 0)
+        return 0;
+    return length == path.length || path.data[length] == '.' ? length : 0;
+}
+
+struct span doc_value_at_dotted(struct span object, struct span path, size_t cut)
+{
+    struct span name, best = {NULL, 0};
+    size_t best_length = SIZE_MAX;
+    const char *dot = memchr(path.data, '.', path.length);
+    size_t shortest = dot ? (size_t)(dot - path.data) : path.length;
+    struct doc_scan scan = doc_scan_of(object);
+    if (!object.data || !doc_scan_take(&scan, '{'))
+        return best;
+    while (best_length != shortest && doc_scan_member(&scan, &name)) {
+        const char *start = scan.at;
+        doc_scan_skip(&scan);
+        size_t length = step_length(path, name, cut);
+        if (scan.broken || length == 0 || length >= best_length)
+            continue;
+        struct span value = span_make(start, (size_t)(scan.at - start));
+        if (length < path.length)
+            value = doc_value_at_dotted(value,
+                                        span_make(path.data + length + 1, path.length - length - 1),
+                                        length < cut ? cut - length - 1 : 0);
+        if (value.data) {
+            best = value;
+            best_length = length;
+        }
+    }
+    return best;
+}

@@ -61,5 +61,11 @@ bool doc_value_normal(struct buffer *out, struct span value);
 
 /* The value at a path (canonical names) of an object's text; absent when it is not there. */
 struct span doc_value_at(struct span object, const struct span *path, size_t count);
+/*
+ * The value at a dotted path (canonical bytes): of a member whose names joined with dots are this
+ * text. Of several such members, the one whose names are shortest, from the left. A name of it must
+ * end at byte `cut` of the path, unless that is 0.
+ */
+struct span doc_value_at_dotted(struct span object, struct span path, size_t cut);
 
 #endif

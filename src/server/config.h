@@ -172,5 +172,7 @@ void credentials_fini(struct credentials *credentials);
 /* The views that it and its stack files define, as a new set with all stages; NULL with an error
  * that names the file or the view. */
 struct view_set *config_views(const struct config *config, struct error *error);
+/* Log what is allowed in them, but seldom meant: an order, or a key, by what "fields" hide. */
+void config_warn_of_views(const struct view_set *views);
 
 #endif

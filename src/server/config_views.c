@@ -113,3 +113,31 @@ struct view_set *config_views(const struct config *config, struct error *error)
     view_set_free(set);
     return NULL;
 }
+
+/* ---- what is seldom meant ---- */
+
+static void warn_of_view(const struct view *view)
+{
+    struct buffer path;
+    buffer_init(&path, SIZE_MAX);
+    if (view_hidden_sort(view, &path) && buffer_string(&path))
+        log_warning(
+            "config", "hidden-order",
+            "view=\"%s\" sorted_by=\"%s\" effect=\"the order of rows tells of a member that "
+            "its fields hide\"",
+            view->id, path.data);
+    buffer_clear(&path);
+    if (view_hidden_key(view, &path) && buffer_string(&path))
+        log_warning("config", "hidden-key",
+                    "view=\"%s\" keyed_by=\"%s\" effect=\"whoever asks for a key learns whether a "
+                    "row has it, though fields hide it\"",
+                    view->id, path.data);
+    buffer_fini(&path);
+}
+
+void config_warn_of_views(const struct view_set *views)
+{
+    const struct view *view;
+    for (size_t i = 0; (view = view_set_at(views, i)); i++)
+        warn_of_view(view);
+}

@@ -264,6 +264,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
     if (!server->facts)
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     warn_of_scopes(config, hub_views(server->hub));
+    config_warn_of_views(hub_views(server->hub));
     server->limits = limits_new(config, &server->audit, error);
     return server->limits && door_open(server, config, error) && revocations_open(server, error) &&
            server_open_usage(server, config, error) && open_sockets(server, config, error);

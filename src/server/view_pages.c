@@ -302,7 +302,8 @@ static bool note_epoch(struct hub_pages *pages, struct error *error)
 static bool set_spec(struct window_spec *spec, const struct wire_subscribe *wanted,
                      struct error *error)
 {
-    if (wanted->filters && !(spec->filter = view_filter_new(span_of(wanted->filters), error)))
+    if (wanted->filters &&
+        !(spec->filter = view_filter_new(spec->view, span_of(wanted->filters), error)))
         return false;
     size_t length = wanted->key ? strlen(wanted->key) : 0;
     char *key = wanted->key ? memory_copy_string(wanted->key, length) : NULL;

@@ -78,7 +78,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     spec->limit = message->snapshot_limit;
     spec->is_short = is_short(hub, view);
     if (message->filters) {
-        spec->filter = view_filter_new(span_of(message->filters), error);
+        spec->filter = view_filter_new(view, span_of(message->filters), error);
         if (!spec->filter)
             return false;
     }

@@ -91,8 +91,7 @@ bool window_keeps_matches(const struct window *window)
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */
 static bool passes_key_field(const struct window *window, struct span data)
 {
-    const struct view *view = window->spec.view;
-    struct span value = view_value_at(data, view->key_field, view->key_field_count);
+    struct span value = view_key_value(window->spec.view, data);
     struct buffer text;
     if (!value.data)
         return false;

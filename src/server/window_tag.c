@@ -28,6 +28,7 @@ static void fold_view(uint64_t *hash, const struct view *view)
     fold_number(hash, view->output);
     for (size_t i = 0; i < view->key_field_count; i++)
         fold_span(hash, view->key_field[i]);
+    fold_span(hash, view->key_dotted);
     for (size_t i = 0; i < view->path_count; i++)
         fold_span(hash, view->paths[i]);
     for (size_t i = 0; i < view->key_count; i++)

@@ -1,186 +1,155 @@
 /*
- * A projection as a SQL expression over the column data of entity: the same as subscribers get.
+ * A projection as a SQL expression over the column data of entity: the same text as subscribers
+ * get, whatever is in the entity.
  *
- * It is joined from pieces of text, because SQLite's own json_object would have to read a missing
- * member and a null alike. The operator -> gives each value exactly as it is stored. For the paths
- * a and o.x the expression is, in essence,
+ * SQLite's json_each gives the members of an object in their order, of which fullkey holds the name
+ * as it is stored; the operator -> gives a value exactly as it is stored. Where all paths are
+ * single names, the members are picked and joined. Else a walk goes down from the entity along the
+ * paths, through objects and arrays, in the order of the text:
  *
- *   '{' || substr(
- *     coalesce(',"a":' || (data -> '$."a"'), '') ||
- *     coalesce(',"o":' || CASE substr(data -> '$."o"', 1, 1)
- *       WHEN '{' THEN '{' || substr(coalesce(',"x":' || (data -> '$."o"."x"'), ''), 2) || '}'
- *       ELSE (data -> '$."o"') END, ''), 2) || '}'
+ *   member   what the walk comes by: its place in that order, how deep it lies, the brackets that
+ *            end what it lies in, the path of what it lies in (with a dot behind it), its name and
+ *            value, and the text that holds it
+ *   shown    those of them that show: whole, as an open bracket, or as null
+ *   piece    their texts; joined with commas and the brackets that end before the next one
  *
- * where a missing member makes its piece NULL, hence ''; substr takes the first comma away. An
- * object on the way to a named member stays, if need be empty; anything else in its place is shown
- * as it is. Unlike there, a name that has a dot in it is not found by a dotted path.
+ * Paths and names are JSON text without quotes, as they are stored, so an escape is as good as what
+ * it stands for, and no NUL comes into SQL.
  */
 #include "store/store_internal.h"
 
-/* The paths first … last - 1 of `paths` that go through the same members down to `depth`. */
-struct level {
-    struct buffer *sql;
-    const struct store_path *paths;
-    const size_t *members; /* path numbers, one per member at this depth */
-    size_t depth;
-};
-
-static const struct span seq_name = {"_seq", 4};
-
-static bool has_prefix(const struct store_path *path, const struct store_path *other, size_t depth)
-{
-    if (path->count < depth || other->count < depth) {
-        return false;
-    }
-    for (size_t i = 0; i < depth; i++) {
-        if (!span_equal(path->segments[i], other->segments[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* A name as it stands in canonical JSON, inside a SQL string: ' is doubled. */
-static void add_name(struct buffer *sql, struct span name)
-{
-    static const char short_escapes[] = "b\bf\fn\nr\rt\t";
-    for (size_t i = 0; i < name.length; i++) {
-        unsigned char c = (unsigned char)name.data[i];
-        const char *escape = c ? strchr(short_escapes, c) : NULL;
-        if (c == '"' || c == '\\') {
-            buffer_add_char(sql, '\\');
-            buffer_add_char(sql, (char)c);
-        } else if (c == '\'') {
-            buffer_add_string(sql, "''");
-        } else if (c < 0x20 && escape) {
-            buffer_add_char(sql, '\\');
-            buffer_add_char(sql, escape[-1]);
-        } else if (c < 0x20) {
-            buffer_printf(sql, "\\u%04x", c);
-        } else {
-            buffer_add_char(sql, (char)c);
-        }
-    }
-}
-
-static bool has_quote(struct span name)
-{
-    return name.length && memchr(name.data, '"', name.length);
-}
-
-static void add_lookup(struct buffer *sql, const struct store_path *path, size_t depth, bool bare)
-{
-    buffer_add_string(sql, "data -> '$");
-    for (size_t i = 0; i < depth; i++) {
-        const char *quote = bare && has_quote(path->segments[i]) ? "" : "\"";
-        buffer_add_char(sql, '.');
-        buffer_add_string(sql, quote);
-        add_name(sql, path->segments[i]);
-        buffer_add_string(sql, quote);
-    }
-    buffer_add_char(sql, '\'');
-}
+/* The stored name of a member that json_each gives: fullkey is $.name or $."name". */
+#define NAME_OF_MEMBER                                                                             \
+    "CASE WHEN substr(fullkey, 3, 1) = '\"' THEN substr(fullkey, 4, length(fullkey) - 4) "         \
+    "ELSE substr(fullkey, 3) END"
 
 /*
- * A name with a double quote in it: SQLite before 3.45 ends a quoted name at the first one, so
- * there it must stand bare; later ones understand only the quoted form. The file may be read by
- * either. (A name with " and [ both cannot be written for the older ones: it is left out there.)
+ * The value of a member `name` of the object `holder` as it is stored. Up to SQLite 3.44 a quoted
+ * name in a path ends at the first ", so one with " in it must stand bare; later ones understand
+ * only the quoted form. The file may be read by either. One with " and . or [ cannot be written for
+ * the older ones: there the value is printed, but a number is looked for in the text.
  */
-static void add_value(struct buffer *sql, const struct store_path *path, size_t depth)
+#define VALUE_OF_MEMBER(holder)                                                                    \
+    "CASE WHEN kind IN ('object', 'array') THEN body\n"                                            \
+    "    WHEN instr(name, '\"') = 0 THEN " holder " -> ('$.\"' || name || '\"')\n"                 \
+    "    ELSE coalesce(" holder " -> ('$.\"' || name || '\"'),\n"                                  \
+    "      iif(instr(name, '.') OR instr(name, '['), NULL, " holder " -> ('$.' || name)),\n"       \
+    "      CASE kind WHEN 'text' THEN json_quote(body) WHEN 'true' THEN kind WHEN 'false' THEN "   \
+    "kind WHEN 'null' THEN kind\n"                                                                 \
+    "      ELSE substr(substr(" holder ", instr(" holder ", '\"' || name || '\":') + length(name)" \
+    " + 3), 1,\n"                                                                                  \
+    "        instr(replace(substr(" holder ", instr(" holder ", '\"' || name || '\":') + "         \
+    "length(name) + 3), '}', ','), ',') - 1) END) END"
+
+#define CLOSING "iif(kind = 'object', '}', ']')"
+
+static void add_list(struct buffer *sql, const struct span *paths, size_t count)
 {
-    bool quote = false;
-    for (size_t i = 0; i < depth; i++) {
-        quote = quote || has_quote(path->segments[i]);
-    }
-    buffer_add_string(sql, quote ? "coalesce(" : "(");
-    add_lookup(sql, path, depth, false);
-    if (quote) {
+    for (size_t i = 0; i < count; i++) {
+        sql_add_literal(sql, paths[i]);
         buffer_add_string(sql, ", ");
-        add_lookup(sql, path, depth, true);
     }
-    buffer_add_char(sql, ')');
 }
 
-static bool add_members(struct buffer *sql, const struct store_path *paths, size_t count,
-                        const struct store_path *parent, size_t depth);
-
-/* One member: whole where some path ends here, else an object of what the paths name below. */
-static bool add_member(struct buffer *sql, const struct store_path *paths, size_t count,
-                       const struct store_path *path, size_t depth)
+static bool is_among(struct span path, const struct span *paths, size_t count)
 {
-    bool whole = false;
     for (size_t i = 0; i < count; i++) {
-        whole = whole || (paths[i].count == depth && has_prefix(&paths[i], path, depth));
+        if (span_equal(paths[i], path)) {
+            return true;
+        }
     }
-    buffer_add_string(sql, "coalesce(',\"");
-    add_name(sql, path->segments[depth - 1]);
-    if (whole) {
-        buffer_add_string(sql, "\":' || ");
-        add_value(sql, path, depth);
-        return buffer_add_string(sql, ", '')");
-    }
-    buffer_add_string(sql, "\":' || CASE json_type(");
-    add_value(sql, path, depth);
-    buffer_add_string(sql, ") WHEN 'object' THEN '{' || substr(");
-    if (!add_members(sql, paths, count, path, depth)) {
-        return false;
-    }
-    buffer_add_string(sql, ", 2) || '}' ELSE ");
-    add_value(sql, path, depth);
-    return buffer_add_string(sql, " END, '')");
+    return false;
 }
 
-/* Joined in pairs of pairs: SQLite refuses expressions that are nested too deeply, which a plain
- * chain of a thousand || would be. */
-static bool join_members(const struct level *level, size_t first, size_t last, size_t count)
+/* The paths of what is on the way to a named member and not named itself, each with its dot. */
+static size_t add_ways(struct buffer *sql, const struct span *paths, size_t count)
 {
-    if (last - first == 1) {
-        const struct store_path *path = &level->paths[level->members[first]];
-        return add_member(level->sql, level->paths, count, path, level->depth);
-    }
-    size_t middle = first + (last - first) / 2;
-    buffer_add_char(level->sql, '(');
-    return join_members(level, first, middle, count) && buffer_add_string(level->sql, " || ") &&
-           join_members(level, middle, last, count) && buffer_add_char(level->sql, ')');
-}
-
-/* The members below `parent`, of which the first `depth` segments lead there. */
-static bool add_members(struct buffer *sql, const struct store_path *paths, size_t count,
-                        const struct store_path *parent, size_t depth)
-{
-    size_t *members = memory_alloc(count * sizeof *members);
     size_t found = 0;
-    if (!members) {
-        return false;
-    }
     for (size_t i = 0; i < count; i++) {
-        bool known = paths[i].count <= depth || !has_prefix(&paths[i], parent, depth);
-        for (size_t j = 0; j < found && !known; j++) {
-            known = has_prefix(&paths[i], &paths[members[j]], depth + 1);
-        }
-        if (!known) {
-            members[found++] = i;
+        for (size_t j = 1; j < paths[i].length; j++) {
+            if (paths[i].data[j] == '.' && !is_among(span_make(paths[i].data, j), paths, count)) {
+                buffer_add_string(sql, found++ ? ", " : "");
+                sql_add_literal(sql, span_make(paths[i].data, j + 1));
+            }
         }
     }
-    struct level level = {sql, paths, members, depth + 1};
-    bool ok = found ? join_members(&level, 0, found, count) : buffer_add_string(sql, "''");
-    memory_free(members);
-    return ok;
+    return found;
 }
 
-bool projection_sql(struct buffer *sql, const struct store_path *paths, size_t count)
+/* Every path is a single name. */
+static bool add_simple(struct buffer *sql, const struct span *paths, size_t count)
 {
+    buffer_add_string(sql, "(SELECT '{' || ifnull(group_concat('\"' || name || '\":' ||\n    "
+                           "" VALUE_OF_MEMBER("data") ", ','), '') || '}'\n"
+                                                      "  FROM (SELECT " NAME_OF_MEMBER
+                                                      " AS name, type AS kind, value AS body "
+                                                      "FROM json_each(data))\n  WHERE name IN (");
+    add_list(sql, paths, count);
+    return buffer_add_string(sql, "'_seq'))");
+}
+
+static void add_walk(struct buffer *sql, struct span ways)
+{
+    buffer_add_string(sql,
+                      "(WITH RECURSIVE\n"
+                      "member(place, depth, ends, above, name, kind, body, holder) AS (\n"
+                      "  VALUES ('', 0, '', '', NULL, 'object', data, NULL)\n"
+                      "  UNION ALL\n"
+                      "  SELECT place || printf('%010d', id), depth + 1, " CLOSING " || ends,\n"
+                      "    iif(name IS NULL, above, above || name || '.'),\n"
+                      "    iif(kind = 'object', " NAME_OF_MEMBER ", NULL), type, value, body\n"
+                      "  FROM member, json_each(body)\n"
+                      "  WHERE kind IN ('object', 'array')\n"
+                      "    AND (depth = 0 OR above || ifnull(name || '.', '') IN (");
+    buffer_add_span(sql, ways);
+    buffer_add_string(sql, "))),\n");
+}
+
+static void add_shown(struct buffer *sql, const struct span *paths, size_t count, struct span ways)
+{
+    buffer_add_string(sql, "shown AS (\n"
+                           "  SELECT *, name IS NOT NULL AND above || name IN (");
+    add_list(sql, paths, count);
+    buffer_add_string(sql, "'_seq') AS whole FROM member\n"
+                           "  WHERE name IS NULL OR above || name || '.' IN (");
+    buffer_add_span(sql, ways);
+    buffer_add_string(sql, ") OR above || name IN (");
+    add_list(sql, paths, count);
+    buffer_add_string(sql, "'_seq')),\n");
+}
+
+static bool add_deep(struct buffer *sql, const struct span *paths, size_t count, struct span ways)
+{
+    add_walk(sql, ways);
+    add_shown(sql, paths, count, ways);
+    return buffer_add_string(
+        sql, "piece AS (\n"
+             "  SELECT place, depth, NOT whole AND kind IN ('object', 'array') AS opens,\n"
+             "    " CLOSING " || ends AS all_ends, ends,\n"
+             "    ifnull('\"' || name || '\":', '') || CASE WHEN whole THEN "
+             "" VALUE_OF_MEMBER(
+                 "holder") "\n"
+                           "    WHEN kind = 'object' THEN '{' WHEN kind = 'array' THEN '[' ELSE "
+                           "'null' END AS "
+                           "body\n  FROM shown)\n"
+                           "SELECT group_concat(body, '') FROM (\n"
+                           "  SELECT iif(lag(depth) OVER walk >= depth, ',', '') || body ||\n"
+                           "    substr(iif(opens, all_ends, ends), 1, depth + opens - lead(depth, "
+                           "1, 0) OVER "
+                           "walk) AS body\n"
+                           "  FROM piece WINDOW walk AS (ORDER BY place)))");
+}
+
+bool projection_sql(struct buffer *sql, const struct span *paths, size_t count)
+{
+    struct buffer ways;
     if (count == 0) {
         return buffer_add_string(sql, "data");
     }
-    struct store_path *all = memory_alloc((count + 1) * sizeof *all);
-    if (!all) {
-        return false;
-    }
-    memcpy(all, paths, count * sizeof *all);
-    all[count] = (struct store_path){&seq_name, 1};
-    buffer_add_string(sql, "'{' || substr(");
-    bool ok = add_members(sql, all, count + 1, &all[0], 0) && buffer_add_string(sql, ", 2) || '}'");
-    memory_free(all);
-    return ok;
+    buffer_init(&ways, sql->limit);
+    bool deep = add_ways(&ways, paths, count) > 0;
+    bool ok = !ways.failed && (deep ? add_deep(sql, paths, count, buffer_span(&ways))
+                                    : add_simple(sql, paths, count));
+    buffer_fini(&ways);
+    return ok && !sql->failed;
 }

@@ -40,7 +40,7 @@ static void add_identifier(struct buffer *sql, struct span name)
 }
 
 /* A string as bytes where it holds a NUL, which SQL text cannot. */
-static void add_literal(struct buffer *sql, struct span text)
+void sql_add_literal(struct buffer *sql, struct span text)
 {
     if (text.length && memchr(text.data, 0, text.length)) {
         buffer_add_string(sql, "CAST(X'");
@@ -68,7 +68,7 @@ static void add_keys(struct buffer *sql, const char *before, const struct span *
 {
     for (size_t i = 0; i < count; i++) {
         buffer_add_string(sql, i ? ", " : before);
-        add_literal(sql, keys[i]);
+        sql_add_literal(sql, keys[i]);
     }
     buffer_add_string(sql, count ? ")" : "");
 }
@@ -100,8 +100,8 @@ static void standard_sql(struct buffer *sql, struct span id, int kind, uint32_t 
 }
 
 static bool projected_sql(struct buffer *sql, struct span id, uint32_t export_id,
-                          const struct store_path *paths, size_t path_count,
-                          const struct span *keys, size_t key_count)
+                          const struct span *paths, size_t path_count, const struct span *keys,
+                          size_t key_count)
 {
     add_head(sql, id, "The entities that this view shows, newest first.");
     if (!projection_sql(sql, paths, path_count)) {
@@ -113,8 +113,8 @@ static bool projected_sql(struct buffer *sql, struct span id, uint32_t export_id
 }
 
 static bool derived_view_sql(struct buffer *sql, struct span id, int64_t stage,
-                             struct store_cut cut, const struct store_path *paths,
-                             size_t path_count, const struct span *keys, size_t key_count)
+                             struct store_cut cut, const struct span *paths, size_t path_count,
+                             const struct span *keys, size_t key_count)
 {
     buffer_add_string(sql, "CREATE VIEW ");
     add_identifier(sql, id);
@@ -253,7 +253,7 @@ bool sql_views_create_standard(struct store_writer *writer, struct span name, ui
 }
 
 bool store_view_define(struct store_writer *writer, struct span id, uint32_t export_id,
-                       const struct store_path *paths, size_t path_count, const struct span *keys,
+                       const struct span *paths, size_t path_count, const struct span *keys,
                        size_t key_count, struct error *error)
 {
     struct buffer sql;
@@ -270,9 +270,8 @@ bool store_view_define(struct store_writer *writer, struct span id, uint32_t exp
 }
 
 bool store_view_define_derived(struct store_writer *writer, struct span id, int64_t stage,
-                               struct store_cut cut, const struct store_path *paths,
-                               size_t path_count, const struct span *keys, size_t key_count,
-                               struct error *error)
+                               struct store_cut cut, const struct span *paths, size_t path_count,
+                               const struct span *keys, size_t key_count, struct error *error)
 {
     struct buffer sql;
     if (!writer_ready(writer, error)) {

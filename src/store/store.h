@@ -148,15 +148,11 @@ int64_t store_export_max_entities(struct store_writer *writer, uint32_t export_i
 struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id);
 /*
  * Define (replace) a SQL view "<export>/<name>" over an export with a projection and a key filter.
- * `paths`: path_count dotted paths as arrays of raw (unescaped) segments, empty: everything;
+ * `paths`: dotted paths as documents spell them (names with JSON's escapes), none: everything;
  * `keys`: only these keys, count 0: all. Values keep their exact text. In a transaction.
  */
-struct store_path {
-    const struct span *segments;
-    size_t count;
-};
 bool store_view_define(struct store_writer *writer, struct span id, uint32_t export_id,
-                       const struct store_path *paths, size_t path_count, const struct span *keys,
+                       const struct span *paths, size_t path_count, const struct span *keys,
                        size_t key_count, struct error *error);
 /* Drop SQL views of ours (ids "<export>/<name>") that are not among those given. */
 bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
@@ -287,9 +283,8 @@ struct store_cut {
 };
 /* Like store_view_define, for a view of a stage: in its order, with a column `rank` from 1 on. */
 bool store_view_define_derived(struct store_writer *writer, struct span id, int64_t stage,
-                               struct store_cut cut, const struct store_path *paths,
-                               size_t path_count, const struct span *keys, size_t key_count,
-                               struct error *error);
+                               struct store_cut cut, const struct span *paths, size_t path_count,
+                               const struct span *keys, size_t key_count, struct error *error);
 /* Drop the SQL views of stages that are not among those given (ids "<export>/<name>"). */
 bool store_view_drop_derived(struct store_writer *writer, const struct span *ids, size_t count,
                              struct error *error);

@@ -343,7 +343,9 @@ bool sql_views_create_standard(struct store_writer *writer, struct span name, ui
                                struct error *error);
 
 /* projection.c: append the SQL expression that yields `data` with only these members. */
-bool projection_sql(struct buffer *sql, const struct store_path *paths, size_t count);
+bool projection_sql(struct buffer *sql, const struct span *paths, size_t count);
+/* Append a text as a literal of SQL. */
+void sql_add_literal(struct buffer *sql, struct span text);
 
 /* wal_file.c: the name of the file system whose write-ahead logs join their writes, a layer on the
  * one that is SQLite's default when this is first called; NULL: SQLite has none of its own. */

@@ -9,16 +9,15 @@
 struct filter_value {
     struct span path; /* dotted, canonical names; in the filter's object */
     struct span value;
-    const struct span *names;
-    size_t count;
+    bool below; /* a path that the view names, so that not every member of it may be shown */
 };
 
 struct view_filter {
     size_t references;
+    const struct view *view;     /* outlives it; NULL: everything is shown */
     char *object;                /* a copy that all spans point into */
     struct filter_value *values; /* by path */
     size_t count;
-    struct span *names; /* of all paths */
     char *text;
     size_t text_length;
 };
@@ -36,38 +35,34 @@ void view_filter_free(struct view_filter *filter)
         return;
     memory_free(filter->object);
     memory_free(filter->values);
-    memory_free(filter->names);
     memory_free(filter->text);
     memory_free(filter);
 }
 
-static size_t count_names(struct span path)
-{
-    size_t count = 1;
-    for (size_t i = 0; i < path.length; i++)
-        count += path.data[i] == '.';
-    return count;
-}
+enum { SHOWN = 100 }; /* bytes of a path in a message */
 
-/* No escape has a dot in it, so the canonical path parts where the raw one does. */
-static bool split(struct filter_value *value, struct span *names, struct error *error)
+static bool check_segments(struct span path, struct error *error)
 {
-    enum { SHOWN = 100 };
-    struct span path = value->path;
-    value->names = names;
     for (size_t i = 0, start = 0; i <= path.length; i++) {
         if (i < path.length && path.data[i] != '.')
             continue;
-        if (i == start) {
+        if (i == start)
             return error_set(error, ERROR_INVALID_PARAMETER,
                              "\"filters\": the path '%.*s' has an empty segment; write names "
                              "joined by single dots, as in 'owner.address'",
                              path.length < SHOWN ? (int)path.length : SHOWN, path.data);
-        }
-        names[value->count++] = span_make(path.data + start, i - start);
         start = i + 1;
     }
     return true;
+}
+
+static bool check_shown(const struct view *view, struct span path, struct error *error)
+{
+    return !view || view_shows_path(view, path) ||
+           error_set(error, ERROR_INVALID_PARAMETER,
+                     "\"filters\": view '%.128s' does not show '%.*s' (\"fields\" of its "
+                     "definition); filter by what it shows",
+                     view->id, path.length < SHOWN ? (int)path.length : SHOWN, path.data);
 }
 
 static int compare_paths(const void *a, const void *b)
@@ -86,26 +81,18 @@ static bool take_members(struct view_filter *filter, const struct doc *doc, uint
                          struct error *error)
 {
     struct span text = doc_text(doc, object);
-    size_t name_count = 0;
     uint32_t end = doc->nodes[object].end;
     filter->values = memory_new((doc->nodes[object].count + 1) * sizeof *filter->values);
     if (!filter->values)
         return out_of_memory(error);
     for (uint32_t child = object + 1; child < end; child = doc->nodes[child].end) {
         struct span path = doc_key(doc, child), value = doc_text(doc, child);
+        if (!check_segments(path, error) || !check_shown(filter->view, path, error))
+            return false;
         filter->values[filter->count++] = (struct filter_value){
             .path = span_make(filter->object + (path.data - text.data), path.length),
-            .value = span_make(filter->object + (value.data - text.data), value.length)};
-        name_count += count_names(path);
-    }
-    filter->names = memory_new((name_count + 1) * sizeof *filter->names);
-    if (!filter->names)
-        return out_of_memory(error);
-    struct span *names = filter->names;
-    for (size_t i = 0; i < filter->count; i++) {
-        if (!split(&filter->values[i], names, error))
-            return false;
-        names += filter->values[i].count;
+            .value = span_make(filter->object + (value.data - text.data), value.length),
+            .below = filter->view && !view_names_path(filter->view, path)};
     }
     qsort(filter->values, filter->count, sizeof *filter->values, compare_paths);
     return true;
@@ -142,7 +129,8 @@ static bool fill(struct view_filter *filter, struct doc *doc, struct span object
     return take_members(filter, doc, root, error) && print_text(filter, error);
 }
 
-struct view_filter *view_filter_new(struct span object, struct error *error)
+struct view_filter *view_filter_new(const struct view *view, struct span object,
+                                    struct error *error)
 {
     struct view_filter *filter = memory_new(sizeof *filter);
     if (!filter) {
@@ -151,6 +139,7 @@ struct view_filter *view_filter_new(struct span object, struct error *error)
     }
     struct doc doc;
     filter->references = 1;
+    filter->view = view && view->path_count ? view : NULL;
     doc_init(&doc, UINT32_MAX, UINT32_MAX);
     bool good = fill(filter, &doc, object, error);
     doc_fini(&doc);
@@ -160,11 +149,25 @@ struct view_filter *view_filter_new(struct span object, struct error *error)
     return NULL;
 }
 
+/*
+ * The value below a path that the view names. Of the members with the wanted path only those are
+ * shown that lie in one with a named path: where a name ends as the named path does.
+ */
+static struct span value_below(const struct view *view, struct span path, struct span entity)
+{
+    struct span value = {NULL, 0};
+    for (size_t i = 0; !value.data && i < view->path_count; i++)
+        if (view_path_is_below(path, view->paths[i]))
+            value = doc_value_at_dotted(entity, path, view->paths[i].length);
+    return value;
+}
+
 bool view_filter_passes(const struct view_filter *filter, struct span entity)
 {
     for (size_t i = 0; i < filter->count; i++) {
         const struct filter_value *wanted = &filter->values[i];
-        struct span value = doc_value_at(entity, wanted->names, wanted->count);
+        struct span value = wanted->below ? value_below(filter->view, wanted->path, entity)
+                                          : doc_value_at_dotted(entity, wanted->path, 0);
         if (!value.data || !doc_value_equal(value, wanted->value))
             return false;
     }

@@ -171,6 +171,7 @@ void view_free(struct view *view)
     view_free_spans(view->paths, view->path_count);
     view_free_spans(view->keys, view->key_count);
     view_free_spans(view->key_field, view->key_field_count);
+    memory_free((void *)(uintptr_t)view->key_dotted.data);
     memory_free(view);
 }
 
@@ -179,6 +180,13 @@ void view_set_output(struct view *view, enum view_output output, struct view_pat
     view->output = output;
     view->key_field = key_field->names;
     view->key_field_count = key_field->count;
+    view->key_dotted = key_field->dotted;
     view_free_spans(key_field->raw, key_field->count);
     *key_field = (struct view_path){0};
+}
+
+struct span view_key_value(const struct view *view, struct span entity)
+{
+    return view->key_dotted.data ? doc_value_at_dotted(entity, view->key_dotted, 0)
+                                 : doc_value_at(entity, view->key_field, view->key_field_count);
 }

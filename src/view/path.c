@@ -14,6 +14,7 @@ void view_path_fini(struct view_path *path)
 {
     view_free_spans(path->raw, path->count);
     view_free_spans(path->names, path->count);
+    memory_free((void *)(uintptr_t)path->dotted.data);
     *path = (struct view_path){0};
 }
 
@@ -75,7 +76,9 @@ static bool read_dotted(struct view_path *path, struct span text, struct error *
             return out_of_memory(error);
         start = i + 1;
     }
-    return true;
+    if (count > 1)
+        path->dotted = escape_name(text);
+    return count == 1 || path->dotted.data || out_of_memory(error);
 }
 
 static bool read_list(struct view_path *path, const struct tree *list, struct error *error)
@@ -107,8 +110,20 @@ bool view_path_read(struct view_path *path, const struct tree *tree, bool dotted
                             : "a list of names");
 }
 
+struct span view_path_value(const struct view_path *path, struct span entity)
+{
+    return path->dotted.data ? doc_value_at_dotted(entity, path->dotted, 0)
+                             : doc_value_at(entity, path->names, path->count);
+}
+
 void view_path_print(struct buffer *out, const struct view_path *path)
 {
+    if (path->dotted.data) {
+        buffer_add_char(out, '"');
+        buffer_add_span(out, path->dotted);
+        buffer_add_char(out, '"');
+        return;
+    }
     buffer_add_char(out, '[');
     for (size_t i = 0; i < path->count; i++) {
         buffer_add_string(out, i > 0 ? ",\"" : "\"");

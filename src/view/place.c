@@ -134,11 +134,6 @@ bool view_stage_place(const struct view_stage *stage, struct span key, struct sp
     const struct stage *whole = (const struct stage *)stage;
     if (whole->sort.count == 0)
         return view_seq_place(key, seq, place);
-    struct span value = doc_value_at(entity, whole->sort.names, whole->sort.count);
+    struct span value = view_path_value(&whole->sort, entity);
     return view_value_place(value, key, stage->descending, place);
-}
-
-struct span view_value_at(struct span object, const struct span *path, size_t count)
-{
-    return doc_value_at(object, path, count);
 }

@@ -163,13 +163,13 @@ static bool compare_holds(enum predicate_relation relation, struct span left, st
 static bool compare(const struct view_predicate *predicate, struct span entity, int64_t now)
 {
     char text[24];
-    struct span left = doc_value_at(entity, predicate->path.names, predicate->path.count), right;
+    struct span left = view_path_value(&predicate->path, entity), right;
     switch (predicate->operand) {
     case OPERAND_LITERAL:
         right = predicate->literal;
         break;
     case OPERAND_FIELD:
-        right = doc_value_at(entity, predicate->field.names, predicate->field.count);
+        right = view_path_value(&predicate->field, entity);
         break;
     default:
         right = span_make(text, (size_t)snprintf(text, sizeof text, "%" PRId64, now));
@@ -184,7 +184,7 @@ bool predicate_holds(const struct view_predicate *predicate, struct span entity,
     case PREDICATE_COMPARE:
         return compare(predicate, entity, now);
     case PREDICATE_EXISTS:
-        return doc_value_at(entity, predicate->path.names, predicate->path.count).data != NULL;
+        return view_path_value(&predicate->path, entity).data != NULL;
     case PREDICATE_NOT:
         return !predicate_holds(predicate->children[0], entity, now);
     case PREDICATE_ALL:
@@ -234,7 +234,7 @@ int64_t predicate_turns(const struct view_predicate *predicate, struct span enti
     if (!predicate->timed)
         return INT64_MAX;
     if (predicate->kind == PREDICATE_COMPARE) {
-        struct span value = doc_value_at(entity, predicate->path.names, predicate->path.count);
+        struct span value = view_path_value(&predicate->path, entity);
         return compare_turns(predicate, value, now);
     }
     int64_t first = INT64_MAX;

@@ -1,5 +1,5 @@
 /* What of an entity, a patch and its append paths a view shows. */
-#include "view/view.h"
+#include "view/view_internal.h"
 
 #include <stdlib.h>
 
@@ -20,6 +20,75 @@ bool view_project(const struct view *view, struct span object, struct buffer *ou
     if (view->path_count == 0)
         return buffer_add_span(out, object);
     return doc_project(out, object, view->paths, view->path_count);
+}
+
+bool view_path_is_below(struct span path, struct span above)
+{
+    return path.length > above.length && path.data[above.length] == '.' &&
+           memcmp(path.data, above.data, above.length) == 0;
+}
+
+bool view_names_path(const struct view *view, struct span path)
+{
+    if (view->path_count == 0 || span_equal(path, span_of("_seq")))
+        return true;
+    for (size_t i = 0; i < view->path_count; i++)
+        if (span_equal(path, view->paths[i]))
+            return true;
+    return false;
+}
+
+bool view_shows_path(const struct view *view, struct span path)
+{
+    if (view_names_path(view, path))
+        return true;
+    for (size_t i = 0; i < view->path_count; i++)
+        if (view_path_is_below(path, view->paths[i]))
+            return true;
+    return false;
+}
+
+/* Whether a member with these names is shown: where one of them ends, a named path ends. */
+static bool shows_names(const struct view *view, const struct span *names, size_t count)
+{
+    struct buffer path;
+    bool shown = false;
+    buffer_init(&path, SIZE_MAX);
+    for (size_t i = 0; i < count && !shown; i++) {
+        if (i > 0)
+            buffer_add_char(&path, '.');
+        buffer_add_span(&path, names[i]);
+        shown = path.failed || view_names_path(view, buffer_span(&path));
+    }
+    buffer_fini(&path);
+    return shown;
+}
+
+bool view_hidden_sort(const struct view *view, struct buffer *out)
+{
+    const struct view_stage *stage = view->stage;
+    for (; stage; stage = stage->source) {
+        const struct view_path *path = &((const struct stage *)stage)->sort;
+        if (path->count == 0 || shows_names(view, path->names, path->count))
+            continue;
+        for (size_t i = 0; i < path->count; i++) {
+            buffer_add_string(out, i ? "." : "");
+            buffer_add_span(out, path->raw[i]);
+        }
+        return true;
+    }
+    return false;
+}
+
+bool view_hidden_key(const struct view *view, struct buffer *out)
+{
+    if (view->output != VIEW_KEYED || shows_names(view, view->key_field, view->key_field_count))
+        return false;
+    for (size_t i = 0; i < view->key_field_count; i++) {
+        buffer_add_string(out, i ? "." : "");
+        buffer_add_span(out, view->key_field[i]);
+    }
+    return true;
 }
 
 /*

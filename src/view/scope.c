@@ -70,7 +70,7 @@ const char *view_scope_text(const struct view_scope *scope)
 
 struct span view_scope_label(const struct view_scope *scope, struct span entity)
 {
-    struct span value = doc_value_at(entity, scope->path.names, scope->path.count);
+    struct span value = view_path_value(&scope->path, entity);
     if (!value.data || span_equal(value, span_of("null")) || span_equal(value, span_of("\"\"")))
         return span_of(VIEW_SCOPE_PUBLIC);
     if (value.data[0] == '"' && value.length <= VIEW_SCOPE_LONGEST)

@@ -32,7 +32,8 @@ struct view {
     struct span *key_field; /* VIEW_KEYED: path (canonical names) whose value is what subscribers
                                give as their key */
     size_t key_field_count;
-    int64_t coalesce_ms; /* frames are the net effect of this long; 0: of every commit */
+    struct span key_dotted; /* the same as a text with dots, where it was given so; else absent */
+    int64_t coalesce_ms;    /* frames are the net effect of this long; 0: of every commit */
     const struct view_scope
         *scope; /* by which its export's rows are scoped; NULL: all are public */
 };
@@ -41,6 +42,14 @@ struct view {
 bool view_shows(const struct view *view, struct span key);
 /* Append the row or patch (canonical text of an object) as this view shows it. */
 bool view_project(const struct view *view, struct span object, struct buffer *out);
+/* Whether the value at a dotted path (canonical) is part of what the view shows: the path is named
+ * by it, or below a named one. */
+bool view_shows_path(const struct view *view, struct span path);
+/* A member that some stage of the view sorts by, or that it is keyed by, though its "fields" hide
+ * it: append its raw path to `out`. False where there is none; the order, or a key, tells of no
+ * hidden member then. */
+bool view_hidden_sort(const struct view *view, struct buffer *out);
+bool view_hidden_key(const struct view *view, struct buffer *out);
 /* Append the JSON array of append paths, less those that the projection hides; nothing when none
  * is left. `append` is a canonical JSON array of strings. */
 bool view_append_paths(const struct view *view, struct span append, struct buffer *out);
@@ -100,8 +109,10 @@ bool view_seq_place(struct span key, struct seq seq, struct buffer *place);
 struct view_filter;
 
 /* From the canonical text of an object: dotted path -> value, all of which must be equal. NULL with
- * ERROR_INVALID_PARAMETER that names what is wrong (not an object, an empty path segment). */
-struct view_filter *view_filter_new(struct span object, struct error *error);
+ * ERROR_INVALID_PARAMETER that names what is wrong (not an object, an empty path segment, a path
+ * that the view does not show). The view outlives the filter; NULL: everything is shown. */
+struct view_filter *view_filter_new(const struct view *view, struct span object,
+                                    struct error *error);
 /* Another reference to it. References are counted by one thread alone. NULL is fine. */
 struct view_filter *view_filter_ref(struct view_filter *filter);
 /* Give a reference back. NULL is fine. */
@@ -111,9 +122,9 @@ bool view_filter_passes(const struct view_filter *filter, struct span entity);
 /* Canonical text that is the same for filters that mean the same. */
 struct span view_filter_text(const struct view_filter *filter);
 
-/* The value at a path (canonical names) of an object's canonical text; absent when it is not there.
+/* The value of a keyed view's key field in an entity (canonical text); absent when it is not there.
  */
-struct span view_value_at(struct span object, const struct span *path, size_t count);
+struct span view_key_value(const struct view *view, struct span entity);
 
 /* ---- row scopes ---- */
 

@@ -29,13 +29,22 @@ struct view_path;
 /* Give a derived view its output; takes what is in `key_field` over. */
 void view_set_output(struct view *view, enum view_output output, struct view_path *key_field);
 
+/* Whether the view's "fields" have exactly this path, or show everything. */
+bool view_names_path(const struct view *view, struct span path);
+/* Whether a dotted path goes on where another ends. */
+bool view_path_is_below(struct span path, struct span above);
+
 /* ---- paths ---- */
 
-/* A list of member names, as they were given and as documents spell them. */
+/*
+ * A list of member names, as they were given and as documents spell them. Given as a text with
+ * dots, it also stands for members whose own names hold some of these dots.
+ */
 struct view_path {
     struct span *raw;
     struct span *names;
     size_t count;
+    struct span dotted; /* the canonical text; absent: exactly these names */
 };
 
 /* The names of a tree: an array of names, or, where `dotted`, a string with dots too.
@@ -43,7 +52,9 @@ struct view_path {
 bool view_path_read(struct view_path *path, const struct tree *tree, bool dotted,
                     struct error *error);
 void view_path_fini(struct view_path *path);
-/* Append the names as a canonical array of strings. */
+/* What it leads to in an entity (canonical text); absent when nothing is there. */
+struct span view_path_value(const struct view_path *path, struct span entity);
+/* Append it as a canonical array of strings, or as a string where it is a text with dots. */
 void view_path_print(struct buffer *out, const struct view_path *path);
 /* Spans that own their bytes, as a view's paths do. */
 void view_free_spans(struct span *spans, size_t count);

@@ -377,6 +377,22 @@ static bool oracle_leads(const struct oracle *oracle, const char *path)
     return false;
 }
 
+static json_t *oracle_project(const json_t *object, const char *path, const struct oracle *oracle);
+
+/* What is on the way to a named member. */
+static json_t *oracle_way(const json_t *value, const char *path, const struct oracle *oracle)
+{
+    if (json_is_object(value))
+        return oracle_project(value, path, oracle);
+    if (!json_is_array(value))
+        return json_null();
+    json_t *out = json_array(), *element;
+    size_t i;
+    json_array_foreach(value, i, element)
+        json_array_append_new(out, oracle_way(element, path, oracle));
+    return out;
+}
+
 /* `path` is NULL at the top. */
 static json_t *oracle_project(const json_t *object, const char *path, const struct oracle *oracle)
 {
@@ -386,10 +402,10 @@ static json_t *oracle_project(const json_t *object, const char *path, const stru
     {
         char *inner = join(path ? path : "", name);
         bool named = oracle_lists(oracle, inner) || (!path && strcmp(inner, "_seq") == 0);
-        if (named || (oracle_leads(oracle, inner) && !json_is_object(value)))
+        if (named)
             json_object_set(out, name, value);
-        else if (oracle_leads(oracle, inner))
-            json_object_set_new(out, name, oracle_project(value, inner, oracle));
+        else if (*inner && oracle_leads(oracle, inner))
+            json_object_set_new(out, name, oracle_way(value, inner, oracle));
         free(inner);
     }
     return out;

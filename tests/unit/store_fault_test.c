@@ -191,7 +191,7 @@ static void undo_connections(void)
 static bool attempt_define(void)
 {
     struct error *error = &fixture.error;
-    struct store_path path = {&(struct span){"n", 1}, 1};
+    struct span path = SPAN("n");
     uint32_t id = 0;
     return store_begin(fixture.writer, error) &&
            store_export_ensure(fixture.writer, SPAN("Other"), &id, error) &&

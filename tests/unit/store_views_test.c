@@ -51,16 +51,11 @@ static void the_three_standard_views(void **state)
 /* Dotted paths, separated by spaces. */
 static void define(const char *id, const char *dotted, const struct span *keys, size_t key_count)
 {
-    struct span segments[64];
-    struct store_path paths[32];
-    size_t path_count = 0, segment_count = 0;
+    struct span paths[32];
+    size_t path_count = 0;
     while (dotted && *dotted) {
-        size_t length = strcspn(dotted, ". ");
-        if (path_count == 0 || dotted[-1] == ' ') {
-            paths[path_count++] = (struct store_path){&segments[segment_count], 0};
-        }
-        segments[segment_count++] = span_make(dotted, length);
-        paths[path_count - 1].count++;
+        size_t length = strcspn(dotted, " ");
+        paths[path_count++] = span_make(dotted, length);
         dotted += length + (dotted[length] != 0);
     }
     OK(store_view_define(fixture.writer, span_of(id), fixture.quake, paths, path_count, keys,
@@ -106,9 +101,33 @@ static void what_is_missing_is_absent_and_null_is_null(void **state)
     expect_projection("a b", "{\"x\":1}", "{}");
     expect_projection("a", "{\"x\":1,\"_seq\":\"1:000000000001\"}",
                       "{\"_seq\":\"1:000000000001\"}");
-    expect_projection("_seq a", "{\"a\":1,\"_seq\":\"1\"}", "{\"_seq\":\"1\",\"a\":1}");
-    expect_projection("a.b", "{\"a\":[1,2]}", "{\"a\":[1,2]}");
+    expect_projection("_seq a", "{\"a\":1,\"_seq\":\"1\"}", "{\"a\":1,\"_seq\":\"1\"}");
     expect_projection("a.b", "{\"a\":null}", "{\"a\":null}");
+}
+
+static void what_is_in_the_way_hides_what_it_holds(void **state)
+{
+    (void)state;
+    expect_projection("a.b", "{\"a\":[1,{\"b\":1.0,\"c\":2},[],[[{\"b\":\"x\"}],\"y\"]]}",
+                      "{\"a\":[null,{\"b\":1.0},[],[[{\"b\":\"x\"}],null]]}");
+    expect_projection("a.b", "{\"a\":\"secret\",\"c\":1}", "{\"a\":null}");
+    expect_projection("a.b", "{\"a\":[]}", "{\"a\":[]}");
+    expect_projection("a.b.c", "{\"a\":[{\"b\":[{\"c\":1,\"d\":2}]}]}",
+                      "{\"a\":[{\"b\":[{\"c\":1}]}]}");
+    expect_projection("a", "{\"\":{\"a\":1},\"a\":2}", "{\"a\":2}");
+    expect_projection("a.b", "{\"\":{\"a\":{\"b\":1}}}", "{}");
+}
+
+static void a_path_is_the_names_joined_with_dots(void **state)
+{
+    (void)state;
+    expect_projection("a.b", "{\"a.b\":1,\"a\":{\"b\":2,\"c\":3},\"a.c\":4}",
+                      "{\"a.b\":1,\"a\":{\"b\":2}}");
+    expect_projection("a.b.c", "{\"a.b\":{\"c\":1,\"x\":0},\"a\":{\"b.c\":2,\"b\":5}}",
+                      "{\"a.b\":{\"c\":1},\"a\":{\"b.c\":2,\"b\":null}}");
+    expect_projection("a a.b.c", "{\"a\":{\"z\":1},\"a.b\":{\"c\":2,\"d\":3},\"a.d\":4}",
+                      "{\"a\":{\"z\":1},\"a.b\":{\"c\":2}}");
+    expect_projection("a", "{\"a.b\":1}", "{}");
 }
 
 static void nested_paths_rebuild_their_objects(void **state)
@@ -121,18 +140,23 @@ static void nested_paths_rebuild_their_objects(void **state)
     expect_projection("a a.b a", "{\"a\":{\"b\":1,\"c\":2}}", "{\"a\":{\"b\":1,\"c\":2}}");
 }
 
+/* The paths as documents spell them. */
 static void names_may_be_of_any_kind(void **state)
 {
     (void)state;
     expect_projection(
-        "it's sp[0] back\\slash tab\there é", /* canonical JSON escapes two of them */
+        "it's sp[0] back\\\\slash tab\\there é",
         "{\"it's\":1,\"sp[0]\":2,\"back\\\\slash\":3,\"tab\\there\":4,\"é\":5,\"x\":6}",
         "{\"it's\":1,\"sp[0]\":2,\"back\\\\slash\":3,\"tab\\there\":4,\"é\":5}");
-    expect_projection("q\"uote.in\"side", "{\"q\\\"uote\":{\"in\\\"side\":1.0,\"x\":2}}",
+    expect_projection("q\\\"uote.in\\\"side", "{\"q\\\"uote\":{\"in\\\"side\":1.0,\"x\":2}}",
                       "{\"q\\\"uote\":{\"in\\\"side\":1.0}}");
     expect_projection("$ @ 0 #", "{\"$\":1,\"@\":2,\"0\":3,\"#\":4}",
                       "{\"$\":1,\"@\":2,\"0\":3,\"#\":4}");
-    expect_projection("\x01\x1f", "{\"\\u0001\\u001f\":1}", "{\"\\u0001\\u001f\":1}");
+    expect_projection("\\u0001\\u001f a", "{\"\\u0001\\u001f\":1,\"a\\u0000b\":2}",
+                      "{\"\\u0001\\u001f\":1}");
+    expect_projection("q\\\".x q\\\"[",
+                      "{\"q\\\"\":{\"x\":5},\"q\\\".x\":-0.50,\"q\\\"[\":\"t\\n\"}",
+                      "{\"q\\\"\":{\"x\":5},\"q\\\".x\":-0.50,\"q\\\"[\":\"t\\n\"}");
 }
 
 static void a_thousand_paths_are_not_too_deep(void **state)
@@ -140,12 +164,10 @@ static void a_thousand_paths_are_not_too_deep(void **state)
     (void)state;
     enum { COUNT = 1000 };
     static char names[COUNT][8];
-    static struct span segments[COUNT];
-    static struct store_path paths[COUNT];
+    static struct span paths[COUNT];
     for (int i = 0; i < COUNT; i++) {
         snprintf(names[i], sizeof names[i], "m%d", i);
-        segments[i] = span_of(names[i]);
-        paths[i] = (struct store_path){&segments[i], 1};
+        paths[i] = span_of(names[i]);
     }
     begin();
     put(fixture.quake, "k", 1, 1, "{\"m7\":1.0,\"m999\":2,\"x\":3}");
@@ -265,6 +287,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(values_keep_their_exact_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_missing_is_absent_and_null_is_null, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(what_is_in_the_way_hides_what_it_holds, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_path_is_the_names_joined_with_dots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nested_paths_rebuild_their_objects, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_may_be_of_any_kind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_thousand_paths_are_not_too_deep, set_up, tear_down),

@@ -11,7 +11,7 @@
 static bool passes(const char *object, const char *entity)
 {
     struct error error = {0};
-    struct view_filter *filter = view_filter_new(span_of(object), &error);
+    struct view_filter *filter = view_filter_new(NULL, span_of(object), &error);
     if (!filter)
         fail_msg("%s: %s", object, error.message);
     bool passed = view_filter_passes(filter, span_of(entity));
@@ -42,7 +42,13 @@ static void values_must_be_equal_in_type_and_value(void **state)
         {"{\"a.b\":\"x\"}", "{\"a\":{\"c\":{},\"b\":\"x\"}}", true},
         {"{\"a.b\":\"x\"}", "{\"a\":[{\"b\":\"x\"}]}", false},
         {"{\"a.b\":\"x\"}", "{\"a\":\"x\"}", false},
-        {"{\"a.b\":\"x\"}", "{\"a.b\":\"x\"}", false},
+        {"{\"a.b\":\"x\"}", "{\"a.b\":\"x\"}", true},
+        {"{\"a.b\":1}", "{\"a.b\":2,\"a\":{\"b\":1}}", true},
+        {"{\"a.b\":2}", "{\"a.b\":2,\"a\":{\"b\":1}}", false},
+        {"{\"a.b\":2}", "{\"a\":{\"c\":1},\"a.b\":2}", true},
+        {"{\"a.b.c\":1}", "{\"a\":{\"b.c\":1},\"a.b\":{\"c\":2}}", true},
+        {"{\"a.b.c\":2}", "{\"a\":{\"b\":3},\"a.b\":{\"c\":2}}", true},
+        {"{\"a\":1}", "{\"\":{\"a\":1}}", false},
         {"{\"a\":1,\"b\":2}", "{\"b\":2,\"a\":1}", true},
         {"{\"a\":1,\"b\":2}", "{\"b\":3,\"a\":1}", false},
         {"{\"\\n.\\\"q\":\"\\t\"}", "{\"\\n\":{\"\\\"q\":\"\\t\"}}", true},
@@ -61,8 +67,8 @@ static void values_must_be_equal_in_type_and_value(void **state)
 
 static void expect_same_text(const char *left, const char *right, bool same)
 {
-    struct view_filter *a = view_filter_new(span_of(left), NULL);
-    struct view_filter *b = view_filter_new(span_of(right), NULL);
+    struct view_filter *a = view_filter_new(NULL, span_of(left), NULL);
+    struct view_filter *b = view_filter_new(NULL, span_of(right), NULL);
     assert_non_null(a);
     assert_non_null(b);
     if (span_equal(view_filter_text(a), view_filter_text(b)) != same)
@@ -96,7 +102,7 @@ static void bad_filters_are_refused_with_the_reason(void **state)
                                          {"{", "byte"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct error error = {0};
-        assert_null(view_filter_new(span_of(bad[i][0]), &error));
+        assert_null(view_filter_new(NULL, span_of(bad[i][0]), &error));
         assert_int_equal(error.code, ERROR_INVALID_PARAMETER);
         if (!strstr(error.message, bad[i][1]))
             fail_msg("\"%s\" does not say %s", error.message, bad[i][1]);
@@ -109,16 +115,16 @@ static void paths_lead_through_objects_only(void **state)
     struct span path[] = {span_of("a"), span_of("b\\n")};
     struct span object =
         span_of("{\"b\":{\"a\":1},\"a\":{\"b\":0,\"b\\n\":[1,{\"x\":\"}\"}]},\"c\":2}");
-    struct span found = view_value_at(object, path, 2);
+    struct span found = doc_value_at(object, path, 2);
     assert_true(span_equal(found, span_of("[1,{\"x\":\"}\"}]")));
-    assert_true(span_equal(view_value_at(object, path, 0), object));
-    assert_null(view_value_at(span_of("{\"a\":[]}"), path, 2).data);
-    assert_null(view_value_at(span_of("{}"), path, 1).data);
-    assert_null(view_value_at(span_make(NULL, 0), path, 1).data);
+    assert_true(span_equal(doc_value_at(object, path, 0), object));
+    assert_null(doc_value_at(span_of("{\"a\":[]}"), path, 2).data);
+    assert_null(doc_value_at(span_of("{}"), path, 1).data);
+    assert_null(doc_value_at(span_make(NULL, 0), path, 1).data);
     /* Damaged text: no answer, and no step outside. */
     for (size_t length = 0; length < object.length; length++) {
         char *copy = memory_copy_string(object.data, length);
-        view_value_at(span_make(copy, length), path, 2);
+        doc_value_at(span_make(copy, length), path, 2);
         memory_free(copy);
     }
 }
@@ -130,7 +136,7 @@ static void every_allocation_may_fail(void **state)
         struct error error = {0};
         memory_fail_at(nth, 1);
         struct view_filter *filter =
-            view_filter_new(span_of("{\"a.b\":{\"y\":1,\"x\":[2]},\"c\":\"d\"}"), &error);
+            view_filter_new(NULL, span_of("{\"a.b\":{\"y\":1,\"x\":[2]},\"c\":\"d\"}"), &error);
         int hit = memory_fault_hit();
         memory_fail_at(0, 0);
         view_filter_free(filter);
@@ -141,6 +147,81 @@ static void every_allocation_may_fail(void **state)
     }
 }
 
+/* View Q/v with these fields. */
+static struct view_set *set_with(const char *const fields[])
+{
+    struct span paths[8];
+    size_t count = 0;
+    for (; fields[count]; count++)
+        paths[count] = span_of(fields[count]);
+    struct view_set *set = view_set_new(false);
+    assert_true(
+        view_set_define(set, span_of("Q"), span_of("v"), VIEW_LIST, paths, count, NULL, 0, NULL));
+    return set;
+}
+
+static void what_a_view_hides_cannot_be_asked_about(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {"users.name", "a.b", "o", NULL};
+    static const char *const shown[] = {
+        "users.name", "users.name.first", "a.b", "a.b.c", "o", "o.p.q", "_seq"};
+    static const char *const hidden[] = {
+        "users", "users.password", "users.nam", "users.name2", "a", "a.bc",
+        "p",     "_seq.a",         "o2",        "name"};
+    struct view_set *set = set_with(fields);
+    const struct view *view = view_set_find(set, span_of("Q/v"));
+    char text[100];
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        snprintf(text, sizeof text, "{\"%s\":1}", shown[i]);
+        struct view_filter *filter = view_filter_new(view, span_of(text), NULL);
+        assert_non_null(filter);
+        view_filter_free(filter);
+    }
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+        struct error error = {0};
+        snprintf(text, sizeof text, "{\"o\":1,\"%s\":1}", hidden[i]);
+        assert_null(view_filter_new(view, span_of(text), &error));
+        assert_int_equal(error.code, ERROR_INVALID_PARAMETER);
+        assert_non_null(strstr(error.message, hidden[i]));
+        assert_non_null(strstr(error.message, "Q/v"));
+    }
+    view_set_free(set);
+}
+
+/* A member may have a path that begins with a named one and still be hidden. */
+static void a_filter_finds_only_what_the_view_shows(void **state)
+{
+    (void)state;
+    static const char *const fields[] = {"a.b", NULL};
+    static const struct {
+        const char *entity;
+        bool passes;
+    } cases[] = {
+        {"{\"a\":{\"b\":{\"c\":1}}}", true},
+        {"{\"a.b\":{\"c\":1}}", true},
+        {"{\"a\":{\"b.c\":1}}", false},
+        {"{\"a.b.c\":1}", false},
+        {"{\"a\":{\"b.c\":1,\"b\":{\"c\":2}}}", false},
+        {"{\"a\":{\"b.c\":2},\"a.b\":{\"c\":1}}", true},
+    };
+    struct view_set *set = set_with(fields);
+    const struct view *view = view_set_find(set, span_of("Q/v"));
+    struct view_filter *filter = view_filter_new(view, span_of("{\"a.b.c\":1}"), NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buffer shown;
+        buffer_init(&shown, 1000);
+        if (view_filter_passes(filter, span_of(cases[i].entity)) != cases[i].passes)
+            fail_msg("%s does not give %d", cases[i].entity, cases[i].passes);
+        /* The same is found in what the client sees. */
+        assert_true(view_project(view, span_of(cases[i].entity), &shown));
+        assert_int_equal(view_filter_passes(filter, buffer_span(&shown)), cases[i].passes);
+        buffer_fini(&shown);
+    }
+    view_filter_free(filter);
+    view_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,6 +229,8 @@ int main(void)
         cmocka_unit_test(one_meaning_has_one_text),
         cmocka_unit_test(bad_filters_are_refused_with_the_reason),
         cmocka_unit_test(paths_lead_through_objects_only),
+        cmocka_unit_test(what_a_view_hides_cannot_be_asked_about),
+        cmocka_unit_test(a_filter_finds_only_what_the_view_shows),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,9 +59,11 @@ static void a_scope_labels_the_rows_of_its_export(void **state)
     assert_null(view_set_find(set, span_of("Open/list"))->scope);
     const struct view_scope *scope = view_set_scope_of(set, span_of("Quake"));
     assert_ptr_equal(view_set_find(set, span_of("Quake/slim"))->scope, scope);
-    assert_string_equal(view_scope_text(scope), "[\"a\",\"b\"]");
+    assert_string_equal(view_scope_text(scope), "\"a.b\"");
     expect_label(scope, "{}", VIEW_SCOPE_PUBLIC);
-    expect_label(scope, "{\"a\":7,\"a.b\":\"x\"}", VIEW_SCOPE_PUBLIC);
+    expect_label(scope, "{\"a\":7,\"a.b\":\"x\"}", "\"x\"");
+    expect_label(scope, "{\"a.b\":\"x\",\"a\":{\"b\":\"y\"}}", "\"y\"");
+    expect_label(scope, "{\"a\":7,\"\":{\"a\":{\"b\":\"x\"}}}", VIEW_SCOPE_PUBLIC);
     expect_label(scope, "{\"a\":{\"b\":null}}", VIEW_SCOPE_PUBLIC);
     expect_label(scope, "{\"a\":{\"b\":\"\"}}", VIEW_SCOPE_PUBLIC);
     expect_label(scope, "{\"a\":{\"b\":\"x\\\"\"}}", "\"x\\\"\"");

@@ -67,7 +67,7 @@ static void every_step_means_what_ours_means(void **state)
         {"{\"Filter\":{\"predicate\":{\"Compare\":{" FIELD(
              "a") ",\"op\":\"Ne\",\"value\":{\"Dynamic\":\"now()\"}}}}}",
          "{\"filter\":{\"field\":\"a\",\"ne\":{\"now\":true}}}"},
-        {"{\"Sort\":{\"key\":{\"segments\":[\"a\",\"b\"]}}}", "{\"sort\":\"a.b\"}"},
+        {"{\"Sort\":{\"key\":{\"segments\":[\"a\",\"b\"]}}}", "{\"sort\":[\"a\",\"b\"]}"},
         {"{\"Sort\":{\"key\":{\"segments\":[\"a.b\"]},\"order\":\"asc\"}}", "{\"sort\":[\"a.b\"]}"},
         {"{\"Take\":{\"count\":3}},{\"Skip\":{\"count\":1}}", "{\"take\":3},{\"skip\":1}"},
         {"\"First\"", "\"first\""},

@@ -176,18 +176,21 @@ static void one_meaning_is_one_stage(void **state)
                     "{\"sort\":\"m.n\"},\"first\"]},"
                     "\"b\":{\"pipeline\":[{\"filter\":{\"field\":[\"a\"],\"eq\":1.0}},{\"filter\":{"
                     "\"exists\":\"b\"}},"
-                    "{\"sort\":{\"by\":[\"m\",\"n\"],\"order\":\"asc\"}},{\"take\":1}]},"
+                    "{\"sort\":{\"by\":\"m.n\",\"order\":\"asc\"}},{\"take\":1}]},"
                     "\"c\":{\"source\":\"Q/a\"},"
                     "\"d\":{\"source\":\"Q/a\",\"pipeline\":[{\"take\":7}],\"output\":\"single\"},"
-                    "\"e\":{\"pipeline\":[{\"sort\":[\"m.n\"]},\"first\"]}}");
+                    "\"e\":{\"pipeline\":[{\"sort\":[\"m.n\"]},\"first\"]},"
+                    "\"f\":{\"pipeline\":[{\"sort\":[\"m\",\"n\"]},\"first\"]}}");
     const struct view_stage *stage = support_stage(set, "Q/a");
     for (const char *id = "bcd"; *id; id++) {
         char name[] = {'Q', '/', *id, 0};
         assert_ptr_equal(support_stage(set, name), stage);
     }
+    /* Lists of names are these names alone. */
     assert_ptr_not_equal(support_stage(set, "Q/e"), stage);
-    assert_non_null(view_set_stage_at(set, 1));
-    assert_null(view_set_stage_at(set, 2));
+    assert_string_not_equal(support_stage(set, "Q/f")->whole, support_stage(set, "Q/e")->whole);
+    assert_non_null(view_set_stage_at(set, 2));
+    assert_null(view_set_stage_at(set, 3));
     view_set_free(set);
 }
 

@@ -30,9 +30,13 @@ export function merge(target, patch, appends, max, path = '') {
   return result;
 }
 
+/** What a view shows of a value on the way to a field: objects and arrays down to it, else null. */
+const onTheWay = (value, fields, path) =>
+  isObject(value) ? project(value, fields, path) : Array.isArray(value) ? value.map((element) => onTheWay(element, fields, path)) : null;
+
 /**
  * What a view with `fields` shows of an entity: the members that the dotted fields name, each with
- * all below it; what stands on the way to a field, be it an object or not; and `_seq`.
+ * all below it; of what stands on the way to a field only what leads there; and `_seq`.
  */
 export function project(entity, fields, path = '') {
   if (!fields || fields.length === 0) return entity;
@@ -40,9 +44,7 @@ export function project(entity, fields, path = '') {
   for (const [name, value] of entity) {
     const here = path === '' ? name : `${path}.${name}`;
     if (fields.includes(here) || (path === '' && name === '_seq')) result.set(name, value);
-    else if (fields.some((field) => field.startsWith(`${here}.`))) {
-      result.set(name, isObject(value) ? project(value, fields, here) : value);
-    }
+    else if (fields.some((field) => field.startsWith(`${here}.`))) result.set(name, onTheWay(value, fields, here));
   }
   return result;
 }

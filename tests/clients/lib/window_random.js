@@ -237,10 +237,13 @@ export function members({ view, key, take, skip, filters, snapshotLimit, withSna
   return parts.join(',');
 }
 
-function filtersOf(r) {
+/** About what a view with these fields shows: it refuses any other. */
+function filtersOf(r, fields) {
+  const shown = (path) => !fields || fields.some((field) => path === field || path.startsWith(`${field}.`));
+  const paths = ['n', 's', 'b', 'b', 'b', 'o.x', 'o.y', 'o.deep.y', 'o', 'l', 'missing'].filter(shown);
   const parts = new Map();
   for (let i = 0; i < r.pick([1, 1, 1, 2]); i++) {
-    const path = r.pick(['n', 's', 'b', 'b', 'b', 'o.x', 'o.y', 'o.deep.y', 'o', 'l', 'missing']);
+    const path = r.pick(paths);
     parts.set(path, path === 'b' ? r.pick(['true', 'false', 'null']) : anyValue(r));
   }
   return `{${[...parts].map(([path, value]) => `${JSON.stringify(path)}:${value}`).join(',')}}`;
@@ -251,7 +254,7 @@ export function specOf(r, definitions) {
   const ids = ['A/list', 'A/list', 'A/list', 'A/slim', 'A/few', 'B/list', 'A/state', 'A/one', ...definitions.derived.keys(), ...definitions.derived.keys()];
   const view = r.pick(ids);
   const derived = definitions.derived.get(view);
-  const { mode } = definitions.of(view);
+  const { mode, fields } = definitions.of(view);
   const spec = { view };
   const key = () => canonKey(r.pick(KEYS));
   const cut = () => {
@@ -261,17 +264,17 @@ export function specOf(r, definitions) {
   if (derived?.output === 'keyed') {
     const value = parse(r.pick([...NUMBERS, ...STRINGS]));
     spec.key = typeof value === 'string' ? value : value.raw;
-    if (r.chance(0.3)) spec.filters = filtersOf(r);
+    if (r.chance(0.3)) spec.filters = filtersOf(r, fields);
   } else if (derived) {
     cut();
-    if (r.chance(0.4)) spec.filters = filtersOf(r);
+    if (r.chance(0.4)) spec.filters = filtersOf(r, fields);
     if (r.chance(0.15)) spec.key = key();
   } else if (mode === 'state') {
     spec.key = key();
-    spec.filters = filtersOf(r);
+    spec.filters = filtersOf(r, fields);
   } else {
     cut();
-    if (r.chance(0.5) || (spec.take === undefined && spec.skip === undefined)) spec.filters = filtersOf(r);
+    if (r.chance(0.5) || (spec.take === undefined && spec.skip === undefined)) spec.filters = filtersOf(r, fields);
     if (r.chance(0.15)) spec.key = key();
   }
   /* Such keys cannot be asked for. */
