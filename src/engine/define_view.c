@@ -28,7 +28,7 @@ bool writer_note_shape(struct writer *writer, const struct view *view, bool stan
         print_names(&shape, "by-path", &view->key_dotted, 1);
     else
         print_names(&shape, "by", view->key_field, view->key_field_count);
-    print_names(&shape, "fields", view->paths, view->path_count);
+    print_names(&shape, "shows", view->paths, view->path_count);
     print_names(&shape, "keys", view->keys, view->key_count);
     bool done = !shape.failed || error_set(error, ERROR_MEMORY, "out of memory for a view");
     done = done && store_view_note_shape(writer->store, span_of(view->id), buffer_span(&shape),

@@ -75,10 +75,12 @@ bool doc_parse_number(struct doc_parser *parser, enum doc_type *type)
     if (!skip_fraction(parser, &exponent))
         return false;
     struct span literal = span_make((const char *)start, (size_t)(parser->at - start));
-    if ((exponent || whole_end - start > 308) && is_infinite(literal))
+    bool integer = parser->at == whole_end;
+    /* An integer of any length is stored as a string, so no double need hold it. */
+    if (!integer && (exponent || whole_end - start > 308) && is_infinite(literal))
         return doc_refuse(parser, ERROR_INVALID_MESSAGE, start,
                           "this number is beyond 1.8e308; send it as a string");
-    bool wide = parser->at == whole_end && literal.length >= 16 && doc_is_wide(literal);
+    bool wide = integer && literal.length >= 16 && doc_is_wide(literal);
     *type = wide ? DOC_WIDE : DOC_NUMBER;
     if (wide)
         doc_put_char(&parser->out, '"');

@@ -174,7 +174,8 @@ enum tree_type {
 };
 
 /* Parse a whole text (duplicate members refused, nesting bounded); the caller owns the result and
- * frees it with tree_free. NULL with line, column and cause in the error. */
+ * frees it with tree_free. NULL with line, column and cause in the error. An integer beyond int64_t
+ * becomes a string of its digits, as in documents. */
 struct tree *tree_parse(struct span text, struct error *error);
 void tree_free(struct tree *root);
 enum tree_type tree_type(const struct tree *tree);

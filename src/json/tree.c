@@ -40,6 +40,78 @@ static const struct tree *tree_of(const json_t *json)
     return (const struct tree *)json;
 }
 
+/* ---- integers that jansson cannot hold ---- */
+
+static const char *skip_string(const char *at, const char *end)
+{
+    for (at++; at < end && *at != '"'; at++)
+        at += *at == '\\';
+    return at < end ? at + 1 : end;
+}
+
+/* Whether the token is an integer beyond int64_t. */
+static bool is_too_big(struct span token)
+{
+    static const char most[] = "9223372036854775807", least[] = "9223372036854775808";
+    bool negative = token.length && token.data[0] == '-';
+    struct span digits = span_make(token.data + negative, token.length - negative);
+    for (size_t i = 0; i < digits.length; i++)
+        if (digits.data[i] < '0' || digits.data[i] > '9')
+            return false;
+    if (digits.length != sizeof most - 1)
+        return digits.length > sizeof most - 1 && digits.data[0] != '0';
+    return memcmp(digits.data, negative ? least : most, digits.length) > 0;
+}
+
+/* Append the text with these integers as strings, which is what they are in documents, too. */
+static bool quote_big(struct buffer *out, struct span text)
+{
+    static const char number[] = "+-.0123456789eE";
+    const char *at = text.data, *end = at + text.length;
+    while (at < end) {
+        const char *start = at;
+        if (*at == '"') {
+            at = skip_string(at, end);
+        } else if (*at == '-' || (*at >= '0' && *at <= '9')) {
+            while (at < end && memchr(number, *at, sizeof number - 1))
+                at++;
+        } else {
+            at++;
+        }
+        struct span token = span_make(start, (size_t)(at - start));
+        bool quote = *start != '"' && is_too_big(token);
+        buffer_add_string(out, quote ? "\"" : "");
+        buffer_add_span(out, token);
+        buffer_add_string(out, quote ? "\"" : "");
+    }
+    return !out->failed;
+}
+
+static json_t *load(struct span text, json_error_t *cause)
+{
+    /* An escaped NUL is allowed, since an entity's key may hold one. jansson itself bounds the
+     * nesting. */
+    return json_loadb(text.data, text.length,
+                      JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, cause);
+}
+
+/* Only where there is such an integer is the text changed: then columns in errors are the changed
+ * text's. */
+static json_t *load_any(struct span text, json_error_t *cause)
+{
+    json_t *json = load(text, cause);
+    if (json || ran_out || json_error_code(cause) != json_error_numeric_overflow)
+        return json;
+    struct buffer changed;
+    buffer_init(&changed, SIZE_MAX / 2);
+    if (quote_big(&changed, text))
+        json = load(buffer_span(&changed), cause);
+    else
+        ran_out = true;
+    buffer_fini(&changed);
+    return json;
+}
+
 struct tree *tree_parse(struct span text, struct error *error)
 {
     json_error_t cause;
@@ -53,10 +125,7 @@ struct tree *tree_parse(struct span text, struct error *error)
     }
     pthread_once(&once, set_up);
     ran_out = false;
-    /* An escaped NUL is allowed, since an entity's key may hold one. jansson itself bounds the
-     * nesting. */
-    json_t *json = json_loadb(data, text.length,
-                              JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &cause);
+    json_t *json = load_any(span_make(data, text.length), &cause);
     if (json && !ran_out)
         return (struct tree *)json;
     json_decref(json);

@@ -15,20 +15,27 @@ bool doc_is_wide(struct span literal)
     return memcmp(literal.data, widest, sizeof widest - 1) > 0;
 }
 
+/* Whether a string is an integer as JSON would write it: no "+", no needless 0, no "-0". */
+static bool is_integer_string(struct span string)
+{
+    struct span bare = doc_bare(string);
+    size_t first = bare.length && bare.data[0] == '-';
+    if (bare.length == first)
+        return false;
+    if (bare.data[first] == '0')
+        return bare.length == 1;
+    for (size_t i = first; i < bare.length; i++)
+        if (bare.data[i] < '0' || bare.data[i] > '9')
+            return false;
+    return true;
+}
+
 /* Whether a string is what the parser makes of a wide integer. */
 static bool is_wide_string(struct span string)
 {
     enum { SHORTEST = 16 };
     struct span bare = doc_bare(string);
-    if (bare.length < SHORTEST)
-        return false;
-    size_t first = bare.data[0] == '-';
-    if (bare.data[first] < '1' || bare.data[first] > '9')
-        return false;
-    for (size_t i = first + 1; i < bare.length; i++)
-        if (bare.data[i] < '0' || bare.data[i] > '9')
-            return false;
-    return doc_is_wide(bare);
+    return bare.length >= SHORTEST && is_integer_string(string) && doc_is_wide(bare);
 }
 
 enum doc_kind doc_kind_of(struct span value)
@@ -49,6 +56,12 @@ enum doc_kind doc_kind_of(struct span value)
     default:
         return DOC_KIND_NUMBER;
     }
+}
+
+enum doc_kind doc_order_kind(struct span value)
+{
+    enum doc_kind kind = doc_kind_of(value);
+    return kind == DOC_KIND_STRING && is_integer_string(value) ? DOC_KIND_NUMBER : kind;
 }
 
 /* ---- numbers ---- */
@@ -168,9 +181,9 @@ static int compare_strings(struct span left, struct span right)
 
 /* ---- comparing ---- */
 
-int doc_value_compare(struct span left, struct span right)
+int doc_kind_compare(enum doc_kind kind, struct span left, struct span right)
 {
-    switch (doc_kind_of(left)) {
+    switch (kind) {
     case DOC_KIND_NUMBER: {
         struct doc_decimal first = doc_decimal_of(left), second = doc_decimal_of(right);
         return doc_decimal_compare(&first, &second);

@@ -18,7 +18,11 @@ enum doc_kind {
     DOC_KIND_CONTAINER
 };
 
+/* Its type. */
 enum doc_kind doc_kind_of(struct span value);
+/* What it counts as in the order of values: a string that is an integer as JSON would write it
+ * ("0", "-17"; not "-0", "+1", "007") is a number there, whatever its size. */
+enum doc_kind doc_order_kind(struct span value);
 /* Whether the literal of an integer lies beyond ±(2^53 - 1). */
 bool doc_is_wide(struct span literal);
 
@@ -51,8 +55,9 @@ static inline struct span doc_bare(struct span string)
 /* The next decoded byte of a bare string that is not at its end; moves *at. */
 unsigned char doc_bare_next(const char **at, const char *end);
 
-/* Order of two values of one kind, which is not CONTAINER: negative, 0 or positive. */
-int doc_value_compare(struct span left, struct span right);
+/* Order of two values that both are, or count as, of a kind, which is not CONTAINER: negative, 0 or
+ * positive. */
+int doc_kind_compare(enum doc_kind kind, struct span left, struct span right);
 /* Whether they mean the same: numbers by value, arrays element by element, objects member by
  * member in any order. An absent value equals null. */
 bool doc_value_equal(struct span left, struct span right);

@@ -70,7 +70,7 @@ bool doc_value_equal(struct span left, struct span right)
     if (kind != other)
         return false;
     if (kind != DOC_KIND_CONTAINER)
-        return doc_value_compare(left, right) == 0;
+        return doc_kind_compare(kind, left, right) == 0;
     if (span_equal(left, right))
         return true;
     if (left.data[0] != right.data[0])

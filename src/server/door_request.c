@@ -41,9 +41,11 @@ static void read_header(struct lws *wsi, char *room, struct span *token)
 /* Browsers cannot set a header when they open a WebSocket. The first of several counts. */
 static void read_query(struct lws *wsi, char *room, struct span *token)
 {
-    int length = 0;
-    for (int i = 0; length >= 0 && !token->data; i++) {
-        length = lws_hdr_copy_fragment(wsi, room, DOOR_TOKEN_BYTES, WSI_TOKEN_HTTP_URI_ARGS, i);
+    for (int i = 0; !token->data; i++) {
+        int length = lws_hdr_copy_fragment(wsi, room, DOOR_TOKEN_BYTES, WSI_TOKEN_HTTP_URI_ARGS, i);
+        /* One that is too long is no token; others may stand behind it. */
+        if (length < 0 && lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) <= 0)
+            break;
         if (length > 0)
             door_is_token(span_make(room, (size_t)length), token);
     }

@@ -155,6 +155,18 @@ static bool takes_gzip(struct lws *wsi)
     return false;
 }
 
+/* What stands behind one that was not read would be passed over. */
+static bool too_long(struct lws *wsi, int index, struct error *error)
+{
+    int length = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, index);
+    if (length < ARGUMENT_BYTES)
+        return false;
+    error_set(error, ERROR_INVALID_PARAMETER,
+              "a parameter of the query has %d bytes with its name; at most %d are allowed", length,
+              ARGUMENT_BYTES - 1);
+    return true;
+}
+
 static bool read_query(struct lws *wsi, struct span view, struct wire_message *message,
                        struct error *error)
 {
@@ -165,8 +177,10 @@ static bool read_query(struct lws *wsi, struct span view, struct wire_message *m
     http_query_init(&query, view);
     for (int i = 0; good; i++) {
         length = lws_hdr_copy_fragment(wsi, argument, sizeof argument, WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (length < 0)
+        if (length < 0) { /* no more, or no room for it */
+            good = !too_long(wsi, i, error);
             break;
+        }
         struct span each = span_make(argument, (size_t)length), token;
         if (length > 0 && !(length == 1 && argument[0] == '/') && /* so an empty one is told */
             !door_is_token(each, &token))

@@ -29,6 +29,11 @@ static bool check_name(struct span name, const char *what, enum error_code code,
         return error_set(error, code, "the %s name has %zu bytes; at most %d are allowed", what,
                          name.length, VIEW_NAME_LONGEST);
     }
+    if (span_equal(name, span_of(".")) || span_equal(name, span_of("..")))
+        return error_set(error, code,
+                         "the %s name is '%.*s', which no URL can hold as a part of its path; "
+                         "choose another",
+                         what, (int)name.length, name.data);
     if (!doc_valid_utf8(name))
         return error_set(error, code, "the %s name is not valid UTF-8", what);
     size_t control = find_control(name);

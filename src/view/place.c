@@ -5,7 +5,7 @@
  *     boolean      nothing: the class tells
  *     number       but for 0: the exponent, then the digits, two a byte as 1 to 100, then 0. Of a
  *                  negative number all of that is inverted
- *     string       its decoded bytes, 00 as 00 ff, then 00 00
+ *     string       its decoded bytes, 00 as 00 ff, then 00 00; but one that is an integer, as that
  *     container    its stored text, in the same way
  *   exponent     01 or ff and eight bytes when it is far out, else one byte between
  *   place        value (inverted when descending, but null as ff in both), then the key
@@ -90,7 +90,7 @@ static void add_string(struct buffer *place, struct span bare)
 bool place_value(struct buffer *place, struct span value, bool descending)
 {
     size_t start = place->length;
-    switch (doc_kind_of(value)) {
+    switch (doc_order_kind(value)) {
     case DOC_KIND_ABSENT:
     case DOC_KIND_NULL:
         return buffer_add_char(place, (char)CLASS_NOTHING);

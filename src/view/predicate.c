@@ -144,10 +144,10 @@ static bool compare_holds(enum predicate_relation relation, struct span left, st
 {
     if (relation == RELATION_EQ || relation == RELATION_NE)
         return doc_value_equal(left, right) == (relation == RELATION_EQ);
-    enum doc_kind kind = doc_kind_of(left);
-    if (kind != doc_kind_of(right) || kind < DOC_KIND_BOOLEAN || kind > DOC_KIND_STRING)
+    enum doc_kind kind = doc_order_kind(left);
+    if (kind != doc_order_kind(right) || kind < DOC_KIND_BOOLEAN || kind > DOC_KIND_STRING)
         return false;
-    int order = doc_value_compare(left, right);
+    int order = doc_kind_compare(kind, left, right);
     switch (relation) {
     case RELATION_GT:
         return order > 0;
@@ -208,7 +208,9 @@ static int64_t later(int64_t second, int64_t now)
 /* When a comparison of this value with the time changes: on reaching it, on passing it, or both. */
 static int64_t compare_turns(const struct view_predicate *predicate, struct span value, int64_t now)
 {
-    if (predicate->operand != OPERAND_NOW || doc_kind_of(value) != DOC_KIND_NUMBER)
+    bool typed = predicate->relation == RELATION_EQ || predicate->relation == RELATION_NE;
+    enum doc_kind kind = typed ? doc_kind_of(value) : doc_order_kind(value);
+    if (predicate->operand != OPERAND_NOW || kind != DOC_KIND_NUMBER)
         return INT64_MAX;
     bool whole;
     int64_t floor = doc_decimal_floor(doc_decimal_of(value), &whole);

@@ -13,6 +13,13 @@ static bool out_of_memory(struct error *error)
 
 /* ---- stages ---- */
 
+/*
+ * The edition of the rules by which values are ordered, and bytes of places made. It is part of a
+ * definition, so that stages from before the rules were changed are built anew.
+ * 2: integers in texts count as numbers.
+ */
+enum { ORDER_RULES = 2 };
+
 /* Which rows it has, in which order: `{…` without the end. */
 static void print_rows(struct buffer *out, const struct draft *draft)
 {
@@ -23,6 +30,8 @@ static void print_rows(struct buffer *out, const struct draft *draft)
         buffer_add_string(out, "{\"export\":");
         doc_escape(out, span_of(draft->export_name));
     }
+    if (draft->predicate || draft->sort)
+        buffer_printf(out, ",\"rules\":%d", ORDER_RULES);
     if (draft->predicate) {
         buffer_add_string(out, ",\"filter\":");
         predicate_print(out, draft->predicate);

@@ -61,6 +61,9 @@ void view_set_free(struct view_set *set)
     for (size_t i = 0; i < set->export_count; i++)
         memory_free(set->exports[i]);
     memory_free(set->exports);
+    for (size_t i = 0; i < set->entity_count; i++)
+        memory_free(set->entities[i]);
+    memory_free(set->entities);
     memory_free(set);
 }
 
@@ -186,6 +189,21 @@ static bool add_name(struct view_set *set, struct span name)
     char *copy = memory_copy_string(name.data, name.length);
     if (copy)
         set->exports[set->export_count++] = copy;
+    return copy != NULL;
+}
+
+bool view_set_note_entity(struct view_set *set, struct span name, bool *twice)
+{
+    for (size_t i = 0; i < set->entity_count; i++)
+        *twice = *twice || span_equal(span_of(set->entities[i]), name);
+    if (*twice)
+        return true;
+    if (!reserve((void **)&set->entities, set->entity_count, &set->entity_capacity,
+                 sizeof(*set->entities)))
+        return false;
+    char *copy = memory_copy_string(name.data, name.length);
+    if (copy)
+        set->entities[set->entity_count++] = copy;
     return copy != NULL;
 }
 

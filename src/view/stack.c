@@ -217,7 +217,7 @@ static struct pipeline *read_source(const struct tree *source, struct error *err
     return pipeline;
 }
 
-/* "Collection", "Single" or {"Keyed": {"key_field": path}}. */
+/* "Collection", which it is without, "Single" or {"Keyed": {"key_field": path}}. */
 static bool read_output(const struct tree *tree, enum view_output *output,
                         struct view_path *key_field, struct error *error)
 {
@@ -225,7 +225,8 @@ static bool read_output(const struct tree *tree, enum view_output *output,
         [VIEW_COLLECTION] = "Collection", [VIEW_SINGLE] = "Single", NULL};
     const char *name;
     const struct tree *value;
-    int word = tree ? view_word(outputs, tree_string(tree)) : -1;
+    bool given = tree && tree_type(tree) != TREE_NULL;
+    int word = given ? view_word(outputs, tree_string(tree)) : VIEW_COLLECTION;
     if (word >= 0) {
         *output = (enum view_output)word;
         return true;
@@ -317,13 +318,49 @@ static bool read_entity(struct view_set *set, const struct tree *entity, struct 
     return true;
 }
 
+/* Of a later version it is not known whether what it says means the same. */
+static bool check_version(const struct tree *object, struct error *error)
+{
+    static const char known[] = "0.0.1";
+    const struct tree *version = member(object, "ast_version");
+    struct span text = text_member(object, "ast_version");
+    if (!version || span_equal(text, span_of(known)))
+        return true;
+    if (!text.data)
+        return error_set(error, ERROR_CONFIGURATION, "\"ast_version\" must be a text; known: %s",
+                         known);
+    return error_set(error, ERROR_CONFIGURATION,
+                     "\"ast_version\" is '%.*s'; this stele knows %s: export the stack with a "
+                     "compiler of that version",
+                     text.length > 40 ? 40 : (int)text.length, text.data, known);
+}
+
+static bool add_entity(struct view_set *set, const struct tree *entity, struct error *error)
+{
+    struct span name = text_member(entity, "state_name");
+    bool twice = false;
+    if (!check_version(entity, error))
+        return false;
+    if (name.data && !view_set_note_entity(set, name, &twice))
+        return error_set(error, ERROR_MEMORY, "no memory for a stack file");
+    if (twice)
+        return error_set(error, ERROR_CONFIGURATION,
+                         "entity '%.*s' was read before, from this stack file or from another; "
+                         "leave one of them",
+                         name.length > VIEW_NAME_LONGEST ? VIEW_NAME_LONGEST : (int)name.length,
+                         name.data);
+    return read_entity(set, entity, error);
+}
+
 bool view_set_add_stack(struct view_set *set, const struct tree *stack, struct error *error)
 {
     const struct tree *entities = member(stack, "entities");
+    if (!check_version(stack, error))
+        return false;
     if (!entities || tree_type(entities) != TREE_ARRAY)
         return wrong(error, "a stack file is a JSON object with a list \"entities\"");
     for (size_t i = 0; i < tree_count(entities); i++)
-        if (!read_entity(set, tree_element(entities, i), error))
+        if (!add_entity(set, tree_element(entities, i), error))
             return error_prefix(error, "entities[%zu]", i);
     return true;
 }

@@ -55,7 +55,7 @@ bool view_hidden_key(const struct view *view, struct buffer *out);
 bool view_append_paths(const struct view *view, struct span append, struct buffer *out);
 
 /* Whether a name can be an export's: 1 to 128 bytes of valid UTF-8 without '/', control
- * characters and '"'. The error names what is wrong. */
+ * characters and '"', and not "." or "..". The error names what is wrong. */
 bool view_export_name_check(struct span name, struct error *error);
 
 /* ---- stages: how a derived view is kept ---- */

@@ -219,6 +219,8 @@ struct view_set {
     char **exports; /* their names, in the order of their coming */
     size_t export_count, export_capacity;
     struct view_scope *scopes;
+    char **entities; /* of stack files, as far as they were read */
+    size_t entity_count, entity_capacity;
     struct map by_definition; /* the stages */
     struct stage **stages;    /* sources before what is over them */
     size_t stage_count, stage_capacity;
@@ -227,6 +229,8 @@ struct view_set {
 struct view_entry *view_set_entry(const struct view_set *set, struct span id);
 /* The set's own copy of an export's name, or NULL. */
 const char *view_set_export(const struct view_set *set, struct span name);
+/* Note the entity of a stack file; *twice: it was noted before. False when out of memory. */
+bool view_set_note_entity(struct view_set *set, struct span name, bool *twice);
 /* Add or replace a view; takes view and pipeline over, whether it succeeds or not. */
 bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *pipeline,
                      struct error *error);

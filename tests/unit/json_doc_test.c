@@ -166,6 +166,25 @@ static void a_raw_nul_is_refused_an_escaped_one_is_kept(void **state)
     doc_fini(&doc);
 }
 
+static void integers_may_have_any_length(void **state)
+{
+    (void)state;
+    static char text[20001], expected[20004];
+    struct doc doc;
+    doc_init(&doc, 1 << 16, 100);
+    for (size_t length = 18; length < 20000; length += length < 400 ? 1 : 977) {
+        memset(text, '1', length);
+        text[length] = 0;
+        text[0] = length % 2 ? '-' : '9';
+        snprintf(expected, sizeof expected, "\"%s\"", text);
+        doc_clear(&doc);
+        uint32_t root = parse_good(&doc, span_of(text));
+        assert_int_equal(doc.nodes[root].type, DOC_WIDE);
+        assert_span(doc_text(&doc, root), expected);
+    }
+    doc_fini(&doc);
+}
+
 /* The largest number that is finite, to its last digit, and the smallest that is not. */
 static void the_border_of_infinity_is_exact(void **state)
 {
@@ -187,7 +206,9 @@ static void the_border_of_infinity_is_exact(void **state)
             bool finite = __builtin_isfinite(strtod(text, NULL));
             assert_int_equal(finite, digits < 792);
             doc_clear(&doc);
-            assert_int_equal(doc_parse(&doc, span_of(text), TEST_DEPTH, &root, &error), finite);
+            /* An integer is kept as a string of its digits, whatever its size. */
+            assert_int_equal(doc_parse(&doc, span_of(text), TEST_DEPTH, &root, &error),
+                             finite || form == 0);
         }
     }
     doc_fini(&doc);
@@ -467,6 +488,7 @@ int main(void)
         cmocka_unit_test(values_become_canonical),
         cmocka_unit_test(bad_text_is_refused_with_place_and_cause),
         cmocka_unit_test(a_raw_nul_is_refused_an_escaped_one_is_kept),
+        cmocka_unit_test(integers_may_have_any_length),
         cmocka_unit_test(the_border_of_infinity_is_exact),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(nodes_describe_the_value),

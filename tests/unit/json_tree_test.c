@@ -35,6 +35,44 @@ static void values_are_read_by_type(void **state)
     tree_free(root);
 }
 
+static void integers_of_any_size_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *printed;
+    } cases[] = {
+        {"18446744073709551615", "\"18446744073709551615\""},
+        {"[9223372036854775807,9223372036854775808]",
+         "[\"9223372036854775807\",\"9223372036854775808\"]"},
+        {"[-9223372036854775808,-9223372036854775809]",
+         "[\"-9223372036854775808\",\"-9223372036854775809\"]"},
+        {"{\"99999999999999999999\":\"9\\\"99999999999999999999\",\"n\":99999999999999999999}",
+         "{\"99999999999999999999\":\"9\\\"99999999999999999999\",\"n\":\"99999999999999999999\"}"},
+        {"[99999999999999999999.5,1e20,99999999999999999999]",
+         "[1e+20,1e+20,\"99999999999999999999\"]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error error = {0};
+        struct buffer out;
+        struct tree *tree = tree_parse(span_of(cases[i].text), &error);
+        if (!tree)
+            fail_msg("%s: %s", cases[i].text, error.message);
+        buffer_init(&out, 1000);
+        assert_true(tree_print_canonical(tree, &out));
+        assert_span(buffer_span(&out), cases[i].printed);
+        buffer_fini(&out);
+        tree_free(tree);
+    }
+    static const char *const bad[] = {"099999999999999999999",
+                                      "99999999999999999999x",
+                                      "[99999999999999999999",
+                                      "-",
+                                      "1e999",
+                                      "[99999999999999999999,1e999]"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_null(tree_parse(span_of(bad[i]), NULL));
+}
+
 static void another_type_gives_the_default(void **state)
 {
     (void)state;
@@ -152,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_read_by_type),
+        cmocka_unit_test(integers_of_any_size_are_read),
         cmocka_unit_test(another_type_gives_the_default),
         cmocka_unit_test(members_come_in_order),
         cmocka_unit_test(bad_text_is_refused_with_its_place),

@@ -51,6 +51,7 @@ static void values_stand_in_their_order(void **state)
                                          "\"-18446744073709551616\"",
                                          "\"-9007199254740992\"",
                                          "-9007199254740991",
+                                         "\"-1001\"",
                                          "-1e3",
                                          "-10.5",
                                          "-10.05",
@@ -69,21 +70,27 @@ static void values_stand_in_their_order(void **state)
                                          "9.99",
                                          "10",
                                          "1e3",
-                                         "1001",
+                                         "\"1001\"",
                                          "9007199254740991",
                                          "\"9007199254740992\"",
                                          "\"9007199254740993\"",
                                          "1e16",
                                          "\"18446744073709551615\"",
+                                         "\"10000000000000000000000000000000000000000\"",
                                          "1e300",
                                          "\"\"",
                                          "\"\\u0000\"",
                                          "\"\\u0000a\"",
                                          "\"\\u0001\"",
+                                         "\"+1\"",
                                          "\"-\"",
+                                         "\"-0\"",
+                                         "\"-01\"",
+                                         "\"00\"",
                                          "\"009007199254740993\"",
-                                         "\"1\"",
-                                         "\"9007199254740991\"",
+                                         "\"1 \"",
+                                         "\"1.0\"",
+                                         "\"1e2\"",
                                          "\"A\"",
                                          "\"A\\u0000\"",
                                          "\"A\\u0000B\"",
@@ -119,9 +126,34 @@ static void numbers_are_equal_by_value(void **state)
                                            {"-20", "-0.2e2"},
                                            {"12.30", "1.23e1"},
                                            {"\"10000000000000000000\"", "1e19"},
+                                           {"1", "\"1\""},
+                                           {"-20", "\"-20\""},
+                                           {"\"0\"", "-0.0"},
                                            {"1e-2000", "0.1e-1999"}};
     for (size_t i = 0; i < sizeof equal / sizeof *equal; i++)
         expect_order(equal[i][0], equal[i][1], 0);
+}
+
+/* Integers in texts, of up to so many digits: in order, and none the beginning of another. */
+static void amounts_of_any_length_stand_in_their_order(void **state)
+{
+    (void)state;
+    enum { MOST = 400 };
+    static char lower[MOST + 8], higher[MOST + 8];
+    for (int digits = 1; digits <= MOST; digits++) {
+        /* 99…9 and 100…0; 100…0 and 100…1; the same below zero. */
+        snprintf(lower, sizeof lower, "\"%0*d\"", digits, 0);
+        memset(lower + 1, '9', (size_t)digits);
+        snprintf(higher, sizeof higher, "\"1%0*d\"", digits, 0);
+        expect_order(lower, higher, -1);
+        snprintf(lower, sizeof lower, "\"1%0*d\"", digits, 1);
+        expect_order(lower, higher, 1);
+        snprintf(lower, sizeof lower, "\"-1%0*d\"", digits, 1);
+        snprintf(higher, sizeof higher, "\"-1%0*d\"", digits, 0);
+        expect_order(lower, higher, -1);
+        expect_order(lower, "\"-9\"", -1);
+        expect_order(higher, "\"x\"", -1);
+    }
 }
 
 static void nothing_comes_last_in_both_directions(void **state)
@@ -191,14 +223,14 @@ static void random_numbers_agree_with_long_hand(void **state)
             compare_places(a.text, b.text, true) != -wanted)
             fail_msg("%s and %s are not %d", a.text, b.text, wanted);
         struct span left = span_of(a.text), right = span_of(b.text);
-        assert_int_equal(sign_of(doc_value_compare(left, right)), wanted);
+        assert_int_equal(sign_of(doc_kind_compare(DOC_KIND_NUMBER, left, right)), wanted);
         assert_int_equal(doc_value_equal(left, right), wanted == 0);
     }
 }
 
 static void make_string(struct buffer *raw, struct buffer *text)
 {
-    static const char letters[] = {0, 1, '\n', '"', '\\', 'a', 'b', '0', '1', '\xc3'};
+    static const char letters[] = {0, 1, '\n', '"', '\\', 'a', 'b', '+', '_', '\xc3'};
     buffer_clear(raw);
     for (int i = rand() % 5; i > 0; i--) {
         char letter = letters[rand() % (int)sizeof letters];
@@ -224,8 +256,9 @@ static void random_strings_agree_with_their_bytes(void **state)
         int wanted = sign_of(span_compare(buffer_span(&buffers[0]), buffer_span(&buffers[2])));
         assert_int_equal(compare_places(buffers[1].data, buffers[3].data, false), wanted);
         assert_int_equal(compare_places(buffers[1].data, buffers[3].data, true), -wanted);
-        assert_int_equal(
-            sign_of(doc_value_compare(buffer_span(&buffers[1]), buffer_span(&buffers[3]))), wanted);
+        assert_int_equal(sign_of(doc_kind_compare(DOC_KIND_STRING, buffer_span(&buffers[1]),
+                                                  buffer_span(&buffers[3]))),
+                         wanted);
     }
     for (int i = 0; i < 4; i++)
         buffer_fini(&buffers[i]);
@@ -273,6 +306,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_stand_in_their_order),
         cmocka_unit_test(numbers_are_equal_by_value),
+        cmocka_unit_test(amounts_of_any_length_stand_in_their_order),
         cmocka_unit_test(nothing_comes_last_in_both_directions),
         cmocka_unit_test(random_numbers_agree_with_long_hand),
         cmocka_unit_test(random_strings_agree_with_their_bytes),

@@ -163,6 +163,8 @@ static void bad_names_are_refused_with_the_reason(void **state)
     } bad[] = {{"", "empty"},
                {long_name, "129 bytes"},
                {"a/b", "'/'"},
+               {".", "is '.', which no URL"},
+               {"..", "is '..', which no URL"},
                {"a\"b", "'\"'"},
                {"ab\n", "control character at byte 2"},
                {"\x7f", "control character"},

@@ -8,10 +8,11 @@
 static bool add_views(struct view_set *set, const char *views, struct error *error)
 {
     char text[4096];
-    snprintf(text, sizeof text,
-             "{\"ast_version\":\"1\",\"idls\":[{\"views\":7}],\"entities\":[{\"state_name\":\"Q\","
-             "\"handlers\":[],\"views\":%s}]}",
-             views);
+    snprintf(
+        text, sizeof text,
+        "{\"ast_version\":\"0.0.1\",\"idls\":[{\"views\":7}],\"entities\":[{\"state_name\":\"Q\","
+        "\"handlers\":[],\"views\":%s}]}",
+        views);
     return support_add_stack(set, text, error);
 }
 
@@ -214,11 +215,88 @@ static void bad_stacks_say_what_is_wrong(void **state)
     }
 }
 
+static void a_view_without_output_is_a_collection(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {"", ",\"output\":null", ",\"output\":\"Collection\""};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "[{\"id\":\"Q/v\",\"source\":{\"Entity\":{\"name\":\"Q\"}}%s}]",
+                 forms[i]);
+        struct view_set *set = stack_set(text);
+        const struct view *view = view_set_find(set, span_of("Q/v"));
+        assert_int_equal(view->output, VIEW_COLLECTION);
+        assert_int_equal(view->mode, VIEW_LIST);
+        view_set_free(set);
+    }
+}
+
+static void expect_stack(struct view_set *set, const char *stack, const char *says)
+{
+    struct error error = {0};
+    bool good = support_add_stack(set, stack, &error);
+    if (good != !says || (says && !strstr(error.message, says)))
+        fail_msg("%s: \"%s\" does not say %s", stack, error.message, says ? says : "nothing");
+    if (says)
+        assert_int_equal(error.code, ERROR_CONFIGURATION);
+}
+
+static void an_unknown_version_is_refused(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"{\"ast_version\":\"0.0.1\",\"entities\":[]}", NULL},
+        {"{\"entities\":[{\"state_name\":\"A\",\"ast_version\":\"0.0.1\"}]}", NULL},
+        {"{\"ast_version\":\"9.0.0\",\"entities\":[]}", "'9.0.0'; this stele knows 0.0.1"},
+        {"{\"ast_version\":1,\"entities\":[]}", "must be a text"},
+        {"{\"ast_version\":null,\"entities\":[]}", "must be a text"},
+        {"{\"entities\":[{\"state_name\":\"B\",\"ast_version\":\"0.0.2\"}]}", "'0.0.2'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct view_set *set = view_set_new(false);
+        expect_stack(set, cases[i][0], cases[i][1]);
+        view_set_free(set);
+    }
+}
+
+static void an_entity_stands_once(void **state)
+{
+    (void)state;
+    struct view_set *set = view_set_new(false);
+    expect_stack(set, "{\"entities\":[{\"state_name\":\"A\"},{\"state_name\":\"B\"}]}", NULL);
+    expect_stack(set, "{\"entities\":[{\"state_name\":\"C\"},{\"state_name\":\"C\"}]}", "'C'");
+    expect_stack(set, "{\"entities\":[{\"state_name\":\"B\"}]}", "another");
+    view_set_free(set);
+}
+
+/* In a filter, and in what is passed over. */
+static void integers_of_any_size_are_read(void **state)
+{
+    (void)state;
+    struct view_set *set = view_set_new(false);
+    expect_stack(set,
+                 "{\"idls\":[18446744073709551615,-99999999999999999999],\"entities\":[{"
+                 "\"state_name\":\"Q\",\"views\":[{\"id\":\"v\"," COLLECTION
+                 ",\"pipeline\":[{\"Filter\":{\"predicate\":{\"Compare\":{" FIELD(
+                     "a") ",\"op\":\"Gte\",\"value\":{\"Literal\":18446744073709551615}}}}}]}]}]}",
+                 NULL);
+    assert_true(view_set_resolve(set, NULL));
+    const struct view_stage *stage = support_stage(set, "Q/v");
+    assert_true(view_stage_holds(stage, span_of("{\"a\":\"18446744073709551615\"}"), 0));
+    assert_true(view_stage_holds(stage, span_of("{\"a\":\"18446744073709551616\"}"), 0));
+    assert_false(view_stage_holds(stage, span_of("{\"a\":\"18446744073709551614\"}"), 0));
+    view_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_real_shape_is_read),
         cmocka_unit_test(every_step_means_what_ours_means),
+        cmocka_unit_test(a_view_without_output_is_a_collection),
+        cmocka_unit_test(an_unknown_version_is_refused),
+        cmocka_unit_test(an_entity_stands_once),
+        cmocka_unit_test(integers_of_any_size_are_read),
         cmocka_unit_test(every_relation_is_known),
         cmocka_unit_test(views_over_views_and_outputs),
         cmocka_unit_test(the_configuration_replaces_a_view_of_a_stack),

@@ -33,6 +33,9 @@ function kind(value) {
   return Array.isArray(value) ? 'array' : 'object';
 }
 
+/** What it counts as in the order of values: an integer in a text, as JSON writes it, is a number. */
+const orderKind = (value) => (typeof value === 'string' && /^(0|-?[1-9][0-9]*)$/.test(value) ? 'number' : kind(value));
+
 /** digits × 10^exponent, exactly. */
 function decimal(value) {
   const [, sign, whole, fraction = '', exponent = '0'] = /^(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?$/.exec(value instanceof Num ? value.raw : value);
@@ -53,7 +56,7 @@ const RANK = { boolean: 0, number: 1, string: 2, array: 3, object: 3 };
 
 /** The order of two values, neither null nor missing. */
 export function compareValues(a, b) {
-  const [x, y] = [kind(a), kind(b)];
+  const [x, y] = [orderKind(a), orderKind(b)];
   if (RANK[x] !== RANK[y]) return RANK[x] - RANK[y];
   if (x === 'boolean') return Number(a) - Number(b);
   if (x === 'number') return compareNumbers(a, b);
@@ -98,7 +101,7 @@ export function holds(predicate, entity, now) {
   const right = operand(predicate.get(relation), entity, now);
   if (relation === 'eq') return equal(left, right);
   if (relation === 'ne') return !equal(left, right);
-  const comparable = kind(left) === kind(right) && ['boolean', 'number', 'string'].includes(kind(left));
+  const comparable = orderKind(left) === orderKind(right) && ['boolean', 'number', 'string'].includes(orderKind(left));
   return comparable && RELATIONS[relation](compareValues(left, right));
 }
 
