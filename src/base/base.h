@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/clock_watch.h"
 #include "base/error.h"
 #include "base/heap.h"
 #include "base/invariant.h"

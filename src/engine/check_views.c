@@ -156,6 +156,15 @@ static bool read_now(struct view_check *check)
     bool done = store_read_meta(check->reader, DERIVED_NOW_NAME, &value, &found, &check->error);
     const char *text = done && found ? buffer_string(&value) : NULL;
     check->now = text ? strtoll(text, NULL, 10) : 0;
+    int64_t ahead = check->now - clock_wall_ms() / 1000;
+    if (ahead > CLOCK_APART_MS / 1000) {
+        char line[160];
+        snprintf(line, sizeof line,
+                 "views with now() show a time that is %lld seconds ahead of this machine's clock: "
+                 "a server with the right clock brings them back",
+                 (long long)ahead);
+        check->found(check->argument, line);
+    }
     buffer_fini(&value);
     return done;
 }

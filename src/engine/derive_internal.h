@@ -149,6 +149,11 @@ bool derive_slice_has(const struct derived_slice *slice, struct span place);
 
 /* derive_time.c: choose derive.next and take the turns that have come by then. */
 bool derive_advance(struct derive *derive, struct error *error);
+/* derive_rewind.c: whether rows tell of a time that has not come, by more than can be waited for;
+ * choose derive.next in the direction of `target`, and the entities to look at again. Only while
+ * nothing is pending. */
+bool derive_is_ahead(const struct derive *derive, int64_t now);
+bool derive_rewind(struct derive *derive, int64_t target, struct error *error);
 /* At start: as of when rows are right. */
 bool derive_read_now(struct derive *derive, struct error *error);
 bool derive_store_now(struct derive *derive, int64_t now, struct error *error);

@@ -1,7 +1,8 @@
 /*
- * Time: derive.now goes along with the wall clock, but never back, and never past turns that have
- * not been taken. At most TURNS of a stage are taken in one transaction; what is left at the second
- * where that stops keeps its turn (derive.pending) and comes next.
+ * Time: derive.now goes along with the engine's clock, and never past turns that have not been
+ * taken. When that clock turns out to have been ahead by seconds, it is waited for; by more,
+ * derived rows go back (derive_rewind.c). At most TURNS of a stage are taken in one transaction;
+ * what is left at the second where that stops keeps its turn (derive.pending) and comes next.
  */
 #include "engine/derive_internal.h"
 
@@ -9,6 +10,11 @@
 #include <stdlib.h>
 
 enum { TURNS = 5000, REST_MS = 10 };
+
+static int64_t present(struct writer *writer)
+{
+    return engine_now_ms(writer->engine) / 1000;
+}
 
 static bool next_turn(struct derive *derive, int64_t skip, int64_t *earliest, struct error *error)
 {
@@ -49,9 +55,11 @@ static bool find_due(struct derive *derive, struct derived *derived, struct erro
 
 bool derive_advance(struct derive *derive, struct error *error)
 {
-    int64_t wall = writer_wall_ms(derive->writer) / 1000, limit;
-    derive->next = wall > derive->now ? wall : derive->now;
+    int64_t now = present(derive->writer), limit;
+    derive->next = now > derive->now ? now : derive->now;
     derive->next_pending = derive->pending;
+    if (!derive->pending && derive_is_ahead(derive, now))
+        return derive_rewind(derive, now, error);
     if (!derive->timed || (derive->next == derive->now && !derive->pending))
         return true;
     if (!next_turn(derive, TURNS - 1, &limit, error))
@@ -75,8 +83,12 @@ bool derive_take_turns(struct derive *derive, struct derived *derived,
         return true;
     bool done = true;
     derive->ids.count = 0;
-    for (size_t i = 0; done && i < told->count; i++)
-        done = !told->items[i].before.data || id_set_add(&derive->ids, told->items[i].before_id);
+    /* Also what is new: a search for turns to take back meets it. */
+    for (size_t i = 0; done && i < told->count; i++) {
+        const struct derive_step *step = &told->items[i];
+        done = (!step->before.data || id_set_add(&derive->ids, step->before_id)) &&
+               (!step->after.data || id_set_add(&derive->ids, step->after_id));
+    }
     id_set_sort(&derive->ids);
     for (size_t i = 0; done && i < derived->due.count; i++) {
         struct derive_step step, *added = NULL;
@@ -108,7 +120,7 @@ bool derive_read_now(struct derive *derive, struct error *error)
 {
     struct buffer value;
     bool found = false;
-    int64_t earliest, wall = writer_wall_ms(derive->writer) / 1000;
+    int64_t earliest, now = present(derive->writer);
     buffer_init(&value, 64);
     bool done = store_meta_get(derive->writer->store, DERIVED_NOW_NAME, &value, &found, error);
     const char *text = done && found ? buffer_string(&value) : NULL;
@@ -118,8 +130,8 @@ bool derive_read_now(struct derive *derive, struct error *error)
     if (!done || !next_turn(derive, 0, &earliest, error))
         return false;
     derive->pending = earliest <= derive->now;
-    if (earliest > wall && wall > derive->now)
-        derive->now = wall;
+    if (earliest > now && now > derive->now)
+        derive->now = now;
     return true;
 }
 
@@ -130,16 +142,17 @@ bool writer_derive_waits(struct writer *writer)
     int64_t earliest;
     if (!derive || derive->sweeping)
         return derive != NULL;
-    return derive->timed && next_turn(derive, 0, &earliest, &error) &&
-           earliest <= writer_wall_ms(writer) / 1000;
+    int64_t now = present(writer);
+    return derive->timed && (derive_is_ahead(derive, now) ||
+                             (next_turn(derive, 0, &earliest, &error) && earliest <= now));
 }
 
 int writer_derive_rest(struct writer *writer, int most)
 {
     struct derive *derive = writer->derive;
     struct error error;
-    int64_t earliest, now = writer_wall_ms(writer);
-    if (derive && derive->sweeping)
+    int64_t earliest, now = engine_now_ms(writer->engine);
+    if (derive && (derive->sweeping || derive_is_ahead(derive, now / 1000)))
         return REST_MS;
     if (!derive || !derive->timed || !next_turn(derive, 0, &earliest, &error) ||
         earliest > (now + most) / 1000)

@@ -192,7 +192,7 @@ static void attach_scopes(struct writer *writer, const struct view_set *views)
 static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error) ||
-        !check_closed(&engine->writer, &engine->options))
+        !check_closed(&engine->writer, &engine->options) || !engine_clock_open(engine, error))
         return false;
     attach_scopes(&engine->writer, engine->options.views);
     if (!engine_start_checkpointer(engine, error) ||
@@ -239,7 +239,8 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
                 queue_init(&engine->reads, MAX_READS, SIZE_MAX) &&
                 queue_init(&engine->commits, SIZE_MAX, options->events_bytes) &&
                 queue_init(&engine->events, SIZE_MAX, SIZE_MAX) &&
-                pthread_mutex_init(&engine->gate, NULL) == 0 && gate_init(engine);
+                pthread_mutex_init(&engine->gate, NULL) == 0 &&
+                pthread_mutex_init(&engine->clock.mutex, NULL) == 0 && gate_init(engine);
     if (!done)
         error_set(error, ERROR_INTERNAL, "cannot make the engine's queues");
     queue_on_fill(&engine->writes, nudge_writer, engine);
@@ -334,6 +335,7 @@ void engine_close(struct engine *engine)
     queue_fini(&engine->commits);
     queue_fini(&engine->events);
     pthread_mutex_destroy(&engine->gate);
+    pthread_mutex_destroy(&engine->clock.mutex);
     pthread_cond_destroy(&engine->gate_changed);
     memory_free(engine);
 }

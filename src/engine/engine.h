@@ -211,7 +211,10 @@ struct engine_options {
     void *argument;
     /* The wall clock, milliseconds since 1970 UTC; NULL: the system's. Any thread. */
     int64_t (*wall_ms)(void *argument);
-    void *wall_argument;
+    /* The clock that counts from the start of the machine, milliseconds; NULL: the system's, but
+     * along with a wall_ms of one's own none, so that it is believed however it jumps. */
+    int64_t (*boot_ms)(void *argument);
+    void *wall_argument; /* of both */
     /* Called on any thread when there are events: e.g. uv_async_send. */
     void (*wake)(void *argument);
     void *wake_argument;
@@ -244,6 +247,15 @@ void engine_deliver(struct engine *engine);
 void engine_drain(struct engine *engine);
 /* Stop the threads (waits for them), deliver what is left, close the database. Loop thread. */
 void engine_close(struct engine *engine);
+
+/*
+ * The time, milliseconds since 1970 UTC, as far as the wall clock can be believed (see
+ * docs/durability.md): the present, for what is stored; and the one by which it is judged what time
+ * alone destroys, which is never ahead of the present, and waits where the clock is in doubt.
+ * Any thread.
+ */
+int64_t engine_now_ms(struct engine *engine);
+int64_t engine_due_ms(struct engine *engine);
 
 /* Facts that any thread may ask for. */
 const char *engine_epoch(const struct engine *engine);

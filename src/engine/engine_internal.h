@@ -165,7 +165,7 @@ struct writer {
     size_t submission_bytes;       /* that its changes take so far */
     size_t transaction_bytes;      /* and those of the open transaction */
     struct buffer merged, patch, append, log_append; /* reused */
-    int64_t now;                                     /* wall time of this transaction, ms */
+    int64_t now;                                     /* time of this transaction, ms */
     uint64_t last_trim_us; /* monotonic, of the last look at the log's age */
     uint64_t probe_us;     /* when the failing disk is tried next */
 };
@@ -254,8 +254,12 @@ void writer_answer_jobs(struct writer *writer, const struct error *error);
 void writer_refuse_jobs(struct writer *writer, const struct error *error);
 bool writer_has_jobs(struct writer *writer);
 
-/* The wall clock that the engine was given. */
-int64_t writer_wall_ms(const struct writer *writer);
+/* engine_clock.c: begin with what the database knows, on the writer's connection; note there
+ * what is trusted now and then (at_once: in any case), in the open transaction. */
+bool engine_clock_open(struct engine *engine, struct error *error);
+bool engine_clock_save(struct engine *engine, bool at_once, struct error *error);
+/* The wall clock that the engine was given, believed or not. */
+int64_t engine_clock_wall(const struct engine *engine);
 
 /* The name in meta under which the second is kept as of which derived rows are right. */
 #define DERIVED_NOW_NAME "derived_now"
@@ -295,6 +299,13 @@ struct reader_thread {
     struct store_reader *reader;
 };
 
+/* Which time it is, asked by all threads. */
+struct engine_clock {
+    pthread_mutex_t mutex;
+    struct clock_watch watch;
+    int64_t saved_at; /* boot clock, when it was noted in the database; 0: not yet */
+};
+
 /* Posted once, when the writer has ended. */
 struct drained_event {
     struct engine_event event;
@@ -322,6 +333,7 @@ struct engine {
     bool gate_wanted, gate_open, stopping;
     _Atomic bool gate_near; /* a checkpoint is nearly through: transactions are kept short */
     struct drained_event drained;
+    struct engine_clock clock;
     _Atomic uint64_t writer_since_us; /* its present step; 0: none */
     _Atomic int disk_state;
     int64_t last_change; /* at open, like head */

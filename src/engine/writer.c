@@ -99,12 +99,6 @@ void writer_fini(struct writer *writer)
         store_writer_close(writer->store);
 }
 
-int64_t writer_wall_ms(const struct writer *writer)
-{
-    const struct engine_options *options = &writer->engine->options;
-    return options->wall_ms ? options->wall_ms(options->wall_argument) : clock_wall_ms();
-}
-
 /* ---- one transaction ---- */
 
 /* Note the submission as one of this transaction's, to be answered with it. */
@@ -133,7 +127,7 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
         return true;
     int64_t rows = log->rows;
     bool more = false;
-    if (!store_trim(writer->store, retention, writer->now, step, &more, error))
+    if (!store_trim(writer->store, retention, engine_due_ms(writer->engine), step, &more, error))
         return false;
     if (!more)
         writer->last_trim_us = now;
@@ -147,6 +141,7 @@ static bool finish(struct writer *writer, struct error *error)
     return writer_flush(writer, error) && writer_derive(writer, error) &&
            writer_run_jobs(writer, error) &&
            trim_some(writer, (int64_t)writer->change_count * 2 + TRIM_STEP, error) &&
+           (writer->change_count == 0 || engine_clock_save(writer->engine, false, error)) &&
            store_commit(writer->store, error);
 }
 
@@ -205,7 +200,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
     uint64_t begun = clock_monotonic_us();
     size_t cap = transaction_cap(writer->engine);
     engine_pass_gate(writer->engine);
-    writer->now = writer_wall_ms(writer);
+    writer->now = engine_now_ms(writer->engine);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
     going = going && store_begin(writer->store, &error);
     size_t taken = 0;
@@ -286,7 +281,7 @@ static void pass_time(struct writer *writer)
           clock_monotonic_us() - writer->last_trim_us >= TRIM_US))
         return;
     engine_pass_gate(writer->engine);
-    writer->now = writer_wall_ms(writer);
+    writer->now = engine_now_ms(writer->engine);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
     if (going && store_begin(writer->store, &error) && writer_evict(writer, &error) &&
         writer_derive(writer, &error) && trim_some(writer, TRIM_STEP, &error) &&
@@ -393,10 +388,24 @@ static void serve_jobs(struct writer *writer)
     } while (!closed);
 }
 
+/* For the next start; one that finds an older note knows less, no more. */
+static void note_clock(struct writer *writer)
+{
+    struct error error;
+    if (disk_state(writer) != ERROR_NONE)
+        return;
+    if (!store_begin(writer->store, &error) || !engine_clock_save(writer->engine, true, &error) ||
+        !store_commit(writer->store, &error)) {
+        store_rollback(writer->store);
+        log_warning("engine", "clock-not-noted", "error=\"%s\"", error.message);
+    }
+}
+
 void *writer_main(void *argument)
 {
     struct writer *writer = argument;
     serve(writer);
+    note_clock(writer);
     post_drained(writer->engine);
     serve_jobs(writer);
     return NULL;

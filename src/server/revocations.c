@@ -27,6 +27,12 @@ static struct auth_revocations *set_of(struct server *server)
     return server->door->revocations;
 }
 
+/* Tokens that ran out before this are forgotten, in seconds. */
+static int64_t trim_time(struct server *server)
+{
+    return engine_due_ms(server->engine) / 1000 - STORE_REVOCATION_GRACE;
+}
+
 /* ---- life ---- */
 
 struct loading {
@@ -54,7 +60,7 @@ static bool load(struct server *server, struct error *error)
         done = error_set(error, ERROR_MEMORY, "out of memory while reading the revoked tokens");
     store_read_end(reader);
     store_reader_close(reader);
-    server->revocations->trim.more = auth_revocations_trim(loading.set, clock_wall_ms() / 1000);
+    server->revocations->trim.more = auth_revocations_trim(loading.set, trim_time(server));
     return done;
 }
 
@@ -105,8 +111,8 @@ void revocations_tick(struct server *server)
     if (revocations->trimming || now < revocations->next_trim_ms)
         return;
     revocations->next_trim_ms = now + TRIM_MS;
-    trim->now = clock_wall_ms() / 1000;
-    if (!auth_revocations_trim(set_of(server), trim->now) && !trim->more)
+    trim->now = engine_due_ms(server->engine) / 1000;
+    if (!auth_revocations_trim(set_of(server), trim_time(server)) && !trim->more)
         return;
     trim->more = false;
     trim->job = (struct write_job){.event.deliver = trimmed, .run = run_trim};
@@ -118,7 +124,8 @@ void revocations_tick(struct server *server)
 struct revoking {
     struct write_job job;
     struct revocation_wish wish;
-    int64_t at; /* ms */
+    int64_t at;  /* ms */
+    int64_t now; /* seconds: what ran out by then makes room */
     bool kept;
     char token_id[]; /* wish.token_id is this */
 };
@@ -133,9 +140,9 @@ static bool run_revoking(struct write_job *job, struct store_writer *store, stru
     if (!store_revocation_put(store, &row, &revoking->kept, error))
         return false;
     /* There may be rows that have run out since they were last looked at. */
-    return revoking->kept ||
-           (store_revocation_trim(store, revoking->at / 1000, TRIM_STEP, &more, error) &&
-            store_revocation_put(store, &row, &revoking->kept, error));
+    return revoking->kept || (store_revocation_trim(store, revoking->now + STORE_REVOCATION_GRACE,
+                                                    TRIM_STEP, &more, error) &&
+                              store_revocation_put(store, &row, &revoking->kept, error));
 }
 
 static bool is_full(struct error *error)
@@ -158,7 +165,7 @@ static void revoked(struct engine_event *event)
     memory_free(revoking);
 }
 
-static struct revoking *prepare(const struct revocation_wish *wish)
+static struct revoking *prepare(struct server *server, const struct revocation_wish *wish)
 {
     struct revoking *revoking = memory_new(sizeof *revoking + wish->token_id.length + 1);
     if (!revoking)
@@ -167,17 +174,21 @@ static struct revoking *prepare(const struct revocation_wish *wish)
     revoking->job = (struct write_job){.event.deliver = revoked, .run = run_revoking};
     revoking->wish = *wish;
     revoking->wish.token_id = span_make(revoking->token_id, wish->token_id.length);
-    revoking->at = clock_wall_ms();
+    revoking->at = engine_now_ms(server->engine);
+    revoking->now = engine_due_ms(server->engine) / 1000;
     return revoking;
 }
 
 bool revocations_add(struct server *server, const struct revocation_wish *wish, struct error *error)
 {
     struct auth_revocations *set = set_of(server);
-    if (auth_revocations_count(set) >= STORE_MAX_REVOCATIONS &&
-        !auth_is_revoked(set, wish->token_id))
+    bool is_new = !auth_is_revoked(set, wish->token_id);
+    /* Room goes before the grace. */
+    if (is_new && auth_revocations_count(set) >= STORE_MAX_REVOCATIONS)
+        auth_revocations_trim(set, engine_due_ms(server->engine) / 1000);
+    if (is_new && auth_revocations_count(set) >= STORE_MAX_REVOCATIONS)
         return is_full(error);
-    struct revoking *revoking = prepare(wish);
+    struct revoking *revoking = prepare(server, wish);
     if (!revoking ||
         !auth_revocations_add(set, wish->token_id, wish->expires_at, revoking->at / 1000)) {
         memory_free(revoking);

@@ -235,7 +235,7 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->read.event.deliver = deliver;
     job->read.run = run;
     job->snapshots = snapshots;
-    job->query.deleted_since = clock_wall_ms() - options->tombstone_ms;
+    job->query.deleted_since = engine_due_ms(snapshots->hub->engine) - options->tombstone_ms;
     job->query.max_rows = options->snapshot_rows;
     job->query.scope = row_scope_ref(subscription->feed->scope);
     job->query.was = row_scope_ref(subscription->was);

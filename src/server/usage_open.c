@@ -147,8 +147,7 @@ static uint64_t now_ms(void *argument)
 
 static int64_t wall_ms(void *argument)
 {
-    (void)argument;
-    return clock_wall_ms();
+    return engine_now_ms(((struct usage_endpoint *)argument)->server->engine);
 }
 
 static void wake(void *argument)

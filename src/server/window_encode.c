@@ -129,8 +129,10 @@ static bool say_deleted(struct farewell *farewell)
 bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts)
 {
     struct window *window = reading->window;
-    struct farewell farewell = {
-        .reading = reading, .drafts = drafts, .since = clock_wall_ms() - reading->tombstone_ms};
+    struct farewell farewell = {.reading = reading,
+                                .drafts = drafts,
+                                .since =
+                                    engine_due_ms(window->hub->engine) - reading->tombstone_ms};
     bool done = window_index_rows(window, &farewell.rows) || lacks_memory(reading);
     for (size_t i = 0; done && i < window->exit_count; i++)
         if (window->exits[i].at >= farewell.since)

@@ -47,13 +47,14 @@ static bool add_exit(struct window *window, const struct window_row *row)
     char *copy = memory_copy_string(key.data, key.length);
     if (!copy)
         return false;
-    window->exits[window->exit_count++] = (struct window_exit){.version = window->version + 1,
-                                                               .entered = row->entered,
-                                                               .told = row->version,
-                                                               .change = row->change,
-                                                               .at = clock_wall_ms(),
-                                                               .key_length = (uint32_t)key.length,
-                                                               .key = copy};
+    window->exits[window->exit_count++] =
+        (struct window_exit){.version = window->version + 1,
+                             .entered = row->entered,
+                             .told = row->version,
+                             .change = row->change,
+                             .at = engine_now_ms(window->hub->engine),
+                             .key_length = (uint32_t)key.length,
+                             .key = copy};
     window->exit_bytes += key.length;
     return true;
 }

@@ -63,7 +63,7 @@ bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t ste
         !query_start(&query, &writer->connection, STATEMENT_REVOCATION_TRIM, trim_sql, error)) {
         return false;
     }
-    query_integer(&query, now);
+    query_integer(&query, now - STORE_REVOCATION_GRACE);
     query_integer(&query, step);
     enum query_step found;
     while ((found = query_row(&query, error)) == QUERY_ROW) {

@@ -336,8 +336,10 @@ struct store_revocation {
  * STORE_MAX_REVOCATIONS. In a transaction. */
 bool store_revocation_put(struct store_writer *writer, const struct store_revocation *revocation,
                           bool *kept, struct error *error);
-/* Forget those whose tokens have run out at `now` (seconds), at most `step`; *more tells whether
- * there may be others. In a transaction. */
+/* They outlive their tokens, so that a clock that is wrong for a while lets no token work again. */
+enum { STORE_REVOCATION_GRACE = 7 * 24 * 3600 }; /* seconds */
+/* Forget those whose tokens ran out so long before `now` (seconds), at most `step`; *more tells
+ * whether there may be others. In a transaction. */
 bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t step, bool *more,
                            struct error *error);
 /* Every one, in order of jti. A callback that returns false stops the scan early (no error). */
@@ -384,7 +386,8 @@ struct store_retention {
 /* One small step of trimming (at most `step` changes and tombstones, and a bounded number of flips,
  * in the open transaction). *more tells whether there is more to do. Records the floors. A seq of
  * which some changes are trimmed and some kept is marked on the kept ones, so that store_find_seq
- * can tell. */
+ * can tell. What is stamped later than `now`, by a clock that was wrong, is as old as what came
+ * next to it. */
 bool store_trim(struct store_writer *writer, const struct store_retention *retention, int64_t now,
                 int64_t step, bool *more, struct error *error);
 

@@ -87,7 +87,9 @@ enum statement {
     STATEMENT_TRIM_LOWEST,
     STATEMENT_TRIM_TEAR,
     STATEMENT_TRIM_DELETE,
+    STATEMENT_TRIM_AHEAD,
     STATEMENT_TRIM_TOMBSTONES_WALK,
+    STATEMENT_TRIM_TOMBSTONES_AHEAD,
     STATEMENT_TRIM_TOMBSTONES_DELETE,
     STATEMENT_TRIM_FLIPS,
     STATEMENT_STAGE_FIND,
@@ -261,6 +263,13 @@ struct stage_count {
     int64_t rows;
 };
 
+/* The changes at the log's oldest end that are stamped later than now. */
+struct ahead_changes {
+    int64_t until; /* up to this change.id; 0: not looked for */
+    bool ends;     /* a change that is not follows them, made at: */
+    int64_t at;
+};
+
 struct store_writer {
     struct store *store;
     struct connection connection;
@@ -271,6 +280,7 @@ struct store_writer {
     struct store_usage_state usage_now, usage_committed;
     struct export_record *exports; /* export id - 1 is the place */
     size_t export_count, export_committed, export_capacity;
+    struct ahead_changes ahead;
     struct stage_count *stages;
     size_t stage_count, stage_capacity;
 };

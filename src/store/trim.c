@@ -5,6 +5,9 @@
  * cursor at that seq cannot be resumed: the first kept one is marked torn. Marking just that one
  * keeps a step bounded however many share the seq; when it is trimmed in its turn, the next is
  * marked.
+ *
+ * Rows were committed in the order of their ids, so each is at least as old as any behind it. One
+ * that a wrong clock stamped later than now is as old as the next that is not.
  */
 #include "store/store_internal.h"
 
@@ -20,6 +23,9 @@ static const char tear_sql[] =
     "AND kept.idx = gone.idx AND kept.export = gone.export AND kept.id > ?2 "
     "ORDER BY kept.id LIMIT 1) FROM change AS gone WHERE gone.id > ?1 AND gone.id <= ?2 "
     "AND (gone.slot, gone.idx) >= (?3, ?4))";
+/* Up to where the rows from ?1 on are later than ?2, and when the next one was made. */
+static const char ahead_sql[] =
+    "SELECT id, at FROM change WHERE id > ? AND at <= ? ORDER BY id LIMIT 1";
 static const char delete_sql[] = "DELETE FROM change WHERE id > ? AND id <= ?";
 /* A change may move several rows in several stages. */
 enum { FLIPS_FOR_STEP = 16 };
@@ -30,15 +36,61 @@ static const char flips_sql[] =
     "FROM derived_flip INDEXED BY derived_flip_change WHERE change < ? ORDER BY change LIMIT ?)";
 static const char tombstones_walk_sql[] =
     "SELECT change, at FROM tombstone INDEXED BY tombstone_change ORDER BY change LIMIT ?";
+static const char tombstones_ahead_sql[] =
+    "SELECT at FROM tombstone INDEXED BY tombstone_change WHERE change > ? AND at <= ? "
+    "ORDER BY change LIMIT 1";
 static const char tombstones_delete_sql[] = "DELETE FROM tombstone WHERE change <= ?";
 
-/* Whether the oldest row must go, given what would be left with it. */
-static bool is_due(int64_t rows, int64_t bytes, int64_t at, const struct store_retention *retention,
-                   int64_t now)
+/* Clocks of a minute apart are the same. */
+enum { AHEAD_MS = 60 * 1000 };
+
+/* When a change that is later than now was made; INT64_MAX: nothing tells. What was looked at once
+ * is not looked at again: there may be a whole log of such. */
+static bool find_time(struct store_writer *writer, int64_t id, int64_t now, int64_t *at,
+                      struct error *error)
 {
-    return (retention->rows > 0 && rows > retention->rows) ||
-           (retention->bytes > 0 && bytes > retention->bytes) ||
-           (retention->age_ms > 0 && at < now - retention->age_ms);
+    struct ahead_changes *ahead = &writer->ahead;
+    struct query query;
+    if (id > ahead->until || !ahead->ends) {
+        int64_t from = id > ahead->until ? id : ahead->until;
+        if (!query_start(&query, &writer->connection, STATEMENT_TRIM_AHEAD, ahead_sql, error)) {
+            return false;
+        }
+        query_integer(&query, from);
+        query_integer(&query, now + AHEAD_MS);
+        enum query_step step = query_row(&query, error);
+        if (step == QUERY_FAILED) {
+            return false;
+        }
+        *ahead = (struct ahead_changes){.until = writer->committed.state.last_change};
+        if (step == QUERY_ROW) {
+            ahead->ends = true;
+            ahead->until = query_column(&query, 0) - 1;
+            ahead->at = query_column(&query, 1);
+            query_end(&query);
+        }
+    }
+    *at = ahead->ends ? ahead->at : INT64_MAX;
+    return true;
+}
+
+/* Whether the oldest row must go, given what would be left with it. */
+static bool is_due(struct store_writer *writer, const struct query *query,
+                   const struct store_retention *retention, int64_t now, bool *due,
+                   struct error *error)
+{
+    const struct store_log_state *log = &writer->now.state;
+    int64_t at = query_column(query, 4);
+    *due = (retention->rows > 0 && log->rows > retention->rows) ||
+           (retention->bytes > 0 && log->bytes > retention->bytes);
+    if (*due || retention->age_ms <= 0) {
+        return true;
+    }
+    if (at > now + AHEAD_MS && !find_time(writer, query_column(query, 0), now, &at, error)) {
+        return false;
+    }
+    *due = at < now - retention->age_ms;
+    return true;
 }
 
 static int64_t column_length(const struct query *query, int column)
@@ -91,7 +143,6 @@ static bool walk_changes(struct store_writer *writer, const struct store_retenti
                          int64_t now, int64_t step, struct outgoing *outgoing, bool *more,
                          struct error *error)
 {
-    struct store_log_state *log = &writer->now.state;
     struct query query;
     if (!query_start(&query, &writer->connection, STATEMENT_TRIM_WALK, walk_sql, error)) {
         return false;
@@ -101,9 +152,9 @@ static bool walk_changes(struct store_writer *writer, const struct store_retenti
     enum query_step result;
     int64_t walked = 0;
     while ((result = query_row(&query, error)) == QUERY_ROW) {
-        bool due = is_due(log->rows, log->bytes, query_column(&query, 4), retention, now);
-        bool ok = true;
-        if (due && walked < step) {
+        bool due = false;
+        bool ok = is_due(writer, &query, retention, now, &due, error);
+        if (ok && due && walked < step) {
             note_outgoing(outgoing, &query);
             ok = forget_change(writer, &query, error);
             walked++;
@@ -190,6 +241,29 @@ static bool trim_changes(struct store_writer *writer, const struct store_retenti
            query_run(&query, error);
 }
 
+/* When a tombstone was made, also one that is later than now; INT64_MAX: nothing tells. */
+static bool tombstone_time(struct store_writer *writer, const struct query *tombstone, int64_t now,
+                           int64_t *at, struct error *error)
+{
+    struct query query;
+    *at = query_column(tombstone, 1);
+    if (*at <= now + AHEAD_MS) {
+        return true;
+    }
+    if (!query_start(&query, &writer->connection, STATEMENT_TRIM_TOMBSTONES_AHEAD,
+                     tombstones_ahead_sql, error)) {
+        return false;
+    }
+    query_integer(&query, query_column(tombstone, 0));
+    query_integer(&query, now + AHEAD_MS);
+    enum query_step step = query_row(&query, error);
+    *at = step == QUERY_ROW ? query_column(&query, 0) : INT64_MAX;
+    if (step == QUERY_ROW) {
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
 /* The newest tombstone that is due, 0 when none, and how many are with it. */
 static bool walk_tombstones(struct store_writer *writer, const struct store_retention *retention,
                             int64_t now, int64_t step, int64_t *last, int64_t *count, bool *more,
@@ -203,8 +277,12 @@ static bool walk_tombstones(struct store_writer *writer, const struct store_rete
     query_integer(&query, step + 1);
     enum query_step result;
     while ((result = query_row(&query, error)) == QUERY_ROW) {
-        bool old = retention->tombstone_age_ms > 0 &&
-                   query_column(&query, 1) < now - retention->tombstone_age_ms;
+        int64_t at;
+        if (!tombstone_time(writer, &query, now, &at, error)) {
+            query_end(&query);
+            return false;
+        }
+        bool old = retention->tombstone_age_ms > 0 && at < now - retention->tombstone_age_ms;
         bool beyond = retention->tombstone_rows > 0 &&
                       writer->now.tombstones - *count > retention->tombstone_rows;
         if ((old || beyond) && *count < step) {

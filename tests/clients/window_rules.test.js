@@ -102,8 +102,9 @@ test('a server runs by the clock that a test sets', async (t) => {
     await post(server, m(key, {}));
     return (await sql(server.db, `SELECT at FROM change WHERE key = '${key}'`))[0].at;
   };
-  for (const seconds of [86_400, -3000, 0]) {
-    clock.set(seconds);
+  /* The clock from the start on, and time that passes: a jump of the wall clock alone is not believed (clock.test.js). */
+  for (const seconds of [86_400, 90_000]) {
+    clock.set(seconds, seconds - 86_400);
     assert.ok(Math.abs((await at(`k${seconds}`)) - clock.now()) < 600_000, `${seconds} s`);
   }
 });

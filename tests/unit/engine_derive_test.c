@@ -30,9 +30,15 @@ static void follow(uint64_t seed, bool limited)
         run.f.options.export_count = 1;
     }
     run_open(&run);
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0, off = 0; i < 40; i++) {
         if (pick(3) == 0)
             atomic_fetch_add(&clock_s, pick(5));
+        /* The clock is wrong for a while: what counts is what it says, there and back. */
+        if (off || pick(8) == 0) {
+            off = off ? -off : (pick(2) ? 1 : -1) * (11 + (int)pick(300));
+            atomic_fetch_add(&clock_s, off);
+            off = off && pick(3) ? off : 0;
+        }
         apply_some(&run, i % 5 ? 3 : 20, pick(4) ? 0 : 1 + pick(60));
         /* A transaction that failed did not bring the time along. */
         apply_some(&run, 1, 0);
@@ -100,10 +106,40 @@ static void time_alone_changes_a_view(void **state)
     run.touched = false;
     fixture_wait(&run.f, &run.touched);
     assert_int_equal(ask(&run, "SELECT group_concat(key) = 'c' FROM \"Q/v1\""), 1);
-    /* Back in time is no time. */
-    atomic_store(&clock_s, 1);
+    /* Some seconds back are waited for. */
+    atomic_store(&clock_s, 1016);
     expect_applied(&run, "Q a patch {\"n\":5}");
     assert_int_equal(ask(&run, "SELECT group_concat(key) = 'c' FROM \"Q/v1\""), 1);
+    run_fini(&run);
+}
+
+/* A clock that was ahead shows when it goes back: rows return, by time alone and over a restart. */
+static void time_that_was_ahead_is_taken_back(void **state)
+{
+    (void)state;
+    struct run run;
+    atomic_store(&clock_s, 1000);
+    run_init(&run, still_valid, 3);
+    run_open(&run);
+    expect_applied(&run,
+                   "Q a upsert {\"until\":1010,\"n\":1}\nQ b upsert {\"until\":1020,\"n\":2}\n"
+                   "Q c upsert {\"until\":5000,\"n\":3}");
+    for (int restarts = 0; restarts < 2; restarts++) {
+        run.touched = false;
+        atomic_store(&clock_s, 3000);
+        fixture_wait(&run.f, &run.touched);
+        assert_int_equal(ask(&run, "SELECT group_concat(key) = 'c' FROM \"Q/v1\""), 1);
+        if (restarts)
+            run_close(&run);
+        atomic_store(&clock_s, 1015);
+        if (restarts)
+            run_open(&run);
+        run.touched = false;
+        fixture_wait(&run.f, &run.touched);
+        assert_int_equal(ask(&run, "SELECT group_concat(key) = 'b,c' FROM \"Q/v1\""), 1);
+        assert_int_equal(ask(&run, "SELECT value FROM meta WHERE name = 'derived_now'"), 1015);
+        assert_int_equal(ask(&run, "SELECT count(*) FROM derived_turn"), 4);
+    }
     run_fini(&run);
 }
 
@@ -165,6 +201,35 @@ static void many_turns_of_one_second(void **state)
     assert_int_equal(left, kept);
     /* Two stages ask for now(). */
     assert_int_equal(ask(&run, "SELECT count(*) FROM derived_turn"), kept * 2);
+    run_fini(&run);
+}
+
+/* More than one transaction takes back. */
+static void many_turns_are_taken_back_in_steps(void **state)
+{
+    (void)state;
+    struct run run;
+    struct buffer text;
+    atomic_store(&clock_s, 1000);
+    run_init(&run, still_valid, 3);
+    run.f.options.commit_mutations = 100000;
+    run_open(&run);
+    buffer_init(&text, 1 << 24);
+    for (int i = 0; i < BUILT; i++)
+        buffer_printf(&text, "Q k%05d upsert {\"until\":%d,\"n\":%d}\n", i, 1010 + i % 40, i % 7);
+    expect_applied(&run, buffer_string(&text));
+    buffer_fini(&text);
+    atomic_store(&clock_s, 1500);
+    while (ask(&run, "SELECT count(*) FROM \"Q/v0\"") > 0) {
+        run.touched = false;
+        fixture_wait(&run.f, &run.touched);
+    }
+    atomic_store(&clock_s, 1000);
+    while (ask(&run, "SELECT count(*) FROM \"Q/v0\"") < BUILT) {
+        run.touched = false;
+        fixture_wait(&run.f, &run.touched);
+    }
+    assert_int_equal(ask(&run, "SELECT value FROM meta WHERE name = 'derived_now'"), 1000);
     run_fini(&run);
 }
 
@@ -269,8 +334,12 @@ static void the_check_finds_wrong_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_check_finds_wrong_rows), cmocka_unit_test(time_alone_changes_a_view),
-        cmocka_unit_test(many_turns_of_one_second),   cmocka_unit_test(a_build_goes_on),
+        cmocka_unit_test(the_check_finds_wrong_rows),
+        cmocka_unit_test(time_alone_changes_a_view),
+        cmocka_unit_test(many_turns_of_one_second),
+        cmocka_unit_test(a_build_goes_on),
+        cmocka_unit_test(time_that_was_ahead_is_taken_back),
+        cmocka_unit_test(many_turns_are_taken_back_in_steps),
         cmocka_unit_test(follows_random_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

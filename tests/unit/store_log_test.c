@@ -197,6 +197,63 @@ static void trimming_by_age_and_bytes(void **state)
     assert_int_equal(store_writer_log(fixture.writer)->bytes, 2 * 67);
 }
 
+enum { DAY = 24 * 3600 * 1000, HOUR = 3600 * 1000 };
+
+static void append_at(int64_t slot, int64_t at)
+{
+    OK(try_append(fixture.quake, "k", STORE_PATCH, (struct seq){slot, 1}, at, "{}"));
+}
+
+/* A clock that was wrong stamped them, and a later one tells how old they are at least. */
+static void changes_that_are_ahead_go_by_the_next(void **state)
+{
+    (void)state;
+    const struct store_retention retention = {.age_ms = HOUR};
+    begin();
+    append_at(1, 1000);
+    append_at(2, 2 * (int64_t)DAY);
+    append_at(3, 3 * (int64_t)DAY);
+    commit();
+    /* Nothing came behind them yet. */
+    trim(retention, HOUR + 2000, 100, false);
+    expect_floor(1, 1, 1);
+    begin();
+    append_at(4, 5000);
+    append_at(5, 2 * (int64_t)DAY);
+    append_at(6, HOUR);
+    commit();
+    trim(retention, HOUR + 4000, 100, false);
+    expect_floor(1, 1, 1);
+    trim(retention, HOUR + 6000, 2, true);
+    expect_floor(3, 3, 1);
+    trim(retention, HOUR + 6000, 100, false);
+    expect_floor(4, 4, 1);
+    trim(retention, 2 * HOUR + 1000, 100, false);
+    expect_floor(6, 6, 1);
+}
+
+static void tombstones_that_are_ahead_go_by_the_next(void **state)
+{
+    (void)state;
+    const struct store_retention retention = {.tombstone_age_ms = 1000};
+    static const int64_t at[] = {DAY, DAY, 1000};
+    begin();
+    for (int i = 1; i <= 3; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "k%d", i);
+        OK(try_append(fixture.quake, key, STORE_DELETE, (struct seq){i, 1}, at[i - 1], NULL));
+        OK(store_tombstone_put(fixture.writer, fixture.quake, span_of(key), span_make(NULL, 0), i,
+                               (struct seq){i, 1}, at[i - 1], &fixture.error));
+    }
+    commit();
+    trim(retention, 1500, 100, false);
+    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 0);
+    trim(retention, 2500, 2, true);
+    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 2);
+    trim(retention, 2500, 2, false);
+    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 3);
+}
+
 static void a_seq_that_is_cut_in_two_is_torn(void **state)
 {
     (void)state;
@@ -332,6 +389,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(trimming_by_rows_goes_in_steps, set_up, tear_down),
         cmocka_unit_test_setup_teardown(trimming_by_age_and_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(changes_that_are_ahead_go_by_the_next, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tombstones_that_are_ahead_go_by_the_next, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_seq_that_is_cut_in_two_is_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(seqs_out_of_order_are_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_the_same_export_tears, set_up, tear_down),
