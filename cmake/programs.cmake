@@ -13,7 +13,8 @@ set_target_properties(stele-cli PROPERTIES OUTPUT_NAME stele
                       RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
 
 # The library for host programs: everything but the commands. Only what stele.h declares is
-# visible in the shared form.
+# visible: hidden symbols stay inside of the shared form. For the static one all objects are first
+# made one, and then its hidden symbols local, so that a program may have any name but stele_….
 set(stele_parts api server source engine bus store view auth wire json base)
 set(stele_objects)
 foreach(part ${stele_parts})
@@ -21,9 +22,17 @@ foreach(part ${stele_parts})
 endforeach()
 set(stele_requirements PkgConfig::LWS PkgConfig::UV PkgConfig::SQLITE PkgConfig::JANSSON
     PkgConfig::ZLIB PkgConfig::UUID PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::CURL Threads::Threads m)
-foreach(kind SHARED STATIC)
-  string(TOLOWER "stele-${kind}" target)
-  add_library(${target} ${kind} ${stele_objects})
+set(stele_object "${CMAKE_BINARY_DIR}/generated/stele.o")
+add_custom_command(
+  OUTPUT "${stele_object}"
+  COMMAND "${CMAKE_LINKER}" -r -o "${stele_object}" ${stele_objects}
+  COMMAND "${CMAKE_OBJCOPY}" --localize-hidden "${stele_object}"
+  DEPENDS ${stele_parts} ${stele_objects}
+  COMMAND_EXPAND_LISTS VERBATIM)
+set_source_files_properties("${stele_object}" PROPERTIES GENERATED ON EXTERNAL_OBJECT ON)
+add_library(stele-shared SHARED ${stele_objects})
+add_library(stele-static STATIC "${stele_object}")
+foreach(target stele-shared stele-static)
   set_target_properties(${target} PROPERTIES OUTPUT_NAME stele LINKER_LANGUAGE C
                         VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}
                         LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}"
@@ -33,6 +42,20 @@ endforeach()
 target_link_libraries(stele-shared PRIVATE ${stele_requirements})
 target_link_libraries(stele-static INTERFACE ${stele_requirements})
 
+# stele.pc finds the prefix from where it stands itself: it is right wherever the files are
+# installed, or moved to. An absolute CMAKE_INSTALL_LIBDIR is taken at its word.
+set(stele_pc_prefix "${CMAKE_INSTALL_PREFIX}")
+set(stele_pc_libdir "${CMAKE_INSTALL_FULL_LIBDIR}")
+set(stele_pc_includedir "${CMAKE_INSTALL_FULL_INCLUDEDIR}")
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  file(RELATIVE_PATH up "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(stele_pc_prefix "\${pcfiledir}/${up}")
+  set(stele_pc_libdir "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+  if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+    set(stele_pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+  endif()
+endif()
 configure_file("${CMAKE_SOURCE_DIR}/cmake/stele.pc.in" "${CMAKE_BINARY_DIR}/stele.pc" @ONLY)
 
 install(TARGETS stele-cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT server)

@@ -46,7 +46,7 @@ static void report(struct check *check, const struct replayed *entity, const cha
 {
     char line[512];
     size_t key_length = entity->key_length - sizeof entity->export_id;
-    snprintf(line, sizeof line, "entity '%.*s' of export %u: %s",
+    snprintf(line, sizeof line, "entity '%.*s' of export %u: %.200s",
              key_length > 200 ? 200 : (int)key_length, entity->key + sizeof entity->export_id,
              entity->export_id, what);
     if (check->findings++ < CHECK_FINDINGS)
