@@ -233,6 +233,41 @@ STELE_API bool stele_query_view(stele *store, const stele_query_options *options
                                 stele_row_callback row, void *argument, stele_position *position,
                                 stele_error *error);
 
+/* ---- backup ---- */
+
+/* Start from STELE_BACKUP_INIT. */
+typedef struct stele_backup_options {
+    size_t struct_size;
+    const char *file;  /* the copy, which gets this name when it is whole, on disk and checked */
+    bool replace;      /* the file may exist already */
+    bool unchecked;    /* leave the check of the copy out */
+    int64_t wal_limit; /* give up when the write-ahead log, which cannot be emptied meanwhile, grew
+                          by more bytes; 0: never */
+    /* Called now and then on the thread that asked; false: give up. NULL: nobody is told. */
+    bool (*progress)(void *argument, int64_t done_bytes, int64_t total_bytes);
+    void *argument;
+} stele_backup_options;
+
+#define STELE_BACKUP_INIT                                                                          \
+    {                                                                                              \
+        sizeof(stele_backup_options), NULL, false, false, INT64_C(4) << 30, NULL, NULL             \
+    }
+
+typedef struct stele_backup_result {
+    int64_t bytes; /* of the copy */
+    char seq[48];  /* cursor of the last change in it; "" for none */
+} stele_backup_result;
+
+/*
+ * Copy the database while the store goes on in every way. The copy is of one state, not older than
+ * what was applied before the call, and one file without companions. A store that is opened on it
+ * has an epoch of its own, and takes cursors up to the copy. `result` may be NULL. When this fails
+ * there is no copy. Errors: "database-error" (also: the file exists), "disk-full",
+ * "database-in-use" (another backup writes there), "shutting-down", "out-of-memory".
+ */
+STELE_API bool stele_backup(stele *store, const stele_backup_options *options,
+                            stele_backup_result *result, stele_error *error);
+
 /* ---- subscribing ---- */
 
 typedef struct stele_subscription stele_subscription;

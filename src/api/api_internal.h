@@ -34,6 +34,7 @@ struct stele {
     pthread_mutex_t reloading; /* one at a time */
     struct server *server;
     char *address, *health_address;
+    char *file;               /* the database, found again from any working directory */
     _Atomic bool stop_closed; /* the server is being freed: stele_stop must leave it alone */
     _Atomic int stoppers;     /* threads inside stele_stop */
     pthread_t thread;         /* the loop thread, for joining */

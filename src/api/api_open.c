@@ -4,8 +4,10 @@
  */
 #include "api/api_internal.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 static void set_state(struct stele *store, enum api_state state)
@@ -28,7 +30,11 @@ static bool start(struct stele *store)
     const char *health = server_health_address(store->server);
     store->address = memory_copy_string(address, strlen(address));
     store->health_address = memory_copy_string(health, strlen(health));
-    if (store->address && store->health_address)
+    char file[PATH_MAX];
+    const char *path = realpath(store->config.database, file);
+    path = path ? path : store->config.database;
+    store->file = memory_copy_string(path, strlen(path));
+    if (store->address && store->health_address && store->file)
         return true;
     server_close(store->server);
     return error_set(&store->error, ERROR_MEMORY, "out of memory");
@@ -100,6 +106,7 @@ static void free_store(struct stele *store)
     config_fini(&store->config);
     memory_free(store->address);
     memory_free(store->health_address);
+    memory_free(store->file);
     pthread_mutex_destroy(&store->lock);
     pthread_mutex_destroy(&store->reloading);
     pthread_cond_destroy(&store->changed);
@@ -140,7 +147,7 @@ static struct stele *open_store(const stele_options *options, struct error *erro
         return NULL;
     }
     wait_until(store, API_RUNNING);
-    if (store->address && store->health_address)
+    if (store->address && store->health_address && store->file)
         return store;
     pthread_join(store->thread, NULL);
     *error = store->error;

@@ -11,6 +11,7 @@
 
 static char folder[] = "/tmp/stele-api-XXXXXX";
 char file[80];
+stele_error refusal;
 
 /* Each test has a database of its own. */
 stele *open_as(const char *name, stele_options options)
@@ -82,6 +83,37 @@ stele_subscription *subscribe(stele *store, const char *view, struct frames *fra
     return subscription;
 }
 
+/* ---- requests ---- */
+
+void count_answer(void *argument, const stele_result *result, const stele_error *error)
+{
+    struct flood *flood = argument;
+    pthread_mutex_lock(&flood->lock);
+    flood->answered++;
+    if (error || result->applied != 1) {
+        flood->refused++;
+        snprintf(flood->code, sizeof(flood->code), "%s", error ? error->code : "not applied");
+    }
+    pthread_cond_broadcast(&flood->changed);
+    pthread_mutex_unlock(&flood->lock);
+}
+
+void wait_answered(struct flood *flood, int count)
+{
+    pthread_mutex_lock(&flood->lock);
+    while (flood->answered < count)
+        pthread_cond_wait(&flood->changed, &flood->lock);
+    pthread_mutex_unlock(&flood->lock);
+}
+
+bool feed_one(stele *store, int number, struct flood *flood, stele_error *error)
+{
+    char line[96];
+    int length = snprintf(line, sizeof(line),
+                          "{\"export\":\"E\",\"key\":\"k\",\"patch\":{\"n\":%d}}", number);
+    return stele_apply_async(store, line, (size_t)length, count_answer, flood, error);
+}
+
 /* ---- rows ---- */
 
 bool on_row(void *argument, const stele_row *row)
@@ -120,4 +152,11 @@ int remove_folder(void **state)
     char command[64];
     snprintf(command, sizeof(command), "rm -r %s", folder);
     return system(command);
+}
+
+bool any_row(void *argument, const stele_row *row)
+{
+    (void)argument;
+    (void)row;
+    return true;
 }

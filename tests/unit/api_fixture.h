@@ -47,6 +47,25 @@ void on_frame(void *argument, const char *json, size_t length);
 void wait_for(struct frames *frames, int count, bool complete);
 stele_subscription *subscribe(stele *store, const char *view, struct frames *frames);
 
+/* ---- requests without waiting, and their answers ---- */
+
+struct flood {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int answered, refused;
+    char code[32]; /* of a refusal */
+};
+
+#define FLOOD_INIT                                                                                 \
+    {                                                                                              \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER                     \
+    }
+
+void count_answer(void *argument, const stele_result *result, const stele_error *error);
+void wait_answered(struct flood *flood, int count);
+/* {"n":number} for key k of export E. */
+bool feed_one(stele *store, int number, struct flood *flood, stele_error *error);
+
 /* ---- rows ---- */
 
 struct rows {
@@ -55,5 +74,20 @@ struct rows {
 };
 
 bool on_row(void *argument, const stele_row *row);
+bool any_row(void *argument, const stele_row *row);
+
+/* ---- refusals ---- */
+
+/* Of the call at hand. */
+extern stele_error refusal;
+
+#define REFUSED(call, expected, named)                                                             \
+    do {                                                                                           \
+        refusal = (stele_error){.code = ""};                                                       \
+        assert_false(call);                                                                        \
+        assert_string_equal(refusal.code, expected);                                               \
+        if (!strstr(refusal.message, named))                                                       \
+            fail_msg("\"%s\" does not name %s", refusal.message, named);                           \
+    } while (0)
 
 #endif

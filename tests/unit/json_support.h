@@ -18,7 +18,8 @@ enum { TEST_DEPTH = 128 };
 static inline void assert_span(struct span found, const char *expected)
 {
     if (!span_equal(found, span_of(expected)))
-        fail_msg("found    %.*s\nexpected %s", (int)found.length, found.data, expected);
+        fail_msg("found    %.*s\nexpected %s", (int)found.length, found.data,
+                 expected ? expected : "nothing");
 }
 
 /* Add a value that must parse. */
