@@ -35,22 +35,52 @@ static void destroy(struct hub_job *job)
 }
 
 /*
- * What overlaps a snapshot is whole in any view. So it is for who listens to an append view
- * without knowing all its keys and falls behind: an event of an unknown key would be a patch of
- * something that was never sent.
+ * What overlaps a snapshot is whole in any view. So it is for a client that listens to an append
+ * view without knowing all its keys and falls behind: an event of an unknown key would be a patch
+ * of something that was never sent. A client that asks for events with a cursor gets them all the
+ * same, but for those keys.
  */
 static enum catch_up_style choose_style(const struct subscription *subscription)
 {
     if (subscription->overlaps)
         return CATCH_UP_RESUME;
     if (subscription->feed->mode == WIRE_APPEND)
-        return subscription->knowledge.full ? CATCH_UP_EVENTS : CATCH_UP_WHOLE;
+        return subscription->knowledge.full || subscription->answering ? CATCH_UP_EVENTS
+                                                                       : CATCH_UP_WHOLE;
     return subscription->resuming ? CATCH_UP_RESUME : CATCH_UP_WHOLE;
 }
 
-static struct catch_up_request make_request(const struct subscription *subscription)
+/*
+ * Rows end at the head of the transaction that read the last of them, and a writer that never
+ * pauses moves the head on while a page is on its way to the client. So when all that was there at
+ * the beginning is sent, each further page may be twice as large as the one before: after a few of
+ * them one has all that is left. Such pages are the only ones of a size that counts, so all
+ * subscriptions together hold a number of them; who gets none goes on with a page of the usual
+ * size.
+ */
+static unsigned grow(struct subscription *subscription)
+{
+    struct hub *hub = subscription->feed->hub;
+    if (!subscription->page_growth || hub->grown_pages >= HUB_GROWN_PAGES)
+        return 0;
+    hub->grown_pages++;
+    subscription->holds_grown_page = true;
+    return subscription->page_growth;
+}
+
+void catch_up_release(struct subscription *subscription)
+{
+    /* A page that was asked for, or was brought and not taken, is held. */
+    if (!subscription->holds_grown_page || subscription->job)
+        return;
+    subscription->holds_grown_page = false;
+    subscription->subscriber->hub->grown_pages--;
+}
+
+static struct catch_up_request make_request(struct subscription *subscription)
 {
     const struct feed *feed = subscription->feed;
+    unsigned growth = grow(subscription);
     return (struct catch_up_request){
         .view = feed->view,
         .scope = feed->scope,
@@ -58,14 +88,17 @@ static struct catch_up_request make_request(const struct subscription *subscript
         .mode = feed->mode,
         .style = choose_style(subscription),
         .from = subscription->cursor,
-        .page_bytes = feed->hub->options.page_bytes,
-        .scan_rows = feed->hub->options.scan_rows,
+        .page_bytes = feed->hub->options.page_bytes << growth,
+        .scan_rows = feed->hub->options.scan_rows
+                     << (growth < HUB_SCAN_GROWTH ? growth : HUB_SCAN_GROWTH),
         .max_array = engine_max_array_length(feed->hub->engine),
         .resuming = subscription->resuming,
+        .partial = !subscription->knowledge.full,
         .resume_target = subscription->resume_target,
         .resume_limit = subscription->resuming ? subscription->resume_limit : -1,
         .resume_seq = subscription->resume_seq,
         .ambiguous_until = subscription->ambiguous_until,
+        .true_from = subscription->true_from,
         .only_greater = subscription->only_greater,
         .greater = subscription->greater,
     };
@@ -105,7 +138,8 @@ static void skip_to_present(struct subscription *subscription, int64_t reached)
     int64_t head = subscription->feed->hub->ring.last;
     if (head < reached)
         head = reached; /* the reader was ahead of the loop */
-    subscription->knowledge = (struct knowledge){.begun = true,
+    subscription->knowledge = (struct knowledge){.resumed = true,
+                                                 .begun = true,
                                                  .since = head,
                                                  .resumed_from = subscription->resume_from,
                                                  .resumed_to = reached};
@@ -117,13 +151,18 @@ static void advance(struct subscription *subscription, const struct catch_up_pag
     subscription->cursor = page->to;
     subscription->resume_seq = page->resume_seq;
     subscription->resume_limit = page->resume_limit;
+    subscription->true_from = page->frames.true_from;
     if (page->ended) {
         subscription->resuming = subscription->overlaps = false;
         row_scope_unref(subscription->was);
         subscription->was = NULL;
     }
-    if (page->to >= subscription->resume_target)
+    if (page->to >= subscription->resume_target) {
         subscription->only_greater = false;
+        if (subscription->resuming && subscription->page_growth < HUB_PAGE_GROWTH)
+            subscription->page_growth++;
+    }
+    subscription->resume_target = page->target;
     if (page->limit_hit)
         skip_to_present(subscription, page->to);
     else if (page->at_head)

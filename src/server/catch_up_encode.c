@@ -13,11 +13,13 @@ bool catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
 {
     frames->request = request;
     frames->error = error;
+    frames->true_from = request->true_from;
     buffer_init(&frames->out, UINT32_MAX);
     buffer_init(&frames->shown, UINT32_MAX);
     buffer_init(&frames->paths, UINT32_MAX);
     wire_batch_init(&frames->rows, UINT32_MAX);
     doc_init(&frames->doc, UINT32_MAX, UINT32_MAX);
+    catch_up_told_init(frames);
     return wire_batch_start(&frames->rows, request->mode, span_of(request->view->id)) ||
            lacks_memory(frames);
 }
@@ -29,6 +31,7 @@ void catch_up_frames_fini(struct catch_up_frames *frames)
     buffer_fini(&frames->paths);
     wire_batch_fini(&frames->rows);
     doc_fini(&frames->doc);
+    catch_up_told_fini(frames);
 }
 
 static bool put_frame(struct catch_up_frames *frames, enum wire_operation operation,
@@ -57,6 +60,14 @@ static struct span cursor_of(const struct catch_up_request *request, struct seq 
     return frame_seq(text, seq);
 }
 
+/* The client's state is one that was when it has the changes up to here too. */
+static void note_later(struct catch_up_frames *frames, const struct store_entity *entity)
+{
+    int64_t change = entity ? entity->change : frames->head;
+    if (change > frames->true_from)
+        frames->true_from = change;
+}
+
 bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entity *entity)
 {
     const struct catch_up_request *request = frames->request;
@@ -65,6 +76,7 @@ bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entit
     if (!frame_show(request->view, entity->data, &frames->shown, &shown))
         return lacks_memory(frames);
     frames->put++;
+    note_later(frames, entity);
     if (request->style == CATCH_UP_RESUME)
         return wire_batch_row(&frames->rows, entity->key, shown) || lacks_memory(frames);
     return put_frame(frames, WIRE_UPSERT, entity->key, shown, span_make(NULL, 0),
@@ -82,7 +94,8 @@ bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct
 
 /* The log's {"path":length, …} as what merge_print_patch wants, and the frame's append paths. */
 static bool read_appends(struct catch_up_frames *frames, const struct store_change *change,
-                         uint32_t root, struct merge_append *appends, size_t count)
+                         const struct store_entity *entity, uint32_t root,
+                         struct merge_append *appends, size_t count)
 {
     const struct catch_up_request *request = frames->request;
     struct doc *doc = &frames->doc;
@@ -94,6 +107,8 @@ static bool read_appends(struct catch_up_frames *frames, const struct store_chan
         int64_t length = 0;
         doc_integer(doc, node, &length);
         bool full = ambiguous || (request->max_array && length >= (int64_t)request->max_array);
+        if (full && change->operation != STORE_CREATE)
+            note_later(frames, entity); /* unless it was overwritten, it was the same then */
         appends[i] = (struct merge_append){
             .path = doc_key(doc, node), .length = (uint32_t)length, .full = full};
         if (full)
@@ -126,7 +141,7 @@ static bool print_event(struct catch_up_frames *frames, const struct store_chang
     struct merge_append *appends = memory_new((count + 1) * sizeof *appends);
     bool created = change->operation == STORE_CREATE;
     struct span merged = entity && !created ? entity->data : span_of("{}");
-    bool done = appends && read_appends(frames, change, paths, appends, count) &&
+    bool done = appends && read_appends(frames, change, entity, paths, appends, count) &&
                 merge_print_patch(data, doc, patch, appends, count, frames->request->max_array,
                                   frame_seq(seq, change->seq), merged, frames->error);
     memory_free(appends);
@@ -136,13 +151,17 @@ static bool print_event(struct catch_up_frames *frames, const struct store_chang
 
 /*
  * The seq of an event that the client may have had already must not take it back behind others
- * that it had: among those, only the client's own cursor is told.
+ * that it had: among those, only the client's own cursor is told. Nor must that of one before a
+ * change that a row sent whole has in it: going on from there could repeat that change.
  */
-static struct span event_cursor(const struct catch_up_request *request,
+static struct span event_cursor(const struct catch_up_frames *frames,
                                 const struct store_change *change, char *text)
 {
+    const struct catch_up_request *request = frames->request;
     bool had = change->id < request->ambiguous_until;
     if (had && seq_compare(change->seq, request->greater) != 0)
+        return span_make(NULL, 0);
+    if (request->partial && change->id < frames->true_from)
         return span_make(NULL, 0);
     return frame_seq(text, change->seq);
 }
@@ -152,7 +171,7 @@ bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change
     char text[SEQ_SIZE];
     struct span none = span_make(NULL, 0);
     return put_frame(frames, WIRE_DELETE, change->key, none, none,
-                     event_cursor(frames->request, change, text));
+                     event_cursor(frames, change, text));
 }
 
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
@@ -160,7 +179,7 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
 {
     const struct catch_up_request *request = frames->request;
     char text[SEQ_SIZE];
-    struct span seq = event_cursor(request, change, text);
+    struct span seq = event_cursor(frames, change, text);
     struct span none = span_make(NULL, 0), append, shown, shown_append;
     struct buffer data, paths;
     frames->put++;

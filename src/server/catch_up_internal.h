@@ -15,7 +15,9 @@
  *           the order of the entities' last changes: so every frame's seq is a good cursor;
  *   RESUME  the same as snapshot rows; only the batch that ends it carries a cursor, so a client
  *           that is cut off before it asks again from where it was;
- *   EVENTS  (append views) every change, in order, as it was.
+ *   EVENTS  (append views) every change, in order, as it was. To a client that may lack some keys
+ *           (`partial`), an entity that it was not told about from its creation on comes whole in
+ *           place of its first patch: as it is now, so that its later events are left out.
  */
 enum catch_up_style { CATCH_UP_WHOLE, CATCH_UP_RESUME, CATCH_UP_EVENTS };
 
@@ -33,12 +35,16 @@ struct catch_up_request {
     int64_t scan_rows; /* of the log, that one page looks at */
     uint32_t max_array;
     bool resuming;
-    int64_t resume_target, resume_limit, ambiguous_until;
+    bool partial; /* it may lack what was there at its cursor */
+    int64_t resume_target, resume_limit, ambiguous_until, true_from;
     bool only_greater;
     struct seq greater, resume_seq;
 };
 
 /* ---- encode ---- */
+
+/* What a page has told of a key. */
+enum told { TOLD_NOTHING, TOLD_EVENTS, TOLD_WHOLE };
 
 /* Frames in the making. After a failure *error says why. */
 struct catch_up_frames {
@@ -47,7 +53,10 @@ struct catch_up_frames {
     struct buffer out, shown, paths;
     struct wire_batch rows; /* of RESUME */
     int64_t put;            /* entities and events; not deletes of entities */
+    int64_t head;           /* the newest change as the page's transaction sees it */
+    int64_t true_from;      /* as in struct subscription */
     struct doc doc;
+    struct map told; /* of partial EVENTS: struct told_key */
 };
 
 bool catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_request *request,
@@ -61,6 +70,11 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
                         const struct store_entity *entity);
 /* A change that took the row away, as an event. */
 bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change *change);
+/* catch_up_told.c: false when out of memory. */
+enum told catch_up_told(const struct catch_up_frames *frames, struct span key);
+bool catch_up_note_told(struct catch_up_frames *frames, struct span key, enum told told);
+void catch_up_told_init(struct catch_up_frames *frames);
+void catch_up_told_fini(struct catch_up_frames *frames);
 /* Bytes so far, and whether anything was put. */
 size_t catch_up_frames_length(const struct catch_up_frames *frames);
 /* Close the page: RESUME's rows become a batch, and what ends a resume carries the cursor. *text
@@ -80,6 +94,7 @@ struct catch_up_page {
     bool ended;     /* this page ends the resume */
     bool limit_hit; /* because of its limit */
     int64_t to;     /* the cursor behind this page */
+    int64_t target; /* request.resume_target, or a later one where that gave no state that was */
     int64_t resume_limit;
     struct seq resume_seq;
     uint64_t rows;     /* in snapshot batches */

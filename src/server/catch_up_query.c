@@ -33,6 +33,34 @@ static bool put_present(struct catch_up_page *page, const struct store_change *c
     return !is_delete(change) || catch_up_put_delete(&page->frames, change->key, change->seq);
 }
 
+static bool note_told(struct catch_up_page *page, struct span key, enum told told)
+{
+    return catch_up_note_told(&page->frames, key, told) ||
+           error_set(page->error, ERROR_MEMORY, "out of memory while catching up");
+}
+
+/*
+ * A patch of an entity that the client may lack: the entity itself comes, once. If it is gone
+ * since, or out of sight, that comes later in the log.
+ */
+static bool put_first_patch(struct catch_up_page *page, const struct store_change *change,
+                            const struct store_entity *entity)
+{
+    bool whole = catch_up_told(&page->frames, change->key) == TOLD_WHOLE;
+    return whole || !entity ||
+           (catch_up_put_whole(&page->frames, entity) && note_told(page, change->key, TOLD_WHOLE));
+}
+
+static bool put_partial_event(struct catch_up_page *page, const struct store_change *change,
+                              const struct store_entity *entity)
+{
+    enum told told = catch_up_told(&page->frames, change->key);
+    if (change->operation == STORE_PATCH && told != TOLD_EVENTS)
+        return put_first_patch(page, change, entity);
+    return catch_up_put_event(&page->frames, change, entity) &&
+           note_told(page, change->key, is_delete(change) ? TOLD_NOTHING : TOLD_EVENTS);
+}
+
 static bool put_event(struct catch_up_page *page, const struct store_change *change,
                       const struct store_entity *entity)
 {
@@ -43,7 +71,8 @@ static bool put_event(struct catch_up_page *page, const struct store_change *cha
     /* What it is now must not show in what it was. */
     if (entity && !row_scope_shows(request->scope, request->view, entity->data))
         entity = NULL;
-    return catch_up_put_event(&page->frames, change, entity);
+    return request->partial ? put_partial_event(page, change, entity)
+                            : catch_up_put_event(&page->frames, change, entity);
 }
 
 /* Whether this event counts for who came with a cursor that the log does not hold. */
@@ -85,6 +114,18 @@ static bool put_change(void *argument, const struct store_change *change,
     return true;
 }
 
+/*
+ * Events lead from one state to the next, so those of an append view may end at the change that was
+ * the newest when it began. Rows are present states: with one that changed behind the last page is
+ * missing, or too new, what it was before. They end at the head of the very transaction that read
+ * the last of them, and nowhere else.
+ */
+static bool ends_at_target(const struct catch_up_request *request)
+{
+    return request->resuming && request->style == CATCH_UP_EVENTS &&
+           request->from < request->resume_target;
+}
+
 /* Rows of other exports lie between; but none of ours behind the export's newest, so where that
  * was had already, nothing is read at all. */
 static bool read_log(struct catch_up_page *page, struct store_reader *reader,
@@ -94,6 +135,8 @@ static bool read_log(struct catch_up_page *page, struct store_reader *reader,
     int64_t newest = state->export.last_change, until = newest;
     if (until - request->from > request->scan_rows)
         until = request->from + request->scan_rows;
+    if (ends_at_target(request) && until > request->resume_target)
+        until = request->resume_target;
     page->to = request->from;
     if (until > request->from &&
         (!store_scan_changes(reader, state->export.id, request->key, request->from, until, -1, true,
@@ -103,6 +146,17 @@ static bool read_log(struct catch_up_page *page, struct store_reader *reader,
     if (!is_full(page)) /* nothing behind the last row was for this view */
         page->to = until < newest ? until : state->log.last_change;
     return true;
+}
+
+/* Where the page is not at the head, only whole events lead to a state that was. */
+static bool has_ended(struct catch_up_page *page, const struct view_state *state)
+{
+    const struct catch_up_request *request = &page->request;
+    bool reached = ends_at_target(request) && page->to == request->resume_target;
+    bool was = page->frames.true_from <= request->resume_target;
+    if (reached && !was)
+        page->target = state->log.last_change;
+    return request->resuming && (page->at_head || page->limit_hit || (reached && was));
 }
 
 /* ---- one key ---- */
@@ -146,6 +200,7 @@ static bool read_rows(struct catch_up_page *page, struct store_reader *reader)
     if (!view_state_read(&state, request->view, reader, page->error))
         return false;
     bool by_key = request->key.data && request->style != CATCH_UP_EVENTS;
+    page->frames.head = state.log.last_change;
     page->expired = !by_key && request->from < state.log.floor_change;
     if (page->expired)
         return true;
@@ -156,10 +211,7 @@ static bool read_rows(struct catch_up_page *page, struct store_reader *reader)
     page->at_head = page->to >= state.log.last_change;
     if (page->at_head && state.found && state.export.last_change > 0)
         page->resume_seq = state.export.last_seq;
-    /* In an append view a whole row may stand for later events too, so only the head will do. */
-    bool whole_events = request->mode == WIRE_APPEND && request->style != CATCH_UP_EVENTS;
-    bool reached = page->to >= request->resume_target && !whole_events;
-    page->ended = request->resuming && (page->at_head || reached || page->limit_hit);
+    page->ended = has_ended(page, &state);
     return true;
 }
 
@@ -167,6 +219,7 @@ bool catch_up_query(struct catch_up_page *page, struct store_reader *reader)
 {
     page->resume_limit = page->request.resume_limit;
     page->resume_seq = page->request.resume_seq;
+    page->target = page->request.resume_target;
     if (!catch_up_frames_init(&page->frames, &page->request, page->error) ||
         !store_read_begin(reader, page->error))
         return false;

@@ -219,7 +219,7 @@ static void feed_offer_channel(struct feed *feed, const struct change *change)
     if (!view_shows(feed->view, change_key(change)))
         return;
     buffer_clear(&hub->frame);
-    if (!frame_change(feed, change, true, &hub->frame)) {
+    if (!frame_change(feed, change, KEY_SENT_WHOLE, &hub->frame)) {
         /* Out of memory. Passed and emptied, all its cursors are behind: the database has it. */
         channel_pass(&feed->channel, change->id);
         channel_clear(&feed->channel);

@@ -36,7 +36,7 @@ bool frame_show_append(const struct view *view, struct span append, struct buffe
  * the key.
  */
 static enum wire_operation operation_for(const struct feed *feed, const struct change *change,
-                                         bool known)
+                                         enum key_state state)
 {
     switch (change->operation) {
     case CHANGE_CREATE:
@@ -49,15 +49,16 @@ static enum wire_operation operation_for(const struct feed *feed, const struct c
     case CHANGE_PATCH:
         break;
     }
-    return known ? WIRE_PATCH : WIRE_UPSERT;
+    return state == KEY_SENT_WHOLE ? WIRE_PATCH : WIRE_UPSERT;
 }
 
-bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out)
+bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
+                  struct buffer *out)
 {
     char seq[SEQ_SIZE];
     struct wire_change frame = {.mode = feed->mode,
                                 .view = span_of(feed->view->id),
-                                .operation = operation_for(feed, change, known),
+                                .operation = operation_for(feed, change, state),
                                 .key = change_key(change)};
     if (feed->scope) {
         struct sight sight = row_scope_sight(feed->scope, change);
@@ -66,9 +67,9 @@ bool frame_change(struct feed *feed, const struct change *change, bool known, st
         if (!sight.after)
             frame.operation = WIRE_DELETE;
     }
-    if (frame.operation == WIRE_DELETE && !known)
+    if (frame.operation == WIRE_DELETE && state == KEY_NEVER_SENT)
         return true;
-    bool whole = change->operation == CHANGE_PATCH && !known && frame.operation != WIRE_DELETE;
+    bool whole = change->operation == CHANGE_PATCH && frame.operation == WIRE_UPSERT;
     if (whole && !change_entity(change).data)
         return false; /* too large to travel with its change: the database has it */
     struct span object = whole ? change_entity(change) : change_patch(change);
@@ -89,7 +90,7 @@ static int compare_place(struct seq seq, int64_t id, const struct store_position
     return order ? order : (id > bound->id) - (id < bound->id);
 }
 
-bool knowledge_has(const struct knowledge *knowledge, const struct change *change)
+static bool was_sent(const struct knowledge *knowledge, const struct change *change)
 {
     if (knowledge->full || change->previous_change == 0)
         return true; /* also when there was nothing to know before: a creation */
@@ -101,4 +102,11 @@ bool knowledge_has(const struct knowledge *knowledge, const struct change *chang
         return false;
     struct seq seq = {change->previous_slot, change->previous_index};
     return compare_place(seq, change->entity_id, &knowledge->bound) >= 0;
+}
+
+enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change)
+{
+    return was_sent(knowledge, change) ? KEY_SENT_WHOLE
+           : knowledge->resumed        ? KEY_MAY_BE_HELD
+                                       : KEY_NEVER_SENT;
 }

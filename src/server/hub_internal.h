@@ -23,8 +23,12 @@ enum {
     HUB_SCAN = 20000,         /* log rows that one job looks at */
     HUB_SNAPSHOT_ROWS = 2000, /* rows, and deletes, that a snapshot job reads in one transaction */
     HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
+    HUB_LIMITED_BYTES = 16 << 20, /* JSON bytes of a limited snapshot that are read at once */
     HUB_BATCH_BYTES = 1 << 20,    /* a batch ends early when it gets this long */
     HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
+    HUB_PAGE_GROWTH = 7,          /* doublings of a page's bytes, at most, */
+    HUB_SCAN_GROWTH = 4,          /* ... and of the log rows that it looks at */
+    HUB_GROWN_PAGES = 16,         /* grown pages that all subscriptions together hold */
     HUB_WINDOW_ROWS = 10000,
     HUB_WINDOWS = 1000,
     HUB_FILTER_ROWS = 1000000,
@@ -92,6 +96,7 @@ struct key_group {
  */
 struct knowledge {
     bool full;
+    bool resumed; /* it may also hold what it was sent before it came with a cursor */
     bool bounded;
     bool begun;    /* something was sent, or live frames begin at `since` */
     int64_t since; /* a change id */
@@ -99,7 +104,9 @@ struct knowledge {
     struct store_position bound;
 };
 
-bool knowledge_has(const struct knowledge *knowledge, const struct change *change);
+/* Of the entity as it was just before a change. */
+enum key_state { KEY_NEVER_SENT, KEY_MAY_BE_HELD, KEY_SENT_WHOLE };
+enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change);
 
 /* ---- subscriptions ---- */
 
@@ -130,8 +137,9 @@ struct snapshot_place {
     bool begun;                  /* rows were looked at: `at` counts */
     struct store_position at;    /* behind this row */
     struct store_position bound; /* the last row that was sent */
-    int64_t change;              /* position of the first batch's transaction; 0 before it */
-    int64_t latest;              /* position of the newest transaction that gave rows */
+    int64_t change;              /* position of the first batch's transaction, or an earlier one:
+                                    what changed behind it follows the rows; 0 before it */
+    int64_t latest;              /* position of the newest transaction; 0 before the first */
     struct seq seq;              /* the cursor that belongs to `change` */
     int64_t deletes;             /* those before this change are still to be told; 0: all were */
 };
@@ -186,13 +194,17 @@ struct subscription {
     struct snapshot_place snapshot;
     struct row_scope *was; /* it may hold what that one saw, as its token listed other scopes;
                               one reference; NULL: it does not */
+    int64_t moved_from;    /* with `was`: it has everything up to here; 0: unknown */
     struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
     struct link in_build;         /* waits for a snapshot job */
     /* resuming and catching up */
     struct hub_job *job;     /* a read on its way, or a page that it brought; NULL: none */
     int64_t resume_from;     /* the change behind which it began */
     int64_t resume_limit;    /* rows or events still wanted; -1: all */
-    int64_t resume_target;   /* ... once this change is reached */
+    int64_t resume_target;   /* the newest change when it began */
+    int64_t true_from;       /* the events sent so far give a state that was from here on */
+    unsigned page_growth;    /* doublings of the next page: see catch_up.c */
+    bool holds_grown_page;   /* one of hub->grown_pages */
     struct seq resume_seq;   /* newest seq that was passed */
     int64_t ambiguous_until; /* append: frames up to here may be had already */
     struct seq greater;      /* see only_greater */
@@ -292,6 +304,7 @@ struct hub {
     struct map row_scopes; /* those that somebody has, by name */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
+    size_t grown_pages; /* that subscriptions hold; HUB_GROWN_PAGES at most */
     struct snapshots *snapshots;
     struct buffer frame; /* one change's frames */
     struct buffer shown; /* a projected object */
@@ -327,9 +340,11 @@ void feed_free(struct feed *feed);
 
 /* frames.c */
 /* The change as the feed's view shows it, appended to out: a patch, or the whole entity when the
- * subscriber does not know the key, or nothing. False when out of memory, or when the entity is
- * not at hand: then the subscriber is to be served from the database. */
-bool frame_change(struct feed *feed, const struct change *change, bool known, struct buffer *out);
+ * subscriber may lack it, or nothing: to one that holds nothing of the key a delete is none. False
+ * when out of memory, or when the entity is not at hand: then the subscriber is to be served from
+ * the database. */
+bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
+                  struct buffer *out);
 struct span frame_seq(char *text, struct seq seq);
 /* An object, or a change's append paths, as the view shows them: borrowed from the argument or from
  * `scratch`. False when out of memory. Any thread. */
@@ -397,6 +412,8 @@ void resume_refuse(struct subscription *subscription);
 /* catch_up.c */
 /* The bytes of the next page, when it is there; else it is asked for. */
 struct span catch_up_pull(struct subscription *subscription);
+/* The page that it took last has gone out, or is not wanted any more. */
+void catch_up_release(struct subscription *subscription);
 
 /* hub_job.c */
 /* The subscription no longer waits for what it asked the readers. */

@@ -28,11 +28,11 @@ static void accept(struct subscription *subscription, const struct resume_query 
     }
     counter_add(&subscription->feed->hub->metrics.resumes, 1);
     subscription_announce(subscription, 1);
-    /* Who wants no snapshot, or a part of one, may never have had all, so what it holds cannot be
-     * told; but in an append view a cursor asks for events, and says that all before were had. */
+    /* A client that wants no snapshot, or a part of one, may never have had all: it may lack any
+     * key that was there at its cursor, and may hold it. */
     bool whole = subscription->with_snapshot && subscription->limit < 0;
     subscription->knowledge =
-        (struct knowledge){.full = whole || append, .begun = true, .since = found->from};
+        (struct knowledge){.full = whole, .resumed = true, .begun = true, .since = found->from};
     subscription->resuming = subscription->with_snapshot;
     subscription->answering = true;
     subscription->resume_limit = subscription->limit;

@@ -168,7 +168,7 @@ static void serve_waiting(struct link *waiting, struct snapshot_batch *batch, in
     while (link != waiting) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_build, link);
         link = link->next;
-        if (subscription->snapshot.change == 0 && batch->end.change < fresh)
+        if (subscription->snapshot.latest == 0 && batch->end.latest < fresh)
             continue;
         link_remove(&subscription->in_build);
         batch->references++;
@@ -284,7 +284,7 @@ static bool join_or_start(struct snapshots *snapshots, struct subscription *subs
 static struct snapshot_batch *from_cache(struct snapshots *snapshots,
                                          const struct subscription *subscription, struct span name)
 {
-    bool first = subscription->snapshot.change == 0;
+    bool first = subscription->snapshot.latest == 0;
     int64_t fresh = first ? subscription->feed->export->last_change : 0;
     struct snapshot_batch *batch = snapshot_cache_get(snapshots->cache, name, fresh);
     counter_add(&snapshots->hub->metrics.snapshot_batches_shared, batch != NULL);

@@ -83,7 +83,7 @@ struct snapshot_batch *snapshot_cache_get(struct snapshot_cache *cache, struct s
     struct entry *entry = map_get(&cache->entries, name);
     if (!entry)
         return NULL;
-    if (entry->batch->end.change < fresh) {
+    if (entry->batch->end.latest < fresh) {
         drop(cache, entry);
         return NULL;
     }

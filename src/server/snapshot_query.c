@@ -9,8 +9,28 @@ static bool lacks_memory(struct snapshot_query *query)
     return error_set(&query->error, ERROR_MEMORY, "out of memory while building a snapshot");
 }
 
-/* Rows that are not shown cost less. */
-enum { LOOKED_FOR_SHOWN = 10 };
+enum {
+    LOOKED_FOR_SHOWN = 10, /* rows that are not shown cost less, */
+    LIMITED_AT_ONCE = 20   /* ... and a limited snapshot looks at so many more at once */
+};
+
+/*
+ * The newest rows are those of one state only when one transaction read them: what changes between
+ * two is sent again, but it would have moved others over the limit. So a limited snapshot is read
+ * at once, deletes included, up to more than any screen shows.
+ */
+static int64_t most_looked_at(const struct snapshot_query *query)
+{
+    return query->max_rows * (query->drafts.place.limit >= 0 ? LIMITED_AT_ONCE : 1);
+}
+
+static bool has_enough(const struct snapshot_query *query)
+{
+    const struct snapshot_drafts *drafts = &query->drafts;
+    if (drafts->place.limit >= 0)
+        return drafts->full_bytes >= HUB_LIMITED_BYTES;
+    return drafts->rows >= query->max_rows || drafts->full_bytes >= HUB_SNAPSHOT_BYTES;
+}
 
 /* Where rows are scoped, all are looked at, and those that are seen added. */
 static bool add_scoped(struct snapshot_query *query, const struct store_entity *row)
@@ -19,7 +39,7 @@ static bool add_scoped(struct snapshot_query *query, const struct store_entity *
     bool shown = row_scope_shows(query->scope, drafts->view, row->data);
     if (drafts->place.limit == 0 && !query->was)
         return false;
-    if (query->looked >= LOOKED_FOR_SHOWN * query->max_rows) {
+    if (query->looked >= LOOKED_FOR_SHOWN * most_looked_at(query)) {
         query->stopped = true;
         return false;
     }
@@ -36,7 +56,7 @@ static bool add_row(void *argument, const struct store_entity *row)
 {
     struct snapshot_query *query = argument;
     struct snapshot_drafts *drafts = &query->drafts;
-    if (drafts->rows >= query->max_rows || drafts->full_bytes >= HUB_SNAPSHOT_BYTES) {
+    if (has_enough(query)) {
         query->stopped = true;
         return false;
     }
@@ -76,12 +96,12 @@ static bool read_deletes(struct snapshot_query *query, struct store_reader *read
                                   &query->error) ||
             (found && !add_delete(query, &tombstone)))
             return false;
-    } else if (!store_scan_tombstones(reader, export_id, place->deletes, query->max_rows,
+    } else if (!store_scan_tombstones(reader, export_id, place->deletes, most_looked_at(query),
                                       add_delete, query, &query->error) ||
                query->error.code != ERROR_NONE) {
         return false;
     }
-    if (query->deletes < query->max_rows || query->key.data)
+    if (query->deletes < most_looked_at(query) || query->key.data)
         place->deletes = 0;
     else
         query->stopped = true;
@@ -168,8 +188,9 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
     struct view_state state;
     if (!view_state_read(&state, query->drafts.view, reader, &query->error))
         return false;
-    if (place->change == 0) {
-        place->change = state.log.last_change;
+    if (place->latest == 0) {
+        if (place->change == 0)
+            place->change = state.log.last_change;
         place->seq = state.found ? state.export.last_seq : (struct seq){0, 0};
         place->deletes = INT64_MAX;
     }

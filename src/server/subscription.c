@@ -200,6 +200,7 @@ void subscription_close(struct subscription *subscription)
     held_remember(subscription);
     snapshot_forget(subscription);
     hub_job_forget(subscription);
+    catch_up_release(subscription);
     subscriber_give_turn(subscription);
     link_remove(&subscription->in_ready);
     feed_leave(subscription->feed, subscription);
@@ -264,6 +265,10 @@ void subscription_start_snapshot(struct subscription *subscription)
     /* Who wants none gets one without rows when it may hold some that it must lose. */
     int64_t limit = subscription->with_snapshot ? subscription->limit : 0;
     subscription->snapshot = (struct snapshot_place){.limit = limit};
+    if (!subscription->with_snapshot) {
+        subscription->snapshot.change = subscription->moved_from;
+        subscription->moved_from = 0;
+    }
     subscription->knowledge = (struct knowledge){.full = limit < 0};
     subscriber_ready(subscription);
 }
@@ -284,6 +289,8 @@ void subscription_start_catch_up(struct subscription *subscription, int64_t curs
     subscription->phase = PHASE_CATCH_UP;
     subscription->cursor = cursor;
     subscription->in_channel = false;
+    subscription->page_growth = 0;
+    subscription->true_from = 0;
     subscriber_ready(subscription);
 }
 
@@ -339,6 +346,7 @@ static struct span pull_snapshot(struct subscription *subscription)
 
 struct span subscription_pull(struct subscription *subscription)
 {
+    catch_up_release(subscription);
     switch (subscription->phase) {
     case PHASE_RESOLVING:
         break;

@@ -36,8 +36,8 @@ static bool put_frame(struct subscription *subscription, const struct change *ch
     struct feed *feed = subscription->feed;
     if (change->export_id != feed->export->id || !view_shows(feed->view, change_key(change)))
         return true;
-    bool known = knowledge_has(&subscription->knowledge, change);
-    return frame_change(feed, change, known, &feed->hub->out);
+    enum key_state state = knowledge_of(&subscription->knowledge, change);
+    return frame_change(feed, change, state, &feed->hub->out);
 }
 
 /* The ring's changes of one key, by the group's list of them. */

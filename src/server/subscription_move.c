@@ -18,6 +18,7 @@ static void drop_work(struct subscription *subscription)
 {
     snapshot_forget(subscription);
     hub_job_forget(subscription);
+    catch_up_release(subscription);
     subscriber_give_turn(subscription);
     link_remove(&subscription->in_ready);
 }
@@ -28,6 +29,11 @@ static bool note_was(struct subscription *subscription)
     struct hub *hub = subscription->subscriber->hub;
     struct row_scope *was = subscription->was, *seen = subscription->feed->scope;
     subscription->was = was ? row_scope_join(hub, was, seen) : row_scope_ref(seen);
+    /* A client that wants no snapshot goes on with the rows that both tokens show. */
+    if (subscription->phase == PHASE_LIVE || subscription->phase == PHASE_CATCH_UP)
+        subscription->moved_from = subscription->cursor;
+    else if (subscription->phase == PHASE_SNAPSHOT)
+        subscription->moved_from = subscription->snapshot.change;
     row_scope_unref(was);
     return subscription->was != NULL;
 }

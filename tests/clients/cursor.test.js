@@ -376,3 +376,60 @@ test('a cursor from before a view showed what it does now is refused', async (t)
   assert.equal(subscribed.resumed, false);
   assert.deepEqual([...rows.keys()], ['k0', 'k1', 'k2']);
 });
+
+/* ---- a client that may never have had all ---- */
+
+for (const [what, parameters] of [['withSnapshot false', { withSnapshot: false }], ['a snapshotLimit', { snapshotLimit: 2 }]]) {
+  test(`after a partial resume with ${what}, what goes is deleted and what may lack comes whole`, async (t) => {
+    const server = await serverFor(t);
+    for (const [n, view] of ['E/list', 'E/append'].entries()) {
+      const [held, lacked, kept] = [`held${n}`, `lacked${n}`, `kept${n}`];
+      await post(server, [held, lacked, kept].map((key) => m(key, { l: [0], whole: true })));
+      const { seq, rows } = await resume(server, view, {});
+      const applier = new Applier();
+      for (const key of [held, kept]) applier.rows.set(key, rows.get(key)); /* it never had the other */
+      await post(server, m(lacked, { l: [1] }, { append: ['l'] }));
+      const again = await clientFor(t, server);
+      again.subscribe(view, { after: seq, ...parameters });
+      assert.equal((await again.expect('subscribed')).resumed, true);
+      for (let frame = {}; frame.key !== lacked && frame.data?.[0]?.key !== lacked; ) applier.apply((frame = await again.next('the row that it lacked')));
+      assert.deepEqual([applier.rows.get(lacked).whole, applier.rows.get(lacked).l], [true, [0, 1]], `${view}: not whole`);
+      await post(server, [del(held), m(lacked, { l: [2] }, { append: ['l'] }), m(kept, { l: [3] }, { append: ['l'] })]);
+      await post(server, m(`fence${n}`, {}));
+      for (let frame = {}; frame.key !== `fence${n}`; ) applier.apply((frame = await again.next('the fence')));
+      assert.deepEqual([...applier.rows.keys()].filter((key) => key.endsWith(n)).sort(), [`fence${n}`, kept, lacked], `${view}: a ghost`);
+      assert.deepEqual([applier.rows.get(lacked).l, applier.rows.get(kept).l, applier.rows.get(kept).whole], [[0, 1, 2], [0, 3], true], view);
+      again.destroy();
+      await post(server, [del(kept), del(lacked)]);
+    }
+  });
+}
+
+test('after a partial resume, what is evicted is deleted too', async (t) => {
+  const server = await serverFor(t, { exports: { E: { max_entities: 2 } } });
+  await post(server, [m('a', {}), m('b', {})]);
+  for (const parameters of [{ withSnapshot: false }, { snapshotLimit: 1 }]) {
+    const { seq, rows } = await resume(server, 'E/list', {});
+    const client = await clientFor(t, server);
+    client.subscribe('E/list', { after: seq, ...parameters });
+    await client.expect('subscribed');
+    if (parameters.snapshotLimit) await client.expect('snapshot');
+    await post(server, m(`new${parameters.snapshotLimit}`, {}));
+    const frames = [await client.next('a frame'), await client.next('a frame')];
+    assert.deepEqual(frames.map((f) => `${f.op} ${f.key}`).sort(), [`delete ${[...rows.keys()].at(-1)}`, `upsert new${parameters.snapshotLimit}`]);
+  }
+});
+
+test('a partial replay of an append view tells events of what was made since, and what was there before whole', async (t) => {
+  const server = await serverFor(t);
+  await post(server, [m('old', { l: [0] }), m('gone', { l: [0] })]);
+  const client = await clientFor(t, server);
+  const { seq } = await client.open('E/append');
+  client.destroy();
+  const more = { append: ['l'] };
+  await post(server, [m('new', { l: [1] }), m('new', { l: [2] }, more), m('old', { l: [3] }, more), m('gone', { l: [4] }, more), m('new', { l: [5] }, more), m('old', { l: [6] }, more), del('gone'), m('gone', { l: [7] })]);
+  const { frames, seq: end } = await resume(server, 'E/append', { after: seq, snapshotLimit: 100 });
+  const tell = frames.filter((f) => f.op !== 'snapshot').map((f) => `${f.op} ${f.key} ${JSON.stringify(f.data?.l)}${f.append ? ' +' : ''}`);
+  assert.deepEqual(tell, ['patch new [1]', 'patch new [2] +', 'upsert old [0,3,6]', 'upsert gone [7]', 'patch new [5] +', 'delete gone undefined', 'patch gone [7]']);
+  assert.equal(frames.at(-1).seq, end);
+});

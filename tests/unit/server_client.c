@@ -124,6 +124,8 @@ static void apply_snapshot(struct client *client, json_t *frame)
     if (json_is_true(json_object_get(frame, "complete"))) {
         client->complete = true;
         client->keeps = false;
+        if (client->completed)
+            client->completed(client);
     }
 }
 

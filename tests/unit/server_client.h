@@ -19,7 +19,9 @@ struct client {
     struct auth_identity *identity; /* borrowed; NULL: a stranger */
     /* Looks at each row as it is shown (NULL: a delete of that key), and notes a problem. */
     void (*judge)(struct client *client, const char *key, json_t *row);
-    void *judge_argument;
+    /* Called when a complete batch was applied. */
+    void (*completed)(struct client *client);
+    void *judge_argument; /* of both */
     struct hub *hub;
     struct subscriber *subscriber; /* NULL while cut off */
     bool woken;

@@ -6,6 +6,9 @@
  * of what they pulled, and come back. The ring, the channels, the snapshot cache and the kept log
  * are made so small that everything that can fall behind does.
  *
+ * What a client that asked for all rows holds when it is told that they are complete is one of the
+ * states that were committed, and none older than the newest one when it asked.
+ *
  * In every second seed the rows of Q are scoped by a field: clients have tokens, some of them
  * change to others, and none may ever be shown a row, or told a key, that its token does not see.
  *
@@ -22,7 +25,7 @@
 
 #include <cmocka.h>
 
-enum { CLIENTS = 20, KEYS = 7, TOKENS = 4, SCOPES = 8 };
+enum { CLIENTS = 20, KEYS = 7, TOKENS = 4, SCOPES = 8, EXPORTS = 2 };
 
 /* What may stand in the field, and which of the tokens see it: 1 the first, 2 the second, … */
 static const struct {
@@ -33,8 +36,22 @@ static const struct {
 /* The row scopes that each lists. */
 static const char *const listed[TOKENS][3] = {{NULL}, {"a"}, {"b", "a"}, {"c\"", "b", ""}};
 
+/* What an export held after a commit. */
+struct past {
+    size_t count;
+    struct past_row {
+        char key[8];
+        struct seq seq;
+        char *data;
+    } rows[KEYS];
+};
+
 struct world {
     struct hub_fixture fixture;
+    struct store_reader *reader;
+    struct past (*past)[EXPORTS]; /* of every commit, the oldest first */
+    size_t past_count;
+    size_t began[CLIENTS]; /* the newest of them when the client asked */
     struct client clients[CLIENTS];
     uint64_t random;
     long long slot, index;
@@ -86,14 +103,60 @@ static struct view_set *make_views(bool scoped)
     return set;
 }
 
+static const struct engine_export_options exports[EXPORTS] = {{.name = {"Q", 1}},
+                                                              {.name = {"R", 1}}};
+
+static bool note_row(void *argument, const struct store_entity *entity)
+{
+    struct past *past = argument;
+    struct past_row *row = &past->rows[past->count++];
+    snprintf(row->key, sizeof row->key, "%.*s", (int)entity->key.length, entity->key.data);
+    row->seq = entity->seq;
+    row->data = strndup(entity->data.data, entity->data.length);
+    return true;
+}
+
+static void note_past(struct world *world)
+{
+    struct error error;
+    struct store_export export;
+    bool found;
+    world->past = realloc(world->past, (world->past_count + 1) * sizeof *world->past);
+    struct past *past = world->past[world->past_count++];
+    memset(past, 0, sizeof *world->past);
+    assert_true(store_read_begin(world->reader, &error));
+    for (size_t i = 0; i < EXPORTS; i++) {
+        assert_true(store_read_export(world->reader, exports[i].name, &export, &found, &error) &&
+                    found);
+        assert_true(
+            store_scan_entities(world->reader, export.id, NULL, -1, note_row, &past[i], &error));
+    }
+    store_read_end(world->reader);
+}
+
+static void forget_past(struct world *world)
+{
+    for (size_t i = 0; i < world->past_count * EXPORTS; i++) {
+        struct past *past = &world->past[i / EXPORTS][i % EXPORTS];
+        while (past->count)
+            free(past->rows[--past->count].data);
+    }
+    free(world->past);
+}
+
 static void start(struct world *world)
 {
-    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
-    hub_fixture_start(&world->fixture, make_views(world->scoped), exports, 2);
+    struct error error;
+    hub_fixture_start(&world->fixture, make_views(world->scoped), exports, EXPORTS);
+    world->reader = store_reader_open(engine_store(world->fixture.base.engine), &error);
+    assert_non_null(world->reader);
+    if (!world->past_count)
+        note_past(world);
 }
 
 static void stop(struct world *world)
 {
+    store_reader_close(world->reader);
     for (int i = 0; i < CLIENTS; i++)
         client_cut(&world->clients[i]);
     hub_fixture_stop(&world->fixture);
@@ -140,6 +203,63 @@ static void judge(struct client *client, const char *key, json_t *row)
     free(text);
 }
 
+/* ---- states ---- */
+
+/* As the client's view shows it to its token; NULL: it does not. */
+static json_t *shown(const struct world *world, const struct client *client,
+                     const struct past_row *row)
+{
+    const struct view *view = view_set_find(hub_views(client->hub), span_of(client->view));
+    struct buffer text;
+    if (!view_shows(view, span_of(row->key)) || (client->key && strcmp(client->key, row->key) != 0))
+        return NULL;
+    json_t *whole = json_loads(row->data, 0, NULL);
+    bool seen = !world->scoped || client->view[0] != 'Q' ||
+                is_seen(whole, 1u << world->token[client - world->clients]);
+    json_decref(whole);
+    if (!seen)
+        return NULL;
+    buffer_init(&text, 1 << 20);
+    view_project(view, span_of(row->data), &text);
+    json_t *object = json_loadb(text.data, text.length, 0, NULL);
+    buffer_fini(&text);
+    return object;
+}
+
+/* The rows of one state that the client asks for; they lie in it newest first. */
+static json_t *rows_of(const struct world *world, const struct client *client,
+                       const struct past *past)
+{
+    json_t *rows = json_object();
+    for (size_t i = 0; i < past->count; i++) {
+        json_t *row = shown(world, client, &past->rows[i]);
+        if (row && (!client->limit || json_object_size(rows) < (size_t)client->limit))
+            json_object_set(rows, past->rows[i].key, row);
+        json_decref(row);
+    }
+    return rows;
+}
+
+/* The client was told that it has all it asked for. */
+static void judge_state(struct client *client)
+{
+    const struct world *world = client->judge_argument;
+    size_t began = world->began[client - world->clients];
+    bool found = !client->with_snapshot || (client->limit && client->resumes);
+    for (size_t i = world->past_count; !found && i-- > began;) {
+        json_t *rows = rows_of(world, client, &world->past[i][client->view[0] == 'R']);
+        found = json_equal(rows, client->rows);
+        json_decref(rows);
+    }
+    if (found)
+        return;
+    char *held = json_dumps(client->rows, JSON_COMPACT | JSON_SORT_KEYS);
+    snprintf(client->problem, sizeof client->problem,
+             "none of the states %zu to %zu is what it holds (limit %d, resumes %d): %.900s", began,
+             world->past_count - 1, client->limit, client->resumes, held);
+    free(held);
+}
+
 /* The client has this token from now on; its rows are those of another until it is told. */
 static void take_token(struct world *world, int number, int token)
 {
@@ -161,6 +281,7 @@ static void connect(struct world *world, int number)
         json_object_clear(client->rows);
     world->moving[number] = false;
     world->had[number] = 1u << world->token[number];
+    world->began[number] = world->past_count - 1;
     client_connect(client, world->fixture.hub);
 }
 
@@ -177,6 +298,7 @@ static void change_token(struct world *world, int number)
     world->had[number] |= had;
     client->complete = false;
     client->keeps = !client->resumes; /* as clients that know of no cursors */
+    world->began[number] = world->past_count - 1;
     assert_true(subscriber_set_identity(client->subscriber, client->identity));
 }
 
@@ -207,10 +329,11 @@ static void make_clients(struct world *world)
     for (int i = 0; i < CLIENTS; i++) {
         world->clients[i] = kinds[i];
         client_init(&world->clients[i]);
+        world->clients[i].completed = judge_state;
+        world->clients[i].judge_argument = world;
         if (!world->scoped)
             continue;
         world->clients[i].judge = judge;
-        world->clients[i].judge_argument = world;
         take_token(world, i, below(world, TOKENS));
     }
 }
@@ -309,6 +432,7 @@ static void feed(struct world *world)
     struct outcome outcome = fixture_apply(&world->fixture.base, text);
     if (outcome.error.code != ERROR_NONE)
         fail_msg("seed %lu: %s", world->seed, outcome.error.message);
+    note_past(world);
 }
 
 /* ---- what the database holds, as the view shows it ---- */
@@ -509,6 +633,7 @@ static void run_seed(unsigned long seed)
     for (int i = 0; i < TOKENS; i++)
         auth_identity_release(world->tokens[i]);
     fixture_fini(&world->fixture.base);
+    forget_past(world);
     free(world);
 }
 
