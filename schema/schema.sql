@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -161,6 +161,17 @@ CREATE TABLE view_shape (
     shape TEXT NOT NULL,          -- what decides it: order, cut, fields, keys
     since INTEGER NOT NULL        -- change.id of the newest change when that began
 ) WITHOUT ROWID;
+
+CREATE TABLE sql_view (
+    -- The SQL views that stand for views of the server. SQLite takes names that differ by case alone
+    -- for one: where two views do, each has a name that spells its capital letters.
+    view TEXT PRIMARY KEY NOT NULL, -- its id, as clients know it
+    name TEXT NOT NULL,           -- of the SQL view
+    body TEXT NOT NULL            -- what stands behind CREATE VIEW name AS
+) WITHOUT ROWID;
+
+CREATE UNIQUE INDEX sql_view_name ON sql_view (name COLLATE NOCASE);
+CREATE INDEX sql_view_case ON sql_view (view COLLATE NOCASE);
 
 CREATE TABLE log_state (
     -- One row: the ends of the log. Written once per transaction.

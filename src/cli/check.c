@@ -92,8 +92,8 @@ const struct command check_command = {
     .notes =
         "Besides the file itself it is checked that every entity is what its log makes of it,\n"
         "as far as that reaches back; with the configuration, also that every derived view shows\n"
-        "what its definition says. Findings are printed, one a line; with any, the exit\n"
-        "code is 1. It works beside a running server.\n",
+        "what its definition says, and every SQL view what its view does. Findings are printed,\n"
+        "one a line; with any, the exit code is 1. It works beside a running server.\n",
     .options = check_options,
     .run = run_check,
 };

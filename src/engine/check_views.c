@@ -177,6 +177,8 @@ static bool check_reader(struct view_check *check, const struct view_set *views)
     bool done = read_now(check);
     for (size_t i = 0; done && (stage = view_set_stage_at(views, i)); i++)
         done = was_checked(views, i) || check_stage(check, stage);
+    done = done && engine_check_sql_views(check->reader, views, check->found, check->argument,
+                                          &check->error);
     store_read_end(check->reader);
     return done;
 }

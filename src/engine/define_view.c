@@ -39,7 +39,7 @@ bool writer_note_shape(struct writer *writer, const struct view *view, bool stan
 
 /* ---- its SQL view ---- */
 
-static struct store_cut store_cut_of(const struct view_stage *stage)
+struct store_cut store_cut_of(const struct view_stage *stage)
 {
     return (struct store_cut){
         .skip = stage->cut.skip, .take = stage->cut.take, .last = stage->cut.last};

@@ -158,9 +158,10 @@ static bool define_views(struct derive *derive, const struct view_set *views, st
     *count = 0;
     for (size_t i = 0; views && (view = view_set_at(views, i)); i++) {
         struct derived *derived = view->stage ? find_kept(derive, view->stage) : NULL;
+        if (!view_is_standard(view))
+            ids[(*count)++] = span_of(view->id);
         if (!derived)
             continue;
-        ids[(*count)++] = span_of(view->id);
         if (!writer_define_view(derive->writer, view, derived->export->id, derived->id, error) ||
             !writer_note_shape(derive->writer, view, false, error))
             return false;
@@ -191,7 +192,7 @@ static bool take_over(struct derive *derive, const struct view_set *views, struc
         return out_of_memory(error);
     bool done = store_begin(derive->writer->store, error) &&
                 define_views(derive, views, ids, &count, error) &&
-                store_view_drop_derived(derive->writer->store, ids, count, error) &&
+                store_view_drop_others(derive->writer->store, ids, count, error) &&
                 retire_others(derive, error) && store_commit(derive->writer->store, error);
     memory_free(ids);
     if (!done)

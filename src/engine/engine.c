@@ -57,13 +57,6 @@ static bool lift_stale_limits(struct writer *writer, struct error *error)
 
 /* The three views of an export as they come are made with the export, derived ones when their rows
  * are there (see derive_open.c); others here. */
-static bool is_standard(const struct view *view)
-{
-    const char *name = strrchr(view->id, '/');
-    return !view->stage && !view->path_count && !view->key_count && name &&
-           (!strcmp(name, "/list") || !strcmp(name, "/state") || !strcmp(name, "/append"));
-}
-
 static bool define_views(struct writer *writer, const struct view_set *views, struct error *error)
 {
     const struct view *view;
@@ -73,8 +66,8 @@ static bool define_views(struct writer *writer, const struct view_set *views, st
             return false;
         if (view->stage)
             continue;
-        if ((!is_standard(view) && !writer_define_view(writer, view, id, 0, error)) ||
-            !writer_note_shape(writer, view, is_standard(view), error))
+        if ((!view_is_standard(view) && !writer_define_view(writer, view, id, 0, error)) ||
+            !writer_note_shape(writer, view, view_is_standard(view), error))
             return false;
     }
     return true;

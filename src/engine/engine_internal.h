@@ -287,6 +287,12 @@ bool writer_note_shape(struct writer *writer, const struct view *view, bool stan
 /* The SQL view of a view; `stage`: where the rows of a derived one are. */
 bool writer_define_view(struct writer *writer, const struct view *view, uint32_t export_id,
                         int64_t stage, struct error *error);
+struct store_cut store_cut_of(const struct view_stage *stage);
+
+/* check_sql.c: the SQL views against the configuration; in a transaction of the reader. */
+bool engine_check_sql_views(struct store_reader *reader, const struct view_set *views,
+                            void (*found)(void *argument, const char *line), void *argument,
+                            struct error *error);
 
 /* Make room for one more element in a growing array; false when out of memory. */
 bool array_reserve(void **array, size_t count, size_t *capacity, size_t size);

@@ -73,6 +73,17 @@ static const char *const checks[] = {
     "WHERE number > last_flip OR change > last_change LIMIT 20",
     "SELECT 'flip ' || number || ' is there ' || count(*) || ' times' FROM derived_flip "
     "GROUP BY number HAVING count(*) > 1 LIMIT 20",
+    /* the SQL views */
+    "SELECT 'the SQL view ' || v.name || ' is not what view ' || v.view || ' shows: it was changed "
+    "by hand, or dropped' FROM sql_view AS v LEFT JOIN sqlite_schema AS s ON s.type = 'view' "
+    "AND s.name = v.name WHERE s.sql IS NOT 'CREATE VIEW \"' || replace(v.name, '\"', '\"\"') || "
+    "'\" AS' || char(10) || v.body LIMIT 20",
+    "SELECT 'the SQL view ' || name || ' is left over: no view is shown by it' FROM sqlite_schema "
+    "WHERE type = 'view' AND instr(name, '/') > 0 AND instr(sql, '\" AS' || char(10) || '-- ') > 0 "
+    "AND name NOT IN (SELECT name FROM sql_view) LIMIT 20",
+    "SELECT 'view ' || e.name || '/' || kind || ' has no SQL view' FROM export AS e, "
+    "(SELECT 'list' AS kind UNION ALL SELECT 'state' UNION ALL SELECT 'append') "
+    "WHERE e.name || '/' || kind NOT IN (SELECT view FROM sql_view) LIMIT 20",
     /* the usage events */
     "SELECT 'usage_state counts ' || rows || ' events and ' || bytes || ' bytes, there are ' || "
     "found || ' and ' || size FROM usage_state, (SELECT count(*) AS found, "

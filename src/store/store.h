@@ -154,9 +154,23 @@ struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id
 bool store_view_define(struct store_writer *writer, struct span id, uint32_t export_id,
                        const struct span *paths, size_t path_count, const struct span *keys,
                        size_t key_count, struct error *error);
-/* Drop SQL views of ours (ids "<export>/<name>") that are not among those given. */
+/*
+ * Drop the SQL views of views that are not among those given (ids "<export>/<name>"); the three of
+ * each export stay, or come back as they are without a definition. What was changed or dropped by
+ * hand is made anew. In a transaction, when all are defined.
+ */
 bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
                             struct error *error);
+/* What SQL views are made of, behind CREATE VIEW <name> AS: of a view of an export, of one of the
+ * three that each export has (false: it is none), of a view of a stage. For checks. */
+bool store_view_sql(struct buffer *sql, uint32_t export_id, const struct span *paths,
+                    size_t path_count, const struct span *keys, size_t key_count);
+bool store_standard_view_sql(struct buffer *sql, struct span id, uint32_t export_id);
+/* (store_derived_view_sql stands with the stages.) Each SQL view of ours with what it was made of.
+ */
+bool store_read_sql_views(struct store_reader *reader,
+                          bool (*each)(void *argument, struct span id, struct span body),
+                          void *argument, struct error *error);
 
 /* Note what a view shows: a text that is another whenever that is. If it is new or has changed, the
  * newest change now is where it begins (see store_read_shape_since); `ever`: a new one was always
@@ -285,9 +299,10 @@ struct store_cut {
 bool store_view_define_derived(struct store_writer *writer, struct span id, int64_t stage,
                                struct store_cut cut, const struct span *paths, size_t path_count,
                                const struct span *keys, size_t key_count, struct error *error);
-/* Drop the SQL views of stages that are not among those given (ids "<export>/<name>"). */
-bool store_view_drop_derived(struct store_writer *writer, const struct span *ids, size_t count,
-                             struct error *error);
+/* What such a SQL view is made of, as store_view_sql. */
+bool store_derived_view_sql(struct buffer *sql, int64_t stage, struct store_cut cut,
+                            const struct span *paths, size_t path_count, const struct span *keys,
+                            size_t key_count);
 
 /* ---- the spool of usage events ---- */
 

@@ -81,8 +81,13 @@ enum statement {
     STATEMENT_KEY_TRIM,
     STATEMENT_META_GET,
     STATEMENT_META_PUT,
-    STATEMENT_VIEW_SQL,
+    STATEMENT_VIEW_FIND,
+    STATEMENT_VIEW_OTHERS,
+    STATEMENT_VIEW_PUT,
+    STATEMENT_VIEW_DELETE,
     STATEMENT_VIEW_ALL,
+    STATEMENT_VIEW_STRAY,
+    STATEMENT_VIEW_UNEQUAL,
     STATEMENT_TRIM_WALK,
     STATEMENT_TRIM_LOWEST,
     STATEMENT_TRIM_TEAR,
@@ -126,7 +131,6 @@ enum statement {
     STATEMENT_STAGE_SCAN_END = STATEMENT_STAGE_SCAN + 5,
     STATEMENT_LIST_SCAN, /* two: without data and with it */
     STATEMENT_LIST_SCAN_END = STATEMENT_LIST_SCAN + 1,
-    STATEMENT_VIEW_DERIVED,
     STATEMENT_SHAPE_NOTE,
     STATEMENT_SHAPE_SINCE,
     STATEMENT_REVOCATION_PUT,
@@ -348,9 +352,22 @@ bool meta_get(struct connection *connection, const char *name, struct buffer *va
 bool meta_put(struct connection *connection, const char *name, struct span value,
               struct error *error);
 
-/* sql_view.c */
+/* sql_view.c: the three views that each export has, if they are not there; one of them by its
+ * number, also where it is another now; the number of a view's name among them, or -1. */
 bool sql_views_create_standard(struct store_writer *writer, struct span name, uint32_t export_id,
                                struct error *error);
+bool sql_view_set_standard(struct store_writer *writer, struct span export_name, int kind,
+                           uint32_t export_id, struct error *error);
+int sql_view_standard(struct span id);
+/* Append a name of SQL, quoted. */
+void sql_add_identifier(struct buffer *sql, struct span name);
+
+/* sql_name.c: make or replace the SQL view of a view, under the name that is due to it; only what
+ * differs is written. */
+bool sql_view_set(struct store_writer *writer, struct span id, struct span body,
+                  struct error *error);
+bool sql_view_is_known(struct store_writer *writer, struct span id, bool *known,
+                       struct error *error);
 
 /* projection.c: append the SQL expression that yields `data` with only these members. */
 bool projection_sql(struct buffer *sql, const struct span *paths, size_t count);

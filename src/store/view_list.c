@@ -3,10 +3,10 @@
 
 enum { NAMES_LIMIT = 256 << 20, SQL_LIMIT = 64 << 10 };
 
-static const char names_sql[] =
-    "SELECT name FROM sqlite_schema WHERE type = 'view' AND instr(name, '/') > 0 ORDER BY name";
+static const char names_sql[] = "SELECT view, name, body FROM sql_view ORDER BY view";
 
-/* All names first, each with its NUL: no statement may be open while the rows are counted. */
+/* All ids and names first, each with its NUL: no statement may be open while the rows are counted.
+ */
 static bool read_names(struct store_reader *reader, struct buffer *names, struct error *error)
 {
     struct query query;
@@ -14,8 +14,9 @@ static bool read_names(struct store_reader *reader, struct buffer *names, struct
         return false;
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {
-        struct span name = query_column_text(&query, 0);
-        if (!name.data || !buffer_add(names, name.data, name.length + 1)) {
+        struct span id = query_column_text(&query, 0), name = query_column_text(&query, 1);
+        if (!id.data || !name.data || !buffer_add(names, id.data, id.length + 1) ||
+            !buffer_add(names, name.data, name.length + 1)) {
             query_end(&query);
             return error_set(error, ERROR_MEMORY, "no memory for the names of the SQL views");
         }
@@ -46,11 +47,35 @@ bool store_read_views(struct store_reader *reader,
     struct buffer names;
     buffer_init(&names, NAMES_LIMIT);
     bool done = read_names(reader, &names, error), more = true;
-    for (size_t at = 0; done && more && at < names.length; at += strlen(names.data + at) + 1) {
+    for (size_t at = 0; done && more && at < names.length;) {
         int64_t rows = 0;
-        done = count_rows(reader, names.data + at, &rows, error);
-        more = done && each(argument, names.data + at, rows);
+        const char *id = names.data + at, *name = id + strlen(id) + 1;
+        done = count_rows(reader, name, &rows, error);
+        more = done && each(argument, id, rows);
+        at += strlen(id) + strlen(name) + 2;
     }
     buffer_fini(&names);
     return done;
+}
+
+bool store_read_sql_views(struct store_reader *reader,
+                          bool (*each)(void *argument, struct span id, struct span body),
+                          void *argument, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_VIEW_ALL, names_sql, error))
+        return false;
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct span id = query_column_text(&query, 0), body = query_column_text(&query, 2);
+        if (!id.data || !body.data) {
+            query_end(&query);
+            return error_set(error, ERROR_MEMORY, "no memory for a SQL view");
+        }
+        if (!each(argument, id, body)) {
+            query_end(&query);
+            return true;
+        }
+    }
+    return step == QUERY_DONE;
 }

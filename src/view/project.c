@@ -9,6 +9,13 @@ static int compare_spans(const void *a, const void *b)
     return span_compare(*left, *right);
 }
 
+bool view_is_standard(const struct view *view)
+{
+    const char *name = strrchr(view->id, '/');
+    return !view->stage && !view->path_count && !view->key_count && name &&
+           (!strcmp(name, "/list") || !strcmp(name, "/state") || !strcmp(name, "/append"));
+}
+
 bool view_shows(const struct view *view, struct span key)
 {
     return view->key_count == 0 ||

@@ -38,6 +38,8 @@ struct view {
         *scope; /* by which its export's rows are scoped; NULL: all are public */
 };
 
+/* Whether it is one of the three that each export has, as they are without a definition. */
+bool view_is_standard(const struct view *view);
 /* Whether the view shows that key. */
 bool view_shows(const struct view *view, struct span key);
 /* Append the row or patch (canonical text of an object) as this view shows it. */

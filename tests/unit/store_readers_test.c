@@ -194,7 +194,7 @@ static void a_checkpoint_waits_for_its_size_and_empties_the_wal(void **state)
 {
     (void)state;
     struct store_checkpointer *checkpointer =
-        store_checkpointer_open(fixture.store, 60, &fixture.error);
+        store_checkpointer_open(fixture.store, 150, &fixture.error);
     uint32_t left = 0;
     OK(checkpointer);
     begin();
@@ -204,12 +204,12 @@ static void a_checkpoint_waits_for_its_size_and_empties_the_wal(void **state)
     OK(store_checkpoint(checkpointer, &left, &fixture.error));
     assert_int_equal(fixture.store->wal_pages, before);
     assert_int_equal(left, 0);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 60; i++) {
         begin();
         put(fixture.quake, "a", 2, i, "{}");
         commit();
     }
-    assert_true(fixture.store->wal_pages > 60);
+    assert_true(fixture.store->wal_pages > 150);
     int64_t size = store_wal_bytes(fixture.store);
     OK(store_checkpoint(checkpointer, &left, &fixture.error));
     assert_int_equal(fixture.store->wal_pages, 0);

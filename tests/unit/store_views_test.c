@@ -261,23 +261,126 @@ static void old_views_go_and_standard_ones_come_back(void **state)
     expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1,\"b\":2}\n");
 }
 
-static void names_that_sqlite_cannot_take_are_passed_over(void **state)
+#define NAMES                                                                                      \
+    "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE type = 'view' "          \
+    "AND name LIKE '%list' ORDER BY name)"
+
+/* Neither of two views has the plain name, which SQLite would take for either. */
+static void names_that_differ_by_case_alone_are_spelt(void **state)
+{
+    (void)state;
+    uint32_t small = 0, third = 0;
+    begin();
+    put(fixture.quake, "capital", 1, 1, "{}");
+    commit();
+    expect_rows(NAMES, "Quake/list\n");
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("quake"), &small, &fixture.error));
+    assert_int_not_equal(small, fixture.quake);
+    put(small, "small", 1, 1, "{}");
+    commit();
+    expect_rows(NAMES, "=^Quake/list,=quake/list\n");
+    expect_rows("SELECT key FROM \"=^Quake/list\"", "capital\n");
+    expect_rows("SELECT key FROM \"=quake/list\"", "small\n");
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("QUAKE^"), &third, &fixture.error));
+    OK(store_export_ensure(fixture.writer, SPAN("quake^"), &third, &fixture.error));
+    OK(store_export_ensure(fixture.writer, SPAN("=x"), &third, &fixture.error));
+    commit();
+    expect_rows(NAMES, "==x/list,=^Q^U^A^K^E^^/list,=^Quake/list,=quake/list,=quake^^/list\n");
+    /* Nothing is written a second time. */
+    int64_t before = schema_version();
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("quake"), &small, &fixture.error));
+    OK(store_view_drop_others(fixture.writer, NULL, 0, &fixture.error));
+    commit();
+    assert_int_equal(schema_version(), before);
+    check_whole();
+}
+
+static void a_view_beside_a_standard_one_is_told_from_it(void **state)
+{
+    (void)state;
+    begin();
+    put(fixture.quake, "k", 1, 1, "{\"a\":1,\"b\":2}");
+    define("Quake/List", "a", NULL, 0);
+    commit();
+    expect_rows(NAMES, "=^Quake/^List,=^Quake/list\n");
+    expect_rows("SELECT data FROM \"=^Quake/^List\"", "{\"a\":1}\n");
+    expect_rows("SELECT data FROM \"=^Quake/list\"", "{\"a\":1,\"b\":2}\n");
+    /* When one goes, the other has its plain name again. */
+    begin();
+    OK(store_view_drop_others(fixture.writer, NULL, 0, &fixture.error));
+    commit();
+    expect_rows(NAMES, "Quake/list\n");
+    expect_rows("SELECT data FROM \"quake/LIST\"", "{\"a\":1,\"b\":2}\n");
+    check_whole();
+}
+
+static void names_that_sqlite_keeps_for_itself_are_spelt(void **state)
 {
     (void)state;
     uint32_t id = 0;
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     begin();
-    OK(store_export_ensure(fixture.writer, SPAN("quake"), &id, &fixture.error));
-    assert_int_not_equal(id, fixture.quake);
-    put(id, "small", 1, 1, "{}");
     OK(store_export_ensure(fixture.writer, SPAN("sqlite_x"), &id, &fixture.error));
     put(id, "reserved", 1, 1, "{}");
     OK(store_export_ensure(fixture.writer, SPAN("it's \"odd\""), &id, &fixture.error));
     put(id, "odd", 1, 1, "{}");
     commit();
-    expect_rows("SELECT key FROM \"Quake/list\"", "");
+    expect_rows("SELECT key FROM \"=sqlite_x/list\"", "reserved\n");
     expect_rows("SELECT key FROM \"it's \"\"odd\"\"/list\"", "odd\n");
     check_whole();
+}
+
+static void execute(const char *sql)
+{
+    sqlite3 *database = NULL;
+    char *message = NULL;
+    assert_int_equal(sqlite3_open(fixture.path, &database), 0);
+    if (sqlite3_exec(database, sql, NULL, NULL, &message) != SQLITE_OK)
+        fail_msg("%s: %s", sql, message);
+    sqlite3_close(database);
+}
+
+static void note_finding(void *argument, const char *line)
+{
+    buffer_printf(argument, "%s\n", line);
+}
+
+/* What somebody did to the views by hand is found, and made good at the next start. */
+static void views_that_lie_are_found_and_made_anew(void **state)
+{
+    (void)state;
+    static const char *const lies[][2] = {
+        {"DROP VIEW \"Quake/list\"; CREATE VIEW \"Quake/list\" AS SELECT 'x' AS key", "Quake/list"},
+        {"DROP VIEW \"Quake/some\"", "Quake/some"},
+        {"CREATE VIEW \"Quake/gone\" AS\n-- The entities.\nSELECT 1", "Quake/gone"},
+        {"DELETE FROM sql_view WHERE view = 'Quake/state'", "Quake/state"},
+    };
+    begin();
+    put(fixture.quake, "k", 1, 1, "{\"a\":1}");
+    define("Quake/some", "a", NULL, 0);
+    commit();
+    check_whole();
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        struct buffer findings;
+        uint32_t id;
+        buffer_init(&findings, 1 << 16);
+        execute(lies[i][0]);
+        OK(store_check(fixture.reader, note_finding, &findings, &fixture.error));
+        if (!buffer_string(&findings) || !strstr(findings.data, lies[i][1]))
+            fail_msg("\"%s\" does not name %s", findings.data, lies[i][1]);
+        buffer_fini(&findings);
+        begin();
+        OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
+        define("Quake/some", "a", NULL, 0);
+        OK(store_view_drop_others(fixture.writer, (struct span[]){SPAN("Quake/some")}, 1,
+                                  &fixture.error));
+        commit();
+        check_whole();
+        expect_rows("SELECT data FROM \"Quake/some\"", "{\"a\":1}\n");
+        expect_rows("SELECT key FROM \"Quake/list\"", "k\n");
+    }
 }
 
 int main(void)
@@ -296,7 +399,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_same_definition_changes_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(old_views_go_and_standard_ones_come_back, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(names_that_sqlite_cannot_take_are_passed_over, set_up,
+        cmocka_unit_test_setup_teardown(names_that_differ_by_case_alone_are_spelt, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_view_beside_a_standard_one_is_told_from_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(views_that_lie_are_found_and_made_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_that_sqlite_keeps_for_itself_are_spelt, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
