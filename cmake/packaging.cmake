@@ -115,8 +115,7 @@ set(CPACK_COMPONENT_SERVER_DESCRIPTION "durable view server
 Takes mutations of entities in, merges them into an SQLite database, keeps
 a log of them, and sends snapshots and live changes to WebSocket
 subscribers, who resume with a cursor and miss nothing.")
-# Libuv's part of libwebsockets is loaded by name, so no tool finds it.
-set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS "adduser, libwebsockets-evlib-uv")
+set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS "adduser")
 set(CPACK_DEBIAN_SERVER_PACKAGE_RECOMMENDS "ca-certificates")
 set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS "sqlite3")
 set(CPACK_DEBIAN_SERVER_PACKAGE_CONTROL_EXTRA "${packaging}/postinst" "${packaging}/prerm"
@@ -126,7 +125,6 @@ set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
 set(CPACK_COMPONENT_LIBRARY_DESCRIPTION "durable view server, as a library
 What a host program needs that opens a store, feeds it, queries, subscribes
 and serves without a process of its own.")
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_DEPENDS "libwebsockets-evlib-uv")
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_CONTROL_EXTRA "${packaging}/triggers")
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libstele-dev)

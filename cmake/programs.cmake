@@ -15,7 +15,7 @@ set_target_properties(stele-cli PROPERTIES OUTPUT_NAME stele
 # The library for host programs: everything but the commands. Only what stele.h declares is
 # visible: hidden symbols stay inside of the shared form. For the static one all objects are first
 # made one, and then its hidden symbols local, so that a program may have any name but stele_….
-set(stele_parts api server source engine bus store view auth wire json base)
+set(stele_parts api server net source engine bus store view auth wire json base)
 set(stele_objects)
 foreach(part ${stele_parts})
   list(APPEND stele_objects $<TARGET_OBJECTS:${part}>)

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/heap.h"
 #include "base/invariant.h"
+#include "base/link.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "base/memory.h"

@@ -25,6 +25,13 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(NOT_FOUND, "not-found", 404, RETRY_NEVER)                                                    \
     X(METHOD_NOT_ALLOWED, "method-not-allowed", 405, RETRY_NEVER)                                  \
     X(TOO_LARGE, "too-large", 413, RETRY_NEVER)                                                    \
+    X(LENGTH_REQUIRED, "length-required", 411, RETRY_NEVER)                                        \
+    X(TARGET_TOO_LONG, "target-too-long", 414, RETRY_NEVER)                                        \
+    X(HEAD_TOO_LARGE, "head-too-large", 431, RETRY_NEVER)                                          \
+    X(EXPECTATION, "expectation-failed", 417, RETRY_NEVER)                                         \
+    X(UPGRADE_REQUIRED, "upgrade-required", 426, RETRY_NEVER)                                      \
+    X(NOT_IMPLEMENTED, "not-implemented", 501, RETRY_NEVER)                                        \
+    X(HTTP_VERSION, "version-not-supported", 505, RETRY_NEVER)                                     \
     X(TOO_SLOW, "too-slow", 408, RETRY_LATER)                                                      \
     X(UNSUPPORTED_ENCODING, "unsupported-encoding", 415, RETRY_NEVER)                              \
     X(QUEUE_FULL, "queue-full", 503, RETRY_LATER)                                                  \

@@ -1,14 +1,11 @@
 /* Who may come in: here the door and the limits meet. */
 #include "server/client_address.h"
+#include "server/door_internal.h"
 #include "server/server_internal.h"
 
-#include <libwebsockets.h>
-
 enum {
-    MOST_VIEW_READS = 256, /* that wait for a reader */
-    MOST_LARGE_BYTES =
-        64 << 20,      /* of answers that clients have not taken yet; and one answer more */
-    ORIGIN_BYTES = 512 /* a longer one is refused at the door */
+    MOST_VIEW_READS = 256,      /* that wait for a reader */
+    MOST_LARGE_BYTES = 64 << 20 /* of answers that clients have not taken yet; and one more */
 };
 
 static bool may_answer(const struct server *server, struct error *error)
@@ -38,18 +35,19 @@ bool server_admit(struct server *server, enum server_purpose purpose, struct err
 }
 
 /* Whoever the client says it is, it counts first by where it is, then as who it is. */
-bool server_let_in(struct server *server, struct lws *wsi, enum door_wish wish,
+bool server_let_in(struct server *server, struct net_connection *connection, enum door_wish wish,
                    struct visitor *visitor, struct error *error)
 {
-    char address[ADDRESS_TEXT], origin[ORIGIN_BYTES];
+    char address[ADDRESS_TEXT], origin[DOOR_ORIGIN_BYTES];
     struct audit_client client = {.address = address,
                                   .kind = wish == DOOR_FEED ? "ingest" : "subscriber"};
-    if (lws_hdr_copy(wsi, origin, sizeof origin, WSI_TOKEN_ORIGIN) > 0)
+    struct span given;
+    if (door_read_origin(connection, origin, &given, error) && given.length)
         client.origin = origin;
-    client_address(&server->limits->rules, wsi, address);
+    client_address(&server->limits->rules, connection, address);
     if (!server_admit(server, SERVER_WEBSOCKET, error) ||
         !limits_handshake(server->limits, &client, error) ||
-        !door_enter(server, wsi, wish, visitor, error))
+        !door_enter(server, connection, wish, visitor, error))
         return false;
     client.identity = visitor->identity;
     visitor->place = limits_enter(server->limits, &client, error);

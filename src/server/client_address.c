@@ -1,53 +1,43 @@
 #include "server/client_address.h"
 
-#include <ctype.h>
-#include <libwebsockets.h>
+#include "net/net.h"
 
-enum { HEADER_NAME = 64, HEADER_VALUE = 8 * 1024 };
+#include <strings.h>
 
-/* Headers that the library knows have a number, those that it does not are found by their name. */
-static bool find_token(const char *name, enum lws_token_indexes *token)
+enum { HEADER_VALUE = 8 * 1024 };
+
+/* All lines of a header, with commas between; its length, or 0. What is too long counts as absent:
+ * then the proxy itself is the client. */
+static size_t join_header(const struct http_head *head, const char *name, char value[HEADER_VALUE])
 {
-    for (int i = 0; i < WSI_TOKEN_COUNT; i++) {
-        const unsigned char *known = lws_token_to_string((enum lws_token_indexes)i);
-        if (known && strcmp((const char *)known, name) == 0) {
-            *token = (enum lws_token_indexes)i;
-            return true;
-        }
+    size_t length = 0;
+    for (size_t i = 0; i < head->count; i++) {
+        const struct http_header *line = &head->headers[i];
+        if (line->name.length != strlen(name) ||
+            strncasecmp(line->name.data, name, line->name.length) != 0)
+            continue;
+        if (length + line->value.length + 1 > HEADER_VALUE)
+            return 0;
+        if (length)
+            value[length++] = ',';
+        memcpy(value + length, line->value.data, line->value.length);
+        length += line->value.length;
     }
-    return false;
+    return length;
 }
 
-/* The value, all lines of it with commas between; its length, or 0. What is too long counts as
- * absent: then the proxy itself is the client. */
-static size_t copy_header(struct lws *wsi, const char *header, char value[HEADER_VALUE])
-{
-    char name[HEADER_NAME + 2];
-    enum lws_token_indexes token;
-    size_t length = strlen(header);
-    if (length > HEADER_NAME)
-        return 0;
-    for (size_t i = 0; i < length; i++)
-        name[i] = (char)tolower((unsigned char)header[i]);
-    name[length] = ':';
-    name[length + 1] = '\0';
-    int got = find_token(name, &token)
-                  ? lws_hdr_copy(wsi, value, HEADER_VALUE, token)
-                  : lws_hdr_custom_copy(wsi, value, HEADER_VALUE, name, (int)length + 1);
-    return got > 0 ? (size_t)got : 0;
-}
-
-void client_address(const struct limit_rules *rules, struct lws *wsi, char text[ADDRESS_TEXT])
+void client_address(const struct limit_rules *rules, const struct net_connection *connection,
+                    char text[ADDRESS_TEXT])
 {
     struct address peer;
     char value[HEADER_VALUE];
-    lws_get_peer_simple(wsi, text, ADDRESS_TEXT);
+    net_peer(connection, text, ADDRESS_TEXT);
     if (!address_parse(&peer, span_of(text))) {
         text[0] = '\0';
         return;
     }
     if (networks_have(&rules->trusted, &peer)) {
-        size_t length = copy_header(wsi, rules->proxy_header, value);
+        size_t length = join_header(net_request(connection), rules->proxy_header, value);
         peer =
             forwarded_client(&rules->trusted, &peer, rules->proxy_form, span_make(value, length));
     }

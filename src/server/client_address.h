@@ -4,10 +4,11 @@
 
 #include "server/limits.h"
 
-struct lws;
+struct net_connection;
 
 /* The address of the client, as its socket has it, or as the configured header of a trusted proxy
  * says; "" when it is not known. */
-void client_address(const struct limit_rules *rules, struct lws *wsi, char text[ADDRESS_TEXT]);
+void client_address(const struct limit_rules *rules, const struct net_connection *connection,
+                    char text[ADDRESS_TEXT]);
 
 #endif

@@ -2,12 +2,11 @@
 
 #include "server/door_internal.h"
 #include "server/exchange.h"
+#include "server/transport.h"
 
-#include <libwebsockets.h>
-
-void cors_print(struct lws *wsi, char lines[CORS_LINES])
+void cors_print(struct net_connection *connection, char lines[CORS_LINES])
 {
-    const struct server *server = lws_context_user(lws_get_context(wsi));
+    const struct server *server = transport_server(connection);
     char room[DOOR_ORIGIN_BYTES];
     struct span origin;
     struct error error;
@@ -15,7 +14,7 @@ void cors_print(struct lws *wsi, char lines[CORS_LINES])
     if (!server->door->rules->origin_count)
         return;
     /* Also where it is not allowed, the answer would be another one for another page. */
-    bool allowed = door_read_origin(wsi, room, &origin, &error) && origin.data &&
+    bool allowed = door_read_origin(connection, room, &origin, &error) && origin.data &&
                    door_allows_origin(server->door->rules, origin);
     snprintf(lines, CORS_LINES, "%s%s%sVary: Origin\r\n",
              allowed ? "Access-Control-Allow-Origin: " : "", allowed ? room : "",
@@ -23,14 +22,13 @@ void cors_print(struct lws *wsi, char lines[CORS_LINES])
                      : "");
 }
 
-bool cors_is_preflight(struct lws *wsi)
+bool cors_is_preflight(struct net_connection *connection)
 {
-    return lws_hdr_total_length(wsi, WSI_TOKEN_OPTIONS_URI) > 0 &&
-           lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0;
+    return net_request(connection)->method == HTTP_OPTIONS && net_header(connection, "origin").data;
 }
 
 /* It carries no token, so nobody is let in by it: the request that follows is asked for one. */
-int cors_reply(struct lws *wsi)
+void cors_reply(struct net_connection *connection)
 {
     struct exchange_content content = {
         .status = 204,
@@ -38,5 +36,5 @@ int cors_reply(struct lws *wsi)
                    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
                    "If-None-Match\r\n"
                    "Access-Control-Max-Age: 600\r\n"};
-    return exchange_reply(wsi, &content);
+    exchange_reply(connection, &content);
 }

@@ -3,8 +3,6 @@
 #include "server/server_internal.h"
 #include "server/web.h"
 
-#include <libwebsockets.h>
-
 /* ---- visitors ---- */
 
 void visitor_fini(struct visitor *visitor)
@@ -210,18 +208,17 @@ static bool check_origin(const struct door_rules *rules, struct span origin, str
                      (int)(origin.length < 128 ? origin.length : 128), origin.data);
 }
 
-static bool enter(struct door *door, struct lws *wsi, enum door_wish wish, struct span origin,
-                  struct visitor *visitor, struct error *error)
+static bool enter(struct door *door, struct net_connection *connection, enum door_wish wish,
+                  struct span origin, struct visitor *visitor, struct error *error)
 {
     char room[DOOR_TOKEN_BYTES];
-    struct span token;
+    struct span token = door_read_token(connection, room);
     struct auth_request request = {.origin = origin,
                                    .client_ip = *visitor->address ? span_of(visitor->address)
                                                                   : span_make(NULL, 0),
                                    .now = clock_wall_ms() / 1000};
     if (!check_origin(door->rules, origin, error))
         return false;
-    door_read_token(wsi, room, &token);
     if (!token.data && (wish == DOOR_STATUS || is_open(door, wish)))
         visitor->identity = auth_identity_retain(door->nobody);
     else
@@ -246,18 +243,18 @@ static bool is_guess(enum error_code code)
            code == ERROR_TOKEN_FORMAT || code == ERROR_TOKEN_KEY;
 }
 
-bool door_enter(struct server *server, struct lws *wsi, enum door_wish wish,
+bool door_enter(struct server *server, struct net_connection *connection, enum door_wish wish,
                 struct visitor *visitor, struct error *error)
 {
     char room[DOOR_ORIGIN_BYTES] = "";
     struct span origin;
     *visitor = (struct visitor){.identity = NULL};
-    client_address(&server->limits->rules, wsi, visitor->address);
-    bool good = door_read_origin(wsi, room, &origin, error);
+    client_address(&server->limits->rules, connection, visitor->address);
+    bool good = door_read_origin(connection, room, &origin, error);
     struct audit_client client = describe(visitor, origin.data ? room : NULL, wish);
     if (!limits_may_try(server->limits, &client, error))
         return false;
-    if (good && enter(server->door, wsi, wish, origin, visitor, error))
+    if (good && enter(server->door, connection, wish, origin, visitor, error))
         return true;
     client.identity = visitor->identity;
     audit_denied(&server->audit, &client, error);
@@ -267,13 +264,13 @@ bool door_enter(struct server *server, struct lws *wsi, enum door_wish wish,
     return false;
 }
 
-void door_entered(struct server *server, struct lws *wsi, const struct visitor *visitor,
-                  enum door_wish wish)
+void door_entered(struct server *server, struct net_connection *connection,
+                  const struct visitor *visitor, enum door_wish wish)
 {
     char room[DOOR_ORIGIN_BYTES] = "";
     struct span origin;
     struct error error;
-    door_read_origin(wsi, room, &origin, &error);
+    door_read_origin(connection, room, &origin, &error);
     struct audit_client client = describe(visitor, origin.data ? room : NULL, wish);
     audit_accepted(&server->audit, &client);
 }

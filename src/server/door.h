@@ -10,10 +10,10 @@
 
 struct config;
 struct door;
-struct lws;
 struct server;
 
 struct limit_place;
+struct net_connection;
 
 /* Who is there; in every session and every exchange. */
 struct visitor {
@@ -68,7 +68,7 @@ enum door_wish {
 
 /* Let the sender of this request in. false with the error to answer with, which quotes nothing
  * secret; else visitor_fini is due. */
-bool door_enter(struct server *server, struct lws *wsi, enum door_wish wish,
+bool door_enter(struct server *server, struct net_connection *connection, enum door_wish wish,
                 struct visitor *visitor, struct error *error);
 /* Whether somebody who was let in may still do what came later: the token has not run out, been
  * revoked or taken out of the configuration since, and none is needed where there was none. */
@@ -77,16 +77,12 @@ bool door_still_holds(struct server *server, const struct visitor *visitor, enum
 /* Who brings this token in the middle of a session: one reference, or NULL with an error. */
 struct auth_identity *door_refresh(struct server *server, const struct visitor *visitor,
                                    const char *token, struct error *error);
-/* Whether its first line ended where HTTP ends it. For libwebsockets 4.1.6 a percent-encoded line
- * break in the query ends it, and what follows would count as headers, also as those that a proxy
- * in front sets. To be asked before anything else of a request. */
-bool door_is_whole(struct lws *wsi, struct error *error);
 /* Whether an argument of a query (name=value) brings a token; it is left as it was when empty. */
 bool door_is_token(struct span argument, struct span *token);
 /* Whether it is shown all of /status. */
 bool door_shows_status(const struct server *server, const struct auth_identity *identity);
 /* Tell the log and the counters of a WebSocket connection that was let in. */
-void door_entered(struct server *server, struct lws *wsi, const struct visitor *visitor,
-                  enum door_wish wish);
+void door_entered(struct server *server, struct net_connection *connection,
+                  const struct visitor *visitor, enum door_wish wish);
 
 #endif

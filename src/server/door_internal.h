@@ -2,12 +2,13 @@
 #ifndef SERVER_DOOR_INTERNAL_H
 #define SERVER_DOOR_INTERNAL_H
 
+#include "net/net.h"
 #include "server/config.h"
 #include "server/door.h"
 #include "server/jwks.h"
-#include "server/transport.h"
+#include "server/server_internal.h"
 
-enum { DOOR_TOKEN_BYTES = TRANSPORT_HEADER_BYTES, DOOR_ORIGIN_BYTES = 512 };
+enum { DOOR_TOKEN_BYTES = HTTP_HEAD_LIMIT, DOOR_ORIGIN_BYTES = 512 };
 
 struct door_rules {
     struct config_auth auth; /* its texts, but for the lists, are copies */
@@ -35,9 +36,11 @@ void door_tell_rules(struct server *server, const struct door_rules *old);
 /* Whether a browser's page of this origin may come in. */
 bool door_allows_origin(const struct door_rules *rules, struct span origin);
 
-/* door_request.c: what a request says of its sender, read into `room`; absent when it does not. */
-void door_read_token(struct lws *wsi, char room[DOOR_TOKEN_BYTES], struct span *token);
-bool door_read_origin(struct lws *wsi, char room[DOOR_ORIGIN_BYTES], struct span *origin,
-                      struct error *error);
+/* door_request.c: what a request says of its sender; absent when it does not. The token may be read
+ * into `room`. */
+struct span door_read_token(const struct net_connection *connection, char room[DOOR_TOKEN_BYTES]);
+/* Its origin, copied with a NUL. */
+bool door_read_origin(const struct net_connection *connection, char room[DOOR_ORIGIN_BYTES],
+                      struct span *origin, struct error *error);
 
 #endif

@@ -1,17 +1,6 @@
 /* Where a request says who sends it: its headers and its query. */
 #include "server/door_internal.h"
 
-#include <libwebsockets.h>
-
-/* The version stands behind everything that a client can encode. */
-bool door_is_whole(struct lws *wsi, struct error *error)
-{
-    return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP) > 0 ||
-           error_set(error, ERROR_INVALID_MESSAGE,
-                     "the first line of the request has no version of HTTP, or its query has a "
-                     "line break");
-}
-
 static struct span trim(struct span text)
 {
     while (text.length && (text.data[0] == ' ' || text.data[0] == '\t'))
@@ -22,33 +11,25 @@ static struct span trim(struct span text)
 }
 
 /* Another scheme than Bearer counts as none: it may be meant for a proxy on the way. */
-static void read_header(struct lws *wsi, char *room, struct span *token)
+static struct span bearer(struct span value)
 {
     static const char scheme[] = "bearer";
     enum { SCHEME = sizeof scheme - 1 };
-    int length = lws_hdr_copy(wsi, room, DOOR_TOKEN_BYTES, WSI_TOKEN_HTTP_AUTHORIZATION);
-    if (length <= 0)
-        return;
-    struct span value = trim(span_make(room, (size_t)length));
-    if (value.length <= SCHEME || strncasecmp(value.data, scheme, SCHEME) != 0 ||
-        !strchr(" \t", value.data[SCHEME]))
-        return;
-    value = trim(span_make(value.data + SCHEME, value.length - SCHEME));
-    if (value.length)
-        *token = value;
+    struct span token = span_make(NULL, 0);
+    if (value.length > SCHEME && strncasecmp(value.data, scheme, SCHEME) == 0 &&
+        strchr(" \t", value.data[SCHEME]))
+        token = trim(span_make(value.data + SCHEME, value.length - SCHEME));
+    return token.length ? token : span_make(NULL, 0);
 }
 
 /* Browsers cannot set a header when they open a WebSocket. The first of several counts. */
-static void read_query(struct lws *wsi, char *room, struct span *token)
+static struct span read_query(struct span query, char *room)
 {
-    for (int i = 0; !token->data; i++) {
-        int length = lws_hdr_copy_fragment(wsi, room, DOOR_TOKEN_BYTES, WSI_TOKEN_HTTP_URI_ARGS, i);
-        /* One that is too long is no token; others may stand behind it. */
-        if (length < 0 && lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) <= 0)
-            break;
-        if (length > 0)
-            door_is_token(span_make(room, (size_t)length), token);
-    }
+    struct span argument, token = span_make(NULL, 0);
+    size_t at = 0;
+    while (!token.data && (argument = http_next_argument(query, &at, room)).data)
+        door_is_token(argument, &token);
+    return token;
 }
 
 bool door_is_token(struct span argument, struct span *token)
@@ -65,24 +46,25 @@ bool door_is_token(struct span argument, struct span *token)
     return false;
 }
 
-/* Nothing in a header is longer than the room. */
-void door_read_token(struct lws *wsi, char room[DOOR_TOKEN_BYTES], struct span *token)
+/* Nothing in a head is longer than the room. */
+struct span door_read_token(const struct net_connection *connection, char room[DOOR_TOKEN_BYTES])
 {
-    *token = span_make(NULL, 0);
-    read_header(wsi, room, token);
-    if (!token->data)
-        read_query(wsi, room, token);
+    const struct http_head *head = net_request(connection);
+    struct span token = bearer(http_head_value(head, "authorization"));
+    return token.data ? token : read_query(head->query, room);
 }
 
-bool door_read_origin(struct lws *wsi, char room[DOOR_ORIGIN_BYTES], struct span *origin,
-                      struct error *error)
+bool door_read_origin(const struct net_connection *connection, char room[DOOR_ORIGIN_BYTES],
+                      struct span *origin, struct error *error)
 {
+    struct span value = net_header(connection, "origin");
     *origin = span_make(NULL, 0);
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) <= 0)
+    if (!value.data)
         return true;
-    int length = lws_hdr_copy(wsi, room, DOOR_ORIGIN_BYTES, WSI_TOKEN_ORIGIN);
-    if (length < 0)
+    if (value.length >= DOOR_ORIGIN_BYTES)
         return error_set(error, ERROR_ORIGIN_MISMATCH, "the origin is longer than any can be");
-    *origin = span_make(room, (size_t)length);
+    memcpy(room, value.data, value.length);
+    room[value.length] = '\0';
+    *origin = span_make(room, value.length);
     return true;
 }

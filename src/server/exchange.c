@@ -4,16 +4,11 @@
 #include "server/server_internal.h"
 #include "wire/wire.h"
 
-#include <libwebsockets.h>
-#include <sys/socket.h>
-
 enum {
     REPLY_LIMIT = 16 * 1024 * 1024,
-    PARTING_SECONDS = 2,
-    BREAKING_OFF_MS = 5000,
-    WRITE_BYTES = 64 * 1024, /* in one go; of these the library keeps what the socket refuses */
+    WRITE_BYTES = 64 * 1024, /* in one go; of these net keeps what the socket does not take */
     WRITES_PER_TURN = 4,
-    READING_SECONDS = 60 /* within which a client must take something of its answer */
+    READING_MS = 60 * 1000 /* within which a client must take something of its answer */
 };
 
 /* ---- the bytes of a response ---- */
@@ -34,11 +29,20 @@ static const char *reason_phrase(int status)
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
         {409, "Conflict"},
+        {411, "Length Required"},
         {413, "Content Too Large"},
+        {414, "URI Too Long"},
         {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {421, "Misdirected Request"},
+        {422, "Unprocessable Content"},
+        {426, "Upgrade Required"},
         {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
+        {501, "Not Implemented"},
         {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
     };
     for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++)
         if (phrases[i].status == status)
@@ -46,27 +50,46 @@ static const char *reason_phrase(int status)
     return "Unknown";
 }
 
+/* What the client is to know of the connection: HTTP/1.1 goes on and 1.0 ends unless told. */
+static const char *connection_line(const struct net_connection *connection)
+{
+    const struct http_head *head = net_request(connection);
+    if (!net_keeps(connection))
+        return "Connection: close\r\n";
+    return head && head->minor == 0 ? "Connection: keep-alive\r\n" : "";
+}
+
+/* What a browser is to make of an answer: nothing but what it says it is, and no page of another
+ * site may embed it. */
+static const char policies[] = "X-Content-Type-Options: nosniff\r\n"
+                               "Cross-Origin-Resource-Policy: same-origin\r\n";
+
 /* `cors`: lines from cors_print. */
-static bool print_head(struct buffer *out, const struct exchange_content *content, const char *cors)
+static bool print_head(struct buffer *out, const struct net_connection *connection,
+                       const struct exchange_content *content, const char *cors)
 {
     buffer_printf(out, "HTTP/1.1 %d %s\r\n", content->status, reason_phrase(content->status));
     if (content->type)
         buffer_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content->type,
                       content->body.length);
     buffer_add_string(out, content->headers ? content->headers : "");
+    buffer_add_string(out, policies);
+    buffer_add_string(out, connection_line(connection));
     buffer_add_string(out, cors);
     return buffer_add_string(out, "\r\n");
 }
 
-static bool print(struct buffer *out, const struct exchange_content *content, const char *cors,
-                  bool with_body)
+static bool is_head(const struct net_connection *connection)
 {
-    return print_head(out, content, cors) && (!with_body || buffer_add_span(out, content->body));
+    const struct http_head *head = net_request(connection);
+    return head && head->method == HTTP_HEAD;
 }
 
-static bool is_head(struct lws *wsi)
+static bool print(struct buffer *out, const struct net_connection *connection,
+                  const struct exchange_content *content, const char *cors)
 {
-    return lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+    return print_head(out, connection, content, cors) &&
+           (is_head(connection) || buffer_add_span(out, content->body));
 }
 
 /* What an error is as HTTP. The texts are in the buffers, which the caller owns. */
@@ -90,15 +113,15 @@ static bool describe_error(const struct error *error, const char *more, struct b
     return !headers->failed && !body->failed;
 }
 
-static bool print_error(struct buffer *out, const struct error *error, const char *more,
-                        const char *cors, bool with_body)
+static bool print_error(struct buffer *out, const struct net_connection *connection,
+                        const struct error *error, const char *more, const char *cors)
 {
     struct exchange_content content;
     struct buffer headers, body;
     buffer_init(&headers, 4096);
     buffer_init(&body, 16 * 1024);
     bool done = describe_error(error, more, &headers, &body, &content) &&
-                print(out, &content, cors, with_body);
+                print(out, connection, &content, cors);
     buffer_fini(&headers);
     buffer_fini(&body);
     return done;
@@ -106,81 +129,38 @@ static bool print_error(struct buffer *out, const struct error *error, const cha
 
 /* ---- on the spot ---- */
 
-/* LWS_WRITE_HTTP adds nothing on an HTTP/1 connection either. */
-static bool write_all(struct lws *wsi, const struct buffer *bytes)
+static void finish(struct net_connection *connection, struct buffer *bytes, bool printed)
 {
-    return lws_write(wsi, (unsigned char *)bytes->data, bytes->length, LWS_WRITE_HTTP) >= 0;
-}
-
-static int finish(struct lws *wsi, struct buffer *bytes, bool printed)
-{
-    bool done = printed && write_all(wsi, bytes);
+    if (printed)
+        net_write(connection, buffer_span(bytes));
+    else
+        net_close(connection);
     buffer_fini(bytes);
-    return done && lws_http_transaction_completed(wsi) == 0 ? 0 : -1;
+    net_request_done(connection);
 }
 
-int exchange_reply(struct lws *wsi, const struct exchange_content *content)
+void exchange_reply(struct net_connection *connection, const struct exchange_content *content)
 {
     struct buffer bytes;
     char cors[CORS_LINES];
     buffer_init(&bytes, REPLY_LIMIT);
-    cors_print(wsi, cors);
-    return finish(wsi, &bytes, print(&bytes, content, cors, !is_head(wsi)));
+    cors_print(connection, cors);
+    finish(connection, &bytes, print(&bytes, connection, content, cors));
 }
 
-int exchange_reply_error(struct lws *wsi, const struct error *error, const char *headers)
+void exchange_reply_error(struct net_connection *connection, const struct error *error,
+                          const char *headers)
 {
     struct buffer bytes;
     char cors[CORS_LINES];
     buffer_init(&bytes, REPLY_LIMIT);
-    cors_print(wsi, cors);
-    return finish(wsi, &bytes, print_error(&bytes, error, headers, cors, !is_head(wsi)));
-}
-
-int exchange_reply_and_part(struct lws *wsi, const struct error *error, const char *headers)
-{
-    char more[128], cors[CORS_LINES];
-    struct buffer bytes;
-    buffer_init(&bytes, REPLY_LIMIT);
-    cors_print(wsi, cors);
-    snprintf(more, sizeof more, "Connection: close\r\n%s", headers ? headers : "");
-    bool done = print_error(&bytes, error, more, cors, !is_head(wsi)) && write_all(wsi, &bytes);
-    buffer_fini(&bytes);
-    /* Closed with bytes unread, the socket would be reset, and the answer lost with it. */
-    shutdown(lws_get_socket_fd(wsi), SHUT_WR);
-    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, PARTING_SECONDS);
-    return done ? 0 : -1;
-}
-
-/* With a body still to come the connection cannot go on: see http_ingest.c. */
-int exchange_refuse(struct lws *wsi, const struct error *error, const char *headers)
-{
-    bool body = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
-                lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0 ||
-                lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
-    return body ? exchange_reply_and_part(wsi, error, headers)
-                : exchange_reply_error(wsi, error, headers);
-}
-
-int exchange_refuse_upgrade(struct lws *wsi, const struct error *error)
-{
-    struct buffer bytes;
-    buffer_init(&bytes, REPLY_LIMIT);
-    bool done =
-        print_error(&bytes, error, "Connection: close\r\n", "", true) && write_all(wsi, &bytes);
-    buffer_fini(&bytes);
-    /* For a positive value libwebsockets completes the transaction itself. */
-    return done ? 1 : -1;
+    cors_print(connection, cors);
+    finish(connection, &bytes, print_error(&bytes, connection, error, headers, cors));
 }
 
 /* ---- later ---- */
 
-static int64_t now_of(const struct exchange *exchange)
-{
-    return (int64_t)uv_now(&exchange->server->loop);
-}
-
-/* The rest of its body is late, or that of one that was refused already. */
+/* The rest of its body is late. */
 static void on_late(struct intake *intake)
 {
     struct exchange *exchange = LINK_OWNER(struct exchange, intake, intake);
@@ -188,14 +168,11 @@ static void on_late(struct intake *intake)
     error_set(&error, ERROR_TOO_SLOW,
               "the body came more slowly than %d bytes a second for %lld seconds",
               INCOMING_BYTES_PER_SECOND, (long long)intake->all->patience_ms / 1000);
-    if (exchange->refused)
-        lws_set_timeout(exchange->wsi, PENDING_TIMEOUT_HTTP_CONTENT, LWS_TO_KILL_ASYNC);
-    else
-        exchange_break_off(exchange, &error);
+    exchange_break_off(exchange, &error);
 }
 
-struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t limit,
-                              struct visitor *visitor)
+struct exchange *exchange_new(struct server *server, struct net_connection *connection,
+                              size_t limit, struct visitor *visitor)
 {
     struct exchange *exchange = memory_new(sizeof *exchange);
     if (!exchange) {
@@ -205,13 +182,14 @@ struct exchange *exchange_new(struct server *server, struct lws *wsi, size_t lim
     char cors[CORS_LINES];
     visitor_move(&exchange->visitor, visitor);
     exchange->server = server;
-    exchange->wsi = wsi;
-    exchange->head = is_head(wsi);
-    cors_print(wsi, cors);
+    exchange->connection = connection;
+    exchange->head = is_head(connection);
+    cors_print(connection, cors);
     exchange->cors = *cors ? memory_copy_string(cors, strlen(cors)) : NULL;
     intake_init(&exchange->intake, &server->incoming, limit, on_late);
     buffer_init(&exchange->reply, REPLY_LIMIT);
     buffer_init(&exchange->large, 0);
+    net_set_data(connection, exchange);
     server->exchanges++;
     return exchange;
 }
@@ -229,52 +207,49 @@ static void exchange_free(struct exchange *exchange)
     server->large_bytes -= exchange->large.capacity;
     buffer_fini(&exchange->large);
     visitor_fini(&exchange->visitor);
-    memory_free(exchange->key);
     memory_free(exchange->cors);
     memory_free(exchange);
     server->exchanges--;
     server_advance(server);
 }
 
+/* The connection goes on without it. */
+static void let_go(struct exchange *exchange)
+{
+    net_set_data(exchange->connection, NULL);
+    exchange->connection = NULL;
+    exchange_free(exchange);
+}
+
 void exchange_break_off(struct exchange *exchange, const struct error *error)
 {
-    struct buffer bytes;
-    INVARIANT(exchange->wsi);
-    buffer_init(&bytes, REPLY_LIMIT);
-    exchange->refused = true;
-    intake_end(&exchange->intake);
-    if (print_error(&bytes, error, "Connection: close\r\n", lines_of(exchange), true))
-        write_all(exchange->wsi, &bytes);
-    buffer_fini(&bytes);
-    shutdown(lws_get_socket_fd(exchange->wsi), SHUT_WR);
-    intake_wait(&exchange->intake, now_of(exchange), BREAKING_OFF_MS);
+    INVARIANT(exchange->connection);
+    struct net_connection *connection = exchange->connection;
+    let_go(exchange);
+    exchange_reply_error(connection, error, NULL);
 }
 
 void exchange_await(struct exchange *exchange)
 {
-    INVARIANT(exchange->wsi && !exchange->awaited);
+    INVARIANT(exchange->connection && !exchange->awaited);
     exchange->awaited = true;
-    lws_rx_flow_control(exchange->wsi, 0);
-    lws_set_timeout(exchange->wsi, NO_PENDING_TIMEOUT, 0);
+    net_set_deadline(exchange->connection, 0);
 }
 
 static void answer(struct exchange *exchange)
 {
     INVARIANT(exchange->awaited);
     exchange->awaited = false;
-    if (!exchange->wsi) {
+    if (exchange->connection)
+        net_want_write(exchange->connection);
+    else
         exchange_free(exchange);
-        return;
-    }
-    /* First this: a connection that is not read from is not told about writability either. */
-    lws_rx_flow_control(exchange->wsi, 1);
-    lws_callback_on_writable(exchange->wsi);
 }
 
 void exchange_answer(struct exchange *exchange, const struct exchange_content *content)
 {
-    if (exchange->wsi)
-        print(&exchange->reply, content, lines_of(exchange), !exchange->head);
+    if (exchange->connection)
+        print(&exchange->reply, exchange->connection, content, lines_of(exchange));
     answer(exchange);
 }
 
@@ -282,9 +257,9 @@ void exchange_answer_large(struct exchange *exchange, struct exchange_content *c
                            struct buffer *body)
 {
     content->body = buffer_span(body);
-    if (exchange->wsi)
-        print_head(&exchange->reply, content, lines_of(exchange));
-    if (exchange->wsi && !exchange->head) {
+    if (exchange->connection)
+        print_head(&exchange->reply, exchange->connection, content, lines_of(exchange));
+    if (exchange->connection && !exchange->head) {
         exchange->large = *body;
         buffer_init(body, 0);
         exchange->server->large_bytes += exchange->large.capacity;
@@ -296,8 +271,8 @@ void exchange_answer_error(struct exchange *exchange, const struct error *error)
 {
     if (error_http_status(error->code) == 500)
         counter_add(&exchange->server->counters.errors, 1);
-    if (exchange->wsi)
-        print_error(&exchange->reply, error, NULL, lines_of(exchange), !exchange->head);
+    if (exchange->connection)
+        print_error(&exchange->reply, exchange->connection, error, NULL, lines_of(exchange));
     answer(exchange);
 }
 
@@ -310,48 +285,39 @@ static struct span next_piece(const struct exchange *exchange)
     return span_make(all.data + from, left < WRITE_BYTES ? left : WRITE_BYTES);
 }
 
-/* False when it cannot be. What the socket did not take of a piece, the library keeps, and says
- * that there is room only when that is out. */
+/* Returns whether all is written; more is wanted where it is not. */
 static bool write_pieces(struct exchange *exchange)
 {
-    struct lws *wsi = exchange->wsi;
+    struct net_connection *connection = exchange->connection;
     struct span piece = next_piece(exchange);
-    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, READING_SECONDS);
-    for (int i = 0; piece.length && i < WRITES_PER_TURN; i++) {
-        if (lws_write(wsi, (unsigned char *)(uintptr_t)piece.data, piece.length, LWS_WRITE_HTTP) <
-            0)
+    net_set_deadline(connection, READING_MS);
+    for (int i = 0; piece.length && i < WRITES_PER_TURN && !net_is_blocked(connection); i++) {
+        if (!net_write(connection, piece))
             return false;
         exchange->written += piece.length;
         piece = next_piece(exchange);
-        if (lws_partial_buffered(wsi))
-            break;
     }
     if (piece.length)
-        lws_callback_on_writable(wsi);
-    return true;
+        net_want_write(connection);
+    return !piece.length;
 }
 
-int exchange_writable(struct exchange **slot)
+void exchange_writable(struct exchange *exchange)
 {
-    struct exchange *exchange = *slot;
-    struct lws *wsi = exchange->wsi;
-    INVARIANT(wsi);
-    if (!exchange->reply.length && !exchange->reply.failed)
-        return 0;
-    bool done = !exchange->reply.failed && write_pieces(exchange);
-    if (done && next_piece(exchange).length)
-        return 0;
-    /* Before the transaction is completed, which frees the very place of the slot. */
-    *slot = NULL;
-    exchange->wsi = NULL;
-    exchange_free(exchange);
-    return done && lws_http_transaction_completed(wsi) == 0 ? 0 : -1;
+    struct net_connection *connection = exchange->connection;
+    INVARIANT(connection);
+    if (exchange->reply.failed) {
+        net_close(connection);
+    } else if (exchange->reply.length && write_pieces(exchange)) {
+        let_go(exchange);
+        net_request_done(connection);
+    }
 }
 
 void exchange_gone(struct exchange *exchange)
 {
-    INVARIANT(exchange->wsi);
-    exchange->wsi = NULL;
+    INVARIANT(exchange->connection);
+    exchange->connection = NULL;
     intake_end(&exchange->intake); /* nothing more is waited for from the client */
     if (!exchange->awaited)
         exchange_free(exchange);

@@ -2,59 +2,59 @@
 
 #include "server/facts.h"
 
-#include <libwebsockets.h>
-
-static bool is_get(struct lws *wsi)
+static bool is_get(const struct net_connection *connection)
 {
-    return lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0 ||
-           lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+    enum http_method method = net_request(connection)->method;
+    return method == HTTP_GET || method == HTTP_HEAD;
 }
 
-static int reply_text(struct lws *wsi, int status, const char *text)
+static void reply_text(struct net_connection *connection, int status, const char *text)
 {
     struct exchange_content content = {.status = status,
                                        .type = "text/plain; charset=utf-8",
                                        .headers = "Cache-Control: no-store\r\n",
                                        .body = span_of(text)};
-    return exchange_reply(wsi, &content);
+    exchange_reply(connection, &content);
 }
 
-static int reply_health(struct server *server, struct lws *wsi)
+static void reply_health(struct server *server, struct net_connection *connection)
 {
     (void)server;
-    return reply_text(wsi, 200, "OK");
+    reply_text(connection, 200, "OK");
 }
 
 /* Readers are served also while the disk takes nothing: a server that is taken out of service for
  * it would be lost to them too. */
-static int reply_ready(struct server *server, struct lws *wsi)
+static void reply_ready(struct server *server, struct net_connection *connection)
 {
     enum error_code disk = engine_disk_state(server->engine);
     char text[96] = "READY";
-    if (server->state != SERVER_RUNNING)
-        return reply_text(wsi, 503, "NOT READY");
-    if (disk != ERROR_NONE)
+    bool ready = server->state == SERVER_RUNNING;
+    if (!ready)
+        snprintf(text, sizeof text, "NOT READY");
+    else if (disk != ERROR_NONE)
         snprintf(text, sizeof text, "READY, but no mutations are taken: %s", error_wire_code(disk));
-    return reply_text(wsi, 200, text);
+    reply_text(connection, ready ? 200 : 503, text);
 }
 
 /* For who routes producers. */
-static int reply_ready_to_write(struct server *server, struct lws *wsi)
+static void reply_ready_to_write(struct server *server, struct net_connection *connection)
 {
     enum error_code disk = engine_disk_state(server->engine);
     char text[96] = "NOT READY";
-    if (server->state == SERVER_RUNNING && disk == ERROR_NONE)
-        return reply_text(wsi, 200, "READY");
-    if (disk != ERROR_NONE)
+    bool ready = server->state == SERVER_RUNNING && disk == ERROR_NONE;
+    if (ready)
+        snprintf(text, sizeof text, "READY");
+    else if (disk != ERROR_NONE)
         snprintf(text, sizeof text, "NOT READY: %s", error_wire_code(disk));
-    return reply_text(wsi, 503, text);
+    reply_text(connection, ready ? 200 : 503, text);
 }
 
 static const struct {
     const char *path;
-    int (*reply)(struct server *server, struct lws *wsi); /* at once, or */
-    facts_print print;                                    /* when the facts are fresh, */
-    enum door_wish wish;                                  /* to who is let in */
+    void (*reply)(struct server *server, struct net_connection *connection); /* at once, or */
+    facts_print print;   /* when the facts are fresh, */
+    enum door_wish wish; /* to who is let in */
 } routes[] = {
     {"/health", reply_health, NULL, 0},
     {"/healthz", reply_health, NULL, 0},
@@ -65,32 +65,24 @@ static const struct {
     {"/metrics", NULL, metrics_print, DOOR_METRICS},
 };
 
-static int reply_later(struct server *server, struct lws *wsi, facts_print print,
-                       enum door_wish wish, struct exchange **exchange)
+static void reply_later(struct server *server, struct net_connection *connection, facts_print print,
+                        enum door_wish wish)
 {
     struct error error;
     struct visitor visitor;
-    if (!door_enter(server, wsi, wish, &visitor, &error))
-        return exchange_reply_error(wsi, &error, NULL);
-    *exchange = exchange_new(server, wsi, 0, &visitor);
-    if (!*exchange) {
-        error_set(&error, ERROR_MEMORY, "out of memory while answering");
-        return exchange_reply_error(wsi, &error, NULL);
+    struct exchange *exchange = NULL;
+    if (door_enter(server, connection, wish, &visitor, &error)) {
+        exchange = exchange_new(server, connection, 0, &visitor);
+        if (!exchange)
+            error_set(&error, ERROR_MEMORY, "out of memory while answering");
     }
-    facts_when_fresh(server->facts, *exchange, print);
-    return 0;
+    if (exchange)
+        facts_when_fresh(server->facts, exchange, print);
+    else
+        exchange_reply_error(connection, &error, NULL);
 }
 
-/* A body is not read, so the connection ends with the answer. */
-static int refuse(struct lws *wsi, const struct error *error, const char *headers)
-{
-    bool plain = is_get(wsi) && lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0;
-    return plain ? exchange_reply_error(wsi, error, headers)
-                 : exchange_reply_and_part(wsi, error, headers);
-}
-
-int health_request(struct server *server, struct lws *wsi, struct span path,
-                   struct exchange **exchange)
+void health_request(struct server *server, struct net_connection *connection, struct span path)
 {
     struct error error;
     size_t i = 0, count = sizeof routes / sizeof *routes;
@@ -99,13 +91,13 @@ int health_request(struct server *server, struct lws *wsi, struct span path,
     if (i == count) {
         error_set(&error, ERROR_NOT_FOUND,
                   "there are /health, /ready, /ready/write, /status and /metrics on this port");
-        return refuse(wsi, &error, NULL);
-    }
-    if (!is_get(wsi)) {
+        exchange_reply_error(connection, &error, NULL);
+    } else if (!is_get(connection)) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET only", routes[i].path);
-        return refuse(wsi, &error, "Allow: GET, HEAD\r\n");
+        exchange_reply_error(connection, &error, "Allow: GET, HEAD\r\n");
+    } else if (routes[i].reply) {
+        routes[i].reply(server, connection);
+    } else {
+        reply_later(server, connection, routes[i].print, routes[i].wish);
     }
-    if (routes[i].reply)
-        return routes[i].reply(server, wsi);
-    return reply_later(server, wsi, routes[i].print, routes[i].wish, exchange);
 }

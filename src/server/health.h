@@ -4,8 +4,7 @@
 
 #include "server/exchange.h"
 
-/* As http_ingest_request; *exchange is set when the answer comes later. */
-int health_request(struct server *server, struct lws *wsi, struct span path,
-                   struct exchange **exchange);
+/* Answer a request, now or when the facts for it are there. */
+void health_request(struct server *server, struct net_connection *connection, struct span path);
 
 #endif

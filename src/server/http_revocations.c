@@ -4,8 +4,6 @@
 #include "server/revocations.h"
 #include "server/server_internal.h"
 
-#include <libwebsockets.h>
-
 enum { BODY_BYTES = 16 * 1024, LIST_BYTES = 128 * 1024 * 1024 };
 
 #define JSON_TYPE "application/json; charset=utf-8"
@@ -188,37 +186,36 @@ static void list(struct exchange *exchange)
 
 /* ---- requests ---- */
 
-static int start_list(struct server *server, struct lws *wsi, struct visitor *visitor,
-                      struct exchange **exchange)
+static void start_list(struct server *server, struct net_connection *connection,
+                       struct visitor *visitor)
 {
     struct error error;
-    if (!server_admit(server, SERVER_READ, &error)) {
-        visitor_fini(visitor);
-        return exchange_reply_error(wsi, &error, NULL);
+    struct exchange *exchange = NULL;
+    if (server_admit(server, SERVER_READ, &error)) {
+        exchange = exchange_new(server, connection, 0, visitor);
+        if (!exchange)
+            error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
     }
-    *exchange = exchange_new(server, wsi, 0, visitor);
-    if (!*exchange) {
-        error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
-        return exchange_reply_error(wsi, &error, NULL);
-    }
-    list(*exchange);
-    return 0;
+    visitor_fini(visitor); /* unless it was moved */
+    if (exchange)
+        list(exchange);
+    else
+        exchange_reply_error(connection, &error, NULL);
 }
 
-int http_revocations_request(struct server *server, struct lws *wsi, struct exchange **exchange)
+void http_revocations_request(struct server *server, struct net_connection *connection)
 {
+    enum http_method method = net_request(connection)->method;
     struct visitor visitor;
     struct error error;
-    bool post = lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0;
-    bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0 ||
-               lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
-    if (!post && !get) {
+    if (method != HTTP_POST && method != HTTP_GET && method != HTTP_HEAD) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "/v1/revocations takes GET and POST");
-        return exchange_refuse(wsi, &error, "Allow: GET, HEAD, POST\r\n");
+        exchange_reply_error(connection, &error, "Allow: GET, HEAD, POST\r\n");
+    } else if (!door_enter(server, connection, DOOR_ADMIN, &visitor, &error)) {
+        exchange_reply_error(connection, &error, NULL);
+    } else if (method == HTTP_POST) {
+        http_take_body(server, connection, BODY_BYTES, DOOR_ADMIN, &visitor, take);
+    } else {
+        start_list(server, connection, &visitor);
     }
-    if (!door_enter(server, wsi, DOOR_ADMIN, &visitor, &error))
-        return exchange_refuse(wsi, &error, NULL);
-    if (post)
-        return http_take_body(server, wsi, BODY_BYTES, DOOR_ADMIN, &visitor, take, exchange);
-    return start_list(server, wsi, &visitor, exchange);
 }

@@ -8,6 +8,6 @@
 bool http_revocations_has(struct span path);
 /* A request's headers are there. Sets *exchange when a body is to come, or the answer comes later.
  * The returned value is that of the callback. */
-int http_revocations_request(struct server *server, struct lws *wsi, struct exchange **exchange);
+void http_revocations_request(struct server *server, struct net_connection *connection);
 
 #endif

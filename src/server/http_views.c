@@ -3,7 +3,7 @@
 #include "server/facts.h"
 #include "server/http_query.h"
 
-#include <libwebsockets.h>
+#include <stdlib.h>
 
 enum { ARGUMENT_BYTES = 8 * 1024, LIST_BYTES = 16 * 1024 * 1024 };
 
@@ -107,7 +107,7 @@ static void list_print(struct server *server, struct exchange *exchange)
 
 static bool is_wanted(void *argument)
 {
-    return ((struct exchange *)argument)->wsi != NULL;
+    return ((struct exchange *)argument)->connection != NULL;
 }
 
 static void on_read(void *argument, struct hub_answer *answer)
@@ -137,11 +137,22 @@ static void on_read(void *argument, struct hub_answer *answer)
     exchange_answer_large(exchange, &content, &answer->body);
 }
 
+static bool copy_header(const struct net_connection *connection, const char *name, char *text,
+                        size_t size)
+{
+    struct span value = net_header(connection, name);
+    if (!value.length || value.length >= size)
+        return false;
+    memcpy(text, value.data, value.length);
+    text[value.length] = '\0';
+    return true;
+}
+
 /* Whether "gzip" is in Accept-Encoding, and not with q=0. */
-static bool takes_gzip(struct lws *wsi)
+static bool takes_gzip(const struct net_connection *connection)
 {
     char text[256];
-    if (lws_hdr_copy(wsi, text, sizeof text, WSI_TOKEN_HTTP_ACCEPT_ENCODING) <= 0)
+    if (!copy_header(connection, "accept-encoding", text, sizeof text))
         return false;
     for (char *rest = text, *each; (each = strsep(&rest, ","));) {
         char *quality = each + strcspn(each, ";");
@@ -155,54 +166,45 @@ static bool takes_gzip(struct lws *wsi)
     return false;
 }
 
-/* What stands behind one that was not read would be passed over. */
-static bool too_long(struct lws *wsi, int index, struct error *error)
+static bool read_argument(struct http_query *query, struct span argument, struct error *error)
 {
-    int length = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, index);
-    if (length < ARGUMENT_BYTES)
-        return false;
-    error_set(error, ERROR_INVALID_PARAMETER,
-              "a parameter of the query has %d bytes with its name; at most %d are allowed", length,
-              ARGUMENT_BYTES - 1);
-    return true;
+    struct span token;
+    if (argument.length >= ARGUMENT_BYTES)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "a parameter of the query has %zu bytes with its name; at most %d are "
+                         "allowed",
+                         argument.length, ARGUMENT_BYTES - 1);
+    return door_is_token(argument, &token) || http_query_add(query, argument, error);
 }
 
-static bool read_query(struct lws *wsi, struct span view, struct wire_message *message,
-                       struct error *error)
+static bool read_query(const struct net_connection *connection, struct span view,
+                       struct wire_message *message, struct error *error)
 {
-    char argument[ARGUMENT_BYTES];
-    struct http_query query;
-    int length = 0;
+    char room[HTTP_TARGET_LIMIT];
+    struct span query = net_request(connection)->query, argument;
+    struct http_query read;
+    size_t at = 0;
     bool good = true;
-    http_query_init(&query, view);
-    for (int i = 0; good; i++) {
-        length = lws_hdr_copy_fragment(wsi, argument, sizeof argument, WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (length < 0) { /* no more, or no room for it */
-            good = !too_long(wsi, i, error);
-            break;
-        }
-        struct span each = span_make(argument, (size_t)length), token;
-        if (length > 0 && !(length == 1 && argument[0] == '/') && /* so an empty one is told */
-            !door_is_token(each, &token))
-            good = http_query_add(&query, each, error);
-    }
-    good = good && http_query_end(&query, message, error);
-    http_query_fini(&query);
+    http_query_init(&read, view);
+    while (good && (argument = http_next_argument(query, &at, room)).data)
+        good = read_argument(&read, argument, error);
+    good = good && http_query_end(&read, message, error);
+    http_query_fini(&read);
     return good;
 }
 
 static bool start_read(struct server *server, struct exchange *exchange,
                        const struct wire_message *message, struct error *error)
 {
-    struct lws *wsi = exchange->wsi;
+    const struct net_connection *connection = exchange->connection;
     char known[1024];
-    bool has_known = lws_hdr_copy(wsi, known, sizeof known, WSI_TOKEN_HTTP_IF_NONE_MATCH) > 0;
+    bool has_known = copy_header(connection, "if-none-match", known, sizeof known);
     int64_t max_rows = limits_snapshot_rows(server->limits, exchange->visitor.identity);
     struct hub_read read = {.wanted = &message->subscribe,
                             .rows_limited = max_rows != LIMITS_NONE,
                             .max_rows = max_rows,
                             .identity = exchange->visitor.identity,
-                            .gzip = takes_gzip(wsi),
+                            .gzip = takes_gzip(connection),
                             .known = has_known ? known : NULL,
                             .is_wanted = is_wanted,
                             .done = on_read,
@@ -215,64 +217,68 @@ static bool start_read(struct server *server, struct exchange *exchange,
 
 /* ---- requests ---- */
 
-static int answer_view(struct server *server, struct lws *wsi, struct span view,
-                       struct exchange **exchange)
+static struct exchange *begin(struct server *server, struct net_connection *connection,
+                              struct visitor *visitor, struct error *error)
+{
+    struct exchange *exchange = exchange_new(server, connection, 0, visitor);
+    if (!exchange)
+        error_set(error, ERROR_MEMORY, "out of memory while taking a request");
+    return exchange;
+}
+
+static void answer_view(struct server *server, struct net_connection *connection, struct span view)
 {
     struct wire_message message;
     struct visitor visitor;
     struct error error;
-    if (!door_enter(server, wsi, DOOR_READ, &visitor, &error))
-        return exchange_reply_error(wsi, &error, NULL);
-    if (!server_admit(server, SERVER_READ, &error) || !read_query(wsi, view, &message, &error)) {
-        visitor_fini(&visitor);
-        return exchange_reply_error(wsi, &error, NULL);
+    if (!door_enter(server, connection, DOOR_READ, &visitor, &error)) {
+        exchange_reply_error(connection, &error, NULL);
+        return;
     }
-    *exchange = exchange_new(server, wsi, 0, &visitor);
-    if (!*exchange)
-        error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
-    bool started = *exchange && start_read(server, *exchange, &message, &error);
+    if (!server_admit(server, SERVER_READ, &error) ||
+        !read_query(connection, view, &message, &error)) {
+        visitor_fini(&visitor);
+        exchange_reply_error(connection, &error, NULL);
+        return;
+    }
+    struct exchange *exchange = begin(server, connection, &visitor, &error);
+    bool started = exchange && start_read(server, exchange, &message, &error);
     wire_message_fini(&message);
-    if (!*exchange)
-        return exchange_reply_error(wsi, &error, NULL);
-    exchange_await(*exchange);
-    if (!started)
-        exchange_answer_error(*exchange, &error);
-    return 0;
+    if (exchange)
+        exchange_await(exchange);
+    if (exchange && !started)
+        exchange_answer_error(exchange, &error);
+    else if (!exchange)
+        exchange_reply_error(connection, &error, NULL);
 }
 
-static int answer_list(struct server *server, struct lws *wsi, struct exchange **exchange)
+static void answer_list(struct server *server, struct net_connection *connection)
 {
+    struct exchange *exchange = NULL;
     struct visitor visitor;
     struct error error;
-    if (!door_enter(server, wsi, DOOR_READ, &visitor, &error))
-        return exchange_reply_error(wsi, &error, NULL);
-    *exchange = exchange_new(server, wsi, 0, &visitor);
-    if (!*exchange) {
-        error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
-        return exchange_reply_error(wsi, &error, NULL);
-    }
-    facts_when_fresh(server->facts, *exchange, list_print);
-    return 0;
+    if (door_enter(server, connection, DOOR_READ, &visitor, &error))
+        exchange = begin(server, connection, &visitor, &error);
+    if (exchange)
+        facts_when_fresh(server->facts, exchange, list_print);
+    else
+        exchange_reply_error(connection, &error, NULL);
 }
 
-int http_views_request(struct server *server, struct lws *wsi, struct span path,
-                       struct exchange **exchange)
+void http_views_request(struct server *server, struct net_connection *connection, struct span path)
 {
-    struct error error;
-    bool get = lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0 ||
-               lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
-    if (!get) {
-        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");
-        return exchange_refuse(wsi, &error, "Allow: GET, HEAD\r\n");
-    }
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0 ||
-        lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0) {
-        error_set(&error, ERROR_INVALID_MESSAGE, "a request for a view has no body");
-        return exchange_refuse(wsi, &error, NULL);
-    }
+    const struct http_head *head = net_request(connection);
     size_t prefix = strlen(view_prefix);
-    struct span view = path.length > prefix ? span_make(path.data + prefix, path.length - prefix)
-                                            : span_make(NULL, 0);
-    return view.data ? answer_view(server, wsi, view, exchange)
-                     : answer_list(server, wsi, exchange);
+    struct error error;
+    if (head->method != HTTP_GET && head->method != HTTP_HEAD) {
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");
+        exchange_reply_error(connection, &error, "Allow: GET, HEAD\r\n");
+    } else if (head->body_length) {
+        error_set(&error, ERROR_INVALID_MESSAGE, "a request for a view has no body");
+        exchange_reply_error(connection, &error, NULL);
+    } else if (path.length > prefix) {
+        answer_view(server, connection, span_make(path.data + prefix, path.length - prefix));
+    } else {
+        answer_list(server, connection);
+    }
 }

@@ -6,8 +6,7 @@
 
 /* Whether the path is one of theirs. */
 bool http_views_has(struct span path);
-/* As http_ingest_request; *exchange is set when the answer comes later. */
-int http_views_request(struct server *server, struct lws *wsi, struct span path,
-                       struct exchange **exchange);
+/* Answer a request for this path, now or when it was read. */
+void http_views_request(struct server *server, struct net_connection *connection, struct span path);
 
 #endif

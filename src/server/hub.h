@@ -53,7 +53,7 @@ int64_t hub_due(const struct hub *hub);
 /* ---- subscribers ---- */
 
 /* `wake` is called when there is something to pull; it may be called often, and must only note it
- * (e.g. lws_callback_on_writable). NULL when out of memory. */
+ * (e.g. net_want_write). NULL when out of memory. */
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument);
 /* Ends all its subscriptions. Read jobs on their way are forgotten safely, and `wake` is not called
  * any more, from the moment of this call on. */

@@ -11,8 +11,8 @@
 #ifndef SERVER_HUB_INTERNAL_H
 #define SERVER_HUB_INTERNAL_H
 
+#include "base/link.h"
 #include "server/hub.h"
-#include "server/link.h"
 #include "server/row_scope.h"
 #include "server/usage.h"
 

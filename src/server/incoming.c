@@ -1,6 +1,6 @@
 #include "server/incoming.h"
 
-#include "server/link.h"
+#include "base/link.h"
 
 void intake_init(struct intake *intake, struct incoming *all, size_t limit,
                  void (*late)(struct intake *intake))

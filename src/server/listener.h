@@ -1,7 +1,6 @@
 /*
  * A listening socket on the loop. It accepts and hands the sockets on; what they speak is not its
- * business. We accept ourselves, rather than leave it to libwebsockets, so that errors are told
- * exactly and intake can stop while clients are still served.
+ * business. So errors are told exactly, and intake can stop while clients are still served.
  */
 #ifndef SERVER_LISTENER_H
 #define SERVER_LISTENER_H

@@ -212,6 +212,8 @@ VALUE(start_seconds, server->facts->process.start_seconds)
 const struct metric metrics_table[] = {
     /* who is there */
     {COUNTER("stele_connections_total", "WebSocket connections so far."), SERVER(connections)},
+    {COUNTER("stele_tls_handshakes_failed_total", "TLS handshakes that came to nothing."),
+     SERVER(tls_failed)},
     {COUNTER("stele_connections_refused_total",
              "WebSocket connections that were not let in, and any there was no room for."),
      SERVER(connections_refused)},

@@ -3,11 +3,11 @@
  *
  *   RUNNING  --stop-->  DRAINING  nobody is let in, feeders are not read from any more
  *            --drained->  PARTING   all is on disk and answered; clients are told 1001
- *            --all gone, or PARTING_MS->  LEAVING  sockets closed, the library leaves the loop
- *            --it has left->  ENDED
+ *            --all gone, or PARTING_MS->  LEAVING  the sockets are closed
+ *            --they are->  ENDED
  *
  * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
- * libwebsockets: a step may free what that callback is about.
+ * a connection: a step may free what that callback is about.
  */
 #include "server/revocations.h"
 #include "server/tls.h"

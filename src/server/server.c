@@ -210,7 +210,7 @@ static bool open_sockets(struct server *server, const struct config *config, str
         tls_tell(server->certificate);
     server->health_tls = config->health_tls;
     server->transport = transport_open(server, error);
-    return server->transport && transport_start(server->transport, error) &&
+    return server->transport &&
            listener_open(&server->main, &server->loop, config->listen, on_main_socket, server,
                          error) &&
            (!health || listener_open(&server->health, &server->loop, config->health,

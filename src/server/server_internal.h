@@ -2,12 +2,13 @@
  * What the files of the transport side share: the server itself and its state. All of it belongs
  * to the loop thread, but for what says otherwise.
  *
- *   listener --fd--> transport (libwebsockets) --> session (WebSocket)  --> hub, source
- *                                              --> exchange (HTTP)      --> source, facts
+ *   listener --fd--> net, transport --> session (WebSocket)  --> hub, source
+ *                                   --> exchange (HTTP)      --> source, facts
  */
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
 
+#include "net/net.h"
 #include "server/audit.h"
 #include "server/door.h"
 #include "server/incoming.h"
@@ -27,22 +28,19 @@ struct usage;
 struct usage_endpoint;
 struct web;
 
-enum {
-    SERVER_HANDLES = 4 /* async, the timers, the watch: on the loop from open to close */
-};
-
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
     SERVER_RUNNING,  /* takes connections and serves them */
     SERVER_DRAINING, /* takes no more; what was taken in is being committed and acknowledged */
     SERVER_PARTING,  /* every client is told, and closed when it has read what it is owed */
-    SERVER_LEAVING,  /* the sockets are closed; libwebsockets takes its handles off the loop */
+    SERVER_LEAVING,  /* the sockets are being closed */
     SERVER_ENDED     /* the loop may end */
 };
 
 /* Connections and what goes through them, for /metrics. */
 struct server_counters {
     struct counter connections, connections_refused, messages_in, messages_out, bytes_in;
+    struct counter tls_failed;
     struct counter http_requests, errors;
     struct histogram connection_duration;
 };
@@ -112,7 +110,7 @@ enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ, SERVER_ANSWE
 bool server_admit(struct server *server, enum server_purpose purpose, struct error *error);
 /* Whether this handshake ends in a connection: by the room there is, the limits, and the door.
  * false with the error to answer with; else visitor_fini is due. */
-bool server_let_in(struct server *server, struct lws *wsi, enum door_wish wish,
+bool server_let_in(struct server *server, struct net_connection *connection, enum door_wish wish,
                    struct visitor *visitor, struct error *error);
 
 #endif

@@ -232,7 +232,8 @@ const struct session_kind session_ingest = {
     .closed = on_closed,
 };
 
-struct session *session_ingest_new(struct server *server, struct lws *wsi, struct visitor *visitor)
+struct session *session_ingest_new(struct server *server, struct net_connection *connection,
+                                   struct visitor *visitor)
 {
     struct ingest_session *ingest = memory_new(sizeof *ingest);
     if (!ingest)
@@ -244,7 +245,7 @@ struct session *session_ingest_new(struct server *server, struct lws *wsi, struc
         ingest_free(ingest);
         return NULL;
     }
-    session_init(&ingest->session, server, wsi, &session_ingest, server->max_request_bytes,
+    session_init(&ingest->session, server, connection, &session_ingest, server->max_request_bytes,
                  visitor);
     return &ingest->session;
 }

@@ -3,8 +3,6 @@
 #include "server/server_internal.h"
 #include "wire/wire.h"
 
-#include <libwebsockets.h>
-
 enum {
     POLICY_VIOLATION = 1008,
     LONGEST_WAIT_SECONDS = 60, /* then the clock is looked at again: it may have been set */
@@ -99,9 +97,6 @@ void sessions_expire(struct sessions *sessions)
 
 /* ---- closing ---- */
 
-/* The library could do this, but it keeps all its time-outs in one sorted list, which it walks for
- * each: with thousands of connections that end at a time, nobody else is served for many seconds.
- */
 void session_watch_closing(struct session *session, int seconds)
 {
     struct server *server = session->server;
@@ -119,7 +114,7 @@ void sessions_cut(struct sessions *sessions)
         if (first->order > (int64_t)uv_now(&session->server->loop))
             break;
         heap_remove(&sessions->closing, first);
-        lws_set_timeout(session_socket(session), PENDING_TIMEOUT_CLOSE_ACK, LWS_TO_KILL_ASYNC);
+        net_close(session_connection(session));
     }
 }
 

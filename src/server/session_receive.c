@@ -2,14 +2,12 @@
 #include "server/server_internal.h"
 #include "wire/wire.h"
 
-#include <libwebsockets.h>
-
-enum { POLICY_VIOLATION = 1008, TRY_AGAIN_LATER = 1013 };
+enum { POLICY_VIOLATION = 1008, TOO_LARGE = 1009, TRY_AGAIN_LATER = 1013 };
 
 static uint16_t status_of(enum error_code code)
 {
     if (code == ERROR_TOO_LARGE)
-        return LWS_CLOSE_STATUS_MESSAGE_TOO_LARGE;
+        return TOO_LARGE;
     return code == ERROR_TOO_SLOW ? POLICY_VIOLATION : TRY_AGAIN_LATER;
 }
 
@@ -97,4 +95,15 @@ void session_receive(struct session *session, struct span bytes, bool binary, bo
         take_message(session, buffer_span(&incoming->bytes));
         intake_end(incoming);
     }
+}
+
+void session_receive_too_long(struct session *session)
+{
+    struct error error;
+    session_heard(session);
+    if (session->state != SESSION_OPEN)
+        return;
+    error_set(&error, ERROR_TOO_LARGE, "a message may have at most %zu bytes",
+              session->incoming.bytes.limit);
+    session_refuse_message(session, &error);
 }

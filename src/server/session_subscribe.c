@@ -108,7 +108,7 @@ const struct session_kind session_subscriber = {
     .closed = on_closed,
 };
 
-struct session *session_subscriber_new(struct server *server, struct lws *wsi,
+struct session *session_subscriber_new(struct server *server, struct net_connection *connection,
                                        struct visitor *visitor)
 {
     struct subscriber_session *it = memory_new(sizeof *it);
@@ -128,7 +128,7 @@ struct session *session_subscriber_new(struct server *server, struct lws *wsi,
     subscriber_meter(it->subscriber, it->usage);
     subscriber_on_refresh(it->subscriber, on_refresh);
     subscriber_on_denied(it->subscriber, on_denied);
-    session_init(&it->session, server, wsi, &session_subscriber, server->max_message_bytes,
+    session_init(&it->session, server, connection, &session_subscriber, server->max_message_bytes,
                  visitor);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);
     return &it->session;

@@ -3,15 +3,15 @@
 #include "server/server_internal.h"
 #include "wire/wire.h"
 
-#include <assert.h>
-#include <libwebsockets.h>
-
 enum {
-    LAST_PULLS = 64,      /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
-    WRITES_PER_TURN = 8,  /* pulls that one turn of the loop writes for a session, at most */
-    PARTING_SECONDS = 5,  /* and how long that may take */
-    ANSWER_SECONDS = 2,   /* for a client to answer the close frame */
-    PINGS_PER_TIMEOUT = 3 /* a client silent for this part of the time-out is asked for life */
+    LAST_PULLS = 64,       /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
+    WRITES_PER_TURN = 8,   /* pulls that one turn of the loop writes for a session, at most */
+    PARTING_SECONDS = 5,   /* and how long that may take */
+    ANSWER_SECONDS = 2,    /* for a client to answer the close frame */
+    PINGS_PER_TIMEOUT = 3, /* a client silent for this part of the time-out is asked for life, */
+    PING_MS = 25 * 1000,   /* ... or so long; proxies cut what is silent for 60 s */
+    GOING_AWAY = 1001,
+    UNEXPECTED = 1011
 };
 
 /* ---- all sessions ---- */
@@ -19,16 +19,24 @@ enum {
 void sessions_init(struct sessions *sessions)
 {
     link_init(&sessions->heard);
+    link_init(&sessions->told);
     link_init(&sessions->paused);
     sessions->expiring = sessions->closing = (struct heap){NULL};
     sessions->count = 0;
+}
+
+static void note_told(struct session *session)
+{
+    session->told_ms = uv_now(&session->server->loop);
+    link_remove(&session->in_told);
+    link_append(&session->server->sessions.told, &session->in_told);
 }
 
 static void resume(struct session *session)
 {
     session->paused = false;
     link_remove(&session->in_paused);
-    lws_rx_flow_control(session_socket(session), 1);
+    net_resume(session_connection(session));
 }
 
 /* Read again from one that was paused, if its kind lets us. */
@@ -50,37 +58,64 @@ void sessions_resume(struct sessions *sessions)
     }
 }
 
+static void ask_for_life(struct session *session)
+{
+    session->ping_due = true;
+    session_want_write(session);
+}
+
 static void check_life(struct session *session, uint64_t silent_ms, uint64_t timeout_ms)
 {
     if (session->paused) {
         /* It is we who do not listen. */
         session_heard(session);
-    } else if (silent_ms >= timeout_ms) {
+    } else if (timeout_ms && silent_ms >= timeout_ms) {
         char reason[96];
         snprintf(reason, sizeof reason, "client-timeout: nothing was heard for %llu seconds",
                  (unsigned long long)timeout_ms / 1000);
-        session_close(session, LWS_CLOSE_STATUS_GOINGAWAY, reason);
-    } else if (!session->pinged) {
+        session_close(session, GOING_AWAY, reason);
+    } else if (!session->pinged && session->state == SESSION_OPEN) {
         session->pinged = true;
-        session->ping_due = true;
-        session_want_write(session);
+        ask_for_life(session);
+    }
+}
+
+/* Those whose clients are silent. */
+static void sweep_heard(struct sessions *sessions, uint64_t now, uint64_t ping, uint64_t timeout)
+{
+    struct link *next;
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = next) {
+        struct session *session = LINK_OWNER(struct session, in_heard, link);
+        next = link->next;
+        uint64_t silent = now - session->heard_ms;
+        if (silent < ping)
+            break; /* those behind it were heard later */
+        check_life(session, silent, timeout);
+    }
+}
+
+/* Those to whom we are: a proxy between counts each direction by itself. */
+static void sweep_told(struct sessions *sessions, uint64_t now)
+{
+    struct link *next;
+    for (struct link *link = sessions->told.next; link != &sessions->told; link = next) {
+        struct session *session = LINK_OWNER(struct session, in_told, link);
+        next = link->next;
+        if (now - session->told_ms < PING_MS)
+            break;
+        note_told(session);
+        if (session->state == SESSION_OPEN)
+            ask_for_life(session);
     }
 }
 
 void sessions_sweep(struct sessions *sessions, struct server *server)
 {
     uint64_t now = uv_now(&server->loop), timeout = server->client_timeout_ms;
-    if (!timeout)
-        return;
-    struct link *next;
-    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = next) {
-        struct session *session = LINK_OWNER(struct session, in_heard, link);
-        next = link->next;
-        uint64_t silent = now - session->heard_ms;
-        if (silent < timeout / PINGS_PER_TIMEOUT)
-            break; /* those behind it were heard later */
-        check_life(session, silent, timeout);
-    }
+    uint64_t part = timeout / PINGS_PER_TIMEOUT;
+    uint64_t ping = timeout && part < PING_MS ? part : PING_MS;
+    sweep_heard(sessions, now, ping, timeout);
+    sweep_told(sessions, now);
 }
 
 void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason)
@@ -100,11 +135,11 @@ void sessions_pause_all(struct sessions *sessions, const struct session_kind *ki
 
 /* ---- one session ---- */
 
-void session_init(struct session *session, struct server *server, struct lws *wsi,
+void session_init(struct session *session, struct server *server, struct net_connection *connection,
                   const struct session_kind *kind, size_t limit, struct visitor *visitor)
 {
     session->server = server;
-    session->wsi = wsi;
+    session->connection = connection;
     session->kind = kind;
     visitor_move(&session->visitor, visitor);
     allowance_init(&session->allowance, server->limits, &session->visitor, kind->name);
@@ -114,15 +149,17 @@ void session_init(struct session *session, struct server *server, struct lws *ws
     link_init(&session->in_paused);
     link_init(&session->in_heard);
     link_append(&server->sessions.heard, &session->in_heard);
+    link_init(&session->in_told);
+    note_told(session);
     server->sessions.count++;
     session_watch_expiry(session);
     counter_add(&server->counters.connections, 1);
 }
 
-struct lws *session_socket(const struct session *session)
+struct net_connection *session_connection(const struct session *session)
 {
-    INVARIANT(session->wsi && session->state != SESSION_GONE);
-    return session->wsi;
+    INVARIANT(session->connection && session->state != SESSION_GONE);
+    return session->connection;
 }
 
 void session_set_state(struct session *session, enum session_state state)
@@ -137,7 +174,7 @@ void session_want_write(struct session *session)
     if (session->wants_write)
         return;
     session->wants_write = true;
-    lws_callback_on_writable(session_socket(session));
+    net_want_write(session_connection(session));
 }
 
 void session_pause(struct session *session)
@@ -147,7 +184,7 @@ void session_pause(struct session *session)
         return;
     session->paused = true;
     link_append(&session->server->sessions.paused, &session->in_paused);
-    lws_rx_flow_control(session_socket(session), 0);
+    net_pause(session_connection(session));
 }
 
 void session_close(struct session *session, uint16_t status, const char *reason)
@@ -169,7 +206,7 @@ void session_close(struct session *session, uint16_t status, const char *reason)
 void session_give_up(struct session *session, const char *reason)
 {
     counter_add(&session->server->counters.errors, 1);
-    session_close(session, LWS_CLOSE_STATUS_UNEXPECTED_CONDITION, reason);
+    session_close(session, UNEXPECTED, reason);
 }
 
 void session_heard(struct session *session)
@@ -183,35 +220,30 @@ void session_heard(struct session *session)
 
 /* ---- what goes out ---- */
 
-/* With a payload: libwebsockets does not tell us about the answer to an empty ping. */
-static bool write_ping(struct session *session)
+static void write_ping(struct session *session)
 {
-    unsigned char room[LWS_PRE + 1] = {0};
     session->ping_due = false;
     session_want_write(session);
-    room[LWS_PRE] = '?';
-    return lws_write(session_socket(session), room + LWS_PRE, 1, LWS_WRITE_PING) >= 0;
+    net_ping(session_connection(session));
+    note_told(session);
 }
 
 enum { FINAL_FRAME = 0x80 }; /* in a frame's first byte: it ends its message */
 
-/*
- * LWS_WRITE_HTTP on a WebSocket connection: the manual does not say so, but libwebsockets then
- * sends the bytes as they are, without a frame of its own around them (verified with 4.1.6; a
- * test holds it). So one write carries as many ready frames as there are, the same bytes for
- * every client. What the socket does not take it copies and sends later, before it calls us again.
- */
+/* One write carries as many ready frames as there are, the same bytes for every client. What the
+ * socket does not take is copied and sent later, before we are called again. */
 static bool write_once(struct session *session, struct span bytes)
 {
     struct wire_run run = wire_measure(bytes);
+    struct net_connection *connection = session_connection(session);
     session->mid_message = run.unfinished;
     counter_add(&session->server->counters.messages_out, run.messages);
-    struct lws *wsi = session_socket(session);
-    if (lws_write(wsi, (unsigned char *)bytes.data, bytes.length, LWS_WRITE_HTTP) < 0)
+    if (!net_write(connection, bytes))
         return false;
     if (session->kind->sent)
         session->kind->sent(session, bytes.length, &run);
-    session->blocked = lws_partial_buffered(wsi);
+    session->blocked = net_is_blocked(connection);
+    note_told(session);
     return true;
 }
 
@@ -264,46 +296,45 @@ static struct span pull_allowed(struct session *session)
 }
 
 /* Several writes while the socket takes all of each: a turn of the loop costs more than a write. */
-static bool write_frames(struct session *session, struct span bytes)
+static void write_frames(struct session *session, struct span bytes)
 {
     for (int i = 0; bytes.length; i++) {
         if (!write_once(session, bytes))
-            return false;
+            return;
         if (session->blocked || i + 1 == WRITES_PER_TURN || session->ping_due ||
             session->state != SESSION_OPEN)
             break;
         bytes = pull_allowed(session);
     }
     session_want_write(session);
-    return true;
 }
 
-/*
- * We write the close frame ourselves and wait for the client's. Asked to close, libwebsockets
- * would do so; but Debian's 4.1.6 was built with a self-test that closes twice when its loop is
- * libuv's, and the second time breaks the connection before the frame is out.
- */
-static bool write_close_frame(struct session *session)
+static void write_close_frame(struct session *session)
 {
-    enum { FINAL_CLOSE = 0x88, MOST_REASON = WIRE_CLOSE_REASON };
-    char frame[4 + MOST_REASON];
+    struct net_connection *connection = session_connection(session);
     struct span reason = span_of(session->close_reason ? session->close_reason : "");
-    size_t length = reason.length < MOST_REASON ? reason.length : MOST_REASON;
-    frame[0] = (char)FINAL_CLOSE;
-    frame[1] = (char)(2 + length);
-    frame[2] = (char)(session->close_status >> 8);
-    frame[3] = (char)(session->close_status & 0xff);
-    memcpy(frame + 4, reason.data, length);
-    struct lws *wsi = session_socket(session);
     session_set_state(session, SESSION_CLOSING);
-    if (lws_write(wsi, (unsigned char *)frame, 4 + length, LWS_WRITE_HTTP) < 0)
-        return false;
-    if (!lws_partial_buffered(wsi))
+    net_send_close(connection, session->close_status, reason);
+    if (!net_is_blocked(connection))
         session_watch_closing(session, ANSWER_SECONDS);
-    return true;
 }
 
-bool session_writable(struct session *session)
+static void write_more(struct session *session)
+{
+    bool last = session->state == SESSION_PARTING && session->last_pulls++ >= LAST_PULLS;
+    struct span bytes = last ? span_make("", 0) : pull_allowed(session);
+    if (bytes.length) {
+        write_frames(session, bytes);
+        return;
+    }
+    bool settled = !session->kind->settled || session->kind->settled(session);
+    if (session->state == SESSION_PARTING && (last || settled))
+        write_close_frame(session);
+    else if (session->paused)
+        try_resume(session);
+}
+
+void session_writable(struct session *session)
 {
     session->wants_write = false;
     if (session->blocked) {
@@ -312,26 +343,11 @@ bool session_writable(struct session *session)
         session_heard(session);
     }
     if (session->state == SESSION_CLOSING)
-        return true;
+        return;
     if (session->ping_due)
-        return write_ping(session);
-    if (session->state == SESSION_OPEN && session_has_expired(session))
-        return true;
-    bool last = session->state == SESSION_PARTING && session->last_pulls++ >= LAST_PULLS;
-    struct span bytes = last ? span_make("", 0) : pull_allowed(session);
-    if (bytes.length)
-        return write_frames(session, bytes);
-    bool settled = !session->kind->settled || session->kind->settled(session);
-    if (session->state == SESSION_PARTING && (last || settled))
-        return write_close_frame(session);
-    if (session->paused)
-        try_resume(session);
-    return true;
-}
-
-bool session_peer_closes(const struct session *session)
-{
-    return session->state != SESSION_CLOSING;
+        write_ping(session);
+    else if (session->state != SESSION_OPEN || !session_has_expired(session))
+        write_more(session);
 }
 
 void session_closed(struct session *session)
@@ -340,6 +356,7 @@ void session_closed(struct session *session)
     uint64_t duration_ms = uv_now(&server->loop) - session->started_ms;
     histogram_add(&server->counters.connection_duration, duration_ms * 1000);
     link_remove(&session->in_heard);
+    link_remove(&session->in_told);
     link_remove(&session->in_paused);
     session_forget_end(session);
     server->sessions.count--;
@@ -347,7 +364,7 @@ void session_closed(struct session *session)
     session_set_state(session, SESSION_GONE);
     memory_free(session->close_reason);
     session->close_reason = NULL;
-    session->wsi = NULL;
+    session->connection = NULL;
     allowance_fini(&session->allowance);
     visitor_fini(&session->visitor);
     session->kind->closed(session);

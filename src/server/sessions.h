@@ -2,8 +2,8 @@
  * Sessions: WebSocket connections, whatever they are for. This part knows messages, time-outs,
  * pings and closing; what a message means and what is to be sent is its kind's business.
  *
- * A session is made when the handshake is done and dies in libwebsockets' closed callback; nobody
- * else frees it. Whoever wants a connection gone asks for it with session_close.
+ * A session is made when the handshake is done and dies when its connection has been
+ * closed; nobody else frees it. Whoever wants a connection gone asks for it with session_close.
  *
  * Invariants, held in every build: the state only grows; from SESSION_GONE on the session is in no
  * list, no heap and no intake, so that no sweep, time-out or commit finds it, and nothing wakes it,
@@ -12,12 +12,12 @@
 #ifndef SERVER_SESSIONS_H
 #define SERVER_SESSIONS_H
 
+#include "base/link.h"
 #include "server/allowance.h"
 #include "server/door.h"
 #include "server/incoming.h"
-#include "server/link.h"
 
-struct lws;
+struct net_connection;
 struct server;
 struct session;
 struct wire_run;
@@ -25,6 +25,7 @@ struct wire_run;
 /* All sessions of a server. */
 struct sessions {
     struct link heard;     /* every session, the one that was silent longest first */
+    struct link told;      /* likewise, the one that we were silent to for longest first */
     struct link paused;    /* those of which nothing is read now */
     struct heap expiring;  /* open ones whose token runs out, by when (unix seconds) */
     struct heap closing;   /* those that were told to go, by when they must have (loop time, ms) */
@@ -71,13 +72,15 @@ struct session_kind {
 
 struct session {
     struct server *server;
-    struct lws *wsi; /* NULL once it is gone; by session_socket, which holds that */
+    struct net_connection *connection; /* NULL once it is gone; by session_connection, which holds
+                                          that */
     const struct session_kind *kind;
     struct visitor visitor; /* whose it is */
     struct allowance allowance;
-    struct link in_heard, in_paused;
+    struct link in_heard, in_told, in_paused;
     struct heap_entry ends; /* in one of the heaps */
     uint64_t heard_ms;      /* loop time of its last sign of life */
+    uint64_t told_ms;       /* and of the last bytes to it */
     uint64_t started_ms;
     struct intake incoming; /* fragments of the message that is on its way in */
     char *close_reason;
@@ -114,12 +117,12 @@ void sessions_revoke(struct sessions *sessions, struct span token_id);
 void sessions_follow(struct sessions *sessions, const struct auth_static *fresh, bool needs_token);
 
 /* Called by a kind's constructor. `limit`: bytes of its longest message. The visitor is moved. */
-void session_init(struct session *session, struct server *server, struct lws *wsi,
+void session_init(struct session *session, struct server *server, struct net_connection *connection,
                   const struct session_kind *kind, size_t limit, struct visitor *visitor);
 /* For session_init: nothing has come in yet. */
 void session_expect(struct session *session, size_t limit);
 /* Its connection, which must be there. */
-struct lws *session_socket(const struct session *session);
+struct net_connection *session_connection(const struct session *session);
 /* The one place where the state changes. */
 void session_set_state(struct session *session, enum session_state state);
 /* Ask for a chance to write. Cheap to call again. */
@@ -158,19 +161,19 @@ void session_give_up(struct session *session, const char *reason);
 /* Part of a message; `last` when it is complete. */
 void session_receive(struct session *session, struct span bytes, bool binary, bool last);
 void session_heard(struct session *session);
-/* The client sent its close frame: whether it is to be answered by one (else: it was the answer).
- */
-bool session_peer_closes(const struct session *session);
-/* The socket takes bytes. false: the connection is broken. */
-bool session_writable(struct session *session);
+/* A message is longer than it may be; nothing more will come. */
+void session_receive_too_long(struct session *session);
+/* The socket takes bytes. */
+void session_writable(struct session *session);
 void session_closed(struct session *session);
 
 /* ---- the kinds ---- */
 
 extern const struct session_kind session_subscriber, session_ingest;
 /* The visitor is moved; or NULL when out of memory. */
-struct session *session_subscriber_new(struct server *server, struct lws *wsi,
+struct session *session_subscriber_new(struct server *server, struct net_connection *connection,
                                        struct visitor *visitor);
-struct session *session_ingest_new(struct server *server, struct lws *wsi, struct visitor *visitor);
+struct session *session_ingest_new(struct server *server, struct net_connection *connection,
+                                   struct visitor *visitor);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef SERVER_USAGE_INTERNAL_H
 #define SERVER_USAGE_INTERNAL_H
 
-#include "server/link.h"
+#include "base/link.h"
 #include "server/usage.h"
 #include "json/json.h"
 

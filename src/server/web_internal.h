@@ -6,7 +6,7 @@
 #ifndef SERVER_WEB_INTERNAL_H
 #define SERVER_WEB_INTERNAL_H
 
-#include "server/link.h"
+#include "base/link.h"
 #include "server/web.h"
 
 #include <curl/curl.h>

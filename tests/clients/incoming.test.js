@@ -42,6 +42,12 @@ async function holds(server, wanted) {
 /** A frame as a client sends it, with a mask of zeros. */
 const frame = (opcode, final, text) => Buffer.concat([Buffer.from([(final ? 0x80 : 0) | opcode, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
 
+/** The beginning of a frame: it says how long the text is, and has all but the last bytes of it. */
+const beginning = (text, missing) => {
+  const head = Buffer.from([0x81, 0x80 | 126, text.length >> 8, text.length & 0xff, 0, 0, 0, 0]);
+  return Buffer.concat([head, Buffer.from(text.slice(0, -missing))]);
+};
+
 /** What a WebSocket is told, and how it ends. */
 async function fate(socket) {
   const said = [];
@@ -61,14 +67,14 @@ test('what all clients together have not finished is bounded; one alone always f
   assert.deepEqual([other.status, other.json.code, other.headers['retry-after'], other.headers.connection], [503, 'queue-full', '1', 'close'], other.text);
 
   const feeder = await Socket.open(`${server.ws}/v1/ingest`);
-  feeder.send(batchOf('feeder', 60_000));
+  feeder.tcp.write(beginning(batchOf('feeder', 60_000), 100));
   const fed = await fate(feeder);
   assert.equal(fed.said[0].nack, null);
   assert.deepEqual([fed.said[0].error.code, fed.said[0].error.retryable, fed.end.code], ['queue-full', true, 1013]);
   assert.match(fed.end.reason, /^queue-full: /);
 
   const subscriber = await Socket.open(server.ws);
-  subscriber.send(JSON.stringify({ type: 'subscribe', view: 'E/list', more: 'x'.repeat(60_000) }));
+  subscriber.tcp.write(beginning(JSON.stringify({ type: 'subscribe', view: 'E/list', more: 'x'.repeat(60_000) }), 100));
   const told = await fate(subscriber);
   assert.deepEqual([told.said.at(-1).code, told.said.at(-1).fatal, told.end.code], ['queue-full', true, 1013]);
 

@@ -228,7 +228,7 @@ test('a token goes along as a header, read anew from its file for each connectio
   assert.match((await run(['subscribe', '--url', 'ws://192.0.2.1.invalid:1', 'E/list'], { env: { STELE_TOKEN: 'x' } })).stderr, /token is sent unencrypted/);
 });
 
-/* libwebsockets would turn on the spot here, if a read could take less than a TLS record: transport.c. */
+/* What TLS has decoded already must be read when reading goes on, though the socket has nothing new. */
 test('large requests over one connection, paused and resumed by a full queue', async (t) => {
   const { server, tls } = await secure(t, { set: { queue_bytes: 300_000 } });
   const feed = await Ingest.open(server, { tls });

@@ -180,8 +180,9 @@ void peer_say_frame(int fd, unsigned first, struct span payload)
     if (payload.length < 126) {
         buffer_add_char(&frame, (char)(0x80 | payload.length));
     } else {
-        buffer_add_char(&frame, (char)(0x80 | 127));
-        for (int shift = 56; shift >= 0; shift -= 8)
+        bool is_short = payload.length <= 0xffff; /* a length is written as short as it can be */
+        buffer_add_char(&frame, (char)(0x80 | (is_short ? 126 : 127)));
+        for (int shift = is_short ? 8 : 56; shift >= 0; shift -= 8)
             buffer_add_char(&frame, (char)(payload.length >> shift & 0xff));
     }
     buffer_add(&frame, "\0\0\0\0", 4);

@@ -32,10 +32,7 @@ static void post(struct live *live, const char *lines)
     assert_memory_equal(text.data, "HTTP/1.1 200 ", 13);
 }
 
-/*
- * The ready bytes of the encoders arrive as they are: nothing before, between or around them. This
- * rests on libwebsockets' LWS_WRITE_HTTP, of which the manual does not say it.
- */
+/* The ready bytes of the encoders arrive as they are: nothing before, between or around them. */
 static void test_ready_bytes_arrive_verbatim(void **state)
 {
     struct live live;

@@ -1,6 +1,6 @@
 /* A doubly linked list through its members. A list's head is a link to itself. */
-#ifndef SERVER_LINK_H
-#define SERVER_LINK_H
+#ifndef BASE_LINK_H
+#define BASE_LINK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,40 @@
+/*
+ * A body in chunks (RFC 9112, 7.1), read strictly. Pure and restartable: it takes bytes as they
+ * come, in any pieces. Extensions of chunks and trailers are passed over, and bounded.
+ */
+#ifndef NET_HTTP_CHUNKS_H
+#define NET_HTTP_CHUNKS_H
+
+#include "base/base.h"
+
+enum http_chunk_state {
+    CHUNK_SIZE,      /* in the hex digits of a size */
+    CHUNK_EXTENSION, /* behind a size, up to its CR */
+    CHUNK_SIZE_LF,   /* the LF of that line is due */
+    CHUNK_DATA,
+    CHUNK_DATA_CR, /* behind the data */
+    CHUNK_DATA_LF,
+    CHUNK_TRAILER, /* at the beginning of a line behind the last chunk */
+    CHUNK_TRAILER_LINE,
+    CHUNK_TRAILER_LF,
+    CHUNK_LAST_LF, /* the last LF of all is due */
+    CHUNK_END
+};
+
+/* Zeroed: nothing was read. */
+struct http_chunks {
+    enum http_chunk_state state;
+    unsigned digits;    /* of the size, so far */
+    uint64_t left;      /* of the chunk's data; while the size is read: the size so far */
+    size_t passed_over; /* bytes of extensions and trailers */
+};
+
+/*
+ * Take bytes: returns how many were, and sets `*data` to those of them that belong to the body (it
+ * may be empty). Call it again with the rest, until all are taken or the state is CHUNK_END: what
+ * stands behind belongs to the next request. -1 with an error: these are no chunks.
+ */
+int64_t http_chunks_take(struct http_chunks *chunks, struct span bytes, struct span *data,
+                         struct error *error);
+
+#endif

@@ -1,0 +1,162 @@
+/* Where a request goes: the path and the query of its first line. */
+#include "net/http_head.h"
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* The character that "%XX" stands for; -1: it stands for none. */
+static int escaped(struct span text)
+{
+    if (text.length < 3 || text.data[0] != '%')
+        return -1;
+    int high = hex_digit(text.data[1]), low = hex_digit(text.data[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+static bool bad_target(struct error *error, const char *what)
+{
+    return error_set(error, ERROR_INVALID_MESSAGE, "the target of the request %s", what);
+}
+
+/* ---- the path ---- */
+
+static bool is_segment_normal(struct span segment, bool last)
+{
+    if (!segment.length)
+        return last;
+    return !span_equal(segment, span_of(".")) && !span_equal(segment, span_of(".."));
+}
+
+/* Takes the escapes out of one segment, in place; false: one of them is no escape, or a NUL. */
+static bool unescape(char *to, struct span from, size_t *length)
+{
+    size_t at = 0, out = 0;
+    while (at < from.length) {
+        int c = (unsigned char)from.data[at];
+        size_t step = 1;
+        if (c == '%') {
+            c = escaped(span_make(from.data + at, from.length - at));
+            step = 3;
+        }
+        if (c <= 0)
+            return false;
+        to[out++] = (char)c;
+        at += step;
+    }
+    *length = out;
+    return true;
+}
+
+/* Segments are told apart before their escapes are taken out: "%2F" belongs to a name. */
+static bool read_path(char *text, size_t length, struct span *path, struct error *error)
+{
+    size_t out = 0, at = 0;
+    while (at < length) {
+        const char *slash = memchr(text + at + 1, '/', length - at - 1);
+        size_t end = slash ? (size_t)(slash - text) : length;
+        size_t segment = 0;
+        text[out] = '/';
+        if (!unescape(text + out + 1, span_make(text + at + 1, end - at - 1), &segment))
+            return bad_target(error, "has a '%' that is not followed by two hex digits, or a NUL");
+        if (!is_segment_normal(span_make(text + out + 1, segment), end == length))
+            return bad_target(error, "has an empty or a dot segment; send the path as it is meant");
+        out += 1 + segment;
+        at = end;
+    }
+    *path = span_make(text, out);
+    return true;
+}
+
+/* ---- the whole target ---- */
+
+/* "http://host/path", as proxies are asked, means the path. */
+static char *skip_authority(char *text, size_t length)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < 2; i++) {
+        size_t scheme = strlen(schemes[i]);
+        if (length < scheme || strncasecmp(text, schemes[i], scheme) != 0)
+            continue;
+        char *end = memchr(text + scheme, '/', length - scheme);
+        struct span host = span_make(text + scheme, (size_t)((end ? end : text) - text) - scheme);
+        return end && http_host_is_good(host) ? end : NULL;
+    }
+    return text;
+}
+
+static bool has_bad_character(struct span text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if ((unsigned char)text.data[i] <= ' ' || (unsigned char)text.data[i] >= 0x7f ||
+            text.data[i] == '#')
+            return true;
+    return false;
+}
+
+static bool has_bad_escape(struct span text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (text.data[i] == '%' && escaped(span_make(text.data + i, text.length - i)) < 0)
+            return true;
+    return false;
+}
+
+bool http_target_read(char *text, size_t length, struct http_head *head, struct error *error)
+{
+    if (has_bad_character(span_make(text, length)))
+        return bad_target(error, "has a character that must be percent-encoded");
+    if (head->method == HTTP_OPTIONS && length == 1 && *text == '*') {
+        head->path = span_make(text, length);
+        head->query = span_make(NULL, 0);
+        return true;
+    }
+    char *start = skip_authority(text, length);
+    if (!start || *start != '/')
+        return bad_target(error, "does not begin with '/'");
+    length -= (size_t)(start - text);
+    char *mark = memchr(start, '?', length);
+    size_t path = mark ? (size_t)(mark - start) : length;
+    head->query = mark ? span_make(mark + 1, length - path - 1) : span_make(NULL, 0);
+    if (mark && has_bad_escape(head->query))
+        return bad_target(error, "has a '%' in its query that is not followed by two hex digits");
+    return read_path(start, path, &head->path, error);
+}
+
+struct span http_next_argument(struct span query, size_t *at, char *room)
+{
+    while (*at < query.length && query.data[*at] == '&')
+        ++*at;
+    if (*at >= query.length)
+        return span_make(NULL, 0);
+    size_t length = 0;
+    for (; *at < query.length && query.data[*at] != '&'; length++) {
+        int c = query.data[*at];
+        if (c == '%') {
+            c = escaped(span_make(query.data + *at, query.length - *at));
+            *at += 2;
+        } else if (c == '+') {
+            c = ' ';
+        }
+        room[length] = (char)c;
+        ++*at;
+    }
+    return span_make(room, length);
+}
+
+bool http_host_is_good(struct span host)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-._~!$&'()*+,;=:[]%";
+    for (size_t i = 0; i < host.length; i++)
+        if (!host.data[i] || !strchr(plain, host.data[i]))
+            return false;
+    return true;
+}

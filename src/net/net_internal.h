@@ -1,0 +1,103 @@
+/* What the files of net share. */
+#ifndef NET_INTERNAL_H
+#define NET_INTERNAL_H
+
+#include "auth/handshake.h"
+#include "auth/tls_stream.h"
+#include "net/frames.h"
+#include "net/http_chunks.h"
+#include "net/net.h"
+
+enum {
+    READ_BYTES = 64 * 1024,         /* of one read, from any connection */
+    AHEAD_LIMIT = READ_BYTES,       /* what was read and not taken */
+    WRITE_LIMIT = 32 * 1024 * 1024, /* what can wait to be written */
+};
+
+enum net_mode {
+    MODE_HEAD,   /* the next request's head is awaited, or comes */
+    MODE_BODY,   /* its body comes */
+    MODE_ANSWER, /* its answer is awaited: nothing is read */
+    MODE_FRAMES, /* it is a WebSocket */
+    MODE_PARTING /* what comes is dropped */
+};
+
+/* A request that has begun. */
+struct request {
+    struct net_connection *connection;
+    struct buffer text; /* its head; what was read of it points into this */
+    size_t seen;        /* of the text, in search of its end */
+    struct link in_heads;
+    struct http_head head;
+    struct http_chunks chunks;
+    int64_t body_left; /* unless it is in chunks */
+    bool is_read;      /* the head is whole and in order */
+};
+
+struct net {
+    struct net_options options;
+    struct tls_context *tls;
+    uv_idle_t turn;        /* at work while `turns` is not empty */
+    uv_timer_t timer;      /* for the first of the deadlines */
+    struct link all;       /* connections */
+    struct link turns;     /* those that have something to do in the next turn of the loop */
+    struct link heads;     /* requests whose head has not ended, the oldest first */
+    struct heap deadlines; /* by loop time, ms */
+    size_t count;
+    size_t heads_bytes;
+    unsigned open_handles; /* of its own two */
+    void (*left)(void *argument);
+    char room[READ_BYTES];  /* what is read from a socket, */
+    char plain[READ_BYTES]; /* ... and what TLS makes of it */
+};
+
+struct net_connection {
+    struct net *net;
+    uv_tcp_t tcp;
+    uv_write_t write;
+    struct link in_all, in_turns;
+    struct heap_entry deadline;
+    struct tls_stream *tls;  /* NULL: plain */
+    struct request *request; /* NULL: none has begun */
+    struct frame_reader *frames;
+    struct buffer flying;  /* given to the loop to be written */
+    struct buffer waiting; /* to be written after that */
+    struct buffer ahead;   /* was read and not taken yet */
+    size_t ahead_at;       /* so much of it was taken */
+    char *pong; /* the answer to the newest ping, which waits: length, bytes. NULL: none */
+    void *data;
+    enum net_mode mode;
+    int side;
+    bool reading;     /* the loop reads from it */
+    bool paused;      /* net_pause */
+    bool wants_write; /* net_want_write */
+    bool write_due;   /* `flying` is with the loop */
+    bool end_due;     /* nothing is to be written after what waits */
+    bool half_closed; /* that was done */
+    bool close_sent;  /* a close frame */
+    bool keeps;       /* of the request at hand: another may follow */
+    bool tls_holds;   /* TLS may have plain bytes that were not taken */
+    bool closing;     /* the loop closes it */
+};
+
+/* ---- net.c ---- */
+/* Have turn_taken called in the next turn of the loop. */
+void net_schedule(struct net_connection *connection);
+
+/* ---- connection.c ---- */
+void connection_take_turn(struct net_connection *connection);
+/* Read from the socket, or not, as everything about it says. */
+void connection_set_reading(struct net_connection *connection);
+
+/* ---- request.c, websocket.c: take bytes; returns how many, at least one unless the mode or the
+ * pause has changed. ---- */
+size_t request_take(struct net_connection *connection, struct span bytes);
+size_t websocket_take(struct net_connection *connection, char *bytes, size_t length);
+/* Forget the request at hand. */
+void request_forget(struct net_connection *connection);
+/* Its time to send the head, or the rest of it, is over. */
+void request_is_late(struct net_connection *connection);
+/* Answer the newest ping, if one waits. */
+void websocket_send_pong(struct net_connection *connection);
+
+#endif

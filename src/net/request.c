@@ -1,0 +1,230 @@
+/* Connections that speak HTTP: heads, bodies, and one request after the other. */
+#include "net/net_internal.h"
+
+static void bad_request(struct net_connection *connection, const struct error *error)
+{
+    const struct net *net = connection->net;
+    connection->keeps = false;
+    net->options.handler->bad_request(net->options.argument, connection, error);
+    net_part(connection); /* if the handler has not */
+}
+
+/* ---- heads ---- */
+
+static void stop_counting(struct net *net, struct request *request)
+{
+    if (link_alone(&request->in_heads))
+        return;
+    link_remove(&request->in_heads);
+    net->heads_bytes -= request->text.capacity;
+}
+
+void request_forget(struct net_connection *connection)
+{
+    struct request *request = connection->request;
+    if (!request)
+        return;
+    connection->request = NULL;
+    stop_counting(connection->net, request);
+    buffer_fini(&request->text);
+    memory_free(request);
+}
+
+/* Room is made by those that take longest over their heads, not by refusing who comes. */
+static void make_room(struct net *net, const struct request *asking)
+{
+    struct error error;
+    while (net->heads_bytes > net->options.heads_bytes) {
+        struct request *oldest = LINK_OWNER(struct request, in_heads, net->heads.next);
+        if (oldest == asking)
+            break;
+        error_set(&error, ERROR_TOO_SLOW,
+                  "the head of the request had not ended when others needed the room; send it "
+                  "again");
+        bad_request(oldest->connection, &error);
+    }
+}
+
+static struct request *begin(struct net_connection *connection)
+{
+    struct net *net = connection->net;
+    struct request *request = memory_new(sizeof *request);
+    if (!request)
+        return NULL;
+    request->connection = connection;
+    buffer_init(&request->text, HTTP_HEAD_LIMIT);
+    link_init(&request->in_heads);
+    link_append(&net->heads, &request->in_heads);
+    connection->request = request;
+    net_set_deadline(connection, net->options.head_ms);
+    return request;
+}
+
+static bool add_text(struct net *net, struct request *request, struct span bytes)
+{
+    size_t before = request->text.capacity;
+    bool added = buffer_add_span(&request->text, bytes);
+    net->heads_bytes += request->text.capacity - before;
+    make_room(net, request);
+    return added;
+}
+
+static void take_head(struct net_connection *connection, size_t length)
+{
+    struct net *net = connection->net;
+    struct request *request = connection->request;
+    struct error error;
+    stop_counting(net, request);
+    net_set_deadline(connection, 0);
+    if (!http_head_read(request->text.data, length, &request->head, &error)) {
+        bad_request(connection, &error);
+        return;
+    }
+    request->is_read = true;
+    request->body_left = request->head.body_length;
+    connection->keeps = request->head.keep_alive;
+    connection->mode = request->head.body_length ? MODE_BODY : MODE_ANSWER;
+    net->options.handler->request(net->options.argument, connection);
+}
+
+/* Returns how many of the bytes belong to the head. */
+static size_t collect_head(struct net_connection *connection, struct span bytes)
+{
+    struct net *net = connection->net;
+    struct request *request = connection->request;
+    struct error error;
+    size_t before = request->text.length, room = HTTP_HEAD_LIMIT - before;
+    size_t piece = bytes.length < room ? bytes.length : room;
+    if (!add_text(net, request, span_make(bytes.data, piece))) {
+        net_close(connection);
+        return bytes.length;
+    }
+    size_t length = http_head_length(buffer_span(&request->text), &request->seen);
+    if (length) {
+        request->text.length = length;
+        take_head(connection, length);
+        return length - before;
+    }
+    if (request->text.length == HTTP_HEAD_LIMIT) {
+        error_set(&error, ERROR_HEAD_TOO_LARGE,
+                  "the head of the request has more than %d bytes; is the token that long?",
+                  HTTP_HEAD_LIMIT);
+        bad_request(connection, &error);
+    }
+    return piece;
+}
+
+/* An empty line before a request is passed over, as RFC 9112 wants. */
+static size_t take_head_bytes(struct net_connection *connection, struct span bytes)
+{
+    if (!connection->request && (bytes.data[0] == '\r' || bytes.data[0] == '\n'))
+        return 1;
+    if (!connection->request && !begin(connection)) {
+        net_close(connection);
+        return bytes.length;
+    }
+    return collect_head(connection, bytes);
+}
+
+void request_is_late(struct net_connection *connection)
+{
+    struct error error;
+    error_set(&error, ERROR_TOO_SLOW, "the head of the request did not end in time");
+    bad_request(connection, &error);
+}
+
+/* ---- bodies ---- */
+
+static void end_body(struct net_connection *connection)
+{
+    const struct net *net = connection->net;
+    connection->mode = MODE_ANSWER;
+    net->options.handler->body_end(net->options.argument, connection);
+}
+
+static void give_body(struct net_connection *connection, struct span bytes)
+{
+    const struct net *net = connection->net;
+    if (bytes.length)
+        net->options.handler->body(net->options.argument, connection, bytes);
+}
+
+static size_t take_counted(struct net_connection *connection, struct span bytes)
+{
+    struct request *request = connection->request;
+    if ((uint64_t)request->body_left < bytes.length)
+        bytes.length = (size_t)request->body_left;
+    request->body_left -= (int64_t)bytes.length;
+    bool last = !request->body_left;
+    give_body(connection, bytes);
+    if (last && connection->mode == MODE_BODY)
+        end_body(connection);
+    return bytes.length;
+}
+
+static size_t take_chunks(struct net_connection *connection, struct span bytes)
+{
+    struct request *request = connection->request;
+    struct span data;
+    struct error error;
+    int64_t taken = http_chunks_take(&request->chunks, bytes, &data, &error);
+    if (taken < 0) {
+        bad_request(connection, &error);
+        return bytes.length;
+    }
+    bool last = request->chunks.state == CHUNK_END;
+    give_body(connection, data);
+    if (last && connection->mode == MODE_BODY)
+        end_body(connection);
+    return (size_t)taken;
+}
+
+size_t request_take(struct net_connection *connection, struct span bytes)
+{
+    if (connection->mode == MODE_HEAD)
+        return take_head_bytes(connection, bytes);
+    if (connection->request->body_left == HTTP_CHUNKED)
+        return take_chunks(connection, bytes);
+    return take_counted(connection, bytes);
+}
+
+/* ---- answers ---- */
+
+const struct http_head *net_request(const struct net_connection *connection)
+{
+    return connection->request && connection->request->is_read ? &connection->request->head : NULL;
+}
+
+struct span net_header(const struct net_connection *connection, const char *name)
+{
+    const struct http_head *head = net_request(connection);
+    return head ? http_head_value(head, name) : span_make(NULL, 0);
+}
+
+bool net_keeps(const struct net_connection *connection)
+{
+    return connection->keeps && connection->mode == MODE_ANSWER;
+}
+
+void net_stop_keeping(struct net_connection *connection)
+{
+    connection->keeps = false;
+}
+
+static void go_on(struct net_connection *connection)
+{
+    request_forget(connection);
+    connection->mode = MODE_HEAD;
+    net_set_deadline(connection, connection->net->options.idle_ms);
+    net_schedule(connection); /* what was sent meanwhile is taken, and reading goes on */
+}
+
+void net_request_done(struct net_connection *connection)
+{
+    if (connection->closing || connection->end_due)
+        return;
+    if (net_keeps(connection))
+        go_on(connection);
+    else
+        net_part(connection);
+}
