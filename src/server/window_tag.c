@@ -20,8 +20,13 @@ static void fold_span(uint64_t *hash, struct span span)
     fold(hash, span.data, span.length);
 }
 
+/* The edition of what "fields" show of a row: tags of others hold for other texts. */
+enum { FIELDS_EDITION = 2 };
+
 static void fold_view(uint64_t *hash, const struct view *view)
 {
+    if (view->path_count)
+        fold_number(hash, FIELDS_EDITION);
     fold_span(hash, span_of(view->id));
     fold_span(hash, span_of(view->stage ? view->stage->whole : NULL));
     fold_span(hash, span_of(view->scope ? view_scope_text(view->scope) : NULL));

@@ -30,7 +30,7 @@ static const char put_sql[] =
     "DO UPDATE SET name = excluded.name, body = excluded.body";
 static const char delete_sql[] = "DELETE FROM sql_view WHERE view = ?";
 static const char all_sql[] =
-    "SELECT v.view, v.name, coalesce(e.id, '') FROM sql_view AS v LEFT JOIN export AS e "
+    "SELECT v.view, v.name, v.body, coalesce(e.id, '') FROM sql_view AS v LEFT JOIN export AS e "
     "ON e.name = substr(v.view, 1, instr(v.view, '/') - 1)";
 /* Made by this program, as its text shows, but of no view: a former version left it. */
 static const char stray_sql[] =
@@ -263,17 +263,42 @@ static bool is_among(struct span id, const struct span *ids, size_t count)
     return false;
 }
 
-/* Drop it, or make it the standard view again whose name it has. */
-static bool retire(struct store_writer *writer, struct span id, struct span name,
-                   struct span export_id, struct error *error)
+/* A SQL view of ours, as it was listed. */
+struct listed {
+    struct span id, name, body;
+    uint32_t export_id; /* 0: of no export that there is */
+};
+
+static struct listed next_listed(const struct buffer *list, size_t *at)
 {
-    int kind = export_id.length ? sql_view_standard(id) : -1;
+    struct listed view = {.id = next_text(list, at)};
+    view.name = next_text(list, at);
+    view.body = next_text(list, at);
+    view.export_id = (uint32_t)strtoul(next_text(list, at).data, NULL, 10);
+    return view;
+}
+
+static bool is_standard(const struct listed *view)
+{
+    struct buffer body;
+    buffer_init(&body, SQL_LIMIT);
+    bool standard = store_standard_view_sql(&body, view->id, view->export_id) && !body.failed &&
+                    span_equal(buffer_span(&body), view->body);
+    buffer_fini(&body);
+    return standard;
+}
+
+/* Drop it, or make it the standard view again whose name it has. */
+static bool retire(struct store_writer *writer, const struct listed *view, struct error *error)
+{
+    int kind = view->export_id ? sql_view_standard(view->id) : -1;
     if (kind < 0) {
-        return remove_view(writer, id, name, error);
+        return remove_view(writer, view->id, view->name, error);
     }
-    size_t length = (size_t)((const char *)memchr(id.data, '/', id.length) - id.data);
-    return sql_view_set_standard(writer, span_make(id.data, length), kind,
-                                 (uint32_t)strtoul(export_id.data, NULL, 10), error);
+    const char *slash = memchr(view->id.data, '/', view->id.length);
+    return is_standard(view) ||
+           sql_view_set_standard(writer, span_make(view->id.data, (size_t)(slash - view->id.data)),
+                                 kind, view->export_id, error);
 }
 
 static bool retire_others(struct store_writer *writer, const struct span *ids, size_t count,
@@ -281,11 +306,10 @@ static bool retire_others(struct store_writer *writer, const struct span *ids, s
 {
     struct buffer all;
     buffer_init(&all, LIST_LIMIT);
-    bool ok = list(writer, STATEMENT_VIEW_ALL, all_sql, 3, &all, error);
+    bool ok = list(writer, STATEMENT_VIEW_ALL, all_sql, 4, &all, error);
     for (size_t at = 0; ok && at < all.length;) {
-        struct span id = next_text(&all, &at), name = next_text(&all, &at);
-        struct span export_id = next_text(&all, &at);
-        ok = is_among(id, ids, count) || retire(writer, id, name, export_id, error);
+        struct listed view = next_listed(&all, &at);
+        ok = is_among(view.id, ids, count) || retire(writer, &view, error);
     }
     buffer_fini(&all);
     return ok;
