@@ -12,6 +12,7 @@ import { Model, project } from './lib/model.js';
 import { Random } from './lib/random.js';
 import { playSeeds, seedsOf } from './lib/seeds.js';
 import { run as command, Server, sql } from './lib/server.js';
+import { valueAtDotted as valueAt } from './lib/window_model.js';
 
 const m = (key, patch, more = {}) => ({ export: 'E', key, patch, ...more });
 const serverFor = (t, views, more = {}) => Server.forTest(t, { config: { exports: { E: { views } }, ...more } });
@@ -144,17 +145,6 @@ test('an order or a key by what fields hide is warned of', async (t) => {
 
 const NAMES = ['a', 'b', 'c', 'a.b', 'b.c', '', 'q"', 'q".b', 'x[0]', "it's", '\u0000', 'a\u0000b', 'é', '\\'];
 const SCALARS = ['1.50', '-0', '1e2', '7', 'null', 'true', '"x"', '""', '"q\\"}"', '"\\u0000"', '18446744073709551615'];
-
-/** The value at a dotted path by the rule of views.md: names as short as can be, from the left. */
-function valueAt(value, path) {
-  if (!(value instanceof Map)) return undefined;
-  const steps = [...value.keys()].filter((name) => name !== '' && (path === name || path.startsWith(`${name}.`))).sort((a, b) => a.length - b.length);
-  for (const name of steps) {
-    const found = path === name ? value.get(name) : valueAt(value.get(name), path.slice(name.length + 1));
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
 
 class Run {
   listeners = [];

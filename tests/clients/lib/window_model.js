@@ -8,8 +8,9 @@ import { compareSeq } from './model.js';
 const LARGEST = 2n ** 53n - 1n;
 const isObject = (value) => value instanceof Map;
 
-/** The value at a path of member names; undefined when it is not there. */
+/** The value at a path, a list of member names or a text with dots; undefined when it is not there. */
 export function valueAt(entity, path) {
+  if (!Array.isArray(path)) return valueAtDotted(entity, path);
   let value = entity;
   for (const name of path) {
     if (!isObject(value) || !value.has(name)) return undefined;
@@ -18,8 +19,16 @@ export function valueAt(entity, path) {
   return value;
 }
 
-/** Dotted text → member names. */
-export const names = (path) => (Array.isArray(path) ? path : path.split('.'));
+/** Of the members whose names joined with dots are this text, the one with the shortest names, from the left. */
+export function valueAtDotted(value, text) {
+  if (!isObject(value)) return undefined;
+  const steps = [...value.keys()].filter((name) => name !== '' && (text === name || text.startsWith(`${name}.`))).sort((a, b) => a.length - b.length);
+  for (const name of steps) {
+    const found = text === name ? value.get(name) : valueAtDotted(value.get(name), text.slice(name.length + 1));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
 
 /* ---- values ---- */
 
@@ -86,7 +95,7 @@ const RELATIONS = {
 
 function operand(value, entity, now) {
   if (!isObject(value)) return value;
-  if (value.has('field')) return valueAt(entity, names(value.get('field'))) ?? null;
+  if (value.has('field')) return valueAt(entity, value.get('field')) ?? null;
   if (value.has('now')) return new Num(String(now));
   return value.get('literal');
 }
@@ -95,8 +104,8 @@ export function holds(predicate, entity, now) {
   if (predicate.has('all')) return predicate.get('all').every((one) => holds(one, entity, now));
   if (predicate.has('any')) return predicate.get('any').some((one) => holds(one, entity, now));
   if (predicate.has('not')) return !holds(predicate.get('not'), entity, now);
-  if (predicate.has('exists')) return valueAt(entity, names(predicate.get('exists'))) !== undefined;
-  const left = valueAt(entity, names(predicate.get('field'))) ?? null;
+  if (predicate.has('exists')) return valueAt(entity, predicate.get('exists')) !== undefined;
+  const left = valueAt(entity, predicate.get('field')) ?? null;
   const [relation] = [...predicate.keys()].filter((name) => name !== 'field');
   const right = operand(predicate.get(relation), entity, now);
   if (relation === 'eq') return equal(left, right);
@@ -133,16 +142,16 @@ function step(rows, one, now) {
       return rows.filter((row) => holds(value, row.entity, now));
     case 'sort': {
       const whole = isObject(value) ? value : new Map([['by', value]]);
-      return [...rows].sort(byValue(names(whole.get('by')), whole.get('order') === 'desc'));
+      return [...rows].sort(byValue(whole.get('by'), whole.get('order') === 'desc'));
     }
     case 'skip':
       return rows.slice(number(value));
     case 'take':
       return rows.slice(0, number(value));
     case 'max_by':
-      return [...rows].sort(byValue(names(value), true)).slice(0, 1);
+      return [...rows].sort(byValue(value, true)).slice(0, 1);
     case 'min_by':
-      return [...rows].sort(byValue(names(value), false)).slice(0, 1);
+      return [...rows].sort(byValue(value, false)).slice(0, 1);
     default:
       throw new Error(`unknown step ${name}`);
   }
@@ -158,7 +167,7 @@ export const list = (entities) => [...entities].map(([key, entity]) => ({ key, e
 
 /** Whether every value of the filters (Map of dotted path → value) stands in the entity. */
 export const passes = (filters, entity) => [...filters].every(([path, value]) => {
-  const has = valueAt(entity, names(path));
+  const has = valueAt(entity, path);
   return has !== undefined && equal(has, value);
 });
 

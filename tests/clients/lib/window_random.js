@@ -3,7 +3,7 @@
 
 import { parse } from './json.js';
 import { keyText } from './model.js';
-import { list, names, pipeline, windowOf } from './window_model.js';
+import { list, pipeline, windowOf } from './window_model.js';
 
 const KEYS = ['"a"', '"b"', '"c"', '"d"', '"e"', '"f"', '"g"', '"h"', '"i"', '"é/:*"', '"\\uffee"', '"😀"', '7', '70', '[1,2]'];
 const PLAIN = {
@@ -122,7 +122,7 @@ export class Definitions {
     if (this.timed && r.chance(0.5)) return `{"field":"t","${r.pick(['gt', 'gte', 'lt', 'lte'])}":{"now":true}}`;
     const many = () => Array.from({ length: r.below(4) }, () => this.predicate(depth - 1)).join(',');
     const path = r.pick(PATHS);
-    const field = JSON.stringify(path.includes('.') && r.chance(0.3) ? names(path) : path);
+    const field = JSON.stringify(path.includes('.') && r.chance(0.3) ? path.split('.') : path);
     switch (r.below(depth > 0 ? 8 : 5)) {
       case 0:
         return `{"exists":${field}}`;
@@ -176,7 +176,7 @@ export class Definitions {
     if (r.chance(0.2)) members.push(`"coalesce_ms":${r.pick([1, 5, 20])}`);
     const whole = output === 'single' ? [...steps, '"first"'] : steps;
     this.derived.set(`${exportName}/v${i}`, {
-      source, output, fields, keyField: keyField && names(keyField), steps: parse(`[${whole.join(',')}]`), definition: `{${members.join(',')}}`,
+      source, output, fields, keyField, steps: parse(`[${whole.join(',')}]`), definition: `{${members.join(',')}}`,
       mode: output === 'collection' ? 'list' : 'state',
     });
   }
