@@ -28,7 +28,7 @@
  * working directory, the umask, the locale and the environment stay as they are; the library's own
  * threads block all signals. Opening a store changes this of the process, and nothing else: its
  * log goes to standard error, as the log settings say; a store that listens raises the soft limit
- * on descriptors where its connections need more, and libwebsockets logs through it; libcurl and
+ * on descriptors where its connections need more; libcurl and
  * OpenSSL are initialised where they are needed.
  *
  * Versions. Structs that a program fills begin with their size and are started from their

@@ -8,8 +8,15 @@
 #include "server/config.h"
 #include "stele/stele.h"
 
+#include <stdatomic.h>
+
 /* The configuration that stele_open would use; config_fini is due when it succeeds. */
 bool api_configure(const stele_options *options, struct config *config, struct error *error);
+
+/* stele_open; when the flag, which outlives the call, goes up while views are built, it ends
+ * between two steps, and *given_up is set. */
+stele *api_open_unless(const stele_options *options, const atomic_bool *give_up, bool *given_up,
+                       stele_error *error);
 
 /* Whether a store is alive: the loop answers, which is waited for, and the writer has not been at
  * one transaction for longer than that. */

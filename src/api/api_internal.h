@@ -30,8 +30,9 @@ struct stele {
     pid_t owner;                           /* the process that opened it */
     size_t queue_bytes, max_request_bytes; /* as they were when it was opened */
     stele_options options;                 /* for reading them again; a copy: api_options.c */
-    struct config config;      /* in force; once it runs, changed on the loop thread only */
-    pthread_mutex_t reloading; /* one at a time */
+    struct config config;       /* in force; once it runs, changed on the loop thread only */
+    pthread_mutex_t reloading;  /* one at a time */
+    const atomic_bool *give_up; /* while it opens; or NULL */
     struct server *server;
     char *address, *health_address;
     char *file;               /* the database, found again from any working directory */

@@ -23,7 +23,7 @@ static bool start(struct stele *store)
     pthread_mutex_lock(&store->lock);
     store->loop = pthread_self();
     pthread_mutex_unlock(&store->lock);
-    store->server = server_open(&store->config, &store->error);
+    store->server = server_open_unless(&store->config, store->give_up, &store->error);
     if (!store->server)
         return false;
     const char *address = server_address(store->server);
@@ -123,7 +123,8 @@ static enum api_state wait_until(struct stele *store, enum api_state state)
     return reached;
 }
 
-static struct stele *open_store(const stele_options *options, struct error *error)
+static struct stele *open_store(const stele_options *options, const atomic_bool *give_up,
+                                struct error *error)
 {
     struct stele *store = memory_new(sizeof(*store));
     if (!store) {
@@ -134,6 +135,7 @@ static struct stele *open_store(const stele_options *options, struct error *erro
         memory_free(store);
         return NULL;
     }
+    store->give_up = give_up;
     store->owner = getpid();
     store->queue_bytes = (size_t)store->config.queue_bytes;
     store->max_request_bytes = (size_t)store->config.max_request_bytes;
@@ -155,17 +157,25 @@ static struct stele *open_store(const stele_options *options, struct error *erro
     return NULL;
 }
 
-stele *stele_open(const stele_options *options, stele_error *error)
+stele *api_open_unless(const stele_options *options, const atomic_bool *give_up, bool *given_up,
+                       stele_error *error)
 {
     struct error reason = {0};
     stele_options known = STELE_OPTIONS_INIT;
     struct stele *store = NULL;
     if (api_take_options(&known, sizeof known, options, sizeof known, "STELE_OPTIONS_INIT",
                          &reason))
-        store = open_store(&known, &reason);
+        store = open_store(&known, give_up, &reason);
     if (!store)
         api_error(error, &reason);
+    *given_up = reason.code == ERROR_SHUTTING_DOWN;
     return store;
+}
+
+stele *stele_open(const stele_options *options, stele_error *error)
+{
+    bool given_up;
+    return api_open_unless(options, NULL, &given_up, error);
 }
 
 const char *stele_address(const stele *store)

@@ -1,5 +1,9 @@
 #include "cli/command.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 static const struct command_option *find_option(const struct command *command, struct span name)
 {
     for (const struct command_option *each = command->options; each && each->name; each++)
@@ -193,7 +197,31 @@ static int unknown_command(const char *given)
     return EXIT_MISUSED;
 }
 
-int command_main(int argc, char **argv)
+/*
+ * A descriptor that is closed would be given to the next file that is opened, and what is printed
+ * would go into that. In its place stands one on which what it is for fails, as it would have.
+ */
+static void fill_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            /* The lowest free one, so this one. */
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+/* What was printed and could not be written makes a command fail that went well otherwise. */
+static int check_output(int code)
+{
+    errno = 0;
+    bool lost = fflush(stdout) != 0 || ferror(stdout);
+    if (!lost)
+        return code;
+    fprintf(stderr, "stele: standard output cannot be written: %s\n",
+            errno ? strerror(errno) : "some of it is lost");
+    return code == EXIT_FINE ? EXIT_FAILED : code;
+}
+
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         overview(stderr);
@@ -210,4 +238,10 @@ int command_main(int argc, char **argv)
         if (strcmp(command_list[i]->name, name) == 0)
             return command_list[i]->run(argc - 1, argv + 1);
     return unknown_command(name);
+}
+
+int command_main(int argc, char **argv)
+{
+    fill_descriptors();
+    return check_output(run(argc, argv));
 }

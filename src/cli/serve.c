@@ -5,6 +5,8 @@
 #include "cli/serve.h"
 #include "cli/signals.h"
 
+#include <errno.h>
+
 enum { TEXT_LIMIT = 4 * 1024 * 1024 };
 
 /* ---- what is printed ---- */
@@ -60,7 +62,10 @@ static void print_ready(const stele *store)
     print_address(api_health_is_secure(store) ? "https://" : "http://",
                   stele_health_address(store));
     printf(" db %s\n", stele_database(store));
-    fflush(stdout);
+    /* A server that nobody listens to at its start is a server all the same. */
+    if (fflush(stdout) != 0)
+        log_warning("server", "ready-line-lost", "error=\"%s\"", strerror(errno));
+    clearerr(stdout);
 }
 
 /* ---- the command ---- */
@@ -119,12 +124,18 @@ static int serve_with(const stele_options *library, struct signals *signals,
                       struct service *service)
 {
     stele_error reason = {0};
-    stele *store = stele_open(library, &reason);
+    bool given_up;
+    stele *store = api_open_unless(library, &signals->give_up, &given_up, &reason);
+    if (given_up) { /* a clean stop, before there was anything to stop */
+        log_info("server", "stopped", "reason=\"%s\"", stele_error_message(&reason));
+        return EXIT_FINE;
+    }
     if (!store)
         return fail(&reason);
-    print_ready(store);
-    service_ready(service, store);
-    signals_attach(signals, store);
+    if (signals_attach(signals, store)) {
+        service_ready(service, store);
+        print_ready(store);
+    }
     bool clean = stele_run(store, &reason);
     service_stopped(service);
     signals_detach(signals);

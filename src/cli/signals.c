@@ -26,6 +26,7 @@ static void stop(struct signals *signals, int signal_number)
     if (signals->stopping)
         end_by(signal_number);
     signals->stopping = true;
+    atomic_store(&signals->give_up, true);
     if (signals->service)
         service_stopping(signals->service);
     if (signals->store)
@@ -110,14 +111,16 @@ bool signals_start(struct signals *signals, struct service *service, struct erro
            start_thread(wait_for_reloads, signals, error);
 }
 
-void signals_attach(struct signals *signals, stele *store)
+bool signals_attach(struct signals *signals, stele *store)
 {
     pthread_mutex_lock(&signals->lock);
+    bool stopping = signals->stopping;
     signals->store = store;
-    if (signals->stopping)
+    if (stopping)
         stele_stop(store);
     pthread_cond_broadcast(&signals->changed);
     pthread_mutex_unlock(&signals->lock);
+    return !stopping;
 }
 
 void signals_detach(struct signals *signals)

@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 /* Static, as the thread that waits is there to the end. */
 struct signals {
@@ -22,6 +23,7 @@ struct signals {
     stele *store;            /* NULL while it opens, and once it is being closed */
     struct service *service; /* NULL once it has ended */
     bool stopping;
+    atomic_bool give_up; /* the same, for who opens the store meanwhile */
     bool reload_due, reloading;
 };
 
@@ -29,8 +31,8 @@ struct signals {
 void signals_block(struct signals *signals);
 /* Wait for them from now on. */
 bool signals_start(struct signals *signals, struct service *service, struct error *error);
-/* A signal is about this store; one that came before, too. */
-void signals_attach(struct signals *signals, stele *store);
+/* A signal is about this store; one that came before, too: then it is being stopped, and false. */
+bool signals_attach(struct signals *signals, stele *store);
 /* About none any more; waits for a reload that is on its way. */
 void signals_detach(struct signals *signals);
 /* The service is about to end. */

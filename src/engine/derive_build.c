@@ -118,6 +118,17 @@ static bool build_chunk(struct build *build, struct error *error)
     return done;
 }
 
+/* What is built so far is in the database, and the next start goes on there. */
+static bool is_given_up(const struct derive *derive, const struct derived *derived,
+                        struct error *error)
+{
+    const atomic_bool *give_up = derive->writer->engine->options.give_up;
+    return give_up && atomic_load(give_up) &&
+           !error_set(error, ERROR_SHUTTING_DOWN,
+                      "stopped while view \"%s\" was built; the next start goes on there",
+                      derived->view);
+}
+
 bool derive_build(struct derive *derive, struct derived *derived, struct error *error)
 {
     struct build build = {
@@ -125,7 +136,7 @@ bool derive_build(struct derive *derive, struct derived *derived, struct error *
     buffer_init(&build.progress, SIZE_MAX / 2);
     bool done = store_stage_progress(derive->writer->store, derived->id, &build.progress, error);
     while (done && !derived->built) {
-        done = build_chunk(&build, error);
+        done = !is_given_up(derive, derived, error) && build_chunk(&build, error);
         if (done)
             tell(&build);
     }

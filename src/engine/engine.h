@@ -19,6 +19,8 @@
 #include "view/view.h"
 #include "json/json.h"
 
+#include <stdatomic.h>
+
 struct engine;
 
 /* ---- events: how the threads answer the loop ---- */
@@ -193,6 +195,9 @@ struct engine_options {
     int64_t max_idempotency_keys; /* of a subject; 0: unlimited */
     const struct engine_export_options *exports;
     size_t export_count;
+    /* Whether opening is to end between two steps of building views; the flag outlives engine_open.
+     * NULL: it never does. */
+    const atomic_bool *give_up;
     const struct view_set *views;    /* must outlive the engine, with all its stages */
     uint32_t max_array_length;       /* 0: unlimited */
     size_t max_entity_bytes;         /* a merge that would be larger refuses the request */

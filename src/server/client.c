@@ -2,6 +2,7 @@
 
 #include "auth/certificate.h"
 #include "server/client_access.h"
+#include "server/process.h"
 
 #include <libwebsockets.h>
 
@@ -235,6 +236,8 @@ static bool open_context(struct client *client, struct error *error)
         info.options |= LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS;
         info.client_ssl_ca_filepath = ca;
     }
+    if (!process_check_random(error))
+        return false;
     client->context = lws_create_context(&info);
     return client->context || error_set(error, ERROR_NETWORK, "libwebsockets could not be started");
 }

@@ -1,6 +1,9 @@
 #include "server/process.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,6 +20,23 @@ static double clock_seconds(clockid_t clock)
     struct timespec now = {0};
     clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static double first_start;
+static pthread_once_t start_once = PTHREAD_ONCE_INIT;
+
+/* The two clocks cannot be read at one instant, and the wall clock is corrected all the time: each
+ * reading would give another start, and an alert would see a restart in each. So there is one
+ * reading for the life of the process. */
+static void read_start(void)
+{
+    first_start = clock_seconds(CLOCK_REALTIME) - clock_seconds(CLOCK_BOOTTIME);
+}
+
+static double start_of(double since_boot)
+{
+    pthread_once(&start_once, read_start);
+    return first_start + since_boot;
 }
 
 /* Of /proc/self/stat what stands behind the name of the program, which may hold anything. */
@@ -41,9 +61,7 @@ static void read_stat(struct process_figures *figures)
     figures->threads = (double)threads;
     figures->virtual_bytes = (double)size;
     figures->resident_bytes = (double)pages * (double)sysconf(_SC_PAGESIZE);
-    double since_boot = (double)start / (double)sysconf(_SC_CLK_TCK);
-    figures->start_seconds =
-        clock_seconds(CLOCK_REALTIME) - clock_seconds(CLOCK_BOOTTIME) + since_boot;
+    figures->start_seconds = start_of((double)start / (double)sysconf(_SC_CLK_TCK));
 }
 
 static double count_descriptors(void)
@@ -56,6 +74,19 @@ static double count_descriptors(void)
         count++;
     closedir(folder);
     return count;
+}
+
+bool process_check_random(struct error *error)
+{
+    int device = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+    if (device < 0)
+        return error_set(
+            error, ERROR_CONFIGURATION,
+            "cannot open /dev/urandom (%s), which libwebsockets needs: make it there in "
+            "the container or chroot",
+            strerror(errno));
+    close(device);
+    return true;
 }
 
 void process_read(struct process_figures *figures)

@@ -4,7 +4,7 @@
 #ifndef SERVER_PROCESS_H
 #define SERVER_PROCESS_H
 
-#include <stdbool.h>
+#include "base/error.h"
 
 struct process_figures {
     double resident_bytes, virtual_bytes;
@@ -13,6 +13,9 @@ struct process_figures {
     double threads;
     double start_seconds; /* unix time */
 };
+
+/* Whether libwebsockets will find the device that it takes for granted. */
+bool process_check_random(struct error *error);
 
 /* Reads files of /proc: not on the loop. What cannot be read is 0. */
 void process_read(struct process_figures *figures);

@@ -64,6 +64,7 @@ static struct engine_options engine_options(struct server *server, const struct 
         .max_producers = config->max_producers,
         .max_idempotency_keys = config->max_idempotency_keys,
         .views = hub_views(server->hub),
+        .give_up = server->give_up,
         .max_array_length = (uint32_t)config->max_array_length,
         .max_entity_bytes = (size_t)config->max_entity_bytes,
         .queue_bytes = (size_t)config->queue_bytes,
@@ -272,12 +273,19 @@ static bool open_parts(struct server *server, const struct config *config, struc
 
 struct server *server_open(const struct config *config, struct error *error)
 {
+    return server_open_unless(config, NULL, error);
+}
+
+struct server *server_open_unless(const struct config *config, const atomic_bool *give_up,
+                                  struct error *error)
+{
     struct server *server = memory_new(sizeof *server);
     if (!server || !queue_init(&server->posts, SIZE_MAX, SIZE_MAX)) {
         memory_free(server);
         error_set(error, ERROR_MEMORY, "out of memory while starting");
         return NULL;
     }
+    server->give_up = give_up;
     server->started_us = clock_monotonic_us();
     server->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
     listener_init(&server->main);

@@ -11,6 +11,8 @@
 #include "base/queue.h"
 #include "server/config.h"
 
+#include <stdatomic.h>
+
 struct server;
 struct server_reload;
 
@@ -18,6 +20,9 @@ struct server_reload;
  * server has none and serves in-process callers only). The configuration is borrowed during the
  * call. NULL with an error that names what failed and the remedy. */
 struct server *server_open(const struct config *config, struct error *error);
+/* The same; when the flag goes up while views are built, it ends with ERROR_SHUTTING_DOWN. */
+struct server *server_open_unless(const struct config *config, const atomic_bool *give_up,
+                                  struct error *error);
 /* The addresses really bound, "127.0.0.1:41873"; "" when there is none. */
 const char *server_address(const struct server *server);
 const char *server_health_address(const struct server *server);

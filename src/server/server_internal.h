@@ -55,6 +55,7 @@ struct server {
     enum server_state state;
     uint64_t deadline_ms; /* in PARTING: when those who do not read are left behind */
     uint64_t started_us;
+    const atomic_bool *give_up; /* while it opens; see server_open_unless */
 
     struct hub *hub;
     struct engine *engine;

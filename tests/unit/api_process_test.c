@@ -1,4 +1,5 @@
 /* A child that lives on, and what must stay as it was in the process. */
+#include "api/api.h"
 #include "api_fixture.h"
 
 #include <locale.h>
@@ -133,6 +134,9 @@ static void a_child_may_open_stores_of_its_own(void **state)
 {
     int status;
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* it allows no threads behind a fork */
+#endif
     stele *parents = open_store("parent");
     pid_t child = fork();
     if (child == 0) {
@@ -159,12 +163,50 @@ static void a_child_may_open_stores_of_its_own(void **state)
     stele_close(parents);
 }
 
+/* ---- giving up ---- */
+
+/* A stop that comes while views are built does not wait for them, and nothing is lost by it. */
+static void opening_can_be_given_up(void **state)
+{
+    static const char *const settings[] = {
+        "log_level=error",
+        "exports={\"E\":{\"views\":{\"top\":{\"pipeline\":[{\"sort\":\"n\"}]}}}}"};
+    stele_options options = STELE_OPTIONS_INIT;
+    stele_error error = {0};
+    atomic_bool give_up = true;
+    bool given_up = false;
+    struct rows rows = {0};
+    (void)state;
+    stele *store = open_store("given-up");
+    apply(store, "{\"export\":\"E\",\"key\":\"b\",\"patch\":{\"n\":2}}\n"
+                 "{\"export\":\"E\",\"key\":\"a\",\"patch\":{\"n\":1}}");
+    stele_close(store);
+    options.database = file;
+    options.settings = settings;
+    options.setting_count = 2;
+    assert_null(api_open_unless(&options, &give_up, &given_up, &error));
+    assert_true(given_up);
+    assert_string_equal(error.code, "shutting-down");
+    assert_non_null(strstr(error.message, "E/top"));
+    store = stele_open(&options, &error);
+    if (!store)
+        fail_msg("%s", error.message);
+    assert_true(stele_query(store, "E/top", NULL, -1, on_row, &rows, &error));
+    assert_string_equal(rows.keys, "a b ");
+    stele_close(store);
+    store = api_open_unless(&options, &give_up, &given_up, &error); /* nothing is to be built */
+    assert_non_null(store);
+    assert_false(given_up);
+    stele_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_process_stays_as_it_was),
         cmocka_unit_test(a_child_holds_up_nothing),
         cmocka_unit_test(a_child_may_open_stores_of_its_own),
+        cmocka_unit_test(opening_can_be_given_up),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
