@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -34,7 +34,7 @@ CREATE TABLE export (
     floor_change INTEGER NOT NULL, -- its newest change that was trimmed from the log; 0: none
     floor_slot INTEGER NOT NULL,  -- the greatest seq among its trimmed changes
     floor_idx INTEGER NOT NULL
-);
+, first_change INTEGER NOT NULL DEFAULT 0, trimmed_slot INTEGER NOT NULL DEFAULT 0, trimmed_idx INTEGER NOT NULL DEFAULT 0, trimmed_shared INTEGER NOT NULL DEFAULT 1, flip_floor INTEGER NOT NULL DEFAULT -1);
 
 CREATE TABLE entity (
     -- The present state: one row per export and key.

@@ -88,6 +88,7 @@ static struct catch_up_request make_request(struct subscription *subscription)
         .mode = feed->mode,
         .style = choose_style(subscription),
         .from = subscription->cursor,
+        .resume_from = subscription->resume_from,
         .page_bytes = feed->hub->options.page_bytes << growth,
         .scan_rows = feed->hub->options.scan_rows
                      << (growth < HUB_SCAN_GROWTH ? growth : HUB_SCAN_GROWTH),
@@ -171,6 +172,14 @@ static void advance(struct subscription *subscription, const struct catch_up_pag
         subscriber_ready(subscription);
 }
 
+/* Of a page with a limit no more than that count: what it must have beyond, so that the client gets
+ * on, is not the client's fault. */
+static int64_t counted_rows(const struct subscription *subscription)
+{
+    int64_t limit = subscription->limit, rows = subscription->rows;
+    return limit >= 0 && rows > limit ? limit : rows;
+}
+
 static struct span take(struct subscription *subscription, struct catch_up_job *job)
 {
     struct text *text = job->page.text;
@@ -181,7 +190,8 @@ static struct span take(struct subscription *subscription, struct catch_up_job *
         meter_snapshot(subscription, (uint64_t)job->page.rows, job->page.ended);
     if (subscription->answering)
         subscription->rows += job->page.frames.put;
-    if (subscription->answering && !subscriber_allows_rows(subscription, subscription->rows)) {
+    if (subscription->answering &&
+        !subscriber_allows_rows(subscription, counted_rows(subscription))) {
         text_unref(text);
         text = NULL;
     } else if (job->page.expired)

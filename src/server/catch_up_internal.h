@@ -31,6 +31,7 @@ struct catch_up_request {
     struct row_scope *was;   /* likewise: see struct subscription */
     struct span key;         /* absent: all; its bytes are owned by the job */
     int64_t from;
+    int64_t resume_from; /* as in struct subscription */
     size_t page_bytes;
     int64_t scan_rows; /* of the log, that one page looks at */
     uint32_t max_array;
@@ -86,6 +87,8 @@ bool catch_up_frames_end(struct catch_up_frames *frames, bool ended, struct seq 
 
 struct catch_up_page {
     struct catch_up_request request;
+    struct store_reader *reader; /* while it is read */
+    uint32_t export_id;
     struct catch_up_frames frames;
     struct error *error;
     /* found */
@@ -97,6 +100,8 @@ struct catch_up_page {
     int64_t target; /* request.resume_target, or a later one where that gave no state that was */
     int64_t resume_limit;
     struct seq resume_seq;
+    struct store_seq_place group; /* of the seq `group_seq`, once one was looked up */
+    struct seq group_seq;
     uint64_t rows;     /* in snapshot batches */
     struct text *text; /* NULL when nothing was for the view */
 };

@@ -88,6 +88,37 @@ static bool is_full(const struct catch_up_page *page)
     return catch_up_frames_length(&page->frames) >= page->request.page_bytes || page->limit_hit;
 }
 
+/*
+ * Whether a limited resume may end behind this change, so that it goes on from its seq. Where other
+ * changes share the seq, going on begins before the first of them: so that each page makes progress
+ * they must lie behind the place where this one began, and so that the next one repeats nothing new
+ * this one has them all. A seq of which a part was trimmed is no cursor. Of one key it does not
+ * matter what is behind the change, because that is mostly of other keys.
+ */
+static bool may_end(struct catch_up_page *page, const struct store_change *change)
+{
+    const struct catch_up_request *request = &page->request;
+    struct store_seq_place *group = &page->group;
+    bool known = group->first && seq_compare(page->group_seq, change->seq) == 0;
+    page->group_seq = change->seq;
+    if (!known && !store_find_seq(page->reader, page->export_id, change->seq, group, page->error))
+        return false;
+    bool shared = group->first != group->last;
+    return !group->torn && (request->key.data || group->last == change->id) &&
+           (!shared || group->first - 1 > request->resume_from);
+}
+
+/* What shares the cursor's seq comes again, and does not count against the limit. */
+static void count_against_limit(struct catch_up_page *page, const struct store_change *change,
+                                bool put)
+{
+    if (page->resume_limit < 0)
+        return;
+    if (put && page->resume_limit > 0 && change->id > page->request.ambiguous_until)
+        page->resume_limit--;
+    page->limit_hit = page->resume_limit == 0 && may_end(page, change);
+}
+
 /* One row of the log; false stops the scan. */
 static bool put_change(void *argument, const struct store_change *change,
                        const struct store_entity *entity)
@@ -96,8 +127,8 @@ static bool put_change(void *argument, const struct store_change *change,
     const struct catch_up_request *request = &page->request;
     if (is_full(page))
         return false;
+    size_t before = catch_up_frames_length(&page->frames);
     if (view_shows(request->view, change->key)) {
-        size_t before = catch_up_frames_length(&page->frames);
         bool done = true;
         if (request->style != CATCH_UP_EVENTS)
             done = put_present(page, change, entity);
@@ -105,13 +136,11 @@ static bool put_change(void *argument, const struct store_change *change,
             done = put_event(page, change, entity);
         if (!done)
             return false;
-        bool put = catch_up_frames_length(&page->frames) > before;
-        if (put && page->resume_limit > 0 && --page->resume_limit == 0)
-            page->limit_hit = true;
     }
     page->to = change->id;
     page->resume_seq = change->seq;
-    return true;
+    count_against_limit(page, change, catch_up_frames_length(&page->frames) > before);
+    return page->error->code == ERROR_NONE;
 }
 
 /*
@@ -132,16 +161,20 @@ static bool read_log(struct catch_up_page *page, struct store_reader *reader,
                      const struct view_state *state)
 {
     const struct catch_up_request *request = &page->request;
+    /* Of an export that is fed little the cursor may be older than the log, which lacks nothing. */
+    int64_t floor = state->log.floor_change;
+    int64_t from = request->from > floor ? request->from : floor;
     int64_t newest = state->export.last_change, until = newest;
-    if (until - request->from > request->scan_rows)
-        until = request->from + request->scan_rows;
+    page->reader = reader;
+    page->export_id = state->export.id;
+    if (until - from > request->scan_rows)
+        until = from + request->scan_rows;
     if (ends_at_target(request) && until > request->resume_target)
         until = request->resume_target;
     page->to = request->from;
-    if (until > request->from &&
-        (!store_scan_changes(reader, state->export.id, request->key, request->from, until, -1, true,
-                             put_change, page, page->error) ||
-         page->error->code != ERROR_NONE))
+    if (until > from && (!store_scan_changes(reader, state->export.id, request->key, from, until,
+                                             -1, true, put_change, page, page->error) ||
+                         page->error->code != ERROR_NONE))
         return false;
     if (!is_full(page)) /* nothing behind the last row was for this view */
         page->to = until < newest ? until : state->log.last_change;
@@ -201,7 +234,7 @@ static bool read_rows(struct catch_up_page *page, struct store_reader *reader)
         return false;
     bool by_key = request->key.data && request->style != CATCH_UP_EVENTS;
     page->frames.head = state.log.last_change;
-    page->expired = !by_key && request->from < state.log.floor_change;
+    page->expired = !by_key && state.found && request->from < state.export.floor_change;
     if (page->expired)
         return true;
     if (!state.found)

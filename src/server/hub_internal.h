@@ -200,13 +200,13 @@ struct subscription {
     /* resuming and catching up */
     struct hub_job *job;     /* a read on its way, or a page that it brought; NULL: none */
     int64_t resume_from;     /* the change behind which it began */
-    int64_t resume_limit;    /* rows or events still wanted; -1: all */
+    int64_t resume_limit;    /* rows or events still wanted; -1: all; 0: it may end */
     int64_t resume_target;   /* the newest change when it began */
     int64_t true_from;       /* the events sent so far give a state that was from here on */
     unsigned page_growth;    /* doublings of the next page: see catch_up.c */
     bool holds_grown_page;   /* one of hub->grown_pages */
     struct seq resume_seq;   /* newest seq that was passed */
-    int64_t ambiguous_until; /* append: frames up to here may be had already */
+    int64_t ambiguous_until; /* what is up to here may be had already */
     struct seq greater;      /* see only_greater */
     /* as a member of a window */
     struct window *window; /* NULL: none */

@@ -39,10 +39,12 @@ static void accept(struct subscription *subscription, const struct resume_query 
     subscription->resume_from = found->from;
     subscription->resume_target = found->to;
     subscription->resume_seq = found->after;
-    subscription->ambiguous_until = append ? found->ambiguous_until : 0;
+    subscription->ambiguous_until = found->ambiguous_until;
     subscription->only_greater = append && found->only_greater;
     subscription->greater = found->after;
-    subscription_start_catch_up(subscription, found->from);
+    /* The one entity of a state view comes with any snapshot, whether it changed or not. */
+    bool state = subscription->feed->mode == WIRE_STATE && subscription->with_snapshot;
+    subscription_start_catch_up(subscription, state ? 0 : found->from);
 }
 
 bool resume_may(const struct hub *hub, const struct view *view, const struct row_scope *scope,

@@ -7,24 +7,41 @@
 static void accept_found(struct resume_query *query, const struct store_log_state *log,
                          const struct store_seq_place *place)
 {
-    /* 0:0 is also the cursor of an export that had nothing yet. */
-    bool shared = place->last > place->first || (query->after.slot == 0 && query->after.index == 0);
+    bool shared = place->last > place->first;
     query->from = shared ? place->first - 1 : place->first;
     query->ambiguous_until = shared ? place->last : 0;
     query->accepted = !place->torn && query->from >= log->cursor_floor;
 }
 
 /*
- * The newest of the export, trimmed by age: nothing came since. In a derived view time alone may
- * have moved rows meanwhile, and what is known of that was trimmed along with the log.
+ * 0:0 is the cursor of an export that held nothing yet, so everything is new to the client. It is a
+ * seq as well: what it may have had of that comes again.
  */
-static void accept_newest(struct resume_query *query, const struct view_state *state)
+static void accept_first(struct resume_query *query, const struct view_state *state,
+                         const struct store_seq_place *place)
 {
     const struct store_export *export = &state->export;
-    const struct store_log_state *log = &state->log;
-    query->from = export->last_change > log->floor_change ? export->last_change : log->floor_change;
-    bool whole = !query->view->stage || export->last_change >= log->floor_change;
-    query->accepted = whole && !export->last_seq_shared && query->from >= log->cursor_floor;
+    query->from = export->first_change > 0 ? export->first_change - 1 : state->log.floor_change;
+    query->ambiguous_until = place->last;
+    query->accepted = export->floor_change == 0 && query->from >= state->log.cursor_floor;
+}
+
+/* The newest of the export that was trimmed: all that came since is kept. 0: the seq is not its. */
+static int64_t trimmed_change(const struct resume_query *query, const struct store_export *export,
+                              bool *shared)
+{
+    *shared = export->trimmed_seq_shared;
+    if (export->floor_change && seq_compare(query->after, export->trimmed_seq) == 0)
+        return export->floor_change;
+    *shared = export->last_seq_shared;
+    return seq_compare(query->after, export->last_seq) == 0 ? export->last_change : 0;
+}
+
+static void accept_trimmed(struct resume_query *query, const struct view_state *state)
+{
+    bool shared;
+    query->from = trimmed_change(query, &state->export, &shared);
+    query->accepted = !shared && query->from >= state->log.cursor_floor;
 }
 
 /*
@@ -36,7 +53,8 @@ static bool walk_greater(struct resume_query *query, struct store_reader *reader
                          const struct view_state *state, struct error *error)
 {
     const struct store_log_state *log = &state->log;
-    if (log->floor_change > 0 && seq_compare(query->after, log->floor_seq) <= 0)
+    const struct store_export *export = &state->export;
+    if (export->floor_change > 0 && seq_compare(query->after, export->floor_seq) <= 0)
         return true;
     if (!store_walk_seqs(reader, state->export.id, &query->walk, query->scan_rows, error))
         return false;
@@ -58,8 +76,9 @@ static bool has_parted(const struct resume_query *query, const struct view_state
                        const struct store_seq_place *place)
 {
     int64_t change = place->last;
-    if (!change && seq_compare(query->after, state->export.last_seq) == 0)
-        change = state->export.last_change;
+    bool shared;
+    if (!change)
+        change = trimmed_change(query, &state->export, &shared);
     return query->parted >= 0 && (change == 0 || change > query->parted);
 }
 
@@ -67,19 +86,28 @@ static bool look_up(struct resume_query *query, struct store_reader *reader,
                     const struct view_state *state, struct error *error)
 {
     struct store_seq_place place;
+    bool shared;
     query->begun = true;
     query->walk = (struct store_seq_walk){.seq = query->after, .export_id = UINT32_MAX};
     query->to = state->log.last_change;
-    if (!state->found || seq_compare(query->after, state->log.head) > 0)
+    bool zero = query->after.slot == 0 && query->after.index == 0;
+    if (!state->found) {
+        query->from = query->to;
+        query->accepted = zero; /* nothing is still all there is */
+        return true;
+    }
+    if (seq_compare(query->after, state->log.head) > 0)
         return true;
     if (!store_find_seq(reader, state->export.id, query->after, &place, error))
         return false;
     if (has_parted(query, state, &place))
         return true;
-    if (place.first)
+    if (zero)
+        accept_first(query, state, &place);
+    else if (place.first)
         accept_found(query, &state->log, &place);
-    else if (state->export.last_change && seq_compare(query->after, state->export.last_seq) == 0)
-        accept_newest(query, state);
+    else if (trimmed_change(query, &state->export, &shared))
+        accept_trimmed(query, state);
     else
         return walk_greater(query, reader, state, error);
     return true;

@@ -64,8 +64,7 @@ bool subscription_check(const struct hub *hub, const struct auth_identity *ident
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' is missing: view '%.128s' shows one entity, named by its key",
                          message->view);
-    *has_after =
-        message->after && ((*view)->mode != VIEW_STATE || (*view)->stage || message->filters);
+    *has_after = message->after != NULL;
     if (*has_after && !seq_parse(span_of(message->after), after))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'after' is '%.64s', which is not a cursor; send the seq of a frame, such "

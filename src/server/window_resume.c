@@ -100,7 +100,8 @@ static bool scan_log(struct resume *resume)
     struct window_reading *reading = resume->reading;
     const struct store_export *export = &reading->state->export;
     struct error *error = &reading->result->error;
-    int64_t behind = export->last_change - resume->from;
+    int64_t floor = reading->state->log.floor_change;
+    int64_t behind = export->last_change - (resume->from > floor ? resume->from : floor);
     resume->too_many = behind > PASS_FACTOR * resume->max_changed;
     return behind <= 0 || resume->too_many ||
            (store_scan_changes(reading->reader, export->id, span_make(NULL, 0), resume->from,
@@ -303,10 +304,23 @@ static int64_t most_changed(const struct window_reading *reading)
     return most < reading->max_rows ? most : reading->max_rows;
 }
 
+/* The log lacks something of the export that came behind this change. */
+static bool is_trimmed(const struct window_reading *reading, int64_t from)
+{
+    return reading->state->found && from < reading->state->export.floor_change;
+}
+
+/* ... or of what time moved in the view since then. */
+static bool has_lost_moves(const struct window_reading *reading, int64_t from)
+{
+    return reading->state->found && from <= reading->state->export.flip_floor;
+}
+
 static bool is_refused(const struct window_reading *reading, int64_t from)
 {
-    return from < reading->state->log.floor_change || from < reading->state->log.cursor_floor ||
-           (reading->window->spec.view->stage && from <= reading->built);
+    return is_trimmed(reading, from) || from < reading->state->log.cursor_floor ||
+           (reading->window->spec.view->stage &&
+            (from < reading->built || has_lost_moves(reading, from)));
 }
 
 static bool each_held(void *argument, struct span key)
@@ -403,7 +417,7 @@ bool window_encode_untold(struct window_reading *reading, struct window_request 
 {
     struct resume resume = {
         .reading = reading, .request = request, .from = request->from, .only_rows = true};
-    request->refused = request->from < reading->state->log.floor_change;
+    request->refused = is_trimmed(reading, request->from);
     if (!request->refused && !tell_frames(&resume, request))
         return false;
     bool told = !request->refused;

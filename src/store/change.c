@@ -91,6 +91,9 @@ static void count_change(struct store_writer *writer, struct export_counters *co
     log->any = true;
     log->rows++;
     log->bytes += change_bytes(change->key.length, change->patch.length, change->append.length);
+    if (!counters->last_change) {
+        counters->first_change = change->id;
+    }
     counters->last_change = change->id;
     counters->last_seq = change->seq;
     counters->last_shared = shared;

@@ -3,16 +3,19 @@
 
 #define COUNTERS                                                                                   \
     "entities, max_entities, last_change, last_slot, last_idx, last_shared, head_slot, head_idx, " \
-    "floor_change, floor_slot, floor_idx"
+    "floor_change, floor_slot, floor_idx, first_change, trimmed_slot, trimmed_idx, "               \
+    "trimmed_shared, flip_floor"
 
 static const char all_sql[] = "SELECT id, name, " COUNTERS " FROM export ORDER BY id";
 static const char by_name_sql[] = "SELECT id, name, " COUNTERS " FROM export WHERE name = ?";
 static const char insert_sql[] =
-    "INSERT INTO export (id, name, " COUNTERS ") VALUES (?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)";
+    "INSERT INTO export (id, name, " COUNTERS ") VALUES (?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
+    "0, 0, 0, -1)";
 static const char write_sql[] =
     "UPDATE export SET entities = ?, max_entities = ?, last_change = ?, last_slot = ?, "
     "last_idx = ?, last_shared = ?, head_slot = ?, head_idx = ?, floor_change = ?, "
-    "floor_slot = ?, floor_idx = ? WHERE id = ?";
+    "floor_slot = ?, floor_idx = ?, first_change = ?, trimmed_slot = ?, trimmed_idx = ?, "
+    "trimmed_shared = ?, flip_floor = ? WHERE id = ?";
 static const char oldest_sql[] = "SELECT id, evict_order FROM entity WHERE export = ? "
                                  "AND evict_order > ? ORDER BY evict_order LIMIT ?";
 static const char order_sql[] = "UPDATE entity SET evict_order = change WHERE export = ?";
@@ -31,6 +34,10 @@ static struct export_counters read_counters(const struct query *query)
         .head = {query_column(query, 8), query_column(query, 9)},
         .floor_change = query_column(query, 10),
         .floor_seq = {query_column(query, 11), query_column(query, 12)},
+        .first_change = query_column(query, 13),
+        .trimmed_seq = {query_column(query, 14), query_column(query, 15)},
+        .trimmed_shared = query_column(query, 16) != 0,
+        .flip_floor = query_column(query, 17),
     };
 }
 
@@ -44,6 +51,12 @@ static struct store_export read_export(const struct query *query)
         .last_change = counters.last_change,
         .last_seq = counters.last_seq,
         .last_seq_shared = counters.last_shared,
+        .first_change = counters.first_change,
+        .floor_change = counters.floor_change,
+        .floor_seq = counters.floor_seq,
+        .trimmed_seq = counters.trimmed_seq,
+        .trimmed_seq_shared = counters.trimmed_shared,
+        .flip_floor = counters.flip_floor,
         .max_entities = counters.max_entities,
     };
 }
@@ -66,6 +79,11 @@ static bool write_counters(struct store_writer *writer, size_t place, struct err
     query_integer(&query, counters->floor_change);
     query_integer(&query, counters->floor_seq.slot);
     query_integer(&query, counters->floor_seq.index);
+    query_integer(&query, counters->first_change);
+    query_integer(&query, counters->trimmed_seq.slot);
+    query_integer(&query, counters->trimmed_seq.index);
+    query_integer(&query, counters->trimmed_shared);
+    query_integer(&query, counters->flip_floor);
     query_integer(&query, (int64_t)place + 1);
     return query_run(&query, error);
 }
@@ -194,7 +212,7 @@ bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t
     if (!query_run(&query, error)) {
         return false;
     }
-    if (!add_record(writer, name, &(struct export_counters){0}, error)) {
+    if (!add_record(writer, name, &(struct export_counters){.flip_floor = -1}, error)) {
         return writer_break(writer, error);
     }
     return sql_views_create_standard(writer, name, *export_id, error);

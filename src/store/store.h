@@ -92,10 +92,16 @@ struct store_change {
 struct store_export {
     uint32_t id;
     struct span name;
-    int64_t entities;     /* rows now */
-    int64_t last_change;  /* id of its last change, 0 when none */
-    struct seq last_seq;  /* and that change's seq */
-    bool last_seq_shared; /* another change of this export had that seq too */
+    int64_t entities;        /* rows now */
+    int64_t last_change;     /* id of its last change, 0 when none */
+    struct seq last_seq;     /* and that change's seq */
+    bool last_seq_shared;    /* another change of this export had that seq too */
+    int64_t first_change;    /* id of its first change; 0 when none, or not known */
+    int64_t floor_change;    /* its newest change that was trimmed; 0 when none. Then: */
+    struct seq floor_seq;    /* the greatest seq among its trimmed changes */
+    struct seq trimmed_seq;  /* the seq of floor_change, */
+    bool trimmed_seq_shared; /* ... which another of the trimmed may have had too */
+    int64_t flip_floor;   /* the newest change that a trimmed flip was noted with; -1 when none */
     int64_t max_entities; /* 0: unlimited */
 };
 
@@ -173,8 +179,9 @@ bool store_read_sql_views(struct store_reader *reader,
                           void *argument, struct error *error);
 
 /* Note what a view shows: a text that is another whenever that is. If it is new or has changed, the
- * newest change now is where it begins (see store_read_shape_since); `ever`: a new one was always
- * so. In a transaction. */
+ * newest change now is where it begins (see store_read_shape_since), of a new one just before it,
+ * as nobody can have a cursor of it from before; `ever`: a new one was always so. In a transaction.
+ */
 bool store_view_note_shape(struct store_writer *writer, struct span id, struct span shape,
                            bool ever, struct error *error);
 

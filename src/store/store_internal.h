@@ -249,9 +249,13 @@ struct export_counters {
     int64_t last_change;
     struct seq last_seq;
     bool last_shared;
-    struct seq head; /* its greatest seq; means nothing while last_change is 0 */
+    struct seq head;      /* its greatest seq; means nothing while last_change is 0 */
+    int64_t first_change; /* see struct store_export for these */
     int64_t floor_change;
     struct seq floor_seq; /* means nothing while floor_change is 0 */
+    struct seq trimmed_seq;
+    bool trimmed_shared;
+    int64_t flip_floor;
 };
 
 struct export_record {

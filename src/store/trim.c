@@ -33,7 +33,8 @@ enum { FLIPS_FOR_STEP = 16 };
  * with one change. */
 static const char flips_sql[] =
     "DELETE FROM derived_flip WHERE (export, change, key) IN (SELECT export, change, key "
-    "FROM derived_flip INDEXED BY derived_flip_change WHERE change < ? ORDER BY change LIMIT ?)";
+    "FROM derived_flip INDEXED BY derived_flip_change WHERE change < ? ORDER BY change LIMIT ?) "
+    "RETURNING export, change";
 static const char tombstones_walk_sql[] =
     "SELECT change, at FROM tombstone INDEXED BY tombstone_change ORDER BY change LIMIT ?";
 static const char tombstones_ahead_sql[] =
@@ -112,6 +113,9 @@ static bool forget_change(struct store_writer *writer, const struct query *query
     if (!log->floor_change || seq_compare(seq, log->floor_seq) > 0) {
         log->floor_seq = seq;
     }
+    /* A lower seq than the greatest trimmed one may have been there before: the careful answer. */
+    counters->trimmed_seq = seq;
+    counters->trimmed_shared = counters->floor_change && seq_compare(seq, counters->floor_seq) <= 0;
     if (!counters->floor_change || seq_compare(seq, counters->floor_seq) > 0) {
         counters->floor_seq = seq;
     }
@@ -208,6 +212,17 @@ static bool tear_kept(struct store_writer *writer, const struct outgoing *outgoi
     return query_run(&query, error);
 }
 
+/* The export no longer knows all that time moved since that change. */
+static bool forget_flip(struct store_writer *writer, const struct query *query, struct error *error)
+{
+    struct export_counters *counters =
+        export_change(writer, (uint32_t)query_column(query, 0), error);
+    if (counters && query_column(query, 1) > counters->flip_floor) {
+        counters->flip_floor = query_column(query, 1);
+    }
+    return counters != NULL;
+}
+
 static bool trim_flips(struct store_writer *writer, int64_t step, bool *more, struct error *error)
 {
     struct query query;
@@ -216,11 +231,17 @@ static bool trim_flips(struct store_writer *writer, int64_t step, bool *more, st
     }
     query_integer(&query, writer->now.state.floor_change);
     query_integer(&query, step * FLIPS_FOR_STEP);
-    if (!query_run(&query, error)) {
-        return false;
+    int64_t trimmed = 0;
+    enum query_step result;
+    while ((result = query_row(&query, error)) == QUERY_ROW) {
+        if (!forget_flip(writer, &query, error)) {
+            query_end(&query);
+            return writer_break(writer, error);
+        }
+        trimmed++;
     }
-    *more = *more || sqlite3_changes(writer->connection.database) >= step * FLIPS_FOR_STEP;
-    return true;
+    *more = *more || trimmed >= step * FLIPS_FOR_STEP;
+    return result == QUERY_DONE;
 }
 
 static bool trim_changes(struct store_writer *writer, const struct store_retention *retention,

@@ -16,8 +16,10 @@ bool store_view_note_shape(struct store_writer *writer, struct span id, struct s
     }
     query_text(&query, id);
     query_text(&query, shape);
-    query_integer(&query, ever ? 0 : writer->now.state.last_change);
-    query_integer(&query, writer->now.state.last_change);
+    /* Nobody has a cursor of a view that is new, but whoever asks for it now. */
+    int64_t last = writer->now.state.last_change;
+    query_integer(&query, ever || last == 0 ? 0 : last - 1);
+    query_integer(&query, last);
     return query_run(&query, error);
 }
 

@@ -37,11 +37,15 @@ char *client_prepare(struct client *client)
     if (client->take)
         json_object_set_new(message, "take", json_integer(client->take));
     bool partial = client->limit || !client->with_snapshot;
-    if (client->resumes && client->seq[0]) {
+    if (client->pages && !client->frames)
+        snprintf(client->seq, sizeof client->seq, "0:0");
+    snprintf(client->asked, sizeof client->asked, "%s", client->resumes ? client->seq : "");
+    if (client->asked[0]) {
         json_object_set_new(message, "after", json_string(client->seq));
-        json_object_set_new(message, "epoch", json_string(client->epoch));
+        if (client->epoch[0])
+            json_object_set_new(message, "epoch", json_string(client->epoch));
     }
-    if (partial && (client->limit || !client->resumes || !client->seq[0]))
+    if (partial && !client->pages && (client->limit || !client->resumes || !client->seq[0]))
         json_object_clear(client->rows); /* a part of what there is, and another part each time */
     char *text = json_dumps(message, JSON_COMPACT);
     json_decref(message);
@@ -148,6 +152,8 @@ static void apply(struct client *client, json_t *frame)
     const char *op = json_string_value(json_object_get(frame, "op"));
     const char *key = json_string_value(json_object_get(frame, "key"));
     const char *seq = json_string_value(json_object_get(frame, "seq"));
+    if (client->pages && client->complete)
+        return;
     client->frames++;
     if (!op) {
         snprintf(client->problem, sizeof client->problem, "an error: %s",

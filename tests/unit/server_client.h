@@ -14,8 +14,9 @@ struct client {
     const char *view, *key; /* key NULL: all */
     bool resumes;           /* asks with its cursor; else afresh, keeping its rows */
     bool with_snapshot;
-    int limit;                      /* 0: none */
-    int take;                       /* 0: all */
+    int limit;  /* 0: none */
+    bool pages; /* with a limit, from the first change on: hears a page and no more */
+    int take;   /* 0: all */
     struct auth_identity *identity; /* borrowed; NULL: a stranger */
     /* Looks at each row as it is shown (NULL: a delete of that key), and notes a problem. */
     void (*judge)(struct client *client, const char *key, json_t *row);
@@ -28,8 +29,9 @@ struct client {
     struct buffer message; /* its frames so far */
     json_t *rows;
     char seq[64], epoch[64];
-    bool complete; /* a complete batch came since it subscribed */
-    bool keeps;    /* until then, its rows, also where it is told that they are void */
+    char asked[64]; /* the cursor that it came with; empty: none */
+    bool complete;  /* a complete batch came since it subscribed */
+    bool keeps;     /* until then, its rows, also where it is told that they are void */
     size_t frames, patches, upserts, deletes, resumed, refused;
     char problem[1024]; /* what the server should never send; "" when fine */
 };

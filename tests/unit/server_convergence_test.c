@@ -25,7 +25,7 @@
 
 #include <cmocka.h>
 
-enum { CLIENTS = 20, KEYS = 7, TOKENS = 4, SCOPES = 8, EXPORTS = 2 };
+enum { CLIENTS = 25, KEYS = 7, TOKENS = 4, SCOPES = 8, EXPORTS = 2, MOST_PAGES = 10000 };
 
 /* What may stand in the field, and which of the tokens see it: 1 the first, 2 the second, … */
 static const struct {
@@ -325,6 +325,11 @@ static void make_clients(struct world *world)
         {.view = "Q/events", .resumes = true, .with_snapshot = true},
         {.view = "R/list", .resumes = true, .with_snapshot = true},
         {.view = "R/append", .resumes = true, .with_snapshot = true},
+        {.view = "Q/list", .resumes = true, .with_snapshot = true, .limit = 1, .pages = true},
+        {.view = "Q/append", .resumes = true, .with_snapshot = true, .limit = 2, .pages = true},
+        {.view = "Q/some", .resumes = true, .with_snapshot = true, .limit = 2, .pages = true},
+        {.view = "R/append", .resumes = true, .with_snapshot = true, .limit = 1, .pages = true},
+        {.view = "R/list", .resumes = true, .with_snapshot = true, .limit = 3, .pages = true},
     };
     for (int i = 0; i < CLIENTS; i++) {
         world->clients[i] = kinds[i];
@@ -487,13 +492,15 @@ static json_t *expect(struct world *world, const struct client *client)
     return expected.rows;
 }
 
-/* Who was told only a part holds only rows that are right; the others hold all of them. A resume
- * that is cut at a limit leaves rows as they were before: of it nothing can be said. */
+/* Who was told only a part holds only rows that are right; the others hold all of them, and so does
+ * who came to the last page. A resume that is cut at a limit otherwise leaves rows as they were
+ * before: of it nothing can be said. */
 static bool agrees(const struct client *client, json_t *expected)
 {
-    if (client->limit && client->resumes)
+    if (client->limit && client->resumes && !client->pages)
         return client->complete;
-    if (!client->limit && client->with_snapshot)
+    bool all = client->pages ? !client->refused : !client->limit;
+    if (all && client->with_snapshot)
         return client->complete && json_equal(client->rows, expected);
     const char *key;
     json_t *row;
@@ -536,6 +543,9 @@ static void settle(struct world *world, struct client *client)
 {
     json_t *expected = expect(world, client);
     uint64_t until = clock_monotonic_us() + 10 * 1000 * 1000;
+    int pages = 0;
+    if (client->pages)
+        client_cut(client); /* its page may be of long ago */
     if (!client->subscriber) {
         connect(world, (int)(client - world->clients));
         json_decref(expected);
@@ -547,6 +557,12 @@ static void settle(struct world *world, struct client *client)
             continue;
         if (client->problem[0])
             fail_msg("seed %lu: %s: %s", world->seed, client->view, client->problem);
+        if (client->pages && client->complete && strcmp(client->asked, client->seq) != 0) {
+            assert_true(++pages < MOST_PAGES);
+            client_cut(client);
+            connect(world, (int)(client - world->clients));
+            continue;
+        }
         if (agrees(client, expected))
             break;
         if (clock_monotonic_us() > until)
@@ -572,6 +588,8 @@ static void disturb(struct world *world)
     }
     if (below(world, 3)) {
         client_pull(client, -1);
+        if (client->pages && client->complete)
+            client_cut(client);
         return;
     }
     client_pull(client, below(world, 6));

@@ -206,12 +206,15 @@ static void flips_go_with_the_log(void **state)
 {
     (void)state;
     struct store_retention retention = {.rows = 4};
-    bool more;
+    struct store_export export;
+    uint32_t other;
+    bool more, found;
     fill();
     begin();
+    OK(store_export_ensure(fixture.writer, span_of("Other"), &other, ERROR));
     flip(3, fixture.quake, "k1");
     flip(3, fixture.quake, "k1");
-    flip(3, fixture.quake + 1, "k2");
+    flip(3, other, "k2");
     flip(6, fixture.quake, "k1");
     commit();
     expect_flips(0, "k1 k1 ");
@@ -221,6 +224,8 @@ static void flips_go_with_the_log(void **state)
     commit();
     /* A cursor at the floor, 6, may not have seen what turned when 6 was the newest. */
     expect_flips(0, "k1 ");
+    OK(store_read_export(fixture.reader, span_of("Other"), &export, &found, ERROR) && found);
+    assert_int_equal(export.flip_floor, 3);
 }
 
 static bool count_flip(void *argument, struct span key)
