@@ -25,21 +25,13 @@
 
 /*
  * The value of a member `name` of the object `holder` as it is stored. Up to SQLite 3.44 a quoted
- * name in a path ends at the first ", so one with " in it must stand bare; later ones understand
- * only the quoted form. The file may be read by either. One with " and . or [ cannot be written for
- * the older ones: there the value is printed, but a number is looked for in the text.
+ * name in a path ends at the first ", so a member with " in its name is looked for under another:
+ * \/, which no stored name has, because / is never escaped. The file may be read by any version.
  */
 #define VALUE_OF_MEMBER(holder)                                                                    \
     "CASE WHEN kind IN ('object', 'array') THEN body\n"                                            \
-    "    WHEN instr(name, '\"') = 0 THEN " holder " -> ('$.\"' || name || '\"')\n"                 \
     "    ELSE coalesce(" holder " -> ('$.\"' || name || '\"'),\n"                                  \
-    "      iif(instr(name, '.') OR instr(name, '['), NULL, " holder " -> ('$.' || name)),\n"       \
-    "      CASE kind WHEN 'text' THEN json_quote(body) WHEN 'true' THEN kind WHEN 'false' THEN "   \
-    "kind WHEN 'null' THEN kind\n"                                                                 \
-    "      ELSE substr(substr(" holder ", instr(" holder ", '\"' || name || '\":') + length(name)" \
-    " + 3), 1,\n"                                                                                  \
-    "        instr(replace(substr(" holder ", instr(" holder ", '\"' || name || '\":') + "         \
-    "length(name) + 3), '}', ','), ',') - 1) END) END"
+    "      replace(" holder ", '\"' || name || '\":', '\"\\/\":') -> '$.\"\\/\"') END"
 
 #define CLOSING "iif(kind = 'object', '}', ']')"
 

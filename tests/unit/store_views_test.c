@@ -159,6 +159,18 @@ static void names_may_be_of_any_kind(void **state)
                       "{\"q\\\"\":{\"x\":5},\"q\\\".x\":-0.50,\"q\\\"[\":\"t\\n\"}");
 }
 
+/* Nor is one of its name further in taken for it, or of a name that ends like it. */
+static void a_member_with_a_quote_in_its_name_is_its_own(void **state)
+{
+    (void)state;
+    expect_projection("q\\\".b",
+                      "{\"c\":[{\"q\\\".b\":{\"q\\\"\":\"x,]\"}}],\"q\\\".b\":-0,\"x\":1}",
+                      "{\"q\\\".b\":-0}");
+    expect_projection("q\\\".b",
+                      "{\"x\\\"q\\\".b\":1,\"q\\\"\":{\"b\":2},\"q\\\".b\":\"\\\"q\\\".b\\\":7\"}",
+                      "{\"q\\\"\":{\"b\":2},\"q\\\".b\":\"\\\"q\\\".b\\\":7\"}");
+}
+
 static void a_thousand_paths_are_not_too_deep(void **state)
 {
     (void)state;
@@ -394,6 +406,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_path_is_the_names_joined_with_dots, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nested_paths_rebuild_their_objects, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_may_be_of_any_kind, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_member_with_a_quote_in_its_name_is_its_own, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_thousand_paths_are_not_too_deep, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_view_shows_only_its_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_same_definition_changes_nothing, set_up, tear_down),
