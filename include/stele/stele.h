@@ -151,7 +151,8 @@ typedef struct stele_result {
  * All of it is one transaction: either everything is applied or nothing. `result` may be NULL.
  * Errors: "invalid-message" or "invalid-parameter" (names the line), "too-large"
  * (max_request_bytes); "disk-full", "disk-failed", "shutting-down" (nothing was applied; try again
- * later).
+ * later); "outcome-unknown" (the disk failed in the middle of it: after a crash it may be there or
+ * not, whole either way; with a producer's batch number it can be sent again without harm).
  */
 STELE_API bool stele_apply(stele *store, const char *lines, size_t length, stele_result *result,
                            stele_error *error);

@@ -60,6 +60,7 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(EGRESS_LIMIT, "egress-limit-exceeded", 429, RETRY_LATER)                                     \
     X(DISK_FULL, "disk-full", 503, RETRY_LATER)                                                    \
     X(DISK_FAILED, "disk-failed", 503, RETRY_LATER)                                                \
+    X(OUTCOME_UNKNOWN, "outcome-unknown", 500, RETRY_NEVER)                                        \
     X(DATABASE, "database-error", 500, RETRY_NEVER)                                                \
     X(DATABASE_NEWER, "database-newer", 500, RETRY_NEVER)                                          \
     X(DATABASE_IN_USE, "database-in-use", 503, RETRY_LATER)                                        \

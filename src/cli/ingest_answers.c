@@ -26,6 +26,12 @@ static void error_of(const struct ingest_answer *answer, struct error *error)
               (int)answer->code.length, answer->code.data);
 }
 
+/* What may have been applied comes again, too: every request has a producer's number. */
+static bool may_come_again(const struct ingest_answer *answer)
+{
+    return answer->retryable || span_equal(answer->code, span_of("outcome-unknown"));
+}
+
 static void refuse(struct ingest *ingest, struct ingest_request *request,
                    const struct ingest_answer *answer)
 {
@@ -36,7 +42,7 @@ static void refuse(struct ingest *ingest, struct ingest_request *request,
      * connection helps. */
     if (request == ingest->window.first && span_equal(answer->code, span_of("out-of-order")))
         ingest->stuck = true;
-    if (answer->retryable)
+    if (may_come_again(answer))
         return;
     /* Requests are all or nothing, so the good lines of a bad one are still to be applied. */
     request->divide = request->last_line > request->first_line;

@@ -174,10 +174,11 @@ static void fail(struct writer *writer, const struct error *error)
     struct engine *engine = writer->engine;
     store_rollback(writer->store);
     counter_add(&engine->metrics.commit_failures, 1);
-    bool disk = error->code == ERROR_DISK_FULL || error->code == ERROR_DISK_FAILED;
+    bool unknown = error->code == ERROR_OUTCOME_UNKNOWN;
+    bool disk = unknown || error->code == ERROR_DISK_FULL || error->code == ERROR_DISK_FAILED;
     log_error("engine", disk ? "intake-stopped" : "commit-failed", "error=\"%s\"", error->message);
     if (disk) {
-        atomic_store(&engine->disk_state, (int)error->code);
+        atomic_store(&engine->disk_state, unknown ? (int)ERROR_DISK_FAILED : (int)error->code);
         writer->probe_us = clock_monotonic_us() + PROBE_US;
     }
     writer_abandon(writer, error);

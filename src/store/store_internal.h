@@ -381,6 +381,10 @@ void sql_add_literal(struct buffer *sql, struct span text);
 /* wal_file.c: the name of the file system whose write-ahead logs join their writes, a layer on the
  * one that is SQLite's default when this is first called; NULL: SQLite has none of its own. */
 const char *wal_file_layer(void);
+/* Before a COMMIT of this connection; and after it failed, its transaction rolled back: nothing of
+ * it is to be found when the file is opened after a crash. false: it may be. */
+void wal_file_expect(sqlite3 *database);
+bool wal_file_take_back(sqlite3 *database);
 
 /* lock.c */
 bool lock_take(struct store *store, struct error *error);

@@ -10,6 +10,11 @@
  *     changed after it was written, go straight to the file.
  * So held are only frames of a transaction that is not committed. An error of a late write comes
  * back from the call that caused it, which is one of the same transaction or of a later one.
+ *
+ * A COMMIT can fail after its frames were written: its sync did, or what comes behind it. SQLite
+ * goes on as if they were not there, but whoever opens the file after a crash would find the
+ * transaction. So the head of its last frame is noted while it commits, and written over when it
+ * failed (wal_file_take_back).
  */
 #include "store/store_internal.h"
 
@@ -26,8 +31,10 @@ struct wal_file {
     sqlite3_file base;
     char *held;
     size_t length;
-    sqlite3_int64 end; /* where the last write ended */
-    bool commits;      /* the last write was the head of the last frame of a transaction */
+    sqlite3_int64 end;       /* where the last write ended */
+    bool commits;            /* the last write was the head of the last frame of a transaction */
+    sqlite3_int64 commit_at; /* where such a head was written since wal_file_expect; -1: none */
+    char commit_head[FRAME_HEAD];
 };
 
 static struct {
@@ -90,6 +97,15 @@ static bool is_last_head(const void *data, int size)
     return size == FRAME_HEAD && memcmp((const char *)data + SIZE_AT, none, sizeof none) != 0;
 }
 
+/* Where a commit needs several such frames (to fill a sector), the first is the one that counts. */
+static void note_commit(struct wal_file *wal, const void *head, sqlite3_int64 offset)
+{
+    if (wal->commit_at < 0 || offset <= wal->commit_at) {
+        wal->commit_at = offset;
+        memcpy(wal->commit_head, head, FRAME_HEAD);
+    }
+}
+
 static int wal_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
     struct wal_file *wal = (struct wal_file *)file;
@@ -105,6 +121,9 @@ static int wal_write(sqlite3_file *file, const void *data, int size, sqlite3_int
         wal->end = offset + size;
     }
     wal->commits = is_last_head(data, size);
+    if (wal->commits) {
+        note_commit(wal, data, offset);
+    }
     return result;
 }
 
@@ -187,29 +206,30 @@ static int wal_characteristics(sqlite3_file *file)
 
 /* ---- opening ---- */
 
+static const sqlite3_io_methods methods = {
+    .iVersion = 1, /* neither shared memory nor mapping: SQLite asks for them elsewhere */
+    .xClose = wal_close,
+    .xRead = wal_read,
+    .xWrite = wal_write,
+    .xTruncate = wal_truncate,
+    .xSync = wal_sync,
+    .xFileSize = wal_size,
+    .xLock = wal_lock,
+    .xUnlock = wal_unlock,
+    .xCheckReservedLock = wal_is_reserved,
+    .xFileControl = wal_control,
+    .xSectorSize = wal_sector_size,
+    .xDeviceCharacteristics = wal_characteristics,
+};
+
 static int open_file(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *out)
 {
-    static const sqlite3_io_methods methods = {
-        .iVersion = 1, /* neither shared memory nor mapping: SQLite asks for them elsewhere */
-        .xClose = wal_close,
-        .xRead = wal_read,
-        .xWrite = wal_write,
-        .xTruncate = wal_truncate,
-        .xSync = wal_sync,
-        .xFileSize = wal_size,
-        .xLock = wal_lock,
-        .xUnlock = wal_unlock,
-        .xCheckReservedLock = wal_is_reserved,
-        .xFileControl = wal_control,
-        .xSectorSize = wal_sector_size,
-        .xDeviceCharacteristics = wal_characteristics,
-    };
     (void)vfs;
     if (!(flags & SQLITE_OPEN_WAL)) {
         return layer.below->xOpen(layer.below, name, file, flags, out);
     }
     sqlite3_file *below = file_below(file);
-    *(struct wal_file *)file = (struct wal_file){.end = -1};
+    *(struct wal_file *)file = (struct wal_file){.end = -1, .commit_at = -1};
     memset(below, 0, (size_t)layer.below->szOsFile);
     int result = layer.below->xOpen(layer.below, name, below, flags, out);
     /* By SQLite's rules a file with methods is closed, also when opening it failed. */
@@ -236,4 +256,55 @@ const char *wal_file_layer(void)
 {
     pthread_once(&layer.once, put_layer);
     return layer.result == SQLITE_OK ? layer.vfs.zName : NULL;
+}
+
+/* ---- a commit that failed ---- */
+
+/* The log of a connection; NULL before it has one. */
+static struct wal_file *log_of(sqlite3 *database)
+{
+    sqlite3_file *file = NULL;
+    int result = sqlite3_file_control(database, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    return result == SQLITE_OK && file && file->pMethods == &methods ? (struct wal_file *)file
+                                                                     : NULL;
+}
+
+void wal_file_expect(sqlite3 *database)
+{
+    struct wal_file *wal = log_of(database);
+    if (wal) {
+        wal->commit_at = -1;
+    }
+}
+
+/* On disk, not only written: a power cut must not bring the frame back. */
+static bool write_over(sqlite3_file *below, sqlite3_int64 offset)
+{
+    static const char none[FRAME_HEAD];
+    return below->pMethods->xWrite(below, none, FRAME_HEAD, offset) == SQLITE_OK &&
+           below->pMethods->xSync(below, SQLITE_SYNC_NORMAL) == SQLITE_OK;
+}
+
+bool wal_file_take_back(sqlite3 *database)
+{
+    struct wal_file *wal = log_of(database);
+    char found[FRAME_HEAD];
+    if (!wal || wal->commit_at < 0) {
+        return true;
+    }
+    /* What is held is of the transaction that failed. */
+    wal->length = 0;
+    wal->end = -1;
+    /* SQLite has given the lock up; another program may have written there since. */
+    if (sqlite3_exec(database, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) {
+        return false;
+    }
+    sqlite3_file *below = file_below(&wal->base);
+    int result = below->pMethods->xRead(below, found, FRAME_HEAD, wal->commit_at);
+    bool other = result == SQLITE_IOERR_SHORT_READ ||
+                 (result == SQLITE_OK && memcmp(found, wal->commit_head, FRAME_HEAD) != 0);
+    bool done = other || write_over(below, wal->commit_at);
+    (void)sqlite3_exec(database, "ROLLBACK", NULL, NULL, NULL);
+    wal->commit_at = -1;
+    return done;
 }

@@ -100,14 +100,37 @@ static bool write_counters(struct store_writer *writer, struct error *error)
     return exports_write(writer, error) && stage_counts_write(writer, error);
 }
 
-bool store_commit(struct store_writer *writer, struct error *error)
+static bool run_commit(struct store_writer *writer, struct error *error)
 {
     struct query query;
-    if (!writer_ready(writer, error) || !write_counters(writer, error) ||
-        !query_start(&query, &writer->connection, STATEMENT_COMMIT, "COMMIT", error) ||
-        !query_run(&query, error)) {
+    wal_file_expect(writer->connection.database);
+    return query_start(&query, &writer->connection, STATEMENT_COMMIT, "COMMIT", error) &&
+           query_run(&query, error);
+}
+
+/* A COMMIT failed, maybe when all of it was written. Nothing may be found of it after a crash. */
+static bool undo_commit(struct store_writer *writer, struct error *error)
+{
+    char cause[ERROR_MESSAGE_SIZE];
+    store_rollback(writer);
+    if (wal_file_take_back(writer->connection.database)) {
+        return false;
+    }
+    snprintf(cause, sizeof cause, "%s", error ? error->message : "");
+    return error_set(error, ERROR_OUTCOME_UNKNOWN,
+                     "%.400s; the transaction was written and cannot be taken back: after a crash "
+                     "or power cut now it may be there",
+                     cause);
+}
+
+bool store_commit(struct store_writer *writer, struct error *error)
+{
+    if (!writer_ready(writer, error) || !write_counters(writer, error)) {
         store_rollback(writer);
         return false;
+    }
+    if (!run_commit(writer, error)) {
+        return undo_commit(writer, error);
     }
     writer->open = false;
     writer->committed = writer->now;

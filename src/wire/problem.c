@@ -41,6 +41,8 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_EGRESS_LIMIT] = "Subscribe to less, or wait as long as retry_after says.",
     [ERROR_DISK_FULL] = "Free disk space on the server; it goes on by itself.",
     [ERROR_DISK_FAILED] = "Check the server's disk, then try again.",
+    [ERROR_OUTCOME_UNKNOWN] =
+        "Send it again only with a producer's batch number or an Idempotency-Key; else look first.",
     [ERROR_DATABASE] = "Check the database with the server's log at hand.",
     [ERROR_DATABASE_NEWER] = "Run a server at least as new as the one that wrote the database.",
     [ERROR_DATABASE_IN_USE] = "Stop the other process that has the database open.",

@@ -219,6 +219,7 @@ test('each row of the error table is in a table here, or is tested where it belo
     'shutting-down': 'shutdown.test.js',
     'disk-full': 'crash.test.js',
     'disk-failed': 'crash.test.js',
+    'outcome-unknown': 'crash.test.js',
     'database-in-use': 'operations.test.js',
   };
   const here = new Set([...handshakes, ...sessions].map(({ code }) => code));

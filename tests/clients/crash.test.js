@@ -7,9 +7,10 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
-import { Producer } from './lib/feed.js';
+import { Disk } from './lib/disk.js';
+import { Producer, lines, post, tryPost } from './lib/feed.js';
 import { Random } from './lib/random.js';
-import { Server, check, sqlState, sqlView } from './lib/server.js';
+import { Server, check, run, scratch, sqlState, sqlView } from './lib/server.js';
 
 const KILLS = Number(process.env.STELE_KILLS ?? 8);
 const SEED = Number(process.env.STELE_SEED ?? 1);
@@ -162,3 +163,70 @@ async function underLoad(t, kills, random) {
   const repeated = producers.reduce((sum, producer) => sum + producer.duplicates, 0);
   t.diagnostic(`${kills} kills, ${acks} acknowledgements, ${repeated} batches repeated and known as such`);
 }
+
+/* ---- a commit whose sync fails ---- */
+
+const append = (n) => ({ export: 'Log', key: 'k', patch: { n: [n] }, append: ['n'] });
+const appended = async (server) => JSON.parse((await sqlView(server.db, 'Log/list')).get('k').data).n;
+
+async function withDisk(t, options = {}) {
+  const disk = new Disk(scratch(t));
+  const server = await Server.forTest(t, { ...options, env: disk.env });
+  await post(server, [append(0)]);
+  return { disk, server };
+}
+
+/** The server takes in again, as it tries by itself every second. */
+async function takesIn(server) {
+  while ((await server.get('/ready/write')).status !== 200) await new Promise((done) => setTimeout(done, 50));
+}
+
+for (const [name, end] of [
+  ['after kill -9', async (server) => (await server.kill9(), server.restart())],
+  ['while the server lives', takesIn],
+]) {
+  test(`what was refused because a sync failed is not there ${name}, and counts once when it comes again`, async (t) => {
+    const { disk, server } = await withDisk(t);
+    for (let n = 1; n <= 6; n++) {
+      disk.failing = 1; /* that of the commit, not that of what takes it back */
+      const refused = await tryPost(server, [append(n)]);
+      assert.deepEqual([refused.status, refused.json.code, disk.failing], [503, 'disk-failed', 0]);
+      await end(server);
+      assert.deepEqual(await appended(server), Array.from({ length: n }, (_, i) => i));
+      await post(server, [append(n)]);
+      assert.deepEqual(await appended(server), Array.from({ length: n + 1 }, (_, i) => i));
+    }
+    await server.terminate();
+    await check(server.db);
+  });
+}
+
+test('where a refused commit cannot be taken back for certain, the outcome is unknown, and a numbered batch counts once', async (t) => {
+  const { disk, server } = await withDisk(t);
+  const batch = (n) => [{ producer: 'p', batch: n, mutations: [append(n)] }];
+  for (let n = 1; n <= 4; n++) {
+    disk.failing = 1000;
+    const refused = await tryPost(server, batch(n));
+    assert.deepEqual([refused.status, refused.json.code, refused.json.retryable], [500, 'outcome-unknown', false]);
+    assert.equal(refused.headers['retry-after'], undefined);
+    const next = await tryPost(server, batch(n)); /* nothing is tried meanwhile, so that this is known */
+    assert.deepEqual([next.status, next.json.code], [503, 'disk-failed']);
+    await server.kill9();
+    disk.failing = 0;
+    await server.restart();
+    await post(server, batch(n));
+    assert.deepEqual(await appended(server), Array.from({ length: n + 1 }, (_, i) => i));
+  }
+  await server.terminate();
+  await check(server.db);
+});
+
+test('stele ingest goes on after syncs that failed, and each line counts once', async (t) => {
+  const { disk, server } = await withDisk(t, { set: { max_array_length: 0 } });
+  const feed = Array.from({ length: 3000 }, (_, i) => append(i + 1));
+  disk.failing = 3;
+  const { code, stderr } = await run(['ingest', '--url', server.http], { input: lines(feed) });
+  assert.equal(code, 0, stderr);
+  assert.equal(disk.failing, 0);
+  assert.deepEqual(await appended(server), Array.from({ length: 3001 }, (_, i) => i));
+});

@@ -1,7 +1,8 @@
 /*
  * What is on disk when it ends suddenly. The power is cut: of what was not synced any part may be
  * missing. The process dies: all that was handed to the operating system is there. Either way
- * everything that was committed is in the files, and they are whole.
+ * everything that was committed is in the files, and they are whole. Nothing is in them of a commit
+ * that was refused.
  */
 #include "store_fixture.h"
 #include "store_layer.h"
@@ -27,6 +28,9 @@ struct disk_file {
 
 static struct disk_file disk[] = {{.suffix = ""}, {.suffix = "-wal"}};
 enum { DISK_FILES = sizeof disk / sizeof *disk };
+
+static int failing_syncs; /* of the write-ahead log: so many fail from now on */
+static bool write_over_fails;
 
 static uint32_t random_state;
 
@@ -74,9 +78,13 @@ static void apply(struct disk_file *file, const struct operation *operation, int
 
 static int note(const char *name, const void *data, int size, sqlite3_int64 at)
 {
+    static const char none[24];
     struct disk_file *file = find_file(name);
     if (!file) {
         return SQLITE_OK;
+    }
+    if (write_over_fails && size == sizeof none && memcmp(data, none, sizeof none) == 0) {
+        return SQLITE_IOERR_WRITE;
     }
     file->pending = realloc(file->pending, (file->count + 1) * sizeof *file->pending);
     assert_non_null(file->pending);
@@ -102,9 +110,25 @@ static void forget_pending(struct disk_file *file)
     }
 }
 
+/* As the kernel does it: what is pending reaches the disk or does not, and is not tried again. */
+static int fail_sync(struct disk_file *file)
+{
+    failing_syncs--;
+    for (size_t i = 0; i < file->count; i++) {
+        if (random_below(2)) {
+            apply(file, &file->pending[i], file->pending[i].size);
+        }
+    }
+    forget_pending(file);
+    return SQLITE_IOERR_FSYNC;
+}
+
 static int note_sync(const char *name)
 {
     struct disk_file *file = find_file(name);
+    if (file == &disk[1] && failing_syncs > 0) {
+        return fail_sync(file);
+    }
     for (size_t i = 0; file && i < file->count; i++) {
         apply(file, &file->pending[i], file->pending[i].size);
     }
@@ -173,8 +197,8 @@ static void kill_the_process(void)
     }
 }
 
-/* What a start finds then. */
-static void expect_after(void (*end)(void), int64_t committed)
+/* The last change that a start finds then. */
+static int64_t found_after(void (*end)(void))
 {
     char name[128], command[200];
     struct store *store = NULL;
@@ -186,13 +210,18 @@ static void expect_after(void (*end)(void), int64_t committed)
     OK(store = open_path(name, false));
     OK(reader = store_reader_open(store, &fixture.error));
     OK(store_read_log(reader, &log, &fixture.error));
-    assert_int_equal(log.last_change, committed);
     OK(store_check(reader, print_finding, &findings, &fixture.error));
     assert_int_equal(findings, 0);
     store_reader_close(reader);
     store_close(store);
     snprintf(command, sizeof command, "rm -f '%s'*", name);
     assert_int_equal(system(command), 0);
+    return log.last_change;
+}
+
+static void expect_after(void (*end)(void), int64_t committed)
+{
+    assert_int_equal(found_after(end), committed);
 }
 
 /* ---- before it ---- */
@@ -256,6 +285,88 @@ static void end_anywhere(enum store_synchronous synchronous, void (*end)(void), 
     empty_disk();
 }
 
+/* The last changes of commits whose outcome is unknown, until the next one that goes well: a power
+ * cut may find one, and what nothing could be written over also the end of the process. */
+static struct {
+    int64_t change;
+    bool in_file;
+} unknown[COMMITS_OF_A_LONG_RUN * 2];
+static int unknown_count;
+
+static bool may_be_found(int64_t change, bool in_file)
+{
+    for (int i = 0; i < unknown_count; i++) {
+        if (unknown[i].change == change && (!in_file || unknown[i].in_file)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void expect_remains(int64_t before, int64_t after)
+{
+    int64_t cut = found_after(cut_the_power), killed = found_after(kill_the_process);
+    if ((cut != before && !may_be_found(cut, false)) ||
+        (killed != before && !may_be_found(killed, true))) {
+        fail_msg("%lld cut, %lld killed; %lld before, %lld after", (long long)cut,
+                 (long long)killed, (long long)before, (long long)after);
+    }
+}
+
+/* The sync of a commit fails: that of what is written over its mark goes well, or fails too, or
+ * nothing can be written over it. */
+static void refuse_commit(int64_t before, int way)
+{
+    int64_t after = last_change();
+    failing_syncs = way == 1 ? 2 : 1;
+    write_over_fails = way == 2;
+    assert_false(store_commit(fixture.writer, &fixture.error));
+    failing_syncs = 0;
+    write_over_fails = false;
+    /* The first sync may be that of a log that begins anew, before anything is written. */
+    bool is_unknown = fixture.error.code == ERROR_OUTCOME_UNKNOWN;
+    assert_true(fixture.error.code == ERROR_DISK_FAILED || (is_unknown && way > 0));
+    assert_int_equal(last_change(), before);
+    if (is_unknown) {
+        unknown[unknown_count].change = after;
+        unknown[unknown_count++].in_file = way == 2;
+    }
+    expect_remains(before, after);
+}
+
+static void a_commit_that_was_refused_is_not_there(void **state)
+{
+    (void)state;
+    random_state = 6;
+    unknown_count = 0;
+    open_with(STORE_SYNCHRONOUS_FULL);
+    struct store_checkpointer *checkpointer = NULL;
+    uint32_t left = 0;
+    OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
+    int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS;
+    for (int i = 0; i < commits * 2; i++) {
+        int64_t committed = last_change();
+        begin();
+        write_some(i);
+        if (random_below(2)) {
+            refuse_commit(committed, (int)random_below(3));
+            continue;
+        }
+        commit();
+        unknown_count = 0;
+        committed = last_change();
+        expect_after(cut_the_power, committed);
+        expect_after(kill_the_process, committed);
+        if (random_below(3) == 0) {
+            OK(store_checkpoint(checkpointer, &left, &fixture.error));
+        }
+    }
+    check_whole();
+    store_checkpointer_close(checkpointer);
+    close_store();
+    empty_disk();
+}
+
 static void a_power_cut_loses_no_commit(void **state)
 {
     (void)state;
@@ -302,6 +413,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_power_cut_loses_no_commit, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(another_power_cut, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(a_dead_process_loses_no_commit, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(a_commit_that_was_refused_is_not_there, set_up_folder,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(nor_does_one_without_syncs, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(nor_does_one_that_never_syncs, set_up_folder, tear_down),
     };
