@@ -53,8 +53,14 @@ bool resume_may(const struct hub *hub, const struct view *view, const struct row
     char text[ROW_SCOPE_EPOCH], former[ROW_SCOPE_EPOCH];
     const char *own = row_scope_epoch(hub, view, scope, text);
     *parted = -1;
-    if (!epoch || strcmp(epoch, own) == 0)
+    if (epoch && strcmp(epoch, own) == 0)
         return true;
+    /* Without an epoch it may be of any database that this one is a copy of: as far as all agree.
+     */
+    if (!epoch) {
+        engine_former_epoch(hub->engine, NULL, parted);
+        return true;
+    }
     /* Of a former database, and for whom is the same. */
     size_t database = strlen(engine_epoch(hub->engine));
     if (strlen(epoch) != strlen(own) || strcmp(epoch + database, own + database) != 0)

@@ -19,38 +19,6 @@ static bool new_epoch(struct connection *main, struct error *error)
     return meta_put(main, "epoch", span_of(text), error);
 }
 
-/* What is marked as a copy parts from its original here. */
-static bool part(struct connection *main, struct error *error)
-{
-    static const char note[] =
-        "INSERT OR REPLACE INTO former_epoch SELECT value, last_change FROM meta, log_state "
-        "WHERE name = 'epoch'";
-    if (connection_execute(main, "BEGIN IMMEDIATE", error) &&
-        connection_execute(main, note, error) && new_epoch(main, error) &&
-        connection_execute(main, "DELETE FROM meta WHERE name = 'copied'", error) &&
-        connection_execute(main, "COMMIT", error)) {
-        return true;
-    }
-    connection_rollback(main);
-    return false;
-}
-
-static bool begin(struct store *store, struct error *error)
-{
-    int64_t epochs = 0, copied = 0;
-    struct connection *main = &store->main;
-    if (!connection_integer(main, "SELECT count(*) FROM meta WHERE name = 'epoch'", &epochs,
-                            error) ||
-        !connection_integer(main, "SELECT count(*) FROM meta WHERE name = 'copied'", &copied,
-                            error)) {
-        return false;
-    }
-    if (epochs == 0) {
-        return new_epoch(main, error);
-    }
-    return copied == 0 || part(main, error);
-}
-
 static bool read_own(struct store *store, struct error *error)
 {
     struct buffer value;
@@ -66,6 +34,67 @@ static bool read_own(struct store *store, struct error *error)
     }
     buffer_fini(&value);
     return ok;
+}
+
+/* A copy parts from its original here. */
+static bool part(struct store *store, const char *cause, int64_t last_change, struct error *error)
+{
+    static const char note[] =
+        "INSERT OR REPLACE INTO former_epoch SELECT value, last_change FROM meta, log_state "
+        "WHERE name = 'epoch'";
+    struct connection *main = &store->main;
+    log_warning("store", "epoch-parted", "file=\"%s\" change=%lld cause=\"%s\"", store->path,
+                (long long)last_change, cause);
+    return connection_execute(main, note, error) && new_epoch(main, error) &&
+           connection_execute(main, "DELETE FROM meta WHERE name = 'copied'", error);
+}
+
+static bool find_cause(struct store *store, int64_t last_change, const char **cause,
+                       struct error *error)
+{
+    int64_t copied = 0;
+    if (!read_own(store, error) || !identity_check(store, last_change, cause, error) ||
+        !connection_integer(&store->main, "SELECT count(*) FROM meta WHERE name = 'copied'",
+                            &copied, error)) {
+        return false;
+    }
+    if (copied) {
+        *cause = "it is marked as a copy";
+    }
+    return true;
+}
+
+static bool settle(struct store *store, int64_t last_change, struct error *error)
+{
+    int64_t epochs = 0;
+    const char *cause = NULL;
+    struct connection *main = &store->main;
+    if (!connection_integer(main, "SELECT count(*) FROM meta WHERE name = 'epoch'", &epochs,
+                            error)) {
+        return false;
+    }
+    if (epochs == 0) {
+        return new_epoch(main, error) && identity_note(store, error);
+    }
+    return find_cause(store, last_change, &cause, error) &&
+           (!cause || part(store, cause, last_change, error)) && identity_note(store, error);
+}
+
+/* Whose life it is, and which file: found out and noted in one transaction. */
+static bool begin(struct store *store, struct error *error)
+{
+    int64_t last_change = 0;
+    struct connection *main = &store->main;
+    if (connection_execute(main, "BEGIN IMMEDIATE", error) &&
+        connection_integer(main, "SELECT last_change FROM log_state", &last_change, error) &&
+        settle(store, last_change, error) && connection_execute(main, "COMMIT", error) &&
+        read_own(store, error)) {
+        store->is_noted = true;
+        identity_write_mark(store, last_change);
+        return true;
+    }
+    connection_rollback(main);
+    return false;
 }
 
 static void keep_former(struct store *store, sqlite3_stmt *statement)
@@ -118,7 +147,11 @@ bool epoch_read(struct store *store, struct error *error)
 
 bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change)
 {
-    for (size_t i = 0; i < store->former_count; i++) {
+    if (!epoch && store->former_count > 0) {
+        *last_change = store->former[store->former_count - 1].last_change;
+        return true;
+    }
+    for (size_t i = 0; epoch && i < store->former_count; i++) {
         if (strcmp(store->former[i].epoch, epoch) == 0) {
             *last_change = store->former[i].last_change;
             return true;

@@ -38,12 +38,13 @@ static bool refuse(struct store *store, const char *name, struct error *error)
                      store->path, who, name);
 }
 
-/* For the message above in another process; the lock itself does not depend on it. */
+/* For the message above in another process; the lock itself does not depend on it. What identity.c
+ * notes stands behind it. */
 static void write_holder(struct store *store)
 {
-    char text[32];
-    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-    if (ftruncate(store->lock, 0) != 0 || pwrite(store->lock, text, (size_t)length, 0) != length) {
+    char text[40];
+    int length = snprintf(text, sizeof text, "%-31ld\n", (long)getpid());
+    if (pwrite(store->lock, text, (size_t)length, 0) != length) {
         log_warning("store", "lock-holder-not-written", "file=\"%s-lock\" cause=\"%s\"",
                     store->file, strerror(errno));
     }
@@ -68,6 +69,7 @@ bool lock_take(struct store *store, struct error *error)
                                "cannot lock %s (%s): put the database on a local disk", name,
                                strerror(errno));
     }
+    identity_read_mark(store);
     write_holder(store);
     store->lock_owner = getpid();
     return true;

@@ -87,16 +87,25 @@ static bool locate(struct store *store, struct error *error)
 static bool identify(struct store *store, int64_t *version, struct error *error)
 {
     struct connection *main = &store->main;
-    int64_t application = 0, entries = 0,
+    int64_t application = 0, entries = 0, is_utf8 = 0,
             newest = store_migrations[store_migration_count - 1].version;
     if (!connection_integer(main, "PRAGMA application_id", &application, error) ||
         !connection_integer(main, "PRAGMA user_version", version, error) ||
-        !connection_integer(main, "SELECT count(*) FROM sqlite_schema", &entries, error)) {
+        !connection_integer(main, "SELECT count(*) FROM sqlite_schema", &entries, error) ||
+        !connection_integer(main, "SELECT encoding = 'UTF-8' FROM pragma_encoding", &is_utf8,
+                            error)) {
         return false;
     }
     if (application != STORE_APPLICATION_ID && (application || *version || entries)) {
         return error_set(error, ERROR_DATABASE,
                          "%s is the database of another program: name another file", store->path);
+    }
+    /* Texts would be stored and ordered by other bytes than all of stele counts on. */
+    if (!is_utf8) {
+        return error_set(error, ERROR_DATABASE,
+                         "%s keeps its texts as UTF-16, so another program made it: name another "
+                         "file, and let stele make it",
+                         store->path);
     }
     if (*version > newest) {
         return error_set(error, ERROR_DATABASE_NEWER,
@@ -212,6 +221,9 @@ void store_close(struct store *store)
 {
     if (!store) {
         return;
+    }
+    if (store->is_noted && store->lock_owner == getpid()) {
+        identity_stop(store);
     }
     connection_close(&store->main);
     /* After the database: until then nobody else may have it. */

@@ -48,7 +48,8 @@ void store_close(struct store *store);
 const char *store_epoch(const struct store *store);
 const char *store_path(const struct store *store);
 /* Whether this database was made by copying one of that epoch. Until *last_change the two have the
- * same log; cursors from behind that mean nothing here. */
+ * same log; cursors from behind that mean nothing here. Without an epoch (NULL): whether there are
+ * any such databases, and until when all of them agree. */
 bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change);
 
 enum { STORE_UUID_SIZE = 37 };

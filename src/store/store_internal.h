@@ -231,6 +231,11 @@ struct store {
     bool immutable;   /* read-only, in a folder where SQLite cannot put its shared-memory file */
     int lock;         /* descriptor of the lock file; -1: none */
     pid_t lock_owner; /* who took it */
+    /* What the last server noted there of the database, see identity.c; "": nothing. */
+    char mark_epoch[EPOCH_LENGTH + 1];
+    int64_t mark_change;
+    bool mark_failed;
+    bool is_noted; /* that this process has it open, in the database */
     char epoch[EPOCH_LENGTH + 1];
     struct former_epoch *former; /* newest first */
     size_t former_count;
@@ -320,6 +325,17 @@ struct export_counters *export_change(struct store_writer *writer, uint32_t expo
 
 /* epoch.c: read them, after making the first one, or a new one for a copy. */
 bool epoch_read(struct store *store, struct error *error);
+
+/* identity.c: whether the file is the one that the last server had. *cause: why it is not; NULL: it
+ * is, as far as can be told. Note which it is, and that it is open, in the open transaction; and at
+ * an orderly stop that it was one. */
+bool identity_check(struct store *store, int64_t last_change, const char **cause,
+                    struct error *error);
+bool identity_note(struct store *store, struct error *error);
+void identity_stop(struct store *store);
+/* The note in the lock file, which must be held: of the last server, and of this one. */
+void identity_read_mark(struct store *store);
+void identity_write_mark(struct store *store, int64_t change);
 
 /* stage_count.c */
 bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);

@@ -133,6 +133,9 @@ bool store_commit(struct store_writer *writer, struct error *error)
         return undo_commit(writer, error);
     }
     writer->open = false;
+    if (writer->now.state.last_change != writer->committed.state.last_change) {
+        identity_write_mark(writer->store, writer->now.state.last_change);
+    }
     writer->committed = writer->now;
     writer->usage_committed = writer->usage_now;
     writer->log_dirty = writer->usage_dirty = false;

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, renameSync, rmSync, rmdirSync, statSync, statfsSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import test from 'node:test';
 import { clientFor } from './lib/client.js';
 import { Producer, http, post, postAll } from './lib/feed.js';
@@ -308,21 +308,140 @@ test('clients resume on a copy with cursors from before it, and only with those,
   await check(second);
 });
 
-test('a copy made by other means gets an epoch of its own when it is marked, and keeps the old one when not', async (t) => {
+/** What a client that comes back with a cursor, and maybe an epoch, is told. */
+async function resumes(server, after, epoch) {
+  const query = epoch ? `&epoch=${epoch}` : '';
+  return (await http(`${server.http}/v1/views/E/list?after=${encodeURIComponent(after)}${query}`)).json.resumed;
+}
+
+const headOf = async (server) => (await http(`${server.http}/v1/views/E/list`)).json.seq;
+
+test('a copy gets an epoch of its own whatever made it', async (t) => {
   const original = await Server.forTest(t);
   await post(original, [m('a', {}), m('b', {})]);
   const folder = scratch(t);
   const { epoch } = await original.status();
-  for (const marked of [true, false]) {
-    const to = join(folder, `${marked}.db`);
-    execFileSync('sqlite3', [original.db, `.backup ${to}`]);
-    /* As docs/durability.md and docs/operations.md say it. */
-    if (marked) execFileSync('sqlite3', [to, "INSERT OR REPLACE INTO meta VALUES ('copied', '1')"]);
-    const copy = await Server.forTest(t, { db: to });
-    assert.equal((await copy.status()).epoch === epoch, !marked);
-    await copy.terminate();
-    const former = await sql(to, 'SELECT epoch, last_change FROM former_epoch');
-    assert.deepEqual(former, marked ? [{ epoch, last_change: 2 }] : []);
+  await original.terminate();
+  const make = {
+    'the shell': (to) => execFileSync('sqlite3', [original.db, `.backup '${to}'`]),
+    'the shell, marked by hand': (to) => {
+      execFileSync('sqlite3', [original.db, `.backup '${to}'`]);
+      execFileSync('sqlite3', [to, "INSERT OR REPLACE INTO meta VALUES ('copied', '1')"]);
+    },
+    'cp -a': (to) => execFileSync('cp', ['-a', original.db, to]),
+    'cp with its lock file': (to) => ['', '-lock'].forEach((end) => execFileSync('cp', ['-a', original.db + end, to + end])),
+    'cp --reflink': (to) => execFileSync('cp', ['--reflink=auto', original.db, to]),
+    tar: (to) => execFileSync('sh', ['-c', `tar -C "${dirname(original.db)}" -c ${basename(original.db)} | tar -x -C "${folder}" && mv "${join(folder, basename(original.db))}" "${to}"`]),
+  };
+  for (const [name, copy] of Object.entries(make)) {
+    const to = join(folder, `${name}.db`);
+    copy(to);
+    const server = await Server.forTest(t, { db: to });
+    const own = (await server.status()).epoch;
+    assert.notEqual(own, epoch, name);
+    assert.match(server.stderr, /epoch-parted/, name);
+    await server.terminate();
+    assert.deepEqual(await sql(to, 'SELECT epoch, last_change FROM former_epoch'), [{ epoch, last_change: 2 }], name);
+    await server.restart();
+    assert.equal((await server.status()).epoch, own, name);
+    await server.terminate();
     await check(to);
   }
+  /* The original was nowhere else. */
+  await original.restart();
+  assert.equal((await original.status()).epoch, epoch);
+});
+
+test('restarts and moves keep the epoch', async (t) => {
+  const server = await Server.forTest(t);
+  const { epoch } = await server.status();
+  const own = async () => assert.equal((await server.status()).epoch, epoch);
+  await post(server, m('a', {}));
+  await server.kill9();
+  await server.restart();
+  await own();
+  await post(server, m('b', {}));
+  await server.terminate();
+  execFileSync('sqlite3', [server.db, 'VACUUM']); /* by hand, on the way */
+  execFileSync('touch', [server.db]);
+  await server.restart();
+  await own();
+  await server.terminate();
+  rmSync(`${server.db}-lock`);
+  await server.restart();
+  await own();
+  await server.terminate();
+  const to = `${server.db}.moved`;
+  renameSync(server.db, to);
+  const moved = await Server.forTest(t, { db: to });
+  assert.equal((await moved.status()).epoch, epoch);
+});
+
+/* How an older state of the files comes back into their place. `state` is a folder with all of them. */
+const putBack = {
+  'cp onto the file': (db, state) => {
+    for (const end of ['-wal', '-shm']) rmSync(db + end, { force: true });
+    for (const end of ['', '-wal']) if (existsSync(join(state, `stele.db${end}`))) execFileSync('cp', [join(state, `stele.db${end}`), db + end]);
+  },
+  'a new file': (db, state) => {
+    for (const end of ['', '-wal', '-shm']) rmSync(db + end, { force: true });
+    for (const end of ['', '-wal']) if (existsSync(join(state, `stele.db${end}`))) execFileSync('cp', [join(state, `stele.db${end}`), db + end]);
+  },
+  'the whole folder': (db, state) => {
+    for (const end of ['', '-wal', '-shm', '-lock']) rmSync(db + end, { force: true });
+    execFileSync('sh', ['-c', `cp -a "${state}"/. "${dirname(db)}"/`]);
+  },
+};
+
+for (const [way, put] of Object.entries(putBack)) {
+  for (const running of [false, true]) {
+    for (const [ending, end] of [['stop', (server) => server.terminate()], ['kill -9', (server) => server.kill9()]]) {
+      test(`${way}: what was copied ${running ? 'beside' : 'without'} a server comes back after ${ending} as a copy`, async (t) => {
+        const folder = scratch(t);
+        const server = await Server.forTest(t, { db: join(folder, 'stele.db') });
+        await post(server, range(5, (i) => m(`k${i}`, { n: i })));
+        const { epoch } = await server.status();
+        const early = await headOf(server);
+        const state = join(scratch(t), 'state');
+        if (!running) await server.terminate();
+        execFileSync('cp', ['-a', folder, state]);
+        if (!running) await server.restart();
+        await post(server, range(5, (i) => m(`gone${i}`, { n: i })));
+        const late = await headOf(server);
+        await end(server);
+        put(server.db, state);
+        await server.restart();
+        const own = (await server.status()).epoch;
+        assert.notEqual(own, epoch);
+        /* It goes its own way, past all that clients may hold. */
+        await post(server, range(9, (i) => m(`k${i}`, { n: 100 + i })));
+        for (const sent of [epoch, undefined]) {
+          assert.equal(await resumes(server, early, sent), true, `up to the copy, epoch ${sent}`);
+          assert.equal(await resumes(server, late, sent), false, `behind it, epoch ${sent}`);
+        }
+        assert.equal(await resumes(server, await headOf(server), own), true);
+        const v1 = await clientFor(t, server);
+        v1.subscribe('E/list', { after: late });
+        assert.equal((await v1.expect('subscribed')).resumed, false);
+        await server.terminate();
+        await check(server.db);
+        await server.restart();
+        assert.equal((await server.status()).epoch, own);
+      });
+    }
+  }
+}
+
+test('a volume that was brought back to a running server is a copy when the machine was started since', async (t) => {
+  const server = await Server.forTest(t);
+  await post(server, m('a', {}));
+  const { epoch } = await server.status();
+  await server.kill9();
+  const note = (await sql(server.db, "SELECT value FROM meta WHERE name = 'running'"))[0]?.value;
+  assert.match(note, /^[0-9a-f-]{36}$/);
+  execFileSync('sqlite3', [server.db, "UPDATE meta SET value = '00000000-0000-0000-0000-000000000000' WHERE name = 'running'"]);
+  await server.restart();
+  assert.notEqual((await server.status()).epoch, epoch);
+  await server.terminate();
+  assert.deepEqual(await sql(server.db, "SELECT value FROM meta WHERE name = 'running'"), []);
 });

@@ -111,6 +111,25 @@ static void files_of_others_are_refused(void **state)
     expect_refusal(path, false, ERROR_DATABASE, "another program");
 }
 
+/* Also an empty one, and one that says that it is ours. */
+static void texts_as_utf_16_are_refused(void **state)
+{
+    (void)state;
+    static const char *const made[] = {
+        "PRAGMA encoding = 'UTF-16'; CREATE TABLE t (x); DROP TABLE t",
+        "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (x); DROP TABLE t; VACUUM",
+        "PRAGMA encoding = 'UTF-16be'; PRAGMA application_id = 1398031692; CREATE TABLE t (x)",
+    };
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
+        char path[128], name[16];
+        snprintf(name, sizeof name, "wide%zu.db", i);
+        in_folder(path, sizeof path, name);
+        run_sql(path, made[i]);
+        expect_refusal(path, false, ERROR_DATABASE, "UTF-16");
+        expect_refusal(path, true, ERROR_DATABASE, "UTF-16");
+    }
+}
+
 static void a_newer_database_is_refused(void **state)
 {
     (void)state;
@@ -286,6 +305,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(closing_folds_the_log_in, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(folders_that_will_not_do, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(texts_as_utf_16_are_refused, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(files_of_others_are_refused, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(a_newer_database_is_refused, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(a_second_opening_is_refused, set_up_folder, tear_down),
