@@ -29,6 +29,7 @@ static void put_number(struct config *config, const struct setting *setting, int
 }
 
 _Static_assert(sizeof(enum store_synchronous) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum store_erase) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum log_level) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum log_format) == sizeof(unsigned), "put_number");
 _Static_assert(sizeof(enum config_auth_mode) == sizeof(unsigned), "put_number");

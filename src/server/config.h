@@ -57,6 +57,7 @@ struct config {
     char *tls_key;
     bool health_tls;                    /* TLS on `health`, too */
     enum store_synchronous synchronous; /* "synchronous": full | normal | off */
+    enum store_erase erase;             /* "erase": fast | full | off */
     enum log_level log_level;           /* "log_level": error | warning | info | debug */
     char *log_levels;                   /* "log_levels": of components, or NULL */
     enum log_format log_format;         /* "log_format": text | json */

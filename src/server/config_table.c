@@ -17,6 +17,8 @@
 _Static_assert(STORE_SYNCHRONOUS_FULL == 0 && STORE_SYNCHRONOUS_NORMAL == 1 &&
                    STORE_SYNCHRONOUS_OFF == 2,
                "synchronous_words");
+_Static_assert(STORE_ERASE_FAST == 0 && STORE_ERASE_FULL == 1 && STORE_ERASE_OFF == 2,
+               "erase_words");
 _Static_assert(LOG_LEVEL_ERROR == 0 && LOG_LEVEL_WARNING == 1 && LOG_LEVEL_INFO == 2 &&
                    LOG_LEVEL_DEBUG == 3,
                "level_words");
@@ -27,6 +29,7 @@ _Static_assert(CONFIG_UNKNOWN_IGNORE == 0 && CONFIG_UNKNOWN_REFUSE == 1, "unknow
 static const char *const unknown_words[] = {"ignore", "refuse", NULL};
 static const char *const rate_limiting_words[] = {"auto", "on", "off", NULL};
 static const char *const synchronous_words[] = {"full", "normal", "off", NULL};
+static const char *const erase_words[] = {"fast", "full", "off", NULL};
 static const char *const level_words[] = {"error", "warning", "info", "debug", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
 
@@ -80,6 +83,11 @@ const struct setting config_settings[] = {
     {WORD(synchronous, synchronous_words, STORE_SYNCHRONOUS_FULL),
      .help = "when a commit counts as done: full, it is on disk; normal, a power cut may take the "
              "last commits; off, it may damage the file too"},
+    {WORD(erase, erase_words, STORE_ERASE_FAST),
+     .help =
+         "what becomes of the bytes of deleted rows in the file: fast, zeroed in pages that are "
+         "written anyway; full, also in pages that are given up; off, left until something is "
+         "written there"},
     {WORD(log_level, level_words, LOG_LEVEL_INFO), .live = true,
      .help = "the least important lines logged"},
     {TEXT(log_levels), .live = true, .check = log_check_levels,

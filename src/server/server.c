@@ -56,6 +56,7 @@ static struct engine_options engine_options(struct server *server, const struct 
     return (struct engine_options){
         .store = {.path = config->database,
                   .synchronous = config->synchronous,
+                  .erase = config->erase,
                   .cache_mebibytes = (uint32_t)(config->page_cache_bytes >> 20),
                   .backup_before_migration = config->backup_before_migration},
         .open_exports = view_set_is_open(hub_views(server->hub)),

@@ -267,21 +267,22 @@ static bool apply_settings(struct connection *connection, const struct store *st
                            enum connection_kind kind, struct error *error)
 {
     static const char *const synchronous[] = {"FULL", "NORMAL", "OFF"};
+    static const char *const secure_delete[] = {"FAST", "ON", "OFF"};
     unsigned cache = READER_CACHE_MEBIBYTES;
     if (kind == CONNECTION_WRITER) {
         cache = store->options.cache_mebibytes ? store->options.cache_mebibytes
                                                : DEFAULT_CACHE_MEBIBYTES;
     }
     char sql[256];
-    /* Debian's SQLite overwrites what is deleted by default (secure_delete): it costs much. The
-     * checkpoints have a connection of their own. A negative cache size counts KiB. */
+    /* The checkpoints have a connection of their own. A negative cache size counts KiB. */
     int length = snprintf(sql, sizeof sql,
                           "PRAGMA synchronous=%s; PRAGMA cache_size=-%llu; "
-                          "PRAGMA secure_delete=0; PRAGMA wal_autocheckpoint=0; "
+                          "PRAGMA secure_delete=%s; PRAGMA wal_autocheckpoint=0; "
                           "PRAGMA foreign_keys=0; PRAGMA temp_store=MEMORY;%s",
                           synchronous[store->options.synchronous], cache * 1024ULL,
+                          secure_delete[store->options.erase],
                           kind == CONNECTION_READER ? " PRAGMA query_only=1;" : "");
-    (void)length; /* three words and a number: it fits */
+    (void)length; /* a few words and a number: it fits */
     return connection_execute(connection, sql, error);
 }
 

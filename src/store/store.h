@@ -24,10 +24,15 @@ struct store_checkpointer;
 
 enum store_synchronous { STORE_SYNCHRONOUS_FULL, STORE_SYNCHRONOUS_NORMAL, STORE_SYNCHRONOUS_OFF };
 
+/* What becomes of the bytes of deleted rows: FAST zeroes them where the page is written anyway,
+ * FULL also in pages that are given up, OFF leaves them until something else is written there. */
+enum store_erase { STORE_ERASE_FAST, STORE_ERASE_FULL, STORE_ERASE_OFF };
+
 struct store_options {
     const char *path;
     enum store_synchronous synchronous; /* FULL: a commit is on disk when it returns */
-    uint32_t cache_mebibytes;           /* page cache of the writer; 0: 64 */
+    enum store_erase erase;
+    uint32_t cache_mebibytes; /* page cache of the writer; 0: 64 */
     bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server
                      */
     const char *backup_before_migration; /* copy the file there before a migration; NULL: no copy */

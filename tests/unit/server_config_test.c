@@ -47,6 +47,7 @@ static void defaults_are_as_documented(void **state)
     assert_string_equal(config.listen, "127.0.0.1:8877");
     assert_string_equal(config.health, "127.0.0.1:8081");
     assert_int_equal(config.synchronous, STORE_SYNCHRONOUS_FULL);
+    assert_int_equal(config.erase, STORE_ERASE_FAST);
     assert_int_equal(config.log_level, LOG_LEVEL_INFO);
     assert_int_equal(config.retention_rows, 1000000);
     assert_int_equal(config.retention_seconds, 86400);
@@ -139,6 +140,7 @@ static void what_is_wrong_is_named(void **state)
     expect_refused("{\"readers\":\"2\"}", "\"readers\" cannot be \"2\"", "a whole number");
     expect_refused("{\"readers\":2.5}", "cannot be 2.5", "a whole number");
     expect_refused("{\"synchronous\":\"ful\"}", "cannot be ful", "full, normal or off");
+    expect_refused("{\"erase\":\"all\"}", "cannot be all", "fast, full or off");
     expect_refused("{\"synchronous\":0}", "cannot be 0", "full, normal or off");
     expect_refused("{\"listen\":\"8877\"}", "cannot be 8877", "HOST:PORT");
     expect_refused("{\"listen\":\"::1:8877\"}", "cannot be ::1:8877", "HOST:PORT");
