@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -72,6 +72,8 @@ CREATE TABLE change (
 );
 
 CREATE INDEX change_seq ON change (slot, idx, export);
+
+CREATE INDEX change_gone ON change (export, key) WHERE op >= 3;
 
 CREATE TABLE tombstone (
     -- What was deleted lately and did not come back, and what lately left a scope.

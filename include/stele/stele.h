@@ -142,6 +142,8 @@ typedef struct stele_result {
     uint64_t ignored;   /* for an export that no view shows */
     uint64_t duplicate; /* of a batch that had been committed before */
     char seq[48];       /* cursor of the last change, e.g. "7:000000000001"; "" when none */
+    uint64_t stale;     /* with "if":"newer", and the entity was at least as new */
+    uint64_t truncated; /* of the applied: those that cost an array elements (max_array_length) */
 } stele_result;
 
 /*

@@ -47,8 +47,11 @@ static void answer(struct apply_call *apply, const stele_result *result, const s
 
 static void replied(void *context, const struct source_reply *reply)
 {
-    stele_result result = {
-        .applied = reply->applied, .ignored = reply->ignored, .duplicate = reply->duplicate};
+    stele_result result = {.applied = reply->applied,
+                           .ignored = reply->ignored,
+                           .duplicate = reply->duplicate,
+                           .stale = reply->stale,
+                           .truncated = reply->truncated};
     if (reply->has_seq)
         seq_print(result.seq, (struct seq){reply->seq.slot, reply->seq.index});
     answer(context, &result, reply->error.code == ERROR_NONE ? NULL : &reply->error);

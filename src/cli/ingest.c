@@ -186,9 +186,13 @@ static int report(struct ingest *ingest, bool connected, const struct error *err
 {
     progress_hide(&ingest->progress);
     double seconds = (double)(clock_monotonic_us() - ingest->started_us) / 1e6;
-    printf("applied %llu, ignored %llu, duplicate %llu in %.2f s\n",
-           (unsigned long long)ingest->applied, (unsigned long long)ingest->ignored,
-           (unsigned long long)ingest->duplicate, seconds);
+    printf("applied %llu, ignored %llu, duplicate %llu", (unsigned long long)ingest->applied,
+           (unsigned long long)ingest->ignored, (unsigned long long)ingest->duplicate);
+    if (ingest->stale)
+        printf(", stale %llu", (unsigned long long)ingest->stale);
+    if (ingest->truncated)
+        printf(", truncated %llu", (unsigned long long)ingest->truncated);
+    printf(" in %.2f s\n", seconds);
     fflush(stdout);
     if (ingest->error.code != ERROR_NONE)
         return command_failed(&ingest->error);

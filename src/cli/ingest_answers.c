@@ -7,10 +7,12 @@ static void accept(struct ingest *ingest, struct ingest_request *request,
     ingest->applied += answer->applied;
     ingest->ignored += answer->ignored;
     ingest->duplicate += answer->duplicate;
+    ingest->stale += answer->stale;
+    ingest->truncated += answer->truncated;
     ingest->done_lines += request->last_line - request->first_line + 1;
     ingest->done_bytes += (int64_t)request->input_bytes;
     ingest->pause_ms = INGEST_FIRST_PAUSE_MS;
-    if (request->ours && answer->applied + answer->ignored > 0)
+    if (request->ours && answer->applied + answer->ignored + answer->stale > 0)
         ingest->one_by_one = false;
     ingest_window_remove(&ingest->window, request);
 }

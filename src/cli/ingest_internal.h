@@ -23,7 +23,7 @@ struct ingest {
     int64_t line;       /* the last that was read */
     int64_t done_lines; /* and bytes: answered for good */
     int64_t done_bytes;
-    uint64_t applied, ignored, duplicate;
+    uint64_t applied, ignored, duplicate, stale, truncated;
     int64_t batch;      /* lines a request may have */
     int64_t sent_lines; /* for --rate; repetitions do not count */
     uint64_t started_us;

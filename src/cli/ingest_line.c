@@ -138,6 +138,8 @@ bool ingest_answer_read(struct span message, struct ingest_answer *answer)
     answer->applied = count_of(tree, "applied");
     answer->ignored = count_of(tree, "ignored");
     answer->duplicate = count_of(tree, "duplicate");
+    answer->stale = count_of(tree, "stale");
+    answer->truncated = count_of(tree, "truncated");
     answer->retryable = tree_boolean(tree_member(error, "retryable"), false);
     answer->code = tree_string(tree_member(error, "code"));
     answer->message = tree_string(tree_member(error, "message"));

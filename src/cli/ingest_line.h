@@ -30,7 +30,7 @@ bool ingest_line_print_batch(struct buffer *out, struct span line, const struct 
 struct ingest_answer {
     bool refused;
     uint64_t id;
-    uint64_t applied, ignored, duplicate;
+    uint64_t applied, ignored, duplicate, stale, truncated;
     bool retryable;
     struct span code, message; /* of the error; live as long as the tree */
     struct tree *tree;         /* to be freed */

@@ -5,8 +5,6 @@
  */
 #include "engine/producers.h"
 
-enum { MERGED_DEPTH = 1024 }; /* more than max_depth may ever be */
-
 /* ---- undo ---- */
 
 /* Once per entity and submission: only what it was before the first change matters. */
@@ -172,8 +170,7 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     return true;
 }
 
-/* Its own, or one behind the greatest that there is. */
-static struct seq next_seq(struct writer *writer, const struct mutation *mutation)
+struct seq writer_next_seq(struct writer *writer, const struct mutation *mutation)
 {
     struct seq seq = mutation->seq;
     if (!mutation->has_seq) {
@@ -189,165 +186,35 @@ static struct seq next_seq(struct writer *writer, const struct mutation *mutatio
     return seq;
 }
 
-/* ---- patch and upsert ---- */
-
-/* ["a","b.c"]: the paths that a client must append at, those that were sent whole left out. */
-static bool print_append(struct buffer *out, const struct mutation *mutation)
-{
-    buffer_clear(out);
-    for (size_t i = 0; i < mutation->append_count; i++) {
-        if (mutation->appends[i].full)
-            continue;
-        buffer_add_string(out, out->length ? ",\"" : "[\"");
-        buffer_add_span(out, mutation->appends[i].path);
-        buffer_add_char(out, '"');
-    }
-    if (out->length)
-        buffer_add_char(out, ']');
-    return !out->failed;
-}
-
-/* {"a":3}: for the log, the length of each array after the change. By it a replay can tell what
- * the array was then: the first so many elements of what it is now, or something overwritten. */
-static bool print_log_append(struct buffer *out, const struct mutation *mutation)
-{
-    buffer_clear(out);
-    for (size_t i = 0; i < mutation->append_count; i++) {
-        if (!mutation->appends[i].length)
-            continue;
-        buffer_add_string(out, out->length ? ",\"" : "{\"");
-        buffer_add_span(out, mutation->appends[i].path);
-        buffer_printf(out, "\":%u", mutation->appends[i].length);
-    }
-    if (out->length)
-        buffer_add_char(out, '}');
-    return !out->failed;
-}
-
-/* Note in the pending change what its log row holds, in memory that outlives this mutation. */
-static bool keep_for_log(struct writer *writer, struct submission *submission,
-                         const struct mutation *mutation, struct error *error)
-{
-    struct pending_change *pending = &writer->pending[writer->pending_count - 1];
-    const struct doc *doc = &submission->doc;
-    uint32_t max_array = writer->engine->options.max_array_length;
-    pending->log_patch = doc_text(doc, mutation->patch);
-    if (max_array && doc->longest_array > max_array) {
-        buffer_clear(&writer->patch);
-        if (!doc_print_cut(doc, mutation->patch, max_array, &writer->patch))
-            return error_set(error, ERROR_MEMORY, "out of memory while printing a patch");
-        pending->log_patch = submission_keep(submission, buffer_span(&writer->patch));
-    }
-    if (mutation->append_count && mutation->operation == MUTATION_PATCH) {
-        if (!print_log_append(&writer->log_append, mutation))
-            return error_set(error, ERROR_MEMORY, "out of memory while printing append paths");
-        if (writer->log_append.length)
-            pending->log_append = submission_keep(submission, buffer_span(&writer->log_append));
-    }
-    if (!pending->log_patch.data ||
-        (writer->log_append.length && mutation->append_count &&
-         mutation->operation == MUTATION_PATCH && !pending->log_append.data))
-        return error_set(error, ERROR_MEMORY, "out of memory while keeping a patch");
-    return true;
-}
-
-/* What subscribers get as the change's data: the whole entity if it is new or replaced. */
-static bool print_for_subscribers(struct writer *writer, const struct doc *doc,
-                                  const struct mutation *mutation, bool whole,
-                                  struct span printed_seq, struct error *error)
-{
-    uint32_t max_array = writer->engine->options.max_array_length;
-    buffer_clear(&writer->patch);
-    buffer_clear(&writer->append);
-    if (mutation->operation == MUTATION_PATCH && mutation->append_count &&
-        !print_append(&writer->append, mutation))
-        return error_set(error, ERROR_MEMORY, "out of memory while printing append paths");
-    if (whole)
-        return true;
-    return merge_print_patch(&writer->patch, doc, mutation->patch, mutation->appends,
-                             mutation->append_count, max_array, printed_seq,
-                             buffer_span(&writer->merged), error);
-}
-
-/*
- * A patch that moves a row to another scope is made a replacement, in the log too: to some who see
- * the row from now on it is new, and the log alone must be able to tell them.
- */
-static bool replace_moved(struct writer *writer, const struct entity *entity, struct span seq,
-                          bool *moved, struct error *error)
-{
-    const struct view_scope *scope = entity->export->scope;
-    struct span before = view_scope_label(scope, text_span(entity->data));
-    struct doc doc;
-    uint32_t whole;
-    *moved = !span_equal(before, view_scope_label(scope, buffer_span(&writer->merged)));
-    if (!*moved)
-        return true;
-    doc_init(&doc, UINT32_MAX, UINT32_MAX);
-    buffer_clear(&writer->patch);
-    bool done = doc_parse(&doc, buffer_span(&writer->merged), MERGED_DEPTH, &whole, error) &&
-                merge_object(&writer->patch, span_make(NULL, 0), &doc, whole, NULL, 0,
-                             writer->engine->options.max_array_length, seq, error);
-    doc_fini(&doc);
-    buffer_clear(&writer->merged);
-    return done && (buffer_add_span(&writer->merged, buffer_span(&writer->patch)) ||
-                    error_set(error, ERROR_MEMORY, "out of memory while merging"));
-}
-
-static bool keep_whole_for_log(struct writer *writer, struct submission *submission,
-                               struct error *error)
-{
-    struct pending_change *pending = &writer->pending[writer->pending_count - 1];
-    pending->log_patch = submission_keep(submission, buffer_span(&writer->merged));
-    return pending->log_patch.data ||
-           error_set(error, ERROR_MEMORY, "out of memory while keeping a patch");
-}
-
-static bool apply_patch(struct writer *writer, struct submission *submission,
-                        const struct mutation *mutation, struct entity *entity, struct error *error)
-{
-    const struct doc *doc = &submission->doc;
-    bool existed = entity->data != NULL;
-    bool replaces = mutation->operation == MUTATION_UPSERT;
-    bool whole = replaces || !existed, moved = false;
-    char printed[SEQ_SIZE];
-    struct seq seq = next_seq(writer, mutation);
-    struct span seq_text = span_make(printed, seq_print(printed, seq));
-    buffer_clear(&writer->merged);
-    if (!merge_object(&writer->merged, replaces ? span_make(NULL, 0) : text_span(entity->data), doc,
-                      mutation->patch, replaces ? NULL : mutation->appends,
-                      replaces ? 0 : mutation->append_count,
-                      writer->engine->options.max_array_length, seq_text, error) ||
-        (entity->export->scope && !whole &&
-         !replace_moved(writer, entity, seq_text, &moved, error)) ||
-        !print_for_subscribers(writer, doc, mutation, whole || moved, seq_text, error))
-        return false;
-    whole = whole || moved;
-    struct text *data = text_new(writer->merged.data, writer->merged.length);
-    if (!data)
-        return error_set(error, ERROR_MEMORY, "out of memory while merging");
-    enum change_operation operation = !existed            ? CHANGE_CREATE
-                                      : replaces || moved ? CHANGE_UPSERT
-                                                          : CHANGE_PATCH;
-    struct span append =
-        writer->append.length && !moved ? buffer_span(&writer->append) : span_make(NULL, 0);
-    if (!writer_record(writer, entity, operation, seq, data,
-                       whole ? buffer_span(&writer->merged) : buffer_span(&writer->patch), append,
-                       submission->received_us, error))
-        return false;
-    return moved ? keep_whole_for_log(writer, submission, error)
-                 : keep_for_log(writer, submission, mutation, error);
-}
+/* ---- mutations, batches, the submission ---- */
 
 static bool apply_delete(struct writer *writer, struct submission *submission,
                          const struct mutation *mutation, struct entity *entity,
                          struct error *error)
 {
-    return writer_record(writer, entity, CHANGE_DELETE, next_seq(writer, mutation), NULL,
+    return writer_record(writer, entity, CHANGE_DELETE, writer_next_seq(writer, mutation), NULL,
                          span_make(NULL, 0), span_make(NULL, 0), submission->received_us, error);
 }
 
-/* ---- mutations, batches, the submission ---- */
+/*
+ * Whether the mutation is only for what is older than it, and the entity is not, or was deleted or
+ * evicted by something that is not, as far as the log reaches back.
+ */
+static bool find_stale(struct writer *writer, const struct mutation *mutation,
+                       const struct entity *entity, bool *stale, struct error *error)
+{
+    struct seq known = entity->seq;
+    /* Without a change of its own in this transaction, only the store knows what became of it. */
+    bool found = entity->change != 0;
+    *stale = false;
+    if (!mutation->newer)
+        return true;
+    if (!found &&
+        !store_change_gone(writer->store, entity->export->id, mutation->key, &known, &found, error))
+        return false;
+    *stale = found && seq_compare(mutation->seq, known) <= 0;
+    return true;
+}
 
 static bool apply_mutation(struct writer *writer, struct submission *submission,
                            const struct mutation *mutation, struct error *error)
@@ -360,8 +227,12 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
     struct entity *entity = writer_entity(writer, export, mutation->key, error);
     if (!entity)
         return false;
-    if (mutation->operation == MUTATION_DELETE && !entity->data) {
-        submission->ignored++;
+    bool stale;
+    if (!find_stale(writer, mutation, entity, &stale, error))
+        return false;
+    /* A delete of what is not there leaves no trace, unless something older is to find one. */
+    if (stale || (mutation->operation == MUTATION_DELETE && !entity->data && !mutation->newer)) {
+        ++*(stale ? &submission->stale : &submission->ignored);
         return true;
     }
     if (!writer_undo_note(writer, entity, error))
@@ -369,7 +240,7 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
     bool existed = entity->data != NULL;
     bool done = mutation->operation == MUTATION_DELETE
                     ? apply_delete(writer, submission, mutation, entity, error)
-                    : apply_patch(writer, submission, mutation, entity, error);
+                    : writer_apply_patch(writer, submission, mutation, entity, error);
     done = done && (existed || writer_evict_behind(writer, export, entity->seq,
                                                    submission->received_us, error));
     if (!done)
@@ -453,6 +324,7 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     bool going = true, replayed = false;
     writer->submission_number++;
     writer->submission_bytes = 0;
+    writer->truncation_count = 0;
     if (!producer_table_init(&table, submission))
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
     else if (apply_whole(writer, submission, &table, &replayed, &problem) && !replayed)
@@ -464,7 +336,8 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
             *error = problem;
             going = false;
         }
-    }
+    } else
+        writer_tell_truncations(writer);
     writer->transaction_bytes += writer->submission_bytes;
     undo_forget(writer);
     producer_table_fini(&table);

@@ -31,7 +31,9 @@ struct check {
     struct doc doc;
     struct buffer merged;
     uint64_t pass, passes;
-    uint32_t max_array;
+    struct array_lengths array_lengths;
+    uint32_t *lengths; /* by export.id - 1 */
+    size_t length_count, length_capacity;
     size_t findings;
     struct error error;
 };
@@ -95,6 +97,12 @@ static struct merge_append *read_appends(struct check *check, struct span text, 
     return appends;
 }
 
+static uint32_t max_array_of(const struct check *check, uint32_t export_id)
+{
+    return export_id && export_id <= check->length_count ? check->lengths[export_id - 1]
+                                                         : check->array_lengths.common;
+}
+
 static bool replay_merge(struct check *check, struct replayed *entity,
                          const struct store_change *change)
 {
@@ -114,9 +122,10 @@ static bool replay_merge(struct check *check, struct replayed *entity,
     if (!appends)
         return error_set(&check->error, ERROR_MEMORY, "out of memory while checking");
     size_t length = seq_print(seq, change->seq);
-    bool done = merge_object(&check->merged, fresh ? span_make(NULL, 0) : text_span(entity->data),
-                             &check->doc, patch, appends, count, check->max_array,
-                             span_make(seq, length), &check->error);
+    bool done =
+        merge_object(&check->merged, fresh ? span_make(NULL, 0) : text_span(entity->data),
+                     &check->doc, patch, appends, count, max_array_of(check, change->export_id),
+                     span_make(seq, length), &check->error);
     memory_free(appends);
     struct text *data = done ? text_new(check->merged.data, check->merged.length) : NULL;
     if (!data)
@@ -200,22 +209,29 @@ static void forget_all(struct check *check)
     }
 }
 
-static bool read_array_length(struct check *check)
+/* Lengths by export.id, which has no holes. */
+static bool note_length(void *argument, const struct store_export *export)
 {
-    struct buffer value;
-    bool found;
-    buffer_init(&value, 64);
-    bool done = store_read_meta(check->reader, "max_array_length", &value, &found, &check->error);
-    const char *text = done && found ? buffer_string(&value) : NULL;
-    check->max_array = text ? (uint32_t)strtoul(text, NULL, 10) : 0;
-    buffer_fini(&value);
-    return done;
+    struct check *check = argument;
+    if (!array_reserve((void **)&check->lengths, check->length_count, &check->length_capacity,
+                       sizeof *check->lengths))
+        return false;
+    check->lengths[check->length_count++] = array_length_of(&check->array_lengths, export->name);
+    return true;
+}
+
+static bool read_array_lengths(struct check *check)
+{
+    if (!array_lengths_read(&check->array_lengths, check->reader, &check->error) ||
+        !store_read_exports(check->reader, note_length, check, &check->error))
+        return false;
+    return true;
 }
 
 static bool check_log(struct check *check)
 {
     struct store_log_state log;
-    if (!store_read_log(check->reader, &log, &check->error) || !read_array_length(check))
+    if (!store_read_log(check->reader, &log, &check->error) || !read_array_lengths(check))
         return false;
     /* Arrays were cut to another length before the cursor floor. */
     int64_t from = log.floor_change > log.cursor_floor ? log.floor_change : log.cursor_floor;
@@ -250,6 +266,7 @@ bool engine_check(const char *path, void (*found)(void *argument, const char *li
     if (!store)
         return false;
     struct check check = {.found = found, .argument = argument};
+    array_lengths_init(&check.array_lengths);
     map_init(&check.map, replayed_key);
     doc_init(&check.doc, UINT32_MAX, UINT32_MAX);
     buffer_init(&check.merged, UINT32_MAX);
@@ -259,6 +276,8 @@ bool engine_check(const char *path, void (*found)(void *argument, const char *li
     map_fini(&check.map);
     doc_fini(&check.doc);
     buffer_fini(&check.merged);
+    array_lengths_fini(&check.array_lengths);
+    memory_free(check.lengths);
     if (check.reader)
         store_reader_close(check.reader);
     store_close(store);

@@ -8,16 +8,27 @@
 
 /* ---- exports ---- */
 
-static struct export_state *export_new(struct span name, uint32_t id, int64_t max_entities)
+static struct export_state *export_new(const struct writer *writer, struct span name, uint32_t id)
 {
     struct export_state *export = memory_alloc(sizeof *export + name.length);
     if (!export)
         return NULL;
     char *copy = (char *)(export + 1);
     memcpy(copy, name.data, name.length);
-    *export = (struct export_state){
-        .id = id, .max_entities = max_entities, .name = span_make(copy, name.length)};
+    *export =
+        (struct export_state){.id = id,
+                              .max_array = array_length_of(&writer->engine->array_lengths, name),
+                              .name = span_make(copy, name.length)};
     return export;
+}
+
+void export_free(struct export_state *export)
+{
+    if (!export)
+        return;
+    eviction_free(export);
+    export_forget_truncations(export);
+    memory_free(export);
 }
 
 static bool note_new_export(struct writer *writer, const struct export_state *export)
@@ -47,7 +58,7 @@ bool writer_export(struct writer *writer, struct span name, struct export_state 
                          (int)name.length, name.data, writer->exports.count + 1);
     size_t waiting = writer->new_export_count - writer->new_exports_stored;
     uint32_t id = store_export_count(writer->store) + (uint32_t)waiting + 1;
-    *export = export_new(name, id, 0);
+    *export = export_new(writer, name, id);
     if (!*export || !note_new_export(writer, *export) || !map_add(&writer->exports, *export)) {
         memory_free(*export);
         *export = NULL;
@@ -77,7 +88,7 @@ void writer_forget_exports(struct writer *writer, size_t first)
         struct export_state *export = map_remove(&writer->exports, name);
         if (export)
             entity_cache_drop_export(&writer->cache, export);
-        memory_free(export);
+        export_free(export);
         memory_free((void *)name.data);
     }
     if (writer->new_exports_stored > first)

@@ -73,24 +73,6 @@ static bool define_views(struct writer *writer, const struct view_set *views, st
     return true;
 }
 
-/* Arrays cut to another length than before: what a cursor's holder has can no longer be told. */
-static bool note_array_length(struct writer *writer, const struct engine_options *options,
-                              struct error *error)
-{
-    char now[16];
-    struct buffer before;
-    bool found;
-    buffer_init(&before, 64);
-    snprintf(now, sizeof now, "%u", options->max_array_length);
-    bool done = store_meta_get(writer->store, "max_array_length", &before, &found, error);
-    bool same = done && found && span_equal(buffer_span(&before), span_of(now));
-    if (done && !same)
-        done = store_meta_put(writer->store, "max_array_length", span_of(now), error) &&
-               (!found || store_writer_refuse_cursors(writer->store, error));
-    buffer_fini(&before);
-    return done;
-}
-
 /* The exports whose rows are scoped, and by what. */
 static bool print_scopes(struct buffer *out, const struct view_set *views)
 {
@@ -150,7 +132,7 @@ static bool configure(struct engine *engine, struct error *error)
     bool done = store_begin(store, error) && lift_stale_limits(&writer, error) &&
                 apply_export_options(&writer, &engine->options, error) &&
                 define_views(&writer, engine->options.views, error) &&
-                note_array_length(&writer, &engine->options, error) &&
+                array_lengths_note(store, &engine->options, error) &&
                 note_scopes(&writer, &engine->options, error) && note_watched(&writer, error) &&
                 store_commit(store, error);
     if (!done)
@@ -169,7 +151,7 @@ static bool check_closed(struct writer *writer, const struct engine_options *opt
         for (size_t i = 0; i < options->export_count; i++)
             named = named || span_equal(options->exports[i].name, export->name);
         if (!named)
-            memory_free(map_remove(&writer->exports, export->name));
+            export_free(map_remove(&writer->exports, export->name));
     }
     return true;
 }
@@ -182,12 +164,22 @@ static void attach_scopes(struct writer *writer, const struct view_set *views)
         export->scope = view_set_scope_of(views, export->name);
 }
 
+static void attach_options(struct writer *writer, const struct engine_options *options)
+{
+    for (size_t i = 0; i < options->export_count; i++) {
+        struct export_state *export = map_get(&writer->exports, options->exports[i].name);
+        if (export)
+            export->null_removes = options->exports[i].null_removes;
+    }
+}
+
 static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error) ||
         !check_closed(&engine->writer, &engine->options) || !engine_clock_open(engine, error))
         return false;
     attach_scopes(&engine->writer, engine->options.views);
+    attach_options(&engine->writer, &engine->options);
     if (!engine_start_checkpointer(engine, error) ||
         !derive_open(&engine->writer, engine->options.views, error))
         return false;
@@ -227,6 +219,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
         return NULL;
     }
     engine->options = *options;
+    array_lengths_init(&engine->array_lengths);
     bool done = queue_init(&engine->intake, options->queue_count, options->queue_bytes) &&
                 queue_init(&engine->writes, MAX_WRITES, SIZE_MAX) &&
                 queue_init(&engine->reads, MAX_READS, SIZE_MAX) &&
@@ -239,8 +232,9 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     queue_on_fill(&engine->writes, nudge_writer, engine);
     queue_on_fill(&engine->commits, options->wake, options->wake_argument);
     queue_on_fill(&engine->events, options->wake, options->wake_argument);
-    done = done && (engine->store = store_open(&options->store, error)) &&
-           configure(engine, error) && start(engine, error);
+    done = done && array_lengths_take(&engine->array_lengths, options, error) &&
+           (engine->store = store_open(&options->store, error)) && configure(engine, error) &&
+           start(engine, error);
     engine->options.views = NULL;
     engine->options.exports = NULL;
     engine->options.store.path = engine->store ? store_path(engine->store) : NULL;
@@ -322,6 +316,7 @@ void engine_close(struct engine *engine)
     writer_fini(&engine->writer);
     if (engine->store)
         store_close(engine->store);
+    array_lengths_fini(&engine->array_lengths);
     queue_fini(&engine->intake);
     queue_fini(&engine->writes);
     queue_fini(&engine->reads);
@@ -360,9 +355,9 @@ struct seq engine_head(const struct engine *engine)
     return engine->head;
 }
 
-uint32_t engine_max_array_length(const struct engine *engine)
+uint32_t engine_max_array_length(const struct engine *engine, struct span export_name)
 {
-    return engine->options.max_array_length;
+    return array_length_of(&engine->array_lengths, export_name);
 }
 
 uint64_t engine_writer_busy_us(const struct engine *engine)

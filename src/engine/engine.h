@@ -42,7 +42,10 @@ struct mutation {
     uint32_t patch;               /* node in the submission's document; DOC_NONE for deletes */
     struct merge_append *appends; /* canonical paths */
     size_t append_count;
+    const struct span *unset; /* canonical paths of members that go first; with patches only */
+    size_t unset_count;
     bool has_seq;
+    bool newer; /* only where its seq, which it has then, is above the entity's */
     struct seq seq;
 };
 
@@ -96,6 +99,8 @@ struct submission {
     /* results */
     struct error error; /* code ERROR_NONE: committed */
     uint64_t applied, ignored, duplicate;
+    uint64_t stale;     /* those that are only for what is older, and it was not */
+    uint64_t truncated; /* of the applied: those that cost an array elements, by max_array_length */
     bool has_seq;
     struct seq seq; /* of its last change */
     /* A batch of a producer was passed over, or refused for its predecessor: the last committed
@@ -119,6 +124,8 @@ struct span submission_keep(struct submission *submission, struct span bytes);
 /* One more mutation / batch, zeroed; NULL when out of memory. Borrowed until the next call. */
 struct mutation *submission_add(struct submission *submission);
 struct submission_batch *submission_add_batch(struct submission *submission);
+/* `count` absent spans that live as long as the submission; NULL when out of memory. */
+struct span *submission_spans(struct submission *submission, size_t count);
 /* `count` zeroed append entries that live as long as the submission. */
 struct merge_append *submission_appends(struct submission *submission, size_t count);
 /* Heap bytes, to count against the queue. */
@@ -183,7 +190,10 @@ struct read_job {
 
 struct engine_export_options {
     struct span name;
-    int64_t max_entities; /* 0: unlimited */
+    int64_t max_entities;  /* 0: unlimited */
+    bool own_array_length; /* it has a max_array_length of its own, 0: unlimited */
+    uint32_t max_array_length;
+    bool null_removes; /* a member that is null in a patch goes, as RFC 7396 has it */
 };
 
 struct engine_options {
@@ -269,7 +279,8 @@ bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t
 struct store *engine_store(struct engine *engine);
 int64_t engine_last_change(const struct engine *engine); /* committed at open */
 struct seq engine_head(const struct engine *engine);     /* the greatest seq at open */
-uint32_t engine_max_array_length(const struct engine *engine);
+/* What arrays of the export are cut to; 0: they are not. Any thread. */
+uint32_t engine_max_array_length(const struct engine *engine, struct span export_name);
 /* How long the writer has been at what it does now; 0: it waits for work. Any thread. */
 uint64_t engine_writer_busy_us(const struct engine *engine);
 enum error_code engine_disk_state(const struct engine *engine); /* ERROR_NONE while it works */
@@ -281,6 +292,7 @@ bool engine_each_export(struct engine *engine,
 
 struct engine_metrics {
     struct counter mutations_applied, mutations_ignored, mutations_duplicate, mutations_refused;
+    struct counter mutations_stale, mutations_truncated;
     struct counter commits, commit_failures, changes, evictions;
     struct counter cache_hits, cache_misses;
     struct counter read_jobs, trimmed_changes, checkpoints;

@@ -44,6 +44,10 @@ struct export_state {
     int64_t max_entities;           /* 0: unlimited */
     int64_t live;                   /* entities, as the open transaction has left them */
     struct eviction eviction;
+    uint32_t max_array; /* elements that arrays are cut to; 0: they are not */
+    bool null_removes;  /* see struct engine_export_options */
+    char **cut_paths;   /* of arrays that the log told were cut */
+    size_t cut_path_count;
     size_t cached;    /* entities in the cache */
     struct span name; /* its bytes follow this struct */
 };
@@ -130,6 +134,14 @@ struct undo {
 
 enum { UNKNOWN_EXPORTS_TOLD = 100 /* names in the log, at most */ };
 
+/* An array that the submission being applied had cut, for the first time. */
+struct truncation {
+    struct export_state *export;
+    struct span path; /* the submission's */
+};
+
+enum { TRUNCATIONS = 16 };
+
 struct writer {
     struct engine *engine;
     struct store_writer *store;
@@ -165,9 +177,14 @@ struct writer {
     size_t submission_bytes;       /* that its changes take so far */
     size_t transaction_bytes;      /* and those of the open transaction */
     struct buffer merged, patch, append, log_append; /* reused */
-    int64_t now;                                     /* time of this transaction, ms */
-    uint64_t last_trim_us; /* monotonic, of the last look at the log's age */
-    uint64_t probe_us;     /* when the failing disk is tried next */
+    struct buffer rest;                              /* an entity less what a mutation takes out */
+    struct doc stripped;                             /* a patch without its nulls */
+    struct truncation truncations[TRUNCATIONS];
+    size_t truncation_count;
+    size_t truncations_told; /* in the log, since the start */
+    int64_t now;             /* time of this transaction, ms */
+    uint64_t last_trim_us;   /* monotonic, of the last look at the log's age */
+    uint64_t probe_us;       /* when the failing disk is tried next */
 };
 
 bool writer_init(struct writer *writer, struct engine *engine, struct error *error);
@@ -178,6 +195,8 @@ void *writer_main(void *writer);
 /* apply.c: merge one submission in memory: all of it, or nothing and submission->error. Returns
  * false only when the transaction cannot go on (the store failed: `error`). */
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error);
+/* Free one that is in no map any more. */
+void export_free(struct export_state *export);
 /* Find or make; *export stays NULL when the mutation's export is not shown. A new one is in the
  * store only after writer_store_exports, when the submission was accepted. */
 bool writer_export(struct writer *writer, struct span name, struct export_state **export,
@@ -202,6 +221,21 @@ struct span export_label(const struct export_state *export, const struct text *d
 bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
                    struct seq seq, struct text *data, struct span patch, struct span append,
                    uint64_t received_us, struct error *error);
+
+/* The mutation's own seq, or one behind the greatest that there is. */
+struct seq writer_next_seq(struct writer *writer, const struct mutation *mutation);
+
+/* apply_patch.c: merge one patch or upsert, and record what it does. */
+bool writer_apply_patch(struct writer *writer, struct submission *submission,
+                        const struct mutation *mutation, struct entity *entity,
+                        struct error *error);
+
+/* truncation.c: a mutation of the submission had an array cut / the submission was accepted, so its
+ * cut arrays are told / the export goes. */
+void writer_note_truncation(struct writer *writer, struct submission *submission,
+                            struct export_state *export, struct span path);
+void writer_tell_truncations(struct writer *writer);
+void export_forget_truncations(struct export_state *export);
 
 /* commit.c: bring what is pending into the log, dirty entities into their rows. */
 bool writer_log_pending(struct writer *writer, struct error *error);
@@ -318,9 +352,34 @@ struct drained_event {
     struct engine *engine;
 };
 
+/* max_array_length of each export; see array_length.c. */
+struct own_array_length {
+    uint32_t length;
+    size_t name_length;
+    char name[];
+};
+
+struct array_lengths {
+    uint32_t common;
+    struct map own; /* struct own_array_length by export */
+};
+
+void array_lengths_init(struct array_lengths *lengths);
+void array_lengths_fini(struct array_lengths *lengths);
+/* From the options / from the database. */
+bool array_lengths_take(struct array_lengths *lengths, const struct engine_options *options,
+                        struct error *error);
+bool array_lengths_read(struct array_lengths *lengths, struct store_reader *reader,
+                        struct error *error);
+uint32_t array_length_of(const struct array_lengths *lengths, struct span export_name);
+/* Note in the database what holds from now on; cursors from before another value are refused. */
+bool array_lengths_note(struct store_writer *store, const struct engine_options *options,
+                        struct error *error);
+
 struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
     struct store *store;
+    struct array_lengths array_lengths; /* immutable once it is open */
     struct writer writer;
     pthread_t writer_thread;
     struct reader_thread *readers;

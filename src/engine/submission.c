@@ -48,6 +48,7 @@ void submission_free(struct submission *submission)
 void submission_reset(struct submission *submission)
 {
     submission->applied = submission->ignored = submission->duplicate = 0;
+    submission->stale = submission->truncated = 0;
     submission->has_seq = submission->has_last = false;
     submission->unknown_count = 0;
     submission->answer = span_make(NULL, 0);
@@ -99,6 +100,14 @@ struct submission_batch *submission_add_batch(struct submission *submission)
     struct submission_batch *batch = &submission->batches[submission->batch_count++];
     *batch = (struct submission_batch){.first = submission->mutation_count};
     return batch;
+}
+
+struct span *submission_spans(struct submission *submission, size_t count)
+{
+    struct span *spans = submission_allocate(submission, count * sizeof *spans);
+    for (size_t i = 0; spans && i < count; i++)
+        spans[i] = span_make(NULL, 0);
+    return spans;
 }
 
 struct merge_append *submission_appends(struct submission *submission, size_t count)

@@ -32,7 +32,10 @@ static bool load_export(void *argument, const struct store_export *row)
         return false;
     char *copy = (char *)(export + 1);
     memcpy(copy, row->name.data, row->name.length);
-    *export = (struct export_state){.id = row->id, .name = span_make(copy, row->name.length)};
+    *export = (struct export_state){.id = row->id,
+                                    .max_array =
+                                        array_length_of(&writer->engine->array_lengths, row->name),
+                                    .name = span_make(copy, row->name.length)};
     export_read_limit(writer, export);
     if (map_add(&writer->exports, export))
         return true;
@@ -62,6 +65,8 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
     buffer_init(&writer->patch, UINT32_MAX);
     buffer_init(&writer->append, UINT32_MAX);
     buffer_init(&writer->log_append, UINT32_MAX);
+    buffer_init(&writer->rest, UINT32_MAX);
+    doc_init(&writer->stripped, UINT32_MAX, UINT32_MAX);
     writer->store = store_writer_open(engine->store, error);
     if (!writer->store || !load_exports(writer, error))
         return false;
@@ -75,10 +80,8 @@ void writer_fini(struct writer *writer)
     size_t position = 0;
     struct export_state *export;
     entity_cache_fini(&writer->cache);
-    while ((export = map_next(&writer->exports, &position))) {
-        eviction_free(export);
-        memory_free(export);
-    }
+    while ((export = map_next(&writer->exports, &position)))
+        export_free(export);
     map_fini(&writer->exports);
     keyed_forget(writer);
     writer_forget_unknown(writer);
@@ -86,6 +89,8 @@ void writer_fini(struct writer *writer)
     buffer_fini(&writer->patch);
     buffer_fini(&writer->append);
     buffer_fini(&writer->log_append);
+    buffer_fini(&writer->rest);
+    doc_fini(&writer->stripped);
     derive_close(writer);
     stage_touches_free(writer->touches, writer->touch_count);
     change_slab_release(writer->slab);
@@ -164,6 +169,8 @@ static void observe(struct writer *writer, uint64_t begun)
         counter_add(&metrics->mutations_applied, submission->applied);
         counter_add(&metrics->mutations_ignored, submission->ignored);
         counter_add(&metrics->mutations_duplicate, submission->duplicate);
+        counter_add(&metrics->mutations_stale, submission->stale);
+        counter_add(&metrics->mutations_truncated, submission->truncated);
         counter_add(&metrics->mutations_refused, submission->error.code != ERROR_NONE);
         histogram_add(&metrics->commit_latency, now - submission->received_us);
     }

@@ -112,6 +112,7 @@ struct merge_append {
     struct span path;
     uint32_t length; /* out: elements of the array there after the merge; 0 if no array was sent */
     bool full;       /* out: that array now holds max_array elements (some may have gone) */
+    bool cut;        /* out: some have gone */
 };
 
 /*
@@ -139,6 +140,28 @@ bool merge_object(struct buffer *out, struct span entity, const struct doc *doc,
 bool merge_print_patch(struct buffer *out, const struct doc *doc, uint32_t patch,
                        const struct merge_append *appends, size_t append_count, uint32_t max_array,
                        struct span seq, struct span merged, struct error *error);
+
+/* What a mutation takes out of an entity before its patch is merged. */
+struct merge_removal {
+    const struct span *paths; /* dotted paths of members, as in `append` */
+    size_t count;
+    const struct doc *doc;
+    uint32_t nulls; /* an object of doc: the members that are null in it go; DOC_NONE: no such */
+};
+/*
+ * Append `entity` (canonical text of an object) without that. Members of objects go, elements of
+ * arrays do not; "_seq" stays. *removed tells whether there was anything. Fails as merge_object.
+ */
+bool merge_remove(struct buffer *out, struct span entity, const struct merge_removal *removal,
+                  bool *removed, struct error *error);
+/* Whether an object has a null member, itself or in an object within it (those in arrays do not
+ * count); append its text without these. */
+bool doc_has_null(const struct doc *doc, uint32_t object);
+bool doc_print_without_nulls(struct buffer *out, const struct doc *doc, uint32_t object);
+/* The path of the first member of an object, or of objects within it, that is or holds an array of
+ * more than max_array (0: no limit) elements, appended to `path`; false: there is none. */
+bool doc_find_long_array(const struct doc *doc, uint32_t object, uint32_t max_array,
+                         struct buffer *path);
 
 /* The first `length` elements of the array at the dotted path of canonical object text, as array
  * text appended to `out`; false when there is no array at that path. */

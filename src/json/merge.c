@@ -122,6 +122,13 @@ static void report(struct merge *merge, const struct doc_path *path, size_t leng
     }
 }
 
+static void report_cut(struct merge *merge, const struct doc_path *path)
+{
+    for (size_t i = 0; i < merge->append_count; i++)
+        if (doc_path_equal(path, merge->appends[i].path))
+            merge->appends[i].cut = true;
+}
+
 static uint32_t cut_count(const struct merge *merge, uint32_t node)
 {
     uint32_t count = merge->doc->nodes[node].count;
@@ -182,6 +189,8 @@ static void extend_array(struct merge *merge, uint32_t node, const struct doc_pa
     put_elements(merge, node, (uint32_t)added);
     doc_put_char(&merge->out, ']');
     report(merge, path, kept + added);
+    if (kept < present || added < merge->doc->nodes[node].count)
+        report_cut(merge, path);
 }
 
 /* ---- objects ---- */
@@ -334,7 +343,7 @@ bool merge_object(struct buffer *out, struct span entity, const struct doc *doc,
     };
     for (size_t i = 0; i < append_count; i++) {
         appends[i].length = 0;
-        appends[i].full = false;
+        appends[i].full = appends[i].cut = false;
     }
     size_t bound = entity.length + doc->nodes[patch].value_length + seq.length + 16;
     if (!doc_writer_open(&merge.out, out, bound))

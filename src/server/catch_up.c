@@ -92,7 +92,7 @@ static struct catch_up_request make_request(struct subscription *subscription)
         .page_bytes = feed->hub->options.page_bytes << growth,
         .scan_rows = feed->hub->options.scan_rows
                      << (growth < HUB_SCAN_GROWTH ? growth : HUB_SCAN_GROWTH),
-        .max_array = engine_max_array_length(feed->hub->engine),
+        .max_array = engine_max_array_length(feed->hub->engine, span_of(feed->view->export_name)),
         .resuming = subscription->resuming,
         .partial = !subscription->knowledge.full,
         .resume_target = subscription->resume_target,

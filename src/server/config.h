@@ -18,10 +18,14 @@ struct config_view {
     char *definition; /* its JSON, as view_set_derive takes it */
 };
 
+enum { CONFIG_INHERIT = -1 };
+
 struct config_export {
     char *name;
-    int64_t max_entities; /* 0: unlimited */
-    char *scope;          /* path of the field that scopes its rows, as JSON; NULL: none */
+    int64_t max_entities;     /* 0: unlimited */
+    int64_t max_array_length; /* 0: unlimited; CONFIG_INHERIT: as elsewhere */
+    bool null_removes;        /* a member that is null in a patch goes */
+    char *scope;              /* path of the field that scopes its rows, as JSON; NULL: none */
     struct config_view *views;
     size_t view_count;
 };

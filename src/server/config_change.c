@@ -25,6 +25,7 @@ static bool same_setting(const struct config *a, const struct config *b,
 static bool same_export(const struct config_export *a, const struct config_export *b)
 {
     bool same = strcmp(a->name, b->name) == 0 && same_text(a->scope, b->scope) &&
+                a->max_array_length == b->max_array_length && a->null_removes == b->null_removes &&
                 a->view_count == b->view_count;
     for (size_t i = 0; same && i < a->view_count; i++)
         same = strcmp(a->views[i].name, b->views[i].name) == 0 &&

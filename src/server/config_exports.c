@@ -1,13 +1,14 @@
 /*
- * "exports" of the configuration: {"<export>": {"max_entities": n, "scope": path, "views":
- * {"<view>": definition}}}. What is wrong is named by its path, as exports.Quake.views; definitions
- * of views are the view folder's to read.
+ * "exports" of the configuration: {"<export>": {"max_entities": n, "max_array_length": n,
+ * "null_removes": boolean, "scope": path, "views": {"<view>": definition}}}. What is wrong is named
+ * by its path, as exports.Quake.views; definitions of views are the view folder's to read.
  */
 #include "server/config_internal.h"
 
 #include <stdio.h>
 
 #define LARGEST (((int64_t)1 << 53) - 1)
+#define LONGEST_ARRAY ((int64_t)1000000000)
 
 bool config_wrong(struct error *error, const char *path, const char *what)
 {
@@ -90,17 +91,38 @@ static bool read_views(struct config_export *export, const char *path, const str
     return true;
 }
 
+static bool read_rule(struct config_export *export, const char *member, const char *path,
+                      const struct tree *content, struct error *error)
+{
+    if (strcmp(member, "null_removes") == 0) {
+        export->null_removes = tree_boolean(content, false);
+        return tree_type(content) == TREE_BOOLEAN ||
+               config_wrong(error, path, "must be true or false");
+    }
+    bool arrays = strcmp(member, "max_array_length") == 0;
+    int64_t number = tree_integer(content, -1), largest = arrays ? LONGEST_ARRAY : LARGEST;
+    *(arrays ? &export->max_array_length : &export->max_entities) = number;
+    if (number >= 0 && number <= largest)
+        return true;
+    return config_wrong(error, path,
+                        arrays ? "must be a whole number from 0 (no limit) to 1000000000"
+                               : "must be a whole number from 0 (no limit) to 2^53 - 1");
+}
+
 static bool read_export(struct config_export *export, const char *name, const struct tree *value,
                         struct error *error)
 {
-    static const char *const known[] = {"max_entities", "scope", "views", NULL};
+    static const char *const known[] = {
+        "max_entities", "max_array_length", "null_removes", "scope", "views", NULL};
     char path[160], inner[192];
     snprintf(path, sizeof(path), "exports.%s", name);
+    export->max_array_length = CONFIG_INHERIT;
     export->name = memory_copy_string(name, strlen(name));
     if (!export->name)
         return error_set(error, ERROR_MEMORY, "out of memory");
     if (tree_type(value) != TREE_OBJECT)
-        return config_wrong(error, path, "must be an object with max_entities, scope or views");
+        return config_wrong(error, path,
+                            "must be an object of rules and views, e.g. {\"max_entities\": 1000}");
     void *position = NULL;
     const char *member;
     const struct tree *content;
@@ -113,11 +135,10 @@ static bool read_export(struct config_export *export, const char *name, const st
             export->scope = keep_tree(content);
             if (!export->scope)
                 return error_set(error, ERROR_MEMORY, "out of memory");
-        } else if (strcmp(member, "max_entities") == 0) {
-            export->max_entities = tree_integer(content, -1);
-            if (export->max_entities < 0 || export->max_entities > LARGEST)
-                return config_wrong(error, inner,
-                                    "must be a whole number from 0 (no limit) to 2^53 - 1");
+        } else if (strcmp(member, "max_entities") == 0 || strcmp(member, "max_array_length") == 0 ||
+                   strcmp(member, "null_removes") == 0) {
+            if (!read_rule(export, member, inner, content, error))
+                return false;
         } else {
             return config_unknown_member(error, path, member, known);
         }

@@ -71,6 +71,10 @@ static void print_export(struct buffer *out, const struct config_export *export)
     buffer_add_string(out, "    ");
     doc_escape(out, span_of(export->name));
     buffer_printf(out, ": {\"max_entities\": %lld, ", (long long)export->max_entities);
+    if (export->max_array_length != CONFIG_INHERIT)
+        buffer_printf(out, "\"max_array_length\": %lld, ", (long long)export->max_array_length);
+    if (export->null_removes)
+        buffer_add_string(out, "\"null_removes\": true, ");
     if (export->scope)
         buffer_printf(out, "\"scope\": %s, ", export->scope);
     buffer_add_string(out, "\"views\": {");

@@ -24,6 +24,7 @@ static const struct metric_part mutation_results[] = {
     {"applied", offsetof(struct engine_metrics, mutations_applied)},
     {"ignored", offsetof(struct engine_metrics, mutations_ignored)},
     {"duplicate", offsetof(struct engine_metrics, mutations_duplicate)},
+    {"stale", offsetof(struct engine_metrics, mutations_stale)},
     {NULL, 0},
 };
 
@@ -247,6 +248,9 @@ const struct metric metrics_table[] = {
     /* what comes in */
     {COUNTER("stele_mutations_total", "Mutations by what became of them."),
      LABELLED(METRIC_OF_ENGINE, "result", mutation_results)},
+    {COUNTER("stele_mutations_truncated_total",
+             "Applied mutations that cost an array elements, by max_array_length."),
+     ENGINE(mutations_truncated)},
     {COUNTER("stele_requests_refused_total", "Requests of producers that were refused as a whole."),
      ENGINE(mutations_refused)},
     {GAUGE("stele_incoming_bytes",

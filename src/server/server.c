@@ -94,12 +94,20 @@ static bool tell_export(void *hub, const struct store_export *export)
     return true;
 }
 
-static int64_t max_entities(const struct config *config, const char *export_name)
+static struct engine_export_options options_of(const struct config *config, const char *name)
 {
-    for (size_t i = 0; i < config->export_count; i++)
-        if (strcmp(config->exports[i].name, export_name) == 0)
-            return config->exports[i].max_entities;
-    return 0;
+    struct engine_export_options options = {.name = span_of(name)};
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct config_export *export = &config->exports[i];
+        if (strcmp(export->name, name) != 0)
+            continue;
+        options.max_entities = export->max_entities;
+        options.null_removes = export->null_removes;
+        options.own_array_length = export->max_array_length != CONFIG_INHERIT;
+        if (options.own_array_length)
+            options.max_array_length = (uint32_t) export->max_array_length;
+    }
+    return options;
 }
 
 /* Of each export, also those of stacks; the array is the caller's, its names are the views'. */
@@ -113,10 +121,8 @@ static struct engine_export_options *export_options(const struct view_set *views
     struct engine_export_options *exports = memory_new((*count + 1) * sizeof *exports);
     if (!exports)
         error_set(error, ERROR_MEMORY, "out of memory while reading the exports");
-    for (size_t i = 0; exports && i < *count; i++) {
-        const char *name = view_set_export_at(views, i);
-        exports[i] = (struct engine_export_options){span_of(name), max_entities(config, name)};
-    }
+    for (size_t i = 0; exports && i < *count; i++)
+        exports[i] = options_of(config, view_set_export_at(views, i));
     return exports;
 }
 

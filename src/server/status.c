@@ -92,10 +92,12 @@ static void print_mutations(struct buffer *out, struct server *server)
     const struct engine_metrics *it = engine_metrics(server->engine);
     buffer_printf(out,
                   ",\"mutations\":{\"applied\":%llu,\"ignored\":%llu,\"duplicate\":%llu,"
-                  "\"refused_requests\":%llu}",
+                  "\"stale\":%llu,\"truncated\":%llu,\"refused_requests\":%llu}",
                   (unsigned long long)counter_get(&it->mutations_applied),
                   (unsigned long long)counter_get(&it->mutations_ignored),
                   (unsigned long long)counter_get(&it->mutations_duplicate),
+                  (unsigned long long)counter_get(&it->mutations_stale),
+                  (unsigned long long)counter_get(&it->mutations_truncated),
                   (unsigned long long)counter_get(&it->mutations_refused));
 }
 

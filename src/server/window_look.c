@@ -72,16 +72,18 @@ static void look_at(struct window_look *look, struct window_result *result,
                     struct store_reader *reader)
 {
     struct view_state state;
-    struct window_reading reading = {.window = result->window,
-                                     .result = result,
-                                     .reader = reader,
-                                     .state = &state,
-                                     .max_rows = look->max_rows,
-                                     .tombstone_ms = look->tombstone_ms,
-                                     .max_array = engine_max_array_length(look->hub->engine),
-                                     .cut_at = look->cut_at,
-                                     .outlived = look->outlived,
-                                     .budget = result->window->scanning ? WINDOW_SCAN : 0};
+    struct window_reading reading = {
+        .window = result->window,
+        .result = result,
+        .reader = reader,
+        .state = &state,
+        .max_rows = look->max_rows,
+        .tombstone_ms = look->tombstone_ms,
+        .max_array = engine_max_array_length(look->hub->engine,
+                                             span_of(result->window->spec.view->export_name)),
+        .cut_at = look->cut_at,
+        .outlived = look->outlived,
+        .budget = result->window->scanning ? WINDOW_SCAN : 0};
     bool first = !result->window->known;
     uint64_t since = clock_monotonic_us() - result->window->lost_us;
     if ((int64_t)(since / 1000) >= look->tombstone_ms)

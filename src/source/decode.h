@@ -9,6 +9,7 @@ struct decoder {
     struct submission *submission;
     const struct doc *doc;
     struct error *error;
+    uint32_t empty; /* a node {} of the document, once something needed it; else DOC_NONE */
 };
 
 /* The members that an object may have. */

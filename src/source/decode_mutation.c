@@ -1,13 +1,13 @@
-/* One mutation: {"export","key","patch","append","slot","index","op"}. */
+/* One mutation: {"export","key","patch","append","unset","slot","index","op","if"}. */
 #include "source/decode.h"
 
-enum { MAX_APPENDS = 256 /* of one mutation; they are compared pairwise */ };
+enum { MAX_PATHS = 256 /* of one mutation, in append or unset; they are compared pairwise */ };
 
-enum { EXPORT, KEY, PATCH, APPEND, SLOT, INDEX, OP, MUTATION_MEMBERS };
-static const char *const mutation_names[] = {"export", "key",   "patch", "append",
-                                             "slot",   "index", "op"};
+enum { EXPORT, KEY, PATCH, APPEND, UNSET, SLOT, INDEX, OP, IF, MUTATION_MEMBERS };
+static const char *const mutation_names[] = {"export", "key",   "patch", "append", "unset",
+                                             "slot",   "index", "op",    "if"};
 static const struct member_names mutation_members = {
-    "a mutation has export, key, patch, append, slot, index and op", mutation_names,
+    "a mutation has export, key, patch, append, unset, slot, index, op and if", mutation_names,
     MUTATION_MEMBERS};
 
 /* ---- keys ---- */
@@ -58,12 +58,15 @@ static bool decode_key_value(struct decoder *decoder, uint32_t node, struct span
     return true;
 }
 
-static bool decode_key(struct decoder *decoder, uint32_t node, struct span *key)
+/* What was stored under a longer limit can still be deleted. */
+static bool decode_key(struct decoder *decoder, uint32_t node, enum mutation_operation operation,
+                       struct span *key)
 {
     if (node == DOC_NONE)
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "key is missing; it names the entity within the export");
-    size_t limit = decoder->options->max_key_bytes;
+    size_t limit =
+        operation == MUTATION_DELETE ? (size_t)SOURCE_LONGEST_KEY : decoder->options->max_key_bytes;
     if (!decode_key_value(decoder, node, key))
         return false;
     if (key->length > limit)
@@ -112,14 +115,27 @@ static bool decode_operation(struct decoder *decoder, uint32_t node,
                      text.length > 64 ? 64 : (int)text.length, text.data);
 }
 
+/* The document's text has room for two bytes more, see source_submission. */
+static bool use_empty_patch(struct decoder *decoder, struct mutation *mutation)
+{
+    if (decoder->empty == DOC_NONE &&
+        !doc_parse(&decoder->submission->doc, span_of("{}"), 1, &decoder->empty, decoder->error))
+        return false;
+    mutation->patch = decoder->empty;
+    return true;
+}
+
 static bool decode_patch(struct decoder *decoder, uint32_t node, struct mutation *mutation)
 {
     if (mutation->operation == MUTATION_DELETE)
         return decode_is_null(decoder, node) || error_set(decoder->error, ERROR_INVALID_MESSAGE,
                                                           "patch does not go with op \"delete\"");
+    if (decode_is_null(decoder, node) && mutation->unset_count)
+        return use_empty_patch(decoder, mutation);
     if (decode_is_null(decoder, node))
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
-                         "patch is missing; a mutation needs one unless its op is \"delete\"");
+                         "patch is missing; a mutation needs one unless its op is \"delete\" or it "
+                         "has unset");
     if (!decode_has_type(decoder, node, DOC_OBJECT))
         return error_set(decoder->error, ERROR_INVALID_MESSAGE, "patch must be an object");
     if (doc_depth(decoder->doc, node) > decoder->options->max_depth)
@@ -151,9 +167,9 @@ static bool decode_append(struct decoder *decoder, uint32_t node, struct mutatio
     if (mutation->operation != MUTATION_PATCH)
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "append goes with op \"patch\" only");
-    if (count > MAX_APPENDS)
+    if (count > MAX_PATHS)
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
-                         "append names %u paths; at most %d are allowed", count, MAX_APPENDS);
+                         "append names %u paths; at most %d are allowed", count, MAX_PATHS);
     mutation->appends = submission_appends(decoder->submission, count);
     if (!mutation->appends)
         return decode_out_of_memory(decoder);
@@ -166,6 +182,57 @@ static bool decode_append(struct decoder *decoder, uint32_t node, struct mutatio
             mutation->appends[mutation->append_count++].path = path;
     }
     return true;
+}
+
+static bool decode_unset_path(struct decoder *decoder, uint32_t node, struct span *path)
+{
+    if (!decode_has_type(decoder, node, DOC_STRING))
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE, "unset must hold strings only");
+    *path = decode_inside_quotes(doc_text(decoder->doc, node));
+    return !span_equal(*path, span_of("_seq")) ||
+           error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                     "unset names _seq, which every entity has");
+}
+
+static bool decode_unset(struct decoder *decoder, uint32_t node, struct mutation *mutation)
+{
+    const struct doc *doc = decoder->doc;
+    if (decode_is_null(decoder, node))
+        return true;
+    if (!decode_has_type(decoder, node, DOC_ARRAY))
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                         "unset must be an array of paths, e.g. [\"bids.101\",\"note\"]");
+    uint32_t count = doc->nodes[node].count;
+    if (!count)
+        return true;
+    if (mutation->operation != MUTATION_PATCH)
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                         "unset goes with op \"patch\" only");
+    if (count > MAX_PATHS)
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                         "unset names %u paths; at most %d are allowed", count, MAX_PATHS);
+    struct span *paths = submission_spans(decoder->submission, count);
+    if (!paths)
+        return decode_out_of_memory(decoder);
+    mutation->unset = paths;
+    for (uint32_t child = node + 1; child < doc->nodes[node].end; child = doc->nodes[child].end)
+        if (!decode_unset_path(decoder, child, &paths[mutation->unset_count++]))
+            return false;
+    return true;
+}
+
+static bool decode_condition(struct decoder *decoder, uint32_t node, struct mutation *mutation)
+{
+    if (decode_is_null(decoder, node))
+        return true;
+    struct span text = doc_text(decoder->doc, node);
+    if (!decode_has_type(decoder, node, DOC_STRING) || !span_equal(text, span_of("\"newer\"")))
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE, "if is %.*s; it must be \"newer\"",
+                         text.length > 64 ? 64 : (int)text.length, text.data);
+    mutation->newer = true;
+    return mutation->has_seq ||
+           error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                     "if \"newer\" needs slot and index, which say how new the mutation is");
 }
 
 /* ---- the whole of it ---- */
@@ -184,9 +251,11 @@ bool decode_mutation(struct decoder *decoder, uint32_t node, const struct mutati
     mutation->has_seq = defaults->has_seq;
     mutation->seq = defaults->seq;
     return decode_export(decoder, members[EXPORT], &mutation->export_name) &&
-           decode_key(decoder, members[KEY], &mutation->key) &&
            decode_operation(decoder, members[OP], &mutation->operation) &&
+           decode_key(decoder, members[KEY], mutation->operation, &mutation->key) &&
+           decode_unset(decoder, members[UNSET], mutation) &&
            decode_patch(decoder, members[PATCH], mutation) &&
            decode_append(decoder, members[APPEND], mutation) &&
-           decode_seq(decoder, members[SLOT], members[INDEX], &mutation->has_seq, &mutation->seq);
+           decode_seq(decoder, members[SLOT], members[INDEX], &mutation->has_seq, &mutation->seq) &&
+           decode_condition(decoder, members[IF], mutation);
 }

@@ -32,6 +32,10 @@ static void print_counts(struct buffer *out, const struct source_reply *reply)
     buffer_printf(out, "\"applied\":%llu,\"ignored\":%llu,\"duplicate\":%llu",
                   (unsigned long long)reply->applied, (unsigned long long)reply->ignored,
                   (unsigned long long)reply->duplicate);
+    if (reply->stale)
+        buffer_printf(out, ",\"stale\":%llu", (unsigned long long)reply->stale);
+    if (reply->truncated)
+        buffer_printf(out, ",\"truncated\":%llu", (unsigned long long)reply->truncated);
     if (reply->has_seq) {
         char seq[SEQ_SIZE];
         size_t length = seq_print(seq, (struct seq){reply->seq.slot, reply->seq.index});

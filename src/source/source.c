@@ -79,6 +79,8 @@ static struct source_reply reply_of(const struct submission *submission)
                                  .applied = submission->applied,
                                  .ignored = submission->ignored,
                                  .duplicate = submission->duplicate,
+                                 .stale = submission->stale,
+                                 .truncated = submission->truncated,
                                  .has_seq = submission->has_seq,
                                  .seq = submission->seq,
                                  .has_last = submission->has_last,

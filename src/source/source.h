@@ -29,7 +29,10 @@ struct source_options {
     bool (*digest)(struct span bytes, unsigned char out[32]);
 };
 
-enum { SOURCE_MAX_KEY = 255 /* bytes of an Idempotency-Key */ };
+enum {
+    SOURCE_MAX_KEY = 255,          /* bytes of an Idempotency-Key */
+    SOURCE_LONGEST_KEY = 64 * 1024 /* of an entity, whatever max_key_bytes says; for deletes */
+};
 
 /* Who sends a request. */
 struct source_sender {
@@ -43,6 +46,8 @@ struct source_reply {
     struct error error; /* ERROR_NONE: committed, the counts hold */
     struct span id;     /* SOURCE_MESSAGE: canonical JSON of "id"; absent when it had none */
     uint64_t applied, ignored, duplicate;
+    uint64_t stale;     /* not newer, and only for what is older */
+    uint64_t truncated; /* of the applied: those that cost an array elements */
     bool has_seq;
     struct seq seq;
     bool has_last; /* a batch was passed over or out of order: the last committed one, or -1 */

@@ -5,7 +5,7 @@
  *   line      = mutation | batch                      (SOURCE_LINES; blank lines are skipped)
  *   message   = batch with "id"                       (SOURCE_MESSAGE)
  *   batch     = {"slot","index","mutations":[mutation…],"producer","batch","previous","mark"}
- *   mutation  = {"export","key","patch","append","slot","index","op"}
+ *   mutation  = {"export","key","patch","append","unset","slot","index","op","if"}
  *
  * An optional member that is null counts as absent: serializers write it so.
  *
@@ -228,7 +228,7 @@ bool source_decode(const struct source_options *options, enum source_format form
                    struct span body, struct submission *submission, struct span *id,
                    struct error *error)
 {
-    struct decoder decoder = {options, submission, &submission->doc, error};
+    struct decoder decoder = {options, submission, &submission->doc, error, DOC_NONE};
     const char *text = submission->doc.text.data;
     uint32_t root;
     *id = span_make(NULL, 0);

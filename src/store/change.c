@@ -8,6 +8,9 @@ static const char insert_sql[] =
     "scope_left) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 static const char seq_exists_sql[] =
     "SELECT 1 FROM change WHERE slot = ? AND idx = ? AND export = ? LIMIT 1";
+static const char gone_sql[] =
+    "SELECT slot, idx FROM change WHERE export = ? AND key = ? AND op >= 3 "
+    "ORDER BY id DESC LIMIT 1";
 /* Whether the seq is torn stands on its first kept change (see trim.c). */
 static const char find_seq_sql[] =
     "SELECT id, torn, (SELECT max(id) FROM change WHERE slot = ?1 AND idx = ?2 AND export = ?3) "
@@ -72,6 +75,25 @@ static bool seq_is_shared(struct store_writer *writer, uint32_t export_id,
     enum query_step step = query_row(&query, error);
     *shared = step == QUERY_ROW;
     if (*shared) {
+        query_end(&query);
+    }
+    return step != QUERY_FAILED;
+}
+
+bool store_change_gone(struct store_writer *writer, uint32_t export_id, struct span key,
+                       struct seq *seq, bool *found, struct error *error)
+{
+    struct query query;
+    *found = false;
+    if (!query_start(&query, &writer->connection, STATEMENT_CHANGE_GONE, gone_sql, error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_text(&query, key);
+    enum query_step step = query_row(&query, error);
+    *found = step == QUERY_ROW;
+    if (*found) {
+        *seq = (struct seq){query_column(&query, 0), query_column(&query, 1)};
         query_end(&query);
     }
     return step != QUERY_FAILED;

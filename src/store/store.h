@@ -205,6 +205,9 @@ bool store_entity_delete(struct store_writer *writer, uint32_t export_id, int64_
  * export's last_change, last_seq and last_seq_shared. */
 bool store_change_append(struct store_writer *writer, const struct store_change *change,
                          struct error *error);
+/* The seq of the newest delete or eviction of a key, as far as the log reaches back. */
+bool store_change_gone(struct store_writer *writer, uint32_t export_id, struct span key,
+                       struct seq *seq, bool *found, struct error *error);
 /* Remember / forget that a key was deleted, or left `scope` (absent: rows are not scoped), by
  * change `change_id` at `at` (ms). Forgetting what has no tombstone is nothing. */
 bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,

@@ -60,6 +60,7 @@ enum statement {
     STATEMENT_ENTITY_SCAN_END = STATEMENT_ENTITY_SCAN + 1,
     STATEMENT_CHANGE_INSERT,
     STATEMENT_CHANGE_SEQ_EXISTS,
+    STATEMENT_CHANGE_GONE,
     STATEMENT_CHANGE_FIND_SEQ,
     STATEMENT_CHANGE_WALK_SEQS,
     STATEMENT_CHANGE_SCAN, /* eight: one export or all, one key or all, with entities or without */

@@ -203,7 +203,8 @@ static size_t list_appends(const struct merge_case *it, struct merge_append *app
     size_t count = 0;
     while (count < MAX_APPENDS && it->append[count]) {
         /* What was there before must not matter. */
-        appends[count] = (struct merge_append){span_of(it->append[count]), 1234, true};
+        appends[count] =
+            (struct merge_append){.path = span_of(it->append[count]), .length = 1234, .full = true};
         count++;
     }
     return count;
@@ -271,7 +272,7 @@ static void a_full_array_is_taken_from_a_later_entity(void **state)
     struct doc doc;
     doc_init(&doc, 1000, 100);
     uint32_t patch = parse_good(&doc, span_of("{\"a\":{\"b\":[3]}}"));
-    struct merge_append append = {span_of("a.b"), 3, true};
+    struct merge_append append = {.path = span_of("a.b"), .length = 3, .full = true};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buffer out;
         struct error error;

@@ -1,0 +1,156 @@
+/* What a mutation takes out of an entity: by paths, by nulls of a patch; text that is damaged; and
+ * every allocation failing once. */
+#include "json_support.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static const struct {
+    const char *entity;
+    const char *paths[4];
+    const char *patch; /* NULL: none */
+    const char *expected;
+} cases[] = {
+    {"{}", {"a"}, NULL, NULL},
+    {"{\"a\":1}", {"a"}, NULL, "{}"},
+    {"{\"a\":1,\"b\":2,\"c\":3}", {"a"}, NULL, "{\"b\":2,\"c\":3}"},
+    {"{\"a\":1,\"b\":2,\"c\":3}", {"b"}, NULL, "{\"a\":1,\"c\":3}"},
+    {"{\"a\":1,\"b\":2,\"c\":3}", {"c"}, NULL, "{\"a\":1,\"b\":2}"},
+    {"{\"a\":1,\"b\":2,\"c\":3}", {"a", "b"}, NULL, "{\"c\":3}"},
+    {"{\"a\":1,\"b\":2,\"c\":3}", {"c", "b", "a"}, NULL, "{}"},
+    {"{\"a\":{\"b\":1,\"c\":[2]},\"d\":3}", {"a.b"}, NULL, "{\"a\":{\"c\":[2]},\"d\":3}"},
+    {"{\"a\":{\"b\":1},\"d\":3}", {"a.b", "d"}, NULL, "{\"a\":{}}"},
+    {"{\"x\":0,\"a\":{\"b\":1},\"d\":3}", {"x", "a.b"}, NULL, "{\"a\":{},\"d\":3}"},
+    {"{\"a.b\":1,\"a\":{\"b\":2,\"c\":3}}", {"a.b"}, NULL, "{\"a\":{\"c\":3}}"},
+    {"{\"a\":[{\"b\":1}],\"c\":\"{,}\"}", {"a.b", "c.d"}, NULL, NULL},
+    {"{\"_seq\":\"1:2\",\"a\":{\"_seq\":1}}",
+     {"_seq", "a._seq"},
+     NULL,
+     "{\"_seq\":\"1:2\",\"a\":{}}"},
+    {"{\"\":1,\"a\":{\"\":2}}", {""}, NULL, "{\"a\":{\"\":2}}"},
+    {"{\"a\\\"b\":1,\"c\":2}", {"a\\\"b"}, NULL, "{\"c\":2}"},
+    {"{\"a\":1,\"b\":2}", {NULL}, "{\"a\":null,\"x\":null}", "{\"b\":2}"},
+    {"{\"a\":{\"b\":1,\"c\":2}}", {NULL}, "{\"a\":{\"b\":null,\"d\":4}}", "{\"a\":{\"c\":2}}"},
+    {"{\"a.b\":1,\"a\":{\"b\":2}}", {NULL}, "{\"a\":{\"b\":null}}", "{\"a.b\":1,\"a\":{}}"},
+    {"{\"a\":5,\"b\":[{\"c\":1}]}", {NULL}, "{\"a\":{\"b\":null},\"b\":[{\"c\":null}]}", NULL},
+    {"{\"_seq\":\"1:2\",\"a\":1}", {NULL}, "{\"_seq\":null}", NULL},
+    {"{\"a\":1,\"b\":{\"c\":2,\"d\":3}}", {"b.c"}, "{\"b\":{\"d\":null}}", "{\"a\":1,\"b\":{}}"},
+};
+
+static void takes_out_what_it_is_told(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error error = {.code = ERROR_NONE};
+        struct span paths[4];
+        struct merge_removal removal = {.paths = paths, .nulls = DOC_NONE};
+        struct doc doc;
+        struct buffer out;
+        bool removed;
+        doc_init(&doc, 1 << 16, 1000);
+        buffer_init(&out, 1 << 16);
+        while (removal.count < 4 && cases[i].paths[removal.count]) {
+            paths[removal.count] = span_of(cases[i].paths[removal.count]);
+            removal.count++;
+        }
+        removal.doc = &doc;
+        if (cases[i].patch)
+            assert_true(doc_parse(&doc, span_of(cases[i].patch), 20, &removal.nulls, &error));
+        if (!merge_remove(&out, span_of(cases[i].entity), &removal, &removed, &error))
+            fail_msg("%s: %s", cases[i].entity, error.message);
+        assert_int_equal(removed, cases[i].expected != NULL);
+        assert_string_equal(buffer_string(&out),
+                            cases[i].expected ? cases[i].expected : cases[i].entity);
+        buffer_fini(&out);
+        doc_fini(&doc);
+    }
+}
+
+static void strips_nulls(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"{}", NULL},
+        {"{\"a\":[null,{\"b\":null}]}", NULL},
+        {"{\"a\":null}", "{}"},
+        {"{\"a\":null,\"b\":1,\"c\":null,\"d\":{\"e\":null}}", "{\"b\":1,\"d\":{}}"},
+        {"{\"a\":{\"b\":{\"c\":null,\"d\":[null]}}}", "{\"a\":{\"b\":{\"d\":[null]}}}"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct error error;
+        struct doc doc;
+        struct buffer out;
+        uint32_t root;
+        doc_init(&doc, 1 << 16, 1000);
+        buffer_init(&out, 1 << 16);
+        assert_true(doc_parse(&doc, span_of(texts[i][0]), 20, &root, &error));
+        assert_int_equal(doc_has_null(&doc, root), texts[i][1] != NULL);
+        assert_true(doc_print_without_nulls(&out, &doc, root));
+        assert_string_equal(buffer_string(&out), texts[i][texts[i][1] != NULL]);
+        buffer_fini(&out);
+        doc_fini(&doc);
+    }
+}
+
+static void finds_long_arrays(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"{\"a\":[1,2],\"b\":{\"c\":[1,2]}}", NULL},
+        {"{\"a\":[1,2],\"b\":{\"c\":[1,2,3]}}", "b.c"},
+        {"{\"a\":[[1,2,3]],\"b\":[1,2,3]}", "a"},
+        {"{\"a\":[{\"x\":{\"y\":[1,2,3]}}]}", "a"},
+        {"{\"a.b\":{\"\":{\"c\":[1,2,3]}}}", "a.b..c"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct error error;
+        struct doc doc;
+        struct buffer path;
+        uint32_t root;
+        doc_init(&doc, 1 << 16, 1000);
+        buffer_init(&path, 1 << 16);
+        assert_true(doc_parse(&doc, span_of(texts[i][0]), 20, &root, &error));
+        assert_int_equal(doc_find_long_array(&doc, root, 2, &path), texts[i][1] != NULL);
+        if (texts[i][1])
+            assert_string_equal(buffer_string(&path), texts[i][1]);
+        assert_false(doc_find_long_array(&doc, root, 0, &path));
+        buffer_fini(&path);
+        doc_fini(&doc);
+    }
+}
+
+static void names_damage(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"",           "{",   "{\"a\"", "{\"a\":1",
+                                        "{\"a\":1}x", "[1]", "{a:1}"};
+    struct span path = span_of("a");
+    const struct merge_removal removal = {.paths = &path, .count = 1, .nulls = DOC_NONE};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct error error = {.code = ERROR_NONE};
+        struct buffer out;
+        bool removed;
+        /* Of its own, so that a step beyond its end is seen. */
+        char *copy = memory_copy_string(texts[i], strlen(texts[i]));
+        buffer_init(&out, 1 << 16);
+        assert_false(
+            merge_remove(&out, span_make(copy, strlen(texts[i])), &removal, &removed, &error));
+        assert_int_equal(error.code, ERROR_DATABASE);
+        buffer_fini(&out);
+        memory_free(copy);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_out_what_it_is_told),
+        cmocka_unit_test(strips_nulls),
+        cmocka_unit_test(finds_long_arrays),
+        cmocka_unit_test(names_damage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
