@@ -114,11 +114,14 @@ static bool note_scopes(struct writer *writer, const struct engine_options *opti
 static bool note_watched(struct writer *writer, struct error *error)
 {
     struct buffer change;
+    char last[32];
     bool found;
     buffer_init(&change, 64);
+    snprintf(last, sizeof last, "%lld", (long long)store_writer_log(writer->store)->last_change);
     bool done = store_meta_get(writer->store, ENGINE_WATCHED_CHANGE, &change, &found, error) &&
-                (!found ||
-                 store_meta_put(writer->store, ENGINE_WATCHED_BEFORE, buffer_span(&change), error));
+                (!found || store_meta_put(writer->store, ENGINE_WATCHED_BEFORE,
+                                          buffer_span(&change), error)) &&
+                store_meta_put(writer->store, ENGINE_WATCHED_CHANGE, span_of(last), error);
     buffer_fini(&change);
     return done;
 }

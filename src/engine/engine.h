@@ -171,7 +171,8 @@ struct write_job {
 };
 
 /* Facts of the file, by name (store_meta_put), for who notes what subscribers have seen: nobody saw
- * anything of a later change that was not noted; and the same, as of when the engine was opened. */
+ * anything of a later change that was not noted ("all": of any); and the same, as it was when the
+ * engine was opened, which begins anew with its newest change. */
 #define ENGINE_WATCHED_CHANGE "watched_change"
 #define ENGINE_WATCHED_BEFORE "watched_before"
 

@@ -83,7 +83,7 @@ void window_matches_clear(struct window *window)
     map_fini(&window->match_by_key);
     map_init(&window->match_by_key, window_row_map_key);
     buffer_clear(&window->fill_after);
-    window->fill_position = window->filled = 0;
+    window->fill_position = 0;
 }
 
 /* A new match as the entity stands; *row is NULL when it does not pass. */
@@ -108,27 +108,53 @@ static bool make_match(const struct window *window, const struct store_entity *e
 
 struct filling {
     struct window *window;
-    int64_t max_rows;
-    int64_t seen, most; /* rows looked at, and to be looked at */
-    bool more;          /* there was one beyond these */
+    struct store_reader *reader;
+    const struct window_fill_limits *limits;
+    int64_t stage; /* the view's, in the database */
+    int64_t seen;  /* rows looked at */
+    enum window_filled filled;
     struct error *error;
 };
 
-static bool fill_row(struct filling *filling, struct span after, const struct store_entity *entity)
+enum {
+    CLOCK_ROWS = 256, /* rows between two looks at the clock */
+    FILE_ROWS = 4     /* rows of a stage that cost as much as so many in the order of the file */
+};
+
+/* Whether the next row is for another part. */
+static bool has_enough(struct filling *filling)
+{
+    const struct window_fill_limits *limits = filling->limits;
+    bool late = filling->seen && filling->seen % CLOCK_ROWS == 0 && limits->until_us &&
+                clock_monotonic_us() >= limits->until_us;
+    if (late)
+        filling->filled = WINDOW_FILL_MORE;
+    return late;
+}
+
+static bool fill_row(struct filling *filling, const struct store_entity *entity,
+                     struct window_row **row)
+{
+    filling->seen++;
+    return make_match(filling->window, entity, row, filling->error);
+}
+
+static bool put_found(struct filling *filling, struct window_row *row)
+{
+    return !row || put_in(filling->window, row, filling->limits->matches, filling->error);
+}
+
+/* In the order of the stage or of the keys: it goes on behind `after`. */
+static bool fill_in_order(struct filling *filling, struct span after,
+                          const struct store_entity *entity)
 {
     struct window *window = filling->window;
     struct window_row *row;
-    filling->more = filling->seen == filling->most;
-    if (filling->more)
+    if (has_enough(filling))
         return false;
-    filling->seen++;
-    window->filled++;
     buffer_clear(&window->fill_after);
-    if (!buffer_add_span(&window->fill_after, after))
-        return lacks_memory(filling->error);
-    if (!make_match(window, entity, &row, filling->error))
-        return false;
-    return !row || put_in(window, row, filling->max_rows, filling->error);
+    return (buffer_add_span(&window->fill_after, after) || lacks_memory(filling->error)) &&
+           fill_row(filling, entity, &row) && put_found(filling, row);
 }
 
 static bool fill_from_stage(void *argument, struct span place, const struct store_entity *entity)
@@ -136,17 +162,61 @@ static bool fill_from_stage(void *argument, struct span place, const struct stor
     const struct window *window = ((struct filling *)argument)->window;
     if (window_is_cut(window) && window_bounds_end(&window->bounds, place))
         return false;
-    return fill_row(argument, place, entity);
+    return fill_in_order(argument, place, entity);
 }
 
 static bool fill_from_export(void *argument, const struct store_entity *entity)
 {
-    return fill_row(argument, entity->key, entity);
+    return fill_in_order(argument, entity->key, entity);
+}
+
+/* What passes must be in the view, too. */
+static bool fill_from_file(void *argument, const struct store_entity *entity)
+{
+    struct filling *filling = argument;
+    const struct window *window = filling->window;
+    struct window_row *row;
+    bool found = true;
+    if (has_enough(filling) || !fill_row(filling, entity, &row))
+        return false;
+    if (!row || !window->spec.view->stage)
+        return put_found(filling, row);
+    bool done = store_read_place(filling->reader, filling->stage, window_row_place(row), &found,
+                                 filling->error);
+    found = found &&
+            (!window_is_cut(window) || window_bounds_have(&window->bounds, window_row_place(row)));
+    if (done && found)
+        return put_in(filling->window, row, filling->limits->matches, filling->error);
+    memory_free(row);
+    return done;
+}
+
+/*
+ * A stage, and the keys of an export, name entities that lie all over the file. Where they are not
+ * few of all that there are, reading the file from its beginning to its end costs much less.
+ */
+static bool choose_order(struct filling *filling, const struct view_state *state)
+{
+    struct window *window = filling->window;
+    const struct view_stage *stage = window->spec.view->stage;
+    struct view_cut cut = window_view_cut(window);
+    int64_t all, rows = state->export.entities;
+    bool found;
+    if (!store_read_entity_count(filling->reader, &all, filling->error) ||
+        (stage && !store_read_stage_rows(filling->reader, span_of(stage->definition), &rows, &found,
+                                         filling->error)))
+        return false;
+    rows = rows > cut.skip ? rows - cut.skip : 0;
+    if (cut.take != VIEW_ALL && cut.take < rows)
+        rows = cut.take;
+    window->fills_by_file = rows > all / FILE_ROWS;
+    if (rows > filling->limits->rows)
+        filling->filled = WINDOW_FILL_ENDS;
+    return true;
 }
 
 /* The whole is filled as of where the cut lies now: what it moves over is made up for later. */
-static bool begin_filling(struct filling *filling, struct store_reader *reader,
-                          const struct view_state *state, int64_t stage)
+static bool begin_filling(struct filling *filling, const struct view_state *state)
 {
     struct window *window = filling->window;
     struct view_cut cut = window_view_cut(window);
@@ -154,45 +224,72 @@ static bool begin_filling(struct filling *filling, struct store_reader *reader,
         return true;
     window->fill_position = window->position = state->log.last_change;
     window->flip = state->log.last_flip;
-    return !stage || !window_is_cut(window) ||
-           window_bounds_read(&window->bounds, reader, stage, &cut, filling->error);
+    window->fill_id = 0;
+    return choose_order(filling, state) &&
+           (!filling->stage || !window_is_cut(window) ||
+            window_bounds_read(&window->bounds, filling->reader, filling->stage, &cut,
+                               filling->error));
 }
 
-static bool read_part(struct filling *filling, struct store_reader *reader)
+static bool fill_by_file(struct filling *filling, uint32_t export_id)
+{
+    int64_t looked, limit = WINDOW_FILL;
+    bool done = store_scan_file(filling->reader, export_id, &filling->window->fill_id, limit,
+                                &looked, fill_from_file, filling, filling->error);
+    if (looked == limit && filling->filled == WINDOW_FILLED)
+        filling->filled = WINDOW_FILL_MORE;
+    return done;
+}
+
+static bool fill_by_order(struct filling *filling, uint32_t export_id)
+{
+    struct window *window = filling->window;
+    bool cut = window_is_cut(window);
+    const struct buffer *from =
+        !cut || window->fill_after.length ? &window->fill_after : &window->bounds.low;
+    struct span after = from->length ? buffer_span(from) : span_make(NULL, 0);
+    int64_t limit = WINDOW_FILL;
+    bool done = window->spec.view->stage
+                    ? store_scan_stage(filling->reader, filling->stage, after, 0, limit, false,
+                                       true, fill_from_stage, filling, filling->error)
+                    : store_scan_keys(filling->reader, export_id, after, limit, fill_from_export,
+                                      filling, filling->error);
+    if (filling->seen == limit && filling->filled == WINDOW_FILLED)
+        filling->filled = WINDOW_FILL_MORE;
+    return done;
+}
+
+static bool read_part(struct filling *filling)
 {
     struct window *window = filling->window;
     const struct view *view = window->spec.view;
     struct view_state state;
-    int64_t stage = 0, built;
+    int64_t built;
     bool found;
-    if (!view_state_read(&state, view, reader, filling->error) ||
-        (view->stage && !store_read_stage(reader, span_of(view->stage->definition), &stage, &built,
-                                          &found, filling->error)) ||
-        !begin_filling(filling, reader, &state, stage))
+    if (!view_state_read(&state, view, filling->reader, filling->error) ||
+        (view->stage && !store_read_stage(filling->reader, span_of(view->stage->definition),
+                                          &filling->stage, &built, &found, filling->error)) ||
+        !begin_filling(filling, &state))
         return false;
-    bool cut = window_is_cut(window), nothing = cut && window->bounds.nothing;
-    if (!state.found || (view->stage && !stage) || nothing)
+    bool nothing =
+        (window_is_cut(window) && window->bounds.nothing) || filling->filled == WINDOW_FILL_ENDS;
+    if (!state.found || (view->stage && !filling->stage) || nothing)
         return true;
-    const struct buffer *from =
-        !cut || window->fill_after.length ? &window->fill_after : &window->bounds.low;
-    struct span after = from->length ? buffer_span(from) : span_make(NULL, 0);
-    if (!view->stage)
-        return store_scan_keys(reader, state.export.id, after, filling->most + 1, fill_from_export,
-                               filling, filling->error);
-    return store_scan_stage(reader, stage, after, 0, filling->most + 1, false, true,
-                            fill_from_stage, filling, filling->error);
+    return window->fills_by_file ? fill_by_file(filling, state.export.id)
+                                 : fill_by_order(filling, state.export.id);
 }
 
-bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
-                         int64_t most, bool *end, struct error *error)
+bool window_matches_fill(struct window *window, struct store_reader *reader,
+                         const struct window_fill_limits *limits, enum window_filled *filled,
+                         struct error *error)
 {
-    struct filling filling = {.window = window, .max_rows = max_rows, .most = most, .error = error};
+    struct filling filling = {.window = window, .reader = reader, .limits = limits, .error = error};
     error->code = ERROR_NONE;
     if (!store_read_begin(reader, error))
         return false;
-    bool done = read_part(&filling, reader) && error->code == ERROR_NONE;
+    bool done = read_part(&filling) && error->code == ERROR_NONE;
     store_read_end(reader);
-    *end = !filling.more;
+    *filled = filling.filled;
     return done;
 }
 

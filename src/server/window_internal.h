@@ -37,7 +37,7 @@ enum {
     WINDOW_EXIT_BYTES = 1 << 18, /* and the bytes of their keys */
     WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
     WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
-    WINDOW_FILL = 5000,          /* entities that one filling job looks at */
+    WINDOW_FILL = 20000,         /* rows that one part of filling looks at, at most */
     WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one look */
     WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
     WINDOW_KEPT_ROWS = 200000,   /* rows of windows that are kept in the database */
@@ -145,9 +145,10 @@ struct window {
     bool more;                   /* the view has rows behind these, */
     struct buffer next;          /* ... of which the first is at this place; empty: not known */
     int64_t fill_position;       /* log position when filling began; 0: it did not */
-    int64_t filled;              /* rows that filling has looked at */
-    struct buffer fill_after;    /* behind this key or place it goes on */
-    struct window_exit *exits;   /* the oldest first */
+    bool fills_by_file;          /* in the order of the file, behind this entity; */
+    int64_t fill_id;
+    struct buffer fill_after;  /* or behind this key or place */
+    struct window_exit *exits; /* the oldest first */
     size_t exit_count, exit_capacity, exit_bytes;
     int64_t exit_floor;      /* exits of versions up to this may be forgotten; 0: none is */
     int64_t first_position;  /* the first look's: before it nothing was in this window */
@@ -322,9 +323,20 @@ bool window_index_old(struct window_reading *reading);
 /* window_filter.c */
 /* Bring the matches up to date with what changed since. */
 bool window_matches_update(struct window_reading *reading);
-/* Fill the next part, of at most `most` rows; *end when all was seen. */
-bool window_matches_fill(struct window *window, struct store_reader *reader, int64_t max_rows,
-                         int64_t most, bool *end, struct error *error);
+/* Fill the next part. */
+enum window_filled {
+    WINDOW_FILLED,    /* all was seen */
+    WINDOW_FILL_MORE, /* it goes on */
+    WINDOW_FILL_ENDS  /* the view has more rows than may be looked at */
+};
+struct window_fill_limits {
+    int64_t matches;   /* most that may be kept */
+    int64_t rows;      /* rows that the view may have */
+    uint64_t until_us; /* when it has taken long enough: monotonic; 0: never */
+};
+bool window_matches_fill(struct window *window, struct store_reader *reader,
+                         const struct window_fill_limits *limits, enum window_filled *filled,
+                         struct error *error);
 void window_matches_clear(struct window *window);
 
 /* Of rows that moved without a change of their own (ROW_REPLACED): who is told saw one then if it

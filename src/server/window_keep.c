@@ -34,7 +34,7 @@ struct keep_job {
     struct hub *hub;
     struct keep_part *parts;
     size_t count;
-    int64_t change; /* up to which all is told; -1: as before */
+    int64_t change; /* up to which all is told; -1: as before; INT64_MAX: nobody watches any more */
     int64_t at, before;
 };
 
@@ -65,6 +65,8 @@ static bool run(struct write_job *job, struct store_writer *store, struct error 
         if (!write_part(keep, &keep->parts[i], store, error))
             return false;
     snprintf(change, sizeof change, "%lld", (long long)keep->change);
+    if (keep->change == INT64_MAX)
+        snprintf(change, sizeof change, "all");
     return store_watched_forget(store, keep->before, FORGET_ROWS, error) &&
            (keep->change < 0 ||
             store_meta_put(store, ENGINE_WATCHED_CHANGE, span_of(change), error));
@@ -100,10 +102,16 @@ static void drop_moves(struct window *window)
     map_init(&window->moves, window_row_map_key);
 }
 
+/* A window that the database does not know at all comes first. */
 static void tell(struct window *window)
 {
-    if (link_alone(&window->in_moved))
-        link_append(&window->hub->windows->moved, &window->in_moved);
+    struct link *moved = &window->hub->windows->moved;
+    if (!link_alone(&window->in_moved))
+        return;
+    if (window->kept_us)
+        link_append(moved, &window->in_moved);
+    else
+        link_prepend(moved, &window->in_moved);
 }
 
 static void decide(struct window *window)
@@ -176,8 +184,10 @@ uint64_t windows_keep_due(const struct hub *hub)
     const struct windows *windows = hub->windows;
     if (windows->keeping || hub->options.tombstone_ms <= 0)
         return UINT64_MAX;
-    if (!link_alone(&windows->moved))
-        return windows->kept_us + KEEP_MS * 1000;
+    if (!link_alone(&windows->moved)) {
+        const struct window *first = LINK_OWNER(struct window, in_moved, windows->moved.next);
+        return windows->kept_us + (first->kept_us ? KEEP_MS * 1000 : 0);
+    }
     bool moved = hub->ring.last > windows->kept_change;
     return moved ? windows->kept_us + settling_us(windows) : UINT64_MAX;
 }
@@ -259,7 +269,7 @@ static void take_parts(struct keep_job *keep, uint64_t now)
     keep->change = link_alone(&windows->moved) ? shown_change(keep->hub) : -1;
 }
 
-static void keep_now(struct hub *hub, uint64_t now)
+static void keep_now(struct hub *hub, uint64_t now, bool last)
 {
     struct windows *windows = hub->windows;
     struct keep_job *keep = memory_new(sizeof *keep);
@@ -267,10 +277,12 @@ static void keep_now(struct hub *hub, uint64_t now)
         return;
     keep->job = (struct write_job){.event.deliver = deliver, .run = run};
     keep->hub = hub;
-    keep->at = clock_wall_ms();
+    keep->at = engine_now_ms(hub->engine);
     keep->before = keep->at - hub->options.tombstone_ms;
     tell_watched(hub, now);
     take_parts(keep, now);
+    if (last && keep->change >= 0)
+        keep->change = INT64_MAX;
     windows->kept_us = now;
     windows->keeping = engine_write(hub->engine, &keep->job);
     if (windows->keeping)
@@ -283,7 +295,7 @@ void windows_keep(struct hub *hub)
 {
     uint64_t now = clock_monotonic_us();
     if (windows_keep_due(hub) <= now)
-        keep_now(hub, now);
+        keep_now(hub, now, false);
 }
 
 void windows_keep_last(struct hub *hub)
@@ -292,6 +304,6 @@ void windows_keep_last(struct hub *hub)
     if (hub->options.tombstone_ms <= 0)
         return;
     do {
-        keep_now(hub, clock_monotonic_us());
+        keep_now(hub, clock_monotonic_us(), true);
     } while (windows->keeping && !link_alone(&windows->moved));
 }

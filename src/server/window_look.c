@@ -339,16 +339,20 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
 struct window_fill {
     struct read_job read;
     struct window *window;
-    int64_t max_rows;
-    bool done, end;
+    bool done;
+    enum window_filled filled;
     struct error error;
 };
 
 static void run_fill(struct read_job *read, struct store_reader *reader)
 {
     struct window_fill *fill = (struct window_fill *)read;
-    fill->done = window_matches_fill(fill->window, reader, fill->max_rows, WINDOW_FILL, &fill->end,
-                                     &fill->error);
+    const struct hub *hub = fill->window->hub;
+    const struct window_fill_limits limits = {.matches = hub->options.max_window_rows,
+                                              .rows = INT64_MAX,
+                                              .until_us =
+                                                  clock_monotonic_us() + hub->options.look_us};
+    fill->done = window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);
 }
 
 static void deliver_fill(struct engine_event *event)
@@ -361,7 +365,7 @@ static void deliver_fill(struct engine_event *event)
         log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"", window->spec.view->id,
                   fill->error.message);
         window_fail(window, &fill->error);
-    } else if (fill->end) {
+    } else if (fill->filled == WINDOW_FILLED) {
         window->matches_ready = true;
     }
     memory_free(fill);
@@ -377,7 +381,6 @@ bool window_fill_start(struct window *window)
     fill->read.event.deliver = deliver_fill;
     fill->read.run = run_fill;
     fill->window = window;
-    fill->max_rows = hub->options.max_window_rows;
     window->filling = engine_read(hub->engine, &fill->read);
     if (!window->filling)
         memory_free(fill);

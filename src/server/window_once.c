@@ -188,20 +188,22 @@ static void read_window(struct window_once *once, struct store_reader *reader)
 static bool fill(struct window_once *once, struct store_reader *reader)
 {
     const struct hub_options *options = &once->hub->options;
-    int64_t left = options->max_filter_rows - once->window.filled;
-    bool end;
-    if (!window_matches_fill(&once->window, reader, options->max_window_rows,
-                             left < WINDOW_FILL ? left : WINDOW_FILL, &end, &once->answer.error))
+    const struct window_fill_limits limits = {.matches = options->max_window_rows,
+                                              .rows = options->max_filter_rows,
+                                              .until_us = clock_monotonic_us() + options->look_us};
+    enum window_filled filled;
+    if (!window_matches_fill(&once->window, reader, &limits, &filled, &once->answer.error))
         return false;
-    if (!end && once->window.filled >= options->max_filter_rows)
-        return error_set(&once->answer.error, ERROR_TOO_LARGE,
-                         "%lld rows were looked at and there are more; ask for so few (take) that "
-                         "they are found soon, define a view with that filter, or raise "
-                         "max_filter_rows",
-                         (long long)once->window.filled);
-    once->window.matches_ready = end;
-    once->again = !end;
-    return end;
+    if (filled == WINDOW_FILL_ENDS)
+        return error_set(
+            &once->answer.error, ERROR_TOO_LARGE,
+            "the view has more than %lld rows, which is what a filter may look at; ask for so "
+            "few (take) that they are found soon, define a view with that filter, or "
+            "raise max_filter_rows",
+            (long long)options->max_filter_rows);
+    once->window.matches_ready = filled == WINDOW_FILLED;
+    once->again = !once->window.matches_ready;
+    return once->window.matches_ready;
 }
 
 /* The same. */

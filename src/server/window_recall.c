@@ -62,7 +62,7 @@ static bool read_number(struct store_reader *reader, const char *name, int64_t *
     buffer_init(&text, 64);
     bool done = store_read_meta(reader, name, &text, &found, error);
     if (done && found && buffer_string(&text))
-        *number = strtoll(text.data, NULL, 10);
+        *number = strcmp(text.data, "all") == 0 ? INT64_MAX : strtoll(text.data, NULL, 10);
     buffer_fini(&text);
     return done;
 }
@@ -132,7 +132,8 @@ static bool find_kept(struct recall *recall, int64_t *change)
 bool window_recall(struct window_reading *reading)
 {
     struct window *window = reading->window;
-    struct recall recall = {.reading = reading, .since = clock_wall_ms() - reading->tombstone_ms};
+    struct recall recall = {.reading = reading,
+                            .since = engine_now_ms(window->hub->engine) - reading->tombstone_ms};
     int64_t change = INT64_MAX, from = -1;
     window_rows_fini(&window->lost);
     window->recalled = false;
@@ -146,9 +147,9 @@ bool window_recall(struct window_reading *reading)
     if (from < 0) /* no window was ever watched, or it was not written down */
         from = reading->cut_at;
     /* What coalesces may have been shown later than all others. */
-    if (window->spec.view->coalesce_ms && change >= 0 && change < from)
+    if (window->spec.view->coalesce_ms && change >= 0 && change < from && from != INT64_MAX)
         from = change;
-    if (done && reading->cut_at >= 0)
+    if (done && reading->cut_at >= 0 && from != INT64_MAX)
         done = find_gap(&recall, from);
     map_fini(&recall.rows);
     window_rows_fini(&recall.gap);

@@ -9,8 +9,9 @@
 enum {
     SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed, */
     PASS_FACTOR = 100,  /* and, with those of other exports, passed over */
-    FEW_CHANGED = 1000, /* entities that may always have changed, */
-    ROW_CHANGED = 10    /* and more for each row: beyond that a snapshot costs less */
+    FEW_CHANGED = 100,  /* entities that may always have changed, */
+    ROW_CHANGED = 10,   /* and more for each row: beyond that a snapshot costs less */
+    LOST_CHANGED = 1000 /* instead of the first, where there is no snapshot to choose instead */
 };
 
 struct resume {
@@ -298,9 +299,16 @@ static bool put_rows(struct resume *resume)
 
 /* ---- the whole ---- */
 
-static int64_t most_changed(const struct window_reading *reading)
+/*
+ * A change costs a row of the log, a row beyond each end of the window and, mostly, two deletes; a
+ * row of a snapshot costs its text. Measured, a snapshot is cheaper from some ten changes for each
+ * row on.
+ */
+static int64_t most_changed(const struct resume *resume)
 {
-    int64_t most = FEW_CHANGED + ROW_CHANGED * (int64_t)reading->window->rows.count;
+    const struct window_reading *reading = resume->reading;
+    int64_t most = (resume->lost ? LOST_CHANGED : FEW_CHANGED) +
+                   ROW_CHANGED * (int64_t)reading->window->rows.count;
     return most < reading->max_rows ? most : reading->max_rows;
 }
 
@@ -345,7 +353,7 @@ static bool run(struct resume *resume)
 {
     struct window_reading *reading = resume->reading;
     map_init(&resume->changed, window_row_map_key);
-    resume->max_changed = most_changed(reading);
+    resume->max_changed = most_changed(resume);
     bool done = window_index_rows(reading->window, &resume->rows) || lacks_memory(resume);
     done = done && find_changed(resume) && (resume->too_many || put_all(resume));
     map_fini(&resume->rows);

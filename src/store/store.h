@@ -555,6 +555,13 @@ bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t sk
 /* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
 bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
                      int64_t limit, store_each_entity each, void *argument, struct error *error);
+/* Entities in the order in which they lie in the file, behind number *after and up to `limit` of
+ * all exports, *looked of them; `each` is told those of this one. False from `each` ends it, and
+ * *after is the one before then. */
+bool store_scan_file(struct store_reader *reader, uint32_t export_id, int64_t *after, int64_t limit,
+                     int64_t *looked, store_each_entity each, void *argument, struct error *error);
+/* Entities of all exports. */
+bool store_read_entity_count(struct store_reader *reader, int64_t *count, struct error *error);
 /* Entities of an export that entered or left some stage without a change of their own, at most
  * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
  * early (no error). Either when the newest change was `from` or later, in order of that: a cursor

@@ -137,7 +137,7 @@ test('a filter over a long cut is looked up in steps, and refused beyond max_fil
   const jobs = async () => Number(/^stele_read_jobs_total (\d+)$/m.exec((await server.get('/metrics')).text)[1]);
   const before = await jobs();
   assert.deepEqual(keys(await rows(server, 'E/most', { filter: 'rare:true' })), ['k20002', 'k40002']);
-  assert.ok((await jobs()) - before > 5, 'it was read in one transaction');
+  assert.ok((await jobs()) - before > 3, 'it was read in one transaction');
   const many = await rows(server, 'E/many', { filter: 'rare:true' });
   assert.deepEqual(keys(many), ['k20002', 'k40002'], 'from 3 to 40002');
   assert.deepEqual(keys(await rows(server, 'E/most', { key: 'k2' })), []);

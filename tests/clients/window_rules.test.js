@@ -384,3 +384,64 @@ test('who comes to a window that nobody watched before a restart is told nothing
   const frames = await ask(client, new Applier(), 'E/by', { take: 2 });
   assert.deepEqual(frames.filter((frame) => frame.op === 'delete'), []);
 });
+
+/* ---- far into a view ---- */
+
+test('what is skipped of a list is skipped in its order, whatever shares a seq', async (t) => {
+  const server = await Server.forTest(t, { config: views({}) });
+  let slot = 1;
+  for (let i = 0; i < 420; ) {
+    const size = [1, 7, 1, 60, 2, 130][slot % 6];
+    const rows = range(size, (j) => ({ export: 'E', key: `k${(i + j) * 7919 % 1000}`, patch: { n: i + j } }));
+    await post(server, [{ slot: slot++, index: 0, mutations: rows }]);
+    i += size;
+  }
+  await post(server, range(40, (i) => ({ export: 'F', key: `f${i}`, patch: {}, slot: i, index: 0 })));
+  const all = (await read(server, 'E/list', { take: 5000 })).json.rows.map((row) => row.key);
+  assert.ok(all.length >= 420);
+  for (let skip = 90; skip < all.length + 3; skip += 3) {
+    const page = (await read(server, 'E/list', { take: 5, skip })).json;
+    assert.deepEqual(page.rows.map((row) => row.key), all.slice(skip, skip + 5), `skip ${skip}`);
+    assert.equal(page.more, skip + 5 < all.length);
+  }
+});
+
+test('a filter finds the same rows whichever way the view is read', async (t) => {
+  const config = { exports: { E: { views: { by: { pipeline: [{ sort: 'n' }] }, some: { pipeline: [{ filter: { field: 'n', lt: 3000 } }, { sort: { by: 'n', order: 'desc' } }] }, cut: { pipeline: [{ sort: 'n' }, { skip: 10 }, { take: 20_000 }] } } }, Small: {} } };
+  const server = await Server.forTest(t, { config });
+  /* Small is few among many, and lies in the middle of them. */
+  const row = (i, more = {}) => m(`k${i}`, { n: (i * 7919) % 30_000, tag: i % 5000 }, more);
+  await postAll(server, range(15_000, (i) => row(i)), 5000);
+  await postAll(server, range(300, (i) => ({ export: 'Small', key: `s${i}`, patch: { tag: i % 100 } })), 300);
+  await postAll(server, range(15_000, (i) => row(15_000 + i)), 5000);
+  await post(server, [gone('k42'), m('k5042', { tag: 1 }), m('k1', { tag: 42 })]);
+  const sorted = range(30_000, (i) => ({ key: `k${i}`, n: (i * 7919) % 30_000, tag: i === 1 ? 42 : i === 5042 ? 1 : i % 5000 })).filter(({ key }) => key !== 'k42').sort((a, b) => a.n - b.n);
+  const tagged = (rows) => rows.filter(({ tag }) => tag === 42).map(({ key }) => key);
+  const cases = [['E/by', tagged(sorted)], ['E/some', tagged(sorted.filter(({ n }) => n < 3000)).reverse()], ['E/cut', tagged(sorted.slice(10, 20_010))]];
+  for (const [view, keys] of cases) {
+    const applier = new Applier();
+    const client = await clientFor(t, server);
+    await ask(client, applier, view, { filters: { tag: 42 }, take: 50 });
+    assert.deepEqual([...applier.rows.keys()], keys, view);
+    assert.deepEqual((await read(server, view, { filter: 'tag:42', take: 50 })).json.rows.map(({ key }) => key), keys, `${view} by HTTP`);
+  }
+  const small = await fresh(t, server, 'Small/list', { filters: { tag: 7 } });
+  assert.deepEqual(small, ['s107', 's207', 's7']);
+});
+
+test('a cursor behind which much changed is answered with a snapshot, which costs less', async (t) => {
+  const server = await Server.forTest(t, { config: BY_N });
+  await postAll(server, range(3000, (i) => m(`k${i}`, { n: i })), 3000);
+  const one = await clientFor(t, server);
+  const frames = await ask(one, new Applier(), 'E/by', { take: 10 });
+  const after = { after: frames.at(-1).seq, epoch: frames[0].epoch };
+  const resumed = async () => {
+    const client = await clientFor(t, server);
+    const [subscribed, ...rest] = await ask(client, new Applier(), 'E/by', { take: 10, ...after });
+    return { resumed: subscribed.resumed, deletes: rest.filter((frame) => frame.op === 'delete').length };
+  };
+  await post(server, range(150, (i) => m(`k${1000 + i}`, { x: 1 })));
+  assert.equal((await resumed()).resumed, true);
+  await post(server, range(1000, (i) => m(`k${1000 + i}`, { x: 2 })));
+  assert.deepEqual(await resumed(), { resumed: false, deletes: 0 });
+});
