@@ -175,6 +175,15 @@ void held_take(struct subscription *subscription)
     }
 }
 
+bool held_others(const struct subscription *subscription)
+{
+    const struct link *link;
+    for (link = subscription->held.next; link != &subscription->held; link = link->next)
+        if (LINK_OWNER(struct held, in_list, link)->window != subscription->window)
+            return true;
+    return false;
+}
+
 void held_move(struct subscription *subscription)
 {
     if (!link_alone(&subscription->held))

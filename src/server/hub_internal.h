@@ -443,6 +443,8 @@ bool window_part(const struct window *window, int64_t *take, int64_t *skip);
 void held_remember(struct subscription *subscription);
 /* What was noted for the view of a new subscription is what that one is to take away, or keeps. */
 void held_take(struct subscription *subscription);
+/* Whether that is of another window than its own. */
+bool held_others(const struct subscription *subscription);
 /* What a member has now, or may still have, is what it is to lose in the window that it goes to. */
 void held_move(struct subscription *subscription);
 /* For a look: copies of what it is to take away, and of what other subscriptions of the connection

@@ -119,6 +119,11 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     struct hub *hub = subscription->subscriber->hub;
     counter_add(&hub->metrics.subscriptions_made, 1);
     held_take(subscription);
+    /* Rows that the cursor says it has may have been taken away since, for another window. */
+    if (after && held_others(subscription)) {
+        resume_refuse(subscription);
+        return true;
+    }
     if (after) {
         const struct feed *feed = subscription->feed;
         int64_t parted;

@@ -278,7 +278,7 @@ static void keep_now(struct hub *hub, uint64_t now, bool last)
     keep->job = (struct write_job){.event.deliver = deliver, .run = run};
     keep->hub = hub;
     keep->at = engine_now_ms(hub->engine);
-    keep->before = keep->at - hub->options.tombstone_ms;
+    keep->before = engine_due_ms(hub->engine) - hub->options.tombstone_ms;
     tell_watched(hub, now);
     take_parts(keep, now);
     if (last && keep->change >= 0)

@@ -133,7 +133,7 @@ bool window_recall(struct window_reading *reading)
 {
     struct window *window = reading->window;
     struct recall recall = {.reading = reading,
-                            .since = engine_now_ms(window->hub->engine) - reading->tombstone_ms};
+                            .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
     int64_t change = INT64_MAX, from = -1;
     window_rows_fini(&window->lost);
     window->recalled = false;

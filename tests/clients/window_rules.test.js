@@ -173,9 +173,10 @@ test('a page that is asked for anew with a cursor takes the page before it away'
   const client = await clientFor(t, server);
   const mine = new Applier();
   await ask(client, mine, 'E/by', { take: 2 });
+  /* What the cursor says it has, may have been taken away on this very connection. */
   const frames = await ask(client, mine, 'E/by', { take: 2, skip: 2, after: seq, epoch });
-  assert.equal(frames[0].resumed, true);
-  assert.deepEqual(held(mine).filter((key) => ['k0', 'k1'].includes(key)), []);
+  assert.equal(frames[0].resumed, false);
+  assert.deepEqual(held(mine), ['k2', 'k3']);
 });
 
 test('rows that another subscription of the connection shows stay when a page goes', async (t) => {

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
+import { Clock } from './lib/clock.js';
 import { Producer, post } from './lib/feed.js';
 import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
 import { RowListener } from './lib/listener.js';
@@ -62,7 +63,14 @@ class WindowListener extends RowListener {
   renew(socket) {
     const r = this.random;
     this.renewing = true;
-    if (r.chance(0.5)) socket.send(JSON.stringify({ type: 'unsubscribe', view: this.spec.view, key: this.spec.key }));
+    const leave = () => r.chance(0.5) && socket.send(JSON.stringify({ type: 'unsubscribe', view: this.spec.view, key: this.spec.key }));
+    leave();
+    /* By way of another part of the view: its rows are to be gone again. */
+    if (this.sent.take !== undefined && !this.partial && !this.asFrames && r.chance(0.5)) {
+      const { view, key } = this.spec;
+      socket.send(JSON.stringify({ type: 'subscribe', view, key, take: r.between(1, 4), skip: r.below(4), partition: `detour ${++this.renewed}` }));
+      leave();
+    }
     this.subscribe(socket, String(++this.renewed));
   }
 
@@ -146,7 +154,9 @@ class Run {
     this.timed = this.random.chance(0.2) || Boolean(process.env.STELE_TIMED);
     this.steady = this.random.chance(0.25);
     this.definitions = new Definitions(this.random.fork(3), this.timed);
-    this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: this.config() });
+    /* A clock that is wrong now and then; what asks for the time is judged by the right one. */
+    this.clock = !this.timed && this.random.chance(0.3) ? new Clock(this.folder, `${this.seed}.clock`) : undefined;
+    this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: this.config(), env: this.clock?.env });
     this.model = new Model({ exports: { A: {}, B: {} } });
     this.feed = new Feed(this.random.fork(1), this.model, this.timed);
     this.producer = new Producer('p', { window: this.random.pick([1, 4, 32]) });
@@ -181,6 +191,7 @@ class Run {
         producer.disconnect();
         await producer.connect(this.server);
       }
+      if (this.clock && r.chance(0.1)) this.clock.set(r.pick([0, 0, -3000, 3000, 172_800]));
       if (!this.steady && r.chance(0.03)) await this.restart();
     }
     await producer.drain();
