@@ -35,7 +35,7 @@ static void follow(uint64_t seed, bool limited)
             atomic_fetch_add(&clock_s, pick(5));
         /* The clock is wrong for a while: what counts is what it says, there and back. */
         if (off || pick(8) == 0) {
-            off = off ? -off : (pick(2) ? 1 : -1) * (11 + (int)pick(300));
+            off = off ? -off : (pick(2) ? 1 : -1) * (20 + (int)pick(300));
             atomic_fetch_add(&clock_s, off);
             off = off && pick(3) ? off : 0;
         }
