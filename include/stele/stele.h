@@ -173,6 +173,22 @@ typedef void (*stele_applied)(void *argument, const stele_result *result, const 
 STELE_API bool stele_apply_async(stele *store, const char *lines, size_t length, stele_applied done,
                                  void *argument, stele_error *error);
 
+/* Where a producer is. */
+typedef struct stele_producer {
+    int64_t batch;   /* its last committed batch; -1: none so far */
+    char seq[48];    /* cursor of the newest change of its batches; "" when none */
+    int64_t time_ms; /* when that batch was committed: milliseconds since 1970 UTC */
+    char mark[260];  /* what it said with that batch; "" for nothing */
+} stele_producer;
+
+/*
+ * Ask where a producer is, to go on behind it after a restart. A name that is not known is no
+ * error: its batch is -1. Waits for a reader. Errors: "shutting-down", "queue-full" (too many reads
+ * wait), "database-error", "out-of-memory".
+ */
+STELE_API bool stele_producer_position(stele *store, const char *name, stele_producer *producer,
+                                       stele_error *error);
+
 /* ---- querying ---- */
 
 typedef struct stele_row {

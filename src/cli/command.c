@@ -170,8 +170,9 @@ int command_failed(const struct error *error)
 /* ---- which command ---- */
 
 const struct command *const command_list[] = {
-    &serve_command, &ingest_command, &subscribe_command,  &check_command,   &backup_command,
-    &views_command, &token_command,  &completion_command, &version_command, NULL,
+    &serve_command, &ingest_command,    &subscribe_command, &check_command,      &backup_command,
+    &views_command, &producers_command, &token_command,     &completion_command, &version_command,
+    NULL,
 };
 
 static void overview(FILE *out)

@@ -3,16 +3,14 @@
  * Which of the two it is, is the operator's to say: a command that guesses might write to another
  * file than the server reads.
  */
-#include "cli/access.h"
+#include "cli/ask.h"
 #include "cli/token.h"
-#include "server/web.h"
 #include "store/store.h"
 
 #include <math.h>
-#include <semaphore.h>
 #include <unistd.h>
 
-enum { MOST_IDS = 1000, ANSWER_BYTES = 64 * 1024, CONNECT_MS = 10 * 1000, TOTAL_MS = 30 * 1000 };
+enum { MOST_IDS = 1000 };
 
 struct revoke_options {
     struct option_texts operands;
@@ -150,132 +148,33 @@ static bool revoke_in_file(const char *path, const struct targets *targets, stru
 
 /* ---- by a server ---- */
 
-struct call {
-    struct web *web;
-    sem_t news;
-    bool answered;
-    struct web_answer answer; /* its body was moved here */
-};
-
-static void on_news(void *call)
-{
-    sem_post(&((struct call *)call)->news);
-}
-
-static void on_answer(void *argument, struct web_answer *answer)
-{
-    struct call *call = argument;
-    call->answer = *answer;
-    call->answered = true;
-    buffer_init(&answer->body, 0);
-}
-
-/* What the server says of an error is in the body. */
-static bool read_answer(const struct web_answer *answer, const char *url, struct error *error)
-{
-    if (answer->error.code != ERROR_NONE) {
-        *error = answer->error;
-        return error_prefix(error,
-                            "no server did it at %.200s (when none has the database open, "
-                            "use --db)",
-                            url);
-    }
-    if (answer->status == 200)
-        return true;
-    struct tree *body = tree_parse(buffer_span(&answer->body), NULL);
-    struct span message = tree_string(tree_member(body, "message"));
-    struct span code = tree_string(tree_member(body, "code"));
-    error_set(error, ERROR_NETWORK, "%.200s answered %d %.*s: %.*s", url, answer->status,
-              (int)code.length, code.data ? code.data : "", (int)message.length,
-              message.data ? message.data : "no more than that");
-    tree_free(body);
-    return false;
-}
-
-static bool ask(struct call *call, const char *url, struct span token, const struct target *target,
-                struct error *error)
+static bool ask_for(struct ask *ask, const struct target *target, struct error *error)
 {
     struct buffer body;
+    struct span answer;
     buffer_init(&body, AUTH_MAX_TOKEN_BYTES);
     buffer_add_string(&body, "{\"jti\":");
     doc_escape(&body, target->id);
     if (target->expires_at)
         buffer_printf(&body, ",\"expires_at\":%lld", (long long)target->expires_at);
     buffer_add_char(&body, '}');
-    struct web_request request = {.url = url,
-                                  .body = buffer_span(&body),
-                                  .content_type = "application/json",
-                                  .token = token.length ? token.data : NULL,
-                                  .max_bytes = ANSWER_BYTES,
-                                  .connect_ms = CONNECT_MS,
-                                  .total_ms = TOTAL_MS,
-                                  .done = on_answer,
-                                  .argument = call};
-    call->answered = false;
-    bool sent = web_send(call->web, &request, error);
+    struct ask_request request = {.path = "/v1/revocations", .body = buffer_span(&body)};
+    bool done = ask_server(ask, &request, &answer, error);
     buffer_fini(&body);
-    while (sent && !call->answered) {
-        sem_wait(&call->news);
-        web_deliver(call->web);
-    }
-    bool done = sent && read_answer(&call->answer, url, error);
-    if (sent)
-        buffer_fini(&call->answer.body);
     return done;
-}
-
-static bool ask_all(const char *ca_file, const char *url, struct span token,
-                    const struct targets *targets, struct error *error)
-{
-    struct call call = {.answered = false};
-    struct web_options web_options = {ca_file, on_news, &call};
-    if (sem_init(&call.news, 0, 0) != 0)
-        return error_set(error, ERROR_INTERNAL, "cannot make a semaphore");
-    call.web = web_open(&web_options, error);
-    bool done = call.web != NULL;
-    for (size_t i = 0; done && i < targets->count; i++) {
-        done = ask(&call, url, token, &targets->items[i], error);
-        if (done)
-            tell(&targets->items[i]);
-    }
-    web_close(call.web);
-    sem_destroy(&call.news);
-    return done;
-}
-
-/* The other commands name the same server as ws:// or wss://. */
-static bool print_url(struct buffer *out, const char *given, struct error *error)
-{
-    bool is_socket = strncmp(given, "ws://", 5) == 0 || strncmp(given, "wss://", 6) == 0;
-    buffer_add_string(out, is_socket ? "http" : "");
-    buffer_add_string(out, is_socket ? given + 2 : given);
-    if (!buffer_string(out))
-        return error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
-    if (!web_check_url(out->data, error))
-        return false;
-    while (out->length && out->data[out->length - 1] == '/')
-        out->length--;
-    return (buffer_add_string(out, "/v1/revocations") && buffer_string(out)) ||
-           error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
 }
 
 static bool revoke_by_server(const struct revoke_options *options, const struct targets *targets,
                              struct error *error)
 {
-    struct buffer url, file;
-    struct client_access access = access_read(&options->access, options->url);
-    struct span token = span_of(access.token);
-    buffer_init(&url, 4096);
-    buffer_init(&file, TOKEN_FILE_BYTES);
-    bool done = print_url(&url, options->url, error);
-    if (done && access.token_file) {
-        done = token_read_text(access.token_file, &file, &token, error);
-        if (done) /* its end is where the white space behind it began */
-            file.data[token.data - file.data + (ptrdiff_t)token.length] = '\0';
+    struct ask ask;
+    bool done = ask_open(&ask, &options->access, options->url, error);
+    for (size_t i = 0; done && i < targets->count; i++) {
+        done = ask_for(&ask, &targets->items[i], error);
+        if (done)
+            tell(&targets->items[i]);
     }
-    done = done && ask_all(access.ca_file, url.data, token, targets, error);
-    buffer_fini(&file);
-    buffer_fini(&url);
+    ask_close(&ask);
     return done;
 }
 

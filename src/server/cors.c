@@ -32,7 +32,7 @@ void cors_reply(struct net_connection *connection)
 {
     struct exchange_content content = {
         .status = 204,
-        .headers = "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
+        .headers = "Access-Control-Allow-Methods: GET, HEAD, POST, DELETE\r\n"
                    "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
                    "If-None-Match\r\n"
                    "Access-Control-Max-Age: 600\r\n"};

@@ -3,6 +3,7 @@
 #include "server/cors.h"
 #include "server/health.h"
 #include "server/http_ingest.h"
+#include "server/http_producers.h"
 #include "server/http_revocations.h"
 #include "server/http_views.h"
 #include "server/tls.h"
@@ -110,6 +111,8 @@ static void route(struct server *server, struct net_connection *connection)
         cors_reply(connection);
     else if (http_revocations_has(path))
         http_revocations_request(server, connection);
+    else if (http_producers_has(path))
+        http_producers_request(server, connection, path);
     else if (http_views_has(path))
         http_views_request(server, connection, path);
     else

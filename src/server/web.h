@@ -36,6 +36,7 @@ typedef void (*web_done)(void *argument, struct web_answer *answer);
 
 struct web_request {
     const char *url;
+    const char *method;       /* NULL: GET, or POST with a body */
     struct span body;         /* to be posted; absent: GET */
     const char *content_type; /* of the body */
     const char *token;        /* for "Authorization: Bearer"; NULL: none */

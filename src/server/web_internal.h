@@ -19,6 +19,7 @@ struct web_transfer {
     struct queue_item item;
     struct link in_running;
     char *url, *content_type, *token;
+    char *method; /* NULL: as the body says */
     char *body;
     size_t body_length;
     bool posts;

@@ -20,6 +20,7 @@ struct web_transfer *web_transfer_new(const struct web_request *request)
     it->url = copy(request->url);
     it->content_type = request->content_type ? copy(request->content_type) : NULL;
     it->token = request->token ? copy(request->token) : NULL;
+    it->method = request->method ? copy(request->method) : NULL;
     it->posts = request->body.data != NULL;
     it->body = it->posts ? memory_copy_string(request->body.data, request->body.length) : NULL;
     it->body_length = request->body.length;
@@ -28,7 +29,7 @@ struct web_transfer *web_transfer_new(const struct web_request *request)
     it->done = request->done;
     it->argument = request->argument;
     if (it->url && (it->content_type || !request->content_type) && (it->token || !request->token) &&
-        (it->body || !it->posts))
+        (it->method || !request->method) && (it->body || !it->posts))
         return it;
     web_transfer_free(it);
     return NULL;
@@ -39,6 +40,7 @@ void web_transfer_free(struct web_transfer *transfer)
     memory_free(transfer->url);
     memory_free(transfer->content_type);
     memory_free(transfer->token);
+    memory_free(transfer->method);
     memory_free(transfer->body);
     buffer_fini(&transfer->answer.body);
     memory_free(transfer);
@@ -155,6 +157,7 @@ static bool configure(struct web_transfer *it, const char *ca_file)
            !curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)it->total_ms) &&
            !curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) &&
            !curl_easy_setopt(easy, CURLOPT_WRITEDATA, it) &&
+           !curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, it->method) &&
            !curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) &&
            !curl_easy_setopt(easy, CURLOPT_HEADERDATA, it) &&
            (!it->posts ||

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import test from 'node:test';
 import { Ingest, http, tryPost } from './lib/feed.js';
-import { Server, scratch, sqlView } from './lib/server.js';
+import { Server, run, scratch, sqlView } from './lib/server.js';
 
 const ANN = 'ann-token-0123456789', ANN2 = 'ann-second-0123456789', BOB = 'bob-token-0123456789', READER = 'reader-token-0123456789';
 const m = (key, patch = { n: 1 }, more = {}) => ({ export: 'E', key, patch, ...more });
@@ -250,4 +250,92 @@ test('with unknown_exports refuse, such a request is refused whole', async (t) =
   await assert.rejects(ingest.send({ mutations: [{ export: 'Oops', key: 'k', patch: {} }] }), /unknown-export/);
   assert.deepEqual(await keys(server), []);
   assert.equal((await send(server, [m('a')])).applied, 1);
+});
+
+/* ---- where a producer is ---- */
+
+const ask = async (server, path, token, method = 'GET') => {
+  const { status, json, headers } = await http(`${server.http}${path}`, { method, headers: as(token) });
+  return { status, ...json, headers };
+};
+
+test('a producer can ask where it is, and sees its own names only', async (t) => {
+  const server = await serverFor(t, { auth });
+  await send(server, [batch('orders', 7, { mark: 'x', slot: 5, index: 1 })], ANN);
+  await send(server, [{ producer: 'empty "quoted"/%41 ü', batch: 0, mutations: [] }], ANN);
+  await send(server, [batch('bobs', 3)], BOB);
+  const { headers, time, ...orders } = await ask(server, '/v1/producers/orders', ANN);
+  assert.deepEqual(orders, { status: 200, name: 'orders', batch: 7, seq: '5:000000000001', mark: 'x' });
+  assert.ok(Math.abs(time - Date.now() / 1000) < 600, `${time}`);
+  assert.equal(headers['cache-control'], 'no-store');
+  assert.equal((await ask(server, `/v1/producers/${encodeURIComponent('empty "quoted"/%41 ü')}`, ANN2)).batch, 0);
+  const list = await ask(server, '/v1/producers', ANN2);
+  assert.deepEqual([list.producers.map(({ name, seq }) => [name, seq]), list.more], [[['empty "quoted"/%41 ü', null], ['orders', '5:000000000001']], false]);
+  assert.deepEqual((await ask(server, '/v1/producers', BOB)).producers.map(({ name }) => name), ['bobs']);
+  for (const [path, token, status, code, method] of [
+    ['/v1/producers/bobs', ANN, 404, 'not-found'],
+    ['/v1/producers/bobs', ANN, 404, 'not-found', 'DELETE'],
+    ['/v1/producers/none', ANN, 404, 'not-found'],
+    ['/v1/producers/', ANN, 404, 'not-found'],
+    ['/v1/producers', READER, 403, 'scope-missing'],
+    ['/v1/producers/orders', READER, 403, 'scope-missing', 'DELETE'],
+    ['/v1/producers', undefined, 401, 'token-missing'],
+    ['/v1/producers?limit=0', ANN, 400, 'invalid-parameter'],
+    ['/v1/producers?limit=1001', ANN, 400, 'invalid-parameter'],
+    ['/v1/producers?limit=x', ANN, 400, 'invalid-parameter'],
+    ['/v1/producers?from=x', ANN, 400, 'invalid-parameter'],
+    ['/v1/producers/orders?after=x', ANN, 400, 'invalid-parameter'],
+    ['/v1/producers', ANN, 405, 'method-not-allowed', 'DELETE'],
+    ['/v1/producers/orders', ANN, 405, 'method-not-allowed', 'POST'],
+  ]) {
+    const answer = await ask(server, path, token, method);
+    assert.deepEqual([answer.status, answer.code], [status, code], `${method} ${path}`);
+  }
+  const head = await http(`${server.http}/v1/producers/orders`, { method: 'HEAD', headers: as(ANN) });
+  assert.deepEqual([head.status, head.text], [200, '']);
+});
+
+test('the list comes in pages, and a name that was forgotten begins anew', async (t) => {
+  const server = await serverFor(t, { max_producers: 250 });
+  const names = Array.from({ length: 250 }, (_, i) => `p${String(i).padStart(3, '0')}`);
+  await send(server, names.map((name) => ({ producer: name, batch: 1, mutations: [] })));
+  const seen = [];
+  for (let after = ''; ; ) {
+    const page = await ask(server, `/v1/producers?limit=99&after=${after}`);
+    seen.push(...page.producers.map(({ name }) => name));
+    if (!page.more) break;
+    after = seen.at(-1);
+  }
+  assert.deepEqual(seen, names);
+  assert.equal((await ask(server, '/v1/producers')).producers.length, 100);
+  assert.equal((await send(server, [batch('more', 1)])).code, 'producer-limit-exceeded');
+  const gone = await ask(server, '/v1/producers/p007', undefined, 'DELETE');
+  assert.deepEqual([gone.status, gone.name, gone.batch], [200, 'p007', 1]);
+  assert.equal((await ask(server, '/v1/producers/p007', undefined, 'DELETE')).status, 404);
+  assert.equal((await send(server, [batch('more', 1)])).applied, 1);
+  assert.equal((await send(server, [batch('p008', 1)])).duplicate, 1);
+});
+
+test('stele producers tells the same, from the file and from the server', async (t) => {
+  const server = await serverFor(t, { auth });
+  await send(server, [batch('orders', 7, { mark: 'half\u001b[2J', slot: 5, index: 1 })], ANN);
+  await send(server, [batch('bobs', 3)], BOB);
+  const file = await run(['producers', '--db', server.db]);
+  assert.equal(file.code, 0, file.stderr);
+  assert.match(file.stdout, /^producer .*owner.*\nbobs +3 +\S+ +\S+Z +static:bob-toke +\norders +7 +5:000000000001 +\S+Z +ann +half\?\[2J\n$/);
+  const env = { STELE_TOKEN: ANN };
+  const all = await run(['producers', '--url', server.http], { env });
+  assert.match(all.stdout, /^producer .*\norders +7 +5:000000000001 +\S+Z +half\?\[2J\n$/, all.stderr);
+  const one = await run(['producers', '--url', server.ws, 'orders'], { env });
+  assert.equal(one.stdout, all.stdout);
+  const none = await run(['producers', '--url', server.http, 'bobs'], { env });
+  assert.deepEqual([none.code, /not-found/.test(none.stderr)], [1, true], none.stderr);
+  assert.equal((await run(['producers', '--db', server.db, 'none'])).code, 1);
+  for (const args of [['producers'], ['producers', '--db', 'x', '--url', 'y'], ['producers', '--db', 'x', '--forget']]) assert.equal((await run(args)).code, 2, args.join(' '));
+  const busy = await run(['producers', '--db', server.db, '--forget', 'bobs']);
+  assert.deepEqual([busy.code, /a server has/.test(busy.stderr)], [1, true], busy.stderr);
+  assert.equal((await run(['producers', '--url', server.http, '--forget', 'orders'], { env })).stdout, 'forgot orders\n');
+  await server.terminate();
+  assert.equal((await run(['producers', '--db', server.db, '--forget', 'bobs'])).stdout, 'forgot bobs\n');
+  assert.equal((await run(['producers', '--db', server.db])).stdout.split('\n').length, 2, 'the head alone');
 });

@@ -155,6 +155,24 @@ static void a_long_view_is_read_in_pages_while_it_changes(void **state)
     stele_close(store);
 }
 
+static void a_producer_is_where_its_last_batch_left_it(void **state)
+{
+    (void)state;
+    stele_error error = {0};
+    stele_producer producer;
+    stele *store = open_store("producer");
+    assert_true(stele_producer_position(store, "p", &producer, &error));
+    assert_true(producer.batch == -1 && !producer.seq[0] && !producer.mark[0]);
+    apply(store, "{\"producer\":\"p\",\"batch\":7,\"mark\":\"offset 90\",\"slot\":3,\"index\":4,"
+                 "\"mutations\":[{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}]}");
+    assert_true(stele_producer_position(store, "p", &producer, &error));
+    assert_int_equal(producer.batch, 7);
+    assert_string_equal(producer.seq, "3:000000000004");
+    assert_string_equal(producer.mark, "offset 90");
+    assert_true(producer.time_ms > INT64_C(1500000000000));
+    stele_close(store);
+}
+
 static void configured_views_are_projected_and_filtered(void **state)
 {
     (void)state;
@@ -413,6 +431,7 @@ int main(void)
         cmocka_unit_test(no_port_is_opened_unless_asked_for),
         cmocka_unit_test(what_is_applied_can_be_queried),
         cmocka_unit_test(a_long_view_is_read_in_pages_while_it_changes),
+        cmocka_unit_test(a_producer_is_where_its_last_batch_left_it),
         cmocka_unit_test(configured_views_are_projected_and_filtered),
         cmocka_unit_test(subscriptions_get_snapshots_and_changes),
         cmocka_unit_test(the_program_sees_the_rows_of_all_scopes),

@@ -1,0 +1,133 @@
+#include "cli/ask.h"
+
+#include "cli/token.h"
+
+enum { ANSWER_BYTES = 32 * 1024 * 1024, URL_BYTES = 16 * 1024 };
+enum { CONNECT_MS = 10 * 1000, TOTAL_MS = 30 * 1000 };
+
+static void on_news(void *ask)
+{
+    sem_post(&((struct ask *)ask)->news);
+}
+
+static void on_answer(void *argument, struct web_answer *answer)
+{
+    struct ask *ask = argument;
+    buffer_fini(&ask->answer.body);
+    ask->answer = *answer;
+    ask->answered = true;
+    buffer_init(&answer->body, 0);
+}
+
+/* ---- opening ---- */
+
+static bool read_url(struct ask *ask, const char *given, struct error *error)
+{
+    bool is_socket = strncmp(given, "ws://", 5) == 0 || strncmp(given, "wss://", 6) == 0;
+    buffer_add_string(&ask->base, is_socket ? "http" : "");
+    buffer_add_string(&ask->base, is_socket ? given + 2 : given);
+    if (!buffer_string(&ask->base))
+        return error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
+    if (!web_check_url(ask->base.data, error))
+        return false;
+    while (ask->base.length && ask->base.data[ask->base.length - 1] == '/')
+        ask->base.length--;
+    return true;
+}
+
+static bool read_token(struct ask *ask, const struct client_access *access, struct error *error)
+{
+    ask->token = span_of(access->token);
+    if (!access->token_file)
+        return true;
+    if (!token_read_text(access->token_file, &ask->file, &ask->token, error))
+        return false;
+    /* Its end is where the white space behind it began. */
+    ask->file.data[ask->token.data - ask->file.data + (ptrdiff_t)ask->token.length] = '\0';
+    return true;
+}
+
+bool ask_open(struct ask *ask, const struct access_options *options, const char *url,
+              struct error *error)
+{
+    *ask = (struct ask){.web = NULL};
+    buffer_init(&ask->base, URL_BYTES);
+    buffer_init(&ask->file, TOKEN_FILE_BYTES);
+    buffer_init(&ask->answer.body, 0);
+    struct client_access access = access_read(options, url);
+    struct web_options web_options = {access.ca_file, on_news, ask};
+    if (!read_url(ask, url, error) || !read_token(ask, &access, error))
+        return false;
+    ask->has_news = sem_init(&ask->news, 0, 0) == 0;
+    if (!ask->has_news)
+        return error_set(error, ERROR_INTERNAL, "cannot make a semaphore");
+    ask->web = web_open(&web_options, error);
+    return ask->web != NULL;
+}
+
+void ask_close(struct ask *ask)
+{
+    web_close(ask->web);
+    if (ask->has_news)
+        sem_destroy(&ask->news);
+    buffer_fini(&ask->answer.body);
+    buffer_fini(&ask->base);
+    buffer_fini(&ask->file);
+}
+
+/* ---- a request ---- */
+
+/* What the server says of an error is in the body. */
+static bool read_answer(const struct ask *ask, struct error *error)
+{
+    const struct web_answer *answer = &ask->answer;
+    int length = (int)ask->base.length > 200 ? 200 : (int)ask->base.length;
+    if (answer->error.code != ERROR_NONE) {
+        *error = answer->error;
+        return error_prefix(error,
+                            "no server did it at %.*s (when none has the database open, use --db)",
+                            length, ask->base.data);
+    }
+    if (answer->status == 200)
+        return true;
+    struct tree *body = tree_parse(buffer_span(&answer->body), NULL);
+    struct span message = tree_string(tree_member(body, "message"));
+    struct span code = tree_string(tree_member(body, "code"));
+    error_set(error, ERROR_NETWORK, "%.*s answered %d %.*s: %.*s", length, ask->base.data,
+              answer->status, (int)code.length, code.data ? code.data : "", (int)message.length,
+              message.data ? message.data : "no more than that");
+    tree_free(body);
+    return false;
+}
+
+bool ask_server(struct ask *ask, const struct ask_request *wanted, struct span *body,
+                struct error *error)
+{
+    struct buffer url;
+    buffer_init(&url, URL_BYTES);
+    buffer_add_span(&url, buffer_span(&ask->base));
+    buffer_add_string(&url, wanted->path);
+    struct web_request request = {.url = url.data,
+                                  .method = wanted->method,
+                                  .body = wanted->body,
+                                  .content_type = "application/json",
+                                  .token = ask->token.length ? ask->token.data : NULL,
+                                  .max_bytes = ANSWER_BYTES,
+                                  .connect_ms = CONNECT_MS,
+                                  .total_ms = TOTAL_MS,
+                                  .done = on_answer,
+                                  .argument = ask};
+    ask->answered = false;
+    bool sent = buffer_string(&url)
+                    ? (request.url = url.data, web_send(ask->web, &request, error))
+                    : error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
+    buffer_fini(&url);
+    while (sent && !ask->answered) {
+        sem_wait(&ask->news);
+        web_deliver(ask->web);
+    }
+    if (!sent || !read_answer(ask, error))
+        return false;
+    *body = buffer_span(&ask->answer.body);
+    return true;
+}

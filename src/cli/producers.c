@@ -1,0 +1,292 @@
+/* `stele producers`: where producers are, by the database or by the server that has it open. */
+#include "cli/ask.h"
+#include "store/producer.h"
+#include "json/json.h"
+
+#include <time.h>
+#include <unistd.h>
+
+enum { PAGE = 1000, SHOWN_MARK = 60, PATH_BYTES = 2048 };
+
+struct producers_options {
+    struct option_texts operands;
+    struct access_options access;
+    const char *database, *url;
+    bool forget;
+};
+
+/* ---- the table ---- */
+
+static void print_head(bool owners)
+{
+    printf("%-32s  %19s  %-20s  %-20s%s  %s\n", "producer", "batch", "seq", "time",
+           owners ? "  owner               " : "", "mark");
+}
+
+/* Names come from the network: what a terminal would act on is shown as '?'. */
+static void print_text(struct span text, int width, int most)
+{
+    int printed = 0;
+    for (size_t i = 0; i < text.length && printed < most; i++, printed++)
+        putchar((unsigned char)text.data[i] < 0x20 || text.data[i] == 0x7f ? '?' : text.data[i]);
+    printf("%*s", printed < width ? width - printed : 0, "");
+}
+
+static void print_time(int64_t ms)
+{
+    char text[32];
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    printf("  %-20s", text);
+}
+
+static struct span owner_word(struct span owner)
+{
+    return !owner.data ? span_of("-") : owner.length ? owner : span_of("(the program)");
+}
+
+static void print_line(const struct store_producer *it, struct span seq, bool owners)
+{
+    print_text(it->name, 32, 256);
+    printf("  %19lld  ", (long long)it->batch);
+    print_text(seq, 20, SEQ_SIZE);
+    print_time(it->at);
+    if (owners) {
+        printf("  ");
+        print_text(owner_word(it->owner), 20, 256);
+    }
+    printf("  ");
+    print_text(it->mark, 0, SHOWN_MARK);
+    putchar('\n');
+}
+
+static bool print_row(void *argument, const struct store_producer *it)
+{
+    char seq[SEQ_SIZE];
+    size_t length = it->has_seq ? seq_print(seq, it->seq) : 0;
+    (void)argument;
+    print_line(it, length ? span_make(seq, length) : span_of("-"), true);
+    return true;
+}
+
+static bool is_unknown(const char *name, struct error *error)
+{
+    return error_set(error, ERROR_NOT_FOUND, "there is no producer '%.256s'", name);
+}
+
+/* ---- in a database ---- */
+
+static bool read_rows(struct store_reader *reader, const char *name, struct error *error)
+{
+    struct store_producer row;
+    struct store_producer_scan scan = {.limit = -1};
+    bool found = true;
+    if (name && !store_read_producer(reader, span_of(name), &row, &found, error))
+        return false;
+    if (!found)
+        return is_unknown(name, error);
+    print_head(true);
+    return name ? print_row(NULL, &row)
+                : store_read_producers(reader, &scan, print_row, NULL, error);
+}
+
+static bool list_in_file(const char *path, const char *name, struct error *error)
+{
+    const struct store_options options = {.path = path, .read_only = true};
+    struct store *store = store_open(&options, error);
+    struct store_reader *reader = store ? store_reader_open(store, error) : NULL;
+    bool done = reader && store_read_begin(reader, error) && read_rows(reader, name, error);
+    if (reader) {
+        store_read_end(reader);
+        store_reader_close(reader);
+    }
+    if (store)
+        store_close(store);
+    return done;
+}
+
+static bool forget_row(struct store_writer *writer, const char *name, struct error *error)
+{
+    struct store_producer row;
+    bool found;
+    return store_begin(writer, error) &&
+           store_producer_get(writer, span_of(name), &row, &found, error) &&
+           (found || is_unknown(name, error)) &&
+           store_producer_remove(writer, span_of(name), error) && store_commit(writer, error);
+}
+
+static bool forget_in_file(const char *path, const char *name, struct error *error)
+{
+    struct store_options options = {.path = path};
+    /* Opening would make a new one. */
+    if (access(path, F_OK) != 0)
+        return error_set(error, ERROR_INVALID_PARAMETER, "there is no database %.200s", path);
+    struct store *store = store_open(&options, error);
+    if (!store && error->code == ERROR_DATABASE_IN_USE)
+        return error_set(error, ERROR_DATABASE_IN_USE,
+                         "a server has %.200s open; it forgets the producer when its owner asks: "
+                         "stele producers --url URL --token-file FILE --forget NAME",
+                         path);
+    struct store_writer *writer = store ? store_writer_open(store, error) : NULL;
+    bool done = writer && forget_row(writer, name, error);
+    if (writer)
+        store_writer_close(writer);
+    if (store)
+        store_close(store);
+    return done;
+}
+
+/* ---- by a server ---- */
+
+static void print_encoded(struct buffer *out, struct span text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_~";
+    for (size_t i = 0; i < text.length; i++) {
+        if (text.data[i] && strchr(plain, text.data[i]))
+            buffer_add_char(out, text.data[i]);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)text.data[i]);
+    }
+}
+
+static void print_answered(const struct tree *it)
+{
+    struct store_producer row = {.name = tree_string(tree_member(it, "name")),
+                                 .batch = tree_integer(tree_member(it, "batch"), 0),
+                                 .mark = tree_string(tree_member(it, "mark")),
+                                 .at = (int64_t)(tree_real(tree_member(it, "time"), 0) * 1000)};
+    struct span seq = tree_string(tree_member(it, "seq"));
+    print_line(&row, seq.length ? seq : span_of("-"), false);
+}
+
+static struct tree *ask_path(struct ask *ask, const char *method, const struct buffer *path,
+                             struct error *error)
+{
+    struct span body;
+    struct ask_request request = {.method = method, .path = path->data};
+    return ask_server(ask, &request, &body, error) ? tree_parse(body, error) : NULL;
+}
+
+static bool ask_one(struct ask *ask, const char *method, const char *name, struct error *error)
+{
+    struct buffer path;
+    buffer_init(&path, PATH_BYTES);
+    buffer_add_string(&path, "/v1/producers/");
+    print_encoded(&path, span_of(name));
+    struct tree *answer = buffer_string(&path) ? ask_path(ask, method, &path, error) : NULL;
+    if (answer && !method) {
+        print_head(false);
+        print_answered(answer);
+    }
+    buffer_fini(&path);
+    tree_free(answer);
+    return answer != NULL;
+}
+
+/* One page; *more: there is another, behind the name in `path`. */
+static bool ask_page(struct ask *ask, struct buffer *path, bool *more, struct error *error)
+{
+    struct tree *answer = buffer_string(path) ? ask_path(ask, NULL, path, error) : NULL;
+    const struct tree *list = answer ? tree_member(answer, "producers") : NULL;
+    size_t count = list ? tree_count(list) : 0;
+    for (size_t i = 0; i < count; i++)
+        print_answered(tree_element(list, i));
+    *more = count && tree_boolean(tree_member(answer, "more"), false);
+    if (*more) {
+        buffer_clear(path);
+        buffer_printf(path, "/v1/producers?limit=%d&after=", PAGE);
+        print_encoded(path, tree_string(tree_member(tree_element(list, count - 1), "name")));
+    }
+    tree_free(answer);
+    return answer != NULL;
+}
+
+static bool ask_all(struct ask *ask, struct error *error)
+{
+    struct buffer path;
+    bool more = true, done = true;
+    buffer_init(&path, PATH_BYTES);
+    buffer_printf(&path, "/v1/producers?limit=%d", PAGE);
+    print_head(false);
+    while (more && done)
+        done = ask_page(ask, &path, &more, error);
+    buffer_fini(&path);
+    return done;
+}
+
+static bool by_server(const struct producers_options *options, const char *name,
+                      struct error *error)
+{
+    struct ask ask;
+    bool done = ask_open(&ask, &options->access, options->url, error);
+    if (done && name)
+        done = ask_one(&ask, options->forget ? "DELETE" : NULL, name, error);
+    else if (done)
+        done = ask_all(&ask, error);
+    ask_close(&ask);
+    return done;
+}
+
+/* ---- the command ---- */
+
+static bool is_misused(const struct producers_options *options)
+{
+    const char *wrong = NULL;
+    if (!options->database == !options->url)
+        wrong = "which producers? --db FILE, or --url URL of a server";
+    else if (options->forget && !options->operands.count)
+        wrong = "which producer is to be forgotten? its NAME";
+    if (wrong)
+        fprintf(stderr, "stele producers: %s\n", wrong);
+    return wrong != NULL;
+}
+
+static int run_producers(int argc, char **argv)
+{
+    struct producers_options options = {0};
+    struct error error = {0};
+    int code;
+    if (command_start(&producers_command, argc, argv, &options, &code)) {
+        const char *name = options.operands.count ? options.operands.items[0] : NULL;
+        bool done = false;
+        if (is_misused(&options)) {
+            code = EXIT_MISUSED;
+        } else {
+            done = options.url      ? by_server(&options, name, &error)
+                   : options.forget ? forget_in_file(options.database, name, &error)
+                                    : list_in_file(options.database, name, &error);
+            code = done ? EXIT_FINE : command_failed(&error);
+        }
+        if (done && options.forget)
+            printf("forgot %s\n", name);
+    }
+    memory_free(options.operands.items);
+    return code;
+}
+
+#define AT(field) .offset = offsetof(struct producers_options, field)
+static const struct command_option producers_options[] = {
+    {"db", OPTION_TEXT, AT(database), .value = "FILE", .help = "the database"},
+    {"url", OPTION_TEXT, AT(url), .value = "URL",
+     .help = "the server that has it open, such as http://127.0.0.1:8877: the names of the token's "
+             "subject"},
+    ACCESS_OPTIONS(struct producers_options),
+    {"forget", OPTION_FLAG, AT(forget),
+     .help = "forget NAME: what it sends again will be applied again"},
+    {.name = NULL},
+};
+
+const struct command producers_command = {
+    .name = "producers",
+    .operands = "[NAME]",
+    .most_operands = 1,
+    .operands_offset = offsetof(struct producers_options, operands),
+    .summary = "tell where producers are",
+    .notes =
+        "The last committed batch of each, the seq of its newest change, and when. With --db it\n"
+        "works beside a running server, but for --forget.\n",
+    .options = producers_options,
+    .run = run_producers,
+};
