@@ -194,7 +194,9 @@ struct auth_request {
  *  3. claims that must be there, ERROR_TOKEN_MISSING_CLAIM: sub, exp, scope; iss and aud when the
  *     rules name them
  *  4. iss: ERROR_TOKEN_ISSUER; aud (one of them): ERROR_TOKEN_AUDIENCE
- *  5. exp: ERROR_TOKEN_EXPIRED once now >= exp; nbf: ERROR_TOKEN_FORMAT while now < nbf
+ *  5. a time in milliseconds, or exp and nbf more than AUTH_FARTHEST_SECONDS ahead:
+ *     ERROR_TOKEN_FORMAT; exp: ERROR_TOKEN_EXPIRED once now >= exp; nbf: ERROR_TOKEN_FORMAT while
+ *     now < nbf
  *  6. origin, unless refreshing: without one in the request ERROR_ORIGIN_REQUIRED when required;
  *     a token that is bound to another one ERROR_ORIGIN_MISMATCH, to none when one is required
  *     ERROR_TOKEN_MISSING_CLAIM
@@ -204,7 +206,7 @@ struct auth_request {
  * or ERROR_MEMORY. A claim that is null counts as absent. `metering_key` is the subject when the
  * token has none; words of `scope` other than read, write and admin are passed over.
  */
-enum { AUTH_TRIED_KEYS = 4 };
+enum { AUTH_TRIED_KEYS = 4, AUTH_FARTHEST_SECONDS = 10 * 366 * 86400 + 86400 /* clocks differ */ };
 struct auth_identity *auth_verify(const struct auth_keys *keys, const struct auth_rules *rules,
                                   const struct auth_request *request, struct span token,
                                   struct error *error);

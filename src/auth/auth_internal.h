@@ -91,11 +91,14 @@ bool keys_add_bytes(struct auth_keys *keys, const unsigned char bytes[AUTH_KEY_B
 
 /* ---- claims.c ---- */
 
+/* The year 5138: a greater number is a time in milliseconds, of 1973 or later. */
+#define AUTH_LATEST_SECONDS INT64_C(100000000000)
+
 struct claims {
     struct auth_identity *identity; /* complete but for what the claims do not say */
     struct auth_texts audiences;
     bool has_audience, has_scope, has_expiry;
-    int64_t not_before;
+    int64_t not_before, issued_at; /* 0: not given */
 };
 
 /* Read the claims of a token; ERROR_TOKEN_FORMAT when one is of another type. To be ended by

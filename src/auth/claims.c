@@ -37,7 +37,6 @@ bool claims_read(struct claims *claims, const struct tree *object, struct error 
 {
     struct members members = {object, ERROR_TOKEN_FORMAT, error};
     struct span unknown = {NULL, 0};
-    int64_t issued_at = 0;
     bool is_there;
     struct auth_identity *identity = identity_new();
     *claims = (struct claims){.identity = identity};
@@ -46,7 +45,7 @@ bool claims_read(struct claims *claims, const struct tree *object, struct error 
     bool done = member_text(&members, "iss", &identity->issuer) &&
                 member_text(&members, "sub", &identity->subject) &&
                 read_audience(&members, claims) &&
-                member_time(&members, "iat", false, &is_there, &issued_at) &&
+                member_time(&members, "iat", false, &is_there, &claims->issued_at) &&
                 member_time(&members, "nbf", true, &is_there, &claims->not_before) &&
                 member_time(&members, "exp", false, &claims->has_expiry, &identity->expires_at) &&
                 read_token_id(&members, &identity->token_id) &&
@@ -107,8 +106,30 @@ static bool check_audience(const struct claims *claims, const struct auth_rules 
     return error_set(error, ERROR_TOKEN_AUDIENCE, "the token is not for this server");
 }
 
+/* Nobody means a time so far ahead: it is given in another unit, and would never come. */
+static bool is_wrong_unit(const char *name, int64_t time, struct error *error)
+{
+    return error_set(error, ERROR_TOKEN_FORMAT,
+                     "`%s` is more than ten years ahead%s: it must be in seconds since 1970", name,
+                     time > AUTH_LATEST_SECONDS ? ", as milliseconds would be" : "");
+}
+
+static bool check_units(const struct claims *claims, int64_t now, struct error *error)
+{
+    int64_t end = claims->identity->expires_at, later = end > now ? end : now;
+    if (end - now > AUTH_FARTHEST_SECONDS)
+        return is_wrong_unit("exp", end, error);
+    if (claims->not_before - later > AUTH_FARTHEST_SECONDS)
+        return is_wrong_unit("nbf", claims->not_before, error);
+    /* Of when it was made nothing depends, so only what cannot be a time is told. */
+    return claims->issued_at <= AUTH_LATEST_SECONDS ||
+           is_wrong_unit("iat", claims->issued_at, error);
+}
+
 static bool check_time(const struct claims *claims, int64_t now, struct error *error)
 {
+    if (!check_units(claims, now, error))
+        return false;
     if (now >= claims->identity->expires_at)
         return error_set(error, ERROR_TOKEN_EXPIRED, "the token has expired");
     if (now < claims->not_before)

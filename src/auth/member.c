@@ -92,9 +92,12 @@ bool member_time(const struct members *members, const char *name, bool round_up,
 bool member_end(const struct members *members, const char *name, int64_t *end)
 {
     bool is_there;
-    return member_time(members, name, false, &is_there, end) &&
-           (!is_there || *end > 0 ||
-            member_wrong(members, name, "a time in seconds since 1970; leave it out for no end"));
+    if (!member_time(members, name, false, &is_there, end))
+        return false;
+    if (is_there && *end > AUTH_LATEST_SECONDS)
+        return member_wrong(members, name, "a time in seconds since 1970, not in milliseconds");
+    return !is_there || *end > 0 ||
+           member_wrong(members, name, "a time in seconds since 1970; leave it out for no end");
 }
 
 static const struct {

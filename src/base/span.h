@@ -30,6 +30,13 @@ static inline bool span_equal(struct span a, struct span b)
     return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
 }
 
+/* Without the byte order mark that some editors and shells put in front of UTF-8. */
+static inline struct span span_without_bom(struct span text)
+{
+    bool has = text.length >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0;
+    return has ? span_make(text.data + 3, text.length - 3) : text;
+}
+
 /* Order by bytes; a proper prefix comes first. Negative, 0 or positive, as memcmp. */
 static inline int span_compare(struct span a, struct span b)
 {

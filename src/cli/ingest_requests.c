@@ -14,6 +14,8 @@ static bool take_line(struct ingest *ingest, struct ingest_request **request)
         ingest_end_at(ingest, ingest->line + 1, ingest->line + 1, &error);
     if (next != INGEST_LINE)
         return false;
+    size_t bytes = line.length + 1;
+    line = span_without_bom(line);
     struct ingest_line look = ingest_line_look(line, &ingest->scratch, &error);
     if (*request && look.kind != INGEST_MUTATION) {
         ingest_input_put_back(ingest->input);
@@ -22,7 +24,7 @@ static bool take_line(struct ingest *ingest, struct ingest_request **request)
     ingest->line++;
     switch (look.kind) {
     case INGEST_BLANK:
-        ingest->done_bytes += (int64_t)line.length + 1;
+        ingest->done_bytes += (int64_t)bytes;
         return true;
     case INGEST_NOT_JSON:
         ingest_end_at(ingest, ingest->line, ingest->line, &error);

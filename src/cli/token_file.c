@@ -31,7 +31,13 @@ bool token_read_file(const char *path, struct buffer *out, struct error *error)
     bool done = read_all(file, out, error);
     if (!is_standard)
         fclose(file);
-    return done || error_prefix(error, "%.200s", is_standard ? "standard input" : path);
+    if (!done)
+        return error_prefix(error, "%.200s", is_standard ? "standard input" : path);
+    struct span text = span_without_bom(buffer_span(out));
+    if (text.length < out->length)
+        memmove(out->data, text.data, text.length);
+    out->length = text.length;
+    return true;
 }
 
 static struct span trim(struct span text)

@@ -101,11 +101,24 @@ static bool add_audience(struct buffer *out, const struct option_texts *audience
                                  : add_texts(out, "aud", audiences, error);
 }
 
+static bool check_times(const struct sign_options *options, int64_t now, struct error *error)
+{
+    if (options->not_before >= now + options->expires_in)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "--not-before %" PRId64 " is behind the token's end, %" PRId64
+                         ": it must be in seconds since 1970%s",
+                         options->not_before, now + options->expires_in,
+                         options->not_before / 1000 > now / 2
+                             ? ", not in milliseconds"
+                             : "; make the token live longer by --expires-in");
+    return true;
+}
+
 static bool print_claims(const struct sign_options *options, int64_t now, struct buffer *out,
                          struct error *error)
 {
     char id[33];
-    if (!make_id(id, error))
+    if (!check_times(options, now, error) || !make_id(id, error))
         return false;
     buffer_add_char(out, '{');
     bool done = add_text(out, "iss", options->issuer, error) &&

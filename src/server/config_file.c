@@ -23,6 +23,16 @@ static bool read_all(FILE *file, struct buffer *bytes)
     return got == 0 || fgetc(file) == EOF;
 }
 
+/* What the bytes are does not depend on the editor that wrote them. */
+static void drop_bom(struct buffer *bytes)
+{
+    struct span text = span_without_bom(buffer_span(bytes));
+    if (text.length == bytes->length)
+        return;
+    memmove(bytes->data, text.data, text.length);
+    bytes->length = text.length;
+}
+
 bool config_read_bytes(const char *path, struct buffer *bytes, struct error *error)
 {
     FILE *file = fopen(path, "rb");
@@ -36,6 +46,7 @@ bool config_read_bytes(const char *path, struct buffer *bytes, struct error *err
         return error_set(error, ERROR_CONFIGURATION, "cannot be read: %s", strerror(reason));
     if (bytes->failed)
         return error_set(error, ERROR_MEMORY, "out of memory while reading it");
+    drop_bom(bytes);
     return whole || error_set(error, ERROR_CONFIGURATION, "is larger than %zu bytes", bytes->limit);
 }
 

@@ -97,7 +97,8 @@ void config_auth_describe(struct buffer *out);
 void config_auth_print(struct buffer *out, const struct config *config);
 void config_auth_schema(struct buffer *out);
 
-/* Append a file's bytes; the limit is the buffer's. ERROR_CONFIGURATION without the name. */
+/* Read a file into an empty buffer, without a byte order mark; the limit is the buffer's.
+ * ERROR_CONFIGURATION without the name. */
 bool config_read_bytes(const char *path, struct buffer *bytes, struct error *error);
 /* Read a JSON file of at most `limit` bytes. NULL with ERROR_CONFIGURATION or ERROR_MEMORY. */
 struct tree *config_read_tree(const char *path, size_t limit, struct error *error);

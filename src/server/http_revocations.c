@@ -107,7 +107,7 @@ static void take(struct exchange *exchange)
     struct error error;
     struct span token_id;
     int64_t expires_at;
-    struct tree *body = tree_parse(buffer_span(&exchange->intake.bytes), &error);
+    struct tree *body = tree_parse(span_without_bom(buffer_span(&exchange->intake.bytes)), &error);
     bool done = body && read_body(body, &token_id, &expires_at, &error) &&
                 start_revoking(exchange, token_id, expires_at, &error);
     tree_free(body);

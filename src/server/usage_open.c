@@ -40,7 +40,7 @@ static struct span trim(struct span text)
 
 static bool keep_token(struct span text, const char *source, char **token, struct error *error)
 {
-    struct span trimmed = trim(text);
+    struct span trimmed = trim(span_without_bom(text));
     if (!is_token(trimmed))
         return error_set(
             error, ERROR_CONFIGURATION,

@@ -2,7 +2,8 @@
  * The decoder: a request's bytes to a submission. Pure, and strict: a member that is not known is
  * refused by name, because a misspelt "patchs" that is passed over would lose data in silence.
  *
- *   line      = mutation | batch                      (SOURCE_LINES; blank lines are skipped)
+ *   line      = mutation | batch                      (SOURCE_LINES; blank lines are skipped,
+ *                                                      and a byte order mark in front of a line)
  *   message   = batch with "id"                       (SOURCE_MESSAGE)
  *   batch     = {"slot","index","mutations":[mutation…],"producer","batch","previous","mark"}
  *   mutation  = {"export","key","patch","append","unset","slot","index","op","if"}
@@ -216,7 +217,7 @@ static bool decode_lines(struct decoder *decoder, struct span body)
         const char *start = body.data + at;
         const char *end = memchr(start, '\n', body.length - at);
         size_t length = end ? (size_t)(end - start) : body.length - at;
-        struct span line = span_make(start, length);
+        struct span line = span_without_bom(span_make(start, length));
         if (!is_blank(line) && !decode_line(decoder, line))
             return error_prefix(decoder->error, "line %zu", number);
         at += length + 1;
@@ -233,7 +234,7 @@ bool source_decode(const struct source_options *options, enum source_format form
     uint32_t root;
     *id = span_make(NULL, 0);
     bool done = format == SOURCE_LINES ? decode_lines(&decoder, body)
-                                       : parse(&decoder, body, &root) &&
+                                       : parse(&decoder, span_without_bom(body), &root) &&
                                              decode_batch(&decoder, root, &message_members, id);
     assert(submission->doc.text.data == text);
     (void)text;

@@ -165,6 +165,35 @@ static enum error_code code_at(const char *claims, int64_t now)
     return error_of(claims, &plain_rules, &request).code;
 }
 
+static void a_time_in_milliseconds_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *claim;
+        enum error_code code;
+    } cases[] = {
+        {"exp", "\"exp\":1800000060000", ERROR_TOKEN_FORMAT},
+        {"exp", "\"exp\":1800000060000.5", ERROR_TOKEN_FORMAT},
+        {"exp", "\"exp\":2117000000", ERROR_TOKEN_FORMAT},
+        {"exp", "\"exp\":9007199254740991", ERROR_TOKEN_FORMAT},
+        {"exp", "\"exp\":2116000000", ERROR_NONE},
+        {"nbf", "\"nbf\":1799999999000", ERROR_TOKEN_FORMAT},
+        {"iat", "\"iat\":1799999999000", ERROR_TOKEN_FORMAT},
+        {"iat", "\"iat\":1800000100", ERROR_NONE}, /* a clock that is ahead */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct error error =
+            error_of(claims_with(cases[i].name, cases[i].claim), &plain_rules, &plain_request);
+        expect_code(cases[i].claim, error.code, cases[i].code);
+        if (error.code == ERROR_NONE)
+            continue;
+        assert_non_null(strstr(error.message, cases[i].name));
+        assert_non_null(strstr(error.message, "seconds since 1970"));
+        bool milliseconds = i != 2;
+        assert_int_equal(strstr(error.message, "milliseconds") != NULL, milliseconds);
+    }
+}
+
 static void a_token_holds_until_the_second_of_exp(void **state)
 {
     (void)state;
@@ -427,6 +456,7 @@ int main(void)
         cmocka_unit_test(claims_that_are_there_twice),
         cmocka_unit_test(an_audience_is_a_text_or_several),
         cmocka_unit_test(missing_claims_are_named),
+        cmocka_unit_test(a_time_in_milliseconds_is_refused),
         cmocka_unit_test(a_token_holds_until_the_second_of_exp),
         cmocka_unit_test(a_token_holds_from_the_second_of_nbf),
         cmocka_unit_test(origins),

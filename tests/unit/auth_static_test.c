@@ -134,6 +134,7 @@ static void lists_that_are_refused(void **state)
         {"[{\"token\":\"" TOKEN_ONE "\",\"limits\":{\"max_connections\":-1}}]", "max_connections"},
         {"[{\"token\":\"" TOKEN_ONE "\",\"expires_at\":\"x\"}]", "expires_at"},
         {"[{\"token\":\"" TOKEN_ONE "\",\"expires_at\":0}]", "no end"},
+        {"[{\"token\":\"" TOKEN_ONE "\",\"expires_at\":1800000005000}]", "milliseconds"},
         {"[{\"token\":\"" TOKEN_ONE "\",\"expires_at\":0.5}]", "no end"},
         {"[{\"token\":\"" TOKEN_ONE "\",\"key_class\":\"x\"}]", "key_class"},
     };
