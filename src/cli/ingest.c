@@ -1,3 +1,4 @@
+#include "cli/ask.h"
 #include "cli/ingest_internal.h"
 
 #include <signal.h>
@@ -76,8 +77,13 @@ static bool on_next(void *argument, struct buffer *text)
     if (ingest->holding || ingest->abandoned)
         return false;
     struct ingest_request *request = ingest_window_next(&ingest->window);
-    if (!request && !ingest->input_ended && !ingest_window_full(&ingest->window) &&
-        within_rate(ingest))
+    if (!request && ingest->asking && !ingest->window.first) {
+        request = ingest_window_add_question(&ingest->window, ingest->options->producer);
+        if (!request)
+            ingest_out_of_memory(ingest);
+    }
+    if (!request && !ingest->asking && !ingest->input_ended &&
+        !ingest_window_full(&ingest->window) && within_rate(ingest))
         request = ingest_make_request(ingest);
     if (!request || ingest->abandoned) {
         leave_when_done(ingest);
@@ -182,6 +188,31 @@ static bool random_producer(char name[40])
     return true;
 }
 
+/* Mutations that were ignored are lost, though nothing went wrong on the way. */
+static void tell_unknown(const struct ingest_unknown *unknown)
+{
+    fprintf(stderr, "stele: mutations were ignored, because the server has no export");
+    for (size_t i = 0; i < unknown->count; i++)
+        fprintf(stderr, "%s '%s'", i ? "," : "", unknown->names[i]);
+    fprintf(stderr, "%s: correct the name, or add it to `exports` in its configuration\n",
+            unknown->count == INGEST_UNKNOWN ? " and others" : "");
+}
+
+/* Nobody will use the name again, and a subject may have so many. When it cannot be forgotten, it
+ * takes its place until somebody does. */
+static void forget_name(const struct ingest_options *options)
+{
+    struct ask ask;
+    struct error error;
+    struct span body;
+    char path[64];
+    snprintf(path, sizeof path, "/v1/producers/%s", options->producer);
+    struct ask_request request = {.method = "DELETE", .path = path};
+    if (ask_open(&ask, &options->access, options->url, &error))
+        ask_server(&ask, &request, &body, &error);
+    ask_close(&ask);
+}
+
 static int report(struct ingest *ingest, bool connected, const struct error *error)
 {
     progress_hide(&ingest->progress);
@@ -194,6 +225,8 @@ static int report(struct ingest *ingest, bool connected, const struct error *err
         printf(", truncated %llu", (unsigned long long)ingest->truncated);
     printf(" in %.2f s\n", seconds);
     fflush(stdout);
+    if (ingest->unknown.count)
+        tell_unknown(&ingest->unknown);
     if (ingest->error.code != ERROR_NONE)
         return command_failed(&ingest->error);
     if (!connected)
@@ -203,7 +236,9 @@ static int report(struct ingest *ingest, bool connected, const struct error *err
                 (long long)ingest->done_lines);
         return EXIT_FAILED;
     }
-    return EXIT_FINE;
+    if (!ingest->options->producer_named && ingest->done_lines)
+        forget_name(ingest->options);
+    return ingest->unknown.count ? EXIT_FAILED : EXIT_FINE;
 }
 
 static int run(struct ingest *ingest, const char *path)
@@ -229,7 +264,7 @@ static int ingest_all(const struct ingest_options *options)
         .options = options,
         .batch = options->batch,
         .pause_ms = INGEST_FIRST_PAUSE_MS,
-        .one_by_one = options->producer_named,
+        .asking = options->producer_named,
     };
     const struct client_options client_options = {
         .url = options->url,
@@ -246,6 +281,7 @@ static int ingest_all(const struct ingest_options *options)
     if (options->rate > 0 && ingest.batch > options->rate / 20 + 1)
         ingest.batch = options->rate / 20 + 1;
     ingest_window_init(&ingest.window);
+    ingest.window.marks = options->producer_named;
     doc_init(&ingest.scratch, 2 * (size_t)INGEST_LINE_LIMIT, UINT32_MAX / 2);
     ingest.client = client_new(&client_options, &error);
     int code = ingest.client
@@ -298,7 +334,9 @@ const struct command ingest_command = {
              "or a\n"
              "batch, {\"mutations\":[…]}, which is applied whole or not at all. A connection that\n"
              "breaks is made again, and nothing is lost or applied twice. A line that is refused\n"
-             "ends it: the lines before it are applied, those behind it are not.\n",
+             "ends it: the lines before it are applied, those behind it are not.\n"
+             "Mutations for an export that the server does not show are named, and the exit\n"
+             "status is 1. Another input under a --producer that was used before is refused.\n",
     .options = ingest_options,
     .run = run_ingest,
 };

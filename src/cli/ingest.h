@@ -8,8 +8,9 @@
  * number the number of its last line. The server takes a batch that is not above the last committed
  * number as a repetition, so a request that was on its way when a connection broke is simply sent
  * again. Two rules make this hold whatever the batches of an earlier run were:
- *  1. With a producer named by the user, lines go one by one until one is not a repetition; only
- *     then may several share a request. So no request mixes lines that are there with new ones.
+ *  1. With a producer named by the user, the server is asked first which line was the last of an
+ *     earlier run. Lines up to that one are not sent; each request has a hash of the input so far
+ *     as its mark, by which another input under the same name is told.
  *  2. Behind a refused request nothing of the same producer is applied until it comes again (the
  *     server sees to that within a connection), so after a refusal everything from it on is sent
  *     again, in order.

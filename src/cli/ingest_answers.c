@@ -1,9 +1,37 @@
 /* What the answers of the server make of requests. */
 #include "cli/ingest_internal.h"
 
+#include <stdio.h>
+
+static void note_unknown(struct ingest_unknown *unknown, struct span name)
+{
+    for (size_t i = 0; i < unknown->count; i++)
+        if (span_equal(span_of(unknown->names[i]), name))
+            return;
+    if (unknown->count < INGEST_UNKNOWN)
+        snprintf(unknown->names[unknown->count++], INGEST_UNKNOWN_NAME, "%.*s", (int)name.length,
+                 name.data);
+}
+
+/* Where the producer is: what it has of the input need not be sent. */
+static void take_position(struct ingest *ingest, const struct ingest_answer *answer)
+{
+    ingest->asking = false;
+    if (!answer->has_last)
+        return;
+    ingest->known_line = answer->last_batch;
+    if (answer->mark.length < sizeof ingest->known_mark)
+        snprintf(ingest->known_mark, sizeof ingest->known_mark, "%.*s", (int)answer->mark.length,
+                 answer->mark.data ? answer->mark.data : "");
+}
+
 static void accept(struct ingest *ingest, struct ingest_request *request,
                    const struct ingest_answer *answer)
 {
+    if (request->asks)
+        take_position(ingest, answer);
+    for (size_t i = 0; answer->unknown_exports && i < tree_count(answer->unknown_exports); i++)
+        note_unknown(&ingest->unknown, tree_string(tree_element(answer->unknown_exports, i)));
     ingest->applied += answer->applied;
     ingest->ignored += answer->ignored;
     ingest->duplicate += answer->duplicate;
@@ -12,8 +40,6 @@ static void accept(struct ingest *ingest, struct ingest_request *request,
     ingest->done_lines += request->last_line - request->first_line + 1;
     ingest->done_bytes += (int64_t)request->input_bytes;
     ingest->pause_ms = INGEST_FIRST_PAUSE_MS;
-    if (request->ours && answer->applied + answer->ignored + answer->stale > 0)
-        ingest->one_by_one = false;
     ingest_window_remove(&ingest->window, request);
 }
 
@@ -48,7 +74,10 @@ static void refuse(struct ingest *ingest, struct ingest_request *request,
         return;
     /* Requests are all or nothing, so the good lines of a bad one are still to be applied. */
     request->divide = request->last_line > request->first_line;
-    if (!request->divide) {
+    if (request->asks) {
+        error_of(answer, &error);
+        ingest_abandon(ingest, &error);
+    } else if (!request->divide) {
         error_of(answer, &error);
         ingest_end_at(ingest, request->first_line, request->last_line, &error);
         ingest_window_cut(&ingest->window, request);

@@ -13,6 +13,14 @@
 
 enum { INGEST_FIRST_PAUSE_MS = 50, INGEST_LONGEST_PAUSE_MS = 2000 };
 
+enum { INGEST_UNKNOWN = 8, INGEST_UNKNOWN_NAME = 132 };
+
+/* Exports that the server does not show, by name, as far as they are told. */
+struct ingest_unknown {
+    char names[INGEST_UNKNOWN][INGEST_UNKNOWN_NAME];
+    size_t count;
+};
+
 struct ingest {
     const struct ingest_options *options;
     struct client *client;
@@ -29,7 +37,10 @@ struct ingest {
     uint64_t started_us;
     uint64_t answer_us; /* when the last answer came, or the run started */
     bool answered;      /* on this connection */
-    bool one_by_one;    /* nobody knows yet which lines the server has (ingest.h, rule 1) */
+    bool asking;        /* it is not known yet where the producer is (ingest.h, rule 1) */
+    int64_t known_line; /* the server has the lines up to this one */
+    char known_mark[INGEST_MARK_SIZE]; /* and this is their hash; "": none is known */
+    struct ingest_unknown unknown;
     bool holding;       /* something was refused: wait for all answers, then send again */
     bool stuck;         /* and that will not do, but for a new connection */
     uint64_t resume_us; /* when */

@@ -87,6 +87,7 @@ struct ingest_line ingest_line_look(struct span line, struct doc *scratch, struc
         doc_member(scratch, root, "mutations") == DOC_NONE)
         return look;
     look.kind = INGEST_BATCH;
+    look.mutations = scratch->nodes[doc_member(scratch, root, "mutations")].count;
     /* A name without a number, or the other way round, is the server's to refuse: adding the
      * missing half would make something of it that nobody wrote. */
     look.has_producer = doc_member(scratch, root, "producer") != DOC_NONE ||
@@ -97,7 +98,7 @@ struct ingest_line ingest_line_look(struct span line, struct doc *scratch, struc
 }
 
 bool ingest_line_print_batch(struct buffer *out, struct span line, const struct ingest_line *look,
-                             uint64_t id, const char *producer, int64_t number)
+                             uint64_t id, const char *producer, int64_t number, const char *mark)
 {
     size_t inside = skip_blank(line, 0) + 1;
     buffer_printf(out, "{\"id\":%llu,", (unsigned long long)id);
@@ -105,6 +106,8 @@ bool ingest_line_print_batch(struct buffer *out, struct span line, const struct 
         buffer_add_string(out, "\"producer\":");
         doc_escape(out, span_of(producer));
         buffer_printf(out, ",\"batch\":%lld,", (long long)number);
+        if (*mark)
+            buffer_printf(out, "\"mark\":\"%s\",", mark);
     }
     if (look->id_to > look->id_from) {
         buffer_add(out, line.data + inside, look->id_from - inside);
@@ -140,6 +143,10 @@ bool ingest_answer_read(struct span message, struct ingest_answer *answer)
     answer->duplicate = count_of(tree, "duplicate");
     answer->stale = count_of(tree, "stale");
     answer->truncated = count_of(tree, "truncated");
+    answer->last_batch = tree_integer(tree_member(tree, "last_batch"), -1);
+    answer->has_last = answer->last_batch >= 0;
+    answer->mark = tree_string(tree_member(tree, "mark"));
+    answer->unknown_exports = tree_member(tree, "unknown_exports");
     answer->retryable = tree_boolean(tree_member(error, "retryable"), false);
     answer->code = tree_string(tree_member(error, "code"));
     answer->message = tree_string(tree_member(error, "message"));

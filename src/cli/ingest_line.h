@@ -18,13 +18,15 @@ enum ingest_kind {
 struct ingest_line {
     enum ingest_kind kind;
     bool has_producer;
+    int64_t mutations;     /* of a batch */
     size_t id_from, id_to; /* the bytes to leave out, a comma included; equal: none */
 };
 /* `scratch` is used for parsing. */
 struct ingest_line ingest_line_look(struct span line, struct doc *scratch, struct error *error);
-/* Append a batch as a request with our id, and our producer and number if it names none. */
+/* Append a batch as a request with our id, and our producer, number and mark ("": none) if it names
+ * no producer. */
 bool ingest_line_print_batch(struct buffer *out, struct span line, const struct ingest_line *look,
-                             uint64_t id, const char *producer, int64_t number);
+                             uint64_t id, const char *producer, int64_t number, const char *mark);
 
 /* What was answered. */
 struct ingest_answer {
@@ -32,8 +34,12 @@ struct ingest_answer {
     uint64_t id;
     uint64_t applied, ignored, duplicate, stale, truncated;
     bool retryable;
-    struct span code, message; /* of the error; live as long as the tree */
-    struct tree *tree;         /* to be freed */
+    bool has_last; /* the producer's last batch, and its mark */
+    int64_t last_batch;
+    struct span mark;
+    const struct tree *unknown_exports; /* NULL: none */
+    struct span code, message;          /* of the error; live as long as the tree */
+    struct tree *tree;                  /* to be freed */
 };
 /* false when it is not an answer. */
 bool ingest_answer_read(struct span message, struct ingest_answer *answer);

@@ -58,6 +58,7 @@ static struct ingest_request *begin(struct ingest_window *window, const char *pr
         return NULL;
     request->last_line = line - 1;
     request->ours = true;
+    request->before = request->digest = window->digest;
     buffer_printf(&request->text, "{\"id\":%llu,\"producer\":", (unsigned long long)request->id);
     doc_escape(&request->text, span_of(producer));
     buffer_add_string(&request->text, ",\"mutations\":[");
@@ -74,22 +75,48 @@ struct ingest_request *ingest_window_add(struct ingest_window *window, const cha
     return request;
 }
 
-void ingest_request_line(struct ingest_request *request, struct span line)
+struct ingest_request *ingest_window_add_question(struct ingest_window *window,
+                                                  const char *producer)
+{
+    struct ingest_request *request = new_request(window, 1);
+    if (!request)
+        return NULL;
+    request->last_line = 0;
+    request->ours = request->asks = true;
+    /* No line has this number. Whoever is further takes it as a repetition, and says so. */
+    buffer_printf(&request->text, "{\"id\":%llu,\"producer\":", (unsigned long long)request->id);
+    doc_escape(&request->text, span_of(producer));
+    buffer_add_string(&request->text, ",\"batch\":0,\"mutations\":[]}");
+    append(window, request);
+    window->bytes += request->text.length;
+    return request;
+}
+
+void ingest_request_line(const struct ingest_window *window, struct ingest_request *request,
+                         struct span line)
 {
     buffer_add_string(&request->text, request->last_line < request->first_line ? "\n" : ",\n");
     buffer_add_span(&request->text, line);
     request->input_bytes += line.length + 1;
     request->last_line++;
+    if (window->marks)
+        ingest_digest_add(&request->digest, line);
 }
 
-static void end(struct ingest_request *request)
+static void end(struct ingest_window *window, struct ingest_request *request)
 {
-    buffer_printf(&request->text, "\n],\"batch\":%lld}", (long long)request->last_line);
+    char mark[INGEST_MARK_SIZE];
+    buffer_printf(&request->text, "\n],\"batch\":%lld", (long long)request->last_line);
+    if (window->marks) {
+        ingest_mark_print(&request->digest, mark);
+        buffer_printf(&request->text, ",\"mark\":\"%s\"", mark);
+    }
+    buffer_add_char(&request->text, '}');
 }
 
 void ingest_request_end(struct ingest_window *window, struct ingest_request *request)
 {
-    end(request);
+    end(window, request);
     window->bytes += request->text.length;
 }
 
@@ -102,7 +129,13 @@ struct ingest_request *ingest_window_add_batch(struct ingest_window *window, con
         return NULL;
     request->ours = !look->has_producer;
     request->input_bytes = line.length + 1;
-    ingest_line_print_batch(&request->text, line, look, request->id, producer, number);
+    char mark[INGEST_MARK_SIZE] = "";
+    request->digest = window->digest;
+    if (window->marks) {
+        ingest_digest_add(&request->digest, line);
+        ingest_mark_print(&request->digest, mark);
+    }
+    ingest_line_print_batch(&request->text, line, look, request->id, producer, number, mark);
     append(window, request);
     window->bytes += request->text.length;
     return request;
@@ -191,12 +224,15 @@ static struct ingest_request *divided(struct ingest_window *window,
 {
     struct ingest_request *first = NULL, **last = &first;
     size_t at = request->lines;
+    struct ingest_digest digest = request->before;
     for (int64_t number = request->first_line; number <= request->last_line; number++) {
         struct ingest_request *part = begin(window, producer, number);
         *last = part;
         if (part) {
-            ingest_request_line(part, line_at(&request->text, at, &at));
-            end(part);
+            part->before = part->digest = digest;
+            ingest_request_line(window, part, line_at(&request->text, at, &at));
+            end(window, part);
+            digest = part->digest;
             last = &part->next;
         }
         if (part && !part->text.failed)

@@ -6,6 +6,7 @@
 #define CLI_INGEST_WINDOW_H
 
 #include "cli/ingest_line.h"
+#include "cli/ingest_mark.h"
 
 enum {
     INGEST_REQUEST_BYTES = 256 * 1024, /* a request is not filled beyond this */
@@ -25,8 +26,10 @@ struct ingest_request {
     int64_t first_line, last_line;
     size_t input_bytes; /* of the input that it stands for */
     enum ingest_state state;
-    bool ours;    /* its producer is ours */
-    bool divide;  /* refused for good; one of its lines is to blame */
+    bool ours;                           /* its producer is ours */
+    bool asks;                           /* for where the producer is; it has no lines */
+    struct ingest_digest before, digest; /* of the input before it, and up to its last line */
+    bool divide;                         /* refused for good; one of its lines is to blame */
     size_t lines; /* where the lines stand in the text, one '\n' before each and behind the last */
     struct buffer text;
 };
@@ -36,6 +39,8 @@ struct ingest_window {
     size_t count, bytes; /* of all in it */
     size_t sent;         /* of them, on their way */
     uint64_t next_id;
+    bool marks;                  /* requests of ours carry one */
+    struct ingest_digest digest; /* of the input so far, when they do */
 };
 
 void ingest_window_init(struct ingest_window *window);
@@ -45,8 +50,12 @@ bool ingest_window_full(const struct ingest_window *window);
  * known to the window from the start; what runs out of memory shows in its `text.failed`. */
 struct ingest_request *ingest_window_add(struct ingest_window *window, const char *producer,
                                          int64_t first_line);
-void ingest_request_line(struct ingest_request *request, struct span line);
+void ingest_request_line(const struct ingest_window *window, struct ingest_request *request,
+                         struct span line);
 void ingest_request_end(struct ingest_window *window, struct ingest_request *request);
+/* A request without lines: its answer tells where the producer is. */
+struct ingest_request *ingest_window_add_question(struct ingest_window *window,
+                                                  const char *producer);
 /* A line that is a batch, as a request by itself. */
 struct ingest_request *ingest_window_add_batch(struct ingest_window *window, const char *producer,
                                                int64_t number, struct span line,

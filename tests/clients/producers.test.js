@@ -339,3 +339,88 @@ test('stele producers tells the same, from the file and from the server', async 
   assert.equal((await run(['producers', '--db', server.db, '--forget', 'bobs'])).stdout, 'forgot bobs\n');
   assert.equal((await run(['producers', '--db', server.db])).stdout.split('\n').length, 2, 'the head alone');
 });
+
+/* ---- stele ingest ---- */
+
+const l = (i) => JSON.stringify({ export: 'E', key: 'a', patch: { list: [i] }, append: ['list'] });
+const feed = (server, lines, args = ['--producer', 'nightly'], options = {}) => run(['ingest', '--url', server.ws, ...args, '-'], { input: lines.map((line) => `${line}\n`).join(''), ...options });
+const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
+
+test('ingest goes on behind what an earlier run delivered, and tells another input', async (t) => {
+  const server = await serverFor(t, { max_array_length: 0 });
+  const input = ['', ...range(0, 300).map(l), '', JSON.stringify({ mutations: [JSON.parse(l(300)), JSON.parse(l(301))] }), ...range(302, 700).map(l)];
+  const steps = [
+    [input.slice(0, 650), 0, /applied 649, ignored 0, duplicate 0/],
+    [input, 0, /applied 51, ignored 0, duplicate 649/],
+    [input, 0, /applied 0, ignored 0, duplicate 700/],
+    [[...input, l(700)], 0, /applied 1, ignored 0, duplicate 700/],
+  ];
+  for (const [lines, code, expected] of steps) {
+    const { code: ended, stdout, stderr } = await feed(server, lines);
+    assert.equal(ended, code, stderr);
+    assert.match(stdout, expected);
+  }
+  const all = range(0, 701);
+  assert.deepEqual(await listOf(server), all);
+  const others = [
+    [[l(1000), ...input.slice(1), l(700)], /the lines up to here are not those/],
+    [[...input.slice(0, 100), l(1000), ...input.slice(101), ...range(0, 50).map(l)], /the lines up to here are not those/],
+    [[...input.slice(0, 100), ' ', ...input.slice(101), l(702), l(1000)], /the lines up to here are not those/],
+    [[l(1000)], /the input ends here/],
+    [[], /the input ends here/],
+    [input.slice(0, 700), /the input ends here/],
+  ];
+  for (const [lines, words] of others) {
+    const { code, stderr } = await feed(server, lines);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, words);
+    assert.match(stderr, /producer 'nightly' was fed 70\d lines.*--forget/);
+  }
+  assert.deepEqual(await listOf(server), all, 'nothing of another input is applied');
+  assert.equal((await feed(server, range(2000, 2003).map(l), ['--producer', 'other'])).code, 0);
+  await run(['producers', '--url', server.http, '--forget', 'nightly']);
+  assert.equal((await feed(server, [l(3000)])).code, 0);
+  assert.deepEqual(await listOf(server), [...all, 2000, 2001, 2002, 3000]);
+});
+
+test('ingest goes on behind a run from before there were marks', async (t) => {
+  const db = `${scratch(t)}/stele.db`;
+  const server = await serverFor(t, { max_array_length: 0 }, { db });
+  await send(server, [{ producer: 'nightly', batch: 2, mutations: [JSON.parse(l(0)), JSON.parse(l(1))] }]);
+  assert.equal((await feed(server, range(0, 5).map(l))).code, 0);
+  assert.deepEqual(await listOf(server), range(0, 5));
+});
+
+test('batches of other producers in the input of ingest are told from repetitions by their own numbers', async (t) => {
+  const server = await serverFor(t, { max_array_length: 0 });
+  const input = [l(0), JSON.stringify({ producer: 'own', batch: 1, mutations: [JSON.parse(l(1))] }), l(2)];
+  for (let i = 0; i < 2; i++) assert.equal((await feed(server, input)).code, 0);
+  assert.deepEqual(await listOf(server), [0, 1, 2]);
+});
+
+test('ingest names the exports that nobody configured, and its exit status tells', async (t) => {
+  const server = await serverFor(t);
+  const lines = [JSON.stringify(m('a')), ...range(0, 12).map((i) => JSON.stringify({ export: `X${i % 11}`, key: 'k', patch: {} }))];
+  const { code, stdout, stderr } = await feed(server, lines, []);
+  assert.equal(code, 1, stderr);
+  assert.match(stdout, /applied 1, ignored 12/);
+  assert.match(stderr, /no export 'X0', .*'X7' and others: .*`exports`/);
+  const strict = await serverFor(t, { unknown_exports: 'refuse' });
+  const refused = await feed(strict, lines, []);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /line 2: .*'X0' is not configured/);
+  assert.deepEqual(await keys(strict), ['a']);
+});
+
+test('a run of ingest without a name leaves none behind, and one under another\'s name says so', async (t) => {
+  const server = await serverFor(t, { auth, max_producers: 2 });
+  for (let i = 0; i < 4; i++) {
+    const { code, stderr } = await feed(server, [l(i)], [], { env: { STELE_TOKEN: ANN } });
+    assert.equal(code, 0, stderr);
+  }
+  assert.deepEqual((await ask(server, '/v1/producers', ANN)).producers, []);
+  assert.equal((await feed(server, [l(9)], ['--producer', 'p'], { env: { STELE_TOKEN: ANN } })).code, 0);
+  const bob = await feed(server, [l(10)], ['--producer', 'p'], { env: { STELE_TOKEN: BOB } });
+  assert.deepEqual([bob.code, /producer-taken/.test(bob.stderr)], [1, true], bob.stderr);
+  assert.deepEqual(await listOf(server), [0, 1, 2, 3, 9]);
+});

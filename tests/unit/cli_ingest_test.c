@@ -147,7 +147,7 @@ static void expect_batch(const char *line, const char *expected)
     struct buffer out;
     buffer_init(&out, 4096);
     assert_int_equal(result.kind, INGEST_BATCH);
-    assert_true(ingest_line_print_batch(&out, span_of(line), &result, 7, "me", 12));
+    assert_true(ingest_line_print_batch(&out, span_of(line), &result, 7, "me", 12, ""));
     assert_string_equal(buffer_string(&out), expected);
     buffer_fini(&out);
 }
@@ -203,7 +203,7 @@ static struct ingest_request *add(struct ingest_window *window, int64_t line,
     struct ingest_request *request = ingest_window_add(window, "me", line);
     assert_non_null(request);
     for (; *lines; lines++)
-        ingest_request_line(request, span_of(*lines));
+        ingest_request_line(window, request, span_of(*lines));
     ingest_request_end(window, request);
     return request;
 }
