@@ -75,7 +75,7 @@ static bool bad(struct error *error, const char *what)
 
 static enum http_method method_of(struct span name)
 {
-    static const char *const names[] = {"GET", "HEAD", "POST", "OPTIONS"};
+    static const char *const names[] = {"GET", "HEAD", "POST", "OPTIONS", "DELETE"};
     for (int i = 0; i < HTTP_OTHER; i++)
         if (span_equal(name, span_of(names[i])))
             return (enum http_method)i;

@@ -22,7 +22,7 @@ enum {
     HTTP_TARGET_LIMIT = 12288 /* bytes of the target in it */
 };
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_OTHER };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OPTIONS, HTTP_DELETE, HTTP_OTHER };
 
 enum { HTTP_CHUNKED = -1 }; /* a body length that only its chunks tell */
 

@@ -85,6 +85,35 @@ void audit_limited(struct audit *audit, const struct audit_client *client, enum 
          limits[limit], error_wire_code(error->code), error->message);
 }
 
+/* Whether the line of this code is due; *others: refusals since the last one. */
+static bool is_due(struct audit *audit, enum error_code code, uint64_t now_us, uint64_t *others)
+{
+    uint64_t told = atomic_load(&audit->told_us[code]);
+    if (told && now_us - told < (uint64_t)AUDIT_REFUSAL_SECONDS * 1000 * 1000)
+        return false;
+    /* Of two threads at the same time one tells. */
+    if (!atomic_compare_exchange_strong(&audit->told_us[code], &told, now_us ? now_us : 1))
+        return false;
+    uint64_t count = counter_get(&audit->refusals[code]);
+    uint64_t before = atomic_exchange(&audit->told_count[code], count);
+    *others = count - before - 1;
+    return true;
+}
+
+void audit_request_refused(struct audit *audit, const struct audit_client *client,
+                           const struct error *error, uint64_t now_us)
+{
+    enum error_code code = (unsigned)error->code < ERROR_COUNT ? error->code : ERROR_INTERNAL;
+    uint64_t others;
+    counter_add(&audit->refusals[code], 1);
+    if (!is_due(audit, code, now_us, &others))
+        counter_add(&audit->events[AUDIT_REQUEST_REFUSED], 1);
+    else
+        TELL(audit, AUDIT_REQUEST_REFUSED, CLIENT " code=%s reason=\"%s\" others=%llu",
+             CLIENT_VALUES(client), error_wire_code(code), error->message,
+             (unsigned long long)others);
+}
+
 void audit_refreshed(struct audit *audit, const struct audit_client *client)
 {
     count_attempt(audit, ERROR_NONE);

@@ -1,7 +1,8 @@
 /*
  * audit: who came in, who was turned away, which limit was hit, which keys are in force. Each event
  * is one log line of the component "audit" and one count for /metrics; docs/logs.md lists the
- * events and their fields. Tokens and keys never come here: only what a verified token says.
+ * events and their fields. (Refused requests of producers are told less often.) Tokens and keys
+ * never come here: only what a verified token says.
  *
  * Any thread. Lines are held back beyond 1,000 of one event in 10 s, and counted; the counts for
  * /metrics are complete in any case.
@@ -18,6 +19,7 @@
     X(SESSION_DENIED, "session-denied", WARNING)                                                   \
     X(SESSION_ENDED, "session-ended", WARNING)                                                     \
     X(LIMITED, "limit-exceeded", WARNING)                                                          \
+    X(REQUEST_REFUSED, "request-refused", WARNING)                                                 \
     X(REFRESHED, "token-refreshed", INFO)                                                          \
     X(REFRESH_DENIED, "token-refresh-denied", WARNING)                                             \
     X(REVOKED, "token-revoked", WARNING)                                                           \
@@ -66,6 +68,9 @@ struct audit {
      * ERROR_NONE: let in. */
     struct counter attempts[ERROR_COUNT];
     struct counter limits[AUDIT_LIMIT_COUNT];
+    struct counter refusals[ERROR_COUNT]; /* requests of producers, by the code */
+    /* Of refusals: when a line was written last (monotonic; 0: never), and the count then. */
+    _Atomic uint64_t told_us[ERROR_COUNT], told_count[ERROR_COUNT];
 };
 
 /* Whom something is told of. What is not known is absent or NULL. Borrowed during the call. */
@@ -91,6 +96,11 @@ void audit_session_ended(struct audit *audit, const struct audit_client *client,
 /* A limit turned something away, in a handshake (counts as an attempt too) or in a session. */
 void audit_limited(struct audit *audit, const struct audit_client *client, enum audit_limit limit,
                    bool handshake, const struct error *error);
+/* A request of a producer was refused, whatever the reason. All are counted; of each code the first
+ * within AUDIT_REFUSAL_SECONDS is told, with the number of those that were not. */
+enum { AUDIT_REFUSAL_SECONDS = 10 };
+void audit_request_refused(struct audit *audit, const struct audit_client *client,
+                           const struct error *error, uint64_t now_us);
 void audit_refreshed(struct audit *audit, const struct audit_client *client);
 void audit_refresh_denied(struct audit *audit, const struct audit_client *client,
                           const struct error *error);

@@ -221,10 +221,26 @@ static void let_go(struct exchange *exchange)
     exchange_free(exchange);
 }
 
+void server_note_refused(struct server *server, const struct visitor *visitor, const char *kind,
+                         const struct error *error)
+{
+    const struct audit_client client = {.address = *visitor->address ? visitor->address : NULL,
+                                        .kind = kind,
+                                        .identity = visitor->identity};
+    audit_request_refused(&server->audit, &client, error, clock_monotonic_us());
+}
+
+void exchange_note_refused(struct exchange *exchange, const struct error *error)
+{
+    if (exchange->wish == DOOR_FEED)
+        server_note_refused(exchange->server, &exchange->visitor, "http", error);
+}
+
 void exchange_break_off(struct exchange *exchange, const struct error *error)
 {
     INVARIANT(exchange->connection);
     struct net_connection *connection = exchange->connection;
+    exchange_note_refused(exchange, error);
     let_go(exchange);
     exchange_reply_error(connection, error, NULL);
 }

@@ -38,6 +38,12 @@ struct exchange {
     bool awaited;                            /* somebody will call exchange_answer */
 };
 
+/* A producer's request was refused (not its sender): count it and tell the audit. */
+void server_note_refused(struct server *server, const struct visitor *visitor, const char *kind,
+                         const struct error *error);
+/* The same for one that came with this request, if it is a producer's. */
+void exchange_note_refused(struct exchange *exchange, const struct error *error);
+
 /* The exchange of the request at hand. NULL when out of memory. `limit` bounds the body. The
  * visitor is moved, in either case. */
 struct exchange *exchange_new(struct server *server, struct net_connection *connection,

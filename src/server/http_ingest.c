@@ -41,6 +41,8 @@ void http_take_body(struct server *server, struct net_connection *connection, si
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct error error;
     if (!may_send(server, connection, limit, &error)) {
+        if (wish == DOOR_FEED)
+            server_note_refused(server, visitor, "http", &error);
         visitor_fini(visitor);
         exchange_reply_error(connection, &error, NULL);
         return;
@@ -78,6 +80,7 @@ static void begin(struct server *server, struct net_connection *connection)
     if (!door_enter(server, connection, DOOR_FEED, &visitor, &error)) {
         exchange_reply_error(connection, &error, NULL);
     } else if (key.data && !source_key_check(key, &error)) {
+        server_note_refused(server, &visitor, "http", &error);
         visitor_fini(&visitor);
         exchange_reply_error(connection, &error, NULL);
     } else {
@@ -135,6 +138,8 @@ static void on_done(void *context, const struct source_reply *reply)
     struct exchange *exchange = context;
     struct buffer body;
     char headers[HEADERS];
+    if (reply->error.code != ERROR_NONE)
+        exchange_note_refused(exchange, &reply->error);
     /* Only one that tells where the producer is has a body of its own. */
     if (reply->error.code != ERROR_NONE && !reply->has_last) {
         exchange_answer_error(exchange, &reply->error);
@@ -156,9 +161,11 @@ static void take_mutations(struct exchange *exchange)
     struct error error;
     struct source_sender sender = visitor_as_sender(&exchange->visitor);
     sender.key = key_of(exchange->connection);
-    if (!source_submit(exchange->server->source, &sender, NULL, SOURCE_LINES,
-                       buffer_span(&exchange->intake.bytes), on_done, exchange, &error))
-        exchange_answer_error(exchange, &error);
+    if (source_submit(exchange->server->source, &sender, NULL, SOURCE_LINES,
+                      buffer_span(&exchange->intake.bytes), on_done, exchange, &error))
+        return;
+    exchange_note_refused(exchange, &error);
+    exchange_answer_error(exchange, &error);
 }
 
 /* A body may take its time, and a token that is stolen is revoked to stop what it still does. */

@@ -77,6 +77,31 @@ static void print_attempts(struct server *server, const struct metric *metric, s
     }
 }
 
+/* Those that producers are refused with; others when they were. */
+static bool is_usual_refusal(enum error_code code)
+{
+    static const enum error_code usual[] = {
+        ERROR_INVALID_MESSAGE, ERROR_INVALID_PARAMETER, ERROR_TOO_LARGE,      ERROR_TOO_SLOW,
+        ERROR_QUEUE_FULL,      ERROR_OUT_OF_ORDER,      ERROR_PRODUCER_TAKEN, ERROR_PRODUCER_LIMIT,
+        ERROR_KEY_REUSED,      ERROR_UNKNOWN_EXPORT,    ERROR_DISK_FULL,      ERROR_DISK_FAILED,
+        ERROR_DATABASE_IN_USE, ERROR_SHUTTING_DOWN,
+    };
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (usual[i] == code)
+            return true;
+    return false;
+}
+
+static void print_refusals(struct server *server, const struct metric *metric, struct buffer *out)
+{
+    for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++) {
+        uint64_t count = counter_get(&server->audit.refusals[code]);
+        if (count || is_usual_refusal((enum error_code)code))
+            sample(out, metric->name, "code", span_of(error_wire_code((enum error_code)code)),
+                   (double)count);
+    }
+}
+
 static void print_log_lines(struct server *server, const struct metric *metric, struct buffer *out)
 {
     static const char *const levels[] = {"error", "warning", "info", "debug"};
@@ -252,7 +277,7 @@ const struct metric metrics_table[] = {
              "Applied mutations that cost an array elements, by max_array_length."),
      ENGINE(mutations_truncated)},
     {COUNTER("stele_requests_refused_total", "Requests of producers that were refused as a whole."),
-     ENGINE(mutations_refused)},
+     .print = print_refusals},
     {GAUGE("stele_incoming_bytes",
            "Memory of requests and messages that have not come wholly, or wait for the queue."),
      .value = incoming_bytes},

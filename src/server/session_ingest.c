@@ -61,7 +61,10 @@ static void tell(struct ingest_session *ingest, struct span json, bool printed)
 
 static void answer(struct ingest_session *ingest, const struct source_reply *reply)
 {
+    struct session *session = &ingest->session;
     struct buffer text;
+    if (reply->error.code != ERROR_NONE)
+        server_note_refused(session->server, &session->visitor, session->kind->name, &reply->error);
     buffer_init(&text, 16 * 1024);
     bool printed = source_reply_print(&text, SOURCE_MESSAGE, reply);
     tell(ingest, buffer_span(&text), printed);

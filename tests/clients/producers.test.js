@@ -340,6 +340,31 @@ test('stele producers tells the same, from the file and from the server', async 
   assert.equal((await run(['producers', '--db', server.db])).stdout.split('\n').length, 2, 'the head alone');
 });
 
+/* ---- what an operator sees of refusals ---- */
+
+test('refused requests are counted by code, and the first of each is in the log', async (t) => {
+  const server = await serverFor(t, { auth: { ...auth, metrics: 'all' }, max_request_bytes: 4096 });
+  const refuse = [
+    ['invalid-message', () => send(server, '{"export":"E"}', ANN)],
+    ['invalid-message', () => send(server, '{', ANN)],
+    ['invalid-parameter', () => send(server, append(1), ANN, { 'idempotency-key': 'a b' })],
+    ['too-large', () => send(server, 'x'.repeat(5000), ANN)],
+    ['out-of-order', () => send(server, [batch('p', 3, { previous: 2 })], ANN)],
+  ];
+  for (const [code, cause] of refuse) assert.equal((await cause()).code, code);
+  const ingest = await Ingest.open(`${server.ws}/v1/ingest?hs_token=${ANN}`);
+  t.after(() => ingest.close());
+  await assert.rejects(ingest.send({ mutation: [] }), /invalid-message/);
+  assert.equal((await send(server, append(1), READER)).status, 403);
+  const { text } = await http(`${server.healthUrl}/metrics`);
+  const count = (code) => Number(new RegExp(`^stele_requests_refused_total\\{code="${code}"\\} (\\d+)$`, 'm').exec(text)?.[1]);
+  assert.deepEqual(['invalid-message', 'invalid-parameter', 'too-large', 'out-of-order', 'queue-full', 'unknown-export'].map(count), [3, 1, 1, 1, 0, 0]);
+  await server.terminate();
+  const told = server.stderr.split('\n').filter((line) => line.includes('request-refused'));
+  assert.deepEqual(told.map((line) => /code=(\S+)/.exec(line)[1]), ['invalid-message', 'invalid-parameter', 'too-large', 'out-of-order']);
+  assert.match(told[0], /warning audit request-refused client=127\.0\.0\.1 kind=http .*subject="ann" .*reason=".*key is missing.*" others=0/);
+});
+
 /* ---- stele ingest ---- */
 
 const l = (i) => JSON.stringify({ export: 'E', key: 'a', patch: { list: [i] }, append: ['list'] });

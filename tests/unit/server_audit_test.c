@@ -103,6 +103,29 @@ static void sessions(void **state)
     auth_identity_release(identity);
 }
 
+static void refused_requests_are_told_once_in_a_while(void **state)
+{
+    (void)state;
+    struct audit audit = {0};
+    struct audit_client client = known(NULL);
+    struct error error, other;
+    error_set(&error, ERROR_INVALID_MESSAGE, "line 1: first");
+    error_set(&other, ERROR_OUT_OF_ORDER, "batch 7");
+    audit_request_refused(&audit, &client, &error, 5);
+    assert_non_null(strstr(written(), " code=invalid-message reason=\"line 1: first\" others=0\n"));
+    error_set(&error, ERROR_INVALID_MESSAGE, "line 1: another");
+    for (int i = 0; i < 99; i++)
+        audit_request_refused(&audit, &client, &error, 5 + 9999999);
+    assert_null(strstr(written(), "another"));
+    audit_request_refused(&audit, &client, &other, 6);
+    assert_non_null(strstr(written(), "code=out-of-order reason=\"batch 7\" others=0\n"));
+    error_set(&error, ERROR_INVALID_MESSAGE, "line 1: later");
+    audit_request_refused(&audit, &client, &error, 5 + 10000000);
+    assert_non_null(strstr(written(), "reason=\"line 1: later\" others=99\n"));
+    assert_int_equal(counter_get(&audit.refusals[ERROR_INVALID_MESSAGE]), 101);
+    assert_int_equal(counter_get(&audit.events[AUDIT_REQUEST_REFUSED]), 102);
+}
+
 static void limits(void **state)
 {
     (void)state;
@@ -167,6 +190,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(handshakes, capture, release),
         cmocka_unit_test_setup_teardown(sessions, capture, release),
+        cmocka_unit_test_setup_teardown(refused_requests_are_told_once_in_a_while, capture,
+                                        release),
         cmocka_unit_test_setup_teardown(limits, capture, release),
         cmocka_unit_test_setup_teardown(keys_and_configuration, capture, release),
         cmocka_unit_test_setup_teardown(a_flood_is_counted_whole, capture, release),
