@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import test from 'node:test';
 import { Ingest, http, tryPost } from './lib/feed.js';
 import { Server, run, scratch, sqlView } from './lib/server.js';
@@ -166,6 +166,31 @@ test('the same request twice under a key is applied once and answered alike, ove
   assert.ok(other.message.includes(key));
   assert.equal((await send(server, feed, null, { 'idempotency-key': randomUUID() })).applied, 1);
   assert.deepEqual(await listOf(server), [1, 2, 1]);
+});
+
+test('requests that are repeated under their keys are applied once, whenever the server is killed', async (t) => {
+  const server = await serverFor(t, { max_array_length: 0 });
+  const count = 120;
+  let next = 0, done = 0, ended = false;
+  const work = async () => {
+    for (let n; (n = next++) < count; done++) {
+      for (;;) {
+        const answer = await tryPost(server, append(n), { 'idempotency-key': `k${n}` }).catch(() => null);
+        if (answer?.status === 200) break;
+        assert.ok(!answer || answer.status === 503, `${answer?.status} ${answer?.text}`);
+      }
+    }
+  };
+  const kill = async () => {
+    for (let i = 0; i < 4 && !ended; i++) {
+      const until = done + randomInt(1, count / 5);
+      while (done < until && !ended) await new Promise((go) => setTimeout(go, 1));
+      await server.kill9();
+      await server.restart();
+    }
+  };
+  await Promise.all([Promise.all([work(), work(), work(), work()]).finally(() => (ended = true)), kill()]);
+  assert.deepEqual((await listOf(server)).sort((a, b) => a - b), range(0, count));
 });
 
 test('of requests with one key at the same time one is applied', async (t) => {
