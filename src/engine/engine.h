@@ -61,7 +61,7 @@ struct submission_batch {
 
 enum {
     SUBMISSION_UNKNOWN = 8, /* names that an answer tells of, at most */
-    SUBMISSION_ANSWER_BYTES = 16 * 1024
+    SUBMISSION_ANSWER_BYTES = 64 * 1024
 };
 
 struct submission;

@@ -44,9 +44,10 @@ static void tell_log(struct writer *writer, struct span name)
     writer->unknown_exports[writer->unknown_count++] = copy;
     log_warning(
         "engine", "unknown-export",
-        "export=\"%s\" mutations=%s remedy=\"add it to exports, or correct the producer\"%s", copy,
-        writer->engine->options.refuse_unknown_exports ? "refused" : "ignored",
-        writer->unknown_count == UNKNOWN_EXPORTS_TOLD ? " others=\"not told any more\"" : "");
+        "export=\"%s\" mutations=%s told=%zu most=%d remedy=\"add it to exports, or correct "
+        "the producer\"",
+        copy, writer->engine->options.refuse_unknown_exports ? "refused" : "ignored",
+        writer->unknown_count, UNKNOWN_EXPORTS_TOLD);
 }
 
 static void note(struct submission *submission, struct span name)

@@ -1,4 +1,5 @@
 /* The migrations lead to schema/schema.sql; a failing one leaves the file as it was. */
+#include "store/producer.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
@@ -54,6 +55,40 @@ static void migrating_an_empty_file_gives_the_schema(void **state)
     buffer_fini(&expected);
 }
 
+static void open_bare(struct store *store, struct connection *connection)
+{
+    *store = (struct store){.path = fixture.path, .file = fixture.path};
+    store_setup();
+    OK(connection_open(connection, store, CONNECTION_MAIN, &fixture.error));
+}
+
+/* A file of the first version: what its producers delivered is still known, and is nobody's. */
+static void producers_of_an_older_file_are_kept(void **state)
+{
+    (void)state;
+    struct store store;
+    struct connection connection;
+    struct store_producer producer;
+    bool found;
+    log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
+    open_bare(&store, &connection);
+    OK(migrate(&connection, store_migrations, 1, 0, NULL, &fixture.error));
+    OK(connection_execute(&connection, "INSERT INTO producer VALUES ('p', 7, 1000), ('q', 0, 2000)",
+                          &fixture.error));
+    connection_close(&connection);
+    OK(fixture.store = open_path(fixture.path, false));
+    OK(fixture.reader = store_reader_open(fixture.store, &fixture.error));
+    OK(store_read_begin(fixture.reader, &fixture.error));
+    OK(store_read_producer(fixture.reader, SPAN("p"), &producer, &found, &fixture.error));
+    assert_true(found && !producer.owner.data && !producer.mark.data && !producer.has_seq);
+    assert_int_equal(producer.batch, 7);
+    assert_int_equal(producer.at, 1000);
+    OK(store_read_producer(fixture.reader, SPAN("q"), &producer, &found, &fixture.error));
+    assert_true(found);
+    assert_int_equal(producer.batch, 0);
+    store_read_end(fixture.reader);
+}
+
 static const struct store_migration steps[] = {
     {1, "0001_first", "CREATE TABLE a (x); PRAGMA user_version = 1;"},
     {2, "0002_second", "CREATE TABLE b (x); INSERT INTO b VALUES (5); PRAGMA user_version = 2;"},
@@ -65,13 +100,6 @@ static int64_t ask(struct connection *connection, const char *sql)
     int64_t value = -1;
     OK(connection_integer(connection, sql, &value, &fixture.error));
     return value;
-}
-
-static void open_bare(struct store *store, struct connection *connection)
-{
-    *store = (struct store){.path = fixture.path, .file = fixture.path};
-    store_setup();
-    OK(connection_open(connection, store, CONNECTION_MAIN, &fixture.error));
 }
 
 static void each_migration_is_whole_or_not_at_all(void **state)
@@ -117,6 +145,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(migrating_an_empty_file_gives_the_schema, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(producers_of_an_older_file_are_kept, set_up_folder,
                                         tear_down),
         cmocka_unit_test_setup_teardown(each_migration_is_whole_or_not_at_all, set_up_folder,
                                         tear_down),

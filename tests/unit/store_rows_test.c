@@ -366,6 +366,7 @@ static void keys_of_requests_are_kept_and_the_oldest_go(void **state)
         OK(store_key_put(fixture.writer, &key, &fixture.error));
     }
     key.owner = SPAN("bob");
+    key.key = SPAN("e");
     OK(store_key_put(fixture.writer, &key, &fixture.error));
     OK(store_key_trim(fixture.writer, SPAN("ann"), 20, 2, &removed, &fixture.error));
     assert_int_equal(removed, 2);
