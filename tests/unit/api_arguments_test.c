@@ -32,6 +32,7 @@ static void wrong_arguments_are_named(void **state)
 {
     static const char invalid[] = "invalid-parameter", line[] = "{}";
     struct flood flood = FLOOD_INIT;
+    stele_producer producer;
     (void)state;
     store = open_store("arguments");
     REFUSED(stele_apply(store, line, SIZE_MAX, NULL, &refusal), "too-large", "max_request_bytes");
@@ -45,6 +46,9 @@ static void wrong_arguments_are_named(void **state)
     REFUSED(stele_apply_async(store, NULL, 5, count_answer, &flood, &refusal), invalid, "'lines'");
     REFUSED(stele_apply_async(store, line, 2, NULL, NULL, &refusal), invalid, "'done'");
     REFUSED(stele_apply_async(NULL, line, 2, count_answer, NULL, &refusal), invalid, "'store'");
+    REFUSED(stele_producer_position(store, NULL, &producer, &refusal), invalid, "'name'");
+    REFUSED(stele_producer_position(store, "p", NULL, &refusal), invalid, "'producer'");
+    REFUSED(stele_producer_position(NULL, "p", &producer, &refusal), invalid, "'store'");
     REFUSED(stele_query(store, NULL, NULL, -1, any_row, NULL, &refusal), invalid, "'view'");
     REFUSED(stele_query(store, "E/list", NULL, -1, NULL, NULL, &refusal), invalid, "'row'");
     REFUSED(stele_query(store, "\xff/list", NULL, -1, any_row, NULL, &refusal), invalid, "'view'");
