@@ -31,6 +31,7 @@ static void destroy(struct hub_job *job)
     memory_free((void *)page->request.key.data);
     row_scope_unref(page->request.scope);
     row_scope_unref(page->request.was);
+    view_unref(page->request.view);
     memory_free(job);
 }
 
@@ -127,6 +128,7 @@ static bool ask(struct subscription *subscription)
     }
     row_scope_ref(job->page.request.scope);
     row_scope_ref(job->page.request.was);
+    view_ref(job->page.request.view);
     return hub_job_start(subscription, &job->job);
 }
 

@@ -24,7 +24,7 @@ enum catch_up_style { CATCH_UP_WHOLE, CATCH_UP_RESUME, CATCH_UP_EVENTS };
 /* What is asked; a copy, so that a reader needs nothing of the loop's. The members that are also
  * in struct subscription are explained there. */
 struct catch_up_request {
-    const struct view *view;
+    const struct view *view; /* the job has a reference */
     enum wire_mode mode;
     enum catch_up_style style;
     struct row_scope *scope; /* of whom; the job has a reference; NULL: all see all */

@@ -118,6 +118,7 @@ struct config {
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
     int64_t max_windows;            /* different ones; default 1,000 */
+    int64_t max_waiting_exports;    /* subscribed to and never fed; default 1,000 */
     int64_t max_filter_rows;        /* of one HTTP request; default 1,000,000 */
     char *outgoing_ca_file;         /* path or NULL: the system's */
     char *usage_url;                /* where usage events go, or NULL: they are not made */

@@ -174,6 +174,8 @@ const struct setting config_settings[] = {
     {NUMBER(max_window_rows, 10000, 1, 1000000),
      .help = "rows of a subscription with take, skip or filters, or to a derived view"},
     {NUMBER(max_windows, 1000, 1, 1000000), .help = "different windows that are watched at a time"},
+    {NUMBER(max_waiting_exports, 1000, 1, 1000000),
+     .help = "exports that subscribers wait for before they are first fed, in an open server"},
     {NUMBER(max_filter_rows, 1000000, 1000, 1000000000),
      .help = "rows that the filters of one HTTP request look at"},
     {NUMBER(client_timeout_seconds, 300, 1, 86400), .live = true,

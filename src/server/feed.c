@@ -17,13 +17,16 @@ enum wire_mode feed_mode(const struct view *view)
 static struct feed *feed_new(struct hub *hub, const struct view *view, struct row_scope *scope,
                              struct span name)
 {
-    struct hub_export *export = hub_find_export(hub, span_of(view->export_name));
+    struct hub_export *export = hub_await(hub, view);
     struct feed *feed = export ? memory_alloc(sizeof *feed + name.length) : NULL;
-    if (!feed)
+    if (!feed) {
+        if (export)
+            hub_stop_waiting(hub, export);
         return NULL;
+    }
     *feed = (struct feed){.hub = hub,
                           .export = export,
-                          .view = view,
+                          .view = view_ref(view),
                           .scope = row_scope_ref(scope),
                           .mode = feed_mode(view),
                           .name_length = name.length};
@@ -33,7 +36,9 @@ static struct feed *feed_new(struct hub *hub, const struct view *view, struct ro
     map_init(&feed->groups, group_key);
     if (!map_add(&hub->feeds, feed)) {
         row_scope_unref(feed->scope);
+        view_unref(feed->view);
         memory_free(feed);
+        hub_stop_waiting(hub, export);
         return NULL;
     }
     link_append(&export->feeds, &feed->in_export);
@@ -64,6 +69,8 @@ void feed_free(struct feed *feed)
         channel_fini(&feed->channel);
     map_fini(&feed->groups);
     row_scope_unref(feed->scope);
+    view_unref(feed->view);
+    hub_stop_waiting(feed->hub, feed->export);
     memory_free(feed);
 }
 

@@ -33,6 +33,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
         hub->options.max_filter_rows = HUB_FILTER_ROWS;
     if (!options->max_windows)
         hub->options.max_windows = HUB_WINDOWS;
+    if (!options->max_waiting)
+        hub->options.max_waiting = HUB_WAITING;
     hub->windows = windows_new();
     hub->snapshots = snapshots_new(hub, options->snapshot_cache_bytes);
     if (!hub->snapshots || !hub->windows) {
@@ -105,6 +107,26 @@ struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
     return id < hub->by_id_count ? hub->by_id[id] : NULL;
 }
 
+struct hub_export *hub_new_export(struct hub *hub, struct span name)
+{
+    struct hub_export *export = memory_alloc(sizeof *export + name.length);
+    if (!export)
+        return NULL;
+    *export = (struct hub_export){.id = UINT32_MAX, .name_length = name.length};
+    memcpy(export->name, name.data, name.length);
+    link_init(&export->feeds);
+    if (map_add(&hub->exports, export))
+        return export;
+    memory_free(export);
+    return NULL;
+}
+
+void hub_drop_export(struct hub *hub, struct hub_export *export)
+{
+    map_remove(&hub->exports, export_key(export));
+    memory_free(export);
+}
+
 static bool note_id(struct hub *hub, struct hub_export *export)
 {
     if (export->id >= hub->by_id_count) {
@@ -120,10 +142,12 @@ static bool note_id(struct hub *hub, struct hub_export *export)
     return true;
 }
 
+/* One that was waited for is it from now on; whoever waits has the views that the set now has. */
 void hub_add_export(struct hub *hub, const struct store_export *row)
 {
     struct error error;
-    if (hub_find_export(hub, row->name))
+    struct hub_export *export = hub_find_export(hub, row->name);
+    if (export && !export->waiting)
         return;
     if (!view_set_has_export(hub->views, row->name)) {
         if (!view_set_is_open(hub->views))
@@ -133,17 +157,22 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
             return;
         }
     }
-    struct hub_export *export = memory_alloc(sizeof *export + row->name.length);
+    if (!export)
+        export = hub_new_export(hub, row->name);
     if (!export)
         return;
-    *export = (struct hub_export){
-        .id = row->id, .name_length = row->name.length, .last_change = row->last_change};
-    memcpy(export->name, row->name.data, row->name.length);
-    link_init(&export->feeds);
-    if (!map_add(&hub->exports, export) || !note_id(hub, export)) {
-        map_remove(&hub->exports, export_key(export));
-        memory_free(export);
+    bool waited_for = export->waiting;
+    export->id = row->id;
+    if (!note_id(hub, export)) {
+        log_error("hub", "export-lost", "error=\"out of memory\"");
+        export->id = UINT32_MAX;
+        if (!waited_for)
+            hub_drop_export(hub, export);
+        return;
     }
+    export->last_change = row->last_change;
+    export->waiting = false;
+    hub->waiting -= waited_for;
 }
 
 /* ---- commits ---- */

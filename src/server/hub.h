@@ -28,6 +28,7 @@ struct hub_options {
     uint64_t look_us;            /* after so long a look at windows begins nothing more; 0: 20 ms */
     int64_t max_window_rows;     /* of one window, or that a filter lets pass; 0: 10,000 */
     size_t max_windows;          /* different ones that are watched; 0: 1,000 */
+    size_t max_waiting;          /* exports that are waited for before they are fed; 0: 1,000 */
     int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
 };
 

@@ -33,8 +33,10 @@ enum {
     HUB_WINDOWS = 1000,
     HUB_FILTER_ROWS = 1000000,
     HUB_LOOK_US = 20000,
-    HUB_TURNS = 4, /* subscriptions of one subscriber that the readers serve at once */
-    HUB_HELD = 16  /* subscriptions that ended whose rows a connection is known to hold */
+    HUB_WAITING = 1000,     /* exports that subscribers wait for before they are first fed */
+    HUB_WAITING_EACH = 100, /* and of one subscriber */
+    HUB_TURNS = 4,          /* subscriptions of one subscriber that the readers serve at once */
+    HUB_HELD = 16           /* subscriptions that ended whose rows a connection is known to hold */
 };
 
 struct feed;
@@ -47,8 +49,11 @@ struct window_spec;
 
 /* ---- exports and feeds ---- */
 
+/* One that is waited for is known by its name alone, for as long as there is a feed of it. */
 struct hub_export {
-    uint32_t id;
+    uint32_t id;         /* UINT32_MAX while it is waited for */
+    bool waiting;        /* subscribed to, and never fed */
+    uint64_t counted;    /* of one that is waited for: see hub_may_wait */
     int64_t last_change; /* its newest, as far as the loop knows */
     struct link feeds;
     size_t name_length;
@@ -59,7 +64,7 @@ struct feed {
     struct hub *hub;
     struct link in_export; /* hub_export.feeds */
     struct hub_export *export;
-    const struct view *view;
+    const struct view *view; /* one reference */
     struct row_scope *scope; /* whose rows of it; one reference; NULL: they are not scoped */
     int64_t last_change;     /* the newest that it shows anything of; scoped feeds only */
     enum wire_mode mode;
@@ -300,6 +305,8 @@ struct hub {
     struct map exports;        /* struct hub_export by name */
     struct hub_export **by_id; /* the same; ids are small and dense */
     size_t by_id_count;
+    size_t waiting;        /* exports that are waited for; options.max_waiting at most */
+    uint64_t waiting_asks; /* see hub_may_wait */
     struct map feeds;      /* struct feed by name */
     struct map row_scopes; /* those that somebody has, by name */
     struct link subscribers;
@@ -316,6 +323,24 @@ struct hub {
 
 struct hub_export *hub_find_export(struct hub *hub, struct span name);
 struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
+/* One that has a name and nothing else; NULL when out of memory. And the end of such a one. */
+struct hub_export *hub_new_export(struct hub *hub, struct span name);
+void hub_drop_export(struct hub *hub, struct hub_export *export);
+
+/* hub_waiting.c */
+/* The view of that id, also one that an export will have when it is first fed: one reference, or
+ * NULL with ERROR_VIEW_NOT_FOUND or out of memory. */
+const struct view *hub_find_view(const struct hub *hub, struct span id, struct error *error);
+/* Say that there is none, in the same words whether it is so or must not be known. */
+bool hub_view_unknown(const struct hub *hub, struct span id, struct error *error);
+/* Whether there is one. */
+bool hub_has_view(const struct hub *hub, struct span id);
+/* Whether the subscriber may subscribe to the view, where that means to wait for its export. */
+bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct error *error);
+/* The view's export, to be waited for from now on if it was never fed; NULL when out of memory. */
+struct hub_export *hub_await(struct hub *hub, const struct view *view);
+/* It is in no feed any more: nobody waits for it. */
+void hub_stop_waiting(struct hub *hub, struct hub_export *export);
 
 /* feed.c */
 enum wire_mode feed_mode(const struct view *view);
@@ -355,7 +380,7 @@ bool frame_show_append(const struct view *view, struct span append, struct buffe
 
 /* subscription.c */
 /* Find the view, if they may see it (NULL: a stranger), and read the cursor where the view takes
- * one. */
+ * one. The view is a reference. */
 bool subscription_check(const struct hub *hub, const struct auth_identity *identity,
                         const struct wire_subscribe *message, const struct view **view,
                         bool *has_after, struct seq *after, struct error *error);

@@ -16,6 +16,7 @@ static bool run(struct hub_job *job, struct store_reader *reader)
 
 static void destroy(struct hub_job *job)
 {
+    view_unref(((struct resume_job *)job)->query.view);
     memory_free(job);
 }
 
@@ -114,7 +115,7 @@ bool resume_start(struct subscription *subscription, struct seq after, int64_t p
     job->job.run = run;
     job->job.finish = finish;
     job->job.destroy = destroy;
-    job->query = (struct resume_query){.view = subscription->feed->view,
+    job->query = (struct resume_query){.view = view_ref(subscription->feed->view),
                                        .after = after,
                                        .parted = parted,
                                        .scan_rows = subscription->feed->hub->options.scan_rows};

@@ -39,6 +39,7 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         .tombstone_ms = config->tombstone_seconds * 1000,
         .max_window_rows = config->max_window_rows,
         .max_windows = (size_t)config->max_windows,
+        .max_waiting = (size_t)config->max_waiting_exports,
         .max_filter_rows = config->max_filter_rows,
     };
     struct view_set *views = config_views(config, error);

@@ -145,6 +145,7 @@ static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
 
 static void job_free(struct snapshot_job *job)
 {
+    view_unref(job->query.drafts.view);
     snapshot_drafts_fini(&job->query.drafts);
     memory_free((void *)job->query.key.data);
     row_scope_unref(job->query.scope);
@@ -239,8 +240,8 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->query.max_rows = options->snapshot_rows;
     job->query.scope = row_scope_ref(subscription->feed->scope);
     job->query.was = row_scope_ref(subscription->was);
-    snapshot_drafts_init(&job->query.drafts, subscription->feed->view, subscription->feed->mode,
-                         &subscription->snapshot);
+    snapshot_drafts_init(&job->query.drafts, view_ref(subscription->feed->view),
+                         subscription->feed->mode, &subscription->snapshot);
     return job;
 }
 

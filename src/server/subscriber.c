@@ -81,7 +81,7 @@ static bool is_denied(const struct subscriber *subscriber, const char *view)
 {
     return subscriber->identity && (!auth_may(subscriber->identity, AUTH_READ) ||
                                     (!auth_may_view(subscriber->identity, span_of(view)) &&
-                                     view_set_find(subscriber->hub->views, span_of(view))));
+                                     hub_has_view(subscriber->hub, span_of(view))));
 }
 
 static void end_unseen(struct subscriber *subscriber)

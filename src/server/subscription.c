@@ -41,26 +41,15 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
     return NULL;
 }
 
-/* A view that one may not see is told as one that is not there. */
-bool subscription_check(const struct hub *hub, const struct auth_identity *identity,
-                        const struct wire_subscribe *message, const struct view **view,
-                        bool *has_after, struct seq *after, struct error *error)
+static bool check_parameters(const struct view *view, const struct wire_subscribe *message,
+                             bool *has_after, struct seq *after, struct error *error)
 {
-    *view = view_set_find(hub->views, span_of(message->view));
-    if (identity && !auth_may(identity, AUTH_READ))
-        return error_set(error, ERROR_SCOPE_MISSING,
-                         "the token lacks the scope 'read', which is needed to read views");
-    if (!*view || (identity && !auth_may_view(identity, span_of((*view)->id))))
-        return error_set(error, ERROR_VIEW_NOT_FOUND,
-                         "view '%.128s' is not known; exports appear when they are first fed, or "
-                         "are named in the configuration",
-                         message->view);
     if ((message->key && strlen(message->key) > LONGEST_KEY) ||
         strlen(message->parameters) > LONGEST_PARAMETERS)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' may have %d bytes and all other parameters together %d",
                          LONGEST_KEY, LONGEST_PARAMETERS);
-    if ((*view)->mode == VIEW_STATE && !(*view)->stage && !message->key)
+    if (view->mode == VIEW_STATE && !view->stage && !message->key)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' is missing: view '%.128s' shows one entity, named by its key",
                          message->view);
@@ -71,6 +60,26 @@ bool subscription_check(const struct hub *hub, const struct auth_identity *ident
                          "as 1700000000:000000000007",
                          message->after);
     return true;
+}
+
+/* A view that one may not see is told as one that is not there. */
+bool subscription_check(const struct hub *hub, const struct auth_identity *identity,
+                        const struct wire_subscribe *message, const struct view **view,
+                        bool *has_after, struct seq *after, struct error *error)
+{
+    struct span id = span_of(message->view);
+    if (identity && !auth_may(identity, AUTH_READ))
+        return error_set(error, ERROR_SCOPE_MISSING,
+                         "the token lacks the scope 'read', which is needed to read views");
+    if (identity && !auth_may_view(identity, id))
+        return hub_view_unknown(hub, id, error);
+    *view = hub_find_view(hub, id, error);
+    if (!*view)
+        return false;
+    if (check_parameters(*view, message, has_after, after, error))
+        return true;
+    view_unref(*view);
+    return false;
 }
 
 /* `spec` NULL: all of the view, or one key of it. */
@@ -167,7 +176,8 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
     struct subscription *old = subscription_find(subscriber, span_of(message->view), message->key);
     if (old && strcmp(old->parameters, message->parameters) == 0)
         return true;
-    if (!may_open(subscriber, message, !old, after != NULL, error))
+    if (!may_open(subscriber, message, !old, after != NULL, error) ||
+        !hub_may_wait(subscriber, view, error))
         return false;
     if (old)
         subscription_close(old);
@@ -188,14 +198,17 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
     struct window_spec spec;
     bool has_after, is_window;
     if (!subscription_check(subscriber->hub, subscriber->identity, message, &view, &has_after,
-                            &after, error) ||
-        !window_wanted(subscriber->hub, view, message, &is_window, &spec, error))
+                            &after, error))
         return false;
-    if (view->scope)
+    bool opened = window_wanted(subscriber->hub, view, message, &is_window, &spec, error);
+    if (opened && view->scope)
         spec.scope = row_scope_ref(subscriber->scope);
-    bool opened = open_checked(subscriber, message, view, is_window ? &spec : NULL,
-                               has_after ? &after : NULL, error);
-    window_spec_fini(&spec);
+    if (opened) {
+        opened = open_checked(subscriber, message, view, is_window ? &spec : NULL,
+                              has_after ? &after : NULL, error);
+        window_spec_fini(&spec);
+    }
+    view_unref(view);
     return opened;
 }
 

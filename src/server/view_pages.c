@@ -325,13 +325,7 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
     pages->hub = hub;
     pages->skip = wanted->skip > 0 ? wanted->skip : 0;
     pages->take = wanted->take;
-    spec->view = view_set_find(hub->views, span_of(wanted->view));
-    if (!spec->view)
-        error_set(
-            error, ERROR_VIEW_NOT_FOUND,
-            "view '%.128s' is not known; exports appear when they are first fed, or are named "
-            "in the configuration",
-            wanted->view);
+    spec->view = hub_find_view(hub, span_of(wanted->view), error);
     if (!spec->view || !set_spec(spec, wanted, error) || !note_epoch(pages, error)) {
         hub_pages_free(pages);
         return NULL;

@@ -47,6 +47,7 @@ void window_spec_fini(struct window_spec *spec)
     view_filter_free(spec->filter);
     memory_free((void *)spec->key.data);
     row_scope_unref(spec->scope);
+    view_unref(spec->view);
     *spec = (struct window_spec){.view = NULL};
 }
 
@@ -54,6 +55,7 @@ bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
                       struct window_spec *copy)
 {
     *copy = *spec;
+    view_ref(copy->view);
     copy->filter = view_filter_ref(spec->filter);
     copy->scope = row_scope_ref(scope);
     if (!spec->key.data)
@@ -172,13 +174,16 @@ void windows_free(struct windows *windows)
 
 /* ---- joining and leaving ---- */
 
-/* Windows without members are kept for who comes back, up to a number of them. */
+/* Windows without members are kept for who comes back, up to a number of them; but not those of
+ * an export that was never fed, which hold nothing. */
 void windows_end_lingering(struct windows *windows)
 {
     struct link *link = windows->all.next;
-    while (link != &windows->all && windows->lingering > WINDOW_LINGER) {
+    while (link != &windows->all && windows->lingering) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
         link = link->next;
+        if (windows->lingering <= WINDOW_LINGER && !window->feed->export->waiting)
+            continue;
         if (!window->member_count && !window->looking && !window->filling && !window->pins &&
             link_alone(&window->in_moved))
             window_free(window);

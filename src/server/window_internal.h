@@ -54,10 +54,10 @@ enum window_kept {
 
 /* What decides the content of a window. Owned by it. */
 struct window_spec {
-    const struct view *view;
-    int64_t skip, take; /* take VIEW_ALL: all */
-    int64_t limit;      /* rows of a snapshot; -1: all */
-    bool is_short;      /* the view is cut to so few rows that a filter reads them anew */
+    const struct view *view; /* one reference */
+    int64_t skip, take;      /* take VIEW_ALL: all */
+    int64_t limit;           /* rows of a snapshot; -1: all */
+    bool is_short;           /* the view is cut to so few rows that a filter reads them anew */
     struct view_filter *filter;
     struct span key;         /* absent: every key */
     struct row_scope *scope; /* whose rows; one reference; NULL: they are not scoped */

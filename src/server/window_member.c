@@ -59,7 +59,7 @@ bool window_wanted(const struct hub *hub, const struct view *view,
                    const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
                    struct error *error)
 {
-    *spec = (struct window_spec){.view = view};
+    *spec = (struct window_spec){.view = NULL};
     /* What coalesces is told the difference of an interval, as members of a window are. */
     *is_window = view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
                  message->filters;
@@ -70,7 +70,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
                       const struct wire_subscribe *message, struct window_spec *spec,
                       struct error *error)
 {
-    *spec = (struct window_spec){.view = view};
+    *spec = (struct window_spec){.view = NULL};
     if (!check(hub, view, message, error))
         return false;
     spec->skip = message->skip > 0 ? message->skip : 0;
@@ -90,6 +90,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
             return error_set(error, ERROR_MEMORY, "out of memory for a window");
         }
     }
+    spec->view = view_ref(view);
     return true;
 }
 

@@ -356,8 +356,11 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     struct window_spec spec;
     struct seq after;
     bool has_after;
-    if (!subscription_check(hub, read->identity, wanted, &view, &has_after, &after, error) ||
-        !window_spec_make(hub, view, wanted, &spec, error))
+    if (!subscription_check(hub, read->identity, wanted, &view, &has_after, &after, error))
+        return false;
+    bool made = window_spec_make(hub, view, wanted, &spec, error);
+    view_unref(view); /* the spec has it */
+    if (!made)
         return false;
     if (view->scope)
         spec.scope = row_scope_get(hub, read->identity);

@@ -155,6 +155,7 @@ struct view *view_new(const struct view_source *source, struct error *error)
         return NULL;
     struct view *view = memory_new(sizeof *view);
     if (view) {
+        view->references = 1;
         view->mode = source->mode;
         view->id = join_id(source->export_name, source->name);
         view->export_name =
@@ -178,6 +179,66 @@ void view_free(struct view *view)
     view_free_spans(view->key_field, view->key_field_count);
     memory_free((void *)(uintptr_t)view->key_dotted.data);
     memory_free(view);
+}
+
+const struct view *view_ref(const struct view *view)
+{
+    ((struct view *)(uintptr_t)view)->references++;
+    return view;
+}
+
+void view_unref(const struct view *view)
+{
+    struct view *own = (struct view *)(uintptr_t)view;
+    if (own && --own->references == 0)
+        view_free(own);
+}
+
+/* ---- the views that every export has ---- */
+
+static const struct {
+    const char *name;
+    enum view_mode mode;
+} plain[VIEW_PLAIN] = {{"list", VIEW_LIST}, {"state", VIEW_STATE}, {"append", VIEW_APPEND}};
+
+struct view *view_new_plain(struct span export_name, size_t index, struct error *error)
+{
+    struct view_source source = {
+        .export_name = export_name, .name = span_of(plain[index].name), .mode = plain[index].mode};
+    return view_new(&source, error);
+}
+
+/* Its place among the three; VIEW_PLAIN: it is none of them. */
+static size_t find_plain(struct span id, struct span *export_name)
+{
+    const char *slash = id.length ? memchr(id.data, '/', id.length) : NULL;
+    size_t index = slash ? 0 : VIEW_PLAIN;
+    struct error error;
+    if (!slash)
+        return index;
+    size_t length = (size_t)(slash - id.data);
+    struct span name = span_make(slash + 1, id.length - length - 1);
+    *export_name = span_make(id.data, length);
+    while (index < VIEW_PLAIN && !span_equal(span_of(plain[index].name), name))
+        index++;
+    return view_export_name_check(*export_name, &error) ? index : VIEW_PLAIN;
+}
+
+bool view_is_plain(struct span id)
+{
+    struct span export_name;
+    return find_plain(id, &export_name) < VIEW_PLAIN;
+}
+
+const struct view *view_plain_new(struct span id, struct error *error)
+{
+    struct span export_name;
+    size_t index = find_plain(id, &export_name);
+    if (index < VIEW_PLAIN)
+        return view_new_plain(export_name, index, error);
+    error_set(error, ERROR_INVALID_PARAMETER, "'%.*s' is no view that every export has",
+              (int)(id.length < VIEW_NAME_LONGEST ? id.length : VIEW_NAME_LONGEST), id.data);
+    return NULL;
 }
 
 void view_set_output(struct view *view, enum view_output output, struct view_path *key_field)

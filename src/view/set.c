@@ -23,7 +23,7 @@ static void entry_free(struct view_entry *entry)
 {
     while (entry) {
         struct view_entry *replaced = entry->replaced;
-        view_free(entry->view);
+        view_unref(entry->view);
         pipeline_free(entry->pipeline);
         memory_free(entry);
         entry = replaced;
@@ -209,20 +209,13 @@ bool view_set_note_entity(struct view_set *set, struct span name, bool *twice)
 
 bool view_set_add_export(struct view_set *set, struct span name, struct error *error)
 {
-    static const struct {
-        const char *name;
-        enum view_mode mode;
-    } plain[] = {{"list", VIEW_LIST}, {"state", VIEW_STATE}, {"append", VIEW_APPEND}};
-
     if (!view_export_name_check(name, error))
         return false;
     if (view_set_has_export(set, name))
         return true;
     size_t before = set->count;
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        struct view_source source = {
-            .export_name = name, .name = span_of(plain[i].name), .mode = plain[i].mode};
-        struct view *view = view_new(&source, error);
+    for (size_t i = 0; i < VIEW_PLAIN; i++) {
+        struct view *view = view_new_plain(name, i, error);
         if (!view || !view_set_insert(set, view, NULL, error)) {
             cut_back(set, before, set->export_count);
             return out_of_memory(error);

@@ -16,9 +16,11 @@ struct view_scope;
 /* What a derived view's output is, for its subscribers. */
 enum view_output { VIEW_COLLECTION, VIEW_SINGLE, VIEW_KEYED };
 
-/* One view. Everything in it is owned by its set and immutable while the set lives. */
+/* One view, immutable. A set has a reference to each of its views, and whoever may outlive the set,
+ * or holds one that is in none, has another. */
 struct view {
-    char *id;          /* "<Export>/<name>" */
+    _Atomic uint32_t references; /* counted by any thread */
+    char *id;            /* "<Export>/<name>" */
     char *export_name; /* whose entities it shows: the part of the id before the first '/', but of a
                           derived view its source's, at the root */
     enum view_mode mode;
@@ -40,6 +42,15 @@ struct view {
 
 /* Whether it is one of the three that each export has, as they are without a definition. */
 bool view_is_standard(const struct view *view);
+const struct view *view_ref(const struct view *view);
+/* Give a reference back. NULL is fine. */
+void view_unref(const struct view *view);
+/* Whether the id is one of "<Export>/list", "/state" and "/append", of a valid export name. */
+bool view_is_plain(struct span id);
+/* The view of such an id, in no set: one reference. ERROR_INVALID_PARAMETER where it is none, or
+ * out of memory. */
+const struct view *view_plain_new(struct span id, struct error *error);
+
 /* Whether the view shows that key. */
 bool view_shows(const struct view *view, struct span key);
 /* Append the row or patch (canonical text of an object) as this view shows it. */

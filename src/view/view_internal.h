@@ -23,8 +23,11 @@ struct view_source {
 
 /* ERROR_CONFIGURATION names the view and what is wrong with it; else ERROR_MEMORY. */
 struct view *view_new(const struct view_source *source, struct error *error);
-/* NULL is allowed. */
+/* NULL is allowed. Of a view that nobody else has a reference to. */
 void view_free(struct view *view);
+/* One of the three views that every export has, from 0; NULL behind the last. */
+enum { VIEW_PLAIN = 3 };
+struct view *view_new_plain(struct span export_name, size_t index, struct error *error);
 struct view_path;
 /* Give a derived view its output; takes what is in `key_field` over. */
 void view_set_output(struct view *view, enum view_output output, struct view_path *key_field);

@@ -95,7 +95,7 @@ static void what_is_applied_can_be_queried(void **state)
     rows = (struct rows){.stop_after = 1};
     assert_true(stele_query(store, "E/list", NULL, -1, on_row, &rows, &error));
     assert_int_equal(rows.count, 1);
-    assert_false(stele_query(store, "Nope/list", NULL, -1, on_row, &rows, &error));
+    assert_false(stele_query(store, "Nope/none", NULL, -1, on_row, &rows, &error));
     assert_string_equal(error.code, "view-not-found");
     assert_false(stele_apply(store, "{}", 2, &result, &error));
     assert_string_equal(error.code, "invalid-message");

@@ -23,7 +23,7 @@ static void test_subscribes(void **state)
     peer_expect(fd, 0x82, "\"complete\":true");
     limits_subscribe(fd, ""); /* the same again counts */
     peer_say_text(fd,
-                  "{\"type\":\"subscribe\",\"view\":\"None/list\"}"); /* and so does a bad one */
+                  "{\"type\":\"subscribe\",\"view\":\"None/none\"}"); /* and so does a bad one */
     peer_expect(fd, 0x81, "view-not-found");
     limits_turn_to(1);
     limits_subscribe(fd, ",\"key\":\"01\"");
@@ -91,7 +91,7 @@ static void messages_end_at(struct clients *clients, int most, const char *reaso
 {
     int fd = client_come(clients);
     for (int i = 0; i < most / 2; i++) {
-        peer_say_text(fd, "{\"type\":\"subscribe\",\"view\":\"None/list\"}");
+        peer_say_text(fd, "{\"type\":\"subscribe\",\"view\":\"None/none\"}");
         peer_expect(fd, 0x81, "view-not-found");
     }
     limits_turn_to(30000);
