@@ -6,7 +6,7 @@
 
 void invariant_broken(const char *condition, const char *function, int line)
 {
-    log_error("stele", "invariant-broken", "invariant=\"%s\" in=\"%s\" line=%d", condition,
+    log_error("server", "invariant-broken", "invariant=\"%s\" in=\"%s\" line=%d", condition,
               function, line);
     abort();
 }

@@ -16,6 +16,7 @@ static void held_free(struct held *held)
     link_remove(&held->in_window);
     if (held->pinned)
         held->window->pins--;
+    view_unref(held->view);
     memory_free(held);
 }
 
@@ -33,6 +34,7 @@ static struct held *held_copy(const struct held *from, bool pinned)
     if (!held)
         return NULL;
     memcpy(held, from, size);
+    view_ref(held->view);
     link_init(&held->in_list);
     link_init(&held->in_window);
     held->pinned = pinned && held->window;
@@ -43,9 +45,15 @@ static struct held *held_copy(const struct held *from, bool pinned)
     return held;
 }
 
+/* By its id: of an export that was waited for, another object may stand for it now. */
+static bool is_of(const struct held *held, const struct view *view)
+{
+    return held->view == view || strcmp(held->view->id, view->id) == 0;
+}
+
 static bool is_same(const struct held *a, const struct held *b)
 {
-    return a->view == b->view && a->kind == b->kind && a->window == b->window &&
+    return is_of(a, b->view) && a->kind == b->kind && a->window == b->window &&
            a->version == b->version && a->former == b->former && a->key_length == b->key_length &&
            memcmp(a->key, b->key, a->key_length) == 0;
 }
@@ -87,7 +95,7 @@ static struct held *of_plain(const struct subscription *subscription)
         return NULL;
     link_init(&held->in_list);
     link_init(&held->in_window);
-    held->view = subscription->feed->view;
+    held->view = view_ref(subscription->feed->view);
     held->kind = group ? HELD_KEY : HELD_ALL;
     held->key_length = length;
     if (length)
@@ -162,7 +170,7 @@ void held_take(struct subscription *subscription)
     while (link != &subscriber->held) {
         struct held *held = LINK_OWNER(struct held, in_list, link);
         link = link->next;
-        if (held->view != subscription->feed->view)
+        if (!is_of(held, subscription->feed->view))
             continue;
         bool told = subscription->window && (held->kind != HELD_WINDOW || held->window);
         struct held *taken = told ? held_copy(held, true) : NULL;
@@ -208,7 +216,8 @@ static bool lend_shown(const struct subscription *subscription, struct link *lis
     struct link *all = &subscription->subscriber->subscriptions, *link;
     for (link = all->next; link != all; link = link->next) {
         const struct subscription *other = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (other == subscription || other->feed->view != subscription->feed->view)
+        if (other == subscription ||
+            strcmp(other->feed->view->id, subscription->feed->view->id) != 0)
             continue;
         struct held *shown = of_subscription(other, true);
         if (shown) {

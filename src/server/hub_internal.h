@@ -159,8 +159,8 @@ enum held_kind {
     HELD_ALL     /* any row of the view */
 };
 struct held {
-    struct link in_list; /* of a subscriber, a subscription or a request, which owns it */
-    const struct view *view;
+    struct link in_list;     /* of a subscriber, a subscription or a request, which owns it */
+    const struct view *view; /* one reference */
     enum held_kind kind;
     bool shown; /* by a subscription that lives: it is to stay */
     struct window *window;

@@ -118,7 +118,7 @@ test('a chain leads to its authority', async (t) => {
   const chain = await makeChain(scratch(t), 'chain');
   const { server, tls } = await secure(t, { pair: chain });
   assert.equal((await handshake(server, tls)).peer, 'chain own');
-  const seen = await run(['subscribe', '--url', `wss://localhost:${server.port}`, '--ca', chain.authority, '--count', '1', 'No/list']);
+  const seen = await run(['subscribe', '--url', `wss://localhost:${server.port}`, '--ca', chain.authority, '--count', '1', 'No/none']);
   assert.match(seen.stderr, /view-not-found/);
 });
 
@@ -189,7 +189,7 @@ test('what is wrong with the files is said at the start', async (t) => {
 test('a client trusts only whom it was told to, and the right name', async (t) => {
   const { server, pair, folder } = await secure(t, { names: ['DNS:localhost'] });
   const other = await makePair(folder, 'other');
-  const subscribe = (...args) => run(['subscribe', ...args, 'E/list']);
+  const subscribe = (...args) => run(['subscribe', ...args, 'E/none']);
   const unknown = await subscribe('--url', `wss://localhost:${server.port}`);
   assert.match(unknown.stderr, /certificate is not trusted: .*self-signed.*--ca/);
   assert.equal(unknown.code, 1);

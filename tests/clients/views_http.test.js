@@ -302,7 +302,7 @@ test('HEAD has the headers of GET', async (t) => {
 test('what cannot be answered is refused, and says why', async (t) => {
   const server = await Server.forTest(t, { set: { max_window_rows: 200 } });
   await postAll(server, range(500, (i) => m(`k${i}`, { n: i, even: i % 2 === 0 })));
-  await refused(server, '/v1/views/No/list', 404, 'view-not-found', /No\/list/);
+  await refused(server, '/v1/views/No/none', 404, 'view-not-found', /No\/none/);
   await refused(server, '/v1/views/%FF', 404, 'view-not-found', /./);
   await refused(server, '/v1/view', 404, 'not-found', /\/v1\/views/);
   await refused(server, '/v1/views/E/state', 400, 'invalid-parameter', /key/);
