@@ -262,6 +262,9 @@ struct subscriber {
     uint64_t rest_rows;         /* of those, that were given */
 };
 
+/* Tell the client about an error of a subscription that it has not, or no more. */
+void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
+                            const struct wire_about *about);
 /* Append ready bytes to subscriber->control, then call this. */
 void subscriber_answered(struct subscriber *subscriber);
 /* Hand a text over to be sent in pieces of whole frames; takes the reference. Nothing may be
@@ -388,6 +391,8 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
                        struct error *error);
 struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
                                        const char *key);
+/* Tell the client what became of it, by its view and key. It is not closed by that. */
+void subscription_error(const struct subscription *subscription, const struct error *error);
 /* The key it asked for; absent: all. Borrowed. */
 struct span subscription_key(const struct subscription *subscription);
 void subscription_close(struct subscription *subscription);

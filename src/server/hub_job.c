@@ -13,7 +13,7 @@ static void fail(struct hub_job *job)
     struct subscription *subscription = job->subscription;
     log_error("hub", "read-failed", "for=\"%s\" view=\"%s\" error=\"%s\"", job->what,
               subscription->feed->view->id, job->error.message);
-    subscriber_error(subscription->subscriber, &job->error, false);
+    subscription_error(subscription, &job->error);
     subscription_close(subscription); /* forgets the job, and so frees it */
 }
 
@@ -48,7 +48,7 @@ void hub_job_refused(struct subscription *subscription)
     struct error error;
     error_set(&error, ERROR_QUEUE_FULL,
               "too many are catching up at once, or memory is short; subscribe again later");
-    subscriber_error(subscription->subscriber, &error, false);
+    subscription_error(subscription, &error);
     subscription_close(subscription);
 }
 

@@ -158,7 +158,7 @@ static void fail_waiting(struct link *waiting, const struct error *error)
     while (!link_alone(waiting)) {
         struct subscription *subscription =
             LINK_OWNER(struct subscription, in_build, waiting->next);
-        subscriber_error(subscription->subscriber, error, false);
+        subscription_error(subscription, error);
         subscription_close(subscription);
     }
 }
@@ -299,7 +299,7 @@ static void refuse(struct subscription *subscription)
               "too many snapshots are wanted at once, or memory is short, for '%s'; subscribe "
               "again later",
               subscription->feed->view->id);
-    subscriber_error(subscription->subscriber, &error, false);
+    subscription_error(subscription, &error);
     subscription_close(subscription);
 }
 

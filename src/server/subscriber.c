@@ -97,7 +97,7 @@ static void end_unseen(struct subscriber *subscriber)
             continue;
         error_set(&error, ERROR_VIEW_NOT_FOUND, "the new token does not show view '%.128s'", view);
         tell_denied(subscriber, view);
-        subscriber_error(subscriber, &error, false);
+        subscription_error(subscription, &error);
         subscription_close(subscription);
     }
 }
@@ -158,7 +158,7 @@ bool subscriber_allows_rows(struct subscription *subscription, int64_t rows)
     if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
         return true;
     counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
-    subscriber_error(subscriber, &error, false);
+    subscription_error(subscription, &error);
     subscription_close(subscription);
     return false;
 }
@@ -193,11 +193,43 @@ void subscriber_tell(struct subscriber *subscriber, struct span json)
     subscriber_answered(subscriber);
 }
 
-void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
+static void tell_error(struct subscriber *subscriber, const struct error *error,
+                       const struct wire_about *about, bool fatal)
 {
-    wire_error(&subscriber->control, error, fatal, error_retry_after(error));
+    wire_error(&subscriber->control, error, about, fatal, error_retry_after(error));
     counter_add(&subscriber->hub->metrics.messages_refused, 1);
     subscriber_answered(subscriber);
+}
+
+void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
+{
+    tell_error(subscriber, error, NULL, fatal);
+}
+
+void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
+                            const struct wire_about *about)
+{
+    tell_error(subscriber, error, about, false);
+}
+
+void subscription_error(const struct subscription *subscription, const struct error *error)
+{
+    const struct wire_about about = {.view = span_of(subscription->feed->view->id),
+                                     .key = subscription_key(subscription)};
+    subscriber_error_about(subscription->subscriber, error, &about);
+}
+
+/* About what the client asked for, as far as that could be read. */
+static void refuse_message(struct subscriber *subscriber, const struct wire_message *message,
+                           const struct error *error)
+{
+    const struct wire_subscribe *asked = &message->subscribe;
+    struct wire_about about = {{NULL, 0}, {NULL, 0}};
+    if (asked->view)
+        about.view = span_of(asked->view);
+    if (asked->key)
+        about.key = span_of(asked->key);
+    subscriber_error_about(subscriber, error, &about);
 }
 
 static bool handle(struct subscriber *subscriber, const struct wire_message *message,
@@ -232,16 +264,14 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
     struct error error = {.code = ERROR_NONE};
     INVARIANT(!subscriber->ended);
     counter_add(&subscriber->hub->metrics.messages_in, 1);
-    if (!wire_message_parse(text, &message, &error)) {
-        subscriber_error(subscriber, &error, false);
-        return;
-    }
-    if (!handle(subscriber, &message, &error)) {
+    if (!wire_message_read(text, &message, &error)) {
+        refuse_message(subscriber, &message, &error);
+    } else if (!handle(subscriber, &message, &error)) {
         bool subscribe = message.type == WIRE_SUBSCRIBE;
         counter_add(&subscriber->hub->metrics.subscriptions_refused, subscribe);
         if (subscribe && is_denied(subscriber, message.subscribe.view))
             tell_denied(subscriber, message.subscribe.view);
-        subscriber_error(subscriber, &error, false);
+        refuse_message(subscriber, &message, &error);
     }
     wire_message_fini(&message);
 }

@@ -9,7 +9,7 @@
 /* The subscription is gone afterwards. */
 static void fail(struct subscription *subscription, const struct error *error)
 {
-    subscriber_error(subscription->subscriber, error, false);
+    subscription_error(subscription, error);
     subscription_close(subscription);
 }
 
@@ -44,7 +44,8 @@ static bool change_feed(struct subscription *subscription, struct window_spec *s
 {
     struct subscriber *subscriber = subscription->subscriber;
     struct feed *old = subscription->feed;
-    struct feed *feed = feed_get(subscriber->hub, old->view, subscriber->scope);
+    const struct view *view = view_ref(old->view);
+    struct feed *feed = feed_get(subscriber->hub, view, subscriber->scope);
     struct span own = subscription_key(subscription), key = span_make(NULL, 0);
     char *copy = own.data ? memory_copy_string(own.data, own.length) : NULL;
     bool ready = feed && (copy || !own.data);
@@ -56,18 +57,19 @@ static bool change_feed(struct subscription *subscription, struct window_spec *s
         joined = spec ? feed_join_window(feed, subscription, spec, error)
                       : feed_join(feed, subscription, key);
     }
-    memory_free(copy);
-    if (joined)
-        return true;
-    if (feed)
-        feed_drop_unused(feed);
-    subscriber_error(subscriber, error, false);
-    if (!ready) {
-        subscription_close(subscription);
-        return false;
+    if (!joined) {
+        const struct wire_about about = {.view = span_of(view->id), .key = key};
+        if (feed)
+            feed_drop_unused(feed);
+        subscriber_error_about(subscriber, error, &about);
+        if (ready)
+            subscription_drop(subscription);
+        else
+            subscription_close(subscription);
     }
-    subscription_drop(subscription);
-    return false;
+    memory_free(copy);
+    view_unref(view);
+    return joined;
 }
 
 static void move_window(struct subscription *subscription, struct error *error)

@@ -272,7 +272,7 @@ void window_fail(struct window *window, const struct error *error)
     while (!link_alone(&window->members)) {
         struct subscription *subscription =
             LINK_OWNER(struct subscription, in_window, window->members.next);
-        subscriber_error(subscription->subscriber, error, false);
+        subscription_error(subscription, error);
         subscription_close(subscription);
     }
     held_forget(window);

@@ -173,7 +173,7 @@ static void fail(struct subscription *subscription)
 {
     struct error error;
     error_set(&error, ERROR_MEMORY, "out of memory for a window; subscribe again later");
-    subscriber_error(subscription->subscriber, &error, false);
+    subscription_error(subscription, &error);
     subscription_close(subscription);
 }
 

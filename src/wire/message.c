@@ -259,7 +259,7 @@ static bool parse_document(struct reader *reader, struct span text)
     return error_set(&reader->error, code, "the message is not usable JSON: %s", cause.message);
 }
 
-bool wire_message_parse(struct span text, struct wire_message *message, struct error *error)
+bool wire_message_read(struct span text, struct wire_message *message, struct error *error)
 {
     *message = (struct wire_message){
         .subscribe = {.with_snapshot = true, .snapshot_limit = -1, .take = -1, .skip = -1}};
@@ -270,9 +270,16 @@ bool wire_message_parse(struct span text, struct wire_message *message, struct e
     doc_fini(&reader.doc);
     if (!failed(&reader))
         return true;
+    *error = reader.error;
+    return false;
+}
+
+bool wire_message_parse(struct span text, struct wire_message *message, struct error *error)
+{
+    struct error problem;
+    if (wire_message_read(text, message, error ? error : &problem))
+        return true;
     wire_message_fini(message);
-    if (error)
-        *error = reader.error;
     return false;
 }
 

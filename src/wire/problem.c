@@ -83,11 +83,25 @@ static void add_fields(struct buffer *out, const struct error *error, int retry_
     doc_escape(out, span_of(suggested_action(error->code)));
 }
 
-bool wire_error(struct buffer *out, const struct error *error, bool fatal, int retry_after)
+static void add_about(struct buffer *out, const char *start, struct span text, size_t limit)
 {
-    struct frame_draft draft = frame_open(out, 256 + strlen(error->message));
+    if (!text.data)
+        return;
+    buffer_add_string(out, start);
+    doc_escape(out, span_make(text.data, wire_cut(text, limit)));
+}
+
+bool wire_error(struct buffer *out, const struct error *error, const struct wire_about *about,
+                bool fatal, int retry_after)
+{
+    static const struct wire_about nothing;
+    const struct wire_about *it = about ? about : &nothing;
+    struct frame_draft draft =
+        frame_open(out, 256 + strlen(error->message) + it->view.length + it->key.length);
     buffer_add_string(out, "{\"type\":\"error\",");
     add_fields(out, error, retry_after);
+    add_about(out, ",\"view\":", it->view, WIRE_ABOUT_VIEW);
+    add_about(out, ",\"key\":", it->key, WIRE_ABOUT_KEY);
     buffer_add_string(out, fatal ? ",\"fatal\":true}" : ",\"fatal\":false}");
     return frame_close(out, draft, FRAME_TEXT);
 }

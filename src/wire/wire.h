@@ -51,6 +51,9 @@ struct wire_message {
  * message names it). A missing field and null are the same. On success wire_message_fini is due. */
 bool wire_message_parse(struct span text, struct wire_message *message, struct error *error);
 void wire_message_fini(struct wire_message *message);
+/* The same, but wire_message_fini is due in any case: on failure the message has what of `view` and
+ * `key` could be read, so that the answer can name them. */
+bool wire_message_read(struct span text, struct wire_message *message, struct error *error);
 
 /* ---- frames to clients; each appends ready bytes to `out` ---- */
 
@@ -128,8 +131,16 @@ bool wire_gunzip(struct span message, struct buffer *out, struct error *error);
 
 /* ---- errors ---- */
 
-/* {"type":"error",…} as a ready text frame. `retry_after` in seconds, negative: left out. */
-bool wire_error(struct buffer *out, const struct error *error, bool fatal, int retry_after);
+/* Which subscription an error is about, as the client named it: raw; absent ones are left out, and
+ * longer ones than these cut. */
+enum { WIRE_ABOUT_VIEW = 512, WIRE_ABOUT_KEY = 4096 };
+struct wire_about {
+    struct span view, key;
+};
+/* {"type":"error",…} as a ready text frame. `about` NULL: no subscription. `retry_after` in
+ * seconds, negative: left out. */
+bool wire_error(struct buffer *out, const struct error *error, const struct wire_about *about,
+                bool fatal, int retry_after);
 /* The same fields without type and fatal, plain JSON: the body of an HTTP error. */
 bool wire_error_body(struct buffer *out, const struct error *error, int retry_after);
 /* "<code>: <message>" cut to WIRE_CLOSE_REASON bytes at a character; returns the length. */

@@ -46,7 +46,7 @@ static void check_refused(const struct error *error)
     buffer_init(&frame, WIRE_FRAGMENT);
     require(error->code == ERROR_INVALID_MESSAGE || error->code == ERROR_INVALID_PARAMETER);
     require(doc_valid_utf8(span_of(error->message)));
-    require(wire_error(&frame, error, false, -1));
+    require(wire_error(&frame, error, NULL, false, -1));
     require(doc_valid_utf8(span_make(reason, wire_close_reason(reason, error))));
     buffer_fini(&frame);
 }

@@ -18,7 +18,7 @@ static void errors_have_the_fields_that_clients_look_for(void **state)
     bool final;
     error_set(&error, ERROR_QUEUE_FULL, "the \"queue\" is full");
     buffer_init(&out, ROOM);
-    assert_true(wire_error(&out, &error, false, 5));
+    assert_true(wire_error(&out, &error, NULL, false, 5));
     assert_int_equal((unsigned char)out.data[0], 0x81);
     assert_true(wire_frame_payload(buffer_span(&out), &payload, &final));
     assert_true(span_equal(
@@ -55,7 +55,7 @@ static void every_code_makes_a_good_message(void **state)
         struct span payload;
         bool final;
         buffer_init(&out, ROOM);
-        assert_true(wire_error(&out, &error, true, -1));
+        assert_true(wire_error(&out, &error, NULL, true, -1));
         assert_true(wire_frame_payload(buffer_span(&out), &payload, &final));
         struct tree *tree = tree_parse(payload, &error);
         assert_non_null(tree);
@@ -118,7 +118,7 @@ static void every_allocation_may_fail(void **state)
         buffer_init(&frame, ROOM);
         buffer_init(&body, ROOM);
         memory_fail_at(nth, 0);
-        bool framed = wire_error(&frame, &error, true, 1);
+        bool framed = wire_error(&frame, &error, NULL, true, 1);
         bool printed = wire_error_body(&body, &error, 1);
         hit = memory_fault_hit();
         memory_fail_at(0, 0);
