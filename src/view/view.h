@@ -20,7 +20,7 @@ enum view_output { VIEW_COLLECTION, VIEW_SINGLE, VIEW_KEYED };
  * or holds one that is in none, has another. */
 struct view {
     _Atomic uint32_t references; /* counted by any thread */
-    char *id;            /* "<Export>/<name>" */
+    char *id;                    /* "<Export>/<name>" */
     char *export_name; /* whose entities it shows: the part of the id before the first '/', but of a
                           derived view its source's, at the root */
     enum view_mode mode;
