@@ -53,7 +53,8 @@ struct auth_identity {
     char *client_ip; /* likewise */
     char *plan;
     enum auth_key_class key_class;
-    unsigned scopes; /* enum auth_scope */
+    unsigned scopes;   /* enum auth_scope */
+    bool is_anonymous; /* nobody in particular: there is no authentication */
     bool is_static;
     unsigned char static_digest[32]; /* of a static token: its SHA-256 */
     int64_t expires_at;              /* unix seconds; 0: never */
@@ -69,6 +70,12 @@ struct auth_identity *auth_identity_anonymous(void);
 struct auth_identity *auth_identity_retain(struct auth_identity *identity);
 /* NULL is fine. */
 void auth_identity_release(struct auth_identity *identity);
+
+/* Whether its subject is one client rather than everybody, or all who share a static token. */
+static inline bool auth_names_somebody(const struct auth_identity *identity)
+{
+    return !identity->is_anonymous && !identity->is_static;
+}
 
 static inline bool auth_may(const struct auth_identity *identity, enum auth_scope scope)
 {

@@ -37,6 +37,7 @@ struct auth_identity *auth_identity_anonymous(void)
     if (!identity)
         return NULL;
     identity->scopes = AUTH_READ | AUTH_WRITE;
+    identity->is_anonymous = true;
     if (complete(&identity->subject, "anonymous") && complete(&identity->metering_key, "dev") &&
         identity_complete(identity, NULL))
         return identity;

@@ -198,34 +198,34 @@ static bool shake(struct tls_stream *server, struct tls_stream *client, struct e
     return error_set(error, ERROR_CONFIGURATION, "the handshake does not end");
 }
 
-/* The client does not ask who the certificate is signed by: that is the operator's matter. But it
- * holds the certificate against the strength that clients ask for today. */
-static bool try_version(struct tls_context *context, int version, struct error *error)
+/* A client of today's strength that asks nobody who signed the certificate: that is the operator's
+ * matter. */
+static struct tls_stream *new_client(SSL_CTX **context)
 {
-    SSL_CTX *client_context = SSL_CTX_new(TLS_client_method());
-    struct tls_stream *server = tls_stream_new(context);
-    struct tls_stream *client = client_context ? new_stream(client_context) : NULL;
-    bool good = false;
-    if (!server || !client || !SSL_set_min_proto_version(client->ssl, version) ||
-        !SSL_set_max_proto_version(client->ssl, version)) {
-        error_set(error, ERROR_MEMORY, "out of memory while trying a certificate");
-    } else {
+    *context = SSL_CTX_new(TLS_client_method());
+    struct tls_stream *client = *context ? new_stream(*context) : NULL;
+    if (client) {
         SSL_set_connect_state(client->ssl);
         SSL_set_verify(client->ssl, SSL_VERIFY_NONE, NULL);
-        good = shake(server, client, error);
     }
-    tls_stream_free(client);
-    tls_stream_free(server);
-    SSL_CTX_free(client_context);
-    return good;
+    return client;
 }
 
 bool tls_try(struct certificate *certificate, struct error *error)
 {
     struct certificate *shown = certificate;
+    SSL_CTX *client_context = NULL;
     struct tls_context *context = tls_context_new(&shown, error);
-    bool good = context && try_version(context, TLS1_3_VERSION, error) &&
-                try_version(context, TLS1_2_VERSION, error);
+    struct tls_stream *server = context ? tls_stream_new(context) : NULL;
+    struct tls_stream *client = server ? new_client(&client_context) : NULL;
+    bool good = false;
+    if (client)
+        good = shake(server, client, error);
+    else if (context)
+        error_set(error, ERROR_MEMORY, "out of memory while trying a certificate");
+    tls_stream_free(client);
+    tls_stream_free(server);
+    SSL_CTX_free(client_context);
     tls_context_free(context);
     return good;
 }

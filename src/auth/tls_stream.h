@@ -39,10 +39,8 @@ struct span tls_stream_output(struct tls_stream *stream);
 void tls_stream_sent(struct tls_stream *stream);
 bool tls_stream_is_ready(const struct tls_stream *stream);
 
-/*
- * Shake hands with the certificate in memory, as a client that asks for no name would, by TLS 1.2
- * and by 1.3: whether a connection can come of it. false with what OpenSSL says. Any thread.
- */
+/* Shake hands with the certificate in memory, as a client would: whether a connection can come of
+ * it. false with what OpenSSL says. Any thread. */
 bool tls_try(struct certificate *certificate, struct error *error);
 
 #endif

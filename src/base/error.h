@@ -32,6 +32,7 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(UPGRADE_REQUIRED, "upgrade-required", 426, RETRY_NEVER)                                      \
     X(NOT_IMPLEMENTED, "not-implemented", 501, RETRY_NEVER)                                        \
     X(HTTP_VERSION, "version-not-supported", 505, RETRY_NEVER)                                     \
+    X(HOST, "host-not-allowed", 403, RETRY_NEVER)                                                  \
     X(TOO_SLOW, "too-slow", 408, RETRY_LATER)                                                      \
     X(UNSUPPORTED_ENCODING, "unsupported-encoding", 415, RETRY_NEVER)                              \
     X(QUEUE_FULL, "queue-full", 503, RETRY_LATER)                                                  \

@@ -4,6 +4,7 @@
  */
 #include "cli/serve.h"
 #include "cli/signals.h"
+#include "server/tls.h"
 
 #include <errno.h>
 
@@ -34,8 +35,10 @@ static int check_config(const stele_options *library)
         return command_failed(&error);
     int code = EXIT_FAILED;
     struct credentials credentials = {.tokens = NULL};
+    struct certificate *certificate = NULL;
     struct view_set *views = config_views(&config, &error);
-    if (views && credentials_read(&credentials, &config, &error)) {
+    if (views && credentials_read(&credentials, &config, &error) &&
+        tls_read(&config, &certificate, &error)) {
         struct buffer text;
         buffer_init(&text, TEXT_LIMIT);
         config_warn_of_views(views);
@@ -44,6 +47,7 @@ static int check_config(const stele_options *library)
         command_failed(&error);
     }
     view_set_free(views);
+    certificate_free(certificate);
     credentials_fini(&credentials);
     config_fini(&config);
     return code;

@@ -22,6 +22,22 @@ void address_print(const struct address *address, char text[ADDRESS_TEXT]);
  * one site has. Borrowed. */
 struct span address_site(const struct address *address);
 
+/* Whether it is this machine's own, 127.0.0.0/8 or ::1. */
+bool address_is_loopback(const struct address *address);
+
+/* ---- names of hosts ---- */
+
+/* A Host, or the part of an origin behind its "://": without its port, and without a dot at its
+ * end. Borrowed. */
+struct span host_name(struct span host);
+/* Whether a name, or a numeric address, is this machine's own: localhost, what ends with
+ * ".localhost", a loopback address. */
+bool host_is_loopback(struct span name);
+/* Whether a name stands in a list, in any case; between them commas or spaces. NULL: in none. */
+bool host_names_have(const char *names, struct span name);
+/* Whether such a text is a list of names without ports. */
+bool host_names_check(const char *names, struct error *error);
+
 /* ---- networks ---- */
 
 struct network {

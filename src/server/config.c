@@ -197,6 +197,21 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
     return put_text(config, setting, text, error);
 }
 
+/* The texts of a list, with commas between; false: it is no such list. */
+static bool join_texts(const struct tree *list, struct buffer *out)
+{
+    bool good = tree_type(list) == TREE_ARRAY && tree_count(list) > 0;
+    for (size_t i = 0; good && i < tree_count(list); i++) {
+        const struct tree *element = tree_element(list, i);
+        good = tree_type(element) == TREE_STRING;
+        if (good && i)
+            buffer_add_string(out, ", ");
+        if (good)
+            buffer_add_span(out, tree_string(element));
+    }
+    return good && !out->failed;
+}
+
 bool setting_set_tree(struct config *config, const struct setting *setting,
                       const struct tree *value, struct error *error)
 {
@@ -211,6 +226,12 @@ bool setting_set_tree(struct config *config, const struct setting *setting,
         return setting_set_text(config, setting, tree_string(value), error);
     struct buffer text;
     buffer_init(&text, VALUE_LIMIT);
+    if (setting->list && join_texts(value, &text)) {
+        bool done = setting_set_text(config, setting, buffer_span(&text), error);
+        buffer_fini(&text);
+        return done;
+    }
+    buffer_clear(&text);
     tree_print(value, &text);
     setting_refuse(setting, buffer_span(&text), error);
     buffer_fini(&text);

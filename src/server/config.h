@@ -104,6 +104,8 @@ struct config {
         rate_messages_per_connection_seconds;
     int64_t rate_snapshots_per_connection, rate_snapshots_per_connection_burst,
         rate_snapshots_per_connection_seconds;
+    char *allowed_hosts;            /* names that requests may ask for; NULL: any */
+    char *base_path;                /* what a proxy has put before all paths; NULL: nothing */
     char *trusted_proxies;          /* addresses and networks; NULL: none */
     char *proxy_header;             /* in which they name the client; default X-Forwarded-For */
     int64_t client_timeout_seconds; /* default 300; environment ARETE_WS_CLIENT_TIMEOUT_SECS */

@@ -26,6 +26,7 @@ struct setting {
     const char *const *words; /* in the order of the enum's values, NULL at the end */
     /* Of a text: whether it may be set, beyond its length; NULL: always. */
     bool (*check)(const char *text, struct error *error);
+    bool list;               /* of a text: the file may have a list of texts in its place */
     const char *environment; /* the environment variable that sets it; NULL: none */
     const char *help;
 };

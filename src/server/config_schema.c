@@ -16,7 +16,13 @@ void setting_schema(struct buffer *out, const struct setting *setting, const cha
     buffer_printf(out, ",\n%*s  ", indent, "");
     switch (setting->type) {
     case SETTING_TEXT:
-        buffer_printf(out, "\"type\": \"string\",\n%*s  \"minLength\": 1", indent, "");
+        if (setting->list)
+            buffer_printf(out,
+                          "\"type\": [\"string\", \"array\"],\n%*s  \"items\": {\"type\": "
+                          "\"string\"},\n%*s  \"minLength\": 1",
+                          indent, "", indent, "");
+        else
+            buffer_printf(out, "\"type\": \"string\",\n%*s  \"minLength\": 1", indent, "");
         if (setting->text)
             buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "", setting->text);
         break;

@@ -69,6 +69,19 @@ static bool check_header(const char *name, struct error *error)
            error_set(error, ERROR_CONFIGURATION, "a name of more than 63 bytes");
 }
 
+/* As it stands in a request: absolute, without an end, nothing that must be escaped. */
+static bool check_base_path(const char *path, struct error *error)
+{
+    size_t length = strlen(path);
+    bool good = path[0] == '/' && length > 1 && path[length - 1] != '/' && !strstr(path, "//");
+    for (const char *at = path; *at; at++)
+        good = good && (isalnum((unsigned char)*at) || strchr("/-._~", *at));
+    return good || error_set(error, ERROR_CONFIGURATION,
+                             "'%.100s' is no such path; write it as \"/stele\", with '/' at its "
+                             "beginning alone",
+                             path);
+}
+
 const struct setting config_settings[] = {
     {TEXT(database), .help = "the database file; made when it is not there"},
     {ADDRESS(listen, "127.0.0.1:8877"),
@@ -165,7 +178,12 @@ const struct setting config_settings[] = {
          "messages of one subscriber's connection"),
     RATE(snapshots_per_connection, 30, 5, "SNAPSHOTS_PER_CONNECTION",
          "snapshots and resumes of one connection"),
-    {TEXT(trusted_proxies), .live = true, .check = networks_check,
+    {TEXT(allowed_hosts), .live = true, .check = host_names_check, .list = true,
+     .help = "names by which requests may ask for this server, such as \"stele.example.com\"; left "
+             "out: any, but without authentication on a loopback address only names of that"},
+    {TEXT(base_path), .check = check_base_path,
+     .help = "a path that a proxy leaves in front of all others, such as \"/stele\""},
+    {TEXT(trusted_proxies), .live = true, .check = networks_check, .list = true,
      .help = "addresses and networks of proxies that are believed about who their clients are, "
              "such as \"10.0.0.0/8, ::1\""},
     {TEXT(proxy_header), .live = true, .text = "X-Forwarded-For", .check = check_header,

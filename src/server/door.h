@@ -13,6 +13,7 @@ struct door;
 struct server;
 
 struct limit_place;
+struct listener;
 struct net_connection;
 
 /* Who is there; in every session and every exchange. */
@@ -66,6 +67,10 @@ enum door_wish {
     DOOR_ADMIN /* what changes the server */
 };
 
+/* Whether a browser may have been sent here by a page that has no business here; to be asked first,
+ * of every request. false with the error to answer with. */
+bool door_guard(struct server *server, const struct net_connection *connection,
+                const struct listener *listener, struct error *error);
 /* Let the sender of this request in. false with the error to answer with, which quotes nothing
  * secret; else visitor_fini is due. */
 bool door_enter(struct server *server, struct net_connection *connection, enum door_wish wish,

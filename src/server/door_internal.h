@@ -13,6 +13,7 @@ enum { DOOR_TOKEN_BYTES = HTTP_HEAD_LIMIT, DOOR_ORIGIN_BYTES = 512 };
 struct door_rules {
     struct config_auth auth; /* its texts, but for the lists, are copies */
     struct credentials credentials;
+    char *hosts; /* allowed_hosts; NULL: not set */
     char **origins;
     size_t origin_count;
 };

@@ -16,6 +16,7 @@ static bool copy_texts(struct door_rules *rules, const struct config *config)
     rules->auth.jwks_url = copy(config->auth.jwks_url, &good);
     rules->auth.issuer = copy(config->auth.issuer, &good);
     rules->auth.audience = copy(config->auth.audience, &good);
+    rules->hosts = copy(config->allowed_hosts, &good);
     rules->origins = memory_new((config->origin_count + 1) * sizeof *rules->origins);
     for (size_t i = 0; rules->origins && i < config->origin_count; i++)
         rules->origins[rules->origin_count++] = copy(config->origins[i], &good);
@@ -41,6 +42,7 @@ void door_rules_free(struct door_rules *rules)
     for (size_t i = 0; i < rules->origin_count; i++)
         memory_free(rules->origins[i]);
     memory_free(rules->origins);
+    memory_free(rules->hosts);
     memory_free(rules->auth.jwks_url);
     memory_free(rules->auth.issuer);
     memory_free(rules->auth.audience);

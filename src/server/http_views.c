@@ -40,10 +40,11 @@ static void print_sort(struct buffer *out, const struct view *view)
 }
 
 /* A path that gives the id back; what is no unreserved character is percent-encoded. */
-static void print_url(struct buffer *out, struct span id)
+static void print_url(struct buffer *out, const char *base, struct span id)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "-_~/.";
+    buffer_add_string(out, base ? base : "");
     buffer_add_string(out, view_prefix);
     for (size_t i = 0; i < id.length; i++) {
         if (id.data[i] && strchr(plain, id.data[i]))
@@ -53,7 +54,7 @@ static void print_url(struct buffer *out, struct span id)
     }
 }
 
-static void print_view(struct buffer *out, const struct fact_rows *fact)
+static void print_view(struct buffer *out, const char *base, const struct fact_rows *fact)
 {
     const struct view *view = fact->view;
     static const char *const modes[] = {"state", "list", "append"};
@@ -64,7 +65,7 @@ static void print_view(struct buffer *out, const struct fact_rows *fact)
     if (fact->rows >= 0 && !view->scope) /* how many there are is not for everybody either */
         buffer_printf(out, ",\"rows\":%lld", (long long)fact->rows);
     buffer_add_string(out, ",\"url\":\"");
-    print_url(out, span_of(view->id));
+    print_url(out, base, span_of(view->id));
     buffer_add_string(out, "\"}");
 }
 
@@ -87,7 +88,7 @@ static void list_print(struct server *server, struct exchange *exchange)
         if (!auth_may_view(exchange->visitor.identity, span_of(facts->rows[i].view->id)))
             continue;
         buffer_add_string(&out, between);
-        print_view(&out, &facts->rows[i]);
+        print_view(&out, server->base_path, &facts->rows[i]);
         between = ",\n";
     }
     buffer_add_string(&out, "\n]}\n");

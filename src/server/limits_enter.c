@@ -119,13 +119,17 @@ static bool has_room(struct limits *limits, const struct audit_client *client,
     return false;
 }
 
-/* Both windows count a connection, or none does. */
+/* Both windows count a connection, or none does. A subject that everybody shares is no reason to
+ * refuse one client for what others did: those are judged by where they are. */
 static bool may_connect(struct limits *limits, const struct audit_client *client,
                         struct error *error)
 {
     const struct limit_rules *rules = &limits->rules;
-    struct span subject = span_of(client->identity->subject);
-    struct span metering_key = span_of(client->identity->metering_key);
+    struct address address;
+    bool by_site = !auth_names_somebody(client->identity);
+    struct span site = site_of(client, &address);
+    struct span subject = by_site ? site : span_of(client->identity->subject);
+    struct span metering_key = by_site ? site : span_of(client->identity->metering_key);
     bool by_subject = limits_rate_holds(limits, &rules->subject_connections);
     bool by_key = limits_rate_holds(limits, &rules->metering_connections);
     int64_t now = limits_now(limits), wait_ms = 0;
@@ -133,7 +137,9 @@ static bool may_connect(struct limits *limits, const struct audit_client *client
                                               subject, now, &wait_ms))
         return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_SUBJECT,
                            &rules->subject_connections, wait_ms,
-                           "too many connections of the token's subject", error);
+                           by_site ? "too many connections from this address"
+                                   : "too many connections of the token's subject",
+                           error);
     if (by_key && !auth_rate_table_admit(limits->metering_keys, &rules->metering_connections,
                                          metering_key, now, &wait_ms))
         return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_METERING_KEY,

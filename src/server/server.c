@@ -301,6 +301,8 @@ struct server *server_open_unless(const struct config *config, const atomic_bool
     sessions_init(&server->sessions);
     server->connection_room = (size_t)config->max_connections;
     server->max_request_bytes = (size_t)config->max_request_bytes;
+    if (config->base_path)
+        server->base_path = memory_copy_string(config->base_path, strlen(config->base_path));
     take_limits(server, config);
     if (open_parts(server, config, error))
         return server;
@@ -348,6 +350,7 @@ void server_close(struct server *server)
     close_loop(server);
     certificate_free(server->certificate);
     queue_fini(&server->posts);
+    memory_free(server->base_path);
     memory_free(server);
 }
 

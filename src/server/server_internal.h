@@ -81,6 +81,7 @@ struct server {
     struct server_counters counters;
     struct audit audit;
 
+    char *base_path;        /* before the paths of all requests; NULL: nothing */
     size_t connection_room; /* for so many there are descriptors */
     size_t max_message_bytes, max_request_bytes;
     uint64_t client_timeout_ms; /* 0: none */

@@ -1,5 +1,6 @@
 #include "server/tls.h"
 
+#include "auth/tls_stream.h"
 #include "server/config_internal.h"
 
 #include <inttypes.h>
@@ -43,6 +44,20 @@ static bool read_key(const char *path, struct certificate *certificate, struct e
     return good || error_prefix(error, "setting \"tls_key\": file %s", path);
 }
 
+/* A pair that belongs together may still be one that no client takes: a key too short, a hash too
+ * weak, a curve that nobody speaks. */
+static bool try(struct certificate *certificate, const struct config *config, struct error *error)
+{
+    if (tls_try(certificate, error))
+        return true;
+    if (error->code != ERROR_MEMORY)
+        error->code = ERROR_CONFIGURATION;
+    return error_prefix(error,
+                        "setting \"tls_certificate\": file %s: no client could connect with it; "
+                        "use a key of Ed25519, P-256 or RSA with 2,048 bits, signed with SHA-256",
+                        config->tls_certificate);
+}
+
 bool tls_read(const struct config *config, struct certificate **certificate, struct error *error)
 {
     *certificate = NULL;
@@ -56,7 +71,7 @@ bool tls_read(const struct config *config, struct certificate **certificate, str
                          config->tls_key ? "tls_key" : "tls_certificate",
                          config->tls_key ? "tls_certificate" : "tls_key");
     if (read_chain(config->tls_certificate, certificate, error) &&
-        read_key(config->tls_key, *certificate, error))
+        read_key(config->tls_key, *certificate, error) && try(*certificate, config, error))
         return true;
     certificate_free(*certificate);
     *certificate = NULL;

@@ -42,9 +42,22 @@ struct server *transport_server(const struct net_connection *connection)
 
 /* ---- WebSocket ---- */
 
+/* Some proxies leave the path in front under which they serve us, others take it off. */
+static struct span path_of(const struct net_connection *connection)
+{
+    const char *base = transport_server(connection)->base_path;
+    struct span path = net_request(connection)->path;
+    size_t length = base ? strlen(base) : 0;
+    if (!length || path.length < length || memcmp(path.data, base, length) != 0)
+        return path;
+    if (path.length == length)
+        return span_of("/");
+    return path.data[length] == '/' ? span_make(path.data + length, path.length - length) : path;
+}
+
 static bool is_ingest(const struct net_connection *connection)
 {
-    struct span path = net_request(connection)->path;
+    struct span path = path_of(connection);
     return span_equal(path, span_of(INGEST_PATH)) || span_equal(path, span_of(INGEST_PATH "/"));
 }
 
@@ -101,7 +114,7 @@ static void on_upgrade(struct server *server, struct net_connection *connection)
 
 static void route(struct server *server, struct net_connection *connection)
 {
-    struct span path = net_request(connection)->path;
+    struct span path = path_of(connection);
     if (net_side(connection) == TRANSPORT_HEALTH) {
         health_request(server, connection, path);
         return;
@@ -122,9 +135,13 @@ static void route(struct server *server, struct net_connection *connection)
 static void on_request(void *argument, struct net_connection *connection)
 {
     struct server *server = ((struct transport *)argument)->server;
+    bool health = net_side(connection) == TRANSPORT_HEALTH;
+    struct error error;
     if (server->state != SERVER_RUNNING)
         net_stop_keeping(connection);
-    if (net_request(connection)->wants_websocket)
+    if (!door_guard(server, connection, health ? &server->health : &server->main, &error))
+        exchange_reply_error(connection, &error, NULL);
+    else if (net_request(connection)->wants_websocket)
         on_upgrade(server, connection);
     else
         route(server, connection);

@@ -20,7 +20,7 @@ test('a line break in a query makes no header', async (t) => {
     },
   });
   /* As a proxy passes it on: the query as the client wrote it, the header of its own behind it. */
-  const handshake = (path) => ask(server.port, `GET ${path} HTTP/1.1\r\nHost: x\r\n${UPGRADE}Forwarded: for=192.0.2.1\r\n\r\n`);
+  const handshake = (path) => ask(server.port, `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${UPGRADE}Forwarded: for=192.0.2.1\r\n\r\n`);
   assert.equal((await handshake(`/?token=${READER}`)).status, 101);
   await server.logged(/handshake-accepted client=192\.0\.2\.1 /);
   for (const path of [
@@ -34,7 +34,7 @@ test('a line break in a query makes no header', async (t) => {
   /* Nor does one hide the request behind it. */
   for (const [port, path] of [[server.healthPort, '/health?%0aContent-Length:100'], [server.port, `/v1/views?x=%0aContent-Length:100`]]) {
     const raw = new Raw(port);
-    raw.send(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\n\r\n`);
+    raw.send(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\nGET /second HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     const { text } = await raw.answer(/^HTTP[^]*HTTP\/1\.1 404/);
     assert.match(text, /HTTP\/1\.1 404/);
   }
@@ -57,7 +57,7 @@ test('more connections than there is room for are closed, and harm nobody', asyn
   assert.equal((await server.get('/health')).text, 'OK');
   assert.match(server.stderr, /too-many-connections/);
   held.splice(0).forEach((tcp) => tcp.destroy());
-  const handshake = () => ask(server.port, `GET / HTTP/1.1\r\nHost: x\r\n${UPGRADE}\r\n`);
+  const handshake = () => ask(server.port, `GET / HTTP/1.1\r\nHost: localhost\r\n${UPGRADE}\r\n`);
   const opened = async () => {
     while ((await handshake()).status !== 101) await new Promise((done) => setTimeout(done, 50));
   };
@@ -75,7 +75,7 @@ for (const [what, claims, meanwhile] of [
     const body = JSON.stringify({ export: 'E', key: 'k', patch: { n: 1 } });
     const exp = claims.exp ? { exp: unixNow() + 2 } : {};
     const raw = new Raw(server.port);
-    raw.send(`POST /v1/mutations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${tokenOf(key, { ...claims, ...exp })}\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`);
+    raw.send(`POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${tokenOf(key, { ...claims, ...exp })}\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`);
     await raw.proceeds();
     raw.send(body.slice(0, 5));
     await meanwhile(server);

@@ -208,6 +208,14 @@ test('each row of the error table is in a table here, or is tested where it belo
     'not-found': 'server_http_test.c',
     'method-not-allowed': 'server_http_test.c',
     'too-large': 'server_http_test.c',
+    'length-required': 'server_http_test.c',
+    'target-too-long': 'net_head_test.c',
+    'head-too-large': 'net_head_test.c',
+    'expectation-failed': 'server_http_test.c',
+    'upgrade-required': 'strangers.test.js',
+    'not-implemented': 'server_http_test.c',
+    'version-not-supported': 'server_http_test.c',
+    'host-not-allowed': 'strangers.test.js',
     'too-slow': 'incoming.test.js',
     'unsupported-encoding': 'server_http_test.c',
     'queue-full': 'feed.test.js',
@@ -304,7 +312,7 @@ test('pages of the list may read answers by HTTP, refusals too; others may not',
       assert.match(answer.headers.vary, /Origin/);
     }
   }
-  const open = await http(`${servers.full.http}/v1/views`, { headers: { Origin } });
+  const open = await http(`${servers.full.http}/v1/views`, { headers: { Origin: 'http://localhost:3000' } });
   assert.deepEqual([open.status, allowed(open), open.headers.vary, open.headers['cache-control']], [200, undefined, 'Accept-Encoding', 'no-cache']);
 });
 

@@ -148,8 +148,8 @@ class Run {
     for (let i = 0; i < many; i++) {
       const query = random.pick(['', '?take=2000', '?skip=5&take=9', '?filter.even=true', `?after=${this.seen[0]}`]);
       raw.send(random.chance(0.2)
-        ? `POST /v1/mutations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${WRITER}\r\nContent-Length: 500\r\n\r\n${random.chance(0.5) ? '{"export"' : `${mutation(random, i).padEnd(500)}`}`
-        : `GET /v1/views/${view}${query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${READER}\r\n\r\n`);
+        ? `POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${WRITER}\r\nContent-Length: 500\r\n\r\n${random.chance(0.5) ? '{"export"' : `${mutation(random, i).padEnd(500)}`}`
+        : `GET /v1/views/${view}${query} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${READER}\r\n\r\n`);
       if (random.chance(0.5)) await pause(random.below(4));
     }
     const over = closed(raw.tcp);

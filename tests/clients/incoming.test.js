@@ -19,7 +19,7 @@ const batchOf = (key, bytes) => JSON.stringify({ id: 1, mutations: [{ export: 'E
 async function begin(t, server, length, headers = '') {
   const raw = new Raw(server.port);
   t.after(() => raw.tcp.destroy());
-  raw.send(`POST /v1/mutations HTTP/1.1\r\nHost: x\r\n${headers}Expect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`);
+  raw.send(`POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\n${headers}Expect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`);
   await raw.proceeds();
   return raw;
 }

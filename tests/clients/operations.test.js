@@ -376,7 +376,7 @@ test('no client can forge a line or a field, in either format', async (t) => {
       set: { log_format, log_level: 'debug' },
       config: { exports: { E: { views: { top: { pipeline: [{ sort: 'n' }] } } } } },
     });
-    const client = await clientFor(t, server, { headers: { Origin: 'http://x" subject="root', 'User-Agent': 'a"b\\c' } });
+    const client = await clientFor(t, server, { headers: { Origin: 'http://localhost:1" subject="root', 'User-Agent': 'a"b\\c' } });
     client.subscribe(evil);
     await client.expect('error');
     client.send({ type: evil });

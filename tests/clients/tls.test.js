@@ -182,6 +182,13 @@ test('what is wrong with the files is said at the start', async (t) => {
   const locked = join(folder, 'locked.key');
   await run(['pkey', '-in', pair.key, '-aes128', '-passout', 'pass:secret', '-out', locked], { program: 'openssl' });
   await refused({ ...pair.settings, tls_key: locked }, /tls_key.*is locked with a passphrase/);
+  for (const kind of ['short', 'bitcoin']) {
+    const { settings } = await makePair(folder, kind, { kind });
+    await refused(settings, /tls_certificate.*no client could connect with it/);
+    const { code, stderr } = await run(['serve', '--check-config', '--db', db, '--set', `tls_certificate=${settings.tls_certificate}`, '--set', `tls_key=${settings.tls_key}`]);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /no client could connect/);
+  }
   const soon = await secure(t, { days: 2 });
   await soon.server.logged(/warning tls certificate .*expires soon/);
 });

@@ -356,7 +356,7 @@ test('one connection serves one request after the other, also when they do not w
     text += more;
     if (text.includes('"k1990"')) done();
   }));
-  socket.write(range(3, () => `GET /v1/views/E/list?take=1&skip=8 HTTP/1.1\r\nHost: t\r\n\r\n`).join('') + 'GET /v1/views/E/list?take=1&skip=9 HTTP/1.1\r\nHost: t\r\n\r\n');
+  socket.write(range(3, () => `GET /v1/views/E/list?take=1&skip=8 HTTP/1.1\r\nHost: localhost\r\n\r\n`).join('') + 'GET /v1/views/E/list?take=1&skip=9 HTTP/1.1\r\nHost: localhost\r\n\r\n');
   await within(end, () => `four answers: ${text}`);
   assert.equal(text.match(/HTTP\/1\.1 200 OK/g).length, 4);
   assert.equal(text.match(/"key":"k1991"/g).length, 3);
@@ -373,7 +373,7 @@ test('a client that reads slowly gets everything, many of them cost bounded memo
     t.after(() => socket.destroy());
     socket.on('error', () => {});
     socket.pause();
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: t\r\n\r\n`);
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
     return socket;
   };
   const before = server.memory();
@@ -414,7 +414,7 @@ test('clients that go while their view is read harm nobody; a stop waits for who
   for (let i = 0; i < 40; i++) {
     const socket = connect({ host: server.host, port: server.port });
     await new Promise((done) => socket.on('connect', done));
-    socket.write('GET /v1/views/E/list?take=3000&filter=n:5 HTTP/1.1\r\nHost: t\r\n\r\n');
+    socket.write('GET /v1/views/E/list?take=3000&filter=n:5 HTTP/1.1\r\nHost: localhost\r\n\r\n');
     if (i % 2) await new Promise((done) => setImmediate(done));
     socket.destroy();
   }

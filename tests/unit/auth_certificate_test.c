@@ -2,7 +2,7 @@
  * Certificates: which files are taken, what is said of those that are not, and that a handshake
  * shows the one that is in force at that time.
  */
-#include "auth/certificate.h"
+#include "auth/tls_stream.h"
 
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -28,16 +28,37 @@ static void drain(BIO *bytes, char *out, size_t size)
     BIO_free(bytes);
 }
 
+static EVP_PKEY *make_dsa(void)
+{
+    EVP_PKEY *parameters = NULL, *key = NULL;
+    EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "DSA", NULL);
+    assert_true(EVP_PKEY_paramgen_init(context) > 0);
+    assert_true(EVP_PKEY_CTX_set_dsa_paramgen_bits(context, 1024) > 0);
+    assert_true(EVP_PKEY_paramgen(context, &parameters) > 0);
+    EVP_PKEY_CTX_free(context);
+    context = EVP_PKEY_CTX_new_from_pkey(NULL, parameters, NULL);
+    assert_true(EVP_PKEY_keygen_init(context) > 0 && EVP_PKEY_keygen(context, &key) > 0);
+    EVP_PKEY_CTX_free(context);
+    EVP_PKEY_free(parameters);
+    return key;
+}
+
 static EVP_PKEY *make_key(const char *kind)
 {
-    EVP_PKEY *key = strcmp(kind, "rsa") == 0  ? EVP_RSA_gen(2048)
-                    : strcmp(kind, "ec") == 0 ? EVP_EC_gen("P-256")
-                                              : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    EVP_PKEY *key = strcmp(kind, "rsa") == 0       ? EVP_RSA_gen(2048)
+                    : strcmp(kind, "sha1") == 0    ? EVP_RSA_gen(2048)
+                    : strcmp(kind, "short") == 0   ? EVP_RSA_gen(1024)
+                    : strcmp(kind, "dsa") == 0     ? make_dsa()
+                    : strcmp(kind, "bitcoin") == 0 ? EVP_EC_gen("secp256k1")
+                    : strcmp(kind, "p384") == 0    ? EVP_EC_gen("P-384")
+                    : strcmp(kind, "ec") == 0      ? EVP_EC_gen("P-256")
+                                                   : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     assert_non_null(key);
     return key;
 }
 
-static X509 *make_certificate(EVP_PKEY *key, const char *name, int64_t from, int64_t to)
+static X509 *make_certificate(EVP_PKEY *key, const char *kind, const char *name, int64_t from,
+                              int64_t to)
 {
     X509 *made = X509_new();
     X509_set_version(made, 2);
@@ -49,7 +70,8 @@ static X509 *make_certificate(EVP_PKEY *key, const char *name, int64_t from, int
                                (const unsigned char *)name, -1, -1, 0);
     X509_set_issuer_name(made, X509_get_subject_name(made));
     bool edwards = EVP_PKEY_is_a(key, "ED25519");
-    assert_true(X509_sign(made, key, edwards ? NULL : EVP_sha256()) > 0);
+    const EVP_MD *hash = strcmp(kind, "sha1") == 0 ? EVP_sha1() : EVP_sha256();
+    assert_true(X509_sign(made, key, edwards ? NULL : hash) > 0);
     return made;
 }
 
@@ -58,7 +80,7 @@ static struct pem make_pair(const char *kind, const char *name, int64_t from, in
 {
     struct pem pem;
     EVP_PKEY *key = make_key(kind);
-    X509 *certificate = make_certificate(key, name, from, to);
+    X509 *certificate = make_certificate(key, kind, name, from, to);
     BIO *bytes = BIO_new(BIO_s_mem());
     PEM_write_bio_X509(bytes, certificate);
     drain(bytes, pem.certificate, sizeof pem.certificate);
@@ -94,6 +116,26 @@ static void takes_every_kind_of_key(void **state)
         assert_memory_equal(who.data, "CN=example.org sha256:", 22);
         assert_int_equal(who.length, 22 + 64);
         buffer_fini(&who);
+        certificate_free(certificate);
+    }
+}
+
+/* A pair that belongs together is good for nothing where no client shakes hands with it. */
+static void what_no_client_takes_is_found(void **state)
+{
+    static const struct {
+        const char *kind;
+        bool good;
+    } pairs[] = {{"rsa", true},    {"ec", true},   {"p384", true},    {"ed25519", true},
+                 {"short", false}, {"dsa", false}, {"bitcoin", false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct pem pem = make_pair(pairs[i].kind, "example.org", -DAY, DAY);
+        struct certificate *certificate = read_pair(&pem);
+        struct error error = {0};
+        if (tls_try(certificate, &error) != pairs[i].good)
+            fail_msg("%s: %s", pairs[i].kind, error.message);
+        assert_true(pairs[i].good || error.message[0]);
         certificate_free(certificate);
     }
 }
@@ -316,6 +358,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_every_kind_of_key),
+        cmocka_unit_test(what_no_client_takes_is_found),
         cmocka_unit_test(the_shortest_time_of_the_chain_counts),
         cmocka_unit_test(an_expired_one_is_read_and_says_so),
         cmocka_unit_test(says_what_is_wrong),

@@ -300,7 +300,7 @@ static void test_bytes_within_a_message(void **state)
     peer_expect(fd, 0x82, "subscribed");
     buffer_init(&request, LONG * 2);
     buffer_printf(&request,
-                  "POST /v1/mutations HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n"
+                  "POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
                   "{\"export\":\"Q\",\"key\":\"long\",\"patch\":{\"a\":\"",
                   LONG + 44);
     for (int i = 0; i < LONG; i++)

@@ -31,13 +31,15 @@ static int teardown(void **state)
 }
 
 static const char handshake[] =
-    "GET /?token=" TOKEN " HTTP/1.1\r\nHost: t\r\nOrigin: https://a.example\r\n"
+    "GET /?token=" TOKEN " HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
     "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-static const char list[] = "GET /v1/views HTTP/1.1\r\nHost: t\r\nOrigin: https://a.example\r\n"
-                           "Authorization: Bearer " TOKEN "\r\nConnection: close\r\n\r\n";
-static const char refused[] = "GET /v1/views HTTP/1.1\r\nHost: t\r\nOrigin: https://a.example\r\n"
-                              "Connection: close\r\n\r\n";
+static const char list[] =
+    "GET /v1/views HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
+    "Authorization: Bearer " TOKEN "\r\nConnection: close\r\n\r\n";
+static const char refused[] =
+    "GET /v1/views HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
+    "Connection: close\r\n\r\n";
 
 /* The first line of the answer, or "" when there was none. */
 static void first_line(int fd, char line[64])

@@ -147,7 +147,7 @@ static int ask_upgrade(const char *address, const char *path, const char *header
     char request[2048];
     int fd = peer_dial(address);
     int length = snprintf(request, sizeof request,
-                          "GET %s HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
+                          "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
                           "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n",
                           path, headers);

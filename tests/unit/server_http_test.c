@@ -30,7 +30,7 @@ static void expect(const char *request, const char *status, const char *part)
         fail_msg("for: %s\nexpected: %s … %s\ncame: %s", request, status, part, answer.data);
 }
 
-#define HOST " HTTP/1.1\r\nHost: t\r\n"
+#define HOST " HTTP/1.1\r\nHost: localhost\r\n"
 #define POST "POST /v1/mutations" HOST
 #define MUTATION "{\"export\":\"Q\",\"key\":1,\"patch\":{}}" /* 33 bytes */
 

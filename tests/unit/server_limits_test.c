@@ -80,8 +80,8 @@ static void test_connections_at_a_time(void **state)
         {"max_connections_per_ip", "", NULL},
         {"max_connections_per_subject", "", NULL},
         {"max_connections_per_metering_key", "", NULL},
-        {"max_connections_per_origin", "Origin: https://a.example\r\n",
-         "Origin: https://b.example\r\n"},
+        {"max_connections_per_origin", "Origin: http://localhost:1\r\n",
+         "Origin: http://localhost:2\r\n"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
@@ -214,13 +214,36 @@ static void test_when_rates_hold(void **state)
                                        NULL};
     (void)state;
     assert_int_equal(let_through(as_it_is), 100); /* this machine's own */
-    /* All are one subject, of which 30 and 5 may come. */
+    /* All come from one address, of which 30 and 5 may come. */
     assert_int_equal(let_through(on), 35);
     assert_int_equal(let_through(touched), 35);
     assert_int_equal(let_through(proxied), 35);
     assert_int_equal(let_through(reachable), 35);
     assert_int_equal(let_through(off), 100);
     assert_int_equal(let_through(none), 100);
+}
+
+/* Without tokens all have one subject, which is no reason to refuse one for the others. */
+static void test_nobody_is_judged_by_address(void **state)
+{
+    static const char *const settings[] = {
+        "rate_limiting", "on", "trusted_proxies", "127.0.0.1", "rate_handshakes_per_ip", "0", NULL};
+    struct live live;
+    struct clients clients = {.live = &live};
+    char address[32];
+    (void)state;
+    limits_start(&live, settings);
+    for (int i = 0; i < 200; i++) {
+        snprintf(address, sizeof address, "192.0.2.%d", i);
+        assert_true(client_from(&clients, "X-Forwarded-For", address));
+        client_leave(&clients, 0);
+    }
+    for (int i = 0; i < 34; i++) {
+        assert_true(client_from(&clients, "X-Forwarded-For", "192.0.2.1"));
+        client_leave(&clients, 0);
+    }
+    assert_false(client_from(&clients, "X-Forwarded-For", "192.0.2.1"));
+    live_stop(&live);
 }
 
 /* ---- changed while it runs ---- */
@@ -315,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_other_headers),
         cmocka_unit_test(test_nobody_is_believed),
         cmocka_unit_test(test_when_rates_hold),
+        cmocka_unit_test(test_nobody_is_judged_by_address),
         cmocka_unit_test(test_changed_while_running),
     };
     return cmocka_run_group_tests(tests, limits_setup, limits_teardown);

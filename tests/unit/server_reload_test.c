@@ -142,6 +142,11 @@ static bool trusts_a_proxy(const struct server *server)
     return server->limits->rules.trusted.count == 2;
 }
 
+static bool allows_a_host(const struct server *server)
+{
+    return strcmp(server->door->rules->hosts, "a.example, [::1]") == 0;
+}
+
 static bool reads_another_header(const struct server *server)
 {
     return strcmp(server->limits->rules.proxy_header, "X-Real-IP") == 0;
@@ -186,6 +191,8 @@ static const struct probe {
     RULE("max_bytes_per_minute", "5", standard.max_bytes_per_minute, 5),
     RULE("limit_window_seconds", "5", minute_ms, 5000),
     {.setting = "rate_limiting", .value = "on", .holds = has_rate_windows},
+    {.setting = "allowed_hosts", .value = "a.example, [::1]", .holds = allows_a_host},
+    {.setting = "base_path", .value = "/a"},
     {.setting = "trusted_proxies", .value = "10.0.0.0/8, ::1", .holds = trusts_a_proxy},
     {.setting = "proxy_header", .value = "X-Real-IP", .holds = reads_another_header},
     {.setting = "max_message_bytes", .value = "2048", .holds = has_max_message_bytes},

@@ -25,7 +25,7 @@ static void post(struct live *live, const char *lines)
 {
     char request[512];
     snprintf(request, sizeof request,
-             "POST /v1/mutations HTTP/1.1\r\nHost: t\r\n"
+             "POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\n"
              "Content-Length: %zu\r\n\r\n%s",
              strlen(lines), lines);
     peer_ask(server_address(live->server), request, &text);

@@ -36,7 +36,7 @@ static int teardown(void **state)
 static void post(const struct live *live, struct buffer *answer)
 {
     peer_ask(server_address(live->server),
-             "POST /v1/mutations HTTP/1.1\r\nHost: t\r\nContent-Length: 38\r\n\r\n"
+             "POST /v1/mutations HTTP/1.1\r\nHost: localhost\r\nContent-Length: 38\r\n\r\n"
              "{\"export\":\"Q\",\"key\":1,\"patch\":{\"a\":1}}",
              answer);
     assert_memory_equal(answer->data, "HTTP/1.1 200 ", 13);

@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './server.js';
 
-const KINDS = { ec: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], rsa: ['-newkey', 'rsa:2048'], ed25519: ['-newkey', 'ed25519'] };
+const KINDS = { ec: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], rsa: ['-newkey', 'rsa:2048'], ed25519: ['-newkey', 'ed25519'], short: ['-newkey', 'rsa:1024'], bitcoin: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:secp256k1'] };
 
 async function openssl(...args) {
   const { code, stderr } = await run(args, { program: 'openssl' });
