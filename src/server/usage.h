@@ -66,9 +66,9 @@ void usage_client_free(struct usage_client *client, size_t subscriptions);
 /* It refreshed its token. False when out of memory: it goes by the old one. */
 bool usage_client_identify(struct usage_client *client, const struct auth_identity *identity);
 
-/* A subscription of the client to a view, which must live as long; it meters what it sends through
- * the view's meter (one reference), and gives it back when it ends: both are events. NULL when out
- * of memory: then it is not metered, which is counted. */
+/* A subscription of the client to a view, by its id, which is copied; it meters what it sends
+ * through the view's meter (one reference), and gives it back when it ends: both are events. NULL
+ * when out of memory: then it is not metered, which is counted. */
 struct usage_meter *usage_subscribed(struct usage_client *client, const char *view);
 void usage_unsubscribed(struct usage_meter *meter);
 

@@ -143,12 +143,12 @@ static struct usage_meter *meter_get(struct usage_client *client, const char *vi
         if (strcmp(meter->view, view) == 0)
             return usage_meter_ref(meter);
     }
-    struct usage_meter *meter = memory_new(sizeof *meter);
+    size_t size = strlen(view) + 1;
+    struct usage_meter *meter = memory_alloc(sizeof *meter + size);
     if (!meter)
         return NULL;
-    meter->client = client;
-    meter->view = view;
-    meter->references = 1;
+    *meter = (struct usage_meter){.client = client, .references = 1};
+    memcpy(meter->view, view, size);
     link_init(&meter->in_due);
     link_init(&meter->in_client);
     link_append(&client->meters, &meter->in_client);

@@ -62,13 +62,13 @@ struct usage_sum {
 /* What a client was sent of one view and that was not told yet. */
 struct usage_meter {
     struct usage_client *client;
-    const char *view;
     uint32_t references;
     struct link in_client;
     struct link in_due; /* while there is something to tell */
     uint64_t due_ms;
     struct usage_sum sums[2];   /* by enum usage_kind */
     struct usage_sum announced; /* not sent yet */
+    char view[];                /* its id: the view itself may be gone before the sums are told */
 };
 
 /* Tell the sums whose time has come; at most so many at once. True: there are more. */

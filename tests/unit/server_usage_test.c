@@ -419,6 +419,25 @@ static void answers_count_when_they_are_sent(void **state)
     assert_int_equal(times("update_sent"), 1);
 }
 
+/* A view of an export that was never fed may go right after the subscription to it. */
+static void a_meter_outlives_its_view(void **state)
+{
+    (void)state;
+    char view[] = "Q/list";
+    struct usage_client *client = come();
+    struct usage_meter *meter = usage_subscribed(client, view);
+    memset(view, '?', sizeof view - 1);
+    usage_sent(meter, USAGE_UPDATE, 0, 1, 7);
+    assert_ptr_equal(usage_subscribed(client, "Q/list"), meter);
+    usage_unsubscribed(meter);
+    usage_unsubscribed(meter);
+    usage_client_free(client, 0);
+    come_through();
+    assert_int_equal(times("\"subscription_created\""), 2);
+    assert_int_equal(times("\"view_id\":\"Q/list\""), 5);
+    assert_int_equal(times("?"), 0);
+}
+
 static void a_refreshed_token_tells_from_then_on(void **state)
 {
     struct usage_client *client = come();
@@ -727,6 +746,7 @@ static void an_allocation_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_meter_outlives_its_view),
         cmocka_unit_test(attempts_become_rare_up_to_a_cap),
         cmocka_unit_test(chance_spreads_them),
         cmocka_unit_test(those_that_fail_together_are_one_failure),
