@@ -284,10 +284,10 @@ struct stage_count {
     int64_t rows;
 };
 
-/* The changes at the log's oldest end that are stamped later than now. */
-struct ahead_changes {
-    int64_t until; /* up to this change.id; 0: not looked for */
-    bool ends;     /* a change that is not follows them, made at: */
+/* The rows at the oldest end of the log, or of the tombstones, that are stamped later than now. */
+struct ahead_rows {
+    int64_t until; /* up to this number of a change; 0: not looked for */
+    bool ends;     /* a row that is not follows them, made at: */
     int64_t at;
 };
 
@@ -301,7 +301,8 @@ struct store_writer {
     struct store_usage_state usage_now, usage_committed;
     struct export_record *exports; /* export id - 1 is the place */
     size_t export_count, export_committed, export_capacity;
-    struct ahead_changes ahead;
+    struct ahead_rows ahead, tombstones_ahead;
+    int64_t trimmed_at; /* by the clock that trimming goes by, when it was last done; 0: not yet */
     struct stage_count *stages;
     size_t stage_count, stage_capacity;
 };

@@ -38,23 +38,22 @@ static const char flips_sql[] =
 static const char tombstones_walk_sql[] =
     "SELECT change, at FROM tombstone INDEXED BY tombstone_change ORDER BY change LIMIT ?";
 static const char tombstones_ahead_sql[] =
-    "SELECT at FROM tombstone INDEXED BY tombstone_change WHERE change > ? AND at <= ? "
+    "SELECT change, at FROM tombstone INDEXED BY tombstone_change WHERE change > ? AND at <= ? "
     "ORDER BY change LIMIT 1";
 static const char tombstones_delete_sql[] = "DELETE FROM tombstone WHERE change <= ?";
 
 /* Clocks of a minute apart are the same. */
 enum { AHEAD_MS = 60 * 1000 };
 
-/* When a change that is later than now was made; INT64_MAX: nothing tells. What was looked at once
- * is not looked at again: there may be a whole log of such. */
-static bool find_time(struct store_writer *writer, int64_t id, int64_t now, int64_t *at,
-                      struct error *error)
+/* When a row that is later than now was made; INT64_MAX: nothing tells. What was looked at once is
+ * not looked at again: there may be a whole log of such, or very many tombstones. */
+static bool find_time(struct store_writer *writer, struct ahead_rows *ahead, enum statement which,
+                      const char *sql, int64_t id, int64_t now, int64_t *at, struct error *error)
 {
-    struct ahead_changes *ahead = &writer->ahead;
     struct query query;
     if (id > ahead->until || !ahead->ends) {
         int64_t from = id > ahead->until ? id : ahead->until;
-        if (!query_start(&query, &writer->connection, STATEMENT_TRIM_AHEAD, ahead_sql, error)) {
+        if (!query_start(&query, &writer->connection, which, sql, error)) {
             return false;
         }
         query_integer(&query, from);
@@ -63,7 +62,7 @@ static bool find_time(struct store_writer *writer, int64_t id, int64_t now, int6
         if (step == QUERY_FAILED) {
             return false;
         }
-        *ahead = (struct ahead_changes){.until = writer->committed.state.last_change};
+        *ahead = (struct ahead_rows){.until = writer->committed.state.last_change};
         if (step == QUERY_ROW) {
             ahead->ends = true;
             ahead->until = query_column(&query, 0) - 1;
@@ -73,6 +72,15 @@ static bool find_time(struct store_writer *writer, int64_t id, int64_t now, int6
     }
     *at = ahead->ends ? ahead->at : INT64_MAX;
     return true;
+}
+
+/* Which rows are later than now is another matter when now is moved. */
+static void watch_now(struct store_writer *writer, int64_t now)
+{
+    if (now < writer->trimmed_at - AHEAD_MS || now > writer->trimmed_at + AHEAD_MS) {
+        writer->ahead = writer->tombstones_ahead = (struct ahead_rows){.until = 0};
+    }
+    writer->trimmed_at = now;
 }
 
 /* Whether the oldest row must go, given what would be left with it. */
@@ -87,7 +95,8 @@ static bool is_due(struct store_writer *writer, const struct query *query,
     if (*due || retention->age_ms <= 0) {
         return true;
     }
-    if (at > now + AHEAD_MS && !find_time(writer, query_column(query, 0), now, &at, error)) {
+    if (at > now + AHEAD_MS && !find_time(writer, &writer->ahead, STATEMENT_TRIM_AHEAD, ahead_sql,
+                                          query_column(query, 0), now, &at, error)) {
         return false;
     }
     *due = at < now - retention->age_ms;
@@ -262,27 +271,23 @@ static bool trim_changes(struct store_writer *writer, const struct store_retenti
            query_run(&query, error);
 }
 
-/* When a tombstone was made, also one that is later than now; INT64_MAX: nothing tells. */
-static bool tombstone_time(struct store_writer *writer, const struct query *tombstone, int64_t now,
-                           int64_t *at, struct error *error)
+/* Whether a tombstone must go by its age. */
+static bool is_old(struct store_writer *writer, const struct query *tombstone,
+                   const struct store_retention *retention, int64_t now, bool *old,
+                   struct error *error)
 {
-    struct query query;
-    *at = query_column(tombstone, 1);
-    if (*at <= now + AHEAD_MS) {
+    int64_t at = query_column(tombstone, 1);
+    *old = false;
+    if (retention->tombstone_age_ms <= 0) {
         return true;
     }
-    if (!query_start(&query, &writer->connection, STATEMENT_TRIM_TOMBSTONES_AHEAD,
-                     tombstones_ahead_sql, error)) {
+    if (at > now + AHEAD_MS &&
+        !find_time(writer, &writer->tombstones_ahead, STATEMENT_TRIM_TOMBSTONES_AHEAD,
+                   tombstones_ahead_sql, query_column(tombstone, 0), now, &at, error)) {
         return false;
     }
-    query_integer(&query, query_column(tombstone, 0));
-    query_integer(&query, now + AHEAD_MS);
-    enum query_step step = query_row(&query, error);
-    *at = step == QUERY_ROW ? query_column(&query, 0) : INT64_MAX;
-    if (step == QUERY_ROW) {
-        query_end(&query);
-    }
-    return step != QUERY_FAILED;
+    *old = at < now - retention->tombstone_age_ms;
+    return true;
 }
 
 /* The newest tombstone that is due, 0 when none, and how many are with it. */
@@ -298,12 +303,11 @@ static bool walk_tombstones(struct store_writer *writer, const struct store_rete
     query_integer(&query, step + 1);
     enum query_step result;
     while ((result = query_row(&query, error)) == QUERY_ROW) {
-        int64_t at;
-        if (!tombstone_time(writer, &query, now, &at, error)) {
+        bool old;
+        if (!is_old(writer, &query, retention, now, &old, error)) {
             query_end(&query);
             return false;
         }
-        bool old = retention->tombstone_age_ms > 0 && at < now - retention->tombstone_age_ms;
         bool beyond = retention->tombstone_rows > 0 &&
                       writer->now.tombstones - *count > retention->tombstone_rows;
         if ((old || beyond) && *count < step) {
@@ -350,6 +354,7 @@ bool store_trim(struct store_writer *writer, const struct store_retention *reten
                 int64_t step, bool *more, struct error *error)
 {
     *more = false;
+    watch_now(writer, now);
     return writer_ready(writer, error) && trim_changes(writer, retention, now, step, more, error) &&
            trim_flips(writer, step, more, error) &&
            trim_tombstones(writer, retention, now, step, more, error);

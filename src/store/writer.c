@@ -152,7 +152,7 @@ void store_rollback(struct store_writer *writer)
     writer->usage_now = writer->usage_committed;
     writer->log_dirty = writer->usage_dirty = false;
     writer->stage_count = 0;
-    writer->ahead = (struct ahead_changes){.until = 0};
+    writer->ahead = writer->tombstones_ahead = (struct ahead_rows){.until = 0};
     exports_rollback(writer);
 }
 

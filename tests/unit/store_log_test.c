@@ -1,4 +1,5 @@
 /* The log: scanning it, finding seqs in it, trimming it. */
+#include "store/store_internal.h"
 #include "store_fixture.h"
 
 static const int64_t everything = INT64_MAX;
@@ -254,6 +255,86 @@ static void tombstones_that_are_ahead_go_by_the_next(void **state)
     assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 3);
 }
 
+/* Keys k<first> to k<last>, deleted by the changes of these numbers. */
+static void delete_at(int first, int last, int64_t at)
+{
+    begin();
+    for (int i = first; i <= last; i++) {
+        char key[8];
+        struct seq seq = {i, 1};
+        snprintf(key, sizeof key, "k%d", i);
+        OK(try_append(fixture.quake, key, STORE_DELETE, seq, at, NULL));
+        OK(store_tombstone_put(fixture.writer, fixture.quake, span_of(key), span_make(NULL, 0), i,
+                               seq, at, &fixture.error));
+    }
+    commit();
+}
+
+static int count_step(void *steps)
+{
+    ++*(int64_t *)steps;
+    return 0;
+}
+
+/* The steps that SQLite's machine takes for one trimming. */
+static int64_t steps_to_trim(const struct store_retention *retention, int64_t now, bool more)
+{
+    int64_t steps = 0;
+    sqlite3 *database = fixture.writer->connection.database;
+    sqlite3_progress_handler(database, 1, count_step, &steps);
+    trim(*retention, now, 10, more);
+    sqlite3_progress_handler(database, 0, NULL, NULL);
+    return steps;
+}
+
+enum { MANY = 2000 };
+
+/* After a start with a clock that is not believed yet, all that is new is later than now. */
+static void rows_that_are_ahead_are_looked_at_once(void **state)
+{
+    (void)state;
+    const struct store_retention both[] = {{.age_ms = HOUR}, {.tombstone_age_ms = HOUR}};
+    delete_at(1, MANY, 2 * (int64_t)DAY);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(steps_to_trim(&both[i], DAY, false) > MANY);
+        assert_true(steps_to_trim(&both[i], DAY + 1000, false) < MANY / 4);
+    }
+    delete_at(MANY + 1, MANY + 1, 2 * (int64_t)DAY);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(steps_to_trim(&both[i], DAY + 2000, false) < MANY / 4);
+    }
+    /* One that is not ahead tells of all of them; the search for it is not repeated for each. */
+    delete_at(MANY + 2, MANY + 2, 1000);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(steps_to_trim(&both[i], DAY + 3000, true) < MANY / 2);
+        assert_true(steps_to_trim(&both[i], DAY + 4000, true) < MANY / 2);
+    }
+    expect_floor(20, 20, 1);
+    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 20);
+}
+
+static void a_clock_that_is_moved_looks_again(void **state)
+{
+    (void)state;
+    const struct store_retention retention = {.age_ms = HOUR, .tombstone_age_ms = HOUR};
+    delete_at(1, 1, 9 * (int64_t)DAY);
+    delete_at(2, 2, 2 * (int64_t)DAY);
+    trim(retention, DAY, 100, false);
+    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 0);
+    /* Now the second is not ahead any more, and due. */
+    trim(retention, 3 * (int64_t)DAY, 100, false);
+    expect_floor(2, 2, 1);
+    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 2);
+    /* What tells is ahead itself when the clock goes back. */
+    delete_at(3, 3, 9 * (int64_t)DAY);
+    delete_at(4, 4, 4 * (int64_t)DAY);
+    trim(retention, 4 * (int64_t)DAY, 100, false);
+    delete_at(5, 5, DAY);
+    trim(retention, 2 * (int64_t)DAY, 100, false);
+    expect_floor(5, 5, 1);
+    assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 5);
+}
+
 static void a_seq_that_is_cut_in_two_is_torn(void **state)
 {
     (void)state;
@@ -392,6 +473,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(changes_that_are_ahead_go_by_the_next, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tombstones_that_are_ahead_go_by_the_next, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(rows_that_are_ahead_are_looked_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_clock_that_is_moved_looks_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_seq_that_is_cut_in_two_is_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(seqs_out_of_order_are_torn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_the_same_export_tears, set_up, tear_down),
