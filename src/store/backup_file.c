@@ -17,6 +17,64 @@ static bool fail(const char *what, const char *name, struct error *error)
 
 /* ---- what stands in the way ---- */
 
+static const char *const companions[] = {"-wal", "-shm", "-journal", "-lock"};
+enum { COMPANION_COUNT = sizeof companions / sizeof *companions };
+
+static bool is_same(const char *name, const struct stat *other)
+{
+    struct stat status;
+    return stat(name, &status) == 0 && status.st_dev == other->st_dev &&
+           status.st_ino == other->st_ino;
+}
+
+/* A file of the copied database itself, by whatever name. */
+static bool is_of(const struct store *store, const struct stat *file)
+{
+    char name[PATH_MAX + 16];
+    bool found = is_same(store->file, file);
+    for (size_t i = 0; i < COMPANION_COUNT && !found; i++) {
+        snprintf(name, sizeof name, "%s%s", store->file, companions[i]);
+        found = is_same(name, file);
+    }
+    return found;
+}
+
+/* The name that SQLite or a server gives a file beside a database that is there. Such a file is
+ * taken for the database's own, also where none is yet. */
+static bool check_name(const struct backup_file *file, struct error *error)
+{
+    char base[PATH_MAX];
+    size_t length = strlen(file->to);
+    for (size_t i = 0; i < COMPANION_COUNT; i++) {
+        size_t ending = strlen(companions[i]);
+        if (length <= ending || strcmp(file->to + length - ending, companions[i]) != 0) {
+            continue;
+        }
+        snprintf(base, sizeof base, "%.*s", (int)(length - ending), file->to);
+        if (access(base, F_OK) == 0) {
+            return error_set(error, ERROR_DATABASE,
+                             "%s is the name of a file that belongs to the database %s: name "
+                             "another file",
+                             file->to, base);
+        }
+    }
+    return true;
+}
+
+/* The temporary file is emptied, so it must be nothing that is in use. */
+static bool check_partial(const struct backup_file *file, const struct store *store,
+                          struct error *error)
+{
+    struct stat status;
+    if (stat(file->partial, &status) != 0 || !is_of(store, &status)) {
+        return true;
+    }
+    return error_set(error, ERROR_DATABASE,
+                     "the copy is written as %s first, which belongs to the database itself: name "
+                     "another file",
+                     file->partial);
+}
+
 /* A server that has the file must not lose it, and none may start on it meanwhile. */
 static bool take_lock(struct backup_file *file, struct error *error)
 {
@@ -47,17 +105,21 @@ static bool check_companions(struct backup_file *file, struct error *error)
     return take_lock(file, error);
 }
 
-static bool check_target(struct backup_file *file, const struct stat *source, struct error *error)
+static bool check_target(struct backup_file *file, const struct store *store, struct error *error)
 {
     struct stat target;
     if (strlen(file->to) > PATH_MAX - 32) {
         return error_set(error, ERROR_DATABASE, "the name of the copy is too long");
     }
+    if (!check_name(file, error)) {
+        return false;
+    }
     if (stat(file->to, &target) != 0) {
         return errno == ENOENT ? check_companions(file, error) : fail("look at", file->to, error);
     }
-    if (target.st_dev == source->st_dev && target.st_ino == source->st_ino) {
-        return error_set(error, ERROR_DATABASE, "%s is the database itself: name another file",
+    if (is_of(store, &target)) {
+        return error_set(error, ERROR_DATABASE,
+                         "%s is the database itself, or belongs to it: name another file",
                          file->to);
     }
     if (!S_ISREG(target.st_mode)) {
@@ -86,7 +148,7 @@ static void remove_companions(const struct backup_file *file)
 
 static bool open_partial(struct backup_file *file, const struct stat *source, struct error *error)
 {
-    mode_t mode = source->st_mode & 0777;
+    mode_t mode = source->st_mode & STORE_FILE_MODE;
     file->descriptor = open(file->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
     if (file->descriptor < 0) {
         return fail("create", file->partial, error);
@@ -111,7 +173,7 @@ bool backup_file_make(struct backup_file *file, const struct store *store, struc
     if (stat(store->file, &source) != 0) {
         return fail("look at", store->path, error);
     }
-    if (!check_target(file, &source, error)) {
+    if (!check_target(file, store, error)) {
         return false;
     }
     char name[PATH_MAX + 16];
@@ -120,7 +182,7 @@ bool backup_file_make(struct backup_file *file, const struct store *store, struc
     if (!file->partial) {
         return error_set(error, ERROR_MEMORY, "out of memory");
     }
-    return open_partial(file, &source, error);
+    return check_partial(file, store, error) && open_partial(file, &source, error);
 }
 
 /* Filling up the disk would stop the server, if it is the same one: better to say it before. */

@@ -1,9 +1,7 @@
 /*
- * The lock file beside the database: one writing program per file. The kernel drops the lock with
- * the process, however it ends, so there are no stale locks and the file may stay.
- *
- * The database file itself is never opened here: closing it would drop SQLite's own locks of this
- * whole process.
+ * The lock file beside the database: one writing program per name, and the place where its process
+ * and state are noted. The kernel drops the lock with the process, however it ends, so there are no
+ * stale locks and the file may stay. What holds for the file under all its names is in inode.c.
  */
 #include "store/store_internal.h"
 
@@ -54,7 +52,7 @@ bool lock_take(struct store *store, struct error *error)
 {
     char name[PATH_MAX + 8];
     snprintf(name, sizeof name, "%s-lock", store->file);
-    store->lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    store->lock = open(name, O_RDWR | O_CREAT | O_CLOEXEC, STORE_FILE_MODE);
     if (store->lock < 0) {
         enum error_code code = errno == ENOSPC ? ERROR_DISK_FULL : ERROR_DATABASE;
         return error_set(error, code,

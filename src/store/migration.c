@@ -1,7 +1,28 @@
 /* Brings the tables of an older file up to date: forward only, each step in its own transaction. */
 #include "store/store_internal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+/* An empty file for the copy, which SQLite would give to everybody. */
+static bool make_file(const char *backup, struct error *error)
+{
+    int file = open(backup, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, STORE_FILE_MODE);
+    if (file >= 0) {
+        close(file);
+        return true;
+    }
+    if (errno == EEXIST) {
+        return error_set(error, ERROR_DATABASE,
+                         "the backup %s exists already: move it away, or name another one", backup);
+    }
+    bool full = errno == ENOSPC || errno == EDQUOT;
+    return error_set(error, full ? ERROR_DISK_FULL : ERROR_DATABASE,
+                     "cannot create the backup of the database before a migration, %s (%s): look "
+                     "at its folder",
+                     backup, strerror(errno));
+}
 
 static int copy_all(sqlite3 *from, sqlite3 *to)
 {
@@ -16,14 +37,12 @@ static int copy_all(sqlite3 *from, sqlite3 *to)
 
 static bool back_up(struct connection *connection, const char *backup, struct error *error)
 {
-    if (access(backup, F_OK) == 0) {
-        return error_set(error, ERROR_DATABASE,
-                         "the backup %s exists already: move it away, or name another one", backup);
+    if (!make_file(backup, error)) {
+        return false;
     }
     struct connection target = {.path = backup};
-    int result =
-        sqlite3_open_v2(backup, &target.database,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE, NULL);
+    int result = sqlite3_open_v2(backup, &target.database,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL);
     if (result == SQLITE_OK) {
         result = copy_all(connection->database, target.database);
     }

@@ -186,7 +186,7 @@ static bool open_all(struct store *store, const char *backup, struct error *erro
 {
     int64_t version = 0;
     if (!locate(store, error) || (!store->options.read_only && !lock_take(store, error)) ||
-        !open_main(store, &version, error)) {
+        !inode_enter(store, error) || !open_main(store, &version, error)) {
         return false;
     }
     if (!store->options.read_only && !prepare_file(store, version, backup, error)) {
@@ -227,6 +227,7 @@ void store_close(struct store *store)
     }
     connection_close(&store->main);
     /* After the database: until then nobody else may have it. */
+    inode_leave(store);
     lock_drop(store);
     memory_free(store->former);
     memory_free(store->file);

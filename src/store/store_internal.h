@@ -32,6 +32,10 @@ extern const size_t store_migration_count;
 
 enum { STORE_APPLICATION_ID = 0x5354454c };
 
+/* The most that a new file gives. SQLite gives its -wal and -shm the permissions of the database.
+ */
+enum { STORE_FILE_MODE = 0640 };
+
 /* ---- connections ---- */
 
 /* One slot per prepared statement of a connection; the texts stand beside the code that runs them.
@@ -236,9 +240,11 @@ struct store {
     char *path; /* as the operator named it */
     char *file; /* where that leads, symbolic links followed: lock and database agree on it */
     struct store_options options; /* its pointers are not kept */
-    bool immutable;   /* read-only, in a folder where SQLite cannot put its shared-memory file */
-    int lock;         /* descriptor of the lock file; -1: none */
-    pid_t lock_owner; /* who took it */
+    bool immutable;      /* read-only, in a folder where SQLite cannot put its shared-memory file */
+    int lock;            /* descriptor of the lock file; -1: none */
+    pid_t lock_owner;    /* who took it */
+    struct inode *inode; /* of the database, see inode.c; NULL: not entered */
+    bool locks_inode;
     /* What the last server noted there of the database, see identity.c; "": nothing. */
     char mark_epoch[EPOCH_LENGTH + 1];
     int64_t mark_change;
@@ -414,6 +420,13 @@ bool wal_file_take_back(sqlite3 *database);
 /* lock.c */
 bool lock_take(struct store *store, struct error *error);
 void lock_drop(struct store *store);
+
+/* inode.c: before the first connection, refuse a file that another server has under any name, one
+ * with several names (to a writer), and one whose write-ahead log is another database's. Keeps
+ * descriptors of the file until inode_leave, which comes after the last connection was closed;
+ * inode_leave is also due after a failure. */
+bool inode_enter(struct store *store, struct error *error);
+void inode_leave(struct store *store);
 
 /* migration.c: bring the file to the version of the last of these, each in its transaction. */
 bool migrate(struct connection *connection, const struct store_migration *migrations, size_t count,

@@ -3,6 +3,8 @@
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
+#include <sys/stat.h>
+
 /* Tables, indexes and the two numbers of the file, one text. */
 static void describe(sqlite3 *database, struct buffer *out)
 {
@@ -130,6 +132,9 @@ static void a_copy_is_made_before_a_migration(void **state)
     OK(migrate(&connection, steps, 2, 1, backup, &fixture.error));
     store.file = backup;
     OK(connection_open(&copy, &store, CONNECTION_MAIN, &fixture.error));
+    struct stat status;
+    assert_int_equal(stat(backup, &status), 0);
+    assert_int_equal(status.st_mode & 0777 & ~0640U, 0);
     assert_int_equal(ask(&copy, "PRAGMA user_version"), 1);
     assert_int_equal(ask(&copy, "SELECT count(*) FROM sqlite_schema"), 1);
     connection_close(&copy);

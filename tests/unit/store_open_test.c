@@ -298,6 +298,162 @@ static void a_folder_that_may_only_be_read(void **state)
     assert_int_equal(chmod(fixture.folder, 0755), 0);
 }
 
+/* ---- the file under other names ---- */
+
+static void a_file_with_two_names_is_refused(void **state)
+{
+    (void)state;
+    char other[128];
+    open_store();
+    close_store();
+    in_folder(other, sizeof other, "other.db");
+    assert_int_equal(link(fixture.path, other), 0);
+    expect_refusal(fixture.path, false, ERROR_DATABASE, "hard links");
+    expect_refusal(other, false, ERROR_DATABASE, "keep one name");
+    struct store *store = open_path(other, true); /* who only reads it may */
+    OK(store);
+    store_close(store);
+    assert_int_equal(unlink(other), 0);
+    open_store();
+}
+
+static void remove_file(const char *suffix)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s%s", fixture.path, suffix);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* Whether another process sees a lock of SQLite's on the file. */
+static int sees_lock(void)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_start = 0x40000000, .l_len = 512};
+    int file = open(fixture.path, O_RDWR);
+    return file >= 0 && fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+static void a_removed_lock_file_lets_nobody_else_in(void **state)
+{
+    (void)state;
+    pid_t child = hold_in_child();
+    remove_file("-lock");
+    expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, "lock file was removed");
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    open_store();
+    remove_file("-lock");
+    expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, "under another name");
+    assert_int_equal(run_as(0, sees_lock), 1); /* a refused opening drops no lock */
+}
+
+/* Also one that is in the same process, and whatever is closed first. */
+static void readers_that_close_drop_no_lock(void **state)
+{
+    (void)state;
+    open_store();
+    struct store *reader = open_path(fixture.path, true);
+    OK(reader);
+    store_close(reader);
+    assert_int_equal(run_as(0, sees_lock), 1);
+    OK(reader = open_path(fixture.path, true));
+    close_store();
+    assert_int_equal(run_as(0, sees_lock), 1);
+    open_store();
+    store_close(reader);
+    assert_int_equal(run_as(0, sees_lock), 1);
+    remove_file("-lock");
+    expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, "another server");
+}
+
+static void a_child_does_not_drop_the_lock(void **state)
+{
+    (void)state;
+    open_store();
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        store_close(fixture.store);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    remove_file("-lock");
+    expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, "another server");
+}
+
+/* ---- a write-ahead log of another database ---- */
+
+static void write_wal(const char *path)
+{
+    char wal[160];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    write_file(wal, "frames of another database");
+}
+
+static void a_copy_beside_an_old_log_is_refused(void **state)
+{
+    (void)state;
+    char copy[128], wal[160];
+    struct store_backup_result result;
+    open_store();
+    close_store();
+    in_folder(copy, sizeof copy, "copy.db");
+    struct store_backup_options options = {.from = fixture.path, .to = copy};
+    OK(store_backup(&options, &result, &fixture.error));
+    write_wal(copy);
+    expect_refusal(copy, false, ERROR_DATABASE, "move ");
+    expect_refusal(copy, true, ERROR_DATABASE, "another database");
+    snprintf(wal, sizeof wal, "%s-wal", copy);
+    assert_int_equal(unlink(wal), 0);
+    struct store *store = open_path(copy, false);
+    OK(store);
+    store_close(store);
+    in_folder(copy, sizeof copy, "lost.db");
+    write_wal(copy);
+    expect_refusal(copy, false, ERROR_DATABASE, "Put that database back");
+    snprintf(wal, sizeof wal, "%s-wal", copy);
+    assert_int_equal(access(wal, F_OK), 0);
+}
+
+/* ---- permissions ---- */
+
+static mode_t mode_of(const char *path, const char *suffix)
+{
+    char name[160];
+    struct stat status;
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    if (stat(name, &status) != 0) {
+        fail_msg("%s is not there", name);
+    }
+    return status.st_mode & 0777;
+}
+
+static void new_files_are_not_for_everybody(void **state)
+{
+    (void)state;
+    static const struct {
+        mode_t mask, mode;
+    } cases[] = {{0, 0640}, {022, 0640}, {027, 0640}, {077, 0600}};
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-lock"};
+    mode_t before = umask(0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct store_backup_result result;
+        char copy[128];
+        umask(cases[i].mask);
+        snprintf(fixture.path, sizeof fixture.path, "%s/mask%zu.db", fixture.folder, i);
+        snprintf(copy, sizeof copy, "%s/copy%zu.db", fixture.folder, i);
+        open_store();
+        for (size_t j = 0; j < sizeof suffixes / sizeof *suffixes; j++) {
+            assert_int_equal(mode_of(fixture.path, suffixes[j]), cases[i].mode);
+        }
+        assert_int_equal(chmod(fixture.path, 0666), 0);
+        struct store_backup_options options = {.from = fixture.path, .to = copy};
+        OK(store_backup(&options, &result, &fixture.error));
+        assert_int_equal(mode_of(copy, "") & ~0640U, 0);
+        close_store();
+    }
+    umask(before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +470,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(reading_works_beside_a_server_and_alone, set_up_folder,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_folder_that_may_only_be_read, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(a_file_with_two_names_is_refused, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(a_removed_lock_file_lets_nobody_else_in, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(readers_that_close_drop_no_lock, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(a_child_does_not_drop_the_lock, set_up_folder, tear_down),
+        cmocka_unit_test_setup_teardown(a_copy_beside_an_old_log_is_refused, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(new_files_are_not_for_everybody, set_up_folder, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

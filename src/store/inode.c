@@ -1,0 +1,256 @@
+/*
+ * The database's inode: one writing program per file, whatever its name. The lock file (lock.c)
+ * belongs to a name; a hard link or a bind mount gives a file a second one, and a lock file can be
+ * removed. So the inode is locked, too: with an open file description lock on one byte far behind
+ * any end that a database can have. SQLite's own locks are POSIX locks on other bytes; the two do
+ * not meet.
+ *
+ * POSIX locks have a trap: closing any descriptor of a file drops all locks that the process has on
+ * it, those of SQLite too. So each inode has one entry for the whole process, whose descriptors
+ * stay open until the last store of this process has closed its connections.
+ */
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* SQLite's files end before 2^48. */
+#define LOCK_AT ((off_t)1 << 62)
+
+enum { HEADER_SIZE = 20, WRITE_VERSION_AT = 18 };
+
+struct inode {
+    struct inode *next;
+    dev_t device;
+    ino_t number;
+    pid_t owner;  /* after a fork, the entry means nothing to the child */
+    int stores;   /* that are open on it, in this process */
+    int readable; /* descriptors; -1: none */
+    int writable;
+    bool locked;
+};
+
+static struct {
+    pthread_mutex_t mutex;
+    struct inode *first;
+} inodes = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- the entries of this process ---- */
+
+static struct inode *find(const struct stat *status)
+{
+    for (struct inode *inode = inodes.first; inode; inode = inode->next) {
+        if (inode->owner == getpid() && inode->device == status->st_dev &&
+            inode->number == status->st_ino) {
+            return inode;
+        }
+    }
+    return NULL;
+}
+
+static struct inode *add(const struct stat *status)
+{
+    struct inode *inode = memory_new(sizeof *inode);
+    if (inode) {
+        *inode = (struct inode){.next = inodes.first,
+                                .device = status->st_dev,
+                                .number = status->st_ino,
+                                .owner = getpid(),
+                                .readable = -1,
+                                .writable = -1};
+        inodes.first = inode;
+    }
+    return inode;
+}
+
+static void close_inode(struct inode *inode)
+{
+    struct inode **place = &inodes.first;
+    while (*place != inode) {
+        place = &(*place)->next;
+    }
+    *place = inode->next;
+    if (inode->readable >= 0)
+        close(inode->readable);
+    if (inode->writable >= 0)
+        close(inode->writable);
+    memory_free(inode);
+}
+
+/* ---- what may be opened ---- */
+
+/* The same for everybody who opens the file: a server, a check, a backup. */
+static bool check_wal(const struct store *store, const struct stat *status, int descriptor,
+                      struct error *error)
+{
+    unsigned char header[HEADER_SIZE] = {0};
+    if (store_wal_bytes(store) == 0) {
+        return true;
+    }
+    if (status->st_size == 0) {
+        return error_set(error, ERROR_DATABASE,
+                         "%s is empty, but there is %s-wal: the newest commits of the database "
+                         "that was here may be in it. Put that database back, or move the -wal "
+                         "away to begin with an empty one",
+                         store->path, store->file);
+    }
+    if (pread(descriptor, header, sizeof header, 0) != HEADER_SIZE ||
+        memcmp(header, "SQLite format 3", 16) != 0 || header[WRITE_VERSION_AT] != 1) {
+        return true; /* what is no database is told later */
+    }
+    return error_set(error, ERROR_DATABASE,
+                     "%s is a copy that no server has opened, so %s-wal belongs to another "
+                     "database, which was here before, and would spoil the copy: move %s-wal and "
+                     "%s-shm away (with the database that they belong to, if it is still needed)",
+                     store->path, store->file, store->file, store->file);
+}
+
+static bool check_links(const struct store *store, const struct stat *status, struct error *error)
+{
+    if (status->st_nlink <= 1) {
+        return true;
+    }
+    return error_set(error, ERROR_DATABASE,
+                     "%s has %lu names (hard links), each with a write-ahead log of its own, so "
+                     "commits would be lost: keep one name (`find -samefile %s` finds the others), "
+                     "or make a copy with `stele backup`",
+                     store->path, (unsigned long)status->st_nlink, store->file);
+}
+
+/* ---- the lock ---- */
+
+static bool set_lock(int descriptor, short kind)
+{
+    struct flock lock = {
+        .l_type = kind, .l_whence = SEEK_SET, .l_start = LOCK_AT, .l_len = 1, .l_pid = 0};
+    return fcntl(descriptor, F_OFD_SETLK, &lock) == 0;
+}
+
+static bool refuse(const struct store *store, struct error *error)
+{
+    return error_set(error, ERROR_DATABASE_IN_USE,
+                     "%s is in use by another server, which has the same file under another name "
+                     "(a bind mount, another path) or whose lock file was removed: stop that one, "
+                     "or use another file",
+                     store->path);
+}
+
+static bool lock(const struct store *store, struct inode *inode, struct error *error)
+{
+    if (inode->locked) {
+        return refuse(store, error);
+    }
+    if (!set_lock(inode->writable, F_WRLCK)) {
+        return errno == EAGAIN || errno == EACCES
+                   ? refuse(store, error)
+                   : error_set(error, ERROR_DATABASE,
+                               "cannot lock %s (%s): put the database on a local disk", store->path,
+                               strerror(errno));
+    }
+    inode->locked = true;
+    return true;
+}
+
+/* ---- opening ---- */
+
+static bool cannot_open(const struct store *store, struct error *error)
+{
+    if (errno == ENOSPC || errno == EDQUOT) {
+        return error_set(error, ERROR_DISK_FULL, "no room to create %s: make room on that disk",
+                         store->path);
+    }
+    if (errno == EACCES || errno == EPERM || errno == EROFS) {
+        return error_set(error, ERROR_DATABASE,
+                         "%s may not be written: give its permissions to the user that runs the "
+                         "server",
+                         store->path);
+    }
+    return error_set(error, ERROR_DATABASE, "cannot open %s (%s)", store->path, strerror(errno));
+}
+
+/* A descriptor of this entry with enough rights; an entry has at most one of each kind. The name
+ * may lead to another file since it was looked at: *status says which one was opened. */
+static int open_descriptor(const struct store *store, struct inode *inode, struct stat *status)
+{
+    bool writes = !store->options.read_only;
+    int had = inode ? writes ? inode->writable : inode->readable : -1;
+    if (had >= 0 || (inode && !writes && inode->writable >= 0)) {
+        return had >= 0 ? had : inode->writable;
+    }
+    int flags = writes ? O_RDWR | O_CREAT : O_RDONLY;
+    int descriptor = open(store->file, flags | O_CLOEXEC | O_NONBLOCK, STORE_FILE_MODE);
+    if (descriptor >= 0 && fstat(descriptor, status) != 0) {
+        close(descriptor);
+        descriptor = -1;
+    }
+    return descriptor;
+}
+
+static void keep(struct inode *inode, int descriptor, bool writes)
+{
+    int *place = writes ? &inode->writable : &inode->readable;
+    /* Where the name was given to another known inode just now, the second descriptor stays open:
+     * closing it is what must not be. */
+    if (*place < 0 && descriptor != inode->writable) {
+        *place = descriptor;
+    }
+}
+
+static bool enter(struct store *store, struct error *error)
+{
+    bool writes = !store->options.read_only;
+    struct stat status;
+    bool there = stat(store->file, &status) == 0;
+    if (there && writes && !check_links(store, &status, error)) {
+        return false;
+    }
+    struct inode *inode = there ? find(&status) : NULL;
+    int descriptor = open_descriptor(store, inode, &status);
+    if (descriptor < 0) {
+        /* Why it cannot be read is told by SQLite. */
+        return !writes || cannot_open(store, error);
+    }
+    inode = find(&status);
+    if (!inode && !(inode = add(&status))) {
+        close(descriptor);
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    }
+    keep(inode, descriptor, writes);
+    inode->stores++;
+    store->inode = inode;
+    return check_wal(store, &status, descriptor, error) &&
+           (!writes || (check_links(store, &status, error) && lock(store, inode, error) &&
+                        (store->locks_inode = true)));
+}
+
+bool inode_enter(struct store *store, struct error *error)
+{
+    pthread_mutex_lock(&inodes.mutex);
+    bool done = enter(store, error);
+    pthread_mutex_unlock(&inodes.mutex);
+    return done;
+}
+
+void inode_leave(struct store *store)
+{
+    struct inode *inode = store->inode;
+    if (!inode) {
+        return;
+    }
+    pthread_mutex_lock(&inodes.mutex);
+    /* A child of fork() shares the lock; its parent still needs it. */
+    if (store->locks_inode && inode->owner == getpid()) {
+        (void)set_lock(inode->writable, F_UNLCK);
+    }
+    if (store->locks_inode) {
+        inode->locked = false;
+    }
+    if (--inode->stores == 0) {
+        close_inode(inode);
+    }
+    pthread_mutex_unlock(&inodes.mutex);
+    store->inode = NULL;
+}
