@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 6;
+PRAGMA user_version = 7;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -49,7 +49,7 @@ CREATE TABLE entity (
     UNIQUE (export, key)
 );
 
-CREATE INDEX entity_seq ON entity (export, slot, idx);
+CREATE INDEX entity_seq ON entity (export, slot, idx, key DESC);
 
 CREATE INDEX entity_evict ON entity (export, evict_order) WHERE evict_order IS NOT NULL;
 

@@ -205,10 +205,10 @@ typedef bool (*stele_row_callback)(void *argument, const stele_row *row);
 
 /*
  * Read a view, e.g. "Quake/list" or "Quake/strongest": the rows, the texts and the order that its
- * SQL view and HTTP give; a list has its newest change first, all rows of a state view are in order
- * of key, and an append view shows what its list does. `key` NULL: all rows, else only that
- * one; of a view that is keyed by a field, the row where the field has that value, under it.
- * `limit`: at most so many rows, negative: all. Waits until the last row was told.
+ * SQL view and HTTP give; a list has its newest seq first, of one seq the least key, all rows of a
+ * state view are in order of key, and an append view shows what its list does. `key` NULL: all
+ * rows, else only that one; of a view that is keyed by a field, the row where the field has that
+ * value, under it. `limit`: at most so many rows, negative: all. Waits until the last row was told.
  *
  * Which rows there are, and their order, is as of one moment; up to 1,000 rows (or 1 MiB of them)
  * are of that moment too. A longer view is read page by page: every row that is there from

@@ -36,7 +36,6 @@ struct change {
      */
     int64_t previous_change;
     int64_t previous_slot, previous_index;
-    int64_t entity_id;
     uint64_t received_us; /* monotonic, when its request came in; for the latency metrics */
     char bytes[];         /* key, patch as subscribers get it, append paths, entity, scopes */
 };

@@ -157,7 +157,6 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     change->previous_change = entity->data ? entity->change : 0;
     change->previous_slot = entity->seq.slot;
     change->previous_index = entity->seq.index;
-    change->entity_id = entity->id;
     change->received_us = received_us;
     writer->pending[writer->pending_count++] = (struct pending_change){.change = change};
     entity_keep_before(entity);

@@ -141,11 +141,11 @@ static void skip_to_present(struct subscription *subscription, int64_t reached)
     int64_t head = subscription->feed->hub->ring.last;
     if (head < reached)
         head = reached; /* the reader was ahead of the loop */
-    subscription->knowledge = (struct knowledge){.resumed = true,
-                                                 .begun = true,
-                                                 .since = head,
-                                                 .resumed_from = subscription->resume_from,
-                                                 .resumed_to = reached};
+    subscription_know(subscription, (struct knowledge){.resumed = true,
+                                                       .begun = true,
+                                                       .since = head,
+                                                       .resumed_from = subscription->resume_from,
+                                                       .resumed_to = reached});
     subscription_start_live(subscription, head);
 }
 

@@ -84,12 +84,6 @@ bool frame_change(struct feed *feed, const struct change *change, enum key_state
     return wire_change(out, &frame);
 }
 
-static int compare_place(struct seq seq, int64_t id, const struct store_position *bound)
-{
-    int order = seq_compare(seq, bound->seq);
-    return order ? order : (id > bound->id) - (id < bound->id);
-}
-
 static bool was_sent(const struct knowledge *knowledge, const struct change *change)
 {
     if (knowledge->full || change->previous_change == 0)
@@ -101,7 +95,7 @@ static bool was_sent(const struct knowledge *knowledge, const struct change *cha
     if (!knowledge->bounded)
         return false;
     struct seq seq = {change->previous_slot, change->previous_index};
-    return compare_place(seq, change->entity_id, &knowledge->bound) >= 0;
+    return list_position_compare(seq, change_key(change), &knowledge->bound) <= 0;
 }
 
 enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change)

@@ -13,6 +13,7 @@
 
 #include "base/link.h"
 #include "server/hub.h"
+#include "server/list_position.h"
 #include "server/row_scope.h"
 #include "server/usage.h"
 
@@ -96,8 +97,8 @@ struct key_group {
 /*
  * A key was sent whole to the subscriber when `full`; or when the entity's last change before the
  * one at hand came after `since` (that change was sent, whole), or after `resumed_from` up to
- * `resumed_to` (a limited resume sent it); or when its place (seq, entity id) lies within what a
- * limited snapshot sent, up to and with `bound`.
+ * `resumed_to` (a limited resume sent it); or when its position in the list lies within what
+ * a limited snapshot sent, up to and with `bound`.
  */
 struct knowledge {
     bool full;
@@ -106,7 +107,7 @@ struct knowledge {
     bool begun;    /* something was sent, or live frames begin at `since` */
     int64_t since; /* a change id */
     int64_t resumed_from, resumed_to;
-    struct store_position bound;
+    struct list_position bound; /* its own reference */
 };
 
 /* Of the entity as it was just before a change. */
@@ -137,16 +138,16 @@ enum member_phase {
 /* How far a snapshot got: first the deletes, newest first, then the rows. Equal places get equal
  * batches: that is what makes them shareable. */
 struct snapshot_place {
-    int64_t limit;               /* rows still wanted; -1: all */
-    int64_t rows;                /* sent so far */
-    bool begun;                  /* rows were looked at: `at` counts */
-    struct store_position at;    /* behind this row */
-    struct store_position bound; /* the last row that was sent */
-    int64_t change;              /* position of the first batch's transaction, or an earlier one:
-                                    what changed behind it follows the rows; 0 before it */
-    int64_t latest;              /* position of the newest transaction; 0 before the first */
-    struct seq seq;              /* the cursor that belongs to `change` */
-    int64_t deletes;             /* those before this change are still to be told; 0: all were */
+    int64_t limit;              /* rows still wanted; -1: all */
+    int64_t rows;               /* sent so far */
+    bool begun;                 /* rows were looked at: `at` counts */
+    struct list_position at;    /* behind this row; its own reference */
+    struct list_position bound; /* the last row that was sent; likewise */
+    int64_t change;             /* position of the first batch's transaction, or an earlier one:
+                                   what changed behind it follows the rows; 0 before it */
+    int64_t latest;             /* position of the newest transaction; 0 before the first */
+    struct seq seq;             /* the cursor that belongs to `change` */
+    int64_t deletes;            /* those before this change are still to be told; 0: all were */
 };
 
 /*
@@ -411,7 +412,13 @@ void subscription_move(struct subscription *subscription);
 void subscription_start_live(struct subscription *subscription, int64_t cursor);
 void subscription_start_catch_up(struct subscription *subscription, int64_t cursor);
 
+/* Take over what it knows of the view's keys, in the place of what it knew. */
+void subscription_know(struct subscription *subscription, struct knowledge knowledge);
+
 /* snapshot.c */
+/* A copy with references of its own. */
+struct snapshot_place snapshot_place_ref(const struct snapshot_place *place);
+void snapshot_place_unref(struct snapshot_place *place);
 /* A batch that was built: ready frames and where it ends. Counted, immutable. */
 struct snapshot_batch {
     uint32_t references;

@@ -32,8 +32,9 @@ static void accept(struct subscription *subscription, const struct resume_query 
     /* A client that wants no snapshot, or a part of one, may never have had all: it may lack any
      * key that was there at its cursor, and may hold it. */
     bool whole = subscription->with_snapshot && subscription->limit < 0;
-    subscription->knowledge =
-        (struct knowledge){.full = whole, .resumed = true, .begun = true, .since = found->from};
+    subscription_know(
+        subscription,
+        (struct knowledge){.full = whole, .resumed = true, .begun = true, .since = found->from});
     subscription->resuming = subscription->with_snapshot;
     subscription->answering = true;
     subscription->resume_limit = subscription->limit;
@@ -85,7 +86,7 @@ void resume_refuse(struct subscription *subscription)
         subscription_start_snapshot(subscription);
         return;
     }
-    subscription->knowledge = (struct knowledge){.full = false};
+    subscription_know(subscription, (struct knowledge){.full = false});
     subscription_start_live(subscription, hub->ring.last);
 }
 

@@ -67,10 +67,24 @@ void snapshots_free(struct snapshots *snapshots)
     memory_free(snapshots);
 }
 
+struct snapshot_place snapshot_place_ref(const struct snapshot_place *place)
+{
+    list_position_ref(&place->at);
+    list_position_ref(&place->bound);
+    return *place;
+}
+
+void snapshot_place_unref(struct snapshot_place *place)
+{
+    list_position_unref(&place->at);
+    list_position_unref(&place->bound);
+}
+
 void snapshot_batch_unref(struct snapshot_batch *batch)
 {
     if (!batch || --batch->references)
         return;
+    snapshot_place_unref(&batch->end);
     text_unref(batch->frames);
     memory_free(batch);
 }
@@ -80,6 +94,7 @@ static bool print_place(struct buffer *out, const struct snapshot_query *of,
                         const struct snapshot_place *place)
 {
     struct span view = span_of(of->drafts.view->id), key = of->key;
+    struct span at = text_span(place->at.key);
     const struct row_scope *scopes[] = {of->scope, of->was};
     buffer_clear(out);
     buffer_printf(out, "%zu:", view.length);
@@ -93,8 +108,9 @@ static bool print_place(struct buffer *out, const struct snapshot_query *of,
     buffer_add_span(out, key);
     buffer_printf(out, "|%lld,%lld,%d", (long long)place->limit, (long long)place->rows,
                   place->begun);
-    buffer_printf(out, "|%lld:%lld,%lld", (long long)place->at.seq.slot,
-                  (long long)place->at.seq.index, (long long)place->at.id);
+    buffer_printf(out, "|%lld:%lld,%c%zu:", (long long)place->at.seq.slot,
+                  (long long)place->at.seq.index, at.data ? 'k' : '-', at.length);
+    buffer_add_span(out, at);
     buffer_printf(out, "|%lld,%lld,%lld", (long long)place->change, (long long)place->latest,
                   (long long)place->deletes);
     return !out->failed;
@@ -109,7 +125,7 @@ static struct snapshot_batch *batch_new(const struct snapshot_draft *draft, int6
         return NULL;
     *batch = (struct snapshot_batch){.references = 1,
                                      .frames = text_ref(draft->frames),
-                                     .end = draft->end,
+                                     .end = snapshot_place_ref(&draft->end),
                                      .rows = rows,
                                      .last = draft->last,
                                      .complete = draft->complete};
@@ -150,6 +166,7 @@ static void job_free(struct snapshot_job *job)
     memory_free((void *)job->query.key.data);
     row_scope_unref(job->query.scope);
     row_scope_unref(job->query.was);
+    buffer_fini(&job->query.seen_key);
     memory_free(job);
 }
 
@@ -240,6 +257,7 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->query.max_rows = options->snapshot_rows;
     job->query.scope = row_scope_ref(subscription->feed->scope);
     job->query.was = row_scope_ref(subscription->was);
+    buffer_init(&job->query.seen_key, UINT32_MAX);
     snapshot_drafts_init(&job->query.drafts, view_ref(subscription->feed->view),
                          subscription->feed->mode, &subscription->snapshot);
     return job;

@@ -4,24 +4,58 @@
 void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
                           enum wire_mode mode, const struct snapshot_place *place)
 {
-    *drafts = (struct snapshot_drafts){.view = view, .mode = mode, .place = *place};
+    *drafts = (struct snapshot_drafts){
+        .view = view, .mode = mode, .place = snapshot_place_ref(place), .row_noted = true};
     buffer_init(&drafts->deletes, UINT32_MAX);
+    buffer_init(&drafts->row_key, UINT32_MAX);
     buffer_init(&drafts->shown, UINT32_MAX);
 }
 
 void snapshot_drafts_fini(struct snapshot_drafts *drafts)
 {
     for (size_t i = 0; i < drafts->count; i++) {
+        snapshot_place_unref(&drafts->list[i].start);
+        snapshot_place_unref(&drafts->list[i].end);
         wire_batch_fini(&drafts->list[i].rows);
         text_unref(drafts->list[i].frames);
     }
     memory_free(drafts->list);
+    snapshot_place_unref(&drafts->place);
     buffer_fini(&drafts->deletes);
+    buffer_fini(&drafts->row_key);
     buffer_fini(&drafts->shown);
+}
+
+/* The position of the last row, which `place` did not get with each of them. */
+static bool note_row(struct snapshot_drafts *drafts)
+{
+    struct snapshot_place *place = &drafts->place;
+    if (drafts->row_noted)
+        return true;
+    snapshot_place_unref(place);
+    if (!list_position_make(&place->at, drafts->row_seq, buffer_span(&drafts->row_key)))
+        return false;
+    place->bound = list_position_ref(&place->at);
+    return drafts->row_noted = true;
+}
+
+/* What is put next comes behind the last draft. */
+static bool end_draft(struct snapshot_drafts *drafts)
+{
+    if (!note_row(drafts))
+        return false;
+    if (drafts->count) {
+        struct snapshot_place *end = &drafts->list[drafts->count - 1].end;
+        snapshot_place_unref(end);
+        *end = snapshot_place_ref(&drafts->place);
+    }
+    return true;
 }
 
 static struct snapshot_draft *new_draft(struct snapshot_drafts *drafts)
 {
+    if (!end_draft(drafts))
+        return NULL;
     if (drafts->count == drafts->capacity) {
         size_t capacity = drafts->capacity ? drafts->capacity * 2 : 4;
         struct snapshot_draft *list = memory_resize(drafts->list, capacity * sizeof *list);
@@ -32,7 +66,7 @@ static struct snapshot_draft *new_draft(struct snapshot_drafts *drafts)
     }
     struct snapshot_draft *draft = &drafts->list[drafts->count++];
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room, or it was made */
-    *draft = (struct snapshot_draft){.start = drafts->place, .end = drafts->place};
+    *draft = (struct snapshot_draft){.start = snapshot_place_ref(&drafts->place)};
     wire_batch_init(&draft->rows, UINT32_MAX);
     return wire_batch_start(&draft->rows, drafts->mode, span_of(drafts->view->id)) ? draft : NULL;
 }
@@ -93,10 +127,21 @@ bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_enti
     place->rows++;
     if (place->limit > 0)
         place->limit--;
-    place->at = place->bound = (struct store_position){row->seq, row->id};
     place->begun = true;
-    draft->end = *place;
-    return true;
+    drafts->row_seq = row->seq;
+    drafts->row_noted = false;
+    buffer_clear(&drafts->row_key);
+    return buffer_add_span(&drafts->row_key, row->key);
+}
+
+bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key)
+{
+    struct snapshot_place *place = &drafts->place;
+    if (!note_row(drafts))
+        return false;
+    list_position_unref(&place->at);
+    place->begun = true;
+    return list_position_make(&place->at, seq, key);
 }
 
 bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key)
@@ -133,10 +178,11 @@ bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
 {
     if (!drafts->count && !new_draft(drafts))
         return false;
+    if (!end_draft(drafts))
+        return false;
     struct snapshot_draft *final = &drafts->list[drafts->count - 1];
     final->last = last;
     final->complete = last && drafts->place.latest == drafts->place.change;
-    final->end = drafts->place;
     struct wire_gzip *gzip = NULL;
     struct buffer out;
     bool done = true;

@@ -33,7 +33,10 @@ struct snapshot_drafts {
     struct plain_rows *plain; /* NULL: batches; else everything goes there */
     const struct view *view;
     enum wire_mode mode;
-    struct snapshot_place place; /* behind the newest row */
+    struct snapshot_place place; /* behind the last row */
+    struct seq row_seq;          /* of the last row, */
+    struct buffer row_key;       /* ... and its key */
+    bool row_noted;              /* `place` has its position, or there was none */
     struct snapshot_draft *list;
     size_t count, capacity;
     int64_t rows;
@@ -47,6 +50,8 @@ void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *vie
 void snapshot_drafts_fini(struct snapshot_drafts *drafts);
 /* These are false when out of memory. */
 bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row);
+/* A row that is not shown, behind the last one: the place is behind it from now on. */
+bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key);
 /* Deletes go out before the rows, without a cursor. */
 bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key);
 /* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has no
@@ -63,10 +68,11 @@ struct snapshot_query {
     int64_t deleted_since; /* older deletes are not told; wall clock, ms */
     int64_t max_rows;      /* and as many deletes */
     struct snapshot_drafts drafts;
-    int64_t deletes;            /* looked at */
-    int64_t looked;             /* rows, also those not shown; scoped exports only */
-    struct store_position seen; /* the last of them */
-    bool stopped;               /* enough for one job; the snapshot goes on */
+    int64_t deletes;        /* looked at */
+    int64_t looked;         /* rows, also those not shown; scoped exports only */
+    struct seq seen;        /* of the last of them, */
+    struct buffer seen_key; /* ... and its key */
+    bool stopped;           /* enough for one job; the snapshot goes on */
     struct error error;
 };
 

@@ -44,7 +44,10 @@ static bool add_scoped(struct snapshot_query *query, const struct store_entity *
         return false;
     }
     query->looked++;
-    query->seen = (struct store_position){row->seq, row->id};
+    query->seen = row->seq;
+    buffer_clear(&query->seen_key);
+    if (!buffer_add_span(&query->seen_key, row->key))
+        return lacks_memory(query);
     if (shown)
         return drafts->place.limit == 0 || snapshot_drafts_row(drafts, row) || lacks_memory(query);
     return !query->was || !row_scope_shows(query->was, drafts->view, row->data) ||
@@ -125,17 +128,12 @@ static bool read_key(struct snapshot_query *query, struct store_reader *reader, 
            query->error.code == ERROR_NONE;
 }
 
-/* A view of named keys: newest first like any list, so their places are sorted before. */
-struct place_of_key {
-    struct store_position at;
-    struct span key;
-};
-
+/* A view of named keys: in the order of any list, so their positions are sorted before. */
 static int newest_first(const void *a, const void *b)
 {
-    const struct place_of_key *one = a, *other = b;
-    int order = seq_compare(other->at.seq, one->at.seq);
-    return order ? order : (other->at.id > one->at.id) - (other->at.id < one->at.id);
+    const struct store_position *one = a, *other = b;
+    int order = seq_compare(other->seq, one->seq);
+    return order ? order : span_compare(one->key, other->key);
 }
 
 static bool read_named_keys(struct snapshot_query *query, struct store_reader *reader,
@@ -143,25 +141,24 @@ static bool read_named_keys(struct snapshot_query *query, struct store_reader *r
 {
     const struct view *view = query->drafts.view;
     const struct snapshot_place *from = &query->drafts.place;
-    struct place_of_key *places = memory_new(view->key_count * sizeof *places);
+    struct store_position *rows = memory_new(view->key_count * sizeof *rows);
     size_t count = 0;
-    bool done = places != NULL || lacks_memory(query);
+    bool done = rows != NULL || lacks_memory(query);
     for (size_t i = 0; done && i < view->key_count; i++) {
         struct store_entity entity;
         bool found;
         done = store_read_entity(reader, export_id, view->keys[i], &entity, &found, &query->error);
-        struct place_of_key place = {{entity.seq, entity.id}, view->keys[i]};
-        struct place_of_key start = {from->at, view->keys[i]};
         /* Behind the place where the last job stopped. */
-        if (done && found && (!from->begun || newest_first(&place, &start) > 0))
-            places[count++] = place;
+        if (done && found &&
+            (!from->begun || list_position_compare(entity.seq, view->keys[i], &from->at) > 0))
+            rows[count++] = (struct store_position){entity.seq, view->keys[i]};
     }
     if (done)
-        qsort(places, count, sizeof *places, newest_first);
+        qsort(rows, count, sizeof *rows, newest_first);
     for (size_t i = 0; done && i < count && !query->stopped && (from->limit != 0 || query->was);
          i++)
-        done = read_key(query, reader, export_id, places[i].key);
-    memory_free(places);
+        done = read_key(query, reader, export_id, rows[i].key);
+    memory_free(rows);
     return done;
 }
 
@@ -172,11 +169,15 @@ static bool read_rows(struct snapshot_query *query, struct store_reader *reader,
         return read_key(query, reader, export_id, query->key);
     if (query->drafts.view->key_count)
         return read_named_keys(query, reader, export_id);
-    struct store_position at = from->at;
+    /* The place moves on with the rows: what it was is kept until the scan is over. */
+    struct list_position begin = list_position_ref(&from->at);
+    struct store_position at = {begin.seq, text_span(begin.key)};
     int64_t limit = query->scope ? -1 : from->limit;
-    return store_scan_entities(reader, export_id, from->begun ? &at : NULL, limit, add_row, query,
-                               &query->error) &&
-           query->error.code == ERROR_NONE;
+    bool done = store_scan_entities(reader, export_id, from->begun ? &at : NULL, limit, add_row,
+                                    query, &query->error) &&
+                query->error.code == ERROR_NONE;
+    list_position_unref(&begin);
+    return done;
 }
 
 /* ---- the transaction ---- */
@@ -202,10 +203,9 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
     if (query->stopped)
         return true;
     bool done = read_rows(query, reader, state.export.id);
-    if (query->stopped && query->looked) {
-        place->at = query->seen;
-        place->begun = true;
-    }
+    if (done && query->stopped && query->looked)
+        done = snapshot_drafts_pass(&query->drafts, query->seen, buffer_span(&query->seen_key)) ||
+               lacks_memory(query);
     return done;
 }
 

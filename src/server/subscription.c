@@ -231,6 +231,8 @@ void subscription_drop(struct subscription *subscription)
     usage_unsubscribed(subscription->meter);
     held_free_all(&subscription->held);
     row_scope_unref(subscription->was);
+    snapshot_place_unref(&subscription->snapshot);
+    list_position_unref(&subscription->knowledge.bound);
     memory_free(subscription->parameters);
     memory_free(subscription);
 }
@@ -272,6 +274,12 @@ void subscription_announce(struct subscription *subscription, int resumed)
 
 /* ---- changing phase ---- */
 
+void subscription_know(struct subscription *subscription, struct knowledge knowledge)
+{
+    list_position_unref(&subscription->knowledge.bound);
+    subscription->knowledge = knowledge;
+}
+
 void subscription_start_snapshot(struct subscription *subscription)
 {
     subscription->phase = PHASE_SNAPSHOT;
@@ -281,12 +289,13 @@ void subscription_start_snapshot(struct subscription *subscription)
     subscription->only_greater = false;
     /* Who wants none gets one without rows when it may hold some that it must lose. */
     int64_t limit = subscription->with_snapshot ? subscription->limit : 0;
+    snapshot_place_unref(&subscription->snapshot);
     subscription->snapshot = (struct snapshot_place){.limit = limit};
     if (!subscription->with_snapshot) {
         subscription->snapshot.change = subscription->moved_from;
         subscription->moved_from = 0;
     }
-    subscription->knowledge = (struct knowledge){.full = limit < 0};
+    subscription_know(subscription, (struct knowledge){.full = limit < 0});
     subscriber_ready(subscription);
 }
 
@@ -297,7 +306,7 @@ void subscription_start_live(struct subscription *subscription, int64_t cursor)
     subscription->in_channel = false;
     subscription->resuming = subscription->answering = false;
     if (!subscription->knowledge.full && !subscription->knowledge.begun)
-        subscription->knowledge = (struct knowledge){.begun = true, .since = cursor};
+        subscription_know(subscription, (struct knowledge){.begun = true, .since = cursor});
     subscriber_ready(subscription);
 }
 
@@ -316,13 +325,15 @@ void subscription_start_catch_up(struct subscription *subscription, int64_t curs
 static void snapshot_ended(struct subscription *subscription)
 {
     struct snapshot_place *place = &subscription->snapshot;
-    struct knowledge *knowledge = &subscription->knowledge;
-    if (!knowledge->full) {
-        knowledge->begun = true;
-        knowledge->since = place->change;
-        knowledge->bounded = place->rows > 0;
-        knowledge->bound = place->bound;
+    if (!subscription->knowledge.full) {
+        struct knowledge knowledge = subscription->knowledge;
+        knowledge.begun = true;
+        knowledge.since = place->change;
+        knowledge.bounded = place->rows > 0;
+        knowledge.bound = list_position_ref(&place->bound);
+        subscription_know(subscription, knowledge);
     }
+    snapshot_place_unref(place);
     if (place->latest == place->change) {
         row_scope_unref(subscription->was);
         subscription->was = NULL;
@@ -350,7 +361,8 @@ static struct span pull_snapshot(struct subscription *subscription)
     }
     meter_snapshot(subscription, (uint64_t)(batch->end.rows - subscription->snapshot.rows),
                    batch->last && batch->complete);
-    subscription->snapshot = batch->end;
+    snapshot_place_unref(&subscription->snapshot);
+    subscription->snapshot = snapshot_place_ref(&batch->end);
     struct text *frames = text_ref(batch->frames);
     bool last = batch->last;
     snapshot_batch_unref(batch);

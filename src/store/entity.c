@@ -24,10 +24,10 @@ static const char delete_sql[] = "DELETE FROM entity WHERE id = ?";
 
 /* A scan first ends the seq where it stands, then goes beyond it: one statement for both would walk
  * through all rows of a seq that a whole import shares, page after page. */
-#define SCAN "SELECT " COLUMNS " FROM entity WHERE export = ?1 AND "
+#define SCAN "SELECT " COLUMNS " FROM entity INDEXED BY entity_seq WHERE export = ?1 AND "
 static const char *const scan_sql[] = {
-    SCAN "slot = ?2 AND idx = ?3 AND id < ?4 ORDER BY id DESC LIMIT ?5",
-    SCAN "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
+    SCAN "slot = ?2 AND idx = ?3 AND key > ?4 ORDER BY key LIMIT ?5",
+    SCAN "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, key LIMIT ?5",
 };
 
 bool entity_read_row(const struct query *query, int column, bool with_data,
@@ -218,7 +218,7 @@ static bool scan_part(struct scan *scan, int part, struct error *error)
     query_integer(&query, scan->from.seq.slot);
     query_integer(&query, scan->from.seq.index);
     /* Parameters are numbered and the second part has no ?4; binding it anyway is harmless. */
-    query_integer(&query, scan->from.id);
+    query_text(&query, scan->from.key);
     query_integer(&query, scan->left);
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {
@@ -241,11 +241,13 @@ bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
                          const struct store_position *after, int64_t limit, store_each_entity each,
                          void *argument, struct error *error)
 {
-    static const struct store_position end = {{INT64_MAX, INT64_MAX}, INT64_MAX};
+    if (!after) {
+        return store_scan_list(reader, export_id, 0, limit, true, each, argument, error);
+    }
     struct scan scan = {
         .reader = reader,
         .export_id = export_id,
-        .from = after ? *after : end,
+        .from = *after,
         .left = limit < 0 ? -1 : limit,
         .each = each,
         .argument = argument,

@@ -67,7 +67,7 @@ static void standard_sql(struct buffer *sql, int kind, uint32_t export_id)
         add_head(sql, "The entities, newest first.");
         buffer_printf(sql,
                       "data\nFROM entity WHERE export = %u "
-                      "ORDER BY slot DESC, idx DESC, id DESC",
+                      "ORDER BY slot DESC, idx DESC, key",
                       export_id);
         break;
     case 1:
@@ -94,7 +94,7 @@ bool store_view_sql(struct buffer *sql, uint32_t export_id, const struct span *p
     }
     buffer_printf(sql, " AS data\nFROM entity WHERE export = %u", export_id);
     add_keys(sql, " AND key IN (", keys, key_count);
-    return buffer_add_string(sql, " ORDER BY slot DESC, idx DESC, id DESC");
+    return buffer_add_string(sql, " ORDER BY slot DESC, idx DESC, key");
 }
 
 bool store_derived_view_sql(struct buffer *sql, int64_t stage, struct store_cut cut,

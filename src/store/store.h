@@ -453,11 +453,12 @@ bool store_scan_key_order(struct store_reader *reader, uint32_t export_id, int64
 
 typedef bool (*store_each_entity)(void *argument, const struct store_entity *entity);
 
-/* Entities from the newest to the oldest, in order of (seq, id), at most `limit` (negative: all).
- * `after`: those behind that position (exclusive), NULL: from the newest. */
+/* Entities in the order of a list, the newest seq first and of one seq the least key first, at most
+ * `limit` (negative: all). `after`: those behind that position (exclusive), NULL: from the first.
+ */
 struct store_position {
     struct seq seq;
-    int64_t id; /* of the entity */
+    struct span key; /* of the entity */
 };
 bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
                          const struct store_position *after, int64_t limit, store_each_entity each,
@@ -549,7 +550,7 @@ bool store_read_place(struct store_reader *reader, int64_t stage, struct span pl
 bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
                      struct buffer *place, bool *found, struct error *error);
 /* Entities of an export as its list shows them: newest seq first, of one seq by key. The rest as
- * above. Entities of one seq are sorted as they are read: many that share it cost as much. */
+ * above. Those that are skipped cost a step of the index each. */
 bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
                      bool with_data, store_each_entity each, void *argument, struct error *error);
 /* Entities of an export in order of key, whole, behind `after` (absent: from the first). */

@@ -150,11 +150,6 @@ enum statement {
     STATEMENT_USAGE_SCAN,
     STATEMENT_FILE_SCAN,
     STATEMENT_ENTITY_COUNT,
-    STATEMENT_LIST_SKIP, /* three: of the list, of the rows that share a seq, and of these the first
-                          */
-    STATEMENT_LIST_SKIP_END = STATEMENT_LIST_SKIP + 2,
-    STATEMENT_LIST_FROM, /* two: without data and with it */
-    STATEMENT_LIST_FROM_END = STATEMENT_LIST_FROM + 1,
     STATEMENT_WATCHED_PUT,
     STATEMENT_WATCHED_GET,
     STATEMENT_WATCHED_ROW,

@@ -16,24 +16,13 @@ static const char *const stage_sql[] = {
     STAGE_COLUMNS ", e.data" FROM_LAST,
 };
 
+/* Rows that are skipped are steps over the index: SQLite reads none of them. */
 #define LIST_COLUMNS "SELECT id, change, slot, idx, key"
 #define LIST_FROM                                                                                  \
     " FROM entity INDEXED BY entity_seq WHERE export = ? "                                         \
     "ORDER BY slot DESC, idx DESC, key LIMIT ? OFFSET ?"
 static const char *const list_sql[] = {LIST_COLUMNS LIST_FROM, LIST_COLUMNS ", data" LIST_FROM};
 
-enum { FEW_SKIPPED = 100 }; /* beyond this many it pays to look for where they end */
-#define BY_SEQ " FROM entity INDEXED BY entity_seq WHERE export = ?1 "
-static const char *const skip_sql[] = {
-    "SELECT slot, idx" BY_SEQ "ORDER BY slot DESC, idx DESC LIMIT 1 OFFSET ?2",
-    "SELECT count(*)" BY_SEQ "AND slot = ?2 AND idx = ?3",
-    "SELECT count(*) FROM (SELECT slot, idx" BY_SEQ
-    "ORDER BY slot DESC, idx DESC LIMIT ?2 OFFSET ?3) WHERE slot = ?4 AND idx = ?5",
-};
-#define LIST_ONWARDS                                                                               \
-    BY_SEQ "AND (slot, idx) <= (?2, ?3) ORDER BY slot DESC, idx DESC, key LIMIT ?4 OFFSET ?5"
-static const char *const from_sql[] = {LIST_COLUMNS LIST_ONWARDS,
-                                       LIST_COLUMNS ", data" LIST_ONWARDS};
 static const char file_sql[] = "SELECT id, change, slot, idx, key, data, export FROM entity "
                                "NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?";
 static const char count_sql[] = "SELECT coalesce(sum(entities), 0) FROM export";
@@ -87,108 +76,10 @@ bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span af
     return done;
 }
 
-static bool tell_list(struct query *query, bool with_data, store_each_entity each, void *argument,
-                      struct error *error)
-{
-    enum query_step step;
-    while ((step = query_row(query, error)) == QUERY_ROW) {
-        struct store_entity entity;
-        bool ok = entity_read_row(query, 0, with_data, &entity, error);
-        if (!ok || !each(argument, &entity)) {
-            query_end(query);
-            return ok;
-        }
-    }
-    return step == QUERY_DONE;
-}
-
-/* ---- skipping in a list ---- */
-
-/* A question of one row, if there is one; its bound numbers are export, slot, idx and then these.
- */
-static bool ask(struct store_reader *reader, int which, const int64_t *numbers, size_t count,
-                int64_t *answers, size_t answer_count, bool *found, struct error *error)
-{
-    struct query query;
-    *found = false;
-    if (!query_start(&query, &reader->connection, STATEMENT_LIST_SKIP + which, skip_sql[which],
-                     error)) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
-        query_integer(&query, numbers[i]);
-    }
-    enum query_step step = query_row(&query, error);
-    if (step == QUERY_ROW) {
-        *found = true;
-        for (size_t i = 0; i < answer_count; i++) {
-            answers[i] = query_column(&query, (int)i);
-        }
-        query_end(&query);
-    }
-    return step != QUERY_FAILED;
-}
-
-/*
- * The seq of the row behind so many, and how many of these share it. Steps over the index alone:
- * with the order by key each row that is skipped would be read.
- */
-static bool find_skipped(struct store_reader *reader, uint32_t export_id, int64_t skip,
-                         struct seq *seq, int64_t *sharing, bool *found, struct error *error)
-{
-    int64_t at[2], count = 0, numbers[5] = {export_id, skip};
-    bool counted;
-    if (!ask(reader, 0, numbers, 2, at, 2, found, error) || !*found) {
-        return *found || error->code == ERROR_NONE;
-    }
-    *seq = (struct seq){at[0], at[1]};
-    numbers[1] = at[0];
-    numbers[2] = at[1];
-    if (!ask(reader, 1, numbers, 3, &count, 1, &counted, error)) {
-        return false;
-    }
-    *sharing = 0;
-    if (count == 1) {
-        return true;
-    }
-    /* Of the rows before it no more than these can share the seq. */
-    int64_t before = skip < count - 1 ? skip : count - 1;
-    const int64_t last[] = {export_id, before, skip - before, at[0], at[1]};
-    return ask(reader, 2, last, 5, sharing, 1, &counted, error);
-}
-
-static bool scan_from(struct store_reader *reader, uint32_t export_id, struct seq seq, int64_t skip,
-                      int64_t limit, bool with_data, store_each_entity each, void *argument,
-                      struct error *error)
-{
-    struct query query;
-    if (!query_start(&query, &reader->connection, STATEMENT_LIST_FROM + with_data,
-                     from_sql[with_data], error)) {
-        return false;
-    }
-    query_integer(&query, export_id);
-    query_integer(&query, seq.slot);
-    query_integer(&query, seq.index);
-    query_integer(&query, limit);
-    query_integer(&query, skip);
-    return tell_list(&query, with_data, each, argument, error);
-}
-
 bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
                      bool with_data, store_each_entity each, void *argument, struct error *error)
 {
     struct query query;
-    if (skip > FEW_SKIPPED) {
-        struct seq seq = {0, 0};
-        int64_t sharing = 0;
-        bool found;
-        error->code = ERROR_NONE;
-        if (!find_skipped(reader, export_id, skip, &seq, &sharing, &found, error)) {
-            return false;
-        }
-        return !found ||
-               scan_from(reader, export_id, seq, sharing, limit, with_data, each, argument, error);
-    }
     if (!query_start(&query, &reader->connection, STATEMENT_LIST_SCAN + with_data,
                      list_sql[with_data], error)) {
         return false;
@@ -196,7 +87,16 @@ bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t sk
     query_integer(&query, export_id);
     query_integer(&query, limit);
     query_integer(&query, skip);
-    return tell_list(&query, with_data, each, argument, error);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_entity entity;
+        bool ok = entity_read_row(&query, 0, with_data, &entity, error);
+        if (!ok || !each(argument, &entity)) {
+            query_end(&query);
+            return ok;
+        }
+    }
+    return step == QUERY_DONE;
 }
 
 /* ---- all of an export ---- */

@@ -64,9 +64,7 @@ async function everything(db) {
   for (const [name, statement] of Object.entries(tables)) found[name] = await sql(db, statement);
   for (const { name } of await sql(db, "SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name")) {
     if (name.endsWith('/append')) continue; /* the log again, with its times */
-    /* Rows that share a seq have an order of their own in a list; here it is which rows, not which order. */
-    const order = /(list|slim)$/.test(name) ? 'ORDER BY seq DESC, key' : '';
-    found[name] = await sql(db, `SELECT * FROM "${name}" ${order}`);
+    found[name] = await sql(db, `SELECT * FROM "${name}"`);
   }
   return found;
 }

@@ -146,6 +146,35 @@ static void a_copy_is_made_before_a_migration(void **state)
     connection_close(&connection);
 }
 
+static bool add_key(void *argument, const struct store_entity *entity)
+{
+    return add_line(argument, "%.*s ", (int)entity->key.length, entity->key.data);
+}
+
+/* Before, what shares a seq was in the order in which it was made. */
+static void an_older_file_gets_the_order_of_keys(void **state)
+{
+    static const char rows[] =
+        "INSERT INTO export (name, entities, max_entities, last_change, last_slot, last_idx, "
+        "last_shared, head_slot, head_idx, floor_change, floor_slot, floor_idx) "
+        "VALUES ('Quake', 4, 0, 4, 5, 0, 1, 5, 0, 0, 0, 0);"
+        "INSERT INTO entity (export, key, slot, idx, change, data) VALUES (1, 'b', 5, 0, 1, '{}'), "
+        "(1, 'c', 5, 0, 2, '{}'), (1, 'a', 5, 0, 3, '{}'), (1, 'd', 6, 0, 4, '{}');";
+    (void)state;
+    struct store store;
+    struct connection connection;
+    struct lines lines = {.left = 99};
+    open_bare(&store, &connection);
+    OK(migrate(&connection, store_migrations, 6, 0, NULL, &fixture.error));
+    OK(connection_execute(&connection, rows, &fixture.error));
+    connection_close(&connection);
+    open_store();
+    OK(store_scan_entities(fixture.reader, 1, NULL, -1, add_key, &lines, &fixture.error));
+    OK(store_scan_entities(fixture.reader, 1, &(struct store_position){{5, 0}, SPAN("a")}, 1,
+                           add_key, &lines, &fixture.error));
+    assert_string_equal(lines.text, "d a b c b ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +185,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_migration_is_whole_or_not_at_all, set_up_folder,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_copy_is_made_before_a_migration, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_older_file_gets_the_order_of_keys, set_up_folder,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,12 +42,14 @@ static void entities_come_in_order_of_seq(void **state)
     put(fixture.quake, "b", 1, 10, "{}"); /* id 4 */
     put(fixture.quake, "d", -1, 1, "{}"); /* id 5 */
     commit();
-    expect_entities(NULL, -1, "c b a d ");
-    expect_entities(NULL, 2, "c b ");
+    expect_entities(NULL, -1, "c a b d ");
+    expect_entities(NULL, 2, "c a ");
     expect_entities(NULL, 0, "");
-    expect_entities(&(struct store_position){{1, 10}, 4}, -1, "a d ");
-    expect_entities(&(struct store_position){{1, 10}, 4}, 1, "a ");
-    expect_entities(&(struct store_position){{1, 10}, 3}, -1, "d ");
+    expect_entities(&(struct store_position){{1, 10}, SPAN("a")}, -1, "b d ");
+    expect_entities(&(struct store_position){{1, 10}, SPAN("a")}, 1, "b ");
+    expect_entities(&(struct store_position){{1, 10}, SPAN("b")}, -1, "d ");
+    expect_entities(&(struct store_position){{1, 10}, SPAN("aa")}, -1, "b d ");
+    expect_entities(&(struct store_position){{2, 1}, SPAN("c")}, 1, "a ");
     expect_key_order(0, -1, "3 4 1 5 ");
     expect_key_order(0, 2, "3 4 ");
     expect_key_order(1, 2, "4 1 ");
@@ -61,17 +63,82 @@ static void entities_come_in_order_of_seq(void **state)
     struct lines stopped = {.left = 2};
     OK(store_scan_entities(fixture.reader, fixture.quake, NULL, -1, add_entity, &stopped,
                            &fixture.error));
-    assert_string_equal(stopped.text, "c b ");
+    assert_string_equal(stopped.text, "c a ");
+}
+
+/* What a page ends with is where the next one begins. */
+struct page {
+    struct seq seq;
+    char key[8];
+    size_t length;
+    int64_t count;
+    struct lines *lines;
+};
+
+static bool add_to_page(void *argument, const struct store_entity *entity)
+{
+    struct page *page = argument;
+    page->seq = entity->seq;
+    page->length = entity->key.length;
+    memcpy(page->key, entity->key.data, entity->key.length);
+    page->count++;
+    return add_line(page->lines, "%.*s ", (int)entity->key.length, entity->key.data);
+}
+
+static void read_by_pages(int64_t rows, struct lines *lines)
+{
+    struct page page = {.lines = lines};
+    do {
+        struct store_position after = {page.seq, span_make(page.key, page.length)};
+        bool first = page.count == 0;
+        page.count = 0;
+        OK(store_scan_entities(fixture.reader, fixture.quake, first ? NULL : &after, rows,
+                               add_to_page, &page, &fixture.error));
+    } while (page.count == rows);
+}
+
+/* Pages end within what shares a seq, and at its ends; skipping does, too. */
+static void what_shares_a_seq_comes_in_order_of_key(void **state)
+{
+    static const char all[] = "y a aa b \xc3\xa4 \xf0\x9f\x98\x80 a0 b0 c0 d0 x ";
+    static const char *const keys[] = {"\xf0\x9f\x98\x80", "b", "aa", "\xc3\xa4", "a"};
+    static const char *const old[] = {"c0", "a0", "d0", "b0"};
+    (void)state;
+    begin();
+    put(fixture.quake, "x", 1, 1, "{}");
+    for (size_t i = 0; i < 4; i++) {
+        put(fixture.quake, old[i], 2, 0, "{}");
+    }
+    put(fixture.quake, "y", 3, 2, "{}");
+    for (size_t i = 0; i < 5; i++) {
+        put(fixture.quake, keys[i], 3, 1, "{}");
+    }
+    commit();
+    for (int64_t rows = 1; rows <= 12; rows++) {
+        struct lines lines = {.left = 99};
+        read_by_pages(rows, &lines);
+        assert_string_equal(lines.text, all);
+    }
+    const char *rest = all;
+    for (int64_t skip = 0; skip <= 11; skip++) {
+        struct lines lines = {.left = 99};
+        OK(store_scan_list(fixture.reader, fixture.quake, skip, -1, skip % 2, add_entity, &lines,
+                           &fixture.error));
+        assert_string_equal(lines.text, rest);
+        rest = *rest ? strchr(rest, ' ') + 1 : rest;
+    }
 }
 
 static void the_queries_use_their_indexes(void **state)
 {
     (void)state;
     static const char *const queries[] = {
-        "SELECT data FROM entity WHERE export = ?1 AND (slot, idx) < (?2, ?3) "
-        "ORDER BY slot DESC, idx DESC, id DESC LIMIT ?5",
-        "SELECT data FROM entity WHERE export = ?1 AND slot = ?2 AND idx = ?3 AND id < ?4 "
-        "ORDER BY id DESC LIMIT ?5",
+        "SELECT data FROM entity INDEXED BY entity_seq WHERE export = ?1 AND "
+        "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, key LIMIT ?5",
+        "SELECT data FROM entity INDEXED BY entity_seq WHERE export = ?1 AND "
+        "slot = ?2 AND idx = ?3 AND key > ?4 ORDER BY key LIMIT ?5",
+        "SELECT data FROM entity INDEXED BY entity_seq WHERE export = ? "
+        "ORDER BY slot DESC, idx DESC, key LIMIT ? OFFSET ?",
         "SELECT id FROM entity WHERE export = ? ORDER BY key LIMIT ? OFFSET ?",
         "SELECT * FROM \"Quake/list\"",
         "SELECT key, at FROM tombstone INDEXED BY tombstone_recent WHERE export = ? AND "
@@ -286,6 +353,7 @@ static void the_check_finds_what_is_wrong(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_shares_a_seq_comes_in_order_of_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(entities_come_in_order_of_seq, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_queries_use_their_indexes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_read_transaction_sees_one_state, set_up, tear_down),
