@@ -51,6 +51,10 @@ static void half_close(struct net_connection *connection)
     connection->half_closed = true;
     if (uv_fileno((uv_handle_t *)&connection->tcp, &socket) == 0)
         shutdown(socket, SHUT_WR);
+    if (connection->ended)
+        net_close(connection);
+    else
+        net_set_deadline(connection, connection->net->options.part_ms);
 }
 
 /* All that was given to the socket is with it. */
@@ -166,7 +170,7 @@ void net_part(struct net_connection *connection)
     buffer_fini(&connection->ahead);
     buffer_init(&connection->ahead, AHEAD_LIMIT);
     request_forget(connection);
-    net_set_deadline(connection, connection->net->options.part_ms);
+    net_set_deadline(connection, connection->net->options.idle_ms); /* to take what waits */
     if (!connection->write_due && !connection->closing)
         half_close(connection);
     connection_set_reading(connection);
@@ -205,10 +209,16 @@ static size_t feed(struct net_connection *connection, char *bytes, size_t length
     return at;
 }
 
-/* What was not taken is kept until it may be; then nothing is read from the socket. */
+/* What was not taken is kept until it may be. A client that sends far ahead of the answers is not
+ * served beyond this one: it would be memory of ours that it uses. */
 static void feed_and_keep(struct net_connection *connection, char *bytes, size_t length)
 {
     size_t taken = connection->ahead.length ? 0 : feed(connection, bytes, length);
+    if (connection->mode == MODE_ANSWER &&
+        connection->ahead.length + (length - taken) > AHEAD_OF_ANSWER) {
+        connection->keeps = false;
+        return;
+    }
     if (taken < length && !connection->closing &&
         !buffer_add(&connection->ahead, bytes + taken, length - taken))
         net_close(connection);
@@ -267,13 +277,28 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *room)
     *room = uv_buf_init(connection->net->room, sizeof connection->net->room);
 }
 
+/* A client that has said all may still wait for its answer, and for the rest of it. */
+static void on_end(struct net_connection *connection, bool in_order)
+{
+    bool owed = connection->mode == MODE_ANSWER || connection->write_due;
+    connection->ended = true;
+    if (!in_order || !owed || connection->mode == MODE_FRAMES) {
+        net_close(connection);
+        return;
+    }
+    connection->keeps = false;
+    if (connection->mode == MODE_HEAD)
+        net_part(connection);
+    connection_set_reading(connection);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes)
 {
     struct net_connection *connection = stream->data;
     if (length == 0 || connection->closing)
         return;
     if (length < 0) {
-        net_close(connection);
+        on_end(connection, length == UV_EOF);
         return;
     }
     if (!connection->tls)
@@ -287,7 +312,11 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes)
 
 void connection_set_reading(struct net_connection *connection)
 {
-    bool wanted = may_take(connection) && !connection->ahead.length;
+    bool takes = may_take(connection) && !connection->ahead.length;
+    /* While an answer is owed, to hear that the client has gone. */
+    bool listens = connection->mode == MODE_ANSWER && !connection->paused && connection->keeps &&
+                   !connection->tls;
+    bool wanted = !connection->ended && (takes || listens);
     if (connection->closing || wanted == connection->reading)
         return;
     connection->reading = wanted;

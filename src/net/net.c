@@ -166,6 +166,7 @@ void net_close(struct net_connection *connection)
         return;
     heap_remove(&connection->net->deadlines, &connection->deadline);
     link_remove(&connection->in_turns);
+    request_stop_waiting(connection);
     connection->closing = true;
     connection->reading = false;
     uv_close((uv_handle_t *)&connection->tcp, on_closed);

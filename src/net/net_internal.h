@@ -10,7 +10,8 @@
 
 enum {
     READ_BYTES = 64 * 1024,         /* of one read, from any connection */
-    AHEAD_LIMIT = READ_BYTES,       /* what was read and not taken */
+    AHEAD_LIMIT = READ_BYTES,       /* what was read and not taken, */
+    AHEAD_OF_ANSWER = 4 * 1024,     /* ... while an answer is owed */
     WRITE_LIMIT = 32 * 1024 * 1024, /* what can wait to be written */
 };
 
@@ -72,6 +73,7 @@ struct net_connection {
     bool paused;      /* net_pause */
     bool wants_write; /* net_want_write */
     bool write_due;   /* `flying` is with the loop */
+    bool ended;       /* the client sends nothing more */
     bool end_due;     /* nothing is to be written after what waits */
     bool half_closed; /* that was done */
     bool close_sent;  /* a close frame */
@@ -93,6 +95,8 @@ void connection_set_reading(struct net_connection *connection);
  * pause has changed. ---- */
 size_t request_take(struct net_connection *connection, struct span bytes);
 size_t websocket_take(struct net_connection *connection, char *bytes, size_t length);
+/* Its head is not waited for any more. */
+void request_stop_waiting(struct net_connection *connection);
 /* Forget the request at hand. */
 void request_forget(struct net_connection *connection);
 /* Its time to send the head, or the rest of it, is over. */

@@ -19,6 +19,12 @@ static void stop_counting(struct net *net, struct request *request)
     net->heads_bytes -= request->text.capacity;
 }
 
+void request_stop_waiting(struct net_connection *connection)
+{
+    if (connection->request)
+        stop_counting(connection->net, connection->request);
+}
+
 void request_forget(struct net_connection *connection)
 {
     struct request *request = connection->request;
@@ -41,6 +47,7 @@ static void make_room(struct net *net, const struct request *asking)
         error_set(&error, ERROR_TOO_SLOW,
                   "the head of the request had not ended when others needed the room; send it "
                   "again");
+        stop_counting(net, oldest); /* so that this ends, whatever becomes of the answer */
         bad_request(oldest->connection, &error);
     }
 }

@@ -34,7 +34,8 @@ bool server_admit(struct server *server, enum server_purpose purpose, struct err
     return purpose != SERVER_READ || may_read(server, error);
 }
 
-/* Whoever the client says it is, it counts first by where it is, then as who it is. */
+/* Handshakes are counted by where they come from once the token is good: those with bad tokens are
+ * counted apart, and must not use up what others there have. */
 bool server_let_in(struct server *server, struct net_connection *connection, enum door_wish wish,
                    struct visitor *visitor, struct error *error)
 {
@@ -46,11 +47,11 @@ bool server_let_in(struct server *server, struct net_connection *connection, enu
         client.origin = origin;
     client_address(&server->limits->rules, connection, address);
     if (!server_admit(server, SERVER_WEBSOCKET, error) ||
-        !limits_handshake(server->limits, &client, error) ||
         !door_enter(server, connection, wish, visitor, error))
         return false;
     client.identity = visitor->identity;
-    visitor->place = limits_enter(server->limits, &client, error);
+    if (limits_handshake(server->limits, &client, error))
+        visitor->place = limits_enter(server->limits, &client, error);
     if (visitor->place)
         return true;
     visitor_fini(visitor);

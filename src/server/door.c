@@ -243,6 +243,19 @@ static bool is_guess(enum error_code code)
            code == ERROR_TOKEN_FORMAT || code == ERROR_TOKEN_KEY;
 }
 
+/* Who guesses learns nothing more after a while, nor who keeps coming without what it takes. A good
+ * token passes all the same: others at that address must not pay for it. */
+static void deny(struct server *server, const struct audit_client *client, enum door_wish wish,
+                 struct error *error)
+{
+    bool counts = is_guess(error->code) || wish == DOOR_SUBSCRIBE;
+    if (counts && !limits_may_try(server->limits, client, error))
+        return; /* which has told the audit */
+    audit_denied(&server->audit, client, error);
+    if (counts)
+        limits_note_failure(server->limits, client);
+}
+
 bool door_enter(struct server *server, struct net_connection *connection, enum door_wish wish,
                 struct visitor *visitor, struct error *error)
 {
@@ -252,14 +265,10 @@ bool door_enter(struct server *server, struct net_connection *connection, enum d
     client_address(&server->limits->rules, connection, visitor->address);
     bool good = door_read_origin(connection, room, &origin, error);
     struct audit_client client = describe(visitor, origin.data ? room : NULL, wish);
-    if (!limits_may_try(server->limits, &client, error))
-        return false;
     if (good && enter(server->door, connection, wish, origin, visitor, error))
         return true;
     client.identity = visitor->identity;
-    audit_denied(&server->audit, &client, error);
-    if (is_guess(error->code))
-        limits_note_failure(server->limits, &client);
+    deny(server, &client, wish, error);
     visitor_fini(visitor);
     return false;
 }

@@ -8,18 +8,28 @@ enum { HEADERS = 256 };
 
 /* ---- the headers ---- */
 
-static bool check_encoding(const struct net_connection *connection, struct error *error)
+static bool is_gzip(const struct net_connection *connection)
 {
     struct span coding = net_header(connection, "content-encoding");
-    if (!coding.data || span_equal(coding, span_of("identity")))
+    return span_equal(coding, span_of("gzip")) || span_equal(coding, span_of("x-gzip"));
+}
+
+/* Only mutations come compressed: the decoder's thread inflates them. */
+static bool check_encoding(const struct net_connection *connection, enum door_wish wish,
+                           struct error *error)
+{
+    struct span coding = net_header(connection, "content-encoding");
+    if (!coding.data || span_equal(coding, span_of("identity")) ||
+        (wish == DOOR_FEED && is_gzip(connection)))
         return true;
     return error_set(error, ERROR_UNSUPPORTED_ENCODING,
-                     "Content-Encoding '%.*s' is not taken; send the body uncompressed",
+                     "Content-Encoding '%.*s' is not taken; send the body as it is, or mutations "
+                     "with gzip",
                      (int)(coding.length < 32 ? coding.length : 32), coding.data);
 }
 
 static bool may_send(struct server *server, const struct net_connection *connection, size_t limit,
-                     struct error *error)
+                     enum door_wish wish, struct error *error)
 {
     const struct http_head *head = net_request(connection);
     if (!head->body_length && !net_header(connection, "content-length").data)
@@ -29,7 +39,7 @@ static bool may_send(struct server *server, const struct net_connection *connect
         return error_set(error, ERROR_TOO_LARGE,
                          "the request has %lld bytes; at most %zu are taken",
                          (long long)head->body_length, limit);
-    return check_encoding(connection, error) && server_admit(server, SERVER_INGEST, error);
+    return check_encoding(connection, wish, error) && server_admit(server, SERVER_INGEST, error);
 }
 
 /* ---- a request ---- */
@@ -40,7 +50,7 @@ void http_take_body(struct server *server, struct net_connection *connection, si
 {
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct error error;
-    if (!may_send(server, connection, limit, &error)) {
+    if (!may_send(server, connection, limit, wish, &error)) {
         if (wish == DOOR_FEED)
             server_note_refused(server, visitor, "http", &error);
         visitor_fini(visitor);
@@ -161,7 +171,8 @@ static void take_mutations(struct exchange *exchange)
     struct error error;
     struct source_sender sender = visitor_as_sender(&exchange->visitor);
     sender.key = key_of(exchange->connection);
-    if (source_submit(exchange->server->source, &sender, NULL, SOURCE_LINES,
+    enum source_format format = is_gzip(exchange->connection) ? SOURCE_LINES_GZIP : SOURCE_LINES;
+    if (source_submit(exchange->server->source, &sender, NULL, format,
                       buffer_span(&exchange->intake.bytes), on_done, exchange, &error))
         return;
     exchange_note_refused(exchange, &error);

@@ -40,6 +40,9 @@ enum {
     HUB_HELD = 16           /* subscriptions that ended whose rows a connection is known to hold */
 };
 
+/* More rows than any view has; sums with what a view itself skips stay in range. */
+#define HUB_SKIP ((int64_t)1 << 61)
+
 struct feed;
 struct key_group;
 struct subscription;

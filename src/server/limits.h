@@ -61,8 +61,8 @@ bool limits_handshake(struct limits *limits, const struct audit_client *client,
                       struct error *error);
 /*
  * Who guesses tokens is told to wait, however it asks: by handshakes or plain requests. Whether a
- * request from there may be judged by its token; and that it was refused for one that nobody gave
- * it. Of these, as many count as there may be handshakes.
+ * request with a bad token is told what is wrong with it; and that one was. Of these, as many count
+ * as there may be handshakes. Good tokens are not concerned.
  */
 bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error);
 void limits_note_failure(struct limits *limits, const struct audit_client *client);

@@ -54,7 +54,8 @@ bool limits_may_try(struct limits *limits, const struct audit_client *client, st
                                limits_now(limits), &wait_ms))
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
-                       "too many bad tokens from this address", error);
+                       "too many bad tokens, or handshakes without a good one, from this address",
+                       error);
 }
 
 void limits_note_failure(struct limits *limits, const struct audit_client *client)

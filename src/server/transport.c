@@ -112,6 +112,16 @@ static void on_upgrade(struct server *server, struct net_connection *connection)
 
 /* ---- requests ---- */
 
+/* A body where none is taken is refused before anybody else hears of the request: its answer may
+ * come later, and the body would be taken for one that is awaited. */
+static bool check_body(const struct net_connection *connection, struct error *error)
+{
+    const struct http_head *head = net_request(connection);
+    bool main = net_side(connection) == TRANSPORT_MAIN;
+    return !head->body_length || (main && head->method == HTTP_POST) ||
+           error_set(error, ERROR_INVALID_MESSAGE, "this request has no body here");
+}
+
 static void route(struct server *server, struct net_connection *connection)
 {
     struct span path = path_of(connection);
@@ -141,6 +151,8 @@ static void on_request(void *argument, struct net_connection *connection)
         net_stop_keeping(connection);
     if (!door_guard(server, connection, health ? &server->health : &server->main, &error))
         exchange_reply_error(connection, &error, NULL);
+    else if (!check_body(connection, &error))
+        exchange_reply_error(connection, &error, NULL);
     else if (net_request(connection)->wants_websocket)
         on_upgrade(server, connection);
     else
@@ -151,7 +163,7 @@ static void on_body(void *argument, struct net_connection *connection, struct sp
 {
     struct exchange *exchange = net_data(connection);
     (void)argument;
-    if (exchange)
+    if (exchange && exchange->take)
         http_ingest_body(exchange, bytes);
 }
 
@@ -159,7 +171,7 @@ static void on_body_end(void *argument, struct net_connection *connection)
 {
     struct exchange *exchange = net_data(connection);
     (void)argument;
-    if (exchange)
+    if (exchange && exchange->take)
         http_ingest_complete(exchange);
 }
 

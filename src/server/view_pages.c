@@ -324,6 +324,8 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
     buffer_init(&pages->page.text, SIZE_MAX / 2);
     pages->hub = hub;
     pages->skip = wanted->skip > 0 ? wanted->skip : 0;
+    if (pages->skip > HUB_SKIP)
+        pages->skip = HUB_SKIP;
     pages->take = wanted->take;
     spec->view = hub_find_view(hub, span_of(wanted->view), error);
     if (!spec->view || !set_spec(spec, wanted, error) || !note_epoch(pages, error)) {

@@ -74,6 +74,8 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     if (!check(hub, view, message, error))
         return false;
     spec->skip = message->skip > 0 ? message->skip : 0;
+    if (spec->skip > HUB_SKIP)
+        spec->skip = HUB_SKIP;
     spec->take = wanted_rows(view, message);
     spec->limit = message->snapshot_limit;
     spec->is_short = is_short(hub, view);

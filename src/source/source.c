@@ -8,6 +8,8 @@
  */
 #include "source/source.h"
 
+#include "wire/wire.h"
+
 #include <stdatomic.h>
 #include <time.h>
 
@@ -26,6 +28,7 @@ struct source_request {
     enum source_format format;
     char *body;
     size_t length;
+    struct buffer plain;      /* what a compressed body holds */
     struct span subject, key; /* behind the body; absent as in source_sender */
     uint64_t received_us;
     source_done done;
@@ -69,6 +72,7 @@ static void request_free(struct source_request *request)
 {
     source_lane_free(request->lane);
     submission_free(request->submission);
+    buffer_fini(&request->plain);
     memory_free(request->body);
     memory_free(request);
 }
@@ -136,6 +140,20 @@ static bool print_answer(const struct submission *submission, struct buffer *out
     return source_reply_print(out, SOURCE_LINES, &reply);
 }
 
+static struct span body_of(const struct source_request *request)
+{
+    return request->format == SOURCE_LINES_GZIP ? buffer_span(&request->plain)
+                                                : span_make(request->body, request->length);
+}
+
+/* What it holds is no longer than a body that is sent as it is, however little was sent. */
+static bool inflate(const struct source *source, struct source_request *request)
+{
+    buffer_init(&request->plain, source->options.max_request_bytes);
+    return request->format != SOURCE_LINES_GZIP ||
+           wire_gunzip(span_make(request->body, request->length), &request->plain, &request->error);
+}
+
 /* Who sends it and under which key, in memory of the submission. */
 static bool name_sender(struct source *source, const struct source_request *request,
                         struct submission *submission)
@@ -148,14 +166,15 @@ static bool name_sender(struct source *source, const struct source_request *requ
     key->print = print_answer;
     return (!request->subject.data || submission->owner.data) &&
            (!request->key.data ||
-            (key->text.data &&
-             source->options.digest(span_make(request->body, request->length), key->digest)));
+            (key->text.data && source->options.digest(body_of(request), key->digest)));
 }
 
 static bool decode(struct source *source, struct source_request *request)
 {
     struct error *error = &request->error;
-    request->submission = source_submission(request->length);
+    if (!inflate(source, request))
+        return false;
+    request->submission = source_submission(body_of(request).length);
     if (!request->submission)
         return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
     struct submission *submission = request->submission;
@@ -165,9 +184,11 @@ static bool decode(struct source *source, struct source_request *request)
     submission->order = request->lane ? &request->lane->writer : NULL;
     if (!name_sender(source, request, submission))
         return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
+    enum source_format format =
+        request->format == SOURCE_LINES_GZIP ? SOURCE_LINES : request->format;
     bool done =
-        source_decode(&source->options, request->format, span_make(request->body, request->length),
-                      submission, &request->id, error);
+        source_decode(&source->options, format, body_of(request), submission, &request->id, error);
+    buffer_fini(&request->plain);
     memory_free(request->body);
     request->body = NULL;
     request->subject = request->key = span_make(NULL, 0);

@@ -16,8 +16,9 @@ struct source;
 struct source_lane;
 
 enum source_format {
-    SOURCE_LINES,  /* NDJSON: a mutation or a batch a line; POST /v1/mutations */
-    SOURCE_MESSAGE /* one JSON text: {"id":…,"mutations":[…],…}; /v1/ingest */
+    SOURCE_LINES,      /* NDJSON: a mutation or a batch a line; POST /v1/mutations */
+    SOURCE_LINES_GZIP, /* the same, compressed */
+    SOURCE_MESSAGE     /* one JSON text: {"id":…,"mutations":[…],…}; /v1/ingest */
 };
 
 struct source_options {

@@ -133,7 +133,7 @@ bool wire_gunzip(struct span message, struct buffer *out, struct error *error);
 
 /* Which subscription an error is about, as the client named it: raw; absent ones are left out, and
  * longer ones than these cut. */
-enum { WIRE_ABOUT_VIEW = 512, WIRE_ABOUT_KEY = 4096 };
+enum { WIRE_ABOUT_VIEW = 512, WIRE_ABOUT_KEY = 256 };
 struct wire_about {
     struct span view, key;
 };

@@ -42,10 +42,10 @@ test('the numbers of the protocol hold where there is authentication, also for t
   const server = await Server.forTest(t, { config: { auth, exports: { E: {} } }, env: { ARETE_RATE_LIMITING_ENABLED: undefined, ...LONG } });
   const subject = await knock(server, { headers: bearer(STATIC) }, 101);
   assert.equal(subject.count, 35);
-  checkAnswer(subject.answer, 'rate-limit-exceeded', { retryAfter: true, message: /subject: 35 in 3600 seconds/ });
-  const address = await knock(server, {}, 401); /* 36 were spent */
-  assert.equal(address.count, 34);
-  checkAnswer(address.answer, 'rate-limit-exceeded', { retryAfter: true, message: /handshakes from this address: 70 in 3600 seconds/ });
+  checkAnswer(subject.answer, 'rate-limit-exceeded', { retryAfter: true, message: /this address: 35 in 3600 seconds/ });
+  const address = await knock(server, {}, 401); /* those with a good token were not counted among these */
+  assert.equal(address.count, 70);
+  checkAnswer(address.answer, 'rate-limit-exceeded', { retryAfter: true, message: /from this address: 70 in 3600 seconds/ });
 });
 
 test('within a connection, too', async (t) => {
@@ -84,17 +84,18 @@ test('a value of the environment that cannot be read is an error at start', asyn
   checkAnswer(await refusal(server), 'connection-limit-exceeded', { message: /address/ });
 });
 
-test('who guesses tokens by plain HTTP is told to wait, and with a good one, too', async (t) => {
+test('who guesses tokens is told to wait, and a good token passes all the same', async (t) => {
   const server = await Server.forTest(t, { config: { auth, exports: { E: {} } }, env: ON });
   for (let i = 0; i < 100; i++) assert.equal((await answerTo(server, '/v1/views', { headers: bearer(STATIC) })).status, 200);
   for (let i = 0; i < 70; i++) {
     const guess = await answerTo(i % 2 ? server : { http: server.healthUrl }, i % 2 ? '/v1/views' : '/metrics', { headers: bearer(`guessed-token-${i}-0123456789`) });
     checkAnswer(guess, 'invalid-static-token');
   }
-  for (const token of ['guessed-token-0123456789', STATIC]) {
-    checkAnswer(await answerTo(server, '/v1/views', { headers: bearer(token) }), 'rate-limit-exceeded', { retryAfter: true, message: /bad tokens/ });
-    checkAnswer(await refusal(server, { headers: bearer(token) }), 'rate-limit-exceeded', { retryAfter: true });
-  }
+  const bad = bearer('guessed-token-0123456789');
+  checkAnswer(await answerTo(server, '/v1/views', { headers: bad }), 'rate-limit-exceeded', { retryAfter: true, message: /bad tokens/ });
+  for (let i = 0; i < 70; i++) checkAnswer(await refusal(server, { headers: bad }), 'rate-limit-exceeded', { retryAfter: true });
+  assert.equal((await answerTo(server, '/v1/views', { headers: bearer(STATIC) })).status, 200);
+  await clientFor(t, server, { headers: bearer(STATIC) });
 });
 
 test('feeding is not rated: `stele ingest` sends thousands of messages', async (t) => {

@@ -205,7 +205,7 @@ static void a_locked_key_is_refused_without_asking(void **state)
 {
     (void)state;
     EVP_PKEY *key = make_key("ec");
-    X509 *certificate = make_certificate(key, "locked", -DAY, DAY);
+    X509 *certificate = make_certificate(key, "ec", "locked", -DAY, DAY);
     struct pem pem;
     BIO *bytes = BIO_new(BIO_s_mem());
     PEM_write_bio_X509(bytes, certificate);

@@ -1,0 +1,228 @@
+/* Connections on real sockets: what unfinished heads cost, and how a connection ends. */
+#include "net/net.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MOST = 64, HEADS_BYTES = 64 * 1024, ANSWER = 2 * 1024 * 1024 };
+
+struct world {
+    uv_loop_t loop;
+    struct net *net;
+    struct certificate *certificate;
+    struct counter tls_failed;
+    size_t requests, bad, closed;
+    char *answer; /* what a request is answered with; NULL: nothing, later */
+    bool left;
+};
+
+/* ---- a handler ---- */
+
+static void on_request(void *argument, struct net_connection *connection)
+{
+    struct world *world = argument;
+    world->requests++;
+    if (!world->answer)
+        return;
+    net_write(connection, span_make(world->answer, ANSWER));
+    net_request_done(connection);
+}
+
+static void on_bad(void *argument, struct net_connection *connection, const struct error *error)
+{
+    struct world *world = argument;
+    (void)error;
+    world->bad++;
+    net_write(connection, span_of("HTTP/1.1 408 x\r\n\r\n"));
+    net_request_done(connection);
+}
+
+static void on_closed(void *argument, struct net_connection *connection)
+{
+    (void)connection;
+    ((struct world *)argument)->closed++;
+}
+
+static void on_nothing(void *argument, struct net_connection *connection)
+{
+    (void)argument;
+    (void)connection;
+}
+
+static const struct net_handler handler = {
+    .request = on_request, .bad_request = on_bad, .writable = on_nothing, .closed = on_closed};
+
+/* ---- its life ---- */
+
+static void begin(struct world *world)
+{
+    struct error error;
+    *world = (struct world){.left = false};
+    uv_loop_init(&world->loop);
+    struct net_options options = {.loop = &world->loop,
+                                  .handler = &handler,
+                                  .argument = world,
+                                  .certificate = &world->certificate,
+                                  .heads_bytes = HEADS_BYTES,
+                                  .head_ms = 60000,
+                                  .idle_ms = 60000,
+                                  .part_ms = 60000,
+                                  .tls_failed = &world->tls_failed};
+    world->net = net_new(&options, &error);
+    assert_non_null(world->net);
+}
+
+static void on_left(void *argument)
+{
+    ((struct world *)argument)->left = true;
+}
+
+static void end(struct world *world)
+{
+    net_leave(world->net, on_left);
+    while (!world->left)
+        uv_run(&world->loop, UV_RUN_ONCE);
+    uv_run(&world->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&world->loop), 0);
+    memory_free(world->answer);
+}
+
+static int dial(struct world *world)
+{
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_true(net_adopt(world->net, pair[0], 0, false));
+    return pair[1];
+}
+
+static void say(int fd, const char *text, size_t length)
+{
+    assert_int_equal(send(fd, text, length, MSG_NOSIGNAL), length);
+}
+
+static void turn(struct world *world)
+{
+    for (int i = 0; i < 10; i++)
+        uv_run(&world->loop, UV_RUN_NOWAIT);
+}
+
+/* ---- the cases ---- */
+
+/* Many that never end their heads: the oldest go, whether they are still there to be told or have
+ * hung up with the very bytes unread, and the loop goes on. */
+static void test_unfinished_heads(void **state)
+{
+    struct world world;
+    static char head[12 * 1024];
+    int fds[MOST];
+    (void)state;
+    begin(&world);
+    memset(head, 'a', sizeof head);
+    memcpy(head, "GET / HTTP/1.1\r\na: ", 19);
+    for (int i = 0; i < MOST; i++) {
+        fds[i] = dial(&world);
+        say(fds[i], head, sizeof head);
+        if (i % 3 == 0)
+            turn(&world);
+        if (i >= 6 && i % 2) {
+            close(fds[i - 6]);
+            fds[i - 6] = -1;
+        }
+    }
+    turn(&world);
+    assert_true(world.bad > 0);
+    int last = dial(&world);
+    say(last, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
+    turn(&world);
+    assert_int_equal(world.requests, 1);
+    close(last);
+    for (int i = 0; i < MOST; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    end(&world);
+}
+
+/* The whole answer, though the client has closed its side at once and reads slowly. */
+static void test_half_closed(void **state)
+{
+    static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+                                           "GET / HTTP/1.0\r\n\r\n"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct world world;
+        static char piece[4096];
+        size_t got = 0;
+        begin(&world);
+        world.answer = memory_new(ANSWER);
+        int fd = dial(&world);
+        say(fd, requests[i], strlen(requests[i]));
+        shutdown(fd, SHUT_WR);
+        turn(&world);
+        for (ssize_t length; (length = recv(fd, piece, sizeof piece, 0)) > 0; got += (size_t)length)
+            uv_run(&world.loop, UV_RUN_NOWAIT);
+        assert_int_equal(got, ANSWER);
+        turn(&world);
+        assert_int_equal(world.closed, 1);
+        close(fd);
+        end(&world);
+    }
+}
+
+/* A client that sends on and on behind a request that waits costs no more than a little. */
+static void test_far_ahead(void **state)
+{
+    struct world world;
+    static char more[512 * 1024];
+    (void)state;
+    begin(&world);
+    memset(more, 'x', sizeof more);
+    int fd = dial(&world);
+    say(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
+    turn(&world);
+    for (size_t sent = 0; sent < sizeof more;) {
+        ssize_t length = send(fd, more, sizeof more - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        turn(&world);
+        if (length <= 0)
+            break; /* it is not read from any more */
+        sent += (size_t)length;
+    }
+    assert_int_equal(world.requests, 1);
+    assert_int_equal(world.closed, 0);
+    close(fd);
+    end(&world);
+}
+
+/* One that has gone is found while its answer is not there yet. */
+static void test_gone_while_it_waits(void **state)
+{
+    struct world world;
+    (void)state;
+    begin(&world);
+    int fd = dial(&world);
+    say(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET", 30);
+    turn(&world);
+    assert_int_equal(world.requests, 1);
+    close(fd);
+    turn(&world);
+    assert_int_equal(net_connections(world.net), 1); /* it may have closed its side alone */
+    end(&world);
+    assert_int_equal(world.closed, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unfinished_heads),
+        cmocka_unit_test(test_half_closed),
+        cmocka_unit_test(test_far_ahead),
+        cmocka_unit_test(test_gone_while_it_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
