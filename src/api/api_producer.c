@@ -69,9 +69,12 @@ bool stele_producer_position(stele *store, const char *name, stele_producer *pro
                                 .job = {.run = run, .event.deliver = deliver},
                                 .name = name,
                                 .producer = producer};
-    if (!api_check_text(&reason, "name", name, true) ||
-        (!producer && !api_refuse_null(&reason, "producer")))
+    if (!api_check_text(&reason, "name", name, true))
         return api_error(error, &reason);
+    if (!producer) {
+        api_refuse_null(&reason, "producer");
+        return api_error(error, &reason);
+    }
     *producer = (stele_producer){.batch = -1};
     if (!api_enter(store, "stele_producer_position", &reason))
         return api_error(error, &reason);

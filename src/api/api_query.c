@@ -113,8 +113,11 @@ static bool query_view(struct stele *store, const stele_query_options *options,
                        stele_row_callback row, void *argument, stele_position *position,
                        struct error *error)
 {
-    return (row || api_refuse_null(error, "row")) && check_options(options, error) &&
-           run(store, options, row, argument, position, error);
+    if (!row) {
+        api_refuse_null(error, "row");
+        return false;
+    }
+    return check_options(options, error) && run(store, options, row, argument, position, error);
 }
 
 bool stele_query_view(stele *store, const stele_query_options *options, stele_row_callback row,

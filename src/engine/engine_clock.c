@@ -98,7 +98,7 @@ static bool read_saved(struct engine *engine, struct saved *saved, bool *found, 
 bool engine_clock_open(struct engine *engine, struct error *error)
 {
     struct engine_clock *clock = &engine->clock;
-    struct saved saved;
+    struct saved saved = {0};
     char boot_id[CLOCK_BOOT_ID_SIZE];
     bool found = false;
     int64_t wall = engine_clock_wall(engine), boot = boot_clock(engine, wall);

@@ -138,7 +138,7 @@ struct span http_next_argument(struct span query, size_t *at, char *room)
         return span_make(NULL, 0);
     size_t length = 0;
     for (; *at < query.length && query.data[*at] != '&'; length++) {
-        int c = query.data[*at];
+        int c = (unsigned char)query.data[*at];
         if (c == '%') {
             c = escaped(span_make(query.data + *at, query.length - *at));
             *at += 2;

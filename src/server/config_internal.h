@@ -19,6 +19,7 @@ struct setting {
     const char *name;
     enum setting_type type;
     bool live;                /* a server that runs takes another value: see reload.c */
+    bool list;                /* of a text: the file may have a list of texts in its place */
     size_t offset;            /* of the field in struct config */
     const char *text;         /* default of a text or an address; NULL: not set */
     int64_t number;           /* default of a number or a flag; of a word, its place in `words` */
@@ -26,7 +27,6 @@ struct setting {
     const char *const *words; /* in the order of the enum's values, NULL at the end */
     /* Of a text: whether it may be set, beyond its length; NULL: always. */
     bool (*check)(const char *text, struct error *error);
-    bool list;               /* of a text: the file may have a list of texts in its place */
     const char *environment; /* the environment variable that sets it; NULL: none */
     const char *help;
 };

@@ -14,7 +14,7 @@ static void held_free(struct held *held)
 {
     link_remove(&held->in_list);
     link_remove(&held->in_window);
-    if (held->pinned)
+    if (held->pinned && held->window)
         held->window->pins--;
     view_unref(held->view);
     memory_free(held);

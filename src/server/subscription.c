@@ -193,7 +193,7 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
 bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
                        struct error *error)
 {
-    const struct view *view;
+    const struct view *view = NULL;
     struct seq after;
     struct window_spec spec;
     bool has_after, is_window;

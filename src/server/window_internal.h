@@ -106,55 +106,57 @@ struct window {
     struct feed *feed; /* counted by the window as by a subscription */
     struct link in_windows;
     struct window_spec spec;
-    enum wire_mode mode;
     char *name; /* all of the spec, as text; NULL: read once, for nobody in particular */
     /* The loop's. */
     struct channel channel; /* frames by version; its head is what members may have */
-    bool channel_on;
-    struct text *snapshot; /* as of snapshot_version; NULL: none */
+    struct text *snapshot;  /* as of snapshot_version; NULL: none */
     int64_t snapshot_version, snapshot_rows;
-    bool snapshot_more;     /* as it says */
     uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
     size_t pins;            /* struct held of it that keep it, */
     struct link remembered; /* ... and those that do not */
-    bool looking, stale, snapshot_wanted, snapshot_new, filling;
-    uint64_t looked_us;   /* when the last look came back */
-    int64_t delivered;    /* the version that it brought; 0: there was none */
-    size_t request_count; /* of members, not yet in a look */
-    enum window_kept kept;
-    struct map moves;     /* struct window_row: what the database is yet to be told of a key */
-    struct link in_moved; /* windows.moved, while there is something to tell */
-    size_t kept_rows;     /* that it counts for */
-    int64_t shown_change; /* position of the state that members have been shown */
-    uint64_t kept_us;     /* when the database was last told */
+    uint64_t looked_us;     /* when the last look came back */
+    int64_t delivered;      /* the version that it brought; 0: there was none */
+    size_t request_count;   /* of members, not yet in a look */
+    struct map moves;       /* struct window_row: what the database is yet to be told of a key */
+    struct link in_moved;   /* windows.moved, while there is something to tell */
+    size_t kept_rows;       /* that it counts for */
+    int64_t shown_change;   /* position of the state that members have been shown */
+    uint64_t kept_us;       /* when the database was last told */
     /* The look's while `looking`, the filling's while `filling`. */
     int64_t version;
-    bool known;         /* it was looked at: rows and position mean something */
-    bool matches_ready; /* filling is done */
-    bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
-    bool scanning;      /* what is not seen is passed over, instead of keeping matches */
-    int64_t position;   /* the newest change of then */
-    int64_t flip;       /* and the number of the newest flip */
+    int64_t position; /* the newest change of then */
+    int64_t flip;     /* and the number of the newest flip */
     struct seq cursor;
     struct window_rows rows;
     struct window_rows matches; /* of a filter over a whole view, in order of place */
     struct map match_by_key;
     struct window_bounds bounds; /* that they are within, of a cut view */
-    bool more;                   /* the view has rows behind these, */
-    struct buffer next;          /* ... of which the first is at this place; empty: not known */
+    struct buffer next;          /* the place of the first row behind these; empty: not known */
     int64_t fill_position;       /* log position when filling began; 0: it did not */
-    bool fills_by_file;          /* in the order of the file, behind this entity; */
-    int64_t fill_id;
-    struct buffer fill_after;  /* or behind this key or place */
-    struct window_exit *exits; /* the oldest first */
+    int64_t fill_id;             /* when it fills by file: behind this entity */
+    struct buffer fill_after;    /* or behind this key or place */
+    struct window_exit *exits;   /* the oldest first */
     size_t exit_count, exit_capacity, exit_bytes;
     int64_t exit_floor;      /* exits of versions up to this may be forgotten; 0: none is */
     int64_t first_position;  /* the first look's: before it nothing was in this window */
     struct window_rows lost; /* keys that left before that, as far as the database knew */
     uint64_t lost_us;        /* when that was found */
-    bool recalled;           /* and that is all that somebody may hold */
+    /* Small ones together. Of the loop: */
+    enum wire_mode mode;
+    enum window_kept kept;
+    bool channel_on;
+    bool snapshot_more; /* what the snapshot says of rows behind it */
+    bool looking, stale, snapshot_wanted, snapshot_new, filling;
+    /* Of the look or the filling: */
+    bool known;         /* it was looked at: rows and position mean something */
+    bool matches_ready; /* filling is done */
+    bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
+    bool scanning;      /* what is not seen is passed over, instead of keeping matches */
+    bool more;          /* the view has rows behind these */
+    bool fills_by_file; /* filling goes in the order of the file */
+    bool recalled;      /* `lost` is all that somebody may hold */
 };
 
 void window_spec_fini(struct window_spec *spec);
