@@ -132,7 +132,8 @@ static bool configure(struct engine *engine, struct error *error)
     struct writer writer = {.engine = engine, .store = store};
     if (!store)
         return false;
-    bool done = store_begin(store, error) && lift_stale_limits(&writer, error) &&
+    bool done = store_begin(store, error) && store_exports_define_views(store, error) &&
+                lift_stale_limits(&writer, error) &&
                 apply_export_options(&writer, &engine->options, error) &&
                 define_views(&writer, engine->options.views, error) &&
                 array_lengths_note(store, &engine->options, error) &&

@@ -78,9 +78,8 @@ static const char *const checks[] = {
     "by hand, or dropped' FROM sql_view AS v LEFT JOIN sqlite_schema AS s ON s.type = 'view' "
     "AND s.name = v.name WHERE s.sql IS NOT 'CREATE VIEW \"' || replace(v.name, '\"', '\"\"') || "
     "'\" AS' || char(10) || v.body LIMIT 20",
-    "SELECT 'the SQL view ' || name || ' is left over: no view is shown by it' FROM sqlite_schema "
-    "WHERE type = 'view' AND instr(name, '/') > 0 AND instr(sql, '\" AS' || char(10) || '-- ') > 0 "
-    "AND name NOT IN (SELECT name FROM sql_view) LIMIT 20",
+    "SELECT 'the SQL view ' || name || ' is left over: no view is shown by it' " SQL_VIEW_STRAYS
+    " LIMIT 20",
     "SELECT 'view ' || e.name || '/' || kind || ' has no SQL view' FROM export AS e, "
     "(SELECT 'list' AS kind UNION ALL SELECT 'state' UNION ALL SELECT 'append') "
     "WHERE e.name || '/' || kind NOT IN (SELECT view FROM sql_view) LIMIT 20",

@@ -218,6 +218,16 @@ bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t
     return sql_views_create_standard(writer, name, *export_id, error);
 }
 
+bool store_exports_define_views(struct store_writer *writer, struct error *error)
+{
+    bool ok = writer_ready(writer, error);
+    for (size_t i = 0; ok && i < writer->export_count; i++) {
+        struct span name = span_make(writer->exports[i].name, writer->exports[i].name_length);
+        ok = sql_views_create_standard(writer, name, (uint32_t)i + 1, error);
+    }
+    return ok;
+}
+
 uint32_t store_export_count(const struct store_writer *writer)
 {
     return (uint32_t)writer->export_count;

@@ -9,7 +9,7 @@
  *
  * Invariants, at the end of a transaction of the start:
  *  1. Each row of sql_view has its SQL view, made of exactly its body, and no other SQL view in the
- *     file was made here.
+ *     file was made here. Other SQL views are the operator's: nothing here touches them.
  *  2. A SQL view has its plain id as its name only if no other id is the same but for case.
  */
 #include "store/store_internal.h"
@@ -32,10 +32,7 @@ static const char delete_sql[] = "DELETE FROM sql_view WHERE view = ?";
 static const char all_sql[] =
     "SELECT v.view, v.name, v.body, coalesce(e.id, '') FROM sql_view AS v LEFT JOIN export AS e "
     "ON e.name = substr(v.view, 1, instr(v.view, '/') - 1)";
-/* Made by this program, as its text shows, but of no view: a former version left it. */
-static const char stray_sql[] =
-    "SELECT name FROM sqlite_schema WHERE type = 'view' AND instr(name, '/') > 0 "
-    "AND instr(sql, '\" AS' || char(10) || '-- ') > 0 AND name NOT IN (SELECT name FROM sql_view)";
+static const char stray_sql[] = "SELECT name " SQL_VIEW_STRAYS;
 static const char unequal_sql[] =
     "SELECT v.view, v.name, v.body FROM sql_view AS v LEFT JOIN sqlite_schema AS s "
     "ON s.type = 'view' AND s.name = v.name WHERE s.sql IS NOT " TEXT_OF_VIEW;
@@ -315,13 +312,16 @@ static bool retire_others(struct store_writer *writer, const struct span *ids, s
     return ok;
 }
 
+/* What a former version made, of views that are no longer; the operator's own views stay. */
 static bool drop_strays(struct store_writer *writer, struct error *error)
 {
     struct buffer names;
     buffer_init(&names, LIST_LIMIT);
     bool ok = list(writer, STATEMENT_VIEW_STRAY, stray_sql, 1, &names, error);
     for (size_t at = 0; ok && at < names.length;) {
-        ok = drop(writer, next_text(&names, &at), error);
+        struct span name = next_text(&names, &at);
+        log_info("store", "sql-view-dropped", "name=\"%.*s\"", (int)name.length, name.data);
+        ok = drop(writer, name, error);
     }
     buffer_fini(&names);
     return ok;

@@ -15,7 +15,10 @@
 enum { SQL_LIMIT = 4 << 20 };
 
 static const char *const standard_names[] = {"list", "state", "append"};
-enum { STANDARD_COUNT = 3 };
+enum { STANDARD_COUNT = 3, SHOWN = STANDARD_COUNT, DERIVED };
+static const char *const comments[] = {SQL_VIEW_LIST_COMMENT, SQL_VIEW_STATE_COMMENT,
+                                       SQL_VIEW_APPEND_COMMENT, [SHOWN] = SQL_VIEW_SHOWN_COMMENT,
+                                       [DERIVED] = SQL_VIEW_DERIVED_COMMENT};
 
 /* ---- texts ---- */
 
@@ -46,9 +49,10 @@ void sql_add_literal(struct buffer *sql, struct span text)
     buffer_add_char(sql, '\'');
 }
 
-static void add_head(struct buffer *sql, const char *comment)
+static void add_head(struct buffer *sql, int kind)
 {
-    buffer_printf(sql, "-- %s\nSELECT key, printf('%%d:%%012d', slot, idx) AS seq, ", comment);
+    buffer_add_string(sql, comments[kind]);
+    buffer_add_string(sql, "\nSELECT key, printf('%d:%012d', slot, idx) AS seq, ");
 }
 
 static void add_keys(struct buffer *sql, const char *before, const struct span *keys, size_t count)
@@ -62,21 +66,18 @@ static void add_keys(struct buffer *sql, const char *before, const struct span *
 
 static void standard_sql(struct buffer *sql, int kind, uint32_t export_id)
 {
+    add_head(sql, kind);
     switch (kind) {
     case 0:
-        add_head(sql, "The entities, newest first.");
         buffer_printf(sql,
                       "data\nFROM entity WHERE export = %u "
                       "ORDER BY slot DESC, idx DESC, key",
                       export_id);
         break;
     case 1:
-        add_head(sql, "The entities in order of key.");
         buffer_printf(sql, "data\nFROM entity WHERE export = %u ORDER BY key", export_id);
         break;
     default:
-        add_head(sql, "The log as it is kept, oldest first. data: the patch as it came; "
-                      "at: milliseconds since 1970 UTC.");
         buffer_printf(sql,
                       "patch AS data,\n    CASE op WHEN 0 THEN 'create' WHEN 1 THEN 'patch' "
                       "WHEN 2 THEN 'upsert' WHEN 3 THEN 'delete' ELSE 'evict' END AS op,\n"
@@ -88,7 +89,7 @@ static void standard_sql(struct buffer *sql, int kind, uint32_t export_id)
 bool store_view_sql(struct buffer *sql, uint32_t export_id, const struct span *paths,
                     size_t path_count, const struct span *keys, size_t key_count)
 {
-    add_head(sql, "The entities that this view shows, newest first.");
+    add_head(sql, SHOWN);
     if (!projection_sql(sql, paths, path_count)) {
         return false;
     }
@@ -101,9 +102,9 @@ bool store_derived_view_sql(struct buffer *sql, int64_t stage, struct store_cut 
                             const struct span *paths, size_t path_count, const struct span *keys,
                             size_t key_count)
 {
-    buffer_add_string(
-        sql, "-- The rows of this view, in its order.\nSELECT row_number() OVER (ORDER BY place) "
-             "AS rank, key, printf('%d:%012d', slot, idx) AS seq, ");
+    buffer_add_string(sql, comments[DERIVED]);
+    buffer_add_string(sql, "\nSELECT row_number() OVER (ORDER BY place) AS rank, key, "
+                           "printf('%d:%012d', slot, idx) AS seq, ");
     if (!projection_sql(sql, paths, path_count)) {
         return false;
     }

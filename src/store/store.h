@@ -142,6 +142,9 @@ const struct store_log_state *store_writer_log(struct store_writer *writer);
  * key, seq, data; newest first for list). In a transaction. */
 bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
                          struct error *error);
+/* Make the three SQL views of every export that there is, where they are not there: the file may
+ * come from a version that did not note which SQL views it had made. In a transaction. */
+bool store_exports_define_views(struct store_writer *writer, struct error *error);
 /* How many there are, as this writer sees it; the next one gets the number behind. */
 uint32_t store_export_count(const struct store_writer *writer);
 /* Set max_entities of an export (0: unlimited) and prepare its eviction order; may take a while on

@@ -389,6 +389,25 @@ bool sql_views_create_standard(struct store_writer *writer, struct span name, ui
 bool sql_view_set_standard(struct store_writer *writer, struct span export_name, int kind,
                            uint32_t export_id, struct error *error);
 int sql_view_standard(struct span id);
+/* The first line of each SQL view, by which it is known again. Files of former versions hold these
+ * texts: add to them, never change one. */
+#define SQL_VIEW_LIST_COMMENT "-- The entities, newest first."
+#define SQL_VIEW_STATE_COMMENT "-- The entities in order of key."
+#define SQL_VIEW_APPEND_COMMENT                                                                    \
+    "-- The log as it is kept, oldest first. data: the patch as it came; "                         \
+    "at: milliseconds since 1970 UTC."
+#define SQL_VIEW_SHOWN_COMMENT "-- The entities that this view shows, newest first."
+#define SQL_VIEW_DERIVED_COMMENT "-- The rows of this view, in its order."
+/* The SQL views, by `name`, that this program made, as their text shows, but that stand for no
+ * view: a former version left them. */
+#define SQL_VIEW_STRAYS                                                                            \
+    "FROM sqlite_schema, (SELECT '" SQL_VIEW_LIST_COMMENT "' AS comment UNION ALL "                \
+    "SELECT '" SQL_VIEW_STATE_COMMENT "' UNION ALL SELECT '" SQL_VIEW_APPEND_COMMENT "' "          \
+    "UNION ALL SELECT '" SQL_VIEW_SHOWN_COMMENT "' "                                               \
+    "UNION ALL SELECT '" SQL_VIEW_DERIVED_COMMENT "') WHERE type = 'view' "                        \
+    "AND instr(name, '/') > 0 AND name NOT IN (SELECT name FROM sql_view) "                        \
+    "AND instr(sql, 'CREATE VIEW \"' || replace(name, '\"', '\"\"') || '\" AS' || char(10) "       \
+    "|| comment || char(10) || 'SELECT ') = 1"
 /* Append a name of SQL, quoted. */
 void sql_add_identifier(struct buffer *sql, struct span name);
 

@@ -359,6 +359,21 @@ static void note_finding(void *argument, const char *line)
     buffer_printf(argument, "%s\n", line);
 }
 
+/* Whatever it is named: the check is content with it, and no start drops it. */
+static void an_own_view_of_the_operator_is_left_alone(void **state)
+{
+    (void)state;
+    execute("CREATE VIEW \"ops/report\" AS\n-- Of Mondays.\nSELECT 1 AS n;"
+            "CREATE VIEW \"ops/in front\" AS SELECT '\" AS\n-- The entities, newest first.' AS n");
+    check_whole();
+    begin();
+    OK(store_view_drop_others(fixture.writer, NULL, 0, &fixture.error));
+    commit();
+    check_whole();
+    expect_rows("SELECT n FROM \"ops/report\"", "1\n");
+    expect_rows("SELECT n FROM \"ops/in front\"", "\" AS\n-- The entities, newest first.\n");
+}
+
 /* What somebody did to the views by hand is found, and made good at the next start. */
 static void views_that_lie_are_found_and_made_anew(void **state)
 {
@@ -366,7 +381,7 @@ static void views_that_lie_are_found_and_made_anew(void **state)
     static const char *const lies[][2] = {
         {"DROP VIEW \"Quake/list\"; CREATE VIEW \"Quake/list\" AS SELECT 'x' AS key", "Quake/list"},
         {"DROP VIEW \"Quake/some\"", "Quake/some"},
-        {"CREATE VIEW \"Quake/gone\" AS\n-- The entities.\nSELECT 1", "Quake/gone"},
+        {"CREATE VIEW \"Quake/gone\" AS\n-- The entities, newest first.\nSELECT 1", "Quake/gone"},
         {"DELETE FROM sql_view WHERE view = 'Quake/state'", "Quake/state"},
     };
     begin();
@@ -416,6 +431,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_that_differ_by_case_alone_are_spelt, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_view_beside_a_standard_one_is_told_from_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_own_view_of_the_operator_is_left_alone, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(views_that_lie_are_found_and_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_that_sqlite_keeps_for_itself_are_spelt, set_up,
