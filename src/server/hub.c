@@ -54,6 +54,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
     buffer_init(&hub->shown, UINT32_MAX);
     buffer_init(&hub->paths, UINT32_MAX);
     buffer_init(&hub->out, UINT32_MAX);
+    buffer_init(&hub->left, UINT32_MAX);
     return hub;
 }
 
@@ -78,6 +79,7 @@ void hub_free(struct hub *hub)
     buffer_fini(&hub->shown);
     buffer_fini(&hub->paths);
     buffer_fini(&hub->out);
+    buffer_fini(&hub->left);
     view_set_free(hub->views);
     memory_free(hub);
 }

@@ -224,6 +224,13 @@ struct subscription {
     uint64_t asked;  /* hub->commits when it asked for a snapshot */
     struct window_request *request;
     struct link held; /* struct held: rows to lose where the window does not have them */
+    /* Beside others of its view on the connection: see key_owner.c. */
+    struct link in_owners; /* subscriber.owners, while it owns its key */
+    char *owned;           /* its view and key, as they stand in frames; NULL: it owns none */
+    size_t owned_length;
+    bool restates; /* another may have sent an older or newer state of its row */
+    bool leaving;  /* unsubscribed: it goes when the other can take over */
+    int64_t begun; /* the hub's newest change when it last began */
 };
 
 /* ---- subscribers ---- */
@@ -254,6 +261,9 @@ struct subscriber {
     struct link waiting;   /* subscriptions that want one, in the order in which they get it */
     struct link held;      /* struct held: of subscriptions that ended; the oldest first */
     size_t held_count;     /* HUB_HELD at most */
+    struct link owners;    /* subscriptions that own their keys: see key_owner.c */
+    bool from_owner;       /* what was pulled last is of one of them */
+    bool passing_over;     /* a frame of a key that is owned, whose other fragments follow */
     struct buffer control; /* answers: errors, subscribed frames */
     size_t control_sent;
     struct text *rest; /* bytes that were taken and go out in pieces; one reference */
@@ -324,6 +334,7 @@ struct hub {
     struct buffer shown; /* a projected object */
     struct buffer paths; /* projected append paths */
     struct buffer out;   /* what a pull returns when it is put together */
+    struct buffer left;  /* or what is left of it when frames of owned keys were taken out */
     struct windows *windows;
     struct hub_metrics metrics;
 };

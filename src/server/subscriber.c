@@ -1,6 +1,7 @@
 /* One connection's side of the hub: its messages in, its bytes out. */
 #include "server/allowance.h"
 #include "server/hub_internal.h"
+#include "server/key_owner.h"
 
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument)
 {
@@ -14,6 +15,7 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     link_init(&subscriber->ready);
     link_init(&subscriber->waiting);
     link_init(&subscriber->held);
+    link_init(&subscriber->owners);
     buffer_init(&subscriber->control, HUB_CONTROL * 4);
     subscriber->scope = row_scope_get(hub, NULL);
     if (!subscriber->scope) {
@@ -242,7 +244,7 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
     case WIRE_UNSUBSCRIBE: {
         struct subscription *subscription =
             subscription_find(subscriber, span_of(message->subscribe.view), message->subscribe.key);
-        if (subscription)
+        if (subscription && !key_owner_stays(subscription))
             subscription_close(subscription);
         return true;
     }
@@ -413,22 +415,33 @@ static struct span pull_subscription(struct subscriber *subscriber)
         LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
     link_remove(&subscription->in_ready);
     meter_pull(subscription);
+    subscriber->from_owner = subscription->owned != NULL;
     struct span bytes = subscription_pull(subscription);
     if (bytes.length && link_alone(&subscription->in_ready))
         link_append(&subscriber->ready, &subscription->in_ready);
+    if (!bytes.length && !subscriber->from_owner)
+        key_owners_wake(subscriber);
     return bytes;
+}
+
+static struct span pull_frames(struct subscriber *subscriber)
+{
+    struct span bytes = pull_rest(subscriber);
+    if (!bytes.length && !link_alone(&subscriber->ready))
+        bytes = pull_subscription(subscriber);
+    return bytes.length ? key_owners_pass(subscriber, bytes) : bytes;
 }
 
 struct span subscriber_pull(struct subscriber *subscriber)
 {
     INVARIANT(!subscriber->ended);
     /* Answers before each turn: one of them may say what the frames to come begin. */
-    struct span bytes = pull_rest(subscriber);
-    if (!bytes.length)
+    struct span bytes = key_owners_pass(subscriber, pull_rest(subscriber));
+    if (!bytes.length && !subscriber->rest)
         bytes = pull_control(subscriber);
-    while (!bytes.length && !link_alone(&subscriber->ready)) {
-        bytes = pull_subscription(subscriber);
-        if (!bytes.length)
+    while (!bytes.length && (subscriber->rest || !link_alone(&subscriber->ready))) {
+        bytes = pull_frames(subscriber);
+        if (!bytes.length && !subscriber->rest)
             bytes = pull_control(subscriber);
     }
     subscriber->pulled_length = bytes.length;

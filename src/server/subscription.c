@@ -8,6 +8,7 @@
  * question: what comes after the cursor?
  */
 #include "server/allowance.h"
+#include "server/key_owner.h"
 #include "server/window_internal.h"
 
 /* Kept for as long as the subscription lives. */
@@ -35,7 +36,8 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
     struct link *link = subscriber->subscriptions.next;
     for (; link != &subscriber->subscriptions; link = link->next) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (span_equal(span_of(subscription->feed->view->id), view) && same_key(subscription, key))
+        if (!subscription->leaving && span_equal(span_of(subscription->feed->view->id), view) &&
+            same_key(subscription, key))
             return subscription;
     }
     return NULL;
@@ -104,6 +106,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     link_init(&subscription->in_window);
     link_init(&subscription->in_waiting);
     link_init(&subscription->held);
+    link_init(&subscription->in_owners);
     subscription->parameters = memory_copy_string(message->parameters, strlen(message->parameters));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
     bool joined =
@@ -119,7 +122,10 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     subscriber->count++;
     if (subscriber->usage)
         subscription->meter = usage_subscribed(subscriber->usage, view->id);
-    return subscription;
+    if (key_owner_joined(subscription))
+        return subscription;
+    subscription_close(subscription);
+    return NULL;
 }
 
 static bool begin(struct subscription *subscription, const struct wire_subscribe *message,
@@ -128,8 +134,10 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     struct hub *hub = subscription->subscriber->hub;
     counter_add(&hub->metrics.subscriptions_made, 1);
     held_take(subscription);
-    /* Rows that the cursor says it has may have been taken away since, for another window. */
-    if (after && held_others(subscription)) {
+    key_owner_begins(subscription);
+    /* Rows that the cursor says it has may have been taken away since, for another window; or they
+     * are newer, by another subscription that shows them. */
+    if (after && (held_others(subscription) || subscription->owned)) {
         resume_refuse(subscription);
         return true;
     }
@@ -215,6 +223,7 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
 void subscription_close(struct subscription *subscription)
 {
     held_remember(subscription);
+    key_owner_left(subscription);
     snapshot_forget(subscription);
     hub_job_forget(subscription);
     catch_up_release(subscription);
@@ -227,6 +236,7 @@ void subscription_close(struct subscription *subscription)
 void subscription_drop(struct subscription *subscription)
 {
     link_remove(&subscription->in_subscriber);
+    link_remove(&subscription->in_owners);
     subscription->subscriber->count--;
     usage_unsubscribed(subscription->meter);
     held_free_all(&subscription->held);
@@ -234,6 +244,7 @@ void subscription_drop(struct subscription *subscription)
     snapshot_place_unref(&subscription->snapshot);
     list_position_unref(&subscription->knowledge.bound);
     memory_free(subscription->parameters);
+    memory_free(subscription->owned);
     memory_free(subscription);
 }
 
@@ -296,6 +307,7 @@ void subscription_start_snapshot(struct subscription *subscription)
         subscription->moved_from = 0;
     }
     subscription_know(subscription, (struct knowledge){.full = limit < 0});
+    key_owner_begins(subscription);
     subscriber_ready(subscription);
 }
 
@@ -334,6 +346,7 @@ static void snapshot_ended(struct subscription *subscription)
         subscription_know(subscription, knowledge);
     }
     snapshot_place_unref(place);
+    key_owner_stated(subscription);
     if (place->latest == place->change) {
         row_scope_unref(subscription->was);
         subscription->was = NULL;

@@ -1,5 +1,6 @@
 /* A live subscription: frames from its feed's channel, or put together from the ring of changes. */
 #include "server/hub_internal.h"
+#include "server/key_owner.h"
 
 /* Try to go on from the channel: for those who know every key and want all of the view. */
 static void enter_channel(struct subscription *subscription)
@@ -37,6 +38,8 @@ static bool put_frame(struct subscription *subscription, const struct change *ch
     if (change->export_id != feed->export->id || !view_shows(feed->view, change_key(change)))
         return true;
     enum key_state state = knowledge_of(&subscription->knowledge, change);
+    if (state == KEY_NEVER_SENT && subscription->owned)
+        state = KEY_MAY_BE_HELD; /* by the other that shows it */
     return frame_change(feed, change, state, &feed->hub->out);
 }
 
@@ -97,6 +100,8 @@ static struct span pull_ring(struct subscription *subscription)
 struct span subscription_pull_live(struct subscription *subscription)
 {
     struct hub *hub = subscription->feed->hub;
+    if (!key_owner_goes_on(subscription))
+        return span_make(NULL, 0);
     if (!subscription->in_channel)
         enter_channel(subscription);
     if (subscription->in_channel) {
@@ -106,6 +111,7 @@ struct span subscription_pull_live(struct subscription *subscription)
     }
     if (subscription->cursor >= hub->ring.last) {
         feed_rest(subscription);
+        key_owner_rests(subscription);
         return span_make(NULL, 0);
     }
     bool held = subscription->cursor + 1 >= hub->ring.first;

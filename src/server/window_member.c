@@ -5,6 +5,7 @@
  *   UNTOLD (no snapshot) -> WAITING -> LIVE, or LIVE at once when others watch
  *   RESUMING (a cursor) -> WAITING -> LIVE, or NEW when the cursor is refused
  */
+#include "server/key_owner.h"
 #include "server/window_internal.h"
 
 enum { DEFAULT_TAKE = 100 };
@@ -121,6 +122,7 @@ void window_begin(struct subscription *subscription)
 {
     const struct hub *hub = subscription->feed->hub;
     const struct window *window = subscription->window;
+    key_owner_begins(subscription);
     subscription->phase = PHASE_WINDOW;
     subscription->member_phase = !subscription->with_snapshot      ? MEMBER_UNTOLD
                                  : link_alone(&subscription->held) ? MEMBER_NEW

@@ -52,6 +52,47 @@ bool wire_change(struct buffer *out, const struct wire_change *change)
     return frame_close(out, draft, FRAME_BINARY);
 }
 
+/* Take `text` from the start of `rest`. */
+static bool take_text(struct span *rest, const char *text)
+{
+    size_t length = strlen(text);
+    if (rest->length < length || memcmp(rest->data, text, length) != 0)
+        return false;
+    *rest = span_make(rest->data + length, rest->length - length);
+    return true;
+}
+
+static bool take_any(struct span *rest, const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (take_text(rest, texts[i]))
+            return true;
+    return false;
+}
+
+static bool take_string(struct span *rest, struct span *string)
+{
+    size_t at = 1;
+    if (!rest->length || rest->data[0] != '"')
+        return false;
+    while (at < rest->length && rest->data[at] != '"')
+        at += rest->data[at] == '\\' ? 2 : 1;
+    if (at >= rest->length)
+        return false;
+    *string = span_make(rest->data, at + 1);
+    *rest = span_make(rest->data + at + 1, rest->length - at - 1);
+    return true;
+}
+
+bool wire_change_names(struct span payload, struct span *view, struct span *key)
+{
+    return take_any(&payload, change_starts, sizeof change_starts / sizeof *change_starts) &&
+           take_string(&payload, view) &&
+           take_any(&payload, change_operations,
+                    sizeof change_operations / sizeof *change_operations) &&
+           take_string(&payload, key);
+}
+
 static void put_sort(struct buffer *out, const struct wire_subscribed *subscribed)
 {
     static const struct span seq = {"_seq", 4};
