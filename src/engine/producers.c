@@ -7,11 +7,16 @@
  *  2. A batch that is not above the last committed one of its producer is a repetition.
  *  3. A batch that names its predecessor is applied only if that is the last committed one.
  *  4. A number is never forgotten by itself, because its batches would then be applied again; so
- *     the names of an owner are bounded.
+ *     the names of an owner are bounded. At the bound names that `stele ingest` made for one run
+ *     go, a day after their last batch: only a run that was killed left them.
  */
 #include "engine/producers.h"
 
 #include <stdio.h>
+
+enum { RUN_STEP = 100 };
+
+#define RUN_MS ((int64_t)24 * 3600 * 1000)
 
 static struct span producer_key(const void *value)
 {
@@ -53,6 +58,17 @@ static bool check_owner(const struct submission *submission, const struct store_
                      submission->owner.data);
 }
 
+static bool forget_runs(struct writer *writer, const struct submission *submission,
+                        struct producer_table *table, struct error *error)
+{
+    int64_t removed = 0, before = engine_due_ms(writer->engine) - RUN_MS;
+    if (!store_producer_trim_runs(writer->store, submission->owner, before, RUN_STEP, &removed,
+                                  error))
+        return false;
+    table->owned -= removed;
+    return true;
+}
+
 /* One name more for the submission's owner. */
 static bool count_name(struct writer *writer, const struct submission *submission,
                        struct producer_table *table, struct span name, struct error *error)
@@ -63,8 +79,12 @@ static bool count_name(struct writer *writer, const struct submission *submissio
     if (table->owned < 0 &&
         !store_producer_count(writer->store, submission->owner, most, &table->owned, error))
         return false;
-    if (table->owned++ < most)
+    if (table->owned >= most && !forget_runs(writer, submission, table, error))
+        return false;
+    if (table->owned < most) {
+        table->owned++;
         return true;
+    }
     return error_set(error, ERROR_PRODUCER_LIMIT,
                      "producer '%.*s' would be number %lld of its subject (max_producers): use a "
                      "name again, or forget one by DELETE /v1/producers/NAME",

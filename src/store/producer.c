@@ -10,6 +10,11 @@ static const char put_sql[] =
     "mark = excluded.mark, slot = excluded.slot, idx = excluded.idx, at = excluded.at";
 static const char count_sql[] =
     "SELECT count(*) FROM (SELECT 1 FROM producer WHERE owner IS ?1 LIMIT ?2)";
+/* "ingest-" and 32 hexadecimal digits: nobody uses such a name again when its run has ended. */
+static const char trim_runs_sql[] =
+    "DELETE FROM producer WHERE name IN (SELECT name FROM producer WHERE owner IS ?1 "
+    "AND name >= 'ingest-' AND name < 'ingest.' AND length(name) = 39 "
+    "AND substr(name, 8) NOT GLOB '*[^0-9a-f]*' AND at < ?2 LIMIT ?3) RETURNING 1";
 static const char remove_sql[] = "DELETE FROM producer WHERE name = ?";
 static const char scan_sql[] = "SELECT name, owner, batch, mark, slot, idx, at FROM producer "
                                "WHERE name > ? ORDER BY name LIMIT ?";
@@ -108,6 +113,25 @@ bool store_producer_count(struct store_writer *writer, struct span owner, int64_
         query_end(&query);
     }
     return step != QUERY_FAILED;
+}
+
+bool store_producer_trim_runs(struct store_writer *writer, struct span owner, int64_t before,
+                              int64_t step, int64_t *removed, struct error *error)
+{
+    struct query query;
+    enum query_step found;
+    *removed = 0;
+    if (!writer_ready(writer, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_PRODUCER_TRIM, trim_runs_sql, error)) {
+        return false;
+    }
+    query_text(&query, owner);
+    query_integer(&query, before);
+    query_integer(&query, step);
+    while ((found = query_row(&query, error)) == QUERY_ROW) {
+        ++*removed;
+    }
+    return found == QUERY_DONE;
 }
 
 bool store_producer_remove(struct store_writer *writer, struct span name, struct error *error)

@@ -30,6 +30,10 @@ bool store_producer_put(struct store_writer *writer, const struct store_producer
 /* How many names an owner has (absent: nobody), counted up to `most`. */
 bool store_producer_count(struct store_writer *writer, struct span owner, int64_t most,
                           int64_t *count, struct error *error);
+/* Forget the owner's names of runs of `stele ingest` that were killed: made for one run, and not
+ * used since `before` (ms). At most `step`; *removed tells how many. In a transaction. */
+bool store_producer_trim_runs(struct store_writer *writer, struct span owner, int64_t before,
+                              int64_t step, int64_t *removed, struct error *error);
 /* Forget one; one that is not there is fine. In a transaction. */
 bool store_producer_remove(struct store_writer *writer, struct span name, struct error *error);
 /* The texts are borrowed until the reader is used again. */

@@ -103,6 +103,15 @@ static const char own_views[] =
     "CREATE VIEW \"ops/quoted\" AS\n-- \" AS\n-- The entities, newest first.\nSELECT 1 AS n;"
     "CREATE VIEW plain AS\n-- The entities, newest first.\nSELECT 1 AS n;";
 
+/* Of runs of the first version's ingest, a day and longer ago and just now, and what only looks
+ * like one. */
+static const char producers[] =
+    "INSERT INTO producer SELECT 'ingest-' || lower(hex(randomblob(16))), 5, 1000 "
+    "FROM (WITH n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 50) SELECT i FROM n);"
+    "INSERT INTO producer VALUES ('ingest-00112233445566778899aabbccddeeff', 7, "
+    "strftime('%s', 'now') * 1000), ('ingest-00112233445566778899AABBCCDDEEFF', 8, 1000), "
+    "('ingest-nightly', 9, 1000), ('p', 10, 1000)";
+
 static void make_file(struct fixture *fixture)
 {
     fixture_init(fixture);
@@ -208,6 +217,63 @@ static void names_that_differ_by_case_are_spelt_after_it(void **state)
     fixture_fini(&fixture);
 }
 
+static void names_of_runs_that_ended_are_left_out(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    make_file(&fixture);
+    sqlite3 *database = open_file(&fixture);
+    execute(database, producers);
+    sqlite3_close(database);
+    fixture_open(&fixture);
+    assert_string_equal(ask(&fixture, "SELECT name, batch FROM producer ORDER BY batch"),
+                        "ingest-00112233445566778899aabbccddeeff 7 \n"
+                        "ingest-00112233445566778899AABBCCDDEEFF 8 \n"
+                        "ingest-nightly 9 \np 10 \n");
+    fixture_fini(&fixture);
+}
+
+/* An operator's view of what is gone, which SQLite shows nothing of, is no reason not to start. */
+static void a_view_that_does_not_resolve_hinders_nothing(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    make_file(&fixture);
+    sqlite3 *database = open_file(&fixture);
+    execute(database, "CREATE VIEW broken AS SELECT * FROM \"of former times\"");
+    execute(database, "CREATE VIEW \"ops/broken\" AS SELECT absent FROM producer");
+    sqlite3_close(database);
+    fixture_open(&fixture);
+    expect_standard_views(&fixture, "with a broken view");
+    fixture_fini(&fixture);
+}
+
+/* What killed runs left does not count for ever: a day later it makes room. */
+static void names_of_killed_runs_make_room(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    make_file(&fixture);
+    fixture.options.max_producers = 3;
+    fixture_open(&fixture);
+    fixture_close(&fixture);
+    sqlite3 *database = open_file(&fixture);
+    execute(database, "INSERT INTO producer (name, batch, at) VALUES "
+                      "('ingest-00112233445566778899aabbccddee01', 1, 1000), "
+                      "('ingest-00112233445566778899aabbccddee02', 1, "
+                      "(strftime('%s', 'now') - 80000) * 1000), ('ingest-nightly', 1, 1000)");
+    sqlite3_close(database);
+    fixture_open(&fixture);
+    struct outcome outcome = fixture_apply(&fixture, "@new 1\nX k upsert {}\n");
+    assert_int_equal(outcome.error.code, ERROR_NONE);
+    assert_int_equal(outcome.applied, 1);
+    outcome = fixture_apply(&fixture, "@newer 1\nX k upsert {}\n");
+    assert_int_equal(outcome.error.code, ERROR_PRODUCER_LIMIT);
+    assert_string_equal(ask(&fixture, "SELECT name FROM producer ORDER BY name"),
+                        "ingest-00112233445566778899aabbccddee02 \ningest-nightly \nnew \n");
+    fixture_fini(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +281,9 @@ int main(void)
         cmocka_unit_test(an_export_that_is_configured_does_too),
         cmocka_unit_test(no_export_is_configured_any_more),
         cmocka_unit_test(lost_views_come_back),
+        cmocka_unit_test(names_of_runs_that_ended_are_left_out),
+        cmocka_unit_test(a_view_that_does_not_resolve_hinders_nothing),
+        cmocka_unit_test(names_of_killed_runs_make_room),
         cmocka_unit_test(names_that_differ_by_case_are_spelt_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
