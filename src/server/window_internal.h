@@ -149,6 +149,7 @@ struct window {
     bool channel_on;
     bool snapshot_more; /* what the snapshot says of rows behind it */
     bool looking, stale, snapshot_wanted, snapshot_new, filling;
+    bool told; /* the database was told of it, at least once */
     /* Of the look or the filling: */
     bool known;         /* it was looked at: rows and position mean something */
     bool matches_ready; /* filling is done */
@@ -430,6 +431,8 @@ struct windows {
     bool keeping;        /* the writer has a part of that */
     uint64_t kept_us;    /* when it got it, */
     int64_t kept_change; /* ... and up to which change nothing more is to be told */
+    uint64_t forget_us;  /* when something that it has is old; UINT64_MAX: it has nothing */
+    bool crowded;        /* it has more than it may */
 };
 
 /* Free what lingers beyond WINDOW_LINGER. */

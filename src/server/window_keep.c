@@ -12,13 +12,17 @@
 #include <stdio.h>
 
 enum {
-    KEEP_MS = 200,     /* between two jobs, when rows came or left */
-    SETTLE_MS = 2000,  /* and when only the position is another */
-    IDLE_MS = 30000,   /* the same, while nobody watches */
-    RETRY_MS = 2000,   /* after one that failed */
-    KEEP_MOVES = 4000, /* in one job; a single window may have more */
-    KEEP_LEFT = 4096,  /* rows that left a window, for each */
-    FORGET_ROWS = 2000 /* of windows that nobody watches any more, in one job */
+    KEEP_MS = 200,              /* between two jobs, when rows came or left */
+    SETTLE_MS = 2000,           /* and when only the position is another */
+    IDLE_MS = 30000,            /* the same, while nobody watches */
+    RETRY_MS = 2000,            /* after one that failed */
+    KEEP_MOVES = 4000,          /* in one job; a single window may have more */
+    KEEP_LEFT = 4096,           /* rows that left a window, for each */
+    FORGET_ROWS = 2000,         /* of windows that nobody watches any more, in one job */
+    FORGET_WINDOWS = 200,       /* and so many of these; beside twice what came */
+    FORGET_MS = 60 * 1000,      /* between two jobs for that alone, at most */
+    DATABASE_ROWS = 500 * 1000, /* of all windows that it has, */
+    LEAST_WINDOWS = 1000 /* ... which are twice as many as may be watched, but at least so many */
 };
 
 /* One window's part of a job. */
@@ -26,6 +30,7 @@ struct keep_part {
     struct window *window; /* pinned */
     char *name;
     int64_t change;
+    bool renewed; /* it was told before */
     struct window_rows moves;
 };
 
@@ -35,39 +40,57 @@ struct keep_job {
     struct keep_part *parts;
     size_t count;
     int64_t change; /* up to which all is told; -1: as before; INT64_MAX: nobody watches any more */
-    int64_t at, before;
+    int64_t at;
+    struct {
+        int64_t rows, windows;
+    } bounds; /* of the tables; beyond them windows go before their time */
+    struct store_watched_limits limits;
+    struct store_watched_state state; /* of the database, after it */
 };
 
 /* ---- on the writer ---- */
 
 static bool write_part(struct keep_job *keep, struct keep_part *part, struct store_writer *store,
-                       struct error *error)
+                       int64_t *grown, struct error *error)
 {
-    struct store_watched window = {
-        .name = span_of(part->name), .change = part->change, .at = keep->at};
+    struct store_watched window = {.name = span_of(part->name),
+                                   .change = part->change,
+                                   .at = keep->at,
+                                   .renewed = part->renewed};
     int64_t id;
-    if (!store_watched_put(store, &window, &id, error))
+    bool kept;
+    if (!store_watched_put(store, &window, &id, &kept, error))
         return false;
-    for (size_t i = 0; i < part->moves.count; i++) {
+    for (size_t i = 0; kept && i < part->moves.count; i++) {
         const struct window_row *move = part->moves.list[i];
         int64_t left_at = move->fate == ROW_LEFT ? keep->at : 0;
-        if (!store_watched_row(store, id, window_row_key(move), left_at, error))
+        if (!store_watched_row(store, id, window_row_key(move), left_at, grown, error))
             return false;
     }
-    return store_watched_trim(store, id, keep->before, KEEP_LEFT, error);
+    return store_watched_trim(store, id, keep->limits.before, KEEP_LEFT, grown, error);
+}
+
+/* More goes than came, so that the tables come within their bounds however fast they grow. */
+static bool forget(struct keep_job *keep, struct store_writer *store, int64_t grown,
+                   struct error *error)
+{
+    keep->limits.row_step = FORGET_ROWS + 2 * (grown > 0 ? grown : 0);
+    keep->limits.window_step = FORGET_WINDOWS + 2 * (int64_t)keep->count;
+    return store_watched_forget(store, &keep->limits, grown, &keep->state, error);
 }
 
 static bool run(struct write_job *job, struct store_writer *store, struct error *error)
 {
     struct keep_job *keep = (struct keep_job *)job;
     char change[32];
+    int64_t grown = 0;
     for (size_t i = 0; i < keep->count; i++)
-        if (!write_part(keep, &keep->parts[i], store, error))
+        if (!write_part(keep, &keep->parts[i], store, &grown, error))
             return false;
     snprintf(change, sizeof change, "%lld", (long long)keep->change);
     if (keep->change == INT64_MAX)
         snprintf(change, sizeof change, "all");
-    return store_watched_forget(store, keep->before, FORGET_ROWS, error) &&
+    return forget(keep, store, grown, error) &&
            (keep->change < 0 ||
             store_meta_put(store, ENGINE_WATCHED_CHANGE, span_of(change), error));
 }
@@ -167,6 +190,8 @@ static void tell_watched(struct hub *hub, uint64_t now)
 {
     uint64_t age = (uint64_t)hub->options.tombstone_ms * 1000 / 4;
     struct link *link;
+    if (hub->windows->crowded)
+        age = 0; /* the oldest in the database are to be those that nobody watches */
     for (link = hub->windows->all.next; link != &hub->windows->all; link = link->next) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
         if (window->member_count && window->kept != WINDOW_UNDECIDED && now - window->kept_us > age)
@@ -179,17 +204,20 @@ static uint64_t settling_us(const struct windows *windows)
     return (windows->members ? SETTLE_MS : IDLE_MS) * 1000;
 }
 
+/* Also one window after the other, each watched for the first time, is not a job for each. */
 uint64_t windows_keep_due(const struct hub *hub)
 {
     const struct windows *windows = hub->windows;
-    if (windows->keeping || hub->options.tombstone_ms <= 0)
+    uint64_t due = windows->forget_us;
+    if (windows->keeping || !hub->engine)
         return UINT64_MAX;
-    if (!link_alone(&windows->moved)) {
-        const struct window *first = LINK_OWNER(struct window, in_moved, windows->moved.next);
-        return windows->kept_us + (first->kept_us ? KEEP_MS * 1000 : 0);
-    }
-    bool moved = hub->ring.last > windows->kept_change;
-    return moved ? windows->kept_us + settling_us(windows) : UINT64_MAX;
+    if (!link_alone(&windows->moved))
+        due = 0;
+    else if (hub->options.tombstone_ms > 0 && hub->ring.last > windows->kept_change &&
+             windows->kept_us + settling_us(windows) < due)
+        due = windows->kept_us + settling_us(windows);
+    uint64_t soonest = windows->kept_us + KEEP_MS * 1000;
+    return due > soonest ? due : soonest;
 }
 
 /* ---- a job ---- */
@@ -214,6 +242,28 @@ static void give_back(struct keep_job *keep)
     }
 }
 
+/* What the database has is more than it may. Once that is so, a quarter goes. */
+static bool is_crowded(const struct keep_job *keep)
+{
+    const struct store_watched_state *state = &keep->state;
+    return state->rows > keep->bounds.rows || state->windows > keep->bounds.windows ||
+           (state->more && keep->limits.rows < INT64_MAX);
+}
+
+/* When something in the database gets old. */
+static uint64_t next_forget_us(const struct keep_job *keep)
+{
+    uint64_t now = keep->hub->windows->kept_us;
+    int64_t wait = FORGET_MS, oldest = keep->state.oldest_at;
+    if (oldest == INT64_MAX)
+        return UINT64_MAX;
+    if (oldest - keep->limits.before < wait)
+        wait = oldest - keep->limits.before + 1;
+    if (wait < SETTLE_MS)
+        wait = SETTLE_MS;
+    return keep->state.more || is_crowded(keep) ? now : now + (uint64_t)wait * 1000;
+}
+
 static void deliver(struct engine_event *event)
 {
     struct keep_job *keep = (struct keep_job *)event;
@@ -222,8 +272,13 @@ static void deliver(struct engine_event *event)
     if (keep->job.error.code != ERROR_NONE) {
         give_back(keep);
         windows->kept_us += RETRY_MS * 1000;
-    } else if (keep->change >= 0) {
-        windows->kept_change = keep->change;
+    } else {
+        for (size_t i = 0; i < keep->count; i++)
+            keep->parts[i].window->told = true;
+        if (keep->change >= 0)
+            windows->kept_change = keep->change;
+        windows->crowded = is_crowded(keep);
+        windows->forget_us = next_forget_us(keep);
     }
     free_job(keep);
 }
@@ -235,7 +290,8 @@ static bool take_part(struct keep_job *keep, struct window *window, uint64_t now
     size_t position = 0;
     *part = (struct keep_part){.window = window,
                                .name = memory_copy_string(window->name, strlen(window->name)),
-                               .change = window->kept == WINDOW_KEPT ? window->shown_change : -1};
+                               .change = window->kept == WINDOW_KEPT ? window->shown_change : -1,
+                               .renewed = window->told};
     if (!part->name)
         return false;
     while ((move = map_next(&window->moves, &position)))
@@ -269,6 +325,23 @@ static void take_parts(struct keep_job *keep, uint64_t now)
     keep->change = link_alone(&windows->moved) ? shown_change(keep->hub) : -1;
 }
 
+static void set_limits(struct keep_job *keep)
+{
+    struct hub *hub = keep->hub;
+    int64_t windows = 2 * (int64_t)hub->options.max_windows;
+    keep->bounds.rows = DATABASE_ROWS;
+    keep->bounds.windows = windows > LEAST_WINDOWS ? windows : LEAST_WINDOWS;
+    keep->limits = (struct store_watched_limits){.before = engine_due_ms(hub->engine) -
+                                                           hub->options.tombstone_ms,
+                                                 .rows = INT64_MAX,
+                                                 .windows = INT64_MAX,
+                                                 .now = keep->at};
+    if (hub->windows->crowded) {
+        keep->limits.rows = keep->bounds.rows / 4 * 3;
+        keep->limits.windows = keep->bounds.windows / 4 * 3;
+    }
+}
+
 static void keep_now(struct hub *hub, uint64_t now, bool last)
 {
     struct windows *windows = hub->windows;
@@ -278,9 +351,11 @@ static void keep_now(struct hub *hub, uint64_t now, bool last)
     keep->job = (struct write_job){.event.deliver = deliver, .run = run};
     keep->hub = hub;
     keep->at = engine_now_ms(hub->engine);
-    keep->before = engine_due_ms(hub->engine) - hub->options.tombstone_ms;
+    set_limits(keep);
     tell_watched(hub, now);
     take_parts(keep, now);
+    if (hub->options.tombstone_ms <= 0)
+        keep->change = -1; /* no window is kept; those of before go */
     if (last && keep->change >= 0)
         keep->change = INT64_MAX;
     windows->kept_us = now;

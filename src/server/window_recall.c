@@ -113,6 +113,17 @@ static bool find_gap(struct recall *recall, int64_t from)
 
 /* ---- both ---- */
 
+/* One that the database does not know, nobody watched, unless it was forgotten before its time. */
+static bool find_forgotten(struct recall *recall)
+{
+    struct window_reading *reading = recall->reading;
+    int64_t forgotten = 0;
+    bool done =
+        read_number(reading->reader, STORE_WATCHED_FORGOTTEN, &forgotten, &reading->result->error);
+    reading->window->recalled = forgotten < recall->since;
+    return done;
+}
+
 static bool find_kept(struct recall *recall, int64_t *change)
 {
     struct window_reading *reading = recall->reading;
@@ -122,11 +133,11 @@ static bool find_kept(struct recall *recall, int64_t *change)
     bool found;
     if (!store_read_watched(reading->reader, span_of(window->name), &id, change, &found, error))
         return false;
-    /* One that it does not know, nobody watched; but of this one it may not have the rows. */
-    window->recalled = !found || *change >= 0;
-    return !found || *change < 0 ||
-           (store_scan_watched(reading->reader, id, each_kept, recall, error) &&
-            error->code == ERROR_NONE);
+    if (!found)
+        return find_forgotten(recall);
+    window->recalled = *change >= 0;
+    return *change < 0 || (store_scan_watched(reading->reader, id, each_kept, recall, error) &&
+                           error->code == ERROR_NONE);
 }
 
 bool window_recall(struct window_reading *reading)

@@ -389,19 +389,37 @@ struct store_watched {
     struct span name; /* all that decides which rows it has */
     int64_t change;   /* its rows are those of then; below 0: they are not kept */
     int64_t at;       /* when it is watched: wall clock, ms */
+    bool renewed;     /* it was put before: if it was forgotten since, its rows are not kept */
 };
-/* Put the window, or what it is now; *id is its number. */
+/* Put the window, or what it is now; *id is its number, *kept whether its rows are kept. */
 bool store_watched_put(struct store_writer *writer, const struct store_watched *window, int64_t *id,
-                       struct error *error);
-/* A row came in (`left_at` 0), or left then. */
+                       bool *kept, struct error *error);
+/* A row came in (`left_at` 0), or left then. *grown is one more where it is a new one. */
 bool store_watched_row(struct store_writer *writer, int64_t id, struct span key, int64_t left_at,
-                       struct error *error);
-/* Forget rows that left before that time, and all but the `keep` that left last. */
+                       int64_t *grown, struct error *error);
+/* Forget rows that left before that time, and all but the `keep` that left last; *grown is so much
+ * less. */
 bool store_watched_trim(struct store_writer *writer, int64_t id, int64_t before, int64_t keep,
-                        struct error *error);
-/* Forget a window that was last watched before that time, so many rows in one call. */
-bool store_watched_forget(struct store_writer *writer, int64_t before, int64_t step,
-                          struct error *error);
+                        int64_t *grown, struct error *error);
+
+/* What may stay, and how much goes in one call. */
+struct store_watched_limits {
+    int64_t before;                /* windows that were last watched before that time go, */
+    int64_t rows, windows;         /* ... and the oldest others while there are more than so many */
+    int64_t row_step, window_step; /* in one call */
+    int64_t now;
+};
+struct store_watched_state {
+    int64_t rows, windows; /* that there are */
+    int64_t oldest_at;     /* when the first to go was watched; INT64_MAX: there is none */
+    bool more;             /* some are to go in the next call */
+};
+/* When the last window was forgotten before its time (a fact by name: wall clock, ms). */
+#define STORE_WATCHED_FORGOTTEN "watched_forgotten"
+/* Forget windows, the oldest first. `grown`: rows that the calls above added in this transaction.
+ */
+bool store_watched_forget(struct store_writer *writer, const struct store_watched_limits *limits,
+                          int64_t grown, struct store_watched_state *state, struct error *error);
 bool store_read_watched(struct store_reader *reader, struct span name, int64_t *id, int64_t *change,
                         bool *found, struct error *error);
 typedef bool (*store_each_watched)(void *argument, struct span key, int64_t left_at);

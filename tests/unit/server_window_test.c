@@ -6,6 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
 
 #include <cmocka.h>
 
@@ -274,6 +277,114 @@ static void a_busy_export_costs_the_windows_of_a_quiet_one_nothing(void **state)
     client_fini(&client);
 }
 
+/* ---- windows in the database ---- */
+
+/* A number, by SQL in the server's file. */
+static int64_t number(const char *sql)
+{
+    sqlite3 *database;
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_open_v2(fixture.base.path, &database, SQLITE_OPEN_READONLY, NULL),
+                     SQLITE_OK);
+    sqlite3_busy_timeout(database, 10000);
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t found = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(database);
+    return found;
+}
+
+/* As the server's loop does when hub_due says so; nothing is fed. */
+static bool comes_to_be(void *sql)
+{
+    if (hub_due(fixture.hub) >= 0)
+        hub_tick(fixture.hub);
+    usleep(1000);
+    return number(sql) != 0;
+}
+
+static void wait_for(const char *sql)
+{
+    hub_fixture_until(&fixture, comes_to_be, (void *)(uintptr_t)sql);
+}
+
+/* A client looks at so many different windows, one after the other. */
+static void look_at_many(struct client *client, int first, int count)
+{
+    char members[128];
+    for (int i = first; i < first + count; i++) {
+        snprintf(members, sizeof members, "\"view\":\"Q/list\",\"filters\":{\"n\":%d}", i);
+        subscribe(client, members);
+        hub_fixture_until(&fixture, is_complete, client);
+        client_cut(client);
+    }
+}
+
+static void many_windows_of_a_client_are_written_together(void **state)
+{
+    (void)state;
+    struct client client = {.view = "Q/list", .with_snapshot = true};
+    start();
+    client_init(&client);
+    hub_fixture_feed_many(&fixture, 3, "patch {\"n\":1}");
+    uint64_t begun = clock_monotonic_us();
+    look_at_many(&client, 0, 100);
+    wait_for("SELECT count(*) = 100 FROM watched_window");
+    uint64_t most = (clock_monotonic_us() - begun) / (200 * 1000) + 2;
+    assert_in_range(number("SELECT count(DISTINCT at) FROM watched_window"), 1, most);
+    client_fini(&client);
+}
+
+static void windows_go_from_a_quiet_server(void **state)
+{
+    (void)state;
+    struct client client = {.view = "Q/list", .with_snapshot = true}, stays = client;
+    fixture.options.tombstone_ms = 1500;
+    start();
+    client_init(&client);
+    client_init(&stays);
+    hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
+    subscribe(&stays, "\"view\":\"Q/list\",\"take\":3");
+    hub_fixture_until(&fixture, is_complete, &stays);
+    look_at_many(&client, 0, 300);
+    wait_for("SELECT count(*) > 1 FROM watched_window");
+    wait_for("SELECT count(*) = 1 FROM watched_window");
+    assert_int_equal(number("SELECT count(*) FROM watched_row"), 3);
+    client_cut(&stays);
+    wait_for("SELECT count(*) = 0 FROM watched_window");
+    assert_int_equal(number("SELECT count(*) FROM watched_row"), 0);
+    client_fini(&client);
+    client_fini(&stays);
+}
+
+/* What somebody watches is not crowded out by what others only looked at. */
+static void windows_in_the_database_are_bounded(void **state)
+{
+    (void)state;
+    enum { MOST = 1000 };
+    struct client client = {.view = "Q/list", .with_snapshot = true}, stays = client;
+    fixture.options.max_windows = 100;
+    start();
+    client_init(&client);
+    client_init(&stays);
+    hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
+    subscribe(&stays, "\"view\":\"Q/list\",\"take\":3");
+    hub_fixture_until(&fixture, is_complete, &stays);
+    look_at_many(&client, 0, 1300);
+    wait_for("SELECT count(*) <= 750 FROM watched_window");
+    look_at_many(&client, 2000, 100);
+    wait_for("SELECT count(*) > 0 FROM watched_window WHERE name LIKE '%2099%'");
+    assert_in_range(number("SELECT count(*) FROM watched_window"), 100, MOST);
+    assert_int_equal(number("SELECT count(*) FROM watched_row AS r JOIN watched_window AS w "
+                            "ON w.id = r.window WHERE w.change >= 0 AND w.name LIKE '%,3,%'"),
+                     3);
+    assert_int_equal(number("SELECT count(*) FROM meta WHERE name = 'watched_forgotten'"), 1);
+    client_cut(&stays);
+    client_fini(&client);
+    client_fini(&stays);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +396,10 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(only_what_can_have_been_in_a_window_is_told_as_gone, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(many_windows_of_a_client_are_written_together, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(windows_go_from_a_quiet_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(windows_in_the_database_are_bounded, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,17 +2,58 @@
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
+static int64_t grown; /* in this transaction */
+
 static int64_t put_window(const char *name, int64_t change, int64_t at)
 {
     int64_t id = 0;
+    bool kept;
     struct store_watched window = {.name = span_of(name), .change = change, .at = at};
-    OK(store_watched_put(fixture.writer, &window, &id, &fixture.error));
+    OK(store_watched_put(fixture.writer, &window, &id, &kept, &fixture.error));
+    assert_int_equal(kept, change >= 0);
     return id;
+}
+
+static bool renew(const char *name, int64_t change, int64_t at)
+{
+    int64_t id;
+    bool kept;
+    struct store_watched window = {
+        .name = span_of(name), .change = change, .at = at, .renewed = true};
+    OK(store_watched_put(fixture.writer, &window, &id, &kept, &fixture.error));
+    return kept;
 }
 
 static void row(int64_t id, const char *key, int64_t left_at)
 {
-    OK(store_watched_row(fixture.writer, id, span_of(key), left_at, &fixture.error));
+    OK(store_watched_row(fixture.writer, id, span_of(key), left_at, &grown, &fixture.error));
+}
+
+static void trim(int64_t id, int64_t before, int64_t keep)
+{
+    OK(store_watched_trim(fixture.writer, id, before, keep, &grown, &fixture.error));
+}
+
+static struct store_watched_state forget(struct store_watched_limits limits)
+{
+    struct store_watched_state state;
+    limits.now = 1000;
+    OK(store_watched_forget(fixture.writer, &limits, grown, &state, &fixture.error));
+    grown = 0;
+    return state;
+}
+
+/* What the tables have, as the next transaction finds it. */
+static void expect_state(int64_t windows, int64_t rows, int64_t oldest_at)
+{
+    begin();
+    struct store_watched_state state =
+        forget((struct store_watched_limits){.rows = 1000, .windows = 1000});
+    commit();
+    assert_int_equal(state.windows, windows);
+    assert_int_equal(state.rows, rows);
+    assert_int_equal(state.oldest_at, oldest_at);
+    assert_false(state.more);
 }
 
 static bool tell(void *lines, struct span key, int64_t left_at)
@@ -70,33 +111,148 @@ static void what_left_is_forgotten_by_age_and_number(void **state)
         snprintf(key, sizeof key, "k%d", i);
         row(id, key, i * 10);
     }
-    OK(store_watched_trim(fixture.writer, id, 30, 100, &fixture.error));
+    trim(id, 30, 100);
     commit();
     expect("w", 1, "k3 30\nk4 40\nk5 50\nk6 60\nk7 70\nk8 80\nk9 90\nstays 0\n");
     begin();
-    OK(store_watched_trim(fixture.writer, id, 30, 2, &fixture.error));
+    trim(id, 30, 2);
     commit();
     expect("w", 1, "k8 80\nk9 90\nstays 0\n");
     expect("v", 1, "k1 1\n");
+    expect_state(2, 4, 100);
 }
 
-static void a_window_that_nobody_watches_goes_in_steps(void **state)
+static void windows_that_nobody_watches_go_in_steps(void **state)
 {
     (void)state;
     begin();
-    int64_t old = put_window("old", 1, 100);
-    put_window("young", 1, 300);
+    int64_t old = put_window("old", 1, 100), other = put_window("other", 1, 150);
     for (int i = 0; i < 5; i++)
         row(old, (const char *[]){"a", "b", "c", "d", "e"}[i], 0);
+    for (int i = 0; i < 2; i++)
+        row(other, (const char *[]){"a", "b"}[i], 0);
+    put_window("none", -1, 160);
+    put_window("young", 1, 300);
     commit();
-    static const char *const left[] = {"c 0\nd 0\ne 0\n", "e 0\n", NULL, NULL};
+    static const struct {
+        const char *old, *other, *none;
+        int64_t rows;
+        bool more;
+    } left[] = {{"d 0\ne 0\n", "a 0\nb 0\n", "", 4, true},
+                {NULL, "b 0\n", "", 1, true},
+                {NULL, NULL, NULL, 0, false},
+                {NULL, NULL, NULL, 0, false}};
     for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
         begin();
-        OK(store_watched_forget(fixture.writer, 200, 2, &fixture.error));
+        struct store_watched_state after = forget((struct store_watched_limits){
+            .before = 200, .rows = 99, .windows = 99, .row_step = 3, .window_step = 9});
         commit();
-        expect("old", 1, left[i]);
+        expect("old", 1, left[i].old);
+        expect("other", 1, left[i].other);
+        expect("none", -1, left[i].none);
+        assert_int_equal(after.rows, left[i].rows);
+        assert_int_equal(after.more, left[i].more);
     }
     expect("young", 1, "");
+    expect_state(1, 0, 300);
+}
+
+/* Windows without rows cost a job too. */
+static void windows_go_so_many_at_a_time(void **state)
+{
+    (void)state;
+    char name[8];
+    begin();
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "w%d", i);
+        put_window(name, -1, i);
+    }
+    commit();
+    static const int64_t left[] = {13, 6, 0};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        begin();
+        struct store_watched_state after = forget((struct store_watched_limits){
+            .before = 200, .rows = 99, .windows = 99, .row_step = 3, .window_step = 7});
+        commit();
+        assert_int_equal(after.windows, left[i]);
+        assert_int_equal(after.more, left[i] > 0);
+        assert_int_equal(after.oldest_at, left[i] ? 20 - left[i] : INT64_MAX);
+    }
+}
+
+static bool was_forgotten(void)
+{
+    struct buffer text;
+    bool found;
+    buffer_init(&text, 64);
+    OK(store_read_meta(fixture.reader, STORE_WATCHED_FORGOTTEN, &text, &found, &fixture.error));
+    assert_true(!found || strcmp(buffer_string(&text), "1000") == 0);
+    buffer_fini(&text);
+    return found;
+}
+
+/* The oldest go before their time; a window that went is not taken for one that was kept. */
+static void tables_are_bounded(void **state)
+{
+    (void)state;
+    const struct store_watched_limits few_rows = {
+        .rows = 5, .windows = 99, .row_step = 4, .window_step = 9};
+    begin();
+    int64_t first = put_window("first", 1, 100), second = put_window("second", 1, 200);
+    for (int i = 0; i < 5; i++) {
+        row(first, (const char *[]){"a", "b", "c", "d", "e"}[i], 0);
+        row(second, (const char *[]){"a", "b", "c", "d", "e"}[i], 0);
+    }
+    commit();
+    expect_state(2, 10, 100);
+    assert_false(was_forgotten());
+    begin();
+    assert_true(forget(few_rows).more);
+    commit();
+    assert_true(was_forgotten());
+    expect("first", -1, "e 0\n");
+    begin();
+    assert_false(renew("first", 7, 150)); /* it has not all its rows */
+    assert_true(renew("second", 7, 250));
+    assert_false(forget(few_rows).more);
+    commit();
+    expect("first", 0, NULL);
+    expect("second", 7, "a 0\nb 0\nc 0\nd 0\ne 0\n");
+    begin();
+    assert_false(renew("first", 8, 300));
+    put_window("third", 8, 400);
+    assert_int_equal(forget((struct store_watched_limits){
+                                .rows = 99, .windows = 1, .row_step = 9, .window_step = 9})
+                         .windows,
+                     1);
+    commit();
+    expect("third", 8, "");
+    expect_state(1, 0, 400);
+    begin();
+    put_window("first", 9, 500); /* it is watched anew, and tells all its rows */
+    commit();
+    expect("first", 9, "");
+}
+
+/* A file of an earlier version does not know how many rows it has. */
+static void rows_are_counted_once(void **state)
+{
+    (void)state;
+    begin();
+    int64_t id = put_window("w", 1, 100);
+    for (int i = 0; i < 3; i++)
+        row(id, (const char *[]){"a", "b", "c"}[i], 0);
+    commit();
+    expect_state(1, 3, 100);
+    begin();
+    row(id, "a", 50);
+    row(id, "d", 0);
+    commit();
+    expect_state(1, 4, 100);
+    begin();
+    trim(id, 60, 9);
+    commit();
+    expect_state(1, 3, 100);
 }
 
 int main(void)
@@ -105,8 +261,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_come_and_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_left_is_forgotten_by_age_and_number, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_window_that_nobody_watches_goes_in_steps, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(windows_that_nobody_watches_go_in_steps, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(windows_go_so_many_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(tables_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(rows_are_counted_once, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
