@@ -65,6 +65,8 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(DATABASE, "database-error", 500, RETRY_NEVER)                                                \
     X(DATABASE_NEWER, "database-newer", 500, RETRY_NEVER)                                          \
     X(DATABASE_IN_USE, "database-in-use", 503, RETRY_LATER)                                        \
+    X(DATABASE_GONE, "database-gone", 503, RETRY_LATER)                                            \
+    X(DATABASE_DAMAGED, "database-damaged", 500, RETRY_NEVER)                                      \
     X(CONFIGURATION, "configuration-error", 500, RETRY_NEVER)                                      \
     X(NETWORK, "network-error", 500, RETRY_LATER)
 

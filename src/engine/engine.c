@@ -254,8 +254,7 @@ bool engine_submit(struct engine *engine, struct submission *submission, struct 
 {
     enum error_code disk = engine_disk_state(engine);
     if (disk != ERROR_NONE)
-        return error_set(error, disk, "the disk of %s does not take writes; try again later",
-                         store_path(engine->store));
+        return engine_disk_error(engine, disk, error);
     submission->event.item.bytes = submission_memory(submission);
     if (queue_put(&engine->intake, &submission->event.item))
         return true;

@@ -241,8 +241,7 @@ struct engine_options {
  * threads. `options` and what it points to are copied where needed. */
 struct engine *engine_open(const struct engine_options *options, struct error *error);
 /* Hand a submission over; false at once, and it stays the caller's, with ERROR_QUEUE_FULL,
- * ERROR_SHUTTING_DOWN, or ERROR_DISK_FULL / ERROR_DISK_FAILED while the disk refuses. Any thread.
- */
+ * ERROR_SHUTTING_DOWN, or what engine_disk_state says. Any thread. */
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
 /* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
 bool engine_read(struct engine *engine, struct read_job *job);
@@ -284,7 +283,9 @@ struct seq engine_head(const struct engine *engine);     /* the greatest seq at 
 uint32_t engine_max_array_length(const struct engine *engine, struct span export_name);
 /* How long the writer has been at what it does now; 0: it waits for work. Any thread. */
 uint64_t engine_writer_busy_us(const struct engine *engine);
-enum error_code engine_disk_state(const struct engine *engine); /* ERROR_NONE while it works */
+/* ERROR_NONE while the database takes writes; else ERROR_DISK_FULL, ERROR_DISK_FAILED,
+ * ERROR_DATABASE_GONE or ERROR_DATABASE_DAMAGED. */
+enum error_code engine_disk_state(const struct engine *engine);
 void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes);
 /* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */
 bool engine_each_export(struct engine *engine,

@@ -185,6 +185,7 @@ struct writer {
     int64_t now;             /* time of this transaction, ms */
     uint64_t last_trim_us;   /* monotonic, of the last look at the log's age */
     uint64_t probe_us;       /* when the failing disk is tried next */
+    uint64_t watch_us;       /* when the files are looked at next */
 };
 
 bool writer_init(struct writer *writer, struct engine *engine, struct error *error);
@@ -286,6 +287,19 @@ bool writer_run_jobs(struct writer *writer, struct error *error);
 void writer_answer_jobs(struct writer *writer, const struct error *error);
 /* Answer those that wait without running them. */
 void writer_refuse_jobs(struct writer *writer, const struct error *error);
+
+/* disk.c: ERROR_NONE, or why nothing is taken in. */
+enum error_code disk_state(const struct writer *writer);
+/* What that means to who is refused. Always false. Any thread. */
+bool engine_disk_error(const struct engine *engine, enum error_code state, struct error *error);
+/* Stop the intake if this error of a transaction is one of the disk or the file, and log it. */
+bool disk_stop_intake(struct writer *writer, const struct error *error);
+/* Now and then: whether the files are there and whole. */
+void disk_watch(struct writer *writer);
+/* Answer all that waits, jobs too. */
+void disk_refuse(struct writer *writer, struct queue_item **list);
+/* Once a second, while the intake is stopped: whether it can go on. */
+void disk_probe(struct writer *writer);
 bool writer_has_jobs(struct writer *writer);
 
 /* engine_clock.c: begin with what the database knows, on the writer's connection; note there

@@ -2,19 +2,10 @@
  * The writer thread. One turn of it: take what waits, apply it up to the cap, bring it into one
  * transaction, commit, publish. Whatever arrives meanwhile goes into the next turn, so batches
  * grow with the load by themselves.
- *
- * While the disk refuses (full, failing), submissions are answered at once with that error, and
- * the disk is tried again every second until it takes a write.
  */
 #include "engine/engine_internal.h"
 
-enum {
-    IDLE_MS = 500,
-    EVICT_REST_MS = 10,
-    PROBE_US = 1000 * 1000,
-    TRIM_US = 1000 * 1000,
-    TRIM_STEP = 2000
-};
+enum { IDLE_MS = 500, EVICT_REST_MS = 10, TRIM_US = 1000 * 1000, TRIM_STEP = 2000 };
 enum { SHORT_SHARE = 8 }; /* a short transaction's share of commit_mutations */
 
 /* ---- set-up ---- */
@@ -181,13 +172,8 @@ static void fail(struct writer *writer, const struct error *error)
     struct engine *engine = writer->engine;
     store_rollback(writer->store);
     counter_add(&engine->metrics.commit_failures, 1);
-    bool unknown = error->code == ERROR_OUTCOME_UNKNOWN;
-    bool disk = unknown || error->code == ERROR_DISK_FULL || error->code == ERROR_DISK_FAILED;
-    log_error("engine", disk ? "intake-stopped" : "commit-failed", "error=\"%s\"", error->message);
-    if (disk) {
-        atomic_store(&engine->disk_state, unknown ? (int)ERROR_DISK_FAILED : (int)error->code);
-        writer->probe_us = clock_monotonic_us() + PROBE_US;
-    }
+    if (!disk_stop_intake(writer, error))
+        log_error("engine", "commit-failed", "error=\"%s\"", error->message);
     writer_abandon(writer, error);
     writer_answer_jobs(writer, error);
 }
@@ -236,48 +222,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
     writer_publish(writer);
 }
 
-/* ---- when the disk refuses ---- */
-
-static enum error_code disk_state(const struct writer *writer)
-{
-    return (enum error_code)atomic_load(&writer->engine->disk_state);
-}
-
-static void refuse_all(struct writer *writer, struct queue_item **list)
-{
-    struct error error;
-    error_set(&error, disk_state(writer),
-              "the disk of %s does not take writes; intake goes on by itself when it does",
-              store_path(writer->engine->store));
-    writer_refuse_jobs(writer, &error);
-    while (*list) {
-        struct submission *submission = (struct submission *)*list;
-        *list = (*list)->next;
-        submission->error = error;
-        batch_order_refuse(submission->order, submission);
-        counter_add(&writer->engine->metrics.mutations_refused, 1);
-        engine_post(writer->engine, &submission->event);
-    }
-}
-
-/* A write as small as one can be; when it is on disk, intake goes on. */
-static void probe_disk(struct writer *writer)
-{
-    struct error error;
-    if (disk_state(writer) == ERROR_NONE || clock_monotonic_us() < writer->probe_us)
-        return;
-    writer->probe_us = clock_monotonic_us() + PROBE_US;
-    engine_pass_gate(writer->engine);
-    bool done = store_begin(writer->store, &error) &&
-                store_meta_put(writer->store, "disk_probe", span_of("ok"), &error) &&
-                store_commit(writer->store, &error);
-    if (!done) {
-        store_rollback(writer->store);
-        return;
-    }
-    atomic_store(&writer->engine->disk_state, ERROR_NONE);
-    log_info("engine", "intake-resumed", "file=\"%s\"", store_path(writer->engine->store));
-}
+/* ---- without mutations ---- */
 
 /* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in, and
  * a limit that was lowered is reached. */
@@ -346,11 +291,12 @@ static void end_steps(struct engine *engine)
 static void turn(struct writer *writer, struct queue_item *list)
 {
     begin_step(writer->engine);
-    probe_disk(writer);
+    disk_probe(writer);
     while (list || writer_has_jobs(writer)) {
         begin_step(writer->engine);
+        disk_watch(writer);
         if (disk_state(writer) != ERROR_NONE)
-            refuse_all(writer, &list);
+            disk_refuse(writer, &list);
         else if (list)
             write_some(writer, &list);
         else
@@ -376,6 +322,7 @@ static void serve(struct writer *writer)
             return;
         turn(writer, list);
         begin_step(engine);
+        disk_watch(writer);
         pass_time(writer);
         engine_pass_gate(engine);
         end_steps(engine);

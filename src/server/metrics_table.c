@@ -202,6 +202,12 @@ VALUE(revoked_tokens, revocations_count(server))
 VALUE(certificate_end, server->certificate ? certificate_valid_to(server->certificate) : 0)
 VALUE(answer_bytes, server->large_bytes)
 VALUE(incoming_bytes, server->incoming.bytes)
+static bool is_database_whole(const struct server *server)
+{
+    enum error_code state = engine_disk_state(server->engine);
+    return state != ERROR_DATABASE_GONE && state != ERROR_DATABASE_DAMAGED;
+}
+
 VALUE(queue_requests, queue_waiting(server, false))
 VALUE(queue_bytes, queue_waiting(server, true))
 VALUE(intake_pressure, source_pressure(server->source))
@@ -215,6 +221,7 @@ VALUE(log_bytes, server->facts->log.bytes)
 VALUE(log_last_change, server->facts->log.last_change)
 VALUE(log_floor_change, server->facts->log.floor_change)
 VALUE(disk_ok, engine_disk_state(server->engine) == ERROR_NONE)
+VALUE(database_ok, is_database_whole(server))
 VALUE(database_bytes, known(server->facts->sizes.database_bytes))
 VALUE(wal_bytes, known(server->facts->sizes.wal_bytes))
 VALUE(disk_free, known(server->facts->sizes.free_bytes))
@@ -348,6 +355,9 @@ const struct metric metrics_table[] = {
      .value = log_floor_change},
     {GAUGE("stele_database_bytes", "Size of the database file."), .value = database_bytes},
     {GAUGE("stele_wal_bytes", "Size of the write-ahead log's file."), .value = wal_bytes},
+    {GAUGE("stele_database_ok",
+           "0 once the database file was found damaged, or is no longer under its name."),
+     .value = database_ok},
     {GAUGE("stele_disk_ok", "1 while the disk takes writes."), .value = disk_ok},
     {GAUGE("stele_disk_free_bytes", "Room on the database's disk."), .value = disk_free},
     {GAUGE("stele_disk_bytes", "Size of the database's disk."), .value = disk_bytes},

@@ -48,7 +48,7 @@ static bool set_error(struct connection *connection, int result, struct error *e
                          "owner and permissions of the file",
                          path, said);
     case SQLITE_CORRUPT:
-        return error_set(error, ERROR_DISK_FAILED,
+        return error_set(error, ERROR_DATABASE_DAMAGED,
                          "%s is damaged (%s): restore it from a backup, or save what can be read "
                          "with the sqlite3 shell's .dump",
                          path, said);
@@ -75,6 +75,10 @@ bool connection_fail(struct connection *connection, int result, struct error *er
         error = &local;
     }
     set_error(connection, result, error);
+    int kind = result & 0xff;
+    if (connection->damaged && (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB)) {
+        atomic_store(connection->damaged, true);
+    }
     if (connection->broken == ERROR_NONE) {
         connection->broken = error->code;
     }
@@ -286,10 +290,10 @@ static bool apply_settings(struct connection *connection, const struct store *st
     return connection_execute(connection, sql, error);
 }
 
-bool connection_open(struct connection *connection, const struct store *store,
-                     enum connection_kind kind, struct error *error)
+bool connection_open(struct connection *connection, struct store *store, enum connection_kind kind,
+                     struct error *error)
 {
-    *connection = (struct connection){.path = store->path};
+    *connection = (struct connection){.path = store->path, .damaged = &store->damaged};
     int result =
         open_file(connection, store, kind == CONNECTION_READER || store->options.read_only);
     if (result == SQLITE_OK) {

@@ -234,6 +234,19 @@ bool inode_enter(struct store *store, struct error *error)
     return done;
 }
 
+struct file_identity inode_identity(const struct store *store)
+{
+    const struct inode *inode = store->inode;
+    return inode ? (struct file_identity){true, inode->device, inode->number}
+                 : (struct file_identity){.known = false};
+}
+
+int inode_descriptor(const struct store *store)
+{
+    const struct inode *inode = store->inode;
+    return !inode ? -1 : inode->writable >= 0 ? inode->writable : inode->readable;
+}
+
 void inode_leave(struct store *store)
 {
     struct inode *inode = store->inode;

@@ -192,7 +192,11 @@ static bool open_all(struct store *store, const char *backup, struct error *erro
     if (!store->options.read_only && !prepare_file(store, version, backup, error)) {
         return false;
     }
-    return epoch_read(store, error);
+    if (!epoch_read(store, error)) {
+        return false;
+    }
+    presence_note(store);
+    return true;
 }
 
 struct store *store_open(const struct store_options *options, struct error *error)
@@ -225,6 +229,7 @@ void store_close(struct store *store)
     if (store->is_noted && store->lock_owner == getpid()) {
         identity_stop(store);
     }
+    presence_before_close(store);
     connection_close(&store->main);
     /* After the database: until then nobody else may have it. */
     inode_leave(store);

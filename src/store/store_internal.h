@@ -18,6 +18,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 /* ---- migrations ---- */
 
@@ -174,13 +175,14 @@ struct connection {
     sqlite3_stmt *statements[STATEMENT_COUNT];
     sqlite3_stmt *lent;     /* its present row is borrowed by the caller; NULL: none */
     enum error_code broken; /* why the open transaction can only be rolled back; ERROR_NONE: fine */
+    _Atomic bool *damaged;  /* set once SQLite finds damage here; the store's; NULL: nobody asks */
 };
 
 enum connection_kind { CONNECTION_MAIN, CONNECTION_WRITER, CONNECTION_READER };
 
 /* Open with the settings of its kind. `connection` may be closed also after a failure. */
-bool connection_open(struct connection *connection, const struct store *store,
-                     enum connection_kind kind, struct error *error);
+bool connection_open(struct connection *connection, struct store *store, enum connection_kind kind,
+                     struct error *error);
 void connection_close(struct connection *connection);
 /* Run statements without results. */
 bool connection_execute(struct connection *connection, const char *sql, struct error *error);
@@ -237,6 +239,13 @@ struct former_epoch {
     int64_t last_change;
 };
 
+/* Which file a name leads to. */
+struct file_identity {
+    bool known;
+    dev_t device;
+    ino_t number;
+};
+
 struct store {
     char *path; /* as the operator named it */
     char *file; /* where that leads, symbolic links followed: lock and database agree on it */
@@ -246,6 +255,8 @@ struct store {
     pid_t lock_owner;    /* who took it */
     struct inode *inode; /* of the database, see inode.c; NULL: not entered */
     bool locks_inode;
+    struct file_identity wal, shm; /* as they were made, see presence.c */
+    _Atomic bool damaged;          /* a connection met damage */
     /* What the last server noted there of the database, see identity.c; "": nothing. */
     char mark_epoch[EPOCH_LENGTH + 1];
     int64_t mark_change;
@@ -447,6 +458,16 @@ void lock_drop(struct store *store);
  * inode_leave is also due after a failure. */
 bool inode_enter(struct store *store, struct error *error);
 void inode_leave(struct store *store);
+
+struct file_identity inode_identity(const struct store *store);
+/* A descriptor of the database; -1: none. It may be read and never closed. */
+int inode_descriptor(const struct store *store);
+
+/* presence.c: note the files that SQLite has open, once it has. */
+void presence_note(struct store *store);
+/* Before the last connection closes, which removes the write-ahead log by its name: keep a file
+ * that is not ours. */
+void presence_before_close(struct store *store);
 
 /* migration.c: bring the file to the version of the last of these, each in its transaction. */
 bool migrate(struct connection *connection, const struct store_migration *migrations, size_t count,

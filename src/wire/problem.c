@@ -48,6 +48,8 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_SNAPSHOT_LIMIT] = "Ask for fewer rows: set snapshotLimit or take.",
     [ERROR_EGRESS_LIMIT] = "Subscribe to less, or wait as long as retry_after says.",
     [ERROR_DISK_FULL] = "Free disk space on the server; it goes on by itself.",
+    [ERROR_DATABASE_GONE] = "Have the server's operator save the data, then try again.",
+    [ERROR_DATABASE_DAMAGED] = "Have the server's operator restore the database.",
     [ERROR_DISK_FAILED] = "Check the server's disk, then try again.",
     [ERROR_OUTCOME_UNKNOWN] =
         "Send it again only with a producer's batch number or an Idempotency-Key; else look first.",

@@ -227,6 +227,8 @@ test('each row of the error table is in a table here, or is tested where it belo
     'shutting-down': 'shutdown.test.js',
     'disk-full': 'crash.test.js',
     'disk-failed': 'crash.test.js',
+    'database-gone': 'file.test.js',
+    'database-damaged': 'file.test.js',
     'outcome-unknown': 'crash.test.js',
     'database-in-use': 'operations.test.js',
   };

@@ -2,11 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { chmodSync, closeSync, copyFileSync, existsSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { post } from './lib/feed.js';
-import { BINARY, Server, check, run, scratch, sqlView } from './lib/server.js';
+import { http, post } from './lib/feed.js';
+import { BINARY, Server, check, run, scratch, sql, sqlView, within } from './lib/server.js';
 
 const m = (key, patch) => ({ export: 'E', key, patch });
 
@@ -126,3 +127,96 @@ test('new files are for the owner and the group at most', async (t) => {
   assert.equal((await run(['backup', '--db', db, `${db}.copy`])).code, 0);
   assert.equal(mode('.copy'), '640');
 });
+
+/* ---- under a running server ---- */
+
+const add = (server, key) => http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(m(key, { n: 1 })) });
+
+const goes = {
+  'the database is removed': [(db) => rmSync(db), /stele\.db was removed/],
+  'it is moved away': [(db) => renameSync(db, `${db}.away`), /stele\.db was moved away/, (db) => renameSync(`${db}.away`, db)],
+  'another file is put over it': [(db) => (copyFileSync(db, `${db}.new`), renameSync(`${db}.new`, db)), /stele\.db was replaced/],
+  'an empty file is put over it': [(db) => (rmSync(db), writeFileSync(db, '')), /stele\.db was replaced/],
+  'its write-ahead log is removed': [(db) => rmSync(`${db}-wal`), /stele\.db-wal was removed/],
+  'its write-ahead log is replaced': [(db) => (rmSync(`${db}-wal`), writeFileSync(`${db}-wal`, 'x')), /stele\.db-wal was replaced/],
+  'its shared memory is removed': [(db) => rmSync(`${db}-shm`), /stele\.db-shm was removed/],
+  'its folder is moved': [(db) => renameSync(join(db, '..'), join(db, '..', '..', 'away')), /stele\.db was moved away/, (db) => renameSync(join(db, '..', '..', 'away'), join(db, '..'))],
+};
+
+for (const [what, [happen, says, undo]] of Object.entries(goes)) {
+  test(`${what}: intake stops, and what was acknowledged can be saved`, async (t) => {
+    const folder = scratch(t);
+    mkdirSync(join(folder, 'data'));
+    const server = await Server.forTest(t, { db: join(folder, 'data', 'stele.db'), config: { exports: { E: {} } } });
+    const keys = [];
+    for (let i = 0; i < 20; i++) keys.push((await post(server, [m(`k${i}`, { n: 1 })]), `k${i}`));
+    happen(server.db);
+    await server.logged(/intake-stopped/);
+    assert.match(server.stderr, says);
+    for (let i = 20; i < 25; i++) {
+      const { status, json } = await add(server, `k${i}`);
+      assert.deepEqual([status, json.code], [503, 'database-gone']);
+    }
+    const ready = await server.get('/ready/write');
+    assert.deepEqual([ready.status, ready.text.trim()], [503, 'NOT READY: database-gone']);
+    assert.match((await server.get('/metrics')).text, /^stele_database_ok 0$/m);
+    assert.equal(server.stderr.match(/intake-stopped/g).length, 1);
+    const commands = /save them: (cp .* saved\.db-wal);/.exec(server.stderr);
+    assert.ok(commands, server.stderr);
+    execFileSync('sh', ['-c', commands[1]], { cwd: folder });
+    await check(join(folder, 'saved.db'));
+    assert.deepEqual([...(await sqlView(join(folder, 'saved.db'), 'E/list')).keys()].sort(), keys.sort());
+    if (undo) {
+      undo(server.db);
+      await server.logged(/intake-resumed/);
+      await post(server, [m('back', { n: 1 })]);
+    }
+    const strange = statSync(`${server.db}-wal`, { throwIfNoEntry: false })?.size === 1;
+    await server.terminate();
+    if (strange) assert.equal(readFileSync(`${server.db}-wal`, 'utf8'), 'x', "another's write-ahead log is kept");
+    if (undo) await check(server.db);
+    /* What was saved is a database to start with. */
+    const saved = await Server.forTest(t, { db: join(folder, 'saved.db') });
+    await post(saved, [m('more', { n: 1 })]);
+  });
+}
+
+const meets = {
+  'a reader': async (server) => {
+    const { status, json } = await http(`${server.http}/v1/views/E/list`);
+    assert.deepEqual([status, json.code], [500, 'database-damaged']);
+  },
+  'the writer': async (server, keys) => {
+    const answers = [];
+    for (const key of keys) answers.push((await add(server, key)).json.code);
+    assert.ok(answers.includes('database-damaged'), answers.join());
+  },
+};
+
+for (const [who, meet] of Object.entries(meets)) {
+  test(`damage that ${who} meets stops the intake for good`, async (t) => {
+    const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+    const keys = Array.from({ length: 200 }, (_, i) => `k${i}`);
+    await post(server, keys.map((key) => m(key, { pad: 'x'.repeat(500) })));
+    await server.terminate();
+    const leaves = await sql(server.db, "SELECT pageno FROM dbstat WHERE name = 'entity' AND pagetype = 'leaf'");
+    const file = openSync(server.db, 'r+');
+    for (const { pageno } of leaves.slice(3, 6)) writeSync(file, Buffer.alloc(4096), 0, 4096, (pageno - 1) * 4096);
+    closeSync(file);
+    await server.restart();
+    await meet(server, keys);
+    await server.logged(/intake-stopped.*damaged/);
+    for (let i = 0; i < 3; i++) {
+      const { status, json } = await add(server, 'another');
+      assert.deepEqual([status, json.code, json.retryable], [500, 'database-damaged', false]);
+      assert.equal((await server.get('/ready/write')).status, 503);
+      const { healthy, disk } = await server.status();
+      assert.deepEqual([healthy, disk.state], [false, 'database-damaged']);
+      assert.match((await server.get('/metrics')).text, /^stele_database_ok 0$/m);
+      await within(once(server.child, 'logged'), 'nothing', 1100).catch(() => {}); /* the disk is tried once a second */
+    }
+    assert.equal(server.stderr.match(/intake-stopped/g).length, 1);
+    assert.doesNotMatch(server.stderr, /intake-resumed/);
+    assert.equal((await server.get('/ready')).status, 200);
+  });
+}

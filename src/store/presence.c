@@ -1,0 +1,118 @@
+/*
+ * Whether the files that are open are still those that have the names. Whoever removes, moves or
+ * replaces the database or its write-ahead log under a server leaves it with files that nobody will
+ * find after its end: what it acknowledges then would be lost. The data can be saved while the
+ * server lives, from the open files, which /proc shows.
+ */
+#include "store/store_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NAME_SIZE = PATH_MAX + 8 };
+
+enum presence { PRESENT, ABSENT, REPLACED };
+
+static enum presence look(const char *name, const struct file_identity *file)
+{
+    struct stat status;
+    if (stat(name, &status) != 0) {
+        /* An error of the disk says nothing about the name. */
+        return errno == ENOENT || errno == ENOTDIR ? ABSENT : PRESENT;
+    }
+    bool same = status.st_dev == file->device && status.st_ino == file->number;
+    return same ? PRESENT : REPLACED;
+}
+
+static void note(const struct store *store, const char *ending, struct file_identity *file)
+{
+    char name[NAME_SIZE];
+    struct stat status;
+    snprintf(name, sizeof name, "%s%s", store->file, ending);
+    if (stat(name, &status) == 0) {
+        *file = (struct file_identity){true, status.st_dev, status.st_ino};
+    }
+}
+
+void presence_note(struct store *store)
+{
+    if (!store->options.read_only) {
+        note(store, "-wal", &store->wal);
+        note(store, "-shm", &store->shm);
+    }
+}
+
+/* A descriptor of this process that has the file open; -1: none. */
+static int find_descriptor(const struct file_identity *file)
+{
+    int found = -1;
+    DIR *folder = opendir("/proc/self/fd");
+    struct dirent *entry;
+    while (folder && found < 0 && (entry = readdir(folder))) {
+        struct stat status;
+        if (fstatat(dirfd(folder), entry->d_name, &status, 0) == 0 &&
+            status.st_dev == file->device && status.st_ino == file->number) {
+            found = atoi(entry->d_name);
+        }
+    }
+    if (folder)
+        closedir(folder);
+    return found;
+}
+
+static bool tell(const struct store *store, const char *what, enum presence presence,
+                 struct error *error)
+{
+    struct stat status;
+    int database = inode_descriptor(store), wal = find_descriptor(&store->wal);
+    bool linked = database >= 0 && fstat(database, &status) == 0 && status.st_nlink > 0;
+    const char *how = presence == REPLACED ? "was replaced by another file"
+                      : *what || !linked   ? "was removed"
+                                           : "was moved away";
+    long process = (long)getpid();
+    return error_set(error, ERROR_DATABASE_GONE,
+                     "%.120s%s %s while the server has it open. The server still has all data: "
+                     "before you stop it, save them: cp /proc/%ld/fd/%d saved.db && cp "
+                     "/proc/%ld/fd/%d saved.db-wal; then start it with saved.db",
+                     store->path, what, how, process, database, process, wal);
+}
+
+bool store_check_files(const struct store *store, struct error *error)
+{
+    char name[NAME_SIZE];
+    const struct {
+        const char *ending;
+        struct file_identity file;
+    } files[] = {{"", inode_identity(store)}, {"-wal", store->wal}, {"-shm", store->shm}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(name, sizeof name, "%s%s", store->file, files[i].ending);
+        enum presence presence = files[i].file.known ? look(name, &files[i].file) : PRESENT;
+        if (presence != PRESENT) {
+            return tell(store, files[i].ending, presence, error);
+        }
+    }
+    return !atomic_load(&store->damaged) ||
+           error_set(error, ERROR_DATABASE_DAMAGED,
+                     "%s is damaged: stop the server, keep its files, and restore it from a "
+                     "backup, or save what can be read with the sqlite3 shell's .dump",
+                     store->path);
+}
+
+void presence_before_close(struct store *store)
+{
+    char name[NAME_SIZE];
+    int persist = 1;
+    if (!store->wal.known || !store->main.database) {
+        return;
+    }
+    snprintf(name, sizeof name, "%s-wal", store->file);
+    if (look(name, &store->wal) == REPLACED) {
+        (void)sqlite3_file_control(store->main.database, "main", SQLITE_FCNTL_PERSIST_WAL,
+                                   &persist);
+    }
+}
