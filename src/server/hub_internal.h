@@ -138,12 +138,13 @@ enum member_phase {
     MEMBER_LIVE      /* takes from the window's channel */
 };
 
-/* How far a snapshot got: first the deletes, newest first, then the rows. Equal places get equal
- * batches: that is what makes them shareable. */
+/* How far a snapshot got: first the rows, then the deletes, newest first, so that nobody waits for
+ * those to see the first row. Equal places get equal batches: that is what makes them shareable. */
 struct snapshot_place {
     int64_t limit;              /* rows still wanted; -1: all */
     int64_t rows;               /* sent so far */
     bool begun;                 /* rows were looked at: `at` counts */
+    bool rows_read;             /* there are no more of them */
     struct list_position at;    /* behind this row; its own reference */
     struct list_position bound; /* the last row that was sent; likewise */
     int64_t change;             /* position of the first batch's transaction, or an earlier one:

@@ -106,8 +106,8 @@ static bool print_place(struct buffer *out, const struct snapshot_query *of,
     }
     buffer_printf(out, "|%c%zu:", key.data ? 'k' : '-', key.length);
     buffer_add_span(out, key);
-    buffer_printf(out, "|%lld,%lld,%d", (long long)place->limit, (long long)place->rows,
-                  place->begun);
+    buffer_printf(out, "|%lld,%lld,%d%d", (long long)place->limit, (long long)place->rows,
+                  place->begun, place->rows_read);
     buffer_printf(out, "|%lld:%lld,%c%zu:", (long long)place->at.seq.slot,
                   (long long)place->at.seq.index, at.data ? 'k' : '-', at.length);
     buffer_add_span(out, at);
@@ -162,6 +162,7 @@ static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
 static void job_free(struct snapshot_job *job)
 {
     view_unref(job->query.drafts.view);
+    buffer_fini(&job->query.left);
     snapshot_drafts_fini(&job->query.drafts);
     memory_free((void *)job->query.key.data);
     row_scope_unref(job->query.scope);
@@ -254,6 +255,7 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->read.run = run;
     job->snapshots = snapshots;
     job->query.deleted_since = engine_due_ms(snapshots->hub->engine) - options->tombstone_ms;
+    buffer_init(&job->query.left, UINT32_MAX);
     job->query.max_rows = options->snapshot_rows;
     job->query.scope = row_scope_ref(subscription->feed->scope);
     job->query.was = row_scope_ref(subscription->was);

@@ -8,6 +8,7 @@ void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *vie
         .view = view, .mode = mode, .place = snapshot_place_ref(place), .row_noted = true};
     buffer_init(&drafts->deletes, UINT32_MAX);
     buffer_init(&drafts->row_key, UINT32_MAX);
+    buffer_init(&drafts->gone, UINT32_MAX);
     buffer_init(&drafts->shown, UINT32_MAX);
 }
 
@@ -23,6 +24,7 @@ void snapshot_drafts_fini(struct snapshot_drafts *drafts)
     snapshot_place_unref(&drafts->place);
     buffer_fini(&drafts->deletes);
     buffer_fini(&drafts->row_key);
+    buffer_fini(&drafts->gone);
     buffer_fini(&drafts->shown);
 }
 
@@ -144,7 +146,7 @@ bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct
     return list_position_make(&place->at, seq, key);
 }
 
-bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key)
+static bool put_delete(struct snapshot_drafts *drafts, struct buffer *out, struct span key)
 {
     if (drafts->plain)
         return add_plain_delete(drafts->plain, key);
@@ -152,21 +154,61 @@ bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key)
                                 .view = span_of(drafts->view->id),
                                 .operation = WIRE_DELETE,
                                 .key = key};
-    return wire_change(&drafts->deletes, &frame);
+    return wire_change(out, &frame);
+}
+
+bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key)
+{
+    return put_delete(drafts, &drafts->deletes, key);
+}
+
+bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts)
+{
+    drafts->place.rows_read = true;
+    return note_row(drafts);
+}
+
+bool snapshot_drafts_gone(struct snapshot_drafts *drafts, struct span key)
+{
+    return put_delete(drafts, &drafts->gone, key);
+}
+
+static bool frame_batch(struct snapshot_drafts *drafts, struct wire_batch *rows, bool complete,
+                        struct wire_gzip *gzip, struct buffer *out)
+{
+    char seq[SEQ_SIZE];
+    struct span cursor = complete ? frame_seq(seq, drafts->place.seq) : span_make(NULL, 0);
+    rows->more = drafts->more;
+    return wire_batch_end(rows, complete, cursor, gzip, out);
+}
+
+/*
+ * The last rows, then what is gone, and then the batch that completes the snapshot. They are sent
+ * as one, so that whoever has the rows has deletes of the same state.
+ */
+static bool frame_with_gone(struct snapshot_drafts *drafts, struct snapshot_draft *draft,
+                            struct wire_gzip *gzip, struct buffer *out)
+{
+    bool has_rows = draft->rows.rows > 0;
+    if (has_rows && !frame_batch(drafts, &draft->rows, false, gzip, out))
+        return false;
+    buffer_add_span(out, buffer_span(&drafts->gone));
+    return !draft->complete ||
+           (wire_batch_start(&draft->rows, drafts->mode, span_of(drafts->view->id)) &&
+            frame_batch(drafts, &draft->rows, true, gzip, out));
 }
 
 /* The rows' JSON goes as soon as it is framed. */
 static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *draft,
                         struct wire_gzip *gzip, struct buffer *out)
 {
-    char seq[SEQ_SIZE];
-    struct span cursor = span_make(NULL, 0);
+    bool is_final = draft == &drafts->list[drafts->count - 1];
     bool only_deletes = !draft->rows.rows && !draft->last;
-    if (draft->complete)
-        cursor = frame_seq(seq, drafts->place.seq);
-    draft->rows.more = drafts->more;
-    if (out->failed ||
-        (!only_deletes && !wire_batch_end(&draft->rows, draft->complete, cursor, gzip, out)))
+    bool framed =
+        is_final && drafts->gone.length
+            ? frame_with_gone(drafts, draft, gzip, out)
+            : only_deletes || frame_batch(drafts, &draft->rows, draft->complete, gzip, out);
+    if (!framed || out->failed)
         return false;
     draft->frames = text_new(out->data, out->length);
     wire_batch_fini(&draft->rows);
@@ -176,7 +218,7 @@ static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *d
 
 bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
 {
-    if (!drafts->count && !new_draft(drafts))
+    if (drafts->gone.failed || (!drafts->count && !new_draft(drafts)))
         return false;
     if (!end_draft(drafts))
         return false;

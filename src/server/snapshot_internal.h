@@ -40,9 +40,11 @@ struct snapshot_drafts {
     struct snapshot_draft *list;
     size_t count, capacity;
     int64_t rows;
-    enum wire_more more; /* rows of the view behind a window's */
-    size_t full_bytes;   /* JSON bytes of all drafts but the last */
-    struct buffer deletes, shown;
+    enum wire_more more;   /* rows of the view behind a window's */
+    size_t full_bytes;     /* JSON bytes of all drafts but the last */
+    struct buffer deletes; /* before the first row */
+    struct buffer gone;    /* behind the last */
+    struct buffer shown;
 };
 
 void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
@@ -52,10 +54,16 @@ void snapshot_drafts_fini(struct snapshot_drafts *drafts);
 bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row);
 /* A row that is not shown, behind the last one: the place is behind it from now on. */
 bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key);
-/* Deletes go out before the rows, without a cursor. */
+/* Deletes have no cursor. These go out before the rows of the job: of keys that may come again
+ * among them, or that the client must not hold while it gets those. */
 bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key);
-/* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has no
- * more rows. */
+/* There are no more rows: place.bound is the last of them from now on. */
+bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts);
+/* A delete behind the rows, and before the batch that completes the snapshot: of a key that is not
+ * among the rows. */
+bool snapshot_drafts_gone(struct snapshot_drafts *drafts, struct span key);
+/* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has
+ * neither more rows nor more deletes. */
 bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);
 
 /* ---- query ---- */
@@ -72,6 +80,7 @@ struct snapshot_query {
     int64_t looked;         /* rows, also those not shown; scoped exports only */
     struct seq seen;        /* of the last of them, */
     struct buffer seen_key; /* ... and its key */
+    struct buffer left;     /* keys that left a scope, each behind its length */
     bool stopped;           /* enough for one job; the snapshot goes on */
     struct error error;
 };

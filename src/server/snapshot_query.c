@@ -70,17 +70,57 @@ static bool add_row(void *argument, const struct store_entity *row)
 
 /* ---- deletes ---- */
 
-/* One that a client which kept rows from before may have missed. */
+/* Whether an entity that is seen was among the rows: they are the newest ones, up to a limit. */
+static bool was_among_rows(const struct snapshot_place *place, struct seq seq, struct span key)
+{
+    return place->limit < 0 ||
+           (place->rows > 0 && list_position_compare(seq, key, &place->bound) <= 0);
+}
+
+static bool note_left(struct snapshot_query *query, struct span key)
+{
+    uint32_t length = (uint32_t)key.length;
+    buffer_add(&query->left, &length, sizeof length);
+    return buffer_add_span(&query->left, key);
+}
+
+/* One that a client which kept rows from before may have missed. What was deleted since the
+ * snapshot's first transaction is told behind it, with all else that changed since. */
 static bool add_delete(void *argument, const struct store_tombstone *tombstone)
 {
     struct snapshot_query *query = argument;
-    bool recent = tombstone->at >= query->deleted_since;
+    const struct snapshot_place *place = &query->drafts.place;
+    bool due = tombstone->at >= query->deleted_since && tombstone->change <= place->change;
     query->drafts.place.deletes = tombstone->change;
     query->deletes++;
     bool seen = row_scope_sees(query->scope, tombstone->scope) ||
                 (query->was && row_scope_sees(query->was, tombstone->scope));
-    return !recent || !seen || !view_shows(query->drafts.view, tombstone->key) ||
-           snapshot_drafts_delete(&query->drafts, tombstone->key) || lacks_memory(query);
+    if (!due || !seen || !view_shows(query->drafts.view, tombstone->key))
+        return true;
+    if (query->scope)
+        return note_left(query, tombstone->key) || lacks_memory(query);
+    return snapshot_drafts_gone(&query->drafts, tombstone->key) || lacks_memory(query);
+}
+
+/* A row that left one scope may be seen in another, and be among the rows. */
+static bool add_left(struct snapshot_query *query, struct store_reader *reader, uint32_t export_id)
+{
+    struct span left = buffer_span(&query->left);
+    while (left.length) {
+        uint32_t length;
+        memcpy(&length, left.data, sizeof length);
+        struct span key = span_make(left.data + sizeof length, length);
+        struct store_entity entity;
+        bool found;
+        left = span_make(key.data + length, left.length - sizeof length - length);
+        if (!store_read_entity(reader, export_id, key, &entity, &found, &query->error))
+            return false;
+        bool stays = found && row_scope_shows(query->scope, query->drafts.view, entity.data) &&
+                     was_among_rows(&query->drafts.place, entity.seq, key);
+        if (!stays && !snapshot_drafts_gone(&query->drafts, key))
+            return lacks_memory(query);
+    }
+    return true;
 }
 
 /* The next of them; place.deletes becomes 0 behind the last. */
@@ -101,7 +141,7 @@ static bool read_deletes(struct snapshot_query *query, struct store_reader *read
             return false;
     } else if (!store_scan_tombstones(reader, export_id, place->deletes, most_looked_at(query),
                                       add_delete, query, &query->error) ||
-               query->error.code != ERROR_NONE) {
+               query->error.code != ERROR_NONE || !add_left(query, reader, export_id)) {
         return false;
     }
     if (query->deletes < most_looked_at(query) || query->key.data)
@@ -198,15 +238,15 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
     place->latest = state.log.last_change;
     if (!state.found)
         return true;
-    if (place->deletes && !read_deletes(query, reader, state.export.id))
+    if (!place->rows_read && !read_rows(query, reader, state.export.id))
         return false;
     if (query->stopped)
-        return true;
-    bool done = read_rows(query, reader, state.export.id);
-    if (done && query->stopped && query->looked)
-        done = snapshot_drafts_pass(&query->drafts, query->seen, buffer_span(&query->seen_key)) ||
+        return !query->looked ||
+               snapshot_drafts_pass(&query->drafts, query->seen, buffer_span(&query->seen_key)) ||
                lacks_memory(query);
-    return done;
+    if (!snapshot_drafts_rows_read(&query->drafts))
+        return lacks_memory(query);
+    return !place->deletes || read_deletes(query, reader, state.export.id);
 }
 
 /* Nothing is compressed while the transaction is open. */

@@ -87,7 +87,7 @@ static bool say_farewell(struct farewell *farewell, struct span key)
     /* Under the one key that they ask for, they are sent another row. */
     if (window_is_keyed_by_field(reading->window) && reading->window->rows.count)
         return true;
-    return snapshot_drafts_delete(farewell->drafts, window_shown_key(reading, key)) ||
+    return snapshot_drafts_gone(farewell->drafts, window_shown_key(reading, key)) ||
            lacks_memory(reading);
 }
 
@@ -133,7 +133,8 @@ bool window_encode_farewells(struct window_reading *reading, struct snapshot_dra
                                 .drafts = drafts,
                                 .since =
                                     engine_due_ms(window->hub->engine) - reading->tombstone_ms};
-    bool done = window_index_rows(window, &farewell.rows) || lacks_memory(reading);
+    bool done = (window_index_rows(window, &farewell.rows) && snapshot_drafts_rows_read(drafts)) ||
+                lacks_memory(reading);
     for (size_t i = 0; done && i < window->exit_count; i++)
         if (window->exits[i].at >= farewell.since)
             done = say_farewell(&farewell,

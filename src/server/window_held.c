@@ -187,7 +187,7 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
     snapshot_drafts_init(move.drafts, window->spec.view, window->mode, &place);
     bool done = window_index_rows(window, &move.rows) || lacks_memory(reading);
     done = done && window_each_held(reading, request, &move.rows, put_delete, &move) &&
-           window_encode_farewells(reading, move.drafts) && put_rows(&move);
+           put_rows(&move) && window_encode_farewells(reading, move.drafts);
     request->rows = move.drafts->rows;
     map_fini(&move.rows);
     return done;

@@ -45,7 +45,10 @@ char *client_prepare(struct client *client)
         if (client->epoch[0])
             json_object_set_new(message, "epoch", json_string(client->epoch));
     }
-    if (partial && !client->pages && (client->limit || !client->resumes || !client->seq[0]))
+    /* One that was cut off before its first cursor begins anew. */
+    bool anew =
+        client->pages ? !client->seq[0] : client->limit || !client->resumes || !client->seq[0];
+    if (partial && anew)
         json_object_clear(client->rows); /* a part of what there is, and another part each time */
     char *text = json_dumps(message, JSON_COMPACT);
     json_decref(message);

@@ -277,7 +277,7 @@ static void connect(struct world *world, int number)
     if (world->scoped && client->resumes && whole && below(world, 3) == 0)
         take_token(world, number, below(world, TOKENS));
     /* Without a cursor nobody can tell what another token saw, where that was not told in time. */
-    if (world->moving[number] && !client->resumes)
+    if (world->moving[number] && (!client->resumes || !client->seq[0]))
         json_object_clear(client->rows);
     world->moving[number] = false;
     world->had[number] = 1u << world->token[number];

@@ -236,7 +236,7 @@ static void one_that_hangs_up_is_not_woken_any_more(void **state)
     hub_fixture_wait_for_readers(&fixture);
 }
 
-/* ---- deletes before a fresh snapshot ---- */
+/* ---- deletes with a fresh snapshot ---- */
 
 enum { DELETED = 12 * 1000 };
 
@@ -247,7 +247,7 @@ static bool is_complete(void *argument)
 }
 
 /* However many were deleted, who comes back without a cursor and with its rows loses them. */
-static void all_deletes_are_told_before_a_fresh_snapshot(void **state)
+static void all_deletes_are_told_with_a_fresh_snapshot(void **state)
 {
     (void)state;
     struct client client = {.view = "Q/list", .with_snapshot = true};
@@ -326,7 +326,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_ends_passes_its_turn_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_hangs_up_is_not_woken_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_silenced_gets_answers_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(all_deletes_are_told_before_a_fresh_snapshot, set_up,
+        cmocka_unit_test_setup_teardown(all_deletes_are_told_with_a_fresh_snapshot, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_quiet_export_resumes_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_strange_cursor_is_looked_up_in_steps, set_up, tear_down),

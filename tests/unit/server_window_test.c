@@ -199,7 +199,7 @@ static void who_wants_no_snapshot_misses_nothing(void **state)
     }
 }
 
-/* ---- deletes before a snapshot ---- */
+/* ---- deletes with a snapshot ---- */
 
 static void only_what_can_have_been_in_a_window_is_told_as_gone(void **state)
 {
