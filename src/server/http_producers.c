@@ -1,6 +1,6 @@
 /*
- * Where producers are. A subject sees its own names only, and of others not even that they are
- * there; without authentication everybody sees all.
+ * Where producers are. A subject sees its own names, and nobody's, which its next batch would make
+ * its own; of others not even that they are there. Without authentication everybody sees all.
  */
 #include "server/http_producers.h"
 
@@ -76,7 +76,13 @@ static void print(struct buffer *out, const struct store_producer *producer)
 
 static bool is_mine(const struct question *question, const struct store_producer *producer)
 {
-    return !question->owner.data || span_equal(question->owner, producer->owner);
+    return !question->owner.data ||
+           (producer->owner.data && span_equal(question->owner, producer->owner));
+}
+
+static bool is_shown(const struct question *question, const struct store_producer *producer)
+{
+    return is_mine(question, producer) || !producer->owner.data;
 }
 
 /* ---- GET, on a reader ---- */
@@ -108,7 +114,7 @@ static bool read_one(struct question *question, struct store_reader *reader)
     bool found;
     if (!store_read_producer(reader, question->name, &producer, &found, &question->error))
         return false;
-    question->found = found && is_mine(question, &producer);
+    question->found = found && is_shown(question, &producer);
     if (question->found)
         print(&question->out, &producer);
     buffer_add_char(&question->out, '\n');

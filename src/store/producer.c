@@ -18,8 +18,11 @@ static const char trim_runs_sql[] =
 static const char remove_sql[] = "DELETE FROM producer WHERE name = ?";
 static const char scan_sql[] = "SELECT name, owner, batch, mark, slot, idx, at FROM producer "
                                "WHERE name > ? ORDER BY name LIMIT ?";
-static const char scan_owned_sql[] = "SELECT name, owner, batch, mark, slot, idx, at FROM producer "
-                                     "WHERE owner = ? AND name > ? ORDER BY name LIMIT ?";
+/* Both halves come from the index, in order. */
+static const char scan_owned_sql[] =
+    "SELECT name, owner, batch, mark, slot, idx, at FROM producer WHERE owner = ?1 AND name > ?2 "
+    "UNION ALL SELECT name, owner, batch, mark, slot, idx, at FROM producer "
+    "WHERE owner IS NULL AND name > ?2 ORDER BY name LIMIT ?3";
 
 static void read_row(const struct query *query, struct store_producer *producer)
 {

@@ -41,7 +41,7 @@ bool store_read_producer(struct store_reader *reader, struct span name,
                          struct store_producer *producer, bool *found, struct error *error);
 
 struct store_producer_scan {
-    struct span owner; /* absent: every row */
+    struct span owner; /* whose names, and nobody's; absent: every row */
     struct span after; /* behind this name; absent: from the first */
     int64_t limit;
 };

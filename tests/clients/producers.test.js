@@ -52,8 +52,18 @@ test('a name that is nobody\'s goes to the first subject that uses it, and stays
   assert.equal((await send(open, [batch('old', 5)])).applied, 1);
   await open.terminate();
   const closed = await serverFor(t, { auth }, { db });
+  for (const token of [ANN, BOB]) {
+    assert.equal((await ask(closed, '/v1/producers/old', token)).batch, 5, 'who would claim it is told where it is');
+    assert.deepEqual((await ask(closed, '/v1/producers?limit=1', token)).producers.map(({ name }) => name), ['old']);
+    assert.deepEqual((await ask(closed, '/v1/producers?after=old', token)).producers, []);
+    assert.equal((await ask(closed, '/v1/producers/old', token, 'DELETE')).status, 404, 'before it is theirs they cannot forget it');
+  }
+  assert.equal((await send(closed, [batch('a', 1), batch('z', 1)], ANN)).applied, 2);
+  assert.deepEqual((await ask(closed, '/v1/producers', ANN)).producers.map(({ name }) => name), ['a', 'old', 'z']);
+  assert.deepEqual((await ask(closed, '/v1/producers', BOB)).producers.map(({ name }) => name), ['old']);
   assert.equal((await send(closed, [batch('old', 5)], ANN)).duplicate, 1, 'a repetition takes nothing');
   assert.equal((await send(closed, [batch('old', 6)], ANN)).applied, 1);
+  assert.equal((await ask(closed, '/v1/producers/old', BOB)).status, 404, 'it has an owner now');
   assert.equal((await send(closed, [batch('old', 7)], BOB)).code, 'producer-taken');
   await closed.terminate();
   const again = await serverFor(t, {}, { db });
