@@ -231,6 +231,7 @@ struct subscription {
     size_t owned_length;
     bool restates; /* another may have sent an older or newer state of its row */
     bool leaving;  /* unsubscribed: it goes when the other can take over */
+    bool covered;  /* a window of a key, beside one that shows every row of the view */
     int64_t begun; /* the hub's newest change when it last began */
 };
 
@@ -263,7 +264,8 @@ struct subscriber {
     struct link held;      /* struct held: of subscriptions that ended; the oldest first */
     size_t held_count;     /* HUB_HELD at most */
     struct link owners;    /* subscriptions that own their keys: see key_owner.c */
-    bool from_owner;       /* what was pulled last is of one of them */
+    bool from_owner;       /* what was pulled last is of one of them, */
+    bool from_covered;     /* ... or of one that is covered */
     bool passing_over;     /* a frame of a key that is owned, whose other fragments follow */
     struct buffer control; /* answers: errors, subscribed frames */
     size_t control_sent;

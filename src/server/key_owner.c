@@ -10,7 +10,8 @@
  *   - an owner that is unsubscribed leaves when the other has everything too, so that the other
  *     can go on with the key.
  *
- * A subscription to a key with filters, or of a derived view, is a window and owns nothing.
+ * A subscription to a key with filters, or of a derived view, is a window and owns nothing. Beside
+ * one to all of the view its deletes are passed over, because that one still shows the row.
  */
 #include "server/key_owner.h"
 #include "server/window_internal.h"
@@ -41,6 +42,13 @@ static struct subscription *find_other(const struct subscription *owner)
             return other;
     }
     return NULL;
+}
+
+/* Whether it shows every row of the view, and tells of each that goes. */
+static bool shows_all(const struct subscription *subscription)
+{
+    return subscription && !subscription->window && !subscription->group &&
+           subscription->with_snapshot && subscription->limit < 0;
 }
 
 /* ---- becoming one ---- */
@@ -87,6 +95,17 @@ static void replace(const struct subscription *subscription)
     }
 }
 
+/* The windows of keys that come beside `other`. */
+static void cover(const struct subscription *other, bool covered)
+{
+    struct link *all = &other->subscriber->subscriptions, *link;
+    for (link = all->next; link != all; link = link->next) {
+        struct subscription *keyed = LINK_OWNER(struct subscription, in_subscriber, link);
+        if (keyed->window && !is_unkeyed(keyed) && is_same_view(keyed, other))
+            keyed->covered = covered;
+    }
+}
+
 bool key_owner_joined(struct subscription *subscription)
 {
     struct link *all = &subscription->subscriber->subscriptions, *link;
@@ -94,8 +113,11 @@ bool key_owner_joined(struct subscription *subscription)
         replace(subscription);
         return !find_other(subscription) || own(subscription);
     }
-    if (!is_unkeyed(subscription))
+    if (!is_unkeyed(subscription)) {
+        subscription->covered = shows_all(find_other(subscription));
         return true;
+    }
+    cover(subscription, shows_all(subscription));
     for (link = all->next; link != all; link = link->next) {
         struct subscription *keyed = LINK_OWNER(struct subscription, in_subscriber, link);
         if (keyed->group && is_same_view(keyed, subscription) && !own(keyed))
@@ -109,6 +131,7 @@ void key_owner_left(struct subscription *subscription)
     struct link *owners = &subscription->subscriber->owners, *link = owners->next;
     if (!is_unkeyed(subscription))
         return;
+    cover(subscription, false);
     while (link != owners) {
         struct subscription *owner = owner_of(link);
         link = link->next;
@@ -254,10 +277,13 @@ void key_owners_wake(struct subscriber *subscriber)
 
 static bool is_owned(const struct subscriber *subscriber, struct span payload)
 {
+    enum wire_operation operation;
     struct span view, key;
     const struct link *link;
-    if (!wire_change_names(payload, &view, &key))
+    if (!wire_change_names(payload, &operation, &view, &key))
         return false;
+    if (subscriber->from_covered && operation == WIRE_DELETE)
+        return true;
     for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
         const struct subscription *owner = owner_of(link);
         if (owner->owned_length == view.length + key.length &&
@@ -283,7 +309,9 @@ static bool is_passed_over(struct subscriber *subscriber, struct span frame)
 struct span key_owners_pass(struct subscriber *subscriber, struct span bytes)
 {
     struct buffer *left = &subscriber->hub->left;
-    if (!bytes.length || (link_alone(&subscriber->owners) && !subscriber->passing_over) ||
+    if (!bytes.length ||
+        (link_alone(&subscriber->owners) && !subscriber->passing_over &&
+         !subscriber->from_covered) ||
         subscriber->from_owner)
         return bytes;
     buffer_clear(left);

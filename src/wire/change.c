@@ -62,10 +62,11 @@ static bool take_text(struct span *rest, const char *text)
     return true;
 }
 
-static bool take_any(struct span *rest, const char *const *texts, size_t count)
+/* Take the one of `texts` that `rest` starts with; *which is its number. */
+static bool take_any(struct span *rest, const char *const *texts, size_t count, size_t *which)
 {
-    for (size_t i = 0; i < count; i++)
-        if (take_text(rest, texts[i]))
+    for (*which = 0; *which < count; (*which)++)
+        if (take_text(rest, texts[*which]))
             return true;
     return false;
 }
@@ -84,13 +85,17 @@ static bool take_string(struct span *rest, struct span *string)
     return true;
 }
 
-bool wire_change_names(struct span payload, struct span *view, struct span *key)
+bool wire_change_names(struct span payload, enum wire_operation *operation, struct span *view,
+                       struct span *key)
 {
-    return take_any(&payload, change_starts, sizeof change_starts / sizeof *change_starts) &&
-           take_string(&payload, view) &&
-           take_any(&payload, change_operations,
-                    sizeof change_operations / sizeof *change_operations) &&
-           take_string(&payload, key);
+    size_t mode, which;
+    if (!take_any(&payload, change_starts, sizeof change_starts / sizeof *change_starts, &mode) ||
+        !take_string(&payload, view) ||
+        !take_any(&payload, change_operations, sizeof change_operations / sizeof *change_operations,
+                  &which))
+        return false;
+    *operation = (enum wire_operation)which;
+    return take_string(&payload, key);
 }
 
 static void put_sort(struct buffer *out, const struct wire_subscribed *subscribed)

@@ -99,9 +99,11 @@ struct wire_change {
 };
 /* One live frame. */
 bool wire_change(struct buffer *out, const struct wire_change *change);
-/* The view and the key of a live frame's payload, as the quoted JSON texts that stand there, also
- * where the payload is only the first of several fragments. False: it is no live frame. */
-bool wire_change_names(struct span payload, struct span *view, struct span *key);
+/* The operation of a live frame's payload, and its view and key as the quoted JSON texts that stand
+ * there, also where the payload is only the first of several fragments. False: it is no live frame.
+ */
+bool wire_change_names(struct span payload, enum wire_operation *operation, struct span *view,
+                       struct span *key);
 
 /* A snapshot batch under construction. */
 enum wire_more { WIRE_MORE_UNSAID, WIRE_MORE_NONE, WIRE_MORE };

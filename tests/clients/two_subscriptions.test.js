@@ -113,6 +113,39 @@ for (const [what, parameters, leave] of [
   });
 }
 
+for (const order of ['all first', 'key first']) {
+  test(`a filter of a key takes no row that a list shows: ${order}`, async (t) => {
+    const server = await Server.forTest(t);
+    const client = await clientFor(t, server);
+    const both = [{}, { key: 'k1', filters: { g: 1 } }];
+    if (order === 'key first') both.reverse();
+    await post(server, [add('k1', 0, { g: 1 })]);
+    for (const one of both) await client.open('T/list', one);
+    await client.open('T/list', { key: 'k9', filters: { g: 1 } });
+    const frames = [];
+    const goesOn = async () => {
+      await post(server, [add('k9', 0, { g: 1 })]); /* told by the list and by its filter */
+      const told = { k9: 0 };
+      frames.push(...(await client.until(({ key }) => (told[key] = (told[key] ?? 0) + 1) && told.k9 === 2, 'k9 twice')));
+      frames.push(...(await settle(client)));
+    };
+    await post(server, [add('k1', 1, { g: 2 })]);
+    await goesOn();
+    assert.equal(frames.filter(({ op }) => op === 'delete').length, 0, JSON.stringify(frames));
+    await post(server, [del('k1')]);
+    await goesOn();
+    assert.deepEqual(frames.filter(({ op }) => op === 'delete').map(({ key }) => key), ['k1']);
+    /* Alone again it tells what leaves it. */
+    await post(server, [add('k1', 2, { g: 1 })]);
+    let told = 0;
+    await client.until(({ key }) => key === 'k1' && ++told === 2, 'k1 by both');
+    client.send({ type: 'unsubscribe', view: 'T/list' });
+    await settle(client);
+    await post(server, [add('k1', 3, { g: 2 })]);
+    await client.until(({ op, key }) => op === 'delete' && key === 'k1', 'the delete of the filter');
+  });
+}
+
 /* ---- by force ---- */
 
 const KEYS = ['a', 'b', 'c "quoted" \u00fc', 'd\\', 'e'];
