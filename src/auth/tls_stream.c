@@ -12,7 +12,10 @@ struct tls_stream {
     BIO *in, *out; /* owned by ssl */
 };
 
-enum { TAKE = 16 * 1024 }; /* bytes that one BIO_write takes at most */
+enum {
+    TAKE = 16 * 1024, /* bytes that one BIO_write takes at most */
+    KEPT = 8 * 1024   /* the most memory that a BIO keeps while it is empty */
+};
 
 /* The library's last words, which are taken out of its queue. */
 static void library_error(struct error *error, const char *what)
@@ -71,19 +74,43 @@ void tls_context_free(struct tls_context *context)
 
 /* ---- streams ---- */
 
+static BIO *new_bio(void)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    if (bio)
+        BIO_set_mem_eof_return(bio, -1); /* an empty one means "later", not the end */
+    return bio;
+}
+
 static bool attach(struct tls_stream *stream)
 {
-    stream->in = BIO_new(BIO_s_mem());
-    stream->out = BIO_new(BIO_s_mem());
+    stream->in = new_bio();
+    stream->out = new_bio();
     if (!stream->in || !stream->out) {
         BIO_free(stream->in);
         BIO_free(stream->out);
         return false;
     }
-    /* An empty one means "later", not the end. */
-    BIO_set_mem_eof_return(stream->in, -1);
     SSL_set_bio(stream->ssl, stream->in, stream->out);
     return true;
+}
+
+/* A BIO never gives memory back, and clears all of it when it is reset: a new one is to take the
+ * place of one that has grown. */
+static bool has_grown(BIO *bio)
+{
+    BUF_MEM *memory = NULL;
+    return BIO_get_mem_ptr(bio, &memory) > 0 && memory && memory->max > KEPT;
+}
+
+/* All was read of what was received. */
+static void shrink_in(struct tls_stream *stream)
+{
+    BIO *fresh = !BIO_pending(stream->in) && has_grown(stream->in) ? new_bio() : NULL;
+    if (!fresh)
+        return;
+    SSL_set0_rbio(stream->ssl, fresh); /* frees the old one */
+    stream->in = fresh;
 }
 
 static struct tls_stream *new_stream(SSL_CTX *context)
@@ -134,8 +161,10 @@ int64_t tls_stream_read(struct tls_stream *stream, char *room, size_t size, stru
     if (result > 0)
         return (int64_t)got;
     int reason = SSL_get_error(stream->ssl, result);
-    if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE)
+    if (reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE) {
+        shrink_in(stream);
         return 0;
+    }
     if (reason != SSL_ERROR_ZERO_RETURN)
         library_error(error, SSL_is_init_finished(stream->ssl) ? "TLS failed"
                                                                : "the TLS handshake failed");
@@ -166,7 +195,13 @@ struct span tls_stream_output(struct tls_stream *stream)
 
 void tls_stream_sent(struct tls_stream *stream)
 {
-    (void)BIO_reset(stream->out);
+    BIO *fresh = has_grown(stream->out) ? new_bio() : NULL;
+    if (fresh) {
+        SSL_set0_wbio(stream->ssl, fresh); /* frees the old one */
+        stream->out = fresh;
+    } else {
+        (void)BIO_reset(stream->out);
+    }
 }
 
 bool tls_stream_is_ready(const struct tls_stream *stream)

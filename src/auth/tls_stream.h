@@ -34,7 +34,7 @@ bool tls_stream_write(struct tls_stream *stream, struct span bytes);
 /* Say that nothing more will be written. */
 void tls_stream_end(struct tls_stream *stream);
 /* What is to be sent by the socket, borrowed until the next call; it is forgotten by
- * tls_stream_sent. */
+ * tls_stream_sent. What was large gives its memory back then, and once it is read. */
 struct span tls_stream_output(struct tls_stream *stream);
 void tls_stream_sent(struct tls_stream *stream);
 bool tls_stream_is_ready(const struct tls_stream *stream);

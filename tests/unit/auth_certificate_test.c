@@ -4,6 +4,7 @@
  */
 #include "auth/tls_stream.h"
 
+#include <malloc.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <setjmp.h>
@@ -354,6 +355,87 @@ static void old_versions_and_weak_ciphers_are_refused(void **state)
     assert_false(client_with(TLS1_2_VERSION, TLS1_2_VERSION, "AES128-GCM-SHA256"));
 }
 
+/* ---- streams ---- */
+
+/* What either has for the other. */
+static void exchange(struct tls_stream *server, SSL *client)
+{
+    struct span out = tls_stream_output(server);
+    char *data;
+    if (out.length)
+        assert_int_equal(BIO_write(SSL_get_rbio(client), out.data, (int)out.length), out.length);
+    tls_stream_sent(server);
+    long length = BIO_get_mem_data(SSL_get_wbio(client), &data);
+    assert_true(tls_stream_receive(server, span_make(data, (size_t)length)));
+    (void)BIO_reset(SSL_get_wbio(client));
+}
+
+static void swap(struct tls_stream *server, SSL *client, char *bytes, size_t size)
+{
+    size_t done = 0, read = 0;
+    struct error error;
+    int64_t got;
+    memset(bytes, 'a', size);
+    assert_true(tls_stream_write(server, span_make(bytes, size)));
+    assert_true(SSL_write_ex(client, bytes, size, &done));
+    exchange(server, client);
+    memset(bytes, 0, size);
+    for (done = 0; done < size && SSL_read_ex(client, bytes + done, size - done, &read);)
+        done += read;
+    assert_int_equal(done, size);
+    assert_true(bytes[0] == 'a' && !memcmp(bytes, bytes + 1, size - 1));
+    for (done = 0; (got = tls_stream_read(server, bytes, size, &error)) > 0;)
+        done += (size_t)got;
+    assert_int_equal(got, 0);
+    assert_int_equal(done, size);
+}
+
+static size_t used(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+/* The memory that an idle stream holds, after `size` bytes went either way. */
+static size_t idle_stream(struct certificate *shown, size_t size)
+{
+    static char bytes[256 * 1024];
+    struct error error;
+    struct tls_context *context = tls_context_new(&shown, &error);
+    SSL_CTX *client_side = SSL_CTX_new(TLS_client_method());
+    size_t before = used();
+    struct tls_stream *server = tls_stream_new(context);
+    SSL *client = SSL_new(client_side);
+    SSL_set_bio(client, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_connect_state(client);
+    for (int i = 0; i < 5; i++) {
+        SSL_do_handshake(client);
+        exchange(server, client);
+        assert_int_equal(tls_stream_read(server, bytes, sizeof bytes, &error), 0);
+        exchange(server, client);
+    }
+    assert_true(tls_stream_is_ready(server));
+    for (int i = 0; i < 3; i++)
+        swap(server, client, bytes, size);
+    SSL_free(client);
+    size_t after = used();
+    tls_stream_free(server);
+    tls_context_free(context);
+    SSL_CTX_free(client_side);
+    return after - before;
+}
+
+static void a_stream_gives_memory_back(void **state)
+{
+    (void)state;
+    struct pem pem = make_pair("ec", "a", -DAY, DAY);
+    struct certificate *shown = read_pair(&pem);
+    idle_stream(shown, 100); /* what the library keeps for all is there now */
+    size_t little = idle_stream(shown, 100), much = idle_stream(shown, 256 * 1024);
+    assert_in_range(much, 0, little + 8 * 1024);
+    certificate_free(shown);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +449,7 @@ int main(void)
         cmocka_unit_test(survives_want_of_memory),
         cmocka_unit_test(each_handshake_shows_what_is_in_force),
         cmocka_unit_test(old_versions_and_weak_ciphers_are_refused),
+        cmocka_unit_test(a_stream_gives_memory_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
