@@ -173,6 +173,8 @@ struct writer {
     size_t undo_count, undo_capacity;
     struct export_state *evicting; /* limited exports that the open transaction changed */
     bool over_limit;               /* an export may hold more than its max_entities */
+    bool order_waits;              /* the eviction order of an export may be unfinished */
+    uint64_t pass_us;              /* a failed pass_time is not tried again before */
     uint64_t submission_number;    /* of the one being applied */
     size_t submission_bytes;       /* that its changes take so far */
     size_t transaction_bytes;      /* and those of the open transaction */
@@ -263,7 +265,8 @@ void writer_forget_unknown(struct writer *writer);
  * many, with its seq. */
 bool writer_evict_behind(struct writer *writer, struct export_state *export, struct seq seq,
                          uint64_t received_us, struct error *error);
-/* A step towards limits that were lowered, in the open transaction; and whether one is due. */
+/* A step towards limits that are new or were lowered, in the open transaction; and whether one is
+ * due. */
 bool writer_evict(struct writer *writer, struct error *error);
 bool writer_evict_waits(const struct writer *writer);
 /* The transaction is committed. */

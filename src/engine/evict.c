@@ -2,7 +2,9 @@
  * Eviction: an export with max_entities loses its least recently changed entity with each mutation
  * that makes one too many, right behind that mutation and with its seq. So what is there depends
  * on the mutations and their order alone, however they were grouped into requests and transactions.
- * A limit that was lowered is reached in the background, in steps of EVICTION_STEP.
+ * A limit that was lowered is reached in the background, in steps of EVICTION_STEP. One that is new
+ * to an export with rows holds when their order is made, in steps of ORDER_STEP (store,
+ * evict_order.c).
  *
  * The least recently changed entity is found without a search. The open transaction has written no
  * entity yet, so its rows are in the order of before: whatever it changed comes behind all others.
@@ -15,7 +17,7 @@
  */
 #include "engine/engine_internal.h"
 
-enum { EVICTION_STEP = 1000 };
+enum { EVICTION_STEP = 1000, ORDER_STEP = 2000 };
 
 /* ---- the order of one export ---- */
 
@@ -180,9 +182,26 @@ static bool evict_some(struct writer *writer, struct export_state *export, int *
     return true;
 }
 
+/* One step, of the first order that is to be made or cleared. */
+static bool order_some(struct writer *writer, struct error *error)
+{
+    size_t position = 0;
+    int64_t rows = 0;
+    struct export_state *export;
+    while (rows == 0 && (export = map_next(&writer->exports, &position))) {
+        if (!store_export_order_waits(writer->store, export->id))
+            continue;
+        if (!store_export_order(writer->store, export->id, ORDER_STEP, &rows, error))
+            return false;
+        export_set_limit(writer, export, store_export_max_entities(writer->store, export->id));
+    }
+    writer->order_waits = rows > 0;
+    return true;
+}
+
 bool writer_evict_waits(const struct writer *writer)
 {
-    return writer->over_limit;
+    return writer->over_limit || writer->order_waits;
 }
 
 bool writer_evict(struct writer *writer, struct error *error)
@@ -190,6 +209,8 @@ bool writer_evict(struct writer *writer, struct error *error)
     int left = EVICTION_STEP;
     size_t position = 0;
     struct export_state *export;
+    if (writer->order_waits && !order_some(writer, error))
+        return false;
     if (!writer->over_limit)
         return true;
     while (left > 0 && (export = map_next(&writer->exports, &position)))
@@ -219,9 +240,13 @@ void writer_evict_settle(struct writer *writer)
 
 void export_set_limit(struct writer *writer, struct export_state *export, int64_t max_entities)
 {
+    if (!export->max_entities)
+        order_reset(&export->eviction, 0);
     export->max_entities = max_entities;
     if (is_over(export))
         writer->over_limit = true;
+    if (store_export_order_waits(writer->store, export->id))
+        writer->order_waits = true;
 }
 
 void export_read_limit(struct writer *writer, struct export_state *export)

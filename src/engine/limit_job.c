@@ -52,13 +52,12 @@ static bool run(struct write_job *job, struct store_writer *store, struct error 
     struct limit_job *limit = (struct limit_job *)job;
     struct writer *writer = &limit->engine->writer;
     for (size_t i = 0; i < limit->count; i++) {
-        int64_t wanted = limit->limits[i].max_entities;
         struct export_state *export = map_get(&writer->exports, limit->limits[i].name);
-        if (!export || export->max_entities == wanted)
+        if (!export)
             continue;
-        if (!store_export_limit(store, export->id, wanted, error))
+        if (!store_export_limit_later(store, export->id, limit->limits[i].max_entities, error))
             return false;
-        export_set_limit(writer, export, wanted);
+        export_set_limit(writer, export, store_export_max_entities(store, export->id));
     }
     return true;
 }

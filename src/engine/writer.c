@@ -229,7 +229,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
 static void pass_time(struct writer *writer)
 {
     struct error error;
-    if (disk_state(writer) != ERROR_NONE ||
+    if (disk_state(writer) != ERROR_NONE || clock_monotonic_us() < writer->pass_us ||
         !(writer_derive_waits(writer) || writer_evict_waits(writer) ||
           clock_monotonic_us() - writer->last_trim_us >= TRIM_US))
         return;
@@ -241,8 +241,10 @@ static void pass_time(struct writer *writer)
         store_commit(writer->store, &error)) {
         writer_derived(writer);
         settle(writer);
+        writer->pass_us = 0;
     } else {
         fail(writer, &error);
+        writer->pass_us = clock_monotonic_us() + (uint64_t)IDLE_MS * 1000;
     }
     writer_publish(writer);
 }
@@ -307,6 +309,8 @@ static void turn(struct writer *writer, struct queue_item *list)
 /* How long there is nothing to do, unless something comes in. */
 static int rest_ms(struct writer *writer)
 {
+    if (clock_monotonic_us() < writer->pass_us)
+        return IDLE_MS;
     return writer_derive_rest(writer, writer_evict_waits(writer) ? EVICT_REST_MS : IDLE_MS);
 }
 

@@ -53,8 +53,8 @@ static const char *const checks[] = {
     "FROM change JOIN entity ON entity.export = change.export AND entity.key = change.key "
     "WHERE entity.change < change.id LIMIT 20",
     "SELECT 'entity ' || entity.id || ' is not in the right place for eviction' "
-    "FROM entity JOIN export ON export.id = entity.export WHERE evict_order IS NOT "
-    "CASE WHEN max_entities > 0 THEN entity.change END LIMIT 20",
+    "FROM entity JOIN export ON export.id = entity.export WHERE max_entities > 0 "
+    "AND evict_order IS NOT entity.change LIMIT 20",
     /* the tombstones */
     "SELECT 'log_state counts ' || tombstones || ' tombstones, there are ' || found "
     "FROM log_state, (SELECT count(*) AS found FROM tombstone) WHERE tombstones <> found",

@@ -129,7 +129,7 @@ bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
     query_integer(&query, entity->seq.slot);
     query_integer(&query, entity->seq.index);
     query_integer(&query, entity->change);
-    if (counters->max_entities > 0) {
+    if (export_is_ordered(counters)) {
         query_integer(&query, entity->change);
     } else {
         query_text(&query, span_make(NULL, 0));
@@ -161,7 +161,7 @@ bool store_entity_update(struct store_writer *writer, uint32_t export_id,
     if (!writer_ready(writer, error) || !(counters = export_change(writer, export_id, error))) {
         return false;
     }
-    bool limited = counters->max_entities > 0;
+    bool limited = export_is_ordered(counters);
     if (!query_start(&query, &writer->connection,
                      limited ? STATEMENT_ENTITY_UPDATE_LIMITED : STATEMENT_ENTITY_UPDATE,
                      limited ? update_limited_sql : update_sql, error)) {

@@ -16,10 +16,8 @@ static const char write_sql[] =
     "last_idx = ?, last_shared = ?, head_slot = ?, head_idx = ?, floor_change = ?, "
     "floor_slot = ?, floor_idx = ?, first_change = ?, trimmed_slot = ?, trimmed_idx = ?, "
     "trimmed_shared = ?, flip_floor = ? WHERE id = ?";
-static const char oldest_sql[] = "SELECT id, evict_order FROM entity WHERE export = ? "
-                                 "AND evict_order > ? ORDER BY evict_order LIMIT ?";
-static const char order_sql[] = "UPDATE entity SET evict_order = change WHERE export = ?";
-static const char unorder_sql[] = "UPDATE entity SET evict_order = NULL WHERE export = ?";
+static const char is_ordered_sql[] = "SELECT 1 FROM entity INDEXED BY entity_evict "
+                                     "WHERE export = ? AND evict_order IS NOT NULL LIMIT 1";
 
 /* ---- rows ---- */
 
@@ -88,6 +86,32 @@ static bool write_counters(struct store_writer *writer, size_t place, struct err
     return query_run(&query, error);
 }
 
+/* A limit was lifted, and its order not cleared to the end. */
+static bool find_order(struct store_writer *writer, struct error *error)
+{
+    for (size_t i = 0; i < writer->export_count; i++) {
+        struct export_record *record = &writer->exports[i];
+        struct query query;
+        if (record->now.max_entities > 0 || record->now.entities == 0) {
+            continue;
+        }
+        if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_IS_ORDERED, is_ordered_sql,
+                         error)) {
+            return false;
+        }
+        query_integer(&query, (int64_t)i + 1);
+        enum query_step step = query_row(&query, error);
+        if (step == QUERY_FAILED) {
+            return false;
+        }
+        if (step == QUERY_ROW) {
+            record->now.work = record->committed.work = ORDER_CLEAR;
+            query_end(&query);
+        }
+    }
+    return true;
+}
+
 /* ---- the writer's picture ---- */
 
 static bool add_record(struct store_writer *writer, struct span name,
@@ -132,7 +156,7 @@ bool exports_load(struct store_writer *writer, struct error *error)
         }
     }
     writer->export_committed = writer->export_count;
-    return step == QUERY_DONE;
+    return step == QUERY_DONE && find_order(writer, error);
 }
 
 bool exports_write(struct store_writer *writer, struct error *error)
@@ -231,51 +255,6 @@ bool store_exports_define_views(struct store_writer *writer, struct error *error
 uint32_t store_export_count(const struct store_writer *writer)
 {
     return (uint32_t)writer->export_count;
-}
-
-bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
-                        struct error *error)
-{
-    struct export_counters *counters = NULL;
-    if (!writer_ready(writer, error) || !(counters = export_change(writer, export_id, error))) {
-        return false;
-    }
-    bool limited = max_entities > 0, was_limited = counters->max_entities > 0;
-    if (limited != was_limited) {
-        struct query query;
-        if (!query_start(&query, &writer->connection,
-                         limited ? STATEMENT_EXPORT_ORDER : STATEMENT_EXPORT_UNORDER,
-                         limited ? order_sql : unorder_sql, error)) {
-            return false;
-        }
-        query_integer(&query, export_id);
-        if (!query_run(&query, error)) {
-            return false;
-        }
-    }
-    counters->max_entities = limited ? max_entities : 0;
-    return true;
-}
-
-bool store_export_oldest(struct store_writer *writer, uint32_t export_id, int64_t after,
-                         int64_t limit, bool (*each)(void *argument, int64_t id, int64_t change),
-                         void *argument, struct error *error)
-{
-    struct query query;
-    if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_OLDEST, oldest_sql, error)) {
-        return false;
-    }
-    query_integer(&query, export_id);
-    query_integer(&query, after);
-    query_integer(&query, limit);
-    enum query_step step;
-    while ((step = query_row(&query, error)) == QUERY_ROW) {
-        if (!each(argument, query_column(&query, 0), query_column(&query, 1))) {
-            query_end(&query);
-            return true;
-        }
-    }
-    return step == QUERY_DONE;
 }
 
 static const struct export_counters *counters_of(const struct store_writer *writer,

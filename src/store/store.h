@@ -155,6 +155,15 @@ uint32_t store_export_count(const struct store_writer *writer);
  * a large export the first time. In a transaction. */
 bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
                         struct error *error);
+/* The same in steps: the first limit of an export that has rows holds only after store_export_order
+ * has brought all of them in order. What waits is forgotten when the writer is closed. */
+bool store_export_limit_later(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
+                              struct error *error);
+/* Whether the order of an export is to be made, or cleared after its limit was lifted, maybe by a
+ * former writer; and up to `limit` rows of it, in a transaction. *rows: how many were looked at. */
+bool store_export_order_waits(const struct store_writer *writer, uint32_t export_id);
+bool store_export_order(struct store_writer *writer, uint32_t export_id, int64_t limit,
+                        int64_t *rows, struct error *error);
 /* Entities of a limited export in the order of their last changes, those behind change `after`, at
  * most `limit`. A callback that returns false stops early (no error); it must not use the writer.
  */

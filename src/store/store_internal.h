@@ -53,7 +53,10 @@ enum statement {
     STATEMENT_EXPORT_BY_NAME,
     STATEMENT_EXPORT_OLDEST,
     STATEMENT_EXPORT_ORDER,
+    STATEMENT_EXPORT_ORDER_TO,
+    STATEMENT_EXPORT_ORDER_SOME,
     STATEMENT_EXPORT_UNORDER,
+    STATEMENT_EXPORT_IS_ORDERED,
     STATEMENT_ENTITY_GET,
     STATEMENT_ENTITY_GET_BY_ID,
     STATEMENT_ENTITY_ORDER,
@@ -274,8 +277,18 @@ struct log_record {
     int64_t tombstones; /* rows in tombstone */
 };
 
-/* The counters of one export. */
+/* What is to be done for the eviction order of an export's rows. */
+enum order_work {
+    ORDER_NONE,
+    ORDER_MAKE, /* a limit waits for it; rows that are written get their place at once */
+    ORDER_CLEAR /* there is no limit any more */
+};
+
+/* The counters of one export, and its order_work, which is not stored. */
 struct export_counters {
+    enum order_work work;
+    int64_t wanted_max;  /* ORDER_MAKE: the limit that waits */
+    int64_t ordered_row; /* ORDER_MAKE: up to this entity.id it is done */
     int64_t entities, max_entities;
     int64_t last_change;
     struct seq last_seq;
@@ -349,6 +362,9 @@ void exports_free(struct store_writer *writer);
 /* For counting into it (marked dirty), or NULL with an error when there is no such export. */
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
+
+/* evict_order.c: whether a row that is written gets a place in the eviction order. */
+bool export_is_ordered(const struct export_counters *counters);
 
 /* epoch.c: read them, after making the first one, or a new one for a copy. */
 bool epoch_read(struct store *store, struct error *error);

@@ -5,6 +5,7 @@
 // STELE_SEED for the log, STELE_GROUPED for its length (default 1000).
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import test from 'node:test';
 import { Client } from './lib/client.js';
 import { Producer, post, postAll, tryPost } from './lib/feed.js';
@@ -181,4 +182,45 @@ test('a lower max_entities is reached after a reload, in transactions of a bound
   assert.equal((await keysOf(server)).length, 120);
   await within(server.terminate(), 'the stop');
   await check(server.db);
+});
+
+test('an order of many rows is made while the server is fed, and given up by another reload', async (t) => {
+  const server = await Server.forTest(t, { config: limited(0) });
+  await postAll(server, rows, 2000);
+  await server.reload(limited(5000));
+  await server.reload(limited(0));
+  await server.reload(limited(100));
+  /* Whatever is written meanwhile is in order, too. */
+  await postAll(server, rows.slice(0, 60), 1);
+  const client = await Client.open(server);
+  t.after(() => client.destroy());
+  const left = [...rows.slice(-40), ...rows.slice(0, 60)].map((row) => row.key).sort();
+  assert.deepEqual(await watchUntil(client, 100), left);
+  /* kill -9 leaves nothing behind that the next start does not see to. */
+  await server.reload(limited(0));
+  await postAll(server, rows, 2000);
+  await server.reload(limited(200));
+  await server.kill9();
+  await server.restart({ config: limited(0) });
+  await check(server.db);
+  await server.terminate();
+  await server.restart({ config: limited(50) });
+  const late = await Client.open(server);
+  t.after(() => late.destroy());
+  assert.deepEqual(await watchUntil(late, 50), newest(50));
+  await server.terminate();
+  await check(server.db);
+});
+
+test('a count that is wrong is complained of twice a second, not all the time', async (t) => {
+  const server = await Server.forTest(t, { config: limited(0) });
+  await postAll(server, rows.slice(0, 5), 5);
+  await server.terminate();
+  execFileSync('sqlite3', [server.db, 'UPDATE export SET entities = 50']);
+  await server.restart({ config: limited(20) });
+  await server.logged(/(commit-failed[^]*){4}/);
+  const failed = server.stderr.split('\n').filter((line) => line.includes('commit-failed'));
+  const times = failed.map((line) => Date.parse(/\d{4}-\d\d-\d\dT[\d:.]+Z/.exec(line)[0]));
+  assert.match(failed[0], /run \\?"stele check\\?"/);
+  assert.ok(times[3] - times[0] >= 1400, failed.join('\n'));
 });

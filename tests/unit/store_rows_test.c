@@ -1,5 +1,6 @@
 /* Transactions, entities, exports, producers, tombstones and meta values. */
 #include "store/producer.h"
+#include "store/store_internal.h"
 #include "store_fixture.h"
 
 static struct store_export read_quake(void)
@@ -215,6 +216,22 @@ static int64_t expect_oldest(int64_t after, const char *expected)
     return found[1];
 }
 
+/* A step of the eviction order, which writes no more than that; whether it was the last. */
+static bool order_step(int64_t limit)
+{
+    int64_t rows;
+    int before = sqlite3_total_changes(fixture.writer->connection.database);
+    OK(store_export_order(fixture.writer, fixture.quake, limit, &rows, &fixture.error));
+    assert_true(sqlite3_total_changes(fixture.writer->connection.database) - before <= limit);
+    return !store_export_order_waits(fixture.writer, fixture.quake);
+}
+
+static void finish_order(int64_t limit)
+{
+    while (!order_step(limit)) {
+    }
+}
+
 static void eviction_follows_the_last_change(void **state)
 {
     (void)state;
@@ -234,9 +251,133 @@ static void eviction_follows_the_last_change(void **state)
     check_whole();
     begin();
     OK(store_export_limit(fixture.writer, fixture.quake, 0, &fixture.error));
+    finish_order(100);
     expect_oldest(0, NULL);
     commit();
     assert_int_equal(read_quake().max_entities, 0);
+    check_whole();
+}
+
+enum { MANY = 100, STEP = 30 };
+
+static void put_many(uint32_t export_id, int64_t slot)
+{
+    for (int i = 0; i < MANY; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "m%03d", i);
+        put(export_id, key, slot, i, "{}");
+    }
+}
+
+static void limit_later(int64_t max_entities)
+{
+    begin();
+    OK(store_export_limit_later(fixture.writer, fixture.quake, max_entities, &fixture.error));
+    commit();
+}
+
+static bool order_waits(void)
+{
+    return store_export_order_waits(fixture.writer, fixture.quake);
+}
+
+static void a_limit_holds_when_the_order_was_made_in_steps(void **state)
+{
+    (void)state;
+    uint32_t other;
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
+    put_many(fixture.quake, 1);
+    put_many(other, 1);
+    put(fixture.quake, "last", 1, MANY, "{}");
+    commit();
+    limit_later(10);
+    assert_true(order_waits());
+    assert_int_equal(read_quake().max_entities, 0);
+    begin();
+    assert_false(order_step(STEP));
+    store_rollback(fixture.writer);
+    begin();
+    assert_false(order_step(STEP));
+    commit();
+    /* Behind the step and before it, new and gone: all that is written is in order at once. */
+    begin();
+    put(fixture.quake, "m001", 2, 1, "{}");
+    put(fixture.quake, "last", 2, 2, "{}");
+    put(fixture.quake, "new", 2, 3, "{}");
+    take_away(fixture.quake, "m000", 2, 4);
+    finish_order(STEP);
+    assert_int_equal(store_export_max_entities(fixture.writer, fixture.quake), 10);
+    expect_oldest(0, "m002");
+    commit();
+    assert_int_equal(read_quake().max_entities, 10);
+    check_whole();
+    /* Another limit changes nothing of the order; none clears it, over a restart too. */
+    limit_later(20);
+    assert_false(order_waits());
+    assert_int_equal(read_quake().max_entities, 20);
+    limit_later(0);
+    assert_int_equal(read_quake().max_entities, 0);
+    begin();
+    assert_false(order_step(STEP));
+    put(fixture.quake, "last", 3, 1, "{}");
+    commit();
+    check_whole();
+    close_store();
+    open_store();
+    assert_true(order_waits());
+    begin();
+    finish_order(STEP);
+    expect_oldest(0, NULL);
+    commit();
+    close_store();
+    open_store();
+    assert_false(order_waits());
+    check_whole();
+}
+
+static void a_limit_changes_while_its_order_is_made(void **state)
+{
+    (void)state;
+    begin();
+    put_many(fixture.quake, 1);
+    commit();
+    limit_later(10);
+    begin();
+    assert_false(order_step(STEP));
+    commit();
+    limit_later(20);
+    begin();
+    assert_false(order_step(STEP));
+    commit();
+    /* Lifted before it held, and back again while its order is cleared. */
+    limit_later(0);
+    begin();
+    assert_false(order_step(STEP / 2));
+    put(fixture.quake, "m099", 2, 1, "{}");
+    commit();
+    limit_later(30);
+    begin();
+    finish_order(STEP);
+    expect_oldest(0, "m000");
+    commit();
+    assert_int_equal(read_quake().max_entities, 30);
+    check_whole();
+    /* One that waits is forgotten with its writer; at the start it is made whole. */
+    limit_later(0);
+    limit_later(5);
+    begin();
+    assert_false(order_step(STEP));
+    commit();
+    close_store();
+    open_store();
+    assert_int_equal(read_quake().max_entities, 0);
+    begin();
+    put(fixture.quake, "m000", 3, 1, "{}");
+    OK(store_export_limit(fixture.writer, fixture.quake, 5, &fixture.error));
+    assert_false(order_waits());
+    expect_oldest(0, "m001");
+    commit();
     check_whole();
 }
 
@@ -532,6 +673,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_change_needs_a_transaction, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_step_spoils_the_transaction, set_up, tear_down),
         cmocka_unit_test_setup_teardown(eviction_follows_the_last_change, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_limit_holds_when_the_order_was_made_in_steps, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_limit_changes_while_its_order_is_made, set_up, tear_down),
         cmocka_unit_test_setup_teardown(exports_are_found_and_listed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(producers_are_remembered, set_up, tear_down),
         cmocka_unit_test_setup_teardown(producers_are_listed_by_owner_and_in_pages, set_up,
