@@ -126,15 +126,23 @@ static bool check_units(const struct claims *claims, int64_t now, struct error *
            is_wrong_unit("iat", claims->issued_at, error);
 }
 
+static bool refuse_by_clock(struct error *error)
+{
+    error->by_clock = true;
+    return false;
+}
+
+/* Its signature is good already: where the clock is wrong, an honest token may be refused. */
 static bool check_time(const struct claims *claims, int64_t now, struct error *error)
 {
     if (!check_units(claims, now, error))
-        return false;
+        return refuse_by_clock(error);
     if (now >= claims->identity->expires_at)
         return error_set(error, ERROR_TOKEN_EXPIRED, "the token has expired");
-    if (now < claims->not_before)
-        return error_set(error, ERROR_TOKEN_FORMAT, "the token is not valid yet");
-    return true;
+    if (now >= claims->not_before)
+        return true;
+    error_set(error, ERROR_TOKEN_FORMAT, "the token is not valid yet");
+    return refuse_by_clock(error);
 }
 
 /* Scheme and host are the same in either case, and browsers send no slash at the end. */

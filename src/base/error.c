@@ -51,6 +51,7 @@ bool(error_set)(struct error *error, enum error_code code, const char *format, .
     va_end(arguments);
     error->code = code;
     error->retry_after = 0;
+    error->by_clock = false;
     store(error, message, "");
     return false;
 }

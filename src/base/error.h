@@ -82,6 +82,7 @@ enum { ERROR_MESSAGE_SIZE = 512 };
 struct error {
     enum error_code code;
     int retry_after; /* seconds until trying again makes sense; 0: as the code's policy says */
+    bool by_clock;   /* what was refused may be good: this machine's clock decided */
     char message[ERROR_MESSAGE_SIZE]; /* always NUL-terminated valid UTF-8, cut when too long */
 };
 

@@ -236,9 +236,13 @@ static struct audit_client describe(const struct visitor *visitor, const char *o
                                  .identity = visitor->identity};
 }
 
-/* Refused for a token that is nobody's, which may be a guess. */
-static bool is_guess(enum error_code code)
+/* Refused for a token that is nobody's, which may be a guess. A clock that is wrong makes none of
+ * an honest one. */
+static bool is_guess(const struct error *error)
 {
+    enum error_code code = error->code;
+    if (error->by_clock)
+        return false;
     return code == ERROR_STATIC_TOKEN || code == ERROR_TOKEN_SIGNATURE ||
            code == ERROR_TOKEN_FORMAT || code == ERROR_TOKEN_KEY;
 }
@@ -248,7 +252,7 @@ static bool is_guess(enum error_code code)
 static void deny(struct server *server, const struct audit_client *client, enum door_wish wish,
                  struct error *error)
 {
-    bool counts = is_guess(error->code) || wish == DOOR_SUBSCRIBE;
+    bool counts = is_guess(error) || wish == DOOR_SUBSCRIBE;
     if (counts && !limits_may_try(server->limits, client, error))
         return; /* which has told the audit */
     audit_denied(&server->audit, client, error);

@@ -207,6 +207,32 @@ static void a_token_holds_until_the_second_of_exp(void **state)
     expect_code("never valid", code_at(claims_with("exp", "\"exp\":0"), NOW), ERROR_TOKEN_EXPIRED);
 }
 
+/* Only what the clock decides is told as that: the door counts the rest as guesses. */
+static void what_the_clock_decides_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *without, *more;
+        int64_t now;
+        bool by_clock;
+    } table[] = {
+        {"", "", 0, true},                         /* exp is ten years ahead in 1970 */
+        {"", "", 1799999900, true},                /* not valid yet */
+        {"exp", "\"exp\":1800000060000", 0, true}, /* milliseconds */
+        {"nbf", "\"nbf\":1799999999000", 1800000000, true},
+        {"exp", "\"exp\":\"soon\"", 1800000000, false}, /* of another type */
+        {"iss", "\"iss\":\"https://other.example\"", 0, false},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct auth_request request = plain_request;
+        request.now = table[i].now;
+        struct error error =
+            error_of(claims_with(table[i].without, table[i].more), &strict_rules, &request);
+        if (error.code == ERROR_NONE || error.by_clock != table[i].by_clock)
+            fail_msg("%s at %lld: %s", table[i].more, (long long)table[i].now, error.message);
+    }
+}
+
 static void a_token_holds_from_the_second_of_nbf(void **state)
 {
     (void)state;
@@ -458,6 +484,7 @@ int main(void)
         cmocka_unit_test(missing_claims_are_named),
         cmocka_unit_test(a_time_in_milliseconds_is_refused),
         cmocka_unit_test(a_token_holds_until_the_second_of_exp),
+        cmocka_unit_test(what_the_clock_decides_is_told),
         cmocka_unit_test(a_token_holds_from_the_second_of_nbf),
         cmocka_unit_test(origins),
         cmocka_unit_test(addresses),
