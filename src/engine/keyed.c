@@ -73,6 +73,18 @@ static struct key_count *count_of(struct writer *writer, struct span owner, stru
     return NULL;
 }
 
+/*
+ * A key is as old as it is for certain, so that a clock that is ahead for a while lets none go
+ * early. One that such a clock stamped was made by now at the latest: its day begins now.
+ */
+static bool trim_keys(struct writer *writer, struct span owner, int64_t *removed,
+                      struct error *error)
+{
+    int64_t due = engine_due_ms(writer->engine);
+    return store_key_restamp(writer->store, owner, writer->now + KEY_MS, writer->now, error) &&
+           store_key_trim(writer->store, owner, due - KEY_MS, KEY_TRIM_STEP, removed, error);
+}
+
 /* Room for one more, which is counted. */
 static bool make_room(struct writer *writer, struct span owner, struct error *error)
 {
@@ -82,8 +94,7 @@ static bool make_room(struct writer *writer, struct span owner, struct error *er
     struct key_count *count = count_of(writer, owner, error);
     if (!count)
         return false;
-    if (count->keys >= most &&
-        !store_key_trim(writer->store, owner, writer->now - KEY_MS, KEY_TRIM_STEP, &removed, error))
+    if (count->keys >= most && !trim_keys(writer, owner, &removed, error))
         return false;
     count->keys -= removed;
     if (count->keys < most) {

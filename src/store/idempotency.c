@@ -8,6 +8,7 @@ static const char put_sql[] =
     "INSERT INTO idempotency_key (owner, key, body, answer, at) VALUES (?, ?, ?, ?, ?)";
 static const char count_sql[] =
     "SELECT count(*) FROM (SELECT 1 FROM idempotency_key WHERE owner = ?1 LIMIT ?2)";
+static const char restamp_sql[] = "UPDATE idempotency_key SET at = ?3 WHERE owner = ?1 AND at > ?2";
 static const char trim_sql[] =
     "DELETE FROM idempotency_key WHERE (owner, key) IN (SELECT owner, key FROM idempotency_key "
     "WHERE owner = ?1 AND at <= ?2 ORDER BY at LIMIT ?3) RETURNING 1";
@@ -66,6 +67,20 @@ bool store_key_count(struct store_writer *writer, struct span owner, int64_t mos
         query_end(&query);
     }
     return step != QUERY_FAILED;
+}
+
+bool store_key_restamp(struct store_writer *writer, struct span owner, int64_t latest, int64_t at,
+                       struct error *error)
+{
+    struct query query;
+    if (!writer_ready(writer, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_KEY_RESTAMP, restamp_sql, error)) {
+        return false;
+    }
+    query_text(&query, owner);
+    query_integer(&query, latest);
+    query_integer(&query, at);
+    return query_run(&query, error);
 }
 
 bool store_key_trim(struct store_writer *writer, struct span owner, int64_t before, int64_t step,

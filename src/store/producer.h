@@ -69,6 +69,10 @@ bool store_key_put(struct store_writer *writer, const struct store_key *key, str
 /* How many keys an owner has, counted up to `most`. */
 bool store_key_count(struct store_writer *writer, struct span owner, int64_t most, int64_t *count,
                      struct error *error);
+/* Keys of an owner from behind `latest` are of `at` from now on: no clock that is right made them
+ * so. In a transaction. */
+bool store_key_restamp(struct store_writer *writer, struct span owner, int64_t latest, int64_t at,
+                       struct error *error);
 /* Forget the oldest keys of an owner, at most `step`, of those from up to `before`. In a
  * transaction. */
 bool store_key_trim(struct store_writer *writer, struct span owner, int64_t before, int64_t step,

@@ -248,10 +248,13 @@ test('keys are bounded: the oldest go after a day, and younger ones are not forg
   assert.equal((await sendKey(1)).headers['idempotency-replayed'], 'true');
   await server.terminate();
   execFileSync('sqlite3', [db, "UPDATE idempotency_key SET at = at - 86400001 WHERE key = 'k2'"]);
+  execFileSync('sqlite3', [db, "UPDATE idempotency_key SET at = at + 315360000000 WHERE key = 'k1'"]);
   server = await serverFor(t, { max_idempotency_keys: 3 }, { db });
   assert.equal((await sendKey(4)).applied, 1);
   assert.equal((await sendKey(1)).headers['idempotency-replayed'], 'true');
   assert.equal((await sendKey(5)).code, 'rate-limit-exceeded');
+  const ahead = execFileSync('sqlite3', [db, `SELECT count(*) FROM idempotency_key WHERE at > ${Date.now() + 60000}`]);
+  assert.equal(String(ahead).trim(), '0', 'the day of one that a clock far ahead stamped has begun');
   assert.deepEqual(await listOf(server), [1, 2, 3, 4]);
 });
 
