@@ -39,9 +39,8 @@ static void test_subscribes(void **state)
     limits_subscribe(fd, ",\"key\":\"01\"");
     peer_expect(fd, 0x82, "subscribed");
     peer_expect(fd, 0x82, "\"complete\":true");
-    limits_post_keys(&live, 1, 1); /* and all of them live */
-    peer_expect(fd, 0x82, "patch");
-    peer_expect(fd, 0x82, "patch");
+    limits_post_keys(&live, 1, 1);  /* and all of them live */
+    peer_expect(fd, 0x82, "patch"); /* once, though two subscriptions show the row */
     peer_expect(other, 0x82, "upsert");
     clients_leave(&clients);
     live_stop(&live);
@@ -73,7 +72,6 @@ static void test_snapshots(void **state)
                      ",\"key\":\"02\",\"withSnapshot\":false"); /* asks the database for nothing */
     peer_expect(fd, 0x82, "subscribed");
     limits_post_keys(&live, 1, 1);
-    peer_expect(fd, 0x82, "\"key\":\"01\"");
     peer_expect(fd, 0x82, "\"key\":\"01\"");
     limits_turn_to(59999);
     limits_subscribe(fd, ",\"take\":5");

@@ -459,9 +459,9 @@ static void producers_are_listed_by_owner_and_in_pages(void **state)
         int64_t limit;
         const char *names;
     } cases[] = {
-        {NULL, NULL, 10, "abcd"}, {"ann", NULL, 10, "ac"}, {"ann", "a", 10, "c"},
-        {"ann", NULL, 1, "a"},    {NULL, "b", 1, "c"},     {"bob", "d", 10, ""},
-        {"", NULL, 10, ""},
+        {NULL, NULL, 10, "abcd"}, {"ann", NULL, 10, "abc"}, {"ann", "a", 10, "bc"},
+        {"ann", NULL, 1, "a"},    {NULL, "b", 1, "c"},      {"bob", "d", 10, ""},
+        {"", NULL, 10, "b"},
     };
     int64_t count;
     begin();
