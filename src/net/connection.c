@@ -60,6 +60,7 @@ static void half_close(struct net_connection *connection)
 /* All that was given to the socket is with it. */
 static void on_drained(struct net_connection *connection)
 {
+    connection->tls_owed = 0;
     if (connection->pong)
         websocket_send_pong(connection);
     if (connection->write_due)
@@ -250,6 +251,19 @@ static void note_tls_failure(struct net_connection *connection, const struct err
     log_warning("tls", "handshake-failed", "client=%s error=\"%s\"", peer, error->message);
 }
 
+/* What TLS answers by itself is not much, unless the peer makes it and does not read. */
+static bool send_own_records(struct net_connection *connection)
+{
+    size_t own = tls_stream_output(connection->tls).length;
+    if (!send_records(connection))
+        return false;
+    connection->tls_owed = connection->write_due ? connection->tls_owed + own : 0;
+    if (connection->tls_owed <= TLS_OWED_LIMIT)
+        return true;
+    net_close(connection);
+    return false;
+}
+
 /* All plain bytes that TLS has, as far as they may be taken. */
 static void pump_tls(struct net_connection *connection)
 {
@@ -258,7 +272,7 @@ static void pump_tls(struct net_connection *connection)
     int64_t got = 1;
     while (got > 0 && may_take(connection) && !connection->ahead.length) {
         got = tls_stream_read(connection->tls, net->plain, sizeof net->plain, &error);
-        if (!send_records(connection))
+        if (!send_own_records(connection))
             return;
         if (got > 0)
             feed_and_keep(connection, net->plain, (size_t)got);

@@ -12,7 +12,8 @@ enum {
     READ_BYTES = 64 * 1024,         /* of one read, from any connection */
     AHEAD_LIMIT = READ_BYTES,       /* what was read and not taken, */
     AHEAD_OF_ANSWER = 4 * 1024,     /* ... while an answer is owed */
-    WRITE_LIMIT = 32 * 1024 * 1024, /* what can wait to be written */
+    WRITE_LIMIT = 32 * 1024 * 1024, /* what can wait to be written, */
+    TLS_OWED_LIMIT = 64 * 1024,     /* ... and what of it TLS wrote by itself */
 };
 
 enum net_mode {
@@ -65,6 +66,7 @@ struct net_connection {
     struct buffer waiting; /* to be written after that */
     struct buffer ahead;   /* was read and not taken yet */
     size_t ahead_at;       /* so much of it was taken */
+    size_t tls_owed;       /* bytes that TLS wrote by itself and that wait to be written */
     char *pong; /* the answer to the newest ping, which waits: length, bytes. NULL: none */
     void *data;
     enum net_mode mode;
