@@ -104,9 +104,13 @@ static void tell(const struct target *target)
 
 static bool put(struct store_writer *writer, const struct target *target, struct error *error)
 {
-    bool kept;
+    bool kept, more;
     struct store_revocation row = {target->id, target->expires_at, clock_wall_ms()};
     if (!store_revocation_put(writer, &row, &kept, error))
+        return false;
+    /* Nothing goes by this machine's clock alone, which may be wrong, while there is room. */
+    if (!kept && !(store_revocation_trim(writer, row.at / 1000, -1, &more, error) &&
+                   store_revocation_put(writer, &row, &kept, error)))
         return false;
     return kept || error_set(error, ERROR_QUEUE_FULL,
                              "%d tokens are revoked, and more are not kept; name when they expire, "
@@ -116,10 +120,8 @@ static bool put(struct store_writer *writer, const struct target *target, struct
 
 static bool put_all(struct store *store, const struct targets *targets, struct error *error)
 {
-    bool more;
     struct store_writer *writer = store_writer_open(store, error);
-    bool done = writer && store_begin(writer, error) &&
-                store_revocation_trim(writer, clock_wall_ms() / 1000, -1, &more, error);
+    bool done = writer && store_begin(writer, error);
     for (size_t i = 0; done && i < targets->count; i++)
         done = put(writer, &targets->items[i], error);
     done = done && store_commit(writer, error);
