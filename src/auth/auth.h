@@ -189,8 +189,8 @@ struct auth_request {
 };
 
 /*
- * Who the bearer of a signed session is: a compact JWT whose `alg` is EdDSA. One reference, or NULL
- * with the error of the first check that fails, in this order:
+ * Who the bearer of a signed session is: a compact JWT whose `alg` is EdDSA (or Ed25519). One
+ * reference, or NULL with the error of the first check that fails, in this order:
  *
  *  1. format: at most AUTH_MAX_TOKEN_BYTES, three parts in strict base64url (no padding, no stray
  *     bits, nothing else), header and claims JSON objects without duplicate members, `alg` EdDSA,

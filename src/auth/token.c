@@ -63,13 +63,20 @@ static bool decode_object(struct span text, const char *what, struct tree **obje
 
 /* ---- the header ---- */
 
+/* The one algorithm by both of its names: RFC 8037 calls the family, RFC 9864 the curve. */
+static bool is_ed25519(const struct tree *algorithm)
+{
+    return tree_type(algorithm) == TREE_STRING &&
+           (span_equal(tree_string(algorithm), span_of("EdDSA")) ||
+            span_equal(tree_string(algorithm), span_of("Ed25519")));
+}
+
 static bool check_header(const struct tree *header, struct span *id, struct error *error)
 {
     const struct tree *algorithm = tree_member(header, "alg"), *kid = tree_member(header, "kid");
     *id = span_make(NULL, 0);
-    if (!algorithm || tree_type(algorithm) != TREE_STRING ||
-        !span_equal(tree_string(algorithm), span_of("EdDSA")))
-        return is_malformed(error, "its `alg` is not EdDSA");
+    if (!algorithm || !is_ed25519(algorithm))
+        return is_malformed(error, "its `alg` is neither EdDSA nor Ed25519");
     if (tree_member(header, "crit"))
         return is_malformed(error, "it has `crit`, of which nothing is understood here");
     if (!kid || tree_type(kid) == TREE_NULL)
