@@ -47,6 +47,7 @@ static bool end_draft(struct snapshot_drafts *drafts)
     if (!note_row(drafts))
         return false;
     if (drafts->count) {
+        INVARIANT(drafts->list);
         struct snapshot_place *end = &drafts->list[drafts->count - 1].end;
         snapshot_place_unref(end);
         *end = snapshot_place_ref(&drafts->place);

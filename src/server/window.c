@@ -182,10 +182,11 @@ void windows_end_lingering(struct windows *windows)
     while (link != &windows->all && windows->lingering) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
         link = link->next;
-        if (windows->lingering <= WINDOW_LINGER && !window->feed->export->waiting)
+        bool is_empty = window->feed->export->waiting; /* nothing is to be told of it */
+        if (windows->lingering <= WINDOW_LINGER && !is_empty)
             continue;
         if (!window->member_count && !window->looking && !window->filling && !window->pins &&
-            link_alone(&window->in_moved))
+            (is_empty || link_alone(&window->in_moved)))
             window_free(window);
     }
 }
