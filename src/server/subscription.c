@@ -208,6 +208,7 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
     if (!subscription_check(subscriber->hub, subscriber->identity, message, &view, &has_after,
                             &after, error))
         return false;
+    INVARIANT(view);
     bool opened = window_wanted(subscriber->hub, view, message, &is_window, &spec, error);
     if (opened && view->scope)
         spec.scope = row_scope_ref(subscriber->scope);

@@ -149,9 +149,8 @@ static void on_request(void *argument, struct net_connection *connection)
     struct error error;
     if (server->state != SERVER_RUNNING)
         net_stop_keeping(connection);
-    if (!door_guard(server, connection, health ? &server->health : &server->main, &error))
-        exchange_reply_error(connection, &error, NULL);
-    else if (!check_body(connection, &error))
+    if (!door_guard(server, connection, health ? &server->health : &server->main, &error) ||
+        !check_body(connection, &error))
         exchange_reply_error(connection, &error, NULL);
     else if (net_request(connection)->wants_websocket)
         on_upgrade(server, connection);
