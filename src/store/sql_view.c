@@ -16,11 +16,24 @@ enum { SQL_LIMIT = 4 << 20 };
 
 static const char *const standard_names[] = {"list", "state", "append"};
 enum { STANDARD_COUNT = 3, SHOWN = STANDARD_COUNT, DERIVED };
-static const char *const comments[] = {SQL_VIEW_LIST_COMMENT, SQL_VIEW_STATE_COMMENT,
-                                       SQL_VIEW_APPEND_COMMENT, [SHOWN] = SQL_VIEW_SHOWN_COMMENT,
-                                       [DERIVED] = SQL_VIEW_DERIVED_COMMENT};
-
 /* ---- texts ---- */
+
+/* What the text of a view says of itself: of a standard one by its place, or SHOWN, or DERIVED. */
+static const char *comment_of(size_t kind)
+{
+    switch (kind) {
+    case 0:
+        return SQL_VIEW_LIST_COMMENT;
+    case 1:
+        return SQL_VIEW_STATE_COMMENT;
+    case 2:
+        return SQL_VIEW_APPEND_COMMENT;
+    case SHOWN:
+        return SQL_VIEW_SHOWN_COMMENT;
+    default:
+        return SQL_VIEW_DERIVED_COMMENT;
+    }
+}
 
 void sql_add_identifier(struct buffer *sql, struct span name)
 {
@@ -51,7 +64,7 @@ void sql_add_literal(struct buffer *sql, struct span text)
 
 static void add_head(struct buffer *sql, int kind)
 {
-    buffer_add_string(sql, comments[kind]);
+    buffer_add_string(sql, comment_of((size_t)kind));
     buffer_add_string(sql, "\nSELECT key, printf('%d:%012d', slot, idx) AS seq, ");
 }
 
@@ -102,7 +115,7 @@ bool store_derived_view_sql(struct buffer *sql, int64_t stage, struct store_cut 
                             const struct span *paths, size_t path_count, const struct span *keys,
                             size_t key_count)
 {
-    buffer_add_string(sql, comments[DERIVED]);
+    buffer_add_string(sql, comment_of(DERIVED));
     buffer_add_string(sql, "\nSELECT row_number() OVER (ORDER BY place) AS rank, key, "
                            "printf('%d:%012d', slot, idx) AS seq, ");
     if (!projection_sql(sql, paths, path_count)) {
