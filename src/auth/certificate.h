@@ -1,7 +1,7 @@
 /*
  * certificate: what the server shows of itself in TLS: a chain of certificates and the key that
- * belongs to the first. Pure as all of auth: the bytes of the files are the caller's matter. The
- * one part of the program that talks to OpenSSL's TLS; libwebsockets does the rest.
+ * belongs to the first. Pure as all of auth: the bytes of the files are the caller's matter. With
+ * tls_stream.h the one part of the server that talks to OpenSSL's TLS.
  */
 #ifndef AUTH_CERTIFICATE_H
 #define AUTH_CERTIFICATE_H
