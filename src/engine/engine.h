@@ -42,7 +42,8 @@ struct mutation {
     uint32_t patch;               /* node in the submission's document; DOC_NONE for deletes */
     struct merge_append *appends; /* canonical paths */
     size_t append_count;
-    const struct span *unset; /* canonical paths of members that go first; with patches only */
+    /* Canonical paths of members that go first, sorted by span_compare; with patches only. */
+    const struct span *unset;
     size_t unset_count;
     bool has_seq;
     bool newer; /* only where its seq, which it has then, is above the entity's */

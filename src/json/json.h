@@ -143,7 +143,7 @@ bool merge_print_patch(struct buffer *out, const struct doc *doc, uint32_t patch
 
 /* What a mutation takes out of an entity before its patch is merged. */
 struct merge_removal {
-    const struct span *paths; /* dotted paths of members, as in `append` */
+    const struct span *paths; /* dotted paths of members, as in `append`; sorted by span_compare */
     size_t count;
     const struct doc *doc;
     uint32_t nulls; /* an object of doc: the members that are null in it go; DOC_NONE: no such */

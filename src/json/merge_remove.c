@@ -50,23 +50,63 @@ static uint32_t members_find(const struct members *members, struct span name)
     return DOC_NONE;
 }
 
+/* ---- the paths that lead on from one place: neighbours, because paths are sorted ---- */
+
+struct onward {
+    const struct span *paths;
+    size_t count;
+    size_t offset; /* where each goes on from the place */
+};
+
+/* What is left of a path against a name with `end` behind it ('\0': nothing). Equal is also one
+ * that goes on behind `end`. */
+static int compare_rest(struct span rest, struct span name, char end)
+{
+    size_t common = rest.length < name.length ? rest.length : name.length;
+    int order = memcmp(rest.data, name.data, common);
+    if (order || rest.length < name.length)
+        return order ? order : -1;
+    if (!end)
+        return rest.length > name.length;
+    return rest.length == name.length ? -1 : (unsigned char)rest.data[name.length] - end;
+}
+
+static struct span rest_of(const struct onward *onward, size_t i)
+{
+    struct span path = onward->paths[i];
+    return span_make(path.data + onward->offset, path.length - onward->offset);
+}
+
+/* The first path that is not below the name with `end` behind it. */
+static size_t seek(const struct onward *onward, struct span name, char end)
+{
+    size_t low = 0, high = onward->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare_rest(rest_of(onward, middle), name, end) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_unset(const struct onward *onward, struct span name)
+{
+    size_t i = seek(onward, name, '\0');
+    return i < onward->count && span_equal(rest_of(onward, i), name);
+}
+
+/* Those that lead into the member of that name. An empty path is none, see doc_path.c. */
+static struct onward into_member(const struct onward *onward, struct span name)
+{
+    if (!onward->offset && !name.length)
+        return *onward;
+    size_t from = seek(onward, name, '.'), to = seek(onward, name, '.' + 1);
+    return (struct onward){onward->paths + from, to - from, onward->offset + name.length + 1};
+}
+
 /* ---- the walk ---- */
-
-static bool is_unset(const struct remover *remover, const struct doc_path *path)
-{
-    for (size_t i = 0; i < remover->removal->count; i++)
-        if (doc_path_equal(path, remover->removal->paths[i]))
-            return true;
-    return false;
-}
-
-static bool leads_to_unset(const struct remover *remover, const struct doc_path *path)
-{
-    for (size_t i = 0; i < remover->removal->count; i++)
-        if (doc_path_leads_to(path, remover->removal->paths[i]))
-            return true;
-    return false;
-}
 
 /* A comma that would follow the opening brace belongs to a member that went. */
 static void put_run(struct remover *remover, const char *from, const char *to)
@@ -78,12 +118,13 @@ static void put_run(struct remover *remover, const char *from, const char *to)
 }
 
 /* The walk stands on an object; `patch` is the patch's object at its place, or DOC_NONE. */
-static void remove_within(struct remover *remover, uint32_t patch, const struct doc_path *parent)
+static void remove_within(struct remover *remover, uint32_t patch, const struct onward *onward,
+                          bool is_top)
 {
     const struct doc *doc = remover->removal->doc;
     struct doc_scan *scan = &remover->scan;
     struct members members;
-    struct doc_path path = {.parent = parent};
+    struct span name;
     if (!members_init(&members, doc, patch)) {
         remover->out_of_memory = scan->broken = true;
         members_fini(&members);
@@ -93,20 +134,20 @@ static void remove_within(struct remover *remover, uint32_t patch, const struct 
         scan->broken = true;
     doc_put_char(&remover->out, '{');
     const char *copied = scan->at, *before = scan->at;
-    while (!scan->broken && doc_scan_member(scan, &path.name)) {
-        uint32_t node = members_find(&members, path.name);
+    while (!scan->broken && doc_scan_member(scan, &name)) {
+        uint32_t node = members_find(&members, name);
         enum doc_type type = node == DOC_NONE ? DOC_TRUE : doc->nodes[node].type;
+        struct onward inner = into_member(onward, name);
         /* "_seq" at the top is not the producer's. */
-        bool seq = !parent && span_equal(path.name, span_of("_seq"));
-        if (!seq && (type == DOC_NULL || is_unset(remover, &path))) {
+        bool seq = is_top && span_equal(name, span_of("_seq"));
+        if (!seq && (type == DOC_NULL || is_unset(onward, name))) {
             put_run(remover, copied, before);
             doc_scan_skip(scan);
             copied = scan->at;
             remover->removed = true;
-        } else if (doc_scan_is(scan, '{') &&
-                   (type == DOC_OBJECT || leads_to_unset(remover, &path))) {
+        } else if (doc_scan_is(scan, '{') && (type == DOC_OBJECT || inner.count)) {
             put_run(remover, copied, scan->at);
-            remove_within(remover, type == DOC_OBJECT ? node : (uint32_t)DOC_NONE, &path);
+            remove_within(remover, type == DOC_OBJECT ? node : (uint32_t)DOC_NONE, &inner, false);
             copied = scan->at;
         } else {
             doc_scan_skip(scan);
@@ -127,7 +168,8 @@ bool merge_remove(struct buffer *out, struct span entity, const struct merge_rem
     struct remover remover = {.removal = removal, .scan = doc_scan_of(entity)};
     if (!doc_writer_open(&remover.out, out, entity.length))
         return doc_writer_error(&remover.out, out, what, error);
-    remove_within(&remover, removal->nulls, NULL);
+    struct onward onward = {removal->paths, removal->count, 0};
+    remove_within(&remover, removal->nulls, &onward, true);
     *removed = remover.removed;
     if (remover.out_of_memory || remover.scan.broken || remover.scan.at != remover.scan.end) {
         out->failed = true;

@@ -1,7 +1,11 @@
 /* One mutation: {"export","key","patch","append","unset","slot","index","op","if"}. */
 #include "source/decode.h"
 
-enum { MAX_PATHS = 256 /* of one mutation, in append or unset; they are compared pairwise */ };
+#include <stdlib.h>
+
+enum {
+    MAX_PATHS = 256 /* of one mutation, in append or unset; those of append are compared pairwise */
+};
 
 enum { EXPORT, KEY, PATCH, APPEND, UNSET, SLOT, INDEX, OP, IF, MUTATION_MEMBERS };
 static const char *const mutation_names[] = {"export", "key",   "patch", "append", "unset",
@@ -194,6 +198,11 @@ static bool decode_unset_path(struct decoder *decoder, uint32_t node, struct spa
                      "unset names _seq, which every entity has");
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return span_compare(*(const struct span *)a, *(const struct span *)b);
+}
+
 static bool decode_unset(struct decoder *decoder, uint32_t node, struct mutation *mutation)
 {
     const struct doc *doc = decoder->doc;
@@ -218,6 +227,7 @@ static bool decode_unset(struct decoder *decoder, uint32_t node, struct mutation
     for (uint32_t child = node + 1; child < doc->nodes[node].end; child = doc->nodes[child].end)
         if (!decode_unset_path(decoder, child, &paths[mutation->unset_count++]))
             return false;
+    qsort(paths, count, sizeof *paths, by_text);
     return true;
 }
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 static const struct {
     const char *entity;
@@ -40,6 +41,11 @@ static const struct {
     {"{\"a\":1,\"b\":{\"c\":2,\"d\":3}}", {"b.c"}, "{\"b\":{\"d\":null}}", "{\"a\":1,\"b\":{}}"},
 };
 
+static int by_text(const void *a, const void *b)
+{
+    return span_compare(*(const struct span *)a, *(const struct span *)b);
+}
+
 static void takes_out_what_it_is_told(void **state)
 {
     (void)state;
@@ -56,6 +62,7 @@ static void takes_out_what_it_is_told(void **state)
             paths[removal.count] = span_of(cases[i].paths[removal.count]);
             removal.count++;
         }
+        qsort(paths, removal.count, sizeof *paths, by_text);
         removal.doc = &doc;
         if (cases[i].patch)
             assert_true(doc_parse(&doc, span_of(cases[i].patch), 20, &removal.nulls, &error));
@@ -66,6 +73,100 @@ static void takes_out_what_it_is_told(void **state)
                             cases[i].expected ? cases[i].expected : cases[i].entity);
         buffer_fini(&out);
         doc_fini(&doc);
+    }
+}
+
+/* ---- any paths, against the rule itself: names joined with dots are the text ---- */
+
+enum { MANY = 256, PATH_SIZE = 64 };
+
+static const char *const names[] = {"", ".", "a", "b", "a.b", "a.", "ab", "a-"};
+
+static uint64_t random_state;
+
+static size_t random_below(size_t bound)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (size_t)((random_state * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % bound;
+}
+
+static const char *random_name(void)
+{
+    return names[random_below(sizeof names / sizeof *names)];
+}
+
+static json_t *random_object(int depth)
+{
+    json_t *object = json_object();
+    for (size_t i = random_below(6); i > 0; i--) {
+        bool deeper = depth < 4 && random_below(2);
+        json_object_set_new(object, random_name(), deeper ? random_object(depth + 1) : json_true());
+    }
+    return object;
+}
+
+static void random_path(char path[PATH_SIZE])
+{
+    size_t length = (size_t)snprintf(path, PATH_SIZE, "%s", random_name());
+    for (size_t i = random_below(4); i > 0; i--)
+        length += (size_t)snprintf(path + length, PATH_SIZE - length, "%s%s", length ? "." : "",
+                                   random_name());
+}
+
+/* Whether something went. */
+static bool take_out(json_t *object, const char *above, char (*paths)[PATH_SIZE], size_t count)
+{
+    const char *name;
+    json_t *value;
+    void *next;
+    bool some = false;
+    json_object_foreach_safe(object, next, name, value)
+    {
+        char path[PATH_SIZE * 2];
+        size_t i = 0;
+        snprintf(path, sizeof path, "%s%s%s", above, *above ? "." : "", name);
+        while (i < count && strcmp(paths[i], path) != 0)
+            i++;
+        if (i < count)
+            json_object_del(object, name);
+        else if (json_is_object(value))
+            some |= take_out(value, path, paths, count);
+        some |= i < count;
+    }
+    return some;
+}
+
+static void takes_out_any_paths(void **state)
+{
+    (void)state;
+    static char texts[MANY][PATH_SIZE];
+    struct span paths[MANY];
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        struct merge_removal removal = {.paths = paths, .nulls = DOC_NONE};
+        struct error error;
+        struct buffer out;
+        bool removed;
+        random_state = seed;
+        json_t *object = random_object(0);
+        char *text = json_dumps(object, JSON_COMPACT);
+        removal.count = random_below(seed % 10 ? 6 : MANY);
+        for (size_t i = 0; i < removal.count; i++) {
+            random_path(texts[i]);
+            paths[i] = span_of(texts[i]);
+        }
+        qsort(paths, removal.count, sizeof *paths, by_text);
+        buffer_init(&out, 1 << 16);
+        assert_true(merge_remove(&out, span_of(text), &removal, &removed, &error));
+        json_t *rest = json_loads(buffer_string(&out), 0, NULL);
+        if (removed != take_out(object, "", texts, removal.count) || !json_equal(rest, object))
+            fail_msg("seed %llu: %s became %s", (unsigned long long)seed, text,
+                     buffer_string(&out));
+        json_decref(rest);
+        json_decref(object);
+        free(text);
+        buffer_fini(&out);
     }
 }
 
@@ -148,6 +249,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_out_what_it_is_told),
+        cmocka_unit_test(takes_out_any_paths),
         cmocka_unit_test(strips_nulls),
         cmocka_unit_test(finds_long_arrays),
         cmocka_unit_test(names_damage),
