@@ -215,6 +215,16 @@ static bool find_stale(struct writer *writer, const struct mutation *mutation,
     return true;
 }
 
+/* Whether it can only take away from what is not there. */
+static bool finds_nothing(const struct submission *submission, const struct mutation *mutation,
+                          const struct entity *entity)
+{
+    if (entity->data || mutation->newer)
+        return false;
+    return mutation->operation == MUTATION_DELETE ||
+           (mutation->unset_count && !submission->doc.nodes[mutation->patch].count);
+}
+
 static bool apply_mutation(struct writer *writer, struct submission *submission,
                            const struct mutation *mutation, struct error *error)
 {
@@ -229,8 +239,8 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
     bool stale;
     if (!find_stale(writer, mutation, entity, &stale, error))
         return false;
-    /* A delete of what is not there leaves no trace, unless something older is to find one. */
-    if (stale || (mutation->operation == MUTATION_DELETE && !entity->data && !mutation->newer)) {
+    /* It leaves no trace, unless something older is to find one. */
+    if (stale || finds_nothing(submission, mutation, entity)) {
         ++*(stale ? &submission->stale : &submission->ignored);
         return true;
     }

@@ -101,8 +101,17 @@ test('unset takes members away before the patch is merged; a path is names joine
     const expected = mergeKeepingNull(without(before, more.unset), more.patch ?? {}, more.append ?? []);
     assert.deepEqual(await rowOf(server, `k${i}`), expected, JSON.stringify(more));
   }
-  await post(server, m('fresh', undefined, { unset: ['a'] }));
-  assert.deepEqual(await rowOf(server, 'fresh'), {});
+  for (const [key, line, row] of [
+    ['bare', m('bare', undefined, { unset: ['a'] })], ['empty', m('empty', {}, { unset: ['a'] })],
+    ['both', m('both', { b: 1 }, { unset: ['a'] }), { b: 1 }], ['plain', m('plain', {}), {}],
+    ['first', m('first', { a: 1 })], ['first', m('first', undefined, { op: 'delete' })], ['first', m('first', undefined, { unset: ['a'] })],
+  ]) {
+    const { applied, ignored } = await post(server, line);
+    const removes = line.unset && !row;
+    assert.deepEqual([applied, ignored], removes ? [0, 1] : [1, 0], JSON.stringify(line));
+    if (row) assert.deepEqual(await rowOf(server, key), row);
+    else if (removes) assert.equal(await rowOf(server, key), undefined, `${key} is there`);
+  }
   const wrong = [
     [m('k0', {}, { unset: 'a' }), /unset must be an array/], [m('k0', {}, { unset: [1] }), /strings only/], [m('k0', {}, { unset: ['_seq'] }), /_seq/],
     [m('k0', {}, { unset: ['a'], op: 'upsert' }), /op "patch" only/], [m('k0', undefined, { unset: ['a'], op: 'delete' }), /op "patch" only/],
