@@ -6,24 +6,35 @@
 
 enum { HEADER_VALUE = 8 * 1024 };
 
-/* All lines of a header, with commas between; its length, or 0. What is too long counts as absent:
- * then the proxy itself is the client. */
-static size_t join_header(const struct http_head *head, const char *name, char value[HEADER_VALUE])
+/* Puts the end of `part` before what begins at `at`; the new beginning. */
+static size_t put_before(char value[HEADER_VALUE], size_t at, struct span part)
 {
-    size_t length = 0;
-    for (size_t i = 0; i < head->count; i++) {
-        const struct http_header *line = &head->headers[i];
+    size_t length = part.length < at ? part.length : at;
+    if (length)
+        memcpy(value + at - length, part.data + part.length - length, length);
+    return at - length;
+}
+
+/* The end of a header's lines joined with commas, as much of it as there is room for, in whole
+ * elements: what trusted proxies wrote stands last, and nothing before that is asked for. */
+static struct span header_end(const struct http_head *head, const char *name,
+                              char value[HEADER_VALUE])
+{
+    size_t at = HEADER_VALUE;
+    for (size_t i = head->count; i > 0 && at; i--) {
+        const struct http_header *line = &head->headers[i - 1];
         if (line->name.length != strlen(name) ||
             strncasecmp(line->name.data, name, line->name.length) != 0)
             continue;
-        if (length + line->value.length + 1 > HEADER_VALUE)
-            return 0;
-        if (length)
-            value[length++] = ',';
-        memcpy(value + length, line->value.data, line->value.length);
-        length += line->value.length;
+        if (at < HEADER_VALUE)
+            at = put_before(value, at, span_of(","));
+        at = put_before(value, at, line->value);
     }
-    return length;
+    if (!at) {
+        const char *comma = memchr(value, ',', HEADER_VALUE);
+        at = comma ? (size_t)(comma + 1 - value) : HEADER_VALUE;
+    }
+    return span_make(value + at, HEADER_VALUE - at);
 }
 
 void client_address(const struct limit_rules *rules, const struct net_connection *connection,
@@ -37,9 +48,8 @@ void client_address(const struct limit_rules *rules, const struct net_connection
         return;
     }
     if (networks_have(&rules->trusted, &peer)) {
-        size_t length = join_header(net_request(connection), rules->proxy_header, value);
-        peer =
-            forwarded_client(&rules->trusted, &peer, rules->proxy_form, span_make(value, length));
+        struct span list = header_end(net_request(connection), rules->proxy_header, value);
+        peer = forwarded_client(&rules->trusted, &peer, rules->proxy_form, list);
     }
     address_print(&peer, text);
 }

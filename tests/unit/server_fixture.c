@@ -144,7 +144,7 @@ void peer_ask(const char *address, const char *request, struct buffer *out)
 
 static int ask_upgrade(const char *address, const char *path, const char *headers)
 {
-    char request[2048];
+    char request[16 * 1024];
     int fd = peer_dial(address);
     int length = snprintf(request, sizeof request,
                           "GET %s HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"

@@ -137,6 +137,35 @@ static void test_forwarded(void **state)
     live_stop(&live);
 }
 
+/* As long as a head may be: what the proxies wrote at its end counts all the same. */
+static void test_long_forwarded(void **state)
+{
+    static const char *const settings[] = {"max_connections_per_ip", "1", "trusted_proxies",
+                                           "127.0.0.1", NULL};
+    static char header[14 * 1024];
+    struct live live;
+    struct clients clients = {.live = &live};
+    (void)state;
+    limits_start(&live, settings);
+    assert_true(client_comes_in(&clients, "/", "")); /* the proxy itself */
+    for (size_t padding = 8160; padding < 8210; padding += 3) {
+        size_t length = (size_t)snprintf(header, sizeof header, "X-Forwarded-For: ");
+        memset(header + length, 'x', padding);
+        snprintf(header + length + padding, sizeof header - length - padding, ",192.0.2.%zu\r\n%s",
+                 padding - 8160 + 1, padding % 2 ? "" : "X-Forwarded-For: 127.0.0.1\r\n");
+        assert_true(client_comes_in(&clients, "/", header));
+        assert_false(client_comes_in(&clients, "/", header));
+    }
+    /* An element that is cut is no other address. */
+    size_t length = (size_t)snprintf(header, sizeof header, "X-Forwarded-For: 192.0.2.99");
+    while (length < 12000)
+        length += (size_t)snprintf(header + length, sizeof header - length, ",127.0.0.1");
+    snprintf(header + length, sizeof header - length, "\r\n");
+    assert_false(client_comes_in(&clients, "/", header));
+    clients_leave(&clients);
+    live_stop(&live);
+}
+
 static void test_other_headers(void **state)
 {
     static const char *const headers[] = {"X-Real-IP", "CF-Connecting-IP", "X-Client-Address"};
@@ -335,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_connections_by_who_they_are),
         cmocka_unit_test(test_connections_at_a_time),
         cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_long_forwarded),
         cmocka_unit_test(test_other_headers),
         cmocka_unit_test(test_nobody_is_believed),
         cmocka_unit_test(test_when_rates_hold),
