@@ -129,11 +129,6 @@ void net_leave(struct net *net, void (*left)(void *argument))
     leave_if_alone(net);
 }
 
-size_t net_connections(const struct net *net)
-{
-    return net->count;
-}
-
 /* ---- one connection ---- */
 
 static void connection_free(struct net_connection *connection)

@@ -69,7 +69,6 @@ struct net *net_new(const struct net_options *options, struct error *error);
 /* Close all connections at once and leave the loop; `left` is called when that is done, and the
  * net is freed. */
 void net_leave(struct net *net, void (*left)(void *argument));
-size_t net_connections(const struct net *net);
 
 /* The argument of its handler. */
 void *net_argument(const struct net_connection *connection);
