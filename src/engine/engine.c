@@ -7,6 +7,15 @@ enum { MAX_READS = 1 << 17, MAX_WRITES = 1 << 16 };
 
 /* ---- opening: what the configuration says becomes part of the database ---- */
 
+/* The first limit of an export that has rows is brought in step by step, see start_limits. */
+static bool apply_limit(struct writer *writer, uint32_t id, int64_t max_entities,
+                        struct error *error)
+{
+    bool waits = max_entities > 0 && store_export_max_entities(writer->store, id) == 0 &&
+                 store_export_entities(writer->store, id) > 0;
+    return waits || store_export_limit(writer->store, id, max_entities, error);
+}
+
 static bool apply_export_options(struct writer *writer, const struct engine_options *options,
                                  struct error *error)
 {
@@ -14,7 +23,7 @@ static bool apply_export_options(struct writer *writer, const struct engine_opti
         const struct engine_export_options *wanted = &options->exports[i];
         uint32_t id;
         if (!store_export_ensure(writer->store, wanted->name, &id, error) ||
-            !store_export_limit(writer->store, id, wanted->max_entities, error))
+            !apply_limit(writer, id, wanted->max_entities, error))
             return false;
     }
     return true;
@@ -177,6 +186,19 @@ static void attach_options(struct writer *writer, const struct engine_options *o
     }
 }
 
+/* Those that apply_limit left to the writer, its first jobs. */
+static bool start_limits(struct engine *engine, struct error *error)
+{
+    for (size_t i = 0; i < engine->options.export_count; i++) {
+        const struct engine_export_options *wanted = &engine->options.exports[i];
+        const struct export_state *export = map_get(&engine->writer.exports, wanted->name);
+        if (export && export->max_entities != wanted->max_entities &&
+            !engine_limit(engine, wanted, 1, error))
+            return false;
+    }
+    return true;
+}
+
 static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error) ||
@@ -189,7 +211,7 @@ static bool start(struct engine *engine, struct error *error)
         return false;
     engine->last_change = engine->writer.last_change;
     engine->head = engine->writer.head;
-    if (!engine_start_readers(engine, error))
+    if (!engine_start_readers(engine, error) || !start_limits(engine, error))
         return false;
     if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)
         return error_set(error, ERROR_INTERNAL, "cannot start the writer thread");
