@@ -60,6 +60,9 @@ bool resume_may(const struct hub *hub, const struct view *view, const struct row
     /* Without an epoch it may be of any database that this one is a copy of: as far as all agree.
      */
     if (!epoch) {
+        /* Nor can it be told whose rows it is of. */
+        if (view->scope)
+            return false;
         engine_former_epoch(hub->engine, NULL, parted);
         return true;
     }

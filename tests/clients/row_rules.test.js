@@ -255,6 +255,12 @@ test('a cursor of another token, or of another scope field, is refused; what was
   assert.notEqual(tagged.headers.etag, foreign.headers.etag);
   assert.equal((await get(server, 'ann', `/v1/views/A/list?after=${first.seq}&epoch=${first.epoch}`)).json.resumed, false);
   assert.equal((await get(server, 'both', `/v1/views/A/list?after=${first.seq}&epoch=${first.epoch}`)).json.resumed, true);
+  /* Alone, it is nobody's: `b` would be missing from what another token sees, or `d` stay. */
+  for (const name of ['nobody', 'ann', 'both']) {
+    const alone = await open(name, { after: first.seq });
+    assert.deepEqual([alone.resumed, alone.rows], [false, (await open(name)).rows], name);
+    assert.equal((await get(server, name, `/v1/views/A/list?after=${first.seq}`)).json.resumed, false);
+  }
   await feed(server, [{ export: 'A', key: 'd', op: 'delete' }]);
   assert.deepEqual((await open('ann')).deletes, ['d']);
   await server.terminate();
