@@ -33,11 +33,12 @@ struct http_header {
 
 struct http_head {
     enum http_method method;
-    unsigned minor;        /* of the version HTTP/1.minor */
-    struct span path;      /* without its escapes */
-    struct span query;     /* as it came, behind the "?"; absent: there is none */
-    int64_t body_length;   /* bytes, or HTTP_CHUNKED */
-    bool keep_alive;       /* the client wants to send another request */
+    unsigned minor;      /* of the version HTTP/1.minor */
+    struct span path;    /* without its escapes */
+    size_t path_plain;   /* its bytes before the first '/' that was an escape; all: there is none */
+    struct span query;   /* as it came, behind the "?"; absent: there is none */
+    int64_t body_length; /* bytes, or HTTP_CHUNKED */
+    bool keep_alive;     /* the client wants to send another request */
     bool expects_continue; /* it waits for "100 Continue" before it sends the body */
     bool wants_websocket;  /* an upgrade to websocket is offered; other offers are ignored */
     size_t count;

@@ -35,10 +35,12 @@ static bool is_segment_normal(struct span segment, bool last)
     return !span_equal(segment, span_of(".")) && !span_equal(segment, span_of(".."));
 }
 
-/* Takes the escapes out of one segment, in place; false: one of them is no escape, or a NUL. */
-static bool unescape(char *to, struct span from, size_t *length)
+/* Takes the escapes out of one segment, in place; false: one of them is no escape, or a NUL. *plain
+ * is how far it reaches before an escaped '/'. */
+static bool unescape(char *to, struct span from, size_t *length, size_t *plain)
 {
     size_t at = 0, out = 0;
+    *plain = SIZE_MAX;
     while (at < from.length) {
         int c = (unsigned char)from.data[at];
         size_t step = 1;
@@ -48,6 +50,8 @@ static bool unescape(char *to, struct span from, size_t *length)
         }
         if (c <= 0)
             return false;
+        if (c == '/' && *plain == SIZE_MAX)
+            *plain = out;
         to[out++] = (char)c;
         at += step;
     }
@@ -56,22 +60,25 @@ static bool unescape(char *to, struct span from, size_t *length)
 }
 
 /* Segments are told apart before their escapes are taken out: "%2F" belongs to a name. */
-static bool read_path(char *text, size_t length, struct span *path, struct error *error)
+static bool read_path(char *text, size_t length, struct http_head *head, struct error *error)
 {
-    size_t out = 0, at = 0;
+    size_t out = 0, at = 0, first = SIZE_MAX;
     while (at < length) {
         const char *slash = memchr(text + at + 1, '/', length - at - 1);
         size_t end = slash ? (size_t)(slash - text) : length;
-        size_t segment = 0;
+        size_t segment = 0, plain;
         text[out] = '/';
-        if (!unescape(text + out + 1, span_make(text + at + 1, end - at - 1), &segment))
+        if (!unescape(text + out + 1, span_make(text + at + 1, end - at - 1), &segment, &plain))
             return bad_target(error, "has a '%' that is not followed by two hex digits, or a NUL");
         if (!is_segment_normal(span_make(text + out + 1, segment), end == length))
             return bad_target(error, "has an empty or a dot segment; send the path as it is meant");
+        if (plain != SIZE_MAX && first == SIZE_MAX)
+            first = out + 1 + plain;
         out += 1 + segment;
         at = end;
     }
-    *path = span_make(text, out);
+    head->path = span_make(text, out);
+    head->path_plain = first == SIZE_MAX ? out : first;
     return true;
 }
 
@@ -115,6 +122,7 @@ bool http_target_read(char *text, size_t length, struct http_head *head, struct 
         return bad_target(error, "has a character that must be percent-encoded");
     if (head->method == HTTP_OPTIONS && length == 1 && *text == '*') {
         head->path = span_make(text, length);
+        head->path_plain = length;
         head->query = span_make(NULL, 0);
         return true;
     }
@@ -127,7 +135,7 @@ bool http_target_read(char *text, size_t length, struct http_head *head, struct 
     head->query = mark ? span_make(mark + 1, length - path - 1) : span_make(NULL, 0);
     if (mark && has_bad_escape(head->query))
         return bad_target(error, "has a '%' in its query that is not followed by two hex digits");
-    return read_path(start, path, &head->path, error);
+    return read_path(start, path, head, error);
 }
 
 struct span http_next_argument(struct span query, size_t *at, char *room)

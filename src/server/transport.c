@@ -43,16 +43,36 @@ struct server *transport_server(const struct net_connection *connection)
 /* ---- WebSocket ---- */
 
 /* Some proxies leave the path in front under which they serve us, others take it off. */
-static struct span path_of(const struct net_connection *connection)
+static size_t base_length(const struct net_connection *connection)
 {
     const char *base = transport_server(connection)->base_path;
     struct span path = net_request(connection)->path;
     size_t length = base ? strlen(base) : 0;
-    if (!length || path.length < length || memcmp(path.data, base, length) != 0)
-        return path;
-    if (path.length == length)
-        return span_of("/");
-    return path.data[length] == '/' ? span_make(path.data + length, path.length - length) : path;
+    bool is_there = path.length >= length && memcmp(path.data, base ? base : "", length) == 0;
+    return is_there && (path.length == length || path.data[length] == '/') ? length : 0;
+}
+
+static struct span path_of(const struct net_connection *connection)
+{
+    struct span path = net_request(connection)->path;
+    size_t length = base_length(connection);
+    return path.length == length ? span_of("/")
+                                 : span_make(path.data + length, path.length - length);
+}
+
+/* A '/' may be escaped in names, which no route has before its third segment. Else what a proxy
+ * takes for one path might be another one here. */
+static bool check_path(const struct net_connection *connection, struct error *error)
+{
+    const struct http_head *head = net_request(connection);
+    int segments = 0;
+    if (head->path_plain == head->path.length)
+        return true;
+    for (size_t at = base_length(connection); at < head->path_plain; at++)
+        segments += head->path.data[at] == '/';
+    return segments >= 3 || error_set(error, ERROR_INVALID_MESSAGE,
+                                      "the path has an escaped '/' (%%2F) that belongs to no name; "
+                                      "send the path as it is meant");
 }
 
 static bool is_ingest(const struct net_connection *connection)
@@ -150,7 +170,7 @@ static void on_request(void *argument, struct net_connection *connection)
     if (server->state != SERVER_RUNNING)
         net_stop_keeping(connection);
     if (!door_guard(server, connection, health ? &server->health : &server->main, &error) ||
-        !check_body(connection, &error))
+        !check_path(connection, &error) || !check_body(connection, &error))
         exchange_reply_error(connection, &error, NULL);
     else if (net_request(connection)->wants_websocket)
         on_upgrade(server, connection);

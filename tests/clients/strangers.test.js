@@ -70,6 +70,21 @@ test('a proxy may leave its path in front, or take it off', async (t) => {
   await server.logged(/handshake-accepted [^\n]*kind=ingest[^\n]*\n[^]*kind=ingest[^\n]*\n[^]*kind=ingest/);
 });
 
+test('a path is one path: an escaped slash belongs to a name or is refused', async (t) => {
+  const server = await Server.forTest(t, { config: { base_path: '/a/stele', exports: { E: {} } } });
+  const host = 'Host: localhost\r\n';
+  for (const base of ['', '/a/stele']) {
+    for (const path of ['/v1/views/E%2Flist', '/v1/views/E%2flist?take=1', '/v1/views/%45/list'])
+      assert.equal((await get(server.port, base + path, host)).status, 200, base + path);
+    for (const path of ['/v1%2Fviews', '/v1/views%2FE/list', '/v1%2fproducers', '/v1/revocations%2F', '%2Fv1/views', '/%2Fv1/views', '/v1/producers%2Fp'])
+      assert.equal((await get(server.port, base + path, host)).status, 400, base + path);
+    for (const path of ['/v1%2Fingest', '/v1/ingest%2F']) assert.equal((await get(server.port, base + path, host + UPGRADE)).status, 400, base + path);
+  }
+  for (const path of ['/a%2Fstele/v1/views', '/a/stele%2Fv1/views', '/a%2Fstele', '/a/stele%2F'])
+    assert.equal((await get(server.port, path, host)).status, 400, path);
+  assert.equal((await get(server.healthPort, '/ready%2Fwrite', host)).status, 400);
+});
+
 test('handshakes that are not in order are refused with the reason', async (t) => {
   const server = await Server.forTest(t, {});
   const host = 'Host: localhost\r\n';

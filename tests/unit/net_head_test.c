@@ -33,18 +33,20 @@ static bool read_text(const char *bytes, struct error *error)
 /* ---- good ones ---- */
 
 static const struct {
-    const char *target, *path, *query;
+    const char *target, *path, *query, *plain; /* plain: of the path, before an escaped '/' */
 } targets[] = {
-    {"/", "/", NULL},
-    {"/a/b", "/a/b", NULL},
-    {"/a/", "/a/", NULL},
-    {"/a?", "/a", ""},
-    {"/a?b=c&d", "/a", "b=c&d"},
-    {"/v1/views/a%2Fb", "/v1/views/a/b", NULL},
-    {"/%C3%A9?%20", "/\xc3\xa9", "%20"},
-    {"/a.b/..c/...", "/a.b/..c/...", NULL},
-    {"http://host:80/a?b", "/a", "b"},
-    {"HTTPS://[::1]/", "/", NULL},
+    {"/", "/", NULL, "/"},
+    {"/a/b", "/a/b", NULL, "/a/b"},
+    {"/a/", "/a/", NULL, "/a/"},
+    {"/a?", "/a", "", "/a"},
+    {"/a?b=c&d", "/a", "b=c&d", "/a"},
+    {"/v1/views/a%2Fb", "/v1/views/a/b", NULL, "/v1/views/a"},
+    {"/v1%2fviews/a%2Fb/c", "/v1/views/a/b/c", NULL, "/v1"},
+    {"/%2F", "//", NULL, "/"},
+    {"/%C3%A9?%20", "/\xc3\xa9", "%20", "/\xc3\xa9"},
+    {"/a.b/..c/...", "/a.b/..c/...", NULL, "/a.b/..c/..."},
+    {"http://host:80/a?b", "/a", "b", "/a"},
+    {"HTTPS://[::1]/", "/", NULL, "/"},
 };
 
 static void test_targets(void **state)
@@ -57,6 +59,7 @@ static void test_targets(void **state)
         if (!read_text(request, &error))
             fail_msg("%s: %s", targets[i].target, error.message);
         assert_true(span_equal(head.path, span_of(targets[i].path)));
+        assert_int_equal(head.path_plain, strlen(targets[i].plain));
         assert_int_equal(head.query.data != NULL, targets[i].query != NULL);
         if (targets[i].query)
             assert_true(span_equal(head.query, span_of(targets[i].query)));
