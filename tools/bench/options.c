@@ -43,7 +43,7 @@ static const struct option table[] = {
     {"clients", TYPE_LIST, AT(clients), "100,1000", "20,50", "herd: clients at once"},
     {"rows", TYPE_NUMBER, AT(rows), "500", "500", "herd: rows of the view"},
     {"connections", TYPE_NUMBER, AT(connections), "10000", "200", "idle: subscribers"},
-    {"entities", TYPE_NUMBER, AT(entities), "1000000", "20000", "restart: entities"},
+    {"entities", TYPE_NUMBER, AT(entities), "1000000", "20000", "restart, far: entities"},
     {"stalled", TYPE_NUMBER, AT(stalled), "1000", "50", "stalled: subscribers that never read"},
     {"stalled-seconds", TYPE_SECONDS, AT(stalled_seconds), "20", "1", "stalled: time of feeding"},
     {"window-keys", TYPE_LIST, AT(window_keys), "3000,1000000", "3000,20000",
