@@ -39,14 +39,17 @@ class WindowListener extends RowListener {
     this.applier = new Applier({ resume: behaviour.resume, forget: !behaviour.resume && !behaviour.keeps });
     this.name = `${members(this.sent)} ${behaviour.asFrames ? 'resumes by frames' : behaviour.resume ? 'resumes' : behaviour.keeps ? 'keeps' : 'begins anew'}`;
     this.liveFrames = 0;
+    this.detour = false; /* it may hold rows of another part of the view */
+    this.awaited = 0; /* `subscribed` frames that are to come */
   }
 
   isOpen() {
-    return this.state !== 'asked';
+    return this.state !== 'asked' && this.awaited === 0;
   }
 
   subscribe(socket, partition) {
     const parts = [members(this.sent)];
+    if (partition === undefined) this.forgetOnArrival();
     const cursor = this.applier.parameters();
     if (this.asFrames && cursor.after !== undefined) cursor.withSnapshot = false;
     this.opens = cursor.withSnapshot !== false && this.sent.withSnapshot !== false;
@@ -55,14 +58,23 @@ class WindowListener extends RowListener {
     }
     const text = `{"type":"subscribe",${parts.join(',')}}`;
     this.note(`>> ${text}`);
-    this.state = 'asked';
+    if (partition === undefined || this.renewing) this.state = 'asked';
+    this.awaited++;
     socket.send(text);
+  }
+
+  /* A new connection knows nothing of the detour, and of a window without a cursor only what the database keeps. */
+  forgetOnArrival() {
+    const { applier, run } = this;
+    const kept = !applier.resume || applier.seq !== null || run.steady || run.retained;
+    if (this.detour || !kept) applier.drop();
+    this.detour = false;
+    this.awaited = 0;
   }
 
   /** Subscribe again on the same connection: after unsubscribe, or in place of the old one. */
   renew(socket) {
     const r = this.random;
-    this.renewing = true;
     const leave = () => r.chance(0.5) && socket.send(JSON.stringify({ type: 'unsubscribe', view: this.spec.view, key: this.spec.key }));
     leave();
     /* By way of another part of the view: its rows are to be gone again. */
@@ -70,7 +82,13 @@ class WindowListener extends RowListener {
       const { view, key } = this.spec;
       socket.send(JSON.stringify({ type: 'subscribe', view, key, take: r.between(1, 4), skip: r.below(4), partition: `detour ${++this.renewed}` }));
       leave();
+      this.detour = true;
+      this.awaited++;
     }
+    const { forget, resume, seq } = this.applier;
+    /* Who passes over what is on its way needs a cursor that is older, or rows that it drops as well: for
+     * the server takes it as told. */
+    this.renewing = forget || (resume && seq !== null && !this.detour);
     this.subscribe(socket, String(++this.renewed));
   }
 
@@ -78,6 +96,8 @@ class WindowListener extends RowListener {
     const { applier, spec } = this;
     if (frame.op === 'subscribed') {
       assert.equal(frame.view, spec.view);
+      this.awaited--;
+      if (!frame.resumed) applier.seq = null; /* a cursor is good for the window that it came with */
       this.state = this.opens ? 'opening' : 'live';
       applier.apply(frame);
       /* Who wants no snapshot gets none. */
@@ -92,7 +112,10 @@ class WindowListener extends RowListener {
       this.liveFrames++;
       this.changesSomething(frame, text);
     }
-    if (frame.op === 'snapshot' && frame.complete) this.state = 'live';
+    if (frame.op === 'snapshot' && frame.complete) {
+      this.state = 'live';
+      this.detour = this.detour && this.awaited > 0;
+    }
     applier.apply(frame);
   }
 }
@@ -252,7 +275,7 @@ class Run {
     const { view } = listener.spec;
     const more = `${this.definitions.describe(view)}\n${this.server.options.config}`;
     const difference = () => listener.difference(this.expected(listener.spec, bases));
-    await listener.agreed(difference, () => listener.state === 'live', `stele-windows-${this.seed}.log`, more);
+    await listener.agreed(difference, () => listener.state === 'live' && listener.isOpen(), `stele-windows-${this.seed}.log`, more);
   }
 
   /** Who comes now gets the rows in the view's order; of what time alone has changed, perhaps the

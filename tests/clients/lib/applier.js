@@ -38,12 +38,15 @@ export class Applier {
     this.known = new Set(); /* keys sent whole since the rows were last forgotten */
   }
 
+  /** Rows and cursor. */
+  drop() {
+    this.rows.clear();
+    this.seq = null;
+  }
+
   /** What to add to a subscribe message. */
   parameters() {
-    if (this.forget) {
-      this.rows.clear();
-      this.seq = null;
-    }
+    if (this.forget) this.drop();
     if (!this.resume || this.seq === null) return {};
     return { after: this.seq, epoch: this.epoch };
   }
@@ -53,10 +56,7 @@ export class Applier {
     if (frame.op === 'subscribed') {
       if (frame.epoch !== undefined) this.epoch = frame.epoch;
       this.resumed = frame.resumed;
-      if (frame.resumed === false) {
-        this.rows.clear();
-        this.seq = null;
-      }
+      if (frame.resumed === false) this.drop();
       return;
     }
     switch (frame.op) {
