@@ -51,6 +51,7 @@ static struct entity *cache_row(struct writer *writer, struct export_state *expo
                                 const struct store_entity *row, struct error *error)
 {
     struct text *data = text_new(row->data.data, row->data.length);
+    writer_note_merged(writer, row->data.length);
     struct entity *entity = data ? entity_cache_add(&writer->cache, export, row->key) : NULL;
     if (!entity) {
         text_unref(data);
@@ -120,6 +121,10 @@ struct span export_label(const struct export_state *export, const struct text *d
 static void note_scopes(const struct entity *entity, const struct text *data,
                         struct change_texts *texts)
 {
+    if (entity->draft) {
+        texts->scope = entity_draft_label(entity);
+        return;
+    }
     struct span before = export_label(entity->export, entity->data);
     texts->scope = data ? export_label(entity->export, data) : before;
     if (data && before.data && !span_equal(before, texts->scope))
@@ -160,6 +165,8 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     change->received_us = received_us;
     writer->pending[writer->pending_count++] = (struct pending_change){.change = change};
     entity_keep_before(entity);
+    if (data != entity->data)
+        writer_draft_drop(writer, entity);
     entity_cache_set_data(&writer->cache, entity, data);
     entity->change = change->id;
     entity->seq = seq;
@@ -229,6 +236,8 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
                            const struct mutation *mutation, struct error *error)
 {
     struct export_state *export = NULL;
+    if (!writer_may_merge(writer, error))
+        return false;
     if (!writer_export(writer, mutation->export_name, &export, error))
         return false;
     if (!export)
@@ -304,6 +313,7 @@ static bool is_store_failure(enum error_code code)
 static void refuse(struct writer *writer, struct submission *submission, int64_t last_change,
                    struct seq head, const struct error *problem)
 {
+    writer_drafts_drop(writer);
     undo_all(writer);
     writer_forget_exports(writer, writer->new_exports_stored);
     writer->last_change = last_change;
@@ -320,9 +330,10 @@ static bool apply_whole(struct writer *writer, struct submission *submission,
                         struct producer_table *table, bool *replayed, struct error *error)
 {
     return keyed_admit(writer, submission, replayed, error) &&
-           (*replayed || (batch_order_admit(submission->order, submission, error) &&
-                          apply_batches(writer, submission, table, error) &&
-                          keyed_store(writer, submission, error)));
+           (*replayed ||
+            (batch_order_admit(submission->order, submission, error) &&
+             apply_batches(writer, submission, table, error) && writer_drafts_end(writer, error) &&
+             keyed_store(writer, submission, error)));
 }
 
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error)
@@ -333,7 +344,8 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     struct producer_table table;
     bool going = true, replayed = false;
     writer->submission_number++;
-    writer->submission_bytes = 0;
+    writer->submission_bytes = writer->submission_merged = 0;
+    writer->submission_first = last_change;
     writer->truncation_count = 0;
     if (!producer_table_init(&table, submission))
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
@@ -348,7 +360,7 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
         }
     } else
         writer_tell_truncations(writer);
-    writer->transaction_bytes += writer->submission_bytes;
+    writer->transaction_bytes += writer->submission_bytes + writer->submission_merged;
     undo_forget(writer);
     producer_table_fini(&table);
     return going;

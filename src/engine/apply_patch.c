@@ -21,6 +21,7 @@ struct patching {
     bool existed, replaces; /* replaces: it is an upsert */
     bool whole;             /* subscribers get the whole entity */
     bool rewritten;         /* it is a patch, but the log gets the whole entity, too */
+    bool drafted;           /* it is merged in the entity's draft, and not into writer->merged */
     uint32_t max_array;
     struct seq seq;
     struct span seq_text;
@@ -81,26 +82,58 @@ static bool take_out(struct patching *patching, struct span *base)
 /* ---- merging ---- */
 
 /* A limit that was lowered must not keep an entity from becoming smaller. */
-static void set_size_limit(struct patching *patching)
+static size_t size_limit(const struct patching *patching, size_t now)
 {
     size_t limit = patching->writer->engine->options.max_entity_bytes;
+    return now > limit ? now : limit;
+}
+
+static bool merge_text(struct patching *patching)
+{
+    struct writer *writer = patching->writer;
+    const struct mutation *mutation = patching->mutation;
+    struct span base;
+    if (!writer_draft_end(writer, patching->entity, patching->error) || !take_out(patching, &base))
+        return false;
     const struct text *data = patching->entity->data;
-    patching->writer->merged.limit = data && data->length > limit ? data->length : limit;
+    writer->merged.limit = size_limit(patching, data ? data->length : 0);
+    buffer_clear(&writer->merged);
+    if (!merge_object(&writer->merged, base, patching->doc, patching->patch,
+                      patching->replaces ? NULL : mutation->appends,
+                      patching->replaces ? 0 : mutation->append_count, patching->max_array,
+                      patching->seq_text, patching->error))
+        return false;
+    writer_note_merged(writer, writer->merged.length);
+    return true;
+}
+
+/* The same in the entity's draft; what becomes small enough to travel with its change has none. */
+static bool merge_draft(struct patching *patching)
+{
+    struct writer *writer = patching->writer;
+    const struct mutation *mutation = patching->mutation;
+    struct merge_draft *draft = writer_draft(writer, patching->entity, patching->error);
+    if (!draft)
+        return false;
+    size_t limit = size_limit(patching, merge_draft_length(draft));
+    size_t memory = merge_draft_memory(draft);
+    if (!merge_draft_patch(draft, patching->doc, patching->patch, mutation->appends,
+                           mutation->append_count, patching->max_array, patching->seq_text,
+                           patching->error))
+        return false;
+    writer->submission_merged += merge_draft_memory(draft) - memory;
+    if (merge_draft_length(draft) > limit)
+        return error_set(patching->error, ERROR_TOO_LARGE,
+                         "the merged entity would be larger than %zu bytes", limit);
+    patching->drafted = merge_draft_length(draft) > KEPT_ENTITY;
+    return patching->drafted || writer_draft_print(writer, patching->entity, patching->error);
 }
 
 static bool merge(struct patching *patching)
 {
-    struct buffer *merged = &patching->writer->merged;
-    const struct mutation *mutation = patching->mutation;
-    struct span base;
-    if (!take_out(patching, &base))
-        return false;
-    set_size_limit(patching);
-    buffer_clear(merged);
-    return merge_object(merged, base, patching->doc, patching->patch,
-                        patching->replaces ? NULL : mutation->appends,
-                        patching->replaces ? 0 : mutation->append_count, patching->max_array,
-                        patching->seq_text, patching->error);
+    bool drafts = writer_may_draft(patching->writer, patching->submission, patching->mutation,
+                                   patching->entity);
+    return drafts ? merge_draft(patching) : merge_text(patching);
 }
 
 /* Whether it moves the row to another scope: to some who see it from now on it is new, and the log
@@ -108,7 +141,7 @@ static bool merge(struct patching *patching)
 static bool is_moved(const struct patching *patching)
 {
     const struct view_scope *scope = patching->entity->export->scope;
-    if (!scope || patching->whole)
+    if (!scope || patching->whole || patching->drafted)
         return false;
     struct span before = view_scope_label(scope, text_span(patching->entity->data));
     struct span merged = buffer_span(&patching->writer->merged);
@@ -123,6 +156,7 @@ static bool rewrite(struct patching *patching)
     uint32_t whole;
     doc_init(&doc, UINT32_MAX, UINT32_MAX);
     buffer_clear(&writer->patch);
+    writer_note_merged(writer, writer->merged.length);
     bool done =
         doc_parse(&doc, buffer_span(&writer->merged), MERGED_DEPTH, &whole, patching->error) &&
         merge_object(&writer->patch, span_make(NULL, 0), &doc, whole, NULL, 0, patching->max_array,
@@ -170,6 +204,27 @@ static bool print_append(struct buffer *out, const struct mutation *mutation)
     return !out->failed;
 }
 
+/* What merge_print_patch looks for arrays in that are sent whole. */
+static bool find_merged(struct patching *patching, struct span *merged)
+{
+    struct writer *writer = patching->writer;
+    const struct mutation *mutation = patching->mutation;
+    bool full = false;
+    *merged = buffer_span(&writer->merged);
+    if (!patching->drafted)
+        return true;
+    for (size_t i = 0; i < mutation->append_count; i++)
+        full = full || mutation->appends[i].full;
+    *merged = span_of("{}");
+    if (!full)
+        return true;
+    buffer_clear(&writer->rest);
+    bool printed = merge_draft_print_shared(writer_draft(writer, patching->entity, patching->error),
+                                            &writer->rest, patching->doc, patching->patch);
+    *merged = buffer_span(&writer->rest);
+    return printed || out_of_memory(patching, "printing a patch");
+}
+
 /* What subscribers get as the change's data, where that is not the whole entity. */
 static bool print_for_subscribers(struct patching *patching)
 {
@@ -179,16 +234,19 @@ static bool print_for_subscribers(struct patching *patching)
     buffer_clear(&writer->append);
     if (appends(patching) && !patching->rewritten && !print_append(&writer->append, mutation))
         return out_of_memory(patching, "printing append paths");
+    struct span merged;
     return patching->whole ||
-           merge_print_patch(&writer->patch, patching->doc, patching->patch, mutation->appends,
-                             mutation->append_count, patching->max_array, patching->seq_text,
-                             buffer_span(&writer->merged), patching->error);
+           (find_merged(patching, &merged) &&
+            merge_print_patch(&writer->patch, patching->doc, patching->patch, mutation->appends,
+                              mutation->append_count, patching->max_array, patching->seq_text,
+                              merged, patching->error));
 }
 
 static bool record(struct patching *patching)
 {
     struct writer *writer = patching->writer;
-    struct text *data = text_new(writer->merged.data, writer->merged.length);
+    struct text *data = patching->drafted ? text_ref(patching->entity->data)
+                                          : text_new(writer->merged.data, writer->merged.length);
     if (!data)
         return out_of_memory(patching, "merging");
     enum change_operation operation = !patching->existed ? CHANGE_CREATE

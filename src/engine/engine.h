@@ -213,6 +213,7 @@ struct engine_options {
     const struct view_set *views;    /* must outlive the engine, with all its stages */
     uint32_t max_array_length;       /* 0: unlimited */
     size_t max_entity_bytes;         /* a merge that would be larger refuses the request */
+    size_t max_merge_bytes;          /* of large entities that a request reads; 0: unlimited */
     size_t queue_bytes, queue_count; /* cap on waiting submissions */
     size_t commit_mutations;         /* cap on mutations per transaction */
     size_t cache_bytes;              /* entities kept in memory by the writer */

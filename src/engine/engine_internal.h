@@ -70,10 +70,11 @@ struct entity {
     /* While dirty, where the export has derived views: what it was after the last transaction. */
     struct text *before;
     struct seq before_seq;
-    int64_t before_id; /* 0: it was not there */
-    uint64_t noted;    /* number of the submission that noted what it was before */
-    bool stored;       /* it has a row */
-    bool dirty;        /* differs from its row */
+    int64_t before_id;   /* 0: it was not there */
+    struct draft *draft; /* of the submission being applied; see draft.c */
+    uint64_t noted;      /* number of the submission that noted what it was before */
+    bool stored;         /* it has a row */
+    bool dirty;          /* differs from its row */
     uint32_t key_length;
     char key[]; /* the map's key: four bytes of export id, then the entity's key */
 };
@@ -177,7 +178,10 @@ struct writer {
     uint64_t pass_us;              /* a failed pass_time is not tried again before */
     uint64_t submission_number;    /* of the one being applied */
     size_t submission_bytes;       /* that its changes take so far */
-    size_t transaction_bytes;      /* and those of the open transaction */
+    size_t submission_merged;      /* of large entities that were read or written for it */
+    int64_t submission_first;      /* the last change before it */
+    struct draft *drafts;          /* of entities that it patches more than once */
+    size_t transaction_bytes;      /* both numbers, of the open transaction */
     struct buffer merged, patch, append, log_append; /* reused */
     struct buffer rest;                              /* an entity less what a mutation takes out */
     struct doc stripped;                             /* a patch without its nulls */
@@ -232,6 +236,26 @@ struct seq writer_next_seq(struct writer *writer, const struct mutation *mutatio
 bool writer_apply_patch(struct writer *writer, struct submission *submission,
                         const struct mutation *mutation, struct entity *entity,
                         struct error *error);
+
+/* draft.c. Whether a patch can be merged into a draft, and need not be into the text. */
+bool writer_may_draft(const struct writer *writer, const struct submission *submission,
+                      const struct mutation *mutation, const struct entity *entity);
+/* The entity's draft, made if need be; NULL when out of memory. */
+struct merge_draft *writer_draft(struct writer *writer, struct entity *entity, struct error *error);
+/* The label of the row; all patches of the draft left it alone. */
+struct span entity_draft_label(const struct entity *entity);
+/* Print the text as it is now into writer->merged / make it the entity's data; the draft ends. */
+bool writer_draft_print(struct writer *writer, struct entity *entity, struct error *error);
+bool writer_draft_end(struct writer *writer, struct entity *entity, struct error *error);
+/* It ends, and what was merged in it is forgotten. */
+void writer_draft_drop(struct writer *writer, struct entity *entity);
+/* All of the submission. */
+bool writer_drafts_end(struct writer *writer, struct error *error);
+void writer_drafts_drop(struct writer *writer);
+/* So many bytes of an entity were read or written for the submission / whether it may go on, asked
+ * before each of its mutations. */
+void writer_note_merged(struct writer *writer, size_t bytes);
+bool writer_may_merge(const struct writer *writer, struct error *error);
 
 /* truncation.c: a mutation of the submission had an array cut / the submission was accepted, so its
  * cut arrays are told / the export goes. */

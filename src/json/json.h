@@ -141,6 +141,29 @@ bool merge_print_patch(struct buffer *out, const struct doc *doc, uint32_t patch
                        const struct merge_append *appends, size_t append_count, uint32_t max_array,
                        struct span seq, struct span merged, struct error *error);
 
+/*
+ * The same for an entity that takes many patches: each costs what it touches, and the whole is
+ * printed once. What the text lies in, and the documents of all patches, must stay as they are
+ * until the draft is freed.
+ */
+struct merge_draft;
+/* `entity`: canonical text of an object. NULL when out of memory. */
+struct merge_draft *merge_draft_new(struct span entity);
+/* NULL is fine. */
+void merge_draft_free(struct merge_draft *draft);
+/* As merge_object, but that no limit of bytes holds. After a failure it may only be freed. */
+bool merge_draft_patch(struct merge_draft *draft, const struct doc *doc, uint32_t patch,
+                       struct merge_append *appends, size_t append_count, uint32_t max_array,
+                       struct span seq, struct error *error);
+/* Bytes of the text as it is now, and of the heap beside the entity's. */
+size_t merge_draft_length(const struct merge_draft *draft);
+size_t merge_draft_memory(const struct merge_draft *draft);
+/* Append the text. */
+bool merge_draft_print(const struct merge_draft *draft, struct buffer *out);
+/* Append as much of it as merge_print_patch looks at, for the patch that was merged last. */
+bool merge_draft_print_shared(const struct merge_draft *draft, struct buffer *out,
+                              const struct doc *doc, uint32_t patch);
+
 /* What a mutation takes out of an entity before its patch is merged. */
 struct merge_removal {
     const struct span *paths; /* dotted paths of members, as in `append`; sorted by span_compare */

@@ -7,13 +7,13 @@
  */
 #include "json/doc_internal.h"
 #include "json/doc_scan.h"
+#include "json/merge_lists.h"
 
 struct merge {
     const struct doc *doc;
     struct doc_writer out;
     struct doc_scan scan; /* over the entity */
-    struct merge_append *appends;
-    size_t append_count;
+    struct merge_lists lists;
     uint32_t max_array;
     struct span seq;
     bool out_of_memory;
@@ -101,55 +101,6 @@ static bool level_used(const struct level *level, uint32_t i, uint32_t node)
 
 /* ---- arrays at listed paths ---- */
 
-static bool is_listed(const struct merge *merge, const struct doc_path *path)
-{
-    for (size_t i = 0; i < merge->append_count; i++)
-        if (doc_path_equal(path, merge->appends[i].path))
-            return true;
-    return false;
-}
-
-/* Tell whoever listed this path how long the array there is now. Two places can have one path,
- * when names hold dots; then the longer one counts. */
-static void report(struct merge *merge, const struct doc_path *path, size_t length)
-{
-    for (size_t i = 0; i < merge->append_count; i++) {
-        struct merge_append *append = &merge->appends[i];
-        if (length > append->length && doc_path_equal(path, append->path)) {
-            append->length = (uint32_t)length;
-            append->full = merge->max_array && length >= merge->max_array;
-        }
-    }
-}
-
-static void report_cut(struct merge *merge, const struct doc_path *path)
-{
-    for (size_t i = 0; i < merge->append_count; i++)
-        if (doc_path_equal(path, merge->appends[i].path))
-            merge->appends[i].cut = true;
-}
-
-static uint32_t cut_count(const struct merge *merge, uint32_t node)
-{
-    uint32_t count = merge->doc->nodes[node].count;
-    return merge->max_array && count > merge->max_array ? merge->max_array : count;
-}
-
-/* The value `node` of the patch was taken whole: report the arrays in it. */
-static void report_within(struct merge *merge, uint32_t node, const struct doc_path *path)
-{
-    const struct doc *doc = merge->doc;
-    if (doc->nodes[node].type == DOC_ARRAY)
-        report(merge, path, cut_count(merge, node));
-    if (doc->nodes[node].type != DOC_OBJECT)
-        return;
-    uint32_t end = doc->nodes[node].end;
-    for (uint32_t child = node + 1; child < end; child = doc->nodes[child].end) {
-        struct doc_path inner = {path, doc_key(doc, child)};
-        report_within(merge, child, &inner);
-    }
-}
-
 /* Write the last `count` elements of an array of the patch, without brackets. */
 static void put_elements(struct merge *merge, uint32_t array, uint32_t count)
 {
@@ -169,7 +120,7 @@ static void extend_array(struct merge *merge, uint32_t node, const struct doc_pa
     struct doc_scan old = merge->scan;
     doc_scan_take(&old, '[');
     merge->scan = old;
-    size_t added = cut_count(merge, node);
+    size_t added = merge_lists_cut_count(&merge->lists, node);
     size_t present = doc_scan_elements(&merge->scan, SIZE_MAX);
     const char *old_end = merge->scan.at;
     if (!doc_scan_take(&merge->scan, ']'))
@@ -188,9 +139,9 @@ static void extend_array(struct merge *merge, uint32_t node, const struct doc_pa
         doc_put_char(&merge->out, ',');
     put_elements(merge, node, (uint32_t)added);
     doc_put_char(&merge->out, ']');
-    report(merge, path, kept + added);
+    merge_lists_report(&merge->lists, path, kept + added);
     if (kept < present || added < merge->doc->nodes[node].count)
-        report_cut(merge, path);
+        merge_lists_report_cut(&merge->lists, path);
 }
 
 /* ---- objects ---- */
@@ -203,12 +154,12 @@ static void merge_value(struct merge *merge, uint32_t node, const struct doc_pat
     enum doc_type type = merge->doc->nodes[node].type;
     if (type == DOC_OBJECT && doc_scan_is(&merge->scan, '{')) {
         merge_object_here(merge, node, path);
-    } else if (type == DOC_ARRAY && doc_scan_is(&merge->scan, '[') && is_listed(merge, path)) {
+    } else if (type == DOC_ARRAY && doc_scan_is(&merge->scan, '[') &&
+               merge_lists_have(&merge->lists, path)) {
         extend_array(merge, node, path);
     } else {
         doc_put_value(&merge->out, merge->doc, node, merge->max_array);
-        if (merge->append_count)
-            report_within(merge, node, path);
+        merge_lists_report_within(&merge->lists, node, path);
         doc_scan_skip(&merge->scan);
     }
 }
@@ -279,8 +230,7 @@ static void put_new_members(struct merge *merge, const struct level *level,
         struct doc_range member = {it->key - 1, it->value + it->value_length, child, it->end};
         put_comma(merge);
         doc_put_cut(&merge->out, doc, member, merge->max_array);
-        if (merge->append_count)
-            report_within(merge, child, &path);
+        merge_lists_report_within(&merge->lists, child, &path);
     }
 }
 
@@ -336,15 +286,10 @@ bool merge_object(struct buffer *out, struct span entity, const struct doc *doc,
     struct merge merge = {
         .doc = doc,
         .scan = doc_scan_of(entity),
-        .appends = appends,
-        .append_count = append_count,
+        .lists = merge_lists_begin(doc, appends, append_count, max_array),
         .max_array = max_array,
         .seq = seq,
     };
-    for (size_t i = 0; i < append_count; i++) {
-        appends[i].length = 0;
-        appends[i].full = appends[i].cut = false;
-    }
     size_t bound = entity.length + doc->nodes[patch].value_length + seq.length + 16;
     if (!doc_writer_open(&merge.out, out, bound))
         return doc_writer_error(&merge.out, out, "the merged entity", error);

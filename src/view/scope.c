@@ -68,6 +68,17 @@ const char *view_scope_text(const struct view_scope *scope)
     return scope->text;
 }
 
+/* A text with dots may be one name, or several; an empty name leaves no trace in it. */
+bool view_scope_begins_with(const struct view_scope *scope, struct span name)
+{
+    struct span dotted = scope->path.dotted;
+    if (!dotted.data)
+        return span_equal(scope->path.names[0], name);
+    return !name.length || span_equal(dotted, name) ||
+           (name.length < dotted.length && dotted.data[name.length] == '.' &&
+            memcmp(dotted.data, name.data, name.length) == 0);
+}
+
 struct span view_scope_label(const struct view_scope *scope, struct span entity)
 {
     struct span value = view_path_value(&scope->path, entity);

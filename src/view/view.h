@@ -154,6 +154,8 @@ enum { VIEW_SCOPE_LONGEST = 1024 };
 
 /* The label of an entity (canonical text), borrowed from it. */
 struct span view_scope_label(const struct view_scope *scope, struct span entity);
+/* Whether a member of that name at the top of an entity can be the field, or hold it. */
+bool view_scope_begins_with(const struct view_scope *scope, struct span name);
 /* Canonical text of the field's path. */
 const char *view_scope_text(const struct view_scope *scope);
 

@@ -1,0 +1,135 @@
+/*
+ * Drafts: large entities that one submission patches more than once. The first patch is merged
+ * into the text; from the second on the entity has a draft, in which patches are merged at a cost
+ * of their own, and the text is printed once, when the submission is through. Each mutation still
+ * has its own change.
+ *
+ * Until then entity->data is the text that the draft began with. So a draft is only for patches
+ * after which nobody has to look at the new text: those that take nothing out, and leave the field
+ * by which rows are scoped alone.
+ */
+#include "engine/engine_internal.h"
+
+struct draft {
+    struct entity *entity;
+    struct draft *next; /* of the submission's */
+    struct merge_draft *merge;
+    struct span label; /* of the row, in entity->data */
+};
+
+/* ---- what is merged ---- */
+
+/* Small ones are not counted: their changes are, which carry them. */
+void writer_note_merged(struct writer *writer, size_t bytes)
+{
+    if (bytes > KEPT_ENTITY)
+        writer->submission_merged += bytes;
+}
+
+bool writer_may_merge(const struct writer *writer, struct error *error)
+{
+    size_t most = writer->engine->options.max_merge_bytes;
+    return !most || writer->submission_merged <= most ||
+           error_set(error, ERROR_TOO_LARGE,
+                     "the request reads and merges more than %zu bytes of large entities, the most "
+                     "that max_merge_bytes allows for one; send it in parts",
+                     most);
+}
+
+/* ---- a draft ---- */
+
+static bool leaves_scope(const struct doc *doc, uint32_t patch, const struct view_scope *scope)
+{
+    uint32_t end = doc->nodes[patch].end;
+    for (uint32_t child = patch + 1; scope && child < end; child = doc->nodes[child].end)
+        if (view_scope_begins_with(scope, doc_key(doc, child)))
+            return false;
+    return true;
+}
+
+bool writer_may_draft(const struct writer *writer, const struct submission *submission,
+                      const struct mutation *mutation, const struct entity *entity)
+{
+    const struct export_state *export = entity->export;
+    bool again = entity->draft || entity->change > writer->submission_first;
+    return again && entity->data && entity->data->length > KEPT_ENTITY &&
+           mutation->operation == MUTATION_PATCH && !mutation->unset_count &&
+           !(export->null_removes && doc_has_null(&submission->doc, mutation->patch)) &&
+           leaves_scope(&submission->doc, mutation->patch, export->scope);
+}
+
+struct merge_draft *writer_draft(struct writer *writer, struct entity *entity, struct error *error)
+{
+    if (entity->draft)
+        return entity->draft->merge;
+    struct draft *draft = memory_new(sizeof *draft);
+    if (draft)
+        draft->merge = merge_draft_new(text_span(entity->data));
+    if (!draft || !draft->merge) {
+        memory_free(draft);
+        error_set(error, ERROR_MEMORY, "out of memory while merging");
+        return NULL;
+    }
+    draft->entity = entity;
+    draft->label = export_label(entity->export, entity->data);
+    draft->next = writer->drafts;
+    writer->drafts = entity->draft = draft;
+    writer_note_merged(writer, entity->data->length);
+    return draft->merge;
+}
+
+struct span entity_draft_label(const struct entity *entity)
+{
+    return entity->draft->label;
+}
+
+void writer_draft_drop(struct writer *writer, struct entity *entity)
+{
+    struct draft *draft = entity->draft, **at = &writer->drafts;
+    if (!draft)
+        return;
+    while (*at != draft)
+        at = &(*at)->next;
+    *at = draft->next;
+    entity->draft = NULL;
+    merge_draft_free(draft->merge);
+    memory_free(draft);
+}
+
+bool writer_draft_print(struct writer *writer, struct entity *entity, struct error *error)
+{
+    struct buffer *merged = &writer->merged;
+    buffer_clear(merged);
+    merged->limit = UINT32_MAX; /* each patch was held against the limit */
+    writer_note_merged(writer, merge_draft_length(entity->draft->merge));
+    return merge_draft_print(entity->draft->merge, merged) ||
+           error_set(error, ERROR_MEMORY, "out of memory for the merged entity");
+}
+
+bool writer_draft_end(struct writer *writer, struct entity *entity, struct error *error)
+{
+    if (!entity->draft)
+        return true;
+    struct text *data = NULL;
+    if (writer_draft_print(writer, entity, error))
+        data = text_new(writer->merged.data, writer->merged.length);
+    if (!data)
+        return error_set(error, ERROR_MEMORY, "out of memory for the merged entity");
+    writer_draft_drop(writer, entity);
+    entity_cache_set_data(&writer->cache, entity, data);
+    return true;
+}
+
+bool writer_drafts_end(struct writer *writer, struct error *error)
+{
+    while (writer->drafts)
+        if (!writer_draft_end(writer, writer->drafts->entity, error))
+            return false;
+    return true;
+}
+
+void writer_drafts_drop(struct writer *writer)
+{
+    while (writer->drafts)
+        writer_draft_drop(writer, writer->drafts->entity);
+}
