@@ -42,41 +42,6 @@ static bool gather(struct derive *derive, struct error *error)
     return true;
 }
 
-/* ---- what the loop learns ---- */
-
-void stage_touches_free(struct engine_stage_touch *touches, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        memory_free((void *)touches[i].place.data);
-    memory_free(touches);
-}
-
-static bool copy_touch(struct derive *derive, const struct view_stage *stage,
-                       const struct derived *derived)
-{
-    char *place = memory_copy_string(derived->lowest.data, derived->lowest.length);
-    if (!place)
-        return false;
-    derive->touches[derive->touch_count++] = (struct engine_stage_touch){
-        .stage = stage, .place = span_make(place, derived->lowest.length)};
-    return true;
-}
-
-static bool note_touches(struct derive *derive, struct error *error)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < derive->view_stage_count; i++)
-        count += derive->kept_as[i]->touched;
-    if (count == 0)
-        return true;
-    derive->touches = memory_new(count * sizeof *derive->touches);
-    bool done = derive->touches != NULL;
-    for (size_t i = 0; done && i < derive->view_stage_count; i++)
-        done = !derive->kept_as[i]->touched ||
-               copy_touch(derive, derive->view_stages[i], derive->kept_as[i]);
-    return done || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
-}
-
 /* ---- one transaction ---- */
 
 static void clear(struct derive *derive)
@@ -87,7 +52,7 @@ static void clear(struct derive *derive)
         derive_slice_clear(derive->slices[i]);
     for (size_t i = 0; i < derive->stage_count; i++) {
         struct derived *derived = derive->stages[i];
-        derived->touched = false;
+        derive_touch_clear(derived);
         derived->due.count = 0;
         derived->move_count = 0;
         buffer_clear(&derived->places);
@@ -143,7 +108,7 @@ bool writer_derive(struct writer *writer, struct error *error)
     derive->stores_now = derive->looked && derive->next != derive->stored_now;
     if (derive->stores_now && !derive_store_now(derive, derive->next, error))
         return false;
-    return note_touches(derive, error) && sweep(derive, error);
+    return derive_note_touches(derive, error) && sweep(derive, error);
 }
 
 void writer_derived(struct writer *writer)

@@ -43,7 +43,15 @@ struct id_set {
 /* An export that has stages, and what the transaction does to its entities. */
 struct derived_export {
     uint32_t id;
+    const struct view_scope *scope; /* NULL: its rows are not scoped */
     struct derive_steps steps;
+};
+
+/* The first place where a transaction touched rows of one label. */
+struct derive_touch {
+    struct buffer lowest;
+    size_t length;
+    char label[];
 };
 
 /* What became of one row of a stage; its places lie in the stage's `places`. */
@@ -64,6 +72,7 @@ struct derived {
     bool feeds;                   /* there are slices of it */
     bool touched;
     struct buffer lowest; /* place of the first row that was touched */
+    struct map touches;   /* struct derive_touch, by label; empty where rows are not scoped */
     struct id_set due;    /* entities whose turn has come */
     struct derive_move *moves;
     size_t move_count, move_capacity;
@@ -135,6 +144,13 @@ bool derive_apply(struct derive *derive, struct derived *derived, const struct d
 /* Put the row of an entity of a stage that is being built. */
 bool derive_build_row(struct derive *derive, struct derived *derived,
                       const struct store_entity *entity, struct error *error);
+
+/* derive_touch.c: note that rows at a place were touched, those of an entity of this text. */
+bool derive_touch(struct derived *derived, struct span entity, struct span place);
+void derive_touch_init(struct derived *derived);
+void derive_touch_clear(struct derived *derived);
+/* Make derive->touches of all that was noted. */
+bool derive_note_touches(struct derive *derive, struct error *error);
 
 /* derive_slice.c */
 void derive_slice_init(struct derived_slice *slice, const struct view_stage *stage,

@@ -66,7 +66,7 @@ static struct derived *add_stage(struct derive *derive, const struct view_set *v
     derived->view = view_of(views, stage);
     derived->id = row->id;
     derived->built = row->built;
-    buffer_init(&derived->lowest, SIZE_MAX / 2);
+    derive_touch_init(derived);
     buffer_init(&derived->places, SIZE_MAX / 2);
     derive->stages[derive->stage_count++] = derived;
     derived->export = find_export(derive, row->export_id);
@@ -206,8 +206,10 @@ static void attach_exports(struct derive *derive)
     struct export_state *export;
     while ((export = map_next(&derive->writer->exports, &position)))
         for (size_t i = 0; i < derive->export_count; i++)
-            if (derive->exports[i]->id == export->id)
+            if (derive->exports[i]->id == export->id) {
                 export->derived = derive->exports[i];
+                export->derived->scope = export->scope;
+            }
 }
 
 bool derive_open(struct writer *writer, const struct view_set *views, struct error *error)
@@ -229,6 +231,8 @@ bool derive_open(struct writer *writer, const struct view_set *views, struct err
 
 static void derived_free(struct derived *derived)
 {
+    derive_touch_clear(derived);
+    map_fini(&derived->touches);
     buffer_fini(&derived->lowest);
     buffer_fini(&derived->places);
     memory_free(derived->due.ids);

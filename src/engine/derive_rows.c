@@ -83,15 +83,6 @@ static bool put_turns(struct derive *derive, struct derived *derived,
     return true;
 }
 
-static bool touch(struct derived *derived, struct span place)
-{
-    if (derived->touched && span_compare(place, buffer_span(&derived->lowest)) >= 0)
-        return true;
-    derived->touched = true;
-    buffer_clear(&derived->lowest);
-    return buffer_add_span(&derived->lowest, place);
-}
-
 static bool note_move(struct derived *derived, const struct derive_step *step, struct span was,
                       struct span is)
 {
@@ -129,7 +120,8 @@ static bool apply_step(struct derive *derive, struct derived *derived,
     if (step->unchanged &&
         !store_flip_put(writer->store, writer->last_change, derived->export->id, step->key, error))
         return false;
-    bool noted = (!had || touch(derived, was)) && (!has || touch(derived, is)) &&
+    bool noted = (!had || derive_touch(derived, step->before, was)) &&
+                 (!has || derive_touch(derived, step->after, is)) &&
                  (!derived->feeds || note_move(derived, step, was, is));
     return noted || out_of_memory(error);
 }

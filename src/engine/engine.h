@@ -134,10 +134,12 @@ size_t submission_memory(const struct submission *submission);
 
 /* ---- commits: what the loop learns ---- */
 
-/* A stage of a derived view some rows of which changed: came, went, moved, or have other data. */
+/* A stage of a derived view some rows of which changed: came, went, moved, or have other data.
+ * Where its export is scoped, once for each label (view.h) that such rows have, or had. */
 struct engine_stage_touch {
     const struct view_stage *stage;
     struct span place; /* the first place in its order where something did; the commit's */
+    struct span label; /* absent where rows are not scoped; the commit's */
 };
 
 struct engine_commit {
@@ -151,7 +153,7 @@ struct engine_commit {
     struct seq head;
     struct store_export *exports; /* those that this commit created; names owned by the commit */
     size_t export_count;
-    /* Each touched stage once. There may be touches without changes: time alone did it. */
+    /* Each touched stage. There may be touches without changes: time alone did it. */
     struct engine_stage_touch *touches;
     size_t touch_count;
     uint64_t committed_us; /* monotonic */

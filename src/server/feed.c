@@ -32,9 +32,14 @@ static struct feed *feed_new(struct hub *hub, const struct view *view, struct ro
                           .name_length = name.length};
     memcpy(feed->name, name.data, name.length);
     link_init(&feed->in_export);
+    link_init(&feed->in_touched);
+    link_init(&feed->in_long);
+    link_init(&feed->list_windows);
     link_init(&feed->resting);
     map_init(&feed->groups, group_key);
-    if (!map_add(&hub->feeds, feed)) {
+    bool listed = label_index_add(&export->topics, &feed->topic, feed, feed->scope);
+    if (!listed || !map_add(&hub->feeds, feed)) {
+        label_index_remove(&export->topics, &feed->topic);
         row_scope_unref(feed->scope);
         view_unref(feed->view);
         memory_free(feed);
@@ -61,12 +66,62 @@ struct feed *feed_get(struct hub *hub, const struct view *view, struct row_scope
     return feed ? feed : feed_new(hub, view, view->scope ? scope : NULL, name);
 }
 
+/* ---- the channel ---- */
+
+/* The channel had so many bytes before something was done to it. */
+static void count_channel(struct feed *feed, size_t before)
+{
+    struct hub *hub = feed->hub;
+    bool is_long = feed->channel.next - feed->channel.first >= 2;
+    hub->channel_bytes += feed->channel.bytes - before;
+    if (is_long != link_alone(&feed->in_long))
+        return;
+    if (is_long)
+        link_append(&hub->long_channels, &feed->in_long);
+    else
+        link_remove(&feed->in_long);
+}
+
+static void end_channel(struct feed *feed)
+{
+    size_t before = feed->channel.bytes;
+    if (!feed->channel_on)
+        return;
+    channel_fini(&feed->channel);
+    feed->channel_on = false;
+    count_channel(feed, before);
+}
+
+void feed_pass(struct feed *feed)
+{
+    if (feed->channel_on && feed->channel.head < feed->hub->ring.last)
+        channel_pass(&feed->channel, feed->hub->ring.last);
+}
+
+/* One cap for all views: the fullest channel gives its oldest block. */
+void feeds_trim(struct hub *hub)
+{
+    while (hub->channel_bytes > hub->options.channel_bytes && !link_alone(&hub->long_channels)) {
+        struct feed *fullest = NULL;
+        struct link *link;
+        for (link = hub->long_channels.next; link != &hub->long_channels; link = link->next) {
+            struct feed *feed = LINK_OWNER(struct feed, in_long, link);
+            if (!fullest || feed->channel.bytes > fullest->channel.bytes)
+                fullest = feed;
+        }
+        size_t before = fullest->channel.bytes;
+        channel_drop_oldest(&fullest->channel);
+        count_channel(fullest, before);
+    }
+}
+
 void feed_free(struct feed *feed)
 {
     map_remove(&feed->hub->feeds, span_make(feed->name, feed->name_length));
     link_remove(&feed->in_export);
-    if (feed->channel_on)
-        channel_fini(&feed->channel);
+    link_remove(&feed->in_touched);
+    label_index_remove(&feed->export->topics, &feed->topic);
+    end_channel(feed);
     map_fini(&feed->groups);
     row_scope_unref(feed->scope);
     view_unref(feed->view);
@@ -209,9 +264,8 @@ void feed_leave(struct feed *feed, struct subscription *subscription)
         if (link_alone(&subscription->group->members))
             group_free(subscription->group);
         subscription->group = NULL;
-    } else if (--feed->unkeyed == 0 && feed->channel_on) {
-        channel_fini(&feed->channel);
-        feed->channel_on = false;
+    } else if (--feed->unkeyed == 0) {
+        end_channel(feed);
     }
     feed->hub->subscription_count--;
     feed->subscriptions--;
@@ -223,6 +277,7 @@ void feed_leave(struct feed *feed, struct subscription *subscription)
 static void feed_offer_channel(struct feed *feed, const struct change *change)
 {
     struct hub *hub = feed->hub;
+    size_t before = feed->channel.bytes;
     if (!view_shows(feed->view, change_key(change)))
         return;
     buffer_clear(&hub->frame);
@@ -230,26 +285,29 @@ static void feed_offer_channel(struct feed *feed, const struct change *change)
         /* Out of memory. Passed and emptied, all its cursors are behind: the database has it. */
         channel_pass(&feed->channel, change->id);
         channel_clear(&feed->channel);
-        return;
-    }
-    if (hub->frame.length)
+    } else if (hub->frame.length) {
         channel_add(&feed->channel, change->id, buffer_span(&hub->frame));
+    }
+    count_channel(feed, before);
 }
 
 /* Nothing at all happens for who must not see the row. */
-static bool is_hidden(struct feed *feed, const struct change *change)
+static bool is_hidden(const struct feed *feed, const struct change *change)
 {
     struct sight sight = row_scope_sight(feed->scope, change);
-    if (sight.before || sight.after)
-        feed->last_change = change->id;
     return !sight.before && !sight.after;
 }
 
 void feed_offer(struct feed *feed, const struct change *change)
 {
+    if (feed->offered == change->id) /* it saw the row before, and sees it now */
+        return;
+    feed->offered = change->id;
+    counter_add(&feed->hub->metrics.topics_offered, 1);
     if (feed->scope && is_hidden(feed, change))
         return;
-    feed->touched = true;
+    if (link_alone(&feed->in_touched))
+        link_append(&feed->hub->touched, &feed->in_touched);
     if (feed->channel_on)
         feed_offer_channel(feed, change);
     if (!feed->groups.count)
@@ -266,7 +324,5 @@ void feed_settle(struct feed *feed, int64_t first, int64_t head)
 {
     if (feed->channel_on && feed->channel.head < head)
         channel_pass(&feed->channel, head);
-    if (feed->touched)
-        wake_all(&feed->resting, first);
-    feed->touched = false;
+    wake_all(&feed->resting, first);
 }

@@ -49,6 +49,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
     map_init(&hub->exports, export_key);
     map_init(&hub->feeds, feed_key);
     map_init(&hub->row_scopes, row_scope_name);
+    link_init(&hub->touched);
+    link_init(&hub->long_channels);
     link_init(&hub->subscribers);
     buffer_init(&hub->frame, UINT32_MAX);
     buffer_init(&hub->shown, UINT32_MAX);
@@ -68,8 +70,10 @@ void hub_free(struct hub *hub)
     windows_free(hub->windows);
     size_t position = 0;
     struct hub_export *export;
-    while ((export = map_next(&hub->exports, &position)))
+    while ((export = map_next(&hub->exports, &position))) {
+        label_index_fini(&export->topics);
         memory_free(export);
+    }
     map_fini(&hub->exports);
     memory_free(hub->by_id);
     map_fini(&hub->feeds);
@@ -117,8 +121,10 @@ struct hub_export *hub_new_export(struct hub *hub, struct span name)
     *export = (struct hub_export){.id = UINT32_MAX, .name_length = name.length};
     memcpy(export->name, name.data, name.length);
     link_init(&export->feeds);
+    label_index_init(&export->topics);
     if (map_add(&hub->exports, export))
         return export;
+    label_index_fini(&export->topics);
     memory_free(export);
     return NULL;
 }
@@ -126,6 +132,7 @@ struct hub_export *hub_new_export(struct hub *hub, struct span name)
 void hub_drop_export(struct hub *hub, struct hub_export *export)
 {
     map_remove(&hub->exports, export_key(export));
+    label_index_fini(&export->topics);
     memory_free(export);
 }
 
@@ -179,41 +186,28 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
 
 /* ---- commits ---- */
 
-static void offer(struct hub_export *export, const struct change *change)
+static void offer_to(struct link *topics, const struct change *change)
 {
     struct link *link;
-    export->last_change = change->id;
-    for (link = export->feeds.next; link != &export->feeds; link = link->next)
-        feed_offer(LINK_OWNER(struct feed, in_export, link), change);
+    for (link = topics ? topics->next : NULL; link != topics; link = link->next)
+        feed_offer(LINK_OWNER(struct label_place, in_list, link)->topic, change);
 }
 
-/* One cap for the ready frames of all views: the fullest channel gives its oldest block. */
-static void trim_channels(struct hub *hub)
+/* To who sees the row now, and to who saw it. */
+static void offer(struct hub_export *export, const struct change *change)
 {
-    for (;;) {
-        size_t position = 0, total = 0;
-        struct feed *feed, *fullest = NULL;
-        while ((feed = map_next(&hub->feeds, &position))) {
-            if (!feed->channel_on)
-                continue;
-            total += feed->channel.bytes;
-            bool droppable = feed->channel.next - feed->channel.first >= 2;
-            if (droppable && (!fullest || feed->channel.bytes > fullest->channel.bytes))
-                fullest = feed;
-        }
-        if (!fullest || total <= hub->options.channel_bytes ||
-            !channel_drop_oldest(&fullest->channel))
-            return;
-    }
+    export->last_change = change->id;
+    offer_to(&export->topics.everything, change);
+    offer_to(label_index_find(&export->topics, change_scope(change)), change);
+    offer_to(label_index_find(&export->topics, change_scope_left(change)), change);
 }
 
 static void settle(struct hub *hub, int64_t first, int64_t head)
 {
-    size_t position = 0;
-    struct feed *feed;
-    while ((feed = map_next(&hub->feeds, &position)))
-        feed_settle(feed, first, head);
-    trim_channels(hub);
+    struct link *link;
+    for (link = hub->touched.next; link != &hub->touched; link = link->next)
+        feed_settle(LINK_OWNER(struct feed, in_touched, link), first, head);
+    feeds_trim(hub);
 }
 
 /* Offering only notes who has something to pull; the ring then takes the change over. */
@@ -239,6 +233,8 @@ void hub_commit(void *argument, struct engine_commit *commit)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
     hub->commits++;
     windows_commit(hub, commit);
+    while (!link_alone(&hub->touched))
+        link_remove(hub->touched.next);
 }
 
 void hub_close(struct hub *hub)

@@ -185,6 +185,7 @@ struct hub_metrics {
     struct counter catch_ups, resumes, resumes_refused;
     struct counter resumes_shared; /* of windows: an equal one was served for it */
     struct counter window_looks;
+    struct counter topics_offered;    /* feeds and windows that changes were held against */
     struct histogram publish_latency; /* from a request's arrival to its frames being ready */
 };
 const struct hub_metrics *hub_metrics(const struct hub *hub);

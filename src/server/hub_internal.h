@@ -12,6 +12,7 @@
 #define SERVER_HUB_INTERNAL_H
 
 #include "base/link.h"
+#include "server/feed.h"
 #include "server/hub.h"
 #include "server/list_position.h"
 #include "server/row_scope.h"
@@ -43,57 +44,11 @@ enum {
 /* More rows than any view has; sums with what a view itself skips stay in range. */
 #define HUB_SKIP ((int64_t)1 << 61)
 
-struct feed;
-struct key_group;
 struct subscription;
 struct window;
 struct windows;
 struct window_request;
 struct window_spec;
-
-/* ---- exports and feeds ---- */
-
-/* One that is waited for is known by its name alone, for as long as there is a feed of it. */
-struct hub_export {
-    uint32_t id;         /* UINT32_MAX while it is waited for */
-    bool waiting;        /* subscribed to, and never fed */
-    uint64_t counted;    /* of one that is waited for: see hub_may_wait */
-    int64_t last_change; /* its newest, as far as the loop knows */
-    struct link feeds;
-    size_t name_length;
-    char name[];
-};
-
-struct feed {
-    struct hub *hub;
-    struct link in_export; /* hub_export.feeds */
-    struct hub_export *export;
-    const struct view *view; /* one reference */
-    struct row_scope *scope; /* whose rows of it; one reference; NULL: they are not scoped */
-    int64_t last_change;     /* the newest that it shows anything of; scoped feeds only */
-    enum wire_mode mode;
-    size_t subscriptions;
-    size_t windows;  /* of this view, also those without members */
-    size_t unkeyed;  /* subscriptions without a key, to the whole view */
-    bool channel_on; /* while there are such */
-    bool touched;    /* this commit changed something in the export */
-    struct channel channel;
-    struct link resting; /* unkeyed subscriptions at the head */
-    struct map groups;   /* struct key_group by key */
-    size_t name_length;
-    char name[]; /* the view's id; where rows are scoped also for whom */
-};
-
-/* Everybody who wants one key of one view, and the ring's changes of it. */
-struct key_group {
-    struct feed *feed;
-    struct link members; /* subscription.in_group */
-    struct link resting; /* subscription.in_rest: those at the head */
-    int64_t *ids;        /* growing; older than the ring are dropped */
-    size_t first, count, capacity;
-    size_t key_length;
-    char key[];
-};
 
 /* ---- what a subscriber knows of a view's keys, without remembering them ---- */
 
@@ -325,10 +280,13 @@ struct hub {
     struct map exports;        /* struct hub_export by name */
     struct hub_export **by_id; /* the same; ids are small and dense */
     size_t by_id_count;
-    size_t waiting;        /* exports that are waited for; options.max_waiting at most */
-    uint64_t waiting_asks; /* see hub_may_wait */
-    struct map feeds;      /* struct feed by name */
-    struct map row_scopes; /* those that somebody has, by name */
+    size_t waiting;            /* exports that are waited for; options.max_waiting at most */
+    uint64_t waiting_asks;     /* see hub_may_wait */
+    struct map feeds;          /* struct feed by name */
+    struct link touched;       /* feed.in_touched: those that the commit at hand is for */
+    size_t channel_bytes;      /* of the channels of all feeds */
+    struct link long_channels; /* feed.in_long: those that can drop their oldest block */
+    struct map row_scopes;     /* those that somebody has, by name */
     struct link subscribers;
     size_t subscriber_count, subscription_count;
     size_t grown_pages; /* that subscriptions hold; HUB_GROWN_PAGES at most */
@@ -362,27 +320,6 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
 struct hub_export *hub_await(struct hub *hub, const struct view *view);
 /* It is in no feed any more: nobody waits for it. */
 void hub_stop_waiting(struct hub *hub, struct hub_export *export);
-
-/* feed.c */
-enum wire_mode feed_mode(const struct view *view);
-/* Find or make the feed of a view for who sees `scope`, which does not matter where rows are not
- * scoped; NULL when out of memory. */
-struct feed *feed_get(struct hub *hub, const struct view *view, struct row_scope *scope);
-/* Count a subscription in / out; the last one out frees the feed. */
-bool feed_join(struct feed *feed, struct subscription *subscription, struct span key);
-/* The same for a member of a window of the view. */
-bool feed_join_window(struct feed *feed, struct subscription *subscription,
-                      struct window_spec *spec, struct error *error);
-void feed_leave(struct feed *feed, struct subscription *subscription);
-/* Free it if neither subscription nor window needs it. */
-void feed_drop_unused(struct feed *feed);
-/* A change of the feed's export: frames into the channel, wake who waits for the key. */
-void feed_offer(struct feed *feed, const struct change *change);
-/* The end of a commit of the changes first … head, all offered; wake who rests. */
-void feed_settle(struct feed *feed, int64_t first, int64_t head);
-/* The subscription has everything there is: rest until the feed has more. */
-void feed_rest(struct subscription *subscription);
-void feed_free(struct feed *feed);
 
 /* frames.c */
 /* The change as the feed's view shows it, appended to out: a patch, or the whole entity when the

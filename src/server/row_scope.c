@@ -176,6 +176,17 @@ bool row_scope_sees(const struct row_scope *scope, struct span label)
     return span_equal(label, span_of(VIEW_SCOPE_PUBLIC));
 }
 
+size_t row_scope_label_count(const struct row_scope *scope)
+{
+    return scope->all ? 0 : scope->count + 1;
+}
+
+struct span row_scope_label(const struct row_scope *scope, size_t number)
+{
+    INVARIANT(number < row_scope_label_count(scope));
+    return number ? scope->values[number - 1] : span_of(VIEW_SCOPE_PUBLIC);
+}
+
 bool row_scope_shows(const struct row_scope *scope, const struct view *view, struct span entity)
 {
     return !scope || (view->scope && row_scope_sees(scope, view_scope_label(view->scope, entity)));

@@ -32,6 +32,9 @@ void row_scope_unref(struct row_scope *scope);
 /* For the hub's map of them, and a text that no other has. */
 struct span row_scope_name(const void *scope);
 
+/* The labels of the rows that it sees: the public one, then each value's. None: it sees all. */
+size_t row_scope_label_count(const struct row_scope *scope);
+struct span row_scope_label(const struct row_scope *scope, size_t number);
 /* Whether a row with this label (view.h) is seen; one without a label is not. */
 bool row_scope_sees(const struct row_scope *scope, struct span label);
 /* Whether an entity of the view's export is. */

@@ -102,6 +102,7 @@ struct span subscription_pull_live(struct subscription *subscription)
     struct hub *hub = subscription->feed->hub;
     if (!key_owner_goes_on(subscription))
         return span_make(NULL, 0);
+    feed_pass(subscription->feed);
     if (!subscription->in_channel)
         enter_channel(subscription);
     if (subscription->in_channel) {

@@ -31,6 +31,9 @@ struct windows *windows_new(void)
         return NULL;
     map_init(&windows->by_name, window_name);
     link_init(&windows->all);
+    link_init(&windows->active);
+    link_init(&windows->lingerers);
+    window_topics_init(windows);
     link_init(&windows->requests);
     link_init(&windows->moved);
     return windows;
@@ -107,6 +110,9 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     window->name = name;
     window->scanning = window_may_scan(window);
     link_init(&window->in_windows);
+    link_init(&window->in_active);
+    link_init(&window->in_lingering);
+    link_init(&window->in_topic);
     link_init(&window->members);
     link_init(&window->waiting);
     link_init(&window->resting);
@@ -114,11 +120,13 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     link_init(&window->in_moved);
     map_init(&window->moves, window_row_map_key);
     window_content_init(window);
-    if (!map_add(&hub->windows->by_name, window)) {
+    if (!window_topic_join(window) || !map_add(&hub->windows->by_name, window)) {
+        window_topic_leave(window);
         memory_free(window);
         return NULL;
     }
     link_append(&hub->windows->all, &window->in_windows);
+    link_append(&hub->windows->lingerers, &window->in_lingering);
     hub->windows->count++;
     hub->windows->lingering++; /* until somebody joins */
     feed->windows++;
@@ -146,7 +154,10 @@ void window_free(struct window *window)
     held_forget(window);
     window_keep_end(window);
     map_remove(&windows->by_name, window_name(window));
+    window_topic_leave(window);
     link_remove(&window->in_windows);
+    link_remove(&window->in_active);
+    link_remove(&window->in_lingering);
     windows->count--;
     windows->lingering--;
     if (window->known)
@@ -168,6 +179,7 @@ void windows_free(struct windows *windows)
         return;
     while (!link_alone(&windows->all))
         window_free(LINK_OWNER(struct window, in_windows, windows->all.next));
+    window_topics_fini(windows);
     map_fini(&windows->by_name);
     memory_free(windows);
 }
@@ -178,9 +190,9 @@ void windows_free(struct windows *windows)
  * an export that was never fed, which hold nothing. */
 void windows_end_lingering(struct windows *windows)
 {
-    struct link *link = windows->all.next;
-    while (link != &windows->all && windows->lingering) {
-        struct window *window = LINK_OWNER(struct window, in_windows, link);
+    struct link *link = windows->lingerers.next;
+    while (link != &windows->lingerers) {
+        struct window *window = LINK_OWNER(struct window, in_lingering, link);
         link = link->next;
         bool is_empty = window->feed->export->waiting; /* nothing is to be told of it */
         if (windows->lingering <= WINDOW_LINGER && !is_empty)
@@ -227,8 +239,11 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
     subscription->window = window;
     link_append(&window->members, &subscription->in_window);
     feed->hub->windows->members++;
-    if (window->member_count++ == 0)
+    if (window->member_count++ == 0) {
         feed->hub->windows->lingering--;
+        link_remove(&window->in_lingering);
+    }
+    window_activate(window);
     return true;
 }
 
@@ -264,8 +279,7 @@ void window_leave(struct subscription *subscription)
     text_unref(window->snapshot);
     window->snapshot = NULL;
     windows->lingering++;
-    link_remove(&window->in_windows);
-    link_append(&windows->all, &window->in_windows);
+    link_append(&windows->lingerers, &window->in_lingering);
 }
 
 void window_fail(struct window *window, const struct error *error)

@@ -5,63 +5,6 @@ enum { RETRY_MS = 20 };
 
 /* ---- when to look ---- */
 
-static bool is_before(struct span place, const struct window *window)
-{
-    const struct window_rows *rows = &window->rows;
-    int64_t take = window->spec.take;
-    if (take == 0)
-        return false; /* of a view that is cut to nothing */
-    if (take == VIEW_ALL || (int64_t)rows->count < take || window->spec.view->stage->cut.last)
-        return true;
-    if (!window->more && window_may_have_more(window))
-        return true; /* the first row behind it is news */
-    struct span last =
-        window->more ? buffer_span(&window->next) : window_row_place(rows->list[rows->count - 1]);
-    return !last.length || span_compare(place, last) <= 0;
-}
-
-/* Whether the commit can have changed what the window shows. */
-static bool is_touched(const struct window *window, const struct engine_commit *commit)
-{
-    const struct view_stage *stage = window->spec.view->stage;
-    const struct hub_export *export = window->feed->export;
-    int64_t newest = window->spec.scope ? window->feed->last_change : export->last_change;
-    bool fed = commit->count && newest > commit->last_change - (int64_t)commit->count;
-    if (!stage)
-        return fed;
-    for (size_t i = 0; i < commit->touch_count; i++) {
-        const struct engine_stage_touch *touch = &commit->touches[i];
-        if (touch->stage == stage || strcmp(touch->stage->definition, stage->definition) == 0)
-            return window->looking || window->filling || !window->known ||
-                   window_keeps_matches(window) || is_before(touch->place, window);
-    }
-    return false;
-}
-
-/* What it holds is right for the newer position too: it need not look through what was not for it.
- */
-static void pass_over(struct window *window, const struct engine_commit *commit)
-{
-    if (window->looking || window->filling || window->stale)
-        return;
-    bool current = window->known && (!window_keeps_matches(window) || window->matches_ready);
-    if (current && window->position < commit->last_change)
-        window->position = commit->last_change;
-}
-
-void windows_commit(struct hub *hub, const struct engine_commit *commit)
-{
-    struct link *link;
-    for (link = hub->windows->all.next; link != &hub->windows->all; link = link->next) {
-        struct window *window = LINK_OWNER(struct window, in_windows, link);
-        if (!window->stale && is_touched(window, commit))
-            window->stale = true;
-        else
-            pass_over(window, commit);
-    }
-    windows_look(hub);
-}
-
 /* A window that coalesces shows a change at the end of its interval. */
 static bool is_due(const struct window *window, uint64_t now)
 {
@@ -85,12 +28,25 @@ static bool needs_filling(const struct window *window)
            window_keeps_matches(window) && !window->matches_ready;
 }
 
+/* Nothing is on its way, and nothing is wanted: the next thing that is activates it again. */
+static bool is_idle(const struct window *window)
+{
+    if (!window->member_count)
+        return true;
+    bool ready = window->known && (!window_keeps_matches(window) || window->matches_ready);
+    return ready && !window->stale && !window->snapshot_wanted && !window->request_count &&
+           !window->looking && !window->filling;
+}
+
 static void start_filling(struct hub *hub)
 {
-    struct link *link;
-    for (link = hub->windows->all.next; link != &hub->windows->all; link = link->next) {
-        struct window *window = LINK_OWNER(struct window, in_windows, link);
-        if (needs_filling(window) && !window_fill_start(window))
+    struct link *link = hub->windows->active.next;
+    while (link != &hub->windows->active) {
+        struct window *window = LINK_OWNER(struct window, in_active, link);
+        link = link->next;
+        if (is_idle(window))
+            link_remove(&window->in_active);
+        else if (needs_filling(window) && !window_fill_start(window))
             return; /* too many reads wait: at the next commit or tick */
     }
 }
@@ -106,9 +62,9 @@ void windows_look(struct hub *hub)
     start_filling(hub);
     if (windows->looking)
         return;
-    struct link *link = windows->all.next;
-    for (; link != &windows->all && count < WINDOW_LOOK; link = link->next) {
-        struct window *window = LINK_OWNER(struct window, in_windows, link);
+    struct link *link = windows->active.next;
+    for (; link != &windows->active && count < WINDOW_LOOK; link = link->next) {
+        struct window *window = LINK_OWNER(struct window, in_active, link);
         if (needs_look(window, now))
             wanted[count++] = window;
     }
@@ -116,8 +72,8 @@ void windows_look(struct hub *hub)
         return;
     /* The others' turn comes first next time. */
     for (size_t i = 0; i < count; i++) {
-        link_remove(&wanted[i]->in_windows);
-        link_append(&windows->all, &wanted[i]->in_windows);
+        link_remove(&wanted[i]->in_active);
+        link_append(&windows->active, &wanted[i]->in_active);
     }
 }
 
@@ -126,8 +82,8 @@ int64_t windows_due(const struct hub *hub)
     const struct windows *windows = hub->windows;
     uint64_t now = clock_monotonic_us(), soonest = windows_keep_due(hub);
     const struct link *link;
-    for (link = windows->all.next; link != &windows->all; link = link->next) {
-        const struct window *window = LINK_OWNER(struct window, in_windows, link);
+    for (link = windows->active.next; link != &windows->active; link = link->next) {
+        const struct window *window = LINK_OWNER(struct window, in_active, link);
         if (needs_filling(window) || (!windows->looking && needs_look(window, now)))
             return RETRY_MS; /* too many reads waited */
         if (!window->stale || !window->member_count || window->filling || windows->looking)
@@ -170,6 +126,7 @@ void window_delivered(struct window_result *result)
 {
     struct window *window = result->window;
     window->looking = false;
+    window_activate(window);
     if (result->unread && result->error.code == ERROR_NONE) {
         window->stale = true;
         return;

@@ -1,7 +1,8 @@
 /*
  * Windows: what subscribers of a part of a view share (docs/views.md). Who does what:
  *   window.c           on the loop: finding, joining, leaving
- *   window_due.c       on the loop: marking stale, asking for a look, delivering
+ *   window_topics.c    on the loop: which windows a commit is for
+ *   window_due.c       on the loop: asking for a look, delivering
  *   window_member.c    on the loop: one subscription in a window, from snapshot to live
  *   window_look.c      on a reader: one look at several windows, in one short transaction
  *   window_rows.c      on a reader: the rows that are in a window now
@@ -105,6 +106,11 @@ struct window {
     struct hub *hub;
     struct feed *feed; /* counted by the window as by a subscription */
     struct link in_windows;
+    struct link in_active;     /* windows.active */
+    struct link in_lingering;  /* windows.lingerers, without members */
+    struct link in_topic;      /* feed.list_windows, or stage_topic.windows */
+    struct label_member topic; /* of a derived view: its places in stage_topic.by_label */
+    struct stage_topic *stage_topic;
     struct window_spec spec;
     char *name; /* all of the spec, as text; NULL: read once, for nobody in particular */
     /* The loop's. */
@@ -420,8 +426,11 @@ uint64_t window_tag(const struct window *window, const struct seq *after,
 
 struct windows {
     struct map by_name;
-    struct link all;      /* window.in_windows; without members: the longest so first */
-    struct link requests; /* window_request.in_requests: for the next look */
+    struct link all;       /* window.in_windows */
+    struct link active;    /* window.in_active: all that may need a look, and a few others */
+    struct link lingerers; /* window.in_lingering: without members, the longest so first */
+    struct map stages;     /* struct stage_topic by the definition of the stage */
+    struct link requests;  /* window_request.in_requests: for the next look */
     size_t count, lingering;
     uint64_t ended_us;   /* when one was last forgotten, what it held included; 0: never */
     size_t members;      /* of all */
@@ -435,6 +444,21 @@ struct windows {
     bool crowded;        /* it has more than it may */
 };
 
+/* window_topics.c */
+void window_topics_init(struct windows *windows);
+void window_topics_fini(struct windows *windows);
+/* Where commits find the window. False when out of memory; it is nowhere then. */
+bool window_topic_join(struct window *window);
+void window_topic_leave(struct window *window);
+/* What it holds is right up to the hub's newest change, unless something for it came: it need not
+ * look through what was not. */
+void window_pass(struct window *window, int64_t change);
+/* It may need a look: the next windows_look sees whether. */
+static inline void window_activate(struct window *window)
+{
+    if (link_alone(&window->in_active))
+        link_append(&window->hub->windows->active, &window->in_active);
+}
 /* Free what lingers beyond WINDOW_LINGER. */
 void windows_end_lingering(struct windows *windows);
 /* A look at these windows and what members of them want. False when it cannot be started. */

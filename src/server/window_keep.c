@@ -175,8 +175,8 @@ static int64_t shown_change(const struct hub *hub)
 {
     int64_t change = hub->ring.last;
     const struct link *link;
-    for (link = hub->windows->all.next; link != &hub->windows->all; link = link->next) {
-        const struct window *window = LINK_OWNER(struct window, in_windows, link);
+    for (link = hub->windows->active.next; link != &hub->windows->active; link = link->next) {
+        const struct window *window = LINK_OWNER(struct window, in_active, link);
         bool waits = window->member_count && window->delivered > 0 &&
                      (window->stale || window->looking) && !window->spec.view->coalesce_ms;
         if (waits && window->shown_change < change)

@@ -224,8 +224,8 @@ static void put_first(struct window_look *look)
         struct window_result *result = &look->results[i];
         if (!result->skipped || result->error.code != ERROR_NONE)
             continue;
-        link_remove(&result->window->in_windows);
-        link_prepend(&look->hub->windows->all, &result->window->in_windows);
+        link_remove(&result->window->in_active);
+        link_prepend(&look->hub->windows->active, &result->window->in_active);
     }
 }
 
@@ -303,6 +303,7 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
                                  .count = count};
     link_init(&look->requests);
     for (size_t i = 0; i < count; i++) {
+        window_pass(windows[i], hub->ring.last);
         results[i] = (struct window_result){.window = windows[i],
                                             .asof = hub->commits,
                                             .keeps = hub->options.tombstone_ms > 0 &&
@@ -361,6 +362,7 @@ static void deliver_fill(struct engine_event *event)
     struct window *window = fill->window;
     struct hub *hub = window->hub;
     window->filling = false;
+    window_activate(window);
     if (!fill->done) {
         log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"", window->spec.view->id,
                   fill->error.message);

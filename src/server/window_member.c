@@ -166,6 +166,7 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->with_rows = subscription->with_snapshot;
     link_append(&window->hub->windows->requests, &request->in_requests);
     window->request_count++;
+    window_activate(window);
     subscription->request = request;
     subscription->member_phase = MEMBER_WAITING;
     windows_look(window->hub);
@@ -219,6 +220,7 @@ void window_request_done(struct window_request *request)
         request->returned = false;
         link_append(&request->window->hub->windows->requests, &request->in_requests);
         request->window->request_count++;
+        window_activate(request->window);
         return;
     }
     subscriber_ready(subscription);
@@ -284,6 +286,7 @@ static struct span pull_snapshot(struct subscription *subscription)
     struct window *window = subscription->window;
     if (!is_fresh(subscription)) {
         window->snapshot_wanted = true;
+        window_activate(window);
         wait_for_look(subscription);
         return span_make(NULL, 0);
     }

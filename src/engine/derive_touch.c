@@ -1,0 +1,129 @@
+/*
+ * What the loop learns of a transaction: which stages it touched, where, and where rows are scoped
+ * for whom.
+ */
+#include "engine/derive_internal.h"
+
+static struct span touch_label(const void *value)
+{
+    const struct derive_touch *touch = value;
+    return span_make(touch->label, touch->length);
+}
+
+void derive_touch_init(struct derived *derived)
+{
+    buffer_init(&derived->lowest, SIZE_MAX / 2);
+    map_init(&derived->touches, touch_label);
+}
+
+void derive_touch_clear(struct derived *derived)
+{
+    size_t position = 0;
+    struct derive_touch *touch;
+    while ((touch = map_next(&derived->touches, &position))) {
+        map_remove(&derived->touches, touch_label(touch));
+        buffer_fini(&touch->lowest);
+        memory_free(touch);
+    }
+    derived->touched = false;
+}
+
+/* ---- noting ---- */
+
+static bool lower(struct buffer *lowest, struct span place)
+{
+    if (lowest->length && span_compare(place, buffer_span(lowest)) >= 0)
+        return true;
+    buffer_clear(lowest);
+    return buffer_add_span(lowest, place);
+}
+
+static struct derive_touch *get_touch(struct derived *derived, struct span label)
+{
+    struct derive_touch *touch = map_get(&derived->touches, label);
+    if (touch)
+        return touch;
+    touch = memory_alloc(sizeof *touch + label.length);
+    if (!touch)
+        return NULL;
+    *touch = (struct derive_touch){.length = label.length};
+    memcpy(touch->label, label.data, label.length);
+    buffer_init(&touch->lowest, SIZE_MAX / 2);
+    if (map_add(&derived->touches, touch))
+        return touch;
+    memory_free(touch);
+    return NULL;
+}
+
+bool derive_touch(struct derived *derived, struct span entity, struct span place)
+{
+    const struct view_scope *scope = derived->export->scope;
+    if (!derived->touched)
+        buffer_clear(&derived->lowest);
+    derived->touched = true;
+    if (!scope)
+        return lower(&derived->lowest, place);
+    struct derive_touch *touch = get_touch(derived, view_scope_label(scope, entity));
+    return touch && lower(&touch->lowest, place);
+}
+
+/* ---- telling ---- */
+
+void stage_touches_free(struct engine_stage_touch *touches, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        memory_free((void *)touches[i].place.data);
+        memory_free((void *)touches[i].label.data);
+    }
+    memory_free(touches);
+}
+
+static struct span copy(struct span bytes)
+{
+    return span_make(memory_copy_string(bytes.data, bytes.length), bytes.length);
+}
+
+static bool tell(struct derive *derive, const struct view_stage *stage, const struct buffer *lowest,
+                 const struct derive_touch *touch)
+{
+    struct engine_stage_touch told = {.stage = stage, .place = copy(buffer_span(lowest))};
+    if (touch)
+        told.label = copy(touch_label(touch));
+    derive->touches[derive->touch_count++] = told;
+    return told.place.data && (!touch || told.label.data);
+}
+
+static bool tell_stage(struct derive *derive, const struct view_stage *stage,
+                       const struct derived *derived)
+{
+    size_t position = 0;
+    const struct derive_touch *touch;
+    bool done = true;
+    if (!derived->touched)
+        return true;
+    if (!derived->touches.count)
+        return tell(derive, stage, &derived->lowest, NULL);
+    while (done && (touch = map_next(&derived->touches, &position)))
+        done = tell(derive, stage, &touch->lowest, touch);
+    return done;
+}
+
+static size_t count_touches(const struct derived *derived)
+{
+    size_t labels = derived->touches.count;
+    return !derived->touched ? 0 : labels ? labels : 1;
+}
+
+bool derive_note_touches(struct derive *derive, struct error *error)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < derive->view_stage_count; i++)
+        count += count_touches(derive->kept_as[i]);
+    if (count == 0)
+        return true;
+    derive->touches = memory_new(count * sizeof *derive->touches);
+    bool done = derive->touches != NULL;
+    for (size_t i = 0; done && i < derive->view_stage_count; i++)
+        done = tell_stage(derive, derive->view_stages[i], derive->kept_as[i]);
+    return done || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
+}
