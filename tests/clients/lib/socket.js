@@ -19,7 +19,8 @@ export class HandshakeError extends Error {
 
 /** Events: 'message' (Buffer, isText, fragments), 'pong' (Buffer), 'close' ({code, reason, clean}). */
 export class Socket extends EventEmitter {
-  /** options: cutAfter (bytes from the server after which the connection is torn), headers; of wss:, tls. */
+  /** options: cutAfter (bytes from the server after which the connection is torn), headers, from (the
+   * address that it comes from); of wss:, tls. */
   static open(url, options = {}) {
     const socket = new Socket(url, options);
     return within(socket.#opened, `WebSocket handshake with ${url}`);
@@ -34,7 +35,7 @@ export class Socket extends EventEmitter {
   #closeFrame = null;
   #sentClose = false;
 
-  constructor(url, { cutAfter = Infinity, headers = {}, tls = {} }) {
+  constructor(url, { cutAfter = Infinity, headers = {}, from, tls = {} }) {
     super();
     const { protocol, hostname, port, pathname, search } = new URL(url);
     const key = randomBytes(16).toString('base64');
@@ -44,7 +45,7 @@ export class Socket extends EventEmitter {
     this.closed = new Promise((done) => this.once('close', done));
     this.#opened = new Promise((done, fail) => (this.#settle = { done, fail }));
     this.#opened.catch(() => {});
-    const where = { host: hostname, port: Number(port), noDelay: true };
+    const where = { host: hostname, port: Number(port), noDelay: true, localAddress: from };
     this.tcp = protocol === 'wss:' ? connectTls({ ...where, ...tls }) : connect(where);
     const more = Object.entries(headers).map(([n, v]) => `${n}: ${v}\r\n`).join('');
     this.tcp.write(

@@ -1,0 +1,115 @@
+// nginx in front of a server, as docs/operations.md has it: a process of its own, in a folder of its
+// own, with short times where a test would wait.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { patience, scratch, within } from './server.js';
+
+/* It is in /usr/sbin, which is not in everybody's path. */
+const PROGRAM = ['nginx', '/usr/sbin/nginx'].find((program) => spawnSync(program, ['-v']).status === 0);
+export const hasNginx = PROGRAM !== undefined;
+
+const alive = new Set();
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGTERM');
+});
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  return port;
+}
+
+export class Nginx {
+  /** options: upstream (lines), server (lines), location (path, "/"), pass (what follows the
+   * upstream's name), forwarded (X-Forwarded-For), more (lines in the location) */
+  static async forTest(t, target, options = {}) {
+    const nginx = new Nginx();
+    nginx.folder = scratch(t);
+    nginx.port = await freePort();
+    nginx.http = `http://127.0.0.1:${nginx.port}`;
+    nginx.ws = `ws://127.0.0.1:${nginx.port}`;
+    mkdirSync(join(nginx.folder, 'logs'));
+    nginx.configure(target, options);
+    nginx.child = spawn(PROGRAM, ['-p', nginx.folder, '-c', join(nginx.folder, 'nginx.conf'), '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    nginx.stderr = '';
+    nginx.child.stderr.setEncoding('utf8').on('data', (text) => (nginx.stderr += text));
+    nginx.ended = once(nginx.child, 'exit');
+    t.after(() => nginx.stop());
+    alive.add(nginx.child);
+    await nginx.#listens();
+    return nginx;
+  }
+
+  configure(target, { upstream = 'keepalive 32;', server = '', location = '/', pass = '', forwarded = '$remote_addr', more = '' } = {}) {
+    const folder = this.folder;
+    writeFileSync(
+      join(folder, 'nginx.conf'),
+      `pid ${folder}/nginx.pid;
+worker_processes 1;
+worker_shutdown_timeout 2s;
+error_log stderr notice;
+${process.getuid() === 0 ? 'user root;' : ''}
+events { worker_connections 1024; }
+http {
+    access_log ${folder}/logs/access.log;
+    client_body_temp_path ${folder}/body;
+    proxy_temp_path ${folder}/proxy;
+    fastcgi_temp_path ${folder}/fastcgi;
+    uwsgi_temp_path ${folder}/uwsgi;
+    scgi_temp_path ${folder}/scgi;
+    map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+    upstream stele { server 127.0.0.1:${target}; ${upstream} }
+    server {
+        listen 127.0.0.1:${this.port};
+        ${server}
+        location ${location} {
+            proxy_pass http://stele${pass};
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+            proxy_set_header Host $host;
+            proxy_set_header X-Forwarded-For "${forwarded}";
+            proxy_buffering off;
+            client_max_body_size 8m;
+            ${more}
+        }
+    }
+}
+`,
+    );
+  }
+
+  /* Until it takes connections. */
+  async #listens() {
+    const end = Date.now() + patience(20_000);
+    for (;;) {
+      const tcp = connect(this.port, '127.0.0.1');
+      const up = await new Promise((done) => tcp.once('connect', () => done(true)).once('error', () => done(false)));
+      tcp.destroy();
+      if (up) return;
+      if (this.child.exitCode !== null || Date.now() > end) throw new Error(`nginx does not listen: ${this.stderr}`);
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  }
+
+  /** Read the configuration again: the old workers stop taking connections, and end. Resolves when a new worker has begun. */
+  async reload() {
+    const before = this.stderr.length;
+    this.child.kill('SIGHUP');
+    while (!/start worker process \d+/.test(this.stderr.slice(before))) {
+      await within(once(this.child.stderr, 'data'), () => `a reload of nginx: ${this.stderr.slice(before)}`);
+    }
+  }
+
+  async stop() {
+    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGTERM');
+    await this.ended;
+    alive.delete(this.child);
+  }
+}
