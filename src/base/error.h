@@ -61,12 +61,15 @@ enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
     X(EGRESS_LIMIT, "egress-limit-exceeded", 429, RETRY_LATER)                                     \
     X(DISK_FULL, "disk-full", 503, RETRY_LATER)                                                    \
     X(DISK_FAILED, "disk-failed", 503, RETRY_LATER)                                                \
+    X(FILE_LIMIT, "file-limit-reached", 500, RETRY_NEVER)                                          \
+    X(WAL_LIMIT, "wal-limit-exceeded", 503, RETRY_LATER)                                           \
     X(OUTCOME_UNKNOWN, "outcome-unknown", 500, RETRY_NEVER)                                        \
     X(DATABASE, "database-error", 500, RETRY_NEVER)                                                \
     X(DATABASE_NEWER, "database-newer", 500, RETRY_NEVER)                                          \
     X(DATABASE_IN_USE, "database-in-use", 503, RETRY_LATER)                                        \
     X(DATABASE_GONE, "database-gone", 503, RETRY_LATER)                                            \
     X(DATABASE_DAMAGED, "database-damaged", 500, RETRY_NEVER)                                      \
+    X(DATABASE_UNUSABLE, "database-unusable", 500, RETRY_NEVER)                                    \
     X(CONFIGURATION, "configuration-error", 500, RETRY_NEVER)                                      \
     X(NETWORK, "network-error", 500, RETRY_LATER)
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 static const struct command_option *find_option(const struct command *command, struct span name)
@@ -244,5 +245,7 @@ static int run(int argc, char **argv)
 int command_main(int argc, char **argv)
 {
     fill_descriptors();
+    /* A file that may not grow is an error of the write (EFBIG), not the end of the process. */
+    signal(SIGXFSZ, SIG_IGN);
     return check_output(run(argc, argv));
 }

@@ -305,8 +305,8 @@ static bool apply_batches(struct writer *writer, struct submission *submission,
 /* Errors of the store end the transaction; all others only refuse the submission. */
 static bool is_store_failure(enum error_code code)
 {
-    return code == ERROR_DISK_FULL || code == ERROR_DISK_FAILED || code == ERROR_DATABASE ||
-           code == ERROR_DATABASE_DAMAGED;
+    return code == ERROR_DISK_FULL || code == ERROR_DISK_FAILED || code == ERROR_FILE_LIMIT ||
+           code == ERROR_DATABASE || code == ERROR_DATABASE_DAMAGED;
 }
 
 /* Put everything back as it was before the submission. */

@@ -222,6 +222,7 @@ struct engine_options {
     size_t events_bytes;             /* the writer waits when the loop is this far behind */
     struct store_retention retention;
     uint32_t checkpoint_pages;
+    int64_t max_wal_bytes; /* of the write-ahead log; beyond it nothing is taken in. 0: unlimited */
     uint32_t readers;
     /* Called on the loop thread, from engine_deliver, for every commit. Takes over the references
      * in commit->changes. */
@@ -288,8 +289,12 @@ uint32_t engine_max_array_length(const struct engine *engine, struct span export
 /* How long the writer has been at what it does now; 0: it waits for work. Any thread. */
 uint64_t engine_writer_busy_us(const struct engine *engine);
 /* ERROR_NONE while the database takes writes; else ERROR_DISK_FULL, ERROR_DISK_FAILED,
- * ERROR_DATABASE_GONE or ERROR_DATABASE_DAMAGED. */
+ * ERROR_FILE_LIMIT, ERROR_WAL_LIMIT, ERROR_DATABASE_GONE, ERROR_DATABASE_DAMAGED or
+ * ERROR_DATABASE_UNUSABLE. */
 enum error_code engine_disk_state(const struct engine *engine);
+/* Whether several checkpoints in a row failed: the write-ahead log takes what the database's own
+ * file does not. Any thread. */
+bool engine_checkpoints_fail(const struct engine *engine);
 void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes);
 /* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */
 bool engine_each_export(struct engine *engine,
@@ -301,7 +306,7 @@ struct engine_metrics {
     struct counter mutations_stale, mutations_truncated;
     struct counter commits, commit_failures, changes, evictions;
     struct counter cache_hits, cache_misses;
-    struct counter read_jobs, trimmed_changes, checkpoints;
+    struct counter read_jobs, trimmed_changes, checkpoints, checkpoint_failures;
     struct histogram commit_duration; /* from begin to durable */
     struct histogram commit_latency;  /* from a request's arrival to its commit */
 };

@@ -191,6 +191,9 @@ struct writer {
     int64_t now;             /* time of this transaction, ms */
     uint64_t last_trim_us;   /* monotonic, of the last look at the log's age */
     uint64_t probe_us;       /* when the failing disk is tried next */
+    uint64_t probe_rest_us;  /* and how long between two attempts */
+    int64_t room;            /* that must be there before intake goes on */
+    bool on_trial;           /* intake went on, and no commit has succeeded since */
     uint64_t watch_us;       /* when the files are looked at next */
 };
 
@@ -327,6 +330,8 @@ void disk_watch(struct writer *writer);
 void disk_refuse(struct writer *writer, struct queue_item **list);
 /* Once a second, while the intake is stopped: whether it can go on. */
 void disk_probe(struct writer *writer);
+/* A commit of mutations succeeded: what failed before it is over. */
+void disk_committed(struct writer *writer);
 bool writer_has_jobs(struct writer *writer);
 
 /* engine_clock.c: begin with what the database knows, on the writer's connection; note there
@@ -417,6 +422,13 @@ uint32_t array_length_of(const struct array_lengths *lengths, struct span export
 bool array_lengths_note(struct store_writer *store, const struct engine_options *options,
                         struct error *error);
 
+/* When the room of the write-ahead log is given back. */
+struct give_back {
+    uint64_t commits;  /* those that it knows of */
+    uint64_t since_us; /* when the last of them was noticed, or the last attempt; 0: never */
+    bool done;         /* nothing is left to give back since */
+};
+
 struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
     struct store *store;
@@ -438,6 +450,8 @@ struct engine {
     pthread_cond_t gate_changed;
     bool gate_wanted, gate_open, stopping;
     _Atomic bool gate_near; /* a checkpoint is nearly through: transactions are kept short */
+    _Atomic unsigned checkpoint_failures; /* in a row */
+    struct give_back give_back;           /* the checkpoint thread's */
     struct drained_event drained;
     struct engine_clock clock;
     _Atomic uint64_t writer_since_us; /* its present step; 0: none */

@@ -212,6 +212,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
             break;
     }
     if (going && finish(writer, &error)) {
+        disk_committed(writer);
         writer_derived(writer);
         observe(writer, begun);
         writer_answer_jobs(writer, NULL);

@@ -117,7 +117,8 @@ struct config {
     int64_t ring_bytes;             /* default 64 MiB */
     int64_t channel_bytes;          /* default 64 MiB */
     int64_t snapshot_cache_bytes;   /* default 64 MiB */
-    int64_t checkpoint_pages;       /* default 16,384 */
+    int64_t checkpoint_pages;       /* default 32,768 */
+    int64_t max_wal_bytes;          /* 0: unlimited */
     int64_t readers;                /* default 2 */
     int64_t max_window_rows;        /* of a subscription; default 10,000 */
     int64_t max_windows;            /* different ones; default 1,000 */

@@ -214,6 +214,9 @@ const struct setting config_settings[] = {
      .help = "ready snapshots kept for subscribers that come soon after"},
     {NUMBER(checkpoint_pages, 32768, 1, 16777216),
      .help = "pages in the write-ahead log from which on it is moved into the database"},
+    {NUMBER(max_wal_bytes, 8 * GIB, MIB, 1024 * GIB),
+     .help = "the write-ahead log may have so much in it; beyond that nothing is taken in until it "
+             "could be moved into the database"},
     {NUMBER(readers, 2, 1, 16), .help = "threads that read snapshots and catch-ups"},
     {TEXT(outgoing_ca_file),
      .help = "certificates, as PEM, that HTTPS requests of the server trust in place of the "

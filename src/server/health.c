@@ -34,6 +34,8 @@ static void reply_ready(struct server *server, struct net_connection *connection
         snprintf(text, sizeof text, "NOT READY");
     else if (disk != ERROR_NONE)
         snprintf(text, sizeof text, "READY, but no mutations are taken: %s", error_wire_code(disk));
+    else if (engine_checkpoints_fail(server->engine))
+        snprintf(text, sizeof text, "READY, but checkpoints fail");
     reply_text(connection, ready ? 200 : 503, text);
 }
 
@@ -43,7 +45,9 @@ static void reply_ready_to_write(struct server *server, struct net_connection *c
     enum error_code disk = engine_disk_state(server->engine);
     char text[96] = "NOT READY";
     bool ready = server->state == SERVER_RUNNING && disk == ERROR_NONE;
-    if (ready)
+    if (ready && engine_checkpoints_fail(server->engine))
+        snprintf(text, sizeof text, "READY, but checkpoints fail");
+    else if (ready)
         snprintf(text, sizeof text, "READY");
     else if (disk != ERROR_NONE)
         snprintf(text, sizeof text, "NOT READY: %s", error_wire_code(disk));

@@ -205,7 +205,8 @@ VALUE(incoming_bytes, server->incoming.bytes)
 static bool is_database_whole(const struct server *server)
 {
     enum error_code state = engine_disk_state(server->engine);
-    return state != ERROR_DATABASE_GONE && state != ERROR_DATABASE_DAMAGED;
+    return state != ERROR_DATABASE_GONE && state != ERROR_DATABASE_DAMAGED &&
+           state != ERROR_DATABASE_UNUSABLE;
 }
 
 VALUE(queue_requests, queue_waiting(server, false))
@@ -220,7 +221,15 @@ VALUE(log_changes, server->facts->log.rows)
 VALUE(log_bytes, server->facts->log.bytes)
 VALUE(log_last_change, server->facts->log.last_change)
 VALUE(log_floor_change, server->facts->log.floor_change)
-VALUE(disk_ok, engine_disk_state(server->engine) == ERROR_NONE)
+static bool takes_writes(const struct server *server)
+{
+    enum error_code state = engine_disk_state(server->engine);
+    return state == ERROR_NONE || state == ERROR_WAL_LIMIT;
+}
+
+VALUE(disk_ok, takes_writes(server))
+VALUE(wal_ok, engine_disk_state(server->engine) != ERROR_WAL_LIMIT)
+VALUE(checkpoints_ok, !engine_checkpoints_fail(server->engine))
 VALUE(database_ok, is_database_whole(server))
 VALUE(database_bytes, known(server->facts->sizes.database_bytes))
 VALUE(wal_bytes, known(server->facts->sizes.wal_bytes))
@@ -311,6 +320,11 @@ const struct metric metrics_table[] = {
     {COUNTER("stele_trimmed_changes_total", "Changes that left the log."), ENGINE(trimmed_changes)},
     {COUNTER("stele_checkpoints_total", "Checkpoints of the write-ahead log."),
      ENGINE(checkpoints)},
+    {COUNTER("stele_checkpoint_failures_total", "Checkpoints that failed."),
+     ENGINE(checkpoint_failures)},
+    {GAUGE("stele_checkpoints_ok",
+           "0 once several checkpoints in a row failed, until one succeeds."),
+     .value = checkpoints_ok},
     /* what goes out */
     {COUNTER("stele_frames_published_total", "Frames made, each once for all who get it, by mode."),
      LABELLED(METRIC_OF_HUB, "mode", frame_modes)},
@@ -355,8 +369,11 @@ const struct metric metrics_table[] = {
      .value = log_floor_change},
     {GAUGE("stele_database_bytes", "Size of the database file."), .value = database_bytes},
     {GAUGE("stele_wal_bytes", "Size of the write-ahead log's file."), .value = wal_bytes},
+    {GAUGE("stele_wal_ok", "0 while nothing is taken in because of max_wal_bytes."),
+     .value = wal_ok},
     {GAUGE("stele_database_ok",
-           "0 once the database file was found damaged, or is no longer under its name."),
+           "0 once the database file was found damaged or changed by another program, or is no "
+           "longer under its name."),
      .value = database_ok},
     {GAUGE("stele_disk_ok", "1 while the disk takes writes."), .value = disk_ok},
     {GAUGE("stele_disk_free_bytes", "Room on the database's disk."), .value = disk_free},

@@ -5,7 +5,8 @@
 
 static bool is_healthy(const struct server *server)
 {
-    return server->state == SERVER_RUNNING && engine_disk_state(server->engine) == ERROR_NONE;
+    return server->state == SERVER_RUNNING && engine_disk_state(server->engine) == ERROR_NONE &&
+           !engine_checkpoints_fail(server->engine);
 }
 
 static const char *state_name(const struct server *server)
@@ -13,7 +14,9 @@ static const char *state_name(const struct server *server)
     enum error_code disk = engine_disk_state(server->engine);
     if (server->state != SERVER_RUNNING)
         return "stopping";
-    return disk == ERROR_NONE ? "running" : error_wire_code(disk);
+    if (disk != ERROR_NONE)
+        return error_wire_code(disk);
+    return engine_checkpoints_fail(server->engine) ? "checkpoints-fail" : "running";
 }
 
 static uint64_t error_count(const struct server *server)

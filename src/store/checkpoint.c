@@ -1,4 +1,7 @@
-/* Moving the WAL into the database file, from a connection of its own beside the writer. */
+/*
+ * Moving the write-ahead log into the database file, from a connection of its own beside the
+ * writer, and giving its room back.
+ */
 #include "store/store_internal.h"
 
 #include <limits.h>
@@ -37,25 +40,28 @@ void store_checkpointer_close(struct store_checkpointer *checkpointer)
 
 bool store_checkpoint_due(const struct store_checkpointer *checkpointer)
 {
-    return atomic_load_explicit(&checkpointer->store->wal_pages, memory_order_relaxed) >
-           checkpointer->pages;
+    return store_wal_pages(checkpointer->store) > checkpointer->pages;
+}
+
+/* What SQLite's checkpoint of that kind came to; SQLITE_BUSY: somebody has it in use. */
+static int run(struct store_checkpointer *checkpointer, int kind, int *in_wal, int *moved)
+{
+    return sqlite3_wal_checkpoint_v2(checkpointer->connection.database, "main", kind, in_wal,
+                                     moved);
 }
 
 /*
  * PASSIVE never makes the writer or a reader wait. When it has moved everything, the next commit
  * starts the WAL from its beginning, which is all that keeps the WAL short.
  */
-bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error)
+bool store_checkpoint_all(struct store_checkpointer *checkpointer, uint32_t *left,
+                          struct error *error)
 {
     struct store *store = checkpointer->store;
-    uint32_t pages = atomic_load_explicit(&store->wal_pages, memory_order_relaxed);
-    *left = 0;
-    if (pages <= checkpointer->pages) {
-        return true;
-    }
+    uint32_t pages = store_wal_pages(store);
     int in_wal = 0, moved = 0;
-    int result = sqlite3_wal_checkpoint_v2(checkpointer->connection.database, "main",
-                                           SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
+    *left = 0;
+    int result = run(checkpointer, SQLITE_CHECKPOINT_PASSIVE, &in_wal, &moved);
     if (result == SQLITE_BUSY) {
         return true; /* somebody else checkpoints: the next call looks again */
     }
@@ -67,9 +73,46 @@ bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, s
     if (in_wal == moved) {
         atomic_compare_exchange_strong(&store->wal_pages, &pages, 0);
     }
-    pages = atomic_load_explicit(&store->wal_pages, memory_order_relaxed);
+    pages = store_wal_pages(store);
     *left = pages > (uint32_t)moved ? pages - (uint32_t)moved : 0;
     return true;
+}
+
+bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error)
+{
+    *left = 0;
+    return !store_checkpoint_due(checkpointer) || store_checkpoint_all(checkpointer, left, error);
+}
+
+bool store_wal_give_back(struct store_checkpointer *checkpointer, int wait_ms, bool *done,
+                         struct error *error)
+{
+    struct connection *connection = &checkpointer->connection;
+    int in_wal = 0, moved = 0;
+    *done = false;
+    int result = sqlite3_busy_timeout(connection->database, wait_ms);
+    if (result == SQLITE_OK) {
+        result = run(checkpointer, SQLITE_CHECKPOINT_TRUNCATE, &in_wal, &moved);
+    }
+    if (result == SQLITE_BUSY) {
+        return true;
+    }
+    if (result != SQLITE_OK) {
+        return connection_fail(connection, result, error);
+    }
+    atomic_store_explicit(&checkpointer->store->wal_pages, 0, memory_order_relaxed);
+    *done = true;
+    return true;
+}
+
+uint32_t store_wal_pages(const struct store *store)
+{
+    return atomic_load_explicit(&store->wal_pages, memory_order_relaxed);
+}
+
+uint64_t store_wal_commits(const struct store *store)
+{
+    return atomic_load_explicit(&store->wal_commits, memory_order_relaxed);
 }
 
 int64_t store_wal_bytes(const struct store *store)

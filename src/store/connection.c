@@ -11,14 +11,21 @@ enum {
 
 /* ---- errors ---- */
 
-static bool disk_is_full(struct connection *connection, int result)
+/* The reason in errno's terms. SQLite's own note is of the last call of all, which need not be the
+ * one that failed. */
+static int cause_of(struct connection *connection, int result)
 {
-    if ((result & 0xff) == SQLITE_FULL) {
-        return true;
+    if ((result & 0xff) != SQLITE_IOERR || !connection->database) {
+        return 0;
     }
-    /* A quota, and room for the shared-memory file, come as plain I/O errors. */
-    int cause = connection->database ? sqlite3_system_errno(connection->database) : 0;
-    return (result & 0xff) == SQLITE_IOERR && (cause == ENOSPC || cause == EDQUOT);
+    int cause = wal_file_cause(connection->database);
+    return cause ? cause : sqlite3_system_errno(connection->database);
+}
+
+/* A quota, and room for the shared-memory file, come as plain I/O errors. */
+static bool disk_is_full(int result, int cause)
+{
+    return (result & 0xff) == SQLITE_FULL || cause == ENOSPC || cause == EDQUOT;
 }
 
 static bool set_error(struct connection *connection, int result, struct error *error)
@@ -27,11 +34,15 @@ static bool set_error(struct connection *connection, int result, struct error *e
     const char *said = connection->database && sqlite3_extended_errcode(connection->database)
                            ? sqlite3_errmsg(connection->database)
                            : sqlite3_errstr(result);
-    if (disk_is_full(connection, result)) {
+    int cause = cause_of(connection, result);
+    if (disk_is_full(result, cause)) {
         return error_set(error, ERROR_DISK_FULL,
                          "no room to write to %s (%s): nothing of the transaction was kept; "
                          "make room on that disk",
                          path, said);
+    }
+    if (cause == EFBIG) {
+        return error_set(error, ERROR_FILE_LIMIT, STORE_FILE_LIMIT_TEXT, path);
     }
     switch (result & 0xff) {
     case SQLITE_NOMEM:
@@ -249,21 +260,27 @@ static bool immutable_name(const char *file, struct buffer *name)
     return buffer_string(name) != NULL;
 }
 
+int open_alone(const char *file, sqlite3 **database)
+{
+    int flags =
+        SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+    struct buffer name;
+    buffer_init(&name, 1 << 16);
+    int result = SQLITE_NOMEM;
+    if (immutable_name(file, &name)) {
+        result = sqlite3_open_v2(name.data, database, flags, NULL);
+    }
+    buffer_fini(&name);
+    return result;
+}
+
 static int open_file(struct connection *connection, const struct store *store, bool read_only)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                 (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (!store->immutable) {
-        return sqlite3_open_v2(store->file, &connection->database, flags, wal_file_layer());
-    }
-    struct buffer name;
-    buffer_init(&name, 1 << 16);
-    int result = SQLITE_NOMEM;
-    if (immutable_name(store->file, &name)) {
-        result = sqlite3_open_v2(name.data, &connection->database, flags | SQLITE_OPEN_URI, NULL);
-    }
-    buffer_fini(&name);
-    return result;
+    return store->immutable
+               ? open_alone(store->file, &connection->database)
+               : sqlite3_open_v2(store->file, &connection->database, flags, wal_file_layer());
 }
 
 /* These only read the file: whether it is ours is not known yet. */
@@ -277,16 +294,18 @@ static bool apply_settings(struct connection *connection, const struct store *st
         cache = store->options.cache_mebibytes ? store->options.cache_mebibytes
                                                : DEFAULT_CACHE_MEBIBYTES;
     }
-    char sql[256];
+    char sql[320];
+    int64_t keep = store->options.wal_keep_bytes ? store->options.wal_keep_bytes : -1;
     /* The checkpoints have a connection of their own. A negative cache size counts KiB. */
     int length = snprintf(sql, sizeof sql,
                           "PRAGMA synchronous=%s; PRAGMA cache_size=-%llu; "
                           "PRAGMA secure_delete=%s; PRAGMA wal_autocheckpoint=0; "
-                          "PRAGMA foreign_keys=0; PRAGMA temp_store=MEMORY;%s",
+                          "PRAGMA foreign_keys=0; PRAGMA temp_store=MEMORY; "
+                          "PRAGMA journal_size_limit=%lld;%s",
                           synchronous[store->options.synchronous], cache * 1024ULL,
-                          secure_delete[store->options.erase],
+                          secure_delete[store->options.erase], (long long)keep,
                           kind == CONNECTION_READER ? " PRAGMA query_only=1;" : "");
-    (void)length; /* a few words and a number: it fits */
+    (void)length; /* a few words and numbers: it fits */
     return connection_execute(connection, sql, error);
 }
 

@@ -186,7 +186,8 @@ static bool open_all(struct store *store, const char *backup, struct error *erro
 {
     int64_t version = 0;
     if (!locate(store, error) || (!store->options.read_only && !lock_take(store, error)) ||
-        !inode_enter(store, error) || !open_main(store, &version, error)) {
+        !inode_enter(store, error) || !wal_base_check(store, error) ||
+        !open_main(store, &version, error)) {
         return false;
     }
     if (!store->options.read_only && !prepare_file(store, version, backup, error)) {

@@ -33,6 +33,7 @@ struct store_options {
     enum store_synchronous synchronous; /* FULL: a commit is on disk when it returns */
     enum store_erase erase;
     uint32_t cache_mebibytes; /* page cache of the writer; 0: 64 */
+    int64_t wal_keep_bytes;   /* a WAL that begins anew is cut to this; 0: it keeps its size */
     bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server
                      */
     const char *backup_before_migration; /* copy the file there before a migration; NULL: no copy */
@@ -610,15 +611,38 @@ bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64
 
 /* ---- upkeep ---- */
 
+/* What the largest transaction of this writer so far wrote into the WAL; of one that failed, as far
+ * as it came. */
+int64_t store_writer_largest(const struct store_writer *writer);
+/* Take room for so many bytes more of the WAL from the file system, between transactions. Else
+ * ERROR_DISK_FULL or ERROR_FILE_LIMIT. Where the file system cannot tell, its free room must do. */
+bool store_reserve(struct store_writer *writer, int64_t bytes, struct error *error);
+/* Whether the tables, columns, indexes and triggers are those that stele makes. Else
+ * ERROR_DATABASE_UNUSABLE, which names one that is not: no commit may succeed any more. A bare
+ * ERROR_DATABASE and the like: that could not be looked at. */
+bool store_check_schema(struct store_writer *writer, struct error *error);
+
 /* A connection of its own that moves the WAL into the database, PASSIVE, when it has grown beyond
- * `pages`; store_checkpoint does nothing otherwise. Any thread but one at a time. *left: how many
- * pages of the WAL are not moved, those counted that were committed meanwhile. */
+ * `pages`; store_checkpoint does nothing otherwise, store_checkpoint_all does it anyhow. Any thread
+ * but one at a time. *left: how many pages of the WAL are not moved, those counted that were
+ * committed meanwhile. */
 struct store_checkpointer *store_checkpointer_open(struct store *store, uint32_t pages,
                                                    struct error *error);
 void store_checkpointer_close(struct store_checkpointer *checkpointer);
 bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error);
+bool store_checkpoint_all(struct store_checkpointer *checkpointer, uint32_t *left,
+                          struct error *error);
 /* Whether store_checkpoint would do something now. */
 bool store_checkpoint_due(const struct store_checkpointer *checkpointer);
+/* Move what is left and cut the WAL's file to nothing. Waits so long for readers, during which the
+ * writer must not commit; *done false: somebody still has it in use, nothing is cut. */
+bool store_wal_give_back(struct store_checkpointer *checkpointer, int wait_ms, bool *done,
+                         struct error *error);
+/* Pages in the WAL that its next commit follows, and commits so far that wrote there. Any thread.
+ */
+enum { STORE_WAL_PAGE_BYTES = 4096 + 24 /* in the file */ };
+uint32_t store_wal_pages(const struct store *store);
+uint64_t store_wal_commits(const struct store *store);
 /* Size of the WAL file in bytes now. */
 int64_t store_wal_bytes(const struct store *store);
 /* The files and their disk now, for metrics; what cannot be told is -1. */

@@ -269,8 +269,9 @@ struct store {
     char epoch[EPOCH_LENGTH + 1];
     struct former_epoch *former; /* newest first */
     size_t former_count;
-    struct connection main;     /* open as long as the store: its close folds the WAL in */
-    _Atomic uint32_t wal_pages; /* frames in the WAL after the last commit or checkpoint */
+    struct connection main;       /* open as long as the store: its close folds the WAL in */
+    _Atomic uint32_t wal_pages;   /* frames in the WAL after the last commit or checkpoint */
+    _Atomic uint64_t wal_commits; /* commits that brought it frames */
 };
 
 struct log_record {
@@ -334,6 +335,8 @@ struct store_writer {
     struct export_record *exports; /* export id - 1 is the place */
     size_t export_count, export_committed, export_capacity;
     struct ahead_rows ahead, tombstones_ahead;
+    int64_t given_before; /* wal_file_given when the transaction began */
+    int64_t largest;      /* what a transaction of it gave at most */
     int64_t trimmed_at; /* by the clock that trimming goes by, when it was last done; 0: not yet */
     struct stage_count *stages;
     size_t stage_count, stage_capacity;
@@ -457,13 +460,37 @@ bool projection_sql(struct buffer *sql, const struct span *paths, size_t count);
 /* Append a text as a literal of SQL. */
 void sql_add_literal(struct buffer *sql, struct span text);
 
+/* The text of ERROR_FILE_LIMIT, with the path of the database. */
+#define STORE_FILE_LIMIT_TEXT                                                                      \
+    "%s or its -wal may not grow: the process has a limit for the size of files, or the file "     \
+    "system has. Nothing of the transaction was kept. Raise the limit (ulimit -f, LimitFSIZE= of " \
+    "the unit, prlimit --fsize), or use another file system"
+
 /* wal_file.c: the name of the file system whose write-ahead logs join their writes, a layer on the
  * one that is SQLite's default when this is first called; NULL: SQLite has none of its own. */
 const char *wal_file_layer(void);
 /* Before a COMMIT of this connection; and after it failed, its transaction rolled back: nothing of
  * it is to be found when the file is opened after a crash. false: it may be. */
 void wal_file_expect(sqlite3 *database);
+/* Bytes that this connection ever gave its log to write. */
+int64_t wal_file_given(sqlite3 *database);
+/* Why its last write there failed, as in errno; 0: it did not. */
+int wal_file_cause(sqlite3 *database);
+/* Whether it began the log anew since the last call, and then the log's mark: its header's salts.
+ */
+enum { WAL_SALT_AT = 16, WAL_SALT_SIZE = 8, WAL_HEADER_SIZE = 32 };
+bool wal_file_began(sqlite3 *database, char salt[WAL_SALT_SIZE]);
 bool wal_file_take_back(sqlite3 *database);
+
+/* connection.c: open a database for reading without its write-ahead log. As with sqlite3_open_v2,
+ * *database is to be closed also after a failure. */
+int open_alone(const char *file, sqlite3 **database);
+
+/* wal_base.c: note what the write-ahead log that this connection has begun follows, if it has begun
+ * one since the last call: a database whose last change is this one. And refuse a database that a
+ * noted log cannot follow, because it is older. */
+void wal_base_note(struct store *store, sqlite3 *database, int64_t change);
+bool wal_base_check(struct store *store, struct error *error);
 
 /* lock.c */
 bool lock_take(struct store *store, struct error *error);

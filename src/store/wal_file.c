@@ -18,6 +18,7 @@
  */
 #include "store/store_internal.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 enum {
@@ -31,7 +32,11 @@ struct wal_file {
     sqlite3_file base;
     char *held;
     size_t length;
-    sqlite3_int64 end;       /* where the last write ended */
+    sqlite3_int64 end;   /* where the last write ended */
+    int cause;           /* errno of the last write; 0: it went well */
+    sqlite3_int64 given; /* bytes to write, ever, also those that could not be written */
+    bool began;          /* its header was written since wal_file_began */
+    char salt[WAL_SALT_SIZE];
     bool commits;            /* the last write was the head of the last frame of a transaction */
     sqlite3_int64 commit_at; /* where such a head was written since wal_file_expect; -1: none */
     char commit_head[FRAME_HEAD];
@@ -51,16 +56,24 @@ static sqlite3_file *file_below(sqlite3_file *file)
 
 /* ---- writing ---- */
 
-static int write_held(sqlite3_file *file)
+static int write_below(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
     struct wal_file *wal = (struct wal_file *)file;
     sqlite3_file *below = file_below(file);
+    int result = below->pMethods->xWrite(below, data, size, offset);
+    wal->cause = result == SQLITE_OK ? 0 : errno;
+    return result;
+}
+
+static int write_held(sqlite3_file *file)
+{
+    struct wal_file *wal = (struct wal_file *)file;
     if (wal->length == 0) {
         return SQLITE_OK;
     }
     int length = (int)wal->length;
     wal->length = 0;
-    return below->pMethods->xWrite(below, wal->held, length, wal->end - length);
+    return write_below(file, wal->held, length, wal->end - length);
 }
 
 /* Whether there is room for `size` more, also after what is there was written. */
@@ -74,9 +87,8 @@ static bool can_hold(struct wal_file *wal, int size)
 
 static int write_through(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
-    sqlite3_file *below = file_below(file);
     int result = write_held(file);
-    return result == SQLITE_OK ? below->pMethods->xWrite(below, data, size, offset) : result;
+    return result == SQLITE_OK ? write_below(file, data, size, offset) : result;
 }
 
 static int hold(sqlite3_file *file, const void *data, int size)
@@ -111,6 +123,7 @@ static int wal_write(sqlite3_file *file, const void *data, int size, sqlite3_int
     struct wal_file *wal = (struct wal_file *)file;
     bool last = wal->commits;
     int result;
+    wal->given += size;
     if (offset == wal->end && can_hold(wal, size)) {
         result = hold(file, data, size);
         if (result == SQLITE_OK && last) {
@@ -119,6 +132,10 @@ static int wal_write(sqlite3_file *file, const void *data, int size, sqlite3_int
     } else {
         result = write_through(file, data, size, offset);
         wal->end = offset + size;
+    }
+    if (offset == 0 && size == WAL_HEADER_SIZE) {
+        wal->began = true;
+        memcpy(wal->salt, (const char *)data + WAL_SALT_AT, WAL_SALT_SIZE);
     }
     wal->commits = is_last_head(data, size);
     if (wal->commits) {
@@ -275,6 +292,29 @@ void wal_file_expect(sqlite3 *database)
     if (wal) {
         wal->commit_at = -1;
     }
+}
+
+int64_t wal_file_given(sqlite3 *database)
+{
+    const struct wal_file *wal = log_of(database);
+    return wal ? wal->given : 0;
+}
+
+int wal_file_cause(sqlite3 *database)
+{
+    const struct wal_file *wal = log_of(database);
+    return wal ? wal->cause : 0;
+}
+
+bool wal_file_began(sqlite3 *database, char salt[WAL_SALT_SIZE])
+{
+    struct wal_file *wal = log_of(database);
+    if (!wal || !wal->began) {
+        return false;
+    }
+    wal->began = false;
+    memcpy(salt, wal->salt, WAL_SALT_SIZE);
+    return true;
 }
 
 /* On disk, not only written: a power cut must not bring the frame back. */

@@ -7,6 +7,7 @@ static int note_wal(void *argument, sqlite3 *database, const char *name, int pag
     (void)database;
     (void)name;
     atomic_store_explicit(&store->wal_pages, (uint32_t)pages, memory_order_relaxed);
+    atomic_fetch_add_explicit(&store->wal_commits, 1, memory_order_relaxed);
     return SQLITE_OK;
 }
 
@@ -86,7 +87,17 @@ bool store_begin(struct store_writer *writer, struct error *error)
         return false;
     }
     writer->open = true;
+    writer->given_before = wal_file_given(writer->connection.database);
     return true;
+}
+
+/* What the transaction gave to the write-ahead log, whether or not it could be written. */
+static void note_size(struct store_writer *writer)
+{
+    int64_t given = wal_file_given(writer->connection.database) - writer->given_before;
+    if (given > writer->largest) {
+        writer->largest = given;
+    }
 }
 
 static bool write_counters(struct store_writer *writer, struct error *error)
@@ -133,6 +144,8 @@ bool store_commit(struct store_writer *writer, struct error *error)
         return undo_commit(writer, error);
     }
     writer->open = false;
+    note_size(writer);
+    wal_base_note(writer->store, writer->connection.database, writer->committed.state.last_change);
     if (writer->now.state.last_change != writer->committed.state.last_change) {
         identity_write_mark(writer->store, writer->now.state.last_change);
     }
@@ -146,6 +159,9 @@ bool store_commit(struct store_writer *writer, struct error *error)
 
 void store_rollback(struct store_writer *writer)
 {
+    if (writer->open) {
+        note_size(writer);
+    }
     connection_rollback(&writer->connection);
     writer->open = false;
     writer->now = writer->committed;

@@ -48,6 +48,11 @@ static const char *const suggested_actions[ERROR_COUNT] = {
     [ERROR_SNAPSHOT_LIMIT] = "Ask for fewer rows: set snapshotLimit or take.",
     [ERROR_EGRESS_LIMIT] = "Subscribe to less, or wait as long as retry_after says.",
     [ERROR_DISK_FULL] = "Free disk space on the server; it goes on by itself.",
+    [ERROR_FILE_LIMIT] =
+        "Have the server's operator raise the limit of the size of files; it goes on by itself.",
+    [ERROR_WAL_LIMIT] = "End what keeps the server's write-ahead log; it goes on by itself.",
+    [ERROR_DATABASE_UNUSABLE] =
+        "Have the server's operator take out what another program changed in the database.",
     [ERROR_DATABASE_GONE] = "Have the server's operator save the data, then try again.",
     [ERROR_DATABASE_DAMAGED] = "Have the server's operator restore the database.",
     [ERROR_DISK_FAILED] = "Check the server's disk, then try again.",

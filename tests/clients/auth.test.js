@@ -229,6 +229,9 @@ test('each row of the error table is in a table here, or is tested where it belo
     'disk-failed': 'crash.test.js',
     'database-gone': 'file.test.js',
     'database-damaged': 'file.test.js',
+    'database-unusable': 'disk.test.js',
+    'file-limit-reached': 'disk.test.js',
+    'wal-limit-exceeded': 'wal.test.js',
     'outcome-unknown': 'crash.test.js',
     'database-in-use': 'operations.test.js',
   };

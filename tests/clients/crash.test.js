@@ -230,3 +230,39 @@ test('stele ingest goes on after syncs that failed, and each line counts once', 
   assert.equal(disk.failing, 0);
   assert.deepEqual(await appended(server), Array.from({ length: 3001 }, (_, i) => i));
 });
+
+/* ---- writes that come short, or break off ---- */
+
+test('writes that come short are gone on with, and nothing is lost', async (t) => {
+  const { disk, server } = await withDisk(t);
+  disk.short = 1_000_000_000;
+  for (let n = 1; n <= 60; n++) await post(server, [append(n), { export: 'Row', key: `r${n}`, patch: { pad: 'x'.repeat(n * 500) } }]);
+  assert.ok(disk.short < 1_000_000_000 - 100, 'they were short');
+  await server.kill9();
+  await server.restart();
+  assert.deepEqual(await appended(server), Array.from({ length: 61 }, (_, i) => i));
+  await server.terminate();
+  await check(server.db);
+});
+
+for (const [name, end] of [
+  ['after kill -9', async (server) => (await server.kill9(), server.restart())],
+  ['while the server lives', takesIn],
+]) {
+  test(`what was refused because a write broke off is not there ${name}, and counts once when it comes again`, async (t) => {
+    const { disk, server } = await withDisk(t);
+    for (let n = 1; n <= 6; n++) {
+      /* Of several pages, so that it breaks off at another place each time. */
+      const feed = [append(n), { export: 'Row', key: `r${n}`, patch: { pad: 'x'.repeat(n * 30_000) } }];
+      disk.torn = 1;
+      const refused = await tryPost(server, feed);
+      assert.deepEqual([refused.status, refused.json.code, disk.torn, disk.half], [503, 'disk-failed', 0, 0]);
+      await end(server);
+      assert.deepEqual(await appended(server), Array.from({ length: n }, (_, i) => i));
+      await post(server, feed);
+    }
+    assert.deepEqual(await appended(server), Array.from({ length: 7 }, (_, i) => i));
+    await server.terminate();
+    await check(server.db);
+  });
+}

@@ -87,6 +87,41 @@ test('a copy beside the write-ahead log of another database is refused, and so i
   assert.equal((await sqlView(server.db, 'E/list')).size, 100);
 });
 
+test('an older copy of the stopped database beside the write-ahead log of a later one is refused', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} }, checkpoint_pages: 1 } });
+  await post(server, [m('a', { n: 1 })]);
+  await server.terminate();
+  const copy = join(scratch(t), 'copy.db');
+  copyFileSync(server.db, copy);
+  await server.restart();
+  /* Until the log has begun anew, which is when the copy does not go with it any more. */
+  const salts = () => readFileSync(`${server.db}-wal`).subarray(16, 24).toString('hex');
+  await post(server, [m('b', { n: 1 })]);
+  for (let i = 0, before = salts(); salts() === before; i++) await post(server, [m(`c${i}`, { n: 1 })]);
+  await post(server, [m('d', { n: 1 })]);
+  await server.kill9();
+  const files = ['', '-wal'].map((end) => [end, readFileSync(server.db + end)]);
+  for (const put of [() => copyFileSync(copy, server.db), () => (copyFileSync(copy, `${server.db}.new`), renameSync(`${server.db}.new`, server.db))]) {
+    put();
+    await refused(server.db, /is an older copy.*move .*-wal/);
+    for (const command of ['check', 'backup']) {
+      const { code, stderr } = await run([command, '--db', server.db, ...(command === 'backup' ? [`${copy}.2`] : [])]);
+      assert.notEqual(code, 0, command);
+      assert.match(stderr, /is an older copy/, command);
+    }
+  }
+  assert.ok(readFileSync(`${server.db}-wal`).equals(files[1][1]), 'the write-ahead log is as it was');
+  /* What belongs together starts; so does the copy by itself. */
+  for (const [end, bytes] of files) writeFileSync(server.db + end, bytes);
+  await server.restart();
+  assert.ok((await sqlView(server.db, 'E/list')).has('d'));
+  await server.kill9();
+  for (const end of ['-wal', '-shm']) rmSync(server.db + end, { force: true });
+  copyFileSync(copy, server.db);
+  await server.restart();
+  assert.deepEqual([...(await sqlView(server.db, 'E/list')).keys()], ['a']);
+});
+
 test('a backup never takes a name that belongs to a database', async (t) => {
   const server = await Server.forTest(t);
   await post(server, [m('a', { n: 1 })]);

@@ -7,6 +7,9 @@
 #include "store_fixture.h"
 #include "store_layer.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 enum { KEYS = 400, COMMITS = 12, COMMITS_OF_A_LONG_RUN = 40 };
 
 /* ---- the disk: what is on it, and what is on its way to it ---- */
@@ -31,6 +34,8 @@ enum { DISK_FILES = sizeof disk / sizeof *disk };
 
 static int failing_syncs; /* of the write-ahead log: so many fail from now on */
 static bool write_over_fails;
+static int torn_write; /* of the write-ahead log: the one in so many writes breaks off; 0: none */
+static bool cuts_fail;
 
 static uint32_t random_state;
 
@@ -76,6 +81,33 @@ static void apply(struct disk_file *file, const struct operation *operation, int
     memcpy(file->bytes + operation->at, operation->data, (size_t)size);
 }
 
+static void note_operation(struct disk_file *file, const void *data, int size, sqlite3_int64 at)
+{
+    file->pending = realloc(file->pending, (file->count + 1) * sizeof *file->pending);
+    assert_non_null(file->pending);
+    struct operation *operation = &file->pending[file->count++];
+    *operation = (struct operation){.at = at, .size = size};
+    if (size > 0) {
+        operation->data = malloc((size_t)size);
+        assert_non_null(operation->data);
+        memcpy(operation->data, data, (size_t)size);
+    }
+}
+
+/* Some of it reaches the file, and then the disk fails. */
+static int break_off(struct disk_file *file, const char *name, const void *data, int size,
+                     sqlite3_int64 at)
+{
+    int part = (int)random_below((uint32_t)size), to = open(name, O_WRONLY);
+    assert_true(to >= 0);
+    assert_int_equal(pwrite(to, data, (size_t)part, at), part);
+    close(to);
+    if (part > 0) {
+        note_operation(file, data, part, at);
+    }
+    return random_below(2) ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+}
+
 static int note(const char *name, const void *data, int size, sqlite3_int64 at)
 {
     static const char none[24];
@@ -86,21 +118,16 @@ static int note(const char *name, const void *data, int size, sqlite3_int64 at)
     if (write_over_fails && size == sizeof none && memcmp(data, none, sizeof none) == 0) {
         return SQLITE_IOERR_WRITE;
     }
-    file->pending = realloc(file->pending, (file->count + 1) * sizeof *file->pending);
-    assert_non_null(file->pending);
-    struct operation *operation = &file->pending[file->count++];
-    *operation = (struct operation){.at = at, .size = size};
-    if (size > 0) {
-        operation->data = malloc((size_t)size);
-        assert_non_null(operation->data);
-        memcpy(operation->data, data, (size_t)size);
+    if (file == &disk[1] && size > 0 && torn_write > 0 && --torn_write == 0) {
+        return break_off(file, name, data, size, at);
     }
+    note_operation(file, data, size, at);
     return SQLITE_OK;
 }
 
 static int note_cut(const char *name, sqlite3_int64 size)
 {
-    return note(name, NULL, CUT, size);
+    return cuts_fail && find_file(name) ? SQLITE_IOERR_TRUNCATE : note(name, NULL, CUT, size);
 }
 
 static void forget_pending(struct disk_file *file)
@@ -313,6 +340,89 @@ static void expect_remains(int64_t before, int64_t after)
     }
 }
 
+/* A write of a commit breaks off somewhere. */
+static void tear_commit(int64_t before)
+{
+    int64_t after = last_change();
+    torn_write = 1 + (int)random_below(4);
+    bool done = store_commit(fixture.writer, &fixture.error);
+    bool was_torn = torn_write == 0;
+    torn_write = 0;
+    if (done) {
+        /* It had fewer writes. */
+        assert_false(was_torn);
+        expect_remains(after, after);
+        return;
+    }
+    assert_true(was_torn);
+    assert_true(fixture.error.code == ERROR_DISK_FAILED || fixture.error.code == ERROR_DISK_FULL);
+    assert_int_equal(last_change(), before);
+    expect_remains(before, after);
+}
+
+static void a_commit_whose_write_broke_off_is_not_there(void **state)
+{
+    (void)state;
+    random_state = 7;
+    unknown_count = 0;
+    open_with(STORE_SYNCHRONOUS_FULL);
+    struct store_checkpointer *checkpointer = NULL;
+    uint32_t left = 0;
+    OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
+    int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS;
+    for (int i = 0; i < commits * 2; i++) {
+        int64_t committed = last_change();
+        begin();
+        write_some(i);
+        if (random_below(2)) {
+            tear_commit(committed);
+            continue;
+        }
+        commit();
+        committed = last_change();
+        expect_after(cut_the_power, committed);
+        expect_after(kill_the_process, committed);
+        if (random_below(3) == 0) {
+            OK(store_checkpoint(checkpointer, &left, &fixture.error));
+        }
+    }
+    check_whole();
+    store_checkpointer_close(checkpointer);
+    close_store();
+    empty_disk();
+}
+
+/* The room of the log is given back between commits, or cannot be: the file system does not cut. */
+static void a_log_that_is_given_back_loses_no_commit(void **state)
+{
+    (void)state;
+    random_state = 8;
+    open_with(STORE_SYNCHRONOUS_FULL);
+    struct store_checkpointer *checkpointer = NULL;
+    OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
+    int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS, failed = 0, cut = 0;
+    for (int i = 0; i < commits * 2; i++) {
+        bool done = false;
+        begin();
+        write_some(i);
+        commit();
+        cuts_fail = random_below(2);
+        bool going = store_wal_give_back(checkpointer, 0, &done, &fixture.error);
+        assert_int_equal(going, !cuts_fail);
+        assert_int_equal(done, going);
+        assert_true(!done || store_wal_bytes(fixture.store) == 0);
+        *(cuts_fail ? &failed : &cut) += 1;
+        cuts_fail = false;
+        expect_after(cut_the_power, last_change());
+        expect_after(kill_the_process, last_change());
+    }
+    assert_true(failed > 0 && cut > 0);
+    check_whole();
+    store_checkpointer_close(checkpointer);
+    close_store();
+    empty_disk();
+}
+
 /* The sync of a commit fails: that of what is written over its mark goes well, or fails too, or
  * nothing can be written over it. */
 static void refuse_commit(int64_t before, int way)
@@ -414,6 +524,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_power_cut, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(a_dead_process_loses_no_commit, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(a_commit_that_was_refused_is_not_there, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_commit_whose_write_broke_off_is_not_there, set_up_folder,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_log_that_is_given_back_loses_no_commit, set_up_folder,
                                         tear_down),
         cmocka_unit_test_setup_teardown(nor_does_one_without_syncs, set_up_folder, tear_down),
         cmocka_unit_test_setup_teardown(nor_does_one_that_never_syncs, set_up_folder, tear_down),

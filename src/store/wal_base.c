@@ -1,0 +1,101 @@
+/*
+ * Which database a write-ahead log follows. SQLite puts any log whose checksums are right over any
+ * database of that name, so an older copy that is put beside the log of the present file (`cp` of a
+ * stopped database, later cp back after kill -9) would become a mixture of the two.
+ *
+ * A log begins anew only when all of the one before is in the database file. So when it does, the
+ * lock file gets its salts and the newest change at that moment: the file itself, read without its
+ * log, never shows an older one from then on. One that does is not the file that this log follows.
+ * Where the lock file knows another log or none, nothing can be told.
+ */
+#include "store/store_internal.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <unistd.h>
+
+/* Behind what identity.c has in the lock file: "salts change". */
+enum { BASE_AT = 96, BASE_SIZE = 48, SALT_TEXT = 2 * WAL_SALT_SIZE };
+
+static void print_salt(const char salt[WAL_SALT_SIZE], char text[SALT_TEXT + 1])
+{
+    for (int i = 0; i < WAL_SALT_SIZE; i++) {
+        snprintf(text + 2 * (ptrdiff_t)i, 3, "%02x", (unsigned char)salt[i]);
+    }
+}
+
+/* Not synced, as the other note there: after a power cut it may be of an earlier log. */
+void wal_base_note(struct store *store, sqlite3 *database, int64_t change)
+{
+    char salt[WAL_SALT_SIZE], salt_text[SALT_TEXT + 1], text[BASE_SIZE + 1];
+    if (store->lock < 0 || !wal_file_began(database, salt)) {
+        return;
+    }
+    print_salt(salt, salt_text);
+    snprintf(text, sizeof text, "%s %*lld\n", salt_text, BASE_SIZE - SALT_TEXT - 2,
+             (long long)change);
+    if (pwrite(store->lock, text, BASE_SIZE, BASE_AT) != BASE_SIZE && !store->mark_failed) {
+        store->mark_failed = true;
+        log_warning("store", "mark-not-written", "file=\"%s-lock\"", store->file);
+    }
+}
+
+/* Some bytes of a file beside the database; false: it has not so many. */
+static bool read_beside(const struct store *store, const char *ending, char *bytes, size_t size,
+                        off_t at)
+{
+    char name[PATH_MAX + 8];
+    snprintf(name, sizeof name, "%s%s", store->file, ending);
+    int file = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) {
+        return false;
+    }
+    ssize_t length = pread(file, bytes, size, at);
+    close(file);
+    return length == (ssize_t)size;
+}
+
+/* The change that the present log follows, where that is known. */
+static bool read_base(const struct store *store, long long *change)
+{
+    char header[WAL_HEADER_SIZE], text[BASE_SIZE + 1] = "", noted[SALT_TEXT + 1],
+                                                   found[SALT_TEXT + 1];
+    if (!read_beside(store, "-wal", header, sizeof header, 0) ||
+        !read_beside(store, "-lock", text, BASE_SIZE, BASE_AT) ||
+        sscanf(text, "%16s %lld", noted, change) != 2) {
+        return false;
+    }
+    print_salt(header + WAL_SALT_AT, found);
+    return strcmp(noted, found) == 0;
+}
+
+/* The newest change in the file without its log; what cannot be read there is told elsewhere. */
+static bool read_alone(const struct store *store, long long *change)
+{
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    bool done = open_alone(store->file, &database) == SQLITE_OK &&
+                sqlite3_prepare_v2(database, "SELECT last_change FROM log_state", -1, &statement,
+                                   NULL) == SQLITE_OK &&
+                sqlite3_step(statement) == SQLITE_ROW;
+    if (done) {
+        *change = sqlite3_column_int64(statement, 0);
+    }
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(database);
+    return done;
+}
+
+/* In this order, since a server may be at work: what the file shows only grows. */
+bool wal_base_check(struct store *store, struct error *error)
+{
+    long long base, change;
+    if (!read_base(store, &base) || !read_alone(store, &change) || change >= base) {
+        return true;
+    }
+    return error_set(error, ERROR_DATABASE,
+                     "%s is an older copy (its newest change is %lld) than the database that "
+                     "%s-wal belongs to (which had %lld): the two would be mixed. Put that "
+                     "database back, or move %s-wal and %s-shm away to start with the copy",
+                     store->path, change, store->file, base, store->file, store->file);
+}
