@@ -16,8 +16,8 @@ static void print_names(struct buffer *out, const char *label, const struct span
     buffer_add_char(out, ']');
 }
 
-bool writer_note_shape(struct writer *writer, const struct view *view, bool standard,
-                       struct error *error)
+bool writer_note_shape(struct writer *writer, const struct view *view, uint32_t export_id,
+                       bool standard, struct error *error)
 {
     struct buffer shape;
     buffer_init(&shape, SIZE_MAX / 2);
@@ -31,8 +31,8 @@ bool writer_note_shape(struct writer *writer, const struct view *view, bool stan
     print_names(&shape, "shows", view->paths, view->path_count);
     print_names(&shape, "keys", view->keys, view->key_count);
     bool done = !shape.failed || error_set(error, ERROR_MEMORY, "out of memory for a view");
-    done = done && store_view_note_shape(writer->store, span_of(view->id), buffer_span(&shape),
-                                         standard, error);
+    done = done && store_view_note_shape(writer->store, span_of(view->id), export_id,
+                                         buffer_span(&shape), standard, error);
     buffer_fini(&shape);
     return done;
 }

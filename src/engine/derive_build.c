@@ -108,7 +108,7 @@ static bool build_chunk(struct build *build, struct error *error)
     bool complete = build->ended || build->seen < CHUNK;
     done = done &&
            (complete
-                ? store_stage_note_built(store, stage, error)
+                ? store_stage_note_built(store, stage, build->derived->export->id, error)
                 : store_stage_note_progress(store, stage, buffer_span(&build->progress), error)) &&
            store_commit(store, error);
     if (!done)

@@ -31,6 +31,12 @@ static struct derived *find_kept(const struct derive *derive, const struct view_
     return NULL;
 }
 
+int64_t derive_stage_number(const struct derive *derive, const struct view_stage *stage)
+{
+    const struct derived *kept = derive ? find_kept(derive, stage) : NULL;
+    return kept ? kept->id : 0;
+}
+
 static struct derived_slice *find_slice(struct derive *derive, const struct view_stage *stage)
 {
     for (size_t i = 0; i < derive->slice_count; i++)
@@ -163,7 +169,7 @@ static bool define_views(struct derive *derive, const struct view_set *views, st
         if (!derived)
             continue;
         if (!writer_define_view(derive->writer, view, derived->export->id, derived->id, error) ||
-            !writer_note_shape(derive->writer, view, false, error))
+            !writer_note_shape(derive->writer, view, derived->export->id, false, error))
             return false;
     }
     return true;

@@ -76,7 +76,7 @@ static bool define_views(struct writer *writer, const struct view_set *views, st
         if (view->stage)
             continue;
         if ((!view_is_standard(view) && !writer_define_view(writer, view, id, 0, error)) ||
-            !writer_note_shape(writer, view, view_is_standard(view), error))
+            !writer_note_shape(writer, view, id, view_is_standard(view), error))
             return false;
     }
     return true;
@@ -210,6 +210,7 @@ static bool start(struct engine *engine, struct error *error)
         !derive_open(&engine->writer, engine->options.views, error))
         return false;
     engine->last_change = engine->writer.last_change;
+    engine->cursor_floor = store_writer_log(engine->writer.store)->cursor_floor;
     engine->head = engine->writer.head;
     if (!engine_start_readers(engine, error) || !start_limits(engine, error))
         return false;
@@ -358,6 +359,16 @@ void engine_close(struct engine *engine)
 bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
 {
     return store_former_epoch(engine->store, epoch, last_change);
+}
+
+int64_t engine_cursor_floor(const struct engine *engine)
+{
+    return engine->cursor_floor;
+}
+
+int64_t engine_stage_number(const struct engine *engine, const struct view_stage *stage)
+{
+    return stage ? derive_stage_number(engine->writer.derive, stage) : 0;
 }
 
 const char *engine_epoch(const struct engine *engine)

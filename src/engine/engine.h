@@ -279,6 +279,11 @@ int64_t engine_due_ms(struct engine *engine);
 
 /* Facts that any thread may ask for. */
 const char *engine_epoch(const struct engine *engine);
+/* See store_log_state; it is as it was when the engine was opened. Of a stage of the options' views
+ * its number in the database, which no other ever gets; 0: it has none, or there is no stage. Any
+ * thread. */
+int64_t engine_cursor_floor(const struct engine *engine);
+int64_t engine_stage_number(const struct engine *engine, const struct view_stage *stage);
 /* See store_former_epoch. */
 bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change);
 struct store *engine_store(struct engine *engine);

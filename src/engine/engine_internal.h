@@ -347,6 +347,8 @@ int64_t engine_clock_wall(const struct engine *engine);
 /* derive*.c: derived views. Open finds, makes and builds what the views need, before the thread
  * starts. */
 bool derive_open(struct writer *writer, const struct view_set *views, struct error *error);
+/* 0: it is none of these views'. */
+int64_t derive_stage_number(const struct derive *derive, const struct view_stage *stage);
 void derive_close(struct writer *writer);
 /* Before an entity changes for the first time in a transaction: remember what it is. */
 void entity_keep_before(struct entity *entity);
@@ -362,8 +364,8 @@ void stage_touches_free(struct engine_stage_touch *touches, size_t count);
 
 /* define_view.c: note what a view shows, for the sake of cursors from before. `standard`: it is
  * what every export has from the beginning. */
-bool writer_note_shape(struct writer *writer, const struct view *view, bool standard,
-                       struct error *error);
+bool writer_note_shape(struct writer *writer, const struct view *view, uint32_t export_id,
+                       bool standard, struct error *error);
 /* The SQL view of a view; `stage`: where the rows of a derived one are. */
 bool writer_define_view(struct writer *writer, const struct view *view, uint32_t export_id,
                         int64_t stage, struct error *error);
@@ -458,6 +460,7 @@ struct engine {
     _Atomic int disk_state;
     int64_t last_change; /* at open, like head */
     struct seq head;
+    int64_t cursor_floor;
     struct engine_metrics metrics;
 };
 

@@ -17,6 +17,7 @@
 #include "server/list_position.h"
 #include "server/row_scope.h"
 #include "server/usage.h"
+#include "server/view_epoch.h"
 
 enum {
     HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
@@ -145,10 +146,11 @@ struct subscription {
     bool has_turn; /* with the readers */
     bool with_snapshot;
     bool in_channel;
-    bool resuming;     /* the end of catching up is told by a complete batch */
-    bool overlaps;     /* the snapshot was of several states: whole rows until it ends */
-    bool only_greater; /* the cursor's seq is not in the log: up to resume_target only seqs beyond
-                          `greater` count */
+    bool resuming;       /* the end of catching up is told by a complete batch */
+    bool overlaps;       /* the snapshot was of several states: whole rows until it ends */
+    bool only_greater;   /* the cursor's seq is not in the log: up to resume_target only seqs beyond
+                            `greater` count */
+    bool resume_current; /* its cursor is known to be of the view as it is now */
     bool answering; /* what it is sent from the log answers its request, and counts as its rows */
     int64_t rows;   /* of that, so far */
     int64_t limit;  /* of the snapshot; -1: none */
@@ -392,11 +394,8 @@ void snapshot_batch_unref(struct snapshot_batch *batch);
 void snapshot_forget(struct subscription *subscription);
 
 /* resume.c */
-/* Look the cursor up; continues the subscription by itself. `parted` as in struct resume_query. */
-bool resume_start(struct subscription *subscription, struct seq after, int64_t parted);
-/* Whether a cursor of that epoch (NULL: not told) can be of use at all, and up to which change. */
-bool resume_may(const struct hub *hub, const struct view *view, const struct row_scope *scope,
-                const char *epoch, int64_t *parted);
+/* Look the cursor up; continues the subscription by itself. */
+bool resume_start(struct subscription *subscription, struct seq after, struct cursor_origin origin);
 /* The cursor is of no use: say so, and start afresh. */
 void resume_refuse(struct subscription *subscription);
 
@@ -458,7 +457,7 @@ void window_begin(struct subscription *subscription);
 /* The same for who has rows of another window, and was moved from there. */
 void window_begin_moved(struct subscription *subscription);
 /* The cursor was found: at this change. */
-void window_resume(struct subscription *subscription, int64_t from);
+void window_resume(struct subscription *subscription, int64_t from, bool current);
 struct span window_pull(struct subscription *subscription);
 
 #endif

@@ -2,8 +2,6 @@
 #include "server/hub_job.h"
 #include "server/resume_query.h"
 
-#include <stdio.h>
-
 struct resume_job {
     struct hub_job job;
     struct resume_query query;
@@ -24,7 +22,7 @@ static void accept(struct subscription *subscription, const struct resume_query 
 {
     bool append = subscription->feed->mode == WIRE_APPEND;
     if (subscription->window) {
-        window_resume(subscription, found->from);
+        window_resume(subscription, found->from, found->origin.current);
         return;
     }
     counter_add(&subscription->feed->hub->metrics.resumes, 1);
@@ -47,31 +45,6 @@ static void accept(struct subscription *subscription, const struct resume_query 
     /* The one entity of a state view comes with any snapshot, whether it changed or not. */
     bool state = subscription->feed->mode == WIRE_STATE && subscription->with_snapshot;
     subscription_start_catch_up(subscription, state ? 0 : found->from);
-}
-
-bool resume_may(const struct hub *hub, const struct view *view, const struct row_scope *scope,
-                const char *epoch, int64_t *parted)
-{
-    char text[ROW_SCOPE_EPOCH], former[ROW_SCOPE_EPOCH];
-    const char *own = row_scope_epoch(hub, view, scope, text);
-    *parted = -1;
-    if (epoch && strcmp(epoch, own) == 0)
-        return true;
-    /* Without an epoch it may be of any database that this one is a copy of: as far as all agree.
-     */
-    if (!epoch) {
-        /* Nor can it be told whose rows it is of. */
-        if (view->scope)
-            return false;
-        engine_former_epoch(hub->engine, NULL, parted);
-        return true;
-    }
-    /* Of a former database, and for whom is the same. */
-    size_t database = strlen(engine_epoch(hub->engine));
-    if (strlen(epoch) != strlen(own) || strcmp(epoch + database, own + database) != 0)
-        return false;
-    snprintf(former, sizeof former, "%.*s", (int)database, epoch);
-    return engine_former_epoch(hub->engine, former, parted);
 }
 
 void resume_refuse(struct subscription *subscription)
@@ -110,7 +83,7 @@ static void finish(struct hub_job *job)
     destroy(job);
 }
 
-bool resume_start(struct subscription *subscription, struct seq after, int64_t parted)
+bool resume_start(struct subscription *subscription, struct seq after, struct cursor_origin origin)
 {
     struct resume_job *job = memory_new(sizeof *job);
     if (!job)
@@ -121,7 +94,7 @@ bool resume_start(struct subscription *subscription, struct seq after, int64_t p
     job->job.destroy = destroy;
     job->query = (struct resume_query){.view = view_ref(subscription->feed->view),
                                        .after = after,
-                                       .parted = parted,
+                                       .origin = origin,
                                        .scan_rows = subscription->feed->hub->options.scan_rows};
     return hub_job_start(subscription, &job->job);
 }

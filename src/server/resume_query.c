@@ -79,7 +79,7 @@ static bool has_parted(const struct resume_query *query, const struct view_state
     bool shared;
     if (!change)
         change = trimmed_change(query, &state->export, &shared);
-    return query->parted >= 0 && (change == 0 || change > query->parted);
+    return query->origin.parted >= 0 && (change == 0 || change > query->origin.parted);
 }
 
 static bool look_up(struct resume_query *query, struct store_reader *reader,
@@ -113,12 +113,17 @@ static bool look_up(struct resume_query *query, struct store_reader *reader,
     return true;
 }
 
-/* Cursors from before the view showed what it does now are refused like those of the floor. */
-static bool raise_floor(struct view_state *state, const struct view *view,
-                        struct store_reader *reader, struct error *error)
+/* Cursors from before the view showed what it does now are refused like those of the floor. One
+ * that is known to be of now has no floor, wherever it stands. */
+static bool set_floor(const struct resume_query *query, struct view_state *state,
+                      struct store_reader *reader, struct error *error)
 {
     int64_t since;
-    if (!store_read_shape_since(reader, span_of(view->id), &since, error))
+    if (query->origin.current) {
+        state->log.cursor_floor = 0;
+        return true;
+    }
+    if (!store_read_shape_since(reader, span_of(query->view->id), &since, error))
         return false;
     if (since > 0 && since >= state->log.cursor_floor)
         state->log.cursor_floor = since + 1;
@@ -132,7 +137,7 @@ bool resume_query_run(struct resume_query *query, struct store_reader *reader, s
         return false;
     query->done = true; /* a walk knows better */
     bool good = view_state_read(&state, query->view, reader, error) &&
-                raise_floor(&state, query->view, reader, error) &&
+                set_floor(query, &state, reader, error) &&
                 (query->begun ? walk_greater : look_up)(query, reader, &state, error);
     store_read_end(reader);
     return good;

@@ -5,6 +5,7 @@
 #ifndef SERVER_RESUME_QUERY_H
 #define SERVER_RESUME_QUERY_H
 
+#include "server/view_epoch.h"
 #include "store/store.h"
 #include "view/view.h"
 
@@ -12,7 +13,7 @@ struct resume_query {
     const struct view *view;
     struct seq after;  /* the cursor as it was presented */
     int64_t scan_rows; /* of the log, that one step looks at */
-    int64_t parted;    /* it is of another database, which has the changes up to this one; or -1 */
+    struct cursor_origin origin;
     /* between steps */
     bool begun;
     struct store_seq_walk walk;

@@ -212,24 +212,3 @@ struct sight row_scope_log_sight(const struct row_scope *scope, const struct sto
     return sight_of(scope, change->operation == STORE_CREATE, deleted, change->scope,
                     change->scope_left);
 }
-
-/* ---- cursors ---- */
-
-/* FNV-1a: it must be the same in the next process. */
-static uint64_t fold(uint64_t hash, struct span bytes)
-{
-    for (size_t i = 0; i < bytes.length; i++)
-        hash = (hash ^ (unsigned char)bytes.data[i]) * UINT64_C(1099511628211);
-    return hash;
-}
-
-const char *row_scope_epoch(const struct hub *hub, const struct view *view,
-                            const struct row_scope *scope, char text[ROW_SCOPE_EPOCH])
-{
-    const char *epoch = engine_epoch(hub->engine);
-    if (!scope || !view->scope)
-        return epoch;
-    uint64_t hash = fold(UINT64_C(14695981039346656037), span_of(view_scope_text(view->scope)));
-    snprintf(text, ROW_SCOPE_EPOCH, "%s-%016" PRIx64, epoch, fold(hash, row_scope_name(scope)));
-    return text;
-}

@@ -17,8 +17,6 @@
 struct hub;
 struct row_scope;
 
-enum { ROW_SCOPE_EPOCH = 64 };
-
 /* What this identity (NULL: a stranger) sees; one reference. NULL when out of memory. */
 struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *identity);
 /* All rows, also those that are for nobody; one reference. NULL when out of memory. */
@@ -46,12 +44,5 @@ struct sight {
 };
 struct sight row_scope_sight(const struct row_scope *scope, const struct change *change);
 struct sight row_scope_log_sight(const struct row_scope *scope, const struct store_change *change);
-
-/*
- * The epoch to tell along with cursors: the database's, and where rows are scoped also by what and
- * for whom, because there a cursor is good for the same rows only.
- */
-const char *row_scope_epoch(const struct hub *hub, const struct view *view,
-                            const struct row_scope *scope, char text[ROW_SCOPE_EPOCH]);
 
 #endif

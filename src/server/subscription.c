@@ -143,10 +143,10 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     }
     if (after) {
         const struct feed *feed = subscription->feed;
-        int64_t parted;
+        struct cursor_origin origin;
         subscription->phase = PHASE_RESOLVING;
-        if (resume_may(hub, feed->view, feed->scope, message->epoch, &parted))
-            return resume_start(subscription, *after, parted);
+        if (view_epoch_fits(hub, feed->view, feed->scope, message->epoch, &origin))
+            return resume_start(subscription, *after, origin);
         resume_refuse(subscription);
         return true;
     }
@@ -260,12 +260,12 @@ void subscription_announce(struct subscription *subscription, int resumed)
     struct subscriber *subscriber = subscription->subscriber;
     const struct feed *feed = subscription->feed;
     const struct view_stage *stage = feed->view->stage;
-    char epoch[ROW_SCOPE_EPOCH];
+    char epoch[VIEW_EPOCH];
     struct wire_subscribed subscribed = {
         .view = span_of(feed->view->id),
         .mode = feed->mode,
         .sorted_by_seq = is_sorted_by_seq(feed->view),
-        .epoch = span_of(row_scope_epoch(subscriber->hub, feed->view, feed->scope, epoch)),
+        .epoch = span_of(view_epoch(subscriber->hub, feed->view, feed->scope, epoch)),
         .resumed = resumed};
     if (stage) {
         subscribed.sort_path = stage->sort_path;

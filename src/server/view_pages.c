@@ -20,7 +20,7 @@ struct hub_pages {
     struct read_job job;
     struct hub *hub;
     struct window window; /* view, key and filter alone: for window_passes */
-    char epoch[ROW_SCOPE_EPOCH];
+    char epoch[VIEW_EPOCH];
     int64_t skip, take; /* rows still to be left out, and still wanted (negative: all) */
     bool plain;         /* every row of the view passes */
     bool begun;         /* `order` and the following were read */
@@ -290,10 +290,10 @@ static bool note_epoch(struct hub_pages *pages, struct error *error)
 {
     const struct view *view = pages->window.spec.view;
     struct row_scope *all = view->scope ? row_scope_get_all(pages->hub) : NULL;
-    char text[ROW_SCOPE_EPOCH];
+    char text[VIEW_EPOCH];
     if (view->scope && !all)
         return error_set(error, ERROR_MEMORY, "out of memory for a view");
-    snprintf(pages->epoch, sizeof pages->epoch, "%s", row_scope_epoch(pages->hub, view, all, text));
+    snprintf(pages->epoch, sizeof pages->epoch, "%s", view_epoch(pages->hub, view, all, text));
     pages->page.epoch = pages->epoch;
     row_scope_unref(all);
     return true;

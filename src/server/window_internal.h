@@ -224,6 +224,7 @@ struct window_request {
     struct subscription *subscription; /* NULL once it is gone */
     enum window_request_kind kind;
     int64_t from;
+    bool current;     /* RESUME: it is known to be of the view as it is now */
     bool as_frames;   /* live frames instead of a snapshot's batch; WINDOW_RESUME */
     struct link held; /* struct held */
     bool with_rows;   /* MOVE: the rows are wanted too */
@@ -415,6 +416,10 @@ struct span window_shown_key(const struct window_reading *reading, struct span k
 struct text *window_join_drafts(struct snapshot_drafts *drafts);
 
 /* window_tag.c */
+#define TAG_START UINT64_C(14695981039346656037)
+uint64_t tag_fold(uint64_t hash, struct span bytes);
+/* Of what a view shows; it outlives the process. */
+uint64_t tag_of_view(const struct view *view);
 /* Whether rows enter and leave the view without any change of an entity. */
 bool window_is_timed(const struct window *window);
 /* A number that is another whenever the question or the rows are; it outlives the process. `after`

@@ -123,7 +123,7 @@ static bool is_same(const struct window_request *a, const struct window_request 
 {
     return a->window == b->window && a->kind == b->kind && link_alone(&a->held) &&
            link_alone(&b->held) && a->kind != WINDOW_MOVE && a->from == b->from &&
-           a->as_frames == b->as_frames;
+           a->current == b->current && a->as_frames == b->as_frames;
 }
 
 /* Many come back at once with the cursor that they were cut off at. */

@@ -162,6 +162,7 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->subscription = subscription;
     request->kind = kind;
     request->from = from;
+    request->current = subscription->resume_current;
     request->as_frames = kind == WINDOW_RESUME && !subscription->with_snapshot;
     request->with_rows = subscription->with_snapshot;
     link_append(&window->hub->windows->requests, &request->in_requests);
@@ -192,11 +193,12 @@ static void ask(struct subscription *subscription, enum window_request_kind kind
         fail(subscription);
 }
 
-void window_resume(struct subscription *subscription, int64_t from)
+void window_resume(struct subscription *subscription, int64_t from, bool current)
 {
     subscription->phase = PHASE_WINDOW;
     subscription->member_phase = MEMBER_RESUMING;
     subscription->resume_from = from;
+    subscription->resume_current = current;
     subscriber_ready(subscription);
 }
 

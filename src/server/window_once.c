@@ -39,10 +39,11 @@ struct window_once {
 static void make_tag(struct window_once *once, const struct view_state *state)
 {
     const struct seq *after = once->has_after ? &once->cursor.after : NULL;
-    char seq[SEQ_SIZE];
+    const struct window_spec *spec = &once->window.spec;
+    char seq[SEQ_SIZE], epoch[VIEW_EPOCH];
     seq_print(seq, window_cursor(state));
     snprintf(once->answer.tag, sizeof once->answer.tag, "%s-%s-%016llx",
-             engine_epoch(once->hub->engine), seq,
+             view_epoch(once->hub, spec->view, spec->scope, epoch), seq,
              (unsigned long long)window_tag(&once->window, after, state));
 }
 
@@ -62,13 +63,13 @@ static bool begin_body(struct window_once *once, const struct view_state *state)
 {
     struct buffer *out = &once->plain.rows.json;
     const struct window_spec *spec = &once->window.spec;
-    char seq[SEQ_SIZE], epoch[ROW_SCOPE_EPOCH];
+    char seq[SEQ_SIZE], epoch[VIEW_EPOCH];
     buffer_add_string(out, "{\"view\":");
     doc_escape(out, span_of(once->window.spec.view->id));
     seq_print(seq, window_cursor(state));
     buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
                   wire_mode_name(once->window.mode),
-                  row_scope_epoch(once->hub, spec->view, spec->scope, epoch), seq);
+                  view_epoch(once->hub, spec->view, spec->scope, epoch), seq);
     if (once->has_after)
         buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     return buffer_add_string(out, ",\"rows\":[");
@@ -97,8 +98,10 @@ static bool fill_anew(struct window_once *once)
 
 static bool take_changes(struct window_once *once, struct window_reading *reading)
 {
-    struct window_request request = {
-        .window = &once->window, .kind = WINDOW_RESUME, .from = once->cursor.from};
+    struct window_request request = {.window = &once->window,
+                                     .kind = WINDOW_RESUME,
+                                     .from = once->cursor.from,
+                                     .current = once->cursor.origin.current};
     link_init(&request.held);
     if (!window_encode_resume(reading, &request))
         return false;
@@ -373,13 +376,11 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
         return error_set(error, ERROR_MEMORY, "out of memory for a view");
     spec = once->window.spec;
     once->has_after = has_after;
-    int64_t parted;
-    once->resumed = has_after && resume_may(hub, view, spec.scope, wanted->epoch, &parted);
+    struct cursor_origin origin;
+    once->resumed = has_after && view_epoch_fits(hub, view, spec.scope, wanted->epoch, &origin);
     if (has_after)
-        once->cursor = (struct resume_query){.view = view,
-                                             .after = after,
-                                             .scan_rows = hub->options.scan_rows,
-                                             .parted = once->resumed ? parted : -1};
+        once->cursor = (struct resume_query){
+            .view = view, .after = after, .scan_rows = hub->options.scan_rows, .origin = origin};
     if (go_on(once))
         return true;
     *error = once->answer.error;

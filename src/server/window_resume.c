@@ -324,11 +324,17 @@ static bool has_lost_moves(const struct window_reading *reading, int64_t from)
     return reading->state->found && from <= reading->state->export.flip_floor;
 }
 
-static bool is_refused(const struct window_reading *reading, int64_t from)
+/* ... or it was before the view showed what it does now. */
+static bool is_before(const struct window_reading *reading, int64_t from)
 {
-    return is_trimmed(reading, from) || from < reading->state->log.cursor_floor ||
-           (reading->window->spec.view->stage &&
-            (from < reading->built || has_lost_moves(reading, from)));
+    return from < reading->state->log.cursor_floor ||
+           (reading->window->spec.view->stage && from < reading->built);
+}
+
+static bool is_refused(const struct window_reading *reading, int64_t from, bool current)
+{
+    return is_trimmed(reading, from) || (!current && is_before(reading, from)) ||
+           (reading->window->spec.view->stage && has_lost_moves(reading, from));
 }
 
 static bool each_held(void *argument, struct span key)
@@ -366,7 +372,7 @@ bool window_find_lost(struct window_reading *reading, int64_t from, struct windo
                       bool *all)
 {
     struct resume resume = {.reading = reading, .from = from, .lost = lost};
-    *all = !reading->state->found || !is_refused(reading, from);
+    *all = !reading->state->found || !is_refused(reading, from, false);
     if (!reading->state->found || !*all)
         return true;
     bool done = run(&resume);
@@ -415,7 +421,7 @@ static bool tell_batch(struct resume *resume, struct window_request *request)
 bool window_encode_resume(struct window_reading *reading, struct window_request *request)
 {
     struct resume resume = {.reading = reading, .request = request, .from = request->from};
-    request->refused = is_refused(reading, request->from);
+    request->refused = is_refused(reading, request->from, request->current);
     if (request->refused)
         return true;
     return request->as_frames ? tell_frames(&resume, request) : tell_batch(&resume, request);

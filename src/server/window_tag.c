@@ -1,23 +1,23 @@
 /* The number in the ETag of a window that is read once: of what was asked, and of its state. */
 #include "server/window_internal.h"
 
-/* Tags must outlive the process, so it is not the maps' hash, which is different in each. */
-static void fold(uint64_t *hash, const void *data, size_t length)
+/* FNV-1a, 64 bits: tags must outlive the process, and the maps' hash is different in each. */
+uint64_t tag_fold(uint64_t hash, struct span bytes)
 {
-    const unsigned char *bytes = data; /* FNV-1a, 64 bits */
-    for (size_t i = 0; i < length; i++)
-        *hash = (*hash ^ bytes[i]) * UINT64_C(1099511628211);
+    for (size_t i = 0; i < bytes.length; i++)
+        hash = (hash ^ (unsigned char)bytes.data[i]) * UINT64_C(1099511628211);
+    return hash;
 }
 
 static void fold_number(uint64_t *hash, int64_t number)
 {
-    fold(hash, &number, sizeof number);
+    *hash = tag_fold(*hash, span_make((const char *)&number, sizeof number));
 }
 
 static void fold_span(uint64_t *hash, struct span span)
 {
     fold_number(hash, span.data ? (int64_t)span.length : -1);
-    fold(hash, span.data, span.length);
+    *hash = tag_fold(*hash, span);
 }
 
 /* The edition of what "fields" show of a row: tags of others hold for other texts. */
@@ -38,6 +38,13 @@ static void fold_view(uint64_t *hash, const struct view *view)
         fold_span(hash, view->paths[i]);
     for (size_t i = 0; i < view->key_count; i++)
         fold_span(hash, view->keys[i]);
+}
+
+uint64_t tag_of_view(const struct view *view)
+{
+    uint64_t hash = TAG_START;
+    fold_view(&hash, view);
+    return hash;
 }
 
 static void fold_spec(uint64_t *hash, const struct window_spec *spec)
@@ -63,7 +70,7 @@ bool window_is_timed(const struct window *window)
 uint64_t window_tag(const struct window *window, const struct seq *after,
                     const struct view_state *state)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
+    uint64_t hash = TAG_START;
     fold_spec(&hash, &window->spec);
     fold_number(&hash, after ? after->slot : -1);
     fold_number(&hash, after ? after->index : -1);

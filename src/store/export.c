@@ -275,6 +275,11 @@ int64_t store_export_max_entities(struct store_writer *writer, uint32_t export_i
     return counters_of(writer, export_id)->max_entities;
 }
 
+int64_t store_export_last_change(struct store_writer *writer, uint32_t export_id)
+{
+    return counters_of(writer, export_id)->last_change;
+}
+
 struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id)
 {
     return counters_of(writer, export_id)->last_seq;

@@ -120,7 +120,8 @@ bool store_stage_note_progress(struct store_writer *writer, int64_t stage, struc
     return query_run(&query, error);
 }
 
-bool store_stage_note_built(struct store_writer *writer, int64_t stage, struct error *error)
+bool store_stage_note_built(struct store_writer *writer, int64_t stage, uint32_t export_id,
+                            struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error) ||
@@ -128,7 +129,7 @@ bool store_stage_note_built(struct store_writer *writer, int64_t stage, struct e
                      error)) {
         return false;
     }
-    query_integer(&query, writer->now.state.last_change);
+    query_integer(&query, store_export_last_change(writer, export_id));
     query_integer(&query, stage);
     return query_run(&query, error);
 }

@@ -174,6 +174,7 @@ bool store_export_oldest(struct store_writer *writer, uint32_t export_id, int64_
 /* As this writer sees it: rows of the export, its limit, and the seq of its newest change. */
 int64_t store_export_entities(struct store_writer *writer, uint32_t export_id);
 int64_t store_export_max_entities(struct store_writer *writer, uint32_t export_id);
+int64_t store_export_last_change(struct store_writer *writer, uint32_t export_id);
 struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id);
 /*
  * Define (replace) a SQL view "<export>/<name>" over an export with a projection and a key filter.
@@ -201,12 +202,13 @@ bool store_read_sql_views(struct store_reader *reader,
                           bool (*each)(void *argument, struct span id, struct span body),
                           void *argument, struct error *error);
 
-/* Note what a view shows: a text that is another whenever that is. If it is new or has changed, the
- * newest change now is where it begins (see store_read_shape_since), of a new one just before it,
- * as nobody can have a cursor of it from before; `ever`: a new one was always so. In a transaction.
+/* Note what a view shows: a text that is another whenever that is. If it is new or has changed, its
+ * export's newest change now is where it begins (see store_read_shape_since), of a new one just
+ * before it, as nobody can have a cursor of it from before; `ever`: a new one was always so. In a
+ * transaction.
  */
-bool store_view_note_shape(struct store_writer *writer, struct span id, struct span shape,
-                           bool ever, struct error *error);
+bool store_view_note_shape(struct store_writer *writer, struct span id, uint32_t export_id,
+                           struct span shape, bool ever, struct error *error);
 
 /* The entity by key; *found tells whether it is there. Its data is borrowed. */
 bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
@@ -254,7 +256,7 @@ struct store_stage {
     uint32_t export_id;
     bool built; /* all its rows are there */
     int64_t
-        built_change; /* the newest change when it was built: older cursors know nothing of it */
+        built_change; /* its export's newest when it was built: older cursors know nothing of it */
 };
 /* Find or create the stage of this definition. `whole`: every entity of the export is a row of it
  * (store_check holds it to that). In a transaction. */
@@ -266,8 +268,9 @@ bool store_stage_progress(struct store_writer *writer, int64_t stage, struct buf
                           struct error *error);
 bool store_stage_note_progress(struct store_writer *writer, int64_t stage, struct span progress,
                                struct error *error);
-/* It is complete as of the newest change. */
-bool store_stage_note_built(struct store_writer *writer, int64_t stage, struct error *error);
+/* It is complete as of its export's newest change. */
+bool store_stage_note_built(struct store_writer *writer, int64_t stage, uint32_t export_id,
+                            struct error *error);
 /* Retire all stages but these: nothing finds them any more. */
 bool store_stage_retire_others(struct store_writer *writer, const int64_t *stages, size_t count,
                                struct error *error);

@@ -6,8 +6,8 @@ static const char note_sql[] =
     "DO UPDATE SET shape = excluded.shape, since = ?4 WHERE shape <> excluded.shape";
 static const char since_sql[] = "SELECT since FROM view_shape WHERE view = ?";
 
-bool store_view_note_shape(struct store_writer *writer, struct span id, struct span shape,
-                           bool ever, struct error *error)
+bool store_view_note_shape(struct store_writer *writer, struct span id, uint32_t export_id,
+                           struct span shape, bool ever, struct error *error)
 {
     struct query query;
     if (!writer_ready(writer, error) ||
@@ -17,7 +17,7 @@ bool store_view_note_shape(struct store_writer *writer, struct span id, struct s
     query_text(&query, id);
     query_text(&query, shape);
     /* Nobody has a cursor of a view that is new, but whoever asks for it now. */
-    int64_t last = writer->now.state.last_change;
+    int64_t last = store_export_last_change(writer, export_id);
     query_integer(&query, ever || last == 0 ? 0 : last - 1);
     query_integer(&query, last);
     return query_run(&query, error);

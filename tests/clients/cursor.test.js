@@ -514,6 +514,62 @@ test('a view that is new at this start takes the cursors that it gives', async (
   }
 });
 
+/* What a view shows before and after a start, and whether clients tell the two by the epoch alone: nothing is
+ * fed to its export in between. */
+const REDEFINED = {
+  'another cut': [{ pipeline: [{ sort: 'n' }, { take: 1 }] }, { pipeline: [{ sort: 'n' }, { take: 2 }] }],
+  'another order': [{ pipeline: [{ sort: 'n' }] }, { pipeline: [{ sort: { by: 'n', order: 'desc' } }] }],
+  'a filter by time': [{ pipeline: [{ filter: { field: 'n', lt: { now: true } } }] }, { pipeline: [{ filter: { field: 'n', gt: 1 } }] }],
+  'other fields': [{ fields: ['n'] }, { fields: ['m'] }],
+  'other keys': [{ keys: ['a', 'b'] }, { keys: ['b', 'c'] }],
+  'derived now': [{ fields: ['n'] }, { pipeline: [{ sort: 'n' }, { take: 2 }] }],
+};
+/* Nothing notes what time does to the rows of such a view while it is not there. */
+const isTimed = (view) => JSON.stringify(view).includes('now');
+const LOGS = {
+  'an export that was fed last': [['E', 'a', 1], ['E', 'b', 2], ['E', 'c', 3]],
+  'a quiet export beside one that is fed': [['E', 'a', 1], ['E', 'b', 2], ['E', 'c', 3], ['Other', 'x', 4], ['Other', 'y', 5]],
+  'rows that share a seq': [['E', 'a', 1], ['E', 'b', 2], ['E', 'c', 2], ['Other', 'x', 3]],
+  'an empty export': [['Other', 'x', 1]],
+};
+
+for (const [what, [before, after]] of Object.entries(REDEFINED)) {
+  for (const [where, log] of Object.entries(LOGS)) {
+    test(`a view redefined at this start takes the cursors that it gives, and no older ones: ${what}, ${where}`, async (t) => {
+      const configOf = (view) => ({ exports: { E: { views: { v: view } }, Other: {} } });
+      const server = await Server.forTest(t, { config: configOf(before) });
+      for (const [name, key, slot] of log) await post(server, { ...m(key, { n: slot, m: slot }, at(slot)), export: name });
+      const held = [];
+      const give = async () => {
+        const { seq, subscribed } = await resume(server, 'E/v', {});
+        return { after: seq, epoch: subscribed.epoch };
+      };
+      const takes = async ({ after: seq, epoch }, resumed, why) => {
+        for (const partial of [{}, { withSnapshot: false }]) {
+          const client = await Client.open(server, { windows: true });
+          client.subscribe('E/v', { after: seq, epoch, ...partial });
+          assert.equal((await client.expect('subscribed')).resumed, resumed, `${why} ${JSON.stringify(partial)}`);
+          client.destroy();
+        }
+        const { text } = await http(`${server.http}/v1/views/E/v?after=${seq}&epoch=${epoch}`);
+        assert.equal(JSON.parse(text).resumed, resumed, `${why}, by HTTP`);
+      };
+      /* There, and back again: the first definition's cursors of then are older, too. */
+      for (const view of [before, after, before, after]) {
+        await server.terminate();
+        await server.restart({ config: configOf(view) });
+        for (const cursor of held) if (cursor.view !== view || isTimed(view)) await takes(cursor, false, 'of a definition before');
+        const cursor = await give();
+        await takes(cursor, true, 'of this definition');
+        await server.kill9();
+        await server.restart({ config: configOf(view) });
+        await takes(cursor, true, 'of this definition, before a crash');
+        held.push({ ...cursor, view });
+      }
+    });
+  }
+}
+
 test('a state view says whether the cursor was good', async (t) => {
   const server = await serverFor(t);
   await post(server, [m('a', { n: 1 }, at(10)), m('b', {}, at(20)), m('c', {}, at(30))]);

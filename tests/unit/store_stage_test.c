@@ -28,7 +28,7 @@ static void fill(void)
         OK(store_entity_get(fixture.writer, fixture.quake, span_of(key), &entity, &found, ERROR));
         OK(store_row_put(fixture.writer, stage.id, span_of(place), entity.id, ERROR));
     }
-    OK(store_stage_note_built(fixture.writer, stage.id, ERROR));
+    OK(store_stage_note_built(fixture.writer, stage.id, stage.export_id, ERROR));
     commit();
 }
 
