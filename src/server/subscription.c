@@ -307,7 +307,10 @@ void subscription_start_snapshot(struct subscription *subscription)
         subscription->snapshot.change = subscription->moved_from;
         subscription->moved_from = 0;
     }
-    subscription_know(subscription, (struct knowledge){.full = limit < 0});
+    /* With another token it goes on with what both show: what of that it is not sent, it may hold.
+     */
+    subscription_know(subscription,
+                      (struct knowledge){.full = limit < 0, .resumed = subscription->was != NULL});
     key_owner_begins(subscription);
     subscriber_ready(subscription);
 }

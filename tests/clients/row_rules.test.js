@@ -314,6 +314,30 @@ test('a new token in band: the rows change, whatever was subscribed to', async (
   await client.silence();
 });
 
+test('a row that both tokens show goes when it is deleted, also for who is not sent it anew', async (t) => {
+  const server = await Server.forTest(t, { config: configOf(TOKENS) });
+  for (const view of ['A/list', 'A/append']) {
+    for (const parameters of [{ withSnapshot: false }, { snapshotLimit: 1 }]) {
+      const client = await clientOf(t, server, 'nobody');
+      client.subscribe(view, parameters);
+      await client.expect('subscribed');
+      if (parameters.snapshotLimit) await client.until((frame) => frame.complete);
+      await feed(server, ['a', 'b', 'c'].map((key, n) => m(key, { n })));
+      for (let i = 0; i < 3; i++) await client.next('a row of both tokens');
+      client.send({ type: 'refresh_auth', token: tokenOf('ann') });
+      assert.equal((await client.next()).success, true);
+      assert.equal((await client.expect('subscribed')).resumed, false);
+      await client.until((frame) => frame.complete);
+      await feed(server, [m('a', undefined, { op: 'delete' }), m('b', { n: 7 }), m('c', undefined, { op: 'delete' })]);
+      const frames = [];
+      for (let i = 0; i < 3; i++) frames.push(short(await client.next(`${i}: ${view} ${JSON.stringify(parameters)}`)));
+      assert.deepEqual(frames, ['delete a', 'upsert b 7', 'delete c'], `${view} ${JSON.stringify(parameters)}`);
+      client.destroy();
+      await feed(server, [m('b', undefined, { op: 'delete' })]);
+    }
+  }
+});
+
 test('the rows of a new token are limited as those of any snapshot', async (t) => {
   const views = { sorted: { pipeline: [{ sort: 'n' }] } };
   const server = await Server.forTest(t, { config: configOf(TOKENS, { A: { scope: 'who', views } }, { max_snapshot_rows: 2 }) });
