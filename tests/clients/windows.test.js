@@ -1,7 +1,7 @@
 // Views and windows, by force: random pipelines over random data, random windows and filters,
-// cut-offs, restarts and kill -9. At each quiet point what every client holds, what SQL shows and
-// what an independent model (lib/window_model.js) says are one, and no client that was live was
-// ever sent a frame that changed nothing.
+// cut-offs, restarts and kill -9, a clock that is wrong now and then. At each quiet point what every
+// client holds, what SQL and HTTP show and what an independent model (lib/window_model.js) says are
+// one, and no client that was live was ever sent a frame that changed nothing.
 //
 // STELE_SEEDS seeds (default 10) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
 // names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone, STELE_WITHOUT=<pattern> without
@@ -13,8 +13,8 @@ import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
 import { Clock } from './lib/clock.js';
-import { Producer, post } from './lib/feed.js';
-import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
+import { Producer, http, post } from './lib/feed.js';
+import { canon, canonDouble, canonPlain, parse, print } from './lib/json.js';
 import { RowListener } from './lib/listener.js';
 import { Model, project } from './lib/model.js';
 import { Random } from './lib/random.js';
@@ -142,6 +142,40 @@ function listeners(run, r) {
 
 /* ---- one seed ---- */
 
+/*
+ * A clock that is wrong now and then: by far, so that it is not believed, or by less than a minute, so that
+ * it is followed. All of a run is shorter than the quarter of an hour after which it would be believed.
+ */
+class WrongClock extends Clock {
+  passed = 0; /* seconds, while the server was down */
+  off = 0;
+
+  constructor(folder, name, random) {
+    super(folder, name);
+    this.random = random;
+    this.isFar = random.chance(0.7);
+  }
+
+  setOff(seconds) {
+    this.off = seconds;
+    this.set(this.passed + seconds, this.passed);
+  }
+
+  err() {
+    this.setOff(this.random.pick(this.isFar ? [0, 0, -3000, 3000, -86_400, 86_400, 172_800] : [0, 45]));
+  }
+
+  pass(seconds) {
+    this.passed += seconds;
+    this.setOff(this.off);
+  }
+
+  /** Milliseconds since 1970, as the server has to take them. */
+  believed() {
+    return Date.now() + (this.passed + (this.isFar ? 0 : this.off)) * 1000;
+  }
+}
+
 class Run {
   constructor(seed, folder) {
     this.seed = seed;
@@ -158,9 +192,11 @@ class Run {
     const r = this.random;
     this.maxEntities = r.between(2, 9);
     const { A, B } = this.definitions.config();
-    this.retained = r.chance(0.6);
+    this.aged = r.chance(0.2); /* the log goes by age, when time passed */
+    this.retained = !this.aged && r.chance(0.6);
     const settings = {
-      retention_rows: this.retained ? 1_000_000 : r.between(3, 60),
+      retention_rows: this.retained || this.aged ? 1_000_000 : r.between(3, 60),
+      retention_seconds: this.aged ? 60 : 86_400,
       ring_bytes: r.pick([0, 4096, 67108864]),
       channel_bytes: r.pick([65536, 67108864]),
       max_window_rows: r.pick([16, 10000]),
@@ -177,11 +213,10 @@ class Run {
     this.timed = this.random.chance(0.2) || Boolean(process.env.STELE_TIMED);
     this.steady = this.random.chance(0.25);
     this.definitions = new Definitions(this.random.fork(3), this.timed);
-    /* A clock that is wrong now and then; what asks for the time is judged by the right one. */
-    this.clock = !this.timed && this.random.chance(0.3) ? new Clock(this.folder, `${this.seed}.clock`) : undefined;
+    this.clock = this.random.chance(0.5) ? new WrongClock(this.folder, `${this.seed}.clock`, this.random.fork(4)) : undefined;
     this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: this.config(), env: this.clock?.env });
     this.model = new Model({ exports: { A: {}, B: {} } });
-    this.feed = new Feed(this.random.fork(1), this.model, this.timed);
+    this.feed = new Feed(this.random.fork(1), this.model, this.timed, () => this.now());
     this.producer = new Producer('p', { window: this.random.pick([1, 4, 32]) });
     await this.producer.connect(this.server);
     this.listeners = listeners(this, this.random.fork(2));
@@ -191,6 +226,7 @@ class Run {
       for (let phase = 0; phase < phases; phase++) {
         await this.feedFor(this.random.between(15, 60));
         await this.quiet();
+        await this.unfed();
         await this.stepByStep(this.random.between(3, 8));
         if (phase < phases - 1) for (const listener of this.listeners) listener.calm = false;
       }
@@ -214,7 +250,7 @@ class Run {
         producer.disconnect();
         await producer.connect(this.server);
       }
-      if (this.clock && r.chance(0.1)) this.clock.set(r.pick([0, 0, -3000, 3000, 172_800]));
+      if (r.chance(0.1)) this.clock?.err();
       if (!this.steady && r.chance(0.03)) await this.restart();
     }
     await producer.drain();
@@ -226,9 +262,23 @@ class Run {
     for (const listener of this.listeners) listener.note(`== ${kind}`);
     await this.server[kind]();
     this.producer.disconnect();
+    if (this.clock) {
+      if (this.random.chance(0.3)) this.clock.err();
+      this.clock.pass(this.random.pick([0, 0, 100]));
+    }
     await this.server.restart();
     this.down = false;
     await this.producer.connect(this.server);
+  }
+
+  /** The clock goes wrong, and the server may be gone for a while, while nothing is fed. */
+  async unfed() {
+    const r = this.random;
+    for (let i = r.below(3); i > 0; i--) {
+      if (r.chance(0.7)) this.clock?.err();
+      if (!this.steady && r.chance(0.5)) await this.restart();
+      await this.quiet();
+    }
   }
 
   /** Export → entities, now that nothing is fed. Which entities of B are evicted depends on what
@@ -247,7 +297,7 @@ class Run {
   }
 
   now() {
-    return Math.floor(Date.now() / 1000);
+    return Math.floor((this.clock?.believed() ?? Date.now()) / 1000);
   }
 
   /** key → text, in order, of what a client with this spec must hold. */
@@ -262,6 +312,7 @@ class Run {
     await this.sqlAgrees(bases);
     await this.allAgree(bases);
     await this.freshAgree(bases);
+    await this.pagesAgree(bases);
     /* Once more, so that a frame too many would have come. */
     await new Promise((done) => setTimeout(done, 15));
     await this.allAgree(bases);
@@ -299,6 +350,30 @@ class Run {
       const [has, should] = [rows(), want()];
       if (text(has) !== text(should)) {
         throw new Error(`a fresh snapshot of ${members(spec)}\n${this.definitions.describe(spec.view)}\nhas:\n  ${has.join('\n  ')}\nexpected:\n  ${should.join('\n  ')}`);
+      }
+    }
+  }
+
+  /** Who asks by HTTP gets the same rows. A filter there is for a scalar. */
+  async pagesAgree(bases) {
+    for (const spec of this.specs) {
+      const query = new URLSearchParams();
+      for (const name of ['key', 'take', 'skip']) if (spec[name] !== undefined) query.append(name, spec[name]);
+      const filters = [...(spec.filters ? parse(spec.filters) : [])];
+      if (filters.some(([, value]) => Array.isArray(value) || value instanceof Map)) continue;
+      for (const [path, value] of filters) query.append('filter', `${path}:${print(value)}`);
+      const url = `${this.server.http}/v1/views/${spec.view}?${query}`;
+      const until = Date.now() + patience(10_000);
+      for (;;) {
+        const { status, text } = await http(url);
+        if (status !== 200) throw new Error(`${url}: ${status} ${text}`);
+        const has = JSON.parse(text).rows.map(({ key, data }) => `${key} ${canonPlain(data)}`);
+        const want = [...this.expected(spec, bases)].map(([key, row]) => `${key} ${row}`);
+        if (JSON.stringify(has) === JSON.stringify(want)) break;
+        if (!this.definitions.timedView(spec.view) || Date.now() > until) {
+          throw new Error(`HTTP: ${url}\n${this.definitions.describe(spec.view)}\nhas:\n  ${has.join('\n  ')}\nexpected:\n  ${want.join('\n  ')}`);
+        }
+        await this.turn();
       }
     }
   }

@@ -33,8 +33,9 @@ const canonKey = (key) => keyText(parse(key));
 /* ---- what is fed ---- */
 
 export class Feed {
-  constructor(random, model, timed) {
-    Object.assign(this, { random, model, timed });
+  /** `now` gives the seconds since 1970. */
+  constructor(random, model, timed, now) {
+    Object.assign(this, { random, model, timed, now });
     this.slot = 1000;
     this.index = 0;
     this.counter = 0;
@@ -57,7 +58,7 @@ export class Feed {
     if (r.chance(0.4)) parts.push(`"b":${r.pick(['true', 'false', 'null'])}`);
     if (r.chance(0.4)) parts.push(`"o":${r.chance(0.85) ? this.object(1) : anyValue(r)}`);
     if (r.chance(0.2)) parts.push(`"l":[${Array.from({ length: r.below(3) }, () => r.pick(NUMBERS)).join(',')}]`);
-    if (this.timed && r.chance(0.6)) parts.push(`"t":${r.chance(0.9) ? Math.floor(Date.now() / 1000) + r.between(-2, 2) : anyValue(r)}`);
+    if (this.timed && r.chance(0.6)) parts.push(`"t":${r.chance(0.9) ? this.now() + r.pick([-50, -2, -1, 0, 1, 2, 50, 90]) : anyValue(r)}`);
     if (r.chance(0.02)) parts.push(`"pad":"${'x'.repeat(r.between(500, 9000))}"`);
     return `{${parts.join(',')}}`;
   }
