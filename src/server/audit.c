@@ -144,6 +144,12 @@ void audit_keys_failed(struct audit *audit, const char *source, const struct err
          error_wire_code(error->code), error->message);
 }
 
+void audit_keys_stale(struct audit *audit, const char *source, size_t count, uint64_t seconds)
+{
+    TELL(audit, AUDIT_KEYS_STALE, "source=\"%s\" keys=%zu seconds=%llu", source, count,
+         (unsigned long long)seconds);
+}
+
 void audit_reloaded(struct audit *audit, const char *changed)
 {
     TELL(audit, AUDIT_RELOADED, "changed=\"%s\"", changed);

@@ -25,6 +25,7 @@
     X(REVOKED, "token-revoked", WARNING)                                                           \
     X(KEYS_CHANGED, "keys-changed", INFO)                                                          \
     X(KEYS_FAILED, "keys-failed", ERROR)                                                           \
+    X(KEYS_STALE, "keys-stale", ERROR)                                                             \
     X(RELOADED, "configuration-reloaded", INFO)                                                    \
     X(RELOAD_REFUSED, "configuration-refused", ERROR)
 
@@ -111,6 +112,8 @@ void audit_revoked(struct audit *audit, const struct audit_client *by, const cha
 void audit_keys_changed(struct audit *audit, const char *source, size_t count, const char *kids);
 /* They could not be read or fetched; the known ones stay in force. */
 void audit_keys_failed(struct audit *audit, const char *source, const struct error *error);
+/* They could not be fetched for so long that the known ones, so many, count no more. */
+void audit_keys_stale(struct audit *audit, const char *source, size_t count, uint64_t seconds);
 /* The configuration was read again. `changed`: names of settings, with a space between them. */
 void audit_reloaded(struct audit *audit, const char *changed);
 void audit_reload_refused(struct audit *audit, const struct error *error);

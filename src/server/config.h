@@ -41,6 +41,7 @@ struct config_auth {
     char *jwks_file, *jwks_url;   /* NULL: none */
     int64_t jwks_seconds;         /* default 3,600 */
     int64_t jwks_refetch_seconds; /* default 60 */
+    int64_t jwks_stale_seconds;   /* default 86,400 */
     char *issuer, *audience;      /* NULL: any */
     bool require_origin;          /* a token must be bound to an origin, a request name it */
     bool require_client_ip;       /* a token must be bound to the client's address */

@@ -30,6 +30,8 @@ const struct setting config_auth_settings[] = {
     {NUMBER(jwks_refetch_seconds, 60, 1, 86400),
      .help = "at most once in so many seconds it is asked earlier: for a token of an unknown key, "
              "or because it failed"},
+    {NUMBER(jwks_stale_seconds, 86400, 1, 30 * 86400),
+     .help = "how long the keys that jwks_url gave hold while it fails"},
     {TEXT(issuer), .help = "the iss that signed tokens must have"},
     {TEXT(audience), .help = "what must be in the aud of signed tokens"},
     {FLAG(require_origin),

@@ -20,6 +20,17 @@ void visitor_move(struct visitor *to, struct visitor *from)
 
 /* ---- life ---- */
 
+/* The URL of keys as these settings have it, or none. */
+static bool set_url(struct door *door, struct server *server, const struct config_auth *auth,
+                    bool reachable)
+{
+    struct jwks_rules rules = {.url = reachable ? auth->jwks_url : NULL,
+                               .seconds = auth->jwks_seconds,
+                               .refetch_seconds = auth->jwks_refetch_seconds,
+                               .stale_seconds = auth->jwks_stale_seconds};
+    return jwks_set(&door->jwks, server, &rules);
+}
+
 static bool open_parts(struct door *door, struct server *server, const struct config *config,
                        struct error *error)
 {
@@ -31,8 +42,7 @@ static bool open_parts(struct door *door, struct server *server, const struct co
     door->nobody = auth_identity_anonymous();
     door->revocations = auth_revocations_new();
     if (!door->anonymous || !door->nobody || !door->revocations ||
-        !jwks_set(&door->jwks, server, auth->jwks_url, auth->jwks_seconds,
-                  auth->jwks_refetch_seconds))
+        !set_url(door, server, auth, true))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     door->nobody->scopes = 0;
     if (!door_join_keys(door, NULL, error))
@@ -68,6 +78,11 @@ void door_tick(struct server *server)
         jwks_tick(&server->door->jwks);
 }
 
+bool door_keys_are_stale(const struct server *server)
+{
+    return server->door->jwks.stale;
+}
+
 /* ---- other rules ---- */
 
 static void follow(struct server *server)
@@ -82,7 +97,7 @@ static void follow(struct server *server)
 static bool take_keys(struct door *door, struct error *error)
 {
     struct jwks *jwks = &door->jwks;
-    if (door_join_keys(door, jwks->keys, error))
+    if (door_join_keys(door, jwks_in_force(jwks), error))
         return true;
     if (!jwks->keys || error->code == ERROR_MEMORY)
         return false;
@@ -94,10 +109,8 @@ bool door_apply(struct server *server, struct door_rules *rules, struct error *e
 {
     struct door *door = server->door;
     struct door_rules *old = door->rules;
-    const char *url = rules->auth.jwks_url;
-    bool reachable = !url || server->web;
-    if (!jwks_set(&door->jwks, server, reachable ? url : NULL, rules->auth.jwks_seconds,
-                  rules->auth.jwks_refetch_seconds)) {
+    bool reachable = !rules->auth.jwks_url || server->web;
+    if (!set_url(door, server, &rules->auth, reachable)) {
         door_rules_free(rules);
         return error_set(error, ERROR_MEMORY, "out of memory for who may come in");
     }
@@ -125,6 +138,29 @@ static struct auth_identity *no_token(struct error *error)
     return NULL;
 }
 
+/* Whether the token, which no key in force has signed, is good but for its key, which grew stale:
+ * that is told. Whoever only names such a key learns nothing. */
+static bool is_of_stale_key(const struct door *door, const struct auth_rules *rules,
+                            const struct auth_request *request, struct span token,
+                            struct error *error)
+{
+    const struct jwks *jwks = &door->jwks;
+    struct error of_stale;
+    struct auth_identity *identity = jwks->stale && jwks->keys
+                                         ? auth_verify(jwks->keys, rules, request, token, &of_stale)
+                                         : NULL;
+    if (!identity)
+        return false;
+    auth_identity_release(identity);
+    error_set(error, ERROR_TOKEN_KEY,
+              "the key that signed the token is stale: the server's auth.jwks_url has not given "
+              "its keys for %llu seconds",
+              (unsigned long long)jwks->stale_seconds);
+    error->by_clock = true;
+    error->retry_after = jwks_wait(jwks);
+    return true;
+}
+
 static struct auth_identity *verify(struct door *door, const struct auth_request *request,
                                     struct span token, struct error *error)
 {
@@ -135,9 +171,11 @@ static struct auth_identity *verify(struct door *door, const struct auth_request
                                .require_client_ip = auth->require_client_ip,
                                .revocations = door->revocations};
     struct auth_identity *identity = auth_verify(door->keys, &rules, request, token, error);
-    if (!identity && error->code == ERROR_TOKEN_KEY)
+    if (identity || is_of_stale_key(door, &rules, request, token, error))
+        return identity;
+    if (error->code == ERROR_TOKEN_KEY)
         error->retry_after = jwks_want(&door->jwks);
-    return identity;
+    return NULL;
 }
 
 /* Static tokens are looked up first, where there are any, because that is cheap. */

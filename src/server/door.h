@@ -84,6 +84,8 @@ struct auth_identity *door_refresh(struct server *server, const struct visitor *
                                    const char *token, struct error *error);
 /* Whether an argument of a query (name=value) brings a token; it is left as it was when empty. */
 bool door_is_token(struct span argument, struct span *token);
+/* Whether the keys of a URL are in force no more, because it has failed for too long. */
+bool door_keys_are_stale(const struct server *server);
 /* Whether it is shown all of /status. */
 bool door_shows_status(const struct server *server, const struct auth_identity *identity);
 /* Tell the log and the counters of a WebSocket connection that was let in. */

@@ -17,10 +17,11 @@ static void reply_text(struct net_connection *connection, int status, const char
     exchange_reply(connection, &content);
 }
 
+/* A restart would not mend it, so the status is that of a server that is well. */
 static void reply_health(struct server *server, struct net_connection *connection)
 {
-    (void)server;
-    reply_text(connection, 200, "OK");
+    reply_text(connection, 200,
+               door_keys_are_stale(server) ? "OK, but the keys of auth.jwks_url are stale" : "OK");
 }
 
 /* Readers are served also while the disk takes nothing: a server that is taken out of service for
@@ -36,6 +37,8 @@ static void reply_ready(struct server *server, struct net_connection *connection
         snprintf(text, sizeof text, "READY, but no mutations are taken: %s", error_wire_code(disk));
     else if (engine_checkpoints_fail(server->engine))
         snprintf(text, sizeof text, "READY, but checkpoints fail");
+    else if (door_keys_are_stale(server))
+        snprintf(text, sizeof text, "READY, but the keys of auth.jwks_url are stale");
     reply_text(connection, ready ? 200 : 503, text);
 }
 

@@ -29,15 +29,18 @@ static bool read_answer(const struct web_answer *answer, struct auth_keys **keys
     *keys = auth_keys_new();
     if (!*keys)
         return error_set(error, ERROR_MEMORY, "out of memory while reading keys");
-    if (!auth_keys_add_jwks(*keys, buffer_span(&answer->body), error))
-        return false;
-    return auth_keys_count(*keys) ||
-           error_set(error, ERROR_CONFIGURATION, "the answer holds no Ed25519 key");
+    return auth_keys_add_jwks(*keys, buffer_span(&answer->body), error);
+}
+
+/* A URL may have something secret in its query. NULL when out of memory. */
+static char *shown_url(const struct jwks *jwks)
+{
+    return memory_copy_string(jwks->url, strcspn(jwks->url, "?"));
 }
 
 static void tell_failure(const struct jwks *jwks, const struct error *error)
 {
-    char *source = memory_copy_string(jwks->url, strcspn(jwks->url, "?"));
+    char *source = shown_url(jwks);
     audit_keys_failed(&jwks->server->audit, source ? source : "URL", error);
     memory_free(source);
 }
@@ -46,6 +49,9 @@ static void failed(struct jwks *jwks, const struct error *error)
 {
     uint64_t most = jwks->refetch_seconds * 1000;
     tell_failure(jwks, error);
+    if (!jwks->failing)
+        jwks->failing_ms = now_ms(jwks);
+    jwks->failing = true;
     jwks->due_ms = now_ms(jwks) + (jwks->delay_ms < most ? jwks->delay_ms : most);
     jwks->delay_ms = jwks->delay_ms < most ? jwks->delay_ms * 2 : most;
 }
@@ -63,11 +69,12 @@ static bool keep(struct jwks *jwks, struct auth_keys *keys, struct error *error)
     if (!door_join_keys(jwks->server->door, keys, error))
         return false;
     const struct auth_keys *before = jwks->keys;
-    bool changed = !before || !door_same_keys(before, keys);
+    bool changed = !before || jwks->stale || !door_same_keys(before, keys);
     auth_keys_release(jwks->keys);
     jwks->keys = auth_keys_retain(keys);
     jwks->due_ms = now_ms(jwks) + jwks->seconds * 1000;
     jwks->delay_ms = FIRST_DELAY_MS;
+    jwks->failing = jwks->stale = false;
     if (changed)
         door_tell_keys(jwks->server, jwks->url, jwks->keys);
     return true;
@@ -79,8 +86,8 @@ static void on_answer(void *argument, struct web_answer *answer)
     struct auth_keys *keys = NULL;
     struct error error;
     jwks->fetching = false;
-    if (jwks->stale || !jwks->url || answer->error.code == ERROR_SHUTTING_DOWN) {
-        jwks->stale = false;
+    if (jwks->outdated || !jwks->url || answer->error.code == ERROR_SHUTTING_DOWN) {
+        jwks->outdated = false;
         return;
     }
     if (!read_answer(answer, &keys, &error) || !keep(jwks, keys, &error))
@@ -106,8 +113,40 @@ static void ask(struct jwks *jwks)
         failed(jwks, &error);
 }
 
+/* ---- growing stale ---- */
+
+static bool has_failed_for_long(const struct jwks *jwks)
+{
+    return jwks->failing && now_ms(jwks) - jwks->failing_ms >= jwks->stale_seconds * 1000;
+}
+
+static void become_stale(struct jwks *jwks)
+{
+    struct error error;
+    if (!door_join_keys(jwks->server->door, NULL, &error))
+        return; /* out of memory: the next tick tries again */
+    char *source = shown_url(jwks);
+    jwks->stale = true;
+    audit_keys_stale(&jwks->server->audit, source ? source : "URL",
+                     jwks->keys ? auth_keys_count(jwks->keys) : 0, jwks->stale_seconds);
+    memory_free(source);
+}
+
+const struct auth_keys *jwks_in_force(const struct jwks *jwks)
+{
+    return jwks->stale ? NULL : jwks->keys;
+}
+
+int jwks_wait(const struct jwks *jwks)
+{
+    uint64_t now = now_ms(jwks), left = jwks->due_ms > now ? jwks->due_ms - now : 0;
+    return (int)(left / 1000) + SOON_SECONDS;
+}
+
 void jwks_tick(struct jwks *jwks)
 {
+    if (!jwks->stale && has_failed_for_long(jwks))
+        become_stale(jwks);
     if (jwks->url && !jwks->fetching && (!jwks->asked || now_ms(jwks) >= jwks->due_ms))
         ask(jwks);
 }
@@ -124,17 +163,19 @@ int jwks_want(struct jwks *jwks)
 
 /* ---- life ---- */
 
-bool jwks_set(struct jwks *jwks, struct server *server, const char *url, int64_t seconds,
-              int64_t refetch_seconds)
+bool jwks_set(struct jwks *jwks, struct server *server, const struct jwks_rules *rules)
 {
+    const char *url = rules->url;
     bool same = jwks->url && url && strcmp(jwks->url, url) == 0;
     jwks->server = server;
-    jwks->seconds = (uint64_t)seconds;
-    jwks->refetch_seconds = (uint64_t)refetch_seconds;
+    jwks->seconds = (uint64_t)rules->seconds;
+    jwks->refetch_seconds = (uint64_t)rules->refetch_seconds;
+    jwks->stale_seconds = (uint64_t)rules->stale_seconds;
+    jwks->stale = same && jwks->stale && has_failed_for_long(jwks);
     if (same)
         return true;
-    jwks->stale = jwks->fetching;
-    jwks->asked = false;
+    jwks->outdated = jwks->fetching;
+    jwks->asked = jwks->failing = false;
     jwks->delay_ms = FIRST_DELAY_MS;
     jwks_fini(jwks);
     jwks->url = url ? memory_copy_string(url, strlen(url)) : NULL;

@@ -198,6 +198,7 @@ static size_t windows_fill(struct server *server, bool members)
 
 VALUE(connections, server->sessions.count)
 VALUE(exchanges, server->exchanges)
+VALUE(keys_stale, door_keys_are_stale(server))
 VALUE(revoked_tokens, revocations_count(server))
 VALUE(certificate_end, server->certificate ? certificate_valid_to(server->certificate) : 0)
 VALUE(answer_bytes, server->large_bytes)
@@ -277,6 +278,9 @@ const struct metric metrics_table[] = {
     /* who may come in */
     {COUNTER("stele_auth_attempts_total", "Handshakes, requests and token refreshes by result."),
      .print = print_attempts},
+    {GAUGE("stele_keys_stale",
+           "1 while the keys of auth.jwks_url count no more, because it has failed for too long."),
+     .value = keys_stale},
     {GAUGE("stele_revoked_tokens", "Revoked tokens that are remembered; 100000 at most."),
      .value = revoked_tokens},
     {GAUGE("stele_tls_certificate_end_seconds",

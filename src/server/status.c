@@ -6,7 +6,7 @@
 static bool is_healthy(const struct server *server)
 {
     return server->state == SERVER_RUNNING && engine_disk_state(server->engine) == ERROR_NONE &&
-           !engine_checkpoints_fail(server->engine);
+           !engine_checkpoints_fail(server->engine) && !door_keys_are_stale(server);
 }
 
 static const char *state_name(const struct server *server)
@@ -16,7 +16,9 @@ static const char *state_name(const struct server *server)
         return "stopping";
     if (disk != ERROR_NONE)
         return error_wire_code(disk);
-    return engine_checkpoints_fail(server->engine) ? "checkpoints-fail" : "running";
+    if (engine_checkpoints_fail(server->engine))
+        return "checkpoints-fail";
+    return door_keys_are_stale(server) ? "keys-stale" : "running";
 }
 
 static uint64_t error_count(const struct server *server)

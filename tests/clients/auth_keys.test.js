@@ -47,6 +47,21 @@ async function accepted(t, server, key) {
   return clientFor(t, server, { headers });
 }
 
+/** Until a token of this key is refused. */
+async function refused(server, key) {
+  const until = Date.now() + patience(20_000);
+  for (;;) {
+    const answer = await http(`${server.http}/v1/views`, { headers: bearer(tokenOf(key)) });
+    if (answer.status === 401) {
+      assert.equal(answer.headers['x-error-code'], 'token-key-not-found', answer.text);
+      return;
+    }
+    assert.equal(answer.status, 200, answer.text);
+    assert.ok(Date.now() < until, 'the key still holds');
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
 const unknown = async (server, key, expected) =>
   checkAnswer(await refusal(server, { headers: bearer(tokenOf(key)) }), 'token-key-not-found', expected);
 
@@ -143,7 +158,7 @@ const faults = {
   'hangs in the middle': (response) => response.write('{"keys":['),
   'answers 500': (response) => { response.statusCode = 500; response.end(jwks(newKey())); },
   'answers no JSON': (response) => response.end('<html>'),
-  'answers without a key': (response) => response.end('{"keys":[]}'),
+  'answers JSON without keys': (response) => response.end('{}'),
   'answers without an end': (response) => {
     const more = () => !response.destroyed && response.write('x'.repeat(65536), () => setImmediate(more));
     more();
@@ -152,8 +167,9 @@ const faults = {
   'points elsewhere': (response) => { response.writeHead(302, { location: '/elsewhere' }); response.end(); },
 };
 
-for (const [name, fault] of Object.entries(faults)) {
-  test(`an endpoint that ${name} delays nobody, and known keys go on working`, async (t) => {
+/* They wait for seconds of the server's. */
+test('an endpoint in trouble delays nobody, and known keys go on working', { concurrency: 4 }, (parent) =>
+  Promise.all(Object.entries(faults).map(([name, fault]) => parent.test(`it ${name}`, async (t) => {
     const [key, extra] = [newKey(), newKey()];
     const issuer = await issuerFor(t, [key]);
     const server = await serverFor(t, issuer.url, { jwks_seconds: 1 });
@@ -177,8 +193,80 @@ for (const [name, fault] of Object.entries(faults)) {
     issuer.answer = (response) => response.end(jwks(...issuer.keys));
     await accepted(t, server, extra);
     await client.silence();
+  }))));
+
+const RSA = { kty: 'RSA', kid: 'r', n: 'AQAB', e: 'AQAB', alg: 'RS256', use: 'sig' };
+for (const [what, answer] of [['no key at all', '{"keys":[]}'], ['no key that can be used here', JSON.stringify({ keys: [RSA] })]]) {
+  test(`an answer with ${what} withdraws the keys`, async (t) => {
+    const [key, other] = [newKey(), newKey()];
+    const issuer = await issuerFor(t, [key]);
+    const server = await serverFor(t, issuer.url, { jwks_seconds: 1, keys: [other.x] });
+    const client = await accepted(t, server, key);
+    await client.open('E/list');
+    issuer.answer = (response) => response.end(answer);
+    await refused(server, key);
+    await server.logged(/keys-changed [^\n]*jwks\.json"? keys=0 /);
+    await accepted(t, server, other); /* the configuration's own */
+    assert.equal((await server.get('/health')).text, 'OK');
+    assert.doesNotMatch(server.stderr, /keys-failed|keys-stale/);
+    await client.silence(); /* a connection outlives the key of its token */
+    issuer.answer = (response) => response.end(jwks(key));
+    await accepted(t, server, key);
   });
 }
+
+const staleMetric = async (server) => /^stele_keys_stale (\d)$/m.exec((await server.get('/metrics')).text)?.[1];
+
+const silences = [
+  ['cannot be reached', (issuer) => issuer.close()],
+  ['answers with errors', (issuer) => { issuer.answer = (response) => { response.statusCode = 503; response.end(); }; }],
+  ['answers nonsense', (issuer) => { issuer.answer = (response) => response.end('<html>'); }],
+];
+test('keys of a URL in trouble grow stale, and are good again with its next answer', { concurrency: 3 }, (parent) =>
+  Promise.all(silences.map(([what, fault]) => parent.test(`it ${what}`, async (t) => {
+    const [key, other, unknownKey] = [newKey(), newKey(), newKey()];
+    const issuer = await issuerFor(t, [key]);
+    const auth = { mode: 'signed', jwks_url: issuer.url, jwks_refetch_seconds: 1, jwks_seconds: 1, jwks_stale_seconds: 2, keys: [other.x], metrics: 'all', status: 'all' };
+    const server = await Server.forTest(t, { config: { exports: { E: {} }, auth } });
+    const client = await accepted(t, server, key);
+    await client.open('E/list');
+    assert.equal(await staleMetric(server), '0');
+    await fault(issuer);
+    await server.logged(/keys-failed[^]*keys-stale [^\n]*jwks\.json"? keys=1 seconds=2/);
+
+    const answer = await refusal(server, { headers: bearer(tokenOf(key)) });
+    checkAnswer(answer, 'token-key-not-found', { retryAfter: Number(answer.headers['retry-after']) });
+    assert.ok(Number(answer.headers['retry-after']) >= 1);
+    assert.match(answer.body, /key that signed the token is stale: .*jwks_url/);
+    /* Who has not the key is not told. */
+    for (const token of [tokenOf(unknownKey), tokenOf({ ...unknownKey, kid: key.kid })])
+      assert.doesNotMatch((await refusal(server, { headers: bearer(token) })).body, /stale/);
+    await accepted(t, server, other);
+    await client.silence();
+    assert.deepEqual(await server.get('/health').then(({ status, text }) => [status, text]), [200, 'OK, but the keys of auth.jwks_url are stale']);
+    assert.deepEqual(await server.get('/ready').then(({ status, text }) => [status, text]), [200, 'READY, but the keys of auth.jwks_url are stale']);
+    const { healthy, status } = await server.status();
+    assert.deepEqual([healthy, status], [false, 'keys-stale']);
+    assert.equal(await staleMetric(server), '1');
+
+    /* Who gives them more time has them back at once, and loses them again by giving less. */
+    const held = (seconds) => ({ exports: { E: {} }, auth: { ...auth, jwks_stale_seconds: seconds } });
+    await server.reload(held(3600));
+    await accepted(t, server, key);
+    assert.equal(await staleMetric(server), '0');
+    await server.reload(held(2));
+    await refused(server, key);
+    await server.logged(/keys-stale [^]*keys-stale /);
+    assert.equal(server.stderr.match(/keys-stale /g).length, 2, 'a line each time');
+
+    const again = issuer.server.listening ? issuer : await issuerFor(t, [key], issuer.port);
+    again.answer = (response) => response.end(jwks(key));
+    await accepted(t, server, key);
+    await server.logged(/keys-stale [^]*keys-stale [^]*keys-changed [^\n]*jwks\.json"? keys=1 /);
+    assert.equal((await server.get('/health')).text, 'OK');
+    assert.equal(await staleMetric(server), '0');
+    assert.equal((await server.status()).healthy, true);
+  }))));
 
 test('keys are replaced when the configuration is read again: in it, in a file, at another URL', async (t) => {
   const [a, b, c] = [newKey(), newKey(), newKey()];

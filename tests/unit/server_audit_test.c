@@ -157,6 +157,9 @@ static void keys_and_configuration(void **state)
     audit_keys_failed(&audit, "file", &error);
     assert_string_equal(written(), "error audit keys-failed source=\"file\" code=network-error "
                                    "reason=\"no answer\"\n");
+    audit_keys_stale(&audit, "https://keys.example/jwks", 2, 86400);
+    assert_string_equal(written(), "error audit keys-stale source=\"https://keys.example/jwks\" "
+                                   "keys=2 seconds=86400\n");
     audit_reloaded(&audit, "log_level auth");
     assert_string_equal(written(),
                         "info audit configuration-reloaded changed=\"log_level auth\"\n");

@@ -329,7 +329,8 @@ static const char first_auth[] = "{\"mode\":\"static\",\"tokens\":[\"0123456789a
 static const char other_auth[] =
     "{\"mode\":\"signed\",\"keys\":[\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"],"
     "\"tokens\":[\"fedcba9876543210f\"],\"issuer\":\"i\",\"audience\":\"a\",\"jwks_file\":\"%s\","
-    "\"jwks_seconds\":5,\"jwks_refetch_seconds\":6,\"require_origin\":true,"
+    "\"jwks_seconds\":5,\"jwks_refetch_seconds\":6,\"jwks_stale_seconds\":7,\"require_origin\":"
+    "true,"
     "\"require_client_ip\":true,\"status\":\"all\",\"metrics\":\"all\"}";
 
 static struct config_auth rules_in_force;
