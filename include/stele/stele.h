@@ -119,7 +119,8 @@ STELE_API bool stele_run(stele *store, stele_error *error);
  * checked first, the files that it names included; when this returns false nothing has changed.
  * When it returns true, what can change in a running store is in force: limits, log settings, keys
  * and tokens, the certificate of TLS. Every other setting that differs is named in the log and
- * takes a restart. Waits for the loop thread. Errors: "configuration-error", "shutting-down",
+ * takes a restart. Relative paths begin in the working directory that stele_open had. Waits for the
+ * loop thread. Errors: "configuration-error", "shutting-down",
  * "out-of-memory".
  */
 STELE_API bool stele_reload(stele *store, stele_error *error);

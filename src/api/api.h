@@ -10,8 +10,10 @@
 
 #include <stdatomic.h>
 
-/* The configuration that stele_open would use; config_fini is due when it succeeds. */
-bool api_configure(const stele_options *options, struct config *config, struct error *error);
+/* The configuration that stele_open would use, with relative paths from `folder` (struct config);
+ * config_fini is due when it succeeds. */
+bool api_configure(const stele_options *options, int folder, struct config *config,
+                   struct error *error);
 
 /* stele_open; when the flag, which outlives the call, goes up while views are built, it ends
  * between two steps, and *given_up is set. */

@@ -54,10 +54,12 @@ static bool apply_all(const stele_options *options, struct config *config, struc
     return options->insecure;
 }
 
-bool api_configure(const stele_options *options, struct config *config, struct error *error)
+bool api_configure(const stele_options *options, int folder, struct config *config,
+                   struct error *error)
 {
     if (!config_init(config, error))
         return false;
+    config->folder = folder;
     if (apply_all(options, config, error))
         return true;
     config_fini(config);

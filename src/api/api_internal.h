@@ -35,6 +35,7 @@ struct stele {
     const atomic_bool *give_up; /* while it opens; or NULL */
     struct server *server;
     char *address, *health_address;
+    int folder;               /* where relative paths begin, as in struct config */
     char *file;               /* the database, found again from any working directory */
     _Atomic bool stop_closed; /* the server is being freed: stele_stop must leave it alone */
     _Atomic int stoppers;     /* threads inside stele_stop */

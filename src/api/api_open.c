@@ -4,6 +4,7 @@
  */
 #include "api/api_internal.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -100,8 +101,15 @@ static bool start_thread(struct stele *store, struct error *error)
            error_set(error, ERROR_INTERNAL, "no thread could be started: %s", strerror(result));
 }
 
+static void leave_folder(struct stele *store)
+{
+    if (store->folder >= 0)
+        close(store->folder);
+}
+
 static void free_store(struct stele *store)
 {
+    leave_folder(store);
     api_free_options(&store->options);
     config_fini(&store->config);
     memory_free(store->address);
@@ -131,7 +139,12 @@ static struct stele *open_store(const stele_options *options, const atomic_bool 
         error_set(error, ERROR_MEMORY, "out of memory");
         return NULL;
     }
-    if (!api_configure(options, &store->config, error)) {
+    /* The program may go elsewhere before files are read again. */
+    store->folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (store->folder < 0)
+        store->folder = AT_FDCWD;
+    if (!api_configure(options, store->folder, &store->config, error)) {
+        leave_folder(store);
         memory_free(store);
         return NULL;
     }

@@ -32,7 +32,7 @@ static bool reload(struct stele *store, struct error *error)
 {
     struct config config;
     struct reload_call call = {.wait.call = {.work = put_in_force, .abandon = api_abandon_wait}};
-    if (!api_configure(&store->options, &config, error))
+    if (!api_configure(&store->options, store->folder, &config, error))
         return false;
     if (!check_exposure(store, &config, error)) {
         config_fini(&config);

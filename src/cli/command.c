@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/streams.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -247,5 +248,6 @@ int command_main(int argc, char **argv)
     fill_descriptors();
     /* A file that may not grow is an error of the write (EFBIG), not the end of the process. */
     signal(SIGXFSZ, SIG_IGN);
+    streams_make_wait();
     return check_output(run(argc, argv));
 }

@@ -7,6 +7,7 @@
 #include "server/tls.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 enum { TEXT_LIMIT = 4 * 1024 * 1024 };
 
@@ -31,7 +32,7 @@ static int check_config(const stele_options *library)
 {
     struct config config;
     struct error error = {0};
-    if (!api_configure(library, &config, &error))
+    if (!api_configure(library, AT_FDCWD, &config, &error))
         return command_failed(&error);
     int code = EXIT_FAILED;
     struct credentials credentials = {.tokens = NULL};

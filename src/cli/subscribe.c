@@ -180,7 +180,7 @@ static void say(struct subscription *subscription, const char *format, ...)
 
 static void output_failed(struct subscription *subscription)
 {
-    if (errno != EPIPE)
+    if (errno != EPIPE && !(errno == EINTR && interrupted))
         fprintf(stderr, "stele: standard output: %s\n", strerror(errno));
     leave(subscription, EXIT_FAILED);
 }

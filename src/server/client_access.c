@@ -4,6 +4,7 @@
 #include "server/config_internal.h"
 
 #include <ctype.h>
+#include <fcntl.h>
 
 enum {
     DEFAULT_PORT = 8877,
@@ -90,7 +91,7 @@ bool client_token_read(const struct client_access *access, struct buffer *token,
 {
     const char *source = access->token_file ? access->token_file : "STELE_TOKEN";
     buffer_clear(token);
-    if (access->token_file && !config_read_bytes(access->token_file, token, error))
+    if (access->token_file && !config_read_bytes(AT_FDCWD, access->token_file, token, error))
         return error_prefix(error, "token file %s", source);
     if (!access->token_file && access->token)
         buffer_add_string(token, access->token);
@@ -112,7 +113,7 @@ bool client_check_authorities(const char *path, struct error *error)
     struct buffer pem;
     struct certificate *authorities = NULL;
     buffer_init(&pem, AUTHORITIES_LIMIT);
-    if (config_read_bytes(path, &pem, error))
+    if (config_read_bytes(AT_FDCWD, path, &pem, error))
         authorities = certificate_new(buffer_span(&pem), error);
     buffer_fini(&pem);
     certificate_free(authorities);

@@ -4,6 +4,7 @@
  */
 #include "server/config_internal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 enum { TEXT_LIMIT = 4096, VALUE_LIMIT = 64 * 1024 };
@@ -105,7 +106,7 @@ bool setting_set_default(struct config *config, const struct setting *setting, s
 
 bool config_init(struct config *config, struct error *error)
 {
-    *config = (struct config){0};
+    *config = (struct config){.folder = AT_FDCWD};
     bool good = true;
     for (size_t i = 0; good && i < config_setting_count; i++)
         good = setting_set_default(config, &config_settings[i], error);

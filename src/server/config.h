@@ -55,6 +55,9 @@ enum config_unknown_exports { CONFIG_UNKNOWN_IGNORE, CONFIG_UNKNOWN_REFUSE };
 enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
 
 struct config {
+    /* Where relative paths begin: a folder's descriptor, which is not the configuration's own, or
+     * AT_FDCWD. */
+    int folder;
     char *database;        /* "database": path; required to serve */
     char *listen;          /* "listen": HOST:PORT; default 127.0.0.1:8877; "" for none */
     char *health;          /* "health": HOST:PORT; default 127.0.0.1:8081; "" for none */
@@ -139,7 +142,7 @@ struct config {
     size_t export_count;           /* 0, and no stacks: exports appear as they are fed */
 };
 
-/* All defaults. */
+/* All defaults; relative paths begin in the working directory. */
 bool config_init(struct config *config, struct error *error);
 void config_fini(struct config *config);
 /* Read the environment names that apply (ARETE_…): a value that cannot be parsed is an error. */

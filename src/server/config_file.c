@@ -4,7 +4,9 @@
 #include "server/config_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { FILE_LIMIT = 4 * 1024 * 1024, STEP = 64 * 1024 };
 
@@ -33,9 +35,18 @@ static void drop_bom(struct buffer *bytes)
     bytes->length = text.length;
 }
 
-bool config_read_bytes(const char *path, struct buffer *bytes, struct error *error)
+static FILE *open_file(int folder, const char *path)
 {
-    FILE *file = fopen(path, "rb");
+    int descriptor = openat(folder, path, O_RDONLY | O_CLOEXEC);
+    FILE *file = descriptor >= 0 ? fdopen(descriptor, "rb") : NULL;
+    if (!file && descriptor >= 0)
+        close(descriptor);
+    return file;
+}
+
+bool config_read_bytes(int folder, const char *path, struct buffer *bytes, struct error *error)
+{
+    FILE *file = open_file(folder, path);
     if (!file)
         return error_set(error, ERROR_CONFIGURATION, "cannot be opened: %s", strerror(errno));
     bool whole = read_all(file, bytes);
@@ -83,12 +94,12 @@ static bool set_members(struct config *config, const struct tree *root, struct e
     return true;
 }
 
-struct tree *config_read_tree(const char *path, size_t limit, struct error *error)
+struct tree *config_read_tree(int folder, const char *path, size_t limit, struct error *error)
 {
     struct buffer text;
     struct tree *root = NULL;
     buffer_init(&text, limit);
-    if (config_read_bytes(path, &text, error))
+    if (config_read_bytes(folder, path, &text, error))
         root = tree_parse(buffer_span(&text), error);
     buffer_fini(&text);
     if (!root && error && error->code != ERROR_MEMORY)
@@ -106,7 +117,7 @@ static void leave_text_out(struct error *error)
 
 bool config_read_file(struct config *config, const char *path, struct error *error)
 {
-    struct tree *root = config_read_tree(path, FILE_LIMIT, error);
+    struct tree *root = config_read_tree(config->folder, path, FILE_LIMIT, error);
     if (!root)
         leave_text_out(error);
     bool done = root && set_members(config, root, error);

@@ -98,11 +98,11 @@ void config_auth_describe(struct buffer *out);
 void config_auth_print(struct buffer *out, const struct config *config);
 void config_auth_schema(struct buffer *out);
 
-/* Read a file into an empty buffer, without a byte order mark; the limit is the buffer's.
- * ERROR_CONFIGURATION without the name. */
-bool config_read_bytes(const char *path, struct buffer *bytes, struct error *error);
+/* Read a file into an empty buffer, without a byte order mark; the limit is the buffer's. A
+ * relative path begins at `folder`, as in struct config. ERROR_CONFIGURATION without the name. */
+bool config_read_bytes(int folder, const char *path, struct buffer *bytes, struct error *error);
 /* Read a JSON file of at most `limit` bytes. NULL with ERROR_CONFIGURATION or ERROR_MEMORY. */
-struct tree *config_read_tree(const char *path, size_t limit, struct error *error);
+struct tree *config_read_tree(int folder, const char *path, size_t limit, struct error *error);
 /* Add the exports and their views to a set, without resolving them. */
 bool config_add_exports(const struct config *config, struct view_set *set, struct error *error);
 

@@ -57,7 +57,8 @@ bool config_set_stacks(struct config *config, const struct tree *stacks, struct 
 static bool add_stacks(const struct config *config, struct view_set *set, struct error *error)
 {
     for (size_t i = 0; i < config->stack_count; i++) {
-        struct tree *stack = config_read_tree(config->stacks[i], STACK_LIMIT, error);
+        struct tree *stack =
+            config_read_tree(config->folder, config->stacks[i], STACK_LIMIT, error);
         bool good = stack && view_set_add_stack(set, stack, error);
         tree_free(stack);
         if (!good)

@@ -26,11 +26,12 @@ static struct span trim(struct span text)
 }
 
 /* Append what stands in a file as the member `name`. */
-static bool print_file(struct buffer *out, const char *path, const char *name, struct error *error)
+static bool print_file(struct buffer *out, int folder, const char *path, const char *name,
+                       struct error *error)
 {
     struct buffer text;
     buffer_init(&text, SECRET_BYTES);
-    bool good = config_read_bytes(path, &text, error);
+    bool good = config_read_bytes(folder, path, &text, error);
     struct span secret = trim(buffer_span(&text));
     if (good && (!doc_valid_utf8(secret) || memchr(secret.data, 0, secret.length)))
         good = error_set(error, ERROR_CONFIGURATION, "does not hold text");
@@ -43,8 +44,8 @@ static bool print_file(struct buffer *out, const char *path, const char *name, s
 }
 
 /* Append an element of a list with its member "file" replaced by what stands there. */
-static bool print_element(struct buffer *out, const struct tree *element, const char *name,
-                          struct error *error)
+static bool print_element(struct buffer *out, int folder, const struct tree *element,
+                          const char *name, struct error *error)
 {
     bool is_object = tree_type(element) == TREE_OBJECT;
     struct span path = is_object ? tree_string(tree_member(element, "file")) : span_make(NULL, 0);
@@ -57,7 +58,7 @@ static bool print_element(struct buffer *out, const struct tree *element, const 
         return error_set(error, ERROR_CONFIGURATION,
                          "\"file\" must be the path of a file, in place of \"%s\"", name);
     buffer_add_char(out, '{');
-    bool good = print_file(out, path.data, name, error);
+    bool good = print_file(out, folder, path.data, name, error);
     while (good && tree_next(element, &position, &member, &value)) {
         if (strcmp(member, "file") == 0)
             continue;
@@ -71,7 +72,7 @@ static bool print_element(struct buffer *out, const struct tree *element, const 
 }
 
 /* The list with its files read. NULL with an error. */
-static struct tree *read_list(const char *json, const char *setting, const char *name,
+static struct tree *read_list(int folder, const char *json, const char *setting, const char *name,
                               struct error *error)
 {
     struct buffer text;
@@ -81,7 +82,7 @@ static struct tree *read_list(const char *json, const char *setting, const char 
     buffer_add_char(&text, '[');
     for (size_t i = 0; good && i < tree_count(given); i++) {
         buffer_add_string(&text, i ? "," : "");
-        good = print_element(&text, tree_element(given, i), name, error) ||
+        good = print_element(&text, folder, tree_element(given, i), name, error) ||
                error_prefix(error, "setting \"%s[%zu]\"", setting, i);
     }
     buffer_add_char(&text, ']');
@@ -97,12 +98,13 @@ static struct tree *read_list(const char *json, const char *setting, const char 
 
 /* ---- what they hold ---- */
 
-static bool read_tokens(struct credentials *credentials, const struct config_auth *auth,
+static bool read_tokens(struct credentials *credentials, const struct config *config,
                         struct error *error)
 {
+    const struct config_auth *auth = &config->auth;
     if (!auth->tokens)
         return true;
-    struct tree *list = read_list(auth->tokens, "auth.tokens", "token", error);
+    struct tree *list = read_list(config->folder, auth->tokens, "auth.tokens", "token", error);
     credentials->tokens = list ? auth_static_new(list, error) : NULL;
     if (list && !credentials->tokens)
         error_prefix(error, "setting \"auth.tokens\"");
@@ -110,29 +112,31 @@ static bool read_tokens(struct credentials *credentials, const struct config_aut
     return credentials->tokens != NULL;
 }
 
-static bool read_keys(struct credentials *credentials, const struct config_auth *auth,
+static bool read_keys(struct credentials *credentials, const struct config *config,
                       struct error *error)
 {
+    const struct config_auth *auth = &config->auth;
     credentials->keys = auth_keys_new();
     if (!credentials->keys)
         return out_of_memory(error);
     if (!auth->keys)
         return true;
-    struct tree *list = read_list(auth->keys, "auth.keys", "key", error);
+    struct tree *list = read_list(config->folder, auth->keys, "auth.keys", "key", error);
     bool good = list && (auth_keys_add_list(credentials->keys, list, error) ||
                          error_prefix(error, "setting \"auth.keys\""));
     tree_free(list);
     return good;
 }
 
-static bool read_jwks_file(struct credentials *credentials, const struct config_auth *auth,
+static bool read_jwks_file(struct credentials *credentials, const struct config *config,
                            struct error *error)
 {
+    const struct config_auth *auth = &config->auth;
     struct buffer text;
     if (!auth->jwks_file)
         return true;
     buffer_init(&text, AUTH_MAX_JWKS_BYTES + STEP);
-    bool good = config_read_bytes(auth->jwks_file, &text, error) &&
+    bool good = config_read_bytes(config->folder, auth->jwks_file, &text, error) &&
                 auth_keys_add_jwks(credentials->keys, buffer_span(&text), error);
     buffer_fini(&text);
     return good || error_prefix(error, "setting \"auth.jwks_file\": file %.200s", auth->jwks_file);
@@ -202,8 +206,8 @@ bool credentials_read(struct credentials *credentials, const struct config *conf
     const struct config_auth *auth = &config->auth;
     *credentials = (struct credentials){.tokens = NULL};
     if (check_whole(auth, error) && check_url(auth, error) &&
-        read_tokens(credentials, auth, error) && read_keys(credentials, auth, error) &&
-        read_jwks_file(credentials, auth, error) && check_keys(credentials, auth, error))
+        read_tokens(credentials, config, error) && read_keys(credentials, config, error) &&
+        read_jwks_file(credentials, config, error) && check_keys(credentials, auth, error))
         return true;
     credentials_fini(credentials);
     if (error && error->code != ERROR_MEMORY)

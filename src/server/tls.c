@@ -11,36 +11,40 @@ enum { FILE_LIMIT = 1024 * 1024, DAY_SECONDS = 86400, SOON_DAYS = 14, DESCRIPTIO
 
 /* ---- the files ---- */
 
-static bool read_chain(const char *path, struct certificate **certificate, struct error *error)
+static bool read_chain(const struct config *config, struct certificate **certificate,
+                       struct error *error)
 {
+    const char *path = config->tls_certificate;
     struct buffer pem;
     buffer_init(&pem, FILE_LIMIT);
-    if (config_read_bytes(path, &pem, error))
+    if (config_read_bytes(config->folder, path, &pem, error))
         *certificate = certificate_new(buffer_span(&pem), error);
     buffer_fini(&pem);
     return *certificate || error_prefix(error, "setting \"tls_certificate\": file %s", path);
 }
 
 /* Not refused: the operator may know why, and a container often has no other rights to give. */
-static void look_at_rights(const char *path)
+static void look_at_rights(int folder, const char *path)
 {
     struct stat status;
-    if (stat(path, &status) == 0 && (status.st_mode & S_IROTH))
+    if (fstatat(folder, path, &status, 0) == 0 && (status.st_mode & S_IROTH))
         log_warning("tls", "key-readable", "file=\"%s\" effect=\"%s\"", path,
                     "everybody on this machine can read it; chmod o-r");
 }
 
-static bool read_key(const char *path, struct certificate *certificate, struct error *error)
+static bool read_key(const struct config *config, struct certificate *certificate,
+                     struct error *error)
 {
+    const char *path = config->tls_key;
     struct buffer pem;
     buffer_init(&pem, FILE_LIMIT);
-    bool good = config_read_bytes(path, &pem, error) &&
+    bool good = config_read_bytes(config->folder, path, &pem, error) &&
                 certificate_add_key(certificate, buffer_span(&pem), error);
     if (pem.data)
         explicit_bzero(pem.data, pem.capacity);
     buffer_fini(&pem);
     if (good)
-        look_at_rights(path);
+        look_at_rights(config->folder, path);
     return good || error_prefix(error, "setting \"tls_key\": file %s", path);
 }
 
@@ -70,8 +74,8 @@ bool tls_read(const struct config *config, struct certificate **certificate, str
         return error_set(error, ERROR_CONFIGURATION, "setting \"%s\" needs \"%s\" beside it",
                          config->tls_key ? "tls_key" : "tls_certificate",
                          config->tls_key ? "tls_certificate" : "tls_key");
-    if (read_chain(config->tls_certificate, certificate, error) &&
-        read_key(config->tls_key, *certificate, error) && try(*certificate, config, error))
+    if (read_chain(config, certificate, error) && read_key(config, *certificate, error) &&
+        try(*certificate, config, error))
         return true;
     certificate_free(*certificate);
     *certificate = NULL;

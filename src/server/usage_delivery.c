@@ -41,9 +41,12 @@ static void wake(struct usage *usage)
 
 static bool run_removal(struct write_job *job, struct store_writer *store, struct error *error)
 {
-    const struct usage_packet *packet = (struct usage_packet *)job;
-    return store_usage_remove(store, packet->events[0].id, packet->events[packet->count - 1].id,
-                              error);
+    struct usage_packet *packet = (struct usage_packet *)job;
+    if (!store_usage_remove(store, packet->events[0].id, packet->events[packet->count - 1].id,
+                            error))
+        return false;
+    packet->left = *store_writer_usage(store);
+    return true;
 }
 
 static void deliver_removal(struct engine_event *event)
@@ -53,7 +56,7 @@ static void deliver_removal(struct engine_event *event)
     usage->delivery.removing--;
     packet->removing = false;
     if (packet->removal.error.code == ERROR_NONE) {
-        usage->metrics.spool_rows -= (int64_t)packet->count;
+        usage_note_spool(usage, &packet->left);
         usage_packet_free(packet);
         wake(usage);
     } else {
@@ -247,8 +250,9 @@ static void take_read(struct usage *usage, struct usage_read *read)
 {
     struct usage_delivery *delivery = &usage->delivery;
     struct usage_packet *packet = read->packet;
-    usage->metrics.spool_rows = read->state.rows;
-    usage->metrics.spool_bytes = read->state.bytes;
+    /* What a job of the writer told is newer, whenever this was read. */
+    if (!usage->spool.is_known)
+        usage_note_spool(usage, &read->state);
     delivery->waiting -= (int64_t)packet->count;
     if (packet->count < USAGE_PACKET_EVENTS)
         delivery->waiting = delivery->news; /* it saw the end of the spool */

@@ -86,8 +86,11 @@ struct usage_spool {
     size_t events, bytes; /* in all of these */
     uint64_t opened_ms;   /* when `open` got its first event */
     uint64_t retry_ms;    /* not before, after a failure */
+    bool is_known;        /* the metrics say what the database has */
 };
 
+/* What the database has of events now, for the metrics. */
+void usage_note_spool(struct usage *usage, const struct store_usage_state *state);
 void usage_spool_init(struct usage_spool *spool);
 void usage_spool_fini(struct usage_spool *spool);
 /* A whole event as JSON. */
@@ -107,7 +110,8 @@ struct usage_packet {
     struct usage *usage;
     enum packet_state state;
     bool removing;
-    uint32_t failures; /* of the pace, when it was sent */
+    struct store_usage_state left; /* in the spool when it was removed */
+    uint32_t failures;             /* of the pace, when it was sent */
     int64_t oldest_at;
     struct buffer text; /* the events as they are sent, with commas between */
     size_t count;

@@ -4,8 +4,9 @@
 #include "server/usage.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     TOKEN_BYTES = 8 * 1024,
@@ -50,17 +51,32 @@ static bool keep_token(struct span text, const char *source, char **token, struc
     return *token || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
-static bool read_token_file(const char *path, char **token, struct error *error)
+/* What is in it, at most so much; SIZE_MAX: it cannot be read. */
+static size_t read_some(int file, char *text, size_t size)
+{
+    size_t length = 0;
+    while (length < size) {
+        ssize_t got = read(file, text + length, size - length);
+        if (got < 0 && errno != EINTR)
+            return SIZE_MAX;
+        if (got == 0)
+            break;
+        length += got > 0 ? (size_t)got : 0;
+    }
+    return length;
+}
+
+static bool read_token_file(int folder, const char *path, char **token, struct error *error)
 {
     char text[TOKEN_BYTES + 1];
-    FILE *file = fopen(path, "rb");
-    if (!file)
+    int file = openat(folder, path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
         return error_set(error, ERROR_CONFIGURATION,
                          "setting \"usage_token_file\": %.200s cannot be opened: %s", path,
                          strerror(errno));
-    size_t length = fread(text, 1, sizeof text, file);
-    bool unread = ferror(file) != 0 || length > TOKEN_BYTES;
-    fclose(file);
+    size_t length = read_some(file, text, sizeof text);
+    bool unread = length > TOKEN_BYTES;
+    close(file);
     bool done = keep_token(span_make(text, unread ? 0 : length), path, token, error);
     explicit_bzero(text, sizeof text);
     return done;
@@ -72,7 +88,7 @@ static bool read_token(const struct config *config, char **token, struct error *
     const char *given = getenv("STELE_USAGE_TOKEN");
     *token = NULL;
     if (config->usage_token_file)
-        return read_token_file(config->usage_token_file, token, error);
+        return read_token_file(config->folder, config->usage_token_file, token, error);
     return !given || keep_token(span_of(given), "STELE_USAGE_TOKEN", token, error);
 }
 

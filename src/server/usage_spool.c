@@ -78,13 +78,19 @@ static void forget(struct usage *usage, struct usage_batch *batch)
     batch_free(batch);
 }
 
+void usage_note_spool(struct usage *usage, const struct store_usage_state *state)
+{
+    usage->spool.is_known = true;
+    usage->metrics.spool_rows = state->rows;
+    usage->metrics.spool_bytes = state->bytes;
+}
+
 static void spooled(struct usage *usage, struct usage_batch *batch)
 {
     struct usage_metrics *metrics = &usage->metrics;
     counter_add(&metrics->spooled, batch->count);
     counter_add(&metrics->dropped, (uint64_t)batch->dropped);
-    metrics->spool_rows = batch->state.rows;
-    metrics->spool_bytes = batch->state.bytes;
+    usage_note_spool(usage, &batch->state);
     if (batch->dropped)
         log_warning("usage", "events-dropped", "events=%lld cause=\"the spool is full\"",
                     (long long)batch->dropped);

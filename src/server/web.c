@@ -1,8 +1,10 @@
 /* Outgoing requests: the loop's side, and the thread that runs them. */
 #include "server/web_internal.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 
 enum { POLL_MS = 10 * 1000 }; /* libcurl wakes up earlier by itself, and by curl_multi_wakeup */
 
@@ -165,8 +167,13 @@ static bool start(struct web *web, const struct web_options *options)
 {
     queue_on_fill(&web->requests, wake_thread, web);
     queue_on_fill(&web->answers, options->wake, options->wake_argument);
-    if (options->ca_file)
-        web->ca_file = memory_copy_string(options->ca_file, strlen(options->ca_file));
+    if (options->ca_file) {
+        /* It is read for each transfer, from whatever the working directory is by then. */
+        char whole[PATH_MAX];
+        const char *path = realpath(options->ca_file, whole);
+        path = path ? path : options->ca_file;
+        web->ca_file = memory_copy_string(path, strlen(path));
+    }
     web->multi = curl_multi_init();
     web->started = web->multi && (web->ca_file || !options->ca_file) && start_thread(web);
     return web->started;

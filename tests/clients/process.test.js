@@ -79,3 +79,62 @@ test('without /dev/urandom a server serves, and a client says what is missing', 
     assert.match(stderr, /\/dev\/urandom/);
   }
 });
+
+/* ---- standard descriptors that do not wait ---- */
+
+/* The command with a small pipe as its standard output, not blocking, that is not read from for a while; or one as its
+ * standard input, likewise, into which something comes only later. */
+const PIPED = `use Fcntl;
+my $input = shift @ARGV;
+pipe(my $from, my $to) or die;
+fcntl($to, 1031, 4096);
+my $mine = $input ? $from : $to;
+fcntl($mine, F_SETFL, fcntl($mine, F_GETFL, 0) | O_NONBLOCK) or die;
+my $child = fork;
+if (!$child) {
+  $input ? open(STDIN, '<&', $from) : open(STDOUT, '>&', $to);
+  close($from); close($to);
+  exec @ARGV or die;
+}
+close($input ? $from : $to);
+select(undef, undef, undef, 0.5);
+if ($input) { print $to $input; close($to); }
+else { while (sysread($from, my $bytes, 1000)) { print $bytes; select(undef, undef, undef, 0.0005); } }
+waitpid($child, 0);
+exit($? >> 8 || $? & 127);`;
+const piped = (args, input = '') => run(['-e', PIPED, input, BINARY, ...args], { program: 'perl' });
+
+test('on a standard output that does not block, every command prints all of it', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  const rows = Array.from({ length: 300 }, (_, i) => ({ export: 'E', key: `k${i}`, patch: { pad: 'x'.repeat(300) } }));
+  await post(server, rows);
+  await post(server, Array.from({ length: 300 }, (_, i) => ({ producer: `producer-with-a-long-name-${i}`, batch: 1, mutations: [{ export: 'E', key: 'a', patch: {} }] })));
+  const commands = [['serve', '--print-schema'], ['serve', '--help'], ['completion', 'bash'], ['producers', '--db', server.db], ['subscribe', '--url', server.ws, 'E/list', '--count', '2']];
+  for (const args of commands) {
+    const direct = await run(args);
+    assert.ok(direct.stdout.length > 6000, `${args}: only ${direct.stdout.length} bytes`);
+    const { code, stdout, stderr } = await piped(args);
+    assert.deepEqual([code, stdout.length, stderr], [direct.code, direct.stdout.length, direct.stderr], args.join(' '));
+    if (args[0] !== 'subscribe') assert.equal(stdout, direct.stdout);
+  }
+});
+
+test('a subscription goes on when nobody reads its output for a while', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  await post(server, [{ export: 'E', key: 'a', patch: {} }]);
+  const ended = piped(['subscribe', '--url', server.ws, 'E/list', '--count', '402']);
+  let subscribers = 0;
+  while (!subscribers) ({ subscriptions: subscribers } = await server.status());
+  for (let i = 0; i < 400; i++) await post(server, [{ export: 'E', key: 'a', patch: { i, pad: 'x'.repeat(500) } }]);
+  const { code, stdout, stderr } = await ended;
+  assert.deepEqual([code, stderr], [0, '']);
+  const frames = stdout.trim().split('\n').map((line) => JSON.parse(line));
+  assert.deepEqual([frames.length, frames.at(-1).data.i], [402, 399]);
+});
+
+test('a standard input that does not block is waited for', async () => {
+  const args = ['token', 'verify', '--key', 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a', '--token-file', '-'];
+  const direct = await run(args, { input: 'no token\n' });
+  const { code, stdout, stderr } = await piped(args, 'no token\n');
+  assert.deepEqual([code, stdout, stderr], [direct.code, direct.stdout, direct.stderr]);
+});

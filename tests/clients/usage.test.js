@@ -142,6 +142,8 @@ test('every event is told, once, and the sums are what the client got', async (t
     assert.ok(events.length >= 1 && events.length <= 50);
   }
   await eventually(async () => (await spooled(server)) === 0, 'an empty spool');
+  for (const name of ['events', 'bytes'])
+    await eventually(async () => (await metric(server, `stele_usage_spool_${name}`)) === 0, async () => `no ${name} in the spool`);
   assert.equal(await metric(server, 'stele_usage_events_delivered_total'), endpoint.taken.size);
   assert.equal(await metric(server, 'stele_usage_events_dropped_total'), 0);
   await check(server.db);

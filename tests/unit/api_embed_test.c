@@ -288,6 +288,55 @@ static void a_store_is_copied_while_it_is_fed(void **state)
     stele_close(store);
 }
 
+static void write_text(const char *name, const char *text)
+{
+    FILE *to = fopen(name, "w");
+    assert_non_null(to);
+    assert_true(fputs(text, to) >= 0);
+    assert_int_equal(fclose(to), 0);
+}
+
+/* Whatever is read again is looked for where the program was when it opened the store. */
+static void relative_paths_begin_where_the_store_was_opened(void **state)
+{
+    char before[256], folder[96];
+    stele_error error = {0};
+    (void)state;
+    stele_close(open_store("relative"));
+    snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(file, '/') - file), file);
+    assert_non_null(getcwd(before, sizeof(before)));
+    assert_int_equal(chdir(folder), 0);
+    write_text("relative.json",
+               "{\"auth\":{\"mode\":\"static\",\"tokens\":[{\"file\":\"relative.token\"}]},"
+               "\"usage_url\":\"http://127.0.0.1:9/\",\"usage_token_file\":\"relative.usage\","
+               "\"stacks\":[\"relative.stack\"],\"log_level\":\"error\"}");
+    write_text("relative.token", "a-token-that-is-long-enough-for-all");
+    write_text("relative.usage", "another-token");
+    write_text("relative.stack", "{\"stack_name\":\"s\",\"entities\":[]}");
+    stele_options options = STELE_OPTIONS_INIT;
+    options.database = strrchr(file, '/') + 1;
+    options.config_file = "relative.json";
+    stele *store = stele_open(&options, &error);
+    if (!store)
+        fail_msg("%s", error.message);
+    assert_int_equal(chdir("/"), 0);
+    if (!stele_reload(store, &error))
+        fail_msg("%s", error.message);
+    /* And they are read: what is not there any more is told. */
+    for (const char *const *name = (const char *const[]){"token", "usage", "stack", "json", NULL};
+         *name; name++) {
+        char there[128], away[128];
+        snprintf(there, sizeof(there), "%s/relative.%s", folder, *name);
+        snprintf(away, sizeof(away), "%s/away", folder);
+        assert_int_equal(rename(there, away), 0);
+        assert_false(stele_reload(store, &error));
+        assert_non_null(strstr(error.message, "cannot be opened"));
+        assert_int_equal(rename(away, there), 0);
+    }
+    stele_close(store);
+    assert_int_equal(chdir(before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_busy_store_is_not_stopping),
         cmocka_unit_test(a_callback_may_call_while_the_store_ends),
         cmocka_unit_test(a_store_is_copied_while_it_is_fed),
+        cmocka_unit_test(relative_paths_begin_where_the_store_was_opened),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
