@@ -3,8 +3,9 @@
  * published clients keep the rows of a view in one place, whatever they asked for: so who pages, or
  * changes a filter, begins with deletes for the rows of before.
  *
- * A window that is kept for that alone may be forgotten when others that nobody watches are newer
- * (WINDOW_LINGER); then so is what was held of it.
+ * What is remembered is bounded. Of a view that more is to be remembered of, and of a window that
+ * is forgotten (WINDOW_LINGER), the client may hold any row from then on, until the next window
+ * takes away what it does not have. That costs more, and is as right.
  */
 #include "server/window_internal.h"
 
@@ -58,13 +59,20 @@ static bool is_same(const struct held *a, const struct held *b)
            memcmp(a->key, b->key, a->key_length) == 0;
 }
 
+/* What it holds of the window, or of the key, is not to be named any more. */
+static void widen(struct held *held)
+{
+    link_remove(&held->in_window);
+    held->kind = HELD_ALL;
+    held->window = NULL;
+    held->version = 0;
+    held->former = false;
+}
+
 void held_forget(struct window *window)
 {
-    while (!link_alone(&window->remembered)) {
-        struct held *held = LINK_OWNER(struct held, in_window, window->remembered.next);
-        link_remove(&held->in_window);
-        held->window = NULL; /* it names nothing now */
-    }
+    while (!link_alone(&window->remembered))
+        widen(LINK_OWNER(struct held, in_window, window->remembered.next));
 }
 
 /* ---- what a subscription has shown ---- */
@@ -78,7 +86,8 @@ static struct held of_member(const struct subscription *subscription)
     bool known =
         subscription->phase == PHASE_WINDOW &&
         (subscription->member_phase == MEMBER_LIVE || subscription->member_phase == MEMBER_BEHIND ||
-         (subscription->member_phase == MEMBER_WAITING && request->kind == WINDOW_BEHIND));
+         (subscription->member_phase == MEMBER_WAITING &&
+          (request->kind == WINDOW_BEHIND || request->kind == WINDOW_STATE)));
     held.former = !known;
     held.version = known ? subscription->version : window->delivered;
     if (held.version > 0)
@@ -86,16 +95,16 @@ static struct held of_member(const struct subscription *subscription)
     return held;
 }
 
-static struct held *of_plain(const struct subscription *subscription)
+/* `group` NULL: of any key. NULL when out of memory. */
+static struct held *held_new(const struct view *view, const struct key_group *group)
 {
-    const struct key_group *group = subscription->group;
     size_t length = group ? group->key_length : 0;
     struct held *held = memory_new(sizeof *held + length);
     if (!held)
         return NULL;
     link_init(&held->in_list);
     link_init(&held->in_window);
-    held->view = view_ref(subscription->feed->view);
+    held->view = view_ref(view);
     held->kind = group ? HELD_KEY : HELD_ALL;
     held->key_length = length;
     if (length)
@@ -107,36 +116,102 @@ static struct held *of_plain(const struct subscription *subscription)
 static struct held *of_subscription(const struct subscription *subscription, bool pinned)
 {
     if (!subscription->window)
-        return of_plain(subscription);
+        return held_new(subscription->feed->view, subscription->group);
     struct held held = of_member(subscription);
     return held.window ? held_copy(&held, pinned) : NULL;
 }
 
 /* ---- from one to the next ---- */
 
-/* One row is less to lose than a window's. */
-static struct held *least(const struct subscriber *subscriber)
+static void drop(struct subscriber *subscriber, struct held *held)
 {
-    struct link *link;
-    for (link = subscriber->held.next; link != &subscriber->held; link = link->next)
-        if (LINK_OWNER(struct held, in_list, link)->kind == HELD_KEY)
-            return LINK_OWNER(struct held, in_list, link);
-    return LINK_OWNER(struct held, in_list, subscriber->held.next);
+    subscriber->held_count--;
+    subscriber->held_bytes -= held->key_length;
+    held_free(held);
+}
+
+/* The view that most is remembered of. */
+static const struct view *find_largest(const struct subscriber *subscriber)
+{
+    const struct view *largest = NULL;
+    const struct link *link, *other;
+    size_t most = 0;
+    for (link = subscriber->held.next; link != &subscriber->held; link = link->next) {
+        const struct view *view = LINK_OWNER(struct held, in_list, link)->view;
+        size_t count = 0;
+        for (other = link; other != &subscriber->held; other = other->next)
+            count += is_of(LINK_OWNER(struct held, in_list, other), view);
+        if (count > most) {
+            most = count;
+            largest = view;
+        }
+    }
+    return most > 1 ? largest : NULL;
+}
+
+/* All that is remembered of the view becomes one. */
+static void join(struct subscriber *subscriber, const struct view *view)
+{
+    struct link *link = subscriber->held.next;
+    struct held *first = NULL;
+    while (link != &subscriber->held) {
+        struct held *held = LINK_OWNER(struct held, in_list, link);
+        link = link->next;
+        if (!is_of(held, view))
+            continue;
+        if (!first) {
+            first = held;
+            widen(held);
+        } else {
+            drop(subscriber, held);
+        }
+    }
+}
+
+static bool is_full(const struct subscriber *subscriber, const struct held *held)
+{
+    return subscriber->held_count >= HUB_HELD ||
+           subscriber->held_bytes + held->key_length > HUB_HELD_BYTES;
+}
+
+static struct held *held_next(const struct subscriber *subscriber, const struct link *link)
+{
+    return link->next == &subscriber->held ? NULL : LINK_OWNER(struct held, in_list, link->next);
+}
+
+static bool is_remembered(const struct subscriber *subscriber, const struct held *held)
+{
+    struct held *known = held_next(subscriber, &subscriber->held);
+    for (; known; known = held_next(subscriber, &known->in_list))
+        if (is_same(known, held) || (known->kind == HELD_ALL && is_of(known, held->view)))
+            return true;
+    return subscriber->holds_any;
 }
 
 static void remember(struct subscriber *subscriber, const struct held *held)
 {
-    struct link *link;
-    for (link = subscriber->held.next; link != &subscriber->held; link = link->next)
-        if (is_same(LINK_OWNER(struct held, in_list, link), held))
-            return;
-    struct held *copy = held_copy(held, false);
-    if (!copy)
+    if (is_remembered(subscriber, held))
         return;
-    if (subscriber->held_count < HUB_HELD)
-        subscriber->held_count++;
-    else
-        held_free(least(subscriber));
+    while (is_full(subscriber, held)) {
+        const struct view *largest = find_largest(subscriber);
+        if (!largest) {
+            /* Nothing else is to be remembered from now on. */
+            held_free_all(&subscriber->held);
+            subscriber->held_count = subscriber->held_bytes = 0;
+            subscriber->holds_any = true;
+            return;
+        }
+        join(subscriber, largest);
+        if (is_remembered(subscriber, held))
+            return;
+    }
+    struct held *copy = held_copy(held, false);
+    if (!copy) {
+        subscriber->holds_any = true; /* out of memory */
+        return;
+    }
+    subscriber->held_count++;
+    subscriber->held_bytes += copy->key_length;
     link_append(&subscriber->held, &copy->in_list);
 }
 
@@ -148,8 +223,10 @@ void held_remember(struct subscription *subscription)
     for (link = subscription->held.next; link != &subscription->held; link = link->next)
         remember(subscriber, LINK_OWNER(struct held, in_list, link));
     struct held *held = of_subscription(subscription, false);
-    if (!held)
+    if (!held) {
+        subscriber->holds_any = subscriber->holds_any || !subscription->window; /* out of memory */
         return;
+    }
     remember(subscriber, held);
     held_free(held);
 }
@@ -161,25 +238,38 @@ static bool shows_all(const struct subscription *subscription)
            subscription->limit < 0;
 }
 
+static bool hold_any(struct subscription *subscription)
+{
+    struct held *held = held_new(subscription->feed->view, NULL);
+    if (held)
+        link_append(&subscription->held, &held->in_list);
+    return held != NULL;
+}
+
 void held_take(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
+    const struct view *view = subscription->feed->view;
     struct link *link = subscriber->held.next;
-    if (!subscription->window && !shows_all(subscription))
+    subscription->beside = subscription->beside || subscriber->holds_any;
+    if (!subscription->window && !shows_all(subscription)) {
+        for (; link != &subscriber->held; link = link->next)
+            subscription->beside |= is_of(LINK_OWNER(struct held, in_list, link), view);
+        return;
+    }
+    if (subscription->window && subscriber->holds_any && !hold_any(subscription))
         return;
     while (link != &subscriber->held) {
         struct held *held = LINK_OWNER(struct held, in_list, link);
         link = link->next;
-        if (!is_of(held, subscription->feed->view))
+        if (!is_of(held, view))
             continue;
-        bool told = subscription->window && (held->kind != HELD_WINDOW || held->window);
-        struct held *taken = told ? held_copy(held, true) : NULL;
-        if (told && !taken)
+        struct held *taken = subscription->window ? held_copy(held, true) : NULL;
+        if (subscription->window && !taken)
             return; /* out of memory: it stays for the next */
         if (taken)
             link_append(&subscription->held, &taken->in_list);
-        held_free(held);
-        subscriber->held_count--;
+        drop(subscriber, held);
     }
 }
 
@@ -211,6 +301,16 @@ static bool lend(const struct held *held, struct link *list)
     return copy != NULL;
 }
 
+bool held_lend_shown(const struct subscription *other, struct link *list)
+{
+    struct held *shown = of_subscription(other, true);
+    if (!shown)
+        return other->window != NULL; /* it has shown nothing yet */
+    shown->shown = true;
+    link_append(list, &shown->in_list);
+    return true;
+}
+
 static bool lend_shown(const struct subscription *subscription, struct link *list)
 {
     struct link *all = &subscription->subscriber->subscriptions, *link;
@@ -219,13 +319,8 @@ static bool lend_shown(const struct subscription *subscription, struct link *lis
         if (other == subscription ||
             strcmp(other->feed->view->id, subscription->feed->view->id) != 0)
             continue;
-        struct held *shown = of_subscription(other, true);
-        if (shown) {
-            shown->shown = true;
-            link_append(list, &shown->in_list);
-        } else if (!other->window) {
+        if (!held_lend_shown(other, list))
             return false;
-        }
     }
     return true;
 }

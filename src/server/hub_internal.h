@@ -39,7 +39,8 @@ enum {
     HUB_WAITING = 1000,     /* exports that subscribers wait for before they are first fed */
     HUB_WAITING_EACH = 100, /* and of one subscriber */
     HUB_TURNS = 4,          /* subscriptions of one subscriber that the readers serve at once */
-    HUB_HELD = 16           /* subscriptions that ended whose rows a connection is known to hold */
+    HUB_HELD = 64,          /* subscriptions that ended whose rows a connection is known to hold */
+    HUB_HELD_BYTES = 16384  /* and the bytes of their keys; beyond that it may be any of the view */
 };
 
 /* More rows than any view has; sums with what a view itself skips stay in range. */
@@ -133,6 +134,9 @@ struct held {
     char key[];
 };
 
+/* Instead of the change at which a row was stated: it may be any, or none. */
+#define KEY_STATED_UNKNOWN ((int64_t)-1)
+
 struct subscription {
     struct subscriber *subscriber;
     struct feed *feed;
@@ -187,9 +191,13 @@ struct subscription {
     char *owned;           /* its view and key, as they stand in frames; NULL: it owns none */
     size_t owned_length;
     bool restates; /* another may have sent an older or newer state of its row */
+    bool beside;   /* others of the connection showed rows of its view, or do */
     bool leaving;  /* unsubscribed: it goes when the other can take over */
-    bool covered;  /* a window of a key, beside one that shows every row of the view */
-    int64_t begun; /* the hub's newest change when it last began */
+    /* An owner that is a window: see window_state.c. */
+    bool unstated;     /* the row may be another than was stated */
+    int64_t stated;    /* it was this change that left it so; 0: there was none; -1: unknown */
+    int64_t stated_at; /* the newest change of then */
+    int64_t begun;     /* the hub's newest change when it last began */
 };
 
 /* ---- subscribers ---- */
@@ -219,10 +227,12 @@ struct subscriber {
     size_t turns;          /* taken; HUB_TURNS at most */
     struct link waiting;   /* subscriptions that want one, in the order in which they get it */
     struct link held;      /* struct held: of subscriptions that ended; the oldest first */
-    size_t held_count;     /* HUB_HELD at most */
+    size_t held_count;     /* HUB_HELD at most, */
+    size_t held_bytes;     /* ... and their keys: HUB_HELD_BYTES */
+    bool holds_any;        /* it may hold any row of any view, for they were of too many */
     struct link owners;    /* subscriptions that own their keys: see key_owner.c */
     bool from_owner;       /* what was pulled last is of one of them, */
-    bool from_covered;     /* ... or of one that is covered */
+    bool from_opening;     /* ... a window, which does not state its row by it */
     bool passing_over;     /* a frame of a key that is owned, whose other fragments follow */
     struct buffer control; /* answers: errors, subscribed frames */
     size_t control_sent;
@@ -440,6 +450,8 @@ void held_move(struct subscription *subscription);
 /* For a look: copies of what it is to take away, and of what other subscriptions of the connection
  * show of the view, which is to stay. False when out of memory. */
 bool held_lend(const struct subscription *subscription, struct link *list);
+/* A copy of what `other` shows. False when out of memory. */
+bool held_lend_shown(const struct subscription *other, struct link *list);
 void held_free_all(struct link *list);
 /* The window is freed, or what it held is: nothing is known of that any more. */
 void held_forget(struct window *window);

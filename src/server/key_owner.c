@@ -4,14 +4,14 @@
  * change must come once, and a row goes only when none of the two shows it.
  *
  * The subscription to the key owns it: live frames about the key are passed over when they come
- * from the other. What is left to do is where the other sends rows at once, in batches:
+ * from the other. An owner that is a window (it has filters, or its view is derived) does not show
+ * the row at all times, so it states what both show: see window_state.c.
+ *
+ * What is left to do is where the other sends rows at once, in batches:
  *   - a batch may have the row as it was before, or after, what the owner sent last. The owner
  *     waits until the other is live and then restates the row, unless it was the same all the time;
  *   - an owner that is unsubscribed leaves when the other has everything too, so that the other
  *     can go on with the key.
- *
- * A subscription to a key with filters, or of a derived view, is a window and owns nothing. Beside
- * one to all of the view its deletes are passed over, because that one still shows the row.
  */
 #include "server/key_owner.h"
 #include "server/window_internal.h"
@@ -44,11 +44,11 @@ static struct subscription *find_other(const struct subscription *owner)
     return NULL;
 }
 
-/* Whether it shows every row of the view, and tells of each that goes. */
-static bool shows_all(const struct subscription *subscription)
+/* Whether it has begun, so that nothing of it is to come but what changes. */
+static bool is_live(const struct subscription *subscription)
 {
-    return subscription && !subscription->window && !subscription->group &&
-           subscription->with_snapshot && subscription->limit < 0;
+    return subscription->phase == PHASE_LIVE ||
+           (subscription->phase == PHASE_WINDOW && subscription->member_phase == MEMBER_LIVE);
 }
 
 /* ---- becoming one ---- */
@@ -78,49 +78,43 @@ static void disown(struct subscription *subscription)
     memory_free(subscription->owned);
     subscription->owned = NULL;
     link_remove(&subscription->in_owners);
-    if (subscription->phase == PHASE_LIVE && !subscription->subscriber->ended)
+    subscription->unstated |= subscription->window && subscription->restates;
+    if (is_live(subscription) && !subscription->subscriber->ended)
         subscriber_ready(subscription);
 }
 
-/* One that was to leave makes place for a new one of its key, which states the row anew. */
-static void replace(const struct subscription *subscription)
+/* One that was to leave makes place for a new one of its key. That one has to state what the old
+ * one did not come to. */
+static void replace(struct subscription *subscription)
 {
     struct link *all = &subscription->subscriber->subscriptions, *link = all->next;
     while (link != all) {
         struct subscription *old = LINK_OWNER(struct subscription, in_subscriber, link);
         link = link->next;
         if (old->leaving && is_same_view(old, subscription) &&
-            span_equal(subscription_key(old), subscription_key(subscription)))
+            span_equal(subscription_key(old), subscription_key(subscription))) {
+            subscription->unstated = subscription->window != NULL;
             subscription_close(old);
-    }
-}
-
-/* The windows of keys that come beside `other`. */
-static void cover(const struct subscription *other, bool covered)
-{
-    struct link *all = &other->subscriber->subscriptions, *link;
-    for (link = all->next; link != all; link = link->next) {
-        struct subscription *keyed = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (keyed->window && !is_unkeyed(keyed) && is_same_view(keyed, other))
-            keyed->covered = covered;
+        }
     }
 }
 
 bool key_owner_joined(struct subscription *subscription)
 {
     struct link *all = &subscription->subscriber->subscriptions, *link;
-    if (subscription->group) {
-        replace(subscription);
-        return !find_other(subscription) || own(subscription);
-    }
     if (!is_unkeyed(subscription)) {
-        subscription->covered = shows_all(find_other(subscription));
-        return true;
+        replace(subscription);
+        struct subscription *other = find_other(subscription);
+        if (other)
+            other->beside = true;
+        return !other || own(subscription);
     }
-    cover(subscription, shows_all(subscription));
     for (link = all->next; link != all; link = link->next) {
         struct subscription *keyed = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (keyed->group && is_same_view(keyed, subscription) && !own(keyed))
+        if (is_unkeyed(keyed) || !is_same_view(keyed, subscription))
+            continue;
+        subscription->beside = true;
+        if (!own(keyed))
             return false;
     }
     return true;
@@ -131,7 +125,6 @@ void key_owner_left(struct subscription *subscription)
     struct link *owners = &subscription->subscriber->owners, *link = owners->next;
     if (!is_unkeyed(subscription))
         return;
-    cover(subscription, false);
     while (link != owners) {
         struct subscription *owner = owner_of(link);
         link = link->next;
@@ -177,9 +170,12 @@ void key_owner_begins(struct subscription *subscription)
     struct subscriber *subscriber = subscription->subscriber;
     struct link *link;
     subscription->begun = subscription->feed->hub->ring.last;
+    subscription->stated = KEY_STATED_UNKNOWN;
+    subscription->unstated &= subscription->owned != NULL;
     if (subscription->owned) {
         const struct subscription *other = find_other(subscription);
-        subscription->restates = other && (is_opening(other) || !has_all(other));
+        subscription->restates =
+            other && (is_opening(other) || (!subscription->window && !has_all(other)));
     }
     if (!is_unkeyed(subscription))
         return;
@@ -227,12 +223,21 @@ static void restate(struct subscription *owner)
     subscription_start_catch_up(owner, 0);
 }
 
+/* The newest state that the owner has sent of the row. */
+static int64_t sent_state(const struct subscription *owner)
+{
+    return owner->window ? owner->stated_at : owner->cursor;
+}
+
+/* What the owner has sent the other must have passed, else it would send it again. */
 static bool may_leave(const struct subscription *owner)
 {
     const struct subscription *other = find_other(owner);
-    return owner->phase == PHASE_LIVE && !owner->restates &&
-           (!link_alone(&owner->in_rest) || owner->cursor >= owner->feed->hub->ring.last) &&
-           (!other || has_all(other));
+    int64_t last = owner->feed->hub->ring.last;
+    bool has_told = owner->window ? !owner->unstated && !link_alone(&owner->in_rest)
+                                  : !link_alone(&owner->in_rest) || owner->cursor >= last;
+    return is_live(owner) && !owner->restates && has_told &&
+           (!other || (has_all(other) && sent_state(owner) <= last));
 }
 
 bool key_owner_goes_on(struct subscription *subscription)
@@ -268,28 +273,71 @@ void key_owners_wake(struct subscriber *subscriber)
     struct link *link;
     for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
         struct subscription *owner = owner_of(link);
-        if (owner->phase == PHASE_LIVE && (owner->restates || owner->leaving))
+        if (is_live(owner) && (owner->restates || owner->unstated || owner->leaving))
             subscriber_ready(owner);
     }
 }
 
+/* ---- an owner that is a window ---- */
+
+bool key_owner_opens(const struct subscription *subscription)
+{
+    const struct window_request *request = subscription->request;
+    return subscription->owned && subscription->window &&
+           !(request && request->kind == WINDOW_STATE);
+}
+
+bool key_owner_may_state(const struct subscription *subscription)
+{
+    const struct subscription *other = find_other(subscription);
+    return !other || !is_opening(other); /* woken by key_owners_wake */
+}
+
+bool key_owner_is_told(const struct subscription *subscription, int64_t change)
+{
+    const struct subscription *other = find_other(subscription);
+    return !other || (has_all(other) && change <= subscription->feed->hub->ring.last);
+}
+
+int64_t key_owner_others_state(const struct subscription *subscription)
+{
+    const struct subscription *other = find_other(subscription);
+    return other ? oldest_state(other) : 0;
+}
+
+const struct subscription *key_owner_other(const struct subscription *subscription)
+{
+    return find_other(subscription);
+}
+
 /* ---- the other's frames ---- */
 
-static bool is_owned(const struct subscriber *subscriber, struct span payload)
+static void note_unstated(struct subscription *owner)
+{
+    if (!owner->window || owner->unstated)
+        return;
+    owner->unstated = true;
+    if (is_live(owner))
+        subscriber_ready(owner);
+}
+
+static bool is_owned(struct subscriber *subscriber, struct span payload)
 {
     enum wire_operation operation;
     struct span view, key;
     const struct link *link;
     if (!wire_change_names(payload, &operation, &view, &key))
         return false;
-    if (subscriber->from_covered && operation == WIRE_DELETE)
-        return true;
     for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
-        const struct subscription *owner = owner_of(link);
-        if (owner->owned_length == view.length + key.length &&
-            memcmp(owner->owned, view.data, view.length) == 0 &&
-            memcmp(owner->owned + view.length, key.data, key.length) == 0)
-            return true;
+        struct subscription *owner = owner_of(link);
+        if (owner->owned_length != view.length + key.length ||
+            memcmp(owner->owned, view.data, view.length) != 0 ||
+            memcmp(owner->owned + view.length, key.data, key.length) != 0)
+            continue;
+        if (subscriber->from_owner && operation != WIRE_DELETE)
+            return false;
+        note_unstated(owner);
+        return true;
     }
     return false;
 }
@@ -309,10 +357,8 @@ static bool is_passed_over(struct subscriber *subscriber, struct span frame)
 struct span key_owners_pass(struct subscriber *subscriber, struct span bytes)
 {
     struct buffer *left = &subscriber->hub->left;
-    if (!bytes.length ||
-        (link_alone(&subscriber->owners) && !subscriber->passing_over &&
-         !subscriber->from_covered) ||
-        subscriber->from_owner)
+    if (!bytes.length || (link_alone(&subscriber->owners) && !subscriber->passing_over) ||
+        (subscriber->from_owner && !subscriber->from_opening))
         return bytes;
     buffer_clear(left);
     struct span rest = bytes;

@@ -18,6 +18,17 @@ bool key_owner_goes_on(struct subscription *subscription);
 void key_owner_rests(struct subscription *subscription);
 /* Unsubscribed. Whether it stays for a while, until another can take its key over. */
 bool key_owner_stays(struct subscription *subscription);
+/* Whether what is pulled of it next is not all that is to be said of its row: it is a window that
+ * does not know what the other shows. */
+bool key_owner_opens(const struct subscription *subscription);
+/* Whether an owner that is a window can state its row; else it is woken when it can. */
+bool key_owner_may_state(const struct subscription *subscription);
+/* Whether the client has been told all up to this change, so that its cursor may stand there. */
+bool key_owner_is_told(const struct subscription *subscription, int64_t change);
+/* What the other has sent in batches is not older than this change. */
+int64_t key_owner_others_state(const struct subscription *subscription);
+/* The one that shows more than its key; NULL: there is none. */
+const struct subscription *key_owner_other(const struct subscription *subscription);
 /* Another subscription of the connection has nothing more to send for now. */
 void key_owners_wake(struct subscriber *subscriber);
 /* What is left of pulled bytes: frames of a key come from its owner alone. */

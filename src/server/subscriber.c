@@ -416,7 +416,7 @@ static struct span pull_subscription(struct subscriber *subscriber)
     link_remove(&subscription->in_ready);
     meter_pull(subscription);
     subscriber->from_owner = subscription->owned != NULL;
-    subscriber->from_covered = subscription->covered;
+    subscriber->from_opening = key_owner_opens(subscription);
     struct span bytes = subscription_pull(subscription);
     if (bytes.length && link_alone(&subscription->in_ready))
         link_append(&subscriber->ready, &subscription->in_ready);

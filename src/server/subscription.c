@@ -187,8 +187,8 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
     if (!may_open(subscriber, message, !old, after != NULL, error) ||
         !hub_may_wait(subscriber, view, error))
         return false;
-    if (old)
-        subscription_close(old);
+    if (old && !key_owner_stays(old))
+        subscription_close(old); /* else key_owner_joined does, so that nothing is forgotten */
     error_set(error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'", message->view);
     struct subscription *subscription = subscription_new(subscriber, view, message, spec, error);
     if (subscription && begin(subscription, message, after))

@@ -38,8 +38,8 @@ static bool put_frame(struct subscription *subscription, const struct change *ch
     if (change->export_id != feed->export->id || !view_shows(feed->view, change_key(change)))
         return true;
     enum key_state state = knowledge_of(&subscription->knowledge, change);
-    if (state == KEY_NEVER_SENT && subscription->owned)
-        state = KEY_MAY_BE_HELD; /* by the other that shows it */
+    if (state == KEY_NEVER_SENT && (subscription->owned || subscription->beside))
+        state = KEY_MAY_BE_HELD; /* by another that shows it, or showed it */
     return frame_change(feed, change, state, &feed->hub->out);
 }
 

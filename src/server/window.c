@@ -254,6 +254,7 @@ static void drop_request(struct subscription *subscription)
         return;
     subscription->request = NULL;
     request->subscription = NULL;
+    subscription->unstated = subscription->unstated || request->kind == WINDOW_STATE;
     if (request->looking)
         return;
     if (!request->returned)

@@ -315,7 +315,8 @@ bool window_encode_request(struct window_reading *reading, struct window_request
         [WINDOW_BEHIND] = encode_behind,
         [WINDOW_RESUME] = window_encode_resume,
         [WINDOW_UNTOLD] = window_encode_untold,
-        [WINDOW_MOVE] = window_encode_move};
+        [WINDOW_MOVE] = window_encode_move,
+        [WINDOW_STATE] = window_encode_state};
     request->version = reading->result->version;
     request->done = encode[request->kind](reading, request);
     return request->done;

@@ -189,6 +189,10 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
     done = done && window_each_held(reading, request, &move.rows, put_delete, &move) &&
            put_rows(&move) && window_encode_farewells(reading, move.drafts);
     request->rows = move.drafts->rows;
+    request->state = change;
+    request->stated = window->spec.key.data && window->rows.count && request->with_rows
+                          ? window->rows.list[0]->change
+                          : KEY_STATED_UNKNOWN;
     map_fini(&move.rows);
     return done;
 }

@@ -14,6 +14,7 @@
  *   window_filter.c    on a reader: which rows of a whole view pass a filter
  *   window_scope.c     on a reader: what row scopes add to these
  *   window_held.c      on a reader: rows that a member has of other subscriptions
+ *   window_state.c     both sides: a row that two subscriptions of a client show
  *   window_bounds.c    on a reader: the part of its stage that such a view gives on
  *   window_events.c    on a reader: instead of the difference, what append views tell
  *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
@@ -216,7 +217,9 @@ enum window_request_kind {
     WINDOW_BEHIND, /* it has version `from` */
     WINDOW_RESUME, /* it has what there was at change `from` */
     WINDOW_UNTOLD, /* it wants what came in or changed behind change `from` */
-    WINDOW_MOVE    /* it begins anew, and has what is `held` */
+    WINDOW_MOVE,   /* it begins anew, and has what is `held` */
+    WINDOW_STATE /* it has version `from`, and states the row of its key, which others of its client
+                    may show */
 };
 struct window_request {
     struct link in_requests;
@@ -228,8 +231,14 @@ struct window_request {
     bool as_frames;   /* live frames instead of a snapshot's batch; WINDOW_RESUME */
     struct link held; /* struct held */
     bool with_rows;   /* MOVE: the rows are wanted too */
-    bool looking;     /* a look has it, and frees it if the member goes */
-    bool returned;    /* the look is done with it */
+    /* STATE: see window_state.c */
+    bool unstated, restates;  /* as in the subscription */
+    int64_t stated;           /* likewise; then what is stated now */
+    int64_t since;            /* what others have sent in batches is not older than this change */
+    int64_t state;            /* the newest change of the state that was read */
+    struct text *with_cursor; /* the same as `text` */
+    bool looking;             /* a look has it, and frees it if the member goes */
+    bool returned;            /* the look is done with it */
     bool announced;
     /* the look's */
     struct window_request *same;    /* an equal one of this look, which is served for both */
@@ -414,6 +423,15 @@ bool window_index_rows(const struct window *window, struct map *map);
 struct span window_shown_key(const struct window_reading *reading, struct span key);
 /* The frames of all batches as one text; NULL when out of memory. */
 struct text *window_join_drafts(struct snapshot_drafts *drafts);
+
+/* window_state.c */
+bool window_encode_state(struct window_reading *reading, struct window_request *request);
+/* Fill in what a look has to know for it. False when out of memory. */
+bool window_state_ask(struct subscription *subscription, struct window_request *request);
+/* What is to be sent of the answer. */
+struct text *window_state_answer(struct subscription *subscription, struct window_request *request);
+/* Of a member that states its row: whether there is something to state. */
+bool window_state_due(struct subscription *subscription);
 
 /* window_tag.c */
 #define TAG_START UINT64_C(14695981039346656037)

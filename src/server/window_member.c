@@ -4,6 +4,7 @@
  *   NEW (snapshot) -> LIVE -> BEHIND -> WAITING -> LIVE
  *   UNTOLD (no snapshot) -> WAITING -> LIVE, or LIVE at once when others watch
  *   RESUMING (a cursor) -> WAITING -> LIVE, or NEW when the cursor is refused
+ *   LIVE, of a key that another of its client shows -> WAITING -> LIVE: see window_state.c
  */
 #include "server/key_owner.h"
 #include "server/window_internal.h"
@@ -124,12 +125,12 @@ void window_begin(struct subscription *subscription)
     const struct window *window = subscription->window;
     key_owner_begins(subscription);
     subscription->phase = PHASE_WINDOW;
-    subscription->member_phase = !subscription->with_snapshot      ? MEMBER_UNTOLD
-                                 : link_alone(&subscription->held) ? MEMBER_NEW
-                                                                   : MEMBER_MOVED;
+    bool holds_none = link_alone(&subscription->held);
+    subscription->member_phase = !subscription->with_snapshot         ? MEMBER_UNTOLD
+                                 : holds_none && !subscription->owned ? MEMBER_NEW
+                                                                      : MEMBER_MOVED;
     subscription->asked = hub->commits;
     subscription->resume_from = hub->ring.last;
-    bool holds_none = link_alone(&subscription->held);
     if (!subscription->with_snapshot && window->channel_on && holds_none)
         go_live(subscription, window->channel.head);
     else
@@ -154,7 +155,9 @@ static bool start_request(struct subscription *subscription, enum window_request
         return false;
     link_init(&request->in_requests);
     link_init(&request->held);
-    if (!held_lend(subscription, &request->held)) {
+    bool lent = kind == WINDOW_STATE ? window_state_ask(subscription, request)
+                                     : held_lend(subscription, &request->held);
+    if (!lent) {
         window_request_free(request);
         return false;
     }
@@ -186,10 +189,10 @@ static void fail(struct subscription *subscription)
 /* A few at a time for each subscriber, so that one that does not read pins little. */
 static void ask(struct subscription *subscription, enum window_request_kind kind)
 {
-    bool behind = kind == WINDOW_BEHIND;
+    bool by_version = kind == WINDOW_BEHIND || kind == WINDOW_STATE;
     if (subscriber_take_turn(subscription) &&
         !start_request(subscription, kind,
-                       behind ? subscription->version : subscription->resume_from))
+                       by_version ? subscription->version : subscription->resume_from))
         fail(subscription);
 }
 
@@ -207,6 +210,7 @@ void window_request_free(struct window_request *request)
     link_remove(&request->in_requests);
     held_free_all(&request->held);
     text_unref(request->text);
+    text_unref(request->with_cursor);
     memory_free(request);
 }
 
@@ -237,6 +241,7 @@ static struct span pull_answer(struct subscription *subscription)
     if (!request->returned)
         return nothing;
     struct hub_metrics *metrics = &subscription->feed->hub->metrics;
+    enum window_request_kind kind = request->kind;
     bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
     if (resumed && !refused && !request->announced) {
         if (!subscriber_allows_rows(subscription, request->rows))
@@ -247,8 +252,12 @@ static struct span pull_answer(struct subscription *subscription)
         return nothing;
     }
     struct text *text = request->text;
+    if (kind == WINDOW_STATE)
+        text = window_state_answer(subscription, request);
+    subscription->stated =
+        kind == WINDOW_STATE || kind == WINDOW_MOVE ? request->stated : KEY_STATED_UNKNOWN;
+    subscription->stated_at = request->state;
     int64_t version = request->version;
-    enum window_request_kind kind = request->kind;
     if (kind == WINDOW_MOVE && !subscriber_allows_rows(subscription, request->rows))
         return nothing;
     if (kind == WINDOW_RESUME || kind == WINDOW_MOVE)
@@ -263,7 +272,7 @@ static struct span pull_answer(struct subscription *subscription)
         resume_refuse(subscription); /* says so, and begins anew */
         return nothing;
     }
-    if (kind != WINDOW_UNTOLD && kind != WINDOW_MOVE)
+    if (kind == WINDOW_RESUME || kind == WINDOW_BEHIND)
         counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
     go_live(subscription, version);
     return text ? subscriber_send(subscription->subscriber, text) : nothing;
@@ -303,6 +312,19 @@ static struct span pull_snapshot(struct subscription *subscription)
     return subscriber_send(subscription->subscriber, snapshot);
 }
 
+/* Its frames only tell that there may be something to state. */
+static void pull_stated(struct subscription *subscription)
+{
+    if (window_state_due(subscription)) {
+        ask(subscription, WINDOW_STATE);
+        return;
+    }
+    subscriber_give_turn(subscription); /* one that it was handed while there was something */
+    link_remove(&subscription->in_rest);
+    link_append(&subscription->window->resting, &subscription->in_rest);
+    key_owner_rests(subscription);
+}
+
 static struct span pull_live(struct subscription *subscription)
 {
     struct window *window = subscription->window;
@@ -319,7 +341,9 @@ static struct span pull_live(struct subscription *subscription)
         return nothing;
     }
     subscription->version = subscription->place.id;
-    if (!bytes.length) {
+    if (bytes.length) {
+        subscription->stated = KEY_STATED_UNKNOWN;
+    } else {
         link_remove(&subscription->in_rest);
         link_append(&window->resting, &subscription->in_rest);
     }
@@ -348,5 +372,8 @@ struct span window_pull(struct subscription *subscription)
     case MEMBER_LIVE:
         break;
     }
-    return pull_live(subscription);
+    if (!subscription->owned && !subscription->unstated && !subscription->leaving)
+        return pull_live(subscription);
+    pull_stated(subscription);
+    return span_make(NULL, 0);
 }

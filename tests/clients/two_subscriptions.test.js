@@ -1,34 +1,15 @@
 // Two subscriptions of one view on one connection, held against a store as the published clients
 // have it: one for each view, whoever the frames came for.
-//
-// STELE_SEEDS seeds (default 12) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
-// names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone.
+// shared_store.test.js does the same by force.
 
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import test from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { Applier } from './lib/applier.js';
-import { Client, clientFor } from './lib/client.js';
+import { clientFor } from './lib/client.js';
 import { post } from './lib/feed.js';
-import { Random } from './lib/random.js';
-import { playSeeds, seedsOf } from './lib/seeds.js';
 import { Server } from './lib/server.js';
-
-const OPTIONS = seedsOf(12);
-const FENCE = 'T/\u0001fence';
-
-const add = (key, n, more = {}) => ({ export: 'T', key, patch: { list: [n], ...more }, append: ['list'] });
-const del = (key) => ({ export: 'T', key, op: 'delete' });
-
-/** All frames until nothing more is on its way. */
-async function settle(client) {
-  const frames = [];
-  for (let i = 0; i < 3; i++) {
-    client.subscribe(FENCE);
-    frames.push(...(await client.until((frame) => frame.type === 'error', 'the fence')).slice(0, -1));
-  }
-  return frames;
-}
+import { DEFINITIONS, add, del, isPartial, settle, wantedOf } from './lib/shared_store.js';
 
 /* ---- one by one ---- */
 
@@ -113,165 +94,199 @@ for (const [what, parameters, leave] of [
   });
 }
 
-for (const order of ['all first', 'key first']) {
-  test(`a filter of a key takes no row that a list shows: ${order}`, async (t) => {
-    const server = await Server.forTest(t);
-    const client = await clientFor(t, server);
-    const both = [{}, { key: 'k1', filters: { g: 1 } }];
-    if (order === 'key first') both.reverse();
-    await post(server, [add('k1', 0, { g: 1 })]);
-    for (const one of both) await client.open('T/list', one);
-    await client.open('T/list', { key: 'k9', filters: { g: 1 } });
+/* ---- a key that does not show its row at all times ---- */
+
+const CONFIG = { exports: DEFINITIONS };
+const wholes = { 'T/list': [{}, { take: 5 }, { take: 1 }, { take: 1, skip: 1 }, { filters: { g: 1 } }, { filters: { g: 1 }, take: 2 }, { snapshotLimit: 1 }, { withSnapshot: false }], 'T/append': [{}, { filters: { g: 1 } }], 'T/by': [{}, { take: 1 }, { filters: { g: 1 } }], 'T/top': [{}, { take: 1, skip: 1 }, { filters: { g: 2 } }] };
+const ofKey = { 'T/list': [{ filters: { g: 1 } }, { filters: { g: 2 } }, { take: 1 }, { take: 1, skip: 1 }], 'T/append': [{ filters: { g: 1 } }, { filters: { g: 2 } }], 'T/by': [{}, { filters: { g: 2 } }], 'T/top': [{}, { filters: { g: 1 } }] };
+
+const STEPS = [add('k1', 1), add('k1', 2, { g: 2 }), add('k2', 3, { n: 0 }), add('k1', 4, { g: 1, n: 0 }), add('k3', 5, { n: 0 }), add('k4', 6, { n: 0 }), add('k1', 7), add('k1', 8, { g: 2, n: 9 }), del('k1'), add('k1', 9, { g: 1, n: 1 }), add('k1', 10, { g: 3 }), add('k1', 11, { n: 0 }), del('k1')];
+const NAMES = ['k1', 'k2', 'k3', 'k4'];
+
+/** Two subscriptions of a view, the rows that the server has, and what the client makes of its frames. */
+class Pair {
+  rows = new Map();
+  applier = new Applier();
+  changed = new Set(); /* keys that changed since both were there */
+
+  constructor(server, client, view, subscriptions) {
+    Object.assign(this, { server, client, view, subscriptions });
+  }
+
+  /** Of a list that is sent in part: what changed since. */
+  wanted(key) {
+    const wanted = wantedOf(this.view, this.subscriptions, this.rows)(key);
+    return wanted ?? (wanted === undefined && this.changed.has(key));
+  }
+
+  differs() {
+    return NAMES.some((key) => {
+      const { _seq, ...is } = this.applier.rows.get(key) ?? {};
+      if (!this.wanted(key)) return _seq !== undefined && wantedOf(this.view, this.subscriptions, this.rows)(key) === false;
+      return !isDeepStrictEqual(is, this.rows.get(key));
+    });
+  }
+
+  async read(what) {
+    const frame = await this.client.next(what);
+    this.applier.apply(frame);
+    return frame;
+  }
+
+  async agree(what) {
     const frames = [];
-    const goesOn = async () => {
-      await post(server, [add('k9', 0, { g: 1 })]); /* told by the list and by its filter */
-      const told = { k9: 0 };
-      frames.push(...(await client.until(({ key }) => (told[key] = (told[key] ?? 0) + 1) && told.k9 === 2, 'k9 twice')));
-      frames.push(...(await settle(client)));
-    };
-    await post(server, [add('k1', 1, { g: 2 })]);
-    await goesOn();
-    assert.equal(frames.filter(({ op }) => op === 'delete').length, 0, JSON.stringify(frames));
-    await post(server, [del('k1')]);
-    await goesOn();
-    assert.deepEqual(frames.filter(({ op }) => op === 'delete').map(({ key }) => key), ['k1']);
-    /* Alone again it tells what leaves it. */
-    await post(server, [add('k1', 2, { g: 1 })]);
-    let told = 0;
-    await client.until(({ key }) => key === 'k1' && ++told === 2, 'k1 by both');
-    client.send({ type: 'unsubscribe', view: 'T/list' });
-    await settle(client);
-    await post(server, [add('k1', 3, { g: 2 })]);
-    await client.until(({ op, key }) => op === 'delete' && key === 'k1', 'the delete of the filter');
-  });
-}
-
-/* ---- by force ---- */
-
-const KEYS = ['a', 'b', 'c "quoted" \u00fc', 'd\\', 'e'];
-
-class Run {
-  listeners = [];
-
-  constructor(seed, folder) {
-    this.seed = seed;
-    this.random = new Random(seed);
-    this.folder = folder;
-    this.rows = new Map(); /* the newest change last */
-    this.keyed = new Set();
-    this.ignored = new Set(); /* rows that nobody shows any more, and nobody took away */
-    this.elements = 0;
-    this.applier = new Applier();
-  }
-
-  mutation() {
-    const r = this.random;
-    const key = r.pick(KEYS);
-    const old = this.rows.get(key);
-    this.rows.delete(key);
-    if (old && r.chance(0.15)) return del(key);
-    const more = r.chance(0.4) ? { g: r.below(3) } : {};
-    const n = this.elements++;
-    this.rows.set(key, { ...old, ...more, list: [...(old?.list ?? []), n].slice(-100) });
-    return add(key, n, more);
-  }
-
-  async mutate() {
-    for (let i = this.random.between(1, 6); i > 0; i--) {
-      await post(this.server, Array.from({ length: this.random.between(1, 4) }, () => this.mutation()));
-    }
-  }
-
-  shown() {
-    const newest = [...this.rows].reverse();
-    const { take, skip = 0, filters } = this.other ?? { take: 0 };
-    const rows = newest.filter(([, row]) => !filters || row.g === filters.g).slice(skip, take === undefined ? undefined : skip + take);
-    return new Map([...rows, ...newest.filter(([key]) => this.keyed.has(key))]);
-  }
-
-  /** What the client has and should not, or should have and has not. */
-  differences() {
-    const shown = this.shown();
-    const found = [];
-    for (const key of KEYS) {
-      const [is, wanted] = [this.applier.rows.get(key), shown.get(key)];
-      if (!wanted && this.ignored.has(key)) continue;
-      const { _seq, ...row } = is ?? {};
-      try {
-        assert.deepEqual(is && row, wanted);
-      } catch {
-        found.push(`${key}: has ${JSON.stringify(is)}, should have ${JSON.stringify(wanted)}`);
+    for (let i = 0; i < 2; i++) {
+      while (this.differs()) frames.push(await this.read(what));
+      for (const frame of await settle(this.client)) {
+        this.applier.apply(frame);
+        frames.push(frame);
       }
     }
-    return found;
+    return frames;
   }
 
-  take(frame) {
-    this.log.push(JSON.stringify(frame).slice(0, 300));
-    if (frame.type !== 'error') this.applier.apply(frame);
-    else if (frame.view !== FENCE) throw new Error(JSON.stringify(frame));
+  async post(mutation) {
+    await post(this.server, [mutation]);
+    const { key, op, patch } = mutation;
+    const old = this.rows.get(key);
+    this.rows.delete(key);
+    if (op !== 'delete') this.rows.set(key, { ...old, ...patch, list: [...(old?.list ?? []), ...patch.list] });
+    this.changed.add(key);
   }
 
-  async check() {
-    const what = () => `${JSON.stringify(this.view)} ${JSON.stringify(this.other)} and ${JSON.stringify([...this.keyed])}:\n${this.differences().join('\n')}\nthe last frames:\n${this.log.slice(-25).join('\n')}`;
-    try {
-      while (this.differences().length) this.take(await this.client.next('what both show'));
-      for (const frame of await settle(this.client)) this.take(frame);
-      while (this.differences().length) this.take(await this.client.next('what both show, again'));
-    } catch (error) {
-      throw new Error(`${error.message}\n${what()}`);
+  async open(order) {
+    const all = order === 'key first' ? [...this.subscriptions].reverse() : this.subscriptions;
+    for (const one of all) {
+      this.client.subscribe(this.view, one);
+      if (order === 'at once') continue;
+      while ((await this.read('subscribed')).op !== 'subscribed');
+      while (one.withSnapshot !== false && !(await this.read('a snapshot')).complete);
     }
-    for (const key of this.shown().keys()) this.ignored.delete(key);
+    let subscribed = order === 'at once' ? 0 : 2;
+    while (subscribed < 2) subscribed += (await this.read('subscribed')).op === 'subscribed';
+    this.changed.clear();
   }
 
-  subscribe(parameters) {
-    this.log.push(`>> ${JSON.stringify(parameters)}`);
-    this.client.subscribe(this.view, { ...parameters, partition: String(this.elements++) });
-  }
-
-  chooseOther() {
-    const r = this.random;
-    const filters = { g: r.below(3) };
-    const kinds = this.view === 'T/append' ? [{}, { filters }] : [{}, {}, { take: r.between(1, 4), skip: r.below(3) }, { take: r.between(1, 4) }, { filters }];
-    /* Of rows that neither shows some stay until then. */
-    for (const key of KEYS) if (!this.shown().has(key)) this.ignored.add(key);
-    this.other = r.pick(kinds);
-    this.subscribe(this.other);
-  }
-
-  toggle() {
-    const key = this.random.pick(KEYS);
-    if (this.keyed.delete(key)) {
-      this.log.push(`>> unsubscribe ${key}`);
-      this.client.send({ type: 'unsubscribe', view: this.view, key });
-      this.ignored.add(key);
-    } else {
-      this.keyed.add(key);
-      this.subscribe({ key });
-    }
-  }
-
-  async play() {
-    const r = this.random;
-    this.view = r.pick(['T/list', 'T/list', 'T/append']);
-    this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), set: { ring_bytes: r.pick([0, 4096, 64 << 20]) } });
-    this.log = [];
-    await post(this.server, KEYS.map((key) => add(key, -1)));
-    for (const key of KEYS) this.rows.set(key, { list: [-1] });
-    this.client = await Client.open(this.server, { windows: true });
-    for (let step = 0; step < 25; step++) {
-      const writing = this.mutate();
-      if (!this.other || r.chance(0.25)) this.chooseOther();
-      for (let i = r.below(3); i > 0; i--) this.toggle();
-      await writing;
-      await this.mutate();
-      if (r.chance(0.6)) await this.check();
-    }
-    await this.check();
-    this.client.destroy();
+  /** One mutation: of its row the client is told once, if anything. */
+  async step(mutation) {
+    const list = JSON.stringify(this.applier.rows.get(mutation.key)?.list);
+    const before = this.wanted(mutation.key);
+    await this.post(mutation);
+    const frames = await this.agree(`what both show after ${JSON.stringify(mutation)}`);
+    const news = frames.filter(({ key, op, data }) => key === mutation.key && (op !== 'upsert' || JSON.stringify(data.list) !== list));
+    assert.equal(news.length, before || this.wanted(mutation.key) ? 1 : 0, `${JSON.stringify(mutation)}: ${JSON.stringify(frames)}`);
   }
 }
 
-test('what the client holds is what its subscriptions show, by force', async (t) => {
-  await playSeeds(t, OPTIONS, 'two_subscriptions.test.js', (seed, folder) => new Run(seed, folder));
+for (const view of Object.keys(wholes))
+  for (const whole of wholes[view])
+    for (const more of ofKey[view])
+      test(`a change comes once: ${view} ${JSON.stringify(whole)} and a key with ${JSON.stringify(more)}`, async (t) => {
+        const server = await Server.forTest(t, { config: CONFIG });
+        for (const order of ['key last', 'key first', 'at once']) {
+          const pair = new Pair(server, await clientFor(t, server, { windows: true }), view, [whole, { key: 'k1', ...more }]);
+          for (const key of NAMES) await pair.post(del(key));
+          for (const mutation of [add('k3', -3, { g: 2, n: 3 }), add('k2', -2, { g: 1, n: 2 }), add('k1', -1, { g: 1, n: 1 })]) await pair.post(mutation);
+          await pair.open(order);
+          await pair.post(add('k1', 0));
+          await pair.agree(`the first change, ${order}`);
+          for (const mutation of STEPS) await pair.step(mutation);
+          /* Without the other the key shows its row as it always did. */
+          await pair.post(add('k1', 20, { g: more.filters?.g ?? 1, n: 0 }));
+          await pair.agree('the row again');
+          pair.subscriptions.shift();
+          pair.client.send({ type: 'unsubscribe', view });
+          if (more.skip) continue;
+          for (const mutation of [add('k1', 21), add('k1', 22, { n: -1 }), add('k1', 23, more.filters ? { g: 7 } : {})]) {
+            await pair.post(mutation);
+            const shown = wantedOf(view, pair.subscriptions, pair.rows)('k1');
+            while (shown ? pair.applier.rows.get('k1')?.list.at(-1) !== mutation.patch.list[0] : pair.applier.rows.has('k1')) await pair.read(`k1 alone, after ${JSON.stringify(mutation)}`);
+            assert.deepEqual(pair.applier.rows.get('k1')?.list, shown ? pair.rows.get('k1').list : undefined);
+          }
+        }
+      });
+
+test('a row of more than a fragment comes once', async (t) => {
+  const server = await Server.forTest(t);
+  const client = await clientFor(t, server, { windows: true });
+  const applier = new Applier();
+  const large = (n) => ({ ...add('k1', n, { g: 1, text: `${n}`.repeat(200_000) }) });
+  await post(server, [large(0)]);
+  for (const one of [{}, { key: 'k1', filters: { g: 1 } }]) {
+    client.subscribe('T/list', one);
+    for (const frame of await client.until(({ complete }) => complete)) applier.apply(frame);
+  }
+  for (let n = 1; n < 5; n++) {
+    await post(server, [large(n)]);
+    const frames = [];
+    while (applier.rows.get('k1').list.at(-1) !== n) {
+      frames.push(await client.next(`element ${n}`));
+      applier.apply(frames.at(-1));
+    }
+    frames.push(...(await settle(client)));
+    assert.equal(frames.filter(({ key, data }) => key === 'k1' && data.list.at(-1) === n).length, 1);
+    assert.deepEqual(applier.rows.get('k1').list, [...Array(n + 1).keys()]);
+  }
+});
+
+/* ---- many that ended ---- */
+
+/* More than a connection remembers one by one: by number, by the bytes of their keys, by views. */
+for (const [what, count, of] of [
+  ['20 keys', 20, (i) => ({ key: `k${i}` })],
+  ['100 keys', 100, (i) => ({ key: `k${i}` })],
+  ['30 long keys', 30, (i) => ({ key: `${'long '.repeat(200)}${i}` })],
+  ['100 filters of keys', 100, (i) => ({ key: `k${i}`, filters: { g: 1 } })],
+  ['400 windows', 400, (i) => ({ key: `k${i}`, take: 1 })],
+])
+  test(`a window takes away what ${what} showed`, async (t) => {
+    const server = await Server.forTest(t, { set: { max_subscriptions: 1000 } });
+    const client = await clientFor(t, server, { windows: true });
+    const applier = new Applier();
+    await post(server, Array.from({ length: count }, (_, i) => add(of(i).key, i, { g: 1 })));
+    for (let i = 0; i < count; i++) {
+      client.subscribe('T/list', of(i));
+      for (const frame of await client.until(({ complete }) => complete)) applier.apply(frame);
+    }
+    for (let i = 0; i < count; i++) client.send({ type: 'unsubscribe', view: 'T/list', key: of(i).key });
+    assert.equal(applier.rows.size, count);
+    client.subscribe('T/list', { take: 2 });
+    for (const frame of await client.until(({ complete }) => complete)) applier.apply(frame);
+    for (const frame of await settle(client)) applier.apply(frame);
+    assert.deepEqual([...applier.rows.keys()].sort(), [of(count - 1).key, of(count - 2).key].sort());
+  });
+
+test('a window takes away what was shown of it, however many views came since', async (t) => {
+  const server = await Server.forTest(t);
+  const client = await clientFor(t, server, { windows: true });
+  const applier = new Applier();
+  const views = Array.from({ length: 90 }, (_, i) => `V${i}`);
+  await post(server, views.flatMap((name) => [{ export: name, key: 'old', patch: {} }, { export: name, key: 'new', patch: {} }]));
+  for (const name of views) {
+    await client.open(`${name}/list`);
+    client.send({ type: 'unsubscribe', view: `${name}/list` });
+  }
+  for (const name of views) {
+    applier.rows = new Map([['old', {}], ['new', {}]]);
+    client.subscribe(`${name}/list`, { take: 1 });
+    for (const frame of await client.until(({ complete }) => complete)) applier.apply(frame);
+    assert.deepEqual([...applier.rows.keys()], ['new'], name);
+  }
+});
+
+test('a row that a window showed goes also when a list that is sent in part replaces it', async (t) => {
+  const server = await Server.forTest(t);
+  for (const partial of [{ withSnapshot: false }, { snapshotLimit: 1 }]) {
+    const client = await clientFor(t, server, { windows: true });
+    const applier = new Applier();
+    await post(server, ['k1', 'k2', 'k3'].map((key) => add(key, 0)));
+    client.subscribe('T/list', { take: 5 });
+    for (const frame of await client.until(({ complete }) => complete)) applier.apply(frame);
+    client.subscribe('T/list', partial);
+    await client.until(({ op }) => op === 'subscribed');
+    for (const frame of await settle(client)) applier.apply(frame);
+    await post(server, [del('k1')]);
+    while (applier.rows.has('k1')) applier.apply(await client.next('the delete of k1'));
+    client.destroy();
+  }
 });

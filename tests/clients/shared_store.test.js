@@ -1,0 +1,236 @@
+// Several subscriptions of one view on one connection, by force: all of it, a part, windows, filters,
+// and keys of it, which come, are replaced and end while rows change, beside cuts and kill -9. At each
+// quiet point a store as the published clients have it (one for each view, whoever the frames came for)
+// holds what the subscriptions show together (lib/shared_store.js), and each change comes once.
+//
+// STELE_SEEDS seeds (default 12) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
+// names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import test from 'node:test';
+import { Applier } from './lib/applier.js';
+import { Client } from './lib/client.js';
+import { post } from './lib/feed.js';
+import { Random } from './lib/random.js';
+import { playSeeds, seedsOf } from './lib/seeds.js';
+import { Server } from './lib/server.js';
+import { DEFINITIONS, FENCE, add, del, isPartial, settle, wantedOf } from './lib/shared_store.js';
+
+const OPTIONS = seedsOf(12);
+
+const KEYS = ['a', 'b', 'c "quoted" \u00fc', 'd\\', 'e', 'f'];
+const MANY = Array.from({ length: 40 }, (_, i) => `m${i}`);
+
+/** What is asked of a view as a whole, and of a key of it. */
+const wholes = (view, r) => {
+  const filters = { g: r.below(3) };
+  const plain = view === 'T/list' || view === 'T/append';
+  const partial = plain ? [{ snapshotLimit: r.between(1, 3) }, { withSnapshot: false }] : [];
+  if (view === 'T/append') return [{}, {}, { filters }, { filters }, ...partial];
+  return [{}, {}, { take: r.between(1, 4), skip: r.below(3) }, { take: r.between(1, 4) }, { filters }, { filters, take: r.between(1, 3) }, ...partial];
+};
+const ofKey = (view, r) => (view === 'T/append' ? [{}, { filters: { g: r.below(3) } }] : [{}, { filters: { g: r.below(3) } }, { filters: { g: r.below(3) } }, { take: 1 }]);
+
+class Run {
+  cuts = 0;
+
+  constructor(seed, folder) {
+    this.seed = seed;
+    this.listeners = [this];
+    this.random = new Random(seed);
+    this.folder = folder;
+    this.rows = new Map(); /* the newest change last */
+    this.keyed = new Map(); /* key → parameters */
+    this.orphans = new Set(); /* keys that the client may hold though nobody shows them */
+    this.elements = 0;
+    this.steps = 0;
+    this.applier = new Applier();
+    this.log = [];
+  }
+
+  mutation(key = this.random.pick(KEYS)) {
+    const r = this.random;
+    const old = this.rows.get(key);
+    this.rows.delete(key);
+    if (old && r.chance(0.15)) return del(key);
+    const more = {};
+    if (r.chance(0.4)) more.g = r.below(3);
+    if (r.chance(0.3)) more.n = r.below(6);
+    const n = this.elements++;
+    this.rows.set(key, { ...old, ...more, list: [...(old?.list ?? []), n].slice(-100) });
+    return add(key, n, more);
+  }
+
+  async mutate() {
+    for (let i = this.random.between(1, 6); i > 0; i--) {
+      await post(this.server, Array.from({ length: this.random.between(1, 4) }, () => this.mutation()));
+    }
+  }
+
+  subscriptions() {
+    return [...(this.whole ? [this.whole] : []), ...[...this.keyed].map(([key, more]) => ({ key, ...more }))];
+  }
+
+  /** What the client has and should not, or should have and has not. */
+  differences() {
+    const wanted = wantedOf(this.view, this.subscriptions(), this.rows);
+    const found = [];
+    for (const key of new Set([...KEYS, ...this.applier.rows.keys()])) {
+      const is = this.applier.rows.get(key);
+      const want = wanted(key);
+      if (want !== true && (!is || this.orphans.has(key))) continue;
+      const should = want === false ? undefined : this.rows.get(key);
+      const { _seq, ...row } = is ?? {};
+      try {
+        assert.deepEqual(is && row, should);
+      } catch {
+        found.push(`${key}: has ${JSON.stringify(is)}, should have ${JSON.stringify(should)}`);
+      }
+    }
+    return found;
+  }
+
+  take(frame) {
+    this.log.push(JSON.stringify(frame).slice(0, 300));
+    if (frame.type !== 'error') this.applier.apply(frame);
+    else if (frame.view !== FENCE) throw new Error(JSON.stringify(frame));
+  }
+
+  async check() {
+    const what = () => `${JSON.stringify(this.view)} ${JSON.stringify(this.subscriptions())}\n${this.differences().join('\n')}\nthe last frames:\n${this.log.slice(-30).join('\n')}`;
+    try {
+      while (this.differences().length) this.take(await this.client.next('what all show'));
+      for (const frame of await settle(this.client)) this.take(frame);
+      while (this.differences().length) this.take(await this.client.next('what all show, again'));
+    } catch (error) {
+      throw new Error(`${error.message}\n${what()}`);
+    }
+    const wanted = wantedOf(this.view, this.subscriptions(), this.rows);
+    for (const key of [...this.orphans]) if (wanted(key) === true || !this.applier.rows.has(key)) this.orphans.delete(key);
+  }
+
+  /** One change, now that nothing is on its way: the client is told of it once. */
+  async step() {
+    const before = wantedOf(this.view, this.subscriptions(), this.rows);
+    const key = this.random.pick(KEYS);
+    const shown = before(key);
+    const begin = this.log.length;
+    const mutation = this.mutation(key);
+    await post(this.server, [mutation]);
+    await this.check();
+    const after = wantedOf(this.view, this.subscriptions(), this.rows)(key);
+    const told = this.log.slice(begin).map((line) => line.startsWith('{') && line.length < 300 && JSON.parse(line)).filter((frame) => frame && frame.key === key);
+    /* Of a list that is sent in part something older may still be on its way. */
+    const news = told.filter(({ op, data }) => (op === 'delete' ? shown === true : data.list.at(-1) === mutation.patch?.list[0]));
+    const complain = (why) => assert.fail(`${why} after ${JSON.stringify(mutation)}: ${JSON.stringify(this.view)} ${JSON.stringify(this.subscriptions())}\n${this.log.slice(begin - 12).join('\n')}`);
+    if (news.length > 1) complain('a change came twice');
+    if (news.length === 0 && (shown === true || after === true)) complain('a change did not come');
+    this.steps++;
+  }
+
+  subscribe(parameters) {
+    this.log.push(`>> ${JSON.stringify(parameters)}`);
+    this.client.subscribe(this.view, { ...parameters, partition: String(this.elements++) });
+  }
+
+  unsubscribe(key) {
+    this.log.push(`>> unsubscribe ${key}`);
+    this.client.send({ type: 'unsubscribe', view: this.view, key });
+    this.orphan();
+  }
+
+  /** What somebody showed until now may stay. */
+  orphan() {
+    for (const key of [...KEYS, ...this.applier.rows.keys()]) this.orphans.add(key);
+  }
+
+  /** One that shows the view as a whole begins, and takes away what nobody shows any more. */
+  chooseWhole() {
+    this.whole = this.random.pick(wholes(this.view, this.random));
+    this.subscribe(this.whole);
+    if (isPartial(this.view, this.whole)) this.orphan();
+    else this.orphans = new Set(this.forgotten);
+  }
+
+  toggle() {
+    const r = this.random;
+    const key = r.pick(KEYS);
+    const old = this.keyed.get(key);
+    if (old && r.chance(0.6)) {
+      this.keyed.delete(key);
+      this.unsubscribe(key);
+      return;
+    }
+    if (old) this.orphan(); /* what the old one showed goes, but not what others did */
+    this.keyed.set(key, r.pick(ofKey(this.view, r)));
+    this.subscribe({ key, ...this.keyed.get(key) });
+  }
+
+  /** Many that end: more than a connection remembers one by one. */
+  browse() {
+    for (const key of this.random.chance(0.5) ? KEYS : MANY) {
+      if (this.keyed.has(key)) continue;
+      this.subscribe({ key, ...this.random.pick(ofKey(this.view, this.random)) });
+      this.unsubscribe(key);
+    }
+  }
+
+  /** A connection that is lost, perhaps with the server. The client keeps its rows, or not. */
+  async cut(kill) {
+    this.log.push(kill ? '== kill' : '== cut');
+    this.client.destroy();
+    this.cuts++;
+    if (kill) {
+      await this.server.kill9();
+      await this.server.restart();
+    }
+    this.orphan();
+    const alone = this.keyed.size === 0 && this.whole && !isPartial(this.view, this.whole);
+    if (this.random.chance(0.3)) {
+      this.applier.rows.clear();
+      this.orphans.clear();
+    }
+    const cursor = alone && this.cursor ? { after: this.applier.seq, epoch: this.applier.epoch } : {};
+    this.forgotten = new Set(this.orphans);
+    this.client = await Client.open(this.server, { windows: true });
+    const all = this.subscriptions();
+    if (this.random.chance(0.5)) all.reverse();
+    for (const one of all) this.subscribe(one.key === undefined ? { ...one, ...cursor } : one);
+  }
+
+  async play() {
+    const r = this.random;
+    this.view = r.pick(['T/list', 'T/list', 'T/append', 'T/by', 'T/top']);
+    this.forgotten = new Set();
+    const set = { ring_bytes: r.pick([0, 4096, 64 << 20]), channel_bytes: r.pick([65536, 64 << 20]), readers: r.pick([1, 2]) };
+    this.server = await Server.start({ db: join(this.folder, `${this.seed}.db`), config: { exports: DEFINITIONS }, set });
+    await post(this.server, [...KEYS, ...MANY].map((key, i) => add(key, -1, { n: MANY.includes(key) ? 50 + i : 3 })));
+    for (const key of MANY) await post(this.server, [del(key)]);
+    for (const key of KEYS) this.rows.set(key, { n: 3, list: [-1] });
+    this.client = await Client.open(this.server, { windows: true });
+    for (let step = 0; step < 25; step++) {
+      const writing = this.mutate();
+      if (!this.whole || r.chance(0.25)) this.chooseWhole();
+      else if (r.chance(0.1)) {
+        this.whole = undefined;
+        this.unsubscribe();
+      }
+      for (let i = r.below(3); i > 0; i--) this.toggle();
+      if (r.chance(0.05)) this.browse();
+      await writing;
+      await this.mutate();
+      if (r.chance(0.06)) await this.cut(r.chance(0.4));
+      if (r.chance(0.6)) {
+        await this.check();
+        for (let i = r.below(4); i > 0; i--) await this.step();
+      }
+    }
+    await this.check();
+    this.client.destroy();
+  }
+}
+
+test('what the client holds is what its subscriptions show, by force', async (t) => {
+  await playSeeds(t, OPTIONS, 'shared_store.test.js', (seed, folder) => new Run(seed, folder), ['steps']);
+});
