@@ -249,7 +249,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     array_lengths_init(&engine->array_lengths);
     bool done = queue_init(&engine->intake, options->queue_count, options->queue_bytes) &&
                 queue_init(&engine->writes, MAX_WRITES, SIZE_MAX) &&
-                queue_init(&engine->reads, MAX_READS, SIZE_MAX) &&
+                read_queue_init(&engine->reads, engine_readers(options), MAX_READS) &&
                 queue_init(&engine->commits, SIZE_MAX, options->events_bytes) &&
                 queue_init(&engine->events, SIZE_MAX, SIZE_MAX) &&
                 pthread_mutex_init(&engine->gate, NULL) == 0 &&
@@ -289,7 +289,7 @@ bool engine_submit(struct engine *engine, struct submission *submission, struct 
 bool engine_read(struct engine *engine, struct read_job *job)
 {
     job->event.item.bytes = 0;
-    return queue_put(&engine->reads, &job->event.item);
+    return read_queue_put(&engine->reads, job);
 }
 
 bool engine_write(struct engine *engine, struct write_job *job)
@@ -345,7 +345,7 @@ void engine_close(struct engine *engine)
     array_lengths_fini(&engine->array_lengths);
     queue_fini(&engine->intake);
     queue_fini(&engine->writes);
-    queue_fini(&engine->reads);
+    read_queue_fini(&engine->reads);
     queue_fini(&engine->commits);
     queue_fini(&engine->events);
     pthread_mutex_destroy(&engine->gate);

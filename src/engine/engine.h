@@ -188,6 +188,8 @@ struct write_job {
 struct read_job {
     struct engine_event event;
     void (*run)(struct read_job *job, struct store_reader *reader);
+    uint64_t owner; /* whose turn it takes among the readers (see read_queue.h); 0: nobody's */
+    bool is_long;   /* others may go first: it is a part of something that takes many */
 };
 
 /* ---- the engine ---- */

@@ -3,6 +3,7 @@
 #define ENGINE_INTERNAL_H
 
 #include "engine/engine.h"
+#include "engine/read_queue.h"
 
 /* ---- exports as the writer knows them ---- */
 
@@ -440,9 +441,9 @@ struct engine {
     struct reader_thread *readers;
     uint32_t readers_started;
     bool writer_started, checkpointer_started;
-    struct queue intake;  /* submissions */
-    struct queue writes;  /* write jobs */
-    struct queue reads;   /* read jobs */
+    struct queue intake; /* submissions */
+    struct queue writes; /* write jobs */
+    struct read_queue reads;
     struct queue commits; /* to the loop; the writer waits when it is full */
     struct queue events;  /* to the loop; bounded by what asks for them */
     /* Checkpoints: their thread, and the gate at which the writer lets it pass. */
@@ -466,6 +467,7 @@ struct engine {
 
 /* Between two transactions: let a checkpoint that waits have the database for itself. */
 void engine_pass_gate(struct engine *engine);
+uint32_t engine_readers(const struct engine_options *options);
 bool engine_start_readers(struct engine *engine, struct error *error);
 bool engine_start_checkpointer(struct engine *engine, struct error *error);
 void engine_stop_readers(struct engine *engine);

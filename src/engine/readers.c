@@ -5,19 +5,25 @@ static void *reader_main(void *argument)
 {
     struct reader_thread *thread = argument;
     struct engine *engine = thread->engine;
-    struct queue_item *item;
-    while ((item = queue_wait_one(&engine->reads, -1))) {
-        struct read_job *job = (struct read_job *)item;
+    struct read_job *job;
+    while ((job = read_queue_take(&engine->reads))) {
+        bool was_long = job->is_long;
         job->run(job, thread->reader);
         counter_add(&engine->metrics.read_jobs, 1);
         engine_post(engine, &job->event);
+        read_queue_ran(&engine->reads, was_long);
     }
     return NULL;
 }
 
+uint32_t engine_readers(const struct engine_options *options)
+{
+    return options->readers ? options->readers : 2;
+}
+
 bool engine_start_readers(struct engine *engine, struct error *error)
 {
-    uint32_t count = engine->options.readers ? engine->options.readers : 2;
+    uint32_t count = engine_readers(&engine->options);
     engine->readers = memory_new(count * sizeof *engine->readers);
     if (!engine->readers)
         return error_set(error, ERROR_MEMORY, "out of memory while starting the readers");
@@ -38,7 +44,7 @@ bool engine_start_readers(struct engine *engine, struct error *error)
 
 void engine_stop_readers(struct engine *engine)
 {
-    queue_close(&engine->reads);
+    read_queue_close(&engine->reads);
     for (uint32_t i = 0; i < engine->readers_started; i++) {
         pthread_join(engine->readers[i].thread, NULL);
         store_reader_close(engine->readers[i].reader);

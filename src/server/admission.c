@@ -3,35 +3,27 @@
 #include "server/door_internal.h"
 #include "server/server_internal.h"
 
-enum {
-    MOST_VIEW_READS = 256,      /* that wait for a reader */
-    MOST_LARGE_BYTES = 64 << 20 /* of answers that clients have not taken yet; and one more */
-};
+enum { MOST_READS = 256 /* that wait for a reader, or have one; but one for each owner */ };
 
-static bool may_answer(const struct server *server, struct error *error)
+/* An owner's share is what there is by how many there are. */
+static bool may_read(const struct server *server, const struct visitor *visitor,
+                     struct error *error)
 {
-    return server->large_bytes < MOST_LARGE_BYTES ||
+    size_t own = shares_amount(&server->reads, shares_owner_of(visitor));
+    size_t owners = shares_owners(&server->reads) + !own;
+    return own < (owners < MOST_READS ? MOST_READS / owners : 1) ||
            error_set(error, ERROR_QUEUE_FULL,
-                     "%zu bytes of answers wait for who asked for them; try again later",
-                     server->large_bytes);
+                     "%zu requests for views wait already, the most that one client may have now; "
+                     "try again later, with fewer at a time",
+                     own);
 }
 
-static bool may_read(const struct server *server, struct error *error)
+bool server_admit(const struct server *server, const struct visitor *visitor,
+                  enum server_purpose purpose, struct error *error)
 {
-    if (server->view_reads >= MOST_VIEW_READS)
-        return error_set(error, ERROR_QUEUE_FULL,
-                         "%zu requests for views wait already; try again later",
-                         server->view_reads);
-    return may_answer(server, error);
-}
-
-bool server_admit(struct server *server, enum server_purpose purpose, struct error *error)
-{
-    if (purpose == SERVER_ANSWER)
-        return may_answer(server, error);
     if (server->state != SERVER_RUNNING)
         return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
-    return purpose != SERVER_READ || may_read(server, error);
+    return purpose != SERVER_READ || may_read(server, visitor, error);
 }
 
 /* Handshakes are counted by where they come from once the token is good: those with bad tokens are
@@ -46,7 +38,7 @@ bool server_let_in(struct server *server, struct net_connection *connection, enu
     if (door_read_origin(connection, origin, &given, error) && given.length)
         client.origin = origin;
     client_address(&server->limits->rules, connection, address);
-    if (!server_admit(server, SERVER_WEBSOCKET, error) ||
+    if (!server_admit(server, NULL, SERVER_WEBSOCKET, error) ||
         !door_enter(server, connection, wish, visitor, error))
         return false;
     client.identity = visitor->identity;

@@ -5,6 +5,7 @@
 #include "wire/wire.h"
 
 enum {
+    MOST_LARGE_BYTES = 64 << 20, /* of answers that clients have not taken yet */
     REPLY_LIMIT = 16 * 1024 * 1024,
     WRITE_BYTES = 64 * 1024, /* in one go; of these net keeps what the socket does not take */
     WRITES_PER_TURN = 4,
@@ -171,6 +172,11 @@ static void on_late(struct intake *intake)
     exchange_break_off(exchange, &error);
 }
 
+static void on_crowded(struct intake *intake, const struct error *error)
+{
+    exchange_break_off(LINK_OWNER(struct exchange, intake, intake), error);
+}
+
 struct exchange *exchange_new(struct server *server, struct net_connection *connection,
                               size_t limit, struct visitor *visitor)
 {
@@ -186,7 +192,9 @@ struct exchange *exchange_new(struct server *server, struct net_connection *conn
     exchange->head = is_head(connection);
     cors_print(connection, cors);
     exchange->cors = *cors ? memory_copy_string(cors, strlen(cors)) : NULL;
+    exchange->owner = shares_owner_of(&exchange->visitor);
     intake_init(&exchange->intake, &server->incoming, limit, on_late);
+    intake_own(&exchange->intake, exchange->owner, on_crowded);
     buffer_init(&exchange->reply, REPLY_LIMIT);
     buffer_init(&exchange->large, 0);
     net_set_data(connection, exchange);
@@ -204,7 +212,8 @@ static void exchange_free(struct exchange *exchange)
     struct server *server = exchange->server;
     intake_end(&exchange->intake);
     buffer_fini(&exchange->reply);
-    server->large_bytes -= exchange->large.capacity;
+    share_end(&exchange->share, &server->answers);
+    INVARIANT(!exchange->reading.owner);
     buffer_fini(&exchange->large);
     visitor_fini(&exchange->visitor);
     memory_free(exchange->cors);
@@ -269,18 +278,80 @@ void exchange_answer(struct exchange *exchange, const struct exchange_content *c
     answer(exchange);
 }
 
+/* Others need the memory of its answer. What is sent of it cannot be taken back, so its client sees
+ * the end of the connection before the end of the body; if nothing is, an error. */
+static void give_way(struct exchange *exchange)
+{
+    struct server *server = exchange->server;
+    struct net_connection *connection = exchange->connection;
+    struct error error;
+    error_set(
+        &error, ERROR_QUEUE_FULL,
+        "others need the memory of answers that are not read yet, and this one, of %zu bytes, "
+        "is the largest; read it faster, or ask for less (take)",
+        exchange->large.length);
+    counter_add(&server->counters.answers_broken_off, 1);
+    log_warning("server", "answer-broken-off", "client=%s bytes=%zu sent=%zu reason=\"%s\"",
+                exchange->visitor.address, exchange->large.length, exchange->written,
+                error.message);
+    share_end(&exchange->share, &server->answers);
+    buffer_fini(&exchange->large);
+    buffer_init(&exchange->large, 0);
+    buffer_clear(&exchange->reply);
+    if (!exchange->written)
+        print_error(&exchange->reply, connection, &error, NULL, lines_of(exchange));
+    else
+        net_close(connection);
+}
+
+/* Where all answers together are too much, the largest that are still being taken give way. */
+static bool make_room(struct exchange *exchange, struct error *error)
+{
+    struct shares *answers = &exchange->server->answers;
+    if (!share_set(&exchange->share, answers, exchange->owner, exchange->large.capacity))
+        return error_set(error, ERROR_MEMORY, "out of memory for an answer");
+    while (answers->total > MOST_LARGE_BYTES && answers->total > exchange->share.amount) {
+        struct share *share = shares_victim(answers, &exchange->share);
+        if (!share)
+            return error_set(
+                error, ERROR_QUEUE_FULL,
+                "%zu bytes of answers wait for their readers, most of them yours; read "
+                "them, or ask for less (take)",
+                answers->total - exchange->share.amount);
+        give_way(LINK_OWNER(struct exchange, share, share));
+    }
+    return true;
+}
+
 void exchange_answer_large(struct exchange *exchange, struct exchange_content *content,
                            struct buffer *body)
 {
+    struct error error;
     content->body = buffer_span(body);
     if (exchange->connection)
         print_head(&exchange->reply, exchange->connection, content, lines_of(exchange));
     if (exchange->connection && !exchange->head) {
         exchange->large = *body;
         buffer_init(body, 0);
-        exchange->server->large_bytes += exchange->large.capacity;
+        if (!make_room(exchange, &error)) {
+            share_end(&exchange->share, &exchange->server->answers);
+            buffer_fini(&exchange->large);
+            buffer_init(&exchange->large, 0);
+            buffer_clear(&exchange->reply);
+            print_error(&exchange->reply, exchange->connection, &error, NULL, lines_of(exchange));
+        }
     }
     answer(exchange);
+}
+
+bool exchange_begin_read(struct exchange *exchange)
+{
+    return share_set(&exchange->reading, &exchange->server->reads, exchange->owner, 1);
+}
+
+void exchange_end_read(struct exchange *exchange)
+{
+    share_end(&exchange->reading, &exchange->server->reads);
 }
 
 void exchange_answer_error(struct exchange *exchange, const struct error *error)

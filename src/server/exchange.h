@@ -33,6 +33,9 @@ struct exchange {
     struct buffer reply;                     /* the whole response, when it is there, */
     struct buffer large;                     /* ... but for a body that was given apart */
     size_t written;                          /* of both */
+    uint64_t owner;                          /* of its shares: */
+    struct share share;                      /* ... of the memory of answers */
+    struct share reading;                    /* ... of the requests that readers work on */
     enum door_wish wish;                     /* that it was let in for, with a body */
     bool head;                               /* answered without the body */
     bool awaited;                            /* somebody will call exchange_answer */
@@ -56,10 +59,14 @@ void exchange_await(struct exchange *exchange);
 /* The answer that was awaited. When the client has gone in the meantime, the exchange is freed. */
 void exchange_answer(struct exchange *exchange, const struct exchange_content *content);
 /* The same with a body (for content->body) that is moved out of the buffer and written piece by
- * piece, as fast as the client reads. */
+ * piece, as fast as the client reads. What of all these bodies is not taken yet is bounded: beyond
+ * that, the largest answer of the owner who has most is broken off. */
 void exchange_answer_large(struct exchange *exchange, struct exchange_content *content,
                            struct buffer *body);
 void exchange_answer_error(struct exchange *exchange, const struct error *error);
+/* A reader begins to work for it / has ended. False when out of memory. */
+bool exchange_begin_read(struct exchange *exchange);
+void exchange_end_read(struct exchange *exchange);
 /* The socket takes bytes. When the answer is there it is written on; in the end the exchange is
  * freed. */
 void exchange_writable(struct exchange *exchange);

@@ -39,7 +39,8 @@ static bool may_send(struct server *server, const struct net_connection *connect
         return error_set(error, ERROR_TOO_LARGE,
                          "the request has %lld bytes; at most %zu are taken",
                          (long long)head->body_length, limit);
-    return check_encoding(connection, wish, error) && server_admit(server, SERVER_INGEST, error);
+    return check_encoding(connection, wish, error) &&
+           server_admit(server, NULL, SERVER_INGEST, error);
 }
 
 /* ---- a request ---- */

@@ -170,7 +170,7 @@ static void answer(struct question *question)
 static void on_read(struct engine_event *event)
 {
     struct question *question = (struct question *)event;
-    question->exchange->server->view_reads--;
+    exchange_end_read(question->exchange);
     answer(question);
 }
 
@@ -276,8 +276,11 @@ static void ask(struct server *server, struct question *question, bool forget)
         taken = engine_write(server->engine, &question->job.write);
     } else {
         question->job.read = (struct read_job){.event.deliver = on_read, .run = run_read};
-        taken = engine_read(server->engine, &question->job.read);
-        server->view_reads += taken;
+        question->job.read.owner = question->exchange->owner;
+        taken = exchange_begin_read(question->exchange) &&
+                engine_read(server->engine, &question->job.read);
+        if (!taken)
+            exchange_end_read(question->exchange);
     }
     if (taken)
         return;
@@ -291,7 +294,7 @@ static void start(struct server *server, struct net_connection *connection, stru
     struct error error;
     struct exchange *exchange = NULL;
     struct question *question = NULL;
-    if (server_admit(server, forget ? SERVER_INGEST : SERVER_READ, &error))
+    if (server_admit(server, visitor, forget ? SERVER_INGEST : SERVER_READ, &error))
         question = question_new(visitor, connection, path, &error);
     if (question) {
         exchange = exchange_new(server, connection, 0, visitor);

@@ -153,7 +153,7 @@ static void listed(struct engine_event *event)
     struct listing *listing = (struct listing *)event;
     struct exchange_content content = {
         .status = 200, .type = JSON_TYPE, .headers = "Cache-Control: no-store\r\n"};
-    listing->exchange->server->view_reads--;
+    exchange_end_read(listing->exchange);
     if (listing->error.code == ERROR_NONE)
         exchange_answer_large(listing->exchange, &content, &listing->out);
     else
@@ -172,10 +172,10 @@ static void list(struct exchange *exchange)
         listing->job = (struct read_job){.event.deliver = listed, .run = run_listing};
         listing->exchange = exchange;
         buffer_init(&listing->out, LIST_BYTES);
-        server->view_reads++;
-        if (engine_read(server->engine, &listing->job))
+        listing->job.owner = exchange->owner;
+        if (exchange_begin_read(exchange) && engine_read(server->engine, &listing->job))
             return;
-        server->view_reads--;
+        exchange_end_read(exchange);
         error_set(&error, ERROR_QUEUE_FULL, "too many reads wait; try again later");
     } else {
         error_set(&error, ERROR_MEMORY, "out of memory while listing the revoked tokens");
@@ -191,7 +191,7 @@ static void start_list(struct server *server, struct net_connection *connection,
 {
     struct error error;
     struct exchange *exchange = NULL;
-    if (server_admit(server, SERVER_READ, &error)) {
+    if (server_admit(server, visitor, SERVER_READ, &error)) {
         exchange = exchange_new(server, connection, 0, visitor);
         if (!exchange)
             error_set(&error, ERROR_MEMORY, "out of memory while taking a request");

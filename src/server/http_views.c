@@ -116,9 +116,7 @@ static void on_read(void *argument, struct hub_answer *answer)
     struct exchange *exchange = argument;
     struct server *server = exchange->server;
     char headers[HUB_TAG_SIZE + 200];
-    server->view_reads--;
-    if (answer->error.code == ERROR_NONE && answer->body.length)
-        server_admit(server, SERVER_ANSWER, &answer->error);
+    exchange_end_read(exchange);
     if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
         const struct audit_client client = {.address = exchange->visitor.address,
                                             .kind = "http",
@@ -205,15 +203,18 @@ static bool start_read(struct server *server, struct exchange *exchange,
                             .rows_limited = max_rows != LIMITS_NONE,
                             .max_rows = max_rows,
                             .identity = exchange->visitor.identity,
+                            .owner = exchange->owner,
                             .gzip = takes_gzip(connection),
                             .known = has_known ? known : NULL,
                             .is_wanted = is_wanted,
                             .done = on_read,
                             .argument = exchange};
-    if (!hub_read_view(server->hub, &read, error))
-        return false;
-    server->view_reads++;
-    return true;
+    if (!exchange_begin_read(exchange))
+        return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
+    if (hub_read_view(server->hub, &read, error))
+        return true;
+    exchange_end_read(exchange);
+    return false;
 }
 
 /* ---- requests ---- */
@@ -236,7 +237,7 @@ static void answer_view(struct server *server, struct net_connection *connection
         exchange_reply_error(connection, &error, NULL);
         return;
     }
-    if (!server_admit(server, SERVER_READ, &error) ||
+    if (!server_admit(server, &visitor, SERVER_READ, &error) ||
         !read_query(connection, view, &message, &error)) {
         visitor_fini(&visitor);
         exchange_reply_error(connection, &error, NULL);

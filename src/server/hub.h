@@ -56,6 +56,8 @@ int64_t hub_due(const struct hub *hub);
 /* `wake` is called when there is something to pull; it may be called often, and must only note it
  * (e.g. net_want_write). NULL when out of memory. */
 struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument);
+/* Whose share of the readers' time and of the windows it takes (see shares.h). */
+void subscriber_set_owner(struct subscriber *subscriber, uint64_t owner);
 /* Ends all its subscriptions. Read jobs on their way are forgotten safely, and `wake` is not called
  * any more, from the moment of this call on. */
 void subscriber_free(struct subscriber *subscriber);
@@ -126,6 +128,7 @@ struct hub_answer {
 struct hub_read {
     const struct wire_subscribe *wanted;  /* of the snapshot's parameters none counts */
     const struct auth_identity *identity; /* who asks; NULL: a stranger. Only until the call ends */
+    uint64_t owner;                       /* of the readers' time; see struct read_job */
     bool rows_limited;                    /* more than max_rows are ERROR_SNAPSHOT_LIMIT */
     int64_t max_rows;
     bool gzip;                         /* compress, where it pays */
@@ -185,8 +188,9 @@ struct hub_metrics {
     struct counter catch_ups, resumes, resumes_refused;
     struct counter resumes_shared; /* of windows: an equal one was served for it */
     struct counter window_looks;
-    struct counter topics_offered;    /* feeds and windows that changes were held against */
-    struct histogram publish_latency; /* from a request's arrival to its frames being ready */
+    struct counter topics_offered;     /* feeds and windows that changes were held against */
+    struct counter windows_broken_off; /* given up for others */
+    struct histogram publish_latency;  /* from a request's arrival to its frames being ready */
 };
 const struct hub_metrics *hub_metrics(const struct hub *hub);
 size_t hub_subscribers(const struct hub *hub);

@@ -16,6 +16,7 @@
 #include "server/hub.h"
 #include "server/list_position.h"
 #include "server/row_scope.h"
+#include "server/shares.h"
 #include "server/usage.h"
 #include "server/view_epoch.h"
 
@@ -215,6 +216,8 @@ struct subscriber {
     struct auth_identity *identity; /* NULL: a stranger */
     struct allowance *allowance;    /* NULL: it may do all */
     struct row_scope *scope;        /* what it sees of scoped exports; one reference */
+    uint64_t owner;                 /* of what it takes; 0: the server's own */
+    struct share windows;           /* see windows_make_room */
     struct link in_hub;
     void (*wake)(void *argument);
     void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
@@ -433,6 +436,8 @@ void windows_keep_last(struct hub *hub); /* see hub_close */
  * any case), a new one if need be. */
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
 void window_leave(struct subscription *subscription);
+/* Whom the readers' time for a window belongs to: its first member's owner. */
+uint64_t window_owner(const struct window *window);
 struct span window_key(const struct window *window);
 /* The part of its view that the window is: rows at most, and how many come before them. False: all
  * that there are, or the one of its key. */

@@ -33,6 +33,8 @@ bool hub_job_start(struct subscription *subscription, struct hub_job *job)
 {
     job->read.event.deliver = deliver;
     job->read.run = run;
+    job->read.owner = subscription->subscriber->owner;
+    job->read.is_long = job->returned; /* it goes on */
     job->subscription = subscription;
     job->done = job->returned = false;
     subscription->job = job;

@@ -1,5 +1,6 @@
 #include "server/incoming.h"
 
+#include "base/invariant.h"
 #include "base/link.h"
 
 void intake_init(struct intake *intake, struct incoming *all, size_t limit,
@@ -9,12 +10,20 @@ void intake_init(struct intake *intake, struct incoming *all, size_t limit,
     buffer_init(&intake->bytes, limit);
 }
 
+void intake_own(struct intake *intake, uint64_t owner,
+                void (*crowded)(struct intake *intake, const struct error *error))
+{
+    intake->owner = owner;
+    intake->crowded = crowded;
+}
+
 void intake_end(struct intake *intake)
 {
     heap_remove(&intake->all->unfinished, &intake->entry);
     intake->due_ms = 0;
     intake->all->bytes -= intake->counted;
     intake->counted = 0;
+    share_end(&intake->share, &intake->all->shares);
     buffer_fini(&intake->bytes);
 }
 
@@ -25,6 +34,9 @@ void intake_move(struct intake *to, struct intake *from)
     to->bytes.limit = limit;
     to->counted = from->counted;
     from->counted = 0;
+    share_end(&from->share, &from->all->shares);
+    /* Without memory for it, it is nobody's share, and is not broken off. */
+    share_set(&to->share, &to->all->shares, to->owner, to->counted);
     buffer_init(&from->bytes, from->bytes.limit);
     intake_end(from);
 }
@@ -65,26 +77,63 @@ void incoming_tick(struct incoming *all, int64_t now_ms)
 
 /* ---- room ---- */
 
-static void count(struct intake *intake)
+enum { SMALL = 16 * 1024, RESERVE = 8 /* a part of so many is for small ones alone */ };
+
+static bool count(struct intake *intake)
 {
     intake->all->bytes += intake->bytes.capacity - intake->counted;
     intake->counted = intake->bytes.capacity;
+    return share_set(&intake->share, &intake->all->shares, intake->owner, intake->counted);
+}
+
+static size_t room_for(const struct intake *intake)
+{
+    size_t limit = intake->all->limit;
+    return intake->counted <= SMALL ? limit : limit - limit / RESERVE;
+}
+
+static void break_off(struct intake *intake)
+{
+    struct incoming *all = intake->all;
+    size_t before = all->bytes;
+    struct error error;
+    error_set(&error, ERROR_QUEUE_FULL,
+              "others need the memory (incoming_bytes) that unfinished requests take, and this one "
+              "is the largest, with %zu bytes; send it again, in smaller parts or faster",
+              intake->counted);
+    all->broken_off++;
+    intake->crowded(intake, &error);
+    INVARIANT(all->bytes < before);
+}
+
+/* One that is alone fits, however large it is. */
+static bool make_room(struct intake *intake, struct error *error)
+{
+    const struct incoming *all = intake->all;
+    while (all->bytes > room_for(intake) && all->bytes > intake->counted) {
+        struct share *share = shares_victim(&all->shares, &intake->share);
+        struct intake *victim = share ? LINK_OWNER(struct intake, share, share) : NULL;
+        if (!victim || !victim->crowded)
+            return error_set(
+                error, ERROR_QUEUE_FULL,
+                "%zu bytes of unfinished requests are held already, and incoming_bytes "
+                "allows no more; try again later, or in smaller parts",
+                all->bytes - intake->counted);
+        break_off(victim);
+    }
+    return true;
 }
 
 bool intake_add(struct intake *intake, struct span bytes, int64_t now_ms, struct error *error)
 {
-    const struct incoming *all = intake->all;
     struct buffer *buffer = &intake->bytes;
     if (bytes.length > buffer->limit - buffer->length)
         return error_set(error, ERROR_TOO_LARGE, "a message may have at most %zu bytes",
                          buffer->limit);
-    if (!buffer_reserve(buffer, bytes.length))
+    if (!buffer_reserve(buffer, bytes.length) || !count(intake))
         return error_set(error, ERROR_MEMORY, "out of memory while reading a message");
-    count(intake);
-    if (all->bytes > all->limit && all->bytes > intake->counted)
-        return error_set(error, ERROR_QUEUE_FULL,
-                         "%zu bytes of unfinished requests are held already; try again later",
-                         all->bytes - intake->counted);
+    if (!make_room(intake, error))
+        return false;
     note_progress(intake, bytes.length, now_ms);
     return buffer_add_span(buffer, bytes);
 }

@@ -102,6 +102,16 @@ static void print_refusals(struct server *server, const struct metric *metric, s
     }
 }
 
+static void print_broken_off(struct server *server, const struct metric *metric, struct buffer *out)
+{
+    const struct hub_metrics *hub = hub_metrics(server->hub);
+    sample(out, metric->name, "what", span_of("request"), (double)server->incoming.broken_off);
+    sample(out, metric->name, "what", span_of("answer"),
+           (double)counter_get(&server->counters.answers_broken_off));
+    sample(out, metric->name, "what", span_of("window"),
+           (double)counter_get(&hub->windows_broken_off));
+}
+
 static void print_log_lines(struct server *server, const struct metric *metric, struct buffer *out)
 {
     static const char *const levels[] = {"error", "warning", "info", "debug"};
@@ -201,7 +211,7 @@ VALUE(exchanges, server->exchanges)
 VALUE(keys_stale, door_keys_are_stale(server))
 VALUE(revoked_tokens, revocations_count(server))
 VALUE(certificate_end, server->certificate ? certificate_valid_to(server->certificate) : 0)
-VALUE(answer_bytes, server->large_bytes)
+VALUE(answer_bytes, server->answers.total)
 VALUE(incoming_bytes, server->incoming.bytes)
 static bool is_database_whole(const struct server *server)
 {
@@ -301,6 +311,9 @@ const struct metric metrics_table[] = {
     {GAUGE("stele_incoming_bytes",
            "Memory of requests and messages that have not come wholly, or wait for the queue."),
      .value = incoming_bytes},
+    {COUNTER("stele_broken_off_total",
+             "What was broken off because others needed its room, as the largest or oldest."),
+     .print = print_broken_off},
     {GAUGE("stele_queue_requests", "Requests that wait to be committed."), .value = queue_requests},
     {GAUGE("stele_queue_bytes", "Memory of the requests that wait to be committed."),
      .value = queue_bytes},

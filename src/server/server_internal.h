@@ -40,7 +40,7 @@ enum server_state {
 /* Connections and what goes through them, for /metrics. */
 struct server_counters {
     struct counter connections, connections_refused, messages_in, messages_out, bytes_in;
-    struct counter tls_failed;
+    struct counter tls_failed, answers_broken_off;
     struct counter http_requests, errors;
     struct histogram connection_duration;
 };
@@ -74,9 +74,9 @@ struct server {
     int64_t certificate_due_ms;      /* when to look at its time again */
     bool health_tls;
     struct sessions sessions;
-    size_t exchanges;   /* HTTP requests that wait for their answer, or for its end */
-    size_t view_reads;  /* of them, those that a reader works on */
-    size_t large_bytes; /* of answers that are being written */
+    size_t exchanges;      /* HTTP requests that wait for their answer, or for its end */
+    struct shares reads;   /* of them, those that a reader works on */
+    struct shares answers; /* bytes of answers that are being written */
     struct incoming incoming;
     struct server_counters counters;
     struct audit audit;
@@ -106,10 +106,12 @@ void server_on_drained(void *server); /* for struct engine_options */
 /* Close what is on the loop besides the server's own handles, and wait for it. */
 void server_leave(struct server *server);
 
-/* What a client wants that is to be let in; ANSWER: memory for what was read for it. */
-enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ, SERVER_ANSWER };
-/* Whether there is room for it. false with the error to answer with. */
-bool server_admit(struct server *server, enum server_purpose purpose, struct error *error);
+/* What a client wants that is to be let in. */
+enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ };
+/* Whether there is room for it; the visitor is asked for reads only. false with the error to answer
+ * with. */
+bool server_admit(const struct server *server, const struct visitor *visitor,
+                  enum server_purpose purpose, struct error *error);
 /* Whether this handshake ends in a connection: by the room there is, the limits, and the door.
  * false with the error to answer with; else visitor_fini is due. */
 bool server_let_in(struct server *server, struct net_connection *connection, enum door_wish wish,

@@ -194,6 +194,15 @@ static bool may_resume(struct session *session)
 
 /* ---- the rest of a session ---- */
 
+/* Others need the memory of the message that waits. */
+static void on_crowded(struct intake *held, const struct error *error)
+{
+    struct ingest_session *ingest = LINK_OWNER(struct ingest_session, held, held);
+    if (ingest->session.state == SESSION_OPEN)
+        session_refuse_message(&ingest->session, error);
+    intake_end(held);
+}
+
 static void on_became(struct session *session)
 {
     struct error error;
@@ -250,5 +259,6 @@ struct session *session_ingest_new(struct server *server, struct net_connection 
     }
     session_init(&ingest->session, server, connection, &session_ingest, server->max_request_bytes,
                  visitor);
+    intake_own(&ingest->held, ingest->session.owner, on_crowded);
     return &ingest->session;
 }

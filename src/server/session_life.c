@@ -142,6 +142,7 @@ void session_become(struct session *session, struct auth_identity *identity)
     INVARIANT(session->state != SESSION_GONE);
     auth_identity_release(session->visitor.identity);
     session->visitor.identity = identity;
+    session->owner = shares_owner_of(&session->visitor);
     session_watch_expiry(session);
     session->kind->became(session);
 }

@@ -43,9 +43,19 @@ static void on_late(struct intake *intake)
     session_refuse_message(session, &error);
 }
 
+static void on_crowded(struct intake *intake, const struct error *error)
+{
+    struct session *session = LINK_OWNER(struct session, incoming, intake);
+    if (session->state == SESSION_OPEN)
+        session_refuse_message(session, error);
+    intake_end(intake);
+}
+
 void session_expect(struct session *session, size_t limit)
 {
+    session->owner = shares_owner_of(&session->visitor);
     intake_init(&session->incoming, &session->server->incoming, limit, on_late);
+    intake_own(&session->incoming, session->owner, on_crowded);
 }
 
 static void take_message(struct session *session, struct span text)

@@ -35,6 +35,7 @@ static void on_silence(struct session *session)
 
 static void on_became(struct session *session)
 {
+    subscriber_set_owner(subscriber_of(session), session->owner);
     if (!subscriber_set_identity(subscriber_of(session), session->visitor.identity))
         session_give_up(session, "out-of-memory: connect again");
 }
@@ -131,5 +132,6 @@ struct session *session_subscriber_new(struct server *server, struct net_connect
     session_init(&it->session, server, connection, &session_subscriber, server->max_message_bytes,
                  visitor);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);
+    subscriber_set_owner(it->subscriber, it->session.owner);
     return &it->session;
 }

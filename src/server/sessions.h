@@ -82,6 +82,7 @@ struct session {
     uint64_t heard_ms;      /* loop time of its last sign of life */
     uint64_t told_ms;       /* and of the last bytes to it */
     uint64_t started_ms;
+    uint64_t owner;         /* of its shares */
     struct intake incoming; /* fragments of the message that is on its way in */
     char *close_reason;
     uint16_t close_status;

@@ -253,6 +253,8 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     memcpy(job->name, name.data, name.length);
     job->read.event.deliver = deliver;
     job->read.run = run;
+    job->read.owner = subscription->subscriber->owner;
+    job->read.is_long = subscription->snapshot.latest != 0; /* it goes on */
     job->snapshots = snapshots;
     job->query.deleted_since = engine_due_ms(snapshots->hub->engine) - options->tombstone_ms;
     buffer_init(&job->query.left, UINT32_MAX);

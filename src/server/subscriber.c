@@ -65,6 +65,11 @@ void subscriber_free(struct subscriber *subscriber)
 
 /* ---- who it is ---- */
 
+void subscriber_set_owner(struct subscriber *subscriber, uint64_t owner)
+{
+    subscriber->owner = owner;
+}
+
 /* Told to whoever keeps account of it, with what the client may not be told: that there is such a
  * view. */
 static void tell_denied(struct subscriber *subscriber, const char *view)

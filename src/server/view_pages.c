@@ -341,7 +341,7 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
 bool hub_pages_read(struct hub_pages *pages, void (*done)(void *argument), void *argument,
                     struct error *error)
 {
-    pages->job = (struct read_job){.run = run, .event.deliver = deliver};
+    pages->job = (struct read_job){.run = run, .event.deliver = deliver, .is_long = pages->begun};
     pages->done = done;
     pages->argument = argument;
     return engine_read(pages->hub->engine, &pages->job) ||

@@ -203,8 +203,92 @@ void windows_end_lingering(struct windows *windows)
     }
 }
 
+/* The subscriber that alone watches the window; NULL: there are several, or none. */
+static struct subscriber *only_subscriber(const struct window *window)
+{
+    struct subscriber *only = NULL;
+    for (struct link *link = window->members.next; link != &window->members; link = link->next) {
+        struct subscriber *it = LINK_OWNER(struct subscription, in_window, link)->subscriber;
+        if (only && it != only)
+            return NULL;
+        only = it;
+    }
+    return only;
+}
+
+static struct window *oldest_of(const struct windows *windows, const struct subscriber *subscriber)
+{
+    for (struct link *link = windows->all.next; link != &windows->all; link = link->next) {
+        struct window *window = LINK_OWNER(struct window, in_windows, link);
+        if (only_subscriber(window) == subscriber)
+            return window;
+    }
+    return NULL;
+}
+
+/* Whose window is to go, so that the taker can have one more: of the owner who watches most alone,
+ * the subscriber that does. NULL: the taker's own. */
+static struct subscriber *find_greedy(const struct windows *windows, struct subscriber *taker)
+{
+    struct shares shares = {.total = 0};
+    bool listed = share_set(&taker->windows, &shares, taker->owner, 1);
+    struct link *link = windows->all.next;
+    for (; listed && link != &windows->all; link = link->next) {
+        struct subscriber *it = only_subscriber(LINK_OWNER(struct window, in_windows, link));
+        listed = !it || share_set(&it->windows, &shares, it->owner, it->windows.amount + 1);
+    }
+    struct share *share = listed ? shares_victim(&shares, &taker->windows) : NULL;
+    for (link = windows->all.next; link != &windows->all; link = link->next) {
+        struct subscriber *it = only_subscriber(LINK_OWNER(struct window, in_windows, link));
+        if (it)
+            share_end(&it->windows, &shares);
+    }
+    share_end(&taker->windows, &shares);
+    return share ? LINK_OWNER(struct subscriber, windows, share) : NULL;
+}
+
+static void give_up(struct window *window)
+{
+    struct hub *hub = window->hub;
+    struct error error;
+    error_set(&error, ERROR_SUBSCRIPTION_LIMIT,
+              "others need one of the %zu windows that max_windows allows, and this was the oldest "
+              "of the connection that watches most of them; use fewer, or ones that others use",
+              hub->options.max_windows);
+    counter_add(&hub->metrics.windows_broken_off, 1);
+    while (!link_alone(&window->members)) {
+        struct subscription *subscription =
+            LINK_OWNER(struct subscription, in_window, window->members.next);
+        subscription_error(subscription, &error);
+        subscription_close(subscription);
+    }
+}
+
+/* A place for one more, if need be by giving up another's. */
+static bool make_room(struct hub *hub, struct subscriber *taker, struct error *error)
+{
+    const struct windows *windows = hub->windows;
+    while (windows->count - windows->lingering >= hub->options.max_windows) {
+        struct subscriber *greedy = find_greedy(windows, taker);
+        if (!greedy || greedy == taker)
+            return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
+                             "%zu different windows are watched, as many as max_windows allows; "
+                             "use one that others use, or subscribe later",
+                             windows->count - windows->lingering);
+        give_up(oldest_of(windows, greedy));
+    }
+    return true;
+}
+
+uint64_t window_owner(const struct window *window)
+{
+    if (link_alone(&window->members))
+        return 0;
+    return LINK_OWNER(struct subscription, in_window, window->members.next)->subscriber->owner;
+}
+
 static struct window *find_or_make(struct hub *hub, struct feed *feed, struct window_spec *spec,
-                                   struct error *error)
+                                   struct subscriber *subscriber, struct error *error)
 {
     struct windows *windows = hub->windows;
     char *name = print_name(spec);
@@ -213,12 +297,8 @@ static struct window *find_or_make(struct hub *hub, struct feed *feed, struct wi
         memory_free(name);
         return window;
     }
-    if (name && windows->count - windows->lingering >= hub->options.max_windows) {
+    if (name && !make_room(hub, subscriber, error)) {
         memory_free(name);
-        error_set(error, ERROR_SUBSCRIPTION_LIMIT,
-                  "%zu different windows are watched, as many as max_windows allows; use one that "
-                  "others use, or subscribe later",
-                  windows->count - windows->lingering);
         return NULL;
     }
     window = name ? window_new(hub, feed, spec, name) : NULL;
@@ -232,7 +312,7 @@ static struct window *find_or_make(struct hub *hub, struct feed *feed, struct wi
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error)
 {
     struct feed *feed = subscription->feed;
-    struct window *window = find_or_make(feed->hub, feed, spec, error);
+    struct window *window = find_or_make(feed->hub, feed, spec, subscription->subscriber, error);
     window_spec_fini(spec);
     if (!window)
         return false;

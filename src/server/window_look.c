@@ -382,6 +382,8 @@ bool window_fill_start(struct window *window)
         return false;
     fill->read.event.deliver = deliver_fill;
     fill->read.run = run_fill;
+    fill->read.owner = window_owner(window);
+    fill->read.is_long = true;
     fill->window = window;
     window->filling = engine_read(hub->engine, &fill->read);
     if (!window->filling)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 enum {
+    BRIEF_LOOK = 2000,       /* the same, before others' turns: most filters need no more */
     ANSWER_BYTES = 16 << 20, /* of JSON, before it is compressed; a single row may be longer */
     FIRST_LOOK = 20000,      /* rows that a filter looks at in one transaction */
     REFILLS = 3,             /* how often a view may change too much to be filtered in steps */
@@ -28,6 +29,7 @@ struct window_once {
     bool has_after, resumed;
     struct resume_query cursor; /* where `after` stands */
     bool again;                 /* another job has to go on */
+    bool looked;                /* a brief look was not enough */
     bool filling;
     int refills;
     struct plain_rows plain;
@@ -119,7 +121,8 @@ static bool read_rows(struct window_once *once, struct window_reading *reading)
     if (!window_read(reading))
         return reading->result->refill && fill_anew(once);
     if (reading->exhausted) {
-        once->filling = true;
+        once->filling = once->looked;
+        once->looked = true;
         start_over(once);
         return true;
     }
@@ -146,10 +149,11 @@ static void explain_failure(struct window_once *once, const struct window_result
 /* Rows that a filter looks at in one transaction; 0: its matches are there. */
 static int64_t first_look(const struct window_once *once)
 {
-    int64_t most = once->hub->options.max_filter_rows;
+    int64_t most = once->hub->options.max_filter_rows,
+            look = once->looked ? FIRST_LOOK : BRIEF_LOOK;
     if (!window_filters_all(&once->window) || once->window.matches_ready)
         return 0;
-    return most < FIRST_LOOK ? most : FIRST_LOOK;
+    return most < look ? most : look;
 }
 
 static void read_window(struct window_once *once, struct store_reader *reader)
@@ -303,6 +307,7 @@ static void once_free(struct window_once *once)
 
 static bool go_on(struct window_once *once)
 {
+    once->read.is_long = once->again;
     return engine_read(once->hub->engine, &once->read) ||
            error_set(&once->answer.error, ERROR_QUEUE_FULL,
                      "too many readers wait for the database; try again later");
@@ -332,6 +337,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     }
     once->read.run = run;
     once->read.event.deliver = deliver;
+    once->read.owner = options->owner;
     once->hub = hub;
     once->options = *options;
     once->window.spec = *spec;
