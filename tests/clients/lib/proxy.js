@@ -50,10 +50,13 @@ export class Proxy {
         client.once('drain', () => server.resume());
       }
     });
-    for (const side of [client, server]) {
-      side.on('error', () => {});
-      side.on('close', end);
-    }
+    for (const side of [client, server]) side.on('error', () => {});
+    client.on('close', end);
+    /* What the server said last gets through, also to a client that is still sending. */
+    server.on('close', () => {
+      client.end();
+      client.resume();
+    });
   }
 
   /** Tear all connections there are. */
