@@ -1,6 +1,7 @@
 // The promise of cursors, by force: random mutations, random cut-offs, restarts and kill -9; in the
 // end every client holds exactly what SQL and the model hold. Clients apply frames as the npm
-// client does (lib/applier.js, proven equal in npm_client.test.js).
+// client does (lib/applier.js, proven equal in npm_client.test.js). Some read page by page (lib/pager.js), over
+// a log in which many changes share a seq.
 //
 // STELE_SEEDS seeds (default 20) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
 // names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone, STELE_WITHOUT=<pattern> without the
@@ -14,6 +15,7 @@ import { Producer } from './lib/feed.js';
 import { canon, canonDouble, canonPlain, parse } from './lib/json.js';
 import { Listener } from './lib/listener.js';
 import { Model, expectRows, project } from './lib/model.js';
+import { Pager } from './lib/pager.js';
 import { Random } from './lib/random.js';
 import { playSeeds, seedsOf, wanted } from './lib/seeds.js';
 import { Server, check, patience, sqlState } from './lib/server.js';
@@ -276,7 +278,9 @@ class Run {
     this.producer = producer;
     await producer.connect(this.server);
     this.listeners = listeners(this, this.random.fork(2));
-    const lives = this.listeners.map((l) => l.live());
+    const pages = this.random.fork(3);
+    this.pagers = ['A/list', 'A/append', 'A/slim', 'A/tape', 'A/few', 'B/list', 'B/append', 'L/list', 'L/append'].filter(() => pages.chance(0.4)).map((view) => new Pager(this, view, pages.fork(1)));
+    const lives = [...this.listeners, ...this.pagers].map((l) => l.live());
     try {
       const phases = this.random.between(2, 4);
       for (let phase = 0; phase < phases; phase++) {
@@ -285,6 +289,7 @@ class Run {
       }
     } finally {
       for (const listener of this.listeners) listener.stop();
+      for (const pager of this.pagers) pager.stopped = true;
       producer.disconnect();
       await Promise.all(lives);
     }
@@ -323,7 +328,7 @@ class Run {
     const { db } = this.server;
     const expected = new Map(); /* of a view, and of a listener that sees a window of one */
     let evicting;
-    for (const view of new Set([...this.listeners.map((l) => l.view), 'A/list', 'B/list', 'L/list'])) {
+    for (const view of new Set([...this.listeners, ...this.pagers].map((l) => l.view).concat('A/list', 'B/list', 'L/list'))) {
       const [name, sub] = view.split('/');
       const rows = await sqlState(db, view);
       const definition = VIEWS[name][sub] ?? {};
@@ -357,7 +362,8 @@ class Run {
       /* Then once more, so that a frame too many would have come. */
       if (round === 0) await new Promise((done) => setTimeout(done, 15));
     }
-    if (!last) for (const listener of this.listeners) listener.calm = false;
+    for (const pager of this.pagers) await pager.agrees(expected.get(pager.view), 2 * this.model.log.length + 20);
+    if (!last) for (const one of [...this.listeners, ...this.pagers]) one.calm = false;
   }
 
   /* A partial client's rows are right at any moment that it is caught up; it gets its time too. */
