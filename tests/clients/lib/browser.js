@@ -75,7 +75,7 @@ export class Browser {
     const id = this.#next++;
     const answer = new Promise((done, fail) => this.#waiting.set(id, { done, fail }));
     this.commands.write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
-    return within(answer, () => `${method} ${JSON.stringify(params).slice(0, 200)} in the browser; it said: ${this.stderr}`);
+    return within(answer, () => `${method} ${JSON.stringify(params).slice(0, 200)} in the browser; it said: ${this.stderr}`, 60_000);
   }
 
   /** A tab that shows this page until the test ends. */
@@ -134,7 +134,7 @@ class Tab {
 
   /** Wait until `test` of the expression's value holds; the value. */
   async until(expression, test, what) {
-    const end = Date.now() + patience(20_000);
+    const end = Date.now() + patience(60_000);
     for (;;) {
       const value = await this.evaluate(expression);
       if (test(value)) return value;

@@ -31,19 +31,25 @@ export class Nginx {
   static async forTest(t, target, options = {}) {
     const nginx = new Nginx();
     nginx.folder = scratch(t);
-    nginx.port = await freePort();
-    nginx.http = `http://127.0.0.1:${nginx.port}`;
-    nginx.ws = `ws://127.0.0.1:${nginx.port}`;
     mkdirSync(join(nginx.folder, 'logs'));
-    nginx.configure(target, options);
-    nginx.child = spawn(PROGRAM, ['-p', nginx.folder, '-c', join(nginx.folder, 'nginx.conf'), '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] });
-    nginx.stderr = '';
-    nginx.child.stderr.setEncoding('utf8').on('data', (text) => (nginx.stderr += text));
-    nginx.ended = once(nginx.child, 'exit');
     t.after(() => nginx.stop());
-    alive.add(nginx.child);
-    await nginx.#listens();
+    /* Somebody else may take the port before nginx does. */
+    for (let left = 5; !(await nginx.#start(target, options)); left--)
+      if (left === 0) throw new Error(`nginx does not start: ${nginx.stderr}`);
     return nginx;
+  }
+
+  async #start(target, options) {
+    this.port = await freePort();
+    this.http = `http://127.0.0.1:${this.port}`;
+    this.ws = `ws://127.0.0.1:${this.port}`;
+    this.configure(target, options);
+    this.child = spawn(PROGRAM, ['-p', this.folder, '-c', join(this.folder, 'nginx.conf'), '-g', 'daemon off;'], { stdio: ['ignore', 'ignore', 'pipe'] });
+    alive.add(this.child);
+    this.stderr = '';
+    this.child.stderr.setEncoding('utf8').on('data', (text) => (this.stderr += text));
+    this.ended = once(this.child, 'exit');
+    return this.#listens();
   }
 
   configure(target, { upstream = 'keepalive 32;', server = '', location = '/', pass = '', forwarded = '$remote_addr', more = '' } = {}) {
@@ -85,15 +91,16 @@ http {
     );
   }
 
-  /* Until it takes connections. */
+  /* Until it takes connections; false: it ended. */
   async #listens() {
     const end = Date.now() + patience(20_000);
     for (;;) {
       const tcp = connect(this.port, '127.0.0.1');
       const up = await new Promise((done) => tcp.once('connect', () => done(true)).once('error', () => done(false)));
       tcp.destroy();
-      if (up) return;
-      if (this.child.exitCode !== null || Date.now() > end) throw new Error(`nginx does not listen: ${this.stderr}`);
+      if (this.child.exitCode !== null) return false;
+      if (up) return true;
+      if (Date.now() > end) throw new Error(`nginx does not listen: ${this.stderr}`);
       await new Promise((done) => setTimeout(done, 20));
     }
   }
@@ -108,6 +115,7 @@ http {
   }
 
   async stop() {
+    if (!this.child) return;
     if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill('SIGTERM');
     await this.ended;
     alive.delete(this.child);
