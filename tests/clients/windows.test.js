@@ -144,10 +144,12 @@ function listeners(run, r) {
 
 /*
  * A clock that is wrong now and then: by far, so that it is not believed, or by less than a minute, so that
- * it is followed. All of a run is shorter than the quarter of an hour after which it would be believed.
+ * it is followed. Where it was set for good (Run.settle) is believed, for the server saw it so for a quarter
+ * of an hour; all else is shorter.
  */
 class WrongClock extends Clock {
-  passed = 0; /* seconds, while the server was down */
+  passed = 0; /* seconds that the test let pass */
+  settled = 0; /* ahead, for good */
   off = 0;
 
   constructor(folder, name, random) {
@@ -158,7 +160,11 @@ class WrongClock extends Clock {
 
   setOff(seconds) {
     this.off = seconds;
-    this.set(this.passed + seconds, this.passed);
+    this.set(this.passed + this.settled + seconds, this.passed);
+  }
+
+  settle() {
+    [this.settled, this.off] = [this.settled + this.off, 0];
   }
 
   err() {
@@ -172,7 +178,7 @@ class WrongClock extends Clock {
 
   /** Milliseconds since 1970, as the server has to take them. */
   believed() {
-    return Date.now() + (this.passed + (this.isFar ? 0 : this.off)) * 1000;
+    return Date.now() + (this.passed + this.settled + (this.isFar ? 0 : this.off)) * 1000;
   }
 }
 
@@ -196,7 +202,8 @@ class Run {
     this.retained = !this.aged && r.chance(0.6);
     const settings = {
       retention_rows: this.retained || this.aged ? 1_000_000 : r.between(3, 60),
-      retention_seconds: this.aged ? 60 : 86_400,
+      retention_seconds: this.aged ? 60 : 0,
+      tombstone_seconds: 3_000_000, /* more than a run lets pass */
       ring_bytes: r.pick([0, 4096, 67108864]),
       channel_bytes: r.pick([65536, 67108864]),
       max_window_rows: r.pick([16, 10000]),
@@ -271,11 +278,29 @@ class Run {
     await this.producer.connect(this.server);
   }
 
+  /** The clock is set, and stays so. */
+  async settle() {
+    const { clock, producer } = this;
+    clock.setOff(this.random.pick([-3000, 3000, -86_400, 86_400]));
+    await this.feedSome(); /* the server sees it */
+    producer.disconnect();
+    clock.pass(901);
+    await producer.connect(this.server);
+    await this.feedSome();
+    clock.settle();
+  }
+
+  async feedSome() {
+    this.producer.add(...this.feed.batch(1));
+    await this.producer.drain();
+  }
+
   /** The clock goes wrong, and the server may be gone for a while, while nothing is fed. */
   async unfed() {
     const r = this.random;
     for (let i = r.below(3); i > 0; i--) {
       if (r.chance(0.7)) this.clock?.err();
+      if (this.clock?.isFar && r.chance(0.3)) await this.settle();
       if (!this.steady && r.chance(0.5)) await this.restart();
       await this.quiet();
     }
