@@ -147,6 +147,9 @@ class ViewListener extends Listener {
   }
 
   subscribe(socket, more = {}) {
+    /* What a window showed in the moment before a crash is told without a cursor as far as the log is kept. */
+    const { applier, run } = this;
+    if (more.partition === undefined && this.isWindow && applier.seq === null && !run.retained) applier.drop();
     const message = { type: 'subscribe', view: this.view, ...this.window, ...this.applier.parameters(), ...more };
     if (this.key !== undefined) message.key = this.key;
     if (this.snapshotLimit !== undefined) message.snapshotLimit = this.snapshotLimit;
@@ -253,9 +256,10 @@ class Run {
     const r = this.random;
     this.maxArray = r.pick([3, 5, 100]);
     this.maxEntities = r.between(2, 4);
+    this.retained = r.chance(0.6);
     return {
       max_array_length: this.maxArray,
-      retention_rows: r.chance(0.4) ? r.between(3, 60) : 1_000_000,
+      retention_rows: this.retained ? 1_000_000 : r.between(3, 60),
       ring_bytes: r.pick([0, 4096, 65536, 67108864]),
       channel_bytes: r.pick([65536, 67108864]),
       snapshot_cache_bytes: r.pick([0, 67108864]),

@@ -2,10 +2,12 @@
  * A wall clock in the test's hand, for a program that is started with this library in LD_PRELOAD:
  * the file that STELE_TEST_CLOCK names holds two 64-bit numbers, nanoseconds that are added to the
  * wall clock and to the monotonic clock, and may be changed while the program runs
- * (tests/clients/lib/clock.js). Without that file the clocks are as they are.
+ * (tests/clients/lib/clock.js). Waits on a condition end by them, too. Without that file the clocks
+ * are as they are.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -15,16 +17,22 @@
 
 enum { WALL, MONOTONIC, CLOCKS };
 
+enum { SECONDS_ON = 1000000000 };
+
 typedef int clock_function(clockid_t clock, struct timespec *now);
+typedef int wait_function(pthread_cond_t *condition, pthread_mutex_t *mutex,
+                          const struct timespec *until);
 
 static volatile const int64_t *added; /* NULL: nothing */
 static clock_function *real_clock;
+static wait_function *real_wait;
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *name = getenv("STELE_TEST_CLOCK");
     int file = name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
     real_clock = (clock_function *)dlsym(RTLD_NEXT, "clock_gettime");
+    real_wait = (wait_function *)dlsym(RTLD_NEXT, "pthread_cond_timedwait");
     if (file < 0)
         return;
     void *memory = mmap(NULL, CLOCKS * sizeof *added, PROT_READ, MAP_SHARED, file, 0);
@@ -56,6 +64,18 @@ int clock_gettime(clockid_t clock, struct timespec *now)
     if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_BOOTTIME)
         add(now, added[MONOTONIC]);
     return result;
+}
+
+/* The kernel keeps its own clocks: a moment by ours is another by those. */
+int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex,
+                           const struct timespec *restrict until)
+{
+    struct timespec moment = *until;
+    if (!real_wait)
+        real_wait = (wait_function *)dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+    if (added) /* no machine has been on since 1970 */
+        add(&moment, -added[until->tv_sec > SECONDS_ON ? WALL : MONOTONIC]);
+    return real_wait(condition, mutex, &moment);
 }
 
 int gettimeofday(struct timeval *restrict now, void *restrict zone)
