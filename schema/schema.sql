@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -75,6 +75,9 @@ CREATE INDEX change_seq ON change (slot, idx, export);
 
 CREATE INDEX change_gone ON change (export, key) WHERE op >= 3;
 
+CREATE INDEX change_scope ON change (export, scope) WHERE scope IS NOT NULL;
+CREATE INDEX change_scope_left ON change (export, scope_left) WHERE scope_left IS NOT NULL;
+
 CREATE TABLE tombstone (
     -- What was deleted lately and did not come back, and what lately left a scope.
     export INTEGER NOT NULL,      -- export.id
@@ -89,6 +92,7 @@ CREATE TABLE tombstone (
 
 CREATE INDEX tombstone_change ON tombstone (change);
 CREATE INDEX tombstone_recent ON tombstone (export, change);
+CREATE INDEX tombstone_scope ON tombstone (export, scope, change) WHERE scope <> '';
 
 CREATE TABLE producer (
     -- The last batch of each producer that was committed, so that none is applied twice.

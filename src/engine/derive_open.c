@@ -57,9 +57,9 @@ static const char *view_of(const struct view_set *views, const struct view_stage
     const struct view *view;
     for (size_t i = 0; (view = view_set_at(views, i)); i++)
         for (const struct view_stage *at = view->stage; at; at = at->source)
-            if (at == stage)
+            if (at == stage || at->by_label == stage)
                 return view->id;
-    return "?";
+    return stage->export_name; /* all its rows by label */
 }
 
 static struct derived *add_stage(struct derive *derive, const struct view_set *views,

@@ -115,8 +115,8 @@ static bool apply_step(struct derive *derive, struct derived *derived,
         return false;
     if (has && !same && !store_row_put(writer->store, derived->id, is, step->after_id, error))
         return false;
-    if (step->unchanged && same)
-        return true;
+    if ((step->unchanged && same) || derived->stage->scope)
+        return true; /* nothing new, or for no view to show */
     if (step->unchanged &&
         !store_flip_put(writer->store, writer->last_change, derived->export->id, step->key, error))
         return false;

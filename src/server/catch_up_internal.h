@@ -102,6 +102,7 @@ struct catch_up_page {
     struct seq resume_seq;
     struct store_seq_place group; /* of the seq `group_seq`, once one was looked up */
     struct seq group_seq;
+    int64_t looks;     /* changes that it may still look at; negative: those that it is given */
     uint64_t rows;     /* in snapshot batches */
     struct text *text; /* NULL when nothing was for the view */
 };

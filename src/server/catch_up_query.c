@@ -5,6 +5,7 @@
  * says that a later one comes, within this page or a later one.
  */
 #include "server/catch_up_internal.h"
+#include "server/scoped_scan.h"
 #include "server/view_state.h"
 
 /* ---- from the log ---- */
@@ -125,8 +126,9 @@ static bool put_change(void *argument, const struct store_change *change,
 {
     struct catch_up_page *page = argument;
     const struct catch_up_request *request = &page->request;
-    if (is_full(page))
+    if (is_full(page) || page->looks == 0)
         return false;
+    page->looks -= page->looks > 0;
     size_t before = catch_up_frames_length(&page->frames);
     if (view_shows(request->view, change->key)) {
         bool done = true;
@@ -156,7 +158,8 @@ static bool ends_at_target(const struct catch_up_request *request)
 }
 
 /* Rows of other exports lie between; but none of ours behind the export's newest, so where that
- * was had already, nothing is read at all. */
+ * was had already, nothing is read at all. Where they are found by label, those of others do not
+ * count against what a page looks at. */
 static bool read_log(struct catch_up_page *page, struct store_reader *reader,
                      const struct view_state *state)
 {
@@ -167,16 +170,18 @@ static bool read_log(struct catch_up_page *page, struct store_reader *reader,
     int64_t newest = state->export.last_change, until = newest;
     page->reader = reader;
     page->export_id = state->export.id;
-    if (until - from > request->scan_rows)
+    if (until - from > request->scan_rows && !request->scope)
         until = from + request->scan_rows;
     if (ends_at_target(request) && until > request->resume_target)
         until = request->resume_target;
     page->to = request->from;
-    if (until > from && (!store_scan_changes(reader, state->export.id, request->key, from, until,
-                                             -1, true, put_change, page, page->error) ||
+    page->looks = request->scope ? request->scan_rows : -1;
+    if (until > from && (!scoped_scan_changes((struct scoped){request->scope, request->was}, reader,
+                                              state->export.id, request->key, from, until, true,
+                                              put_change, page, page->error) ||
                          page->error->code != ERROR_NONE))
         return false;
-    if (!is_full(page)) /* nothing behind the last row was for this view */
+    if (!is_full(page) && page->looks != 0) /* nothing behind the last row was for this view */
         page->to = until < newest ? until : state->log.last_change;
     return true;
 }

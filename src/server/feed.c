@@ -102,11 +102,11 @@ void feed_pass(struct feed *feed)
 void feeds_trim(struct hub *hub)
 {
     while (hub->channel_bytes > hub->options.channel_bytes && !link_alone(&hub->long_channels)) {
-        struct feed *fullest = NULL;
-        struct link *link;
-        for (link = hub->long_channels.next; link != &hub->long_channels; link = link->next) {
+        struct link *link = hub->long_channels.next;
+        struct feed *fullest = LINK_OWNER(struct feed, in_long, link);
+        for (; link != &hub->long_channels; link = link->next) {
             struct feed *feed = LINK_OWNER(struct feed, in_long, link);
-            if (!fullest || feed->channel.bytes > fullest->channel.bytes)
+            if (feed->channel.bytes > fullest->channel.bytes)
                 fullest = feed;
         }
         size_t before = fullest->channel.bytes;

@@ -1,4 +1,5 @@
 /* Snapshots, the reading side: the rows behind a place, in one short transaction. */
+#include "server/scoped_scan.h"
 #include "server/snapshot_internal.h"
 #include "server/view_state.h"
 
@@ -139,8 +140,9 @@ static bool read_deletes(struct snapshot_query *query, struct store_reader *read
                                   &query->error) ||
             (found && !add_delete(query, &tombstone)))
             return false;
-    } else if (!store_scan_tombstones(reader, export_id, place->deletes, most_looked_at(query),
-                                      add_delete, query, &query->error) ||
+    } else if (!scoped_scan_tombstones((struct scoped){query->scope, query->was}, reader, export_id,
+                                       place->deletes, most_looked_at(query), add_delete, query,
+                                       &query->error) ||
                query->error.code != ERROR_NONE || !add_left(query, reader, export_id)) {
         return false;
     }
@@ -202,6 +204,27 @@ static bool read_named_keys(struct snapshot_query *query, struct store_reader *r
     return done;
 }
 
+static bool add_labelled(void *argument, struct span place, const struct store_entity *row)
+{
+    (void)place;
+    return add_row(argument, row);
+}
+
+/* Of those that are seen, by label: the others' rows cost nothing. */
+static bool read_labelled(struct snapshot_query *query, struct store_reader *reader, int64_t stage,
+                          const struct store_position *at)
+{
+    struct buffer behind;
+    buffer_init(&behind, UINT32_MAX);
+    bool done = !at || view_seq_place(at->key, at->seq, &behind) || lacks_memory(query);
+    done = done &&
+           scoped_scan_rows((struct scoped){query->scope, query->was}, reader, stage,
+                            buffer_span(&behind), -1, add_labelled, query, &query->error) &&
+           query->error.code == ERROR_NONE;
+    buffer_fini(&behind);
+    return done;
+}
+
 static bool read_rows(struct snapshot_query *query, struct store_reader *reader, uint32_t export_id)
 {
     const struct snapshot_place *from = &query->drafts.place;
@@ -212,10 +235,16 @@ static bool read_rows(struct snapshot_query *query, struct store_reader *reader,
     /* The place moves on with the rows: what it was is kept until the scan is over. */
     struct list_position begin = list_position_ref(&from->at);
     struct store_position at = {begin.seq, text_span(begin.key)};
-    int64_t limit = query->scope ? -1 : from->limit;
-    bool done = store_scan_entities(reader, export_id, from->begun ? &at : NULL, limit, add_row,
-                                    query, &query->error) &&
-                query->error.code == ERROR_NONE;
+    int64_t limit = query->scope ? -1 : from->limit, stage;
+    const struct store_position *behind = from->begun ? &at : NULL;
+    bool done = scoped_find_rows((struct scoped){query->scope, query->was}, query->drafts.view,
+                                 reader, &stage, &query->error);
+    if (done && stage)
+        done = read_labelled(query, reader, stage, behind);
+    else
+        done = done &&
+               store_scan_entities(reader, export_id, behind, limit, add_row, query, &query->error);
+    done = done && query->error.code == ERROR_NONE;
     list_position_unref(&begin);
     return done;
 }

@@ -1,4 +1,5 @@
 /* Windows: differences, snapshots and catch-up as frames. */
+#include "server/scoped_scan.h"
 #include "server/window_internal.h"
 
 static bool lacks_memory(struct window_reading *reading)
@@ -121,8 +122,9 @@ static bool say_deleted(struct farewell *farewell)
     if (!reading->state->found || reading->window->spec.key.data ||
         (!is_outlived(reading) && reading->window->exit_floor == 0))
         return true;
-    return store_scan_tombstones(reading->reader, reading->state->export.id, INT64_MAX,
-                                 WINDOW_FAREWELLS, each_tombstone, farewell, error) &&
+    return scoped_scan_tombstones((struct scoped){reading->window->spec.scope, NULL},
+                                  reading->reader, reading->state->export.id, INT64_MAX,
+                                  WINDOW_FAREWELLS, each_tombstone, farewell, error) &&
            error->code == ERROR_NONE;
 }
 

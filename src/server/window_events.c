@@ -5,6 +5,7 @@
  * now; what it was in between shows in its events alone.
  */
 #include "server/catch_up_internal.h"
+#include "server/scoped_scan.h"
 #include "server/window_internal.h"
 
 struct events {
@@ -101,9 +102,9 @@ bool window_encode_events(struct window_reading *reading, struct buffer *out, si
     bool done = index_new(&events) && window_index_old(reading) &&
                 catch_up_frames_init(&events.frames, &events.request, error);
     if (done)
-        done = store_scan_changes(reading->reader, state->export.id, window->spec.key,
-                                  window->position, state->export.last_change, -1, true,
-                                  each_change, &events, error) &&
+        done = scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader,
+                                   state->export.id, window->spec.key, window->position,
+                                   state->export.last_change, true, each_change, &events, error) &&
                error->code == ERROR_NONE &&
                (buffer_add_span(out, buffer_span(&events.frames.out)) || lacks_memory(&events));
     *count = events.count;

@@ -3,6 +3,7 @@
  * Filling goes through the view in parts, each of the state it meets; then whatever changed since
  * filling began is looked at again, so that the matches are those of one state.
  */
+#include "server/scoped_scan.h"
 #include "server/window_internal.h"
 
 enum {
@@ -51,10 +52,11 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
     if ((int64_t)matches->count >= window_match_limit(window, max_rows)) {
         memory_free(row);
         if (!window->spec.filter && window->spec.scope)
-            return error_set(error, ERROR_TOO_LARGE,
-                             "this token sees more than %lld rows of the view, too far from its "
-                             "beginning to be looked for anew; raise max_window_rows",
-                             (long long)window_match_limit(window, max_rows));
+            return error_set(
+                error, ERROR_TOO_LARGE,
+                "this token sees more than %lld rows of what the view is cut to; raise "
+                "max_window_rows",
+                (long long)window_match_limit(window, max_rows));
         return error_set(error, ERROR_TOO_LARGE,
                          "the filters let more than %lld rows pass; narrow them, or raise "
                          "max_window_rows",
@@ -110,8 +112,9 @@ struct filling {
     struct window *window;
     struct store_reader *reader;
     const struct window_fill_limits *limits;
-    int64_t stage; /* the view's, in the database */
-    int64_t seen;  /* rows looked at */
+    int64_t stage;    /* the view's, in the database */
+    int64_t by_label; /* the one that has its rows by label; 0: none */
+    int64_t seen;     /* rows looked at */
     enum window_filled filled;
     struct error *error;
 };
@@ -220,12 +223,15 @@ static bool begin_filling(struct filling *filling, const struct view_state *stat
 {
     struct window *window = filling->window;
     struct view_cut cut = window_view_cut(window);
+    if (!scoped_find_rows((struct scoped){window->spec.scope, NULL}, window->spec.view,
+                          filling->reader, &filling->by_label, filling->error))
+        return false;
     if (window->fill_position)
         return true;
     window->fill_position = window->position = state->log.last_change;
     window->flip = state->log.last_flip;
-    window->fill_id = 0;
-    return choose_order(filling, state) &&
+    window->fill_id = window->fill_looked = 0;
+    return (filling->by_label || choose_order(filling, state)) &&
            (!filling->stage || !window_is_cut(window) ||
             window_bounds_read(&window->bounds, filling->reader, filling->stage, &cut,
                                filling->error));
@@ -259,6 +265,25 @@ static bool fill_by_order(struct filling *filling, uint32_t export_id)
     return done;
 }
 
+/* What is seen, in the view's order. How much that is shows only now. */
+static bool fill_by_label(struct filling *filling)
+{
+    struct window *window = filling->window;
+    const struct buffer *from = !window_is_cut(window) || window->fill_after.length
+                                    ? &window->fill_after
+                                    : &window->bounds.low;
+    int64_t limit = WINDOW_FILL;
+    bool done = scoped_scan_rows((struct scoped){window->spec.scope, NULL}, filling->reader,
+                                 filling->by_label, buffer_span(from), limit, fill_from_stage,
+                                 filling, filling->error);
+    window->fill_looked += filling->seen;
+    if (filling->seen == limit && filling->filled == WINDOW_FILLED)
+        filling->filled = WINDOW_FILL_MORE;
+    if (window->fill_looked > filling->limits->rows)
+        filling->filled = WINDOW_FILL_ENDS;
+    return done;
+}
+
 static bool read_part(struct filling *filling)
 {
     struct window *window = filling->window;
@@ -275,6 +300,8 @@ static bool read_part(struct filling *filling)
         (window_is_cut(window) && window->bounds.nothing) || filling->filled == WINDOW_FILL_ENDS;
     if (!state.found || (view->stage && !filling->stage) || nothing)
         return true;
+    if (filling->by_label)
+        return fill_by_label(filling);
     return window->fills_by_file ? fill_by_file(filling, state.export.id)
                                  : fill_by_order(filling, state.export.id);
 }
@@ -320,8 +347,12 @@ static bool note(struct catching *catching, struct span key, const struct store_
 static bool each_change(void *argument, const struct store_change *change,
                         const struct store_entity *entity)
 {
-    if (entity && entity->change != change->id)
-        return true; /* a later change of it comes */
+    struct catching *catching = argument;
+    const struct window_spec *spec = &catching->reading->window->spec;
+    /* A later change of it comes; but of one that is out of sight now that is not told here. */
+    if (entity && entity->change != change->id &&
+        row_scope_shows(spec->scope, spec->view, entity->data))
+        return true;
     return note(argument, change->key, entity);
 }
 
@@ -458,8 +489,9 @@ static bool find_news(struct catching *catching)
     const struct store_export *export = &reading->state->export;
     struct error *error = &reading->result->error;
     if (export->last_change > window->position &&
-        !store_scan_changes(reading->reader, export->id, span_make(NULL, 0), window->position,
-                            export->last_change, -1, true, each_change, catching, error))
+        !scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader, export->id,
+                             span_make(NULL, 0), window->position, export->last_change, true,
+                             each_change, catching, error))
         return false;
     if (error->code == ERROR_NONE && window->spec.view->stage &&
         !store_scan_new_flips(reading->reader, export->id, window->flip, -1, each_flip, catching,

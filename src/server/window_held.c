@@ -1,4 +1,5 @@
 /* Windows: rows that a member has of other subscriptions on its connection (held.c). */
+#include "server/scoped_scan.h"
 #include "server/window_internal.h"
 
 struct holding {
@@ -97,14 +98,29 @@ static bool each_row(void *argument, const struct store_entity *row)
     return put(holding, row->key);
 }
 
+static bool each_labelled(void *argument, struct span place, const struct store_entity *row)
+{
+    (void)place;
+    return each_row(argument, row);
+}
+
 /* A list that was not a window: its newest rows, and, with the farewells, what was deleted. */
 static bool put_list(struct holding *holding)
 {
     struct window_reading *reading = holding->reading;
     struct error *error = &reading->result->error;
+    struct scoped scoped = {reading->window->spec.scope, NULL};
+    int64_t stage;
     reading->listed = true;
-    return !reading->state->found ||
-           (store_scan_list(reading->reader, reading->state->export.id, 0, WINDOW_FAREWELLS,
+    if (!reading->state->found)
+        return true;
+    if (!scoped_find_rows(scoped, reading->window->spec.view, reading->reader, &stage, error))
+        return false;
+    if (stage)
+        return scoped_scan_rows(scoped, reading->reader, stage, span_make(NULL, 0),
+                                WINDOW_FAREWELLS, each_labelled, holding, error) &&
+               error->code == ERROR_NONE;
+    return (store_scan_list(reading->reader, reading->state->export.id, 0, WINDOW_FAREWELLS,
                             reading->window->spec.scope != NULL, each_row, holding, error) &&
             error->code == ERROR_NONE);
 }

@@ -142,6 +142,7 @@ struct window {
     struct window_bounds bounds; /* that they are within, of a cut view */
     struct buffer next;          /* the place of the first row behind these; empty: not known */
     int64_t fill_position;       /* log position when filling began; 0: it did not */
+    int64_t fill_looked;         /* rows, when it fills by label */
     int64_t fill_id;             /* when it fills by file: behind this entity */
     struct buffer fill_after;    /* or behind this key or place */
     struct window_exit *exits;   /* the oldest first */

@@ -7,6 +7,7 @@
  *     moment before a crash somebody may have been shown more than was written down;
  *   - where that is not known, what was deleted (window_encode.c).
  */
+#include "server/scoped_scan.h"
 #include "server/window_internal.h"
 
 #include <stdlib.h>
@@ -89,8 +90,9 @@ static bool find_changed(struct recall *recall, int64_t from)
     struct error *error = &reading->result->error;
     if (from < reading->state->log.floor_change || reading->cut_at <= from)
         return true;
-    return store_scan_changes(reading->reader, reading->state->export.id, span_make(NULL, 0), from,
-                              reading->cut_at, -1, false, each_change, recall, error) &&
+    return scoped_scan_changes((struct scoped){reading->window->spec.scope, NULL}, reading->reader,
+                               reading->state->export.id, span_make(NULL, 0), from, reading->cut_at,
+                               false, each_change, recall, error) &&
            error->code == ERROR_NONE;
 }
 

@@ -4,6 +4,7 @@
  * where it stood. So what the client may hold and must lose lies among what changed and the c rows
  * beyond each end, and what it may lack among what changed and the c rows within each end.
  */
+#include "server/scoped_scan.h"
 #include "server/window_internal.h"
 
 enum {
@@ -101,12 +102,17 @@ static bool scan_log(struct resume *resume)
     struct window_reading *reading = resume->reading;
     const struct store_export *export = &reading->state->export;
     struct error *error = &reading->result->error;
+    /* A cut is moved by whatever changed; else what others see does not count. */
+    const struct view_stage *stage = reading->window->spec.view->stage;
+    bool by_label = !stage || (!stage->has_cut && !stage->source);
+    struct scoped scoped = {by_label ? reading->window->spec.scope : NULL, NULL};
     int64_t floor = reading->state->log.floor_change;
     int64_t behind = export->last_change - (resume->from > floor ? resume->from : floor);
-    resume->too_many = behind > PASS_FACTOR * resume->max_changed;
+    resume->too_many = !scoped.scope && behind > PASS_FACTOR * resume->max_changed;
     return behind <= 0 || resume->too_many ||
-           (store_scan_changes(reading->reader, export->id, span_make(NULL, 0), resume->from,
-                               export->last_change, -1, false, each_change, resume, error) &&
+           (scoped_scan_changes(scoped, reading->reader, export->id, span_make(NULL, 0),
+                                resume->from, export->last_change, false, each_change, resume,
+                                error) &&
             error->code == ERROR_NONE);
 }
 

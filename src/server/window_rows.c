@@ -1,4 +1,5 @@
 /* Windows: reading the rows that are in one now. */
+#include "server/scoped_scan.h"
 #include "server/window_internal.h"
 
 /* ---- rows ---- */
@@ -288,6 +289,17 @@ static bool good(const struct window_reading *reading)
     return reading->result->error.code == ERROR_NONE;
 }
 
+/* What is seen, by label: of what others see nothing is looked at, so it is no budget's. */
+static bool scan_labelled(struct window_reading *reading, int64_t by_label)
+{
+    struct scoped scoped = {reading->window->spec.scope, NULL};
+    if (!reading->window->spec.filter)
+        reading->budget = 0;
+    return scoped_scan_rows(scoped, reading->reader, by_label, span_make(NULL, 0), -1,
+                            each_of_stage, reading, &reading->result->error) &&
+           good(reading);
+}
+
 /* Without a filter the database can skip and stop by itself. */
 static bool scan(struct window_reading *reading)
 {
@@ -306,6 +318,12 @@ static bool scan(struct window_reading *reading)
         reading->skipped = spec->skip;
     }
     struct error *error = &reading->result->error;
+    int64_t by_label = 0;
+    if (!window_is_cut(window) && !scoped_find_rows((struct scoped){spec->scope, NULL}, spec->view,
+                                                    reading->reader, &by_label, error))
+        return false;
+    if (by_label)
+        return scan_labelled(reading, by_label);
     if (!spec->view->stage)
         return store_scan_list(reading->reader, reading->state->export.id, skip, limit, true,
                                each_of_list, reading, error) &&

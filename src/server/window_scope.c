@@ -3,6 +3,7 @@
  * that is to be left out, mostly much is seen, and the view is read in its order until there is
  * enough ("scanning"). A window for which that is far keeps its matches instead, as filters do.
  */
+#include "server/scoped_scan.h"
 #include "server/window_internal.h"
 
 /* A match is small, and for what they see users need not ask as they do for what they filter. */
@@ -74,10 +75,16 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
                         .each = each,
                         .argument = argument,
                         .too_many = too_many};
-    bool done = stage ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), 0, -1,
-                                         false, true, each_stage_row, &seen, error)
-                      : store_scan_list(reading->reader, reading->state->export.id, 0, -1, true,
-                                        each_row, &seen, error);
+    struct scoped scoped = {reading->window->spec.scope, NULL};
+    int64_t by_label;
+    if (!scoped_find_rows(scoped, reading->window->spec.view, reading->reader, &by_label, error))
+        return false;
+    bool done = by_label ? scoped_scan_rows(scoped, reading->reader, by_label, span_make(NULL, 0),
+                                            -1, each_stage_row, &seen, error)
+                : stage  ? store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0), 0,
+                                            -1, false, true, each_stage_row, &seen, error)
+                         : store_scan_list(reading->reader, reading->state->export.id, 0, -1, true,
+                                           each_row, &seen, error);
     return done && error->code == ERROR_NONE;
 }
 

@@ -46,6 +46,9 @@ static const char *const scan_sql[] = {
     WITH RANGE ONE_EXPORT ONE_KEY ORDER,
 };
 
+static const char *const one_sql[] = {WITHOUT " WHERE change.id = ?1",
+                                      WITH " WHERE change.id = ?1"};
+
 /* ---- appending ---- */
 
 /* Whether another change of the export had the seq of the one that comes now. The log is asked
@@ -258,6 +261,24 @@ bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct 
         query_end(&query);
     }
     return step != QUERY_FAILED;
+}
+
+bool change_tell(struct store_reader *reader, int64_t id, bool with_entities,
+                 store_each_change each, void *argument, bool *stop, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, &reader->connection, STATEMENT_LABELLED_CHANGE + with_entities,
+                     one_sql[with_entities], error)) {
+        return false;
+    }
+    query_integer(&query, id);
+    enum query_step step = query_row(&query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    bool done = tell_change(&query, with_entities, each, argument, stop, error);
+    query_end(&query);
+    return done;
 }
 
 /* ---- finding ---- */

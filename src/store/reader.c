@@ -42,6 +42,16 @@ void store_read_sizes(const struct store_reader *reader, struct store_sizes *siz
     }
 }
 
+int64_t store_reader_steps(const struct store_reader *reader)
+{
+    int64_t steps = 0;
+    for (int i = 0; i < STATEMENT_COUNT; i++) {
+        sqlite3_stmt *statement = reader->connection.statements[i];
+        steps += statement ? sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0) : 0;
+    }
+    return steps;
+}
+
 bool store_read_begin(struct store_reader *reader, struct error *error)
 {
     struct query query;

@@ -468,6 +468,8 @@ void store_reader_close(struct store_reader *reader);
  * WAL). store_read_end never fails. */
 bool store_read_begin(struct store_reader *reader, struct error *error);
 void store_read_end(struct store_reader *reader);
+/* Steps of SQLite's machine that its statements have taken, by which work is counted in tests. */
+int64_t store_reader_steps(const struct store_reader *reader);
 
 bool store_read_log(struct store_reader *reader, struct store_log_state *state,
                     struct error *error);
@@ -689,5 +691,33 @@ bool store_check(struct store_reader *reader, void (*found)(void *argument, cons
 /* Route SQLite's allocations through base/memory (fault injection); before anything is opened.
  * Called once by store_open itself; harmless to call again. */
 void store_setup(void);
+
+/* ---- rows of some labels ---- */
+
+/*
+ * What store_scan_stage, _changes and _tombstones tell, but only of rows with one of these labels,
+ * by an index: the rows of others cost nothing. A change counts also by the label that its row had
+ * before it. `each` may use the reader, but for these three.
+ */
+struct store_labels {
+    const struct span *list; /* different ones, without a byte 0 */
+    size_t count;
+};
+/* Of a stage whose places begin with the label and a byte 0. What `each` is told as the place is
+ * what stands behind these, and the order of that is the order of the rows. Behind the place
+ * `after` (absent: from the first); at most `limit` rows (negative: all). */
+bool store_scan_labelled(struct store_reader *reader, int64_t stage,
+                         const struct store_labels *labels, struct span after, int64_t limit,
+                         store_each_row each, void *argument, struct error *error);
+bool store_scan_labelled_changes(struct store_reader *reader, uint32_t export_id,
+                                 const struct store_labels *labels, int64_t from, int64_t to,
+                                 int64_t limit, bool with_entities, store_each_change each,
+                                 void *argument, struct error *error);
+bool store_scan_labelled_tombstones(struct store_reader *reader, uint32_t export_id,
+                                    const struct store_labels *labels, int64_t before,
+                                    int64_t limit,
+                                    bool (*each)(void *argument,
+                                                 const struct store_tombstone *tombstone),
+                                    void *argument, struct error *error);
 
 #endif

@@ -170,6 +170,14 @@ enum statement {
     STATEMENT_WATCHED_FORGET,
     STATEMENT_WATCHED_TRIM_AGE,
     STATEMENT_WATCHED_TRIM_COUNT,
+    STATEMENT_LABELLED_ROWS,
+    STATEMENT_LABELLED_ROW,
+    STATEMENT_LABELLED_CHANGES, /* two: by the label that a row has, and by the one that it left */
+    STATEMENT_LABELLED_CHANGES_END = STATEMENT_LABELLED_CHANGES + 1,
+    STATEMENT_LABELLED_CHANGE, /* two: without its entity, and with it */
+    STATEMENT_LABELLED_CHANGE_END = STATEMENT_LABELLED_CHANGE + 1,
+    STATEMENT_LABELLED_TOMBSTONES,
+    STATEMENT_LABELLED_TOMBSTONE,
     STATEMENT_COUNT
 };
 
@@ -516,5 +524,15 @@ void presence_before_close(struct store *store);
 /* migration.c: bring the file to the version of the last of these, each in its transaction. */
 bool migrate(struct connection *connection, const struct store_migration *migrations, size_t count,
              int64_t version, const char *backup, struct error *error);
+
+/* ---- rows of some labels ---- */
+
+/* Tell one change, or one tombstone, if it is there; *stop: the callback wants no more. */
+bool change_tell(struct store_reader *reader, int64_t id, bool with_entities,
+                 store_each_change each, void *argument, bool *stop, struct error *error);
+bool tombstone_tell(struct store_reader *reader, uint32_t export_id, struct span scope,
+                    int64_t change,
+                    bool (*each)(void *argument, const struct store_tombstone *tombstone),
+                    void *argument, bool *stop, struct error *error);
 
 #endif

@@ -11,6 +11,10 @@ static const char scan_sql[] =
     "SELECT key, scope, change, slot, idx, at FROM tombstone INDEXED BY tombstone_recent "
     "WHERE export = ? AND change < ? ORDER BY change DESC LIMIT ?";
 
+static const char labelled_sql[] =
+    "SELECT key, scope, change, slot, idx, at FROM tombstone INDEXED BY tombstone_scope "
+    "WHERE export = ? AND scope = ? AND scope <> '' AND change = ?";
+
 static bool read_row(const struct query *query, struct store_tombstone *tombstone,
                      struct error *error)
 {
@@ -135,4 +139,28 @@ bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struc
     query_lend(&query);
     *found = read_row(&query, tombstone, error);
     return *found;
+}
+
+bool tombstone_tell(struct store_reader *reader, uint32_t export_id, struct span scope,
+                    int64_t change,
+                    bool (*each)(void *argument, const struct store_tombstone *tombstone),
+                    void *argument, bool *stop, struct error *error)
+{
+    struct query query;
+    struct store_tombstone tombstone;
+    if (!query_start(&query, &reader->connection, STATEMENT_LABELLED_TOMBSTONE, labelled_sql,
+                     error)) {
+        return false;
+    }
+    query_integer(&query, export_id);
+    query_text(&query, scope);
+    query_integer(&query, change);
+    enum query_step step = query_row(&query, error);
+    if (step != QUERY_ROW) {
+        return step == QUERY_DONE;
+    }
+    bool done = read_row(&query, &tombstone, error);
+    *stop = done && !each(argument, &tombstone);
+    query_end(&query);
+    return done;
 }

@@ -132,6 +132,10 @@ bool view_stage_place(const struct view_stage *stage, struct span key, struct sp
                       struct seq seq, struct buffer *place)
 {
     const struct stage *whole = (const struct stage *)stage;
+    if (stage->scope) {
+        buffer_add_span(place, view_scope_label(stage->scope, entity));
+        buffer_add_char(place, '\0');
+    }
     if (whole->sort.count == 0)
         return view_seq_place(key, seq, place);
     struct span value = view_path_value(&whole->sort, entity);

@@ -40,6 +40,10 @@ static void print_rows(struct buffer *out, const struct draft *draft)
         buffer_add_string(out, draft->descending ? ",\"desc\":" : ",\"asc\":");
         view_path_print(out, draft->sort);
     }
+    if (draft->scope) {
+        buffer_add_string(out, ",\"scope\":");
+        view_path_print(out, &draft->scope->path);
+    }
 }
 
 static void print_cut(struct buffer *out, const struct draft *draft)
@@ -97,6 +101,7 @@ static void fill_stage(struct stage *stage, const struct draft *draft)
         .definition = stage->definition,
         .whole = stage->whole,
         .predicate = predicate_ref(draft->predicate),
+        .scope = draft->scope,
     };
 }
 
@@ -111,7 +116,7 @@ void stage_free(struct stage *stage)
 }
 
 /* Takes the text over. */
-static const struct stage *add_stage(struct view_set *set, const struct draft *draft, char *whole)
+static struct stage *add_stage(struct view_set *set, const struct draft *draft, char *whole)
 {
     struct stage *stage = reserve_stage(set) ? memory_new(sizeof *stage) : NULL;
     if (!stage) {
@@ -130,14 +135,27 @@ static const struct stage *add_stage(struct view_set *set, const struct draft *d
 }
 
 /* The stage that is drafted, made if there is none like it. */
-static const struct stage *find_stage(struct view_set *set, const struct draft *draft)
+static struct stage *find_stage(struct view_set *set, const struct draft *draft)
 {
     char *whole = print_stage(draft, true);
-    const struct stage *stage = whole ? map_get(&set->by_definition, span_of(whole)) : NULL;
+    struct stage *stage = whole ? map_get(&set->by_definition, span_of(whole)) : NULL;
     if (!whole || !stage)
         return whole ? add_stage(set, draft, whole) : NULL;
     memory_free(whole);
     return stage;
+}
+
+/* The same rows by label, without the cut: that is over the rows of all. */
+static bool make_by_label(struct view_set *set, const struct draft *draft,
+                          const struct view_scope *scope, const struct view_stage **by_label)
+{
+    struct draft labelled = *draft;
+    labelled.scope = scope;
+    labelled.has_cut = false;
+    labelled.cut = (struct view_cut){.take = VIEW_ALL};
+    struct stage *stage = find_stage(set, &labelled);
+    *by_label = stage ? &stage->shown : NULL;
+    return stage != NULL;
 }
 
 /* ---- steps ---- */
@@ -295,7 +313,7 @@ static bool start_from_view(struct view_set *set, struct view_entry *entry, unsi
 static bool finish(struct view_set *set, struct view_entry *entry, struct error *error)
 {
     struct pipeline *pipeline = entry->pipeline;
-    const struct stage *stage = find_stage(set, &pipeline->draft);
+    struct stage *stage = find_stage(set, &pipeline->draft);
     const char *name = pipeline->draft.export_name;
     char *copy = stage ? memory_copy_string(name, strlen(name)) : NULL;
     if (!copy)
@@ -305,7 +323,9 @@ static bool finish(struct view_set *set, struct view_entry *entry, struct error 
     entry->view->stage = &stage->shown;
     scope_attach(set, entry->view);
     pipeline->state = PIPELINE_RESOLVED;
-    return true;
+    return !entry->view->scope || stage->shown.by_label ||
+           make_by_label(set, &pipeline->draft, entry->view->scope, &stage->shown.by_label) ||
+           out_of_memory(error);
 }
 
 static bool resolve(struct view_set *set, struct view_entry *entry, unsigned depth,
@@ -335,6 +355,11 @@ bool view_set_resolve(struct view_set *set, struct error *error)
     for (size_t i = 0; i < set->count; i++)
         if (set->order[i]->pipeline && !resolve(set, set->order[i], 0, error))
             return false;
+    for (struct view_scope *scope = set->scopes; scope; scope = scope->next) {
+        const struct draft all = {.export_name = scope->export_name, .cut = {.take = VIEW_ALL}};
+        if (!make_by_label(set, &all, scope, &scope->by_label))
+            return out_of_memory(error);
+    }
     return true;
 }
 

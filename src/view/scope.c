@@ -63,6 +63,13 @@ void scope_attach(const struct view_set *set, struct view *view)
     view->scope = view_set_scope_of(set, span_of(view->export_name));
 }
 
+const struct view_stage *view_by_label(const struct view *view)
+{
+    if (!view->scope)
+        return NULL;
+    return view->stage ? view->stage->by_label : view->scope->by_label;
+}
+
 const char *view_scope_text(const struct view_scope *scope)
 {
     return scope->text;

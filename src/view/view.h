@@ -89,8 +89,12 @@ struct view_stage {
     const struct view_stage *source; /* NULL: every entity of the export */
     const char *export_name;
     struct view_cut cut;
-    bool has_cut; /* it gives on less than all its rows */
-    bool timed;   /* its predicate asks for now() */
+    bool has_cut;                      /* it gives on less than all its rows */
+    bool timed;                        /* its predicate asks for now() */
+    const struct view_scope *scope;    /* its places begin with the label of the row, and a byte 0;
+                                          NULL: they do not */
+    const struct view_stage *by_label; /* where its export's rows are scoped, the same rows (but for
+                                          its own cut) by label; NULL: they are not */
     /* Sort as announced to subscribers: raw path and direction. No segments: by seq, newest first.
      */
     struct span *sort_path;
@@ -157,6 +161,9 @@ struct span view_scope_label(const struct view_scope *scope, struct span entity)
 /* Whether a member of that name at the top of an entity can be the field, or hold it. */
 bool view_scope_begins_with(const struct view_scope *scope, struct span name);
 /* Canonical text of the field's path. */
+/* The rows of a view by label: a stage of its own, of which no view shows anything. NULL: they are
+ * not scoped. */
+const struct view_stage *view_by_label(const struct view *view);
 const char *view_scope_text(const struct view_scope *scope);
 
 /* ---- the set of views ---- */

@@ -158,6 +158,7 @@ struct draft {
     bool descending;
     struct view_cut cut;
     bool has_cut;
+    const struct view_scope *scope; /* by label; NULL: not */
 };
 
 struct pipeline {
@@ -199,6 +200,7 @@ struct view_scope {
     const char *export_name; /* the set's */
     struct view_path path;
     char *text;
+    const struct view_stage *by_label; /* all rows of the export */
 };
 
 /* NULL is allowed. */

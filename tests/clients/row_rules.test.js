@@ -352,8 +352,8 @@ test('the rows of a new token are limited as those of any snapshot', async (t) =
   }
 });
 
-test('large exports: what is seen is found among what is not, and max_window_rows bounds what is kept', async (t) => {
-  const server = await Server.forTest(t, { config: configOf({ ...TOKENS, all: { row_scopes: ['ann', 'bob', 'carl'] } }, { A: { scope: 'who', views: { sorted: { pipeline: [{ sort: 'n' }] } } } }, { max_window_rows: 100 }) });
+test('large exports: what is seen is found among what is not, and max_window_rows bounds what is kept of a cut', async (t) => {
+  const server = await Server.forTest(t, { config: configOf({ ...TOKENS, all: { row_scopes: ['ann', 'bob', 'carl'] } }, { A: { scope: 'who', views: { sorted: { pipeline: [{ sort: 'n' }] }, cut: { pipeline: [{ sort: 'n' }, { take: 5000 }] } } } }, { max_window_rows: 100 }) });
   const rows = (first, count, who) => range(count, (i) => m(`${who}${first + i}`, { n: -first - i, who }));
   await feed(server, rows(0, 300, 'ann'));
   for (let at = 0; at < 24_000; at += 4000) await feed(server, rows(1000 + at, 4000, 'bob'));
@@ -363,7 +363,7 @@ test('large exports: what is seen is found among what is not, and max_window_row
   const all = await clientOf(t, server, 'all');
   assert.equal((await keysOf(all, 'A/list')).length, 24_300);
   assert.equal((await keysOf(all, 'A/list', { take: 50 })).length, 50);
-  /* Behind 24,000 that it does not see, in both orders: more than are passed over at each look. */
+  /* Behind 24,000 that it does not see, in both orders. */
   assert.deepEqual(await keysOf(ann, 'A/list', { take: 2 }), ['ann298', 'ann299']);
   assert.deepEqual(await keysOf(ann, 'A/sorted', { take: 2, skip: 1 }), ['ann297', 'ann298']);
   await feed(server, [m('ann7', { n: -100_000 })]);
@@ -374,12 +374,14 @@ test('large exports: what is seen is found among what is not, and max_window_row
   }
   assert.equal((await get(server, 'ann', '/v1/views/A/sorted?take=5')).json.rows.length, 5);
   assert.equal((await get(server, 'ann', '/v1/views/A/list?take=100&skip=250')).json.rows.length, 50);
-  /* Too many, and too far away: told, and says what to do. */
   for (let at = 0; at < 24_000; at += 4000) await feed(server, rows(100_000 + at, 4000, 'carl'));
   const both = await clientOf(t, server, 'both');
-  both.subscribe('A/sorted', { take: 2 });
-  await both.expect('subscribed');
-  const error = await both.expect('error');
+  assert.deepEqual(await keysOf(both, 'A/sorted', { take: 2 }), ['ann7', 'bob24999']);
+  /* The cut is over the rows of all: what is seen of it is kept. Too many: told, and says what to do. */
+  const whole = await clientOf(t, server, 'all');
+  whole.subscribe('A/cut', { take: 2 });
+  await whole.expect('subscribed');
+  const error = await whole.expect('error');
   assert.equal(error.code, 'too-large');
   assert.match(error.message, /this token sees more than 1000 rows.*max_window_rows/);
 });
