@@ -98,7 +98,7 @@ static bool start_thread(struct stele *store, struct error *error)
     int result = pthread_create(&store->thread, NULL, loop_thread, store);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return result == 0 ||
-           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", strerror(result));
+           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", error_reason(result));
 }
 
 static void leave_folder(struct stele *store)

@@ -2,6 +2,7 @@
 
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,6 +70,27 @@ bool(error_prefix)(struct error *error, const char *format, ...)
     snprintf(message, sizeof message, ": %s", error->message);
     store(error, context, message);
     return false;
+}
+
+const char *error_reason(int number)
+{
+    switch (number) {
+    case EMFILE:
+        return "too many open files: raise the limit of the process (ulimit -n, LimitNOFILE= of "
+               "the unit)";
+    case ENFILE:
+        return "too many open files on this machine: raise the limit of the system (sysctl "
+               "fs.file-max)";
+    case EFBIG:
+        return "the file may not grow: raise the limit of the size of files (ulimit -f, "
+               "LimitFSIZE= of the unit), or use another file system";
+    case ENOSPC:
+        return "no space left on device: make room on that disk";
+    case EDQUOT:
+        return "disk quota exceeded: make room, or raise the quota";
+    default:
+        return strerror(number);
+    }
 }
 
 /* A number that is no code, e.g. from a corrupt row, is told as an internal error. */

@@ -103,6 +103,10 @@ bool error_prefix(struct error *error, const char *format, ...)
 #define error_prefix(...) (error_prefix(__VA_ARGS__), false)
 #endif
 
+/* What a number of errno means, with the remedy where a limit of the process or the system is the
+ * cause (EMFILE, ENFILE, EFBIG, ENOSPC, EDQUOT). As long as strerror's. */
+const char *error_reason(int number);
+
 /* The wire code, HTTP status and retry policy of a code. */
 const char *error_wire_code(enum error_code code);
 int error_http_status(enum error_code code);

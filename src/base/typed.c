@@ -16,7 +16,7 @@ bool typed_number(struct span text, int64_t *number)
     return true;
 }
 
-enum { NAME_LENGTH = 64 };
+enum { NAME_LENGTH = 160, MOST_COMPARED = 256 };
 
 /* The number of letters to change, insert or drop to get from one name to the other. One row of
  * the usual table is enough, because a row depends only on the one above it. */
@@ -45,12 +45,15 @@ static size_t edits(const char *from, const char *to)
 
 void nearest_offer(struct nearest *nearest, const char *name)
 {
-    size_t length = strlen(nearest->given);
-    if (length > NAME_LENGTH || strlen(name) > NAME_LENGTH)
-        return;
-    size_t distance = edits(nearest->given, name);
+    size_t length = strlen(nearest->given), other = strlen(name);
     /* A guess that shares little with what was typed only confuses. */
-    if (distance > 1 + length / 3)
+    size_t most = 1 + length / 3;
+    if (length > NAME_LENGTH || other > NAME_LENGTH || other > length + most ||
+        length > other + most || nearest->compared == MOST_COMPARED)
+        return;
+    nearest->compared++;
+    size_t distance = edits(nearest->given, name);
+    if (distance > most)
         return;
     if (!nearest->name || distance < nearest->distance) {
         nearest->name = name;

@@ -16,6 +16,7 @@ struct nearest {
     const char *given;
     const char *name; /* NULL: none is close enough to be meant */
     size_t distance;
+    size_t compared; /* so many were; more than some hundred are not */
 };
 
 /* Offer one known name (kept by pointer). */

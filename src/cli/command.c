@@ -14,10 +14,44 @@ static const struct command_option *find_option(const struct command *command, s
     return NULL;
 }
 
+/* Other words that people use for an option. */
+static const struct {
+    const char *word, *option;
+} other_words[] = {
+    {"database", "db"},
+    {"file", "db"},
+    {"data", "db"},
+    {"port", "listen"},
+    {"host", "listen"},
+    {"bind", "listen"},
+    {"address", "listen"},
+    {"server", "url"},
+    {"host", "url"},
+    {"address", "url"},
+    {"endpoint", "url"},
+    {"port", "url"},
+    {"db", "url"},
+    {"database", "url"},
+    {"token", "token-file"},
+    {"auth", "token-file"},
+    {"config-file", "config"},
+};
+
+static const char *meant_by(const struct command *command, const char *given)
+{
+    for (size_t i = 0; i < sizeof other_words / sizeof *other_words; i++)
+        if (strncmp(given, other_words[i].word, strlen(other_words[i].word)) == 0 &&
+            strchr("=", given[strlen(other_words[i].word)]) &&
+            find_option(command, span_of(other_words[i].option)))
+            return other_words[i].option;
+    return NULL;
+}
+
 static bool unknown_option(const struct command *command, const char *given, struct error *error)
 {
-    struct nearest nearest = {.given = given};
-    for (const struct command_option *each = command->options; each && each->name; each++)
+    struct nearest nearest = {.given = given, .name = meant_by(command, given)};
+    for (const struct command_option *each = command->options;
+         each && each->name && (!nearest.name || nearest.compared); each++)
         nearest_offer(&nearest, each->name);
     if (nearest.name)
         return error_set(error, ERROR_INVALID_PARAMETER,
@@ -73,6 +107,9 @@ static bool parse_option(const struct command *command, int argc, char **argv, i
     const char *equals = strchr(given, '=');
     size_t length = equals ? (size_t)(equals - given) : strlen(given);
     const struct command_option *option = find_option(command, span_make(given, length));
+    /* As the setting is called. */
+    if (!option && span_equal(span_make(given, length), span_of("database")))
+        option = find_option(command, span_of("db"));
     if (!option)
         return unknown_option(command, given, error);
     if (option->type == OPTION_FLAG) {
@@ -184,7 +221,7 @@ static void overview(FILE *out)
                  "out as snapshots and live frames.\n\ncommands:\n");
     for (size_t i = 0; command_list[i]; i++)
         fprintf(out, "  %-11s %s\n", command_list[i]->name, command_list[i]->summary);
-    fprintf(out, "\n`stele COMMAND --help` tells more about one.\n");
+    fprintf(out, "\n`stele COMMAND --help` (or `stele help COMMAND`) tells more about one.\n");
 }
 
 static int unknown_command(const char *given)
@@ -220,8 +257,40 @@ static int check_output(int code)
     if (!lost)
         return code;
     fprintf(stderr, "stele: standard output cannot be written: %s\n",
-            errno ? strerror(errno) : "some of it is lost");
+            errno ? error_reason(errno) : "some of it is lost");
     return code == EXIT_FINE ? EXIT_FAILED : code;
+}
+
+static const struct command *find_command(const struct command *const *list, const char *name)
+{
+    for (size_t i = 0; list[i]; i++) {
+        const char *space = strchr(list[i]->name, ' '); /* "token sign" is a part of "token" */
+        if (strcmp(space ? space + 1 : list[i]->name, name) == 0)
+            return list[i];
+    }
+    return NULL;
+}
+
+/* `stele help`, `stele help serve`, `stele help token sign`: what --help behind those prints. */
+static int help(int argc, char **argv)
+{
+    static char asked[] = "--help";
+    char *arguments[] = {argc > 1 ? argv[1] : NULL, asked, NULL, NULL};
+    if (argc < 2 || argv[1][0] == '-') {
+        overview(stdout);
+        return EXIT_FINE;
+    }
+    const struct command *command = find_command(command_list, argv[1]);
+    if (!command)
+        return unknown_command(argv[1]);
+    if (argc > 2 && command->parts) {
+        arguments[1] = argv[2];
+        arguments[2] = asked;
+    } else if (argc > 2) {
+        fprintf(stderr, "stele help %s: \"%s\" is one argument too many\n", argv[1], argv[2]);
+        return EXIT_MISUSED;
+    }
+    return command->run(arguments[2] ? 3 : 2, arguments);
 }
 
 static int run(int argc, char **argv)
@@ -231,16 +300,12 @@ static int run(int argc, char **argv)
         return EXIT_MISUSED;
     }
     const char *name = argv[1];
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        overview(stdout);
-        return EXIT_FINE;
-    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return help(argc - 1, argv + 1);
     if (strcmp(name, "--version") == 0)
         name = version_command.name;
-    for (size_t i = 0; command_list[i]; i++)
-        if (strcmp(command_list[i]->name, name) == 0)
-            return command_list[i]->run(argc - 1, argv + 1);
-    return unknown_command(name);
+    const struct command *command = find_command(command_list, name);
+    return command ? command->run(argc - 1, argv + 1) : unknown_command(name);
 }
 
 int command_main(int argc, char **argv)

@@ -99,7 +99,8 @@ static bool open_file(struct ingest_input *input, const char *path, struct error
     bool standard = strcmp(path, "-") == 0;
     input->file = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (input->file < 0 || fstat(input->file, &facts) != 0)
-        return error_set(error, ERROR_NOT_FOUND, "%s cannot be opened: %s", path, strerror(errno));
+        return error_set(error, ERROR_NOT_FOUND, "%s cannot be opened: %s", path,
+                         error_reason(errno));
     input->size = S_ISREG(facts.st_mode) ? (int64_t)facts.st_size : -1;
     return true;
 }
@@ -122,7 +123,7 @@ struct ingest_input *ingest_input_open(const char *path, void (*wake)(void *argu
     if (opened && result == 0)
         return input;
     if (opened)
-        error_set(error, ERROR_INTERNAL, "no thread could be started: %s", strerror(result));
+        error_set(error, ERROR_INTERNAL, "no thread could be started: %s", error_reason(result));
     if (input->file > STDIN_FILENO)
         close(input->file);
     queue_fini(&input->queue);
@@ -172,7 +173,7 @@ static enum ingest_next fill(struct ingest_input *input, struct error *error)
     if (!input->chunks) {
         if (closed && input->reason != 0)
             error_set(error, ERROR_INTERNAL, "the input cannot be read: %s",
-                      strerror(input->reason));
+                      error_reason(input->reason));
         return !closed ? INGEST_NOTHING_YET : input->reason != 0 ? INGEST_BROKEN : INGEST_END;
     }
     struct chunk *chunk = (struct chunk *)input->chunks;

@@ -20,7 +20,7 @@ bool notify_open(struct notify *notify, const char *path, struct error *error)
     notify->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
     notify->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     return notify->socket >= 0 ||
-           error_set(error, ERROR_NETWORK, "no socket for NOTIFY_SOCKET: %s", strerror(errno));
+           error_set(error, ERROR_NETWORK, "no socket for NOTIFY_SOCKET: %s", error_reason(errno));
 }
 
 void notify_close(struct notify *notify)

@@ -69,7 +69,7 @@ static void print_ready(const stele *store)
     printf(" db %s\n", stele_database(store));
     /* A server that nobody listens to at its start is a server all the same. */
     if (fflush(stdout) != 0)
-        log_warning("server", "ready-line-lost", "error=\"%s\"", strerror(errno));
+        log_warning("server", "ready-line-lost", "error=\"%s\"", error_reason(errno));
     clearerr(stdout);
 }
 

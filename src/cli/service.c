@@ -158,7 +158,7 @@ static bool start(struct service *service, struct error *error)
     int result = pthread_create(&service->thread, NULL, keep_telling, service);
     service->has_thread = result == 0;
     return service->has_thread ||
-           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", strerror(result));
+           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", error_reason(result));
 }
 
 struct service *service_start(struct error *error)

@@ -88,7 +88,7 @@ static bool start_thread(void *(*function)(void *), struct signals *signals, str
     if (result == 0)
         pthread_detach(thread);
     return result == 0 ||
-           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", strerror(result));
+           error_set(error, ERROR_INTERNAL, "no thread could be started: %s", error_reason(result));
 }
 
 void signals_block(struct signals *signals)

@@ -181,7 +181,7 @@ static void say(struct subscription *subscription, const char *format, ...)
 static void output_failed(struct subscription *subscription)
 {
     if (errno != EPIPE && !(errno == EINTR && interrupted))
-        fprintf(stderr, "stele: standard output: %s\n", strerror(errno));
+        fprintf(stderr, "stele: standard output: %s\n", error_reason(errno));
     leave(subscription, EXIT_FAILED);
 }
 

@@ -18,7 +18,7 @@ static bool read_all(FILE *file, struct buffer *out, struct error *error)
         if (got < STEP)
             break;
     }
-    return !ferror(file) || error_set(error, ERROR_INTERNAL, "%s", strerror(errno));
+    return !ferror(file) || error_set(error, ERROR_INTERNAL, "%s", error_reason(errno));
 }
 
 bool token_read_file(const char *path, struct buffer *out, struct error *error)
@@ -27,7 +27,7 @@ bool token_read_file(const char *path, struct buffer *out, struct error *error)
     FILE *file = is_standard ? stdin : fopen(path, "re");
     if (!file)
         return error_set(error, ERROR_INVALID_PARAMETER, "cannot read %.200s: %s", path,
-                         strerror(errno));
+                         error_reason(errno));
     bool done = read_all(file, out, error);
     if (!is_standard)
         fclose(file);

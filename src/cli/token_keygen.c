@@ -28,9 +28,9 @@ static bool write_secret(const char *path, struct span text, struct error *error
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (file < 0)
         return error_set(error, ERROR_INVALID_PARAMETER, "cannot make %.200s: %s", path,
-                         strerror(errno));
-    bool done = write_all(file, text) ||
-                error_set(error, ERROR_INTERNAL, "cannot write %.200s: %s", path, strerror(errno));
+                         error_reason(errno));
+    bool done = write_all(file, text) || error_set(error, ERROR_INTERNAL, "cannot write %.200s: %s",
+                                                   path, error_reason(errno));
     close(file);
     if (!done)
         unlink(path);

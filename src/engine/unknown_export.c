@@ -2,6 +2,8 @@
  */
 #include "engine/engine_internal.h"
 
+#include <stdio.h>
+
 /* Exports are configured, else there would be no unknown one: name the first few. */
 static void print_known(struct writer *writer, struct buffer *out)
 {
@@ -16,16 +18,43 @@ static void print_known(struct writer *writer, struct buffer *out)
         buffer_add_string(out, ", …");
 }
 
+enum { NAME_SIZE = 129 };
+
+/* The configured name that is meant; "" for none. */
+static void find_nearest(struct writer *writer, struct span name, char meant[NAME_SIZE])
+{
+    char given[NAME_SIZE], known[NAME_SIZE];
+    struct nearest nearest = {.given = given};
+    size_t position = 0;
+    const struct export_state *export;
+    *meant = '\0';
+    if (name.length >= sizeof given)
+        return;
+    snprintf(given, sizeof given, "%.*s", (int)name.length, name.data);
+    while ((export = map_next(&writer->exports, &position))) {
+        const char *before = nearest.name;
+        snprintf(known, sizeof known, "%.*s", (int)export->name.length, export->name.data);
+        size_t distance = nearest.distance;
+        nearest_offer(&nearest, known);
+        /* `known` is overwritten: what counts is whether it was taken. */
+        if (nearest.name != before || nearest.distance != distance)
+            snprintf(meant, NAME_SIZE, "%s", known);
+    }
+}
+
 static bool refuse(struct writer *writer, struct span name, struct error *error)
 {
     struct buffer known;
+    char meant[NAME_SIZE];
     buffer_init(&known, 256);
     print_known(writer, &known);
+    find_nearest(writer, name, meant);
     struct span text = buffer_span(&known);
     error_set(error, ERROR_UNKNOWN_EXPORT,
-              "export '%.*s' is not configured (there are: %.*s): correct the name, or add it to "
-              "`exports` and restart",
-              (int)name.length, name.data, (int)text.length, text.data);
+              "export '%.*s' is not configured%s%s%s (there are: %.*s): correct the name, or add "
+              "it to `exports` and restart",
+              (int)name.length, name.data, *meant ? "; did you mean '" : "", meant,
+              *meant ? "'?" : "", (int)text.length, text.data);
     buffer_fini(&known);
     return false;
 }

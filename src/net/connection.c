@@ -306,6 +306,37 @@ static void on_end(struct net_connection *connection, bool in_order)
     connection_set_reading(connection);
 }
 
+/* What a client that speaks HTTP on a port of TLS can read. */
+static const char plain_answer[] =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json; charset=utf-8\r\n"
+    "X-Error-Code: invalid-message\r\nConnection: close\r\n\r\n"
+    "{\"error\":\"invalid-message\",\"message\":\"this port speaks TLS: use https:// or wss://\","
+    "\"code\":\"invalid-message\",\"retryable\":false}";
+
+static bool is_plain_http(const char *bytes, size_t length)
+{
+    static const char *const methods[] = {"GET ", "HEAD ",   "POST ", "OPTIONS ",
+                                          "PUT ", "DELETE ", "PATCH "};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        if (length >= strlen(methods[i]) && memcmp(bytes, methods[i], strlen(methods[i])) == 0)
+            return true;
+    return false;
+}
+
+/* Beside TLS, which never came about. */
+static void answer_plain(struct net_connection *connection)
+{
+    struct error error;
+    error_set(&error, ERROR_INVALID_MESSAGE, "HTTP without TLS came to a port of TLS");
+    note_tls_failure(connection, &error);
+    connection->mode = MODE_PARTING;
+    connection->end_due = true;
+    net_set_deadline(connection, connection->net->options.idle_ms);
+    if (send_bytes(connection, span_of(plain_answer)) && !connection->write_due &&
+        !connection->closing)
+        half_close(connection);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes)
 {
     struct net_connection *connection = stream->data;
@@ -315,8 +346,14 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes)
         on_end(connection, length == UV_EOF);
         return;
     }
+    bool is_first = !connection->tls_begun;
+    connection->tls_begun = true;
     if (!connection->tls)
         feed_and_keep(connection, bytes->base, (size_t)length);
+    else if (connection->mode == MODE_PARTING && !tls_stream_is_ready(connection->tls))
+        ; /* the rest of what was answered without it */
+    else if (is_first && is_plain_http(bytes->base, (size_t)length))
+        answer_plain(connection);
     else if (tls_stream_receive(connection->tls, span_make(bytes->base, (size_t)length)))
         pump_tls(connection);
     else

@@ -80,6 +80,7 @@ struct net_connection {
     bool half_closed; /* that was done */
     bool close_sent;  /* a close frame */
     bool keeps;       /* of the request at hand: another may follow */
+    bool tls_begun;   /* something came for TLS */
     bool tls_holds;   /* TLS may have plain bytes that were not taken */
     bool closing;     /* the loop closes it */
 };

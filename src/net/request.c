@@ -121,13 +121,34 @@ static size_t collect_head(struct net_connection *connection, struct span bytes)
     return piece;
 }
 
+/* A TLS handshake begins so. Its sender can read no answer of ours, but whoever looks after the
+ * server can read the log. */
+enum { TLS_HANDSHAKE = 0x16 };
+
+static void refuse_tls(struct net_connection *connection)
+{
+    char peer[64];
+    struct error error;
+    net_peer(connection, peer, sizeof peer);
+    error_set(&error, ERROR_INVALID_MESSAGE,
+              "this is TLS, and this port speaks HTTP without it: use http:// or ws://, or set "
+              "tls_certificate");
+    log_warning("net", "tls-without-certificate", "client=%s error=\"%s\"", peer, error.message);
+    bad_request(connection, &error);
+}
+
 /* An empty line before a request is passed over, as RFC 9112 wants. */
 static size_t take_head_bytes(struct net_connection *connection, struct span bytes)
 {
+    bool is_first = !connection->request;
     if (!connection->request && (bytes.data[0] == '\r' || bytes.data[0] == '\n'))
         return 1;
     if (!connection->request && !begin(connection)) {
         net_close(connection);
+        return bytes.length;
+    }
+    if (is_first && bytes.data[0] == TLS_HANDSHAKE) {
+        refuse_tls(connection);
         return bytes.length;
     }
     return collect_head(connection, bytes);

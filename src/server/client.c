@@ -146,13 +146,17 @@ static void failed(struct client *client, struct lws *connection, const char *wh
         client->end.status = (int)status;
         if (lws_hdr_custom_copy(connection, code, sizeof code, header, sizeof header - 1) < 0)
             code[0] = '\0';
-        snprintf(client->end.reason, sizeof(client->end.reason), "HTTP status %u%s%s", status,
-                 code[0] ? ": " : "", code);
+        bool is_other = strcmp(code, error_wire_code(ERROR_INVALID_MESSAGE)) == 0;
+        snprintf(client->end.reason, sizeof(client->end.reason), "HTTP status %u%s%s%s", status,
+                 code[0] ? ": " : "", code,
+                 is_other ? " (perhaps the health port, or one that speaks TLS: wss://)" : "");
     } else {
-        snprintf(client->end.reason, sizeof(client->end.reason), "%s",
+        bool is_tls = why && strstr(why, "SSL");
+        snprintf(client->end.reason, sizeof(client->end.reason), "%.200s%s",
                  client->distrust[0] ? client->distrust
                  : why               ? why
-                                     : "no connection");
+                                     : "no connection",
+                 is_tls && !client->distrust[0] ? " (perhaps a port without TLS: ws://)" : "");
     }
     ended(client);
 }
@@ -332,10 +336,12 @@ bool client_run(struct client *client, struct error *error)
             lws_service(client->context, 0);
     }
     lws_sul_cancel(&client->timer);
+    bool bracketed = strchr(client->target.host, ':') != NULL;
     if (client->stopping || !client->never_open)
         return true;
-    return error_set(error, ERROR_NETWORK, "no connection to %s://%s:%d%s: %s",
-                     client->target.secure ? "wss" : "ws", client->target.host, client->target.port,
+    return error_set(error, ERROR_NETWORK, "no connection to %s://%s%s%s:%d%s: %s",
+                     client->target.secure ? "wss" : "ws", bracketed ? "[" : "",
+                     client->target.host, bracketed ? "]" : "", client->target.port,
                      client->target.path, client->end.reason);
 }
 

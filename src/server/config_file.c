@@ -48,13 +48,13 @@ bool config_read_bytes(int folder, const char *path, struct buffer *bytes, struc
 {
     FILE *file = open_file(folder, path);
     if (!file)
-        return error_set(error, ERROR_CONFIGURATION, "cannot be opened: %s", strerror(errno));
+        return error_set(error, ERROR_CONFIGURATION, "cannot be opened: %s", error_reason(errno));
     bool whole = read_all(file, bytes);
     bool unread = ferror(file) != 0;
     int reason = errno;
     fclose(file);
     if (unread)
-        return error_set(error, ERROR_CONFIGURATION, "cannot be read: %s", strerror(reason));
+        return error_set(error, ERROR_CONFIGURATION, "cannot be read: %s", error_reason(reason));
     if (bytes->failed)
         return error_set(error, ERROR_MEMORY, "out of memory while reading it");
     drop_bom(bytes);

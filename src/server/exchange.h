@@ -37,6 +37,7 @@ struct exchange {
     struct share share;                      /* ... of the memory of answers */
     struct share reading;                    /* ... of the requests that readers work on */
     enum door_wish wish;                     /* that it was let in for, with a body */
+    bool form;                               /* it says to be a form, as curl -d does */
     bool head;                               /* answered without the body */
     bool awaited;                            /* somebody will call exchange_answer */
 };

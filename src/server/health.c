@@ -89,15 +89,40 @@ static void reply_later(struct server *server, struct net_connection *connection
         exchange_reply_error(connection, &error, NULL);
 }
 
+enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
+
+/* ROUTE_COUNT: none. */
+static size_t find_route(struct span path)
+{
+    size_t i = 0;
+    while (i < ROUTE_COUNT && !span_equal(path, span_of(routes[i].path)))
+        i++;
+    return i;
+}
+
+bool health_has(struct span path)
+{
+    return find_route(path) < ROUTE_COUNT;
+}
+
+/* Who asks for the API here has the wrong one of two ports. */
+static void not_found(const struct server *server, struct span path, struct error *error)
+{
+    static const char api[] = "/v1/";
+    const char *port = strrchr(server_address(server), ':');
+    bool is_api = path.length >= sizeof api - 1 && memcmp(path.data, api, sizeof api - 1) == 0;
+    error_set(error, ERROR_NOT_FOUND,
+              "there are /health, /ready, /ready/write, /status and /metrics on this port%s%s",
+              is_api && port ? ", which is the health port; the API is on port " : "",
+              is_api && port ? port + 1 : "");
+}
+
 void health_request(struct server *server, struct net_connection *connection, struct span path)
 {
     struct error error;
-    size_t i = 0, count = sizeof routes / sizeof *routes;
-    while (i < count && !span_equal(path, span_of(routes[i].path)))
-        i++;
-    if (i == count) {
-        error_set(&error, ERROR_NOT_FOUND,
-                  "there are /health, /ready, /ready/write, /status and /metrics on this port");
+    size_t i = find_route(path);
+    if (i == ROUTE_COUNT) {
+        not_found(server, path, &error);
         exchange_reply_error(connection, &error, NULL);
     } else if (!is_get(connection)) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET only", routes[i].path);

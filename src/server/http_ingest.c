@@ -1,8 +1,10 @@
 #include "server/http_ingest.h"
 
+#include "server/health.h"
 #include "server/server_internal.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 enum { HEADERS = 256 };
 
@@ -100,13 +102,28 @@ static void begin(struct server *server, struct net_connection *connection)
     }
 }
 
+/* Who asks for health here has the wrong one of two ports. */
+static void not_found(const struct server *server, struct span path, struct error *error)
+{
+    const char *port = strrchr(server_health_address(server), ':');
+    if (!health_has(path))
+        error_set(error, ERROR_NOT_FOUND,
+                  "there is nothing here; connect by WebSocket, GET /v1/views, or POST to "
+                  "/v1/mutations");
+    else if (port)
+        error_set(error, ERROR_NOT_FOUND, "%.*s is on the health port, %s", (int)path.length,
+                  path.data, port + 1);
+    else
+        error_set(error, ERROR_NOT_FOUND,
+                  "%.*s is on the health port, which this server has not: set `health`",
+                  (int)path.length, path.data);
+}
+
 void http_ingest_request(struct server *server, struct net_connection *connection, struct span path)
 {
     struct error error;
     if (!span_equal(path, span_of("/v1/mutations"))) {
-        error_set(&error, ERROR_NOT_FOUND,
-                  "there is nothing here; connect by WebSocket, GET /v1/views, or POST to "
-                  "/v1/mutations");
+        not_found(server, path, &error);
         exchange_reply_error(connection, &error, NULL);
     } else if (net_request(connection)->method != HTTP_POST) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "/v1/mutations takes POST only");
@@ -144,16 +161,36 @@ static void print_headers(const struct source_reply *reply, char headers[HEADERS
                  reply->answer.data ? "Idempotency-Replayed: true\r\n" : "");
 }
 
+/* curl -d takes the line ends out of a file, and then its lines are none. */
+static struct error with_hint(const struct exchange *exchange, const struct error *error)
+{
+    struct error told = *error;
+    if (exchange->form && error->code == ERROR_INVALID_MESSAGE)
+        error_set(&told, error->code,
+                  "%.380s; if this is `curl -d @FILE`, which takes line ends out: use "
+                  "--data-binary @FILE",
+                  error->message);
+    return told;
+}
+
+static bool is_form(const struct net_connection *connection)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+    struct span type = net_header(connection, "content-type");
+    return type.length >= sizeof form - 1 && strncasecmp(type.data, form, sizeof form - 1) == 0;
+}
+
 static void on_done(void *context, const struct source_reply *reply)
 {
     struct exchange *exchange = context;
     struct buffer body;
     char headers[HEADERS];
+    struct error told = with_hint(exchange, &reply->error);
     if (reply->error.code != ERROR_NONE)
         exchange_note_refused(exchange, &reply->error);
     /* Only one that tells where the producer is has a body of its own. */
     if (reply->error.code != ERROR_NONE && !reply->has_last) {
-        exchange_answer_error(exchange, &reply->error);
+        exchange_answer_error(exchange, &told);
         return;
     }
     buffer_init(&body, SUBMISSION_ANSWER_BYTES);
@@ -172,6 +209,7 @@ static void take_mutations(struct exchange *exchange)
     struct error error;
     struct source_sender sender = visitor_as_sender(&exchange->visitor);
     sender.key = key_of(exchange->connection);
+    exchange->form = is_form(exchange->connection);
     enum source_format format = is_gzip(exchange->connection) ? SOURCE_LINES_GZIP : SOURCE_LINES;
     if (source_submit(exchange->server->source, &sender, NULL, format,
                       buffer_span(&exchange->intake.bytes), on_done, exchange, &error))

@@ -324,9 +324,12 @@ void hub_drop_export(struct hub *hub, struct hub_export *export);
 /* hub_waiting.c */
 /* The view of that id, also one that an export will have when it is first fed: one reference, or
  * NULL with ERROR_VIEW_NOT_FOUND or out of memory. */
-const struct view *hub_find_view(const struct hub *hub, struct span id, struct error *error);
-/* Say that there is none, in the same words whether it is so or must not be known. */
-bool hub_view_unknown(const struct hub *hub, struct span id, struct error *error);
+const struct view *hub_find_view(const struct hub *hub, const struct auth_identity *identity,
+                                 struct span id, struct error *error);
+/* Say that there is none, in the same words whether it is so or must not be known, and which may be
+ * meant of those that the identity (NULL: everybody's) may see. */
+bool hub_view_unknown(const struct hub *hub, const struct auth_identity *identity, struct span id,
+                      struct error *error);
 /* Whether there is one. */
 bool hub_has_view(const struct hub *hub, struct span id);
 /* Whether the subscriber may subscribe to the view, where that means to wait for its export. */

@@ -9,24 +9,65 @@
  */
 #include "server/window_internal.h"
 
-bool hub_view_unknown(const struct hub *hub, struct span id, struct error *error)
+#include <stdio.h>
+
+enum { NAME_SIZE = 160 };
+
+/* Of those that one may see, so that the words are the same whether a name is hidden or not there.
+ */
+static void offer_views(const struct hub *hub, const struct auth_identity *identity,
+                        struct nearest *nearest)
 {
-    return error_set(error, ERROR_VIEW_NOT_FOUND, "view '%.*s' is not known; %s",
-                     (int)(id.length < 128 ? id.length : 128), id.data,
+    const struct view *view;
+    for (size_t i = 0; (view = view_set_at(hub->views, i)); i++)
+        if (!identity || auth_may_view(identity, span_of(view->id)))
+            nearest_offer(nearest, view->id);
+}
+
+/* Where every export has its three views: the one of this export that is meant. */
+static void offer_plain(const struct hub *hub, const struct auth_identity *identity,
+                        struct nearest *nearest, char plain[3][NAME_SIZE])
+{
+    static const char *const modes[] = {"list", "state", "append"};
+    const char *slash = strrchr(nearest->given, '/');
+    size_t length = slash ? (size_t)(slash - nearest->given) : strlen(nearest->given);
+    for (size_t i = 0; view_set_is_open(hub->views) && i < 3; i++) {
+        snprintf(plain[i], NAME_SIZE, "%.*s/%s", (int)length, nearest->given, modes[i]);
+        if (view_is_plain(span_of(plain[i])) &&
+            (!identity || auth_may_view(identity, span_of(plain[i]))))
+            nearest_offer(nearest, plain[i]);
+    }
+}
+
+bool hub_view_unknown(const struct hub *hub, const struct auth_identity *identity, struct span id,
+                      struct error *error)
+{
+    char given[NAME_SIZE], plain[3][NAME_SIZE];
+    struct nearest nearest = {.given = given};
+    bool is_short = id.length < 128;
+    snprintf(given, sizeof given, "%.*s", (int)(is_short ? id.length : 128), id.data);
+    if (is_short) {
+        offer_views(hub, identity, &nearest);
+        offer_plain(hub, identity, &nearest, plain);
+    }
+    return error_set(error, ERROR_VIEW_NOT_FOUND, "view '%s' is not known; %s%s%s%s", given,
+                     nearest.name ? "did you mean '" : "", nearest.name ? nearest.name : "",
+                     nearest.name ? "'? " : "",
                      view_set_is_open(hub->views)
                          ? "every export has the views '/list', '/state' and '/append', and no "
                            "export's name is empty or longer than 128 bytes"
                          : "this server shows the views that its configuration names");
 }
 
-const struct view *hub_find_view(const struct hub *hub, struct span id, struct error *error)
+const struct view *hub_find_view(const struct hub *hub, const struct auth_identity *identity,
+                                 struct span id, struct error *error)
 {
     const struct view *view = view_set_find(hub->views, id);
     if (view)
         return view_ref(view);
     if (view_set_is_open(hub->views) && view_is_plain(id))
         return view_plain_new(id, error);
-    hub_view_unknown(hub, id, error);
+    hub_view_unknown(hub, identity, id, error);
     return NULL;
 }
 

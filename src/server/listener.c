@@ -53,7 +53,7 @@ static struct addrinfo *resolve(const char *address, struct error *error)
     if (status == 0)
         return found;
     error_set(error, ERROR_CONFIGURATION, "cannot listen on '%s': %s", address,
-              status == EAI_SYSTEM ? strerror(errno) : gai_strerror(status));
+              status == EAI_SYSTEM ? error_reason(errno) : gai_strerror(status));
     return NULL;
 }
 
@@ -104,7 +104,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The waiting connection would wake us again at once, for ever. */
             log_error("server", "accept-failed", "address=%s error=\"%s\"", listener->address,
-                      strerror(errno));
+                      error_reason(errno));
             listener->resting = true;
             uv_poll_stop(&listener->poll);
             return;
@@ -129,7 +129,7 @@ bool listener_open(struct listener *listener, uv_loop_t *loop, const char *addre
     freeaddrinfo(found);
     if (listener->socket < 0)
         return error_set(
-            error, ERROR_NETWORK, "cannot listen on %s: %s%s", address, strerror(problem),
+            error, ERROR_NETWORK, "cannot listen on %s: %s%s", address, error_reason(problem),
             problem == EADDRINUSE ? "; stop the program that has it, or choose another" : "");
     listener->accepted = accepted;
     listener->argument = argument;

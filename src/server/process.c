@@ -84,7 +84,7 @@ bool process_check_random(struct error *error)
             error, ERROR_CONFIGURATION,
             "cannot open /dev/urandom (%s), which libwebsockets needs: make it there in "
             "the container or chroot",
-            strerror(errno));
+            error_reason(errno));
     close(device);
     return true;
 }

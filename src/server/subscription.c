@@ -74,8 +74,8 @@ bool subscription_check(const struct hub *hub, const struct auth_identity *ident
         return error_set(error, ERROR_SCOPE_MISSING,
                          "the token lacks the scope 'read', which is needed to read views");
     if (identity && !auth_may_view(identity, id))
-        return hub_view_unknown(hub, id, error);
-    *view = hub_find_view(hub, id, error);
+        return hub_view_unknown(hub, identity, id, error);
+    *view = hub_find_view(hub, identity, id, error);
     if (!*view)
         return false;
     if (check_parameters(*view, message, has_after, after, error))

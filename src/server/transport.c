@@ -101,8 +101,12 @@ static void refuse(struct server *server, struct net_connection *connection,
 static bool may_upgrade(struct server *server, struct net_connection *connection,
                         enum door_wish wish, struct visitor *visitor, struct error *error)
 {
-    if (net_side(connection) == TRANSPORT_HEALTH)
-        return error_set(error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port");
+    if (net_side(connection) == TRANSPORT_HEALTH) {
+        const char *port = strrchr(server_address(server), ':');
+        return error_set(
+            error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port%s%s",
+            port ? "; subscribers and producers connect to port " : "", port ? port + 1 : "");
+    }
     return net_check_upgrade(connection, error) &&
            server_let_in(server, connection, wish, visitor, error);
 }

@@ -73,7 +73,7 @@ static bool read_token_file(int folder, const char *path, char **token, struct e
     if (file < 0)
         return error_set(error, ERROR_CONFIGURATION,
                          "setting \"usage_token_file\": %.200s cannot be opened: %s", path,
-                         strerror(errno));
+                         error_reason(errno));
     size_t length = read_some(file, text, sizeof text);
     bool unread = length > TOKEN_BYTES;
     close(file);

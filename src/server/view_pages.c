@@ -327,7 +327,7 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
     if (pages->skip > HUB_SKIP)
         pages->skip = HUB_SKIP;
     pages->take = wanted->take;
-    spec->view = hub_find_view(hub, span_of(wanted->view), error);
+    spec->view = hub_find_view(hub, NULL, span_of(wanted->view), error);
     if (!spec->view || !set_spec(spec, wanted, error) || !note_epoch(pages, error)) {
         hub_pages_free(pages);
         return NULL;

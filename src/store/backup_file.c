@@ -12,7 +12,7 @@
 static bool fail(const char *what, const char *name, struct error *error)
 {
     enum error_code code = errno == ENOSPC || errno == EDQUOT ? ERROR_DISK_FULL : ERROR_DISK_FAILED;
-    return error_set(error, code, "cannot %s %s (%s)", what, name, strerror(errno));
+    return error_set(error, code, "cannot %s %s (%s)", what, name, error_reason(errno));
 }
 
 /* ---- what stands in the way ---- */

@@ -68,6 +68,11 @@ static bool set_error(struct connection *connection, int result, struct error *e
                          "%s is not a SQLite database: name another file, or move this one away",
                          path);
     case SQLITE_CANTOPEN:
+        if (sqlite3_system_errno(connection->database) == EMFILE ||
+            sqlite3_system_errno(connection->database) == ENFILE) {
+            said = error_reason(sqlite3_system_errno(connection->database));
+            return error_set(error, ERROR_DATABASE, "cannot open %s: %s", path, said);
+        }
         return error_set(error, ERROR_DATABASE,
                          "cannot open %s (%s): check that the file and its folder may be read and "
                          "written",

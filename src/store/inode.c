@@ -148,7 +148,7 @@ static bool lock(const struct store *store, struct inode *inode, struct error *e
                    ? refuse(store, error)
                    : error_set(error, ERROR_DATABASE,
                                "cannot lock %s (%s): put the database on a local disk", store->path,
-                               strerror(errno));
+                               error_reason(errno));
     }
     inode->locked = true;
     return true;
@@ -168,7 +168,8 @@ static bool cannot_open(const struct store *store, struct error *error)
                          "server",
                          store->path);
     }
-    return error_set(error, ERROR_DATABASE, "cannot open %s (%s)", store->path, strerror(errno));
+    return error_set(error, ERROR_DATABASE, "cannot open %s (%s)", store->path,
+                     error_reason(errno));
 }
 
 /* A descriptor of this entry with enough rights; an entry has at most one of each kind. The name

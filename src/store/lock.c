@@ -44,7 +44,7 @@ static void write_holder(struct store *store)
     int length = snprintf(text, sizeof text, "%-31ld\n", (long)getpid());
     if (pwrite(store->lock, text, (size_t)length, 0) != length) {
         log_warning("store", "lock-holder-not-written", "file=\"%s-lock\" cause=\"%s\"",
-                    store->file, strerror(errno));
+                    store->file, error_reason(errno));
     }
 }
 
@@ -58,14 +58,14 @@ bool lock_take(struct store *store, struct error *error)
         return error_set(error, code,
                          "cannot create %s (%s): the folder of the database must be writable for "
                          "the user that runs the server",
-                         name, strerror(errno));
+                         name, error_reason(errno));
     }
     if (flock(store->lock, LOCK_EX | LOCK_NB) != 0) {
         return errno == EWOULDBLOCK
                    ? refuse(store, name, error)
                    : error_set(error, ERROR_DATABASE,
                                "cannot lock %s (%s): put the database on a local disk", name,
-                               strerror(errno));
+                               error_reason(errno));
     }
     identity_read_mark(store);
     write_holder(store);

@@ -21,7 +21,7 @@ static bool make_file(const char *backup, struct error *error)
     return error_set(error, full ? ERROR_DISK_FULL : ERROR_DATABASE,
                      "cannot create the backup of the database before a migration, %s (%s): look "
                      "at its folder",
-                     backup, strerror(errno));
+                     backup, error_reason(errno));
 }
 
 static int copy_all(sqlite3 *from, sqlite3 *to)

@@ -26,13 +26,13 @@ static bool check_folder(const struct store *store, const char *path, char real[
 {
     if (!real_folder(path, real)) {
         return error_set(error, ERROR_DATABASE, "cannot reach the folder of %s (%s): create it",
-                         store->path, strerror(errno));
+                         store->path, error_reason(errno));
     }
     if (!store->options.read_only && faccessat(AT_FDCWD, real, W_OK | X_OK, AT_EACCESS) != 0) {
         return error_set(error, ERROR_DATABASE,
                          "cannot write in the folder of %s (%s): the user that runs the server "
                          "must be allowed to create files in %s",
-                         store->path, strerror(errno), real);
+                         store->path, error_reason(errno), real);
     }
     return true;
 }

@@ -103,13 +103,13 @@ test('TLS 1.2 and 1.3 with good ciphers, and HTTP/1.1 whatever is offered', asyn
 
 test('without TLS nobody comes in; health is plain unless it is told otherwise', async (t) => {
   const { server, tls } = await secure(t);
-  await assert.rejects(http(`http://127.0.0.1:${server.port}/v1/views`), /ECONNRESET|hang up/);
+  assert.equal((await http(`http://127.0.0.1:${server.port}/v1/views`)).status, 400); /* it is told why */
   assert.equal((await server.get('/ready')).text, 'READY');
   await assert.rejects(http(`https://127.0.0.1:${server.healthPort}/ready`, { tls }));
   const other = await secure(t, { set: { health_tls: true } });
   assert.match(other.server.ready, /health https:/);
   assert.equal((await http(`${other.server.healthUrl}/ready`, { tls: other.tls })).text, 'READY');
-  await assert.rejects(http(`http://127.0.0.1:${other.server.healthPort}/ready`), /ECONNRESET|hang up/);
+  assert.equal((await http(`http://127.0.0.1:${other.server.healthPort}/ready`)).status, 400);
   await other.server.terminate();
   await server.terminate();
 });
