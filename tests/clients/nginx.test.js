@@ -2,14 +2,17 @@
 // addresses, paths, restarts on either side. Skipped where nginx is not installed.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import test, { after, before } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { Client, clientFor } from './lib/client.js';
+import { Clock } from './lib/clock.js';
 import { Ingest, Producer, http, post } from './lib/feed.js';
 import { Nginx, hasNginx } from './lib/nginx.js';
-import { Server, check, patience, sqlView, within } from './lib/server.js';
+import { Raw } from './lib/raw.js';
+import { Server, check, patience, scratch, sqlView, within } from './lib/server.js';
 
 const skip = hasNginx ? false : 'nginx is not installed (tools/setup test brings it)';
 const exports = { E: {} };
@@ -112,6 +115,30 @@ test('thousands of requests over kept connections, whose ends come all the while
   assert.ok(!/upstream prematurely closed|reset by peer/.test(nginx.stderr), nginx.stderr);
   t.diagnostic([...statuses].map(([status, count]) => `${status}: ${count}`).join(', '));
   await check(server.db);
+});
+
+/* nginx and load balancers keep an idle connection for 60 s, and may send a request on it in the last moment. */
+test('the server keeps an idle connection for longer than proxies do, and then ends it', async (t) => {
+  const clock = new Clock(scratch(t));
+  const server = await Server.forTest(t, { env: clock.env });
+  const raw = new Raw(server.port);
+  t.after(() => raw.tcp.destroy());
+  let ended = false;
+  const end = new Promise((done) => raw.tcp.once('end', done)).then(() => (ended = true));
+  const answers = async (count) => {
+    raw.send('GET /v1/views HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    while (!ended && (raw.text.match(/^HTTP\/1\.1 200/gm)?.length ?? 0) < count) await within(Promise.race([once(raw.tcp, 'data'), end]), 'an answer');
+    assert.equal(ended, false, 'the connection ended');
+  };
+  await answers(1);
+  for (let i = 1; i <= 2; i++) {
+    clock.set(i * 70, i * 70); /* the time is of the silence, not of the connection */
+    await server.get('/health'); /* the server's loop has seen the time */
+    await answers(1 + i);
+  }
+  clock.set(2 * 70 + 80, 2 * 70 + 80);
+  await server.get('/health');
+  await within(end, 'the end of the connection');
 });
 
 for (const buffering of ['on', 'off']) {
