@@ -76,7 +76,7 @@ struct config {
     int64_t tombstone_seconds; /* default 600: deletes this young are told with a fresh snapshot */
     int64_t max_array_length;  /* default 100; 0: unlimited */
     int64_t max_entity_bytes;  /* default 16 MiB */
-    int64_t max_merge_bytes;   /* of large entities, that one request may read; default 256 MiB */
+    int64_t max_merge_bytes;   /* of large entities, that one request may read; default 64 MiB */
     int64_t max_request_bytes; /* default 8 MiB */
     int64_t max_depth;         /* default 128 */
     int64_t max_key_bytes;     /* default 1,024 */

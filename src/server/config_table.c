@@ -120,7 +120,7 @@ const struct setting config_settings[] = {
     {NUMBER(max_array_length, 100, 0, 1000000000),
      .help = "elements that an array in an entity keeps, the newest; 0 for no limit"},
     {NUMBER(max_entity_bytes, 16 * MIB, KIB, GIB), .help = "largest entity after a merge"},
-    {NUMBER(max_merge_bytes, 256 * MIB, MIB, 64 * GIB),
+    {NUMBER(max_merge_bytes, 64 * MIB, MIB, 64 * GIB),
      .help = "bytes of entities above 16 KiB that one request may read and merge"},
     {NUMBER(max_request_bytes, 8 * MIB, KIB, GIB), .help = "largest request of a producer"},
     {NUMBER(max_depth, 128, 1, 1000), .help = "deepest nesting of a patch"},

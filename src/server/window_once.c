@@ -13,11 +13,12 @@
 #include <stdio.h>
 
 enum {
-    BRIEF_LOOK = 2000,       /* the same, before others' turns: most filters need no more */
-    ANSWER_BYTES = 16 << 20, /* of JSON, before it is compressed; a single row may be longer */
-    FIRST_LOOK = 20000,      /* rows that a filter looks at in one transaction */
-    REFILLS = 3,             /* how often a view may change too much to be filtered in steps */
-    ONCE_TAKE = 100          /* rows, where nothing says how many */
+    BRIEF_LOOK = 2000,        /* the same, before others' turns: most filters need no more */
+    BRIEF_BYTES = 256 * 1024, /* of JSON, before others' turns; then it begins anew */
+    ANSWER_BYTES = 16 << 20,  /* of JSON, before it is compressed; a single row may be longer */
+    FIRST_LOOK = 20000,       /* rows that a filter looks at in one transaction */
+    REFILLS = 3,              /* how often a view may change too much to be filtered in steps */
+    ONCE_TAKE = 100           /* rows, where nothing says how many */
 };
 
 struct window_once {
@@ -137,6 +138,12 @@ static void explain_failure(struct window_once *once, const struct window_result
 {
     if (once->answer.error.code != ERROR_NONE)
         return;
+    if (once->plain.too_large && once->plain.max_bytes < ANSWER_BYTES) {
+        once->plain.too_large = false;
+        once->plain.max_bytes = ANSWER_BYTES;
+        start_over(once);
+        return;
+    }
     once->answer.error = result->error;
     if (once->plain.too_large)
         error_set(&once->answer.error, ERROR_TOO_LARGE,
@@ -349,7 +356,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     wire_batch_init(&once->plain.rows, UINT32_MAX);
     buffer_init(&once->plain.deleted, UINT32_MAX);
     buffer_init(&once->answer.body, UINT32_MAX);
-    once->plain.max_bytes = ANSWER_BYTES;
+    once->plain.max_bytes = BRIEF_BYTES;
     once->known =
         options->known ? memory_copy_string(options->known, strlen(options->known)) : NULL;
     if (!options->known || once->known)
