@@ -244,7 +244,7 @@ typedef struct stele_query_options {
  * subscription. What changed while a long view was read is then told again, whole. */
 typedef struct stele_position {
     char seq[48];   /* "0:000000000000" for a view that was never fed */
-    char epoch[64]; /* of the database, and of who sees the rows */
+    char epoch[64]; /* of the database, of who sees the rows, of what the view shows */
 } stele_position;
 
 /* The same as stele_query, for a part of the view. `position` may be NULL; it is filled before the

@@ -1,4 +1,5 @@
 #include "server/view_epoch.h"
+#include "base/invariant.h"
 #include "server/window_internal.h"
 
 #include <inttypes.h>
@@ -42,7 +43,8 @@ const char *view_epoch(const struct hub *hub, const struct view *view,
     const char *epoch = engine_epoch(hub->engine);
     char parts[VIEW_EPOCH];
     print_parts(hub, view, scope, parts);
-    snprintf(text, VIEW_EPOCH, "%s%s", epoch, parts);
+    int length = snprintf(text, VIEW_EPOCH, "%s%s", epoch, parts);
+    INVARIANT(length < VIEW_EPOCH);
     return text;
 }
 
