@@ -151,7 +151,7 @@ static bool clear_some(struct store_writer *writer, uint32_t export_id,
 bool store_export_order_waits(const struct store_writer *writer, uint32_t export_id)
 {
     return export_id > 0 && export_id <= writer->export_count &&
-           writer->exports[export_id - 1].now.work != ORDER_NONE;
+           writer->exports[export_id - 1]->now.work != ORDER_NONE;
 }
 
 bool store_export_order(struct store_writer *writer, uint32_t export_id, int64_t limit,

@@ -61,7 +61,7 @@ static struct store_export read_export(const struct query *query)
 
 static bool write_counters(struct store_writer *writer, size_t place, struct error *error)
 {
-    const struct export_counters *counters = &writer->exports[place].now;
+    const struct export_counters *counters = &writer->exports[place]->now;
     struct query query;
     if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_WRITE, write_sql, error)) {
         return false;
@@ -90,7 +90,7 @@ static bool write_counters(struct store_writer *writer, size_t place, struct err
 static bool find_order(struct store_writer *writer, struct error *error)
 {
     for (size_t i = 0; i < writer->export_count; i++) {
-        struct export_record *record = &writer->exports[i];
+        struct export_record *record = writer->exports[i];
         struct query query;
         if (record->now.max_entities > 0 || record->now.entities == 0) {
             continue;
@@ -114,25 +114,52 @@ static bool find_order(struct store_writer *writer, struct error *error)
 
 /* ---- the writer's picture ---- */
 
-static bool add_record(struct store_writer *writer, struct span name,
-                       const struct export_counters *counters, struct error *error)
+struct span export_record_name(const void *value)
 {
-    if (writer->export_count == writer->export_capacity) {
-        size_t capacity = writer->export_capacity ? 2 * writer->export_capacity : 16;
-        struct export_record *grown =
-            memory_resize(writer->exports, capacity * sizeof *writer->exports);
-        if (!grown) {
-            return error_set(error, ERROR_MEMORY, "out of memory");
-        }
+    const struct export_record *record = value;
+    return span_make(record->name, record->name_length);
+}
+
+static void free_record(struct export_record *record)
+{
+    if (record) {
+        memory_free(record->name);
+        memory_free(record);
+    }
+}
+
+static bool reserve_record(struct store_writer *writer)
+{
+    if (writer->export_count < writer->export_capacity) {
+        return true;
+    }
+    size_t capacity = writer->export_capacity ? 2 * writer->export_capacity : 16;
+    struct export_record **grown =
+        memory_resize(writer->exports, capacity * sizeof(*writer->exports));
+    if (grown) {
         writer->exports = grown;
         writer->export_capacity = capacity;
     }
-    char *copy = name.data ? memory_copy_string(name.data, name.length) : NULL;
-    if (!copy) {
+    return grown != NULL;
+}
+
+static bool add_record(struct store_writer *writer, struct span name,
+                       const struct export_counters *counters, struct error *error)
+{
+    struct export_record *record = reserve_record(writer) ? memory_new(sizeof *record) : NULL;
+    char *copy = record && name.data ? memory_copy_string(name.data, name.length) : NULL;
+    if (copy) {
+        *record = (struct export_record){.name = copy,
+                                         .name_length = name.length,
+                                         .now = *counters,
+                                         .committed = *counters,
+                                         .id = (uint32_t)writer->export_count + 1};
+    }
+    if (!copy || !map_add(&writer->exports_by_name, record)) {
+        free_record(record);
         return error_set(error, ERROR_MEMORY, "out of memory");
     }
-    writer->exports[writer->export_count++] = (struct export_record){
-        .name = copy, .name_length = name.length, .now = *counters, .committed = *counters};
+    writer->exports[writer->export_count++] = record;
     return true;
 }
 
@@ -161,39 +188,53 @@ bool exports_load(struct store_writer *writer, struct error *error)
 
 bool exports_write(struct store_writer *writer, struct error *error)
 {
-    for (size_t i = 0; i < writer->export_count; i++) {
-        if (writer->exports[i].dirty && !write_counters(writer, i, error)) {
+    const struct export_record *record = writer->dirty_exports;
+    for (; record; record = record->next_dirty) {
+        if (!write_counters(writer, record->id - 1, error)) {
             return false;
         }
     }
     return true;
 }
 
+/* Each dirty one is as it is now, or as it was. */
+static void settle(struct store_writer *writer, bool committed)
+{
+    while (writer->dirty_exports) {
+        struct export_record *record = writer->dirty_exports;
+        writer->dirty_exports = record->next_dirty;
+        record->next_dirty = NULL;
+        record->dirty = false;
+        if (committed) {
+            record->committed = record->now;
+        } else {
+            record->now = record->committed;
+        }
+    }
+}
+
 void exports_commit(struct store_writer *writer)
 {
     writer->export_committed = writer->export_count;
-    for (size_t i = 0; i < writer->export_count; i++) {
-        writer->exports[i].committed = writer->exports[i].now;
-        writer->exports[i].dirty = false;
-    }
+    settle(writer, true);
 }
 
 void exports_rollback(struct store_writer *writer)
 {
+    settle(writer, false);
     while (writer->export_count > writer->export_committed) {
-        memory_free(writer->exports[--writer->export_count].name);
-    }
-    for (size_t i = 0; i < writer->export_count; i++) {
-        writer->exports[i].now = writer->exports[i].committed;
-        writer->exports[i].dirty = false;
+        struct export_record *record = writer->exports[--writer->export_count];
+        map_remove(&writer->exports_by_name, export_record_name(record));
+        free_record(record);
     }
 }
 
 void exports_free(struct store_writer *writer)
 {
     for (size_t i = 0; i < writer->export_count; i++) {
-        memory_free(writer->exports[i].name);
+        free_record(writer->exports[i]);
     }
+    map_fini(&writer->exports_by_name);
     memory_free(writer->exports);
     writer->exports = NULL;
     writer->export_count = 0;
@@ -206,8 +247,12 @@ struct export_counters *export_change(struct store_writer *writer, uint32_t expo
         error_set(error, ERROR_INTERNAL, "%s has no export %u", writer->store->path, export_id);
         return NULL;
     }
-    struct export_record *record = &writer->exports[export_id - 1];
-    record->dirty = true;
+    struct export_record *record = writer->exports[export_id - 1];
+    if (!record->dirty) {
+        record->dirty = true;
+        record->next_dirty = writer->dirty_exports;
+        writer->dirty_exports = record;
+    }
     return &record->now;
 }
 
@@ -219,12 +264,10 @@ bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t
     if (!writer_ready(writer, error)) {
         return false;
     }
-    for (size_t i = 0; i < writer->export_count; i++) {
-        struct export_record *record = &writer->exports[i];
-        if (span_equal(span_make(record->name, record->name_length), name)) {
-            *export_id = (uint32_t)i + 1;
-            return sql_views_create_standard(writer, name, *export_id, error);
-        }
+    const struct export_record *record = map_get(&writer->exports_by_name, name);
+    if (record) {
+        *export_id = record->id;
+        return sql_views_create_standard(writer, name, *export_id, error);
     }
     struct query query;
     if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_INSERT, insert_sql, error)) {
@@ -246,7 +289,7 @@ bool store_exports_define_views(struct store_writer *writer, struct error *error
 {
     bool ok = writer_ready(writer, error);
     for (size_t i = 0; ok && i < writer->export_count; i++) {
-        struct span name = span_make(writer->exports[i].name, writer->exports[i].name_length);
+        struct span name = export_record_name(writer->exports[i]);
         ok = sql_views_create_standard(writer, name, (uint32_t)i + 1, error);
     }
     return ok;
@@ -262,7 +305,7 @@ static const struct export_counters *counters_of(const struct store_writer *writ
 {
     static const struct export_counters none;
     bool known = export_id > 0 && export_id <= writer->export_count;
-    return known ? &writer->exports[export_id - 1].now : &none;
+    return known ? &writer->exports[export_id - 1]->now : &none;
 }
 
 int64_t store_export_entities(struct store_writer *writer, uint32_t export_id)

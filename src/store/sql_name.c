@@ -17,6 +17,9 @@
 #include <stdlib.h>
 #include <strings.h>
 
+enum {
+    MADE_SINGLY = 30 /* SQL views; of more, all at once cost less */
+};
 enum { NAME_LIMIT = 4096, SQL_LIMIT = 4 << 20, LIST_LIMIT = 256 << 20 };
 
 #define TEXT_OF_VIEW                                                                               \
@@ -28,6 +31,11 @@ static const char others_sql[] =
 static const char put_sql[] =
     "INSERT INTO sql_view (view, name, body) VALUES (?1, ?2, ?3) ON CONFLICT (view) "
     "DO UPDATE SET name = excluded.name, body = excluded.body";
+/* All at once, past CREATE VIEW: that looks through the whole schema for each. */
+static const char insert_due_sql[] =
+    "INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) "
+    "SELECT 'view', v.name, v.name, 0, " TEXT_OF_VIEW " FROM sql_view AS v "
+    "WHERE lower(v.name) NOT IN (SELECT lower(name) FROM sqlite_schema)";
 static const char delete_sql[] = "DELETE FROM sql_view WHERE view = ?";
 static const char all_sql[] =
     "SELECT v.view, v.name, v.body, coalesce(e.id, '') FROM sql_view AS v LEFT JOIN export AS e "
@@ -123,20 +131,16 @@ static bool drop(struct store_writer *writer, struct span name, struct error *er
     return ok;
 }
 
+/* Its row; the SQL view itself is made with the others of the transaction. */
 static bool create(struct store_writer *writer, struct span id, struct span name, struct span body,
                    struct error *error)
 {
-    struct buffer sql;
     struct query query;
-    buffer_init(&sql, SQL_LIMIT);
-    buffer_add_string(&sql, "CREATE VIEW ");
-    sql_add_identifier(&sql, name);
-    buffer_add_string(&sql, " AS\n");
-    buffer_add_span(&sql, body);
-    bool ok = buffer_string(&sql) ? connection_execute(&writer->connection, sql.data, error)
-                                  : out_of_memory(error);
-    buffer_fini(&sql);
-    if (!ok || !query_start(&query, &writer->connection, STATEMENT_VIEW_PUT, put_sql, error)) {
+    if (!buffer_add_span(&writer->due_views, id) || !buffer_add_char(&writer->due_views, '\0')) {
+        return out_of_memory(error);
+    }
+    writer->due_view_count++;
+    if (!query_start(&query, &writer->connection, STATEMENT_VIEW_PUT, put_sql, error)) {
         return false;
     }
     query_text(&query, id);
@@ -212,6 +216,85 @@ bool sql_view_set(struct store_writer *writer, struct span id, struct span body,
     return ok;
 }
 
+/* ---- making those that are due ---- */
+
+/* If it is still wanted, and was not made under this name meanwhile. */
+static bool make_one(struct store_writer *writer, struct span id, struct error *error)
+{
+    struct buffer row, sql;
+    buffer_init(&row, SQL_LIMIT);
+    buffer_init(&sql, SQL_LIMIT);
+    bool ok = list_of(writer, STATEMENT_VIEW_FIND, find_sql, 2, id, &row, error);
+    if (ok && row.length) {
+        size_t at = 0;
+        buffer_add_string(&sql, "CREATE VIEW IF NOT EXISTS ");
+        sql_add_identifier(&sql, next_text(&row, &at));
+        buffer_add_string(&sql, " AS\n");
+        buffer_add_span(&sql, next_text(&row, &at));
+        ok = buffer_string(&sql) ? connection_execute(&writer->connection, sql.data, error)
+                                 : out_of_memory(error);
+    }
+    buffer_fini(&row);
+    buffer_fini(&sql);
+    return ok;
+}
+
+static bool read_version(struct connection *connection, int64_t *version, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, connection, STATEMENT_SCHEMA_VERSION, "PRAGMA schema_version",
+                     error)) {
+        return false;
+    }
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_ROW) {
+        *version = query_column(&query, 0);
+        query_end(&query);
+    }
+    return step == QUERY_ROW;
+}
+
+/*
+ * The rows of the schema are written as CREATE VIEW would, and the schema's number is raised, so
+ * that every connection reads it anew, this one too. A transaction that is rolled back takes all of
+ * that back.
+ */
+static bool make_many(struct store_writer *writer, struct error *error)
+{
+    struct connection *connection = &writer->connection;
+    char raise[64];
+    int64_t version = 0;
+    bool ok = read_version(connection, &version, error) &&
+              connection_execute(connection, "PRAGMA writable_schema = ON", error);
+    snprintf(raise, sizeof raise, "PRAGMA schema_version = %lld", (long long)version + 1);
+    bool made = ok && connection_execute(connection, insert_due_sql, error) &&
+                connection_execute(connection, raise, error);
+    return (!ok || connection_execute(connection, "PRAGMA writable_schema = RESET", error)) && made;
+}
+
+bool sql_views_make_due(struct store_writer *writer, struct error *error)
+{
+    bool ok = true;
+    if (!writer->due_view_count) {
+        return true;
+    }
+    if (writer->due_view_count > MADE_SINGLY) {
+        ok = make_many(writer, error);
+    } else {
+        for (size_t at = 0; ok && at < writer->due_views.length;) {
+            ok = make_one(writer, next_text(&writer->due_views, &at), error);
+        }
+    }
+    sql_views_forget_due(writer);
+    return ok || writer_break(writer, error);
+}
+
+void sql_views_forget_due(struct store_writer *writer)
+{
+    writer->due_view_count = 0;
+    buffer_clear(&writer->due_views);
+}
+
 bool sql_view_is_known(struct store_writer *writer, struct span id, bool *known,
                        struct error *error)
 {
@@ -250,14 +333,16 @@ static bool remove_view(struct store_writer *writer, struct span id, struct span
     return ok;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return span_compare(*left, *right);
+}
+
+/* `ids` are sorted. */
 static bool is_among(struct span id, const struct span *ids, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (span_equal(ids[i], id)) {
-            return true;
-        }
-    }
-    return false;
+    return count && bsearch(&id, ids, count, sizeof *ids, compare_ids);
 }
 
 /* A SQL view of ours, as it was listed. */
@@ -342,11 +427,14 @@ static bool make_anew(struct store_writer *writer, struct error *error)
     return ok;
 }
 
-bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
+bool store_view_drop_others(struct store_writer *writer, struct span *ids, size_t count,
                             struct error *error)
 {
+    if (count) {
+        qsort(ids, count, sizeof *ids, compare_ids);
+    }
     return writer_ready(writer, error) &&
-           ((retire_others(writer, ids, count, error) && drop_strays(writer, error) &&
-             make_anew(writer, error)) ||
+           ((retire_others(writer, ids, count, error) && sql_views_make_due(writer, error) &&
+             drop_strays(writer, error) && make_anew(writer, error)) ||
             writer_break(writer, error));
 }

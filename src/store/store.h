@@ -189,7 +189,7 @@ bool store_view_define(struct store_writer *writer, struct span id, uint32_t exp
  * each export stay, or come back as they are without a definition. What was changed or dropped by
  * hand is made anew. In a transaction, when all are defined.
  */
-bool store_view_drop_others(struct store_writer *writer, const struct span *ids, size_t count,
+bool store_view_drop_others(struct store_writer *writer, struct span *ids, size_t count,
                             struct error *error);
 /* What SQL views are made of, behind CREATE VIEW <name> AS: of a view of an export, of one of the
  * three that each export has (false: it is none), of a view of a stage. For checks. */

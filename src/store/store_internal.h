@@ -170,6 +170,7 @@ enum statement {
     STATEMENT_WATCHED_FORGET,
     STATEMENT_WATCHED_TRIM_AGE,
     STATEMENT_WATCHED_TRIM_COUNT,
+    STATEMENT_SCHEMA_VERSION,
     STATEMENT_LABELLED_ROWS,
     STATEMENT_LABELLED_ROW,
     STATEMENT_LABELLED_CHANGES, /* two: by the label that a row has, and by the one that it left */
@@ -316,7 +317,9 @@ struct export_record {
     char *name;
     size_t name_length;
     struct export_counters now, committed;
+    uint32_t id;
     bool dirty;
+    struct export_record *next_dirty;
 };
 
 /* Rows that the open transaction gave a stage, less those that it took. */
@@ -340,8 +343,12 @@ struct store_writer {
     bool usage_dirty;
     struct log_record now, committed;
     struct store_usage_state usage_now, usage_committed;
-    struct export_record *exports; /* export id - 1 is the place */
+    struct export_record **exports; /* export id - 1 is the place */
     size_t export_count, export_committed, export_capacity;
+    struct map exports_by_name;
+    struct export_record *dirty_exports; /* those that the transaction changed */
+    struct buffer due_views; /* ids of views, each ended by a NUL, whose SQL views are to be made */
+    size_t due_view_count;
     struct ahead_rows ahead, tombstones_ahead;
     int64_t given_before; /* wal_file_given when the transaction began */
     int64_t largest;      /* what a transaction of it gave at most */
@@ -366,6 +373,7 @@ bool log_record_write(struct connection *connection, const struct log_record *re
                       struct error *error);
 
 /* export.c */
+struct span export_record_name(const void *record); /* for a map */
 bool exports_load(struct store_writer *writer, struct error *error);
 bool exports_write(struct store_writer *writer, struct error *error);
 void exports_commit(struct store_writer *writer);
@@ -460,6 +468,9 @@ void sql_add_identifier(struct buffer *sql, struct span name);
  * differs is written. */
 bool sql_view_set(struct store_writer *writer, struct span id, struct span body,
                   struct error *error);
+/* Make the SQL views that the transaction is yet to make / it is rolled back. */
+bool sql_views_make_due(struct store_writer *writer, struct error *error);
+void sql_views_forget_due(struct store_writer *writer);
 bool sql_view_is_known(struct store_writer *writer, struct span id, bool *known,
                        struct error *error);
 

@@ -23,6 +23,8 @@ struct store_writer *store_writer_open(struct store *store, struct error *error)
         return NULL;
     }
     writer->store = store;
+    map_init(&writer->exports_by_name, export_record_name);
+    buffer_init(&writer->due_views, SIZE_MAX / 2);
     if (!connection_open(&writer->connection, store, CONNECTION_WRITER, error) ||
         !log_record_read(&writer->connection, &writer->committed, error) ||
         !usage_state_read(&writer->connection, &writer->usage_committed, error) ||
@@ -47,6 +49,7 @@ void store_writer_close(struct store_writer *writer)
     }
     connection_close(&writer->connection);
     exports_free(writer);
+    buffer_fini(&writer->due_views);
     memory_free(writer->stages);
     memory_free(writer);
 }
@@ -136,7 +139,8 @@ static bool undo_commit(struct store_writer *writer, struct error *error)
 
 bool store_commit(struct store_writer *writer, struct error *error)
 {
-    if (!writer_ready(writer, error) || !write_counters(writer, error)) {
+    if (!writer_ready(writer, error) || !write_counters(writer, error) ||
+        !sql_views_make_due(writer, error)) {
         store_rollback(writer);
         return false;
     }
@@ -169,6 +173,7 @@ void store_rollback(struct store_writer *writer)
     writer->log_dirty = writer->usage_dirty = false;
     writer->stage_count = 0;
     writer->ahead = writer->tombstones_ahead = (struct ahead_rows){.until = 0};
+    sql_views_forget_due(writer);
     exports_rollback(writer);
 }
 

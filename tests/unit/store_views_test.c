@@ -410,10 +410,50 @@ static void views_that_lie_are_found_and_made_anew(void **state)
     }
 }
 
+static void ensure_many(int count)
+{
+    for (int i = 0; i < count; i++) {
+        char name[32];
+        uint32_t id;
+        snprintf(name, sizeof name, i % 2 ? "it's \"%d" : "Many%d", i / 4 * 4);
+        OK(store_export_ensure(fixture.writer, span_of(name), &id, &fixture.error));
+    }
+}
+
+/* Of many that come in one transaction the rows of the schema are written at once. */
+static void many_exports_at_once_have_their_views(void **state)
+{
+    (void)state;
+    begin();
+    ensure_many(200);
+    store_rollback(fixture.writer);
+    expect_rows("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'Many%'", "0\n");
+    begin();
+    ensure_many(200);
+    commit();
+    expect_rows("SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name LIKE 'Many%'",
+                "150\n");
+    expect_rows("SELECT count(*) FROM sql_view AS v JOIN sqlite_schema AS s ON s.name = v.name "
+                "AND s.tbl_name = v.name AND s.rootpage = 0 AND s.sql = 'CREATE VIEW \"' || "
+                "replace(v.name, '\"', '\"\"') || '\" AS' || char(10) || v.body",
+                "303\n");
+    expect_rows("SELECT count(*) FROM \"Many196/list\"", "0\n");
+    expect_rows("SELECT count(*) FROM \"it's \"\"196/append\"", "0\n");
+    expect_rows("PRAGMA integrity_check", "ok\n");
+    /* The writer goes on with what it prepared before, and makes a few one by one. */
+    begin();
+    uint32_t id;
+    OK(store_export_ensure(fixture.writer, SPAN("One"), &id, &fixture.error));
+    put(id, "k", 1, 0, "{}");
+    commit();
+    expect_rows("SELECT key FROM \"One/list\"", "k\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_three_standard_views, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_exports_at_once_have_their_views, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_keep_their_exact_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_missing_is_absent_and_null_is_null, set_up,
                                         tear_down),
