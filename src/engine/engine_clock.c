@@ -120,6 +120,15 @@ bool engine_clock_open(struct engine *engine, struct error *error)
     return true;
 }
 
+bool engine_clock_is_unsaved(struct engine *engine)
+{
+    struct engine_clock *clock = &engine->clock;
+    pthread_mutex_lock(&clock->mutex);
+    bool unsaved = clock->watch.is_certain && !clock->saved_at;
+    pthread_mutex_unlock(&clock->mutex);
+    return unsaved;
+}
+
 bool engine_clock_save(struct engine *engine, bool at_once, struct error *error)
 {
     struct engine_clock *clock = &engine->clock;

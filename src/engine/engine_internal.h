@@ -338,6 +338,7 @@ bool writer_has_jobs(struct writer *writer);
 /* engine_clock.c: begin with what the database knows, on the writer's connection; note there
  * what is trusted now and then (at_once: in any case), in the open transaction. */
 bool engine_clock_open(struct engine *engine, struct error *error);
+bool engine_clock_is_unsaved(struct engine *engine); /* since it was opened, or set for good */
 bool engine_clock_save(struct engine *engine, bool at_once, struct error *error);
 /* The wall clock that the engine was given, believed or not. */
 int64_t engine_clock_wall(const struct engine *engine);

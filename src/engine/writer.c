@@ -137,7 +137,8 @@ static bool finish(struct writer *writer, struct error *error)
     return writer_flush(writer, error) && writer_derive(writer, error) &&
            writer_run_jobs(writer, error) &&
            trim_some(writer, (int64_t)writer->change_count * 2 + TRIM_STEP, error) &&
-           (writer->change_count == 0 || engine_clock_save(writer->engine, false, error)) &&
+           ((writer->change_count == 0 && !engine_clock_is_unsaved(writer->engine)) ||
+            engine_clock_save(writer->engine, false, error)) &&
            store_commit(writer->store, error);
 }
 
@@ -239,6 +240,8 @@ static void pass_time(struct writer *writer)
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
     if (going && store_begin(writer->store, &error) && writer_evict(writer, &error) &&
         writer_derive(writer, &error) && trim_some(writer, TRIM_STEP, &error) &&
+        (!engine_clock_is_unsaved(writer->engine) ||
+         engine_clock_save(writer->engine, false, &error)) &&
         store_commit(writer->store, &error)) {
         writer_derived(writer);
         settle(writer);

@@ -153,6 +153,27 @@ test('views with now() go back, too, when the clock that is believed goes back',
   await clean(server, clock);
 });
 
+test('a clock that was set for good stays believed over a kill -9, also while nothing is fed', async (t) => {
+  const { clock, server } = await serve(t, { config: timed });
+  const now = Math.floor(clock.right() / 1000);
+  await post(server, [m('soon', { until: now + 90 * MINUTE }), m('later', { until: now + 4 * HOUR })]);
+  clock.setOff(2 * HOUR);
+  await server.logged(/clock-parted/);
+  clock.pass(16 * MINUTE);
+  await server.logged(/clock-settled/);
+  const shown = async () => (await keys(server, 'E/valid')).join();
+  const saved = async () => Number((await sql(server.db, "SELECT value FROM meta WHERE name = 'clock'"))[0].value.split(' ')[0]);
+  for (const until = Date.now() + 20_000; (await shown()) !== 'later' || (await saved()) < clock.right() + HOUR * 1000; ) {
+    assert.ok(Date.now() < until, `${await shown()}, saved ${await saved()}, right ${clock.right()}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+  await server.kill9();
+  await server.restart();
+  await sweep(server, clock);
+  assert.deepEqual(await keys(server, 'E/valid'), ['later']);
+  assert.equal(server.stderr.match(/clock-parted/g).length, 1);
+});
+
 test('a clock that was set right is believed after a quarter of an hour', async (t) => {
   const { clock, server } = await serve(t, { set: { retention_seconds: HOUR } });
   await post(server, range(50, (i) => m(`k${i}`, { i })));
