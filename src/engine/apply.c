@@ -222,14 +222,16 @@ static bool find_stale(struct writer *writer, const struct mutation *mutation,
     return true;
 }
 
-/* Whether it can only take away from what is not there. */
+/* Whether it can only take away from what is not there. A delete that is for what is older is noted
+ * all the same. */
 static bool finds_nothing(const struct submission *submission, const struct mutation *mutation,
                           const struct entity *entity)
 {
-    if (entity->data || mutation->newer)
+    if (entity->data)
         return false;
-    return mutation->operation == MUTATION_DELETE ||
-           (mutation->unset_count && !submission->doc.nodes[mutation->patch].count);
+    if (mutation->operation == MUTATION_DELETE)
+        return !mutation->newer;
+    return mutation->unset_count && !submission->doc.nodes[mutation->patch].count;
 }
 
 static bool apply_mutation(struct writer *writer, struct submission *submission,

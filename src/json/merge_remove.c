@@ -91,17 +91,18 @@ static size_t seek(const struct onward *onward, struct span name, char end)
     return low;
 }
 
+/* No part of a path is empty, so a member without a name has none. */
 static bool is_unset(const struct onward *onward, struct span name)
 {
     size_t i = seek(onward, name, '\0');
-    return i < onward->count && span_equal(rest_of(onward, i), name);
+    return name.length && i < onward->count && span_equal(rest_of(onward, i), name);
 }
 
-/* Those that lead into the member of that name. An empty path is none, see doc_path.c. */
+/* Those that lead into the member of that name. */
 static struct onward into_member(const struct onward *onward, struct span name)
 {
-    if (!onward->offset && !name.length)
-        return *onward;
+    if (!name.length)
+        return (struct onward){onward->paths, 0, onward->offset};
     size_t from = seek(onward, name, '.'), to = seek(onward, name, '.' + 1);
     return (struct onward){onward->paths + from, to - from, onward->offset + name.length + 1};
 }

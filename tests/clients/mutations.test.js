@@ -55,11 +55,15 @@ function mergeKeepingNull(target, patch, appends, path = '') {
   return result;
 }
 
-/** Without the members at the dotted paths. */
+/** Without the members at the dotted paths. A member without a name has none, nor has what is in it. */
 function without(target, paths, path = '') {
   if (!isObject(target)) return target;
   const result = {};
   for (const [name, value] of Object.entries(target)) {
+    if (name === '') {
+      result[name] = value;
+      continue;
+    }
     const here = path === '' ? name : `${path}.${name}`;
     if (!paths.includes(here)) result[name] = without(value, paths, here);
   }
@@ -89,11 +93,11 @@ test('null_removes: the cases of RFC 7396, by patch; an upsert keeps its nulls',
 
 test('unset takes members away before the patch is merged; a path is names joined with dots', async (t) => {
   const server = await serverFor(t, { E: {} });
-  const before = { a: { b: 1, c: { d: 2 } }, 'a.b': 3, list: [1, 2], note: 'x', last: true };
+  const before = { a: { b: 1, c: { d: 2 }, '': { x: 1 } }, 'a.b': 3, list: [1, 2], note: 'x', last: true, '': { inner: 4, note: 5 } };
   const cases = [
     [{ unset: ['note'] }], [{ unset: ['a.b'] }], [{ unset: ['a.c.d', 'last'] }], [{ unset: ['a'] }], [{ unset: ['nothing', 'a.nothing', 'note.x', 'list.0'] }],
     [{ unset: ['a', 'a.b', 'list', 'note', 'last'] }], [{ unset: ['a'], patch: { a: { new: 1 } } }], [{ unset: ['a.c'], patch: { a: { c: { e: 5 } }, note: null } }],
-    [{ unset: ['list'], patch: { list: [9] }, append: ['list'] }], [{ unset: ['note'], patch: { list: [3] }, append: ['list'] }], [{ unset: [] , patch: {} }],
+    [{ unset: ['list'], patch: { list: [9] }, append: ['list'] }], [{ unset: ['', '.inner', 'inner', 'a..x'] }], [{ unset: ['note'], patch: { list: [3] }, append: ['list'] }], [{ unset: [] , patch: {} }],
   ];
   for (const [i, [more]] of cases.entries()) {
     const answer = await post(server, [m(`k${i}`, before), m(`k${i}`, more.patch, more)]);
@@ -103,6 +107,7 @@ test('unset takes members away before the patch is merged; a path is names joine
   }
   for (const [key, line, row] of [
     ['bare', m('bare', undefined, { unset: ['a'] })], ['empty', m('empty', {}, { unset: ['a'] })],
+    ['newer', m('newer', undefined, { unset: ['a'], if: 'newer', slot: 5, index: 0 })],
     ['both', m('both', { b: 1 }, { unset: ['a'] }), { b: 1 }], ['plain', m('plain', {}), {}],
     ['first', m('first', { a: 1 })], ['first', m('first', undefined, { op: 'delete' })], ['first', m('first', undefined, { unset: ['a'] })],
   ]) {

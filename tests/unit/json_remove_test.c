@@ -31,7 +31,9 @@ static const struct {
      {"_seq", "a._seq"},
      NULL,
      "{\"_seq\":\"1:2\",\"a\":{}}"},
-    {"{\"\":1,\"a\":{\"\":2}}", {""}, NULL, "{\"a\":{\"\":2}}"},
+    {"{\"\":1,\"a\":{\"\":2}}", {"", "a."}, NULL, NULL},
+    {"{\"\":{\"b\":1},\"b\":2}", {"b", ".b"}, NULL, "{\"\":{\"b\":1}}"},
+    {"{\"a\":{\"\":{\"b\":1},\"b\":2}}", {"a..b", "a.b"}, NULL, "{\"a\":{\"\":{\"b\":1}}}"},
     {"{\"a\\\"b\":1,\"c\":2}", {"a\\\"b"}, NULL, "{\"c\":2}"},
     {"{\"a\":1,\"b\":2}", {NULL}, "{\"a\":null,\"x\":null}", "{\"b\":2}"},
     {"{\"a\":{\"b\":1,\"c\":2}}", {NULL}, "{\"a\":{\"b\":null,\"d\":4}}", "{\"a\":{\"c\":2}}"},
@@ -115,7 +117,7 @@ static void random_path(char path[PATH_SIZE])
                                    random_name());
 }
 
-/* Whether something went. */
+/* Whether something went. A member without a name has no path, nor has anything in it. */
 static bool take_out(json_t *object, const char *above, char (*paths)[PATH_SIZE], size_t count)
 {
     const char *name;
@@ -126,6 +128,8 @@ static bool take_out(json_t *object, const char *above, char (*paths)[PATH_SIZE]
     {
         char path[PATH_SIZE * 2];
         size_t i = 0;
+        if (!*name)
+            continue;
         snprintf(path, sizeof path, "%s%s%s", above, *above ? "." : "", name);
         while (i < count && strcmp(paths[i], path) != 0)
             i++;
