@@ -293,6 +293,12 @@ void held_move(struct subscription *subscription)
 
 /* ---- for a look ---- */
 
+void held_shows(struct subscription *subscription)
+{
+    if (!subscription->shown)
+        subscription->shown = ++subscription->subscriber->shown;
+}
+
 static bool lend(const struct held *held, struct link *list)
 {
     struct held *copy = held_copy(held, true);
@@ -311,18 +317,37 @@ bool held_lend_shown(const struct subscription *other, struct link *list)
     return true;
 }
 
+static bool is_beside(const struct subscription *other, const struct subscription *subscription)
+{
+    return other != subscription &&
+           strcmp(other->feed->view->id, subscription->feed->view->id) == 0;
+}
+
+/* What is lent of a window that has not sent anything yet covers what it will send. */
 static bool lend_shown(const struct subscription *subscription, struct link *list)
 {
     struct link *all = &subscription->subscriber->subscriptions, *link;
     for (link = all->next; link != all; link = link->next) {
-        const struct subscription *other = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (other == subscription ||
-            strcmp(other->feed->view->id, subscription->feed->view->id) != 0)
+        struct subscription *other = LINK_OWNER(struct subscription, in_subscriber, link);
+        if (!is_beside(other, subscription))
             continue;
         if (!held_lend_shown(other, list))
             return false;
+        if (!other->window || other->window->delivered > 0)
+            held_shows(other);
     }
     return true;
+}
+
+bool held_lacks(const struct subscription *subscription, uint64_t shown)
+{
+    const struct link *all = &subscription->subscriber->subscriptions, *link;
+    for (link = all->next; link != all; link = link->next) {
+        const struct subscription *other = LINK_OWNER(struct subscription, in_subscriber, link);
+        if (other->shown > shown && is_beside(other, subscription))
+            return true;
+    }
+    return false;
 }
 
 bool held_lend(const struct subscription *subscription, struct link *list)

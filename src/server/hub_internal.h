@@ -187,6 +187,7 @@ struct subscription {
     uint64_t asked;  /* hub->commits when it asked for a snapshot */
     struct window_request *request;
     struct link held; /* struct held: rows to lose where the window does not have them */
+    uint64_t shown;   /* subscriber.shown when it began to show rows; 0: it shows none yet */
     /* Beside others of its view on the connection: see key_owner.c. */
     struct link in_owners; /* subscriber.owners, while it owns its key */
     char *owned;           /* its view and key, as they stand in frames; NULL: it owns none */
@@ -233,6 +234,7 @@ struct subscriber {
     size_t held_count;     /* HUB_HELD at most, */
     size_t held_bytes;     /* ... and their keys: HUB_HELD_BYTES */
     bool holds_any;        /* it may hold any row of any view, for they were of too many */
+    uint64_t shown;        /* subscriptions that began to show rows, so far */
     struct link owners;    /* subscriptions that own their keys: see key_owner.c */
     bool from_owner;       /* what was pulled last is of one of them, */
     bool from_opening;     /* ... a window, which does not state its row by it */
@@ -258,6 +260,8 @@ void subscriber_answered(struct subscriber *subscriber);
  * pending. Returns the first piece. */
 struct span subscriber_send(struct subscriber *subscriber, struct text *text);
 void subscriber_ready(struct subscription *subscription);
+/* The same, before all others that are ready. */
+void subscriber_ready_first(struct subscription *subscription);
 /*
  * Who wants something from the readers takes a turn first, and gives it back when what they brought
  * is on its way out, so that a client that does not read pins a few pages only, however many
@@ -455,9 +459,14 @@ void held_take(struct subscription *subscription);
 bool held_others(const struct subscription *subscription);
 /* What a member has now, or may still have, is what it is to lose in the window that it goes to. */
 void held_move(struct subscription *subscription);
+/* The subscription begins to show rows. */
+void held_shows(struct subscription *subscription);
 /* For a look: copies of what it is to take away, and of what other subscriptions of the connection
  * show of the view, which is to stay. False when out of memory. */
 bool held_lend(const struct subscription *subscription, struct link *list);
+/* Whether others of the connection have begun to show rows of the view since subscriber.shown was
+ * `shown`, so that what was lent then is not all that is to stay. */
+bool held_lacks(const struct subscription *subscription, uint64_t shown);
 /* A copy of what `other` shows. False when out of memory. */
 bool held_lend_shown(const struct subscription *other, struct link *list);
 void held_free_all(struct link *list);

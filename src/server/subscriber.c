@@ -317,6 +317,13 @@ void subscriber_ready(struct subscription *subscription)
     wake(subscriber);
 }
 
+void subscriber_ready_first(struct subscription *subscription)
+{
+    subscriber_ready(subscription);
+    link_remove(&subscription->in_ready);
+    link_prepend(&subscription->subscriber->ready, &subscription->in_ready);
+}
+
 bool subscriber_take_turn(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;

@@ -134,6 +134,8 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     struct hub *hub = subscription->subscriber->hub;
     counter_add(&hub->metrics.subscriptions_made, 1);
     held_take(subscription);
+    if (!subscription->window)
+        held_shows(subscription);
     key_owner_begins(subscription);
     /* Rows that the cursor says it has may have been taken away since, for another window; or they
      * are newer, by another subscription that shows them. */

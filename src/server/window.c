@@ -317,6 +317,7 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
     if (!window)
         return false;
     subscription->window = window;
+    subscription->shown = 0;
     link_append(&window->members, &subscription->in_window);
     feed->hub->windows->members++;
     if (window->member_count++ == 0) {

@@ -230,7 +230,8 @@ struct window_request {
     int64_t from;
     bool current;     /* RESUME: it is known to be of the view as it is now */
     bool as_frames;   /* live frames instead of a snapshot's batch; WINDOW_RESUME */
-    struct link held; /* struct held */
+    struct link held; /* struct held, */
+    uint64_t shown;   /* ... as of subscriber.shown */
     bool with_rows;   /* MOVE: the rows are wanted too */
     /* STATE: see window_state.c */
     bool unstated, restates;  /* as in the subscription */

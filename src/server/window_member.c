@@ -110,6 +110,7 @@ static void wait_for_look(struct subscription *subscription)
 static void go_live(struct subscription *subscription, int64_t version)
 {
     struct window *window = subscription->window;
+    held_shows(subscription);
     subscription->member_phase = MEMBER_LIVE;
     subscription->version = version;
     subscription->in_channel =
@@ -161,6 +162,7 @@ static bool start_request(struct subscription *subscription, enum window_request
         window_request_free(request);
         return false;
     }
+    request->shown = subscription->subscriber->shown;
     request->window = window;
     request->subscription = subscription;
     request->kind = kind;
@@ -229,10 +231,30 @@ void window_request_done(struct window_request *request)
         window_activate(request->window);
         return;
     }
-    subscriber_ready(subscription);
+    /* Before the others of its client: its deletes spare what they have sent, and not yet what the
+     * same look brings them. */
+    subscriber_ready_first(subscription);
 }
 
 /* ---- pulling ---- */
+
+/* Whether its deletes may be of rows that another of its client has begun to show since it asked.
+ * One that resumes has rows of its own window only. */
+static bool is_overtaken(const struct subscription *subscription,
+                         const struct window_request *request)
+{
+    bool moves = request->kind == WINDOW_MOVE || request->kind == WINDOW_UNTOLD;
+    return moves && !link_alone(&request->held) && held_lacks(subscription, request->shown);
+}
+
+static void ask_anew(struct subscription *subscription)
+{
+    struct window_request *request = subscription->request;
+    subscription->member_phase = request->kind == WINDOW_MOVE ? MEMBER_MOVED : MEMBER_UNTOLD;
+    subscription->request = NULL;
+    window_request_free(request);
+    subscriber_ready(subscription);
+}
 
 static struct span pull_answer(struct subscription *subscription)
 {
@@ -240,6 +262,10 @@ static struct span pull_answer(struct subscription *subscription)
     struct span nothing = span_make(NULL, 0);
     if (!request->returned)
         return nothing;
+    if (is_overtaken(subscription, request)) {
+        ask_anew(subscription);
+        return nothing;
+    }
     struct hub_metrics *metrics = &subscription->feed->hub->metrics;
     enum window_request_kind kind = request->kind;
     bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
