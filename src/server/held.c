@@ -77,7 +77,9 @@ void held_forget(struct window *window)
 
 /* ---- what a subscription has shown ---- */
 
-/* What a member has, or may still have; window NULL: nothing. */
+/* What a member has, or may still have; window NULL: nothing. Beside others it may be more than
+ * what it was sent itself: an owner states its row as of a look that is ahead of it
+ * (window_state.c). */
 static struct held of_member(const struct subscription *subscription)
 {
     const struct window_request *request = subscription->request;
@@ -88,6 +90,7 @@ static struct held of_member(const struct subscription *subscription)
         (subscription->member_phase == MEMBER_LIVE || subscription->member_phase == MEMBER_BEHIND ||
          (subscription->member_phase == MEMBER_WAITING &&
           (request->kind == WINDOW_BEHIND || request->kind == WINDOW_STATE)));
+    known = known && !subscription->beside;
     held.former = !known;
     held.version = known ? subscription->version : window->delivered;
     if (held.version > 0)

@@ -195,6 +195,7 @@ struct subscription {
     bool restates; /* another may have sent an older or newer state of its row */
     bool beside;   /* others of the connection showed rows of its view, or do */
     bool leaving;  /* unsubscribed: it goes when the other can take over */
+    bool inherits; /* of an owner that failed: it states the row once, and shows none itself */
     /* An owner that is a window: see window_state.c. */
     bool unstated;     /* the row may be another than was stated */
     int64_t stated;    /* it was this change that left it so; 0: there was none; -1: unknown */
@@ -373,6 +374,11 @@ void subscription_error(const struct subscription *subscription, const struct er
 /* The key it asked for; absent: all. Borrowed. */
 struct span subscription_key(const struct subscription *subscription);
 void subscription_close(struct subscription *subscription);
+/* Tell the client, and close it. */
+void subscription_fail(struct subscription *subscription, const struct error *error);
+/* One of the same key, which the client did not ask for: a window without a filter. NULL when out
+ * of memory. */
+struct subscription *subscription_make_heir(const struct subscription *subscription);
 /* Free one that belongs to no feed any more, and has no work on its way. */
 void subscription_drop(struct subscription *subscription);
 struct span subscription_pull(struct subscription *subscription);

@@ -13,8 +13,7 @@ static void fail(struct hub_job *job)
     struct subscription *subscription = job->subscription;
     log_error("hub", "read-failed", "for=\"%s\" view=\"%s\" error=\"%s\"", job->what,
               subscription->feed->view->id, job->error.message);
-    subscription_error(subscription, &job->error);
-    subscription_close(subscription); /* forgets the job, and so frees it */
+    subscription_fail(subscription, &job->error); /* forgets the job, and so frees it */
 }
 
 static void deliver(struct engine_event *event)
@@ -50,8 +49,7 @@ void hub_job_refused(struct subscription *subscription)
     struct error error;
     error_set(&error, ERROR_QUEUE_FULL,
               "too many are catching up at once, or memory is short; subscribe again later");
-    subscription_error(subscription, &error);
-    subscription_close(subscription);
+    subscription_fail(subscription, &error);
 }
 
 void hub_job_take(struct hub_job *job)

@@ -11,7 +11,9 @@
  *   - a batch may have the row as it was before, or after, what the owner sent last. The owner
  *     waits until the other is live and then restates the row, unless it was the same all the time;
  *   - an owner that is unsubscribed leaves when the other has everything too, so that the other
- *     can go on with the key.
+ *     can go on with the key;
+ *   - an owner that fails has passed over what it will not send any more. An heir takes its place,
+ *     which states what the other shows of the row, and then leaves in the same way.
  */
 #include "server/key_owner.h"
 #include "server/window_internal.h"
@@ -205,6 +207,14 @@ static int64_t newest_state(const struct subscription *other)
     return other->window ? other->window->shown_change : other->cursor;
 }
 
+/* With a cursor it sent events, or rows, of what was before it began. */
+static bool has_resumed(const struct subscription *owner, int64_t last)
+{
+    const struct ring *ring = &owner->feed->hub->ring;
+    return owner->knowledge.resumed &&
+           (last > owner->resume_from || owner->resume_from + 1 < ring->first);
+}
+
 /* Whether the row was the same in all states that the two have sent of it. */
 static bool is_settled(const struct subscription *owner, const struct subscription *other)
 {
@@ -212,7 +222,7 @@ static bool is_settled(const struct subscription *owner, const struct subscripti
     const struct key_group *group = owner->group;
     int64_t oldest = oldest_state(other);
     int64_t last = group->count ? group->ids[group->first + group->count - 1] : 0;
-    return oldest >= owner->begun && oldest + 1 >= ring->first &&
+    return !has_resumed(owner, last) && oldest >= owner->begun && oldest + 1 >= ring->first &&
            newest_state(other) <= ring->last && last <= oldest && owner->cursor >= last;
 }
 
@@ -266,6 +276,30 @@ bool key_owner_stays(struct subscription *subscription)
         return false;
     subscription->leaving = true;
     return true;
+}
+
+static bool has_heir(struct subscription *owner)
+{
+    struct subscription *heir;
+    owner->leaving = false; /* else the heir would replace it */
+    if (owner->inherits || !(heir = subscription_make_heir(owner)))
+        return false;
+    heir->inherits = heir->leaving = true;
+    heir->phase = PHASE_WINDOW;
+    heir->member_phase = MEMBER_LIVE;
+    key_owner_begins(heir);
+    heir->unstated = true;
+    subscriber_ready(heir);
+    return true;
+}
+
+void key_owner_failed(struct subscription *subscription, const struct error *error)
+{
+    struct subscription *other = subscription->owned ? find_other(subscription) : NULL;
+    if (!other || subscription->subscriber->ended || has_heir(subscription))
+        return;
+    subscription_error(other, error);
+    subscription_close(other);
 }
 
 void key_owners_wake(struct subscriber *subscriber)

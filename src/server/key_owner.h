@@ -16,6 +16,9 @@ void key_owner_stated(struct subscription *subscription);
 bool key_owner_goes_on(struct subscription *subscription);
 /* A live one has everything: it is gone afterwards if it was to leave, and that can be. */
 void key_owner_rests(struct subscription *subscription);
+/* It fails, and is about to be closed: frames of the other that were passed over for its sake are
+ * made up for by a statement of the row. If that cannot be, the other fails, too. */
+void key_owner_failed(struct subscription *subscription, const struct error *error);
 /* Unsubscribed. Whether it stays for a while, until another can take its key over. */
 bool key_owner_stays(struct subscription *subscription);
 /* Whether what is pulled of it next is not all that is to be said of its row: it is a window that

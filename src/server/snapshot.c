@@ -176,8 +176,7 @@ static void fail_waiting(struct link *waiting, const struct error *error)
     while (!link_alone(waiting)) {
         struct subscription *subscription =
             LINK_OWNER(struct subscription, in_build, waiting->next);
-        subscription_error(subscription, error);
-        subscription_close(subscription);
+        subscription_fail(subscription, error);
     }
 }
 
@@ -321,8 +320,7 @@ static void refuse(struct subscription *subscription)
               "too many snapshots are wanted at once, or memory is short, for '%s'; subscribe "
               "again later",
               subscription->feed->view->id);
-    subscription_error(subscription, &error);
-    subscription_close(subscription);
+    subscription_fail(subscription, &error);
 }
 
 struct snapshot_batch *snapshot_next(struct subscription *subscription)

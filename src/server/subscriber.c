@@ -165,8 +165,7 @@ bool subscriber_allows_rows(struct subscription *subscription, int64_t rows)
     if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
         return true;
     counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
-    subscription_error(subscription, &error);
-    subscription_close(subscription);
+    subscription_fail(subscription, &error);
     return false;
 }
 

@@ -236,6 +236,38 @@ void subscription_close(struct subscription *subscription)
     subscription_drop(subscription);
 }
 
+void subscription_fail(struct subscription *subscription, const struct error *error)
+{
+    subscription_error(subscription, error);
+    key_owner_failed(subscription, error);
+    subscription_close(subscription);
+}
+
+struct subscription *subscription_make_heir(const struct subscription *subscription)
+{
+    const struct view *view = subscription->feed->view;
+    struct subscriber *subscriber = subscription->subscriber;
+    struct span key = subscription_key(subscription);
+    char none[] = "";
+    struct wire_subscribe message = {.key = memory_copy_string(key.data, key.length),
+                                     .with_snapshot = true,
+                                     .snapshot_limit = -1,
+                                     .take = -1,
+                                     .skip = -1,
+                                     .parameters = none};
+    struct subscription *heir = NULL;
+    struct window_spec spec;
+    struct error error;
+    if (message.key && window_spec_make(subscriber->hub, view, &message, &spec, &error)) {
+        spec.is_extra = true;
+        spec.scope = view->scope ? row_scope_ref(subscriber->scope) : NULL;
+        heir = subscription_new(subscriber, view, &message, &spec, &error);
+        window_spec_fini(&spec);
+    }
+    memory_free(message.key);
+    return heir;
+}
+
 void subscription_drop(struct subscription *subscription)
 {
     link_remove(&subscription->in_subscriber);

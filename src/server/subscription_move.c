@@ -9,8 +9,7 @@
 /* The subscription is gone afterwards. */
 static void fail(struct subscription *subscription, const struct error *error)
 {
-    subscription_error(subscription, error);
-    subscription_close(subscription);
+    subscription_fail(subscription, error);
 }
 
 /* Nothing that was asked for it is wanted any more. */

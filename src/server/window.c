@@ -39,9 +39,15 @@ struct windows *windows_new(void)
     return windows;
 }
 
+/* As max_windows counts them. */
+static size_t windows_watched(const struct windows *windows)
+{
+    return windows->count - windows->lingering - windows->extra;
+}
+
 void windows_count(const struct windows *windows, size_t *watched, size_t *members)
 {
-    *watched = windows->count - windows->lingering;
+    *watched = windows_watched(windows);
     *members = windows->members;
 }
 
@@ -75,8 +81,9 @@ static char *print_name(const struct window_spec *spec)
 {
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
-    buffer_printf(&name, "%s\n%lld,%lld,%lld\n%c", spec->view->id, (long long)spec->skip,
-                  (long long)spec->take, (long long)spec->limit, spec->key.data ? 'k' : '-');
+    buffer_printf(&name, "%s\n%lld,%lld,%lld\n%c%c", spec->view->id, (long long)spec->skip,
+                  (long long)spec->take, (long long)spec->limit, spec->is_extra ? 'x' : '-',
+                  spec->key.data ? 'k' : '-');
     buffer_add_span(&name, spec->key);
     buffer_add_char(&name, '\n');
     if (spec->filter)
@@ -109,6 +116,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     window->mode = feed->mode;
     window->name = name;
     window->scanning = window_may_scan(window);
+    window->kept = window->spec.is_extra ? WINDOW_NOT_KEPT : WINDOW_UNDECIDED;
     link_init(&window->in_windows);
     link_init(&window->in_active);
     link_init(&window->in_lingering);
@@ -207,6 +215,8 @@ void windows_end_lingering(struct windows *windows)
 static struct subscriber *only_subscriber(const struct window *window)
 {
     struct subscriber *only = NULL;
+    if (window->spec.is_extra)
+        return NULL; /* giving it up makes no room */
     for (struct link *link = window->members.next; link != &window->members; link = link->next) {
         struct subscriber *it = LINK_OWNER(struct subscription, in_window, link)->subscriber;
         if (only && it != only)
@@ -259,8 +269,7 @@ static void give_up(struct window *window)
     while (!link_alone(&window->members)) {
         struct subscription *subscription =
             LINK_OWNER(struct subscription, in_window, window->members.next);
-        subscription_error(subscription, &error);
-        subscription_close(subscription);
+        subscription_fail(subscription, &error);
     }
 }
 
@@ -268,13 +277,13 @@ static void give_up(struct window *window)
 static bool make_room(struct hub *hub, struct subscriber *taker, struct error *error)
 {
     const struct windows *windows = hub->windows;
-    while (windows->count - windows->lingering >= hub->options.max_windows) {
+    while (windows_watched(windows) >= hub->options.max_windows) {
         struct subscriber *greedy = find_greedy(windows, taker);
         if (!greedy || greedy == taker)
             return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
                              "%zu different windows are watched, as many as max_windows allows; "
                              "use one that others use, or subscribe later",
-                             windows->count - windows->lingering);
+                             windows_watched(windows));
         give_up(oldest_of(windows, greedy));
     }
     return true;
@@ -297,7 +306,7 @@ static struct window *find_or_make(struct hub *hub, struct feed *feed, struct wi
         memory_free(name);
         return window;
     }
-    if (name && !make_room(hub, subscriber, error)) {
+    if (name && !spec->is_extra && !make_room(hub, subscriber, error)) {
         memory_free(name);
         return NULL;
     }
@@ -322,6 +331,7 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
     feed->hub->windows->members++;
     if (window->member_count++ == 0) {
         feed->hub->windows->lingering--;
+        feed->hub->windows->extra += window->spec.is_extra;
         link_remove(&window->in_lingering);
     }
     window_activate(window);
@@ -361,6 +371,7 @@ void window_leave(struct subscription *subscription)
     text_unref(window->snapshot);
     window->snapshot = NULL;
     windows->lingering++;
+    windows->extra -= window->spec.is_extra;
     link_append(&windows->lingerers, &window->in_lingering);
 }
 
@@ -369,8 +380,7 @@ void window_fail(struct window *window, const struct error *error)
     while (!link_alone(&window->members)) {
         struct subscription *subscription =
             LINK_OWNER(struct subscription, in_window, window->members.next);
-        subscription_error(subscription, error);
-        subscription_close(subscription);
+        subscription_fail(subscription, error);
     }
     held_forget(window);
     /* A look may be at the rows of one that is held. */

@@ -59,6 +59,7 @@ struct window_spec {
     const struct view *view; /* one reference */
     int64_t skip, take;      /* take VIEW_ALL: all */
     int64_t limit;           /* rows of a snapshot; -1: all */
+    bool is_extra;           /* max_windows does not count for it */
     bool is_short;           /* the view is cut to so few rows that a filter reads them anew */
     struct view_filter *filter;
     struct span key;         /* absent: every key */
@@ -235,6 +236,7 @@ struct window_request {
     bool with_rows;   /* MOVE: the rows are wanted too */
     /* STATE: see window_state.c */
     bool unstated, restates;  /* as in the subscription */
+    bool inherits;            /* likewise */
     int64_t stated;           /* likewise; then what is stated now */
     int64_t since;            /* what others have sent in batches is not older than this change */
     int64_t state;            /* the newest change of the state that was read */
@@ -451,22 +453,23 @@ uint64_t window_tag(const struct window *window, const struct seq *after,
 
 struct windows {
     struct map by_name;
-    struct link all;       /* window.in_windows */
-    struct link active;    /* window.in_active: all that may need a look, and a few others */
-    struct link lingerers; /* window.in_lingering: without members, the longest so first */
-    struct map stages;     /* struct stage_topic by the definition of the stage */
-    struct link requests;  /* window_request.in_requests: for the next look */
-    size_t count, lingering;
-    uint64_t ended_us;   /* when one was last forgotten, what it held included; 0: never */
-    size_t members;      /* of all */
-    bool looking;        /* a look is on its way */
-    struct link moved;   /* window.in_moved */
-    size_t kept_rows;    /* of windows that are kept */
-    bool keeping;        /* the writer has a part of that */
-    uint64_t kept_us;    /* when it got it, */
-    int64_t kept_change; /* ... and up to which change nothing more is to be told */
-    uint64_t forget_us;  /* when something that it has is old; UINT64_MAX: it has nothing */
-    bool crowded;        /* it has more than it may */
+    struct link all;         /* window.in_windows */
+    struct link active;      /* window.in_active: all that may need a look, and a few others */
+    struct link lingerers;   /* window.in_lingering: without members, the longest so first */
+    struct map stages;       /* struct stage_topic by the definition of the stage */
+    struct link requests;    /* window_request.in_requests: for the next look */
+    size_t count, lingering; /* all of them, and those without members */
+    size_t extra;            /* with members, and made for heirs: see key_owner.c */
+    uint64_t ended_us;       /* when one was last forgotten, what it held included; 0: never */
+    size_t members;          /* of all */
+    bool looking;            /* a look is on its way */
+    struct link moved;       /* window.in_moved */
+    size_t kept_rows;        /* of windows that are kept */
+    bool keeping;            /* the writer has a part of that */
+    uint64_t kept_us;        /* when it got it, */
+    int64_t kept_change;     /* ... and up to which change nothing more is to be told */
+    uint64_t forget_us;      /* when something that it has is old; UINT64_MAX: it has nothing */
+    bool crowded;            /* it has more than it may */
 };
 
 /* window_topics.c */

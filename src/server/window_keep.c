@@ -194,7 +194,8 @@ static void tell_watched(struct hub *hub, uint64_t now)
         age = 0; /* the oldest in the database are to be those that nobody watches */
     for (link = hub->windows->all.next; link != &hub->windows->all; link = link->next) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
-        if (window->member_count && window->kept != WINDOW_UNDECIDED && now - window->kept_us > age)
+        bool counts = window->kept != WINDOW_UNDECIDED && !window->spec.is_extra;
+        if (window->member_count && counts && now - window->kept_us > age)
             tell(window);
     }
 }

@@ -184,8 +184,7 @@ static void fail(struct subscription *subscription)
 {
     struct error error;
     error_set(&error, ERROR_MEMORY, "out of memory for a window; subscribe again later");
-    subscription_error(subscription, &error);
-    subscription_close(subscription);
+    subscription_fail(subscription, &error);
 }
 
 /* A few at a time for each subscriber, so that one that does not read pins little. */

@@ -42,6 +42,7 @@ bool window_state_ask(struct subscription *subscription, struct window_request *
         return false;
     request->unstated = subscription->unstated;
     request->restates = subscription->restates;
+    request->inherits = subscription->inherits;
     request->stated = subscription->stated;
     request->since = key_owner_others_state(subscription);
     subscription->unstated = subscription->restates = false;
@@ -120,7 +121,7 @@ bool window_encode_state(struct window_reading *reading, struct window_request *
     struct span key = window->spec.key, data = span_make(NULL, 0);
     struct seq cursor = window_cursor(reading->state);
     struct store_entity entity;
-    bool found, shown = window->rows.count > 0;
+    bool found, shown = window->rows.count > 0 && !request->inherits;
     request->state = reading->state->log.last_change;
     /* What this look found is not told by a frame: the member goes on behind it. */
     bool unstated = request->unstated || reading->result->version != request->from;

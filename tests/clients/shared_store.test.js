@@ -1,7 +1,8 @@
 // Several subscriptions of one view on one connection, by force: all of it, a part, windows, filters,
 // and keys of it, which come, are replaced and end while rows change, beside cuts and kill -9. At each
 // quiet point a store as the published clients have it (one for each view, whoever the frames came for)
-// holds what the subscriptions show together (lib/shared_store.js), and each change comes once.
+// holds what the subscriptions show together (lib/shared_store.js), and each change comes once. After a cut
+// some clients resume what they know a cursor of (lib/cursors.js).
 //
 // STELE_SEEDS seeds (default 12) from STELE_SEED (default 1) on, STELE_JOBS (2) at a time. A failure
 // names its seed; STELE_SEED=n STELE_SEEDS=1 runs that one alone.
@@ -11,6 +12,7 @@ import { join } from 'node:path';
 import test from 'node:test';
 import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
+import { Cursors } from './lib/cursors.js';
 import { post } from './lib/feed.js';
 import { Random } from './lib/random.js';
 import { playSeeds, seedsOf } from './lib/seeds.js';
@@ -34,6 +36,7 @@ const ofKey = (view, r) => (view === 'T/append' ? [{}, { filters: { g: r.below(3
 
 class Run {
   cuts = 0;
+  resumed = 0;
 
   constructor(seed, folder) {
     this.seed = seed;
@@ -46,7 +49,9 @@ class Run {
     this.elements = 0;
     this.steps = 0;
     this.applier = new Applier();
+    this.cursors = new Cursors();
     this.log = [];
+    this.recent = []; /* frames since the last step began */
   }
 
   mutation(key = this.random.pick(KEYS)) {
@@ -93,8 +98,21 @@ class Run {
 
   take(frame) {
     this.log.push(JSON.stringify(frame).slice(0, 300));
-    if (frame.type !== 'error') this.applier.apply(frame);
-    else if (frame.view !== FENCE) throw new Error(JSON.stringify(frame));
+    this.recent.push(frame);
+    if (frame.type === 'error') {
+      if (frame.view !== FENCE) throw new Error(JSON.stringify(frame));
+      return;
+    }
+    this.cursors.note(frame, this.whole, this.keyed);
+    /* It does not say which of several was refused, so the rows stay, as in the published clients. */
+    if (frame.op === 'subscribed' && frame.resumed === false) {
+      if (frame.epoch !== undefined) this.applier.epoch = frame.epoch;
+      return;
+    }
+    this.applier.apply(frame);
+    if (frame.op !== 'subscribed' || !frame.resumed) return;
+    this.resumed++;
+    if (this.strict) this.orphans = this.strict;
   }
 
   async check() {
@@ -116,11 +134,12 @@ class Run {
     const key = this.random.pick(KEYS);
     const shown = before(key);
     const begin = this.log.length;
+    this.recent = [];
     const mutation = this.mutation(key);
     await post(this.server, [mutation]);
     await this.check();
     const after = wantedOf(this.view, this.subscriptions(), this.rows)(key);
-    const told = this.log.slice(begin).map((line) => line.startsWith('{') && line.length < 300 && JSON.parse(line)).filter((frame) => frame && frame.key === key);
+    const told = this.recent.filter((frame) => frame.type !== 'error' && frame.key === key);
     /* Of a list that is sent in part something older may still be on its way. */
     const news = told.filter(({ op, data }) => (op === 'delete' ? shown === true : data.list.at(-1) === mutation.patch?.list[0]));
     const complain = (why) => assert.fail(`${why} after ${JSON.stringify(mutation)}: ${JSON.stringify(this.view)} ${JSON.stringify(this.subscriptions())}\n${this.log.slice(begin - 12).join('\n')}`);
@@ -135,6 +154,7 @@ class Run {
   }
 
   unsubscribe(key) {
+    this.strict = undefined;
     this.log.push(`>> unsubscribe ${key}`);
     this.client.send({ type: 'unsubscribe', view: this.view, key });
     this.orphan();
@@ -148,6 +168,8 @@ class Run {
   /** One that shows the view as a whole begins, and takes away what nobody shows any more. */
   chooseWhole() {
     this.whole = this.random.pick(wholes(this.view, this.random));
+    this.strict = undefined;
+    this.cursors.begin(undefined);
     this.subscribe(this.whole);
     if (isPartial(this.view, this.whole)) this.orphan();
     else this.orphans = new Set(this.forgotten);
@@ -163,6 +185,8 @@ class Run {
       return;
     }
     if (old) this.orphan(); /* what the old one showed goes, but not what others did */
+    this.strict = undefined;
+    this.cursors.begin(key);
     this.keyed.set(key, r.pick(ofKey(this.view, r)));
     this.subscribe({ key, ...this.keyed.get(key) });
   }
@@ -185,18 +209,26 @@ class Run {
       await this.server.kill9();
       await this.server.restart();
     }
+    const orphans = new Set([...this.orphans, ...this.forgotten]);
     this.orphan();
-    const alone = this.keyed.size === 0 && this.whole && !isPartial(this.view, this.whole);
     if (this.random.chance(0.3)) {
-      this.applier.rows.clear();
+      this.applier.drop();
       this.orphans.clear();
+      this.cursors.forget();
     }
-    const cursor = alone && this.cursor ? { after: this.applier.seq, epoch: this.applier.epoch } : {};
     this.forgotten = new Set(this.orphans);
     this.client = await Client.open(this.server, { windows: true });
+    const resumes = this.random.chance(0.6);
     const all = this.subscriptions();
     if (this.random.chance(0.5)) all.reverse();
-    for (const one of all) this.subscribe(one.key === undefined ? { ...one, ...cursor } : one);
+    this.strict = undefined;
+    for (const one of all) {
+      const after = resumes && !isPartial(this.view, one) ? this.cursors.of(one.key) : undefined;
+      if (after === undefined) this.cursors.begin(one.key);
+      /* One that is alone, and goes on from its cursor, is told all that is gone since. */
+      else if (all.length === 1 && one.key === undefined) this.strict = orphans;
+      this.subscribe({ ...one, ...(after === undefined ? {} : { after, epoch: this.applier.epoch }) });
+    }
   }
 
   async play() {
@@ -232,5 +264,5 @@ class Run {
 }
 
 test('what the client holds is what its subscriptions show, by force', async (t) => {
-  await playSeeds(t, OPTIONS, 'shared_store.test.js', (seed, folder) => new Run(seed, folder), ['steps']);
+  await playSeeds(t, OPTIONS, 'shared_store.test.js', (seed, folder) => new Run(seed, folder), ['steps', 'resumed']);
 });

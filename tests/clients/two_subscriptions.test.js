@@ -10,6 +10,7 @@ import { clientFor } from './lib/client.js';
 import { post } from './lib/feed.js';
 import { Server } from './lib/server.js';
 import { DEFINITIONS, add, del, isPartial, settle, wantedOf } from './lib/shared_store.js';
+import { bearer, newKey, tokenOf } from './lib/token.js';
 
 /* ---- one by one ---- */
 
@@ -290,3 +291,81 @@ test('a row that a window showed goes also when a list that is sent in part repl
     client.destroy();
   }
 });
+
+/* ---- a key with a cursor, and all of the view beside it ---- */
+
+for (const restarts of [false, true]) {
+  test(`no event comes twice to a key that resumes while all of the view opens${restarts ? ', after a restart' : ''}`, async (t) => {
+    const server = await Server.forTest(t, { set: { readers: 1 } });
+    const first = await clientFor(t, server);
+    await post(server, [add('k1', 0)]);
+    first.subscribe('T/append', { key: 'k1' });
+    const [{ epoch }] = await first.until(({ op }) => op === 'subscribed');
+    const { seq } = (await first.until(({ complete }) => complete)).at(-1);
+    first.destroy();
+    for (let n = 1; n < 4; n++) await post(server, [add('k1', n)]);
+    if (restarts) {
+      await server.kill9();
+      await server.restart();
+    }
+    for (const parameters of [{}, { filters: { g: 1 } }, { withSnapshot: false }]) {
+      const client = await clientFor(t, server);
+      const applier = new Applier();
+      applier.rows.set('k1', { list: [0] });
+      client.subscribe('T/append', { key: 'k1', after: seq, epoch });
+      client.subscribe('T/append', parameters);
+      for (let complete = 0, wanted = parameters.withSnapshot === false ? 1 : 2; complete < wanted; ) {
+        const frame = await client.next('both');
+        applier.apply(frame);
+        complete += frame.complete === true;
+      }
+      for (const frame of await settle(client)) applier.apply(frame);
+      await post(server, [add('k2', 0), add('k1', 4)]);
+      const list = () => applier.rows.get('k1').list;
+      while (list().at(-1) !== 4) applier.apply(await client.next('the last element'));
+      for (const frame of await settle(client)) applier.apply(frame);
+      assert.deepEqual(list().slice(0, 5), [0, 1, 2, 3, 4], JSON.stringify(parameters));
+      client.destroy();
+      await post(server, [del('k1'), add('k1', 0), add('k1', 1), add('k1', 2), add('k1', 3)]);
+    }
+  });
+}
+
+/* ---- a key that is refused ---- */
+
+for (const parameters of [{}, { filters: { g: 1 } }, { take: 1 }]) {
+  test(`nothing of a row is lost when its key ${JSON.stringify(parameters)} is refused by the row limit`, async (t) => {
+    const key = newKey();
+    const server = await Server.forTest(t, { config: { exports: DEFINITIONS, max_snapshot_rows: 1000, auth: { mode: 'signed', keys: [key.x] } } });
+    const feed = async (n) => {
+      const body = JSON.stringify(add('k1', n, { g: 1 }));
+      const fed = await fetch(`${server.http}/v1/mutations`, { method: 'POST', headers: bearer(tokenOf(key)), body });
+      assert.equal(fed.status, 200, await fed.text());
+    };
+    const client = await clientFor(t, server, { windows: true, headers: bearer(tokenOf(key, { limits: { max_snapshot_rows: 0 } })) });
+    const applier = new Applier();
+    let refused = 0;
+    const take = (frame) => {
+      if (frame.type !== 'error') applier.apply(frame);
+      else if (frame.code === 'snapshot-limit-exceeded') refused++;
+    };
+    await feed(0);
+    client.subscribe('T/list', { withSnapshot: false });
+    await client.until(({ op }) => op === 'subscribed');
+    let feeding = true;
+    const writing = (async () => {
+      for (let n = 1; n < 90; n++) await feed(n);
+      feeding = false;
+    })();
+    for (let asked = 0; feeding || asked < 20; asked++) {
+      const before = refused;
+      client.subscribe('T/list', { ...parameters, key: 'k1', partition: String(asked) });
+      while (refused === before) take(await client.next('the refusal'));
+    }
+    await writing;
+    const wanted = [...Array(90).keys()];
+    while (applier.rows.get('k1')?.list.at(-1) !== 89) take(await client.next('the last element'));
+    for (const frame of await settle(client)) take(frame);
+    assert.deepEqual(applier.rows.get('k1').list, wanted);
+  });
+}

@@ -6,10 +6,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 static struct hub_fixture fixture;
+
+enum { WINDOWS = 4 };
 
 static int set_up(void **state)
 {
@@ -22,6 +25,7 @@ static int set_up(void **state)
                                            .channel_bytes = 1 << 20,
                                            .snapshot_cache_bytes = 1 << 20,
                                            .max_subscriptions = 1000,
+                                           .max_windows = WINDOWS,
                                            .tombstone_ms = 600 * 1000};
     fixture.base.options.readers = 1; /* so that questions are answered in their order */
     assert_true(view_set_add_export(set, span_of("Q"), &error));
@@ -129,10 +133,142 @@ static void a_row_stays_with_one_that_came_while_another_opened(void **state)
         play(&overtakings[i]);
 }
 
+/* ---- an owner that states what the other has not sent ---- */
+
+/* Keeps the one reader busy until it is let go. */
+struct hold {
+    struct read_job read;
+    atomic_bool release;
+    bool back;
+};
+
+static void run_hold(struct read_job *job, struct store_reader *reader)
+{
+    struct hold *hold = (struct hold *)job;
+    (void)reader;
+    while (!atomic_load(&hold->release))
+        usleep(50);
+}
+
+static void note_back(struct engine_event *event)
+{
+    ((struct hold *)event)->back = true;
+}
+
+/*
+ * Row a leaves the window, and is back when the owner states it: the look that serves the owner is
+ * the one that shows the window. The client ends both before it was sent the window's own frame.
+ */
+static void a_row_that_was_stated_for_another_goes_with_it(void **state)
+{
+    struct client client = {.view = "Q/list"}, busy = {.view = "Q/list"};
+    struct hold hold = {.read = {.event.deliver = note_back, .run = run_hold}};
+    (void)state;
+    client_init(&client);
+    client_init(&busy);
+    hub_fixture_feed(&fixture, "Q a patch {\"n\":2}\n");
+    tell(&client, "subscribe", ",\"take\":2");
+    settle(&client);
+    tell(&client, "subscribe", ",\"key\":\"a\",\"filters\":{\"n\":7}");
+    settle(&client);
+    assert_non_null(json_object_get(client.rows, "a"));
+    hub_fixture_feed(&fixture, "Q b patch {\"n\":2}\nQ c patch {\"n\":3}\n");
+    hub_fixture_wait_for_readers(&fixture);
+    assert_true(engine_read(fixture.base.engine, &hold.read));
+    tell(&busy, "subscribe", ",\"take\":3");
+    client_pull(&busy, -1); /* a look is on its way, */
+    hub_fixture_feed(&fixture, "Q a patch {\"n\":3}\n");
+    client_pull(&client, -1); /* so what the owner asks is for the next, which sees this */
+    atomic_store(&hold.release, true);
+    while (!hold.back)
+        hub_fixture_wait_for_readers(&fixture);
+    for (int i = 0; i < 3; i++)
+        hub_fixture_wait_for_readers(&fixture);
+    client_pull(&client, 1);
+    tell(&client, "unsubscribe", "");
+    tell(&client, "unsubscribe", ",\"key\":\"a\"");
+    tell(&client, "subscribe", ",\"filters\":{\"n\":99}");
+    settle(&client);
+    assert_int_equal(json_object_size(client.rows), 0);
+    client_fini(&client);
+    client_fini(&busy);
+}
+
+/* ---- an owner that fails ---- */
+
+/* What shows row a beside a subscription to its key, at first and when n of it became 5. */
+struct beside {
+    const char *other;
+    bool is_window;
+    bool has_row; /* in the end */
+};
+
+static const struct beside besides[] = {
+    {"", false, true},
+    {",\"withSnapshot\":false", false, true},
+    {",\"snapshotLimit\":1", false, true},
+    {",\"take\":3", true, true},
+    {",\"filters\":{\"n\":5}", true, true},
+    {",\"filters\":{\"n\":1}", true, false},
+};
+
+/* Its frame about the row is passed over, because an owner of the key opens; then that one has to
+ * go, for another client needs one of the few windows. */
+static void fail_beside(const struct beside *beside)
+{
+    struct client client = {.view = "Q/list"}, sharer = {.view = "Q/list"},
+                  needy = {.view = "Q/list"};
+    client_init(&client);
+    client_init(&sharer);
+    client_init(&needy);
+    tell(&sharer, "subscribe", beside->other); /* so that its window is nobody's alone */
+    settle(&sharer);
+    tell(&client, "subscribe", beside->other);
+    settle(&client);
+    hub_fixture_feed(&fixture, "Q a patch {\"n\":5}\n");
+    hub_fixture_wait_for_readers(&fixture);
+    tell(&client, "subscribe", ",\"key\":\"a\",\"filters\":{\"n\":7}");
+    tell(&client, "subscribe", ",\"key\":\"c\",\"take\":1");
+    tell(&client, "subscribe", ",\"key\":\"d\",\"take\":1");
+    if (!beside->is_window)
+        tell(&client, "subscribe", ",\"key\":\"e\",\"take\":1");
+    client_pull(&client, -1);
+    char another[64]; /* that nobody had before */
+    snprintf(another, sizeof another, ",\"take\":2,\"skip\":%zu", (size_t)(beside - besides));
+    tell(&needy, "subscribe", another);
+    client_pull(&client, -1);
+    if (!strstr(client.problem, "max_windows"))
+        fail_msg("beside '%s' nothing was given up", beside->other);
+    client.problem[0] = 0;
+    settle(&client);
+    const json_t *row = json_object_get(client.rows, "a");
+    if (beside->has_row != (row && json_integer_value(json_object_get(row, "n")) == 5))
+        fail_msg("beside '%s' row a is not what it is", beside->other);
+    hub_fixture_feed(&fixture, "Q a patch {\"m\":1}\n");
+    settle(&client); /* the other goes on with the row */
+    row = json_object_get(client.rows, "a");
+    assert_int_equal(json_object_size(row), beside->has_row ? 3 : 0);
+    client_fini(&client);
+    client_fini(&sharer);
+    client_fini(&needy);
+    hub_fixture_feed(&fixture, "Q a delete\nQ a patch {\"n\":1}\n");
+}
+
+static void a_row_is_right_when_the_owner_of_its_key_fails(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof besides / sizeof *besides; i++)
+        fail_beside(&besides[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_row_stays_with_one_that_came_while_another_opened, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_row_that_was_stated_for_another_goes_with_it, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_row_is_right_when_the_owner_of_its_key_fails, set_up,
                                         tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
