@@ -269,7 +269,10 @@ static bool make_many(struct store_writer *writer, struct error *error)
     snprintf(raise, sizeof raise, "PRAGMA schema_version = %lld", (long long)version + 1);
     bool made = ok && connection_execute(connection, insert_due_sql, error) &&
                 connection_execute(connection, raise, error);
-    return (!ok || connection_execute(connection, "PRAGMA writable_schema = RESET", error)) && made;
+    /* Whatever the schema is read for next tells whether all of it is SQL: here, while a failure
+     * still takes it back. */
+    return (!ok || connection_execute(connection, "PRAGMA writable_schema = RESET", error)) &&
+           made && connection_execute(connection, "SELECT 1 FROM sql_view LIMIT 0", error);
 }
 
 bool sql_views_make_due(struct store_writer *writer, struct error *error)
