@@ -110,6 +110,15 @@ static bool each_tombstone(void *argument, const struct store_tombstone *tombsto
     return say_farewell(farewell, tombstone->key);
 }
 
+/* A window of a key had no other row, but a list of the whole view had any. One that is keyed by a
+ * field shows a row under that key, and the list did, too. */
+static bool had_others(const struct window_reading *reading)
+{
+    if (!reading->window->spec.key.data)
+        return true;
+    return reading->listed && !window_is_keyed_by_field(reading->window);
+}
+
 /*
  * What was deleted since the window was first looked at is among its exits, if it was in it and
  * those are not too many. What was deleted before can only have been in an earlier window of the
@@ -119,7 +128,7 @@ static bool say_deleted(struct farewell *farewell)
 {
     struct window_reading *reading = farewell->reading;
     struct error *error = &reading->result->error;
-    if (!reading->state->found || reading->window->spec.key.data ||
+    if (!reading->state->found || !had_others(reading) ||
         (!is_outlived(reading) && reading->window->exit_floor == 0))
         return true;
     return scoped_scan_tombstones((struct scoped){reading->window->spec.scope, NULL},
@@ -210,7 +219,7 @@ bool window_encode_changed(struct window_reading *reading, struct window_request
     struct map by_key;
     window_frames_init(&frames, reading);
     bool done = window_index_rows(reading->window, &by_key) || lacks_memory(reading);
-    done = done && window_each_held(reading, request, &by_key, put_held, &frames);
+    done = done && window_each_held(reading, request, &by_key, true, put_held, &frames);
     map_fini(&by_key);
     for (size_t i = 0; done && i < rows->count; i++) {
         struct span key = window_row_key(rows->list[i]);

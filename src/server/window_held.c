@@ -8,6 +8,7 @@ struct holding {
     const struct map *rows; /* the window's, by key */
     struct map shown;       /* rows of windows that the client has beside it, by key */
     bool shows_all;         /* it has a list of the whole view beside it */
+    bool deleted;           /* also what was deleted of a list: no farewells follow */
     bool (*each)(void *argument, struct span key);
     void *argument;
 };
@@ -104,7 +105,32 @@ static bool each_labelled(void *argument, struct span place, const struct store_
     return each_row(argument, row);
 }
 
-/* A list that was not a window: its newest rows, and, with the farewells, what was deleted. */
+static bool each_tombstone(void *argument, const struct store_tombstone *tombstone)
+{
+    struct holding *holding = argument;
+    const struct window_spec *spec = &holding->reading->window->spec;
+    int64_t since = engine_due_ms(holding->reading->window->hub->engine);
+    if (tombstone->at < since - holding->reading->tombstone_ms)
+        return false; /* and so are all that follow */
+    if (!row_scope_sees(spec->scope, tombstone->scope) || !view_shows(spec->view, tombstone->key))
+        return true;
+    return put(holding, tombstone->key);
+}
+
+static bool put_deleted(struct holding *holding)
+{
+    struct window_reading *reading = holding->reading;
+    struct error *error = &reading->result->error;
+    if (!holding->deleted || !reading->state->found || window_is_keyed_by_field(reading->window))
+        return true;
+    return scoped_scan_tombstones((struct scoped){reading->window->spec.scope, NULL},
+                                  reading->reader, reading->state->export.id, INT64_MAX,
+                                  WINDOW_FAREWELLS, each_tombstone, holding, error) &&
+           error->code == ERROR_NONE;
+}
+
+/* A list that was not a window: its newest rows, and, here or with the farewells, what was
+ * deleted. */
 static bool put_list(struct holding *holding)
 {
     struct window_reading *reading = holding->reading;
@@ -114,7 +140,8 @@ static bool put_list(struct holding *holding)
     reading->listed = true;
     if (!reading->state->found)
         return true;
-    if (!scoped_find_rows(scoped, reading->window->spec.view, reading->reader, &stage, error))
+    if (!put_deleted(holding) ||
+        !scoped_find_rows(scoped, reading->window->spec.view, reading->reader, &stage, error))
         return false;
     if (stage)
         return scoped_scan_rows(scoped, reading->reader, stage, span_make(NULL, 0),
@@ -139,12 +166,13 @@ static bool put_held(struct holding *holding, const struct held *held)
 }
 
 bool window_each_held(struct window_reading *reading, const struct window_request *request,
-                      const struct map *rows, bool (*each)(void *argument, struct span key),
-                      void *argument)
+                      const struct map *rows, bool deleted,
+                      bool (*each)(void *argument, struct span key), void *argument)
 {
     struct holding holding = {.reading = reading,
                               .held = &request->held,
                               .rows = rows,
+                              .deleted = deleted,
                               .each = each,
                               .argument = argument};
     const struct link *link;
@@ -202,7 +230,7 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
         return lacks_memory(reading);
     snapshot_drafts_init(move.drafts, window->spec.view, window->mode, &place);
     bool done = window_index_rows(window, &move.rows) || lacks_memory(reading);
-    done = done && window_each_held(reading, request, &move.rows, put_delete, &move) &&
+    done = done && window_each_held(reading, request, &move.rows, false, put_delete, &move) &&
            put_rows(&move) && window_encode_farewells(reading, move.drafts);
     request->rows = move.drafts->rows;
     request->state = change;

@@ -333,10 +333,11 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
 
 /* window_held.c */
 /* Tell the key of each row that the request's client may hold, and that neither the window nor
- * another of its subscriptions has; perhaps some more than once. */
+ * another of its subscriptions has; perhaps some more than once. Of a list only with `deleted` also
+ * those that were deleted since: else window_encode_farewells tells them. */
 bool window_each_held(struct window_reading *reading, const struct window_request *request,
-                      const struct map *rows, bool (*each)(void *argument, struct span key),
-                      void *argument);
+                      const struct map *rows, bool deleted,
+                      bool (*each)(void *argument, struct span key), void *argument);
 /* Serve who begins anew with rows of other subscriptions. */
 bool window_encode_move(struct window_reading *reading, struct window_request *request);
 

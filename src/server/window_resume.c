@@ -350,8 +350,8 @@ static bool each_held(void *argument, struct span key)
 
 static bool put_held(struct resume *resume)
 {
-    return !resume->request ||
-           window_each_held(resume->reading, resume->request, &resume->rows, each_held, resume);
+    return !resume->request || window_each_held(resume->reading, resume->request, &resume->rows,
+                                                true, each_held, resume);
 }
 
 static bool put_all(struct resume *resume)

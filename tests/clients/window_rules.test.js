@@ -193,6 +193,36 @@ test('rows that another subscription of the connection shows stay when a page go
   }
 });
 
+for (const [how, of, went] of [
+  ['deleted', {}, gone('k3')],
+  ['evicted', { max_entities: 10 }, m('more', {})],
+  ['hidden', { scope: 'owner' }, m('k3', { owner: 'ann' })],
+]) {
+  test(`a window of one row takes away what a list before it showed: ${how} in between`, async (t) => {
+    const server = await Server.forTest(t, { config: { exports: { E: of } } });
+    await post(server, TEN);
+    const key = 'k4';
+    for (const parameters of [{ key, filters: { even: true } }, { key, take: 3 }, { key, filters: { even: 7 } }, { key, take: 3, withSnapshot: false }, { take: 1 }, { take: 1, withSnapshot: false }]) {
+      const client = await clientFor(t, server, { windows: true });
+      const mine = new Applier();
+      await ask(client, mine, 'E/list', {});
+      client.send({ type: 'unsubscribe', view: 'E/list' });
+      await client.silence();
+      await post(server, [went, m('k4', { even: true })]);
+      client.subscribe('E/list', parameters);
+      /* Whatever is sent at once is sent before what comes of the next change. */
+      await client.expect('subscribed');
+      if (parameters.withSnapshot !== false) for (const frame of await client.until((f) => f.complete)) mine.apply(frame);
+      else {
+        await post(server, m('k4', { even: true, again: 1 }));
+        for (const frame of await client.until((f) => f.key === 'k4' && f.data)) mine.apply(frame);
+      }
+      assert.deepEqual(held(mine), parameters.filters?.even === 7 ? [] : ['k4'], JSON.stringify(parameters));
+      await post(server, [gone('k3'), gone('more'), ...TEN.map((line) => ({ ...line, op: 'upsert' }))]);
+    }
+  });
+}
+
 test('many pages one after the other leave the last', async (t) => {
   const server = await Server.forTest(t, { config: BY_N });
   await post(server, TEN);
