@@ -1,5 +1,7 @@
 #include "net/http_chunks.h"
 
+#include "net/http_head.h"
+
 enum { MOST_DIGITS = 15, MOST_PASSED_OVER = 16 * 1024 };
 
 static int hex_digit(char c)
@@ -42,6 +44,12 @@ static bool take_size(struct http_chunks *chunks, char c, struct error *error)
     return expect(c, '\r', chunks, CHUNK_SIZE_LF, error);
 }
 
+static bool count_passed_over(struct http_chunks *chunks, struct error *error)
+{
+    return ++chunks->passed_over <= MOST_PASSED_OVER ||
+           bad(error, "its extensions or trailers are too long");
+}
+
 static bool pass_over(struct http_chunks *chunks, char c, enum http_chunk_state next,
                       struct error *error)
 {
@@ -49,10 +57,19 @@ static bool pass_over(struct http_chunks *chunks, char c, enum http_chunk_state 
         chunks->state = next;
         return true;
     }
-    if (c == '\n' || !c)
+    if (((unsigned char)c < ' ' && c != '\t') || c == 0x7f)
         return bad(error, "a line has a control character");
-    return ++chunks->passed_over <= MOST_PASSED_OVER ||
-           bad(error, "its extensions or trailers are too long");
+    return count_passed_over(chunks, error);
+}
+
+/* A line behind the last chunk is a header: nothing else, and no second line of one. */
+static bool take_name(struct http_chunks *chunks, char c, struct error *error)
+{
+    bool ends = c == ':' && chunks->state == CHUNK_TRAILER_NAME;
+    if (!ends && !http_is_token(span_make(&c, 1)))
+        return bad(error, "a line behind them is no header, which is a name, a colon and a value");
+    chunks->state = ends ? CHUNK_TRAILER_VALUE : CHUNK_TRAILER_NAME;
+    return count_passed_over(chunks, error);
 }
 
 /* One byte that is not data. */
@@ -72,9 +89,10 @@ static bool take_one(struct http_chunks *chunks, char c, struct error *error)
     case CHUNK_TRAILER:
         if (c == '\r')
             return expect(c, '\r', chunks, CHUNK_LAST_LF, error);
-        chunks->state = CHUNK_TRAILER_LINE;
-        return pass_over(chunks, c, CHUNK_TRAILER_LF, error);
-    case CHUNK_TRAILER_LINE:
+        return take_name(chunks, c, error);
+    case CHUNK_TRAILER_NAME:
+        return take_name(chunks, c, error);
+    case CHUNK_TRAILER_VALUE:
         return pass_over(chunks, c, CHUNK_TRAILER_LF, error);
     case CHUNK_TRAILER_LF:
         return expect(c, '\n', chunks, CHUNK_TRAILER, error);

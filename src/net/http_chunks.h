@@ -1,6 +1,7 @@
 /*
  * A body in chunks (RFC 9112, 7.1), read strictly. Pure and restartable: it takes bytes as they
- * come, in any pieces. Extensions of chunks and trailers are passed over, and bounded.
+ * come, in any pieces. Extensions of chunks and trailers are passed over, and bounded; a trailer is
+ * written as a header is.
  */
 #ifndef NET_HTTP_CHUNKS_H
 #define NET_HTTP_CHUNKS_H
@@ -15,7 +16,8 @@ enum http_chunk_state {
     CHUNK_DATA_CR, /* behind the data */
     CHUNK_DATA_LF,
     CHUNK_TRAILER, /* at the beginning of a line behind the last chunk */
-    CHUNK_TRAILER_LINE,
+    CHUNK_TRAILER_NAME,
+    CHUNK_TRAILER_VALUE,
     CHUNK_TRAILER_LF,
     CHUNK_LAST_LF, /* the last LF of all is due */
     CHUNK_END

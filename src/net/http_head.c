@@ -27,7 +27,7 @@ size_t http_head_length(struct span bytes, size_t *seen)
 
 /* ---- characters ---- */
 
-static bool is_token(struct span text)
+bool http_is_token(struct span text)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "!#$%&'*+-.^_`|~";
@@ -103,7 +103,7 @@ static bool read_first_line(char *line, size_t length, struct http_head *head, s
         return bad(error, "the first line is not METHOD, target and version with a space between");
     struct span method = span_make(line, (size_t)(space - line));
     size_t target = (size_t)(space - line) + 1, target_length = (size_t)(last - space) - 1;
-    if (!is_token(method))
+    if (!http_is_token(method))
         return bad(error, "the method has characters that none can have");
     if (!read_version(span_make(last + 1, length - (size_t)(last - line) - 1), head, error))
         return false;
@@ -122,7 +122,7 @@ static bool read_line(char *line, size_t length, struct http_head *head, struct 
     char *colon = memchr(line, ':', length);
     if (is_blank(*line))
         return bad(error, "a header goes on in a second line");
-    if (!colon || !is_token(span_make(line, (size_t)(colon - line))))
+    if (!colon || !http_is_token(span_make(line, (size_t)(colon - line))))
         return bad(error, "a line is no header, which is a name, a colon and a value");
     if (head->count == HTTP_HEADERS)
         return error_set(error, ERROR_HEAD_TOO_LARGE, "the request has more than %d headers",
@@ -202,12 +202,18 @@ static bool check_single(const struct http_head *head, struct error *error)
     return true;
 }
 
-static bool check_host(const struct http_head *head, struct error *error)
+/* The Host, or what the target names in its place (RFC 9112, 3.2.2). */
+static bool check_host(struct http_head *head, struct error *error)
 {
     struct span host = http_head_value(head, "host");
     if (!host.data && head->minor > 0)
         return bad(error, "there is no Host");
-    return http_host_is_good(host) || bad(error, "the Host has characters that none can have");
+    if (!http_host_is_good(host))
+        return bad(error, "the Host is not written as NAME or NAME:PORT");
+    for (size_t i = 0; head->authority.data && i < head->count; i++)
+        if (span_equal(head->headers[i].name, span_of("host")))
+            head->headers[i].value = head->authority;
+    return true;
 }
 
 static bool read_length(struct span value, int64_t *length, struct error *error)

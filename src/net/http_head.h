@@ -6,7 +6,8 @@
  *   1. every line ends with CRLF, and no other CR, LF, NUL or control character stands in it;
  *   2. the first line is METHOD, one space, target, one space, HTTP/1.0 or HTTP/1.1;
  *   3. every other line is a name of token characters, a colon, and a value (no folded lines);
- *   4. a header that may stand once only stands once; HTTP/1.1 names a host;
+ *   4. a header that may stand once only stands once; HTTP/1.1 names a host, written as NAME or
+ *      NAME:PORT;
  *   5. at most one of Content-Length (digits) and Transfer-Encoding (chunked, in HTTP/1.1) is
  * there;
  *   6. the path begins with "/", has no empty or dot segment, and its escapes are valid.
@@ -33,8 +34,9 @@ struct http_header {
 
 struct http_head {
     enum http_method method;
-    unsigned minor;      /* of the version HTTP/1.minor */
-    struct span path;    /* without its escapes */
+    unsigned minor;        /* of the version HTTP/1.minor */
+    struct span authority; /* of a target "http://authority/path"; absent: it had none */
+    struct span path;      /* without its escapes */
     size_t path_plain;   /* its bytes before the first '/' that was an escape; all: there is none */
     struct span query;   /* as it came, behind the "?"; absent: there is none */
     int64_t body_length; /* bytes, or HTTP_CHUNKED */
@@ -57,7 +59,7 @@ size_t http_head_length(struct span bytes, size_t *seen);
  */
 bool http_head_read(char *text, size_t length, struct http_head *head, struct error *error);
 /* The value of a header, by its name in lower case; absent: it is not there. Where several lines
- * may have the name, the first. */
+ * may have the name, the first. The host is the one that the target names, where it does. */
 struct span http_head_value(const struct http_head *head, const char *name);
 /* Whether a header is a list (with commas, over all its lines) that has this word, in any case. */
 bool http_head_has_word(const struct http_head *head, const char *name, const char *word);
@@ -70,7 +72,10 @@ struct span http_next_argument(struct span query, size_t *at, char *room);
 
 /* http_target.c: read the target of the first line; `text` is changed. */
 bool http_target_read(char *text, size_t length, struct http_head *head, struct error *error);
-/* Whether an authority (host and port) is written with the characters that one can have. */
+/* Whether an authority is written as one: a name or an address, IPv6 in brackets, and maybe a port.
+ * None at all is one, too. */
 bool http_host_is_good(struct span host);
+/* Whether it is a name of a method or a header. */
+bool http_is_token(struct span text);
 
 #endif

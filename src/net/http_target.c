@@ -84,8 +84,8 @@ static bool read_path(char *text, size_t length, struct http_head *head, struct 
 
 /* ---- the whole target ---- */
 
-/* "http://host/path", as proxies are asked, means the path. */
-static char *skip_authority(char *text, size_t length)
+/* "http://host/path", as proxies are asked, means the path; *authority: of which host. */
+static char *skip_authority(char *text, size_t length, struct span *authority)
 {
     static const char *const schemes[] = {"http://", "https://"};
     for (size_t i = 0; i < 2; i++) {
@@ -93,8 +93,10 @@ static char *skip_authority(char *text, size_t length)
         if (length < scheme || strncasecmp(text, schemes[i], scheme) != 0)
             continue;
         char *end = memchr(text + scheme, '/', length - scheme);
-        struct span host = span_make(text + scheme, (size_t)((end ? end : text) - text) - scheme);
-        return end && http_host_is_good(host) ? end : NULL;
+        if (!end)
+            return NULL;
+        *authority = span_make(text + scheme, (size_t)(end - text) - scheme);
+        return http_host_is_good(*authority) ? end : NULL;
     }
     return text;
 }
@@ -118,6 +120,7 @@ static bool has_bad_escape(struct span text)
 
 bool http_target_read(char *text, size_t length, struct http_head *head, struct error *error)
 {
+    head->authority = span_make(NULL, 0);
     if (has_bad_character(span_make(text, length)))
         return bad_target(error, "has a character that must be percent-encoded");
     if (head->method == HTTP_OPTIONS && length == 1 && *text == '*') {
@@ -126,7 +129,7 @@ bool http_target_read(char *text, size_t length, struct http_head *head, struct 
         head->query = span_make(NULL, 0);
         return true;
     }
-    char *start = skip_authority(text, length);
+    char *start = skip_authority(text, length, &head->authority);
     if (!start || *start != '/')
         return bad_target(error, "does not begin with '/'");
     length -= (size_t)(start - text);
@@ -159,12 +162,50 @@ struct span http_next_argument(struct span query, size_t *at, char *room)
     return span_make(room, length);
 }
 
+/* ---- hosts ---- */
+
+static bool consists_of(struct span text, const char *characters)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (!text.data[i] || !strchr(characters, text.data[i]))
+            return false;
+    return true;
+}
+
+static bool is_port(struct span port)
+{
+    enum { MOST_DIGITS = 5, HIGHEST = 65535 };
+    long number = 0;
+    if (port.length > MOST_DIGITS || !consists_of(port, "0123456789"))
+        return false;
+    for (size_t i = 0; i < port.length; i++)
+        number = number * 10 + (port.data[i] - '0');
+    return number <= HIGHEST;
+}
+
+/* Where a port's colon may be: behind the brackets, or the first one. NULL: they do not end. */
+static const char *end_of_name(struct span host)
+{
+    if (*host.data != '[') {
+        const char *colon = memchr(host.data, ':', host.length);
+        return colon ? colon : host.data + host.length;
+    }
+    const char *bracket = memchr(host.data, ']', host.length);
+    return bracket ? bracket + 1 : NULL;
+}
+
 bool http_host_is_good(struct span host)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "-._~!$&'()*+,;=:[]%";
-    for (size_t i = 0; i < host.length; i++)
-        if (!host.data[i] || !strchr(plain, host.data[i]))
-            return false;
-    return true;
+                                "-._~!$&'()*+,;=%";
+    static const char in_brackets[] = "abcdefABCDEF0123456789:.";
+    const char *end = host.length ? end_of_name(host) : NULL;
+    if (!end)
+        return !host.length;
+    size_t length = (size_t)(end - host.data);
+    bool good = *host.data == '[' ? consists_of(span_make(host.data + 1, length - 2), in_brackets)
+                                  : consists_of(span_make(host.data, length), plain);
+    if (length == host.length)
+        return good;
+    return good && *end == ':' && is_port(span_make(end + 1, host.length - length - 1));
 }

@@ -44,6 +44,9 @@ test('a name that somebody lets point to this machine is not its name', async (t
   for (const host of ['evil.example', 'evil.example:8877', 'localhost.evil.example', '127.0.0.1.evil.example', '192.0.2.2', 'stele.internal.evil', '[::2]', ''])
     assert.deepEqual(await doors(server, `Host: ${host}\r\n`), all('403 host-not-allowed'), host);
   assert.equal((await ask(server.healthPort, 'GET /health HTTP/1.0\r\n\r\n')).status, 200);
+  /* A target that names a host names it in place of Host. */
+  for (const [target, host, status] of [['http://evil.example', 'localhost', 403], ['http://localhost:1', 'evil.example', 200], ['http://[::1]', '[::1]', 200]])
+    assert.equal((await get(server.port, `${target}/v1/views`, `Host: ${host}\r\n`)).status, status, target);
 });
 
 test('with authentication only allowed_hosts and allowed_origins judge, where they are set', async (t) => {

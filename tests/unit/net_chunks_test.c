@@ -51,6 +51,14 @@ static const struct {
     {"1;\n\r\na\r\n", NULL, 0},
     {"0\r\nTrailer\n\r\n", NULL, 0},
     {"0\r\n\rx", NULL, 0},
+    {"1;a=\tb\r\na\r\n0\r\na:\tb\r\n\r\n", "a", 0},
+    {"0\r\nTrailer\r\n\r\n", NULL, 0},
+    {"0\r\na: b\r\n c\r\n\r\n", NULL, 0},
+    {"0\r\n\ta: b\r\n\r\n", NULL, 0},
+    {"0\r\n: b\r\n\r\n", NULL, 0},
+    {"0\r\na : b\r\n\r\n", NULL, 0},
+    {"0\r\na: b\001\r\n\r\n", NULL, 0},
+    {"0;a\177\r\n\r\n", NULL, 0},
     {"1000000000000000\r\n", NULL, 0},
 };
 

@@ -96,6 +96,19 @@ static void test_headers(void **state)
     assert_false(http_head_has_word(&head, "connection", "upgrad"));
 }
 
+/* A target that names a host: that one is asked for, whatever the Host says. */
+static void test_authority(void **state)
+{
+    struct error error;
+    (void)state;
+    assert_true(read_text("GET http://b:1/x HTTP/1.1\r\nA: b\r\nHost: a\r\n\r\n", &error));
+    assert_true(span_equal(http_head_value(&head, "host"), span_of("b:1")));
+    assert_true(span_equal(head.path, span_of("/x")));
+    assert_true(read_text("GET /x HTTP/1.1\r\nHost: a\r\n\r\n", &error));
+    assert_true(span_equal(http_head_value(&head, "host"), span_of("a")));
+    assert_false(read_text("GET http://b:x/ HTTP/1.1\r\nHost: a\r\n\r\n", &error));
+}
+
 /* A NUL anywhere in a head is refused, whatever stands around it. */
 static void test_nul(void **state)
 {
@@ -141,8 +154,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),   cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_nul),       cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_authority), cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_pieces),    cmocka_unit_test(test_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
