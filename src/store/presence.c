@@ -1,8 +1,8 @@
 /*
- * Whether the files that are open are still those that have the names. Whoever removes, moves or
- * replaces the database or its write-ahead log under a server leaves it with files that nobody will
- * find after its end: what it acknowledges then would be lost. The data can be saved while the
- * server lives, from the open files, which /proc shows.
+ * Whether the files that are open are still those that have the names, and hold what they held.
+ * Whoever removes, moves or replaces the database or its write-ahead log under a server leaves it
+ * with files that nobody will find after its end: what it acknowledges then would be lost. The data
+ * can be saved while the server lives, from the open files, which /proc shows.
  */
 #include "store/store_internal.h"
 
@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 enum { NAME_SIZE = PATH_MAX + 8 };
+
+/* Of a database's first page (the SQLite file format). */
+enum { MAGIC_SIZE = 16, PAGE_SIZE_AT = 16, WRITE_VERSION_AT = 18, PAGES_AT = 28, HEADER_SIZE = 32 };
 
 enum presence { PRESENT, ABSENT, REPLACED };
 
@@ -82,7 +85,66 @@ static bool tell(const struct store *store, const char *what, enum presence pres
                      store->path, what, how, process, database, process, wal);
 }
 
-bool store_check_files(const struct store *store, struct error *error)
+/* ---- what was put over it ---- */
+
+/* While it is open the first page says that the file has a write-ahead log. A copy that `stele
+ * backup` or VACUUM INTO made says that it has none. */
+static bool is_ours(const unsigned char *header)
+{
+    return memcmp(header, "SQLite format 3", MAGIC_SIZE) == 0 && header[WRITE_VERSION_AT] == 2;
+}
+
+/* Bytes that the first page says the file has. A checkpoint writes that page before the others, so
+ * a file that grows may have less for a while; one that was cut by VACUUM has as many. */
+static off_t size_told(const unsigned char *header)
+{
+    off_t page = header[PAGE_SIZE_AT] << 8 | header[PAGE_SIZE_AT + 1], pages = 0;
+    for (int i = 0; i < 4; i++) {
+        pages = pages << 8 | header[PAGES_AT + i];
+    }
+    return pages * (page == 1 ? 65536 : page);
+}
+
+/* `cp` over the open file, or a redirection to it, leaves its name and its inode alone, and what
+ * SQLite still has in memory hides it. What the disk cannot read says nothing. */
+static bool is_overwritten(struct store *store)
+{
+    unsigned char header[HEADER_SIZE] = {0};
+    int database = inode_descriptor(store);
+    struct stat status;
+    if (store->options.read_only || database < 0 || fstat(database, &status) != 0) {
+        return false;
+    }
+    off_t before = store->seen_size;
+    store->seen_size = status.st_size;
+    ssize_t length = pread(database, header, sizeof header, 0);
+    if (length < 0 || before == 0) {
+        return false;
+    }
+    return length < HEADER_SIZE || !is_ours(header) ||
+           (status.st_size < before && status.st_size < size_told(header));
+}
+
+static bool check_content(struct store *store, struct error *error)
+{
+    if (is_overwritten(store)) {
+        atomic_store(&store->damaged, true);
+        return error_set(error, ERROR_DATABASE_DAMAGED,
+                         "%.120s was overwritten or cut by another program while the server has it "
+                         "open: stop the server, keep its files (the newest commits are in the "
+                         "-wal), and restore it from a backup",
+                         store->path);
+    }
+    return !atomic_load(&store->damaged) ||
+           error_set(error, ERROR_DATABASE_DAMAGED,
+                     "%s is damaged: stop the server, keep its files, and restore it from a "
+                     "backup, or save what can be read with the sqlite3 shell's .dump",
+                     store->path);
+}
+
+/* ---- all of it ---- */
+
+bool store_check_files(struct store *store, struct error *error)
 {
     char name[NAME_SIZE];
     const struct {
@@ -96,11 +158,7 @@ bool store_check_files(const struct store *store, struct error *error)
             return tell(store, files[i].ending, presence, error);
         }
     }
-    return !atomic_load(&store->damaged) ||
-           error_set(error, ERROR_DATABASE_DAMAGED,
-                     "%s is damaged: stop the server, keep its files, and restore it from a "
-                     "backup, or save what can be read with the sqlite3 shell's .dump",
-                     store->path);
+    return check_content(store, error);
 }
 
 void presence_before_close(struct store *store)

@@ -54,9 +54,9 @@ void store_close(struct store *store);
 const char *store_epoch(const struct store *store);
 const char *store_path(const struct store *store);
 /* Whether the names of the database and its write-ahead log still lead to the files that are open,
- * and no connection has met damage. Else ERROR_DATABASE_GONE, with what happened and the command
- * that saves the data, or ERROR_DATABASE_DAMAGED. Any thread. */
-bool store_check_files(const struct store *store, struct error *error);
+ * nothing was put over the database, and no connection has met damage. Else ERROR_DATABASE_GONE,
+ * with what happened and the command that saves the data, or ERROR_DATABASE_DAMAGED. One thread. */
+bool store_check_files(struct store *store, struct error *error);
 /* Whether this database was made by copying one of that epoch. Until *last_change the two have the
  * same log; cursors from behind that mean nothing here. Without an epoch (NULL): whether there are
  * any such databases, and until when all of them agree. */

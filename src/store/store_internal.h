@@ -269,7 +269,8 @@ struct store {
     struct inode *inode; /* of the database, see inode.c; NULL: not entered */
     bool locks_inode;
     struct file_identity wal, shm; /* as they were made, see presence.c */
-    _Atomic bool damaged;          /* a connection met damage */
+    _Atomic bool damaged;          /* a connection met damage, or the file is not what it was */
+    off_t seen_size;               /* of the database, when store_check_files looked last */
     /* What the last server noted there of the database, see identity.c; "": nothing. */
     char mark_epoch[EPOCH_LENGTH + 1];
     int64_t mark_change;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, closeSync, copyFileSync, existsSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { chmodSync, closeSync, copyFileSync, existsSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
 import { http, post } from './lib/feed.js';
@@ -167,6 +167,14 @@ test('new files are for the owner and the group at most', async (t) => {
 
 const add = (server, key) => http(`${server.http}/v1/mutations`, { method: 'POST', body: JSON.stringify(m(key, { n: 1 })) });
 
+/** All that was committed is in the database file itself. */
+async function walIsGivenBack(server) {
+  const gone = async () => {
+    while (statSync(`${server.db}-wal`).size > 0) await new Promise((done) => setTimeout(done, 100));
+  };
+  await within(gone(), 'the write-ahead log to be given back');
+}
+
 const goes = {
   'the database is removed': [(db) => rmSync(db), /stele\.db was removed/],
   'it is moved away': [(db) => renameSync(db, `${db}.away`), /stele\.db was moved away/, (db) => renameSync(`${db}.away`, db)],
@@ -215,6 +223,61 @@ for (const [what, [happen, says, undo]] of Object.entries(goes)) {
     await post(saved, [m('more', { n: 1 })]);
   });
 }
+
+const zero = (name, length) => {
+  const file = openSync(name, 'r+');
+  writeSync(file, Buffer.alloc(length), 0, length, 0);
+  closeSync(file);
+};
+
+const overwrites = {
+  'a backup is copied over it': (db, backup) => writeFileSync(db, readFileSync(backup)),
+  'it is emptied': (db) => truncateSync(db),
+  'it is cut': (db) => truncateSync(db, 8 * 4096),
+  'its first page is overwritten': (db) => zero(db, 4096),
+};
+
+for (const [what, happen] of Object.entries(overwrites)) {
+  test(`${what} in place: intake stops for good`, async (t) => {
+    const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+    await post(server, Array.from({ length: 2000 }, (_, i) => m(`k${i}`, { pad: 'x'.repeat(500) })));
+    const backup = `${server.db}.backup`;
+    assert.equal((await run(['backup', '--db', server.db, backup])).code, 0);
+    await post(server, [m('later', { n: 1 })]);
+    await walIsGivenBack(server);
+    happen(server.db, backup);
+    await server.logged(/intake-stopped[^\n]*stele\.db was overwritten or cut by another program/);
+    const { status, json } = await add(server, 'another');
+    assert.deepEqual([status, json.code, json.retryable], [500, 'database-damaged', false]);
+    assert.equal((await server.get('/ready/write')).status, 503);
+    assert.match((await server.get('/metrics')).text, /^stele_database_ok 0$/m);
+    await server.terminate();
+  });
+}
+
+test('a VACUUM by the shell under the server makes the file smaller and is nothing to stop for', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  await post(server, [m('a', { n: 1 })]);
+  const shell = async (statements) => {
+    const { code, stderr } = await run(['-cmd', '.timeout 20000', server.db, statements], { program: 'sqlite3' });
+    assert.equal(code, 0, stderr);
+  };
+  await shell('CREATE TABLE other AS WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i, randomblob(1000) FROM n;');
+  await post(server, [m('b', { n: 1 })]);
+  await walIsGivenBack(server);
+  const large = statSync(server.db).size;
+  await shell('DROP TABLE other; VACUUM;');
+  await post(server, [m('c', { n: 1 })]);
+  await walIsGivenBack(server);
+  assert.ok(statSync(server.db).size < large / 2);
+  for (let i = 0; i < 5; i++) {
+    await within(once(server.child, 'logged'), 'nothing', 300).catch(() => {}); /* the file is looked at four times a second */
+    assert.equal((await add(server, `k${i}`)).status, 200);
+  }
+  assert.doesNotMatch(server.stderr, /intake-stopped/);
+  await server.terminate();
+  await check(server.db);
+});
 
 const meets = {
   'a reader': async (server) => {
