@@ -211,45 +211,52 @@ void windows_end_lingering(struct windows *windows)
     }
 }
 
-/* The subscriber that alone watches the window; NULL: there are several, or none. */
-static struct subscriber *only_subscriber(const struct window *window)
+/* The first subscriber of a window that one owner alone watches, however many connections it does
+ * so by; NULL: several owners do, or nobody. `*shared`: it has others of that owner. */
+static struct subscriber *holder_of(const struct window *window, bool *shared)
 {
-    struct subscriber *only = NULL;
-    if (window->spec.is_extra)
-        return NULL; /* giving it up makes no room */
+    struct subscriber *first = NULL;
+    *shared = false;
     for (struct link *link = window->members.next; link != &window->members; link = link->next) {
         struct subscriber *it = LINK_OWNER(struct subscription, in_window, link)->subscriber;
-        if (only && it != only)
+        if (first && it->owner != first->owner)
             return NULL;
-        only = it;
+        *shared = *shared || (first && it != first);
+        first = first ? first : it;
     }
-    return only;
+    return first;
 }
 
+/* One that it watches alone; else one that others of its owner watch, too. */
 static struct window *oldest_of(const struct windows *windows, const struct subscriber *subscriber)
 {
+    struct window *oldest = NULL;
     for (struct link *link = windows->all.next; link != &windows->all; link = link->next) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
-        if (only_subscriber(window) == subscriber)
+        bool shared;
+        if (holder_of(window, &shared) != subscriber)
+            continue;
+        if (!shared)
             return window;
+        oldest = oldest ? oldest : window;
     }
-    return NULL;
+    return oldest;
 }
 
-/* Whose window is to go, so that the taker can have one more: of the owner who watches most alone,
- * the subscriber that does. NULL: the taker's own. */
+/* Whose window is to go, so that the taker can have one more: of the owner who watches most that no
+ * other owner does, the subscriber that does. NULL: the taker's own. */
 static struct subscriber *find_greedy(const struct windows *windows, struct subscriber *taker)
 {
     struct shares shares = {.total = 0};
-    bool listed = share_set(&taker->windows, &shares, taker->owner, 1);
+    bool shared, listed = share_set(&taker->windows, &shares, taker->owner, 1);
     struct link *link = windows->all.next;
     for (; listed && link != &windows->all; link = link->next) {
-        struct subscriber *it = only_subscriber(LINK_OWNER(struct window, in_windows, link));
+        struct subscriber *it = holder_of(LINK_OWNER(struct window, in_windows, link), &shared);
         listed = !it || share_set(&it->windows, &shares, it->owner, it->windows.amount + 1);
     }
     struct share *share = listed ? shares_victim(&shares, &taker->windows) : NULL;
     for (link = windows->all.next; link != &windows->all; link = link->next) {
-        struct subscriber *it = only_subscriber(LINK_OWNER(struct window, in_windows, link));
+        struct subscriber *it = holder_of(LINK_OWNER(struct window, in_windows, link), &shared);
         if (it)
             share_end(&it->windows, &shares);
     }

@@ -239,6 +239,27 @@ test('the windows of a subject count together, however many connections it has',
   assert.equal((await watch(other, 'k30')).code, 'subscription-limit-exceeded');
 });
 
+test('a window that several connections of a subject watch is one of that subject', async (t) => {
+  const key = newKey();
+  const server = await Server.forTest(t, { config: { exports: { E: {} }, max_windows: 12, auth: signed(key) } });
+  const as = (sub) => ({ headers: bearer(tokenOf(key, { sub })) });
+  await tryPost(server, range(40, (i) => m(`k${i}`, { n: i })), as('feeder').headers);
+  const greedy = await Promise.all(range(3, () => watcher(t, server, as('greedy'))));
+  for (let i = 0; i < 11; i++) for (const client of greedy) assert.equal((await watch(client, `k${i}`)).op, 'snapshot');
+  /* Who has one of its own keeps it. */
+  const small = await watcher(t, server, as('small')), other = await watcher(t, server, as('other'));
+  assert.equal((await watch(small, 'k30')).op, 'snapshot');
+  for (let i = 20; i < 25; i++) assert.equal((await watch(other, `k${i}`)).op, 'snapshot', `window ${i}`);
+  for (const client of greedy)
+    for (let i = 0; i < 5; i++) {
+      const [frame] = await client.until(({ type }) => type === 'error', 'the end of a window').then((frames) => frames.slice(-1));
+      assert.deepEqual([frame.code, frame.key], ['subscription-limit-exceeded', `k${i}`]);
+    }
+  assert.equal(await brokenOff(server, 'window'), 5);
+  await tryPost(server, [m('k30', { n: -1 })], as('feeder').headers);
+  await small.until((frame) => frame.key === 'k30' && frame.op !== 'snapshot', 'a change of k30');
+});
+
 /* ---- the readers' time ---- */
 
 test('scans of one client do not stand in the way of short reads', async (t) => {
