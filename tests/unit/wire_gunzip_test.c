@@ -69,11 +69,34 @@ static void what_is_too_large_or_damaged_is_refused(void **state)
     buffer_fini(&plain);
 }
 
+static void several_members_are_one_message(void **state)
+{
+    (void)state;
+    struct buffer first, second, plain, more, back;
+    struct error error;
+    compress(&first, &plain, 70000);
+    compress(&second, &more, 3);
+    buffer_add_span(&first, buffer_span(&second));
+    buffer_add_span(&plain, buffer_span(&more));
+    struct span both = buffer_span(&first);
+    buffer_init(&back, plain.length + 1);
+    assert_true(wire_gunzip(both, &back, &error));
+    assert_true(span_equal(buffer_span(&back), buffer_span(&plain)));
+    expect_refused(both, plain.length - 1, ERROR_TOO_LARGE);
+    expect_refused(span_make(both.data, both.length - 1), 1 << 20, ERROR_INVALID_MESSAGE);
+    expect_refused(span_make(both.data, both.length - second.length + 1), 1 << 20,
+                   ERROR_INVALID_MESSAGE);
+    struct buffer *buffers[] = {&first, &second, &plain, &more, &back};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+        buffer_fini(buffers[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_compressed_comes_back),
         cmocka_unit_test(what_is_too_large_or_damaged_is_refused),
+        cmocka_unit_test(several_members_are_one_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
