@@ -158,7 +158,7 @@ static struct span event_cursor(const struct catch_up_frames *frames,
                                 const struct store_change *change, char *text)
 {
     const struct catch_up_request *request = frames->request;
-    bool had = change->id < request->ambiguous_until;
+    bool had = change->id <= request->ambiguous_until;
     if (had && seq_compare(change->seq, request->greater) != 0)
         return span_make(NULL, 0);
     if (request->partial && change->id < frames->true_from)

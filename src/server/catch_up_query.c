@@ -215,7 +215,7 @@ static bool read_one(struct catch_up_page *page, struct store_reader *reader,
         return false;
     /* The same answer whether there is none, or was, or one that must not be seen. */
     if (request->scope && !(found && row_scope_shows(request->scope, request->view, entity.data)))
-        return catch_up_put_delete(frames, request->key, state->export.last_seq);
+        return catch_up_put_delete(frames, request->key, view_state_cursor(state));
     if (found)
         return entity.change <= request->from || catch_up_put_whole(frames, &entity);
     if (!store_read_tombstone(reader, state->export.id, request->key, &tombstone, &found,
@@ -248,7 +248,7 @@ static bool read_rows(struct catch_up_page *page, struct store_reader *reader)
         return false;
     page->at_head = page->to >= state.log.last_change;
     if (page->at_head && state.found && state.export.last_change > 0)
-        page->resume_seq = state.export.last_seq;
+        page->resume_seq = view_state_cursor(&state);
     page->ended = has_ended(page, &state);
     return true;
 }

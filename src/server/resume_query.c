@@ -2,6 +2,47 @@
 #include "server/resume_query.h"
 #include "server/view_state.h"
 
+/* Changes behind the cursor up to the first that has a greater seq. */
+struct late {
+    const struct view_state *state;
+    struct seq after;
+    int64_t until; /* the last of them that is late: view_state_is_late; 0: none */
+    bool ended;    /* there is one of a greater seq */
+};
+
+static bool each_late(void *argument, const struct store_change *change,
+                      const struct store_entity *entity)
+{
+    struct late *late = argument;
+    (void)entity;
+    late->ended = seq_compare(change->seq, late->after) > 0;
+    if (!late->ended && view_state_is_late(late->state, change->seq))
+        late->until = change->id;
+    return !late->ended;
+}
+
+/*
+ * What view_state_cursor gave may stand for a state that has the late arrivals behind it. So they
+ * may be had already, and what came between them. Where there is too much to look through, all of
+ * that may be.
+ */
+static bool find_late(struct resume_query *query, struct store_reader *reader,
+                      const struct view_state *state, struct error *error)
+{
+    struct late late = {.state = state, .after = query->after, .until = query->ambiguous_until};
+    int64_t newest = state->export.last_change, until = newest;
+    if (!query->accepted || !state->export.floor_change || query->from >= newest)
+        return true;
+    if (until - query->from > query->scan_rows)
+        until = query->from + query->scan_rows;
+    int64_t from = query->from > query->ambiguous_until ? query->from : query->ambiguous_until;
+    if (!store_scan_changes(reader, state->export.id, span_make(NULL, 0), from, until, -1, false,
+                            each_late, &late, error))
+        return false;
+    query->ambiguous_until = late.ended || until == newest ? late.until : newest;
+    return true;
+}
+
 /* The seq stands in the log: what follows in commit order. If several changes have it, the client
  * may have had only some of them, so they come again, and may be had already. */
 static void accept_found(struct resume_query *query, const struct store_log_state *log,
@@ -110,7 +151,7 @@ static bool look_up(struct resume_query *query, struct store_reader *reader,
         accept_trimmed(query, state);
     else
         return walk_greater(query, reader, state, error);
-    return true;
+    return find_late(query, reader, state, error);
 }
 
 /* Cursors from before the view showed what it does now are refused like those of the floor. One

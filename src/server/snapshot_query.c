@@ -261,7 +261,7 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
     if (place->latest == 0) {
         if (place->change == 0)
             place->change = state.log.last_change;
-        place->seq = state.found ? state.export.last_seq : (struct seq){0, 0};
+        place->seq = view_state_cursor(&state);
         place->deletes = INT64_MAX;
     }
     place->latest = state.log.last_change;

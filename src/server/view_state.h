@@ -15,4 +15,13 @@ struct view_state {
 bool view_state_read(struct view_state *state, const struct view *view, struct store_reader *reader,
                      struct error *error);
 
+/*
+ * The cursor of who has all that the state has: a seq from which the log leads on. It is that of
+ * the export's newest change, or an older one where a late arrival came last whose seq some change
+ * that was trimmed may have had: behind that one the late arrivals come again.
+ */
+struct seq view_state_cursor(const struct view_state *state);
+/* Whether a seq is one of those: of a late arrival that is not later than what was trimmed. */
+bool view_state_is_late(const struct view_state *state, struct seq seq);
+
 #endif

@@ -9,7 +9,7 @@ static bool lacks_memory(struct window_reading *reading)
 
 struct seq window_cursor(const struct view_state *state)
 {
-    return state->found ? state->export.last_seq : (struct seq){0, 0};
+    return view_state_cursor(state);
 }
 
 /* Members of a view that is keyed by a field know rows by the key that they asked for. */

@@ -49,6 +49,7 @@ static struct store_export read_export(const struct query *query)
         .last_change = counters.last_change,
         .last_seq = counters.last_seq,
         .last_seq_shared = counters.last_shared,
+        .head = counters.head,
         .first_change = counters.first_change,
         .floor_change = counters.floor_change,
         .floor_seq = counters.floor_seq,

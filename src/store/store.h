@@ -107,6 +107,7 @@ struct store_export {
     int64_t last_change;     /* id of its last change, 0 when none */
     struct seq last_seq;     /* and that change's seq */
     bool last_seq_shared;    /* another change of this export had that seq too */
+    struct seq head;         /* the greatest seq of all its changes */
     int64_t first_change;    /* id of its first change; 0 when none, or not known */
     int64_t floor_change;    /* its newest change that was trimmed; 0 when none. Then: */
     struct seq floor_seq;    /* the greatest seq among its trimmed changes */

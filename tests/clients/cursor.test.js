@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Applier } from './lib/applier.js';
 import { Client, clientFor } from './lib/client.js';
 import { http, post } from './lib/feed.js';
@@ -619,3 +620,55 @@ test('the cursor of the newest trimmed change is good, and one of a quiet export
     assert.deepEqual([subscribed.resumed, rows.has('r')], [true, true], view);
   }
 });
+
+/** Late arrivals in a log of 10 rows, in which so many changes of the greatest seqs are kept. */
+async function lateLog(t, kept, late) {
+  const views = { sorted: { pipeline: [{ sort: 'n' }] } };
+  const server = await serverFor(t, { exports: { E: { views } }, retention_rows: 10 });
+  const add = (n) => ({ export: 'E', key: 'tape', patch: { list: [n], n }, append: ['list'] });
+  for (let i = 0; i < 60; i++) await post(server, { ...add(i), ...at(100 + i) });
+  /* The first of them has a seq that is later than what was trimmed until then. */
+  for (let i = 0; i < late; i++) await post(server, { ...add(60 + i), ...at(i === 0 ? 157 : 10 + i, 1) });
+  const until = Date.now() + patience(20_000);
+  const floor = async () => Number((await http(`${server.healthUrl}/metrics`)).text.match(/^stele_log_floor_change (\d+)/m)[1]);
+  /* Change n has slot 99 + n, up to the sixtieth. */
+  while ((await floor()) < 60 + late - 10) {
+    assert.ok(Date.now() < until, 'the log was not trimmed');
+    await delay(20);
+  }
+  assert.equal((await floor()) < 60, kept);
+  return { server, add };
+}
+
+for (const [what, kept, late] of [
+  ['the greatest is kept', true, 3],
+  ['the greatest was the last to be trimmed', false, 10],
+]) {
+  test(`a snapshot behind late arrivals has a cursor that is good: ${what}`, async (t) => {
+    const { server, add } = await lateLog(t, kept, late);
+    const views = ['E/list', 'E/append', 'E/sorted'];
+    const held = new Map();
+    for (const view of views) {
+      for (const parameters of view === 'E/append' ? [{}] : [{}, { take: 2 }]) {
+        const { seq, rows, subscribed } = await resume(server, view, parameters);
+        const again = await resume(server, view, { ...parameters, after: seq, epoch: subscribed.epoch });
+        assert.deepEqual([again.subscribed.resumed, again.seq], [true, seq], `${view} ${JSON.stringify(parameters)}`);
+        held.set(`${view} ${JSON.stringify(parameters)}`, { view, parameters, seq, rows, epoch: subscribed.epoch });
+      }
+    }
+    if (!kept) return; /* what is trimmed next lies behind that cursor */
+    const count = 60 + late;
+    await post(server, { ...add(count), ...at(50) }); /* late as well */
+    await post(server, { ...add(count + 1), ...at(300) });
+    for (const [name, { view, parameters, seq, rows, epoch }] of held) {
+      const client = await clientFor(t, server);
+      const applier = new Applier();
+      applier.rows = new Map(rows);
+      client.subscribe(view, { ...parameters, after: seq, epoch });
+      for (const frame of await client.until((frame) => frame.complete === true, name)) applier.apply(frame);
+      assert.equal(applier.resumed, true, name);
+      assert.deepEqual(applier.rows.get('tape').list, range(count + 2, (i) => i), name);
+      client.destroy();
+    }
+  });
+}
