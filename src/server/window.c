@@ -91,6 +91,8 @@ static char *print_name(const struct window_spec *spec)
     buffer_add_char(&name, '\n');
     if (spec->scope)
         buffer_add_span(&name, row_scope_name(spec->scope));
+    if (spec->is_partial)
+        buffer_add_string(&name, "\npartial");
     char *text = buffer_string(&name) ? buffer_take(&name, NULL) : NULL;
     buffer_fini(&name);
     return text;

@@ -145,6 +145,9 @@ void window_delivered(struct window_result *result)
         return;
     }
     window->delivered = result->version;
+    if (window->joining || result->snapshot)
+        window->joined = result->version;
+    window->joining = false;
     window_keep(window, result);
     if (window->snapshot && window->snapshot_more != window->more) {
         text_unref(window->snapshot);

@@ -16,9 +16,14 @@ struct events {
     size_t count;
 };
 
+bool window_tells_events_of(const struct view *view)
+{
+    return view->mode == VIEW_APPEND && !view->stage;
+}
+
 bool window_tells_events(const struct window *window)
 {
-    return window->mode == WIRE_APPEND && !window->spec.view->stage;
+    return window_tells_events_of(window->spec.view);
 }
 
 static bool lacks_memory(struct events *events)
@@ -61,14 +66,24 @@ static bool is_out_of_sight(const struct events *events, const struct store_chan
     return events->reading->window->spec.scope && sight.before && !sight.after;
 }
 
+/* Whether every member was sent the row whole: of those that did not begin with all rows, the one
+ * that came last was there when it was told. */
+static bool is_known(const struct events *events, const struct window_row *row)
+{
+    const struct window *window = events->reading->window;
+    return !window->spec.is_partial || row->version > window->joined;
+}
+
 static bool each_change(void *argument, const struct store_change *change,
                         const struct store_entity *entity)
 {
     struct events *events = argument;
     struct window_row *was = map_get(&events->reading->old, change->key);
     bool is = map_get(&events->is, change->key) != NULL;
-    if (was && is)
+    if (was && is && is_known(events, was))
         return put_event(events, change, entity);
+    if (was && is) /* with its later events in it */
+        return !is_last(change, entity) || put_whole(events, change, entity);
     if (!was && !is)
         return true;
     if ((!is_last(change, entity) && !(was && is_out_of_sight(events, change))) ||

@@ -61,6 +61,7 @@ struct window_spec {
     int64_t limit;           /* rows of a snapshot; -1: all */
     bool is_extra;           /* max_windows does not count for it */
     bool is_short;           /* the view is cut to so few rows that a filter reads them anew */
+    bool is_partial;         /* events, whose members did not begin with all rows */
     struct view_filter *filter;
     struct span key;         /* absent: every key */
     struct row_scope *scope; /* whose rows; one reference; NULL: they are not scoped */
@@ -126,6 +127,7 @@ struct window {
     struct link remembered; /* ... and those that do not */
     uint64_t looked_us;     /* when the last look came back */
     int64_t delivered;      /* the version that it brought; 0: there was none */
+    int64_t joined;         /* the newest that somebody may have begun at, of a partial window */
     size_t request_count;   /* of members, not yet in a look */
     struct map moves;       /* struct window_row: what the database is yet to be told of a key */
     struct link in_moved;   /* windows.moved, while there is something to tell */
@@ -158,7 +160,8 @@ struct window {
     bool channel_on;
     bool snapshot_more; /* what the snapshot says of rows behind it */
     bool looking, stale, snapshot_wanted, snapshot_new, filling;
-    bool told; /* the database was told of it, at least once */
+    bool told;    /* the database was told of it, at least once */
+    bool joining; /* the look serves who may begin with it */
     /* Of the look or the filling: */
     bool known;         /* it was looked at: rows and position mean something */
     bool matches_ready; /* filling is done */
@@ -387,6 +390,7 @@ bool window_put_frame(struct window_reading *reading, struct span key, struct sp
                       const struct seq *seq, struct buffer *out);
 /* window_events.c: whether members are told events, and the events since the last look. */
 bool window_tells_events(const struct window *window);
+bool window_tells_events_of(const struct view *view);
 bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count);
 /* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
 bool window_encode_difference(struct window_reading *reading, struct buffer *out);

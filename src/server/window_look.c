@@ -264,6 +264,7 @@ static void take_requests(struct window_look *look)
         link_remove(&request->in_requests);
         link_append(&look->requests, &request->in_requests);
         request->looking = true;
+        request->window->joining = true;
         request->window->request_count--;
         taken++;
     }

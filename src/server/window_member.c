@@ -81,6 +81,8 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     spec->take = wanted_rows(view, message);
     spec->limit = message->snapshot_limit;
     spec->is_short = is_short(hub, view);
+    spec->is_partial =
+        window_tells_events_of(view) && (!message->with_snapshot || message->snapshot_limit >= 0);
     if (message->filters) {
         spec->filter = view_filter_new(view, span_of(message->filters), error);
         if (!spec->filter)
@@ -119,7 +121,8 @@ static void go_live(struct subscription *subscription, int64_t version)
 }
 
 /* Without a snapshot it begins now: while others watch, the channel leads on from here. Else the
- * window is not up to date, and a look finds what came since. */
+ * window is not up to date, and a look finds what came since. So it does where a look must know
+ * who lacks which rows. */
 void window_begin(struct subscription *subscription)
 {
     const struct hub *hub = subscription->feed->hub;
@@ -132,7 +135,8 @@ void window_begin(struct subscription *subscription)
                                                                       : MEMBER_MOVED;
     subscription->asked = hub->commits;
     subscription->resume_from = hub->ring.last;
-    if (!subscription->with_snapshot && window->channel_on && holds_none)
+    if (!subscription->with_snapshot && window->channel_on && holds_none &&
+        !window->spec.is_partial)
         go_live(subscription, window->channel.head);
     else
         subscriber_ready(subscription);

@@ -437,6 +437,64 @@ test('a partial replay of an append view tells events of what was made since, an
   assert.equal(frames.at(-1).seq, end);
 });
 
+const PARTIAL = [{ withSnapshot: false }, { snapshotLimit: 1 }, { withSnapshot: false, key: 'k2' }];
+
+for (const parameters of PARTIAL) {
+  test(`a key comes whole before its first patch, also under filters: ${JSON.stringify(parameters)}`, async (t) => {
+    const server = await serverFor(t);
+    await post(server, ['k1', 'k2', 'k3'].map((key) => m(key, { on: true, old: 1, l: [0] })));
+    await post(server, m('k3', {}));
+    const ask = async () => {
+      const client = await clientFor(t, server);
+      client.subscribe('E/append', { filters: { on: true }, ...parameters });
+      await client.until((f) => (parameters.withSnapshot === false ? f.op === 'subscribed' : f.complete));
+      return client;
+    };
+    const next = async (client, n) => (await client.until((f) => f.data?.n === n)).at(-1);
+    /* Where nothing tells that it began, it may begin behind the first changes. */
+    let n = 0;
+    const untilPatched = async (clients) => {
+      for (let ops = []; ops.length === 0 || ops.includes('upsert'); ) {
+        assert.ok(++n < 100, 'some never get a patch');
+        await post(server, m('k2', { n, l: [n] }, { append: ['l'] }));
+        ops = [];
+        for (const client of clients) {
+          const frame = await next(client, n);
+          ops.push(frame.op);
+          if (frame.op === 'upsert') assert.deepEqual([frame.data.old, frame.data.l], [1, range(n + 1, (i) => i)]);
+          if (client.seen === undefined) assert.equal(frame.op, 'upsert');
+          client.seen = n;
+        }
+      }
+    };
+    const first = await ask();
+    await untilPatched([first]);
+    await untilPatched([first, await ask()]);
+  });
+}
+
+test('who begins in part under filters, at any time, ends with what there is', async (t) => {
+  const server = await serverFor(t);
+  await post(server, range(8, (i) => m(`k${i}`, { on: true, old: i, l: [] })));
+  const held = [];
+  for (let n = 0; n < 120; n++) {
+    if (n % 6 === 0) {
+      const client = await clientFor(t, server);
+      const applier = new Applier();
+      client.subscribe('E/append', { filters: { on: true }, ...PARTIAL[(n / 6) % 2] });
+      held.push({ client, applier });
+    }
+    const lines = range(1 + (n % 4), (i) => m(`k${(n * 5 + i * 3) % 8}`, { n, l: [n] }, { append: ['l'] }));
+    await post(server, n % 7 === 3 ? [...lines, m(`k${n % 8}`, { on: false }), m(`k${n % 8}`, { on: true })] : lines);
+  }
+  await post(server, m('last', { on: true }));
+  const rows = new Map((await http(`${server.http}/v1/views/E/list?take=100`)).json.rows.map(({ key, data }) => [key, data]));
+  for (const { client, applier } of held) {
+    for (const frame of await client.until((f) => f.key === 'last' || f.data?.some?.((row) => row.key === 'last'))) applier.apply(frame);
+    for (const [key, data] of applier.rows) assert.deepEqual(data, rows.get(key), key);
+  }
+});
+
 /* ---- seqs that several changes share ---- */
 
 const SHARED_LOGS = {
