@@ -119,22 +119,6 @@ static bool note_scopes(struct writer *writer, const struct engine_options *opti
     return done;
 }
 
-/* Until which change it was written down what subscribers had seen, when the last life ended. */
-static bool note_watched(struct writer *writer, struct error *error)
-{
-    struct buffer change;
-    char last[32];
-    bool found;
-    buffer_init(&change, 64);
-    snprintf(last, sizeof last, "%lld", (long long)store_writer_log(writer->store)->last_change);
-    bool done = store_meta_get(writer->store, ENGINE_WATCHED_CHANGE, &change, &found, error) &&
-                (!found || store_meta_put(writer->store, ENGINE_WATCHED_BEFORE,
-                                          buffer_span(&change), error)) &&
-                store_meta_put(writer->store, ENGINE_WATCHED_CHANGE, span_of(last), error);
-    buffer_fini(&change);
-    return done;
-}
-
 static bool configure(struct engine *engine, struct error *error)
 {
     struct store_writer *store = store_writer_open(engine->store, error);
@@ -146,8 +130,7 @@ static bool configure(struct engine *engine, struct error *error)
                 apply_export_options(&writer, &engine->options, error) &&
                 define_views(&writer, engine->options.views, error) &&
                 array_lengths_note(store, &engine->options, error) &&
-                note_scopes(&writer, &engine->options, error) && note_watched(&writer, error) &&
-                store_commit(store, error);
+                note_scopes(&writer, &engine->options, error) && store_commit(store, error);
     if (!done)
         store_rollback(store);
     store_writer_close(store);
@@ -202,7 +185,8 @@ static bool start_limits(struct engine *engine, struct error *error)
 static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error) ||
-        !check_closed(&engine->writer, &engine->options) || !engine_clock_open(engine, error))
+        !check_closed(&engine->writer, &engine->options) || !engine_clock_open(engine, error) ||
+        !engine_note_watched(engine, error))
         return false;
     attach_scopes(&engine->writer, engine->options.views);
     attach_options(&engine->writer, &engine->options);

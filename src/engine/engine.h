@@ -173,11 +173,24 @@ struct write_job {
     struct error error;
 };
 
-/* Facts of the file, by name (store_meta_put), for who notes what subscribers have seen: nobody saw
- * anything of a later change that was not noted ("all": of any); and the same, as it was when the
- * engine was opened, which begins anew with its newest change. */
+/* A fact of the file, by name (store_meta_put), for who notes what subscribers have seen: nobody
+ * saw anything of a later change that was not noted (ENGINE_WATCHED_ALL: of any). A start begins it
+ * anew with its newest change. */
 #define ENGINE_WATCHED_CHANGE "watched_change"
-#define ENGINE_WATCHED_BEFORE "watched_before"
+#define ENGINE_WATCHED_ALL "all"
+
+/* What an end without ENGINE_WATCHED_ALL leaves: whoever was there then may have been shown
+ * something of the changes behind `from` up to `to`, the last one, that was not noted. */
+struct engine_watched_gap {
+    int64_t from, to;
+    int64_t at; /* when the engine was opened again: wall clock */
+};
+enum { ENGINE_WATCHED_GAPS = 16 }; /* the oldest of more become one */
+
+/* Those of which no more than the time since `since` has passed, the oldest first. */
+bool engine_watched_gaps(struct store_reader *reader, int64_t since,
+                         struct engine_watched_gap list[ENGINE_WATCHED_GAPS], size_t *count,
+                         struct error *error);
 
 /* ---- reading ---- */
 

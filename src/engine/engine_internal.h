@@ -343,6 +343,10 @@ bool engine_clock_save(struct engine *engine, bool at_once, struct error *error)
 /* The wall clock that the engine was given, believed or not. */
 int64_t engine_clock_wall(const struct engine *engine);
 
+/* watched_gaps.c: note what the last end left unnoted of what subscribers saw, in a transaction of
+ * its own, before the writer's thread starts. */
+bool engine_note_watched(struct engine *engine, struct error *error);
+
 /* The name in meta under which the second is kept as of which derived rows are right. */
 #define DERIVED_NOW_NAME "derived_now"
 

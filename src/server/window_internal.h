@@ -154,6 +154,7 @@ struct window {
     int64_t first_position;  /* the first look's: before it nothing was in this window */
     struct window_rows lost; /* keys that left before that, as far as the database knew */
     uint64_t lost_us;        /* when that was found */
+    int64_t gap_change; /* with has_gap: up to which change the database knew it before a crash */
     /* Small ones together. Of the loop: */
     enum wire_mode mode;
     enum window_kept kept;
@@ -170,6 +171,7 @@ struct window {
     bool more;          /* the view has rows behind these */
     bool fills_by_file; /* filling goes in the order of the file */
     bool recalled;      /* `lost` is all that somebody may hold */
+    bool has_gap; /* of a view that coalesces: more may have been shown of it before a crash */
 };
 
 void window_spec_fini(struct window_spec *spec);
@@ -294,8 +296,7 @@ struct window_reading {
     int64_t budget; /* rows that a filter may look at; 0: as many as there are */
     int64_t looked; /* and has */
     bool exhausted; /* that was too few */
-    int64_t cut_at; /* the newest change when the server was started, not long ago; or -1 */
-    bool outlived;  /* by that, or otherwise: some may hold rows from before the window was made */
+    bool outlived;  /* some may hold rows from before the window was made */
     bool listed;    /* somebody had a list of the whole view */
     /* in the making */
     struct window_rows rows;

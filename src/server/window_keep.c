@@ -88,11 +88,9 @@ static bool run(struct write_job *job, struct store_writer *store, struct error 
         if (!write_part(keep, &keep->parts[i], store, &grown, error))
             return false;
     snprintf(change, sizeof change, "%lld", (long long)keep->change);
-    if (keep->change == INT64_MAX)
-        snprintf(change, sizeof change, "all");
+    struct span noted = span_of(keep->change == INT64_MAX ? ENGINE_WATCHED_ALL : change);
     return forget(keep, store, grown, error) &&
-           (keep->change < 0 ||
-            store_meta_put(store, ENGINE_WATCHED_CHANGE, span_of(change), error));
+           (keep->change < 0 || store_meta_put(store, ENGINE_WATCHED_CHANGE, noted, error));
 }
 
 /* ---- what is to be told ---- */
@@ -284,6 +282,16 @@ static void deliver(struct engine_event *event)
     free_job(keep);
 }
 
+/* Up to which change what the database has of it is right. What coalesces may have been shown more
+ * before a crash; that stays to be told until the crash is long ago. */
+static int64_t kept_change(const struct window *window)
+{
+    if (window->kept != WINDOW_KEPT)
+        return -1;
+    bool before = window->has_gap && window->gap_change < window->shown_change;
+    return before ? window->gap_change : window->shown_change;
+}
+
 static bool take_part(struct keep_job *keep, struct window *window, uint64_t now)
 {
     struct keep_part *part = &keep->parts[keep->count];
@@ -291,7 +299,7 @@ static bool take_part(struct keep_job *keep, struct window *window, uint64_t now
     size_t position = 0;
     *part = (struct keep_part){.window = window,
                                .name = memory_copy_string(window->name, strlen(window->name)),
-                               .change = window->kept == WINDOW_KEPT ? window->shown_change : -1,
+                               .change = kept_change(window),
                                .renewed = window->told};
     if (!part->name)
         return false;

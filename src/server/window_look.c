@@ -11,7 +11,7 @@
 struct window_look {
     struct read_job read;
     struct hub *hub;
-    int64_t max_rows, tombstone_ms, cut_at;
+    int64_t max_rows, tombstone_ms;
     bool outlived; /* as in struct window_reading */
     struct window_result *results;
     size_t count;
@@ -81,7 +81,6 @@ static void look_at(struct window_look *look, struct window_result *result,
         .tombstone_ms = look->tombstone_ms,
         .max_array = engine_max_array_length(look->hub->engine,
                                              span_of(result->window->spec.view->export_name)),
-        .cut_at = look->cut_at,
         .outlived = look->outlived,
         .budget = result->window->scanning ? WINDOW_SCAN : 0};
     bool first = !result->window->known;
@@ -271,19 +270,12 @@ static void take_requests(struct window_look *look)
 }
 
 /* Clients that do not keep their cursor come back soon after a restart, with what they held. */
-static int64_t recent_cut(const struct hub *hub)
-{
-    uint64_t since = clock_monotonic_us() - hub->opened_us;
-    bool recent = (int64_t)(since / 1000) < hub->options.tombstone_ms;
-    return recent && hub->opened_change > 0 ? hub->opened_change : -1;
-}
-
 static bool is_outlived(const struct hub *hub)
 {
     const struct windows *windows = hub->windows;
-    uint64_t since = clock_monotonic_us() - windows->ended_us;
-    bool ended = windows->ended_us && (int64_t)(since / 1000) < hub->options.tombstone_ms;
-    return ended || recent_cut(hub) >= 0;
+    uint64_t now = clock_monotonic_us(), most = (uint64_t)hub->options.tombstone_ms * 1000;
+    bool ended = windows->ended_us && now - windows->ended_us < most;
+    return ended || (hub->opened_change > 0 && now - hub->opened_us < most);
 }
 
 bool window_look_start(struct hub *hub, struct window **windows, size_t count)
@@ -298,7 +290,6 @@ bool window_look_start(struct hub *hub, struct window **windows, size_t count)
                                  .hub = hub,
                                  .max_rows = hub->options.max_window_rows,
                                  .tombstone_ms = hub->options.tombstone_ms,
-                                 .cut_at = recent_cut(hub),
                                  .outlived = is_outlived(hub),
                                  .results = results,
                                  .count = count};

@@ -173,7 +173,6 @@ static void read_window(struct window_once *once, struct store_reader *reader)
                                      .reader = reader,
                                      .state = &state,
                                      .max_rows = once->hub->options.max_window_rows,
-                                     .cut_at = -1,
                                      .budget = first_look(once)};
     const struct snapshot_place place = {.limit = -1};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))

@@ -402,6 +402,38 @@ for (const end of ['terminate', 'kill9']) {
     }));
 }
 
+/* Who was away over several starts knows nothing of those between. `between`: what happens after the crash. */
+const AWAY = [
+  ['stopped again', async (server) => server.terminate()],
+  ['killed again', async (server) => server.kill9()],
+  ['stopped again, when others had watched', async (server, watch) => {
+    await watch();
+    await server.terminate();
+  }],
+  ['killed again, when others had watched', async (server, watch) => {
+    await watch();
+    await settled(server);
+    await server.kill9();
+  }],
+];
+
+for (const [name, between] of AWAY)
+  test(`rows that came just before a crash go, though the server was ${name}`, (t) =>
+    leaveThenComeBack(t, async (server, cut, mine) => {
+      await settled(server);
+      await post(server, m('first', { n: -9, even: true }));
+      for (const { client, applier, parameters } of mine.filter(({ view }) => !['E/append', 'E/hidden'].includes(view)).filter(({ parameters }) => !parameters.key && !parameters.skip))
+        for (const frame of await client.until((f) => f.key === 'first', `first in ${JSON.stringify(parameters)}`)) applier.apply(frame);
+      await server.kill9();
+      await server.restart();
+      await post(server, [m('first', { n: 900, even: false }), ...range(4, (i) => m(`late${i}`, { n: 800 }))]);
+      const watch = () => Promise.all(KEPT.map(async ([view, parameters]) => ask(await clientFor(t, server), new Applier(), view, parameters)));
+      for (let i = 0; i < 2; i++) {
+        await between(server, watch);
+        await server.restart();
+      }
+    }));
+
 test('who comes to a window that nobody watched before a restart is told nothing of what changed', async (t) => {
   const server = await Server.forTest(t, { config: KEPT_VIEWS });
   await post(server, TEN);
