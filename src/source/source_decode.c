@@ -71,6 +71,11 @@ static bool decode_producer(struct decoder *decoder, uint32_t producer, uint32_t
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "producer must have 1 to %d bytes and no NUL character",
                          MAX_PRODUCER_BYTES);
+    if (span_equal(name, span_of(".")) || span_equal(name, span_of("..")))
+        return error_set(decoder->error, ERROR_INVALID_MESSAGE,
+                         "producer is '%.*s', which no URL can hold as a part of its path; choose "
+                         "another",
+                         (int)name.length, name.data);
     batch->producer = name;
     return true;
 }

@@ -141,6 +141,8 @@ test('what cannot be a producer, a predecessor or a mark is refused by name', as
     [{ producer: 'p', batch: 2, mark: 7, mutations: [] }, 'mark must be a string'],
     [{ producer: 'p', batch: 2, mark: 'x'.repeat(257), mutations: [] }, 'at most 256 bytes'],
     [{ producer: 'p', batch: 2, mark: 'a\0b', mutations: [] }, 'no NUL'],
+    [{ producer: '.', batch: 2, mutations: [] }, "producer is '.', which no URL"],
+    [{ producer: '..', batch: 2, mutations: [] }, "producer is '..', which no URL"],
     [{ producer: 'p', batch: 2, previos: 1, mutations: [] }, 'unknown member "previos"'],
   ];
   for (const [line, words] of wrong) {
