@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 #include <time.h>
 
@@ -154,6 +155,15 @@ int64_t certificate_valid_from(const struct certificate *certificate)
 int64_t certificate_valid_to(const struct certificate *certificate)
 {
     return certificate->valid_to;
+}
+
+bool certificate_is_for_servers(const struct certificate *certificate, struct error *error)
+{
+    return X509_check_purpose(certificate->own, X509_PURPOSE_SSL_SERVER, 0) == 1 ||
+           error_set(
+               error, ERROR_CONFIGURATION,
+               "it is not for TLS servers (its extendedKeyUsage is without serverAuth, or its "
+               "keyUsage without digitalSignature)");
 }
 
 bool certificate_describe(const struct certificate *certificate, struct buffer *out)

@@ -25,6 +25,9 @@ int64_t certificate_valid_to(const struct certificate *certificate);
 /* Append whose it is, such as "CN = example.org", and its SHA-256, for the log. */
 bool certificate_describe(const struct certificate *certificate, struct buffer *out);
 
+/* Whether its extensions let it stand for a TLS server; else ERROR_CONFIGURATION. */
+bool certificate_is_for_servers(const struct certificate *certificate, struct error *error);
+
 /* For clients, while a server's certificate is verified (an X509_STORE_CTX): what is wrong with it,
  * in OpenSSL's words; NULL: nothing. A constant. */
 const char *certificate_problem(void *verification);

@@ -250,6 +250,8 @@ bool tls_try(struct certificate *certificate, struct error *error)
 {
     struct certificate *shown = certificate;
     SSL_CTX *client_context = NULL;
+    if (!certificate_is_for_servers(certificate, error))
+        return false;
     struct tls_context *context = tls_context_new(&shown, error);
     struct tls_stream *server = context ? tls_stream_new(context) : NULL;
     struct tls_stream *client = server ? new_client(&client_context) : NULL;

@@ -189,6 +189,15 @@ test('what is wrong with the files is said at the start', async (t) => {
     assert.notEqual(code, 0);
     assert.match(stderr, /no client could connect/);
   }
+  for (const extension of ['extendedKeyUsage=clientAuth', 'keyUsage=critical,keyCertSign']) {
+    const { settings } = await makePair(folder, 'purpose', { extensions: [extension] });
+    await refused(settings, /tls_certificate.*no client could connect with it.*not for TLS servers/);
+  }
+  for (const extension of ['extendedKeyUsage=clientAuth,serverAuth', 'keyUsage=digitalSignature']) {
+    const { settings, pem } = await makePair(folder, 'purpose', { extensions: [extension] });
+    const server = await Server.forTest(t, { set: settings });
+    assert.equal((await handshake(server, { ca: pem })).peer, 'purpose', extension);
+  }
   const soon = await secure(t, { days: 2 });
   await soon.server.logged(/warning tls certificate .*expires soon/);
 });

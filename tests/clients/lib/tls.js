@@ -11,13 +11,14 @@ async function openssl(...args) {
   if (code !== 0) throw new Error(`openssl ${args.join(' ')}: ${stderr}`);
 }
 
-/** A certificate that signed itself: {certificate, key (files), pem (text), settings}. `days` it lasts. */
-export async function makePair(folder, name, { kind = 'ec', days = 30, names = ['DNS:localhost', 'IP:127.0.0.1'] } = {}) {
+/** A certificate that signed itself: {certificate, key (files), pem (text), settings}. `days` it lasts; `extensions` are
+ * more of openssl's. */
+export async function makePair(folder, name, { kind = 'ec', days = 30, names = ['DNS:localhost', 'IP:127.0.0.1'], extensions = [] } = {}) {
   const certificate = join(folder, `${name}.pem`);
   const key = join(folder, `${name}.key`);
   await openssl(
     'req', '-x509', ...KINDS[kind], '-nodes', '-keyout', key, '-out', certificate, '-days', String(days),
-    '-subj', `/CN=${name}`, '-addext', `subjectAltName=${names.join(',')}`,
+    '-subj', `/CN=${name}`, '-addext', `subjectAltName=${names.join(',')}`, ...extensions.flatMap((each) => ['-addext', each]),
   );
   return { certificate, key, pem: readFileSync(certificate, 'utf8'), settings: { tls_certificate: certificate, tls_key: key } };
 }
