@@ -39,8 +39,11 @@ export class Cursors {
   note(frame, whole, keyed) {
     /* Whatever was refused is sent afresh, and was not complete before. */
     if (frame.op === 'subscribed' && frame.resumed === false) this.forget();
-    if (frame.op === 'subscribed' || frame.seq === undefined) return;
-    const owner = this.#owner(frame, whole, keyed);
+    if (frame.op === 'subscribed') return;
+    const owner = frame.seq === undefined ? undefined : this.#owner(frame, whole, keyed);
+    /* A row is newer than its own cursor when another brought it, or it came without one: going on from
+     * there could repeat an event that is in it. */
+    for (const key of frame.op === 'snapshot' ? frame.data.map((row) => row.key) : [frame.key]) if (key !== owner) this.#seqs.delete(key);
     if (owner !== undefined) this.#seqs.set(owner, frame.seq);
   }
 }
