@@ -207,22 +207,15 @@ static int64_t newest_state(const struct subscription *other)
     return other->window ? other->window->shown_change : other->cursor;
 }
 
-/* With a cursor it sent events, or rows, of what was before it began. */
-static bool has_resumed(const struct subscription *owner, int64_t last)
-{
-    const struct ring *ring = &owner->feed->hub->ring;
-    return owner->knowledge.resumed &&
-           (last > owner->resume_from || owner->resume_from + 1 < ring->first);
-}
-
-/* Whether the row was the same in all states that the two have sent of it. */
+/* Whether the row was the same in all states that the two have sent of it. Of one that resumed,
+ * they reach back behind what its group knows of the row. */
 static bool is_settled(const struct subscription *owner, const struct subscription *other)
 {
     const struct ring *ring = &owner->feed->hub->ring;
     const struct key_group *group = owner->group;
     int64_t oldest = oldest_state(other);
     int64_t last = group->count ? group->ids[group->first + group->count - 1] : 0;
-    return !has_resumed(owner, last) && oldest >= owner->begun && oldest + 1 >= ring->first &&
+    return !owner->knowledge.resumed && oldest >= owner->begun && oldest + 1 >= ring->first &&
            newest_state(other) <= ring->last && last <= oldest && owner->cursor >= last;
 }
 
