@@ -103,8 +103,10 @@ static bool find_changed(struct recall *recall, int64_t from, int64_t to)
 {
     struct window_reading *reading = recall->reading;
     struct error *error = &reading->result->error;
+    int64_t floor = reading->state->log.floor_change;
     reading->window->recalled = false;
-    if (from < reading->state->log.floor_change || to <= from)
+    from = from < floor ? floor : from; /* what was trimmed since nobody knows */
+    if (to <= from)
         return true;
     return scoped_scan_changes((struct scoped){reading->window->spec.scope, NULL}, reading->reader,
                                reading->state->export.id, span_make(NULL, 0), from, to, false,
