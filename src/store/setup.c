@@ -1,4 +1,13 @@
-/* SQLite's allocations go through base/memory, so that a test can make any of them fail. */
+/*
+ * SQLite's allocations go through base/memory, so that a test can make any of them fail.
+ *
+ * They also keep the reading of a schema linear. SQLite finds tables and views by name in a hash
+ * table. It asks for 1,024 bytes for one of that kind at most, which are 64 chains, and takes as
+ * many chains as the block that it gets has room for. With 30,000 SQL views each chain is hundreds
+ * of names long, and every connection reads the whole schema. So a request of exactly that size
+ * gets a larger block. A table that outgrew it asks for a new one of the same size, and gives the
+ * old one back at once: from then on, such requests of that thread get twice as much.
+ */
 #include "store/store_internal.h"
 
 #include <pthread.h>
@@ -7,8 +16,28 @@
  * block; 16 bytes keep the alignment of the whole. */
 enum { HEADER = 16 };
 
+enum { TABLE_ASKED = 1024, TABLE_FIRST = 16 << 10, TABLE_LARGEST = 64 << 20 };
+
+static _Thread_local struct {
+    int next; /* what the next table gets; 0: TABLE_FIRST */
+    int made; /* the last call made a table of so much; 0: it did something else */
+} tables;
+
+static int size_of(void *memory)
+{
+    int size = 0;
+    if (memory) {
+        memcpy(&size, (char *)memory - HEADER, sizeof size);
+    }
+    return size;
+}
+
 static void *allocate(int size)
 {
+    tables.made = 0;
+    if (size == TABLE_ASKED) {
+        size = tables.made = tables.next ? tables.next : TABLE_FIRST;
+    }
     char *block = memory_alloc((size_t)size + HEADER);
     if (!block) {
         return NULL;
@@ -19,26 +48,23 @@ static void *allocate(int size)
 
 static void release(void *memory)
 {
+    int size = size_of(memory);
+    if (tables.made && size == tables.made && size < TABLE_LARGEST) {
+        tables.next = 2 * size;
+    }
+    tables.made = 0;
     memory_free((char *)memory - HEADER);
 }
 
 static void *resize(void *memory, int size)
 {
+    tables.made = 0;
     char *block = memory_resize((char *)memory - HEADER, (size_t)size + HEADER);
     if (!block) {
         return NULL;
     }
     memcpy(block, &size, sizeof size);
     return block + HEADER;
-}
-
-static int size_of(void *memory)
-{
-    int size = 0;
-    if (memory) {
-        memcpy(&size, (char *)memory - HEADER, sizeof size);
-    }
-    return size;
 }
 
 static int round_up(int size)

@@ -449,6 +449,43 @@ static void many_exports_at_once_have_their_views(void **state)
     expect_rows("SELECT key FROM \"One/list\"", "k\n");
 }
 
+/* ---- what the hash tables of SQLite get, see setup.c ---- */
+
+static uint64_t next_table(void)
+{
+    void *table = sqlite3_malloc(1024), *other = sqlite3_malloc(8);
+    assert_non_null(table);
+    assert_non_null(other);
+    uint64_t size = sqlite3_msize(table);
+    sqlite3_free(table);
+    sqlite3_free(other);
+    return size;
+}
+
+/* 64 chains would make the reading of a schema cost the square of its views. */
+static void the_table_of_names_grows_with_the_views(void **state)
+{
+    (void)state;
+    enum { MANY = 5000 };
+    uint64_t before = next_table();
+    assert_true(before >= 16 * 1024);
+    assert_int_equal(next_table(), before);
+    sqlite3 *database = NULL;
+    char sql[64];
+    assert_int_equal(sqlite3_open(":memory:", &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, "BEGIN", NULL, NULL, NULL), SQLITE_OK);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(sql, sizeof sql, "CREATE TABLE t%d (x)", i);
+        assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    }
+    /* A chain is 16 bytes; there are two names for each at most. */
+    assert_true(next_table() >= MANY / 2 * 16);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+    uint64_t after = next_table();
+    assert_int_equal(next_table(), after);
+    assert_true(after <= 16 * MANY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -474,6 +511,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_own_view_of_the_operator_is_left_alone, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(the_table_of_names_grows_with_the_views, set_up, tear_down),
         cmocka_unit_test_setup_teardown(views_that_lie_are_found_and_made_anew, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_that_sqlite_keeps_for_itself_are_spelt, set_up,
                                         tear_down),
