@@ -81,11 +81,10 @@ static bool update_stage(struct derive *derive, struct derived *derived, struct 
     if (!derive_apply(derive, derived, steps, error) ||
         !derive_take_turns(derive, derived, steps, error))
         return false;
-    for (size_t i = 0; i < derive->slice_count; i++)
-        if (derive->slices[i]->of == derived &&
-            !derive_slice_update(derive, derive->slices[i], error))
-            return false;
-    return true;
+    struct derived_slice *slice = derived->slices;
+    while (slice && derive_slice_update(derive, slice, error))
+        slice = slice->next;
+    return !slice;
 }
 
 static bool sweep(struct derive *derive, struct error *error)

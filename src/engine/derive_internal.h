@@ -70,6 +70,7 @@ struct derived {
     struct derived_export *export;
     struct derived_slice *source; /* NULL: every entity of the export */
     bool feeds;                   /* there are slices of it */
+    struct derived_slice *slices; /* those */
     bool touched;
     struct buffer lowest; /* place of the first row that was touched */
     struct map touches;   /* struct derive_touch, by label; empty where rows are not scoped */
@@ -94,6 +95,7 @@ struct crossing {
 
 /* What a stage gives on. */
 struct derived_slice {
+    struct derived_slice *next; /* of the same stage */
     const struct view_stage *stage;
     struct derived *of;
     struct threshold was_low, was_high, low, high;
@@ -103,11 +105,21 @@ struct derived_slice {
     struct derive_steps steps; /* for the stages over it */
 };
 
+/* A stage of the view set, and how it is kept. */
+struct kept_stage {
+    const struct view_stage *stage;
+    const char *view; /* the first that needs it */
+    struct derived *kept;
+    struct derived_slice *slice; /* of it, for the stages over it; NULL: there is none */
+};
+
 struct derive {
     struct writer *writer;
-    const struct view_stage **view_stages; /* all of the set, and how each is kept */
-    struct derived **kept_as;
+    struct kept_stage *view_stages; /* all of the set */
     size_t view_stage_count;
+    struct map by_stage;  /* those, by the address of their stage */
+    struct map by_number; /* struct derived, by its id */
+    struct map by_export; /* struct derived_export, by its id */
     struct derived **stages; /* sources first */
     size_t stage_count;
     struct derived_slice **slices;

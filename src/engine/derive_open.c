@@ -8,127 +8,181 @@ static bool out_of_memory(struct error *error)
     return error_set(error, ERROR_MEMORY, "out of memory while preparing the views");
 }
 
-/* ---- what there is to keep ---- */
+/* ---- what is found by number or address ---- */
 
-static struct derived_export *find_export(struct derive *derive, uint32_t id)
+static struct span export_key(const void *value)
 {
-    for (size_t i = 0; i < derive->export_count; i++)
-        if (derive->exports[i]->id == id)
-            return derive->exports[i];
-    struct derived_export *export = memory_new(sizeof *export);
-    if (!export)
-        return NULL;
-    export->id = id;
-    derive->exports[derive->export_count++] = export;
-    return export;
+    const struct derived_export *export = value;
+    return span_make((const char *)&export->id, sizeof export->id);
 }
 
-static struct derived *find_kept(const struct derive *derive, const struct view_stage *stage)
+static struct span derived_key(const void *value)
 {
-    for (size_t i = 0; i < derive->view_stage_count; i++)
-        if (derive->view_stages[i] == stage)
-            return derive->kept_as[i];
-    return NULL;
+    const struct derived *derived = value;
+    return span_make((const char *)&derived->id, sizeof derived->id);
+}
+
+static struct span stage_key(const void *value)
+{
+    const struct kept_stage *kept = value;
+    return span_make((const char *)&kept->stage, sizeof kept->stage);
+}
+
+static struct kept_stage *find_stage(const struct derive *derive, const struct view_stage *stage)
+{
+    return map_get(&derive->by_stage, span_make((const char *)&stage, sizeof stage));
+}
+
+/* One of the set's own. */
+static struct kept_stage *stage_of_set(const struct derive *derive, const struct view_stage *stage)
+{
+    struct kept_stage *kept = find_stage(derive, stage);
+    INVARIANT(kept != NULL);
+    return kept;
+}
+
+static struct derived_export *find_export(const struct derive *derive, uint32_t id)
+{
+    return map_get(&derive->by_export, span_make((const char *)&id, sizeof id));
 }
 
 int64_t derive_stage_number(const struct derive *derive, const struct view_stage *stage)
 {
-    const struct derived *kept = derive ? find_kept(derive, stage) : NULL;
-    return kept ? kept->id : 0;
+    const struct kept_stage *kept = derive ? find_stage(derive, stage) : NULL;
+    return kept && kept->kept ? kept->kept->id : 0;
 }
 
-static struct derived_slice *find_slice(struct derive *derive, const struct view_stage *stage)
+/* ---- what there is to keep ---- */
+
+static struct derived_export *ensure_export(struct derive *derive, uint32_t id)
 {
-    for (size_t i = 0; i < derive->slice_count; i++)
-        if (derive->slices[i]->stage == stage)
-            return derive->slices[i];
-    struct derived *of = find_kept(derive, stage);
-    struct derived_slice *slice = of ? memory_new(sizeof *slice) : NULL;
+    struct derived_export *export = find_export(derive, id);
+    if (export)
+        return export;
+    export = memory_new(sizeof *export);
+    if (!export)
+        return NULL;
+    export->id = id;
+    if (!map_add(&derive->by_export, export)) {
+        memory_free(export);
+        return NULL;
+    }
+    derive->exports[derive->export_count++] = export;
+    return export;
+}
+
+static struct derived_slice *ensure_slice(struct derive *derive, const struct view_stage *stage)
+{
+    struct kept_stage *source = stage_of_set(derive, stage);
+    INVARIANT(source->kept != NULL); /* sources come first */
+    if (source->slice)
+        return source->slice;
+    struct derived_slice *slice = memory_new(sizeof *slice);
     if (!slice)
         return NULL;
-    derive_slice_init(slice, stage, of);
+    derive_slice_init(slice, stage, source->kept);
+    slice->next = source->kept->slices;
+    source->kept->slices = slice;
+    source->slice = slice;
     derive->slices[derive->slice_count++] = slice;
     return slice;
 }
 
-/* The view that the stage is for: its own, or one over it. */
-static const char *view_of(const struct view_set *views, const struct view_stage *stage)
+static void note_view(struct derive *derive, const struct view_stage *stage, const char *view)
+{
+    struct kept_stage *kept = stage ? find_stage(derive, stage) : NULL;
+    if (kept && !kept->view)
+        kept->view = view;
+}
+
+/* The first view that a stage is for: its own, or one over it. Below a stage that has one, all
+ * have. */
+static void note_views(struct derive *derive, const struct view_set *views)
 {
     const struct view *view;
     for (size_t i = 0; (view = view_set_at(views, i)); i++)
-        for (const struct view_stage *at = view->stage; at; at = at->source)
-            if (at == stage || at->by_label == stage)
-                return view->id;
-    return stage->export_name; /* all its rows by label */
+        for (const struct view_stage *at = view->stage; at && !stage_of_set(derive, at)->view;
+             at = at->source) {
+            note_view(derive, at, view->id);
+            note_view(derive, at->by_label, view->id);
+        }
 }
 
-static struct derived *add_stage(struct derive *derive, const struct view_set *views,
-                                 const struct view_stage *stage, const struct store_stage *row)
+static bool note_stages(struct derive *derive, const struct view_set *views, size_t count)
 {
+    for (size_t i = 0; i < count; i++) {
+        struct kept_stage *kept = &derive->view_stages[derive->view_stage_count];
+        kept->stage = view_set_stage_at(views, i);
+        if (!map_add(&derive->by_stage, kept))
+            return false;
+        derive->view_stage_count++;
+    }
+    if (count)
+        note_views(derive, views);
+    for (size_t i = 0; i < count; i++) /* all the rows of an export by label */
+        note_view(derive, derive->view_stages[i].stage, derive->view_stages[i].stage->export_name);
+    return true;
+}
+
+static struct derived *add_stage(struct derive *derive, const struct kept_stage *kept,
+                                 const struct store_stage *row)
+{
+    const struct view_stage *stage = kept->stage;
     struct derived *derived = memory_new(sizeof *derived);
     if (!derived)
         return NULL;
     derived->stage = stage;
-    derived->view = view_of(views, stage);
+    derived->view = kept->view;
     derived->id = row->id;
     derived->built = row->built;
     derive_touch_init(derived);
     buffer_init(&derived->places, SIZE_MAX / 2);
     derive->stages[derive->stage_count++] = derived;
-    derived->export = find_export(derive, row->export_id);
-    derived->source = stage->source ? find_slice(derive, stage->source) : NULL;
-    bool done = derived->export && (!stage->source || derived->source);
+    derived->export = ensure_export(derive, row->export_id);
+    derived->source = stage->source ? ensure_slice(derive, stage->source) : NULL;
+    bool done = derived->export && (!stage->source || derived->source) &&
+                map_add(&derive->by_number, derived);
     return done ? derived : NULL;
 }
 
-static bool ensure_stage(struct derive *derive, const struct view_set *views,
-                         const struct view_stage *stage, struct error *error)
+static bool ensure_stage(struct derive *derive, struct kept_stage *kept, struct error *error)
 {
+    const struct view_stage *stage = kept->stage;
     struct store_writer *store = derive->writer->store;
     struct store_stage row;
-    struct derived *derived = NULL;
     uint32_t export_id;
     if (!store_export_ensure(store, span_of(stage->export_name), &export_id, error) ||
         !store_stage_ensure(store, span_of(stage->definition), export_id,
                             !stage->source && !stage->predicate, &row, error))
         return false;
-    for (size_t i = 0; i < derive->stage_count; i++)
-        if (derive->stages[i]->id == row.id)
-            derived = derive->stages[i];
-    if (!derived)
-        derived = add_stage(derive, views, stage, &row);
-    if (!derived)
-        return out_of_memory(error);
+    kept->kept = map_get(&derive->by_number, span_make((const char *)&row.id, sizeof row.id));
+    if (!kept->kept)
+        kept->kept = add_stage(derive, kept, &row);
     derive->timed = derive->timed || stage->timed;
-    derive->view_stages[derive->view_stage_count] = stage;
-    derive->kept_as[derive->view_stage_count++] = derived;
-    return true;
+    return kept->kept || out_of_memory(error);
 }
 
 static bool make_room(struct derive *derive, size_t count)
 {
-    derive->view_stages = memory_new(count * sizeof(void *));
-    derive->kept_as = memory_new(count * sizeof(void *));
+    derive->view_stages = memory_new(count * sizeof *derive->view_stages);
     derive->stages = memory_new(count * sizeof(void *));
     derive->slices = memory_new(count * sizeof(void *));
     derive->exports = memory_new(count * sizeof(void *));
-    return derive->view_stages && derive->kept_as && derive->stages && derive->slices &&
-           derive->exports;
+    return derive->view_stages && derive->stages && derive->slices && derive->exports;
 }
 
 static bool ensure_stages(struct derive *derive, const struct view_set *views, struct error *error)
 {
-    const struct view_stage *stage;
     size_t count = 0;
     while (views && view_set_stage_at(views, count))
         count++;
-    if (!make_room(derive, count + 1))
+    if (!make_room(derive, count + 1) || !note_stages(derive, views, count))
         return out_of_memory(error);
     if (!store_begin(derive->writer->store, error))
         return false;
     bool done = true;
-    for (size_t i = 0; done && i < count && (stage = view_set_stage_at(views, i)); i++)
-        done = ensure_stage(derive, views, stage, error);
+    for (size_t i = 0; done && i < count; i++)
+        done = ensure_stage(derive, &derive->view_stages[i], error);
     done = done && (!derive->timed || (derive_read_now(derive, error) &&
                                        derive_store_now(derive, derive->now, error)));
     done = done && store_commit(derive->writer->store, error);
@@ -146,9 +200,8 @@ static bool build_stages(struct derive *derive, struct error *error)
         struct derived *derived = derive->stages[i];
         if (!derived->built && !derive_build(derive, derived, error))
             return error_prefix(error, "view %s", derived->view);
-        for (size_t j = 0; j < derive->slice_count; j++)
-            if (derive->slices[j]->of == derived &&
-                !derive_slice_load(derive, derive->slices[j], error))
+        for (struct derived_slice *slice = derived->slices; slice; slice = slice->next)
+            if (!derive_slice_load(derive, slice, error))
                 return false;
     }
     derive->loaded = true;
@@ -163,7 +216,7 @@ static bool define_views(struct derive *derive, const struct view_set *views, st
     const struct view *view;
     *count = 0;
     for (size_t i = 0; views && (view = view_set_at(views, i)); i++) {
-        struct derived *derived = view->stage ? find_kept(derive, view->stage) : NULL;
+        struct derived *derived = view->stage ? stage_of_set(derive, view->stage)->kept : NULL;
         if (!view_is_standard(view))
             ids[(*count)++] = span_of(view->id);
         if (!derived)
@@ -210,12 +263,11 @@ static void attach_exports(struct derive *derive)
 {
     size_t position = 0;
     struct export_state *export;
-    while ((export = map_next(&derive->writer->exports, &position)))
-        for (size_t i = 0; i < derive->export_count; i++)
-            if (derive->exports[i]->id == export->id) {
-                export->derived = derive->exports[i];
-                export->derived->scope = export->scope;
-            }
+    while ((export = map_next(&derive->writer->exports, &position))) {
+        export->derived = find_export(derive, export->id);
+        if (export->derived)
+            export->derived->scope = export->scope;
+    }
 }
 
 bool derive_open(struct writer *writer, const struct view_set *views, struct error *error)
@@ -228,6 +280,9 @@ bool derive_open(struct writer *writer, const struct view_set *views, struct err
     derive->sweeping = true;
     buffer_init(&derive->was, SIZE_MAX / 2);
     buffer_init(&derive->is, SIZE_MAX / 2);
+    map_init(&derive->by_stage, stage_key);
+    map_init(&derive->by_number, derived_key);
+    map_init(&derive->by_export, export_key);
     if (!ensure_stages(derive, views, error) || !build_stages(derive, error) ||
         !take_over(derive, views, error))
         return false;
@@ -262,12 +317,14 @@ void derive_close(struct writer *writer)
         memory_free(derive->exports[i]->steps.items);
         memory_free(derive->exports[i]);
     }
+    map_fini(&derive->by_stage);
+    map_fini(&derive->by_number);
+    map_fini(&derive->by_export);
     buffer_fini(&derive->was);
     buffer_fini(&derive->is);
     memory_free(derive->ids.ids);
     memory_free(derive->texts);
     memory_free(derive->view_stages);
-    memory_free(derive->kept_as);
     memory_free(derive->stages);
     memory_free(derive->slices);
     memory_free(derive->exports);

@@ -118,12 +118,12 @@ bool derive_note_touches(struct derive *derive, struct error *error)
 {
     size_t count = 0;
     for (size_t i = 0; i < derive->view_stage_count; i++)
-        count += count_touches(derive->kept_as[i]);
+        count += count_touches(derive->view_stages[i].kept);
     if (count == 0)
         return true;
     derive->touches = memory_new(count * sizeof *derive->touches);
     bool done = derive->touches != NULL;
     for (size_t i = 0; done && i < derive->view_stage_count; i++)
-        done = tell_stage(derive, derive->view_stages[i], derive->kept_as[i]);
+        done = tell_stage(derive, derive->view_stages[i].stage, derive->view_stages[i].kept);
     return done || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
 }

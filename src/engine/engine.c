@@ -29,9 +29,25 @@ static bool apply_export_options(struct writer *writer, const struct engine_opti
     return true;
 }
 
+static struct span options_name(const void *value)
+{
+    return ((const struct engine_export_options *)value)->name;
+}
+
+/* For the time of opening. */
+static bool index_options(struct engine *engine, struct error *error)
+{
+    const struct engine_options *options = &engine->options;
+    for (size_t i = 0; i < options->export_count; i++)
+        if (!map_get(&engine->configured, options->exports[i].name) &&
+            !map_add(&engine->configured, (void *)&options->exports[i]))
+            return error_set(error, ERROR_MEMORY, "out of memory while starting");
+    return true;
+}
+
 /* The limits in the file that the configuration no longer names. */
 struct stale_limits {
-    const struct engine_options *options;
+    const struct map *configured;
     uint32_t *ids;
     size_t count, capacity;
     bool failed;
@@ -40,10 +56,7 @@ struct stale_limits {
 static bool note_stale_limit(void *argument, const struct store_export *export)
 {
     struct stale_limits *stale = argument;
-    for (size_t i = 0; i < stale->options->export_count; i++)
-        if (span_equal(stale->options->exports[i].name, export->name))
-            return true;
-    if (export->max_entities == 0)
+    if (export->max_entities == 0 || map_get(stale->configured, export->name))
         return true;
     stale->failed =
         !array_reserve((void **)&stale->ids, stale->count, &stale->capacity, sizeof *stale->ids);
@@ -54,7 +67,7 @@ static bool note_stale_limit(void *argument, const struct store_export *export)
 
 static bool lift_stale_limits(struct writer *writer, struct error *error)
 {
-    struct stale_limits stale = {.options = &writer->engine->options};
+    struct stale_limits stale = {.configured = &writer->engine->configured};
     bool done = engine_each_export(writer->engine, note_stale_limit, &stale, error);
     if (stale.failed)
         done = error_set(error, ERROR_MEMORY, "out of memory while reading the exports");
@@ -138,18 +151,13 @@ static bool configure(struct engine *engine, struct error *error)
 }
 
 /* A configuration that names exports shows only those, also if the file holds others. */
-static bool check_closed(struct writer *writer, const struct engine_options *options)
+static void check_closed(struct writer *writer, const struct engine *engine)
 {
     size_t position = 0;
     struct export_state *export;
-    while (!options->open_exports && (export = map_next(&writer->exports, &position))) {
-        bool named = false;
-        for (size_t i = 0; i < options->export_count; i++)
-            named = named || span_equal(options->exports[i].name, export->name);
-        if (!named)
+    while (!engine->options.open_exports && (export = map_next(&writer->exports, &position)))
+        if (!map_get(&engine->configured, export->name))
             export_free(map_remove(&writer->exports, export->name));
-    }
-    return true;
 }
 
 static void attach_scopes(struct writer *writer, const struct view_set *views)
@@ -184,9 +192,10 @@ static bool start_limits(struct engine *engine, struct error *error)
 
 static bool start(struct engine *engine, struct error *error)
 {
-    if (!writer_init(&engine->writer, engine, error) ||
-        !check_closed(&engine->writer, &engine->options) || !engine_clock_open(engine, error) ||
-        !engine_note_watched(engine, error))
+    if (!writer_init(&engine->writer, engine, error))
+        return false;
+    check_closed(&engine->writer, engine);
+    if (!engine_clock_open(engine, error) || !engine_note_watched(engine, error))
         return false;
     attach_scopes(&engine->writer, engine->options.views);
     attach_options(&engine->writer, &engine->options);
@@ -230,6 +239,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
         return NULL;
     }
     engine->options = *options;
+    map_init(&engine->configured, options_name);
     array_lengths_init(&engine->array_lengths);
     bool done = queue_init(&engine->intake, options->queue_count, options->queue_bytes) &&
                 queue_init(&engine->writes, MAX_WRITES, SIZE_MAX) &&
@@ -243,9 +253,11 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     queue_on_fill(&engine->writes, nudge_writer, engine);
     queue_on_fill(&engine->commits, options->wake, options->wake_argument);
     queue_on_fill(&engine->events, options->wake, options->wake_argument);
-    done = done && array_lengths_take(&engine->array_lengths, options, error) &&
+    done = done && index_options(engine, error) &&
+           array_lengths_take(&engine->array_lengths, options, error) &&
            (engine->store = store_open(&options->store, error)) && configure(engine, error) &&
            start(engine, error);
+    map_fini(&engine->configured);
     engine->options.views = NULL;
     engine->options.exports = NULL;
     engine->options.store.path = engine->store ? store_path(engine->store) : NULL;

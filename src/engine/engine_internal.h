@@ -441,6 +441,7 @@ struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
     struct store *store;
     struct array_lengths array_lengths; /* immutable once it is open */
+    struct map configured;              /* options.exports by name, while it opens */
     struct writer writer;
     pthread_t writer_thread;
     struct reader_thread *readers;

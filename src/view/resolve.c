@@ -280,7 +280,8 @@ static bool start_from_export(const struct view_set *set, struct view_entry *ent
                               struct span name, struct error *error)
 {
     struct draft *draft = &entry->pipeline->draft;
-    *draft = (struct draft){.export_name = view_set_export(set, name), .cut = {.take = VIEW_ALL}};
+    const struct set_export *export = view_set_export(set, name);
+    *draft = (struct draft){.export_name = export ? export->name : NULL, .cut = {.take = VIEW_ALL}};
     return draft->export_name || unknown_source(set, entry, error);
 }
 

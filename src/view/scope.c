@@ -37,10 +37,8 @@ static struct view_scope *scope_new(const char *export_name, const struct tree *
 
 const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name)
 {
-    const struct view_scope *scope = set->scopes;
-    while (scope && !span_equal(span_of(scope->export_name), export_name))
-        scope = scope->next;
-    return scope;
+    const struct set_export *export = view_set_export(set, export_name);
+    return export ? export->scope : NULL;
 }
 
 bool view_set_scope(struct view_set *set, struct span export_name, const struct tree *path,
@@ -48,13 +46,15 @@ bool view_set_scope(struct view_set *set, struct span export_name, const struct 
 {
     if (!view_set_add_export(set, export_name, error))
         return false;
-    struct view_scope *scope = scope_new(view_set_export(set, export_name), path, error);
+    struct set_export *export = view_set_export(set, export_name);
+    struct view_scope *scope = scope_new(export->name, path, error);
     if (!scope)
         return false;
+    export->scope = scope;
     scope->next = set->scopes;
     set->scopes = scope;
-    for (size_t i = 0; i < set->count; i++)
-        scope_attach(set, set->order[i]->view);
+    for (struct view_entry *entry = export->views; entry; entry = entry->next)
+        scope_attach(set, entry->view);
     return true;
 }
 

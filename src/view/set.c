@@ -3,7 +3,8 @@
  *  1. every export has its three plain views (perhaps replaced), so that an export is known
  *     exactly when "<export>/list" is;
  *  2. `order` and `by_id` hold the same entries;
- *  3. a view that was replaced lives on behind its entry, because a view is immutable while the
+ *  3. `exports` and `by_name` hold the same exports, each before its views are added;
+ *  4. a view that was replaced lives on behind its entry, because a view is immutable while the
  *     set lives and somebody may still hold it.
  */
 #include "view/view_internal.h"
@@ -12,6 +13,17 @@ static struct span entry_id(const void *value)
 {
     const struct view_entry *entry = value;
     return span_of(entry->view->id);
+}
+
+static struct span export_name(const void *value)
+{
+    const struct set_export *export = value;
+    return span_make(export->name, export->length);
+}
+
+static struct span entity_name(const void *value)
+{
+    return span_of(value);
 }
 
 static struct span stage_whole(const void *value)
@@ -36,6 +48,8 @@ struct view_set *view_set_new(bool open)
     if (set) {
         set->open = open;
         map_init(&set->by_id, entry_id);
+        map_init(&set->by_name, export_name);
+        map_init(&set->entities, entity_name);
         map_init(&set->by_definition, stage_whole);
     }
     return set;
@@ -58,12 +72,15 @@ void view_set_free(struct view_set *set)
         next = scope->next;
         scope_free(scope);
     }
+    map_fini(&set->by_name);
     for (size_t i = 0; i < set->export_count; i++)
         memory_free(set->exports[i]);
     memory_free(set->exports);
-    for (size_t i = 0; i < set->entity_count; i++)
-        memory_free(set->entities[i]);
-    memory_free(set->entities);
+    size_t position = 0;
+    char *entity;
+    while ((entity = map_next(&set->entities, &position)))
+        memory_free(entity);
+    map_fini(&set->entities);
     memory_free(set);
 }
 
@@ -85,28 +102,19 @@ const struct view *view_set_find(const struct view_set *set, struct span id)
     return entry ? entry->view : NULL;
 }
 
-bool view_set_has_export(const struct view_set *set, struct span export_name)
+bool view_set_has_export(const struct view_set *set, struct span name)
 {
-    static const char suffix[] = "/list";
-    char id[VIEW_NAME_LONGEST + sizeof suffix];
-    if (export_name.length == 0 || export_name.length > VIEW_NAME_LONGEST)
-        return false;
-    memcpy(id, export_name.data, export_name.length);
-    memcpy(id + export_name.length, suffix, sizeof suffix);
-    return view_set_find(set, span_make(id, export_name.length + sizeof suffix - 1)) != NULL;
+    return view_set_export(set, name) != NULL;
 }
 
-const char *view_set_export(const struct view_set *set, struct span name)
+struct set_export *view_set_export(const struct view_set *set, struct span name)
 {
-    for (size_t i = 0; i < set->export_count; i++)
-        if (span_equal(span_of(set->exports[i]), name))
-            return set->exports[i];
-    return NULL;
+    return map_get(&set->by_name, name);
 }
 
 const char *view_set_export_at(const struct view_set *set, size_t index)
 {
-    return index < set->export_count ? set->exports[index] : NULL;
+    return index < set->export_count ? set->exports[index]->name : NULL;
 }
 
 const struct view *view_set_at(const struct view_set *set, size_t index)
@@ -137,9 +145,11 @@ static bool out_of_memory(struct error *error)
 static bool add_entry(struct view_set *set, struct view_entry *entry)
 {
     struct view_entry *known = map_get(&set->by_id, span_of(entry->view->id));
+    struct set_export *export = view_set_export(set, span_of(entry->view->export_name));
     if (known) {
         /* The newest stays where the first was, so that the map needs no change. */
         struct view_entry newest = *entry;
+        newest.next = known->next;
         *entry = *known;
         *known = newest;
         known->replaced = entry;
@@ -149,6 +159,8 @@ static bool add_entry(struct view_set *set, struct view_entry *entry)
         !map_add(&set->by_id, entry))
         return false;
     set->order[set->count++] = entry;
+    entry->next = export->views;
+    export->views = entry;
     return true;
 }
 
@@ -169,7 +181,7 @@ bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *p
     return out_of_memory(error);
 }
 
-/* Undo insertions that made new entries. */
+/* Undo insertions that made new entries, and all exports that have some of them. */
 static void cut_back(struct view_set *set, size_t count, size_t export_count)
 {
     while (set->count > count) {
@@ -178,33 +190,38 @@ static void cut_back(struct view_set *set, size_t count, size_t export_count)
         entry_free(entry);
     }
     while (set->export_count > export_count)
-        memory_free(set->exports[--set->export_count]);
+        memory_free(map_remove(&set->by_name, export_name(set->exports[--set->export_count])));
 }
 
-static bool add_name(struct view_set *set, struct span name)
+static bool add_export(struct view_set *set, struct span name)
 {
     if (!reserve((void **)&set->exports, set->export_count, &set->export_capacity,
                  sizeof(*set->exports)))
         return false;
-    char *copy = memory_copy_string(name.data, name.length);
-    if (copy)
-        set->exports[set->export_count++] = copy;
-    return copy != NULL;
+    struct set_export *export = memory_alloc(sizeof *export + name.length + 1);
+    if (!export)
+        return false;
+    *export = (struct set_export){.length = name.length};
+    memcpy(export->name, name.data, name.length);
+    export->name[name.length] = '\0';
+    if (!map_add(&set->by_name, export)) {
+        memory_free(export);
+        return false;
+    }
+    set->exports[set->export_count++] = export;
+    return true;
 }
 
 bool view_set_note_entity(struct view_set *set, struct span name, bool *twice)
 {
-    for (size_t i = 0; i < set->entity_count; i++)
-        *twice = *twice || span_equal(span_of(set->entities[i]), name);
+    *twice = map_get(&set->entities, name) != NULL;
     if (*twice)
         return true;
-    if (!reserve((void **)&set->entities, set->entity_count, &set->entity_capacity,
-                 sizeof(*set->entities)))
-        return false;
     char *copy = memory_copy_string(name.data, name.length);
-    if (copy)
-        set->entities[set->entity_count++] = copy;
-    return copy != NULL;
+    if (copy && map_add(&set->entities, copy))
+        return true;
+    memory_free(copy);
+    return false;
 }
 
 bool view_set_add_export(struct view_set *set, struct span name, struct error *error)
@@ -213,17 +230,15 @@ bool view_set_add_export(struct view_set *set, struct span name, struct error *e
         return false;
     if (view_set_has_export(set, name))
         return true;
-    size_t before = set->count;
-    for (size_t i = 0; i < VIEW_PLAIN; i++) {
+    size_t before = set->count, exports_before = set->export_count;
+    bool done = add_export(set, name);
+    for (size_t i = 0; done && i < VIEW_PLAIN; i++) {
         struct view *view = view_new_plain(name, i, error);
-        if (!view || !view_set_insert(set, view, NULL, error)) {
-            cut_back(set, before, set->export_count);
-            return out_of_memory(error);
-        }
+        done = view && view_set_insert(set, view, NULL, error);
     }
-    if (add_name(set, name))
+    if (done)
         return true;
-    cut_back(set, before, set->export_count);
+    cut_back(set, before, exports_before);
     return out_of_memory(error);
 }
 

@@ -214,6 +214,14 @@ struct view_entry {
     struct view *view;
     struct pipeline *pipeline;   /* NULL: a view of an export */
     struct view_entry *replaced; /* what had this id before */
+    struct view_entry *next;     /* of its export */
+};
+
+struct set_export {
+    struct view_scope *scope; /* NULL: its rows are public */
+    struct view_entry *views; /* those of its own name, until they are resolved */
+    size_t length;
+    char name[];
 };
 
 struct view_set {
@@ -221,19 +229,18 @@ struct view_set {
     struct map by_id;
     struct view_entry **order; /* by first definition */
     size_t count, capacity;
-    char **exports; /* their names, in the order of their coming */
+    struct map by_name;          /* the exports */
+    struct set_export **exports; /* in the order of their coming */
     size_t export_count, export_capacity;
     struct view_scope *scopes;
-    char **entities; /* of stack files, as far as they were read */
-    size_t entity_count, entity_capacity;
+    struct map entities; /* names of those of stack files, as far as they were read */
     struct map by_definition; /* the stages */
     struct stage **stages;    /* sources before what is over them */
     size_t stage_count, stage_capacity;
 };
 
 struct view_entry *view_set_entry(const struct view_set *set, struct span id);
-/* The set's own copy of an export's name, or NULL. */
-const char *view_set_export(const struct view_set *set, struct span name);
+struct set_export *view_set_export(const struct view_set *set, struct span name);
 /* Note the entity of a stack file; *twice: it was noted before. False when out of memory. */
 bool view_set_note_entity(struct view_set *set, struct span name, bool *twice);
 /* Add or replace a view; takes view and pipeline over, whether it succeeds or not. */

@@ -44,6 +44,41 @@ static bool set_scope(struct view_set *set, const char *name, const char *path, 
     return done;
 }
 
+/* What is asked of one export must not go through all: of so many, that would take hours. */
+static void each_of_many_exports_is_found_by_its_name(void **state)
+{
+    (void)state;
+    enum { MANY = 20000 };
+    struct error error;
+    struct view_set *set = view_set_new(false);
+    char name[32], id[48], path[32];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "Export%d", i);
+        snprintf(path, sizeof path, "\"scope%d\"", i);
+        assert_true(define(set, name, "slim", "n", NULL, &error));
+        assert_true(i % 2 || set_scope(set, name, path, &error));
+        assert_true(define(set, name, "late", "m", NULL, &error));
+        assert_true(define(set, name, "slim", "o", NULL, &error));
+    }
+    assert_true(view_set_resolve(set, &error));
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "Export%d", i);
+        snprintf(path, sizeof path, "scope%d\"", i);
+        const struct view_scope *scope = view_set_scope_of(set, span_of(name));
+        assert_string_equal(view_set_export_at(set, (size_t)i), name);
+        assert_int_equal(scope == NULL, i % 2);
+        if (scope)
+            assert_non_null(strstr(view_scope_text(scope), path));
+        static const char *const views[] = {"list", "state", "append", "slim", "late"};
+        for (size_t j = 0; j < sizeof views / sizeof *views; j++) {
+            snprintf(id, sizeof id, "%s/%s", name, views[j]);
+            assert_ptr_equal(view_set_find(set, span_of(id))->scope, scope);
+        }
+    }
+    assert_null(view_set_scope_of(set, span_of("Export")));
+    view_set_free(set);
+}
+
 static void a_scope_labels_the_rows_of_its_export(void **state)
 {
     (void)state;
@@ -283,6 +318,7 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_of_many_exports_is_found_by_its_name),
         cmocka_unit_test(a_scope_labels_the_rows_of_its_export),
         cmocka_unit_test(an_export_has_three_views),
         cmocka_unit_test(adding_again_changes_nothing),
