@@ -44,7 +44,7 @@ class WindowListener extends RowListener {
   }
 
   isOpen() {
-    return this.state !== 'asked' && this.awaited === 0;
+    return this.connected && this.state !== 'asked' && this.awaited === 0;
   }
 
   subscribe(socket, partition) {
@@ -423,7 +423,8 @@ class Run {
   async stepByStep(count) {
     let before = await this.bases();
     for (let i = 0; i < count; i++) {
-      const counted = this.listeners.filter((l) => !l.partial && !l.asFrames && !this.definitions.timedView(l.spec.view));
+      /* Who was cut off may see what changes in its next snapshot. */
+      const counted = this.listeners.filter((l) => l.connected && !l.partial && !l.asFrames && !this.definitions.timedView(l.spec.view));
       /* The model changes its rows in place. */
       before = new Map([...before].map(([name, rows]) => [name, new Map(rows)]));
       const had = counted.map((l) => ({ frames: l.liveFrames, cuts: l.cuts, rows: this.expected(l.spec, before) }));

@@ -21,6 +21,7 @@ export class Listener {
     this.renewed = 0;
     this.events = [];
     this.stopped = false;
+    this.connected = false; /* it has asked, and was not cut off since */
     this.calm = false; /* not cut off any more */
   }
 
@@ -60,8 +61,10 @@ export class Listener {
     socket.on('violation', (error) => this.fail(error));
     socket.on('message', (bytes, isText) => this.hear(socket, bytes, isText));
     this.renewing = false;
+    this.connected = true;
     this.subscribe(socket);
     await ended;
+    this.connected = false;
     this.cuts++;
     this.note('-- closed');
     if (this.failure) throw this.failure;
