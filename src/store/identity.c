@@ -18,7 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MARK_AT = 32, MARK_SIZE = 64, FILE_SIZE = 80 }; /* in front of it the holder's pid stands */
+/* The mark stands behind the holder's pid; wal_base.c reads its epoch. */
+enum { MARK_AT = 32, MARK_SIZE = 64, FILE_SIZE = 80 };
 
 /* "inode birth", where the file system knows when a file was made. Without opening the file, which
  * would drop SQLite's locks. */

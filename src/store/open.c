@@ -196,6 +196,7 @@ static bool open_all(struct store *store, const char *backup, struct error *erro
     if (!epoch_read(store, error)) {
         return false;
     }
+    wal_base_open(store);
     presence_note(store);
     return true;
 }

@@ -510,6 +510,8 @@ int open_alone(const char *file, sqlite3 **database);
  * one since the last call: a database whose last change is this one. And refuse a database that a
  * noted log cannot follow, because it is older. */
 void wal_base_note(struct store *store, sqlite3 *database, int64_t change);
+/* The log as it is once the store is open, whoever began it. */
+void wal_base_open(struct store *store);
 bool wal_base_check(struct store *store, struct error *error);
 
 /* lock.c */

@@ -6,7 +6,9 @@
  * A log begins anew only when all of the one before is in the database file. So when it does, the
  * lock file gets its salts and the newest change at that moment: the file itself, read without its
  * log, never shows an older one from then on. One that does is not the file that this log follows.
- * Where the lock file knows another log or none, nothing can be told.
+ * Nor is a copy that went on elsewhere: it is a database of its own, and knows the one of the lock
+ * file as what it was copied from. Where the lock file knows another log or none, nothing can be
+ * told.
  */
 #include "store/store_internal.h"
 
@@ -14,8 +16,8 @@
 #include <limits.h>
 #include <unistd.h>
 
-/* Behind what identity.c has in the lock file: "salts change". */
-enum { BASE_AT = 96, BASE_SIZE = 48, SALT_TEXT = 2 * WAL_SALT_SIZE };
+/* What identity.c has in the lock file begins with the epoch; behind it stands "salts change". */
+enum { MARK_AT = 32, BASE_AT = 96, BASE_SIZE = 48, SALT_TEXT = 2 * WAL_SALT_SIZE };
 
 static void print_salt(const char salt[WAL_SALT_SIZE], char text[SALT_TEXT + 1])
 {
@@ -25,18 +27,23 @@ static void print_salt(const char salt[WAL_SALT_SIZE], char text[SALT_TEXT + 1])
 }
 
 /* Not synced, as the other note there: after a power cut it may be of an earlier log. */
-void wal_base_note(struct store *store, sqlite3 *database, int64_t change)
+static void note(struct store *store, const char salt[WAL_SALT_SIZE], int64_t change)
 {
-    char salt[WAL_SALT_SIZE], salt_text[SALT_TEXT + 1], text[BASE_SIZE + 1];
-    if (store->lock < 0 || !wal_file_began(database, salt)) {
-        return;
-    }
+    char salt_text[SALT_TEXT + 1], text[BASE_SIZE + 1];
     print_salt(salt, salt_text);
     snprintf(text, sizeof text, "%s %*lld\n", salt_text, BASE_SIZE - SALT_TEXT - 2,
              (long long)change);
     if (pwrite(store->lock, text, BASE_SIZE, BASE_AT) != BASE_SIZE && !store->mark_failed) {
         store->mark_failed = true;
         log_warning("store", "mark-not-written", "file=\"%s-lock\"", store->file);
+    }
+}
+
+void wal_base_note(struct store *store, sqlite3 *database, int64_t change)
+{
+    char salt[WAL_SALT_SIZE];
+    if (store->lock >= 0 && wal_file_began(database, salt)) {
+        note(store, salt, change);
     }
 }
 
@@ -55,31 +62,58 @@ static bool read_beside(const struct store *store, const char *ending, char *byt
     return length == (ssize_t)size;
 }
 
+static bool read_salt(const struct store *store, char salt[WAL_SALT_SIZE])
+{
+    char header[WAL_HEADER_SIZE];
+    if (!read_beside(store, "-wal", header, sizeof header, 0)) {
+        return false;
+    }
+    memcpy(salt, header + WAL_SALT_AT, WAL_SALT_SIZE);
+    return true;
+}
+
 /* The change that the present log follows, where that is known. */
 static bool read_base(const struct store *store, long long *change)
 {
-    char header[WAL_HEADER_SIZE], text[BASE_SIZE + 1] = "", noted[SALT_TEXT + 1],
-                                                   found[SALT_TEXT + 1];
-    if (!read_beside(store, "-wal", header, sizeof header, 0) ||
-        !read_beside(store, "-lock", text, BASE_SIZE, BASE_AT) ||
+    char salt[WAL_SALT_SIZE], text[BASE_SIZE + 1] = "", noted[SALT_TEXT + 1], found[SALT_TEXT + 1];
+    if (!read_salt(store, salt) || !read_beside(store, "-lock", text, BASE_SIZE, BASE_AT) ||
         sscanf(text, "%16s %lld", noted, change) != 2) {
         return false;
     }
-    print_salt(header + WAL_SALT_AT, found);
+    print_salt(salt, found);
     return strcmp(noted, found) == 0;
 }
 
-/* The newest change in the file without its log; what cannot be read there is told elsewhere. */
-static bool read_alone(const struct store *store, long long *change)
+/* A log that had begun before is known from here on, but not what it follows. */
+void wal_base_open(struct store *store)
 {
+    char salt[WAL_SALT_SIZE];
+    long long change;
+    if (store->lock >= 0 && !read_base(store, &change) && read_salt(store, salt)) {
+        note(store, salt, 0);
+    }
+}
+
+/* What the file shows without its log; what cannot be read there is told elsewhere. */
+struct alone {
+    long long change;
+    bool went_on; /* as a database of its own, copied from the one that the lock file names */
+};
+
+static bool read_alone(const struct store *store, const char *epoch, struct alone *alone)
+{
+    static const char sql[] =
+        "SELECT last_change, EXISTS (SELECT 1 FROM former_epoch WHERE epoch = ?1) "
+        "AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'epoch' AND value = ?1) FROM log_state";
     sqlite3 *database = NULL;
     sqlite3_stmt *statement = NULL;
     bool done = open_alone(store->file, &database) == SQLITE_OK &&
-                sqlite3_prepare_v2(database, "SELECT last_change FROM log_state", -1, &statement,
-                                   NULL) == SQLITE_OK &&
+                sqlite3_prepare_v2(database, sql, -1, &statement, NULL) == SQLITE_OK &&
+                sqlite3_bind_text(statement, 1, epoch, -1, SQLITE_STATIC) == SQLITE_OK &&
                 sqlite3_step(statement) == SQLITE_ROW;
     if (done) {
-        *change = sqlite3_column_int64(statement, 0);
+        alone->change = sqlite3_column_int64(statement, 0);
+        alone->went_on = sqlite3_column_int(statement, 1) != 0;
     }
     (void)sqlite3_finalize(statement);
     (void)sqlite3_close(database);
@@ -89,13 +123,24 @@ static bool read_alone(const struct store *store, long long *change)
 /* In this order, since a server may be at work: what the file shows only grows. */
 bool wal_base_check(struct store *store, struct error *error)
 {
-    long long base, change;
-    if (!read_base(store, &base) || !read_alone(store, &change) || change >= base) {
+    long long base;
+    struct alone alone;
+    char epoch[EPOCH_LENGTH + 1] = "";
+    if (!read_base(store, &base) || !read_beside(store, "-lock", epoch, EPOCH_LENGTH, MARK_AT) ||
+        !read_alone(store, epoch, &alone)) {
         return true;
     }
-    return error_set(error, ERROR_DATABASE,
+    if (alone.went_on) {
+        return error_set(error, ERROR_DATABASE,
+                         "%s is a copy that went on by itself, and not the database that %s-wal "
+                         "belongs to: the two would be mixed. Put that database back, or move "
+                         "%s-wal and %s-shm away to start with the copy",
+                         store->path, store->file, store->file, store->file);
+    }
+    return alone.change >= base ||
+           error_set(error, ERROR_DATABASE,
                      "%s is an older copy (its newest change is %lld) than the database that "
                      "%s-wal belongs to (which had %lld): the two would be mixed. Put that "
                      "database back, or move %s-wal and %s-shm away to start with the copy",
-                     store->path, change, store->file, base, store->file, store->file);
+                     store->path, alone.change, store->file, base, store->file, store->file);
 }

@@ -122,6 +122,33 @@ test('an older copy of the stopped database beside the write-ahead log of a late
   assert.deepEqual([...(await sqlView(server.db, 'E/list')).keys()], ['a']);
 });
 
+test('a copy that went on elsewhere beside the write-ahead log of the original is refused, however new it is', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  await post(server, [m('a', { n: 1 })]);
+  const copy = join(scratch(t), 'copy.db');
+  assert.equal((await run(['backup', '--db', server.db, copy])).code, 0);
+  await post(server, [m('b', { n: 1 })]);
+  await server.kill9();
+  const original = ['', '-wal'].map((end) => [end, readFileSync(server.db + end)]);
+  const other = await Server.forTest(t, { db: copy, config: { exports: { E: {} } } });
+  for (let i = 0; i < 20; i++) await post(other, [m(`c${i}`, { n: 1 })]);
+  await other.terminate();
+  copyFileSync(copy, server.db);
+  await refused(server.db, /is a copy that went on by itself.*move .*-wal/);
+  for (const end of ['-wal', '-shm']) rmSync(server.db + end, { force: true });
+  await server.restart();
+  assert.equal((await sqlView(server.db, 'E/list')).size, 21);
+  /* The copy's own log goes with it, wherever both are put; so does what follows a copy's first start. */
+  await post(server, [m('d', { n: 1 })]);
+  await server.kill9();
+  await server.restart();
+  assert.ok((await sqlView(server.db, 'E/list')).has('d'));
+  await server.kill9();
+  for (const [end, bytes] of original) writeFileSync(server.db + end, bytes);
+  await server.restart();
+  assert.deepEqual([...(await sqlView(server.db, 'E/list')).keys()].sort(), ['a', 'b']);
+});
+
 test('a backup never takes a name that belongs to a database', async (t) => {
   const server = await Server.forTest(t);
   await post(server, [m('a', { n: 1 })]);
