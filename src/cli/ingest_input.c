@@ -99,8 +99,9 @@ static bool open_file(struct ingest_input *input, const char *path, struct error
     bool standard = strcmp(path, "-") == 0;
     input->file = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (input->file < 0 || fstat(input->file, &facts) != 0)
-        return error_set(error, ERROR_NOT_FOUND, "%s cannot be opened: %s", path,
-                         error_reason(errno));
+        return error_set(error, ERROR_NOT_FOUND, "%s cannot be opened: %s%s", path,
+                         error_reason(errno),
+                         strstr(path, "://") ? "; is it the server? Then say --url" : "");
     input->size = S_ISREG(facts.st_mode) ? (int64_t)facts.st_size : -1;
     return true;
 }

@@ -67,6 +67,7 @@ test('help of a command, and options under the names that people try', async (t)
   await says(['help', 'serve', 'more'], /"more" is one argument too many/);
   await says(['serve', '--port', '1'], /did you mean --listen/);
   await says(['ingest', '--database', 'x'], /did you mean --url/);
+  assert.match((await run(['ingest', 'ws://127.0.0.1:1'])).stderr, /is it the server\? Then say --url/);
   await says(['subscribe', '--token=x', 'E/list'], /did you mean --token-file/);
   await says(['serve', '--helth', 'x'], /did you mean --health/);
   /* As the setting is called. */
