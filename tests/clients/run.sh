@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the black-box tests against build/release/stele (or STELE_BINARY). Arguments: test files to
 # run instead of all. STELE_SEEDS, STELE_KILLS and STELE_STALLED set the size of the long ones,
-# STELE_AT_ONCE how many files run at a time (2).
+# STELE_AT_ONCE how many files run at a time (4: they wait more than they work).
 set -eu
 cd "$(dirname "$0")"
 command -v node >/dev/null || { echo "tests/clients: node 18 or newer is needed (apt-get install nodejs npm)" >&2; exit 1; }
@@ -10,4 +10,4 @@ if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 [ $# -gt 0 ] || set -- *.test.js
-exec node --test --test-concurrency="${STELE_AT_ONCE:-2}" --test-reporter="${STELE_REPORTER:-tap}" "$@"
+exec node --test --test-concurrency="${STELE_AT_ONCE:-4}" --test-reporter="${STELE_REPORTER:-tap}" "$@"
