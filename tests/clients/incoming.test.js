@@ -112,7 +112,7 @@ test('what the full queue does not take counts until it does', async (t) => {
   const server = await Server.forTest(t, { config: { exports, queue_bytes: 65536 } });
   const shell = spawn('sqlite3', [server.db], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.after(() => shell.kill('SIGKILL'));
-  shell.stdin.write("BEGIN IMMEDIATE; SELECT 'held';\n");
+  shell.stdin.write(".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'held';\n");
   await once(shell.stdout, 'data');
   const producers = await Promise.all(Array.from({ length: 6 }, () => Ingest.open(server)));
   const answers = producers.map((producer, i) => producer.sendText(batchOf(`k${i}`, 60_000), 1));

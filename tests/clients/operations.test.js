@@ -165,7 +165,7 @@ test('a program that keeps the write lock holds producers up, and they are told 
   await post(server, [m('a', {})]);
   const shell = spawn('sqlite3', [server.db], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.after(() => shell.kill('SIGKILL'));
-  shell.stdin.write("BEGIN IMMEDIATE; SELECT 'held';\n");
+  shell.stdin.write(".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'held';\n");
   await once(shell.stdout, 'data');
   const refused = await tryPost(server, [m('b', {})]);
   assert.deepEqual([refused.status, refused.json.code, refused.json.retryable], [503, 'database-in-use', true], refused.text);

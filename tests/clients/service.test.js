@@ -66,7 +66,7 @@ test('the watchdog is fed while the loop and the writer get on, and not while th
   /* Somebody holds the database's lock, so that the writer waits within a transaction. */
   const shell = spawn('sqlite3', [db], { stdio: ['pipe', 'pipe', 'inherit'] });
   t.after(() => shell.kill());
-  shell.stdin.write("BEGIN IMMEDIATE;\nSELECT 'held';\n");
+  shell.stdin.write(".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'held';\n");
   await within(once(shell.stdout, 'data'), 'the lock');
   const posted = post(server, { export: 'E', key: 'a', patch: { n: 2 } }).catch(() => null);
   await server.logged(/error service not-well error="the writer has been at one transaction/);
