@@ -43,17 +43,30 @@ static size_t edits(const char *from, const char *to)
     return row[width];
 }
 
+/* How long the part is that the names do not begin or end alike with, in the longer one. */
+static size_t differing(const char *from, size_t from_length, const char *to, size_t to_length)
+{
+    size_t shorter = from_length < to_length ? from_length : to_length, alike = 0, end = 0;
+    while (alike < shorter && from[alike] == to[alike])
+        alike++;
+    while (end < shorter - alike && from[from_length - 1 - end] == to[to_length - 1 - end])
+        end++;
+    return (from_length > to_length ? from_length : to_length) - alike - end;
+}
+
 void nearest_offer(struct nearest *nearest, const char *name)
 {
     size_t length = strlen(nearest->given), other = strlen(name);
-    /* A guess that shares little with what was typed only confuses. */
+    /* A guess that shares little with what was typed only confuses, also one that shares the end
+     * that all names have. */
     size_t most = 1 + length / 3;
     if (length > NAME_LENGTH || other > NAME_LENGTH || other > length + most ||
         length > other + most || nearest->compared == MOST_COMPARED)
         return;
     nearest->compared++;
     size_t distance = edits(nearest->given, name);
-    if (distance > most)
+    if (distance > most ||
+        (distance > 2 && distance * 2 > differing(nearest->given, length, name, other)))
         return;
     if (!nearest->name || distance < nearest->distance) {
         nearest->name = name;

@@ -43,6 +43,9 @@ static const char *meant(const char *given)
     nearest_offer(&nearest, "listen");
     nearest_offer(&nearest, "readers");
     nearest_offer(&nearest, "max_depth");
+    nearest_offer(&nearest, "E/list");
+    nearest_offer(&nearest, "Quake/list");
+    nearest_offer(&nearest, "Quake/strongest");
     return nearest.name;
 }
 
@@ -54,6 +57,9 @@ static void a_misspelt_name_is_guessed(void **state)
     assert_string_equal(meant("Readers"), "readers");
     assert_string_equal(meant("maxdepth"), "max_depth");
     assert_null(meant("something"));
+    assert_string_equal(meant("Quuke/strongst"), "Quake/strongest");
+    assert_string_equal(meant("Quak/lits"), "Quake/list");
+    assert_null(meant("None/list"));
     assert_null(meant(""));
     assert_null(meant("a_name_that_is_longer_than_any_of_those_that_the_program_could_ever_know"));
 }
