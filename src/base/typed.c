@@ -43,15 +43,13 @@ static size_t edits(const char *from, const char *to)
     return row[width];
 }
 
-/* How long the part is that the names do not begin or end alike with, in the longer one. */
-static size_t differing(const char *from, size_t from_length, const char *to, size_t to_length)
+/* How long the longer one is before the end that both have. */
+static size_t before_end(const char *from, size_t from_length, const char *to, size_t to_length)
 {
-    size_t shorter = from_length < to_length ? from_length : to_length, alike = 0, end = 0;
-    while (alike < shorter && from[alike] == to[alike])
-        alike++;
-    while (end < shorter - alike && from[from_length - 1 - end] == to[to_length - 1 - end])
+    size_t shorter = from_length < to_length ? from_length : to_length, end = 0;
+    while (end < shorter && from[from_length - 1 - end] == to[to_length - 1 - end])
         end++;
-    return (from_length > to_length ? from_length : to_length) - alike - end;
+    return (from_length > to_length ? from_length : to_length) - end;
 }
 
 void nearest_offer(struct nearest *nearest, const char *name)
@@ -66,7 +64,7 @@ void nearest_offer(struct nearest *nearest, const char *name)
     nearest->compared++;
     size_t distance = edits(nearest->given, name);
     if (distance > most ||
-        (distance > 2 && distance * 2 > differing(nearest->given, length, name, other)))
+        (distance > 2 && distance * 2 > before_end(nearest->given, length, name, other)))
         return;
     if (!nearest->name || distance < nearest->distance) {
         nearest->name = name;
