@@ -33,9 +33,11 @@ static bool is_idle(const struct window *window)
 {
     if (!window->member_count)
         return true;
+    /* What a look or a filling has is the reader's until it is back. */
+    if (window->looking || window->filling)
+        return false;
     bool ready = window->known && (!window_keeps_matches(window) || window->matches_ready);
-    return ready && !window->stale && !window->snapshot_wanted && !window->request_count &&
-           !window->looking && !window->filling;
+    return ready && !window->stale && !window->snapshot_wanted && !window->request_count;
 }
 
 static void start_filling(struct hub *hub)
