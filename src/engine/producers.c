@@ -12,8 +12,6 @@
  */
 #include "engine/producers.h"
 
-#include <stdio.h>
-
 enum { RUN_STEP = 100 };
 
 #define RUN_MS ((int64_t)24 * 3600 * 1000)
@@ -157,28 +155,23 @@ static void tell_last(struct submission *submission, const struct store_producer
     submission->last_mark = row->mark;
 }
 
-/* Producers that number from 1 say 0 for "none". */
-static bool follows(const struct submission_batch *batch, const struct store_producer *row)
-{
-    return batch->previous == row->batch || (batch->previous == 0 && row->batch < 0);
-}
-
 static bool check_previous(struct submission *submission, const struct submission_batch *batch,
                            const struct store_producer *row, struct error *error)
 {
-    char last[32];
-    if (!batch->has_previous || follows(batch, row))
+    if (!batch->has_previous || batch->previous == row->batch)
         return true;
     tell_last(submission, row);
     if (row->batch < 0)
-        snprintf(last, sizeof last, "none");
-    else
-        snprintf(last, sizeof last, "%lld", (long long)row->batch);
+        return error_set(error, ERROR_OUT_OF_ORDER,
+                         "batch %lld of producer '%.*s' names %lld as its predecessor, but none "
+                         "was committed: send from the first one on, which names none",
+                         (long long)batch->number, (int)row->name.length, row->name.data,
+                         (long long)batch->previous);
     return error_set(error, ERROR_OUT_OF_ORDER,
                      "batch %lld of producer '%.*s' names %lld as its predecessor, but the last "
-                     "that was committed is %s: send again from behind that one",
+                     "that was committed is %lld: send again from behind that one",
                      (long long)batch->number, (int)row->name.length, row->name.data,
-                     (long long)batch->previous, last);
+                     (long long)batch->previous, (long long)row->batch);
 }
 
 bool producer_admit(struct writer *writer, struct submission *submission,

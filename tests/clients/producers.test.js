@@ -91,7 +91,8 @@ test('a batch that names its predecessor is applied only behind that', async (t)
   const server = await serverFor(t);
   const steps = [
     [{ batch: 3, previous: 2 }, 409, { last_batch: null }],
-    [{ batch: 3, previous: 0 }, 200, { applied: 1 }],
+    [{ batch: 3, previous: 0 }, 409, { last_batch: null }],
+    [{ batch: 3 }, 200, { applied: 1 }],
     [{ batch: 5, previous: 4 }, 409, { last_batch: 3 }],
     [{ batch: 5, previous: 2 }, 409, { last_batch: 3 }],
     [{ batch: 5, previous: 0 }, 409, { last_batch: 3 }],
