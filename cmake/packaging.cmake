@@ -132,5 +132,5 @@ set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 set(CPACK_COMPONENT_DEV_DESCRIPTION "durable view server, as a library (development)
 The header, the static library and what a linker needs of the shared one.")
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS
-    "libstele${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION}), libwebsockets-dev, libuv1-dev, libsqlite3-dev, libjansson-dev, zlib1g-dev, uuid-dev, libssl-dev, libcurl4-openssl-dev")
+    "libstele${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION}), libuv1-dev, libsqlite3-dev, libjansson-dev, zlib1g-dev, uuid-dev, libssl-dev, libcurl4-openssl-dev")
 include(CPack)

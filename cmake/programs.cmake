@@ -4,8 +4,7 @@
 file(GLOB cli_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/cli/*.c")
 list(REMOVE_ITEM cli_sources "${CMAKE_SOURCE_DIR}/src/cli/main.c")
 add_library(cli STATIC ${cli_sources})
-target_link_libraries(cli PUBLIC api server engine source wire auth view store bus json base
-                      PRIVATE Threads::Threads)
+target_link_libraries(cli PUBLIC api client PRIVATE Threads::Threads)
 
 add_executable(stele-cli src/cli/main.c)
 target_link_libraries(stele-cli PRIVATE cli)
@@ -15,12 +14,13 @@ set_target_properties(stele-cli PROPERTIES OUTPUT_NAME stele
 # The library for host programs: everything but the commands. Only what stele.h declares is
 # visible: hidden symbols stay inside of the shared form. For the static one all objects are first
 # made one, and then its hidden symbols local, so that a program may have any name but stele_….
-set(stele_parts api server net source engine bus store view auth wire json base)
+set(stele_parts ${stele_folders})
+list(REMOVE_ITEM stele_parts client)
 set(stele_objects)
 foreach(part ${stele_parts})
   list(APPEND stele_objects $<TARGET_OBJECTS:${part}>)
 endforeach()
-set(stele_requirements PkgConfig::LWS PkgConfig::UV PkgConfig::SQLITE PkgConfig::JANSSON
+set(stele_requirements PkgConfig::UV PkgConfig::SQLITE PkgConfig::JANSSON
     PkgConfig::ZLIB PkgConfig::UUID PkgConfig::SSL PkgConfig::CRYPTO PkgConfig::CURL Threads::Threads m)
 set(stele_object "${CMAKE_BINARY_DIR}/generated/stele.o")
 add_custom_command(

@@ -5,7 +5,7 @@
 #ifndef API_API_H
 #define API_API_H
 
-#include "server/config.h"
+#include "config/config.h"
 #include "stele/stele.h"
 
 #include <stdatomic.h>

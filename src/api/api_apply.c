@@ -7,6 +7,7 @@
  * that does not fit is refused at once, on the caller's own thread.
  */
 #include "api/api_internal.h"
+#include "source/source.h"
 
 #include <stdio.h>
 

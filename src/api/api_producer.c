@@ -1,5 +1,6 @@
 /* Where a producer is. */
 #include "api/api_internal.h"
+#include "engine/engine.h"
 #include "store/producer.h"
 
 struct question {

@@ -6,6 +6,8 @@
  * is over. So a callback that takes its time holds up nobody, and pins nothing.
  */
 #include "api/api_internal.h"
+#include "server/hub.h"
+#include "wire/wire.h"
 
 #include <stdio.h>
 

@@ -8,6 +8,8 @@
  * needs no memory and no place in a queue, and none is ever lost.
  */
 #include "api/api_internal.h"
+#include "server/hub.h"
+#include "wire/wire.h"
 
 enum {
     PULLS_PER_TURN = 32,          /* then others have their turn */

@@ -1,5 +1,6 @@
 /* Whether a store is alive, for who would end it otherwise. */
 #include "api/api_internal.h"
+#include "engine/engine.h"
 
 struct question {
     struct api_wait wait;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/clock_watch.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/heap.h"
 #include "base/invariant.h"
 #include "base/link.h"

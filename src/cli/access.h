@@ -3,7 +3,7 @@
 #define CLI_ACCESS_H
 
 #include "cli/command.h"
-#include "server/client.h"
+#include "client/client.h"
 
 struct access_options {
     const char *ca, *token_file;

@@ -10,7 +10,7 @@ static void on_news(void *ask)
     sem_post(&((struct ask *)ask)->news);
 }
 
-static void on_answer(void *argument, struct web_answer *answer)
+static void on_answer(void *argument, struct outbound_answer *answer)
 {
     struct ask *ask = argument;
     buffer_fini(&ask->answer.body);
@@ -28,7 +28,7 @@ static bool read_url(struct ask *ask, const char *given, struct error *error)
     buffer_add_string(&ask->base, is_socket ? given + 2 : given);
     if (!buffer_string(&ask->base))
         return error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
-    if (!web_check_url(ask->base.data, error))
+    if (!outbound_check_url(ask->base.data, error))
         return false;
     while (ask->base.length && ask->base.data[ask->base.length - 1] == '/')
         ask->base.length--;
@@ -50,24 +50,24 @@ static bool read_token(struct ask *ask, const struct client_access *access, stru
 bool ask_open(struct ask *ask, const struct access_options *options, const char *url,
               struct error *error)
 {
-    *ask = (struct ask){.web = NULL};
+    *ask = (struct ask){.outbound = NULL};
     buffer_init(&ask->base, URL_BYTES);
     buffer_init(&ask->file, TOKEN_FILE_BYTES);
     buffer_init(&ask->answer.body, 0);
     struct client_access access = access_read(options, url);
-    struct web_options web_options = {access.ca_file, on_news, ask};
+    struct outbound_options outbound_options = {access.ca_file, on_news, ask};
     if (!read_url(ask, url, error) || !read_token(ask, &access, error))
         return false;
     ask->has_news = sem_init(&ask->news, 0, 0) == 0;
     if (!ask->has_news)
         return error_set(error, ERROR_INTERNAL, "cannot make a semaphore");
-    ask->web = web_open(&web_options, error);
-    return ask->web != NULL;
+    ask->outbound = outbound_open(&outbound_options, error);
+    return ask->outbound != NULL;
 }
 
 void ask_close(struct ask *ask)
 {
-    web_close(ask->web);
+    outbound_close(ask->outbound);
     if (ask->has_news)
         sem_destroy(&ask->news);
     buffer_fini(&ask->answer.body);
@@ -80,7 +80,7 @@ void ask_close(struct ask *ask)
 /* What the server says of an error is in the body. */
 static bool read_answer(const struct ask *ask, struct error *error)
 {
-    const struct web_answer *answer = &ask->answer;
+    const struct outbound_answer *answer = &ask->answer;
     int length = (int)ask->base.length > 200 ? 200 : (int)ask->base.length;
     if (answer->error.code != ERROR_NONE) {
         *error = answer->error;
@@ -107,24 +107,24 @@ bool ask_server(struct ask *ask, const struct ask_request *wanted, struct span *
     buffer_init(&url, URL_BYTES);
     buffer_add_span(&url, buffer_span(&ask->base));
     buffer_add_string(&url, wanted->path);
-    struct web_request request = {.url = url.data,
-                                  .method = wanted->method,
-                                  .body = wanted->body,
-                                  .content_type = "application/json",
-                                  .token = ask->token.length ? ask->token.data : NULL,
-                                  .max_bytes = ANSWER_BYTES,
-                                  .connect_ms = CONNECT_MS,
-                                  .total_ms = TOTAL_MS,
-                                  .done = on_answer,
-                                  .argument = ask};
+    struct outbound_request request = {.url = url.data,
+                                       .method = wanted->method,
+                                       .body = wanted->body,
+                                       .content_type = "application/json",
+                                       .token = ask->token.length ? ask->token.data : NULL,
+                                       .max_bytes = ANSWER_BYTES,
+                                       .connect_ms = CONNECT_MS,
+                                       .total_ms = TOTAL_MS,
+                                       .done = on_answer,
+                                       .argument = ask};
     ask->answered = false;
     bool sent = buffer_string(&url)
-                    ? (request.url = url.data, web_send(ask->web, &request, error))
+                    ? (request.url = url.data, outbound_send(ask->outbound, &request, error))
                     : error_set(error, ERROR_INVALID_PARAMETER, "the URL is too long");
     buffer_fini(&url);
     while (sent && !ask->answered) {
         sem_wait(&ask->news);
-        web_deliver(ask->web);
+        outbound_deliver(ask->outbound);
     }
     if (!sent || !read_answer(ask, error))
         return false;

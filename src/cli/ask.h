@@ -5,16 +5,16 @@
 #define CLI_ASK_H
 
 #include "cli/access.h"
-#include "server/web.h"
+#include "outbound/outbound.h"
 
 #include <semaphore.h>
 
 struct ask {
-    struct web *web;
+    struct outbound *outbound;
     sem_t news;
-    struct buffer base, file; /* the server's URL; the text of the token's file */
-    struct span token;        /* with a NUL behind it; may be empty */
-    struct web_answer answer; /* of the last request */
+    struct buffer base, file;      /* the server's URL; the text of the token's file */
+    struct span token;             /* with a NUL behind it; may be empty */
+    struct outbound_answer answer; /* of the last request */
     bool answered, has_news;
 };
 

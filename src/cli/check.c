@@ -1,6 +1,6 @@
 #include "cli/command.h"
+#include "config/config.h"
 #include "engine/engine.h"
-#include "server/config.h"
 
 struct check_options {
     const char *database, *config_file;

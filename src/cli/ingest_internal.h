@@ -9,7 +9,7 @@
 #include "cli/ingest_line.h"
 #include "cli/ingest_window.h"
 #include "cli/progress.h"
-#include "server/client.h"
+#include "client/client.h"
 
 enum { INGEST_FIRST_PAUSE_MS = 50, INGEST_LONGEST_PAUSE_MS = 2000 };
 

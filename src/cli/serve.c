@@ -4,6 +4,7 @@
  */
 #include "cli/serve.h"
 #include "cli/signals.h"
+#include "server/credentials.h"
 #include "server/tls.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "cli/subscribe.h"
 #include "cli/screen.h"
-#include "server/client.h"
+#include "client/client.h"
 #include "wire/wire.h"
 #include "json/json.h"
 

@@ -1,5 +1,5 @@
 #include "cli/command.h"
-#include "server/config.h"
+#include "config/config.h"
 #include "wire/wire.h"
 
 struct views_options {

@@ -3,8 +3,9 @@
  * where half a configuration is refused: one that would let nobody in, or that looks like more
  * protection than it gives.
  */
-#include "server/config_internal.h"
-#include "server/web.h"
+#include "server/credentials.h"
+
+#include "outbound/outbound.h"
 
 /* Files are read in steps of 64 KiB, for which there must be room. */
 enum { STEP = 64 * 1024, SECRET_BYTES = 2 * STEP, LIST_BYTES = 16 * 1024 * 1024 };
@@ -31,7 +32,7 @@ static bool print_file(struct buffer *out, int folder, const char *path, const c
 {
     struct buffer text;
     buffer_init(&text, SECRET_BYTES);
-    bool good = config_read_bytes(folder, path, &text, error);
+    bool good = file_read(folder, path, &text, error);
     struct span secret = trim(buffer_span(&text));
     if (good && (!doc_valid_utf8(secret) || memchr(secret.data, 0, secret.length)))
         good = error_set(error, ERROR_CONFIGURATION, "does not hold text");
@@ -136,7 +137,7 @@ static bool read_jwks_file(struct credentials *credentials, const struct config 
     if (!auth->jwks_file)
         return true;
     buffer_init(&text, AUTH_MAX_JWKS_BYTES + STEP);
-    bool good = config_read_bytes(config->folder, auth->jwks_file, &text, error) &&
+    bool good = file_read(config->folder, auth->jwks_file, &text, error) &&
                 auth_keys_add_jwks(credentials->keys, buffer_span(&text), error);
     buffer_fini(&text);
     return good || error_prefix(error, "setting \"auth.jwks_file\": file %.200s", auth->jwks_file);
@@ -186,7 +187,7 @@ static bool check_whole(const struct config_auth *auth, struct error *error)
 
 static bool check_url(const struct config_auth *auth, struct error *error)
 {
-    return !auth->jwks_url || web_check_url(auth->jwks_url, error) ||
+    return !auth->jwks_url || outbound_check_url(auth->jwks_url, error) ||
            error_prefix(error, "setting \"auth.jwks_url\"");
 }
 

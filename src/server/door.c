@@ -1,7 +1,7 @@
+#include "outbound/outbound.h"
 #include "server/client_address.h"
 #include "server/door_internal.h"
 #include "server/server_internal.h"
-#include "server/web.h"
 
 /* ---- visitors ---- */
 
@@ -36,7 +36,7 @@ static bool open_parts(struct door *door, struct server *server, const struct co
 {
     const struct config_auth *auth = &config->auth;
     door->rules = door_rules_new(config, error);
-    if (!door->rules || (auth->jwks_url && !server_need_web(server, config, error)))
+    if (!door->rules || (auth->jwks_url && !server_need_outbound(server, config, error)))
         return false;
     door->anonymous = auth_identity_anonymous();
     door->nobody = auth_identity_anonymous();
@@ -109,7 +109,7 @@ bool door_apply(struct server *server, struct door_rules *rules, struct error *e
 {
     struct door *door = server->door;
     struct door_rules *old = door->rules;
-    bool reachable = !rules->auth.jwks_url || server->web;
+    bool reachable = !rules->auth.jwks_url || server->outbound;
     if (!set_url(door, server, &rules->auth, reachable)) {
         door_rules_free(rules);
         return error_set(error, ERROR_MEMORY, "out of memory for who may come in");

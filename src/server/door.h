@@ -6,7 +6,7 @@
 #define SERVER_DOOR_H
 
 #include "auth/auth.h"
-#include "server/address.h"
+#include "base/address.h"
 
 struct config;
 struct door;

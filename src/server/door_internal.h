@@ -2,8 +2,9 @@
 #ifndef SERVER_DOOR_INTERNAL_H
 #define SERVER_DOOR_INTERNAL_H
 
+#include "config/config.h"
 #include "net/net.h"
-#include "server/config.h"
+#include "server/credentials.h"
 #include "server/door.h"
 #include "server/jwks.h"
 #include "server/server_internal.h"

@@ -6,8 +6,8 @@
 #ifndef SERVER_FACTS_H
 #define SERVER_FACTS_H
 
+#include "base/process.h"
 #include "server/exchange.h"
-#include "server/process.h"
 #include "server/server_internal.h"
 
 struct fact_rows {

@@ -1,5 +1,6 @@
 #include "server/health.h"
 
+#include "engine/engine.h"
 #include "server/facts.h"
 
 static bool is_get(const struct net_connection *connection)

@@ -1,7 +1,7 @@
 #include "server/jwks.h"
 
+#include "outbound/outbound.h"
 #include "server/door_internal.h"
-#include "server/web.h"
 
 enum {
     CONNECT_MS = 5 * 1000,
@@ -17,7 +17,7 @@ static uint64_t now_ms(const struct jwks *jwks)
 
 /* ---- the answer ---- */
 
-static bool read_answer(const struct web_answer *answer, struct auth_keys **keys,
+static bool read_answer(const struct outbound_answer *answer, struct auth_keys **keys,
                         struct error *error)
 {
     if (answer->error.code != ERROR_NONE) {
@@ -80,7 +80,7 @@ static bool keep(struct jwks *jwks, struct auth_keys *keys, struct error *error)
     return true;
 }
 
-static void on_answer(void *argument, struct web_answer *answer)
+static void on_answer(void *argument, struct outbound_answer *answer)
 {
     struct jwks *jwks = argument;
     struct auth_keys *keys = NULL;
@@ -100,15 +100,15 @@ static void on_answer(void *argument, struct web_answer *answer)
 static void ask(struct jwks *jwks)
 {
     struct error error;
-    struct web_request request = {.url = jwks->url,
-                                  .max_bytes = AUTH_MAX_JWKS_BYTES,
-                                  .connect_ms = CONNECT_MS,
-                                  .total_ms = TOTAL_MS,
-                                  .done = on_answer,
-                                  .argument = jwks};
+    struct outbound_request request = {.url = jwks->url,
+                                       .max_bytes = AUTH_MAX_JWKS_BYTES,
+                                       .connect_ms = CONNECT_MS,
+                                       .total_ms = TOTAL_MS,
+                                       .done = on_answer,
+                                       .argument = jwks};
     jwks->asked = true;
     jwks->asked_ms = now_ms(jwks);
-    jwks->fetching = web_send(jwks->server->web, &request, &error);
+    jwks->fetching = outbound_send(jwks->server->outbound, &request, &error);
     if (!jwks->fetching)
         failed(jwks, &error);
 }

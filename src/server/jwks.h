@@ -1,6 +1,6 @@
 /*
- * Public keys from a URL. They are fetched by the thread of web.h, so that an endpoint which hangs
- * or is dead delays nobody. Loop thread.
+ * Public keys from a URL. They are fetched by the thread of outbound.h, so that an endpoint which
+ * hangs or is dead delays nobody. Loop thread.
  *
  * What was fetched last is in force until something else comes, which may be no key at all; but
  * when the URL has failed for `stale_seconds`, counted from the first failure since its last
@@ -16,7 +16,7 @@
 #include "auth/auth.h"
 
 struct server;
-struct web;
+struct outbound;
 
 struct jwks {
     struct server *server;

@@ -8,9 +8,9 @@
 #ifndef SERVER_LIMITS_H
 #define SERVER_LIMITS_H
 
-#include "server/address.h"
+#include "base/address.h"
+#include "config/config.h"
 #include "server/audit.h"
-#include "server/config.h"
 
 enum {
     LIMITS_KEYS = 64 * 1024, /* addresses, subjects and metering keys with windows of their own */

@@ -2,8 +2,10 @@
  * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
  */
 #include "auth/certificate.h"
+#include "server/hub.h"
 #include "server/metrics.h"
 #include "server/revocations.h"
+#include "source/source.h"
 
 #include <math.h>
 

@@ -86,7 +86,7 @@ static const char *obstacle(const struct judgement *judgement, const char *name)
         (size_t)judgement->fresh->max_connections > judgement->server->connection_room)
         return "more than at the start takes a restart";
     if (strcmp(name, "auth.jwks_url") == 0 && judgement->fresh->auth.jwks_url &&
-        !judgement->server->web)
+        !judgement->server->outbound)
         return "outgoing requests are possible only if some were at the start";
     return NULL;
 }

@@ -1,5 +1,6 @@
 #include "server/revocations.h"
 
+#include "engine/engine.h"
 #include "server/door_internal.h"
 
 enum {

@@ -9,11 +9,13 @@
  * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
  * a connection: a step may free what that callback is about.
  */
+#include "outbound/outbound.h"
+#include "server/hub.h"
 #include "server/revocations.h"
 #include "server/tls.h"
 #include "server/transport.h"
 #include "server/usage.h"
-#include "server/web.h"
+#include "source/source.h"
 
 #include <assert.h>
 
@@ -144,8 +146,8 @@ void server_on_async(uv_async_t *async)
     struct server *server = async->data;
     if (server->engine) /* or it could not be opened, and this is the way out */
         engine_deliver(server->engine);
-    if (server->web)
-        web_deliver(server->web);
+    if (server->outbound)
+        outbound_deliver(server->outbound);
     if (server->usage)
         usage_turn(server->usage);
     run_posts(server);

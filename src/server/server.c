@@ -1,10 +1,12 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
+#include "outbound/outbound.h"
 #include "server/facts.h"
+#include "server/hub.h"
 #include "server/revocations.h"
 #include "server/tls.h"
 #include "server/transport.h"
 #include "server/usage.h"
-#include "server/web.h"
+#include "source/source.h"
 
 #include <assert.h>
 
@@ -171,16 +173,16 @@ static bool open_source(struct server *server, const struct config *config, stru
     return server->source != NULL;
 }
 
-bool server_need_web(struct server *server, const struct config *config, struct error *error)
+bool server_need_outbound(struct server *server, const struct config *config, struct error *error)
 {
-    struct web_options options = {
+    struct outbound_options options = {
         .ca_file = config->outgoing_ca_file,
         .wake = wake,
         .wake_argument = server,
     };
-    if (!server->web)
-        server->web = web_open(&options, error);
-    return server->web != NULL;
+    if (!server->outbound)
+        server->outbound = outbound_open(&options, error);
+    return server->outbound != NULL;
 }
 
 /* ---- the loop and the sockets ---- */
@@ -335,7 +337,7 @@ void server_close(struct server *server)
         return;
     if (server->loop_open)
         server_leave(server);
-    web_close(server->web);
+    outbound_close(server->outbound);
     source_close(server->source);
     if (server->usage)
         usage_flush(server->usage);

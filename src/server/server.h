@@ -9,7 +9,7 @@
 #define SERVER_SERVER_H
 
 #include "base/queue.h"
-#include "server/config.h"
+#include "config/config.h"
 
 #include <stdatomic.h>
 

@@ -26,7 +26,7 @@ struct certificate;
 struct facts;
 struct usage;
 struct usage_endpoint;
-struct web;
+struct outbound;
 
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
@@ -66,7 +66,7 @@ struct server {
     struct limits *limits;
     struct usage *usage; /* NULL: it is told to nobody */
     struct usage_endpoint *usage_endpoint;
-    struct web *web; /* outgoing requests; NULL: nothing needs any */
+    struct outbound *outbound; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
     struct transport *transport;     /* NULL without sockets, and again when it has left */
@@ -94,8 +94,8 @@ struct server {
 void server_set_state(struct server *server, enum server_state state);
 /* Look whether the stop can go on; called whenever something ended. */
 void server_advance(struct server *server);
-/* While opening, for who makes outgoing requests: have server->web. May be called again. */
-bool server_need_web(struct server *server, const struct config *config, struct error *error);
+/* While opening, for who makes outgoing requests: have server->outbound. May be called again. */
+bool server_need_outbound(struct server *server, const struct config *config, struct error *error);
 /* run.c: what happens on the loop. */
 void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);

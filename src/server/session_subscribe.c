@@ -1,6 +1,8 @@
 /* Sessions of subscribers: text messages to the hub, ready frames from it. */
+#include "server/hub.h"
 #include "server/server_internal.h"
 #include "server/usage.h"
+#include "wire/wire.h"
 
 struct subscriber_session {
     struct session session;

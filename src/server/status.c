@@ -1,5 +1,7 @@
 /* GET /status: how the server is, as JSON for people and scripts. */
+#include "engine/engine.h"
 #include "server/facts.h"
+#include "server/hub.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 #include "server/tls.h"
 
 #include "auth/tls_stream.h"
-#include "server/config_internal.h"
 
 #include <inttypes.h>
 #include <sys/stat.h>
@@ -17,7 +16,7 @@ static bool read_chain(const struct config *config, struct certificate **certifi
     const char *path = config->tls_certificate;
     struct buffer pem;
     buffer_init(&pem, FILE_LIMIT);
-    if (config_read_bytes(config->folder, path, &pem, error))
+    if (file_read(config->folder, path, &pem, error))
         *certificate = certificate_new(buffer_span(&pem), error);
     buffer_fini(&pem);
     return *certificate || error_prefix(error, "setting \"tls_certificate\": file %s", path);
@@ -38,7 +37,7 @@ static bool read_key(const struct config *config, struct certificate *certificat
     const char *path = config->tls_key;
     struct buffer pem;
     buffer_init(&pem, FILE_LIMIT);
-    bool good = config_read_bytes(config->folder, path, &pem, error) &&
+    bool good = file_read(config->folder, path, &pem, error) &&
                 certificate_add_key(certificate, buffer_span(&pem), error);
     if (pem.data)
         explicit_bzero(pem.data, pem.capacity);

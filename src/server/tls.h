@@ -3,7 +3,7 @@
 #define SERVER_TLS_H
 
 #include "auth/certificate.h"
-#include "server/config.h"
+#include "config/config.h"
 
 /* Read and check both files; *certificate is NULL when the configuration has no TLS.
  * ERROR_CONFIGURATION names the setting, the file and the remedy. Does file work: any thread but

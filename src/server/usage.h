@@ -21,7 +21,7 @@
 
 #include "auth/auth.h"
 #include "engine/engine.h"
-#include "server/web.h"
+#include "outbound/outbound.h"
 
 struct config;
 struct server;
@@ -34,7 +34,7 @@ struct usage_options {
     struct engine *engine;
     int64_t spool_rows, spool_bytes; /* beyond these the oldest events give way */
     /* Post this body (borrowed) to the endpoint, and call `done` once, later. False: not now. */
-    bool (*post)(void *argument, struct span body, web_done done, void *done_argument);
+    bool (*post)(void *argument, struct span body, outbound_done done, void *done_argument);
     uint64_t (*now_ms)(void *argument); /* a clock that nobody sets */
     int64_t (*wall_ms)(void *argument);
     void (*wake)(void *argument); /* call usage_turn soon */
@@ -53,7 +53,7 @@ bool usage_settled(const struct usage *usage);
 void usage_flush(struct usage *usage);
 /* Other limits of the spool. */
 void usage_set_limits(struct usage *usage, int64_t spool_rows, int64_t spool_bytes);
-/* After engine_close and web_close. NULL is fine. */
+/* After engine_close and outbound_close. NULL is fine. */
 void usage_free(struct usage *usage);
 
 /* ---- what is told ---- */

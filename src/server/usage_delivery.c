@@ -101,7 +101,7 @@ static void set_aside(struct usage_packet *packet, int status)
 }
 
 /* What another attempt with the same body would not change: it is the content that is refused. */
-static bool is_refusal(const struct web_answer *answer)
+static bool is_refusal(const struct outbound_answer *answer)
 {
     return answer->error.code == ERROR_NONE &&
            (answer->status == 400 || answer->status == 413 || answer->status == 422);
@@ -117,7 +117,7 @@ static void refused(struct usage *usage, struct usage_packet *packet, int status
 }
 
 static void failed(struct usage *usage, struct usage_packet *packet,
-                   const struct web_answer *answer)
+                   const struct outbound_answer *answer)
 {
     struct usage_pace *pace = &usage->delivery.pace;
     uint64_t wait =
@@ -141,7 +141,7 @@ static void delivered(struct usage *usage, struct usage_packet *packet)
     remove_delivered(usage);
 }
 
-static void on_answer(void *argument, struct web_answer *answer)
+static void on_answer(void *argument, struct outbound_answer *answer)
 {
     struct usage_packet *packet = argument;
     struct usage *usage = packet->usage;

@@ -1,5 +1,5 @@
 /* Usage as the configuration wants it: where the events go, and with which token. */
-#include "server/config.h"
+#include "config/config.h"
 #include "server/server_internal.h"
 #include "server/usage.h"
 
@@ -109,7 +109,7 @@ bool usage_endpoint_read(const struct config *config, struct usage_endpoint **en
     *endpoint = NULL;
     if (!config->usage_url)
         return true;
-    if (!web_check_url(config->usage_url, error))
+    if (!outbound_check_url(config->usage_url, error))
         return error_prefix(error, "setting \"usage_url\"");
     struct usage_endpoint *it = memory_new(sizeof *it);
     char *url = memory_copy_string(config->usage_url, strlen(config->usage_url));
@@ -138,10 +138,10 @@ bool config_check_usage(const struct config *config, struct error *error)
 
 /* ---- the server's usage ---- */
 
-static bool post(void *argument, struct span body, web_done done, void *done_argument)
+static bool post(void *argument, struct span body, outbound_done done, void *done_argument)
 {
     struct usage_endpoint *endpoint = argument;
-    struct web_request request = {
+    struct outbound_request request = {
         .url = endpoint->url,
         .body = body,
         .content_type = "application/json",
@@ -153,7 +153,7 @@ static bool post(void *argument, struct span body, web_done done, void *done_arg
         .argument = done_argument,
     };
     struct error error;
-    return web_send(endpoint->server->web, &request, &error);
+    return outbound_send(endpoint->server->outbound, &request, &error);
 }
 
 static uint64_t now_ms(void *argument)
@@ -178,7 +178,7 @@ bool server_open_usage(struct server *server, const struct config *config, struc
     if (!server->usage_endpoint)
         return true;
     server->usage_endpoint->server = server;
-    if (!server_need_web(server, config, error))
+    if (!server_need_outbound(server, config, error))
         return false;
     struct usage_options options = {
         .engine = server->engine,

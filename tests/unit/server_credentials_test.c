@@ -2,6 +2,7 @@
  * "auth" and "allowed_origins" of the configuration: half of one is refused by name, files are
  * read, and nothing secret is shown.
  */
+#include "server/credentials.h"
 #include "server/door_internal.h"
 
 #include <setjmp.h>

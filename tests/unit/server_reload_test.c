@@ -3,7 +3,7 @@
  * afterwards, as its probe here sees, or named as one that takes a restart. A live setting without
  * a probe fails.
  */
-#include "server/config_internal.h"
+#include "config/config_internal.h"
 #include "server/door_internal.h"
 #include "server/server_internal.h"
 #include "server_fixture.h"
@@ -396,7 +396,7 @@ static void all_of_auth_is_taken(void **state)
 
 static bool has_no_url(const struct server *server)
 {
-    return !server->door->rules->auth.jwks_url || !server->web;
+    return !server->door->rules->auth.jwks_url || !server->outbound;
 }
 
 static void the_first_url_of_keys_takes_a_restart(void **state)

@@ -1,4 +1,5 @@
 /* WebSocket connections, byte by byte. */
+#include "engine/engine.h"
 #include "server_fixture.h"
 #include "wire/wire.h"
 

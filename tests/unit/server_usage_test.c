@@ -41,7 +41,7 @@ static struct {
     bool full;          /* requests are not even begun */
     const char *poison; /* a request with this in it is answered 400 */
     struct {
-        web_done done;
+        outbound_done done;
         void *argument;
         char *body;
     } posts[POSTS];
@@ -58,7 +58,7 @@ static struct span taken_key(const void *value)
     return span_of(((const struct taken *)value)->id);
 }
 
-static bool post(void *argument, struct span body, web_done done, void *done_argument)
+static bool post(void *argument, struct span body, outbound_done done, void *done_argument)
 {
     (void)argument;
     if (it.full)
@@ -97,7 +97,8 @@ static void take_ids(const char *body)
 static void answer_one(size_t i)
 {
     bool refused = it.poison && strstr(it.posts[i].body, it.poison);
-    struct web_answer answer = {.status = refused ? 400 : it.status, .retry_after = it.retry_after};
+    struct outbound_answer answer = {.status = refused ? 400 : it.status,
+                                     .retry_after = it.retry_after};
     if (!answer.status)
         error_set(&answer.error, ERROR_NETWORK, "as the test wants");
     if (answer.status / 100 == 2) {

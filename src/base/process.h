@@ -1,0 +1,23 @@
+/*
+ * What this process takes of the machine, by the names that Prometheus clients agree on.
+ */
+#ifndef BASE_PROCESS_H
+#define BASE_PROCESS_H
+
+#include "base/error.h"
+
+struct process_figures {
+    double resident_bytes, virtual_bytes;
+    double cpu_seconds;
+    double open_descriptors, most_descriptors;
+    double threads;
+    double start_seconds; /* unix time */
+};
+
+/* Whether libwebsockets will find the device that it takes for granted. */
+bool process_check_random(struct error *error);
+
+/* Reads files of /proc: not on the loop. What cannot be read is 0. */
+void process_read(struct process_figures *figures);
+
+#endif

@@ -1,0 +1,120 @@
+/*
+ * What differs between the configuration in force and another, and what of it can change while the
+ * server runs: the column `live` of the table.
+ */
+#include "config/config_internal.h"
+
+static bool is_textual(const struct setting *setting)
+{
+    return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_setting(const struct config *a, const struct config *b,
+                         const struct setting *setting)
+{
+    return is_textual(setting) ? same_text(setting_text(a, setting), setting_text(b, setting))
+                               : setting_number(a, setting) == setting_number(b, setting);
+}
+
+/* But for what can change live. */
+static bool same_export(const struct config_export *a, const struct config_export *b)
+{
+    bool same = strcmp(a->name, b->name) == 0 && same_text(a->scope, b->scope) &&
+                a->max_array_length == b->max_array_length && a->null_removes == b->null_removes &&
+                a->view_count == b->view_count;
+    for (size_t i = 0; same && i < a->view_count; i++)
+        same = strcmp(a->views[i].name, b->views[i].name) == 0 &&
+               strcmp(a->views[i].definition, b->views[i].definition) == 0;
+    return same;
+}
+
+static bool same_exports(const struct config *a, const struct config *b)
+{
+    bool same = a->export_count == b->export_count;
+    for (size_t i = 0; same && i < a->export_count; i++)
+        same = same_export(&a->exports[i], &b->exports[i]);
+    return same;
+}
+
+static bool same_limits(const struct config *a, const struct config *b)
+{
+    bool same = true;
+    for (size_t i = 0; same && i < a->export_count; i++)
+        same = a->exports[i].max_entities == b->exports[i].max_entities;
+    return same;
+}
+
+static bool same_texts(char *const *a, size_t a_count, char *const *b, size_t b_count)
+{
+    bool same = a_count == b_count;
+    for (size_t i = 0; same && i < a_count; i++)
+        same = strcmp(a[i], b[i]) == 0;
+    return same;
+}
+
+struct taking {
+    struct config *config, *from;
+    config_judge judge;
+    void *argument;
+};
+
+static void take_settings(const struct taking *taking, const struct setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!same_setting(taking->config, taking->from, &settings[i]) &&
+            taking->judge(taking->argument, settings[i].name, settings[i].live))
+            setting_swap(taking->config, taking->from, &settings[i]);
+}
+
+static void take_text(const struct taking *taking, const char *name, char **text, char **from)
+{
+    if (same_text(*text, *from) || !taking->judge(taking->argument, name, true))
+        return;
+    char *before = *text;
+    *text = *from;
+    *from = before;
+}
+
+static void take_origins(const struct taking *taking)
+{
+    struct config *config = taking->config, *from = taking->from;
+    if (same_texts(config->origins, config->origin_count, from->origins, from->origin_count) ||
+        !taking->judge(taking->argument, "allowed_origins", true))
+        return;
+    char **origins = config->origins;
+    size_t count = config->origin_count;
+    config->origins = from->origins;
+    config->origin_count = from->origin_count;
+    from->origins = origins;
+    from->origin_count = count;
+}
+
+/* Their limits alone, if nothing else of them differs. */
+static void take_exports(const struct taking *taking)
+{
+    struct config *config = taking->config, *from = taking->from;
+    bool live = same_exports(config, from);
+    if ((live && same_limits(config, from)) || !taking->judge(taking->argument, "exports", live))
+        return;
+    for (size_t i = 0; i < config->export_count; i++)
+        config->exports[i].max_entities = from->exports[i].max_entities;
+}
+
+void config_take_live(struct config *config, struct config *from, config_judge judge,
+                      void *argument)
+{
+    const struct taking taking = {config, from, judge, argument};
+    take_settings(&taking, config_settings, config_setting_count);
+    take_settings(&taking, config_auth_settings, config_auth_setting_count);
+    take_text(&taking, "auth.tokens", &config->auth.tokens, &from->auth.tokens);
+    take_text(&taking, "auth.keys", &config->auth.keys, &from->auth.keys);
+    take_origins(&taking);
+    if (!same_texts(config->stacks, config->stack_count, from->stacks, from->stack_count))
+        judge(argument, "stacks", false);
+    take_exports(&taking);
+}

@@ -1,0 +1,292 @@
+/*
+ * The life of a configuration, and how one setting gets into it. A setting that was never touched
+ * holds its default, so there is no "unset" for anything that has one.
+ */
+#include "config/config_internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+enum { TEXT_LIMIT = 4096, VALUE_LIMIT = 64 * 1024 };
+
+static char **text_field(struct config *config, const struct setting *setting)
+{
+    return (char **)((char *)config + setting->offset);
+}
+
+/* Enums of different types share this path, so they are moved as bytes, never through a pointer of
+ * another type. */
+static void put_number(struct config *config, const struct setting *setting, int64_t number)
+{
+    char *field = (char *)config + setting->offset;
+    if (setting->type == SETTING_WORD) {
+        unsigned place = (unsigned)number;
+        memcpy(field, &place, sizeof(place));
+    } else if (setting->type == SETTING_FLAG) {
+        *(bool *)field = number != 0;
+    } else {
+        memcpy(field, &number, sizeof(number));
+    }
+}
+
+_Static_assert(sizeof(enum store_synchronous) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum store_erase) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum log_level) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum log_format) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum config_auth_mode) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum config_audience) == sizeof(unsigned), "put_number");
+_Static_assert(sizeof(enum config_rate_limiting) == sizeof(unsigned), "put_number");
+
+int64_t setting_number(const struct config *config, const struct setting *setting)
+{
+    const char *field = (const char *)config + setting->offset;
+    if (setting->type == SETTING_WORD) {
+        unsigned place;
+        memcpy(&place, field, sizeof(place));
+        return place;
+    }
+    if (setting->type == SETTING_FLAG)
+        return *(const bool *)field;
+    int64_t number;
+    memcpy(&number, field, sizeof(number));
+    return number;
+}
+
+const char *setting_text(const struct config *config, const struct setting *setting)
+{
+    return *(char *const *)((const char *)config + setting->offset);
+}
+
+void setting_swap(struct config *a, struct config *b, const struct setting *setting)
+{
+    if (setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS) {
+        char *text = *text_field(a, setting);
+        *text_field(a, setting) = *text_field(b, setting);
+        *text_field(b, setting) = text;
+    } else {
+        int64_t number = setting_number(a, setting);
+        put_number(a, setting, setting_number(b, setting));
+        put_number(b, setting, number);
+    }
+}
+
+static bool put_text(struct config *config, const struct setting *setting, struct span text,
+                     struct error *error)
+{
+    char *copy = memory_copy_string(text.data, text.length);
+    if (!copy)
+        return error_set(error, ERROR_MEMORY, "out of memory");
+    if (setting->check && !setting->check(copy, error)) {
+        memory_free(copy);
+        return error_prefix(error, "setting \"%s\"", setting->name);
+    }
+    char **field = text_field(config, setting);
+    memory_free(*field);
+    *field = copy;
+    return true;
+}
+
+static bool is_textual(const struct setting *setting)
+{
+    return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
+}
+
+bool setting_set_default(struct config *config, const struct setting *setting, struct error *error)
+{
+    if (!is_textual(setting)) {
+        put_number(config, setting, setting->number);
+        return true;
+    }
+    if (setting->text)
+        return put_text(config, setting, span_of(setting->text), error);
+    memory_free(*text_field(config, setting));
+    *text_field(config, setting) = NULL;
+    return true;
+}
+
+bool config_init(struct config *config, struct error *error)
+{
+    *config = (struct config){.folder = AT_FDCWD};
+    bool good = true;
+    for (size_t i = 0; good && i < config_setting_count; i++)
+        good = setting_set_default(config, &config_settings[i], error);
+    for (size_t i = 0; good && i < config_auth_setting_count; i++)
+        good = setting_set_default(config, &config_auth_settings[i], error);
+    if (!good)
+        config_fini(config);
+    return good;
+}
+
+static void free_texts(struct config *config, const struct setting *settings, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_textual(&settings[i])) {
+            memory_free(*text_field(config, &settings[i]));
+            *text_field(config, &settings[i]) = NULL;
+        }
+    }
+}
+
+void config_fini(struct config *config)
+{
+    free_texts(config, config_settings, config_setting_count);
+    free_texts(config, config_auth_settings, config_auth_setting_count);
+    config_free_auth(config);
+    config_free_exports(config);
+    config_free_stacks(config);
+}
+
+/* HOST:PORT, where a host with colons stands in brackets; or nothing at all. */
+static bool is_address(struct span text)
+{
+    if (text.length == 0)
+        return true;
+    size_t colon = text.length;
+    while (colon > 0 && text.data[colon - 1] != ':')
+        colon--;
+    if (colon < 2)
+        return false;
+    struct span host = span_make(text.data, colon - 1);
+    bool bracketed = host.length > 2 && host.data[0] == '[' && host.data[host.length - 1] == ']';
+    int64_t port;
+    return (bracketed || !memchr(host.data, ':', host.length)) &&
+           typed_number(span_make(text.data + colon, text.length - colon), &port) && port >= 0 &&
+           port <= 65535;
+}
+
+bool setting_set_number(struct config *config, const struct setting *setting, int64_t number,
+                        struct error *error)
+{
+    if (setting->type != SETTING_NUMBER || number < setting->least || number > setting->most) {
+        char text[24];
+        int length = snprintf(text, sizeof(text), "%lld", (long long)number);
+        return setting_refuse(setting, span_make(text, (size_t)length), error);
+    }
+    put_number(config, setting, number);
+    return true;
+}
+
+bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
+                      struct error *error)
+{
+    int64_t number;
+    bool good = false;
+    switch (setting->type) {
+    case SETTING_NUMBER:
+        return typed_number(text, &number) ? setting_set_number(config, setting, number, error)
+                                           : setting_refuse(setting, text, error);
+    case SETTING_WORD:
+        number = setting_word(setting->words, text);
+        if (number < 0)
+            return setting_refuse(setting, text, error);
+        put_number(config, setting, number);
+        return true;
+    case SETTING_FLAG:
+        if (!span_equal(text, span_of("true")) && !span_equal(text, span_of("false")))
+            return setting_refuse(setting, text, error);
+        put_number(config, setting, text.length == 4);
+        return true;
+    case SETTING_ADDRESS:
+        good = is_address(text);
+        break;
+    case SETTING_TEXT:
+        good = text.length > 0;
+        break;
+    }
+    if (!good || text.length > TEXT_LIMIT || memchr(text.data, '\0', text.length))
+        return setting_refuse(setting, text, error);
+    return put_text(config, setting, text, error);
+}
+
+/* The texts of a list, with commas between; false: it is no such list. */
+static bool join_texts(const struct tree *list, struct buffer *out)
+{
+    bool good = tree_type(list) == TREE_ARRAY && tree_count(list) > 0;
+    for (size_t i = 0; good && i < tree_count(list); i++) {
+        const struct tree *element = tree_element(list, i);
+        good = tree_type(element) == TREE_STRING;
+        if (good && i)
+            buffer_add_string(out, ", ");
+        if (good)
+            buffer_add_span(out, tree_string(element));
+    }
+    return good && !out->failed;
+}
+
+bool setting_set_tree(struct config *config, const struct setting *setting,
+                      const struct tree *value, struct error *error)
+{
+    bool counts = setting->type == SETTING_NUMBER, decides = setting->type == SETTING_FLAG;
+    if (counts && tree_type(value) == TREE_INTEGER)
+        return setting_set_number(config, setting, tree_integer(value, -1), error);
+    if (decides && tree_type(value) == TREE_BOOLEAN) {
+        put_number(config, setting, tree_boolean(value, false));
+        return true;
+    }
+    if (!counts && !decides && tree_type(value) == TREE_STRING)
+        return setting_set_text(config, setting, tree_string(value), error);
+    struct buffer text;
+    buffer_init(&text, VALUE_LIMIT);
+    if (setting->list && join_texts(value, &text)) {
+        bool done = setting_set_text(config, setting, buffer_span(&text), error);
+        buffer_fini(&text);
+        return done;
+    }
+    buffer_clear(&text);
+    tree_print(value, &text);
+    setting_refuse(setting, buffer_span(&text), error);
+    buffer_fini(&text);
+    return false;
+}
+
+static bool set_parsed(struct config *config, const char *name, const char *value,
+                       bool (*set)(struct config *, const struct tree *, struct error *),
+                       struct error *error)
+{
+    struct tree *tree = tree_parse(span_of(value), error);
+    bool done = tree && set(config, tree, error);
+    if (!tree)
+        error_prefix(error, "setting \"%s\"", name);
+    tree_free(tree);
+    return done;
+}
+
+bool config_set(struct config *config, const char *name, const char *value, struct error *error)
+{
+    if (strcmp(name, "exports") == 0)
+        return set_parsed(config, name, value, config_set_exports, error);
+    if (strcmp(name, "stacks") == 0)
+        return set_parsed(config, name, value, config_set_stacks, error);
+    if (strcmp(name, "auth") == 0)
+        return set_parsed(config, name, value, config_set_auth, error);
+    if (strcmp(name, "allowed_origins") == 0)
+        return set_parsed(config, name, value, config_set_origins, error);
+    if (strcmp(name, "stack") == 0)
+        return config_add_stack(config, span_of(value), error);
+    const struct setting *setting = setting_find(name);
+    return setting ? setting_set_text(config, setting, span_of(value), error)
+                   : setting_unknown(name, error);
+}
+
+/* Whether only this machine can reach the address. A name other than localhost may resolve to
+ * anything, so it does not count. */
+static bool is_loopback(const char *address)
+{
+    bool is_numeric = address[strspn(address, "0123456789.")] == ':';
+    return address[0] == '\0' || (is_numeric && strncmp(address, "127.", 4) == 0) ||
+           strncmp(address, "localhost:", 10) == 0 || strncmp(address, "[::1]:", 6) == 0;
+}
+
+bool config_check_exposure(const struct config *config, struct error *error)
+{
+    const char *const names[] = {"listen", "health"};
+    const char *const addresses[] = {config->listen, config->health};
+    for (size_t i = 0; i < 2 && config->auth.mode == CONFIG_AUTH_NONE; i++)
+        if (!is_loopback(addresses[i]))
+            return error_set(error, ERROR_CONFIGURATION,
+                             "setting \"%s\": %.100s can be reached from other machines, and there "
+                             "is no authentication; set \"auth\", or listen on 127.x.x.x, [::1] "
+                             "or localhost (--insecure lifts this)",
+                             names[i], addresses[i]);
+    return true;
+}

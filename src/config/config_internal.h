@@ -1,0 +1,104 @@
+/*
+ * What the files of the configuration share: the table of settings, and how one is set and shown.
+ */
+#ifndef CONFIG_CONFIG_INTERNAL_H
+#define CONFIG_CONFIG_INTERNAL_H
+
+#include "config/config.h"
+
+enum setting_type {
+    SETTING_TEXT,
+    SETTING_ADDRESS, /* HOST:PORT, or "" for none */
+    SETTING_NUMBER,
+    SETTING_WORD, /* one of a few words, kept as an enum */
+    SETTING_FLAG  /* true or false */
+};
+
+/* One row of the table. Everything that the program says about a setting comes from here. */
+struct setting {
+    const char *name;
+    enum setting_type type;
+    bool live;                /* a server that runs takes another value: see reload.c */
+    bool list;                /* of a text: the file may have a list of texts in its place */
+    size_t offset;            /* of the field in struct config */
+    const char *text;         /* default of a text or an address; NULL: not set */
+    int64_t number;           /* default of a number or a flag; of a word, its place in `words` */
+    int64_t least, most;      /* range of a number */
+    const char *const *words; /* in the order of the enum's values, NULL at the end */
+    /* Of a text: whether it may be set, beyond its length; NULL: always. */
+    bool (*check)(const char *text, struct error *error);
+    const char *environment; /* the environment variable that sets it; NULL: none */
+    const char *help;
+};
+
+extern const struct setting config_settings[];
+extern const size_t config_setting_count;
+/* The scalar members of "auth"; their names begin with "auth.". */
+extern const struct setting config_auth_settings[];
+extern const size_t config_auth_setting_count;
+
+const struct setting *setting_find(const char *name);
+/* ERROR_CONFIGURATION for a name that is not in the table, with the nearest that is. */
+bool setting_unknown(const char *name, struct error *error);
+/* ERROR_CONFIGURATION: names the setting, the value (as it was given) and what is allowed. */
+bool setting_refuse(const struct setting *setting, struct span value, struct error *error);
+
+/* Set what holds without a word of anybody. */
+bool setting_set_default(struct config *config, const struct setting *setting, struct error *error);
+/* Set from text or from a number; the value is checked. */
+bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
+                      struct error *error);
+bool setting_set_number(struct config *config, const struct setting *setting, int64_t number,
+                        struct error *error);
+/* From a member of the configuration file. */
+bool setting_set_tree(struct config *config, const struct setting *setting,
+                      const struct tree *value, struct error *error);
+/* The value now: of a number or a flag itself, of a word its place in `words`; of the others the
+ * text or NULL. */
+int64_t setting_number(const struct config *config, const struct setting *setting);
+const char *setting_text(const struct config *config, const struct setting *setting);
+
+/* Exchange the values of two configurations. */
+void setting_swap(struct config *a, struct config *b, const struct setting *setting);
+
+/* Place of a word in a list that ends with NULL, or -1. */
+int setting_word(const char *const *words, struct span word);
+/* Append the words as "a, b or c". */
+void setting_print_words(struct buffer *out, const char *const *words);
+
+/* "exports" as parsed; replaces what was there. */
+bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
+void config_free_exports(struct config *config);
+/* "stacks" as parsed, a list of paths; replaces what was there. */
+bool config_set_stacks(struct config *config, const struct tree *stacks, struct error *error);
+bool config_add_stack(struct config *config, struct span path, struct error *error);
+void config_free_stacks(struct config *config);
+
+/* "auth" and "allowed_origins" as parsed; each replaces what was there. */
+bool config_set_auth(struct config *config, const struct tree *auth, struct error *error);
+bool config_set_origins(struct config *config, const struct tree *origins, struct error *error);
+/* What is not in a table. */
+void config_free_auth(struct config *config);
+
+/* As config_wrong, for a member that the object there does not have; `known` ends with NULL. */
+bool config_unknown_member(struct error *error, const char *path, const char *name,
+                           const char *const *known);
+
+/* How one setting is shown: its lines of --help, its value as a member of the file (`name` is the
+ * member's), and its member of the schema, indented by so many spaces. */
+void setting_describe(struct buffer *out, const struct setting *setting);
+bool setting_print(struct buffer *out, const struct config *config, const struct setting *setting,
+                   const char *name);
+void setting_schema(struct buffer *out, const struct setting *setting, const char *name,
+                    int indent);
+/* The same of "auth" and "allowed_origins". What is secret is not shown. */
+void config_auth_describe(struct buffer *out);
+void config_auth_print(struct buffer *out, const struct config *config);
+void config_auth_schema(struct buffer *out);
+
+/* Read a JSON file of at most `limit` bytes. NULL with ERROR_CONFIGURATION or ERROR_MEMORY. */
+struct tree *config_read_tree(int folder, const char *path, size_t limit, struct error *error);
+/* Add the exports and their views to a set, without resolving them. */
+bool config_add_exports(const struct config *config, struct view_set *set, struct error *error);
+
+#endif

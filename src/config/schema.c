@@ -1,0 +1,233 @@
+/* The JSON Schema of the configuration file, for editors. */
+#include "config/config_internal.h"
+
+static void schema_words(struct buffer *out, const char *const *words)
+{
+    buffer_add_string(out, "\"enum\": [");
+    for (size_t i = 0; words[i]; i++)
+        buffer_printf(out, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
+    buffer_add_string(out, "]");
+}
+
+void setting_schema(struct buffer *out, const struct setting *setting, const char *name, int indent)
+{
+    buffer_printf(out, "%*s\"%s\": {\n%*s  \"description\": ", indent, "", name, indent, "");
+    doc_escape(out, span_of(setting->help));
+    buffer_printf(out, ",\n%*s  ", indent, "");
+    switch (setting->type) {
+    case SETTING_TEXT:
+        if (setting->list)
+            buffer_printf(out,
+                          "\"type\": [\"string\", \"array\"],\n%*s  \"items\": {\"type\": "
+                          "\"string\"},\n%*s  \"minLength\": 1",
+                          indent, "", indent, "");
+        else
+            buffer_printf(out, "\"type\": \"string\",\n%*s  \"minLength\": 1", indent, "");
+        if (setting->text)
+            buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "", setting->text);
+        break;
+    case SETTING_ADDRESS:
+        buffer_printf(out,
+                      "\"type\": \"string\",\n%*s  \"pattern\": \"^(.+:[0-9]{1,5})?$\",\n"
+                      "%*s  \"default\": \"%s\"",
+                      indent, "", indent, "", setting->text);
+        break;
+    case SETTING_NUMBER:
+        buffer_printf(out,
+                      "\"type\": \"integer\",\n%*s  \"minimum\": %lld,\n%*s  \"maximum\": "
+                      "%lld,\n%*s  \"default\": %lld",
+                      indent, "", (long long)setting->least, indent, "", (long long)setting->most,
+                      indent, "", (long long)setting->number);
+        break;
+    case SETTING_FLAG:
+        buffer_printf(out, "\"type\": \"boolean\",\n%*s  \"default\": %s", indent, "",
+                      setting->number ? "true" : "false");
+        break;
+    case SETTING_WORD:
+        schema_words(out, setting->words);
+        buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "",
+                      setting->words[setting->number]);
+        break;
+    }
+    buffer_printf(out, "\n%*s},\n", indent, "");
+}
+
+static const char schema_exports[] =
+    "    \"exports\": {\n"
+    "      \"description\": \"the exports that are shown, by name; when there is none, and no "
+    "stacks, "
+    "exports appear as they are fed\",\n"
+    "      \"type\": \"object\",\n"
+    "      \"default\": {},\n"
+    "      \"propertyNames\": {\"minLength\": 1, \"maxLength\": 128, \"pattern\": "
+    "\"^[^/\\\"\\\\u0000-\\\\u001f]+$\"},\n"
+    "      \"additionalProperties\": {\n"
+    "        \"type\": \"object\",\n"
+    "        \"additionalProperties\": false,\n"
+    "        \"properties\": {\n"
+    "          \"max_entities\": {\n"
+    "            \"description\": \"entities kept, those changed last; 0 for no limit\",\n"
+    "            \"type\": \"integer\",\n"
+    "            \"minimum\": 0,\n"
+    "            \"default\": 0\n"
+    "          },\n"
+    "          \"max_array_length\": {\n"
+    "            \"description\": \"elements that an array in an entity keeps, the newest; 0 for "
+    "no "
+    "limit; left out: the setting max_array_length\",\n"
+    "            \"type\": \"integer\",\n"
+    "            \"minimum\": 0,\n"
+    "            \"maximum\": 1000000000\n"
+    "          },\n"
+    "          \"null_removes\": {\n"
+    "            \"description\": \"a member that is null in a patch is removed, as RFC 7396 has "
+    "it; else it becomes null\",\n"
+    "            \"type\": \"boolean\",\n"
+    "            \"default\": false\n"
+    "          },\n"
+    "          \"scope\": {\n"
+    "            \"description\": \"the field that says whom a row is for: those whose token lists "
+    "its text in row_scopes; left out: all rows are public\",\n"
+    "            \"$ref\": \"#/$defs/path\"\n"
+    "          },\n"
+    "          \"views\": {\n"
+    "            \"description\": \"views beside the list, state and append of every export\",\n"
+    "            \"type\": \"object\",\n"
+    "            \"additionalProperties\": {\"$ref\": \"#/$defs/view\"}\n"
+    "          }\n"
+    "        }\n"
+    "      }\n"
+    "    }\n";
+
+static const char schema_stacks[] = "    \"stacks\": {\n"
+                                    "      \"description\": \"arete stack files, whose entities "
+                                    "become exports and whose views are kept\",\n"
+                                    "      \"type\": \"array\",\n"
+                                    "      \"items\": {\"type\": \"string\", \"minLength\": 1},\n"
+                                    "      \"default\": []\n"
+                                    "    },\n";
+
+static const char schema_views[] =
+    "  \"$defs\": {\n"
+    "    \"token\": {\"type\": \"string\", \"minLength\": 16, \"maxLength\": 1024},\n"
+    "    \"path\": {\n"
+    "      \"description\": \"member names joined with dots; or, for names with dots, a list of "
+    "them\",\n"
+    "      \"anyOf\": [\n"
+    "        {\"type\": \"string\", \"minLength\": 1},\n"
+    "        {\"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"string\", "
+    "\"minLength\": 1}}\n"
+    "      ]\n"
+    "    },\n"
+    "    \"count\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 9007199254740991},\n"
+    "    \"operand\": {\n"
+    "      \"description\": \"a value, another field, or now: the time in unix seconds\",\n"
+    "      \"anyOf\": [\n"
+    "        {\"type\": [\"null\", \"boolean\", \"number\", \"string\", \"array\"]},\n"
+    "        {\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"field\"],\n"
+    "         \"properties\": {\"field\": {\"$ref\": \"#/$defs/path\"}}},\n"
+    "        {\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"now\"],\n"
+    "         \"properties\": {\"now\": {\"const\": true}}},\n"
+    "        {\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"literal\"],\n"
+    "         \"properties\": {\"literal\": true}}\n"
+    "      ]\n"
+    "    },\n"
+    "    \"predicate\": {\n"
+    "      \"type\": \"object\",\n"
+    "      \"minProperties\": 1,\n"
+    "      \"additionalProperties\": false,\n"
+    "      \"properties\": {\n"
+    "        \"field\": {\"$ref\": \"#/$defs/path\"},\n"
+    "        \"eq\": {\"$ref\": \"#/$defs/operand\"},\n"
+    "        \"ne\": {\"$ref\": \"#/$defs/operand\"},\n"
+    "        \"gt\": {\"$ref\": \"#/$defs/operand\"},\n"
+    "        \"gte\": {\"$ref\": \"#/$defs/operand\"},\n"
+    "        \"lt\": {\"$ref\": \"#/$defs/operand\"},\n"
+    "        \"lte\": {\"$ref\": \"#/$defs/operand\"},\n"
+    "        \"all\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/predicate\"}},\n"
+    "        \"any\": {\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/predicate\"}},\n"
+    "        \"not\": {\"$ref\": \"#/$defs/predicate\"},\n"
+    "        \"exists\": {\"$ref\": \"#/$defs/path\"}\n"
+    "      }\n"
+    "    },\n"
+    "    \"step\": {\n"
+    "      \"anyOf\": [\n"
+    "        {\"enum\": [\"first\", \"last\"]},\n"
+    "        {\"type\": \"object\", \"minProperties\": 1, \"maxProperties\": 1, "
+    "\"additionalProperties\": false,\n"
+    "         \"properties\": {\n"
+    "           \"filter\": {\"$ref\": \"#/$defs/predicate\"},\n"
+    "           \"sort\": {\"anyOf\": [\n"
+    "             {\"$ref\": \"#/$defs/path\"},\n"
+    "             {\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"by\"],\n"
+    "              \"properties\": {\"by\": {\"$ref\": \"#/$defs/path\"}, \"order\": {\"enum\": "
+    "[\"asc\", \"desc\"]}}}\n"
+    "           ]},\n"
+    "           \"skip\": {\"$ref\": \"#/$defs/count\"},\n"
+    "           \"take\": {\"$ref\": \"#/$defs/count\"},\n"
+    "           \"max_by\": {\"$ref\": \"#/$defs/path\"},\n"
+    "           \"min_by\": {\"$ref\": \"#/$defs/path\"}\n"
+    "         }}\n"
+    "      ]\n"
+    "    },\n"
+    "    \"view\": {\n"
+    "      \"type\": \"object\",\n"
+    "      \"additionalProperties\": false,\n"
+    "      \"properties\": {\n"
+    "        \"mode\": {\"enum\": [\"state\", \"list\", \"append\"]},\n"
+    "        \"fields\": {\n"
+    "          \"description\": \"dotted paths of what is shown; left out: everything\",\n"
+    "          \"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"string\", "
+    "\"minLength\": 1}\n"
+    "        },\n"
+    "        \"keys\": {\n"
+    "          \"description\": \"only these keys are shown; left out: every key\",\n"
+    "          \"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"string\"}\n"
+    "        },\n"
+    "        \"source\": {\n"
+    "          \"description\": \"what a derived view is over: an export, or another view as "
+    "export/view; left out: its export\",\n"
+    "          \"type\": \"string\", \"minLength\": 1\n"
+    "        },\n"
+    "        \"pipeline\": {\n"
+    "          \"description\": \"the steps from the source to the view\",\n"
+    "          \"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/step\"}\n"
+    "        },\n"
+    "        \"output\": {\n"
+    "          \"description\": \"the rows as a list, the first alone, or each by a field of "
+    "it\",\n"
+    "          \"anyOf\": [\n"
+    "            {\"enum\": [\"collection\", \"single\"]},\n"
+    "            {\"type\": \"object\", \"additionalProperties\": false, \"required\": "
+    "[\"keyed_by\"],\n"
+    "             \"properties\": {\"keyed_by\": {\"$ref\": \"#/$defs/path\"}}}\n"
+    "          ],\n"
+    "          \"default\": \"collection\"\n"
+    "        },\n"
+    "        \"coalesce_ms\": {\n"
+    "          \"description\": \"changes of so long are sent as their net effect; 0: of every "
+    "commit\",\n"
+    "          \"type\": \"integer\", \"minimum\": 0, \"maximum\": 3600000, \"default\": 0\n"
+    "        }\n"
+    "      }\n"
+    "    }\n"
+    "  }\n";
+
+bool config_schema(struct buffer *out)
+{
+    buffer_add_string(out, "{\n"
+                           "  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\",\n"
+                           "  \"title\": \"Configuration file of stele\",\n"
+                           "  \"type\": \"object\",\n"
+                           "  \"additionalProperties\": false,\n"
+                           "  \"properties\": {\n"
+                           "    \"$schema\": {\"type\": \"string\"},\n");
+    for (size_t i = 0; i < config_setting_count; i++)
+        setting_schema(out, &config_settings[i], config_settings[i].name, 4);
+    config_auth_schema(out);
+    buffer_add_string(out, schema_stacks);
+    buffer_add_string(out, schema_exports);
+    buffer_add_string(out, "  },\n");
+    buffer_add_string(out, schema_views);
+    return buffer_add_string(out, "}\n");
+}

@@ -1,0 +1,67 @@
+/*
+ * outbound: requests that the server itself makes by HTTP and HTTPS (libcurl). They run on one
+ * thread of their own, many at a time, so neither the loop nor another request waits for an
+ * endpoint that hangs; the answers come back to the loop.
+ *
+ * What a request may do is narrow: http and https only, certificates are verified, redirects are
+ * not followed, no proxy of the environment is used, no cookies, no compression; the answer and its
+ * headers are bounded, and so is the time. A token never appears in an error or a log line.
+ */
+#ifndef OUTBOUND_OUTBOUND_H
+#define OUTBOUND_OUTBOUND_H
+
+#include "base/base.h"
+
+struct outbound;
+
+enum {
+    OUTBOUND_AT_ONCE = 16, /* requests on their way */
+    OUTBOUND_WAITING = 256 /* and those that wait for that */
+};
+
+struct outbound_options {
+    const char *ca_file; /* certificates to trust in place of the system's; NULL: the system's */
+    void (*wake)(void *argument); /* any thread: there is something for outbound_deliver */
+    void *wake_argument;
+};
+
+struct outbound_answer {
+    struct error error;  /* ERROR_NONE: the server answered, whatever its status is */
+    int status;          /* of HTTP */
+    int64_t retry_after; /* seconds, as the answer asks for; 0: it does not */
+    struct buffer body;  /* may be moved out */
+};
+
+typedef void (*outbound_done)(void *argument, struct outbound_answer *answer);
+
+struct outbound_request {
+    const char *url;
+    const char *method;       /* NULL: GET, or POST with a body */
+    struct span body;         /* to be posted; absent: GET */
+    const char *content_type; /* of the body */
+    const char *token;        /* for "Authorization: Bearer"; NULL: none */
+    size_t max_bytes;         /* of the answer's body; a larger one is an error */
+    int64_t connect_ms;       /* until there is a connection, TLS included */
+    int64_t total_ms;         /* until the whole answer is there */
+    /* Called once, on the loop, from outbound_deliver or outbound_close. */
+    outbound_done done;
+    void *argument;
+};
+
+/* ERROR_CONFIGURATION unless it is an http or https URL with a host and without a password in it.
+ */
+bool outbound_check_url(const char *url, struct error *error);
+
+/* Starts the thread. NULL with an error. */
+struct outbound *outbound_open(const struct outbound_options *options, struct error *error);
+/* Everything is copied. False when too many wait or there is no memory: then `done` is not called.
+ */
+bool outbound_send(struct outbound *outbound, const struct outbound_request *request,
+                   struct error *error);
+/* Call `done` for what was answered. On the loop. */
+void outbound_deliver(struct outbound *outbound);
+/* Cancel what is on its way, end the thread, answer the rest with ERROR_SHUTTING_DOWN. Does not
+ * wait for the network. NULL is fine. */
+void outbound_close(struct outbound *outbound);
+
+#endif

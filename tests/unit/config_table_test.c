@@ -1,0 +1,465 @@
+/*
+ * The configuration: defaults, the order of its sources, and that what is wrong is named along
+ * with what is allowed. The published schema must be what the table says.
+ */
+#include "config/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/stele-config-XXXXXX";
+
+static const char *write_file(const char *text)
+{
+    static char path[64];
+    snprintf(path, sizeof(path), "%s/config.json", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+    fclose(file);
+    return path;
+}
+
+static void expect_refused(const char *text, const char *first, const char *second)
+{
+    struct config config;
+    struct error error = {0};
+    assert_true(config_init(&config, &error));
+    assert_false(config_read_file(&config, write_file(text), &error));
+    assert_int_equal(error.code, ERROR_CONFIGURATION);
+    if (!strstr(error.message, first) || !strstr(error.message, second))
+        fail_msg("%s\ngives: %s\nwanted: %s, %s", text, error.message, first, second);
+    config_fini(&config);
+}
+
+static void defaults_are_as_documented(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error error = {0};
+    assert_true(config_init(&config, &error));
+    assert_null(config.database);
+    assert_string_equal(config.listen, "127.0.0.1:8877");
+    assert_string_equal(config.health, "127.0.0.1:8081");
+    assert_int_equal(config.synchronous, STORE_SYNCHRONOUS_FULL);
+    assert_int_equal(config.erase, STORE_ERASE_FAST);
+    assert_int_equal(config.log_level, LOG_LEVEL_INFO);
+    assert_int_equal(config.retention_rows, 1000000);
+    assert_int_equal(config.retention_seconds, 86400);
+    assert_int_equal(config.retention_bytes, 1 << 30);
+    assert_int_equal(config.max_array_length, 100);
+    assert_int_equal(config.max_connections, 10000);
+    assert_int_equal(config.client_timeout_seconds, 300);
+    assert_int_equal(config.readers, 2);
+    assert_int_equal(config.export_count, 0);
+    assert_true(config_check_exposure(&config, &error));
+    config_fini(&config);
+}
+
+static void a_file_sets_what_it_names(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error error = {0};
+    assert_true(config_init(&config, &error));
+    const char *path = write_file(
+        "{\"$schema\":\"config.schema.json\",\"database\":\"a.db\",\"listen\":\"[::1]:0\","
+        "\"health\":\"\",\"synchronous\":\"off\",\"log_level\":\"debug\",\"readers\":4,"
+        "\"exports\":{\"Quake\":{\"max_entities\":1000,\"scope\":[\"a.b\",\"c\"],\"views\":{"
+        "\"slim\":{\"mode\":\"append\","
+        "\"fields\":[\"id\",\"geo.lat\"],\"keys\":[\"k1\"]}}},\"Network\":{}}}");
+    assert_true(config_read_file(&config, path, &error));
+    assert_string_equal(config.database, "a.db");
+    assert_string_equal(config.listen, "[::1]:0");
+    assert_string_equal(config.health, "");
+    assert_int_equal(config.synchronous, STORE_SYNCHRONOUS_OFF);
+    assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
+    assert_int_equal(config.readers, 4);
+    assert_int_equal(config.export_count, 2);
+    assert_string_equal(config.exports[0].name, "Quake");
+    assert_int_equal(config.exports[0].max_entities, 1000);
+    assert_string_equal(config.exports[0].scope, "[\"a.b\",\"c\"]");
+    assert_int_equal(config.exports[0].view_count, 1);
+    const struct config_view *view = &config.exports[0].views[0];
+    assert_string_equal(view->name, "slim");
+    assert_string_equal(config.exports[1].name, "Network");
+    struct view_set *views = config_views(&config, &error);
+    assert_non_null(views);
+    assert_false(view_set_is_open(views));
+    const struct view *slim = view_set_find(views, span_of("Quake/slim"));
+    assert_non_null(slim);
+    assert_int_equal(slim->mode, VIEW_APPEND);
+    assert_int_equal(slim->path_count, 2);
+    assert_true(span_equal(slim->paths[1], span_of("geo.lat")));
+    assert_int_equal(slim->key_count, 1);
+    assert_non_null(view_set_find(views, span_of("Network/state")));
+    view_set_free(views);
+    config_fini(&config);
+}
+
+/* What is printed as in force, read back, prints the same. */
+static void what_is_printed_can_be_read(void **state)
+{
+    (void)state;
+    struct config config, copy;
+    struct error error = {0};
+    struct buffer first, second;
+    buffer_init(&first, 65536);
+    buffer_init(&second, 65536);
+    assert_true(config_init(&config, &error));
+    assert_true(config_init(&copy, &error));
+    assert_true(config_set(&config, "database", "with \"quotes\".db", &error));
+    assert_true(config_set(&config, "synchronous", "normal", &error));
+    assert_true(config_set(
+        &config, "exports",
+        "{\"Q\":{\"views\":{\"a\":{},\"b\":{\"keys\":[\"1\",\"2\"]},\"c\":{\"pipeline\":[{"
+        "\"filter\":{\"field\":\"m\",\"gt\":0.1}},{\"take\":3}]}}},\"R\":{}}",
+        &error));
+    assert_true(config_set(&config, "stack", "a \"b\".json", &error));
+    assert_true(config_print(&config, &first));
+    assert_true(config_read_file(&copy, write_file(buffer_string(&first)), &error));
+    assert_true(config_print(&copy, &second));
+    assert_string_equal(buffer_string(&first), buffer_string(&second));
+    config_fini(&config);
+    config_fini(&copy);
+    buffer_fini(&first);
+    buffer_fini(&second);
+}
+
+static void what_is_wrong_is_named(void **state)
+{
+    (void)state;
+    expect_refused("{\"reader\":2}", "unknown setting \"reader\"", "did you mean \"readers\"");
+    expect_refused("{\"zzz\":2}", "unknown setting \"zzz\"", "--help");
+    expect_refused("{\"readers\":99}", "\"readers\" cannot be 99", "from 1 to 16");
+    expect_refused("{\"readers\":\"2\"}", "\"readers\" cannot be \"2\"", "a whole number");
+    expect_refused("{\"readers\":2.5}", "cannot be 2.5", "a whole number");
+    expect_refused("{\"synchronous\":\"ful\"}", "cannot be ful", "full, normal or off");
+    expect_refused("{\"erase\":\"all\"}", "cannot be all", "fast, full or off");
+    expect_refused("{\"synchronous\":0}", "cannot be 0", "full, normal or off");
+    expect_refused("{\"listen\":\"8877\"}", "cannot be 8877", "HOST:PORT");
+    expect_refused("{\"listen\":\"::1:8877\"}", "cannot be ::1:8877", "HOST:PORT");
+    expect_refused("{\"listen\":\"a:65536\"}", "cannot be a:65536", "0 to 65535");
+    expect_refused("{\"database\":\"\"}", "\"database\" cannot be", "a text");
+    expect_refused("[]", "config.json", "not a JSON object");
+    expect_refused("{\"readers\":2", "config.json", "line 1");
+    expect_refused("{\"exports\":[]}", "\"exports\"", "object");
+    expect_refused("{\"exports\":{\"Q\":{\"max_entity\":1}}}", "\"exports.Q\" has no",
+                   "did you mean \"max_entities\"");
+    expect_refused("{\"exports\":{\"Q\":{\"scope\":\"a..b\"}}}", "exports.Q.scope", "empty");
+    expect_refused("{\"exports\":{\"Q\":{\"scope\":7}}}", "exports.Q.scope", "owner.address");
+    expect_refused("{\"exports\":{\"Q\":{\"max_entities\":-1}}}", "exports.Q.max_entities",
+                   "from 0");
+    expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"mode\":\"all\"}}}}}",
+                   "view 'Q/v': \"mode\"", "state, list or append");
+    expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"keys\":[]}}}}}",
+                   "view 'Q/v': \"keys\"", "at least one");
+    expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"fields\":[1]}}}}}",
+                   "view 'Q/v': \"fields\"", "texts only");
+    expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"pipeline\":[{\"take\":\"2\"}]}}}}}",
+                   "view 'Q/v': pipeline[0]", "whole number");
+    expect_refused("{\"stacks\":\"a\"}", "\"stacks\"", "list of paths");
+    expect_refused("{\"stacks\":[\"\"]}", "\"stacks\"", "path of a file");
+    expect_refused("{\"max_window_rows\":0}", "\"max_window_rows\" cannot be 0", "from 1");
+    expect_refused("{\"exports\":{\"a/b\":{}}}", "config.json", "a/b");
+    expect_refused("{\"exports\":{\"Q\":{\"views\":{\"v\":{\"fields\":[\"a..b\"]}}}}}",
+                   "config.json", "a..b");
+}
+
+static void stack_files_and_exports_make_one_set(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error error = {0};
+    char path[64];
+    assert_true(config_init(&config, &error));
+    snprintf(
+        path, sizeof(path), "%s",
+        write_file("{\"entities\":[{\"state_name\":\"Round\",\"views\":[{\"id\":"
+                   "\"Round/latest\",\"source\":{\"Entity\":{\"name\":\"Round\"}},\"pipeline\":["
+                   "{\"Sort\":{\"key\":{\"segments\":[\"id\"]},\"order\":\"desc\"}}],\"output\":"
+                   "\"Collection\"}]},{\"state_name\":\"Miner\"}]}"));
+    assert_true(config_set(&config, "exports",
+                           "{\"Q\":{\"views\":{\"v\":{\"source\":\"Round/latest\",\"pipeline\":["
+                           "\"first\"],\"coalesce_ms\":5}}}}",
+                           &error));
+    assert_null(config_views(&config, &error));
+    assert_non_null(strstr(error.message, "'Q/v'"));
+    assert_true(config_set(&config, "stack", path, &error));
+    struct view_set *views = config_views(&config, &error);
+    assert_non_null(views);
+    assert_false(view_set_is_open(views));
+    assert_true(view_set_has_export(views, span_of("Miner")));
+    const struct view *view = view_set_find(views, span_of("Q/v"));
+    assert_string_equal(view->export_name, "Round");
+    assert_int_equal(view->coalesce_ms, 5);
+    view_set_free(views);
+    assert_true(config_set(&config, "stacks", "[\"/nowhere/a.json\"]", &error));
+    assert_null(config_views(&config, &error));
+    assert_int_equal(error.code, ERROR_CONFIGURATION);
+    assert_non_null(strstr(error.message, "/nowhere/a.json"));
+    config_fini(&config);
+}
+
+static void a_missing_file_is_named(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error error = {0};
+    assert_true(config_init(&config, &error));
+    assert_false(config_read_file(&config, "/nowhere/config.json", &error));
+    assert_non_null(strstr(error.message, "/nowhere/config.json"));
+    config_fini(&config);
+}
+
+static void one_setting_by_name(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error error = {0};
+    assert_true(config_init(&config, &error));
+    assert_true(config_set(&config, "queue_bytes", "65536", &error));
+    assert_int_equal(config.queue_bytes, 65536);
+    const char *const bad[] = {"", " 1", "1 ", "1e9", "0x10", "-1", "99999999999999999999", "4095"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(config_set(&config, "queue_bytes", bad[i], &error));
+    assert_int_equal(config.queue_bytes, 65536);
+    assert_false(config_set(&config, "queue_byte", "65536", &error));
+    assert_non_null(strstr(error.message, "did you mean \"queue_bytes\""));
+    assert_false(config_set(&config, "exports", "{", &error));
+    assert_non_null(strstr(error.message, "exports"));
+    config_fini(&config);
+}
+
+static int64_t number_of(const struct config *config, const char *name)
+{
+    struct buffer printed;
+    char member[96];
+    buffer_init(&printed, 1 << 20);
+    assert_true(config_print(config, &printed));
+    snprintf(member, sizeof(member), "\n  \"%s\": ", name);
+    const char *found = strstr(buffer_string(&printed), member);
+    if (!found)
+        fail_msg("no setting %s", name);
+    int64_t number = strtoll(found + strlen(member), NULL, 10);
+    buffer_fini(&printed);
+    return number;
+}
+
+/* Every name that operators of arete-server use, what it sets, and that setting's default. */
+static const struct {
+    const char *name, *setting;
+    int64_t standard;
+} variables[] = {
+    {"ARETE_WS_MAX_CONNECTIONS_PER_IP", "max_connections_per_ip", 0},
+    {"ARETE_WS_MAX_CONNECTIONS_PER_METERING_KEY", "max_connections_per_metering_key", 0},
+    {"ARETE_WS_MAX_CONNECTIONS_PER_ORIGIN", "max_connections_per_origin", 0},
+    {"ARETE_WS_CLIENT_TIMEOUT_SECS", "client_timeout_seconds", 300},
+    {"ARETE_WS_RATE_LIMIT_WINDOW_SECS", "limit_window_seconds", 60},
+    {"ARETE_WS_DEFAULT_MAX_CONNECTIONS", "max_connections_per_subject", 0},
+    {"ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS", "max_subscriptions", 1000},
+    {"ARETE_WS_DEFAULT_MAX_SNAPSHOT_ROWS", "max_snapshot_rows", 0},
+    {"ARETE_WS_DEFAULT_MAX_MESSAGES_PER_MINUTE", "max_messages_per_minute", 0},
+    {"ARETE_WS_DEFAULT_MAX_BYTES_PER_MINUTE", "max_bytes_per_minute", 0},
+#define RATE(word, setting, standard)                                                              \
+    {"ARETE_RATE_LIMIT_" word "_MAX", setting, standard},                                          \
+    {                                                                                              \
+        "ARETE_RATE_LIMIT_" word "_WINDOW_SECS", setting "_seconds", 60                            \
+    }
+    RATE("HANDSHAKE_PER_IP", "rate_handshakes_per_ip", 60),
+    RATE("CONNECTIONS_PER_SUBJECT", "rate_connections_per_subject", 30),
+    RATE("CONNECTIONS_PER_METERING_KEY", "rate_connections_per_metering_key", 100),
+    RATE("SUBSCRIPTIONS_PER_CONNECTION", "rate_subscriptions_per_connection", 120),
+    RATE("MESSAGES_PER_CONNECTION", "rate_messages_per_connection", 1000),
+    RATE("SNAPSHOTS_PER_CONNECTION", "rate_snapshots_per_connection", 30),
+};
+
+static void expect_variable(const char *name, const char *setting, int64_t standard)
+{
+    struct config config;
+    struct error error = {0};
+    char text[128];
+    assert_true(config_init(&config, &error));
+    assert_int_equal(number_of(&config, setting), standard);
+    setenv(name, "17", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(number_of(&config, setting), 17);
+    /* The file wins, and an option over the file. */
+    snprintf(text, sizeof(text), "{\"%s\":18}", setting);
+    assert_true(config_read_file(&config, write_file(text), &error));
+    assert_int_equal(number_of(&config, setting), 18);
+    assert_true(config_set(&config, setting, "19", &error));
+    assert_int_equal(number_of(&config, setting), 19);
+    const char *const wrong[] = {"", "5m", "-1", "1.5", " 7", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        setenv(name, wrong[i], 1);
+        assert_false(config_read_environment(&config, &error));
+        assert_int_equal(error.code, ERROR_CONFIGURATION);
+        assert_non_null(strstr(error.message, name));
+        assert_non_null(strstr(error.message, wrong[i]));
+    }
+    unsetenv(name);
+    config_fini(&config);
+}
+
+static void the_environment_is_read_or_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+        expect_variable(variables[i].name, variables[i].setting, variables[i].standard);
+}
+
+static void the_switch_of_rate_limits_is_theirs(void **state)
+{
+    static const char name[] = "ARETE_RATE_LIMITING_ENABLED";
+    struct config config;
+    struct error error = {0};
+    (void)state;
+    assert_true(config_init(&config, &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
+    assert_int_equal(config.rate_handshakes_per_ip_burst, 10);
+    assert_int_equal(config.rate_connections_per_subject_burst, 5);
+    assert_int_equal(config.rate_connections_per_metering_key_burst, 20);
+    assert_int_equal(config.rate_subscriptions_per_connection_burst, 10);
+    assert_int_equal(config.rate_messages_per_connection_burst, 100);
+    assert_int_equal(config.rate_snapshots_per_connection_burst, 5);
+    setenv(name, "true", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_ON);
+    setenv(name, "false", 1);
+    setenv("ARETE_WS_MESSAGE_QUEUE_SIZE", "anything", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_OFF);
+    assert_true(config_read_file(&config, write_file("{\"rate_limiting\":\"auto\"}"), &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
+    setenv(name, "yes", 1);
+    assert_false(config_read_environment(&config, &error));
+    assert_non_null(strstr(error.message, name));
+    unsetenv(name);
+    unsetenv("ARETE_WS_MESSAGE_QUEUE_SIZE");
+    config_fini(&config);
+}
+
+static void proxies_are_checked(void **state)
+{
+    struct config config;
+    struct error error = {0};
+    (void)state;
+    assert_true(config_init(&config, &error));
+    assert_null(config.trusted_proxies);
+    assert_string_equal(config.proxy_header, "X-Forwarded-For");
+    assert_true(config_set(&config, "trusted_proxies", "10.0.0.0/8, ::1", &error));
+    assert_false(config_set(&config, "trusted_proxies", "10.0.0.0/8, proxy", &error));
+    assert_non_null(strstr(error.message, "trusted_proxies"));
+    assert_non_null(strstr(error.message, "'proxy'"));
+    assert_true(config_set(&config, "proxy_header", "CF-Connecting-IP", &error));
+    assert_false(config_set(&config, "proxy_header", "X-Real-IP:", &error));
+    assert_string_equal(config.proxy_header, "CF-Connecting-IP");
+    config_fini(&config);
+}
+
+static void exposure_takes_an_explicit_word(void **state)
+{
+    (void)state;
+    const char *const good[] = {"127.0.0.1:1", "127.8.8.8:0", "localhost:1", "[::1]:1", ""};
+    const char *const bad[] = {"0.0.0.0:1",           "192.0.2.1:1",   "[::]:1",
+                               "localhost.example:1", "example.org:1", "127.0.0.1.example.org:1",
+                               "127.example:1"};
+    struct config config;
+    struct error error = {0};
+    assert_true(config_init(&config, &error));
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(config_set(&config, "listen", good[i], &error));
+        assert_true(config_check_exposure(&config, &error));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_true(config_set(&config, "health", bad[i], &error));
+        assert_false(config_check_exposure(&config, &error));
+        assert_non_null(strstr(error.message, bad[i]));
+    }
+    config_fini(&config);
+}
+
+static void the_published_schema_is_the_table(void **state)
+{
+    (void)state;
+    struct buffer schema, published;
+    struct error error = {0};
+    buffer_init(&schema, 1 << 20);
+    buffer_init(&published, 1 << 20);
+    assert_true(config_schema(&schema));
+    FILE *file = fopen(STELE_SOURCE_DIR "/docs/config.schema.json", "r");
+    assert_non_null(file);
+    char *room = buffer_reserve(&published, 1 << 19);
+    published.length = fread(room, 1, 1 << 19, file);
+    fclose(file);
+    assert_string_equal(buffer_string(&schema), buffer_string(&published));
+    struct tree *tree = tree_parse(buffer_span(&schema), &error);
+    assert_non_null(tree);
+    tree_free(tree);
+    buffer_fini(&schema);
+    buffer_fini(&published);
+}
+
+/* With the Nth allocation failing, each call succeeds or says so, and nothing leaks. */
+static void running_out_of_memory_is_an_error(void **state)
+{
+    (void)state;
+    const char *path = write_file("{\"database\":\"a.db\",\"exports\":{\"Q\":{\"views\":{\"v\":"
+                                  "{\"fields\":[\"a.b\"],\"keys\":[\"k\"]}}}}}");
+    bool hit = true;
+    for (uint64_t nth = 1; hit; nth++) {
+        struct config config;
+        struct error error = {0};
+        memory_fail_at(nth, 0);
+        bool good = config_init(&config, &error);
+        if (good) {
+            good = config_read_file(&config, path, &error);
+            config_fini(&config);
+        }
+        hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        assert_true(good || error.code != ERROR_NONE);
+        assert_true(hit || good);
+    }
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof(path), "%s/config.json", folder);
+    unlink(path);
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_as_documented),
+        cmocka_unit_test(a_file_sets_what_it_names),
+        cmocka_unit_test(what_is_printed_can_be_read),
+        cmocka_unit_test(what_is_wrong_is_named),
+        cmocka_unit_test(stack_files_and_exports_make_one_set),
+        cmocka_unit_test(a_missing_file_is_named),
+        cmocka_unit_test(one_setting_by_name),
+        cmocka_unit_test(the_environment_is_read_or_refused),
+        cmocka_unit_test(the_switch_of_rate_limits_is_theirs),
+        cmocka_unit_test(proxies_are_checked),
+        cmocka_unit_test(exposure_takes_an_explicit_word),
+        cmocka_unit_test(the_published_schema_is_the_table),
+        cmocka_unit_test(running_out_of_memory_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
