@@ -3,8 +3,8 @@
  * waits for signals (signals.h), and one tells a service manager how we are (service.h).
  */
 #include "cli/serve.h"
+#include "access/credentials.h"
 #include "cli/signals.h"
-#include "server/credentials.h"
 #include "server/tls.h"
 
 #include <errno.h>

@@ -153,9 +153,6 @@ bool config_set(struct config *config, const char *name, const char *value, stru
 /* ERROR_CONFIGURATION when there is no authentication and an address to listen at can be reached
  * from other machines: that takes an explicit word of the operator. */
 bool config_check_exposure(const struct config *config, struct error *error);
-/* ERROR_CONFIGURATION for a "usage_url" that cannot be asked, or a token that cannot be read. Reads
- * a file. */
-bool config_check_usage(const struct config *config, struct error *error);
 /* Append a line per setting: name, type, default, help (for --help and the docs). */
 bool config_describe(struct buffer *out);
 /* Append the JSON Schema of the file. */

@@ -1,21 +1,18 @@
 #include "server/cors.h"
 
-#include "server/door_internal.h"
+#include "access/access.h"
 #include "server/exchange.h"
 #include "server/transport.h"
 
 void cors_print(struct net_connection *connection, char lines[CORS_LINES])
 {
-    const struct server *server = transport_server(connection);
-    char room[DOOR_ORIGIN_BYTES];
-    struct span origin;
-    struct error error;
+    const struct access *access = transport_server(connection)->access;
+    char room[ACCESS_ORIGIN_BYTES];
     *lines = '\0';
-    if (!server->door->rules->origin_count)
+    if (!access_names_origins(access))
         return;
     /* Also where it is not allowed, the answer would be another one for another page. */
-    bool allowed = door_read_origin(connection, room, &origin, &error) && origin.data &&
-                   door_allows_origin(server->door->rules, origin);
+    bool allowed = access_allowed_page(access, connection, room);
     snprintf(lines, CORS_LINES, "%s%s%sVary: Origin\r\n",
              allowed ? "Access-Control-Allow-Origin: " : "", allowed ? room : "",
              allowed ? "\r\nAccess-Control-Expose-Headers: ETag, Retry-After, X-Error-Code\r\n"

@@ -178,21 +178,21 @@ static void on_crowded(struct intake *intake, const struct error *error)
 }
 
 struct exchange *exchange_new(struct server *server, struct net_connection *connection,
-                              size_t limit, struct visitor *visitor)
+                              size_t limit, struct principal *principal)
 {
     struct exchange *exchange = memory_new(sizeof *exchange);
     if (!exchange) {
-        visitor_fini(visitor);
+        principal_fini(principal);
         return NULL;
     }
     char cors[CORS_LINES];
-    visitor_move(&exchange->visitor, visitor);
+    principal_move(&exchange->principal, principal);
     exchange->server = server;
     exchange->connection = connection;
     exchange->head = is_head(connection);
     cors_print(connection, cors);
     exchange->cors = *cors ? memory_copy_string(cors, strlen(cors)) : NULL;
-    exchange->owner = shares_owner_of(&exchange->visitor);
+    exchange->owner = shares_owner_of(&exchange->principal);
     intake_init(&exchange->intake, &server->incoming, limit, on_late);
     intake_own(&exchange->intake, exchange->owner, on_crowded);
     buffer_init(&exchange->reply, REPLY_LIMIT);
@@ -215,7 +215,7 @@ static void exchange_free(struct exchange *exchange)
     share_end(&exchange->share, &server->answers);
     INVARIANT(!exchange->reading.owner);
     buffer_fini(&exchange->large);
-    visitor_fini(&exchange->visitor);
+    principal_fini(&exchange->principal);
     memory_free(exchange->cors);
     memory_free(exchange);
     server->exchanges--;
@@ -230,19 +230,19 @@ static void let_go(struct exchange *exchange)
     exchange_free(exchange);
 }
 
-void server_note_refused(struct server *server, const struct visitor *visitor, const char *kind,
+void server_note_refused(struct server *server, const struct principal *principal, const char *kind,
                          const struct error *error)
 {
-    const struct audit_client client = {.address = *visitor->address ? visitor->address : NULL,
+    const struct audit_client client = {.address = *principal->address ? principal->address : NULL,
                                         .kind = kind,
-                                        .identity = visitor->identity};
-    audit_request_refused(&server->audit, &client, error, clock_monotonic_us());
+                                        .identity = principal->identity};
+    audit_request_refused(access_audit(server->access), &client, error, clock_monotonic_us());
 }
 
 void exchange_note_refused(struct exchange *exchange, const struct error *error)
 {
-    if (exchange->wish == DOOR_FEED)
-        server_note_refused(exchange->server, &exchange->visitor, "http", error);
+    if (exchange->permission == PERMISSION_FEED)
+        server_note_refused(exchange->server, &exchange->principal, "http", error);
 }
 
 void exchange_break_off(struct exchange *exchange, const struct error *error)
@@ -292,7 +292,7 @@ static void give_way(struct exchange *exchange)
         exchange->large.length);
     counter_add(&server->counters.answers_broken_off, 1);
     log_warning("server", "answer-broken-off", "client=%s bytes=%zu sent=%zu reason=\"%s\"",
-                exchange->visitor.address, exchange->large.length, exchange->written,
+                exchange->principal.address, exchange->large.length, exchange->written,
                 error.message);
     share_end(&exchange->share, &server->answers);
     buffer_fini(&exchange->large);

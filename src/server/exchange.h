@@ -5,8 +5,8 @@
 #ifndef SERVER_EXCHANGE_H
 #define SERVER_EXCHANGE_H
 
+#include "access/access.h"
 #include "net/net.h"
-#include "server/door.h"
 #include "server/incoming.h"
 
 struct server;
@@ -26,7 +26,7 @@ void exchange_reply_error(struct net_connection *connection, const struct error 
 struct exchange {
     struct server *server;
     struct net_connection *connection; /* NULL once the client is gone */
-    struct visitor visitor;
+    struct principal principal;
     char *cors;                              /* lines for the header of its answer; NULL: none */
     struct intake intake;                    /* the body of the request */
     void (*take)(struct exchange *exchange); /* the whole body is there: an answer is owed */
@@ -36,22 +36,22 @@ struct exchange {
     uint64_t owner;                          /* of its shares: */
     struct share share;                      /* ... of the memory of answers */
     struct share reading;                    /* ... of the requests that readers work on */
-    enum door_wish wish;                     /* that it was let in for, with a body */
+    enum permission permission;              /* that it was let in for, with a body */
     bool form;                               /* it says to be a form, as curl -d does */
     bool head;                               /* answered without the body */
     bool awaited;                            /* somebody will call exchange_answer */
 };
 
 /* A producer's request was refused (not its sender): count it and tell the audit. */
-void server_note_refused(struct server *server, const struct visitor *visitor, const char *kind,
+void server_note_refused(struct server *server, const struct principal *principal, const char *kind,
                          const struct error *error);
 /* The same for one that came with this request, if it is a producer's. */
 void exchange_note_refused(struct exchange *exchange, const struct error *error);
 
 /* The exchange of the request at hand. NULL when out of memory. `limit` bounds the body. The
- * visitor is moved, in either case. */
+ * principal is moved, in either case. */
 struct exchange *exchange_new(struct server *server, struct net_connection *connection,
-                              size_t limit, struct visitor *visitor);
+                              size_t limit, struct principal *principal);
 /* Answer a request whose body is still coming, and free the exchange. The rest is read and dropped
  * for some seconds, so that the client sees the answer; then the connection ends. */
 void exchange_break_off(struct exchange *exchange, const struct error *error);

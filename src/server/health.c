@@ -22,7 +22,8 @@ static void reply_text(struct net_connection *connection, int status, const char
 static void reply_health(struct server *server, struct net_connection *connection)
 {
     reply_text(connection, 200,
-               door_keys_are_stale(server) ? "OK, but the keys of auth.jwks_url are stale" : "OK");
+               access_keys_are_stale(server->access) ? "OK, but the keys of auth.jwks_url are stale"
+                                                     : "OK");
 }
 
 /* Readers are served also while the disk takes nothing: a server that is taken out of service for
@@ -38,7 +39,7 @@ static void reply_ready(struct server *server, struct net_connection *connection
         snprintf(text, sizeof text, "READY, but no mutations are taken: %s", error_wire_code(disk));
     else if (engine_checkpoints_fail(server->engine))
         snprintf(text, sizeof text, "READY, but checkpoints fail");
-    else if (door_keys_are_stale(server))
+    else if (access_keys_are_stale(server->access))
         snprintf(text, sizeof text, "READY, but the keys of auth.jwks_url are stale");
     reply_text(connection, ready ? 200 : 503, text);
 }
@@ -61,26 +62,26 @@ static void reply_ready_to_write(struct server *server, struct net_connection *c
 static const struct {
     const char *path;
     void (*reply)(struct server *server, struct net_connection *connection); /* at once, or */
-    facts_print print;   /* when the facts are fresh, */
-    enum door_wish wish; /* to who is let in */
+    facts_print print;          /* when the facts are fresh, */
+    enum permission permission; /* to who is let in */
 } routes[] = {
     {"/health", reply_health, NULL, 0},
     {"/healthz", reply_health, NULL, 0},
     {"/ready", reply_ready, NULL, 0},
     {"/readiness", reply_ready, NULL, 0},
     {"/ready/write", reply_ready_to_write, NULL, 0},
-    {"/status", NULL, status_print, DOOR_STATUS},
-    {"/metrics", NULL, metrics_print, DOOR_METRICS},
+    {"/status", NULL, status_print, PERMISSION_STATUS},
+    {"/metrics", NULL, metrics_print, PERMISSION_METRICS},
 };
 
 static void reply_later(struct server *server, struct net_connection *connection, facts_print print,
-                        enum door_wish wish)
+                        enum permission permission)
 {
     struct error error;
-    struct visitor visitor;
+    struct principal principal;
     struct exchange *exchange = NULL;
-    if (door_enter(server, connection, wish, &visitor, &error)) {
-        exchange = exchange_new(server, connection, 0, &visitor);
+    if (access_enter(server->access, connection, permission, &principal, &error)) {
+        exchange = exchange_new(server, connection, 0, &principal);
         if (!exchange)
             error_set(&error, ERROR_MEMORY, "out of memory while answering");
     }
@@ -131,6 +132,6 @@ void health_request(struct server *server, struct net_connection *connection, st
     } else if (routes[i].reply) {
         routes[i].reply(server, connection);
     } else {
-        reply_later(server, connection, routes[i].print, routes[i].wish);
+        reply_later(server, connection, routes[i].print, routes[i].permission);
     }
 }

@@ -17,12 +17,12 @@ static bool is_gzip(const struct net_connection *connection)
 }
 
 /* Only mutations come compressed: the decoder's thread inflates them. */
-static bool check_encoding(const struct net_connection *connection, enum door_wish wish,
+static bool check_encoding(const struct net_connection *connection, enum permission permission,
                            struct error *error)
 {
     struct span coding = net_header(connection, "content-encoding");
     if (!coding.data || span_equal(coding, span_of("identity")) ||
-        (wish == DOOR_FEED && is_gzip(connection)))
+        (permission == PERMISSION_FEED && is_gzip(connection)))
         return true;
     return error_set(error, ERROR_UNSUPPORTED_ENCODING,
                      "Content-Encoding '%.*s' is not taken; send the body as it is, or mutations "
@@ -31,7 +31,7 @@ static bool check_encoding(const struct net_connection *connection, enum door_wi
 }
 
 static bool may_send(struct server *server, const struct net_connection *connection, size_t limit,
-                     enum door_wish wish, struct error *error)
+                     enum permission permission, struct error *error)
 {
     const struct http_head *head = net_request(connection);
     if (!head->body_length && !net_header(connection, "content-length").data)
@@ -41,33 +41,33 @@ static bool may_send(struct server *server, const struct net_connection *connect
         return error_set(error, ERROR_TOO_LARGE,
                          "the request has %lld bytes; at most %zu are taken",
                          (long long)head->body_length, limit);
-    return check_encoding(connection, wish, error) &&
+    return check_encoding(connection, permission, error) &&
            server_admit(server, NULL, SERVER_INGEST, error);
 }
 
 /* ---- a request ---- */
 
 void http_take_body(struct server *server, struct net_connection *connection, size_t limit,
-                    enum door_wish wish, struct visitor *visitor,
+                    enum permission permission, struct principal *principal,
                     void (*take)(struct exchange *exchange))
 {
     static const char proceed[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct error error;
-    if (!may_send(server, connection, limit, wish, &error)) {
-        if (wish == DOOR_FEED)
-            server_note_refused(server, visitor, "http", &error);
-        visitor_fini(visitor);
+    if (!may_send(server, connection, limit, permission, &error)) {
+        if (permission == PERMISSION_FEED)
+            server_note_refused(server, principal, "http", &error);
+        principal_fini(principal);
         exchange_reply_error(connection, &error, NULL);
         return;
     }
-    struct exchange *exchange = exchange_new(server, connection, limit, visitor);
+    struct exchange *exchange = exchange_new(server, connection, limit, principal);
     if (!exchange) {
         error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
         exchange_reply_error(connection, &error, NULL);
         return;
     }
     exchange->take = take;
-    exchange->wish = wish;
+    exchange->permission = permission;
     if (!net_request(connection)->body_length) {
         http_ingest_complete(exchange);
         return;
@@ -88,16 +88,16 @@ static struct span key_of(const struct net_connection *connection)
 static void begin(struct server *server, struct net_connection *connection)
 {
     struct span key = key_of(connection);
-    struct visitor visitor;
+    struct principal principal;
     struct error error;
-    if (!door_enter(server, connection, DOOR_FEED, &visitor, &error)) {
+    if (!access_enter(server->access, connection, PERMISSION_FEED, &principal, &error)) {
         exchange_reply_error(connection, &error, NULL);
     } else if (key.data && !source_key_check(key, &error)) {
-        server_note_refused(server, &visitor, "http", &error);
-        visitor_fini(&visitor);
+        server_note_refused(server, &principal, "http", &error);
+        principal_fini(&principal);
         exchange_reply_error(connection, &error, NULL);
     } else {
-        http_take_body(server, connection, server->max_request_bytes, DOOR_FEED, &visitor,
+        http_take_body(server, connection, server->max_request_bytes, PERMISSION_FEED, &principal,
                        take_mutations);
     }
 }
@@ -141,11 +141,11 @@ void http_ingest_body(struct exchange *exchange, struct span bytes)
         exchange_break_off(exchange, &error);
 }
 
-struct source_sender visitor_as_sender(const struct visitor *visitor)
+struct source_sender principal_as_sender(const struct principal *principal)
 {
-    return (struct source_sender){.subject = visitor->is_anonymous
+    return (struct source_sender){.subject = principal->is_anonymous
                                                  ? span_make(NULL, 0)
-                                                 : span_of(visitor->identity->subject)};
+                                                 : span_of(principal->identity->subject)};
 }
 
 /* The headers of an answer to a request that was decoded. */
@@ -207,7 +207,7 @@ static void on_done(void *context, const struct source_reply *reply)
 static void take_mutations(struct exchange *exchange)
 {
     struct error error;
-    struct source_sender sender = visitor_as_sender(&exchange->visitor);
+    struct source_sender sender = principal_as_sender(&exchange->principal);
     sender.key = key_of(exchange->connection);
     exchange->form = is_form(exchange->connection);
     enum source_format format = is_gzip(exchange->connection) ? SOURCE_LINES_GZIP : SOURCE_LINES;
@@ -223,7 +223,8 @@ void http_ingest_complete(struct exchange *exchange)
 {
     struct error error;
     exchange_await(exchange);
-    if (door_still_holds(exchange->server, &exchange->visitor, exchange->wish, &error))
+    if (access_still_holds(exchange->server->access, &exchange->principal, exchange->permission,
+                           &error))
         exchange->take(exchange);
     else
         exchange_answer_error(exchange, &error);

@@ -8,13 +8,13 @@
 /* A request's head is there. */
 void http_ingest_request(struct server *server, struct net_connection *connection,
                          struct span path);
-/* Whose producers a visitor may move. Borrowed from it. */
-struct source_sender visitor_as_sender(const struct visitor *visitor);
+/* Whose producers a principal may move. Borrowed from it. */
+struct source_sender principal_as_sender(const struct principal *principal);
 /* The same for another request that was let in for its wish and has a body, of at most `limit`
  * bytes: `take` is called when it is there and may still do that; it owes exchange_answer, and must
- * copy what it needs of the body for longer. The visitor is moved. */
+ * copy what it needs of the body for longer. The principal is moved. */
 void http_take_body(struct server *server, struct net_connection *connection, size_t limit,
-                    enum door_wish wish, struct visitor *visitor,
+                    enum permission permission, struct principal *principal,
                     void (*take)(struct exchange *exchange));
 /* A part of the body, and its end. The first may free the exchange. */
 void http_ingest_body(struct exchange *exchange, struct span bytes);

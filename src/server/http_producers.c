@@ -208,7 +208,7 @@ static bool read_limit(struct question *question, struct span value, struct erro
 static bool read_argument(struct question *question, struct span argument, struct error *error)
 {
     struct span token;
-    if (!argument.length || door_is_token(argument, &token))
+    if (!argument.length || access_is_token(argument, &token))
         return true;
     if (!doc_valid_utf8(argument))
         return error_set(error, ERROR_INVALID_PARAMETER, "the query is not valid UTF-8");
@@ -238,12 +238,12 @@ static bool read_query(struct question *question, const struct net_connection *c
     return true;
 }
 
-static struct question *question_new(const struct visitor *visitor,
+static struct question *question_new(const struct principal *principal,
                                      const struct net_connection *connection, struct span path,
                                      struct error *error)
 {
     struct question *question = memory_new(sizeof *question);
-    struct source_sender sender = visitor_as_sender(visitor);
+    struct source_sender sender = principal_as_sender(principal);
     size_t prefix = sizeof name_prefix - 1;
     if (!question) {
         error_set(error, ERROR_MEMORY, "out of memory while taking a request");
@@ -288,20 +288,20 @@ static void ask(struct server *server, struct question *question, bool forget)
     answer(question);
 }
 
-static void start(struct server *server, struct net_connection *connection, struct visitor *visitor,
-                  struct span path, bool forget)
+static void start(struct server *server, struct net_connection *connection,
+                  struct principal *principal, struct span path, bool forget)
 {
     struct error error;
     struct exchange *exchange = NULL;
     struct question *question = NULL;
-    if (server_admit(server, visitor, forget ? SERVER_INGEST : SERVER_READ, &error))
-        question = question_new(visitor, connection, path, &error);
+    if (server_admit(server, principal, forget ? SERVER_INGEST : SERVER_READ, &error))
+        question = question_new(principal, connection, path, &error);
     if (question) {
-        exchange = exchange_new(server, connection, 0, visitor);
+        exchange = exchange_new(server, connection, 0, principal);
         if (!exchange)
             error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
     }
-    visitor_fini(visitor); /* unless it was moved */
+    principal_fini(principal); /* unless it was moved */
     if (exchange) {
         question->exchange = exchange;
         ask(server, question, forget);
@@ -316,7 +316,7 @@ void http_producers_request(struct server *server, struct net_connection *connec
                             struct span path)
 {
     enum http_method method = net_request(connection)->method;
-    struct visitor visitor;
+    struct principal principal;
     struct error error;
     bool one = starts_with(path, name_prefix);
     bool forget = one && method == HTTP_DELETE;
@@ -328,9 +328,9 @@ void http_producers_request(struct server *server, struct net_connection *connec
     } else if (net_request(connection)->body_length) {
         error_set(&error, ERROR_INVALID_MESSAGE, "this request takes no body");
         exchange_reply_error(connection, &error, NULL);
-    } else if (!door_enter(server, connection, DOOR_FEED, &visitor, &error)) {
+    } else if (!access_enter(server->access, connection, PERMISSION_FEED, &principal, &error)) {
         exchange_reply_error(connection, &error, NULL);
     } else {
-        start(server, connection, &visitor, path, forget);
+        start(server, connection, &principal, path, forget);
     }
 }

@@ -1,7 +1,7 @@
 #include "server/http_revocations.h"
 
+#include "access/revocations.h"
 #include "server/http_ingest.h"
-#include "server/revocations.h"
 #include "server/server_internal.h"
 
 enum { BODY_BYTES = 16 * 1024, LIST_BYTES = 128 * 1024 * 1024 };
@@ -34,10 +34,10 @@ static void tell_audit(const struct waiting *waiting)
 {
     struct exchange *exchange = waiting->exchange;
     struct audit_client by = {.address =
-                                  *exchange->visitor.address ? exchange->visitor.address : NULL,
+                                  *exchange->principal.address ? exchange->principal.address : NULL,
                               .kind = "http",
-                              .identity = exchange->visitor.identity};
-    audit_revoked(&exchange->server->audit, &by, waiting->token_id);
+                              .identity = exchange->principal.identity};
+    audit_revoked(access_audit(exchange->server->access), &by, waiting->token_id);
 }
 
 static void revoked(void *argument, const struct error *error)
@@ -95,8 +95,8 @@ static bool start_revoking(struct exchange *exchange, struct span token_id, int6
     waiting->exchange = exchange;
     waiting->expires_at = expires_at;
     memcpy(waiting->token_id, token_id.data, token_id.length);
-    struct revocation_wish wish = {token_id, expires_at, revoked, waiting};
-    if (revocations_add(exchange->server, &wish, error))
+    struct revocation_request request = {token_id, expires_at, revoked, waiting};
+    if (revocations_add(exchange->server->access, &request, error))
         return true;
     memory_free(waiting);
     return false;
@@ -187,16 +187,16 @@ static void list(struct exchange *exchange)
 /* ---- requests ---- */
 
 static void start_list(struct server *server, struct net_connection *connection,
-                       struct visitor *visitor)
+                       struct principal *principal)
 {
     struct error error;
     struct exchange *exchange = NULL;
-    if (server_admit(server, visitor, SERVER_READ, &error)) {
-        exchange = exchange_new(server, connection, 0, visitor);
+    if (server_admit(server, principal, SERVER_READ, &error)) {
+        exchange = exchange_new(server, connection, 0, principal);
         if (!exchange)
             error_set(&error, ERROR_MEMORY, "out of memory while taking a request");
     }
-    visitor_fini(visitor); /* unless it was moved */
+    principal_fini(principal); /* unless it was moved */
     if (exchange)
         list(exchange);
     else
@@ -206,16 +206,16 @@ static void start_list(struct server *server, struct net_connection *connection,
 void http_revocations_request(struct server *server, struct net_connection *connection)
 {
     enum http_method method = net_request(connection)->method;
-    struct visitor visitor;
+    struct principal principal;
     struct error error;
     if (method != HTTP_POST && method != HTTP_GET && method != HTTP_HEAD) {
         error_set(&error, ERROR_METHOD_NOT_ALLOWED, "/v1/revocations takes GET and POST");
         exchange_reply_error(connection, &error, "Allow: GET, HEAD, POST\r\n");
-    } else if (!door_enter(server, connection, DOOR_ADMIN, &visitor, &error)) {
+    } else if (!access_enter(server->access, connection, PERMISSION_ADMIN, &principal, &error)) {
         exchange_reply_error(connection, &error, NULL);
     } else if (method == HTTP_POST) {
-        http_take_body(server, connection, BODY_BYTES, DOOR_ADMIN, &visitor, take);
+        http_take_body(server, connection, BODY_BYTES, PERMISSION_ADMIN, &principal, take);
     } else {
-        start_list(server, connection, &visitor);
+        start_list(server, connection, &principal);
     }
 }

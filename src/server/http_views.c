@@ -74,7 +74,7 @@ static void print_view(struct buffer *out, const char *base, const struct fact_r
 /* What was shown to the bearer of a token is for nobody else's eyes. */
 static const char *keeping(const struct exchange *exchange)
 {
-    return exchange->visitor.is_anonymous
+    return exchange->principal.is_anonymous
                ? "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n"
                : "Cache-Control: private, no-cache\r\nVary: Accept-Encoding, Authorization\r\n";
 }
@@ -87,7 +87,7 @@ static void list_print(struct server *server, struct exchange *exchange)
     buffer_printf(&out, "{\"epoch\":\"%s\",\"views\":[", engine_epoch(server->engine));
     const char *between = "\n";
     for (size_t i = 0; i < facts->row_count; i++) {
-        if (!auth_may_view(exchange->visitor.identity, span_of(facts->rows[i].view->id)))
+        if (!auth_may_view(exchange->principal.identity, span_of(facts->rows[i].view->id)))
             continue;
         buffer_add_string(&out, between);
         print_view(&out, server->base_path, &facts->rows[i]);
@@ -120,10 +120,11 @@ static void on_read(void *argument, struct hub_answer *answer)
     char headers[HUB_TAG_SIZE + 200];
     exchange_end_read(exchange);
     if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
-        const struct audit_client client = {.address = exchange->visitor.address,
+        const struct audit_client client = {.address = exchange->principal.address,
                                             .kind = "http",
-                                            .identity = exchange->visitor.identity};
-        audit_limited(&server->audit, &client, AUDIT_LIMIT_SNAPSHOT_ROWS, false, &answer->error);
+                                            .identity = exchange->principal.identity};
+        audit_limited(access_audit(server->access), &client, AUDIT_LIMIT_SNAPSHOT_ROWS, false,
+                      &answer->error);
     }
     if (answer->error.code != ERROR_NONE) {
         exchange_answer_error(exchange, &answer->error);
@@ -175,7 +176,7 @@ static bool read_argument(struct http_query *query, struct span argument, struct
                          "a parameter of the query has %zu bytes with its name; at most %d are "
                          "allowed",
                          argument.length, ARGUMENT_BYTES - 1);
-    return door_is_token(argument, &token) || http_query_add(query, argument, error);
+    return access_is_token(argument, &token) || http_query_add(query, argument, error);
 }
 
 static bool read_query(const struct net_connection *connection, struct span view,
@@ -200,11 +201,12 @@ static bool start_read(struct server *server, struct exchange *exchange,
     const struct net_connection *connection = exchange->connection;
     char known[1024];
     bool has_known = copy_header(connection, "if-none-match", known, sizeof known);
-    int64_t max_rows = limits_snapshot_rows(server->limits, exchange->visitor.identity);
+    int64_t max_rows =
+        limits_snapshot_rows(access_limits(server->access), exchange->principal.identity);
     struct hub_read read = {.wanted = &message->subscribe,
                             .rows_limited = max_rows != LIMITS_NONE,
                             .max_rows = max_rows,
-                            .identity = exchange->visitor.identity,
+                            .identity = exchange->principal.identity,
                             .owner = exchange->owner,
                             .gzip = takes_gzip(connection),
                             .known = has_known ? known : NULL,
@@ -222,9 +224,9 @@ static bool start_read(struct server *server, struct exchange *exchange,
 /* ---- requests ---- */
 
 static struct exchange *begin(struct server *server, struct net_connection *connection,
-                              struct visitor *visitor, struct error *error)
+                              struct principal *principal, struct error *error)
 {
-    struct exchange *exchange = exchange_new(server, connection, 0, visitor);
+    struct exchange *exchange = exchange_new(server, connection, 0, principal);
     if (!exchange)
         error_set(error, ERROR_MEMORY, "out of memory while taking a request");
     return exchange;
@@ -233,19 +235,19 @@ static struct exchange *begin(struct server *server, struct net_connection *conn
 static void answer_view(struct server *server, struct net_connection *connection, struct span view)
 {
     struct wire_message message;
-    struct visitor visitor;
+    struct principal principal;
     struct error error;
-    if (!door_enter(server, connection, DOOR_READ, &visitor, &error)) {
+    if (!access_enter(server->access, connection, PERMISSION_READ, &principal, &error)) {
         exchange_reply_error(connection, &error, NULL);
         return;
     }
-    if (!server_admit(server, &visitor, SERVER_READ, &error) ||
+    if (!server_admit(server, &principal, SERVER_READ, &error) ||
         !read_query(connection, view, &message, &error)) {
-        visitor_fini(&visitor);
+        principal_fini(&principal);
         exchange_reply_error(connection, &error, NULL);
         return;
     }
-    struct exchange *exchange = begin(server, connection, &visitor, &error);
+    struct exchange *exchange = begin(server, connection, &principal, &error);
     bool started = exchange && start_read(server, exchange, &message, &error);
     wire_message_fini(&message);
     if (exchange)
@@ -259,10 +261,10 @@ static void answer_view(struct server *server, struct net_connection *connection
 static void answer_list(struct server *server, struct net_connection *connection)
 {
     struct exchange *exchange = NULL;
-    struct visitor visitor;
+    struct principal principal;
     struct error error;
-    if (door_enter(server, connection, DOOR_READ, &visitor, &error))
-        exchange = begin(server, connection, &visitor, &error);
+    if (access_enter(server->access, connection, PERMISSION_READ, &principal, &error))
+        exchange = begin(server, connection, &principal, &error);
     if (exchange)
         facts_when_fresh(server->facts, exchange, list_print);
     else

@@ -11,14 +11,14 @@
 #ifndef SERVER_HUB_INTERNAL_H
 #define SERVER_HUB_INTERNAL_H
 
+#include "access/shares.h"
 #include "base/link.h"
 #include "server/feed.h"
 #include "server/hub.h"
 #include "server/list_position.h"
 #include "server/row_scope.h"
-#include "server/shares.h"
-#include "server/usage.h"
 #include "server/view_epoch.h"
+#include "usage/usage.h"
 
 enum {
     HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */

@@ -5,10 +5,10 @@
 #ifndef SERVER_INCOMING_H
 #define SERVER_INCOMING_H
 
+#include "access/shares.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/heap.h"
-#include "server/shares.h"
 
 /* A client must keep up this pace, but for standing still so long at a time. */
 enum { INCOMING_BYTES_PER_SECOND = 1024 };

@@ -20,7 +20,7 @@ static const char *place_of(struct server *server, enum metric_place place)
     case METRIC_OF_HUB:
         return (const char *)hub_metrics(server->hub);
     case METRIC_OF_AUDIT:
-        return (const char *)&server->audit;
+        return (const char *)access_audit(server->access);
     case METRIC_OF_USAGE:
         return (const char *)metrics_usage(server);
     }

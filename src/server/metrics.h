@@ -5,7 +5,7 @@
 #define SERVER_METRICS_H
 
 #include "server/facts.h"
-#include "server/usage.h"
+#include "usage/usage.h"
 
 /* The structs that counters and histograms stand in. */
 enum metric_place {

@@ -1,10 +1,10 @@
 /*
  * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
  */
+#include "access/revocations.h"
 #include "auth/certificate.h"
 #include "server/hub.h"
 #include "server/metrics.h"
-#include "server/revocations.h"
 #include "source/source.h"
 
 #include <math.h>
@@ -71,7 +71,7 @@ static void sample(struct buffer *out, const char *name, const char *label, stru
 static void print_attempts(struct server *server, const struct metric *metric, struct buffer *out)
 {
     for (int code = 0; code < ERROR_COUNT; code++) {
-        uint64_t count = counter_get(&server->audit.attempts[code]);
+        uint64_t count = counter_get(&access_audit(server->access)->attempts[code]);
         bool usual = code >= ERROR_CONNECTION_LIMIT && code <= ERROR_EGRESS_LIMIT;
         const char *result = code == ERROR_NONE ? "accepted" : error_wire_code(code);
         if (count || usual || code == ERROR_NONE)
@@ -97,7 +97,7 @@ static bool is_usual_refusal(enum error_code code)
 static void print_refusals(struct server *server, const struct metric *metric, struct buffer *out)
 {
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++) {
-        uint64_t count = counter_get(&server->audit.refusals[code]);
+        uint64_t count = counter_get(&access_audit(server->access)->refusals[code]);
         if (count || is_usual_refusal((enum error_code)code))
             sample(out, metric->name, "code", span_of(error_wire_code((enum error_code)code)),
                    (double)count);
@@ -210,8 +210,8 @@ static size_t windows_fill(struct server *server, bool members)
 
 VALUE(connections, server->sessions.count)
 VALUE(exchanges, server->exchanges)
-VALUE(keys_stale, door_keys_are_stale(server))
-VALUE(revoked_tokens, revocations_count(server))
+VALUE(keys_stale, access_keys_are_stale(server->access))
+VALUE(revoked_tokens, revocations_count(server->access))
 VALUE(certificate_end, server->certificate ? certificate_valid_to(server->certificate) : 0)
 VALUE(answer_bytes, server->answers.total)
 VALUE(incoming_bytes, server->incoming.bytes)

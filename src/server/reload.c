@@ -4,12 +4,12 @@
  */
 #include "server/server_internal.h"
 #include "server/tls.h"
-#include "server/usage.h"
+#include "usage/usage.h"
 
 struct server_reload {
     struct config config;
     struct certificate *certificate;
-    struct door_rules *rules;
+    struct access_rules *rules;
     struct usage_endpoint *usage;
 };
 
@@ -23,7 +23,7 @@ static bool check(struct server_reload *reload, struct error *error)
     view_set_free(views);
     if (!views || !tls_read(&reload->config, &reload->certificate, error))
         return false;
-    reload->rules = door_rules_new(&reload->config, error);
+    reload->rules = access_rules_new(&reload->config, error);
     return reload->rules && usage_endpoint_read(&reload->config, &reload->usage, error);
 }
 
@@ -49,7 +49,7 @@ void server_reload_free(struct server_reload *reload)
         return;
     config_fini(&reload->config);
     certificate_free(reload->certificate);
-    door_rules_free(reload->rules);
+    access_rules_free(reload->rules);
     usage_endpoint_free(reload->usage);
     memory_free(reload);
 }
@@ -119,7 +119,7 @@ static void show_certificate(struct server *server, struct server_reload *reload
 static void change_rules(struct server *server, struct server_reload *reload)
 {
     struct error error;
-    bool done = door_apply(server, reload->rules, &error);
+    bool done = access_apply(server->access, reload->rules, &error);
     reload->rules = NULL;
     if (!done && error.code == ERROR_MEMORY)
         log_error("config", "auth", "effect=\"not taken\" reason=\"%s\"", error.message);
@@ -156,14 +156,14 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
         change_export_limits(server, in_force);
     show_certificate(server, reload);
     change_rules(server, reload);
-    server_change_usage(server, in_force, reload->usage);
+    usage_change(server->usage, in_force, reload->usage);
     reload->usage = NULL;
     const char *changed = buffer_string(&judgement.changed);
-    audit_reloaded(&server->audit, changed ? changed : "");
+    audit_reloaded(access_audit(server->access), changed ? changed : "");
     buffer_fini(&judgement.changed);
 }
 
 void server_reload_refused(struct server *server, const struct error *error)
 {
-    audit_reload_refused(&server->audit, error);
+    audit_reload_refused(access_audit(server->access), error);
 }

@@ -9,13 +9,13 @@
  * Steps are taken in server_on_async and server_on_tick only, never from within a callback of
  * a connection: a step may free what that callback is about.
  */
+#include "access/revocations.h"
 #include "outbound/outbound.h"
 #include "server/hub.h"
-#include "server/revocations.h"
 #include "server/tls.h"
 #include "server/transport.h"
-#include "server/usage.h"
 #include "source/source.h"
+#include "usage/usage.h"
 
 #include <assert.h>
 
@@ -164,8 +164,7 @@ void server_on_tick(uv_timer_t *tick)
     sessions_sweep(&server->sessions, server);
     sessions_cut(&server->sessions);
     incoming_tick(&server->incoming, (int64_t)uv_now(&server->loop));
-    door_tick(server);
-    revocations_tick(server);
+    access_tick(server->access);
     if (server->usage)
         usage_turn(server->usage);
     log_tick();
@@ -198,7 +197,7 @@ bool server_run(struct server *server, struct error *error)
              STELE_VERSION, store_path(engine_store(server->engine)), server->main.address,
              server->health.address, engine_epoch(server->engine));
     server_start_tick(server);
-    door_tick(server);
+    access_tick(server->access);
     uv_async_send(&server->async); /* what came before the loop turned, a stop perhaps */
     while (server->state != SERVER_ENDED)
         uv_run(&server->loop, UV_RUN_DEFAULT);

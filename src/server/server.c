@@ -1,12 +1,12 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
+#include "access/revocations.h"
 #include "outbound/outbound.h"
 #include "server/facts.h"
 #include "server/hub.h"
-#include "server/revocations.h"
 #include "server/tls.h"
 #include "server/transport.h"
-#include "server/usage.h"
 #include "source/source.h"
+#include "usage/usage.h"
 
 #include <assert.h>
 
@@ -173,16 +173,59 @@ static bool open_source(struct server *server, const struct config *config, stru
     return server->source != NULL;
 }
 
-bool server_need_outbound(struct server *server, const struct config *config, struct error *error)
+/* A thread of their own serves outgoing requests: only where something needs it. */
+static bool open_outbound(struct server *server, const struct config *config, struct error *error)
 {
     struct outbound_options options = {
         .ca_file = config->outgoing_ca_file,
         .wake = wake,
         .wake_argument = server,
     };
-    if (!server->outbound)
-        server->outbound = outbound_open(&options, error);
+    if (!config->auth.jwks_url && !config->usage_url)
+        return true;
+    server->outbound = outbound_open(&options, error);
     return server->outbound != NULL;
+}
+
+static uint64_t loop_now(void *server)
+{
+    return uv_now(&((struct server *)server)->loop);
+}
+
+static void rules_changed(void *server, const struct auth_static *tokens, bool needed)
+{
+    sessions_follow(&((struct server *)server)->sessions, tokens, needed);
+}
+
+static void revoked(void *server, struct span token_id)
+{
+    sessions_revoke(&((struct server *)server)->sessions, token_id);
+}
+
+static bool open_access(struct server *server, const struct config *config, struct error *error)
+{
+    struct access_context context = {
+        .engine = server->engine,
+        .outbound = server->outbound,
+        .now_ms = loop_now,
+        .rules_changed = rules_changed,
+        .revoked = revoked,
+        .argument = server,
+    };
+    server->access = access_new(&context, config, error);
+    return server->access != NULL;
+}
+
+static bool open_usage(struct server *server, const struct config *config, struct error *error)
+{
+    struct usage_context context = {
+        .engine = server->engine,
+        .outbound = server->outbound,
+        .now_ms = loop_now,
+        .wake = wake,
+        .argument = server,
+    };
+    return usage_open(&context, config, &server->usage, error);
 }
 
 /* ---- the loop and the sockets ---- */
@@ -255,7 +298,7 @@ static void take_limits(struct server *server, const struct config *config)
 
 bool server_apply_limits(struct server *server, const struct config *config, struct error *error)
 {
-    if (!limits_apply(server->limits, config, error))
+    if (!limits_apply(access_limits(server->access), config, error))
         return false;
     take_limits(server, config);
     hub_set_max_subscriptions(server->hub, (uint32_t)config->max_subscriptions);
@@ -265,8 +308,9 @@ bool server_apply_limits(struct server *server, const struct config *config, str
 void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),
                             void *argument)
 {
-    server->limits->now_ms = now_ms;
-    server->limits->clock = argument;
+    struct limits *limits = access_limits(server->access);
+    limits->now_ms = now_ms;
+    limits->clock = argument;
 }
 
 static bool open_parts(struct server *server, const struct config *config, struct error *error)
@@ -279,9 +323,8 @@ static bool open_parts(struct server *server, const struct config *config, struc
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
     warn_of_scopes(config, hub_views(server->hub));
     config_warn_of_views(hub_views(server->hub));
-    server->limits = limits_new(config, &server->audit, error);
-    return server->limits && door_open(server, config, error) && revocations_open(server, error) &&
-           server_open_usage(server, config, error) && open_sockets(server, config, error);
+    return open_outbound(server, config, error) && open_access(server, config, error) &&
+           open_usage(server, config, error) && open_sockets(server, config, error);
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -347,11 +390,9 @@ void server_close(struct server *server)
         engine_close(server->engine); /* answers what is still due */
     if (server->hub)
         hub_free(server->hub);
-    server_close_usage(server);
+    usage_free(server->usage);
     facts_free(server->facts);
-    revocations_close(server->revocations);
-    door_close(server->door);
-    limits_free(server->limits);
+    access_free(server->access);
     close_loop(server);
     certificate_free(server->certificate);
     queue_fini(&server->posts);

@@ -8,11 +8,11 @@
 #ifndef SERVER_INTERNAL_H
 #define SERVER_INTERNAL_H
 
+#include "access/access.h"
+#include "access/audit.h"
+#include "access/limits.h"
 #include "net/net.h"
-#include "server/audit.h"
-#include "server/door.h"
 #include "server/incoming.h"
-#include "server/limits.h"
 #include "server/listener.h"
 #include "server/loop_watch.h"
 #include "server/server.h"
@@ -25,7 +25,6 @@ struct transport;
 struct certificate;
 struct facts;
 struct usage;
-struct usage_endpoint;
 struct outbound;
 
 enum server_state {
@@ -61,11 +60,8 @@ struct server {
     struct engine *engine;
     struct source *source;
     struct facts *facts;
-    struct door *door;
-    struct revocations *revocations;
-    struct limits *limits;
-    struct usage *usage; /* NULL: it is told to nobody */
-    struct usage_endpoint *usage_endpoint;
+    struct access *access;
+    struct usage *usage;       /* NULL: it is told to nobody */
     struct outbound *outbound; /* outgoing requests; NULL: nothing needs any */
 
     struct listener main, health;
@@ -79,7 +75,6 @@ struct server {
     struct shares answers; /* bytes of answers that are being written */
     struct incoming incoming;
     struct server_counters counters;
-    struct audit audit;
 
     char *base_path;        /* before the paths of all requests; NULL: nothing */
     size_t connection_room; /* for so many there are descriptors */
@@ -94,8 +89,6 @@ struct server {
 void server_set_state(struct server *server, enum server_state state);
 /* Look whether the stop can go on; called whenever something ended. */
 void server_advance(struct server *server);
-/* While opening, for who makes outgoing requests: have server->outbound. May be called again. */
-bool server_need_outbound(struct server *server, const struct config *config, struct error *error);
 /* run.c: what happens on the loop. */
 void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);
@@ -108,13 +101,9 @@ void server_leave(struct server *server);
 
 /* What a client wants that is to be let in. */
 enum server_purpose { SERVER_WEBSOCKET, SERVER_INGEST, SERVER_READ };
-/* Whether there is room for it; the visitor is asked for reads only. false with the error to answer
- * with. */
-bool server_admit(const struct server *server, const struct visitor *visitor,
+/* Whether there is room for it; the principal is asked for reads only. false with the error to
+ * answer with. */
+bool server_admit(const struct server *server, const struct principal *principal,
                   enum server_purpose purpose, struct error *error);
-/* Whether this handshake ends in a connection: by the room there is, the limits, and the door.
- * false with the error to answer with; else visitor_fini is due. */
-bool server_let_in(struct server *server, struct net_connection *connection, enum door_wish wish,
-                   struct visitor *visitor, struct error *error);
 
 #endif

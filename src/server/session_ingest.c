@@ -64,7 +64,8 @@ static void answer(struct ingest_session *ingest, const struct source_reply *rep
     struct session *session = &ingest->session;
     struct buffer text;
     if (reply->error.code != ERROR_NONE)
-        server_note_refused(session->server, &session->visitor, session->kind->name, &reply->error);
+        server_note_refused(session->server, &session->principal, session->kind->name,
+                            &reply->error);
     buffer_init(&text, 16 * 1024);
     bool printed = source_reply_print(&text, SOURCE_MESSAGE, reply);
     tell(ingest, buffer_span(&text), printed);
@@ -118,7 +119,7 @@ static bool submit(struct ingest_session *ingest, struct span text)
 {
     struct session *session = &ingest->session;
     struct error error;
-    struct source_sender sender = visitor_as_sender(&session->visitor);
+    struct source_sender sender = principal_as_sender(&session->principal);
     if (source_submit(session->server->source, &sender, ingest->lane, SOURCE_MESSAGE, text, on_done,
                       ingest, &error)) {
         ingest->unanswered++;
@@ -207,7 +208,7 @@ static void on_became(struct session *session)
 {
     struct error error;
     error_set(&error, ERROR_SCOPE_MISSING, "the token lacks the scope 'write' now");
-    if (!auth_may(session->visitor.identity, AUTH_WRITE))
+    if (!auth_may(session->principal.identity, AUTH_WRITE))
         session_end(session, &error);
 }
 
@@ -245,7 +246,7 @@ const struct session_kind session_ingest = {
 };
 
 struct session *session_ingest_new(struct server *server, struct net_connection *connection,
-                                   struct visitor *visitor)
+                                   struct principal *principal)
 {
     struct ingest_session *ingest = memory_new(sizeof *ingest);
     if (!ingest)
@@ -258,7 +259,7 @@ struct session *session_ingest_new(struct server *server, struct net_connection 
         return NULL;
     }
     session_init(&ingest->session, server, connection, &session_ingest, server->max_request_bytes,
-                 visitor);
+                 principal);
     intake_own(&ingest->held, ingest->session.owner, on_crowded);
     return &ingest->session;
 }

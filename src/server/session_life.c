@@ -23,10 +23,10 @@ void session_end(struct session *session, const struct error *error)
     INVARIANT(session->state != SESSION_GONE);
     if (session->state != SESSION_OPEN)
         return;
-    struct audit_client client = {.address = session->visitor.address,
+    struct audit_client client = {.address = session->principal.address,
                                   .kind = session->kind->name,
-                                  .identity = session->visitor.identity};
-    audit_session_ended(&session->server->audit, &client, error);
+                                  .identity = session->principal.identity};
+    audit_session_ended(access_audit(session->server->access), &client, error);
     if (session->kind->silence)
         session->kind->silence(session);
     session->kind->refuse(session, error, true);
@@ -38,13 +38,13 @@ void session_end(struct session *session, const struct error *error)
 
 bool session_has_expired(const struct session *session)
 {
-    int64_t at = session->visitor.identity->expires_at;
+    int64_t at = session->principal.identity->expires_at;
     return at && clock_wall_ms() / 1000 >= at;
 }
 
 void session_watch_expiry(struct session *session)
 {
-    int64_t at = session->visitor.identity->expires_at;
+    int64_t at = session->principal.identity->expires_at;
     if (session->state != SESSION_OPEN)
         return; /* its end is near already */
     session_forget_end(session);
@@ -125,7 +125,7 @@ struct auth_identity *session_refresh(struct session *session, const char *token
 {
     struct error error;
     struct auth_identity *identity =
-        door_refresh(session->server, &session->visitor, token, &error);
+        access_refresh(session->server->access, &session->principal, token, &error);
     if (!identity)
         snprintf(answer, SESSION_ANSWER, "{\"success\":false,\"error\":\"%s\"}",
                  auth_refresh_word(error.code));
@@ -140,9 +140,9 @@ struct auth_identity *session_refresh(struct session *session, const char *token
 void session_become(struct session *session, struct auth_identity *identity)
 {
     INVARIANT(session->state != SESSION_GONE);
-    auth_identity_release(session->visitor.identity);
-    session->visitor.identity = identity;
-    session->owner = shares_owner_of(&session->visitor);
+    auth_identity_release(session->principal.identity);
+    session->principal.identity = identity;
+    session->owner = shares_owner_of(&session->principal);
     session_watch_expiry(session);
     session->kind->became(session);
 }
@@ -151,15 +151,15 @@ void session_become(struct session *session, struct auth_identity *identity)
 static void follow(struct session *session, const struct auth_static *fresh, bool needs_token)
 {
     struct error error;
-    if (session->visitor.is_anonymous) {
+    if (session->principal.is_anonymous) {
         error_set(&error, ERROR_TOKEN_MISSING, "the server takes tokens now; connect with one");
         if (needs_token)
             session_end(session, &error);
         return;
     }
-    if (!session->visitor.identity->is_static)
+    if (!session->principal.identity->is_static)
         return;
-    struct auth_identity *identity = auth_static_follow(fresh, session->visitor.identity);
+    struct auth_identity *identity = auth_static_follow(fresh, session->principal.identity);
     if (identity) {
         session_become(session, identity);
     } else {
@@ -186,7 +186,7 @@ void sessions_revoke(struct sessions *sessions, struct span token_id)
     error_set(&error, ERROR_TOKEN_EXPIRED, "the token has been revoked");
     for (link = sessions->heard.next; link != &sessions->heard; link = link->next) {
         struct session *session = LINK_OWNER(struct session, in_heard, link);
-        if (token_id.length && span_equal(span_of(session->visitor.identity->token_id), token_id))
+        if (token_id.length && span_equal(span_of(session->principal.identity->token_id), token_id))
             session_end(session, &error);
     }
 }

@@ -53,7 +53,7 @@ static void on_crowded(struct intake *intake, const struct error *error)
 
 void session_expect(struct session *session, size_t limit)
 {
-    session->owner = shares_owner_of(&session->visitor);
+    session->owner = shares_owner_of(&session->principal);
     intake_init(&session->incoming, &session->server->incoming, limit, on_late);
     intake_own(&session->incoming, session->owner, on_crowded);
 }

@@ -1,7 +1,7 @@
 /* Sessions of subscribers: text messages to the hub, ready frames from it. */
 #include "server/hub.h"
 #include "server/server_internal.h"
-#include "server/usage.h"
+#include "usage/usage.h"
 #include "wire/wire.h"
 
 struct subscriber_session {
@@ -38,7 +38,7 @@ static void on_silence(struct session *session)
 static void on_became(struct session *session)
 {
     subscriber_set_owner(subscriber_of(session), session->owner);
-    if (!subscriber_set_identity(subscriber_of(session), session->visitor.identity))
+    if (!subscriber_set_identity(subscriber_of(session), session->principal.identity))
         session_give_up(session, "out-of-memory: connect again");
 }
 
@@ -57,10 +57,10 @@ static void on_refresh(void *argument, const char *token)
 static void on_denied(void *argument, const struct error *error)
 {
     struct session *session = argument;
-    struct audit_client client = {.address = session->visitor.address,
+    struct audit_client client = {.address = session->principal.address,
                                   .kind = session->kind->name,
-                                  .identity = session->visitor.identity};
-    audit_session_denied(&session->server->audit, &client, "subscribe", error);
+                                  .identity = session->principal.identity};
+    audit_session_denied(access_audit(session->server->access), &client, "subscribe", error);
 }
 
 /* A client must not wait for an answer that will never come. */
@@ -112,16 +112,16 @@ const struct session_kind session_subscriber = {
 };
 
 struct session *session_subscriber_new(struct server *server, struct net_connection *connection,
-                                       struct visitor *visitor)
+                                       struct principal *principal)
 {
     struct subscriber_session *it = memory_new(sizeof *it);
     if (!it)
         return NULL;
     it->subscriber = subscriber_new(server->hub, on_wake, it);
     if (server->usage)
-        it->usage = usage_client_new(server->usage, visitor->identity, visitor->address);
+        it->usage = usage_client_new(server->usage, principal->identity, principal->address);
     if (!it->subscriber || (server->usage && !it->usage) ||
-        !subscriber_set_identity(it->subscriber, visitor->identity)) {
+        !subscriber_set_identity(it->subscriber, principal->identity)) {
         subscriber_free(it->subscriber);
         if (it->usage)
             usage_client_free(it->usage, 0);
@@ -132,7 +132,7 @@ struct session *session_subscriber_new(struct server *server, struct net_connect
     subscriber_on_refresh(it->subscriber, on_refresh);
     subscriber_on_denied(it->subscriber, on_denied);
     session_init(&it->session, server, connection, &session_subscriber, server->max_message_bytes,
-                 visitor);
+                 principal);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);
     subscriber_set_owner(it->subscriber, it->session.owner);
     return &it->session;

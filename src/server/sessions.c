@@ -136,13 +136,14 @@ void sessions_pause_all(struct sessions *sessions, const struct session_kind *ki
 /* ---- one session ---- */
 
 void session_init(struct session *session, struct server *server, struct net_connection *connection,
-                  const struct session_kind *kind, size_t limit, struct visitor *visitor)
+                  const struct session_kind *kind, size_t limit, struct principal *principal)
 {
     session->server = server;
     session->connection = connection;
     session->kind = kind;
-    visitor_move(&session->visitor, visitor);
-    allowance_init(&session->allowance, server->limits, &session->visitor, kind->name);
+    principal_move(&session->principal, principal);
+    allowance_init(&session->allowance, access_limits(server->access), &session->principal,
+                   kind->name);
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = uv_now(&server->loop);
     session_expect(session, limit);
@@ -366,7 +367,7 @@ void session_closed(struct session *session)
     session->close_reason = NULL;
     session->connection = NULL;
     allowance_fini(&session->allowance);
-    visitor_fini(&session->visitor);
+    principal_fini(&session->principal);
     session->kind->closed(session);
     server_advance(server);
 }

@@ -12,9 +12,9 @@
 #ifndef SERVER_SESSIONS_H
 #define SERVER_SESSIONS_H
 
+#include "access/access.h"
+#include "access/allowance.h"
 #include "base/link.h"
-#include "server/allowance.h"
-#include "server/door.h"
 #include "server/incoming.h"
 
 struct net_connection;
@@ -49,7 +49,7 @@ struct session_kind {
     /* Take back what is not sent yet, but for answers: the client may see nothing more. NULL: there
      * is nothing but answers. */
     void (*silence)(struct session *session);
-    /* Its visitor's identity is another one. */
+    /* Its principal's identity is another one. */
     void (*became)(struct session *session);
     /* The next ready bytes to send, or none; they must stay until the next call. */
     struct span (*pull)(struct session *session);
@@ -75,7 +75,7 @@ struct session {
     struct net_connection *connection; /* NULL once it is gone; by session_connection, which holds
                                           that */
     const struct session_kind *kind;
-    struct visitor visitor; /* whose it is */
+    struct principal principal; /* whose it is */
     struct allowance allowance;
     struct link in_heard, in_told, in_paused;
     struct heap_entry ends; /* in one of the heaps */
@@ -117,9 +117,9 @@ void sessions_revoke(struct sessions *sessions, struct span token_id);
  * where one is needed; the others may what their token says now. */
 void sessions_follow(struct sessions *sessions, const struct auth_static *fresh, bool needs_token);
 
-/* Called by a kind's constructor. `limit`: bytes of its longest message. The visitor is moved. */
+/* Called by a kind's constructor. `limit`: bytes of its longest message. The principal is moved. */
 void session_init(struct session *session, struct server *server, struct net_connection *connection,
-                  const struct session_kind *kind, size_t limit, struct visitor *visitor);
+                  const struct session_kind *kind, size_t limit, struct principal *principal);
 /* For session_init: nothing has come in yet. */
 void session_expect(struct session *session, size_t limit);
 /* Its connection, which must be there. */
@@ -171,10 +171,10 @@ void session_closed(struct session *session);
 /* ---- the kinds ---- */
 
 extern const struct session_kind session_subscriber, session_ingest;
-/* The visitor is moved; or NULL when out of memory. */
+/* The principal is moved; or NULL when out of memory. */
 struct session *session_subscriber_new(struct server *server, struct net_connection *connection,
-                                       struct visitor *visitor);
+                                       struct principal *principal);
 struct session *session_ingest_new(struct server *server, struct net_connection *connection,
-                                   struct visitor *visitor);
+                                   struct principal *principal);
 
 #endif

@@ -8,7 +8,7 @@
 static bool is_healthy(const struct server *server)
 {
     return server->state == SERVER_RUNNING && engine_disk_state(server->engine) == ERROR_NONE &&
-           !engine_checkpoints_fail(server->engine) && !door_keys_are_stale(server);
+           !engine_checkpoints_fail(server->engine) && !access_keys_are_stale(server->access);
 }
 
 static const char *state_name(const struct server *server)
@@ -20,7 +20,7 @@ static const char *state_name(const struct server *server)
         return error_wire_code(disk);
     if (engine_checkpoints_fail(server->engine))
         return "checkpoints-fail";
-    return door_keys_are_stale(server) ? "keys-stale" : "running";
+    return access_keys_are_stale(server->access) ? "keys-stale" : "running";
 }
 
 static uint64_t error_count(const struct server *server)
@@ -80,12 +80,13 @@ static void print_counts(struct buffer *out, struct server *server)
     const struct hub_metrics *hub = hub_metrics(server->hub);
     uint64_t refused = 0, limited = 0;
     for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++)
-        refused += counter_get(&server->audit.attempts[code]);
+        refused += counter_get(&access_audit(server->access)->attempts[code]);
     for (int limit = 0; limit < AUDIT_LIMIT_COUNT; limit++)
-        limited += counter_get(&server->audit.limits[limit]);
-    buffer_printf(out, ",\"attempts\":{\"accepted\":%llu,\"refused\":%llu,\"limited\":%llu}",
-                  (unsigned long long)counter_get(&server->audit.attempts[ERROR_NONE]),
-                  (unsigned long long)refused, (unsigned long long)limited);
+        limited += counter_get(&access_audit(server->access)->limits[limit]);
+    buffer_printf(
+        out, ",\"attempts\":{\"accepted\":%llu,\"refused\":%llu,\"limited\":%llu}",
+        (unsigned long long)counter_get(&access_audit(server->access)->attempts[ERROR_NONE]),
+        (unsigned long long)refused, (unsigned long long)limited);
     buffer_printf(out, ",\"snapshots\":{\"built\":%llu,\"shared\":%llu}",
                   (unsigned long long)counter_get(&hub->snapshot_batches_built),
                   (unsigned long long)counter_get(&hub->snapshot_batches_shared));
@@ -181,7 +182,7 @@ void status_print(struct server *server, struct exchange *exchange)
     struct buffer out;
     buffer_init(&out, 8 * 1024 * 1024);
     print_health(&out, server);
-    if (door_shows_status(server, exchange->visitor.identity))
+    if (access_shows_status(server->access, exchange->principal.identity))
         print_all(&out, server);
     buffer_add_string(&out, "}\n");
     struct exchange_content content = {.status = out.failed ? 500 : 200,

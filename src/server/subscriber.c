@@ -1,5 +1,5 @@
 /* One connection's side of the hub: its messages in, its bytes out. */
-#include "server/allowance.h"
+#include "access/allowance.h"
 #include "server/hub_internal.h"
 #include "server/key_owner.h"
 

@@ -7,7 +7,7 @@
  * Whatever phase it is in, its cursor says what the subscriber has, so every step is the same
  * question: what comes after the cursor?
  */
-#include "server/allowance.h"
+#include "access/allowance.h"
 #include "server/key_owner.h"
 #include "server/window_internal.h"
 

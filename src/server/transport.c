@@ -99,7 +99,8 @@ static void refuse(struct server *server, struct net_connection *connection,
 }
 
 static bool may_upgrade(struct server *server, struct net_connection *connection,
-                        enum door_wish wish, struct visitor *visitor, struct error *error)
+                        enum permission permission, struct principal *principal,
+                        struct error *error)
 {
     if (net_side(connection) == TRANSPORT_HEALTH) {
         const char *port = strrchr(server_address(server), ':');
@@ -108,28 +109,28 @@ static bool may_upgrade(struct server *server, struct net_connection *connection
             port ? "; subscribers and producers connect to port " : "", port ? port + 1 : "");
     }
     return net_check_upgrade(connection, error) &&
-           server_let_in(server, connection, wish, visitor, error);
+           access_let_in(server->access, connection, permission, principal, error);
 }
 
 /* Here a client is let in, or told why not while it still listens for HTTP. */
 static void on_upgrade(struct server *server, struct net_connection *connection)
 {
     bool ingest = is_ingest(connection);
-    enum door_wish wish = ingest ? DOOR_FEED : DOOR_SUBSCRIBE;
+    enum permission permission = ingest ? PERMISSION_FEED : PERMISSION_SUBSCRIBE;
     size_t limit = ingest ? server->max_request_bytes : server->max_message_bytes;
-    struct visitor visitor = {.identity = NULL};
+    struct principal principal = {.identity = NULL};
     struct error error;
-    if (!may_upgrade(server, connection, wish, &visitor, &error)) {
+    if (!may_upgrade(server, connection, permission, &principal, &error)) {
         refuse(server, connection, &error);
         return;
     }
-    door_entered(server, connection, &visitor, wish);
+    access_entered(server->access, connection, &principal, permission);
     struct session *session = NULL;
     if (net_upgrade(connection, limit, choose_subprotocol(connection)))
-        session = ingest ? session_ingest_new(server, connection, &visitor)
-                         : session_subscriber_new(server, connection, &visitor);
+        session = ingest ? session_ingest_new(server, connection, &principal)
+                         : session_subscriber_new(server, connection, &principal);
     net_set_data(connection, session);
-    visitor_fini(&visitor); /* unless it was moved */
+    principal_fini(&principal); /* unless it was moved */
     if (!session)
         net_close(connection);
 }
@@ -173,7 +174,8 @@ static void on_request(void *argument, struct net_connection *connection)
     struct error error;
     if (server->state != SERVER_RUNNING)
         net_stop_keeping(connection);
-    if (!door_guard(server, connection, health ? &server->health : &server->main, &error) ||
+    if (!access_guard(server->access, connection,
+                      health ? server->health.address : server->main.address, &error) ||
         !check_path(connection, &error) || !check_body(connection, &error))
         exchange_reply_error(connection, &error, NULL);
     else if (net_request(connection)->wants_websocket)

@@ -1,5 +1,5 @@
 // docs/limits.md with the whole program: names of the environment, the numbers of a server that is
-// on the internet, guessed tokens, and feeding. The edges are in tests/unit/server_limits_test.c, the
+// on the internet, guessed tokens, and feeding. The edges are in tests/unit/access_limits_test.c, the
 // errors in auth.test.js.
 
 import assert from 'node:assert/strict';

@@ -207,7 +207,7 @@ static void a_token_holds_until_the_second_of_exp(void **state)
     expect_code("never valid", code_at(claims_with("exp", "\"exp\":0"), NOW), ERROR_TOKEN_EXPIRED);
 }
 
-/* Only what the clock decides is told as that: the door counts the rest as guesses. */
+/* Only what the clock decides is told as that: access counts the rest as guesses. */
 static void what_the_clock_decides_is_told(void **state)
 {
     (void)state;

@@ -174,7 +174,7 @@ static void test_exact_edge(void **unused)
     assert_int_equal(window.count, 0);
 }
 
-/* Hammering does not keep the door shut. */
+/* Hammering does not keep the way shut. */
 static void test_refusals_do_not_count(void **unused)
 {
     struct auth_window window = {0};

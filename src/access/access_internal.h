@@ -1,0 +1,57 @@
+/* What the files of access share. */
+#ifndef ACCESS_ACCESS_INTERNAL_H
+#define ACCESS_ACCESS_INTERNAL_H
+
+#include "access/access.h"
+#include "access/audit.h"
+#include "access/credentials.h"
+#include "access/jwks.h"
+#include "access/limits.h"
+#include "access/revocations.h"
+#include "config/config.h"
+#include "net/net.h"
+
+enum { ACCESS_TOKEN_BYTES = HTTP_HEAD_LIMIT };
+
+struct access_rules {
+    struct config_auth auth; /* its texts, but for the lists, are copies */
+    struct credentials credentials;
+    char *hosts; /* allowed_hosts; NULL: not set */
+    char **origins;
+    size_t origin_count;
+};
+
+struct access {
+    struct access_context context;
+    struct audit audit;
+    struct limits *limits;
+    struct access_rules *rules;
+    struct auth_identity *anonymous; /* everybody without authentication */
+    struct auth_identity *nobody;    /* who has no token where one is needed: no scope at all */
+    struct auth_keys *keys;          /* those of the rules and of the URL */
+    struct auth_revocations *revoked;
+    struct revocations *revocations; /* how that is kept in the database */
+    struct jwks jwks;
+};
+
+/* Loop time, in ms. */
+uint64_t access_now(const struct access *access);
+/* Join the keys of the rules and those fetched; the old ones stay when that is not possible. */
+bool access_join_keys(struct access *access, const struct auth_keys *fetched, struct error *error);
+bool access_same_keys(const struct auth_keys *a, const struct auth_keys *b);
+/* Tell the log which keys came into force from there, or those of the rules unless they are as in
+ * `old` (NULL: none were in force). */
+void access_tell_keys(struct access *access, const char *source, const struct auth_keys *keys);
+void access_tell_rules(struct access *access, const struct access_rules *old);
+/* Whether a browser's page of this origin may come in. */
+bool access_allows_origin(const struct access_rules *rules, struct span origin);
+
+/* request.c: what a request says of its sender; absent when it does not. The token may be read
+ * into `room`. */
+struct span access_read_token(const struct net_connection *connection,
+                              char room[ACCESS_TOKEN_BYTES]);
+/* Its origin, copied with a NUL. */
+bool access_read_origin(const struct net_connection *connection, char room[ACCESS_ORIGIN_BYTES],
+                        struct span *origin, struct error *error);
+
+#endif

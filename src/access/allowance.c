@@ -1,0 +1,188 @@
+#include "access/allowance.h"
+
+#include "access/access.h"
+
+enum { SECOND = 1000 };
+
+void allowance_init(struct allowance *allowance, struct limits *limits,
+                    const struct principal *principal, const char *kind)
+{
+    *allowance = (struct allowance){.limits = limits, .principal = principal, .kind = kind};
+}
+
+void allowance_fini(struct allowance *allowance)
+{
+    auth_window_fini(&allowance->messages);
+    auth_window_fini(&allowance->minute_messages);
+    auth_window_fini(&allowance->minute_bytes);
+    auth_window_fini(&allowance->subscribes);
+    auth_window_fini(&allowance->snapshots);
+}
+
+/* ---- the limits of this connection ---- */
+
+static const struct auth_limits *standard_limits(const struct allowance *allowance)
+{
+    return &allowance->limits->rules.standard;
+}
+
+static const struct auth_limits *own_limits(const struct allowance *allowance)
+{
+    return &allowance->principal->identity->limits;
+}
+
+/* One of the limits per minute; false: there is none. */
+static bool minute_rate(const struct allowance *allowance, int64_t own, int64_t standard,
+                        struct auth_rate *rate)
+{
+    int64_t window = allowance->limits->rules.minute_ms;
+    *rate = (struct auth_rate){.most = limits_choose(own, standard), .window_ms = window};
+    rate->grain_ms = limits_grain(rate);
+    return rate->most != LIMITS_NONE;
+}
+
+static bool message_rate(const struct allowance *allowance, struct auth_rate *rate)
+{
+    return minute_rate(allowance, own_limits(allowance)->max_messages_per_minute,
+                       standard_limits(allowance)->max_messages_per_minute, rate);
+}
+
+static bool byte_rate(const struct allowance *allowance, struct auth_rate *rate)
+{
+    return minute_rate(allowance, own_limits(allowance)->max_bytes_per_minute,
+                       standard_limits(allowance)->max_bytes_per_minute, rate);
+}
+
+/* ---- refusing ---- */
+
+static bool tell(const struct allowance *allowance, enum audit_limit limit,
+                 const struct error *error)
+{
+    const struct audit_client client = {.address = allowance->principal->address,
+                                        .kind = allowance->kind,
+                                        .identity = allowance->principal->identity};
+    audit_limited(allowance->limits->audit, &client, limit, false, error);
+    return false;
+}
+
+static bool refuse_rate(const struct allowance *allowance, enum audit_limit limit,
+                        enum error_code code, const struct auth_rate *rate, int64_t wait_ms,
+                        const char *what, struct error *error)
+{
+    error_set(error, code, "more than %lld %s in %lld seconds", (long long)rate->most, what,
+              (long long)rate->window_ms / SECOND);
+    limits_wait(error, wait_ms);
+    return tell(allowance, limit, error);
+}
+
+/* One of the rate windows. */
+static bool pass(struct allowance *allowance, struct auth_window *window,
+                 const struct auth_rate *rate, enum audit_limit limit, const char *what,
+                 struct error *error)
+{
+    int64_t wait_ms;
+    if (!limits_rate_holds(allowance->limits, rate) ||
+        auth_window_admit(window, rate, limits_now(allowance->limits), 1, &wait_ms))
+        return true;
+    return refuse_rate(allowance, limit, ERROR_RATE_LIMIT, rate, wait_ms, what, error);
+}
+
+/* ---- questions ---- */
+
+bool allowance_message(struct allowance *allowance, struct error *error)
+{
+    struct auth_rate minute;
+    int64_t wait_ms, now = limits_now(allowance->limits);
+    if (message_rate(allowance, &minute) &&
+        !auth_window_admit(&allowance->minute_messages, &minute, now, 1, &wait_ms))
+        return refuse_rate(allowance, AUDIT_LIMIT_MESSAGES_PER_MINUTE, ERROR_RATE_LIMIT, &minute,
+                           wait_ms, "messages", error);
+    return pass(allowance, &allowance->messages, &allowance->limits->rules.messages,
+                AUDIT_LIMIT_RATE_MESSAGES, "messages", error);
+}
+
+bool allowance_send(struct allowance *allowance, size_t bytes)
+{
+    struct auth_rate minute;
+    if (!byte_rate(allowance, &minute) ||
+        auth_window_admit(&allowance->minute_bytes, &minute, limits_now(allowance->limits),
+                          (int64_t)bytes, NULL))
+        return true;
+    allowance->refused_bytes = bytes;
+    return false;
+}
+
+size_t allowance_left(struct allowance *allowance)
+{
+    struct auth_rate minute;
+    if (!byte_rate(allowance, &minute))
+        return SIZE_MAX;
+    return (size_t)auth_window_left(&allowance->minute_bytes, &minute,
+                                    limits_now(allowance->limits));
+}
+
+void allowance_overdrawn(struct allowance *allowance, struct error *error)
+{
+    struct auth_rate minute;
+    int64_t wait_ms = 0;
+    byte_rate(allowance, &minute);
+    auth_window_allows(&allowance->minute_bytes, &minute, limits_now(allowance->limits),
+                       (int64_t)allowance->refused_bytes, &wait_ms);
+    refuse_rate(allowance, AUDIT_LIMIT_BYTES_PER_MINUTE, ERROR_EGRESS_LIMIT, &minute, wait_ms,
+                "bytes to this connection", error);
+}
+
+bool allowance_subscribe(struct allowance *allowance, struct error *error)
+{
+    return pass(allowance, &allowance->subscribes, &allowance->limits->rules.subscribes,
+                AUDIT_LIMIT_RATE_SUBSCRIPTIONS, "subscribe messages", error);
+}
+
+bool allowance_snapshot(struct allowance *allowance, struct error *error)
+{
+    return pass(allowance, &allowance->snapshots, &allowance->limits->rules.snapshots,
+                AUDIT_LIMIT_RATE_SNAPSHOTS, "snapshots", error);
+}
+
+bool allowance_subscription(struct allowance *allowance, size_t held, struct error *error)
+{
+    int64_t most = limits_choose(own_limits(allowance)->max_subscriptions,
+                                 standard_limits(allowance)->max_subscriptions);
+    if (most == LIMITS_NONE || (int64_t)held < most)
+        return true;
+    error_set(error, ERROR_SUBSCRIPTION_LIMIT,
+              "this connection has %zu subscriptions and may have %lld; unsubscribe from one first",
+              held, (long long)most);
+    return tell(allowance, AUDIT_LIMIT_SUBSCRIPTIONS, error);
+}
+
+bool allowance_rows(struct allowance *allowance, int64_t rows, struct error *error)
+{
+    int64_t most = limits_snapshot_rows(allowance->limits, allowance->principal->identity);
+    if (most == LIMITS_NONE || rows <= most)
+        return true;
+    error_set(error, ERROR_SNAPSHOT_LIMIT,
+              "the answer would have %lld rows or more, and may have %lld; ask for fewer with "
+              "snapshotLimit or take",
+              (long long)rows, (long long)most);
+    return tell(allowance, AUDIT_LIMIT_SNAPSHOT_ROWS, error);
+}
+
+/* ---- producers ---- */
+
+void allowance_note_message(struct allowance *allowance)
+{
+    struct auth_rate minute;
+    if (message_rate(allowance, &minute))
+        auth_window_admit(&allowance->minute_messages, &minute, limits_now(allowance->limits), 1,
+                          NULL);
+}
+
+bool allowance_is_spent(const struct allowance *allowance)
+{
+    struct auth_rate minute;
+    /* Looking drops what has run out, which changes nothing that can be told from outside. */
+    struct auth_window *window = (struct auth_window *)&allowance->minute_messages;
+    return message_rate(allowance, &minute) &&
+           !auth_window_allows(window, &minute, limits_now(allowance->limits), 1, NULL);
+}

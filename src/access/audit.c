@@ -1,0 +1,162 @@
+#include "access/audit.h"
+
+static const struct {
+    const char *name;
+    enum log_level level;
+} events[] = {
+#define X(name, event, level) [AUDIT_##name] = {event, LOG_LEVEL_##level},
+    AUDIT_EVENTS(X)
+#undef X
+};
+
+static const char *const limits[] = {
+#define X(name, label) [AUDIT_LIMIT_##name] = (label),
+    AUDIT_LIMITS(X)
+#undef X
+};
+
+const char *audit_event_name(enum audit_event event)
+{
+    return events[event].name;
+}
+
+const char *audit_limit_name(enum audit_limit limit)
+{
+    return limits[limit];
+}
+
+/* Count it, and write its line: the client where there is one, then the fields of the format. */
+#define TELL(audit, event, format, ...)                                                            \
+    (counter_add(&(audit)->events[event], 1),                                                      \
+     log_write(events[event].level, "audit", events[event].name, format, __VA_ARGS__))
+
+#define CLIENT "client=%s kind=%s origin=\"%s\" subject=\"%s\" metering_key=\"%s\" jti=\"%s\""
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+#define CLIENT_VALUES(it)                                                                          \
+    or_empty((it)->address), or_empty((it)->kind), or_empty((it)->origin),                         \
+        (it)->identity ? (it)->identity->subject : "",                                             \
+        (it)->identity ? (it)->identity->metering_key : "",                                        \
+        (it)->identity ? (it)->identity->token_id : ""
+
+static void count_attempt(struct audit *audit, enum error_code code)
+{
+    counter_add(&audit->attempts[(unsigned)code < ERROR_COUNT ? code : ERROR_INTERNAL], 1);
+}
+
+void audit_accepted(struct audit *audit, const struct audit_client *client)
+{
+    count_attempt(audit, ERROR_NONE);
+    TELL(audit, AUDIT_ACCEPTED, CLIENT, CLIENT_VALUES(client));
+}
+
+void audit_denied(struct audit *audit, const struct audit_client *client, const struct error *error)
+{
+    count_attempt(audit, error->code);
+    TELL(audit, AUDIT_DENIED, CLIENT " code=%s reason=\"%s\"", CLIENT_VALUES(client),
+         error_wire_code(error->code), error->message);
+}
+
+void audit_session_denied(struct audit *audit, const struct audit_client *client, const char *what,
+                          const struct error *error)
+{
+    TELL(audit, AUDIT_SESSION_DENIED, CLIENT " what=%s code=%s reason=\"%s\"",
+         CLIENT_VALUES(client), what, error_wire_code(error->code), error->message);
+}
+
+void audit_session_ended(struct audit *audit, const struct audit_client *client,
+                         const struct error *error)
+{
+    TELL(audit, AUDIT_SESSION_ENDED, CLIENT " code=%s reason=\"%s\"", CLIENT_VALUES(client),
+         error_wire_code(error->code), error->message);
+}
+
+void audit_limited(struct audit *audit, const struct audit_client *client, enum audit_limit limit,
+                   bool handshake, const struct error *error)
+{
+    counter_add(&audit->limits[limit], 1);
+    if (handshake)
+        count_attempt(audit, error->code);
+    TELL(audit, AUDIT_LIMITED, CLIENT " limit=%s code=%s reason=\"%s\"", CLIENT_VALUES(client),
+         limits[limit], error_wire_code(error->code), error->message);
+}
+
+/* Whether the line of this code is due; *others: refusals since the last one. */
+static bool is_due(struct audit *audit, enum error_code code, uint64_t now_us, uint64_t *others)
+{
+    uint64_t told = atomic_load(&audit->told_us[code]);
+    if (told && now_us - told < (uint64_t)AUDIT_REFUSAL_SECONDS * 1000 * 1000)
+        return false;
+    /* Of two threads at the same time one tells. */
+    if (!atomic_compare_exchange_strong(&audit->told_us[code], &told, now_us ? now_us : 1))
+        return false;
+    uint64_t count = counter_get(&audit->refusals[code]);
+    uint64_t before = atomic_exchange(&audit->told_count[code], count);
+    *others = count - before - 1;
+    return true;
+}
+
+void audit_request_refused(struct audit *audit, const struct audit_client *client,
+                           const struct error *error, uint64_t now_us)
+{
+    enum error_code code = (unsigned)error->code < ERROR_COUNT ? error->code : ERROR_INTERNAL;
+    uint64_t others;
+    counter_add(&audit->refusals[code], 1);
+    if (!is_due(audit, code, now_us, &others))
+        counter_add(&audit->events[AUDIT_REQUEST_REFUSED], 1);
+    else
+        TELL(audit, AUDIT_REQUEST_REFUSED, CLIENT " code=%s reason=\"%s\" others=%llu",
+             CLIENT_VALUES(client), error_wire_code(code), error->message,
+             (unsigned long long)others);
+}
+
+void audit_refreshed(struct audit *audit, const struct audit_client *client)
+{
+    count_attempt(audit, ERROR_NONE);
+    TELL(audit, AUDIT_REFRESHED, CLIENT, CLIENT_VALUES(client));
+}
+
+void audit_refresh_denied(struct audit *audit, const struct audit_client *client,
+                          const struct error *error)
+{
+    count_attempt(audit, error->code);
+    TELL(audit, AUDIT_REFRESH_DENIED, CLIENT " code=%s reason=\"%s\"", CLIENT_VALUES(client),
+         error_wire_code(error->code), error->message);
+}
+
+void audit_revoked(struct audit *audit, const struct audit_client *by, const char *token_id)
+{
+    TELL(audit, AUDIT_REVOKED, CLIENT " revoked=\"%s\"", CLIENT_VALUES(by), token_id);
+}
+
+void audit_keys_changed(struct audit *audit, const char *source, size_t count, const char *kids)
+{
+    TELL(audit, AUDIT_KEYS_CHANGED, "source=\"%s\" keys=%zu kids=\"%s\"", source, count, kids);
+}
+
+void audit_keys_failed(struct audit *audit, const char *source, const struct error *error)
+{
+    TELL(audit, AUDIT_KEYS_FAILED, "source=\"%s\" code=%s reason=\"%s\"", source,
+         error_wire_code(error->code), error->message);
+}
+
+void audit_keys_stale(struct audit *audit, const char *source, size_t count, uint64_t seconds)
+{
+    TELL(audit, AUDIT_KEYS_STALE, "source=\"%s\" keys=%zu seconds=%llu", source, count,
+         (unsigned long long)seconds);
+}
+
+void audit_reloaded(struct audit *audit, const char *changed)
+{
+    TELL(audit, AUDIT_RELOADED, "changed=\"%s\"", changed);
+}
+
+void audit_reload_refused(struct audit *audit, const struct error *error)
+{
+    TELL(audit, AUDIT_RELOAD_REFUSED, "code=%s reason=\"%s\"", error_wire_code(error->code),
+         error->message);
+}

@@ -1,0 +1,72 @@
+/*
+ * Which pages of the web may reach this server through a browser on its machine. A page of any site
+ * can have the browser ask 127.0.0.1, and a name of its own that it lets point there makes the
+ * answers its own (DNS rebinding). Where nobody needs a token, the browser's own words are what
+ * tells such a request from a program's: the Origin, and the Host that the page asked for.
+ */
+#include "access/access_internal.h"
+#include "access/client_address.h"
+
+/* Whom a listener serves is told by its address: this machine alone, or others. */
+static bool is_local(const char *listening)
+{
+    return *listening && host_is_loopback(host_name(span_of(listening)));
+}
+
+static bool check_host(const struct access_rules *rules, struct span host, bool guarded,
+                       struct error *error)
+{
+    struct span name = host_name(host);
+    if (!host.data || host_names_have(rules->hosts, name) ||
+        (guarded ? host_is_loopback(name) : !rules->hosts))
+        return true;
+    return error_set(error, ERROR_HOST,
+                     "the request asks for host '%.*s', which is not this server's name; if it is, "
+                     "list it in allowed_hosts",
+                     (int)(name.length < 128 ? name.length : 128), name.data);
+}
+
+static bool is_local_origin(struct span origin)
+{
+    const char *mark = origin.length ? memmem(origin.data, origin.length, "://", 3) : NULL;
+    if (!mark)
+        return false;
+    size_t scheme = (size_t)(mark + 3 - origin.data);
+    return host_is_loopback(host_name(span_make(mark + 3, origin.length - scheme)));
+}
+
+/* Listed ones are looked at by access_enter. */
+static bool check_origin(const struct access_rules *rules, struct span origin, struct error *error)
+{
+    if (!origin.data || rules->origin_count || is_local_origin(origin))
+        return true;
+    return error_set(error, ERROR_ORIGIN_MISMATCH,
+                     "pages of '%.*s' may not use a server without authentication on this machine; "
+                     "list the origin in allowed_origins, or configure auth",
+                     (int)(origin.length < 128 ? origin.length : 128), origin.data);
+}
+
+static void tell(struct access *access, const struct net_connection *connection,
+                 const struct error *error)
+{
+    char address[ADDRESS_TEXT], room[ACCESS_ORIGIN_BYTES];
+    struct error ignored;
+    struct span origin;
+    client_address(&access->limits->rules, connection, address);
+    bool has_origin = access_read_origin(connection, room, &origin, &ignored) && origin.data;
+    struct audit_client client = {
+        .address = *address ? address : NULL, .origin = has_origin ? room : NULL, .kind = "http"};
+    audit_denied(&access->audit, &client, error);
+}
+
+bool access_guard(struct access *access, const struct net_connection *connection,
+                  const char *listening, struct error *error)
+{
+    const struct access_rules *rules = access->rules;
+    bool guarded = rules->auth.mode == CONFIG_AUTH_NONE && is_local(listening);
+    if (check_host(rules, net_header(connection, "host"), guarded, error) &&
+        (!guarded || check_origin(rules, net_header(connection, "origin"), error)))
+        return true;
+    tell(access, connection, error);
+    return false;
+}

@@ -1,0 +1,208 @@
+/* The rules of limits: from the configuration, and small questions about them. */
+#include "access/limits.h"
+
+enum {
+    SECOND = 1000,
+    EXACT_UP_TO = 256 /* times that a window remembers one by one; more go by grains */
+};
+
+/* ---- rules ---- */
+
+int64_t limits_grain(const struct auth_rate *rate)
+{
+    int64_t grain = rate->window_ms / (EXACT_UP_TO - 2);
+    return rate->most > EXACT_UP_TO && grain > 1 ? grain : 1;
+}
+
+static struct auth_rate make_rate(int64_t most, int64_t burst, int64_t seconds)
+{
+    struct auth_rate rate = {
+        .most = most > 0 ? most + burst : 0, .window_ms = seconds * SECOND, .grain_ms = 1};
+    rate.grain_ms = limits_grain(&rate);
+    return rate;
+}
+
+#define RATE(config, what)                                                                         \
+    make_rate((config)->rate_##what, (config)->rate_##what##_burst, (config)->rate_##what##_seconds)
+
+/* Nobody but this machine's own users can come in, and it was left as it is. */
+static bool is_private(const struct config *config, const struct limit_rules *rules)
+{
+    struct config standard;
+    struct error error;
+    if (config->auth.mode != CONFIG_AUTH_NONE || config->trusted_proxies ||
+        !config_check_exposure(config, &error) || !config_init(&standard, &error))
+        return false;
+    const struct limit_rules untouched = {
+        .handshakes = RATE(&standard, handshakes_per_ip),
+        .subject_connections = RATE(&standard, connections_per_subject),
+        .metering_connections = RATE(&standard, connections_per_metering_key),
+        .subscribes = RATE(&standard, subscriptions_per_connection),
+        .messages = RATE(&standard, messages_per_connection),
+        .snapshots = RATE(&standard, snapshots_per_connection),
+    };
+    config_fini(&standard);
+    const struct auth_rate *now[] = {&rules->handshakes,
+                                     &rules->subject_connections,
+                                     &rules->metering_connections,
+                                     &rules->subscribes,
+                                     &rules->messages,
+                                     &rules->snapshots};
+    const struct auth_rate *then[] = {&untouched.handshakes,
+                                      &untouched.subject_connections,
+                                      &untouched.metering_connections,
+                                      &untouched.subscribes,
+                                      &untouched.messages,
+                                      &untouched.snapshots};
+    for (size_t i = 0; i < sizeof now / sizeof *now; i++)
+        if (now[i]->most != then[i]->most || now[i]->window_ms != then[i]->window_ms)
+            return false;
+    return true;
+}
+
+static bool windows_hold(const struct config *config, const struct limit_rules *rules)
+{
+    bool hold = config->rate_limiting == CONFIG_RATES_ON ||
+                (config->rate_limiting == CONFIG_RATES_AUTO && !is_private(config, rules));
+    if (!hold)
+        log_info("limits", "rate-windows-off", "reason=\"%s\"",
+                 config->rate_limiting == CONFIG_RATES_OFF
+                     ? "rate_limiting is off"
+                     : "only this machine can connect, and without authentication");
+    return hold;
+}
+
+static bool make_rules(struct limit_rules *rules, const struct config *config, struct error *error)
+{
+    *rules = (struct limit_rules){
+        .handshakes = RATE(config, handshakes_per_ip),
+        .subject_connections = RATE(config, connections_per_subject),
+        .metering_connections = RATE(config, connections_per_metering_key),
+        .subscribes = RATE(config, subscriptions_per_connection),
+        .messages = RATE(config, messages_per_connection),
+        .snapshots = RATE(config, snapshots_per_connection),
+        .connections = config->max_connections,
+        .connections_per_ip = config->max_connections_per_ip,
+        .connections_per_origin = config->max_connections_per_origin,
+        .connections_per_metering_key = config->max_connections_per_metering_key,
+        .standard = {.max_connections = config->max_connections_per_subject,
+                     .max_subscriptions = config->max_subscriptions,
+                     .max_snapshot_rows = config->max_snapshot_rows,
+                     .max_messages_per_minute = config->max_messages_per_minute,
+                     .max_bytes_per_minute = config->max_bytes_per_minute},
+        .minute_ms = config->limit_window_seconds * SECOND,
+    };
+    const char *header = config->proxy_header;
+    rules->proxy_form = strcasecmp(header, "Forwarded") == 0 ? FORWARDED_ELEMENTS : FORWARDED_LIST;
+    rules->windows_on = windows_hold(config, rules);
+    if (!networks_parse(&rules->trusted, config->trusted_proxies, error))
+        return error_prefix(error, "setting \"trusted_proxies\"");
+    rules->proxy_header = memory_copy_string(header, strlen(header));
+    if (rules->proxy_header)
+        return true;
+    networks_fini(&rules->trusted);
+    return error_set(error, ERROR_MEMORY, "out of memory while reading the limits");
+}
+
+static void free_rules(struct limit_rules *rules)
+{
+    networks_fini(&rules->trusted);
+    memory_free(rules->proxy_header);
+}
+
+/* ---- life ---- */
+
+static int64_t real_time(void *argument)
+{
+    (void)argument;
+    return (int64_t)(clock_monotonic_us() / 1000);
+}
+
+struct limits *limits_new(const struct config *config, struct audit *audit, struct error *error)
+{
+    struct limits *limits = memory_new(sizeof *limits);
+    if (!limits) {
+        error_set(error, ERROR_MEMORY, "out of memory while starting");
+        return NULL;
+    }
+    limits->audit = audit;
+    limits->now_ms = real_time;
+    limits->most_connections = config->max_connections;
+    auth_tally_init(&limits->by_ip);
+    auth_tally_init(&limits->by_subject);
+    auth_tally_init(&limits->by_metering_key);
+    auth_tally_init(&limits->by_origin);
+    limits->handshakes = auth_rate_table_new(LIMITS_KEYS);
+    limits->failures = auth_rate_table_new(LIMITS_KEYS);
+    limits->subjects = auth_rate_table_new(LIMITS_KEYS);
+    limits->metering_keys = auth_rate_table_new(LIMITS_KEYS);
+    if (!limits->handshakes || !limits->failures || !limits->subjects || !limits->metering_keys)
+        error_set(error, ERROR_MEMORY, "out of memory while starting");
+    else if (make_rules(&limits->rules, config, error))
+        return limits;
+    limits_free(limits);
+    return NULL;
+}
+
+void limits_free(struct limits *limits)
+{
+    if (!limits)
+        return;
+    free_rules(&limits->rules);
+    auth_rate_table_free(limits->handshakes);
+    auth_rate_table_free(limits->failures);
+    auth_rate_table_free(limits->subjects);
+    auth_rate_table_free(limits->metering_keys);
+    auth_tally_fini(&limits->by_ip);
+    auth_tally_fini(&limits->by_subject);
+    auth_tally_fini(&limits->by_metering_key);
+    auth_tally_fini(&limits->by_origin);
+    memory_free(limits);
+}
+
+bool limits_apply(struct limits *limits, const struct config *config, struct error *error)
+{
+    struct limit_rules rules;
+    if (!make_rules(&rules, config, error))
+        return false;
+    if (rules.connections > limits->most_connections) {
+        log_warning("limits", "needs-restart", "setting=max_connections wanted=%lld now=%lld",
+                    (long long)rules.connections, (long long)limits->most_connections);
+        rules.connections = limits->most_connections;
+    }
+    free_rules(&limits->rules);
+    limits->rules = rules;
+    return true;
+}
+
+/* ---- small questions ---- */
+
+int64_t limits_choose(int64_t own, int64_t standard)
+{
+    if (own != AUTH_NOT_SET)
+        return own;
+    return standard > 0 ? standard : LIMITS_NONE;
+}
+
+int64_t limits_snapshot_rows(const struct limits *limits, const struct auth_identity *identity)
+{
+    return limits_choose(identity ? identity->limits.max_snapshot_rows : AUTH_NOT_SET,
+                         limits->rules.standard.max_snapshot_rows);
+}
+
+bool limits_rate_holds(const struct limits *limits, const struct auth_rate *rate)
+{
+    return limits->rules.windows_on && rate->most > 0;
+}
+
+int64_t limits_now(const struct limits *limits)
+{
+    return limits->now_ms(limits->clock);
+}
+
+bool limits_wait(struct error *error, int64_t wait_ms)
+{
+    int64_t seconds = (wait_ms + SECOND - 1) / SECOND;
+    error->retry_after = seconds > 0 ? (int)seconds : 1;
+    return false;
+}

@@ -1,0 +1,90 @@
+/*
+ * limits: how much a client may have at a time, and how often (docs/limits.md). Here what a server
+ * knows of all clients together; what one connection used up is in allowance.h. Loop thread.
+ *
+ * What a token says of itself comes before the configuration; a window counts what was let through
+ * and nothing else.
+ */
+#ifndef ACCESS_LIMITS_H
+#define ACCESS_LIMITS_H
+
+#include "access/audit.h"
+#include "base/address.h"
+#include "config/config.h"
+
+enum {
+    LIMITS_KEYS = 64 * 1024, /* addresses, subjects and metering keys with windows of their own */
+    LIMITS_NONE = -1         /* no limit */
+};
+
+/* The configuration's part, as it is in force. Numbers: 0 for no limit. */
+struct limit_rules {
+    bool windows_on; /* the six that follow */
+    struct auth_rate handshakes, subject_connections, metering_connections;
+    struct auth_rate subscribes, messages, snapshots;
+    int64_t connections; /* in all */
+    int64_t connections_per_ip, connections_per_origin, connections_per_metering_key;
+    /* Where a token sets none. */
+    struct auth_limits standard;
+    int64_t minute_ms; /* of the two limits per minute */
+    struct networks trusted;
+    char *proxy_header;
+    enum forwarded_form proxy_form;
+};
+
+struct limits {
+    struct limit_rules rules;
+    struct audit *audit; /* borrowed */
+    int64_t (*now_ms)(void *argument);
+    void *clock;
+    struct auth_rate_table *handshakes, *failures, *subjects, *metering_keys;
+    int64_t connections;      /* now */
+    int64_t most_connections; /* that the process has room for; a larger number takes a restart */
+    struct auth_tally by_ip, by_subject, by_metering_key, by_origin;
+};
+
+/* NULL with an error. The audit must outlive it. */
+struct limits *limits_new(const struct config *config, struct audit *audit, struct error *error);
+/* After all places were left. */
+void limits_free(struct limits *limits);
+/* Another configuration's, from now on, also for those who are here; what was counted stays
+ * counted. On failure nothing has changed. */
+bool limits_apply(struct limits *limits, const struct config *config, struct error *error);
+
+/* ---- connections ---- */
+
+/* What one connection takes of the counts. */
+struct limit_place;
+
+/* A handshake begins. false: too many from there, or no room for anybody. */
+bool limits_handshake(struct limits *limits, const struct audit_client *client,
+                      struct error *error);
+/*
+ * Who guesses tokens is told to wait, however it asks: by handshakes or plain requests. Whether a
+ * request with a bad token is told what is wrong with it; and that one was. Of these, as many count
+ * as there may be handshakes. Good tokens are not concerned.
+ */
+bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error);
+void limits_note_failure(struct limits *limits, const struct audit_client *client);
+/* This client, who was found to be who it says, connects. It takes a place until it leaves it; NULL
+ * with the error to answer with. */
+struct limit_place *limits_enter(struct limits *limits, const struct audit_client *client,
+                                 struct error *error);
+/* NULL is fine. */
+void limits_leave(struct limit_place *place);
+
+/* ---- for allowance.c and who counts by other means ---- */
+
+/* A token's own number, else the standard one; LIMITS_NONE. */
+int64_t limits_choose(int64_t own, int64_t standard);
+/* The rows that one request of theirs may be answered with. NULL: a stranger. */
+int64_t limits_snapshot_rows(const struct limits *limits, const struct auth_identity *identity);
+/* Whether a window holds at all. */
+bool limits_rate_holds(const struct limits *limits, const struct auth_rate *rate);
+/* What a window of that rate goes by, so that it remembers a few hundred times at most. */
+int64_t limits_grain(const struct auth_rate *rate);
+int64_t limits_now(const struct limits *limits);
+/* Say so in error->retry_after: the wait in whole seconds, rounded up. Always false. */
+bool limits_wait(struct error *error, int64_t wait_ms);
+
+#endif

@@ -1,0 +1,200 @@
+/* Who comes in: handshakes, guesses, and the counts of connections. */
+#include "access/limits.h"
+
+enum { SECOND = 1000, PLACES = 4 };
+
+/* ---- handshakes ---- */
+
+/* Where a client is for the limits; of one whose address is not known, "". */
+static struct span site_of(const struct audit_client *client, struct address *address)
+{
+    if (client->address && address_parse(address, span_of(client->address)))
+        return address_site(address);
+    return span_make("", 0);
+}
+
+static bool refuse_rate(struct limits *limits, const struct audit_client *client,
+                        enum audit_limit kind, const struct auth_rate *rate, int64_t wait_ms,
+                        const char *what, struct error *error)
+{
+    error_set(error, ERROR_RATE_LIMIT, "%s: %lld in %lld seconds are let through", what,
+              (long long)rate->most, (long long)rate->window_ms / SECOND);
+    limits_wait(error, wait_ms);
+    audit_limited(limits->audit, client, kind, true, error);
+    return false;
+}
+
+bool limits_handshake(struct limits *limits, const struct audit_client *client, struct error *error)
+{
+    const struct auth_rate *rate = &limits->rules.handshakes;
+    struct address address;
+    int64_t wait_ms;
+    if (limits->connections >= limits->rules.connections) {
+        error_set(error, ERROR_CONNECTION_LIMIT,
+                  "all %lld connections are taken; raise max_connections on the server",
+                  (long long)limits->connections);
+        audit_limited(limits->audit, client, AUDIT_LIMIT_CONNECTIONS, true, error);
+        return false;
+    }
+    if (!limits_rate_holds(limits, rate) ||
+        auth_rate_table_admit(limits->handshakes, rate, site_of(client, &address),
+                              limits_now(limits), &wait_ms))
+        return true;
+    return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
+                       "too many handshakes from this address", error);
+}
+
+bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error)
+{
+    const struct auth_rate *rate = &limits->rules.handshakes;
+    struct address address;
+    int64_t wait_ms;
+    if (!limits_rate_holds(limits, rate) ||
+        auth_rate_table_allows(limits->failures, rate, site_of(client, &address),
+                               limits_now(limits), &wait_ms))
+        return true;
+    return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
+                       "too many bad tokens, or handshakes without a good one, from this address",
+                       error);
+}
+
+void limits_note_failure(struct limits *limits, const struct audit_client *client)
+{
+    const struct auth_rate *rate = &limits->rules.handshakes;
+    struct address address;
+    if (limits_rate_holds(limits, rate))
+        auth_rate_table_admit(limits->failures, rate, site_of(client, &address), limits_now(limits),
+                              NULL);
+}
+
+/* ---- places ---- */
+
+struct limit_place {
+    struct limits *limits;
+    struct auth_count *counts[PLACES];
+};
+
+/* One of the things by which connections are counted. */
+struct counted {
+    struct auth_tally *tally;
+    struct span key; /* absent: not counted by this */
+    int64_t most;    /* LIMITS_NONE: no limit */
+    enum audit_limit kind;
+    const char *what;
+};
+
+/* In the order in which they are asked. `address` backs a key. */
+static void list_counts(struct limits *limits, const struct audit_client *client,
+                        struct address *address, struct counted list[PLACES])
+{
+    const struct limit_rules *rules = &limits->rules;
+    const struct auth_identity *identity = client->identity;
+    bool has_origin = client->origin && *client->origin;
+    list[0] = (struct counted){&limits->by_ip, site_of(client, address),
+                               limits_choose(AUTH_NOT_SET, rules->connections_per_ip),
+                               AUDIT_LIMIT_CONNECTIONS_PER_ADDRESS, "this address"};
+    list[1] = (struct counted){
+        &limits->by_subject, span_of(identity->subject),
+        limits_choose(identity->limits.max_connections, rules->standard.max_connections),
+        AUDIT_LIMIT_CONNECTIONS_PER_SUBJECT, "the token's subject"};
+    list[2] = (struct counted){&limits->by_metering_key, span_of(identity->metering_key),
+                               limits_choose(AUTH_NOT_SET, rules->connections_per_metering_key),
+                               AUDIT_LIMIT_CONNECTIONS_PER_METERING_KEY, "the metering key"};
+    list[3] = (struct counted){&limits->by_origin,
+                               has_origin ? span_of(client->origin) : span_make(NULL, 0),
+                               limits_choose(AUTH_NOT_SET, rules->connections_per_origin),
+                               AUDIT_LIMIT_CONNECTIONS_PER_ORIGIN, "this origin"};
+}
+
+static bool has_room(struct limits *limits, const struct audit_client *client,
+                     const struct counted *counted, struct error *error)
+{
+    if (!counted->key.data || counted->most == LIMITS_NONE)
+        return true;
+    int64_t count = auth_tally_of(counted->tally, counted->key);
+    if (count < counted->most)
+        return true;
+    error_set(error, ERROR_CONNECTION_LIMIT, "%s has %lld connections, and may have %lld",
+              counted->what, (long long)count, (long long)counted->most);
+    audit_limited(limits->audit, client, counted->kind, true, error);
+    return false;
+}
+
+/* Both windows count a connection, or none does. A subject that everybody shares is no reason to
+ * refuse one client for what others did: those are judged by where they are. */
+static bool may_connect(struct limits *limits, const struct audit_client *client,
+                        struct error *error)
+{
+    const struct limit_rules *rules = &limits->rules;
+    struct address address;
+    bool by_site = !auth_names_somebody(client->identity);
+    struct span site = site_of(client, &address);
+    struct span subject = by_site ? site : span_of(client->identity->subject);
+    struct span metering_key = by_site ? site : span_of(client->identity->metering_key);
+    bool by_subject = limits_rate_holds(limits, &rules->subject_connections);
+    bool by_key = limits_rate_holds(limits, &rules->metering_connections);
+    int64_t now = limits_now(limits), wait_ms = 0;
+    if (by_subject && !auth_rate_table_allows(limits->subjects, &rules->subject_connections,
+                                              subject, now, &wait_ms))
+        return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_SUBJECT,
+                           &rules->subject_connections, wait_ms,
+                           by_site ? "too many connections from this address"
+                                   : "too many connections of the token's subject",
+                           error);
+    if (by_key && !auth_rate_table_admit(limits->metering_keys, &rules->metering_connections,
+                                         metering_key, now, &wait_ms))
+        return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_METERING_KEY,
+                           &rules->metering_connections, wait_ms,
+                           "too many connections of the metering key", error);
+    if (by_subject)
+        auth_rate_table_admit(limits->subjects, &rules->subject_connections, subject, now, NULL);
+    return true;
+}
+
+static bool take_place(struct limit_place *place, const struct counted list[PLACES])
+{
+    for (size_t i = 0; i < PLACES; i++) {
+        if (!list[i].key.data)
+            continue;
+        place->counts[i] = auth_tally_enter(list[i].tally, list[i].key);
+        if (!place->counts[i])
+            return false;
+    }
+    return true;
+}
+
+struct limit_place *limits_enter(struct limits *limits, const struct audit_client *client,
+                                 struct error *error)
+{
+    struct address address;
+    struct counted list[PLACES];
+    list_counts(limits, client, &address, list);
+    for (size_t i = 0; i < PLACES; i++)
+        if (!has_room(limits, client, &list[i], error))
+            return NULL;
+    if (!may_connect(limits, client, error))
+        return NULL;
+    struct limit_place *place = memory_new(sizeof *place);
+    if (place) {
+        place->limits = limits;
+        limits->connections++;
+    }
+    if (place && take_place(place, list))
+        return place;
+    limits_leave(place);
+    error_set(error, ERROR_MEMORY, "out of memory for a connection");
+    return NULL;
+}
+
+void limits_leave(struct limit_place *place)
+{
+    if (!place)
+        return;
+    struct limits *limits = place->limits;
+    struct auth_tally *tallies[PLACES] = {&limits->by_ip, &limits->by_subject,
+                                          &limits->by_metering_key, &limits->by_origin};
+    for (size_t i = 0; i < PLACES; i++)
+        auth_tally_leave(tallies[i], place->counts[i]);
+    limits->connections--;
+    memory_free(place);
+}

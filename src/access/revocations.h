@@ -1,0 +1,41 @@
+/*
+ * Revoked tokens: kept in the database, and in the set that access asks. A token is refused, and
+ * its sessions end, from the moment of the request on; the request is answered when the database
+ * has it. Should the database not take it, the token stays refused until the server stops. Loop
+ * thread.
+ */
+#ifndef ACCESS_REVOCATIONS_H
+#define ACCESS_REVOCATIONS_H
+
+#include "base/base.h"
+
+struct revocations;
+struct access;
+
+/* ---- for access.c ---- */
+
+/* Makes access->revocations and fills access->revoked from the database. */
+bool revocations_open(struct access *access, struct error *error);
+/* After the engine, which answers what waits. NULL is fine. */
+void revocations_close(struct revocations *revocations);
+/* To be called every second or so: forgets those whose tokens have run out. */
+void revocations_tick(struct access *access);
+
+/* ---- for everybody ---- */
+
+/* How many are revoked now. */
+size_t revocations_count(struct access *access);
+
+struct revocation_request {
+    struct span token_id;
+    int64_t expires_at; /* 0: unknown */
+    /* Called once: ERROR_NONE when it is on disk. */
+    void (*done)(void *argument, const struct error *error);
+    void *argument;
+};
+
+/* The span is copied. false, and `done` is not called, when it cannot be taken. */
+bool revocations_add(struct access *access, const struct revocation_request *request,
+                     struct error *error);
+
+#endif

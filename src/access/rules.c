@@ -1,0 +1,88 @@
+/* What the configuration says of who may come in, made on any thread. */
+#include "access/access_internal.h"
+
+static char *copy(const char *text, bool *good)
+{
+    char *made = text ? memory_copy_string(text, strlen(text)) : NULL;
+    *good = *good && (made || !text);
+    return made;
+}
+
+static bool copy_texts(struct access_rules *rules, const struct config *config)
+{
+    bool good = true;
+    rules->auth = config->auth;
+    rules->auth.tokens = rules->auth.keys = rules->auth.jwks_file = NULL;
+    rules->auth.jwks_url = copy(config->auth.jwks_url, &good);
+    rules->auth.issuer = copy(config->auth.issuer, &good);
+    rules->auth.audience = copy(config->auth.audience, &good);
+    rules->hosts = copy(config->allowed_hosts, &good);
+    rules->origins = memory_new((config->origin_count + 1) * sizeof *rules->origins);
+    for (size_t i = 0; rules->origins && i < config->origin_count; i++)
+        rules->origins[rules->origin_count++] = copy(config->origins[i], &good);
+    return good && rules->origins;
+}
+
+struct access_rules *access_rules_new(const struct config *config, struct error *error)
+{
+    struct access_rules *rules = memory_new(sizeof *rules);
+    if (!rules || !copy_texts(rules, config))
+        error_set(error, ERROR_MEMORY, "out of memory for who may come in");
+    else if (credentials_read(&rules->credentials, config, error))
+        return rules;
+    access_rules_free(rules);
+    return NULL;
+}
+
+void access_rules_free(struct access_rules *rules)
+{
+    if (!rules)
+        return;
+    credentials_fini(&rules->credentials);
+    for (size_t i = 0; i < rules->origin_count; i++)
+        memory_free(rules->origins[i]);
+    memory_free(rules->origins);
+    memory_free(rules->hosts);
+    memory_free(rules->auth.jwks_url);
+    memory_free(rules->auth.issuer);
+    memory_free(rules->auth.audience);
+    memory_free(rules);
+}
+
+/* A star in front of ".example.com" stands for whatever is below that name, not for the name. */
+static bool origin_matches(struct span pattern, struct span origin)
+{
+    const char *star = memchr(pattern.data, '*', pattern.length);
+    if (!star)
+        return span_equal(pattern, origin);
+    size_t front = (size_t)(star - pattern.data), back = pattern.length - front - 1;
+    if (origin.length <= front + back || memcmp(origin.data, pattern.data, front) != 0 ||
+        memcmp(origin.data + origin.length - back, star + 1, back) != 0)
+        return false;
+    for (size_t i = front; i < origin.length - back; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-.", origin.data[i]) || !origin.data[i])
+            return false;
+    return true;
+}
+
+bool access_allows_origin(const struct access_rules *rules, struct span origin)
+{
+    for (size_t i = 0; i < rules->origin_count; i++)
+        if (origin_matches(span_of(rules->origins[i]), origin))
+            return true;
+    return rules->origin_count == 0;
+}
+
+bool access_names_origins(const struct access *access)
+{
+    return access->rules->origin_count > 0;
+}
+
+bool access_allowed_page(const struct access *access, const struct net_connection *connection,
+                         char room[ACCESS_ORIGIN_BYTES])
+{
+    struct span origin;
+    struct error error;
+    return access_read_origin(connection, room, &origin, &error) && origin.data &&
+           access_allows_origin(access->rules, origin);
+}

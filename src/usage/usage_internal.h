@@ -1,0 +1,181 @@
+/* What the files of usage share; see usage.h. */
+#ifndef USAGE_USAGE_INTERNAL_H
+#define USAGE_USAGE_INTERNAL_H
+
+#include "base/link.h"
+#include "usage/usage.h"
+#include "json/json.h"
+
+enum {
+    USAGE_SUM_MS = 10 * 1000,  /* that updates are summed over */
+    USAGE_SUMS_PER_TURN = 500, /* told in one turn of the loop, at most */
+    USAGE_SPOOL_MS = 1000,     /* that events wait for others on their way to the database */
+    USAGE_BATCH_EVENTS = 1000, /* or until there are so many, which are one job for the writer */
+    USAGE_PENDING_EVENTS = 200 * 1000, /* on their way to the database, at most */
+    USAGE_PENDING_BYTES = 64 << 20,
+    USAGE_EVENT_BYTES = 64 * 1024, /* of the longest */
+    USAGE_PACKET_EVENTS = 50,      /* of one request to the endpoint */
+    USAGE_PACKET_MS = 2000,        /* that fewer wait for others */
+    USAGE_AT_ONCE = 4,             /* requests to the endpoint, while it is well */
+    USAGE_BACK_OFF_MS = 1000,      /* after the first failure, doubled by each further one */
+    USAGE_BACK_OFF_MOST_MS = 60 * 1000,
+    USAGE_RETRY_AFTER_MOST_MS = 600 * 1000, /* however long the endpoint wants us to wait */
+    USAGE_REFUSED_MS = 3600 * 1000          /* until a refused event is tried again */
+};
+
+/* ---- pace: pure ---- */
+
+/*
+ * When the endpoint may be asked. While it is well several requests may be under way; after a
+ * failure one at a time, and only after a while that doubles up to a cap. Half of it is left to
+ * chance, so that many servers do not come back in step.
+ */
+struct usage_pace {
+    uint32_t failures; /* in a row */
+    uint64_t retry_at; /* when there were some */
+    uint64_t seed;
+};
+
+void usage_pace_init(struct usage_pace *pace, uint64_t seed);
+bool usage_pace_may_send(const struct usage_pace *pace, uint64_t now, size_t under_way);
+/* `failures` as they were when the request was sent: those that were under way together fail
+ * together, which is one failure. `retry_after`: seconds that the endpoint wants us to wait; 0: it
+ * did not say. Returns the wait in ms. */
+uint64_t usage_pace_failed(struct usage_pace *pace, uint64_t now, uint32_t failures,
+                           int64_t retry_after);
+void usage_pace_succeeded(struct usage_pace *pace);
+
+/* ---- clients ---- */
+
+struct usage_client {
+    struct usage *usage;
+    struct link meters;
+    char *identity; /* the members that every event of it has, as JSON with a comma before each */
+    uint64_t since_ms;
+    bool announced; /* some meter has messages that wait among answers */
+};
+
+struct usage_sum {
+    uint64_t rows, messages, bytes;
+};
+
+/* What a client was sent of one view and that was not told yet. */
+struct usage_meter {
+    struct usage_client *client;
+    uint32_t references;
+    struct link in_client;
+    struct link in_due; /* while there is something to tell */
+    uint64_t due_ms;
+    struct usage_sum sums[2];   /* by enum usage_kind */
+    struct usage_sum announced; /* not sent yet */
+    char view[];                /* its id: the view itself may be gone before the sums are told */
+};
+
+/* Tell the sums whose time has come; at most so many at once. True: there are more. */
+bool usage_tell_due(struct usage *usage, uint64_t now);
+
+/* ---- the spool ---- */
+
+struct usage_batch;
+
+struct usage_spool {
+    struct usage_batch *open;  /* takes events; NULL: none */
+    struct usage_batch *first; /* closed ones that wait for the writer, in order */
+    struct usage_batch **last;
+    size_t writing;       /* batches that the writer has */
+    size_t events, bytes; /* in all of these */
+    uint64_t opened_ms;   /* when `open` got its first event */
+    uint64_t retry_ms;    /* not before, after a failure */
+    bool is_known;        /* the metrics say what the database has */
+};
+
+/* What the database has of events now, for the metrics. */
+void usage_note_spool(struct usage *usage, const struct store_usage_state *state);
+void usage_spool_init(struct usage_spool *spool);
+void usage_spool_fini(struct usage_spool *spool);
+/* A whole event as JSON. */
+void usage_spool_add(struct usage *usage, struct span event);
+void usage_spool_turn(struct usage *usage, uint64_t now);
+/* Hand everything to the writer, now. */
+void usage_spool_flush(struct usage *usage);
+
+/* ---- packets ---- */
+
+enum packet_state { PACKET_WAITING, PACKET_UNDER_WAY, PACKET_DELIVERED };
+
+/* Events that were read from the spool, to be sent in one request. */
+struct usage_packet {
+    struct write_job removal; /* from the spool */
+    struct link in_packets;
+    struct usage *usage;
+    enum packet_state state;
+    bool removing;
+    struct store_usage_state left; /* in the spool when it was removed */
+    uint32_t failures;             /* of the pace, when it was sent */
+    int64_t oldest_at;
+    struct buffer text; /* the events as they are sent, with commas between */
+    size_t count;
+    struct {
+        int64_t id;
+        size_t end; /* in the text */
+    } events[USAGE_PACKET_EVENTS];
+};
+
+/* NULL when out of memory. */
+struct usage_packet *usage_packet_new(struct usage *usage);
+void usage_packet_free(struct usage_packet *packet);
+/* These are false when out of memory. */
+bool usage_packet_add(struct usage_packet *packet, int64_t id, struct span text);
+/* The second half becomes a packet of its own, behind it in its list. */
+bool usage_packet_split(struct usage_packet *packet);
+/* The body of the request. */
+bool usage_packet_print(const struct usage_packet *packet, struct buffer *body);
+/* The text of one event. */
+struct span usage_packet_event(const struct usage_packet *packet, size_t i);
+
+/* ---- delivery ---- */
+
+struct usage_delivery {
+    struct link packets; /* in the order of the spool */
+    size_t under_way;    /* packets at the endpoint */
+    size_t removing;     /* packets that the writer is removing from the spool */
+    bool reading;        /* a read of the spool is on its way */
+    int64_t after;       /* events up to this id were read */
+    int64_t waiting;     /* events behind it, as far as is known */
+    int64_t news;        /* of them, those that came since the read on its way began */
+    uint64_t read_ms;    /* when the spool was last read */
+    uint64_t retry_ms;   /* the database failed: not before */
+    bool any_refused;    /* they stay in the spool, and are passed until ... */
+    uint64_t again_ms;   /* ... then */
+    struct usage_pace pace;
+};
+
+void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed);
+void usage_delivery_fini(struct usage_delivery *delivery);
+/* So many more events are in the spool. */
+void usage_delivery_spooled(struct usage *usage, int64_t count);
+void usage_delivery_turn(struct usage *usage, uint64_t now);
+bool usage_delivery_settled(const struct usage_delivery *delivery);
+/* When the oldest event happened that was read and not delivered yet; wall clock, 0: none. */
+int64_t usage_delivery_oldest(const struct usage_delivery *delivery);
+
+/* ---- all of it ---- */
+
+struct usage {
+    struct usage_endpoint *endpoint; /* where it goes; NULL: the options alone say that */
+    struct usage_options options;
+    struct usage_metrics metrics;
+    bool finishing;  /* no clients are left */
+    bool closing;    /* no more is begun */
+    struct link due; /* usage_meter.in_due, in the order of their time */
+    struct buffer line;
+    struct usage_spool spool;
+    struct usage_delivery delivery;
+};
+
+static inline uint64_t usage_now(const struct usage *usage)
+{
+    return usage->options.now_ms(usage->options.argument);
+}
+
+#endif

@@ -1,0 +1,186 @@
+/*
+ * Limits without sockets: whose number counts, and every allocation made to fail in turn. What was
+ * refused for want of memory must not be counted as if it were there.
+ */
+#include "access/access.h"
+#include "access/allowance.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+enum { MOST_ALLOCATIONS = 200 };
+
+static void configure(struct config *config, const char *const *settings)
+{
+    struct error error;
+    assert_true(config_init(config, &error));
+    for (; *settings; settings += 2)
+        if (!config_set(config, settings[0], settings[1], &error))
+            fail_msg("%s", error.message);
+}
+
+static struct audit_client client_of(struct auth_identity *identity)
+{
+    return (struct audit_client){.address = "192.0.2.7",
+                                 .origin = "https://a.example",
+                                 .kind = "subscriber",
+                                 .identity = identity};
+}
+
+static void counts_are(const struct limits *limits, int64_t count)
+{
+    struct address address;
+    assert_true(address_parse(&address, span_of("192.0.2.7")));
+    assert_int_equal(limits->connections, count);
+    assert_int_equal(auth_tally_of(&limits->by_ip, address_site(&address)), count);
+    assert_int_equal(auth_tally_of(&limits->by_subject, span_of("anonymous")), count);
+    assert_int_equal(auth_tally_of(&limits->by_metering_key, span_of("dev")), count);
+    assert_int_equal(auth_tally_of(&limits->by_origin, span_of("https://a.example")), count);
+}
+
+/* Whatever allocation of an arrival fails, the client is refused, told so, and not counted. */
+static void test_entering_without_memory(void **state)
+{
+    static const char *const settings[] = {"rate_limiting", "on", NULL};
+    struct auth_identity *identity = auth_identity_anonymous();
+    struct audit_client client = client_of(identity);
+    struct audit audit = {0};
+    struct config config;
+    struct error error;
+    bool failed = true;
+    (void)state;
+    configure(&config, settings);
+    for (uint64_t nth = 1; failed; nth++) {
+        struct limits *limits = limits_new(&config, &audit, &error);
+        assert_non_null(limits);
+        memory_fail_at(nth, 0);
+        bool let_in =
+            limits_handshake(limits, &client, &error); /* a window may be shared instead */
+        struct limit_place *place = limits_enter(limits, &client, &error);
+        failed = memory_fault_hit();
+        memory_fail_at(0, 0);
+        assert_true(let_in);
+        if (!place)
+            assert_int_equal(error.code, ERROR_MEMORY);
+        assert_true(place || failed);
+        counts_are(limits, place ? 1 : 0);
+        limits_leave(place);
+        counts_are(limits, 0);
+        limits_free(limits);
+        assert_true(nth < MOST_ALLOCATIONS);
+    }
+    auth_identity_release(identity);
+    config_fini(&config);
+}
+
+static void test_starting_without_memory(void **state)
+{
+    static const char *const settings[] = {"trusted_proxies", "10.0.0.0/8, ::1, 192.0.2.1", NULL};
+    struct audit audit = {0};
+    struct config config;
+    struct error error;
+    struct limits *limits = NULL;
+    (void)state;
+    configure(&config, settings);
+    for (uint64_t nth = 1; !limits; nth++) {
+        memory_fail_at(nth, 0);
+        limits = limits_new(&config, &audit, &error);
+        memory_fail_at(0, 0);
+        assert_true(limits || error.code == ERROR_MEMORY);
+        assert_true(nth < MOST_ALLOCATIONS);
+    }
+    assert_int_equal(limits->rules.trusted.count, 3);
+    limits_free(limits);
+    config_fini(&config);
+}
+
+/* All of another configuration, or nothing of it. */
+static void test_applying_without_memory(void **state)
+{
+    static const char *const settings[] = {"trusted_proxies", "10.0.0.0/8", "max_subscriptions",
+                                           "7", NULL};
+    struct audit audit = {0};
+    struct config config;
+    struct error error;
+    (void)state;
+    configure(&config, settings);
+    struct limits *limits = limits_new(&config, &audit, &error);
+    assert_non_null(limits);
+    assert_true(config_set(&config, "trusted_proxies", "10.0.0.0/8 ::1", &error));
+    assert_true(config_set(&config, "max_subscriptions", "8", &error));
+    bool applied = false;
+    for (uint64_t nth = 1; !applied; nth++) {
+        memory_fail_at(nth, 0);
+        applied = limits_apply(limits, &config, &error);
+        memory_fail_at(0, 0);
+        assert_int_equal(limits->rules.standard.max_subscriptions, applied ? 8 : 7);
+        assert_int_equal(limits->rules.trusted.count, applied ? 2 : 1);
+        assert_true(nth < MOST_ALLOCATIONS);
+    }
+    limits_free(limits);
+    config_fini(&config);
+}
+
+/* A token's number comes first, be it lower or higher; 0 is none of them, where 0 in the
+ * configuration is no limit. */
+static void test_whose_number_counts(void **state)
+{
+    static const char *const settings[] = {"max_subscriptions", "2", "max_snapshot_rows", "0",
+                                           NULL};
+    struct principal principal = {.identity = auth_identity_anonymous(), .address = "192.0.2.7"};
+    struct auth_limits *own = &principal.identity->limits;
+    struct allowance allowance;
+    struct audit audit = {0};
+    struct config config;
+    struct error error;
+    (void)state;
+    configure(&config, settings);
+    struct limits *limits = limits_new(&config, &audit, &error);
+    allowance_init(&allowance, limits, &principal, "subscriber");
+    assert_true(allowance_subscription(&allowance, 1, &error));
+    assert_false(allowance_subscription(&allowance, 2, &error));
+    own->max_subscriptions = 5; /* a fresh token, in the middle of the connection */
+    assert_true(allowance_subscription(&allowance, 4, &error));
+    assert_false(allowance_subscription(&allowance, 5, &error));
+    own->max_subscriptions = 0;
+    assert_false(allowance_subscription(&allowance, 0, &error));
+    assert_true(allowance_rows(&allowance, INT64_MAX, &error));
+    own->max_snapshot_rows = 0;
+    assert_true(allowance_rows(&allowance, 0, &error));
+    assert_false(allowance_rows(&allowance, 1, &error));
+    assert_int_equal(error.code, ERROR_SNAPSHOT_LIMIT);
+    own->max_messages_per_minute = 0;
+    assert_false(allowance_message(&allowance, &error));
+    assert_true(allowance_is_spent(&allowance));
+    own->max_bytes_per_minute = 10;
+    assert_false(allowance_send(&allowance, 11));
+    assert_int_equal(allowance_left(&allowance), 10);
+    assert_true(allowance_send(&allowance, 9));
+    assert_int_equal(allowance_left(&allowance), 1);
+    assert_false(allowance_send(&allowance, 2));
+    allowance_overdrawn(&allowance, &error);
+    assert_int_equal(error.code, ERROR_EGRESS_LIMIT);
+    assert_int_equal(error.retry_after, 60);
+    assert_int_equal(counter_get(&audit.limits[AUDIT_LIMIT_SUBSCRIPTIONS]), 3);
+    assert_int_equal(counter_get(&audit.limits[AUDIT_LIMIT_SNAPSHOT_ROWS]), 1);
+    assert_int_equal(counter_get(&audit.limits[AUDIT_LIMIT_MESSAGES_PER_MINUTE]), 1);
+    assert_int_equal(counter_get(&audit.limits[AUDIT_LIMIT_BYTES_PER_MINUTE]), 1);
+    allowance_fini(&allowance);
+    principal_fini(&principal);
+    limits_free(limits);
+    config_fini(&config);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_entering_without_memory),
+        cmocka_unit_test(test_starting_without_memory),
+        cmocka_unit_test(test_applying_without_memory),
+        cmocka_unit_test(test_whose_number_counts),
+    };
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

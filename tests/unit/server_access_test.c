@@ -1,0 +1,131 @@
+/*
+ * Access when memory is short: each allocation of a handshake, of a request and of a refresh
+ * fails in turn. The client gets in, or is refused, or is cut off; the server lives on and nothing
+ * leaks (the sanitizer tells).
+ */
+#include "server_fixture.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define TOKEN "0123456789abcdef"
+
+static struct live live;
+
+static int setup(void **state)
+{
+    static const char *const settings[] = {"auth",
+                                           "{\"mode\":\"static\",\"tokens\":[{\"token\":\"" TOKEN
+                                           "\",\"scope\":\"read write\"}]}",
+                                           "allowed_origins", "[\"https://a.example\"]", NULL};
+    (void)state;
+    live_start(&live, settings);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    live_stop(&live);
+    return 0;
+}
+
+static const char handshake[] =
+    "GET /?token=" TOKEN " HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+static const char list[] =
+    "GET /v1/views HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
+    "Authorization: Bearer " TOKEN "\r\nConnection: close\r\n\r\n";
+static const char refused[] =
+    "GET /v1/views HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
+    "Connection: close\r\n\r\n";
+
+/* The first line of the answer, or "" when there was none. */
+static void first_line(int fd, char line[64])
+{
+    size_t length = 0;
+    while (length < 63 && peer_hear(fd, line + length, 1) && line[length] != '\r')
+        length++;
+    line[length] = '\0';
+}
+
+static void ask(const char *request, char line[64])
+{
+    int fd = peer_dial(server_address(live.server));
+    peer_say(fd, span_of(request));
+    first_line(fd, line);
+    close(fd);
+}
+
+/* Until nothing failed any more. */
+static void with_each_allocation_failing(const char *request, const char *wanted)
+{
+    char line[64];
+    bool hit = true;
+    for (uint64_t nth = 1; hit; nth++) {
+        memory_fail_at(nth, 0);
+        ask(request, line);
+        hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        if (!hit)
+            assert_string_equal(line, wanted);
+        else if (*line && strcmp(line, wanted) != 0)
+            assert_string_equal(line, "HTTP/1.1 503 Service Unavailable");
+        assert_true(nth < 1000);
+    }
+    ask(list, line);
+    assert_string_equal(line, "HTTP/1.1 200 OK");
+}
+
+static void handshakes(void **state)
+{
+    (void)state;
+    with_each_allocation_failing(handshake, "HTTP/1.1 101 Switching Protocols");
+}
+
+static void requests(void **state)
+{
+    (void)state;
+    with_each_allocation_failing(list, "HTTP/1.1 200 OK");
+    with_each_allocation_failing(refused, "HTTP/1.1 401 Unauthorized");
+}
+
+/* It is answered, or the connection ends. */
+static void refreshes(void **state)
+{
+    (void)state;
+    bool hit = true;
+    for (uint64_t nth = 1; hit; nth++) {
+        struct buffer text;
+        char line[64];
+        int fd = peer_dial(server_address(live.server));
+        buffer_init(&text, 1 << 16);
+        peer_say(fd, span_of(handshake));
+        first_line(fd, line);
+        assert_string_equal(line, "HTTP/1.1 101 Switching Protocols");
+        for (char last[4] = ""; memcmp(last, "\r\n\r\n", 4) != 0;) {
+            memmove(last, last + 1, 3);
+            assert_true(peer_hear(fd, last + 3, 1));
+        }
+        memory_fail_at(nth, 0);
+        peer_say_text(fd, "{\"type\":\"refresh_auth\",\"token\":\"" TOKEN "\"}");
+        bool answered = peer_hear_frame(fd, &text);
+        hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        if (!hit)
+            assert_true(answered && memmem(text.data, text.length, "{\"success\":true}", 16));
+        buffer_fini(&text);
+        close(fd);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(handshakes),
+        cmocka_unit_test(requests),
+        cmocka_unit_test(refreshes),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

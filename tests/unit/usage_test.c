@@ -1,0 +1,770 @@
+/*
+ * Usage events with the clock in the test's hand, a real engine and database, and an endpoint that
+ * answers as it is told: when attempts are made, what is told when, and that an hour without the
+ * endpoint and a crash in the middle cost no event that was in the spool.
+ */
+#include "engine_fixture.h"
+#include "usage/usage_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { POSTS = 16, PATIENCE_US = 60 * 1000 * 1000 };
+
+/* ---- an endpoint ---- */
+
+struct taken {
+    char id[40];
+};
+
+/* By malloc: what the test keeps must not be hit by a fault. */
+struct body {
+    struct body *next;
+    char *text;
+};
+
+static struct {
+    struct fixture base;
+    struct usage *usage;
+    struct auth_identity *identity;
+    uint64_t now;
+    bool turn_wanted;
+    /* the endpoint */
+    int status; /* what it answers; 0: it cannot be reached */
+    int64_t retry_after;
+    bool full;          /* requests are not even begun */
+    const char *poison; /* a request with this in it is answered 400 */
+    struct {
+        outbound_done done;
+        void *argument;
+        char *body;
+    } posts[POSTS];
+    size_t post_count, most_at_once;
+    uint64_t attempts, last_attempt;
+    struct body *bodies; /* that were taken, newest first, until somebody looks */
+    struct map taken;
+    size_t repeated;
+    struct buffer told; /* everything that was taken */
+} it;
+
+static struct span taken_key(const void *value)
+{
+    return span_of(((const struct taken *)value)->id);
+}
+
+static bool post(void *argument, struct span body, outbound_done done, void *done_argument)
+{
+    (void)argument;
+    if (it.full)
+        return false;
+    assert_true(it.post_count < POSTS);
+    it.posts[it.post_count].done = done;
+    it.posts[it.post_count].argument = done_argument;
+    it.posts[it.post_count++].body = strndup(body.data, body.length);
+    if (it.post_count > it.most_at_once)
+        it.most_at_once = it.post_count;
+    it.attempts++;
+    it.last_attempt = it.now;
+    return true;
+}
+
+static void take_ids(const char *body)
+{
+    static const char mark[] = "{\"event_id\":\"";
+    assert_int_equal(strncmp(body, "{\"events\":[{", 12), 0);
+    size_t events = 0;
+    while ((body = strstr(body, mark))) {
+        body += sizeof mark - 1;
+        struct taken *one = map_get(&it.taken, span_make(body, 36));
+        events++;
+        if (one) {
+            it.repeated++;
+            continue;
+        }
+        one = memory_new(sizeof *one);
+        memcpy(one->id, body, 36);
+        assert_true(map_add(&it.taken, one));
+    }
+    assert_in_range(events, 1, USAGE_PACKET_EVENTS);
+}
+
+static void answer_one(size_t i)
+{
+    bool refused = it.poison && strstr(it.posts[i].body, it.poison);
+    struct outbound_answer answer = {.status = refused ? 400 : it.status,
+                                     .retry_after = it.retry_after};
+    if (!answer.status)
+        error_set(&answer.error, ERROR_NETWORK, "as the test wants");
+    if (answer.status / 100 == 2) {
+        struct body *body = malloc(sizeof *body);
+        *body = (struct body){it.bodies, it.posts[i].body};
+        it.bodies = body;
+    } else {
+        free(it.posts[i].body);
+    }
+    it.posts[i].done(it.posts[i].argument, &answer);
+}
+
+/* How many different events were taken. */
+static size_t taken(void)
+{
+    while (it.bodies) {
+        struct body *body = it.bodies;
+        it.bodies = body->next;
+        take_ids(body->text);
+        buffer_add_string(&it.told, body->text);
+        buffer_add_char(&it.told, '\n');
+        free(body->text);
+        free(body);
+    }
+    return it.taken.count;
+}
+
+static void answer_posts(void)
+{
+    size_t count = it.post_count;
+    it.post_count = 0;
+    /* What answering begins comes behind them. */
+    for (size_t i = 0; i < count; i++)
+        answer_one(i);
+}
+
+/* ---- usage on it ---- */
+
+static uint64_t now_ms(void *argument)
+{
+    (void)argument;
+    return it.now;
+}
+
+static int64_t wall_ms(void *argument)
+{
+    (void)argument;
+    return 1500000000000 + (int64_t)it.now;
+}
+
+static void wake(void *argument)
+{
+    (void)argument;
+    it.turn_wanted = true;
+}
+
+static void open_usage(int64_t spool_rows)
+{
+    it.base.options.store.synchronous = STORE_SYNCHRONOUS_OFF;
+    fixture_open(&it.base);
+    struct usage_options options = {.engine = it.base.engine,
+                                    .spool_rows = spool_rows,
+                                    .spool_bytes = 1 << 30,
+                                    .post = post,
+                                    .now_ms = now_ms,
+                                    .wall_ms = wall_ms,
+                                    .wake = wake,
+                                    .seed = 7};
+    it.usage = usage_new(&options);
+    assert_non_null(it.usage);
+}
+
+/* As a stop that comes in between ends: what is in memory only is lost. */
+static void crash(void)
+{
+    it.usage->closing = true;
+    for (; it.post_count; it.post_count--)
+        free(it.posts[it.post_count - 1].body);
+    fixture_close(&it.base);
+    usage_free(it.usage);
+    it.usage = NULL;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+    memset(&it, 0, sizeof it);
+    fixture_init(&it.base);
+    map_init(&it.taken, taken_key);
+    buffer_init(&it.told, SIZE_MAX);
+    it.identity = auth_identity_anonymous();
+    it.now = 1000;
+    it.status = 204;
+    open_usage(1000 * 1000);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    size_t position = 0;
+    struct taken *one;
+    (void)state;
+    if (it.usage)
+        crash();
+    taken();
+    while ((one = map_next(&it.taken, &position)))
+        memory_free(one);
+    map_fini(&it.taken);
+    buffer_fini(&it.told);
+    auth_identity_release(it.identity);
+    fixture_fini(&it.base);
+    return 0;
+}
+
+static uint64_t cpu_us(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
+
+static uint64_t longest_us; /* turn of the loop */
+
+static void turn(void)
+{
+    uint64_t begun = cpu_us();
+    it.turn_wanted = false;
+    engine_deliver(it.base.engine);
+    usage_turn(it.usage);
+    uint64_t took = cpu_us() - begun;
+    if (took > longest_us)
+        longest_us = took;
+}
+
+static bool is_busy(void)
+{
+    const struct usage_delivery *delivery = &it.usage->delivery;
+    return it.turn_wanted || it.usage->spool.writing || delivery->reading || delivery->removing ||
+           delivery->under_way;
+}
+
+/* Everything that is to happen at this moment. */
+static void settle(void)
+{
+    uint64_t until = clock_monotonic_us() + PATIENCE_US;
+    turn();
+    while (is_busy()) {
+        assert_true(clock_monotonic_us() < until);
+        if (it.usage->spool.writing || it.usage->delivery.reading || it.usage->delivery.removing)
+            usleep(50);
+        answer_posts();
+        turn();
+    }
+}
+
+static void pass(uint64_t ms)
+{
+    it.now += ms;
+    settle();
+}
+
+/* Time for what was told to reach the endpoint. */
+static void come_through(void)
+{
+    pass(USAGE_SPOOL_MS);
+    pass(USAGE_PACKET_MS);
+    pass(USAGE_PACKET_MS);
+}
+
+static int64_t in_spool(void)
+{
+    struct store_usage_state state;
+    struct error error;
+    struct store_reader *reader = store_reader_open(engine_store(it.base.engine), &error);
+    assert_non_null(reader);
+    assert_true(store_read_usage_state(reader, &state, &error));
+    store_reader_close(reader);
+    return state.rows;
+}
+
+static size_t times(const char *part)
+{
+    size_t count = 0;
+    taken();
+    const char *at = buffer_string(&it.told);
+    for (; at && (at = strstr(at, part)); at += strlen(part))
+        count++;
+    return count;
+}
+
+static struct usage_client *come(void)
+{
+    struct usage_client *client = usage_client_new(it.usage, it.identity, "10.0.0.1");
+    assert_non_null(client);
+    return client;
+}
+
+/* ---- the pace ---- */
+
+static void attempts_become_rare_up_to_a_cap(void **state)
+{
+    struct usage_pace pace;
+    uint64_t now = 5000, expected = USAGE_BACK_OFF_MS;
+    (void)state;
+    usage_pace_init(&pace, 1);
+    assert_true(usage_pace_may_send(&pace, now, USAGE_AT_ONCE - 1));
+    assert_false(usage_pace_may_send(&pace, now, USAGE_AT_ONCE));
+    for (uint32_t i = 0; i < 50; i++) {
+        uint64_t wait = usage_pace_failed(&pace, now, i, 0);
+        assert_in_range(wait, expected / 2, expected);
+        assert_false(usage_pace_may_send(&pace, now + wait - 1, 0));
+        assert_true(usage_pace_may_send(&pace, now + wait, 0));
+        assert_false(usage_pace_may_send(&pace, now + wait, 1)); /* one at a time */
+        now += wait;
+        expected = expected * 2 < USAGE_BACK_OFF_MOST_MS ? expected * 2 : USAGE_BACK_OFF_MOST_MS;
+    }
+    usage_pace_succeeded(&pace);
+    assert_true(usage_pace_may_send(&pace, now, 1));
+    assert_in_range(usage_pace_failed(&pace, now, 0, 0), USAGE_BACK_OFF_MS / 2, USAGE_BACK_OFF_MS);
+}
+
+static void chance_spreads_them(void **state)
+{
+    bool low = false, high = false;
+    (void)state;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct usage_pace pace;
+        usage_pace_init(&pace, seed);
+        uint64_t wait = usage_pace_failed(&pace, 0, 0, 0);
+        low = low || wait < 600;
+        high = high || wait > 900;
+    }
+    assert_true(low && high);
+}
+
+static void those_that_fail_together_are_one_failure(void **state)
+{
+    struct usage_pace pace;
+    (void)state;
+    usage_pace_init(&pace, 1);
+    uint64_t first = usage_pace_failed(&pace, 1000, 0, 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(usage_pace_failed(&pace, 1000, 0, 0), first);
+    assert_int_equal(pace.failures, 1);
+}
+
+static void the_endpoint_may_ask_for_more(void **state)
+{
+    struct usage_pace pace;
+    (void)state;
+    usage_pace_init(&pace, 1);
+    assert_int_equal(usage_pace_failed(&pace, 1000, 0, 90), 90 * 1000);
+    assert_int_equal(usage_pace_failed(&pace, 1000, 1, INT64_MAX), USAGE_RETRY_AFTER_MOST_MS);
+    assert_in_range(usage_pace_failed(&pace, 1000000, 2, -5), 2000, 4000);
+}
+
+/* ---- sums ---- */
+
+static void updates_are_summed_over_their_interval(void **state)
+{
+    struct usage_client *client = come();
+    struct usage_meter *a = usage_subscribed(client, "Q/list");
+    struct usage_meter *b = usage_subscribed(client, "Q/append");
+    assert_ptr_equal(usage_subscribed(client, "Q/list"), a); /* one for both */
+    (void)state;
+    pass(1000);
+    usage_sent(a, USAGE_UPDATE, 0, 2, 100);
+    usage_sent(a, USAGE_SNAPSHOT, 7, 1, 1000);
+    usage_snapshot_ended(a); /* told at once */
+    for (int i = 1; i <= 9; i++) {
+        pass(1000);
+        usage_sent(a, USAGE_UPDATE, 0, 1, 10);
+        if (i == 5)
+            usage_sent(b, USAGE_UPDATE, 0, 1, 77);
+    }
+    assert_int_equal(times("snapshot_sent"), 1);
+    assert_int_equal(times("\"view_id\":\"Q/list\",\"rows\":7,\"messages\":1,\"bytes\":1000}"), 1);
+    assert_int_equal(times("update_sent"), 0);
+    pass(1000);
+    pass(3000); /* by way of the spool */
+    assert_int_equal(times("\"view_id\":\"Q/list\",\"messages\":11,\"bytes\":190}"), 1);
+    assert_int_equal(times("update_sent"), 1); /* that of the other is not over */
+    pass(10000);
+    pass(3000);
+    assert_int_equal(times("\"view_id\":\"Q/append\",\"messages\":1,\"bytes\":77}"), 1);
+    pass(60000);
+    assert_int_equal(times("update_sent"), 2); /* nothing is nothing to tell */
+    usage_sent(a, USAGE_UPDATE, 0, 1, 5);
+    usage_unsubscribed(a);
+    pass(3000);
+    assert_int_equal(times("update_sent"), 2); /* the other subscription goes on */
+    usage_unsubscribed(a);
+    usage_unsubscribed(b);
+    usage_client_free(client, 3);
+    pass(3000);
+    assert_int_equal(times("\"messages\":1,\"bytes\":5}"), 1);
+    assert_int_equal(times("subscription_created"), 3);
+    assert_int_equal(times("subscription_removed"), 3);
+    assert_int_equal(times("\"duration_secs\":90.000,\"subscription_count\":3}"), 1);
+}
+
+static void answers_count_when_they_are_sent(void **state)
+{
+    struct usage_client *client = come();
+    struct usage_meter *meter = usage_subscribed(client, "Q/list");
+    (void)state;
+    usage_announced(meter, 50);
+    usage_announced(meter, 60);
+    usage_unsubscribed(meter); /* the message is still on its way */
+    usage_answers_sent(client);
+    come_through();
+    assert_int_equal(times("\"messages\":2,\"bytes\":110}"), 1);
+    meter = usage_subscribed(client, "Q/list");
+    usage_announced(meter, 50);
+    usage_unsubscribed(meter);
+    usage_client_free(client, 0); /* it never was */
+    come_through();
+    assert_int_equal(times("update_sent"), 1);
+}
+
+/* A view of an export that was never fed may go right after the subscription to it. */
+static void a_meter_outlives_its_view(void **state)
+{
+    (void)state;
+    char view[] = "Q/list";
+    struct usage_client *client = come();
+    struct usage_meter *meter = usage_subscribed(client, view);
+    memset(view, '?', sizeof view - 1);
+    usage_sent(meter, USAGE_UPDATE, 0, 1, 7);
+    assert_ptr_equal(usage_subscribed(client, "Q/list"), meter);
+    usage_unsubscribed(meter);
+    usage_unsubscribed(meter);
+    usage_client_free(client, 0);
+    come_through();
+    assert_int_equal(times("\"subscription_created\""), 2);
+    assert_int_equal(times("\"view_id\":\"Q/list\""), 5);
+    assert_int_equal(times("?"), 0);
+}
+
+static void a_refreshed_token_tells_from_then_on(void **state)
+{
+    struct usage_client *client = come();
+    struct auth_identity *other = auth_identity_anonymous();
+    (void)state;
+    memory_free(other->metering_key);
+    other->metering_key = memory_copy_string("a\"b", 3);
+    other->key_class = AUTH_KEY_PUBLISHABLE;
+    char id[40];
+    snprintf(id, sizeof id, "%.38s", client->identity + 13);
+    assert_true(usage_client_identify(client, other));
+    assert_memory_equal(client->identity + 13, id, 38);
+    auth_identity_release(other);
+    usage_client_free(client, 0);
+    come_through();
+    assert_int_equal(times("\"metering_key\":\"dev\",\"subject\":\"anonymous\",\"key_class\":null"),
+                     1);
+    assert_int_equal(times("\"metering_key\":\"a\\\"b\",\"subject\":\"anonymous\","
+                           "\"key_class\":\"publishable\""),
+                     1);
+    assert_int_equal(times(id), 2);
+}
+
+/* ---- the spool ---- */
+
+static void events_wait_a_second_or_for_many(void **state)
+{
+    (void)state;
+    settle();
+    usage_client_free(come(), 0);
+    pass(900);
+    assert_int_equal(in_spool(), 0);
+    it.status = 0;
+    pass(100);
+    assert_int_equal(in_spool(), 2);
+    for (int i = 0; i < USAGE_BATCH_EVENTS / 2; i++)
+        usage_client_free(come(), 0);
+    settle(); /* no time has passed */
+    assert_int_equal(in_spool(), 2 + USAGE_BATCH_EVENTS);
+}
+
+static void memory_is_bounded(void **state)
+{
+    (void)state;
+    for (int i = 0; i < USAGE_PENDING_EVENTS; i++) /* twice as many events; the writer gets none */
+        usage_client_free(come(), 0);
+    const struct usage_metrics *metrics = usage_metrics(it.usage);
+    assert_true(counter_get(&metrics->dropped) > 0);
+    uint64_t made = 2 * USAGE_PENDING_EVENTS;
+    it.status = 0;
+    pass(1000);
+    settle();
+    assert_int_equal(counter_get(&metrics->spooled) + counter_get(&metrics->dropped), made);
+    assert_int_equal(metrics->spool_rows, counter_get(&metrics->spooled));
+}
+
+/* ---- delivery ---- */
+
+static void full_packets_go_at_once_and_others_soon(void **state)
+{
+    (void)state;
+    settle();
+    for (int i = 0; i < 500; i++)
+        usage_client_free(come(), 0);
+    settle();
+    assert_int_equal(taken(), 1000);
+    assert_int_equal(it.attempts, 20);
+    assert_int_equal(in_spool(), 0);
+    usage_client_free(come(), 0);
+    pass(1000);
+    assert_int_equal(it.attempts, 20);
+    pass(1000);
+    assert_int_equal(it.attempts, 21);
+    assert_int_equal(it.repeated, 0);
+}
+
+static void a_refused_event_is_passed_and_tried_again(void **state)
+{
+    struct usage_client *clients[40];
+    (void)state;
+    it.poison = "Q/bad";
+    for (int i = 0; i < 40; i++) {
+        clients[i] = come();
+        usage_unsubscribed(usage_subscribed(clients[i], i == 17 ? "Q/bad" : "Q/good"));
+    }
+    for (int i = 0; i < 600; i++)
+        pass(1000);
+    assert_int_equal(taken(), 118);
+    assert_int_equal(in_spool(), 2);
+    assert_int_equal(counter_get(&it.usage->metrics.refused), 2);
+    uint64_t attempts = it.attempts;
+    pass(USAGE_REFUSED_MS / 2);
+    assert_int_equal(it.attempts, attempts);
+    it.poison = NULL;
+    pass(USAGE_REFUSED_MS / 2);
+    assert_int_equal(taken(), 120);
+    assert_int_equal(in_spool(), 0);
+    assert_int_equal(it.repeated, 0);
+    for (int i = 0; i < 40; i++)
+        usage_client_free(clients[i], 0);
+}
+
+static void what_cannot_be_begun_is_tried_again(void **state)
+{
+    (void)state;
+    it.full = true;
+    usage_client_free(come(), 0);
+    for (int i = 0; i < 10; i++)
+        pass(1000);
+    assert_int_equal(it.attempts, 0);
+    it.full = false;
+    pass(USAGE_BACK_OFF_MOST_MS);
+    assert_int_equal(taken(), 2);
+}
+
+static void a_stop_delivers_what_it_can(void **state)
+{
+    (void)state;
+    settle();
+    for (int i = 0; i < 70; i++)
+        usage_client_free(come(), 0);
+    assert_false(usage_settled(it.usage));
+    usage_finish(it.usage);
+    settle(); /* without a second passing */
+    assert_true(usage_settled(it.usage));
+    assert_int_equal(taken(), 140);
+    usage_client_free(come(), 0); /* one that was left behind until now */
+    usage_flush(it.usage);
+    fixture_close(&it.base);
+    usage_free(it.usage);
+    open_usage(1000);
+    settle();
+    assert_int_equal(taken(), 142);
+}
+
+static void a_stop_does_not_wait_for_a_dead_endpoint(void **state)
+{
+    (void)state;
+    it.status = 0;
+    usage_client_free(come(), 0);
+    pass(1000);
+    pass(2000);
+    assert_true(it.attempts > 0);
+    usage_client_free(come(), 0);
+    usage_finish(it.usage);
+    settle();
+    assert_true(usage_settled(it.usage));
+    assert_int_equal(in_spool(), 4);
+}
+
+/* ---- an hour ---- */
+
+static bool note_id(void *argument, const struct store_usage_event *event)
+{
+    struct map *ids = argument;
+    if (map_get(ids, event->event_id))
+        return true;
+    struct taken *id = memory_new(sizeof *id);
+    memcpy(id->id, event->event_id.data, 36);
+    return map_add(ids, id);
+}
+
+static void note_spool(struct map *ids)
+{
+    struct error error;
+    struct store_reader *reader = store_reader_open(engine_store(it.base.engine), &error);
+    assert_non_null(reader);
+    assert_true(store_read_usage(reader, 0, -1, note_id, ids, &error));
+    store_reader_close(reader);
+}
+
+/* Somebody comes, somebody goes, and a client is sent something every second. */
+static void live_for(int seconds)
+{
+    struct usage_client *client = come();
+    struct usage_meter *meter = usage_subscribed(client, "Q/list");
+    for (int i = 0; i < seconds; i++) {
+        usage_sent(meter, USAGE_UPDATE, 0, 3, 300);
+        if (i % 5 == 0)
+            usage_client_free(come(), 0);
+        pass(1000);
+    }
+    usage_unsubscribed(meter);
+    usage_client_free(client, 1);
+}
+
+static void an_hour_without_the_endpoint_and_a_crash(void **state)
+{
+    struct map ids;
+    size_t position = 0, missing = 0;
+    struct taken *id;
+    (void)state;
+    map_init(&ids, taken_key);
+    longest_us = 0;
+    it.status = 0;
+    live_for(1800);
+    note_spool(&ids);
+    size_t before = ids.count;
+    crash();
+    open_usage(1000 * 1000);
+    live_for(1800);
+    pass(1000);
+    note_spool(&ids);
+    assert_true(before > 700 && ids.count > 1400);
+    assert_int_equal(taken(), 0);
+    /* Once a minute at least, twice at most; a few more at the two beginnings. */
+    assert_in_range(it.attempts, 60, 140);
+    assert_true(usage_metrics(it.usage)->oldest_ms > 3000 * 1000);
+    it.status = 200;
+    for (int i = 0; i < USAGE_BACK_OFF_MOST_MS / 1000 + 5; i++)
+        pass(1000);
+    taken();
+    while ((id = map_next(&ids, &position))) {
+        missing += !map_get(&it.taken, taken_key(id));
+        memory_free(id);
+    }
+    assert_int_equal(missing, 0);
+    assert_int_equal(taken(), ids.count);
+    assert_int_equal(in_spool(), 0);
+    assert_int_equal(it.repeated, 0);
+    assert_true(it.most_at_once <= USAGE_AT_ONCE);
+    assert_int_equal(usage_metrics(it.usage)->oldest_ms, 0);
+    map_fini(&ids);
+    print_message("the longest turn took %llu us\n", (unsigned long long)longest_us);
+    assert_true(longest_us < 100 * 1000);
+}
+
+/* All of many connections were sent something at the same moment: their sums are due together. */
+static void many_sums_at_once_are_told_in_turns(void **state)
+{
+    enum { CLIENTS = 10000 };
+    static struct usage_client *clients[CLIENTS];
+    static struct usage_meter *meters[CLIENTS];
+    (void)state;
+    it.status = 0;
+    for (int i = 0; i < CLIENTS; i++) {
+        clients[i] = come();
+        meters[i] = usage_subscribed(clients[i], "Q/list");
+    }
+    pass(1000);
+    for (int i = 0; i < CLIENTS; i++)
+        usage_sent(meters[i], USAGE_UPDATE, 0, 1, 100);
+    longest_us = 0;
+    it.now += USAGE_SUM_MS;
+    uint64_t spooled = counter_get(&it.usage->metrics.spooled);
+    turn();
+    assert_true(it.turn_wanted); /* more are due */
+    assert_true(it.usage->spool.events <= USAGE_SUMS_PER_TURN);
+    settle();
+    pass(1000);
+    assert_int_equal(counter_get(&it.usage->metrics.spooled) - spooled, CLIENTS);
+    print_message("the longest turn took %llu us\n", (unsigned long long)longest_us);
+    for (int i = 0; i < CLIENTS; i++) {
+        usage_unsubscribed(meters[i]);
+        usage_client_free(clients[i], 1);
+    }
+}
+
+/* ---- when there is no memory ---- */
+
+/* What one client makes; returns how many events that should be. */
+static uint64_t one_client(void)
+{
+    uint64_t events = 0;
+    struct usage_client *client = usage_client_new(it.usage, it.identity, "10.0.0.1");
+    if (!client)
+        return 0;
+    struct usage_meter *meter = usage_subscribed(client, "Q/list");
+    events += meter ? 2 : 1; /* one that is not metered is counted as dropped */
+    if (meter) {
+        usage_announced(meter, 10);
+        usage_answers_sent(client);
+        events++;
+    }
+    usage_unsubscribed(meter);
+    usage_client_free(client, 0);
+    return events + 2;
+}
+
+/* Each allocation on the way fails in turn: every event is delivered or counted, and what waits
+ * goes on when there is memory again. */
+static void an_allocation_fails(void **state)
+{
+    uint64_t made = 0;
+    bool hit = true;
+    (void)state;
+    for (uint64_t nth = 1; hit; nth++) {
+        memory_fail_at(nth, 0);
+        made += one_client();
+        come_through();
+        hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+    }
+    for (int i = 0; i < 10; i++)
+        come_through();
+    assert_int_equal(in_spool(), 0);
+    assert_int_equal(taken() + counter_get(&it.usage->metrics.dropped), made);
+    assert_int_equal(it.repeated, 0);
+    made = taken() + one_client();
+    come_through();
+    assert_int_equal(taken(), made);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_meter_outlives_its_view),
+        cmocka_unit_test(attempts_become_rare_up_to_a_cap),
+        cmocka_unit_test(chance_spreads_them),
+        cmocka_unit_test(those_that_fail_together_are_one_failure),
+        cmocka_unit_test(the_endpoint_may_ask_for_more),
+        TEST(updates_are_summed_over_their_interval),
+        TEST(answers_count_when_they_are_sent),
+        TEST(a_refreshed_token_tells_from_then_on),
+        TEST(events_wait_a_second_or_for_many),
+        TEST(memory_is_bounded),
+        TEST(full_packets_go_at_once_and_others_soon),
+        TEST(a_refused_event_is_passed_and_tried_again),
+        TEST(what_cannot_be_begun_is_tried_again),
+        TEST(a_stop_delivers_what_it_can),
+        TEST(a_stop_does_not_wait_for_a_dead_endpoint),
+        TEST(an_hour_without_the_endpoint_and_a_crash),
+        TEST(many_sums_at_once_are_told_in_turns),
+        TEST(an_allocation_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
