@@ -6,7 +6,7 @@
  * is over. So a callback that takes its time holds up nobody, and pins nothing.
  */
 #include "api/api_internal.h"
-#include "server/hub.h"
+#include "delivery/hub.h"
 #include "wire/wire.h"
 
 #include <stdio.h>

@@ -8,7 +8,7 @@
  * needs no memory and no place in a queue, and none is ever lost.
  */
 #include "api/api_internal.h"
-#include "server/hub.h"
+#include "delivery/hub.h"
 #include "wire/wire.h"
 
 enum {

@@ -1,6 +1,6 @@
 #include "server/facts.h"
+#include "delivery/hub.h"
 #include "engine/engine.h"
-#include "server/hub.h"
 
 enum { FRESH_MS = 1000 };
 

@@ -1,9 +1,9 @@
 #include "server/http_views.h"
 
+#include "delivery/hub.h"
 #include "engine/engine.h"
 #include "server/facts.h"
 #include "server/http_query.h"
-#include "server/hub.h"
 
 #include <stdlib.h>
 

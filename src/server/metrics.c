@@ -1,6 +1,6 @@
 /* GET /metrics: the table as the text that Prometheus reads. */
 #include "server/metrics.h"
-#include "server/hub.h"
+#include "delivery/hub.h"
 
 #include <math.h>
 

@@ -3,7 +3,7 @@
  */
 #include "access/revocations.h"
 #include "auth/certificate.h"
-#include "server/hub.h"
+#include "delivery/hub.h"
 #include "server/metrics.h"
 #include "source/source.h"
 

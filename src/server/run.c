@@ -10,8 +10,8 @@
  * a connection: a step may free what that callback is about.
  */
 #include "access/revocations.h"
+#include "delivery/hub.h"
 #include "outbound/outbound.h"
-#include "server/hub.h"
 #include "server/tls.h"
 #include "server/transport.h"
 #include "source/source.h"

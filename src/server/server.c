@@ -1,8 +1,8 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "access/revocations.h"
+#include "delivery/hub.h"
 #include "outbound/outbound.h"
 #include "server/facts.h"
-#include "server/hub.h"
 #include "server/tls.h"
 #include "server/transport.h"
 #include "source/source.h"

@@ -11,10 +11,10 @@
 #include "access/access.h"
 #include "access/audit.h"
 #include "access/limits.h"
+#include "net/listener.h"
+#include "net/loop_watch.h"
 #include "net/net.h"
 #include "server/incoming.h"
-#include "server/listener.h"
-#include "server/loop_watch.h"
 #include "server/server.h"
 #include "server/sessions.h"
 

@@ -1,5 +1,5 @@
 /* Sessions of subscribers: text messages to the hub, ready frames from it. */
-#include "server/hub.h"
+#include "delivery/hub.h"
 #include "server/server_internal.h"
 #include "usage/usage.h"
 #include "wire/wire.h"

@@ -1,7 +1,7 @@
 /* GET /status: how the server is, as JSON for people and scripts. */
+#include "delivery/hub.h"
 #include "engine/engine.h"
 #include "server/facts.h"
-#include "server/hub.h"
 
 #include <unistd.h>
 

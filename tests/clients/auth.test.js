@@ -204,7 +204,7 @@ for (const row of sessions) {
 test('each row of the error table is in a table here, or is tested where it belongs', () => {
   const elsewhere = {
     'internal-error': 'a fault of the server; wire_problem_test.c has its form',
-    'out-of-memory': 'server_fault_test.c',
+    'out-of-memory': 'delivery_fault_test.c',
     'not-found': 'server_http_test.c',
     'method-not-allowed': 'server_http_test.c',
     'too-large': 'server_http_test.c',

@@ -1,0 +1,215 @@
+/*
+ * Serving a subscription from the log in the database: after a cursor was presented, and for who
+ * fell behind the ring. Here the loop's side: each page is asked for when the last one was taken,
+ * and says where the next begins.
+ */
+#include "delivery/catch_up_internal.h"
+#include "delivery/hub_job.h"
+
+struct catch_up_job {
+    struct hub_job job;
+    struct catch_up_page page;
+};
+
+/* ---- asking ---- */
+
+static bool run(struct hub_job *job, struct store_reader *reader)
+{
+    return catch_up_query(&((struct catch_up_job *)job)->page, reader);
+}
+
+static void finish(struct hub_job *job)
+{
+    subscriber_ready(job->subscription);
+}
+
+static void destroy(struct hub_job *job)
+{
+    struct catch_up_page *page = &((struct catch_up_job *)job)->page;
+    catch_up_frames_fini(&page->frames);
+    text_unref(page->text);
+    memory_free((void *)page->request.key.data);
+    row_scope_unref(page->request.scope);
+    row_scope_unref(page->request.was);
+    view_unref(page->request.view);
+    memory_free(job);
+}
+
+/*
+ * What overlaps a snapshot is whole in any view. So it is for a client that listens to an append
+ * view without knowing all its keys and falls behind: an event of an unknown key would be a patch
+ * of something that was never sent. A client that asks for events with a cursor gets them all the
+ * same, but for those keys.
+ */
+static enum catch_up_style choose_style(const struct subscription *subscription)
+{
+    if (subscription->overlaps)
+        return CATCH_UP_RESUME;
+    if (subscription->feed->mode == WIRE_APPEND)
+        return subscription->knowledge.full || subscription->answering ? CATCH_UP_EVENTS
+                                                                       : CATCH_UP_WHOLE;
+    return subscription->resuming ? CATCH_UP_RESUME : CATCH_UP_WHOLE;
+}
+
+/*
+ * Rows end at the head of the transaction that read the last of them, and a writer that never
+ * pauses moves the head on while a page is on its way to the client. So when all that was there at
+ * the beginning is sent, each further page may be twice as large as the one before: after a few of
+ * them one has all that is left. Such pages are the only ones of a size that counts, so all
+ * subscriptions together hold a number of them; who gets none goes on with a page of the usual
+ * size.
+ */
+static unsigned grow(struct subscription *subscription)
+{
+    struct hub *hub = subscription->feed->hub;
+    if (!subscription->page_growth || hub->grown_pages >= HUB_GROWN_PAGES)
+        return 0;
+    hub->grown_pages++;
+    subscription->holds_grown_page = true;
+    return subscription->page_growth;
+}
+
+void catch_up_release(struct subscription *subscription)
+{
+    /* A page that was asked for, or was brought and not taken, is held. */
+    if (!subscription->holds_grown_page || subscription->job)
+        return;
+    subscription->holds_grown_page = false;
+    subscription->subscriber->hub->grown_pages--;
+}
+
+static struct catch_up_request make_request(struct subscription *subscription)
+{
+    const struct feed *feed = subscription->feed;
+    unsigned growth = grow(subscription);
+    return (struct catch_up_request){
+        .view = feed->view,
+        .scope = feed->scope,
+        .was = subscription->was,
+        .mode = feed->mode,
+        .style = choose_style(subscription),
+        .from = subscription->cursor,
+        .resume_from = subscription->resume_from,
+        .page_bytes = feed->hub->options.page_bytes << growth,
+        .scan_rows = feed->hub->options.scan_rows
+                     << (growth < HUB_SCAN_GROWTH ? growth : HUB_SCAN_GROWTH),
+        .max_array = engine_max_array_length(feed->hub->engine, span_of(feed->view->export_name)),
+        .resuming = subscription->resuming,
+        .partial = !subscription->knowledge.full,
+        .resume_target = subscription->resume_target,
+        .resume_limit = subscription->resuming ? subscription->resume_limit : -1,
+        .resume_seq = subscription->resume_seq,
+        .ambiguous_until = subscription->ambiguous_until,
+        .true_from = subscription->true_from,
+        .only_greater = subscription->only_greater,
+        .greater = subscription->greater,
+    };
+}
+
+static bool ask(struct subscription *subscription)
+{
+    struct catch_up_job *job = memory_new(sizeof *job);
+    struct span key = subscription_key(subscription);
+    if (!job)
+        return false;
+    job->job.what = "catch-up";
+    job->job.run = run;
+    job->job.finish = finish;
+    job->job.destroy = destroy;
+    job->page.error = &job->job.error;
+    job->page.request = make_request(subscription);
+    if (key.data) {
+        char *copy = memory_copy_string(key.data, key.length);
+        if (!copy) {
+            memory_free(job);
+            return false;
+        }
+        job->page.request.key = span_make(copy, key.length);
+    }
+    row_scope_ref(job->page.request.scope);
+    row_scope_ref(job->page.request.was);
+    view_ref(job->page.request.view);
+    return hub_job_start(subscription, &job->job);
+}
+
+/* ---- taking ---- */
+
+/* The resume was cut at its limit: on to the present. What changed in between is not known to the
+ * client, and comes whole when it changes next. */
+static void skip_to_present(struct subscription *subscription, int64_t reached)
+{
+    int64_t head = subscription->feed->hub->ring.last;
+    if (head < reached)
+        head = reached; /* the reader was ahead of the loop */
+    subscription_know(subscription, (struct knowledge){.resumed = true,
+                                                       .begun = true,
+                                                       .since = head,
+                                                       .resumed_from = subscription->resume_from,
+                                                       .resumed_to = reached});
+    subscription_start_live(subscription, head);
+}
+
+static void advance(struct subscription *subscription, const struct catch_up_page *page)
+{
+    subscription->cursor = page->to;
+    subscription->resume_seq = page->resume_seq;
+    subscription->resume_limit = page->resume_limit;
+    subscription->true_from = page->frames.true_from;
+    if (page->ended) {
+        subscription->resuming = subscription->overlaps = false;
+        row_scope_unref(subscription->was);
+        subscription->was = NULL;
+    }
+    if (page->to >= subscription->resume_target) {
+        subscription->only_greater = false;
+        if (subscription->resuming && subscription->page_growth < HUB_PAGE_GROWTH)
+            subscription->page_growth++;
+    }
+    subscription->resume_target = page->target;
+    if (page->limit_hit)
+        skip_to_present(subscription, page->to);
+    else if (page->at_head)
+        subscription_start_live(subscription, page->to);
+    else
+        subscriber_ready(subscription);
+}
+
+/* Of a page with a limit no more than that count: what it must have beyond, so that the client gets
+ * on, is not the client's fault. */
+static int64_t counted_rows(const struct subscription *subscription)
+{
+    int64_t limit = subscription->limit, rows = subscription->rows;
+    return limit >= 0 && rows > limit ? limit : rows;
+}
+
+static struct span take(struct subscription *subscription, struct catch_up_job *job)
+{
+    struct text *text = job->page.text;
+    job->page.text = NULL;
+    hub_job_take(&job->job);
+    subscriber_give_turn(subscription);
+    if (job->page.request.style == CATCH_UP_RESUME)
+        meter_snapshot(subscription, (uint64_t)job->page.rows, job->page.ended);
+    if (subscription->answering)
+        subscription->rows += job->page.frames.put;
+    if (subscription->answering &&
+        !subscriber_allows_rows(subscription, counted_rows(subscription))) {
+        text_unref(text);
+        text = NULL;
+    } else if (job->page.expired)
+        resume_refuse(subscription);
+    else
+        advance(subscription, &job->page);
+    destroy(&job->job);
+    return text ? subscriber_send(subscription->subscriber, text) : span_make(NULL, 0);
+}
+
+struct span catch_up_pull(struct subscription *subscription)
+{
+    struct hub_job *job = subscription->job;
+    if (job && job->returned)
+        return take(subscription, (struct catch_up_job *)job);
+    if (!job && subscriber_take_turn(subscription) && !ask(subscription))
+        hub_job_refused(subscription);
+    return span_make(NULL, 0);
+}

@@ -1,0 +1,225 @@
+/* Pages of catching up, the encoding side: rows and events of the database become frames. */
+#include "delivery/catch_up_internal.h"
+
+enum { EVENT_DEPTH = 1024 }; /* more than max_depth may ever be */
+
+static bool lacks_memory(struct catch_up_frames *frames)
+{
+    return error_set(frames->error, ERROR_MEMORY, "out of memory while catching up");
+}
+
+bool catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_request *request,
+                          struct error *error)
+{
+    frames->request = request;
+    frames->error = error;
+    frames->true_from = request->true_from;
+    buffer_init(&frames->out, UINT32_MAX);
+    buffer_init(&frames->shown, UINT32_MAX);
+    buffer_init(&frames->paths, UINT32_MAX);
+    wire_batch_init(&frames->rows, UINT32_MAX);
+    doc_init(&frames->doc, UINT32_MAX, UINT32_MAX);
+    catch_up_told_init(frames);
+    return wire_batch_start(&frames->rows, request->mode, span_of(request->view->id)) ||
+           lacks_memory(frames);
+}
+
+void catch_up_frames_fini(struct catch_up_frames *frames)
+{
+    buffer_fini(&frames->out);
+    buffer_fini(&frames->shown);
+    buffer_fini(&frames->paths);
+    wire_batch_fini(&frames->rows);
+    doc_fini(&frames->doc);
+    catch_up_told_fini(frames);
+}
+
+static bool put_frame(struct catch_up_frames *frames, enum wire_operation operation,
+                      struct span key, struct span data, struct span append, struct span seq)
+{
+    struct wire_change frame = {.mode = frames->request->mode,
+                                .view = span_of(frames->request->view->id),
+                                .operation = operation,
+                                .key = key,
+                                .data = data,
+                                .append = append,
+                                .seq = seq};
+    return wire_change(&frames->out, &frame) || lacks_memory(frames);
+}
+
+/* ---- rows ---- */
+
+/*
+ * Whether a frame's seq is a cursor to go on from: not while resuming, and not in an append view,
+ * where going on means events: one of them may lie before this seq, merged into a row to come.
+ */
+static struct span cursor_of(const struct catch_up_request *request, struct seq seq, char *text)
+{
+    if (request->style == CATCH_UP_RESUME || request->mode == WIRE_APPEND)
+        return span_make(NULL, 0);
+    return frame_seq(text, seq);
+}
+
+/* The client's state is one that was when it has the changes up to here too. */
+static void note_later(struct catch_up_frames *frames, const struct store_entity *entity)
+{
+    int64_t change = entity ? entity->change : frames->head;
+    if (change > frames->true_from)
+        frames->true_from = change;
+}
+
+bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entity *entity)
+{
+    const struct catch_up_request *request = frames->request;
+    char seq[SEQ_SIZE];
+    struct span shown;
+    if (!frame_show(request->view, entity->data, &frames->shown, &shown))
+        return lacks_memory(frames);
+    frames->put++;
+    note_later(frames, entity);
+    if (request->style == CATCH_UP_RESUME)
+        return wire_batch_row(&frames->rows, entity->key, shown) || lacks_memory(frames);
+    return put_frame(frames, WIRE_UPSERT, entity->key, shown, span_make(NULL, 0),
+                     cursor_of(request, entity->seq, seq));
+}
+
+bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq)
+{
+    char text[SEQ_SIZE];
+    return put_frame(frames, WIRE_DELETE, key, span_make(NULL, 0), span_make(NULL, 0),
+                     cursor_of(frames->request, seq, text));
+}
+
+/* ---- events ---- */
+
+/* The log's {"path":length, …} as what merge_print_patch wants, and the frame's append paths. */
+static bool read_appends(struct catch_up_frames *frames, const struct store_change *change,
+                         const struct store_entity *entity, uint32_t root,
+                         struct merge_append *appends, size_t count)
+{
+    const struct catch_up_request *request = frames->request;
+    struct doc *doc = &frames->doc;
+    struct buffer *paths = &frames->paths;
+    bool ambiguous = change->id <= request->ambiguous_until;
+    buffer_clear(paths);
+    uint32_t node = count ? doc_first(doc, root) : DOC_NONE;
+    for (size_t i = 0; i < count; i++, node = doc->nodes[node].end) {
+        int64_t length = 0;
+        doc_integer(doc, node, &length);
+        bool full = ambiguous || (request->max_array && length >= (int64_t)request->max_array);
+        if (full && change->operation != STORE_CREATE)
+            note_later(frames, entity); /* unless it was overwritten, it was the same then */
+        appends[i] = (struct merge_append){
+            .path = doc_key(doc, node), .length = (uint32_t)length, .full = full};
+        if (full)
+            continue;
+        buffer_add_string(paths, paths->length ? ",\"" : "[\"");
+        buffer_add_span(paths, appends[i].path);
+        buffer_add_char(paths, '"');
+    }
+    if (paths->length)
+        buffer_add_char(paths, ']');
+    return !paths->failed;
+}
+
+/*
+ * An array that is full, or a change that the client may have had already, is sent as what the
+ * array was after it: the first so many elements of what it is now. If it was overwritten since,
+ * that change comes later in this replay, and what is sent here does not matter.
+ */
+static bool print_event(struct catch_up_frames *frames, const struct store_change *change,
+                        const struct store_entity *entity, struct buffer *data, struct span *append)
+{
+    struct doc *doc = &frames->doc;
+    char seq[SEQ_SIZE];
+    uint32_t patch, paths = DOC_NONE;
+    doc_clear(doc);
+    if (!doc_parse(doc, change->patch, EVENT_DEPTH, &patch, frames->error) ||
+        (change->append.data && !doc_parse(doc, change->append, 2, &paths, frames->error)))
+        return false;
+    size_t count = paths == DOC_NONE ? 0 : doc->nodes[paths].count;
+    struct merge_append *appends = memory_new((count + 1) * sizeof *appends);
+    bool created = change->operation == STORE_CREATE;
+    struct span merged = entity && !created ? entity->data : span_of("{}");
+    bool done = appends && read_appends(frames, change, entity, paths, appends, count) &&
+                merge_print_patch(data, doc, patch, appends, count, frames->request->max_array,
+                                  frame_seq(seq, change->seq), merged, frames->error);
+    memory_free(appends);
+    *append = frames->paths.length ? buffer_span(&frames->paths) : span_make(NULL, 0);
+    return done || (frames->error->code == ERROR_NONE && lacks_memory(frames));
+}
+
+/*
+ * The seq of an event that the client may have had already must not take it back behind others
+ * that it had: among those, only the client's own cursor is told. Nor must that of one before a
+ * change that a row sent whole has in it: going on from there could repeat that change.
+ */
+static struct span event_cursor(const struct catch_up_frames *frames,
+                                const struct store_change *change, char *text)
+{
+    const struct catch_up_request *request = frames->request;
+    bool had = change->id <= request->ambiguous_until;
+    if (had && seq_compare(change->seq, request->greater) != 0)
+        return span_make(NULL, 0);
+    if (request->partial && change->id < frames->true_from)
+        return span_make(NULL, 0);
+    return frame_seq(text, change->seq);
+}
+
+bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change *change)
+{
+    char text[SEQ_SIZE];
+    struct span none = span_make(NULL, 0);
+    return put_frame(frames, WIRE_DELETE, change->key, none, none,
+                     event_cursor(frames, change, text));
+}
+
+bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    const struct catch_up_request *request = frames->request;
+    char text[SEQ_SIZE];
+    struct span seq = event_cursor(frames, change, text);
+    struct span none = span_make(NULL, 0), append, shown, shown_append;
+    struct buffer data, paths;
+    frames->put++;
+    if (is_delete(change))
+        return catch_up_put_gone(frames, change);
+    buffer_init(&data, UINT32_MAX);
+    buffer_init(&paths, UINT32_MAX);
+    bool upsert = change->operation == STORE_UPSERT;
+    bool done = print_event(frames, change, entity, &data, &append) &&
+                frame_show(request->view, buffer_span(&data), &frames->shown, &shown) &&
+                frame_show_append(request->view, append, &paths, &shown_append) &&
+                put_frame(frames, upsert ? WIRE_UPSERT : WIRE_PATCH, change->key, shown,
+                          upsert ? none : shown_append, seq);
+    buffer_fini(&data);
+    buffer_fini(&paths);
+    return done || (frames->error->code == ERROR_NONE && lacks_memory(frames));
+}
+
+/* ---- the page ---- */
+
+size_t catch_up_frames_length(const struct catch_up_frames *frames)
+{
+    return frames->out.length + (frames->rows.rows ? frames->rows.json.length : 0);
+}
+
+bool catch_up_frames_end(struct catch_up_frames *frames, bool ended, struct seq cursor,
+                         struct text **text)
+{
+    char seq[SEQ_SIZE];
+    bool done = true;
+    if (frames->rows.rows || ended) {
+        struct wire_gzip *gzip =
+            frames->rows.json.length + 64 >= WIRE_GZIP_MINIMUM ? wire_gzip_new() : NULL;
+        struct span told = ended ? frame_seq(seq, cursor) : span_make(NULL, 0);
+        done = wire_batch_end(&frames->rows, ended, told, gzip, &frames->out);
+        wire_gzip_free(gzip);
+    }
+    if (done && frames->out.length) {
+        *text = text_new(frames->out.data, frames->out.length);
+        done = *text != NULL;
+    }
+    return done || lacks_memory(frames);
+}

@@ -1,0 +1,86 @@
+/*
+ * Feeds: one per view that somebody listens to, and per scope where its rows are scoped. What the
+ * hub's files know of them; of the loop thread.
+ */
+#ifndef DELIVERY_FEED_H
+#define DELIVERY_FEED_H
+
+#include "base/link.h"
+#include "delivery/hub.h"
+#include "delivery/label_index.h"
+
+struct subscription;
+struct window_spec;
+
+/* One that is waited for is known by its name alone, for as long as there is a feed of it. */
+struct hub_export {
+    uint32_t id;         /* UINT32_MAX while it is waited for */
+    bool waiting;        /* subscribed to, and never fed */
+    uint64_t counted;    /* of one that is waited for: see hub_may_wait */
+    int64_t last_change; /* its newest, as far as the loop knows */
+    struct link feeds;
+    struct label_index topics; /* the same feeds, by whom a row is for */
+    size_t name_length;
+    char name[];
+};
+
+struct feed {
+    struct hub *hub;
+    struct link in_export; /* hub_export.feeds */
+    struct hub_export *export;
+    const struct view *view;   /* one reference */
+    struct row_scope *scope;   /* whose rows of it; one reference; NULL: they are not scoped */
+    struct label_member topic; /* in export->topics */
+    struct link in_touched;    /* hub.touched */
+    int64_t offered;           /* the newest change that it was offered */
+    enum wire_mode mode;
+    size_t subscriptions;
+    size_t windows;           /* of this view, also those without members */
+    struct link list_windows; /* window.in_topic: of those the ones without a stage */
+    size_t unkeyed;           /* subscriptions without a key, to the whole view */
+    bool channel_on;          /* while there are such */
+    struct channel channel;
+    struct link in_long; /* hub.long_channels */
+    struct link resting; /* unkeyed subscriptions at the head */
+    struct map groups;   /* struct key_group by key */
+    size_t name_length;
+    char name[]; /* the view's id; where rows are scoped also for whom */
+};
+
+/* Everybody who wants one key of one view, and the ring's changes of it. */
+struct key_group {
+    struct feed *feed;
+    struct link members; /* subscription.in_group */
+    struct link resting; /* subscription.in_rest: those at the head */
+    int64_t *ids;        /* growing; older than the ring are dropped */
+    size_t first, count, capacity;
+    size_t key_length;
+    char key[];
+};
+
+enum wire_mode feed_mode(const struct view *view);
+/* Find or make the feed of a view for who sees `scope`, which does not matter where rows are not
+ * scoped; NULL when out of memory. */
+struct feed *feed_get(struct hub *hub, const struct view *view, struct row_scope *scope);
+/* Count a subscription in / out; the last one out frees the feed. */
+bool feed_join(struct feed *feed, struct subscription *subscription, struct span key);
+/* The same for a member of a window of the view. */
+bool feed_join_window(struct feed *feed, struct subscription *subscription,
+                      struct window_spec *spec, struct error *error);
+void feed_leave(struct feed *feed, struct subscription *subscription);
+/* Free it if neither subscription nor window needs it. */
+void feed_drop_unused(struct feed *feed);
+/* A change of the feed's export: frames into the channel, wake who waits for the key. */
+void feed_offer(struct feed *feed, const struct change *change);
+/* The end of a commit of the changes first … head, all offered, for a feed that it touched; wake
+ * who rests. */
+void feed_settle(struct feed *feed, int64_t first, int64_t head);
+/* Bring the channel up to the head: what the feed was not offered is not for it. */
+void feed_pass(struct feed *feed);
+/* Keep the ready frames of all feeds within their cap. */
+void feeds_trim(struct hub *hub);
+/* The subscription has everything there is: rest until the feed has more. */
+void feed_rest(struct subscription *subscription);
+void feed_free(struct feed *feed);
+
+#endif

@@ -1,0 +1,106 @@
+/* From a change to the bytes that a view's subscribers get. */
+#include "delivery/hub_internal.h"
+
+struct span frame_seq(char *text, struct seq seq)
+{
+    return span_make(text, seq_print(text, seq));
+}
+
+bool frame_show(const struct view *view, struct span object, struct buffer *scratch,
+                struct span *shown)
+{
+    *shown = object;
+    if (!view->path_count)
+        return true;
+    buffer_clear(scratch);
+    bool done = view_project(view, object, scratch);
+    *shown = buffer_span(scratch);
+    return done;
+}
+
+bool frame_show_append(const struct view *view, struct span append, struct buffer *scratch,
+                       struct span *shown)
+{
+    *shown = append;
+    if (!append.data || !view->path_count)
+        return true;
+    buffer_clear(scratch);
+    bool done = view_append_paths(view, append, scratch);
+    *shown = scratch->length ? buffer_span(scratch) : span_make(NULL, 0);
+    return done;
+}
+
+/*
+ * An append view is a stream of events: a change that made an entity comes as the patch it was.
+ * Elsewhere it comes whole, so that it replaces what a client may still hold of a former life of
+ * the key.
+ */
+static enum wire_operation operation_for(const struct feed *feed, const struct change *change,
+                                         enum key_state state)
+{
+    switch (change->operation) {
+    case CHANGE_CREATE:
+        return feed->mode == WIRE_APPEND ? WIRE_PATCH : WIRE_UPSERT;
+    case CHANGE_UPSERT:
+        return WIRE_UPSERT;
+    case CHANGE_DELETE:
+    case CHANGE_EVICT:
+        return WIRE_DELETE;
+    case CHANGE_PATCH:
+        break;
+    }
+    return state == KEY_SENT_WHOLE ? WIRE_PATCH : WIRE_UPSERT;
+}
+
+bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
+                  struct buffer *out)
+{
+    char seq[SEQ_SIZE];
+    struct wire_change frame = {.mode = feed->mode,
+                                .view = span_of(feed->view->id),
+                                .operation = operation_for(feed, change, state),
+                                .key = change_key(change)};
+    if (feed->scope) {
+        struct sight sight = row_scope_sight(feed->scope, change);
+        if (!sight.before && !sight.after)
+            return true;
+        if (!sight.after)
+            frame.operation = WIRE_DELETE;
+    }
+    if (frame.operation == WIRE_DELETE && state == KEY_NEVER_SENT)
+        return true;
+    bool whole = change->operation == CHANGE_PATCH && frame.operation == WIRE_UPSERT;
+    if (whole && !change_entity(change).data)
+        return false; /* too large to travel with its change: the database has it */
+    struct span object = whole ? change_entity(change) : change_patch(change);
+    if (frame.operation != WIRE_DELETE &&
+        !frame_show(feed->view, object, &feed->hub->shown, &frame.data))
+        return false;
+    if (frame.operation == WIRE_PATCH &&
+        !frame_show_append(feed->view, change_append(change), &feed->hub->paths, &frame.append))
+        return false;
+    frame.seq = frame_seq(seq, (struct seq){change->slot, change->index});
+    counter_add(&feed->hub->metrics.frames[feed->mode], 1);
+    return wire_change(out, &frame);
+}
+
+static bool was_sent(const struct knowledge *knowledge, const struct change *change)
+{
+    if (knowledge->full || change->previous_change == 0)
+        return true; /* also when there was nothing to know before: a creation */
+    if (change->previous_change > knowledge->since ||
+        (change->previous_change > knowledge->resumed_from &&
+         change->previous_change <= knowledge->resumed_to))
+        return true;
+    if (!knowledge->bounded)
+        return false;
+    struct seq seq = {change->previous_slot, change->previous_index};
+    return list_position_compare(seq, change_key(change), &knowledge->bound) <= 0;
+}
+
+enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change)
+{
+    return was_sent(knowledge, change) ? KEY_SENT_WHOLE
+           : knowledge->resumed        ? KEY_MAY_BE_HELD
+                                       : KEY_NEVER_SENT;
+}

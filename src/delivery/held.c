@@ -1,0 +1,365 @@
+/*
+ * What the client of a connection holds of a view beside what the subscription at hand sent it. The
+ * published clients keep the rows of a view in one place, whatever they asked for: so who pages, or
+ * changes a filter, begins with deletes for the rows of before.
+ *
+ * What is remembered is bounded. Of a view that more is to be remembered of, and of a window that
+ * is forgotten (WINDOW_LINGER), the client may hold any row from then on, until the next window
+ * takes away what it does not have. That costs more, and is as right.
+ */
+#include "delivery/window_internal.h"
+
+/* ---- one ---- */
+
+static void held_free(struct held *held)
+{
+    link_remove(&held->in_list);
+    link_remove(&held->in_window);
+    if (held->pinned && held->window)
+        held->window->pins--;
+    view_unref(held->view);
+    memory_free(held);
+}
+
+void held_free_all(struct link *list)
+{
+    while (!link_alone(list))
+        held_free(LINK_OWNER(struct held, in_list, list->next));
+}
+
+/* NULL when out of memory. `pinned`: a window in it stays. */
+static struct held *held_copy(const struct held *from, bool pinned)
+{
+    size_t size = sizeof *from + from->key_length;
+    struct held *held = memory_alloc(size);
+    if (!held)
+        return NULL;
+    memcpy(held, from, size);
+    view_ref(held->view);
+    link_init(&held->in_list);
+    link_init(&held->in_window);
+    held->pinned = pinned && held->window;
+    if (held->pinned)
+        held->window->pins++;
+    else if (held->window)
+        link_append(&held->window->remembered, &held->in_window);
+    return held;
+}
+
+/* By its id: of an export that was waited for, another object may stand for it now. */
+static bool is_of(const struct held *held, const struct view *view)
+{
+    return held->view == view || strcmp(held->view->id, view->id) == 0;
+}
+
+static bool is_same(const struct held *a, const struct held *b)
+{
+    return is_of(a, b->view) && a->kind == b->kind && a->window == b->window &&
+           a->version == b->version && a->former == b->former && a->key_length == b->key_length &&
+           memcmp(a->key, b->key, a->key_length) == 0;
+}
+
+/* What it holds of the window, or of the key, is not to be named any more. */
+static void widen(struct held *held)
+{
+    link_remove(&held->in_window);
+    held->kind = HELD_ALL;
+    held->window = NULL;
+    held->version = 0;
+    held->former = false;
+}
+
+void held_forget(struct window *window)
+{
+    while (!link_alone(&window->remembered))
+        widen(LINK_OWNER(struct held, in_window, window->remembered.next));
+}
+
+/* ---- what a subscription has shown ---- */
+
+/* What a member has, or may still have; window NULL: nothing. Beside others it may be more than
+ * what it was sent itself: an owner states its row as of a look that is ahead of it
+ * (window_state.c). */
+static struct held of_member(const struct subscription *subscription)
+{
+    const struct window_request *request = subscription->request;
+    struct window *window = subscription->window;
+    struct held held = {.view = subscription->feed->view, .kind = HELD_WINDOW};
+    bool known =
+        subscription->phase == PHASE_WINDOW &&
+        (subscription->member_phase == MEMBER_LIVE || subscription->member_phase == MEMBER_BEHIND ||
+         (subscription->member_phase == MEMBER_WAITING &&
+          (request->kind == WINDOW_BEHIND || request->kind == WINDOW_STATE)));
+    known = known && !subscription->beside;
+    held.former = !known;
+    held.version = known ? subscription->version : window->delivered;
+    if (held.version > 0)
+        held.window = window;
+    return held;
+}
+
+/* `group` NULL: of any key. NULL when out of memory. */
+static struct held *held_new(const struct view *view, const struct key_group *group)
+{
+    size_t length = group ? group->key_length : 0;
+    struct held *held = memory_new(sizeof *held + length);
+    if (!held)
+        return NULL;
+    link_init(&held->in_list);
+    link_init(&held->in_window);
+    held->view = view_ref(view);
+    held->kind = group ? HELD_KEY : HELD_ALL;
+    held->key_length = length;
+    if (length)
+        memcpy(held->key, group->key, length);
+    return held;
+}
+
+/* Of what it shows; NULL when out of memory, or when it has shown nothing. */
+static struct held *of_subscription(const struct subscription *subscription, bool pinned)
+{
+    if (!subscription->window)
+        return held_new(subscription->feed->view, subscription->group);
+    struct held held = of_member(subscription);
+    return held.window ? held_copy(&held, pinned) : NULL;
+}
+
+/* ---- from one to the next ---- */
+
+static void drop(struct subscriber *subscriber, struct held *held)
+{
+    subscriber->held_count--;
+    subscriber->held_bytes -= held->key_length;
+    held_free(held);
+}
+
+/* The view that most is remembered of. */
+static const struct view *find_largest(const struct subscriber *subscriber)
+{
+    const struct view *largest = NULL;
+    const struct link *link, *other;
+    size_t most = 0;
+    for (link = subscriber->held.next; link != &subscriber->held; link = link->next) {
+        const struct view *view = LINK_OWNER(struct held, in_list, link)->view;
+        size_t count = 0;
+        for (other = link; other != &subscriber->held; other = other->next)
+            count += is_of(LINK_OWNER(struct held, in_list, other), view);
+        if (count > most) {
+            most = count;
+            largest = view;
+        }
+    }
+    return most > 1 ? largest : NULL;
+}
+
+/* All that is remembered of the view becomes one. */
+static void join(struct subscriber *subscriber, const struct view *view)
+{
+    struct link *link = subscriber->held.next;
+    struct held *first = NULL;
+    while (link != &subscriber->held) {
+        struct held *held = LINK_OWNER(struct held, in_list, link);
+        link = link->next;
+        if (!is_of(held, view))
+            continue;
+        if (!first) {
+            first = held;
+            widen(held);
+        } else {
+            drop(subscriber, held);
+        }
+    }
+}
+
+static bool is_full(const struct subscriber *subscriber, const struct held *held)
+{
+    return subscriber->held_count >= HUB_HELD ||
+           subscriber->held_bytes + held->key_length > HUB_HELD_BYTES;
+}
+
+static struct held *held_next(const struct subscriber *subscriber, const struct link *link)
+{
+    return link->next == &subscriber->held ? NULL : LINK_OWNER(struct held, in_list, link->next);
+}
+
+static bool is_remembered(const struct subscriber *subscriber, const struct held *held)
+{
+    struct held *known = held_next(subscriber, &subscriber->held);
+    for (; known; known = held_next(subscriber, &known->in_list))
+        if (is_same(known, held) || (known->kind == HELD_ALL && is_of(known, held->view)))
+            return true;
+    return subscriber->holds_any;
+}
+
+static void remember(struct subscriber *subscriber, const struct held *held)
+{
+    if (is_remembered(subscriber, held))
+        return;
+    while (is_full(subscriber, held)) {
+        const struct view *largest = find_largest(subscriber);
+        if (!largest) {
+            /* Nothing else is to be remembered from now on. */
+            held_free_all(&subscriber->held);
+            subscriber->held_count = subscriber->held_bytes = 0;
+            subscriber->holds_any = true;
+            return;
+        }
+        join(subscriber, largest);
+        if (is_remembered(subscriber, held))
+            return;
+    }
+    struct held *copy = held_copy(held, false);
+    if (!copy) {
+        subscriber->holds_any = true; /* out of memory */
+        return;
+    }
+    subscriber->held_count++;
+    subscriber->held_bytes += copy->key_length;
+    link_append(&subscriber->held, &copy->in_list);
+}
+
+void held_remember(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct link *link;
+    /* What it was to take away, and did not come to. */
+    for (link = subscription->held.next; link != &subscription->held; link = link->next)
+        remember(subscriber, LINK_OWNER(struct held, in_list, link));
+    struct held *held = of_subscription(subscription, false);
+    if (!held) {
+        subscriber->holds_any = subscriber->holds_any || !subscription->window; /* out of memory */
+        return;
+    }
+    remember(subscriber, held);
+    held_free(held);
+}
+
+/* Whether its client is sent all rows of the view, so that what it held of them is right again. */
+static bool shows_all(const struct subscription *subscription)
+{
+    return !subscription->window && !subscription->group && subscription->with_snapshot &&
+           subscription->limit < 0;
+}
+
+static bool hold_any(struct subscription *subscription)
+{
+    struct held *held = held_new(subscription->feed->view, NULL);
+    if (held)
+        link_append(&subscription->held, &held->in_list);
+    return held != NULL;
+}
+
+void held_take(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    const struct view *view = subscription->feed->view;
+    struct link *link = subscriber->held.next;
+    subscription->beside = subscription->beside || subscriber->holds_any;
+    if (!subscription->window && !shows_all(subscription)) {
+        for (; link != &subscriber->held; link = link->next)
+            subscription->beside |= is_of(LINK_OWNER(struct held, in_list, link), view);
+        return;
+    }
+    if (subscription->window && subscriber->holds_any && !hold_any(subscription))
+        return;
+    while (link != &subscriber->held) {
+        struct held *held = LINK_OWNER(struct held, in_list, link);
+        link = link->next;
+        if (!is_of(held, view))
+            continue;
+        struct held *taken = subscription->window ? held_copy(held, true) : NULL;
+        if (subscription->window && !taken)
+            return; /* out of memory: it stays for the next */
+        if (taken)
+            link_append(&subscription->held, &taken->in_list);
+        drop(subscriber, held);
+    }
+}
+
+bool held_others(const struct subscription *subscription)
+{
+    const struct link *link;
+    for (link = subscription->held.next; link != &subscription->held; link = link->next)
+        if (LINK_OWNER(struct held, in_list, link)->window != subscription->window)
+            return true;
+    return false;
+}
+
+void held_move(struct subscription *subscription)
+{
+    if (!link_alone(&subscription->held))
+        return; /* it has got nothing since */
+    struct held *held = of_subscription(subscription, true);
+    if (held)
+        link_append(&subscription->held, &held->in_list);
+}
+
+/* ---- for a look ---- */
+
+void held_shows(struct subscription *subscription)
+{
+    if (!subscription->shown)
+        subscription->shown = ++subscription->subscriber->shown;
+}
+
+static bool lend(const struct held *held, struct link *list)
+{
+    struct held *copy = held_copy(held, true);
+    if (copy)
+        link_append(list, &copy->in_list);
+    return copy != NULL;
+}
+
+bool held_lend_shown(const struct subscription *other, struct link *list)
+{
+    struct held *shown = of_subscription(other, true);
+    if (!shown)
+        return other->window != NULL; /* it has shown nothing yet */
+    shown->shown = true;
+    link_append(list, &shown->in_list);
+    return true;
+}
+
+static bool is_beside(const struct subscription *other, const struct subscription *subscription)
+{
+    return other != subscription &&
+           strcmp(other->feed->view->id, subscription->feed->view->id) == 0;
+}
+
+/* What is lent of a window that has not sent anything yet covers what it will send. */
+static bool lend_shown(const struct subscription *subscription, struct link *list)
+{
+    struct link *all = &subscription->subscriber->subscriptions, *link;
+    for (link = all->next; link != all; link = link->next) {
+        struct subscription *other = LINK_OWNER(struct subscription, in_subscriber, link);
+        if (!is_beside(other, subscription))
+            continue;
+        if (!held_lend_shown(other, list))
+            return false;
+        if (!other->window || other->window->delivered > 0)
+            held_shows(other);
+    }
+    return true;
+}
+
+bool held_lacks(const struct subscription *subscription, uint64_t shown)
+{
+    const struct link *all = &subscription->subscriber->subscriptions, *link;
+    for (link = all->next; link != all; link = link->next) {
+        const struct subscription *other = LINK_OWNER(struct subscription, in_subscriber, link);
+        if (other->shown > shown && is_beside(other, subscription))
+            return true;
+    }
+    return false;
+}
+
+bool held_lend(const struct subscription *subscription, struct link *list)
+{
+    const struct link *held = &subscription->held, *link;
+    if (link_alone(held))
+        return true;
+    for (link = held->next; link != held; link = link->next)
+        if (!lend(LINK_OWNER(struct held, in_list, link), list))
+            return false;
+    return lend_shown(subscription, list);
+}

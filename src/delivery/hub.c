@@ -1,0 +1,328 @@
+/* The hub's life, its exports, and what a commit does to it. */
+#include "delivery/hub_internal.h"
+
+static struct span export_key(const void *value)
+{
+    const struct hub_export *export = value;
+    return span_make(export->name, export->name_length);
+}
+
+static struct span feed_key(const void *value)
+{
+    const struct feed *feed = value;
+    return span_make(feed->name, feed->name_length);
+}
+
+struct hub *hub_new(const struct hub_options *options, struct view_set *views)
+{
+    struct hub *hub = memory_new(sizeof *hub);
+    if (!hub)
+        return NULL;
+    hub->options = *options;
+    if (!options->snapshot_rows)
+        hub->options.snapshot_rows = HUB_SNAPSHOT_ROWS;
+    if (!options->scan_rows)
+        hub->options.scan_rows = HUB_SCAN;
+    if (!options->page_bytes)
+        hub->options.page_bytes = HUB_PAGE;
+    if (!options->max_window_rows)
+        hub->options.max_window_rows = HUB_WINDOW_ROWS;
+    if (!options->look_us)
+        hub->options.look_us = HUB_LOOK_US;
+    if (!options->max_filter_rows)
+        hub->options.max_filter_rows = HUB_FILTER_ROWS;
+    if (!options->max_windows)
+        hub->options.max_windows = HUB_WINDOWS;
+    if (!options->max_waiting)
+        hub->options.max_waiting = HUB_WAITING;
+    hub->windows = windows_new();
+    hub->snapshots = snapshots_new(hub, options->snapshot_cache_bytes);
+    if (!hub->snapshots || !hub->windows) {
+        windows_free(hub->windows);
+        if (hub->snapshots)
+            snapshots_free(hub->snapshots);
+        memory_free(hub);
+        return NULL;
+    }
+    hub->views = views;
+    ring_init(&hub->ring, 0, options->ring_bytes);
+    map_init(&hub->exports, export_key);
+    map_init(&hub->feeds, feed_key);
+    map_init(&hub->row_scopes, row_scope_name);
+    link_init(&hub->touched);
+    link_init(&hub->long_channels);
+    link_init(&hub->subscribers);
+    buffer_init(&hub->frame, UINT32_MAX);
+    buffer_init(&hub->shown, UINT32_MAX);
+    buffer_init(&hub->paths, UINT32_MAX);
+    buffer_init(&hub->out, UINT32_MAX);
+    buffer_init(&hub->left, UINT32_MAX);
+    return hub;
+}
+
+void hub_free(struct hub *hub)
+{
+    if (!hub)
+        return;
+    while (!link_alone(&hub->subscribers))
+        subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
+    snapshots_free(hub->snapshots);
+    windows_free(hub->windows);
+    size_t position = 0;
+    struct hub_export *export;
+    while ((export = map_next(&hub->exports, &position))) {
+        label_index_fini(&export->topics);
+        memory_free(export);
+    }
+    map_fini(&hub->exports);
+    memory_free(hub->by_id);
+    map_fini(&hub->feeds);
+    map_fini(&hub->row_scopes);
+    ring_fini(&hub->ring);
+    buffer_fini(&hub->frame);
+    buffer_fini(&hub->shown);
+    buffer_fini(&hub->paths);
+    buffer_fini(&hub->out);
+    buffer_fini(&hub->left);
+    view_set_free(hub->views);
+    memory_free(hub);
+}
+
+void hub_attach(struct hub *hub, struct engine *engine)
+{
+    hub->engine = engine;
+    hub->head = engine_head(engine);
+    hub->opened_change = engine_last_change(engine);
+    hub->opened_us = clock_monotonic_us();
+    ring_fini(&hub->ring);
+    ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
+}
+
+void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions)
+{
+    hub->options.max_subscriptions = max_subscriptions;
+}
+
+struct hub_export *hub_find_export(struct hub *hub, struct span name)
+{
+    return map_get(&hub->exports, name);
+}
+
+struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
+{
+    return id < hub->by_id_count ? hub->by_id[id] : NULL;
+}
+
+struct hub_export *hub_new_export(struct hub *hub, struct span name)
+{
+    struct hub_export *export = memory_alloc(sizeof *export + name.length);
+    if (!export)
+        return NULL;
+    *export = (struct hub_export){.id = UINT32_MAX, .name_length = name.length};
+    memcpy(export->name, name.data, name.length);
+    link_init(&export->feeds);
+    label_index_init(&export->topics);
+    if (map_add(&hub->exports, export))
+        return export;
+    label_index_fini(&export->topics);
+    memory_free(export);
+    return NULL;
+}
+
+void hub_drop_export(struct hub *hub, struct hub_export *export)
+{
+    map_remove(&hub->exports, export_key(export));
+    label_index_fini(&export->topics);
+    memory_free(export);
+}
+
+static bool note_id(struct hub *hub, struct hub_export *export)
+{
+    if (export->id >= hub->by_id_count) {
+        size_t count = (size_t) export->id * 2 + 16;
+        struct hub_export **by_id = memory_resize(hub->by_id, count * sizeof *by_id);
+        if (!by_id)
+            return false;
+        memset(by_id + hub->by_id_count, 0, (count - hub->by_id_count) * sizeof *by_id);
+        hub->by_id = by_id;
+        hub->by_id_count = count;
+    }
+    hub->by_id[export->id] = export;
+    return true;
+}
+
+/* One that was waited for is it from now on; whoever waits has the views that the set now has. */
+void hub_add_export(struct hub *hub, const struct store_export *row)
+{
+    struct error error;
+    struct hub_export *export = hub_find_export(hub, row->name);
+    if (export && !export->waiting)
+        return;
+    if (!view_set_has_export(hub->views, row->name)) {
+        if (!view_set_is_open(hub->views))
+            return;
+        if (!view_set_add_export(hub->views, row->name, &error)) {
+            log_error("hub", "export-lost", "error=\"%s\"", error.message);
+            return;
+        }
+    }
+    if (!export)
+        export = hub_new_export(hub, row->name);
+    if (!export)
+        return;
+    bool waited_for = export->waiting;
+    export->id = row->id;
+    if (!note_id(hub, export)) {
+        log_error("hub", "export-lost", "error=\"out of memory\"");
+        export->id = UINT32_MAX;
+        if (!waited_for)
+            hub_drop_export(hub, export);
+        return;
+    }
+    export->last_change = row->last_change;
+    export->waiting = false;
+    hub->waiting -= waited_for;
+}
+
+/* ---- commits ---- */
+
+static void offer_to(struct link *topics, const struct change *change)
+{
+    struct link *link;
+    for (link = topics ? topics->next : NULL; link != topics; link = link->next)
+        feed_offer(LINK_OWNER(struct label_place, in_list, link)->topic, change);
+}
+
+/* To who sees the row now, and to who saw it. */
+static void offer(struct hub_export *export, const struct change *change)
+{
+    export->last_change = change->id;
+    offer_to(&export->topics.everything, change);
+    offer_to(label_index_find(&export->topics, change_scope(change)), change);
+    offer_to(label_index_find(&export->topics, change_scope_left(change)), change);
+}
+
+static void settle(struct hub *hub, int64_t first, int64_t head)
+{
+    struct link *link;
+    for (link = hub->touched.next; link != &hub->touched; link = link->next)
+        feed_settle(LINK_OWNER(struct feed, in_touched, link), first, head);
+    feeds_trim(hub);
+}
+
+/* Offering only notes who has something to pull; the ring then takes the change over. */
+void hub_commit(void *argument, struct engine_commit *commit)
+{
+    struct hub *hub = argument;
+    uint64_t now = clock_monotonic_us();
+    uint64_t received = 0;
+    for (size_t i = 0; i < commit->export_count; i++)
+        hub_add_export(hub, &commit->exports[i]);
+    for (size_t i = 0; i < commit->count; i++) {
+        struct change *change = commit->changes[i];
+        struct hub_export *export = hub_export_by_id(hub, change->export_id);
+        if (export)
+            offer(export, change);
+        if (change->received_us != received) /* once per request */
+            histogram_add(&hub->metrics.publish_latency, now - change->received_us);
+        received = change->received_us;
+        ring_add(&hub->ring, change);
+    }
+    hub->head = commit->head;
+    if (commit->count)
+        settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
+    hub->commits++;
+    windows_commit(hub, commit);
+    while (!link_alone(&hub->touched))
+        link_remove(hub->touched.next);
+}
+
+void hub_close(struct hub *hub)
+{
+    windows_keep_last(hub);
+}
+
+void hub_tick(struct hub *hub)
+{
+    windows_look(hub);
+}
+
+int64_t hub_due(const struct hub *hub)
+{
+    return windows_due(hub);
+}
+
+/* ---- facts ---- */
+
+const struct hub_metrics *hub_metrics(const struct hub *hub)
+{
+    return &hub->metrics;
+}
+
+size_t hub_subscribers(const struct hub *hub)
+{
+    return hub->subscriber_count;
+}
+
+size_t hub_subscriptions(const struct hub *hub)
+{
+    return hub->subscription_count;
+}
+
+void hub_windows(const struct hub *hub, size_t *windows, size_t *members)
+{
+    windows_count(hub->windows, windows, members);
+}
+
+/* Who rests has everything, wherever its cursor was left. */
+int64_t hub_slowest_lag(const struct hub *hub)
+{
+    int64_t slowest = 0;
+    const struct link *link, *inner;
+    for (link = hub->subscribers.next; link != &hub->subscribers; link = link->next) {
+        const struct subscriber *subscriber = LINK_OWNER(struct subscriber, in_hub, link);
+        inner = subscriber->subscriptions.next;
+        for (; inner != &subscriber->subscriptions; inner = inner->next) {
+            const struct subscription *subscription =
+                LINK_OWNER(struct subscription, in_subscriber, inner);
+            bool moving = subscription->phase == PHASE_CATCH_UP ||
+                          (subscription->phase == PHASE_LIVE && link_alone(&subscription->in_rest));
+            int64_t lag = hub->ring.last - subscription->cursor;
+            if (moving && lag > slowest)
+                slowest = lag;
+        }
+    }
+    return slowest;
+}
+
+int64_t hub_last_change(const struct hub *hub)
+{
+    return hub->ring.last;
+}
+
+struct seq hub_head(const struct hub *hub)
+{
+    return hub->head;
+}
+
+size_t hub_view_subscriptions(const struct hub *hub, struct span view_id)
+{
+    const struct view *view = view_set_find(hub->views, view_id);
+    const struct hub_export *export =
+        view ? map_get(&hub->exports, span_of(view->export_name)) : NULL;
+    size_t count = 0;
+    if (!export || !view->scope) {
+        const struct feed *feed = map_get(&hub->feeds, view_id);
+        return feed ? feed->subscriptions : 0;
+    }
+    for (const struct link *link = export->feeds.next; link != &export->feeds; link = link->next) {
+        const struct feed *feed = LINK_OWNER(struct feed, in_export, link);
+        count += feed->view == view ? feed->subscriptions : 0;
+    }
+    return count;
+}
+
+const struct view_set *hub_views(const struct hub *hub)
+{
+    return hub->views;
+}

@@ -1,0 +1,498 @@
+/*
+ * What the hub's files share. All of it belongs to the loop thread; jobs carry copies of what they
+ * need to the readers and come back.
+ *
+ *   subscriber (one per connection) --> subscriptions --> feed (one per view that is listened to)
+ *                                                          |-- channel: ready frames for all
+ *                                                          |-- key groups: who wants one key
+ *
+ * A subscription is in one phase at a time (see enum phase) and moves by subscription_set_phase.
+ */
+#ifndef DELIVERY_HUB_INTERNAL_H
+#define DELIVERY_HUB_INTERNAL_H
+
+#include "access/shares.h"
+#include "base/link.h"
+#include "delivery/feed.h"
+#include "delivery/hub.h"
+#include "delivery/list_position.h"
+#include "delivery/row_scope.h"
+#include "delivery/view_epoch.h"
+#include "usage/usage.h"
+
+enum {
+    HUB_PULL = WIRE_FRAGMENT, /* about this many bytes per pull */
+    HUB_CONTROL = 64 * 1024,  /* unread answers beyond this pause the reading of messages */
+    HUB_RING_GAP = 1000,      /* a subscriber further behind than this is served from SQL */
+    HUB_SCAN = 20000,         /* log rows that one job looks at */
+    HUB_SNAPSHOT_ROWS = 2000, /* rows, and deletes, that a snapshot job reads in one transaction */
+    HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
+    HUB_LIMITED_BYTES = 16 << 20, /* JSON bytes of a limited snapshot that are read at once */
+    HUB_BATCH_BYTES = 1 << 20,    /* a batch ends early when it gets this long */
+    HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
+    HUB_PAGE_GROWTH = 7,          /* doublings of a page's bytes, at most, */
+    HUB_SCAN_GROWTH = 4,          /* ... and of the log rows that it looks at */
+    HUB_GROWN_PAGES = 16,         /* grown pages that all subscriptions together hold */
+    HUB_WINDOW_ROWS = 10000,
+    HUB_WINDOWS = 1000,
+    HUB_FILTER_ROWS = 1000000,
+    HUB_LOOK_US = 20000,
+    HUB_WAITING = 1000,     /* exports that subscribers wait for before they are first fed */
+    HUB_WAITING_EACH = 100, /* and of one subscriber */
+    HUB_TURNS = 4,          /* subscriptions of one subscriber that the readers serve at once */
+    HUB_HELD = 64,          /* subscriptions that ended whose rows a connection is known to hold */
+    HUB_HELD_BYTES = 16384  /* and the bytes of their keys; beyond that it may be any of the view */
+};
+
+/* More rows than any view has; sums with what a view itself skips stay in range. */
+#define HUB_SKIP ((int64_t)1 << 61)
+
+struct subscription;
+struct window;
+struct windows;
+struct window_request;
+struct window_spec;
+
+/* ---- what a subscriber knows of a view's keys, without remembering them ---- */
+
+/*
+ * A key was sent whole to the subscriber when `full`; or when the entity's last change before the
+ * one at hand came after `since` (that change was sent, whole), or after `resumed_from` up to
+ * `resumed_to` (a limited resume sent it); or when its position in the list lies within what
+ * a limited snapshot sent, up to and with `bound`.
+ */
+struct knowledge {
+    bool full;
+    bool resumed; /* it may also hold what it was sent before it came with a cursor */
+    bool bounded;
+    bool begun;    /* something was sent, or live frames begin at `since` */
+    int64_t since; /* a change id */
+    int64_t resumed_from, resumed_to;
+    struct list_position bound; /* its own reference */
+};
+
+/* Of the entity as it was just before a change. */
+enum key_state { KEY_NEVER_SENT, KEY_MAY_BE_HELD, KEY_SENT_WHOLE };
+enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change);
+
+/* ---- subscriptions ---- */
+
+enum phase {
+    PHASE_RESOLVING, /* a reader looks its cursor up */
+    PHASE_SNAPSHOT,  /* takes batches */
+    PHASE_CATCH_UP,  /* takes pages of the log from the database */
+    PHASE_LIVE,      /* takes from channel or ring */
+    PHASE_WINDOW,    /* is a member of a window, which has phases of its own */
+};
+
+/* Of a member of a window. */
+enum member_phase {
+    MEMBER_NEW,      /* takes a snapshot */
+    MEMBER_UNTOLD,   /* wants none: begins at the present */
+    MEMBER_RESUMING, /* has a cursor: is to ask a look what it lacks */
+    MEMBER_BEHIND,   /* fell off the channel: likewise */
+    MEMBER_MOVED,    /* has rows of another window: likewise */
+    MEMBER_WAITING,  /* a look finds what it lacks */
+    MEMBER_LIVE      /* takes from the window's channel */
+};
+
+/* How far a snapshot got: first the rows, then the deletes, newest first, so that nobody waits for
+ * those to see the first row. Equal places get equal batches: that is what makes them shareable. */
+struct snapshot_place {
+    int64_t limit;              /* rows still wanted; -1: all */
+    int64_t rows;               /* sent so far */
+    bool begun;                 /* rows were looked at: `at` counts */
+    bool rows_read;             /* there are no more of them */
+    struct list_position at;    /* behind this row; its own reference */
+    struct list_position bound; /* the last row that was sent; likewise */
+    int64_t change;             /* position of the first batch's transaction, or an earlier one:
+                                   what changed behind it follows the rows; 0 before it */
+    int64_t latest;             /* position of the newest transaction; 0 before the first */
+    struct seq seq;             /* the cursor that belongs to `change` */
+    int64_t deletes;            /* those before this change are still to be told; 0: all were */
+};
+
+/*
+ * Rows of a view that a client may hold though the subscription at hand was never sent them: what
+ * another subscription on the same connection showed, or shows still.
+ */
+enum held_kind {
+    HELD_WINDOW, /* what a window had at `version`; `former`: or at any before */
+    HELD_KEY,    /* the row of `key` */
+    HELD_ALL     /* any row of the view */
+};
+struct held {
+    struct link in_list;     /* of a subscriber, a subscription or a request, which owns it */
+    const struct view *view; /* one reference */
+    enum held_kind kind;
+    bool shown; /* by a subscription that lives: it is to stay */
+    struct window *window;
+    int64_t version;
+    bool former;
+    bool pinned;           /* the window stays for it; else it may be forgotten */
+    struct link in_window; /* window.remembered, unless it is pinned */
+    size_t key_length;
+    char key[];
+};
+
+/* Instead of the change at which a row was stated: it may be any, or none. */
+#define KEY_STATED_UNKNOWN ((int64_t)-1)
+
+struct subscription {
+    struct subscriber *subscriber;
+    struct feed *feed;
+    struct usage_meter *meter; /* NULL: it is not metered */
+    struct link in_subscriber, in_ready, in_rest, in_group;
+    struct link in_waiting;  /* for a turn: see subscriber_take_turn */
+    struct key_group *group; /* NULL without a key */
+    char *parameters;        /* equal texts: the same subscription again */
+    enum phase phase;
+    enum member_phase member_phase;
+    bool has_turn; /* with the readers */
+    bool with_snapshot;
+    bool in_channel;
+    bool resuming;       /* the end of catching up is told by a complete batch */
+    bool overlaps;       /* the snapshot was of several states: whole rows until it ends */
+    bool only_greater;   /* the cursor's seq is not in the log: up to resume_target only seqs beyond
+                            `greater` count */
+    bool resume_current; /* its cursor is known to be of the view as it is now */
+    bool answering; /* what it is sent from the log answers its request, and counts as its rows */
+    int64_t rows;   /* of that, so far */
+    int64_t limit;  /* of the snapshot; -1: none */
+    int64_t cursor; /* everything up to this change was given */
+    struct channel_cursor place;
+    struct knowledge knowledge;
+    /* snapshot */
+    struct snapshot_place snapshot;
+    struct row_scope *was; /* it may hold what that one saw, as its token listed other scopes;
+                              one reference; NULL: it does not */
+    int64_t moved_from;    /* with `was`: it has everything up to here; 0: unknown */
+    struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
+    struct link in_build;         /* waits for a snapshot job */
+    /* resuming and catching up */
+    struct hub_job *job;     /* a read on its way, or a page that it brought; NULL: none */
+    int64_t resume_from;     /* the change behind which it began */
+    int64_t resume_limit;    /* rows or events still wanted; -1: all; 0: it may end */
+    int64_t resume_target;   /* the newest change when it began */
+    int64_t true_from;       /* the events sent so far give a state that was from here on */
+    unsigned page_growth;    /* doublings of the next page: see catch_up.c */
+    bool holds_grown_page;   /* one of hub->grown_pages */
+    struct seq resume_seq;   /* newest seq that was passed */
+    int64_t ambiguous_until; /* what is up to here may be had already */
+    struct seq greater;      /* see only_greater */
+    /* as a member of a window */
+    struct window *window; /* NULL: none */
+    struct link in_window;
+    int64_t version; /* of the window, that it has */
+    uint64_t asked;  /* hub->commits when it asked for a snapshot */
+    struct window_request *request;
+    struct link held; /* struct held: rows to lose where the window does not have them */
+    uint64_t shown;   /* subscriber.shown when it began to show rows; 0: it shows none yet */
+    /* Beside others of its view on the connection: see key_owner.c. */
+    struct link in_owners; /* subscriber.owners, while it owns its key */
+    char *owned;           /* its view and key, as they stand in frames; NULL: it owns none */
+    size_t owned_length;
+    bool restates; /* another may have sent an older or newer state of its row */
+    bool beside;   /* others of the connection showed rows of its view, or do */
+    bool leaving;  /* unsubscribed: it goes when the other can take over */
+    bool inherits; /* of an owner that failed: it states the row once, and shows none itself */
+    /* An owner that is a window: see window_state.c. */
+    bool unstated;     /* the row may be another than was stated */
+    int64_t stated;    /* it was this change that left it so; 0: there was none; -1: unknown */
+    int64_t stated_at; /* the newest change of then */
+    int64_t begun;     /* the hub's newest change when it last began */
+};
+
+/* ---- subscribers ---- */
+
+/* What bytes on their way count as. */
+struct sending {
+    struct usage_meter *meter; /* one reference; NULL: they are not counted */
+    enum usage_kind kind;
+    uint64_t rows;
+    bool ends; /* a snapshot */
+};
+
+struct subscriber {
+    struct hub *hub;
+    struct auth_identity *identity; /* NULL: a stranger */
+    struct allowance *allowance;    /* NULL: it may do all */
+    struct row_scope *scope;        /* what it sees of scoped exports; one reference */
+    uint64_t owner;                 /* of what it takes; 0: the server's own */
+    struct share windows;           /* see windows_make_room */
+    struct link in_hub;
+    void (*wake)(void *argument);
+    void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
+    void (*denied)(void *argument, const struct error *error); /* NULL: nobody asks */
+    void *argument;
+    bool ended; /* it is being freed: nobody may be woken, nor told anything */
+    struct link subscriptions;
+    size_t count;
+    struct link ready;
+    size_t turns;          /* taken; HUB_TURNS at most */
+    struct link waiting;   /* subscriptions that want one, in the order in which they get it */
+    struct link held;      /* struct held: of subscriptions that ended; the oldest first */
+    size_t held_count;     /* HUB_HELD at most, */
+    size_t held_bytes;     /* ... and their keys: HUB_HELD_BYTES */
+    bool holds_any;        /* it may hold any row of any view, for they were of too many */
+    uint64_t shown;        /* subscriptions that began to show rows, so far */
+    struct link owners;    /* subscriptions that own their keys: see key_owner.c */
+    bool from_owner;       /* what was pulled last is of one of them, */
+    bool from_opening;     /* ... a window, which does not state its row by it */
+    bool passing_over;     /* a frame of a key that is owned, whose other fragments follow */
+    struct buffer control; /* answers: errors, subscribed frames */
+    size_t control_sent;
+    struct text *rest; /* bytes that were taken and go out in pieces; one reference */
+    size_t rest_sent;
+    /* metering */
+    struct usage_client *usage; /* NULL: none, and the rest is zero */
+    size_t pulled_length;       /* of the last pull, */
+    struct sending pulled;      /* ... what it was; */
+    struct sending rest_counts; /* ... and `rest`, as a whole */
+    uint64_t rest_rows;         /* of those, that were given */
+};
+
+/* Tell the client about an error of a subscription that it has not, or no more. */
+void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
+                            const struct wire_about *about);
+/* Append ready bytes to subscriber->control, then call this. */
+void subscriber_answered(struct subscriber *subscriber);
+/* Hand a text over to be sent in pieces of whole frames; takes the reference. Nothing may be
+ * pending. Returns the first piece. */
+struct span subscriber_send(struct subscriber *subscriber, struct text *text);
+void subscriber_ready(struct subscription *subscription);
+/* The same, before all others that are ready. */
+void subscriber_ready_first(struct subscription *subscription);
+/*
+ * Who wants something from the readers takes a turn first, and gives it back when what they brought
+ * is on its way out, so that a client that does not read pins a few pages only, however many
+ * subscriptions it has. When all turns are taken the subscription stands in line: it is made ready
+ * when it is handed one. Both may be called again.
+ */
+bool subscriber_take_turn(struct subscription *subscription);
+void subscriber_give_turn(struct subscription *subscription);
+/* Whether the answer to the subscription's request may have so many rows; else the client is told
+ * that it may not, and the subscription is gone. */
+bool subscriber_allows_rows(struct subscription *subscription, int64_t rows);
+
+/* hub_meter.c: what a pull gives counts as an update of this subscription's view, or, when this is
+ * called later in the same pull, as (part of) a snapshot. */
+void meter_pull(struct subscription *subscription);
+void meter_snapshot(struct subscription *subscription, uint64_t rows, bool ends);
+/* ... as answers, which are counted apart. */
+void meter_answers(struct subscriber *subscriber);
+/* A text is about to be given in pieces / a piece of it was taken. */
+void meter_rest(struct subscriber *subscriber);
+void meter_piece(struct subscriber *subscriber);
+void meter_forget(struct subscriber *subscriber);
+
+/* ---- the hub ---- */
+
+struct hub {
+    struct hub_options options;
+    struct view_set *views;
+    struct engine *engine;
+    struct ring ring;
+    struct seq head;
+    uint64_t commits;          /* so many were told, also those that only time made */
+    int64_t opened_change;     /* newest change when the engine was opened */
+    uint64_t opened_us;        /* and when that was: monotonic */
+    struct map exports;        /* struct hub_export by name */
+    struct hub_export **by_id; /* the same; ids are small and dense */
+    size_t by_id_count;
+    size_t waiting;            /* exports that are waited for; options.max_waiting at most */
+    uint64_t waiting_asks;     /* see hub_may_wait */
+    struct map feeds;          /* struct feed by name */
+    struct link touched;       /* feed.in_touched: those that the commit at hand is for */
+    size_t channel_bytes;      /* of the channels of all feeds */
+    struct link long_channels; /* feed.in_long: those that can drop their oldest block */
+    struct map row_scopes;     /* those that somebody has, by name */
+    struct link subscribers;
+    size_t subscriber_count, subscription_count;
+    size_t grown_pages; /* that subscriptions hold; HUB_GROWN_PAGES at most */
+    struct snapshots *snapshots;
+    struct buffer frame; /* one change's frames */
+    struct buffer shown; /* a projected object */
+    struct buffer paths; /* projected append paths */
+    struct buffer out;   /* what a pull returns when it is put together */
+    struct buffer left;  /* or what is left of it when frames of owned keys were taken out */
+    struct windows *windows;
+    struct hub_metrics metrics;
+};
+
+struct hub_export *hub_find_export(struct hub *hub, struct span name);
+struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
+/* One that has a name and nothing else; NULL when out of memory. And the end of such a one. */
+struct hub_export *hub_new_export(struct hub *hub, struct span name);
+void hub_drop_export(struct hub *hub, struct hub_export *export);
+
+/* hub_waiting.c */
+/* The view of that id, also one that an export will have when it is first fed: one reference, or
+ * NULL with ERROR_VIEW_NOT_FOUND or out of memory. */
+const struct view *hub_find_view(const struct hub *hub, const struct auth_identity *identity,
+                                 struct span id, struct error *error);
+/* Say that there is none, in the same words whether it is so or must not be known, and which may be
+ * meant of those that the identity (NULL: everybody's) may see. */
+bool hub_view_unknown(const struct hub *hub, const struct auth_identity *identity, struct span id,
+                      struct error *error);
+/* Whether there is one. */
+bool hub_has_view(const struct hub *hub, struct span id);
+/* Whether the subscriber may subscribe to the view, where that means to wait for its export. */
+bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct error *error);
+/* The view's export, to be waited for from now on if it was never fed; NULL when out of memory. */
+struct hub_export *hub_await(struct hub *hub, const struct view *view);
+/* It is in no feed any more: nobody waits for it. */
+void hub_stop_waiting(struct hub *hub, struct hub_export *export);
+
+/* frames.c */
+/* The change as the feed's view shows it, appended to out: a patch, or the whole entity when the
+ * subscriber may lack it, or nothing: to one that holds nothing of the key a delete is none. False
+ * when out of memory, or when the entity is not at hand: then the subscriber is to be served from
+ * the database. */
+bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
+                  struct buffer *out);
+struct span frame_seq(char *text, struct seq seq);
+/* An object, or a change's append paths, as the view shows them: borrowed from the argument or from
+ * `scratch`. False when out of memory. Any thread. */
+bool frame_show(const struct view *view, struct span object, struct buffer *scratch,
+                struct span *shown);
+bool frame_show_append(const struct view *view, struct span append, struct buffer *scratch,
+                       struct span *shown);
+
+/* subscription.c */
+/* Find the view, if they may see it (NULL: a stranger), and read the cursor where the view takes
+ * one. The view is a reference. */
+bool subscription_check(const struct hub *hub, const struct auth_identity *identity,
+                        const struct wire_subscribe *message, const struct view **view,
+                        bool *has_after, struct seq *after, struct error *error);
+bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
+                       struct error *error);
+struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
+                                       const char *key);
+/* Tell the client what became of it, by its view and key. It is not closed by that. */
+void subscription_error(const struct subscription *subscription, const struct error *error);
+/* The key it asked for; absent: all. Borrowed. */
+struct span subscription_key(const struct subscription *subscription);
+void subscription_close(struct subscription *subscription);
+/* Tell the client, and close it. */
+void subscription_fail(struct subscription *subscription, const struct error *error);
+/* One of the same key, which the client did not ask for: a window without a filter. NULL when out
+ * of memory. */
+struct subscription *subscription_make_heir(const struct subscription *subscription);
+/* Free one that belongs to no feed any more, and has no work on its way. */
+void subscription_drop(struct subscription *subscription);
+struct span subscription_pull(struct subscription *subscription);
+/* subscription_live.c */
+struct span subscription_pull_live(struct subscription *subscription);
+/* Send `subscribed`; resumed as in struct wire_subscribed. */
+void subscription_announce(struct subscription *subscription, int resumed);
+/* Begin the snapshot from its start: also when a cursor proved too old. */
+void subscription_start_snapshot(struct subscription *subscription);
+/* The subscriber sees other rows than before: go over to those. The subscription may be gone
+ * afterwards. */
+void subscription_move(struct subscription *subscription);
+void subscription_start_live(struct subscription *subscription, int64_t cursor);
+void subscription_start_catch_up(struct subscription *subscription, int64_t cursor);
+
+/* Take over what it knows of the view's keys, in the place of what it knew. */
+void subscription_know(struct subscription *subscription, struct knowledge knowledge);
+
+/* snapshot.c */
+/* A copy with references of its own. */
+struct snapshot_place snapshot_place_ref(const struct snapshot_place *place);
+void snapshot_place_unref(struct snapshot_place *place);
+/* A batch that was built: ready frames and where it ends. Counted, immutable. */
+struct snapshot_batch {
+    uint32_t references;
+    struct text *frames;
+    struct snapshot_place end;
+    int64_t rows;  /* that the whole snapshot has, as far as they were read when it was built */
+    bool last;     /* there are no more rows */
+    bool complete; /* and all were of one state, so the frames said so */
+};
+struct snapshots *snapshots_new(struct hub *hub, size_t max_bytes);
+void snapshots_free(struct snapshots *snapshots);
+/* The next batch for this subscription: from its own hand or the cache (one reference), or NULL:
+ * then a job was started or joined that brings it. */
+struct snapshot_batch *snapshot_next(struct subscription *subscription);
+void snapshot_batch_unref(struct snapshot_batch *batch);
+/* The subscription no longer waits for a job. */
+void snapshot_forget(struct subscription *subscription);
+
+/* resume.c */
+/* Look the cursor up; continues the subscription by itself. */
+bool resume_start(struct subscription *subscription, struct seq after, struct cursor_origin origin);
+/* The cursor is of no use: say so, and start afresh. */
+void resume_refuse(struct subscription *subscription);
+
+/* catch_up.c */
+/* The bytes of the next page, when it is there; else it is asked for. */
+struct span catch_up_pull(struct subscription *subscription);
+/* The page that it took last has gone out, or is not wanted any more. */
+void catch_up_release(struct subscription *subscription);
+
+/* hub_job.c */
+/* The subscription no longer waits for what it asked the readers. */
+void hub_job_forget(struct subscription *subscription);
+
+/* window.c */
+struct windows *windows_new(void);
+void windows_free(struct windows *windows);
+void windows_count(const struct windows *windows, size_t *watched, size_t *members);
+/* Mark what a commit touched, and look at it. */
+void windows_commit(struct hub *hub, const struct engine_commit *commit);
+/* Start a look at what needs one, unless one is on its way; call it again by windows_due. */
+void windows_look(struct hub *hub);
+int64_t windows_due(const struct hub *hub);
+void windows_keep_last(struct hub *hub); /* see hub_close */
+/* Make the subscription a member of the window of this spec (what the spec owns is taken over in
+ * any case), a new one if need be. */
+bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
+void window_leave(struct subscription *subscription);
+/* Whom the readers' time for a window belongs to: its first member's owner. */
+uint64_t window_owner(const struct window *window);
+struct span window_key(const struct window *window);
+/* The part of its view that the window is: rows at most, and how many come before them. False: all
+ * that there are, or the one of its key. */
+bool window_part(const struct window *window, int64_t *take, int64_t *skip);
+
+/* held.c: what the client of a connection holds beside what a subscription sent it. */
+/* The subscription ends, the connection goes on: note what its client keeps. */
+void held_remember(struct subscription *subscription);
+/* What was noted for the view of a new subscription is what that one is to take away, or keeps. */
+void held_take(struct subscription *subscription);
+/* Whether that is of another window than its own. */
+bool held_others(const struct subscription *subscription);
+/* What a member has now, or may still have, is what it is to lose in the window that it goes to. */
+void held_move(struct subscription *subscription);
+/* The subscription begins to show rows. */
+void held_shows(struct subscription *subscription);
+/* For a look: copies of what it is to take away, and of what other subscriptions of the connection
+ * show of the view, which is to stay. False when out of memory. */
+bool held_lend(const struct subscription *subscription, struct link *list);
+/* Whether others of the connection have begun to show rows of the view since subscriber.shown was
+ * `shown`, so that what was lent then is not all that is to stay. */
+bool held_lacks(const struct subscription *subscription, uint64_t shown);
+/* A copy of what `other` shows. False when out of memory. */
+bool held_lend_shown(const struct subscription *other, struct link *list);
+void held_free_all(struct link *list);
+/* The window is freed, or what it held is: nothing is known of that any more. */
+void held_forget(struct window *window);
+
+/* window_member.c */
+/* The spec that a subscribe message asks for. Of a message that need not be a window, too. */
+bool window_spec_make(const struct hub *hub, const struct view *view,
+                      const struct wire_subscribe *message, struct window_spec *spec,
+                      struct error *error);
+/* The same; *is_window false: it asks for none. */
+bool window_wanted(const struct hub *hub, const struct view *view,
+                   const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
+                   struct error *error);
+void window_begin(struct subscription *subscription);
+/* The same for who has rows of another window, and was moved from there. */
+void window_begin_moved(struct subscription *subscription);
+/* The cursor was found: at this change. */
+void window_resume(struct subscription *subscription, int64_t from, bool current);
+struct span window_pull(struct subscription *subscription);
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * Exports that are waited for. In an open server an export appears when it is first fed, and a
+ * subscriber may come before that: the three views that the export will have are then empty ones.
+ * On the loop such an export is a name without a number; readers look for it by its name and find
+ * nothing, so that all else is as with any other. When it is fed, the number comes
+ * (hub_add_export).
+ *
+ * What clients name costs memory, so there are bounds, and a name is forgotten with its last feed.
+ */
+#include "delivery/window_internal.h"
+
+#include <stdio.h>
+
+enum { NAME_SIZE = 160 };
+
+/* Of those that one may see, so that the words are the same whether a name is hidden or not there.
+ */
+static void offer_views(const struct hub *hub, const struct auth_identity *identity,
+                        struct nearest *nearest)
+{
+    const struct view *view;
+    for (size_t i = 0; (view = view_set_at(hub->views, i)); i++)
+        if (!identity || auth_may_view(identity, span_of(view->id)))
+            nearest_offer(nearest, view->id);
+}
+
+/* Where every export has its three views: the one of this export that is meant. */
+static void offer_plain(const struct hub *hub, const struct auth_identity *identity,
+                        struct nearest *nearest, char plain[3][NAME_SIZE])
+{
+    static const char *const modes[] = {"list", "state", "append"};
+    const char *slash = strrchr(nearest->given, '/');
+    size_t length = slash ? (size_t)(slash - nearest->given) : strlen(nearest->given);
+    for (size_t i = 0; view_set_is_open(hub->views) && i < 3; i++) {
+        snprintf(plain[i], NAME_SIZE, "%.*s/%s", (int)length, nearest->given, modes[i]);
+        if (view_is_plain(span_of(plain[i])) &&
+            (!identity || auth_may_view(identity, span_of(plain[i]))))
+            nearest_offer(nearest, plain[i]);
+    }
+}
+
+bool hub_view_unknown(const struct hub *hub, const struct auth_identity *identity, struct span id,
+                      struct error *error)
+{
+    char given[NAME_SIZE], plain[3][NAME_SIZE];
+    struct nearest nearest = {.given = given};
+    bool is_short = id.length < 128;
+    snprintf(given, sizeof given, "%.*s", (int)(is_short ? id.length : 128), id.data);
+    if (is_short) {
+        offer_views(hub, identity, &nearest);
+        offer_plain(hub, identity, &nearest, plain);
+    }
+    return error_set(error, ERROR_VIEW_NOT_FOUND, "view '%s' is not known; %s%s%s%s", given,
+                     nearest.name ? "did you mean '" : "", nearest.name ? nearest.name : "",
+                     nearest.name ? "'? " : "",
+                     view_set_is_open(hub->views)
+                         ? "every export has the views '/list', '/state' and '/append', and no "
+                           "export's name is empty or longer than 128 bytes"
+                         : "this server shows the views that its configuration names");
+}
+
+const struct view *hub_find_view(const struct hub *hub, const struct auth_identity *identity,
+                                 struct span id, struct error *error)
+{
+    const struct view *view = view_set_find(hub->views, id);
+    if (view)
+        return view_ref(view);
+    if (view_set_is_open(hub->views) && view_is_plain(id))
+        return view_plain_new(id, error);
+    hub_view_unknown(hub, identity, id, error);
+    return NULL;
+}
+
+bool hub_has_view(const struct hub *hub, struct span id)
+{
+    return view_set_find(hub->views, id) || (view_set_is_open(hub->views) && view_is_plain(id));
+}
+
+/* The different ones, less the one of that name. */
+static size_t count_others(struct subscriber *subscriber, struct span name)
+{
+    uint64_t ask = ++subscriber->hub->waiting_asks;
+    size_t count = 0;
+    struct link *link = subscriber->subscriptions.next;
+    for (; link != &subscriber->subscriptions; link = link->next) {
+        struct hub_export *export =
+            LINK_OWNER(struct subscription, in_subscriber, link)->feed->export;
+        if (!export->waiting || export->counted == ask)
+            continue;
+        export->counted = ask;
+        count += !span_equal(span_make(export->name, export->name_length), name);
+    }
+    return count;
+}
+
+bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct error *error)
+{
+    struct hub *hub = subscriber->hub;
+    struct span name = span_of(view->export_name);
+    const struct hub_export *export = hub_find_export(hub, name);
+    if (export && !export->waiting)
+        return true;
+    size_t own = count_others(subscriber, name);
+    if (own >= HUB_WAITING_EACH)
+        return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
+                         "export '%.128s' was never fed, and this connection waits for %zu such "
+                         "exports already, the most it may; unsubscribe from one, feed it first, "
+                         "or name the exports in the configuration",
+                         view->export_name, own);
+    if (!export)
+        windows_end_lingering(hub->windows); /* may be all that holds a name */
+    return export || hub->waiting < hub->options.max_waiting ||
+           error_set(error, ERROR_SUBSCRIPTION_LIMIT,
+                     "export '%.128s' was never fed, and %zu such exports are waited for already, "
+                     "as many as max_waiting_exports allows; feed it first, or name the exports "
+                     "in the configuration",
+                     view->export_name, hub->waiting);
+}
+
+struct hub_export *hub_await(struct hub *hub, const struct view *view)
+{
+    struct span name = span_of(view->export_name);
+    struct hub_export *export = hub_find_export(hub, name);
+    if (export)
+        return export;
+    export = hub_new_export(hub, name);
+    if (!export)
+        return NULL;
+    export->waiting = true;
+    hub->waiting++;
+    return export;
+}
+
+void hub_stop_waiting(struct hub *hub, struct hub_export *export)
+{
+    if (!export->waiting || !link_alone(&export->feeds))
+        return;
+    INVARIANT(hub->waiting > 0);
+    hub->waiting--;
+    hub_drop_export(hub, export);
+}

@@ -1,0 +1,402 @@
+/*
+ * Two subscriptions of one view on one connection, one to a key and one to all of it or a part of
+ * it. The published clients keep the rows of a view in one store, whoever they came for, so a
+ * change must come once, and a row goes only when none of the two shows it.
+ *
+ * The subscription to the key owns it: live frames about the key are passed over when they come
+ * from the other. An owner that is a window (it has filters, or its view is derived) does not show
+ * the row at all times, so it states what both show: see window_state.c.
+ *
+ * What is left to do is where the other sends rows at once, in batches:
+ *   - a batch may have the row as it was before, or after, what the owner sent last. The owner
+ *     waits until the other is live and then restates the row, unless it was the same all the time;
+ *   - an owner that is unsubscribed leaves when the other has everything too, so that the other
+ *     can go on with the key;
+ *   - an owner that fails has passed over what it will not send any more. An heir takes its place,
+ *     which states what the other shows of the row, and then leaves in the same way.
+ */
+#include "delivery/key_owner.h"
+#include "delivery/window_internal.h"
+#include "json/json.h"
+
+static struct subscription *owner_of(const struct link *link)
+{
+    return LINK_OWNER(struct subscription, in_owners, link);
+}
+
+static bool is_same_view(const struct subscription *a, const struct subscription *b)
+{
+    return strcmp(a->feed->view->id, b->feed->view->id) == 0;
+}
+
+static bool is_unkeyed(const struct subscription *subscription)
+{
+    return !subscription_key(subscription).data;
+}
+
+/* The one that shows more than the owner's key; NULL: there is none. */
+static struct subscription *find_other(const struct subscription *owner)
+{
+    struct link *all = &owner->subscriber->subscriptions, *link;
+    for (link = all->next; link != all; link = link->next) {
+        struct subscription *other = LINK_OWNER(struct subscription, in_subscriber, link);
+        if (is_unkeyed(other) && is_same_view(owner, other))
+            return other;
+    }
+    return NULL;
+}
+
+/* Whether it has begun, so that nothing of it is to come but what changes. */
+static bool is_live(const struct subscription *subscription)
+{
+    return subscription->phase == PHASE_LIVE ||
+           (subscription->phase == PHASE_WINDOW && subscription->member_phase == MEMBER_LIVE);
+}
+
+/* ---- becoming one ---- */
+
+static bool own(struct subscription *subscription)
+{
+    struct buffer names;
+    if (subscription->owned)
+        return true;
+    buffer_init(&names, UINT32_MAX);
+    doc_escape(&names, span_of(subscription->feed->view->id));
+    doc_escape(&names, subscription_key(subscription));
+    if (names.failed) {
+        buffer_fini(&names);
+        return false;
+    }
+    subscription->owned = buffer_take(&names, &subscription->owned_length);
+    buffer_fini(&names);
+    link_append(&subscription->subscriber->owners, &subscription->in_owners);
+    return true;
+}
+
+/* One that was to leave does so when it rests. It is not closed here, where its connection may be
+ * going through its subscriptions. */
+static void disown(struct subscription *subscription)
+{
+    memory_free(subscription->owned);
+    subscription->owned = NULL;
+    link_remove(&subscription->in_owners);
+    subscription->unstated |= subscription->window && subscription->restates;
+    if (is_live(subscription) && !subscription->subscriber->ended)
+        subscriber_ready(subscription);
+}
+
+/* One that was to leave makes place for a new one of its key. That one has to state what the old
+ * one did not come to. */
+static void replace(struct subscription *subscription)
+{
+    struct link *all = &subscription->subscriber->subscriptions, *link = all->next;
+    while (link != all) {
+        struct subscription *old = LINK_OWNER(struct subscription, in_subscriber, link);
+        link = link->next;
+        if (old->leaving && is_same_view(old, subscription) &&
+            span_equal(subscription_key(old), subscription_key(subscription))) {
+            subscription->unstated = subscription->window != NULL;
+            subscription_close(old);
+        }
+    }
+}
+
+bool key_owner_joined(struct subscription *subscription)
+{
+    struct link *all = &subscription->subscriber->subscriptions, *link;
+    if (!is_unkeyed(subscription)) {
+        replace(subscription);
+        struct subscription *other = find_other(subscription);
+        if (other)
+            other->beside = true;
+        return !other || own(subscription);
+    }
+    for (link = all->next; link != all; link = link->next) {
+        struct subscription *keyed = LINK_OWNER(struct subscription, in_subscriber, link);
+        if (is_unkeyed(keyed) || !is_same_view(keyed, subscription))
+            continue;
+        subscription->beside = true;
+        if (!own(keyed))
+            return false;
+    }
+    return true;
+}
+
+void key_owner_left(struct subscription *subscription)
+{
+    struct link *owners = &subscription->subscriber->owners, *link = owners->next;
+    if (!is_unkeyed(subscription))
+        return;
+    while (link != owners) {
+        struct subscription *owner = owner_of(link);
+        link = link->next;
+        if (is_same_view(owner, subscription))
+            disown(owner);
+    }
+}
+
+/* ---- what the other has sent ---- */
+
+/* Whether rows of the other may be to come in batches. */
+static bool is_opening(const struct subscription *other)
+{
+    const struct window_request *request = other->request;
+    switch (other->phase) {
+    case PHASE_LIVE:
+        return false;
+    case PHASE_CATCH_UP:
+        return other->resuming || other->overlaps || other->answering;
+    case PHASE_WINDOW:
+        return !(other->member_phase == MEMBER_LIVE || other->member_phase == MEMBER_BEHIND ||
+                 (other->member_phase == MEMBER_WAITING && request->kind == WINDOW_BEHIND));
+    case PHASE_RESOLVING:
+    case PHASE_SNAPSHOT:
+        break;
+    }
+    return true;
+}
+
+/* Whether the other has sent all that there is. */
+static bool has_all(const struct subscription *other)
+{
+    const struct window *window = other->window;
+    if (window)
+        return other->member_phase == MEMBER_LIVE && !link_alone(&other->in_rest) &&
+               !window->stale && !window->looking && !window->filling;
+    return other->phase == PHASE_LIVE &&
+           (!link_alone(&other->in_rest) || other->cursor >= other->feed->hub->ring.last);
+}
+
+void key_owner_begins(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct link *link;
+    subscription->begun = subscription->feed->hub->ring.last;
+    subscription->stated = KEY_STATED_UNKNOWN;
+    subscription->unstated &= subscription->owned != NULL;
+    if (subscription->owned) {
+        const struct subscription *other = find_other(subscription);
+        subscription->restates =
+            other && (is_opening(other) || (!subscription->window && !has_all(other)));
+    }
+    if (!is_unkeyed(subscription))
+        return;
+    for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next)
+        if (is_same_view(owner_of(link), subscription))
+            owner_of(link)->restates = true;
+}
+
+void key_owner_stated(struct subscription *subscription)
+{
+    const struct subscription *other = subscription->restates ? find_other(subscription) : NULL;
+    if (!other || !is_opening(other))
+        subscription->restates = false;
+}
+
+/* ---- the owner's part ---- */
+
+/* The oldest state and the newest that the rows of the other can be of. */
+static int64_t oldest_state(const struct subscription *other)
+{
+    int64_t change = other->snapshot.change;
+    return !other->window && change > 0 && change < other->begun ? change : other->begun;
+}
+
+static int64_t newest_state(const struct subscription *other)
+{
+    return other->window ? other->window->shown_change : other->cursor;
+}
+
+/* Whether the row was the same in all states that the two have sent of it. Of one that resumed,
+ * they reach back behind what its group knows of the row. */
+static bool is_settled(const struct subscription *owner, const struct subscription *other)
+{
+    const struct ring *ring = &owner->feed->hub->ring;
+    const struct key_group *group = owner->group;
+    int64_t oldest = oldest_state(other);
+    int64_t last = group->count ? group->ids[group->first + group->count - 1] : 0;
+    return !owner->knowledge.resumed && oldest >= owner->begun && oldest + 1 >= ring->first &&
+           newest_state(other) <= ring->last && last <= oldest && owner->cursor >= last;
+}
+
+/* All of the row as it is now, or that it is gone. */
+static void restate(struct subscription *owner)
+{
+    subscription_know(owner, (struct knowledge){.begun = true});
+    subscription_start_catch_up(owner, 0);
+}
+
+/* The newest state that the owner has sent of the row. */
+static int64_t sent_state(const struct subscription *owner)
+{
+    return owner->window ? owner->stated_at : owner->cursor;
+}
+
+/* What the owner has sent the other must have passed, else it would send it again. */
+static bool may_leave(const struct subscription *owner)
+{
+    const struct subscription *other = find_other(owner);
+    int64_t last = owner->feed->hub->ring.last;
+    bool has_told = owner->window ? !owner->unstated && !link_alone(&owner->in_rest)
+                                  : !link_alone(&owner->in_rest) || owner->cursor >= last;
+    return is_live(owner) && !owner->restates && has_told &&
+           (!other || (has_all(other) && sent_state(owner) <= last));
+}
+
+bool key_owner_goes_on(struct subscription *subscription)
+{
+    if (!subscription->restates)
+        return true;
+    const struct subscription *other = find_other(subscription);
+    if (other && is_opening(other))
+        return false; /* woken by key_owners_wake */
+    subscription->restates = false;
+    if (other && is_settled(subscription, other))
+        return true;
+    restate(subscription);
+    return false;
+}
+
+void key_owner_rests(struct subscription *subscription)
+{
+    if (subscription->leaving && may_leave(subscription))
+        subscription_close(subscription);
+}
+
+bool key_owner_stays(struct subscription *subscription)
+{
+    if (!subscription->owned || may_leave(subscription))
+        return false;
+    subscription->leaving = true;
+    return true;
+}
+
+static bool has_heir(struct subscription *owner)
+{
+    struct subscription *heir;
+    owner->leaving = false; /* else the heir would replace it */
+    if (owner->inherits || !(heir = subscription_make_heir(owner)))
+        return false;
+    heir->inherits = heir->leaving = true;
+    heir->phase = PHASE_WINDOW;
+    heir->member_phase = MEMBER_LIVE;
+    key_owner_begins(heir);
+    heir->unstated = true;
+    subscriber_ready(heir);
+    return true;
+}
+
+void key_owner_failed(struct subscription *subscription, const struct error *error)
+{
+    struct subscription *other = subscription->owned ? find_other(subscription) : NULL;
+    if (!other || subscription->subscriber->ended || has_heir(subscription))
+        return;
+    subscription_error(other, error);
+    subscription_close(other);
+}
+
+void key_owners_wake(struct subscriber *subscriber)
+{
+    struct link *link;
+    for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
+        struct subscription *owner = owner_of(link);
+        if (is_live(owner) && (owner->restates || owner->unstated || owner->leaving))
+            subscriber_ready(owner);
+    }
+}
+
+/* ---- an owner that is a window ---- */
+
+bool key_owner_opens(const struct subscription *subscription)
+{
+    const struct window_request *request = subscription->request;
+    return subscription->owned && subscription->window &&
+           !(request && request->kind == WINDOW_STATE);
+}
+
+bool key_owner_may_state(const struct subscription *subscription)
+{
+    const struct subscription *other = find_other(subscription);
+    return !other || !is_opening(other); /* woken by key_owners_wake */
+}
+
+bool key_owner_is_told(const struct subscription *subscription, int64_t change)
+{
+    const struct subscription *other = find_other(subscription);
+    return !other || (has_all(other) && change <= subscription->feed->hub->ring.last);
+}
+
+int64_t key_owner_others_state(const struct subscription *subscription)
+{
+    const struct subscription *other = find_other(subscription);
+    return other ? oldest_state(other) : 0;
+}
+
+const struct subscription *key_owner_other(const struct subscription *subscription)
+{
+    return find_other(subscription);
+}
+
+/* ---- the other's frames ---- */
+
+static void note_unstated(struct subscription *owner)
+{
+    if (!owner->window || owner->unstated)
+        return;
+    owner->unstated = true;
+    if (is_live(owner))
+        subscriber_ready(owner);
+}
+
+static bool is_owned(struct subscriber *subscriber, struct span payload)
+{
+    enum wire_operation operation;
+    struct span view, key;
+    const struct link *link;
+    if (!wire_change_names(payload, &operation, &view, &key))
+        return false;
+    for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
+        struct subscription *owner = owner_of(link);
+        if (owner->owned_length != view.length + key.length ||
+            memcmp(owner->owned, view.data, view.length) != 0 ||
+            memcmp(owner->owned + view.length, key.data, key.length) != 0)
+            continue;
+        if (subscriber->from_owner && operation != WIRE_DELETE)
+            return false;
+        note_unstated(owner);
+        return true;
+    }
+    return false;
+}
+
+/* Whether a frame, or a fragment of one, is to be passed over. */
+static bool is_passed_over(struct subscriber *subscriber, struct span frame)
+{
+    struct span payload;
+    bool final, continues = ((unsigned char)frame.data[0] & 0x0f) == 0;
+    if (!wire_frame_payload(frame, &payload, &final))
+        return false;
+    bool passed = continues ? subscriber->passing_over : is_owned(subscriber, payload);
+    subscriber->passing_over = passed && !final;
+    return passed;
+}
+
+struct span key_owners_pass(struct subscriber *subscriber, struct span bytes)
+{
+    struct buffer *left = &subscriber->hub->left;
+    if (!bytes.length || (link_alone(&subscriber->owners) && !subscriber->passing_over) ||
+        (subscriber->from_owner && !subscriber->from_opening))
+        return bytes;
+    buffer_clear(left);
+    struct span rest = bytes;
+    while (rest.length) {
+        struct span frame = span_make(rest.data, wire_frame_length(rest));
+        INVARIANT(frame.length && frame.length <= rest.length);
+        if (!is_passed_over(subscriber, frame))
+            buffer_add_span(left, frame);
+        rest = span_make(rest.data + frame.length, rest.length - frame.length);
+    }
+    if (left->failed)
+        return bytes; /* out of memory: rather twice than not at all */
+    return buffer_span(left);
+}

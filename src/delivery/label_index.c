@@ -1,0 +1,92 @@
+#include "delivery/label_index.h"
+
+struct label_list {
+    struct link places;
+    size_t length;
+    char label[];
+};
+
+static struct span list_label(const void *value)
+{
+    const struct label_list *list = value;
+    return span_make(list->label, list->length);
+}
+
+void label_index_init(struct label_index *index)
+{
+    link_init(&index->everything);
+    map_init(&index->labels, list_label);
+}
+
+void label_index_fini(struct label_index *index)
+{
+    INVARIANT(link_alone(&index->everything) && index->labels.count == 0);
+    map_fini(&index->labels);
+}
+
+static struct label_list *get_list(struct label_index *index, struct span label)
+{
+    struct label_list *list = map_get(&index->labels, label);
+    if (list)
+        return list;
+    list = memory_alloc(sizeof *list + label.length);
+    if (!list)
+        return NULL;
+    *list = (struct label_list){.length = label.length};
+    memcpy(list->label, label.data, label.length);
+    link_init(&list->places);
+    if (map_add(&index->labels, list))
+        return list;
+    memory_free(list);
+    return NULL;
+}
+
+static bool add_place(struct label_index *index, struct label_member *member, void *topic,
+                      struct span label)
+{
+    struct label_list *list = label.data ? get_list(index, label) : NULL;
+    struct label_place *place = &member->places[member->count];
+    if (label.data && !list)
+        return false;
+    place->list = list;
+    place->topic = topic;
+    link_append(list ? &list->places : &index->everything, &place->in_list);
+    member->count++;
+    return true;
+}
+
+bool label_index_add(struct label_index *index, struct label_member *member, void *topic,
+                     const struct row_scope *scope)
+{
+    size_t labels = scope ? row_scope_label_count(scope) : 0;
+    *member = (struct label_member){.places = memory_new((labels + 1) * sizeof *member->places)};
+    bool done = member->places != NULL;
+    if (done && !labels)
+        return add_place(index, member, topic, span_make(NULL, 0));
+    for (size_t i = 0; done && i < labels; i++)
+        done = add_place(index, member, topic, row_scope_label(scope, i));
+    if (!done)
+        label_index_remove(index, member);
+    return done;
+}
+
+void label_index_remove(struct label_index *index, struct label_member *member)
+{
+    for (size_t i = 0; i < member->count; i++) {
+        struct label_list *list = member->places[i].list;
+        link_remove(&member->places[i].in_list);
+        if (!list || !link_alone(&list->places))
+            continue;
+        map_remove(&index->labels, list_label(list));
+        memory_free(list);
+    }
+    memory_free(member->places);
+    *member = (struct label_member){.places = NULL};
+}
+
+struct link *label_index_find(const struct label_index *index, struct span label)
+{
+    struct label_list *list =
+        label.length && index->labels.count ? map_get(&index->labels, label) : NULL;
+    return list ? &list->places : NULL;
+}

@@ -1,0 +1,25 @@
+/* Where a row stands in a list: the newest seq comes first, of one seq the least key. */
+#ifndef DELIVERY_LIST_POSITION_H
+#define DELIVERY_LIST_POSITION_H
+
+#include "base/seq.h"
+#include "base/text.h"
+
+#include <stdbool.h>
+
+struct list_position {
+    struct seq seq;
+    struct text *key; /* one reference; NULL: no position at all */
+};
+
+/* A position with a copy of the key; false when out of memory, and then it is none. */
+bool list_position_make(struct list_position *position, struct seq seq, struct span key);
+/* One more reference. */
+struct list_position list_position_ref(const struct list_position *position);
+/* Give the reference back: it is none afterwards. */
+void list_position_unref(struct list_position *position);
+/* Negative where the row of that seq and key comes before the position, 0 where it is the row of
+ * the position, positive behind it. */
+int list_position_compare(struct seq seq, struct span key, const struct list_position *position);
+
+#endif

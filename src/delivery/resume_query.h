@@ -1,0 +1,32 @@
+/*
+ * Where in the log a client's cursor stands: the reading side of resume.c. What takes long is done
+ * in steps, each a short transaction and a job of its own, so that others are served between them.
+ */
+#ifndef DELIVERY_RESUME_QUERY_H
+#define DELIVERY_RESUME_QUERY_H
+
+#include "delivery/view_epoch.h"
+#include "store/store.h"
+#include "view/view.h"
+
+struct resume_query {
+    const struct view *view;
+    struct seq after;  /* the cursor as it was presented */
+    int64_t scan_rows; /* of the log, that one step looks at */
+    struct cursor_origin origin;
+    /* between steps */
+    bool begun;
+    struct store_seq_walk walk;
+    /* found */
+    bool done;               /* else another step is needed */
+    bool accepted;           /* else the client must start with a snapshot */
+    int64_t from;            /* everything behind this change is new to it, */
+    int64_t ambiguous_until; /* ... but what is not behind this one it may have had; 0: nothing */
+    bool only_greater;       /* ... and up to `to` only what has a greater seq is */
+    int64_t to;              /* the newest change when it was asked */
+};
+
+/* The first or next step, in one short transaction. */
+bool resume_query_run(struct resume_query *query, struct store_reader *reader, struct error *error);
+
+#endif

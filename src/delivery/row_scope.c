@@ -1,0 +1,214 @@
+#include "delivery/hub_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct row_scope {
+    struct hub *hub;
+    size_t references;
+    bool all;
+    struct span *values; /* canonical JSON texts, in order of bytes, in `name` */
+    size_t count;
+    size_t name_length;
+    char *name; /* the values, with commas between */
+};
+
+struct span row_scope_name(const void *value)
+{
+    const struct row_scope *scope = value;
+    return span_make(scope->name, scope->name_length);
+}
+
+/* ---- making ---- */
+
+static int compare_values(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return span_compare(*left, *right);
+}
+
+static void sort_values(struct span *values, size_t *count)
+{
+    size_t kept = 0;
+    qsort(values, *count, sizeof *values, compare_values);
+    for (size_t i = 0; i < *count; i++)
+        if (!kept || !span_equal(values[kept - 1], values[i]))
+            values[kept++] = values[i];
+    *count = kept;
+}
+
+/* The values are copied; the array passes over. */
+static struct row_scope *scope_new(struct hub *hub, struct span *values, size_t count,
+                                   const struct buffer *name)
+{
+    struct row_scope *scope = memory_new(sizeof *scope);
+    char *copy = scope ? memory_copy_string(name->data, name->length) : NULL;
+    if (!copy) {
+        memory_free(scope);
+        return NULL;
+    }
+    *scope = (struct row_scope){.hub = hub,
+                                .references = 1,
+                                .values = values,
+                                .count = count,
+                                .name_length = name->length,
+                                .name = copy};
+    for (size_t i = 0, at = 0; i < count; i++) {
+        scope->values[i].data = copy + at;
+        at += values[i].length + 1;
+    }
+    if (map_add(&hub->row_scopes, scope))
+        return scope;
+    memory_free(copy);
+    memory_free(scope);
+    return NULL;
+}
+
+/* Takes the array of values over. */
+static struct row_scope *find_or_make(struct hub *hub, struct span *values, size_t count)
+{
+    struct buffer name;
+    struct row_scope *scope = NULL;
+    buffer_init(&name, SIZE_MAX / 2);
+    sort_values(values, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buffer_add_char(&name, ',');
+        buffer_add_span(&name, values[i]);
+    }
+    if (!name.failed) {
+        scope = row_scope_ref(map_get(&hub->row_scopes, buffer_span(&name)));
+        if (!scope) {
+            scope = scope_new(hub, values, count, &name);
+            values = scope ? NULL : values;
+        }
+    }
+    buffer_fini(&name);
+    memory_free(values);
+    return scope;
+}
+
+struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *identity)
+{
+    size_t count = identity ? identity->row_scopes.count : 0;
+    struct span *values = memory_new((count + 1) * sizeof *values);
+    size_t *ends = values ? memory_new((count + 1) * sizeof *ends) : NULL;
+    struct buffer texts;
+    struct row_scope *scope = NULL;
+    buffer_init(&texts, SIZE_MAX / 2);
+    for (size_t i = 0; ends && i < count; i++) {
+        doc_escape(&texts, span_of(identity->row_scopes.items[i]));
+        ends[i] = texts.length;
+    }
+    if (ends && !texts.failed) {
+        for (size_t i = 0; i < count; i++) {
+            size_t start = i ? ends[i - 1] : 0;
+            values[i] = span_make(texts.data + start, ends[i] - start);
+        }
+        scope = find_or_make(hub, values, count);
+        values = NULL;
+    }
+    memory_free(values);
+    memory_free(ends);
+    buffer_fini(&texts);
+    return scope;
+}
+
+struct row_scope *row_scope_get_all(struct hub *hub)
+{
+    struct span name = span_of("all"); /* which no list of values is */
+    struct row_scope *scope = row_scope_ref(map_get(&hub->row_scopes, name));
+    struct buffer text;
+    if (scope)
+        return scope;
+    buffer_init(&text, 16);
+    if (buffer_add_span(&text, name))
+        scope = scope_new(hub, NULL, 0, &text);
+    buffer_fini(&text);
+    if (scope)
+        scope->all = true;
+    return scope;
+}
+
+struct row_scope *row_scope_join(struct hub *hub, const struct row_scope *one,
+                                 const struct row_scope *other)
+{
+    size_t count = one->count + other->count;
+    if (one->all || other->all)
+        return row_scope_get_all(hub);
+    struct span *values = memory_new((count + 1) * sizeof *values);
+    if (!values)
+        return NULL;
+    memcpy(values, one->values, one->count * sizeof *values);
+    memcpy(values + one->count, other->values, other->count * sizeof *values);
+    return find_or_make(hub, values, count);
+}
+
+struct row_scope *row_scope_ref(struct row_scope *scope)
+{
+    if (scope)
+        scope->references++;
+    return scope;
+}
+
+void row_scope_unref(struct row_scope *scope)
+{
+    if (!scope || --scope->references)
+        return;
+    map_remove(&scope->hub->row_scopes, row_scope_name(scope));
+    memory_free(scope->values);
+    memory_free(scope->name);
+    memory_free(scope);
+}
+
+/* ---- asking ---- */
+
+bool row_scope_sees(const struct row_scope *scope, struct span label)
+{
+    if (!scope)
+        return true;
+    if (scope->all)
+        return label.length > 0;
+    if (label.length && label.data[0] == '"')
+        return scope->count &&
+               bsearch(&label, scope->values, scope->count, sizeof label, compare_values) != NULL;
+    return span_equal(label, span_of(VIEW_SCOPE_PUBLIC));
+}
+
+size_t row_scope_label_count(const struct row_scope *scope)
+{
+    return scope->all ? 0 : scope->count + 1;
+}
+
+struct span row_scope_label(const struct row_scope *scope, size_t number)
+{
+    INVARIANT(number < row_scope_label_count(scope));
+    return number ? scope->values[number - 1] : span_of(VIEW_SCOPE_PUBLIC);
+}
+
+bool row_scope_shows(const struct row_scope *scope, const struct view *view, struct span entity)
+{
+    return !scope || (view->scope && row_scope_sees(scope, view_scope_label(view->scope, entity)));
+}
+
+static struct sight sight_of(const struct row_scope *scope, bool made, bool deleted,
+                             struct span label, struct span left)
+{
+    return (struct sight){.before = !made && row_scope_sees(scope, left.data ? left : label),
+                          .after = !deleted && row_scope_sees(scope, label)};
+}
+
+struct sight row_scope_sight(const struct row_scope *scope, const struct change *change)
+{
+    bool deleted = change->operation == CHANGE_DELETE || change->operation == CHANGE_EVICT;
+    return sight_of(scope, change->operation == CHANGE_CREATE, deleted, change_scope(change),
+                    change_scope_left(change));
+}
+
+struct sight row_scope_log_sight(const struct row_scope *scope, const struct store_change *change)
+{
+    bool deleted = change->operation == STORE_DELETE || change->operation == STORE_EVICT;
+    return sight_of(scope, change->operation == STORE_CREATE, deleted, change->scope,
+                    change->scope_left);
+}

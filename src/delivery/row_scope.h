@@ -1,0 +1,48 @@
+/*
+ * Which rows of scoped exports somebody may see: the public ones, and those whose scope is among
+ * the values that its token lists. Two that list the same values have one struct row_scope, so that
+ * what is made for one can be shared with the other.
+ *
+ * Wherever this is NULL, rows are not scoped, and all are seen. Counted by the loop thread alone;
+ * readers may look at one that a job on the loop's side holds.
+ */
+#ifndef DELIVERY_ROW_SCOPE_H
+#define DELIVERY_ROW_SCOPE_H
+
+#include "auth/auth.h"
+#include "bus/bus.h"
+#include "store/store.h"
+#include "view/view.h"
+
+struct hub;
+struct row_scope;
+
+/* What this identity (NULL: a stranger) sees; one reference. NULL when out of memory. */
+struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *identity);
+/* All rows, also those that are for nobody; one reference. NULL when out of memory. */
+struct row_scope *row_scope_get_all(struct hub *hub);
+/* What at least one of two sees; one reference. NULL when out of memory. */
+struct row_scope *row_scope_join(struct hub *hub, const struct row_scope *one,
+                                 const struct row_scope *other);
+/* NULL is allowed. */
+struct row_scope *row_scope_ref(struct row_scope *scope);
+void row_scope_unref(struct row_scope *scope);
+/* For the hub's map of them, and a text that no other has. */
+struct span row_scope_name(const void *scope);
+
+/* The labels of the rows that it sees: the public one, then each value's. None: it sees all. */
+size_t row_scope_label_count(const struct row_scope *scope);
+struct span row_scope_label(const struct row_scope *scope, size_t number);
+/* Whether a row with this label (view.h) is seen; one without a label is not. */
+bool row_scope_sees(const struct row_scope *scope, struct span label);
+/* Whether an entity of the view's export is. */
+bool row_scope_shows(const struct row_scope *scope, const struct view *view, struct span entity);
+
+/* Whether the row was seen before a change, and is behind it. */
+struct sight {
+    bool before, after;
+};
+struct sight row_scope_sight(const struct row_scope *scope, const struct change *change);
+struct sight row_scope_log_sight(const struct row_scope *scope, const struct store_change *change);
+
+#endif

@@ -1,0 +1,355 @@
+/*
+ * Snapshots, batch by batch. A batch is built once by a reader, compressed once, kept, and given
+ * to every subscription that stands at the same place of the same snapshot. A subscription holds a
+ * place, not a batch, so a stalled one pins no memory.
+ *
+ * A job reads up to HUB_SNAPSHOT_ROWS in one short transaction. A larger snapshot takes several,
+ * each perhaps of a later state. Its rows are then not the end of it: what changed after the first
+ * one's position is sent again whole, and only that ends it, with a cursor (catch_up.c).
+ *
+ * Freshness: whoever subscribes gets at least what was committed when it asked. A batch from the
+ * cache will do when the export has not changed since; else a new job serves everybody who asked
+ * while the last one was on its way.
+ */
+#include "delivery/snapshot_internal.h"
+
+/* A job on its way and the subscriptions that wait for the place it starts from. */
+struct build {
+    struct link waiting; /* subscription.in_build */
+    struct link late;    /* asked after the job was started; it may be too old for them */
+    int64_t started_at;  /* head when it was started */
+    size_t name_length;
+    char name[];
+};
+
+struct snapshots {
+    struct hub *hub;
+    struct snapshot_cache *cache;
+    struct map builds;
+};
+
+struct snapshot_job {
+    struct read_job read;
+    struct snapshots *snapshots;
+    struct snapshot_query query;
+    bool done;
+    char name[]; /* of the first place: the build */
+};
+
+static struct span build_key(const void *value)
+{
+    const struct build *build = value;
+    return span_make(build->name, build->name_length);
+}
+
+struct snapshots *snapshots_new(struct hub *hub, size_t max_bytes)
+{
+    struct snapshots *snapshots = memory_new(sizeof *snapshots);
+    struct snapshot_cache *cache = snapshots ? snapshot_cache_new(max_bytes) : NULL;
+    if (!cache) {
+        memory_free(snapshots);
+        return NULL;
+    }
+    snapshots->hub = hub;
+    snapshots->cache = cache;
+    map_init(&snapshots->builds, build_key);
+    return snapshots;
+}
+
+void snapshots_free(struct snapshots *snapshots)
+{
+    size_t position = 0;
+    struct build *build;
+    snapshot_cache_free(snapshots->cache);
+    while ((build = map_next(&snapshots->builds, &position)))
+        memory_free(build);
+    map_fini(&snapshots->builds);
+    memory_free(snapshots);
+}
+
+struct snapshot_place snapshot_place_ref(const struct snapshot_place *place)
+{
+    list_position_ref(&place->at);
+    list_position_ref(&place->bound);
+    return *place;
+}
+
+void snapshot_place_unref(struct snapshot_place *place)
+{
+    list_position_unref(&place->at);
+    list_position_unref(&place->bound);
+}
+
+void snapshot_batch_unref(struct snapshot_batch *batch)
+{
+    if (!batch || --batch->references)
+        return;
+    snapshot_place_unref(&batch->end);
+    text_unref(batch->frames);
+    memory_free(batch);
+}
+
+/* The name of a place: everything that decides what the batch there holds. */
+static bool print_place(struct buffer *out, const struct snapshot_query *of,
+                        const struct snapshot_place *place)
+{
+    struct span view = span_of(of->drafts.view->id), key = of->key;
+    struct span at = text_span(place->at.key);
+    const struct row_scope *scopes[] = {of->scope, of->was};
+    buffer_clear(out);
+    buffer_printf(out, "%zu:", view.length);
+    buffer_add_span(out, view);
+    for (size_t i = 0; i < 2; i++) {
+        struct span name = scopes[i] ? row_scope_name(scopes[i]) : span_make(NULL, 0);
+        buffer_printf(out, "|%c%zu:", scopes[i] ? 's' : '-', name.length);
+        buffer_add_span(out, name);
+    }
+    buffer_printf(out, "|%c%zu:", key.data ? 'k' : '-', key.length);
+    buffer_add_span(out, key);
+    buffer_printf(out, "|%lld,%lld,%d%d", (long long)place->limit, (long long)place->rows,
+                  place->begun, place->rows_read);
+    buffer_printf(out, "|%lld:%lld,%c%zu:", (long long)place->at.seq.slot,
+                  (long long)place->at.seq.index, at.data ? 'k' : '-', at.length);
+    buffer_add_span(out, at);
+    buffer_printf(out, "|%lld,%lld,%lld", (long long)place->change, (long long)place->latest,
+                  (long long)place->deletes);
+    return !out->failed;
+}
+
+/* ---- a job's end ---- */
+
+static struct snapshot_batch *batch_new(const struct snapshot_draft *draft, int64_t rows)
+{
+    struct snapshot_batch *batch = memory_new(sizeof *batch);
+    if (!batch)
+        return NULL;
+    *batch = (struct snapshot_batch){.references = 1,
+                                     .frames = text_ref(draft->frames),
+                                     .end = snapshot_place_ref(&draft->end),
+                                     .rows = rows,
+                                     .last = draft->last,
+                                     .complete = draft->complete};
+    return batch;
+}
+
+/* Later batches may stand in the cache from an earlier job of the same first position; these
+ * replace them. The first one is returned. */
+static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
+                                           const struct snapshot_job *job)
+{
+    const struct snapshot_drafts *drafts = &job->query.drafts;
+    struct snapshot_batch *first = NULL;
+    struct buffer name;
+    buffer_init(&name, SIZE_MAX / 2);
+    for (size_t i = 0; i < drafts->count; i++) {
+        const struct snapshot_draft *draft = &drafts->list[i];
+        struct snapshot_batch *batch = batch_new(draft, drafts->place.rows);
+        if (!batch)
+            break;
+        counter_add(&snapshots->hub->metrics.snapshot_batches_built, 1);
+        if (print_place(&name, &job->query, &draft->start))
+            snapshot_cache_put(snapshots->cache, i ? buffer_span(&name) : span_of(job->name),
+                               batch);
+        if (i == 0)
+            first = batch;
+        else
+            snapshot_batch_unref(batch);
+    }
+    buffer_fini(&name);
+    return first;
+}
+
+static void job_free(struct snapshot_job *job)
+{
+    view_unref(job->query.drafts.view);
+    buffer_fini(&job->query.left);
+    snapshot_drafts_fini(&job->query.drafts);
+    memory_free((void *)job->query.key.data);
+    row_scope_unref(job->query.scope);
+    row_scope_unref(job->query.was);
+    buffer_fini(&job->query.seen_key);
+    memory_free(job);
+}
+
+static void fail_waiting(struct link *waiting, const struct error *error)
+{
+    while (!link_alone(waiting)) {
+        struct subscription *subscription =
+            LINK_OWNER(struct subscription, in_build, waiting->next);
+        subscription_fail(subscription, error);
+    }
+}
+
+static void serve_waiting(struct link *waiting, struct snapshot_batch *batch, int64_t fresh)
+{
+    struct link *link = waiting->next;
+    while (link != waiting) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_build, link);
+        link = link->next;
+        if (subscription->snapshot.latest == 0 && batch->end.latest < fresh)
+            continue;
+        link_remove(&subscription->in_build);
+        batch->references++;
+        subscription->batch = batch;
+        subscriber_ready(subscription);
+    }
+}
+
+static void deliver(struct engine_event *event)
+{
+    struct snapshot_job *job = (struct snapshot_job *)event;
+    struct snapshots *snapshots = job->snapshots;
+    const struct view *view = job->query.drafts.view;
+    struct error *error = &job->query.error;
+    struct build *build = map_remove(&snapshots->builds, span_of(job->name));
+    struct snapshot_batch *first = job->done ? keep_batches(snapshots, job) : NULL;
+    if (!first && error->code == ERROR_NONE)
+        error_set(error, ERROR_MEMORY, "out of memory while building a snapshot");
+    if (!first) {
+        log_error("hub", "snapshot-failed", "view=\"%s\" error=\"%s\"", view->id, error->message);
+        fail_waiting(&build->waiting, error);
+        fail_waiting(&build->late, error);
+    } else {
+        struct hub_export *export = hub_find_export(snapshots->hub, span_of(view->export_name));
+        serve_waiting(&build->waiting, first, 0);
+        serve_waiting(&build->late, first, export ? export->last_change : 0);
+        while (!link_alone(&build->late)) {
+            struct subscription *subscription =
+                LINK_OWNER(struct subscription, in_build, build->late.next);
+            link_remove(&subscription->in_build);
+            subscriber_ready(subscription); /* asks again, and starts the next job */
+        }
+    }
+    snapshot_batch_unref(first);
+    memory_free(build);
+    job_free(job);
+}
+
+/* ---- asking ---- */
+
+static void run(struct read_job *read, struct store_reader *reader)
+{
+    struct snapshot_job *job = (struct snapshot_job *)read;
+    job->done = snapshot_query_run(&job->query, reader);
+}
+
+static struct snapshot_job *job_new(struct snapshots *snapshots,
+                                    const struct subscription *subscription, struct span name)
+{
+    const struct hub_options *options = &snapshots->hub->options;
+    struct snapshot_job *job = memory_new(sizeof *job + name.length + 1);
+    struct span key = subscription_key(subscription);
+    if (!job)
+        return NULL;
+    if (key.data) {
+        char *copy = memory_copy_string(key.data, key.length);
+        if (!copy) {
+            memory_free(job);
+            return NULL;
+        }
+        job->query.key = span_make(copy, key.length);
+    }
+    memcpy(job->name, name.data, name.length);
+    job->read.event.deliver = deliver;
+    job->read.run = run;
+    job->read.owner = subscription->subscriber->owner;
+    job->read.is_long = subscription->snapshot.latest != 0; /* it goes on */
+    job->snapshots = snapshots;
+    job->query.deleted_since = engine_due_ms(snapshots->hub->engine) - options->tombstone_ms;
+    buffer_init(&job->query.left, UINT32_MAX);
+    job->query.max_rows = options->snapshot_rows;
+    job->query.scope = row_scope_ref(subscription->feed->scope);
+    job->query.was = row_scope_ref(subscription->was);
+    buffer_init(&job->query.seen_key, UINT32_MAX);
+    snapshot_drafts_init(&job->query.drafts, view_ref(subscription->feed->view),
+                         subscription->feed->mode, &subscription->snapshot);
+    return job;
+}
+
+static bool build_start(struct snapshots *snapshots, struct subscription *subscription,
+                        struct span name)
+{
+    struct build *build = memory_alloc(sizeof *build + name.length);
+    struct snapshot_job *job = build ? job_new(snapshots, subscription, name) : NULL;
+    if (!job) {
+        memory_free(build);
+        return false;
+    }
+    *build = (struct build){.name_length = name.length, .started_at = snapshots->hub->ring.last};
+    memcpy(build->name, name.data, name.length);
+    link_init(&build->waiting);
+    link_init(&build->late);
+    if (map_add(&snapshots->builds, build) && engine_read(snapshots->hub->engine, &job->read)) {
+        link_append(&build->waiting, &subscription->in_build);
+        return true;
+    }
+    map_remove(&snapshots->builds, name);
+    memory_free(build);
+    job_free(job);
+    return false;
+}
+
+/* Or wait for a turn. False when it must be refused. */
+static bool join_or_start(struct snapshots *snapshots, struct subscription *subscription,
+                          struct span name)
+{
+    struct build *build = map_get(&snapshots->builds, name);
+    if (!subscriber_take_turn(subscription))
+        return true;
+    if (!build)
+        return build_start(snapshots, subscription, name);
+    bool late = build->started_at < subscription->feed->export->last_change;
+    link_append(late ? &build->late : &build->waiting, &subscription->in_build);
+    return true;
+}
+
+static struct snapshot_batch *from_cache(struct snapshots *snapshots,
+                                         const struct subscription *subscription, struct span name)
+{
+    bool first = subscription->snapshot.latest == 0;
+    int64_t fresh = first ? subscription->feed->export->last_change : 0;
+    struct snapshot_batch *batch = snapshot_cache_get(snapshots->cache, name, fresh);
+    counter_add(&snapshots->hub->metrics.snapshot_batches_shared, batch != NULL);
+    return batch;
+}
+
+static void refuse(struct subscription *subscription)
+{
+    struct error error;
+    error_set(&error, ERROR_QUEUE_FULL,
+              "too many snapshots are wanted at once, or memory is short, for '%s'; subscribe "
+              "again later",
+              subscription->feed->view->id);
+    subscription_fail(subscription, &error);
+}
+
+struct snapshot_batch *snapshot_next(struct subscription *subscription)
+{
+    struct snapshots *snapshots = subscription->feed->hub->snapshots;
+    struct snapshot_batch *batch = subscription->batch;
+    subscription->batch = NULL;
+    if (batch || !link_alone(&subscription->in_build))
+        return batch;
+    const struct snapshot_query of = {.key = subscription_key(subscription),
+                                      .scope = subscription->feed->scope,
+                                      .was = subscription->was,
+                                      .drafts = {.view = subscription->feed->view}};
+    struct buffer name;
+    buffer_init(&name, SIZE_MAX / 2);
+    bool asked = print_place(&name, &of, &subscription->snapshot);
+    if (asked) {
+        batch = from_cache(snapshots, subscription, buffer_span(&name));
+        asked = batch || join_or_start(snapshots, subscription, buffer_span(&name));
+    }
+    buffer_fini(&name);
+    if (!asked)
+        refuse(subscription);
+    return batch;
+}
+
+void snapshot_forget(struct subscription *subscription)
+{
+    link_remove(&subscription->in_build);
+    snapshot_batch_unref(subscription->batch);
+    subscription->batch = NULL;
+}

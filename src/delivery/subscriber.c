@@ -1,0 +1,465 @@
+/* One connection's side of the hub: its messages in, its bytes out. */
+#include "access/allowance.h"
+#include "delivery/hub_internal.h"
+#include "delivery/key_owner.h"
+
+struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument), void *argument)
+{
+    struct subscriber *subscriber = memory_new(sizeof *subscriber);
+    if (!subscriber)
+        return NULL;
+    subscriber->hub = hub;
+    subscriber->wake = wake;
+    subscriber->argument = argument;
+    link_init(&subscriber->subscriptions);
+    link_init(&subscriber->ready);
+    link_init(&subscriber->waiting);
+    link_init(&subscriber->held);
+    link_init(&subscriber->owners);
+    buffer_init(&subscriber->control, HUB_CONTROL * 4);
+    subscriber->scope = row_scope_get(hub, NULL);
+    if (!subscriber->scope) {
+        memory_free(subscriber);
+        return NULL;
+    }
+    link_append(&hub->subscribers, &subscriber->in_hub);
+    hub->subscriber_count++;
+    return subscriber;
+}
+
+/* Nobody is left to wake: whoever still calls has kept what it should have given up. */
+static void wake(struct subscriber *subscriber)
+{
+    INVARIANT(!subscriber->ended);
+    subscriber->wake(subscriber->argument);
+}
+
+/* All are going, so none is handed the read slot of another. */
+void subscriber_silence(struct subscriber *subscriber)
+{
+    while (!link_alone(&subscriber->waiting))
+        link_remove(subscriber->waiting.next);
+    while (!link_alone(&subscriber->subscriptions))
+        subscription_close(
+            LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
+    INVARIANT(!subscriber->count && !subscriber->turns);
+    INVARIANT(link_alone(&subscriber->ready) && link_alone(&subscriber->waiting));
+}
+
+void subscriber_free(struct subscriber *subscriber)
+{
+    if (!subscriber)
+        return;
+    subscriber->ended = true;
+    subscriber_silence(subscriber);
+    held_free_all(&subscriber->held);
+    link_remove(&subscriber->in_hub);
+    subscriber->hub->subscriber_count--;
+    meter_forget(subscriber);
+    buffer_fini(&subscriber->control);
+    text_unref(subscriber->rest);
+    auth_identity_release(subscriber->identity);
+    row_scope_unref(subscriber->scope);
+    memory_free(subscriber);
+}
+
+/* ---- who it is ---- */
+
+void subscriber_set_owner(struct subscriber *subscriber, uint64_t owner)
+{
+    subscriber->owner = owner;
+}
+
+/* Told to whoever keeps account of it, with what the client may not be told: that there is such a
+ * view. */
+static void tell_denied(struct subscriber *subscriber, const char *view)
+{
+    struct error error;
+    bool scope = !auth_may(subscriber->identity, AUTH_READ);
+    error_set(&error, scope ? ERROR_SCOPE_MISSING : ERROR_VIEW_NOT_FOUND,
+              scope ? "the token lacks the scope 'read', for view '%.128s'"
+                    : "the token does not show view '%.128s'",
+              view);
+    if (subscriber->denied)
+        subscriber->denied(subscriber->argument, &error);
+}
+
+static bool is_denied(const struct subscriber *subscriber, const char *view)
+{
+    return subscriber->identity && (!auth_may(subscriber->identity, AUTH_READ) ||
+                                    (!auth_may_view(subscriber->identity, span_of(view)) &&
+                                     hub_has_view(subscriber->hub, span_of(view))));
+}
+
+static void end_unseen(struct subscriber *subscriber)
+{
+    struct link *link = subscriber->subscriptions.next;
+    while (link != &subscriber->subscriptions) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
+        const char *view = subscription->feed->view->id;
+        struct error error;
+        link = link->next;
+        if (auth_may(subscriber->identity, AUTH_READ) &&
+            auth_may_view(subscriber->identity, span_of(view)))
+            continue;
+        error_set(&error, ERROR_VIEW_NOT_FOUND, "the new token does not show view '%.128s'", view);
+        tell_denied(subscriber, view);
+        subscription_error(subscription, &error);
+        subscription_close(subscription);
+    }
+}
+
+/* Those that see something else now. */
+static void move_all(struct subscriber *subscriber)
+{
+    struct link *link = subscriber->subscriptions.next;
+    while (link != &subscriber->subscriptions) {
+        struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
+        struct row_scope *scope = subscription->feed->scope;
+        link = link->next;
+        if (scope && scope != subscriber->scope)
+            subscription_move(subscription);
+    }
+}
+
+bool subscriber_see_all(struct subscriber *subscriber)
+{
+    struct row_scope *all = row_scope_get_all(subscriber->hub);
+    if (!all)
+        return false;
+    row_scope_unref(subscriber->scope);
+    subscriber->scope = all;
+    return true;
+}
+
+bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)
+{
+    struct auth_identity *old = subscriber->identity;
+    struct row_scope *saw = subscriber->scope, *sees = row_scope_get(subscriber->hub, identity);
+    if (!sees) {
+        subscriber_silence(subscriber);
+        return false;
+    }
+    subscriber->identity = auth_identity_retain(identity);
+    if (subscriber->usage)
+        usage_client_identify(subscriber->usage, identity);
+    subscriber->scope = sees;
+    end_unseen(subscriber);
+    move_all(subscriber);
+    auth_identity_release(old);
+    row_scope_unref(saw);
+    return true;
+}
+
+/* ---- what it may do ---- */
+
+void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *allowance)
+{
+    subscriber->allowance = allowance;
+}
+
+bool subscriber_allows_rows(struct subscription *subscription, int64_t rows)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct error error;
+    if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
+        return true;
+    counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
+    subscription_fail(subscription, &error);
+    return false;
+}
+
+void subscriber_drop(struct subscriber *subscriber)
+{
+    text_unref(subscriber->rest);
+    subscriber->rest = NULL;
+    buffer_clear(&subscriber->control);
+    subscriber->control_sent = 0;
+    if (subscriber->usage)
+        usage_answers_dropped(subscriber->usage);
+}
+
+void subscriber_on_denied(struct subscriber *subscriber,
+                          void (*denied)(void *argument, const struct error *error))
+{
+    subscriber->denied = denied;
+}
+
+void subscriber_on_refresh(struct subscriber *subscriber,
+                           void (*refresh)(void *argument, const char *token))
+{
+    subscriber->refresh = refresh;
+}
+
+/* ---- messages ---- */
+
+void subscriber_tell(struct subscriber *subscriber, struct span json)
+{
+    wire_text(&subscriber->control, json);
+    subscriber_answered(subscriber);
+}
+
+static void tell_error(struct subscriber *subscriber, const struct error *error,
+                       const struct wire_about *about, bool fatal)
+{
+    wire_error(&subscriber->control, error, about, fatal, error_retry_after(error));
+    counter_add(&subscriber->hub->metrics.messages_refused, 1);
+    subscriber_answered(subscriber);
+}
+
+void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
+{
+    tell_error(subscriber, error, NULL, fatal);
+}
+
+void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
+                            const struct wire_about *about)
+{
+    tell_error(subscriber, error, about, false);
+}
+
+void subscription_error(const struct subscription *subscription, const struct error *error)
+{
+    const struct wire_about about = {.view = span_of(subscription->feed->view->id),
+                                     .key = subscription_key(subscription)};
+    subscriber_error_about(subscription->subscriber, error, &about);
+}
+
+/* About what the client asked for, as far as that could be read. */
+static void refuse_message(struct subscriber *subscriber, const struct wire_message *message,
+                           const struct error *error)
+{
+    const struct wire_subscribe *asked = &message->subscribe;
+    struct wire_about about = {{NULL, 0}, {NULL, 0}};
+    if (asked->view)
+        about.view = span_of(asked->view);
+    if (asked->key)
+        about.key = span_of(asked->key);
+    subscriber_error_about(subscriber, error, &about);
+}
+
+static bool handle(struct subscriber *subscriber, const struct wire_message *message,
+                   struct error *error)
+{
+    switch (message->type) {
+    case WIRE_SUBSCRIBE:
+        return (!subscriber->allowance || allowance_subscribe(subscriber->allowance, error)) &&
+               subscription_open(subscriber, &message->subscribe, error);
+    case WIRE_UNSUBSCRIBE: {
+        struct subscription *subscription =
+            subscription_find(subscriber, span_of(message->subscribe.view), message->subscribe.key);
+        if (subscription && !key_owner_stays(subscription))
+            subscription_close(subscription);
+        return true;
+    }
+    case WIRE_PING:
+        return true;
+    case WIRE_REFRESH_AUTH:
+        break;
+    }
+    if (subscriber->refresh)
+        subscriber->refresh(subscriber->argument, message->token);
+    else
+        subscriber_tell(subscriber, span_of("{\"success\":false,\"error\":\"token-invalid\"}"));
+    return true;
+}
+
+void subscriber_message(struct subscriber *subscriber, struct span text)
+{
+    struct wire_message message;
+    struct error error = {.code = ERROR_NONE};
+    INVARIANT(!subscriber->ended);
+    counter_add(&subscriber->hub->metrics.messages_in, 1);
+    if (!wire_message_read(text, &message, &error)) {
+        refuse_message(subscriber, &message, &error);
+    } else if (!handle(subscriber, &message, &error)) {
+        bool subscribe = message.type == WIRE_SUBSCRIBE;
+        counter_add(&subscriber->hub->metrics.subscriptions_refused, subscribe);
+        if (subscribe && is_denied(subscriber, message.subscribe.view))
+            tell_denied(subscriber, message.subscribe.view);
+        refuse_message(subscriber, &message, &error);
+    }
+    wire_message_fini(&message);
+}
+
+size_t subscriber_subscriptions(const struct subscriber *subscriber)
+{
+    return subscriber->count;
+}
+
+bool subscriber_congested(const struct subscriber *subscriber)
+{
+    return subscriber->control.length - subscriber->control_sent > HUB_CONTROL;
+}
+
+bool subscriber_broken(const struct subscriber *subscriber)
+{
+    return subscriber->control.failed;
+}
+
+void subscriber_answered(struct subscriber *subscriber)
+{
+    if (subscriber->control.failed)
+        log_error("hub", "answer-lost", "cause=\"out of memory or an unread pile of answers\"");
+    wake(subscriber);
+}
+
+/* ---- bytes ---- */
+
+void subscriber_ready(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    link_remove(&subscription->in_rest);
+    if (!link_alone(&subscription->in_ready))
+        return;
+    link_append(&subscriber->ready, &subscription->in_ready);
+    wake(subscriber);
+}
+
+void subscriber_ready_first(struct subscription *subscription)
+{
+    subscriber_ready(subscription);
+    link_remove(&subscription->in_ready);
+    link_prepend(&subscription->subscriber->ready, &subscription->in_ready);
+}
+
+bool subscriber_take_turn(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    if (subscription->has_turn)
+        return true;
+    if (subscriber->turns == HUB_TURNS) {
+        if (link_alone(&subscription->in_waiting))
+            link_append(&subscriber->waiting, &subscription->in_waiting);
+        return false;
+    }
+    subscription->has_turn = true;
+    subscriber->turns++;
+    return true;
+}
+
+/* Handed over to the next in line, so that nobody who asks again comes before it. */
+void subscriber_give_turn(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    link_remove(&subscription->in_waiting);
+    if (!subscription->has_turn)
+        return;
+    subscription->has_turn = false;
+    if (link_alone(&subscriber->waiting)) {
+        subscriber->turns--;
+        return;
+    }
+    struct subscription *next =
+        LINK_OWNER(struct subscription, in_waiting, subscriber->waiting.next);
+    link_remove(&next->in_waiting);
+    next->has_turn = true;
+    subscriber_ready(next);
+}
+
+/* As many whole frames from the start of `bytes` as fit a pull, one at least. */
+static size_t piece_length(struct span bytes)
+{
+    if (bytes.length <= HUB_PULL + 16)
+        return bytes.length;
+    size_t taken = 0;
+    while (taken < bytes.length) {
+        size_t frame = wire_frame_length(span_make(bytes.data + taken, bytes.length - taken));
+        if (frame == 0 || (taken && taken + frame > HUB_PULL + 16))
+            break;
+        taken += frame;
+    }
+    return taken ? taken : bytes.length;
+}
+
+/* A buffer of answers goes out whole before anything else; its memory goes when it is empty. */
+static struct span pull_control(struct subscriber *subscriber)
+{
+    struct buffer *control = &subscriber->control;
+    if (subscriber->control_sent == control->length) {
+        if (control->capacity) {
+            buffer_fini(control);
+            buffer_init(control, HUB_CONTROL * 4);
+            subscriber->control_sent = 0;
+        }
+        return span_make(NULL, 0);
+    }
+    struct span left = span_make(control->data + subscriber->control_sent,
+                                 control->length - subscriber->control_sent);
+    left.length = piece_length(left);
+    subscriber->control_sent += left.length;
+    meter_answers(subscriber);
+    return left;
+}
+
+/* A text whose bytes were all returned is kept until the next pull, because they are borrowed. */
+static struct span pull_rest(struct subscriber *subscriber)
+{
+    struct text *rest = subscriber->rest;
+    if (!rest)
+        return span_make(NULL, 0);
+    struct span left =
+        span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
+    left.length = piece_length(left);
+    subscriber->rest_sent += left.length;
+    meter_piece(subscriber);
+    if (left.length == 0) {
+        text_unref(rest);
+        subscriber->rest = NULL;
+    }
+    return left;
+}
+
+struct span subscriber_send(struct subscriber *subscriber, struct text *text)
+{
+    text_unref(subscriber->rest);
+    subscriber->rest = text;
+    subscriber->rest_sent = 0;
+    meter_rest(subscriber);
+    return pull_rest(subscriber);
+}
+
+/* The next subscription's turn; it goes behind the others when it had something. */
+static struct span pull_subscription(struct subscriber *subscriber)
+{
+    struct subscription *subscription =
+        LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
+    link_remove(&subscription->in_ready);
+    meter_pull(subscription);
+    subscriber->from_owner = subscription->owned != NULL;
+    subscriber->from_opening = key_owner_opens(subscription);
+    struct span bytes = subscription_pull(subscription);
+    if (bytes.length && link_alone(&subscription->in_ready))
+        link_append(&subscriber->ready, &subscription->in_ready);
+    if (!bytes.length && !subscriber->from_owner)
+        key_owners_wake(subscriber);
+    return bytes;
+}
+
+static struct span pull_frames(struct subscriber *subscriber)
+{
+    struct span bytes = pull_rest(subscriber);
+    if (!bytes.length && !link_alone(&subscriber->ready))
+        bytes = pull_subscription(subscriber);
+    return bytes.length ? key_owners_pass(subscriber, bytes) : bytes;
+}
+
+struct span subscriber_pull(struct subscriber *subscriber)
+{
+    INVARIANT(!subscriber->ended);
+    /* Answers before each turn: one of them may say what the frames to come begin. */
+    struct span bytes = key_owners_pass(subscriber, pull_rest(subscriber));
+    if (!bytes.length && !subscriber->rest)
+        bytes = pull_control(subscriber);
+    while (!bytes.length && (subscriber->rest || !link_alone(&subscriber->ready))) {
+        bytes = pull_frames(subscriber);
+        if (!bytes.length && !subscriber->rest)
+            bytes = pull_control(subscriber);
+    }
+    subscriber->pulled_length = bytes.length;
+    if (bytes.length) {
+        counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
+        wake(subscriber);
+    }
+    return bytes;
+}

@@ -1,0 +1,108 @@
+/*
+ * A subscription whose subscriber has another token than before, and sees other rows: it leaves
+ * what it shared with those who see what it saw, and begins anew among those who see what it sees.
+ * The snapshot replaces what the client held; to a client that goes on with its rows all the same,
+ * what it must lose is told row by row.
+ */
+#include "delivery/window_internal.h"
+
+/* The subscription is gone afterwards. */
+static void fail(struct subscription *subscription, const struct error *error)
+{
+    subscription_fail(subscription, error);
+}
+
+/* Nothing that was asked for it is wanted any more. */
+static void drop_work(struct subscription *subscription)
+{
+    snapshot_forget(subscription);
+    hub_job_forget(subscription);
+    catch_up_release(subscription);
+    subscriber_give_turn(subscription);
+    link_remove(&subscription->in_ready);
+}
+
+/* What it may hold: what it saw until now, and before the snapshot that is on its way. */
+static bool note_was(struct subscription *subscription)
+{
+    struct hub *hub = subscription->subscriber->hub;
+    struct row_scope *was = subscription->was, *seen = subscription->feed->scope;
+    subscription->was = was ? row_scope_join(hub, was, seen) : row_scope_ref(seen);
+    /* A client that wants no snapshot goes on with the rows that both tokens show. */
+    if (subscription->phase == PHASE_LIVE || subscription->phase == PHASE_CATCH_UP)
+        subscription->moved_from = subscription->cursor;
+    else if (subscription->phase == PHASE_SNAPSHOT)
+        subscription->moved_from = subscription->snapshot.change;
+    row_scope_unref(was);
+    return subscription->was != NULL;
+}
+
+/* On failure it belongs to no feed any more, and is freed here. */
+static bool change_feed(struct subscription *subscription, struct window_spec *spec,
+                        struct error *error)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct feed *old = subscription->feed;
+    const struct view *view = view_ref(old->view);
+    struct feed *feed = feed_get(subscriber->hub, view, subscriber->scope);
+    struct span own = subscription_key(subscription), key = span_make(NULL, 0);
+    char *copy = own.data ? memory_copy_string(own.data, own.length) : NULL;
+    bool ready = feed && (copy || !own.data);
+    if (copy)
+        key = span_make(copy, own.length);
+    bool joined = false;
+    if (ready) {
+        feed_leave(old, subscription);
+        joined = spec ? feed_join_window(feed, subscription, spec, error)
+                      : feed_join(feed, subscription, key);
+    }
+    if (!joined) {
+        const struct wire_about about = {.view = span_of(view->id), .key = key};
+        if (feed)
+            feed_drop_unused(feed);
+        subscriber_error_about(subscriber, error, &about);
+        if (ready)
+            subscription_drop(subscription);
+        else
+            subscription_close(subscription);
+    }
+    memory_free(copy);
+    view_unref(view);
+    return joined;
+}
+
+static void move_window(struct subscription *subscription, struct error *error)
+{
+    struct window_spec spec;
+    if (!window_spec_copy(&subscription->window->spec, subscription->subscriber->scope, &spec)) {
+        fail(subscription, error);
+        return;
+    }
+    held_move(subscription);
+    bool moved = change_feed(subscription, &spec, error);
+    window_spec_fini(&spec);
+    if (!moved)
+        return;
+    subscription_announce(subscription, 0);
+    window_begin_moved(subscription);
+}
+
+void subscription_move(struct subscription *subscription)
+{
+    struct error error;
+    error_set(&error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'",
+              subscription->feed->view->id);
+    drop_work(subscription);
+    if (subscription->window) {
+        move_window(subscription, &error);
+        return;
+    }
+    if (!note_was(subscription)) {
+        fail(subscription, &error);
+        return;
+    }
+    if (!change_feed(subscription, NULL, &error))
+        return;
+    subscription_announce(subscription, 0);
+    subscription_start_snapshot(subscription);
+}

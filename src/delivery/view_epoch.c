@@ -1,0 +1,89 @@
+#include "delivery/view_epoch.h"
+#include "base/invariant.h"
+#include "delivery/window_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static uint64_t fold_scope(const struct view *view, const struct row_scope *scope)
+{
+    uint64_t hash = tag_fold(TAG_START, span_of(view_scope_text(view->scope)));
+    return tag_fold(hash, row_scope_name(scope));
+}
+
+/*
+ * A stage that is built anew has another number: while it was not there, nothing noted what time
+ * did to its rows. The floor rises when what all cursors mean changes.
+ */
+static uint32_t fold_view(const struct hub *hub, const struct view *view, int64_t floor)
+{
+    int64_t stage = engine_stage_number(hub->engine, view->stage);
+    uint64_t hash = tag_of_view(view);
+    hash = tag_fold(hash, span_make((const char *)&stage, sizeof stage));
+    hash = tag_fold(hash, span_make((const char *)&floor, sizeof floor));
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+/* Into `text`: what stands behind the database's. */
+static void print_parts(const struct hub *hub, const struct view *view,
+                        const struct row_scope *scope, char text[VIEW_EPOCH])
+{
+    int64_t floor = engine_cursor_floor(hub->engine);
+    size_t length = 0;
+    text[0] = '\0';
+    if (scope && view->scope)
+        length = (size_t)snprintf(text, VIEW_EPOCH, "-%016" PRIx64, fold_scope(view, scope));
+    if (!view_is_standard(view) || floor > 0)
+        snprintf(text + length, VIEW_EPOCH - length, ".%08" PRIx32, fold_view(hub, view, floor));
+}
+
+const char *view_epoch(const struct hub *hub, const struct view *view,
+                       const struct row_scope *scope, char text[VIEW_EPOCH])
+{
+    const char *epoch = engine_epoch(hub->engine);
+    char parts[VIEW_EPOCH];
+    print_parts(hub, view, scope, parts);
+    int length = snprintf(text, VIEW_EPOCH, "%s%s", epoch, parts);
+    INVARIANT(length < VIEW_EPOCH);
+    return text;
+}
+
+/* `epoch` is of this database, or of a former one. */
+static bool is_known(const struct hub *hub, const char *epoch, size_t length, int64_t *parted)
+{
+    const char *own = engine_epoch(hub->engine);
+    char former[VIEW_EPOCH];
+    *parted = -1;
+    if (strlen(own) != length)
+        return false;
+    if (memcmp(epoch, own, length) == 0)
+        return true;
+    snprintf(former, sizeof former, "%.*s", (int)length, epoch);
+    return engine_former_epoch(hub->engine, former, parted);
+}
+
+bool view_epoch_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
+                     const char *epoch, struct cursor_origin *origin)
+{
+    char own[VIEW_EPOCH];
+    *origin = (struct cursor_origin){.parted = -1};
+    /* Without an epoch it may be of any database that this one is a copy of: as far as all agree.
+     * Whose rows it is of can then not be told. */
+    if (!epoch) {
+        if (view->scope)
+            return false;
+        engine_former_epoch(hub->engine, NULL, &origin->parted);
+        return true;
+    }
+    size_t database = strlen(engine_epoch(hub->engine));
+    if (strlen(epoch) < database || !is_known(hub, epoch, database, &origin->parted))
+        return false;
+    print_parts(hub, view, scope, own);
+    const char *parts = epoch + database, *shown = strchr(own, '.');
+    origin->current = strcmp(parts, own) == 0;
+    if (origin->current || !shown)
+        return origin->current;
+    /* As they were told before they had a part for the view. */
+    size_t length = (size_t)(shown - own);
+    return strlen(parts) == length && memcmp(parts, own, length) == 0;
+}

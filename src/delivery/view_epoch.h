@@ -1,0 +1,30 @@
+/*
+ * The epoch that is told along with the cursors of a view: the database's; where rows are scoped, a
+ * part for by what and for whom, because there a cursor is good for the same rows only; and a part
+ * for what the view shows, so that cursors of another definition are told from those of this one,
+ * also where nothing was fed between the two:
+ *
+ *   <database>[-<scope, 16 digits>][.<view, 8 digits>]
+ */
+#ifndef DELIVERY_VIEW_EPOCH_H
+#define DELIVERY_VIEW_EPOCH_H
+
+#include "delivery/row_scope.h"
+
+enum { VIEW_EPOCH = 64 };
+
+/* Borrowed from `text`, or from the engine. */
+const char *view_epoch(const struct hub *hub, const struct view *view,
+                       const struct row_scope *scope, char text[VIEW_EPOCH]);
+
+/* What the epoch says of a cursor that came with it. */
+struct cursor_origin {
+    int64_t parted; /* it is of another database, which has the changes up to this one; or -1 */
+    bool current;   /* it is of the view as it is now; else it may be of one before */
+};
+
+/* Whether a cursor of that epoch (NULL: not told) can be of use at all. */
+bool view_epoch_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,
+                     const char *epoch, struct cursor_origin *origin);
+
+#endif

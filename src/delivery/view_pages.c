@@ -1,0 +1,364 @@
+/*
+ * All rows of a view for the program that embeds the store: as many as there are, in bounded
+ * memory, without a transaction that stays open.
+ *
+ * The first page notes the order of the rows by their entities' numbers. Each page is one job, in
+ * one short transaction. A row that changed behind the first page is looked up in its stage again,
+ * because a derived view need not show it any more.
+ */
+#include "delivery/view_state.h"
+#include "delivery/window_internal.h"
+
+#include <stdio.h>
+
+enum {
+    PAGE_BYTES = 1 << 20,  /* a page ends with so many bytes of rows, */
+    PAGE_LOOKS = 20 * 1000 /* or when so many were looked at for it */
+};
+
+struct hub_pages {
+    struct read_job job;
+    struct hub *hub;
+    struct window window; /* view, key and filter alone: for window_passes */
+    char epoch[VIEW_EPOCH];
+    int64_t skip, take; /* rows still to be left out, and still wanted (negative: all) */
+    bool plain;         /* every row of the view passes */
+    bool begun;         /* `order` and the following were read */
+    int64_t position;   /* the newest change of then */
+    int64_t *order;
+    size_t next, count, capacity;
+    struct hub_page page;
+    void (*done)(void *argument);
+    void *argument;
+};
+
+/* What the functions on a reader share. */
+struct page_reading {
+    struct hub_pages *pages;
+    struct store_reader *reader;
+    struct view_state state;
+    int64_t stage; /* 0: the view is not derived */
+};
+
+static bool lacks_memory(struct hub_pages *pages)
+{
+    return error_set(&pages->page.error, ERROR_MEMORY, "out of memory while reading a view");
+}
+
+/* ---- on a reader: which rows ---- */
+
+static bool note_id(void *argument, int64_t id)
+{
+    struct hub_pages *pages = argument;
+    if (pages->count == pages->capacity) {
+        size_t capacity = pages->capacity ? pages->capacity * 2 : 256;
+        int64_t *order = memory_resize(pages->order, capacity * sizeof *order);
+        if (!order)
+            return lacks_memory(pages);
+        pages->order = order;
+        pages->capacity = capacity;
+    }
+    pages->order[pages->count++] = id;
+    return true;
+}
+
+static bool note(void *argument, const struct store_entity *entity)
+{
+    return note_id(argument, entity->id);
+}
+
+static bool note_row(void *argument, struct span place, const struct store_entity *row)
+{
+    (void)place;
+    return note(argument, row);
+}
+
+/* The part of the view's order to note. Where every row passes, the database skips and stops. */
+static struct view_cut wanted_part(struct hub_pages *pages)
+{
+    struct view_cut cut = window_view_cut(&pages->window);
+    if (!pages->plain)
+        return cut;
+    if (cut.last) {
+        cut.take = pages->skip > 0 ? 0 : 1;
+    } else {
+        cut.skip += pages->skip;
+        if (cut.take != VIEW_ALL)
+            cut.take = cut.take > pages->skip ? cut.take - pages->skip : 0;
+    }
+    pages->skip = 0;
+    if (pages->take >= 0 && (cut.take == VIEW_ALL || pages->take < cut.take))
+        cut.take = pages->take;
+    return cut;
+}
+
+/* As the SQL view of that name is; every other one without a stage is a list. */
+static bool is_in_order_of_key(const struct view *view)
+{
+    const char *name = strchr(view->id, '/');
+    return !view->stage && !view->path_count && !view->key_count && name &&
+           strcmp(name, "/state") == 0;
+}
+
+static bool read_order(struct page_reading *reading)
+{
+    struct hub_pages *pages = reading->pages;
+    struct error *error = &pages->page.error;
+    struct view_cut cut = wanted_part(pages);
+    pages->begun = true;
+    pages->position = reading->state.log.last_change;
+    pages->page.seq = window_cursor(&reading->state);
+    if (is_in_order_of_key(pages->window.spec.view))
+        return store_scan_key_order(reading->reader, reading->state.export.id, cut.skip, cut.take,
+                                    note_id, pages, error);
+    if (!pages->window.spec.view->stage)
+        return store_scan_list(reading->reader, reading->state.export.id, cut.skip, cut.take, false,
+                               note, pages, error);
+    return store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0),
+                            cut.last ? 0 : cut.skip, cut.take, cut.last, false, note_row, pages,
+                            error);
+}
+
+/* ---- on a reader: rows ---- */
+
+/* Whether a row stands in the view's stage, and within its cut where `bounds` are given. The
+ * entity's texts are the reader's no more afterwards. */
+static bool is_in_stage(struct page_reading *reading, const struct store_entity *entity,
+                        const struct window_bounds *bounds, bool *found)
+{
+    struct hub_pages *pages = reading->pages;
+    struct buffer place;
+    buffer_init(&place, UINT32_MAX);
+    bool done = view_stage_place(pages->window.spec.view->stage, entity->key, entity->data,
+                                 entity->seq, &place) ||
+                lacks_memory(pages);
+    done = done && store_read_place(reading->reader, reading->stage, buffer_span(&place), found,
+                                    &pages->page.error);
+    if (done && *found && bounds)
+        *found = window_bounds_have(bounds, buffer_span(&place));
+    buffer_fini(&place);
+    return done;
+}
+
+static bool put_row(struct hub_pages *pages, const struct store_entity *entity)
+{
+    struct hub_page *page = &pages->page;
+    const struct window_spec *spec = &pages->window.spec;
+    struct buffer *text = &page->text;
+    struct span key = window_is_keyed_by_field(&pages->window) ? spec->key : entity->key;
+    struct hub_page_row row = {.key = text->length, .key_length = key.length, .seq = entity->seq};
+    buffer_add_span(text, key);
+    buffer_add_char(text, '\0');
+    row.data = text->length;
+    if (!view_project(spec->view, entity->data, text) || text->failed)
+        return lacks_memory(pages);
+    row.data_length = text->length - row.data;
+    if (!buffer_add_char(text, '\0'))
+        return lacks_memory(pages);
+    page->rows[page->count++] = row;
+    pages->take -= pages->take > 0;
+    return true;
+}
+
+/* A row in its turn: it is put into the page when it passes. */
+static bool add_row(struct page_reading *reading, struct store_entity *entity)
+{
+    struct hub_pages *pages = reading->pages;
+    if (!window_passes(&pages->window, entity->key, entity->data))
+        return true;
+    if (pages->skip > 0) {
+        pages->skip--;
+        return true;
+    }
+    return put_row(pages, entity);
+}
+
+static bool read_row(struct page_reading *reading, int64_t id)
+{
+    struct hub_pages *pages = reading->pages;
+    struct error *error = &pages->page.error;
+    uint32_t export_id = reading->state.export.id;
+    struct store_entity entity;
+    bool found;
+    if (!store_read_entity_by_id(reading->reader, export_id, id, &entity, &found, error) || !found)
+        return error->code == ERROR_NONE;
+    if (reading->stage && entity.change > pages->position) {
+        if (!is_in_stage(reading, &entity, NULL, &found) || !found ||
+            !store_read_entity_by_id(reading->reader, export_id, id, &entity, &found, error) ||
+            !found)
+            return error->code == ERROR_NONE;
+    }
+    return add_row(reading, &entity);
+}
+
+static bool is_full(const struct hub_pages *pages)
+{
+    return pages->take == 0 || pages->page.count == HUB_PAGE_ROWS ||
+           pages->page.text.length >= PAGE_BYTES;
+}
+
+static bool read_rows(struct page_reading *reading)
+{
+    struct hub_pages *pages = reading->pages;
+    if (!pages->begun && (!read_order(reading) || pages->page.error.code != ERROR_NONE))
+        return false;
+    for (int looks = 0; pages->next < pages->count && !is_full(pages) && looks < PAGE_LOOKS;
+         looks++)
+        if (!read_row(reading, pages->order[pages->next++]))
+            return false;
+    pages->page.more = pages->next < pages->count && pages->take != 0;
+    return true;
+}
+
+/* One key: no other row is looked at. */
+static bool read_key(struct page_reading *reading)
+{
+    struct hub_pages *pages = reading->pages;
+    struct error *error = &pages->page.error;
+    struct span key = pages->window.spec.key;
+    uint32_t export_id = reading->state.export.id;
+    struct store_entity entity;
+    bool found, done;
+    pages->page.seq = window_cursor(&reading->state);
+    if (pages->take == 0)
+        return true;
+    if (!store_read_entity(reading->reader, export_id, key, &entity, &found, error) || !found)
+        return error->code == ERROR_NONE;
+    if (!reading->stage)
+        return add_row(reading, &entity);
+    struct window_bounds bounds;
+    struct view_cut cut = window_view_cut(&pages->window);
+    window_bounds_init(&bounds);
+    if (cut.last) /* what the last row is, no rank tells */
+        done = read_rows(reading);
+    else
+        done = window_bounds_read(&bounds, reading->reader, reading->stage, &cut, error) &&
+               store_read_entity(reading->reader, export_id, key, &entity, &found, error) &&
+               is_in_stage(reading, &entity, &bounds, &found) &&
+               (!found ||
+                (store_read_entity(reading->reader, export_id, key, &entity, &found, error) &&
+                 add_row(reading, &entity)));
+    window_bounds_fini(&bounds);
+    return done;
+}
+
+static bool read_stage(struct page_reading *reading, bool *found)
+{
+    const struct view_stage *stage = reading->pages->window.spec.view->stage;
+    int64_t built;
+    *found = true;
+    return !stage || store_read_stage(reading->reader, span_of(stage->definition), &reading->stage,
+                                      &built, found, &reading->pages->page.error);
+}
+
+static void read_page(struct page_reading *reading)
+{
+    struct hub_pages *pages = reading->pages;
+    const struct window *window = &pages->window;
+    bool found;
+    if (!view_state_read(&reading->state, window->spec.view, reading->reader, &pages->page.error) ||
+        !reading->state.found || !read_stage(reading, &found) || !found)
+        return; /* nothing was fed yet, or it failed */
+    if (window->spec.key.data && !window_is_keyed_by_field(window))
+        read_key(reading);
+    else
+        read_rows(reading);
+}
+
+static void run(struct read_job *job, struct store_reader *reader)
+{
+    struct hub_pages *pages = (struct hub_pages *)job;
+    struct page_reading reading = {.pages = pages, .reader = reader};
+    pages->page.count = 0;
+    pages->page.more = false;
+    buffer_clear(&pages->page.text);
+    if (store_read_begin(reader, &pages->page.error)) {
+        read_page(&reading);
+        store_read_end(reader);
+    }
+}
+
+/* ---- on the loop ---- */
+
+static void deliver(struct engine_event *event)
+{
+    struct hub_pages *pages = (struct hub_pages *)event;
+    pages->done(pages->argument);
+}
+
+static bool note_epoch(struct hub_pages *pages, struct error *error)
+{
+    const struct view *view = pages->window.spec.view;
+    struct row_scope *all = view->scope ? row_scope_get_all(pages->hub) : NULL;
+    char text[VIEW_EPOCH];
+    if (view->scope && !all)
+        return error_set(error, ERROR_MEMORY, "out of memory for a view");
+    snprintf(pages->epoch, sizeof pages->epoch, "%s", view_epoch(pages->hub, view, all, text));
+    pages->page.epoch = pages->epoch;
+    row_scope_unref(all);
+    return true;
+}
+
+static bool set_spec(struct window_spec *spec, const struct wire_subscribe *wanted,
+                     struct error *error)
+{
+    if (wanted->filters &&
+        !(spec->filter = view_filter_new(spec->view, span_of(wanted->filters), error)))
+        return false;
+    size_t length = wanted->key ? strlen(wanted->key) : 0;
+    char *key = wanted->key ? memory_copy_string(wanted->key, length) : NULL;
+    if (key)
+        spec->key = span_make(key, length);
+    return key || !wanted->key || error_set(error, ERROR_MEMORY, "out of memory for a view");
+}
+
+struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wanted,
+                                struct error *error)
+{
+    struct hub_pages *pages = memory_new(sizeof *pages);
+    if (!pages) {
+        error_set(error, ERROR_MEMORY, "out of memory for a view");
+        return NULL;
+    }
+    struct window_spec *spec = &pages->window.spec;
+    buffer_init(&pages->page.text, SIZE_MAX / 2);
+    pages->hub = hub;
+    pages->skip = wanted->skip > 0 ? wanted->skip : 0;
+    if (pages->skip > HUB_SKIP)
+        pages->skip = HUB_SKIP;
+    pages->take = wanted->take;
+    spec->view = hub_find_view(hub, NULL, span_of(wanted->view), error);
+    if (!spec->view || !set_spec(spec, wanted, error) || !note_epoch(pages, error)) {
+        hub_pages_free(pages);
+        return NULL;
+    }
+    if (window_is_keyed_by_field(&pages->window) && pages->take != 0)
+        pages->take = 1;
+    pages->plain = !spec->filter && !spec->key.data && !spec->view->key_count;
+    return pages;
+}
+
+bool hub_pages_read(struct hub_pages *pages, void (*done)(void *argument), void *argument,
+                    struct error *error)
+{
+    pages->job = (struct read_job){.run = run, .event.deliver = deliver, .is_long = pages->begun};
+    pages->done = done;
+    pages->argument = argument;
+    return engine_read(pages->hub->engine, &pages->job) ||
+           error_set(error, ERROR_QUEUE_FULL, "too many reads wait; try again later");
+}
+
+const struct hub_page *hub_pages_page(const struct hub_pages *pages)
+{
+    return &pages->page;
+}
+
+void hub_pages_free(struct hub_pages *pages)
+{
+    if (!pages)
+        return;
+    window_spec_fini(&pages->window.spec);
+    buffer_fini(&pages->page.text);
+    memory_free(pages->order);
+    memory_free(pages);
+}

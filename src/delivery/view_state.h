@@ -1,0 +1,27 @@
+/* What every reader of a view asks first, on its own thread and in its own transaction. */
+#ifndef DELIVERY_VIEW_STATE_H
+#define DELIVERY_VIEW_STATE_H
+
+#include "store/store.h"
+#include "view/view.h"
+
+struct view_state {
+    struct store_log_state log;
+    bool found; /* the view's export is there: it was fed */
+    struct store_export export;
+};
+
+/* The log and the view's export as the open read transaction sees them. */
+bool view_state_read(struct view_state *state, const struct view *view, struct store_reader *reader,
+                     struct error *error);
+
+/*
+ * The cursor of who has all that the state has: a seq from which the log leads on. It is that of
+ * the export's newest change, or an older one where a late arrival came last whose seq some change
+ * that was trimmed may have had: behind that one the late arrivals come again.
+ */
+struct seq view_state_cursor(const struct view_state *state);
+/* Whether a seq is one of those: of a late arrival that is not later than what was trimmed. */
+bool view_state_is_late(const struct view_state *state, struct seq seq);
+
+#endif

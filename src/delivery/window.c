@@ -1,0 +1,408 @@
+/* Windows on the loop: finding, joining and leaving. */
+#include "delivery/window_internal.h"
+
+/* ---- life ---- */
+
+static struct span window_name(const void *value)
+{
+    return span_of(((const struct window *)value)->name);
+}
+
+struct span window_key(const struct window *window)
+{
+    return window->spec.key;
+}
+
+bool window_part(const struct window *window, int64_t *take, int64_t *skip)
+{
+    const struct window_spec *spec = &window->spec;
+    struct view_cut cut = window_view_cut(window);
+    *skip = spec->skip;
+    *take = spec->take;
+    if (cut.last || (cut.take != VIEW_ALL && cut.take < *take))
+        *take = cut.last ? 1 : cut.take;
+    return !spec->key.data && spec->take != VIEW_ALL;
+}
+
+struct windows *windows_new(void)
+{
+    struct windows *windows = memory_new(sizeof *windows);
+    if (!windows)
+        return NULL;
+    map_init(&windows->by_name, window_name);
+    link_init(&windows->all);
+    link_init(&windows->active);
+    link_init(&windows->lingerers);
+    window_topics_init(windows);
+    link_init(&windows->requests);
+    link_init(&windows->moved);
+    return windows;
+}
+
+/* As max_windows counts them. */
+static size_t windows_watched(const struct windows *windows)
+{
+    return windows->count - windows->lingering - windows->extra;
+}
+
+void windows_count(const struct windows *windows, size_t *watched, size_t *members)
+{
+    *watched = windows_watched(windows);
+    *members = windows->members;
+}
+
+void window_spec_fini(struct window_spec *spec)
+{
+    view_filter_free(spec->filter);
+    memory_free((void *)spec->key.data);
+    row_scope_unref(spec->scope);
+    view_unref(spec->view);
+    *spec = (struct window_spec){.view = NULL};
+}
+
+bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
+                      struct window_spec *copy)
+{
+    *copy = *spec;
+    view_ref(copy->view);
+    copy->filter = view_filter_ref(spec->filter);
+    copy->scope = row_scope_ref(scope);
+    if (!spec->key.data)
+        return true;
+    copy->key = span_make(memory_copy_string(spec->key.data, spec->key.length), spec->key.length);
+    if (copy->key.data)
+        return true;
+    window_spec_fini(copy);
+    return false;
+}
+
+/* Everything that decides what it holds, so that equal windows are one. */
+static char *print_name(const struct window_spec *spec)
+{
+    struct buffer name;
+    buffer_init(&name, SIZE_MAX / 2);
+    buffer_printf(&name, "%s\n%lld,%lld,%lld\n%c%c", spec->view->id, (long long)spec->skip,
+                  (long long)spec->take, (long long)spec->limit, spec->is_extra ? 'x' : '-',
+                  spec->key.data ? 'k' : '-');
+    buffer_add_span(&name, spec->key);
+    buffer_add_char(&name, '\n');
+    if (spec->filter)
+        buffer_add_span(&name, view_filter_text(spec->filter));
+    buffer_add_char(&name, '\n');
+    if (spec->scope)
+        buffer_add_span(&name, row_scope_name(spec->scope));
+    if (spec->is_partial)
+        buffer_add_string(&name, "\npartial");
+    char *text = buffer_string(&name) ? buffer_take(&name, NULL) : NULL;
+    buffer_fini(&name);
+    return text;
+}
+
+void window_content_init(struct window *window)
+{
+    map_init(&window->match_by_key, window_row_map_key);
+    window_bounds_init(&window->bounds);
+    buffer_init(&window->fill_after, UINT32_MAX);
+    buffer_init(&window->next, UINT32_MAX);
+}
+
+static struct window *window_new(struct hub *hub, struct feed *feed, struct window_spec *spec,
+                                 char *name)
+{
+    struct window *window = memory_new(sizeof *window);
+    if (!window)
+        return NULL;
+    window->hub = hub;
+    window->feed = feed;
+    window->spec = *spec;
+    window->mode = feed->mode;
+    window->name = name;
+    window->scanning = window_may_scan(window);
+    window->kept = window->spec.is_extra ? WINDOW_NOT_KEPT : WINDOW_UNDECIDED;
+    link_init(&window->in_windows);
+    link_init(&window->in_active);
+    link_init(&window->in_lingering);
+    link_init(&window->in_topic);
+    link_init(&window->members);
+    link_init(&window->waiting);
+    link_init(&window->resting);
+    link_init(&window->remembered);
+    link_init(&window->in_moved);
+    map_init(&window->moves, window_row_map_key);
+    window_content_init(window);
+    if (!window_topic_join(window) || !map_add(&hub->windows->by_name, window)) {
+        window_topic_leave(window);
+        memory_free(window);
+        return NULL;
+    }
+    link_append(&hub->windows->all, &window->in_windows);
+    link_append(&hub->windows->lingerers, &window->in_lingering);
+    hub->windows->count++;
+    hub->windows->lingering++; /* until somebody joins */
+    feed->windows++;
+    *spec = (struct window_spec){.view = NULL};
+    return window;
+}
+
+void window_content_fini(struct window *window)
+{
+    window_rows_fini(&window->rows);
+    window_rows_fini(&window->matches);
+    window_rows_fini(&window->lost);
+    map_fini(&window->match_by_key);
+    window_bounds_fini(&window->bounds);
+    buffer_fini(&window->fill_after);
+    buffer_fini(&window->next);
+    for (size_t i = 0; i < window->exit_count; i++)
+        memory_free(window->exits[i].key);
+    memory_free(window->exits);
+}
+
+void window_free(struct window *window)
+{
+    struct windows *windows = window->hub->windows;
+    held_forget(window);
+    window_keep_end(window);
+    map_remove(&windows->by_name, window_name(window));
+    window_topic_leave(window);
+    link_remove(&window->in_windows);
+    link_remove(&window->in_active);
+    link_remove(&window->in_lingering);
+    windows->count--;
+    windows->lingering--;
+    if (window->known)
+        windows->ended_us = clock_monotonic_us();
+    window->feed->windows--;
+    feed_drop_unused(window->feed);
+    if (window->channel_on)
+        channel_fini(&window->channel);
+    text_unref(window->snapshot);
+    window_content_fini(window);
+    window_spec_fini(&window->spec);
+    memory_free(window->name);
+    memory_free(window);
+}
+
+void windows_free(struct windows *windows)
+{
+    if (!windows)
+        return;
+    while (!link_alone(&windows->all))
+        window_free(LINK_OWNER(struct window, in_windows, windows->all.next));
+    window_topics_fini(windows);
+    map_fini(&windows->by_name);
+    memory_free(windows);
+}
+
+/* ---- joining and leaving ---- */
+
+/* Windows without members are kept for who comes back, up to a number of them; but not those of
+ * an export that was never fed, which hold nothing. */
+void windows_end_lingering(struct windows *windows)
+{
+    struct link *link = windows->lingerers.next;
+    while (link != &windows->lingerers) {
+        struct window *window = LINK_OWNER(struct window, in_lingering, link);
+        link = link->next;
+        bool is_empty = window->feed->export->waiting; /* nothing is to be told of it */
+        if (windows->lingering <= WINDOW_LINGER && !is_empty)
+            continue;
+        if (!window->member_count && !window->looking && !window->filling && !window->pins &&
+            (is_empty || link_alone(&window->in_moved)))
+            window_free(window);
+    }
+}
+
+/* The first subscriber of a window that one owner alone watches, however many connections it does
+ * so by; NULL: several owners do, or nobody. `*shared`: it has others of that owner. */
+static struct subscriber *holder_of(const struct window *window, bool *shared)
+{
+    struct subscriber *first = NULL;
+    *shared = false;
+    for (struct link *link = window->members.next; link != &window->members; link = link->next) {
+        struct subscriber *it = LINK_OWNER(struct subscription, in_window, link)->subscriber;
+        if (first && it->owner != first->owner)
+            return NULL;
+        *shared = *shared || (first && it != first);
+        first = first ? first : it;
+    }
+    return first;
+}
+
+/* One that it watches alone; else one that others of its owner watch, too. */
+static struct window *oldest_of(const struct windows *windows, const struct subscriber *subscriber)
+{
+    struct window *oldest = NULL;
+    for (struct link *link = windows->all.next; link != &windows->all; link = link->next) {
+        struct window *window = LINK_OWNER(struct window, in_windows, link);
+        bool shared;
+        if (holder_of(window, &shared) != subscriber)
+            continue;
+        if (!shared)
+            return window;
+        oldest = oldest ? oldest : window;
+    }
+    return oldest;
+}
+
+/* Whose window is to go, so that the taker can have one more: of the owner who watches most that no
+ * other owner does, the subscriber that does. NULL: the taker's own. */
+static struct subscriber *find_greedy(const struct windows *windows, struct subscriber *taker)
+{
+    struct shares shares = {.total = 0};
+    bool shared, listed = share_set(&taker->windows, &shares, taker->owner, 1);
+    struct link *link = windows->all.next;
+    for (; listed && link != &windows->all; link = link->next) {
+        struct subscriber *it = holder_of(LINK_OWNER(struct window, in_windows, link), &shared);
+        listed = !it || share_set(&it->windows, &shares, it->owner, it->windows.amount + 1);
+    }
+    struct share *share = listed ? shares_victim(&shares, &taker->windows) : NULL;
+    for (link = windows->all.next; link != &windows->all; link = link->next) {
+        struct subscriber *it = holder_of(LINK_OWNER(struct window, in_windows, link), &shared);
+        if (it)
+            share_end(&it->windows, &shares);
+    }
+    share_end(&taker->windows, &shares);
+    return share ? LINK_OWNER(struct subscriber, windows, share) : NULL;
+}
+
+static void give_up(struct window *window)
+{
+    struct hub *hub = window->hub;
+    struct error error;
+    error_set(&error, ERROR_SUBSCRIPTION_LIMIT,
+              "others need one of the %zu windows that max_windows allows, and this was the oldest "
+              "of the connection that watches most of them; use fewer, or ones that others use",
+              hub->options.max_windows);
+    counter_add(&hub->metrics.windows_broken_off, 1);
+    while (!link_alone(&window->members)) {
+        struct subscription *subscription =
+            LINK_OWNER(struct subscription, in_window, window->members.next);
+        subscription_fail(subscription, &error);
+    }
+}
+
+/* A place for one more, if need be by giving up another's. */
+static bool make_room(struct hub *hub, struct subscriber *taker, struct error *error)
+{
+    const struct windows *windows = hub->windows;
+    while (windows_watched(windows) >= hub->options.max_windows) {
+        struct subscriber *greedy = find_greedy(windows, taker);
+        if (!greedy || greedy == taker)
+            return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
+                             "%zu different windows are watched, as many as max_windows allows; "
+                             "use one that others use, or subscribe later",
+                             windows_watched(windows));
+        give_up(oldest_of(windows, greedy));
+    }
+    return true;
+}
+
+uint64_t window_owner(const struct window *window)
+{
+    if (link_alone(&window->members))
+        return 0;
+    return LINK_OWNER(struct subscription, in_window, window->members.next)->subscriber->owner;
+}
+
+static struct window *find_or_make(struct hub *hub, struct feed *feed, struct window_spec *spec,
+                                   struct subscriber *subscriber, struct error *error)
+{
+    struct windows *windows = hub->windows;
+    char *name = print_name(spec);
+    struct window *window = name ? map_get(&windows->by_name, span_of(name)) : NULL;
+    if (window) {
+        memory_free(name);
+        return window;
+    }
+    if (name && !spec->is_extra && !make_room(hub, subscriber, error)) {
+        memory_free(name);
+        return NULL;
+    }
+    window = name ? window_new(hub, feed, spec, name) : NULL;
+    if (!window) {
+        memory_free(name);
+        error_set(error, ERROR_MEMORY, "out of memory for a window");
+    }
+    return window;
+}
+
+bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error)
+{
+    struct feed *feed = subscription->feed;
+    struct window *window = find_or_make(feed->hub, feed, spec, subscription->subscriber, error);
+    window_spec_fini(spec);
+    if (!window)
+        return false;
+    subscription->window = window;
+    subscription->shown = 0;
+    link_append(&window->members, &subscription->in_window);
+    feed->hub->windows->members++;
+    if (window->member_count++ == 0) {
+        feed->hub->windows->lingering--;
+        feed->hub->windows->extra += window->spec.is_extra;
+        link_remove(&window->in_lingering);
+    }
+    window_activate(window);
+    return true;
+}
+
+static void drop_request(struct subscription *subscription)
+{
+    struct window_request *request = subscription->request;
+    if (!request)
+        return;
+    subscription->request = NULL;
+    request->subscription = NULL;
+    subscription->unstated = subscription->unstated || request->kind == WINDOW_STATE;
+    if (request->looking)
+        return;
+    if (!request->returned)
+        request->window->request_count--;
+    window_request_free(request);
+}
+
+void window_leave(struct subscription *subscription)
+{
+    struct window *window = subscription->window;
+    struct windows *windows = window->hub->windows;
+    drop_request(subscription);
+    link_remove(&subscription->in_window);
+    link_remove(&subscription->in_rest);
+    subscription->window = NULL;
+    windows->members--;
+    if (--window->member_count)
+        return;
+    /* What it held stays known, so that who comes back learns what went meanwhile. */
+    if (window->channel_on)
+        channel_fini(&window->channel);
+    window->channel_on = false;
+    text_unref(window->snapshot);
+    window->snapshot = NULL;
+    windows->lingering++;
+    windows->extra -= window->spec.is_extra;
+    link_append(&windows->lingerers, &window->in_lingering);
+}
+
+void window_fail(struct window *window, const struct error *error)
+{
+    while (!link_alone(&window->members)) {
+        struct subscription *subscription =
+            LINK_OWNER(struct subscription, in_window, window->members.next);
+        subscription_fail(subscription, error);
+    }
+    held_forget(window);
+    /* A look may be at the rows of one that is held. */
+    if (!window->pins)
+        window_rows_fini(&window->rows);
+    window_matches_clear(window);
+    if (window->known)
+        window->hub->windows->ended_us = clock_monotonic_us();
+    window->known = window->matches_ready = false;
+}
+
+void window_wake(struct link *members)
+{
+    while (!link_alone(members))
+        subscriber_ready(LINK_OWNER(struct subscription, in_rest, members->next));
+}

@@ -1,0 +1,113 @@
+/*
+ * Windows with a filter over a view that is cut, but not short: between which places of the stage
+ * the cut lies. Its ends are found by stepping over the index, not by reading rows; what they went
+ * over since is looked at by the filter, which is as much as changed and not as much as there is.
+ */
+#include "delivery/window_internal.h"
+
+void window_bounds_init(struct window_bounds *bounds)
+{
+    bounds->nothing = bounds->open = false;
+    buffer_init(&bounds->low, UINT32_MAX);
+    buffer_init(&bounds->high, UINT32_MAX);
+}
+
+void window_bounds_fini(struct window_bounds *bounds)
+{
+    buffer_fini(&bounds->low);
+    buffer_fini(&bounds->high);
+}
+
+static bool find_low(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
+                     int64_t skip, struct error *error)
+{
+    bool found = true;
+    buffer_clear(&bounds->low);
+    if (skip > 0 &&
+        !store_read_rank(reader, stage, span_make(NULL, 0), skip - 1, &bounds->low, &found, error))
+        return false;
+    bounds->nothing = !found;
+    return true;
+}
+
+static bool find_high(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
+                      const struct view_cut *cut, struct error *error)
+{
+    bool found = false;
+    /* From the row before the first on, when there is one. */
+    int64_t rank = cut->skip > 0 ? cut->take : cut->take - 1;
+    struct span from = cut->skip > 0 ? buffer_span(&bounds->low) : span_make(NULL, 0);
+    buffer_clear(&bounds->high);
+    bounds->nothing = bounds->nothing || cut->take == 0;
+    if (!bounds->nothing && cut->take != VIEW_ALL &&
+        !store_read_rank(reader, stage, from, rank, &bounds->high, &found, error))
+        return false;
+    bounds->open = !found;
+    return true;
+}
+
+bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
+                        const struct view_cut *cut, struct error *error)
+{
+    return find_low(bounds, reader, stage, cut->skip, error) &&
+           find_high(bounds, reader, stage, cut, error);
+}
+
+static bool is_behind(const struct window_bounds *bounds, struct span place)
+{
+    return !bounds->open && span_compare(place, buffer_span(&bounds->high)) > 0;
+}
+
+static bool is_before(const struct window_bounds *bounds, struct span place)
+{
+    return bounds->low.length && span_compare(place, buffer_span(&bounds->low)) <= 0;
+}
+
+bool window_bounds_have(const struct window_bounds *bounds, struct span place)
+{
+    return !bounds->nothing && !is_before(bounds, place) && !is_behind(bounds, place);
+}
+
+bool window_bounds_end(const struct window_bounds *bounds, struct span place)
+{
+    return bounds->nothing || is_behind(bounds, place);
+}
+
+/* ---- what came in ---- */
+
+struct newcomers {
+    const struct window_bounds *was, *is;
+    store_each_row each;
+    void *argument;
+};
+
+static bool see(void *argument, struct span place, const struct store_entity *entity)
+{
+    struct newcomers *newcomers = argument;
+    if (window_bounds_end(newcomers->is, place) || window_bounds_have(newcomers->was, place))
+        return false;
+    return newcomers->each(newcomers->argument, place, entity);
+}
+
+static bool scan_from(struct newcomers *newcomers, struct store_reader *reader, int64_t stage,
+                      const struct buffer *after, struct error *error)
+{
+    struct span from = after->length ? buffer_span(after) : span_make(NULL, 0);
+    return store_scan_stage(reader, stage, from, 0, -1, false, true, see, newcomers, error) &&
+           error->code == ERROR_NONE;
+}
+
+bool window_bounds_newcomers(const struct window_bounds *was, const struct window_bounds *is,
+                             struct store_reader *reader, int64_t stage, store_each_row each,
+                             void *argument, struct error *error)
+{
+    struct newcomers newcomers = {.was = was, .is = is, .each = each, .argument = argument};
+    if (is->nothing)
+        return true;
+    /* Each scan ends where `was` begins or `is` ends. */
+    if (!scan_from(&newcomers, reader, stage, &is->low, error))
+        return false;
+    if (was->nothing || was->open || is_before(is, buffer_span(&was->high)))
+        return true;
+    return scan_from(&newcomers, reader, stage, &was->high, error);
+}

@@ -1,0 +1,129 @@
+/*
+ * Windows of append views, which are filters over them: what is told are events, each change by
+ * itself and none merged away, of the entities that pass the filter. One that begins to pass comes
+ * whole, one that no longer does goes. What counts is how it was at the last look and how it is
+ * now; what it was in between shows in its events alone.
+ */
+#include "delivery/catch_up_internal.h"
+#include "delivery/scoped_scan.h"
+#include "delivery/window_internal.h"
+
+struct events {
+    struct window_reading *reading;
+    struct map is; /* the new rows; the old ones are reading->old */
+    struct catch_up_request request;
+    struct catch_up_frames frames;
+    size_t count;
+};
+
+bool window_tells_events_of(const struct view *view)
+{
+    return view->mode == VIEW_APPEND && !view->stage;
+}
+
+bool window_tells_events(const struct window *window)
+{
+    return window_tells_events_of(window->spec.view);
+}
+
+static bool lacks_memory(struct events *events)
+{
+    return error_set(&events->reading->result->error, ERROR_MEMORY,
+                     "out of memory while telling events");
+}
+
+/* The last change of the key: what it is now, it became by this one. */
+static bool is_last(const struct store_change *change, const struct store_entity *entity)
+{
+    return entity ? entity->change == change->id : is_delete(change);
+}
+
+static bool put_whole(struct events *events, const struct store_change *change,
+                      const struct store_entity *entity)
+{
+    events->count++;
+    return window_put_frame(events->reading, change->key,
+                            entity ? entity->data : span_make(NULL, 0), &change->seq,
+                            &events->frames.out);
+}
+
+/* What happened out of sight is not told: who comes back from there is told whole by the log. */
+static bool put_event(struct events *events, const struct store_change *change,
+                      const struct store_entity *entity)
+{
+    struct sight sight = row_scope_log_sight(events->reading->window->spec.scope, change);
+    if (!sight.before && !sight.after)
+        return true;
+    events->count++;
+    return sight.after ? catch_up_put_event(&events->frames, change, entity)
+                       : catch_up_put_gone(&events->frames, change);
+}
+
+/* Who resumes behind this change is not told any more of one that is not seen, so it goes here. */
+static bool is_out_of_sight(const struct events *events, const struct store_change *change)
+{
+    struct sight sight = row_scope_log_sight(events->reading->window->spec.scope, change);
+    return events->reading->window->spec.scope && sight.before && !sight.after;
+}
+
+/* Whether every member was sent the row whole: of those that did not begin with all rows, the one
+ * that came last was there when it was told. */
+static bool is_known(const struct events *events, const struct window_row *row)
+{
+    const struct window *window = events->reading->window;
+    return !window->spec.is_partial || row->version > window->joined;
+}
+
+static bool each_change(void *argument, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    struct events *events = argument;
+    struct window_row *was = map_get(&events->reading->old, change->key);
+    bool is = map_get(&events->is, change->key) != NULL;
+    if (was && is && is_known(events, was))
+        return put_event(events, change, entity);
+    if (was && is) /* with its later events in it */
+        return !is_last(change, entity) || put_whole(events, change, entity);
+    if (!was && !is)
+        return true;
+    if ((!is_last(change, entity) && !(was && is_out_of_sight(events, change))) ||
+        (was && was->fate == ROW_REPLACED))
+        return true;
+    if (was)
+        was->fate = ROW_REPLACED; /* told: a key that was deleted twice goes once */
+    return put_whole(events, change, is ? entity : NULL);
+}
+
+static bool index_new(struct events *events)
+{
+    const struct window_rows *rows = &events->reading->rows;
+    map_init(&events->is, window_row_map_key);
+    for (size_t i = 0; i < rows->count; i++)
+        if (!map_add(&events->is, rows->list[i]))
+            return lacks_memory(events);
+    return true;
+}
+
+bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count)
+{
+    const struct window *window = reading->window;
+    const struct view_state *state = reading->state;
+    struct error *error = &reading->result->error;
+    struct events events = {.reading = reading,
+                            .request = {.view = window->spec.view,
+                                        .mode = window->mode,
+                                        .style = CATCH_UP_EVENTS,
+                                        .max_array = reading->max_array}};
+    bool done = index_new(&events) && window_index_old(reading) &&
+                catch_up_frames_init(&events.frames, &events.request, error);
+    if (done)
+        done = scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader,
+                                   state->export.id, window->spec.key, window->position,
+                                   state->export.last_change, true, each_change, &events, error) &&
+               error->code == ERROR_NONE &&
+               (buffer_add_span(out, buffer_span(&events.frames.out)) || lacks_memory(&events));
+    *count = events.count;
+    catch_up_frames_fini(&events.frames);
+    map_fini(&events.is);
+    return done;
+}

@@ -1,0 +1,242 @@
+/* Windows: rows that a member has of other subscriptions on its connection (held.c). */
+#include "delivery/scoped_scan.h"
+#include "delivery/window_internal.h"
+
+struct holding {
+    struct window_reading *reading;
+    const struct link *held;
+    const struct map *rows; /* the window's, by key */
+    struct map shown;       /* rows of windows that the client has beside it, by key */
+    bool shows_all;         /* it has a list of the whole view beside it */
+    bool deleted;           /* also what was deleted of a list: no farewells follow */
+    bool (*each)(void *argument, struct span key);
+    void *argument;
+};
+
+static struct held *held_of(const struct link *link)
+{
+    return LINK_OWNER(struct held, in_list, link);
+}
+
+static bool lacks_memory(struct window_reading *reading)
+{
+    return error_set(&reading->result->error, ERROR_MEMORY,
+                     "out of memory while moving to a window");
+}
+
+/* ---- what stays ---- */
+
+static bool find_shown(struct holding *holding)
+{
+    const struct link *link;
+    for (link = holding->held->next; link != holding->held; link = link->next) {
+        const struct held *held = held_of(link);
+        if (!held->shown)
+            continue;
+        holding->shows_all = holding->shows_all || held->kind == HELD_ALL;
+        for (size_t i = 0; held->window && i < held->window->rows.count; i++) {
+            struct window_row *row = held->window->rows.list[i];
+            if (!map_get(&holding->shown, window_row_key(row)) && !map_add(&holding->shown, row))
+                return lacks_memory(holding->reading);
+        }
+    }
+    return true;
+}
+
+static bool is_shown(const struct holding *holding, struct span key)
+{
+    const struct window *window = holding->reading->window;
+    const struct link *link;
+    if (window_is_keyed_by_field(window) ? window->rows.count > 0
+                                         : map_get(holding->rows, key) != NULL)
+        return true;
+    if (map_get(&holding->shown, key))
+        return true;
+    for (link = holding->held->next; link != holding->held; link = link->next) {
+        const struct held *held = held_of(link);
+        if (held->shown && held->kind == HELD_KEY &&
+            span_equal(span_make(held->key, held->key_length), key))
+            return true;
+    }
+    return false;
+}
+
+/* ---- what goes ---- */
+
+static bool put(struct holding *holding, struct span key)
+{
+    return is_shown(holding, key) || holding->each(holding->argument, key);
+}
+
+/* The window may be of other rows than this one: what it has now, and what left it since. */
+static bool put_window(struct holding *holding, const struct held *held)
+{
+    const struct window *window = held->window;
+    for (size_t i = 0; i < window->rows.count; i++)
+        if (window->rows.list[i]->entered <= held->version &&
+            !put(holding, window_row_key(window->rows.list[i])))
+            return false;
+    for (size_t i = 0; i < window->exit_count; i++) {
+        const struct window_exit *exit = &window->exits[i];
+        bool had =
+            (exit->version > held->version || held->former) && exit->entered <= held->version;
+        if (had && !put(holding, span_make(exit->key, exit->key_length)))
+            return false;
+    }
+    for (size_t i = 0; held->former && i < window->lost.count; i++)
+        if (!put(holding, window_row_key(window->lost.list[i])))
+            return false;
+    return true;
+}
+
+static bool each_row(void *argument, const struct store_entity *row)
+{
+    struct holding *holding = argument;
+    const struct window_spec *spec = &holding->reading->window->spec;
+    if (!view_shows(spec->view, row->key) ||
+        (row->data.data && !row_scope_shows(spec->scope, spec->view, row->data)))
+        return true;
+    return put(holding, row->key);
+}
+
+static bool each_labelled(void *argument, struct span place, const struct store_entity *row)
+{
+    (void)place;
+    return each_row(argument, row);
+}
+
+static bool each_tombstone(void *argument, const struct store_tombstone *tombstone)
+{
+    struct holding *holding = argument;
+    const struct window_spec *spec = &holding->reading->window->spec;
+    int64_t since = engine_due_ms(holding->reading->window->hub->engine);
+    if (tombstone->at < since - holding->reading->tombstone_ms)
+        return false; /* and so are all that follow */
+    if (!row_scope_sees(spec->scope, tombstone->scope) || !view_shows(spec->view, tombstone->key))
+        return true;
+    return put(holding, tombstone->key);
+}
+
+static bool put_deleted(struct holding *holding)
+{
+    struct window_reading *reading = holding->reading;
+    struct error *error = &reading->result->error;
+    if (!holding->deleted || !reading->state->found || window_is_keyed_by_field(reading->window))
+        return true;
+    return scoped_scan_tombstones((struct scoped){reading->window->spec.scope, NULL},
+                                  reading->reader, reading->state->export.id, INT64_MAX,
+                                  WINDOW_FAREWELLS, each_tombstone, holding, error) &&
+           error->code == ERROR_NONE;
+}
+
+/* A list that was not a window: its newest rows, and, here or with the farewells, what was
+ * deleted. */
+static bool put_list(struct holding *holding)
+{
+    struct window_reading *reading = holding->reading;
+    struct error *error = &reading->result->error;
+    struct scoped scoped = {reading->window->spec.scope, NULL};
+    int64_t stage;
+    reading->listed = true;
+    if (!reading->state->found)
+        return true;
+    if (!put_deleted(holding) ||
+        !scoped_find_rows(scoped, reading->window->spec.view, reading->reader, &stage, error))
+        return false;
+    if (stage)
+        return scoped_scan_rows(scoped, reading->reader, stage, span_make(NULL, 0),
+                                WINDOW_FAREWELLS, each_labelled, holding, error) &&
+               error->code == ERROR_NONE;
+    return (store_scan_list(reading->reader, reading->state->export.id, 0, WINDOW_FAREWELLS,
+                            reading->window->spec.scope != NULL, each_row, holding, error) &&
+            error->code == ERROR_NONE);
+}
+
+static bool put_held(struct holding *holding, const struct held *held)
+{
+    switch (held->kind) {
+    case HELD_WINDOW:
+        return put_window(holding, held);
+    case HELD_KEY:
+        return put(holding, span_make(held->key, held->key_length));
+    case HELD_ALL:
+        break;
+    }
+    return put_list(holding);
+}
+
+bool window_each_held(struct window_reading *reading, const struct window_request *request,
+                      const struct map *rows, bool deleted,
+                      bool (*each)(void *argument, struct span key), void *argument)
+{
+    struct holding holding = {.reading = reading,
+                              .held = &request->held,
+                              .rows = rows,
+                              .deleted = deleted,
+                              .each = each,
+                              .argument = argument};
+    const struct link *link;
+    map_init(&holding.shown, window_row_map_key);
+    bool done = find_shown(&holding);
+    for (link = request->held.next; done && link != &request->held; link = link->next)
+        if (!held_of(link)->shown && !holding.shows_all)
+            done = put_held(&holding, held_of(link));
+    map_fini(&holding.shown);
+    return done;
+}
+
+/* ---- who begins anew ---- */
+
+struct move {
+    struct window_reading *reading;
+    struct map rows;                /* the window's, by key */
+    struct snapshot_drafts *drafts; /* the request's */
+};
+
+static bool put_delete(void *argument, struct span key)
+{
+    struct move *move = argument;
+    return snapshot_drafts_delete(move->drafts, window_shown_key(move->reading, key)) ||
+           lacks_memory(move->reading);
+}
+
+static bool put_rows(struct move *move)
+{
+    struct window_reading *reading = move->reading;
+    const struct window_rows *rows = &reading->window->rows;
+    for (size_t i = 0; i < rows->count && move->drafts->place.limit != 0; i++) {
+        struct span key = window_row_key(rows->list[i]);
+        struct store_entity entity;
+        if (!window_fetch(reading, key, &entity))
+            return false;
+        entity.key = window_shown_key(reading, key);
+        if (!snapshot_drafts_row(move->drafts, &entity))
+            return lacks_memory(reading);
+    }
+    return true;
+}
+
+bool window_encode_move(struct window_reading *reading, struct window_request *request)
+{
+    struct window *window = reading->window;
+    int64_t change = reading->state->log.last_change;
+    struct snapshot_place place = {.limit = request->with_rows ? window->spec.limit : 0,
+                                   .change = change,
+                                   .latest = change,
+                                   .seq = window_cursor(reading->state)};
+    struct move move = {.reading = reading};
+    move.drafts = request->drafts = memory_new(sizeof *request->drafts);
+    if (!move.drafts)
+        return lacks_memory(reading);
+    snapshot_drafts_init(move.drafts, window->spec.view, window->mode, &place);
+    bool done = window_index_rows(window, &move.rows) || lacks_memory(reading);
+    done = done && window_each_held(reading, request, &move.rows, false, put_delete, &move) &&
+           put_rows(&move) && window_encode_farewells(reading, move.drafts);
+    request->rows = move.drafts->rows;
+    request->state = change;
+    request->stated = window->spec.key.data && window->rows.count && request->with_rows
+                          ? window->rows.list[0]->change
+                          : KEY_STATED_UNKNOWN;
+    map_fini(&move.rows);
+    return done;
+}

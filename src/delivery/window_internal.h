@@ -1,0 +1,521 @@
+/*
+ * Windows: what subscribers of a part of a view share (docs/views.md). Who does what:
+ *   window.c           on the loop: finding, joining, leaving
+ *   window_topics.c    on the loop: which windows a commit is for
+ *   window_due.c       on the loop: asking for a look, delivering
+ *   window_member.c    on the loop: one subscription in a window, from snapshot to live
+ *   window_look.c      on a reader: one look at several windows, in one short transaction
+ *   window_rows.c      on a reader: the rows that are in a window now
+ *   window_settle.c    on a reader: how they differ from those before
+ *   window_keep.c      on the loop and the writer: windows in the database, for after a restart
+ *   window_recall.c    on a reader: what was kept of a window there
+ *   window_once.c      both sides: a window that is read once, for plain HTTP
+ *   window_tag.c       on a reader: what names the state of such a one
+ *   window_filter.c    on a reader: which rows of a whole view pass a filter
+ *   window_scope.c     on a reader: what row scopes add to these
+ *   window_held.c      on a reader: rows that a member has of other subscriptions
+ *   window_state.c     both sides: a row that two subscriptions of a client show
+ *   window_bounds.c    on a reader: the part of its stage that such a view gives on
+ *   window_events.c    on a reader: instead of the difference, what append views tell
+ *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
+ *
+ * Invariants:
+ *  1. What a window holds is what a query of the database gives at its `position`; nothing is
+ *     worked out from two states. (Commits that do not touch it move the position alone.)
+ *  2. A look is the only one that touches the content of the windows in it, and one look at a time
+ *     is on its way, so the content needs no lock.
+ *  3. A window's version grows with every difference. A member is at a version: what it has is the
+ *     content as of then. The channel leads from version to version.
+ */
+#ifndef DELIVERY_WINDOW_INTERNAL_H
+#define DELIVERY_WINDOW_INTERNAL_H
+
+#include "delivery/hub_internal.h"
+#include "delivery/snapshot_internal.h"
+#include "delivery/view_state.h"
+
+enum {
+    WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */
+    WINDOW_EXIT_BYTES = 1 << 18, /* and the bytes of their keys */
+    WINDOW_FAREWELLS = 10000,    /* deletes of entities told with a snapshot, at most */
+    WINDOW_LINGER = 256,         /* windows without members that are kept for who comes back */
+    WINDOW_FILL = 20000,         /* rows that one part of filling looks at, at most */
+    WINDOW_SCAN = 20000,         /* rows that a scanning window passes over in one look */
+    WINDOW_SHORT = 10,           /* a cut to this part of the rows a window may have is short */
+    WINDOW_KEPT_ROWS = 200000,   /* rows of windows that are kept in the database */
+    WINDOW_LOOK = 64,            /* windows in one look */
+    WINDOW_REQUESTS = 1024       /* and members that are served by it */
+};
+
+/* Whether the database has the rows of a window, for after a restart. */
+enum window_kept {
+    WINDOW_UNDECIDED, /* it was not looked at yet */
+    WINDOW_KEPT,
+    WINDOW_NOT_KEPT /* there were too many of others */
+};
+
+/* What decides the content of a window. Owned by it. */
+struct window_spec {
+    const struct view *view; /* one reference */
+    int64_t skip, take;      /* take VIEW_ALL: all */
+    int64_t limit;           /* rows of a snapshot; -1: all */
+    bool is_extra;           /* max_windows does not count for it */
+    bool is_short;           /* the view is cut to so few rows that a filter reads them anew */
+    bool is_partial;         /* events, whose members did not begin with all rows */
+    struct view_filter *filter;
+    struct span key;         /* absent: every key */
+    struct row_scope *scope; /* whose rows; one reference; NULL: they are not scoped */
+};
+
+/* What the look at hand found of a row that was there before. */
+enum window_fate {
+    ROW_LEFT,
+    ROW_REPLACED, /* its entity changed: another object stands for it now */
+    ROW_CARRIED   /* the same, perhaps elsewhere */
+};
+
+/* A row as members were told of it, or as a filter found it. */
+struct window_row {
+    int64_t change;  /* the entity's last, as of then */
+    int64_t version; /* of the window, when the row came in or changed */
+    int64_t entered; /* and when it came in */
+    enum window_fate fate;
+    uint32_t key_length, place_length;
+    char bytes[]; /* key, place */
+};
+
+struct window_rows {
+    struct window_row **list;
+    size_t count, capacity;
+};
+
+struct window_exit {
+    int64_t version;
+    int64_t entered, told, change; /* the row's, as it left: entered, version and change */
+    int64_t at;                    /* wall clock, ms */
+    uint32_t key_length;
+    char *key;
+};
+
+/* The places between which a cut lies: behind `low` (empty: from the first), up to `high`, that
+ * included. */
+struct window_bounds {
+    bool nothing; /* no place at all */
+    bool open;    /* no end: `high` means nothing */
+    struct buffer low, high;
+};
+
+struct window {
+    struct hub *hub;
+    struct feed *feed; /* counted by the window as by a subscription */
+    struct link in_windows;
+    struct link in_active;     /* windows.active */
+    struct link in_lingering;  /* windows.lingerers, without members */
+    struct link in_topic;      /* feed.list_windows, or stage_topic.windows */
+    struct label_member topic; /* of a derived view: its places in stage_topic.by_label */
+    struct stage_topic *stage_topic;
+    struct window_spec spec;
+    char *name; /* all of the spec, as text; NULL: read once, for nobody in particular */
+    /* The loop's. */
+    struct channel channel; /* frames by version; its head is what members may have */
+    struct text *snapshot;  /* as of snapshot_version; NULL: none */
+    int64_t snapshot_version, snapshot_rows;
+    uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
+    struct link members, waiting, resting; /* subscription.in_window, .in_rest */
+    size_t member_count;
+    size_t pins;            /* struct held of it that keep it, */
+    struct link remembered; /* ... and those that do not */
+    uint64_t looked_us;     /* when the last look came back */
+    int64_t delivered;      /* the version that it brought; 0: there was none */
+    int64_t joined;         /* the newest that somebody may have begun at, of a partial window */
+    size_t request_count;   /* of members, not yet in a look */
+    struct map moves;       /* struct window_row: what the database is yet to be told of a key */
+    struct link in_moved;   /* windows.moved, while there is something to tell */
+    size_t kept_rows;       /* that it counts for */
+    int64_t shown_change;   /* position of the state that members have been shown */
+    uint64_t kept_us;       /* when the database was last told */
+    /* The look's while `looking`, the filling's while `filling`. */
+    int64_t version;
+    int64_t position; /* the newest change of then */
+    int64_t flip;     /* and the number of the newest flip */
+    struct seq cursor;
+    struct window_rows rows;
+    struct window_rows matches; /* of a filter over a whole view, in order of place */
+    struct map match_by_key;
+    struct window_bounds bounds; /* that they are within, of a cut view */
+    struct buffer next;          /* the place of the first row behind these; empty: not known */
+    int64_t fill_position;       /* log position when filling began; 0: it did not */
+    int64_t fill_looked;         /* rows, when it fills by label */
+    int64_t fill_id;             /* when it fills by file: behind this entity */
+    struct buffer fill_after;    /* or behind this key or place */
+    struct window_exit *exits;   /* the oldest first */
+    size_t exit_count, exit_capacity, exit_bytes;
+    int64_t exit_floor;      /* exits of versions up to this may be forgotten; 0: none is */
+    int64_t first_position;  /* the first look's: before it nothing was in this window */
+    struct window_rows lost; /* keys that left before that, as far as the database knew */
+    uint64_t lost_us;        /* when that was found */
+    int64_t gap_change; /* with has_gap: up to which change the database knew it before a crash */
+    /* Small ones together. Of the loop: */
+    enum wire_mode mode;
+    enum window_kept kept;
+    bool channel_on;
+    bool snapshot_more; /* what the snapshot says of rows behind it */
+    bool looking, stale, snapshot_wanted, snapshot_new, filling;
+    bool told;    /* the database was told of it, at least once */
+    bool joining; /* the look serves who may begin with it */
+    /* Of the look or the filling: */
+    bool known;         /* it was looked at: rows and position mean something */
+    bool matches_ready; /* filling is done */
+    bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
+    bool scanning;      /* what is not seen is passed over, instead of keeping matches */
+    bool more;          /* the view has rows behind these */
+    bool fills_by_file; /* filling goes in the order of the file */
+    bool recalled;      /* `lost` is all that somebody may hold */
+    bool has_gap; /* of a view that coalesces: more may have been shown of it before a crash */
+};
+
+void window_spec_fini(struct window_spec *spec);
+/* What the spec owns, for who sees another scope. False when out of memory. */
+bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
+                      struct window_spec *copy);
+/* What the looks keep of a window; for all zeroes. */
+void window_content_init(struct window *window);
+void window_content_fini(struct window *window);
+
+/* ---- content ---- */
+
+static inline struct span window_row_key(const struct window_row *row)
+{
+    return span_make(row->bytes, row->key_length);
+}
+static inline struct span window_row_place(const struct window_row *row)
+{
+    return span_make(row->bytes + row->key_length, row->place_length);
+}
+struct window_row *window_row_new(struct span key, struct span place, int64_t change);
+bool window_rows_add(struct window_rows *rows, struct window_row *row);
+void window_rows_fini(struct window_rows *rows);
+/* Whether its members ask by the value of a field, and so know its one row by that. */
+static inline bool window_is_keyed_by_field(const struct window *window)
+{
+    return window->spec.key.data && window->spec.view->output == VIEW_KEYED;
+}
+/* For struct map. */
+struct span window_row_map_key(const void *row);
+/* Whether its view is cut. */
+bool window_is_cut(const struct window *window);
+/* Whether the window is a filter over all of a view, or over a cut that is not short, and whether
+ * its matches are kept for that: one that is read only once tries without. */
+bool window_filters_all(const struct window *window);
+bool window_keeps_matches(const struct window *window);
+/* Whether its view may have rows behind the last one that it takes. */
+bool window_may_have_more(const struct window *window);
+/* Say in a snapshot of the window whether it has. */
+void window_say_more(const struct window *window, struct snapshot_drafts *drafts);
+/* The part of its view's order that the view itself gives on. */
+struct view_cut window_view_cut(const struct window *window);
+/* Whether an entity (key, canonical text) passes key and filter. */
+bool window_passes(const struct window *window, struct span key, struct span data);
+
+/* ---- a look ---- */
+
+/* A member that needs more than the difference. */
+enum window_request_kind {
+    WINDOW_BEHIND, /* it has version `from` */
+    WINDOW_RESUME, /* it has what there was at change `from` */
+    WINDOW_UNTOLD, /* it wants what came in or changed behind change `from` */
+    WINDOW_MOVE,   /* it begins anew, and has what is `held` */
+    WINDOW_STATE /* it has version `from`, and states the row of its key, which others of its client
+                    may show */
+};
+struct window_request {
+    struct link in_requests;
+    struct window *window;
+    struct subscription *subscription; /* NULL once it is gone */
+    enum window_request_kind kind;
+    int64_t from;
+    bool current;     /* RESUME: it is known to be of the view as it is now */
+    bool as_frames;   /* live frames instead of a snapshot's batch; WINDOW_RESUME */
+    struct link held; /* struct held, */
+    uint64_t shown;   /* ... as of subscriber.shown */
+    bool with_rows;   /* MOVE: the rows are wanted too */
+    /* STATE: see window_state.c */
+    bool unstated, restates;  /* as in the subscription */
+    bool inherits;            /* likewise */
+    int64_t stated;           /* likewise; then what is stated now */
+    int64_t since;            /* what others have sent in batches is not older than this change */
+    int64_t state;            /* the newest change of the state that was read */
+    struct text *with_cursor; /* the same as `text` */
+    bool looking;             /* a look has it, and frees it if the member goes */
+    bool returned;            /* the look is done with it */
+    bool announced;
+    /* the look's */
+    struct window_request *same;    /* an equal one of this look, which is served for both */
+    struct snapshot_drafts *drafts; /* what it gets, until the transaction is over */
+    /* found */
+    bool done, refused;
+    struct text *text; /* NULL: it has everything */
+    int64_t rows;      /* in it, but of WINDOW_BEHIND */
+    int64_t version;
+};
+
+/* What became of one window in a look. */
+struct window_result {
+    struct window *window;
+    bool skipped;  /* it, or what its members want, is for the next look: time was up */
+    bool unread;   /* and nothing of it was read */
+    uint64_t asof; /* hub->commits when the look began */
+    bool snapshot_wanted, differs;
+    bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
+    int64_t version; /* after it */
+    bool keeps;      /* what came and left is wanted: */
+    struct window_rows moves; /* ROW_CARRIED: it came, ROW_LEFT: it left */
+    struct text *frames;      /* the difference */
+    size_t frame_count;
+    struct snapshot_drafts drafts; /* while snapshot_wanted */
+    struct text *snapshot;
+    struct error error; /* why it cannot go on; ERROR_NONE: fine */
+};
+
+/* A row that came in or changed, and where its entity's text is in `data`. */
+struct window_fresh {
+    struct window_row *row;
+    size_t at, length;
+};
+
+/* The rows of one window as they are read. */
+struct window_reading {
+    struct window *window;
+    struct window_result *result;
+    struct store_reader *reader;
+    const struct view_state *state;
+    int64_t stage; /* number in the database, of a derived view; 0: not there yet */
+    int64_t built; /* change at which that was built */
+    int64_t max_rows, tombstone_ms;
+    uint32_t max_array;
+    int64_t budget; /* rows that a filter may look at; 0: as many as there are */
+    int64_t looked; /* and has */
+    bool exhausted; /* that was too few */
+    bool outlived;  /* some may hold rows from before the window was made */
+    bool listed;    /* somebody had a list of the whole view */
+    /* in the making */
+    struct window_rows rows;
+    struct window_rows left; /* of the old ones; borrowed until the reading ends */
+    struct map old;          /* the window's rows until now, by key; made when it is needed */
+    bool old_on;
+    int64_t skipped;    /* rows that passed the filter and were skipped */
+    bool more;          /* there is a row behind the window, */
+    struct buffer next; /* at this place */
+    struct window_fresh *fresh;
+    size_t fresh_count, fresh_capacity;
+    struct buffer data;
+};
+
+void window_reading_init(struct window_reading *reading);
+/* Read the window's rows in the open transaction: the new ones, what is fresh among them, a
+ * snapshot's rows when wanted. False with result->error; the window is as before until settled. */
+bool window_read(struct window_reading *reading);
+/* Encode the difference and take the new rows over; those that left become exits. */
+bool window_settle(struct window_reading *reading);
+void window_reading_fini(struct window_reading *reading);
+/* Find the view's stage in the database. */
+bool window_read_stage(struct window_reading *reading);
+/* The text of an entity of the window; borrowed until the reader's next call. */
+bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
+
+/* window_scope.c */
+/* What scoping makes the most matches that are kept. */
+int64_t window_match_limit(const struct window *window, int64_t max_rows);
+/* Whether it needs no matches, at first. */
+bool window_may_scan(const struct window *window);
+/* A scanning window has passed over too much, and must keep its matches from now on. */
+bool window_stop_scanning(struct window_reading *reading);
+/* Tell rows beside those of a scanning window: of those that are seen, from place `first` up to
+ * `end` in the view's order. *too_many when they are too far away. */
+bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
+                      store_each_entity each, void *argument, bool *too_many);
+
+/* window_held.c */
+/* Tell the key of each row that the request's client may hold, and that neither the window nor
+ * another of its subscriptions has; perhaps some more than once. Of a list only with `deleted` also
+ * those that were deleted since: else window_encode_farewells tells them. */
+bool window_each_held(struct window_reading *reading, const struct window_request *request,
+                      const struct map *rows, bool deleted,
+                      bool (*each)(void *argument, struct span key), void *argument);
+/* Serve who begins anew with rows of other subscriptions. */
+bool window_encode_move(struct window_reading *reading, struct window_request *request);
+
+/* Make `reading->old`: the rows until now. */
+bool window_index_old(struct window_reading *reading);
+
+/* window_filter.c */
+/* Bring the matches up to date with what changed since. */
+bool window_matches_update(struct window_reading *reading);
+/* Fill the next part. */
+enum window_filled {
+    WINDOW_FILLED,    /* all was seen */
+    WINDOW_FILL_MORE, /* it goes on */
+    WINDOW_FILL_ENDS  /* the view has more rows than may be looked at */
+};
+struct window_fill_limits {
+    int64_t matches;   /* most that may be kept */
+    int64_t rows;      /* rows that the view may have */
+    uint64_t until_us; /* when it has taken long enough: monotonic; 0: never */
+};
+bool window_matches_fill(struct window *window, struct store_reader *reader,
+                         const struct window_fill_limits *limits, enum window_filled *filled,
+                         struct error *error);
+void window_matches_clear(struct window *window);
+
+/* Of rows that moved without a change of their own (ROW_REPLACED): who is told saw one then if it
+ * sees it now. They become ROW_LEFT or ROW_CARRIED. */
+bool window_judge_moved(struct window_reading *reading, struct window_rows *keys);
+/* window_bounds.c */
+void window_bounds_init(struct window_bounds *bounds);
+void window_bounds_fini(struct window_bounds *bounds);
+/* Where the cut lies in the open transaction. */
+bool window_bounds_read(struct window_bounds *bounds, struct store_reader *reader, int64_t stage,
+                        const struct view_cut *cut, struct error *error);
+bool window_bounds_have(const struct window_bounds *bounds, struct span place);
+/* Whether neither this place nor any behind it is within. */
+bool window_bounds_end(const struct window_bounds *bounds, struct span place);
+/* The rows that are within `is` but were not within `was`; perhaps some more than once. False from
+ * `each` with an error ends it. */
+bool window_bounds_newcomers(const struct window_bounds *was, const struct window_bounds *is,
+                             struct store_reader *reader, int64_t stage, store_each_row each,
+                             void *argument, struct error *error);
+
+/* window_encode.c: all false with result->error when out of memory. */
+/* One live frame. `data` absent: a delete. `seq` NULL: no cursor. */
+bool window_put_frame(struct window_reading *reading, struct span key, struct span data,
+                      const struct seq *seq, struct buffer *out);
+/* window_events.c: whether members are told events, and the events since the last look. */
+bool window_tells_events(const struct window *window);
+bool window_tells_events_of(const struct view *view);
+bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count);
+/* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
+bool window_encode_difference(struct window_reading *reading, struct buffer *out);
+/* Deletes to be told with a snapshot, into its drafts. */
+bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts);
+/* One frame after the other, for one member: only the last carries a cursor, because none in
+ * between stands for a state. */
+struct window_frames {
+    struct window_reading *reading;
+    struct buffer out, key, data; /* the last one waits for what comes */
+    bool waits, is_delete;
+    int64_t rows; /* of these those that are no deletes */
+};
+void window_frames_init(struct window_frames *frames, struct window_reading *reading);
+void window_frames_fini(struct window_frames *frames);
+/* `data` absent: a delete. */
+bool window_frames_put(struct window_frames *frames, struct span key, struct span data);
+/* All of them; *text is NULL when there are none. */
+bool window_frames_end(struct window_frames *frames, struct text **text);
+/* Serve a request from the content just settled; what is to be compressed stays in its drafts. */
+bool window_encode_request(struct window_reading *reading, struct window_request *request);
+bool window_encode_resume(struct window_reading *reading, struct window_request *request);
+/* The rows that changed behind the change `from`: what can be told without the log. */
+bool window_encode_changed(struct window_reading *reading, struct window_request *request);
+/* Rows that came in or changed, for who holds none. */
+bool window_encode_untold(struct window_reading *reading, struct window_request *request);
+/* Make its drafts its text; after the transaction. False when out of memory. */
+bool window_request_finish(struct window_request *request);
+/* What may have left the window behind the change `from`, into `lost`; *all false: that is too much
+ * to tell, or not known any more, and nothing is there. */
+bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
+                      bool *all);
+/* window_recall.c: at a window's first look, what somebody may hold from before: window->lost. */
+bool window_recall(struct window_reading *reading);
+struct seq window_cursor(const struct view_state *state);
+/* The settled rows by key; false when out of memory. The map is to be ended in any case. */
+bool window_index_rows(const struct window *window, struct map *map);
+/* The key as members know it. */
+struct span window_shown_key(const struct window_reading *reading, struct span key);
+/* The frames of all batches as one text; NULL when out of memory. */
+struct text *window_join_drafts(struct snapshot_drafts *drafts);
+
+/* window_state.c */
+bool window_encode_state(struct window_reading *reading, struct window_request *request);
+/* Fill in what a look has to know for it. False when out of memory. */
+bool window_state_ask(struct subscription *subscription, struct window_request *request);
+/* What is to be sent of the answer. */
+struct text *window_state_answer(struct subscription *subscription, struct window_request *request);
+/* Of a member that states its row: whether there is something to state. */
+bool window_state_due(struct subscription *subscription);
+
+/* window_tag.c */
+#define TAG_START UINT64_C(14695981039346656037)
+uint64_t tag_fold(uint64_t hash, struct span bytes);
+/* Of what a view shows; it outlives the process. */
+uint64_t tag_of_view(const struct view *view);
+/* Whether rows enter and leave the view without any change of an entity. */
+bool window_is_timed(const struct window *window);
+/* A number that is another whenever the question or the rows are; it outlives the process. `after`
+ * NULL: all rows are asked for. */
+uint64_t window_tag(const struct window *window, const struct seq *after,
+                    const struct view_state *state);
+
+/* ---- the loop ---- */
+
+struct windows {
+    struct map by_name;
+    struct link all;         /* window.in_windows */
+    struct link active;      /* window.in_active: all that may need a look, and a few others */
+    struct link lingerers;   /* window.in_lingering: without members, the longest so first */
+    struct map stages;       /* struct stage_topic by the definition of the stage */
+    struct link requests;    /* window_request.in_requests: for the next look */
+    size_t count, lingering; /* all of them, and those without members */
+    size_t extra;            /* with members, and made for heirs: see key_owner.c */
+    uint64_t ended_us;       /* when one was last forgotten, what it held included; 0: never */
+    size_t members;          /* of all */
+    bool looking;            /* a look is on its way */
+    struct link moved;       /* window.in_moved */
+    size_t kept_rows;        /* of windows that are kept */
+    bool keeping;            /* the writer has a part of that */
+    uint64_t kept_us;        /* when it got it, */
+    int64_t kept_change;     /* ... and up to which change nothing more is to be told */
+    uint64_t forget_us;      /* when something that it has is old; UINT64_MAX: it has nothing */
+    bool crowded;            /* it has more than it may */
+};
+
+/* window_topics.c */
+void window_topics_init(struct windows *windows);
+void window_topics_fini(struct windows *windows);
+/* Where commits find the window. False when out of memory; it is nowhere then. */
+bool window_topic_join(struct window *window);
+void window_topic_leave(struct window *window);
+/* What it holds is right up to the hub's newest change, unless something for it came: it need not
+ * look through what was not. */
+void window_pass(struct window *window, int64_t change);
+/* It may need a look: the next windows_look sees whether. */
+static inline void window_activate(struct window *window)
+{
+    if (link_alone(&window->in_active))
+        link_append(&window->hub->windows->active, &window->in_active);
+}
+/* Free what lingers beyond WINDOW_LINGER. */
+void windows_end_lingering(struct windows *windows);
+/* A look at these windows and what members of them want. False when it cannot be started. */
+bool window_look_start(struct hub *hub, struct window **windows, size_t count);
+/* What a look found of one window; the texts are taken. */
+void window_delivered(struct window_result *result);
+/* Filling a filter's matches; continues by itself. */
+bool window_fill_start(struct window *window);
+/* All members get the error and are gone; perhaps the window too. */
+void window_fail(struct window *window, const struct error *error);
+void window_free(struct window *window);
+/* window_keep.c: what a look found is to be kept. Takes the moves. */
+void window_keep(struct window *window, struct window_result *result);
+/* The window is freed. */
+void window_keep_end(struct window *window);
+/* Hand what is to be kept to the writer, when it is time; and when that is: monotonic, or
+ * UINT64_MAX. */
+void windows_keep(struct hub *hub);
+uint64_t windows_keep_due(const struct hub *hub);
+/* A member's turn to pull came. */
+void window_wake(struct link *members);
+/* The look is over: it was served, or goes into the next one. */
+void window_request_done(struct window_request *request);
+void window_request_free(struct window_request *request);
+
+#endif

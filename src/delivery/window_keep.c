@@ -1,0 +1,393 @@
+/*
+ * Windows in the database. What members are shown is written down soon after: which rows came into
+ * a window and which left it, a moment's worth in one transaction. So a client that kept its rows
+ * and no cursor is told what it must lose, also after a crash (window_recall.c).
+ *
+ * The writer is told by one job at a time. With a part of the windows it is told, once all of them
+ * were, up to which change that holds: nobody has been shown anything of a later change that the
+ * database does not know.
+ */
+#include "delivery/window_internal.h"
+
+#include <stdio.h>
+
+enum {
+    KEEP_MS = 200,              /* between two jobs, when rows came or left */
+    SETTLE_MS = 2000,           /* and when only the position is another */
+    IDLE_MS = 30000,            /* the same, while nobody watches */
+    RETRY_MS = 2000,            /* after one that failed */
+    KEEP_MOVES = 4000,          /* in one job; a single window may have more */
+    KEEP_LEFT = 4096,           /* rows that left a window, for each */
+    FORGET_ROWS = 2000,         /* of windows that nobody watches any more, in one job */
+    FORGET_WINDOWS = 200,       /* and so many of these; beside twice what came */
+    FORGET_MS = 60 * 1000,      /* between two jobs for that alone, at most */
+    DATABASE_ROWS = 500 * 1000, /* of all windows that it has, */
+    LEAST_WINDOWS = 1000 /* ... which are twice as many as may be watched, but at least so many */
+};
+
+/* One window's part of a job. */
+struct keep_part {
+    struct window *window; /* pinned */
+    char *name;
+    int64_t change;
+    bool renewed; /* it was told before */
+    struct window_rows moves;
+};
+
+struct keep_job {
+    struct write_job job;
+    struct hub *hub;
+    struct keep_part *parts;
+    size_t count;
+    int64_t change; /* up to which all is told; -1: as before; INT64_MAX: nobody watches any more */
+    int64_t at;
+    struct {
+        int64_t rows, windows;
+    } bounds; /* of the tables; beyond them windows go before their time */
+    struct store_watched_limits limits;
+    struct store_watched_state state; /* of the database, after it */
+};
+
+/* ---- on the writer ---- */
+
+static bool write_part(struct keep_job *keep, struct keep_part *part, struct store_writer *store,
+                       int64_t *grown, struct error *error)
+{
+    struct store_watched window = {.name = span_of(part->name),
+                                   .change = part->change,
+                                   .at = keep->at,
+                                   .renewed = part->renewed};
+    int64_t id;
+    bool kept;
+    if (!store_watched_put(store, &window, &id, &kept, error))
+        return false;
+    for (size_t i = 0; kept && i < part->moves.count; i++) {
+        const struct window_row *move = part->moves.list[i];
+        int64_t left_at = move->fate == ROW_LEFT ? keep->at : 0;
+        if (!store_watched_row(store, id, window_row_key(move), left_at, grown, error))
+            return false;
+    }
+    return store_watched_trim(store, id, keep->limits.before, KEEP_LEFT, grown, error);
+}
+
+/* More goes than came, so that the tables come within their bounds however fast they grow. */
+static bool forget(struct keep_job *keep, struct store_writer *store, int64_t grown,
+                   struct error *error)
+{
+    keep->limits.row_step = FORGET_ROWS + 2 * (grown > 0 ? grown : 0);
+    keep->limits.window_step = FORGET_WINDOWS + 2 * (int64_t)keep->count;
+    return store_watched_forget(store, &keep->limits, grown, &keep->state, error);
+}
+
+static bool run(struct write_job *job, struct store_writer *store, struct error *error)
+{
+    struct keep_job *keep = (struct keep_job *)job;
+    char change[32];
+    int64_t grown = 0;
+    for (size_t i = 0; i < keep->count; i++)
+        if (!write_part(keep, &keep->parts[i], store, &grown, error))
+            return false;
+    snprintf(change, sizeof change, "%lld", (long long)keep->change);
+    struct span noted = span_of(keep->change == INT64_MAX ? ENGINE_WATCHED_ALL : change);
+    return forget(keep, store, grown, error) &&
+           (keep->change < 0 || store_meta_put(store, ENGINE_WATCHED_CHANGE, noted, error));
+}
+
+/* ---- what is to be told ---- */
+
+/* The newest counts; without memory for it, it is as if the window had too many rows. */
+static void add_move(struct window *window, struct window_row *move, bool newer)
+{
+    struct window_row *old = map_get(&window->moves, window_row_key(move));
+    if (old && newer)
+        old->fate = move->fate;
+    if (old || !map_add(&window->moves, move))
+        memory_free(move);
+}
+
+static void add_moves(struct window *window, struct window_rows *moves, bool newer)
+{
+    for (size_t i = 0; i < moves->count; i++)
+        add_move(window, moves->list[i], newer);
+    memory_free(moves->list);
+    *moves = (struct window_rows){.list = NULL};
+}
+
+static void drop_moves(struct window *window)
+{
+    size_t position = 0;
+    struct window_row *move;
+    while ((move = map_next(&window->moves, &position)))
+        memory_free(move);
+    map_fini(&window->moves);
+    map_init(&window->moves, window_row_map_key);
+}
+
+/* A window that the database does not know at all comes first. */
+static void tell(struct window *window)
+{
+    struct link *moved = &window->hub->windows->moved;
+    if (!link_alone(&window->in_moved))
+        return;
+    if (window->kept_us)
+        link_append(moved, &window->in_moved);
+    else
+        link_prepend(moved, &window->in_moved);
+}
+
+static void decide(struct window *window)
+{
+    struct windows *windows = window->hub->windows;
+    bool room = windows->kept_rows + window->rows.count <= WINDOW_KEPT_ROWS;
+    window->kept = room ? WINDOW_KEPT : WINDOW_NOT_KEPT;
+    window->kept_rows = room ? window->rows.count : 0;
+    windows->kept_rows += window->kept_rows;
+    tell(window);
+}
+
+void window_keep(struct window *window, struct window_result *result)
+{
+    window->shown_change = window->position;
+    if (!result->keeps)
+        return;
+    if (window->kept == WINDOW_UNDECIDED)
+        decide(window);
+    if (window->kept != WINDOW_KEPT || !result->moves.count)
+        return;
+    add_moves(window, &result->moves, true);
+    tell(window);
+}
+
+void window_keep_end(struct window *window)
+{
+    window->hub->windows->kept_rows -= window->kept_rows;
+    link_remove(&window->in_moved);
+    drop_moves(window);
+    map_fini(&window->moves);
+}
+
+/* ---- when ---- */
+
+/* Up to which change all was told to members, or had nothing for them. */
+static int64_t shown_change(const struct hub *hub)
+{
+    int64_t change = hub->ring.last;
+    const struct link *link;
+    for (link = hub->windows->active.next; link != &hub->windows->active; link = link->next) {
+        const struct window *window = LINK_OWNER(struct window, in_active, link);
+        bool waits = window->member_count && window->delivered > 0 &&
+                     (window->stale || window->looking) && !window->spec.view->coalesce_ms;
+        if (waits && window->shown_change < change)
+            change = window->shown_change;
+    }
+    return change;
+}
+
+/* Windows that are watched are told again in time, though nothing came or left. */
+static void tell_watched(struct hub *hub, uint64_t now)
+{
+    uint64_t age = (uint64_t)hub->options.tombstone_ms * 1000 / 4;
+    struct link *link;
+    if (hub->windows->crowded)
+        age = 0; /* the oldest in the database are to be those that nobody watches */
+    for (link = hub->windows->all.next; link != &hub->windows->all; link = link->next) {
+        struct window *window = LINK_OWNER(struct window, in_windows, link);
+        bool counts = window->kept != WINDOW_UNDECIDED && !window->spec.is_extra;
+        if (window->member_count && counts && now - window->kept_us > age)
+            tell(window);
+    }
+}
+
+static uint64_t settling_us(const struct windows *windows)
+{
+    return (windows->members ? SETTLE_MS : IDLE_MS) * 1000;
+}
+
+/* Also one window after the other, each watched for the first time, is not a job for each. */
+uint64_t windows_keep_due(const struct hub *hub)
+{
+    const struct windows *windows = hub->windows;
+    uint64_t due = windows->forget_us;
+    if (windows->keeping || !hub->engine)
+        return UINT64_MAX;
+    if (!link_alone(&windows->moved))
+        due = 0;
+    else if (hub->options.tombstone_ms > 0 && hub->ring.last > windows->kept_change &&
+             windows->kept_us + settling_us(windows) < due)
+        due = windows->kept_us + settling_us(windows);
+    uint64_t soonest = windows->kept_us + KEEP_MS * 1000;
+    return due > soonest ? due : soonest;
+}
+
+/* ---- a job ---- */
+
+static void free_job(struct keep_job *keep)
+{
+    for (size_t i = 0; i < keep->count; i++) {
+        keep->parts[i].window->pins--;
+        memory_free(keep->parts[i].name);
+        window_rows_fini(&keep->parts[i].moves);
+    }
+    memory_free(keep->parts);
+    memory_free(keep);
+}
+
+/* What it could not tell is told by a later one, unless something newer is known of the row. */
+static void give_back(struct keep_job *keep)
+{
+    for (size_t i = 0; i < keep->count; i++) {
+        add_moves(keep->parts[i].window, &keep->parts[i].moves, false);
+        tell(keep->parts[i].window);
+    }
+}
+
+/* What the database has is more than it may. Once that is so, a quarter goes. */
+static bool is_crowded(const struct keep_job *keep)
+{
+    const struct store_watched_state *state = &keep->state;
+    return state->rows > keep->bounds.rows || state->windows > keep->bounds.windows ||
+           (state->more && keep->limits.rows < INT64_MAX);
+}
+
+/* When something in the database gets old. */
+static uint64_t next_forget_us(const struct keep_job *keep)
+{
+    uint64_t now = keep->hub->windows->kept_us;
+    int64_t wait = FORGET_MS, oldest = keep->state.oldest_at;
+    if (oldest == INT64_MAX)
+        return UINT64_MAX;
+    if (oldest - keep->limits.before < wait)
+        wait = oldest - keep->limits.before + 1;
+    if (wait < SETTLE_MS)
+        wait = SETTLE_MS;
+    return keep->state.more || is_crowded(keep) ? now : now + (uint64_t)wait * 1000;
+}
+
+static void deliver(struct engine_event *event)
+{
+    struct keep_job *keep = (struct keep_job *)event;
+    struct windows *windows = keep->hub->windows;
+    windows->keeping = false;
+    if (keep->job.error.code != ERROR_NONE) {
+        give_back(keep);
+        windows->kept_us += RETRY_MS * 1000;
+    } else {
+        for (size_t i = 0; i < keep->count; i++)
+            keep->parts[i].window->told = true;
+        if (keep->change >= 0)
+            windows->kept_change = keep->change;
+        windows->crowded = is_crowded(keep);
+        windows->forget_us = next_forget_us(keep);
+    }
+    free_job(keep);
+}
+
+/* Up to which change what the database has of it is right. What coalesces may have been shown more
+ * before a crash; that stays to be told until the crash is long ago. */
+static int64_t kept_change(const struct window *window)
+{
+    if (window->kept != WINDOW_KEPT)
+        return -1;
+    bool before = window->has_gap && window->gap_change < window->shown_change;
+    return before ? window->gap_change : window->shown_change;
+}
+
+static bool take_part(struct keep_job *keep, struct window *window, uint64_t now)
+{
+    struct keep_part *part = &keep->parts[keep->count];
+    struct window_row *move;
+    size_t position = 0;
+    *part = (struct keep_part){.window = window,
+                               .name = memory_copy_string(window->name, strlen(window->name)),
+                               .change = kept_change(window),
+                               .renewed = window->told};
+    if (!part->name)
+        return false;
+    while ((move = map_next(&window->moves, &position)))
+        if (!window_rows_add(&part->moves, move)) {
+            memory_free(part->moves.list);
+            memory_free(part->name);
+            return false;
+        }
+    map_fini(&window->moves);
+    map_init(&window->moves, window_row_map_key);
+    link_remove(&window->in_moved);
+    window->kept_us = now;
+    window->pins++;
+    keep->count++;
+    return true;
+}
+
+/* All that wait, or as many as go into one job. */
+static void take_parts(struct keep_job *keep, uint64_t now)
+{
+    struct windows *windows = keep->hub->windows;
+    size_t capacity = windows->count, moves = 0;
+    keep->parts = capacity ? memory_new(capacity * sizeof *keep->parts) : NULL;
+    while (keep->parts && keep->count < capacity && moves < KEEP_MOVES &&
+           !link_alone(&windows->moved)) {
+        struct window *window = LINK_OWNER(struct window, in_moved, windows->moved.next);
+        if (!take_part(keep, window, now))
+            break;
+        moves += keep->parts[keep->count - 1].moves.count;
+    }
+    keep->change = link_alone(&windows->moved) ? shown_change(keep->hub) : -1;
+}
+
+static void set_limits(struct keep_job *keep)
+{
+    struct hub *hub = keep->hub;
+    int64_t windows = 2 * (int64_t)hub->options.max_windows;
+    keep->bounds.rows = DATABASE_ROWS;
+    keep->bounds.windows = windows > LEAST_WINDOWS ? windows : LEAST_WINDOWS;
+    keep->limits = (struct store_watched_limits){.before = engine_due_ms(hub->engine) -
+                                                           hub->options.tombstone_ms,
+                                                 .rows = INT64_MAX,
+                                                 .windows = INT64_MAX,
+                                                 .now = keep->at};
+    if (hub->windows->crowded) {
+        keep->limits.rows = keep->bounds.rows / 4 * 3;
+        keep->limits.windows = keep->bounds.windows / 4 * 3;
+    }
+}
+
+static void keep_now(struct hub *hub, uint64_t now, bool last)
+{
+    struct windows *windows = hub->windows;
+    struct keep_job *keep = memory_new(sizeof *keep);
+    if (!keep)
+        return;
+    keep->job = (struct write_job){.event.deliver = deliver, .run = run};
+    keep->hub = hub;
+    keep->at = engine_now_ms(hub->engine);
+    set_limits(keep);
+    tell_watched(hub, now);
+    take_parts(keep, now);
+    if (hub->options.tombstone_ms <= 0)
+        keep->change = -1; /* no window is kept; those of before go */
+    if (last && keep->change >= 0)
+        keep->change = INT64_MAX;
+    windows->kept_us = now;
+    windows->keeping = engine_write(hub->engine, &keep->job);
+    if (windows->keeping)
+        return;
+    give_back(keep); /* too many jobs wait, or the engine ends */
+    free_job(keep);
+}
+
+void windows_keep(struct hub *hub)
+{
+    uint64_t now = clock_monotonic_us();
+    if (windows_keep_due(hub) <= now)
+        keep_now(hub, now, false);
+}
+
+void windows_keep_last(struct hub *hub)
+{
+    struct windows *windows = hub->windows;
+    if (hub->options.tombstone_ms <= 0)
+        return;
+    do {
+        keep_now(hub, clock_monotonic_us(), true);
+    } while (windows->keeping && !link_alone(&windows->moved));
+}

@@ -1,0 +1,408 @@
+/*
+ * A subscription as a member of a window:
+ *
+ *   NEW (snapshot) -> LIVE -> BEHIND -> WAITING -> LIVE
+ *   UNTOLD (no snapshot) -> WAITING -> LIVE, or LIVE at once when others watch
+ *   RESUMING (a cursor) -> WAITING -> LIVE, or NEW when the cursor is refused
+ *   LIVE, of a key that another of its client shows -> WAITING -> LIVE: see window_state.c
+ */
+#include "delivery/key_owner.h"
+#include "delivery/window_internal.h"
+
+enum { DEFAULT_TAKE = 100 };
+
+/* ---- what is asked for ---- */
+
+static bool refuse(struct error *error, const char *field, const struct view *view, const char *why)
+{
+    return error_set(error, ERROR_INVALID_PARAMETER, "'%s' is not for view '%.128s': %s", field,
+                     view->id, why);
+}
+
+static bool check(const struct hub *hub, const struct view *view,
+                  const struct wire_subscribe *message, struct error *error)
+{
+    bool cut = message->take >= 0 || message->skip >= 0;
+    if (cut && !view->stage && view->mode != VIEW_LIST)
+        return refuse(error, message->take >= 0 ? "take" : "skip", view,
+                      "it works on lists and derived views");
+    if (message->take > hub->options.max_window_rows)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'take' is %lld; this server gives at most %lld rows (max_window_rows)",
+                         (long long)message->take, (long long)hub->options.max_window_rows);
+    if (view->mode == VIEW_STATE && !message->key && (!view->stage || view->output == VIEW_KEYED))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'key' is missing: view '%.128s' shows one row, named by its key",
+                         view->id);
+    return true;
+}
+
+/* A cut that a filter reads anew at each look, instead of keeping what passes it. */
+static bool is_short(const struct hub *hub, const struct view *view)
+{
+    const struct view_stage *stage = view->stage;
+    return stage && stage->has_cut &&
+           (stage->cut.last || (stage->cut.take != VIEW_ALL &&
+                                stage->cut.take <= hub->options.max_window_rows / WINDOW_SHORT));
+}
+
+static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
+{
+    if (view->output == VIEW_KEYED)
+        return 1;
+    if (message->take > 0)
+        return message->take;
+    if (!view->stage || message->key)
+        return VIEW_ALL;
+    return view->stage->cut.take != VIEW_ALL ? view->stage->cut.take : DEFAULT_TAKE;
+}
+
+bool window_wanted(const struct hub *hub, const struct view *view,
+                   const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
+                   struct error *error)
+{
+    *spec = (struct window_spec){.view = NULL};
+    /* What coalesces is told the difference of an interval, as members of a window are. */
+    *is_window = view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
+                 message->filters;
+    return !*is_window || window_spec_make(hub, view, message, spec, error);
+}
+
+bool window_spec_make(const struct hub *hub, const struct view *view,
+                      const struct wire_subscribe *message, struct window_spec *spec,
+                      struct error *error)
+{
+    *spec = (struct window_spec){.view = NULL};
+    if (!check(hub, view, message, error))
+        return false;
+    spec->skip = message->skip > 0 ? message->skip : 0;
+    if (spec->skip > HUB_SKIP)
+        spec->skip = HUB_SKIP;
+    spec->take = wanted_rows(view, message);
+    spec->limit = message->snapshot_limit;
+    spec->is_short = is_short(hub, view);
+    spec->is_partial =
+        window_tells_events_of(view) && (!message->with_snapshot || message->snapshot_limit >= 0);
+    if (message->filters) {
+        spec->filter = view_filter_new(view, span_of(message->filters), error);
+        if (!spec->filter)
+            return false;
+    }
+    if (message->key) {
+        spec->key =
+            span_make(memory_copy_string(message->key, strlen(message->key)), strlen(message->key));
+        if (!spec->key.data) {
+            view_filter_free(spec->filter);
+            return error_set(error, ERROR_MEMORY, "out of memory for a window");
+        }
+    }
+    spec->view = view_ref(view);
+    return true;
+}
+
+/* ---- its way ---- */
+
+static void wait_for_look(struct subscription *subscription)
+{
+    link_remove(&subscription->in_rest);
+    link_append(&subscription->window->waiting, &subscription->in_rest);
+    windows_look(subscription->feed->hub);
+}
+
+static void go_live(struct subscription *subscription, int64_t version)
+{
+    struct window *window = subscription->window;
+    held_shows(subscription);
+    subscription->member_phase = MEMBER_LIVE;
+    subscription->version = version;
+    subscription->in_channel =
+        window->channel_on && channel_seek(&window->channel, version, &subscription->place);
+    subscriber_ready(subscription);
+}
+
+/* Without a snapshot it begins now: while others watch, the channel leads on from here. Else the
+ * window is not up to date, and a look finds what came since. So it does where a look must know
+ * who lacks which rows. */
+void window_begin(struct subscription *subscription)
+{
+    const struct hub *hub = subscription->feed->hub;
+    const struct window *window = subscription->window;
+    key_owner_begins(subscription);
+    subscription->phase = PHASE_WINDOW;
+    bool holds_none = link_alone(&subscription->held);
+    subscription->member_phase = !subscription->with_snapshot         ? MEMBER_UNTOLD
+                                 : holds_none && !subscription->owned ? MEMBER_NEW
+                                                                      : MEMBER_MOVED;
+    subscription->asked = hub->commits;
+    subscription->resume_from = hub->ring.last;
+    if (!subscription->with_snapshot && window->channel_on && holds_none &&
+        !window->spec.is_partial)
+        go_live(subscription, window->channel.head);
+    else
+        subscriber_ready(subscription);
+}
+
+void window_begin_moved(struct subscription *subscription)
+{
+    window_begin(subscription);
+    if (!link_alone(&subscription->held))
+        subscription->member_phase = MEMBER_MOVED;
+}
+
+/* ---- asking a look for more ---- */
+
+static bool start_request(struct subscription *subscription, enum window_request_kind kind,
+                          int64_t from)
+{
+    struct window *window = subscription->window;
+    struct window_request *request = memory_new(sizeof *request);
+    if (!request)
+        return false;
+    link_init(&request->in_requests);
+    link_init(&request->held);
+    bool lent = kind == WINDOW_STATE ? window_state_ask(subscription, request)
+                                     : held_lend(subscription, &request->held);
+    if (!lent) {
+        window_request_free(request);
+        return false;
+    }
+    request->shown = subscription->subscriber->shown;
+    request->window = window;
+    request->subscription = subscription;
+    request->kind = kind;
+    request->from = from;
+    request->current = subscription->resume_current;
+    request->as_frames = kind == WINDOW_RESUME && !subscription->with_snapshot;
+    request->with_rows = subscription->with_snapshot;
+    link_append(&window->hub->windows->requests, &request->in_requests);
+    window->request_count++;
+    window_activate(window);
+    subscription->request = request;
+    subscription->member_phase = MEMBER_WAITING;
+    windows_look(window->hub);
+    return true;
+}
+
+/* The subscription is gone afterwards. */
+static void fail(struct subscription *subscription)
+{
+    struct error error;
+    error_set(&error, ERROR_MEMORY, "out of memory for a window; subscribe again later");
+    subscription_fail(subscription, &error);
+}
+
+/* A few at a time for each subscriber, so that one that does not read pins little. */
+static void ask(struct subscription *subscription, enum window_request_kind kind)
+{
+    bool by_version = kind == WINDOW_BEHIND || kind == WINDOW_STATE;
+    if (subscriber_take_turn(subscription) &&
+        !start_request(subscription, kind,
+                       by_version ? subscription->version : subscription->resume_from))
+        fail(subscription);
+}
+
+void window_resume(struct subscription *subscription, int64_t from, bool current)
+{
+    subscription->phase = PHASE_WINDOW;
+    subscription->member_phase = MEMBER_RESUMING;
+    subscription->resume_from = from;
+    subscription->resume_current = current;
+    subscriber_ready(subscription);
+}
+
+void window_request_free(struct window_request *request)
+{
+    link_remove(&request->in_requests);
+    held_free_all(&request->held);
+    text_unref(request->text);
+    text_unref(request->with_cursor);
+    memory_free(request);
+}
+
+void window_request_done(struct window_request *request)
+{
+    struct subscription *subscription = request->subscription;
+    if (!subscription) {
+        window_request_free(request);
+        return;
+    }
+    if (!request->done) {
+        /* The window was not read, or failed and says so to its members. */
+        request->returned = false;
+        link_append(&request->window->hub->windows->requests, &request->in_requests);
+        request->window->request_count++;
+        window_activate(request->window);
+        return;
+    }
+    /* Before the others of its client: its deletes spare what they have sent, and not yet what the
+     * same look brings them. */
+    subscriber_ready_first(subscription);
+}
+
+/* ---- pulling ---- */
+
+/* Whether its deletes may be of rows that another of its client has begun to show since it asked.
+ * One that resumes has rows of its own window only. */
+static bool is_overtaken(const struct subscription *subscription,
+                         const struct window_request *request)
+{
+    bool moves = request->kind == WINDOW_MOVE || request->kind == WINDOW_UNTOLD;
+    return moves && !link_alone(&request->held) && held_lacks(subscription, request->shown);
+}
+
+static void ask_anew(struct subscription *subscription)
+{
+    struct window_request *request = subscription->request;
+    subscription->member_phase = request->kind == WINDOW_MOVE ? MEMBER_MOVED : MEMBER_UNTOLD;
+    subscription->request = NULL;
+    window_request_free(request);
+    subscriber_ready(subscription);
+}
+
+static struct span pull_answer(struct subscription *subscription)
+{
+    struct window_request *request = subscription->request;
+    struct span nothing = span_make(NULL, 0);
+    if (!request->returned)
+        return nothing;
+    if (is_overtaken(subscription, request)) {
+        ask_anew(subscription);
+        return nothing;
+    }
+    struct hub_metrics *metrics = &subscription->feed->hub->metrics;
+    enum window_request_kind kind = request->kind;
+    bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
+    if (resumed && !refused && !request->announced) {
+        if (!subscriber_allows_rows(subscription, request->rows))
+            return nothing;
+        request->announced = true;
+        subscription_announce(subscription, 1); /* goes out before the next turn */
+        subscriber_ready(subscription);
+        return nothing;
+    }
+    struct text *text = request->text;
+    if (kind == WINDOW_STATE)
+        text = window_state_answer(subscription, request);
+    subscription->stated =
+        kind == WINDOW_STATE || kind == WINDOW_MOVE ? request->stated : KEY_STATED_UNKNOWN;
+    subscription->stated_at = request->state;
+    int64_t version = request->version;
+    if (kind == WINDOW_MOVE && !subscriber_allows_rows(subscription, request->rows))
+        return nothing;
+    if (kind == WINDOW_RESUME || kind == WINDOW_MOVE)
+        meter_snapshot(subscription, (uint64_t)request->rows, true);
+    subscription->request = NULL;
+    request->text = NULL;
+    window_request_free(request);
+    if (!refused)
+        held_free_all(&subscription->held);
+    subscriber_give_turn(subscription);
+    if (refused) {
+        resume_refuse(subscription); /* says so, and begins anew */
+        return nothing;
+    }
+    if (kind == WINDOW_RESUME || kind == WINDOW_BEHIND)
+        counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
+    go_live(subscription, version);
+    return text ? subscriber_send(subscription->subscriber, text) : nothing;
+}
+
+/* The window's snapshot will do when it is not older than the question. */
+static bool is_fresh(const struct subscription *subscription)
+{
+    const struct window *window = subscription->window;
+    if (!window->snapshot || !window->channel_on)
+        return false;
+    bool untouched =
+        !window->looking && !window->stale && window->snapshot_version == window->channel.head;
+    if (!untouched && window->snapshot_asof < subscription->asked)
+        return false;
+    struct channel_cursor cursor;
+    return channel_seek(&window->channel, window->snapshot_version, &cursor);
+}
+
+static struct span pull_snapshot(struct subscription *subscription)
+{
+    struct window *window = subscription->window;
+    if (!is_fresh(subscription)) {
+        window->snapshot_wanted = true;
+        window_activate(window);
+        wait_for_look(subscription);
+        return span_make(NULL, 0);
+    }
+    if (!subscriber_allows_rows(subscription, window->snapshot_rows))
+        return span_make(NULL, 0);
+    if (!window->snapshot_new)
+        counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
+    window->snapshot_new = false;
+    struct text *snapshot = text_ref(window->snapshot);
+    meter_snapshot(subscription, (uint64_t)window->snapshot_rows, true);
+    go_live(subscription, window->snapshot_version);
+    return subscriber_send(subscription->subscriber, snapshot);
+}
+
+/* Its frames only tell that there may be something to state. */
+static void pull_stated(struct subscription *subscription)
+{
+    if (window_state_due(subscription)) {
+        ask(subscription, WINDOW_STATE);
+        return;
+    }
+    subscriber_give_turn(subscription); /* one that it was handed while there was something */
+    link_remove(&subscription->in_rest);
+    link_append(&subscription->window->resting, &subscription->in_rest);
+    key_owner_rests(subscription);
+}
+
+static struct span pull_live(struct subscription *subscription)
+{
+    struct window *window = subscription->window;
+    struct span nothing = span_make(NULL, 0);
+    bool behind = !subscription->in_channel;
+    struct text *whole = NULL;
+    struct span bytes = nothing;
+    if (!behind)
+        bytes = channel_take(&window->channel, &subscription->place, &behind, &whole);
+    if (behind) {
+        subscription->in_channel = false;
+        subscription->member_phase = MEMBER_BEHIND;
+        ask(subscription, WINDOW_BEHIND);
+        return nothing;
+    }
+    subscription->version = subscription->place.id;
+    if (bytes.length) {
+        subscription->stated = KEY_STATED_UNKNOWN;
+    } else {
+        link_remove(&subscription->in_rest);
+        link_append(&window->resting, &subscription->in_rest);
+    }
+    return whole ? subscriber_send(subscription->subscriber, text_ref(whole)) : bytes;
+}
+
+struct span window_pull(struct subscription *subscription)
+{
+    switch (subscription->member_phase) {
+    case MEMBER_NEW:
+        return pull_snapshot(subscription);
+    case MEMBER_UNTOLD:
+        ask(subscription, WINDOW_UNTOLD);
+        return span_make(NULL, 0);
+    case MEMBER_RESUMING:
+        ask(subscription, WINDOW_RESUME);
+        return span_make(NULL, 0);
+    case MEMBER_BEHIND:
+        ask(subscription, WINDOW_BEHIND);
+        return span_make(NULL, 0);
+    case MEMBER_MOVED:
+        ask(subscription, WINDOW_MOVE);
+        return span_make(NULL, 0);
+    case MEMBER_WAITING:
+        return pull_answer(subscription);
+    case MEMBER_LIVE:
+        break;
+    }
+    if (!subscription->owned && !subscription->unstated && !subscription->leaving)
+        return pull_live(subscription);
+    pull_stated(subscription);
+    return span_make(NULL, 0);
+}

@@ -1,0 +1,401 @@
+/*
+ * A window that is read once and kept for nobody: what plain HTTP answers. It is read by the code
+ * that reads the windows of subscribers, into an object of its own, and its rows become JSON
+ * instead of frames.
+ *
+ * A filter over a whole view looks at some rows first, which mostly is enough. When it is not, its
+ * matches are found as for a subscriber, in several short transactions: one job each, so that
+ * others have their turn between them.
+ */
+#include "delivery/resume_query.h"
+#include "delivery/window_internal.h"
+
+#include <stdio.h>
+
+enum {
+    BRIEF_LOOK = 2000,        /* the same, before others' turns: most filters need no more */
+    BRIEF_BYTES = 256 * 1024, /* of JSON, before others' turns; then it begins anew */
+    ANSWER_BYTES = 16 << 20,  /* of JSON, before it is compressed; a single row may be longer */
+    FIRST_LOOK = 20000,       /* rows that a filter looks at in one transaction */
+    REFILLS = 3,              /* how often a view may change too much to be filtered in steps */
+    ONCE_TAKE = 100           /* rows, where nothing says how many */
+};
+
+struct window_once {
+    struct read_job read;
+    struct hub *hub;
+    struct hub_read options; /* without `wanted` and `known`, which were the asker's */
+    struct window window;    /* its content and spec; it is in no list */
+    char *known;             /* or NULL */
+    bool has_after, resumed;
+    struct resume_query cursor; /* where `after` stands */
+    bool again;                 /* another job has to go on */
+    bool looked;                /* a brief look was not enough */
+    bool filling;
+    int refills;
+    struct plain_rows plain;
+    struct hub_answer answer;
+};
+
+/* ---- the tag ---- */
+
+static void make_tag(struct window_once *once, const struct view_state *state)
+{
+    const struct seq *after = once->has_after ? &once->cursor.after : NULL;
+    const struct window_spec *spec = &once->window.spec;
+    char seq[SEQ_SIZE], epoch[VIEW_EPOCH];
+    seq_print(seq, window_cursor(state));
+    snprintf(once->answer.tag, sizeof once->answer.tag, "%s-%s-%016llx",
+             view_epoch(once->hub, spec->view, spec->scope, epoch), seq,
+             (unsigned long long)window_tag(&once->window, after, state));
+}
+
+/* `known` is a list as If-None-Match has it. No tag can be a part of another with its quotes. */
+static bool has_already(const struct window_once *once)
+{
+    char quoted[HUB_TAG_SIZE + 2];
+    if (!once->known)
+        return false;
+    snprintf(quoted, sizeof quoted, "\"%s\"", once->answer.tag);
+    return strcmp(once->known, "*") == 0 || strstr(once->known, quoted) != NULL;
+}
+
+/* ---- on a reader: the rows ---- */
+
+static bool begin_body(struct window_once *once, const struct view_state *state)
+{
+    struct buffer *out = &once->plain.rows.json;
+    const struct window_spec *spec = &once->window.spec;
+    char seq[SEQ_SIZE], epoch[VIEW_EPOCH];
+    buffer_add_string(out, "{\"view\":");
+    doc_escape(out, span_of(once->window.spec.view->id));
+    seq_print(seq, window_cursor(state));
+    buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
+                  wire_mode_name(once->window.mode),
+                  view_epoch(once->hub, spec->view, spec->scope, epoch), seq);
+    if (once->has_after)
+        buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
+    return buffer_add_string(out, ",\"rows\":[");
+}
+
+static void start_over(struct window_once *once)
+{
+    wire_batch_fini(&once->plain.rows);
+    buffer_clear(&once->plain.deleted);
+    wire_batch_init(&once->plain.rows, UINT32_MAX);
+    window_rows_fini(&once->window.rows);
+    once->window.known = false;
+    once->again = true;
+}
+
+/* Too much changed since its matches were found. */
+static bool fill_anew(struct window_once *once)
+{
+    window_matches_clear(&once->window);
+    once->window.matches_ready = false;
+    start_over(once);
+    return ++once->refills <= REFILLS ||
+           error_set(&once->answer.error, ERROR_QUEUE_FULL,
+                     "the view changes too fast to be filtered; try again later");
+}
+
+static bool take_changes(struct window_once *once, struct window_reading *reading)
+{
+    struct window_request request = {.window = &once->window,
+                                     .kind = WINDOW_RESUME,
+                                     .from = once->cursor.from,
+                                     .current = once->cursor.origin.current};
+    link_init(&request.held);
+    if (!window_encode_resume(reading, &request))
+        return false;
+    if (request.refused) {
+        once->resumed = false;
+        start_over(once);
+    }
+    return true;
+}
+
+static bool read_rows(struct window_once *once, struct window_reading *reading)
+{
+    if (!window_read_stage(reading) || !begin_body(once, reading->state))
+        return false;
+    if (!window_read(reading))
+        return reading->result->refill && fill_anew(once);
+    if (reading->exhausted) {
+        once->filling = once->looked;
+        once->looked = true;
+        start_over(once);
+        return true;
+    }
+    if (!window_settle(reading))
+        return false;
+    if (once->resumed)
+        return take_changes(once, reading);
+    return true;
+}
+
+static void explain_failure(struct window_once *once, const struct window_result *result)
+{
+    if (once->answer.error.code != ERROR_NONE)
+        return;
+    if (once->plain.too_large && once->plain.max_bytes < ANSWER_BYTES) {
+        once->plain.too_large = false;
+        once->plain.max_bytes = ANSWER_BYTES;
+        start_over(once);
+        return;
+    }
+    once->answer.error = result->error;
+    if (once->plain.too_large)
+        error_set(&once->answer.error, ERROR_TOO_LARGE,
+                  "the answer would have more than %d bytes; ask for fewer rows (take)",
+                  ANSWER_BYTES);
+    else if (result->error.code == ERROR_NONE)
+        error_set(&once->answer.error, ERROR_MEMORY, "out of memory while reading a view");
+}
+
+/* Rows that a filter looks at in one transaction; 0: its matches are there. */
+static int64_t first_look(const struct window_once *once)
+{
+    int64_t most = once->hub->options.max_filter_rows,
+            look = once->looked ? FIRST_LOOK : BRIEF_LOOK;
+    if (!window_filters_all(&once->window) || once->window.matches_ready)
+        return 0;
+    return most < look ? most : look;
+}
+
+static void read_window(struct window_once *once, struct store_reader *reader)
+{
+    struct window *window = &once->window;
+    struct view_state state;
+    struct window_result result = {.window = window, .snapshot_wanted = !once->resumed};
+    struct window_reading reading = {.window = window,
+                                     .result = &result,
+                                     .reader = reader,
+                                     .state = &state,
+                                     .max_rows = once->hub->options.max_window_rows,
+                                     .budget = first_look(once)};
+    const struct snapshot_place place = {.limit = -1};
+    if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
+        return;
+    bool timed = window_is_timed(window);
+    make_tag(once, &state);
+    once->answer.unchanged = !timed && has_already(once);
+    if (once->answer.unchanged)
+        return;
+    window_reading_init(&reading);
+    snapshot_drafts_init(&result.drafts, window->spec.view, window->mode, &place);
+    result.drafts.plain = &once->plain;
+    if (!read_rows(once, &reading))
+        explain_failure(once, &result);
+    if (timed && !once->again) {
+        make_tag(once, &state);
+        once->answer.unchanged = has_already(once);
+    }
+    snapshot_drafts_fini(&result.drafts);
+    window_reading_fini(&reading);
+}
+
+/* ---- on a reader: the whole ---- */
+
+/* One step; true when it was the last, and went well. */
+static bool fill(struct window_once *once, struct store_reader *reader)
+{
+    const struct hub_options *options = &once->hub->options;
+    const struct window_fill_limits limits = {.matches = options->max_window_rows,
+                                              .rows = options->max_filter_rows,
+                                              .until_us = clock_monotonic_us() + options->look_us};
+    enum window_filled filled;
+    if (!window_matches_fill(&once->window, reader, &limits, &filled, &once->answer.error))
+        return false;
+    if (filled == WINDOW_FILL_ENDS)
+        return error_set(
+            &once->answer.error, ERROR_TOO_LARGE,
+            "the view has more than %lld rows, which is what a filter may look at; ask for so "
+            "few (take) that they are found soon, define a view with that filter, or "
+            "raise max_filter_rows",
+            (long long)options->max_filter_rows);
+    once->window.matches_ready = filled == WINDOW_FILLED;
+    once->again = !once->window.matches_ready;
+    return once->window.matches_ready;
+}
+
+/* The same. */
+static bool find_cursor(struct window_once *once, struct store_reader *reader)
+{
+    struct resume_query *cursor = &once->cursor;
+    if (cursor->done)
+        return true;
+    if (!resume_query_run(cursor, reader, &once->answer.error))
+        return false;
+    once->resumed = cursor->accepted || !cursor->done;
+    once->again = !cursor->done;
+    return cursor->done;
+}
+
+static void end_body(struct window_once *once)
+{
+    struct buffer *out = &once->plain.rows.json, *body = &once->answer.body;
+    struct wire_gzip *gzip = NULL;
+    int64_t take, skip;
+    buffer_add_char(out, ']');
+    if (window_part(&once->window, &take, &skip))
+        buffer_printf(out, ",\"take\":%lld,\"skip\":%lld,\"more\":%s", (long long)take,
+                      (long long)skip, once->window.more ? "true" : "false");
+    if (once->has_after) {
+        buffer_add_string(out, ",\"deleted\":[");
+        buffer_add_span(out, buffer_span(&once->plain.deleted));
+        buffer_add_char(out, ']');
+    }
+    buffer_add_string(out, "}\n");
+    bool small = out->length < WIRE_GZIP_MINIMUM;
+    once->answer.gzip = once->options.gzip && !small && (gzip = wire_gzip_new()) != NULL &&
+                        wire_gzip_member(gzip, buffer_span(out), body);
+    wire_gzip_free(gzip);
+    if (!once->answer.gzip) {
+        buffer_fini(body);
+        *body = *out;
+        buffer_init(out, 1);
+    }
+    if (body->failed)
+        error_set(&once->answer.error, ERROR_MEMORY, "out of memory while showing a view");
+}
+
+static void check_rows(struct window_once *once)
+{
+    int64_t rows = once->plain.rows.rows;
+    if (once->options.rows_limited && rows > once->options.max_rows)
+        error_set(&once->answer.error, ERROR_SNAPSHOT_LIMIT,
+                  "the answer would have %lld rows, and may have %lld; ask for fewer (take)",
+                  (long long)rows, (long long)once->options.max_rows);
+}
+
+static bool is_fine(const struct window_once *once)
+{
+    return once->answer.error.code == ERROR_NONE;
+}
+
+static void run(struct read_job *read, struct store_reader *reader)
+{
+    struct window_once *once = (struct window_once *)read;
+    once->again = false;
+    if (once->filling && !once->window.matches_ready && !fill(once, reader))
+        return;
+    if (once->resumed && !find_cursor(once, reader))
+        return;
+    if (once->resumed && window_filters_all(&once->window) && !once->window.matches_ready &&
+        !once->window.scanning) {
+        once->filling = once->again = true; /* what is near a window's ends is told by these */
+        return;
+    }
+    if (!store_read_begin(reader, &once->answer.error))
+        return;
+    read_window(once, reader);
+    store_read_end(reader);
+    bool shown = is_fine(once) && !once->again && !once->answer.unchanged;
+    if (shown)
+        check_rows(once);
+    if (shown && is_fine(once))
+        end_body(once);
+}
+
+/* ---- on the loop ---- */
+
+static void once_free(struct window_once *once)
+{
+    window_content_fini(&once->window);
+    window_spec_fini(&once->window.spec);
+    wire_batch_fini(&once->plain.rows);
+    buffer_fini(&once->plain.deleted);
+    buffer_fini(&once->answer.body);
+    memory_free(once->known);
+    memory_free(once);
+}
+
+static bool go_on(struct window_once *once)
+{
+    once->read.is_long = once->again;
+    return engine_read(once->hub->engine, &once->read) ||
+           error_set(&once->answer.error, ERROR_QUEUE_FULL,
+                     "too many readers wait for the database; try again later");
+}
+
+static void deliver(struct engine_event *event)
+{
+    struct window_once *once = (struct window_once *)event;
+    if (is_fine(once) && once->again && once->options.is_wanted(once->options.argument) &&
+        go_on(once))
+        return;
+    if (error_http_status(once->answer.error.code) == 500)
+        log_error("hub", "read-failed", "for=\"http\" view=\"%s\" error=\"%s\"",
+                  once->window.spec.view->id, once->answer.error.message);
+    once->options.done(once->options.argument, &once->answer);
+    once_free(once);
+}
+
+/* What is owned by the spec is taken over in any case. */
+static struct window_once *once_new(struct hub *hub, const struct hub_read *options,
+                                    struct window_spec *spec)
+{
+    struct window_once *once = memory_new(sizeof *once);
+    if (!once) {
+        window_spec_fini(spec);
+        return NULL;
+    }
+    once->read.run = run;
+    once->read.event.deliver = deliver;
+    once->read.owner = options->owner;
+    once->hub = hub;
+    once->options = *options;
+    once->window.spec = *spec;
+    once->window.mode = feed_mode(spec->view);
+    if (spec->take == VIEW_ALL && !spec->key.data)
+        once->window.spec.take = ONCE_TAKE;
+    once->window.scanning = window_may_scan(&once->window);
+    window_content_init(&once->window);
+    wire_batch_init(&once->plain.rows, UINT32_MAX);
+    buffer_init(&once->plain.deleted, UINT32_MAX);
+    buffer_init(&once->answer.body, UINT32_MAX);
+    once->plain.max_bytes = BRIEF_BYTES;
+    once->known =
+        options->known ? memory_copy_string(options->known, strlen(options->known)) : NULL;
+    if (!options->known || once->known)
+        return once;
+    once_free(once);
+    return NULL;
+}
+
+bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *error)
+{
+    const struct wire_subscribe *wanted = read->wanted;
+    const struct view *view;
+    struct window_spec spec;
+    struct seq after;
+    bool has_after;
+    if (!subscription_check(hub, read->identity, wanted, &view, &has_after, &after, error))
+        return false;
+    bool made = window_spec_make(hub, view, wanted, &spec, error);
+    view_unref(view); /* the spec has it */
+    if (!made)
+        return false;
+    if (view->scope)
+        spec.scope = row_scope_get(hub, read->identity);
+    if (view->scope && !spec.scope) {
+        window_spec_fini(&spec);
+        return error_set(error, ERROR_MEMORY, "out of memory for a view");
+    }
+    struct window_once *once = once_new(hub, read, &spec);
+    if (!once)
+        return error_set(error, ERROR_MEMORY, "out of memory for a view");
+    spec = once->window.spec;
+    once->has_after = has_after;
+    struct cursor_origin origin;
+    once->resumed = has_after && view_epoch_fits(hub, view, spec.scope, wanted->epoch, &origin);
+    if (has_after)
+        once->cursor = (struct resume_query){
+            .view = view, .after = after, .scan_rows = hub->options.scan_rows, .origin = origin};
+    if (go_on(once))
+        return true;
+    *error = once->answer.error;
+    once_free(once);
+    return false;
+}

@@ -1,0 +1,197 @@
+/*
+ * Windows: what somebody may hold of one that is looked at for the first time since the server was
+ * started, or since it was forgotten. Three things tell:
+ *
+ *   - the rows that the database has of it (window_keep.c), and those that left it lately;
+ *   - what may have been in it behind the last change up to which those were right, for in the
+ *     moment before a crash somebody may have been shown more than was written down: of the last
+ *     crash, and of those before it that are not long ago;
+ *   - where that is not known, what was deleted (window_encode.c).
+ */
+#include "delivery/scoped_scan.h"
+#include "delivery/window_internal.h"
+
+#include <stdlib.h>
+
+enum { GAP_KEYS = 10000 }; /* that changed in such moments, at most */
+
+struct recall {
+    struct window_reading *reading;
+    struct map rows; /* the window's, by key */
+    struct map lost; /* window->lost likewise */
+    int64_t since;   /* wall clock: what left before is not told */
+    int64_t changed; /* keys that were told because they changed in such a moment */
+};
+
+static bool lacks_memory(struct window_reading *reading)
+{
+    return error_set(&reading->result->error, ERROR_MEMORY,
+                     "out of memory while recalling a window");
+}
+
+static struct window_row *new_row(struct span key)
+{
+    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
+    if (row)
+        row->fate = ROW_LEFT;
+    return row;
+}
+
+/* Somebody may hold it, and the window does not have it. */
+static bool lose(struct recall *recall, struct span key)
+{
+    if (map_get(&recall->rows, key) || map_get(&recall->lost, key))
+        return true;
+    struct window_row *row = new_row(key);
+    if (!row || !window_rows_add(&recall->reading->window->lost, row)) {
+        memory_free(row);
+        return lacks_memory(recall->reading);
+    }
+    return map_add(&recall->lost, row) || lacks_memory(recall->reading);
+}
+
+/* ---- what the database has ---- */
+
+static bool each_kept(void *argument, struct span key, int64_t left_at)
+{
+    struct recall *recall = argument;
+    struct window_reading *reading = recall->reading;
+    if (map_get(&recall->rows, key) || (left_at && left_at < recall->since))
+        return true;
+    if (!left_at) { /* it left while nobody looked: now is when that becomes known */
+        struct window_row *row = new_row(key);
+        if (!row || !window_rows_add(&reading->result->moves, row)) {
+            memory_free(row);
+            return lacks_memory(reading);
+        }
+    }
+    return lose(recall, key);
+}
+
+/* ---- the moment before a crash ---- */
+
+static bool read_number(struct store_reader *reader, const char *name, int64_t *number,
+                        struct error *error)
+{
+    struct buffer text;
+    bool found;
+    buffer_init(&text, 64);
+    bool done = store_read_meta(reader, name, &text, &found, error);
+    if (done && found && buffer_string(&text))
+        *number = strcmp(text.data, "all") == 0 ? INT64_MAX : strtoll(text.data, NULL, 10);
+    buffer_fini(&text);
+    return done;
+}
+
+static bool each_change(void *argument, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    struct recall *recall = argument;
+    struct window_reading *reading = recall->reading;
+    const struct window_spec *spec = &reading->window->spec;
+    struct sight sight = row_scope_log_sight(spec->scope, change);
+    bool other = spec->key.data && !span_equal(spec->key, change->key);
+    (void)entity;
+    if (!(sight.before || sight.after) || !view_shows(spec->view, change->key) || other)
+        return true;
+    return recall->changed++ < GAP_KEYS && lose(recall, change->key);
+}
+
+/* Too much came since to tell what else may have moved: those that changed themselves are told. Of
+ * a view that is keyed by a field the one row goes by a key that the log does not tell. */
+static bool find_changed(struct recall *recall, int64_t from, int64_t to)
+{
+    struct window_reading *reading = recall->reading;
+    struct error *error = &reading->result->error;
+    int64_t floor = reading->state->log.floor_change;
+    reading->window->recalled = false;
+    from = from < floor ? floor : from; /* what was trimmed since nobody knows */
+    if (to <= from)
+        return true;
+    return scoped_scan_changes((struct scoped){reading->window->spec.scope, NULL}, reading->reader,
+                               reading->state->export.id, span_make(NULL, 0), from, to, false,
+                               each_change, recall, error) &&
+           error->code == ERROR_NONE;
+}
+
+/* What may have left behind a change also tells of all gaps that are younger. */
+static bool find_gap(struct recall *recall, int64_t from, int64_t to, bool *all)
+{
+    struct window_rows rows = {.list = NULL};
+    if (!window_find_lost(recall->reading, from, &rows, all))
+        return false;
+    bool done = *all || find_changed(recall, from, to);
+    for (size_t i = 0; done && i < rows.count; i++)
+        done = lose(recall, window_row_key(rows.list[i]));
+    window_rows_fini(&rows);
+    return done;
+}
+
+/* `change`: up to which the database knew the window; INT64_MAX: it does not know it. */
+static bool find_gaps(struct recall *recall, int64_t change)
+{
+    struct window_reading *reading = recall->reading;
+    struct window *window = reading->window;
+    struct engine_watched_gap gaps[ENGINE_WATCHED_GAPS];
+    size_t count;
+    if (!engine_watched_gaps(reading->reader, recall->since, gaps, &count, &reading->result->error))
+        return false;
+    /* What coalesces may have been shown later than all others. */
+    bool coalesces = window->spec.view->coalesce_ms && change >= 0 && change != INT64_MAX;
+    window->has_gap = coalesces && count > 0;
+    window->gap_change = window->has_gap ? change : 0;
+    bool done = true, all = false;
+    for (size_t i = 0; done && !all && i < count; i++) {
+        int64_t from = coalesces && change < gaps[i].from ? change : gaps[i].from;
+        done = find_gap(recall, from, gaps[i].to, &all);
+    }
+    return done;
+}
+
+/* ---- both ---- */
+
+/* One that the database does not know, nobody watched, unless it was forgotten before its time. */
+static bool find_forgotten(struct recall *recall)
+{
+    struct window_reading *reading = recall->reading;
+    int64_t forgotten = 0;
+    bool done =
+        read_number(reading->reader, STORE_WATCHED_FORGOTTEN, &forgotten, &reading->result->error);
+    reading->window->recalled = forgotten < recall->since;
+    return done;
+}
+
+static bool find_kept(struct recall *recall, int64_t *change)
+{
+    struct window_reading *reading = recall->reading;
+    struct window *window = reading->window;
+    struct error *error = &reading->result->error;
+    int64_t id;
+    bool found;
+    if (!store_read_watched(reading->reader, span_of(window->name), &id, change, &found, error))
+        return false;
+    if (!found)
+        return find_forgotten(recall);
+    window->recalled = *change >= 0;
+    return *change < 0 || (store_scan_watched(reading->reader, id, each_kept, recall, error) &&
+                           error->code == ERROR_NONE);
+}
+
+bool window_recall(struct window_reading *reading)
+{
+    struct window *window = reading->window;
+    struct recall recall = {.reading = reading,
+                            .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
+    int64_t change = INT64_MAX;
+    window_rows_fini(&window->lost);
+    window->recalled = false;
+    if (reading->tombstone_ms <= 0)
+        return true;
+    window->lost_us = clock_monotonic_us();
+    map_init(&recall.lost, window_row_map_key);
+    bool done = (window_index_rows(window, &recall.rows) || lacks_memory(reading)) &&
+                find_kept(&recall, &change) && find_gaps(&recall, change);
+    map_fini(&recall.rows);
+    map_fini(&recall.lost);
+    return done;
+}

@@ -1,0 +1,419 @@
+/* Windows: reading the rows that are in one now. */
+#include "delivery/scoped_scan.h"
+#include "delivery/window_internal.h"
+
+/* ---- rows ---- */
+
+struct window_row *window_row_new(struct span key, struct span place, int64_t change)
+{
+    struct window_row *row = memory_alloc(sizeof *row + key.length + place.length);
+    if (!row)
+        return NULL;
+    *row = (struct window_row){.change = change,
+                               .key_length = (uint32_t)key.length,
+                               .place_length = (uint32_t)place.length};
+    memcpy(row->bytes, key.data, key.length);
+    if (place.length)
+        memcpy(row->bytes + key.length, place.data, place.length);
+    return row;
+}
+
+bool window_rows_add(struct window_rows *rows, struct window_row *row)
+{
+    if (rows->count == rows->capacity) {
+        size_t capacity = rows->capacity ? rows->capacity * 2 : 16;
+        struct window_row **list = memory_resize(rows->list, capacity * sizeof(*list));
+        if (!list)
+            return false;
+        rows->list = list;
+        rows->capacity = capacity;
+    }
+    rows->list[rows->count++] = row;
+    return true;
+}
+
+void window_rows_fini(struct window_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        memory_free(rows->list[i]);
+    memory_free(rows->list);
+    *rows = (struct window_rows){.list = NULL};
+}
+
+struct span window_row_map_key(const void *row)
+{
+    return window_row_key(row);
+}
+
+/* ---- what the window wants ---- */
+
+struct view_cut window_view_cut(const struct window *window)
+{
+    const struct view_stage *stage = window->spec.view->stage;
+    return stage ? stage->cut : (struct view_cut){.take = VIEW_ALL};
+}
+
+bool window_is_cut(const struct window *window)
+{
+    return window->spec.view->stage && window->spec.view->stage->has_cut;
+}
+
+bool window_may_have_more(const struct window *window)
+{
+    const struct window_spec *spec = &window->spec;
+    struct view_cut cut = window_view_cut(window);
+    return spec->take != VIEW_ALL && !spec->key.data && !cut.last &&
+           (cut.take == VIEW_ALL || cut.take - spec->skip > spec->take);
+}
+
+void window_say_more(const struct window *window, struct snapshot_drafts *drafts)
+{
+    int64_t take, skip;
+    if (window_part(window, &take, &skip))
+        drafts->more = window->more ? WIRE_MORE : WIRE_MORE_NONE;
+}
+
+bool window_filters_all(const struct window *window)
+{
+    if (window_is_cut(window) && window->spec.is_short)
+        return false;
+    if (window_is_keyed_by_field(window))
+        return true;
+    return (window->spec.filter || window->spec.view->key_count || window->spec.scope) &&
+           !window->spec.key.data;
+}
+
+bool window_keeps_matches(const struct window *window)
+{
+    return window_filters_all(window) && !window->scanning &&
+           (window->name || window->matches_ready);
+}
+
+/* Subscribers of a view that is keyed by a field name the field's value as their key. */
+static bool passes_key_field(const struct window *window, struct span data)
+{
+    struct span value = view_key_value(window->spec.view, data);
+    struct buffer text;
+    if (!value.data)
+        return false;
+    buffer_init(&text, value.length);
+    struct doc doc;
+    struct error error;
+    uint32_t root;
+    doc_init(&doc, UINT32_MAX, UINT32_MAX);
+    bool string = value.data[0] == '"' && doc_parse(&doc, value, 1, &root, &error) &&
+                  doc_decode_string(&doc, root, &text);
+    bool equal = span_equal(string ? buffer_span(&text) : value, window->spec.key);
+    doc_fini(&doc);
+    buffer_fini(&text);
+    return equal;
+}
+
+bool window_passes(const struct window *window, struct span key, struct span data)
+{
+    const struct window_spec *spec = &window->spec;
+    if (!view_shows(spec->view, key) || !row_scope_shows(spec->scope, spec->view, data))
+        return false;
+    if (window_is_keyed_by_field(window)) {
+        if (!passes_key_field(window, data))
+            return false;
+    } else if (spec->key.data && !span_equal(spec->key, key)) {
+        return false;
+    }
+    return !spec->filter || view_filter_passes(spec->filter, data);
+}
+
+/* ---- one row ---- */
+
+static bool lacks_memory(struct window_reading *reading)
+{
+    return error_set(&reading->result->error, ERROR_MEMORY, "out of memory while reading a window");
+}
+
+bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity)
+{
+    struct error *error = &reading->result->error;
+    bool found;
+    if (!store_read_entity(reading->reader, reading->state->export.id, key, entity, &found, error))
+        return false;
+    return found || error_set(error, ERROR_DATABASE,
+                              "row '%.*s' of a view is not among its entities; run stele check",
+                              (int)(key.length > 64 ? 64 : key.length), key.data);
+}
+
+bool window_index_old(struct window_reading *reading)
+{
+    const struct window_rows *rows = &reading->window->rows;
+    if (reading->old_on)
+        return true;
+    map_init(&reading->old, window_row_map_key);
+    reading->old_on = true;
+    for (size_t i = 0; i < rows->count; i++)
+        if (!map_add(&reading->old, rows->list[i]))
+            return lacks_memory(reading);
+    return true;
+}
+
+/* The row as it was: mostly it stands where it stood. NULL when it was not in the window. */
+static bool find_old(struct window_reading *reading, struct span key, struct window_row **old)
+{
+    const struct window_rows *rows = &reading->window->rows;
+    size_t place = reading->rows.count;
+    *old = place < rows->count ? rows->list[place] : NULL;
+    if (*old && span_equal(window_row_key(*old), key))
+        return true;
+    *old = NULL;
+    if (!rows->count)
+        return true;
+    if (!window_index_old(reading))
+        return false;
+    *old = map_get(&reading->old, key);
+    return true;
+}
+
+static bool note_fresh(struct window_reading *reading, struct window_row *row, struct span data)
+{
+    if (reading->fresh_count == reading->fresh_capacity) {
+        size_t capacity = reading->fresh_capacity ? reading->fresh_capacity * 2 : 16;
+        struct window_fresh *fresh = memory_resize(reading->fresh, capacity * sizeof *fresh);
+        if (!fresh)
+            return lacks_memory(reading);
+        reading->fresh = fresh;
+        reading->fresh_capacity = capacity;
+    }
+    reading->fresh[reading->fresh_count++] =
+        (struct window_fresh){row, reading->data.length, data.length};
+    return buffer_add_span(&reading->data, data) || lacks_memory(reading);
+}
+
+static bool put_in_snapshot(struct window_reading *reading, const struct store_entity *entity)
+{
+    struct window_result *result = reading->result;
+    struct snapshot_place *place = &result->drafts.place;
+    if (place->limit == 0)
+        return true;
+    struct store_entity row = *entity;
+    if (window_is_keyed_by_field(reading->window))
+        row.key = reading->window->spec.key;
+    return snapshot_drafts_row(&result->drafts, &row) || lacks_memory(reading);
+}
+
+/* A row of the window, in order. Without data (the entity's text) it is fetched when needed. */
+static bool put_row(struct window_reading *reading, struct store_entity *entity, struct span place)
+{
+    struct window_row *old, *row;
+    if (!find_old(reading, entity->key, &old))
+        return false;
+    bool fresh = !old || old->change != entity->change;
+    row = fresh ? window_row_new(entity->key, place, entity->change) : old;
+    if (!row || !window_rows_add(&reading->rows, row)) {
+        if (fresh)
+            memory_free(row);
+        return lacks_memory(reading);
+    }
+    if (old)
+        old->fate = ROW_REPLACED;
+    row->fate = ROW_CARRIED;
+    if (fresh) {
+        row->version = reading->window->version + 1;
+        row->entered = old ? old->entered : row->version;
+    }
+    struct span key = window_row_key(row);
+    if ((fresh || reading->result->snapshot_wanted) && !entity->data.data &&
+        !window_fetch(reading, key, entity))
+        return false;
+    if (fresh && reading->window->known && !note_fresh(reading, row, entity->data))
+        return false;
+    return !reading->result->snapshot_wanted || put_in_snapshot(reading, entity);
+}
+
+static bool is_full(const struct window_reading *reading)
+{
+    int64_t take = reading->window->spec.take;
+    return take != VIEW_ALL && (int64_t)reading->rows.count >= take;
+}
+
+static bool is_too_large(struct window_reading *reading)
+{
+    if ((int64_t)reading->rows.count < reading->max_rows)
+        return false;
+    error_set(&reading->result->error, ERROR_TOO_LARGE,
+              "the window has more than %lld rows; ask for a smaller one (take, filters), or raise "
+              "max_window_rows",
+              (long long)reading->max_rows);
+    return true;
+}
+
+/* ---- all rows ---- */
+
+/* One more row than the window takes: it ends the reading. */
+static bool note_next(struct window_reading *reading, struct span place)
+{
+    reading->more = true;
+    if (!buffer_add_span(&reading->next, place))
+        lacks_memory(reading);
+    return false;
+}
+
+/* Rows of the view come by; those that pass, less the skipped ones, are the window's. */
+static bool each_of_stage(void *argument, struct span place, const struct store_entity *row)
+{
+    struct window_reading *reading = argument;
+    struct store_entity entity = *row;
+    if (reading->budget && ++reading->looked > reading->budget) {
+        /* Who has enough is not made to wait for whether there is more. */
+        reading->more = is_full(reading);
+        reading->exhausted = !reading->more;
+        return false;
+    }
+    if (!window_passes(reading->window, entity.key, entity.data))
+        return true;
+    if (is_full(reading))
+        return note_next(reading, place);
+    if (is_too_large(reading))
+        return false;
+    if (reading->skipped < reading->window->spec.skip) {
+        reading->skipped++;
+        return true;
+    }
+    return put_row(reading, &entity, place);
+}
+
+static bool each_of_list(void *argument, const struct store_entity *row)
+{
+    return each_of_stage(argument, span_make(NULL, 0), row);
+}
+
+static bool good(const struct window_reading *reading)
+{
+    return reading->result->error.code == ERROR_NONE;
+}
+
+/* What is seen, by label: of what others see nothing is looked at, so it is no budget's. */
+static bool scan_labelled(struct window_reading *reading, int64_t by_label)
+{
+    struct scoped scoped = {reading->window->spec.scope, NULL};
+    if (!reading->window->spec.filter)
+        reading->budget = 0;
+    return scoped_scan_rows(scoped, reading->reader, by_label, span_make(NULL, 0), -1,
+                            each_of_stage, reading, &reading->result->error) &&
+           good(reading);
+}
+
+/* Without a filter the database can skip and stop by itself. */
+static bool scan(struct window_reading *reading)
+{
+    const struct window *window = reading->window;
+    const struct window_spec *spec = &window->spec;
+    struct view_cut cut = window_view_cut(window);
+    bool plain = !spec->filter && !spec->key.data && !spec->view->key_count && !spec->scope;
+    int64_t skip = cut.skip, limit = cut.take;
+    if (plain) {
+        skip += spec->skip;
+        limit = limit == VIEW_ALL ? VIEW_ALL : limit > spec->skip ? limit - spec->skip : 0;
+        if (window_may_have_more(window))
+            limit = spec->take + 1;
+        else if (spec->take != VIEW_ALL && (limit == VIEW_ALL || spec->take < limit))
+            limit = spec->take;
+        reading->skipped = spec->skip;
+    }
+    struct error *error = &reading->result->error;
+    int64_t by_label = 0;
+    if (!window_is_cut(window) && !scoped_find_rows((struct scoped){spec->scope, NULL}, spec->view,
+                                                    reading->reader, &by_label, error))
+        return false;
+    if (by_label)
+        return scan_labelled(reading, by_label);
+    if (!spec->view->stage)
+        return store_scan_list(reading->reader, reading->state->export.id, skip, limit, true,
+                               each_of_list, reading, error) &&
+               good(reading);
+    if (cut.last && spec->skip > 0)
+        return true;
+    return store_scan_stage(reading->reader, reading->stage, span_make(NULL, 0),
+                            cut.last ? 0 : skip, limit, cut.last, true, each_of_stage, reading,
+                            error) &&
+           good(reading);
+}
+
+static bool read_matches(struct window_reading *reading)
+{
+    const struct window *window = reading->window;
+    if (!window_matches_update(reading))
+        return false;
+    reading->more = window->spec.take != VIEW_ALL && !window->spec.key.data &&
+                    (int64_t)window->matches.count - window->spec.skip > window->spec.take;
+    for (size_t i = (size_t)window->spec.skip; i < window->matches.count && !is_full(reading);
+         i++) {
+        const struct window_row *match = window->matches.list[i];
+        struct store_entity entity = {.key = window_row_key(match), .change = match->change};
+        if (is_too_large(reading) || !put_row(reading, &entity, span_make(NULL, 0)))
+            return false;
+    }
+    return true;
+}
+
+/* Whether the view has that place: its stage has a row there, within the cut. */
+static bool is_at_place(struct window_reading *reading, struct span place, bool *found)
+{
+    struct error *error = &reading->result->error;
+    struct view_cut cut = window_view_cut(reading->window);
+    struct window_bounds bounds;
+    if (!store_read_place(reading->reader, reading->stage, place, found, error) || !*found ||
+        !window_is_cut(reading->window))
+        return error->code == ERROR_NONE;
+    window_bounds_init(&bounds);
+    bool done = window_bounds_read(&bounds, reading->reader, reading->stage, &cut, error);
+    *found = done && window_bounds_have(&bounds, place);
+    window_bounds_fini(&bounds);
+    return done;
+}
+
+/* One key: no need to look at any other row, but in a short cut. */
+static bool read_key(struct window_reading *reading)
+{
+    const struct window *window = reading->window;
+    const struct view_stage *stage = window->spec.view->stage;
+    struct error *error = &reading->result->error;
+    struct store_entity entity;
+    struct buffer place;
+    bool found;
+    if (!store_read_entity(reading->reader, reading->state->export.id, window->spec.key, &entity,
+                           &found, error))
+        return false;
+    if (!found || window->spec.skip > 0 || !window_passes(window, entity.key, entity.data))
+        return true;
+    buffer_init(&place, UINT32_MAX);
+    bool done = !stage || view_stage_place(stage, entity.key, entity.data, entity.seq, &place) ||
+                lacks_memory(reading);
+    if (done && stage)
+        done = is_at_place(reading, buffer_span(&place), &found);
+    /* Looking the place up took the entity's text back, so it is fetched again. */
+    entity.key = window->spec.key;
+    if (stage)
+        entity.data = span_make(NULL, 0);
+    done = done && (!found || put_row(reading, &entity, span_make(NULL, 0)));
+    buffer_fini(&place);
+    return done;
+}
+
+void window_reading_init(struct window_reading *reading)
+{
+    buffer_init(&reading->data, UINT32_MAX);
+    buffer_init(&reading->next, UINT32_MAX);
+}
+
+bool window_read(struct window_reading *reading)
+{
+    struct window *window = reading->window;
+    for (size_t i = 0; i < window->rows.count; i++)
+        window->rows.list[i]->fate = ROW_LEFT;
+    if (!reading->state->found || (window->spec.view->stage && !reading->stage))
+        return true; /* nothing was ever fed */
+    if (window_keeps_matches(window))
+        return read_matches(reading);
+    if (window->spec.key.data && !window_is_keyed_by_field(window) &&
+        !(window_is_cut(window) && window->spec.is_short))
+        return read_key(reading);
+    return scan(reading) && (!window->scanning || window_stop_scanning(reading));
+}

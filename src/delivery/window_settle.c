@@ -1,0 +1,159 @@
+/* Windows: how the rows that were read differ from those before, and taking them over. */
+#include "delivery/window_internal.h"
+
+static bool lacks_memory(struct window_reading *reading)
+{
+    return error_set(&reading->result->error, ERROR_MEMORY, "out of memory while reading a window");
+}
+
+static bool is_fresh(const struct window_reading *reading, const struct window_row *row)
+{
+    return row->version > reading->window->version;
+}
+
+static bool find_left(struct window_reading *reading)
+{
+    struct window *window = reading->window;
+    for (size_t i = 0; i < window->rows.count; i++) {
+        struct window_row *row = window->rows.list[i];
+        if (row->fate == ROW_LEFT && !window_rows_add(&reading->left, row))
+            return lacks_memory(reading);
+    }
+    return true;
+}
+
+static void forget_exits(struct window *window, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        window->exit_floor = window->exits[i].version;
+        window->exit_bytes -= window->exits[i].key_length;
+        memory_free(window->exits[i].key);
+    }
+    window->exit_count -= count;
+    memmove(window->exits, window->exits + count, window->exit_count * sizeof *window->exits);
+}
+
+static bool add_exit(struct window *window, const struct window_row *row)
+{
+    struct span key = window_row_key(row);
+    if (!window->exits) {
+        window->exits = memory_new(WINDOW_EXITS * sizeof *window->exits);
+        if (!window->exits)
+            return false;
+    }
+    /* In one go, so that making room is cheap for each. */
+    if (window->exit_count == WINDOW_EXITS || window->exit_bytes > WINDOW_EXIT_BYTES)
+        forget_exits(window, window->exit_count - window->exit_count / 2);
+    char *copy = memory_copy_string(key.data, key.length);
+    if (!copy)
+        return false;
+    window->exits[window->exit_count++] =
+        (struct window_exit){.version = window->version + 1,
+                             .entered = row->entered,
+                             .told = row->version,
+                             .change = row->change,
+                             .at = engine_now_ms(window->hub->engine),
+                             .key_length = (uint32_t)key.length,
+                             .key = copy};
+    window->exit_bytes += key.length;
+    return true;
+}
+
+static bool can_tell_events(const struct window_reading *reading)
+{
+    const struct window *window = reading->window;
+    return window_tells_events(window) && !window->gap && reading->state->found &&
+           window->position >= reading->state->log.floor_change;
+}
+
+static bool encode(struct window_reading *reading, struct buffer *frames)
+{
+    struct window_result *result = reading->result;
+    if (can_tell_events(reading)) {
+        if (!window_encode_events(reading, frames, &result->frame_count))
+            return false;
+    } else {
+        result->frame_count = reading->left.count + reading->fresh_count;
+        if (!window_encode_difference(reading, frames))
+            return false;
+    }
+    result->differs = result->frame_count > 0;
+    for (size_t i = 0; i < reading->left.count; i++)
+        if (!add_exit(reading->window, reading->left.list[i]))
+            return lacks_memory(reading);
+    if (!result->differs)
+        return true;
+    result->frames = text_new(frames->data, frames->length);
+    return result->frames || lacks_memory(reading);
+}
+
+static bool add_move(struct window_result *result, struct span key, enum window_fate fate)
+{
+    struct window_row *move = window_row_new(key, span_make(NULL, 0), 0);
+    if (move)
+        move->fate = fate;
+    if (move && window_rows_add(&result->moves, move))
+        return true;
+    memory_free(move);
+    return false;
+}
+
+/* What came and what left, for the database. */
+static bool note_moves(struct window_reading *reading)
+{
+    struct window_result *result = reading->result;
+    int64_t version = reading->window->version + 1;
+    bool done = true;
+    for (size_t i = 0; done && result->keeps && i < reading->left.count; i++)
+        done = add_move(result, window_row_key(reading->left.list[i]), ROW_LEFT);
+    for (size_t i = 0; done && result->keeps && i < reading->rows.count; i++)
+        if (is_fresh(reading, reading->rows.list[i]) && reading->rows.list[i]->entered == version)
+            done = add_move(result, window_row_key(reading->rows.list[i]), ROW_CARRIED);
+    return done || lacks_memory(reading);
+}
+
+bool window_settle(struct window_reading *reading)
+{
+    struct window *window = reading->window;
+    struct window_result *result = reading->result;
+    struct buffer frames;
+    buffer_init(&frames, UINT32_MAX);
+    bool done =
+        find_left(reading) && (!window->known || encode(reading, &frames)) && note_moves(reading);
+    buffer_fini(&frames);
+    if (!done)
+        return false;
+    result->version = window->version + (result->differs || !window->known ? 1 : 0);
+    for (size_t i = 0; i < window->rows.count; i++)
+        if (window->rows.list[i]->fate != ROW_CARRIED)
+            memory_free(window->rows.list[i]);
+    memory_free(window->rows.list);
+    window->rows = reading->rows;
+    reading->rows = (struct window_rows){.list = NULL};
+    reading->left.count = 0;
+    window->version = result->version;
+    if (!window->known)
+        window->first_position = reading->state->log.last_change;
+    window->position = reading->state->log.last_change;
+    window->flip = reading->state->log.last_flip;
+    window->cursor = window_cursor(reading->state);
+    window->known = true;
+    window->gap = false;
+    window->more = reading->more;
+    buffer_clear(&window->next);
+    return buffer_add_span(&window->next, buffer_span(&reading->next)) || lacks_memory(reading);
+}
+
+void window_reading_fini(struct window_reading *reading)
+{
+    for (size_t i = 0; i < reading->rows.count; i++)
+        if (is_fresh(reading, reading->rows.list[i]))
+            memory_free(reading->rows.list[i]); /* it failed: the others are still the window's */
+    memory_free(reading->rows.list);
+    memory_free(reading->left.list);
+    if (reading->old_on)
+        map_fini(&reading->old);
+    memory_free(reading->fresh);
+    buffer_fini(&reading->data);
+    buffer_fini(&reading->next);
+}

@@ -1,0 +1,143 @@
+/*
+ * A window of a key beside another subscription of its connection that shows more of the view (see
+ * key_owner.c). The client has the row while one of the two shows it. Neither knows what the other
+ * shows, and each may be ahead of the other. So the frames of both about the key are passed over:
+ * they only mark that there may be something to tell. A look then states the row as it is now: an
+ * upsert with all of it, a delete when neither of the two shows it, nothing when the client was
+ * told that state last.
+ *
+ * What is marked while a look is on its way is stated by the next one. So the last statement comes
+ * behind the last change of what either shows, and is right.
+ */
+#include "delivery/key_owner.h"
+#include "delivery/window_internal.h"
+
+/* ---- on the loop ---- */
+
+/* The window has one row at most, so every frame is about it. */
+static void pass_over_frames(struct subscription *subscription)
+{
+    const struct window *window = subscription->window;
+    struct text *whole;
+    bool behind = !subscription->in_channel;
+    while (!behind && channel_take(&window->channel, &subscription->place, &behind, &whole).length)
+        subscription->unstated = true;
+    if (behind)
+        subscription->unstated = true;
+    else
+        subscription->version = subscription->place.id;
+    subscription->in_channel = !behind;
+}
+
+bool window_state_due(struct subscription *subscription)
+{
+    pass_over_frames(subscription);
+    return (subscription->unstated || subscription->restates) && key_owner_may_state(subscription);
+}
+
+bool window_state_ask(struct subscription *subscription, struct window_request *request)
+{
+    const struct subscription *other = key_owner_other(subscription);
+    if (other && !held_lend_shown(other, &request->held))
+        return false;
+    request->unstated = subscription->unstated;
+    request->restates = subscription->restates;
+    request->inherits = subscription->inherits;
+    request->stated = subscription->stated;
+    request->since = key_owner_others_state(subscription);
+    subscription->unstated = subscription->restates = false;
+    return true;
+}
+
+/* A cursor says that the client has everything up to there, also what the other shows. */
+struct text *window_state_answer(struct subscription *subscription, struct window_request *request)
+{
+    struct text **text =
+        key_owner_is_told(subscription, request->state) ? &request->with_cursor : &request->text;
+    struct text *answer = *text;
+    *text = NULL;
+    text_unref(request->text);
+    request->text = NULL;
+    return answer;
+}
+
+/* ---- on a reader ---- */
+
+static bool has_row(const struct window *window, struct span key)
+{
+    for (size_t i = 0; i < window->rows.count; i++)
+        if (span_equal(window_row_key(window->rows.list[i]), key))
+            return true;
+    return false;
+}
+
+/* Whether the other shows the row, given that it is there. */
+static bool is_shown(const struct window_request *request, struct span key)
+{
+    const struct link *link;
+    for (link = request->held.next; link != &request->held; link = link->next) {
+        const struct held *held = LINK_OWNER(struct held, in_list, link);
+        if (held->kind == HELD_ALL || (held->window && has_row(held->window, key)))
+            return true;
+    }
+    return false;
+}
+
+static bool read_row(struct window_reading *reading, struct span key, struct store_entity *entity,
+                     bool *found)
+{
+    const struct window_spec *spec = &reading->window->spec;
+    *found = reading->state->found && view_shows(spec->view, key);
+    if (*found && !store_read_entity(reading->reader, reading->state->export.id, key, entity, found,
+                                     &reading->result->error))
+        return false;
+    *found = *found && (!spec->scope || row_scope_shows(spec->scope, spec->view, entity->data));
+    return true;
+}
+
+/* Whether the client has it so already: it was told last, and no batch of the other since can have
+ * had it otherwise. */
+static bool is_known(const struct window_request *request, int64_t change)
+{
+    return request->stated == change &&
+           (!request->restates || (change > 0 && change <= request->since));
+}
+
+static bool put_row(struct window_reading *reading, struct span data, const struct seq *cursor,
+                    struct text **text)
+{
+    struct buffer out;
+    buffer_init(&out, UINT32_MAX);
+    bool done = window_put_frame(reading, reading->window->spec.key, data, cursor, &out);
+    *text = done ? text_new(out.data, out.length) : NULL;
+    buffer_fini(&out);
+    return *text || error_set(&reading->result->error, ERROR_MEMORY,
+                              "out of memory while stating the row of a window");
+}
+
+bool window_encode_state(struct window_reading *reading, struct window_request *request)
+{
+    const struct window *window = reading->window;
+    struct span key = window->spec.key, data = span_make(NULL, 0);
+    struct seq cursor = window_cursor(reading->state);
+    struct store_entity entity;
+    bool found, shown = window->rows.count > 0 && !request->inherits;
+    request->state = reading->state->log.last_change;
+    /* What this look found is not told by a frame: the member goes on behind it. */
+    bool unstated = request->unstated || reading->result->version != request->from;
+    if (!shown && !unstated) {
+        request->stated = KEY_STATED_UNKNOWN; /* the row is as the batch of the other has it */
+        return true;
+    }
+    if (!read_row(reading, key, &entity, &found))
+        return false;
+    found = found && (shown || is_shown(request, key));
+    int64_t change = found ? entity.change : 0;
+    if (found)
+        data = entity.data;
+    if (is_known(request, change))
+        return true;
+    request->stated = change;
+    return put_row(reading, data, NULL, &request->text) &&
+           put_row(reading, data, &cursor, &request->with_cursor);
+}

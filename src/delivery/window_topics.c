@@ -1,0 +1,175 @@
+/*
+ * Which windows a commit is for. A window over an export's own rows stands with its feed, which the
+ * commit touched or did not. One of a derived view stands with the view's stage, and there with the
+ * labels that it sees: the engine says which stages it touched, and where.
+ */
+#include "delivery/window_internal.h"
+
+/* All windows over one stage, whatever their views cut of it. */
+struct stage_topic {
+    struct link windows;         /* window.in_topic */
+    struct label_index by_label; /* the same */
+    size_t length;
+    char definition[];
+};
+
+static struct span stage_key(const void *value)
+{
+    const struct stage_topic *topic = value;
+    return span_make(topic->definition, topic->length);
+}
+
+void window_topics_init(struct windows *windows)
+{
+    map_init(&windows->stages, stage_key);
+}
+
+void window_topics_fini(struct windows *windows)
+{
+    INVARIANT(windows->stages.count == 0);
+    map_fini(&windows->stages);
+}
+
+/* ---- joining and leaving ---- */
+
+static struct stage_topic *get_topic(struct windows *windows, struct span definition)
+{
+    struct stage_topic *topic = map_get(&windows->stages, definition);
+    if (topic)
+        return topic;
+    topic = memory_alloc(sizeof *topic + definition.length);
+    if (!topic)
+        return NULL;
+    *topic = (struct stage_topic){.length = definition.length};
+    memcpy(topic->definition, definition.data, definition.length);
+    link_init(&topic->windows);
+    label_index_init(&topic->by_label);
+    if (map_add(&windows->stages, topic))
+        return topic;
+    memory_free(topic);
+    return NULL;
+}
+
+static void drop_unused(struct windows *windows, struct stage_topic *topic)
+{
+    if (!link_alone(&topic->windows))
+        return;
+    map_remove(&windows->stages, stage_key(topic));
+    label_index_fini(&topic->by_label);
+    memory_free(topic);
+}
+
+bool window_topic_join(struct window *window)
+{
+    struct windows *windows = window->hub->windows;
+    const struct view_stage *stage = window->spec.view->stage;
+    if (!stage) {
+        link_append(&window->feed->list_windows, &window->in_topic);
+        return true;
+    }
+    struct stage_topic *topic = get_topic(windows, span_of(stage->definition));
+    if (!topic)
+        return false;
+    /* A cut is over the rows of all: what moves it is not for those alone who see the row. */
+    const struct row_scope *scope = stage->has_cut || stage->source ? NULL : window->spec.scope;
+    if (!label_index_add(&topic->by_label, &window->topic, window, scope)) {
+        drop_unused(windows, topic);
+        return false;
+    }
+    window->stage_topic = topic;
+    link_append(&topic->windows, &window->in_topic);
+    return true;
+}
+
+void window_topic_leave(struct window *window)
+{
+    struct stage_topic *topic = window->stage_topic;
+    link_remove(&window->in_topic);
+    if (!topic)
+        return;
+    label_index_remove(&topic->by_label, &window->topic);
+    drop_unused(window->hub->windows, topic);
+}
+
+/* ---- a commit ---- */
+
+static bool is_before(struct span place, const struct window *window)
+{
+    const struct window_rows *rows = &window->rows;
+    int64_t take = window->spec.take;
+    if (take == 0)
+        return false; /* of a view that is cut to nothing */
+    if (take == VIEW_ALL || (int64_t)rows->count < take || window->spec.view->stage->cut.last)
+        return true;
+    if (!window->more && window_may_have_more(window))
+        return true; /* the first row behind it is news */
+    struct span last =
+        window->more ? buffer_span(&window->next) : window_row_place(rows->list[rows->count - 1]);
+    return !last.length || span_compare(place, last) <= 0;
+}
+
+void window_pass(struct window *window, int64_t change)
+{
+    if (window->looking || window->filling || window->stale)
+        return;
+    bool current = window->known && (!window_keeps_matches(window) || window->matches_ready);
+    if (current && window->position < change)
+        window->position = change;
+}
+
+/* The first commit that is for it since the last look; `before`: the newest change before that. */
+static void mark(struct window *window, int64_t before)
+{
+    if (window->stale)
+        return;
+    window_pass(window, before);
+    window->stale = true;
+    window_activate(window);
+}
+
+static void mark_lists(struct hub *hub, int64_t before)
+{
+    struct link *link, *inner;
+    for (link = hub->touched.next; link != &hub->touched; link = link->next) {
+        struct feed *feed = LINK_OWNER(struct feed, in_touched, link);
+        for (inner = feed->list_windows.next; inner != &feed->list_windows; inner = inner->next)
+            mark(LINK_OWNER(struct window, in_topic, inner), before);
+    }
+}
+
+/* Whether what was touched can be in the window, by where it is. */
+static bool is_reached(const struct window *window, const struct engine_stage_touch *touch)
+{
+    return window->looking || window->filling || !window->known || window_keeps_matches(window) ||
+           is_before(touch->place, window);
+}
+
+static void mark_reached(struct hub *hub, struct link *places,
+                         const struct engine_stage_touch *touch, int64_t before)
+{
+    struct link *link;
+    for (link = places ? places->next : NULL; link != places; link = link->next) {
+        struct window *window = LINK_OWNER(struct label_place, in_list, link)->topic;
+        counter_add(&hub->metrics.topics_offered, 1);
+        if (is_reached(window, touch))
+            mark(window, before);
+    }
+}
+
+static void mark_topic(struct hub *hub, const struct engine_stage_touch *touch, int64_t before)
+{
+    struct stage_topic *topic = map_get(&hub->windows->stages, span_of(touch->stage->definition));
+    if (!topic)
+        return;
+    mark_reached(hub, &topic->by_label.everything, touch, before);
+    mark_reached(hub, label_index_find(&topic->by_label, touch->label), touch, before);
+}
+
+void windows_commit(struct hub *hub, const struct engine_commit *commit)
+{
+    int64_t before = commit->last_change - (int64_t)commit->count;
+    mark_lists(hub, before);
+    for (size_t i = 0; i < commit->touch_count; i++)
+        mark_topic(hub, &commit->touches[i], before);
+    windows_look(hub);
+}

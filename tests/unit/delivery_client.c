@@ -1,0 +1,244 @@
+#include "delivery_client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void client_init(struct client *client)
+{
+    client->rows = json_object();
+    buffer_init(&client->message, 1 << 26);
+}
+
+void client_fini(struct client *client)
+{
+    client_cut(client);
+    json_decref(client->rows);
+    buffer_fini(&client->message);
+}
+
+static void note_wake(void *argument)
+{
+    ((struct client *)argument)->woken = true;
+}
+
+char *client_prepare(struct client *client)
+{
+    json_t *message = json_object();
+    client->complete = client->keeps = false;
+    buffer_clear(&client->message);
+    json_object_set_new(message, "type", json_string("subscribe"));
+    json_object_set_new(message, "view", json_string(client->view));
+    if (client->key)
+        json_object_set_new(message, "key", json_string(client->key));
+    if (!client->with_snapshot)
+        json_object_set_new(message, "withSnapshot", json_false());
+    if (client->limit)
+        json_object_set_new(message, "snapshotLimit", json_integer(client->limit));
+    if (client->take)
+        json_object_set_new(message, "take", json_integer(client->take));
+    bool partial = client->limit || !client->with_snapshot;
+    if (client->pages && !client->frames)
+        snprintf(client->seq, sizeof client->seq, "0:0");
+    snprintf(client->asked, sizeof client->asked, "%s", client->resumes ? client->seq : "");
+    if (client->asked[0]) {
+        json_object_set_new(message, "after", json_string(client->seq));
+        if (client->epoch[0])
+            json_object_set_new(message, "epoch", json_string(client->epoch));
+    }
+    /* One that was cut off before its first cursor begins anew. */
+    bool anew =
+        client->pages ? !client->seq[0] : client->limit || !client->resumes || !client->seq[0];
+    if (partial && anew)
+        json_object_clear(client->rows); /* a part of what there is, and another part each time */
+    char *text = json_dumps(message, JSON_COMPACT);
+    json_decref(message);
+    return text;
+}
+
+bool client_subscribe(struct client *client, struct hub *hub, const char *message)
+{
+    client->hub = hub;
+    client->subscriber = subscriber_new(hub, note_wake, client);
+    if (client->subscriber && client->identity &&
+        !subscriber_set_identity(client->subscriber, client->identity))
+        client_cut(client);
+    if (client->subscriber)
+        subscriber_message(client->subscriber, span_of(message));
+    return client->subscriber != NULL;
+}
+
+void client_connect(struct client *client, struct hub *hub)
+{
+    char *message = client_prepare(client);
+    client_subscribe(client, hub, message);
+    free(message);
+}
+
+void client_cut(struct client *client)
+{
+    subscriber_free(client->subscriber);
+    client->subscriber = NULL;
+}
+
+/* ---- applying frames ---- */
+
+static bool listed(json_t *paths, const char *path)
+{
+    for (size_t i = 0; i < json_array_size(paths); i++)
+        if (strcmp(json_string_value(json_array_get(paths, i)), path) == 0)
+            return true;
+    return false;
+}
+
+static json_t *merge(json_t *target, json_t *source, json_t *paths, const char *prefix)
+{
+    if (!json_is_object(target) || !json_is_object(source))
+        return json_deep_copy(source);
+    json_t *result = json_deep_copy(target), *value;
+    const char *name;
+    json_object_foreach(source, name, value)
+    {
+        char path[512];
+        snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", name);
+        json_t *old = json_object_get(result, name), *merged;
+        if (json_is_array(value) && json_is_array(old) && listed(paths, path)) {
+            merged = json_copy(old);
+            json_array_extend(merged, value);
+        } else {
+            merged = merge(old, value, paths, path);
+        }
+        json_object_set_new(result, name, merged);
+    }
+    return result;
+}
+
+static void show(struct client *client, const char *key, json_t *row)
+{
+    if (client->judge)
+        client->judge(client, key, row);
+}
+
+static void apply_snapshot(struct client *client, json_t *frame)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(frame, "data"), i, row)
+    {
+        const char *key = json_string_value(json_object_get(row, "key"));
+        show(client, key, json_object_get(row, "data"));
+        json_object_set(client->rows, key, json_object_get(row, "data"));
+    }
+    if (json_is_true(json_object_get(frame, "complete"))) {
+        client->complete = true;
+        client->keeps = false;
+        if (client->completed)
+            client->completed(client);
+    }
+}
+
+static void apply_patch(struct client *client, json_t *frame, const char *key)
+{
+    json_t *old = json_object_get(client->rows, key), *data = json_object_get(frame, "data");
+    json_t *paths = json_object_get(frame, "append");
+    client->patches++;
+    json_object_set_new(client->rows, key,
+                        old ? merge(old, data, paths, "") : json_deep_copy(data));
+    show(client, key, data);
+    show(client, key, json_object_get(client->rows, key));
+    if (!old && strstr(client->view, "/append") == NULL && strstr(client->view, "/events") == NULL)
+        snprintf(client->problem, sizeof client->problem,
+                 "a patch for '%s', which was never sent whole", key);
+}
+
+static void apply(struct client *client, json_t *frame)
+{
+    const char *op = json_string_value(json_object_get(frame, "op"));
+    const char *key = json_string_value(json_object_get(frame, "key"));
+    const char *seq = json_string_value(json_object_get(frame, "seq"));
+    if (client->pages && client->complete)
+        return;
+    client->frames++;
+    if (!op) {
+        snprintf(client->problem, sizeof client->problem, "an error: %s",
+                 json_string_value(json_object_get(frame, "message")));
+    } else if (strcmp(op, "subscribed") == 0) {
+        json_t *resumed = json_object_get(frame, "resumed");
+        snprintf(client->epoch, sizeof client->epoch, "%s",
+                 json_string_value(json_object_get(frame, "epoch")));
+        client->resumed += json_is_true(resumed);
+        client->refused += json_is_false(resumed);
+        if (json_is_false(resumed) && !client->keeps) {
+            json_object_clear(client->rows);
+            client->seq[0] = 0;
+        }
+    } else if (strcmp(op, "snapshot") == 0) {
+        apply_snapshot(client, frame);
+    } else if (strcmp(op, "patch") == 0) {
+        apply_patch(client, frame, key);
+    } else if (strcmp(op, "upsert") == 0) {
+        client->upserts++;
+        show(client, key, json_object_get(frame, "data"));
+        json_object_set(client->rows, key, json_object_get(frame, "data"));
+    } else if (strcmp(op, "delete") == 0) {
+        client->deletes++;
+        show(client, key, NULL);
+        json_object_del(client->rows, key);
+    }
+    if (seq)
+        snprintf(client->seq, sizeof client->seq, "%s", seq);
+}
+
+static void apply_payload(struct client *client, struct span payload)
+{
+    struct error error;
+    struct buffer plain;
+    buffer_init(&plain, 1 << 26);
+    if (payload.length > 2 && (unsigned char)payload.data[0] == 0x1f) {
+        if (!wire_gunzip(payload, &plain, &error))
+            snprintf(client->problem, sizeof client->problem, "gzip: %s", error.message);
+        payload = buffer_span(&plain);
+    }
+    json_t *frame = json_loadb(payload.data, payload.length, 0, NULL);
+    if (frame)
+        apply(client, frame);
+    else
+        snprintf(client->problem, sizeof client->problem, "not JSON: %.100s", payload.data);
+    json_decref(frame);
+    buffer_fini(&plain);
+}
+
+/* At most so many frames (negative: all); returns how many are left of that. */
+static long take_frames(struct client *client, struct span bytes, long frames)
+{
+    struct span payload;
+    bool final;
+    while (bytes.length && frames != 0) {
+        size_t length = wire_frame_length(bytes);
+        wire_frame_payload(span_make(bytes.data, length), &payload, &final);
+        buffer_add_span(&client->message, payload);
+        bytes = span_make(bytes.data + length, bytes.length - length);
+        if (!final)
+            continue;
+        apply_payload(client, buffer_span(&client->message));
+        buffer_clear(&client->message);
+        frames--;
+    }
+    return frames;
+}
+
+void client_take(struct client *client, struct span bytes)
+{
+    take_frames(client, bytes, -1);
+}
+
+bool client_pull(struct client *client, long frames)
+{
+    struct span bytes;
+    bool any = false;
+    while (frames != 0 && client->subscriber &&
+           (bytes = subscriber_pull(client->subscriber)).length) {
+        any = true;
+        frames = take_frames(client, bytes, frames);
+    }
+    return any;
+}

@@ -1,0 +1,53 @@
+/*
+ * A client of the hub as the published npm client is one: it keeps rows by key, replaces them on
+ * snapshot rows and upserts, merges patches with append, forgets on delete. It remembers the last
+ * seq of any frame and the epoch, as a client that resumes would.
+ */
+#ifndef TESTS_DELIVERY_CLIENT_H
+#define TESTS_DELIVERY_CLIENT_H
+
+#include "delivery/hub.h"
+
+#include <jansson.h>
+
+struct client {
+    const char *view, *key; /* key NULL: all */
+    bool resumes;           /* asks with its cursor; else afresh, keeping its rows */
+    bool with_snapshot;
+    int limit;  /* 0: none */
+    bool pages; /* with a limit, from the first change on: hears a page and no more */
+    int take;   /* 0: all */
+    struct auth_identity *identity; /* borrowed; NULL: a stranger */
+    /* Looks at each row as it is shown (NULL: a delete of that key), and notes a problem. */
+    void (*judge)(struct client *client, const char *key, json_t *row);
+    /* Called when a complete batch was applied. */
+    void (*completed)(struct client *client);
+    void *judge_argument; /* of both */
+    struct hub *hub;
+    struct subscriber *subscriber; /* NULL while cut off */
+    bool woken;
+    struct buffer message; /* its frames so far */
+    json_t *rows;
+    char seq[64], epoch[64];
+    char asked[64]; /* the cursor that it came with; empty: none */
+    bool complete;  /* a complete batch came since it subscribed */
+    bool keeps;     /* until then, its rows, also where it is told that they are void */
+    size_t frames, patches, upserts, deletes, resumed, refused;
+    char problem[1024]; /* what the server should never send; "" when fine */
+};
+
+void client_init(struct client *client);
+void client_fini(struct client *client);
+void client_connect(struct client *client, struct hub *hub);
+/* The same in two parts, where the second needs no memory of the client's own: prepare gives the
+ * message, to be freed; false: there is no memory for the subscriber. */
+char *client_prepare(struct client *client);
+bool client_subscribe(struct client *client, struct hub *hub, const char *message);
+/* Apply whole frames that were pulled from its subscriber. */
+void client_take(struct client *client, struct span bytes);
+/* Pull and apply; at most `frames` frames of what was pulled are applied, the others are lost, as
+ * in a cut connection (negative: all). Returns whether anything came. */
+bool client_pull(struct client *client, long frames);
+void client_cut(struct client *client);
+
+#endif

@@ -1,0 +1,92 @@
+#include "delivery_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static bool tell_export(void *hub, const struct store_export *export)
+{
+    hub_add_export(hub, export);
+    return true;
+}
+
+void hub_fixture_start(struct hub_fixture *fixture, struct view_set *views,
+                       const struct engine_export_options *exports, size_t export_count)
+{
+    struct error error;
+    struct engine_options *options = &fixture->base.options;
+    fixture->hub = hub_new(&fixture->options, views);
+    assert_non_null(fixture->hub);
+    options->open_exports = false;
+    options->exports = exports;
+    options->export_count = export_count;
+    options->views = views;
+    options->on_commit = hub_commit;
+    options->argument = fixture->hub;
+    options->on_drained = NULL;
+    fixture_open(&fixture->base);
+    hub_attach(fixture->hub, fixture->base.engine);
+    assert_true(engine_each_export(fixture->base.engine, tell_export, fixture->hub, &error));
+}
+
+void hub_fixture_stop(struct hub_fixture *fixture)
+{
+    fixture_close(&fixture->base);
+    hub_free(fixture->hub);
+    fixture->hub = NULL;
+}
+
+void hub_fixture_feed(struct hub_fixture *fixture, const char *text)
+{
+    struct outcome outcome = fixture_apply(&fixture->base, text);
+    if (outcome.error.code != ERROR_NONE)
+        fail_msg("%s", outcome.error.message);
+}
+
+void hub_fixture_feed_many(struct hub_fixture *fixture, int count, const char *rest)
+{
+    struct buffer text;
+    buffer_init(&text, 64 << 20);
+    for (int i = 0; i < count; i++)
+        buffer_printf(&text, "Q k%d %s\n", i, rest);
+    hub_fixture_feed(fixture, buffer_string(&text));
+    buffer_fini(&text);
+}
+
+struct barrier {
+    struct read_job read;
+    bool back;
+};
+
+static void run_nothing(struct read_job *job, struct store_reader *reader)
+{
+    (void)job;
+    (void)reader;
+}
+
+static void note_back(struct engine_event *event)
+{
+    ((struct barrier *)event)->back = true;
+}
+
+void hub_fixture_wait_for_readers(struct hub_fixture *fixture)
+{
+    struct barrier barrier = {.read = {.event.deliver = note_back, .run = run_nothing}};
+    assert_true(engine_read(fixture->base.engine, &barrier.read));
+    fixture_wait(&fixture->base, &barrier.back);
+}
+
+void hub_fixture_until(struct hub_fixture *fixture, bool (*done)(void *argument), void *argument)
+{
+    uint64_t until = clock_monotonic_us() + 60 * 1000 * 1000;
+    engine_deliver(fixture->base.engine);
+    while (!done(argument)) {
+        assert_true(clock_monotonic_us() < until);
+        usleep(50);
+        engine_deliver(fixture->base.engine);
+    }
+}

@@ -1,0 +1,335 @@
+/* What the hub promises about memory and about what it tells, on a real engine, without sockets. */
+#include "delivery_client.h"
+#include "delivery_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct hub_fixture fixture;
+
+static void start(void)
+{
+    struct error error;
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
+    struct view_set *set = view_set_new(false);
+    assert_true(view_set_add_export(set, span_of("Q"), &error));
+    assert_true(view_set_add_export(set, span_of("R"), &error));
+    hub_fixture_start(&fixture, set, exports, 2);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    fixture_init(&fixture.base);
+    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
+                                           .channel_bytes = 1 << 20,
+                                           .max_subscriptions = 1000,
+                                           .tombstone_ms = 600 * 1000};
+    fixture.base.options.retention =
+        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
+    start();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    hub_fixture_stop(&fixture);
+    fixture_fini(&fixture.base);
+    return 0;
+}
+
+/* ---- a client with many subscriptions ---- */
+
+enum { MANY = 300 };
+
+struct reader {
+    struct subscriber *subscriber;
+    size_t complete; /* complete batches it was sent */
+};
+
+static void ignore_wake(void *argument)
+{
+    (void)argument;
+}
+
+static size_t occurrences(struct span bytes, const char *word)
+{
+    size_t count = 0, length = strlen(word);
+    const char *at = bytes.data, *end = bytes.data + bytes.length;
+    while ((at = memmem(at, (size_t)(end - at), word, length))) {
+        count++;
+        at += length;
+    }
+    return count;
+}
+
+/* Everything that is there now. */
+static void read_all(struct reader *reader)
+{
+    struct span bytes;
+    while ((bytes = subscriber_pull(reader->subscriber)).length)
+        reader->complete += occurrences(bytes, "\"complete\":true");
+}
+
+static bool all_resumed(void *argument)
+{
+    (void)argument;
+    return counter_get(&hub_metrics(fixture.hub)->resumes) == MANY;
+}
+
+static bool has_all(void *argument)
+{
+    read_all(argument);
+    return ((struct reader *)argument)->complete == MANY;
+}
+
+static uint64_t jobs_so_far(void)
+{
+    return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
+}
+
+/* Jobs that run while the client takes nothing more. */
+static uint64_t jobs_for_a_stalled_client(struct reader *reader)
+{
+    uint64_t before = jobs_so_far();
+    read_all(reader); /* all its subscriptions have their chance to ask */
+    hub_fixture_wait_for_readers(&fixture);
+    return jobs_so_far() - before;
+}
+
+static void subscribe_many(struct reader *reader, const char *more)
+{
+    reader->subscriber = subscriber_new(fixture.hub, ignore_wake, NULL);
+    for (int i = 0; i < MANY; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "{\"type\":\"subscribe\",\"view\":\"Q/list\",\"key\":\"k%d\"%s}", i, more);
+        subscriber_message(reader->subscriber, span_of(text));
+    }
+}
+
+/* Four are served at once, the barrier is a fifth; the others wait, and none is forgotten. */
+static void a_stalled_client_holds_few_pages_of_catching_up(void **state)
+{
+    (void)state;
+    struct reader reader = {0};
+    hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    subscribe_many(&reader, ",\"after\":\"5:000000000000\"");
+    hub_fixture_until(&fixture, all_resumed, NULL);
+    assert_true(jobs_for_a_stalled_client(&reader) <= 5);
+    hub_fixture_until(&fixture, has_all, &reader);
+    subscriber_free(reader.subscriber);
+}
+
+static void a_stalled_client_holds_few_snapshots(void **state)
+{
+    (void)state;
+    struct reader reader = {0};
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    subscribe_many(&reader, "");
+    assert_true(jobs_for_a_stalled_client(&reader) <= 5);
+    hub_fixture_until(&fixture, has_all, &reader);
+    subscriber_free(reader.subscriber);
+}
+
+static void one_that_ends_passes_its_turn_on(void **state)
+{
+    (void)state;
+    struct reader reader = {0};
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    subscribe_many(&reader, "");
+    read_all(&reader);
+    for (int i = 0; i < 100; i++) { /* those that are served, and many that wait */
+        char text[128];
+        snprintf(text, sizeof text,
+                 "{\"type\":\"unsubscribe\",\"view\":\"Q/list\",\"key\":\"k%d\"}", i);
+        subscriber_message(reader.subscriber, span_of(text));
+    }
+    reader.complete = 100;
+    hub_fixture_until(&fixture, has_all, &reader);
+    subscriber_free(reader.subscriber);
+}
+
+/* Its snapshots are being read, and live frames are ready: none of it is sent any more. */
+static void one_that_is_silenced_gets_answers_only(void **state)
+{
+    (void)state;
+    struct reader reader = {0}, other = {0};
+    struct error error;
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    subscribe_many(&reader, "");
+    read_all(&reader);
+    subscribe_many(&other, "");
+    subscriber_silence(reader.subscriber);
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":2}");
+    error_set(&error, ERROR_TOKEN_EXPIRED, "the token has expired");
+    subscriber_error(reader.subscriber, &error, true);
+    hub_fixture_until(&fixture, has_all, &other);
+    struct span bytes = subscriber_pull(reader.subscriber);
+    assert_int_equal(occurrences(bytes, "token-expired"), 2);
+    assert_int_equal(occurrences(bytes, "\"op\""), 0);
+    assert_int_equal(subscriber_pull(reader.subscriber).length, 0);
+    assert_int_equal(hub_subscriptions(fixture.hub), MANY);
+    subscriber_free(reader.subscriber);
+    subscriber_free(other.subscriber);
+}
+
+/* ---- a client that hangs up ---- */
+
+static void expect_nobody_gone(void *argument)
+{
+    bool *hung_up = argument;
+    assert_false(*hung_up);
+}
+
+/* All that a subscription may be at: each of them many times, more than are served at once. */
+static const char *const kinds[] = {
+    "\"view\":\"Q/list\"",
+    "\"view\":\"Q/list\",\"key\":\"k%d\"",
+    "\"view\":\"Q/state\",\"key\":\"k%d\"",
+    "\"view\":\"Q/append\",\"key\":\"k%d\"",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"after\":\"5:000000000000\"",
+    "\"view\":\"Q/append\",\"key\":\"k%d\",\"after\":\"5:000000000000\"",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"after\":\"9999:000000000000\"",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"take\":3",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"filters\":{\"n\":%d}",
+    "\"view\":\"Q/list\",\"key\":\"k%d\",\"withSnapshot\":false",
+};
+
+/* It ends after so many steps of serving it, while some of its subscriptions wait in line. */
+static void hang_up_after(const char *kind, int steps)
+{
+    enum { TOGETHER = 24 };
+    bool hung_up = false;
+    struct subscriber *subscriber = subscriber_new(fixture.hub, expect_nobody_gone, &hung_up);
+    assert_non_null(subscriber);
+    for (int i = 0; i < TOGETHER; i++) {
+        char member[200], text[256];
+        snprintf(member, sizeof member, kind, i, i);
+        snprintf(text, sizeof text, "{\"type\":\"subscribe\",%s}", member);
+        subscriber_message(subscriber, span_of(text));
+    }
+    for (int i = 0; i < steps; i++) {
+        if (!subscriber_pull(subscriber).length)
+            hub_fixture_wait_for_readers(&fixture);
+    }
+    assert_true(hub_subscriptions(fixture.hub) > 0);
+    hung_up = true;
+    subscriber_free(subscriber);
+    assert_int_equal(hub_subscriptions(fixture.hub), 0);
+}
+
+static void one_that_hangs_up_is_not_woken_any_more(void **state)
+{
+    (void)state;
+    hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
+        for (int steps = 0; steps < 40; steps += 1 + steps / 8)
+            hang_up_after(kinds[kind], steps);
+    hub_fixture_wait_for_readers(&fixture);
+}
+
+/* ---- deletes with a fresh snapshot ---- */
+
+enum { DELETED = 12 * 1000 };
+
+static bool is_complete(void *argument)
+{
+    client_pull(argument, -1);
+    return ((struct client *)argument)->complete;
+}
+
+/* However many were deleted, who comes back without a cursor and with its rows loses them. */
+static void all_deletes_are_told_with_a_fresh_snapshot(void **state)
+{
+    (void)state;
+    struct client client = {.view = "Q/list", .with_snapshot = true};
+    client_init(&client);
+    hub_fixture_feed_many(&fixture, DELETED, "patch {\"n\":1}");
+    hub_fixture_feed(&fixture, "Q stays patch {}\n");
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, &client);
+    assert_int_equal(json_object_size(client.rows), DELETED + 1);
+    client_cut(&client);
+    hub_fixture_feed_many(&fixture, DELETED, "delete");
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, &client);
+    assert_int_equal(client.deletes, DELETED);
+    assert_int_equal(json_object_size(client.rows), 1);
+    assert_string_equal(client.problem, "");
+    client_fini(&client);
+}
+
+/* ---- what a resume reads ---- */
+
+static uint64_t jobs_of_a_resume(struct client *client)
+{
+    uint64_t before = jobs_so_far();
+    client_connect(client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, client);
+    assert_string_equal(client->problem, "");
+    client_cut(client);
+    return jobs_so_far() - before;
+}
+
+/* A log full of other exports' changes costs the resume of one that rests nothing. */
+static void a_quiet_export_resumes_at_once(void **state)
+{
+    (void)state;
+    struct client client = {.view = "R/list", .with_snapshot = true, .resumes = true};
+    client_init(&client);
+    hub_fixture_feed(&fixture, "R a patch {}\n");
+    jobs_of_a_resume(&client);
+    hub_fixture_feed_many(&fixture, 50 * 1000, "patch {}"); /* more than one page looks at */
+    assert_int_equal(jobs_of_a_resume(&client), 2);
+    assert_int_equal(client.resumed, 1);
+    hub_fixture_feed(&fixture, "R b patch {}\n");
+    jobs_of_a_resume(&client);
+    assert_int_equal(json_object_size(client.rows), 2);
+    client_fini(&client);
+}
+
+/* A cursor that stands nowhere in the log is looked up in steps. */
+static void a_strange_cursor_is_looked_up_in_steps(void **state)
+{
+    (void)state;
+    struct client client = {.view = "R/list", .with_snapshot = true, .resumes = true};
+    client_init(&client);
+    hub_fixture_feed(&fixture, "=5:0\nR a patch {}\n=7:0\nR b patch {}\n=9:0\nQ x patch {}\n");
+    hub_fixture_feed_many(&fixture, 50 * 1000, "patch {}");
+    hub_fixture_feed(&fixture, "=6:1\nR c patch {}\n=20:0\nR d patch {}\n");
+    jobs_of_a_resume(&client);
+    snprintf(client.seq, sizeof client.seq, "6:000000000000");
+    json_object_clear(client.rows);
+    assert_true(jobs_of_a_resume(&client) >= 4);
+    assert_int_equal(client.resumed, 1);
+    assert_non_null(json_object_get(client.rows, "b"));
+    assert_non_null(json_object_get(client.rows, "c"));
+    assert_non_null(json_object_get(client.rows, "d"));
+    assert_int_equal(json_object_size(client.rows), 3);
+    client_fini(&client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_stalled_client_holds_few_pages_of_catching_up, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_stalled_client_holds_few_snapshots, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_ends_passes_its_turn_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_hangs_up_is_not_woken_any_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_is_silenced_gets_answers_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(all_deletes_are_told_with_a_fresh_snapshot, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_quiet_export_resumes_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_strange_cursor_is_looked_up_in_steps, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

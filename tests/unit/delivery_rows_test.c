@@ -1,0 +1,295 @@
+/* Row scoping in the hub, where it depends on what happens between two reads. */
+#include "delivery_client.h"
+#include "delivery_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static struct hub_fixture fixture;
+static struct auth_identity *ann, *bob;
+static struct client client;
+static bool short_log;
+
+static struct auth_identity *make_token(const char *value)
+{
+    struct auth_identity *identity = auth_identity_anonymous();
+    identity->row_scopes.items = memory_new(sizeof *identity->row_scopes.items);
+    identity->row_scopes.items[0] = memory_copy_string(value, strlen(value));
+    identity->row_scopes.count = 1;
+    return identity;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct error error;
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
+    struct view_set *set = view_set_new(false);
+    struct tree *path = tree_parse(span_of("\"w\""), &error);
+    assert_true(view_set_scope(set, span_of("Q"), path, &error));
+    tree_free(path);
+    fixture_init(&fixture.base);
+    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
+                                           .channel_bytes = 1 << 20,
+                                           .max_subscriptions = 10,
+                                           .snapshot_cache_bytes = 1 << 20,
+                                           .snapshot_rows = 1,
+                                           .tombstone_ms = 600 * 1000};
+    fixture.base.options.retention = (struct store_retention){
+        .rows = short_log ? 1 : 0, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
+    hub_fixture_start(&fixture, set, exports, 1);
+    ann = make_token("ann");
+    bob = make_token("bob");
+    client = (struct client){.view = "Q/list", .with_snapshot = true, .identity = ann};
+    client_init(&client);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    client_fini(&client);
+    auth_identity_release(ann);
+    auth_identity_release(bob);
+    hub_fixture_stop(&fixture);
+    fixture_fini(&fixture.base);
+    return 0;
+}
+
+static bool is_complete(void *argument)
+{
+    (void)argument;
+    client_pull(&client, -1);
+    assert_string_equal(client.problem, "");
+    return client.complete;
+}
+
+static bool is_told(void *argument)
+{
+    struct client *other = argument;
+    client_pull(other, -1);
+    return other->complete;
+}
+
+static bool has_lost_a(void *argument)
+{
+    struct client *other = argument;
+    client_pull(other, -1);
+    return !json_object_get(other->rows, "a");
+}
+
+/* Pulls no more than so many frames: nothing is read beyond. */
+static bool has_frames(void *argument)
+{
+    size_t wanted = *(size_t *)argument;
+    client_pull(&client, (long)(wanted - client.frames));
+    return client.frames == wanted;
+}
+
+static void expect_rows(const char *keys)
+{
+    const char *key;
+    json_t *row;
+    size_t length = 0;
+    json_object_foreach(client.rows, key, row)
+    {
+        length += strlen(key) + 1;
+        if (!strstr(keys, key))
+            fail_msg("'%s' is not among %s", key, keys);
+    }
+    assert_int_equal(length, strlen(keys));
+}
+
+/* A client that keeps its rows loses those of its old token, also one that goes out of everybody's
+ * sight after the new snapshot has begun and before it comes to it. */
+static void what_moves_during_the_snapshot_of_a_new_token_is_lost(void **state)
+{
+    (void)state;
+    hub_fixture_feed(&fixture, "Q old patch {\"w\":\"ann\"}\nQ other patch {\"w\":\"ann\"}\n"
+                               "Q a patch {\"n\":1}\nQ b patch {\"n\":2}\nQ c patch {\"n\":3}\n");
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("a b c old other ");
+    client.complete = false;
+    client.keeps = true;
+    client.identity = bob;
+    assert_true(subscriber_set_identity(client.subscriber, bob));
+    size_t wanted = client.frames + 2; /* subscribed, and the first row */
+    hub_fixture_until(&fixture, has_frames, &wanted);
+    hub_fixture_feed(&fixture, "Q old patch {\"w\":\"carl\"}\nQ new patch {\"w\":\"carl\"}\n");
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("a b c ");
+    assert_int_equal(client.deletes, 2);
+}
+
+static bool is_announced(void *argument)
+{
+    size_t frames = client.frames;
+    (void)argument;
+    client_pull(&client, 1);
+    return client.frames > frames;
+}
+
+/* It comes back with rows of a window, and has another token before they are told it anew. What was
+ * there when it left, and what left meanwhile, it loses; of what came since it is told nothing. */
+static void who_came_back_and_moves_at_once_loses_what_it_kept(void **state)
+{
+    (void)state;
+    struct client other = {.view = "Q/list", .take = 9, .with_snapshot = true, .identity = ann};
+    client.take = 9;
+    hub_fixture_feed(&fixture, "Q a patch {\"w\":\"ann\"}\nQ b patch {\"w\":\"ann\"}\n"
+                               "Q c patch {}\n");
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("a b c ");
+    client_init(&other);
+    client_connect(&other, fixture.hub);
+    hub_fixture_until(&fixture, is_told, &other);
+    client_cut(&client);
+    hub_fixture_feed(&fixture, "Q a patch {\"w\":\"carl\"}\n");
+    hub_fixture_until(&fixture, has_lost_a, &other);
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_announced, NULL);
+    expect_rows("a b c ");
+    client.keeps = true;
+    client.identity = bob;
+    assert_true(subscriber_set_identity(client.subscriber, bob));
+    size_t deletes = client.deletes;
+    hub_fixture_feed(&fixture, "Q d patch {\"w\":\"ann\"}\n");
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("c ");
+    assert_int_equal(client.deletes - deletes, 2);
+    client_fini(&other);
+}
+
+static int64_t batches_built(void)
+{
+    return (int64_t)counter_get(&hub_metrics(fixture.hub)->snapshot_batches_built);
+}
+
+static bool has_built(void *argument)
+{
+    return batches_built() > *(int64_t *)argument;
+}
+
+/* ---- a log that forgets ---- */
+
+struct floor_job {
+    struct read_job read;
+    bool asked, back;
+    int64_t floor, wanted;
+};
+
+static void read_floor(struct read_job *read, struct store_reader *reader)
+{
+    struct floor_job *job = (struct floor_job *)read;
+    struct store_log_state log;
+    struct error error;
+    if (store_read_begin(reader, &error) && store_read_log(reader, &log, &error))
+        job->floor = log.floor_change;
+    store_read_end(reader);
+}
+
+static void note_back(struct engine_event *event)
+{
+    ((struct floor_job *)event)->back = true;
+}
+
+static bool is_forgotten(void *argument)
+{
+    struct floor_job *job = argument;
+    if (job->asked && !job->back)
+        return false;
+    if (job->asked && job->floor >= job->wanted)
+        return true;
+    job->asked = true;
+    job->back = false;
+    job->read.event.deliver = note_back;
+    job->read.run = read_floor;
+    assert_true(engine_read(fixture.base.engine, &job->read));
+    return false;
+}
+
+static int set_up_short_log(void **state)
+{
+    short_log = true;
+    int result = set_up(state);
+    short_log = false;
+    return result;
+}
+
+/* All that a new token tells a client without a snapshot are deletes. They come also when the log
+ * forgets what changed while they were looked for. */
+static void a_log_that_forgets_does_not_spare_who_wants_no_snapshot(void **state)
+{
+    (void)state;
+    enum { OTHERS = 15 }; /* more than one job looks at */
+    struct floor_job job = {.wanted = 1 + OTHERS + 1};
+    int64_t built = batches_built();
+    client.with_snapshot = false;
+    client_connect(&client, fixture.hub);
+    client_pull(&client, -1);
+    hub_fixture_feed(&fixture, "Q old patch {\"w\":\"ann\"}\n");
+    for (int i = 0; i < OTHERS; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "Q k%d patch {\"w\":\"carl\"}\n", i);
+        hub_fixture_feed(&fixture, text);
+    }
+    client_pull(&client, -1);
+    expect_rows("old ");
+    client.keeps = true;
+    client.identity = bob;
+    assert_true(subscriber_set_identity(client.subscriber, bob));
+    client_pull(&client, -1);
+    hub_fixture_until(&fixture, has_built, &built);
+    /* It goes to where the next job does not look. */
+    hub_fixture_feed(&fixture, "Q old patch {\"w\":\"carl\"}\nQ k0 patch {}\nQ k1 patch {}\n");
+    hub_fixture_until(&fixture, is_forgotten, &job);
+    client.complete = false;
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows("");
+}
+
+static void read_once(struct auth_identity *identity, const char *keys)
+{
+    json_object_clear(client.rows);
+    client.identity = identity;
+    client_connect(&client, fixture.hub);
+    hub_fixture_until(&fixture, is_complete, NULL);
+    expect_rows(keys);
+    assert_int_equal(hub_view_subscriptions(fixture.hub, span_of("Q/list")), 1);
+    client_cut(&client);
+    assert_int_equal(hub_view_subscriptions(fixture.hub, span_of("Q/list")), 0);
+}
+
+static void equal_tokens_share_what_is_made_for_one(void **state)
+{
+    (void)state;
+    struct auth_identity *again = make_token("ann");
+    hub_fixture_feed(&fixture, "Q a patch {\"w\":\"ann\"}\nQ b patch {\"w\":\"bob\"}\n");
+    read_once(ann, "a ");
+    int64_t built = batches_built();
+    read_once(again, "a ");
+    assert_int_equal(batches_built(), built);
+    read_once(bob, "b ");
+    assert_true(batches_built() > built);
+    auth_identity_release(again);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_moves_during_the_snapshot_of_a_new_token_is_lost,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_log_that_forgets_does_not_spare_who_wants_no_snapshot,
+                                        set_up_short_log, tear_down),
+        cmocka_unit_test_setup_teardown(who_came_back_and_moves_at_once_loses_what_it_kept, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(equal_tokens_share_what_is_made_for_one, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,422 @@
+/* What windows promise about work and about what they tell, on a real engine, without sockets. */
+#include "delivery_client.h"
+#include "delivery_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include <cmocka.h>
+
+static struct hub_fixture fixture;
+
+static int set_up(void **state)
+{
+    (void)state;
+    fixture_init(&fixture.base);
+    fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
+                                           .channel_bytes = 1 << 20,
+                                           .max_subscriptions = 1000,
+                                           .tombstone_ms = 600 * 1000};
+    fixture.base.options.retention =
+        (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
+    fixture.base.options.readers = 1; /* so that questions are answered in their order */
+    return 0;
+}
+
+static void start(void)
+{
+    struct error error;
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}, {.name = {"R", 1}}};
+    struct view_set *set = view_set_new(false);
+    assert_true(view_set_add_export(set, span_of("Q"), &error));
+    assert_true(view_set_add_export(set, span_of("R"), &error));
+    hub_fixture_start(&fixture, set, exports, 2);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    hub_fixture_stop(&fixture);
+    fixture_fini(&fixture.base);
+    return 0;
+}
+
+static void subscribe(struct client *client, const char *members)
+{
+    char message[512];
+    client->complete = false;
+    snprintf(message, sizeof message, "{\"type\":\"subscribe\",%s}", members);
+    assert_true(client_subscribe(client, fixture.hub, message));
+}
+
+static bool is_complete(void *argument)
+{
+    client_pull(argument, -1);
+    return ((struct client *)argument)->complete;
+}
+
+/* ---- many that come back at once ---- */
+
+enum { MANY = 50 };
+
+static struct client many[MANY];
+
+static bool are_complete(void *argument)
+{
+    size_t complete = 0;
+    (void)argument;
+    for (int i = 0; i < MANY; i++)
+        complete += is_complete(&many[i]);
+    return complete == MANY;
+}
+
+static void equal_resumes_are_served_once(void **state)
+{
+    (void)state;
+    struct client first = {.view = "Q/list", .with_snapshot = true};
+    char members[256];
+    start();
+    client_init(&first);
+    hub_fixture_feed_many(&fixture, 10, "patch {\"n\":1}");
+    subscribe(&first, "\"view\":\"Q/list\",\"take\":5");
+    hub_fixture_until(&fixture, is_complete, &first);
+    client_cut(&first);
+    hub_fixture_feed_many(&fixture, 3, "patch {\"n\":2}");
+    snprintf(members, sizeof members,
+             "\"view\":\"Q/list\",\"take\":5,\"after\":\"%s\",\"epoch\":\"%s\"", first.seq,
+             first.epoch);
+    for (int i = 0; i < MANY; i++) {
+        many[i] = (struct client){.view = "Q/list", .with_snapshot = true};
+        client_init(&many[i]);
+        subscribe(&many[i], members);
+    }
+    hub_fixture_wait_for_readers(
+        &fixture); /* their cursors are found; now all ask for what they lack */
+    hub_fixture_until(&fixture, are_complete, NULL);
+    for (int i = 0; i < MANY; i++) {
+        assert_string_equal(many[i].problem, "");
+        assert_int_equal(many[i].resumed, 1);
+        assert_true(json_equal(many[i].rows, many[0].rows));
+        assert_non_null(json_object_get(many[i].rows, "k2"));
+    }
+    /* The first one's look was on its way when the others asked. */
+    assert_int_equal(counter_get(&hub_metrics(fixture.hub)->resumes_shared), MANY - 2);
+    for (int i = 0; i < MANY; i++) {
+        client_cut(&many[i]);
+        client_fini(&many[i]);
+    }
+    client_fini(&first);
+}
+
+/* ---- looks that are cut short ---- */
+
+static bool have_changed(void *argument)
+{
+    (void)argument;
+    size_t changed = 0;
+    for (int i = 0; i < MANY; i++) {
+        client_pull(&many[i], -1);
+        changed += many[i].upserts > 0;
+    }
+    return changed == MANY;
+}
+
+/* In no time at all a look does one thing only; still each window comes to its turn. */
+static void a_look_whose_time_is_up_goes_on_in_the_next(void **state)
+{
+    (void)state;
+    char members[256];
+    fixture.options.look_us = 1;
+    start();
+    hub_fixture_feed_many(&fixture, 10, "patch {\"n\":1}");
+    for (int i = 0; i < MANY; i++) {
+        many[i] = (struct client){.view = "Q/list", .with_snapshot = true};
+        client_init(&many[i]);
+        snprintf(members, sizeof members, "\"view\":\"Q/list\",\"take\":%d", i + 1);
+        subscribe(&many[i], members);
+    }
+    hub_fixture_until(&fixture, are_complete, NULL);
+    hub_fixture_feed(&fixture, "Q k3 patch {\"n\":2}\n");
+    hub_fixture_until(&fixture, have_changed, NULL);
+    for (int i = 0; i < MANY; i++)
+        client_cut(&many[i]);
+    hub_fixture_feed(&fixture, "Q k4 patch {\"n\":3}\n");
+    for (int i = 0; i < MANY; i++) {
+        snprintf(members, sizeof members, "\"view\":\"Q/list\",\"take\":%d,\"after\":\"%s\"", i + 1,
+                 many[i].seq);
+        subscribe(&many[i], members);
+    }
+    hub_fixture_until(&fixture, are_complete, NULL);
+    for (int i = 0; i < MANY; i++) {
+        assert_string_equal(many[i].problem, "");
+        assert_int_equal(many[i].resumed, 1);
+        assert_int_equal(json_object_size(many[i].rows), i < 10 ? i + 1 : 10);
+        assert_non_null(json_object_get(many[i].rows, "k4"));
+        client_cut(&many[i]);
+        client_fini(&many[i]);
+    }
+}
+
+/* ---- without a snapshot ---- */
+
+static bool has_row(void *argument)
+{
+    struct client *client = argument;
+    client_pull(client, -1);
+    return client->upserts > 0 || client->problem[0];
+}
+
+/* From `subscribed` on, though the window is looked at, and its filter filled, only later. */
+static void who_wants_no_snapshot_misses_nothing(void **state)
+{
+    (void)state;
+    static const char *const members[] = {
+        "\"view\":\"Q/list\",\"take\":5", "\"view\":\"Q/list\",\"filters\":{\"n\":1}",
+        "\"view\":\"Q/append\",\"filters\":{\"n\":1}",
+        "\"view\":\"Q/state\",\"key\":\"k7\",\"filters\":{\"n\":1}"};
+    fixture.options.max_window_rows = 20000;
+    start();
+    hub_fixture_feed_many(&fixture, 12000, "patch {\"n\":1}");
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        char text[256];
+        struct client client = {.view = "Q/list"};
+        client_init(&client);
+        snprintf(text, sizeof text, "%s,\"withSnapshot\":false", members[i]);
+        subscribe(&client, text);
+        hub_fixture_feed(&fixture, "Q k7 patch {\"x\":1}\n");
+        hub_fixture_until(&fixture, has_row, &client);
+        /* Of a window that ends somewhere, a row that may have come in by that is told too. */
+        assert_int_equal(json_object_size(client.rows), i == 0 ? 2 : 1);
+        assert_non_null(json_object_get(client.rows, "k7"));
+        assert_string_equal(client.problem, "");
+        client_cut(&client);
+        client_fini(&client);
+    }
+}
+
+/* ---- deletes with a snapshot ---- */
+
+static void only_what_can_have_been_in_a_window_is_told_as_gone(void **state)
+{
+    (void)state;
+    struct client never = {.view = "Q/list", .with_snapshot = true}, keeps = never;
+    start();
+    hub_fixture_feed_many(&fixture, 100, "patch {\"n\":1}");
+    hub_fixture_feed(&fixture, "Q a patch {\"n\":2}\nQ b patch {\"n\":2}\n");
+    client_init(&keeps);
+    subscribe(&keeps, "\"view\":\"Q/list\",\"filters\":{\"n\":2}");
+    hub_fixture_until(&fixture, is_complete, &keeps);
+    assert_int_equal(json_object_size(keeps.rows), 2);
+    client_cut(&keeps);
+    hub_fixture_feed(&fixture, "Q k1 delete\nQ k2 delete\nQ a delete\nQ b patch {\"n\":3}\n");
+    /* A window that nobody had before: nobody can hold rows of it. */
+    client_init(&never);
+    subscribe(&never, "\"view\":\"Q/list\",\"filters\":{\"n\":1}");
+    hub_fixture_until(&fixture, is_complete, &never);
+    assert_int_equal(never.deletes, 0);
+    assert_int_equal(json_object_size(never.rows), 98);
+    subscribe(&keeps, "\"view\":\"Q/list\",\"filters\":{\"n\":2}");
+    hub_fixture_until(&fixture, is_complete, &keeps);
+    assert_int_equal(keeps.deletes, 2);
+    assert_int_equal(json_object_size(keeps.rows), 0);
+    client_cut(&keeps);
+    client_cut(&never);
+    client_fini(&keeps);
+    client_fini(&never);
+}
+
+/* ---- a quiet export beside a busy one ---- */
+
+static uint64_t jobs_so_far(void)
+{
+    return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
+}
+
+static void a_busy_export_costs_the_windows_of_a_quiet_one_nothing(void **state)
+{
+    (void)state;
+    static const char members[] = "\"view\":\"R/list\",\"filters\":{\"n\":1}";
+    char again[256];
+    struct client client = {.view = "R/list", .with_snapshot = true};
+    fixture.options.max_window_rows = 100; /* at most 100 entities changed, among 10,000 changes */
+    start();
+    client_init(&client);
+    hub_fixture_feed(&fixture, "R a patch {\"n\":1}\nR b patch {\"n\":1}\n");
+    subscribe(&client, members);
+    hub_fixture_until(&fixture, is_complete, &client);
+    hub_fixture_feed_many(&fixture, 9000, "patch {\"n\":1}");
+    uint64_t before = jobs_so_far();
+    client.upserts = 0;
+    hub_fixture_feed(&fixture, "R b patch {\"n\":1,\"x\":1}\n");
+    hub_fixture_until(&fixture, has_row, &client);
+    hub_fixture_wait_for_readers(&fixture);
+    assert_true(jobs_so_far() - before <= 2); /* what passed its filter was not looked for anew */
+    client_cut(&client);
+    hub_fixture_feed(&fixture, "R a patch {\"n\":2}\n");
+    snprintf(again, sizeof again, "%s,\"after\":\"%s\"", members, client.seq);
+    hub_fixture_feed_many(&fixture, 9000, "patch {\"n\":2}");
+    subscribe(&client, again);
+    hub_fixture_until(&fixture, is_complete, &client);
+    assert_int_equal(client.resumed, 1);
+    assert_int_equal(json_object_size(client.rows), 1);
+    client_cut(&client);
+    hub_fixture_feed_many(&fixture, 11000, "patch {\"n\":3}");
+    hub_fixture_feed(&fixture, "R a patch {\"n\":1}\n");
+    snprintf(again, sizeof again, "%s,\"after\":\"%s\"", members, client.seq);
+    subscribe(&client, again);
+    hub_fixture_until(&fixture, is_complete, &client);
+    assert_int_equal(client.refused, 1);
+    assert_int_equal(json_object_size(client.rows), 2);
+    assert_string_equal(client.problem, "");
+    client_cut(&client);
+    client_fini(&client);
+}
+
+/* ---- windows in the database ---- */
+
+/* A number, by SQL in the server's file. */
+static int64_t number(const char *sql)
+{
+    sqlite3 *database;
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_open_v2(fixture.base.path, &database, SQLITE_OPEN_READONLY, NULL),
+                     SQLITE_OK);
+    sqlite3_busy_timeout(database, 10000);
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t found = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(database);
+    return found;
+}
+
+/* As the server's loop does when hub_due says so; nothing is fed. */
+static bool comes_to_be(void *sql)
+{
+    if (hub_due(fixture.hub) >= 0)
+        hub_tick(fixture.hub);
+    usleep(1000);
+    return number(sql) != 0;
+}
+
+static void wait_for(const char *sql)
+{
+    hub_fixture_until(&fixture, comes_to_be, (void *)(uintptr_t)sql);
+}
+
+/* A client looks at so many different windows, one after the other. */
+static void look_at_many(struct client *client, int first, int count)
+{
+    char members[128];
+    for (int i = first; i < first + count; i++) {
+        snprintf(members, sizeof members, "\"view\":\"Q/list\",\"filters\":{\"n\":%d}", i);
+        subscribe(client, members);
+        hub_fixture_until(&fixture, is_complete, client);
+        client_cut(client);
+    }
+}
+
+static void many_windows_of_a_client_are_written_together(void **state)
+{
+    (void)state;
+    struct client client = {.view = "Q/list", .with_snapshot = true};
+    start();
+    client_init(&client);
+    hub_fixture_feed_many(&fixture, 3, "patch {\"n\":1}");
+    uint64_t begun = clock_monotonic_us();
+    look_at_many(&client, 0, 100);
+    wait_for("SELECT count(*) = 100 FROM watched_window");
+    uint64_t most = (clock_monotonic_us() - begun) / (200 * 1000) + 2;
+    assert_in_range(number("SELECT count(DISTINCT at) FROM watched_window"), 1, most);
+    client_fini(&client);
+}
+
+static void windows_go_from_a_quiet_server(void **state)
+{
+    (void)state;
+    struct client client = {.view = "Q/list", .with_snapshot = true}, stays = client;
+    fixture.options.tombstone_ms = 1500;
+    start();
+    client_init(&client);
+    client_init(&stays);
+    hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
+    subscribe(&stays, "\"view\":\"Q/list\",\"take\":3");
+    hub_fixture_until(&fixture, is_complete, &stays);
+    look_at_many(&client, 0, 300);
+    wait_for("SELECT count(*) > 1 FROM watched_window");
+    wait_for("SELECT count(*) = 1 FROM watched_window");
+    assert_int_equal(number("SELECT count(*) FROM watched_row"), 3);
+    client_cut(&stays);
+    wait_for("SELECT count(*) = 0 FROM watched_window");
+    assert_int_equal(number("SELECT count(*) FROM watched_row"), 0);
+    client_fini(&client);
+    client_fini(&stays);
+}
+
+/* Look at so many new windows and wait until the database has had `all`: a window that is forgotten
+ * before it was written down is not. */
+static void look_and_wait(struct client *client, int first, int count, int all)
+{
+    char sql[64];
+    snprintf(sql, sizeof sql, "SELECT max(id) >= %d FROM watched_window", all);
+    look_at_many(client, first, count);
+    wait_for(sql);
+}
+
+/* What somebody watches is not crowded out by what others only looked at. A job finds that there
+ * are too many when it has written its own, so these may be beyond the bound until the next. */
+static void windows_in_the_database_are_bounded(void **state)
+{
+    (void)state;
+    enum { MOST = 1000, ROUND = 80, ROUNDS = 20 };
+    struct client client = {.view = "Q/list", .with_snapshot = true}, stays = client;
+    int64_t least = MOST; /* windows that there were after the most */
+    bool reached = false;
+    fixture.options.max_windows = 100;
+    start();
+    client_init(&client);
+    client_init(&stays);
+    hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
+    subscribe(&stays, "\"view\":\"Q/list\",\"take\":3");
+    hub_fixture_until(&fixture, is_complete, &stays);
+    for (int i = 0; i < ROUNDS; i++) {
+        look_and_wait(&client, i * ROUND, ROUND, (i + 1) * ROUND + 1); /* and stays */
+        int64_t count = number("SELECT count(*) FROM watched_window");
+        assert_in_range(count, 1, MOST + ROUND);
+        reached = reached || number("SELECT max(id) > 1000 FROM watched_window");
+        least = reached && count < least ? count : least;
+    }
+    assert_true(least <= MOST / 4 * 3 + ROUND); /* a quarter went */
+    wait_for("SELECT count(*) <= 1000 FROM watched_window");
+    assert_int_equal(number("SELECT count(*) FROM watched_row AS r JOIN watched_window AS w "
+                            "ON w.id = r.window WHERE w.change >= 0 AND w.name LIKE '%,3,%'"),
+                     3);
+    assert_int_equal(number("SELECT count(*) FROM meta WHERE name = 'watched_forgotten'"), 1);
+    client_cut(&stays);
+    client_fini(&client);
+    client_fini(&stays);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(equal_resumes_are_served_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_look_whose_time_is_up_goes_on_in_the_next, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(who_wants_no_snapshot_misses_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_busy_export_costs_the_windows_of_a_quiet_one_nothing,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_what_can_have_been_in_a_window_is_told_as_gone, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(many_windows_of_a_client_are_written_together, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(windows_go_from_a_quiet_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(windows_in_the_database_are_bounded, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
