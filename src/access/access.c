@@ -430,3 +430,12 @@ struct auth_identity *access_refresh(struct access *access, const struct princip
         audit_refresh_denied(&access->audit, &client, error);
     return identity;
 }
+
+void access_note_refused(struct access *access, const struct principal *principal, const char *kind,
+                         const struct error *error)
+{
+    const struct audit_client client = {.address = *principal->address ? principal->address : NULL,
+                                        .kind = kind,
+                                        .identity = principal->identity};
+    audit_request_refused(&access->audit, &client, error, clock_monotonic_us());
+}

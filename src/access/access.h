@@ -138,5 +138,8 @@ bool access_shows_status(const struct access *access, const struct auth_identity
 /* Tell the log and the counters of a WebSocket connection that was let in. */
 void access_entered(struct access *access, struct net_connection *connection,
                     const struct principal *principal, enum permission permission);
+/* A producer's request was refused (not its sender): count it and tell the audit. */
+void access_note_refused(struct access *access, const struct principal *principal, const char *kind,
+                         const struct error *error);
 
 #endif

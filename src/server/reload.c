@@ -71,7 +71,7 @@ static bool is_tls_switched(const struct judgement *judgement)
 
 static bool is_usage_switched(const struct judgement *judgement)
 {
-    return !judgement->server->usage != !judgement->fresh->usage_url;
+    return !judgement->server->frontend.usage != !judgement->fresh->usage_url;
 }
 
 /* Why a setting that could change live cannot change so; NULL: it can. */
@@ -119,7 +119,7 @@ static void show_certificate(struct server *server, struct server_reload *reload
 static void change_rules(struct server *server, struct server_reload *reload)
 {
     struct error error;
-    bool done = access_apply(server->access, reload->rules, &error);
+    bool done = access_apply(server->frontend.access, reload->rules, &error);
     reload->rules = NULL;
     if (!done && error.code == ERROR_MEMORY)
         log_error("config", "auth", "effect=\"not taken\" reason=\"%s\"", error.message);
@@ -156,14 +156,14 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
         change_export_limits(server, in_force);
     show_certificate(server, reload);
     change_rules(server, reload);
-    usage_change(server->usage, in_force, reload->usage);
+    usage_change(server->frontend.usage, in_force, reload->usage);
     reload->usage = NULL;
     const char *changed = buffer_string(&judgement.changed);
-    audit_reloaded(access_audit(server->access), changed ? changed : "");
+    audit_reloaded(access_audit(server->frontend.access), changed ? changed : "");
     buffer_fini(&judgement.changed);
 }
 
 void server_reload_refused(struct server *server, const struct error *error)
 {
-    audit_reload_refused(access_audit(server->access), error);
+    audit_reload_refused(access_audit(server->frontend.access), error);
 }

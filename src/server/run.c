@@ -55,17 +55,18 @@ void server_set_state(struct server *server, enum server_state state)
                                         "parting", "leaving", "ended"};
     assert(state == server->state + 1);
     server->state = state;
+    server->frontend.running = state == SERVER_RUNNING;
     log_debug("server", "state", "state=%s", names[state]);
 }
 
 static void begin_drain(struct server *server)
 {
     server_set_state(server, SERVER_DRAINING);
-    log_info("server", "stopping", "clients=%zu", server->sessions.count);
+    log_info("server", "stopping", "clients=%zu", server->frontend.sessions.count);
     listener_close(&server->main);
     listener_close(&server->health);
-    sessions_pause_all(&server->sessions, &session_ingest);
-    source_drain(server->source);
+    sessions_pause_all(&server->frontend.sessions, &session_ingest);
+    source_drain(server->frontend.source);
 }
 
 void server_on_drained(void *argument)
@@ -77,7 +78,7 @@ void server_on_drained(void *argument)
     uv_update_time(&server->loop);
     server->deadline_ms = uv_now(&server->loop) + PARTING_MS;
     uv_timer_start(&server->tick, server_on_tick, PARTING_MS, 0); /* on the dot */
-    sessions_close_all(&server->sessions, STOP_STATUS, stop_reason);
+    sessions_close_all(&server->frontend.sessions, STOP_STATUS, stop_reason);
 }
 
 static void on_left(struct server *server)
@@ -89,9 +90,9 @@ static void on_left(struct server *server)
 
 static void leave(struct server *server)
 {
-    if (server->sessions.count || server->exchanges)
-        log_info("server", "left-behind", "clients=%zu requests=%zu", server->sessions.count,
-                 server->exchanges);
+    if (server->frontend.sessions.count || server->http.requests)
+        log_info("server", "left-behind", "clients=%zu requests=%zu",
+                 server->frontend.sessions.count, server->http.requests);
     server_set_state(server, SERVER_LEAVING);
     if (server->transport)
         transport_leave(server->transport, on_left);
@@ -106,17 +107,18 @@ static void step(struct server *server)
         begin_drain(server);
     if (server->state != SERVER_PARTING)
         return;
-    bool alone = !server->sessions.count && !server->exchanges;
-    if (alone && server->usage) {
-        usage_finish(server->usage);
-        alone = usage_settled(server->usage);
+    bool alone = !server->frontend.sessions.count && !server->http.requests;
+    if (alone && server->frontend.usage) {
+        usage_finish(server->frontend.usage);
+        alone = usage_settled(server->frontend.usage);
     }
     if (alone || uv_now(&server->loop) >= server->deadline_ms)
         leave(server);
 }
 
-void server_advance(struct server *server)
+void server_advance(void *argument)
 {
+    struct server *server = argument;
     if (server->state >= SERVER_DRAINING)
         uv_async_send(&server->async);
 }
@@ -126,15 +128,17 @@ void server_advance(struct server *server)
 static void on_due(uv_timer_t *due)
 {
     struct server *server = due->data;
-    hub_tick(server->hub);
-    sessions_expire(&server->sessions);
+    hub_tick(server->frontend.hub);
+    sessions_expire(&server->frontend.sessions);
     server_arm(server);
 }
 
 /* Windows that coalesce look again at their time, and tokens run out. */
-void server_arm(struct server *server)
+void server_arm(void *argument)
 {
-    int64_t due = server->hub ? hub_due(server->hub) : -1, expiry = sessions_due(&server->sessions);
+    struct server *server = argument;
+    int64_t due = server->frontend.hub ? hub_due(server->frontend.hub) : -1,
+            expiry = sessions_due(&server->frontend.sessions);
     if (due < 0 || (expiry >= 0 && expiry < due))
         due = expiry;
     if (due >= 0)
@@ -144,14 +148,14 @@ void server_arm(struct server *server)
 void server_on_async(uv_async_t *async)
 {
     struct server *server = async->data;
-    if (server->engine) /* or it could not be opened, and this is the way out */
-        engine_deliver(server->engine);
+    if (server->frontend.engine) /* or it could not be opened, and this is the way out */
+        engine_deliver(server->frontend.engine);
     if (server->outbound)
         outbound_deliver(server->outbound);
-    if (server->usage)
-        usage_turn(server->usage);
+    if (server->frontend.usage)
+        usage_turn(server->frontend.usage);
     run_posts(server);
-    sessions_resume(&server->sessions);
+    sessions_resume(&server->frontend.sessions);
     server_arm(server);
     step(server);
 }
@@ -161,24 +165,24 @@ void server_on_tick(uv_timer_t *tick)
     struct server *server = tick->data;
     listener_revive(&server->main);
     listener_revive(&server->health);
-    sessions_sweep(&server->sessions, server);
-    sessions_cut(&server->sessions);
-    incoming_tick(&server->incoming, (int64_t)uv_now(&server->loop));
-    access_tick(server->access);
-    if (server->usage)
-        usage_turn(server->usage);
+    sessions_sweep(&server->frontend.sessions, &server->frontend);
+    sessions_cut(&server->frontend.sessions);
+    incoming_tick(&server->frontend.incoming, (int64_t)uv_now(&server->loop));
+    access_tick(server->frontend.access);
+    if (server->frontend.usage)
+        usage_turn(server->frontend.usage);
     log_tick();
     if (server->certificate)
         tls_watch(server->certificate, &server->certificate_due_ms);
-    sessions_resume(&server->sessions);
+    sessions_resume(&server->frontend.sessions);
     server_arm(server);
     step(server);
 }
 
 static uint64_t tick_ms(const struct server *server)
 {
-    uint64_t wanted = server->client_timeout_ms / TICKS_PER_TIMEOUT;
-    if (!server->client_timeout_ms || wanted > TICK_MS)
+    uint64_t wanted = server->frontend.client_timeout_ms / TICKS_PER_TIMEOUT;
+    if (!server->frontend.client_timeout_ms || wanted > TICK_MS)
         return TICK_MS;
     return wanted > SHORTEST_TICK_MS ? wanted : SHORTEST_TICK_MS;
 }
@@ -194,10 +198,10 @@ bool server_run(struct server *server, struct error *error)
         return error_set(error, ERROR_INTERNAL, "this server has run already");
     server_set_state(server, SERVER_RUNNING);
     log_info("server", "started", "version=%s file=\"%s\" listen=\"%s\" health=\"%s\" epoch=%s",
-             STELE_VERSION, store_path(engine_store(server->engine)), server->main.address,
-             server->health.address, engine_epoch(server->engine));
+             STELE_VERSION, store_path(engine_store(server->frontend.engine)), server->main.address,
+             server->health.address, engine_epoch(server->frontend.engine));
     server_start_tick(server);
-    access_tick(server->access);
+    access_tick(server->frontend.access);
     uv_async_send(&server->async); /* what came before the loop turned, a stop perhaps */
     while (server->state != SERVER_ENDED)
         uv_run(&server->loop, UV_RUN_DEFAULT);

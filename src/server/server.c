@@ -2,7 +2,6 @@
 #include "access/revocations.h"
 #include "delivery/hub.h"
 #include "outbound/outbound.h"
-#include "server/facts.h"
 #include "server/tls.h"
 #include "server/transport.h"
 #include "source/source.h"
@@ -15,8 +14,7 @@ enum {
     DECODE_COUNT = 4 * 1024,         /* and to be decoded */
     DECODE_SHARE = 4,                /* of queue_bytes, one in so many is for undecoded ones */
     EVENTS_BYTES = 64 * 1024 * 1024, /* commits that wait for the loop */
-    TOMBSTONE_ROWS = 1000 * 1000,
-    CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */
+    TOMBSTONE_ROWS = 1000 * 1000
 };
 
 /* ---- the parts ---- */
@@ -28,7 +26,7 @@ static void wake(void *server)
 
 static void on_commit(void *server, struct engine_commit *commit)
 {
-    hub_commit(((struct server *)server)->hub, commit);
+    hub_commit(((struct server *)server)->frontend.hub, commit);
 }
 
 static bool open_hub(struct server *server, const struct config *config, struct error *error)
@@ -47,8 +45,8 @@ static bool open_hub(struct server *server, const struct config *config, struct 
     struct view_set *views = config_views(config, error);
     if (!views)
         return false;
-    server->hub = hub_new(&options, views);
-    if (server->hub)
+    server->frontend.hub = hub_new(&options, views);
+    if (server->frontend.hub)
         return true;
     view_set_free(views);
     return error_set(error, ERROR_MEMORY, "out of memory while starting the hub");
@@ -63,12 +61,12 @@ static struct engine_options engine_options(struct server *server, const struct 
                   .cache_mebibytes = (uint32_t)(config->page_cache_bytes >> 20),
                   .wal_keep_bytes = 2 * config->checkpoint_pages * STORE_WAL_PAGE_BYTES,
                   .backup_before_migration = config->backup_before_migration},
-        .open_exports = view_set_is_open(hub_views(server->hub)),
+        .open_exports = view_set_is_open(hub_views(server->frontend.hub)),
         .max_exports = (uint32_t)config->max_exports,
         .refuse_unknown_exports = config->unknown_exports == CONFIG_UNKNOWN_REFUSE,
         .max_producers = config->max_producers,
         .max_idempotency_keys = config->max_idempotency_keys,
-        .views = hub_views(server->hub),
+        .views = hub_views(server->frontend.hub),
         .give_up = server->give_up,
         .max_array_length = (uint32_t)config->max_array_length,
         .max_entity_bytes = (size_t)config->max_entity_bytes,
@@ -137,8 +135,8 @@ bool server_apply_export_limits(struct server *server, const struct config *conf
 {
     size_t count;
     struct engine_export_options *exports =
-        export_options(hub_views(server->hub), config, &count, error);
-    bool done = exports && engine_limit(server->engine, exports, count, error);
+        export_options(hub_views(server->frontend.hub), config, &count, error);
+    bool done = exports && engine_limit(server->frontend.engine, exports, count, error);
     memory_free(exports);
     return done;
 }
@@ -151,12 +149,12 @@ static bool open_engine(struct server *server, const struct config *config, stru
     if (!exports)
         return false;
     options.exports = exports;
-    server->engine = engine_open(&options, error);
+    server->frontend.engine = engine_open(&options, error);
     memory_free(exports);
-    if (!server->engine)
+    if (!server->frontend.engine)
         return false;
-    hub_attach(server->hub, server->engine);
-    return engine_each_export(server->engine, tell_export, server->hub, error);
+    hub_attach(server->frontend.hub, server->frontend.engine);
+    return engine_each_export(server->frontend.engine, tell_export, server->frontend.hub, error);
 }
 
 static bool open_source(struct server *server, const struct config *config, struct error *error)
@@ -169,8 +167,8 @@ static bool open_source(struct server *server, const struct config *config, stru
         .queue_count = DECODE_COUNT,
         .digest = auth_digest,
     };
-    server->source = source_open(server->engine, &options, error);
-    return server->source != NULL;
+    server->frontend.source = source_open(server->frontend.engine, &options, error);
+    return server->frontend.source != NULL;
 }
 
 /* A thread of their own serves outgoing requests: only where something needs it. */
@@ -194,38 +192,38 @@ static uint64_t loop_now(void *server)
 
 static void rules_changed(void *server, const struct auth_static *tokens, bool needed)
 {
-    sessions_follow(&((struct server *)server)->sessions, tokens, needed);
+    sessions_follow(&((struct server *)server)->frontend.sessions, tokens, needed);
 }
 
 static void revoked(void *server, struct span token_id)
 {
-    sessions_revoke(&((struct server *)server)->sessions, token_id);
+    sessions_revoke(&((struct server *)server)->frontend.sessions, token_id);
 }
 
 static bool open_access(struct server *server, const struct config *config, struct error *error)
 {
     struct access_context context = {
-        .engine = server->engine,
+        .engine = server->frontend.engine,
         .outbound = server->outbound,
         .now_ms = loop_now,
         .rules_changed = rules_changed,
         .revoked = revoked,
         .argument = server,
     };
-    server->access = access_new(&context, config, error);
-    return server->access != NULL;
+    server->frontend.access = access_new(&context, config, error);
+    return server->frontend.access != NULL;
 }
 
 static bool open_usage(struct server *server, const struct config *config, struct error *error)
 {
     struct usage_context context = {
-        .engine = server->engine,
+        .engine = server->frontend.engine,
         .outbound = server->outbound,
         .now_ms = loop_now,
         .wake = wake,
         .argument = server,
     };
-    return usage_open(&context, config, &server->usage, error);
+    return usage_open(&context, config, &server->frontend.usage, error);
 }
 
 /* ---- the loop and the sockets ---- */
@@ -290,25 +288,25 @@ static void warn_of_scopes(const struct config *config, const struct view_set *v
 /* What may change while it runs; the rest is in struct limits. */
 static void take_limits(struct server *server, const struct config *config)
 {
-    server->max_message_bytes = (size_t)config->max_message_bytes;
-    server->client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
-    server->incoming.limit = (size_t)config->incoming_bytes;
-    server->incoming.patience_ms = config->incoming_seconds * 1000;
+    server->frontend.max_message_bytes = (size_t)config->max_message_bytes;
+    server->frontend.client_timeout_ms = (uint64_t)config->client_timeout_seconds * 1000;
+    server->frontend.incoming.limit = (size_t)config->incoming_bytes;
+    server->frontend.incoming.patience_ms = config->incoming_seconds * 1000;
 }
 
 bool server_apply_limits(struct server *server, const struct config *config, struct error *error)
 {
-    if (!limits_apply(access_limits(server->access), config, error))
+    if (!limits_apply(access_limits(server->frontend.access), config, error))
         return false;
     take_limits(server, config);
-    hub_set_max_subscriptions(server->hub, (uint32_t)config->max_subscriptions);
+    hub_set_max_subscriptions(server->frontend.hub, (uint32_t)config->max_subscriptions);
     return true;
 }
 
 void server_set_limit_clock(struct server *server, int64_t (*now_ms)(void *argument),
                             void *argument)
 {
-    struct limits *limits = access_limits(server->access);
+    struct limits *limits = access_limits(server->frontend.access);
     limits->now_ms = now_ms;
     limits->clock = argument;
 }
@@ -318,13 +316,27 @@ static bool open_parts(struct server *server, const struct config *config, struc
     if (!open_loop(server, error) || !open_hub(server, config, error) ||
         !open_engine(server, config, error) || !open_source(server, config, error))
         return false;
-    server->facts = facts_new(server);
-    if (!server->facts)
+    if (!http_open(&server->http, &server->frontend))
         return error_set(error, ERROR_MEMORY, "out of memory while starting");
-    warn_of_scopes(config, hub_views(server->hub));
-    config_warn_of_views(hub_views(server->hub));
+    warn_of_scopes(config, hub_views(server->frontend.hub));
+    config_warn_of_views(hub_views(server->frontend.hub));
     return open_outbound(server, config, error) && open_access(server, config, error) &&
            open_usage(server, config, error) && open_sockets(server, config, error);
+}
+
+/* What the parts find in each other. */
+static void init_parts(struct server *server)
+{
+    frontend_init(&server->frontend);
+    server->frontend.loop = &server->loop;
+    server->frontend.ended = server_advance;
+    server->frontend.due = server_arm;
+    server->frontend.argument = server;
+    server->http.main_address = server->main.address;
+    server->http.health_address = server->health.address;
+    server->http.certificate = &server->certificate;
+    server->http.watch = &server->watch;
+    server->http.started_us = clock_monotonic_us();
 }
 
 struct server *server_open(const struct config *config, struct error *error)
@@ -342,15 +354,14 @@ struct server *server_open_unless(const struct config *config, const atomic_bool
         return NULL;
     }
     server->give_up = give_up;
-    server->started_us = clock_monotonic_us();
-    server->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
     listener_init(&server->main);
     listener_init(&server->health);
-    sessions_init(&server->sessions);
+    init_parts(server);
     server->connection_room = (size_t)config->max_connections;
-    server->max_request_bytes = (size_t)config->max_request_bytes;
+    server->frontend.max_request_bytes = (size_t)config->max_request_bytes;
     if (config->base_path)
-        server->base_path = memory_copy_string(config->base_path, strlen(config->base_path));
+        server->frontend.base_path =
+            memory_copy_string(config->base_path, strlen(config->base_path));
     take_limits(server, config);
     if (open_parts(server, config, error))
         return server;
@@ -381,22 +392,22 @@ void server_close(struct server *server)
     if (server->loop_open)
         server_leave(server);
     outbound_close(server->outbound);
-    source_close(server->source);
-    if (server->usage)
-        usage_flush(server->usage);
-    if (server->hub && server->engine)
-        hub_close(server->hub);
-    if (server->engine)
-        engine_close(server->engine); /* answers what is still due */
-    if (server->hub)
-        hub_free(server->hub);
-    usage_free(server->usage);
-    facts_free(server->facts);
-    access_free(server->access);
+    source_close(server->frontend.source);
+    if (server->frontend.usage)
+        usage_flush(server->frontend.usage);
+    if (server->frontend.hub && server->frontend.engine)
+        hub_close(server->frontend.hub);
+    if (server->frontend.engine)
+        engine_close(server->frontend.engine); /* answers what is still due */
+    if (server->frontend.hub)
+        hub_free(server->frontend.hub);
+    usage_free(server->frontend.usage);
+    http_close(&server->http);
+    access_free(server->frontend.access);
     close_loop(server);
     certificate_free(server->certificate);
     queue_fini(&server->posts);
-    memory_free(server->base_path);
+    frontend_fini(&server->frontend);
     memory_free(server);
 }
 
@@ -412,15 +423,15 @@ const char *server_health_address(const struct server *server)
 
 struct engine *server_engine(struct server *server)
 {
-    return server->engine;
+    return server->frontend.engine;
 }
 
 struct source *server_source(struct server *server)
 {
-    return server->source;
+    return server->frontend.source;
 }
 
 struct hub *server_hub(struct server *server)
 {
-    return server->hub;
+    return server->frontend.hub;
 }

@@ -1,12 +1,9 @@
 #include "server/transport.h"
 
-#include "server/cors.h"
-#include "server/health.h"
-#include "server/http_ingest.h"
-#include "server/http_producers.h"
-#include "server/http_revocations.h"
-#include "server/http_views.h"
-#include "server/tls.h"
+#include "http/http.h"
+#include "http/ingest.h"
+#include "http/request.h"
+#include "net/net.h"
 
 #include <pthread.h>
 #include <sys/resource.h>
@@ -24,7 +21,6 @@ enum {
     OTHER_DESCRIPTORS = 256  /* the database, the loop, outgoing requests, the host program */
 };
 
-#define INGEST_PATH "/v1/ingest"
 /* Feeders of an earlier version name it; it changes nothing. */
 #define INGEST_SUBPROTOCOL "stele-ingest"
 
@@ -35,100 +31,64 @@ struct transport {
     void (*left)(struct server *server);
 };
 
-struct server *transport_server(const struct net_connection *connection)
+static struct server *server_of(const struct net_connection *connection)
 {
-    return ((const struct transport *)net_argument(connection))->server;
+    return LINK_OWNER(struct server, frontend, frontend_of(connection));
 }
 
 /* ---- WebSocket ---- */
-
-/* Some proxies leave the path in front under which they serve us, others take it off. */
-static size_t base_length(const struct net_connection *connection)
-{
-    const char *base = transport_server(connection)->base_path;
-    struct span path = net_request(connection)->path;
-    size_t length = base ? strlen(base) : 0;
-    bool is_there = path.length >= length && memcmp(path.data, base ? base : "", length) == 0;
-    return is_there && (path.length == length || path.data[length] == '/') ? length : 0;
-}
-
-static struct span path_of(const struct net_connection *connection)
-{
-    struct span path = net_request(connection)->path;
-    size_t length = base_length(connection);
-    return path.length == length ? span_of("/")
-                                 : span_make(path.data + length, path.length - length);
-}
-
-/* A '/' may be escaped in names, which no route has before its third segment. Else what a proxy
- * takes for one path might be another one here. */
-static bool check_path(const struct net_connection *connection, struct error *error)
-{
-    const struct http_head *head = net_request(connection);
-    int segments = 0;
-    if (head->path_plain == head->path.length)
-        return true;
-    for (size_t at = base_length(connection); at < head->path_plain; at++)
-        segments += head->path.data[at] == '/';
-    return segments >= 3 || error_set(error, ERROR_INVALID_MESSAGE,
-                                      "the path has an escaped '/' (%%2F) that belongs to no name; "
-                                      "send the path as it is meant");
-}
-
-static bool is_ingest(const struct net_connection *connection)
-{
-    struct span path = path_of(connection);
-    return span_equal(path, span_of(INGEST_PATH)) || span_equal(path, span_of(INGEST_PATH "/"));
-}
 
 /* Others are ignored: a client may offer what it likes. */
 static const char *choose_subprotocol(const struct net_connection *connection)
 {
     bool offered =
         http_head_has_word(net_request(connection), "sec-websocket-protocol", INGEST_SUBPROTOCOL);
-    return is_ingest(connection) && offered ? INGEST_SUBPROTOCOL : NULL;
+    return http_is_ingest(connection) && offered ? INGEST_SUBPROTOCOL : NULL;
 }
 
-static void refuse(struct server *server, struct net_connection *connection,
+static void refuse(struct frontend *frontend, struct net_connection *connection,
                    const struct error *error)
 {
     bool old = error->code == ERROR_UPGRADE_REQUIRED;
-    counter_add(&server->counters.connections_refused, 1);
+    counter_add(&frontend->counters.connections_refused, 1);
     net_stop_keeping(connection);
-    exchange_reply_error(connection, error, old ? "Sec-WebSocket-Version: 13\r\n" : NULL);
+    http_respond_error(connection, error, old ? "Sec-WebSocket-Version: 13\r\n" : NULL);
 }
 
-static bool may_upgrade(struct server *server, struct net_connection *connection,
+static bool may_upgrade(struct frontend *frontend, struct net_connection *connection,
                         enum permission permission, struct principal *principal,
                         struct error *error)
 {
     if (net_side(connection) == TRANSPORT_HEALTH) {
-        const char *port = strrchr(server_address(server), ':');
+        const char *port = strrchr(frontend->http->main_address, ':');
         return error_set(
             error, ERROR_INVALID_MESSAGE, "there is no WebSocket on the health port%s%s",
             port ? "; subscribers and producers connect to port " : "", port ? port + 1 : "");
     }
-    return net_check_upgrade(connection, error) &&
-           access_let_in(server->access, connection, permission, principal, error);
+    if (!net_check_upgrade(connection, error))
+        return false;
+    if (!frontend->running)
+        return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
+    return access_let_in(frontend->access, connection, permission, principal, error);
 }
 
 /* Here a client is let in, or told why not while it still listens for HTTP. */
-static void on_upgrade(struct server *server, struct net_connection *connection)
+static void on_upgrade(struct frontend *frontend, struct net_connection *connection)
 {
-    bool ingest = is_ingest(connection);
+    bool ingest = http_is_ingest(connection);
     enum permission permission = ingest ? PERMISSION_FEED : PERMISSION_SUBSCRIBE;
-    size_t limit = ingest ? server->max_request_bytes : server->max_message_bytes;
+    size_t limit = ingest ? frontend->max_request_bytes : frontend->max_message_bytes;
     struct principal principal = {.identity = NULL};
     struct error error;
-    if (!may_upgrade(server, connection, permission, &principal, &error)) {
-        refuse(server, connection, &error);
+    if (!may_upgrade(frontend, connection, permission, &principal, &error)) {
+        refuse(frontend, connection, &error);
         return;
     }
-    access_entered(server->access, connection, &principal, permission);
+    access_entered(frontend->access, connection, &principal, permission);
     struct session *session = NULL;
     if (net_upgrade(connection, limit, choose_subprotocol(connection)))
-        session = ingest ? session_ingest_new(server, connection, &principal)
-                         : session_subscriber_new(server, connection, &principal);
+        session = ingest ? session_ingest_new(frontend, connection, &principal)
+                         : session_subscriber_new(frontend, connection, &principal);
     net_set_data(connection, session);
     principal_fini(&principal); /* unless it was moved */
     if (!session)
@@ -137,78 +97,49 @@ static void on_upgrade(struct server *server, struct net_connection *connection)
 
 /* ---- requests ---- */
 
-/* A body where none is taken is refused before anybody else hears of the request: its answer may
- * come later, and the body would be taken for one that is awaited. */
-static bool check_body(const struct net_connection *connection, struct error *error)
-{
-    const struct http_head *head = net_request(connection);
-    bool main = net_side(connection) == TRANSPORT_MAIN;
-    return !head->body_length || (main && head->method == HTTP_POST) ||
-           error_set(error, ERROR_INVALID_MESSAGE, "this request has no body here");
-}
-
-static void route(struct server *server, struct net_connection *connection)
-{
-    struct span path = path_of(connection);
-    if (net_side(connection) == TRANSPORT_HEALTH) {
-        health_request(server, connection, path);
-        return;
-    }
-    counter_add(&server->counters.http_requests, 1);
-    if (cors_is_preflight(connection))
-        cors_reply(connection);
-    else if (http_revocations_has(path))
-        http_revocations_request(server, connection);
-    else if (http_producers_has(path))
-        http_producers_request(server, connection, path);
-    else if (http_views_has(path))
-        http_views_request(server, connection, path);
-    else
-        http_ingest_request(server, connection, path);
-}
-
 static void on_request(void *argument, struct net_connection *connection)
 {
-    struct server *server = ((struct transport *)argument)->server;
+    struct frontend *frontend = argument;
+    const struct server *server = server_of(connection);
     bool health = net_side(connection) == TRANSPORT_HEALTH;
+    const char *address = health ? server->health.address : server->main.address;
     struct error error;
-    if (server->state != SERVER_RUNNING)
+    if (!frontend->running)
         net_stop_keeping(connection);
-    if (!access_guard(server->access, connection,
-                      health ? server->health.address : server->main.address, &error) ||
-        !check_path(connection, &error) || !check_body(connection, &error))
-        exchange_reply_error(connection, &error, NULL);
+    if (!access_guard(frontend->access, connection, address, &error) ||
+        !http_check(connection, health, &error))
+        http_respond_error(connection, &error, NULL);
     else if (net_request(connection)->wants_websocket)
-        on_upgrade(server, connection);
+        on_upgrade(frontend, connection);
     else
-        route(server, connection);
+        http_request(frontend->http, connection, health);
 }
 
 static void on_body(void *argument, struct net_connection *connection, struct span bytes)
 {
-    struct exchange *exchange = net_data(connection);
+    struct http_request *request = net_data(connection);
     (void)argument;
-    if (exchange && exchange->take)
-        http_ingest_body(exchange, bytes);
+    if (request && request->take)
+        http_ingest_body(request, bytes);
 }
 
 static void on_body_end(void *argument, struct net_connection *connection)
 {
-    struct exchange *exchange = net_data(connection);
+    struct http_request *request = net_data(connection);
     (void)argument;
-    if (exchange && exchange->take)
-        http_ingest_complete(exchange);
+    if (request && request->take)
+        http_ingest_complete(request);
 }
 
 static void on_bad_request(void *argument, struct net_connection *connection,
                            const struct error *error)
 {
-    struct exchange *exchange = net_data(connection);
+    struct http_request *request = net_data(connection);
     (void)argument;
-    if (exchange)
-        exchange_break_off(exchange, error);
+    if (request)
+        http_request_refuse(request, error);
     else
-        exchange_reply_error(connection, error, NULL);
+        http_respond_error(connection, error, NULL);
 }
 
 /* ---- messages ---- */
@@ -238,18 +169,18 @@ static void on_writable(void *argument, struct net_connection *connection)
     if (net_is_websocket(connection))
         session_writable(net_data(connection));
     else if (net_data(connection))
-        exchange_writable(net_data(connection));
+        http_request_writable(net_data(connection));
 }
 
 static void on_closed(void *argument, struct net_connection *connection)
 {
-    struct transport *transport = argument;
     void *data = net_data(connection);
-    transport->sockets[net_side(connection)]--;
+    (void)argument;
+    server_of(connection)->transport->sockets[net_side(connection)]--;
     if (data && net_is_websocket(connection))
         session_closed(data);
     else if (data)
-        exchange_gone(data);
+        http_request_gone(data);
 }
 
 static const struct net_handler handler = {
@@ -298,7 +229,7 @@ void transport_adopt(struct transport *transport, enum transport_side side, int 
     const struct server *server = transport->server;
     bool secure = server->certificate && (side == TRANSPORT_MAIN || server->health_tls);
     if (!has_room(transport, side)) {
-        counter_add(&transport->server->counters.connections_refused, 1);
+        counter_add(&transport->server->frontend.counters.connections_refused, 1);
         log_warning("server", "too-many-connections", "most=%zu", transport->sockets[side]);
         close(socket);
         return;
@@ -311,12 +242,11 @@ void transport_adopt(struct transport *transport, enum transport_side side, int 
 
 /* ---- life ---- */
 
-static void on_left(void *argument)
+static void on_left(void *frontend)
 {
-    struct transport *transport = argument;
-    void (*left)(struct server * server) = transport->left;
-    struct server *server = transport->server;
-    memory_free(transport);
+    struct server *server = LINK_OWNER(struct server, frontend, (struct frontend *)frontend);
+    void (*left)(struct server * server) = server->transport->left;
+    memory_free(server->transport);
     left(server);
 }
 
@@ -326,13 +256,13 @@ struct transport *transport_open(struct server *server, struct error *error)
     struct net_options options = {
         .loop = &server->loop,
         .handler = &handler,
-        .argument = transport,
+        .argument = &server->frontend,
         .certificate = &server->certificate,
         .heads_bytes = HEADS_BYTES,
         .head_ms = HEAD_MS,
         .idle_ms = IDLE_MS,
         .part_ms = PART_MS,
-        .tls_failed = &server->counters.tls_failed,
+        .tls_failed = &server->frontend.counters.tls_failed,
     };
     if (!transport) {
         error_set(error, ERROR_MEMORY, "out of memory while opening the sockets");

@@ -1,6 +1,6 @@
 /*
  * transport: between the connections of net and what they mean here. It turns requests into
- * exchanges and WebSockets into sessions.
+ * answers and WebSockets into sessions.
  */
 #ifndef SERVER_TRANSPORT_H
 #define SERVER_TRANSPORT_H
@@ -11,8 +11,6 @@ enum transport_side { TRANSPORT_MAIN, TRANSPORT_HEALTH };
 
 /* Room for the server's connections is made among the process's descriptors. */
 struct transport *transport_open(struct server *server, struct error *error);
-/* Whose connection it is. */
-struct server *transport_server(const struct net_connection *connection);
 /* Take a connected socket over. */
 void transport_adopt(struct transport *transport, enum transport_side side, int socket);
 /* Close all connections at once and leave the loop; `left` is called when that is done, and the

@@ -106,22 +106,22 @@ static void copy_config(struct config *copy, const struct config *config)
 
 static bool has_max_message_bytes(const struct server *server)
 {
-    return server->max_message_bytes == 2048;
+    return server->frontend.max_message_bytes == 2048;
 }
 
 static bool has_incoming_bytes(const struct server *server)
 {
-    return server->incoming.limit == 4096;
+    return server->frontend.incoming.limit == 4096;
 }
 
 static bool has_incoming_seconds(const struct server *server)
 {
-    return server->incoming.patience_ms == 5000;
+    return server->frontend.incoming.patience_ms == 5000;
 }
 
 static bool has_client_timeout(const struct server *server)
 {
-    return server->client_timeout_ms == 7000;
+    return server->frontend.client_timeout_ms == 7000;
 }
 
 static bool logs_debug(const struct server *server)
@@ -139,22 +139,22 @@ static bool logs_in_json(const struct server *server)
 
 static bool trusts_a_proxy(const struct server *server)
 {
-    return server->access->limits->rules.trusted.count == 2;
+    return server->frontend.access->limits->rules.trusted.count == 2;
 }
 
 static bool allows_a_host(const struct server *server)
 {
-    return strcmp(server->access->rules->hosts, "a.example, [::1]") == 0;
+    return strcmp(server->frontend.access->rules->hosts, "a.example, [::1]") == 0;
 }
 
 static bool reads_another_header(const struct server *server)
 {
-    return strcmp(server->access->limits->rules.proxy_header, "X-Real-IP") == 0;
+    return strcmp(server->frontend.access->limits->rules.proxy_header, "X-Real-IP") == 0;
 }
 
 static bool has_rate_windows(const struct server *server)
 {
-    return server->access->limits->rules.windows_on;
+    return server->frontend.access->limits->rules.windows_on;
 }
 
 /* Values for settings that are live, and for texts that must name something. */
@@ -215,7 +215,8 @@ static const struct probe *tried;
 static bool rule_holds(const struct server *server)
 {
     int64_t number;
-    memcpy(&number, (const char *)&server->access->limits->rules + tried->offset, sizeof number);
+    memcpy(&number, (const char *)&server->frontend.access->limits->rules + tried->offset,
+           sizeof number);
     return number == tried->number;
 }
 
@@ -339,9 +340,10 @@ static size_t origins_in_force;
 /* The texts of the rules are copies, and live as long as they are in force: to the end here. */
 static bool copy_rules(const struct server *server)
 {
-    rules_in_force = server->access->rules->auth;
-    origins_in_force = server->access->rules->origin_count;
-    return server->access->rules->credentials.tokens && server->access->rules->credentials.keys;
+    rules_in_force = server->frontend.access->rules->auth;
+    origins_in_force = server->frontend.access->rules->origin_count;
+    return server->frontend.access->rules->credentials.tokens &&
+           server->frontend.access->rules->credentials.keys;
 }
 
 static void expect_same(const struct config *has, const struct config *wanted,
@@ -396,7 +398,7 @@ static void all_of_auth_is_taken(void **state)
 
 static bool has_no_url(const struct server *server)
 {
-    return !server->access->rules->auth.jwks_url || !server->outbound;
+    return !server->frontend.access->rules->auth.jwks_url || !server->outbound;
 }
 
 static void the_first_url_of_keys_takes_a_restart(void **state)
@@ -422,7 +424,7 @@ static void the_first_url_of_keys_takes_a_restart(void **state)
 
 static bool has_as_many_as_at_the_start(const struct server *server)
 {
-    return server->access->limits->rules.connections == 100;
+    return server->frontend.access->limits->rules.connections == 100;
 }
 
 static void more_connections_than_at_the_start_take_a_restart(void **state)

@@ -1,0 +1,21 @@
+/*
+ * CORS: which pages may read answers by HTTP. Only those of allowed_origins; where that is empty,
+ * none, since a WebSocket is what pages are served by. Loop thread.
+ */
+#ifndef HTTP_CORS_H
+#define HTTP_CORS_H
+
+#include <stdbool.h>
+
+struct net_connection;
+
+enum { CORS_LINES = 1024 };
+
+/* The lines for the header of an answer to this request, each with its CRLF; "" for none. */
+void cors_print(struct net_connection *connection, char lines[CORS_LINES]);
+/* Whether a browser asks beforehand what a page may do. */
+bool cors_is_preflight(struct net_connection *connection);
+/* Answer it. */
+void cors_reply(struct net_connection *connection);
+
+#endif

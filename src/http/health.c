@@ -1,0 +1,138 @@
+#include "http/health.h"
+
+#include "engine/engine.h"
+#include "http/facts.h"
+
+static bool is_get(const struct net_connection *connection)
+{
+    enum http_method method = net_request(connection)->method;
+    return method == HTTP_GET || method == HTTP_HEAD;
+}
+
+static void reply_text(struct net_connection *connection, int status, const char *text)
+{
+    struct http_content content = {.status = status,
+                                   .type = "text/plain; charset=utf-8",
+                                   .headers = "Cache-Control: no-store\r\n",
+                                   .body = span_of(text)};
+    http_respond(connection, &content);
+}
+
+/* A restart would not mend it, so the status is that of a server that is well. */
+static void reply_health(struct http *http, struct net_connection *connection)
+{
+    reply_text(connection, 200,
+               access_keys_are_stale(http->frontend->access)
+                   ? "OK, but the keys of auth.jwks_url are stale"
+                   : "OK");
+}
+
+/* Readers are served also while the disk takes nothing: a server that is taken out of service for
+ * it would be lost to them too. */
+static void reply_ready(struct http *http, struct net_connection *connection)
+{
+    enum error_code disk = engine_disk_state(http->frontend->engine);
+    char text[96] = "READY";
+    bool ready = http->frontend->running;
+    if (!ready)
+        snprintf(text, sizeof text, "NOT READY");
+    else if (disk != ERROR_NONE)
+        snprintf(text, sizeof text, "READY, but no mutations are taken: %s", error_wire_code(disk));
+    else if (engine_checkpoints_fail(http->frontend->engine))
+        snprintf(text, sizeof text, "READY, but checkpoints fail");
+    else if (access_keys_are_stale(http->frontend->access))
+        snprintf(text, sizeof text, "READY, but the keys of auth.jwks_url are stale");
+    reply_text(connection, ready ? 200 : 503, text);
+}
+
+/* For who routes producers. */
+static void reply_ready_to_write(struct http *http, struct net_connection *connection)
+{
+    enum error_code disk = engine_disk_state(http->frontend->engine);
+    char text[96] = "NOT READY";
+    bool ready = http->frontend->running && disk == ERROR_NONE;
+    if (ready && engine_checkpoints_fail(http->frontend->engine))
+        snprintf(text, sizeof text, "READY, but checkpoints fail");
+    else if (ready)
+        snprintf(text, sizeof text, "READY");
+    else if (disk != ERROR_NONE)
+        snprintf(text, sizeof text, "NOT READY: %s", error_wire_code(disk));
+    reply_text(connection, ready ? 200 : 503, text);
+}
+
+static const struct {
+    const char *path;
+    void (*reply)(struct http *http, struct net_connection *connection); /* at once, or */
+    facts_print print;          /* when the facts are fresh, */
+    enum permission permission; /* to who is let in */
+} routes[] = {
+    {"/health", reply_health, NULL, 0},
+    {"/healthz", reply_health, NULL, 0},
+    {"/ready", reply_ready, NULL, 0},
+    {"/readiness", reply_ready, NULL, 0},
+    {"/ready/write", reply_ready_to_write, NULL, 0},
+    {"/status", NULL, status_print, PERMISSION_STATUS},
+    {"/metrics", NULL, metrics_print, PERMISSION_METRICS},
+};
+
+static void reply_later(struct http *http, struct net_connection *connection, facts_print print,
+                        enum permission permission)
+{
+    struct error error;
+    struct principal principal;
+    struct http_request *request = NULL;
+    if (access_enter(http->frontend->access, connection, permission, &principal, &error)) {
+        request = http_request_new(http, connection, 0, &principal);
+        if (!request)
+            error_set(&error, ERROR_MEMORY, "out of memory while answering");
+    }
+    if (request)
+        facts_when_fresh(http->facts, request, print);
+    else
+        http_respond_error(connection, &error, NULL);
+}
+
+enum { ROUTE_COUNT = sizeof routes / sizeof *routes };
+
+/* ROUTE_COUNT: none. */
+static size_t find_route(struct span path)
+{
+    size_t i = 0;
+    while (i < ROUTE_COUNT && !span_equal(path, span_of(routes[i].path)))
+        i++;
+    return i;
+}
+
+bool health_has(struct span path)
+{
+    return find_route(path) < ROUTE_COUNT;
+}
+
+/* Who asks for the API here has the wrong one of two ports. */
+static void not_found(const struct http *http, struct span path, struct error *error)
+{
+    static const char api[] = "/v1/";
+    const char *port = strrchr(http->main_address, ':');
+    bool is_api = path.length >= sizeof api - 1 && memcmp(path.data, api, sizeof api - 1) == 0;
+    error_set(error, ERROR_NOT_FOUND,
+              "there are /health, /ready, /ready/write, /status and /metrics on this port%s%s",
+              is_api && port ? ", which is the health port; the API is on port " : "",
+              is_api && port ? port + 1 : "");
+}
+
+void health_request(struct http *http, struct net_connection *connection, struct span path)
+{
+    struct error error;
+    size_t i = find_route(path);
+    if (i == ROUTE_COUNT) {
+        not_found(http, path, &error);
+        http_respond_error(connection, &error, NULL);
+    } else if (!is_get(connection)) {
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "%s takes GET only", routes[i].path);
+        http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
+    } else if (routes[i].reply) {
+        routes[i].reply(http, connection);
+    } else {
+        reply_later(http, connection, routes[i].print, routes[i].permission);
+    }
+}

@@ -1,0 +1,101 @@
+#include "http/cors.h"
+#include "http/facts.h"
+#include "http/health.h"
+#include "http/http_internal.h"
+#include "http/ingest.h"
+#include "http/producers.h"
+#include "http/revocations.h"
+#include "http/views.h"
+
+#define INGEST_PATH "/v1/ingest"
+
+/* ---- life ---- */
+
+bool http_open(struct http *http, struct frontend *frontend)
+{
+    http->frontend = frontend;
+    frontend->http = http;
+    http->facts = facts_new(http);
+    return http->facts != NULL;
+}
+
+void http_close(struct http *http)
+{
+    facts_free(http->facts);
+    http->facts = NULL;
+}
+
+/* ---- paths ---- */
+
+/* Some proxies leave the path in front under which they serve us, others take it off. */
+static size_t base_length(const struct net_connection *connection)
+{
+    const char *base = frontend_of(connection)->base_path;
+    struct span path = net_request(connection)->path;
+    size_t length = base ? strlen(base) : 0;
+    bool is_there = path.length >= length && memcmp(path.data, base ? base : "", length) == 0;
+    return is_there && (path.length == length || path.data[length] == '/') ? length : 0;
+}
+
+static struct span path_of(const struct net_connection *connection)
+{
+    struct span path = net_request(connection)->path;
+    size_t length = base_length(connection);
+    return path.length == length ? span_of("/")
+                                 : span_make(path.data + length, path.length - length);
+}
+
+/* A '/' may be escaped in names, which no route has before its third segment. Else what a proxy
+ * takes for one path might be another one here. */
+static bool check_path(const struct net_connection *connection, struct error *error)
+{
+    const struct http_head *head = net_request(connection);
+    int segments = 0;
+    if (head->path_plain == head->path.length)
+        return true;
+    for (size_t at = base_length(connection); at < head->path_plain; at++)
+        segments += head->path.data[at] == '/';
+    return segments >= 3 || error_set(error, ERROR_INVALID_MESSAGE,
+                                      "the path has an escaped '/' (%%2F) that belongs to no name; "
+                                      "send the path as it is meant");
+}
+
+bool http_is_ingest(const struct net_connection *connection)
+{
+    struct span path = path_of(connection);
+    return span_equal(path, span_of(INGEST_PATH)) || span_equal(path, span_of(INGEST_PATH "/"));
+}
+
+/* A body where none is taken is refused before anybody else hears of the request: its answer may
+ * come later, and the body would be taken for one that is awaited. */
+static bool check_body(const struct net_connection *connection, bool health, struct error *error)
+{
+    const struct http_head *head = net_request(connection);
+    return !head->body_length || (!health && head->method == HTTP_POST) ||
+           error_set(error, ERROR_INVALID_MESSAGE, "this request has no body here");
+}
+
+bool http_check(const struct net_connection *connection, bool health, struct error *error)
+{
+    return check_path(connection, error) && check_body(connection, health, error);
+}
+
+void http_request(struct http *http, struct net_connection *connection, bool health)
+{
+    struct span path = path_of(connection);
+    if (health) {
+        health_request(http, connection, path);
+        return;
+    }
+    counter_add(&http->frontend->counters.http_requests, 1);
+    if (cors_is_preflight(connection))
+        cors_reply(connection);
+    else if (http_revocations_has(path))
+        http_revocations_request(http, connection);
+    else if (http_producers_has(path))
+        http_producers_request(http, connection, path);
+    else if (http_views_has(path))
+        http_views_request(http, connection, path);
+    else
+        http_ingest_request(http, connection, path);
+}

@@ -1,0 +1,55 @@
+/*
+ * http: requests that are no WebSocket, on the main and on the health address.
+ *
+ *   http.c         which part answers which path
+ *   request.c      the life of a request whose answer comes later, and all bytes of answers
+ *   ingest.c       POST /v1/mutations, and bodies at all
+ *   views.c        GET /v1/views, views read once; query.c its query
+ *   producers.c, revocations.c   what the commands ask for
+ *   health.c       /health, /ready, /status, /metrics; facts.c what these ask the database
+ *   admission.c    whether there is room for a request
+ *
+ * Invariants:
+ *   1. A request is answered once; one that awaits its answer outlives its connection.
+ *   2. A reader works for a request between begin_read and end_read, and the request stays for it.
+ *   3. `requests` counts those that are not freed; a stop waits for them.
+ */
+#ifndef HTTP_HTTP_H
+#define HTTP_HTTP_H
+
+#include "access/shares.h"
+#include "session/frontend.h"
+
+struct facts;
+struct loop_watch;
+
+struct http {
+    struct frontend *frontend;
+    struct facts *facts;   /* owned */
+    size_t requests;       /* that wait for their answer, or for its end */
+    struct shares reads;   /* of them, those that a reader works on */
+    struct shares answers; /* bytes of answers that are being written */
+    /* For /status, /metrics and errors that name the other port; borrowed. */
+    const char *main_address, *health_address; /* "" when there is none */
+    struct certificate **certificate;          /* shown in TLS; NULL: there is none */
+    const struct loop_watch *watch;
+    uint64_t started_us;
+};
+
+/* Zeroed before, but for what is borrowed. The engine and the hub of the frontend are open. False
+ * when out of memory. */
+bool http_open(struct http *http, struct frontend *frontend);
+/* After the engine, which answers what waits. A zeroed one is fine. */
+void http_close(struct http *http);
+
+/* ---- for the transport ---- */
+
+/* Whether a request may be looked at, WebSockets too: its path is unambiguous, and it has no body
+ * where none is taken. `health`: it came to the health address. */
+bool http_check(const struct net_connection *connection, bool health, struct error *error);
+/* Whether its path is the one to feed by WebSocket. */
+bool http_is_ingest(const struct net_connection *connection);
+/* Answer it, now or later. */
+void http_request(struct http *http, struct net_connection *connection, bool health);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * /metrics: every figure is a row of one table. This is what the table's files share.
+ */
+#ifndef HTTP_METRICS_H
+#define HTTP_METRICS_H
+
+#include "http/facts.h"
+#include "usage/usage.h"
+
+/* The structs that counters and histograms stand in. */
+enum metric_place {
+    METRIC_OF_SERVER,
+    METRIC_OF_ENGINE,
+    METRIC_OF_HUB,
+    METRIC_OF_AUDIT,
+    METRIC_OF_USAGE
+};
+
+/* One of several samples that differ by a label. */
+struct metric_part {
+    const char *value; /* of the label; NULL ends the list */
+    size_t offset;     /* of its counter */
+};
+
+struct metric {
+    const char *name, *type, *help;
+    /* One of: a counter or histogram at an offset, */
+    enum metric_place place;
+    size_t offset;
+    /* ... counters with a label, in the same struct, */
+    const char *label;
+    const struct metric_part *parts;
+    /* ... a number, NAN: it is not known and not told, */
+    double (*value)(struct http *http);
+    /* ... or samples that print themselves. */
+    void (*print)(struct http *http, const struct metric *metric, struct buffer *out);
+};
+
+/* All zero where usage is not told. */
+const struct usage_metrics *metrics_usage(struct http *http);
+
+extern const struct metric metrics_table[];
+extern const size_t metrics_count;
+
+#endif

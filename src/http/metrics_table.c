@@ -1,0 +1,438 @@
+/*
+ * Every figure of /metrics. docs/metrics.md has the same list; a test holds the two together.
+ */
+#include "access/revocations.h"
+#include "auth/certificate.h"
+#include "delivery/hub.h"
+#include "http/http_internal.h"
+#include "http/metrics.h"
+#include "source/source.h"
+
+#include <math.h>
+
+/* ---- how a row is written ---- */
+
+#define COUNTER(text, words) .name = (text), .type = "counter", .help = (words)
+#define GAUGE(text, words) .name = (text), .type = "gauge", .help = (words)
+#define HISTOGRAM(text, words) .name = (text), .type = "histogram", .help = (words)
+#define SERVER(field) .place = METRIC_OF_SERVER, .offset = offsetof(struct frontend_counters, field)
+#define ENGINE(field) .place = METRIC_OF_ENGINE, .offset = offsetof(struct engine_metrics, field)
+#define HUB(field) .place = METRIC_OF_HUB, .offset = offsetof(struct hub_metrics, field)
+#define USAGE(field) .place = METRIC_OF_USAGE, .offset = offsetof(struct usage_metrics, field)
+#define LABELLED(from, name, list) .place = (from), .label = (name), .parts = (list)
+
+/* ---- samples with labels ---- */
+
+static const struct metric_part mutation_results[] = {
+    {"applied", offsetof(struct engine_metrics, mutations_applied)},
+    {"ignored", offsetof(struct engine_metrics, mutations_ignored)},
+    {"duplicate", offsetof(struct engine_metrics, mutations_duplicate)},
+    {"stale", offsetof(struct engine_metrics, mutations_stale)},
+    {NULL, 0},
+};
+
+static const struct metric_part frame_modes[] = {
+    {"state", offsetof(struct hub_metrics, frames[0])},
+    {"list", offsetof(struct hub_metrics, frames[1])},
+    {"append", offsetof(struct hub_metrics, frames[2])},
+    {NULL, 0},
+};
+
+static const struct metric_part audit_events[] = {
+#define X(name, event, level) {event, offsetof(struct audit, events[AUDIT_##name])},
+    AUDIT_EVENTS(X)
+#undef X
+        {NULL, 0},
+};
+
+static const struct metric_part audit_limits[] = {
+#define X(name, label) {label, offsetof(struct audit, limits[AUDIT_LIMIT_##name])},
+    AUDIT_LIMITS(X)
+#undef X
+        {NULL, 0},
+};
+
+static void sample(struct buffer *out, const char *name, const char *label, struct span value,
+                   double number)
+{
+    struct buffer labels;
+    buffer_init(&labels, 4096);
+    buffer_printf(&labels, "%s=\"", label);
+    metric_label_value(&labels, value);
+    buffer_add_char(&labels, '"');
+    if (buffer_string(&labels))
+        metric_sample(out, name, labels.data, number);
+    else
+        out->failed = true;
+    buffer_fini(&labels);
+}
+
+/* The codes that authentication and limits give are told from the start, so that a rate sees their
+ * first one; others when they were. */
+static void print_attempts(struct http *http, const struct metric *metric, struct buffer *out)
+{
+    for (int code = 0; code < ERROR_COUNT; code++) {
+        uint64_t count = counter_get(&access_audit(http->frontend->access)->attempts[code]);
+        bool usual = code >= ERROR_CONNECTION_LIMIT && code <= ERROR_EGRESS_LIMIT;
+        const char *result = code == ERROR_NONE ? "accepted" : error_wire_code(code);
+        if (count || usual || code == ERROR_NONE)
+            sample(out, metric->name, "result", span_of(result), (double)count);
+    }
+}
+
+/* Those that producers are refused with; others when they were. */
+static bool is_usual_refusal(enum error_code code)
+{
+    static const enum error_code usual[] = {
+        ERROR_INVALID_MESSAGE, ERROR_INVALID_PARAMETER, ERROR_TOO_LARGE,      ERROR_TOO_SLOW,
+        ERROR_QUEUE_FULL,      ERROR_OUT_OF_ORDER,      ERROR_PRODUCER_TAKEN, ERROR_PRODUCER_LIMIT,
+        ERROR_KEY_REUSED,      ERROR_UNKNOWN_EXPORT,    ERROR_DISK_FULL,      ERROR_DISK_FAILED,
+        ERROR_DATABASE_IN_USE, ERROR_SHUTTING_DOWN,
+    };
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (usual[i] == code)
+            return true;
+    return false;
+}
+
+static void print_refusals(struct http *http, const struct metric *metric, struct buffer *out)
+{
+    for (int code = ERROR_NONE + 1; code < ERROR_COUNT; code++) {
+        uint64_t count = counter_get(&access_audit(http->frontend->access)->refusals[code]);
+        if (count || is_usual_refusal((enum error_code)code))
+            sample(out, metric->name, "code", span_of(error_wire_code((enum error_code)code)),
+                   (double)count);
+    }
+}
+
+static void print_broken_off(struct http *http, const struct metric *metric, struct buffer *out)
+{
+    const struct hub_metrics *hub = hub_metrics(http->frontend->hub);
+    sample(out, metric->name, "what", span_of("request"),
+           (double)http->frontend->incoming.broken_off);
+    sample(out, metric->name, "what", span_of("answer"),
+           (double)counter_get(&http->frontend->counters.answers_broken_off));
+    sample(out, metric->name, "what", span_of("window"),
+           (double)counter_get(&hub->windows_broken_off));
+}
+
+static void print_log_lines(struct http *http, const struct metric *metric, struct buffer *out)
+{
+    static const char *const levels[] = {"error", "warning", "info", "debug"};
+    (void)http;
+    for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++)
+        sample(out, metric->name, "level", span_of(levels[level]), (double)log_count(level));
+}
+
+static void print_build(struct http *http, const struct metric *metric, struct buffer *out)
+{
+    (void)http;
+    sample(out, metric->name, "version", span_of(STELE_VERSION), 1);
+}
+
+/*
+ * By view, for so many of them: an open server makes views of whatever it is fed, and each is a
+ * series that a monitoring keeps for long. The rest is one sample, under a name that no view has.
+ */
+enum { MOST_VIEWS = 1000 };
+
+static void print_views(const struct facts *facts, const struct metric *metric,
+                        double (*of)(const struct facts *, const struct fact_rows *),
+                        struct buffer *out)
+{
+    double others = 0;
+    for (size_t i = 0; i < facts->row_count; i++) {
+        double value = of(facts, &facts->rows[i]);
+        if (isnan(value))
+            continue;
+        if (i < MOST_VIEWS)
+            sample(out, metric->name, "view", span_of(facts->rows[i].view->id), value);
+        else
+            others += value;
+    }
+    if (facts->row_count > MOST_VIEWS)
+        sample(out, metric->name, "view", span_of("others"), others);
+}
+
+static double rows_of(const struct facts *facts, const struct fact_rows *it)
+{
+    (void)facts;
+    return it->rows < 0 ? NAN : (double)it->rows;
+}
+
+static double subscriptions_of(const struct facts *facts, const struct fact_rows *it)
+{
+    return (double)hub_view_subscriptions(facts->http->frontend->hub, span_of(it->view->id));
+}
+
+static void print_rows(struct http *http, const struct metric *metric, struct buffer *out)
+{
+    print_views(http->facts, metric, rows_of, out);
+}
+
+static void print_subscriptions(struct http *http, const struct metric *metric, struct buffer *out)
+{
+    print_views(http->facts, metric, subscriptions_of, out);
+}
+
+static void print_pauses(struct http *http, const struct metric *metric, struct buffer *out)
+{
+    metric_histogram(out, metric->name, NULL, &http->watch->pauses);
+}
+
+/* ---- numbers ---- */
+
+#define VALUE(name, expression)                                                                    \
+    static double name(struct http *http)                                                          \
+    {                                                                                              \
+        (void)http;                                                                                \
+        return (double)(expression);                                                               \
+    }
+
+/* What could not be found out is not told. */
+static double known(int64_t number)
+{
+    return number < 0 ? NAN : (double)number;
+}
+
+static size_t queue_waiting(struct http *http, bool bytes)
+{
+    size_t requests, size;
+    engine_queue_fill(http->frontend->engine, &requests, &size);
+    return bytes ? size : requests;
+}
+
+static size_t windows_fill(struct http *http, bool members)
+{
+    size_t windows, count;
+    hub_windows(http->frontend->hub, &windows, &count);
+    return members ? count : windows;
+}
+
+VALUE(connections, http->frontend->sessions.count)
+VALUE(exchanges, http->requests)
+VALUE(keys_stale, access_keys_are_stale(http->frontend->access))
+VALUE(revoked_tokens, revocations_count(http->frontend->access))
+VALUE(certificate_end, *http->certificate ? certificate_valid_to(*http->certificate) : 0)
+VALUE(answer_bytes, http->answers.total)
+VALUE(incoming_bytes, http->frontend->incoming.bytes)
+static bool is_database_whole(const struct http *http)
+{
+    enum error_code state = engine_disk_state(http->frontend->engine);
+    return state != ERROR_DATABASE_GONE && state != ERROR_DATABASE_DAMAGED &&
+           state != ERROR_DATABASE_UNUSABLE;
+}
+
+VALUE(queue_requests, queue_waiting(http, false))
+VALUE(queue_bytes, queue_waiting(http, true))
+VALUE(intake_pressure, source_pressure(http->frontend->source))
+VALUE(subscribers, hub_subscribers(http->frontend->hub))
+VALUE(subscriptions, hub_subscriptions(http->frontend->hub))
+VALUE(slowest_lag, hub_slowest_lag(http->frontend->hub))
+VALUE(windows, windows_fill(http, false))
+VALUE(window_members, windows_fill(http, true))
+VALUE(log_changes, http->facts->log.rows)
+VALUE(log_bytes, http->facts->log.bytes)
+VALUE(log_last_change, http->facts->log.last_change)
+VALUE(log_floor_change, http->facts->log.floor_change)
+static bool takes_writes(const struct http *http)
+{
+    enum error_code state = engine_disk_state(http->frontend->engine);
+    return state == ERROR_NONE || state == ERROR_WAL_LIMIT;
+}
+
+VALUE(disk_ok, takes_writes(http))
+VALUE(wal_ok, engine_disk_state(http->frontend->engine) != ERROR_WAL_LIMIT)
+VALUE(checkpoints_ok, !engine_checkpoints_fail(http->frontend->engine))
+VALUE(database_ok, is_database_whole(http))
+VALUE(database_bytes, known(http->facts->sizes.database_bytes))
+VALUE(wal_bytes, known(http->facts->sizes.wal_bytes))
+VALUE(disk_free, known(http->facts->sizes.free_bytes))
+VALUE(disk_bytes, known(http->facts->sizes.disk_bytes))
+VALUE(usage_rows, metrics_usage(http)->spool_rows)
+VALUE(usage_bytes, metrics_usage(http)->spool_bytes)
+VALUE(usage_oldest, (double)metrics_usage(http)->oldest_ms / 1000)
+VALUE(uptime, (double)(clock_monotonic_us() - http->started_us) / 1e6)
+VALUE(longest_pause, loop_watch_longest(http->watch))
+VALUE(lines_lost, log_lost())
+VALUE(cpu_seconds, http->facts->process.cpu_seconds)
+VALUE(resident_bytes, http->facts->process.resident_bytes)
+VALUE(virtual_bytes, http->facts->process.virtual_bytes)
+VALUE(open_descriptors, http->facts->process.open_descriptors)
+VALUE(most_descriptors, http->facts->process.most_descriptors)
+VALUE(threads, http->facts->process.threads)
+VALUE(start_seconds, http->facts->process.start_seconds)
+
+/* ---- the table ---- */
+
+const struct metric metrics_table[] = {
+    /* who is there */
+    {COUNTER("stele_connections_total", "WebSocket connections so far."), SERVER(connections)},
+    {COUNTER("stele_tls_handshakes_failed_total", "TLS handshakes that came to nothing."),
+     SERVER(tls_failed)},
+    {COUNTER("stele_connections_refused_total",
+             "WebSocket connections that were not let in, and any there was no room for."),
+     SERVER(connections_refused)},
+    {GAUGE("stele_connections_active", "WebSocket connections now."), .value = connections},
+    {HISTOGRAM("stele_connection_duration_seconds", "How long connections lasted."),
+     SERVER(connection_duration)},
+    {COUNTER("stele_messages_received_total", "WebSocket messages from clients."),
+     SERVER(messages_in)},
+    {COUNTER("stele_messages_sent_total", "WebSocket messages to clients."), SERVER(messages_out)},
+    {COUNTER("stele_bytes_received_total", "Bytes of WebSocket messages from clients."),
+     SERVER(bytes_in)},
+    {COUNTER("stele_http_requests_total", "HTTP requests."), SERVER(http_requests)},
+    {GAUGE("stele_http_requests_active", "HTTP requests whose answer is not written yet."),
+     .value = exchanges},
+    {GAUGE("stele_http_answer_bytes", "Bytes of large answers that wait to be read."),
+     .value = answer_bytes},
+    {COUNTER("stele_errors_total", "Clients that were given up for an error of the server's own."),
+     SERVER(errors)},
+    /* who may come in */
+    {COUNTER("stele_auth_attempts_total", "Handshakes, requests and token refreshes by result."),
+     .print = print_attempts},
+    {GAUGE("stele_keys_stale",
+           "1 while the keys of auth.jwks_url count no more, because it has failed for too long."),
+     .value = keys_stale},
+    {GAUGE("stele_revoked_tokens", "Revoked tokens that are remembered; 100000 at most."),
+     .value = revoked_tokens},
+    {GAUGE("stele_tls_certificate_end_seconds",
+           "Unix time up to which the certificate in force holds; 0 without TLS."),
+     .value = certificate_end},
+    {COUNTER("stele_limit_denials_total", "What a limit turned away, by limit."),
+     LABELLED(METRIC_OF_AUDIT, "limit", audit_limits)},
+    {COUNTER("stele_audit_events_total", "Audit events, also those whose line was held back."),
+     LABELLED(METRIC_OF_AUDIT, "event", audit_events)},
+    /* what comes in */
+    {COUNTER("stele_mutations_total", "Mutations by what became of them."),
+     LABELLED(METRIC_OF_ENGINE, "result", mutation_results)},
+    {COUNTER("stele_mutations_truncated_total",
+             "Applied mutations that cost an array elements, by max_array_length."),
+     ENGINE(mutations_truncated)},
+    {COUNTER("stele_requests_refused_total", "Requests of producers that were refused as a whole."),
+     .print = print_refusals},
+    {GAUGE("stele_incoming_bytes",
+           "Memory of requests and messages that have not come wholly, or wait for the queue."),
+     .value = incoming_bytes},
+    {COUNTER("stele_broken_off_total",
+             "What was broken off because others needed its room, as the largest or oldest."),
+     .print = print_broken_off},
+    {GAUGE("stele_queue_requests", "Requests that wait to be committed."), .value = queue_requests},
+    {GAUGE("stele_queue_bytes", "Memory of the requests that wait to be committed."),
+     .value = queue_bytes},
+    {GAUGE("stele_intake_pressure", "How full the queue before the decoder is, 0 to 1."),
+     .value = intake_pressure},
+    /* commits */
+    {COUNTER("stele_commits_total", "Transactions on disk."), ENGINE(commits)},
+    {COUNTER("stele_commit_failures_total", "Transactions that failed."), ENGINE(commit_failures)},
+    {COUNTER("stele_changes_total", "Changes committed."), ENGINE(changes)},
+    {COUNTER("stele_evictions_total", "Entities evicted because of max_entities."),
+     ENGINE(evictions)},
+    {HISTOGRAM("stele_commit_duration_seconds", "From a transaction's begin to its disk."),
+     ENGINE(commit_duration)},
+    {HISTOGRAM("stele_commit_latency_seconds", "From a request's arrival to its commit."),
+     ENGINE(commit_latency)},
+    {COUNTER("stele_entity_cache_hits_total", "Entities that the writer found in memory."),
+     ENGINE(cache_hits)},
+    {COUNTER("stele_entity_cache_misses_total", "Entities that it read from the database."),
+     ENGINE(cache_misses)},
+    {COUNTER("stele_read_jobs_total", "Questions to the database."), ENGINE(read_jobs)},
+    {COUNTER("stele_trimmed_changes_total", "Changes that left the log."), ENGINE(trimmed_changes)},
+    {COUNTER("stele_checkpoints_total", "Checkpoints of the write-ahead log."),
+     ENGINE(checkpoints)},
+    {COUNTER("stele_checkpoint_failures_total", "Checkpoints that failed."),
+     ENGINE(checkpoint_failures)},
+    {GAUGE("stele_checkpoints_ok",
+           "0 once several checkpoints in a row failed, until one succeeds."),
+     .value = checkpoints_ok},
+    /* what goes out */
+    {COUNTER("stele_frames_published_total", "Frames made, each once for all who get it, by mode."),
+     LABELLED(METRIC_OF_HUB, "mode", frame_modes)},
+    {HISTOGRAM("stele_publish_latency_seconds",
+               "From a request's arrival to its frames being ready."),
+     HUB(publish_latency)},
+    {COUNTER("stele_sent_bytes_total", "Bytes given to subscribers."), HUB(bytes_out)},
+    {COUNTER("stele_subscriber_messages_total", "Messages of subscribers."), HUB(messages_in)},
+    {COUNTER("stele_subscriber_messages_refused_total",
+             "Messages of subscribers that got an error."),
+     HUB(messages_refused)},
+    {GAUGE("stele_subscribers", "Connected subscribers."), .value = subscribers},
+    {COUNTER("stele_subscriptions_total", "Subscriptions so far."), HUB(subscriptions_made)},
+    {COUNTER("stele_subscriptions_refused_total", "Subscriptions that got an error."),
+     HUB(subscriptions_refused)},
+    {GAUGE("stele_subscriptions_active", "Subscriptions now."), .value = subscriptions},
+    {GAUGE("stele_view_subscriptions", "Subscriptions now, by view."),
+     .print = print_subscriptions},
+    {GAUGE("stele_slowest_lag_changes", "Changes that the slowest subscription is behind."),
+     .value = slowest_lag},
+    {COUNTER("stele_snapshot_batches_built_total", "Snapshot batches read and encoded."),
+     HUB(snapshot_batches_built)},
+    {COUNTER("stele_snapshot_batches_shared_total",
+             "Snapshot batches given out again: hits of their cache."),
+     HUB(snapshot_batches_shared)},
+    {COUNTER("stele_catch_ups_total", "Reads of the log for subscribers behind."), HUB(catch_ups)},
+    {COUNTER("stele_resumes_total", "Cursors resumed."), HUB(resumes)},
+    {COUNTER("stele_resumes_refused_total", "Cursors that could not be resumed."),
+     HUB(resumes_refused)},
+    {COUNTER("stele_resumes_shared_total",
+             "Catching up with a window, done once for several subscribers."),
+     HUB(resumes_shared)},
+    {GAUGE("stele_windows", "Different windows that somebody watches."), .value = windows},
+    {GAUGE("stele_window_members", "Subscriptions that share them."), .value = window_members},
+    {COUNTER("stele_window_looks_total", "Looks at windows after commits."), HUB(window_looks)},
+    /* the database */
+    {GAUGE("stele_view_rows", "Rows, by view."), .print = print_rows},
+    {GAUGE("stele_log_changes", "Changes in the log."), .value = log_changes},
+    {GAUGE("stele_log_bytes", "Bytes of the changes in the log."), .value = log_bytes},
+    {GAUGE("stele_log_last_change", "Id of the newest change."), .value = log_last_change},
+    {GAUGE("stele_log_floor_change", "Changes up to this id have left the log."),
+     .value = log_floor_change},
+    {GAUGE("stele_database_bytes", "Size of the database file."), .value = database_bytes},
+    {GAUGE("stele_wal_bytes", "Size of the write-ahead log's file."), .value = wal_bytes},
+    {GAUGE("stele_wal_ok", "0 while nothing is taken in because of max_wal_bytes."),
+     .value = wal_ok},
+    {GAUGE("stele_database_ok",
+           "0 once the database file was found damaged or changed by another program, or is no "
+           "longer under its name."),
+     .value = database_ok},
+    {GAUGE("stele_disk_ok", "1 while the disk takes writes."), .value = disk_ok},
+    {GAUGE("stele_disk_free_bytes", "Room on the database's disk."), .value = disk_free},
+    {GAUGE("stele_disk_bytes", "Size of the database's disk."), .value = disk_bytes},
+    /* usage events */
+    {COUNTER("stele_usage_events_spooled_total", "Usage events put into the spool."),
+     USAGE(spooled)},
+    {COUNTER("stele_usage_events_delivered_total", "Usage events that the endpoint took."),
+     USAGE(delivered)},
+    {COUNTER("stele_usage_events_dropped_total", "Usage events lost because of a limit."),
+     USAGE(dropped)},
+    {COUNTER("stele_usage_events_refused_total",
+             "Usage events that the endpoint refuses; they stay in the spool."),
+     USAGE(refused)},
+    {COUNTER("stele_usage_requests_total", "Requests to the usage endpoint."), USAGE(requests)},
+    {COUNTER("stele_usage_requests_failed_total", "Those of them that failed."), USAGE(failures)},
+    {GAUGE("stele_usage_spool_events", "Usage events in the spool."), .value = usage_rows},
+    {GAUGE("stele_usage_spool_bytes", "Bytes of them."), .value = usage_bytes},
+    {GAUGE("stele_usage_oldest_seconds", "Age of the oldest event that is being delivered."),
+     .value = usage_oldest},
+    /* the process */
+    {GAUGE("stele_build_info", "1, with the version."), .print = print_build},
+    {GAUGE("stele_uptime_seconds", "Since the server was opened."), .value = uptime},
+    {HISTOGRAM("stele_loop_pause_seconds", "How long the loop was busy in one turn."),
+     .print = print_pauses},
+    {GAUGE("stele_loop_longest_pause_seconds", "The longest of the last one to two minutes."),
+     .value = longest_pause},
+    {COUNTER("stele_log_lines_total", "Lines of the log, those counted that were held back."),
+     .print = print_log_lines},
+    {COUNTER("stele_log_lines_lost_total", "Lines that were lost because nobody read the log."),
+     .value = lines_lost},
+    {COUNTER("process_cpu_seconds_total", "Time of processors that the process used."),
+     .value = cpu_seconds},
+    {GAUGE("process_resident_memory_bytes", "Memory of the process."), .value = resident_bytes},
+    {GAUGE("process_virtual_memory_bytes", "Its addresses in use."), .value = virtual_bytes},
+    {GAUGE("process_open_fds", "Descriptors that it has open."), .value = open_descriptors},
+    {GAUGE("process_max_fds", "How many it may have open."), .value = most_descriptors},
+    {GAUGE("process_threads", "Its threads."), .value = threads},
+    {GAUGE("process_start_time_seconds", "When it was started, unix time."),
+     .value = start_seconds},
+};
+const size_t metrics_count = sizeof metrics_table / sizeof *metrics_table;

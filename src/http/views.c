@@ -1,0 +1,289 @@
+#include "http/views.h"
+
+#include "delivery/hub.h"
+#include "engine/engine.h"
+#include "http/facts.h"
+#include "http/query.h"
+
+#include <stdlib.h>
+
+enum { ARGUMENT_BYTES = 8 * 1024, LIST_BYTES = 16 * 1024 * 1024 };
+
+static const char list_path[] = "/v1/views", view_prefix[] = "/v1/views/";
+
+#define JSON_TYPE "application/json; charset=utf-8"
+
+static bool starts_with(struct span text, const char *start)
+{
+    size_t length = strlen(start);
+    return text.length >= length && memcmp(text.data, start, length) == 0;
+}
+
+bool http_views_has(struct span path)
+{
+    return span_equal(path, span_of(list_path)) || starts_with(path, view_prefix);
+}
+
+/* ---- the list ---- */
+
+static void print_sort(struct buffer *out, const struct view *view)
+{
+    const struct view_stage *stage = view->stage;
+    bool by_seq = !stage || !stage->sort_path_count;
+    if (view->mode != VIEW_LIST)
+        return;
+    buffer_add_string(out, ",\"sort\":{\"field\":[");
+    for (size_t i = 0; !by_seq && i < stage->sort_path_count; i++) {
+        buffer_add_string(out, i ? "," : "");
+        doc_escape(out, stage->sort_path[i]);
+    }
+    buffer_printf(out, "%s],\"order\":\"%s\"}", by_seq ? "\"_seq\"" : "",
+                  by_seq || stage->descending ? "desc" : "asc");
+}
+
+/* A path that gives the id back; what is no unreserved character is percent-encoded. */
+static void print_url(struct buffer *out, const char *base, struct span id)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "-_~/.";
+    buffer_add_string(out, base ? base : "");
+    buffer_add_string(out, view_prefix);
+    for (size_t i = 0; i < id.length; i++) {
+        if (id.data[i] && strchr(plain, id.data[i]))
+            buffer_add_char(out, id.data[i]);
+        else
+            buffer_printf(out, "%%%02X", (unsigned char)id.data[i]);
+    }
+}
+
+static void print_view(struct buffer *out, const char *base, const struct fact_rows *fact)
+{
+    const struct view *view = fact->view;
+    static const char *const modes[] = {"state", "list", "append"};
+    buffer_add_string(out, "{\"id\":");
+    doc_escape(out, span_of(view->id));
+    buffer_printf(out, ",\"mode\":\"%s\"", modes[view->mode]);
+    print_sort(out, view);
+    if (fact->rows >= 0 && !view->scope) /* how many there are is not for everybody either */
+        buffer_printf(out, ",\"rows\":%lld", (long long)fact->rows);
+    buffer_add_string(out, ",\"url\":\"");
+    print_url(out, base, span_of(view->id));
+    buffer_add_string(out, "\"}");
+}
+
+/* What was shown to the bearer of a token is for nobody else's eyes. */
+static const char *keeping(const struct http_request *request)
+{
+    return request->principal.is_anonymous
+               ? "Cache-Control: no-cache\r\nVary: Accept-Encoding\r\n"
+               : "Cache-Control: private, no-cache\r\nVary: Accept-Encoding, Authorization\r\n";
+}
+
+static void list_print(struct http *http, struct http_request *request)
+{
+    const struct facts *facts = http->facts;
+    struct buffer out;
+    buffer_init(&out, LIST_BYTES);
+    buffer_printf(&out, "{\"epoch\":\"%s\",\"views\":[", engine_epoch(http->frontend->engine));
+    const char *between = "\n";
+    for (size_t i = 0; i < facts->row_count; i++) {
+        if (!auth_may_view(request->principal.identity, span_of(facts->rows[i].view->id)))
+            continue;
+        buffer_add_string(&out, between);
+        print_view(&out, http->frontend->base_path, &facts->rows[i]);
+        between = ",\n";
+    }
+    buffer_add_string(&out, "\n]}\n");
+    struct http_content content = {.status = 200, .type = JSON_TYPE, .headers = keeping(request)};
+    struct error error;
+    if (!out.failed) {
+        http_request_respond_large(request, &content, &out);
+    } else {
+        error_set(&error, ERROR_MEMORY, "out of memory while listing the views");
+        http_request_respond_error(request, &error);
+    }
+    buffer_fini(&out);
+}
+
+/* ---- one view ---- */
+
+static bool is_wanted(void *argument)
+{
+    return ((struct http_request *)argument)->connection != NULL;
+}
+
+static void on_read(void *argument, struct hub_answer *answer)
+{
+    struct http_request *request = argument;
+    struct http *http = request->http;
+    char headers[HUB_TAG_SIZE + 200];
+    http_request_end_read(request);
+    if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
+        const struct audit_client client = {.address = request->principal.address,
+                                            .kind = "http",
+                                            .identity = request->principal.identity};
+        audit_limited(access_audit(http->frontend->access), &client, AUDIT_LIMIT_SNAPSHOT_ROWS,
+                      false, &answer->error);
+    }
+    if (answer->error.code != ERROR_NONE) {
+        http_request_respond_error(request, &answer->error);
+        return;
+    }
+    /* Weak, because the same tag stands for both encodings. */
+    snprintf(headers, sizeof headers, "ETag: W/\"%s\"\r\n%s%s", answer->tag, keeping(request),
+             answer->gzip ? "Content-Encoding: gzip\r\n" : "");
+    struct http_content content = {.status = answer->unchanged ? 304 : 200,
+                                   .type = answer->unchanged ? NULL : JSON_TYPE,
+                                   .headers = headers};
+    http_request_respond_large(request, &content, &answer->body);
+}
+
+static bool copy_header(const struct net_connection *connection, const char *name, char *text,
+                        size_t size)
+{
+    struct span value = net_header(connection, name);
+    if (!value.length || value.length >= size)
+        return false;
+    memcpy(text, value.data, value.length);
+    text[value.length] = '\0';
+    return true;
+}
+
+/* Whether "gzip" is in Accept-Encoding, and not with q=0. */
+static bool takes_gzip(const struct net_connection *connection)
+{
+    char text[256];
+    if (!copy_header(connection, "accept-encoding", text, sizeof text))
+        return false;
+    for (char *rest = text, *each; (each = strsep(&rest, ","));) {
+        char *quality = each + strcspn(each, ";");
+        char *name = each + strspn(each, " \t");
+        size_t length = strcspn(name, " \t;");
+        if (length != 4 || strncasecmp(name, "gzip", 4) != 0)
+            continue;
+        quality += strcspn(quality, "=");
+        return !*quality || strtod(quality + 1, NULL) > 0;
+    }
+    return false;
+}
+
+static bool read_argument(struct http_query *query, struct span argument, struct error *error)
+{
+    struct span token;
+    if (argument.length >= ARGUMENT_BYTES)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "a parameter of the query has %zu bytes with its name; at most %d are "
+                         "allowed",
+                         argument.length, ARGUMENT_BYTES - 1);
+    return access_is_token(argument, &token) || http_query_add(query, argument, error);
+}
+
+static bool read_query(const struct net_connection *connection, struct span view,
+                       struct wire_message *message, struct error *error)
+{
+    char room[HTTP_TARGET_LIMIT];
+    struct span query = net_request(connection)->query, argument;
+    struct http_query read;
+    size_t at = 0;
+    bool good = true;
+    http_query_init(&read, view);
+    while (good && (argument = http_next_argument(query, &at, room)).data)
+        good = read_argument(&read, argument, error);
+    good = good && http_query_end(&read, message, error);
+    http_query_fini(&read);
+    return good;
+}
+
+static bool start_read(struct http *http, struct http_request *request,
+                       const struct wire_message *message, struct error *error)
+{
+    const struct net_connection *connection = request->connection;
+    char known[1024];
+    bool has_known = copy_header(connection, "if-none-match", known, sizeof known);
+    int64_t max_rows =
+        limits_snapshot_rows(access_limits(http->frontend->access), request->principal.identity);
+    struct hub_read read = {.wanted = &message->subscribe,
+                            .rows_limited = max_rows != LIMITS_NONE,
+                            .max_rows = max_rows,
+                            .identity = request->principal.identity,
+                            .owner = request->owner,
+                            .gzip = takes_gzip(connection),
+                            .known = has_known ? known : NULL,
+                            .is_wanted = is_wanted,
+                            .done = on_read,
+                            .argument = request};
+    if (!http_request_begin_read(request))
+        return error_set(error, ERROR_MEMORY, "out of memory while taking a request");
+    if (hub_read_view(http->frontend->hub, &read, error))
+        return true;
+    http_request_end_read(request);
+    return false;
+}
+
+/* ---- requests ---- */
+
+static struct http_request *begin(struct http *http, struct net_connection *connection,
+                                  struct principal *principal, struct error *error)
+{
+    struct http_request *request = http_request_new(http, connection, 0, principal);
+    if (!request)
+        error_set(error, ERROR_MEMORY, "out of memory while taking a request");
+    return request;
+}
+
+static void answer_view(struct http *http, struct net_connection *connection, struct span view)
+{
+    struct wire_message message;
+    struct principal principal;
+    struct error error;
+    if (!access_enter(http->frontend->access, connection, PERMISSION_READ, &principal, &error)) {
+        http_respond_error(connection, &error, NULL);
+        return;
+    }
+    if (!http_admit(http, &principal, HTTP_READ, &error) ||
+        !read_query(connection, view, &message, &error)) {
+        principal_fini(&principal);
+        http_respond_error(connection, &error, NULL);
+        return;
+    }
+    struct http_request *request = begin(http, connection, &principal, &error);
+    bool started = request && start_read(http, request, &message, &error);
+    wire_message_fini(&message);
+    if (request)
+        http_request_await(request);
+    if (request && !started)
+        http_request_respond_error(request, &error);
+    else if (!request)
+        http_respond_error(connection, &error, NULL);
+}
+
+static void answer_list(struct http *http, struct net_connection *connection)
+{
+    struct http_request *request = NULL;
+    struct principal principal;
+    struct error error;
+    if (access_enter(http->frontend->access, connection, PERMISSION_READ, &principal, &error))
+        request = begin(http, connection, &principal, &error);
+    if (request)
+        facts_when_fresh(http->facts, request, list_print);
+    else
+        http_respond_error(connection, &error, NULL);
+}
+
+void http_views_request(struct http *http, struct net_connection *connection, struct span path)
+{
+    const struct http_head *head = net_request(connection);
+    size_t prefix = strlen(view_prefix);
+    struct error error;
+    if (head->method != HTTP_GET && head->method != HTTP_HEAD) {
+        error_set(&error, ERROR_METHOD_NOT_ALLOWED, "views are read by GET or HEAD");
+        http_respond_error(connection, &error, "Allow: GET, HEAD\r\n");
+    } else if (head->body_length) {
+        error_set(&error, ERROR_INVALID_MESSAGE, "a request for a view has no body");
+        http_respond_error(connection, &error, NULL);
+    } else if (path.length > prefix) {
+        answer_view(http, connection, span_make(path.data + prefix, path.length - prefix));
+    } else {
+        answer_list(http, connection);
+    }
+}

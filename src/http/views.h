@@ -1,0 +1,12 @@
+/* GET /v1/views and /v1/views/<id>: views read once, for curl, scripts and servers. */
+#ifndef HTTP_VIEWS_H
+#define HTTP_VIEWS_H
+
+#include "http/request.h"
+
+/* Whether the path is one of theirs. */
+bool http_views_has(struct span path);
+/* Answer a request for this path, now or when it was read. */
+void http_views_request(struct http *http, struct net_connection *connection, struct span path);
+
+#endif

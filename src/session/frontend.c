@@ -1,0 +1,33 @@
+#include "session/frontend.h"
+
+#include "net/net.h"
+
+enum { CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */ };
+
+void frontend_init(struct frontend *frontend)
+{
+    frontend->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
+    sessions_init(&frontend->sessions);
+}
+
+void frontend_fini(struct frontend *frontend)
+{
+    memory_free(frontend->base_path);
+}
+
+struct frontend *frontend_of(const struct net_connection *connection)
+{
+    return net_argument(connection);
+}
+
+uint64_t frontend_now(const struct frontend *frontend)
+{
+    return uv_now(frontend->loop);
+}
+
+struct source_sender frontend_sender(const struct principal *principal)
+{
+    return (struct source_sender){.subject = principal->is_anonymous
+                                                 ? span_make(NULL, 0)
+                                                 : span_of(principal->identity->subject)};
+}

@@ -1,0 +1,63 @@
+/*
+ * frontend: what all connections of one server share, whatever they are for: the parts that serve
+ * them, the limits in force, and what they count. It is the argument of their net. Loop thread.
+ */
+#ifndef SESSION_FRONTEND_H
+#define SESSION_FRONTEND_H
+
+#include "access/access.h"
+#include "base/base.h"
+#include "session/incoming.h"
+#include "session/session.h"
+#include "source/source.h"
+
+#include <uv.h>
+
+struct engine;
+struct http;
+struct hub;
+struct net_connection;
+struct usage;
+
+/* Connections and what goes through them, for /metrics. */
+struct frontend_counters {
+    struct counter connections, connections_refused, messages_in, messages_out, bytes_in;
+    struct counter tls_failed, answers_broken_off;
+    struct counter http_requests, errors;
+    struct histogram connection_duration;
+};
+
+struct frontend {
+    uv_loop_t *loop;
+    struct engine *engine;
+    struct hub *hub;
+    struct source *source;
+    struct access *access;
+    struct usage *usage; /* NULL: it is told to nobody */
+    struct http *http;   /* answers requests; sessions know nothing of it */
+    bool running;        /* connections and requests are taken */
+
+    char *base_path; /* before the paths of all requests; NULL: nothing. Owned */
+    size_t max_message_bytes, max_request_bytes;
+    uint64_t client_timeout_ms; /* 0: none */
+
+    struct sessions sessions;
+    struct incoming incoming;
+    struct frontend_counters counters;
+
+    void (*ended)(void *argument); /* a session or a request did: a stop may go on */
+    void (*due)(void *argument);   /* sessions_due may be earlier than it was */
+    void *argument;
+};
+
+/* Zeroed before. */
+void frontend_init(struct frontend *frontend);
+void frontend_fini(struct frontend *frontend);
+/* Of a connection of its net. */
+struct frontend *frontend_of(const struct net_connection *connection);
+/* Loop time, in ms. */
+uint64_t frontend_now(const struct frontend *frontend);
+/* Whose producers a principal may move. Borrowed from it. */
+struct source_sender frontend_sender(const struct principal *principal);
+
+#endif

@@ -1,0 +1,375 @@
+#include "session/session.h"
+
+#include "net/net.h"
+#include "session/frontend.h"
+#include "wire/wire.h"
+
+enum {
+    LAST_PULLS = 64,       /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
+    WRITES_PER_TURN = 8,   /* pulls that one turn of the loop writes for a session, at most */
+    PARTING_SECONDS = 5,   /* and how long that may take */
+    ANSWER_SECONDS = 2,    /* for a client to answer the close frame */
+    PINGS_PER_TIMEOUT = 3, /* a client silent for this part of the time-out is asked for life, */
+    PING_MS = 25 * 1000,   /* ... or so long; proxies cut what is silent for 60 s */
+    GOING_AWAY = 1001,
+    UNEXPECTED = 1011
+};
+
+/* ---- all sessions ---- */
+
+void sessions_init(struct sessions *sessions)
+{
+    link_init(&sessions->heard);
+    link_init(&sessions->told);
+    link_init(&sessions->paused);
+    sessions->expiring = sessions->closing = (struct heap){NULL};
+    sessions->count = 0;
+}
+
+static void note_told(struct session *session)
+{
+    session->told_ms = frontend_now(session->frontend);
+    link_remove(&session->in_told);
+    link_append(&session->frontend->sessions.told, &session->in_told);
+}
+
+static void resume(struct session *session)
+{
+    session->paused = false;
+    link_remove(&session->in_paused);
+    net_resume(session_connection(session));
+}
+
+/* Read again from one that was paused, if its kind lets us. */
+static void try_resume(struct session *session)
+{
+    const struct session_kind *kind = session->kind;
+    if (kind->may_resume ? kind->may_resume(session) : !kind->is_full(session))
+        resume(session);
+}
+
+void sessions_resume(struct sessions *sessions)
+{
+    struct link *next;
+    for (struct link *link = sessions->paused.next; link != &sessions->paused; link = next) {
+        struct session *session = LINK_OWNER(struct session, in_paused, link);
+        next = link->next;
+        if (session->state == SESSION_OPEN)
+            try_resume(session);
+    }
+}
+
+static void ask_for_life(struct session *session)
+{
+    session->ping_due = true;
+    session_want_write(session);
+}
+
+static void check_life(struct session *session, uint64_t silent_ms, uint64_t timeout_ms)
+{
+    if (session->paused) {
+        /* It is we who do not listen. */
+        session_heard(session);
+    } else if (timeout_ms && silent_ms >= timeout_ms) {
+        char reason[96];
+        snprintf(reason, sizeof reason, "client-timeout: nothing was heard for %llu seconds",
+                 (unsigned long long)timeout_ms / 1000);
+        session_close(session, GOING_AWAY, reason);
+    } else if (!session->pinged && session->state == SESSION_OPEN) {
+        session->pinged = true;
+        ask_for_life(session);
+    }
+}
+
+/* Those whose clients are silent. */
+static void sweep_heard(struct sessions *sessions, uint64_t now, uint64_t ping, uint64_t timeout)
+{
+    struct link *next;
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = next) {
+        struct session *session = LINK_OWNER(struct session, in_heard, link);
+        next = link->next;
+        uint64_t silent = now - session->heard_ms;
+        if (silent < ping)
+            break; /* those behind it were heard later */
+        check_life(session, silent, timeout);
+    }
+}
+
+/* Those to whom we are: a proxy between counts each direction by itself. */
+static void sweep_told(struct sessions *sessions, uint64_t now)
+{
+    struct link *next;
+    for (struct link *link = sessions->told.next; link != &sessions->told; link = next) {
+        struct session *session = LINK_OWNER(struct session, in_told, link);
+        next = link->next;
+        if (now - session->told_ms < PING_MS)
+            break;
+        note_told(session);
+        if (session->state == SESSION_OPEN)
+            ask_for_life(session);
+    }
+}
+
+void sessions_sweep(struct sessions *sessions, struct frontend *frontend)
+{
+    uint64_t now = frontend_now(frontend), timeout = frontend->client_timeout_ms;
+    uint64_t part = timeout / PINGS_PER_TIMEOUT;
+    uint64_t ping = timeout && part < PING_MS ? part : PING_MS;
+    sweep_heard(sessions, now, ping, timeout);
+    sweep_told(sessions, now);
+}
+
+void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason)
+{
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = link->next)
+        session_close(LINK_OWNER(struct session, in_heard, link), status, reason);
+}
+
+void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind)
+{
+    for (struct link *link = sessions->heard.next; link != &sessions->heard; link = link->next) {
+        struct session *session = LINK_OWNER(struct session, in_heard, link);
+        if (session->kind == kind)
+            session_pause(session);
+    }
+}
+
+/* ---- one session ---- */
+
+void session_init(struct session *session, struct frontend *frontend,
+                  struct net_connection *connection, const struct session_kind *kind, size_t limit,
+                  struct principal *principal)
+{
+    session->frontend = frontend;
+    session->connection = connection;
+    session->kind = kind;
+    principal_move(&session->principal, principal);
+    allowance_init(&session->allowance, access_limits(frontend->access), &session->principal,
+                   kind->name);
+    session->state = SESSION_OPEN;
+    session->heard_ms = session->started_ms = frontend_now(frontend);
+    session_expect(session, limit);
+    link_init(&session->in_paused);
+    link_init(&session->in_heard);
+    link_append(&frontend->sessions.heard, &session->in_heard);
+    link_init(&session->in_told);
+    note_told(session);
+    frontend->sessions.count++;
+    session_watch_expiry(session);
+    counter_add(&frontend->counters.connections, 1);
+}
+
+struct net_connection *session_connection(const struct session *session)
+{
+    INVARIANT(session->connection && session->state != SESSION_GONE);
+    return session->connection;
+}
+
+void session_set_state(struct session *session, enum session_state state)
+{
+    INVARIANT(state > session->state);
+    session->state = (uint8_t)state;
+}
+
+void session_want_write(struct session *session)
+{
+    INVARIANT(session->state != SESSION_GONE);
+    if (session->wants_write)
+        return;
+    session->wants_write = true;
+    net_want_write(session_connection(session));
+}
+
+void session_pause(struct session *session)
+{
+    INVARIANT(session->state != SESSION_GONE);
+    if (session->paused || session->state != SESSION_OPEN)
+        return;
+    session->paused = true;
+    link_append(&session->frontend->sessions.paused, &session->in_paused);
+    net_pause(session_connection(session));
+}
+
+void session_close(struct session *session, uint16_t status, const char *reason)
+{
+    INVARIANT(session->state != SESSION_GONE);
+    if (session->state != SESSION_OPEN)
+        return;
+    session_forget_end(session);
+    session_set_state(session, SESSION_PARTING);
+    session->close_status = status;
+    session->close_reason = memory_copy_string(reason, strlen(reason));
+    session->ping_due = false;
+    if (session->paused)
+        resume(session); /* or the close frame that answers ours would not be read */
+    session_watch_closing(session, PARTING_SECONDS);
+    session_want_write(session);
+}
+
+void session_give_up(struct session *session, const char *reason)
+{
+    counter_add(&session->frontend->counters.errors, 1);
+    session_close(session, UNEXPECTED, reason);
+}
+
+void session_heard(struct session *session)
+{
+    INVARIANT(session->state != SESSION_GONE);
+    session->heard_ms = frontend_now(session->frontend);
+    session->pinged = false;
+    link_remove(&session->in_heard);
+    link_append(&session->frontend->sessions.heard, &session->in_heard);
+}
+
+/* ---- what goes out ---- */
+
+static void write_ping(struct session *session)
+{
+    session->ping_due = false;
+    session_want_write(session);
+    net_ping(session_connection(session));
+    note_told(session);
+}
+
+enum { FINAL_FRAME = 0x80 }; /* in a frame's first byte: it ends its message */
+
+/* One write carries as many ready frames as there are, the same bytes for every client. What the
+ * socket does not take is copied and sent later, before we are called again. */
+static bool write_once(struct session *session, struct span bytes)
+{
+    struct wire_run run = wire_measure(bytes);
+    struct net_connection *connection = session_connection(session);
+    session->mid_message = run.unfinished;
+    counter_add(&session->frontend->counters.messages_out, run.messages);
+    if (!net_write(connection, bytes))
+        return false;
+    if (session->kind->sent)
+        session->kind->sent(session, bytes.length, &run);
+    session->blocked = net_is_blocked(connection);
+    note_told(session);
+    return true;
+}
+
+/* The whole messages that `left` bytes have room for, from the start. */
+static struct span messages_within(struct span bytes, size_t left)
+{
+    size_t at = 0, end = 0;
+    while (at < bytes.length) {
+        bool final = (unsigned char)bytes.data[at] & FINAL_FRAME;
+        size_t length = wire_frame_length(span_make(bytes.data + at, bytes.length - at));
+        if (!length || length > left - at)
+            break;
+        at += length;
+        if (final)
+            end = at;
+    }
+    return span_make(bytes.data, end);
+}
+
+/* What waits is dropped, and the client told why; but not in the middle of a message, where only
+ * the close frame may stand. */
+static struct span end_overdrawn(struct session *session)
+{
+    struct error error;
+    allowance_overdrawn(&session->allowance, &error);
+    session->kind->drop(session);
+    session_end(session, &error);
+    if (session->mid_message)
+        session->kind->drop(session);
+    return session->kind->pull(session);
+}
+
+/* The next bytes, as far as they may be sent. What does not fit is not sent at all, and ends the
+ * connection, though there may be room for it in a moment. */
+static struct span pull_allowed(struct session *session)
+{
+    bool limited = session->kind->drop && session->state == SESSION_OPEN;
+    if (limited && session->overdrawn)
+        return end_overdrawn(session);
+    struct span bytes = session->kind->pull(session);
+    if (!bytes.length || !limited || session->state != SESSION_OPEN ||
+        allowance_send(&session->allowance, bytes.length))
+        return bytes;
+    session->overdrawn = true;
+    bytes = messages_within(bytes, allowance_left(&session->allowance));
+    if (!bytes.length)
+        return end_overdrawn(session);
+    allowance_send(&session->allowance, bytes.length);
+    return bytes;
+}
+
+/* Several writes while the socket takes all of each: a turn of the loop costs more than a write. */
+static void write_frames(struct session *session, struct span bytes)
+{
+    for (int i = 0; bytes.length; i++) {
+        if (!write_once(session, bytes))
+            return;
+        if (session->blocked || i + 1 == WRITES_PER_TURN || session->ping_due ||
+            session->state != SESSION_OPEN)
+            break;
+        bytes = pull_allowed(session);
+    }
+    session_want_write(session);
+}
+
+static void write_close_frame(struct session *session)
+{
+    struct net_connection *connection = session_connection(session);
+    struct span reason = span_of(session->close_reason ? session->close_reason : "");
+    session_set_state(session, SESSION_CLOSING);
+    net_send_close(connection, session->close_status, reason);
+    if (!net_is_blocked(connection))
+        session_watch_closing(session, ANSWER_SECONDS);
+}
+
+static void write_more(struct session *session)
+{
+    bool last = session->state == SESSION_PARTING && session->last_pulls++ >= LAST_PULLS;
+    struct span bytes = last ? span_make("", 0) : pull_allowed(session);
+    if (bytes.length) {
+        write_frames(session, bytes);
+        return;
+    }
+    bool settled = !session->kind->settled || session->kind->settled(session);
+    if (session->state == SESSION_PARTING && (last || settled))
+        write_close_frame(session);
+    else if (session->paused)
+        try_resume(session);
+}
+
+void session_writable(struct session *session)
+{
+    session->wants_write = false;
+    if (session->blocked) {
+        /* The client's side has taken bytes, so it lives, however slowly it reads. */
+        session->blocked = false;
+        session_heard(session);
+    }
+    if (session->state == SESSION_CLOSING)
+        return;
+    if (session->ping_due)
+        write_ping(session);
+    else if (session->state != SESSION_OPEN || !session_has_expired(session))
+        write_more(session);
+}
+
+void session_closed(struct session *session)
+{
+    struct frontend *frontend = session->frontend;
+    uint64_t duration_ms = frontend_now(frontend) - session->started_ms;
+    histogram_add(&frontend->counters.connection_duration, duration_ms * 1000);
+    link_remove(&session->in_heard);
+    link_remove(&session->in_told);
+    link_remove(&session->in_paused);
+    session_forget_end(session);
+    frontend->sessions.count--;
+    intake_end(&session->incoming);
+    session_set_state(session, SESSION_GONE);
+    memory_free(session->close_reason);
+    session->close_reason = NULL;
+    session->connection = NULL;
+    allowance_fini(&session->allowance);
+    principal_fini(&session->principal);
+    session->kind->closed(session);
+    frontend->ended(frontend->argument);
+}

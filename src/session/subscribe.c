@@ -1,0 +1,140 @@
+/* Sessions of subscribers: text messages to the hub, ready frames from it. */
+#include "delivery/hub.h"
+#include "net/net.h"
+#include "session/frontend.h"
+#include "usage/usage.h"
+#include "wire/wire.h"
+
+struct subscriber_session {
+    struct session session;
+    struct subscriber *subscriber;
+    struct usage_client *usage; /* NULL: usage is not told */
+};
+
+static struct subscriber *subscriber_of(const struct session *session)
+{
+    return ((const struct subscriber_session *)session)->subscriber;
+}
+
+static void on_wake(void *argument)
+{
+    session_want_write(argument);
+}
+
+static void on_message(struct session *session, struct span text)
+{
+    subscriber_message(subscriber_of(session), text);
+}
+
+static void on_refuse(struct session *session, const struct error *error, bool fatal)
+{
+    subscriber_error(subscriber_of(session), error, fatal);
+}
+
+static void on_silence(struct session *session)
+{
+    subscriber_silence(subscriber_of(session));
+}
+
+static void on_became(struct session *session)
+{
+    subscriber_set_owner(subscriber_of(session), session->owner);
+    if (!subscriber_set_identity(subscriber_of(session), session->principal.identity))
+        session_give_up(session, "out-of-memory: connect again");
+}
+
+static void on_refresh(void *argument, const char *token)
+{
+    struct session *session = argument;
+    char answer[SESSION_ANSWER];
+    if (session->state != SESSION_OPEN)
+        return;
+    struct auth_identity *identity = session_refresh(session, token, answer);
+    subscriber_tell(subscriber_of(session), span_of(answer));
+    if (identity)
+        session_become(session, identity);
+}
+
+static void on_denied(void *argument, const struct error *error)
+{
+    struct session *session = argument;
+    struct audit_client client = {.address = session->principal.address,
+                                  .kind = session->kind->name,
+                                  .identity = session->principal.identity};
+    audit_session_denied(access_audit(session->frontend->access), &client, "subscribe", error);
+}
+
+/* A client must not wait for an answer that will never come. */
+static struct span on_pull(struct session *session)
+{
+    struct subscriber *subscriber = subscriber_of(session);
+    if (!subscriber_broken(subscriber))
+        return subscriber_pull(subscriber);
+    session_give_up(session, "out-of-memory: an answer was lost; connect again");
+    return span_make(NULL, 0);
+}
+
+static void on_sent(struct session *session, size_t length, const struct wire_run *run)
+{
+    subscriber_sent(subscriber_of(session), length, run);
+}
+
+static bool is_full(const struct session *session)
+{
+    return subscriber_congested(subscriber_of(session));
+}
+
+static void on_drop(struct session *session)
+{
+    subscriber_drop(subscriber_of(session));
+}
+
+static void on_closed(struct session *session)
+{
+    struct subscriber_session *it = (struct subscriber_session *)session;
+    size_t subscriptions = subscriber_subscriptions(it->subscriber);
+    subscriber_free(it->subscriber);
+    if (it->usage)
+        usage_client_free(it->usage, subscriptions);
+    memory_free(it);
+}
+
+const struct session_kind session_subscriber = {
+    .name = "subscriber",
+    .message = on_message,
+    .refuse = on_refuse,
+    .silence = on_silence,
+    .became = on_became,
+    .pull = on_pull,
+    .sent = on_sent,
+    .is_full = is_full,
+    .drop = on_drop,
+    .closed = on_closed,
+};
+
+struct session *session_subscriber_new(struct frontend *frontend, struct net_connection *connection,
+                                       struct principal *principal)
+{
+    struct subscriber_session *it = memory_new(sizeof *it);
+    if (!it)
+        return NULL;
+    it->subscriber = subscriber_new(frontend->hub, on_wake, it);
+    if (frontend->usage)
+        it->usage = usage_client_new(frontend->usage, principal->identity, principal->address);
+    if (!it->subscriber || (frontend->usage && !it->usage) ||
+        !subscriber_set_identity(it->subscriber, principal->identity)) {
+        subscriber_free(it->subscriber);
+        if (it->usage)
+            usage_client_free(it->usage, 0);
+        memory_free(it);
+        return NULL;
+    }
+    subscriber_meter(it->subscriber, it->usage);
+    subscriber_on_refresh(it->subscriber, on_refresh);
+    subscriber_on_denied(it->subscriber, on_denied);
+    session_init(&it->session, frontend, connection, &session_subscriber,
+                 frontend->max_message_bytes, principal);
+    subscriber_set_allowance(it->subscriber, &it->session.allowance);
+    subscriber_set_owner(it->subscriber, it->session.owner);
+    return &it->session;
+}
