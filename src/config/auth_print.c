@@ -1,14 +1,13 @@
 /* "auth" and "allowed_origins" as people and editors read them. */
 #include "config/config_internal.h"
 
-#define MEMBER(setting) ((setting)->name + strlen("auth."))
-
 void config_auth_describe(struct buffer *out)
 {
     buffer_add_string(out, "  auth: an object, default {\"mode\": \"none\"}; its members, which "
                            "--set takes by these names:\n");
-    for (size_t i = 0; i < config_auth_setting_count; i++)
-        setting_describe(out, &config_auth_settings[i]);
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].member)
+            setting_describe(out, &config_settings[i]);
     buffer_add_string(out, "  auth.tokens, auth.keys: lists, in a configuration file only\n"
                            "  allowed_origins: a list of origins from which browsers may connect, "
                            "default []: all\n");
@@ -73,10 +72,10 @@ void config_auth_print(struct buffer *out, const struct config *config)
     const struct config_auth *auth = &config->auth;
     const char *between = "\n    ";
     buffer_add_string(out, "  \"auth\": {");
-    for (size_t i = 0; i < config_auth_setting_count; i++) {
+    for (size_t i = 0; i < config_setting_count; i++) {
         size_t before = out->length;
         buffer_add_string(out, between);
-        if (setting_print(out, config, &config_auth_settings[i], MEMBER(&config_auth_settings[i])))
+        if (config_settings[i].member && setting_print(out, config, &config_settings[i]))
             between = ",\n    ";
         else
             out->length = before;
@@ -160,8 +159,9 @@ void config_auth_schema(struct buffer *out)
                            "      \"default\": {},\n"
                            "      \"additionalProperties\": false,\n"
                            "      \"properties\": {\n");
-    for (size_t i = 0; i < config_auth_setting_count; i++)
-        setting_schema(out, &config_auth_settings[i], MEMBER(&config_auth_settings[i]), 8);
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].member)
+            setting_schema(out, &config_settings[i], 8);
     buffer_add_string(out, schema_lists);
     buffer_add_string(out, "      }\n    },\n");
     buffer_add_string(out, schema_origins);

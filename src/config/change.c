@@ -1,13 +1,8 @@
 /*
  * What differs between the configuration in force and another, and what of it can change while the
- * server runs: the column `live` of the table.
+ * server runs: what the table says of a change.
  */
 #include "config/config_internal.h"
-
-static bool is_textual(const struct setting *setting)
-{
-    return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
-}
 
 static bool same_text(const char *a, const char *b)
 {
@@ -17,8 +12,9 @@ static bool same_text(const char *a, const char *b)
 static bool same_setting(const struct config *a, const struct config *b,
                          const struct setting *setting)
 {
-    return is_textual(setting) ? same_text(setting_text(a, setting), setting_text(b, setting))
-                               : setting_number(a, setting) == setting_number(b, setting);
+    return setting_is_textual(setting)
+               ? same_text(setting_text(a, setting), setting_text(b, setting))
+               : setting_number(a, setting) == setting_number(b, setting);
 }
 
 /* But for what can change live. */
@@ -63,17 +59,29 @@ struct taking {
     void *argument;
 };
 
-static void take_settings(const struct taking *taking, const struct setting *settings, size_t count)
+static bool wants(const struct taking *taking, const char *name, enum config_change change,
+                  const char *restart)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!same_setting(taking->config, taking->from, &settings[i]) &&
-            taking->judge(taking->argument, settings[i].name, settings[i].live))
-            setting_swap(taking->config, taking->from, &settings[i]);
+    return taking->judge(taking->argument, name, change,
+                         restart ? restart : "this setting is read at start only");
+}
+
+static void take_setting(const struct taking *taking, const struct setting *setting)
+{
+    enum config_change change = setting->change;
+    if (same_setting(taking->config, taking->from, setting))
+        return;
+    if (change == CONFIG_LIVE_WHILE_SET)
+        change = setting_text(taking->config, setting) && setting_text(taking->from, setting)
+                     ? CONFIG_LIVE
+                     : CONFIG_RESTART;
+    if (wants(taking, setting->name, change, setting->restart))
+        setting_swap(taking->config, taking->from, setting);
 }
 
 static void take_text(const struct taking *taking, const char *name, char **text, char **from)
 {
-    if (same_text(*text, *from) || !taking->judge(taking->argument, name, true))
+    if (same_text(*text, *from) || !wants(taking, name, CONFIG_LIVE, NULL))
         return;
     char *before = *text;
     *text = *from;
@@ -84,7 +92,7 @@ static void take_origins(const struct taking *taking)
 {
     struct config *config = taking->config, *from = taking->from;
     if (same_texts(config->origins, config->origin_count, from->origins, from->origin_count) ||
-        !taking->judge(taking->argument, "allowed_origins", true))
+        !wants(taking, "allowed_origins", CONFIG_LIVE, NULL))
         return;
     char **origins = config->origins;
     size_t count = config->origin_count;
@@ -99,7 +107,8 @@ static void take_exports(const struct taking *taking)
 {
     struct config *config = taking->config, *from = taking->from;
     bool live = same_exports(config, from);
-    if ((live && same_limits(config, from)) || !taking->judge(taking->argument, "exports", live))
+    if ((live && same_limits(config, from)) ||
+        !wants(taking, "exports", live ? CONFIG_LIVE : CONFIG_RESTART, NULL))
         return;
     for (size_t i = 0; i < config->export_count; i++)
         config->exports[i].max_entities = from->exports[i].max_entities;
@@ -109,12 +118,12 @@ void config_take_live(struct config *config, struct config *from, config_judge j
                       void *argument)
 {
     const struct taking taking = {config, from, judge, argument};
-    take_settings(&taking, config_settings, config_setting_count);
-    take_settings(&taking, config_auth_settings, config_auth_setting_count);
+    for (size_t i = 0; i < config_setting_count; i++)
+        take_setting(&taking, &config_settings[i]);
     take_text(&taking, "auth.tokens", &config->auth.tokens, &from->auth.tokens);
     take_text(&taking, "auth.keys", &config->auth.keys, &from->auth.keys);
     take_origins(&taking);
     if (!same_texts(config->stacks, config->stack_count, from->stacks, from->stack_count))
-        judge(argument, "stacks", false);
+        wants(&taking, "stacks", CONFIG_RESTART, NULL);
     take_exports(&taking);
 }

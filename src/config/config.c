@@ -29,14 +29,6 @@ static void put_number(struct config *config, const struct setting *setting, int
     }
 }
 
-_Static_assert(sizeof(enum store_synchronous) == sizeof(unsigned), "put_number");
-_Static_assert(sizeof(enum store_erase) == sizeof(unsigned), "put_number");
-_Static_assert(sizeof(enum log_level) == sizeof(unsigned), "put_number");
-_Static_assert(sizeof(enum log_format) == sizeof(unsigned), "put_number");
-_Static_assert(sizeof(enum config_auth_mode) == sizeof(unsigned), "put_number");
-_Static_assert(sizeof(enum config_audience) == sizeof(unsigned), "put_number");
-_Static_assert(sizeof(enum config_rate_limiting) == sizeof(unsigned), "put_number");
-
 int64_t setting_number(const struct config *config, const struct setting *setting)
 {
     const char *field = (const char *)config + setting->offset;
@@ -59,7 +51,7 @@ const char *setting_text(const struct config *config, const struct setting *sett
 
 void setting_swap(struct config *a, struct config *b, const struct setting *setting)
 {
-    if (setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS) {
+    if (setting_is_textual(setting)) {
         char *text = *text_field(a, setting);
         *text_field(a, setting) = *text_field(b, setting);
         *text_field(b, setting) = text;
@@ -86,14 +78,9 @@ static bool put_text(struct config *config, const struct setting *setting, struc
     return true;
 }
 
-static bool is_textual(const struct setting *setting)
-{
-    return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
-}
-
 bool setting_set_default(struct config *config, const struct setting *setting, struct error *error)
 {
-    if (!is_textual(setting)) {
+    if (!setting_is_textual(setting)) {
         put_number(config, setting, setting->number);
         return true;
     }
@@ -110,27 +97,16 @@ bool config_init(struct config *config, struct error *error)
     bool good = true;
     for (size_t i = 0; good && i < config_setting_count; i++)
         good = setting_set_default(config, &config_settings[i], error);
-    for (size_t i = 0; good && i < config_auth_setting_count; i++)
-        good = setting_set_default(config, &config_auth_settings[i], error);
     if (!good)
         config_fini(config);
     return good;
 }
 
-static void free_texts(struct config *config, const struct setting *settings, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (is_textual(&settings[i])) {
-            memory_free(*text_field(config, &settings[i]));
-            *text_field(config, &settings[i]) = NULL;
-        }
-    }
-}
-
 void config_fini(struct config *config)
 {
-    free_texts(config, config_settings, config_setting_count);
-    free_texts(config, config_auth_settings, config_auth_setting_count);
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (setting_is_textual(&config_settings[i]))
+            memory_free(*text_field(config, &config_settings[i]));
     config_free_auth(config);
     config_free_exports(config);
     config_free_stacks(config);
@@ -240,8 +216,7 @@ bool setting_set_tree(struct config *config, const struct setting *setting,
 }
 
 static bool set_parsed(struct config *config, const char *name, const char *value,
-                       bool (*set)(struct config *, const struct tree *, struct error *),
-                       struct error *error)
+                       config_setter set, struct error *error)
 {
     struct tree *tree = tree_parse(span_of(value), error);
     bool done = tree && set(config, tree, error);
@@ -253,14 +228,9 @@ static bool set_parsed(struct config *config, const char *name, const char *valu
 
 bool config_set(struct config *config, const char *name, const char *value, struct error *error)
 {
-    if (strcmp(name, "exports") == 0)
-        return set_parsed(config, name, value, config_set_exports, error);
-    if (strcmp(name, "stacks") == 0)
-        return set_parsed(config, name, value, config_set_stacks, error);
-    if (strcmp(name, "auth") == 0)
-        return set_parsed(config, name, value, config_set_auth, error);
-    if (strcmp(name, "allowed_origins") == 0)
-        return set_parsed(config, name, value, config_set_origins, error);
+    config_setter set = config_structure(name);
+    if (set)
+        return set_parsed(config, name, value, set, error);
     if (strcmp(name, "stack") == 0)
         return config_add_stack(config, span_of(value), error);
     const struct setting *setting = setting_find(name);

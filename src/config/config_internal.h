@@ -14,11 +14,13 @@ enum setting_type {
     SETTING_FLAG  /* true or false */
 };
 
-/* One row of the table. Everything that the program says about a setting comes from here. */
+/* A row of settings.h. Everything that the program says about a setting comes from here. */
 struct setting {
     const char *name;
+    const char *member; /* of "auth", its name there; NULL: it stands by itself */
     enum setting_type type;
-    bool live;                /* a server that runs takes another value: see reload.c */
+    enum config_change change;
+    const char *restart;      /* why a change may take one, where it can be live */
     bool list;                /* of a text: the file may have a list of texts in its place */
     size_t offset;            /* of the field in struct config */
     const char *text;         /* default of a text or an address; NULL: not set */
@@ -31,17 +33,24 @@ struct setting {
     const char *help;
 };
 
+/* Those of "auth" come last. */
 extern const struct setting config_settings[];
 extern const size_t config_setting_count;
-/* The scalar members of "auth"; their names begin with "auth.". */
-extern const struct setting config_auth_settings[];
-extern const size_t config_auth_setting_count;
 
 const struct setting *setting_find(const char *name);
+/* How a setting with a structure of its own is set from what the file has for it; it replaces what
+ * was there. NULL: none has this name. */
+typedef bool (*config_setter)(struct config *config, const struct tree *value, struct error *error);
+config_setter config_structure(const char *name);
 /* ERROR_CONFIGURATION for a name that is not in the table, with the nearest that is. */
 bool setting_unknown(const char *name, struct error *error);
 /* ERROR_CONFIGURATION: names the setting, the value (as it was given) and what is allowed. */
 bool setting_refuse(const struct setting *setting, struct span value, struct error *error);
+
+static inline bool setting_is_textual(const struct setting *setting)
+{
+    return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
+}
 
 /* Set what holds without a word of anybody. */
 bool setting_set_default(struct config *config, const struct setting *setting, struct error *error);
@@ -66,15 +75,12 @@ int setting_word(const char *const *words, struct span word);
 /* Append the words as "a, b or c". */
 void setting_print_words(struct buffer *out, const char *const *words);
 
-/* "exports" as parsed; replaces what was there. */
+/* "exports", "stacks", "auth" and "allowed_origins", see config_setter. */
 bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
 void config_free_exports(struct config *config);
-/* "stacks" as parsed, a list of paths; replaces what was there. */
 bool config_set_stacks(struct config *config, const struct tree *stacks, struct error *error);
 bool config_add_stack(struct config *config, struct span path, struct error *error);
 void config_free_stacks(struct config *config);
-
-/* "auth" and "allowed_origins" as parsed; each replaces what was there. */
 bool config_set_auth(struct config *config, const struct tree *auth, struct error *error);
 bool config_set_origins(struct config *config, const struct tree *origins, struct error *error);
 /* What is not in a table. */
@@ -84,13 +90,11 @@ void config_free_auth(struct config *config);
 bool config_unknown_member(struct error *error, const char *path, const char *name,
                            const char *const *known);
 
-/* How one setting is shown: its lines of --help, its value as a member of the file (`name` is the
- * member's), and its member of the schema, indented by so many spaces. */
+/* How one setting is shown: its lines of --help, its value as a member of the file, and its member
+ * of the schema, indented by so many spaces. */
 void setting_describe(struct buffer *out, const struct setting *setting);
-bool setting_print(struct buffer *out, const struct config *config, const struct setting *setting,
-                   const char *name);
-void setting_schema(struct buffer *out, const struct setting *setting, const char *name,
-                    int indent);
+bool setting_print(struct buffer *out, const struct config *config, const struct setting *setting);
+void setting_schema(struct buffer *out, const struct setting *setting, int indent);
 /* The same of "auth" and "allowed_origins". What is secret is not shown. */
 void config_auth_describe(struct buffer *out);
 void config_auth_print(struct buffer *out, const struct config *config);

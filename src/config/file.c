@@ -11,16 +11,11 @@ static bool set_member(struct config *config, const char *name, const struct tre
     /* Editors find the published schema by this member; it is not a setting. */
     if (strcmp(name, "$schema") == 0 && tree_type(value) == TREE_STRING)
         return true;
-    if (strcmp(name, "exports") == 0)
-        return config_set_exports(config, value, error);
-    if (strcmp(name, "stacks") == 0)
-        return config_set_stacks(config, value, error);
-    if (strcmp(name, "auth") == 0)
-        return config_set_auth(config, value, error);
-    if (strcmp(name, "allowed_origins") == 0)
-        return config_set_origins(config, value, error);
+    config_setter set = config_structure(name);
+    if (set)
+        return set(config, value, error);
     const struct setting *setting = setting_find(name);
-    if (!setting || strchr(name, '.'))
+    if (!setting || setting->member)
         return setting_unknown(name, error);
     return setting_set_tree(config, setting, value, error);
 }

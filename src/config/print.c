@@ -29,7 +29,7 @@ void setting_describe(struct buffer *out, const struct setting *setting)
         buffer_printf(out, ", default %s", setting->words[setting->number]);
         break;
     }
-    buffer_printf(out, "%s\n      %s\n", setting->live ? "; live" : "", setting->help);
+    buffer_printf(out, "%s\n      %s\n", setting->change ? "; live" : "", setting->help);
     if (setting->environment)
         buffer_printf(out, "      environment: %s\n", setting->environment);
 }
@@ -37,7 +37,8 @@ void setting_describe(struct buffer *out, const struct setting *setting)
 bool config_describe(struct buffer *out)
 {
     for (size_t i = 0; i < config_setting_count; i++)
-        setting_describe(out, &config_settings[i]);
+        if (!config_settings[i].member)
+            setting_describe(out, &config_settings[i]);
     config_auth_describe(out);
     buffer_add_string(out,
                       "  stacks: a list of paths of arete stack files, default []; \"stack\" adds "
@@ -88,14 +89,13 @@ static void print_export(struct buffer *out, const struct config_export *export)
     buffer_add_string(out, "}}");
 }
 
-bool setting_print(struct buffer *out, const struct config *config, const struct setting *setting,
-                   const char *name)
+bool setting_print(struct buffer *out, const struct config *config, const struct setting *setting)
 {
-    bool textual = setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
+    bool textual = setting_is_textual(setting);
     const char *text = textual ? setting_text(config, setting) : NULL;
     if (textual && !text)
         return false;
-    buffer_printf(out, "\"%s\": ", name);
+    buffer_printf(out, "\"%s\": ", setting->member ? setting->member : setting->name);
     if (textual)
         doc_escape(out, span_of(text));
     else if (setting->type == SETTING_WORD)
@@ -112,7 +112,7 @@ static void print_one(const struct config *config, const struct setting *setting
 {
     size_t before = out->length;
     buffer_add_string(out, "  ");
-    if (setting_print(out, config, setting, setting->name))
+    if (!setting->member && setting_print(out, config, setting))
         buffer_add_string(out, ",\n");
     else
         out->length = before;

@@ -9,8 +9,9 @@ static void schema_words(struct buffer *out, const char *const *words)
     buffer_add_string(out, "]");
 }
 
-void setting_schema(struct buffer *out, const struct setting *setting, const char *name, int indent)
+void setting_schema(struct buffer *out, const struct setting *setting, int indent)
 {
+    const char *name = setting->member ? setting->member : setting->name;
     buffer_printf(out, "%*s\"%s\": {\n%*s  \"description\": ", indent, "", name, indent, "");
     doc_escape(out, span_of(setting->help));
     buffer_printf(out, ",\n%*s  ", indent, "");
@@ -223,7 +224,8 @@ bool config_schema(struct buffer *out)
                            "  \"properties\": {\n"
                            "    \"$schema\": {\"type\": \"string\"},\n");
     for (size_t i = 0; i < config_setting_count; i++)
-        setting_schema(out, &config_settings[i], config_settings[i].name, 4);
+        if (!config_settings[i].member)
+            setting_schema(out, &config_settings[i], 4);
     config_auth_schema(out);
     buffer_add_string(out, schema_stacks);
     buffer_add_string(out, schema_exports);

@@ -58,50 +58,38 @@ void server_reload_free(struct server_reload *reload)
 
 struct judgement {
     struct server *server;
-    const struct config *in_force, *fresh;
+    const struct config *fresh;
     bool exports;          /* limits of exports were taken */
     struct buffer changed; /* names of what was taken, with a space between them */
 };
 
-/* With TLS on or off the addresses speak something else, which a running server's do not. */
-static bool is_tls_switched(const struct judgement *judgement)
+static bool is_possible(const struct judgement *judgement, enum config_change change)
 {
-    return !judgement->in_force->tls_certificate != !judgement->fresh->tls_certificate;
-}
-
-static bool is_usage_switched(const struct judgement *judgement)
-{
-    return !judgement->server->frontend.usage != !judgement->fresh->usage_url;
-}
-
-/* Why a setting that could change live cannot change so; NULL: it can. */
-static const char *obstacle(const struct judgement *judgement, const char *name)
-{
-    if (strncmp(name, "tls_", 4) == 0 && is_tls_switched(judgement))
-        return "TLS comes and goes with a restart only";
-    if (strcmp(name, "usage_url") == 0 && is_usage_switched(judgement))
-        return "usage events come and go with a restart only";
-    /* Room among the descriptors was made for the connections of the start. */
-    if (strcmp(name, "max_connections") == 0 &&
-        (size_t)judgement->fresh->max_connections > judgement->server->connection_room)
-        return "more than at the start takes a restart";
-    if (strcmp(name, "auth.jwks_url") == 0 && judgement->fresh->auth.jwks_url &&
-        !judgement->server->outbound)
-        return "outgoing requests are possible only if some were at the start";
-    return NULL;
+    switch (change) {
+    case CONFIG_RESTART:
+        return false;
+    case CONFIG_LIVE:
+    case CONFIG_LIVE_WHILE_SET:
+        return true;
+    case CONFIG_LIVE_WITHIN_ROOM: /* among the descriptors, made at the start */
+        return (size_t)judgement->fresh->max_connections <= judgement->server->connection_room;
+    case CONFIG_LIVE_WITH_OUTGOING:
+        return judgement->server->outbound || !judgement->fresh->auth.jwks_url;
+    }
+    return false;
 }
 
 /* The name is also the event: the log holds back repetitions of one event. */
-static bool judge(void *argument, const char *name, bool live)
+static bool judge(void *argument, const char *name, enum config_change change, const char *restart)
 {
     struct judgement *judgement = argument;
-    const char *reason = live ? obstacle(judgement, name) : "this setting is read at start only";
-    if (reason)
-        log_warning("config", name, "effect=\"needs a restart\" reason=\"%s\"", reason);
-    else
+    bool taken = is_possible(judgement, change);
+    if (taken)
         buffer_printf(&judgement->changed, "%s%s", judgement->changed.length ? " " : "", name);
-    judgement->exports = judgement->exports || (!reason && strcmp(name, "exports") == 0);
-    return !reason;
+    else
+        log_warning("config", name, "effect=\"needs a restart\" reason=\"%s\"", restart);
+    judgement->exports = judgement->exports || (taken && strcmp(name, "exports") == 0);
+    return taken;
 }
 
 static void show_certificate(struct server *server, struct server_reload *reload)
@@ -145,7 +133,7 @@ void server_reload_apply(struct server *server, struct server_reload *reload,
                          struct config *in_force)
 {
     enum { NAMES_LIMIT = 2048 };
-    struct judgement judgement = {.server = server, .in_force = in_force, .fresh = &reload->config};
+    struct judgement judgement = {.server = server, .fresh = &reload->config};
     buffer_init(&judgement.changed, NAMES_LIMIT);
     /* First, so that what is told of the others is told as it is wanted from now on. */
     log_configure(reload->config.log_level, reload->config.log_format);
