@@ -14,56 +14,27 @@ int64_t limits_grain(const struct auth_rate *rate)
     return rate->most > EXACT_UP_TO && grain > 1 ? grain : 1;
 }
 
-static struct auth_rate make_rate(int64_t most, int64_t burst, int64_t seconds)
+static struct auth_rate make_rate(const struct config_rate *given)
 {
-    struct auth_rate rate = {
-        .most = most > 0 ? most + burst : 0, .window_ms = seconds * SECOND, .grain_ms = 1};
+    struct auth_rate rate = {.most = given->most > 0 ? given->most + given->burst : 0,
+                             .window_ms = given->seconds * SECOND,
+                             .grain_ms = 1};
     rate.grain_ms = limits_grain(&rate);
     return rate;
 }
 
-#define RATE(config, what)                                                                         \
-    make_rate((config)->rate_##what, (config)->rate_##what##_burst, (config)->rate_##what##_seconds)
-
 /* Nobody but this machine's own users can come in, and it was left as it is. */
-static bool is_private(const struct config *config, const struct limit_rules *rules)
+static bool is_private(const struct config *config)
 {
-    struct config standard;
     struct error error;
-    if (config->auth.mode != CONFIG_AUTH_NONE || config->trusted_proxies ||
-        !config_check_exposure(config, &error) || !config_init(&standard, &error))
-        return false;
-    const struct limit_rules untouched = {
-        .handshakes = RATE(&standard, handshakes_per_ip),
-        .subject_connections = RATE(&standard, connections_per_subject),
-        .metering_connections = RATE(&standard, connections_per_metering_key),
-        .subscribes = RATE(&standard, subscriptions_per_connection),
-        .messages = RATE(&standard, messages_per_connection),
-        .snapshots = RATE(&standard, snapshots_per_connection),
-    };
-    config_fini(&standard);
-    const struct auth_rate *now[] = {&rules->handshakes,
-                                     &rules->subject_connections,
-                                     &rules->metering_connections,
-                                     &rules->subscribes,
-                                     &rules->messages,
-                                     &rules->snapshots};
-    const struct auth_rate *then[] = {&untouched.handshakes,
-                                      &untouched.subject_connections,
-                                      &untouched.metering_connections,
-                                      &untouched.subscribes,
-                                      &untouched.messages,
-                                      &untouched.snapshots};
-    for (size_t i = 0; i < sizeof now / sizeof *now; i++)
-        if (now[i]->most != then[i]->most || now[i]->window_ms != then[i]->window_ms)
-            return false;
-    return true;
+    return config->auth.mode == CONFIG_AUTH_NONE && !config->trusted_proxies &&
+           config_check_exposure(config, &error) && config_rates_untouched(config);
 }
 
-static bool windows_hold(const struct config *config, const struct limit_rules *rules)
+static bool windows_hold(const struct config *config)
 {
     bool hold = config->rate_limiting == CONFIG_RATES_ON ||
-                (config->rate_limiting == CONFIG_RATES_AUTO && !is_private(config, rules));
+                (config->rate_limiting == CONFIG_RATES_AUTO && !is_private(config));
     if (!hold)
         log_info("limits", "rate-windows-off", "reason=\"%s\"",
                  config->rate_limiting == CONFIG_RATES_OFF
@@ -75,12 +46,12 @@ static bool windows_hold(const struct config *config, const struct limit_rules *
 static bool make_rules(struct limit_rules *rules, const struct config *config, struct error *error)
 {
     *rules = (struct limit_rules){
-        .handshakes = RATE(config, handshakes_per_ip),
-        .subject_connections = RATE(config, connections_per_subject),
-        .metering_connections = RATE(config, connections_per_metering_key),
-        .subscribes = RATE(config, subscriptions_per_connection),
-        .messages = RATE(config, messages_per_connection),
-        .snapshots = RATE(config, snapshots_per_connection),
+        .handshakes = make_rate(&config->rate_handshakes_per_ip),
+        .subject_connections = make_rate(&config->rate_connections_per_subject),
+        .metering_connections = make_rate(&config->rate_connections_per_metering_key),
+        .subscribes = make_rate(&config->rate_subscriptions_per_connection),
+        .messages = make_rate(&config->rate_messages_per_connection),
+        .snapshots = make_rate(&config->rate_snapshots_per_connection),
         .connections = config->max_connections,
         .connections_per_ip = config->max_connections_per_ip,
         .connections_per_origin = config->max_connections_per_origin,
@@ -94,7 +65,7 @@ static bool make_rules(struct limit_rules *rules, const struct config *config, s
     };
     const char *header = config->proxy_header;
     rules->proxy_form = strcasecmp(header, "Forwarded") == 0 ? FORWARDED_ELEMENTS : FORWARDED_LIST;
-    rules->windows_on = windows_hold(config, rules);
+    rules->windows_on = windows_hold(config);
     if (!networks_parse(&rules->trusted, config->trusted_proxies, error))
         return error_prefix(error, "setting \"trusted_proxies\"");
     rules->proxy_header = memory_copy_string(header, strlen(header));

@@ -4,19 +4,6 @@
  */
 #include "config/config_internal.h"
 
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static bool same_setting(const struct config *a, const struct config *b,
-                         const struct setting *setting)
-{
-    return setting_is_textual(setting)
-               ? same_text(setting_text(a, setting), setting_text(b, setting))
-               : setting_number(a, setting) == setting_number(b, setting);
-}
-
 /* But for what can change live. */
 static bool same_export(const struct config_export *a, const struct config_export *b)
 {
@@ -69,7 +56,7 @@ static bool wants(const struct taking *taking, const char *name, enum config_cha
 static void take_setting(const struct taking *taking, const struct setting *setting)
 {
     enum config_change change = setting->change;
-    if (same_setting(taking->config, taking->from, setting))
+    if (setting->older || setting_same(taking->config, taking->from, setting))
         return;
     if (change == CONFIG_LIVE_WHILE_SET)
         change = setting_text(taking->config, setting) && setting_text(taking->from, setting)

@@ -55,11 +55,24 @@ void setting_swap(struct config *a, struct config *b, const struct setting *sett
         char *text = *text_field(a, setting);
         *text_field(a, setting) = *text_field(b, setting);
         *text_field(b, setting) = text;
+    } else if (setting->type == SETTING_RATE) {
+        for (int i = 1; i <= 3; i++)
+            setting_swap(a, b, setting + i);
     } else {
         int64_t number = setting_number(a, setting);
         put_number(a, setting, setting_number(b, setting));
         put_number(b, setting, number);
     }
+}
+
+bool setting_same(const struct config *a, const struct config *b, const struct setting *setting)
+{
+    if (setting->type == SETTING_RATE)
+        return memcmp(setting_rate(a, setting), setting_rate(b, setting),
+                      sizeof(struct config_rate)) == 0;
+    return setting_is_textual(setting)
+               ? same_text(setting_text(a, setting), setting_text(b, setting))
+               : setting_number(a, setting) == setting_number(b, setting);
 }
 
 static bool put_text(struct config *config, const struct setting *setting, struct span text,
@@ -80,6 +93,8 @@ static bool put_text(struct config *config, const struct setting *setting, struc
 
 bool setting_set_default(struct config *config, const struct setting *setting, struct error *error)
 {
+    if (setting->type == SETTING_RATE) /* by the rows behind it */
+        return true;
     if (!setting_is_textual(setting)) {
         put_number(config, setting, setting->number);
         return true;
@@ -162,6 +177,8 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
             return setting_refuse(setting, text, error);
         put_number(config, setting, text.length == 4);
         return true;
+    case SETTING_RATE:
+        return setting_set_rate(config, setting, text, error);
     case SETTING_ADDRESS:
         good = is_address(text);
         break;
@@ -210,9 +227,11 @@ bool setting_set_tree(struct config *config, const struct setting *setting,
     }
     buffer_clear(&text);
     tree_print(value, &text);
-    setting_refuse(setting, buffer_span(&text), error);
+    bool done = setting->type == SETTING_RATE && tree_type(value) == TREE_INTEGER
+                    ? setting_set_rate(config, setting, buffer_span(&text), error)
+                    : setting_refuse(setting, buffer_span(&text), error);
     buffer_fini(&text);
-    return false;
+    return done;
 }
 
 static bool set_parsed(struct config *config, const char *name, const char *value,

@@ -40,6 +40,12 @@ enum config_unknown_exports { CONFIG_UNKNOWN_IGNORE, CONFIG_UNKNOWN_REFUSE };
 /* Whether the rate windows hold. AUTO: unless the server is for its own machine alone; limits.h. */
 enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
 
+/* So many, and a burst beyond them, in so many seconds. */
+struct config_rate {
+    int64_t most; /* 0: no limit */
+    int64_t burst, seconds;
+};
+
 /* What becomes of another value while the server runs. */
 enum config_change {
     CONFIG_RESTART,           /* nothing: it is read at the start only */
@@ -54,7 +60,7 @@ enum config_change {
 #define NUMBER(field, ...) int64_t field;
 #define FLAG(field, ...) bool field;
 #define WORD(field, words, ...) enum words field;
-#define RATE(field, ...) int64_t field, field##_burst, field##_seconds;
+#define RATE(field, ...) struct config_rate field;
 /* clang-format off */
 struct config {
     /* Where relative paths begin: a folder's descriptor, which is not the configuration's own, or
@@ -89,6 +95,8 @@ bool config_read_environment(struct config *config, struct error *error);
 bool config_read_file(struct config *config, const char *path, struct error *error);
 /* One setting by name from text, e.g. from a command line. "stack" adds a file to "stacks". */
 bool config_set(struct config *config, const char *name, const char *value, struct error *error);
+/* Whether every rate is as it comes. */
+bool config_rates_untouched(const struct config *config);
 /* ERROR_CONFIGURATION when there is no authentication and an address to listen at can be reached
  * from other machines: that takes an explicit word of the operator. */
 bool config_check_exposure(const struct config *config, struct error *error);

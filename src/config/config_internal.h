@@ -11,7 +11,8 @@ enum setting_type {
     SETTING_ADDRESS, /* HOST:PORT, or "" for none */
     SETTING_NUMBER,
     SETTING_WORD, /* one of a few words, kept as an enum */
-    SETTING_FLAG  /* true or false */
+    SETTING_FLAG, /* true or false */
+    SETTING_RATE  /* "60+10/60s"; the next three rows set its numbers by their older names */
 };
 
 /* A row of settings.h. Everything that the program says about a setting comes from here. */
@@ -29,6 +30,7 @@ struct setting {
     const char *const *words; /* in the order of the enum's values, NULL at the end */
     /* Of a text: whether it may be set, beyond its length; NULL: always. */
     bool (*check)(const char *text, struct error *error);
+    bool older;              /* an older name, shown in the schema alone */
     const char *environment; /* the environment variable that sets it; NULL: none */
     const char *help;
 };
@@ -52,6 +54,12 @@ static inline bool setting_is_textual(const struct setting *setting)
     return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
 }
 
+/* Both NULL, or the same text. */
+static inline bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 /* Set what holds without a word of anybody. */
 bool setting_set_default(struct config *config, const struct setting *setting, struct error *error);
 /* Set from text or from a number; the value is checked. */
@@ -59,15 +67,20 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
                       struct error *error);
 bool setting_set_number(struct config *config, const struct setting *setting, int64_t number,
                         struct error *error);
+bool setting_set_rate(struct config *config, const struct setting *setting, struct span text,
+                      struct error *error);
 /* From a member of the configuration file. */
 bool setting_set_tree(struct config *config, const struct setting *setting,
                       const struct tree *value, struct error *error);
-/* The value now: of a number or a flag itself, of a word its place in `words`; of the others the
- * text or NULL. */
+/* The value now: of a number or a flag itself, of a word its place in `words`; of a text itself, or
+ * NULL; of a rate its numbers. */
 int64_t setting_number(const struct config *config, const struct setting *setting);
 const char *setting_text(const struct config *config, const struct setting *setting);
-
-/* Exchange the values of two configurations. */
+const struct config_rate *setting_rate(const struct config *config, const struct setting *setting);
+struct config_rate setting_standard_rate(const struct setting *setting);
+void rate_print(struct buffer *out, const struct config_rate *rate);
+/* Whether the values of two configurations are the same; exchange them. */
+bool setting_same(const struct config *a, const struct config *b, const struct setting *setting);
 void setting_swap(struct config *a, struct config *b, const struct setting *setting);
 
 /* Place of a word in a list that ends with NULL, or -1. */

@@ -5,8 +5,15 @@
 
 /* ---- the list ---- */
 
+static void describe_variable(struct buffer *out, const struct setting *setting)
+{
+    if (setting->environment)
+        buffer_printf(out, "      environment: %s\n", setting->environment);
+}
+
 void setting_describe(struct buffer *out, const struct setting *setting)
 {
+    struct config_rate standard;
     buffer_printf(out, "  %s: ", setting->name);
     switch (setting->type) {
     case SETTING_TEXT:
@@ -24,20 +31,26 @@ void setting_describe(struct buffer *out, const struct setting *setting)
     case SETTING_FLAG:
         buffer_printf(out, "true or false, default %s", setting->number ? "true" : "false");
         break;
+    case SETTING_RATE:
+        standard = setting_standard_rate(setting);
+        buffer_add_string(out, "MOST+BURST/TIME or off, default ");
+        rate_print(out, &standard);
+        break;
     case SETTING_WORD:
         setting_print_words(out, setting->words);
         buffer_printf(out, ", default %s", setting->words[setting->number]);
         break;
     }
     buffer_printf(out, "%s\n      %s\n", setting->change ? "; live" : "", setting->help);
-    if (setting->environment)
-        buffer_printf(out, "      environment: %s\n", setting->environment);
+    describe_variable(out, setting);
+    for (int i = 1; setting->type == SETTING_RATE && i <= 3; i++)
+        describe_variable(out, setting + i);
 }
 
 bool config_describe(struct buffer *out)
 {
     for (size_t i = 0; i < config_setting_count; i++)
-        if (!config_settings[i].member)
+        if (!config_settings[i].member && !config_settings[i].older)
             setting_describe(out, &config_settings[i]);
     config_auth_describe(out);
     buffer_add_string(out,
@@ -100,7 +113,11 @@ bool setting_print(struct buffer *out, const struct config *config, const struct
         doc_escape(out, span_of(text));
     else if (setting->type == SETTING_WORD)
         buffer_printf(out, "\"%s\"", setting->words[setting_number(config, setting)]);
-    else if (setting->type == SETTING_FLAG)
+    else if (setting->type == SETTING_RATE) {
+        buffer_add_char(out, '"');
+        rate_print(out, setting_rate(config, setting));
+        buffer_add_char(out, '"');
+    } else if (setting->type == SETTING_FLAG)
         buffer_add_string(out, setting_number(config, setting) ? "true" : "false");
     else
         buffer_printf(out, "%lld", (long long)setting_number(config, setting));
@@ -112,7 +129,7 @@ static void print_one(const struct config *config, const struct setting *setting
 {
     size_t before = out->length;
     buffer_add_string(out, "  ");
-    if (!setting->member && setting_print(out, config, setting))
+    if (!setting->member && !setting->older && setting_print(out, config, setting))
         buffer_add_string(out, ",\n");
     else
         out->length = before;

@@ -9,6 +9,20 @@ static void schema_words(struct buffer *out, const char *const *words)
     buffer_add_string(out, "]");
 }
 
+static void schema_rate(struct buffer *out, const struct setting *setting, int indent)
+{
+    struct config_rate standard = setting_standard_rate(setting);
+    buffer_printf(out,
+                  "\"anyOf\": [\n%*s    {\"type\": \"string\", \"pattern\": "
+                  "\"^(off|[0-9]+|[0-9]+([+][0-9]+)?/[0-9]+[smh])$\"},\n%*s    {\"type\": "
+                  "\"integer\", \"minimum\": %lld, \"maximum\": %lld}\n%*s  ],\n%*s  "
+                  "\"default\": \"",
+                  indent, "", indent, "", (long long)setting[1].least, (long long)setting[1].most,
+                  indent, "", indent, "");
+    rate_print(out, &standard);
+    buffer_add_char(out, '"');
+}
+
 void setting_schema(struct buffer *out, const struct setting *setting, int indent)
 {
     const char *name = setting->member ? setting->member : setting->name;
@@ -40,6 +54,9 @@ void setting_schema(struct buffer *out, const struct setting *setting, int inden
                       indent, "", (long long)setting->least, indent, "", (long long)setting->most,
                       indent, "", (long long)setting->number);
         break;
+    case SETTING_RATE:
+        schema_rate(out, setting, indent);
+        break;
     case SETTING_FLAG:
         buffer_printf(out, "\"type\": \"boolean\",\n%*s  \"default\": %s", indent, "",
                       setting->number ? "true" : "false");
@@ -50,7 +67,11 @@ void setting_schema(struct buffer *out, const struct setting *setting, int inden
                       setting->words[setting->number]);
         break;
     }
+    if (setting->older)
+        buffer_printf(out, ",\n%*s  \"deprecated\": true", indent, "");
     buffer_printf(out, "\n%*s},\n", indent, "");
+    for (int i = 2; setting->type == SETTING_RATE && i <= 3; i++)
+        setting_schema(out, setting + i, indent);
 }
 
 static const char schema_exports[] =
@@ -224,7 +245,7 @@ bool config_schema(struct buffer *out)
                            "  \"properties\": {\n"
                            "    \"$schema\": {\"type\": \"string\"},\n");
     for (size_t i = 0; i < config_setting_count; i++)
-        if (!config_settings[i].member)
+        if (!config_settings[i].member && !config_settings[i].older)
             setting_schema(out, &config_settings[i], 4);
     config_auth_schema(out);
     buffer_add_string(out, schema_stacks);

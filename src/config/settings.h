@@ -9,7 +9,7 @@
  *   NUMBER(name, default, least, most, …)  int64_t
  *   FLAG(name, default, …)                 bool
  *   WORD(name, enum, default, …)           the enum; its words stand in table.c
- *   RATE(name, most, burst, variable, …)   three of int64_t
+ *   RATE(name, most, burst, variable, …)   struct config_rate, "60+10/60s"; and its older names
  *
  * The rest of a row: what a change does (enum config_change), the help, and further members of
  * struct setting. Whoever includes this defines these words, and no guard keeps it from coming
@@ -106,21 +106,22 @@ NUMBER(max_bytes_per_minute, 0, 0, LARGEST, LIVE,
 NUMBER(limit_window_seconds, 60, 1, DAY, LIVE, "the minute of the two limits per minute",
        .environment = "ARETE_WS_RATE_LIMIT_WINDOW_SECS")
 
-/* Rates: so many and a burst within so many seconds. */
+/* Rates. */
 WORD(rate_limiting, config_rate_limiting, CONFIG_RATES_AUTO, LIVE,
      "whether the rate windows hold; auto: unless only this machine can connect, there is neither "
      "authentication nor a trusted proxy, and no window was set",
      .environment = "ARETE_RATE_LIMITING_ENABLED")
-RATE(rate_handshakes_per_ip, 60, 10, "HANDSHAKE_PER_IP",
+RATE(rate_handshakes_per_ip, 60, 10, "HANDSHAKE_PER_IP", LIVE,
      "handshakes of one IPv4 address or one IPv6 /64")
-RATE(rate_connections_per_subject, 30, 5, "CONNECTIONS_PER_SUBJECT", "connections of one subject")
-RATE(rate_connections_per_metering_key, 100, 20, "CONNECTIONS_PER_METERING_KEY",
+RATE(rate_connections_per_subject, 30, 5, "CONNECTIONS_PER_SUBJECT", LIVE,
+     "connections of one subject")
+RATE(rate_connections_per_metering_key, 100, 20, "CONNECTIONS_PER_METERING_KEY", LIVE,
      "connections of one metering key")
-RATE(rate_subscriptions_per_connection, 120, 10, "SUBSCRIPTIONS_PER_CONNECTION",
+RATE(rate_subscriptions_per_connection, 120, 10, "SUBSCRIPTIONS_PER_CONNECTION", LIVE,
      "subscribe messages of one connection")
-RATE(rate_messages_per_connection, 1000, 100, "MESSAGES_PER_CONNECTION",
+RATE(rate_messages_per_connection, 1000, 100, "MESSAGES_PER_CONNECTION", LIVE,
      "messages of one subscriber's connection")
-RATE(rate_snapshots_per_connection, 30, 5, "SNAPSHOTS_PER_CONNECTION",
+RATE(rate_snapshots_per_connection, 30, 5, "SNAPSHOTS_PER_CONNECTION", LIVE,
      "snapshots and resumes of one connection")
 
 /* Behind a proxy. */

@@ -14,7 +14,7 @@
 #define CENTURY ((int64_t)3155760000)
 
 #define DAY 86400
-#define MOST_IN_WINDOW 1000000000
+#define MOST_IN_RATE 1000000000
 
 /* By the name of the enum, and placed by its values. */
 static const char *const store_synchronous_words[] = {[STORE_SYNCHRONOUS_FULL] = "full",
@@ -78,12 +78,19 @@ static bool check_base_path(const char *path, struct error *error)
     {ROW(field, FLAG, does, __VA_ARGS__), .number = (standard)},
 #define WORD(field, kind, standard, does, ...)                                                     \
     {ROW(field, WORD, does, __VA_ARGS__), .words = kind##_words, .number = (standard)},
-#define RATE(field, standard, extra, variable, what)                                               \
-    NUMBER(field, standard, 0, MOST_IN_WINDOW, LIVE, what " within a window; 0 for no limit",      \
-           .environment = "ARETE_RATE_LIMIT_" variable "_MAX")                                     \
-    NUMBER(field##_burst, extra, 0, MOST_IN_WINDOW, LIVE, what ": how many more a burst may have") \
-    NUMBER(field##_seconds, 60, 1, DAY, LIVE, what ": length of the window",                       \
-           .environment = "ARETE_RATE_LIMIT_" variable "_WINDOW_SECS")
+/* clang-format off */
+#define OLDER(field, part, standard, low, high, ...)                                               \
+    {.name = #field, .offset = offsetof(struct config, part), .type = SETTING_NUMBER,              \
+     .older = true, .number = (standard), .least = (low), .most = (high), .help = __VA_ARGS__},
+#define RATE(field, standard, extra, variable, does, what)                                         \
+    {ROW(field, RATE, does, what)},                                                                \
+    OLDER(field, field.most, standard, 0, MOST_IN_RATE, what,                                      \
+          .environment = "ARETE_RATE_LIMIT_" variable "_MAX")                                      \
+    OLDER(field##_burst, field.burst, extra, 0, MOST_IN_RATE,                                      \
+          what ": how many more a burst may have")                                                 \
+    OLDER(field##_seconds, field.seconds, 60, 1, DAY, what ": length of the window",               \
+          .environment = "ARETE_RATE_LIMIT_" variable "_WINDOW_SECS")
+/* clang-format on */
 
 const struct setting config_settings[] = {
 #define AT(field) .name = #field, .offset = offsetof(struct config, field)
@@ -145,7 +152,7 @@ void setting_print_words(struct buffer *out, const char *const *words)
 bool setting_refuse(const struct setting *setting, struct span value, struct error *error)
 {
     struct buffer allowed;
-    buffer_init(&allowed, 256);
+    buffer_init(&allowed, 512);
     if (setting->type == SETTING_NUMBER)
         buffer_printf(&allowed, "a whole number from %lld to %lld", (long long)setting->least,
                       (long long)setting->most);
@@ -153,6 +160,9 @@ bool setting_refuse(const struct setting *setting, struct span value, struct err
         setting_print_words(&allowed, setting->words);
     else if (setting->type == SETTING_FLAG)
         buffer_add_string(&allowed, "true or false");
+    else if (setting->type == SETTING_RATE)
+        buffer_add_string(&allowed, "MOST+BURST/TIME such as 60+10/60s, which is 60 and a burst of "
+                                    "10 in 60 seconds (s, m or h, up to 24h); or off");
     else if (setting->type == SETTING_ADDRESS)
         buffer_add_string(&allowed, "HOST:PORT with a port from 0 to 65535, or \"\" for none");
     else

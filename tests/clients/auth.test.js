@@ -40,7 +40,7 @@ const settings = {
     },
   },
   full: { max_connections: 1 },
-  rated: { rate_limiting: 'on', rate_handshakes_per_ip: 1, rate_handshakes_per_ip_burst: 0, rate_handshakes_per_ip_seconds: 3600 },
+  rated: { rate_limiting: 'on', rate_handshakes_per_ip: '1/1h' },
   hurried: { rate_limiting: 'on', rate_subscriptions_per_connection: 1, rate_subscriptions_per_connection_burst: 0 },
   subscriptions: { max_subscriptions: 1 },
 };

@@ -94,6 +94,10 @@ test('the command line and the environment stay over and under the file', async 
   const said = await server.reload({ exports, max_subscriptions: 5, client_timeout_seconds: 300 });
   assert.match(said, /changed="max_message_bytes client_timeout_seconds"/);
   assert.match(await server.reload({ exports }), /changed="client_timeout_seconds"/);
+  /* A rate is one setting, whatever form it is written in. */
+  const older = { rate_snapshots_per_connection_seconds: 120, rate_snapshots_per_connection: 7, rate_snapshots_per_connection_burst: 1 };
+  assert.match(await server.reload({ exports, rate_snapshots_per_connection: '7+1/2m' }), /changed="rate_snapshots_per_connection"/);
+  assert.match(await server.reload({ exports, ...older }), /changed=""/);
 });
 
 test('authentication cannot be taken away where other machines can reach the server', async (t) => {

@@ -2,7 +2,7 @@
  * The configuration: defaults, the order of its sources, and that what is wrong is named along
  * with what is allowed. The published schema must be what the table says.
  */
-#include "config/config.h"
+#include "config/config_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -236,19 +236,14 @@ static void one_setting_by_name(void **state)
     config_fini(&config);
 }
 
+/* Of a rate, how many it lets through. */
 static int64_t number_of(const struct config *config, const char *name)
 {
-    struct buffer printed;
-    char member[96];
-    buffer_init(&printed, 1 << 20);
-    assert_true(config_print(config, &printed));
-    snprintf(member, sizeof(member), "\n  \"%s\": ", name);
-    const char *found = strstr(buffer_string(&printed), member);
-    if (!found)
-        fail_msg("no setting %s", name);
-    int64_t number = strtoll(found + strlen(member), NULL, 10);
-    buffer_fini(&printed);
-    return number;
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].type == SETTING_NUMBER && strcmp(config_settings[i].name, name) == 0)
+            return setting_number(config, &config_settings[i]);
+    fail_msg("no setting %s", name);
+    return 0;
 }
 
 /* Every name that operators of arete-server use, what it sets, and that setting's default. */
@@ -322,12 +317,6 @@ static void the_switch_of_rate_limits_is_theirs(void **state)
     (void)state;
     assert_true(config_init(&config, &error));
     assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
-    assert_int_equal(config.rate_handshakes_per_ip_burst, 10);
-    assert_int_equal(config.rate_connections_per_subject_burst, 5);
-    assert_int_equal(config.rate_connections_per_metering_key_burst, 20);
-    assert_int_equal(config.rate_subscriptions_per_connection_burst, 10);
-    assert_int_equal(config.rate_messages_per_connection_burst, 100);
-    assert_int_equal(config.rate_snapshots_per_connection_burst, 5);
     setenv(name, "true", 1);
     assert_true(config_read_environment(&config, &error));
     assert_int_equal(config.rate_limiting, CONFIG_RATES_ON);
@@ -342,6 +331,105 @@ static void the_switch_of_rate_limits_is_theirs(void **state)
     assert_non_null(strstr(error.message, name));
     unsetenv(name);
     unsetenv("ARETE_WS_MESSAGE_QUEUE_SIZE");
+    config_fini(&config);
+}
+
+/* ---- rates ---- */
+
+static void expect_rate(const struct config *config, int64_t most, int64_t burst, int64_t seconds,
+                        const char *printed)
+{
+    const struct config_rate *rate = &config->rate_snapshots_per_connection;
+    struct buffer text;
+    char line[96];
+    assert_int_equal(rate->most, most);
+    assert_int_equal(rate->burst, burst);
+    assert_int_equal(rate->seconds, seconds);
+    buffer_init(&text, 1 << 20);
+    assert_true(config_print(config, &text));
+    snprintf(line, sizeof line, "\n  \"rate_snapshots_per_connection\": \"%s\",\n", printed);
+    if (!strstr(buffer_string(&text), line))
+        fail_msg("wanted: %sin: %s", line, text.data);
+    assert_null(strstr(text.data, "rate_snapshots_per_connection_"));
+    buffer_fini(&text);
+}
+
+static void a_rate_is_one_text(void **state)
+{
+    static const char name[] = "rate_snapshots_per_connection";
+    static const struct {
+        const char *text;
+        int64_t most, burst, seconds;
+        const char *printed;
+    } good[] = {{"60+10/60s", 60, 10, 60, "60+10/60s"},
+                {"60/90s", 60, 0, 90, "60/90s"},
+                {"7+0/2m", 7, 0, 120, "7/120s"},
+                {"1+1/24h", 1, 1, 86400, "1+1/86400s"},
+                {"1000000000+1000000000/1s", 1000000000, 1000000000, 1, "1000000000+1000000000/1s"},
+                {"0+3/5s", 0, 3, 5, "off"},
+                {"60", 60, 3, 5, "60+3/5s"}, /* the older form: the others stay */
+                {"off", 0, 3, 5, "off"},
+                {"0", 0, 3, 5, "off"}};
+    static const char *const bad[] = {
+        "",        "60/",         "60+/60s",    "60+10",   "60+10/",           "60+10/60",
+        "/60s",    "60+10/s",     "60+10/0s",   "60/25h",  "60/86401s",        "60+10/60d",
+        "-1/60s",  "60+-1/60s",   "60+1+1/60s", "60/-1s",  "1000000001",       "1000000001/1s",
+        " 60/60s", "60 + 10/60s", "6e1/60s",    "OFF",     "1+1000000001/60s", "60+10/60s ",
+        "-1",      "60/60ss",     "60/1h1m",    "60//60s", "60/60s/60s",       "10+60s"};
+    struct config config;
+    struct error error = {0};
+    char file[128];
+    (void)state;
+    assert_true(config_init(&config, &error));
+    expect_rate(&config, 30, 5, 60, "30+5/60s");
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(config_set(&config, name, good[i].text, &error));
+        expect_rate(&config, good[i].most, good[i].burst, good[i].seconds, good[i].printed);
+        assert_true(config_set(&config, name, i < 5 ? "8+9/10m" : "8+3/5s", &error));
+        snprintf(file, sizeof file, "{\"%s\": \"%s\"}", name, good[i].text);
+        assert_true(config_read_file(&config, write_file(file), &error));
+        expect_rate(&config, good[i].most, good[i].burst, good[i].seconds, good[i].printed);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char first[96];
+        if (config_set(&config, name, bad[i], &error))
+            fail_msg("taken: %s", bad[i]);
+        snprintf(first, sizeof first, "setting \"%s\" cannot be %s; allowed: ", name, bad[i]);
+        assert_non_null(strstr(error.message, first));
+        assert_non_null(strstr(error.message, "60+10/60s"));
+        expect_rate(&config, 0, 3, 5, "off");
+        snprintf(file, sizeof file, "{\"%s\": \"%s\"}", name, bad[i]);
+        expect_refused(file, first, "60+10/60s");
+    }
+    expect_refused("{\"rate_snapshots_per_connection\": 1.5}", "cannot be 1.5", "60+10/60s");
+    expect_refused("{\"rate_snapshots_per_connection\": -1}", "cannot be -1", "60+10/60s");
+    expect_refused("{\"rate_snapshots_per_connection\": true}", "cannot be true", "60+10/60s");
+    config_fini(&config);
+}
+
+/* One by one and mixed with the text: whatever comes last holds. */
+static void the_older_names_of_rates_hold(void **state)
+{
+    struct config config;
+    struct error error = {0};
+    (void)state;
+    assert_true(config_init(&config, &error));
+    assert_true(config_rates_untouched(&config));
+    assert_true(config_read_file(&config,
+                                 write_file("{\"rate_snapshots_per_connection_burst\": 0, "
+                                            "\"rate_snapshots_per_connection\": 7}"),
+                                 &error));
+    expect_rate(&config, 7, 0, 60, "7/60s");
+    assert_false(config_rates_untouched(&config));
+    assert_true(config_set(&config, "rate_snapshots_per_connection_seconds", "3600", &error));
+    expect_rate(&config, 7, 0, 3600, "7/3600s");
+    assert_true(config_set(&config, "rate_snapshots_per_connection", "2+1/1m", &error));
+    assert_true(config_set(&config, "rate_snapshots_per_connection_burst", "9", &error));
+    expect_rate(&config, 2, 9, 60, "2+9/60s");
+    expect_refused("{\"rate_snapshots_per_connection_burst\": \"1/1m\"}",
+                   "\"rate_snapshots_per_connection_burst\" cannot be", "from 0 to 1000000000");
+    expect_refused("{\"rate_snapshots_per_connection_seconds\": 0}",
+                   "\"rate_snapshots_per_connection_seconds\" cannot be 0", "from 1 to 86400");
     config_fini(&config);
 }
 
@@ -456,6 +544,8 @@ int main(void)
         cmocka_unit_test(one_setting_by_name),
         cmocka_unit_test(the_environment_is_read_or_refused),
         cmocka_unit_test(the_switch_of_rate_limits_is_theirs),
+        cmocka_unit_test(a_rate_is_one_text),
+        cmocka_unit_test(the_older_names_of_rates_hold),
         cmocka_unit_test(proxies_are_checked),
         cmocka_unit_test(exposure_takes_an_explicit_word),
         cmocka_unit_test(the_published_schema_is_the_table),
