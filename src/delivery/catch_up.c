@@ -4,35 +4,30 @@
  * and says where the next begins.
  */
 #include "delivery/catch_up_internal.h"
-#include "delivery/hub_job.h"
+#include "delivery/read_task.h"
 
-struct catch_up_job {
-    struct hub_job job;
+struct catch_up_task {
+    struct read_task task;
     struct catch_up_page page;
 };
 
 /* ---- asking ---- */
 
-static bool run(struct hub_job *job, struct store_reader *reader)
+static bool run(struct read_task *task, struct store_reader *reader)
 {
-    return catch_up_query(&((struct catch_up_job *)job)->page, reader);
+    return catch_up_query(&((struct catch_up_task *)task)->page, reader);
 }
 
-static void finish(struct hub_job *job)
+static void dropped(struct read_task *task)
 {
-    subscriber_ready(job->subscription);
-}
-
-static void destroy(struct hub_job *job)
-{
-    struct catch_up_page *page = &((struct catch_up_job *)job)->page;
+    struct catch_up_page *page = &((struct catch_up_task *)task)->page;
     catch_up_frames_fini(&page->frames);
     text_unref(page->text);
     memory_free((void *)page->request.key.data);
     row_scope_unref(page->request.scope);
     row_scope_unref(page->request.was);
     view_unref(page->request.view);
-    memory_free(job);
+    memory_free(task);
 }
 
 /*
@@ -69,10 +64,10 @@ static unsigned grow(struct subscription *subscription)
     return subscription->page_growth;
 }
 
-void catch_up_release(struct subscription *subscription)
+void log_release(struct subscription *subscription)
 {
     /* A page that was asked for, or was brought and not taken, is held. */
-    if (!subscription->holds_grown_page || subscription->job)
+    if (!subscription->holds_grown_page || subscription->task)
         return;
     subscription->holds_grown_page = false;
     subscription->subscriber->hub->grown_pages--;
@@ -108,35 +103,34 @@ static struct catch_up_request make_request(struct subscription *subscription)
 
 static bool ask(struct subscription *subscription)
 {
-    struct catch_up_job *job = memory_new(sizeof *job);
+    struct catch_up_task *it = memory_new(sizeof *it);
     struct span key = subscription_key(subscription);
-    if (!job)
+    if (!it)
         return false;
-    job->job.what = "catch-up";
-    job->job.run = run;
-    job->job.finish = finish;
-    job->job.destroy = destroy;
-    job->page.error = &job->job.error;
-    job->page.request = make_request(subscription);
+    it->task.what = "catch-up";
+    it->task.run = run;
+    it->task.dropped = dropped;
+    it->page.error = &it->task.error;
+    it->page.request = make_request(subscription);
     if (key.data) {
         char *copy = memory_copy_string(key.data, key.length);
         if (!copy) {
-            memory_free(job);
+            memory_free(it);
             return false;
         }
-        job->page.request.key = span_make(copy, key.length);
+        it->page.request.key = span_make(copy, key.length);
     }
-    row_scope_ref(job->page.request.scope);
-    row_scope_ref(job->page.request.was);
-    view_ref(job->page.request.view);
-    return hub_job_start(subscription, &job->job);
+    row_scope_ref(it->page.request.scope);
+    row_scope_ref(it->page.request.was);
+    view_ref(it->page.request.view);
+    return read_task_start(subscription, &it->task);
 }
 
 /* ---- taking ---- */
 
 /* The resume was cut at its limit: on to the present. What changed in between is not known to the
  * client, and comes whole when it changes next. */
-static void skip_to_present(struct subscription *subscription, int64_t reached)
+static int64_t skip_to_present(struct subscription *subscription, int64_t reached)
 {
     int64_t head = subscription->feed->hub->ring.last;
     if (head < reached)
@@ -146,10 +140,11 @@ static void skip_to_present(struct subscription *subscription, int64_t reached)
                                                        .since = head,
                                                        .resumed_from = subscription->resume_from,
                                                        .resumed_to = reached});
-    subscription_start_live(subscription, head);
+    return head;
 }
 
-static void advance(struct subscription *subscription, const struct catch_up_page *page)
+static void advance(struct subscription *subscription, const struct catch_up_page *page,
+                    struct reader_step *step)
 {
     subscription->cursor = page->to;
     subscription->resume_seq = page->resume_seq;
@@ -166,12 +161,9 @@ static void advance(struct subscription *subscription, const struct catch_up_pag
             subscription->page_growth++;
     }
     subscription->resume_target = page->target;
-    if (page->limit_hit)
-        skip_to_present(subscription, page->to);
-    else if (page->at_head)
-        subscription_start_live(subscription, page->to);
-    else
-        subscriber_ready(subscription);
+    step->then = page->limit_hit || page->at_head ? STEP_NEXT : STEP_MORE;
+    step->next = READER_LIVE;
+    step->from = page->limit_hit ? skip_to_present(subscription, page->to) : page->to;
 }
 
 /* Of a page with a limit no more than that count: what it must have beyond, so that the client gets
@@ -182,34 +174,53 @@ static int64_t counted_rows(const struct subscription *subscription)
     return limit >= 0 && rows > limit ? limit : rows;
 }
 
-static struct span take(struct subscription *subscription, struct catch_up_job *job)
+static struct reader_step take(struct subscription *subscription, struct catch_up_page *page)
 {
-    struct text *text = job->page.text;
-    job->page.text = NULL;
-    hub_job_take(&job->job);
-    subscriber_give_turn(subscription);
-    if (job->page.request.style == CATCH_UP_RESUME)
-        meter_snapshot(subscription, (uint64_t)job->page.rows, job->page.ended);
+    struct reader_step step = {.text = page->text,
+                               .then = STEP_REFUSED,
+                               .read_ended = true,
+                               .is_snapshot = page->request.style == CATCH_UP_RESUME,
+                               .rows = page->rows,
+                               .ends = page->ended,
+                               .is_answer = subscription->answering};
+    page->text = NULL;
     if (subscription->answering)
-        subscription->rows += job->page.frames.put;
-    if (subscription->answering &&
-        !subscriber_allows_rows(subscription, counted_rows(subscription))) {
-        text_unref(text);
-        text = NULL;
-    } else if (job->page.expired)
-        resume_refuse(subscription);
-    else
-        advance(subscription, &job->page);
-    destroy(&job->job);
-    return text ? subscriber_send(subscription->subscriber, text) : span_make(NULL, 0);
+        subscription->rows += page->frames.put;
+    step.answered = counted_rows(subscription);
+    if (!page->expired)
+        advance(subscription, page, &step);
+    return step;
 }
 
-struct span catch_up_pull(struct subscription *subscription)
+/* ---- the reader ---- */
+
+void log_begin(struct subscription *subscription, int64_t from)
 {
-    struct hub_job *job = subscription->job;
-    if (job && job->returned)
-        return take(subscription, (struct catch_up_job *)job);
-    if (!job && subscriber_take_turn(subscription) && !ask(subscription))
-        hub_job_refused(subscription);
-    return span_make(NULL, 0);
+    subscription->cursor = from;
+    subscription->page_growth = 0;
+    subscription->true_from = 0;
 }
+
+static struct reader_step pull(struct subscription *subscription)
+{
+    struct read_task *task = read_task_take(subscription);
+    struct reader_step step = {.then = STEP_WAIT};
+    if (task) {
+        step = task->done ? take(subscription, &((struct catch_up_task *)task)->page)
+                          : reader_failed(subscription, &task->error);
+        dropped(task);
+    } else if (!subscription->task) {
+        if (!subscription->has_slot)
+            step.then = STEP_SLOT;
+        else if (!ask(subscription))
+            step = read_task_refused(subscription);
+    }
+    return step;
+}
+
+static bool is_opening(const struct subscription *subscription)
+{
+    return subscription->resuming || subscription->overlaps || subscription->answering;
+}
+
+const struct reader_ops log_reader = {.pull = pull, .is_opening = is_opening};

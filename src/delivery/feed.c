@@ -210,8 +210,7 @@ static void fall_behind(struct key_group *group)
     struct link *link;
     for (link = group->members.next; link != &group->members; link = link->next) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_group, link);
-        if (subscription->phase == PHASE_LIVE)
-            subscription_start_catch_up(subscription, subscription->cursor);
+        subscription->missed = true;
     }
 }
 

@@ -86,7 +86,7 @@ static struct held of_member(const struct subscription *subscription)
     struct window *window = subscription->window;
     struct held held = {.view = subscription->feed->view, .kind = HELD_WINDOW};
     bool known =
-        subscription->phase == PHASE_WINDOW &&
+        subscription->reading == READER_WINDOW &&
         (subscription->member_phase == MEMBER_LIVE || subscription->member_phase == MEMBER_BEHIND ||
          (subscription->member_phase == MEMBER_WAITING &&
           (request->kind == WINDOW_BEHIND || request->kind == WINDOW_STATE)));

@@ -285,8 +285,9 @@ int64_t hub_slowest_lag(const struct hub *hub)
         for (; inner != &subscriber->subscriptions; inner = inner->next) {
             const struct subscription *subscription =
                 LINK_OWNER(struct subscription, in_subscriber, inner);
-            bool moving = subscription->phase == PHASE_CATCH_UP ||
-                          (subscription->phase == PHASE_LIVE && link_alone(&subscription->in_rest));
+            bool moving =
+                subscription->reading == READER_LOG ||
+                (subscription->reading == READER_LIVE && link_alone(&subscription->in_rest));
             int64_t lag = hub->ring.last - subscription->cursor;
             if (moving && lag > slowest)
                 slowest = lag;

@@ -6,7 +6,7 @@
  *                                                          |-- channel: ready frames for all
  *                                                          |-- key groups: who wants one key
  *
- * A subscription is in one phase at a time (see enum phase) and moves by subscription_set_phase.
+ * A subscription is served by one reader at a time (see reader.h); phase.c says by which.
  */
 #ifndef DELIVERY_HUB_INTERNAL_H
 #define DELIVERY_HUB_INTERNAL_H
@@ -16,6 +16,7 @@
 #include "delivery/feed.h"
 #include "delivery/hub.h"
 #include "delivery/list_position.h"
+#include "delivery/reader.h"
 #include "delivery/row_scope.h"
 #include "delivery/view_epoch.h"
 #include "usage/usage.h"
@@ -39,7 +40,7 @@ enum {
     HUB_LOOK_US = 20000,
     HUB_WAITING = 1000,     /* exports that subscribers wait for before they are first fed */
     HUB_WAITING_EACH = 100, /* and of one subscriber */
-    HUB_TURNS = 4,          /* subscriptions of one subscriber that the readers serve at once */
+    HUB_SLOTS = 4,          /* subscriptions of one subscriber that the readers serve at once */
     HUB_HELD = 64,          /* subscriptions that ended whose rows a connection is known to hold */
     HUB_HELD_BYTES = 16384  /* and the bytes of their keys; beyond that it may be any of the view */
 };
@@ -76,14 +77,6 @@ enum key_state { KEY_NEVER_SENT, KEY_MAY_BE_HELD, KEY_SENT_WHOLE };
 enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change);
 
 /* ---- subscriptions ---- */
-
-enum phase {
-    PHASE_RESOLVING, /* a reader looks its cursor up */
-    PHASE_SNAPSHOT,  /* takes batches */
-    PHASE_CATCH_UP,  /* takes pages of the log from the database */
-    PHASE_LIVE,      /* takes from channel or ring */
-    PHASE_WINDOW,    /* is a member of a window, which has phases of its own */
-};
 
 /* Of a member of a window. */
 enum member_phase {
@@ -143,14 +136,18 @@ struct subscription {
     struct feed *feed;
     struct usage_meter *meter; /* NULL: it is not metered */
     struct link in_subscriber, in_ready, in_rest, in_group;
-    struct link in_waiting;  /* for a turn: see subscriber_take_turn */
-    struct key_group *group; /* NULL without a key */
-    char *parameters;        /* equal texts: the same subscription again */
-    enum phase phase;
+    struct link in_waiting;          /* for a read slot: see subscriber_take_slot */
+    struct key_group *group;         /* NULL without a key */
+    char *parameters;                /* equal texts: the same subscription again */
+    enum reader_kind reading;        /* assigned by phase.c alone, */
+    const struct reader_ops *reader; /* ... with this; NULL before it begins */
+    bool failed;                     /* the reader cannot go on: */
+    struct error *failure;           /* ... for this; NULL: no memory for the reason. Owned */
     enum member_phase member_phase;
-    bool has_turn; /* with the readers */
+    bool has_slot; /* of the reads that its subscriber may have on their way */
     bool with_snapshot;
     bool in_channel;
+    bool missed;         /* memory lacks a change for it, which the database has */
     bool resuming;       /* the end of catching up is told by a complete batch */
     bool overlaps;       /* the snapshot was of several states: whole rows until it ends */
     bool only_greater;   /* the cursor's seq is not in the log: up to resume_target only seqs beyond
@@ -170,7 +167,7 @@ struct subscription {
     struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
     struct link in_build;         /* waits for a snapshot job */
     /* resuming and catching up */
-    struct hub_job *job;     /* a read on its way, or a page that it brought; NULL: none */
+    struct read_task *task;  /* a read on its way, or what it brought; NULL: none */
     int64_t resume_from;     /* the change behind which it began */
     int64_t resume_limit;    /* rows or events still wanted; -1: all; 0: it may end */
     int64_t resume_target;   /* the newest change when it began */
@@ -229,7 +226,7 @@ struct subscriber {
     struct link subscriptions;
     size_t count;
     struct link ready;
-    size_t turns;          /* taken; HUB_TURNS at most */
+    size_t slots;          /* of reads, taken; HUB_SLOTS at most */
     struct link waiting;   /* subscriptions that want one, in the order in which they get it */
     struct link held;      /* struct held: of subscriptions that ended; the oldest first */
     size_t held_count;     /* HUB_HELD at most, */
@@ -260,22 +257,25 @@ void subscriber_answered(struct subscriber *subscriber);
 /* Hand a text over to be sent in pieces of whole frames; takes the reference. Nothing may be
  * pending. Returns the first piece. */
 struct span subscriber_send(struct subscriber *subscriber, struct text *text);
+/* The client has something to pull. */
+void subscriber_wake(struct subscriber *subscriber);
+/* outbox.c: the next piece of what was answered / of a text that goes in pieces. */
+struct span outbox_answers(struct subscriber *subscriber);
+struct span outbox_rest(struct subscriber *subscriber);
+/* Its turn to pull came. */
 void subscriber_ready(struct subscription *subscription);
 /* The same, before all others that are ready. */
 void subscriber_ready_first(struct subscription *subscription);
 /*
- * Who wants something from the readers takes a turn first, and gives it back when what they brought
- * is on its way out, so that a client that does not read pins a few pages only, however many
- * subscriptions it has. When all turns are taken the subscription stands in line: it is made ready
- * when it is handed one. Both may be called again.
+ * A subscription that wants something from the readers takes a slot first, and gives it back when
+ * what they brought is on its way out. So a client that does not read pins a few pages only,
+ * however many subscriptions it has. When all slots are taken the subscription stands in line, and
+ * is made ready when it is handed one. Both may be called again.
  */
-bool subscriber_take_turn(struct subscription *subscription);
-void subscriber_give_turn(struct subscription *subscription);
-/* Whether the answer to the subscription's request may have so many rows; else the client is told
- * that it may not, and the subscription is gone. */
-bool subscriber_allows_rows(struct subscription *subscription, int64_t rows);
+bool subscriber_take_slot(struct subscription *subscription);
+void subscriber_give_slot(struct subscription *subscription);
 
-/* hub_meter.c: what a pull gives counts as an update of this subscription's view, or, when this is
+/* meter.c: what a pull gives counts as an update of this subscription's view, or, when this is
  * called later in the same pull, as (part of) a snapshot. */
 void meter_pull(struct subscription *subscription);
 void meter_snapshot(struct subscription *subscription, uint64_t rows, bool ends);
@@ -326,7 +326,7 @@ struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
 struct hub_export *hub_new_export(struct hub *hub, struct span name);
 void hub_drop_export(struct hub *hub, struct hub_export *export);
 
-/* hub_waiting.c */
+/* exports.c */
 /* The view of that id, also one that an export will have when it is first fed: one reference, or
  * NULL with ERROR_VIEW_NOT_FOUND or out of memory. */
 const struct view *hub_find_view(const struct hub *hub, const struct auth_identity *identity,
@@ -376,23 +376,40 @@ struct span subscription_key(const struct subscription *subscription);
 void subscription_close(struct subscription *subscription);
 /* Tell the client, and close it. */
 void subscription_fail(struct subscription *subscription, const struct error *error);
-/* One of the same key, which the client did not ask for: a window without a filter. NULL when out
- * of memory. */
-struct subscription *subscription_make_heir(const struct subscription *subscription);
 /* Free one that belongs to no feed any more, and has no work on its way. */
 void subscription_drop(struct subscription *subscription);
-struct span subscription_pull(struct subscription *subscription);
-/* subscription_live.c */
-struct span subscription_pull_live(struct subscription *subscription);
-/* Send `subscribed`; resumed as in struct wire_subscribed. */
+/* announce.c: send `subscribed`; resumed as in struct wire_subscribed. */
 void subscription_announce(struct subscription *subscription, int resumed);
-/* Begin the snapshot from its start: also when a cursor proved too old. */
-void subscription_start_snapshot(struct subscription *subscription);
-/* The subscriber sees other rows than before: go over to those. The subscription may be gone
- * afterwards. */
+/* move.c: the subscriber sees other rows than before: go over to those. The subscription may be
+ * gone afterwards. */
 void subscription_move(struct subscription *subscription);
-void subscription_start_live(struct subscription *subscription, int64_t cursor);
-void subscription_start_catch_up(struct subscription *subscription, int64_t cursor);
+/* pull.c: the next bytes, borrowed until the next call; it may be gone afterwards. */
+struct span subscription_pull(struct subscription *subscription);
+
+/* phase.c: who serves it. */
+/* Its cursor is being looked up. */
+void phase_resume(struct subscription *subscription);
+/* Begin from the start. */
+void phase_begin(struct subscription *subscription);
+/* The same, after the client was told that its cursor is of no use. */
+void phase_refuse_cursor(struct subscription *subscription);
+/* Begin among those who see other rows; what it had is noted in `was`, or `held`. */
+void phase_begin_moved(struct subscription *subscription);
+/* An heir begins live, with the row of its key alone; see key_owner.c. */
+void phase_inherit(struct subscription *subscription);
+/* A live one says its row anew. */
+void phase_restate(struct subscription *subscription);
+/* What a step with STEP_NEXT says. */
+void phase_next(struct subscription *subscription, const struct reader_step *step);
+/* Nothing that was asked for it is wanted any more. */
+void phase_stop(struct subscription *subscription);
+/* The change up to which the client has everything; 0: unknown; negative: that is not said. */
+int64_t phase_position(const struct subscription *subscription);
+
+/* The readers begin; called by phase.c. */
+void snapshot_begin(struct subscription *subscription);
+void log_begin(struct subscription *subscription, int64_t from);
+void live_begin(struct subscription *subscription, int64_t from);
 
 /* Take over what it knows of the view's keys, in the place of what it knew. */
 void subscription_know(struct subscription *subscription, struct knowledge knowledge);
@@ -412,9 +429,6 @@ struct snapshot_batch {
 };
 struct snapshots *snapshots_new(struct hub *hub, size_t max_bytes);
 void snapshots_free(struct snapshots *snapshots);
-/* The next batch for this subscription: from its own hand or the cache (one reference), or NULL:
- * then a job was started or joined that brings it. */
-struct snapshot_batch *snapshot_next(struct subscription *subscription);
 void snapshot_batch_unref(struct snapshot_batch *batch);
 /* The subscription no longer waits for a job. */
 void snapshot_forget(struct subscription *subscription);
@@ -422,18 +436,9 @@ void snapshot_forget(struct subscription *subscription);
 /* resume.c */
 /* Look the cursor up; continues the subscription by itself. */
 bool resume_start(struct subscription *subscription, struct seq after, struct cursor_origin origin);
-/* The cursor is of no use: say so, and start afresh. */
-void resume_refuse(struct subscription *subscription);
 
-/* catch_up.c */
-/* The bytes of the next page, when it is there; else it is asked for. */
-struct span catch_up_pull(struct subscription *subscription);
-/* The page that it took last has gone out, or is not wanted any more. */
-void catch_up_release(struct subscription *subscription);
-
-/* hub_job.c */
-/* The subscription no longer waits for what it asked the readers. */
-void hub_job_forget(struct subscription *subscription);
+/* catch_up.c: the page that it took last has gone out, or is not wanted any more. */
+void log_release(struct subscription *subscription);
 
 /* window.c */
 struct windows *windows_new(void);
@@ -492,7 +497,9 @@ void window_begin(struct subscription *subscription);
 /* The same for who has rows of another window, and was moved from there. */
 void window_begin_moved(struct subscription *subscription);
 /* The cursor was found: at this change. */
-void window_resume(struct subscription *subscription, int64_t from, bool current);
-struct span window_pull(struct subscription *subscription);
+void window_resume(struct subscription *subscription, int64_t from);
+/* It is live from the start, with no rows but the one that it is to state. */
+void window_inherit(struct subscription *subscription);
+extern const struct reader_ops window_reader;
 
 #endif

@@ -49,8 +49,8 @@ static struct subscription *find_other(const struct subscription *owner)
 /* Whether it has begun, so that nothing of it is to come but what changes. */
 static bool is_live(const struct subscription *subscription)
 {
-    return subscription->phase == PHASE_LIVE ||
-           (subscription->phase == PHASE_WINDOW && subscription->member_phase == MEMBER_LIVE);
+    const struct reader_ops *reader = subscription->reader;
+    return reader && reader->is_live && reader->is_live(subscription);
 }
 
 /* ---- becoming one ---- */
@@ -85,27 +85,27 @@ static void disown(struct subscription *subscription)
         subscriber_ready(subscription);
 }
 
-/* One that was to leave makes place for a new one of its key. That one has to state what the old
- * one did not come to. */
-static void replace(struct subscription *subscription)
+/* The new one has to state what the old one did not come to. */
+struct subscription *key_owner_replaced(struct subscription *subscription)
 {
-    struct link *all = &subscription->subscriber->subscriptions, *link = all->next;
-    while (link != all) {
+    struct link *all = &subscription->subscriber->subscriptions, *link;
+    if (is_unkeyed(subscription))
+        return NULL;
+    for (link = all->next; link != all; link = link->next) {
         struct subscription *old = LINK_OWNER(struct subscription, in_subscriber, link);
-        link = link->next;
-        if (old->leaving && is_same_view(old, subscription) &&
-            span_equal(subscription_key(old), subscription_key(subscription))) {
-            subscription->unstated = subscription->window != NULL;
-            subscription_close(old);
-        }
+        if (!old->leaving || !is_same_view(old, subscription) ||
+            !span_equal(subscription_key(old), subscription_key(subscription)))
+            continue;
+        subscription->unstated = subscription->window != NULL;
+        return old;
     }
+    return NULL;
 }
 
 bool key_owner_joined(struct subscription *subscription)
 {
     struct link *all = &subscription->subscriber->subscriptions, *link;
     if (!is_unkeyed(subscription)) {
-        replace(subscription);
         struct subscription *other = find_other(subscription);
         if (other)
             other->beside = true;
@@ -140,31 +140,15 @@ void key_owner_left(struct subscription *subscription)
 /* Whether rows of the other may be to come in batches. */
 static bool is_opening(const struct subscription *other)
 {
-    const struct window_request *request = other->request;
-    switch (other->phase) {
-    case PHASE_LIVE:
-        return false;
-    case PHASE_CATCH_UP:
-        return other->resuming || other->overlaps || other->answering;
-    case PHASE_WINDOW:
-        return !(other->member_phase == MEMBER_LIVE || other->member_phase == MEMBER_BEHIND ||
-                 (other->member_phase == MEMBER_WAITING && request->kind == WINDOW_BEHIND));
-    case PHASE_RESOLVING:
-    case PHASE_SNAPSHOT:
-        break;
-    }
-    return true;
+    const struct reader_ops *reader = other->reader;
+    return !reader || !reader->is_opening || reader->is_opening(other);
 }
 
 /* Whether the other has sent all that there is. */
 static bool has_all(const struct subscription *other)
 {
-    const struct window *window = other->window;
-    if (window)
-        return other->member_phase == MEMBER_LIVE && !link_alone(&other->in_rest) &&
-               !window->stale && !window->looking && !window->filling;
-    return other->phase == PHASE_LIVE &&
-           (!link_alone(&other->in_rest) || other->cursor >= other->feed->hub->ring.last);
+    const struct reader_ops *reader = other->reader;
+    return reader && reader->has_all && reader->has_all(other);
 }
 
 void key_owner_begins(struct subscription *subscription)
@@ -219,13 +203,6 @@ static bool is_settled(const struct subscription *owner, const struct subscripti
            newest_state(other) <= ring->last && last <= oldest && owner->cursor >= last;
 }
 
-/* All of the row as it is now, or that it is gone. */
-static void restate(struct subscription *owner)
-{
-    subscription_know(owner, (struct knowledge){.begun = true});
-    subscription_start_catch_up(owner, 0);
-}
-
 /* The newest state that the owner has sent of the row. */
 static int64_t sent_state(const struct subscription *owner)
 {
@@ -243,24 +220,20 @@ static bool may_leave(const struct subscription *owner)
            (!other || (has_all(other) && sent_state(owner) <= last));
 }
 
-bool key_owner_goes_on(struct subscription *subscription)
+enum key_owner_turn key_owner_turn(struct subscription *subscription)
 {
     if (!subscription->restates)
-        return true;
+        return KEY_OWNER_GOES_ON;
     const struct subscription *other = find_other(subscription);
     if (other && is_opening(other))
-        return false; /* woken by key_owners_wake */
+        return KEY_OWNER_WAITS; /* woken by key_owners_wake */
     subscription->restates = false;
-    if (other && is_settled(subscription, other))
-        return true;
-    restate(subscription);
-    return false;
+    return other && is_settled(subscription, other) ? KEY_OWNER_GOES_ON : KEY_OWNER_RESTATES;
 }
 
-void key_owner_rests(struct subscription *subscription)
+bool key_owner_may_go(const struct subscription *subscription)
 {
-    if (subscription->leaving && may_leave(subscription))
-        subscription_close(subscription);
+    return subscription->leaving && may_leave(subscription);
 }
 
 bool key_owner_stays(struct subscription *subscription)
@@ -271,28 +244,11 @@ bool key_owner_stays(struct subscription *subscription)
     return true;
 }
 
-static bool has_heir(struct subscription *owner)
+struct subscription *key_owner_deprived(const struct subscription *subscription)
 {
-    struct subscription *heir;
-    owner->leaving = false; /* else the heir would replace it */
-    if (owner->inherits || !(heir = subscription_make_heir(owner)))
-        return false;
-    heir->inherits = heir->leaving = true;
-    heir->phase = PHASE_WINDOW;
-    heir->member_phase = MEMBER_LIVE;
-    key_owner_begins(heir);
-    heir->unstated = true;
-    subscriber_ready(heir);
-    return true;
-}
-
-void key_owner_failed(struct subscription *subscription, const struct error *error)
-{
-    struct subscription *other = subscription->owned ? find_other(subscription) : NULL;
-    if (!other || subscription->subscriber->ended || has_heir(subscription))
-        return;
-    subscription_error(other, error);
-    subscription_close(other);
+    if (!subscription->owned || subscription->subscriber->ended)
+        return NULL;
+    return find_other(subscription);
 }
 
 void key_owners_wake(struct subscriber *subscriber)

@@ -4,6 +4,9 @@
 
 #include "delivery/hub_internal.h"
 
+/* A subscription that was unsubscribed and stays for a while, and that this new one replaces: to be
+ * closed, and asked again. NULL: there is none. */
+struct subscription *key_owner_replaced(struct subscription *subscription);
 /* The subscription is one of its connection's now. False when out of memory. */
 bool key_owner_joined(struct subscription *subscription);
 /* It ends, and is still one of them. */
@@ -12,13 +15,17 @@ void key_owner_left(struct subscription *subscription);
 void key_owner_begins(struct subscription *subscription);
 /* The answer of the owner that is at hand is of a newer state than what others sent of its row. */
 void key_owner_stated(struct subscription *subscription);
-/* Whether a live one goes on; else it waits, restates its row, or is gone. */
-bool key_owner_goes_on(struct subscription *subscription);
-/* A live one has everything: it is gone afterwards if it was to leave, and that can be. */
-void key_owner_rests(struct subscription *subscription);
-/* It fails, and is about to be closed: frames of the other that were passed over for its sake are
- * made up for by a statement of the row. If that cannot be, the other fails, too. */
-void key_owner_failed(struct subscription *subscription, const struct error *error);
+/* What a live one is to do when it is pulled. */
+enum key_owner_turn {
+    KEY_OWNER_GOES_ON,
+    KEY_OWNER_WAITS,   /* for the other; it is woken */
+    KEY_OWNER_RESTATES /* it says its row anew */
+};
+enum key_owner_turn key_owner_turn(struct subscription *subscription);
+/* A live one has everything: whether it was unsubscribed, and can go. */
+bool key_owner_may_go(const struct subscription *subscription);
+/* It fails. The other, which passed over frames for its sake; NULL: there is none. */
+struct subscription *key_owner_deprived(const struct subscription *subscription);
 /* Unsubscribed. Whether it stays for a while, until another can take its key over. */
 bool key_owner_stays(struct subscription *subscription);
 /* Whether what is pulled of it next is not all that is to be said of its row: it is a window that

@@ -176,7 +176,8 @@ static void fail_waiting(struct link *waiting, const struct error *error)
     while (!link_alone(waiting)) {
         struct subscription *subscription =
             LINK_OWNER(struct subscription, in_build, waiting->next);
-        subscription_fail(subscription, error);
+        link_remove(&subscription->in_build);
+        reader_fail(subscription, error);
     }
 }
 
@@ -289,13 +290,11 @@ static bool build_start(struct snapshots *snapshots, struct subscription *subscr
     return false;
 }
 
-/* Or wait for a turn. False when it must be refused. */
+/* False when it must be refused. */
 static bool join_or_start(struct snapshots *snapshots, struct subscription *subscription,
                           struct span name)
 {
     struct build *build = map_get(&snapshots->builds, name);
-    if (!subscriber_take_turn(subscription))
-        return true;
     if (!build)
         return build_start(snapshots, subscription, name);
     bool late = build->started_at < subscription->feed->export->last_change;
@@ -313,39 +312,118 @@ static struct snapshot_batch *from_cache(struct snapshots *snapshots,
     return batch;
 }
 
-static void refuse(struct subscription *subscription)
+static struct reader_step refuse(struct subscription *subscription)
 {
     struct error error;
     error_set(&error, ERROR_QUEUE_FULL,
               "too many snapshots are wanted at once, or memory is short, for '%s'; subscribe "
               "again later",
               subscription->feed->view->id);
-    subscription_fail(subscription, &error);
+    return reader_failed(subscription, &error);
 }
 
-struct snapshot_batch *snapshot_next(struct subscription *subscription)
+/* ---- the reader ---- */
+
+void snapshot_begin(struct subscription *subscription)
+{
+    subscription->resuming = subscription->overlaps = subscription->answering = false;
+    subscription->ambiguous_until = 0;
+    subscription->only_greater = false;
+    /* Who wants none gets one without rows when it may hold some that it must lose. */
+    int64_t limit = subscription->with_snapshot ? subscription->limit : 0;
+    snapshot_place_unref(&subscription->snapshot);
+    subscription->snapshot = (struct snapshot_place){.limit = limit};
+    if (!subscription->with_snapshot) {
+        subscription->snapshot.change = subscription->moved_from;
+        subscription->moved_from = 0;
+    }
+    /* With another token it goes on with what both show: what of that it is not sent, it may hold.
+     */
+    subscription_know(subscription,
+                      (struct knowledge){.full = limit < 0, .resumed = subscription->was != NULL});
+}
+
+/* Rows of several states overlap: what changed between them is sent again, and only then is the
+ * snapshot complete and has a cursor. */
+static enum reader_kind end(struct subscription *subscription, int64_t *from)
+{
+    struct snapshot_place *place = &subscription->snapshot;
+    if (!subscription->knowledge.full) {
+        struct knowledge knowledge = subscription->knowledge;
+        knowledge.begun = true;
+        knowledge.since = place->change;
+        knowledge.bounded = place->rows > 0;
+        knowledge.bound = list_position_ref(&place->bound);
+        subscription_know(subscription, knowledge);
+    }
+    snapshot_place_unref(place);
+    *from = place->change;
+    if (place->latest == place->change) {
+        row_scope_unref(subscription->was);
+        subscription->was = NULL;
+        return READER_LIVE;
+    }
+    subscription->overlaps = subscription->resuming = true;
+    subscription->resume_limit = -1;
+    subscription->resume_target = place->latest;
+    subscription->resume_seq = place->seq;
+    return READER_LOG;
+}
+
+static struct reader_step take(struct subscription *subscription, struct snapshot_batch *batch)
+{
+    struct reader_step step = {
+        .text = text_ref(batch->frames),
+        .then = batch->last ? STEP_NEXT : STEP_MORE, /* also when it was of hidden deletes only */
+        .read_ended = true,
+        .is_snapshot = true,
+        .rows = (uint64_t)(batch->end.rows - subscription->snapshot.rows),
+        .ends = batch->last && batch->complete,
+        .is_answer = true,
+        .answered = batch->rows};
+    snapshot_place_unref(&subscription->snapshot);
+    subscription->snapshot = snapshot_place_ref(&batch->end);
+    if (batch->last)
+        step.next = end(subscription, &step.from);
+    snapshot_batch_unref(batch);
+    return step;
+}
+
+/* The next batch, from its own hand or the cache (one reference), or NULL: then it is asked for,
+ * unless that takes a slot. */
+static struct snapshot_batch *find_or_ask(struct subscription *subscription,
+                                          struct reader_step *step)
 {
     struct snapshots *snapshots = subscription->feed->hub->snapshots;
-    struct snapshot_batch *batch = subscription->batch;
-    subscription->batch = NULL;
-    if (batch || !link_alone(&subscription->in_build))
-        return batch;
     const struct snapshot_query of = {.key = subscription_key(subscription),
                                       .scope = subscription->feed->scope,
                                       .was = subscription->was,
                                       .drafts = {.view = subscription->feed->view}};
+    struct snapshot_batch *batch = NULL;
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
-    bool asked = print_place(&name, &of, &subscription->snapshot);
-    if (asked) {
+    bool named = print_place(&name, &of, &subscription->snapshot);
+    if (named)
         batch = from_cache(snapshots, subscription, buffer_span(&name));
-        asked = batch || join_or_start(snapshots, subscription, buffer_span(&name));
-    }
+    if (named && !batch && !subscription->has_slot)
+        step->then = STEP_SLOT;
+    else if (!batch && !(named && join_or_start(snapshots, subscription, buffer_span(&name))))
+        *step = refuse(subscription);
     buffer_fini(&name);
-    if (!asked)
-        refuse(subscription);
     return batch;
 }
+
+static struct reader_step pull(struct subscription *subscription)
+{
+    struct snapshot_batch *batch = subscription->batch;
+    struct reader_step step = {.then = STEP_WAIT};
+    subscription->batch = NULL;
+    if (!batch && link_alone(&subscription->in_build))
+        batch = find_or_ask(subscription, &step);
+    return batch ? take(subscription, batch) : step;
+}
+
+const struct reader_ops snapshot_reader = {.pull = pull};
 
 void snapshot_forget(struct subscription *subscription)
 {

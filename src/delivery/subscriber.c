@@ -27,13 +27,6 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     return subscriber;
 }
 
-/* Nobody is left to wake: whoever still calls has kept what it should have given up. */
-static void wake(struct subscriber *subscriber)
-{
-    INVARIANT(!subscriber->ended);
-    subscriber->wake(subscriber->argument);
-}
-
 /* All are going, so none is handed the read slot of another. */
 void subscriber_silence(struct subscriber *subscriber)
 {
@@ -42,7 +35,7 @@ void subscriber_silence(struct subscriber *subscriber)
     while (!link_alone(&subscriber->subscriptions))
         subscription_close(
             LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next));
-    INVARIANT(!subscriber->count && !subscriber->turns);
+    INVARIANT(!subscriber->count && !subscriber->slots);
     INVARIANT(link_alone(&subscriber->ready) && link_alone(&subscriber->waiting));
 }
 
@@ -158,17 +151,6 @@ void subscriber_set_allowance(struct subscriber *subscriber, struct allowance *a
     subscriber->allowance = allowance;
 }
 
-bool subscriber_allows_rows(struct subscription *subscription, int64_t rows)
-{
-    struct subscriber *subscriber = subscription->subscriber;
-    struct error error;
-    if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
-        return true;
-    counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
-    subscription_fail(subscription, &error);
-    return false;
-}
-
 void subscriber_drop(struct subscriber *subscriber)
 {
     text_unref(subscriber->rest);
@@ -192,38 +174,6 @@ void subscriber_on_refresh(struct subscriber *subscriber,
 }
 
 /* ---- messages ---- */
-
-void subscriber_tell(struct subscriber *subscriber, struct span json)
-{
-    wire_text(&subscriber->control, json);
-    subscriber_answered(subscriber);
-}
-
-static void tell_error(struct subscriber *subscriber, const struct error *error,
-                       const struct wire_about *about, bool fatal)
-{
-    wire_error(&subscriber->control, error, about, fatal, error_retry_after(error));
-    counter_add(&subscriber->hub->metrics.messages_refused, 1);
-    subscriber_answered(subscriber);
-}
-
-void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
-{
-    tell_error(subscriber, error, NULL, fatal);
-}
-
-void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
-                            const struct wire_about *about)
-{
-    tell_error(subscriber, error, about, false);
-}
-
-void subscription_error(const struct subscription *subscription, const struct error *error)
-{
-    const struct wire_about about = {.view = span_of(subscription->feed->view->id),
-                                     .key = subscription_key(subscription)};
-    subscriber_error_about(subscription->subscriber, error, &about);
-}
 
 /* About what the client asked for, as far as that could be read. */
 static void refuse_message(struct subscriber *subscriber, const struct wire_message *message,
@@ -297,127 +247,7 @@ bool subscriber_broken(const struct subscriber *subscriber)
     return subscriber->control.failed;
 }
 
-void subscriber_answered(struct subscriber *subscriber)
-{
-    if (subscriber->control.failed)
-        log_error("hub", "answer-lost", "cause=\"out of memory or an unread pile of answers\"");
-    wake(subscriber);
-}
-
 /* ---- bytes ---- */
-
-void subscriber_ready(struct subscription *subscription)
-{
-    struct subscriber *subscriber = subscription->subscriber;
-    link_remove(&subscription->in_rest);
-    if (!link_alone(&subscription->in_ready))
-        return;
-    link_append(&subscriber->ready, &subscription->in_ready);
-    wake(subscriber);
-}
-
-void subscriber_ready_first(struct subscription *subscription)
-{
-    subscriber_ready(subscription);
-    link_remove(&subscription->in_ready);
-    link_prepend(&subscription->subscriber->ready, &subscription->in_ready);
-}
-
-bool subscriber_take_turn(struct subscription *subscription)
-{
-    struct subscriber *subscriber = subscription->subscriber;
-    if (subscription->has_turn)
-        return true;
-    if (subscriber->turns == HUB_TURNS) {
-        if (link_alone(&subscription->in_waiting))
-            link_append(&subscriber->waiting, &subscription->in_waiting);
-        return false;
-    }
-    subscription->has_turn = true;
-    subscriber->turns++;
-    return true;
-}
-
-/* Handed over to the next in line, so that nobody who asks again comes before it. */
-void subscriber_give_turn(struct subscription *subscription)
-{
-    struct subscriber *subscriber = subscription->subscriber;
-    link_remove(&subscription->in_waiting);
-    if (!subscription->has_turn)
-        return;
-    subscription->has_turn = false;
-    if (link_alone(&subscriber->waiting)) {
-        subscriber->turns--;
-        return;
-    }
-    struct subscription *next =
-        LINK_OWNER(struct subscription, in_waiting, subscriber->waiting.next);
-    link_remove(&next->in_waiting);
-    next->has_turn = true;
-    subscriber_ready(next);
-}
-
-/* As many whole frames from the start of `bytes` as fit a pull, one at least. */
-static size_t piece_length(struct span bytes)
-{
-    if (bytes.length <= HUB_PULL + 16)
-        return bytes.length;
-    size_t taken = 0;
-    while (taken < bytes.length) {
-        size_t frame = wire_frame_length(span_make(bytes.data + taken, bytes.length - taken));
-        if (frame == 0 || (taken && taken + frame > HUB_PULL + 16))
-            break;
-        taken += frame;
-    }
-    return taken ? taken : bytes.length;
-}
-
-/* A buffer of answers goes out whole before anything else; its memory goes when it is empty. */
-static struct span pull_control(struct subscriber *subscriber)
-{
-    struct buffer *control = &subscriber->control;
-    if (subscriber->control_sent == control->length) {
-        if (control->capacity) {
-            buffer_fini(control);
-            buffer_init(control, HUB_CONTROL * 4);
-            subscriber->control_sent = 0;
-        }
-        return span_make(NULL, 0);
-    }
-    struct span left = span_make(control->data + subscriber->control_sent,
-                                 control->length - subscriber->control_sent);
-    left.length = piece_length(left);
-    subscriber->control_sent += left.length;
-    meter_answers(subscriber);
-    return left;
-}
-
-/* A text whose bytes were all returned is kept until the next pull, because they are borrowed. */
-static struct span pull_rest(struct subscriber *subscriber)
-{
-    struct text *rest = subscriber->rest;
-    if (!rest)
-        return span_make(NULL, 0);
-    struct span left =
-        span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
-    left.length = piece_length(left);
-    subscriber->rest_sent += left.length;
-    meter_piece(subscriber);
-    if (left.length == 0) {
-        text_unref(rest);
-        subscriber->rest = NULL;
-    }
-    return left;
-}
-
-struct span subscriber_send(struct subscriber *subscriber, struct text *text)
-{
-    text_unref(subscriber->rest);
-    subscriber->rest = text;
-    subscriber->rest_sent = 0;
-    meter_rest(subscriber);
-    return pull_rest(subscriber);
-}
 
 /* The next subscription's turn; it goes behind the others when it had something. */
 static struct span pull_subscription(struct subscriber *subscriber)
@@ -438,7 +268,7 @@ static struct span pull_subscription(struct subscriber *subscriber)
 
 static struct span pull_frames(struct subscriber *subscriber)
 {
-    struct span bytes = pull_rest(subscriber);
+    struct span bytes = outbox_rest(subscriber);
     if (!bytes.length && !link_alone(&subscriber->ready))
         bytes = pull_subscription(subscriber);
     return bytes.length ? key_owners_pass(subscriber, bytes) : bytes;
@@ -448,18 +278,18 @@ struct span subscriber_pull(struct subscriber *subscriber)
 {
     INVARIANT(!subscriber->ended);
     /* Answers before each turn: one of them may say what the frames to come begin. */
-    struct span bytes = key_owners_pass(subscriber, pull_rest(subscriber));
+    struct span bytes = key_owners_pass(subscriber, outbox_rest(subscriber));
     if (!bytes.length && !subscriber->rest)
-        bytes = pull_control(subscriber);
+        bytes = outbox_answers(subscriber);
     while (!bytes.length && (subscriber->rest || !link_alone(&subscriber->ready))) {
         bytes = pull_frames(subscriber);
         if (!bytes.length && !subscriber->rest)
-            bytes = pull_control(subscriber);
+            bytes = outbox_answers(subscriber);
     }
     subscriber->pulled_length = bytes.length;
     if (bytes.length) {
         counter_add(&subscriber->hub->metrics.bytes_out, bytes.length);
-        wake(subscriber);
+        subscriber_wake(subscriber);
     }
     return bytes;
 }

@@ -1,11 +1,6 @@
 /*
- * A subscription: a cursor that is served from the database or from memory.
- *
- *   open -> [RESOLVING, with a cursor] -> SNAPSHOT -> (CATCH_UP) -> LIVE <-> CATCH_UP
- *                                   \--> CATCH_UP -------------------^
- *
- * Whatever phase it is in, its cursor says what the subscriber has, so every step is the same
- * question: what comes after the cursor?
+ * Subscriptions: how they are opened, and how they end. What serves one is in phase.c, what a pull
+ * of it gives in pull.c.
  */
 #include "access/allowance.h"
 #include "delivery/key_owner.h"
@@ -122,44 +117,45 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     subscriber->count++;
     if (subscriber->usage)
         subscription->meter = usage_subscribed(subscriber->usage, view->id);
+    struct subscription *old;
+    while ((old = key_owner_replaced(subscription)))
+        subscription_close(old);
     if (key_owner_joined(subscription))
         return subscription;
     subscription_close(subscription);
     return NULL;
 }
 
+/* Whether a cursor can be looked up. Rows that it says the client has may have been taken away
+ * since, for another window; or they are newer, by another subscription that shows them. */
+static bool may_resume(const struct subscription *subscription,
+                       const struct wire_subscribe *message, struct cursor_origin *origin)
+{
+    const struct feed *feed = subscription->feed;
+    return !held_others(subscription) && !subscription->owned &&
+           view_epoch_fits(feed->hub, feed->view, feed->scope, message->epoch, origin);
+}
+
 static bool begin(struct subscription *subscription, const struct wire_subscribe *message,
                   const struct seq *after)
 {
-    struct hub *hub = subscription->subscriber->hub;
-    counter_add(&hub->metrics.subscriptions_made, 1);
+    struct cursor_origin origin;
+    counter_add(&subscription->subscriber->hub->metrics.subscriptions_made, 1);
     held_take(subscription);
     if (!subscription->window)
         held_shows(subscription);
     key_owner_begins(subscription);
-    /* Rows that the cursor says it has may have been taken away since, for another window; or they
-     * are newer, by another subscription that shows them. */
-    if (after && (held_others(subscription) || subscription->owned)) {
-        resume_refuse(subscription);
+    if (!after) {
+        subscription_announce(subscription, -1);
+        phase_begin(subscription);
         return true;
     }
-    if (after) {
-        const struct feed *feed = subscription->feed;
-        struct cursor_origin origin;
-        subscription->phase = PHASE_RESOLVING;
-        if (view_epoch_fits(hub, feed->view, feed->scope, message->epoch, &origin))
-            return resume_start(subscription, *after, origin);
-        resume_refuse(subscription);
+    if (!may_resume(subscription, message, &origin)) {
+        phase_refuse_cursor(subscription);
         return true;
     }
-    subscription_announce(subscription, -1);
-    if (subscription->window)
-        window_begin(subscription);
-    else if (message->with_snapshot)
-        subscription_start_snapshot(subscription);
-    else
-        subscription_start_live(subscription, hub->ring.last);
-    return true;
+    phase_resume(subscription);
+    return resume_start(subscription, *after, origin);
 }
 
 /* The limits: of subscriptions, where it is one more, and of what the database is asked for. */
@@ -227,23 +223,14 @@ void subscription_close(struct subscription *subscription)
 {
     held_remember(subscription);
     key_owner_left(subscription);
-    snapshot_forget(subscription);
-    hub_job_forget(subscription);
-    catch_up_release(subscription);
-    subscriber_give_turn(subscription);
-    link_remove(&subscription->in_ready);
+    phase_stop(subscription);
     feed_leave(subscription->feed, subscription);
     subscription_drop(subscription);
 }
 
-void subscription_fail(struct subscription *subscription, const struct error *error)
-{
-    subscription_error(subscription, error);
-    key_owner_failed(subscription, error);
-    subscription_close(subscription);
-}
-
-struct subscription *subscription_make_heir(const struct subscription *subscription)
+/* One of the same key, which the client did not ask for: a window without a filter. It says what
+ * another subscription shows of the row, and goes. NULL when out of memory. */
+static struct subscription *make_heir(const struct subscription *subscription)
 {
     const struct view *view = subscription->feed->view;
     struct subscriber *subscriber = subscription->subscriber;
@@ -268,6 +255,35 @@ struct subscription *subscription_make_heir(const struct subscription *subscript
     return heir;
 }
 
+/* Frames that another subscription passed over for the sake of one that fails are made up for by an
+ * heir. If there can be none, the other fails, too. */
+static void provide_for_other(struct subscription *subscription, const struct error *error)
+{
+    struct subscription *other = key_owner_deprived(subscription), *heir = NULL;
+    if (!other)
+        return;
+    subscription->leaving = false; /* else the heir would replace it */
+    if (!subscription->inherits)
+        heir = make_heir(subscription);
+    if (!heir) {
+        subscription_error(other, error);
+        subscription_close(other);
+        return;
+    }
+    heir->inherits = heir->leaving = true;
+    phase_inherit(heir);
+    key_owner_begins(heir);
+    heir->unstated = true;
+    subscriber_ready(heir);
+}
+
+void subscription_fail(struct subscription *subscription, const struct error *error)
+{
+    subscription_error(subscription, error);
+    provide_for_other(subscription, error);
+    subscription_close(subscription);
+}
+
 void subscription_drop(struct subscription *subscription)
 {
     link_remove(&subscription->in_subscriber);
@@ -280,164 +296,6 @@ void subscription_drop(struct subscription *subscription)
     list_position_unref(&subscription->knowledge.bound);
     memory_free(subscription->parameters);
     memory_free(subscription->owned);
+    memory_free(subscription->failure);
     memory_free(subscription);
-}
-
-/* Lists are, and what is made of them without an order of its own. */
-static bool is_sorted_by_seq(const struct view *view)
-{
-    return view->mode == VIEW_LIST && !(view->stage && view->stage->sort_path_count);
-}
-
-void subscription_announce(struct subscription *subscription, int resumed)
-{
-    struct subscriber *subscriber = subscription->subscriber;
-    const struct feed *feed = subscription->feed;
-    const struct view_stage *stage = feed->view->stage;
-    char epoch[VIEW_EPOCH];
-    struct wire_subscribed subscribed = {
-        .view = span_of(feed->view->id),
-        .mode = feed->mode,
-        .sorted_by_seq = is_sorted_by_seq(feed->view),
-        .epoch = span_of(view_epoch(subscriber->hub, feed->view, feed->scope, epoch)),
-        .resumed = resumed};
-    if (stage) {
-        subscribed.sort_path = stage->sort_path;
-        subscribed.sort_path_count = stage->sort_path_count;
-        subscribed.descending = stage->descending;
-    }
-    if (subscription->window)
-        subscribed.has_take = window_part(subscription->window, &subscribed.take, &subscribed.skip);
-    size_t before = subscriber->control.length;
-    wire_subscribed(&subscriber->control, &subscribed);
-    if (subscription->meter && !subscriber->control.failed) {
-        struct buffer *control = &subscriber->control;
-        struct span added = span_make(control->data + before, control->length - before);
-        usage_announced(subscription->meter, wire_measure(added).payload);
-    }
-    subscriber_answered(subscriber);
-}
-
-/* ---- changing phase ---- */
-
-void subscription_know(struct subscription *subscription, struct knowledge knowledge)
-{
-    list_position_unref(&subscription->knowledge.bound);
-    subscription->knowledge = knowledge;
-}
-
-void subscription_start_snapshot(struct subscription *subscription)
-{
-    subscription->phase = PHASE_SNAPSHOT;
-    subscription->in_channel = false;
-    subscription->resuming = subscription->overlaps = subscription->answering = false;
-    subscription->ambiguous_until = 0;
-    subscription->only_greater = false;
-    /* Who wants none gets one without rows when it may hold some that it must lose. */
-    int64_t limit = subscription->with_snapshot ? subscription->limit : 0;
-    snapshot_place_unref(&subscription->snapshot);
-    subscription->snapshot = (struct snapshot_place){.limit = limit};
-    if (!subscription->with_snapshot) {
-        subscription->snapshot.change = subscription->moved_from;
-        subscription->moved_from = 0;
-    }
-    /* With another token it goes on with what both show: what of that it is not sent, it may hold.
-     */
-    subscription_know(subscription,
-                      (struct knowledge){.full = limit < 0, .resumed = subscription->was != NULL});
-    key_owner_begins(subscription);
-    subscriber_ready(subscription);
-}
-
-void subscription_start_live(struct subscription *subscription, int64_t cursor)
-{
-    subscription->phase = PHASE_LIVE;
-    subscription->cursor = cursor;
-    subscription->in_channel = false;
-    subscription->resuming = subscription->answering = false;
-    if (!subscription->knowledge.full && !subscription->knowledge.begun)
-        subscription_know(subscription, (struct knowledge){.begun = true, .since = cursor});
-    subscriber_ready(subscription);
-}
-
-void subscription_start_catch_up(struct subscription *subscription, int64_t cursor)
-{
-    subscription->phase = PHASE_CATCH_UP;
-    subscription->cursor = cursor;
-    subscription->in_channel = false;
-    subscription->page_growth = 0;
-    subscription->true_from = 0;
-    subscriber_ready(subscription);
-}
-
-/* ---- snapshot ---- */
-
-static void snapshot_ended(struct subscription *subscription)
-{
-    struct snapshot_place *place = &subscription->snapshot;
-    if (!subscription->knowledge.full) {
-        struct knowledge knowledge = subscription->knowledge;
-        knowledge.begun = true;
-        knowledge.since = place->change;
-        knowledge.bounded = place->rows > 0;
-        knowledge.bound = list_position_ref(&place->bound);
-        subscription_know(subscription, knowledge);
-    }
-    snapshot_place_unref(place);
-    key_owner_stated(subscription);
-    if (place->latest == place->change) {
-        row_scope_unref(subscription->was);
-        subscription->was = NULL;
-        subscription_start_live(subscription, place->change);
-        return;
-    }
-    /* Rows of several states: what changed between them is sent again, and only then is the
-     * snapshot complete and has a cursor. */
-    subscription->overlaps = subscription->resuming = true;
-    subscription->resume_limit = -1;
-    subscription->resume_target = place->latest;
-    subscription->resume_seq = place->seq;
-    subscription_start_catch_up(subscription, place->change);
-}
-
-static struct span pull_snapshot(struct subscription *subscription)
-{
-    struct snapshot_batch *batch = snapshot_next(subscription);
-    if (!batch)
-        return span_make(NULL, 0);
-    subscriber_give_turn(subscription);
-    if (!subscriber_allows_rows(subscription, batch->rows)) {
-        snapshot_batch_unref(batch);
-        return span_make(NULL, 0);
-    }
-    meter_snapshot(subscription, (uint64_t)(batch->end.rows - subscription->snapshot.rows),
-                   batch->last && batch->complete);
-    snapshot_place_unref(&subscription->snapshot);
-    subscription->snapshot = snapshot_place_ref(&batch->end);
-    struct text *frames = text_ref(batch->frames);
-    bool last = batch->last;
-    snapshot_batch_unref(batch);
-    if (last)
-        snapshot_ended(subscription);
-    else
-        subscriber_ready(subscription); /* also when this batch was of hidden deletes only */
-    return subscriber_send(subscription->subscriber, frames);
-}
-
-struct span subscription_pull(struct subscription *subscription)
-{
-    catch_up_release(subscription);
-    switch (subscription->phase) {
-    case PHASE_RESOLVING:
-        break;
-    case PHASE_SNAPSHOT:
-        return pull_snapshot(subscription);
-    case PHASE_CATCH_UP:
-        return catch_up_pull(subscription);
-    case PHASE_LIVE:
-        return subscription_pull_live(subscription);
-    case PHASE_WINDOW:
-        return window_pull(subscription);
-    }
-    return span_make(NULL, 0);
 }

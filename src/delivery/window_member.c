@@ -128,7 +128,6 @@ void window_begin(struct subscription *subscription)
     const struct hub *hub = subscription->feed->hub;
     const struct window *window = subscription->window;
     key_owner_begins(subscription);
-    subscription->phase = PHASE_WINDOW;
     bool holds_none = link_alone(&subscription->held);
     subscription->member_phase = !subscription->with_snapshot         ? MEMBER_UNTOLD
                                  : holds_none && !subscription->owned ? MEMBER_NEW
@@ -183,31 +182,35 @@ static bool start_request(struct subscription *subscription, enum window_request
     return true;
 }
 
-/* The subscription is gone afterwards. */
-static void fail(struct subscription *subscription)
+static struct reader_step fail(struct subscription *subscription)
 {
     struct error error;
     error_set(&error, ERROR_MEMORY, "out of memory for a window; subscribe again later");
-    subscription_fail(subscription, &error);
+    return reader_failed(subscription, &error);
 }
 
-/* A few at a time for each subscriber, so that one that does not read pins little. */
-static void ask(struct subscription *subscription, enum window_request_kind kind)
+/* With a slot: a few at a time for each subscriber, so that one that does not read pins little. */
+static struct reader_step ask(struct subscription *subscription, enum window_request_kind kind)
 {
     bool by_version = kind == WINDOW_BEHIND || kind == WINDOW_STATE;
-    if (subscriber_take_turn(subscription) &&
-        !start_request(subscription, kind,
+    if (!subscription->has_slot)
+        return (struct reader_step){.then = STEP_SLOT};
+    if (!start_request(subscription, kind,
                        by_version ? subscription->version : subscription->resume_from))
-        fail(subscription);
+        return fail(subscription);
+    return (struct reader_step){.then = STEP_WAIT};
 }
 
-void window_resume(struct subscription *subscription, int64_t from, bool current)
+void window_resume(struct subscription *subscription, int64_t from)
 {
-    subscription->phase = PHASE_WINDOW;
     subscription->member_phase = MEMBER_RESUMING;
     subscription->resume_from = from;
-    subscription->resume_current = current;
     subscriber_ready(subscription);
+}
+
+void window_inherit(struct subscription *subscription)
+{
+    subscription->member_phase = MEMBER_LIVE;
 }
 
 void window_request_free(struct window_request *request)
@@ -259,27 +262,23 @@ static void ask_anew(struct subscription *subscription)
     subscriber_ready(subscription);
 }
 
-static struct span pull_answer(struct subscription *subscription)
+static bool is_batch(enum window_request_kind kind)
 {
-    struct window_request *request = subscription->request;
-    struct span nothing = span_make(NULL, 0);
-    if (!request->returned)
-        return nothing;
-    if (is_overtaken(subscription, request)) {
-        ask_anew(subscription);
-        return nothing;
-    }
-    struct hub_metrics *metrics = &subscription->feed->hub->metrics;
+    return kind == WINDOW_RESUME || kind == WINDOW_MOVE;
+}
+
+/* The request is done with. */
+static struct reader_step take_answer(struct subscription *subscription,
+                                      struct window_request *request)
+{
     enum window_request_kind kind = request->kind;
-    bool resumed = request->kind == WINDOW_RESUME, refused = request->refused;
-    if (resumed && !refused && !request->announced) {
-        if (!subscriber_allows_rows(subscription, request->rows))
-            return nothing;
-        request->announced = true;
-        subscription_announce(subscription, 1); /* goes out before the next turn */
-        subscriber_ready(subscription);
-        return nothing;
-    }
+    struct reader_step step = {.then = request->refused ? STEP_REFUSED : STEP_MORE,
+                               .read_ended = true,
+                               .is_snapshot = is_batch(kind),
+                               .rows = (uint64_t)request->rows,
+                               .ends = true,
+                               .is_answer = kind == WINDOW_MOVE,
+                               .answered = request->rows};
     struct text *text = request->text;
     if (kind == WINDOW_STATE)
         text = window_state_answer(subscription, request);
@@ -287,24 +286,39 @@ static struct span pull_answer(struct subscription *subscription)
         kind == WINDOW_STATE || kind == WINDOW_MOVE ? request->stated : KEY_STATED_UNKNOWN;
     subscription->stated_at = request->state;
     int64_t version = request->version;
-    if (kind == WINDOW_MOVE && !subscriber_allows_rows(subscription, request->rows))
-        return nothing;
-    if (kind == WINDOW_RESUME || kind == WINDOW_MOVE)
-        meter_snapshot(subscription, (uint64_t)request->rows, true);
     subscription->request = NULL;
-    request->text = NULL;
+    if (kind != WINDOW_STATE)
+        request->text = NULL;
     window_request_free(request);
-    if (!refused)
-        held_free_all(&subscription->held);
-    subscriber_give_turn(subscription);
-    if (refused) {
-        resume_refuse(subscription); /* says so, and begins anew */
-        return nothing;
+    if (step.then == STEP_REFUSED) {
+        text_unref(text);
+        return step;
     }
+    held_free_all(&subscription->held);
+    struct hub_metrics *metrics = &subscription->feed->hub->metrics;
     if (kind == WINDOW_RESUME || kind == WINDOW_BEHIND)
-        counter_add(resumed ? &metrics->resumes : &metrics->catch_ups, 1);
+        counter_add(kind == WINDOW_RESUME ? &metrics->resumes : &metrics->catch_ups, 1);
     go_live(subscription, version);
-    return text ? subscriber_send(subscription->subscriber, text) : nothing;
+    step.text = text;
+    return step;
+}
+
+static struct reader_step pull_answer(struct subscription *subscription)
+{
+    struct window_request *request = subscription->request;
+    if (!request->returned)
+        return (struct reader_step){.then = STEP_WAIT};
+    if (is_overtaken(subscription, request)) {
+        ask_anew(subscription);
+        return (struct reader_step){.then = STEP_MORE};
+    }
+    /* `subscribed` goes out before the rows. */
+    if (request->kind == WINDOW_RESUME && !request->refused && !request->announced) {
+        request->announced = true;
+        return (struct reader_step){
+            .then = STEP_MORE, .resumed = true, .is_answer = true, .answered = request->rows};
+    }
+    return take_answer(subscription, request);
 }
 
 /* The window's snapshot will do when it is not older than the question. */
@@ -321,88 +335,110 @@ static bool is_fresh(const struct subscription *subscription)
     return channel_seek(&window->channel, window->snapshot_version, &cursor);
 }
 
-static struct span pull_snapshot(struct subscription *subscription)
+static struct reader_step pull_snapshot(struct subscription *subscription)
 {
     struct window *window = subscription->window;
     if (!is_fresh(subscription)) {
         window->snapshot_wanted = true;
         window_activate(window);
         wait_for_look(subscription);
-        return span_make(NULL, 0);
+        return (struct reader_step){.then = STEP_WAIT};
     }
-    if (!subscriber_allows_rows(subscription, window->snapshot_rows))
-        return span_make(NULL, 0);
     if (!window->snapshot_new)
         counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot_new = false;
-    struct text *snapshot = text_ref(window->snapshot);
-    meter_snapshot(subscription, (uint64_t)window->snapshot_rows, true);
     go_live(subscription, window->snapshot_version);
-    return subscriber_send(subscription->subscriber, snapshot);
+    return (struct reader_step){.text = text_ref(window->snapshot),
+                                .then = STEP_MORE,
+                                .is_snapshot = true,
+                                .rows = (uint64_t)window->snapshot_rows,
+                                .ends = true,
+                                .is_answer = true,
+                                .answered = window->snapshot_rows};
 }
 
-/* Its frames only tell that there may be something to state. */
-static void pull_stated(struct subscription *subscription)
+static void rest(struct subscription *subscription)
 {
-    if (window_state_due(subscription)) {
-        ask(subscription, WINDOW_STATE);
-        return;
-    }
-    subscriber_give_turn(subscription); /* one that it was handed while there was something */
     link_remove(&subscription->in_rest);
     link_append(&subscription->window->resting, &subscription->in_rest);
-    key_owner_rests(subscription);
 }
 
-static struct span pull_live(struct subscription *subscription)
+/* Its frames only tell that there may be something to state. A slot that it was handed while there
+ * was something is given back. */
+static struct reader_step pull_stated(struct subscription *subscription)
+{
+    if (window_state_due(subscription))
+        return ask(subscription, WINDOW_STATE);
+    rest(subscription);
+    return (struct reader_step){.then = STEP_IDLE, .read_ended = true};
+}
+
+static struct reader_step pull_live(struct subscription *subscription)
 {
     struct window *window = subscription->window;
-    struct span nothing = span_make(NULL, 0);
+    struct reader_step step = {.then = STEP_MORE};
     bool behind = !subscription->in_channel;
     struct text *whole = NULL;
-    struct span bytes = nothing;
     if (!behind)
-        bytes = channel_take(&window->channel, &subscription->place, &behind, &whole);
+        step.bytes = channel_take(&window->channel, &subscription->place, &behind, &whole);
     if (behind) {
         subscription->in_channel = false;
         subscription->member_phase = MEMBER_BEHIND;
-        ask(subscription, WINDOW_BEHIND);
-        return nothing;
+        return ask(subscription, WINDOW_BEHIND);
     }
     subscription->version = subscription->place.id;
-    if (bytes.length) {
+    if (step.bytes.length) {
         subscription->stated = KEY_STATED_UNKNOWN;
     } else {
-        link_remove(&subscription->in_rest);
-        link_append(&window->resting, &subscription->in_rest);
+        rest(subscription);
+        step.then = STEP_IDLE;
     }
-    return whole ? subscriber_send(subscription->subscriber, text_ref(whole)) : bytes;
+    if (whole)
+        step.text = text_ref(whole);
+    return step;
 }
 
-struct span window_pull(struct subscription *subscription)
+static struct reader_step pull(struct subscription *subscription)
 {
     switch (subscription->member_phase) {
     case MEMBER_NEW:
         return pull_snapshot(subscription);
     case MEMBER_UNTOLD:
-        ask(subscription, WINDOW_UNTOLD);
-        return span_make(NULL, 0);
+        return ask(subscription, WINDOW_UNTOLD);
     case MEMBER_RESUMING:
-        ask(subscription, WINDOW_RESUME);
-        return span_make(NULL, 0);
+        return ask(subscription, WINDOW_RESUME);
     case MEMBER_BEHIND:
-        ask(subscription, WINDOW_BEHIND);
-        return span_make(NULL, 0);
+        return ask(subscription, WINDOW_BEHIND);
     case MEMBER_MOVED:
-        ask(subscription, WINDOW_MOVE);
-        return span_make(NULL, 0);
+        return ask(subscription, WINDOW_MOVE);
     case MEMBER_WAITING:
         return pull_answer(subscription);
     case MEMBER_LIVE:
         break;
     }
-    if (!subscription->owned && !subscription->unstated && !subscription->leaving)
-        return pull_live(subscription);
-    pull_stated(subscription);
-    return span_make(NULL, 0);
+    if (subscription->owned || subscription->unstated || subscription->leaving)
+        return pull_stated(subscription);
+    return pull_live(subscription);
 }
+
+static bool is_live(const struct subscription *subscription)
+{
+    return subscription->member_phase == MEMBER_LIVE;
+}
+
+static bool is_opening(const struct subscription *subscription)
+{
+    const struct window_request *request = subscription->request;
+    return !(is_live(subscription) || subscription->member_phase == MEMBER_BEHIND ||
+             (subscription->member_phase == MEMBER_WAITING && request->kind == WINDOW_BEHIND));
+}
+
+static bool has_all(const struct subscription *subscription)
+{
+    const struct window *window = subscription->window;
+    return is_live(subscription) && !link_alone(&subscription->in_rest) && !window->stale &&
+           !window->looking && !window->filling;
+}
+
+const struct reader_ops window_reader = {
+    .pull = pull, .is_opening = is_opening, .is_live = is_live, .has_all = has_all};

@@ -149,7 +149,7 @@ static bool is_at_rest(const struct part *part)
         return true;
     const struct subscription *subscription =
         LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next);
-    return subscription->phase == PHASE_LIVE && !link_alone(&subscription->in_rest);
+    return subscription->reading == READER_LIVE && !link_alone(&subscription->in_rest);
 }
 
 static bool all_at_rest(void *argument)

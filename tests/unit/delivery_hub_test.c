@@ -76,12 +76,6 @@ static void read_all(struct reader *reader)
         reader->complete += occurrences(bytes, "\"complete\":true");
 }
 
-static bool all_resumed(void *argument)
-{
-    (void)argument;
-    return counter_get(&hub_metrics(fixture.hub)->resumes) == MANY;
-}
-
 static bool has_all(void *argument)
 {
     read_all(argument);
@@ -121,7 +115,7 @@ static void a_stalled_client_holds_few_pages_of_catching_up(void **state)
     hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
     subscribe_many(&reader, ",\"after\":\"5:000000000000\"");
-    hub_fixture_until(&fixture, all_resumed, NULL);
+    hub_fixture_wait_for_readers(&fixture); /* which look all cursors up */
     assert_true(jobs_for_a_stalled_client(&reader) <= 5);
     hub_fixture_until(&fixture, has_all, &reader);
     subscriber_free(reader.subscriber);

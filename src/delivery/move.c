@@ -12,16 +12,6 @@ static void fail(struct subscription *subscription, const struct error *error)
     subscription_fail(subscription, error);
 }
 
-/* Nothing that was asked for it is wanted any more. */
-static void drop_work(struct subscription *subscription)
-{
-    snapshot_forget(subscription);
-    hub_job_forget(subscription);
-    catch_up_release(subscription);
-    subscriber_give_turn(subscription);
-    link_remove(&subscription->in_ready);
-}
-
 /* What it may hold: what it saw until now, and before the snapshot that is on its way. */
 static bool note_was(struct subscription *subscription)
 {
@@ -29,10 +19,9 @@ static bool note_was(struct subscription *subscription)
     struct row_scope *was = subscription->was, *seen = subscription->feed->scope;
     subscription->was = was ? row_scope_join(hub, was, seen) : row_scope_ref(seen);
     /* A client that wants no snapshot goes on with the rows that both tokens show. */
-    if (subscription->phase == PHASE_LIVE || subscription->phase == PHASE_CATCH_UP)
-        subscription->moved_from = subscription->cursor;
-    else if (subscription->phase == PHASE_SNAPSHOT)
-        subscription->moved_from = subscription->snapshot.change;
+    int64_t position = phase_position(subscription);
+    if (position >= 0)
+        subscription->moved_from = position;
     row_scope_unref(was);
     return subscription->was != NULL;
 }
@@ -84,7 +73,7 @@ static void move_window(struct subscription *subscription, struct error *error)
     if (!moved)
         return;
     subscription_announce(subscription, 0);
-    window_begin_moved(subscription);
+    phase_begin_moved(subscription);
 }
 
 void subscription_move(struct subscription *subscription)
@@ -92,7 +81,7 @@ void subscription_move(struct subscription *subscription)
     struct error error;
     error_set(&error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'",
               subscription->feed->view->id);
-    drop_work(subscription);
+    phase_stop(subscription);
     if (subscription->window) {
         move_window(subscription, &error);
         return;
@@ -104,5 +93,5 @@ void subscription_move(struct subscription *subscription)
     if (!change_feed(subscription, NULL, &error))
         return;
     subscription_announce(subscription, 0);
-    subscription_start_snapshot(subscription);
+    phase_begin_moved(subscription);
 }

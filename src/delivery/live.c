@@ -1,6 +1,5 @@
 /* A live subscription: frames from its feed's channel, or put together from the ring of changes. */
 #include "delivery/hub_internal.h"
-#include "delivery/key_owner.h"
 
 /* Try to go on from the channel: for those who know every key and want all of the view. */
 static void enter_channel(struct subscription *subscription)
@@ -18,18 +17,19 @@ static void enter_channel(struct subscription *subscription)
         channel_seek(&feed->channel, subscription->cursor, &subscription->place);
 }
 
-static struct span pull_channel(struct subscription *subscription)
+static struct reader_step pull_channel(struct subscription *subscription)
 {
-    struct feed *feed = subscription->feed;
+    struct reader_step step = {.then = STEP_MORE};
     bool behind;
     struct text *whole;
-    struct span bytes = channel_take(&feed->channel, &subscription->place, &behind, &whole);
+    step.bytes = channel_take(&subscription->feed->channel, &subscription->place, &behind, &whole);
     if (behind) {
         subscription->in_channel = false;
-        return bytes;
+        return step;
     }
     subscription->cursor = subscription->place.id;
-    return whole ? subscriber_send(subscription->subscriber, text_ref(whole)) : bytes;
+    step.text = whole ? text_ref(whole) : NULL;
+    return step;
 }
 
 static bool put_frame(struct subscription *subscription, const struct change *change)
@@ -82,48 +82,82 @@ static bool gather_all(struct subscription *subscription)
 }
 
 /* Put together for this subscriber alone; large results are kept so that they go in pieces. */
-static struct span pull_ring(struct subscription *subscription)
+static struct reader_step pull_ring(struct subscription *subscription)
 {
     struct hub *hub = subscription->feed->hub;
+    struct reader_step step = {.then = STEP_MORE}; /* also when nothing of it was for this view */
     buffer_clear(&hub->out);
     bool done = (subscription->group ? gather_key : gather_all)(subscription);
     if (!done && !hub->out.length) {
-        subscription_start_catch_up(subscription, subscription->cursor);
-        return span_make(NULL, 0);
+        step.then = STEP_NEXT;
+        step.next = READER_LOG;
+        step.from = subscription->cursor;
+        return step;
     }
-    if (hub->out.length <= HUB_PULL * 2)
-        return buffer_span(&hub->out);
-    struct text *text = text_new(hub->out.data, hub->out.length);
-    return text ? subscriber_send(subscription->subscriber, text) : buffer_span(&hub->out);
+    if (hub->out.length > HUB_PULL * 2)
+        step.text = text_new(hub->out.data, hub->out.length);
+    if (!step.text)
+        step.bytes = buffer_span(&hub->out);
+    return step;
 }
 
-struct span subscription_pull_live(struct subscription *subscription)
+/* ---- the reader ---- */
+
+void live_begin(struct subscription *subscription, int64_t from)
+{
+    subscription->cursor = from;
+    subscription->resuming = subscription->answering = subscription->missed = false;
+    if (!subscription->knowledge.full && !subscription->knowledge.begun)
+        subscription_know(subscription, (struct knowledge){.begun = true, .since = from});
+}
+
+static bool is_in_ring(const struct subscription *subscription)
+{
+    const struct ring *ring = &subscription->feed->hub->ring;
+    return subscription->cursor + 1 >= ring->first &&
+           (subscription->group || !subscription->knowledge.full ||
+            ring->last - subscription->cursor <= HUB_RING_GAP);
+}
+
+static struct reader_step pull(struct subscription *subscription)
 {
     struct hub *hub = subscription->feed->hub;
-    if (!key_owner_goes_on(subscription))
-        return span_make(NULL, 0);
     feed_pass(subscription->feed);
     if (!subscription->in_channel)
         enter_channel(subscription);
     if (subscription->in_channel) {
-        struct span bytes = pull_channel(subscription);
-        if (bytes.length)
-            return bytes;
+        struct reader_step step = pull_channel(subscription);
+        if (step.bytes.length || step.text)
+            return step;
     }
     if (subscription->cursor >= hub->ring.last) {
         feed_rest(subscription);
-        key_owner_rests(subscription);
-        return span_make(NULL, 0);
+        return (struct reader_step){.then = STEP_IDLE};
     }
-    bool held = subscription->cursor + 1 >= hub->ring.first;
-    if (held && (subscription->group || !subscription->knowledge.full ||
-                 hub->ring.last - subscription->cursor <= HUB_RING_GAP)) {
-        struct span bytes = pull_ring(subscription);
-        if (!bytes.length)
-            subscriber_ready(subscription); /* nothing of it was for this view; look again */
-        return bytes;
-    }
+    if (is_in_ring(subscription) && !subscription->missed)
+        return pull_ring(subscription);
     counter_add(&hub->metrics.catch_ups, 1);
-    subscription_start_catch_up(subscription, subscription->cursor);
-    return span_make(NULL, 0);
+    return (struct reader_step){
+        .then = STEP_NEXT, .next = READER_LOG, .from = subscription->cursor};
 }
+
+static bool is_opening(const struct subscription *subscription)
+{
+    (void)subscription;
+    return false;
+}
+
+static bool is_live(const struct subscription *subscription)
+{
+    (void)subscription;
+    return true;
+}
+
+static bool has_all(const struct subscription *subscription)
+{
+    return !link_alone(&subscription->in_rest) ||
+           subscription->cursor >= subscription->feed->hub->ring.last;
+}
+
+const struct reader_ops live_reader = {
+    .pull = pull, .is_opening = is_opening, .is_live = is_live, .has_all = has_all};

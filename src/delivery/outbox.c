@@ -1,0 +1,160 @@
+/* What a subscriber is to be sent: who has something, answers, and texts that go in pieces. */
+#include "delivery/hub_internal.h"
+
+/* Nobody is left to wake: whoever still calls has kept what it should have given up. */
+void subscriber_wake(struct subscriber *subscriber)
+{
+    INVARIANT(!subscriber->ended);
+    subscriber->wake(subscriber->argument);
+}
+
+/* ---- answers ---- */
+
+void subscriber_answered(struct subscriber *subscriber)
+{
+    if (subscriber->control.failed)
+        log_error("hub", "answer-lost", "cause=\"out of memory or an unread pile of answers\"");
+    subscriber_wake(subscriber);
+}
+
+void subscriber_tell(struct subscriber *subscriber, struct span json)
+{
+    wire_text(&subscriber->control, json);
+    subscriber_answered(subscriber);
+}
+
+static void tell_error(struct subscriber *subscriber, const struct error *error,
+                       const struct wire_about *about, bool fatal)
+{
+    wire_error(&subscriber->control, error, about, fatal, error_retry_after(error));
+    counter_add(&subscriber->hub->metrics.messages_refused, 1);
+    subscriber_answered(subscriber);
+}
+
+void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal)
+{
+    tell_error(subscriber, error, NULL, fatal);
+}
+
+void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
+                            const struct wire_about *about)
+{
+    tell_error(subscriber, error, about, false);
+}
+
+/* ---- who has something, and who may ask the readers ---- */
+
+void subscriber_ready(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    link_remove(&subscription->in_rest);
+    if (!link_alone(&subscription->in_ready))
+        return;
+    link_append(&subscriber->ready, &subscription->in_ready);
+    subscriber_wake(subscriber);
+}
+
+void subscriber_ready_first(struct subscription *subscription)
+{
+    subscriber_ready(subscription);
+    link_remove(&subscription->in_ready);
+    link_prepend(&subscription->subscriber->ready, &subscription->in_ready);
+}
+
+bool subscriber_take_slot(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    if (subscription->has_slot)
+        return true;
+    if (subscriber->slots == HUB_SLOTS) {
+        if (link_alone(&subscription->in_waiting))
+            link_append(&subscriber->waiting, &subscription->in_waiting);
+        return false;
+    }
+    subscription->has_slot = true;
+    subscriber->slots++;
+    return true;
+}
+
+/* Handed over to the next in line, so that nobody who asks again comes before it. */
+void subscriber_give_slot(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    link_remove(&subscription->in_waiting);
+    if (!subscription->has_slot)
+        return;
+    subscription->has_slot = false;
+    if (link_alone(&subscriber->waiting)) {
+        subscriber->slots--;
+        return;
+    }
+    struct subscription *next =
+        LINK_OWNER(struct subscription, in_waiting, subscriber->waiting.next);
+    link_remove(&next->in_waiting);
+    next->has_slot = true;
+    subscriber_ready(next);
+}
+
+/* ---- bytes ---- */
+
+/* As many whole frames from the start of `bytes` as fit a pull, one at least. */
+static size_t piece_length(struct span bytes)
+{
+    if (bytes.length <= HUB_PULL + 16)
+        return bytes.length;
+    size_t taken = 0;
+    while (taken < bytes.length) {
+        size_t frame = wire_frame_length(span_make(bytes.data + taken, bytes.length - taken));
+        if (frame == 0 || (taken && taken + frame > HUB_PULL + 16))
+            break;
+        taken += frame;
+    }
+    return taken ? taken : bytes.length;
+}
+
+/* A buffer of answers goes out whole before anything else; its memory goes when it is empty. */
+struct span outbox_answers(struct subscriber *subscriber)
+{
+    struct buffer *control = &subscriber->control;
+    if (subscriber->control_sent == control->length) {
+        if (control->capacity) {
+            buffer_fini(control);
+            buffer_init(control, HUB_CONTROL * 4);
+            subscriber->control_sent = 0;
+        }
+        return span_make(NULL, 0);
+    }
+    struct span left = span_make(control->data + subscriber->control_sent,
+                                 control->length - subscriber->control_sent);
+    left.length = piece_length(left);
+    subscriber->control_sent += left.length;
+    meter_answers(subscriber);
+    return left;
+}
+
+/* A text whose bytes were all returned is kept until the next pull, because they are borrowed. */
+struct span outbox_rest(struct subscriber *subscriber)
+{
+    struct text *rest = subscriber->rest;
+    if (!rest)
+        return span_make(NULL, 0);
+    struct span left =
+        span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
+    left.length = piece_length(left);
+    subscriber->rest_sent += left.length;
+    meter_piece(subscriber);
+    if (left.length == 0) {
+        text_unref(rest);
+        subscriber->rest = NULL;
+    }
+    return left;
+}
+
+struct span subscriber_send(struct subscriber *subscriber, struct text *text)
+{
+    text_unref(subscriber->rest);
+    subscriber->rest = text;
+    subscriber->rest_sent = 0;
+    meter_rest(subscriber);
+    return outbox_rest(subscriber);
+}

@@ -1,0 +1,152 @@
+/*
+ * Which reader serves a subscription. Only this file assigns it:
+ *
+ *   begin --cursor--> RESUME --found--> LOG --all sent--> LIVE <--behind the ring-- --> LOG
+ *     |                  \--found--> WINDOW (a member of one)
+ *     \--no cursor, or of no use--> SNAPSHOT --rows--> LIVE, or LOG where its rows overlap
+ *                            \--> WINDOW, or LIVE where no rows are wanted
+ *
+ * Whatever serves it, its cursor says what the client has, so every step answers one question: what
+ * comes behind the cursor?
+ */
+#include "delivery/key_owner.h"
+#include "delivery/read_task.h"
+#include "delivery/window_internal.h"
+
+/* Who goes on when a reader says so by itself. Beginning anew is possible at any time. */
+static const bool follows[READER_KINDS][READER_KINDS] = {
+    [READER_RESUME] = {[READER_LOG] = true, [READER_WINDOW] = true},
+    [READER_SNAPSHOT] = {[READER_LOG] = true, [READER_LIVE] = true},
+    [READER_LOG] = {[READER_LIVE] = true},
+    [READER_LIVE] = {[READER_LOG] = true},
+};
+
+static void enter(struct subscription *subscription, enum reader_kind kind)
+{
+    static const struct reader_ops *const readers[READER_KINDS] = {
+        [READER_RESUME] = &resume_reader, [READER_SNAPSHOT] = &snapshot_reader,
+        [READER_LOG] = &log_reader,       [READER_LIVE] = &live_reader,
+        [READER_WINDOW] = &window_reader,
+    };
+    subscription->reading = kind;
+    subscription->reader = readers[kind];
+    subscription->in_channel = false;
+}
+
+static void begin_snapshot(struct subscription *subscription)
+{
+    enter(subscription, READER_SNAPSHOT);
+    snapshot_begin(subscription);
+    key_owner_begins(subscription);
+    subscriber_ready(subscription);
+}
+
+static void begin_live(struct subscription *subscription, int64_t from)
+{
+    enter(subscription, READER_LIVE);
+    live_begin(subscription, from);
+    subscriber_ready(subscription);
+}
+
+static void begin_log(struct subscription *subscription, int64_t from)
+{
+    enter(subscription, READER_LOG);
+    log_begin(subscription, from);
+    subscriber_ready(subscription);
+}
+
+void phase_resume(struct subscription *subscription)
+{
+    enter(subscription, READER_RESUME);
+}
+
+/* Who wants no rows may still hold some of an old token, and learns from a snapshot without rows
+ * which it must lose. */
+void phase_begin(struct subscription *subscription)
+{
+    if (subscription->window) {
+        enter(subscription, READER_WINDOW);
+        window_begin(subscription);
+    } else if (subscription->with_snapshot || subscription->was) {
+        begin_snapshot(subscription);
+    } else {
+        subscription_know(subscription, (struct knowledge){.full = false});
+        begin_live(subscription, subscription->feed->hub->ring.last);
+    }
+}
+
+void phase_refuse_cursor(struct subscription *subscription)
+{
+    counter_add(&subscription->feed->hub->metrics.resumes_refused, 1);
+    subscription_announce(subscription, 0);
+    phase_begin(subscription);
+}
+
+void phase_begin_moved(struct subscription *subscription)
+{
+    if (!subscription->window) {
+        phase_begin(subscription);
+        return;
+    }
+    enter(subscription, READER_WINDOW);
+    window_begin_moved(subscription);
+}
+
+void phase_inherit(struct subscription *subscription)
+{
+    enter(subscription, READER_WINDOW);
+    window_inherit(subscription);
+}
+
+void phase_restate(struct subscription *subscription)
+{
+    INVARIANT(subscription->reading == READER_LIVE);
+    subscription_know(subscription, (struct knowledge){.begun = true});
+    begin_log(subscription, 0);
+}
+
+void phase_next(struct subscription *subscription, const struct reader_step *step)
+{
+    INVARIANT(follows[subscription->reading][step->next]);
+    switch (step->next) {
+    case READER_LOG:
+        begin_log(subscription, step->from);
+        break;
+    case READER_LIVE:
+        begin_live(subscription, step->from);
+        break;
+    case READER_WINDOW:
+        enter(subscription, READER_WINDOW);
+        window_resume(subscription, step->from);
+        break;
+    case READER_RESUME:
+    case READER_SNAPSHOT:
+    case READER_KINDS:
+        INVARIANT(false);
+    }
+}
+
+void phase_stop(struct subscription *subscription)
+{
+    snapshot_forget(subscription);
+    read_task_forget(subscription);
+    log_release(subscription);
+    subscriber_give_slot(subscription);
+    link_remove(&subscription->in_ready);
+}
+
+int64_t phase_position(const struct subscription *subscription)
+{
+    switch (subscription->reading) {
+    case READER_LIVE:
+    case READER_LOG:
+        return subscription->cursor;
+    case READER_SNAPSHOT:
+        return subscription->snapshot.change;
+    case READER_RESUME:
+    case READER_WINDOW:
+    case READER_KINDS:
+        break;
+    }
+    return -1;
+}

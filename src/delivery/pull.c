@@ -1,0 +1,103 @@
+/*
+ * One pull of a subscription: a step of its reader, and all that follows from it. Read slots, the
+ * limit of rows and metering are taken from the step here, and nowhere else.
+ */
+#include "access/allowance.h"
+#include "delivery/hub_internal.h"
+#include "delivery/key_owner.h"
+
+static struct reader_step pull_step(struct subscription *subscription)
+{
+    const struct reader_ops *reader = subscription->reader;
+    if (subscription->failed)
+        return (struct reader_step){.then = STEP_FAILED};
+    struct reader_step step = reader->pull(subscription);
+    if (step.then != STEP_SLOT)
+        return step;
+    if (!subscriber_take_slot(subscription))
+        return (struct reader_step){.then = STEP_WAIT}; /* it stands in line, and is woken */
+    step = reader->pull(subscription);
+    INVARIANT(step.then != STEP_SLOT);
+    return step;
+}
+
+/* Whether the answer to the request may have so many rows; else the subscription is gone. */
+static bool may_have_rows(struct subscription *subscription, int64_t rows)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct error error;
+    if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
+        return true;
+    counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
+    subscription_fail(subscription, &error);
+    return false;
+}
+
+static void fail(struct subscription *subscription)
+{
+    struct error error;
+    error_set(&error, ERROR_MEMORY, "out of memory for a subscription; subscribe again later");
+    if (subscription->failure)
+        error = *subscription->failure;
+    subscription_fail(subscription, &error);
+}
+
+static void follow(struct subscription *subscription, const struct reader_step *step)
+{
+    switch (step->then) {
+    case STEP_MORE:
+        subscriber_ready(subscription);
+        break;
+    case STEP_NEXT:
+        if (subscription->reading == READER_SNAPSHOT)
+            key_owner_stated(subscription);
+        phase_next(subscription, step);
+        break;
+    case STEP_REFUSED:
+        phase_refuse_cursor(subscription);
+        break;
+    case STEP_IDLE:
+        if (key_owner_may_go(subscription))
+            subscription_close(subscription);
+        break;
+    case STEP_FAILED:
+        fail(subscription);
+        break;
+    case STEP_WAIT:
+    case STEP_SLOT:
+        break;
+    }
+}
+
+/* An owner of a key may have to wait for another subscription, or to say its row anew. */
+static bool goes_on(struct subscription *subscription)
+{
+    if (subscription->reading != READER_LIVE)
+        return true;
+    enum key_owner_turn turn = key_owner_turn(subscription);
+    if (turn == KEY_OWNER_RESTATES)
+        phase_restate(subscription);
+    return turn == KEY_OWNER_GOES_ON;
+}
+
+struct span subscription_pull(struct subscription *subscription)
+{
+    struct subscriber *subscriber = subscription->subscriber;
+    struct span nothing = span_make(NULL, 0);
+    log_release(subscription);
+    if (!goes_on(subscription))
+        return nothing;
+    struct reader_step step = pull_step(subscription);
+    if (step.read_ended)
+        subscriber_give_slot(subscription);
+    if (step.is_answer && !may_have_rows(subscription, step.answered)) {
+        text_unref(step.text);
+        return nothing;
+    }
+    if (step.resumed)
+        subscription_announce(subscription, 1);
+    if (step.is_snapshot)
+        meter_snapshot(subscription, step.rows, step.ends);
+    follow(subscription, &step);
+    return step.text ? subscriber_send(subscriber, step.text) : step.bytes;
+}

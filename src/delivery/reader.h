@@ -1,0 +1,71 @@
+/*
+ * reader: what gives a subscription its bytes. A subscription is a cursor and a reader: the reader
+ * says what comes behind the cursor, one step for each pull, and never moves the subscription on by
+ * itself. When it is through, or cannot go on, the step says so, and phase.c decides who is next.
+ */
+#ifndef DELIVERY_READER_H
+#define DELIVERY_READER_H
+
+#include "base/error.h"
+#include "base/span.h"
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct subscription;
+
+enum reader_kind {
+    READER_RESUME,   /* looks a cursor up in the log */
+    READER_SNAPSHOT, /* batches of rows */
+    READER_LOG,      /* pages of the log, from the database */
+    READER_LIVE,     /* ready frames, or changes that memory has */
+    READER_WINDOW,   /* a member of a window, which has phases of its own */
+    READER_KINDS
+};
+
+enum step_then {
+    STEP_MORE,    /* pull again: there is more, or may be */
+    STEP_WAIT,    /* something is on its way, and wakes it */
+    STEP_SLOT,    /* it needs a read slot; pull again with one */
+    STEP_IDLE,    /* everything was given; what comes wakes it */
+    STEP_NEXT,    /* `next` goes on, behind the change `from` */
+    STEP_REFUSED, /* its cursor is of no use */
+    STEP_FAILED   /* see reader_fail */
+};
+
+/* What one pull gave. */
+struct reader_step {
+    struct span bytes; /* whole frames, borrowed until the next step; may be empty */
+    struct text *text; /* or one reference to a text, to be sent in pieces; NULL: none */
+    enum step_then then;
+    enum reader_kind next;
+    int64_t from;
+    bool resumed;     /* the client is to hear that its cursor was taken */
+    bool read_ended;  /* what it asked the readers for is here: its slot is free */
+    bool is_snapshot; /* what it gave counts as (a part of) a snapshot, of so many rows, */
+    uint64_t rows;
+    bool ends;      /* ... its last part */
+    bool is_answer; /* the answer to the request has so many rows by now */
+    int64_t answered;
+};
+
+struct reader_ops {
+    /* The next step. A reader without a slot (subscription->has_slot) begins no read. */
+    struct reader_step (*pull)(struct subscription *subscription);
+    /* Whether its rows may still come in batches; NULL: they may. */
+    bool (*is_opening)(const struct subscription *subscription);
+    /* Whether nothing of it is to come but what changes; NULL: it is not so. */
+    bool (*is_live)(const struct subscription *subscription);
+    /* Whether it has sent all that there is; NULL: it has not. */
+    bool (*has_all)(const struct subscription *subscription);
+};
+
+/* It cannot go on, for this reason, which is copied: its next step is STEP_FAILED. */
+void reader_fail(struct subscription *subscription, const struct error *error);
+/* The same as a step. */
+struct reader_step reader_failed(struct subscription *subscription, const struct error *error);
+
+extern const struct reader_ops resume_reader, snapshot_reader, log_reader, live_reader;
+
+#endif
