@@ -5,8 +5,8 @@
  * says that a later one comes, within this page or a later one.
  */
 #include "delivery/catch_up_internal.h"
-#include "delivery/scoped_scan.h"
-#include "delivery/view_state.h"
+#include "rows/scoped_scan.h"
+#include "rows/view_state.h"
 
 /* ---- from the log ---- */
 

@@ -7,7 +7,7 @@
 
 #include "base/link.h"
 #include "delivery/hub.h"
-#include "delivery/label_index.h"
+#include "rows/label_index.h"
 
 struct subscription;
 struct window_spec;

@@ -15,10 +15,11 @@
 #include "base/link.h"
 #include "delivery/feed.h"
 #include "delivery/hub.h"
-#include "delivery/list_position.h"
 #include "delivery/reader.h"
-#include "delivery/row_scope.h"
 #include "delivery/view_epoch.h"
+#include "rows/batch.h"
+#include "rows/list_position.h"
+#include "rows/row_scope.h"
 #include "usage/usage.h"
 
 enum {
@@ -29,7 +30,6 @@ enum {
     HUB_SNAPSHOT_ROWS = 2000, /* rows, and deletes, that a snapshot job reads in one transaction */
     HUB_SNAPSHOT_BYTES = 4 << 20, /* and their JSON bytes */
     HUB_LIMITED_BYTES = 16 << 20, /* JSON bytes of a limited snapshot that are read at once */
-    HUB_BATCH_BYTES = 1 << 20,    /* a batch ends early when it gets this long */
     HUB_PAGE = 32 * 1024,         /* bytes of one catch-up page, or one frame */
     HUB_PAGE_GROWTH = 7,          /* doublings of a page's bytes, at most, */
     HUB_SCAN_GROWTH = 4,          /* ... and of the log rows that it looks at */
@@ -87,22 +87,6 @@ enum member_phase {
     MEMBER_MOVED,    /* has rows of another window: likewise */
     MEMBER_WAITING,  /* a look finds what it lacks */
     MEMBER_LIVE      /* takes from the window's channel */
-};
-
-/* How far a snapshot got: first the rows, then the deletes, newest first, so that nobody waits for
- * those to see the first row. Equal places get equal batches: that is what makes them shareable. */
-struct snapshot_place {
-    int64_t limit;              /* rows still wanted; -1: all */
-    int64_t rows;               /* sent so far */
-    bool begun;                 /* rows were looked at: `at` counts */
-    bool rows_read;             /* there are no more of them */
-    struct list_position at;    /* behind this row; its own reference */
-    struct list_position bound; /* the last row that was sent; likewise */
-    int64_t change;             /* position of the first batch's transaction, or an earlier one:
-                                   what changed behind it follows the rows; 0 before it */
-    int64_t latest;             /* position of the newest transaction; 0 before the first */
-    struct seq seq;             /* the cursor that belongs to `change` */
-    int64_t deletes;            /* those before this change are still to be told; 0: all were */
 };
 
 /*
@@ -351,14 +335,6 @@ void hub_stop_waiting(struct hub *hub, struct hub_export *export);
  * the database. */
 bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
                   struct buffer *out);
-struct span frame_seq(char *text, struct seq seq);
-/* An object, or a change's append paths, as the view shows them: borrowed from the argument or from
- * `scratch`. False when out of memory. Any thread. */
-bool frame_show(const struct view *view, struct span object, struct buffer *scratch,
-                struct span *shown);
-bool frame_show_append(const struct view *view, struct span append, struct buffer *scratch,
-                       struct span *shown);
-
 /* subscription.c */
 /* Find the view, if they may see it (NULL: a stranger), and read the cursor where the view takes
  * one. The view is a reference. */
@@ -415,9 +391,6 @@ void live_begin(struct subscription *subscription, int64_t from);
 void subscription_know(struct subscription *subscription, struct knowledge knowledge);
 
 /* snapshot.c */
-/* A copy with references of its own. */
-struct snapshot_place snapshot_place_ref(const struct snapshot_place *place);
-void snapshot_place_unref(struct snapshot_place *place);
 /* A batch that was built: ready frames and where it ends. Counted, immutable. */
 struct snapshot_batch {
     uint32_t references;

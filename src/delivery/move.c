@@ -17,7 +17,7 @@ static bool note_was(struct subscription *subscription)
 {
     struct hub *hub = subscription->subscriber->hub;
     struct row_scope *was = subscription->was, *seen = subscription->feed->scope;
-    subscription->was = was ? row_scope_join(hub, was, seen) : row_scope_ref(seen);
+    subscription->was = was ? row_scope_join(&hub->row_scopes, was, seen) : row_scope_ref(seen);
     /* A client that wants no snapshot goes on with the rows that both tokens show. */
     int64_t position = phase_position(subscription);
     if (position >= 0)

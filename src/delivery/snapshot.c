@@ -67,19 +67,6 @@ void snapshots_free(struct snapshots *snapshots)
     memory_free(snapshots);
 }
 
-struct snapshot_place snapshot_place_ref(const struct snapshot_place *place)
-{
-    list_position_ref(&place->at);
-    list_position_ref(&place->bound);
-    return *place;
-}
-
-void snapshot_place_unref(struct snapshot_place *place)
-{
-    list_position_unref(&place->at);
-    list_position_unref(&place->bound);
-}
-
 void snapshot_batch_unref(struct snapshot_batch *batch)
 {
     if (!batch || --batch->references)

@@ -3,68 +3,13 @@
  *   snapshot.c         on the loop: asking, sharing a job, delivering
  *   snapshot_cache.c   on the loop: batches kept for others that come
  *   snapshot_query.c   on a reader: the rows that come next, in one short transaction
- *   snapshot_encode.c  on a reader: rows become batches, ready to send
+ *   rows/batch.c       on a reader: rows become batches, ready to send
  */
 #ifndef DELIVERY_SNAPSHOT_INTERNAL_H
 #define DELIVERY_SNAPSHOT_INTERNAL_H
 
 #include "delivery/hub_internal.h"
-
-/* ---- encode ---- */
-
-/* A batch as it is built: rows now, frames when the transaction is over. */
-struct snapshot_draft {
-    struct wire_batch rows;
-    struct snapshot_place start, end;
-    bool last, complete; /* as in struct snapshot_batch */
-    struct text *frames;
-};
-
-/* Rows and deletes as plain JSON instead of frames. */
-struct plain_rows {
-    struct wire_batch rows; /* of its JSON the rows are appended, with commas between */
-    struct buffer deleted;  /* keys, the same way */
-    size_t max_bytes;       /* of both; a first row may be longer */
-    bool too_large;         /* more were wanted */
-};
-
-/* The batches of one job, in order. */
-struct snapshot_drafts {
-    struct plain_rows *plain; /* NULL: batches; else everything goes there */
-    const struct view *view;
-    enum wire_mode mode;
-    struct snapshot_place place; /* behind the last row */
-    struct seq row_seq;          /* of the last row, */
-    struct buffer row_key;       /* ... and its key */
-    bool row_noted;              /* `place` has its position, or there was none */
-    struct snapshot_draft *list;
-    size_t count, capacity;
-    int64_t rows;
-    enum wire_more more;   /* rows of the view behind a window's */
-    size_t full_bytes;     /* JSON bytes of all drafts but the last */
-    struct buffer deletes; /* before the first row */
-    struct buffer gone;    /* behind the last */
-    struct buffer shown;
-};
-
-void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
-                          enum wire_mode mode, const struct snapshot_place *place);
-void snapshot_drafts_fini(struct snapshot_drafts *drafts);
-/* These are false when out of memory. */
-bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row);
-/* A row that is not shown, behind the last one: the place is behind it from now on. */
-bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key);
-/* Deletes have no cursor. These go out before the rows of the job: of keys that may come again
- * among them, or that the client must not hold while it gets those. */
-bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key);
-/* There are no more rows: place.bound is the last of them from now on. */
-bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts);
-/* A delete behind the rows, and before the batch that completes the snapshot: of a key that is not
- * among the rows. */
-bool snapshot_drafts_gone(struct snapshot_drafts *drafts, struct span key);
-/* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has
- * neither more rows nor more deletes. */
-bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);
+#include "rows/batch.h"
 
 /* ---- query ---- */
 

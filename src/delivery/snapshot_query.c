@@ -1,7 +1,7 @@
 /* Snapshots, the reading side: the rows behind a place, in one short transaction. */
-#include "delivery/scoped_scan.h"
 #include "delivery/snapshot_internal.h"
-#include "delivery/view_state.h"
+#include "rows/scoped_scan.h"
+#include "rows/view_state.h"
 
 #include <stdlib.h>
 

@@ -17,7 +17,7 @@ struct subscriber *subscriber_new(struct hub *hub, void (*wake)(void *argument),
     link_init(&subscriber->held);
     link_init(&subscriber->owners);
     buffer_init(&subscriber->control, HUB_CONTROL * 4);
-    subscriber->scope = row_scope_get(hub, NULL);
+    subscriber->scope = row_scope_get(&hub->row_scopes, NULL);
     if (!subscriber->scope) {
         memory_free(subscriber);
         return NULL;
@@ -117,7 +117,7 @@ static void move_all(struct subscriber *subscriber)
 
 bool subscriber_see_all(struct subscriber *subscriber)
 {
-    struct row_scope *all = row_scope_get_all(subscriber->hub);
+    struct row_scope *all = row_scope_get_all(&subscriber->hub->row_scopes);
     if (!all)
         return false;
     row_scope_unref(subscriber->scope);
@@ -128,7 +128,8 @@ bool subscriber_see_all(struct subscriber *subscriber)
 bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity *identity)
 {
     struct auth_identity *old = subscriber->identity;
-    struct row_scope *saw = subscriber->scope, *sees = row_scope_get(subscriber->hub, identity);
+    struct row_scope *saw = subscriber->scope,
+                     *sees = row_scope_get(&subscriber->hub->row_scopes, identity);
     if (!sees) {
         subscriber_silence(subscriber);
         return false;

@@ -1,6 +1,7 @@
 #include "delivery/view_epoch.h"
 #include "base/invariant.h"
 #include "delivery/window_internal.h"
+#include "rows/tag.h"
 
 #include <inttypes.h>
 #include <stdio.h>

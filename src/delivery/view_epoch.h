@@ -9,9 +9,11 @@
 #ifndef DELIVERY_VIEW_EPOCH_H
 #define DELIVERY_VIEW_EPOCH_H
 
-#include "delivery/row_scope.h"
+#include "rows/row_scope.h"
 
 enum { VIEW_EPOCH = 64 };
+
+struct hub;
 
 /* Borrowed from `text`, or from the engine. */
 const char *view_epoch(const struct hub *hub, const struct view *view,

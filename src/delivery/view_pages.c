@@ -6,8 +6,8 @@
  * one short transaction. A row that changed behind the first page is looked up in its stage again,
  * because a derived view need not show it any more.
  */
-#include "delivery/view_state.h"
 #include "delivery/window_internal.h"
+#include "rows/view_state.h"
 
 #include <stdio.h>
 
@@ -289,7 +289,7 @@ static void deliver(struct engine_event *event)
 static bool note_epoch(struct hub_pages *pages, struct error *error)
 {
     const struct view *view = pages->window.spec.view;
-    struct row_scope *all = view->scope ? row_scope_get_all(pages->hub) : NULL;
+    struct row_scope *all = view->scope ? row_scope_get_all(&pages->hub->row_scopes) : NULL;
     char text[VIEW_EPOCH];
     if (view->scope && !all)
         return error_set(error, ERROR_MEMORY, "out of memory for a view");

@@ -1,6 +1,6 @@
 /* Windows: rows that a member has of other subscriptions on its connection (held.c). */
-#include "delivery/scoped_scan.h"
 #include "delivery/window_internal.h"
+#include "rows/scoped_scan.h"
 
 struct holding {
     struct window_reading *reading;

@@ -32,7 +32,7 @@
 
 #include "delivery/hub_internal.h"
 #include "delivery/snapshot_internal.h"
-#include "delivery/view_state.h"
+#include "rows/view_state.h"
 
 enum {
     WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */
@@ -444,10 +444,6 @@ struct text *window_state_answer(struct subscription *subscription, struct windo
 bool window_state_due(struct subscription *subscription);
 
 /* window_tag.c */
-#define TAG_START UINT64_C(14695981039346656037)
-uint64_t tag_fold(uint64_t hash, struct span bytes);
-/* Of what a view shows; it outlives the process. */
-uint64_t tag_of_view(const struct view *view);
 /* Whether rows enter and leave the view without any change of an entity. */
 bool window_is_timed(const struct window *window);
 /* A number that is another whenever the question or the rows are; it outlives the process. `after`

@@ -378,7 +378,7 @@ bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *e
     if (!made)
         return false;
     if (view->scope)
-        spec.scope = row_scope_get(hub, read->identity);
+        spec.scope = row_scope_get(&hub->row_scopes, read->identity);
     if (view->scope && !spec.scope) {
         window_spec_fini(&spec);
         return error_set(error, ERROR_MEMORY, "out of memory for a view");

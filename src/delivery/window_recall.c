@@ -8,8 +8,8 @@
  *     crash, and of those before it that are not long ago;
  *   - where that is not known, what was deleted (window_encode.c).
  */
-#include "delivery/scoped_scan.h"
 #include "delivery/window_internal.h"
+#include "rows/scoped_scan.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* Where a row stands in a list: the newest seq comes first, of one seq the least key. */
-#ifndef DELIVERY_LIST_POSITION_H
-#define DELIVERY_LIST_POSITION_H
+#ifndef ROWS_LIST_POSITION_H
+#define ROWS_LIST_POSITION_H
 
 #include "base/seq.h"
 #include "base/text.h"

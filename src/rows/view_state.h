@@ -1,6 +1,6 @@
 /* What every reader of a view asks first, on its own thread and in its own transaction. */
-#ifndef DELIVERY_VIEW_STATE_H
-#define DELIVERY_VIEW_STATE_H
+#ifndef ROWS_VIEW_STATE_H
+#define ROWS_VIEW_STATE_H
 
 #include "store/store.h"
 #include "view/view.h"

@@ -3,10 +3,10 @@
  * others cost nothing. On a reader, in its transaction. The rules of the scans are those of
  * store.h.
  */
-#ifndef DELIVERY_SCOPED_SCAN_H
-#define DELIVERY_SCOPED_SCAN_H
+#ifndef ROWS_SCOPED_SCAN_H
+#define ROWS_SCOPED_SCAN_H
 
-#include "delivery/row_scope.h"
+#include "rows/row_scope.h"
 #include "store/store.h"
 #include "view/view.h"
 

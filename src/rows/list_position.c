@@ -1,4 +1,4 @@
-#include "delivery/list_position.h"
+#include "rows/list_position.h"
 
 #include "base/invariant.h"
 

@@ -1,4 +1,4 @@
-#include "delivery/label_index.h"
+#include "rows/label_index.h"
 
 struct label_list {
     struct link places;

@@ -6,28 +6,30 @@
  * Wherever this is NULL, rows are not scoped, and all are seen. Counted by the loop thread alone;
  * readers may look at one that a job on the loop's side holds.
  */
-#ifndef DELIVERY_ROW_SCOPE_H
-#define DELIVERY_ROW_SCOPE_H
+#ifndef ROWS_ROW_SCOPE_H
+#define ROWS_ROW_SCOPE_H
 
 #include "auth/auth.h"
+#include "base/map.h"
 #include "bus/bus.h"
 #include "store/store.h"
 #include "view/view.h"
 
-struct hub;
 struct row_scope;
 
+/* `all`: the map of them, by row_scope_name; it outlives them. */
+
 /* What this identity (NULL: a stranger) sees; one reference. NULL when out of memory. */
-struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *identity);
+struct row_scope *row_scope_get(struct map *all, const struct auth_identity *identity);
 /* All rows, also those that are for nobody; one reference. NULL when out of memory. */
-struct row_scope *row_scope_get_all(struct hub *hub);
+struct row_scope *row_scope_get_all(struct map *all);
 /* What at least one of two sees; one reference. NULL when out of memory. */
-struct row_scope *row_scope_join(struct hub *hub, const struct row_scope *one,
+struct row_scope *row_scope_join(struct map *all, const struct row_scope *one,
                                  const struct row_scope *other);
 /* NULL is allowed. */
 struct row_scope *row_scope_ref(struct row_scope *scope);
 void row_scope_unref(struct row_scope *scope);
-/* For the hub's map of them, and a text that no other has. */
+/* For the map of them, and a text that no other has. */
 struct span row_scope_name(const void *scope);
 
 /* The labels of the rows that it sees: the public one, then each value's. None: it sees all. */

@@ -1,5 +1,8 @@
 /* Snapshots, the encoding side: rows become batches, framed and compressed. */
-#include "delivery/snapshot_internal.h"
+#include "rows/batch.h"
+#include "rows/show.h"
+
+enum { BATCH_BYTES = 1 << 20 /* a batch ends early when it gets this long */ };
 
 void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
                           enum wire_mode mode, const struct snapshot_place *place)
@@ -84,7 +87,7 @@ static struct snapshot_draft *open_draft(struct snapshot_drafts *drafts)
 {
     struct snapshot_draft *draft = drafts->count ? &drafts->list[drafts->count - 1] : NULL;
     if (draft && draft->rows.rows < batch_rows(&draft->start) &&
-        draft->rows.json.length < HUB_BATCH_BYTES)
+        draft->rows.json.length < BATCH_BYTES)
         return draft;
     if (draft)
         drafts->full_bytes += draft->rows.json.length;
@@ -242,4 +245,19 @@ bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
     buffer_fini(&out);
     wire_gzip_free(gzip);
     return done;
+}
+
+/* ---- places ---- */
+
+struct snapshot_place snapshot_place_ref(const struct snapshot_place *place)
+{
+    list_position_ref(&place->at);
+    list_position_ref(&place->bound);
+    return *place;
+}
+
+void snapshot_place_unref(struct snapshot_place *place)
+{
+    list_position_unref(&place->at);
+    list_position_unref(&place->bound);
 }

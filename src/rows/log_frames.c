@@ -1,5 +1,6 @@
 /* Pages of catching up, the encoding side: rows and events of the database become frames. */
-#include "delivery/catch_up_internal.h"
+#include "rows/log_frames.h"
+#include "rows/show.h"
 
 enum { EVENT_DEPTH = 1024 }; /* more than max_depth may ever be */
 

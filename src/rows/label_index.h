@@ -5,12 +5,12 @@
  *
  * Of the loop thread.
  */
-#ifndef DELIVERY_LABEL_INDEX_H
-#define DELIVERY_LABEL_INDEX_H
+#ifndef ROWS_LABEL_INDEX_H
+#define ROWS_LABEL_INDEX_H
 
 #include "base/base.h"
 #include "base/link.h"
-#include "delivery/row_scope.h"
+#include "rows/row_scope.h"
 
 struct label_index {
     struct link everything; /* label_place.in_list: of those that see every row */

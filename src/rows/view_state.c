@@ -1,5 +1,5 @@
 /* The log and one view's export at the beginning of a read. */
-#include "delivery/view_state.h"
+#include "rows/view_state.h"
 
 bool view_state_read(struct view_state *state, const struct view *view, struct store_reader *reader,
                      struct error *error)

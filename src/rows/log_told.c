@@ -1,5 +1,6 @@
 /* What a page of events has told of each key, to a client that may lack some. */
-#include "delivery/catch_up_internal.h"
+#include "rows/log_frames.h"
+#include "rows/show.h"
 
 struct told_key {
     enum told told;

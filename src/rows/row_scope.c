@@ -1,11 +1,13 @@
-#include "delivery/hub_internal.h"
+#include "rows/row_scope.h"
+
+#include "base/base.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct row_scope {
-    struct hub *hub;
+    struct map *registry;
     size_t references;
     bool all;
     struct span *values; /* canonical JSON texts, in order of bytes, in `name` */
@@ -39,7 +41,7 @@ static void sort_values(struct span *values, size_t *count)
 }
 
 /* The values are copied; the array passes over. */
-static struct row_scope *scope_new(struct hub *hub, struct span *values, size_t count,
+static struct row_scope *scope_new(struct map *all, struct span *values, size_t count,
                                    const struct buffer *name)
 {
     struct row_scope *scope = memory_new(sizeof *scope);
@@ -48,7 +50,7 @@ static struct row_scope *scope_new(struct hub *hub, struct span *values, size_t 
         memory_free(scope);
         return NULL;
     }
-    *scope = (struct row_scope){.hub = hub,
+    *scope = (struct row_scope){.registry = all,
                                 .references = 1,
                                 .values = values,
                                 .count = count,
@@ -58,7 +60,7 @@ static struct row_scope *scope_new(struct hub *hub, struct span *values, size_t 
         scope->values[i].data = copy + at;
         at += values[i].length + 1;
     }
-    if (map_add(&hub->row_scopes, scope))
+    if (map_add(all, scope))
         return scope;
     memory_free(copy);
     memory_free(scope);
@@ -66,7 +68,7 @@ static struct row_scope *scope_new(struct hub *hub, struct span *values, size_t 
 }
 
 /* Takes the array of values over. */
-static struct row_scope *find_or_make(struct hub *hub, struct span *values, size_t count)
+static struct row_scope *find_or_make(struct map *all, struct span *values, size_t count)
 {
     struct buffer name;
     struct row_scope *scope = NULL;
@@ -78,9 +80,9 @@ static struct row_scope *find_or_make(struct hub *hub, struct span *values, size
         buffer_add_span(&name, values[i]);
     }
     if (!name.failed) {
-        scope = row_scope_ref(map_get(&hub->row_scopes, buffer_span(&name)));
+        scope = row_scope_ref(map_get(all, buffer_span(&name)));
         if (!scope) {
-            scope = scope_new(hub, values, count, &name);
+            scope = scope_new(all, values, count, &name);
             values = scope ? NULL : values;
         }
     }
@@ -89,7 +91,7 @@ static struct row_scope *find_or_make(struct hub *hub, struct span *values, size
     return scope;
 }
 
-struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *identity)
+struct row_scope *row_scope_get(struct map *all, const struct auth_identity *identity)
 {
     size_t count = identity ? identity->row_scopes.count : 0;
     struct span *values = memory_new((count + 1) * sizeof *values);
@@ -106,7 +108,7 @@ struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *ide
             size_t start = i ? ends[i - 1] : 0;
             values[i] = span_make(texts.data + start, ends[i] - start);
         }
-        scope = find_or_make(hub, values, count);
+        scope = find_or_make(all, values, count);
         values = NULL;
     }
     memory_free(values);
@@ -115,34 +117,34 @@ struct row_scope *row_scope_get(struct hub *hub, const struct auth_identity *ide
     return scope;
 }
 
-struct row_scope *row_scope_get_all(struct hub *hub)
+struct row_scope *row_scope_get_all(struct map *all)
 {
     struct span name = span_of("all"); /* which no list of values is */
-    struct row_scope *scope = row_scope_ref(map_get(&hub->row_scopes, name));
+    struct row_scope *scope = row_scope_ref(map_get(all, name));
     struct buffer text;
     if (scope)
         return scope;
     buffer_init(&text, 16);
     if (buffer_add_span(&text, name))
-        scope = scope_new(hub, NULL, 0, &text);
+        scope = scope_new(all, NULL, 0, &text);
     buffer_fini(&text);
     if (scope)
         scope->all = true;
     return scope;
 }
 
-struct row_scope *row_scope_join(struct hub *hub, const struct row_scope *one,
+struct row_scope *row_scope_join(struct map *all, const struct row_scope *one,
                                  const struct row_scope *other)
 {
     size_t count = one->count + other->count;
     if (one->all || other->all)
-        return row_scope_get_all(hub);
+        return row_scope_get_all(all);
     struct span *values = memory_new((count + 1) * sizeof *values);
     if (!values)
         return NULL;
     memcpy(values, one->values, one->count * sizeof *values);
     memcpy(values + one->count, other->values, other->count * sizeof *values);
-    return find_or_make(hub, values, count);
+    return find_or_make(all, values, count);
 }
 
 struct row_scope *row_scope_ref(struct row_scope *scope)
@@ -156,7 +158,7 @@ void row_scope_unref(struct row_scope *scope)
 {
     if (!scope || --scope->references)
         return;
-    map_remove(&scope->hub->row_scopes, row_scope_name(scope));
+    map_remove(scope->registry, row_scope_name(scope));
     memory_free(scope->values);
     memory_free(scope->name);
     memory_free(scope);

@@ -1,4 +1,4 @@
-#include "delivery/scoped_scan.h"
+#include "rows/scoped_scan.h"
 #include "base/base.h"
 
 #include <string.h>

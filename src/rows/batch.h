@@ -1,0 +1,91 @@
+/*
+ * Rows of a view as batches, ready to send: the encoding side of snapshots. On a reader thread, or
+ * wherever its owner is.
+ */
+#ifndef ROWS_BATCH_H
+#define ROWS_BATCH_H
+
+#include "rows/list_position.h"
+#include "store/store.h"
+#include "view/view.h"
+#include "wire/wire.h"
+
+/* ---- where a snapshot stands ---- */
+
+/* How far a snapshot got: first the rows, then the deletes, newest first, so that nobody waits for
+ * those to see the first row. Equal places get equal batches: that is what makes them shareable. */
+struct snapshot_place {
+    int64_t limit;              /* rows still wanted; -1: all */
+    int64_t rows;               /* sent so far */
+    bool begun;                 /* rows were looked at: `at` counts */
+    bool rows_read;             /* there are no more of them */
+    struct list_position at;    /* behind this row; its own reference */
+    struct list_position bound; /* the last row that was sent; likewise */
+    int64_t change;             /* position of the first batch's transaction, or an earlier one:
+                                   what changed behind it follows the rows; 0 before it */
+    int64_t latest;             /* position of the newest transaction; 0 before the first */
+    struct seq seq;             /* the cursor that belongs to `change` */
+    int64_t deletes;            /* those before this change are still to be told; 0: all were */
+};
+
+/* A copy with references of its own. */
+struct snapshot_place snapshot_place_ref(const struct snapshot_place *place);
+void snapshot_place_unref(struct snapshot_place *place);
+
+/* ---- batches ---- */
+
+/* A batch as it is built: rows now, frames when the transaction is over. */
+struct snapshot_draft {
+    struct wire_batch rows;
+    struct snapshot_place start, end;
+    bool last, complete; /* as in struct snapshot_batch */
+    struct text *frames;
+};
+
+/* Rows and deletes as plain JSON instead of frames. */
+struct plain_rows {
+    struct wire_batch rows; /* of its JSON the rows are appended, with commas between */
+    struct buffer deleted;  /* keys, the same way */
+    size_t max_bytes;       /* of both; a first row may be longer */
+    bool too_large;         /* more were wanted */
+};
+
+/* The batches of one job, in order. */
+struct snapshot_drafts {
+    struct plain_rows *plain; /* NULL: batches; else everything goes there */
+    const struct view *view;
+    enum wire_mode mode;
+    struct snapshot_place place; /* behind the last row */
+    struct seq row_seq;          /* of the last row, */
+    struct buffer row_key;       /* ... and its key */
+    bool row_noted;              /* `place` has its position, or there was none */
+    struct snapshot_draft *list;
+    size_t count, capacity;
+    int64_t rows;
+    enum wire_more more;   /* rows of the view behind a window's */
+    size_t full_bytes;     /* JSON bytes of all drafts but the last */
+    struct buffer deletes; /* before the first row */
+    struct buffer gone;    /* behind the last */
+    struct buffer shown;
+};
+
+void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
+                          enum wire_mode mode, const struct snapshot_place *place);
+void snapshot_drafts_fini(struct snapshot_drafts *drafts);
+/* These are false when out of memory. */
+bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row);
+/* A row that is not shown, behind the last one: the place is behind it from now on. */
+bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key);
+/* Deletes have no cursor. These go out before the rows of the job: of keys that may come again
+ * among them, or that the client must not hold while it gets those. */
+bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key);
+/* There are no more rows: place.bound is the last of them from now on. */
+bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts);
+/* A delete behind the rows, and before the batch that completes the snapshot: of a key that is not
+ * among the rows. */
+bool snapshot_drafts_gone(struct snapshot_drafts *drafts, struct span key);
+/* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has
+ * neither more rows nor more deletes. */
+bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);
+
+#endif
