@@ -7,6 +7,7 @@
  */
 #include "api/api_internal.h"
 #include "delivery/hub.h"
+#include "window/window.h"
 #include "wire/wire.h"
 
 #include <stdio.h>

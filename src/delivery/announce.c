@@ -1,5 +1,5 @@
 /* What a client is told of its subscription: `subscribed`, and what became of it. */
-#include "delivery/window_internal.h"
+#include "delivery/hub_internal.h"
 
 /* Lists are, and what is made of them without an order of its own. */
 static bool is_sorted_by_seq(const struct view *view)
@@ -25,7 +25,8 @@ void subscription_announce(struct subscription *subscription, int resumed)
         subscribed.descending = stage->descending;
     }
     if (subscription->window)
-        subscribed.has_take = window_part(subscription->window, &subscribed.take, &subscribed.skip);
+        subscribed.has_take =
+            feed->hub->window_ops->part(subscription, &subscribed.take, &subscribed.skip);
     size_t before = subscriber->control.length;
     wire_subscribed(&subscriber->control, &subscribed);
     if (subscription->meter && !subscriber->control.failed) {

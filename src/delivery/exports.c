@@ -7,7 +7,7 @@
  *
  * What clients name costs memory, so there are bounds, and a name is forgotten with its last feed.
  */
-#include "delivery/window_internal.h"
+#include "delivery/hub_internal.h"
 
 #include <stdio.h>
 
@@ -108,7 +108,7 @@ bool hub_may_wait(struct subscriber *subscriber, const struct view *view, struct
                          "or name the exports in the configuration",
                          view->export_name, own);
     if (!export)
-        windows_end_lingering(hub->windows); /* may be all that holds a name */
+        hub->window_ops->end_lingering(hub->windows); /* may be all that holds a name */
     return export || hub->waiting < hub->options.max_waiting ||
            error_set(error, ERROR_SUBSCRIPTION_LIMIT,
                      "export '%.128s' was never fed, and %zu such exports are waited for already, "

@@ -241,7 +241,7 @@ bool feed_join_window(struct feed *feed, struct subscription *subscription,
                       struct window_spec *spec, struct error *error)
 {
     subscription->feed = feed;
-    if (!window_join(subscription, spec, error))
+    if (!feed->hub->window_ops->join(subscription, spec, error))
         return false;
     count_in(feed, subscription);
     return true;
@@ -257,7 +257,7 @@ void feed_leave(struct feed *feed, struct subscription *subscription)
 {
     link_remove(&subscription->in_rest);
     if (subscription->window) {
-        window_leave(subscription);
+        feed->hub->window_ops->leave(subscription);
     } else if (subscription->group) {
         link_remove(&subscription->in_group);
         if (link_alone(&subscription->group->members))

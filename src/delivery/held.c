@@ -7,16 +7,16 @@
  * is forgotten (WINDOW_LINGER), the client may hold any row from then on, until the next window
  * takes away what it does not have. That costs more, and is as right.
  */
-#include "delivery/window_internal.h"
+#include "delivery/hub_internal.h"
 
 /* ---- one ---- */
 
 static void held_free(struct held *held)
 {
     link_remove(&held->in_list);
-    link_remove(&held->in_window);
-    if (held->pinned && held->window)
-        held->window->pins--;
+    link_remove(&held->in_source);
+    if (held->pinned && held->source)
+        held->source->pins--;
     view_unref(held->view);
     memory_free(held);
 }
@@ -37,12 +37,12 @@ static struct held *held_copy(const struct held *from, bool pinned)
     memcpy(held, from, size);
     view_ref(held->view);
     link_init(&held->in_list);
-    link_init(&held->in_window);
-    held->pinned = pinned && held->window;
+    link_init(&held->in_source);
+    held->pinned = pinned && held->source;
     if (held->pinned)
-        held->window->pins++;
-    else if (held->window)
-        link_append(&held->window->remembered, &held->in_window);
+        held->source->pins++;
+    else if (held->source)
+        link_append(&held->source->remembered, &held->in_source);
     return held;
 }
 
@@ -54,7 +54,7 @@ static bool is_of(const struct held *held, const struct view *view)
 
 static bool is_same(const struct held *a, const struct held *b)
 {
-    return is_of(a, b->view) && a->kind == b->kind && a->window == b->window &&
+    return is_of(a, b->view) && a->kind == b->kind && a->source == b->source &&
            a->version == b->version && a->former == b->former && a->key_length == b->key_length &&
            memcmp(a->key, b->key, a->key_length) == 0;
 }
@@ -62,40 +62,30 @@ static bool is_same(const struct held *a, const struct held *b)
 /* What it holds of the window, or of the key, is not to be named any more. */
 static void widen(struct held *held)
 {
-    link_remove(&held->in_window);
+    link_remove(&held->in_source);
     held->kind = HELD_ALL;
-    held->window = NULL;
+    held->source = NULL;
     held->version = 0;
     held->former = false;
 }
 
-void held_forget(struct window *window)
+void held_forget(struct held_source *source)
 {
-    while (!link_alone(&window->remembered))
-        widen(LINK_OWNER(struct held, in_window, window->remembered.next));
+    while (!link_alone(&source->remembered))
+        widen(LINK_OWNER(struct held, in_source, source->remembered.next));
 }
 
 /* ---- what a subscription has shown ---- */
 
-/* What a member has, or may still have; window NULL: nothing. Beside others it may be more than
- * what it was sent itself: an owner states its row as of a look that is ahead of it
- * (window_state.c). */
+/* What a member has, or may still have; source NULL: nothing. */
 static struct held of_member(const struct subscription *subscription)
 {
-    const struct window_request *request = subscription->request;
-    struct window *window = subscription->window;
-    struct held held = {.view = subscription->feed->view, .kind = HELD_WINDOW};
-    bool known =
-        subscription->reading == READER_WINDOW &&
-        (subscription->member_phase == MEMBER_LIVE || subscription->member_phase == MEMBER_BEHIND ||
-         (subscription->member_phase == MEMBER_WAITING &&
-          (request->kind == WINDOW_BEHIND || request->kind == WINDOW_STATE)));
-    known = known && !subscription->beside;
-    held.former = !known;
-    held.version = known ? subscription->version : window->delivered;
-    if (held.version > 0)
-        held.window = window;
-    return held;
+    struct window_shown shown = subscription->feed->hub->window_ops->shown(subscription);
+    return (struct held){.view = subscription->feed->view,
+                         .kind = HELD_WINDOW,
+                         .source = shown.source,
+                         .version = shown.version,
+                         .former = shown.former};
 }
 
 /* `group` NULL: of any key. NULL when out of memory. */
@@ -106,7 +96,7 @@ static struct held *held_new(const struct view *view, const struct key_group *gr
     if (!held)
         return NULL;
     link_init(&held->in_list);
-    link_init(&held->in_window);
+    link_init(&held->in_source);
     held->view = view_ref(view);
     held->kind = group ? HELD_KEY : HELD_ALL;
     held->key_length = length;
@@ -121,7 +111,7 @@ static struct held *of_subscription(const struct subscription *subscription, boo
     if (!subscription->window)
         return held_new(subscription->feed->view, subscription->group);
     struct held held = of_member(subscription);
-    return held.window ? held_copy(&held, pinned) : NULL;
+    return held.source ? held_copy(&held, pinned) : NULL;
 }
 
 /* ---- from one to the next ---- */
@@ -278,9 +268,11 @@ void held_take(struct subscription *subscription)
 
 bool held_others(const struct subscription *subscription)
 {
+    const struct held_source *own =
+        subscription->window ? subscription->feed->hub->window_ops->source(subscription) : NULL;
     const struct link *link;
     for (link = subscription->held.next; link != &subscription->held; link = link->next)
-        if (LINK_OWNER(struct held, in_list, link)->window != subscription->window)
+        if (LINK_OWNER(struct held, in_list, link)->source != own)
             return true;
     return false;
 }
@@ -336,7 +328,7 @@ static bool lend_shown(const struct subscription *subscription, struct link *lis
             continue;
         if (!held_lend_shown(other, list))
             return false;
-        if (!other->window || other->window->delivered > 0)
+        if (!other->window || other->feed->hub->window_ops->has_shown(other))
             held_shows(other);
     }
     return true;

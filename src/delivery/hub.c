@@ -13,7 +13,8 @@ static struct span feed_key(const void *value)
     return span_make(feed->name, feed->name_length);
 }
 
-struct hub *hub_new(const struct hub_options *options, struct view_set *views)
+struct hub *hub_new(const struct hub_options *options, struct view_set *views,
+                    const struct window_ops *window_ops)
 {
     struct hub *hub = memory_new(sizeof *hub);
     if (!hub)
@@ -35,10 +36,11 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views)
         hub->options.max_windows = HUB_WINDOWS;
     if (!options->max_waiting)
         hub->options.max_waiting = HUB_WAITING;
-    hub->windows = windows_new();
+    hub->window_ops = window_ops;
+    hub->windows = window_ops->open();
     hub->snapshots = snapshots_new(hub, options->snapshot_cache_bytes);
     if (!hub->snapshots || !hub->windows) {
-        windows_free(hub->windows);
+        hub->window_ops->close(hub->windows);
         if (hub->snapshots)
             snapshots_free(hub->snapshots);
         memory_free(hub);
@@ -67,7 +69,7 @@ void hub_free(struct hub *hub)
     while (!link_alone(&hub->subscribers))
         subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
     snapshots_free(hub->snapshots);
-    windows_free(hub->windows);
+    hub->window_ops->close(hub->windows);
     size_t position = 0;
     struct hub_export *export;
     while ((export = map_next(&hub->exports, &position))) {
@@ -232,24 +234,24 @@ void hub_commit(void *argument, struct engine_commit *commit)
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);
     hub->commits++;
-    windows_commit(hub, commit);
+    hub->window_ops->commit(hub, commit);
     while (!link_alone(&hub->touched))
         link_remove(hub->touched.next);
 }
 
 void hub_close(struct hub *hub)
 {
-    windows_keep_last(hub);
+    hub->window_ops->keep_last(hub);
 }
 
 void hub_tick(struct hub *hub)
 {
-    windows_look(hub);
+    hub->window_ops->look(hub);
 }
 
 int64_t hub_due(const struct hub *hub)
 {
-    return windows_due(hub);
+    return hub->window_ops->due(hub);
 }
 
 /* ---- facts ---- */
@@ -271,7 +273,7 @@ size_t hub_subscriptions(const struct hub *hub)
 
 void hub_windows(const struct hub *hub, size_t *windows, size_t *members)
 {
-    windows_count(hub->windows, windows, members);
+    hub->window_ops->count(hub->windows, windows, members);
 }
 
 /* Who rests has everything, wherever its cursor was left. */

@@ -15,6 +15,7 @@ struct hub;
 struct subscriber;
 struct usage_client;
 struct allowance;
+struct window_ops;
 
 struct hub_options {
     size_t ring_bytes;           /* newest changes kept in memory */
@@ -32,8 +33,10 @@ struct hub_options {
     int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
 };
 
-/* The hub takes the view set over. hub_new does not start anything. */
-struct hub *hub_new(const struct hub_options *options, struct view_set *views);
+/* The hub takes the view set over; the windows are those of the table (window/window.h). hub_new
+ * does not start anything. */
+struct hub *hub_new(const struct hub_options *options, struct view_set *views,
+                    const struct window_ops *window_ops);
 void hub_free(struct hub *hub);
 /* For subscribers without an allowance of their own, from now on. */
 void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions);
@@ -110,72 +113,6 @@ void subscriber_sent(struct subscriber *subscriber, size_t length, const struct 
 bool subscriber_broken(const struct subscriber *subscriber);
 /* Whether unread answers pile up, so that reading from this client should pause until a pull. */
 bool subscriber_congested(const struct subscriber *subscriber);
-
-/* ---- a view read once ---- */
-
-enum { HUB_TAG_SIZE = 160 };
-
-/* What was found. The body may be moved out of it. */
-struct hub_answer {
-    struct error error;     /* ERROR_NONE: fine */
-    char tag[HUB_TAG_SIZE]; /* names the state of what was asked for; without quotes */
-    bool unchanged;         /* the asker knows it: there is no body */
-    bool gzip;              /* the body is compressed */
-    struct buffer body;
-};
-
-/* A window of a view, or what changed in it behind `wanted->after`, as JSON. */
-struct hub_read {
-    const struct wire_subscribe *wanted;  /* of the snapshot's parameters none counts */
-    const struct auth_identity *identity; /* who asks; NULL: a stranger. Only until the call ends */
-    uint64_t owner;                       /* of the readers' time; see struct read_job */
-    bool rows_limited;                    /* more than max_rows are ERROR_SNAPSHOT_LIMIT */
-    int64_t max_rows;
-    bool gzip;                         /* compress, where it pays */
-    const char *known;                 /* If-None-Match: tags in quotes, or "*"; NULL: none */
-    bool (*is_wanted)(void *argument); /* still; else it may end early */
-    void (*done)(void *argument, struct hub_answer *answer);
-    void *argument;
-};
-
-/* Have it read; `done` is called later, once. False with what is wrong: then it is not. */
-bool hub_read_view(struct hub *hub, const struct hub_read *read, struct error *error);
-
-/* ---- all rows of a view, page by page, for the owner of the store ---- */
-
-enum { HUB_PAGE_ROWS = 1000 };
-
-struct hub_page_row {
-    size_t key, key_length, data, data_length; /* in the page's text; a NUL is behind each */
-    struct seq seq;
-};
-struct hub_page {
-    struct buffer text;
-    struct hub_page_row rows[HUB_PAGE_ROWS];
-    size_t count;
-    bool more;          /* another page may follow */
-    struct seq seq;     /* the view's cursor as of the first page */
-    const char *epoch;  /* to tell along with that; lives as long as the reading */
-    struct error error; /* ERROR_NONE: fine */
-};
-
-/*
- * The view as its SQL view and HTTP show it: its order, its cut, its projection; of these the rows
- * that key and filters let pass, without the first `skip` of them, at most `take` (negative: all).
- * Which rows, and their order, is as of the first page, which notes 8 bytes for each; a row that
- * changed is shown as it is when its page is read, and left out if the view shows it no more.
- * NULL with the error. On the loop thread.
- */
-struct hub_pages;
-struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wanted,
-                                struct error *error);
-/* Have the next page read; `done` is called once, on the loop thread, and the page is the caller's
- * until the next call. false with ERROR_QUEUE_FULL. On the loop thread. */
-bool hub_pages_read(struct hub_pages *pages, void (*done)(void *argument), void *argument,
-                    struct error *error);
-const struct hub_page *hub_pages_page(const struct hub_pages *pages);
-/* Any thread, while no page is being read. NULL is allowed. */
-void hub_pages_free(struct hub_pages *pages);
 
 /* ---- facts for /status and /metrics ---- */
 

@@ -14,9 +14,11 @@
 #include "access/shares.h"
 #include "base/link.h"
 #include "delivery/feed.h"
+#include "delivery/held.h"
 #include "delivery/hub.h"
 #include "delivery/reader.h"
 #include "delivery/view_epoch.h"
+#include "delivery/window_ops.h"
 #include "rows/batch.h"
 #include "rows/list_position.h"
 #include "rows/row_scope.h"
@@ -52,7 +54,6 @@ struct subscription;
 struct window;
 struct windows;
 struct window_request;
-struct window_spec;
 
 /* ---- what a subscriber knows of a view's keys, without remembering them ---- */
 
@@ -87,29 +88,6 @@ enum member_phase {
     MEMBER_MOVED,    /* has rows of another window: likewise */
     MEMBER_WAITING,  /* a look finds what it lacks */
     MEMBER_LIVE      /* takes from the window's channel */
-};
-
-/*
- * Rows of a view that a client may hold though the subscription at hand was never sent them: what
- * another subscription on the same connection showed, or shows still.
- */
-enum held_kind {
-    HELD_WINDOW, /* what a window had at `version`; `former`: or at any before */
-    HELD_KEY,    /* the row of `key` */
-    HELD_ALL     /* any row of the view */
-};
-struct held {
-    struct link in_list;     /* of a subscriber, a subscription or a request, which owns it */
-    const struct view *view; /* one reference */
-    enum held_kind kind;
-    bool shown; /* by a subscription that lives: it is to stay */
-    struct window *window;
-    int64_t version;
-    bool former;
-    bool pinned;           /* the window stays for it; else it may be forgotten */
-    struct link in_window; /* window.remembered, unless it is pinned */
-    size_t key_length;
-    char key[];
 };
 
 /* Instead of the change at which a row was stated: it may be any, or none. */
@@ -177,7 +155,7 @@ struct subscription {
     bool beside;   /* others of the connection showed rows of its view, or do */
     bool leaving;  /* unsubscribed: it goes when the other can take over */
     bool inherits; /* of an owner that failed: it states the row once, and shows none itself */
-    /* An owner that is a window: see window_state.c. */
+    /* An owner that is a window: see window/state.c. */
     bool unstated;     /* the row may be another than was stated */
     int64_t stated;    /* it was this change that left it so; 0: there was none; -1: unknown */
     int64_t stated_at; /* the newest change of then */
@@ -300,6 +278,7 @@ struct hub {
     struct buffer paths; /* projected append paths */
     struct buffer out;   /* what a pull returns when it is put together */
     struct buffer left;  /* or what is left of it when frames of owned keys were taken out */
+    const struct window_ops *window_ops;
     struct windows *windows;
     struct hub_metrics metrics;
 };
@@ -412,67 +391,5 @@ bool resume_start(struct subscription *subscription, struct seq after, struct cu
 
 /* catch_up.c: the page that it took last has gone out, or is not wanted any more. */
 void log_release(struct subscription *subscription);
-
-/* window.c */
-struct windows *windows_new(void);
-void windows_free(struct windows *windows);
-void windows_count(const struct windows *windows, size_t *watched, size_t *members);
-/* Mark what a commit touched, and look at it. */
-void windows_commit(struct hub *hub, const struct engine_commit *commit);
-/* Start a look at what needs one, unless one is on its way; call it again by windows_due. */
-void windows_look(struct hub *hub);
-int64_t windows_due(const struct hub *hub);
-void windows_keep_last(struct hub *hub); /* see hub_close */
-/* Make the subscription a member of the window of this spec (what the spec owns is taken over in
- * any case), a new one if need be. */
-bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
-void window_leave(struct subscription *subscription);
-/* Whom the readers' time for a window belongs to: its first member's owner. */
-uint64_t window_owner(const struct window *window);
-struct span window_key(const struct window *window);
-/* The part of its view that the window is: rows at most, and how many come before them. False: all
- * that there are, or the one of its key. */
-bool window_part(const struct window *window, int64_t *take, int64_t *skip);
-
-/* held.c: what the client of a connection holds beside what a subscription sent it. */
-/* The subscription ends, the connection goes on: note what its client keeps. */
-void held_remember(struct subscription *subscription);
-/* What was noted for the view of a new subscription is what that one is to take away, or keeps. */
-void held_take(struct subscription *subscription);
-/* Whether that is of another window than its own. */
-bool held_others(const struct subscription *subscription);
-/* What a member has now, or may still have, is what it is to lose in the window that it goes to. */
-void held_move(struct subscription *subscription);
-/* The subscription begins to show rows. */
-void held_shows(struct subscription *subscription);
-/* For a look: copies of what it is to take away, and of what other subscriptions of the connection
- * show of the view, which is to stay. False when out of memory. */
-bool held_lend(const struct subscription *subscription, struct link *list);
-/* Whether others of the connection have begun to show rows of the view since subscriber.shown was
- * `shown`, so that what was lent then is not all that is to stay. */
-bool held_lacks(const struct subscription *subscription, uint64_t shown);
-/* A copy of what `other` shows. False when out of memory. */
-bool held_lend_shown(const struct subscription *other, struct link *list);
-void held_free_all(struct link *list);
-/* The window is freed, or what it held is: nothing is known of that any more. */
-void held_forget(struct window *window);
-
-/* window_member.c */
-/* The spec that a subscribe message asks for. Of a message that need not be a window, too. */
-bool window_spec_make(const struct hub *hub, const struct view *view,
-                      const struct wire_subscribe *message, struct window_spec *spec,
-                      struct error *error);
-/* The same; *is_window false: it asks for none. */
-bool window_wanted(const struct hub *hub, const struct view *view,
-                   const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
-                   struct error *error);
-void window_begin(struct subscription *subscription);
-/* The same for who has rows of another window, and was moved from there. */
-void window_begin_moved(struct subscription *subscription);
-/* The cursor was found: at this change. */
-void window_resume(struct subscription *subscription, int64_t from);
-/* It is live from the start, with no rows but the one that it is to state. */
-void window_inherit(struct subscription *subscription);
-extern const struct reader_ops window_reader;
 
 #endif

@@ -5,7 +5,7 @@
  *
  * The subscription to the key owns it: live frames about the key are passed over when they come
  * from the other. An owner that is a window (it has filters, or its view is derived) does not show
- * the row at all times, so it states what both show: see window_state.c.
+ * the row at all times, so it states what both show: see window/state.c.
  *
  * What is left to do is where the other sends rows at once, in batches:
  *   - a batch may have the row as it was before, or after, what the owner sent last. The owner
@@ -16,7 +16,6 @@
  *     which states what the other shows of the row, and then leaves in the same way.
  */
 #include "delivery/key_owner.h"
-#include "delivery/window_internal.h"
 #include "json/json.h"
 
 static struct subscription *owner_of(const struct link *link)
@@ -188,7 +187,7 @@ static int64_t oldest_state(const struct subscription *other)
 
 static int64_t newest_state(const struct subscription *other)
 {
-    return other->window ? other->window->shown_change : other->cursor;
+    return other->window ? other->feed->hub->window_ops->newest_state(other) : other->cursor;
 }
 
 /* Whether the row was the same in all states that the two have sent of it. Of one that resumed,
@@ -265,9 +264,8 @@ void key_owners_wake(struct subscriber *subscriber)
 
 bool key_owner_opens(const struct subscription *subscription)
 {
-    const struct window_request *request = subscription->request;
     return subscription->owned && subscription->window &&
-           !(request && request->kind == WINDOW_STATE);
+           !subscription->feed->hub->window_ops->states_row(subscription);
 }
 
 bool key_owner_may_state(const struct subscription *subscription)

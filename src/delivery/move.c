@@ -4,7 +4,7 @@
  * The snapshot replaces what the client held; to a client that goes on with its rows all the same,
  * what it must lose is told row by row.
  */
-#include "delivery/window_internal.h"
+#include "delivery/hub_internal.h"
 
 /* The subscription is gone afterwards. */
 static void fail(struct subscription *subscription, const struct error *error)
@@ -62,14 +62,15 @@ static bool change_feed(struct subscription *subscription, struct window_spec *s
 
 static void move_window(struct subscription *subscription, struct error *error)
 {
-    struct window_spec spec;
-    if (!window_spec_copy(&subscription->window->spec, subscription->subscriber->scope, &spec)) {
+    const struct window_ops *windows = subscription->subscriber->hub->window_ops;
+    struct window_spec *spec = windows->moved(subscription, subscription->subscriber->scope);
+    if (!spec) {
         fail(subscription, error);
         return;
     }
     held_move(subscription);
-    bool moved = change_feed(subscription, &spec, error);
-    window_spec_fini(&spec);
+    bool moved = change_feed(subscription, spec, error);
+    windows->drop(spec);
     if (!moved)
         return;
     subscription_announce(subscription, 0);

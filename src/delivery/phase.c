@@ -11,7 +11,6 @@
  */
 #include "delivery/key_owner.h"
 #include "delivery/read_task.h"
-#include "delivery/window_internal.h"
 
 /* Who goes on when a reader says so by itself. Beginning anew is possible at any time. */
 static const bool follows[READER_KINDS][READER_KINDS] = {
@@ -21,15 +20,21 @@ static const bool follows[READER_KINDS][READER_KINDS] = {
     [READER_LIVE] = {[READER_LOG] = true},
 };
 
+static const struct window_ops *windows_of(const struct subscription *subscription)
+{
+    return subscription->feed->hub->window_ops;
+}
+
 static void enter(struct subscription *subscription, enum reader_kind kind)
 {
     static const struct reader_ops *const readers[READER_KINDS] = {
-        [READER_RESUME] = &resume_reader, [READER_SNAPSHOT] = &snapshot_reader,
-        [READER_LOG] = &log_reader,       [READER_LIVE] = &live_reader,
-        [READER_WINDOW] = &window_reader,
+        [READER_RESUME] = &resume_reader,
+        [READER_SNAPSHOT] = &snapshot_reader,
+        [READER_LOG] = &log_reader,
+        [READER_LIVE] = &live_reader,
     };
     subscription->reading = kind;
-    subscription->reader = readers[kind];
+    subscription->reader = kind == READER_WINDOW ? windows_of(subscription)->reader : readers[kind];
     subscription->in_channel = false;
 }
 
@@ -66,7 +71,7 @@ void phase_begin(struct subscription *subscription)
 {
     if (subscription->window) {
         enter(subscription, READER_WINDOW);
-        window_begin(subscription);
+        windows_of(subscription)->begin(subscription);
     } else if (subscription->with_snapshot || subscription->was) {
         begin_snapshot(subscription);
     } else {
@@ -89,13 +94,13 @@ void phase_begin_moved(struct subscription *subscription)
         return;
     }
     enter(subscription, READER_WINDOW);
-    window_begin_moved(subscription);
+    windows_of(subscription)->begin_moved(subscription);
 }
 
 void phase_inherit(struct subscription *subscription)
 {
     enter(subscription, READER_WINDOW);
-    window_inherit(subscription);
+    windows_of(subscription)->inherit(subscription);
 }
 
 void phase_restate(struct subscription *subscription)
@@ -117,7 +122,7 @@ void phase_next(struct subscription *subscription, const struct reader_step *ste
         break;
     case READER_WINDOW:
         enter(subscription, READER_WINDOW);
-        window_resume(subscription, step->from);
+        windows_of(subscription)->resume(subscription, step->from);
         break;
     case READER_RESUME:
     case READER_SNAPSHOT:

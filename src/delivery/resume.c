@@ -1,6 +1,6 @@
 /* A subscription that came with a cursor: have it looked up, then go on from it or start afresh. */
 #include "delivery/read_task.h"
-#include "delivery/resume_query.h"
+#include "rows/resume_query.h"
 
 struct resume_task {
     struct read_task task;

@@ -3,8 +3,8 @@
  * of it gives in pull.c.
  */
 #include "access/allowance.h"
+#include "delivery/hub_internal.h"
 #include "delivery/key_owner.h"
-#include "delivery/window_internal.h"
 
 /* Kept for as long as the subscription lives. */
 enum { LONGEST_KEY = 4096, LONGEST_PARAMETERS = 1024 };
@@ -15,7 +15,7 @@ struct span subscription_key(const struct subscription *subscription)
 {
     const struct key_group *group = subscription->group;
     if (subscription->window)
-        return window_key(subscription->window);
+        return subscription->feed->hub->window_ops->key(subscription);
     return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
 }
 
@@ -199,22 +199,19 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
 bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
                        struct error *error)
 {
+    const struct window_ops *windows = subscriber->hub->window_ops;
     const struct view *view = NULL;
     struct seq after;
-    struct window_spec spec;
-    bool has_after, is_window;
+    struct window_spec *spec = NULL;
+    bool has_after;
     if (!subscription_check(subscriber->hub, subscriber->identity, message, &view, &has_after,
                             &after, error))
         return false;
     INVARIANT(view);
-    bool opened = window_wanted(subscriber->hub, view, message, &is_window, &spec, error);
-    if (opened && view->scope)
-        spec.scope = row_scope_ref(subscriber->scope);
-    if (opened) {
-        opened = open_checked(subscriber, message, view, is_window ? &spec : NULL,
-                              has_after ? &after : NULL, error);
-        window_spec_fini(&spec);
-    }
+    bool opened =
+        windows->wanted(subscriber->hub, view, message, subscriber->scope, &spec, error) &&
+        open_checked(subscriber, message, view, spec, has_after ? &after : NULL, error);
+    windows->drop(spec);
     view_unref(view);
     return opened;
 }
@@ -242,15 +239,15 @@ static struct subscription *make_heir(const struct subscription *subscription)
                                      .take = -1,
                                      .skip = -1,
                                      .parameters = none};
+    const struct window_ops *windows = subscriber->hub->window_ops;
     struct subscription *heir = NULL;
-    struct window_spec spec;
     struct error error;
-    if (message.key && window_spec_make(subscriber->hub, view, &message, &spec, &error)) {
-        spec.is_extra = true;
-        spec.scope = view->scope ? row_scope_ref(subscriber->scope) : NULL;
-        heir = subscription_new(subscriber, view, &message, &spec, &error);
-        window_spec_fini(&spec);
-    }
+    struct window_spec *spec =
+        message.key ? windows->of_key(subscriber->hub, view, &message, subscriber->scope, &error)
+                    : NULL;
+    if (spec)
+        heir = subscription_new(subscriber, view, &message, spec, &error);
+    windows->drop(spec);
     memory_free(message.key);
     return heir;
 }

@@ -1,6 +1,6 @@
 #include "delivery/view_epoch.h"
 #include "base/invariant.h"
-#include "delivery/window_internal.h"
+#include "delivery/hub_internal.h"
 #include "rows/tag.h"
 
 #include <inttypes.h>

@@ -9,6 +9,7 @@
 #ifndef DELIVERY_VIEW_EPOCH_H
 #define DELIVERY_VIEW_EPOCH_H
 
+#include "rows/resume_query.h"
 #include "rows/row_scope.h"
 
 enum { VIEW_EPOCH = 64 };
@@ -18,12 +19,6 @@ struct hub;
 /* Borrowed from `text`, or from the engine. */
 const char *view_epoch(const struct hub *hub, const struct view *view,
                        const struct row_scope *scope, char text[VIEW_EPOCH]);
-
-/* What the epoch says of a cursor that came with it. */
-struct cursor_origin {
-    int64_t parted; /* it is of another database, which has the changes up to this one; or -1 */
-    bool current;   /* it is of the view as it is now; else it may be of one before */
-};
 
 /* Whether a cursor of that epoch (NULL: not told) can be of use at all. */
 bool view_epoch_fits(const struct hub *hub, const struct view *view, const struct row_scope *scope,

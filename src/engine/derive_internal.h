@@ -117,9 +117,9 @@ struct derive {
     struct writer *writer;
     struct kept_stage *view_stages; /* all of the set */
     size_t view_stage_count;
-    struct map by_stage;  /* those, by the address of their stage */
-    struct map by_number; /* struct derived, by its id */
-    struct map by_export; /* struct derived_export, by its id */
+    struct map by_stage;     /* those, by the address of their stage */
+    struct map by_number;    /* struct derived, by its id */
+    struct map by_export;    /* struct derived_export, by its id */
     struct derived **stages; /* sources first */
     size_t stage_count;
     struct derived_slice **slices;

@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 #include "http/facts.h"
 #include "http/query.h"
+#include "window/window.h"
 
 #include <stdlib.h>
 

@@ -6,6 +6,7 @@
 #include "server/transport.h"
 #include "source/source.h"
 #include "usage/usage.h"
+#include "window/window.h"
 
 #include <assert.h>
 
@@ -45,7 +46,7 @@ static bool open_hub(struct server *server, const struct config *config, struct 
     struct view_set *views = config_views(config, error);
     if (!views)
         return false;
-    server->frontend.hub = hub_new(&options, views);
+    server->frontend.hub = hub_new(&options, views, &window_ops);
     if (server->frontend.hub)
         return true;
     view_set_free(views);

@@ -233,7 +233,7 @@ struct view_set {
     struct set_export **exports; /* in the order of their coming */
     size_t export_count, export_capacity;
     struct view_scope *scopes;
-    struct map entities; /* names of those of stack files, as far as they were read */
+    struct map entities;      /* names of those of stack files, as far as they were read */
     struct map by_definition; /* the stages */
     struct stage **stages;    /* sources before what is over them */
     size_t stage_count, stage_capacity;

@@ -1,4 +1,5 @@
 #include "delivery_fixture.h"
+#include "window/window.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +20,7 @@ void hub_fixture_start(struct hub_fixture *fixture, struct view_set *views,
 {
     struct error error;
     struct engine_options *options = &fixture->base.options;
-    fixture->hub = hub_new(&fixture->options, views);
+    fixture->hub = hub_new(&fixture->options, views, &window_ops);
     assert_non_null(fixture->hub);
     options->open_exports = false;
     options->exports = exports;

@@ -1,5 +1,5 @@
 /* Windows on the loop: when to look at them, and what a look brings. */
-#include "delivery/window_internal.h"
+#include "window/window_internal.h"
 
 enum { RETRY_MS = 20 };
 

@@ -10,7 +10,7 @@
  * behind the last change of what either shows, and is right.
  */
 #include "delivery/key_owner.h"
-#include "delivery/window_internal.h"
+#include "window/window_internal.h"
 
 /* ---- on the loop ---- */
 
@@ -77,7 +77,7 @@ static bool is_shown(const struct window_request *request, struct span key)
     const struct link *link;
     for (link = request->held.next; link != &request->held; link = link->next) {
         const struct held *held = LINK_OWNER(struct held, in_list, link);
-        if (held->kind == HELD_ALL || (held->window && has_row(held->window, key)))
+        if (held->kind == HELD_ALL || (held->source && has_row(window_of_held(held), key)))
             return true;
     }
     return false;

@@ -2,12 +2,17 @@
  * Where in the log a client's cursor stands: the reading side of resume.c. What takes long is done
  * in steps, each a short transaction and a job of its own, so that others are served between them.
  */
-#ifndef DELIVERY_RESUME_QUERY_H
-#define DELIVERY_RESUME_QUERY_H
+#ifndef ROWS_RESUME_QUERY_H
+#define ROWS_RESUME_QUERY_H
 
-#include "delivery/view_epoch.h"
 #include "store/store.h"
 #include "view/view.h"
+
+/* What the epoch says of a cursor that came with it. */
+struct cursor_origin {
+    int64_t parted; /* it is of another database, which has the changes up to this one; or -1 */
+    bool current;   /* it is of the view as it is now; else it may be of one before */
+};
 
 struct resume_query {
     const struct view *view;

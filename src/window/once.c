@@ -7,8 +7,9 @@
  * matches are found as for a subscriber, in several short transactions: one job each, so that
  * others have their turn between them.
  */
-#include "delivery/resume_query.h"
-#include "delivery/window_internal.h"
+#include "rows/resume_query.h"
+#include "window/window.h"
+#include "window/window_internal.h"
 
 #include <stdio.h>
 

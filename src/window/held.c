@@ -1,6 +1,6 @@
 /* Windows: rows that a member has of other subscriptions on its connection (held.c). */
-#include "delivery/window_internal.h"
 #include "rows/scoped_scan.h"
+#include "window/window_internal.h"
 
 struct holding {
     struct window_reading *reading;
@@ -34,8 +34,8 @@ static bool find_shown(struct holding *holding)
         if (!held->shown)
             continue;
         holding->shows_all = holding->shows_all || held->kind == HELD_ALL;
-        for (size_t i = 0; held->window && i < held->window->rows.count; i++) {
-            struct window_row *row = held->window->rows.list[i];
+        for (size_t i = 0; held->source && i < window_of_held(held)->rows.count; i++) {
+            struct window_row *row = window_of_held(held)->rows.list[i];
             if (!map_get(&holding->shown, window_row_key(row)) && !map_add(&holding->shown, row))
                 return lacks_memory(holding->reading);
         }
@@ -71,7 +71,7 @@ static bool put(struct holding *holding, struct span key)
 /* The window may be of other rows than this one: what it has now, and what left it since. */
 static bool put_window(struct holding *holding, const struct held *held)
 {
-    const struct window *window = held->window;
+    const struct window *window = window_of_held(held);
     for (size_t i = 0; i < window->rows.count; i++)
         if (window->rows.list[i]->entered <= held->version &&
             !put(holding, window_row_key(window->rows.list[i])))

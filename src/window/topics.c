@@ -3,7 +3,7 @@
  * commit touched or did not. One of a derived view stands with the view's stage, and there with the
  * labels that it sees: the engine says which stages it touched, and where.
  */
-#include "delivery/window_internal.h"
+#include "window/window_internal.h"
 
 /* All windows over one stage, whatever their views cut of it. */
 struct stage_topic {

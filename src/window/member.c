@@ -4,101 +4,10 @@
  *   NEW (snapshot) -> LIVE -> BEHIND -> WAITING -> LIVE
  *   UNTOLD (no snapshot) -> WAITING -> LIVE, or LIVE at once when others watch
  *   RESUMING (a cursor) -> WAITING -> LIVE, or NEW when the cursor is refused
- *   LIVE, of a key that another of its client shows -> WAITING -> LIVE: see window_state.c
+ *   LIVE, of a key that another of its client shows -> WAITING -> LIVE: see state.c
  */
 #include "delivery/key_owner.h"
-#include "delivery/window_internal.h"
-
-enum { DEFAULT_TAKE = 100 };
-
-/* ---- what is asked for ---- */
-
-static bool refuse(struct error *error, const char *field, const struct view *view, const char *why)
-{
-    return error_set(error, ERROR_INVALID_PARAMETER, "'%s' is not for view '%.128s': %s", field,
-                     view->id, why);
-}
-
-static bool check(const struct hub *hub, const struct view *view,
-                  const struct wire_subscribe *message, struct error *error)
-{
-    bool cut = message->take >= 0 || message->skip >= 0;
-    if (cut && !view->stage && view->mode != VIEW_LIST)
-        return refuse(error, message->take >= 0 ? "take" : "skip", view,
-                      "it works on lists and derived views");
-    if (message->take > hub->options.max_window_rows)
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'take' is %lld; this server gives at most %lld rows (max_window_rows)",
-                         (long long)message->take, (long long)hub->options.max_window_rows);
-    if (view->mode == VIEW_STATE && !message->key && (!view->stage || view->output == VIEW_KEYED))
-        return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'key' is missing: view '%.128s' shows one row, named by its key",
-                         view->id);
-    return true;
-}
-
-/* A cut that a filter reads anew at each look, instead of keeping what passes it. */
-static bool is_short(const struct hub *hub, const struct view *view)
-{
-    const struct view_stage *stage = view->stage;
-    return stage && stage->has_cut &&
-           (stage->cut.last || (stage->cut.take != VIEW_ALL &&
-                                stage->cut.take <= hub->options.max_window_rows / WINDOW_SHORT));
-}
-
-static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
-{
-    if (view->output == VIEW_KEYED)
-        return 1;
-    if (message->take > 0)
-        return message->take;
-    if (!view->stage || message->key)
-        return VIEW_ALL;
-    return view->stage->cut.take != VIEW_ALL ? view->stage->cut.take : DEFAULT_TAKE;
-}
-
-bool window_wanted(const struct hub *hub, const struct view *view,
-                   const struct wire_subscribe *message, bool *is_window, struct window_spec *spec,
-                   struct error *error)
-{
-    *spec = (struct window_spec){.view = NULL};
-    /* What coalesces is told the difference of an interval, as members of a window are. */
-    *is_window = view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
-                 message->filters;
-    return !*is_window || window_spec_make(hub, view, message, spec, error);
-}
-
-bool window_spec_make(const struct hub *hub, const struct view *view,
-                      const struct wire_subscribe *message, struct window_spec *spec,
-                      struct error *error)
-{
-    *spec = (struct window_spec){.view = NULL};
-    if (!check(hub, view, message, error))
-        return false;
-    spec->skip = message->skip > 0 ? message->skip : 0;
-    if (spec->skip > HUB_SKIP)
-        spec->skip = HUB_SKIP;
-    spec->take = wanted_rows(view, message);
-    spec->limit = message->snapshot_limit;
-    spec->is_short = is_short(hub, view);
-    spec->is_partial =
-        window_tells_events_of(view) && (!message->with_snapshot || message->snapshot_limit >= 0);
-    if (message->filters) {
-        spec->filter = view_filter_new(view, span_of(message->filters), error);
-        if (!spec->filter)
-            return false;
-    }
-    if (message->key) {
-        spec->key =
-            span_make(memory_copy_string(message->key, strlen(message->key)), strlen(message->key));
-        if (!spec->key.data) {
-            view_filter_free(spec->filter);
-            return error_set(error, ERROR_MEMORY, "out of memory for a window");
-        }
-    }
-    spec->view = view_ref(view);
-    return true;
-}
+#include "window/window_internal.h"
 
 /* ---- its way ---- */
 
@@ -442,3 +351,17 @@ static bool has_all(const struct subscription *subscription)
 
 const struct reader_ops window_reader = {
     .pull = pull, .is_opening = is_opening, .is_live = is_live, .has_all = has_all};
+
+struct window_shown window_shown(const struct subscription *subscription)
+{
+    const struct window_request *request = subscription->request;
+    struct window *window = subscription->window;
+    bool known = subscription->reading == READER_WINDOW &&
+                 (is_live(subscription) || subscription->member_phase == MEMBER_BEHIND ||
+                  (subscription->member_phase == MEMBER_WAITING &&
+                   (request->kind == WINDOW_BEHIND || request->kind == WINDOW_STATE)));
+    known = known && !subscription->beside;
+    int64_t version = known ? subscription->version : window->delivered;
+    return (struct window_shown){
+        .source = version > 0 ? &window->source : NULL, .version = version, .former = !known};
+}

@@ -4,8 +4,8 @@
  * where it stood. So what the client may hold and must lose lies among what changed and the c rows
  * beyond each end, and what it may lack among what changed and the c rows within each end.
  */
-#include "delivery/window_internal.h"
 #include "rows/scoped_scan.h"
+#include "window/window_internal.h"
 
 enum {
     SCAN_FACTOR = 10,   /* log rows looked at for each entity that may have changed, */

@@ -3,8 +3,8 @@
  * that is to be left out, mostly much is seen, and the view is read in its order until there is
  * enough ("scanning"). A window for which that is far keeps its matches instead, as filters do.
  */
-#include "delivery/window_internal.h"
 #include "rows/scoped_scan.h"
+#include "window/window_internal.h"
 
 /* A match is small, and for what they see users need not ask as they do for what they filter. */
 enum { SCOPE_MATCHES = 10 };

@@ -1,16 +1,11 @@
 /* Windows on the loop: finding, joining and leaving. */
-#include "delivery/window_internal.h"
+#include "window/window_internal.h"
 
 /* ---- life ---- */
 
 static struct span window_name(const void *value)
 {
     return span_of(((const struct window *)value)->name);
-}
-
-struct span window_key(const struct window *window)
-{
-    return window->spec.key;
 }
 
 bool window_part(const struct window *window, int64_t *take, int64_t *skip)
@@ -49,31 +44,6 @@ void windows_count(const struct windows *windows, size_t *watched, size_t *membe
 {
     *watched = windows_watched(windows);
     *members = windows->members;
-}
-
-void window_spec_fini(struct window_spec *spec)
-{
-    view_filter_free(spec->filter);
-    memory_free((void *)spec->key.data);
-    row_scope_unref(spec->scope);
-    view_unref(spec->view);
-    *spec = (struct window_spec){.view = NULL};
-}
-
-bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
-                      struct window_spec *copy)
-{
-    *copy = *spec;
-    view_ref(copy->view);
-    copy->filter = view_filter_ref(spec->filter);
-    copy->scope = row_scope_ref(scope);
-    if (!spec->key.data)
-        return true;
-    copy->key = span_make(memory_copy_string(spec->key.data, spec->key.length), spec->key.length);
-    if (copy->key.data)
-        return true;
-    window_spec_fini(copy);
-    return false;
 }
 
 /* Everything that decides what it holds, so that equal windows are one. */
@@ -126,7 +96,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     link_init(&window->members);
     link_init(&window->waiting);
     link_init(&window->resting);
-    link_init(&window->remembered);
+    link_init(&window->source.remembered);
     link_init(&window->in_moved);
     map_init(&window->moves, window_row_map_key);
     window_content_init(window);
@@ -161,7 +131,7 @@ void window_content_fini(struct window *window)
 void window_free(struct window *window)
 {
     struct windows *windows = window->hub->windows;
-    held_forget(window);
+    held_forget(&window->source);
     window_keep_end(window);
     map_remove(&windows->by_name, window_name(window));
     window_topic_leave(window);
@@ -207,7 +177,7 @@ void windows_end_lingering(struct windows *windows)
         bool is_empty = window->feed->export->waiting; /* nothing is to be told of it */
         if (windows->lingering <= WINDOW_LINGER && !is_empty)
             continue;
-        if (!window->member_count && !window->looking && !window->filling && !window->pins &&
+        if (!window->member_count && !window->looking && !window->filling && !window->source.pins &&
             (is_empty || link_alone(&window->in_moved)))
             window_free(window);
     }
@@ -391,9 +361,9 @@ void window_fail(struct window *window, const struct error *error)
             LINK_OWNER(struct subscription, in_window, window->members.next);
         subscription_fail(subscription, error);
     }
-    held_forget(window);
+    held_forget(&window->source);
     /* A look may be at the rows of one that is held. */
-    if (!window->pins)
+    if (!window->source.pins)
         window_rows_fini(&window->rows);
     window_matches_clear(window);
     if (window->known)

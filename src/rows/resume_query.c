@@ -1,5 +1,5 @@
 /* Looking a cursor up in the log. See docs/protocol.md for what a cursor promises. */
-#include "delivery/resume_query.h"
+#include "rows/resume_query.h"
 #include "rows/view_state.h"
 
 /* Changes behind the cursor up to the first that has a greater seq. */

@@ -5,8 +5,8 @@
  * now; what it was in between shows in its events alone.
  */
 #include "delivery/catch_up_internal.h"
-#include "delivery/window_internal.h"
 #include "rows/scoped_scan.h"
+#include "window/window_internal.h"
 
 struct events {
     struct window_reading *reading;

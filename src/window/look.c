@@ -6,7 +6,7 @@
  * an old reader does not hold up checkpoints, and a window that costs much does not hold up the
  * others for long. It always does one thing at least, so each comes to its turn.
  */
-#include "delivery/window_internal.h"
+#include "window/window_internal.h"
 
 struct window_look {
     struct read_job read;

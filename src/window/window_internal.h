@@ -1,23 +1,23 @@
 /*
  * Windows: what subscribers of a part of a view share (docs/views.md). Who does what:
- *   window.c           on the loop: finding, joining, leaving
- *   window_topics.c    on the loop: which windows a commit is for
- *   window_due.c       on the loop: asking for a look, delivering
- *   window_member.c    on the loop: one subscription in a window, from snapshot to live
- *   window_look.c      on a reader: one look at several windows, in one short transaction
- *   window_rows.c      on a reader: the rows that are in a window now
- *   window_settle.c    on a reader: how they differ from those before
- *   window_keep.c      on the loop and the writer: windows in the database, for after a restart
- *   window_recall.c    on a reader: what was kept of a window there
- *   window_once.c      both sides: a window that is read once, for plain HTTP
- *   window_tag.c       on a reader: what names the state of such a one
- *   window_filter.c    on a reader: which rows of a whole view pass a filter
- *   window_scope.c     on a reader: what row scopes add to these
- *   window_held.c      on a reader: rows that a member has of other subscriptions
- *   window_state.c     both sides: a row that two subscriptions of a client show
- *   window_bounds.c    on a reader: the part of its stage that such a view gives on
- *   window_events.c    on a reader: instead of the difference, what append views tell
- *   window_encode.c    on a reader: the difference, snapshots and catch-up as frames
+ *   window.c     on the loop: finding, joining, leaving
+ *   topics.c     on the loop: which windows a commit is for
+ *   due.c        on the loop: asking for a look, delivering
+ *   member.c     on the loop: one subscription in a window, from snapshot to live
+ *   look.c       on a reader: one look at several windows, in one short transaction
+ *   rows.c       on a reader: the rows that are in a window now
+ *   settle.c     on a reader: how they differ from those before
+ *   keep.c       on the loop and the writer: windows in the database, for after a restart
+ *   recall.c     on a reader: what was kept of a window there
+ *   once.c       both sides: a window that is read once, for plain HTTP
+ *   tag.c        on a reader: what names the state of such a one
+ *   filter.c     on a reader: which rows of a whole view pass a filter
+ *   scope.c      on a reader: what row scopes add to these
+ *   held.c       on a reader: rows that a member has of other subscriptions
+ *   state.c      both sides: a row that two subscriptions of a client show
+ *   bounds.c     on a reader: the part of its stage that such a view gives on
+ *   events.c     on a reader: instead of the difference, what append views tell
+ *   encode.c     on a reader: the difference, snapshots and catch-up as frames
  *
  * Invariants:
  *  1. What a window holds is what a query of the database gives at its `position`; nothing is
@@ -27,11 +27,12 @@
  *  3. A window's version grows with every difference. A member is at a version: what it has is the
  *     content as of then. The channel leads from version to version.
  */
-#ifndef DELIVERY_WINDOW_INTERNAL_H
-#define DELIVERY_WINDOW_INTERNAL_H
+#ifndef WINDOW_WINDOW_INTERNAL_H
+#define WINDOW_WINDOW_INTERNAL_H
 
 #include "delivery/hub_internal.h"
-#include "delivery/snapshot_internal.h"
+#include "rows/batch.h"
+#include "rows/tag.h"
 #include "rows/view_state.h"
 
 enum {
@@ -123,17 +124,16 @@ struct window {
     uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
-    size_t pins;            /* struct held of it that keep it, */
-    struct link remembered; /* ... and those that do not */
-    uint64_t looked_us;     /* when the last look came back */
-    int64_t delivered;      /* the version that it brought; 0: there was none */
-    int64_t joined;         /* the newest that somebody may have begun at, of a partial window */
-    size_t request_count;   /* of members, not yet in a look */
-    struct map moves;       /* struct window_row: what the database is yet to be told of a key */
-    struct link in_moved;   /* windows.moved, while there is something to tell */
-    size_t kept_rows;       /* that it counts for */
-    int64_t shown_change;   /* position of the state that members have been shown */
-    uint64_t kept_us;       /* when the database was last told */
+    struct held_source source; /* of what clients hold */
+    uint64_t looked_us;        /* when the last look came back */
+    int64_t delivered;         /* the version that it brought; 0: there was none */
+    int64_t joined;            /* the newest that somebody may have begun at, of a partial window */
+    size_t request_count;      /* of members, not yet in a look */
+    struct map moves;          /* struct window_row: what the database is yet to be told of a key */
+    struct link in_moved;      /* windows.moved, while there is something to tell */
+    size_t kept_rows;          /* that it counts for */
+    int64_t shown_change;      /* position of the state that members have been shown */
+    uint64_t kept_us;          /* when the database was last told */
     /* The look's while `looking`, the filling's while `filling`. */
     int64_t version;
     int64_t position; /* the newest change of then */
@@ -239,7 +239,7 @@ struct window_request {
     struct link held; /* struct held, */
     uint64_t shown;   /* ... as of subscriber.shown */
     bool with_rows;   /* MOVE: the rows are wanted too */
-    /* STATE: see window_state.c */
+    /* STATE: see state.c */
     bool unstated, restates;  /* as in the subscription */
     bool inherits;            /* likewise */
     int64_t stated;           /* likewise; then what is stated now */
@@ -323,7 +323,7 @@ bool window_read_stage(struct window_reading *reading);
 /* The text of an entity of the window; borrowed until the reader's next call. */
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity);
 
-/* window_scope.c */
+/* scope.c */
 /* What scoping makes the most matches that are kept. */
 int64_t window_match_limit(const struct window *window, int64_t max_rows);
 /* Whether it needs no matches, at first. */
@@ -335,7 +335,7 @@ bool window_stop_scanning(struct window_reading *reading);
 bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end,
                       store_each_entity each, void *argument, bool *too_many);
 
-/* window_held.c */
+/* held.c */
 /* Tell the key of each row that the request's client may hold, and that neither the window nor
  * another of its subscriptions has; perhaps some more than once. Of a list only with `deleted` also
  * those that were deleted since: else window_encode_farewells tells them. */
@@ -348,7 +348,7 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
 /* Make `reading->old`: the rows until now. */
 bool window_index_old(struct window_reading *reading);
 
-/* window_filter.c */
+/* filter.c */
 /* Bring the matches up to date with what changed since. */
 bool window_matches_update(struct window_reading *reading);
 /* Fill the next part. */
@@ -370,7 +370,7 @@ void window_matches_clear(struct window *window);
 /* Of rows that moved without a change of their own (ROW_REPLACED): who is told saw one then if it
  * sees it now. They become ROW_LEFT or ROW_CARRIED. */
 bool window_judge_moved(struct window_reading *reading, struct window_rows *keys);
-/* window_bounds.c */
+/* bounds.c */
 void window_bounds_init(struct window_bounds *bounds);
 void window_bounds_fini(struct window_bounds *bounds);
 /* Where the cut lies in the open transaction. */
@@ -385,11 +385,11 @@ bool window_bounds_newcomers(const struct window_bounds *was, const struct windo
                              struct store_reader *reader, int64_t stage, store_each_row each,
                              void *argument, struct error *error);
 
-/* window_encode.c: all false with result->error when out of memory. */
+/* encode.c: all false with result->error when out of memory. */
 /* One live frame. `data` absent: a delete. `seq` NULL: no cursor. */
 bool window_put_frame(struct window_reading *reading, struct span key, struct span data,
                       const struct seq *seq, struct buffer *out);
-/* window_events.c: whether members are told events, and the events since the last look. */
+/* events.c: whether members are told events, and the events since the last look. */
 bool window_tells_events(const struct window *window);
 bool window_tells_events_of(const struct view *view);
 bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count);
@@ -424,7 +424,7 @@ bool window_request_finish(struct window_request *request);
  * to tell, or not known any more, and nothing is there. */
 bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
                       bool *all);
-/* window_recall.c: at a window's first look, what somebody may hold from before: window->lost. */
+/* recall.c: at a window's first look, what somebody may hold from before: window->lost. */
 bool window_recall(struct window_reading *reading);
 struct seq window_cursor(const struct view_state *state);
 /* The settled rows by key; false when out of memory. The map is to be ended in any case. */
@@ -434,7 +434,7 @@ struct span window_shown_key(const struct window_reading *reading, struct span k
 /* The frames of all batches as one text; NULL when out of memory. */
 struct text *window_join_drafts(struct snapshot_drafts *drafts);
 
-/* window_state.c */
+/* state.c */
 bool window_encode_state(struct window_reading *reading, struct window_request *request);
 /* Fill in what a look has to know for it. False when out of memory. */
 bool window_state_ask(struct subscription *subscription, struct window_request *request);
@@ -443,7 +443,7 @@ struct text *window_state_answer(struct subscription *subscription, struct windo
 /* Of a member that states its row: whether there is something to state. */
 bool window_state_due(struct subscription *subscription);
 
-/* window_tag.c */
+/* tag.c */
 /* Whether rows enter and leave the view without any change of an entity. */
 bool window_is_timed(const struct window *window);
 /* A number that is another whenever the question or the rows are; it outlives the process. `after`
@@ -474,7 +474,46 @@ struct windows {
     bool crowded;            /* it has more than it may */
 };
 
-/* window_topics.c */
+/* window.c */
+struct windows *windows_new(void);
+void windows_free(struct windows *windows);
+void windows_count(const struct windows *windows, size_t *watched, size_t *members);
+/* What a subscription asks for becomes a window that it is a member of, a new one if need be; what
+ * the spec owns is taken over in any case. */
+bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error);
+void window_leave(struct subscription *subscription);
+/* Whom the readers' time for a window belongs to: its first member's owner. */
+uint64_t window_owner(const struct window *window);
+bool window_part(const struct window *window, int64_t *take, int64_t *skip);
+
+/* spec.c: what a subscribe message asks for, be it a window or not. */
+bool window_spec_make(const struct hub *hub, const struct view *view,
+                      const struct wire_subscribe *message, struct window_spec *spec,
+                      struct error *error);
+/* Whether it asks for a window. */
+bool window_is_wanted(const struct view *view, const struct wire_subscribe *message);
+
+/* member.c */
+extern const struct reader_ops window_reader;
+void window_begin(struct subscription *subscription);
+void window_begin_moved(struct subscription *subscription);
+void window_resume(struct subscription *subscription, int64_t from);
+void window_inherit(struct subscription *subscription);
+/* What it has, or may still have. Beside others it may be more than what it was sent itself: an
+ * owner states its row as of a look that is ahead of it (state.c). */
+struct window_shown window_shown(const struct subscription *subscription);
+
+/* due.c */
+void windows_look(struct hub *hub);
+int64_t windows_due(const struct hub *hub);
+
+/* The window of what is held; NULL: it is of none. */
+static inline struct window *window_of_held(const struct held *held)
+{
+    return held->source ? LINK_OWNER(struct window, source, held->source) : NULL;
+}
+
+/* topics.c */
 void window_topics_init(struct windows *windows);
 void window_topics_fini(struct windows *windows);
 /* Where commits find the window. False when out of memory; it is nowhere then. */
@@ -500,7 +539,10 @@ bool window_fill_start(struct window *window);
 /* All members get the error and are gone; perhaps the window too. */
 void window_fail(struct window *window, const struct error *error);
 void window_free(struct window *window);
-/* window_keep.c: what a look found is to be kept. Takes the moves. */
+/* What a commit touched; topics.c. And what is kept at the end; keep.c. */
+void windows_commit(struct hub *hub, const struct engine_commit *commit);
+void windows_keep_last(struct hub *hub);
+/* keep.c: what a look found is to be kept. Takes the moves. */
 void window_keep(struct window *window, struct window_result *result);
 /* The window is freed. */
 void window_keep_end(struct window *window);

@@ -1,13 +1,13 @@
 /*
  * Windows in the database. What members are shown is written down soon after: which rows came into
  * a window and which left it, a moment's worth in one transaction. So a client that kept its rows
- * and no cursor is told what it must lose, also after a crash (window_recall.c).
+ * and no cursor is told what it must lose, also after a crash (recall.c).
  *
  * The writer is told by one job at a time. With a part of the windows it is told, once all of them
  * were, up to which change that holds: nobody has been shown anything of a later change that the
  * database does not know.
  */
-#include "delivery/window_internal.h"
+#include "window/window_internal.h"
 
 #include <stdio.h>
 
@@ -224,7 +224,7 @@ uint64_t windows_keep_due(const struct hub *hub)
 static void free_job(struct keep_job *keep)
 {
     for (size_t i = 0; i < keep->count; i++) {
-        keep->parts[i].window->pins--;
+        keep->parts[i].window->source.pins--;
         memory_free(keep->parts[i].name);
         window_rows_fini(&keep->parts[i].moves);
     }
@@ -313,7 +313,7 @@ static bool take_part(struct keep_job *keep, struct window *window, uint64_t now
     map_init(&window->moves, window_row_map_key);
     link_remove(&window->in_moved);
     window->kept_us = now;
-    window->pins++;
+    window->source.pins++;
     keep->count++;
     return true;
 }

@@ -3,8 +3,8 @@
  * Filling goes through the view in parts, each of the state it meets; then whatever changed since
  * filling began is looked at again, so that the matches are those of one state.
  */
-#include "delivery/window_internal.h"
 #include "rows/scoped_scan.h"
+#include "window/window_internal.h"
 
 enum {
     CATCHING_UP = 10

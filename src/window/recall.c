@@ -2,14 +2,14 @@
  * Windows: what somebody may hold of one that is looked at for the first time since the server was
  * started, or since it was forgotten. Three things tell:
  *
- *   - the rows that the database has of it (window_keep.c), and those that left it lately;
+ *   - the rows that the database has of it (keep.c), and those that left it lately;
  *   - what may have been in it behind the last change up to which those were right, for in the
  *     moment before a crash somebody may have been shown more than was written down: of the last
  *     crash, and of those before it that are not long ago;
- *   - where that is not known, what was deleted (window_encode.c).
+ *   - where that is not known, what was deleted (encode.c).
  */
-#include "delivery/window_internal.h"
 #include "rows/scoped_scan.h"
+#include "window/window_internal.h"
 
 #include <stdlib.h>
 

@@ -6,8 +6,9 @@
  * one short transaction. A row that changed behind the first page is looked up in its stage again,
  * because a derived view need not show it any more.
  */
-#include "delivery/window_internal.h"
 #include "rows/view_state.h"
+#include "window/window.h"
+#include "window/window_internal.h"
 
 #include <stdio.h>
 

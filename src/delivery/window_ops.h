@@ -1,0 +1,83 @@
+/*
+ * window_ops: how delivery reaches the windows, which stand above it and register by this table. A
+ * member of a window is a subscription with `window` set; all else of windows is theirs.
+ */
+#ifndef DELIVERY_WINDOW_OPS_H
+#define DELIVERY_WINDOW_OPS_H
+
+#include "delivery/reader.h"
+#include "engine/engine.h"
+#include "rows/row_scope.h"
+#include "wire/wire.h"
+
+struct held_source;
+struct hub;
+struct subscription;
+struct window_spec;
+struct windows;
+
+/* What a member has of its window, or may still have. */
+struct window_shown {
+    struct held_source *source; /* NULL: nothing */
+    int64_t version;            /* it has the rows of this one, */
+    bool former;                /* ... or of any before */
+};
+
+struct window_ops {
+    /* ---- life ---- */
+
+    struct windows *(*open)(void); /* NULL when out of memory */
+    void (*close)(struct windows *windows);
+    /* Mark what a commit touched, and look at it. */
+    void (*commit)(struct hub *hub, const struct engine_commit *commit);
+    /* Start a look at what needs one, unless one is on its way; to be called again by `due`. */
+    void (*look)(struct hub *hub);
+    int64_t (*due)(const struct hub *hub);
+    void (*keep_last)(struct hub *hub); /* see hub_close */
+    void (*count)(const struct windows *windows, size_t *watched, size_t *members);
+    /* Free what lingers without members, as far as it may go. */
+    void (*end_lingering)(struct windows *windows);
+
+    /* ---- joining and leaving; a spec that is returned is owned by the caller ---- */
+
+    /* What a subscribe message asks for; *spec NULL: it asks for no window. */
+    bool (*wanted)(const struct hub *hub, const struct view *view,
+                   const struct wire_subscribe *message, struct row_scope *scope,
+                   struct window_spec **spec, struct error *error);
+    /* For an heir of a key; see key_owner.c. NULL with an error. */
+    struct window_spec *(*of_key)(const struct hub *hub, const struct view *view,
+                                  const struct wire_subscribe *message, struct row_scope *scope,
+                                  struct error *error);
+    /* The member's own, for who sees another scope. NULL when out of memory. */
+    struct window_spec *(*moved)(const struct subscription *member, struct row_scope *scope);
+    void (*drop)(struct window_spec *spec); /* NULL is fine */
+    /* The spec's content is taken over in any case; it is to be dropped all the same. */
+    bool (*join)(struct subscription *subscription, struct window_spec *spec, struct error *error);
+    void (*leave)(struct subscription *member);
+
+    /* ---- the reader, and how it begins ---- */
+
+    const struct reader_ops *reader;
+    void (*begin)(struct subscription *member);
+    /* It has rows of another window, from which it was moved. */
+    void (*begin_moved)(struct subscription *member);
+    /* Its cursor was found: at this change. */
+    void (*resume)(struct subscription *member, int64_t from);
+    /* Live from the start, with no rows but the one that it is to state. */
+    void (*inherit)(struct subscription *member);
+
+    /* ---- questions ---- */
+
+    struct span (*key)(const struct subscription *member); /* absent: every key */
+    /* The part of its view: rows at most, and how many come before them. False: all that there
+     * are, or the one of its key. */
+    bool (*part)(const struct subscription *member, int64_t *take, int64_t *skip);
+    struct held_source *(*source)(const struct subscription *member);
+    struct window_shown (*shown)(const struct subscription *member);
+    bool (*has_shown)(const struct subscription *member); /* anything to any member */
+    int64_t (*newest_state)(const struct subscription *member);
+    /* Whether what it is sent next states the row of its key. */
+    bool (*states_row)(const struct subscription *member);
+};
+
+#endif

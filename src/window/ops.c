@@ -1,0 +1,116 @@
+/* Windows as delivery sees them. */
+#include "window/window.h"
+#include "window/window_internal.h"
+
+/* A copy on the heap of what the spec owns; it is taken over. */
+static struct window_spec *keep(struct window_spec *spec, struct error *error)
+{
+    struct window_spec *kept = memory_new(sizeof *kept);
+    if (kept) {
+        *kept = *spec;
+        return kept;
+    }
+    window_spec_fini(spec);
+    error_set(error, ERROR_MEMORY, "out of memory for a window");
+    return NULL;
+}
+
+static void drop(struct window_spec *spec)
+{
+    if (spec)
+        window_spec_fini(spec);
+    memory_free(spec);
+}
+
+static bool wanted(const struct hub *hub, const struct view *view,
+                   const struct wire_subscribe *message, struct row_scope *scope,
+                   struct window_spec **spec, struct error *error)
+{
+    struct window_spec made;
+    *spec = NULL;
+    if (!window_is_wanted(view, message))
+        return true;
+    if (!window_spec_make(hub, view, message, &made, error))
+        return false;
+    if (view->scope)
+        made.scope = row_scope_ref(scope);
+    *spec = keep(&made, error);
+    return *spec != NULL;
+}
+
+static struct window_spec *of_key(const struct hub *hub, const struct view *view,
+                                  const struct wire_subscribe *message, struct row_scope *scope,
+                                  struct error *error)
+{
+    struct window_spec made;
+    if (!window_spec_make(hub, view, message, &made, error))
+        return NULL;
+    made.is_extra = true;
+    made.scope = view->scope ? row_scope_ref(scope) : NULL;
+    return keep(&made, error);
+}
+
+static struct window_spec *moved(const struct subscription *member, struct row_scope *scope)
+{
+    struct window_spec copy;
+    return window_spec_copy(&member->window->spec, scope, &copy) ? keep(&copy, NULL) : NULL;
+}
+
+static struct span key(const struct subscription *member)
+{
+    return member->window->spec.key;
+}
+
+static bool part(const struct subscription *member, int64_t *take, int64_t *skip)
+{
+    return window_part(member->window, take, skip);
+}
+
+static struct held_source *source(const struct subscription *member)
+{
+    return &member->window->source;
+}
+
+static bool has_shown(const struct subscription *member)
+{
+    return member->window->delivered > 0;
+}
+
+static int64_t newest_state(const struct subscription *member)
+{
+    return member->window->shown_change;
+}
+
+static bool states_row(const struct subscription *member)
+{
+    return member->request && member->request->kind == WINDOW_STATE;
+}
+
+const struct window_ops window_ops = {
+    .open = windows_new,
+    .close = windows_free,
+    .commit = windows_commit,
+    .look = windows_look,
+    .due = windows_due,
+    .keep_last = windows_keep_last,
+    .count = windows_count,
+    .end_lingering = windows_end_lingering,
+    .wanted = wanted,
+    .of_key = of_key,
+    .moved = moved,
+    .drop = drop,
+    .join = window_join,
+    .leave = window_leave,
+    .reader = &window_reader,
+    .begin = window_begin,
+    .begin_moved = window_begin_moved,
+    .resume = window_resume,
+    .inherit = window_inherit,
+    .key = key,
+    .part = part,
+    .source = source,
+    .shown = window_shown,
+    .has_shown = has_shown,
+    .newest_state = newest_state,
+    .states_row = states_row,
+};

@@ -1,0 +1,112 @@
+/* What a window is of: what a subscribe message asks for. */
+#include "window/window_internal.h"
+
+enum { DEFAULT_TAKE = 100 };
+
+static bool refuse(struct error *error, const char *field, const struct view *view, const char *why)
+{
+    return error_set(error, ERROR_INVALID_PARAMETER, "'%s' is not for view '%.128s': %s", field,
+                     view->id, why);
+}
+
+static bool check(const struct hub *hub, const struct view *view,
+                  const struct wire_subscribe *message, struct error *error)
+{
+    bool cut = message->take >= 0 || message->skip >= 0;
+    if (cut && !view->stage && view->mode != VIEW_LIST)
+        return refuse(error, message->take >= 0 ? "take" : "skip", view,
+                      "it works on lists and derived views");
+    if (message->take > hub->options.max_window_rows)
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'take' is %lld; this server gives at most %lld rows (max_window_rows)",
+                         (long long)message->take, (long long)hub->options.max_window_rows);
+    if (view->mode == VIEW_STATE && !message->key && (!view->stage || view->output == VIEW_KEYED))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'key' is missing: view '%.128s' shows one row, named by its key",
+                         view->id);
+    return true;
+}
+
+/* A cut that a filter reads anew at each look, instead of keeping what passes it. */
+static bool is_short(const struct hub *hub, const struct view *view)
+{
+    const struct view_stage *stage = view->stage;
+    return stage && stage->has_cut &&
+           (stage->cut.last || (stage->cut.take != VIEW_ALL &&
+                                stage->cut.take <= hub->options.max_window_rows / WINDOW_SHORT));
+}
+
+static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
+{
+    if (view->output == VIEW_KEYED)
+        return 1;
+    if (message->take > 0)
+        return message->take;
+    if (!view->stage || message->key)
+        return VIEW_ALL;
+    return view->stage->cut.take != VIEW_ALL ? view->stage->cut.take : DEFAULT_TAKE;
+}
+
+/* What coalesces is told the difference of an interval, as members of a window are. */
+bool window_is_wanted(const struct view *view, const struct wire_subscribe *message)
+{
+    return view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
+           message->filters;
+}
+
+bool window_spec_make(const struct hub *hub, const struct view *view,
+                      const struct wire_subscribe *message, struct window_spec *spec,
+                      struct error *error)
+{
+    *spec = (struct window_spec){.view = NULL};
+    if (!check(hub, view, message, error))
+        return false;
+    spec->skip = message->skip > 0 ? message->skip : 0;
+    if (spec->skip > HUB_SKIP)
+        spec->skip = HUB_SKIP;
+    spec->take = wanted_rows(view, message);
+    spec->limit = message->snapshot_limit;
+    spec->is_short = is_short(hub, view);
+    spec->is_partial =
+        window_tells_events_of(view) && (!message->with_snapshot || message->snapshot_limit >= 0);
+    if (message->filters) {
+        spec->filter = view_filter_new(view, span_of(message->filters), error);
+        if (!spec->filter)
+            return false;
+    }
+    if (message->key) {
+        spec->key =
+            span_make(memory_copy_string(message->key, strlen(message->key)), strlen(message->key));
+        if (!spec->key.data) {
+            view_filter_free(spec->filter);
+            return error_set(error, ERROR_MEMORY, "out of memory for a window");
+        }
+    }
+    spec->view = view_ref(view);
+    return true;
+}
+
+void window_spec_fini(struct window_spec *spec)
+{
+    view_filter_free(spec->filter);
+    memory_free((void *)spec->key.data);
+    row_scope_unref(spec->scope);
+    view_unref(spec->view);
+    *spec = (struct window_spec){.view = NULL};
+}
+
+bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
+                      struct window_spec *copy)
+{
+    *copy = *spec;
+    view_ref(copy->view);
+    copy->filter = view_filter_ref(spec->filter);
+    copy->scope = row_scope_ref(scope);
+    if (!spec->key.data)
+        return true;
+    copy->key = span_make(memory_copy_string(spec->key.data, spec->key.length), spec->key.length);
+    if (copy->key.data)
+        return true;
+    window_spec_fini(copy);
+    return false;
+}
