@@ -50,6 +50,8 @@ static const struct option table[] = {
      "windows: rows of the sorted view"},
     {"window-members", TYPE_LIST, AT(window_members), "100,10000", "10,100",
      "windows: subscribers of one window"},
+    {"offences", TYPE_LIST, AT(offences), "1,2,3,4,5,6,7", "1,2,3,4,5,6,7",
+     "fairness: which of the seven"},
     {"help", TYPE_FLAG, AT(help), NULL, NULL, "this"},
 };
 enum { TABLE_SIZE = sizeof table / sizeof *table };

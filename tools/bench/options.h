@@ -22,7 +22,7 @@ struct options {
     double seconds, stalled_seconds;
     struct number_list keys, batches, producers, large_keys, large_batches;
     uint64_t requests_in_flight, bytes_in_flight;
-    struct number_list subscribers, rates, clients, window_keys, window_members;
+    struct number_list subscribers, rates, clients, window_keys, window_members, offences;
     uint64_t frames, write_bytes, rows, connections, entities, stalled;
     const char *scenarios[LIST_MOST];
     size_t scenario_count;
