@@ -243,7 +243,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     array_lengths_init(&engine->array_lengths);
     bool done = queue_init(&engine->intake, options->queue_count, options->queue_bytes) &&
                 queue_init(&engine->writes, MAX_WRITES, SIZE_MAX) &&
-                read_queue_init(&engine->reads, engine_readers(options), MAX_READS) &&
+                read_queue_init(&engine->reads, MAX_READS) &&
                 queue_init(&engine->commits, SIZE_MAX, options->events_bytes) &&
                 queue_init(&engine->events, SIZE_MAX, SIZE_MAX) &&
                 pthread_mutex_init(&engine->gate, NULL) == 0 &&

@@ -391,6 +391,7 @@ struct reader_thread {
     pthread_t thread;
     struct engine *engine;
     struct store_reader *reader;
+    bool takes_long; /* it runs long jobs, too */
 };
 
 /* Which time it is, asked by all threads. */

@@ -1,17 +1,32 @@
 /* The threads that answer questions. */
 #include "engine/engine_internal.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { LONG_NICE = 10 };
+
+/*
+ * Where processors are short, what is brief goes before what is long there, too. A thread cannot be
+ * made nicer and then less so without a privilege, so one reader stays as it is, and takes nothing
+ * long; if it cannot be done, there is nothing lost.
+ */
+static void become_nicer(void)
+{
+    setpriority(PRIO_PROCESS, (id_t)gettid(), LONG_NICE);
+}
+
 static void *reader_main(void *argument)
 {
     struct reader_thread *thread = argument;
     struct engine *engine = thread->engine;
     struct read_job *job;
-    while ((job = read_queue_take(&engine->reads))) {
-        bool was_long = job->is_long;
+    if (thread->takes_long && engine_readers(&engine->options) > 1)
+        become_nicer();
+    while ((job = read_queue_take(&engine->reads, thread->takes_long))) {
         job->run(job, thread->reader);
         counter_add(&engine->metrics.read_jobs, 1);
         engine_post(engine, &job->event);
-        read_queue_ran(&engine->reads, was_long);
     }
     return NULL;
 }
@@ -30,6 +45,7 @@ bool engine_start_readers(struct engine *engine, struct error *error)
     for (uint32_t i = 0; i < count; i++) {
         struct reader_thread *thread = &engine->readers[i];
         thread->engine = engine;
+        thread->takes_long = count == 1 || i > 0;
         thread->reader = store_reader_open(engine->store, error);
         if (!thread->reader)
             return false;

@@ -1,10 +1,14 @@
 /* Who is next among the jobs of readers: owners take turns, brief ones go first, none starves. */
 #include "engine/read_queue.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -20,20 +24,19 @@ static void put(struct read_queue *queue, uint64_t owner, bool is_long)
     assert_true(read_queue_put(queue, job));
 }
 
-/* The next job is this owner's, and of this kind; it runs to its end. */
+/* The next job is this owner's, and of this kind, for a reader that takes all. */
 static void next_is(struct read_queue *queue, uint64_t owner, bool is_long)
 {
-    struct read_job *job = read_queue_take(queue);
+    struct read_job *job = read_queue_take(queue, true);
     assert_non_null(job);
     assert_int_equal(job->owner, owner);
     assert_int_equal(job->is_long, is_long);
-    read_queue_ran(queue, is_long);
 }
 
 static int set_up(void **state)
 {
     static struct read_queue queue;
-    assert_true(read_queue_init(&queue, 2, MOST));
+    assert_true(read_queue_init(&queue, MOST));
     job_count = 0;
     *state = &queue;
     return 0;
@@ -43,7 +46,8 @@ static int tear_down(void **state)
 {
     struct read_queue *queue = *state;
     read_queue_close(queue);
-    assert_null(read_queue_take(queue));
+    assert_null(read_queue_take(queue, true));
+    assert_null(read_queue_take(queue, false));
     read_queue_fini(queue);
     return 0;
 }
@@ -77,31 +81,97 @@ static void brief_ones_go_first_and_long_ones_in_time(void **state)
         put(queue, 8, false);
     int brief = 0;
     for (int i = 0; i < 24; i++) {
-        struct read_job *job = read_queue_take(queue);
-        brief += !job->is_long;
-        read_queue_ran(queue, job->is_long);
+        brief += !read_queue_take(queue, true)->is_long;
     }
     assert_true(brief >= 19 && brief <= 20);
     for (int i = 24; i < 60 - 1 + 20; i++)
-        read_queue_ran(queue, read_queue_take(queue)->is_long);
+        assert_non_null(read_queue_take(queue, true));
 }
 
-/* While a long one runs, the other reader takes brief ones alone. */
+/* Whatever waits, it takes brief ones alone. */
 static void one_reader_is_left_for_brief_ones(void **state)
 {
     struct read_queue *queue = *state;
-    put(queue, 7, true);
-    put(queue, 8, true);
-    struct read_job *running = read_queue_take(queue);
-    assert_true(running->is_long);
+    for (int i = 0; i < 10; i++)
+        put(queue, 7, true);
     for (int i = 0; i < 50; i++)
         put(queue, 9, false);
     for (int i = 0; i < 50; i++)
-        next_is(queue, 9, false);
-    put(queue, 9, false);
-    next_is(queue, 9, false);
-    read_queue_ran(queue, true);
-    next_is(queue, 8, true);
+        assert_int_equal(read_queue_take(queue, false)->owner, 9);
+    for (int i = 0; i < 10; i++)
+        next_is(queue, 7, true);
+}
+
+/* ---- who is woken ---- */
+
+struct reader {
+    struct read_queue *queue;
+    pthread_t thread;
+    bool takes_long;
+    _Atomic int *running, *finished;
+    sem_t *go;
+    _Atomic int taken;
+};
+
+/* Takes one after the other, each held up until it is let go. */
+static void *read_all(void *argument)
+{
+    struct reader *reader = argument;
+    while (read_queue_take(reader->queue, reader->takes_long)) {
+        reader->taken++;
+        ++*reader->running;
+        sem_wait(reader->go);
+        --*reader->running;
+        ++*reader->finished;
+    }
+    return NULL;
+}
+
+static void wait_until(_Atomic int *number, int wanted)
+{
+    while (*number != wanted)
+        usleep(100);
+}
+
+/* As many run at a time as there are readers for them, so none sleeps while one waits. */
+static void no_reader_sleeps_while_a_job_waits(void **state)
+{
+    struct read_queue *queue = *state;
+    _Atomic int running = 0, finished = 0;
+    sem_t go;
+    sem_init(&go, 0, 0);
+    struct reader readers[3];
+    for (int i = 0; i < 3; i++) {
+        readers[i] = (struct reader){.queue = queue,
+                                     .takes_long = i > 0,
+                                     .running = &running,
+                                     .finished = &finished,
+                                     .go = &go};
+        assert_int_equal(pthread_create(&readers[i].thread, NULL, read_all, &readers[i]), 0);
+    }
+    for (int round = 0; round < 50; round++) {
+        for (int i = 0; i < 3; i++)
+            put(queue, 5, false);
+        wait_until(&running, 3);
+        for (int i = 0; i < 3; i++)
+            sem_post(&go);
+        wait_until(&finished, 7 * round + 3);
+        job_count = 0;
+        for (int i = 0; i < 3; i++)
+            put(queue, 5, true);
+        wait_until(&running, 2);
+        put(queue, 6, false);
+        wait_until(&running, 3);
+        for (int i = 0; i < 4; i++)
+            sem_post(&go);
+        wait_until(&finished, 7 * round + 7);
+        job_count = 0;
+    }
+    read_queue_close(queue);
+    for (int i = 0; i < 3; i++)
+        pthread_join(readers[i].thread, NULL);
+    assert_true(readers[0].taken >= 50); /* each round's one beside long ones is its own */
+    sem_destroy(&go);
 }
 
 static void what_is_for_everybody_has_every_second_turn(void **state)
@@ -128,9 +198,7 @@ static void a_full_or_closed_one_takes_nothing(void **state)
     read_queue_close(queue);
     assert_false(read_queue_put(queue, &more));
     for (int i = 0; i < MOST; i++)
-        assert_non_null(read_queue_take(queue)); /* what is left is run, long ones side by side */
-    for (int i = 0; i < MOST; i++)
-        read_queue_ran(queue, i % 3 == 0);
+        assert_non_null(read_queue_take(queue, false)); /* what is left is run by all */
 }
 
 int main(void)
@@ -140,6 +208,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(brief_ones_go_first_and_long_ones_in_time, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(one_reader_is_left_for_brief_ones, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_reader_sleeps_while_a_job_waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_for_everybody_has_every_second_turn, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_full_or_closed_one_takes_nothing, set_up, tear_down),
