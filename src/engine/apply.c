@@ -238,7 +238,7 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
                            const struct mutation *mutation, struct error *error)
 {
     struct export_state *export = NULL;
-    if (!writer_may_merge(writer, error))
+    if (!large_admits(writer, 0, error) || !writer_may_merge(writer, error))
         return false;
     if (!writer_export(writer, mutation->export_name, &export, error))
         return false;
@@ -312,14 +312,17 @@ static bool is_store_failure(enum error_code code)
 }
 
 /* Put everything back as it was before the submission. */
-static void refuse(struct writer *writer, struct submission *submission, int64_t last_change,
-                   struct seq head, const struct error *problem)
+static void take_back(struct writer *writer, int64_t last_change, struct seq head)
 {
     writer_drafts_drop(writer);
     undo_all(writer);
     writer_forget_exports(writer, writer->new_exports_stored);
     writer->last_change = last_change;
     writer->head = head;
+}
+
+static void refuse(struct submission *submission, const struct error *problem)
+{
     bool tells_last = submission->has_last && problem->code == ERROR_OUT_OF_ORDER;
     submission_reset(submission);
     submission->has_last = tells_last;
@@ -349,19 +352,25 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     writer->submission_bytes = writer->submission_merged = 0;
     writer->submission_first = last_change;
     writer->truncation_count = 0;
+    writer->large.stopped = false;
     if (!producer_table_init(&table, submission))
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
     else if (apply_whole(writer, submission, &table, &replayed, &problem) && !replayed)
         going = writer_store_exports(writer, error) && writer_log_pending(writer, error) &&
                 producers_store(writer, &table, error);
-    if (problem.code != ERROR_NONE) {
-        refuse(writer, submission, last_change, head, &problem);
+    if (problem.code != ERROR_NONE)
+        take_back(writer, last_change, head);
+    if (writer->large.stopped) {
+        submission_reset(submission);
+    } else if (problem.code != ERROR_NONE) {
+        refuse(submission, &problem);
         if (is_store_failure(problem.code)) {
             *error = problem;
             going = false;
         }
-    } else
+    } else {
         writer_tell_truncations(writer);
+    }
     writer->transaction_bytes += writer->submission_bytes + writer->submission_merged;
     undo_forget(writer);
     producer_table_fini(&table);

@@ -88,12 +88,22 @@ static size_t size_limit(const struct patching *patching, size_t now)
     return now > limit ? now : limit;
 }
 
+/* Whether what is about to be merged may be so much. Small ones are not counted. */
+static bool may_be_large(struct patching *patching)
+{
+    const struct text *data = patching->entity->data;
+    size_t kept = data && !patching->replaces ? data->length : 0;
+    size_t bytes = kept + doc_text(patching->doc, patching->patch).length;
+    return bytes <= KEPT_ENTITY || large_admits(patching->writer, bytes, patching->error);
+}
+
 static bool merge_text(struct patching *patching)
 {
     struct writer *writer = patching->writer;
     const struct mutation *mutation = patching->mutation;
     struct span base;
-    if (!writer_draft_end(writer, patching->entity, patching->error) || !take_out(patching, &base))
+    if (!writer_draft_end(writer, patching->entity, patching->error) || !may_be_large(patching) ||
+        !take_out(patching, &base))
         return false;
     const struct text *data = patching->entity->data;
     writer->merged.limit = size_limit(patching, data ? data->length : 0);

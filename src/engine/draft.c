@@ -62,6 +62,8 @@ struct merge_draft *writer_draft(struct writer *writer, struct entity *entity, s
 {
     if (entity->draft)
         return entity->draft->merge;
+    if (!large_admits(writer, entity->data->length, error))
+        return NULL;
     struct draft *draft = memory_new(sizeof *draft);
     if (draft)
         draft->merge = merge_draft_new(text_span(entity->data));

@@ -407,6 +407,8 @@ enum error_code engine_disk_state(const struct engine *engine)
 void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes)
 {
     queue_fill(&engine->intake, count, bytes);
+    *count += atomic_load(&engine->large_count);
+    *bytes += atomic_load(&engine->large_bytes);
 }
 
 bool engine_each_export(struct engine *engine,

@@ -93,6 +93,9 @@ struct submission {
      * submitter keeps it alive until the submission comes back. */
     struct batch_order *order;
     void *context; /* the submitter's */
+    /* What is of one sender, a connection say, is applied in the order in which it was submitted;
+     * what is not, may not be. Those who wait take turns by owner (see access/shares.h). */
+    uint64_t sender, share_owner;
     /* The subject that sends it; absent: there is no authentication; empty: the program that stele
      * is a part of. */
     struct span owner;

@@ -2,6 +2,7 @@
 #ifndef ENGINE_INTERNAL_H
 #define ENGINE_INTERNAL_H
 
+#include "base/invariant.h"
 #include "engine/engine.h"
 #include "engine/read_queue.h"
 
@@ -144,6 +145,20 @@ struct truncation {
 
 enum { TRUNCATIONS = 16 };
 
+/* Requests that wait because they merge much; see large.c. */
+struct large_wait {
+    struct map senders; /* struct put_off by sender */
+    struct lane_ring ring;
+    uint64_t until_us;  /* no other is begun before, while others write */
+    uint64_t others_us; /* when something of somebody else was applied last; 0: never */
+    uint64_t sender;    /* of the last large one */
+    bool releasing;     /* what is applied has waited for its turn */
+    bool passes;        /* the submission being applied may be large, */
+    bool stopped;       /* ... it is, and may not */
+    bool ran;           /* one was applied in the open transaction, */
+    bool ends;          /* ... which takes nothing more */
+};
+
 struct writer {
     struct engine *engine;
     struct store_writer *store;
@@ -196,6 +211,7 @@ struct writer {
     int64_t room;            /* that must be there before intake goes on */
     bool on_trial;           /* intake went on, and no commit has succeeded since */
     uint64_t watch_us;       /* when the files are looked at next */
+    struct large_wait large;
 };
 
 bool writer_init(struct writer *writer, struct engine *engine, struct error *error);
@@ -203,8 +219,9 @@ void writer_fini(struct writer *writer);
 /* The writer thread. */
 void *writer_main(void *writer);
 
-/* apply.c: merge one submission in memory: all of it, or nothing and submission->error. Returns
- * false only when the transaction cannot go on (the store failed: `error`). */
+/* apply.c: merge one submission in memory: all of it, or nothing and submission->error, or nothing
+ * and writer->large.stopped. Returns false only when the transaction cannot go on (the store
+ * failed: `error`). */
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error);
 /* Free one that is in no map any more. */
 void export_free(struct export_state *export);
@@ -260,6 +277,26 @@ void writer_drafts_drop(struct writer *writer);
  * before each of its mutations. */
 void writer_note_merged(struct writer *writer, size_t bytes);
 bool writer_may_merge(const struct writer *writer, struct error *error);
+
+/* large.c. Between two submissions: whether one that turns out to be large may pass; how long none
+ * may, `most` ms at most (there are some that wait); whether so many wait that no more are taken. */
+void large_init(struct large_wait *large);
+void large_fini(struct large_wait *large);
+bool large_may_pass(const struct writer *writer);
+int large_rest_ms(const struct writer *writer, int most);
+bool large_is_full(const struct writer *writer);
+/* So many bytes of an entity are about to be merged for the submission: false, and it is stopped,
+ * when that makes it large and it may not pass. */
+bool large_admits(struct writer *writer, size_t bytes, struct error *error);
+/* It was applied / the transaction that was begun then has ended. */
+void large_note(struct writer *writer, const struct submission *submission);
+void large_settle(struct writer *writer, uint64_t begun);
+/* Whether the submission has to wait behind one of its sender / it has to wait as the first of
+ * them, false when out of memory. It waits then. */
+bool large_follows(struct writer *writer, struct submission *submission);
+bool large_put_off(struct writer *writer, struct submission *submission);
+/* What waits of the sender whose turn it is, in order; NULL: nothing waits. */
+struct queue_item *large_release(struct writer *writer);
 
 /* truncation.c: a mutation of the submission had an array cut / the submission was accepted, so its
  * cut arrays are told / the export goes. */
@@ -466,6 +503,7 @@ struct engine {
     struct engine_clock clock;
     _Atomic uint64_t writer_since_us; /* its present step; 0: none */
     _Atomic int disk_state;
+    _Atomic size_t large_count, large_bytes; /* that wait in writer.large */
     int64_t last_change; /* at open, like head */
     struct seq head;
     int64_t cursor_floor;

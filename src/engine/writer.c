@@ -51,6 +51,7 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
     *writer = (struct writer){.engine = engine};
     map_init(&writer->exports, export_key);
     keyed_init(writer);
+    large_init(&writer->large);
     entity_cache_init(&writer->cache, engine->options.cache_bytes);
     buffer_init(&writer->merged, engine->options.max_entity_bytes);
     buffer_init(&writer->patch, UINT32_MAX);
@@ -83,6 +84,7 @@ void writer_fini(struct writer *writer)
     buffer_fini(&writer->rest);
     doc_fini(&writer->stripped);
     derive_close(writer);
+    large_fini(&writer->large);
     stage_touches_free(writer->touches, writer->touch_count);
     change_slab_release(writer->slab);
     memory_free(writer->commit);
@@ -188,32 +190,77 @@ static size_t transaction_cap(const struct engine *engine)
     return keep_short ? cap / SHORT_SHARE + 1 : cap;
 }
 
-/* Apply from the list until the cap is reached, and commit. */
+/* Apply the first of the list, unless it has to wait; where that needs a transaction of its own, it
+ * is put back. false: the transaction failed. */
+static bool apply_first(struct writer *writer, struct queue_item **list, struct error *error)
+{
+    struct large_wait *large = &writer->large;
+    struct submission *submission = (struct submission *)*list;
+    bool is_first = writer->submission_count == 0;
+    *list = submission->event.item.next;
+    if (large_follows(writer, submission) || !take(writer, submission))
+        return true;
+    large->passes = is_first && large_may_pass(writer);
+    if (!writer_apply(writer, submission, error))
+        return false;
+    if (!large->stopped) {
+        large_note(writer, submission);
+        return true;
+    }
+    large->ends = !is_first && large_may_pass(writer);
+    if (large->ends) {
+        submission->event.item.next = *list;
+        *list = &submission->event.item;
+    }
+    if (large->ends || large_put_off(writer, submission)) {
+        writer->submission_count--;
+    } else {
+        error_set(&submission->error, ERROR_MEMORY, "out of memory while taking a request");
+        batch_order_refuse(submission->order, submission);
+    }
+    return true;
+}
+
+/* Apply from the list until the cap is reached; false: the transaction failed. */
+static bool apply_some(struct writer *writer, struct queue_item **list, struct error *error)
+{
+    size_t taken = 0, cap = transaction_cap(writer->engine);
+    writer->transaction_bytes = 0;
+    writer->large.ran = writer->large.ends = false;
+    while (*list && taken < cap && writer->transaction_bytes < TRANSACTION_BYTES &&
+           !writer->large.ends) {
+        size_t count = ((struct submission *)*list)->mutation_count;
+        if (taken && taken + count > cap)
+            break;
+        taken += count + 1;
+        if (!apply_first(writer, list, error))
+            return false;
+    }
+    return true;
+}
+
+/* One that is answered, for a transaction that cannot be begun. */
+static bool take_first(struct writer *writer, struct queue_item **list)
+{
+    struct submission *submission = (struct submission *)*list;
+    *list = submission->event.item.next;
+    take(writer, submission);
+    return false;
+}
+
 static void write_some(struct writer *writer, struct queue_item **list)
 {
     struct error error = {.code = ERROR_NONE};
     uint64_t begun = clock_monotonic_us();
-    size_t cap = transaction_cap(writer->engine);
     engine_pass_gate(writer->engine);
+    uint64_t opened = clock_monotonic_us();
     writer->now = engine_now_ms(writer->engine);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
     going = going && store_begin(writer->store, &error);
-    size_t taken = 0;
-    writer->transaction_bytes = 0;
-    while (*list && taken < cap && writer->transaction_bytes < TRANSACTION_BYTES) {
-        struct submission *submission = (struct submission *)*list;
-        if (taken && taken + submission->mutation_count > cap)
-            break;
-        *list = (*list)->next;
-        taken += submission->mutation_count + 1;
-        if (!take(writer, submission))
-            continue;
-        going = going && writer_apply(writer, submission, &error);
-        if (!going)
-            break;
-    }
+    going = going ? apply_some(writer, list, &error) : take_first(writer, list);
     if (going && finish(writer, &error)) {
-        disk_committed(writer);
+        if (writer->submission_count)
+            disk_committed(writer);
         writer_derived(writer);
         observe(writer, begun);
         writer_answer_jobs(writer, NULL);
@@ -221,6 +268,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
     } else {
         fail(writer, &error);
     }
+    large_settle(writer, opened);
     writer_publish(writer);
 }
 
@@ -313,9 +361,25 @@ static void turn(struct writer *writer, struct queue_item *list)
 /* How long there is nothing to do, unless something comes in. */
 static int rest_ms(struct writer *writer)
 {
+    int most = large_rest_ms(writer, IDLE_MS);
     if (clock_monotonic_us() < writer->pass_us)
-        return IDLE_MS;
-    return writer_derive_rest(writer, writer_evict_waits(writer) ? EVICT_REST_MS : IDLE_MS);
+        return most;
+    return writer_derive_rest(
+        writer, writer_evict_waits(writer) && most > EVICT_REST_MS ? EVICT_REST_MS : most);
+}
+
+/* Of those that wait for their turn, what the next sender has; all, where nothing can be written.
+ */
+static void release_large(struct writer *writer)
+{
+    struct large_wait *large = &writer->large;
+    bool all = disk_state(writer) != ERROR_NONE, more = true;
+    large->releasing = true;
+    while (more && large->ring.first && (all || large_may_pass(writer))) {
+        turn(writer, large_release(writer));
+        more = all;
+    }
+    large->releasing = false;
 }
 
 static void serve(struct writer *writer)
@@ -325,10 +389,12 @@ static void serve(struct writer *writer)
         /* Asked before taking: what comes between the two must not be left behind. */
         bool closed = queue_is_closed(&engine->intake);
         int rest = disk_state(writer) == ERROR_NONE ? rest_ms(writer) : IDLE_MS;
-        struct queue_item *list = queue_wait_all(&engine->intake, rest);
-        if (!list && closed)
+        struct queue_item *list =
+            large_is_full(writer) ? NULL : queue_wait_all(&engine->intake, rest);
+        if (!list && closed && !writer->large.ring.first)
             return;
         turn(writer, list);
+        release_large(writer);
         begin_step(engine);
         disk_watch(writer);
         pass_time(writer);

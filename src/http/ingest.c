@@ -203,6 +203,8 @@ static void take_mutations(struct http_request *request)
     struct error error;
     struct source_sender sender = frontend_sender(&request->principal);
     sender.key = key_of(request->connection);
+    sender.number = net_number(request->connection);
+    sender.share_owner = request->owner;
     request->form = is_form(request->connection);
     enum source_format format = is_gzip(request->connection) ? SOURCE_LINES_GZIP : SOURCE_LINES;
     if (source_submit(request->http->frontend->source, &sender, NULL, format,

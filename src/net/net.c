@@ -173,6 +173,7 @@ static struct net_connection *connection_new(struct net *net, int side, bool tls
     if (!connection)
         return NULL;
     connection->net = net;
+    connection->number = ++net->numbers;
     connection->side = side;
     connection->tls = tls ? tls_stream_new(net->tls) : NULL;
     if ((tls && !connection->tls) || uv_tcp_init(net->options.loop, &connection->tcp) != 0) {
@@ -189,6 +190,11 @@ static struct net_connection *connection_new(struct net *net, int side, bool tls
     link_append(&net->all, &connection->in_all);
     net->count++;
     return connection;
+}
+
+uint64_t net_number(const struct net_connection *connection)
+{
+    return connection->number;
 }
 
 bool net_adopt(struct net *net, int socket, int side, bool tls)

@@ -104,6 +104,8 @@ void net_set_deadline(struct net_connection *connection, uint64_t ms);
 void net_part(struct net_connection *connection);
 /* Close it at once. */
 void net_close(struct net_connection *connection);
+/* The connection's number, which no other of this net ever has; from 1 on. */
+uint64_t net_number(const struct net_connection *connection);
 
 /* ---- requests ---- */
 

@@ -46,6 +46,7 @@ struct net {
     struct link heads;     /* requests whose head has not ended, the oldest first */
     struct heap deadlines; /* by loop time, ms */
     size_t count;
+    uint64_t numbers; /* given to connections so far */
     size_t heads_bytes;
     unsigned open_handles; /* of its own two */
     void (*left)(void *argument);
@@ -55,6 +56,7 @@ struct net {
 
 struct net_connection {
     struct net *net;
+    uint64_t number;
     uv_tcp_t tcp;
     uv_write_t write;
     struct link in_all, in_turns;

@@ -22,6 +22,7 @@ static const double pause_pressure = 0.5, resume_pressure = 0.25;
 struct ingest_session {
     struct session session;
     struct source_lane *lane;
+    uint64_t number; /* of the connection */
     struct buffer answers; /* ready frames */
     bool pulled;           /* all of them were given to be sent */
     uint32_t unanswered;
@@ -120,6 +121,8 @@ static bool submit(struct ingest_session *ingest, struct span text)
     struct session *session = &ingest->session;
     struct error error;
     struct source_sender sender = frontend_sender(&session->principal);
+    sender.number = ingest->number;
+    sender.share_owner = session->owner;
     if (source_submit(session->frontend->source, &sender, ingest->lane, SOURCE_MESSAGE, text,
                       on_done, ingest, &error)) {
         ingest->unanswered++;
@@ -253,6 +256,7 @@ struct session *session_ingest_new(struct frontend *frontend, struct net_connect
         return NULL;
     buffer_init(&ingest->answers, ANSWERS_LIMIT);
     intake_init(&ingest->held, &frontend->incoming, frontend->max_request_bytes, NULL);
+    ingest->number = net_number(connection);
     ingest->lane = source_lane_new();
     if (!ingest->lane) {
         ingest_free(ingest);

@@ -30,6 +30,7 @@ struct source_request {
     size_t length;
     struct buffer plain;      /* what a compressed body holds */
     struct span subject, key; /* behind the body; absent as in source_sender */
+    uint64_t sender, share_owner;
     uint64_t received_us;
     source_done done;
     void *context;
@@ -181,6 +182,8 @@ static bool decode(struct source *source, struct source_request *request)
     submission->context = request;
     submission->event.deliver = deliver_submission;
     submission->received_us = request->received_us;
+    submission->sender = request->sender;
+    submission->share_owner = request->share_owner;
     submission->order = request->lane ? &request->lane->writer : NULL;
     if (!name_sender(source, request, submission))
         return error_set(error, ERROR_MEMORY, "out of memory while decoding a request");
@@ -295,6 +298,8 @@ static struct source_request *request_new(const struct source_sender *sender,
     append_copy(&end, body);
     request->subject = append_copy(&end, sender->subject);
     request->key = append_copy(&end, sender->key);
+    request->sender = sender->number;
+    request->share_owner = sender->share_owner;
     request->lane = lane;
     if (lane)
         lane->references++;

@@ -40,6 +40,8 @@ struct source_sender {
     /* Whose producers it may move: absent: there is no authentication; empty: the program itself */
     struct span subject;
     struct span key; /* Idempotency-Key; absent: none */
+    /* See struct submission. */
+    uint64_t number, share_owner;
 };
 
 /* What became of a request. Spans live until the callback returns. */
