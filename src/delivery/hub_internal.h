@@ -178,7 +178,7 @@ struct subscriber {
     struct allowance *allowance;    /* NULL: it may do all */
     struct row_scope *scope;        /* what it sees of scoped exports; one reference */
     uint64_t owner;                 /* of what it takes; 0: the server's own */
-    struct share windows;           /* see windows_make_room */
+    struct share windows;           /* those that it holds: see window/share.c */
     struct link in_hub;
     void (*wake)(void *argument);
     void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */

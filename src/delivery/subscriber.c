@@ -60,6 +60,8 @@ void subscriber_free(struct subscriber *subscriber)
 
 void subscriber_set_owner(struct subscriber *subscriber, uint64_t owner)
 {
+    if (subscriber->owner != owner)
+        subscriber->hub->window_ops->disown(subscriber);
     subscriber->owner = owner;
 }
 

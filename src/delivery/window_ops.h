@@ -12,6 +12,7 @@
 
 struct held_source;
 struct hub;
+struct subscriber;
 struct subscription;
 struct window_spec;
 struct windows;
@@ -54,6 +55,8 @@ struct window_ops {
     /* The spec's content is taken over in any case; it is to be dropped all the same. */
     bool (*join)(struct subscription *subscription, struct window_spec *spec, struct error *error);
     void (*leave)(struct subscription *member);
+    /* The owner of the subscriber is about to be another. */
+    void (*disown)(struct subscriber *subscriber);
 
     /* ---- the reader, and how it begins ---- */
 

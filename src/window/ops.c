@@ -101,6 +101,7 @@ const struct window_ops window_ops = {
     .drop = drop,
     .join = window_join,
     .leave = window_leave,
+    .disown = windows_share_unsettle,
     .reader = &window_reader,
     .begin = window_begin,
     .begin_moved = window_begin_moved,

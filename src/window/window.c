@@ -31,6 +31,7 @@ struct windows *windows_new(void)
     window_topics_init(windows);
     link_init(&windows->requests);
     link_init(&windows->moved);
+    link_init(&windows->unsettled);
     return windows;
 }
 
@@ -98,6 +99,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     link_init(&window->resting);
     link_init(&window->source.remembered);
     link_init(&window->in_moved);
+    link_init(&window->in_unsettled);
     map_init(&window->moves, window_row_map_key);
     window_content_init(window);
     if (!window_topic_join(window) || !map_add(&hub->windows->by_name, window)) {
@@ -133,6 +135,7 @@ void window_free(struct window *window)
     struct windows *windows = window->hub->windows;
     held_forget(&window->source);
     window_keep_end(window);
+    window_share_end(window);
     map_remove(&windows->by_name, window_name(window));
     window_topic_leave(window);
     link_remove(&window->in_windows);
@@ -183,91 +186,6 @@ void windows_end_lingering(struct windows *windows)
     }
 }
 
-/* The first subscriber of a window that one owner alone watches, however many connections it does
- * so by; NULL: several owners do, or nobody. `*shared`: it has others of that owner. */
-static struct subscriber *holder_of(const struct window *window, bool *shared)
-{
-    struct subscriber *first = NULL;
-    *shared = false;
-    for (struct link *link = window->members.next; link != &window->members; link = link->next) {
-        struct subscriber *it = LINK_OWNER(struct subscription, in_window, link)->subscriber;
-        if (first && it->owner != first->owner)
-            return NULL;
-        *shared = *shared || (first && it != first);
-        first = first ? first : it;
-    }
-    return first;
-}
-
-/* One that it watches alone; else one that others of its owner watch, too. */
-static struct window *oldest_of(const struct windows *windows, const struct subscriber *subscriber)
-{
-    struct window *oldest = NULL;
-    for (struct link *link = windows->all.next; link != &windows->all; link = link->next) {
-        struct window *window = LINK_OWNER(struct window, in_windows, link);
-        bool shared;
-        if (holder_of(window, &shared) != subscriber)
-            continue;
-        if (!shared)
-            return window;
-        oldest = oldest ? oldest : window;
-    }
-    return oldest;
-}
-
-/* Whose window is to go, so that the taker can have one more: of the owner who watches most that no
- * other owner does, the subscriber that does. NULL: the taker's own. */
-static struct subscriber *find_greedy(const struct windows *windows, struct subscriber *taker)
-{
-    struct shares shares = {.total = 0};
-    bool shared, listed = share_set(&taker->windows, &shares, taker->owner, 1);
-    struct link *link = windows->all.next;
-    for (; listed && link != &windows->all; link = link->next) {
-        struct subscriber *it = holder_of(LINK_OWNER(struct window, in_windows, link), &shared);
-        listed = !it || share_set(&it->windows, &shares, it->owner, it->windows.amount + 1);
-    }
-    struct share *share = listed ? shares_victim(&shares, &taker->windows) : NULL;
-    for (link = windows->all.next; link != &windows->all; link = link->next) {
-        struct subscriber *it = holder_of(LINK_OWNER(struct window, in_windows, link), &shared);
-        if (it)
-            share_end(&it->windows, &shares);
-    }
-    share_end(&taker->windows, &shares);
-    return share ? LINK_OWNER(struct subscriber, windows, share) : NULL;
-}
-
-static void give_up(struct window *window)
-{
-    struct hub *hub = window->hub;
-    struct error error;
-    error_set(&error, ERROR_SUBSCRIPTION_LIMIT,
-              "others need one of the %zu windows that max_windows allows, and this was the oldest "
-              "of the connection that watches most of them; use fewer, or ones that others use",
-              hub->options.max_windows);
-    counter_add(&hub->metrics.windows_broken_off, 1);
-    while (!link_alone(&window->members)) {
-        struct subscription *subscription =
-            LINK_OWNER(struct subscription, in_window, window->members.next);
-        subscription_fail(subscription, &error);
-    }
-}
-
-/* A place for one more, if need be by giving up another's. */
-static bool make_room(struct hub *hub, struct subscriber *taker, struct error *error)
-{
-    const struct windows *windows = hub->windows;
-    while (windows_watched(windows) >= hub->options.max_windows) {
-        struct subscriber *greedy = find_greedy(windows, taker);
-        if (!greedy || greedy == taker)
-            return error_set(error, ERROR_SUBSCRIPTION_LIMIT,
-                             "%zu different windows are watched, as many as max_windows allows; "
-                             "use one that others use, or subscribe later",
-                             windows_watched(windows));
-        give_up(oldest_of(windows, greedy));
-    }
-    return true;
-}
-
 uint64_t window_owner(const struct window *window)
 {
     if (link_alone(&window->members))
@@ -281,13 +199,18 @@ static struct window *find_or_make(struct hub *hub, struct feed *feed, struct wi
     struct windows *windows = hub->windows;
     char *name = print_name(spec);
     struct window *window = name ? map_get(&windows->by_name, span_of(name)) : NULL;
+    bool watched = window && window->member_count;
+    /* Who comes back to one that lingers takes a place like everybody. */
+    if (name && !watched && !spec->is_extra) {
+        if (!windows_make_room(hub, subscriber, error)) {
+            memory_free(name);
+            return NULL;
+        }
+        window = map_get(&windows->by_name, span_of(name));
+    }
     if (window) {
         memory_free(name);
         return window;
-    }
-    if (name && !spec->is_extra && !make_room(hub, subscriber, error)) {
-        memory_free(name);
-        return NULL;
     }
     window = name ? window_new(hub, feed, spec, name) : NULL;
     if (!window) {
@@ -313,6 +236,7 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
         feed->hub->windows->extra += window->spec.is_extra;
         link_remove(&window->in_lingering);
     }
+    window_share_joined(window, subscription->subscriber);
     window_activate(window);
     return true;
 }
@@ -341,7 +265,9 @@ void window_leave(struct subscription *subscription)
     link_remove(&subscription->in_rest);
     subscription->window = NULL;
     windows->members--;
-    if (--window->member_count)
+    window->member_count--;
+    window_share_left(window, subscription->subscriber);
+    if (window->member_count)
         return;
     /* What it held stays known, so that who comes back learns what went meanwhile. */
     if (window->channel_on)

@@ -124,6 +124,10 @@ struct window {
     uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
     struct link members, waiting, resting; /* subscription.in_window, .in_rest */
     size_t member_count;
+    struct subscriber *holder; /* counted as one of its windows; NULL: nobody's */
+    struct subscriber *first;  /* of the members; NULL: none, or it is to be found out: */
+    struct link in_unsettled;  /* ... windows.unsettled. Of the members: */
+    size_t others, strangers;  /* subscriptions of other subscribers, and other owners */
     struct held_source source; /* of what clients hold */
     uint64_t looked_us;        /* when the last look came back */
     int64_t delivered;         /* the version that it brought; 0: there was none */
@@ -466,6 +470,8 @@ struct windows {
     size_t members;          /* of all */
     bool looking;            /* a look is on its way */
     struct link moved;       /* window.in_moved */
+    struct shares held;      /* subscriber.windows, by owner: window_share.c */
+    struct link unsettled;   /* window.in_unsettled */
     size_t kept_rows;        /* of windows that are kept */
     bool keeping;            /* the writer has a part of that */
     uint64_t kept_us;        /* when it got it, */
@@ -512,6 +518,15 @@ static inline struct window *window_of_held(const struct held *held)
 {
     return held->source ? LINK_OWNER(struct window, source, held->source) : NULL;
 }
+
+/* share.c: a member has come, has gone and is not counted any more / the window is freed. */
+void window_share_joined(struct window *window, struct subscriber *subscriber);
+void window_share_left(struct window *window, struct subscriber *subscriber);
+void window_share_end(struct window *window);
+/* The owner of the subscriber is about to be another. */
+void windows_share_unsettle(struct subscriber *subscriber);
+/* A place for one more of the taker's, if need be by giving up another's. */
+bool windows_make_room(struct hub *hub, struct subscriber *taker, struct error *error);
 
 /* topics.c */
 void window_topics_init(struct windows *windows);

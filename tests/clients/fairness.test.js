@@ -218,6 +218,28 @@ test('windows of one connection leave room for those of others: its oldest goes,
   await live(third, 'k70');
 });
 
+test('a window that lingers takes a place when somebody comes back to it', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} }, max_windows: 6 } });
+  await postAll(server, range(40, (i) => m(`k${i}`, { n: i })));
+  const first = await watcher(t, server);
+  for (let i = 0; i < 3; i++) assert.equal((await watch(first, `k${i}`)).op, 'snapshot');
+  first.destroy();
+  await until(async () => (await figure(server, 'stele_windows')) === 0, 'the end of the windows');
+  const greedy = await watcher(t, server);
+  for (let i = 10; i < 16; i++) assert.equal((await watch(greedy, `k${i}`)).op, 'snapshot');
+  /* It comes back; the one that has most gives way. */
+  const again = await watcher(t, server);
+  for (let i = 0; i < 3; i++) {
+    assert.equal((await watch(again, `k${i}`)).op, 'snapshot');
+    assert.equal(await figure(server, 'stele_windows'), 6);
+    const [frame] = await greedy.until(({ type }) => type === 'error', 'the end of a window').then((frames) => frames.slice(-1));
+    assert.deepEqual([frame.code, frame.key], ['subscription-limit-exceeded', `k${10 + i}`]);
+  }
+  assert.equal((await watch(again, 'k20')).code, 'subscription-limit-exceeded');
+  /* What somebody watches may be watched by others, however many there are. */
+  assert.equal((await watch(again, 'k13')).op, 'snapshot');
+});
+
 test('the windows of a subject count together, however many connections it has', async (t) => {
   const key = newKey();
   const server = await Server.forTest(t, { config: { exports: { E: {} }, max_windows: 12, auth: signed(key) } });
