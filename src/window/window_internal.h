@@ -470,7 +470,7 @@ struct windows {
     size_t members;          /* of all */
     bool looking;            /* a look is on its way */
     struct link moved;       /* window.in_moved */
-    struct shares held;      /* subscriber.windows, by owner: window_share.c */
+    struct shares held;      /* subscriber.windows, by owner: share.c */
     struct link unsettled;   /* window.in_unsettled */
     size_t kept_rows;        /* of windows that are kept */
     bool keeping;            /* the writer has a part of that */
