@@ -24,6 +24,10 @@ const EXPECTED = {
 const ALL = Object.keys(EXPECTED).filter((name) => !['length-0', 'websocket'].includes(name));
 
 const installed = (program, ...args) => spawnSync(program, args).status === 0;
+/* Debian's Python has Debian's packages, whatever else is called python3. -I: `requests` is not the
+   script beside it. */
+const PYTHON = '/usr/bin/python3';
+const has = (name) => installed(PYTHON, '-c', `import ${name}`);
 /* Asked for a POST without a body, curl names no length, which a POST needs. */
 const curl = { program: 'sh', args: [join(FOREIGN, 'requests.sh')], also: ['length-0'], differs: { empty: [411] } };
 const clients = [
@@ -31,6 +35,8 @@ const clients = [
   { ...curl, name: 'curl --http2', more: ['--http2'], is: installed('curl', '--http2', '--version') },
   { ...curl, name: 'curl --http1.0', more: ['--http1.0'], is: installed('curl', '--version'), without: ['chunked'], reuses: false },
   { name: 'Python', program: 'python3', args: [join(FOREIGN, 'requests.py')], is: installed('python3', '--version'), also: ['length-0'] },
+  { name: 'requests', program: PYTHON, args: ['-I', join(FOREIGN, 'pip_requests.py')], is: has('requests'), also: ['length-0'] },
+  { name: 'aiohttp', program: PYTHON, args: ['-I', join(FOREIGN, 'pip_aiohttp.py')], is: has('aiohttp'), also: ['websocket'] },
   { name: 'Node', program: process.execPath, args: [join(FOREIGN, 'requests.mjs')], is: true, also: ['length-0'] },
   { name: 'Go', program: 'go', args: ['run', join(FOREIGN, 'requests.go')], is: installed('go', 'version') },
   { name: 'the JDK', program: 'java', args: [join(FOREIGN, 'Requests.java')], is: installed('javac', '-version'), also: ['websocket'] },
@@ -60,6 +66,16 @@ for (const { name, program, args, more = [], is, also = [], without = [], differ
     await server.terminate();
   });
 }
+
+test('a producer and a subscriber by websockets', { skip: has('websockets') ? false : 'websockets is not installed' }, async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} } } });
+  const { code, stdout, stderr } = await run(['-I', join(FOREIGN, 'pip_websockets.py'), server.http], { program: PYTHON, ms: 240_000 });
+  assert.equal(code, 0, `${stdout}${stderr}`);
+  const expected = Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`k${i}`, i]));
+  assert.deepEqual(JSON.parse(stdout), expected);
+  assert.equal((await sqlView(server.db, 'E/list')).size, 200);
+  await server.terminate();
+});
 
 test('HTTP/2 without asking is refused at once, with the version that is spoken', { skip: installed('curl', '--http2-prior-knowledge', '--version') ? false : 'curl is not installed' }, async (t) => {
   const server = await Server.forTest(t, {});
