@@ -72,7 +72,7 @@ bool writer_store_exports(struct writer *writer, struct error *error)
     while (writer->new_exports_stored < writer->new_export_count) {
         const struct store_export *row = &writer->new_exports[writer->new_exports_stored];
         uint32_t id;
-        if (!store_export_ensure(writer->store, row->name, &id, error))
+        if (!store_export_add(writer->store, row->name, &id, error))
             return false;
         if (id != row->id)
             return error_set(error, ERROR_INTERNAL, "export %u was stored as %u", row->id, id);

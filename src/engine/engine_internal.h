@@ -205,6 +205,7 @@ struct writer {
     size_t truncation_count;
     size_t truncations_told; /* in the log, since the start */
     int64_t now;             /* time of this transaction, ms */
+    uint64_t schema_us;      /* monotonic, when SQL views were made last */
     uint64_t last_trim_us;   /* monotonic, of the last look at the log's age */
     uint64_t probe_us;       /* when the failing disk is tried next */
     uint64_t probe_rest_us;  /* and how long between two attempts */
@@ -355,6 +356,17 @@ bool writer_run_jobs(struct writer *writer, struct error *error);
 void writer_answer_jobs(struct writer *writer, const struct error *error);
 /* Answer those that wait without running them. */
 void writer_refuse_jobs(struct writer *writer, const struct error *error);
+
+/* sql_views.c: in the open transaction, make the SQL views of its new exports, if it is time; of a
+ * batch of those that wait, if it is. */
+bool writer_make_own_views(struct writer *writer, struct error *error);
+bool writer_make_views(struct writer *writer, struct error *error);
+/* At a stop, make those that are still due in a transaction; the next start makes what cannot be
+ * made now. */
+void writer_make_last_views(struct writer *writer);
+/* Whether it is time for some that wait / for how long it will not be, in ms, `most` at most. */
+bool writer_views_wait(const struct writer *writer);
+int writer_views_rest(const struct writer *writer, int most);
 
 /* disk.c: ERROR_NONE, or why nothing is taken in. */
 enum error_code disk_state(const struct writer *writer);

@@ -141,7 +141,7 @@ static bool finish(struct writer *writer, struct error *error)
            trim_some(writer, (int64_t)writer->change_count * 2 + TRIM_STEP, error) &&
            ((writer->change_count == 0 && !engine_clock_is_unsaved(writer->engine)) ||
             engine_clock_save(writer->engine, false, error)) &&
-           store_commit(writer->store, error);
+           writer_make_own_views(writer, error) && store_commit(writer->store, error);
 }
 
 /* It is on disk: what the cache holds is what the store holds. */
@@ -274,20 +274,26 @@ static void write_some(struct writer *writer, struct queue_item **list)
 
 /* ---- without mutations ---- */
 
-/* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in, and
- * a limit that was lowered is reached. */
+static bool is_due(struct writer *writer)
+{
+    return writer_derive_waits(writer) || writer_evict_waits(writer) || writer_views_wait(writer) ||
+           clock_monotonic_us() - writer->last_trim_us >= TRIM_US;
+}
+
+/* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in, a
+ * limit that was lowered is reached, and new exports get their SQL views. */
 static void pass_time(struct writer *writer)
 {
     struct error error;
     if (disk_state(writer) != ERROR_NONE || clock_monotonic_us() < writer->pass_us ||
-        !(writer_derive_waits(writer) || writer_evict_waits(writer) ||
-          clock_monotonic_us() - writer->last_trim_us >= TRIM_US))
+        !is_due(writer))
         return;
     engine_pass_gate(writer->engine);
     writer->now = engine_now_ms(writer->engine);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
     if (going && store_begin(writer->store, &error) && writer_evict(writer, &error) &&
         writer_derive(writer, &error) && trim_some(writer, TRIM_STEP, &error) &&
+        writer_make_views(writer, &error) &&
         (!engine_clock_is_unsaved(writer->engine) ||
          engine_clock_save(writer->engine, false, &error)) &&
         store_commit(writer->store, &error)) {
@@ -364,8 +370,9 @@ static int rest_ms(struct writer *writer)
     int most = large_rest_ms(writer, IDLE_MS);
     if (clock_monotonic_us() < writer->pass_us)
         return most;
-    return writer_derive_rest(
-        writer, writer_evict_waits(writer) && most > EVICT_REST_MS ? EVICT_REST_MS : most);
+    if (writer_evict_waits(writer) && most > EVICT_REST_MS)
+        most = EVICT_REST_MS;
+    return writer_derive_rest(writer, writer_views_rest(writer, most));
 }
 
 /* Of those that wait for their turn, what the next sender has; all, where nothing can be written.
@@ -434,6 +441,7 @@ void *writer_main(void *argument)
 {
     struct writer *writer = argument;
     serve(writer);
+    writer_make_last_views(writer);
     note_clock(writer);
     post_drained(writer->engine);
     serve_jobs(writer);

@@ -184,6 +184,7 @@ bool exports_load(struct store_writer *writer, struct error *error)
         }
     }
     writer->export_committed = writer->export_count;
+    writer->viewed_exports = writer->viewed_committed = writer->export_count;
     return step == QUERY_DONE && find_order(writer, error);
 }
 
@@ -217,12 +218,14 @@ static void settle(struct store_writer *writer, bool committed)
 void exports_commit(struct store_writer *writer)
 {
     writer->export_committed = writer->export_count;
+    writer->viewed_committed = writer->viewed_exports;
     settle(writer, true);
 }
 
 void exports_rollback(struct store_writer *writer)
 {
     settle(writer, false);
+    writer->viewed_exports = writer->viewed_committed;
     while (writer->export_count > writer->export_committed) {
         struct export_record *record = writer->exports[--writer->export_count];
         map_remove(&writer->exports_by_name, export_record_name(record));
@@ -259,18 +262,18 @@ struct export_counters *export_change(struct store_writer *writer, uint32_t expo
 
 /* ---- for the engine ---- */
 
-bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
-                         struct error *error)
+bool store_export_add(struct store_writer *writer, struct span name, uint32_t *export_id,
+                      struct error *error)
 {
+    struct query query;
     if (!writer_ready(writer, error)) {
         return false;
     }
     const struct export_record *record = map_get(&writer->exports_by_name, name);
     if (record) {
         *export_id = record->id;
-        return sql_views_create_standard(writer, name, *export_id, error);
+        return true;
     }
-    struct query query;
     if (!query_start(&query, &writer->connection, STATEMENT_EXPORT_INSERT, insert_sql, error)) {
         return false;
     }
@@ -280,10 +283,35 @@ bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t
     if (!query_run(&query, error)) {
         return false;
     }
-    if (!add_record(writer, name, &(struct export_counters){.flip_floor = -1}, error)) {
-        return writer_break(writer, error);
+    return add_record(writer, name, &(struct export_counters){.flip_floor = -1}, error) ||
+           writer_break(writer, error);
+}
+
+bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
+                         struct error *error)
+{
+    if (!store_export_add(writer, name, export_id, error) ||
+        !sql_views_create_standard(writer, name, *export_id, error)) {
+        return false;
     }
-    return sql_views_create_standard(writer, name, *export_id, error);
+    writer->viewed_exports += *export_id == writer->viewed_exports + 1;
+    return true;
+}
+
+size_t store_sql_views_due(const struct store_writer *writer)
+{
+    return writer->export_count - writer->viewed_exports;
+}
+
+bool store_sql_views_make(struct store_writer *writer, size_t exports, struct error *error)
+{
+    bool ok = writer_ready(writer, error);
+    for (; ok && exports && writer->viewed_exports < writer->export_count; exports--) {
+        const struct export_record *record = writer->exports[writer->viewed_exports];
+        ok = sql_views_create_standard(writer, export_record_name(record), record->id, error);
+        writer->viewed_exports += ok;
+    }
+    return ok;
 }
 
 bool store_exports_define_views(struct store_writer *writer, struct error *error)

@@ -7,6 +7,8 @@
  * the id with ^ before each capital letter and each ^. "Quake/list" is "=^Quake/list" then, and
  * "quake/list" "=quake/list". An id that begins with = is always spelt.
  *
+ * They are made in the schema by sql_make.c.
+ *
  * Invariants, at the end of a transaction of the start:
  *  1. Each row of sql_view has its SQL view, made of exactly its body, and no other SQL view in the
  *     file was made here. Other SQL views are the operator's: nothing here touches them.
@@ -17,9 +19,6 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum {
-    MADE_SINGLY = 30 /* SQL views; of more, all at once cost less */
-};
 enum { NAME_LIMIT = 4096, SQL_LIMIT = 4 << 20, LIST_LIMIT = 256 << 20 };
 
 #define TEXT_OF_VIEW                                                                               \
@@ -31,11 +30,6 @@ static const char others_sql[] =
 static const char put_sql[] =
     "INSERT INTO sql_view (view, name, body) VALUES (?1, ?2, ?3) ON CONFLICT (view) "
     "DO UPDATE SET name = excluded.name, body = excluded.body";
-/* All at once, past CREATE VIEW: that looks through the whole schema for each. */
-static const char insert_due_sql[] =
-    "INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) "
-    "SELECT 'view', v.name, v.name, 0, " TEXT_OF_VIEW " FROM sql_view AS v "
-    "WHERE lower(v.name) NOT IN (SELECT lower(name) FROM sqlite_schema)";
 static const char delete_sql[] = "DELETE FROM sql_view WHERE view = ?";
 static const char all_sql[] =
     "SELECT v.view, v.name, v.body, coalesce(e.id, '') FROM sql_view AS v LEFT JOIN export AS e "
@@ -119,27 +113,14 @@ static bool add_name(struct buffer *name, struct span id, bool shared)
 
 /* ---- SQL views ---- */
 
-static bool drop(struct store_writer *writer, struct span name, struct error *error)
-{
-    struct buffer sql;
-    buffer_init(&sql, SQL_LIMIT);
-    buffer_add_string(&sql, "DROP VIEW IF EXISTS ");
-    sql_add_identifier(&sql, name);
-    bool ok = buffer_string(&sql) ? connection_execute(&writer->connection, sql.data, error)
-                                  : out_of_memory(error);
-    buffer_fini(&sql);
-    return ok;
-}
-
 /* Its row; the SQL view itself is made with the others of the transaction. */
 static bool create(struct store_writer *writer, struct span id, struct span name, struct span body,
                    struct error *error)
 {
     struct query query;
-    if (!buffer_add_span(&writer->due_views, id) || !buffer_add_char(&writer->due_views, '\0')) {
+    if (!sql_view_is_due(writer, id)) {
         return out_of_memory(error);
     }
-    writer->due_view_count++;
     if (!query_start(&query, &writer->connection, STATEMENT_VIEW_PUT, put_sql, error)) {
         return false;
     }
@@ -157,7 +138,8 @@ static bool rename_view(struct store_writer *writer, struct span id, struct span
     buffer_init(&due, NAME_LIMIT);
     bool ok = add_name(&due, id, shared) || out_of_memory(error);
     if (ok && !span_equal(buffer_span(&due), name)) {
-        ok = drop(writer, name, error) && create(writer, id, buffer_span(&due), body, error);
+        ok = sql_view_drop(writer, name, error) &&
+             create(writer, id, buffer_span(&due), body, error);
         log_info("store", "sql-view-renamed", "view=\"%.*s\" name=\"%.*s\"", (int)id.length,
                  id.data, (int)due.length, due.data);
     }
@@ -195,7 +177,7 @@ static bool replace(struct store_writer *writer, struct span id, struct span bod
     bool same = ok && old.data && span_equal(old, buffer_span(&name)) && span_equal(old_body, body);
     if (ok && !same) {
         ok = rename_all(writer, others, true, error) &&
-             drop(writer, old.data ? old : buffer_span(&name), error) &&
+             (!old.data || sql_view_drop(writer, old, error)) &&
              create(writer, id, buffer_span(&name), body, error);
     }
     buffer_fini(&name);
@@ -216,86 +198,10 @@ bool sql_view_set(struct store_writer *writer, struct span id, struct span body,
     return ok;
 }
 
-/* ---- making those that are due ---- */
-
-/* If it is still wanted, and was not made under this name meanwhile. */
-static bool make_one(struct store_writer *writer, struct span id, struct error *error)
+bool sql_view_row(struct store_writer *writer, struct span id, struct buffer *row,
+                  struct error *error)
 {
-    struct buffer row, sql;
-    buffer_init(&row, SQL_LIMIT);
-    buffer_init(&sql, SQL_LIMIT);
-    bool ok = list_of(writer, STATEMENT_VIEW_FIND, find_sql, 2, id, &row, error);
-    if (ok && row.length) {
-        size_t at = 0;
-        buffer_add_string(&sql, "CREATE VIEW IF NOT EXISTS ");
-        sql_add_identifier(&sql, next_text(&row, &at));
-        buffer_add_string(&sql, " AS\n");
-        buffer_add_span(&sql, next_text(&row, &at));
-        ok = buffer_string(&sql) ? connection_execute(&writer->connection, sql.data, error)
-                                 : out_of_memory(error);
-    }
-    buffer_fini(&row);
-    buffer_fini(&sql);
-    return ok;
-}
-
-static bool read_version(struct connection *connection, int64_t *version, struct error *error)
-{
-    struct query query;
-    if (!query_start(&query, connection, STATEMENT_SCHEMA_VERSION, "PRAGMA schema_version",
-                     error)) {
-        return false;
-    }
-    enum query_step step = query_row(&query, error);
-    if (step == QUERY_ROW) {
-        *version = query_column(&query, 0);
-        query_end(&query);
-    }
-    return step == QUERY_ROW;
-}
-
-/*
- * The rows of the schema are written as CREATE VIEW would, and the schema's number is raised, so
- * that every connection reads it anew, this one too. A transaction that is rolled back takes all of
- * that back.
- */
-static bool make_many(struct store_writer *writer, struct error *error)
-{
-    struct connection *connection = &writer->connection;
-    char raise[64];
-    int64_t version = 0;
-    bool ok = read_version(connection, &version, error) &&
-              connection_execute(connection, "PRAGMA writable_schema = ON", error);
-    snprintf(raise, sizeof raise, "PRAGMA schema_version = %lld", (long long)version + 1);
-    bool made = ok && connection_execute(connection, insert_due_sql, error) &&
-                connection_execute(connection, raise, error);
-    /* Whatever the schema is read for next tells whether all of it is SQL: here, while a failure
-     * still takes it back. */
-    return (!ok || connection_execute(connection, "PRAGMA writable_schema = RESET", error)) &&
-           made && connection_execute(connection, "SELECT 1 FROM sql_view LIMIT 0", error);
-}
-
-bool sql_views_make_due(struct store_writer *writer, struct error *error)
-{
-    bool ok = true;
-    if (!writer->due_view_count) {
-        return true;
-    }
-    if (writer->due_view_count > MADE_SINGLY) {
-        ok = make_many(writer, error);
-    } else {
-        for (size_t at = 0; ok && at < writer->due_views.length;) {
-            ok = make_one(writer, next_text(&writer->due_views, &at), error);
-        }
-    }
-    sql_views_forget_due(writer);
-    return ok || writer_break(writer, error);
-}
-
-void sql_views_forget_due(struct store_writer *writer)
-{
-    writer->due_view_count = 0;
-    buffer_clear(&writer->due_views);
+    return list_of(writer, STATEMENT_VIEW_FIND, find_sql, 2, id, row, error);
 }
 
 bool sql_view_is_known(struct store_writer *writer, struct span id, bool *known,
@@ -316,7 +222,7 @@ static bool remove_view(struct store_writer *writer, struct span id, struct span
 {
     struct query query;
     struct buffer others;
-    if (!drop(writer, name, error) ||
+    if (!sql_view_drop(writer, name, error) ||
         !query_start(&query, &writer->connection, STATEMENT_VIEW_DELETE, delete_sql, error)) {
         return false;
     }
@@ -409,7 +315,7 @@ static bool drop_strays(struct store_writer *writer, struct error *error)
     for (size_t at = 0; ok && at < names.length;) {
         struct span name = next_text(&names, &at);
         log_info("store", "sql-view-dropped", "name=\"%.*s\"", (int)name.length, name.data);
-        ok = drop(writer, name, error);
+        ok = sql_view_drop(writer, name, error);
     }
     buffer_fini(&names);
     return ok;
@@ -424,7 +330,7 @@ static bool make_anew(struct store_writer *writer, struct error *error)
     for (size_t at = 0; ok && at < views.length;) {
         struct span id = next_text(&views, &at), name = next_text(&views, &at);
         struct span body = next_text(&views, &at);
-        ok = drop(writer, name, error) && create(writer, id, name, body, error);
+        ok = sql_view_drop(writer, name, error) && create(writer, id, name, body, error);
     }
     buffer_fini(&views);
     return ok;

@@ -148,6 +148,14 @@ const struct store_log_state *store_writer_log(struct store_writer *writer);
  * key, seq, data; newest first for list). In a transaction. */
 bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
                          struct error *error);
+/* The same, but the SQL views of a new export are due, to be made in a later transaction: to make
+ * them changes the schema, which every other connection to the file then reads anew. How many
+ * exports wait for theirs / make those of so many, the oldest first. In a transaction; a start
+ * makes what a former writer left. */
+bool store_export_add(struct store_writer *writer, struct span name, uint32_t *export_id,
+                      struct error *error);
+size_t store_sql_views_due(const struct store_writer *writer);
+bool store_sql_views_make(struct store_writer *writer, size_t exports, struct error *error);
 /* Make the three SQL views of every export that there is, where they are not there: the file may
  * come from a version that did not note which SQL views it had made. In a transaction. */
 bool store_exports_define_views(struct store_writer *writer, struct error *error);

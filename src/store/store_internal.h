@@ -170,7 +170,7 @@ enum statement {
     STATEMENT_WATCHED_FORGET,
     STATEMENT_WATCHED_TRIM_AGE,
     STATEMENT_WATCHED_TRIM_COUNT,
-    STATEMENT_SCHEMA_VERSION,
+    STATEMENT_SCHEMA_INSERT,
     STATEMENT_LABELLED_ROWS,
     STATEMENT_LABELLED_ROW,
     STATEMENT_LABELLED_CHANGES, /* two: by the label that a row has, and by the one that it left */
@@ -348,8 +348,11 @@ struct store_writer {
     size_t export_count, export_committed, export_capacity;
     struct map exports_by_name;
     struct export_record *dirty_exports; /* those that the transaction changed */
+    /* The exports up to here have their SQL views, with the others it is waited. */
+    size_t viewed_exports, viewed_committed;
     struct buffer due_views; /* ids of views, each ended by a NUL, whose SQL views are to be made */
     size_t due_view_count;
+    bool schema_behind; /* SQL views that this connection does not know were made by it */
     struct ahead_rows ahead, tombstones_ahead;
     int64_t given_before; /* wal_file_given when the transaction began */
     int64_t largest;      /* what a transaction of it gave at most */
@@ -469,11 +472,19 @@ void sql_add_identifier(struct buffer *sql, struct span name);
  * differs is written. */
 bool sql_view_set(struct store_writer *writer, struct span id, struct span body,
                   struct error *error);
-/* Make the SQL views that the transaction is yet to make / it is rolled back. */
-bool sql_views_make_due(struct store_writer *writer, struct error *error);
-void sql_views_forget_due(struct store_writer *writer);
+/* Append name and body of its SQL view, each ended by a NUL; nothing, if it has none. */
+bool sql_view_row(struct store_writer *writer, struct span id, struct buffer *row,
+                  struct error *error);
 bool sql_view_is_known(struct store_writer *writer, struct span id, bool *known,
                        struct error *error);
+
+/* sql_make.c: note that the SQL view of this id is to be made with the transaction, of its row in
+ * sql_view as it is then; false when out of memory. Make them / the transaction is rolled back. */
+bool sql_view_is_due(struct store_writer *writer, struct span id);
+bool sql_views_make_due(struct store_writer *writer, struct error *error);
+void sql_views_forget_due(struct store_writer *writer);
+/* Drop the SQL view of this name, if it is there. */
+bool sql_view_drop(struct store_writer *writer, struct span name, struct error *error);
 
 /* projection.c: append the SQL expression that yields `data` with only these members. */
 bool projection_sql(struct buffer *sql, const struct span *paths, size_t count);

@@ -111,3 +111,22 @@ test('a configured view beside a standard one of the same letters', async (t) =>
   assert.deepEqual(await shows('T/list'), ['anx_seq', 'bnx_seq']);
   assert.deepEqual(await names(server.db), ['T/append', 'T/list', 'T/state']);
 });
+
+test('after kill -9 in a burst of new exports the file is whole, and the next start makes their SQL views', async (t) => {
+  const server = await Server.forTest(t, { config: {} });
+  for (let i = 0; i < 400; i++) await post(server, m(`Burst${i}`, 'k', { i }));
+  await server.kill9();
+  await check(server.db);
+  await server.restart();
+  assert.equal((await names(server.db)).length, 1200);
+  assert.equal((await rows(server.db, 'Burst399/state'))[0].key, 'k');
+  await check(server.db);
+});
+
+test('a stop makes the SQL views of the newest exports', async (t) => {
+  const server = await Server.forTest(t, { config: {} });
+  for (let i = 0; i < 400; i++) await post(server, m(`Burst${i}`, 'k', { i }));
+  await server.terminate();
+  assert.equal((await names(server.db)).length, 1200);
+  await check(server.db);
+});

@@ -420,7 +420,7 @@ static void ensure_many(int count)
     }
 }
 
-/* Of many that come in one transaction the rows of the schema are written at once. */
+/* Of many that come in one transaction all but one are written as rows of the schema. */
 static void many_exports_at_once_have_their_views(void **state)
 {
     (void)state;
@@ -447,6 +447,118 @@ static void many_exports_at_once_have_their_views(void **state)
     put(id, "k", 1, 0, "{}");
     commit();
     expect_rows("SELECT key FROM \"One/list\"", "k\n");
+    /* It drops one that it wrote as a row. */
+    begin();
+    OK(store_export_ensure(fixture.writer, SPAN("many196"), &id, &fixture.error));
+    put(id, "small", 1, 1, "{}");
+    commit();
+    expect_rows("SELECT name FROM sqlite_schema WHERE name LIKE '%many196/list' ORDER BY name",
+                "=^Many196/list\n=many196/list\n");
+    expect_rows("SELECT key FROM \"=many196/list\"", "small\n");
+    expect_rows("PRAGMA integrity_check", "ok\n");
+    check_whole();
+}
+
+static void a_view_that_is_defined_twice_is_made_once(void **state)
+{
+    (void)state;
+    begin();
+    put(fixture.quake, "k", 1, 1, "{\"a\":1,\"b\":2}");
+    for (int i = 0; i < 2; i++) {
+        define("Quake/some", i ? "b" : "a", NULL, 0);
+        define("Quake/other", i ? "a" : "b", NULL, 0);
+    }
+    commit();
+    expect_rows("SELECT name FROM sqlite_schema WHERE name IN ('Quake/some', 'Quake/other')",
+                "Quake/other\nQuake/some\n");
+    expect_rows("SELECT data FROM \"Quake/some\"", "{\"b\":2}\n");
+    check_whole();
+}
+
+/* ---- exports whose SQL views come later ---- */
+
+#define VIEWS_OF(name) "SELECT count(*) FROM sqlite_schema WHERE name LIKE '" name "/%'"
+
+static void add_exports(const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t id;
+        OK(store_export_add(fixture.writer, span_of(names[i]), &id, &fixture.error));
+    }
+}
+
+static void views_that_are_due_are_no_damage(void **state)
+{
+    static const char *const names[] = {"A", "B", "C", "D"};
+    (void)state;
+    begin();
+    add_exports(names, 2);
+    assert_int_equal(store_sql_views_due(fixture.writer), 2);
+    store_rollback(fixture.writer);
+    assert_int_equal(store_sql_views_due(fixture.writer), 0);
+    begin();
+    add_exports(names, 4);
+    commit();
+    assert_int_equal(store_sql_views_due(fixture.writer), 4);
+    expect_rows(VIEWS_OF("_"), "0\n");
+    check_whole();
+    begin();
+    OK(store_sql_views_make(fixture.writer, 2, &fixture.error));
+    store_rollback(fixture.writer);
+    assert_int_equal(store_sql_views_due(fixture.writer), 4);
+    begin();
+    OK(store_sql_views_make(fixture.writer, 2, &fixture.error));
+    commit();
+    assert_int_equal(store_sql_views_due(fixture.writer), 2);
+    expect_rows(VIEWS_OF("B"), "3\n");
+    expect_rows(VIEWS_OF("C"), "0\n");
+    check_whole();
+    begin();
+    OK(store_sql_views_make(fixture.writer, SIZE_MAX, &fixture.error));
+    commit();
+    assert_int_equal(store_sql_views_due(fixture.writer), 0);
+    expect_rows(VIEWS_OF("D"), "3\n");
+    check_whole();
+}
+
+/* They come in the order of the exports, so one that is passed over was lost. */
+static void a_view_that_is_not_due_is_missed(void **state)
+{
+    static const char *const names[] = {"A", "B"};
+    struct buffer findings;
+    (void)state;
+    begin();
+    add_exports(names, 2);
+    OK(store_sql_views_make(fixture.writer, SIZE_MAX, &fixture.error));
+    commit();
+    execute("DELETE FROM sql_view WHERE view LIKE 'A/%'; DROP VIEW \"A/list\"; "
+            "DROP VIEW \"A/state\"; DROP VIEW \"A/append\"");
+    buffer_init(&findings, 1 << 16);
+    OK(store_check(fixture.reader, note_finding, &findings, &fixture.error));
+    if (!buffer_string(&findings) || !strstr(findings.data, "view A/append has no SQL view"))
+        fail_msg("\"%s\"", findings.data);
+    buffer_fini(&findings);
+}
+
+/* A view of that name makes room; a table cannot be dropped unasked, and hinders nothing else. */
+static void a_name_that_somebody_took(void **state)
+{
+    static const char *const names[] = {"A", "B", "C"};
+    struct buffer findings;
+    (void)state;
+    execute("CREATE VIEW \"a/List\" AS SELECT 1; CREATE TABLE \"B/list\" (x)");
+    begin();
+    add_exports(names, 3);
+    OK(store_sql_views_make(fixture.writer, SIZE_MAX, &fixture.error));
+    commit();
+    expect_rows("SELECT type || ' ' || name FROM sqlite_schema WHERE name LIKE '_/list' ORDER BY "
+                "upper(name)",
+                "view A/list\ntable B/list\nview C/list\n");
+    buffer_init(&findings, 1 << 16);
+    OK(store_check(fixture.reader, note_finding, &findings, &fixture.error));
+    if (!buffer_string(&findings) || !strstr(findings.data, "B/list"))
+        fail_msg("\"%s\"", findings.data);
+    buffer_fini(&findings);
 }
 
 /* ---- what the hash tables of SQLite get, see setup.c ---- */
@@ -491,6 +603,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_three_standard_views, set_up, tear_down),
         cmocka_unit_test_setup_teardown(many_exports_at_once_have_their_views, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_view_that_is_defined_twice_is_made_once, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(views_that_are_due_are_no_damage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_view_that_is_not_due_is_missed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_that_somebody_took, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_keep_their_exact_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_missing_is_absent_and_null_is_null, set_up,
                                         tear_down),

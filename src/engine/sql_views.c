@@ -1,0 +1,75 @@
+/*
+ * When the SQL views of new exports are made.
+ *
+ * To make them changes the schema, and then each other connection to the file reads the whole of
+ * it before its next statement: 13 µs for each export that there is. So a new export gets them in
+ * its own transaction only if the last change of the schema is long enough ago: a millisecond for
+ * each export. Else it waits for that, or until there are as many others as are a quarter of all,
+ * and gets them with these in a transaction that no request waits for. An export then costs the
+ * same however many there are. A stop makes all that are due, and so does a start.
+ */
+#include "engine/engine_internal.h"
+
+enum {
+    UNPACED = 100,  /* exports: with so few the schema is read quickly */
+    BATCH = 64,     /* exports whose SQL views are worth a transaction in any case; */
+    BATCH_PART = 4, /* ... of many exports, this part of them */
+    REST_US = 1000  /* for each export, between two changes of the schema */
+};
+
+static size_t batch_size(const struct writer *writer)
+{
+    size_t part = store_export_count(writer->store) / BATCH_PART;
+    return part > BATCH ? part : BATCH;
+}
+
+/* Microseconds until the schema may change again for a few exports. */
+static uint64_t rest_us(const struct writer *writer)
+{
+    uint64_t exports = store_export_count(writer->store), now = clock_monotonic_us();
+    uint64_t due = exports > UNPACED ? writer->schema_us + exports * REST_US : 0;
+    return due > now ? due - now : 0;
+}
+
+static bool make(struct writer *writer, size_t exports, struct error *error)
+{
+    writer->schema_us = clock_monotonic_us();
+    return store_sql_views_make(writer->store, exports, error);
+}
+
+bool writer_make_own_views(struct writer *writer, struct error *error)
+{
+    size_t due = store_sql_views_due(writer->store);
+    return due == 0 || due > BATCH || rest_us(writer) > 0 || make(writer, due, error);
+}
+
+bool writer_views_wait(const struct writer *writer)
+{
+    size_t due = store_sql_views_due(writer->store);
+    return due > 0 && (due >= batch_size(writer) || rest_us(writer) == 0);
+}
+
+bool writer_make_views(struct writer *writer, struct error *error)
+{
+    return !writer_views_wait(writer) || make(writer, batch_size(writer), error);
+}
+
+int writer_views_rest(const struct writer *writer, int most)
+{
+    if (store_sql_views_due(writer->store) == 0)
+        return most;
+    uint64_t rest = writer_views_wait(writer) ? 0 : rest_us(writer) / 1000 + 1;
+    return rest < (uint64_t)most ? (int)rest : most;
+}
+
+void writer_make_last_views(struct writer *writer)
+{
+    struct error error;
+    if (disk_state(writer) != ERROR_NONE || store_sql_views_due(writer->store) == 0)
+        return;
+    if (!store_begin(writer->store, &error) || !make(writer, SIZE_MAX, &error) ||
+        !store_commit(writer->store, &error)) {
+        store_rollback(writer->store);
+        log_warning("engine", "sql-views-not-made", "error=\"%s\"", error.message);
+    }
+}

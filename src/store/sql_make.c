@@ -1,0 +1,260 @@
+/*
+ * The SQL views in the schema: how they are made and dropped.
+ *
+ * CREATE VIEW looks through the whole schema, so that one costs 3 ms where there are 30,000. What
+ * it leaves is one row of sqlite_schema and a raised number of the schema. So of the SQL views of a
+ * transaction all but one are written as their rows, each after SQLite has compiled its CREATE
+ * VIEW: that it is SQL, and that the name is free. The last is created, which tells every other
+ * connection to read the schema anew. A transaction that is rolled back takes all of it back.
+ *
+ * The writer's own connection does not read it anew then: its picture of the schema lacks the rows
+ * that were written (schema_behind). It needs them only to drop one of them, and reads the schema
+ * before it does. That no two get the same name it knows from the table sql_view.
+ */
+#include "store/store_internal.h"
+
+#include <stdlib.h>
+
+enum { SQL_LIMIT = 4 << 20 };
+
+static const char insert_sql[] = "INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) "
+                                 "VALUES ('view', ?1, ?1, 0, ?2)";
+
+static bool out_of_memory(struct error *error)
+{
+    return error_set(error, ERROR_MEMORY, "no memory for the SQL views");
+}
+
+/* ---- dropping ---- */
+
+static bool read_schema(struct store_writer *writer, struct error *error)
+{
+    if (!connection_execute(&writer->connection, "PRAGMA writable_schema = RESET", error)) {
+        return false;
+    }
+    writer->schema_behind = false;
+    return true;
+}
+
+static bool print_drop(struct buffer *sql, struct span name)
+{
+    buffer_init(sql, SQL_LIMIT);
+    buffer_add_string(sql, "DROP VIEW IF EXISTS ");
+    sql_add_identifier(sql, name);
+    return buffer_string(sql) != NULL;
+}
+
+bool sql_view_drop(struct store_writer *writer, struct span name, struct error *error)
+{
+    struct buffer sql;
+    if (writer->schema_behind && !read_schema(writer, error)) {
+        return false;
+    }
+    bool ok = print_drop(&sql, name) ? connection_execute(&writer->connection, sql.data, error)
+                                     : out_of_memory(error);
+    buffer_fini(&sql);
+    return ok;
+}
+
+/* ---- what is due ---- */
+
+bool sql_view_is_due(struct store_writer *writer, struct span id)
+{
+    if (!buffer_add_span(&writer->due_views, id) || !buffer_add_char(&writer->due_views, '\0')) {
+        return false;
+    }
+    writer->due_view_count++;
+    return true;
+}
+
+void sql_views_forget_due(struct store_writer *writer)
+{
+    writer->due_view_count = 0;
+    buffer_clear(&writer->due_views);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return span_compare(*left, *right);
+}
+
+/* In order, and each once. */
+static struct span *sort_due(const struct store_writer *writer, size_t *count)
+{
+    struct span *ids = memory_new(writer->due_view_count * sizeof *ids);
+    size_t kept = 0;
+    if (!ids) {
+        return NULL;
+    }
+    for (size_t i = 0, at = 0; i < writer->due_view_count; i++) {
+        ids[i] = span_of(writer->due_views.data + at);
+        at += ids[i].length + 1;
+    }
+    qsort(ids, writer->due_view_count, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < writer->due_view_count; i++) {
+        if (kept == 0 || !span_equal(ids[kept - 1], ids[i])) {
+            ids[kept++] = ids[i];
+        }
+    }
+    *count = kept;
+    return ids;
+}
+
+/* ---- making ---- */
+
+struct making {
+    struct store_writer *writer;
+    struct buffer row;          /* of the SQL view that is looked at */
+    struct buffer name, create; /* the one that was found last to be made; empty: none */
+    struct buffer next;
+    bool writable;
+};
+
+static bool compiles(struct making *making, const char *sql, int *result)
+{
+    sqlite3_stmt *statement = NULL;
+    connection_settle(&making->writer->connection);
+    *result = sqlite3_prepare_v2(making->writer->connection.database, sql, -1, &statement, NULL);
+    sqlite3_finalize(statement);
+    return *result == SQLITE_OK;
+}
+
+/* Somebody has made a view or a table of the name. The view goes; a table stays, and a check tells
+ * that the SQL view is not what it should be. */
+static bool make_free(struct making *making, struct span name, bool *free, struct error *error)
+{
+    struct connection *connection = &making->writer->connection;
+    struct buffer sql;
+    bool printed = print_drop(&sql, name);
+    int result = printed ? sqlite3_exec(connection->database, sql.data, NULL, NULL, NULL) : 0;
+    buffer_fini(&sql);
+    *free = result == SQLITE_OK;
+    if (!printed) {
+        return out_of_memory(error);
+    }
+    return *free || result == SQLITE_ERROR || connection_fail(connection, result, error);
+}
+
+/* Whether the name is taken; else what CREATE VIEW says is about something else. */
+static bool is_taken(struct making *making, const char *create, struct error *error)
+{
+    struct buffer sql;
+    int result;
+    buffer_init(&sql, SQL_LIMIT);
+    buffer_add_string(&sql, "CREATE VIEW IF NOT EXISTS ");
+    buffer_add_string(&sql, create + strlen("CREATE VIEW "));
+    bool ok = buffer_string(&sql) ? compiles(making, sql.data, &result) ||
+                                        connection_fail(&making->writer->connection, result, error)
+                                  : out_of_memory(error);
+    buffer_fini(&sql);
+    return ok;
+}
+
+/* Print and try its CREATE VIEW; *free: it can be made. */
+static bool look_at(struct making *making, struct span name, struct span body, bool *free,
+                    struct error *error)
+{
+    struct buffer *sql = &making->next;
+    int result;
+    buffer_clear(sql);
+    buffer_add_string(sql, "CREATE VIEW ");
+    sql_add_identifier(sql, name);
+    buffer_add_string(sql, " AS\n");
+    buffer_add_span(sql, body);
+    if (!buffer_string(sql)) {
+        return out_of_memory(error);
+    }
+    *free = compiles(making, sql->data, &result);
+    return *free || (is_taken(making, sql->data, error) && make_free(making, name, free, error));
+}
+
+static bool make_writable(struct making *making, bool writable, struct error *error)
+{
+    if (making->writable == writable) {
+        return true;
+    }
+    making->writable = writable;
+    return connection_execute(
+        &making->writer->connection,
+        writable ? "PRAGMA writable_schema = ON" : "PRAGMA writable_schema = OFF", error);
+}
+
+static bool write_row(struct making *making, struct error *error)
+{
+    struct query query;
+    if (!make_writable(making, true, error) ||
+        !query_start(&query, &making->writer->connection, STATEMENT_SCHEMA_INSERT, insert_sql,
+                     error)) {
+        return false;
+    }
+    making->writer->schema_behind = true;
+    query_text(&query, buffer_span(&making->name));
+    query_text(&query, span_of(making->create.data));
+    return query_run(&query, error);
+}
+
+/* The one found before is not the last, then. */
+static bool take(struct making *making, struct span name, struct error *error)
+{
+    if (making->create.length && !write_row(making, error)) {
+        return false;
+    }
+    buffer_clear(&making->name);
+    buffer_clear(&making->create);
+    return (buffer_add_span(&making->name, name) &&
+            buffer_add_span(&making->create, buffer_span(&making->next)) &&
+            buffer_string(&making->create)) ||
+           out_of_memory(error);
+}
+
+/* If it is still wanted. */
+static bool make_one(struct making *making, struct span id, struct error *error)
+{
+    bool free = false;
+    buffer_clear(&making->row);
+    if (!sql_view_row(making->writer, id, &making->row, error)) {
+        return false;
+    }
+    if (!making->row.length) {
+        return true;
+    }
+    struct span name = span_of(making->row.data);
+    struct span body = span_of(making->row.data + name.length + 1);
+    return look_at(making, name, body, &free, error) && (!free || take(making, name, error));
+}
+
+static bool make_all(struct store_writer *writer, const struct span *ids, size_t count,
+                     struct error *error)
+{
+    struct making making = {.writer = writer};
+    buffer_init(&making.row, SQL_LIMIT);
+    buffer_init(&making.name, SQL_LIMIT);
+    buffer_init(&making.create, SQL_LIMIT);
+    buffer_init(&making.next, SQL_LIMIT);
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = make_one(&making, ids[i], error);
+    }
+    ok = make_writable(&making, false, ok ? error : NULL) && ok;
+    ok = ok && (!making.create.length ||
+                connection_execute(&writer->connection, making.create.data, error));
+    buffer_fini(&making.row);
+    buffer_fini(&making.name);
+    buffer_fini(&making.create);
+    buffer_fini(&making.next);
+    return ok;
+}
+
+bool sql_views_make_due(struct store_writer *writer, struct error *error)
+{
+    size_t count = 0;
+    if (!writer->due_view_count) {
+        return true;
+    }
+    struct span *ids = sort_due(writer, &count);
+    bool ok = ids ? make_all(writer, ids, count, error) : out_of_memory(error);
+    memory_free(ids);
+    sql_views_forget_due(writer);
+    return ok || writer_break(writer, error);
+}
