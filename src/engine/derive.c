@@ -5,6 +5,15 @@ enum { SWEEP_STEP = 2000 };
 
 /* ---- what changed ---- */
 
+void derive_touch_export(struct derive *derive, struct derived_export *export)
+{
+    if (export->touched)
+        return;
+    export->touched = true;
+    export->next_touched = derive->touched;
+    derive->touched = export;
+}
+
 void entity_keep_before(struct entity *entity)
 {
     if (entity->dirty || !entity->export->derived)
@@ -14,7 +23,7 @@ void entity_keep_before(struct entity *entity)
     entity->before_id = entity->data ? entity->id : 0;
 }
 
-static bool gather_entity(const struct entity *entity)
+static bool gather_entity(struct derive *derive, const struct entity *entity)
 {
     struct derived_export *export = entity->export->derived;
     bool same = entity->before == entity->data && entity->before_id == entity->id &&
@@ -24,6 +33,7 @@ static bool gather_entity(const struct entity *entity)
     struct derive_step *step = derive_steps_add(&export->steps);
     if (!step)
         return false;
+    derive_touch_export(derive, export);
     *step = (struct derive_step){.key = entity_key(entity),
                                  .before = text_span(entity->before),
                                  .after = text_span(entity->data),
@@ -37,25 +47,33 @@ static bool gather_entity(const struct entity *entity)
 static bool gather(struct derive *derive, struct error *error)
 {
     for (struct entity *entity = derive->writer->cache.dirty; entity; entity = entity->next_dirty)
-        if (!gather_entity(entity))
+        if (!gather_entity(derive, entity))
             return error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
     return true;
 }
 
 /* ---- one transaction ---- */
 
+static void clear_stage(struct derive *derive, struct derived *derived)
+{
+    derive_note_visit(derive);
+    for (struct derived_slice *slice = derived->slices; slice; slice = slice->next)
+        derive_slice_clear(slice);
+    derive_touch_clear(derived);
+    derived->due.count = 0;
+    derived->move_count = 0;
+    buffer_clear(&derived->places);
+}
+
 static void clear(struct derive *derive)
 {
-    for (size_t i = 0; i < derive->export_count; i++)
-        derive->exports[i]->steps.count = 0;
-    for (size_t i = 0; i < derive->slice_count; i++)
-        derive_slice_clear(derive->slices[i]);
-    for (size_t i = 0; i < derive->stage_count; i++) {
-        struct derived *derived = derive->stages[i];
-        derive_touch_clear(derived);
-        derived->due.count = 0;
-        derived->move_count = 0;
-        buffer_clear(&derived->places);
+    while (derive->touched) {
+        struct derived_export *export = derive->touched;
+        derive->touched = export->next_touched;
+        export->touched = false;
+        export->steps.count = 0;
+        for (struct derived *derived = export->stages; derived; derived = derived->next_of_export)
+            clear_stage(derive, derived);
     }
     while (derive->text_count)
         text_unref(derive->texts[--derive->text_count]);
@@ -78,6 +96,7 @@ static bool update_stage(struct derive *derive, struct derived *derived, struct 
 {
     const struct derive_steps *steps =
         derived->source ? &derived->source->steps : &derived->export->steps;
+    derive_note_visit(derive);
     if (!derive_apply(derive, derived, steps, error) ||
         !derive_take_turns(derive, derived, steps, error))
         return false;
@@ -85,6 +104,15 @@ static bool update_stage(struct derive *derive, struct derived *derived, struct 
     while (slice && derive_slice_update(derive, slice, error))
         slice = slice->next;
     return !slice;
+}
+
+static bool update_export(struct derive *derive, const struct derived_export *export,
+                          struct error *error)
+{
+    struct derived *derived = export->stages;
+    while (derived && update_stage(derive, derived, error))
+        derived = derived->next_of_export;
+    return !derived;
 }
 
 static bool sweep(struct derive *derive, struct error *error)
@@ -100,8 +128,9 @@ bool writer_derive(struct writer *writer, struct error *error)
         return true;
     if (!load_slices(derive, error) || !gather(derive, error) || !derive_advance(derive, error))
         return false;
-    for (size_t i = 0; i < derive->stage_count; i++)
-        if (!update_stage(derive, derive->stages[i], error))
+    for (const struct derived_export *export = derive->touched; export;
+         export = export->next_touched)
+        if (!update_export(derive, export, error))
             return false;
     /* While nothing with now() was looked at, the rows are as right as of before. */
     derive->stores_now = derive->looked && derive->next != derive->stored_now;

@@ -14,6 +14,11 @@
  *  3. A stage with now() has a turn for each entity of its source whose truth can change by time:
  *     the next second at which it may.
  *  4. A slice's thresholds say which places are in it, or derive.loaded is false.
+ *  5. No export is touched.
+ *  6. derive.turns has each stage that has a turn, under a second that is not later than its first.
+ *
+ * A transaction goes through the stages of the exports that it touched, and of the others only
+ * through those with a turn that has come.
  */
 #ifndef ENGINE_DERIVE_INTERNAL_H
 #define ENGINE_DERIVE_INTERNAL_H
@@ -45,6 +50,9 @@ struct derived_export {
     uint32_t id;
     const struct view_scope *scope; /* NULL: its rows are not scoped */
     struct derive_steps steps;
+    struct derived *stages, *last_stage; /* sources first */
+    bool touched;                        /* the transaction may change rows of its stages */
+    struct derived_export *next_touched;
 };
 
 /* The first place where a transaction touched rows of one label. */
@@ -68,13 +76,17 @@ struct derived {
     int64_t id;
     bool built;
     struct derived_export *export;
+    struct derived *next_of_export;
+    struct kept_stage *views;     /* those that it is kept for */
     struct derived_slice *source; /* NULL: every entity of the export */
     bool feeds;                   /* there are slices of it */
     struct derived_slice *slices; /* those */
     bool touched;
-    struct buffer lowest; /* place of the first row that was touched */
-    struct map touches;   /* struct derive_touch, by label; empty where rows are not scoped */
-    struct id_set due;    /* entities whose turn has come */
+    struct buffer lowest;   /* place of the first row that was touched */
+    struct map touches;     /* struct derive_touch, by label; empty where rows are not scoped */
+    struct heap_entry turn; /* in derive.turns */
+    struct derived *next_due;
+    struct id_set due; /* entities whose turn has come */
     struct derive_move *moves;
     size_t move_count, move_capacity;
     struct buffer places;
@@ -110,6 +122,7 @@ struct kept_stage {
     const struct view_stage *stage;
     const char *view; /* the first that needs it */
     struct derived *kept;
+    struct kept_stage *next_of_kept;
     struct derived_slice *slice; /* of it, for the stages over it; NULL: there is none */
 };
 
@@ -126,9 +139,11 @@ struct derive {
     size_t slice_count;
     struct derived_export **exports;
     size_t export_count;
-    bool timed;  /* some stage asks for now() */
-    bool loaded; /* the thresholds are right */
-    bool looked; /* some entity of the transaction was looked at with now() */
+    struct derived_export *touched;
+    struct heap turns; /* the stages with now(), see above */
+    bool timed;        /* some stage asks for now() */
+    bool loaded;       /* the thresholds are right */
+    bool looked;       /* some entity of the transaction was looked at with now() */
     bool stores_now;
     bool sweeping;                 /* there may be rows of retired stages */
     int64_t now, next, stored_now; /* as of when rows are right: before and after the transaction */
@@ -140,6 +155,14 @@ struct derive {
     struct engine_stage_touch *touches;
     size_t touch_count;
 };
+
+static inline void derive_note_visit(struct derive *derive)
+{
+    counter_add(&derive->writer->engine->metrics.stages_visited, 1);
+}
+
+/* derive.c: go through the stages of this export before the transaction ends. */
+void derive_touch_export(struct derive *derive, struct derived_export *export);
 
 /* derive_steps.c */
 struct derive_step *derive_steps_add(struct derive_steps *steps);
@@ -175,7 +198,10 @@ bool derive_slice_update(struct derive *derive, struct derived_slice *slice, str
 void derive_slice_clear(struct derived_slice *slice);
 bool derive_slice_has(const struct derived_slice *slice, struct span place);
 
-/* derive_time.c: choose derive.next and take the turns that have come by then. */
+/* derive_time.c: note that the stage may have a turn at that second. */
+void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t at);
+/* Choose derive.next and take the turns that have come by then. Before the transaction changes a
+ * turn. */
 bool derive_advance(struct derive *derive, struct error *error);
 /* derive_rewind.c: whether rows tell of a time that has not come, by more than can be waited for;
  * choose derive.next in the direction of `target`, and the entities to look at again. Only while

@@ -124,6 +124,15 @@ static bool note_stages(struct derive *derive, const struct view_set *views, siz
     return true;
 }
 
+static void add_to_export(struct derived_export *export, struct derived *derived)
+{
+    if (export->last_stage)
+        export->last_stage->next_of_export = derived;
+    else
+        export->stages = derived;
+    export->last_stage = derived;
+}
+
 static struct derived *add_stage(struct derive *derive, const struct kept_stage *kept,
                                  const struct store_stage *row)
 {
@@ -139,6 +148,8 @@ static struct derived *add_stage(struct derive *derive, const struct kept_stage 
     buffer_init(&derived->places, SIZE_MAX / 2);
     derive->stages[derive->stage_count++] = derived;
     derived->export = ensure_export(derive, row->export_id);
+    if (derived->export)
+        add_to_export(derived->export, derived);
     derived->source = stage->source ? ensure_slice(derive, stage->source) : NULL;
     bool done = derived->export && (!stage->source || derived->source) &&
                 map_add(&derive->by_number, derived);
@@ -158,8 +169,14 @@ static bool ensure_stage(struct derive *derive, struct kept_stage *kept, struct 
     kept->kept = map_get(&derive->by_number, span_make((const char *)&row.id, sizeof row.id));
     if (!kept->kept)
         kept->kept = add_stage(derive, kept, &row);
+    if (!kept->kept)
+        return out_of_memory(error);
+    kept->next_of_kept = kept->kept->views;
+    kept->kept->views = kept;
     derive->timed = derive->timed || stage->timed;
-    return kept->kept || out_of_memory(error);
+    if (stage->timed)
+        derive_expect_turn(derive, kept->kept, 0);
+    return true;
 }
 
 static bool make_room(struct derive *derive, size_t count)

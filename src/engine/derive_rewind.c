@@ -102,9 +102,11 @@ static bool take_back(struct turn_search *search)
         derive->next = end < count ? search->turns[end].at : search->target;
         count = end;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        derive_touch_export(derive, search->turns[i].derived->export);
         if (!id_set_add(&search->turns[i].derived->due, search->turns[i].entity))
             return error_set(search->error, ERROR_MEMORY, "out of memory while keeping a view");
+    }
     return true;
 }
 

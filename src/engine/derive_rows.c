@@ -66,19 +66,21 @@ static bool remove_turns(struct derive *derive, struct derived *derived,
     return true;
 }
 
-static bool put_turn(struct derive *derive, const struct derived *derived, struct span text,
-                     int64_t id, int64_t now, struct error *error)
+static bool put_turn(struct derive *derive, struct derived *derived, int64_t at, int64_t id,
+                     struct error *error)
 {
-    int64_t at = turn_of(derived, text, now);
-    return at == INT64_MAX || store_turn_put(derive->writer->store, derived->id, at, id, error);
+    if (at == INT64_MAX)
+        return true;
+    derive_expect_turn(derive, derived, at);
+    return store_turn_put(derive->writer->store, derived->id, at, id, error);
 }
 
 static bool put_turns(struct derive *derive, struct derived *derived,
                       const struct derive_steps *steps, struct error *error)
 {
     for (size_t i = 0; i < steps->count; i++)
-        if (!put_turn(derive, derived, steps->items[i].after, steps->items[i].after_id,
-                      derive->next, error))
+        if (!put_turn(derive, derived, turn_of(derived, steps->items[i].after, derive->next),
+                      steps->items[i].after_id, error))
             return false;
     return true;
 }
@@ -158,6 +160,5 @@ bool derive_build_row(struct derive *derive, struct derived *derived,
     if (has && !store_row_put(derive->writer->store, derived->id, buffer_span(&derive->is),
                               step.after_id, error))
         return false;
-    return at == INT64_MAX ||
-           store_turn_put(derive->writer->store, derived->id, at, step.after_id, error);
+    return put_turn(derive, derived, at, step.after_id, error);
 }

@@ -6,6 +6,7 @@
  */
 #include "engine/derive_internal.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,14 +17,88 @@ static int64_t present(struct writer *writer)
     return engine_now_ms(writer->engine) / 1000;
 }
 
-static bool next_turn(struct derive *derive, int64_t skip, int64_t *earliest, struct error *error)
+/* ---- which turn comes first ---- */
+
+static struct derived *stage_of(struct heap_entry *entry)
+{
+    return (struct derived *)((char *)entry - offsetof(struct derived, turn));
+}
+
+void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t at)
+{
+    if (heap_has(&derived->turn) && derived->turn.order <= at)
+        return;
+    heap_remove(&derive->turns, &derived->turn);
+    heap_add(&derive->turns, &derived->turn, at);
+}
+
+/*
+ * The stage with the first turn of all, and its second; NULL: there is none. What the heap says is
+ * not later than that, and it is held against the database. Only while the open transaction, if
+ * any, has changed no turn: else what is learnt here would not hold after a rollback.
+ */
+static bool first_turn(struct derive *derive, struct derived **first, int64_t *at,
+                       struct error *error)
+{
+    struct heap_entry *entry;
+    *first = NULL;
+    *at = INT64_MAX;
+    while ((entry = heap_first(&derive->turns))) {
+        struct derived *derived = stage_of(entry);
+        int64_t found;
+        derive_note_visit(derive);
+        if (!store_turn_at(derive->writer->store, derived->id, 0, &found, error))
+            return false;
+        if (found == entry->order) {
+            *first = derived;
+            *at = found;
+            return true;
+        }
+        heap_remove(&derive->turns, entry);
+        if (found != INT64_MAX)
+            heap_add(&derive->turns, entry, found);
+    }
+    return true;
+}
+
+static bool earliest_turn(struct derive *derive, int64_t *at, struct error *error)
+{
+    struct derived *first;
+    return first_turn(derive, &first, at, error);
+}
+
+/* ---- taking turns ---- */
+
+/* Take those stages out of the heap that have a turn by `until`. */
+static bool take_due(struct derive *derive, int64_t until, struct derived **due,
+                     struct error *error)
+{
+    struct derived *first;
+    int64_t at;
+    bool done;
+    while ((done = first_turn(derive, &first, &at, error)) && first && at <= until) {
+        heap_remove(&derive->turns, &first->turn);
+        first->next_due = *due;
+        *due = first;
+    }
+    return done;
+}
+
+/* Their orders are kept: until the transaction is committed, they still have the turns. */
+static void put_back(struct derive *derive, struct derived *due)
+{
+    for (; due; due = due->next_due)
+        heap_add(&derive->turns, &due->turn, due->turn.order);
+}
+
+/* The earliest turn of those behind the first `skip` of each stage. */
+static bool next_turn(struct derive *derive, const struct derived *due, int64_t skip,
+                      int64_t *earliest, struct error *error)
 {
     *earliest = INT64_MAX;
-    for (size_t i = 0; i < derive->stage_count; i++) {
+    for (; due; due = due->next_due) {
         int64_t at;
-        if (!derive->stages[i]->stage->timed)
-            continue;
-        if (!store_turn_at(derive->writer->store, derive->stages[i]->id, skip, &at, error))
+        if (!store_turn_at(derive->writer->store, due->id, skip, &at, error))
             return false;
         if (at < *earliest)
             *earliest = at;
@@ -47,32 +122,43 @@ static bool note_due(void *argument, int64_t at, int64_t entity)
 static bool find_due(struct derive *derive, struct derived *derived, struct error *error)
 {
     struct due_scan scan = {.due = &derived->due};
+    derive_touch_export(derive, derived->export);
     if (!store_turn_scan(derive->writer->store, derived->id, derive->next, TURNS, note_due, &scan,
                          error))
         return false;
     return !scan.failed || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
 }
 
+/* At most TURNS of each stage; derive.next becomes earlier if there are more. */
+static bool find_all_due(struct derive *derive, struct derived *due, struct error *error)
+{
+    int64_t limit;
+    if (!next_turn(derive, due, TURNS - 1, &limit, error))
+        return false;
+    if (limit < derive->next)
+        derive->next = limit;
+    for (struct derived *derived = due; derived; derived = derived->next_due)
+        if (!find_due(derive, derived, error))
+            return false;
+    if (!next_turn(derive, due, TURNS, &limit, error))
+        return false;
+    derive->next_pending = limit <= derive->next;
+    return true;
+}
+
 bool derive_advance(struct derive *derive, struct error *error)
 {
-    int64_t now = present(derive->writer), limit;
+    int64_t now = present(derive->writer);
+    struct derived *due = NULL;
     derive->next = now > derive->now ? now : derive->now;
     derive->next_pending = derive->pending;
     if (!derive->pending && derive_is_ahead(derive, now))
         return derive_rewind(derive, now, error);
     if (!derive->timed || (derive->next == derive->now && !derive->pending))
         return true;
-    if (!next_turn(derive, TURNS - 1, &limit, error))
-        return false;
-    if (limit < derive->next)
-        derive->next = limit;
-    for (size_t i = 0; i < derive->stage_count; i++)
-        if (derive->stages[i]->stage->timed && !find_due(derive, derive->stages[i], error))
-            return false;
-    if (!next_turn(derive, TURNS, &limit, error))
-        return false;
-    derive->next_pending = limit <= derive->next;
-    return true;
+    bool done = take_due(derive, derive->next, &due, error) && find_all_due(derive, due, error);
+    put_back(derive, due);
+    return done;
 }
 
 bool derive_take_turns(struct derive *derive, struct derived *derived,
@@ -127,7 +213,7 @@ bool derive_read_now(struct derive *derive, struct error *error)
     derive->now = text ? strtoll(text, NULL, 10) : 0;
     buffer_fini(&value);
     /* Turns that came while nothing ran are taken one after the other, as always. */
-    if (!done || !next_turn(derive, 0, &earliest, error))
+    if (!done || !earliest_turn(derive, &earliest, error))
         return false;
     derive->pending = earliest <= derive->now;
     if (earliest > now && now > derive->now)
@@ -144,7 +230,7 @@ bool writer_derive_waits(struct writer *writer)
         return derive != NULL;
     int64_t now = present(writer);
     return derive->timed && (derive_is_ahead(derive, now) ||
-                             (next_turn(derive, 0, &earliest, &error) && earliest <= now));
+                             (earliest_turn(derive, &earliest, &error) && earliest <= now));
 }
 
 int writer_derive_rest(struct writer *writer, int most)
@@ -154,7 +240,7 @@ int writer_derive_rest(struct writer *writer, int most)
     int64_t earliest, now = engine_now_ms(writer->engine);
     if (derive && (derive->sweeping || derive_is_ahead(derive, now / 1000)))
         return REST_MS;
-    if (!derive || !derive->timed || !next_turn(derive, 0, &earliest, &error) ||
+    if (!derive || !derive->timed || !earliest_turn(derive, &earliest, &error) ||
         earliest > (now + most) / 1000)
         return most;
     int64_t wait = earliest * 1000 - now;

@@ -93,37 +93,56 @@ static bool tell(struct derive *derive, const struct view_stage *stage, const st
     return told.place.data && (!touch || told.label.data);
 }
 
-static bool tell_stage(struct derive *derive, const struct view_stage *stage,
-                       const struct derived *derived)
+/* For each stage of the set that it is kept for. */
+static bool tell_stage(struct derive *derive, const struct derived *derived)
 {
-    size_t position = 0;
-    const struct derive_touch *touch;
     bool done = true;
-    if (!derived->touched)
-        return true;
-    if (!derived->touches.count)
-        return tell(derive, stage, &derived->lowest, NULL);
-    while (done && (touch = map_next(&derived->touches, &position)))
-        done = tell(derive, stage, &touch->lowest, touch);
+    for (const struct kept_stage *kept = derived->views; done && kept; kept = kept->next_of_kept) {
+        size_t position = 0;
+        const struct derive_touch *touch;
+        if (!derived->touches.count)
+            done = tell(derive, kept->stage, &derived->lowest, NULL);
+        while (done && (touch = map_next(&derived->touches, &position)))
+            done = tell(derive, kept->stage, &touch->lowest, touch);
+    }
     return done;
 }
 
 static size_t count_touches(const struct derived *derived)
 {
-    size_t labels = derived->touches.count;
-    return !derived->touched ? 0 : labels ? labels : 1;
+    size_t labels = derived->touches.count, count = 0;
+    for (const struct kept_stage *kept = derived->views; kept; kept = kept->next_of_kept)
+        count += labels ? labels : 1;
+    return count;
+}
+
+static struct derived *first_touched(struct derived *derived)
+{
+    while (derived && !derived->touched)
+        derived = derived->next_of_export;
+    return derived;
+}
+
+static size_t count_all(const struct derive *derive)
+{
+    size_t count = 0;
+    for (const struct derived_export *at = derive->touched; at; at = at->next_touched)
+        for (const struct derived *derived = first_touched(at->stages); derived;
+             derived = first_touched(derived->next_of_export))
+            count += count_touches(derived);
+    return count;
 }
 
 bool derive_note_touches(struct derive *derive, struct error *error)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < derive->view_stage_count; i++)
-        count += count_touches(derive->view_stages[i].kept);
+    size_t count = count_all(derive);
     if (count == 0)
         return true;
     derive->touches = memory_new(count * sizeof *derive->touches);
     bool done = derive->touches != NULL;
-    for (size_t i = 0; done && i < derive->view_stage_count; i++)
-        done = tell_stage(derive, derive->view_stages[i].stage, derive->view_stages[i].kept);
+    for (const struct derived_export *at = derive->touched; done && at; at = at->next_touched)
+        for (const struct derived *derived = first_touched(at->stages); done && derived;
+             derived = first_touched(derived->next_of_export))
+            done = tell_stage(derive, derived);
     return done || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
 }

@@ -329,6 +329,7 @@ struct engine_metrics {
     struct counter mutations_stale, mutations_truncated;
     struct counter commits, commit_failures, changes, evictions;
     struct counter cache_hits, cache_misses;
+    struct counter stages_visited; /* of derived views, by transactions and between them */
     struct counter read_jobs, trimmed_changes, checkpoints, checkpoint_failures;
     struct histogram commit_duration; /* from begin to durable */
     struct histogram commit_latency;  /* from a request's arrival to its commit */
