@@ -87,11 +87,6 @@ struct audit *access_audit(struct access *access)
     return &access->audit;
 }
 
-uint64_t access_now(const struct access *access)
-{
-    return access->context.now_ms(access->context.argument);
-}
-
 void access_tick(struct access *access)
 {
     if (access->jwks.url)

@@ -35,7 +35,10 @@ struct access {
 };
 
 /* Loop time, in ms. */
-uint64_t access_now(const struct access *access);
+static inline uint64_t access_now(const struct access *access)
+{
+    return access->context.now_ms(access->context.argument);
+}
 /* Join the keys of the rules and those fetched; the old ones stay when that is not possible. */
 bool access_join_keys(struct access *access, const struct auth_keys *fetched, struct error *error);
 bool access_same_keys(const struct auth_keys *a, const struct auth_keys *b);

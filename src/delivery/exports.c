@@ -1,9 +1,9 @@
 /*
- * Exports that are waited for. In an open server an export appears when it is first fed, and a
- * subscriber may come before that: the three views that the export will have are then empty ones.
- * On the loop such an export is a name without a number; readers look for it by its name and find
- * nothing, so that all else is as with any other. When it is fed, the number comes
- * (hub_add_export).
+ * The exports that the hub knows, the one registry of the loop; also those that are waited for. In
+ * an open server an export appears when it is first fed, and a subscriber may come before that: the
+ * three views that the export will have are then empty ones. On the loop such an export is a name
+ * without a number; readers look for it by its name and find nothing, so that all else is as with
+ * any other. When it is fed, the number comes (hub_add_export).
  *
  * What clients name costs memory, so there are bounds, and a name is forgotten with its last feed.
  */
@@ -12,6 +12,114 @@
 #include <stdio.h>
 
 enum { NAME_SIZE = 160 };
+
+/* ---- the registry ---- */
+
+static struct span export_key(const void *value)
+{
+    const struct hub_export *export = value;
+    return span_make(export->name, export->name_length);
+}
+
+void exports_init(struct hub *hub)
+{
+    map_init(&hub->exports, export_key);
+}
+
+void exports_fini(struct hub *hub)
+{
+    size_t position = 0;
+    struct hub_export *export;
+    while ((export = map_next(&hub->exports, &position))) {
+        label_index_fini(&export->topics);
+        memory_free(export);
+    }
+    map_fini(&hub->exports);
+    memory_free(hub->by_id);
+}
+
+struct hub_export *hub_find_export(struct hub *hub, struct span name)
+{
+    return map_get(&hub->exports, name);
+}
+
+struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
+{
+    return id < hub->by_id_count ? hub->by_id[id] : NULL;
+}
+
+static struct hub_export *new_export(struct hub *hub, struct span name)
+{
+    struct hub_export *export = memory_alloc(sizeof *export + name.length);
+    if (!export)
+        return NULL;
+    *export = (struct hub_export){.id = UINT32_MAX, .name_length = name.length};
+    memcpy(export->name, name.data, name.length);
+    link_init(&export->feeds);
+    label_index_init(&export->topics);
+    if (map_add(&hub->exports, export))
+        return export;
+    label_index_fini(&export->topics);
+    memory_free(export);
+    return NULL;
+}
+
+static void drop_export(struct hub *hub, struct hub_export *export)
+{
+    map_remove(&hub->exports, export_key(export));
+    label_index_fini(&export->topics);
+    memory_free(export);
+}
+
+static bool note_id(struct hub *hub, struct hub_export *export)
+{
+    if (export->id >= hub->by_id_count) {
+        size_t count = (size_t) export->id * 2 + 16;
+        struct hub_export **by_id = memory_resize(hub->by_id, count * sizeof *by_id);
+        if (!by_id)
+            return false;
+        memset(by_id + hub->by_id_count, 0, (count - hub->by_id_count) * sizeof *by_id);
+        hub->by_id = by_id;
+        hub->by_id_count = count;
+    }
+    hub->by_id[export->id] = export;
+    return true;
+}
+
+/* One that was waited for is it from now on; whoever waits has the views that the set now has. */
+void hub_add_export(struct hub *hub, const struct store_export *row)
+{
+    struct error error;
+    struct hub_export *export = hub_find_export(hub, row->name);
+    if (export && !export->waiting)
+        return;
+    if (!view_set_has_export(hub->views, row->name)) {
+        if (!view_set_is_open(hub->views))
+            return;
+        if (!view_set_add_export(hub->views, row->name, &error)) {
+            log_error("hub", "export-lost", "error=\"%s\"", error.message);
+            return;
+        }
+    }
+    if (!export)
+        export = new_export(hub, row->name);
+    if (!export)
+        return;
+    bool waited_for = export->waiting;
+    export->id = row->id;
+    if (!note_id(hub, export)) {
+        log_error("hub", "export-lost", "error=\"out of memory\"");
+        export->id = UINT32_MAX;
+        if (!waited_for)
+            drop_export(hub, export);
+        return;
+    }
+    export->last_change = row->last_change;
+    export->waiting = false;
+    hub->waiting -= waited_for;
+}
+
+/* ---- views of exports ---- */
 
 /* Of those that one may see, so that the words are the same whether a name is hidden or not there.
  */
@@ -123,7 +231,7 @@ struct hub_export *hub_await(struct hub *hub, const struct view *view)
     struct hub_export *export = hub_find_export(hub, name);
     if (export)
         return export;
-    export = hub_new_export(hub, name);
+    export = new_export(hub, name);
     if (!export)
         return NULL;
     export->waiting = true;
@@ -137,5 +245,5 @@ void hub_stop_waiting(struct hub *hub, struct hub_export *export)
         return;
     INVARIANT(hub->waiting > 0);
     hub->waiting--;
-    hub_drop_export(hub, export);
+    drop_export(hub, export);
 }

@@ -1,12 +1,6 @@
 /* The hub's life, its exports, and what a commit does to it. */
 #include "delivery/hub_internal.h"
 
-static struct span export_key(const void *value)
-{
-    const struct hub_export *export = value;
-    return span_make(export->name, export->name_length);
-}
-
 static struct span feed_key(const void *value)
 {
     const struct feed *feed = value;
@@ -48,7 +42,7 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
     }
     hub->views = views;
     ring_init(&hub->ring, 0, options->ring_bytes);
-    map_init(&hub->exports, export_key);
+    exports_init(hub);
     map_init(&hub->feeds, feed_key);
     map_init(&hub->row_scopes, row_scope_name);
     link_init(&hub->touched);
@@ -70,14 +64,7 @@ void hub_free(struct hub *hub)
         subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
     snapshots_free(hub->snapshots);
     hub->window_ops->close(hub->windows);
-    size_t position = 0;
-    struct hub_export *export;
-    while ((export = map_next(&hub->exports, &position))) {
-        label_index_fini(&export->topics);
-        memory_free(export);
-    }
-    map_fini(&hub->exports);
-    memory_free(hub->by_id);
+    exports_fini(hub);
     map_fini(&hub->feeds);
     map_fini(&hub->row_scopes);
     ring_fini(&hub->ring);
@@ -103,87 +90,6 @@ void hub_attach(struct hub *hub, struct engine *engine)
 void hub_set_max_subscriptions(struct hub *hub, uint32_t max_subscriptions)
 {
     hub->options.max_subscriptions = max_subscriptions;
-}
-
-struct hub_export *hub_find_export(struct hub *hub, struct span name)
-{
-    return map_get(&hub->exports, name);
-}
-
-struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id)
-{
-    return id < hub->by_id_count ? hub->by_id[id] : NULL;
-}
-
-struct hub_export *hub_new_export(struct hub *hub, struct span name)
-{
-    struct hub_export *export = memory_alloc(sizeof *export + name.length);
-    if (!export)
-        return NULL;
-    *export = (struct hub_export){.id = UINT32_MAX, .name_length = name.length};
-    memcpy(export->name, name.data, name.length);
-    link_init(&export->feeds);
-    label_index_init(&export->topics);
-    if (map_add(&hub->exports, export))
-        return export;
-    label_index_fini(&export->topics);
-    memory_free(export);
-    return NULL;
-}
-
-void hub_drop_export(struct hub *hub, struct hub_export *export)
-{
-    map_remove(&hub->exports, export_key(export));
-    label_index_fini(&export->topics);
-    memory_free(export);
-}
-
-static bool note_id(struct hub *hub, struct hub_export *export)
-{
-    if (export->id >= hub->by_id_count) {
-        size_t count = (size_t) export->id * 2 + 16;
-        struct hub_export **by_id = memory_resize(hub->by_id, count * sizeof *by_id);
-        if (!by_id)
-            return false;
-        memset(by_id + hub->by_id_count, 0, (count - hub->by_id_count) * sizeof *by_id);
-        hub->by_id = by_id;
-        hub->by_id_count = count;
-    }
-    hub->by_id[export->id] = export;
-    return true;
-}
-
-/* One that was waited for is it from now on; whoever waits has the views that the set now has. */
-void hub_add_export(struct hub *hub, const struct store_export *row)
-{
-    struct error error;
-    struct hub_export *export = hub_find_export(hub, row->name);
-    if (export && !export->waiting)
-        return;
-    if (!view_set_has_export(hub->views, row->name)) {
-        if (!view_set_is_open(hub->views))
-            return;
-        if (!view_set_add_export(hub->views, row->name, &error)) {
-            log_error("hub", "export-lost", "error=\"%s\"", error.message);
-            return;
-        }
-    }
-    if (!export)
-        export = hub_new_export(hub, row->name);
-    if (!export)
-        return;
-    bool waited_for = export->waiting;
-    export->id = row->id;
-    if (!note_id(hub, export)) {
-        log_error("hub", "export-lost", "error=\"out of memory\"");
-        export->id = UINT32_MAX;
-        if (!waited_for)
-            hub_drop_export(hub, export);
-        return;
-    }
-    export->last_change = row->last_change;
-    export->waiting = false;
-    hub->waiting -= waited_for;
 }
 
 /* ---- commits ---- */

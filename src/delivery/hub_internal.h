@@ -283,13 +283,12 @@ struct hub {
     struct hub_metrics metrics;
 };
 
+/* exports.c */
+void exports_init(struct hub *hub);
+void exports_fini(struct hub *hub);
 struct hub_export *hub_find_export(struct hub *hub, struct span name);
 struct hub_export *hub_export_by_id(struct hub *hub, uint32_t id);
-/* One that has a name and nothing else; NULL when out of memory. And the end of such a one. */
-struct hub_export *hub_new_export(struct hub *hub, struct span name);
-void hub_drop_export(struct hub *hub, struct hub_export *export);
 
-/* exports.c */
 /* The view of that id, also one that an export will have when it is first fed: one reference, or
  * NULL with ERROR_VIEW_NOT_FOUND or out of memory. */
 const struct view *hub_find_view(const struct hub *hub, const struct auth_identity *identity,

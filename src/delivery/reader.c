@@ -21,3 +21,11 @@ void subscription_know(struct subscription *subscription, struct knowledge knowl
     list_position_unref(&subscription->knowledge.bound);
     subscription->knowledge = knowledge;
 }
+
+struct span subscription_key(const struct subscription *subscription)
+{
+    const struct key_group *group = subscription->group;
+    if (subscription->window)
+        return subscription->feed->hub->window_ops->key(subscription);
+    return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
+}

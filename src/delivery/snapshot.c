@@ -67,15 +67,6 @@ void snapshots_free(struct snapshots *snapshots)
     memory_free(snapshots);
 }
 
-void snapshot_batch_unref(struct snapshot_batch *batch)
-{
-    if (!batch || --batch->references)
-        return;
-    snapshot_place_unref(&batch->end);
-    text_unref(batch->frames);
-    memory_free(batch);
-}
-
 /* The name of a place: everything that decides what the batch there holds. */
 static bool print_place(struct buffer *out, const struct snapshot_query *of,
                         const struct snapshot_place *place)

@@ -92,3 +92,12 @@ struct snapshot_batch *snapshot_cache_get(struct snapshot_cache *cache, struct s
     entry->batch->references++;
     return entry->batch;
 }
+
+void snapshot_batch_unref(struct snapshot_batch *batch)
+{
+    if (!batch || --batch->references)
+        return;
+    snapshot_place_unref(&batch->end);
+    text_unref(batch->frames);
+    memory_free(batch);
+}

@@ -11,14 +11,6 @@ enum { LONGEST_KEY = 4096, LONGEST_PARAMETERS = 1024 };
 
 /* ---- opening ---- */
 
-struct span subscription_key(const struct subscription *subscription)
-{
-    const struct key_group *group = subscription->group;
-    if (subscription->window)
-        return subscription->feed->hub->window_ops->key(subscription);
-    return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
-}
-
 static bool same_key(const struct subscription *subscription, const char *key)
 {
     struct span own = subscription_key(subscription);

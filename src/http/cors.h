@@ -13,9 +13,5 @@ enum { CORS_LINES = 1024 };
 
 /* The lines for the header of an answer to this request, each with its CRLF; "" for none. */
 void cors_print(struct net_connection *connection, char lines[CORS_LINES]);
-/* Whether a browser asks beforehand what a page may do. */
-bool cors_is_preflight(struct net_connection *connection);
-/* Answer it. */
-void cors_reply(struct net_connection *connection);
 
 #endif

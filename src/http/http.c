@@ -1,4 +1,3 @@
-#include "http/cors.h"
 #include "http/facts.h"
 #include "http/health.h"
 #include "http/http_internal.h"
@@ -80,6 +79,26 @@ bool http_check(const struct net_connection *connection, bool health, struct err
     return check_path(connection, error) && check_body(connection, health, error);
 }
 
+/* ---- who answers ---- */
+
+/* A browser asks beforehand what a page may do. */
+static bool is_preflight(struct net_connection *connection)
+{
+    return net_request(connection)->method == HTTP_OPTIONS && net_header(connection, "origin").data;
+}
+
+/* It carries no token, so nobody is let in by it: the request that follows is asked for one. */
+static void reply_preflight(struct net_connection *connection)
+{
+    struct http_content content = {
+        .status = 204,
+        .headers = "Access-Control-Allow-Methods: GET, HEAD, POST, DELETE\r\n"
+                   "Access-Control-Allow-Headers: Authorization, Content-Type, Idempotency-Key, "
+                   "If-None-Match\r\n"
+                   "Access-Control-Max-Age: 600\r\n"};
+    http_respond(connection, &content);
+}
+
 void http_request(struct http *http, struct net_connection *connection, bool health)
 {
     struct span path = path_of(connection);
@@ -88,8 +107,8 @@ void http_request(struct http *http, struct net_connection *connection, bool hea
         return;
     }
     counter_add(&http->frontend->counters.http_requests, 1);
-    if (cors_is_preflight(connection))
-        cors_reply(connection);
+    if (is_preflight(connection))
+        reply_preflight(connection);
     else if (http_revocations_has(path))
         http_revocations_request(http, connection);
     else if (http_producers_has(path))

@@ -329,6 +329,7 @@ static bool open_parts(struct server *server, const struct config *config, struc
 static void init_parts(struct server *server)
 {
     frontend_init(&server->frontend);
+    sessions_init(&server->frontend.sessions);
     server->frontend.loop = &server->loop;
     server->frontend.ended = server_advance;
     server->frontend.due = server_arm;

@@ -7,7 +7,6 @@ enum { CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up
 void frontend_init(struct frontend *frontend)
 {
     frontend->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
-    sessions_init(&frontend->sessions);
 }
 
 void frontend_fini(struct frontend *frontend)

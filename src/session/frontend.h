@@ -50,7 +50,7 @@ struct frontend {
     void *argument;
 };
 
-/* Zeroed before. */
+/* Zeroed before; its sessions are begun by sessions_init. */
 void frontend_init(struct frontend *frontend);
 void frontend_fini(struct frontend *frontend);
 /* Of a connection of its net. */
