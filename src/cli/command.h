@@ -75,8 +75,8 @@ extern const struct command token_command;
 extern const struct command completion_command;
 extern const struct command version_command;
 
-/* All of them, NULL at the end. */
-extern const struct command *const command_list[];
+/* All of them, NULL at the end; set by command_main. */
+extern const struct command *const *command_list;
 
 /* What follows the program's name on a command line. */
 int command_main(int argc, char **argv);

@@ -50,12 +50,6 @@ static int run_token(int argc, char **argv)
     return unknown_command(argv[1]);
 }
 
-int token_misused(const struct command *command, const char *what)
-{
-    fprintf(stderr, "stele %s: %s\n", command->name, what);
-    return EXIT_MISUSED;
-}
-
 const struct command token_command = {
     .name = "token",
     .operands = "COMMAND",

@@ -262,8 +262,8 @@ struct session *session_ingest_new(struct frontend *frontend, struct net_connect
         ingest_free(ingest);
         return NULL;
     }
-    session_init(&ingest->session, frontend, connection, &session_ingest,
-                 frontend->max_request_bytes, principal);
+    session_init(&ingest->session, frontend, connection, &session_ingest, principal);
+    session_expect(&ingest->session, frontend->max_request_bytes);
     intake_own(&ingest->held, ingest->session.owner, on_crowded);
     return &ingest->session;
 }

@@ -5,7 +5,6 @@
 #include "wire/wire.h"
 
 enum {
-    POLICY_VIOLATION = 1008,
     LONGEST_WAIT_SECONDS = 60, /* then the clock is looked at again: it may have been set */
     /* Thousands may end in the same second, and to close one costs the library the more the more
      * there are: so others are served in between. */
@@ -18,49 +17,7 @@ static struct session *of_entry(struct heap_entry *entry)
     return LINK_OWNER(struct session, ends, entry);
 }
 
-void session_end(struct session *session, const struct error *error)
-{
-    char reason[WIRE_CLOSE_REASON + 1];
-    INVARIANT(session->state != SESSION_GONE);
-    if (session->state != SESSION_OPEN)
-        return;
-    struct audit_client client = {.address = session->principal.address,
-                                  .kind = session->kind->name,
-                                  .identity = session->principal.identity};
-    audit_session_ended(access_audit(session->frontend->access), &client, error);
-    if (session->kind->silence)
-        session->kind->silence(session);
-    session->kind->refuse(session, error, true);
-    wire_close_reason(reason, error);
-    session_close(session, POLICY_VIOLATION, reason);
-}
-
 /* ---- running out ---- */
-
-bool session_has_expired(const struct session *session)
-{
-    int64_t at = session->principal.identity->expires_at;
-    return at && clock_wall_ms() / 1000 >= at;
-}
-
-void session_watch_expiry(struct session *session)
-{
-    int64_t at = session->principal.identity->expires_at;
-    if (session->state != SESSION_OPEN)
-        return; /* its end is near already */
-    session_forget_end(session);
-    if (!at)
-        return;
-    heap_add(&session->frontend->sessions.expiring, &session->ends, at);
-    session->frontend->due(session->frontend->argument);
-}
-
-void session_forget_end(struct session *session)
-{
-    struct sessions *sessions = &session->frontend->sessions;
-    bool is_open = session->state == SESSION_OPEN;
-    heap_remove(is_open ? &sessions->expiring : &sessions->closing, &session->ends);
-}
 
 int64_t sessions_due(const struct sessions *sessions)
 {
@@ -97,15 +54,6 @@ void sessions_expire(struct sessions *sessions)
 }
 
 /* ---- closing ---- */
-
-void session_watch_closing(struct session *session, int seconds)
-{
-    struct frontend *frontend = session->frontend;
-    INVARIANT(session->state == SESSION_PARTING || session->state == SESSION_CLOSING);
-    session_forget_end(session);
-    heap_add(&frontend->sessions.closing, &session->ends,
-             (int64_t)frontend_now(frontend) + (int64_t)seconds * 1000);
-}
 
 void sessions_cut(struct sessions *sessions)
 {

@@ -12,6 +12,7 @@ enum {
     PINGS_PER_TIMEOUT = 3, /* a client silent for this part of the time-out is asked for life, */
     PING_MS = 25 * 1000,   /* ... or so long; proxies cut what is silent for 60 s */
     GOING_AWAY = 1001,
+    POLICY_VIOLATION = 1008,
     UNEXPECTED = 1011
 };
 
@@ -137,7 +138,7 @@ void sessions_pause_all(struct sessions *sessions, const struct session_kind *ki
 /* ---- one session ---- */
 
 void session_init(struct session *session, struct frontend *frontend,
-                  struct net_connection *connection, const struct session_kind *kind, size_t limit,
+                  struct net_connection *connection, const struct session_kind *kind,
                   struct principal *principal)
 {
     session->frontend = frontend;
@@ -148,7 +149,6 @@ void session_init(struct session *session, struct frontend *frontend,
                    kind->name);
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = frontend_now(frontend);
-    session_expect(session, limit);
     link_init(&session->in_paused);
     link_init(&session->in_heard);
     link_append(&frontend->sessions.heard, &session->in_heard);
@@ -204,6 +204,23 @@ void session_close(struct session *session, uint16_t status, const char *reason)
         resume(session); /* or the close frame that answers ours would not be read */
     session_watch_closing(session, PARTING_SECONDS);
     session_want_write(session);
+}
+
+void session_end(struct session *session, const struct error *error)
+{
+    char reason[WIRE_CLOSE_REASON + 1];
+    INVARIANT(session->state != SESSION_GONE);
+    if (session->state != SESSION_OPEN)
+        return;
+    struct audit_client client = {.address = session->principal.address,
+                                  .kind = session->kind->name,
+                                  .identity = session->principal.identity};
+    audit_session_ended(access_audit(session->frontend->access), &client, error);
+    if (session->kind->silence)
+        session->kind->silence(session);
+    session->kind->refuse(session, error, true);
+    wire_close_reason(reason, error);
+    session_close(session, POLICY_VIOLATION, reason);
 }
 
 void session_give_up(struct session *session, const char *reason)

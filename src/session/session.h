@@ -117,11 +117,11 @@ void sessions_revoke(struct sessions *sessions, struct span token_id);
  * where one is needed; the others may what their token says now. */
 void sessions_follow(struct sessions *sessions, const struct auth_static *fresh, bool needs_token);
 
-/* Called by a kind's constructor. `limit`: bytes of its longest message. The principal is moved. */
+/* Called by a kind's constructor. The principal is moved. */
 void session_init(struct session *session, struct frontend *frontend,
-                  struct net_connection *connection, const struct session_kind *kind, size_t limit,
+                  struct net_connection *connection, const struct session_kind *kind,
                   struct principal *principal);
-/* For session_init: nothing has come in yet. */
+/* Behind session_init: nothing has come in yet. `limit`: bytes of its longest message. */
 void session_expect(struct session *session, size_t limit);
 /* Its connection, which must be there. */
 struct net_connection *session_connection(const struct session *session);

@@ -132,8 +132,8 @@ struct session *session_subscriber_new(struct frontend *frontend, struct net_con
     subscriber_meter(it->subscriber, it->usage);
     subscriber_on_refresh(it->subscriber, on_refresh);
     subscriber_on_denied(it->subscriber, on_denied);
-    session_init(&it->session, frontend, connection, &session_subscriber,
-                 frontend->max_message_bytes, principal);
+    session_init(&it->session, frontend, connection, &session_subscriber, principal);
+    session_expect(&it->session, frontend->max_message_bytes);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);
     subscriber_set_owner(it->subscriber, it->session.owner);
     return &it->session;

@@ -105,16 +105,6 @@ static void fill_stage(struct stage *stage, const struct draft *draft)
     };
 }
 
-void stage_free(struct stage *stage)
-{
-    if (!stage)
-        return;
-    predicate_unref(stage->shown.predicate);
-    memory_free(stage->definition);
-    memory_free(stage->whole);
-    memory_free(stage);
-}
-
 /* Takes the text over. */
 static struct stage *add_stage(struct view_set *set, const struct draft *draft, char *whole)
 {

@@ -11,8 +11,7 @@ void scope_free(struct view_scope *scope)
     memory_free(scope);
 }
 
-static struct view_scope *scope_new(const char *export_name, const struct tree *path,
-                                    struct error *error)
+struct view_scope *scope_new(const char *export_name, const struct tree *path, struct error *error)
 {
     struct view_scope *scope = memory_new(sizeof *scope);
     struct buffer text;
@@ -33,34 +32,6 @@ static struct view_scope *scope_new(const char *export_name, const struct tree *
         return scope;
     scope_free(scope);
     return NULL;
-}
-
-const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name)
-{
-    const struct set_export *export = view_set_export(set, export_name);
-    return export ? export->scope : NULL;
-}
-
-bool view_set_scope(struct view_set *set, struct span export_name, const struct tree *path,
-                    struct error *error)
-{
-    if (!view_set_add_export(set, export_name, error))
-        return false;
-    struct set_export *export = view_set_export(set, export_name);
-    struct view_scope *scope = scope_new(export->name, path, error);
-    if (!scope)
-        return false;
-    export->scope = scope;
-    scope->next = set->scopes;
-    set->scopes = scope;
-    for (struct view_entry *entry = export->views; entry; entry = entry->next)
-        scope_attach(set, entry->view);
-    return true;
-}
-
-void scope_attach(const struct view_set *set, struct view *view)
-{
-    view->scope = view_set_scope_of(set, span_of(view->export_name));
 }
 
 const struct view_stage *view_by_label(const struct view *view)

@@ -55,6 +55,16 @@ struct view_set *view_set_new(bool open)
     return set;
 }
 
+void stage_free(struct stage *stage)
+{
+    if (!stage)
+        return;
+    predicate_unref(stage->shown.predicate);
+    memory_free(stage->definition);
+    memory_free(stage->whole);
+    memory_free(stage);
+}
+
 /* Stages borrow from pipelines, and those from the names of exports. */
 void view_set_free(struct view_set *set)
 {
@@ -164,6 +174,11 @@ static bool add_entry(struct view_set *set, struct view_entry *entry)
     return true;
 }
 
+void scope_attach(const struct view_set *set, struct view *view)
+{
+    view->scope = view_set_scope_of(set, span_of(view->export_name));
+}
+
 bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *pipeline,
                      struct error *error)
 {
@@ -264,4 +279,29 @@ bool view_set_define(struct view_set *set, struct span export_name, struct span 
     struct view_source source = {export_name, name, mode, paths, path_count, keys, key_count};
     struct view *view = view_new(&source, error);
     return view && view_set_put(set, &source, view, NULL, error);
+}
+
+/* ---- scopes ---- */
+
+bool view_set_scope(struct view_set *set, struct span export_name, const struct tree *path,
+                    struct error *error)
+{
+    if (!view_set_add_export(set, export_name, error))
+        return false;
+    struct set_export *export = view_set_export(set, export_name);
+    struct view_scope *scope = scope_new(export->name, path, error);
+    if (!scope)
+        return false;
+    export->scope = scope;
+    scope->next = set->scopes;
+    set->scopes = scope;
+    for (struct view_entry *entry = export->views; entry; entry = entry->next)
+        scope_attach(set, entry->view);
+    return true;
+}
+
+const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name)
+{
+    const struct set_export *export = view_set_export(set, export_name);
+    return export ? export->scope : NULL;
 }
