@@ -2,21 +2,10 @@
 
 #include "access/access.h"
 
-enum { SECOND = 1000 };
-
 void allowance_init(struct allowance *allowance, struct limits *limits,
                     const struct principal *principal, const char *kind)
 {
     *allowance = (struct allowance){.limits = limits, .principal = principal, .kind = kind};
-}
-
-void allowance_fini(struct allowance *allowance)
-{
-    auth_window_fini(&allowance->messages);
-    auth_window_fini(&allowance->minute_messages);
-    auth_window_fini(&allowance->minute_bytes);
-    auth_window_fini(&allowance->subscribes);
-    auth_window_fini(&allowance->snapshots);
 }
 
 /* ---- the limits of this connection ---- */
@@ -33,21 +22,20 @@ static const struct auth_limits *own_limits(const struct allowance *allowance)
 
 /* One of the limits per minute; false: there is none. */
 static bool minute_rate(const struct allowance *allowance, int64_t own, int64_t standard,
-                        struct auth_rate *rate)
+                        struct rate *rate)
 {
-    int64_t window = allowance->limits->rules.minute_ms;
-    *rate = (struct auth_rate){.most = limits_choose(own, standard), .window_ms = window};
-    rate->grain_ms = limits_grain(rate);
+    *rate = (struct rate){.most = limits_choose(own, standard),
+                          .window_ms = allowance->limits->rules.minute_ms};
     return rate->most != LIMITS_NONE;
 }
 
-static bool message_rate(const struct allowance *allowance, struct auth_rate *rate)
+static bool message_rate(const struct allowance *allowance, struct rate *rate)
 {
     return minute_rate(allowance, own_limits(allowance)->max_messages_per_minute,
                        standard_limits(allowance)->max_messages_per_minute, rate);
 }
 
-static bool byte_rate(const struct allowance *allowance, struct auth_rate *rate)
+static bool byte_rate(const struct allowance *allowance, struct rate *rate)
 {
     return minute_rate(allowance, own_limits(allowance)->max_bytes_per_minute,
                        standard_limits(allowance)->max_bytes_per_minute, rate);
@@ -66,23 +54,23 @@ static bool tell(const struct allowance *allowance, enum audit_limit limit,
 }
 
 static bool refuse_rate(const struct allowance *allowance, enum audit_limit limit,
-                        enum error_code code, const struct auth_rate *rate, int64_t wait_ms,
+                        enum error_code code, const struct rate *rate, int64_t wait_ms,
                         const char *what, struct error *error)
 {
-    error_set(error, code, "more than %lld %s in %lld seconds", (long long)rate->most, what,
-              (long long)rate->window_ms / SECOND);
+    char room[LIMITS_RATE_TEXT];
+    error_set(error, code, "more than %lld %s %s", (long long)rate->most, what,
+              limits_rate_text(rate, room));
     limits_wait(error, wait_ms);
     return tell(allowance, limit, error);
 }
 
-/* One of the rate windows. */
-static bool pass(struct allowance *allowance, struct auth_window *window,
-                 const struct auth_rate *rate, enum audit_limit limit, const char *what,
-                 struct error *error)
+/* One of the rates. */
+static bool pass(struct allowance *allowance, struct rate_level *level, const struct rate *rate,
+                 enum audit_limit limit, const char *what, struct error *error)
 {
     int64_t wait_ms;
     if (!limits_rate_holds(allowance->limits, rate) ||
-        auth_window_admit(window, rate, limits_now(allowance->limits), 1, &wait_ms))
+        rate_admit(level, rate, limits_now(allowance->limits), 1, &wait_ms))
         return true;
     return refuse_rate(allowance, limit, ERROR_RATE_LIMIT, rate, wait_ms, what, error);
 }
@@ -91,10 +79,10 @@ static bool pass(struct allowance *allowance, struct auth_window *window,
 
 bool allowance_message(struct allowance *allowance, struct error *error)
 {
-    struct auth_rate minute;
+    struct rate minute;
     int64_t wait_ms, now = limits_now(allowance->limits);
     if (message_rate(allowance, &minute) &&
-        !auth_window_admit(&allowance->minute_messages, &minute, now, 1, &wait_ms))
+        !rate_admit(&allowance->minute_messages, &minute, now, 1, &wait_ms))
         return refuse_rate(allowance, AUDIT_LIMIT_MESSAGES_PER_MINUTE, ERROR_RATE_LIMIT, &minute,
                            wait_ms, "messages", error);
     return pass(allowance, &allowance->messages, &allowance->limits->rules.messages,
@@ -103,10 +91,10 @@ bool allowance_message(struct allowance *allowance, struct error *error)
 
 bool allowance_send(struct allowance *allowance, size_t bytes)
 {
-    struct auth_rate minute;
+    struct rate minute;
     if (!byte_rate(allowance, &minute) ||
-        auth_window_admit(&allowance->minute_bytes, &minute, limits_now(allowance->limits),
-                          (int64_t)bytes, NULL))
+        rate_admit(&allowance->minute_bytes, &minute, limits_now(allowance->limits), (int64_t)bytes,
+                   NULL))
         return true;
     allowance->refused_bytes = bytes;
     return false;
@@ -114,20 +102,19 @@ bool allowance_send(struct allowance *allowance, size_t bytes)
 
 size_t allowance_left(struct allowance *allowance)
 {
-    struct auth_rate minute;
+    struct rate minute;
     if (!byte_rate(allowance, &minute))
         return SIZE_MAX;
-    return (size_t)auth_window_left(&allowance->minute_bytes, &minute,
-                                    limits_now(allowance->limits));
+    return (size_t)rate_left(&allowance->minute_bytes, &minute, limits_now(allowance->limits));
 }
 
 void allowance_overdrawn(struct allowance *allowance, struct error *error)
 {
-    struct auth_rate minute;
+    struct rate minute;
     int64_t wait_ms = 0;
     byte_rate(allowance, &minute);
-    auth_window_allows(&allowance->minute_bytes, &minute, limits_now(allowance->limits),
-                       (int64_t)allowance->refused_bytes, &wait_ms);
+    rate_allows(&allowance->minute_bytes, &minute, limits_now(allowance->limits),
+                (int64_t)allowance->refused_bytes, &wait_ms);
     refuse_rate(allowance, AUDIT_LIMIT_BYTES_PER_MINUTE, ERROR_EGRESS_LIMIT, &minute, wait_ms,
                 "bytes to this connection", error);
 }
@@ -172,17 +159,15 @@ bool allowance_rows(struct allowance *allowance, int64_t rows, struct error *err
 
 void allowance_note_message(struct allowance *allowance)
 {
-    struct auth_rate minute;
+    struct rate minute;
     if (message_rate(allowance, &minute))
-        auth_window_admit(&allowance->minute_messages, &minute, limits_now(allowance->limits), 1,
-                          NULL);
+        rate_admit(&allowance->minute_messages, &minute, limits_now(allowance->limits), 1, NULL);
 }
 
 bool allowance_is_spent(const struct allowance *allowance)
 {
-    struct auth_rate minute;
-    /* Looking drops what has run out, which changes nothing that can be told from outside. */
-    struct auth_window *window = (struct auth_window *)&allowance->minute_messages;
+    struct rate minute;
+    struct rate_level level = allowance->minute_messages;
     return message_rate(allowance, &minute) &&
-           !auth_window_allows(window, &minute, limits_now(allowance->limits), 1, NULL);
+           !rate_allows(&level, &minute, limits_now(allowance->limits), 1, NULL);
 }

@@ -1,5 +1,5 @@
 /*
- * allowance: what one connection may still do. Its windows, and the limits of its token as they are
+ * allowance: what one connection may still do. Its rates, and the limits of its token as they are
  * now. What is refused is told to the audit. Loop thread.
  */
 #ifndef ACCESS_ALLOWANCE_H
@@ -14,13 +14,12 @@ struct allowance {
     const struct principal *principal; /* whose connection it is; its identity may change */
     const char *kind;                  /* for the audit: "subscriber" or "ingest" */
     size_t refused_bytes;              /* of the last allowance_send that was refused */
-    struct auth_window messages, minute_messages, minute_bytes, subscribes, snapshots;
+    struct rate_level messages, minute_messages, minute_bytes, subscribes, snapshots;
 };
 
-/* All is borrowed, and must stay until allowance_fini. */
+/* All is borrowed, and must stay as long as it. It owns no memory. */
 void allowance_init(struct allowance *allowance, struct limits *limits,
                     const struct principal *principal, const char *kind);
-void allowance_fini(struct allowance *allowance);
 
 /* Each: whether it may, and counted if so; else the error to tell. */
 
@@ -41,7 +40,7 @@ size_t allowance_left(struct allowance *allowance);
 void allowance_overdrawn(struct allowance *allowance, struct error *error);
 
 /* For producers, who are made to wait rather than ended: count a message; whether no more may be
- * read for now. The rate window of messages is for subscribers alone. */
+ * read for now. The rate of messages is for subscribers alone. */
 void allowance_note_message(struct allowance *allowance);
 bool allowance_is_spent(const struct allowance *allowance);
 

@@ -1,26 +1,17 @@
 /* The rules of limits: from the configuration, and small questions about them. */
 #include "access/limits.h"
 
-enum {
-    SECOND = 1000,
-    EXACT_UP_TO = 256 /* times that a window remembers one by one; more go by grains */
-};
+#include <limits.h>
+#include <stdio.h>
+
+enum { SECOND = 1000 };
 
 /* ---- rules ---- */
 
-int64_t limits_grain(const struct auth_rate *rate)
+static struct rate make_rate(const struct config_rate *given)
 {
-    int64_t grain = rate->window_ms / (EXACT_UP_TO - 2);
-    return rate->most > EXACT_UP_TO && grain > 1 ? grain : 1;
-}
-
-static struct auth_rate make_rate(const struct config_rate *given)
-{
-    struct auth_rate rate = {.most = given->most > 0 ? given->most + given->burst : 0,
-                             .window_ms = given->seconds * SECOND,
-                             .grain_ms = 1};
-    rate.grain_ms = limits_grain(&rate);
-    return rate;
+    return (struct rate){
+        .most = given->most, .burst = given->burst, .window_ms = given->seconds * SECOND};
 }
 
 /* Nobody but this machine's own users can come in, and it was left as it is. */
@@ -99,14 +90,14 @@ struct limits *limits_new(const struct config *config, struct audit *audit, stru
     limits->audit = audit;
     limits->now_ms = real_time;
     limits->most_connections = config->max_connections;
-    auth_tally_init(&limits->by_ip);
-    auth_tally_init(&limits->by_subject);
-    auth_tally_init(&limits->by_metering_key);
-    auth_tally_init(&limits->by_origin);
-    limits->handshakes = auth_rate_table_new(LIMITS_KEYS);
-    limits->failures = auth_rate_table_new(LIMITS_KEYS);
-    limits->subjects = auth_rate_table_new(LIMITS_KEYS);
-    limits->metering_keys = auth_rate_table_new(LIMITS_KEYS);
+    tally_init(&limits->by_ip);
+    tally_init(&limits->by_subject);
+    tally_init(&limits->by_metering_key);
+    tally_init(&limits->by_origin);
+    limits->handshakes = rate_table_new(LIMITS_KEYS);
+    limits->failures = rate_table_new(LIMITS_KEYS);
+    limits->subjects = rate_table_new(LIMITS_KEYS);
+    limits->metering_keys = rate_table_new(LIMITS_KEYS);
     if (!limits->handshakes || !limits->failures || !limits->subjects || !limits->metering_keys)
         error_set(error, ERROR_MEMORY, "out of memory while starting");
     else if (make_rules(&limits->rules, config, error))
@@ -120,14 +111,14 @@ void limits_free(struct limits *limits)
     if (!limits)
         return;
     free_rules(&limits->rules);
-    auth_rate_table_free(limits->handshakes);
-    auth_rate_table_free(limits->failures);
-    auth_rate_table_free(limits->subjects);
-    auth_rate_table_free(limits->metering_keys);
-    auth_tally_fini(&limits->by_ip);
-    auth_tally_fini(&limits->by_subject);
-    auth_tally_fini(&limits->by_metering_key);
-    auth_tally_fini(&limits->by_origin);
+    rate_table_free(limits->handshakes);
+    rate_table_free(limits->failures);
+    rate_table_free(limits->subjects);
+    rate_table_free(limits->metering_keys);
+    tally_fini(&limits->by_ip);
+    tally_fini(&limits->by_subject);
+    tally_fini(&limits->by_metering_key);
+    tally_fini(&limits->by_origin);
     memory_free(limits);
 }
 
@@ -161,7 +152,7 @@ int64_t limits_snapshot_rows(const struct limits *limits, const struct auth_iden
                          limits->rules.standard.max_snapshot_rows);
 }
 
-bool limits_rate_holds(const struct limits *limits, const struct auth_rate *rate)
+bool limits_rate_holds(const struct limits *limits, const struct rate *rate)
 {
     return limits->rules.windows_on && rate->most > 0;
 }
@@ -173,7 +164,17 @@ int64_t limits_now(const struct limits *limits)
 
 bool limits_wait(struct error *error, int64_t wait_ms)
 {
-    int64_t seconds = (wait_ms + SECOND - 1) / SECOND;
-    error->retry_after = seconds > 0 ? (int)seconds : 1;
+    int64_t seconds = wait_ms / SECOND + (wait_ms % SECOND != 0);
+    error->retry_after = seconds < 1 ? 1 : seconds < INT_MAX ? (int)seconds : INT_MAX;
     return false;
+}
+
+const char *limits_rate_text(const struct rate *rate, char room[LIMITS_RATE_TEXT])
+{
+    int length =
+        snprintf(room, LIMITS_RATE_TEXT, "in %lld seconds", (long long)rate->window_ms / SECOND);
+    if (rate->burst)
+        snprintf(room + length, LIMITS_RATE_TEXT - (size_t)length, " and a burst of %lld",
+                 (long long)rate->burst);
+    return room;
 }

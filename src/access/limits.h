@@ -2,26 +2,28 @@
  * limits: how much a client may have at a time, and how often (docs/limits.md). Here what a server
  * knows of all clients together; what one connection used up is in allowance.h. Loop thread.
  *
- * What a token says of itself comes before the configuration; a window counts what was let through
+ * What a token says of itself comes before the configuration; a rate counts what was let through
  * and nothing else.
  */
 #ifndef ACCESS_LIMITS_H
 #define ACCESS_LIMITS_H
 
 #include "access/audit.h"
+#include "access/rate.h"
+#include "access/tally.h"
 #include "base/address.h"
 #include "config/config.h"
 
 enum {
-    LIMITS_KEYS = 64 * 1024, /* addresses, subjects and metering keys with windows of their own */
+    LIMITS_KEYS = 64 * 1024, /* addresses, subjects and metering keys with levels of their own */
     LIMITS_NONE = -1         /* no limit */
 };
 
 /* The configuration's part, as it is in force. Numbers: 0 for no limit. */
 struct limit_rules {
-    bool windows_on; /* the six that follow */
-    struct auth_rate handshakes, subject_connections, metering_connections;
-    struct auth_rate subscribes, messages, snapshots;
+    bool windows_on; /* the six rates that follow */
+    struct rate handshakes, subject_connections, metering_connections;
+    struct rate subscribes, messages, snapshots;
     int64_t connections; /* in all */
     int64_t connections_per_ip, connections_per_origin, connections_per_metering_key;
     /* Where a token sets none. */
@@ -37,10 +39,10 @@ struct limits {
     struct audit *audit; /* borrowed */
     int64_t (*now_ms)(void *argument);
     void *clock;
-    struct auth_rate_table *handshakes, *failures, *subjects, *metering_keys;
+    struct rate_table *handshakes, *failures, *subjects, *metering_keys;
     int64_t connections;      /* now */
     int64_t most_connections; /* that the process has room for; a larger number takes a restart */
-    struct auth_tally by_ip, by_subject, by_metering_key, by_origin;
+    struct tally by_ip, by_subject, by_metering_key, by_origin;
 };
 
 /* NULL with an error. The audit must outlive it. */
@@ -79,12 +81,13 @@ void limits_leave(struct limit_place *place);
 int64_t limits_choose(int64_t own, int64_t standard);
 /* The rows that one request of theirs may be answered with. NULL: a stranger. */
 int64_t limits_snapshot_rows(const struct limits *limits, const struct auth_identity *identity);
-/* Whether a window holds at all. */
-bool limits_rate_holds(const struct limits *limits, const struct auth_rate *rate);
-/* What a window of that rate goes by, so that it remembers a few hundred times at most. */
-int64_t limits_grain(const struct auth_rate *rate);
+/* Whether a rate holds at all. */
+bool limits_rate_holds(const struct limits *limits, const struct rate *rate);
 int64_t limits_now(const struct limits *limits);
 /* Say so in error->retry_after: the wait in whole seconds, rounded up. Always false. */
 bool limits_wait(struct error *error, int64_t wait_ms);
+/* What stands behind its number in an error: "in 60 seconds and a burst of 10". */
+enum { LIMITS_RATE_TEXT = 80 };
+const char *limits_rate_text(const struct rate *rate, char room[LIMITS_RATE_TEXT]);
 
 #endif

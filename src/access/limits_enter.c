@@ -1,7 +1,7 @@
 /* Who comes in: handshakes, guesses, and the counts of connections. */
 #include "access/limits.h"
 
-enum { SECOND = 1000, PLACES = 4 };
+enum { PLACES = 4 };
 
 /* ---- handshakes ---- */
 
@@ -14,11 +14,12 @@ static struct span site_of(const struct audit_client *client, struct address *ad
 }
 
 static bool refuse_rate(struct limits *limits, const struct audit_client *client,
-                        enum audit_limit kind, const struct auth_rate *rate, int64_t wait_ms,
+                        enum audit_limit kind, const struct rate *rate, int64_t wait_ms,
                         const char *what, struct error *error)
 {
-    error_set(error, ERROR_RATE_LIMIT, "%s: %lld in %lld seconds are let through", what,
-              (long long)rate->most, (long long)rate->window_ms / SECOND);
+    char room[LIMITS_RATE_TEXT];
+    error_set(error, ERROR_RATE_LIMIT, "%s: %lld %s are let through", what, (long long)rate->most,
+              limits_rate_text(rate, room));
     limits_wait(error, wait_ms);
     audit_limited(limits->audit, client, kind, true, error);
     return false;
@@ -26,7 +27,7 @@ static bool refuse_rate(struct limits *limits, const struct audit_client *client
 
 bool limits_handshake(struct limits *limits, const struct audit_client *client, struct error *error)
 {
-    const struct auth_rate *rate = &limits->rules.handshakes;
+    const struct rate *rate = &limits->rules.handshakes;
     struct address address;
     int64_t wait_ms;
     if (limits->connections >= limits->rules.connections) {
@@ -37,8 +38,8 @@ bool limits_handshake(struct limits *limits, const struct audit_client *client, 
         return false;
     }
     if (!limits_rate_holds(limits, rate) ||
-        auth_rate_table_admit(limits->handshakes, rate, site_of(client, &address),
-                              limits_now(limits), &wait_ms))
+        rate_table_admit(limits->handshakes, rate, site_of(client, &address), limits_now(limits),
+                         &wait_ms))
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
                        "too many handshakes from this address", error);
@@ -46,12 +47,12 @@ bool limits_handshake(struct limits *limits, const struct audit_client *client, 
 
 bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error)
 {
-    const struct auth_rate *rate = &limits->rules.handshakes;
+    const struct rate *rate = &limits->rules.handshakes;
     struct address address;
     int64_t wait_ms;
     if (!limits_rate_holds(limits, rate) ||
-        auth_rate_table_allows(limits->failures, rate, site_of(client, &address),
-                               limits_now(limits), &wait_ms))
+        rate_table_allows(limits->failures, rate, site_of(client, &address), limits_now(limits),
+                          &wait_ms))
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
                        "too many bad tokens, or handshakes without a good one, from this address",
@@ -60,23 +61,23 @@ bool limits_may_try(struct limits *limits, const struct audit_client *client, st
 
 void limits_note_failure(struct limits *limits, const struct audit_client *client)
 {
-    const struct auth_rate *rate = &limits->rules.handshakes;
+    const struct rate *rate = &limits->rules.handshakes;
     struct address address;
     if (limits_rate_holds(limits, rate))
-        auth_rate_table_admit(limits->failures, rate, site_of(client, &address), limits_now(limits),
-                              NULL);
+        rate_table_admit(limits->failures, rate, site_of(client, &address), limits_now(limits),
+                         NULL);
 }
 
 /* ---- places ---- */
 
 struct limit_place {
     struct limits *limits;
-    struct auth_count *counts[PLACES];
+    struct tally_count *counts[PLACES];
 };
 
 /* One of the things by which connections are counted. */
 struct counted {
-    struct auth_tally *tally;
+    struct tally *tally;
     struct span key; /* absent: not counted by this */
     int64_t most;    /* LIMITS_NONE: no limit */
     enum audit_limit kind;
@@ -111,7 +112,7 @@ static bool has_room(struct limits *limits, const struct audit_client *client,
 {
     if (!counted->key.data || counted->most == LIMITS_NONE)
         return true;
-    int64_t count = auth_tally_of(counted->tally, counted->key);
+    int64_t count = tally_of(counted->tally, counted->key);
     if (count < counted->most)
         return true;
     error_set(error, ERROR_CONNECTION_LIMIT, "%s has %lld connections, and may have %lld",
@@ -120,7 +121,7 @@ static bool has_room(struct limits *limits, const struct audit_client *client,
     return false;
 }
 
-/* Both windows count a connection, or none does. A subject that everybody shares is no reason to
+/* Both rates count a connection, or none does. A subject that everybody shares is no reason to
  * refuse one client for what others did: those are judged by where they are. */
 static bool may_connect(struct limits *limits, const struct audit_client *client,
                         struct error *error)
@@ -134,20 +135,20 @@ static bool may_connect(struct limits *limits, const struct audit_client *client
     bool by_subject = limits_rate_holds(limits, &rules->subject_connections);
     bool by_key = limits_rate_holds(limits, &rules->metering_connections);
     int64_t now = limits_now(limits), wait_ms = 0;
-    if (by_subject && !auth_rate_table_allows(limits->subjects, &rules->subject_connections,
-                                              subject, now, &wait_ms))
+    if (by_subject &&
+        !rate_table_allows(limits->subjects, &rules->subject_connections, subject, now, &wait_ms))
         return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_SUBJECT,
                            &rules->subject_connections, wait_ms,
                            by_site ? "too many connections from this address"
                                    : "too many connections of the token's subject",
                            error);
-    if (by_key && !auth_rate_table_admit(limits->metering_keys, &rules->metering_connections,
-                                         metering_key, now, &wait_ms))
+    if (by_key && !rate_table_admit(limits->metering_keys, &rules->metering_connections,
+                                    metering_key, now, &wait_ms))
         return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_METERING_KEY,
                            &rules->metering_connections, wait_ms,
                            "too many connections of the metering key", error);
     if (by_subject)
-        auth_rate_table_admit(limits->subjects, &rules->subject_connections, subject, now, NULL);
+        rate_table_admit(limits->subjects, &rules->subject_connections, subject, now, NULL);
     return true;
 }
 
@@ -156,7 +157,7 @@ static bool take_place(struct limit_place *place, const struct counted list[PLAC
     for (size_t i = 0; i < PLACES; i++) {
         if (!list[i].key.data)
             continue;
-        place->counts[i] = auth_tally_enter(list[i].tally, list[i].key);
+        place->counts[i] = tally_enter(list[i].tally, list[i].key);
         if (!place->counts[i])
             return false;
     }
@@ -191,10 +192,10 @@ void limits_leave(struct limit_place *place)
     if (!place)
         return;
     struct limits *limits = place->limits;
-    struct auth_tally *tallies[PLACES] = {&limits->by_ip, &limits->by_subject,
-                                          &limits->by_metering_key, &limits->by_origin};
+    struct tally *tallies[PLACES] = {&limits->by_ip, &limits->by_subject, &limits->by_metering_key,
+                                     &limits->by_origin};
     for (size_t i = 0; i < PLACES; i++)
-        auth_tally_leave(tallies[i], place->counts[i]);
+        tally_leave(tallies[i], place->counts[i]);
     limits->connections--;
     memory_free(place);
 }

@@ -385,7 +385,6 @@ void session_closed(struct session *session)
     memory_free(session->close_reason);
     session->close_reason = NULL;
     session->connection = NULL;
-    allowance_fini(&session->allowance);
     principal_fini(&session->principal);
     session->kind->closed(session);
     frontend->ended(frontend->argument);

@@ -10,8 +10,7 @@
 
 static void test_subscribes(void **state)
 {
-    static const char *const settings[] = {"rate_subscriptions_per_connection", "2",
-                                           "rate_subscriptions_per_connection_burst", "1", NULL};
+    static const char *const settings[] = {"rate_subscriptions_per_connection", "2+1/60s", NULL};
     struct live live;
     struct clients clients = {.live = &live};
     (void)state;
@@ -28,14 +27,14 @@ static void test_subscribes(void **state)
     limits_turn_to(1);
     limits_subscribe(fd, ",\"key\":\"01\"");
     peer_expect(fd, 0x81,
-                "\"code\":\"rate-limit-exceeded\",\"retryable\":true,\"retry_after\":60,");
-    limits_turn_to(59999);
+                "\"code\":\"rate-limit-exceeded\",\"retryable\":true,\"retry_after\":30,");
+    limits_turn_to(29999);
     limits_subscribe(fd, ",\"key\":\"01\"");
     peer_expect(fd, 0x81, "\"fatal\":false");
     int other = client_come(&clients); /* each connection has its own */
     limits_subscribe(other, ",\"withSnapshot\":false");
     peer_expect(other, 0x82, "subscribed");
-    limits_turn_to(60000);
+    limits_turn_to(30000);
     limits_subscribe(fd, ",\"key\":\"01\"");
     peer_expect(fd, 0x82, "subscribed");
     peer_expect(fd, 0x82, "\"complete\":true");
@@ -48,8 +47,7 @@ static void test_subscribes(void **state)
 
 static void test_snapshots(void **state)
 {
-    static const char *const settings[] = {"rate_snapshots_per_connection", "1",
-                                           "rate_snapshots_per_connection_burst", "1", NULL};
+    static const char *const settings[] = {"rate_snapshots_per_connection", "1+1/60s", NULL};
     struct live live;
     struct clients clients = {.live = &live};
     (void)state;
@@ -84,20 +82,20 @@ static void test_snapshots(void **state)
     live_stop(&live);
 }
 
-/* Of any kind, good or bad. The last is answered by the end. */
-static void messages_end_at(struct clients *clients, int most, const char *reason)
+/* Messages of any kind, good or bad: of `most` at once the first is forgotten at `first_ms`, the
+ * last at `all_ms`. */
+static void messages_end_at(struct clients *clients, int most, int64_t first_ms, int64_t all_ms,
+                            const char *reason)
 {
     int fd = client_come(clients);
-    for (int i = 0; i < most / 2; i++) {
-        peer_say_text(fd, "{\"type\":\"subscribe\",\"view\":\"None/none\"}");
-        peer_expect(fd, 0x81, "view-not-found");
+    for (int i = 0; i < most; i++) {
+        if (i % 2)
+            peer_say_text(fd, "{\"type\":\"subscribe\",\"view\":\"None/none\"}");
+        else
+            peer_say_frame(fd, 0x82, span_of("x"));
+        peer_expect(fd, 0x81, i % 2 ? "view-not-found" : "binary");
     }
-    limits_turn_to(30000);
-    for (int i = most / 2; i < most; i++) {
-        peer_say_frame(fd, 0x82, span_of("x"));
-        peer_expect(fd, 0x81, "binary");
-    }
-    limits_turn_to(59999);
+    limits_turn_to(first_ms - 1);
     peer_say_text(fd, "{\"type\":\"ping\"}");
     peer_expect(fd, 0x81, "\"code\":\"rate-limit-exceeded\",\"retryable\":true,\"retry_after\":1,");
     peer_expect_close(fd, 1008, reason);
@@ -109,12 +107,8 @@ static void messages_end_at(struct clients *clients, int most, const char *reaso
     peer_say_text(fd, "{\"type\":\"unsubscribe\",\"view\":\"a\"}");
     peer_expect(fd, 0x81, "\"fatal\":true");
     fd = client_come(clients);
-    for (int i = 0; i < most; i++) {
-        peer_say_text(fd, "x");
-        peer_expect(fd, 0x81, "invalid-message");
-    }
-    limits_turn_to(60000);
-    for (int i = 0; i < most; i++) {
+    for (int i = 0; i < 2 * most + 1; i++) {
+        limits_turn_to(i < most ? 0 : i == most ? first_ms : first_ms + all_ms);
         peer_say_text(fd, "x");
         peer_expect(fd, 0x81, "invalid-message");
     }
@@ -122,22 +116,24 @@ static void messages_end_at(struct clients *clients, int most, const char *reaso
     peer_expect(fd, 0x81, "rate-limit-exceeded");
     peer_expect_close(fd, 1008, reason);
     limits_close(fd);
+    limits_turn_to(0);
 }
 
 static void test_messages(void **state)
 {
-    static const char *const rate[] = {"rate_messages_per_connection", "4",
-                                       "rate_messages_per_connection_burst", "2", NULL};
+    static const char *const rate[] = {"rate_messages_per_connection", "4+2/1m", NULL};
     static const char *const minute[] = {"max_messages_per_minute", "7", NULL};
     struct live live;
     struct clients clients = {.live = &live};
     (void)state;
     limits_start(&live, rate);
-    messages_end_at(&clients, 6, "rate-limit-exceeded: more than 6 messages in 60 seconds");
+    messages_end_at(&clients, 6, 15000, 90000,
+                    "rate-limit-exceeded: more than 4 messages in 60 seconds and a burst of 2");
     clients_leave(&clients);
     live_stop(&live);
     limits_start(&live, minute);
-    messages_end_at(&clients, 7, "rate-limit-exceeded: more than 7 messages in 60 seconds");
+    messages_end_at(&clients, 7, 8572, 60000,
+                    "rate-limit-exceeded: more than 7 messages in 60 seconds");
     clients_leave(&clients);
     live_stop(&live);
 }
@@ -145,13 +141,8 @@ static void test_messages(void **state)
 /* A producer is not ended, but waits; and no rate window is for it. */
 static void test_messages_of_producers(void **state)
 {
-    static const char *const settings[] = {"max_messages_per_minute",
-                                           "3",
-                                           "rate_messages_per_connection",
-                                           "1",
-                                           "rate_messages_per_connection_burst",
-                                           "0",
-                                           NULL};
+    static const char *const settings[] = {"max_messages_per_minute", "3",
+                                           "rate_messages_per_connection", "1/60s", NULL};
     struct live live;
     struct clients clients = {.live = &live};
     char message[64];
@@ -245,7 +236,6 @@ static void test_bytes(void **state)
         limits_post_keys(&live, 1, 3);
         fd = client_come(&clients);
         assert_int_equal(hear_snapshot(fd), snapshot);
-        limits_turn_to(1000);
         if (together)
             limits_post(&live, "{\"export\":\"Q\",\"key\":\"04\",\"patch\":{\"a\":4}}\n"
                                "{\"export\":\"Q\",\"key\":\"05\",\"patch\":{\"a\":5}}\n"
@@ -266,16 +256,15 @@ static void test_bytes(void **state)
         live_stop(&live);
     }
 
-    /* When the snapshot is a minute old, there is room again. */
+    /* There is room for one more as soon as so many bytes are forgotten. */
     snprintf(limit, sizeof limit, "%zu", snapshot + upsert);
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 3);
     fd = client_come(&clients);
     hear_snapshot(fd);
-    limits_turn_to(1000);
     limits_post_keys(&live, 4, 4);
     peer_expect(fd, 0x82, "\"key\":\"04\"");
-    limits_turn_to(60500); /* what remembers by grains may be later by one */
+    limits_turn_to((int64_t)(upsert * 60000 / (snapshot + upsert) + 1));
     limits_post_keys(&live, 5, 5);
     peer_expect(fd, 0x82, "\"key\":\"05\"");
     clients_leave(&clients);

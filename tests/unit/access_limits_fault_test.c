@@ -34,10 +34,10 @@ static void counts_are(const struct limits *limits, int64_t count)
     struct address address;
     assert_true(address_parse(&address, span_of("192.0.2.7")));
     assert_int_equal(limits->connections, count);
-    assert_int_equal(auth_tally_of(&limits->by_ip, address_site(&address)), count);
-    assert_int_equal(auth_tally_of(&limits->by_subject, span_of("anonymous")), count);
-    assert_int_equal(auth_tally_of(&limits->by_metering_key, span_of("dev")), count);
-    assert_int_equal(auth_tally_of(&limits->by_origin, span_of("https://a.example")), count);
+    assert_int_equal(tally_of(&limits->by_ip, address_site(&address)), count);
+    assert_int_equal(tally_of(&limits->by_subject, span_of("anonymous")), count);
+    assert_int_equal(tally_of(&limits->by_metering_key, span_of("dev")), count);
+    assert_int_equal(tally_of(&limits->by_origin, span_of("https://a.example")), count);
 }
 
 /* Whatever allocation of an arrival fails, the client is refused, told so, and not counted. */
@@ -162,12 +162,11 @@ static void test_whose_number_counts(void **state)
     assert_false(allowance_send(&allowance, 2));
     allowance_overdrawn(&allowance, &error);
     assert_int_equal(error.code, ERROR_EGRESS_LIMIT);
-    assert_int_equal(error.retry_after, 60);
+    assert_int_equal(error.retry_after, 6);
     assert_int_equal(counter_get(&audit.limits[AUDIT_LIMIT_SUBSCRIPTIONS]), 3);
     assert_int_equal(counter_get(&audit.limits[AUDIT_LIMIT_SNAPSHOT_ROWS]), 1);
     assert_int_equal(counter_get(&audit.limits[AUDIT_LIMIT_MESSAGES_PER_MINUTE]), 1);
     assert_int_equal(counter_get(&audit.limits[AUDIT_LIMIT_BYTES_PER_MINUTE]), 1);
-    allowance_fini(&allowance);
     principal_fini(&principal);
     limits_free(limits);
     config_fini(&config);

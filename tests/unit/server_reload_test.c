@@ -170,12 +170,12 @@ static const struct probe {
         .setting = (name), .value = (to), .offset = offsetof(struct limit_rules, field),           \
         .number = (expected)                                                                       \
     }
-    RULE("rate_handshakes_per_ip", "7+2/11s", handshakes.most, 9),
-    RULE("rate_connections_per_subject", "7+2/11s", subject_connections.most, 9),
-    RULE("rate_connections_per_metering_key", "7+2/11s", metering_connections.most, 9),
-    RULE("rate_subscriptions_per_connection", "7+2/11s", subscribes.most, 9),
-    RULE("rate_messages_per_connection", "7+2/11s", messages.most, 9),
-    RULE("rate_snapshots_per_connection", "7+2/11s", snapshots.most, 9),
+    RULE("rate_handshakes_per_ip", "7+2/11s", handshakes.most, 7),
+    RULE("rate_connections_per_subject", "7+2/11s", subject_connections.most, 7),
+    RULE("rate_connections_per_metering_key", "7+2/11s", metering_connections.most, 7),
+    RULE("rate_subscriptions_per_connection", "7+2/11s", subscribes.most, 7),
+    RULE("rate_messages_per_connection", "7+2/11s", messages.most, 7),
+    RULE("rate_snapshots_per_connection", "7+2/11s", snapshots.most, 7),
     RULE("max_connections", "9000", connections, 9000),
     RULE("max_connections_per_ip", "5", connections_per_ip, 5),
     RULE("max_connections_per_origin", "5", connections_per_origin, 5),

@@ -1,34 +1,34 @@
-#include "auth/auth.h"
+#include "access/tally.h"
 
 static struct span key_of(const void *value)
 {
-    const struct auth_count *count = value;
+    const struct tally_count *count = value;
     return span_make(count->key, count->key_length);
 }
 
-void auth_tally_init(struct auth_tally *tally)
+void tally_init(struct tally *tally)
 {
     map_init(&tally->counts, key_of);
 }
 
-void auth_tally_fini(struct auth_tally *tally)
+void tally_fini(struct tally *tally)
 {
     size_t position = 0;
-    struct auth_count *count;
+    struct tally_count *count;
     while ((count = map_next(&tally->counts, &position)))
         memory_free(count);
     map_fini(&tally->counts);
 }
 
-int64_t auth_tally_of(const struct auth_tally *tally, struct span key)
+int64_t tally_of(const struct tally *tally, struct span key)
 {
-    const struct auth_count *count = map_get(&tally->counts, key);
+    const struct tally_count *count = map_get(&tally->counts, key);
     return count ? count->count : 0;
 }
 
-struct auth_count *auth_tally_enter(struct auth_tally *tally, struct span key)
+struct tally_count *tally_enter(struct tally *tally, struct span key)
 {
-    struct auth_count *count = map_get(&tally->counts, key);
+    struct tally_count *count = map_get(&tally->counts, key);
     if (count) {
         count->count++;
         return count;
@@ -36,7 +36,7 @@ struct auth_count *auth_tally_enter(struct auth_tally *tally, struct span key)
     count = memory_alloc(sizeof *count + key.length);
     if (!count)
         return NULL;
-    *count = (struct auth_count){.count = 1, .key_length = key.length};
+    *count = (struct tally_count){.count = 1, .key_length = key.length};
     memcpy(count->key, key.data, key.length);
     if (map_add(&tally->counts, count))
         return count;
@@ -44,7 +44,7 @@ struct auth_count *auth_tally_enter(struct auth_tally *tally, struct span key)
     return NULL;
 }
 
-void auth_tally_leave(struct auth_tally *tally, struct auth_count *count)
+void tally_leave(struct tally *tally, struct tally_count *count)
 {
     if (!count || --count->count > 0)
         return;
