@@ -18,8 +18,9 @@ enum {
     RETRY_MS = 2000,            /* after one that failed */
     KEEP_MOVES = 4000,          /* in one job; a single window may have more */
     KEEP_LEFT = 4096,           /* rows that left a window, for each */
-    FORGET_ROWS = 2000,         /* of windows that nobody watches any more, in one job */
-    FORGET_WINDOWS = 200,       /* and so many of these; beside twice what came */
+    FORGET_ROWS = 2000,         /* of windows that nobody watches any more, in one job, */
+    FORGET_WINDOWS = 200,       /* ... and so many of these */
+    SLICE_MS = 20,              /* between two jobs that only forget */
     FORGET_MS = 60 * 1000,      /* between two jobs for that alone, at most */
     DATABASE_ROWS = 500 * 1000, /* of all windows that it has, */
     LEAST_WINDOWS = 1000 /* ... which are twice as many as may be watched, but at least so many */
@@ -41,6 +42,7 @@ struct keep_job {
     size_t count;
     int64_t change; /* up to which all is told; -1: as before; INT64_MAX: nobody watches any more */
     int64_t at;
+    int64_t grown; /* rows that it added */
     struct {
         int64_t rows, windows;
     } bounds; /* of the tables; beyond them windows go before their time */
@@ -70,26 +72,17 @@ static bool write_part(struct keep_job *keep, struct keep_part *part, struct sto
     return store_watched_trim(store, id, keep->limits.before, KEEP_LEFT, grown, error);
 }
 
-/* More goes than came, so that the tables come within their bounds however fast they grow. */
-static bool forget(struct keep_job *keep, struct store_writer *store, int64_t grown,
-                   struct error *error)
-{
-    keep->limits.row_step = FORGET_ROWS + 2 * (grown > 0 ? grown : 0);
-    keep->limits.window_step = FORGET_WINDOWS + 2 * (int64_t)keep->count;
-    return store_watched_forget(store, &keep->limits, grown, &keep->state, error);
-}
-
 static bool run(struct write_job *job, struct store_writer *store, struct error *error)
 {
     struct keep_job *keep = (struct keep_job *)job;
     char change[32];
-    int64_t grown = 0;
+    keep->grown = 0;
     for (size_t i = 0; i < keep->count; i++)
-        if (!write_part(keep, &keep->parts[i], store, &grown, error))
+        if (!write_part(keep, &keep->parts[i], store, &keep->grown, error))
             return false;
     snprintf(change, sizeof change, "%lld", (long long)keep->change);
     struct span noted = span_of(keep->change == INT64_MAX ? ENGINE_WATCHED_ALL : change);
-    return forget(keep, store, grown, error) &&
+    return store_watched_forget(store, &keep->limits, keep->grown, &keep->state, error) &&
            (keep->change < 0 || store_meta_put(store, ENGINE_WATCHED_CHANGE, noted, error));
 }
 
@@ -215,7 +208,9 @@ uint64_t windows_keep_due(const struct hub *hub)
     else if (hub->options.tombstone_ms > 0 && hub->ring.last > windows->kept_change &&
              windows->kept_us + settling_us(windows) < due)
         due = windows->kept_us + settling_us(windows);
-    uint64_t soonest = windows->kept_us + KEEP_MS * 1000;
+    if (windows->forget_slices)
+        due = 0;
+    uint64_t soonest = windows->kept_us + (windows->forget_slices ? SLICE_MS : KEEP_MS) * 1000;
     return due > soonest ? due : soonest;
 }
 
@@ -263,6 +258,28 @@ static uint64_t next_forget_us(const struct keep_job *keep)
     return keep->state.more || is_crowded(keep) ? now : now + (uint64_t)wait * 1000;
 }
 
+static unsigned slices_of(int64_t came, int64_t step)
+{
+    return came > 0 ? (unsigned)((2 * came + step - 1) / step) : 0;
+}
+
+/*
+ * Twice what came is to go before more comes, so that the tables come within their bounds however
+ * fast they grow; but a little at a time, for the writer does nothing else meanwhile. What somebody
+ * watches was told again with what came, so it is not the oldest by then.
+ */
+static void owe(struct windows *windows, const struct keep_job *keep)
+{
+    unsigned rows = slices_of(keep->grown, FORGET_ROWS);
+    unsigned count = slices_of((int64_t)keep->count, FORGET_WINDOWS);
+    if (!keep->state.more)
+        windows->forget_slices = 0;
+    else if (keep->count)
+        windows->forget_slices = rows > count ? rows : count;
+    else if (windows->forget_slices)
+        windows->forget_slices--;
+}
+
 static void deliver(struct engine_event *event)
 {
     struct keep_job *keep = (struct keep_job *)event;
@@ -277,6 +294,7 @@ static void deliver(struct engine_event *event)
         if (keep->change >= 0)
             windows->kept_change = keep->change;
         windows->crowded = is_crowded(keep);
+        owe(windows, keep);
         windows->forget_us = next_forget_us(keep);
     }
     free_job(keep);
@@ -340,7 +358,9 @@ static void set_limits(struct keep_job *keep)
     int64_t windows = 2 * (int64_t)hub->options.max_windows;
     keep->bounds.rows = DATABASE_ROWS;
     keep->bounds.windows = windows > LEAST_WINDOWS ? windows : LEAST_WINDOWS;
-    keep->limits = (struct store_watched_limits){.before = engine_due_ms(hub->engine) -
+    keep->limits = (struct store_watched_limits){.row_step = FORGET_ROWS,
+                                                 .window_step = FORGET_WINDOWS,
+                                                 .before = engine_due_ms(hub->engine) -
                                                            hub->options.tombstone_ms,
                                                  .rows = INT64_MAX,
                                                  .windows = INT64_MAX,
@@ -362,7 +382,9 @@ static void keep_now(struct hub *hub, uint64_t now, bool last)
     keep->at = engine_now_ms(hub->engine);
     set_limits(keep);
     tell_watched(hub, now);
-    take_parts(keep, now);
+    keep->change = -1;
+    if (last || !windows->forget_slices)
+        take_parts(keep, now);
     if (hub->options.tombstone_ms <= 0)
         keep->change = -1; /* no window is kept; those of before go */
     if (last && keep->change >= 0)

@@ -478,6 +478,7 @@ struct windows {
     int64_t kept_change;     /* ... and up to which change nothing more is to be told */
     uint64_t forget_us;      /* when something that it has is old; UINT64_MAX: it has nothing */
     bool crowded;            /* it has more than it may */
+    unsigned forget_slices;  /* jobs that only forget, before more is told */
 };
 
 /* window.c */

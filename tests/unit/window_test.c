@@ -1,6 +1,7 @@
 /* What windows promise about work and about what they tell, on a real engine, without sockets. */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
+#include "window/window_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -402,6 +403,57 @@ static void windows_in_the_database_are_bounded(void **state)
     client_fini(&stays);
 }
 
+/* ---- how much goes at once ---- */
+
+/* The writer is told nothing of the windows. */
+static void hold_back(bool held)
+{
+    fixture.hub->windows->kept_us = held ? UINT64_MAX / 2 : 0;
+}
+
+static bool is_told(void *argument)
+{
+    (void)argument;
+    return !fixture.hub->windows->keeping;
+}
+
+/* One job, if one is due; how many windows the database has then. */
+static int64_t windows_after_a_job(void)
+{
+    if (hub_due(fixture.hub) >= 0)
+        hub_tick(fixture.hub);
+    usleep(1000);
+    hub_fixture_until(&fixture, is_told, NULL);
+    return number("SELECT count(*) FROM watched_window");
+}
+
+/* However many came, a transaction takes the writer no longer than 200 windows do. */
+static void what_goes_at_once_is_bounded(void **state)
+{
+    (void)state;
+    enum { MOST = 1000, FIRST = 1100, MORE = 400, SLICE = 200 };
+    struct client client = {.view = "Q/list", .with_snapshot = true};
+    int64_t count = 0;
+    fixture.options.max_windows = MOST / 2;
+    start();
+    client_init(&client);
+    hub_fixture_feed_many(&fixture, 5, "patch {\"n\":1}");
+    hold_back(true);
+    look_at_many(&client, 0, FIRST);
+    hold_back(false);
+    while (count < FIRST)
+        count = windows_after_a_job();
+    hold_back(true);
+    look_at_many(&client, FIRST, MORE);
+    hold_back(false);
+    while (count > MOST || !link_alone(&fixture.hub->windows->moved)) {
+        int64_t before = count;
+        count = windows_after_a_job();
+        assert_true(before - count <= SLICE);
+    }
+    client_fini(&client);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -417,6 +469,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(windows_go_from_a_quiet_server, set_up, tear_down),
         cmocka_unit_test_setup_teardown(windows_in_the_database_are_bounded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_goes_at_once_is_bounded, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
