@@ -180,6 +180,7 @@ static void on_done(void *context, const struct source_reply *reply)
     struct buffer body;
     char headers[HEADERS];
     struct error told = with_hint(request, &reply->error);
+    share_end(&request->writing, &request->http->frontend->writes);
     if (reply->error.code != ERROR_NONE)
         http_request_note_refused(request, &reply->error);
     /* Only one that tells where the producer is has a body of its own. */
@@ -198,6 +199,24 @@ static void on_done(void *context, const struct source_reply *reply)
     buffer_fini(&body);
 }
 
+/* Into the queue, unless its owner has enough there. */
+static bool submit(struct http_request *request, const struct source_sender *sender,
+                   enum source_format format, struct error *error)
+{
+    struct frontend *frontend = request->http->frontend;
+    struct span body = buffer_span(&request->intake.bytes);
+    if (!frontend_may_write(frontend, request->owner))
+        return error_set(error, ERROR_QUEUE_FULL,
+                         "requests of %zu bytes of this client wait to be written already, and the "
+                         "rest of the queue is for others; try again later",
+                         shares_amount(&frontend->writes, request->owner));
+    if (!source_submit(frontend->source, sender, NULL, format, body, on_done, request, error))
+        return false;
+    share_set(&request->writing, &frontend->writes, request->owner,
+              source_request_bytes(body.length));
+    return true;
+}
+
 static void take_mutations(struct http_request *request)
 {
     struct error error;
@@ -207,8 +226,7 @@ static void take_mutations(struct http_request *request)
     sender.share_owner = request->owner;
     request->form = is_form(request->connection);
     enum source_format format = is_gzip(request->connection) ? SOURCE_LINES_GZIP : SOURCE_LINES;
-    if (source_submit(request->http->frontend->source, &sender, NULL, format,
-                      buffer_span(&request->intake.bytes), on_done, request, &error))
+    if (submit(request, &sender, format, &error))
         return;
     http_request_note_refused(request, &error);
     http_request_respond_error(request, &error);

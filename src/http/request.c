@@ -213,7 +213,7 @@ static void http_request_free(struct http_request *request)
     intake_end(&request->intake);
     buffer_fini(&request->reply);
     share_end(&request->share, &http->answers);
-    INVARIANT(!request->reading.owner);
+    INVARIANT(!request->reading.owner && !request->writing.owner);
     buffer_fini(&request->large);
     principal_fini(&request->principal);
     memory_free(request->cors);

@@ -36,6 +36,7 @@ struct http_request {
     uint64_t owner;                             /* of its shares: */
     struct share share;                         /* ... of the memory of answers */
     struct share reading;                       /* ... of the requests that readers work on */
+    struct share writing;                       /* ... of those that wait to be committed */
     enum permission permission;                 /* that it was let in for, with a body */
     bool form;                                  /* it says to be a form, as curl -d does */
     bool head;                                  /* answered without the body */

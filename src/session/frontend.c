@@ -1,6 +1,9 @@
 #include "session/frontend.h"
 
+#include "access/shares.h"
 #include "net/net.h"
+
+static const double common_pressure = 0.5;
 
 enum { CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up to 7 hours */ };
 
@@ -22,6 +25,19 @@ struct frontend *frontend_of(const struct net_connection *connection)
 uint64_t frontend_now(const struct frontend *frontend)
 {
     return uv_now(frontend->loop);
+}
+
+bool frontend_has_less(const struct frontend *frontend, uint64_t owner)
+{
+    const struct shares *writes = &frontend->writes;
+    size_t own = shares_amount(writes, owner);
+    return !own || own < writes->total / shares_owners(writes);
+}
+
+bool frontend_may_write(const struct frontend *frontend, uint64_t owner)
+{
+    return source_pressure(frontend->source) <= common_pressure ||
+           frontend_has_less(frontend, owner);
 }
 
 struct source_sender frontend_sender(const struct principal *principal)

@@ -43,6 +43,7 @@ struct frontend {
 
     struct sessions sessions;
     struct incoming incoming;
+    struct shares writes; /* bytes of requests that wait to be committed */
     struct frontend_counters counters;
 
     void (*ended)(void *argument); /* a session or a request did: a stop may go on */
@@ -57,6 +58,10 @@ void frontend_fini(struct frontend *frontend);
 struct frontend *frontend_of(const struct net_connection *connection);
 /* Loop time, in ms. */
 uint64_t frontend_now(const struct frontend *frontend);
+/* Whether the owner has less of what waits to be committed than others have on the average / may
+ * have more of it: half of the way in is for those who have less. */
+bool frontend_has_less(const struct frontend *frontend, uint64_t owner);
+bool frontend_may_write(const struct frontend *frontend, uint64_t owner);
 /* Whose producers a principal may move. Borrowed from it. */
 struct source_sender frontend_sender(const struct principal *principal);
 

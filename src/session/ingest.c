@@ -17,16 +17,17 @@ enum {
     ANSWERS_LIMIT = 1024 * 1024 /* what MAX_UNANSWERED answers can have at most */
 };
 
-static const double pause_pressure = 0.5, resume_pressure = 0.25;
+static const double resume_pressure = 0.25;
 
 struct ingest_session {
     struct session session;
     struct source_lane *lane;
-    uint64_t number; /* of the connection */
+    uint64_t number;       /* of the connection */
     struct buffer answers; /* ready frames */
     bool pulled;           /* all of them were given to be sent */
     uint32_t unanswered;
-    struct intake held; /* a whole message that the queue did not take */
+    struct share writing; /* bytes of these */
+    struct intake held;   /* a whole message that the queue did not take */
 };
 
 static struct ingest_session *ingest_of(const struct session *session)
@@ -39,6 +40,7 @@ static void ingest_free(struct ingest_session *ingest)
     intake_end(&ingest->held);
     buffer_fini(&ingest->answers);
     source_lane_free(ingest->lane);
+    share_end(&ingest->writing, &ingest->session.frontend->writes);
     memory_free(ingest);
 }
 
@@ -73,11 +75,28 @@ static void answer(struct ingest_session *ingest, const struct source_reply *rep
     buffer_fini(&text);
 }
 
+/* Its share is what it has sent; which of it was answered, is not told apart. Without memory it has
+ * none. */
+static void note_sent(struct ingest_session *ingest, size_t bytes)
+{
+    share_set(&ingest->writing, &ingest->session.frontend->writes, ingest->session.owner,
+              ingest->writing.amount + source_request_bytes(bytes));
+    ingest->unanswered++;
+}
+
+static void note_done(struct ingest_session *ingest)
+{
+    INVARIANT(ingest->unanswered);
+    size_t amount = ingest->writing.amount;
+    share_set(&ingest->writing, &ingest->session.frontend->writes, ingest->session.owner,
+              amount - amount / ingest->unanswered);
+    ingest->unanswered--;
+}
+
 static void on_done(void *context, const struct source_reply *reply)
 {
     struct ingest_session *ingest = context;
-    INVARIANT(ingest->unanswered);
-    ingest->unanswered--;
+    note_done(ingest);
     if (ingest->session.state != SESSION_GONE)
         answer(ingest, reply);
     else if (!ingest->unanswered)
@@ -110,7 +129,7 @@ static void on_refuse(struct session *session, const struct error *error, bool f
         answer(ingest, &(struct source_reply){.error = *error});
     else if (source_submit_refused(session->frontend->source, ingest->lane, error, on_done, ingest,
                                    &problem))
-        ingest->unanswered++;
+        note_sent(ingest, 0);
     else if (problem.code != ERROR_SHUTTING_DOWN)
         refuse_and_part(ingest, error);
 }
@@ -125,7 +144,7 @@ static bool submit(struct ingest_session *ingest, struct span text)
     sender.share_owner = session->owner;
     if (source_submit(session->frontend->source, &sender, ingest->lane, SOURCE_MESSAGE, text,
                       on_done, ingest, &error)) {
-        ingest->unanswered++;
+        note_sent(ingest, text.length);
         return true;
     }
     if (error.code == ERROR_QUEUE_FULL)
@@ -181,8 +200,7 @@ static void on_message(struct session *session, struct span text)
 
 static bool is_full(const struct session *session)
 {
-    return has_enough(ingest_of(session)) ||
-           source_pressure(session->frontend->source) > pause_pressure;
+    return has_enough(ingest_of(session)) || !frontend_may_write(session->frontend, session->owner);
 }
 
 static bool may_resume(struct session *session)
@@ -193,7 +211,8 @@ static bool may_resume(struct session *session)
     if (ingest->held.bytes.data && submit(ingest, buffer_span(&ingest->held.bytes)))
         intake_end(&ingest->held);
     return session->state == SESSION_OPEN && !has_enough(ingest) &&
-           source_pressure(session->frontend->source) < resume_pressure;
+           (source_pressure(session->frontend->source) < resume_pressure ||
+            frontend_has_less(session->frontend, session->owner));
 }
 
 /* ---- the rest of a session ---- */
@@ -254,6 +273,7 @@ struct session *session_ingest_new(struct frontend *frontend, struct net_connect
     struct ingest_session *ingest = memory_new(sizeof *ingest);
     if (!ingest)
         return NULL;
+    ingest->session.frontend = frontend; /* ingest_free asks for it */
     buffer_init(&ingest->answers, ANSWERS_LIMIT);
     intake_init(&ingest->held, &frontend->incoming, frontend->max_request_bytes, NULL);
     ingest->number = net_number(connection);

@@ -2,6 +2,8 @@
 // served; what is broken off is its own, and says why. Nothing here is measured by the clock.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import test from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -339,6 +341,55 @@ test('requests for views have shares, too', async (t) => {
 });
 
 /* ---- the writer's time and memory ---- */
+
+/** Nothing can be committed until what this returns is called. */
+async function holdWriter(t, server) {
+  const shell = spawn('sqlite3', [server.db], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.after(() => shell.kill('SIGKILL'));
+  shell.stdin.write(".timeout 20000\nBEGIN IMMEDIATE;\nSELECT 'held';\n");
+  await within(once(shell.stdout, 'data'), 'the lock');
+  return async () => {
+    shell.kill('SIGKILL');
+    await once(shell, 'close');
+  };
+}
+
+test('what waits to be committed has shares: one client with many connections does not fill the queue', async (t) => {
+  const server = await Server.forTest(t, { config: { exports: { E: {} }, queue_bytes: MIB, trusted_proxies: '127.0.0.1' } });
+  const from = (address) => ({ 'X-Forwarded-For': address });
+  const body = (key) => m(key, { pad: 'x'.repeat(8000) });
+  const release = await holdWriter(t, server);
+  /* It begins until it is refused several times, so there is no room for it any more. */
+  const greedy = [];
+  let refused = 0;
+  for (let i = 0; refused < 20 && i < 1000; i++) {
+    const answer = tryPost(server, body(`g${i}`), from('192.0.2.1'));
+    answer.then(({ status }) => (refused += status !== 200), () => {});
+    greedy.push(answer);
+    await sleep(5);
+  }
+  assert.ok(refused >= 20, 'the queue of one client has no end');
+  /* Others have room, by HTTP and by WebSocket. */
+  const other = range(6, (i) => tryPost(server, body(`o${i}`), from('192.0.2.2')));
+  const answers = other.map((one) => one.then(({ status }) => status));
+  const early = await Promise.race([...answers, sleep(300)]);
+  assert.equal(early, undefined, `refused with ${early}`);
+  const socket = await Socket.open(`${server.ws}/v1/ingest`, { headers: from('192.0.2.3') });
+  socket.send(JSON.stringify({ id: 1, mutations: [body('w')] }));
+  const acknowledged = once(socket, 'message');
+  await release();
+  assert.deepEqual(await within(Promise.all(answers), 'the answers of another', 60_000), range(6, () => 200));
+  assert.equal(JSON.parse((await within(acknowledged, 'an acknowledgement', 60_000))[0]).ack, 1);
+  const told = await within(Promise.all(greedy), 'the answers', 60_000);
+  for (const { status, json } of told.filter((one) => one.status !== 200)) {
+    assert.deepEqual([status, json.code], [503, 'queue-full']);
+    assert.match(json.message, /of this client wait to be written already.*others/);
+  }
+  assert.ok(told.some(({ status }) => status === 200));
+  socket.destroy();
+  await server.terminate();
+  await check(server.db);
+});
 
 test('many patches of a large entity are merged once, and each is told and kept', async (t) => {
   const server = await Server.forTest(t, { config: { exports: { E: {}, F: {} }, max_merge_bytes: 16 * MIB } });
