@@ -27,18 +27,7 @@ static void on_turn(uv_idle_t *turn)
         uv_idle_stop(&net->turn);
 }
 
-void net_schedule(struct net_connection *connection)
-{
-    struct net *net = connection->net;
-    if (connection->closing || !link_alone(&connection->in_turns))
-        return;
-    link_append(&net->turns, &connection->in_turns);
-    uv_idle_start(&net->turn, on_turn);
-}
-
 /* ---- times ---- */
-
-static void arm(struct net *net);
 
 static void on_time(uv_timer_t *timer)
 {
@@ -53,55 +42,10 @@ static void on_time(uv_timer_t *timer)
         else
             net_close(connection);
     }
-    arm(net);
-}
-
-static void arm(struct net *net)
-{
-    const struct heap_entry *first = heap_first(&net->deadlines);
-    if (!first)
-        return;
-    int64_t left = first->order - (int64_t)uv_now(net->options.loop);
-    uv_timer_start(&net->timer, on_time, left > 0 ? (uint64_t)left : 0, 0);
-}
-
-void net_set_deadline(struct net_connection *connection, uint64_t ms)
-{
-    struct net *net = connection->net;
-    heap_remove(&net->deadlines, &connection->deadline);
-    if (connection->closing || !ms)
-        return;
-    heap_add(&net->deadlines, &connection->deadline,
-             (int64_t)uv_now(net->options.loop) + (int64_t)ms);
-    if (heap_first(&net->deadlines) == &connection->deadline)
-        arm(net);
+    net_arm(net);
 }
 
 /* ---- life ---- */
-
-struct net *net_new(const struct net_options *options, struct error *error)
-{
-    struct net *net = memory_new(sizeof *net);
-    if (!net) {
-        error_set(error, ERROR_MEMORY, "out of memory while opening the sockets");
-        return NULL;
-    }
-    net->options = *options;
-    link_init(&net->all);
-    link_init(&net->turns);
-    link_init(&net->heads);
-    if (*options->certificate)
-        net->tls = tls_context_new(options->certificate, error);
-    if (*options->certificate && !net->tls) {
-        memory_free(net);
-        return NULL;
-    }
-    uv_idle_init(options->loop, &net->turn);
-    uv_timer_init(options->loop, &net->timer);
-    net->turn.data = net->timer.data = net;
-    net->open_handles = NET_HANDLES;
-    return net;
-}
 
 static void on_handle_closed(uv_handle_t *handle)
 {
@@ -155,18 +99,6 @@ static void on_closed(uv_handle_t *handle)
     connection_free(connection);
 }
 
-void net_close(struct net_connection *connection)
-{
-    if (connection->closing)
-        return;
-    heap_remove(&connection->net->deadlines, &connection->deadline);
-    link_remove(&connection->in_turns);
-    request_stop_waiting(connection);
-    connection->closing = true;
-    connection->reading = false;
-    uv_close((uv_handle_t *)&connection->tcp, on_closed);
-}
-
 static struct net_connection *connection_new(struct net *net, int side, bool tls)
 {
     struct net_connection *connection = memory_new(sizeof *connection);
@@ -210,6 +142,36 @@ bool net_adopt(struct net *net, int socket, int side, bool tls)
         return true;
     }
     net_set_deadline(connection, net->options.head_ms);
-    connection_set_reading(connection);
+    output_set_reading(connection);
     return true;
+}
+
+/* ---- the beginning ---- */
+
+struct net *net_new(const struct net_options *options, struct error *error)
+{
+    struct net *net = memory_new(sizeof *net);
+    if (!net) {
+        error_set(error, ERROR_MEMORY, "out of memory while opening the sockets");
+        return NULL;
+    }
+    net->options = *options;
+    link_init(&net->all);
+    link_init(&net->turns);
+    link_init(&net->heads);
+    if (*options->certificate)
+        net->tls = tls_context_new(options->certificate, error);
+    if (*options->certificate && !net->tls) {
+        memory_free(net);
+        return NULL;
+    }
+    uv_idle_init(options->loop, &net->turn);
+    uv_timer_init(options->loop, &net->timer);
+    net->turn.data = net->timer.data = net;
+    net->open_handles = NET_HANDLES;
+    net->on_turn = on_turn;
+    net->on_time = on_time;
+    net->on_closed = on_closed;
+    net->on_read = connection_read;
+    return net;
 }

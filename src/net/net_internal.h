@@ -39,8 +39,13 @@ struct request {
 struct net {
     struct net_options options;
     struct tls_context *tls;
-    uv_idle_t turn;        /* at work while `turns` is not empty */
-    uv_timer_t timer;      /* for the first of the deadlines */
+    uv_idle_t turn;   /* at work while `turns` is not empty */
+    uv_timer_t timer; /* for the first of the deadlines */
+    /* What the loop calls, so that lower parts need not know it. */
+    uv_idle_cb on_turn;
+    uv_timer_cb on_time;
+    uv_close_cb on_closed;
+    uv_read_cb on_read;
     struct link all;       /* connections */
     struct link turns;     /* those that have something to do in the next turn of the loop */
     struct link heads;     /* requests whose head has not ended, the oldest first */
@@ -87,26 +92,43 @@ struct net_connection {
     bool closing;     /* the loop closes it */
 };
 
-/* ---- net.c ---- */
-/* Have turn_taken called in the next turn of the loop. */
+/* ---- life.c ---- */
+/* Have connection_take_turn called in the next turn of the loop. */
 void net_schedule(struct net_connection *connection);
+/* Wait for the first of the deadlines. */
+void net_arm(struct net *net);
+/* Its head is not waited for any more. */
+void request_stop_waiting(struct net_connection *connection);
+/* Forget the request at hand. */
+void request_forget(struct net_connection *connection);
+
+/* ---- output.c ---- */
+/* Whether what comes in may be taken now. */
+bool output_may_take(const struct net_connection *connection);
+/* Read from the socket, or not, as everything about it says. */
+void output_set_reading(struct net_connection *connection);
+/* Bytes as they are. False: it closes. */
+bool output_send(struct net_connection *connection, struct span bytes);
+/* What TLS has to say by itself, or made of plain bytes. */
+bool output_send_records(struct net_connection *connection);
+/* Nothing more goes out. */
+void output_half_close(struct net_connection *connection);
+/* A control frame with this first byte. */
+enum { OUTPUT_PONG = 0x8a };
+bool output_control(struct net_connection *connection, unsigned char first, struct span bytes);
+/* Answer the newest ping, if one waits. */
+void output_pong(struct net_connection *connection);
 
 /* ---- connection.c ---- */
 void connection_take_turn(struct net_connection *connection);
-/* Read from the socket, or not, as everything about it says. */
-void connection_set_reading(struct net_connection *connection);
+/* Of libuv. */
+void connection_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes);
 
 /* ---- request.c, websocket.c: take bytes; returns how many, at least one unless the mode or the
  * pause has changed. ---- */
 size_t request_take(struct net_connection *connection, struct span bytes);
 size_t websocket_take(struct net_connection *connection, char *bytes, size_t length);
-/* Its head is not waited for any more. */
-void request_stop_waiting(struct net_connection *connection);
-/* Forget the request at hand. */
-void request_forget(struct net_connection *connection);
 /* Its time to send the head, or the rest of it, is over. */
 void request_is_late(struct net_connection *connection);
-/* Answer the newest ping, if one waits. */
-void websocket_send_pong(struct net_connection *connection);
 
 #endif

@@ -11,31 +11,6 @@ static void bad_request(struct net_connection *connection, const struct error *e
 
 /* ---- heads ---- */
 
-static void stop_counting(struct net *net, struct request *request)
-{
-    if (link_alone(&request->in_heads))
-        return;
-    link_remove(&request->in_heads);
-    net->heads_bytes -= request->text.capacity;
-}
-
-void request_stop_waiting(struct net_connection *connection)
-{
-    if (connection->request)
-        stop_counting(connection->net, connection->request);
-}
-
-void request_forget(struct net_connection *connection)
-{
-    struct request *request = connection->request;
-    if (!request)
-        return;
-    connection->request = NULL;
-    stop_counting(connection->net, request);
-    buffer_fini(&request->text);
-    memory_free(request);
-}
-
 /* Room is made by those that take longest over their heads, not by refusing who comes. */
 static void make_room(struct net *net, const struct request *asking)
 {
@@ -47,7 +22,8 @@ static void make_room(struct net *net, const struct request *asking)
         error_set(&error, ERROR_TOO_SLOW,
                   "the head of the request had not ended when others needed the room; send it "
                   "again");
-        stop_counting(net, oldest); /* so that this ends, whatever becomes of the answer */
+        request_stop_waiting(
+            oldest->connection); /* so that this ends, whatever becomes of the answer */
         bad_request(oldest->connection, &error);
     }
 }
@@ -81,7 +57,7 @@ static void take_head(struct net_connection *connection, size_t length)
     struct net *net = connection->net;
     struct request *request = connection->request;
     struct error error;
-    stop_counting(net, request);
+    request_stop_waiting(connection);
     net_set_deadline(connection, 0);
     if (!http_head_read(request->text.data, length, &request->head, &error)) {
         bad_request(connection, &error);

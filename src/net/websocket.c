@@ -1,13 +1,7 @@
 /* Connections that have become WebSockets. */
 #include "net/net_internal.h"
 
-enum {
-    FINAL_CLOSE = 0x88,
-    FINAL_PING = 0x89,
-    FINAL_PONG = 0x8a,
-    STATUS_NONE = 1005,
-    SHORT_FRAME = 2 + FRAME_CONTROL_LIMIT
-};
+enum { FINAL_CLOSE = 0x88, FINAL_PING = 0x89, STATUS_NONE = 1005 };
 
 /* ---- the handshake ---- */
 
@@ -56,18 +50,9 @@ bool net_upgrade(struct net_connection *connection, size_t limit, const char *su
 
 /* ---- control frames, out ---- */
 
-static bool write_control(struct net_connection *connection, unsigned char first, struct span bytes)
-{
-    char frame[SHORT_FRAME];
-    frame[0] = (char)first;
-    frame[1] = (char)bytes.length;
-    memcpy(frame + 2, bytes.data, bytes.length);
-    return net_write(connection, span_make(frame, 2 + bytes.length));
-}
-
 bool net_ping(struct net_connection *connection)
 {
-    return write_control(connection, FINAL_PING, span_of("?"));
+    return output_control(connection, FINAL_PING, span_of("?"));
 }
 
 bool net_send_close(struct net_connection *connection, uint16_t status, struct span reason)
@@ -80,7 +65,7 @@ bool net_send_close(struct net_connection *connection, uint16_t status, struct s
     bytes[1] = (char)(status & 0xff);
     memcpy(bytes + 2, reason.data, length);
     connection->close_sent = true;
-    bool written = write_control(connection, FINAL_CLOSE, span_make(bytes, 2 + length));
+    bool written = output_control(connection, FINAL_CLOSE, span_make(bytes, 2 + length));
     if (connection->mode == MODE_PARTING) /* the client's would not be heard */
         net_part(connection);
     return written;
@@ -95,7 +80,7 @@ static void on_ping(struct net_connection *connection, struct span bytes)
     if (connection->close_sent)
         return;
     if (!net_is_blocked(connection)) {
-        write_control(connection, FINAL_PONG, bytes);
+        output_control(connection, OUTPUT_PONG, bytes);
         return;
     }
     if (!connection->pong)
@@ -106,21 +91,12 @@ static void on_ping(struct net_connection *connection, struct span bytes)
     memcpy(connection->pong + 1, bytes.data, bytes.length);
 }
 
-void websocket_send_pong(struct net_connection *connection)
-{
-    char *pong = connection->pong;
-    connection->pong = NULL;
-    if (!connection->close_sent)
-        write_control(connection, FINAL_PONG, span_make(pong + 1, (unsigned char)pong[0]));
-    memory_free(pong);
-}
-
 static void on_close(struct net_connection *connection, const struct frame_event *event)
 {
     char status[2] = {(char)(event->status >> 8), (char)(event->status & 0xff)};
     bool has_status = event->status != STATUS_NONE;
     if (!connection->close_sent)
-        write_control(connection, FINAL_CLOSE, span_make(status, has_status ? 2 : 0));
+        output_control(connection, FINAL_CLOSE, span_make(status, has_status ? 2 : 0));
     connection->close_sent = true;
     net_part(connection);
 }
