@@ -3,102 +3,6 @@
 
 enum { RETRY_MS = 20 };
 
-/* ---- when to look ---- */
-
-/* A window that coalesces shows a change at the end of its interval. */
-static bool is_due(const struct window *window, uint64_t now)
-{
-    uint64_t interval = (uint64_t)window->spec.view->coalesce_ms * 1000;
-    return window->stale && now - window->looked_us >= interval;
-}
-
-static bool needs_look(const struct window *window, uint64_t now)
-{
-    if (!window->member_count || window->looking || window->filling)
-        return false;
-    if (window_keeps_matches(window) && !window->matches_ready)
-        return false;
-    return !window->known || window->snapshot_wanted || window->request_count > 0 ||
-           is_due(window, now);
-}
-
-static bool needs_filling(const struct window *window)
-{
-    return window->member_count && !window->looking && !window->filling &&
-           window_keeps_matches(window) && !window->matches_ready;
-}
-
-/* Nothing is on its way, and nothing is wanted: the next thing that is activates it again. */
-static bool is_idle(const struct window *window)
-{
-    if (!window->member_count)
-        return true;
-    /* What a look or a filling has is the reader's until it is back. */
-    if (window->looking || window->filling)
-        return false;
-    bool ready = window->known && (!window_keeps_matches(window) || window->matches_ready);
-    return ready && !window->stale && !window->snapshot_wanted && !window->request_count;
-}
-
-static void start_filling(struct hub *hub)
-{
-    struct link *link = hub->windows->active.next;
-    while (link != &hub->windows->active) {
-        struct window *window = LINK_OWNER(struct window, in_active, link);
-        link = link->next;
-        if (is_idle(window))
-            link_remove(&window->in_active);
-        else if (needs_filling(window) && !window_fill_start(window))
-            return; /* too many reads wait: at the next commit or tick */
-    }
-}
-
-void windows_look(struct hub *hub)
-{
-    struct windows *windows = hub->windows;
-    struct window *wanted[WINDOW_LOOK];
-    size_t count = 0;
-    uint64_t now = clock_monotonic_us();
-    windows_end_lingering(windows);
-    windows_keep(hub);
-    start_filling(hub);
-    if (windows->looking)
-        return;
-    struct link *link = windows->active.next;
-    for (; link != &windows->active && count < WINDOW_LOOK; link = link->next) {
-        struct window *window = LINK_OWNER(struct window, in_active, link);
-        if (needs_look(window, now))
-            wanted[count++] = window;
-    }
-    if (!count || !window_look_start(hub, wanted, count))
-        return;
-    /* The others' turn comes first next time. */
-    for (size_t i = 0; i < count; i++) {
-        link_remove(&wanted[i]->in_active);
-        link_append(&windows->active, &wanted[i]->in_active);
-    }
-}
-
-int64_t windows_due(const struct hub *hub)
-{
-    const struct windows *windows = hub->windows;
-    uint64_t now = clock_monotonic_us(), soonest = windows_keep_due(hub);
-    const struct link *link;
-    for (link = windows->active.next; link != &windows->active; link = link->next) {
-        const struct window *window = LINK_OWNER(struct window, in_active, link);
-        if (needs_filling(window) || (!windows->looking && needs_look(window, now)))
-            return RETRY_MS; /* too many reads waited */
-        if (!window->stale || !window->member_count || window->filling || windows->looking)
-            continue; /* what is on its way looks again when it is done */
-        uint64_t due = window->looked_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
-        if (due < soonest)
-            soonest = due;
-    }
-    if (soonest == UINT64_MAX)
-        return -1;
-    return soonest > now ? (int64_t)((soonest - now) / 1000) + 1 : 1;
-}
-
 /* ---- a look came back ---- */
 
 /* Each window's part of the memory for ready frames; a few blocks in any case. */
@@ -124,7 +28,7 @@ static void publish(struct window *window, const struct window_result *result)
     }
 }
 
-void window_delivered(struct window_result *result)
+static void delivered(struct window_result *result)
 {
     struct window *window = result->window;
     window->looking = false;
@@ -171,4 +75,284 @@ void window_delivered(struct window_result *result)
         window->snapshot_asof = result->asof;
     window_wake(&window->waiting);
     window_wake(&window->resting);
+}
+
+/* ---- a look on its way ---- */
+
+static void free_look(struct window_look *look)
+{
+    for (size_t i = 0; i < look->count; i++) {
+        struct window_result *result = &look->results[i];
+        text_unref(result->frames);
+        text_unref(result->snapshot);
+        window_rows_fini(&result->moves);
+        if (result->snapshot_wanted && !result->unread)
+            snapshot_drafts_fini(&result->drafts);
+    }
+    memory_free(look->results);
+    memory_free(look);
+}
+
+static void deliver_requests(struct window_look *look)
+{
+    while (!link_alone(&look->requests)) {
+        struct window_request *request =
+            LINK_OWNER(struct window_request, in_requests, look->requests.next);
+        link_remove(&request->in_requests);
+        request->looking = false;
+        request->returned = true;
+        if (request->done && request->same)
+            counter_add(&look->hub->metrics.resumes_shared, 1);
+        window_request_done(request);
+    }
+}
+
+/* What was skipped comes first next time. Failing may have freed the others, but not these. */
+static void put_first(struct window_look *look)
+{
+    for (size_t i = look->count; i-- > 0;) {
+        struct window_result *result = &look->results[i];
+        if (!result->skipped || result->error.code != ERROR_NONE)
+            continue;
+        link_remove(&result->window->in_active);
+        link_prepend(&look->hub->windows->active, &result->window->in_active);
+    }
+}
+
+static void deliver(struct engine_event *event)
+{
+    struct window_look *look = (struct window_look *)event;
+    struct hub *hub = look->hub;
+    hub->windows->looking = false;
+    for (size_t i = 0; i < look->count; i++) {
+        struct window_result *result = &look->results[i];
+        if (look->error.code != ERROR_NONE)
+            result->error = look->error;
+        if (result->error.code != ERROR_NONE)
+            log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"",
+                      result->window->spec.view->id, result->error.message);
+    }
+    /* Requests first: what they hold is of the version that the windows are about to have. */
+    deliver_requests(look);
+    for (size_t i = 0; i < look->count; i++)
+        delivered(&look->results[i]);
+    put_first(look);
+    free_look(look);
+    windows_look(hub);
+}
+
+static void take_requests(struct window_look *look)
+{
+    struct windows *windows = look->hub->windows;
+    struct link *link = windows->requests.next;
+    size_t taken = 0;
+    while (link != &windows->requests && taken < WINDOW_REQUESTS) {
+        struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
+        link = link->next;
+        if (!request->window->looking)
+            continue;
+        link_remove(&request->in_requests);
+        link_append(&look->requests, &request->in_requests);
+        request->looking = true;
+        request->window->joining = true;
+        request->window->request_count--;
+        taken++;
+    }
+}
+
+/* Clients that do not keep their cursor come back soon after a restart, with what they held. */
+static bool is_outlived(const struct hub *hub)
+{
+    const struct windows *windows = hub->windows;
+    uint64_t now = clock_monotonic_us(), most = (uint64_t)hub->options.tombstone_ms * 1000;
+    bool ended = windows->ended_us && now - windows->ended_us < most;
+    return ended || (hub->opened_change > 0 && now - hub->opened_us < most);
+}
+
+static bool start_look(struct hub *hub, struct window **windows, size_t count)
+{
+    struct window_look *look = memory_new(sizeof *look);
+    struct window_result *results = look ? memory_new(count * sizeof *results) : NULL;
+    if (!results) {
+        memory_free(look);
+        return false;
+    }
+    *look = (struct window_look){.read = {.event.deliver = deliver, .run = window_look_run},
+                                 .hub = hub,
+                                 .max_rows = hub->options.max_window_rows,
+                                 .tombstone_ms = hub->options.tombstone_ms,
+                                 .outlived = is_outlived(hub),
+                                 .results = results,
+                                 .count = count};
+    link_init(&look->requests);
+    for (size_t i = 0; i < count; i++) {
+        window_pass(windows[i], hub->ring.last);
+        results[i] = (struct window_result){.window = windows[i],
+                                            .asof = hub->commits,
+                                            .keeps = hub->options.tombstone_ms > 0 &&
+                                                     windows[i]->kept != WINDOW_NOT_KEPT,
+                                            .snapshot_wanted = windows[i]->snapshot_wanted};
+        windows[i]->looking = true;
+        windows[i]->stale = false;
+    }
+    take_requests(look);
+    if (engine_read(hub->engine, &look->read)) {
+        hub->windows->looking = true;
+        counter_add(&hub->metrics.window_looks, 1);
+        return true;
+    }
+    /* Too many reads wait. The next commit or tick tries again. */
+    for (size_t i = 0; i < count; i++) {
+        windows[i]->looking = false;
+        windows[i]->stale = true;
+    }
+    while (!link_alone(&look->requests)) {
+        struct window_request *request =
+            LINK_OWNER(struct window_request, in_requests, look->requests.next);
+        link_remove(&request->in_requests);
+        link_append(&hub->windows->requests, &request->in_requests);
+        request->looking = false;
+        request->window->request_count++;
+    }
+    free_look(look);
+    return false;
+}
+
+/* ---- filling ---- */
+
+static void deliver_fill(struct engine_event *event)
+{
+    struct window_fill *fill = (struct window_fill *)event;
+    struct window *window = fill->window;
+    struct hub *hub = window->hub;
+    window->filling = false;
+    window_activate(window);
+    if (!fill->done) {
+        log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"", window->spec.view->id,
+                  fill->error.message);
+        window_fail(window, &fill->error);
+    } else if (fill->filled == WINDOW_FILLED) {
+        window->matches_ready = true;
+    }
+    memory_free(fill);
+    windows_look(hub); /* goes on, if there is more */
+}
+
+static bool start_fill(struct window *window)
+{
+    struct hub *hub = window->hub;
+    struct window_fill *fill = memory_new(sizeof *fill);
+    if (!fill)
+        return false;
+    fill->read.event.deliver = deliver_fill;
+    fill->read.run = window_fill_run;
+    fill->read.owner = window_owner(window);
+    fill->read.is_long = true;
+    fill->window = window;
+    window->filling = engine_read(hub->engine, &fill->read);
+    if (!window->filling)
+        memory_free(fill);
+    return window->filling;
+}
+
+/* ---- when to look ---- */
+
+/* A window that coalesces shows a change at the end of its interval. */
+static bool is_due(const struct window *window, uint64_t now)
+{
+    uint64_t interval = (uint64_t)window->spec.view->coalesce_ms * 1000;
+    return window->stale && now - window->looked_us >= interval;
+}
+
+static bool needs_look(const struct window *window, uint64_t now)
+{
+    if (!window->member_count || window->looking || window->filling)
+        return false;
+    if (window_keeps_matches(window) && !window->matches_ready)
+        return false;
+    return !window->known || window->snapshot_wanted || window->request_count > 0 ||
+           is_due(window, now);
+}
+
+static bool needs_filling(const struct window *window)
+{
+    return window->member_count && !window->looking && !window->filling &&
+           window_keeps_matches(window) && !window->matches_ready;
+}
+
+/* Nothing is on its way, and nothing is wanted: the next thing that is activates it again. */
+static bool is_idle(const struct window *window)
+{
+    if (!window->member_count)
+        return true;
+    /* What a look or a filling has is the reader's until it is back. */
+    if (window->looking || window->filling)
+        return false;
+    bool ready = window->known && (!window_keeps_matches(window) || window->matches_ready);
+    return ready && !window->stale && !window->snapshot_wanted && !window->request_count;
+}
+
+static void start_filling(struct hub *hub)
+{
+    struct link *link = hub->windows->active.next;
+    while (link != &hub->windows->active) {
+        struct window *window = LINK_OWNER(struct window, in_active, link);
+        link = link->next;
+        if (is_idle(window))
+            link_remove(&window->in_active);
+        else if (needs_filling(window) && !start_fill(window))
+            return; /* too many reads wait: at the next commit or tick */
+    }
+}
+
+void windows_look(struct hub *hub)
+{
+    struct windows *windows = hub->windows;
+    struct window *wanted[WINDOW_LOOK];
+    size_t count = 0;
+    uint64_t now = clock_monotonic_us();
+    windows_end_lingering(windows);
+    windows_keep(hub);
+    start_filling(hub);
+    if (windows->looking)
+        return;
+    struct link *link = windows->active.next;
+    for (; link != &windows->active && count < WINDOW_LOOK; link = link->next) {
+        struct window *window = LINK_OWNER(struct window, in_active, link);
+        if (needs_look(window, now))
+            wanted[count++] = window;
+    }
+    if (!count || !start_look(hub, wanted, count))
+        return;
+    /* The others' turn comes first next time. */
+    for (size_t i = 0; i < count; i++) {
+        link_remove(&wanted[i]->in_active);
+        link_append(&windows->active, &wanted[i]->in_active);
+    }
+}
+
+int64_t windows_due(const struct hub *hub)
+{
+    const struct windows *windows = hub->windows;
+    uint64_t now = clock_monotonic_us(), soonest = windows_keep_due(hub);
+    const struct link *link;
+    for (link = windows->active.next; link != &windows->active; link = link->next) {
+        const struct window *window = LINK_OWNER(struct window, in_active, link);
+        if (needs_filling(window) || (!windows->looking && needs_look(window, now)))
+            return RETRY_MS; /* too many reads waited */
+        if (!window->stale || !window->member_count || window->filling || windows->looking)
+            continue; /* what is on its way looks again when it is done */
+        uint64_t due = window->looked_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
+        if (due < soonest)
+            soonest = due;
+    }
+    if (soonest == UINT64_MAX)
+        return -1;
+    return soonest > now ? (int64_t)((soonest - now) / 1000) + 1 : 1;
+}
+
+void windows_commit(struct hub *hub, const struct engine_commit *commit)
+{
+    windows_mark(hub, commit);
+    windows_look(hub);
 }

@@ -16,16 +16,6 @@ struct events {
     size_t count;
 };
 
-bool window_tells_events_of(const struct view *view)
-{
-    return view->mode == VIEW_APPEND && !view->stage;
-}
-
-bool window_tells_events(const struct window *window)
-{
-    return window_tells_events_of(window->spec.view);
-}
-
 static bool lacks_memory(struct events *events)
 {
     return error_set(&events->reading->result->error, ERROR_MEMORY,

@@ -16,13 +16,6 @@ int64_t window_match_limit(const struct window *window, int64_t max_rows)
                                                                : max_rows;
 }
 
-bool window_may_scan(const struct window *window)
-{
-    const struct window_spec *spec = &window->spec;
-    return spec->scope && window_filters_all(window) && !window_is_cut(window) && !spec->filter &&
-           !spec->view->key_count && !window_is_keyed_by_field(window);
-}
-
 bool window_stop_scanning(struct window_reading *reading)
 {
     if (!reading->exhausted)

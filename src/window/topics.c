@@ -165,11 +165,10 @@ static void mark_topic(struct hub *hub, const struct engine_stage_touch *touch, 
     mark_reached(hub, label_index_find(&topic->by_label, touch->label), touch, before);
 }
 
-void windows_commit(struct hub *hub, const struct engine_commit *commit)
+void windows_mark(struct hub *hub, const struct engine_commit *commit)
 {
     int64_t before = commit->last_change - (int64_t)commit->count;
     mark_lists(hub, before);
     for (size_t i = 0; i < commit->touch_count; i++)
         mark_topic(hub, &commit->touches[i], before);
-    windows_look(hub);
 }

@@ -8,17 +8,6 @@ static struct span window_name(const void *value)
     return span_of(((const struct window *)value)->name);
 }
 
-bool window_part(const struct window *window, int64_t *take, int64_t *skip)
-{
-    const struct window_spec *spec = &window->spec;
-    struct view_cut cut = window_view_cut(window);
-    *skip = spec->skip;
-    *take = spec->take;
-    if (cut.last || (cut.take != VIEW_ALL && cut.take < *take))
-        *take = cut.last ? 1 : cut.take;
-    return !spec->key.data && spec->take != VIEW_ALL;
-}
-
 struct windows *windows_new(void)
 {
     struct windows *windows = memory_new(sizeof *windows);
@@ -69,14 +58,6 @@ static char *print_name(const struct window_spec *spec)
     return text;
 }
 
-void window_content_init(struct window *window)
-{
-    map_init(&window->match_by_key, window_row_map_key);
-    window_bounds_init(&window->bounds);
-    buffer_init(&window->fill_after, UINT32_MAX);
-    buffer_init(&window->next, UINT32_MAX);
-}
-
 static struct window *window_new(struct hub *hub, struct feed *feed, struct window_spec *spec,
                                  char *name)
 {
@@ -114,20 +95,6 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     feed->windows++;
     *spec = (struct window_spec){.view = NULL};
     return window;
-}
-
-void window_content_fini(struct window *window)
-{
-    window_rows_fini(&window->rows);
-    window_rows_fini(&window->matches);
-    window_rows_fini(&window->lost);
-    map_fini(&window->match_by_key);
-    window_bounds_fini(&window->bounds);
-    buffer_fini(&window->fill_after);
-    buffer_fini(&window->next);
-    for (size_t i = 0; i < window->exit_count; i++)
-        memory_free(window->exits[i].key);
-    memory_free(window->exits);
 }
 
 void window_free(struct window *window)

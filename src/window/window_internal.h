@@ -1,23 +1,28 @@
 /*
  * Windows: what subscribers of a part of a view share (docs/views.md). Who does what:
- *   window.c     on the loop: finding, joining, leaving
- *   topics.c     on the loop: which windows a commit is for
- *   due.c        on the loop: asking for a look, delivering
- *   member.c     on the loop: one subscription in a window, from snapshot to live
- *   look.c       on a reader: one look at several windows, in one short transaction
- *   rows.c       on a reader: the rows that are in a window now
- *   settle.c     on a reader: how they differ from those before
- *   keep.c       on the loop and the writer: windows in the database, for after a restart
- *   recall.c     on a reader: what was kept of a window there
- *   once.c       both sides: a window that is read once, for plain HTTP
- *   tag.c        on a reader: what names the state of such a one
- *   filter.c     on a reader: which rows of a whole view pass a filter
- *   scope.c      on a reader: what row scopes add to these
- *   held.c       on a reader: rows that a member has of other subscriptions
- *   state.c      both sides: a row that two subscriptions of a client show
- *   bounds.c     on a reader: the part of its stage that such a view gives on
- *   events.c     on a reader: instead of the difference, what append views tell
- *   encode.c     on a reader: the difference, snapshots and catch-up as frames
+ *   window.c      on the loop: finding, joining, leaving; share.c: whose windows are whose
+ *   spec.c        what a subscribe message asks for
+ *   topics.c      on the loop: which windows a commit is for
+ *   due.c         on the loop: asking for a look, delivering
+ *   member.c      on the loop: one subscription in a window, from snapshot to live
+ *   requests.c    on the loop: what members ask a look for
+ *   content.c     rows, and small questions about what a window is of
+ *   look.c        on a reader: one look at several windows, in one short transaction
+ *   rows.c        on a reader: the rows that are in a window now
+ *   settle.c      on a reader: how they differ from those before
+ *   keep.c        on the loop and the writer: windows in the database, for after a restart
+ *   recall.c      on a reader: what was kept of a window there
+ *   once.c        both sides: a window that is read once, for plain HTTP; pages.c: page by page
+ *   tag.c         on a reader: what names the state of such a one
+ *   filter.c      on a reader: which rows of a whole view pass a filter
+ *   scope.c       on a reader: what row scopes add to these
+ *   bounds.c      on a reader: the part of its stage that such a view gives on
+ *   frames.c      on a reader: rows as frames; farewells.c: deletes told with a snapshot
+ *   events.c      on a reader: instead of the difference, what append views tell
+ *   encode.c      on a reader: what a member's request is answered with, by
+ *   resume.c      ... the log, changed.c what can be told without it,
+ *   held.c        ... rows that the client has of other subscriptions,
+ *   state.c       ... a row that two subscriptions of a client show
  *
  * Invariants:
  *  1. What a window holds is what a query of the database gives at its `position`; nothing is
@@ -546,16 +551,36 @@ static inline void window_activate(struct window *window)
 }
 /* Free what lingers beyond WINDOW_LINGER. */
 void windows_end_lingering(struct windows *windows);
-/* A look at these windows and what members of them want. False when it cannot be started. */
-bool window_look_start(struct hub *hub, struct window **windows, size_t count);
-/* What a look found of one window; the texts are taken. */
-void window_delivered(struct window_result *result);
-/* Filling a filter's matches; continues by itself. */
-bool window_fill_start(struct window *window);
+
+/* look.c: what a look, or a filling, does on a reader; the loop's side is due.c. */
+struct window_look {
+    struct read_job read;
+    struct hub *hub;
+    int64_t max_rows, tombstone_ms;
+    bool outlived; /* as in struct window_reading */
+    struct window_result *results;
+    size_t count;
+    struct link requests; /* window_request.in_requests */
+    uint64_t until_us;    /* its time is up */
+    size_t served;        /* requests */
+    struct error error;   /* the look itself failed */
+};
+void window_look_run(struct read_job *read, struct store_reader *reader);
+struct window_fill {
+    struct read_job read;
+    struct window *window;
+    bool done;
+    enum window_filled filled;
+    struct error error;
+};
+void window_fill_run(struct read_job *read, struct store_reader *reader);
+
 /* All members get the error and are gone; perhaps the window too. */
 void window_fail(struct window *window, const struct error *error);
 void window_free(struct window *window);
-/* What a commit touched; topics.c. And what is kept at the end; keep.c. */
+/* Mark what a commit touched; topics.c. The same, and look at it; due.c. And what is kept at the
+ * end; keep.c. */
+void windows_mark(struct hub *hub, const struct engine_commit *commit);
 void windows_commit(struct hub *hub, const struct engine_commit *commit);
 void windows_keep_last(struct hub *hub);
 /* keep.c: what a look found is to be kept. Takes the moves. */

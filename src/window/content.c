@@ -1,0 +1,164 @@
+/* What a window holds and what it is of: rows, and small questions. */
+#include "window/window_internal.h"
+
+struct window_row *window_row_new(struct span key, struct span place, int64_t change)
+{
+    struct window_row *row = memory_alloc(sizeof *row + key.length + place.length);
+    if (!row)
+        return NULL;
+    *row = (struct window_row){.change = change,
+                               .key_length = (uint32_t)key.length,
+                               .place_length = (uint32_t)place.length};
+    memcpy(row->bytes, key.data, key.length);
+    if (place.length)
+        memcpy(row->bytes + key.length, place.data, place.length);
+    return row;
+}
+
+bool window_rows_add(struct window_rows *rows, struct window_row *row)
+{
+    if (rows->count == rows->capacity) {
+        size_t capacity = rows->capacity ? rows->capacity * 2 : 16;
+        struct window_row **list = memory_resize(rows->list, capacity * sizeof(*list));
+        if (!list)
+            return false;
+        rows->list = list;
+        rows->capacity = capacity;
+    }
+    rows->list[rows->count++] = row;
+    return true;
+}
+
+void window_rows_fini(struct window_rows *rows)
+{
+    for (size_t i = 0; i < rows->count; i++)
+        memory_free(rows->list[i]);
+    memory_free(rows->list);
+    *rows = (struct window_rows){.list = NULL};
+}
+
+struct span window_row_map_key(const void *row)
+{
+    return window_row_key(row);
+}
+
+struct view_cut window_view_cut(const struct window *window)
+{
+    const struct view_stage *stage = window->spec.view->stage;
+    return stage ? stage->cut : (struct view_cut){.take = VIEW_ALL};
+}
+
+bool window_is_cut(const struct window *window)
+{
+    return window->spec.view->stage && window->spec.view->stage->has_cut;
+}
+
+bool window_may_have_more(const struct window *window)
+{
+    const struct window_spec *spec = &window->spec;
+    struct view_cut cut = window_view_cut(window);
+    return spec->take != VIEW_ALL && !spec->key.data && !cut.last &&
+           (cut.take == VIEW_ALL || cut.take - spec->skip > spec->take);
+}
+
+bool window_filters_all(const struct window *window)
+{
+    if (window_is_cut(window) && window->spec.is_short)
+        return false;
+    if (window_is_keyed_by_field(window))
+        return true;
+    return (window->spec.filter || window->spec.view->key_count || window->spec.scope) &&
+           !window->spec.key.data;
+}
+
+bool window_keeps_matches(const struct window *window)
+{
+    return window_filters_all(window) && !window->scanning &&
+           (window->name || window->matches_ready);
+}
+
+/* Subscribers of a view that is keyed by a field name the field's value as their key. */
+static bool passes_key_field(const struct window *window, struct span data)
+{
+    struct span value = view_key_value(window->spec.view, data);
+    struct buffer text;
+    if (!value.data)
+        return false;
+    buffer_init(&text, value.length);
+    struct doc doc;
+    struct error error;
+    uint32_t root;
+    doc_init(&doc, UINT32_MAX, UINT32_MAX);
+    bool string = value.data[0] == '"' && doc_parse(&doc, value, 1, &root, &error) &&
+                  doc_decode_string(&doc, root, &text);
+    bool equal = span_equal(string ? buffer_span(&text) : value, window->spec.key);
+    doc_fini(&doc);
+    buffer_fini(&text);
+    return equal;
+}
+
+bool window_passes(const struct window *window, struct span key, struct span data)
+{
+    const struct window_spec *spec = &window->spec;
+    if (!view_shows(spec->view, key) || !row_scope_shows(spec->scope, spec->view, data))
+        return false;
+    if (window_is_keyed_by_field(window)) {
+        if (!passes_key_field(window, data))
+            return false;
+    } else if (spec->key.data && !span_equal(spec->key, key)) {
+        return false;
+    }
+    return !spec->filter || view_filter_passes(spec->filter, data);
+}
+
+/* ---- what it is of ---- */
+
+bool window_tells_events_of(const struct view *view)
+{
+    return view->mode == VIEW_APPEND && !view->stage;
+}
+
+bool window_tells_events(const struct window *window)
+{
+    return window_tells_events_of(window->spec.view);
+}
+
+bool window_may_scan(const struct window *window)
+{
+    const struct window_spec *spec = &window->spec;
+    return spec->scope && window_filters_all(window) && !window_is_cut(window) && !spec->filter &&
+           !spec->view->key_count && !window_is_keyed_by_field(window);
+}
+
+bool window_part(const struct window *window, int64_t *take, int64_t *skip)
+{
+    const struct window_spec *spec = &window->spec;
+    struct view_cut cut = window_view_cut(window);
+    *skip = spec->skip;
+    *take = spec->take;
+    if (cut.last || (cut.take != VIEW_ALL && cut.take < *take))
+        *take = cut.last ? 1 : cut.take;
+    return !spec->key.data && spec->take != VIEW_ALL;
+}
+
+void window_content_init(struct window *window)
+{
+    map_init(&window->match_by_key, window_row_map_key);
+    window_bounds_init(&window->bounds);
+    buffer_init(&window->fill_after, UINT32_MAX);
+    buffer_init(&window->next, UINT32_MAX);
+}
+
+void window_content_fini(struct window *window)
+{
+    window_rows_fini(&window->rows);
+    window_rows_fini(&window->matches);
+    window_rows_fini(&window->lost);
+    map_fini(&window->match_by_key);
+    window_bounds_fini(&window->bounds);
+    buffer_fini(&window->fill_after);
+    buffer_fini(&window->next);
+    for (size_t i = 0; i < window->exit_count; i++)
+        memory_free(window->exits[i].key);
+    memory_free(window->exits);
+}

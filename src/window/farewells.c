@@ -1,0 +1,93 @@
+/* Deletes that are told with a snapshot: of rows that a client may hold from before. */
+#include "rows/scoped_scan.h"
+#include "window/window_internal.h"
+
+static bool lacks_memory(struct window_reading *reading)
+{
+    return error_set(&reading->result->error, ERROR_MEMORY, "out of memory while showing a window");
+}
+
+/* Keys that whoever comes anew may hold from before. */
+struct farewell {
+    struct window_reading *reading;
+    struct snapshot_drafts *drafts;
+    struct map rows;
+    int64_t since; /* wall clock: those that went before are not told */
+};
+
+static bool say_farewell(struct farewell *farewell, struct span key)
+{
+    struct window_reading *reading = farewell->reading;
+    if (!view_shows(reading->window->spec.view, key) || map_get(&farewell->rows, key))
+        return true;
+    /* Under the one key that they ask for, they are sent another row. */
+    if (window_is_keyed_by_field(reading->window) && reading->window->rows.count)
+        return true;
+    return snapshot_drafts_gone(farewell->drafts, window_shown_key(reading, key)) ||
+           lacks_memory(reading);
+}
+
+/* Whether some may hold rows from before the window was made, of which not all are known. */
+static bool is_outlived(const struct window_reading *reading)
+{
+    return reading->listed || (reading->outlived && !reading->window->recalled);
+}
+
+static bool each_tombstone(void *argument, const struct store_tombstone *tombstone)
+{
+    struct farewell *farewell = argument;
+    const struct window_reading *reading = farewell->reading;
+    if (tombstone->at < farewell->since ||
+        (!is_outlived(reading) && tombstone->change <= reading->window->first_position))
+        return false; /* and so are all that follow */
+    if (!row_scope_sees(reading->window->spec.scope, tombstone->scope))
+        return true;
+    return say_farewell(farewell, tombstone->key);
+}
+
+/* A window of a key had no other row, but a list of the whole view had any. One that is keyed by a
+ * field shows a row under that key, and the list did, too. */
+static bool had_others(const struct window_reading *reading)
+{
+    if (!reading->window->spec.key.data)
+        return true;
+    return reading->listed && !window_is_keyed_by_field(reading->window);
+}
+
+/*
+ * What was deleted since the window was first looked at is among its exits, if it was in it and
+ * those are not too many. What was deleted before can only have been in an earlier window of the
+ * kind, and who holds rows of that may lack any delete since.
+ */
+static bool say_deleted(struct farewell *farewell)
+{
+    struct window_reading *reading = farewell->reading;
+    struct error *error = &reading->result->error;
+    if (!reading->state->found || !had_others(reading) ||
+        (!is_outlived(reading) && reading->window->exit_floor == 0))
+        return true;
+    return scoped_scan_tombstones((struct scoped){reading->window->spec.scope, NULL},
+                                  reading->reader, reading->state->export.id, INT64_MAX,
+                                  WINDOW_FAREWELLS, each_tombstone, farewell, error) &&
+           error->code == ERROR_NONE;
+}
+
+bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts)
+{
+    struct window *window = reading->window;
+    struct farewell farewell = {.reading = reading,
+                                .drafts = drafts,
+                                .since =
+                                    engine_due_ms(window->hub->engine) - reading->tombstone_ms};
+    bool done = (window_index_rows(window, &farewell.rows) && snapshot_drafts_rows_read(drafts)) ||
+                lacks_memory(reading);
+    for (size_t i = 0; done && i < window->exit_count; i++)
+        if (window->exits[i].at >= farewell.since)
+            done = say_farewell(&farewell,
+                                span_make(window->exits[i].key, window->exits[i].key_length));
+    done = done && say_deleted(&farewell);
+    for (size_t i = 0; done && i < window->lost.count; i++)
+        done = say_farewell(&farewell, window_row_key(window->lost.list[i]));
+    map_fini(&farewell.rows);
+    return done;
+}

@@ -1,0 +1,31 @@
+/* Requests of members on the loop: their end. */
+#include "window/window_internal.h"
+
+void window_request_free(struct window_request *request)
+{
+    link_remove(&request->in_requests);
+    held_free_all(&request->held);
+    text_unref(request->text);
+    text_unref(request->with_cursor);
+    memory_free(request);
+}
+
+void window_request_done(struct window_request *request)
+{
+    struct subscription *subscription = request->subscription;
+    if (!subscription) {
+        window_request_free(request);
+        return;
+    }
+    if (!request->done) {
+        /* The window was not read, or failed and says so to its members. */
+        request->returned = false;
+        link_append(&request->window->hub->windows->requests, &request->in_requests);
+        request->window->request_count++;
+        window_activate(request->window);
+        return;
+    }
+    /* Before the others of its client: its deletes spare what they have sent, and not yet what the
+     * same look brings them. */
+    subscriber_ready_first(subscription);
+}
