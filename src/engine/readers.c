@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { LONG_NICE = 10 };
+enum { LONG_NICE = 10, NICEST = 19 };
 
 /*
  * Where processors are short, what is brief goes before what is long there, too. A thread cannot be
@@ -13,7 +13,9 @@ enum { LONG_NICE = 10 };
  */
 static void become_nicer(void)
 {
-    setpriority(PRIO_PROCESS, (id_t)gettid(), LONG_NICE);
+    id_t self = (id_t)gettid();
+    int nice = getpriority(PRIO_PROCESS, self) + LONG_NICE;
+    setpriority(PRIO_PROCESS, self, nice < NICEST ? nice : NICEST);
 }
 
 static void *reader_main(void *argument)

@@ -1,6 +1,9 @@
 /* Who is next among the jobs of readers: owners take turns, brief ones go first, none starves. */
+#include "engine_fixture.h"
+
 #include "engine/read_queue.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -8,6 +11,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -201,6 +206,38 @@ static void a_full_or_closed_one_takes_nothing(void **state)
         assert_non_null(read_queue_take(queue, false)); /* what is left is run by all */
 }
 
+/* ---- the readers of an engine ---- */
+
+/* Threads of this process by their nice value, beyond that of this thread. */
+static int count_nicer(int by)
+{
+    int own = getpriority(PRIO_PROCESS, 0), count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    struct dirent *task;
+    assert_non_null(tasks);
+    while ((task = readdir(tasks)))
+        if (task->d_name[0] != '.')
+            count += getpriority(PRIO_PROCESS, (id_t)atoi(task->d_name)) == own + by;
+    closedir(tasks);
+    return count;
+}
+
+static void readers_of_long_jobs_are_nice(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    int own = getpriority(PRIO_PROCESS, 0), by = own < 9 ? 10 : 19 - own;
+    if (!by)
+        skip(); /* there is nothing nicer */
+    fixture_init(&fixture);
+    fixture.options.readers = 3;
+    fixture_open(&fixture);
+    for (int i = 0; i < 60 * 1000 && count_nicer(by) != 2; i++)
+        usleep(1000);
+    assert_int_equal(count_nicer(by), 2);
+    fixture_fini(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -212,6 +249,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_for_everybody_has_every_second_turn, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_full_or_closed_one_takes_nothing, set_up, tear_down),
+        cmocka_unit_test(readers_of_long_jobs_are_nice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
