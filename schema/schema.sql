@@ -2,7 +2,7 @@
 -- by tests/unit/store_migration_test.c. After a new migration, write it anew from an empty file
 -- that went through all of them (the shell's .schema shows what goes here).
 PRAGMA application_id = 1398031692;
-PRAGMA user_version = 8;
+PRAGMA user_version = 9;
 
 CREATE TABLE meta (
     -- Small facts about the file, by name. 'epoch' is the uuid of this database's life: a cursor
@@ -244,3 +244,14 @@ CREATE TABLE watched_row (
 CREATE INDEX watched_row_left ON watched_row (window, left_at) WHERE left_at > 0;
 
 CREATE INDEX watched_window_at ON watched_window (at);
+
+CREATE TABLE watched_key (
+    -- Entities that changed, or were moved by time, behind what watched_window knows. A client
+    -- without a cursor may have been shown more there than was noted.
+    pinned INTEGER NOT NULL,      -- 1: in the moment before a crash; 0: when, the log has no more
+    change INTEGER NOT NULL,      -- change.id of it, or of the newest when time moved it
+    export INTEGER NOT NULL,      -- export.id
+    key TEXT NOT NULL,            -- of the entity
+    label TEXT NOT NULL,          -- who saw it: a change.scope or scope_left, '' for NULL; '~': time moved it
+    PRIMARY KEY (pinned, change, export, key, label)
+) WITHOUT ROWID;

@@ -176,14 +176,18 @@ struct write_job {
     struct error error;
 };
 
-/* A fact of the file, by name (store_meta_put), for who notes what subscribers have seen: nobody
- * saw anything of a later change that was not noted (ENGINE_WATCHED_ALL: of any). A start begins it
- * anew with its newest change. */
+/* Facts of the file, by name (store_meta_put), for who notes what subscribers have seen: nobody
+ * saw anything of a later change that was not noted (ENGINE_WATCHED_ALL: of any); the second is for
+ * views that coalesce. A start begins them anew with its newest change. */
 #define ENGINE_WATCHED_CHANGE "watched_change"
+#define ENGINE_WATCHED_COALESCED "watched_coalesced"
 #define ENGINE_WATCHED_ALL "all"
 
 /* What an end without ENGINE_WATCHED_ALL leaves: whoever was there then may have been shown
- * something of the changes behind `from` up to `to`, the last one, that was not noted. */
+ * something of the changes behind `from` up to `to`, the last one, that was not noted. Which
+ * entities changed in a gap is pinned (store_scan_watched_keys), and until STORE_WATCHED_CHANGES
+ * changes came behind `from` it is known which changed since, where the log is shorter
+ * (store_read_watched_floor). */
 struct engine_watched_gap {
     int64_t from, to;
     int64_t at; /* when the engine was opened again: wall clock */
@@ -191,7 +195,7 @@ struct engine_watched_gap {
 enum { ENGINE_WATCHED_GAPS = 16 }; /* the oldest of more become one */
 
 /* Those of which no more than the time since `since` has passed, the oldest first. */
-bool engine_watched_gaps(struct store_reader *reader, int64_t since,
+bool engine_watched_gaps(struct store_reader *reader, bool coalesces, int64_t since,
                          struct engine_watched_gap list[ENGINE_WATCHED_GAPS], size_t *count,
                          struct error *error);
 

@@ -159,6 +159,14 @@ struct large_wait {
     bool ends;          /* ... which takes nothing more */
 };
 
+/* What subscribers may have been shown unnoted (watched_gaps.c): of views that do not coalesce, and
+ * of those that do. */
+enum { ENGINE_WATCHED_LISTS = 2 };
+struct engine_gaps {
+    struct engine_watched_gap list[ENGINE_WATCHED_GAPS];
+    size_t count;
+};
+
 struct writer {
     struct engine *engine;
     struct store_writer *store;
@@ -206,6 +214,7 @@ struct writer {
     size_t truncations_told; /* in the log, since the start */
     int64_t now;             /* time of this transaction, ms */
     uint64_t schema_us;      /* monotonic, when SQL views were made last */
+    struct engine_gaps gaps[ENGINE_WATCHED_LISTS];
     uint64_t last_trim_us;   /* monotonic, of the last look at the log's age */
     uint64_t probe_us;       /* when the failing disk is tried next */
     uint64_t probe_rest_us;  /* and how long between two attempts */
@@ -395,6 +404,13 @@ int64_t engine_clock_wall(const struct engine *engine);
 /* watched_gaps.c: note what the last end left unnoted of what subscribers saw, in a transaction of
  * its own, before the writer's thread starts. */
 bool engine_note_watched(struct engine *engine, struct error *error);
+/* Behind which change somebody may ask for all that changed, and for what is pinned; INT64_MAX:
+ * nobody. On the writer. */
+struct engine_watched {
+    int64_t changes, pinned;
+};
+bool engine_watched_from(struct engine *engine, struct engine_watched *watched,
+                         struct error *error);
 
 /* The name in meta under which the second is kept as of which derived rows are right. */
 #define DERIVED_NOW_NAME "derived_now"

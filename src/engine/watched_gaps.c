@@ -1,7 +1,12 @@
 /*
  * Gaps: which changes subscribers may have been shown without a note of it, because the engine
  * ended before that was written. They outlive every later start until they are old, for whoever
- * comes back may have been away over several.
+ * comes back may have been away over several. There are two lists: of views that coalesce, more may
+ * be unnoted.
+ *
+ * What changed in them, and since the oldest of them, somebody will ask for. So a start pins in the
+ * database which entities changed in the new ones, and trimming keeps which it takes the changes of
+ * (store_watched_keys_pin, store_trim).
  */
 #include "engine/engine_internal.h"
 
@@ -9,12 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define GAPS_NAME "watched_gaps"
-
-struct gaps {
-    struct engine_watched_gap list[ENGINE_WATCHED_GAPS];
-    size_t count;
-};
+/* The facts by name: up to where it is noted, and the gaps. */
+static const struct {
+    const char *noted, *gaps;
+} lists[ENGINE_WATCHED_LISTS] = {{ENGINE_WATCHED_CHANGE, "watched_gaps"},
+                                 {ENGINE_WATCHED_COALESCED, "watched_coalesced_gaps"}};
 
 /* ---- as text: three numbers for each ---- */
 
@@ -32,7 +36,7 @@ static bool read_gap(const char **text, struct engine_watched_gap *gap)
     return true;
 }
 
-static void read_gaps(const char *text, int64_t since, struct gaps *gaps)
+static void read_gaps(const char *text, int64_t since, struct engine_gaps *gaps)
 {
     struct engine_watched_gap gap;
     gaps->count = 0;
@@ -41,7 +45,8 @@ static void read_gaps(const char *text, int64_t since, struct gaps *gaps)
             gaps->list[gaps->count++] = gap;
 }
 
-static bool put_gaps(struct store_writer *store, const struct gaps *gaps, struct error *error)
+static bool put_gaps(struct store_writer *store, int which, const struct engine_gaps *gaps,
+                     struct error *error)
 {
     char text[ENGINE_WATCHED_GAPS * 3 * 21 + 1];
     size_t length = 0;
@@ -51,14 +56,14 @@ static bool put_gaps(struct store_writer *store, const struct gaps *gaps, struct
                                    "%s%" PRId64 " %" PRId64 " %" PRId64, i ? " " : "", gap->from,
                                    gap->to, gap->at);
     }
-    return store_meta_put(store, GAPS_NAME, span_make(text, length), error);
+    return store_meta_put(store, lists[which].gaps, span_make(text, length), error);
 }
 
 /* ---- at a start ---- */
 
 /* Where there is no room, the oldest two become one, which is as young as the second. Lives without
  * a change, as of a server that is started again and again in vain, add none. */
-static void add_gap(struct gaps *gaps, struct engine_watched_gap gap)
+static void add_gap(struct engine_gaps *gaps, struct engine_watched_gap gap)
 {
     struct engine_watched_gap *newest = gaps->count ? &gaps->list[gaps->count - 1] : NULL;
     if (newest && newest->to == gap.to && gap.from == gap.to) {
@@ -73,14 +78,14 @@ static void add_gap(struct gaps *gaps, struct engine_watched_gap gap)
     gaps->list[gaps->count++] = gap;
 }
 
-static bool read_writer_gaps(struct engine *engine, int64_t since, struct gaps *gaps,
-                             struct error *error)
+static bool read_writer_gaps(struct store_writer *store, int which, int64_t since,
+                             struct engine_gaps *gaps, struct error *error)
 {
     struct buffer text;
     bool found;
     buffer_init(&text, 4096);
     gaps->count = 0;
-    bool done = store_meta_get(engine->writer.store, GAPS_NAME, &text, &found, error);
+    bool done = store_meta_get(store, lists[which].gaps, &text, &found, error);
     if (done && found) {
         const char *string = buffer_string(&text);
         done = string || error_set(error, ERROR_MEMORY, "out of memory while starting");
@@ -91,36 +96,71 @@ static bool read_writer_gaps(struct engine *engine, int64_t since, struct gaps *
     return done;
 }
 
-/* What the last life left: nothing when it noted all. Where none ever noted anything, what is there
- * may have been seen. */
-static bool find_gap(struct engine *engine, int64_t last, struct gaps *gaps, struct error *error)
+/* Up to which change all that was shown is noted; where nobody ever noted anything, it stays. */
+static bool read_noted(struct store_writer *store, int which, int64_t *noted, struct error *error)
 {
     struct buffer text;
     bool found;
     buffer_init(&text, 64);
-    bool done = store_meta_get(engine->writer.store, ENGINE_WATCHED_CHANGE, &text, &found, error);
+    bool done = store_meta_get(store, lists[which].noted, &text, &found, error);
     const char *string = done && found ? buffer_string(&text) : NULL;
     if (done && found && !string)
-        done = error_set(error, ERROR_MEMORY, "out of memory while starting");
-    bool leaves = string ? strcmp(string, ENGINE_WATCHED_ALL) != 0 : last > 0;
-    if (done && leaves)
-        add_gap(gaps, (struct engine_watched_gap){string ? strtoll(string, NULL, 10) : last, last,
-                                                  engine_now_ms(engine)});
+        done = error_set(error, ERROR_MEMORY, "out of memory while reading what was noted");
+    if (string)
+        *noted = strcmp(string, ENGINE_WATCHED_ALL) == 0 ? INT64_MAX : strtoll(string, NULL, 10);
     buffer_fini(&text);
     return done;
+}
+
+/* What the last life left: nothing when it noted all. Where none ever noted anything, what is there
+ * may have been seen; a former version noted nothing apart of views that coalesce. */
+static bool find_gap(struct engine *engine, int which, int64_t last, struct error *error)
+{
+    struct store_writer *store = engine->writer.store;
+    int64_t from = last > 0 ? last : INT64_MAX;
+    if (!read_noted(store, 0, &from, error) || (which && !read_noted(store, which, &from, error)))
+        return false;
+    if (from != INT64_MAX)
+        add_gap(&engine->writer.gaps[which],
+                (struct engine_watched_gap){from, last, engine_now_ms(engine)});
+    return true;
+}
+
+/* Of those before the last one it was done, unless this is new to the file. */
+static bool pin(struct engine *engine, int which, bool all, struct error *error)
+{
+    const struct engine_gaps *gaps = &engine->writer.gaps[which];
+    bool done = true;
+    for (size_t i = all || !gaps->count ? 0 : gaps->count - 1; done && i < gaps->count; i++)
+        done = store_watched_keys_pin(engine->writer.store, gaps->list[i].from, gaps->list[i].to,
+                                      error);
+    return done;
+}
+
+static bool note_list(struct engine *engine, int which, int64_t since, bool all,
+                      struct error *error)
+{
+    struct store_writer *store = engine->writer.store;
+    struct engine_gaps *gaps = &engine->writer.gaps[which];
+    char last[32];
+    snprintf(last, sizeof last, "%" PRId64, engine->writer.last_change);
+    return read_writer_gaps(store, which, since, gaps, error) &&
+           find_gap(engine, which, engine->writer.last_change, error) &&
+           put_gaps(store, which, gaps, error) && pin(engine, which, all, error);
 }
 
 static bool note(struct engine *engine, struct error *error)
 {
     struct store_writer *store = engine->writer.store;
-    int64_t since = engine_due_ms(engine) - engine->options.retention.tombstone_age_ms;
+    int64_t age = engine->options.retention.tombstone_age_ms, since = engine_due_ms(engine) - age;
     char last[32];
-    struct gaps gaps;
+    bool all, done = store_watched_keys_start(store, age > 0, &all, error);
     snprintf(last, sizeof last, "%" PRId64, engine->writer.last_change);
-    return read_writer_gaps(engine, since, &gaps, error) &&
-           find_gap(engine, engine->writer.last_change, &gaps, error) &&
-           put_gaps(store, &gaps, error) &&
-           store_meta_put(store, ENGINE_WATCHED_CHANGE, span_of(last), error);
+    for (int i = 0; done && i < ENGINE_WATCHED_LISTS; i++)
+        done = note_list(engine, i, since, all, error);
+    for (int i = 0; done && i < ENGINE_WATCHED_LISTS; i++)
+        done = store_meta_put(store, lists[i].noted, span_of(last), error);
+    return done;
 }
 
 bool engine_note_watched(struct engine *engine, struct error *error)
@@ -132,17 +172,49 @@ bool engine_note_watched(struct engine *engine, struct error *error)
     return done;
 }
 
+/* ---- while it runs ---- */
+
+static void lower(int64_t *number, int64_t bound)
+{
+    if (bound < *number)
+        *number = bound;
+}
+
+/* Of what nobody noted yet the newest changes count, as at a start (store_watched_keys_pin). */
+bool engine_watched_from(struct engine *engine, struct engine_watched *watched,
+                         struct error *error)
+{
+    int64_t age = engine->options.retention.tombstone_age_ms, since = engine_due_ms(engine) - age;
+    int64_t least = store_writer_log(engine->writer.store)->last_change - STORE_WATCHED_CHANGES;
+    *watched = (struct engine_watched){INT64_MAX, INT64_MAX};
+    for (int i = 0; age > 0 && i < ENGINE_WATCHED_LISTS; i++) {
+        const struct engine_gaps *gaps = &engine->writer.gaps[i];
+        int64_t noted = 0;
+        if (!read_noted(engine->writer.store, i, &noted, error))
+            return false;
+        lower(&watched->changes, noted > least ? noted : least);
+        for (size_t j = 0; j < gaps->count; j++) {
+            if (gaps->list[j].at < since)
+                continue;
+            lower(&watched->pinned, gaps->list[j].from);
+            if (gaps->list[j].from >= least)
+                lower(&watched->changes, gaps->list[j].from);
+        }
+    }
+    return true;
+}
+
 /* ---- for readers ---- */
 
-bool engine_watched_gaps(struct store_reader *reader, int64_t since,
+bool engine_watched_gaps(struct store_reader *reader, bool coalesces, int64_t since,
                          struct engine_watched_gap list[ENGINE_WATCHED_GAPS], size_t *count,
                          struct error *error)
 {
-    struct gaps gaps = {.count = 0};
+    struct engine_gaps gaps = {.count = 0};
     struct buffer text;
     bool found;
     buffer_init(&text, 4096);
-    bool done = store_read_meta(reader, GAPS_NAME, &text, &found, error);
+    bool done = store_read_meta(reader, lists[coalesces].gaps, &text, &found, error);
     if (done && found) {
         const char *string = buffer_string(&text);
         done = string || error_set(error, ERROR_MEMORY, "out of memory while reading a window");

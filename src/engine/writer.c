@@ -124,8 +124,12 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
     if (!over && now - writer->last_trim_us < TRIM_US)
         return true;
     int64_t rows = log->rows;
+    struct engine_watched watched;
     bool more = false;
-    if (!store_trim(writer->store, retention, engine_due_ms(writer->engine), step, &more, error))
+    if (!engine_watched_from(writer->engine, &watched, error) ||
+        !store_trim(writer->store, retention, engine_due_ms(writer->engine), step, watched.changes,
+                    &more, error) ||
+        !store_watched_keys_unpin(writer->store, watched.pinned, step, error))
         return false;
     if (!more)
         writer->last_trim_us = now;

@@ -452,6 +452,36 @@ typedef bool (*store_each_watched)(void *argument, struct span key, int64_t left
 bool store_scan_watched(struct store_reader *reader, int64_t id, store_each_watched each,
                         void *argument, struct error *error);
 
+/* ---- entities that changed behind what is noted of windows ---- */
+
+/*
+ * What the log loses of changes that may have been shown unnoted, the table watched_key keeps: the
+ * entities, in bounds. Those of a crash's moment are *pinned*; of the others the newest stay.
+ */
+enum { STORE_WATCHED_PINNED = 10000, STORE_WATCHED_CHANGES = 50000 };
+
+/* At a start, in the open transaction: whether such are kept from now on. *anew: they were not. */
+bool store_watched_keys_start(struct store_writer *writer, bool keep, bool *anew,
+                              struct error *error);
+/* Pin what changed behind `from` up to `to`, or was moved by time since `from`, each entity once:
+ * the newest, of STORE_WATCHED_CHANGES changes. */
+bool store_watched_keys_pin(struct store_writer *writer, int64_t from, int64_t to,
+                            struct error *error);
+/* Those of changes before this one are not pinned any more, a few at a time. */
+bool store_watched_keys_unpin(struct store_writer *writer, int64_t before, int64_t step,
+                              struct error *error);
+/* From which change on the log and those that are not pinned tell all; -1: none does. */
+bool store_read_watched_floor(struct store_reader *reader, int64_t *floor, struct error *error);
+/* `label`: as in struct store_change, under which
+ * it was seen, or STORE_WATCHED_MOVED; empty where rows are not scoped. */
+#define STORE_WATCHED_MOVED "~" /* by time; nobody knows who saw it */
+typedef bool (*store_each_watched_key)(void *argument, struct span key, struct span label,
+                                       int64_t change);
+/* Those of an export with from <= change <= to, the oldest first. */
+bool store_scan_watched_keys(struct store_reader *reader, bool pinned, uint32_t export_id,
+                             int64_t from, int64_t to, store_each_watched_key each, void *argument,
+                             struct error *error);
+
 /* ---- writing: trimming ---- */
 
 struct store_retention {
@@ -465,9 +495,10 @@ struct store_retention {
  * in the open transaction). *more tells whether there is more to do. Records the floors. A seq of
  * which some changes are trimmed and some kept is marked on the kept ones, so that store_find_seq
  * can tell. What is stamped later than `now`, by a clock that was wrong, is as old as what came
- * next to it. */
+ * next to it. Which entities changed behind the change `watched` (INT64_MAX: nobody will ask) is
+ * kept in watched_key. */
 bool store_trim(struct store_writer *writer, const struct store_retention *retention, int64_t now,
-                int64_t step, bool *more, struct error *error);
+                int64_t step, int64_t watched, bool *more, struct error *error);
 
 /* ---- reading ---- */
 

@@ -170,6 +170,12 @@ enum statement {
     STATEMENT_WATCHED_FORGET,
     STATEMENT_WATCHED_TRIM_AGE,
     STATEMENT_WATCHED_TRIM_COUNT,
+    STATEMENT_WATCHED_KEYS_PUT,
+    STATEMENT_WATCHED_KEYS_PIN = STATEMENT_WATCHED_KEYS_PUT + 2,
+    STATEMENT_WATCHED_KEYS_COUNT,
+    STATEMENT_WATCHED_KEYS_OLDEST,
+    STATEMENT_WATCHED_KEYS_FORGET,
+    STATEMENT_WATCHED_KEYS_SCAN,
     STATEMENT_SCHEMA_INSERT,
     STATEMENT_LABELLED_ROWS,
     STATEMENT_LABELLED_ROW,
@@ -287,6 +293,8 @@ struct store {
 struct log_record {
     struct store_log_state state;
     int64_t tombstones; /* rows in tombstone */
+    int64_t watched_keys;  /* rows in watched_key that are not pinned, and from which change on */
+    int64_t watched_floor; /* ... these and the log tell all; -1: they are not noted */
 };
 
 /* What is to be done for the eviction order of an export's rows. */
@@ -407,6 +415,17 @@ void identity_write_mark(struct store *store, int64_t change);
 /* stage_count.c */
 bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
 bool stage_counts_write(struct store_writer *writer, struct error *error);
+
+/* watched_key.c: read what of it stands in struct log_record. */
+bool watched_keys_read(struct store_writer *writer, struct error *error);
+/* Of the changes on their way out, from < id <= to, and of the flips with a change from `from` on
+ * that go with the next `limit` of those before `to`, note the entities. */
+bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, struct error *error);
+bool watched_keys_note_flips(struct store_writer *writer, int64_t from, int64_t to, int64_t limit,
+                             struct error *error);
+/* Those of changes before this one go, a few at a time. */
+bool watched_keys_forget(struct store_writer *writer, int64_t before, int64_t step,
+                         struct error *error);
 
 /* change.c: what a change counts in log_state.bytes. */
 int64_t change_bytes(size_t key, size_t patch, size_t append);

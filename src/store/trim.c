@@ -232,10 +232,13 @@ static bool forget_flip(struct store_writer *writer, const struct query *query, 
     return counters != NULL;
 }
 
-static bool trim_flips(struct store_writer *writer, int64_t step, bool *more, struct error *error)
+static bool trim_flips(struct store_writer *writer, int64_t step, int64_t watched, bool *more,
+                       struct error *error)
 {
     struct query query;
-    if (!query_start(&query, &writer->connection, STATEMENT_TRIM_FLIPS, flips_sql, error)) {
+    if (!watched_keys_note_flips(writer, watched, writer->now.state.floor_change,
+                                 step * FLIPS_FOR_STEP, error) ||
+        !query_start(&query, &writer->connection, STATEMENT_TRIM_FLIPS, flips_sql, error)) {
         return false;
     }
     query_integer(&query, writer->now.state.floor_change);
@@ -254,7 +257,8 @@ static bool trim_flips(struct store_writer *writer, int64_t step, bool *more, st
 }
 
 static bool trim_changes(struct store_writer *writer, const struct store_retention *retention,
-                         int64_t now, int64_t step, bool *more, struct error *error)
+                         int64_t now, int64_t step, int64_t watched, bool *more,
+                         struct error *error)
 {
     int64_t floor = writer->now.state.floor_change;
     struct outgoing outgoing = {.from = floor, .to = floor};
@@ -266,7 +270,8 @@ static bool trim_changes(struct store_writer *writer, const struct store_retenti
         return true;
     }
     writer->log_dirty = true;
-    return tear_kept(writer, &outgoing, error) &&
+    return watched_keys_note(writer, watched > floor ? watched : floor, outgoing.to, error) &&
+           tear_kept(writer, &outgoing, error) &&
            start_outgoing(&query, writer, STATEMENT_TRIM_DELETE, delete_sql, &outgoing, error) &&
            query_run(&query, error);
 }
@@ -351,11 +356,13 @@ static bool trim_tombstones(struct store_writer *writer, const struct store_rete
 }
 
 bool store_trim(struct store_writer *writer, const struct store_retention *retention, int64_t now,
-                int64_t step, bool *more, struct error *error)
+                int64_t step, int64_t watched, bool *more, struct error *error)
 {
     *more = false;
     watch_now(writer, now);
-    return writer_ready(writer, error) && trim_changes(writer, retention, now, step, more, error) &&
-           trim_flips(writer, step, more, error) &&
+    return writer_ready(writer, error) &&
+           trim_changes(writer, retention, now, step, watched, more, error) &&
+           trim_flips(writer, step, watched, more, error) &&
+           watched_keys_forget(writer, watched, step, error) &&
            trim_tombstones(writer, retention, now, step, more, error);
 }

@@ -28,7 +28,7 @@ struct store_writer *store_writer_open(struct store *store, struct error *error)
     if (!connection_open(&writer->connection, store, CONNECTION_WRITER, error) ||
         !log_record_read(&writer->connection, &writer->committed, error) ||
         !usage_state_read(&writer->connection, &writer->usage_committed, error) ||
-        !exports_load(writer, error)) {
+        !watched_keys_read(writer, error) || !exports_load(writer, error)) {
         store_writer_close(writer);
         return NULL;
     }

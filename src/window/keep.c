@@ -16,6 +16,7 @@ enum {
     SETTLE_MS = 2000,           /* and when only the position is another */
     IDLE_MS = 30000,            /* the same, while nobody watches */
     RETRY_MS = 2000,            /* after one that failed */
+    KEEP_CHANGES = 1000,        /* so many behind the position are as rows that came */
     KEEP_MOVES = 4000,          /* in one job; a single window may have more */
     KEEP_LEFT = 4096,           /* rows that left a window, for each */
     FORGET_ROWS = 2000,         /* of windows that nobody watches any more, in one job, */
@@ -41,6 +42,7 @@ struct keep_job {
     struct keep_part *parts;
     size_t count;
     int64_t change; /* up to which all is told; -1: as before; INT64_MAX: nobody watches any more */
+    int64_t coalesced; /* the same, of views that coalesce too */
     int64_t at;
     int64_t grown; /* rows that it added */
     struct {
@@ -72,18 +74,26 @@ static bool write_part(struct keep_job *keep, struct keep_part *part, struct sto
     return store_watched_trim(store, id, keep->limits.before, KEEP_LEFT, grown, error);
 }
 
+static bool put_noted(struct store_writer *store, const char *name, int64_t noted,
+                      struct error *error)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)noted);
+    return store_meta_put(store, name, span_of(noted == INT64_MAX ? ENGINE_WATCHED_ALL : text),
+                          error);
+}
+
 static bool run(struct write_job *job, struct store_writer *store, struct error *error)
 {
     struct keep_job *keep = (struct keep_job *)job;
-    char change[32];
     keep->grown = 0;
     for (size_t i = 0; i < keep->count; i++)
         if (!write_part(keep, &keep->parts[i], store, &keep->grown, error))
             return false;
-    snprintf(change, sizeof change, "%lld", (long long)keep->change);
-    struct span noted = span_of(keep->change == INT64_MAX ? ENGINE_WATCHED_ALL : change);
     return store_watched_forget(store, &keep->limits, keep->grown, &keep->state, error) &&
-           (keep->change < 0 || store_meta_put(store, ENGINE_WATCHED_CHANGE, noted, error));
+           (keep->change < 0 ||
+            (put_noted(store, ENGINE_WATCHED_CHANGE, keep->change, error) &&
+             put_noted(store, ENGINE_WATCHED_COALESCED, keep->coalesced, error)));
 }
 
 /* ---- what is to be told ---- */
@@ -161,15 +171,17 @@ void window_keep_end(struct window *window)
 
 /* ---- when ---- */
 
-/* Up to which change all was told to members, or had nothing for them. */
-static int64_t shown_change(const struct hub *hub)
+/* Up to which change all was told to members, or had nothing for them. What coalesces may have
+ * been told less; where it does not count, it does not hold up the others. */
+static int64_t shown_change(const struct hub *hub, bool coalesces)
 {
     int64_t change = hub->ring.last;
     const struct link *link;
     for (link = hub->windows->active.next; link != &hub->windows->active; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_active, link);
         bool waits = window->member_count && window->delivered > 0 &&
-                     (window->stale || window->looking) && !window->spec.view->coalesce_ms;
+                     (window->stale || window->looking) &&
+                     (coalesces || !window->spec.view->coalesce_ms);
         if (waits && window->shown_change < change)
             change = window->shown_change;
     }
@@ -191,9 +203,17 @@ static void tell_watched(struct hub *hub, uint64_t now)
     }
 }
 
-static uint64_t settling_us(const struct windows *windows)
+/* Soon while much changes: what the log loses meanwhile is kept apart, which costs the writer. */
+static uint64_t settling_us(const struct hub *hub)
 {
-    return (windows->members ? SETTLE_MS : IDLE_MS) * 1000;
+    const struct windows *windows = hub->windows;
+    int64_t behind = hub->ring.last - windows->kept_change;
+    if (behind >= KEEP_CHANGES)
+        return 0;
+    if (behind > 0 && windows->members)
+        return SETTLE_MS * 1000;
+    bool waits = behind > 0 || hub->ring.last > windows->kept_coalesced;
+    return waits ? IDLE_MS * 1000 : UINT64_MAX;
 }
 
 /* Also one window after the other, each watched for the first time, is not a job for each. */
@@ -203,11 +223,11 @@ uint64_t windows_keep_due(const struct hub *hub)
     uint64_t due = windows->forget_us;
     if (windows->keeping || !hub->engine)
         return UINT64_MAX;
+    uint64_t settling = hub->options.tombstone_ms > 0 ? settling_us(hub) : UINT64_MAX;
     if (!link_alone(&windows->moved))
         due = 0;
-    else if (hub->options.tombstone_ms > 0 && hub->ring.last > windows->kept_change &&
-             windows->kept_us + settling_us(windows) < due)
-        due = windows->kept_us + settling_us(windows);
+    else if (settling != UINT64_MAX && windows->kept_us + settling < due)
+        due = windows->kept_us + settling;
     if (windows->forget_slices)
         due = 0;
     uint64_t soonest = windows->kept_us + (windows->forget_slices ? SLICE_MS : KEEP_MS) * 1000;
@@ -291,23 +311,15 @@ static void deliver(struct engine_event *event)
     } else {
         for (size_t i = 0; i < keep->count; i++)
             keep->parts[i].window->told = true;
-        if (keep->change >= 0)
+        if (keep->change >= 0) {
             windows->kept_change = keep->change;
+            windows->kept_coalesced = keep->coalesced;
+        }
         windows->crowded = is_crowded(keep);
         owe(windows, keep);
         windows->forget_us = next_forget_us(keep);
     }
     free_job(keep);
-}
-
-/* Up to which change what the database has of it is right. What coalesces may have been shown more
- * before a crash; that stays to be told until the crash is long ago. */
-static int64_t kept_change(const struct window *window)
-{
-    if (window->kept != WINDOW_KEPT)
-        return -1;
-    bool before = window->has_gap && window->gap_change < window->shown_change;
-    return before ? window->gap_change : window->shown_change;
 }
 
 static bool take_part(struct keep_job *keep, struct window *window, uint64_t now)
@@ -317,7 +329,7 @@ static bool take_part(struct keep_job *keep, struct window *window, uint64_t now
     size_t position = 0;
     *part = (struct keep_part){.window = window,
                                .name = memory_copy_string(window->name, strlen(window->name)),
-                               .change = kept_change(window),
+                               .change = window->kept == WINDOW_KEPT ? window->shown_change : -1,
                                .renewed = window->told};
     if (!part->name)
         return false;
@@ -349,7 +361,8 @@ static void take_parts(struct keep_job *keep, uint64_t now)
             break;
         moves += keep->parts[keep->count - 1].moves.count;
     }
-    keep->change = link_alone(&windows->moved) ? shown_change(keep->hub) : -1;
+    keep->change = link_alone(&windows->moved) ? shown_change(keep->hub, false) : -1;
+    keep->coalesced = shown_change(keep->hub, true);
 }
 
 static void set_limits(struct keep_job *keep)
@@ -388,7 +401,7 @@ static void keep_now(struct hub *hub, uint64_t now, bool last)
     if (hub->options.tombstone_ms <= 0)
         keep->change = -1; /* no window is kept; those of before go */
     if (last && keep->change >= 0)
-        keep->change = INT64_MAX;
+        keep->change = keep->coalesced = INT64_MAX;
     windows->kept_us = now;
     windows->keeping = engine_write(hub->engine, &keep->job);
     if (windows->keeping)

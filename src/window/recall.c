@@ -8,19 +8,16 @@
  *     crash, and of those before it that are not long ago;
  *   - where that is not known, what was deleted (encode.c).
  */
-#include "rows/scoped_scan.h"
 #include "window/window_internal.h"
 
 #include <stdlib.h>
-
-enum { GAP_KEYS = 10000 }; /* that changed in such moments, at most */
 
 struct recall {
     struct window_reading *reading;
     struct map rows; /* the window's, by key */
     struct map lost; /* window->lost likewise */
-    int64_t since;   /* wall clock: what left before is not told */
-    int64_t changed; /* keys that were told because they changed in such a moment */
+    int64_t since; /* wall clock: what left before is not told */
+    int64_t from;  /* of the gap that is looked at */
 };
 
 static bool lacks_memory(struct window_reading *reading)
@@ -83,34 +80,47 @@ static bool read_number(struct store_reader *reader, const char *name, int64_t *
     return done;
 }
 
-static bool each_change(void *argument, const struct store_change *change,
-                        const struct store_entity *entity)
+/* Of one that time moved the label is not known. */
+static bool is_visible(struct recall *recall, struct span key, bool *visible)
 {
-    struct recall *recall = argument;
     struct window_reading *reading = recall->reading;
     const struct window_spec *spec = &reading->window->spec;
-    struct sight sight = row_scope_log_sight(spec->scope, change);
-    bool other = spec->key.data && !span_equal(spec->key, change->key);
-    (void)entity;
-    if (!(sight.before || sight.after) || !view_shows(spec->view, change->key) || other)
+    struct store_entity entity;
+    *visible = true;
+    if (!spec->scope)
         return true;
-    return recall->changed++ < GAP_KEYS && lose(recall, change->key);
+    if (!store_read_entity(reading->reader, reading->state->export.id, key, &entity, visible,
+                           &reading->result->error))
+        return false;
+    *visible = *visible && row_scope_shows(spec->scope, spec->view, entity.data);
+    return true;
+}
+
+static bool each_pinned(void *argument, struct span key, struct span label, int64_t change)
+{
+    struct recall *recall = argument;
+    const struct window_spec *spec = &recall->reading->window->spec;
+    bool moved = span_equal(label, span_of(STORE_WATCHED_MOVED));
+    bool counts = moved ? spec->view->stage != NULL : change > recall->from;
+    bool other = spec->key.data && !span_equal(spec->key, key), visible;
+    if (!counts || other || !view_shows(spec->view, key))
+        return true;
+    if (moved ? !is_visible(recall, key, &visible)
+              : !(visible = row_scope_sees(spec->scope, label), true))
+        return false;
+    return !visible || lose(recall, key);
 }
 
 /* Too much came since to tell what else may have moved: those that changed themselves are told. Of
- * a view that is keyed by a field the one row goes by a key that the log does not tell. */
+ * a view that is keyed by a field the one row goes by a key that nobody noted. */
 static bool find_changed(struct recall *recall, int64_t from, int64_t to)
 {
     struct window_reading *reading = recall->reading;
     struct error *error = &reading->result->error;
-    int64_t floor = reading->state->log.floor_change;
     reading->window->recalled = false;
-    from = from < floor ? floor : from; /* what was trimmed since nobody knows */
-    if (to <= from)
-        return true;
-    return scoped_scan_changes((struct scoped){reading->window->spec.scope, NULL}, reading->reader,
-                               reading->state->export.id, span_make(NULL, 0), from, to, false,
-                               each_change, recall, error) &&
+    recall->from = from;
+    return store_scan_watched_keys(reading->reader, true, reading->state->export.id, from, to,
+                                   each_pinned, recall, error) &&
            error->code == ERROR_NONE;
 }
 
@@ -127,24 +137,18 @@ static bool find_gap(struct recall *recall, int64_t from, int64_t to, bool *all)
     return done;
 }
 
-/* `change`: up to which the database knew the window; INT64_MAX: it does not know it. */
-static bool find_gaps(struct recall *recall, int64_t change)
+static bool find_gaps(struct recall *recall)
 {
     struct window_reading *reading = recall->reading;
-    struct window *window = reading->window;
     struct engine_watched_gap gaps[ENGINE_WATCHED_GAPS];
     size_t count;
-    if (!engine_watched_gaps(reading->reader, recall->since, gaps, &count, &reading->result->error))
+    bool coalesces = reading->window->spec.view->coalesce_ms > 0;
+    if (!engine_watched_gaps(reading->reader, coalesces, recall->since, gaps, &count,
+                             &reading->result->error))
         return false;
-    /* What coalesces may have been shown later than all others. */
-    bool coalesces = window->spec.view->coalesce_ms && change >= 0 && change != INT64_MAX;
-    window->has_gap = coalesces && count > 0;
-    window->gap_change = window->has_gap ? change : 0;
     bool done = true, all = false;
-    for (size_t i = 0; done && !all && i < count; i++) {
-        int64_t from = coalesces && change < gaps[i].from ? change : gaps[i].from;
-        done = find_gap(recall, from, gaps[i].to, &all);
-    }
+    for (size_t i = 0; done && !all && i < count; i++)
+        done = find_gap(recall, gaps[i].from, gaps[i].to, &all);
     return done;
 }
 
@@ -161,19 +165,19 @@ static bool find_forgotten(struct recall *recall)
     return done;
 }
 
-static bool find_kept(struct recall *recall, int64_t *change)
+static bool find_kept(struct recall *recall)
 {
     struct window_reading *reading = recall->reading;
     struct window *window = reading->window;
     struct error *error = &reading->result->error;
-    int64_t id;
+    int64_t id, change;
     bool found;
-    if (!store_read_watched(reading->reader, span_of(window->name), &id, change, &found, error))
+    if (!store_read_watched(reading->reader, span_of(window->name), &id, &change, &found, error))
         return false;
     if (!found)
         return find_forgotten(recall);
-    window->recalled = *change >= 0;
-    return *change < 0 || (store_scan_watched(reading->reader, id, each_kept, recall, error) &&
+    window->recalled = change >= 0;
+    return change < 0 || (store_scan_watched(reading->reader, id, each_kept, recall, error) &&
                            error->code == ERROR_NONE);
 }
 
@@ -182,7 +186,6 @@ bool window_recall(struct window_reading *reading)
     struct window *window = reading->window;
     struct recall recall = {.reading = reading,
                             .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
-    int64_t change = INT64_MAX;
     window_rows_fini(&window->lost);
     window->recalled = false;
     if (reading->tombstone_ms <= 0)
@@ -190,7 +193,7 @@ bool window_recall(struct window_reading *reading)
     window->lost_us = clock_monotonic_us();
     map_init(&recall.lost, window_row_map_key);
     bool done = (window_index_rows(window, &recall.rows) || lacks_memory(reading)) &&
-                find_kept(&recall, &change) && find_gaps(&recall, change);
+                find_kept(&recall) && find_gaps(&recall);
     map_fini(&recall.rows);
     map_fini(&recall.lost);
     return done;

@@ -96,15 +96,20 @@ static bool each_flip(void *argument, struct span key)
            note_changed(resume, key, resume->reading->window->spec.scope ? ROW_REPLACED : ROW_LEFT);
 }
 
+/* A cut is moved by whatever changed; else what others see does not count. */
+static bool counts_seen_only(const struct window *window)
+{
+    const struct view_stage *stage = window->spec.view->stage;
+    return window->spec.scope && (!stage || (!stage->has_cut && !stage->source));
+}
+
 /* Behind the export's newest change there is nothing to look through. */
 static bool scan_log(struct resume *resume)
 {
     struct window_reading *reading = resume->reading;
     const struct store_export *export = &reading->state->export;
     struct error *error = &reading->result->error;
-    /* A cut is moved by whatever changed; else what others see does not count. */
-    const struct view_stage *stage = reading->window->spec.view->stage;
-    bool by_label = !stage || (!stage->has_cut && !stage->source);
+    bool by_label = counts_seen_only(reading->window);
     struct scoped scoped = {by_label ? reading->window->spec.scope : NULL, NULL};
     int64_t floor = reading->state->log.floor_change;
     int64_t behind = export->last_change - (resume->from > floor ? resume->from : floor);
@@ -116,13 +121,37 @@ static bool scan_log(struct resume *resume)
             error->code == ERROR_NONE);
 }
 
+static bool each_trimmed(void *argument, struct span key, struct span label, int64_t change)
+{
+    struct resume *resume = argument;
+    const struct window *window = resume->reading->window;
+    if (span_equal(label, span_of(STORE_WATCHED_MOVED)))
+        return !window->spec.view->stage || each_flip(resume, key);
+    bool seen = row_scope_sees(window->spec.scope, label);
+    if (change <= resume->from || (!seen && counts_seen_only(window)))
+        return true;
+    return count_scanned(resume) && note_changed(resume, key, seen ? ROW_LEFT : ROW_CARRIED);
+}
+
+/* What the log does not tell any more, where it was kept beside it. */
+static bool scan_trimmed(struct resume *resume)
+{
+    struct window_reading *reading = resume->reading;
+    struct error *error = &reading->result->error;
+    if (!resume->lost)
+        return true;
+    return store_scan_watched_keys(reading->reader, false, reading->state->export.id, resume->from,
+                                   INT64_MAX, each_trimmed, resume, error) &&
+           error->code == ERROR_NONE;
+}
+
 static bool find_changed(struct resume *resume)
 {
     struct window_reading *reading = resume->reading;
     struct error *error = &reading->result->error;
     if (reading->window->spec.key.data)
         return true; /* one row at most: it goes or comes, whatever changed beside it */
-    if (!scan_log(resume))
+    if (!scan_trimmed(resume) || (!resume->too_many && !scan_log(resume)))
         return false;
     if (resume->too_many || !reading->window->spec.view->stage)
         return true;
@@ -337,10 +366,15 @@ static bool is_before(const struct window_reading *reading, int64_t from)
            (reading->window->spec.view->stage && from < reading->built);
 }
 
+static bool lacks_changes(const struct window_reading *reading, int64_t from)
+{
+    return is_trimmed(reading, from) ||
+           (reading->window->spec.view->stage && has_lost_moves(reading, from));
+}
+
 static bool is_refused(const struct window_reading *reading, int64_t from, bool current)
 {
-    return is_trimmed(reading, from) || (!current && is_before(reading, from)) ||
-           (reading->window->spec.view->stage && has_lost_moves(reading, from));
+    return lacks_changes(reading, from) || (!current && is_before(reading, from));
 }
 
 static bool each_held(void *argument, struct span key)
@@ -378,7 +412,13 @@ bool window_find_lost(struct window_reading *reading, int64_t from, struct windo
                       bool *all)
 {
     struct resume resume = {.reading = reading, .from = from, .lost = lost};
-    *all = !reading->state->found || !is_refused(reading, from, false);
+    int64_t floor;
+    if (!store_read_watched_floor(reading->reader, &floor, &reading->result->error))
+        return false;
+    bool kept = floor >= 0 && from >= floor &&
+                reading->state->log.last_change - from <= STORE_WATCHED_CHANGES;
+    bool known = kept || !lacks_changes(reading, from);
+    *all = !reading->state->found || (known && !is_before(reading, from));
     if (!reading->state->found || !*all)
         return true;
     bool done = run(&resume);

@@ -163,7 +163,6 @@ struct window {
     int64_t first_position;  /* the first look's: before it nothing was in this window */
     struct window_rows lost; /* keys that left before that, as far as the database knew */
     uint64_t lost_us;        /* when that was found */
-    int64_t gap_change; /* with has_gap: up to which change the database knew it before a crash */
     /* Small ones together. Of the loop: */
     enum wire_mode mode;
     enum window_kept kept;
@@ -180,7 +179,6 @@ struct window {
     bool more;          /* the view has rows behind these */
     bool fills_by_file; /* filling goes in the order of the file */
     bool recalled;      /* `lost` is all that somebody may hold */
-    bool has_gap; /* of a view that coalesces: more may have been shown of it before a crash */
 };
 
 void window_spec_fini(struct window_spec *spec);
@@ -480,7 +478,8 @@ struct windows {
     size_t kept_rows;        /* of windows that are kept */
     bool keeping;            /* the writer has a part of that */
     uint64_t kept_us;        /* when it got it, */
-    int64_t kept_change;     /* ... and up to which change nothing more is to be told */
+    int64_t kept_change;     /* ... and up to which change nothing more is to be told, */
+    int64_t kept_coalesced;  /* ... also of views that coalesce */
     uint64_t forget_us;      /* when something that it has is old; UINT64_MAX: it has nothing */
     bool crowded;            /* it has more than it may */
     unsigned forget_slices;  /* jobs that only forget, before more is told */

@@ -49,13 +49,14 @@ static void feed(int count)
 
 struct note {
     struct write_job job;
-    const char *text;
+    const char *name, *text;
     bool done;
 };
 
 static bool run_note(struct write_job *job, struct store_writer *store, struct error *error)
 {
-    return store_meta_put(store, ENGINE_WATCHED_CHANGE, span_of(((struct note *)job)->text), error);
+    const struct note *note = (struct note *)job;
+    return store_meta_put(store, note->name, span_of(note->text), error);
 }
 
 static void deliver_note(struct engine_event *event)
@@ -63,12 +64,24 @@ static void deliver_note(struct engine_event *event)
     ((struct note *)event)->done = true;
 }
 
-static void note(const char *text)
+static void note_as(const char *name, const char *text)
 {
-    struct note note = {.job = {.event.deliver = deliver_note, .run = run_note}, .text = text};
+    struct note note = {
+        .job = {.event.deliver = deliver_note, .run = run_note}, .name = name, .text = text};
     assert_true(engine_write(fixture.engine, &note.job));
     fixture_wait(&fixture, &note.done);
     assert_int_equal(note.job.error.code, ERROR_NONE);
+}
+
+static void note(const char *text)
+{
+    note_as(ENGINE_WATCHED_CHANGE, text);
+}
+
+static void note_all(void)
+{
+    note(ENGINE_WATCHED_ALL);
+    note_as(ENGINE_WATCHED_COALESCED, ENGINE_WATCHED_ALL);
 }
 
 static void start_again(void)
@@ -83,7 +96,7 @@ static size_t gaps_since(int64_t since, struct engine_watched_gap *gaps)
     size_t count;
     struct store_reader *reader = store_reader_open(engine_store(fixture.engine), &error);
     assert_true(store_read_begin(reader, &error));
-    assert_true(engine_watched_gaps(reader, since, gaps, &count, &error));
+    assert_true(engine_watched_gaps(reader, false, since, gaps, &count, &error));
     store_read_end(reader);
     store_reader_close(reader);
     return count;
@@ -189,6 +202,57 @@ static void lives_without_a_change_add_none(void **state)
     assert_int_equal(gaps[0].at, atomic_load(&clock_ms));
 }
 
+/* ---- what changed in them ---- */
+
+static bool count_key(void *argument, struct span key, struct span label, int64_t change)
+{
+    (void)label;
+    (void)change;
+    assert_true(span_equal(key, span_of("a")));
+    ++*(int *)argument;
+    return true;
+}
+
+static int keys(bool pinned, int64_t from, int64_t to)
+{
+    struct error error;
+    int count = 0;
+    struct store_reader *reader = store_reader_open(engine_store(fixture.engine), &error);
+    assert_true(store_read_begin(reader, &error));
+    assert_true(store_scan_watched_keys(reader, pinned, 1, from, to, count_key, &count, &error));
+    store_read_end(reader);
+    store_reader_close(reader);
+    return count;
+}
+
+static void what_changed_in_them_outlives_a_short_log(void **state)
+{
+    (void)state;
+    note_all();
+    fixture.options.retention.rows = 2;
+    start_again();
+    feed(10);
+    assert_int_equal(keys(false, 1, 8), 8); /* nobody has noted what was shown of them */
+    note_as(ENGINE_WATCHED_COALESCED, "3");
+    note("7");
+    feed(1);
+    assert_int_equal(keys(false, 1, 9), 7); /* 3 to 9 */
+    start_again();
+    assert_int_equal(keys(true, 1, 11), 1);
+    assert_int_equal(keys(true, 11, 11), 1); /* once, with its newest change */
+    feed(40);
+    note_all();
+    start_again();
+    feed(40);
+    assert_int_equal(keys(true, 1, 11), 1);
+    assert_int_equal(keys(false, 12, 80), 69); /* since the gap */
+    atomic_fetch_add(&clock_ms, AGE_MS + 1);
+    note_all();
+    feed(1);
+    assert_int_equal(keys(true, 1, 11), 0);
+    assert_int_equal(keys(false, 1, 100), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +262,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(they_go_by_age, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_oldest_of_too_many_become_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lives_without_a_change_add_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_changed_in_them_outlives_a_short_log, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,7 +122,7 @@ static bool try_batch(int64_t slot)
            try_put(fixture.quake, "a", (struct seq){slot, 1}, 0, "{\"n\":1}") &&
            try_put(fixture.quake, "b", (struct seq){slot, 2}, 0, "{\"n\":2}") &&
            store_producer_put(fixture.writer, &producer, error) &&
-           store_trim(fixture.writer, &retention, 0, 100, &more, error) && try_usage(slot) &&
+           store_trim(fixture.writer, &retention, 0, 100, 0, &more, error) && try_usage(slot) &&
            try_revocation() && store_commit(fixture.writer, error) &&
            store_read_tombstone(fixture.reader, fixture.quake, SPAN("a"), &tombstone, &found,
                                 error);

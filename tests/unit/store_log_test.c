@@ -138,7 +138,7 @@ static void trim(struct store_retention retention, int64_t now, int64_t step, bo
 {
     bool more = false;
     begin();
-    OK(store_trim(fixture.writer, &retention, now, step, &more, &fixture.error));
+    OK(store_trim(fixture.writer, &retention, now, step, INT64_MAX, &more, &fixture.error));
     assert_int_equal(more, expect_more);
     commit();
     check_whole();
@@ -452,7 +452,7 @@ static void a_rolled_back_trim_leaves_the_floor(void **state)
     append("a", 1, 2);
     commit();
     begin();
-    OK(store_trim(fixture.writer, &(struct store_retention){.rows = 1}, 0, 9, &more,
+    OK(store_trim(fixture.writer, &(struct store_retention){.rows = 1}, 0, 9, INT64_MAX, &more,
                   &fixture.error));
     assert_int_equal(store_writer_log(fixture.writer)->rows, 1);
     store_rollback(fixture.writer);

@@ -242,7 +242,7 @@ static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
             snprintf(name, sizeof name, "%d", key);
             put(fixture.quake, name, round, key, "{\"some\":\"data\"}");
         }
-        OK(store_trim(fixture.writer, &retention, 0, 50, &more, &fixture.error));
+        OK(store_trim(fixture.writer, &retention, 0, 50, INT64_MAX, &more, &fixture.error));
         commit();
         OK(store_checkpoint(checkpointer, &left, &fixture.error));
     }

@@ -220,7 +220,7 @@ static void flips_go_with_the_log(void **state)
     expect_flips(0, "k1 k1 ");
     expect_flips(4, "k1 ");
     begin();
-    OK(store_trim(fixture.writer, &retention, 1, 100, &more, ERROR));
+    OK(store_trim(fixture.writer, &retention, 1, 100, INT64_MAX, &more, ERROR));
     commit();
     /* A cursor at the floor, 6, may not have seen what turned when 6 was the newest. */
     expect_flips(0, "k1 ");
@@ -246,7 +246,7 @@ static bool trim_step(const struct store_retention *retention, int64_t step)
 {
     bool more;
     begin();
-    OK(store_trim(fixture.writer, retention, 1, step, &more, ERROR));
+    OK(store_trim(fixture.writer, retention, 1, step, INT64_MAX, &more, ERROR));
     commit();
     return more;
 }
@@ -305,7 +305,7 @@ static void each_flip_is_read_once(void **state)
     begin();
     put(fixture.quake, "k9", 2, 0, "{}");
     put(fixture.quake, "k9", 2, 1, "{}");
-    OK(store_trim(fixture.writer, &retention, 1, 100, &more, ERROR));
+    OK(store_trim(fixture.writer, &retention, 1, 100, INT64_MAX, &more, ERROR));
     commit();
     expect_new_flips(0, "");
     store_writer_close(fixture.writer);
