@@ -27,7 +27,7 @@ const VIEWS = {
   over: { source: 'E/top', pipeline: [{ sort: { by: 'n', order: 'desc' } }, { take: 3 }] },
   even: { pipeline: [{ filter: { field: 'even', eq: true } }] },
   calm: { pipeline: [{ sort: 'n' }, { take: 4 }], coalesce_ms: 30 },
-  slow: { pipeline: [{ sort: 'n' }, { take: 4 }], coalesce_ms: 400 },
+  slow: { pipeline: [{ sort: 'n' }, { take: 4 }], coalesce_ms: 300 },
   hidden: { pipeline: [{ sort: 'n' }, { take: 4 }], keys: range(12, (i) => `k${i}`) },
   soon: { pipeline: [{ filter: { field: 'until', gt: 'now()' } }, { sort: 'n' }, { take: 5 }] },
 };
@@ -35,7 +35,7 @@ const VIEWS = {
 const REDEFINED = [{ pipeline: [{ sort: 'n' }, { take: 2 }] }, { pipeline: [{ filter: { field: 'even', eq: true } }, { sort: { by: 'n', order: 'desc' } }] }];
 const ASKED = [
   ['by', { take: 3 }], ['by', { take: 3, skip: 2 }], ['list', { take: 3 }], ['top', {}], ['top', { skip: 2 }], ['over', {}], ['by', { take: 3, filters: { even: true } }],
-  ['list', { filters: { even: true } }], ['append', { filters: { even: true } }], ['by', { key: 'k1' }], ['even', {}], ['even', { take: 2 }], ['calm', {}], ['slow', {}], ['hidden', {}], ['soon', {}],
+  ['list', { filters: { even: true } }], ['append', { filters: { even: true } }], ['by', { key: 'k1' }], ['even', {}], ['even', { take: 2 }], ['calm', {}], ['slow', {}], ['slow', { take: 2 }], ['slow', { skip: 1, take: 1 }], ['hidden', {}], ['soon', {}],
 ];
 
 const configOf = (other) => {
@@ -162,7 +162,7 @@ class Run {
     if (r.chance(0.5) && this.listeners.some(({ client }) => client)) await this.settle();
     if (r.chance(0.3)) await this.churn(70);
     for (let i = r.between(1, 3); i > 0; i--) await this.feed(r.between(1, 3));
-    await pause(r.below(150));
+    await pause(r.chance(0.3) ? r.between(150, 450) : r.below(150)); /* of some views little is shown meanwhile */
     await this.end();
     while (r.chance(0.3)) await this.startInVain();
     if (r.chance(0.3)) this.server.options.config = configOf(r.pick([undefined, ...REDEFINED]));

@@ -436,6 +436,31 @@ for (const [name, between] of AWAY)
       }
     }));
 
+/* Of other views all was written down before this one was shown anything of the change. */
+test('a row that a view with coalesce_ms showed just before a crash goes, however much changed since', async (t) => {
+  const config = views({ slow: { pipeline: [{ sort: 'n' }, { take: 2 }], coalesce_ms: 1000 } });
+  const server = await Server.forTest(t, { config, set: { retention_rows: 10 } });
+  await post(server, TEN);
+  const applier = new Applier({ resume: false });
+  const client = await clientFor(t, server);
+  await ask(client, applier, 'E/slow');
+  await ask(await clientFor(t, server), new Applier(), 'E/list', { take: 3 });
+  await settled(server, 2);
+  await post(server, m('first', { n: -9 }));
+  let shown = false;
+  const showing = client.until((f) => f.key === 'first').then((frames) => {
+    frames.forEach((frame) => applier.apply(frame));
+    shown = true;
+  });
+  for (let i = 0; !shown; i++) await post(server, m(`k${5 + (i % 4)}`, { n: 500 + i })); /* something else is always to be written down */
+  await server.kill9();
+  await showing;
+  await server.restart();
+  await postAll(server, range(12_000, (i) => m(`c${i}`, { n: -100 - i })), 3000);
+  await ask(await clientFor(t, server), applier, 'E/slow');
+  assert.deepEqual(held(applier), await fresh(t, server, 'E/slow'));
+});
+
 test('who comes to a window that nobody watched before a restart is told nothing of what changed', async (t) => {
   const server = await Server.forTest(t, { config: KEPT_VIEWS });
   await post(server, TEN);
