@@ -12,6 +12,7 @@ static struct text *allocate(size_t length)
         return NULL;
     atomic_init(&text->references, 1);
     text->length = (uint32_t)length;
+    text->rest_at = 0;
     text->data[length] = '\0';
     return text;
 }

@@ -105,6 +105,8 @@ void subscriber_drop(struct subscriber *subscriber);
  * least). Empty: nothing now; wake tells when. Borrowed until the next call on the hub.
  */
 struct span subscriber_pull(struct subscriber *subscriber);
+/* Whether the next pull had better wait a moment, so that the client can show what it has. */
+bool subscriber_rests(const struct subscriber *subscriber);
 /* So much of what the last pull gave was handed to the connection, all of it mostly. For metering;
  * to be called before the next pull. */
 void subscriber_sent(struct subscriber *subscriber, size_t length, const struct wire_run *run);

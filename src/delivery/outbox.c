@@ -140,6 +140,8 @@ struct span outbox_rest(struct subscriber *subscriber)
         return span_make(NULL, 0);
     struct span left =
         span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
+    if (subscriber->rest_sent < rest->rest_at)
+        left.length = rest->rest_at - subscriber->rest_sent;
     left.length = piece_length(left);
     subscriber->rest_sent += left.length;
     meter_piece(subscriber);

@@ -277,6 +277,12 @@ static struct span pull_frames(struct subscriber *subscriber)
     return bytes.length ? key_owners_pass(subscriber, bytes) : bytes;
 }
 
+bool subscriber_rests(const struct subscriber *subscriber)
+{
+    const struct text *rest = subscriber->rest;
+    return rest && rest->rest_at && subscriber->rest_sent == rest->rest_at;
+}
+
 struct span subscriber_pull(struct subscriber *subscriber)
 {
     INVARIANT(!subscriber->ended);

@@ -4,6 +4,8 @@
 
 enum { BATCH_BYTES = 1 << 20 /* a batch ends early when it gets this long */ };
 
+enum { MANY_GONE_BYTES = 8 * 1024 }; /* some hundred deletes */
+
 void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
                           enum wire_mode mode, const struct snapshot_place *place)
 {
@@ -188,14 +190,17 @@ static bool frame_batch(struct snapshot_drafts *drafts, struct wire_batch *rows,
 
 /*
  * The last rows, then what is gone, and then the batch that completes the snapshot. They are sent
- * as one, so that whoever has the rows has deletes of the same state.
+ * as one, so that whoever has the rows has deletes of the same state. Before many deletes the
+ * sender rests: a page shows its rows only when it has nothing else to take in.
  */
 static bool frame_with_gone(struct snapshot_drafts *drafts, struct snapshot_draft *draft,
-                            struct wire_gzip *gzip, struct buffer *out)
+                            struct wire_gzip *gzip, struct buffer *out, size_t *rest_at)
 {
     bool has_rows = draft->rows.rows > 0;
     if (has_rows && !frame_batch(drafts, &draft->rows, false, gzip, out))
         return false;
+    if (has_rows && drafts->gone.length >= MANY_GONE_BYTES)
+        *rest_at = out->length;
     buffer_add_span(out, buffer_span(&drafts->gone));
     return !draft->complete ||
            (wire_batch_start(&draft->rows, drafts->mode, span_of(drafts->view->id)) &&
@@ -208,13 +213,16 @@ static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *d
 {
     bool is_final = draft == &drafts->list[drafts->count - 1];
     bool only_deletes = !draft->rows.rows && !draft->last;
+    size_t rest_at = 0;
     bool framed =
         is_final && drafts->gone.length
-            ? frame_with_gone(drafts, draft, gzip, out)
+            ? frame_with_gone(drafts, draft, gzip, out, &rest_at)
             : only_deletes || frame_batch(drafts, &draft->rows, draft->complete, gzip, out);
     if (!framed || out->failed)
         return false;
     draft->frames = text_new(out->data, out->length);
+    if (draft->frames)
+        draft->frames->rest_at = (uint32_t)rest_at;
     wire_batch_fini(&draft->rows);
     wire_batch_init(&draft->rows, 1);
     return draft->frames != NULL;

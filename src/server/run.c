@@ -130,6 +130,7 @@ static void on_due(uv_timer_t *due)
     struct server *server = due->data;
     hub_tick(server->frontend.hub);
     sessions_expire(&server->frontend.sessions);
+    sessions_rouse(&server->frontend.sessions);
     server_arm(server);
 }
 

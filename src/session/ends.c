@@ -1,4 +1,5 @@
-/* When a session ends by time: its token, or the wait for a client that was told to go. */
+/* What comes to a session by time: its end, by its token or the wait for a client that was told to go;
+ * and the end of a rest. */
 #include "session/frontend.h"
 
 bool session_has_expired(const struct session *session)
@@ -33,4 +34,21 @@ void session_watch_closing(struct session *session, int seconds)
     session_forget_end(session);
     heap_add(&frontend->sessions.closing, &session->ends,
              (int64_t)frontend_now(frontend) + (int64_t)seconds * 1000);
+}
+
+bool session_rests(struct session *session, int ms)
+{
+    uint64_t now = frontend_now(session->frontend);
+    if (session->state != SESSION_OPEN)
+        return false;
+    if (!session->rests_until_ms) {
+        session->rests_until_ms = now + (uint64_t)ms;
+        link_append(&session->frontend->sessions.resting, &session->in_resting);
+        session->frontend->due(session->frontend->argument);
+    }
+    if (now < session->rests_until_ms)
+        return true;
+    session->rests_until_ms = 0;
+    link_remove(&session->in_resting);
+    return false;
 }

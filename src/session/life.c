@@ -19,7 +19,7 @@ static struct session *of_entry(struct heap_entry *entry)
 
 /* ---- running out ---- */
 
-int64_t sessions_due(const struct sessions *sessions)
+static int64_t expiry_due(const struct sessions *sessions)
 {
     struct heap_entry *first = heap_first(&sessions->expiring);
     int64_t now_ms = clock_wall_ms();
@@ -33,6 +33,17 @@ int64_t sessions_due(const struct sessions *sessions)
     if (left < turn)
         left = turn;
     return left > 0 ? left : 0;
+}
+
+int64_t sessions_due(const struct sessions *sessions)
+{
+    int64_t due = expiry_due(sessions), left;
+    if (link_alone(&sessions->resting))
+        return due;
+    struct session *first = LINK_OWNER(struct session, in_resting, sessions->resting.next);
+    left = (int64_t)first->rests_until_ms - (int64_t)frontend_now(first->frontend);
+    left = left > 0 ? left : 0;
+    return due < 0 || left < due ? left : due;
 }
 
 void sessions_expire(struct sessions *sessions)
@@ -50,6 +61,20 @@ void sessions_expire(struct sessions *sessions)
             break;
         error_set(&error, ERROR_TOKEN_EXPIRED, "the token has expired");
         session_end(of_entry(first), &error);
+    }
+}
+
+/* ---- resting ---- */
+
+/* They ask whether they still rest when they are written to. */
+void sessions_rouse(struct sessions *sessions)
+{
+    while (!link_alone(&sessions->resting)) {
+        struct session *session = LINK_OWNER(struct session, in_resting, sessions->resting.next);
+        if (frontend_now(session->frontend) < session->rests_until_ms)
+            break;
+        link_remove(&session->in_resting);
+        session_want_write(session);
     }
 }
 

@@ -23,6 +23,7 @@ void sessions_init(struct sessions *sessions)
     link_init(&sessions->heard);
     link_init(&sessions->told);
     link_init(&sessions->paused);
+    link_init(&sessions->resting);
     sessions->expiring = sessions->closing = (struct heap){NULL};
     sessions->count = 0;
 }
@@ -150,6 +151,7 @@ void session_init(struct session *session, struct frontend *frontend,
     session->state = SESSION_OPEN;
     session->heard_ms = session->started_ms = frontend_now(frontend);
     link_init(&session->in_paused);
+    link_init(&session->in_resting);
     link_init(&session->in_heard);
     link_append(&frontend->sessions.heard, &session->in_heard);
     link_init(&session->in_told);
@@ -378,6 +380,7 @@ void session_closed(struct session *session)
     link_remove(&session->in_heard);
     link_remove(&session->in_told);
     link_remove(&session->in_paused);
+    link_remove(&session->in_resting);
     session_forget_end(session);
     frontend->sessions.count--;
     intake_end(&session->incoming);

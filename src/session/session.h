@@ -27,6 +27,7 @@ struct sessions {
     struct link heard;     /* every session, the one that was silent longest first */
     struct link told;      /* likewise, the one that we were silent to for longest first */
     struct link paused;    /* those of which nothing is read now */
+    struct link resting;   /* those to which nothing is sent for a moment, the first to end first */
     struct heap expiring;  /* open ones whose token runs out, by when (unix seconds) */
     struct heap closing;   /* those that were told to go, by when they must have (loop time, ms) */
     uint64_t next_turn_ms; /* loop time before which no more are ended */
@@ -77,11 +78,12 @@ struct session {
     const struct session_kind *kind;
     struct principal principal; /* whose it is */
     struct allowance allowance;
-    struct link in_heard, in_told, in_paused;
+    struct link in_heard, in_told, in_paused, in_resting;
     struct heap_entry ends; /* in one of the heaps */
     uint64_t heard_ms;      /* loop time of its last sign of life */
     uint64_t told_ms;       /* and of the last bytes to it */
     uint64_t started_ms;
+    uint64_t rests_until_ms; /* loop time; 0: it does not rest */
     uint64_t owner;         /* of its shares */
     struct intake incoming; /* fragments of the message that is on its way in */
     char *close_reason;
@@ -107,10 +109,15 @@ void sessions_close_all(struct sessions *sessions, uint16_t status, const char *
 /* Read nothing more from the sessions of a kind. */
 void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind);
 
-/* Milliseconds until the next token runs out, or so; negative: none does. */
+/* Milliseconds until the next token runs out, or a session has rested, or so; negative: none. */
 int64_t sessions_due(const struct sessions *sessions);
 /* End those whose token has run out. */
 void sessions_expire(struct sessions *sessions);
+/* Whether nothing is to be sent to it now: for `ms` from the first time that this is asked, once.
+ * Then it is asked to write. */
+bool session_rests(struct session *session, int ms);
+/* ... which this does, when sessions_due says so. */
+void sessions_rouse(struct sessions *sessions);
 /* End those whose token has this jti. */
 void sessions_revoke(struct sessions *sessions, struct span token_id);
 /* The static tokens are others now: sessions of one that is gone end, and those without a token

@@ -5,6 +5,8 @@
 #include "usage/usage.h"
 #include "wire/wire.h"
 
+enum { REST_MS = 50 }; /* three pictures of a screen; see docs/benchmarks.md, "First paint" */
+
 struct subscriber_session {
     struct session session;
     struct subscriber *subscriber;
@@ -68,6 +70,8 @@ static void on_denied(void *argument, const struct error *error)
 static struct span on_pull(struct session *session)
 {
     struct subscriber *subscriber = subscriber_of(session);
+    if (subscriber_rests(subscriber) && session_rests(session, REST_MS))
+        return span_make(NULL, 0);
     if (!subscriber_broken(subscriber))
         return subscriber_pull(subscriber);
     session_give_up(session, "out-of-memory: an answer was lost; connect again");

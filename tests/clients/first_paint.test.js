@@ -78,3 +78,37 @@ test('the first row waits for no delete, and what completes a snapshot ends it',
   assert.equal(of.get('E/list {"key":"gone5"}'), 1);
   assert.equal(of.get('E/state {"key":"stays5"}'), 0);
 });
+
+test('many deletes wait a moment behind the rows, and nothing is lost by it', async (t) => {
+  const server = await start(t);
+  const open = () => clientFor(t, server, { headers: bearer(tokenOf(key, { row_scopes: ['red'] })) });
+  const complete = (client, what) => client.until((frame) => frame.complete, what);
+  for (const [view, parameters, waits] of [['E/list', {}, true], ['E/list', { take: 3 }, false], ['S/list', {}, true], ['E/list', { snapshotLimit: 60 }, true], ['E/some', {}, false]]) {
+    const what = `${view} ${JSON.stringify(parameters)}`;
+    const client = await open();
+    const began = performance.now();
+    client.subscribe(view, parameters);
+    const frames = await complete(client, what);
+    const ms = performance.now() - began;
+    if (waits) assert.ok(ms > 40, `${what}: complete after ${ms} ms`); /* a slow machine only makes it longer */
+    assert.equal(frames.filter((frame) => frame.op === 'delete').length > 100, waits, what);
+    client.destroy();
+  }
+  /* What comes meanwhile goes behind it; and whoever hangs up meanwhile is no harm. */
+  const client = await open();
+  client.subscribe('E/append');
+  const write = bearer(tokenOf(key));
+  for (let i = 0; i < 20; i++) {
+    const other = await open();
+    other.subscribe('E/list');
+    other.subscribe('S/list');
+    await other.next();
+    await new Promise((done) => setTimeout(done, i * 3));
+    other.destroy();
+    assert.equal((await tryPost(server, { export: 'E', key: `late${i}`, patch: { n: i } }, write)).status, 200);
+  }
+  const frames = await client.until((frame) => frame.key === 'late19', 'the newest change');
+  const keys = new Set(frames.flatMap((frame) => (frame.op === 'snapshot' ? frame.data.map((row) => row.key) : frame.key)));
+  for (let i = 0; i < 20; i++) assert.ok(keys.has(`late${i}`), `late${i}`);
+  await server.terminate();
+});

@@ -273,6 +273,54 @@ static uint64_t jobs_of_a_resume(struct client *client)
     return jobs_so_far() - before;
 }
 
+/* Read a fresh snapshot; how often, and behind how many deletes, there is to be a rest. */
+struct resting {
+    struct reader reader;
+    size_t rests, rows, deletes, deletes_before;
+};
+
+static bool has_rested(void *argument)
+{
+    struct resting *resting = argument;
+    struct span bytes;
+    while ((bytes = subscriber_pull(resting->reader.subscriber)).length) {
+        resting->rows += occurrences(bytes, "\"data\":[{");
+        resting->deletes += occurrences(bytes, "\"op\":\"delete\"");
+        resting->reader.complete += occurrences(bytes, "\"complete\":true");
+        if (!subscriber_rests(resting->reader.subscriber))
+            continue;
+        resting->rests++;
+        resting->deletes_before += resting->deletes;
+        assert_int_equal(resting->rows, 1);
+    }
+    return resting->reader.complete == 1;
+}
+
+static void expect_rests(size_t deletes, size_t rests)
+{
+    struct resting resting = {.rests = 0};
+    resting.reader.subscriber = subscriber_new(fixture.hub, ignore_wake, NULL);
+    subscriber_message(resting.reader.subscriber,
+                       span_of("{\"type\":\"subscribe\",\"view\":\"Q/list\"}"));
+    hub_fixture_until(&fixture, has_rested, &resting);
+    assert_int_equal(resting.deletes, deletes);
+    assert_int_equal(resting.rests, rests);
+    assert_int_equal(resting.deletes_before, 0);
+    subscriber_free(resting.reader.subscriber);
+}
+
+static void the_sender_rests_between_rows_and_many_deletes(void **state)
+{
+    (void)state;
+    hub_fixture_feed(&fixture, "Q stays patch {}\n");
+    hub_fixture_feed_many(&fixture, 20, "patch {\"n\":1}");
+    hub_fixture_feed_many(&fixture, 20, "delete");
+    expect_rests(20, 0);
+    hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    hub_fixture_feed_many(&fixture, MANY, "delete");
+    expect_rests(MANY, 1);
+}
+
 /* A log full of other exports' changes costs the resume of one that rests nothing. */
 static void a_quiet_export_resumes_at_once(void **state)
 {
@@ -321,6 +369,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_that_hangs_up_is_not_woken_any_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_is_silenced_gets_answers_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_deletes_are_told_with_a_fresh_snapshot, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(the_sender_rests_between_rows_and_many_deletes, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_quiet_export_resumes_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_strange_cursor_is_looked_up_in_steps, set_up, tear_down),
