@@ -15,16 +15,6 @@ static const char *const limits[] = {
 #undef X
 };
 
-const char *audit_event_name(enum audit_event event)
-{
-    return events[event].name;
-}
-
-const char *audit_limit_name(enum audit_limit limit)
-{
-    return limits[limit];
-}
-
 /* Count it, and write its line: the client where there is one, then the fields of the format. */
 #define TELL(audit, event, format, ...)                                                            \
     (counter_add(&(audit)->events[event], 1),                                                      \

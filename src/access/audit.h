@@ -118,8 +118,4 @@ void audit_keys_stale(struct audit *audit, const char *source, size_t count, uin
 void audit_reloaded(struct audit *audit, const char *changed);
 void audit_reload_refused(struct audit *audit, const struct error *error);
 
-/* The words of the tables above. */
-const char *audit_event_name(enum audit_event event);
-const char *audit_limit_name(enum audit_limit limit);
-
 #endif

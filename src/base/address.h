@@ -22,9 +22,6 @@ void address_print(const struct address *address, char text[ADDRESS_TEXT]);
  * one site has. Borrowed. */
 struct span address_site(const struct address *address);
 
-/* Whether it is this machine's own, 127.0.0.0/8 or ::1. */
-bool address_is_loopback(const struct address *address);
-
 /* ---- names of hosts ---- */
 
 /* A Host, or the part of an origin behind its "://": without its port, and without a dot at its

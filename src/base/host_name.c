@@ -5,7 +5,8 @@
 
 enum { LONGEST_NAME = 253 };
 
-bool address_is_loopback(const struct address *address)
+/* Whether it is this machine's own, 127.0.0.0/8 or ::1. */
+static bool address_is_loopback(const struct address *address)
 {
     static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff}, one[16] = {[15] = 1};
     return memcmp(address->bytes, one, sizeof one) == 0 ||

@@ -162,7 +162,7 @@ enum command_parse command_parse(const struct command *command, int argc, char *
     return good ? PARSE_DONE : PARSE_WRONG;
 }
 
-void command_help(const struct command *command, FILE *out)
+static void command_help(const struct command *command, FILE *out)
 {
     fprintf(out, "usage: stele %s%s%s%s\n\n%s\n", command->name,
             command->options ? " [OPTION]…" : "", command->operands[0] ? " " : "",

@@ -59,7 +59,6 @@ enum command_parse command_parse(const struct command *command, int argc, char *
                                  void *options, struct error *error);
 /* Parse, and print the help or what is wrong. true: go on; false: leave with *code. */
 bool command_start(const struct command *command, int argc, char **argv, void *options, int *code);
-void command_help(const struct command *command, FILE *out);
 
 /* "stele: …" on stderr. Always returns EXIT_FAILED. */
 int command_failed(const struct error *error);

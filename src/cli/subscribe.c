@@ -112,7 +112,8 @@ static bool add_filters(struct buffer *out, const struct option_texts *filters)
     return done;
 }
 
-bool subscribe_check(const struct subscribe_options *options, struct error *error)
+/* What is wrong with the filters is named; ERROR_INVALID_PARAMETER. */
+static bool subscribe_check(const struct subscribe_options *options, struct error *error)
 {
     for (size_t i = 0; i < options->filters.count; i++) {
         struct span text = span_of(options->filters.items[i]);

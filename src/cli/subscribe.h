@@ -35,8 +35,6 @@ struct subscribe_error {
 };
 bool subscribe_note(struct subscribe_cursor *cursor, struct span frame,
                     struct subscribe_error *error);
-/* What is wrong with the filters is named; ERROR_INVALID_PARAMETER. */
-bool subscribe_check(const struct subscribe_options *options, struct error *error);
 /* Append the message that asks for the view, from the cursor on where there is one. */
 bool subscribe_print(struct buffer *out, const struct subscribe_options *options,
                      const struct subscribe_cursor *cursor);

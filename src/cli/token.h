@@ -16,8 +16,6 @@ extern const struct command token_revoke_command;
 
 enum { TOKEN_FILE_BYTES = AUTH_MAX_JWKS_BYTES };
 
-/* Append a whole file; "-" is standard input. */
-bool token_read_file(const char *path, struct buffer *out, struct error *error);
 /* The same without the white space around it: `text` points into `out`. */
 bool token_read_text(const char *path, struct buffer *out, struct span *text, struct error *error);
 /* A private key; its text is wiped. */

@@ -21,7 +21,8 @@ static bool read_all(FILE *file, struct buffer *out, struct error *error)
     return !ferror(file) || error_set(error, ERROR_INTERNAL, "%s", error_reason(errno));
 }
 
-bool token_read_file(const char *path, struct buffer *out, struct error *error)
+/* Append a whole file; "-" is standard input. */
+static bool token_read_file(const char *path, struct buffer *out, struct error *error)
 {
     bool is_standard = strcmp(path, "-") == 0;
     FILE *file = is_standard ? stdin : fopen(path, "re");

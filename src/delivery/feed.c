@@ -115,7 +115,7 @@ void feeds_trim(struct hub *hub)
     }
 }
 
-void feed_free(struct feed *feed)
+static void feed_free(struct feed *feed)
 {
     map_remove(&feed->hub->feeds, span_make(feed->name, feed->name_length));
     link_remove(&feed->in_export);

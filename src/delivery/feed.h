@@ -81,6 +81,5 @@ void feed_pass(struct feed *feed);
 void feeds_trim(struct hub *hub);
 /* The subscription has everything there is: rest until the feed has more. */
 void feed_rest(struct subscription *subscription);
-void feed_free(struct feed *feed);
 
 #endif

@@ -111,7 +111,7 @@ struct doc_decimal doc_decimal_of(struct span number)
     return decimal;
 }
 
-int doc_decimal_compare(const struct doc_decimal *left, const struct doc_decimal *right)
+static int doc_decimal_compare(const struct doc_decimal *left, const struct doc_decimal *right)
 {
     if (left->sign != right->sign || left->sign == 0)
         return left->sign - right->sign;

@@ -36,7 +36,6 @@ struct doc_decimal {
 
 /* Of a literal, or of a value of kind NUMBER. Exponents beyond ±10^17 count as that. */
 struct doc_decimal doc_decimal_of(struct span number);
-int doc_decimal_compare(const struct doc_decimal *left, const struct doc_decimal *right);
 /* The next digit (0 to 9), or -1 at the end; moves `digits`. */
 static inline int doc_decimal_next(struct doc_decimal *decimal)
 {

@@ -26,6 +26,8 @@ enum {
     SHORTEST_TICK_MS = 20
 };
 
+static void server_on_tick(uv_timer_t *tick);
+
 static const char stop_reason[] = "shutting-down: the server is stopping";
 enum { STOP_STATUS = 1001 };
 
@@ -49,7 +51,8 @@ static void run_posts(struct server *server)
 
 /* ---- states ---- */
 
-void server_set_state(struct server *server, enum server_state state)
+/* The one place where the state changes. */
+static void server_set_state(struct server *server, enum server_state state)
 {
     static const char *const names[] = {"ready",   "running", "draining",
                                         "parting", "leaving", "ended"};
@@ -161,7 +164,7 @@ void server_on_async(uv_async_t *async)
     step(server);
 }
 
-void server_on_tick(uv_timer_t *tick)
+static void server_on_tick(uv_timer_t *tick)
 {
     struct server *server = tick->data;
     listener_revive(&server->main);

@@ -57,14 +57,11 @@ struct server {
     atomic_bool stop_requested; /* any thread, signal handlers */
 };
 
-/* The one place where the state changes. */
-void server_set_state(struct server *server, enum server_state state);
 /* Look whether the stop can go on; called whenever something ended. */
 void server_advance(void *server);
 /* run.c: what happens on the loop. */
 void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);
-void server_on_tick(uv_timer_t *tick);
 /* Look what is due by time alone, the hub's windows and tokens, and wait for it. */
 void server_arm(void *server);
 void server_on_drained(void *server); /* for struct engine_options */

@@ -167,7 +167,8 @@ struct net_connection *session_connection(const struct session *session)
     return session->connection;
 }
 
-void session_set_state(struct session *session, enum session_state state)
+/* The one place where the state changes. */
+static void session_set_state(struct session *session, enum session_state state)
 {
     INVARIANT(state > session->state);
     session->state = (uint8_t)state;

@@ -132,8 +132,6 @@ void session_init(struct session *session, struct frontend *frontend,
 void session_expect(struct session *session, size_t limit);
 /* Its connection, which must be there. */
 struct net_connection *session_connection(const struct session *session);
-/* The one place where the state changes. */
-void session_set_state(struct session *session, enum session_state state);
 /* Ask for a chance to write. Cheap to call again. */
 void session_want_write(struct session *session);
 void session_pause(struct session *session);

@@ -64,8 +64,9 @@ static bool read_one(struct query *query, struct store_entity *entity, bool *fou
     return *found;
 }
 
-bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
-                struct store_entity *entity, bool *found, struct error *error)
+/* entity.c */
+static bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
+                       struct store_entity *entity, bool *found, struct error *error)
 {
     struct query query;
     *found = false;

@@ -430,10 +430,6 @@ bool watched_keys_forget(struct store_writer *writer, int64_t before, int64_t st
 /* change.c: what a change counts in log_state.bytes. */
 int64_t change_bytes(size_t key, size_t patch, size_t append);
 
-/* entity.c */
-bool entity_get(struct connection *connection, uint32_t export_id, struct span key,
-                struct store_entity *entity, bool *found, struct error *error);
-
 /* Read id, change, slot, idx, key from `column` on, and with_data the data behind them. */
 bool entity_read_row(const struct query *query, int column, bool with_data,
                      struct store_entity *entity, struct error *error);

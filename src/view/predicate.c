@@ -178,7 +178,7 @@ static bool compare(const struct view_predicate *predicate, struct span entity, 
     return compare_holds(predicate->relation, left, right);
 }
 
-bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
+static bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
 {
     switch (predicate->kind) {
     case PREDICATE_COMPARE:
@@ -231,7 +231,8 @@ static int64_t compare_turns(const struct view_predicate *predicate, struct span
     }
 }
 
-int64_t predicate_turns(const struct view_predicate *predicate, struct span entity, int64_t now)
+static int64_t predicate_turns(const struct view_predicate *predicate, struct span entity,
+                               int64_t now)
 {
     if (!predicate->timed)
         return INT64_MAX;

@@ -110,8 +110,6 @@ struct view_predicate *predicate_and(struct view_predicate *left, struct view_pr
                                      bool *failed);
 /* Append the canonical text: the same for predicates that were spelt differently. */
 bool predicate_print(struct buffer *out, const struct view_predicate *predicate);
-bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now);
-int64_t predicate_turns(const struct view_predicate *predicate, struct span entity, int64_t now);
 
 /* From the configuration's spelling, and from an arete stack file's. NULL with ERROR_CONFIGURATION
  * that says what is wrong, or ERROR_MEMORY. `depth` is 0 for the outermost. */

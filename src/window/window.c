@@ -97,7 +97,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     return window;
 }
 
-void window_free(struct window *window)
+static void window_free(struct window *window)
 {
     struct windows *windows = window->hub->windows;
     held_forget(&window->source);

@@ -576,7 +576,6 @@ void window_fill_run(struct read_job *read, struct store_reader *reader);
 
 /* All members get the error and are gone; perhaps the window too. */
 void window_fail(struct window *window, const struct error *error);
-void window_free(struct window *window);
 /* Mark what a commit touched; topics.c. The same, and look at it; due.c. And what is kept at the
  * end; keep.c. */
 void windows_mark(struct hub *hub, const struct engine_commit *commit);
