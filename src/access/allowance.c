@@ -10,35 +10,26 @@ void allowance_init(struct allowance *allowance, struct limits *limits,
 
 /* ---- the limits of this connection ---- */
 
-static const struct auth_limits *standard_limits(const struct allowance *allowance)
-{
-    return &allowance->limits->rules.standard;
-}
-
-static const struct auth_limits *own_limits(const struct allowance *allowance)
-{
-    return &allowance->principal->identity->limits;
-}
+/* Its token's own number, or else the standard one. */
+#define CHOOSE(allowance, member)                                                                  \
+    limits_choose((allowance)->principal->identity->limits.member,                                 \
+                  (allowance)->limits->rules.standard.member)
 
 /* One of the limits per minute; false: there is none. */
-static bool minute_rate(const struct allowance *allowance, int64_t own, int64_t standard,
-                        struct rate *rate)
+static bool minute_rate(const struct allowance *allowance, int64_t most, struct rate *rate)
 {
-    *rate = (struct rate){.most = limits_choose(own, standard),
-                          .window_ms = allowance->limits->rules.minute_ms};
-    return rate->most != LIMITS_NONE;
+    *rate = (struct rate){.most = most, .window_ms = allowance->limits->rules.minute_ms};
+    return most != LIMITS_NONE;
 }
 
 static bool message_rate(const struct allowance *allowance, struct rate *rate)
 {
-    return minute_rate(allowance, own_limits(allowance)->max_messages_per_minute,
-                       standard_limits(allowance)->max_messages_per_minute, rate);
+    return minute_rate(allowance, CHOOSE(allowance, max_messages_per_minute), rate);
 }
 
 static bool byte_rate(const struct allowance *allowance, struct rate *rate)
 {
-    return minute_rate(allowance, own_limits(allowance)->max_bytes_per_minute,
-                       standard_limits(allowance)->max_bytes_per_minute, rate);
+    return minute_rate(allowance, CHOOSE(allowance, max_bytes_per_minute), rate);
 }
 
 /* ---- refusing ---- */
@@ -133,8 +124,7 @@ bool allowance_snapshot(struct allowance *allowance, struct error *error)
 
 bool allowance_subscription(struct allowance *allowance, size_t held, struct error *error)
 {
-    int64_t most = limits_choose(own_limits(allowance)->max_subscriptions,
-                                 standard_limits(allowance)->max_subscriptions);
+    int64_t most = CHOOSE(allowance, max_subscriptions);
     if (most == LIMITS_NONE || (int64_t)held < most)
         return true;
     error_set(error, ERROR_SUBSCRIPTION_LIMIT,

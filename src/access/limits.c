@@ -90,15 +90,12 @@ struct limits *limits_new(const struct config *config, struct audit *audit, stru
     limits->audit = audit;
     limits->now_ms = real_time;
     limits->most_connections = config->max_connections;
-    tally_init(&limits->by_ip);
-    tally_init(&limits->by_subject);
-    tally_init(&limits->by_metering_key);
-    tally_init(&limits->by_origin);
-    limits->handshakes = rate_table_new(LIMITS_KEYS);
-    limits->failures = rate_table_new(LIMITS_KEYS);
-    limits->subjects = rate_table_new(LIMITS_KEYS);
-    limits->metering_keys = rate_table_new(LIMITS_KEYS);
-    if (!limits->handshakes || !limits->failures || !limits->subjects || !limits->metering_keys)
+    bool made = true;
+    for (int i = 0; i < LIMIT_COUNTS; i++)
+        tally_init(&limits->counts[i]);
+    for (int i = 0; i < LIMIT_TABLES; i++)
+        made = (limits->tables[i] = rate_table_new(LIMITS_KEYS)) && made;
+    if (!made)
         error_set(error, ERROR_MEMORY, "out of memory while starting");
     else if (make_rules(&limits->rules, config, error))
         return limits;
@@ -111,14 +108,10 @@ void limits_free(struct limits *limits)
     if (!limits)
         return;
     free_rules(&limits->rules);
-    rate_table_free(limits->handshakes);
-    rate_table_free(limits->failures);
-    rate_table_free(limits->subjects);
-    rate_table_free(limits->metering_keys);
-    tally_fini(&limits->by_ip);
-    tally_fini(&limits->by_subject);
-    tally_fini(&limits->by_metering_key);
-    tally_fini(&limits->by_origin);
+    for (int i = 0; i < LIMIT_TABLES; i++)
+        rate_table_free(limits->tables[i]);
+    for (int i = 0; i < LIMIT_COUNTS; i++)
+        tally_fini(&limits->counts[i]);
     memory_free(limits);
 }
 

@@ -34,15 +34,19 @@ struct limit_rules {
     enum forwarded_form proxy_form;
 };
 
+/* What is rated by key; and by what connections are counted, in the order in which it is asked. */
+enum { LIMIT_HANDSHAKES, LIMIT_FAILURES, LIMIT_SUBJECTS, LIMIT_METERING_KEYS, LIMIT_TABLES };
+enum { LIMIT_BY_ADDRESS, LIMIT_BY_SUBJECT, LIMIT_BY_METERING_KEY, LIMIT_BY_ORIGIN, LIMIT_COUNTS };
+
 struct limits {
     struct limit_rules rules;
     struct audit *audit; /* borrowed */
     int64_t (*now_ms)(void *argument);
     void *clock;
-    struct rate_table *handshakes, *failures, *subjects, *metering_keys;
+    struct rate_table *tables[LIMIT_TABLES];
     int64_t connections;      /* now */
     int64_t most_connections; /* that the process has room for; a larger number takes a restart */
-    struct tally by_ip, by_subject, by_metering_key, by_origin;
+    struct tally counts[LIMIT_COUNTS];
 };
 
 /* NULL with an error. The audit must outlive it. */

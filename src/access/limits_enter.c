@@ -1,8 +1,6 @@
 /* Who comes in: handshakes, guesses, and the counts of connections. */
 #include "access/limits.h"
 
-enum { PLACES = 4 };
-
 /* ---- handshakes ---- */
 
 /* Where a client is for the limits; of one whose address is not known, "". */
@@ -38,8 +36,8 @@ bool limits_handshake(struct limits *limits, const struct audit_client *client, 
         return false;
     }
     if (!limits_rate_holds(limits, rate) ||
-        rate_table_admit(limits->handshakes, rate, site_of(client, &address), limits_now(limits),
-                         &wait_ms))
+        rate_table_admit(limits->tables[LIMIT_HANDSHAKES], rate, site_of(client, &address),
+                         limits_now(limits), &wait_ms))
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
                        "too many handshakes from this address", error);
@@ -51,8 +49,8 @@ bool limits_may_try(struct limits *limits, const struct audit_client *client, st
     struct address address;
     int64_t wait_ms;
     if (!limits_rate_holds(limits, rate) ||
-        rate_table_allows(limits->failures, rate, site_of(client, &address), limits_now(limits),
-                          &wait_ms))
+        rate_table_allows(limits->tables[LIMIT_FAILURES], rate, site_of(client, &address),
+                          limits_now(limits), &wait_ms))
         return true;
     return refuse_rate(limits, client, AUDIT_LIMIT_RATE_HANDSHAKES_PER_ADDRESS, rate, wait_ms,
                        "too many bad tokens, or handshakes without a good one, from this address",
@@ -64,55 +62,55 @@ void limits_note_failure(struct limits *limits, const struct audit_client *clien
     const struct rate *rate = &limits->rules.handshakes;
     struct address address;
     if (limits_rate_holds(limits, rate))
-        rate_table_admit(limits->failures, rate, site_of(client, &address), limits_now(limits),
-                         NULL);
+        rate_table_admit(limits->tables[LIMIT_FAILURES], rate, site_of(client, &address),
+                         limits_now(limits), NULL);
 }
 
 /* ---- places ---- */
 
 struct limit_place {
     struct limits *limits;
-    struct tally_count *counts[PLACES];
+    struct tally_count *counts[LIMIT_COUNTS];
 };
 
 /* One of the things by which connections are counted. */
 struct counted {
-    struct tally *tally;
     struct span key; /* absent: not counted by this */
     int64_t most;    /* LIMITS_NONE: no limit */
     enum audit_limit kind;
     const char *what;
 };
 
-/* In the order in which they are asked. `address` backs a key. */
+/* `address` backs a key. */
 static void list_counts(struct limits *limits, const struct audit_client *client,
-                        struct address *address, struct counted list[PLACES])
+                        struct address *address, struct counted list[LIMIT_COUNTS])
 {
     const struct limit_rules *rules = &limits->rules;
     const struct auth_identity *identity = client->identity;
     bool has_origin = client->origin && *client->origin;
-    list[0] = (struct counted){&limits->by_ip, site_of(client, address),
-                               limits_choose(AUTH_NOT_SET, rules->connections_per_ip),
-                               AUDIT_LIMIT_CONNECTIONS_PER_ADDRESS, "this address"};
-    list[1] = (struct counted){
-        &limits->by_subject, span_of(identity->subject),
+    list[LIMIT_BY_ADDRESS] = (struct counted){
+        site_of(client, address), limits_choose(AUTH_NOT_SET, rules->connections_per_ip),
+        AUDIT_LIMIT_CONNECTIONS_PER_ADDRESS, "this address"};
+    list[LIMIT_BY_SUBJECT] = (struct counted){
+        span_of(identity->subject),
         limits_choose(identity->limits.max_connections, rules->standard.max_connections),
         AUDIT_LIMIT_CONNECTIONS_PER_SUBJECT, "the token's subject"};
-    list[2] = (struct counted){&limits->by_metering_key, span_of(identity->metering_key),
-                               limits_choose(AUTH_NOT_SET, rules->connections_per_metering_key),
-                               AUDIT_LIMIT_CONNECTIONS_PER_METERING_KEY, "the metering key"};
-    list[3] = (struct counted){&limits->by_origin,
-                               has_origin ? span_of(client->origin) : span_make(NULL, 0),
-                               limits_choose(AUTH_NOT_SET, rules->connections_per_origin),
-                               AUDIT_LIMIT_CONNECTIONS_PER_ORIGIN, "this origin"};
+    list[LIMIT_BY_METERING_KEY] =
+        (struct counted){span_of(identity->metering_key),
+                         limits_choose(AUTH_NOT_SET, rules->connections_per_metering_key),
+                         AUDIT_LIMIT_CONNECTIONS_PER_METERING_KEY, "the metering key"};
+    list[LIMIT_BY_ORIGIN] =
+        (struct counted){has_origin ? span_of(client->origin) : span_make(NULL, 0),
+                         limits_choose(AUTH_NOT_SET, rules->connections_per_origin),
+                         AUDIT_LIMIT_CONNECTIONS_PER_ORIGIN, "this origin"};
 }
 
 static bool has_room(struct limits *limits, const struct audit_client *client,
-                     const struct counted *counted, struct error *error)
+                     const struct tally *tally, const struct counted *counted, struct error *error)
 {
     if (!counted->key.data || counted->most == LIMITS_NONE)
         return true;
-    int64_t count = tally_of(counted->tally, counted->key);
+    int64_t count = tally_of(tally, counted->key);
     if (count < counted->most)
         return true;
     error_set(error, ERROR_CONNECTION_LIMIT, "%s has %lld connections, and may have %lld",
@@ -135,29 +133,30 @@ static bool may_connect(struct limits *limits, const struct audit_client *client
     bool by_subject = limits_rate_holds(limits, &rules->subject_connections);
     bool by_key = limits_rate_holds(limits, &rules->metering_connections);
     int64_t now = limits_now(limits), wait_ms = 0;
-    if (by_subject &&
-        !rate_table_allows(limits->subjects, &rules->subject_connections, subject, now, &wait_ms))
+    if (by_subject && !rate_table_allows(limits->tables[LIMIT_SUBJECTS],
+                                         &rules->subject_connections, subject, now, &wait_ms))
         return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_SUBJECT,
                            &rules->subject_connections, wait_ms,
                            by_site ? "too many connections from this address"
                                    : "too many connections of the token's subject",
                            error);
-    if (by_key && !rate_table_admit(limits->metering_keys, &rules->metering_connections,
-                                    metering_key, now, &wait_ms))
+    if (by_key && !rate_table_admit(limits->tables[LIMIT_METERING_KEYS],
+                                    &rules->metering_connections, metering_key, now, &wait_ms))
         return refuse_rate(limits, client, AUDIT_LIMIT_RATE_CONNECTIONS_PER_METERING_KEY,
                            &rules->metering_connections, wait_ms,
                            "too many connections of the metering key", error);
     if (by_subject)
-        rate_table_admit(limits->subjects, &rules->subject_connections, subject, now, NULL);
+        rate_table_admit(limits->tables[LIMIT_SUBJECTS], &rules->subject_connections, subject, now,
+                         NULL);
     return true;
 }
 
-static bool take_place(struct limit_place *place, const struct counted list[PLACES])
+static bool take_place(struct limit_place *place, const struct counted list[LIMIT_COUNTS])
 {
-    for (size_t i = 0; i < PLACES; i++) {
+    for (size_t i = 0; i < LIMIT_COUNTS; i++) {
         if (!list[i].key.data)
             continue;
-        place->counts[i] = tally_enter(list[i].tally, list[i].key);
+        place->counts[i] = tally_enter(&place->limits->counts[i], list[i].key);
         if (!place->counts[i])
             return false;
     }
@@ -168,10 +167,10 @@ struct limit_place *limits_enter(struct limits *limits, const struct audit_clien
                                  struct error *error)
 {
     struct address address;
-    struct counted list[PLACES];
+    struct counted list[LIMIT_COUNTS];
     list_counts(limits, client, &address, list);
-    for (size_t i = 0; i < PLACES; i++)
-        if (!has_room(limits, client, &list[i], error))
+    for (size_t i = 0; i < LIMIT_COUNTS; i++)
+        if (!has_room(limits, client, &limits->counts[i], &list[i], error))
             return NULL;
     if (!may_connect(limits, client, error))
         return NULL;
@@ -192,10 +191,8 @@ void limits_leave(struct limit_place *place)
     if (!place)
         return;
     struct limits *limits = place->limits;
-    struct tally *tallies[PLACES] = {&limits->by_ip, &limits->by_subject, &limits->by_metering_key,
-                                     &limits->by_origin};
-    for (size_t i = 0; i < PLACES; i++)
-        tally_leave(tallies[i], place->counts[i]);
+    for (size_t i = 0; i < LIMIT_COUNTS; i++)
+        tally_leave(&limits->counts[i], place->counts[i]);
     limits->connections--;
     memory_free(place);
 }
