@@ -72,14 +72,9 @@ void config_auth_print(struct buffer *out, const struct config *config)
     const struct config_auth *auth = &config->auth;
     const char *between = "\n    ";
     buffer_add_string(out, "  \"auth\": {");
-    for (size_t i = 0; i < config_setting_count; i++) {
-        size_t before = out->length;
-        buffer_add_string(out, between);
-        if (config_settings[i].member && setting_print(out, config, &config_settings[i]))
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].member && setting_print(out, between, config, &config_settings[i]))
             between = ",\n    ";
-        else
-            out->length = before;
-    }
     if (auth->tokens) {
         buffer_add_string(out, between);
         print_tokens(out, auth->tokens);

@@ -54,6 +54,12 @@ static inline bool setting_is_textual(const struct setting *setting)
     return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
 }
 
+/* Neither of "auth" nor an older name. */
+static inline bool setting_stands_alone(const struct setting *setting)
+{
+    return !setting->member && !setting->older;
+}
+
 /* Both NULL, or the same text. */
 static inline bool same_text(const char *a, const char *b)
 {
@@ -78,7 +84,7 @@ int64_t setting_number(const struct config *config, const struct setting *settin
 const char *setting_text(const struct config *config, const struct setting *setting);
 const struct config_rate *setting_rate(const struct config *config, const struct setting *setting);
 struct config_rate setting_standard_rate(const struct setting *setting);
-void rate_print(struct buffer *out, const struct config_rate *rate);
+void rate_print(struct buffer *out, struct config_rate rate);
 /* Whether the values of two configurations are the same; exchange them. */
 bool setting_same(const struct config *a, const struct config *b, const struct setting *setting);
 void setting_swap(struct config *a, struct config *b, const struct setting *setting);
@@ -103,10 +109,16 @@ void config_free_auth(struct config *config);
 bool config_unknown_member(struct error *error, const char *path, const char *name,
                            const char *const *known);
 
-/* How one setting is shown: its lines of --help, its value as a member of the file, and its member
- * of the schema, indented by so many spaces. */
+/* Append its value, or the default where `config` is NULL, as one would type it; the same as JSON,
+ * as a member of this name. False: there is none, and nothing was appended. */
+bool setting_add(struct buffer *out, const struct config *config, const struct setting *setting);
+bool setting_add_member(struct buffer *out, const char *name, const struct config *config,
+                        const struct setting *setting);
+/* How one setting is shown: its lines of --help, its value as a member of the file with `before` in
+ * front of it, if there is one, and its member of the schema, indented by so many spaces. */
 void setting_describe(struct buffer *out, const struct setting *setting);
-bool setting_print(struct buffer *out, const struct config *config, const struct setting *setting);
+bool setting_print(struct buffer *out, const char *before, const struct config *config,
+                   const struct setting *setting);
 void setting_schema(struct buffer *out, const struct setting *setting, int indent);
 /* The same of "auth" and "allowed_origins". What is secret is not shown. */
 void config_auth_describe(struct buffer *out);

@@ -3,54 +3,76 @@
  */
 #include "config/config_internal.h"
 
-/* ---- the list ---- */
+/* ---- one value ---- */
 
-static void describe_variable(struct buffer *out, const struct setting *setting)
+bool setting_add(struct buffer *out, const struct config *config, const struct setting *setting)
 {
-    if (setting->environment)
-        buffer_printf(out, "      environment: %s\n", setting->environment);
+    bool textual = setting_is_textual(setting), rated = setting->type == SETTING_RATE;
+    const char *text = !textual ? NULL : config ? setting_text(config, setting) : setting->text;
+    int64_t number = textual || rated ? 0
+                     : config         ? setting_number(config, setting)
+                                      : setting->number;
+    if (textual && !text)
+        return false;
+    if (rated)
+        rate_print(out, config ? *setting_rate(config, setting) : setting_standard_rate(setting));
+    else if (setting->type == SETTING_NUMBER)
+        buffer_printf(out, "%lld", (long long)number);
+    else if (setting->type == SETTING_FLAG)
+        buffer_add_string(out, number ? "true" : "false");
+    else
+        buffer_add_string(out, textual ? text : setting->words[number]);
+    return true;
 }
+
+bool setting_add_member(struct buffer *out, const char *name, const struct config *config,
+                        const struct setting *setting)
+{
+    bool plain = setting->type == SETTING_NUMBER || setting->type == SETTING_FLAG;
+    struct buffer value;
+    buffer_init(&value, SIZE_MAX);
+    bool set = setting_add(&value, config, setting);
+    if (set)
+        buffer_printf(out, "\"%s\": ", name);
+    if (set && plain)
+        buffer_add_span(out, buffer_span(&value));
+    else if (set)
+        doc_escape(out, buffer_span(&value));
+    out->failed = out->failed || value.failed;
+    buffer_fini(&value);
+    return set;
+}
+
+/* ---- the list ---- */
 
 void setting_describe(struct buffer *out, const struct setting *setting)
 {
-    struct config_rate standard;
+    static const char *const forms[] = {[SETTING_TEXT] = "a text",
+                                        [SETTING_ADDRESS] = "HOST:PORT",
+                                        [SETTING_FLAG] = "true or false",
+                                        [SETTING_RATE] = "MOST+BURST/TIME or off"};
     buffer_printf(out, "  %s: ", setting->name);
-    switch (setting->type) {
-    case SETTING_TEXT:
-        buffer_add_string(out, "a text");
-        if (setting->text)
-            buffer_printf(out, ", default %s", setting->text);
-        break;
-    case SETTING_ADDRESS:
-        buffer_printf(out, "HOST:PORT, default %s", setting->text);
-        break;
-    case SETTING_NUMBER:
-        buffer_printf(out, "a number from %lld to %lld, default %lld", (long long)setting->least,
-                      (long long)setting->most, (long long)setting->number);
-        break;
-    case SETTING_FLAG:
-        buffer_printf(out, "true or false, default %s", setting->number ? "true" : "false");
-        break;
-    case SETTING_RATE:
-        standard = setting_standard_rate(setting);
-        buffer_add_string(out, "MOST+BURST/TIME or off, default ");
-        rate_print(out, &standard);
-        break;
-    case SETTING_WORD:
+    if (setting->type == SETTING_NUMBER)
+        buffer_printf(out, "a number from %lld to %lld", (long long)setting->least,
+                      (long long)setting->most);
+    else if (setting->type == SETTING_WORD)
         setting_print_words(out, setting->words);
-        buffer_printf(out, ", default %s", setting->words[setting->number]);
-        break;
+    else
+        buffer_add_string(out, forms[setting->type]);
+    if (!setting_is_textual(setting) || setting->text) {
+        buffer_add_string(out, ", default ");
+        setting_add(out, NULL, setting);
     }
     buffer_printf(out, "%s\n      %s\n", setting->change ? "; live" : "", setting->help);
-    describe_variable(out, setting);
-    for (int i = 1; setting->type == SETTING_RATE && i <= 3; i++)
-        describe_variable(out, setting + i);
+    for (int i = 0; i <= (setting->type == SETTING_RATE ? 3 : 0); i++)
+        if (setting[i].environment)
+            buffer_printf(out, "      environment: %s\n", setting[i].environment);
 }
 
 bool config_describe(struct buffer *out)
 {
     for (size_t i = 0; i < config_setting_count; i++)
-        if (!config_settings[i].member && !config_settings[i].older)
+        if (setting_stands_alone(&config_settings[i]))
             setting_describe(out, &config_settings[i]);
     config_auth_describe(out);
     buffer_add_string(out,
@@ -102,44 +124,25 @@ static void print_export(struct buffer *out, const struct config_export *export)
     buffer_add_string(out, "}}");
 }
 
-bool setting_print(struct buffer *out, const struct config *config, const struct setting *setting)
+bool setting_print(struct buffer *out, const char *before, const struct config *config,
+                   const struct setting *setting)
 {
-    bool textual = setting_is_textual(setting);
-    const char *text = textual ? setting_text(config, setting) : NULL;
-    if (textual && !text)
-        return false;
-    buffer_printf(out, "\"%s\": ", setting->member ? setting->member : setting->name);
-    if (textual)
-        doc_escape(out, span_of(text));
-    else if (setting->type == SETTING_WORD)
-        buffer_printf(out, "\"%s\"", setting->words[setting_number(config, setting)]);
-    else if (setting->type == SETTING_RATE) {
-        buffer_add_char(out, '"');
-        rate_print(out, setting_rate(config, setting));
-        buffer_add_char(out, '"');
-    } else if (setting->type == SETTING_FLAG)
-        buffer_add_string(out, setting_number(config, setting) ? "true" : "false");
-    else
-        buffer_printf(out, "%lld", (long long)setting_number(config, setting));
-    return true;
-}
-
-static void print_one(const struct config *config, const struct setting *setting,
-                      struct buffer *out)
-{
-    size_t before = out->length;
-    buffer_add_string(out, "  ");
-    if (!setting->member && !setting->older && setting_print(out, config, setting))
-        buffer_add_string(out, ",\n");
-    else
-        out->length = before;
+    size_t length = out->length;
+    buffer_add_string(out, before);
+    bool set =
+        setting_add_member(out, setting->member ? setting->member : setting->name, config, setting);
+    if (!set)
+        out->length = length;
+    return set;
 }
 
 bool config_print(const struct config *config, struct buffer *out)
 {
     buffer_add_string(out, "{\n");
     for (size_t i = 0; i < config_setting_count; i++)
-        print_one(config, &config_settings[i], out);
+        if (setting_stands_alone(&config_settings[i]) &&
+            setting_print(out, "  ", config, &config_settings[i]))
+            buffer_add_string(out, ",\n");
     config_auth_print(out, config);
     print_stacks(out, config);
     buffer_add_string(out, "  \"exports\": {");

@@ -57,16 +57,16 @@ bool setting_set_rate(struct config *config, const struct setting *setting, stru
     return true;
 }
 
-void rate_print(struct buffer *out, const struct config_rate *rate)
+void rate_print(struct buffer *out, struct config_rate rate)
 {
-    if (rate->most == 0) {
+    if (rate.most == 0) {
         buffer_add_string(out, "off");
         return;
     }
-    buffer_printf(out, "%lld", (long long)rate->most);
-    if (rate->burst)
-        buffer_printf(out, "+%lld", (long long)rate->burst);
-    buffer_printf(out, "/%llds", (long long)rate->seconds);
+    buffer_printf(out, "%lld", (long long)rate.most);
+    if (rate.burst)
+        buffer_printf(out, "+%lld", (long long)rate.burst);
+    buffer_printf(out, "/%llds", (long long)rate.seconds);
 }
 
 struct config_rate setting_standard_rate(const struct setting *setting)

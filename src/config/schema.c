@@ -1,26 +1,46 @@
 /* The JSON Schema of the configuration file, for editors. */
 #include "config/config_internal.h"
 
-static void schema_words(struct buffer *out, const char *const *words)
-{
-    buffer_add_string(out, "\"enum\": [");
-    for (size_t i = 0; words[i]; i++)
-        buffer_printf(out, "%s\"%s\"", i > 0 ? ", " : "", words[i]);
-    buffer_add_string(out, "]");
-}
+/* One more member of what is said of a setting. */
+#define MEMBER(...) (buffer_printf(out, ",\n%*s  ", indent, ""), buffer_printf(out, __VA_ARGS__))
 
-static void schema_rate(struct buffer *out, const struct setting *setting, int indent)
+static void schema_form(struct buffer *out, const struct setting *setting, int indent)
 {
-    struct config_rate standard = setting_standard_rate(setting);
-    buffer_printf(out,
-                  "\"anyOf\": [\n%*s    {\"type\": \"string\", \"pattern\": "
-                  "\"^(off|[0-9]+|[0-9]+([+][0-9]+)?/[0-9]+[smh])$\"},\n%*s    {\"type\": "
-                  "\"integer\", \"minimum\": %lld, \"maximum\": %lld}\n%*s  ],\n%*s  "
-                  "\"default\": \"",
-                  indent, "", indent, "", (long long)setting[1].least, (long long)setting[1].most,
-                  indent, "", indent, "");
-    rate_print(out, &standard);
-    buffer_add_char(out, '"');
+    switch (setting->type) {
+    case SETTING_TEXT:
+        MEMBER("\"type\": %s", setting->list ? "[\"string\", \"array\"]" : "\"string\"");
+        if (setting->list)
+            MEMBER("\"items\": {\"type\": \"string\"}");
+        MEMBER("\"minLength\": 1");
+        break;
+    case SETTING_ADDRESS:
+        MEMBER("\"type\": \"string\"");
+        MEMBER("\"pattern\": \"^(.+:[0-9]{1,5})?$\"");
+        break;
+    case SETTING_NUMBER:
+        MEMBER("\"type\": \"integer\"");
+        MEMBER("\"minimum\": %lld", (long long)setting->least);
+        MEMBER("\"maximum\": %lld", (long long)setting->most);
+        break;
+    case SETTING_RATE:
+        MEMBER("\"anyOf\": [");
+        buffer_printf(out,
+                      "\n%*s    {\"type\": \"string\", \"pattern\": "
+                      "\"^(off|[0-9]+|[0-9]+([+][0-9]+)?/[0-9]+[smh])$\"},\n%*s    {\"type\": "
+                      "\"integer\", \"minimum\": %lld, \"maximum\": %lld}\n%*s  ]",
+                      indent, "", indent, "", (long long)setting[1].least,
+                      (long long)setting[1].most, indent, "");
+        break;
+    case SETTING_FLAG:
+        MEMBER("\"type\": \"boolean\"");
+        break;
+    case SETTING_WORD:
+        MEMBER("\"enum\": [");
+        for (size_t i = 0; setting->words[i]; i++)
+            buffer_printf(out, "%s\"%s\"", i > 0 ? ", " : "", setting->words[i]);
+        buffer_add_char(out, ']');
+        break;
+    }
 }
 
 void setting_schema(struct buffer *out, const struct setting *setting, int indent)
@@ -28,47 +48,13 @@ void setting_schema(struct buffer *out, const struct setting *setting, int inden
     const char *name = setting->member ? setting->member : setting->name;
     buffer_printf(out, "%*s\"%s\": {\n%*s  \"description\": ", indent, "", name, indent, "");
     doc_escape(out, span_of(setting->help));
-    buffer_printf(out, ",\n%*s  ", indent, "");
-    switch (setting->type) {
-    case SETTING_TEXT:
-        if (setting->list)
-            buffer_printf(out,
-                          "\"type\": [\"string\", \"array\"],\n%*s  \"items\": {\"type\": "
-                          "\"string\"},\n%*s  \"minLength\": 1",
-                          indent, "", indent, "");
-        else
-            buffer_printf(out, "\"type\": \"string\",\n%*s  \"minLength\": 1", indent, "");
-        if (setting->text)
-            buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "", setting->text);
-        break;
-    case SETTING_ADDRESS:
-        buffer_printf(out,
-                      "\"type\": \"string\",\n%*s  \"pattern\": \"^(.+:[0-9]{1,5})?$\",\n"
-                      "%*s  \"default\": \"%s\"",
-                      indent, "", indent, "", setting->text);
-        break;
-    case SETTING_NUMBER:
-        buffer_printf(out,
-                      "\"type\": \"integer\",\n%*s  \"minimum\": %lld,\n%*s  \"maximum\": "
-                      "%lld,\n%*s  \"default\": %lld",
-                      indent, "", (long long)setting->least, indent, "", (long long)setting->most,
-                      indent, "", (long long)setting->number);
-        break;
-    case SETTING_RATE:
-        schema_rate(out, setting, indent);
-        break;
-    case SETTING_FLAG:
-        buffer_printf(out, "\"type\": \"boolean\",\n%*s  \"default\": %s", indent, "",
-                      setting->number ? "true" : "false");
-        break;
-    case SETTING_WORD:
-        schema_words(out, setting->words);
-        buffer_printf(out, ",\n%*s  \"default\": \"%s\"", indent, "",
-                      setting->words[setting->number]);
-        break;
+    schema_form(out, setting, indent);
+    if (!setting_is_textual(setting) || setting->text) {
+        MEMBER("%s", "");
+        setting_add_member(out, "default", NULL, setting);
     }
     if (setting->older)
-        buffer_printf(out, ",\n%*s  \"deprecated\": true", indent, "");
+        MEMBER("\"deprecated\": true");
     buffer_printf(out, "\n%*s},\n", indent, "");
     for (int i = 2; setting->type == SETTING_RATE && i <= 3; i++)
         setting_schema(out, setting + i, indent);
@@ -77,8 +63,7 @@ void setting_schema(struct buffer *out, const struct setting *setting, int inden
 static const char schema_exports[] =
     "    \"exports\": {\n"
     "      \"description\": \"the exports that are shown, by name; when there is none, and no "
-    "stacks, "
-    "exports appear as they are fed\",\n"
+    "stacks, exports appear as they are fed\",\n"
     "      \"type\": \"object\",\n"
     "      \"default\": {},\n"
     "      \"propertyNames\": {\"minLength\": 1, \"maxLength\": 128, \"pattern\": "
@@ -95,8 +80,7 @@ static const char schema_exports[] =
     "          },\n"
     "          \"max_array_length\": {\n"
     "            \"description\": \"elements that an array in an entity keeps, the newest; 0 for "
-    "no "
-    "limit; left out: the setting max_array_length\",\n"
+    "no limit; left out: the setting max_array_length\",\n"
     "            \"type\": \"integer\",\n"
     "            \"minimum\": 0,\n"
     "            \"maximum\": 1000000000\n"
@@ -245,7 +229,7 @@ bool config_schema(struct buffer *out)
                            "  \"properties\": {\n"
                            "    \"$schema\": {\"type\": \"string\"},\n");
     for (size_t i = 0; i < config_setting_count; i++)
-        if (!config_settings[i].member && !config_settings[i].older)
+        if (setting_stands_alone(&config_settings[i]))
             setting_schema(out, &config_settings[i], 4);
     config_auth_schema(out);
     buffer_add_string(out, schema_stacks);

@@ -17,29 +17,23 @@
 #define MOST_IN_RATE 1000000000
 
 /* By the name of the enum, and placed by its values. */
-static const char *const store_synchronous_words[] = {[STORE_SYNCHRONOUS_FULL] = "full",
-                                                      [STORE_SYNCHRONOUS_NORMAL] = "normal",
-                                                      [STORE_SYNCHRONOUS_OFF] = "off",
-                                                      NULL};
-static const char *const store_erase_words[] = {
-    [STORE_ERASE_FAST] = "fast", [STORE_ERASE_FULL] = "full", [STORE_ERASE_OFF] = "off", NULL};
-static const char *const log_level_words[] = {[LOG_LEVEL_ERROR] = "error",
-                                              [LOG_LEVEL_WARNING] = "warning",
-                                              [LOG_LEVEL_INFO] = "info",
-                                              [LOG_LEVEL_DEBUG] = "debug",
-                                              NULL};
-static const char *const log_format_words[] = {
-    [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL};
-static const char *const config_unknown_exports_words[] = {
-    [CONFIG_UNKNOWN_IGNORE] = "ignore", [CONFIG_UNKNOWN_REFUSE] = "refuse", NULL};
-static const char *const config_rate_limiting_words[] = {
-    [CONFIG_RATES_AUTO] = "auto", [CONFIG_RATES_ON] = "on", [CONFIG_RATES_OFF] = "off", NULL};
-static const char *const config_auth_mode_words[] = {[CONFIG_AUTH_NONE] = "none",
-                                                     [CONFIG_AUTH_STATIC] = "static",
-                                                     [CONFIG_AUTH_SIGNED] = "signed",
-                                                     NULL};
-static const char *const config_audience_words[] = {
-    [CONFIG_FOR_ADMIN] = "admin", [CONFIG_FOR_ALL] = "all", NULL};
+#define WORDS(type, ...)                                                                           \
+    _Static_assert(sizeof(enum type) == sizeof(unsigned), "put_number");                           \
+    static const char *const type##_words[] = {__VA_ARGS__, NULL}
+WORDS(store_synchronous, [STORE_SYNCHRONOUS_FULL] = "full", [STORE_SYNCHRONOUS_NORMAL] = "normal",
+      [STORE_SYNCHRONOUS_OFF] = "off");
+WORDS(store_erase, [STORE_ERASE_FAST] = "fast", [STORE_ERASE_FULL] = "full",
+      [STORE_ERASE_OFF] = "off");
+WORDS(log_level, [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning",
+      [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug");
+WORDS(log_format, [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json");
+WORDS(
+    config_unknown_exports, [CONFIG_UNKNOWN_IGNORE] = "ignore", [CONFIG_UNKNOWN_REFUSE] = "refuse");
+WORDS(config_rate_limiting, [CONFIG_RATES_AUTO] = "auto", [CONFIG_RATES_ON] = "on",
+      [CONFIG_RATES_OFF] = "off");
+WORDS(config_auth_mode, [CONFIG_AUTH_NONE] = "none", [CONFIG_AUTH_STATIC] = "static",
+      [CONFIG_AUTH_SIGNED] = "signed");
+WORDS(config_audience, [CONFIG_FOR_ADMIN] = "admin", [CONFIG_FOR_ALL] = "all");
 
 /* The name of a header, as it stands in a request. */
 static bool check_header(const char *name, struct error *error)
