@@ -223,32 +223,26 @@ static int let_through(const char *const *settings)
     return count;
 }
 
+/* All come from one address, of which 30 and 5 may come. */
 static void test_when_rates_hold(void **state)
 {
-    static const char *const as_it_is[] = {NULL};
-    static const char *const on[] = {"rate_limiting", "on", NULL};
-    static const char *const touched[] = {"rate_snapshots_per_connection", "31", NULL};
-    static const char *const proxied[] = {"trusted_proxies", "192.0.2.1", NULL};
-    static const char *const reachable[] = {"health", "0.0.0.0:0", NULL};
-    static const char *const off[] = {"rate_limiting", "off", "health", "0.0.0.0:0", NULL};
-    static const char *const none[] = {"rate_limiting",
-                                       "on",
-                                       "rate_handshakes_per_ip",
-                                       "off",
-                                       "rate_connections_per_subject",
-                                       "0",
-                                       "rate_connections_per_metering_key",
-                                       "0+5/60s",
-                                       NULL};
+    static const struct {
+        const char *settings[9];
+        int through;
+    } cases[] = {
+        {{NULL}, 100}, /* this machine's own */
+        {{"rate_limiting", "on"}, 35},
+        {{"rate_snapshots_per_connection", "31"}, 35},
+        {{"trusted_proxies", "192.0.2.1"}, 35},
+        {{"health", "0.0.0.0:0"}, 35},
+        {{"rate_limiting", "off", "health", "0.0.0.0:0"}, 100},
+        {{"rate_limiting", "on", "rate_handshakes_per_ip", "off", "rate_connections_per_subject",
+          "0", "rate_connections_per_metering_key", "0+5/60s"},
+         100},
+    };
     (void)state;
-    assert_int_equal(let_through(as_it_is), 100); /* this machine's own */
-    /* All come from one address, of which 30 and 5 may come. */
-    assert_int_equal(let_through(on), 35);
-    assert_int_equal(let_through(touched), 35);
-    assert_int_equal(let_through(proxied), 35);
-    assert_int_equal(let_through(reachable), 35);
-    assert_int_equal(let_through(off), 100);
-    assert_int_equal(let_through(none), 100);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(let_through(cases[i].settings), cases[i].through);
 }
 
 /* Without tokens all have one subject, which is no reason to refuse one for the others. */
