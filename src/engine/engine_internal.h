@@ -215,12 +215,13 @@ struct writer {
     int64_t now;             /* time of this transaction, ms */
     uint64_t schema_us;      /* monotonic, when SQL views were made last */
     struct engine_gaps gaps[ENGINE_WATCHED_LISTS];
-    uint64_t last_trim_us;   /* monotonic, of the last look at the log's age */
-    uint64_t probe_us;       /* when the failing disk is tried next */
-    uint64_t probe_rest_us;  /* and how long between two attempts */
-    int64_t room;            /* that must be there before intake goes on */
-    bool on_trial;           /* intake went on, and no commit has succeeded since */
-    uint64_t watch_us;       /* when the files are looked at next */
+    size_t views_begun;     /* exports of the batch that has been begun, still without theirs */
+    uint64_t last_trim_us;  /* monotonic, of the last look at the log's age */
+    uint64_t probe_us;      /* when the failing disk is tried next */
+    uint64_t probe_rest_us; /* and how long between two attempts */
+    int64_t room;           /* that must be there before intake goes on */
+    bool on_trial;          /* intake went on, and no commit has succeeded since */
+    uint64_t watch_us;      /* when the files are looked at next */
     struct large_wait large;
 };
 
@@ -289,7 +290,8 @@ void writer_note_merged(struct writer *writer, size_t bytes);
 bool writer_may_merge(const struct writer *writer, struct error *error);
 
 /* large.c. Between two submissions: whether one that turns out to be large may pass; how long none
- * may, `most` ms at most (there are some that wait); whether so many wait that no more are taken. */
+ * may, `most` ms at most (there are some that wait); whether so many wait that no more are taken.
+ */
 void large_init(struct large_wait *large);
 void large_fini(struct large_wait *large);
 bool large_may_pass(const struct writer *writer);
@@ -532,7 +534,7 @@ struct engine {
     _Atomic uint64_t writer_since_us; /* its present step; 0: none */
     _Atomic int disk_state;
     _Atomic size_t large_count, large_bytes; /* that wait in writer.large */
-    int64_t last_change; /* at open, like head */
+    int64_t last_change;                     /* at open, like head */
     struct seq head;
     int64_t cursor_floor;
     struct engine_metrics metrics;

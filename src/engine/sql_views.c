@@ -5,8 +5,10 @@
  * it before its next statement: 13 µs for each export that there is. So a new export gets them in
  * its own transaction only if the last change of the schema is long enough ago: a millisecond for
  * each export. Else it waits for that, or until there are as many others as are a quarter of all,
- * and gets them with these in a transaction that no request waits for. An export then costs the
- * same however many there are. A stop makes all that are due, and so does a start.
+ * and gets them with these, in transactions that no request waits for. These are short and follow
+ * each other at once, with requests in between: what reads the schema meanwhile reads it once or
+ * twice. An export then costs the same however many there are. A stop makes all that are due, and
+ * so does a start.
  */
 #include "engine/engine_internal.h"
 
@@ -14,6 +16,7 @@ enum {
     UNPACED = 100,  /* exports: with so few the schema is read quickly */
     BATCH = 64,     /* exports whose SQL views are worth a transaction in any case; */
     BATCH_PART = 4, /* ... of many exports, this part of them */
+    MOST = 512,     /* exports of one transaction */
     REST_US = 1000  /* for each export, between two changes of the schema */
 };
 
@@ -46,12 +49,22 @@ bool writer_make_own_views(struct writer *writer, struct error *error)
 bool writer_views_wait(const struct writer *writer)
 {
     size_t due = store_sql_views_due(writer->store);
-    return due > 0 && (due >= batch_size(writer) || rest_us(writer) == 0);
+    return due > 0 &&
+           (writer->views_begun > 0 || due >= batch_size(writer) || rest_us(writer) == 0);
 }
 
 bool writer_make_views(struct writer *writer, struct error *error)
 {
-    return !writer_views_wait(writer) || make(writer, batch_size(writer), error);
+    if (!writer_views_wait(writer))
+        return true;
+    if (writer->views_begun == 0)
+        writer->views_begun = batch_size(writer);
+    size_t some = writer->views_begun < MOST ? writer->views_begun : MOST;
+    if (!make(writer, some, error))
+        return false;
+    size_t due = store_sql_views_due(writer->store), left = writer->views_begun - some;
+    writer->views_begun = left < due ? left : due;
+    return true;
 }
 
 int writer_views_rest(const struct writer *writer, int most)
