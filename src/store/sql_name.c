@@ -83,7 +83,8 @@ static bool list_of(struct store_writer *writer, enum statement statement, const
 /* The next text of such a list; moves *at. */
 static struct span next_text(const struct buffer *list, size_t *at)
 {
-    struct span text = span_of(list->data + *at);
+    const char *first = list->data + *at;
+    struct span text = span_make(first, strlen(first));
     *at += text.length + 1;
     return text;
 }

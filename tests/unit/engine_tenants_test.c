@@ -49,8 +49,8 @@ static struct view_set *make_views(size_t count)
 static void feed(struct fixture *fixture, size_t export, int key, int64_t until)
 {
     char text[128];
-    snprintf(text, sizeof text, "%s k%d patch {\"n\":%d,\"until\":%lld}\n", names[export], key, key,
-             (long long)until);
+    snprintf(text, sizeof text, "%.15s k%d patch {\"n\":%d,\"until\":%lld}\n", names[export], key,
+             key, (long long)until);
     assert_int_equal(fixture_apply(fixture, text).error.code, ERROR_NONE);
 }
 
