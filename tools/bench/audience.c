@@ -90,6 +90,8 @@ static void start_next(struct audience *audience)
         return;
     struct connection_target target = audience->target;
     target.source = (unsigned)(audience->started / CONNECTIONS_PER_ADDRESS);
+    if (audience->paths)
+        target.path = audience->paths[audience->started];
     connection_start(&audience->members[audience->started++].connection, &target);
 }
 

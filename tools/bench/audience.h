@@ -23,6 +23,7 @@ struct audience {
     struct subscriber *members;
     size_t count, started, opened;
     bool subscribe_when_open;
+    const char *const *paths; /* one for each, in place of the target's; NULL: that one */
     /* What they subscribe to, in turns; by default the whole list view. The id of each view must
      * be as long as that one's, because frames are looked at by fixed places. */
     const char *const *subscriptions;

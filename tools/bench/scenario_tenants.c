@@ -1,11 +1,11 @@
 /*
- * tenants: what grows with the number of somebody else's exports. A new export in a request of its
- * own, with a read after each few; what another producer waits beside a request of many new
- * exports, against one of as many mutations; and a mutation beside so many exports that each have a
- * derived view.
+ * tenants: what grows with somebody else's number. Here, with that of exports: a new one in a
+ * request of its own, with a read after each few; what another producer waits beside a request of
+ * many new exports, against one of as many mutations; and a mutation beside so many exports that
+ * each have a derived view. With that of tenants of one export: scenario_tenants_rows.c.
  */
-#include "bench/bench.h"
 #include "bench/plain.h"
+#include "bench/tenants.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,11 +25,17 @@ static const uint64_t sizes[SIZES] = {100, 1000, 10000};
 
 /* ---- requests ---- */
 
-static bool post(struct bench *bench, const struct buffer *lines, struct error *error)
+bool tenants_post(struct bench *bench, const char *path, const struct buffer *lines,
+                  struct error *error)
 {
-    int status =
-        plain_request(&bench->server.address, "/v1/mutations", buffer_span(lines), PATIENCE);
+    int status = plain_request(&bench->server.address, path, buffer_span(lines), PATIENCE);
     return status == 200 || error_set(error, ERROR_INTERNAL, "a request was answered %d", status);
+}
+
+bool tenants_get(struct bench *bench, const char *path, struct error *error)
+{
+    int status = plain_request(&bench->server.address, path, span_make(NULL, 0), PATIENCE);
+    return status == 200 || error_set(error, ERROR_INTERNAL, "a read was answered %d", status);
 }
 
 static bool post_line(struct bench *bench, const char *export, uint64_t number, struct error *error)
@@ -38,7 +44,7 @@ static bool post_line(struct bench *bench, const char *export, uint64_t number, 
     buffer_init(&line, LINE);
     buffer_printf(&line, "{\"export\":\"%s%llu\",\"key\":\"k\",\"patch\":{\"installed\":1}}\n",
                   export, (unsigned long long)number);
-    bool done = post(bench, &line, error);
+    bool done = tenants_post(bench, "/v1/mutations", &line, error);
     buffer_fini(&line);
     return done;
 }
@@ -59,16 +65,9 @@ static bool post_many(struct bench *bench, const char *export, uint64_t first, u
     struct buffer lines;
     buffer_init(&lines, SIZE_MAX / 2);
     add_lines(&lines, export, first, count, apart);
-    bool done = post(bench, &lines, error);
+    bool done = tenants_post(bench, "/v1/mutations", &lines, error);
     buffer_fini(&lines);
     return done;
-}
-
-static bool read_view(struct bench *bench, struct error *error)
-{
-    int status =
-        plain_request(&bench->server.address, "/v1/views/New0/list", span_make(NULL, 0), PATIENCE);
-    return status == 200 || error_set(error, ERROR_INTERNAL, "a read was answered %d", status);
 }
 
 static void rest(double seconds)
@@ -79,7 +78,7 @@ static void rest(double seconds)
 }
 
 /* Until the server does nothing any more, but what it does now and then. */
-static void wait_quiet(struct bench *bench, double seconds)
+void tenants_wait_quiet(struct bench *bench, double seconds)
 {
     double until = clock_seconds() + seconds, before, now = 0;
     do {
@@ -91,7 +90,7 @@ static void wait_quiet(struct bench *bench, double seconds)
 
 /* ---- a server of its own for each size ---- */
 
-static bool begin(struct bench *bench, const char *config, struct error *error)
+bool tenants_begin(struct bench *bench, const char *config, struct error *error)
 {
     server_end(&bench->server);
     if (!server_prepare(&bench->server, bench->options->server, bench->options->folder, error))
@@ -99,6 +98,8 @@ static bool begin(struct bench *bench, const char *config, struct error *error)
     for (size_t i = 0; i < bench->options->setting_count; i++)
         server_set(&bench->server, bench->options->settings[i]);
     server_set(&bench->server, "max_exports=100000");
+    server_set(&bench->server, "max_connections=20000");
+    server_set(&bench->server, "rate_limiting=off");
     return (!config || server_configure(&bench->server, config, error)) &&
            server_start(&bench->server, error);
 }
@@ -109,14 +110,15 @@ static bool add_exports(struct bench *bench, uint64_t first, uint64_t count, str
 {
     bool done = true;
     for (uint64_t i = first; done && i < first + count; i++)
-        done = post_line(bench, "New", i, error) && (i % EXPORTS_A_READ || read_view(bench, error));
+        done = post_line(bench, "New", i, error) &&
+               (i % EXPORTS_A_READ || tenants_get(bench, "/v1/views/New0/list", error));
     return done;
 }
 
 static bool measure_new(struct bench *bench, uint64_t exports, struct error *error)
 {
     char number[32];
-    if (!begin(bench, NULL, error))
+    if (!tenants_begin(bench, NULL, error))
         return false;
     for (uint64_t made = 0; made < exports; made += AT_ONCE) {
         uint64_t left = exports - made;
@@ -125,12 +127,12 @@ static bool measure_new(struct bench *bench, uint64_t exports, struct error *err
     }
     /* Longer than the schema rests at most, so that nothing waits from before. */
     double seconds = 1 + (double)exports / 1000, most = 1 + 2 * seconds;
-    wait_quiet(bench, seconds);
+    tenants_wait_quiet(bench, seconds);
     uint64_t count = exports > 2 * AT_ONCE ? exports / 2 : exports;
     struct process_time before = process_time(bench->server.process);
     if (!add_exports(bench, exports, count, error))
         return false;
-    wait_quiet(bench, most);
+    tenants_wait_quiet(bench, most);
     double used = process_time(bench->server.process).other - before.other;
     struct report_case name =
         report_case("tenants", "%s exports, new ones", number_text((double)exports, number));
@@ -174,7 +176,7 @@ static bool wait_beside(struct bench *bench, bool apart, double *longest, struct
     do {
         double begun = clock_seconds();
         if (!until && large.over)
-            until = begun + 2 * (1 + LARGE / 1e3);
+            until = begun + (bench->options->quick ? 1 : 2 * (1 + LARGE / 1e3));
         done = post_line(bench, "Other", 0, error);
         double waited = clock_seconds() - begun;
         *longest = waited > *longest ? waited : *longest;
@@ -192,7 +194,7 @@ static bool measure_beside(struct bench *bench, struct error *error)
                                            "4,999 mutations, each of a new export"};
     for (int apart = 0; apart < 2; apart++) {
         double longest = 0;
-        if (!begin(bench, NULL, error) || !post_line(bench, "Other", 0, error) ||
+        if (!tenants_begin(bench, NULL, error) || !post_line(bench, "Other", 0, error) ||
             !wait_beside(bench, apart, &longest, error))
             return false;
         struct report_case name = report_case("tenants", "beside %s", requests[apart]);
@@ -218,7 +220,8 @@ static bool begin_derived(struct bench *bench, uint64_t exports, struct error *e
                       i ? "," : "", (unsigned long long)i);
     buffer_add_string(&json, "}}");
     const char *text = buffer_string(&json);
-    bool done = text ? begin(bench, text, error) : error_set(error, ERROR_MEMORY, "out of memory");
+    bool done =
+        text ? tenants_begin(bench, text, error) : error_set(error, ERROR_MEMORY, "out of memory");
     buffer_fini(&json);
     return done;
 }
@@ -228,7 +231,7 @@ static bool measure_derived(struct bench *bench, uint64_t exports, struct error 
     char number[32];
     if (!begin_derived(bench, exports, error) || !post_line(bench, "Export", 0, error))
         return false;
-    wait_quiet(bench, 1);
+    tenants_wait_quiet(bench, 1);
     struct process_time before = process_time(bench->server.process);
     for (uint64_t i = 0; i < MUTATIONS; i++) {
         if (!post_many(bench, "Export", i, 1, false, error))
@@ -244,16 +247,18 @@ static bool measure_derived(struct bench *bench, uint64_t exports, struct error 
 
 static bool run(struct bench *bench, struct error *error)
 {
-    uint64_t most = bench->options->entities / 10;
+    uint64_t most = bench->options->quick ? sizes[0] : bench->options->entities / 10;
     for (uint64_t round = 0; round < bench->options->rounds; round++) {
         for (int i = 0; i < SIZES && sizes[i] <= most; i++)
-            if (!measure_new(bench, sizes[i], error) || !measure_derived(bench, sizes[i], error))
+            if (!measure_new(bench, sizes[i], error) || !measure_derived(bench, sizes[i], error) ||
+                !tenants_measure_rows(bench, sizes[i], error))
                 return false;
-        if (!measure_beside(bench, error))
+        if (!measure_beside(bench, error) || !tenants_measure_feeding(bench, error))
             return false;
     }
     return true;
 }
 
 const struct scenario scenario_tenants = {
-    "tenants", "what grows with somebody else's exports: new ones, derived views", run};
+    "tenants", "what grows with somebody else's number: exports, derived views, scopes of rows",
+    run};
