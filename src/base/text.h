@@ -12,7 +12,8 @@
 struct text {
     _Atomic uint32_t references;
     uint32_t length;
-    uint32_t rest_at; /* whoever sends it rests a moment there; 0: nowhere. Set before it is shared */
+    uint32_t
+        rest_at; /* whoever sends it rests a moment there; 0: nowhere. Set before it is shared */
     char data[]; /* `length` bytes and a NUL */
 };
 

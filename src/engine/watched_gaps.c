@@ -181,8 +181,7 @@ static void lower(int64_t *number, int64_t bound)
 }
 
 /* Of what nobody noted yet the newest changes count, as at a start (store_watched_keys_pin). */
-bool engine_watched_from(struct engine *engine, struct engine_watched *watched,
-                         struct error *error)
+bool engine_watched_from(struct engine *engine, struct engine_watched *watched, struct error *error)
 {
     int64_t age = engine->options.retention.tombstone_age_ms, since = engine_due_ms(engine) - age;
     int64_t least = store_writer_log(engine->writer.store)->last_change - STORE_WATCHED_CHANGES;

@@ -1,5 +1,5 @@
-/* What comes to a session by time: its end, by its token or the wait for a client that was told to go;
- * and the end of a rest. */
+/* What comes to a session by time: its end, by its token or the wait for a client that was told to
+ * go; and the end of a rest. */
 #include "session/frontend.h"
 
 bool session_has_expired(const struct session *session)

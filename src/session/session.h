@@ -84,8 +84,8 @@ struct session {
     uint64_t told_ms;       /* and of the last bytes to it */
     uint64_t started_ms;
     uint64_t rests_until_ms; /* loop time; 0: it does not rest */
-    uint64_t owner;         /* of its shares */
-    struct intake incoming; /* fragments of the message that is on its way in */
+    uint64_t owner;          /* of its shares */
+    struct intake incoming;  /* fragments of the message that is on its way in */
     char *close_reason;
     uint16_t close_status;
     uint8_t state;        /* enum session_state */

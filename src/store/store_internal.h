@@ -292,7 +292,7 @@ struct store {
 
 struct log_record {
     struct store_log_state state;
-    int64_t tombstones; /* rows in tombstone */
+    int64_t tombstones;    /* rows in tombstone */
     int64_t watched_keys;  /* rows in watched_key that are not pinned, and from which change on */
     int64_t watched_floor; /* ... these and the log tell all; -1: they are not noted */
 };

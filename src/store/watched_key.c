@@ -180,8 +180,8 @@ static bool note(struct store_writer *writer, int which, const int64_t numbers[]
     }
     writer->now.watched_keys += changed(writer);
     int64_t excess = writer->now.watched_keys - STORE_WATCHED_CHANGES, last = 0;
-    return excess <= 0 || (bound(writer, false, excess, &last, error) &&
-                           set_floor(writer, last + 1, error));
+    return excess <= 0 ||
+           (bound(writer, false, excess, &last, error) && set_floor(writer, last + 1, error));
 }
 
 bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, struct error *error)
@@ -218,7 +218,8 @@ bool store_watched_keys_start(struct store_writer *writer, bool keep, bool *anew
 bool store_watched_keys_pin(struct store_writer *writer, int64_t from, int64_t to,
                             struct error *error)
 {
-    int64_t first = from > to - STORE_WATCHED_CHANGES ? from : to - STORE_WATCHED_CHANGES, count = 0, last = 0;
+    int64_t first = from > to - STORE_WATCHED_CHANGES ? from : to - STORE_WATCHED_CHANGES,
+            count = 0, last = 0;
     if (!writer_ready(writer, error) ||
         !run(writer, STATEMENT_WATCHED_KEYS_PIN, pin_sql,
              (int64_t[]){first, to, from, STORE_WATCHED_CHANGES, STORE_WATCHED_PINNED}, 5, error) ||

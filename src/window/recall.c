@@ -16,8 +16,8 @@ struct recall {
     struct window_reading *reading;
     struct map rows; /* the window's, by key */
     struct map lost; /* window->lost likewise */
-    int64_t since; /* wall clock: what left before is not told */
-    int64_t from;  /* of the gap that is looked at */
+    int64_t since;   /* wall clock: what left before is not told */
+    int64_t from;    /* of the gap that is looked at */
 };
 
 static bool lacks_memory(struct window_reading *reading)
@@ -178,7 +178,7 @@ static bool find_kept(struct recall *recall)
         return find_forgotten(recall);
     window->recalled = change >= 0;
     return change < 0 || (store_scan_watched(reading->reader, id, each_kept, recall, error) &&
-                           error->code == ERROR_NONE);
+                          error->code == ERROR_NONE);
 }
 
 bool window_recall(struct window_reading *reading)
