@@ -5,7 +5,6 @@
 #include "config/config_internal.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 
 enum { TEXT_LIMIT = 4096, VALUE_LIMIT = 64 * 1024 };
 
@@ -49,30 +48,29 @@ const char *setting_text(const struct config *config, const struct setting *sett
     return *(char *const *)((const char *)config + setting->offset);
 }
 
+static size_t size_of(const struct setting *setting)
+{
+    static const size_t sizes[] = {sizeof(char *),   sizeof(char *), sizeof(int64_t),
+                                   sizeof(unsigned), sizeof(bool),   sizeof(struct config_rate)};
+    _Static_assert(SETTING_TEXT == 0 && SETTING_NUMBER == 2 && SETTING_RATE == 5, "sizes");
+    return sizes[setting->type];
+}
+
 void setting_swap(struct config *a, struct config *b, const struct setting *setting)
 {
-    if (setting_is_textual(setting)) {
-        char *text = *text_field(a, setting);
-        *text_field(a, setting) = *text_field(b, setting);
-        *text_field(b, setting) = text;
-    } else if (setting->type == SETTING_RATE) {
-        for (int i = 1; i <= 3; i++)
-            setting_swap(a, b, setting + i);
-    } else {
-        int64_t number = setting_number(a, setting);
-        put_number(a, setting, setting_number(b, setting));
-        put_number(b, setting, number);
-    }
+    char held[sizeof(struct config_rate)];
+    char *of_a = (char *)a + setting->offset, *of_b = (char *)b + setting->offset;
+    memcpy(held, of_a, size_of(setting));
+    memcpy(of_a, of_b, size_of(setting));
+    memcpy(of_b, held, size_of(setting));
 }
 
 bool setting_same(const struct config *a, const struct config *b, const struct setting *setting)
 {
-    if (setting->type == SETTING_RATE)
-        return memcmp(setting_rate(a, setting), setting_rate(b, setting),
-                      sizeof(struct config_rate)) == 0;
-    return setting_is_textual(setting)
-               ? same_text(setting_text(a, setting), setting_text(b, setting))
-               : setting_number(a, setting) == setting_number(b, setting);
+    if (setting_is_textual(setting))
+        return same_text(setting_text(a, setting), setting_text(b, setting));
+    return memcmp((const char *)a + setting->offset, (const char *)b + setting->offset,
+                  size_of(setting)) == 0;
 }
 
 static bool put_text(struct config *config, const struct setting *setting, struct span text,
@@ -145,18 +143,6 @@ static bool is_address(struct span text)
            port <= 65535;
 }
 
-bool setting_set_number(struct config *config, const struct setting *setting, int64_t number,
-                        struct error *error)
-{
-    if (setting->type != SETTING_NUMBER || number < setting->least || number > setting->most) {
-        char text[24];
-        int length = snprintf(text, sizeof(text), "%lld", (long long)number);
-        return setting_refuse(setting, span_make(text, (size_t)length), error);
-    }
-    put_number(config, setting, number);
-    return true;
-}
-
 bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
                       struct error *error)
 {
@@ -164,8 +150,10 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
     bool good = false;
     switch (setting->type) {
     case SETTING_NUMBER:
-        return typed_number(text, &number) ? setting_set_number(config, setting, number, error)
-                                           : setting_refuse(setting, text, error);
+        if (!typed_number(text, &number) || number < setting->least || number > setting->most)
+            return setting_refuse(setting, text, error);
+        put_number(config, setting, number);
+        return true;
     case SETTING_WORD:
         number = setting_word(setting->words, text);
         if (number < 0)
@@ -206,32 +194,37 @@ static bool join_texts(const struct tree *list, struct buffer *out)
     return good && !out->failed;
 }
 
+/* Whether the file may have such a value for it; lists are another matter. */
+static bool takes(const struct setting *setting, const struct tree *value)
+{
+    bool counts = setting->type == SETTING_NUMBER, decides = setting->type == SETTING_FLAG;
+    if (tree_type(value) == TREE_INTEGER)
+        return counts || setting->type == SETTING_RATE;
+    return tree_type(value) == TREE_BOOLEAN
+               ? decides
+               : tree_type(value) == TREE_STRING && !counts && !decides;
+}
+
 bool setting_set_tree(struct config *config, const struct setting *setting,
                       const struct tree *value, struct error *error)
 {
-    bool counts = setting->type == SETTING_NUMBER, decides = setting->type == SETTING_FLAG;
-    if (counts && tree_type(value) == TREE_INTEGER)
-        return setting_set_number(config, setting, tree_integer(value, -1), error);
-    if (decides && tree_type(value) == TREE_BOOLEAN) {
-        put_number(config, setting, tree_boolean(value, false));
-        return true;
-    }
-    if (!counts && !decides && tree_type(value) == TREE_STRING)
+    bool good = takes(setting, value);
+    if (good && tree_type(value) == TREE_STRING)
         return setting_set_text(config, setting, tree_string(value), error);
     struct buffer text;
     buffer_init(&text, VALUE_LIMIT);
-    if (setting->list && join_texts(value, &text)) {
-        bool done = setting_set_text(config, setting, buffer_span(&text), error);
-        buffer_fini(&text);
-        return done;
+    bool listed = setting->list && join_texts(value, &text);
+    if (!listed) {
+        buffer_clear(&text);
+        tree_print(value, &text);
     }
-    buffer_clear(&text);
-    tree_print(value, &text);
-    bool done = setting->type == SETTING_RATE && tree_type(value) == TREE_INTEGER
-                    ? setting_set_rate(config, setting, buffer_span(&text), error)
-                    : setting_refuse(setting, buffer_span(&text), error);
+    if (good && text.failed)
+        good = error_set(error, ERROR_MEMORY, "out of memory");
+    else
+        good = good || listed ? setting_set_text(config, setting, buffer_span(&text), error)
+                              : setting_refuse(setting, buffer_span(&text), error);
     buffer_fini(&text);
-    return done;
+    return good;
 }
 
 static bool set_parsed(struct config *config, const char *name, const char *value,

@@ -68,11 +68,9 @@ static inline bool same_text(const char *a, const char *b)
 
 /* Set what holds without a word of anybody. */
 bool setting_set_default(struct config *config, const struct setting *setting, struct error *error);
-/* Set from text or from a number; the value is checked. */
+/* Set from text; the value is checked. */
 bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
                       struct error *error);
-bool setting_set_number(struct config *config, const struct setting *setting, int64_t number,
-                        struct error *error);
 bool setting_set_rate(struct config *config, const struct setting *setting, struct span text,
                       struct error *error);
 /* From a member of the configuration file. */
