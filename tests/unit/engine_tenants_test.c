@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-enum { FEW = 20, MANY = 1000, VIEWS = 2, NAME = 16, TURNS = 10 };
+enum { FEW = 20, MANY = 1000, VIEWS = 2, NAME = 24, TURNS = 10 };
 
 #define UNTIL "{\"filter\":{\"field\":\"until\",\"gt\":{\"now\":true}}}"
 #define SORT "{\"sort\":\"n\"}"
@@ -49,7 +49,7 @@ static struct view_set *make_views(size_t count)
 static void feed(struct fixture *fixture, size_t export, int key, int64_t until)
 {
     char text[128];
-    snprintf(text, sizeof text, "%.15s k%d patch {\"n\":%d,\"until\":%lld}\n", names[export], key,
+    snprintf(text, sizeof text, "%.23s k%d patch {\"n\":%d,\"until\":%lld}\n", names[export], key,
              key, (long long)until);
     assert_int_equal(fixture_apply(fixture, text).error.code, ERROR_NONE);
 }
