@@ -114,7 +114,7 @@ static void what_is_wrong_is_named(void **state)
     expect_refused("{\"zzz\":2}", "unknown setting \"zzz\"", "--help");
     expect_refused("{\"readers\":99}", "\"readers\" cannot be 99", "from 1 to 16");
     expect_refused("{\"readers\":\"2\"}", "\"readers\" cannot be \"2\"", "a whole number");
-    expect_refused("{\"readers\":99999999999999999999}", "cannot be 99999999999999999999",
+    expect_refused("{\"readers\":99999999999999999999}", "cannot be \"99999999999999999999\"",
                    "1 to 16");
     expect_refused("{\"health_tls\":\"true\"}", "cannot be \"true\"", "true or false");
     expect_refused("{\"readers\":2.5}", "cannot be 2.5", "a whole number");
