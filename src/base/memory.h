@@ -19,6 +19,9 @@ char *memory_copy_string(const char *data, size_t length);
 /* Fault injection for tests. The Nth allocation from now (1 = the next) and, when `sticky`, all
  * after it fail; 0 disarms. memory_fault_hit tells whether one has failed since arming. */
 void memory_fail_at(uint64_t nth, int sticky);
+/* Instead: each allocation from now on asks, on its own thread, and fails when the answer is 1.
+ * Who answers may not allocate by these. NULL or memory_fail_at disarms. */
+void memory_fail_if(int (*asked)(void));
 int memory_fault_hit(void);
 
 #endif

@@ -3,6 +3,7 @@
  * wrong one, and nothing is lost or freed twice (the sanitizers look).
  */
 #include "auth_fixture.h"
+#include "fault_sweep.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -36,21 +37,20 @@ typedef enum error_code (*action)(void);
 static void sweep(action act, enum error_code expected, enum error_code also)
 {
     for (int sticky = 0; sticky < 2; sticky++) {
-        bool hit = true;
-        uint64_t nth;
         expect_code("without a fault", act(), expected);
-        for (nth = 1; hit; nth++) {
-            memory_fail_at(nth, sticky);
+        sweep_begin(sticky);
+        while (sweep_goes_on()) {
+            sweep_arm();
             enum error_code code = act();
-            hit = memory_fault_hit();
-            memory_fail_at(0, 0);
+            bool hit = sweep_disarm();
             /* Some of libcrypto's allocations may fail without harm. */
             if (code != expected && code != ERROR_MEMORY && code != also)
-                fail_msg("allocation %d: %s", (int)nth, error_wire_code(code));
+                fail_msg("run %d: %s", sweep_run(), error_wire_code(code));
             if (!hit && code != expected)
                 fail_msg("no fault, and %s", error_wire_code(code));
         }
-        assert_true(nth > 3);
+        assert_true(sweep_run() > 2);
+        sweep_end();
     }
 }
 

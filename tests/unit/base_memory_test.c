@@ -82,6 +82,34 @@ static void sticky_faults_last_until_disarmed(void **state)
     assert_true(one_succeeds());
 }
 
+static int times_asked;
+
+static int second_of_three(void)
+{
+    return ++times_asked % 3 == 2;
+}
+
+static void who_is_asked_chooses(void **state)
+{
+    (void)state;
+    times_asked = 0;
+    memory_fail_if(second_of_three);
+    assert_true(one_succeeds());
+    assert_false(memory_fault_hit());
+    assert_false(one_succeeds());
+    assert_true(memory_fault_hit());
+    assert_true(one_succeeds());
+    memory_fail_if(NULL);
+    assert_true(one_succeeds());
+    assert_int_equal(times_asked, 3);
+    assert_true(memory_fault_hit());
+    memory_fail_if(second_of_three);
+    assert_false(memory_fault_hit());
+    memory_fail_at(0, 0);
+    assert_true(one_succeeds());
+    assert_int_equal(times_asked, 3);
+}
+
 static void every_kind_of_allocation_fails(void **state)
 {
     (void)state;
@@ -103,6 +131,7 @@ int main(void)
         cmocka_unit_test_teardown(strings_are_copied_and_terminated, disarm),
         cmocka_unit_test_teardown(the_nth_fails_once, disarm),
         cmocka_unit_test_teardown(sticky_faults_last_until_disarmed, disarm),
+        cmocka_unit_test_teardown(who_is_asked_chooses, disarm),
         cmocka_unit_test_teardown(every_kind_of_allocation_fails, disarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include "delivery/hub_internal.h"
 #include "delivery_client.h"
 #include "delivery_fixture.h"
+#include "fault_sweep.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -193,7 +194,7 @@ static void change_token(struct part *part)
 }
 
 /* Whether an allocation failed. */
-static bool run_short(uint64_t nth, int sticky)
+static bool run_short(void)
 {
     struct outcome outcome;
     struct error error;
@@ -202,7 +203,7 @@ static bool run_short(uint64_t nth, int sticky)
         parts[i].message = parts[i].client.subscriber ? NULL : client_prepare(&parts[i].client);
         parts[i].length = 0;
     }
-    memory_fail_at(nth, sticky);
+    sweep_arm();
     for (int i = 0; i < CLIENTS; i++)
         if (parts[i].message)
             client_subscribe(&parts[i].client, fixture.hub, parts[i].message);
@@ -212,13 +213,11 @@ static bool run_short(uint64_t nth, int sticky)
     if (!taken)
         outcome = (struct outcome){.done = true, .error = error};
     hub_fixture_until(&fixture, all_at_rest, &outcome);
-    memory_fail_at(0, 0);
-    bool hit = memory_fault_hit();
+    bool hit = sweep_disarm();
     if (!taken)
         submission_free(request);
     if (outcome.error.code != ERROR_NONE && (!hit || outcome.error.code != ERROR_MEMORY))
-        fail_msg("allocation %llu: code %d: %s", (unsigned long long)nth, outcome.error.code,
-                 outcome.error.message);
+        fail_msg("run %d: code %d: %s", sweep_run(), outcome.error.code, outcome.error.message);
     return hit;
 }
 
@@ -327,17 +326,19 @@ static void sweep(int sticky)
     struct error error;
     struct store_reader *reader = store_reader_open(engine_store(fixture.base.engine), &error);
     int quiet = 0;
+    sweep_begin(sticky);
     /* The threads allocate in another order each time, so one round without a hit is not the end.
      */
-    for (uint64_t nth = 1; quiet < QUIET_ROUNDS; nth++) {
-        bool hit = run_short(nth, sticky);
-        quiet = hit ? 0 : quiet + 1;
+    while (quiet < QUIET_ROUNDS) {
+        bool hit = run_short();
+        quiet = sweep_goes_on() ? 0 : quiet + 1;
         for (int i = 0; i < CLIENTS; i++)
             recover(&parts[i], hit);
         hub_fixture_feed(&fixture, "Q k4 patch {\"again\":true}\n");
         expect_convergence(reader);
         rounds++;
     }
+    sweep_end();
     store_reader_close(reader);
     assert_true(rounds > 100);
 }

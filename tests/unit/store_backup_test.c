@@ -2,6 +2,7 @@
  * Copies of a database when something fails: each allocation and each write of the copy in turn.
  * Whatever happens there is a whole copy under its name, or nothing.
  */
+#include "fault_sweep.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
 #include "store_layer.h"
@@ -150,20 +151,19 @@ static void every_allocation_may_fail(void **state)
 {
     (void)state;
     struct store_backup_result result;
-    bool hit = true;
-    for (uint64_t nth = 1; hit; nth++) {
-        memory_fail_at(nth, 0);
+    sweep_begin(0);
+    while (sweep_goes_on()) {
+        sweep_arm();
         bool done = back_up((struct store_backup_options){.check = true}, &result);
-        hit = memory_fault_hit();
-        memory_fail_at(0, 0);
+        bool hit = sweep_disarm();
         if (!done && (!hit || fixture.error.code != ERROR_MEMORY))
-            fail_msg("allocation %llu: code %d: %s", (unsigned long long)nth, fixture.error.code,
-                     fixture.error.message);
+            fail_msg("run %d: code %d: %s", sweep_run(), fixture.error.code, fixture.error.message);
         assert_int_equal(access(partial, F_OK), -1);
         assert_int_equal(access(copy, F_OK), done ? 0 : -1);
         if (done)
             unlink(copy);
     }
+    sweep_end();
 }
 
 static void a_copy_gets_an_epoch_of_its_own_once(void **state)

@@ -3,6 +3,7 @@
  * run ends with the right answer or the right error, nothing leaks (the sanitizer tells), and the
  * database is whole and holds all that was committed.
  */
+#include "fault_sweep.h"
 #include "store/producer.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
@@ -274,20 +275,19 @@ static void undo_reads(void)
 
 static void sweep_memory(struct step step, int sticky)
 {
-    bool hit = true;
-    for (uint64_t nth = 1; hit; nth++) {
+    sweep_begin(sticky);
+    while (sweep_goes_on()) {
         fixture.error = (struct error){0};
-        memory_fail_at(nth, sticky);
+        sweep_arm();
         bool ok = step.attempt();
-        hit = memory_fault_hit();
-        memory_fail_at(0, 0);
+        bool hit = sweep_disarm();
         /* SQLite gets over some failures by itself; an error must come from the fault. */
         if (!ok && (!hit || fixture.error.code != ERROR_MEMORY)) {
-            fail_msg("allocation %llu: code %d: %s", (unsigned long long)nth, fixture.error.code,
-                     fixture.error.message);
+            fail_msg("run %d: code %d: %s", sweep_run(), fixture.error.code, fixture.error.message);
         }
         step.undo();
     }
+    sweep_end();
 }
 
 static void sweep_both(struct step step)
