@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs the black-box tests against build/release/stele (or STELE_BINARY). Arguments: test files to
-# run instead of all. STELE_SEEDS, STELE_KILLS and STELE_STALLED set the size of the long ones,
-# STELE_AT_ONCE how many files run at a time (4: they wait more than they work).
+# run instead of all; --install only installs what they need. STELE_SEEDS, STELE_KILLS and
+# STELE_STALLED set the size of the long ones, STELE_AT_ONCE how many files run at a time (4: they
+# wait more than they work), STELE_REPORTER how node tells of them (tap, spec).
 set -eu
 cd "$(dirname "$0")"
 command -v node >/dev/null || { echo "tests/clients: node 18 or newer is needed (apt-get install nodejs npm)" >&2; exit 1; }
@@ -9,5 +10,6 @@ if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   npm ci --no-audit --no-fund --loglevel=error >&2
   touch node_modules/.package-lock.json
 fi
+[ "${1-}" != --install ] || exit 0
 [ $# -gt 0 ] || set -- *.test.js
-exec node --test --test-concurrency="${STELE_AT_ONCE:-4}" --test-reporter="${STELE_REPORTER:-tap}" "$@"
+exec node lib/run_files.js "${STELE_AT_ONCE:-4}" "${STELE_REPORTER:-tap}" "$@"
