@@ -94,3 +94,16 @@ int memory_fault_hit(void)
 {
     return atomic_load(&hit);
 }
+
+bool array_reserve(void **array, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t grown = *capacity ? *capacity * 2 : 16;
+    void *memory = memory_resize(*array, grown * size);
+    if (!memory)
+        return false;
+    *array = memory;
+    *capacity = grown;
+    return true;
+}

@@ -5,6 +5,7 @@
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,5 +24,8 @@ void memory_fail_at(uint64_t nth, int sticky);
  * Who answers may not allocate by these. NULL or memory_fail_at disarms. */
 void memory_fail_if(int (*asked)(void));
 int memory_fault_hit(void);
+
+/* Make room for one more element in a growing array; false when out of memory. */
+bool array_reserve(void **array, size_t count, size_t *capacity, size_t size);
 
 #endif

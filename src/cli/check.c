@@ -1,5 +1,6 @@
 #include "cli/command.h"
 #include "config/config.h"
+#include "derive/derive.h"
 #include "engine/engine.h"
 
 struct check_options {
@@ -44,9 +45,8 @@ static bool check_all(const struct check_options *options, uint64_t *findings, s
     struct view_set *views;
     if (!read_views(options, &views, error))
         return false;
-    bool done =
-        engine_check(options->database, print_finding, findings, error) &&
-        (!views || engine_check_views(options->database, views, print_finding, findings, error));
+    bool done = engine_check(options->database, print_finding, findings, error) &&
+                (!views || derive_check(options->database, views, print_finding, findings, error));
     view_set_free(views);
     return done;
 }

@@ -210,7 +210,7 @@ static void commit_free(struct engine_commit *commit)
         change_unref(commit->changes[i]);
     for (size_t i = 0; i < commit->export_count; i++)
         memory_free((void *)commit->exports[i].name.data);
-    stage_touches_free(commit->touches, commit->touch_count);
+    derive_touched_free(commit->touches, commit->touch_count);
     memory_free(commit->changes);
     memory_free(commit->submissions);
     memory_free(commit->exports);
@@ -307,7 +307,7 @@ void writer_abandon(struct writer *writer, const struct error *error)
         submission_reset(submission);
         batch_order_refuse(submission->order, submission);
     }
-    writer_derive_abandon(writer);
+    derive_abandon(writer->derive);
     entity_cache_clear(&writer->cache);
     keyed_forget(writer);
     writer_forget_exports(writer, 0);

@@ -78,7 +78,7 @@ static bool lift_stale_limits(struct writer *writer, struct error *error)
 }
 
 /* The three views of an export as they come are made with the export, derived ones when their rows
- * are there (see derive_open.c); others here. */
+ * are there (see derive/open.c); others here. */
 static bool define_views(struct writer *writer, const struct view_set *views, struct error *error)
 {
     const struct view *view;
@@ -88,8 +88,8 @@ static bool define_views(struct writer *writer, const struct view_set *views, st
             return false;
         if (view->stage)
             continue;
-        if ((!view_is_standard(view) && !writer_define_view(writer, view, id, 0, error)) ||
-            !writer_note_shape(writer, view, id, view_is_standard(view), error))
+        if ((!view_is_standard(view) && !define_view(writer->store, view, id, 0, error)) ||
+            !define_shape(writer->store, view, id, view_is_standard(view), error))
             return false;
     }
     return true;
@@ -200,7 +200,7 @@ static bool start(struct engine *engine, struct error *error)
     attach_scopes(&engine->writer, engine->options.views);
     attach_options(&engine->writer, &engine->options);
     if (!engine_start_checkpointer(engine, error) ||
-        !derive_open(&engine->writer, engine->options.views, error))
+        !writer_open_views(&engine->writer, engine->options.views, error))
         return false;
     engine->last_change = engine->writer.last_change;
     engine->cursor_floor = store_writer_log(engine->writer.store)->cursor_floor;
@@ -292,28 +292,6 @@ bool engine_write(struct engine *engine, struct write_job *job)
 {
     job->event.item.bytes = 0;
     return queue_put(&engine->writes, &job->event.item);
-}
-
-void engine_post(struct engine *engine, struct engine_event *event)
-{
-    event->item.bytes = 0;
-    queue_put(&engine->events, &event->item);
-}
-
-static void deliver_all(struct queue *queue)
-{
-    struct queue_item *list = queue_take_all(queue);
-    while (list) {
-        struct engine_event *event = (struct engine_event *)list;
-        list = list->next;
-        event->deliver(event);
-    }
-}
-
-void engine_deliver(struct engine *engine)
-{
-    deliver_all(&engine->commits);
-    deliver_all(&engine->events);
 }
 
 void engine_drain(struct engine *engine)

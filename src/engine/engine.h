@@ -14,6 +14,7 @@
 #define ENGINE_ENGINE_H
 
 #include "bus/bus.h"
+#include "derive/derive.h"
 #include "engine/batch_order.h"
 #include "store/store.h"
 #include "view/view.h"
@@ -137,14 +138,6 @@ size_t submission_memory(const struct submission *submission);
 
 /* ---- commits: what the loop learns ---- */
 
-/* A stage of a derived view some rows of which changed: came, went, moved, or have other data.
- * Where its export is scoped, once for each label (view.h) that such rows have, or had. */
-struct engine_stage_touch {
-    const struct view_stage *stage;
-    struct span place; /* the first place in its order where something did; the commit's */
-    struct span label; /* absent where rows are not scoped; the commit's */
-};
-
 struct engine_commit {
     struct engine_event event;
     struct engine *engine;
@@ -157,7 +150,7 @@ struct engine_commit {
     struct store_export *exports; /* those that this commit created; names owned by the commit */
     size_t export_count;
     /* Each touched stage. There may be touches without changes: time alone did it. */
-    struct engine_stage_touch *touches;
+    struct derive_touched *touches;
     size_t touch_count;
     uint64_t committed_us; /* monotonic */
 };
@@ -346,9 +339,4 @@ const struct engine_metrics *engine_metrics(const struct engine *engine);
  * the log reaches back. Findings, a line each, to `found`. false: the check could not run. */
 bool engine_check(const char *path, void (*found)(void *argument, const char *line), void *argument,
                   struct error *error);
-/* The same for the derived views of a configuration: their rows against their definitions. */
-bool engine_check_views(const char *path, const struct view_set *views,
-                        void (*found)(void *argument, const char *line), void *argument,
-                        struct error *error);
-
 #endif

@@ -180,9 +180,9 @@ struct writer {
     struct change_slab *slab; /* where its changes are made */
     struct submission **submissions;
     size_t submission_count, submission_capacity;
-    struct engine_commit *commit; /* made before the transaction, so that telling cannot fail */
-    struct derive *derive;        /* how derived views are kept; NULL until they are opened */
-    struct engine_stage_touch *touches; /* of the transaction that was just committed */
+    struct engine_commit *commit;   /* made before the transaction, so that telling cannot fail */
+    struct derive *derive;          /* how derived views are kept; NULL until they are opened */
+    struct derive_touched *touches; /* of the transaction that was just committed */
     size_t touch_count;
     struct queue_item *jobs;          /* struct write_job: of the open transaction */
     struct store_export *new_exports; /* names are heap copies */
@@ -414,43 +414,14 @@ struct engine_watched {
 bool engine_watched_from(struct engine *engine, struct engine_watched *watched,
                          struct error *error);
 
-/* The name in meta under which the second is kept as of which derived rows are right. */
-#define DERIVED_NOW_NAME "derived_now"
-
-/* derive*.c: derived views. Open finds, makes and builds what the views need, before the thread
- * starts. */
-bool derive_open(struct writer *writer, const struct view_set *views, struct error *error);
-/* 0: it is none of these views'. */
-int64_t derive_stage_number(const struct derive *derive, const struct view_stage *stage);
-void derive_close(struct writer *writer);
 /* Before an entity changes for the first time in a transaction: remember what it is. */
 void entity_keep_before(struct entity *entity);
+/* derived_views.c: find, make and build what derived views need, before the thread starts. */
+bool writer_open_views(struct writer *writer, const struct view_set *views, struct error *error);
 /* Bring derived rows up to the open transaction and to the present second; behind writer_flush. */
 bool writer_derive(struct writer *writer, struct error *error);
-/* It is committed: writer->touches are what it touched / it is not. */
+/* It is committed: writer->touches are what it touched. */
 void writer_derived(struct writer *writer);
-void writer_derive_abandon(struct writer *writer);
-/* Whether there is something to do without any mutation; and how long not, `most` ms at most. */
-bool writer_derive_waits(struct writer *writer);
-int writer_derive_rest(struct writer *writer, int most);
-void stage_touches_free(struct engine_stage_touch *touches, size_t count);
-
-/* define_view.c: note what a view shows, for the sake of cursors from before. `standard`: it is
- * what every export has from the beginning. */
-bool writer_note_shape(struct writer *writer, const struct view *view, uint32_t export_id,
-                       bool standard, struct error *error);
-/* The SQL view of a view; `stage`: where the rows of a derived one are. */
-bool writer_define_view(struct writer *writer, const struct view *view, uint32_t export_id,
-                        int64_t stage, struct error *error);
-struct store_cut store_cut_of(const struct view_stage *stage);
-
-/* check_sql.c: the SQL views against the configuration; in a transaction of the reader. */
-bool engine_check_sql_views(struct store_reader *reader, const struct view_set *views,
-                            void (*found)(void *argument, const char *line), void *argument,
-                            struct error *error);
-
-/* Make room for one more element in a growing array; false when out of memory. */
-bool array_reserve(void **array, size_t count, size_t *capacity, size_t size);
 
 /* ---- the engine ---- */
 

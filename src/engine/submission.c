@@ -9,19 +9,6 @@ struct submission_chunk {
     _Alignas(max_align_t) char data[];
 };
 
-bool array_reserve(void **array, size_t count, size_t *capacity, size_t size)
-{
-    if (count < *capacity)
-        return true;
-    size_t grown = *capacity ? *capacity * 2 : 16;
-    void *memory = memory_resize(*array, grown * size);
-    if (!memory)
-        return false;
-    *array = memory;
-    *capacity = grown;
-    return true;
-}
-
 struct submission *submission_new(size_t max_text, uint32_t max_nodes)
 {
     struct submission *submission = memory_new(sizeof *submission);

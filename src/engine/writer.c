@@ -83,9 +83,9 @@ void writer_fini(struct writer *writer)
     buffer_fini(&writer->log_append);
     buffer_fini(&writer->rest);
     doc_fini(&writer->stripped);
-    derive_close(writer);
+    derive_close(writer->derive);
     large_fini(&writer->large);
-    stage_touches_free(writer->touches, writer->touch_count);
+    derive_touched_free(writer->touches, writer->touch_count);
     change_slab_release(writer->slab);
     memory_free(writer->commit);
     memory_free(writer->changes);
@@ -280,8 +280,8 @@ static void write_some(struct writer *writer, struct queue_item **list)
 
 static bool is_due(struct writer *writer)
 {
-    return writer_derive_waits(writer) || writer_evict_waits(writer) || writer_views_wait(writer) ||
-           clock_monotonic_us() - writer->last_trim_us >= TRIM_US;
+    return (writer->derive && derive_waits(writer->derive)) || writer_evict_waits(writer) ||
+           writer_views_wait(writer) || clock_monotonic_us() - writer->last_trim_us >= TRIM_US;
 }
 
 /* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in, a
@@ -376,7 +376,8 @@ static int rest_ms(struct writer *writer)
         return most;
     if (writer_evict_waits(writer) && most > EVICT_REST_MS)
         most = EVICT_REST_MS;
-    return writer_derive_rest(writer, writer_views_rest(writer, most));
+    most = writer_views_rest(writer, most);
+    return writer->derive ? derive_rest(writer->derive, most) : most;
 }
 
 /* Of those that wait for their turn, what the next sender has; all, where nothing can be written.

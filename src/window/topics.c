@@ -138,14 +138,14 @@ static void mark_lists(struct hub *hub, int64_t before)
 }
 
 /* Whether what was touched can be in the window, by where it is. */
-static bool is_reached(const struct window *window, const struct engine_stage_touch *touch)
+static bool is_reached(const struct window *window, const struct derive_touched *touch)
 {
     return window->looking || window->filling || !window->known || window_keeps_matches(window) ||
            is_before(touch->place, window);
 }
 
 static void mark_reached(struct hub *hub, struct link *places,
-                         const struct engine_stage_touch *touch, int64_t before)
+                         const struct derive_touched *touch, int64_t before)
 {
     struct link *link;
     for (link = places ? places->next : NULL; link != places; link = link->next) {
@@ -156,7 +156,7 @@ static void mark_reached(struct hub *hub, struct link *places,
     }
 }
 
-static void mark_topic(struct hub *hub, const struct engine_stage_touch *touch, int64_t before)
+static void mark_topic(struct hub *hub, const struct derive_touched *touch, int64_t before)
 {
     struct stage_topic *topic = map_get(&hub->windows->stages, span_of(touch->stage->definition));
     if (!topic)

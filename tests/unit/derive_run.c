@@ -106,7 +106,7 @@ void run_fini(struct run *run)
     if (run->f.engine)
         fixture_close(&run->f);
     if (!engine_check(run->f.path, fail_on_finding, NULL, &error) ||
-        !engine_check_views(run->f.path, run->views, fail_on_finding, NULL, &error))
+        !derive_check(run->f.path, run->views, fail_on_finding, NULL, &error))
         fail_msg("check: %s", error.message);
     fixture_fini(&run->f);
     view_set_free(run->views);

@@ -293,7 +293,7 @@ static int findings_after(struct run *run, const char *sql)
     assert_int_equal(sqlite3_changes(database), 1);
     sqlite3_close(database);
     if (!engine_check(run->f.path, count_finding, &findings, &error) ||
-        !engine_check_views(run->f.path, run->views, count_finding, &findings, &error))
+        !derive_check(run->f.path, run->views, count_finding, &findings, &error))
         fail_msg("check: %s", error.message);
     return findings;
 }

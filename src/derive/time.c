@@ -1,10 +1,10 @@
 /*
  * Time: derive.now goes along with the engine's clock, and never past turns that have not been
  * taken. When that clock turns out to have been ahead by seconds, it is waited for; by more,
- * derived rows go back (derive_rewind.c). At most TURNS of a stage are taken in one transaction;
+ * derived rows go back (derive/rewind.c). At most TURNS of a stage are taken in one transaction;
  * what is left at the second where that stops keeps its turn (derive.pending) and comes next.
  */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -12,9 +12,14 @@
 
 enum { TURNS = 5000, REST_MS = 10 };
 
-static int64_t present(struct writer *writer)
+static int64_t present_ms(const struct derive *derive)
 {
-    return engine_now_ms(writer->engine) / 1000;
+    return derive->context.now_ms(derive->context.argument);
+}
+
+static int64_t present(const struct derive *derive)
+{
+    return present_ms(derive) / 1000;
 }
 
 /* ---- which turn comes first ---- */
@@ -22,14 +27,6 @@ static int64_t present(struct writer *writer)
 static struct derived *stage_of(struct heap_entry *entry)
 {
     return (struct derived *)((char *)entry - offsetof(struct derived, turn));
-}
-
-void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t at)
-{
-    if (heap_has(&derived->turn) && derived->turn.order <= at)
-        return;
-    heap_remove(&derive->turns, &derived->turn);
-    heap_add(&derive->turns, &derived->turn, at);
 }
 
 /*
@@ -47,7 +44,7 @@ static bool first_turn(struct derive *derive, struct derived **first, int64_t *a
         struct derived *derived = stage_of(entry);
         int64_t found;
         derive_note_visit(derive);
-        if (!store_turn_at(derive->writer->store, derived->id, 0, &found, error))
+        if (!store_turn_at(derive->context.store, derived->id, 0, &found, error))
             return false;
         if (found == entry->order) {
             *first = derived;
@@ -98,7 +95,7 @@ static bool next_turn(struct derive *derive, const struct derived *due, int64_t 
     *earliest = INT64_MAX;
     for (; due; due = due->next_due) {
         int64_t at;
-        if (!store_turn_at(derive->writer->store, due->id, skip, &at, error))
+        if (!store_turn_at(derive->context.store, due->id, skip, &at, error))
             return false;
         if (at < *earliest)
             *earliest = at;
@@ -123,7 +120,7 @@ static bool find_due(struct derive *derive, struct derived *derived, struct erro
 {
     struct due_scan scan = {.due = &derived->due};
     derive_touch_export(derive, derived->export);
-    if (!store_turn_scan(derive->writer->store, derived->id, derive->next, TURNS, note_due, &scan,
+    if (!store_turn_scan(derive->context.store, derived->id, derive->next, TURNS, note_due, &scan,
                          error))
         return false;
     return !scan.failed || error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
@@ -148,7 +145,7 @@ static bool find_all_due(struct derive *derive, struct derived *due, struct erro
 
 bool derive_advance(struct derive *derive, struct error *error)
 {
-    int64_t now = present(derive->writer);
+    int64_t now = present(derive);
     struct derived *due = NULL;
     derive->next = now > derive->now ? now : derive->now;
     derive->next_pending = derive->pending;
@@ -199,16 +196,16 @@ bool derive_store_now(struct derive *derive, int64_t now, struct error *error)
 {
     char text[32];
     snprintf(text, sizeof text, "%lld", (long long)now);
-    return store_meta_put(derive->writer->store, DERIVED_NOW_NAME, span_of(text), error);
+    return store_meta_put(derive->context.store, DERIVED_NOW_NAME, span_of(text), error);
 }
 
 bool derive_read_now(struct derive *derive, struct error *error)
 {
     struct buffer value;
     bool found = false;
-    int64_t earliest, now = present(derive->writer);
+    int64_t earliest, now = present(derive);
     buffer_init(&value, 64);
-    bool done = store_meta_get(derive->writer->store, DERIVED_NOW_NAME, &value, &found, error);
+    bool done = store_meta_get(derive->context.store, DERIVED_NOW_NAME, &value, &found, error);
     const char *text = done && found ? buffer_string(&value) : NULL;
     derive->now = text ? strtoll(text, NULL, 10) : 0;
     buffer_fini(&value);
@@ -221,26 +218,24 @@ bool derive_read_now(struct derive *derive, struct error *error)
     return true;
 }
 
-bool writer_derive_waits(struct writer *writer)
+bool derive_waits(struct derive *derive)
 {
-    struct derive *derive = writer->derive;
     struct error error;
     int64_t earliest;
-    if (!derive || derive->sweeping)
-        return derive != NULL;
-    int64_t now = present(writer);
+    if (derive->sweeping)
+        return true;
+    int64_t now = present(derive);
     return derive->timed && (derive_is_ahead(derive, now) ||
                              (earliest_turn(derive, &earliest, &error) && earliest <= now));
 }
 
-int writer_derive_rest(struct writer *writer, int most)
+int derive_rest(struct derive *derive, int most)
 {
-    struct derive *derive = writer->derive;
     struct error error;
-    int64_t earliest, now = engine_now_ms(writer->engine);
-    if (derive && (derive->sweeping || derive_is_ahead(derive, now / 1000)))
+    int64_t earliest, now = present_ms(derive);
+    if (derive->sweeping || derive_is_ahead(derive, now / 1000))
         return REST_MS;
-    if (!derive || !derive->timed || !earliest_turn(derive, &earliest, &error) ||
+    if (!derive->timed || !earliest_turn(derive, &earliest, &error) ||
         earliest > (now + most) / 1000)
         return most;
     int64_t wait = earliest * 1000 - now;

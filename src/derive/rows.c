@@ -2,7 +2,7 @@
  * The rows of one stage. What was in the table follows from what the entity was, so nothing is
  * read to find it; a row is written only when its place or its entity differs.
  */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 static bool out_of_memory(struct error *error)
 {
@@ -31,7 +31,7 @@ static bool as_of(struct derive *derive, const struct derived *derived,
     if (!derive->pending || !derived->stage->timed || !step->before.data ||
         view_stage_turns(derived->stage, step->before, derive->now - 1) != derive->now)
         return true;
-    if (!store_turn_exists(derive->writer->store, derived->id, derive->now, step->before_id, &waits,
+    if (!store_turn_exists(derive->context.store, derived->id, derive->now, step->before_id, &waits,
                            error))
         return false;
     *now -= waits;
@@ -56,7 +56,7 @@ static bool remove_turns(struct derive *derive, struct derived *derived,
         int64_t at = turn_of(derived, step->before, now);
         if (at == INT64_MAX)
             continue;
-        if (!store_turn_remove(derive->writer->store, derived->id, at, step->before_id, &found,
+        if (!store_turn_remove(derive->context.store, derived->id, at, step->before_id, &found,
                                error))
             return false;
         if (!found)
@@ -72,7 +72,7 @@ static bool put_turn(struct derive *derive, struct derived *derived, int64_t at,
     if (at == INT64_MAX)
         return true;
     derive_expect_turn(derive, derived, at);
-    return store_turn_put(derive->writer->store, derived->id, at, id, error);
+    return store_turn_put(derive->context.store, derived->id, at, id, error);
 }
 
 static bool put_turns(struct derive *derive, struct derived *derived,
@@ -104,7 +104,7 @@ static bool note_move(struct derived *derived, const struct derive_step *step, s
 static bool apply_step(struct derive *derive, struct derived *derived,
                        const struct derive_step *step, int64_t before, struct error *error)
 {
-    struct writer *writer = derive->writer;
+    struct store_writer *store = derive->context.store;
     bool had, has;
     if (!place(derived, step, false, before, &derive->was, &had, error) ||
         !place(derived, step, true, derive->next, &derive->is, &has, error))
@@ -113,14 +113,14 @@ static bool apply_step(struct derive *derive, struct derived *derived,
     if (!had && !has)
         return true;
     bool same = had && has && span_equal(was, is) && step->before_id == step->after_id;
-    if (had && !same && !store_row_remove(writer->store, derived->id, was, error))
+    if (had && !same && !store_row_remove(store, derived->id, was, error))
         return false;
-    if (has && !same && !store_row_put(writer->store, derived->id, is, step->after_id, error))
+    if (has && !same && !store_row_put(store, derived->id, is, step->after_id, error))
         return false;
     if ((step->unchanged && same) || derived->stage->scope)
         return true; /* nothing new, or for no view to show */
     if (step->unchanged &&
-        !store_flip_put(writer->store, writer->last_change, derived->export->id, step->key, error))
+        !store_flip_put(store, derive->last_change, derived->export->id, step->key, error))
         return false;
     bool noted = (!had || derive_touch(derived, step->before, was)) &&
                  (!has || derive_touch(derived, step->after, is)) &&
@@ -157,7 +157,7 @@ bool derive_build_row(struct derive *derive, struct derived *derived,
     int64_t at = derived->stage->timed ? turn_of(derived, entity->data, derive->now) : INT64_MAX;
     if (!place(derived, &step, true, derive->now, &derive->is, &has, error))
         return false;
-    if (has && !store_row_put(derive->writer->store, derived->id, buffer_span(&derive->is),
+    if (has && !store_row_put(derive->context.store, derived->id, buffer_span(&derive->is),
                               step.after_id, error))
         return false;
     return put_turn(derive, derived, at, step.after_id, error);

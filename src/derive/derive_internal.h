@@ -1,5 +1,5 @@
 /*
- * How the writer keeps derived views. Shared by the files derive*.c alone.
+ * What the files of derive share.
  *
  * A transaction gives steps: what entities were before it and what they are after it. Each stage
  * turns steps into changes of its rows. A stage over a part of another one (a slice: what that one
@@ -20,10 +20,11 @@
  * A transaction goes through the stages of the exports that it touched, and of the others only
  * through those with a turn that has come.
  */
-#ifndef ENGINE_DERIVE_INTERNAL_H
-#define ENGINE_DERIVE_INTERNAL_H
+#ifndef DERIVE_DERIVE_INTERNAL_H
+#define DERIVE_DERIVE_INTERNAL_H
 
-#include "engine/engine_internal.h"
+#include "derive/derive.h"
+#include "json/json.h"
 
 /* What became of one entity in a source. Its bytes live until the transaction ends. */
 struct derive_step {
@@ -127,7 +128,8 @@ struct kept_stage {
 };
 
 struct derive {
-    struct writer *writer;
+    struct derive_context context;
+    int64_t last_change;            /* of the transaction at hand */
     struct kept_stage *view_stages; /* all of the set */
     size_t view_stage_count;
     struct map by_stage;     /* those, by the address of their stage */
@@ -152,19 +154,22 @@ struct derive {
     size_t text_count, text_capacity;
     struct id_set ids; /* reused */
     struct buffer was, is;
-    struct engine_stage_touch *touches;
+    struct derive_touched *touches;
     size_t touch_count;
 };
 
 static inline void derive_note_visit(struct derive *derive)
 {
-    counter_add(&derive->writer->engine->metrics.stages_visited, 1);
+    counter_add(derive->context.stages_visited, 1);
 }
 
-/* derive.c: go through the stages of this export before the transaction ends. */
+/* The name in meta under which the second is kept as of which derived rows are right. */
+#define DERIVED_NOW_NAME "derived_now"
+
+/* steps.c: go through the stages of this export before the transaction ends. */
 void derive_touch_export(struct derive *derive, struct derived_export *export);
 
-/* derive_steps.c */
+/* steps.c */
 struct derive_step *derive_steps_add(struct derive_steps *steps);
 bool id_set_add(struct id_set *set, int64_t id);
 void id_set_sort(struct id_set *set);
@@ -173,21 +178,21 @@ bool id_set_has(const struct id_set *set, int64_t id);
 bool derive_fetch(struct derive *derive, int64_t id, struct derive_step *step, bool *found,
                   struct error *error);
 
-/* derive_rows.c: turn steps into changes of a stage's rows. */
+/* rows.c: turn steps into changes of a stage's rows. */
 bool derive_apply(struct derive *derive, struct derived *derived, const struct derive_steps *steps,
                   struct error *error);
 /* Put the row of an entity of a stage that is being built. */
 bool derive_build_row(struct derive *derive, struct derived *derived,
                       const struct store_entity *entity, struct error *error);
 
-/* derive_touch.c: note that rows at a place were touched, those of an entity of this text. */
+/* touch.c: note that rows at a place were touched, those of an entity of this text. */
 bool derive_touch(struct derived *derived, struct span entity, struct span place);
 void derive_touch_init(struct derived *derived);
 void derive_touch_clear(struct derived *derived);
 /* Make derive->touches of all that was noted. */
 bool derive_note_touches(struct derive *derive, struct error *error);
 
-/* derive_slice.c */
+/* slice.c */
 void derive_slice_init(struct derived_slice *slice, const struct view_stage *stage,
                        struct derived *of);
 void derive_slice_fini(struct derived_slice *slice);
@@ -198,12 +203,12 @@ bool derive_slice_update(struct derive *derive, struct derived_slice *slice, str
 void derive_slice_clear(struct derived_slice *slice);
 bool derive_slice_has(const struct derived_slice *slice, struct span place);
 
-/* derive_time.c: note that the stage may have a turn at that second. */
+/* steps.c: note that the stage may have a turn at that second. */
 void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t at);
 /* Choose derive.next and take the turns that have come by then. Before the transaction changes a
  * turn. */
 bool derive_advance(struct derive *derive, struct error *error);
-/* derive_rewind.c: whether rows tell of a time that has not come, by more than can be waited for;
+/* rewind.c: whether rows tell of a time that has not come, by more than can be waited for;
  * choose derive.next in the direction of `target`, and the entities to look at again. Only while
  * nothing is pending. */
 bool derive_is_ahead(const struct derive *derive, int64_t now);
@@ -215,7 +220,13 @@ bool derive_store_now(struct derive *derive, int64_t now, struct error *error);
 bool derive_take_turns(struct derive *derive, struct derived *derived,
                        const struct derive_steps *told, struct error *error);
 
-/* derive_build.c: build a stage, or what is missing of it, in transactions of its own. */
+/* build.c: build a stage, or what is missing of it, in transactions of its own. */
 bool derive_build(struct derive *derive, struct derived *derived, struct error *error);
+
+struct store_cut store_cut_of(const struct view_stage *stage);
+/* check_sql.c: the SQL views against the configuration; in a transaction of the reader. */
+bool check_sql_views(struct store_reader *reader, const struct view_set *views,
+                     void (*found)(void *argument, const char *line), void *argument,
+                     struct error *error);
 
 #endif

@@ -1,5 +1,5 @@
 /* Steps and what they are made of. */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 #include <stdlib.h>
 
@@ -55,7 +55,7 @@ bool derive_fetch(struct derive *derive, int64_t id, struct derive_step *step, b
                   struct error *error)
 {
     struct store_entity entity;
-    if (!store_entity_by_id(derive->writer->store, id, &entity, found, error))
+    if (!store_entity_by_id(derive->context.store, id, &entity, found, error))
         return false;
     if (!*found)
         return true;
@@ -71,4 +71,21 @@ bool derive_fetch(struct derive *derive, int64_t id, struct derive_step *step, b
                                  .after_id = id,
                                  .unchanged = true};
     return true;
+}
+
+void derive_touch_export(struct derive *derive, struct derived_export *export)
+{
+    if (export->touched)
+        return;
+    export->touched = true;
+    export->next_touched = derive->touched;
+    derive->touched = export;
+}
+
+void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t at)
+{
+    if (heap_has(&derived->turn) && derived->turn.order <= at)
+        return;
+    heap_remove(&derive->turns, &derived->turn);
+    heap_add(&derive->turns, &derived->turn, at);
 }

@@ -1,5 +1,5 @@
 /* What the database says of a configured view: what it shows, and its SQL view. */
-#include "engine/engine_internal.h"
+#include "derive/derive_internal.h"
 
 /* ---- its shape ---- */
 
@@ -16,8 +16,8 @@ static void print_names(struct buffer *out, const char *label, const struct span
     buffer_add_char(out, ']');
 }
 
-bool writer_note_shape(struct writer *writer, const struct view *view, uint32_t export_id,
-                       bool standard, struct error *error)
+bool define_shape(struct store_writer *store, const struct view *view, uint32_t export_id,
+                  bool standard, struct error *error)
 {
     struct buffer shape;
     buffer_init(&shape, SIZE_MAX / 2);
@@ -31,8 +31,8 @@ bool writer_note_shape(struct writer *writer, const struct view *view, uint32_t 
     print_names(&shape, "shows", view->paths, view->path_count);
     print_names(&shape, "keys", view->keys, view->key_count);
     bool done = !shape.failed || error_set(error, ERROR_MEMORY, "out of memory for a view");
-    done = done && store_view_note_shape(writer->store, span_of(view->id), export_id,
-                                         buffer_span(&shape), standard, error);
+    done = done && store_view_note_shape(store, span_of(view->id), export_id, buffer_span(&shape),
+                                         standard, error);
     buffer_fini(&shape);
     return done;
 }
@@ -45,14 +45,13 @@ struct store_cut store_cut_of(const struct view_stage *stage)
         .skip = stage->cut.skip, .take = stage->cut.take, .last = stage->cut.last};
 }
 
-bool writer_define_view(struct writer *writer, const struct view *view, uint32_t export_id,
-                        int64_t stage, struct error *error)
+bool define_view(struct store_writer *store, const struct view *view, uint32_t export_id,
+                 int64_t stage, struct error *error)
 {
     struct span id = span_of(view->id);
     if (!view->stage)
-        return store_view_define(writer->store, id, export_id, view->paths, view->path_count,
-                                 view->keys, view->key_count, error);
-    return store_view_define_derived(writer->store, id, stage, store_cut_of(view->stage),
-                                     view->paths, view->path_count, view->keys, view->key_count,
-                                     error);
+        return store_view_define(store, id, export_id, view->paths, view->path_count, view->keys,
+                                 view->key_count, error);
+    return store_view_define_derived(store, id, stage, store_cut_of(view->stage), view->paths,
+                                     view->path_count, view->keys, view->key_count, error);
 }

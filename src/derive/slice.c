@@ -3,7 +3,7 @@
  * many rows as came or went below them, so that it costs what changed and not what there is. Rows
  * that a threshold goes over entered or left the slice, though nothing became of them.
  */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 static bool out_of_memory(struct error *error)
 {
@@ -115,7 +115,7 @@ static bool walk_over(void *argument, struct span place, int64_t id)
 static bool walk(struct derive *derive, struct walk *walk, struct span from, struct error *error)
 {
     int64_t limit = walk->wanted + !walk->backwards;
-    return (store_row_scan(derive->writer->store, walk->slice->of->id, from, walk->backwards, 0,
+    return (store_row_scan(derive->context.store, walk->slice->of->id, from, walk->backwards, 0,
                            limit, walk_over, walk, error) &&
             !walk->failed) ||
            (walk->failed && out_of_memory(error));
@@ -166,7 +166,7 @@ static bool find_last(struct derive *derive, struct derived_slice *slice, int64_
                       struct error *error)
 {
     struct last_row last = {.threshold = &slice->low};
-    if (!store_row_scan(derive->writer->store, slice->of->id, span_make(NULL, 0), true, 0, 1,
+    if (!store_row_scan(derive->context.store, slice->of->id, span_make(NULL, 0), true, 0, 1,
                         see_last, &last, error))
         return false;
     *id = last.id;
@@ -181,7 +181,7 @@ static bool move_last(struct derive *derive, struct derived_slice *slice, struct
     struct span place = buffer_span(&slice->was_low.place);
     if (!find_last(derive, slice, &is, error) ||
         (!slice->was_low.end &&
-         !store_row_at(derive->writer->store, slice->of->id, place, &was, error)))
+         !store_row_at(derive->context.store, slice->of->id, place, &was, error)))
         return false;
     return ((!was || note_crossing(slice, place, was)) &&
             (!is || note_crossing(slice, buffer_span(&slice->low.place), is))) ||

@@ -1,5 +1,5 @@
 /* At start: the stages of the configured views are found, made, built; the others retired. */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 #include <stdio.h>
 
@@ -159,7 +159,7 @@ static struct derived *add_stage(struct derive *derive, const struct kept_stage 
 static bool ensure_stage(struct derive *derive, struct kept_stage *kept, struct error *error)
 {
     const struct view_stage *stage = kept->stage;
-    struct store_writer *store = derive->writer->store;
+    struct store_writer *store = derive->context.store;
     struct store_stage row;
     uint32_t export_id;
     if (!store_export_ensure(store, span_of(stage->export_name), &export_id, error) ||
@@ -195,16 +195,16 @@ static bool ensure_stages(struct derive *derive, const struct view_set *views, s
         count++;
     if (!make_room(derive, count + 1) || !note_stages(derive, views, count))
         return out_of_memory(error);
-    if (!store_begin(derive->writer->store, error))
+    if (!store_begin(derive->context.store, error))
         return false;
     bool done = true;
     for (size_t i = 0; done && i < count; i++)
         done = ensure_stage(derive, &derive->view_stages[i], error);
     done = done && (!derive->timed || (derive_read_now(derive, error) &&
                                        derive_store_now(derive, derive->now, error)));
-    done = done && store_commit(derive->writer->store, error);
+    done = done && store_commit(derive->context.store, error);
     if (!done)
-        store_rollback(derive->writer->store);
+        store_rollback(derive->context.store);
     derive->stored_now = derive->now;
     return done;
 }
@@ -238,8 +238,8 @@ static bool define_views(struct derive *derive, const struct view_set *views, st
             ids[(*count)++] = span_of(view->id);
         if (!derived)
             continue;
-        if (!writer_define_view(derive->writer, view, derived->export->id, derived->id, error) ||
-            !writer_note_shape(derive->writer, view, derived->export->id, false, error))
+        if (!define_view(derive->context.store, view, derived->export->id, derived->id, error) ||
+            !define_shape(derive->context.store, view, derived->export->id, false, error))
             return false;
     }
     return true;
@@ -252,7 +252,7 @@ static bool retire_others(struct derive *derive, struct error *error)
         return out_of_memory(error);
     for (size_t i = 0; i < derive->stage_count; i++)
         ids[i] = derive->stages[i]->id;
-    bool done = store_stage_retire_others(derive->writer->store, ids, derive->stage_count, error);
+    bool done = store_stage_retire_others(derive->context.store, ids, derive->stage_count, error);
     memory_free(ids);
     return done;
 }
@@ -266,45 +266,23 @@ static bool take_over(struct derive *derive, const struct view_set *views, struc
     struct span *ids = memory_new((count + 1) * sizeof *ids);
     if (!ids)
         return out_of_memory(error);
-    bool done = store_begin(derive->writer->store, error) &&
+    bool done = store_begin(derive->context.store, error) &&
                 define_views(derive, views, ids, &count, error) &&
-                store_view_drop_others(derive->writer->store, ids, count, error) &&
-                retire_others(derive, error) && store_commit(derive->writer->store, error);
+                store_view_drop_others(derive->context.store, ids, count, error) &&
+                retire_others(derive, error) && store_commit(derive->context.store, error);
     memory_free(ids);
     if (!done)
-        store_rollback(derive->writer->store);
+        store_rollback(derive->context.store);
     return done;
 }
 
-static void attach_exports(struct derive *derive)
+struct derived_export *derive_export(struct derive *derive, uint32_t export_id,
+                                     const struct view_scope *scope)
 {
-    size_t position = 0;
-    struct export_state *export;
-    while ((export = map_next(&derive->writer->exports, &position))) {
-        export->derived = find_export(derive, export->id);
-        if (export->derived)
-            export->derived->scope = export->scope;
-    }
-}
-
-bool derive_open(struct writer *writer, const struct view_set *views, struct error *error)
-{
-    struct derive *derive = memory_new(sizeof *derive);
-    if (!derive)
-        return out_of_memory(error);
-    writer->derive = derive;
-    derive->writer = writer;
-    derive->sweeping = true;
-    buffer_init(&derive->was, SIZE_MAX / 2);
-    buffer_init(&derive->is, SIZE_MAX / 2);
-    map_init(&derive->by_stage, stage_key);
-    map_init(&derive->by_number, derived_key);
-    map_init(&derive->by_export, export_key);
-    if (!ensure_stages(derive, views, error) || !build_stages(derive, error) ||
-        !take_over(derive, views, error))
-        return false;
-    attach_exports(derive);
-    return true;
+    struct derived_export *export = find_export(derive, export_id);
+    if (export)
+        export->scope = scope;
+    return export;
 }
 
 static void derived_free(struct derived *derived)
@@ -318,12 +296,11 @@ static void derived_free(struct derived *derived)
     memory_free(derived);
 }
 
-void derive_close(struct writer *writer)
+void derive_close(struct derive *derive)
 {
-    struct derive *derive = writer->derive;
     if (!derive)
         return;
-    writer_derive_abandon(writer);
+    derive_abandon(derive);
     for (size_t i = 0; i < derive->stage_count; i++)
         derived_free(derive->stages[i]);
     for (size_t i = 0; i < derive->slice_count; i++) {
@@ -346,5 +323,26 @@ void derive_close(struct writer *writer)
     memory_free(derive->slices);
     memory_free(derive->exports);
     memory_free(derive);
-    writer->derive = NULL;
+}
+
+struct derive *derive_open(const struct derive_context *context, const struct view_set *views,
+                           struct error *error)
+{
+    struct derive *derive = memory_new(sizeof *derive);
+    if (!derive) {
+        out_of_memory(error);
+        return NULL;
+    }
+    derive->context = *context;
+    derive->sweeping = true;
+    buffer_init(&derive->was, SIZE_MAX / 2);
+    buffer_init(&derive->is, SIZE_MAX / 2);
+    map_init(&derive->by_stage, stage_key);
+    map_init(&derive->by_number, derived_key);
+    map_init(&derive->by_export, export_key);
+    if (ensure_stages(derive, views, error) && build_stages(derive, error) &&
+        take_over(derive, views, error))
+        return derive;
+    derive_close(derive);
+    return NULL;
 }

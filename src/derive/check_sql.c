@@ -2,7 +2,7 @@
  * The offline check of SQL views against a configuration: each shows what its definition says,
  * there is one for each view, and none of a view that was taken out.
  */
-#include "engine/engine_internal.h"
+#include "derive/derive_internal.h"
 
 #include <stdio.h>
 
@@ -75,9 +75,9 @@ static bool check_one(void *argument, struct span id, struct span body)
     return !check->failed;
 }
 
-bool engine_check_sql_views(struct store_reader *reader, const struct view_set *views,
-                            void (*found)(void *argument, const char *line), void *argument,
-                            struct error *error)
+bool check_sql_views(struct store_reader *reader, const struct view_set *views,
+                     void (*found)(void *argument, const char *line), void *argument,
+                     struct error *error)
 {
     struct sql_check check = {reader, views, found, argument, .error = error};
     const struct view *view;

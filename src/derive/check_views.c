@@ -3,7 +3,7 @@
  * the entities. First that each row is right: its entity has it, and at that place. Then that none
  * is missing: every entity of the source that must have a row has one, and there are no more.
  */
-#include "engine/engine_internal.h"
+#include "derive/derive_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,15 +177,15 @@ static bool check_reader(struct view_check *check, const struct view_set *views)
     bool done = read_now(check);
     for (size_t i = 0; done && (stage = view_set_stage_at(views, i)); i++)
         done = was_checked(views, i) || check_stage(check, stage);
-    done = done && engine_check_sql_views(check->reader, views, check->found, check->argument,
-                                          &check->error);
+    done =
+        done && check_sql_views(check->reader, views, check->found, check->argument, &check->error);
     store_read_end(check->reader);
     return done;
 }
 
-bool engine_check_views(const char *path, const struct view_set *views,
-                        void (*found)(void *argument, const char *line), void *argument,
-                        struct error *error)
+bool derive_check(const char *path, const struct view_set *views,
+                  void (*found)(void *argument, const char *line), void *argument,
+                  struct error *error)
 {
     struct store_options options = {.path = path, .read_only = true};
     struct store *store = store_open(&options, error);

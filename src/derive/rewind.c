@@ -7,7 +7,7 @@
  * One transaction takes at most MOST_TURNS of them back, those of the latest seconds; the next goes
  * on from there.
  */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 #include <stdlib.h>
 
@@ -61,14 +61,14 @@ static bool look_at_row(void *argument, struct span place, int64_t id)
     if (!derive_slice_has(search->derived->source, place))
         return false;
     search->failed =
-        !store_entity_by_id(search->derive->writer->store, id, &entity, &found, search->error);
+        !store_entity_by_id(search->derive->context.store, id, &entity, &found, search->error);
     return !search->failed && (!found || note_turn(search, id, entity.data));
 }
 
 /* Every entity of the stage's source, as derive_build reads them. */
 static bool search_stage(struct turn_search *search, struct derived *derived)
 {
-    struct store_writer *store = search->derive->writer->store;
+    struct store_writer *store = search->derive->context.store;
     search->derived = derived;
     bool done = true;
     if (!derived->source)

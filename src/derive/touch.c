@@ -2,7 +2,7 @@
  * What the loop learns of a transaction: which stages it touched, where, and where rows are scoped
  * for whom.
  */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 static struct span touch_label(const void *value)
 {
@@ -69,7 +69,7 @@ bool derive_touch(struct derived *derived, struct span entity, struct span place
 
 /* ---- telling ---- */
 
-void stage_touches_free(struct engine_stage_touch *touches, size_t count)
+void derive_touched_free(struct derive_touched *touches, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         memory_free((void *)touches[i].place.data);
@@ -86,7 +86,7 @@ static struct span copy(struct span bytes)
 static bool tell(struct derive *derive, const struct view_stage *stage, const struct buffer *lowest,
                  const struct derive_touch *touch)
 {
-    struct engine_stage_touch told = {.stage = stage, .place = copy(buffer_span(lowest))};
+    struct derive_touched told = {.stage = stage, .place = copy(buffer_span(lowest))};
     if (touch)
         told.label = copy(touch_label(touch));
     derive->touches[derive->touch_count++] = told;

@@ -4,7 +4,7 @@
  *
  * Progress is a byte and the key that came last; of a stage over a slice, the place there.
  */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 /* A chunk scatters its rows over all pages of the stage, so small ones write each page often. */
 enum { CHUNK = 20000, TELL_US = 1000 * 1000 };
@@ -49,7 +49,7 @@ static bool add_place(void *argument, struct span place, int64_t id)
         return false;
     build->failed =
         !note(build, place) ||
-        !store_entity_by_id(build->derive->writer->store, id, &entity, &found, build->error) ||
+        !store_entity_by_id(build->derive->context.store, id, &entity, &found, build->error) ||
         (found && !derive_build_row(build->derive, build->derived, &entity, build->error));
     return !build->failed;
 }
@@ -57,7 +57,7 @@ static bool add_place(void *argument, struct span place, int64_t id)
 /* One more chunk of the source; the position behind the byte is where it goes on. */
 static bool read_chunk(struct build *build)
 {
-    struct store_writer *store = build->derive->writer->store;
+    struct store_writer *store = build->derive->context.store;
     const struct derived *derived = build->derived;
     bool begun = build->progress.length > 0;
     struct buffer from;
@@ -93,15 +93,15 @@ static void tell(struct build *build)
     log_info("engine", derived->built ? "view-built" : "view-build",
              "view=\"%s\" stage=%lld rows=%lld of=%lld", derived->view, (long long)derived->id,
              (long long)build->rows,
-             (long long)store_export_entities(build->derive->writer->store, derived->export->id));
+             (long long)store_export_entities(build->derive->context.store, derived->export->id));
 }
 
 static bool build_chunk(struct build *build, struct error *error)
 {
-    struct store_writer *store = build->derive->writer->store;
+    struct store_writer *store = build->derive->context.store;
     int64_t stage = build->derived->id;
     /* The checkpointer is at work already: the write-ahead log must not hold the whole build. */
-    engine_pass_gate(build->derive->writer->engine);
+    build->derive->context.pass_gate(build->derive->context.argument);
     if (!store_begin(store, error))
         return false;
     bool done = read_chunk(build);
@@ -122,7 +122,7 @@ static bool build_chunk(struct build *build, struct error *error)
 static bool is_given_up(const struct derive *derive, const struct derived *derived,
                         struct error *error)
 {
-    const atomic_bool *give_up = derive->writer->engine->options.give_up;
+    const atomic_bool *give_up = derive->context.give_up;
     return give_up && atomic_load(give_up) &&
            !error_set(error, ERROR_SHUTTING_DOWN,
                       "stopped while view \"%s\" was built; the next start goes on there",
@@ -134,7 +134,7 @@ bool derive_build(struct derive *derive, struct derived *derived, struct error *
     struct build build = {
         .derive = derive, .derived = derived, .error = error, .told_us = clock_monotonic_us()};
     buffer_init(&build.progress, SIZE_MAX / 2);
-    bool done = store_stage_progress(derive->writer->store, derived->id, &build.progress, error);
+    bool done = store_stage_progress(derive->context.store, derived->id, &build.progress, error);
     while (done && !derived->built) {
         done = !is_given_up(derive, derived, error) && build_chunk(&build, error);
         if (done)

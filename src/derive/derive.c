@@ -1,54 +1,24 @@
 /* Keeping derived views in the transaction of the change: who does what, and when. */
-#include "engine/derive_internal.h"
+#include "derive/derive_internal.h"
 
 enum { SWEEP_STEP = 2000 };
 
 /* ---- what changed ---- */
 
-void derive_touch_export(struct derive *derive, struct derived_export *export)
+bool derive_note(struct derive *derive, struct derived_export *export,
+                 const struct derive_change *change)
 {
-    if (export->touched)
-        return;
-    export->touched = true;
-    export->next_touched = derive->touched;
-    derive->touched = export;
-}
-
-void entity_keep_before(struct entity *entity)
-{
-    if (entity->dirty || !entity->export->derived)
-        return;
-    entity->before = text_ref(entity->data);
-    entity->before_seq = entity->seq;
-    entity->before_id = entity->data ? entity->id : 0;
-}
-
-static bool gather_entity(struct derive *derive, const struct entity *entity)
-{
-    struct derived_export *export = entity->export->derived;
-    bool same = entity->before == entity->data && entity->before_id == entity->id &&
-                seq_compare(entity->before_seq, entity->seq) == 0;
-    if (!export || same || (!entity->before && !entity->data))
-        return true;
     struct derive_step *step = derive_steps_add(&export->steps);
     if (!step)
         return false;
     derive_touch_export(derive, export);
-    *step = (struct derive_step){.key = entity_key(entity),
-                                 .before = text_span(entity->before),
-                                 .after = text_span(entity->data),
-                                 .before_seq = entity->before_seq,
-                                 .after_seq = entity->seq,
-                                 .before_id = entity->before_id,
-                                 .after_id = entity->data ? entity->id : 0};
-    return true;
-}
-
-static bool gather(struct derive *derive, struct error *error)
-{
-    for (struct entity *entity = derive->writer->cache.dirty; entity; entity = entity->next_dirty)
-        if (!gather_entity(derive, entity))
-            return error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
+    *step = (struct derive_step){.key = change->key,
+                                 .before = text_span(change->before),
+                                 .after = text_span(change->after),
+                                 .before_seq = change->before_seq,
+                                 .after_seq = change->after_seq,
+                                 .before_id = change->before_id,
+                                 .after_id = change->after_id};
     return true;
 }
 
@@ -77,7 +47,7 @@ static void clear(struct derive *derive)
     }
     while (derive->text_count)
         text_unref(derive->texts[--derive->text_count]);
-    stage_touches_free(derive->touches, derive->touch_count);
+    derive_touched_free(derive->touches, derive->touch_count);
     derive->touches = NULL;
     derive->touch_count = 0;
     derive->looked = false;
@@ -118,15 +88,13 @@ static bool update_export(struct derive *derive, const struct derived_export *ex
 static bool sweep(struct derive *derive, struct error *error)
 {
     return !derive->sweeping ||
-           store_stage_sweep(derive->writer->store, SWEEP_STEP, &derive->sweeping, error);
+           store_stage_sweep(derive->context.store, SWEEP_STEP, &derive->sweeping, error);
 }
 
-bool writer_derive(struct writer *writer, struct error *error)
+bool derive_update(struct derive *derive, int64_t last_change, struct error *error)
 {
-    struct derive *derive = writer->derive;
-    if (!derive)
-        return true;
-    if (!load_slices(derive, error) || !gather(derive, error) || !derive_advance(derive, error))
+    derive->last_change = last_change;
+    if (!load_slices(derive, error) || !derive_advance(derive, error))
         return false;
     for (const struct derived_export *export = derive->touched; export;
          export = export->next_touched)
@@ -139,26 +107,22 @@ bool writer_derive(struct writer *writer, struct error *error)
     return derive_note_touches(derive, error) && sweep(derive, error);
 }
 
-void writer_derived(struct writer *writer)
+struct derive_touched *derive_committed(struct derive *derive, size_t *count)
 {
-    struct derive *derive = writer->derive;
-    if (!derive)
-        return;
+    struct derive_touched *touches = derive->touches;
     derive->now = derive->next;
     if (derive->stores_now)
         derive->stored_now = derive->next;
     derive->pending = derive->next_pending;
-    stage_touches_free(writer->touches, writer->touch_count);
-    writer->touches = derive->touches;
-    writer->touch_count = derive->touch_count;
+    *count = derive->touch_count;
     derive->touches = NULL;
     derive->touch_count = 0;
     clear(derive);
+    return touches;
 }
 
-void writer_derive_abandon(struct writer *writer)
+void derive_abandon(struct derive *derive)
 {
-    struct derive *derive = writer->derive;
     if (!derive)
         return;
     clear(derive);

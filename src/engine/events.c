@@ -1,0 +1,24 @@
+/* What the threads of the engine have to say to the loop. */
+#include "engine/engine_internal.h"
+
+void engine_post(struct engine *engine, struct engine_event *event)
+{
+    event->item.bytes = 0;
+    queue_put(&engine->events, &event->item);
+}
+
+static void deliver_all(struct queue *queue)
+{
+    struct queue_item *list = queue_take_all(queue);
+    while (list) {
+        struct engine_event *event = (struct engine_event *)list;
+        list = list->next;
+        event->deliver(event);
+    }
+}
+
+void engine_deliver(struct engine *engine)
+{
+    deliver_all(&engine->commits);
+    deliver_all(&engine->events);
+}
