@@ -144,8 +144,8 @@ static bool is_reached(const struct window *window, const struct derive_touched 
            is_before(touch->place, window);
 }
 
-static void mark_reached(struct hub *hub, struct link *places,
-                         const struct derive_touched *touch, int64_t before)
+static void mark_reached(struct hub *hub, struct link *places, const struct derive_touched *touch,
+                         int64_t before)
 {
     struct link *link;
     for (link = places ? places->next : NULL; link != places; link = link->next) {

@@ -37,7 +37,8 @@ static void counts_are(const struct limits *limits, int64_t count)
     assert_int_equal(tally_of(&limits->counts[LIMIT_BY_ADDRESS], address_site(&address)), count);
     assert_int_equal(tally_of(&limits->counts[LIMIT_BY_SUBJECT], span_of("anonymous")), count);
     assert_int_equal(tally_of(&limits->counts[LIMIT_BY_METERING_KEY], span_of("dev")), count);
-    assert_int_equal(tally_of(&limits->counts[LIMIT_BY_ORIGIN], span_of("https://a.example")), count);
+    assert_int_equal(tally_of(&limits->counts[LIMIT_BY_ORIGIN], span_of("https://a.example")),
+                     count);
 }
 
 /* Whatever allocation of an arrival fails, the client is refused, told so, and not counted. */
