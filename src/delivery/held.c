@@ -18,6 +18,7 @@ static void held_free(struct held *held)
     if (held->pinned && held->source)
         held->source->pins--;
     view_unref(held->view);
+    row_scope_unref(held->scope);
     memory_free(held);
 }
 
@@ -36,6 +37,7 @@ static struct held *held_copy(const struct held *from, bool pinned)
         return NULL;
     memcpy(held, from, size);
     view_ref(held->view);
+    row_scope_ref(held->scope);
     link_init(&held->in_list);
     link_init(&held->in_source);
     held->pinned = pinned && held->source;
@@ -55,8 +57,8 @@ static bool is_of(const struct held *held, const struct view *view)
 static bool is_same(const struct held *a, const struct held *b)
 {
     return is_of(a, b->view) && a->kind == b->kind && a->source == b->source &&
-           a->version == b->version && a->former == b->former && a->key_length == b->key_length &&
-           memcmp(a->key, b->key, a->key_length) == 0;
+           a->scope == b->scope && a->version == b->version && a->former == b->former &&
+           a->key_length == b->key_length && memcmp(a->key, b->key, a->key_length) == 0;
 }
 
 /* What it holds of the window, or of the key, is not to be named any more. */
@@ -85,11 +87,12 @@ static struct held of_member(const struct subscription *subscription)
                          .kind = HELD_WINDOW,
                          .source = shown.source,
                          .version = shown.version,
-                         .former = shown.former};
+                         .former = shown.former,
+                         .scope = subscription->feed->scope};
 }
 
 /* `group` NULL: of any key. NULL when out of memory. */
-static struct held *held_new(const struct view *view, const struct key_group *group)
+static struct held *held_new(const struct feed *feed, const struct key_group *group)
 {
     size_t length = group ? group->key_length : 0;
     struct held *held = memory_new(sizeof *held + length);
@@ -97,7 +100,8 @@ static struct held *held_new(const struct view *view, const struct key_group *gr
         return NULL;
     link_init(&held->in_list);
     link_init(&held->in_source);
-    held->view = view_ref(view);
+    held->view = view_ref(feed->view);
+    held->scope = row_scope_ref(feed->scope);
     held->kind = group ? HELD_KEY : HELD_ALL;
     held->key_length = length;
     if (length)
@@ -109,7 +113,7 @@ static struct held *held_new(const struct view *view, const struct key_group *gr
 static struct held *of_subscription(const struct subscription *subscription, bool pinned)
 {
     if (!subscription->window)
-        return held_new(subscription->feed->view, subscription->group);
+        return held_new(subscription->feed, subscription->group);
     struct held held = of_member(subscription);
     return held.source ? held_copy(&held, pinned) : NULL;
 }
@@ -142,6 +146,20 @@ static const struct view *find_largest(const struct subscriber *subscriber)
     return most > 1 ? largest : NULL;
 }
 
+/* False when out of memory. */
+static bool add_scope(struct subscriber *subscriber, struct held *held,
+                      const struct row_scope *scope)
+{
+    if (held->scope == scope)
+        return true;
+    struct row_scope *both = row_scope_join(&subscriber->hub->row_scopes, held->scope, scope);
+    if (!both)
+        return false;
+    row_scope_unref(held->scope);
+    held->scope = both;
+    return true;
+}
+
 /* All that is remembered of the view becomes one. */
 static void join(struct subscriber *subscriber, const struct view *view)
 {
@@ -155,9 +173,11 @@ static void join(struct subscriber *subscriber, const struct view *view)
         if (!first) {
             first = held;
             widen(held);
-        } else {
-            drop(subscriber, held);
+            continue;
         }
+        if (!add_scope(subscriber, first, held->scope))
+            subscriber->holds_any = true; /* out of memory */
+        drop(subscriber, held);
     }
 }
 
@@ -176,7 +196,8 @@ static bool is_remembered(const struct subscriber *subscriber, const struct held
 {
     struct held *known = held_next(subscriber, &subscriber->held);
     for (; known; known = held_next(subscriber, &known->in_list))
-        if (is_same(known, held) || (known->kind == HELD_ALL && is_of(known, held->view)))
+        if (is_same(known, held) ||
+            (known->kind == HELD_ALL && known->scope == held->scope && is_of(known, held->view)))
             return true;
     return subscriber->holds_any;
 }
@@ -233,7 +254,7 @@ static bool shows_all(const struct subscription *subscription)
 
 static bool hold_any(struct subscription *subscription)
 {
-    struct held *held = held_new(subscription->feed->view, NULL);
+    struct held *held = held_new(subscription->feed, NULL);
     if (held)
         link_append(&subscription->held, &held->in_list);
     return held != NULL;
@@ -277,11 +298,17 @@ bool held_others(const struct subscription *subscription)
     return false;
 }
 
+/* Beside what it was to take away and did not come to, its client may hold rows of its own window
+ * from before the connection. */
 void held_move(struct subscription *subscription)
 {
-    if (!link_alone(&subscription->held))
-        return; /* it has got nothing since */
     struct held *held = of_subscription(subscription, true);
+    const struct link *link;
+    for (link = subscription->held.next; held && link != &subscription->held; link = link->next)
+        if (is_same(LINK_OWNER(struct held, in_list, link), held)) {
+            held_free(held);
+            return;
+        }
     if (held)
         link_append(&subscription->held, &held->in_list);
 }
@@ -304,9 +331,11 @@ static bool lend(const struct held *held, struct link *list)
 
 bool held_lend_shown(const struct subscription *other, struct link *list)
 {
+    if (other->window && !other->feed->hub->window_ops->has_shown(other))
+        return true;
     struct held *shown = of_subscription(other, true);
     if (!shown)
-        return other->window != NULL; /* it has shown nothing yet */
+        return false;
     shown->shown = true;
     link_append(list, &shown->in_list);
     return true;

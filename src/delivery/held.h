@@ -6,6 +6,7 @@
 #define DELIVERY_HELD_H
 
 #include "base/link.h"
+#include "rows/row_scope.h"
 #include "view/view.h"
 
 struct subscription;
@@ -21,9 +22,10 @@ struct held_source {
  * another subscription on the same connection showed, or shows still.
  */
 enum held_kind {
-    HELD_WINDOW, /* what a window had at `version`; `former`: or at any before */
+    HELD_WINDOW, /* what a window had at `version`; `former`: or at any before, also in a former
+                    life of the server; 0: only in such a one */
     HELD_KEY,    /* the row of `key` */
-    HELD_ALL     /* any row of the view */
+    HELD_ALL     /* any row of the view that `scope` sees */
 };
 struct held {
     struct link in_list;     /* of a subscriber, a subscription or a request, which owns it */
@@ -33,8 +35,9 @@ struct held {
     struct held_source *source;
     int64_t version;
     bool former;
-    bool pinned;           /* the window stays for it; else it may be forgotten */
-    struct link in_source; /* held_source.remembered, unless it is pinned */
+    struct row_scope *scope; /* what its client saw then; one reference, or NULL */
+    bool pinned;             /* the window stays for it; else it may be forgotten */
+    struct link in_source;   /* held_source.remembered, unless it is pinned */
     size_t key_length;
     char key[];
 };

@@ -161,7 +161,7 @@ static void take_requests(struct window_look *look)
 }
 
 /* Clients that do not keep their cursor come back soon after a restart, with what they held. */
-static bool is_outlived(const struct hub *hub)
+bool windows_outlived(const struct hub *hub)
 {
     const struct windows *windows = hub->windows;
     uint64_t now = clock_monotonic_us(), most = (uint64_t)hub->options.tombstone_ms * 1000;
@@ -181,7 +181,7 @@ static bool start_look(struct hub *hub, struct window **windows, size_t count)
                                  .hub = hub,
                                  .max_rows = hub->options.max_window_rows,
                                  .tombstone_ms = hub->options.tombstone_ms,
-                                 .outlived = is_outlived(hub),
+                                 .outlived = windows_outlived(hub),
                                  .results = results,
                                  .count = count};
     link_init(&look->requests);

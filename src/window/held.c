@@ -5,10 +5,11 @@
 struct holding {
     struct window_reading *reading;
     const struct link *held;
-    const struct map *rows; /* the window's, by key */
-    struct map shown;       /* rows of windows that the client has beside it, by key */
-    bool shows_all;         /* it has a list of the whole view beside it */
-    bool deleted;           /* also what was deleted of a list: no farewells follow */
+    const struct map *rows;        /* the window's, by key */
+    struct map shown;              /* rows of windows that the client has beside it, by key */
+    bool shows_all;                /* it has a list of the whole view beside it */
+    bool deleted;                  /* also what was deleted of a list: no farewells follow */
+    const struct row_scope *scope; /* what the client saw of the list at hand */
     bool (*each)(void *argument, struct span key);
     void *argument;
 };
@@ -68,33 +69,12 @@ static bool put(struct holding *holding, struct span key)
     return is_shown(holding, key) || holding->each(holding->argument, key);
 }
 
-/* The window may be of other rows than this one: what it has now, and what left it since. */
-static bool put_window(struct holding *holding, const struct held *held)
-{
-    const struct window *window = window_of_held(held);
-    for (size_t i = 0; i < window->rows.count; i++)
-        if (window->rows.list[i]->entered <= held->version &&
-            !put(holding, window_row_key(window->rows.list[i])))
-            return false;
-    for (size_t i = 0; i < window->exit_count; i++) {
-        const struct window_exit *exit = &window->exits[i];
-        bool had =
-            (exit->version > held->version || held->former) && exit->entered <= held->version;
-        if (had && !put(holding, span_make(exit->key, exit->key_length)))
-            return false;
-    }
-    for (size_t i = 0; held->former && i < window->lost.count; i++)
-        if (!put(holding, window_row_key(window->lost.list[i])))
-            return false;
-    return true;
-}
-
 static bool each_row(void *argument, const struct store_entity *row)
 {
     struct holding *holding = argument;
     const struct window_spec *spec = &holding->reading->window->spec;
     if (!view_shows(spec->view, row->key) ||
-        (row->data.data && !row_scope_shows(spec->scope, spec->view, row->data)))
+        (row->data.data && !row_scope_shows(holding->scope, spec->view, row->data)))
         return true;
     return put(holding, row->key);
 }
@@ -112,7 +92,8 @@ static bool each_tombstone(void *argument, const struct store_tombstone *tombsto
     int64_t since = engine_due_ms(holding->reading->window->hub->engine);
     if (tombstone->at < since - holding->reading->tombstone_ms)
         return false; /* and so are all that follow */
-    if (!row_scope_sees(spec->scope, tombstone->scope) || !view_shows(spec->view, tombstone->key))
+    if (!row_scope_sees(holding->scope, tombstone->scope) ||
+        !view_shows(spec->view, tombstone->key))
         return true;
     return put(holding, tombstone->key);
 }
@@ -121,23 +102,25 @@ static bool put_deleted(struct holding *holding)
 {
     struct window_reading *reading = holding->reading;
     struct error *error = &reading->result->error;
-    if (!holding->deleted || !reading->state->found || window_is_keyed_by_field(reading->window))
+    bool told = !holding->deleted && holding->scope == reading->window->spec.scope;
+    if (told || !reading->state->found || window_is_keyed_by_field(reading->window))
         return true;
-    return scoped_scan_tombstones((struct scoped){reading->window->spec.scope, NULL},
-                                  reading->reader, reading->state->export.id, INT64_MAX,
-                                  WINDOW_FAREWELLS, each_tombstone, holding, error) &&
+    return scoped_scan_tombstones((struct scoped){holding->scope, NULL}, reading->reader,
+                                  reading->state->export.id, INT64_MAX, WINDOW_FAREWELLS,
+                                  each_tombstone, holding, error) &&
            error->code == ERROR_NONE;
 }
 
-/* A list that was not a window: its newest rows, and, here or with the farewells, what was
- * deleted. */
-static bool put_list(struct holding *holding)
+/* A list that was not a window, of all that `scope` sees: its newest rows, and, here or with the
+ * farewells, what was deleted. */
+static bool put_list(struct holding *holding, const struct row_scope *scope)
 {
     struct window_reading *reading = holding->reading;
     struct error *error = &reading->result->error;
-    struct scoped scoped = {reading->window->spec.scope, NULL};
+    struct scoped scoped = {scope, NULL};
     int64_t stage;
     reading->listed = true;
+    holding->scope = scope;
     if (!reading->state->found)
         return true;
     if (!put_deleted(holding) ||
@@ -148,8 +131,45 @@ static bool put_list(struct holding *holding)
                                 WINDOW_FAREWELLS, each_labelled, holding, error) &&
                error->code == ERROR_NONE;
     return (store_scan_list(reading->reader, reading->state->export.id, 0, WINDOW_FAREWELLS,
-                            reading->window->spec.scope != NULL, each_row, holding, error) &&
+                            scope != NULL, each_row, holding, error) &&
             error->code == ERROR_NONE);
+}
+
+static bool put_key(void *argument, struct span key)
+{
+    return put(argument, key);
+}
+
+/* From before the server was started. */
+static bool put_former(struct holding *holding, const struct held *held)
+{
+    const struct window *window = window_of_held(held);
+    bool all;
+    return window_recall_other(holding->reading, window, put_key, holding, &all) &&
+           (!all || put_list(holding, window->spec.scope));
+}
+
+/* The window may be of other rows than this one: what it has now, and what left it since. */
+static bool put_window(struct holding *holding, const struct held *held)
+{
+    const struct window *window = window_of_held(held);
+    if (held->former && held->version == 0)
+        return put_former(holding, held);
+    for (size_t i = 0; i < window->rows.count; i++)
+        if (window->rows.list[i]->entered <= held->version &&
+            !put(holding, window_row_key(window->rows.list[i])))
+            return false;
+    for (size_t i = 0; i < window->exit_count; i++) {
+        const struct window_exit *exit = &window->exits[i];
+        bool had =
+            (exit->version > held->version || held->former) && exit->entered <= held->version;
+        if (had && !put(holding, span_make(exit->key, exit->key_length)))
+            return false;
+    }
+    for (size_t i = 0; held->former && i < window->lost.count; i++)
+        if (!put(holding, window_row_key(window->lost.list[i])))
+            return false;
+    return true;
 }
 
 static bool put_held(struct holding *holding, const struct held *held)
@@ -162,7 +182,7 @@ static bool put_held(struct holding *holding, const struct held *held)
     case HELD_ALL:
         break;
     }
-    return put_list(holding);
+    return put_list(holding, held->scope);
 }
 
 bool window_each_held(struct window_reading *reading, const struct window_request *request,

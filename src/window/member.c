@@ -334,5 +334,7 @@ struct window_shown window_shown(const struct subscription *subscription)
     known = known && !subscription->beside;
     int64_t version = known ? subscription->version : window->delivered;
     return (struct window_shown){
-        .source = version > 0 ? &window->source : NULL, .version = version, .former = !known};
+        .source = version > 0 || windows_outlived(window->hub) ? &window->source : NULL,
+        .version = version,
+        .former = !known};
 }

@@ -18,6 +18,8 @@ struct recall {
     struct map lost; /* window->lost likewise */
     int64_t since;   /* wall clock: what left before is not told */
     int64_t from;    /* of the gap that is looked at */
+    bool known;      /* the database has the window, or had it */
+    bool unread;     /* the window's rows are not known, nor so what is near them */
 };
 
 static bool lacks_memory(struct window_reading *reading)
@@ -128,6 +130,8 @@ static bool find_changed(struct recall *recall, int64_t from, int64_t to)
 static bool find_gap(struct recall *recall, int64_t from, int64_t to, bool *all)
 {
     struct window_rows rows = {.list = NULL};
+    if (recall->unread)
+        return find_changed(recall, from, to);
     if (!window_find_lost(recall->reading, from, &rows, all))
         return false;
     bool done = *all || find_changed(recall, from, to);
@@ -162,6 +166,7 @@ static bool find_forgotten(struct recall *recall)
     bool done =
         read_number(reading->reader, STORE_WATCHED_FORGOTTEN, &forgotten, &reading->result->error);
     reading->window->recalled = forgotten < recall->since;
+    recall->known = !reading->window->recalled;
     return done;
 }
 
@@ -177,6 +182,7 @@ static bool find_kept(struct recall *recall)
     if (!found)
         return find_forgotten(recall);
     window->recalled = change >= 0;
+    recall->known = true;
     return change < 0 || (store_scan_watched(reading->reader, id, each_kept, recall, error) &&
                           error->code == ERROR_NONE);
 }
@@ -196,5 +202,38 @@ bool window_recall(struct window_reading *reading)
                 find_kept(&recall) && find_gaps(&recall);
     map_fini(&recall.rows);
     map_fini(&recall.lost);
+    return done;
+}
+
+/*
+ * What the other had is not looked up: without its rows all count that the database has of it.
+ * After a crash that is not all, and where nobody had watched the other, what changed is.
+ */
+bool window_recall_other(const struct window_reading *reading, const struct window *other,
+                         bool (*each)(void *argument, struct span key), void *argument, bool *all)
+{
+    struct window window = {.hub = other->hub, .spec = other->spec, .name = other->name};
+    struct window_result result = {.window = &window};
+    struct window_reading own = *reading;
+    struct recall recall = {.reading = &own,
+                            .since = engine_due_ms(other->hub->engine) - reading->tombstone_ms,
+                            .unread = true};
+    *all = false;
+    if (reading->tombstone_ms <= 0 || !reading->outlived)
+        return true;
+    own.window = &window;
+    own.result = &result;
+    map_init(&recall.rows, window_row_map_key);
+    map_init(&recall.lost, window_row_map_key);
+    bool done = find_kept(&recall) && find_gaps(&recall);
+    if (!done)
+        reading->result->error = result.error;
+    for (size_t i = 0; done && i < window.lost.count; i++)
+        done = each(argument, window_row_key(window.lost.list[i]));
+    *all = recall.known && !window.recalled;
+    map_fini(&recall.rows);
+    map_fini(&recall.lost);
+    window_rows_fini(&result.moves);
+    window_rows_fini(&window.lost);
     return done;
 }

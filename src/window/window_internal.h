@@ -433,6 +433,10 @@ bool window_find_lost(struct window_reading *reading, int64_t from, struct windo
                       bool *all);
 /* recall.c: at a window's first look, what somebody may hold from before: window->lost. */
 bool window_recall(struct window_reading *reading);
+/* Tell the keys that a client may hold of another window, which had shown it nothing since the
+ * server was started; *all: and other rows of its view. */
+bool window_recall_other(const struct window_reading *reading, const struct window *other,
+                         bool (*each)(void *argument, struct span key), void *argument, bool *all);
 struct seq window_cursor(const struct view_state *state);
 /* The settled rows by key; false when out of memory. The map is to be ended in any case. */
 bool window_index_rows(const struct window *window, struct map *map);
@@ -516,6 +520,8 @@ struct window_shown window_shown(const struct subscription *subscription);
 
 /* due.c */
 void windows_look(struct hub *hub);
+/* Whether clients may hold rows of windows from before these were made. */
+bool windows_outlived(const struct hub *hub);
 int64_t windows_due(const struct hub *hub);
 
 /* The window of what is held; NULL: it is of none. */

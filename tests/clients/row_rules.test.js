@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import { Applier } from './lib/applier.js';
 import { Client } from './lib/client.js';
 import { http, lines } from './lib/feed.js';
-import { Server } from './lib/server.js';
+import { Server, sql } from './lib/server.js';
 
 const WRITER = 'writer-0123456789abcdef';
 const range = (n, f) => Array.from({ length: n }, (_, i) => f(i));
@@ -337,6 +338,88 @@ test('a row that both tokens show goes when it is deleted, also for who is not s
     }
   }
 });
+
+/* ---- another token before the first answer ---- */
+
+/** All messages in one piece, so that the server has the last before it answers the first. */
+function sendAtOnce(client, messages) {
+  client.socket.tcp.cork();
+  for (const message of messages) client.send(message);
+  client.socket.tcp.uncork();
+}
+
+/** What comes, up to the snapshot for `token`, into the rows of a client that keeps them whatever
+ * `resumed` says. True when the old token was answered with no rows. */
+async function becomeAtOnce(client, applier, messages, token) {
+  sendAtOnce(client, [...messages, { type: 'refresh_auth', token: tokenOf(token) }]);
+  const frames = await client.until((frame) => frame.op === 'subscribed' && frame.resumed === false);
+  frames.push(...(await client.until((frame) => frame.op === 'snapshot' && frame.complete)));
+  for (const { resumed: _, ...frame } of frames.filter((frame) => frame.op)) applier.apply(frame);
+  return frames.filter((frame) => frame.op === 'snapshot' && frame.complete).length === 1;
+}
+
+const ANNS = range(6, (i) => m(`a${i}`, { n: i, who: 'ann' }));
+const EVERYBODYS = range(6, (i) => m(`p${i}`, { n: 10 + i }));
+const SORTED = { A: { scope: 'who', views: { sorted: { pipeline: [{ sort: 'n' }] } } } };
+const heldBy = (applier) => [...applier.rows.keys()].sort();
+const first = (n) => range(n, (i) => `p${i}`);
+
+/** Rows that somebody keeps of a window, by the number of them. */
+async function keepRows(t, server, view) {
+  const kept = new Map();
+  for (const take of [1, 2, 3, 4, 5, 6]) {
+    const client = await clientOf(t, server, 'ann', { windows: true });
+    const applier = new Applier({ resume: false });
+    client.subscribe(view, { take });
+    for (const frame of await client.until((f) => f.complete)) applier.apply(frame);
+    kept.set(take, { client, applier });
+  }
+  return kept;
+}
+
+for (const end of ['terminate', 'kill9']) {
+  for (const view of ['A/sorted', 'A/list']) {
+    test(`another token before the first answer takes away what was kept over a restart: ${view}, ${end}`, async (t) => {
+      const server = await Server.forTest(t, { config: configOf(TOKENS, SORTED) });
+      await feed(server, view === 'A/list' ? [...EVERYBODYS].reverse().concat([...ANNS].reverse()) : [...ANNS, ...EVERYBODYS]);
+      const kept = await keepRows(t, server, view);
+      const written = "SELECT (SELECT count(*) FROM watched_row) = 21 AND value >= (SELECT last_change FROM log_state) AS done FROM meta WHERE name = 'watched_change'";
+      while (end === 'kill9' && !(await sql(server.db, written))[0]?.done) await new Promise((done) => setTimeout(done, 50));
+      await server[end]();
+      await server.restart();
+      await feed(server, [m('a0', undefined, { op: 'delete' }), m('a1', { who: 'bob' }), m('a2', { n: 90 })]);
+      let early = 0;
+      for (const [take, { applier }] of kept) {
+        const client = await clientOf(t, server, 'ann', { windows: true });
+        early += await becomeAtOnce(client, applier, [{ type: 'subscribe', view, take }], 'nobody');
+        assert.deepEqual(heldBy(applier), first(take), `take ${take}`);
+      }
+      assert.ok(early > 0, 'each was answered before it had another token');
+    });
+  }
+}
+
+for (const [name, view, begin, ended] of [
+  ['a window that it was about to leave', 'A/sorted', { take: 1, skip: 5 }, false],
+  ['a window of before the connection, besides', 'A/list', { take: 1, skip: 5 }, true],
+  ['a list that was ended', 'A/list', {}, true],
+]) {
+  test(`another token before the first answer takes away what was kept of ${name}`, async (t) => {
+    const server = await Server.forTest(t, { config: configOf(TOKENS, SORTED) });
+    await feed(server, view === 'A/list' ? [...EVERYBODYS].reverse().concat([...ANNS].reverse()) : [...ANNS, ...EVERYBODYS]);
+    const kept = await keepRows(t, server, view);
+    let early = 0;
+    for (const [take, { applier }] of kept) {
+      const client = await clientOf(t, server, 'ann', { windows: true });
+      client.subscribe(view, begin);
+      for (const frame of await client.until((f) => f.complete)) applier.apply(frame);
+      const leave = ended ? [{ type: 'unsubscribe', view }] : [];
+      early += await becomeAtOnce(client, applier, [...leave, { type: 'subscribe', view, take }], 'nobody');
+      assert.deepEqual(heldBy(applier), first(take), `take ${take}`);
+    }
+    assert.ok(early > 0, 'each was answered before it had another token');
+  });
+}
 
 test('the rows of a new token are limited as those of any snapshot', async (t) => {
   const views = { sorted: { pipeline: [{ sort: 'n' }] } };

@@ -79,6 +79,7 @@ class ScopedListener extends RowListener {
         if (message.binary) this.safe(message);
         if (message.json.op === 'subscribed') this.renewing = this.unannounced = false;
         if (message.binary && !this.renewing) this.take(message);
+        else if (message.binary && this.behaviour.keeps) this.passOver(message);
       } catch (error) {
         this.fail(error);
         socket.destroy();
@@ -118,6 +119,12 @@ class ScopedListener extends RowListener {
     this.note(`>> ${text}`);
     this.state = 'asked';
     socket.send(text);
+  }
+
+  /* What was on its way when it asked anew counts as told, so who keeps its rows takes it in. */
+  passOver({ text, json: frame }) {
+    this.note(`(before) ${text}`);
+    this.applier.apply(frame);
   }
 
   renew(socket) {

@@ -404,6 +404,39 @@ for (const end of ['terminate', 'kill9']) {
     }));
 }
 
+/* It asks for what it had, and for another window before that is answered. */
+for (const end of ['terminate', 'kill9'])
+  test(`rows kept over a restart go, though their window is left before it is answered: ${end}`, async (t) => {
+    const server = await Server.forTest(t, { config: KEPT_VIEWS });
+    await post(server, TEN);
+    const mine = await Promise.all(KEPT.map(async ([view, parameters]) => {
+      const applier = new Applier({ resume: false });
+      await ask(await clientFor(t, server), applier, view, parameters);
+      return { view, parameters, applier };
+    }));
+    if (end === 'kill9') await settled(server);
+    await server[end]();
+    await server.restart();
+    await post(server, LEAVE);
+    let early = 0;
+    for (const { view, parameters, applier } of mine) {
+      const then = view === 'E/append' ? { filters: { even: false } } : { take: 1 };
+      const client = await clientFor(t, server);
+      client.socket.tcp.cork();
+      client.subscribe(view, parameters);
+      if (parameters.key) client.send({ type: 'unsubscribe', view, key: parameters.key });
+      client.subscribe(view, then);
+      client.socket.tcp.uncork();
+      let frames = [];
+      for (let answers = 0; answers < 2; answers += frames.at(-1).op === 'subscribed') frames.push(await client.next());
+      early += frames.every((frame) => frame.op === 'subscribed');
+      frames = frames.concat(await client.until((frame) => frame.complete));
+      for (const frame of frames) applier.apply(frame);
+      assert.deepEqual(held(applier), await fresh(t, server, view, then), `${view} ${JSON.stringify(parameters)}`);
+    }
+    assert.ok(early > 0, 'each was answered before it was left');
+  });
+
 /* Who was away over several starts knows nothing of those between. `between`: what happens after the crash. */
 const AWAY = [
   ['stopped again', async (server) => server.terminate()],
