@@ -6,6 +6,8 @@
  */
 #include "bus/bus.h"
 
+#include "base/invariant.h"
+
 #include <stdalign.h>
 
 enum { SLAB_SIZE = 64 * 1024 };
@@ -29,7 +31,11 @@ static struct change_slab *slab_new(size_t capacity)
 
 void change_slab_release(struct change_slab *slab)
 {
-    if (slab && atomic_fetch_sub_explicit(&slab->references, 1, memory_order_acq_rel) == 1)
+    if (!slab)
+        return;
+    uint32_t references = atomic_fetch_sub_explicit(&slab->references, 1, memory_order_acq_rel);
+    INVARIANT(references > 0); /* else a change was given back twice */
+    if (references == 1)
         memory_free(slab);
 }
 

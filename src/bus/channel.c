@@ -11,7 +11,7 @@
  */
 #include "bus/bus.h"
 
-#include <assert.h>
+#include "base/invariant.h"
 
 struct mark {
     int64_t id;
@@ -62,6 +62,8 @@ void channel_init(struct channel *channel, int64_t head)
 static void channel_drop_first(struct channel *channel)
 {
     struct block *block = channel_block(channel, channel->first);
+    INVARIANT(block->start >= channel->start);
+    INVARIANT(channel->bytes >= block_memory(block));
     channel->bytes -= block_memory(block);
     channel->start = block->mark_count ? block->marks[block->mark_count - 1].id : block->start;
     channel->first++;
@@ -134,6 +136,7 @@ static bool block_mark(struct channel *channel, struct block *block, int64_t id)
         block->marks = marks;
         block->mark_capacity = capacity;
     }
+    INVARIANT(!block->mark_count || block->marks[block->mark_count - 1].id < id);
     block->marks[block->mark_count++] = (struct mark){id, block->used};
     return true;
 }
@@ -161,7 +164,7 @@ static struct block *channel_add_small(struct channel *channel, struct span fram
 
 bool channel_add(struct channel *channel, int64_t id, struct span frames)
 {
-    assert(id > channel->head);
+    INVARIANT(id > channel->head);
     struct block *block = frames.length > CHANNEL_BLOCK ? channel_add_large(channel, frames)
                                                         : channel_add_small(channel, frames);
     bool added = block && block_mark(channel, block, id);
@@ -173,6 +176,7 @@ bool channel_add(struct channel *channel, int64_t id, struct span frames)
 
 void channel_pass(struct channel *channel, int64_t id)
 {
+    INVARIANT(id >= channel->head);
     channel->head = id;
 }
 
@@ -225,6 +229,7 @@ static const struct block *channel_next(const struct channel *channel,
         block = channel_block(channel, ++cursor->block);
         cursor->offset = 0;
     }
+    INVARIANT(!block || cursor->offset <= block->used);
     return block && cursor->offset < block->used ? block : NULL;
 }
 

@@ -4,7 +4,7 @@
  */
 #include "bus/bus.h"
 
-#include <assert.h>
+#include "base/invariant.h"
 
 enum { RING_FIRST_CAPACITY = 1024 };
 
@@ -21,7 +21,10 @@ static struct change **ring_slot(const struct ring *ring, int64_t id)
 static void ring_drop_first(struct ring *ring)
 {
     struct change **slot = ring_slot(ring, ring->first);
-    ring->bytes -= change_memory(*slot);
+    size_t bytes = change_memory(*slot);
+    INVARIANT((*slot)->id == ring->first);
+    INVARIANT(ring->bytes >= bytes);
+    ring->bytes -= bytes;
     change_unref(*slot);
     *slot = NULL;
     ring->first++;
@@ -57,7 +60,7 @@ static bool ring_grow(struct ring *ring)
 
 void ring_add(struct ring *ring, struct change *change)
 {
-    assert(change->id == ring->last + 1);
+    INVARIANT(change->id == ring->last + 1);
     size_t bytes = change_memory(change);
     while (ring->first <= ring->last && ring->bytes + bytes > ring->max_bytes)
         ring_drop_first(ring);
@@ -77,5 +80,9 @@ void ring_add(struct ring *ring, struct change *change)
 
 struct change *ring_get(const struct ring *ring, int64_t id)
 {
-    return id >= ring->first && id <= ring->last ? *ring_slot(ring, id) : NULL;
+    if (id < ring->first || id > ring->last)
+        return NULL;
+    struct change *change = *ring_slot(ring, id);
+    INVARIANT(change->id == id);
+    return change;
 }

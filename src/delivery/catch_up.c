@@ -69,6 +69,7 @@ void log_release(struct subscription *subscription)
     /* A page that was asked for, or was brought and not taken, is held. */
     if (!subscription->holds_grown_page || subscription->task)
         return;
+    INVARIANT(subscription->subscriber->hub->grown_pages > 0);
     subscription->holds_grown_page = false;
     subscription->subscriber->hub->grown_pages--;
 }
@@ -146,6 +147,7 @@ static int64_t skip_to_present(struct subscription *subscription, int64_t reache
 static void advance(struct subscription *subscription, const struct catch_up_page *page,
                     struct reader_step *step)
 {
+    INVARIANT(subscription->cursor <= page->to);
     subscription->cursor = page->to;
     subscription->resume_seq = page->resume_seq;
     subscription->resume_limit = page->resume_limit;

@@ -116,6 +116,7 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
     }
     export->last_change = row->last_change;
     export->waiting = false;
+    INVARIANT(hub->waiting >= waited_for);
     hub->waiting -= waited_for;
 }
 

@@ -73,6 +73,7 @@ static void count_channel(struct feed *feed, size_t before)
 {
     struct hub *hub = feed->hub;
     bool is_long = feed->channel.next - feed->channel.first >= 2;
+    INVARIANT(hub->channel_bytes + feed->channel.bytes >= before);
     hub->channel_bytes += feed->channel.bytes - before;
     if (is_long != link_alone(&feed->in_long))
         return;
@@ -117,6 +118,8 @@ void feeds_trim(struct hub *hub)
 
 static void feed_free(struct feed *feed)
 {
+    INVARIANT(!feed->unkeyed && !feed->groups.count);
+    INVARIANT(link_alone(&feed->resting) && link_alone(&feed->list_windows));
     map_remove(&feed->hub->feeds, span_make(feed->name, feed->name_length));
     link_remove(&feed->in_export);
     link_remove(&feed->in_touched);
@@ -152,6 +155,7 @@ static struct key_group *group_get(struct feed *feed, struct span key)
 
 static void group_free(struct key_group *group)
 {
+    INVARIANT(link_alone(&group->resting));
     map_remove(&group->feed->groups, group_key(group));
     memory_free(group->ids);
     memory_free(group);
@@ -160,6 +164,7 @@ static void group_free(struct key_group *group)
 /* Ids that the ring has dropped are of no use: whoever needs them is served from the database. */
 static void group_trim(struct key_group *group, int64_t first)
 {
+    INVARIANT(group->first + group->count <= group->capacity);
     while (group->count && group->ids[group->first] < first) {
         group->first++;
         group->count--;
@@ -181,6 +186,7 @@ static bool group_note(struct key_group *group, int64_t id)
         group->ids = ids;
         group->capacity = capacity;
     }
+    INVARIANT(!group->count || group->ids[group->first + group->count - 1] < id);
     group->ids[group->first + group->count++] = id;
     return true;
 }
@@ -200,6 +206,8 @@ void feed_rest(struct subscription *subscription)
 {
     struct link *resting =
         subscription->group ? &subscription->group->resting : &subscription->feed->resting;
+    INVARIANT(subscription->reading == READER_LIVE);
+    INVARIANT(subscription->cursor >= subscription->feed->hub->ring.last);
     link_remove(&subscription->in_rest);
     link_append(resting, &subscription->in_rest);
 }
@@ -225,6 +233,7 @@ static void count_in(struct feed *feed, struct subscription *subscription)
 
 bool feed_join(struct feed *feed, struct subscription *subscription, struct span key)
 {
+    INVARIANT(!subscription->group && !subscription->window);
     if (key.data) {
         subscription->group = group_get(feed, key);
         if (!subscription->group)
@@ -255,6 +264,9 @@ void feed_drop_unused(struct feed *feed)
 
 void feed_leave(struct feed *feed, struct subscription *subscription)
 {
+    INVARIANT(subscription->feed == feed && feed->subscriptions > 0);
+    INVARIANT(feed->hub->subscription_count >= feed->subscriptions);
+    INVARIANT(subscription->window || subscription->group || feed->unkeyed > 0);
     link_remove(&subscription->in_rest);
     if (subscription->window) {
         feed->hub->window_ops->leave(subscription);
@@ -299,6 +311,8 @@ static bool is_hidden(const struct feed *feed, const struct change *change)
 
 void feed_offer(struct feed *feed, const struct change *change)
 {
+    INVARIANT(feed->offered <= change->id);
+    INVARIANT(feed->export->id == change->export_id);
     if (feed->offered == change->id) /* it saw the row before, and sees it now */
         return;
     feed->offered = change->id;
@@ -321,6 +335,7 @@ void feed_offer(struct feed *feed, const struct change *change)
 
 void feed_settle(struct feed *feed, int64_t first, int64_t head)
 {
+    INVARIANT(feed->offered <= head); /* who rests is woken for what was offered */
     if (feed->channel_on && feed->channel.head < head)
         channel_pass(&feed->channel, head);
     wake_all(&feed->resting, first);

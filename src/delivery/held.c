@@ -15,8 +15,10 @@ static void held_free(struct held *held)
 {
     link_remove(&held->in_list);
     link_remove(&held->in_source);
-    if (held->pinned && held->source)
+    if (held->pinned && held->source) {
+        INVARIANT(held->source->pins > 0);
         held->source->pins--;
+    }
     view_unref(held->view);
     row_scope_unref(held->scope);
     memory_free(held);
@@ -64,6 +66,7 @@ static bool is_same(const struct held *a, const struct held *b)
 /* What it holds of the window, or of the key, is not to be named any more. */
 static void widen(struct held *held)
 {
+    INVARIANT(!held->pinned); /* a pinned one names its window for as long as it lives */
     link_remove(&held->in_source);
     held->kind = HELD_ALL;
     held->source = NULL;
@@ -122,6 +125,7 @@ static struct held *of_subscription(const struct subscription *subscription, boo
 
 static void drop(struct subscriber *subscriber, struct held *held)
 {
+    INVARIANT(subscriber->held_count > 0 && subscriber->held_bytes >= held->key_length);
     subscriber->held_count--;
     subscriber->held_bytes -= held->key_length;
     held_free(held);

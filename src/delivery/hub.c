@@ -62,6 +62,8 @@ void hub_free(struct hub *hub)
         return;
     while (!link_alone(&hub->subscribers))
         subscriber_free(LINK_OWNER(struct subscriber, in_hub, hub->subscribers.next));
+    INVARIANT(!hub->subscriber_count && !hub->subscription_count);
+    INVARIANT(!hub->channel_bytes && !hub->grown_pages);
     snapshots_free(hub->snapshots);
     hub->window_ops->close(hub->windows);
     exports_fini(hub);
@@ -136,6 +138,8 @@ void hub_commit(void *argument, struct engine_commit *commit)
         received = change->received_us;
         ring_add(&hub->ring, change);
     }
+    INVARIANT(seq_compare(hub->head, commit->head) <= 0);
+    INVARIANT(hub->ring.last == commit->last_change);
     hub->head = commit->head;
     if (commit->count)
         settle(hub, commit->last_change - (int64_t)commit->count + 1, commit->last_change);

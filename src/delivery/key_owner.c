@@ -76,6 +76,7 @@ static bool own(struct subscription *subscription)
  * going through its subscriptions. */
 static void disown(struct subscription *subscription)
 {
+    INVARIANT(subscription->owned);
     memory_free(subscription->owned);
     subscription->owned = NULL;
     link_remove(&subscription->in_owners);

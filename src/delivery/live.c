@@ -22,11 +22,13 @@ static struct reader_step pull_channel(struct subscription *subscription)
     struct reader_step step = {.then = STEP_MORE};
     bool behind;
     struct text *whole;
+    INVARIANT(subscription->feed->channel_on);
     step.bytes = channel_take(&subscription->feed->channel, &subscription->place, &behind, &whole);
     if (behind) {
         subscription->in_channel = false;
         return step;
     }
+    INVARIANT(subscription->cursor <= subscription->place.id);
     subscription->cursor = subscription->place.id;
     step.text = whole ? text_ref(whole) : NULL;
     return step;

@@ -53,6 +53,7 @@ void meter_piece(struct subscriber *subscriber)
         return;
     size_t length = subscriber->rest->length, sent = subscriber->rest_sent;
     uint64_t rows = length ? piece.rows * sent / length : piece.rows;
+    INVARIANT(rows >= subscriber->rest_rows);
     piece.rows = rows - subscriber->rest_rows;
     piece.ends = piece.ends && sent == length;
     subscriber->rest_rows = rows;
@@ -70,6 +71,7 @@ void subscriber_sent(struct subscriber *subscriber, size_t length, const struct 
 {
     const struct sending *sent = &subscriber->pulled;
     size_t pulled = subscriber->pulled_length;
+    INVARIANT(length <= pulled);
     if (!subscriber->usage || !pulled)
         return;
     if (sent->meter) {

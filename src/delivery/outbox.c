@@ -64,6 +64,7 @@ void subscriber_ready_first(struct subscription *subscription)
 bool subscriber_take_slot(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
+    INVARIANT(subscriber->slots <= HUB_SLOTS);
     if (subscription->has_slot)
         return true;
     if (subscriber->slots == HUB_SLOTS) {
@@ -83,6 +84,7 @@ void subscriber_give_slot(struct subscription *subscription)
     link_remove(&subscription->in_waiting);
     if (!subscription->has_slot)
         return;
+    INVARIANT(subscriber->slots > 0);
     subscription->has_slot = false;
     if (link_alone(&subscriber->waiting)) {
         subscriber->slots--;
@@ -90,6 +92,7 @@ void subscriber_give_slot(struct subscription *subscription)
     }
     struct subscription *next =
         LINK_OWNER(struct subscription, in_waiting, subscriber->waiting.next);
+    INVARIANT(!next->has_slot && subscriber->slots == HUB_SLOTS);
     link_remove(&next->in_waiting);
     next->has_slot = true;
     subscriber_ready(next);
@@ -116,6 +119,7 @@ static size_t piece_length(struct span bytes)
 struct span outbox_answers(struct subscriber *subscriber)
 {
     struct buffer *control = &subscriber->control;
+    INVARIANT(subscriber->control_sent <= control->length);
     if (subscriber->control_sent == control->length) {
         if (control->capacity) {
             buffer_fini(control);
@@ -138,6 +142,7 @@ struct span outbox_rest(struct subscriber *subscriber)
     struct text *rest = subscriber->rest;
     if (!rest)
         return span_make(NULL, 0);
+    INVARIANT(subscriber->rest_sent <= rest->length);
     struct span left =
         span_make(rest->data + subscriber->rest_sent, rest->length - subscriber->rest_sent);
     if (subscriber->rest_sent < rest->rest_at)
@@ -154,6 +159,7 @@ struct span outbox_rest(struct subscriber *subscriber)
 
 struct span subscriber_send(struct subscriber *subscriber, struct text *text)
 {
+    INVARIANT(!subscriber->rest || subscriber->rest_sent == subscriber->rest->length);
     text_unref(subscriber->rest);
     subscriber->rest = text;
     subscriber->rest_sent = 0;

@@ -33,6 +33,8 @@ static void enter(struct subscription *subscription, enum reader_kind kind)
         [READER_LOG] = &log_reader,
         [READER_LIVE] = &live_reader,
     };
+    INVARIANT(!subscription->task); /* else it would be woken by what another reader asked for */
+    INVARIANT(link_alone(&subscription->in_build) && !subscription->batch);
     subscription->reading = kind;
     subscription->reader = kind == READER_WINDOW ? windows_of(subscription)->reader : readers[kind];
     subscription->in_channel = false;

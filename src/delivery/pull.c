@@ -26,6 +26,7 @@ static bool may_have_rows(struct subscription *subscription, int64_t rows)
 {
     struct subscriber *subscriber = subscription->subscriber;
     struct error error;
+    INVARIANT(rows >= 0);
     if (!subscriber->allowance || allowance_rows(subscriber->allowance, rows, &error))
         return true;
     counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
@@ -56,7 +57,8 @@ static void follow(struct subscription *subscription, const struct reader_step *
     case STEP_REFUSED:
         phase_refuse_cursor(subscription);
         break;
-    case STEP_IDLE:
+    case STEP_IDLE: /* only these two are woken by what comes */
+        INVARIANT(subscription->reading == READER_LIVE || subscription->reading == READER_WINDOW);
         if (key_owner_may_go(subscription))
             subscription_close(subscription);
         break;
@@ -84,6 +86,8 @@ struct span subscription_pull(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     struct span nothing = span_make(NULL, 0);
+    INVARIANT(subscription->reader);
+    INVARIANT(link_alone(&subscription->in_ready) && link_alone(&subscription->in_rest));
     log_release(subscription);
     if (!goes_on(subscription))
         return nothing;

@@ -30,6 +30,7 @@ static void arrived(struct engine_event *event)
         task->dropped(task);
         return;
     }
+    INVARIANT(subscription->task == task && !task->returned);
     if (task->done && task->again && task->again(task)) {
         if (hand_over(task, true))
             return;
@@ -68,6 +69,7 @@ struct read_task *read_task_take(struct subscription *subscription)
     struct read_task *task = subscription->task;
     if (!task || !task->returned)
         return NULL;
+    INVARIANT(task->subscription == subscription);
     subscription->task = NULL;
     task->subscription = NULL;
     return task;

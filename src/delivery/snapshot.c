@@ -167,6 +167,7 @@ static void serve_waiting(struct link *waiting, struct snapshot_batch *batch, in
         link = link->next;
         if (subscription->snapshot.latest == 0 && batch->end.latest < fresh)
             continue;
+        INVARIANT(!subscription->batch && subscription->reading == READER_SNAPSHOT);
         link_remove(&subscription->in_build);
         batch->references++;
         subscription->batch = batch;
@@ -359,6 +360,7 @@ static struct reader_step take(struct subscription *subscription, struct snapsho
         .ends = batch->last && batch->complete,
         .is_answer = true,
         .answered = batch->rows};
+    INVARIANT(batch->end.rows >= subscription->snapshot.rows);
     snapshot_place_unref(&subscription->snapshot);
     subscription->snapshot = snapshot_place_ref(&batch->end);
     if (batch->last)

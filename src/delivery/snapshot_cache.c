@@ -95,7 +95,10 @@ struct snapshot_batch *snapshot_cache_get(struct snapshot_cache *cache, struct s
 
 void snapshot_batch_unref(struct snapshot_batch *batch)
 {
-    if (!batch || --batch->references)
+    if (!batch)
+        return;
+    INVARIANT(batch->references > 0);
+    if (--batch->references)
         return;
     snapshot_place_unref(&batch->end);
     text_unref(batch->frames);

@@ -45,6 +45,8 @@ void subscriber_free(struct subscriber *subscriber)
         return;
     subscriber->ended = true;
     subscriber_silence(subscriber);
+    INVARIANT(subscriber->hub->subscriber_count > 0);
+    INVARIANT(!subscriber->held_count || !link_alone(&subscriber->held));
     held_free_all(&subscriber->held);
     link_remove(&subscriber->in_hub);
     subscriber->hub->subscriber_count--;

@@ -275,6 +275,12 @@ void subscription_fail(struct subscription *subscription, const struct error *er
 
 void subscription_drop(struct subscription *subscription)
 {
+    INVARIANT(!subscription->window && !subscription->group);
+    INVARIANT(!subscription->task && !subscription->batch && !subscription->request);
+    INVARIANT(!subscription->has_slot && !subscription->holds_grown_page);
+    INVARIANT(link_alone(&subscription->in_ready) && link_alone(&subscription->in_waiting));
+    INVARIANT(link_alone(&subscription->in_rest) && link_alone(&subscription->in_build));
+    INVARIANT(subscription->subscriber->count > 0);
     link_remove(&subscription->in_subscriber);
     link_remove(&subscription->in_owners);
     subscription->subscriber->count--;

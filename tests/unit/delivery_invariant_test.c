@@ -1,0 +1,713 @@
+/*
+ * The invariants of delivery fire: in a hub without an engine, and a subscription made by hand.
+ *
+ * Not reached:
+ *   INVARIANT(false)  of phase_next: the table has no such step, and is asked first
+ *   INVARIANT(view)  what subscription_check gives, which is not left out
+ *   INVARIANT(length < VIEW_EPOCH)  the text begins with what the database has as its epoch
+ *   INVARIANT(!subscription->batch && subscription->reading == READER_SNAPSHOT)  a batch is built
+ *     from a database
+ */
+#include "delivery/catch_up_internal.h"
+#include "delivery/hub_internal.h"
+#include "delivery/key_owner.h"
+#include "delivery/read_task.h"
+#include "delivery/snapshot_internal.h"
+#include "engine/engine_internal.h"
+#include "window/window.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "invariant_fixture.h"
+
+/* ---- what is broken ---- */
+
+static struct hub *hub;
+static struct feed *feed;
+static struct subscriber *subscriber;
+static struct read_task task;
+static struct key_group group;
+static struct snapshot_batch batch;
+
+static void never(void *argument)
+{
+    (void)argument;
+}
+
+static struct feed *get_feed(void)
+{
+    struct feed *found = feed_get(hub, view_set_find(hub->views, span_of("Q/list")), NULL);
+    assert_non_null(found);
+    return found;
+}
+
+/* As subscription_new makes it, but that nothing is asked of an engine. */
+static struct subscription *add(const char *key)
+{
+    struct subscription *subscription = memory_new(sizeof *subscription);
+    struct link *links[] = {
+        &subscription->in_subscriber, &subscription->in_ready, &subscription->in_rest,
+        &subscription->in_group,      &subscription->in_build, &subscription->in_window,
+        &subscription->in_waiting,    &subscription->held,     &subscription->in_owners};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++)
+        link_init(links[i]);
+    subscription->subscriber = subscriber;
+    feed = get_feed();
+    assert_true(feed_join(feed, subscription, key ? span_of(key) : span_make(NULL, 0)));
+    link_append(&subscriber->subscriptions, &subscription->in_subscriber);
+    subscriber->count++;
+    return subscription;
+}
+
+static void make_hub(void)
+{
+    const struct hub_options options = {
+        .ring_bytes = 1 << 20, .channel_bytes = 1 << 20, .max_subscriptions = 100};
+    const struct store_export export = {.id = 1, .name = {"Q", 1}};
+    struct view_set *views = view_set_new(false);
+    struct error error;
+    assert_true(view_set_add_export(views, span_of("Q"), &error));
+    hub = hub_new(&options, views, &window_ops);
+    assert_non_null(hub);
+    hub_add_export(hub, &export);
+    subscriber = subscriber_new(hub, never, NULL);
+    assert_non_null(subscriber);
+}
+
+/* A live one of the whole view, or of one key. */
+static struct subscription *make(const char *key)
+{
+    make_hub();
+    struct subscription *subscription = add(key);
+    subscription->with_snapshot = false;
+    phase_begin(subscription);
+    link_remove(&subscription->in_ready);
+    return subscription;
+}
+
+static struct change *make_change(int64_t id)
+{
+    static struct change_slab *slab;
+    const struct change_texts texts = {.key = span_of("k"), .patch = span_of("{\"n\":1}")};
+    struct change *change = change_new(&slab, &texts);
+    change->id = id;
+    change->export_id = 1;
+    return change;
+}
+
+/* What the reader of the subscription brings. */
+static struct reader_step planted;
+
+static struct reader_step pull_planted(struct subscription *subscription)
+{
+    (void)subscription;
+    return planted;
+}
+
+static struct span pull(struct subscription *subscription, struct reader_step step)
+{
+    static const struct reader_ops reader = {.pull = pull_planted};
+    planted = step;
+    subscription->reader = &reader;
+    return subscription_pull(subscription);
+}
+
+/* ---- phases, and pulling ---- */
+
+enum {
+    RESTATES_NOT_LIVE,
+    NEXT_NOT_IN_TABLE,
+    BEGINS_WITH_TASK,
+    BEGINS_IN_BUILD,
+    BEGINS_WITH_BATCH,
+    NO_READER,
+    STILL_READY,
+    STILL_RESTS,
+    SLOT_TWICE,
+    NEGATIVE_ROWS,
+    RESTS_NOT_LIVE
+};
+
+static void break_phase(int fault)
+{
+    struct subscription *subscription = make(NULL);
+    switch (fault) {
+    case RESTATES_NOT_LIVE:
+        subscription->reading = READER_LOG;
+        phase_restate(subscription);
+        break;
+    case NEXT_NOT_IN_TABLE:
+        phase_next(subscription, &(struct reader_step){.next = READER_SNAPSHOT});
+        break;
+    case BEGINS_WITH_TASK:
+        subscription->task = &task;
+        phase_begin(subscription);
+        break;
+    case BEGINS_IN_BUILD:
+        link_append(&subscriber->ready, &subscription->in_build);
+        phase_begin(subscription);
+        break;
+    case BEGINS_WITH_BATCH:
+        subscription->batch = &batch;
+        phase_begin(subscription);
+        break;
+    case NO_READER:
+        subscription->reader = NULL;
+        subscription_pull(subscription);
+        break;
+    case STILL_READY:
+        subscriber_ready(subscription);
+        subscription_pull(subscription);
+        break;
+    case STILL_RESTS:
+        feed_rest(subscription);
+        subscription_pull(subscription);
+        break;
+    case SLOT_TWICE:
+        pull(subscription, (struct reader_step){.then = STEP_SLOT});
+        break;
+    case NEGATIVE_ROWS:
+        pull(subscription, (struct reader_step){.is_answer = true, .answered = -1});
+        break;
+    case RESTS_NOT_LIVE:
+        subscription->reading = READER_LOG;
+        pull(subscription, (struct reader_step){.then = STEP_IDLE});
+        break;
+    }
+}
+
+/* ---- what a subscriber is sent, and asks for ---- */
+
+enum {
+    WAKES_ENDED,
+    MESSAGE_TO_ENDED,
+    PULLS_ENDED,
+    TOO_MANY_SLOTS,
+    NO_SLOT_TO_GIVE,
+    WAITS_WITH_SLOT,
+    WAITS_WHILE_FREE,
+    ANSWERS_PASSED,
+    REST_PASSED,
+    REST_LOST,
+    PIECE_BACK,
+    SENT_TOO_MUCH,
+    SLOT_LEFT,
+    WAITS_LEFT,
+    NO_SUBSCRIBERS
+};
+
+static void break_outbox(int fault)
+{
+    struct subscription *subscription = make(NULL);
+    struct subscription *other = add("k");
+    subscriber->rest = text_new("abc", 3);
+    switch (fault) {
+    case WAKES_ENDED:
+        subscriber->ended = true;
+        subscriber_ready(subscription);
+        break;
+    case MESSAGE_TO_ENDED:
+        subscriber->ended = true;
+        subscriber_message(subscriber, span_of("{\"type\":\"ping\"}"));
+        break;
+    case PULLS_ENDED:
+        subscriber->ended = true;
+        subscriber_pull(subscriber);
+        break;
+    case TOO_MANY_SLOTS:
+        subscriber->slots = HUB_SLOTS + 1;
+        subscriber_take_slot(subscription);
+        break;
+    case NO_SLOT_TO_GIVE:
+        subscription->has_slot = true;
+        subscriber_give_slot(subscription);
+        break;
+    case WAITS_WITH_SLOT:
+        subscriber->slots = HUB_SLOTS;
+        subscription->has_slot = other->has_slot = true;
+        link_append(&subscriber->waiting, &other->in_waiting);
+        subscriber_give_slot(subscription);
+        break;
+    case WAITS_WHILE_FREE:
+        subscriber->slots = 1;
+        subscription->has_slot = true;
+        link_append(&subscriber->waiting, &other->in_waiting);
+        subscriber_give_slot(subscription);
+        break;
+    case ANSWERS_PASSED:
+        subscriber->control_sent = 1;
+        outbox_answers(subscriber);
+        break;
+    case REST_PASSED:
+        subscriber->rest_sent = 4;
+        outbox_rest(subscriber);
+        break;
+    case REST_LOST:
+        subscriber->rest_sent = 2;
+        subscriber_send(subscriber, text_new("def", 3));
+        break;
+    case PIECE_BACK:
+        subscriber->usage = (struct usage_client *)subscriber; /* not looked at */
+        subscriber->rest_rows = 1;
+        outbox_rest(subscriber);
+        break;
+    case SENT_TOO_MUCH:
+        subscriber->pulled_length = 3;
+        subscriber_sent(subscriber, 4, NULL);
+        break;
+    case SLOT_LEFT:
+        subscriber->slots = 1;
+        subscriber_silence(subscriber);
+        break;
+    case WAITS_LEFT:
+        link_append(&subscriber->ready, &hub->touched);
+        subscriber_silence(subscriber);
+        break;
+    case NO_SUBSCRIBERS:
+        hub->subscriber_count = 0;
+        subscriber_free(subscriber);
+        break;
+    }
+}
+
+/* ---- the end of a subscription ---- */
+
+enum {
+    DROPS_IN_GROUP,
+    DROPS_WITH_TASK,
+    DROPS_WITH_SLOT,
+    DROPS_GROWN_PAGE,
+    DROPS_READY,
+    DROPS_RESTING,
+    DROPS_UNCOUNTED
+};
+
+static void break_end(int fault)
+{
+    struct subscription *subscription = make(NULL);
+    switch (fault) {
+    case DROPS_IN_GROUP:
+        subscription->group = &group;
+        break;
+    case DROPS_WITH_TASK:
+        subscription->task = &task;
+        break;
+    case DROPS_WITH_SLOT:
+        subscription->has_slot = true;
+        break;
+    case DROPS_GROWN_PAGE:
+        subscription->holds_grown_page = true;
+        break;
+    case DROPS_READY:
+        subscriber_ready(subscription);
+        break;
+    case DROPS_RESTING:
+        feed_rest(subscription);
+        break;
+    case DROPS_UNCOUNTED:
+        subscriber->count = 0;
+        break;
+    }
+    subscription_drop(subscription);
+}
+
+/* ---- feeds ---- */
+
+enum {
+    RESTS_IN_LOG,
+    RESTS_BEHIND,
+    JOINS_TWICE,
+    LEAVES_ANOTHER,
+    LEAVES_UNCOUNTED,
+    LEAVES_HUB_UNCOUNTED,
+    LEAVES_UNKEYED,
+    OFFERED_BACK,
+    OFFERED_OTHERS,
+    OFFERED_BEYOND,
+    KEYS_BACK,
+    KEYS_BEYOND,
+    CHANNEL_UNCOUNTED,
+    ENDS_WITH_GROUP,
+    ENDS_WITH_WINDOW,
+    GROUP_ENDS_RESTING
+};
+
+static void break_feed(int fault)
+{
+    bool keyed = fault == KEYS_BACK || fault == KEYS_BEYOND || fault == GROUP_ENDS_RESTING;
+    struct subscription *subscription = make(keyed ? "k" : NULL);
+    struct feed other = {.subscriptions = 1};
+    struct change *change = make_change(1);
+    switch (fault) {
+    case RESTS_IN_LOG:
+        subscription->reading = READER_LOG;
+        feed_rest(subscription);
+        break;
+    case RESTS_BEHIND:
+        ring_add(&hub->ring, change);
+        feed_rest(subscription);
+        break;
+    case JOINS_TWICE:
+        subscription->group = &group;
+        feed_join(feed, subscription, span_of("k"));
+        break;
+    case LEAVES_ANOTHER:
+        feed_leave(&other, subscription);
+        break;
+    case LEAVES_UNCOUNTED:
+        feed->subscriptions = 0;
+        feed_leave(feed, subscription);
+        break;
+    case LEAVES_HUB_UNCOUNTED:
+        hub->subscription_count = 0;
+        feed_leave(feed, subscription);
+        break;
+    case LEAVES_UNKEYED:
+        feed->unkeyed = 0;
+        feed_leave(feed, subscription);
+        break;
+    case OFFERED_BACK:
+        feed->offered = 2;
+        feed_offer(feed, change);
+        break;
+    case OFFERED_OTHERS:
+        change->export_id = 2;
+        feed_offer(feed, change);
+        break;
+    case OFFERED_BEYOND:
+        feed->offered = 2;
+        feed_settle(feed, 1, 1);
+        break;
+    case KEYS_BACK:
+        feed_offer(feed, make_change(2));
+        feed->offered = 0;
+        feed_offer(feed, change);
+        break;
+    case KEYS_BEYOND:
+        feed_offer(feed, change);
+        subscription->group->first = 100;
+        feed_offer(feed, make_change(2));
+        break;
+    case CHANNEL_UNCOUNTED:
+        subscription->knowledge.full = true;
+        subscription->reader->pull(subscription);
+        feed_offer(feed, change);
+        hub->channel_bytes = 0;
+        feed_leave(feed, subscription);
+        break;
+    case ENDS_WITH_GROUP:
+        feed->subscriptions = 0;
+        feed->unkeyed = 1;
+        feed_drop_unused(feed);
+        break;
+    case ENDS_WITH_WINDOW:
+        feed->subscriptions = feed->unkeyed = 0;
+        link_append(&feed->list_windows, &subscription->in_window);
+        feed_drop_unused(feed);
+        break;
+    case GROUP_ENDS_RESTING:
+        link_append(&subscription->group->resting, &subscription->in_ready);
+        feed_leave(feed, subscription);
+        break;
+    }
+}
+
+/* ---- the hub ---- */
+
+enum {
+    HUB_ENDS_COUNTING,
+    HUB_ENDS_WITH_CHANNEL,
+    HUB_ENDS_WITH_PAGES,
+    HEAD_BACK,
+    HEAD_BEYOND,
+    WAITS_UNCOUNTED,
+    STOPS_UNCOUNTED,
+    HELD_LIST_LOST
+};
+
+static void commit(int64_t last, int64_t slot)
+{
+    struct change *changes[] = {make_change(1)};
+    struct engine_commit it = {
+        .changes = changes, .count = 1, .last_change = last, .head = {.slot = slot}};
+    hub_commit(hub, &it);
+}
+
+static void break_hub(int fault)
+{
+    const struct store_export export = {.id = 2, .name = {"W", 1}};
+    make_hub();
+    switch (fault) {
+    case HELD_LIST_LOST:
+        subscriber->held_count = 1;
+        subscriber_free(subscriber);
+        break;
+    case HUB_ENDS_COUNTING:
+        hub->subscription_count = 1;
+        hub_free(hub);
+        break;
+    case HUB_ENDS_WITH_CHANNEL:
+        hub->channel_bytes = 1;
+        hub_free(hub);
+        break;
+    case HUB_ENDS_WITH_PAGES:
+        hub->grown_pages = 1;
+        hub_free(hub);
+        break;
+    case HEAD_BACK:
+        hub->head.slot = 6;
+        commit(1, 5);
+        break;
+    case HEAD_BEYOND:
+        commit(2, 5);
+        break;
+    case WAITS_UNCOUNTED: {
+        struct view view = {.export_name = "W"};
+        struct error error;
+        assert_true(view_set_add_export(hub->views, span_of("W"), &error));
+        assert_non_null(hub_await(hub, &view));
+        hub->waiting = 0;
+        hub_add_export(hub, &export);
+        break;
+    }
+    case STOPS_UNCOUNTED: {
+        struct view view = {.export_name = "W"};
+        struct hub_export *awaited = hub_await(hub, &view);
+        hub->waiting = 0;
+        hub_stop_waiting(hub, awaited);
+        break;
+    }
+    }
+}
+
+/* ---- readers ---- */
+
+enum {
+    TASK_TWICE,
+    TASK_BACK_FOR_NEXT,
+    TASK_BACK_TWICE,
+    PAGE_BACK,
+    TASK_TAKEN_FROM_ANOTHER,
+    NO_CHANNEL,
+    CURSOR_BACK,
+    ROWS_BACK,
+    BATCH_FREED,
+    NO_GROWN_PAGE
+};
+
+static void break_reader(int fault)
+{
+    static struct read_task next;
+    struct subscription *subscription = make(NULL), other = {.subscriber = subscriber};
+    switch (fault) {
+    case TASK_TWICE:
+        subscription->task = &task;
+        read_task_start(subscription, &task);
+        break;
+    case TASK_BACK_FOR_NEXT:
+    case TASK_BACK_TWICE:
+        hub->engine = memory_new(sizeof *hub->engine);
+        assert_true(read_queue_init(&hub->engine->reads, 10));
+        assert_true(read_task_start(subscription, &task));
+        task.returned = fault == TASK_BACK_TWICE;
+        if (fault == TASK_BACK_FOR_NEXT)
+            subscription->task = &next;
+        task.read.event.deliver(&task.read.event);
+        break;
+    case PAGE_BACK: {
+        struct { /* as catch_up.c has it */
+            struct read_task task;
+            struct catch_up_page page;
+        } it = {.task = {.done = true, .returned = true, .subscription = subscription},
+                .page = {.to = 1}};
+        subscription->task = &it.task;
+        subscription->cursor = 2;
+        log_reader.pull(subscription);
+        break;
+    }
+    case TASK_TAKEN_FROM_ANOTHER:
+        task.returned = true;
+        task.subscription = &other;
+        subscription->task = &task;
+        read_task_take(subscription);
+        break;
+    case NO_CHANNEL:
+        subscription->in_channel = true;
+        subscription->reader->pull(subscription);
+        break;
+    case CURSOR_BACK:
+        feed->channel_on = true;
+        channel_init(&feed->channel, 0);
+        subscription->in_channel = true;
+        subscription->cursor = 5;
+        subscription->reader->pull(subscription);
+        break;
+    case ROWS_BACK: {
+        struct text *frames = text_new("", 0);
+        struct snapshot_batch early = {.references = 1, .frames = frames, .end = {.rows = 2}};
+        subscription->snapshot.rows = 3;
+        subscription->batch = &early;
+        snapshot_reader.pull(subscription);
+        break;
+    }
+    case BATCH_FREED:
+        snapshot_batch_unref(&batch);
+        break;
+    case NO_GROWN_PAGE:
+        subscription->holds_grown_page = true;
+        log_release(subscription);
+        break;
+    }
+}
+
+/* ---- what is held, and who owns a key ---- */
+
+enum { UNPINNED, PINNED_WIDENED, HELD_UNCOUNTED, OWNS_NOTHING, HALF_A_FRAME };
+
+static void break_held(int fault)
+{
+    struct subscription *subscription = make(NULL);
+    struct held_source source = {.pins = 0};
+    struct held *held = memory_new(sizeof *held);
+    link_init(&held->in_list);
+    link_init(&held->in_source);
+    link_init(&source.remembered);
+    held->view = view_ref(feed->view);
+    held->kind = HELD_ALL;
+    switch (fault) {
+    case UNPINNED:
+        held->pinned = true;
+        held->source = &source;
+        link_append(&subscription->held, &held->in_list);
+        held_free_all(&subscription->held);
+        break;
+    case PINNED_WIDENED:
+        held->pinned = true;
+        link_append(&source.remembered, &held->in_source);
+        held_forget(&source);
+        break;
+    case HELD_UNCOUNTED:
+        link_append(&subscriber->held, &held->in_list);
+        subscription->with_snapshot = true;
+        subscription->limit = -1;
+        held_take(subscription);
+        break;
+    case HALF_A_FRAME:
+    case OWNS_NOTHING: {
+        struct subscription *keyed = add("k");
+        link_append(&subscriber->owners, &keyed->in_owners);
+        if (fault == HALF_A_FRAME)
+            key_owners_pass(subscriber, span_make("\x82", 1));
+        key_owner_left(subscription);
+        break;
+    }
+    }
+}
+
+static const struct broken_case cases[] = {
+    {break_phase, RESTATES_NOT_LIVE, "subscription->reading == READER_LIVE"},
+    {break_phase, NEXT_NOT_IN_TABLE, "follows[subscription->reading][step->next]"},
+    {break_phase, BEGINS_WITH_TASK, "!subscription->task"},
+    {break_phase, BEGINS_IN_BUILD, "link_alone(&subscription->in_build) && !subscription->batch"},
+    {break_phase, BEGINS_WITH_BATCH, "link_alone(&subscription->in_build) && !subscription->batch"},
+    {break_phase, NO_READER, "subscription->reader"},
+    {break_phase, STILL_READY,
+     "link_alone(&subscription->in_ready) && link_alone(&subscription->in_rest)"},
+    {break_phase, STILL_RESTS,
+     "link_alone(&subscription->in_ready) && link_alone(&subscription->in_rest)"},
+    {break_phase, SLOT_TWICE, "step.then != STEP_SLOT"},
+    {break_phase, NEGATIVE_ROWS, "rows >= 0"},
+    {break_phase, RESTS_NOT_LIVE,
+     "subscription->reading == READER_LIVE || subscription->reading == READER_WINDOW"},
+
+    {break_outbox, WAKES_ENDED, "!subscriber->ended"},
+    {break_outbox, MESSAGE_TO_ENDED, "!subscriber->ended"},
+    {break_outbox, PULLS_ENDED, "!subscriber->ended"},
+    {break_outbox, TOO_MANY_SLOTS, "subscriber->slots <= HUB_SLOTS"},
+    {break_outbox, NO_SLOT_TO_GIVE, "subscriber->slots > 0"},
+    {break_outbox, WAITS_WITH_SLOT, "!next->has_slot && subscriber->slots == HUB_SLOTS"},
+    {break_outbox, WAITS_WHILE_FREE, "!next->has_slot && subscriber->slots == HUB_SLOTS"},
+    {break_outbox, ANSWERS_PASSED, "subscriber->control_sent <= control->length"},
+    {break_outbox, REST_PASSED, "subscriber->rest_sent <= rest->length"},
+    {break_outbox, REST_LOST,
+     "!subscriber->rest || subscriber->rest_sent == subscriber->rest->length"},
+    {break_outbox, PIECE_BACK, "rows >= subscriber->rest_rows"},
+    {break_outbox, SENT_TOO_MUCH, "length <= pulled"},
+    {break_outbox, SLOT_LEFT, "!subscriber->count && !subscriber->slots"},
+    {break_outbox, WAITS_LEFT,
+     "link_alone(&subscriber->ready) && link_alone(&subscriber->waiting)"},
+    {break_outbox, NO_SUBSCRIBERS, "subscriber->hub->subscriber_count > 0"},
+
+    {break_end, DROPS_IN_GROUP, "!subscription->window && !subscription->group"},
+    {break_end, DROPS_WITH_TASK,
+     "!subscription->task && !subscription->batch && !subscription->request"},
+    {break_end, DROPS_WITH_SLOT, "!subscription->has_slot && !subscription->holds_grown_page"},
+    {break_end, DROPS_GROWN_PAGE, "!subscription->has_slot && !subscription->holds_grown_page"},
+    {break_end, DROPS_READY,
+     "link_alone(&subscription->in_ready) && link_alone(&subscription->in_waiting)"},
+    {break_end, DROPS_RESTING,
+     "link_alone(&subscription->in_rest) && link_alone(&subscription->in_build)"},
+    {break_end, DROPS_UNCOUNTED, "subscription->subscriber->count > 0"},
+
+    {break_feed, RESTS_IN_LOG, "subscription->reading == READER_LIVE"},
+    {break_feed, RESTS_BEHIND, "subscription->cursor >= subscription->feed->hub->ring.last"},
+    {break_feed, JOINS_TWICE, "!subscription->group && !subscription->window"},
+    {break_feed, LEAVES_ANOTHER, "subscription->feed == feed && feed->subscriptions > 0"},
+    {break_feed, LEAVES_UNCOUNTED, "subscription->feed == feed && feed->subscriptions > 0"},
+    {break_feed, LEAVES_HUB_UNCOUNTED, "feed->hub->subscription_count >= feed->subscriptions"},
+    {break_feed, LEAVES_UNKEYED,
+     "subscription->window || subscription->group || feed->unkeyed > 0"},
+    {break_feed, OFFERED_BACK, "feed->offered <= change->id"},
+    {break_feed, OFFERED_OTHERS, "feed->export->id == change->export_id"},
+    {break_feed, OFFERED_BEYOND, "feed->offered <= head"},
+    {break_feed, KEYS_BACK, "!group->count || group->ids[group->first + group->count - 1] < id"},
+    {break_feed, KEYS_BEYOND, "group->first + group->count <= group->capacity"},
+    {break_feed, CHANNEL_UNCOUNTED, "hub->channel_bytes + feed->channel.bytes >= before"},
+    {break_feed, ENDS_WITH_GROUP, "!feed->unkeyed && !feed->groups.count"},
+    {break_feed, ENDS_WITH_WINDOW, "link_alone(&feed->resting) && link_alone(&feed->list_windows)"},
+    {break_feed, GROUP_ENDS_RESTING, "link_alone(&group->resting)"},
+
+    {break_hub, HUB_ENDS_COUNTING, "!hub->subscriber_count && !hub->subscription_count"},
+    {break_hub, HUB_ENDS_WITH_CHANNEL, "!hub->channel_bytes && !hub->grown_pages"},
+    {break_hub, HUB_ENDS_WITH_PAGES, "!hub->channel_bytes && !hub->grown_pages"},
+    {break_hub, HEAD_BACK, "seq_compare(hub->head, commit->head) <= 0"},
+    {break_hub, HEAD_BEYOND, "hub->ring.last == commit->last_change"},
+    {break_hub, WAITS_UNCOUNTED, "hub->waiting >= waited_for"},
+    {break_hub, STOPS_UNCOUNTED, "hub->waiting > 0"},
+
+    {break_reader, TASK_TWICE, "!subscription->task"},
+    {break_reader, TASK_BACK_FOR_NEXT, "subscription->task == task && !task->returned"},
+    {break_reader, TASK_BACK_TWICE, "subscription->task == task && !task->returned"},
+    {break_reader, PAGE_BACK, "subscription->cursor <= page->to"},
+    {break_reader, TASK_TAKEN_FROM_ANOTHER, "task->subscription == subscription"},
+    {break_reader, NO_CHANNEL, "subscription->feed->channel_on"},
+    {break_reader, CURSOR_BACK, "subscription->cursor <= subscription->place.id"},
+    {break_reader, ROWS_BACK, "batch->end.rows >= subscription->snapshot.rows"},
+    {break_reader, BATCH_FREED, "batch->references > 0"},
+    {break_reader, NO_GROWN_PAGE, "subscription->subscriber->hub->grown_pages > 0"},
+
+    {break_held, UNPINNED, "held->source->pins > 0"},
+    {break_held, PINNED_WIDENED, "!held->pinned"},
+    {break_held, HELD_UNCOUNTED,
+     "subscriber->held_count > 0 && subscriber->held_bytes >= held->key_length"},
+    {break_hub, HELD_LIST_LOST, "!subscriber->held_count || !link_alone(&subscriber->held)"},
+    {break_held, HALF_A_FRAME, "frame.length && frame.length <= rest.length"},
+    {break_held, OWNS_NOTHING, "subscription->owned"},
+};
+
+static void all_fire(void **state)
+{
+    (void)state;
+    assert_all_broken(cases, sizeof cases / sizeof *cases);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_fire)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
