@@ -17,6 +17,7 @@ struct window_row *window_row_new(struct span key, struct span place, int64_t ch
 
 bool window_rows_add(struct window_rows *rows, struct window_row *row)
 {
+    INVARIANT(rows->count <= rows->capacity);
     if (rows->count == rows->capacity) {
         size_t capacity = rows->capacity ? rows->capacity * 2 : 16;
         struct window_row **list = memory_resize(rows->list, capacity * sizeof(*list));

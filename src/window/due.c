@@ -19,6 +19,7 @@ static void publish(struct window *window, const struct window_result *result)
         channel_init(&window->channel, result->version - (result->differs ? 1 : 0));
         window->channel_on = true;
     }
+    INVARIANT(window->channel.head + result->differs <= result->version);
     if (result->differs) {
         channel_add(&window->channel, result->version, text_span(result->frames));
         counter_add(&window->hub->metrics.frames[window->mode], result->frame_count);
@@ -31,6 +32,7 @@ static void publish(struct window *window, const struct window_result *result)
 static void delivered(struct window_result *result)
 {
     struct window *window = result->window;
+    INVARIANT(window->looking && !window->filling);
     window->looking = false;
     window_activate(window);
     if (result->unread && result->error.code == ERROR_NONE) {
@@ -50,6 +52,8 @@ static void delivered(struct window_result *result)
         window_fail(window, &result->error);
         return;
     }
+    INVARIANT(window->delivered <= result->version);
+    INVARIANT(window->version == result->version);
     window->delivered = result->version;
     if (window->joining || result->snapshot)
         window->joined = result->version;
@@ -98,6 +102,7 @@ static void deliver_requests(struct window_look *look)
     while (!link_alone(&look->requests)) {
         struct window_request *request =
             LINK_OWNER(struct window_request, in_requests, look->requests.next);
+        INVARIANT(request->looking && !request->returned);
         link_remove(&request->in_requests);
         request->looking = false;
         request->returned = true;
@@ -123,6 +128,7 @@ static void deliver(struct engine_event *event)
 {
     struct window_look *look = (struct window_look *)event;
     struct hub *hub = look->hub;
+    INVARIANT(hub->windows->looking);
     hub->windows->looking = false;
     for (size_t i = 0; i < look->count; i++) {
         struct window_result *result = &look->results[i];
@@ -153,6 +159,7 @@ static void take_requests(struct window_look *look)
             continue;
         link_remove(&request->in_requests);
         link_append(&look->requests, &request->in_requests);
+        INVARIANT(request->window->request_count > 0);
         request->looking = true;
         request->window->joining = true;
         request->window->request_count--;
@@ -225,6 +232,7 @@ static void deliver_fill(struct engine_event *event)
     struct window_fill *fill = (struct window_fill *)event;
     struct window *window = fill->window;
     struct hub *hub = window->hub;
+    INVARIANT(window->filling && !window->looking);
     window->filling = false;
     window_activate(window);
     if (!fill->done) {

@@ -105,6 +105,9 @@ bool window_encode_request(struct window_reading *reading, struct window_request
         [WINDOW_UNTOLD] = window_encode_untold,
         [WINDOW_MOVE] = window_encode_move,
         [WINDOW_STATE] = window_encode_state};
+    INVARIANT(request->window == reading->window && !request->same);
+    INVARIANT(reading->window->known && reading->window->version == reading->result->version);
+    INVARIANT(!request->done && !request->text && !request->drafts);
     request->version = reading->result->version;
     request->done = encode[request->kind](reading, request);
     return request->done;

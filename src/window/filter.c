@@ -38,6 +38,7 @@ static void take_out(struct window *window, struct span key)
         return;
     struct window_rows *matches = &window->matches;
     size_t at = find_place(matches, window_row_place(row));
+    INVARIANT(at < matches->count && matches->list[at] == row);
     matches->count--;
     memmove(matches->list + at, matches->list + at + 1,
             (matches->count - at) * sizeof(*matches->list));
@@ -48,6 +49,7 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
                    struct error *error)
 {
     struct window_rows *matches = &window->matches;
+    INVARIANT(matches->count == window->match_by_key.count);
     take_out(window, window_row_key(row));
     if ((int64_t)matches->count >= window_match_limit(window, max_rows)) {
         memory_free(row);

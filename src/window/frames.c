@@ -82,6 +82,7 @@ bool window_encode_difference(struct window_reading *reading, struct buffer *out
             key = window_row_key(reading->left.list[i]);
         } else {
             const struct window_fresh *fresh = &reading->fresh[i - left];
+            INVARIANT(fresh->at + fresh->length <= reading->data.length);
             key = window_row_key(fresh->row);
             data = span_make(reading->data.data + fresh->at, fresh->length);
         }

@@ -141,6 +141,7 @@ static void tell(struct window *window)
 static void decide(struct window *window)
 {
     struct windows *windows = window->hub->windows;
+    INVARIANT(!window->kept_rows);
     bool room = windows->kept_rows + window->rows.count <= WINDOW_KEPT_ROWS;
     window->kept = room ? WINDOW_KEPT : WINDOW_NOT_KEPT;
     window->kept_rows = room ? window->rows.count : 0;
@@ -150,6 +151,7 @@ static void decide(struct window *window)
 
 void window_keep(struct window *window, struct window_result *result)
 {
+    INVARIANT(window->shown_change <= window->position);
     window->shown_change = window->position;
     if (!result->keeps)
         return;
@@ -163,6 +165,7 @@ void window_keep(struct window *window, struct window_result *result)
 
 void window_keep_end(struct window *window)
 {
+    INVARIANT(window->hub->windows->kept_rows >= window->kept_rows);
     window->hub->windows->kept_rows -= window->kept_rows;
     link_remove(&window->in_moved);
     drop_moves(window);
@@ -239,6 +242,7 @@ uint64_t windows_keep_due(const struct hub *hub)
 static void free_job(struct keep_job *keep)
 {
     for (size_t i = 0; i < keep->count; i++) {
+        INVARIANT(keep->parts[i].window->source.pins > 0);
         keep->parts[i].window->source.pins--;
         memory_free(keep->parts[i].name);
         window_rows_fini(&keep->parts[i].moves);

@@ -46,6 +46,7 @@ static bool serve_requests(struct window_look *look, struct window_reading *read
             reading->result->skipped = true;
             return true;
         }
+        INVARIANT(request->looking);
         look->served++;
         if (!window_encode_request(reading, request))
             return false;
@@ -68,6 +69,7 @@ static void look_at(struct window_look *look, struct window_result *result,
                                              span_of(result->window->spec.view->export_name)),
         .outlived = look->outlived,
         .budget = result->window->scanning ? WINDOW_SCAN : 0};
+    INVARIANT(result->window->looking && !result->window->filling);
     bool first = !result->window->known;
     uint64_t since = clock_monotonic_us() - result->window->lost_us;
     if ((int64_t)(since / 1000) >= look->tombstone_ms)

@@ -21,6 +21,7 @@ static void wait_for_look(struct subscription *subscription)
 static void go_live(struct subscription *subscription, int64_t version)
 {
     struct window *window = subscription->window;
+    INVARIANT(!subscription->request);
     held_shows(subscription);
     subscription->member_phase = MEMBER_LIVE;
     subscription->version = version;
@@ -63,6 +64,7 @@ static bool start_request(struct subscription *subscription, enum window_request
                           int64_t from)
 {
     struct window *window = subscription->window;
+    INVARIANT(!subscription->request && subscription->has_slot);
     struct window_request *request = memory_new(sizeof *request);
     if (!request)
         return false;
@@ -152,6 +154,7 @@ static struct reader_step take_answer(struct subscription *subscription,
                                       struct window_request *request)
 {
     enum window_request_kind kind = request->kind;
+    INVARIANT(request->rows >= 0);
     struct reader_step step = {.then = request->refused ? STEP_REFUSED : STEP_MORE,
                                .read_ended = true,
                                .is_snapshot = is_batch(kind),
@@ -186,6 +189,7 @@ static struct reader_step take_answer(struct subscription *subscription,
 static struct reader_step pull_answer(struct subscription *subscription)
 {
     struct window_request *request = subscription->request;
+    INVARIANT(request && request->subscription == subscription);
     if (!request->returned)
         return (struct reader_step){.then = STEP_WAIT};
     if (is_overtaken(subscription, request)) {
@@ -224,6 +228,7 @@ static struct reader_step pull_snapshot(struct subscription *subscription)
         wait_for_look(subscription);
         return (struct reader_step){.then = STEP_WAIT};
     }
+    INVARIANT(window->snapshot_version <= window->channel.head);
     if (!window->snapshot_new)
         counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
     window->snapshot_new = false;
@@ -259,6 +264,7 @@ static struct reader_step pull_live(struct subscription *subscription)
     struct reader_step step = {.then = STEP_MORE};
     bool behind = !subscription->in_channel;
     struct text *whole = NULL;
+    INVARIANT(behind || window->channel_on);
     if (!behind)
         step.bytes = channel_take(&window->channel, &subscription->place, &behind, &whole);
     if (behind) {
@@ -266,6 +272,7 @@ static struct reader_step pull_live(struct subscription *subscription)
         subscription->member_phase = MEMBER_BEHIND;
         return ask(subscription, WINDOW_BEHIND);
     }
+    INVARIANT(subscription->version <= subscription->place.id);
     subscription->version = subscription->place.id;
     if (step.bytes.length) {
         subscription->stated = KEY_STATED_UNKNOWN;

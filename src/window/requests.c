@@ -3,6 +3,7 @@
 
 void window_request_free(struct window_request *request)
 {
+    INVARIANT(!request->looking && !request->drafts); /* else a reader has it */
     link_remove(&request->in_requests);
     held_free_all(&request->held);
     text_unref(request->text);
@@ -13,6 +14,8 @@ void window_request_free(struct window_request *request)
 void window_request_done(struct window_request *request)
 {
     struct subscription *subscription = request->subscription;
+    INVARIANT(!request->looking && request->returned);
+    INVARIANT(!subscription || subscription->request == request);
     if (!subscription) {
         window_request_free(request);
         return;

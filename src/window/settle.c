@@ -25,6 +25,8 @@ static bool find_left(struct window_reading *reading)
 static void forget_exits(struct window *window, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
+        INVARIANT(window->exit_floor <= window->exits[i].version);
+        INVARIANT(window->exit_bytes >= window->exits[i].key_length);
         window->exit_floor = window->exits[i].version;
         window->exit_bytes -= window->exits[i].key_length;
         memory_free(window->exits[i].key);
@@ -44,6 +46,9 @@ static bool add_exit(struct window *window, const struct window_row *row)
     /* In one go, so that making room is cheap for each. */
     if (window->exit_count == WINDOW_EXITS || window->exit_bytes > WINDOW_EXIT_BYTES)
         forget_exits(window, window->exit_count - window->exit_count / 2);
+    INVARIANT(window->exit_count < WINDOW_EXITS);
+    INVARIANT(!window->exit_count ||
+              window->exits[window->exit_count - 1].version <= window->version + 1);
     char *copy = memory_copy_string(key.data, key.length);
     if (!copy)
         return false;
@@ -117,6 +122,8 @@ bool window_settle(struct window_reading *reading)
     struct window *window = reading->window;
     struct window_result *result = reading->result;
     struct buffer frames;
+    INVARIANT(window->position <= reading->state->log.last_change);
+    INVARIANT(reading->fresh_count <= reading->rows.count);
     buffer_init(&frames, UINT32_MAX);
     bool done =
         find_left(reading) && (!window->known || encode(reading, &frames)) && note_moves(reading);

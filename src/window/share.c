@@ -15,6 +15,7 @@ static void release(struct window *window)
 {
     struct subscriber *holder = window->holder;
     window->holder = NULL;
+    INVARIANT(!holder || holder->windows.amount > 0);
     if (holder)
         share_set(&holder->windows, &window->hub->windows->held, holder->owner,
                   holder->windows.amount - 1);
@@ -24,6 +25,8 @@ static void release(struct window *window)
 static void decide(struct window *window)
 {
     struct subscriber *holder = window->strangers ? NULL : window->first;
+    INVARIANT(window->strangers <= window->others);
+    INVARIANT(window->others < window->member_count);
     if (holder == window->holder)
         return;
     release(window);
@@ -65,6 +68,7 @@ void window_share_left(struct window *window, struct subscriber *subscriber)
         unsettle(window);
         return;
     }
+    INVARIANT(window->others > 0);
     window->others--;
     window->strangers -= subscriber->owner != window->first->owner;
     decide(window);

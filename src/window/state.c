@@ -20,6 +20,7 @@ static void pass_over_frames(struct subscription *subscription)
     const struct window *window = subscription->window;
     struct text *whole;
     bool behind = !subscription->in_channel;
+    INVARIANT(behind || window->channel_on);
     while (!behind && channel_take(&window->channel, &subscription->place, &behind, &whole).length)
         subscription->unstated = true;
     if (behind)
@@ -40,6 +41,7 @@ bool window_state_ask(struct subscription *subscription, struct window_request *
     const struct subscription *other = key_owner_other(subscription);
     if (other && !held_lend_shown(other, &request->held))
         return false;
+    INVARIANT(subscription->window->spec.key.data); /* of one row */
     request->unstated = subscription->unstated;
     request->restates = subscription->restates;
     request->inherits = subscription->inherits;

@@ -63,6 +63,7 @@ bool window_topic_join(struct window *window)
 {
     struct windows *windows = window->hub->windows;
     const struct view_stage *stage = window->spec.view->stage;
+    INVARIANT(link_alone(&window->in_topic) && !window->stage_topic);
     if (!stage) {
         link_append(&window->feed->list_windows, &window->in_topic);
         return true;

@@ -27,6 +27,7 @@ struct windows *windows_new(void)
 /* As max_windows counts them. */
 static size_t windows_watched(const struct windows *windows)
 {
+    INVARIANT(windows->count >= windows->lingering + windows->extra);
     return windows->count - windows->lingering - windows->extra;
 }
 
@@ -61,6 +62,7 @@ static char *print_name(const struct window_spec *spec)
 static struct window *window_new(struct hub *hub, struct feed *feed, struct window_spec *spec,
                                  char *name)
 {
+    INVARIANT(spec->skip >= 0 && spec->take >= VIEW_ALL);
     struct window *window = memory_new(sizeof *window);
     if (!window)
         return NULL;
@@ -100,6 +102,10 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
 static void window_free(struct window *window)
 {
     struct windows *windows = window->hub->windows;
+    INVARIANT(!window->member_count && link_alone(&window->members));
+    INVARIANT(link_alone(&window->waiting) && link_alone(&window->resting));
+    INVARIANT(windows->count > 0 && windows->lingering > 0);
+    INVARIANT(window->feed->windows > 0);
     held_forget(&window->source);
     window_keep_end(window);
     window_share_end(window);
@@ -190,15 +196,19 @@ static struct window *find_or_make(struct hub *hub, struct feed *feed, struct wi
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error)
 {
     struct feed *feed = subscription->feed;
+    INVARIANT(!subscription->window && link_alone(&subscription->in_window));
     struct window *window = find_or_make(feed->hub, feed, spec, subscription->subscriber, error);
     window_spec_fini(spec);
     if (!window)
         return false;
+    INVARIANT(window->feed == feed);
+    INVARIANT(!window->member_count == link_alone(&window->members));
     subscription->window = window;
     subscription->shown = 0;
     link_append(&window->members, &subscription->in_window);
     feed->hub->windows->members++;
     if (window->member_count++ == 0) {
+        INVARIANT(feed->hub->windows->lingering > 0 && !link_alone(&window->in_lingering));
         feed->hub->windows->lingering--;
         feed->hub->windows->extra += window->spec.is_extra;
         link_remove(&window->in_lingering);
@@ -213,13 +223,16 @@ static void drop_request(struct subscription *subscription)
     struct window_request *request = subscription->request;
     if (!request)
         return;
+    INVARIANT(request->subscription == subscription && request->window == subscription->window);
     subscription->request = NULL;
     request->subscription = NULL;
     subscription->unstated = subscription->unstated || request->kind == WINDOW_STATE;
     if (request->looking)
         return;
-    if (!request->returned)
+    if (!request->returned) {
+        INVARIANT(request->window->request_count > 0);
         request->window->request_count--;
+    }
     window_request_free(request);
 }
 
@@ -231,11 +244,15 @@ void window_leave(struct subscription *subscription)
     link_remove(&subscription->in_window);
     link_remove(&subscription->in_rest);
     subscription->window = NULL;
+    INVARIANT(window->member_count > 0 && windows->members >= window->member_count);
     windows->members--;
     window->member_count--;
+    INVARIANT(!window->member_count == link_alone(&window->members));
     window_share_left(window, subscription->subscriber);
     if (window->member_count)
         return;
+    INVARIANT(!window->request_count); /* they were the members' */
+    INVARIANT(windows->extra >= window->spec.is_extra);
     /* What it held stays known, so that who comes back learns what went meanwhile. */
     if (window->channel_on)
         channel_fini(&window->channel);
@@ -249,6 +266,7 @@ void window_leave(struct subscription *subscription)
 
 void window_fail(struct window *window, const struct error *error)
 {
+    INVARIANT(!window->looking && !window->filling); /* its content is a reader's until then */
     while (!link_alone(&window->members)) {
         struct subscription *subscription =
             LINK_OWNER(struct subscription, in_window, window->members.next);

@@ -1,0 +1,663 @@
+/*
+ * The invariants of windows fire. The readers of the engine are stopped, so this thread takes the
+ * jobs of a look, or of filling, and says when they run and when they come back.
+ */
+#include "delivery_fixture.h"
+
+#include "engine/engine_internal.h"
+#include "window/window_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "invariant_fixture.h"
+
+/* ---- what is broken ---- */
+
+static struct hub_fixture fixture;
+static struct hub *hub;
+static struct subscriber *subscriber;
+static struct subscription *subscription;
+static struct window *window;
+static struct windows *windows;
+static struct store_reader *reader;
+static struct window_request request;
+static struct error error;
+
+static void never(void *argument)
+{
+    (void)argument;
+}
+
+static bool is_never(void *argument)
+{
+    (void)argument;
+    return false;
+}
+
+static bool is_kept(void *argument)
+{
+    (void)argument;
+    return !windows->keeping;
+}
+
+static void open_hub(void)
+{
+    static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
+    fixture.options = (struct hub_options){
+        .ring_bytes = 1 << 20, .channel_bytes = 1 << 20, .max_subscriptions = 100};
+    struct view_set *set = view_set_new(false);
+    assert_true(view_set_add_export(set, span_of("Q"), &error));
+    hub_fixture_start(&fixture, set, exports, 1);
+    struct engine *engine = fixture.base.engine;
+    hub_fixture_feed_many(&fixture, 3, "patch {\"n\":1}");
+    engine_stop_readers(engine);
+    read_queue_fini(&engine->reads);
+    assert_true(read_queue_init(&engine->reads, 100));
+    reader = store_reader_open(engine->store, &error);
+    assert_non_null(reader);
+    hub = fixture.hub;
+    windows = hub->windows;
+}
+
+static struct read_job *take_job(void)
+{
+    return read_queue_take(&fixture.base.engine->reads, true);
+}
+
+static void run_job(struct read_job *job)
+{
+    job->run(job, reader);
+}
+
+static void bring_back(struct read_job *job)
+{
+    job->event.deliver(&job->event);
+}
+
+static void pull_all(void)
+{
+    while (subscriber_pull(subscriber).length)
+        continue;
+}
+
+/* Answer what is asked, until nothing is. */
+static void settle(void)
+{
+    for (pull_all(); fixture.base.engine->reads.count; pull_all()) {
+        struct read_job *job = take_job();
+        run_job(job);
+        bring_back(job);
+    }
+}
+
+static void subscribe(const char *rest)
+{
+    char message[256];
+    snprintf(message, sizeof message, "{\"type\":\"subscribe\",\"view\":\"Q/list\",%s}", rest);
+    subscriber = subscriber_new(hub, never, NULL);
+    subscriber_message(subscriber, span_of(message));
+    subscription = LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next);
+    window = subscription->window;
+    assert_non_null(window);
+}
+
+/* A member that has all rows and rests. */
+static void make(const char *rest)
+{
+    open_hub();
+    subscribe(rest);
+    settle();
+    assert_int_equal(subscription->member_phase, MEMBER_LIVE);
+    assert_true(window->known && !window->looking && window->rows.count > 0);
+    request = (struct window_request){.window = window, .subscription = subscription};
+    link_init(&request.in_requests);
+    link_init(&request.held);
+}
+
+static struct read_job *begin_look(void)
+{
+    window->stale = true;
+    window_activate(window);
+    windows_look(hub);
+    assert_true(window->looking);
+    return take_job();
+}
+
+/* The member asks a look for what it lacks. */
+static void fall_behind(void)
+{
+    subscription->in_channel = false;
+    subscriber_ready(subscription);
+    pull_all();
+    assert_non_null(subscription->request);
+}
+
+static void leave(void)
+{
+    window_leave(subscription);
+}
+
+/* One that is to join, but is in no window yet. */
+static struct subscription *make_joiner(void)
+{
+    struct subscription *joiner = memory_new(sizeof *joiner);
+    link_init(&joiner->in_window);
+    link_init(&joiner->in_rest);
+    joiner->subscriber = subscriber;
+    joiner->feed = window->feed;
+    return joiner;
+}
+
+static void join(struct subscription *joiner)
+{
+    struct window_spec spec;
+    assert_true(window_spec_copy(&window->spec, NULL, &spec));
+    window_join(joiner, &spec, &error);
+}
+
+/* ---- joining, leaving, the end ---- */
+
+enum {
+    WATCHED_UNCOUNTED,
+    FREED_WITH_MEMBER,
+    FREED_RESTING,
+    FREED_UNCOUNTED,
+    FREED_OF_FEED_UNCOUNTED,
+    MADE_OF_NOTHING,
+    JOINS_TWICE,
+    JOINS_OTHER_FEED,
+    JOINS_UNCOUNTED,
+    JOINS_NOT_LINGERING,
+    LEAVES_OTHERS_REQUEST,
+    LEAVES_REQUEST_UNCOUNTED,
+    LEAVES_UNCOUNTED,
+    LEAVES_MEMBERS_UNCOUNTED,
+    LEAVES_REQUESTS,
+    LEAVES_EXTRA_UNCOUNTED,
+    FAILS_WHILE_LOOKING,
+    IN_TWO_TOPICS,
+    TOPICS_LEFT
+};
+
+static void break_membership(int fault)
+{
+    static struct link alone;
+    make("\"take\":2");
+    switch (fault) {
+    case WATCHED_UNCOUNTED: {
+        size_t watched, members;
+        windows->extra = 5;
+        windows_count(windows, &watched, &members);
+        break;
+    }
+    case FREED_WITH_MEMBER:
+    case FREED_RESTING:
+    case FREED_UNCOUNTED:
+    case FREED_OF_FEED_UNCOUNTED:
+        leave();
+        if (fault == FREED_WITH_MEMBER || fault == FREED_RESTING)
+            link_append(fault == FREED_RESTING ? &window->resting : &window->members, &alone);
+        windows->lingering = WINDOW_LINGER + 1;
+        windows->count = fault == FREED_UNCOUNTED ? 0 : windows->count;
+        window->feed->windows = 0;
+        windows_end_lingering(windows);
+        break;
+    case MADE_OF_NOTHING: {
+        struct window_spec spec;
+        assert_true(window_spec_copy(&window->spec, NULL, &spec));
+        spec.skip = -1;
+        window_join(make_joiner(), &spec, &error);
+        break;
+    }
+    case JOINS_TWICE:
+        join(subscription);
+        break;
+    case JOINS_OTHER_FEED: {
+        struct feed other = *window->feed;
+        struct subscription *joiner = make_joiner();
+        joiner->feed = &other;
+        join(joiner);
+        break;
+    }
+    case JOINS_UNCOUNTED:
+        window->member_count = 0;
+        join(make_joiner());
+        break;
+    case JOINS_NOT_LINGERING:
+        leave();
+        link_remove(&window->in_lingering);
+        join(make_joiner());
+        break;
+    case LEAVES_OTHERS_REQUEST:
+        request.subscription = NULL;
+        subscription->request = &request;
+        leave();
+        break;
+    case LEAVES_REQUEST_UNCOUNTED:
+        subscription->request = &request;
+        leave();
+        break;
+    case LEAVES_UNCOUNTED:
+        windows->members = 0;
+        leave();
+        break;
+    case LEAVES_MEMBERS_UNCOUNTED:
+        window->member_count = windows->members = 2;
+        leave();
+        break;
+    case LEAVES_REQUESTS:
+        window->request_count = 1;
+        leave();
+        break;
+    case LEAVES_EXTRA_UNCOUNTED:
+        window->spec.is_extra = true;
+        leave();
+        break;
+    case FAILS_WHILE_LOOKING:
+        begin_look();
+        window_fail(window, &error);
+        break;
+    case IN_TWO_TOPICS:
+        window_topic_join(window);
+        break;
+    case TOPICS_LEFT:
+        windows->stages.count = 1;
+        window_topics_fini(windows);
+        break;
+    }
+}
+
+/* ---- a look, and what it brings ---- */
+
+enum {
+    NO_LOOK,
+    NOT_LOOKING,
+    FILLS_MEANWHILE,
+    VERSION_BACK,
+    VERSION_OF_ANOTHER,
+    CHANNEL_AHEAD,
+    RETURNED_TWICE,
+    SERVED_UNTAKEN,
+    TAKEN_UNCOUNTED
+};
+
+static void break_look(int fault)
+{
+    struct read_job *job;
+    make("\"take\":2");
+    switch (fault) {
+    case RETURNED_TWICE:
+    case SERVED_UNTAKEN:
+        fall_behind();
+        job = take_job();
+        subscription->request->looking = fault != SERVED_UNTAKEN;
+        run_job(job);
+        subscription->request->returned = true;
+        bring_back(job);
+        return;
+    case TAKEN_UNCOUNTED:
+        windows->looking = true; /* so that it waits */
+        fall_behind();
+        windows->looking = false;
+        window->request_count = 0;
+        begin_look();
+        return;
+    default:
+        break;
+    }
+    job = begin_look();
+    window->filling = fault == FILLS_MEANWHILE;
+    run_job(job);
+    windows->looking = fault != NO_LOOK;
+    window->looking = fault != NOT_LOOKING;
+    if (fault == VERSION_BACK)
+        window->delivered = 1000;
+    window->version += fault == VERSION_OF_ANOTHER;
+    if (fault == CHANNEL_AHEAD)
+        window->channel.head = 1000;
+    bring_back(job);
+}
+
+enum { NOT_FILLING, MATCHES_MIXED_UP, MATCHES_UNCOUNTED };
+
+static void break_filter(int fault)
+{
+    open_hub();
+    subscribe("\"filters\":{\"n\":1}");
+    pull_all();
+    struct read_job *job = take_job();
+    assert_true(window->filling);
+    run_job(job);
+    window->filling = fault != NOT_FILLING;
+    bring_back(job);
+    settle();
+    struct window_row **matches = window->matches.list, *first = matches[0]; /* k2, k1, k0 */
+    if (fault == MATCHES_MIXED_UP) {
+        matches[0] = matches[1];
+        matches[1] = first;
+    }
+    window->match_by_key.count += fault == MATCHES_UNCOUNTED;
+    hub_fixture_feed(&fixture, "Q k1 patch {\"m\":2}");
+    run_job(take_job());
+}
+
+/* A reading as a look has one, of the state `last_change`. */
+enum {
+    STATE_BACK,
+    FRESH_UNREAD,
+    FRESH_BEYOND,
+    EXITS_BACK,
+    EXITS_UNCOUNTED,
+    EXITS_BEYOND,
+    EXITS_NEWER,
+    ROWS_BEYOND,
+    SERVES_ANOTHER,
+    SERVES_UNSETTLED,
+    SERVES_TWICE
+};
+
+static void break_reading(int fault)
+{
+    make("\"take\":2");
+    struct view_state state = {.log.last_change = INT64_MAX};
+    struct window_result result = {.window = window, .version = window->version};
+    struct window_fresh fresh = {.row = window->rows.list[0], .at = 5, .length = 5};
+    struct window_reading reading = {
+        .window = window, .result = &result, .state = &state, .fresh = &fresh};
+    struct buffer out;
+    buffer_init(&out, UINT32_MAX);
+    window_reading_init(&reading);
+    window->rows.list[0]->fate = window->rows.list[1]->fate = ROW_LEFT;
+    if (fault >= EXITS_BACK && fault <= EXITS_NEWER) {
+        window->exits = memory_new(WINDOW_EXITS * sizeof *window->exits);
+        window->exit_count = fault == EXITS_NEWER ? 1 : WINDOW_EXITS;
+    }
+    switch (fault) {
+    case STATE_BACK:
+        state.log.last_change = window->position - 1;
+        window_settle(&reading);
+        break;
+    case FRESH_UNREAD:
+        reading.fresh_count = 1;
+        window_settle(&reading);
+        break;
+    case FRESH_BEYOND:
+        reading.fresh_count = 1;
+        window_encode_difference(&reading, &out);
+        break;
+    case EXITS_BACK:
+        window->exit_floor = 1;
+        window_settle(&reading);
+        break;
+    case EXITS_UNCOUNTED:
+        window->exits[0].key_length = 1;
+        window_settle(&reading);
+        break;
+    case EXITS_BEYOND:
+        window->exit_count++;
+        window_settle(&reading);
+        break;
+    case EXITS_NEWER:
+        window->exits[0].version = 1000;
+        window_settle(&reading);
+        break;
+    case ROWS_BEYOND:
+        window->rows.capacity = 1;
+        window_rows_add(&window->rows, window->rows.list[0]);
+        break;
+    case SERVES_ANOTHER:
+        request.window = NULL;
+        window_encode_request(&reading, &request);
+        break;
+    case SERVES_UNSETTLED:
+        result.version++;
+        window_encode_request(&reading, &request);
+        break;
+    case SERVES_TWICE:
+        request.done = true;
+        window_encode_request(&reading, &request);
+        break;
+    }
+}
+
+/* ---- members and their requests ---- */
+
+enum {
+    LIVE_WITH_REQUEST,
+    ASKS_TWICE,
+    NEGATIVE_ROWS,
+    NO_REQUEST,
+    SNAPSHOT_AHEAD,
+    NO_CHANNEL,
+    VERSION_AHEAD,
+    STATES_WITHOUT_CHANNEL,
+    STATES_WITHOUT_KEY,
+    FREED_WHILE_LOOKING,
+    DONE_WHILE_LOOKING,
+    DONE_OF_ANOTHER
+};
+
+static void break_member(int fault)
+{
+    make("\"take\":2");
+    switch (fault) {
+    case LIVE_WITH_REQUEST:
+        subscription->with_snapshot = false;
+        subscription->request = &request;
+        window_begin(subscription);
+        break;
+    case ASKS_TWICE:
+        subscription->request = &request;
+        subscription->member_phase = MEMBER_BEHIND;
+        subscription->has_slot = true;
+        window_reader.pull(subscription);
+        break;
+    case NEGATIVE_ROWS:
+        subscription->request = &request;
+        subscription->member_phase = MEMBER_WAITING;
+        request.returned = true;
+        request.rows = -1;
+        window_reader.pull(subscription);
+        break;
+    case NO_REQUEST:
+        subscription->member_phase = MEMBER_WAITING;
+        window_reader.pull(subscription);
+        break;
+    case SNAPSHOT_AHEAD:
+        subscription->member_phase = MEMBER_NEW;
+        window->snapshot_version = 1000;
+        window->snapshot_asof = subscription->asked;
+        window_reader.pull(subscription);
+        break;
+    case NO_CHANNEL:
+        window->channel_on = false;
+        window_reader.pull(subscription);
+        break;
+    case VERSION_AHEAD:
+        subscription->version = 1000;
+        window_reader.pull(subscription);
+        break;
+    case STATES_WITHOUT_CHANNEL:
+        window->channel_on = false;
+        window_state_due(subscription);
+        break;
+    case STATES_WITHOUT_KEY:
+        window_state_ask(subscription, &request);
+        break;
+    case FREED_WHILE_LOOKING:
+        request.looking = true;
+        window_request_free(&request);
+        break;
+    case DONE_WHILE_LOOKING:
+        request.looking = request.returned = true;
+        window_request_done(&request);
+        break;
+    case DONE_OF_ANOTHER:
+        request.returned = true;
+        window_request_done(&request);
+        break;
+    }
+}
+
+/* ---- whose it is, and what is kept of it ---- */
+
+enum {
+    HOLDER_UNCOUNTED,
+    MORE_STRANGERS,
+    MORE_OTHERS,
+    OTHER_UNCOUNTED,
+    KEPT_TWICE,
+    SHOWN_AHEAD,
+    KEPT_UNCOUNTED,
+    UNPINNED
+};
+
+static void break_share(int fault)
+{
+    struct subscriber other = {.owner = 7};
+    struct window_result result = {.window = NULL, .keeps = true};
+    make("\"take\":2");
+    switch (fault) {
+    case HOLDER_UNCOUNTED:
+        subscriber->windows.amount = 0;
+        window_share_end(window);
+        break;
+    case MORE_STRANGERS:
+        window->strangers = 1;
+        window_share_joined(window, subscriber);
+        break;
+    case MORE_OTHERS:
+        window->others = 1;
+        window_share_joined(window, subscriber);
+        break;
+    case OTHER_UNCOUNTED:
+        window_share_left(window, &other);
+        break;
+    case KEPT_TWICE:
+        window->kept = WINDOW_UNDECIDED;
+        window->kept_rows = 1;
+        window_keep(window, &result);
+        break;
+    case SHOWN_AHEAD:
+        window->shown_change = 1000;
+        window_keep(window, &result);
+        break;
+    case KEPT_UNCOUNTED:
+        window->kept_rows = 1000;
+        window_keep_end(window);
+        break;
+    case UNPINNED: /* the writer is told of it, and answers */
+        hub_fixture_until(&fixture, is_kept, NULL);
+        windows->kept_us = 0;
+        window->kept = WINDOW_KEPT;
+        link_remove(&window->in_moved);
+        link_append(&windows->moved, &window->in_moved);
+        windows_keep(hub);
+        assert_true(windows->keeping && window->source.pins > 0);
+        window->source.pins = 0;
+        hub_fixture_until(&fixture, is_never, NULL);
+        break;
+    }
+}
+
+static const struct broken_case cases[] = {
+    {break_membership, WATCHED_UNCOUNTED, "windows->count >= windows->lingering + windows->extra"},
+    {break_membership, FREED_WITH_MEMBER, "!window->member_count && link_alone(&window->members)"},
+    {break_membership, FREED_RESTING,
+     "link_alone(&window->waiting) && link_alone(&window->resting)"},
+    {break_membership, FREED_UNCOUNTED, "windows->count > 0 && windows->lingering > 0"},
+    {break_membership, FREED_OF_FEED_UNCOUNTED, "window->feed->windows > 0"},
+    {break_membership, MADE_OF_NOTHING, "spec->skip >= 0 && spec->take >= VIEW_ALL"},
+    {break_membership, JOINS_TWICE,
+     "!subscription->window && link_alone(&subscription->in_window)"},
+    {break_membership, JOINS_OTHER_FEED, "window->feed == feed"},
+    {break_membership, JOINS_UNCOUNTED, "!window->member_count == link_alone(&window->members)"},
+    {break_membership, JOINS_NOT_LINGERING,
+     "feed->hub->windows->lingering > 0 && !link_alone(&window->in_lingering)"},
+    {break_membership, LEAVES_OTHERS_REQUEST,
+     "request->subscription == subscription && request->window == subscription->window"},
+    {break_membership, LEAVES_REQUEST_UNCOUNTED, "request->window->request_count > 0"},
+    {break_membership, LEAVES_UNCOUNTED,
+     "window->member_count > 0 && windows->members >= window->member_count"},
+    {break_membership, LEAVES_MEMBERS_UNCOUNTED,
+     "!window->member_count == link_alone(&window->members)"},
+    {break_membership, LEAVES_REQUESTS, "!window->request_count"},
+    {break_membership, LEAVES_EXTRA_UNCOUNTED, "windows->extra >= window->spec.is_extra"},
+    {break_membership, FAILS_WHILE_LOOKING, "!window->looking && !window->filling"},
+    {break_membership, IN_TWO_TOPICS, "link_alone(&window->in_topic) && !window->stage_topic"},
+    {break_membership, TOPICS_LEFT, "windows->stages.count == 0"},
+
+    {break_look, NO_LOOK, "hub->windows->looking"},
+    {break_look, NOT_LOOKING, "window->looking && !window->filling"},
+    {break_look, FILLS_MEANWHILE, "result->window->looking && !result->window->filling"},
+    {break_look, VERSION_BACK, "window->delivered <= result->version"},
+    {break_look, VERSION_OF_ANOTHER, "window->version == result->version"},
+    {break_look, CHANNEL_AHEAD, "window->channel.head + result->differs <= result->version"},
+    {break_look, RETURNED_TWICE, "request->looking && !request->returned"},
+    {break_look, SERVED_UNTAKEN, "request->looking"},
+    {break_look, TAKEN_UNCOUNTED, "request->window->request_count > 0"},
+
+    {break_filter, NOT_FILLING, "window->filling && !window->looking"},
+    {break_filter, MATCHES_MIXED_UP, "at < matches->count && matches->list[at] == row"},
+    {break_filter, MATCHES_UNCOUNTED, "matches->count == window->match_by_key.count"},
+
+    {break_reading, STATE_BACK, "window->position <= reading->state->log.last_change"},
+    {break_reading, FRESH_UNREAD, "reading->fresh_count <= reading->rows.count"},
+    {break_reading, FRESH_BEYOND, "fresh->at + fresh->length <= reading->data.length"},
+    {break_reading, EXITS_BACK, "window->exit_floor <= window->exits[i].version"},
+    {break_reading, EXITS_UNCOUNTED, "window->exit_bytes >= window->exits[i].key_length"},
+    {break_reading, EXITS_BEYOND, "window->exit_count < WINDOW_EXITS"},
+    {break_reading, EXITS_NEWER,
+     "!window->exit_count || window->exits[window->exit_count - 1].version <= window->version + 1"},
+    {break_reading, ROWS_BEYOND, "rows->count <= rows->capacity"},
+    {break_reading, SERVES_ANOTHER, "request->window == reading->window && !request->same"},
+    {break_reading, SERVES_UNSETTLED,
+     "reading->window->known && reading->window->version == reading->result->version"},
+    {break_reading, SERVES_TWICE, "!request->done && !request->text && !request->drafts"},
+
+    {break_member, LIVE_WITH_REQUEST, "!subscription->request"},
+    {break_member, ASKS_TWICE, "!subscription->request && subscription->has_slot"},
+    {break_member, NEGATIVE_ROWS, "request->rows >= 0"},
+    {break_member, NO_REQUEST, "request && request->subscription == subscription"},
+    {break_member, SNAPSHOT_AHEAD, "window->snapshot_version <= window->channel.head"},
+    {break_member, NO_CHANNEL, "behind || window->channel_on"},
+    {break_member, VERSION_AHEAD, "subscription->version <= subscription->place.id"},
+    {break_member, STATES_WITHOUT_CHANNEL, "behind || window->channel_on"},
+    {break_member, STATES_WITHOUT_KEY, "subscription->window->spec.key.data"},
+    {break_member, FREED_WHILE_LOOKING, "!request->looking && !request->drafts"},
+    {break_member, DONE_WHILE_LOOKING, "!request->looking && request->returned"},
+    {break_member, DONE_OF_ANOTHER, "!subscription || subscription->request == request"},
+
+    {break_share, HOLDER_UNCOUNTED, "!holder || holder->windows.amount > 0"},
+    {break_share, MORE_STRANGERS, "window->strangers <= window->others"},
+    {break_share, MORE_OTHERS, "window->others < window->member_count"},
+    {break_share, OTHER_UNCOUNTED, "window->others > 0"},
+    {break_share, KEPT_TWICE, "!window->kept_rows"},
+    {break_share, SHOWN_AHEAD, "window->shown_change <= window->position"},
+    {break_share, KEPT_UNCOUNTED, "window->hub->windows->kept_rows >= window->kept_rows"},
+    {break_share, UNPINNED, "keep->parts[i].window->source.pins > 0"},
+};
+
+/* A file of its own for each, which this process removes. */
+static void all_fire(void **state)
+{
+    size_t failures = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fixture_init(&fixture.base);
+        failures += !is_broken(&cases[i]);
+        fixture_fini(&fixture.base);
+    }
+    assert_int_equal(failures, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_fire)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
