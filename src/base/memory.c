@@ -1,5 +1,7 @@
 #include "base/memory.h"
 
+#include "base/invariant.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -97,6 +99,7 @@ int memory_fault_hit(void)
 
 bool array_reserve(void **array, size_t count, size_t *capacity, size_t size)
 {
+    INVARIANT(count <= *capacity);
     if (count < *capacity)
         return true;
     size_t grown = *capacity ? *capacity * 2 : 16;

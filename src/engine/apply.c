@@ -10,6 +10,7 @@
 /* Once per entity and submission: only what it was before the first change matters. */
 bool writer_undo_note(struct writer *writer, struct entity *entity, struct error *error)
 {
+    INVARIANT(entity->noted <= writer->submission_number);
     eviction_remember(entity->export, writer->submission_number);
     if (entity->noted == writer->submission_number)
         return true;
@@ -139,6 +140,7 @@ bool writer_record(struct writer *writer, struct entity *entity, enum change_ope
     bool keep = operation == CHANGE_PATCH && data && data->length <= KEPT_ENTITY;
     bool was_there = entity->data != NULL;
     struct change *change = NULL;
+    INVARIANT(entity->change <= writer->last_change);
     struct change_texts texts = {.key = entity_key(entity),
                                  .patch = patch,
                                  .append = append,
@@ -348,6 +350,9 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     struct error problem = {.code = ERROR_NONE};
     struct producer_table table;
     bool going = true, replayed = false;
+    INVARIANT(!writer->pending_count && !writer->undo_count);
+    INVARIANT(!writer->drafts && writer->new_exports_stored == writer->new_export_count);
+    INVARIANT(writer->last_change == store_writer_log(writer->store)->last_change);
     writer->submission_number++;
     writer->submission_bytes = writer->submission_merged = 0;
     writer->submission_first = last_change;

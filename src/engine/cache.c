@@ -24,6 +24,8 @@ void entity_cache_init(struct entity_cache *cache, size_t max_bytes)
 
 static void entity_unlink(struct entity_cache *cache, struct entity *entity)
 {
+    INVARIANT((entity->newer ? entity->newer->older : cache->newest) == entity);
+    INVARIANT((entity->older ? entity->older->newer : cache->oldest) == entity);
     *(entity->newer ? &entity->newer->older : &cache->newest) = entity->older;
     *(entity->older ? &entity->older->newer : &cache->oldest) = entity->newer;
 }
@@ -38,6 +40,8 @@ static void entity_link(struct entity_cache *cache, struct entity *entity)
 
 static void entity_drop(struct entity_cache *cache, struct entity *entity)
 {
+    INVARIANT(!entity->draft && entity->export->cached > 0);
+    INVARIANT(cache->bytes >= entity_memory(entity));
     map_remove(&cache->map, entity_map_key(entity));
     entity_unlink(cache, entity);
     entity->export->cached--;
@@ -121,6 +125,7 @@ struct entity *entity_cache_add(struct entity_cache *cache, struct export_state 
 
 void entity_cache_set_data(struct entity_cache *cache, struct entity *entity, struct text *data)
 {
+    INVARIANT(cache->bytes >= entity_memory(entity));
     cache->bytes -= entity_memory(entity);
     text_unref(entity->data);
     entity->data = data;
@@ -141,6 +146,7 @@ void entity_cache_settle(struct entity_cache *cache)
     struct entity *next;
     while (cache->dirty) {
         struct entity *entity = cache->dirty;
+        INVARIANT(entity->dirty && !entity->draft);
         cache->dirty = entity->next_dirty;
         entity->dirty = false;
         text_unref(entity->before);
@@ -151,6 +157,7 @@ void entity_cache_settle(struct entity_cache *cache)
     for (struct entity *entity = cache->oldest; entity && cache->bytes > cache->max_bytes;
          entity = next) {
         next = entity->newer;
+        INVARIANT(!entity->dirty && (entity->stored || !entity->data)); /* else it is lost */
         entity_drop(cache, entity);
     }
 }

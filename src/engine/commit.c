@@ -26,6 +26,7 @@ void export_free(struct export_state *export)
 {
     if (!export)
         return;
+    INVARIANT(!export->cached); /* else an entity in the cache names it */
     eviction_free(export);
     export_forget_truncations(export);
     memory_free(export);
@@ -69,6 +70,7 @@ bool writer_export(struct writer *writer, struct span name, struct export_state 
 
 bool writer_store_exports(struct writer *writer, struct error *error)
 {
+    INVARIANT(writer->new_exports_stored <= writer->new_export_count);
     while (writer->new_exports_stored < writer->new_export_count) {
         const struct store_export *row = &writer->new_exports[writer->new_exports_stored];
         uint32_t id;
@@ -83,6 +85,7 @@ bool writer_store_exports(struct writer *writer, struct error *error)
 
 void writer_forget_exports(struct writer *writer, size_t first)
 {
+    INVARIANT(first <= writer->new_export_count);
     while (writer->new_export_count > first) {
         struct span name = writer->new_exports[--writer->new_export_count].name;
         struct export_state *export = map_remove(&writer->exports, name);
@@ -138,6 +141,7 @@ bool writer_log_pending(struct writer *writer, struct error *error)
     for (size_t i = 0; i < writer->pending_count; i++) {
         struct pending_change *pending = &writer->pending[i];
         struct change *change = pending->change;
+        INVARIANT(change->id == store_writer_log(writer->store)->last_change + 1);
         struct store_change row = {.id = change->id,
                                    .export_id = change->export_id,
                                    .operation = log_operation(change->operation),
@@ -196,9 +200,12 @@ static bool flush_present(struct writer *writer, struct entity *entity, struct e
 
 bool writer_flush(struct writer *writer, struct error *error)
 {
-    for (struct entity *entity = writer->cache.dirty; entity; entity = entity->next_dirty)
+    INVARIANT(!writer->pending_count); /* else a row would hold a change that the log lacks */
+    for (struct entity *entity = writer->cache.dirty; entity; entity = entity->next_dirty) {
+        INVARIANT(entity->dirty && !entity->draft && entity->change <= writer->last_change);
         if (!(entity->data ? flush_present : flush_deleted)(writer, entity, error))
             return false;
+    }
     return true;
 }
 
@@ -260,6 +267,13 @@ static void answer_singly(struct writer *writer)
 void writer_publish(struct writer *writer)
 {
     struct engine_commit *commit = writer->commit;
+    size_t count = writer->change_count;
+    INVARIANT(!writer->pending_count && !writer->undo_count && !writer->drafts);
+    INVARIANT(!writer->cache.dirty && !writer->evicting);
+    INVARIANT(writer->last_change == store_writer_log(writer->store)->last_change);
+    INVARIANT(!count || writer->changes[count - 1]->id == writer->last_change);
+    INVARIANT(!count || writer->changes[0]->id == writer->last_change - (int64_t)count + 1);
+    INVARIANT(writer->new_exports_stored == writer->new_export_count);
     if (!writer->change_count && !writer->submission_count && !writer->new_export_count &&
         !writer->touch_count)
         return;

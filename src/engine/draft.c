@@ -62,6 +62,7 @@ struct merge_draft *writer_draft(struct writer *writer, struct entity *entity, s
 {
     if (entity->draft)
         return entity->draft->merge;
+    INVARIANT(entity->data && entity->noted == writer->submission_number);
     if (!large_admits(writer, entity->data->length, error))
         return NULL;
     struct draft *draft = memory_new(sizeof *draft);
@@ -82,6 +83,7 @@ struct merge_draft *writer_draft(struct writer *writer, struct entity *entity, s
 
 struct span entity_draft_label(const struct entity *entity)
 {
+    INVARIANT(entity->draft && entity->draft->entity == entity);
     return entity->draft->label;
 }
 
@@ -90,6 +92,7 @@ void writer_draft_drop(struct writer *writer, struct entity *entity)
     struct draft *draft = entity->draft, **at = &writer->drafts;
     if (!draft)
         return;
+    INVARIANT(draft->entity == entity && writer->drafts);
     while (*at != draft)
         at = &(*at)->next;
     *at = draft->next;
@@ -101,6 +104,7 @@ void writer_draft_drop(struct writer *writer, struct entity *entity)
 bool writer_draft_print(struct writer *writer, struct entity *entity, struct error *error)
 {
     struct buffer *merged = &writer->merged;
+    INVARIANT(entity->draft && entity->data);
     buffer_clear(merged);
     merged->limit = UINT32_MAX; /* each patch was held against the limit */
     writer_note_merged(writer, merge_draft_length(entity->draft->merge));

@@ -272,6 +272,7 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error)
 {
     enum error_code disk = engine_disk_state(engine);
+    INVARIANT(submission->event.deliver);
     if (disk != ERROR_NONE)
         return engine_disk_error(engine, disk, error);
     submission->event.item.bytes = submission_memory(submission);
@@ -284,12 +285,14 @@ bool engine_submit(struct engine *engine, struct submission *submission, struct 
 
 bool engine_read(struct engine *engine, struct read_job *job)
 {
+    INVARIANT(job->run && job->event.deliver);
     job->event.item.bytes = 0;
     return read_queue_put(&engine->reads, job);
 }
 
 bool engine_write(struct engine *engine, struct write_job *job)
 {
+    INVARIANT(job->run && job->event.deliver);
     job->event.item.bytes = 0;
     return queue_put(&engine->writes, &job->event.item);
 }

@@ -3,6 +3,7 @@
 
 void engine_post(struct engine *engine, struct engine_event *event)
 {
+    INVARIANT(event->deliver);
     event->item.bytes = 0;
     queue_put(&engine->events, &event->item);
 }

@@ -53,12 +53,14 @@ static bool oldest_stored(struct writer *writer, struct export_state *export,
     struct eviction *eviction = &export->eviction;
     *oldest = NULL;
     while (!*oldest) {
+        INVARIANT(eviction->next <= eviction->count && eviction->count <= EVICTION_AHEAD);
         if (eviction->next == eviction->count && !eviction->exhausted &&
             !fetch_ahead(writer, export, error))
             return false;
         if (eviction->next == eviction->count)
             return true;
         const struct evictable *next = &eviction->ahead[eviction->next++];
+        INVARIANT(eviction->passed < next->change);
         eviction->passed = next->change;
         if (!writer_entity_unchanged(writer, export, next->id, next->change, oldest, error))
             return false;
@@ -84,6 +86,8 @@ void eviction_remember(struct export_state *export, uint64_t submission_number)
     struct eviction *eviction = &export->eviction;
     if (eviction->noted == submission_number)
         return;
+    INVARIANT(eviction->noted < submission_number);
+    INVARIANT(eviction->recent_first <= eviction->recent_count);
     eviction->noted = submission_number;
     eviction->was.live = export->live;
     eviction->was.passed = eviction->passed;
@@ -94,6 +98,8 @@ void eviction_remember(struct export_state *export, uint64_t submission_number)
 void eviction_undo(struct export_state *export)
 {
     struct eviction *eviction = &export->eviction;
+    INVARIANT(eviction->was.recent_first <= eviction->recent_first);
+    INVARIANT(eviction->was.recent_count <= eviction->recent_count);
     export->live = eviction->was.live;
     eviction->recent_first = eviction->was.recent_first;
     eviction->recent_count = eviction->was.recent_count;
@@ -125,9 +131,11 @@ void eviction_note(struct entity *entity, bool was_there)
     struct export_state *export = entity->export;
     struct eviction *eviction = &export->eviction;
     export->live += (entity->data != NULL) - was_there;
-    if (export->max_entities && entity->data)
-        eviction->recent[eviction->recent_count++] =
-            (struct recent_change){.entity = entity, .change = entity->change};
+    if (!export->max_entities || !entity->data)
+        return;
+    INVARIANT(eviction->recent_count < eviction->recent_capacity && eviction->listed);
+    eviction->recent[eviction->recent_count++] =
+        (struct recent_change){.entity = entity, .change = entity->change};
 }
 
 /* ---- evicting ---- */
@@ -233,6 +241,7 @@ void writer_evict_settle(struct writer *writer)
 {
     while (writer->evicting) {
         struct export_state *export = writer->evicting;
+        INVARIANT(export->eviction.listed);
         writer->evicting = export->eviction.next_listed;
         settle(&export->eviction);
     }

@@ -1,5 +1,7 @@
 #include "engine/lanes.h"
 
+#include "base/invariant.h"
+
 void lane_init(struct lane *lane)
 {
     *lane = (struct lane){.first = NULL};
@@ -8,6 +10,7 @@ void lane_init(struct lane *lane)
 
 void lane_add(struct lane *lane, struct queue_item *item)
 {
+    INVARIANT(!*lane->last);
     item->next = NULL;
     *lane->last = item;
     lane->last = &item->next;
@@ -16,6 +19,7 @@ void lane_add(struct lane *lane, struct queue_item *item)
 struct queue_item *lane_take(struct lane *lane)
 {
     struct queue_item *item = lane->first;
+    INVARIANT(item);
     lane->first = item->next;
     if (!lane->first)
         lane->last = &lane->first;
@@ -33,6 +37,7 @@ void lane_ring_init(struct lane_ring *ring)
 
 static void append_lane(struct lane_ring *ring, struct lane *lane)
 {
+    INVARIANT(lane->first && !*ring->last);
     lane->next = NULL;
     *ring->last = lane;
     ring->last = &lane->next;
@@ -50,6 +55,7 @@ void lane_ring_add(struct lane_ring *ring, uint64_t owner, struct queue_item *it
 struct queue_item *lane_ring_take(struct lane_ring *ring)
 {
     struct lane *lane = ring->first;
+    INVARIANT(lane);
     ring->first = lane->next;
     if (!ring->first)
         ring->last = &ring->first;

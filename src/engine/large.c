@@ -110,6 +110,7 @@ bool large_admits(struct writer *writer, size_t bytes, struct error *error)
 void large_note(struct writer *writer, const struct submission *submission)
 {
     struct large_wait *large = &writer->large;
+    INVARIANT(!large->stopped);
     if (writer->submission_merged > LARGE_BYTES) {
         large->ran = large->ends = true;
         large->sender = submission->sender;
@@ -168,6 +169,7 @@ bool large_follows(struct writer *writer, struct submission *submission)
 
 bool large_put_off(struct writer *writer, struct submission *submission)
 {
+    INVARIANT(writer->large.stopped); /* nothing of it is merged */
     struct put_off *put_off = make(&writer->large, submission);
     if (put_off)
         append(writer, put_off, submission);
@@ -182,6 +184,8 @@ struct queue_item *large_release(struct writer *writer)
     struct put_off *put_off = (struct put_off *)lane_ring_take(&large->ring);
     struct queue_item *list = put_off->lane.first;
     for (struct queue_item *item = list; item; item = item->next) {
+        INVARIANT(atomic_load(&writer->engine->large_count) > 0);
+        INVARIANT(atomic_load(&writer->engine->large_bytes) >= item->bytes);
         atomic_fetch_sub(&writer->engine->large_count, 1);
         atomic_fetch_sub(&writer->engine->large_bytes, item->bytes);
     }

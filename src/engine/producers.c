@@ -128,6 +128,7 @@ static struct producer_state *producer_find(struct writer *writer, struct submis
     struct producer_state *state = map_get(&table->map, name);
     if (state)
         return state;
+    INVARIANT(table->count <= submission->batch_count);
     state = &table->states[table->count];
     if (!store_producer_get(writer->store, name, &state->row, &found, error))
         return NULL;
@@ -196,6 +197,7 @@ bool producer_admit(struct writer *writer, struct submission *submission,
 void producer_advance(struct producer_state *state, const struct submission *submission,
                       const struct submission_batch *batch, bool changed)
 {
+    INVARIANT(state->row.batch < batch->number);
     state->row.batch = batch->number;
     state->row.mark = batch->mark;
     state->advanced = true;

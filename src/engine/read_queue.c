@@ -38,6 +38,7 @@ static struct read_job *take_brief(struct read_queue *queue)
     if (!common && !queue->brief.first)
         return NULL;
     queue->common_last = common;
+    INVARIANT(queue->brief_count > 0);
     queue->brief_count--;
     return (struct read_job *)(common ? lane_take(&queue->common) : lane_ring_take(&queue->brief));
 }
@@ -46,12 +47,14 @@ static struct read_job *take(struct read_queue *queue, bool takes_long)
 {
     bool long_waits = queue->lengthy.first && (takes_long || queue->closed);
     struct read_job *job = NULL;
+    INVARIANT(queue->brief_count <= queue->count && queue->count <= queue->max_count);
     if (!long_waits || queue->brief_run < BRIEF_RUN)
         job = take_brief(queue);
     if (takes_long)
         queue->brief_run = job && long_waits ? queue->brief_run + 1 : 0;
     if (!job && long_waits)
         job = (struct read_job *)lane_ring_take(&queue->lengthy);
+    INVARIANT(!job || queue->count > 0);
     queue->count -= job != NULL;
     return job;
 }
@@ -81,6 +84,7 @@ static void wake_one(struct read_queue *queue, bool is_long)
 bool read_queue_put(struct read_queue *queue, struct read_job *job)
 {
     pthread_mutex_lock(&queue->lock);
+    INVARIANT(queue->brief_count <= queue->count && queue->count <= queue->max_count);
     bool fits = !queue->closed && queue->count < queue->max_count;
     if (fits && job->is_long)
         lane_ring_add(&queue->lengthy, job->owner, &job->event.item);
