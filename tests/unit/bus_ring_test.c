@@ -136,6 +136,8 @@ static void channel_passes_what_it_does_not_show(void **state)
     fill(&channel, 5, 20000, 5);
     expect(&channel, &cursor, 4, 20004, 5);
     expect(&channel, &idle, 0, 20004, 5);
+    assert_true(channel_seek(&channel, 2, &cursor)); /* before the first block begins */
+    expect(&channel, &cursor, 2, 20004, 5);
     channel_fini(&channel);
 }
 
