@@ -22,7 +22,6 @@ struct setting {
     enum setting_type type;
     enum config_change change;
     const char *restart;      /* why a change may take one, where it can be live */
-    bool list;                /* of a text: the file may have a list of texts in its place */
     size_t offset;            /* of the field in struct config */
     const char *text;         /* default of a text or an address; NULL: not set */
     int64_t number;           /* default of a number or a flag; of a word, its place in `words` */
@@ -30,9 +29,10 @@ struct setting {
     const char *const *words; /* in the order of the enum's values, NULL at the end */
     /* Of a text: whether it may be set, beyond its length; NULL: always. */
     bool (*check)(const char *text, struct error *error);
-    bool older;              /* an older name, shown in the schema alone */
     const char *environment; /* the environment variable that sets it; NULL: none */
     const char *help;
+    bool list;  /* of a text: the file may have a list of texts in its place */
+    bool older; /* an older name, shown in the schema alone */
 };
 
 /* Those of "auth" come last. */

@@ -72,6 +72,7 @@ static bool check_base_path(const char *path, struct error *error)
     {ROW(field, FLAG, does, __VA_ARGS__), .number = (standard)},
 #define WORD(field, kind, standard, does, ...)                                                     \
     {ROW(field, WORD, does, __VA_ARGS__), .words = kind##_words, .number = (standard)},
+/* NOLINTBEGIN(bugprone-macro-parentheses): members of a struct */
 /* clang-format off */
 #define OLDER(field, part, standard, low, high, ...)                                               \
     {.name = #field, .offset = offsetof(struct config, part), .type = SETTING_NUMBER,              \
@@ -85,6 +86,7 @@ static bool check_base_path(const char *path, struct error *error)
     OLDER(field##_seconds, field.seconds, 60, 1, DAY, what ": length of the window",               \
           .environment = "ARETE_RATE_LIMIT_" variable "_WINDOW_SECS")
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const struct setting config_settings[] = {
 #define AT(field) .name = #field, .offset = offsetof(struct config, field)
