@@ -1,5 +1,5 @@
 /*
- * base: what every other folder stands on, and the only header they include from here.
+ * base: what every other folder stands on; this header has most of it.
  * base depends on libc and threads, on no other folder and on no third-party library.
  */
 #ifndef BASE_BASE_H

@@ -122,6 +122,7 @@ struct hub_metrics {
     struct counter messages_in, messages_refused;
     struct counter frames[3]; /* published, by mode: state, list, append */
     struct counter bytes_out;
+    /* Refused: asked for by a message; not those that a new token ended. */
     struct counter subscriptions_made, subscriptions_refused;
     struct counter snapshot_batches_built, snapshot_batches_shared;
     struct counter catch_ups, resumes, resumes_refused;

@@ -8,8 +8,6 @@ static bool lacks_memory(struct window_reading *reading)
     return error_set(&reading->result->error, ERROR_MEMORY, "out of memory while showing a window");
 }
 
-/* ---- frames for one member ---- */
-
 /* ---- who fell behind ---- */
 
 /* What a member at an older version lacks: one frame for a key. */

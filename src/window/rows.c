@@ -2,10 +2,6 @@
 #include "rows/scoped_scan.h"
 #include "window/window_internal.h"
 
-/* ---- rows ---- */
-
-/* ---- what the window wants ---- */
-
 /* ---- one row ---- */
 
 static bool lacks_memory(struct window_reading *reading)

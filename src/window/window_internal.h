@@ -75,7 +75,7 @@ struct window_spec {
 
 /* What the look at hand found of a row that was there before. */
 enum window_fate {
-    ROW_LEFT,
+    ROW_LEFT,     /* each begins so: nothing has found it again. Why is not kept */
     ROW_REPLACED, /* its entity changed: another object stands for it now */
     ROW_CARRIED   /* the same, perhaps elsewhere */
 };
@@ -185,6 +185,9 @@ void window_spec_fini(struct window_spec *spec);
 /* What the spec owns, for who sees another scope. False when out of memory. */
 bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
                       struct window_spec *copy);
+/* The part of its view that the window is: rows at most, and how many come before them. False: all
+ * that there are, or the one of its key. */
+bool window_part(const struct window *window, int64_t *take, int64_t *skip);
 /* What the looks keep of a window; for all zeroes. */
 void window_content_init(struct window *window);
 void window_content_fini(struct window *window);
@@ -392,7 +395,7 @@ bool window_bounds_newcomers(const struct window_bounds *was, const struct windo
                              struct store_reader *reader, int64_t stage, store_each_row each,
                              void *argument, struct error *error);
 
-/* encode.c: all false with result->error when out of memory. */
+/* frames.c: all false with result->error when out of memory. */
 /* One live frame. `data` absent: a delete. `seq` NULL: no cursor. */
 bool window_put_frame(struct window_reading *reading, struct span key, struct span data,
                       const struct seq *seq, struct buffer *out);
@@ -499,7 +502,6 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
 void window_leave(struct subscription *subscription);
 /* Whom the readers' time for a window belongs to: its first member's owner. */
 uint64_t window_owner(const struct window *window);
-bool window_part(const struct window *window, int64_t *take, int64_t *skip);
 
 /* spec.c: what a subscribe message asks for, be it a window or not. */
 bool window_spec_make(const struct hub *hub, const struct view *view,
@@ -536,7 +538,8 @@ void window_share_left(struct window *window, struct subscriber *subscriber);
 void window_share_end(struct window *window);
 /* The owner of the subscriber is about to be another. */
 void windows_share_unsettle(struct subscriber *subscriber);
-/* A place for one more of the taker's, if need be by giving up another's. */
+/* A place for one more of the taker's, if need be by giving up another's. False with
+ * ERROR_SUBSCRIPTION_LIMIT: the taker is refused; nothing else refuses by max_windows. */
 bool windows_make_room(struct hub *hub, struct subscriber *taker, struct error *error);
 
 /* topics.c */

@@ -6,6 +6,11 @@
  * bytes serve every subscriber. A message longer than WIRE_FRAGMENT bytes is cut into continuation
  * frames, so that whoever sends them can stop at any frame boundary: control frames may stand
  * between fragments.
+ *
+ *   message.c  reads messages of clients
+ *   change.c   `subscribed`, and live frames
+ *   batch.c    batches of snapshots
+ *   problem.c  errors; frame.c the frames of RFC 6455 themselves
  */
 #ifndef WIRE_WIRE_H
 #define WIRE_WIRE_H
@@ -37,7 +42,9 @@ struct wire_subscribe {
     int64_t snapshot_limit; /* -1 when absent */
     int64_t take, skip;     /* -1 when absent; take is at least 1 */
     char *filters;          /* canonical text of the object; NULL when absent */
-    char *parameters; /* canonical text of all parameters but view and key: equal iff the same */
+    /* Canonical text of all parameters but view and key: equal iff the same. A new parameter goes
+     * into print_parameters (message.c), or a client that changes it gets no answer. */
+    char *parameters;
 };
 
 struct wire_message {

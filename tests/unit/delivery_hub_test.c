@@ -87,6 +87,12 @@ static uint64_t jobs_so_far(void)
     return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
 }
 
+/* There are several readers, so each lookup is waited for. */
+static bool cursors_are_looked_up(void *before)
+{
+    return jobs_so_far() - *(uint64_t *)before >= MANY;
+}
+
 /* Jobs that run while the client takes nothing more. */
 static uint64_t jobs_for_a_stalled_client(struct reader *reader)
 {
@@ -114,8 +120,10 @@ static void a_stalled_client_holds_few_pages_of_catching_up(void **state)
     struct reader reader = {0};
     hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
+    hub_fixture_wait_for_readers(&fixture);
+    uint64_t before = jobs_so_far();
     subscribe_many(&reader, ",\"after\":\"5:000000000000\"");
-    hub_fixture_wait_for_readers(&fixture); /* which look all cursors up */
+    hub_fixture_until(&fixture, cursors_are_looked_up, &before);
     assert_true(jobs_for_a_stalled_client(&reader) <= 5);
     hub_fixture_until(&fixture, has_all, &reader);
     subscriber_free(reader.subscriber);
