@@ -59,8 +59,9 @@ static bool is_of(const struct held *held, const struct view *view)
 static bool is_same(const struct held *a, const struct held *b)
 {
     return is_of(a, b->view) && a->kind == b->kind && a->source == b->source &&
-           a->scope == b->scope && a->version == b->version && a->former == b->former &&
-           a->key_length == b->key_length && memcmp(a->key, b->key, a->key_length) == 0;
+           a->scope == b->scope && a->until == b->until && a->version == b->version &&
+           a->former == b->former && a->key_length == b->key_length &&
+           memcmp(a->key, b->key, a->key_length) == 0;
 }
 
 /* What it holds of the window, or of the key, is not to be named any more. */
@@ -179,6 +180,8 @@ static void join(struct subscriber *subscriber, const struct view *view)
             widen(held);
             continue;
         }
+        if (held->until && (!first->until || held->until < first->until))
+            first->until = held->until; /* rather too few keys than one that must not be known */
         if (!add_scope(subscriber, first, held->scope))
             subscriber->holds_any = true; /* out of memory */
         drop(subscriber, held);
@@ -201,7 +204,8 @@ static bool is_remembered(const struct subscriber *subscriber, const struct held
     struct held *known = held_next(subscriber, &subscriber->held);
     for (; known; known = held_next(subscriber, &known->in_list))
         if (is_same(known, held) ||
-            (known->kind == HELD_ALL && known->scope == held->scope && is_of(known, held->view)))
+            (known->kind == HELD_ALL && known->scope == held->scope &&
+             (!known->until || known->until == held->until) && is_of(known, held->view)))
             return true;
     return subscriber->holds_any;
 }
@@ -233,6 +237,27 @@ static void remember(struct subscriber *subscriber, const struct held *held)
     link_append(&subscriber->held, &copy->in_list);
 }
 
+/* No key is to be named that its client may have seen with the old token alone, had it come in
+ * time. */
+static void part(const struct subscriber *subscriber, struct held *held)
+{
+    int64_t last = subscriber->hub->ring.last;
+    if (held && !held->until && held->scope && held->scope != subscriber->scope)
+        held->until = last > 0 ? last : -1;
+}
+
+void held_part(struct subscriber *subscriber)
+{
+    struct link *link, *all = &subscriber->subscriptions, *inner;
+    for (link = subscriber->held.next; link != &subscriber->held; link = link->next)
+        part(subscriber, LINK_OWNER(struct held, in_list, link));
+    for (link = all->next; link != all; link = link->next) {
+        struct subscription *it = LINK_OWNER(struct subscription, in_subscriber, link);
+        for (inner = it->held.next; inner != &it->held; inner = inner->next)
+            part(subscriber, LINK_OWNER(struct held, in_list, inner));
+    }
+}
+
 void held_remember(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
@@ -245,6 +270,7 @@ void held_remember(struct subscription *subscription)
         subscriber->holds_any = subscriber->holds_any || !subscription->window; /* out of memory */
         return;
     }
+    part(subscriber, held);
     remember(subscriber, held);
     held_free(held);
 }
@@ -308,6 +334,7 @@ void held_move(struct subscription *subscription)
 {
     struct held *held = of_subscription(subscription, true);
     const struct link *link;
+    part(subscription->subscriber, held);
     for (link = subscription->held.next; held && link != &subscription->held; link = link->next)
         if (is_same(LINK_OWNER(struct held, in_list, link), held)) {
             held_free(held);

@@ -9,6 +9,7 @@
 #include "rows/row_scope.h"
 #include "view/view.h"
 
+struct subscriber;
 struct subscription;
 
 /* Where rows came from that a client may hold: a window, which embeds it. */
@@ -36,8 +37,10 @@ struct held {
     int64_t version;
     bool former;
     struct row_scope *scope; /* what its client saw then; one reference, or NULL */
-    bool pinned;             /* the window stays for it; else it may be forgotten */
-    struct link in_source;   /* held_source.remembered, unless it is pinned */
+    int64_t until; /* it saw that up to this change, before it had another token; 0: it still does,
+                      negative: before the first change */
+    bool pinned;   /* the window stays for it; else it may be forgotten */
+    struct link in_source; /* held_source.remembered, unless it is pinned */
     size_t key_length;
     char key[];
 };
@@ -50,6 +53,8 @@ void held_take(struct subscription *subscription);
 bool held_others(const struct subscription *subscription);
 /* What a member has now, or may still have, is what it is to lose in the window that it goes to. */
 void held_move(struct subscription *subscription);
+/* The subscriber has another token: what it held by the old one ends here. */
+void held_part(struct subscriber *subscriber);
 /* The subscription begins to show rows. */
 void held_shows(struct subscription *subscription);
 /* For a look: copies of what it is to take away, and of what other subscriptions of the connection

@@ -142,6 +142,7 @@ bool subscriber_set_identity(struct subscriber *subscriber, struct auth_identity
     if (subscriber->usage)
         usage_client_identify(subscriber->usage, identity);
     subscriber->scope = sees;
+    held_part(subscriber);
     end_unseen(subscriber);
     move_all(subscriber);
     auth_identity_release(old);

@@ -153,6 +153,7 @@ struct large_wait {
     uint64_t others_us; /* when something of somebody else was applied last; 0: never */
     uint64_t sender;    /* of the last large one */
     bool releasing;     /* what is applied has waited for its turn */
+    bool granted;       /* the request at hand was told that it may pass */
     bool passes;        /* the submission being applied may be large, */
     bool stopped;       /* ... it is, and may not */
     bool ran;           /* one was applied in the open transaction, */

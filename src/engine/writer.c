@@ -204,7 +204,8 @@ static bool apply_first(struct writer *writer, struct queue_item **list, struct 
     *list = submission->event.item.next;
     if (large_follows(writer, submission) || !take(writer, submission))
         return true;
-    large->passes = is_first && large_may_pass(writer);
+    large->passes = is_first && (large->granted || large_may_pass(writer));
+    large->granted = false;
     if (!writer_apply(writer, submission, error))
         return false;
     if (!large->stopped) {
@@ -385,13 +386,15 @@ static int rest_ms(struct writer *writer)
 static void release_large(struct writer *writer)
 {
     struct large_wait *large = &writer->large;
-    bool all = disk_state(writer) != ERROR_NONE, more = true;
+    bool more = true;
     large->releasing = true;
-    while (more && large->ring.first && (all || large_may_pass(writer))) {
+    while (more && large->ring.first &&
+           (disk_state(writer) != ERROR_NONE || large_may_pass(writer))) {
+        large->granted = true; /* taken off the ring, it would be judged by less that waits */
         turn(writer, large_release(writer));
-        more = all;
+        more = disk_state(writer) != ERROR_NONE;
     }
-    large->releasing = false;
+    large->granted = large->releasing = false;
 }
 
 static void serve(struct writer *writer)

@@ -181,7 +181,9 @@ static bool note(struct store_writer *writer, int which, const int64_t numbers[]
     writer->now.watched_keys += changed(writer);
     int64_t excess = writer->now.watched_keys - STORE_WATCHED_CHANGES, last = 0;
     return excess <= 0 ||
-           (bound(writer, false, excess, &last, error) && set_floor(writer, last + 1, error));
+           (bound(writer, false, excess, &last, error) &&
+            /* What is noted may be older than what is forgotten already. */
+            (last + 1 <= writer->now.watched_floor || set_floor(writer, last + 1, error)));
 }
 
 bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, struct error *error)

@@ -9,7 +9,9 @@ struct holding {
     struct map shown;              /* rows of windows that the client has beside it, by key */
     bool shows_all;                /* it has a list of the whole view beside it */
     bool deleted;                  /* also what was deleted of a list: no farewells follow */
-    const struct row_scope *scope; /* what the client saw of the list at hand */
+    const struct row_scope *scope; /* what the client saw of the list at hand, */
+    int64_t until;                 /* ... and up to when, as in struct held */
+    struct buffer key;             /* the one that is looked up */
     bool (*each)(void *argument, struct span key);
     void *argument;
 };
@@ -69,6 +71,51 @@ static bool put(struct holding *holding, struct span key)
     return is_shown(holding, key) || holding->each(holding->argument, key);
 }
 
+/* The first change of a key since the client had another token. */
+struct first_change {
+    const struct row_scope *scope;
+    bool was_seen;
+};
+
+static bool each_first_change(void *argument, const struct store_change *change,
+                              const struct store_entity *entity)
+{
+    struct first_change *first = argument;
+    (void)entity;
+    first->was_seen = row_scope_log_sight(first->scope, change).before;
+    return true;
+}
+
+/* A row that came to the old token's scope only later must not be named. Where the log does not
+ * reach back far enough to tell, none is. */
+static bool was_seen(struct holding *holding, struct span key, bool *seen)
+{
+    struct window_reading *reading = holding->reading;
+    int64_t from = holding->until > 0 ? holding->until : 0;
+    struct first_change first = {holding->scope, true};
+    *seen = reading->state->log.floor_change <= from;
+    if (!*seen)
+        return true;
+    bool done = store_scan_changes(reading->reader, reading->state->export.id, key, from,
+                                   reading->state->log.last_change, 1, false, each_first_change,
+                                   &first, &reading->result->error);
+    *seen = first.was_seen;
+    return done;
+}
+
+/* `change`: the newest of the row. */
+static bool put_if_seen(struct holding *holding, struct span key, int64_t change)
+{
+    bool seen = true;
+    if (!holding->until || change <= holding->until)
+        return put(holding, key);
+    buffer_clear(&holding->key); /* the reader's next call may take it away */
+    if (!buffer_add_span(&holding->key, key))
+        return lacks_memory(holding->reading);
+    key = buffer_span(&holding->key);
+    return was_seen(holding, key, &seen) && (!seen || put(holding, key));
+}
+
 static bool each_row(void *argument, const struct store_entity *row)
 {
     struct holding *holding = argument;
@@ -76,7 +123,7 @@ static bool each_row(void *argument, const struct store_entity *row)
     if (!view_shows(spec->view, row->key) ||
         (row->data.data && !row_scope_shows(holding->scope, spec->view, row->data)))
         return true;
-    return put(holding, row->key);
+    return put_if_seen(holding, row->key, row->change);
 }
 
 static bool each_labelled(void *argument, struct span place, const struct store_entity *row)
@@ -95,7 +142,7 @@ static bool each_tombstone(void *argument, const struct store_tombstone *tombsto
     if (!row_scope_sees(holding->scope, tombstone->scope) ||
         !view_shows(spec->view, tombstone->key))
         return true;
-    return put(holding, tombstone->key);
+    return put_if_seen(holding, tombstone->key, tombstone->change);
 }
 
 static bool put_deleted(struct holding *holding)
@@ -137,7 +184,7 @@ static bool put_list(struct holding *holding, const struct row_scope *scope)
 
 static bool put_key(void *argument, struct span key)
 {
-    return put(argument, key);
+    return put_if_seen(argument, key, INT64_MAX);
 }
 
 /* From before the server was started. */
@@ -145,6 +192,7 @@ static bool put_former(struct holding *holding, const struct held *held)
 {
     const struct window *window = window_of_held(held);
     bool all;
+    holding->scope = window->spec.scope;
     return window_recall_other(holding->reading, window, put_key, holding, &all) &&
            (!all || put_list(holding, window->spec.scope));
 }
@@ -174,6 +222,7 @@ static bool put_window(struct holding *holding, const struct held *held)
 
 static bool put_held(struct holding *holding, const struct held *held)
 {
+    holding->until = held->until;
     switch (held->kind) {
     case HELD_WINDOW:
         return put_window(holding, held);
@@ -197,11 +246,13 @@ bool window_each_held(struct window_reading *reading, const struct window_reques
                               .argument = argument};
     const struct link *link;
     map_init(&holding.shown, window_row_map_key);
+    buffer_init(&holding.key, UINT32_MAX);
     bool done = find_shown(&holding);
     for (link = request->held.next; done && link != &request->held; link = link->next)
         if (!held_of(link)->shown && !holding.shows_all)
             done = put_held(&holding, held_of(link));
     map_fini(&holding.shown);
+    buffer_fini(&holding.key);
     return done;
 }
 

@@ -421,6 +421,31 @@ for (const [name, view, begin, ended] of [
   });
 }
 
+for (const [name, view, begin] of [
+  ['a list', 'A/list', {}],
+  ['a window', 'A/list', { take: 3 }],
+  ['a derived view', 'A/sorted', {}],
+]) {
+  test(`what came to the old token's scope after the token went is never named: ${name} that was ended`, async (t) => {
+    const server = await Server.forTest(t, { config: configOf(TOKENS, SORTED) });
+    await feed(server, [...EVERYBODYS, ...ANNS]);
+    const client = await clientOf(t, server, 'ann', { windows: true });
+    const applier = new Applier({ resume: false });
+    client.subscribe(view, begin);
+    for (const frame of await client.until((f) => f.complete)) applier.apply(frame);
+    client.send({ type: 'unsubscribe', view });
+    client.send({ type: 'refresh_auth', token: tokenOf('nobody') });
+    await client.until((f) => f.success);
+    await feed(server, [m('born-later', { n: 3, who: 'ann' }), m('born-and-gone', { n: 3, who: 'ann' }), m('a1', { n: 33 })]);
+    await feed(server, [m('born-and-gone', undefined, { op: 'delete' }), m('a2', undefined, { op: 'delete' })]);
+    client.subscribe(view, { take: 5 });
+    const frames = await client.until((f) => f.op === 'snapshot' && f.complete);
+    for (const { resumed: _, ...frame } of frames.filter((frame) => frame.op)) applier.apply(frame);
+    assert.doesNotMatch(JSON.stringify(frames), /born/, 'only what the client had is named');
+    assert.deepEqual(heldBy(applier).filter((key) => key.startsWith('a')), [], 'and all of that goes');
+  });
+}
+
 test('the rows of a new token are limited as those of any snapshot', async (t) => {
   const views = { sorted: { pipeline: [{ sort: 'n' }] } };
   const server = await Server.forTest(t, { config: configOf(TOKENS, { A: { scope: 'who', views } }, { max_snapshot_rows: 2 }) });

@@ -334,9 +334,36 @@ static void all_in_order_whoever_writes(void **state)
     assert_int_equal(test->told_count, REQUESTS * ROUNDS);
 }
 
+/* Where all that may wait waits, the next goes on at once: it is not tried again and again. */
+static void a_full_wait_is_not_tried_in_vain(void **state)
+{
+    struct test *test = *state;
+    char key[NAME];
+    test->fixture.options.queue_count = 8;
+    begin_anew(test);
+    hold(test);
+    send_large(test, 1, 1, "one");
+    send_small(test, 2, "a");
+    send_large(test, 3, 3, "two");
+    for (int i = 0; i < 4; i++) {
+        snprintf(key, sizeof key, "s%d", i);
+        send_small(test, 3, key);
+    }
+    let_go(test);
+    fixture_wait(&test->fixture, &test->outcomes[1].done);
+    for (int i = 4; i < 8; i++) {
+        snprintf(key, sizeof key, "s%d", i);
+        send_small(test, 3, key);
+    }
+    send_small(test, 5, "other");
+    wait_for_all(test);
+    assert_true(counter_get(&engine_metrics(test->fixture.engine)->commits) < 100);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_full_wait_is_not_tried_in_vain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(small_ones_of_others_pass, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_a_sender_sends_stays_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(owners_take_turns, set_up, tear_down),

@@ -240,9 +240,32 @@ static void the_newest_of_too_many_are_pinned(void **state)
     expect(true, 0, 9, "k58 k69 ");
 }
 
+/* What time moved is noted behind a log's trimming, and may be older than what was dropped there.
+ */
+static void the_floor_never_falls(void **state)
+{
+    (void)state;
+    int64_t floor, later;
+    begin();
+    start(true, true);
+    many_changes(STORE_WATCHED_CHANGES + 22, "k");
+    OK(store_flip_put(fixture.writer, 10, fixture.quake, SPAN("m"), &fixture.error));
+    trim_to(1, 5);
+    commit();
+    OK(store_read_watched_floor(fixture.reader, &floor, &fixture.error));
+    assert_true(floor >= 22);
+    begin();
+    OK(store_flip_put(fixture.writer, 11, fixture.quake, SPAN("n"), &fixture.error));
+    trim_to(1, 5);
+    commit();
+    OK(store_read_watched_floor(fixture.reader, &later, &fixture.error));
+    assert_true(later >= floor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_floor_never_falls, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_trimmed_stays_known_behind_a_change, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_asks_for_any_more_is_not_claimed, set_up,
