@@ -142,8 +142,6 @@ static bool note_list(struct engine *engine, int which, int64_t since, bool all,
 {
     struct store_writer *store = engine->writer.store;
     struct engine_gaps *gaps = &engine->writer.gaps[which];
-    char last[32];
-    snprintf(last, sizeof last, "%" PRId64, engine->writer.last_change);
     return read_writer_gaps(store, which, since, gaps, error) &&
            find_gap(engine, which, engine->writer.last_change, error) &&
            put_gaps(store, which, gaps, error) && pin(engine, which, all, error);
