@@ -2,6 +2,16 @@
 #include "rows/scoped_scan.h"
 #include "window/window_internal.h"
 
+/* Changes behind a token's end that are read to tell what the old token saw. */
+enum { SIGHTED_CHANGES = 100000 };
+
+/* What became of a key since the client had another token. */
+struct sighting {
+    bool was_seen; /* before the first change of the key */
+    size_t key_length;
+    char key[];
+};
+
 struct holding {
     struct window_reading *reading;
     const struct link *held;
@@ -11,7 +21,9 @@ struct holding {
     bool deleted;                  /* also what was deleted of a list: no farewells follow */
     const struct row_scope *scope; /* what the client saw of the list at hand, */
     int64_t until;                 /* ... and up to when, as in struct held */
-    struct buffer key;             /* the one that is looked up */
+    struct map sightings;          /* of the list at hand, once `sighted` */
+    size_t sighted;                /* changes read for it */
+    bool sighted_all;              /* the log tells of every key */
     bool (*each)(void *argument, struct span key);
     void *argument;
 };
@@ -71,49 +83,70 @@ static bool put(struct holding *holding, struct span key)
     return is_shown(holding, key) || holding->each(holding->argument, key);
 }
 
-/* The first change of a key since the client had another token. */
-struct first_change {
-    const struct row_scope *scope;
-    bool was_seen;
-};
-
-static bool each_first_change(void *argument, const struct store_change *change,
-                              const struct store_entity *entity)
+static struct span sighting_key(const void *value)
 {
-    struct first_change *first = argument;
-    (void)entity;
-    first->was_seen = row_scope_log_sight(first->scope, change).before;
-    return true;
+    const struct sighting *sighting = value;
+    return span_make(sighting->key, sighting->key_length);
 }
 
-/* A row that came to the old token's scope only later must not be named. Where the log does not
- * reach back far enough to tell, none is. */
-static bool was_seen(struct holding *holding, struct span key, bool *seen)
+static void forget_sightings(struct holding *holding)
+{
+    size_t position = 0;
+    struct sighting *sighting;
+    while ((sighting = map_next(&holding->sightings, &position)) != NULL)
+        memory_free(sighting);
+    map_fini(&holding->sightings);
+    map_init(&holding->sightings, sighting_key);
+    holding->sighted = 0;
+    holding->sighted_all = false;
+}
+
+static bool each_change(void *argument, const struct store_change *change,
+                        const struct store_entity *entity)
+{
+    struct holding *holding = argument;
+    (void)entity;
+    holding->sighted_all = ++holding->sighted <= SIGHTED_CHANGES;
+    if (!holding->sighted_all || map_get(&holding->sightings, change->key))
+        return holding->sighted_all;
+    struct sighting *sighting = memory_new(sizeof *sighting + change->key.length);
+    if (!sighting)
+        return lacks_memory(holding->reading);
+    sighting->was_seen = row_scope_log_sight(holding->scope, change).before;
+    sighting->key_length = change->key.length;
+    memcpy(sighting->key, change->key.data, change->key.length);
+    if (map_add(&holding->sightings, sighting))
+        return true;
+    memory_free(sighting);
+    return lacks_memory(holding->reading);
+}
+
+/* One pass over the log for all keys: it has no index by key. To be called before a scan whose
+ * rows are looked up: the reader's next call may take a row away. */
+static bool find_sightings(struct holding *holding)
 {
     struct window_reading *reading = holding->reading;
+    struct error *error = &reading->result->error;
     int64_t from = holding->until > 0 ? holding->until : 0;
-    struct first_change first = {holding->scope, true};
-    *seen = reading->state->log.floor_change <= from;
-    if (!*seen)
+    forget_sightings(holding);
+    if (!holding->until || !reading->state->found || reading->state->log.floor_change > from)
         return true;
-    bool done = store_scan_changes(reading->reader, reading->state->export.id, key, from,
-                                   reading->state->log.last_change, 1, false, each_first_change,
-                                   &first, &reading->result->error);
-    *seen = first.was_seen;
-    return done;
+    holding->sighted_all = true;
+    return store_scan_changes(reading->reader, reading->state->export.id, span_make(NULL, 0), from,
+                              reading->state->log.last_change, SIGHTED_CHANGES + 1, false,
+                              each_change, holding, error) &&
+           error->code == ERROR_NONE;
 }
 
-/* `change`: the newest of the row. */
+/* `change`: the newest of the row. A row that came to the old token's scope only later must not be
+ * named. Where the log does not tell, none is. */
 static bool put_if_seen(struct holding *holding, struct span key, int64_t change)
 {
-    bool seen = true;
     if (!holding->until || change <= holding->until)
         return put(holding, key);
-    buffer_clear(&holding->key); /* the reader's next call may take it away */
-    if (!buffer_add_span(&holding->key, key))
-        return lacks_memory(holding->reading);
-    key = buffer_span(&holding->key);
-    return was_seen(holding, key, &seen) && (!seen || put(holding, key));
+    const struct sighting *sighting = map_get(&holding->sightings, key);
+    bool seen = sighting ? sighting->was_seen : holding->sighted_all;
+    return !seen || put(holding, key);
 }
 
 static bool each_row(void *argument, const struct store_entity *row)
@@ -170,7 +203,7 @@ static bool put_list(struct holding *holding, const struct row_scope *scope)
     holding->scope = scope;
     if (!reading->state->found)
         return true;
-    if (!put_deleted(holding) ||
+    if (!find_sightings(holding) || !put_deleted(holding) ||
         !scoped_find_rows(scoped, reading->window->spec.view, reading->reader, &stage, error))
         return false;
     if (stage)
@@ -193,7 +226,8 @@ static bool put_former(struct holding *holding, const struct held *held)
     const struct window *window = window_of_held(held);
     bool all;
     holding->scope = window->spec.scope;
-    return window_recall_other(holding->reading, window, put_key, holding, &all) &&
+    return find_sightings(holding) &&
+           window_recall_other(holding->reading, window, put_key, holding, &all) &&
            (!all || put_list(holding, window->spec.scope));
 }
 
@@ -246,13 +280,14 @@ bool window_each_held(struct window_reading *reading, const struct window_reques
                               .argument = argument};
     const struct link *link;
     map_init(&holding.shown, window_row_map_key);
-    buffer_init(&holding.key, UINT32_MAX);
+    map_init(&holding.sightings, sighting_key);
     bool done = find_shown(&holding);
     for (link = request->held.next; done && link != &request->held; link = link->next)
         if (!held_of(link)->shown && !holding.shows_all)
             done = put_held(&holding, held_of(link));
     map_fini(&holding.shown);
-    buffer_fini(&holding.key);
+    forget_sightings(&holding);
+    map_fini(&holding.sightings);
     return done;
 }
 
