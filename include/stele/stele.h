@@ -82,7 +82,7 @@ typedef struct stele_options {
     const char *listen; /* HOST:PORT for subscribers and producers, port 0 picks one, "" for none */
     const char *health; /* HOST:PORT for health and metrics, likewise */
     bool serve;         /* where listen or health is NULL: true, as the settings say; false, none */
-    bool use_environment; /* read the ARETE_… names, below the configuration file */
+    bool use_environment; /* read STELE_… and ARETE_… names, below the file */
     bool insecure;        /* allow addresses that other machines can reach */
 } stele_options;
 

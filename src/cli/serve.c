@@ -205,8 +205,8 @@ static void print_settings(FILE *out)
     if (config_describe(&text))
         fprintf(
             out,
-            "\nsettings, for the configuration file and --set; SIGHUP makes a running server take\n"
-            "those that are live:\n%s",
+            "\nsettings, for the configuration file, --set and the environment (auth.mode is\n"
+            "STELE_AUTH_MODE there); SIGHUP makes a running server take those that are live:\n%s",
             buffer_string(&text));
     buffer_fini(&text);
 }

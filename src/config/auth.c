@@ -59,7 +59,9 @@ bool config_set_auth(struct config *config, const struct tree *auth, struct erro
 {
     forget_lists(&config->auth);
     for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].member && !setting_set_default(config, &config_settings[i], error))
+        if (config_settings[i].member &&
+            (!setting_set_default(config, &config_settings[i], error) ||
+             !setting_read_variable(config, &config_settings[i], error)))
             return false;
     if (tree_type(auth) != TREE_OBJECT)
         return config_wrong(error, "auth", "must be an object with mode and what the mode needs");

@@ -66,6 +66,7 @@ struct config {
     /* Where relative paths begin: a folder's descriptor, which is not the configuration's own, or
      * AT_FDCWD. */
     int folder;
+    bool reads_environment; /* what the file leaves out of "auth" comes from there, too */
 #include "config/settings.h"
     struct config_auth {
 #include "config/settings_auth.h"
@@ -89,7 +90,8 @@ struct config {
 /* All defaults; relative paths begin in the working directory. */
 bool config_init(struct config *config, struct error *error);
 void config_fini(struct config *config);
-/* Read the environment names that apply (ARETE_…): a value that cannot be parsed is an error. */
+/* Read the environment names that apply (STELE_… over ARETE_…): a value that cannot be parsed is an
+ * error. */
 bool config_read_environment(struct config *config, struct error *error);
 /* Read a JSON file: an unknown or wrong setting is an error that names it and what is allowed. */
 bool config_read_file(struct config *config, const char *path, struct error *error);

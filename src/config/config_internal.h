@@ -29,7 +29,7 @@ struct setting {
     const char *const *words; /* in the order of the enum's values, NULL at the end */
     /* Of a text: whether it may be set, beyond its length; NULL: always. */
     bool (*check)(const char *text, struct error *error);
-    const char *environment; /* the environment variable that sets it; NULL: none */
+    const char *environment; /* the name of arete-server's variable for it; NULL: it has none */
     const char *help;
     bool list;  /* of a text: the file may have a list of texts in its place */
     bool older; /* an older name, shown in the schema alone */
@@ -73,6 +73,12 @@ bool setting_set_text(struct config *config, const struct setting *setting, stru
                       struct error *error);
 bool setting_set_rate(struct config *config, const struct setting *setting, struct span text,
                       struct error *error);
+/* The name of the environment variable that sets it: STELE_MAX_EXPORTS, STELE_AUTH_MODE. */
+enum { SETTING_VARIABLE = 64 };
+const char *setting_variable(const struct setting *setting, char room[SETTING_VARIABLE]);
+/* Set by that variable, if it is there and the configuration reads the environment. */
+bool setting_read_variable(struct config *config, const struct setting *setting,
+                           struct error *error);
 /* From a member of the configuration file. */
 bool setting_set_tree(struct config *config, const struct setting *setting,
                       const struct tree *value, struct error *error);

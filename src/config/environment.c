@@ -1,10 +1,32 @@
 /*
- * The environment names that operators of arete-server already use: a column of the table of
- * settings. One of them sets nothing here, and is told so, because none is passed over in silence.
+ * The environment: STELE_<SETTING> for each row of the table, and the names that operators of
+ * arete-server already use, a column of it. One of these sets nothing here, and is told so, because
+ * none is passed over in silence.
  */
 #include "config/config_internal.h"
 
+#include <ctype.h>
 #include <stdlib.h>
+
+extern char **environ;
+
+static const char prefix[] = "STELE_";
+
+/* Variables that are no settings. */
+static const char *const others[] = {"STELE_TOKEN", "STELE_USAGE_TOKEN"};
+
+const char *setting_variable(const struct setting *setting, char room[SETTING_VARIABLE])
+{
+    size_t at = strlen(prefix);
+    INVARIANT(strlen(prefix) + strlen(setting->name) < SETTING_VARIABLE);
+    memcpy(room, prefix, at);
+    for (const char *from = setting->name; *from; from++)
+        room[at++] = (char)(*from == '.' ? '_' : toupper((unsigned char)*from));
+    room[at] = '\0';
+    return room;
+}
+
+/* ---- one setting ---- */
 
 /* Their switch is true or false; ours has a third word. */
 static const char *word_of(const char *name, const char *value)
@@ -16,6 +38,28 @@ static const char *word_of(const char *name, const char *value)
     return strcmp(value, "false") == 0 ? "off" : value;
 }
 
+static bool read_theirs(struct config *config, const struct setting *setting, struct error *error)
+{
+    const char *value = setting->environment ? getenv(setting->environment) : NULL;
+    return !value ||
+           setting_set_text(config, setting, span_of(word_of(setting->environment, value)),
+                            error) ||
+           error_prefix(error, "environment variable %s", setting->environment);
+}
+
+bool setting_read_variable(struct config *config, const struct setting *setting,
+                           struct error *error)
+{
+    char name[SETTING_VARIABLE];
+    const char *value = setting->older || !config->reads_environment
+                            ? NULL
+                            : getenv(setting_variable(setting, name));
+    return !value || setting_set_text(config, setting, span_of(value), error) ||
+           error_prefix(error, "environment variable %s", name);
+}
+
+/* ---- what sets nothing ---- */
+
 static void tell_what_is_ignored(void)
 {
     if (getenv("ARETE_WS_MESSAGE_QUEUE_SIZE"))
@@ -23,15 +67,57 @@ static void tell_what_is_ignored(void)
                  "effect=none reason=\"there is no queue per client\"");
 }
 
+static bool is_known(const char *name)
+{
+    char variable[SETTING_VARIABLE];
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strcmp(others[i], name) == 0)
+            return true;
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (!config_settings[i].older &&
+            strcmp(setting_variable(&config_settings[i], variable), name) == 0)
+            return true;
+    return false;
+}
+
+/* Told only where a setting may be meant: container systems set names of this kind by themselves,
+ * such as STELE_SERVICE_HOST. */
+static void tell_what_may_be_misspelt(const char *entry)
+{
+    char name[SETTING_VARIABLE], best[SETTING_VARIABLE], variable[SETTING_VARIABLE];
+    size_t length = strcspn(entry, "=");
+    if (strncmp(entry, prefix, strlen(prefix)) != 0 || length >= sizeof name)
+        return;
+    memcpy(name, entry, length);
+    name[length] = '\0';
+    if (is_known(name))
+        return;
+    struct nearest nearest = {.given = name + strlen(prefix)};
+    for (size_t i = 0; i < config_setting_count; i++) {
+        setting_variable(&config_settings[i], variable);
+        nearest_offer(&nearest, variable + strlen(prefix));
+        if (nearest.name == variable + strlen(prefix)) {
+            memcpy(best, variable, sizeof best);
+            nearest.name = best + strlen(prefix);
+        }
+    }
+    if (nearest.name)
+        log_warning("config", "unknown-variable", "name=%s meant=%s", name, best);
+}
+
+/* ---- all ---- */
+
 bool config_read_environment(struct config *config, struct error *error)
 {
-    for (size_t i = 0; i < config_setting_count; i++) {
-        const struct setting *setting = &config_settings[i];
-        const char *value = setting->environment ? getenv(setting->environment) : NULL;
-        if (value && !setting_set_text(config, setting,
-                                       span_of(word_of(setting->environment, value)), error))
-            return error_prefix(error, "environment variable %s", setting->environment);
-    }
+    config->reads_environment = true;
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (!read_theirs(config, &config_settings[i], error))
+            return false;
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (!setting_read_variable(config, &config_settings[i], error))
+            return false;
     tell_what_is_ignored();
+    for (char **entry = environ; entry && *entry; entry++)
+        tell_what_may_be_misspelt(*entry);
     return true;
 }

@@ -114,6 +114,19 @@ test('an environment name that operators know is read; a value that cannot be pa
   assert.ok(good.running);
 });
 
+test('every setting can come from the environment, below the file and the command line', async (t) => {
+  const config = join(scratch(t), 'some.json');
+  writeFileSync(config, '{"auth": {"mode": "none"}, "readers": 4}');
+  const env = { STELE_DATABASE: join(scratch(t), 'x.db'), STELE_READERS: '3', STELE_MAX_EXPORTS: '7', STELE_LOG_LEVEL: 'debug', STELE_AUTH_STATUS: 'all' };
+  const { code, stdout, stderr } = await run(['serve', '--config', config, '--set', 'max_exports=8', '--check-config'], { env, ms: 10_000 });
+  assert.equal(code, 0, stderr);
+  const printed = JSON.parse(stdout);
+  assert.deepEqual([printed.database, printed.readers, printed.max_exports, printed.log_level, printed.auth.status], [env.STELE_DATABASE, 4, 8, 'debug', 'all']);
+  const bad = await run(['serve', '--check-config'], { env: { ...env, STELE_READERS: 'many' }, ms: 10_000 });
+  assert.notEqual(bad.code, 0);
+  assert.match(bad.stderr, /STELE_READERS.*from 1 to 16/);
+});
+
 /* ---- ingest ---- */
 
 test('ingest feeds a file and standard input', async (t) => {

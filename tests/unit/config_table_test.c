@@ -215,104 +215,6 @@ static void one_setting_by_name(void **state)
     config_fini(&config);
 }
 
-/* Of a rate, how many it lets through. */
-static int64_t number_of(const struct config *config, const char *name)
-{
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (config_settings[i].type == SETTING_NUMBER && strcmp(config_settings[i].name, name) == 0)
-            return setting_number(config, &config_settings[i]);
-    fail_msg("no setting %s", name);
-    return 0;
-}
-
-/* Every name that operators of arete-server use, what it sets, and that setting's default. */
-static const struct {
-    const char *name, *setting;
-    int64_t standard;
-} variables[] = {
-    {"ARETE_WS_MAX_CONNECTIONS_PER_IP", "max_connections_per_ip", 0},
-    {"ARETE_WS_MAX_CONNECTIONS_PER_METERING_KEY", "max_connections_per_metering_key", 0},
-    {"ARETE_WS_MAX_CONNECTIONS_PER_ORIGIN", "max_connections_per_origin", 0},
-    {"ARETE_WS_CLIENT_TIMEOUT_SECS", "client_timeout_seconds", 300},
-    {"ARETE_WS_RATE_LIMIT_WINDOW_SECS", "limit_window_seconds", 60},
-    {"ARETE_WS_DEFAULT_MAX_CONNECTIONS", "max_connections_per_subject", 0},
-    {"ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS", "max_subscriptions", 1000},
-    {"ARETE_WS_DEFAULT_MAX_SNAPSHOT_ROWS", "max_snapshot_rows", 0},
-    {"ARETE_WS_DEFAULT_MAX_MESSAGES_PER_MINUTE", "max_messages_per_minute", 0},
-    {"ARETE_WS_DEFAULT_MAX_BYTES_PER_MINUTE", "max_bytes_per_minute", 0},
-#define RATE(word, setting, standard)                                                              \
-    {"ARETE_RATE_LIMIT_" word "_MAX", setting, standard},                                          \
-    {                                                                                              \
-        "ARETE_RATE_LIMIT_" word "_WINDOW_SECS", setting "_seconds", 60                            \
-    }
-    RATE("HANDSHAKE_PER_IP", "rate_handshakes_per_ip", 60),
-    RATE("CONNECTIONS_PER_SUBJECT", "rate_connections_per_subject", 30),
-    RATE("CONNECTIONS_PER_METERING_KEY", "rate_connections_per_metering_key", 100),
-    RATE("SUBSCRIPTIONS_PER_CONNECTION", "rate_subscriptions_per_connection", 120),
-    RATE("MESSAGES_PER_CONNECTION", "rate_messages_per_connection", 1000),
-    RATE("SNAPSHOTS_PER_CONNECTION", "rate_snapshots_per_connection", 30),
-};
-
-static void expect_variable(const char *name, const char *setting, int64_t standard)
-{
-    struct config config;
-    struct error error = {0};
-    char text[128];
-    assert_true(config_init(&config, &error));
-    assert_int_equal(number_of(&config, setting), standard);
-    setenv(name, "17", 1);
-    assert_true(config_read_environment(&config, &error));
-    assert_int_equal(number_of(&config, setting), 17);
-    /* The file wins, and an option over the file. */
-    snprintf(text, sizeof(text), "{\"%s\":18}", setting);
-    assert_true(config_read_file(&config, write_file(text), &error));
-    assert_int_equal(number_of(&config, setting), 18);
-    assert_true(config_set(&config, setting, "19", &error));
-    assert_int_equal(number_of(&config, setting), 19);
-    const char *const wrong[] = {"", "5m", "-1", "1.5", " 7", "99999999999999999999"};
-    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        setenv(name, wrong[i], 1);
-        assert_false(config_read_environment(&config, &error));
-        assert_int_equal(error.code, ERROR_CONFIGURATION);
-        assert_non_null(strstr(error.message, name));
-        assert_non_null(strstr(error.message, wrong[i]));
-    }
-    unsetenv(name);
-    config_fini(&config);
-}
-
-static void the_environment_is_read_or_refused(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
-        expect_variable(variables[i].name, variables[i].setting, variables[i].standard);
-}
-
-static void the_switch_of_rate_limits_is_theirs(void **state)
-{
-    static const char name[] = "ARETE_RATE_LIMITING_ENABLED";
-    struct config config;
-    struct error error = {0};
-    (void)state;
-    assert_true(config_init(&config, &error));
-    assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
-    setenv(name, "true", 1);
-    assert_true(config_read_environment(&config, &error));
-    assert_int_equal(config.rate_limiting, CONFIG_RATES_ON);
-    setenv(name, "false", 1);
-    setenv("ARETE_WS_MESSAGE_QUEUE_SIZE", "anything", 1);
-    assert_true(config_read_environment(&config, &error));
-    assert_int_equal(config.rate_limiting, CONFIG_RATES_OFF);
-    assert_true(config_read_file(&config, write_file("{\"rate_limiting\":\"auto\"}"), &error));
-    assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
-    setenv(name, "yes", 1);
-    assert_false(config_read_environment(&config, &error));
-    assert_non_null(strstr(error.message, name));
-    unsetenv(name);
-    unsetenv("ARETE_WS_MESSAGE_QUEUE_SIZE");
-    config_fini(&config);
-}
-
 /* ---- rates ---- */
 
 static void expect_rate(const struct config *config, int64_t most, int64_t burst, int64_t seconds,
@@ -518,8 +420,6 @@ int main(void)
         cmocka_unit_test(stack_files_and_exports_make_one_set),
         cmocka_unit_test(a_missing_file_is_named),
         cmocka_unit_test(one_setting_by_name),
-        cmocka_unit_test(the_environment_is_read_or_refused),
-        cmocka_unit_test(the_switch_of_rate_limits_is_theirs),
         cmocka_unit_test(a_rate_is_one_text),
         cmocka_unit_test(the_older_names_of_rates_hold),
         cmocka_unit_test(proxies_are_checked),

@@ -1,0 +1,288 @@
+/*
+ * The environment: each setting has a variable, arete-server's names count below ours, the file is
+ * above both, and what is wrong is named.
+ */
+#include "config/config_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/stele-config-XXXXXX";
+
+static const char *write_file(const char *text)
+{
+    static char path[64];
+    snprintf(path, sizeof(path), "%s/config.json", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
+    fclose(file);
+    return path;
+}
+
+/* Of a rate, how many it lets through. */
+static int64_t number_of(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].type == SETTING_NUMBER && strcmp(config_settings[i].name, name) == 0)
+            return setting_number(config, &config_settings[i]);
+    fail_msg("no setting %s", name);
+    return 0;
+}
+
+/* Every name that operators of arete-server use, what it sets, and that setting's default. */
+static const struct {
+    const char *name, *setting;
+    int64_t standard;
+} variables[] = {
+    {"ARETE_WS_MAX_CONNECTIONS_PER_IP", "max_connections_per_ip", 0},
+    {"ARETE_WS_MAX_CONNECTIONS_PER_METERING_KEY", "max_connections_per_metering_key", 0},
+    {"ARETE_WS_MAX_CONNECTIONS_PER_ORIGIN", "max_connections_per_origin", 0},
+    {"ARETE_WS_CLIENT_TIMEOUT_SECS", "client_timeout_seconds", 300},
+    {"ARETE_WS_RATE_LIMIT_WINDOW_SECS", "limit_window_seconds", 60},
+    {"ARETE_WS_DEFAULT_MAX_CONNECTIONS", "max_connections_per_subject", 0},
+    {"ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS", "max_subscriptions", 1000},
+    {"ARETE_WS_DEFAULT_MAX_SNAPSHOT_ROWS", "max_snapshot_rows", 0},
+    {"ARETE_WS_DEFAULT_MAX_MESSAGES_PER_MINUTE", "max_messages_per_minute", 0},
+    {"ARETE_WS_DEFAULT_MAX_BYTES_PER_MINUTE", "max_bytes_per_minute", 0},
+#define RATE(word, setting, standard)                                                              \
+    {"ARETE_RATE_LIMIT_" word "_MAX", setting, standard},                                          \
+    {                                                                                              \
+        "ARETE_RATE_LIMIT_" word "_WINDOW_SECS", setting "_seconds", 60                            \
+    }
+    RATE("HANDSHAKE_PER_IP", "rate_handshakes_per_ip", 60),
+    RATE("CONNECTIONS_PER_SUBJECT", "rate_connections_per_subject", 30),
+    RATE("CONNECTIONS_PER_METERING_KEY", "rate_connections_per_metering_key", 100),
+    RATE("SUBSCRIPTIONS_PER_CONNECTION", "rate_subscriptions_per_connection", 120),
+    RATE("MESSAGES_PER_CONNECTION", "rate_messages_per_connection", 1000),
+    RATE("SNAPSHOTS_PER_CONNECTION", "rate_snapshots_per_connection", 30),
+};
+
+static void expect_variable(const char *name, const char *setting, int64_t standard)
+{
+    struct config config;
+    struct error error = {0};
+    char text[128];
+    assert_true(config_init(&config, &error));
+    assert_int_equal(number_of(&config, setting), standard);
+    setenv(name, "17", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(number_of(&config, setting), 17);
+    /* The file wins, and an option over the file. */
+    snprintf(text, sizeof(text), "{\"%s\":18}", setting);
+    assert_true(config_read_file(&config, write_file(text), &error));
+    assert_int_equal(number_of(&config, setting), 18);
+    assert_true(config_set(&config, setting, "19", &error));
+    assert_int_equal(number_of(&config, setting), 19);
+    const char *const wrong[] = {"", "5m", "-1", "1.5", " 7", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        setenv(name, wrong[i], 1);
+        assert_false(config_read_environment(&config, &error));
+        assert_int_equal(error.code, ERROR_CONFIGURATION);
+        assert_non_null(strstr(error.message, name));
+        assert_non_null(strstr(error.message, wrong[i]));
+    }
+    unsetenv(name);
+    config_fini(&config);
+}
+
+static void the_environment_is_read_or_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
+        expect_variable(variables[i].name, variables[i].setting, variables[i].standard);
+}
+
+static void the_switch_of_rate_limits_is_theirs(void **state)
+{
+    static const char name[] = "ARETE_RATE_LIMITING_ENABLED";
+    struct config config;
+    struct error error = {0};
+    (void)state;
+    assert_true(config_init(&config, &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
+    setenv(name, "true", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_ON);
+    setenv(name, "false", 1);
+    setenv("ARETE_WS_MESSAGE_QUEUE_SIZE", "anything", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_OFF);
+    assert_true(config_read_file(&config, write_file("{\"rate_limiting\":\"auto\"}"), &error));
+    assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
+    setenv(name, "yes", 1);
+    assert_false(config_read_environment(&config, &error));
+    assert_non_null(strstr(error.message, name));
+    unsetenv(name);
+    unsetenv("ARETE_WS_MESSAGE_QUEUE_SIZE");
+    config_fini(&config);
+}
+
+/* A value that differs from the default, as text. */
+static const char *other_value(const struct setting *setting, char room[32])
+{
+    switch (setting->type) {
+    case SETTING_NUMBER:
+        snprintf(room, 32, "%lld",
+                 (long long)(setting->number > setting->least ? setting->number - 1
+                                                              : setting->number + 1));
+        return room;
+    case SETTING_WORD:
+        return setting->words[setting->number ? 0 : 1];
+    case SETTING_FLAG:
+        return setting->number ? "false" : "true";
+    case SETTING_RATE:
+        return "7+3/5s";
+    case SETTING_ADDRESS:
+        return "127.0.0.1:7";
+    case SETTING_TEXT:
+        break;
+    }
+    static const char *const texts[][2] = {{"log_levels", "hub=debug"},
+                                           {"base_path", "/stele"},
+                                           {"allowed_hosts", "a.example, b.example"},
+                                           {"trusted_proxies", "10.0.0.0/8, ::1"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strcmp(texts[i][0], setting->name) == 0)
+            return texts[i][1];
+    return "some-text";
+}
+
+static bool has_value(const struct config *config, const struct setting *setting, const char *value)
+{
+    struct buffer text;
+    buffer_init(&text, 1 << 16);
+    bool same =
+        setting_add(&text, config, setting) && span_equal(buffer_span(&text), span_of(value));
+    buffer_fini(&text);
+    return same;
+}
+
+static void every_setting_has_a_variable(void **state)
+{
+    (void)state;
+    char variable[SETTING_VARIABLE], room[32];
+    struct error error = {0};
+    for (size_t i = 0; i < config_setting_count; i++) {
+        const struct setting *setting = &config_settings[i];
+        const char *value = other_value(setting, room);
+        struct config config;
+        if (setting->older)
+            continue;
+        assert_true(config_init(&config, &error));
+        assert_false(has_value(&config, setting, value));
+        setenv(setting_variable(setting, variable), value, 1);
+        if (!config_read_environment(&config, &error))
+            fail_msg("%s=%s: %s", variable, value, error.message);
+        unsetenv(variable);
+        if (!has_value(&config, setting, value))
+            fail_msg("%s=%s sets nothing", variable, value);
+        config_fini(&config);
+    }
+}
+
+static void a_wrong_variable_is_named(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"STELE_READERS", "many"},    {"STELE_READERS", ""},       {"STELE_ERASE", "perhaps"},
+        {"STELE_HEALTH_TLS", "yes"},  {"STELE_LISTEN", "nowhere"}, {"STELE_DATABASE", ""},
+        {"STELE_AUTH_MODE", "signd"}, {"STELE_BASE_PATH", "x"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct config config;
+        struct error error = {0};
+        assert_true(config_init(&config, &error));
+        setenv(wrong[i][0], wrong[i][1], 1);
+        assert_false(config_read_environment(&config, &error));
+        assert_int_equal(error.code, ERROR_CONFIGURATION);
+        assert_non_null(strstr(error.message, wrong[i][0]));
+        unsetenv(wrong[i][0]);
+        config_fini(&config);
+    }
+}
+
+static void our_name_wins_over_theirs(void **state)
+{
+    (void)state;
+    struct config config;
+    struct error error = {0};
+    assert_true(config_init(&config, &error));
+    setenv("STELE_MAX_SUBSCRIPTIONS", "5", 1);
+    setenv("ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS", "6", 1);
+    setenv("STELE_RATE_HANDSHAKES_PER_IP", "7+3/5s", 1);
+    setenv("ARETE_RATE_LIMIT_HANDSHAKE_PER_IP_MAX", "8", 1);
+    setenv("STELE_SERVICE_HOST", "10.0.0.1", 1); /* as container systems do */
+    setenv("STELE_MAX_EXPORT", "3", 1);
+    assert_true(config_read_environment(&config, &error));
+    assert_int_equal(config.max_subscriptions, 5);
+    assert_int_equal(config.rate_handshakes_per_ip.most, 7);
+    assert_int_equal(config.rate_handshakes_per_ip.burst, 3);
+    assert_int_equal(config.max_exports, 1000);
+    unsetenv("STELE_MAX_SUBSCRIPTIONS");
+    unsetenv("ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS");
+    unsetenv("STELE_RATE_HANDSHAKES_PER_IP");
+    unsetenv("ARETE_RATE_LIMIT_HANDSHAKE_PER_IP_MAX");
+    unsetenv("STELE_SERVICE_HOST");
+    unsetenv("STELE_MAX_EXPORT");
+    config_fini(&config);
+}
+
+/* A file names some members of "auth", the environment others. */
+static void auth_in_a_file_leaves_the_rest_to_the_environment(void **state)
+{
+    (void)state;
+    static const char file[] = "{\"auth\":{\"mode\":\"signed\",\"issuer\":\"of the file\"}}";
+    struct config config;
+    struct error error = {0};
+    setenv("STELE_AUTH_ISSUER", "of the environment", 1);
+    setenv("STELE_AUTH_AUDIENCE", "stele", 1);
+    assert_true(config_init(&config, &error));
+    assert_true(config_read_environment(&config, &error));
+    assert_true(config_read_file(&config, write_file(file), &error));
+    assert_string_equal(config.auth.issuer, "of the file");
+    assert_string_equal(config.auth.audience, "stele");
+    assert_true(config_set(&config, "auth", "{}", &error));
+    assert_string_equal(config.auth.issuer, "of the environment");
+    config_fini(&config);
+    /* A program that does not ask for the environment has nothing of it. */
+    assert_true(config_init(&config, &error));
+    assert_true(config_read_file(&config, write_file(file), &error));
+    assert_null(config.auth.audience);
+    config_fini(&config);
+    unsetenv("STELE_AUTH_ISSUER");
+    unsetenv("STELE_AUTH_AUDIENCE");
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof(path), "%s/config.json", folder);
+    unlink(path);
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_environment_is_read_or_refused),
+        cmocka_unit_test(the_switch_of_rate_limits_is_theirs),
+        cmocka_unit_test(every_setting_has_a_variable),
+        cmocka_unit_test(a_wrong_variable_is_named),
+        cmocka_unit_test(our_name_wins_over_theirs),
+        cmocka_unit_test(auth_in_a_file_leaves_the_rest_to_the_environment),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
