@@ -162,9 +162,14 @@ struct engine_commit {
  * open transaction, which may hold mutations and other jobs, too: so it must be short, and false
  * only when the store failed, which fails all of them. Then `event.deliver` on the loop; with
  * ERROR_NONE what it wrote is on disk.
+ *
+ * A job that says how mutations are applied comes `first`: ahead of those that are handed over
+ * after it. Of all others the order among mutations is open.
  */
 struct write_job {
     struct engine_event event;
+    bool first;
+    bool ran; /* the engine's */
     bool (*run)(struct write_job *job, struct store_writer *store, struct error *error);
     struct error error;
 };
@@ -269,7 +274,7 @@ bool engine_read(struct engine *engine, struct read_job *job);
  * still taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
 bool engine_write(struct engine *engine, struct write_job *job);
 /* Give exports another max_entities; those that are not named keep theirs. What is too many then
- * goes step by step. It holds once the writer has come to it, and if the disk takes it, which the
+ * goes step by step. It holds for all that is handed over after it, if the disk takes it, which the
  * log tells otherwise. false: it was not handed over. */
 bool engine_limit(struct engine *engine, const struct engine_export_options *exports, size_t count,
                   struct error *error);

@@ -362,7 +362,9 @@ bool eviction_reserve(struct writer *writer, struct export_state *export);
 void eviction_note(struct entity *entity, bool was_there);
 void eviction_free(struct export_state *export);
 
-/* write_job.c: run the jobs that wait, in the open transaction. */
+/* write_job.c: run the jobs that wait, in the open transaction: ahead of its mutations those that
+ * come first, behind them the others. */
+bool writer_run_first_jobs(struct writer *writer, struct error *error);
 bool writer_run_jobs(struct writer *writer, struct error *error);
 /* It is on disk (NULL), or not. */
 void writer_answer_jobs(struct writer *writer, const struct error *error);

@@ -78,6 +78,7 @@ bool engine_limit(struct engine *engine, const struct engine_export_options *exp
     if (!limit)
         return error_set(error, ERROR_MEMORY, "out of memory while changing max_entities");
     limit->job.run = run;
+    limit->job.first = true; /* a producer that feeds after the reload feeds under the new limit */
     limit->job.event.deliver = deliver;
     limit->engine = engine;
     if (engine_write(engine, &limit->job))

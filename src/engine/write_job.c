@@ -16,15 +16,28 @@ bool writer_has_jobs(struct writer *writer)
     return writer->jobs != NULL;
 }
 
-bool writer_run_jobs(struct writer *writer, struct error *error)
+static bool run(struct writer *writer, bool all, struct error *error)
 {
     take(writer);
     for (struct queue_item *item = writer->jobs; item; item = item->next) {
         struct write_job *job = (struct write_job *)item;
+        if (job->ran || !(all || job->first))
+            continue;
+        job->ran = true;
         if (!job->run(job, writer->store, error))
             return false;
     }
     return true;
+}
+
+bool writer_run_first_jobs(struct writer *writer, struct error *error)
+{
+    return run(writer, false, error);
+}
+
+bool writer_run_jobs(struct writer *writer, struct error *error)
+{
+    return run(writer, true, error);
 }
 
 void writer_answer_jobs(struct writer *writer, const struct error *error)

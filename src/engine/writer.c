@@ -261,7 +261,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
     uint64_t opened = clock_monotonic_us();
     writer->now = engine_now_ms(writer->engine);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
-    going = going && store_begin(writer->store, &error);
+    going = going && store_begin(writer->store, &error) && writer_run_first_jobs(writer, &error);
     going = going ? apply_some(writer, list, &error) : take_first(writer, list);
     if (going && finish(writer, &error)) {
         if (writer->submission_count)

@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -132,12 +134,50 @@ static void after_a_drain_until_the_end(void **state)
     assert_true(is_there(f, "after", "close"));
 }
 
+/* ---- the order among mutations ---- */
+
+static bool limit_is_lifted_for_the_next_mutation(int round)
+{
+    struct fixture f;
+    struct error error;
+    struct outcome outcome = {0};
+    struct engine_export_options limited = {.name = {"Q", 1}, .max_entities = 1};
+    fixture_init(&f);
+    f.options.exports = &limited;
+    f.options.export_count = 1;
+    fixture_open(&f);
+    assert_int_equal(fixture_apply(&f, "Q a patch {}").applied, 1);
+    usleep((useconds_t)round * 10); /* the writer is somewhere between that and its rest */
+    limited.max_entities = 0;
+    assert_true(engine_limit(f.engine, &limited, 1, &error));
+    assert_true(engine_submit(f.engine, fixture_submission("Q b patch {}", &outcome), &error));
+    fixture_wait(&f, &outcome.done);
+    assert_int_equal(outcome.error.code, ERROR_NONE);
+    char *oldest = fixture_entity(&f, "Q", "a");
+    bool is_there = oldest != NULL;
+    free(oldest);
+    fixture_fini(&f);
+    return is_there;
+}
+
+/* The writer takes mutations and jobs one after the other: in most rounds both come into one
+ * transaction. */
+static void limit_holds_for_what_is_fed_after_it(void **state)
+{
+    enum { ROUNDS = 30 };
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++)
+        if (!limit_is_lifted_for_the_next_mutation(round))
+            fail_msg("round %d: the old limit evicted an entity", round);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(alone_and_among_mutations, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_fails_leaves_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(after_a_drain_until_the_end, set_up, tear_down),
+        cmocka_unit_test(limit_holds_for_what_is_fed_after_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
