@@ -6,14 +6,15 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+TEST_ALL(limits_setup, limits_teardown)
+
 /* ---- in a session ---- */
 
-static void test_subscribes(void **state)
+TEST(test_subscribes)
 {
     static const char *const settings[] = {"rate_subscriptions_per_connection", "2+1/60s", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 1);
     int fd = client_come(&clients);
@@ -45,12 +46,11 @@ static void test_subscribes(void **state)
     live_stop(&live);
 }
 
-static void test_snapshots(void **state)
+TEST(test_snapshots)
 {
     static const char *const settings[] = {"rate_snapshots_per_connection", "1+1/60s", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 2);
     int fd = client_come(&clients);
@@ -119,13 +119,12 @@ static void messages_end_at(struct clients *clients, int most, int64_t first_ms,
     limits_turn_to(0);
 }
 
-static void test_messages(void **state)
+TEST(test_messages)
 {
     static const char *const rate[] = {"rate_messages_per_connection", "4+2/1m", NULL};
     static const char *const minute[] = {"max_messages_per_minute", "7", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, rate);
     messages_end_at(&clients, 6, 15000, 90000,
                     "rate-limit-exceeded: more than 4 messages in 60 seconds and a burst of 2");
@@ -139,14 +138,13 @@ static void test_messages(void **state)
 }
 
 /* A producer is not ended, but waits; and no rate window is for it. */
-static void test_messages_of_producers(void **state)
+TEST(test_messages_of_producers)
 {
     static const char *const settings[] = {"max_messages_per_minute", "3",
                                            "rate_messages_per_connection", "1/60s", NULL};
     struct live live;
     struct clients clients = {.live = &live};
     char message[64];
-    (void)state;
     limits_start(&live, settings);
     assert_true(client_comes_in(&clients, "/v1/ingest", ""));
     int fd = client_newest(&clients);
@@ -169,12 +167,11 @@ static void test_messages_of_producers(void **state)
     live_stop(&live);
 }
 
-static void test_subscriptions(void **state)
+TEST(test_subscriptions)
 {
     static const char *const settings[] = {"max_subscriptions", "2", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 1);
     int fd = client_come(&clients);
@@ -206,14 +203,13 @@ static size_t hear_snapshot(int fd)
     return heard.length;
 }
 
-static void test_bytes(void **state)
+TEST(test_bytes)
 {
     char limit[24];
     const char *settings[] = {"max_bytes_per_minute", limit, NULL};
     struct live live;
     struct clients clients = {.live = &live};
     size_t snapshot, upsert;
-    (void)state;
     snprintf(limit, sizeof limit, "1000000");
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 3);
@@ -272,14 +268,13 @@ static void test_bytes(void **state)
 }
 
 /* A message of many fragments must not have another one in it: there is the close frame only. */
-static void test_bytes_within_a_message(void **state)
+TEST(test_bytes_within_a_message)
 {
     static const char *const settings[] = {"max_bytes_per_minute", "100000", NULL};
     enum { LONG = 300 * 1000 };
     struct live live;
     struct clients clients = {.live = &live};
     struct buffer request;
-    (void)state;
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 1);
     int fd = client_come(&clients);
@@ -316,12 +311,11 @@ static void test_bytes_within_a_message(void **state)
 
 /* ---- rows ---- */
 
-static void test_rows(void **state)
+TEST(test_rows)
 {
     static const char *const settings[] = {"max_snapshot_rows", "3", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 3);
     int fd = client_come(&clients);
@@ -348,12 +342,11 @@ static void test_rows(void **state)
     live_stop(&live);
 }
 
-static void test_rows_of_resumes(void **state)
+TEST(test_rows_of_resumes)
 {
     static const char *const settings[] = {"max_snapshot_rows", "3", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 5); /* each has the next seq; the cursor's own is passed */
     int fd = client_come(&clients);
@@ -379,20 +372,4 @@ static void test_rows_of_resumes(void **state)
     peer_expect(fd, 0x82, "\"key\":\"03\"");
     clients_leave(&clients);
     live_stop(&live);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_subscribes),
-        cmocka_unit_test(test_snapshots),
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_messages_of_producers),
-        cmocka_unit_test(test_subscriptions),
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_bytes_within_a_message),
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_rows_of_resumes),
-    };
-    return cmocka_run_group_tests(tests, limits_setup, limits_teardown);
 }

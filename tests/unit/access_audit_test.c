@@ -1,36 +1,27 @@
 /* Audit events: their lines hold what docs/logs.md says, and each is counted. */
 #include "access/audit.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static FILE *file;
 static int real_stderr;
 static char captured[400000];
 
-static int capture(void **state)
+static void capture(void)
 {
-    (void)state;
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     file = tmpfile();
     real_stderr = dup(STDERR_FILENO);
-    return file && real_stderr >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0 ? 0 : -1;
+    assert_true(file && real_stderr >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
 }
 
-static int release(void **state)
+static void release(void)
 {
-    (void)state;
     dup2(real_stderr, STDERR_FILENO);
     close(real_stderr);
     fclose(file);
-    return 0;
 }
+
+TEST_EACH(capture, release)
 
 /* What was written since the last call, behind the time of the first line. */
 static const char *written(void)
@@ -55,9 +46,8 @@ static struct audit_client known(struct auth_identity *identity)
     "client=203.0.113.9 kind=subscriber origin=\"https://a.example\" subject=\"anonymous\" "       \
     "metering_key=\"dev\" jti=\"\""
 
-static void handshakes(void **state)
+TEST(handshakes)
 {
-    (void)state;
     struct audit audit = {0};
     struct auth_identity *identity = auth_identity_anonymous();
     struct audit_client client = known(identity), stranger = {.address = "198.51.100.7"};
@@ -76,9 +66,8 @@ static void handshakes(void **state)
     auth_identity_release(identity);
 }
 
-static void sessions(void **state)
+TEST(sessions)
 {
-    (void)state;
     struct audit audit = {0};
     struct auth_identity *identity = auth_identity_anonymous();
     struct audit_client client = known(identity);
@@ -103,9 +92,8 @@ static void sessions(void **state)
     auth_identity_release(identity);
 }
 
-static void refused_requests_are_told_once_in_a_while(void **state)
+TEST(refused_requests_are_told_once_in_a_while)
 {
-    (void)state;
     struct audit audit = {0};
     struct audit_client client = known(NULL);
     struct error error, other;
@@ -126,9 +114,8 @@ static void refused_requests_are_told_once_in_a_while(void **state)
     assert_int_equal(counter_get(&audit.events[AUDIT_REQUEST_REFUSED]), 102);
 }
 
-static void limits(void **state)
+TEST(limits)
 {
-    (void)state;
     struct audit audit = {0};
     struct audit_client client = known(NULL);
     struct error error;
@@ -145,9 +132,8 @@ static void limits(void **state)
     assert_int_equal(counter_get(&audit.events[AUDIT_LIMITED]), 2);
 }
 
-static void keys_and_configuration(void **state)
+TEST(keys_and_configuration)
 {
-    (void)state;
     struct audit audit = {0};
     struct error error;
     error_set(&error, ERROR_NETWORK, "no answer");
@@ -168,9 +154,8 @@ static void keys_and_configuration(void **state)
                                    "reason=\"no answer\"\n");
 }
 
-static void a_flood_is_counted_whole(void **state)
+TEST(a_flood_is_counted_whole)
 {
-    (void)state;
     struct audit audit = {0};
     struct audit_client client = known(NULL);
     struct error error;
@@ -186,18 +171,4 @@ static void a_flood_is_counted_whole(void **state)
     assert_true(lines >= 900 && lines < 3000);
     assert_int_equal(counter_get(&audit.events[AUDIT_DENIED]), 5000);
     assert_int_equal(counter_get(&audit.attempts[ERROR_ORIGIN_MISMATCH]), 5000);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(handshakes, capture, release),
-        cmocka_unit_test_setup_teardown(sessions, capture, release),
-        cmocka_unit_test_setup_teardown(refused_requests_are_told_once_in_a_while, capture,
-                                        release),
-        cmocka_unit_test_setup_teardown(limits, capture, release),
-        cmocka_unit_test_setup_teardown(keys_and_configuration, capture, release),
-        cmocka_unit_test_setup_teardown(a_flood_is_counted_whole, capture, release),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

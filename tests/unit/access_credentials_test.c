@@ -4,14 +4,7 @@
  */
 #include "access/access_internal.h"
 #include "access/credentials.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #define KEY "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" /* of RFC 8037 */
 #define TOKEN "0123456789abcdef"
@@ -68,9 +61,8 @@ static void expect_refused(const char *auth, const char *first, const char *seco
     config_fini(&config);
 }
 
-static void whole_configurations_are_taken(void **state)
+TEST(whole_configurations_are_taken)
 {
-    (void)state;
     expect_good("{}", 0, 0);
     expect_good("{\"mode\":\"static\",\"tokens\":[\"" TOKEN "\",{\"token\":\"" OTHER
                 "\",\"scope\":\"read write admin\"}]}",
@@ -80,9 +72,8 @@ static void whole_configurations_are_taken(void **state)
     expect_good("{\"mode\":\"signed\",\"jwks_url\":\"http://127.0.0.1:1/\"}", 0, 0);
 }
 
-static void half_configurations_are_refused(void **state)
+TEST(half_configurations_are_refused)
 {
-    (void)state;
     expect_refused("{\"mode\":\"static\"}", "auth.mode", "auth.tokens");
     expect_refused("{\"mode\":\"static\",\"tokens\":[]}", "auth.mode", "auth.tokens");
     expect_refused("{\"mode\":\"signed\"}", "auth.mode", "auth.keys");
@@ -94,9 +85,8 @@ static void half_configurations_are_refused(void **state)
     expect_refused("{\"require_origin\":true}", "auth.require_origin", "signed");
 }
 
-static void what_is_wrong_is_named(void **state)
+TEST(what_is_wrong_is_named)
 {
-    (void)state;
     expect_refused("[]", "\"auth\"", "object");
     expect_refused("{\"mod\":\"none\"}", "\"auth\" has no \"mod\"", "did you mean \"mode\"");
     expect_refused("{\"mode\":\"open\"}", "\"auth.mode\" cannot be open", "static or signed");
@@ -117,9 +107,8 @@ static void what_is_wrong_is_named(void **state)
     expect_refused("{\"mode\":\"signed\",\"jwks_url\":\"ftp://x/\"}", "auth.jwks_url", "http");
 }
 
-static void files_are_read(void **state)
+TEST(files_are_read)
 {
-    (void)state;
     char auth[256];
     const char *path = write_file("token", "\n  " TOKEN "\r\n");
     snprintf(auth, sizeof(auth), "{\"mode\":\"static\",\"tokens\":[{\"file\":\"%s\"}]}", path);
@@ -140,9 +129,8 @@ static void files_are_read(void **state)
     expect_refused(auth, "auth.tokens[0]", "text");
 }
 
-static void a_later_auth_replaces_the_whole(void **state)
+TEST(a_later_auth_replaces_the_whole)
 {
-    (void)state;
     struct config config;
     struct error error = {0};
     config_with(&config, "{\"mode\":\"signed\",\"keys\":[\"" KEY "\"],\"issuer\":\"i\"}");
@@ -157,9 +145,8 @@ static void a_later_auth_replaces_the_whole(void **state)
     config_fini(&config);
 }
 
-static void nothing_secret_is_printed(void **state)
+TEST(nothing_secret_is_printed)
 {
-    (void)state;
     struct config config, copy;
     struct credentials credentials;
     struct buffer text;
@@ -190,9 +177,8 @@ static void nothing_secret_is_printed(void **state)
     buffer_fini(&text);
 }
 
-static void origins_are_as_browsers_send_them(void **state)
+TEST(origins_are_as_browsers_send_them)
 {
-    (void)state;
     const char *const good[] = {"[]", "[\"https://a.example\"]", "[\"http://localhost:3000\"]",
                                 "[\"http://[::1]:3000\",\"null\"]", "[\"https://*.a.example\"]"};
     const char *const bad[] = {
@@ -212,9 +198,8 @@ static void origins_are_as_browsers_send_them(void **state)
     config_fini(&config);
 }
 
-static void origins_match_whole_names(void **state)
+TEST(origins_match_whole_names)
 {
-    (void)state;
     static char *origins[] = {"https://a.example", "https://*.b.example", "null"};
     static const struct {
         const char *origin;
@@ -240,9 +225,8 @@ static void origins_match_whole_names(void **state)
     assert_true(access_allows_origin(&rules, span_of("https://anything")));
 }
 
-static void any_address_is_fine_with_authentication(void **state)
+TEST(any_address_is_fine_with_authentication)
 {
-    (void)state;
     struct config config;
     struct error error = {0};
     config_with(&config, "{}");
@@ -255,9 +239,8 @@ static void any_address_is_fine_with_authentication(void **state)
 }
 
 /* With the Nth allocation failing, each call succeeds or says so, and nothing leaks. */
-static void running_out_of_memory_is_an_error(void **state)
+TEST(running_out_of_memory_is_an_error)
 {
-    (void)state;
     char auth[512];
     snprintf(auth, sizeof(auth),
              "{\"mode\":\"signed\",\"keys\":[\"" KEY "\"],\"tokens\":[\"" OTHER
@@ -288,37 +271,20 @@ static void running_out_of_memory_is_an_error(void **state)
     }
 }
 
-static int make_folder(void **state)
+static void make_folder(void)
 {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    assert_true(mkdtemp(folder));
 }
 
-static int remove_folder(void **state)
+static void remove_folder(void)
 {
-    (void)state;
     static const char *const names[] = {"token", "key", "jwks", "empty", "binary", "printed"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[96];
         snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
         unlink(path);
     }
-    return rmdir(folder);
+    assert_int_equal(rmdir(folder), 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_configurations_are_taken),
-        cmocka_unit_test(half_configurations_are_refused),
-        cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(files_are_read),
-        cmocka_unit_test(a_later_auth_replaces_the_whole),
-        cmocka_unit_test(nothing_secret_is_printed),
-        cmocka_unit_test(origins_are_as_browsers_send_them),
-        cmocka_unit_test(origins_match_whole_names),
-        cmocka_unit_test(any_address_is_fine_with_authentication),
-        cmocka_unit_test(running_out_of_memory_is_an_error),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
-}
+TEST_ALL(make_folder, remove_folder)

@@ -4,11 +4,7 @@
  */
 #include "access/access.h"
 #include "access/allowance.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { MOST_ALLOCATIONS = 200 };
 
@@ -20,6 +16,13 @@ static void configure(struct config *config, const char *const *settings)
         if (!config_set(config, settings[0], settings[1], &error))
             fail_msg("%s", error.message);
 }
+
+static void log_errors_only(void)
+{
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+}
+
+TEST_ALL(log_errors_only, NULL)
 
 static struct audit_client client_of(struct auth_identity *identity)
 {
@@ -42,7 +45,7 @@ static void counts_are(const struct limits *limits, int64_t count)
 }
 
 /* Whatever allocation of an arrival fails, the client is refused, told so, and not counted. */
-static void test_entering_without_memory(void **state)
+TEST(test_entering_without_memory)
 {
     static const char *const settings[] = {"rate_limiting", "on", NULL};
     struct auth_identity *identity = auth_identity_anonymous();
@@ -51,7 +54,6 @@ static void test_entering_without_memory(void **state)
     struct config config;
     struct error error;
     bool failed = true;
-    (void)state;
     configure(&config, settings);
     for (uint64_t nth = 1; failed; nth++) {
         struct limits *limits = limits_new(&config, &audit, &error);
@@ -76,14 +78,13 @@ static void test_entering_without_memory(void **state)
     config_fini(&config);
 }
 
-static void test_starting_without_memory(void **state)
+TEST(test_starting_without_memory)
 {
     static const char *const settings[] = {"trusted_proxies", "10.0.0.0/8, ::1, 192.0.2.1", NULL};
     struct audit audit = {0};
     struct config config;
     struct error error;
     struct limits *limits = NULL;
-    (void)state;
     configure(&config, settings);
     for (uint64_t nth = 1; !limits; nth++) {
         memory_fail_at(nth, 0);
@@ -98,14 +99,13 @@ static void test_starting_without_memory(void **state)
 }
 
 /* All of another configuration, or nothing of it. */
-static void test_applying_without_memory(void **state)
+TEST(test_applying_without_memory)
 {
     static const char *const settings[] = {"trusted_proxies", "10.0.0.0/8", "max_subscriptions",
                                            "7", NULL};
     struct audit audit = {0};
     struct config config;
     struct error error;
-    (void)state;
     configure(&config, settings);
     struct limits *limits = limits_new(&config, &audit, &error);
     assert_non_null(limits);
@@ -126,7 +126,7 @@ static void test_applying_without_memory(void **state)
 
 /* A token's number comes first, be it lower or higher; 0 is none of them, where 0 in the
  * configuration is no limit. */
-static void test_whose_number_counts(void **state)
+TEST(test_whose_number_counts)
 {
     static const char *const settings[] = {"max_subscriptions", "2", "max_snapshot_rows", "0",
                                            NULL};
@@ -136,7 +136,6 @@ static void test_whose_number_counts(void **state)
     struct audit audit = {0};
     struct config config;
     struct error error;
-    (void)state;
     configure(&config, settings);
     struct limits *limits = limits_new(&config, &audit, &error);
     allowance_init(&allowance, limits, &principal, "subscriber");
@@ -171,16 +170,4 @@ static void test_whose_number_counts(void **state)
     principal_fini(&principal);
     limits_free(limits);
     config_fini(&config);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_entering_without_memory),
-        cmocka_unit_test(test_starting_without_memory),
-        cmocka_unit_test(test_applying_without_memory),
-        cmocka_unit_test(test_whose_number_counts),
-    };
-    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

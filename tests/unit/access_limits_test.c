@@ -9,14 +9,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
+TEST_ALL(limits_setup, limits_teardown)
+
 /* ---- handshakes and connections ---- */
 
-static void test_handshakes(void **state)
+TEST(test_handshakes)
 {
     static const char *const settings[] = {"rate_handshakes_per_ip", "3", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     for (int i = 0; i < 13; i++) { /* the burst of ten comes on top */
         limits_turn_to(i);
@@ -40,11 +41,10 @@ static void test_handshakes(void **state)
     live_stop(&live);
 }
 
-static void test_connections_by_who_they_are(void **state)
+TEST(test_connections_by_who_they_are)
 {
     static const char *const rates[] = {"rate_connections_per_subject",
                                         "rate_connections_per_metering_key"};
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         const char *const settings[] = {rates[i], "2+1/10s", NULL};
         struct live live;
@@ -70,7 +70,7 @@ static void test_connections_by_who_they_are(void **state)
 }
 
 /* Each at its edge, and free again when one has left. Other origins are not concerned. */
-static void test_connections_at_a_time(void **state)
+TEST(test_connections_at_a_time)
 {
     static const struct {
         const char *setting, *headers, *others;
@@ -82,7 +82,6 @@ static void test_connections_at_a_time(void **state)
         {"max_connections_per_origin", "Origin: http://localhost:1\r\n",
          "Origin: http://localhost:2\r\n"},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         const char *const settings[] = {limits[i].setting, "2", NULL};
         struct live live;
@@ -106,13 +105,12 @@ static void test_connections_at_a_time(void **state)
 
 /* ---- behind a proxy ---- */
 
-static void test_forwarded(void **state)
+TEST(test_forwarded)
 {
     static const char *const settings[] = {"max_connections_per_ip", "1", "trusted_proxies",
                                            "127.0.0.1, 10.0.0.0/8", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     assert_true(client_comes_in(&clients, "/", "")); /* the proxy itself */
     assert_false(client_comes_in(&clients, "/", ""));
@@ -137,14 +135,13 @@ static void test_forwarded(void **state)
 }
 
 /* As long as a head may be: what the proxies wrote at its end counts all the same. */
-static void test_long_forwarded(void **state)
+TEST(test_long_forwarded)
 {
     static const char *const settings[] = {"max_connections_per_ip", "1", "trusted_proxies",
                                            "127.0.0.1", NULL};
     static char header[14 * 1024];
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     assert_true(client_comes_in(&clients, "/", "")); /* the proxy itself */
     for (size_t padding = 8160; padding < 8210; padding += 3) {
@@ -165,10 +162,9 @@ static void test_long_forwarded(void **state)
     live_stop(&live);
 }
 
-static void test_other_headers(void **state)
+TEST(test_other_headers)
 {
     static const char *const headers[] = {"X-Real-IP", "CF-Connecting-IP", "X-Client-Address"};
-    (void)state;
     for (size_t i = 0; i < 4; i++) {
         const char *header = i < 3 ? headers[i] : "Forwarded";
         const char *const settings[] = {"max_connections_per_ip",
@@ -193,13 +189,12 @@ static void test_other_headers(void **state)
     }
 }
 
-static void test_nobody_is_believed(void **state)
+TEST(test_nobody_is_believed)
 {
     static const char *const settings[] = {"max_connections_per_ip", "1", "trusted_proxies",
                                            "10.0.0.0/8", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     assert_true(client_from(&clients, "X-Forwarded-For", "192.0.2.1"));
     assert_false(client_from(&clients, "X-Forwarded-For", "192.0.2.2"));
@@ -224,7 +219,7 @@ static int let_through(const char *const *settings)
 }
 
 /* All come from one address, of which 30 and 5 may come. */
-static void test_when_rates_hold(void **state)
+TEST(test_when_rates_hold)
 {
     static const struct {
         const char *settings[9];
@@ -240,20 +235,18 @@ static void test_when_rates_hold(void **state)
           "0", "rate_connections_per_metering_key", "0+5/60s"},
          100},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_int_equal(let_through(cases[i].settings), cases[i].through);
 }
 
 /* Without tokens all have one subject, which is no reason to refuse one for the others. */
-static void test_nobody_is_judged_by_address(void **state)
+TEST(test_nobody_is_judged_by_address)
 {
     static const char *const settings[] = {
         "rate_limiting", "on", "trusted_proxies", "127.0.0.1", "rate_handshakes_per_ip", "0", NULL};
     struct live live;
     struct clients clients = {.live = &live};
     char address[32];
-    (void)state;
     limits_start(&live, settings);
     for (int i = 0; i < 200; i++) {
         snprintf(address, sizeof address, "192.0.2.%d", i);
@@ -297,12 +290,11 @@ static void set_live(struct live *live, const char *name, const char *value)
     assert_true(change.done);
 }
 
-static void test_changed_while_running(void **state)
+TEST(test_changed_while_running)
 {
     static const char *const settings[] = {"max_connections", "5", "rate_limiting", "on", NULL};
     struct live live;
     struct clients clients = {.live = &live};
-    (void)state;
     limits_start(&live, settings);
     limits_post_keys(&live, 1, 3);
     int fd = client_come(&clients);
@@ -348,21 +340,4 @@ static void test_changed_while_running(void **state)
     assert_false(client_from(&clients, "X-Forwarded-For", "192.0.2.1"));
     clients_leave(&clients);
     live_stop(&live);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_handshakes),
-        cmocka_unit_test(test_connections_by_who_they_are),
-        cmocka_unit_test(test_connections_at_a_time),
-        cmocka_unit_test(test_forwarded),
-        cmocka_unit_test(test_long_forwarded),
-        cmocka_unit_test(test_other_headers),
-        cmocka_unit_test(test_nobody_is_believed),
-        cmocka_unit_test(test_when_rates_hold),
-        cmocka_unit_test(test_nobody_is_judged_by_address),
-        cmocka_unit_test(test_changed_while_running),
-    };
-    return cmocka_run_group_tests(tests, limits_setup, limits_teardown);
 }

@@ -1,40 +1,17 @@
 /*
  * Rates against the same algorithm in its other form and against what docs/limits.md promises, and
- * the table of them against the promise that nobody gets rid of its own level. Every random run
- * prints its seed.
+ * the table of them against the promise that nobody gets rid of its own level.
  */
 #include "access/rate.h"
 #include "access/tally.h"
+#include "random.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+TEST_ALL(random_start_anew, NULL)
 
-#include <cmocka.h>
-
-/* ---- random ---- */
-
-static uint64_t seed_of_run(void)
+static int64_t below(int64_t limit)
 {
-    const char *given = getenv("STELE_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    print_message("seed %llu\n", (unsigned long long)seed);
-    return seed ? seed : 1;
-}
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static int64_t below(uint64_t *state, int64_t limit)
-{
-    return (int64_t)(next_random(state) % (uint64_t)limit);
+    return (int64_t)(random_next() % (uint64_t)limit);
 }
 
 /* ---- the model ---- */
@@ -67,9 +44,9 @@ static bool model_admits(struct model *model, const struct rate *rate, int64_t n
 }
 
 /* How the clock goes on: it stands, goes, jumps, and sometimes goes back. */
-static int64_t next_time(uint64_t *state, int64_t now, int64_t window)
+static int64_t next_time(int64_t now, int64_t window)
 {
-    switch (below(state, 12)) {
+    switch (below(12)) {
     case 0:
     case 1:
     case 2:
@@ -79,57 +56,51 @@ static int64_t next_time(uint64_t *state, int64_t now, int64_t window)
     case 4:
         return now + window - 1;
     case 5:
-        return now + below(state, 4 * window);
+        return now + below(4 * window);
     case 6:
-        return now > 20 ? now - below(state, 20) : now;
+        return now > 20 ? now - below(20) : now;
     default:
-        return now + below(state, window / 4 + 2);
+        return now + below(window / 4 + 2);
     }
 }
 
-static void run_against_model(uint64_t seed, int steps)
+static void run_against_model(int steps)
 {
-    uint64_t state = seed;
     struct model model = {0};
     struct rate_level level = {0};
-    struct rate rate = {.most = 1 + below(&state, 40),
-                        .burst = below(&state, 2) * below(&state, 30),
-                        .window_ms = 1 + below(&state, 200)};
-    bool weighted = below(&state, 2);
-    int64_t now = below(&state, 3) ? below(&state, 1000) : INT64_C(0xfffffff0);
-    if (below(&state, 4) == 0) { /* bytes: as many as can be, and by the day */
-        rate.most = (INT64_C(1) << 53) - below(&state, 1000);
+    struct rate rate = {
+        .most = 1 + below(40), .burst = below(2) * below(30), .window_ms = 1 + below(200)};
+    bool weighted = below(2);
+    int64_t now = below(3) ? below(1000) : INT64_C(0xfffffff0);
+    if (below(4) == 0) { /* bytes: as many as can be, and by the day */
+        rate.most = (INT64_C(1) << 53) - below(1000);
         rate.window_ms = 86400000;
     }
     for (int i = 0; i < steps; i++) {
-        int64_t amount = weighted ? 1 + below(&state, rate.most + 2) : 1, wait = 0, expected = 0;
+        int64_t amount = weighted ? 1 + below(rate.most + 2) : 1, wait = 0, expected = 0;
         int64_t left = rate_left(&level, &rate, now);
         bool good = model_admits(&model, &rate, now, amount, &expected);
         assert_int_equal(good, amount <= left);
         if (rate_admit(&level, &rate, now, amount, &wait) != good || wait != expected)
-            fail_msg("seed %llu step %d: %s, wait %lld instead of %lld", (unsigned long long)seed,
-                     i, good ? "refused" : "let through", (long long)wait, (long long)expected);
-        now = next_time(&state, now, rate.window_ms);
+            fail_msg(SEED_FORMAT " step %d: %s, wait %lld instead of %lld", random_seed, i,
+                     good ? "refused" : "let through", (long long)wait, (long long)expected);
+        now = next_time(now, rate.window_ms);
     }
 }
 
-static void test_against_model(void **unused)
+TEST(test_against_model)
 {
-    uint64_t seed = seed_of_run();
-    (void)unused;
-    for (uint64_t i = 0; i < 3000; i++)
-        run_against_model(seed * 6364136223846793005u + i * 2 + 1, 300);
+    for (int i = 0; i < 3000; i++)
+        run_against_model(300);
 }
 
 /* What docs/limits.md promises of any span and of the long run, whatever the steps. The greediest
  * client comes as near to the bound as can be. */
-static void test_promises(void **unused)
+TEST(test_promises)
 {
     enum { STEPS = 200000 };
     static int64_t times[STEPS];
-    uint64_t state = seed_of_run() | 1;
     const struct rate rate = {.most = 60, .burst = 10, .window_ms = 60000};
-    (void)unused;
     for (int64_t pace = 1; pace < 3000; pace = pace * 3 + 1) {
         struct rate_level level = {0};
         int64_t now = 0, most_seen = 0;
@@ -141,7 +112,7 @@ static void test_promises(void **unused)
                 first++;
             if ((int64_t)(count - first) > most_seen)
                 most_seen = (int64_t)(count - first);
-            now += pace == 1 ? 1 : below(&state, pace);
+            now += pace == 1 ? 1 : below(pace);
         }
         assert_true(most_seen < 2 * 60 + 10);
         assert_true((int64_t)count <= 70 + now / 1000);
@@ -153,16 +124,14 @@ static void test_promises(void **unused)
 }
 
 /* Never more than 60 in any span of a window: never refused, however they are spread. */
-static void test_who_keeps_to_it_is_never_refused(void **unused)
+TEST(test_who_keeps_to_it_is_never_refused)
 {
-    uint64_t state = seed_of_run() | 1;
     int64_t times[60] = {0}, now = 60000;
     const struct rate rate = {.most = 60, .burst = 0, .window_ms = 60000};
     struct rate_level level = {0};
-    (void)unused;
     for (int i = 0; i < 100000; i++) {
         int64_t *sixtieth_before = &times[i % 60];
-        now += below(&state, 3) ? 0 : below(&state, 5000);
+        now += below(3) ? 0 : below(5000);
         if (now < *sixtieth_before + rate.window_ms)
             now = *sixtieth_before + rate.window_ms;
         assert_true(rate_admit(&level, &rate, now, 1, NULL));
@@ -172,12 +141,11 @@ static void test_who_keeps_to_it_is_never_refused(void **unused)
 
 /* ---- edges ---- */
 
-static void test_exact_edge(void **unused)
+TEST(test_exact_edge)
 {
     struct rate_level level = {0};
     const struct rate rate = {.most = 60, .burst = 10, .window_ms = 60000};
     int64_t wait = 0;
-    (void)unused;
     for (int64_t i = 0; i < 70; i++)
         assert_true(rate_admit(&level, &rate, 1000 + i, 1, &wait));
     assert_false(rate_admit(&level, &rate, 1070, 1, &wait));
@@ -194,11 +162,10 @@ static void test_exact_edge(void **unused)
 }
 
 /* Hammering does not keep the way shut. */
-static void test_refusals_do_not_count(void **unused)
+TEST(test_refusals_do_not_count)
 {
     struct rate_level level = {0};
     const struct rate rate = {.most = 1, .window_ms = 1000};
-    (void)unused;
     assert_true(rate_admit(&level, &rate, 0, 1, NULL));
     for (int64_t now = 0; now < 1000; now++)
         assert_false(rate_admit(&level, &rate, now, 1, NULL));
@@ -206,13 +173,12 @@ static void test_refusals_do_not_count(void **unused)
 }
 
 /* The largest numbers that a configuration or a token can have. */
-static void test_large_numbers(void **unused)
+TEST(test_large_numbers)
 {
     struct rate_level level = {0};
     const int64_t largest = (INT64_C(1) << 53) - 1, start = INT64_C(1) << 41;
     struct rate rate = {.most = largest, .window_ms = 86400000};
     int64_t wait = 0;
-    (void)unused;
     assert_false(rate_admit(&level, &rate, start, largest + 1, &wait));
     assert_int_equal(wait, 86400000);
     assert_true(rate_admit(&level, &rate, start, largest, &wait));
@@ -232,12 +198,11 @@ static void test_large_numbers(void **unused)
 }
 
 /* A rate that was changed holds from the next call on, and for all that counts. */
-static void test_changed_rate(void **unused)
+TEST(test_changed_rate)
 {
     struct rate_level level = {0};
     struct rate rate = {.most = 5, .window_ms = 1000};
     int64_t wait = 0;
-    (void)unused;
     for (int i = 0; i < 5; i++)
         assert_true(rate_admit(&level, &rate, 0, 1, NULL));
     rate.most = 2;
@@ -264,42 +229,39 @@ static struct span name_of(char *room, size_t size, uint64_t number)
     return span_make(room, (size_t)length);
 }
 
-static void test_table_against_model(void **unused)
+TEST(test_table_against_model)
 {
     enum { KEYS = 50 };
     static struct model models[KEYS];
-    uint64_t state = seed_of_run() | 1;
     struct rate_table *table = rate_table_new(KEYS);
     const struct rate rate = {.most = 5, .window_ms = 100};
     int64_t now = 0;
     char room[32];
-    (void)unused;
     assert_non_null(table);
     for (int i = 0; i < KEYS; i++)
         models[i] = (struct model){0};
     for (int i = 0; i < 100000; i++) {
-        int64_t which = below(&state, KEYS), wait = 0, expected = 0;
+        int64_t which = below(KEYS), wait = 0, expected = 0;
         struct span key = name_of(room, sizeof room, (uint64_t)which);
         bool allowed = rate_table_allows(table, &rate, key, now, NULL);
         bool good = model_admits(&models[which], &rate, now, 1, &expected);
         assert_int_equal(allowed, good);
         assert_int_equal(rate_table_admit(table, &rate, key, now, &wait), good);
         assert_int_equal(wait, expected);
-        now += below(&state, 3) ? 0 : below(&state, 5);
+        now += below(3) ? 0 : below(5);
     }
     rate_table_free(table);
 }
 
 /* An attacker with more keys than there is room for: its own stay limited, whoever has a level
  * keeps it, all newcomers together get what the shared ones give, and memory stays bounded. */
-static void test_full_table(void **unused)
+TEST(test_full_table)
 {
     enum { ROOM = 100, ATTACKERS = 100000 };
     struct rate_table *table = rate_table_new(ROOM);
     const struct rate rate = {.most = 3, .window_ms = 60000};
     char room[32];
     int64_t through = 0, wait = 0;
-    (void)unused;
     for (int i = 0; i < 3; i++)
         assert_true(rate_table_admit(table, &rate, span_of("mine"), 0, NULL));
     for (uint64_t i = 0; i < ATTACKERS; i++)
@@ -323,12 +285,11 @@ static void test_full_table(void **unused)
 }
 
 /* Long keys are told apart in full. */
-static void test_long_keys(void **unused)
+TEST(test_long_keys)
 {
     struct rate_table *table = rate_table_new(10);
     const struct rate rate = {.most = 1, .window_ms = 1000};
     char one[5000], other[5000];
-    (void)unused;
     memset(one, 'x', sizeof one);
     memset(other, 'x', sizeof other);
     other[4999] = 'y';
@@ -342,11 +303,10 @@ static void test_long_keys(void **unused)
 }
 
 /* Where no level can be made, the shared ones serve. */
-static void test_table_without_memory(void **unused)
+TEST(test_table_without_memory)
 {
     struct rate_table *table = rate_table_new(10);
     const struct rate rate = {.most = 2, .window_ms = 1000};
-    (void)unused;
     memory_fail_at(1, 1);
     assert_true(rate_table_admit(table, &rate, span_of("a"), 0, NULL));
     assert_true(rate_table_admit(table, &rate, span_of("a"), 0, NULL));
@@ -358,10 +318,9 @@ static void test_table_without_memory(void **unused)
 
 /* ---- counts ---- */
 
-static void test_tally(void **unused)
+TEST(test_tally)
 {
     struct tally tally;
-    (void)unused;
     tally_init(&tally);
     assert_int_equal(tally_of(&tally, span_of("a")), 0);
     struct tally_count *first = tally_enter(&tally, span_of("a"));
@@ -384,23 +343,4 @@ static void test_tally(void **unused)
     memory_fail_at(0, 0);
     assert_non_null(tally_enter(&tally, span_of("c")));
     tally_fini(&tally);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_model),
-        cmocka_unit_test(test_promises),
-        cmocka_unit_test(test_who_keeps_to_it_is_never_refused),
-        cmocka_unit_test(test_exact_edge),
-        cmocka_unit_test(test_refusals_do_not_count),
-        cmocka_unit_test(test_large_numbers),
-        cmocka_unit_test(test_changed_rate),
-        cmocka_unit_test(test_table_against_model),
-        cmocka_unit_test(test_full_table),
-        cmocka_unit_test(test_long_keys),
-        cmocka_unit_test(test_table_without_memory),
-        cmocka_unit_test(test_tally),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

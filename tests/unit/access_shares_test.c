@@ -1,15 +1,7 @@
 /* Shares of a pool: counted once, given back once; and whose is broken off. */
 #include "access/access.h"
 #include "access/shares.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { SHARES = 60, OWNERS = 7, STEPS = 50000 };
 
@@ -18,9 +10,8 @@ static void set(struct share *share, struct shares *shares, uint64_t owner, size
     assert_true(share_set(share, shares, owner, amount));
 }
 
-static void the_sums_are_true(void **state)
+TEST(the_sums_are_true)
 {
-    (void)state;
     struct shares shares = {.total = 0};
     struct share all[SHARES] = {{.amount = 0}};
     uint64_t owners[SHARES] = {0};
@@ -49,9 +40,8 @@ static void the_sums_are_true(void **state)
     assert_int_equal(shares_owners(&shares), 0);
 }
 
-static void the_owner_with_most_gives_back(void **state)
+TEST(the_owner_with_most_gives_back)
 {
-    (void)state;
     struct shares shares = {.total = 0};
     struct share greedy[10] = {{.amount = 0}}, other = {.amount = 0}, third = {.amount = 0};
     for (int i = 0; i < 10; i++)
@@ -87,9 +77,8 @@ static uint64_t owner_of(const char *subject, const char *address, bool anonymou
     return shares_owner_of(&principal);
 }
 
-static void an_owner_is_a_subject_or_an_address(void **state)
+TEST(an_owner_is_a_subject_or_an_address)
 {
-    (void)state;
     uint64_t ann = owner_of("ann", "192.0.2.7", false, false);
     assert_int_equal(ann, owner_of("ann", "192.0.2.8", false, false));
     assert_int_not_equal(ann, owner_of("bob", "192.0.2.7", false, false));
@@ -105,9 +94,8 @@ static void an_owner_is_a_subject_or_an_address(void **state)
     assert_int_not_equal(owner_of("", "", true, false), 0);
 }
 
-static void without_memory_nothing_changes(void **state)
+TEST(without_memory_nothing_changes)
 {
-    (void)state;
     struct shares shares = {.total = 0};
     struct share share = {.amount = 0};
     bool hit = true;
@@ -121,15 +109,4 @@ static void without_memory_nothing_changes(void **state)
         assert_int_equal(shares_owners(&shares), done ? 1 : 0);
         share_end(&share, &shares);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_sums_are_true),
-        cmocka_unit_test(the_owner_with_most_gives_back),
-        cmocka_unit_test(an_owner_is_a_subject_or_an_address),
-        cmocka_unit_test(without_memory_nothing_changes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 /* What is wrong with an argument is named, and structs of other versions are understood. */
 #include "api_fixture.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+TEST_ALL(make_folder, remove_folder)
 
 static stele *store;
 
@@ -28,12 +23,11 @@ static bool query_with(stele_query_options options)
     return stele_query_view(store, &options, any_row, NULL, NULL, &refusal);
 }
 
-static void wrong_arguments_are_named(void **state)
+TEST(wrong_arguments_are_named)
 {
     static const char invalid[] = "invalid-parameter", line[] = "{}";
     struct flood flood = FLOOD_INIT;
     stele_producer producer;
-    (void)state;
     store = open_store("arguments");
     REFUSED(stele_apply(store, line, SIZE_MAX, NULL, &refusal), "too-large", "max_request_bytes");
     REFUSED(stele_apply(store, line, SIZE_MAX / 2, NULL, &refusal), "too-large", "bytes");
@@ -72,12 +66,11 @@ static void wrong_arguments_are_named(void **state)
     stele_close(store);
 }
 
-static void wrong_options_are_refused(void **state)
+TEST(wrong_options_are_refused)
 {
     static const char invalid[] = "invalid-parameter";
     stele_subscribe_options subscribe_options = STELE_SUBSCRIBE_INIT;
     stele_query_options query_options = STELE_QUERY_INIT;
-    (void)state;
     store = open_store("options");
     apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
     REFUSED(subscribe_with(subscribe_options, any_frame), invalid, "'view'");
@@ -113,14 +106,13 @@ static void wrong_options_are_refused(void **state)
 }
 
 /* Built with an older header, and with a newer one that has another field at the end. */
-static void structs_of_other_versions_are_understood(void **state)
+TEST(structs_of_other_versions_are_understood)
 {
     struct {
         stele_subscribe_options known;
         int64_t later;
     } newer = {.known = STELE_SUBSCRIBE_INIT};
     struct frames frames = FRAMES_INIT;
-    (void)state;
     store = open_store("versions");
     apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
     newer.known.view = "E/list";
@@ -135,14 +127,4 @@ static void structs_of_other_versions_are_understood(void **state)
     assert_non_null(stele_subscribe(store, &newer.known, on_frame, &frames, &refusal));
     wait_for(&frames, 4, true);
     stele_close(store);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wrong_arguments_are_named),
-        cmocka_unit_test(wrong_options_are_refused),
-        cmocka_unit_test(structs_of_other_versions_are_understood),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -3,15 +3,9 @@
  * and a copy meanwhile.
  */
 #include "api_fixture.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+TEST_ALL(make_folder, remove_folder)
 
 /* ---- a flood of requests ---- */
 
@@ -61,7 +55,7 @@ static void wait_number(struct numbers *numbers, int number)
 }
 
 /* As many as the loop can be given before it turns, and none of them may cost a wake. */
-static void a_subscription_outlives_a_flood(void **state)
+TEST(a_subscription_outlives_a_flood)
 {
     enum { REQUESTS = 12000, UNANSWERED = 6000 };
     struct flood flood = FLOOD_INIT;
@@ -71,7 +65,6 @@ static void a_subscription_outlives_a_flood(void **state)
                               .in_order = true};
     stele *store = open_store("flood");
     stele_error error = {0};
-    (void)state;
     apply(store, "{\"export\":\"E\",\"key\":\"k\",\"patch\":{\"n\":0}}");
     stele_subscription *subscription = watch(store, &numbers);
     for (int i = 1; i <= REQUESTS; i++) {
@@ -115,14 +108,13 @@ static void on_blocked(void *argument, const char *json, size_t length)
 }
 
 /* What is taken is answered well; what is not is told at once, as full and not as stopping. */
-static void a_full_queue_is_said_at_once(void **state)
+TEST(a_full_queue_is_said_at_once)
 {
     static const char *const settings[] = {"log_level=error", "queue_bytes=1048576"};
     struct flood flood = FLOOD_INIT;
     struct waker waker = {.flood = &flood};
     stele *store = open_with("full", settings, 2);
     stele_error error = {0};
-    (void)state;
     waker.store = store;
     stele_subscribe_options options = STELE_SUBSCRIBE_INIT;
     options.view = "E/list"; /* an error frame will do */
@@ -150,14 +142,13 @@ static void *query_once(void *argument)
     return done && rows.count == 1 ? NULL : argument;
 }
 
-static void a_busy_store_is_not_stopping(void **state)
+TEST(a_busy_store_is_not_stopping)
 {
     enum { THREADS = 8, REQUESTS = 5000 };
     struct flood flood = FLOOD_INIT;
     stele *store = open_store("busy");
     pthread_t threads[THREADS];
     void *failed;
-    (void)state;
     apply(store, "{\"export\":\"E\",\"key\":\"k\",\"patch\":{\"n\":0}}");
     for (int i = 0; i < REQUESTS; i++) {
         assert_true(feed_one(store, i, &flood, NULL));
@@ -198,13 +189,12 @@ static void on_abandoned(void *argument, const stele_result *result, const stele
     }
 }
 
-static void a_callback_may_call_while_the_store_ends(void **state)
+TEST(a_callback_may_call_while_the_store_ends)
 {
     static const char line[] = "{\"export\":\"E\",\"key\":\"k\",\"patch\":{\"n\":1}}";
     struct farewell farewell = {0};
     struct frames frames = FRAMES_INIT;
     int taken = 0;
-    (void)state;
     farewell.store = open_store("farewell");
     apply(farewell.store, line);
     farewell.subscription = subscribe(farewell.store, "E/list", &frames);
@@ -235,14 +225,13 @@ static bool backup_to(stele *store, const char *to, bool replace, stele_backup_r
     return stele_backup(store, &options, result, &refusal);
 }
 
-static void a_store_is_copied_while_it_is_fed(void **state)
+TEST(a_store_is_copied_while_it_is_fed)
 {
     char copy[96], folder_before[256];
     struct flood flood = FLOOD_INIT;
     stele_backup_result result;
     stele_result applied;
     int called = 0;
-    (void)state;
     stele *store = open_store("backup");
     snprintf(copy, sizeof(copy), "%s.copy", file);
     for (int i = 0; i < 1000; i++)
@@ -297,11 +286,10 @@ static void write_text(const char *name, const char *text)
 }
 
 /* Whatever is read again is looked for where the program was when it opened the store. */
-static void relative_paths_begin_where_the_store_was_opened(void **state)
+TEST(relative_paths_begin_where_the_store_was_opened)
 {
     char before[256], folder[96];
     stele_error error = {0};
-    (void)state;
     stele_close(open_store("relative"));
     snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(file, '/') - file), file);
     assert_non_null(getcwd(before, sizeof(before)));
@@ -335,17 +323,4 @@ static void relative_paths_begin_where_the_store_was_opened(void **state)
     }
     stele_close(store);
     assert_int_equal(chdir(before), 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_subscription_outlives_a_flood),
-        cmocka_unit_test(a_full_queue_is_said_at_once),
-        cmocka_unit_test(a_busy_store_is_not_stopping),
-        cmocka_unit_test(a_callback_may_call_while_the_store_ends),
-        cmocka_unit_test(a_store_is_copied_while_it_is_fed),
-        cmocka_unit_test(relative_paths_begin_where_the_store_was_opened),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

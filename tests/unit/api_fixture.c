@@ -1,13 +1,6 @@
 /* Stores of a test, and what comes out of them, collected. */
 #include "api_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static char folder[] = "/tmp/stele-api-XXXXXX";
 char file[80];
@@ -140,18 +133,16 @@ stele *open_serving(const char *name)
     return open_as(name, options);
 }
 
-int make_folder(void **state)
+void make_folder(void)
 {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    assert_true(mkdtemp(folder));
 }
 
-int remove_folder(void **state)
+void remove_folder(void)
 {
-    (void)state;
     char command[64];
     snprintf(command, sizeof(command), "rm -r %s", folder);
-    return system(command);
+    assert_int_equal(system(command), 0);
 }
 
 bool any_row(void *argument, const stele_row *row)

@@ -13,8 +13,8 @@
 extern char file[80];
 
 /* cmocka's group set-up and tear-down. */
-int make_folder(void **state);
-int remove_folder(void **state);
+void make_folder(void);
+void remove_folder(void);
 
 /* Each test has a database of its own. */
 stele *open_as(const char *name, stele_options options);

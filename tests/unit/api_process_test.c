@@ -1,19 +1,14 @@
 /* A child that lives on, and what must stay as it was in the process. */
 #include "api/api.h"
 #include "api_fixture.h"
+#include "test.h"
 
 #include <locale.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+TEST_ALL(make_folder, remove_folder)
 
 /* ---- the process ---- */
 
@@ -50,11 +45,10 @@ static void look(struct process *process)
         process->environment += strlen(*each) + 1;
 }
 
-static void the_process_stays_as_it_was(void **state)
+TEST(the_process_stays_as_it_was)
 {
     static void (*const handlers[])(int) = {SIG_DFL, SIG_IGN, on_signal};
     struct process before, open, after;
-    (void)state;
     for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
         signal(SIGPIPE, handlers[i]);
         look(&before);
@@ -86,12 +80,11 @@ static int use_in_child(stele *parents, stele_subscription *subscription)
     return refused ? 0 : 1;
 }
 
-static void a_child_holds_up_nothing(void **state)
+TEST(a_child_holds_up_nothing)
 {
     struct frames frames = FRAMES_INIT;
     int go[2], status;
     char address[64], byte;
-    (void)state;
     stele *parents = open_serving("fork");
     apply(parents, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
     stele_subscription *subscription = subscribe(parents, "E/list", &frames);
@@ -130,10 +123,9 @@ static void a_child_holds_up_nothing(void **state)
 }
 
 /* The end of a child that lived on must not give back what somebody opened meanwhile. */
-static void a_child_may_open_stores_of_its_own(void **state)
+TEST(a_child_may_open_stores_of_its_own)
 {
     int status;
-    (void)state;
 #ifdef __SANITIZE_THREAD__
     skip(); /* it allows no threads behind a fork */
 #endif
@@ -166,7 +158,7 @@ static void a_child_may_open_stores_of_its_own(void **state)
 /* ---- giving up ---- */
 
 /* A stop that comes while views are built does not wait for them, and nothing is lost by it. */
-static void opening_can_be_given_up(void **state)
+TEST(opening_can_be_given_up)
 {
     static const char *const settings[] = {
         "log_level=error",
@@ -176,7 +168,6 @@ static void opening_can_be_given_up(void **state)
     atomic_bool give_up = true;
     bool given_up = false;
     struct rows rows = {0};
-    (void)state;
     stele *store = open_store("given-up");
     apply(store, "{\"export\":\"E\",\"key\":\"b\",\"patch\":{\"n\":2}}\n"
                  "{\"export\":\"E\",\"key\":\"a\",\"patch\":{\"n\":1}}");
@@ -198,15 +189,4 @@ static void opening_can_be_given_up(void **state)
     assert_non_null(store);
     assert_false(given_up);
     stele_close(store);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_process_stays_as_it_was),
-        cmocka_unit_test(a_child_holds_up_nothing),
-        cmocka_unit_test(a_child_may_open_stores_of_its_own),
-        cmocka_unit_test(opening_can_be_given_up),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -3,20 +3,14 @@
  */
 #include "api_fixture.h"
 #include "close_watch.h"
+#include "test.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+TEST_ALL(make_folder, remove_folder)
 
-static void wrong_options_are_named(void **state)
+TEST(wrong_options_are_named)
 {
-    (void)state;
     stele_options options = STELE_OPTIONS_INIT;
     stele_error error = {0};
     assert_null(stele_open(&options, &error));
@@ -41,9 +35,8 @@ static void wrong_options_are_named(void **state)
     assert_non_null(strstr(error.message, "0.0.0.0:0"));
 }
 
-static void no_port_is_opened_unless_asked_for(void **state)
+TEST(no_port_is_opened_unless_asked_for)
 {
-    (void)state;
     stele_error error;
     stele *store = open_store("quiet");
     assert_string_equal(stele_address(store), "");
@@ -63,9 +56,8 @@ static void no_port_is_opened_unless_asked_for(void **state)
     stele_close(NULL);
 }
 
-static void what_is_applied_can_be_queried(void **state)
+TEST(what_is_applied_can_be_queried)
 {
-    (void)state;
     stele_result result;
     stele_error error = {0};
     stele *store = open_store("query");
@@ -133,9 +125,8 @@ static bool on_paged_row(void *argument, const stele_row *row)
     return true;
 }
 
-static void a_long_view_is_read_in_pages_while_it_changes(void **state)
+TEST(a_long_view_is_read_in_pages_while_it_changes)
 {
-    (void)state;
     stele_error error = {0};
     stele *store = open_store("paged");
     char lines[PAGED_ROWS * 64], *end = lines;
@@ -155,9 +146,8 @@ static void a_long_view_is_read_in_pages_while_it_changes(void **state)
     stele_close(store);
 }
 
-static void a_producer_is_where_its_last_batch_left_it(void **state)
+TEST(a_producer_is_where_its_last_batch_left_it)
 {
-    (void)state;
     stele_error error = {0};
     stele_producer producer;
     stele *store = open_store("producer");
@@ -173,9 +163,8 @@ static void a_producer_is_where_its_last_batch_left_it(void **state)
     stele_close(store);
 }
 
-static void configured_views_are_projected_and_filtered(void **state)
+TEST(configured_views_are_projected_and_filtered)
 {
-    (void)state;
     static const char *const settings[] = {
         "log_level=error",
         "exports={\"E\":{\"views\":{\"slim\":{\"fields\":[\"o.x\"],\"keys\":[\"a\",\"c\"]}}}}"};
@@ -196,9 +185,8 @@ static void configured_views_are_projected_and_filtered(void **state)
     stele_close(store);
 }
 
-static void subscriptions_get_snapshots_and_changes(void **state)
+TEST(subscriptions_get_snapshots_and_changes)
 {
-    (void)state;
     struct frames frames = FRAMES_INIT;
     stele *store = open_store("subscribe");
     char *lines = malloc(1 << 20), *end = lines;
@@ -220,9 +208,8 @@ static void subscriptions_get_snapshots_and_changes(void **state)
     stele_close(store);
 }
 
-static void the_program_sees_the_rows_of_all_scopes(void **state)
+TEST(the_program_sees_the_rows_of_all_scopes)
 {
-    (void)state;
     static const char *const settings[] = {"log_level=error",
                                            "exports={\"E\":{\"scope\":\"owner\"}}"};
     struct frames frames = FRAMES_INIT;
@@ -240,9 +227,8 @@ static void the_program_sees_the_rows_of_all_scopes(void **state)
     stele_close(store);
 }
 
-static void a_refused_subscription_gets_an_error(void **state)
+TEST(a_refused_subscription_gets_an_error)
 {
-    (void)state;
     struct frames frames = FRAMES_INIT;
     stele *store = open_store("refused");
     subscribe(store, "no-view", &frames);
@@ -252,9 +238,8 @@ static void a_refused_subscription_gets_an_error(void **state)
     stele_close(store);
 }
 
-static void a_callback_may_end_its_subscription(void **state)
+TEST(a_callback_may_end_its_subscription)
 {
-    (void)state;
     struct frames frames = FRAMES_INIT;
     stele *store = open_store("leave");
     frames.leave_after = 1;
@@ -269,9 +254,8 @@ static void a_callback_may_end_its_subscription(void **state)
 }
 
 /* A subscription that is ended before it has begun, and many at a time. */
-static void subscriptions_may_come_and_go(void **state)
+TEST(subscriptions_may_come_and_go)
 {
-    (void)state;
     struct frames frames = FRAMES_INIT;
     stele *store = open_store("come-and-go");
     apply(store, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
@@ -312,9 +296,8 @@ static void on_applied(void *argument, const stele_result *result, const stele_e
     pthread_mutex_unlock(&answers->lock);
 }
 
-static void requests_may_be_pipelined(void **state)
+TEST(requests_may_be_pipelined)
 {
-    (void)state;
     static const char *const settings[] = {"log_level=error", "max_array_length=0"};
     struct answers answers = {.lock = PTHREAD_MUTEX_INITIALIZER,
                               .changed = PTHREAD_COND_INITIALIZER,
@@ -362,9 +345,8 @@ static void *feed_until_stopped(void *argument)
     return NULL;
 }
 
-static void stopping_answers_everybody(void **state)
+TEST(stopping_answers_everybody)
 {
-    (void)state;
     enum { FEEDERS = 4 };
     pthread_t threads[FEEDERS];
     struct feeder feeders[FEEDERS] = {0};
@@ -388,9 +370,8 @@ static void stopping_answers_everybody(void **state)
     stele_close(store);
 }
 
-static void two_stores_in_one_process(void **state)
+TEST(two_stores_in_one_process)
 {
-    (void)state;
     struct frames frames = FRAMES_INIT;
     stele *one = open_store("one"), *two = open_store("two");
     apply(one, "{\"export\":\"E\",\"key\":\"a\",\"patch\":{}}");
@@ -405,9 +386,8 @@ static void two_stores_in_one_process(void **state)
 }
 
 /* Its descriptors are its own: no file that the host or another store opens meanwhile is closed. */
-static void a_store_that_stops_leaves_the_others_alone(void **state)
+TEST(a_store_that_stops_leaves_the_others_alone)
 {
-    (void)state;
     pthread_t thread;
     close_watch_begin();
     struct feeder feeder = {.store = open_serving("staying")};
@@ -422,26 +402,4 @@ static void a_store_that_stops_leaves_the_others_alone(void **state)
     assert_string_equal(feeder.last_code, "shutting-down");
     stele_close(feeder.store);
     assert_int_equal(close_watch_end(), 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wrong_options_are_named),
-        cmocka_unit_test(no_port_is_opened_unless_asked_for),
-        cmocka_unit_test(what_is_applied_can_be_queried),
-        cmocka_unit_test(a_long_view_is_read_in_pages_while_it_changes),
-        cmocka_unit_test(a_producer_is_where_its_last_batch_left_it),
-        cmocka_unit_test(configured_views_are_projected_and_filtered),
-        cmocka_unit_test(subscriptions_get_snapshots_and_changes),
-        cmocka_unit_test(the_program_sees_the_rows_of_all_scopes),
-        cmocka_unit_test(a_refused_subscription_gets_an_error),
-        cmocka_unit_test(a_callback_may_end_its_subscription),
-        cmocka_unit_test(subscriptions_may_come_and_go),
-        cmocka_unit_test(requests_may_be_pipelined),
-        cmocka_unit_test(stopping_answers_everybody),
-        cmocka_unit_test(two_stores_in_one_process),
-        cmocka_unit_test(a_store_that_stops_leaves_the_others_alone),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

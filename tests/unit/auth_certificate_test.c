@@ -3,15 +3,12 @@
  * shows the one that is in force at that time.
  */
 #include "auth/tls_stream.h"
+#include "test.h"
 
 #include <malloc.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <time.h>
-
-#include <cmocka.h>
 
 enum { DAY = 86400 };
 
@@ -104,9 +101,8 @@ static struct certificate *read_pair(const struct pem *pem)
 
 /* ---- reading ---- */
 
-static void takes_every_kind_of_key(void **state)
+TEST(takes_every_kind_of_key)
 {
-    (void)state;
     const char *const kinds[] = {"rsa", "ec", "ed25519"};
     for (size_t i = 0; i < 3; i++) {
         struct pem pem = make_pair(kinds[i], "example.org", -DAY, DAY);
@@ -122,14 +118,13 @@ static void takes_every_kind_of_key(void **state)
 }
 
 /* A pair that belongs together is good for nothing where no client shakes hands with it. */
-static void what_no_client_takes_is_found(void **state)
+TEST(what_no_client_takes_is_found)
 {
     static const struct {
         const char *kind;
         bool good;
     } pairs[] = {{"rsa", true},    {"ec", true},   {"p384", true},    {"ed25519", true},
                  {"short", false}, {"dsa", false}, {"bitcoin", false}};
-    (void)state;
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         struct pem pem = make_pair(pairs[i].kind, "example.org", -DAY, DAY);
         struct certificate *certificate = read_pair(&pem);
@@ -141,9 +136,8 @@ static void what_no_client_takes_is_found(void **state)
     }
 }
 
-static void the_shortest_time_of_the_chain_counts(void **state)
+TEST(the_shortest_time_of_the_chain_counts)
 {
-    (void)state;
     struct pem own = make_pair("ec", "own", -2 * DAY, 30 * DAY);
     struct pem middle = make_pair("ec", "middle", -DAY, 3 * DAY);
     struct buffer chain;
@@ -161,9 +155,8 @@ static void the_shortest_time_of_the_chain_counts(void **state)
     buffer_fini(&chain);
 }
 
-static void an_expired_one_is_read_and_says_so(void **state)
+TEST(an_expired_one_is_read_and_says_so)
 {
-    (void)state;
     struct pem pem = make_pair("ec", "old", -3 * DAY, -DAY);
     struct certificate *certificate = read_pair(&pem);
     assert_true(certificate_valid_to(certificate) < time(NULL));
@@ -183,9 +176,8 @@ static void refuse(const char *certificate_pem, const char *key_pem, const char 
     certificate_free(certificate);
 }
 
-static void says_what_is_wrong(void **state)
+TEST(says_what_is_wrong)
 {
-    (void)state;
     struct pem pem = make_pair("ec", "a", -DAY, DAY), other = make_pair("ec", "b", -DAY, DAY);
     struct pem rsa = make_pair("rsa", "c", -DAY, DAY);
     char damaged[16384];
@@ -202,9 +194,8 @@ static void says_what_is_wrong(void **state)
     refuse(damaged, NULL, "holds no certificate");
 }
 
-static void a_locked_key_is_refused_without_asking(void **state)
+TEST(a_locked_key_is_refused_without_asking)
 {
-    (void)state;
     EVP_PKEY *key = make_key("ec");
     X509 *certificate = make_certificate(key, "ec", "locked", -DAY, DAY);
     struct pem pem;
@@ -219,9 +210,8 @@ static void a_locked_key_is_refused_without_asking(void **state)
     EVP_PKEY_free(key);
 }
 
-static void too_long_a_chain_is_refused(void **state)
+TEST(too_long_a_chain_is_refused)
 {
-    (void)state;
     struct pem pem = make_pair("ec", "a", -DAY, DAY);
     struct buffer chain;
     buffer_init(&chain, 65536);
@@ -231,9 +221,8 @@ static void too_long_a_chain_is_refused(void **state)
     buffer_fini(&chain);
 }
 
-static void survives_want_of_memory(void **state)
+TEST(survives_want_of_memory)
 {
-    (void)state;
     struct pem pem = make_pair("ec", "a", -DAY, DAY);
     struct error error = {0};
     memory_fail_at(1, 0);
@@ -288,9 +277,8 @@ static void disconnect(struct peers *peers)
     SSL_free(peers->client);
 }
 
-static void each_handshake_shows_what_is_in_force(void **state)
+TEST(each_handshake_shows_what_is_in_force)
 {
-    (void)state;
     const char *const kinds[] = {"rsa", "ec", "ed25519", "rsa"};
     struct certificate *shown = NULL;
     struct error error;
@@ -344,9 +332,8 @@ static bool client_with(int least, int most, const char *ciphers)
     return done;
 }
 
-static void old_versions_and_weak_ciphers_are_refused(void **state)
+TEST(old_versions_and_weak_ciphers_are_refused)
 {
-    (void)state;
     assert_true(client_with(TLS1_3_VERSION, TLS1_3_VERSION, NULL));
     assert_true(client_with(TLS1_2_VERSION, TLS1_2_VERSION, NULL));
     assert_true(client_with(TLS1_2_VERSION, TLS1_2_VERSION, "ECDHE-ECDSA-CHACHA20-POLY1305"));
@@ -425,31 +412,12 @@ static size_t idle_stream(struct certificate *shown, size_t size)
     return after - before;
 }
 
-static void a_stream_gives_memory_back(void **state)
+TEST(a_stream_gives_memory_back)
 {
-    (void)state;
     struct pem pem = make_pair("ec", "a", -DAY, DAY);
     struct certificate *shown = read_pair(&pem);
     idle_stream(shown, 100); /* what the library keeps for all is there now */
     size_t little = idle_stream(shown, 100), much = idle_stream(shown, 256 * 1024);
     assert_in_range(much, 0, little + 8 * 1024);
     certificate_free(shown);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_every_kind_of_key),
-        cmocka_unit_test(what_no_client_takes_is_found),
-        cmocka_unit_test(the_shortest_time_of_the_chain_counts),
-        cmocka_unit_test(an_expired_one_is_read_and_says_so),
-        cmocka_unit_test(says_what_is_wrong),
-        cmocka_unit_test(a_locked_key_is_refused_without_asking),
-        cmocka_unit_test(too_long_a_chain_is_refused),
-        cmocka_unit_test(survives_want_of_memory),
-        cmocka_unit_test(each_handshake_shows_what_is_in_force),
-        cmocka_unit_test(old_versions_and_weak_ciphers_are_refused),
-        cmocka_unit_test(a_stream_gives_memory_back),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,9 +42,8 @@ static enum error_code code_with(const char *without, const char *more)
 
 /* ---- types ---- */
 
-static void claims_of_another_type(void **state)
+TEST(claims_of_another_type)
 {
-    (void)state;
     static const struct {
         const char *name, *values[12];
     } table[] = {
@@ -81,9 +80,8 @@ static void claims_of_another_type(void **state)
         }
 }
 
-static void a_jti_has_an_end(void **state)
+TEST(a_jti_has_an_end)
 {
-    (void)state;
     for (int length = AUTH_MAX_TOKEN_ID; length <= AUTH_MAX_TOKEN_ID + 1; length++) {
         char more[AUTH_MAX_TOKEN_ID + 20];
         snprintf(more, sizeof more, "\"jti\":\"%0*d\"", length, 0);
@@ -92,9 +90,8 @@ static void a_jti_has_an_end(void **state)
     }
 }
 
-static void claims_that_are_no_object(void **state)
+TEST(claims_that_are_no_object)
 {
-    (void)state;
     static const char *const bad[] = {"",
                                       "[]",
                                       "\"a\"",
@@ -111,9 +108,8 @@ static void claims_that_are_no_object(void **state)
                     ERROR_TOKEN_FORMAT);
 }
 
-static void claims_that_are_there_twice(void **state)
+TEST(claims_that_are_there_twice)
 {
-    (void)state;
     static const char *const twice[] = {"\"sub\":\"alice\"", "\"exp\":1900000000",
                                         "\"scope\":\"admin\"", "\"s\\u0075b\":\"root\"",
                                         "\"x\":{\"y\":1,\"y\":1}"};
@@ -121,9 +117,8 @@ static void claims_that_are_there_twice(void **state)
         expect_code(twice[i], code_with("", twice[i]), ERROR_TOKEN_FORMAT);
 }
 
-static void an_audience_is_a_text_or_several(void **state)
+TEST(an_audience_is_a_text_or_several)
 {
-    (void)state;
     expect_code("one", code_with("aud", "\"aud\":\"stele\""), ERROR_NONE);
     expect_code("several", code_with("aud", "\"aud\":[\"a\",\"stele\",\"b\"]"), ERROR_NONE);
     expect_code("others", code_with("aud", "\"aud\":[\"a\",\"stele2\",\"stel\"]"),
@@ -134,9 +129,8 @@ static void an_audience_is_a_text_or_several(void **state)
 
 /* ---- what must be there ---- */
 
-static void missing_claims_are_named(void **state)
+TEST(missing_claims_are_named)
 {
-    (void)state;
     static const char *const required[] = {"iss", "sub", "aud", "exp", "scope"};
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
         for (int is_null = 0; is_null < 2; is_null++) {
@@ -165,9 +159,8 @@ static enum error_code code_at(const char *claims, int64_t now)
     return error_of(claims, &plain_rules, &request).code;
 }
 
-static void a_time_in_milliseconds_is_refused(void **state)
+TEST(a_time_in_milliseconds_is_refused)
 {
-    (void)state;
     static const struct {
         const char *name, *claim;
         enum error_code code;
@@ -194,9 +187,8 @@ static void a_time_in_milliseconds_is_refused(void **state)
     }
 }
 
-static void a_token_holds_until_the_second_of_exp(void **state)
+TEST(a_token_holds_until_the_second_of_exp)
 {
-    (void)state;
     const char *claims = claims_with("exp", "\"exp\":1800000060");
     expect_code("a second before", code_at(claims, 1800000059), ERROR_NONE);
     expect_code("at", code_at(claims, 1800000060), ERROR_TOKEN_EXPIRED);
@@ -208,9 +200,8 @@ static void a_token_holds_until_the_second_of_exp(void **state)
 }
 
 /* Only what the clock decides is told as that: access counts the rest as guesses. */
-static void what_the_clock_decides_is_told(void **state)
+TEST(what_the_clock_decides_is_told)
 {
-    (void)state;
     static const struct {
         const char *without, *more;
         int64_t now;
@@ -233,9 +224,8 @@ static void what_the_clock_decides_is_told(void **state)
     }
 }
 
-static void a_token_holds_from_the_second_of_nbf(void **state)
+TEST(a_token_holds_from_the_second_of_nbf)
 {
-    (void)state;
     const char *claims = claims_with("nbf", "\"nbf\":1800000000");
     expect_code("a second before", code_at(claims, 1799999999), ERROR_TOKEN_FORMAT);
     expect_code("at", code_at(claims, 1800000000), ERROR_NONE);
@@ -257,9 +247,8 @@ static enum error_code code_from(const char *bound, const char *origin, bool req
     return error_of(claims_with("", bound ? more : ""), &rules, &request).code;
 }
 
-static void origins(void **state)
+TEST(origins)
 {
-    (void)state;
     static const char a[] = "https://a.example", b[] = "https://b.example";
     static const struct {
         const char *bound, *origin;
@@ -294,9 +283,8 @@ static enum error_code code_at_address(const char *bound, const char *address, b
     return error_of(claims_with("", bound ? more : ""), &rules, &request).code;
 }
 
-static void addresses(void **state)
+TEST(addresses)
 {
-    (void)state;
     static const struct {
         const char *bound, *address;
         enum error_code code;
@@ -322,9 +310,8 @@ static void addresses(void **state)
 
 /* ---- revoked tokens ---- */
 
-static void a_revoked_token_has_run_out(void **state)
+TEST(a_revoked_token_has_run_out)
 {
-    (void)state;
     struct auth_revocations *revoked = auth_revocations_new();
     struct auth_rules rules = {.revocations = revoked};
     const char *claims = claims_with("", "");
@@ -341,9 +328,8 @@ static void a_revoked_token_has_run_out(void **state)
     auth_revocations_free(revoked);
 }
 
-static void revocations_are_kept_until_the_token_has_run_out(void **state)
+TEST(revocations_are_kept_until_the_token_has_run_out)
 {
-    (void)state;
     struct auth_revocations *revoked = auth_revocations_new();
     assert_true(auth_revocations_add(revoked, span_of("a"), 100, 1));
     assert_true(auth_revocations_add(revoked, span_of("b"), 0, 1));
@@ -365,9 +351,8 @@ static void revocations_are_kept_until_the_token_has_run_out(void **state)
     auth_revocations_free(revoked);
 }
 
-static void many_revocations(void **state)
+TEST(many_revocations)
 {
-    (void)state;
     enum { MANY = 20000 };
     char id[32];
     struct auth_revocations *revoked = auth_revocations_new();
@@ -395,9 +380,8 @@ static void many_revocations(void **state)
 /* ---- the order of the checks ---- */
 
 /* A token that is wrong in every way is refused for the first of them; each mended in turn. */
-static void the_first_thing_that_is_wrong_is_told(void **state)
+TEST(the_first_thing_that_is_wrong_is_told)
 {
-    (void)state;
     struct auth_revocations *revoked = auth_revocations_new();
     assert_true(auth_revocations_add(revoked, span_of("t-1"), 0, NOW));
     const struct auth_rules rules = {
@@ -448,9 +432,8 @@ static void the_first_thing_that_is_wrong_is_told(void **state)
 
 /* ---- refreshing ---- */
 
-static void a_fresh_token_is_of_the_same_subject(void **state)
+TEST(a_fresh_token_is_of_the_same_subject)
 {
-    (void)state;
     struct error error;
     struct auth_identity held = {.subject = "alice"}, same = {.subject = "alice"},
                          other = {.subject = "alic"};
@@ -459,9 +442,8 @@ static void a_fresh_token_is_of_the_same_subject(void **state)
     assert_string_equal(auth_refresh_word(error.code), "token-invalid");
 }
 
-static void the_words_of_a_refused_refresh(void **state)
+TEST(the_words_of_a_refused_refresh)
 {
-    (void)state;
     static const char *const known[] = {"token-expired", "token-invalid-signature",
                                         "token-invalid-issuer", "token-invalid-audience"};
     for (int code = ERROR_NONE; code < ERROR_COUNT; code++) {
@@ -471,29 +453,4 @@ static void the_words_of_a_refused_refresh(void **state)
             own = own || strcmp(known[i], error_wire_code((enum error_code)code)) == 0;
         assert_string_equal(word, own ? error_wire_code((enum error_code)code) : "token-invalid");
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(claims_of_another_type),
-        cmocka_unit_test(a_jti_has_an_end),
-        cmocka_unit_test(claims_that_are_no_object),
-        cmocka_unit_test(claims_that_are_there_twice),
-        cmocka_unit_test(an_audience_is_a_text_or_several),
-        cmocka_unit_test(missing_claims_are_named),
-        cmocka_unit_test(a_time_in_milliseconds_is_refused),
-        cmocka_unit_test(a_token_holds_until_the_second_of_exp),
-        cmocka_unit_test(what_the_clock_decides_is_told),
-        cmocka_unit_test(a_token_holds_from_the_second_of_nbf),
-        cmocka_unit_test(origins),
-        cmocka_unit_test(addresses),
-        cmocka_unit_test(a_revoked_token_has_run_out),
-        cmocka_unit_test(revocations_are_kept_until_the_token_has_run_out),
-        cmocka_unit_test(many_revocations),
-        cmocka_unit_test(the_first_thing_that_is_wrong_is_told),
-        cmocka_unit_test(a_fresh_token_is_of_the_same_subject),
-        cmocka_unit_test(the_words_of_a_refused_refresh),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

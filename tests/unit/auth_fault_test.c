@@ -144,7 +144,7 @@ static enum error_code read_static_tokens(void)
     return error.code;
 }
 
-static enum error_code revoke(void)
+static enum error_code revoke_ids(void)
 {
     struct auth_revocations *revoked = auth_revocations_new();
     bool done = revoked && auth_revocations_add(revoked, span_of("a"), 1, 1) &&
@@ -182,65 +182,49 @@ static enum error_code be_anonymous(void)
 
 /* ---- the tests ---- */
 
-static void verifying(void **state)
+TEST(verifying)
 {
-    (void)state;
     sweep(verify_good, ERROR_NONE, ERROR_TOKEN_SIGNATURE);
     sweep(verify_forged, ERROR_TOKEN_SIGNATURE, ERROR_MEMORY);
     sweep(verify_expired, ERROR_TOKEN_EXPIRED, ERROR_TOKEN_SIGNATURE);
     sweep(read_claims, ERROR_NONE, ERROR_MEMORY);
 }
 
-static void reading_keys(void **state)
+TEST(reading_keys)
 {
-    (void)state;
     sweep(read_jwks, ERROR_NONE, ERROR_MEMORY);
     sweep(read_key_texts, ERROR_NONE, ERROR_CONFIGURATION);
 }
 
-static void the_rest(void **state)
+TEST(the_rest)
 {
-    (void)state;
     sweep(read_static_tokens, ERROR_NONE, ERROR_MEMORY);
-    sweep(revoke, ERROR_NONE, ERROR_MEMORY);
+    sweep(revoke_ids, ERROR_NONE, ERROR_MEMORY);
     sweep(sign, ERROR_NONE, ERROR_CONFIGURATION);
     sweep(be_anonymous, ERROR_NONE, ERROR_MEMORY);
 }
 
 /* What libcrypto does once, at its first use, is done before anything fails. */
-static int set_up(void **state)
+static void set_up(void)
 {
-    (void)state;
+    assert_int_equal(CRYPTO_set_mem_functions(crypto_alloc, crypto_resize, crypto_free), 1);
     token = token_make(seed_a, "{\"alg\":\"EdDSA\"}", GOOD_CLAIMS);
     forged = token_make(seed_b, HEADER_A, GOOD_CLAIMS);
     expired = token_make(seed_a, HEADER_A,
                          "{\"iss\":\"https://issuer.example\",\"sub\":\"a\",\"aud\":[\"stele\"],"
                          "\"exp\":5,\"scope\":\"read\",\"views\":[\"a\"],\"plan\":\"p\"}");
     keys = keys_a();
-    return verify_good() == ERROR_NONE && sign() == ERROR_NONE && read_key_texts() == ERROR_NONE
-               ? 0
-               : -1;
+    assert_true(verify_good() == ERROR_NONE && sign() == ERROR_NONE &&
+                read_key_texts() == ERROR_NONE);
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    (void)state;
     auth_keys_release(keys);
     free(token);
     free(forged);
     free(expired);
     OPENSSL_cleanup();
-    return 0;
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(verifying),
-        cmocka_unit_test(reading_keys),
-        cmocka_unit_test(the_rest),
-    };
-    if (CRYPTO_set_mem_functions(crypto_alloc, crypto_resize, crypto_free) != 1)
-        return 1;
-    return cmocka_run_group_tests(tests, set_up, tear_down);
-}
+TEST_ALL(set_up, tear_down)

@@ -6,14 +6,7 @@
 #define AUTH_FIXTURE_H
 
 #include "auth/auth_internal.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { NOW = 1800000000 };
 

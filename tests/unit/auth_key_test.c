@@ -36,9 +36,8 @@ static const char pem_a[] = "-----BEGIN PUBLIC KEY-----\n"
                             "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n"
                             "-----END PUBLIC KEY-----\n";
 
-static void keys_in_each_writing(void **state)
+TEST(keys_in_each_writing)
 {
-    (void)state;
     expect_taken("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
     expect_taken("D75A980182B10AB7D54BFED3C964073A0EE172F3DAA62325AF021A68F707511A");
     expect_taken(X_A);
@@ -48,9 +47,8 @@ static void keys_in_each_writing(void **state)
     expect_taken(pem_a);
 }
 
-static void texts_that_are_no_key(void **state)
+TEST(texts_that_are_no_key)
 {
-    (void)state;
     static const char *const bad[] = {
         "",
         " ",
@@ -91,9 +89,8 @@ static char *pem_of(EVP_PKEY *key, bool private)
     return pem;
 }
 
-static void keys_of_other_curves_are_refused(void **state)
+TEST(keys_of_other_curves_are_refused)
 {
-    (void)state;
     for (int i = 0; i < 4; i++) {
         EVP_PKEY *key = i == 0   ? EVP_PKEY_Q_keygen(NULL, NULL, "ED448")
                         : i == 1 ? EVP_PKEY_Q_keygen(NULL, NULL, "X25519")
@@ -111,9 +108,8 @@ static void keys_of_other_curves_are_refused(void **state)
     }
 }
 
-static void a_private_key_is_not_taken_for_a_public_one(void **state)
+TEST(a_private_key_is_not_taken_for_a_public_one)
 {
-    (void)state;
     EVP_PKEY *key = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed_a, 32);
     char *private = pem_of(key, true), *public = pem_of(key, false);
     struct error error;
@@ -130,9 +126,8 @@ static void a_private_key_is_not_taken_for_a_public_one(void **state)
 }
 
 /* It must not stop to ask the terminal for a password. */
-static void a_private_key_with_a_password_is_refused(void **state)
+TEST(a_private_key_with_a_password_is_refused)
 {
-    (void)state;
     char *data;
     struct error error;
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
@@ -150,9 +145,8 @@ static void a_private_key_with_a_password_is_refused(void **state)
  * Points of small order, as keys: with R a point of small order and S zero, libcrypto takes this
  * "signature" for one message in a few. So they must not come in.
  */
-static void keys_for_which_anybody_can_sign(void **state)
+TEST(keys_for_which_anybody_can_sign)
 {
-    (void)state;
     static const char *const weak[] = {
         "0000000000000000000000000000000000000000000000000000000000000000",
         "0000000000000000000000000000000000000000000000000000000000000080",
@@ -184,9 +178,8 @@ static void keys_for_which_anybody_can_sign(void **state)
 
 /* ---- sets ---- */
 
-static void kids(void **state)
+TEST(kids)
 {
-    (void)state;
     struct error error;
     struct auth_keys *keys = auth_keys_new();
     unsigned char other[32];
@@ -207,9 +200,8 @@ static void kids(void **state)
     auth_keys_release(keys);
 }
 
-static void a_set_is_bounded(void **state)
+TEST(a_set_is_bounded)
 {
-    (void)state;
     struct error error;
     struct auth_keys *keys = auth_keys_new();
     for (int i = 0; i <= AUTH_MAX_KEYS; i++) {
@@ -222,9 +214,8 @@ static void a_set_is_bounded(void **state)
     auth_keys_release(keys);
 }
 
-static void sets_together(void **state)
+TEST(sets_together)
 {
-    (void)state;
     struct error error;
     unsigned char other[32];
     public_of(seed_b, other);
@@ -257,9 +248,8 @@ static bool add_list(struct auth_keys *keys, const char *json, struct error *err
     return done;
 }
 
-static void a_list_of_keys(void **state)
+TEST(a_list_of_keys)
 {
-    (void)state;
     struct error error;
     struct auth_keys *keys = auth_keys_new();
     assert_true(add_list(keys, "[\"" X_A "\",{\"key\":\"" X_A "\",\"kid\":\"old\",\"ends_at\":77}]",
@@ -312,9 +302,8 @@ static size_t count_of(const char *json, enum error_code *code)
 
 #define OURS "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" X_A "\""
 
-static void keys_of_a_jwks(void **state)
+TEST(keys_of_a_jwks)
 {
-    (void)state;
     static const struct {
         const char *key;
         size_t count;
@@ -358,9 +347,8 @@ static void keys_of_a_jwks(void **state)
     }
 }
 
-static void texts_that_are_no_jwks(void **state)
+TEST(texts_that_are_no_jwks)
 {
-    (void)state;
     static const char *const bad[] = {"",
                                       "{",
                                       "[]",
@@ -391,9 +379,8 @@ static void texts_that_are_no_jwks(void **state)
 }
 
 /* A private key that got into a set is told to nobody. */
-static void a_broken_jwks_is_not_quoted(void **state)
+TEST(a_broken_jwks_is_not_quoted)
 {
-    (void)state;
     struct error error;
     struct auth_keys *keys = auth_keys_new();
     assert_false(auth_keys_add_jwks(
@@ -403,9 +390,8 @@ static void a_broken_jwks_is_not_quoted(void **state)
     auth_keys_release(keys);
 }
 
-static void a_printed_set_is_read_back(void **state)
+TEST(a_printed_set_is_read_back)
 {
-    (void)state;
     struct error error;
     struct buffer json;
     buffer_init(&json, 4096);
@@ -420,25 +406,4 @@ static void a_printed_set_is_read_back(void **state)
     auth_keys_release(keys);
     auth_keys_release(again);
     buffer_fini(&json);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keys_in_each_writing),
-        cmocka_unit_test(texts_that_are_no_key),
-        cmocka_unit_test(keys_of_other_curves_are_refused),
-        cmocka_unit_test(a_private_key_is_not_taken_for_a_public_one),
-        cmocka_unit_test(a_private_key_with_a_password_is_refused),
-        cmocka_unit_test(keys_for_which_anybody_can_sign),
-        cmocka_unit_test(kids),
-        cmocka_unit_test(a_set_is_bounded),
-        cmocka_unit_test(sets_together),
-        cmocka_unit_test(a_list_of_keys),
-        cmocka_unit_test(keys_of_a_jwks),
-        cmocka_unit_test(texts_that_are_no_jwks),
-        cmocka_unit_test(a_broken_jwks_is_not_quoted),
-        cmocka_unit_test(a_printed_set_is_read_back),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

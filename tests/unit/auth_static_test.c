@@ -25,9 +25,8 @@ static struct auth_identity *find(const struct auth_static *tokens, const char *
 
 /* ---- static tokens ---- */
 
-static void a_token_alone_may_read(void **state)
+TEST(a_token_alone_may_read)
 {
-    (void)state;
     struct error error;
     struct auth_static *tokens = read_list("[\"" TOKEN_ONE "\",\"" TOKEN_TWO "\"]", &error);
     struct auth_identity *one = find(tokens, TOKEN_ONE), *two = find(tokens, TOKEN_TWO);
@@ -47,9 +46,8 @@ static void a_token_alone_may_read(void **state)
     auth_identity_release(two);
 }
 
-static void a_token_with_all_that_may_be_said_of_it(void **state)
+TEST(a_token_with_all_that_may_be_said_of_it)
 {
-    (void)state;
     struct error error;
     struct auth_static *tokens = read_list(
         "[{\"token\":\"" TOKEN_ONE "\",\"subject\":\"feeder\",\"scope\":\" write  admin \","
@@ -78,9 +76,8 @@ static void a_token_with_all_that_may_be_said_of_it(void **state)
     auth_static_free(tokens);
 }
 
-static void other_tokens_are_not_known(void **state)
+TEST(other_tokens_are_not_known)
 {
-    (void)state;
     static const char *const others[] = {"",
                                          "0123456789abcdeF",
                                          "0123456789abcde",
@@ -109,9 +106,8 @@ static void other_tokens_are_not_known(void **state)
     auth_static_free(NULL);
 }
 
-static void lists_that_are_refused(void **state)
+TEST(lists_that_are_refused)
 {
-    (void)state;
     static const struct {
         const char *list, *says;
     } table[] = {
@@ -151,9 +147,8 @@ static void lists_that_are_refused(void **state)
 
 /* ---- identities ---- */
 
-static void patterns(void **state)
+TEST(patterns)
 {
-    (void)state;
     static const struct {
         const char *pattern, *id;
         bool matches;
@@ -191,9 +186,8 @@ static void patterns(void **state)
 }
 
 /* Many stars and a long text must not take for ever. */
-static void a_pattern_of_many_stars(void **state)
+TEST(a_pattern_of_many_stars)
 {
-    (void)state;
     char pattern[2001], text[5001];
     for (size_t i = 0; i < 2000; i++)
         pattern[i] = i % 2 ? 'a' : '*';
@@ -208,9 +202,8 @@ static void a_pattern_of_many_stars(void **state)
     assert_true(auth_may_view(&identity, span_of(text)));
 }
 
-static void anonymous(void **state)
+TEST(anonymous)
 {
-    (void)state;
     struct auth_identity *identity = auth_identity_anonymous();
     assert_string_equal(identity->subject, "anonymous");
     assert_string_equal(identity->metering_key, "dev");
@@ -239,9 +232,8 @@ static void *hold_and_let_go(void *argument)
 }
 
 /* Whichever thread lets go last frees it. */
-static void an_identity_is_held_by_several_threads(void **state)
+TEST(an_identity_is_held_by_several_threads)
 {
-    (void)state;
     pthread_t threads[4];
     struct auth_identity *identity = auth_identity_anonymous();
     for (size_t i = 0; i < 4; i++) {
@@ -251,19 +243,4 @@ static void an_identity_is_held_by_several_threads(void **state)
     auth_identity_release(identity);
     for (size_t i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_token_alone_may_read),
-        cmocka_unit_test(a_token_with_all_that_may_be_said_of_it),
-        cmocka_unit_test(other_tokens_are_not_known),
-        cmocka_unit_test(lists_that_are_refused),
-        cmocka_unit_test(patterns),
-        cmocka_unit_test(a_pattern_of_many_stars),
-        cmocka_unit_test(anonymous),
-        cmocka_unit_test(an_identity_is_held_by_several_threads),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,7 @@
 /* Addresses, networks, and the client behind proxies. */
 #include "base/address.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "random.h"
+#include "test.h"
 
 static struct address address_of(const char *text)
 {
@@ -22,9 +19,8 @@ static void expect_printed(const char *text, const char *printed)
     assert_string_equal(found, printed);
 }
 
-static void test_one_form(void **state)
+TEST(test_one_form)
 {
-    (void)state;
     expect_printed("192.0.2.7", "192.0.2.7");
     expect_printed("192.0.2.7:8080", "192.0.2.7");
     expect_printed("::ffff:192.0.2.7", "192.0.2.7");
@@ -36,7 +32,7 @@ static void test_one_form(void **state)
     expect_printed("::1", "::1");
 }
 
-static void test_no_address(void **state)
+TEST(test_no_address)
 {
     static const char *const wrong[] = {"",
                                         "unknown",
@@ -62,7 +58,6 @@ static void test_no_address(void **state)
                                         "::ffff:1.2.3.4.5",
                                         "2001:db8:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0"};
     struct address address;
-    (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         if (address_parse(&address, span_of(wrong[i])))
             fail_msg("taken for an address: %s", wrong[i]);
@@ -70,12 +65,11 @@ static void test_no_address(void **state)
 }
 
 /* One host of IPv4, one site of IPv6. */
-static void test_sites(void **state)
+TEST(test_sites)
 {
     struct address one = address_of("2001:db8:1:2::1"), same = address_of("2001:db8:1:2:ffff::9"),
                    other = address_of("2001:db8:1:3::1"), host = address_of("192.0.2.7"),
                    mapped = address_of("::ffff:192.0.2.7"), next = address_of("192.0.2.8");
-    (void)state;
     assert_true(span_equal(address_site(&one), address_site(&same)));
     assert_false(span_equal(address_site(&one), address_site(&other)));
     assert_true(span_equal(address_site(&host), address_site(&mapped)));
@@ -94,9 +88,8 @@ static void expect_in(const char *list, const char *text, bool expected)
     networks_fini(&networks);
 }
 
-static void test_networks(void **state)
+TEST(test_networks)
 {
-    (void)state;
     expect_in("", "192.0.2.7", false);
     expect_in("192.0.2.7", "192.0.2.7", true);
     expect_in("192.0.2.7", "192.0.2.6", false);
@@ -114,13 +107,12 @@ static void test_networks(void **state)
     expect_in("10.0.0.0/31", "10.0.0.2", false);
 }
 
-static void test_wrong_networks(void **state)
+TEST(test_wrong_networks)
 {
     static const char *const wrong[] = {"10.0.0.0/33",  "10.0.0.0/",    "10.0.0.0/x",  "::/129",
                                         "10.0.0.0/-1",  "proxy.local",  "10.0.0.1:80", "/8",
                                         "10.0.0.1;::1", "10.0.0.0/8/9", "10.0.0.1, x"};
     struct error error;
-    (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         if (networks_check(wrong[i], &error))
             fail_msg("taken for networks: %s", wrong[i]);
@@ -147,9 +139,8 @@ static void expect_client(const char *peer, enum forwarded_form form, const char
     networks_fini(&trusted);
 }
 
-static void test_forwarded_list(void **state)
+TEST(test_forwarded_list)
 {
-    (void)state;
     /* Believed of proxies alone. */
     expect_client("192.0.2.1", FORWARDED_LIST, "198.51.100.9", "192.0.2.1");
     expect_client("10.0.0.1", FORWARDED_LIST, "", "10.0.0.1");
@@ -168,9 +159,8 @@ static void test_forwarded_list(void **state)
     expect_client("10.0.0.1", FORWARDED_LIST, "198.51.100.9,", "10.0.0.1");
 }
 
-static void test_forwarded_elements(void **state)
+TEST(test_forwarded_elements)
 {
-    (void)state;
     expect_client("10.0.0.1", FORWARDED_ELEMENTS, "for=198.51.100.9", "198.51.100.9");
     expect_client("10.0.0.1", FORWARDED_ELEMENTS,
                   "for=1.1.1.1, proto=https; For=\"[2001:db8::9]:4711\" ;by=10.0.0.1",
@@ -184,22 +174,19 @@ static void test_forwarded_elements(void **state)
 
 /* Whatever a client writes into the header, the answer is an address, and what is behind a trusted
  * proxy's own entry is never believed. */
-static void test_nonsense(void **state)
+TEST(test_nonsense)
 {
     static const char pieces[] = ",;=: \"[]./%for0123456789abcdefFOR_";
     struct networks trusted;
     struct error error;
-    uint64_t random = 88172645463325252u;
     char list[64];
-    (void)state;
+    random_start(1);
     assert_true(networks_parse(&trusted, "10.0.0.0/8", &error));
     struct address peer = address_of("10.0.0.1"), appended = address_of("198.51.100.9");
     for (int i = 0; i < 300000; i++) {
         size_t length = 0;
-        random ^= random << 13, random ^= random >> 7, random ^= random << 17;
-        uint64_t bits = random;
-        for (; length < random % 40; length++, bits = bits * 6364136223846793005u + 1)
-            list[length] = pieces[(bits >> 33) % (sizeof pieces - 1)];
+        for (size_t wanted = random_below(40); length < wanted; length++)
+            list[length] = pieces[random_below(sizeof pieces - 1)];
         char *exact = memory_copy_string(list, length); /* so that reading beyond is seen */
         struct span text = span_make(exact, length);
         forwarded_client(&trusted, &peer, FORWARDED_LIST, text);
@@ -211,19 +198,4 @@ static void test_nonsense(void **state)
         assert_memory_equal(client.bytes, appended.bytes, sizeof client.bytes);
     }
     networks_fini(&trusted);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_form),
-        cmocka_unit_test(test_no_address),
-        cmocka_unit_test(test_sites),
-        cmocka_unit_test(test_networks),
-        cmocka_unit_test(test_wrong_networks),
-        cmocka_unit_test(test_forwarded_list),
-        cmocka_unit_test(test_forwarded_elements),
-        cmocka_unit_test(test_nonsense),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,8 @@
 #include "base/base.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static void empty_buffer_owns_nothing(void **state)
+TEST(empty_buffer_owns_nothing)
 {
-    (void)state;
     struct buffer buffer;
     buffer_init(&buffer, 10);
     assert_null(buffer.data);
@@ -18,9 +11,8 @@ static void empty_buffer_owns_nothing(void **state)
     buffer_fini(&buffer);
 }
 
-static void appends_in_order(void **state)
+TEST(appends_in_order)
 {
-    (void)state;
     struct buffer buffer;
     buffer_init(&buffer, 1000);
     assert_true(buffer_add(&buffer, "a\0b", 3));
@@ -36,9 +28,8 @@ static void appends_in_order(void **state)
     buffer_fini(&buffer);
 }
 
-static void grows_through_many_small_appends(void **state)
+TEST(grows_through_many_small_appends)
 {
-    (void)state;
     struct buffer buffer;
     buffer_init(&buffer, SIZE_MAX);
     for (int i = 0; i < 100000; i++)
@@ -49,9 +40,8 @@ static void grows_through_many_small_appends(void **state)
     buffer_fini(&buffer);
 }
 
-static void limit_is_exact_and_failure_sticks(void **state)
+TEST(limit_is_exact_and_failure_sticks)
 {
-    (void)state;
     struct buffer buffer;
     buffer_init(&buffer, 100);
     for (int i = 0; i < 100; i++)
@@ -72,9 +62,8 @@ static void limit_is_exact_and_failure_sticks(void **state)
     buffer_fini(&buffer);
 }
 
-static void huge_requests_do_not_overflow(void **state)
+TEST(huge_requests_do_not_overflow)
 {
-    (void)state;
     struct buffer buffer;
     buffer_init(&buffer, SIZE_MAX);
     assert_true(buffer_add_string(&buffer, "abc"));
@@ -87,9 +76,8 @@ static void huge_requests_do_not_overflow(void **state)
     buffer_fini(&buffer);
 }
 
-static void printf_grows_and_fills_exactly(void **state)
+TEST(printf_grows_and_fills_exactly)
 {
-    (void)state;
     struct buffer buffer;
     for (int width = 0; width < 200; width++) {
         buffer_init(&buffer, 150);
@@ -99,9 +87,8 @@ static void printf_grows_and_fills_exactly(void **state)
     }
 }
 
-static void reserve_leaves_the_length(void **state)
+TEST(reserve_leaves_the_length)
 {
-    (void)state;
     struct buffer buffer;
     buffer_init(&buffer, 1000);
     char *room = buffer_reserve(&buffer, 500);
@@ -113,9 +100,8 @@ static void reserve_leaves_the_length(void **state)
     buffer_fini(&buffer);
 }
 
-static void take_hands_the_memory_over(void **state)
+TEST(take_hands_the_memory_over)
 {
-    (void)state;
     struct buffer buffer;
     size_t length = 99;
     buffer_init(&buffer, 1000);
@@ -135,9 +121,8 @@ static void take_hands_the_memory_over(void **state)
     buffer_fini(&buffer);
 }
 
-static void out_of_memory_keeps_what_was_there(void **state)
+TEST(out_of_memory_keeps_what_was_there)
 {
-    (void)state;
     struct buffer buffer;
     buffer_init(&buffer, 1000);
     buffer_add_string(&buffer, "kept");
@@ -149,9 +134,8 @@ static void out_of_memory_keeps_what_was_there(void **state)
     buffer_fini(&buffer);
 }
 
-static void spans_compare_by_bytes(void **state)
+TEST(spans_compare_by_bytes)
 {
-    (void)state;
     assert_true(span_compare(span_of("a"), span_of("b")) < 0);
     assert_true(span_compare(span_of("ab"), span_of("a")) > 0);
     assert_true(span_compare(span_of("a"), span_of("ab")) < 0);
@@ -160,21 +144,4 @@ static void spans_compare_by_bytes(void **state)
     assert_true(span_equal(span_of(NULL), span_of("")));
     assert_false(span_equal(span_of("a"), span_of("b")));
     assert_null(span_of(NULL).data);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_buffer_owns_nothing),
-        cmocka_unit_test(appends_in_order),
-        cmocka_unit_test(grows_through_many_small_appends),
-        cmocka_unit_test(limit_is_exact_and_failure_sticks),
-        cmocka_unit_test(huge_requests_do_not_overflow),
-        cmocka_unit_test(printf_grows_and_fills_exactly),
-        cmocka_unit_test(reserve_leaves_the_length),
-        cmocka_unit_test(take_hands_the_memory_over),
-        cmocka_unit_test(out_of_memory_keeps_what_was_there),
-        cmocka_unit_test(spans_compare_by_bytes),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

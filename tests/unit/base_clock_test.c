@@ -1,16 +1,10 @@
 #include "base/base.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <time.h>
 
-#include <cmocka.h>
-
-static void monotonic_time_goes_on_in_microseconds(void **state)
+TEST(monotonic_time_goes_on_in_microseconds)
 {
-    (void)state;
     uint64_t before = clock_monotonic_us();
     nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL);
     uint64_t passed = clock_monotonic_us() - before;
@@ -22,18 +16,8 @@ static void monotonic_time_goes_on_in_microseconds(void **state)
     }
 }
 
-static void wall_time_is_milliseconds_of_1970(void **state)
+TEST(wall_time_is_milliseconds_of_1970)
 {
-    (void)state;
     int64_t difference = clock_wall_ms() - (int64_t)time(NULL) * 1000;
     assert_true(difference > -5000 && difference < 5000);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(monotonic_time_goes_on_in_microseconds),
-        cmocka_unit_test(wall_time_is_milliseconds_of_1970),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

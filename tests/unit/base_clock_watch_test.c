@@ -2,13 +2,7 @@
  * it.
  */
 #include "base/base.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { S = 1000, MINUTE = 60 * S, HOUR = 60 * MINUTE };
 static const int64_t noon = 1000000LL * HOUR;
@@ -38,10 +32,9 @@ static void follow(struct clock_watch *watch, const struct step *steps, size_t c
     follow(watch, (const struct step[]){__VA_ARGS__},                                              \
            sizeof((const struct step[]){__VA_ARGS__}) / sizeof(struct step))
 
-static void a_clock_that_is_wrong_for_a_while_is_not_believed(void **state)
+TEST(a_clock_that_is_wrong_for_a_while_is_not_believed)
 {
     struct clock_watch watch;
-    (void)state;
     clock_watch_start(&watch, noon, 0);
     FOLLOW(&watch, {1 * S, 0, CLOCK_STEADY, 0, 0},
            {2 * S, 48 * HOUR, CLOCK_PARTED, 0, 0}, /* ahead: nothing goes early */
@@ -53,10 +46,9 @@ static void a_clock_that_is_wrong_for_a_while_is_not_believed(void **state)
            {8 * S, 0, CLOCK_STEADY, 0, 0});
 }
 
-static void a_clock_that_was_set_right_is_believed_in_the_end(void **state)
+TEST(a_clock_that_was_set_right_is_believed_in_the_end)
 {
     struct clock_watch watch;
-    (void)state;
     clock_watch_start(&watch, noon, 0);
     FOLLOW(&watch, {1 * S, HOUR, CLOCK_PARTED, 0, 0}, {10 * MINUTE, HOUR, CLOCK_STEADY, 0, 0},
            {11 * MINUTE, 2 * HOUR, CLOCK_STEADY, 0, 0}, /* elsewhere: the wait begins anew */
@@ -66,19 +58,17 @@ static void a_clock_that_was_set_right_is_believed_in_the_end(void **state)
            {28 * MINUTE, 0, CLOCK_PARTED, 2 * HOUR, 0}, {43 * MINUTE, 0, CLOCK_SETTLED, 0, 0});
 }
 
-static void a_restart_of_the_program_goes_on(void **state)
+TEST(a_restart_of_the_program_goes_on)
 {
     struct clock_watch watch;
-    (void)state;
     clock_watch_resume(&watch, noon);
     FOLLOW(&watch, {1 * S, 48 * HOUR, CLOCK_PARTED, 0, 0}, {2 * S, 0, CLOCK_RETURNED, 0, 0});
 }
 
 /* How long the machine was off is told by nothing but the wall clock. */
-static void a_start_of_the_machine_waits_to_be_sure(void **state)
+TEST(a_start_of_the_machine_waits_to_be_sure)
 {
     struct clock_watch watch;
-    (void)state;
     clock_watch_restart(&watch, noon - 30 * S, noon, 0);
     FOLLOW(&watch, {1 * S, 0, CLOCK_STEADY, 0, 0});
     clock_watch_restart(&watch, noon - HOUR, noon, 0);
@@ -90,26 +80,13 @@ static void a_start_of_the_machine_waits_to_be_sure(void **state)
            {2 * S, 0, CLOCK_RETURNED, 0, 0}, {3 * S, 0, CLOCK_STEADY, 0, 0});
 }
 
-static void a_machine_without_a_clock_is_set_once(void **state)
+TEST(a_machine_without_a_clock_is_set_once)
 {
     struct clock_watch watch;
-    (void)state;
     clock_watch_restart(&watch, noon - HOUR, 0, 0);
     FOLLOW(&watch, {1 * S, -noon, CLOCK_PARTED, -HOUR, -noon}, {5 * S, 0, CLOCK_SETTLED, 0, -HOUR},
            {6 * S, 0, CLOCK_STEADY, 0, -HOUR}, {5 * S + 15 * MINUTE, 0, CLOCK_STEADY, 0, 0});
     /* What was known was wrong: in the end the clock that is there is believed. */
     clock_watch_restart(&watch, noon + HOUR, noon, 0);
     FOLLOW(&watch, {1 * S, 0, CLOCK_PARTED, HOUR, 0}, {16 * MINUTE, 0, CLOCK_SETTLED, 0, 0});
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_clock_that_is_wrong_for_a_while_is_not_believed),
-        cmocka_unit_test(a_clock_that_was_set_right_is_believed_in_the_end),
-        cmocka_unit_test(a_restart_of_the_program_goes_on),
-        cmocka_unit_test(a_start_of_the_machine_waits_to_be_sure),
-        cmocka_unit_test(a_machine_without_a_clock_is_set_once),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,8 @@
 #include "base/base.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static void set_fills_code_and_message(void **state)
+TEST(set_fills_code_and_message)
 {
-    (void)state;
     struct error error;
     assert_false(error_set(&error, ERROR_TOO_LARGE, "%s has %d bytes", "key", 7));
     assert_int_equal(error.code, ERROR_TOO_LARGE);
@@ -18,18 +11,16 @@ static void set_fills_code_and_message(void **state)
     assert_false(error_prefix(NULL, "ignored"));
 }
 
-static void message_may_quote_itself(void **state)
+TEST(message_may_quote_itself)
 {
-    (void)state;
     struct error error;
     error_set(&error, ERROR_DATABASE, "locked");
     error_set(&error, ERROR_DISK_FULL, "again: %s", error.message);
     assert_string_equal(error.message, "again: locked");
 }
 
-static void prefix_comes_before(void **state)
+TEST(prefix_comes_before)
 {
-    (void)state;
     struct error error;
     error_set(&error, ERROR_CONFIGURATION, "not a number");
     assert_false(error_prefix(&error, "line %d", 3));
@@ -38,9 +29,8 @@ static void prefix_comes_before(void **state)
     assert_string_equal(error.message, "stele.json: line 3: not a number");
 }
 
-static void long_messages_are_cut_at_a_character(void **state)
+TEST(long_messages_are_cut_at_a_character)
 {
-    (void)state;
     struct error error;
     char text[4 * ERROR_MESSAGE_SIZE + 1];
     for (size_t offset = 0; offset < 4; offset++) {
@@ -62,9 +52,8 @@ static void long_messages_are_cut_at_a_character(void **state)
     }
 }
 
-static void invalid_bytes_are_replaced(void **state)
+TEST(invalid_bytes_are_replaced)
 {
-    (void)state;
     struct error error;
     error_set(&error, ERROR_INVALID_MESSAGE, "[%s]", "a\xFF\xC3\xA9\xC3");
     assert_string_equal(error.message, "[a?\xC3\xA9?]");
@@ -72,9 +61,8 @@ static void invalid_bytes_are_replaced(void **state)
     assert_string_equal(error.message, "???");
 }
 
-static void every_code_has_its_policy(void **state)
+TEST(every_code_has_its_policy)
 {
-    (void)state;
     for (int code = 0; code < ERROR_COUNT; code++) {
         assert_non_null(error_wire_code((enum error_code)code));
         assert_in_range(error_http_status((enum error_code)code), 200, 599);
@@ -85,9 +73,8 @@ static void every_code_has_its_policy(void **state)
     assert_string_equal(error_wire_code((enum error_code)999), "internal-error");
 }
 
-static void what_is_known_of_the_time_wins(void **state)
+TEST(what_is_known_of_the_time_wins)
 {
-    (void)state;
     struct error error = {.retry_after = 99};
     error_set(&error, ERROR_QUEUE_FULL, "full");
     assert_int_equal(error_retry_after(&error), 1);
@@ -99,18 +86,4 @@ static void what_is_known_of_the_time_wins(void **state)
     assert_int_equal(error_retry_after(&error), -1);
     error.retry_after = 2;
     assert_int_equal(error_retry_after(&error), 2);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(set_fills_code_and_message),
-        cmocka_unit_test(message_may_quote_itself),
-        cmocka_unit_test(prefix_comes_before),
-        cmocka_unit_test(long_messages_are_cut_at_a_character),
-        cmocka_unit_test(invalid_bytes_are_replaced),
-        cmocka_unit_test(every_code_has_its_policy),
-        cmocka_unit_test(what_is_known_of_the_time_wins),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,6 @@
 /* The heap against a plain array: whatever is added and removed, the least comes first. */
 #include "base/heap.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { ENTRIES = 300, STEPS = 200000 };
 
@@ -20,9 +13,8 @@ static const struct heap_entry *least(const struct heap_entry *entries)
     return found;
 }
 
-static void the_least_comes_first(void **state)
+TEST(the_least_comes_first)
 {
-    (void)state;
     static struct heap_entry entries[ENTRIES];
     struct heap heap = {NULL};
     unsigned seed = 1;
@@ -50,9 +42,8 @@ static void the_least_comes_first(void **state)
     assert_null(least(entries));
 }
 
-static void extremes_and_repetitions_are_fine(void **state)
+TEST(extremes_and_repetitions_are_fine)
 {
-    (void)state;
     struct heap_entry a = {0}, b = {0}, c = {0};
     struct heap heap = {NULL};
     heap_remove(&heap, &a);
@@ -67,13 +58,4 @@ static void extremes_and_repetitions_are_fine(void **state)
     assert_ptr_equal(heap_first(&heap), &a);
     heap_remove(&heap, &a);
     assert_null(heap_first(&heap));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_least_comes_first),
-        cmocka_unit_test(extremes_and_repetitions_are_fine),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,5 @@
 #include "base/base.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 struct value {
     char key[20];
@@ -28,9 +20,8 @@ static struct value *make_values(size_t count, unsigned first)
     return values;
 }
 
-static void empty_map_finds_nothing(void **state)
+TEST(empty_map_finds_nothing)
 {
-    (void)state;
     struct map map;
     size_t position = 0;
     map_init(&map, value_key);
@@ -40,9 +31,8 @@ static void empty_map_finds_nothing(void **state)
     map_fini(&map);
 }
 
-static void keys_may_hold_any_byte(void **state)
+TEST(keys_may_hold_any_byte)
 {
-    (void)state;
     struct map map;
     struct value empty = {.key = ""}, full = {.key = "\x01\xFF"};
     map_init(&map, value_key);
@@ -54,9 +44,8 @@ static void keys_may_hold_any_byte(void **state)
     map_fini(&map);
 }
 
-static void finds_what_was_added_and_not_removed(void **state)
+TEST(finds_what_was_added_and_not_removed)
 {
-    (void)state;
     enum { COUNT = 5000 };
     struct map map;
     struct value *values = make_values(COUNT, 0);
@@ -108,9 +97,8 @@ static void walk_and_remove(size_t count, unsigned first, int percent)
     free(values);
 }
 
-static void removing_while_iterating_skips_and_repeats_nothing(void **state)
+TEST(removing_while_iterating_skips_and_repeats_nothing)
 {
-    (void)state;
     /* Small tables that are full to the brim, because there most entries wrap around. */
     for (unsigned round = 0; round < 20000; round++)
         walk_and_remove(round % 14, 100 * round, (int)(round % 5) * 25);
@@ -118,9 +106,8 @@ static void removing_while_iterating_skips_and_repeats_nothing(void **state)
         walk_and_remove(50000, 0, percent);
 }
 
-static void removed_values_may_be_freed_while_iterating(void **state)
+TEST(removed_values_may_be_freed_while_iterating)
 {
-    (void)state;
     struct map map;
     map_init(&map, value_key);
     for (unsigned i = 0; i < 1000; i++)
@@ -134,9 +121,8 @@ static void removed_values_may_be_freed_while_iterating(void **state)
     map_fini(&map);
 }
 
-static void out_of_memory_leaves_the_map_as_it_was(void **state)
+TEST(out_of_memory_leaves_the_map_as_it_was)
 {
-    (void)state;
     struct map map;
     struct value *values = make_values(100, 0);
     map_init(&map, value_key);
@@ -157,9 +143,8 @@ static void out_of_memory_leaves_the_map_as_it_was(void **state)
     free(values);
 }
 
-static void hash_depends_on_every_byte_and_the_length(void **state)
+TEST(hash_depends_on_every_byte_and_the_length)
 {
-    (void)state;
     char zeros[40] = {0};
     for (size_t length = 0; length < sizeof zeros; length++) {
         uint64_t hash = map_hash(span_make(zeros, length));
@@ -171,18 +156,4 @@ static void hash_depends_on_every_byte_and_the_length(void **state)
             zeros[i] = 0;
         }
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_map_finds_nothing),
-        cmocka_unit_test(keys_may_hold_any_byte),
-        cmocka_unit_test(finds_what_was_added_and_not_removed),
-        cmocka_unit_test(removing_while_iterating_skips_and_repeats_nothing),
-        cmocka_unit_test(removed_values_may_be_freed_while_iterating),
-        cmocka_unit_test(out_of_memory_leaves_the_map_as_it_was),
-        cmocka_unit_test(hash_depends_on_every_byte_and_the_length),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,18 +1,12 @@
 #include "base/base.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static int disarm(void **state)
+static void disarm(void)
 {
-    (void)state;
     memory_fail_at(0, 0);
-    return 0;
 }
+
+TEST_EACH(NULL, disarm)
 
 static bool one_succeeds(void)
 {
@@ -21,9 +15,8 @@ static bool one_succeeds(void)
     return memory != NULL;
 }
 
-static void zero_bytes_are_memory_too(void **state)
+TEST(zero_bytes_are_memory_too)
 {
-    (void)state;
     void *some = memory_alloc(0);
     assert_non_null(some);
     some = memory_resize(some, 0);
@@ -32,9 +25,8 @@ static void zero_bytes_are_memory_too(void **state)
     memory_free(NULL);
 }
 
-static void new_memory_is_zero(void **state)
+TEST(new_memory_is_zero)
 {
-    (void)state;
     unsigned char *memory = memory_new(1000);
     for (int i = 0; i < 1000; i++)
         assert_int_equal(memory[i], 0);
@@ -43,9 +35,8 @@ static void new_memory_is_zero(void **state)
     memory_free(memory);
 }
 
-static void strings_are_copied_and_terminated(void **state)
+TEST(strings_are_copied_and_terminated)
 {
-    (void)state;
     char *copy = memory_copy_string("abcdef", 3);
     assert_string_equal(copy, "abc");
     memory_free(copy);
@@ -55,9 +46,8 @@ static void strings_are_copied_and_terminated(void **state)
     assert_null(memory_copy_string("", SIZE_MAX));
 }
 
-static void the_nth_fails_once(void **state)
+TEST(the_nth_fails_once)
 {
-    (void)state;
     memory_fail_at(3, 0);
     assert_true(one_succeeds());
     assert_true(one_succeeds());
@@ -71,9 +61,8 @@ static void the_nth_fails_once(void **state)
     assert_false(memory_fault_hit());
 }
 
-static void sticky_faults_last_until_disarmed(void **state)
+TEST(sticky_faults_last_until_disarmed)
 {
-    (void)state;
     memory_fail_at(2, 1);
     assert_true(one_succeeds());
     for (int i = 0; i < 5; i++)
@@ -89,9 +78,8 @@ static int second_of_three(void)
     return ++times_asked % 3 == 2;
 }
 
-static void who_is_asked_chooses(void **state)
+TEST(who_is_asked_chooses)
 {
-    (void)state;
     times_asked = 0;
     memory_fail_if(second_of_three);
     assert_true(one_succeeds());
@@ -110,9 +98,8 @@ static void who_is_asked_chooses(void **state)
     assert_int_equal(times_asked, 3);
 }
 
-static void every_kind_of_allocation_fails(void **state)
+TEST(every_kind_of_allocation_fails)
 {
-    (void)state;
     char *memory = memory_alloc(1);
     memory_fail_at(1, 1);
     assert_null(memory_alloc(1));
@@ -121,18 +108,4 @@ static void every_kind_of_allocation_fails(void **state)
     assert_null(memory_copy_string("a", 1));
     memory_fail_at(0, 0);
     memory_free(memory); /* a failed resize left it alone */
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(zero_bytes_are_memory_too, disarm),
-        cmocka_unit_test_teardown(new_memory_is_zero, disarm),
-        cmocka_unit_test_teardown(strings_are_copied_and_terminated, disarm),
-        cmocka_unit_test_teardown(the_nth_fails_once, disarm),
-        cmocka_unit_test_teardown(sticky_faults_last_until_disarmed, disarm),
-        cmocka_unit_test_teardown(who_is_asked_chooses, disarm),
-        cmocka_unit_test_teardown(every_kind_of_allocation_fails, disarm),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

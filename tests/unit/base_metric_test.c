@@ -1,49 +1,39 @@
 #include "base/base.h"
+#include "test.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 static struct buffer out;
 
-static int start(void **state)
+static void start(void)
 {
-    (void)state;
     buffer_init(&out, 100000);
-    return 0;
 }
 
-static int stop(void **state)
+static void stop(void)
 {
-    (void)state;
     buffer_fini(&out);
-    return 0;
 }
 
-static void counters_add_up(void **state)
+TEST_EACH(start, stop)
+
+TEST(counters_add_up)
 {
-    (void)state;
     struct counter counter = {0};
     counter_add(&counter, 2);
     counter_add(&counter, 40);
     assert_int_equal(counter_get(&counter), 42);
 }
 
-static void head_names_type_and_help(void **state)
+TEST(head_names_type_and_help)
 {
-    (void)state;
     metric_head(&out, "stele_rows", "gauge", "Rows \"kept\"\nin a\\b.");
     assert_string_equal(buffer_string(&out), "# HELP stele_rows Rows \"kept\"\\nin a\\\\b.\n"
                                              "# TYPE stele_rows gauge\n");
 }
 
-static void samples_with_and_without_labels(void **state)
+TEST(samples_with_and_without_labels)
 {
-    (void)state;
     metric_sample(&out, "a", NULL, 3);
     metric_sample(&out, "b", "mode=\"list\"", 0.1);
     metric_sample(&out, "c", "", 123456789012.0);
@@ -52,25 +42,22 @@ static void samples_with_and_without_labels(void **state)
                                              "d 9007199254740991\n");
 }
 
-static void special_numbers(void **state)
+TEST(special_numbers)
 {
-    (void)state;
     metric_sample(&out, "a", NULL, (double)NAN);
     metric_sample(&out, "b", NULL, (double)INFINITY);
     metric_sample(&out, "c", NULL, (double)-INFINITY);
     assert_string_equal(buffer_string(&out), "a NaN\nb +Inf\nc -Inf\n");
 }
 
-static void label_values_are_escaped(void **state)
+TEST(label_values_are_escaped)
 {
-    (void)state;
     metric_label_value(&out, span_of("a\"b\\c\nd"));
     assert_string_equal(buffer_string(&out), "a\\\"b\\\\c\\nd");
 }
 
-static void durations_fall_into_their_buckets(void **state)
+TEST(durations_fall_into_their_buckets)
 {
-    (void)state;
     struct histogram histogram = {0};
     for (int i = 0; i < HISTOGRAM_BUCKETS - 1; i++) {
         uint64_t bound = UINT64_C(50) << i;
@@ -83,9 +70,8 @@ static void durations_fall_into_their_buckets(void **state)
     assert_int_equal(histogram.buckets[HISTOGRAM_BUCKETS - 1], 2);
 }
 
-static void histogram_text_is_cumulative(void **state)
+TEST(histogram_text_is_cumulative)
 {
-    (void)state;
     struct histogram histogram = {0};
     histogram_add(&histogram, 10);
     histogram_add(&histogram, 150);
@@ -104,18 +90,4 @@ static void histogram_text_is_cumulative(void **state)
     text = buffer_string(&out);
     assert_non_null(strstr(text, "t_bucket{le=\"5e-05\"} 1\n"));
     assert_non_null(strstr(text, "\nt_sum 1000.00016\nt_count 3\n"));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(counters_add_up, start, stop),
-        cmocka_unit_test_setup_teardown(head_names_type_and_help, start, stop),
-        cmocka_unit_test_setup_teardown(samples_with_and_without_labels, start, stop),
-        cmocka_unit_test_setup_teardown(special_numbers, start, stop),
-        cmocka_unit_test_setup_teardown(label_values_are_escaped, start, stop),
-        cmocka_unit_test_setup_teardown(durations_fall_into_their_buckets, start, stop),
-        cmocka_unit_test_setup_teardown(histogram_text_is_cumulative, start, stop),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 #include "base/base.h"
+#include "test.h"
 
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <time.h>
-
-#include <cmocka.h>
 
 struct entry {
     struct queue_item item;
@@ -24,9 +19,8 @@ static void sleep_ms(long ms)
     nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL);
 }
 
-static void takes_all_in_order(void **state)
+TEST(takes_all_in_order)
 {
-    (void)state;
     struct queue queue;
     struct entry entries[5] = {0};
     size_t count, bytes;
@@ -50,9 +44,8 @@ static void takes_all_in_order(void **state)
     queue_fini(&queue);
 }
 
-static void takes_one_by_one(void **state)
+TEST(takes_one_by_one)
 {
-    (void)state;
     struct queue queue;
     struct entry entries[3] = {0};
     assert_true(queue_init(&queue, 10, 1000));
@@ -69,9 +62,8 @@ static void takes_one_by_one(void **state)
     queue_fini(&queue);
 }
 
-static void caps_refuse_at_once(void **state)
+TEST(caps_refuse_at_once)
 {
-    (void)state;
     struct queue queue;
     struct entry small[3] = {{.item.bytes = 60}, {.item.bytes = 40}, {.item.bytes = 1}};
     struct entry huge = {.item.bytes = SIZE_MAX}, none = {.item.bytes = 0};
@@ -95,9 +87,8 @@ static void caps_refuse_at_once(void **state)
     queue_fini(&queue);
 }
 
-static void closed_queue_gives_what_is_left(void **state)
+TEST(closed_queue_gives_what_is_left)
 {
-    (void)state;
     struct queue queue;
     struct entry entries[2] = {0};
     assert_true(queue_init(&queue, 10, 1000));
@@ -113,9 +104,8 @@ static void closed_queue_gives_what_is_left(void **state)
     queue_fini(&queue);
 }
 
-static void waiting_ends_in_time(void **state)
+TEST(waiting_ends_in_time)
 {
-    (void)state;
     struct queue queue;
     assert_true(queue_init(&queue, 10, 1000));
     uint64_t before = clock_monotonic_us();
@@ -135,9 +125,8 @@ static void count_wake(void *argument)
     ++*wakes;
 }
 
-static void wakes_only_when_it_was_empty(void **state)
+TEST(wakes_only_when_it_was_empty)
 {
-    (void)state;
     struct queue queue;
     struct entry entries[3] = {0};
     int wakes = 0;
@@ -222,9 +211,8 @@ static void consume(struct queue *queue, bool one_by_one)
     }
 }
 
-static void many_producers_one_consumer(void **state)
+TEST(many_producers_one_consumer)
 {
-    (void)state;
     for (int one_by_one = 0; one_by_one < 2; one_by_one++) {
         struct queue queue;
         _Atomic int wakes = 0;
@@ -249,9 +237,8 @@ static void *put_one_waiting(void *argument)
     return queue_put_wait(argument, &entry.item) ? argument : NULL;
 }
 
-static void close_frees_a_waiting_producer(void **state)
+TEST(close_frees_a_waiting_producer)
 {
-    (void)state;
     struct queue queue;
     struct entry first = {0};
     pthread_t thread;
@@ -274,9 +261,8 @@ static void *take_for_ever(void *argument)
     return NULL;
 }
 
-static void close_frees_a_waiting_taker(void **state)
+TEST(close_frees_a_waiting_taker)
 {
-    (void)state;
     struct queue queue;
     struct entry entry = {0};
     pthread_t thread;
@@ -296,9 +282,8 @@ static void *nudge(void *argument)
     return NULL;
 }
 
-static void a_nudge_ends_one_wait(void **state)
+TEST(a_nudge_ends_one_wait)
 {
-    (void)state;
     struct queue queue;
     struct entry entry = {0};
     pthread_t thread;
@@ -313,21 +298,4 @@ static void a_nudge_ends_one_wait(void **state)
     assert_ptr_equal(queue_wait_all(&queue, -1), &entry.item);
     assert_null(queue_wait_all(&queue, 1)); /* that nudge is spent */
     queue_fini(&queue);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_all_in_order),
-        cmocka_unit_test(takes_one_by_one),
-        cmocka_unit_test(caps_refuse_at_once),
-        cmocka_unit_test(closed_queue_gives_what_is_left),
-        cmocka_unit_test(waiting_ends_in_time),
-        cmocka_unit_test(wakes_only_when_it_was_empty),
-        cmocka_unit_test(many_producers_one_consumer),
-        cmocka_unit_test(close_frees_a_waiting_producer),
-        cmocka_unit_test(close_frees_a_waiting_taker),
-        cmocka_unit_test(a_nudge_ends_one_wait),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

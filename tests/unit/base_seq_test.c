@@ -1,11 +1,6 @@
 /* Cursors as text. */
 #include "base/base.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static void check_both_ways(int64_t slot, int64_t index, const char *text)
 {
@@ -18,9 +13,8 @@ static void check_both_ways(int64_t slot, int64_t index, const char *text)
     assert_int_equal(parsed.index, index);
 }
 
-static void the_index_is_padded_to_twelve_digits(void **state)
+TEST(the_index_is_padded_to_twelve_digits)
 {
-    (void)state;
     check_both_ways(0, 1, "0:000000000001");
     check_both_ways(5, 0, "5:000000000000");
     check_both_ways(318, 999999999999, "318:999999999999");
@@ -28,18 +22,16 @@ static void the_index_is_padded_to_twelve_digits(void **state)
     check_both_ways(INT64_MAX, INT64_MAX, "9223372036854775807:9223372036854775807");
 }
 
-static void padding_is_not_needed_to_be_read(void **state)
+TEST(padding_is_not_needed_to_be_read)
 {
-    (void)state;
     struct seq seq;
     assert_true(seq_parse(span_of("0007:12"), &seq));
     assert_int_equal(seq.slot, 7);
     assert_int_equal(seq.index, 12);
 }
 
-static void anything_else_is_refused(void **state)
+TEST(anything_else_is_refused)
 {
-    (void)state;
     static const char *const bad[] = {"",
                                       ":",
                                       "1",
@@ -69,14 +61,4 @@ static void anything_else_is_refused(void **state)
     struct seq seq;
     assert_false(seq_parse(span_make("1:2\0", 4), &seq));
     assert_false(seq_parse(span_make(NULL, 0), &seq));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_index_is_padded_to_twelve_digits),
-        cmocka_unit_test(padding_is_not_needed_to_be_read),
-        cmocka_unit_test(anything_else_is_refused),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

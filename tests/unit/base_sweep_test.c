@@ -4,14 +4,7 @@
  */
 #include "base/memory.h"
 #include "fault_sweep.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { PLACES = 5, TIMES = 10 };
 
@@ -57,9 +50,8 @@ static void sweep_act(int sticky)
     sweep_end();
 }
 
-static void every_place_is_the_first_to_fail_once(void **state)
+TEST(every_place_is_the_first_to_fail_once)
 {
-    (void)state;
     for (int sticky = 0; sticky < 2; sticky++) {
         sweep_act(sticky);
         assert_int_equal(first_refused[0], 1);
@@ -75,9 +67,8 @@ static void every_place_is_the_first_to_fail_once(void **state)
     }
 }
 
-static void an_exhaustive_one_fails_every_allocation(void **state)
+TEST_WITH(an_exhaustive_one_fails_every_allocation, NULL, NULL)
 {
-    (void)state;
     assert_int_equal(setenv("STELE_SEEDS", "1000", 1), 0);
     sweep_act(0);
     assert_int_equal(first_refused[0], 1);
@@ -86,17 +77,9 @@ static void an_exhaustive_one_fails_every_allocation(void **state)
     assert_int_equal(sweep_run(), TIMES + 3 + 2);
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    (void)state;
-    return unsetenv("STELE_SEEDS");
+    assert_int_equal(unsetenv("STELE_SEEDS"), 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(every_place_is_the_first_to_fail_once, set_up),
-        cmocka_unit_test(an_exhaustive_one_fails_every_allocation),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
-}
+TEST_EACH(set_up, NULL)

@@ -1,16 +1,10 @@
 #include "base/base.h"
+#include "test.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
-
-static void copies_and_terminates(void **state)
+TEST(copies_and_terminates)
 {
-    (void)state;
     struct text *text = text_new("a\0bc", 3);
     assert_true(span_equal(text_span(text), span_make("a\0b", 3)));
     assert_int_equal(text->data[3], '\0');
@@ -20,9 +14,8 @@ static void copies_and_terminates(void **state)
     text_unref(text);
 }
 
-static void joins_two_runs(void **state)
+TEST(joins_two_runs)
 {
-    (void)state;
     struct text *text = text_join(span_of("one"), span_of("two"));
     assert_string_equal(text->data, "onetwo");
     assert_int_equal(text->length, 6);
@@ -32,9 +25,8 @@ static void joins_two_runs(void **state)
     text_unref(text);
 }
 
-static void refuses_what_is_too_long(void **state)
+TEST(refuses_what_is_too_long)
 {
-    (void)state;
     assert_null(text_new("", (size_t)UINT32_MAX + 1));
     assert_null(text_join(span_make("", UINT32_MAX), span_of("a")));
     assert_null(text_join(span_make("", SIZE_MAX), span_make("", 2)));
@@ -44,9 +36,8 @@ static void refuses_what_is_too_long(void **state)
     memory_fail_at(0, 0);
 }
 
-static void null_is_passed_through(void **state)
+TEST(null_is_passed_through)
 {
-    (void)state;
     assert_null(text_ref(NULL));
     text_unref(NULL);
     assert_null(text_span(NULL).data);
@@ -68,9 +59,8 @@ static void *share(void *argument)
     return NULL;
 }
 
-static void is_shared_between_threads(void **state)
+TEST(is_shared_between_threads)
 {
-    (void)state;
     struct text *text = text_new("shared", 6);
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
@@ -81,14 +71,4 @@ static void is_shared_between_threads(void **state)
         pthread_join(threads[i], &result);
         assert_null(result);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(copies_and_terminates),     cmocka_unit_test(joins_two_runs),
-        cmocka_unit_test(refuses_what_is_too_long),  cmocka_unit_test(null_is_passed_through),
-        cmocka_unit_test(is_shared_between_threads),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,11 +2,7 @@
  * Numbers and names as people type them.
  */
 #include "base/typed.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static void expect_number(const char *text, int64_t expected)
 {
@@ -15,9 +11,8 @@ static void expect_number(const char *text, int64_t expected)
     assert_int_equal(number, expected);
 }
 
-static void whole_numbers_are_read(void **state)
+TEST(whole_numbers_are_read)
 {
-    (void)state;
     expect_number("0", 0);
     expect_number("007", 7);
     expect_number("-12", -12);
@@ -25,9 +20,8 @@ static void whole_numbers_are_read(void **state)
     expect_number("-9223372036854775807", -INT64_MAX);
 }
 
-static void anything_else_is_refused(void **state)
+TEST(anything_else_is_refused)
 {
-    (void)state;
     const char *const wrong[] = {"",     "-",    "+1", " 1",  "1 ",
                                  "1.0",  "1e3",  "a",  "--1", "9223372036854775808",
                                  "0x10", "1,000"};
@@ -49,9 +43,8 @@ static const char *meant(const char *given)
     return nearest.name;
 }
 
-static void a_misspelt_name_is_guessed(void **state)
+TEST(a_misspelt_name_is_guessed)
 {
-    (void)state;
     assert_string_equal(meant("lisen"), "listen");
     assert_string_equal(meant("listen"), "listen");
     assert_string_equal(meant("Readers"), "readers");
@@ -62,14 +55,4 @@ static void a_misspelt_name_is_guessed(void **state)
     assert_null(meant("None/list"));
     assert_null(meant(""));
     assert_null(meant("a_name_that_is_longer_than_any_of_those_that_the_program_could_ever_know"));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_numbers_are_read),
-        cmocka_unit_test(anything_else_is_refused),
-        cmocka_unit_test(a_misspelt_name_is_guessed),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,21 +1,13 @@
 #include "base/utf8.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static size_t first_of(const char *text)
 {
     return utf8_character(text, strlen(text));
 }
 
-static void well_formed_characters(void **state)
+TEST(well_formed_characters)
 {
-    (void)state;
     assert_int_equal(first_of("a"), 1);
     assert_int_equal(first_of("\xC2\x80"), 2);
     assert_int_equal(first_of("\xDF\xBF!"), 2);
@@ -27,9 +19,8 @@ static void well_formed_characters(void **state)
     assert_int_equal(utf8_character("", 1), 1); /* NUL is a character */
 }
 
-static void malformed_bytes(void **state)
+TEST(malformed_bytes)
 {
-    (void)state;
     const char *const bad[] = {"",
                                "\x80",
                                "\xC0\x80",
@@ -47,23 +38,12 @@ static void malformed_bytes(void **state)
         assert_int_equal(first_of(bad[i]), 0);
 }
 
-static void whole_drops_only_a_cut_character(void **state)
+TEST(whole_drops_only_a_cut_character)
 {
-    (void)state;
     const char *text = "a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80";
     const size_t expected[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
     for (size_t length = 0; length <= 10; length++)
         assert_int_equal(utf8_whole(text, length), expected[length]);
     assert_int_equal(utf8_whole("\x80\x80\x80\x80\x80", 5), 5);
     assert_int_equal(utf8_whole("\x80", 1), 1);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(well_formed_characters),
-        cmocka_unit_test(malformed_bytes),
-        cmocka_unit_test(whole_drops_only_a_cut_character),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

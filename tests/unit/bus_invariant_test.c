@@ -3,13 +3,7 @@
  * for the count of a slab, which is the first thing in it.
  */
 #include "bus/bus.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include "invariant_fixture.h"
 
@@ -119,14 +113,7 @@ static const struct broken_case cases[] = {
     {break_channel, OFFSET, "!block || cursor->offset <= block->used"},
 };
 
-static void all_fire(void **state)
+TEST(all_fire)
 {
-    (void)state;
     assert_all_broken(cases, sizeof cases / sizeof *cases);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_fire)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,6 @@
 /* The ring and the channel: what is kept, what is dropped, and what a cursor sees of it. */
 #include "bus/bus.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static struct change *make(int64_t id, size_t size)
 {
@@ -20,9 +14,8 @@ static struct change *make(int64_t id, size_t size)
     return change;
 }
 
-static void ring_holds_the_newest(void **state)
+TEST(ring_holds_the_newest)
 {
-    (void)state;
     struct ring ring;
     ring_init(&ring, 41, 100 * 1000);
     for (int64_t id = 42; id < 5042; id++)
@@ -36,9 +29,8 @@ static void ring_holds_the_newest(void **state)
     ring_fini(&ring);
 }
 
-static void ring_keeps_one_that_is_too_large(void **state)
+TEST(ring_keeps_one_that_is_too_large)
 {
-    (void)state;
     struct ring ring;
     ring_init(&ring, 0, 1000);
     ring_add(&ring, make(1, 10));
@@ -50,9 +42,8 @@ static void ring_keeps_one_that_is_too_large(void **state)
     ring_fini(&ring);
 }
 
-static void ring_survives_lack_of_memory(void **state)
+TEST(ring_survives_lack_of_memory)
 {
-    (void)state;
     struct ring ring;
     ring_init(&ring, 0, 1000 * 1000);
     struct change *change = make(1, 10);
@@ -104,9 +95,8 @@ static void expect(const struct channel *channel, struct channel_cursor *cursor,
     assert_int_equal(cursor->id, to);
 }
 
-static void channel_gives_what_follows(void **state)
+TEST(channel_gives_what_follows)
 {
-    (void)state;
     struct channel channel;
     struct channel_cursor cursor;
     channel_init(&channel, 100);
@@ -123,9 +113,8 @@ static void channel_gives_what_follows(void **state)
     channel_fini(&channel);
 }
 
-static void channel_passes_what_it_does_not_show(void **state)
+TEST(channel_passes_what_it_does_not_show)
 {
-    (void)state;
     struct channel channel;
     struct channel_cursor cursor, idle;
     channel_init(&channel, 0);
@@ -141,9 +130,8 @@ static void channel_passes_what_it_does_not_show(void **state)
     channel_fini(&channel);
 }
 
-static void channel_tells_who_is_behind(void **state)
+TEST(channel_tells_who_is_behind)
 {
-    (void)state;
     struct channel channel;
     struct channel_cursor slow, level, later;
     bool behind;
@@ -171,9 +159,8 @@ static void channel_tells_who_is_behind(void **state)
     channel_fini(&channel);
 }
 
-static void channel_keeps_large_frames_apart(void **state)
+TEST(channel_keeps_large_frames_apart)
 {
-    (void)state;
     struct channel channel;
     struct channel_cursor cursor;
     bool behind;
@@ -201,18 +188,4 @@ static void channel_keeps_large_frames_apart(void **state)
     assert_int_equal(cursor.id, 3);
     channel_fini(&channel);
     free(large);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ring_holds_the_newest),
-        cmocka_unit_test(ring_keeps_one_that_is_too_large),
-        cmocka_unit_test(ring_survives_lack_of_memory),
-        cmocka_unit_test(channel_gives_what_follows),
-        cmocka_unit_test(channel_passes_what_it_does_not_show),
-        cmocka_unit_test(channel_tells_who_is_behind),
-        cmocka_unit_test(channel_keeps_large_frames_apart),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

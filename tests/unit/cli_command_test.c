@@ -4,12 +4,7 @@
 #include "cli/ingest.h"
 #include "cli/serve.h"
 #include "cli/subscribe.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { ARGUMENTS = 16 };
 
@@ -32,9 +27,8 @@ static enum command_parse parse(const struct command *command, const char *line,
     return command_parse(command, count, arguments, options, error);
 }
 
-static void serve_options_are_parsed(void **state)
+TEST(serve_options_are_parsed)
 {
-    (void)state;
     struct serve_options options = {0};
     struct error error = {0};
     assert_int_equal(parse(&serve_command,
@@ -65,9 +59,8 @@ static void serve_options_are_parsed(void **state)
     memory_free(options.stacks.items);
 }
 
-static void ingest_options_are_parsed(void **state)
+TEST(ingest_options_are_parsed)
 {
-    (void)state;
     struct ingest_options options = INGEST_OPTIONS_INIT;
     struct error error = {0};
     assert_int_equal(
@@ -85,9 +78,8 @@ static void ingest_options_are_parsed(void **state)
     memory_free(options.operands.items);
 }
 
-static void subscribe_options_are_parsed(void **state)
+TEST(subscribe_options_are_parsed)
 {
-    (void)state;
     struct subscribe_options options = SUBSCRIBE_OPTIONS_INIT;
     struct error error = {0};
     assert_int_equal(parse(&subscribe_command,
@@ -117,9 +109,8 @@ static void expect_wrong(const struct command *command, const char *line, const 
         fail_msg("%s\ngives: %s\nwanted: %s", line, error.message, says);
 }
 
-static void what_is_wrong_is_named(void **state)
+TEST(what_is_wrong_is_named)
 {
-    (void)state;
     expect_wrong(&serve_command, "serve --lisen x", "did you mean --listen?");
     expect_wrong(&serve_command, "serve --zzzzzz x", "--zzzzzz");
     expect_wrong(&serve_command, "serve --db", "--db needs a value: FILE");
@@ -134,9 +125,8 @@ static void what_is_wrong_is_named(void **state)
     expect_wrong(&version_command, "version more", "\"more\"");
 }
 
-static void help_is_asked_for_anywhere(void **state)
+TEST(help_is_asked_for_anywhere)
 {
-    (void)state;
     struct serve_options options = {0};
     struct error error = {0};
     assert_int_equal(parse(&serve_command, "serve --db a --help", &options, &error), PARSE_HELP);
@@ -161,9 +151,8 @@ static void note(struct subscribe_cursor *cursor, const char *frame)
     assert_true(subscribe_note(cursor, span_of(frame), &problem));
 }
 
-static void a_subscription_resumes_behind_its_last_frame(void **state)
+TEST(a_subscription_resumes_behind_its_last_frame)
 {
-    (void)state;
     const char *view = "Q/list";
     struct subscribe_options options = SUBSCRIBE_OPTIONS_INIT;
     options.operands = (struct option_texts){&view, 1};
@@ -190,9 +179,8 @@ static void a_subscription_resumes_behind_its_last_frame(void **state)
     assert_string_equal(cursor.epoch, "e2");
 }
 
-static void error_messages_are_told_apart(void **state)
+TEST(error_messages_are_told_apart)
 {
-    (void)state;
     struct subscribe_cursor cursor = {{0}, {0}};
     struct subscribe_error problem = {{0}, false, false};
     assert_false(subscribe_note(&cursor,
@@ -201,18 +189,4 @@ static void error_messages_are_told_apart(void **state)
                                 &problem));
     assert_string_equal(problem.message, "no");
     assert_true(problem.fatal && !problem.retryable);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(serve_options_are_parsed),
-        cmocka_unit_test(ingest_options_are_parsed),
-        cmocka_unit_test(subscribe_options_are_parsed),
-        cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(help_is_asked_for_anywhere),
-        cmocka_unit_test(a_subscription_resumes_behind_its_last_frame),
-        cmocka_unit_test(error_messages_are_told_apart),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

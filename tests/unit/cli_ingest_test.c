@@ -4,14 +4,7 @@
 #include "cli/ingest_input.h"
 #include "cli/ingest_line.h"
 #include "cli/ingest_window.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 /* ---- lines of an input ---- */
 
@@ -59,9 +52,8 @@ static void expect_lines(const char *text, const char *const *lines)
     ingest_input_close(input);
 }
 
-static void an_input_gives_its_lines(void **state)
+TEST(an_input_gives_its_lines)
 {
-    (void)state;
     expect_lines("", (const char *const[]){NULL});
     expect_lines("a", (const char *const[]){"a", NULL});
     expect_lines("a\n", (const char *const[]){"a", NULL});
@@ -69,9 +61,8 @@ static void an_input_gives_its_lines(void **state)
 }
 
 /* Lines around the size of a read, so that ends fall on every side of one. */
-static void lines_may_be_longer_than_a_read(void **state)
+TEST(lines_may_be_longer_than_a_read)
 {
-    (void)state;
     for (size_t length = 65530; length < 65540; length++) {
         struct span line;
         char *text = malloc(3 * length);
@@ -88,9 +79,8 @@ static void lines_may_be_longer_than_a_read(void **state)
     }
 }
 
-static void an_input_may_be_left_early(void **state)
+TEST(an_input_may_be_left_early)
 {
-    (void)state;
     size_t length = 8 * 1024 * 1024;
     char *text = malloc(length);
     struct span line;
@@ -101,9 +91,8 @@ static void an_input_may_be_left_early(void **state)
     free(text);
 }
 
-static void a_missing_file_is_named(void **state)
+TEST(a_missing_file_is_named)
 {
-    (void)state;
     struct error error;
     assert_null(ingest_input_open("/nowhere/at-all", nothing, NULL, &error));
     assert_non_null(strstr(error.message, "/nowhere/at-all"));
@@ -120,9 +109,8 @@ static struct ingest_line look(const char *line, struct error *error)
     return result;
 }
 
-static void lines_are_told_apart(void **state)
+TEST(lines_are_told_apart)
 {
-    (void)state;
     struct error error = {0};
     assert_int_equal(look("", &error).kind, INGEST_BLANK);
     assert_int_equal(look(" \t\r", &error).kind, INGEST_BLANK);
@@ -152,9 +140,8 @@ static void expect_batch(const char *line, const char *expected)
     buffer_fini(&out);
 }
 
-static void a_batch_gets_our_id_in_place_of_its_own(void **state)
+TEST(a_batch_gets_our_id_in_place_of_its_own)
 {
-    (void)state;
     expect_batch("{\"mutations\":[1]}",
                  "{\"id\":7,\"producer\":\"me\",\"batch\":12,\"mutations\":[1]}");
     expect_batch("{\"mutations\":[],\"producer\":\"p\",\"batch\":3}",
@@ -167,9 +154,8 @@ static void a_batch_gets_our_id_in_place_of_its_own(void **state)
                  "{\"id\":7,\"batch\":3,\"mutations\":[]}");
 }
 
-static void answers_are_read(void **state)
+TEST(answers_are_read)
 {
-    (void)state;
     struct ingest_answer answer;
     assert_true(ingest_answer_read(
         span_of("{\"ack\":3,\"applied\":2,\"ignored\":1,\"duplicate\":0,\"seq\":\"0:1\"}"),
@@ -214,9 +200,8 @@ static void expect_text(struct ingest_request *request, const char *expected)
     assert_string_equal(buffer_string(&request->text), expected);
 }
 
-static void a_request_is_divided_into_its_lines(void **state)
+TEST(a_request_is_divided_into_its_lines)
 {
-    (void)state;
     struct ingest_window window;
     ingest_window_init(&window);
     add(&window, 1, (const char *const[]){"{}", NULL});
@@ -251,9 +236,8 @@ static void a_request_is_divided_into_its_lines(void **state)
     ingest_window_fini(&window);
 }
 
-static void what_was_sent_is_sent_again_in_order(void **state)
+TEST(what_was_sent_is_sent_again_in_order)
 {
-    (void)state;
     struct ingest_window window;
     ingest_window_init(&window);
     for (int64_t line = 1; line <= 4; line++)
@@ -274,9 +258,8 @@ static void what_was_sent_is_sent_again_in_order(void **state)
     ingest_window_fini(&window);
 }
 
-static void running_out_of_memory_leaves_a_request_whole(void **state)
+TEST(running_out_of_memory_leaves_a_request_whole)
 {
-    (void)state;
     bool divided = false;
     for (uint64_t nth = 1; !divided; nth++) {
         struct ingest_window window;
@@ -291,32 +274,15 @@ static void running_out_of_memory_leaves_a_request_whole(void **state)
     }
 }
 
-static int make_file(void **state)
+static void make_file(void)
 {
-    (void)state;
     int file = mkstemp(path);
-    return file < 0 ? -1 : close(file);
+    assert_true(file >= 0 && close(file) == 0);
 }
 
-static int remove_file(void **state)
+static void remove_file(void)
 {
-    (void)state;
-    return unlink(path);
+    assert_int_equal(unlink(path), 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_input_gives_its_lines),
-        cmocka_unit_test(lines_may_be_longer_than_a_read),
-        cmocka_unit_test(an_input_may_be_left_early),
-        cmocka_unit_test(a_missing_file_is_named),
-        cmocka_unit_test(lines_are_told_apart),
-        cmocka_unit_test(a_batch_gets_our_id_in_place_of_its_own),
-        cmocka_unit_test(answers_are_read),
-        cmocka_unit_test(a_request_is_divided_into_its_lines),
-        cmocka_unit_test(what_was_sent_is_sent_again_in_order),
-        cmocka_unit_test(running_out_of_memory_leaves_a_request_whole),
-    };
-    return cmocka_run_group_tests(tests, make_file, remove_file);
-}
+TEST_ALL(make_file, remove_file)

@@ -1,14 +1,15 @@
 /* The rows of a subscription as a table: the order, the frames, and what fits into the picture. */
 #include "cli/table.h"
+#include "test.h"
 
 #include <locale.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
 
-#include <cmocka.h>
+static void take_utf8(void)
+{
+    setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+TEST_ALL(take_utf8, NULL)
 
 static void apply(struct table *table, const char *frame)
 {
@@ -64,9 +65,8 @@ static const char *const ordered[] = {
 };
 enum { ORDERED = sizeof ordered / sizeof *ordered };
 
-static void rows_stand_in_the_order_of_the_view(void **state)
+TEST(rows_stand_in_the_order_of_the_view)
 {
-    (void)state;
     for (size_t step = 1; step < ORDERED; step += 2) { /* in several orders of arrival */
         struct table table;
         table_init(&table);
@@ -86,10 +86,9 @@ static void rows_stand_in_the_order_of_the_view(void **state)
     }
 }
 
-static void ties_go_by_key_and_deep_paths_are_found(void **state)
+TEST(ties_go_by_key_and_deep_paths_are_found)
 {
     struct table table;
-    (void)state;
     table_init(&table);
     apply(&table, SUBSCRIBED("\"a\",\"b \\\"c\\\"\"", "desc"));
     apply(&table, UPSERT("z", "{\"a\":{\"b \\\"c\\\"\":1}}"));
@@ -100,10 +99,9 @@ static void ties_go_by_key_and_deep_paths_are_found(void **state)
     table_fini(&table);
 }
 
-static void without_another_order_the_newest_comes_first(void **state)
+TEST(without_another_order_the_newest_comes_first)
 {
     struct table table;
-    (void)state;
     table_init(&table);
     apply(&table, SUBSCRIBED("\"_seq\"", "desc"));
     apply(&table, UPSERT("old", "{\"_seq\":\"9:000000000001\"}"));
@@ -115,10 +113,9 @@ static void without_another_order_the_newest_comes_first(void **state)
     table_fini(&table);
 }
 
-static void frames_are_applied_as_by_any_client(void **state)
+TEST(frames_are_applied_as_by_any_client)
 {
     struct table table;
-    (void)state;
     table_init(&table);
     apply(&table, SUBSCRIBED("\"n\"", "asc"));
     apply(&table, "{\"op\":\"snapshot\",\"data\":[{\"key\":\"a\",\"data\":{\"n\":1,\"o\":{\"x\":1,"
@@ -142,7 +139,7 @@ static void frames_are_applied_as_by_any_client(void **state)
     table_fini(&table);
 }
 
-static void strange_frames_are_refused(void **state)
+TEST(strange_frames_are_refused)
 {
     static const char *const frames[] = {
         "{\"op\":\"upsert\",\"key\":\"a\",\"data\":[]}",
@@ -156,7 +153,6 @@ static void strange_frames_are_refused(void **state)
         "no JSON",
     };
     struct table table;
-    (void)state;
     table_init(&table);
     for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
         struct error error = {.code = ERROR_NONE};
@@ -177,10 +173,9 @@ static void fill(struct table *table)
     apply(table, UPSERT("k3", "{\"mag\":-1,\"place\":\"a\\u001b[2Jb\\nc\",\"more\":\"日本\"}"));
 }
 
-static void the_picture_has_what_the_rows_hold(void **state)
+TEST(the_picture_has_what_the_rows_hold)
 {
     struct table table;
-    (void)state;
     fill(&table);
     expect_picture(&table, 80, 24, NULL,
                    "T  3 rows\n"
@@ -197,10 +192,9 @@ static void the_picture_has_what_the_rows_hold(void **state)
     table_fini(&table);
 }
 
-static void the_picture_fits(void **state)
+TEST(the_picture_fits)
 {
     struct table table;
-    (void)state;
     fill(&table);
     expect_picture(&table, 20, 4, NULL,
                    "T  the first 2 of 3…\n"
@@ -239,9 +233,8 @@ static void the_picture_fits(void **state)
     table_fini(&table);
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     for (uint64_t n = 1;; n++) {
         struct table table;
         struct error error = {.code = ERROR_NONE};
@@ -267,20 +260,4 @@ static void every_allocation_may_fail(void **state)
         if (!hit)
             return;
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_stand_in_the_order_of_the_view),
-        cmocka_unit_test(ties_go_by_key_and_deep_paths_are_found),
-        cmocka_unit_test(without_another_order_the_newest_comes_first),
-        cmocka_unit_test(frames_are_applied_as_by_any_client),
-        cmocka_unit_test(strange_frames_are_refused),
-        cmocka_unit_test(the_picture_has_what_the_rows_hold),
-        cmocka_unit_test(the_picture_fits),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    setlocale(LC_CTYPE, "C.UTF-8");
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,14 +2,7 @@
  * What a client needs to get in: URLs, tokens and files of authorities, good and bad.
  */
 #include "client/access.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static void expect_target(const char *url, bool secure, const char *host, int port,
                           const char *path)
@@ -24,9 +17,8 @@ static void expect_target(const char *url, bool secure, const char *host, int po
     assert_string_equal(target.path, path);
 }
 
-static void urls_are_read(void **state)
+TEST(urls_are_read)
 {
-    (void)state;
     expect_target("ws://h", false, "h", 8877, "/standard");
     expect_target("http://h/", false, "h", 8877, "/standard");
     expect_target("wss://h", true, "h", 443, "/standard");
@@ -35,9 +27,8 @@ static void urls_are_read(void **state)
     expect_target("wss://127.0.0.1:8877/", true, "127.0.0.1", 8877, "/standard");
 }
 
-static void bad_urls_are_refused(void **state)
+TEST(bad_urls_are_refused)
 {
-    (void)state;
     const char *const bad[] = {
         "",          "h:1",          "tcp://h",  "ws://",        "ws://:1",
         "ws://h:",   "ws://h:0",     "ws://h:x", "ws://h:65536", "ws://h:99999999999",
@@ -64,19 +55,18 @@ static void bad_urls_are_refused(void **state)
 
 static char path[] = "/tmp/stele-test-XXXXXX";
 
-static int make_file(void **state)
+static void make_file(void)
 {
-    (void)state;
     int file = mkstemp(path);
-    close(file);
-    return file < 0;
+    assert_true(file >= 0 && close(file) == 0);
 }
 
-static int remove_file(void **state)
+static void remove_file(void)
 {
-    (void)state;
-    return unlink(path);
+    assert_int_equal(unlink(path), 0);
 }
+
+TEST_ALL(make_file, remove_file)
 
 static void write_file(const char *text, size_t length)
 {
@@ -93,9 +83,8 @@ static bool read_file(const char *text, size_t length, struct buffer *token, str
     return client_token_read(&access, token, error);
 }
 
-static void tokens_come_from_a_file_or_a_text(void **state)
+TEST(tokens_come_from_a_file_or_a_text)
 {
-    (void)state;
     struct error error;
     struct buffer token;
     char longest[CLIENT_TOKEN_LIMIT + 1];
@@ -117,9 +106,8 @@ static void tokens_come_from_a_file_or_a_text(void **state)
     buffer_fini(&token);
 }
 
-static void what_is_no_token_is_refused(void **state)
+TEST(what_is_no_token_is_refused)
 {
-    (void)state;
     struct error error;
     struct buffer token;
     buffer_init(&token, CLIENT_TOKEN_LIMIT);
@@ -137,25 +125,12 @@ static void what_is_no_token_is_refused(void **state)
     buffer_fini(&token);
 }
 
-static void authorities_must_be_certificates(void **state)
+TEST(authorities_must_be_certificates)
 {
-    (void)state;
     struct error error;
     assert_false(client_check_authorities("/nowhere", &error));
     assert_non_null(strstr(error.message, "/nowhere"));
     write_file("no certificate", 14);
     assert_false(client_check_authorities(path, &error));
     assert_non_null(strstr(error.message, "holds no certificate"));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(urls_are_read),
-        cmocka_unit_test(bad_urls_are_refused),
-        cmocka_unit_test(tokens_come_from_a_file_or_a_text),
-        cmocka_unit_test(what_is_no_token_is_refused),
-        cmocka_unit_test(authorities_must_be_certificates),
-    };
-    return cmocka_run_group_tests(tests, make_file, remove_file);
 }

@@ -1,25 +1,17 @@
 /* Several subscriptions of one view on one connection, on a real engine, without sockets. */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static struct hub_fixture fixture;
 
 enum { WINDOWS = 4 };
 
-static int set_up(void **state)
+static void set_up(void)
 {
     struct error error;
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
     struct view_set *set = view_set_new(false);
-    (void)state;
     fixture_init(&fixture.base);
     fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
                                            .channel_bytes = 1 << 20,
@@ -31,16 +23,15 @@ static int set_up(void **state)
     assert_true(view_set_add_export(set, span_of("Q"), &error));
     hub_fixture_start(&fixture, set, exports, 1);
     hub_fixture_feed(&fixture, "Q a patch {\"n\":1}\nQ b patch {\"n\":1}\nQ c patch {\"n\":2}\n");
-    return 0;
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    (void)state;
     hub_fixture_stop(&fixture);
     fixture_fini(&fixture.base);
-    return 0;
 }
+
+TEST_EACH(set_up, tear_down)
 
 /* The first message makes the connection. */
 static void tell(struct client *client, const char *type, const char *members)
@@ -126,9 +117,8 @@ static void play(const struct overtaking *of)
     hub_fixture_feed(&fixture, "Q b delete\nQ b patch {\"n\":1}\n");
 }
 
-static void a_row_stays_with_one_that_came_while_another_opened(void **state)
+TEST(a_row_stays_with_one_that_came_while_another_opened)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof overtakings / sizeof *overtakings; i++)
         play(&overtakings[i]);
 }
@@ -159,11 +149,10 @@ static void note_back(struct engine_event *event)
  * Row a leaves the window, and is back when the owner states it: the look that serves the owner is
  * the one that shows the window. The client ends both before it was sent the window's own frame.
  */
-static void a_row_that_was_stated_for_another_goes_with_it(void **state)
+TEST(a_row_that_was_stated_for_another_goes_with_it)
 {
     struct client client = {.view = "Q/list"}, busy = {.view = "Q/list"};
     struct hold hold = {.read = {.event.deliver = note_back, .run = run_hold}};
-    (void)state;
     client_init(&client);
     client_init(&busy);
     hub_fixture_feed(&fixture, "Q a patch {\"n\":2}\n");
@@ -254,22 +243,8 @@ static void fail_beside(const struct beside *beside)
     hub_fixture_feed(&fixture, "Q a delete\nQ a patch {\"n\":1}\n");
 }
 
-static void a_row_is_right_when_the_owner_of_its_key_fails(void **state)
+TEST(a_row_is_right_when_the_owner_of_its_key_fails)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof besides / sizeof *besides; i++)
         fail_beside(&besides[i]);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_row_stays_with_one_that_came_while_another_opened, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_row_that_was_stated_for_another_goes_with_it, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_row_is_right_when_the_owner_of_its_key_fails, set_up,
-                                        tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

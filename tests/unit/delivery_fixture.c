@@ -1,13 +1,6 @@
 #include "delivery_fixture.h"
+#include "test.h"
 #include "window/window.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 static bool tell_export(void *hub, const struct store_export *export)
 {

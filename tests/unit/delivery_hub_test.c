@@ -1,13 +1,7 @@
 /* What the hub promises about memory and about what it tells, on a real engine, without sockets. */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static struct hub_fixture fixture;
 
@@ -21,9 +15,8 @@ static void start(void)
     hub_fixture_start(&fixture, set, exports, 2);
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    (void)state;
     fixture_init(&fixture.base);
     fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
                                            .channel_bytes = 1 << 20,
@@ -32,16 +25,15 @@ static int set_up(void **state)
     fixture.base.options.retention =
         (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
     start();
-    return 0;
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    (void)state;
     hub_fixture_stop(&fixture);
     fixture_fini(&fixture.base);
-    return 0;
 }
+
+TEST_EACH(set_up, tear_down)
 
 /* ---- a client with many subscriptions ---- */
 
@@ -114,9 +106,8 @@ static void subscribe_many(struct reader *reader, const char *more)
 }
 
 /* Four are served at once, the barrier is a fifth; the others wait, and none is forgotten. */
-static void a_stalled_client_holds_few_pages_of_catching_up(void **state)
+TEST(a_stalled_client_holds_few_pages_of_catching_up)
 {
-    (void)state;
     struct reader reader = {0};
     hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
@@ -129,9 +120,8 @@ static void a_stalled_client_holds_few_pages_of_catching_up(void **state)
     subscriber_free(reader.subscriber);
 }
 
-static void a_stalled_client_holds_few_snapshots(void **state)
+TEST(a_stalled_client_holds_few_snapshots)
 {
-    (void)state;
     struct reader reader = {0};
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
     subscribe_many(&reader, "");
@@ -140,9 +130,8 @@ static void a_stalled_client_holds_few_snapshots(void **state)
     subscriber_free(reader.subscriber);
 }
 
-static void one_that_ends_passes_its_turn_on(void **state)
+TEST(one_that_ends_passes_its_turn_on)
 {
-    (void)state;
     struct reader reader = {0};
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
     subscribe_many(&reader, "");
@@ -159,9 +148,8 @@ static void one_that_ends_passes_its_turn_on(void **state)
 }
 
 /* Its snapshots are being read, and live frames are ready: none of it is sent any more. */
-static void one_that_is_silenced_gets_answers_only(void **state)
+TEST(one_that_is_silenced_gets_answers_only)
 {
-    (void)state;
     struct reader reader = {0}, other = {0};
     struct error error;
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
@@ -227,9 +215,8 @@ static void hang_up_after(const char *kind, int steps)
     assert_int_equal(hub_subscriptions(fixture.hub), 0);
 }
 
-static void one_that_hangs_up_is_not_woken_any_more(void **state)
+TEST(one_that_hangs_up_is_not_woken_any_more)
 {
-    (void)state;
     hub_fixture_feed(&fixture, "=5:0\nQ first patch {}\n");
     hub_fixture_feed_many(&fixture, MANY, "patch {\"n\":1}");
     for (size_t kind = 0; kind < sizeof kinds / sizeof *kinds; kind++)
@@ -249,9 +236,8 @@ static bool is_complete(void *argument)
 }
 
 /* However many were deleted, who comes back without a cursor and with its rows loses them. */
-static void all_deletes_are_told_with_a_fresh_snapshot(void **state)
+TEST(all_deletes_are_told_with_a_fresh_snapshot)
 {
-    (void)state;
     struct client client = {.view = "Q/list", .with_snapshot = true};
     client_init(&client);
     hub_fixture_feed_many(&fixture, DELETED, "patch {\"n\":1}");
@@ -317,9 +303,8 @@ static void expect_rests(size_t deletes, size_t rests)
     subscriber_free(resting.reader.subscriber);
 }
 
-static void the_sender_rests_between_rows_and_many_deletes(void **state)
+TEST(the_sender_rests_between_rows_and_many_deletes)
 {
-    (void)state;
     hub_fixture_feed(&fixture, "Q stays patch {}\n");
     hub_fixture_feed_many(&fixture, 20, "patch {\"n\":1}");
     hub_fixture_feed_many(&fixture, 20, "delete");
@@ -330,9 +315,8 @@ static void the_sender_rests_between_rows_and_many_deletes(void **state)
 }
 
 /* A log full of other exports' changes costs the resume of one that rests nothing. */
-static void a_quiet_export_resumes_at_once(void **state)
+TEST(a_quiet_export_resumes_at_once)
 {
-    (void)state;
     struct client client = {.view = "R/list", .with_snapshot = true, .resumes = true};
     client_init(&client);
     hub_fixture_feed(&fixture, "R a patch {}\n");
@@ -347,9 +331,8 @@ static void a_quiet_export_resumes_at_once(void **state)
 }
 
 /* A cursor that stands nowhere in the log is looked up in steps. */
-static void a_strange_cursor_is_looked_up_in_steps(void **state)
+TEST(a_strange_cursor_is_looked_up_in_steps)
 {
-    (void)state;
     struct client client = {.view = "R/list", .with_snapshot = true, .resumes = true};
     client_init(&client);
     hub_fixture_feed(&fixture, "=5:0\nR a patch {}\n=7:0\nR b patch {}\n=9:0\nQ x patch {}\n");
@@ -365,23 +348,4 @@ static void a_strange_cursor_is_looked_up_in_steps(void **state)
     assert_non_null(json_object_get(client.rows, "d"));
     assert_int_equal(json_object_size(client.rows), 3);
     client_fini(&client);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_stalled_client_holds_few_pages_of_catching_up, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_stalled_client_holds_few_snapshots, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_ends_passes_its_turn_on, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_hangs_up_is_not_woken_any_more, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_is_silenced_gets_answers_only, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(all_deletes_are_told_with_a_fresh_snapshot, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(the_sender_rests_between_rows_and_many_deletes, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_quiet_export_resumes_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_strange_cursor_is_looked_up_in_steps, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 /* Row scoping in the hub, where it depends on what happens between two reads. */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static struct hub_fixture fixture;
 static struct auth_identity *ann, *bob;
@@ -23,9 +17,8 @@ static struct auth_identity *make_token(const char *value)
     return identity;
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    (void)state;
     struct error error;
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
     struct view_set *set = view_set_new(false);
@@ -46,19 +39,18 @@ static int set_up(void **state)
     bob = make_token("bob");
     client = (struct client){.view = "Q/list", .with_snapshot = true, .identity = ann};
     client_init(&client);
-    return 0;
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    (void)state;
     client_fini(&client);
     auth_identity_release(ann);
     auth_identity_release(bob);
     hub_fixture_stop(&fixture);
     fixture_fini(&fixture.base);
-    return 0;
 }
+
+TEST_EACH(set_up, tear_down)
 
 static bool is_complete(void *argument)
 {
@@ -106,9 +98,8 @@ static void expect_rows(const char *keys)
 
 /* A client that keeps its rows loses those of its old token, also one that goes out of everybody's
  * sight after the new snapshot has begun and before it comes to it. */
-static void what_moves_during_the_snapshot_of_a_new_token_is_lost(void **state)
+TEST(what_moves_during_the_snapshot_of_a_new_token_is_lost)
 {
-    (void)state;
     hub_fixture_feed(&fixture, "Q old patch {\"w\":\"ann\"}\nQ other patch {\"w\":\"ann\"}\n"
                                "Q a patch {\"n\":1}\nQ b patch {\"n\":2}\nQ c patch {\"n\":3}\n");
     client_connect(&client, fixture.hub);
@@ -136,9 +127,8 @@ static bool is_announced(void *argument)
 
 /* It comes back with rows of a window, and has another token before they are told it anew. What was
  * there when it left, and what left meanwhile, it loses; of what came since it is told nothing. */
-static void who_came_back_and_moves_at_once_loses_what_it_kept(void **state)
+TEST(who_came_back_and_moves_at_once_loses_what_it_kept)
 {
-    (void)state;
     struct client other = {.view = "Q/list", .take = 9, .with_snapshot = true, .identity = ann};
     client.take = 9;
     hub_fixture_feed(&fixture, "Q a patch {\"w\":\"ann\"}\nQ b patch {\"w\":\"ann\"}\n"
@@ -214,19 +204,17 @@ static bool is_forgotten(void *argument)
     return false;
 }
 
-static int set_up_short_log(void **state)
+static void set_up_short_log(void)
 {
     short_log = true;
-    int result = set_up(state);
+    set_up();
     short_log = false;
-    return result;
 }
 
 /* All that a new token tells a client without a snapshot are deletes. They come also when the log
  * forgets what changed while they were looked for. */
-static void a_log_that_forgets_does_not_spare_who_wants_no_snapshot(void **state)
+TEST_WITH(a_log_that_forgets_does_not_spare_who_wants_no_snapshot, set_up_short_log, tear_down)
 {
-    (void)state;
     enum { OTHERS = 15 }; /* more than one job looks at */
     struct floor_job job = {.wanted = 1 + OTHERS + 1};
     int64_t built = batches_built();
@@ -266,9 +254,8 @@ static void read_once(struct auth_identity *identity, const char *keys)
     assert_int_equal(hub_view_subscriptions(fixture.hub, span_of("Q/list")), 0);
 }
 
-static void equal_tokens_share_what_is_made_for_one(void **state)
+TEST(equal_tokens_share_what_is_made_for_one)
 {
-    (void)state;
     struct auth_identity *again = make_token("ann");
     hub_fixture_feed(&fixture, "Q a patch {\"w\":\"ann\"}\nQ b patch {\"w\":\"bob\"}\n");
     read_once(ann, "a ");
@@ -278,18 +265,4 @@ static void equal_tokens_share_what_is_made_for_one(void **state)
     read_once(bob, "b ");
     assert_true(batches_built() > built);
     auth_identity_release(again);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_moves_during_the_snapshot_of_a_new_token_is_lost,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_log_that_forgets_does_not_spare_who_wants_no_snapshot,
-                                        set_up_short_log, tear_down),
-        cmocka_unit_test_setup_teardown(who_came_back_and_moves_at_once_loses_what_it_kept, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(equal_tokens_share_what_is_made_for_one, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,7 @@
 /* What one tenant costs, however many others there are: counted, not timed. */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { FEW = 20, MANY = 400 };
 
@@ -174,9 +168,8 @@ static uint64_t count_offers(size_t count)
     return offers;
 }
 
-static void a_change_costs_those_who_see_it(void **state)
+TEST(a_change_costs_those_who_see_it)
 {
-    (void)state;
     uint64_t few = count_offers(FEW);
     assert_in_range(few, 1, 100);
     assert_int_equal(count_offers(MANY), few);
@@ -282,23 +275,13 @@ static void count_reads(int others, int64_t steps[READS])
     stop();
 }
 
-static void a_tenant_pays_for_its_own_rows(void **state)
+TEST(a_tenant_pays_for_its_own_rows)
 {
     int64_t few[READS], many[READS];
-    (void)state;
     count_reads(50, few);
     count_reads(2000, many);
     for (int i = 0; i < READS; i++)
         if (few[i] <= 0 || many[i] > few[i] + few[i] / 4)
             fail_msg("%s: %lld steps beside 50 rows of others, %lld beside 2,000", read_names[i],
                      (long long)few[i], (long long)many[i]);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_change_costs_those_who_see_it),
-        cmocka_unit_test(a_tenant_pays_for_its_own_rows),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

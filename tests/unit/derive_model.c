@@ -1,11 +1,5 @@
 #include "derive_model.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { MISSING = 1000 };
 

@@ -1,12 +1,7 @@
 /* Batches in order across refusals: by themselves, and two stages behind one another as in the
  * way in, with everything that can happen in a short pipeline tried out. */
 #include "engine/engine.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static struct submission *named(const char *producer, int64_t number)
 {
@@ -35,10 +30,9 @@ static void refuse(struct batch_order *order, const char *producer, int64_t numb
     submission_free(submission);
 }
 
-static void test_hold_and_release(void **state)
+TEST(test_hold_and_release)
 {
     struct batch_order order;
-    (void)state;
     batch_order_init(&order);
     assert_true(admit(&order, "p", 4));
     refuse(&order, "p", 5);
@@ -52,10 +46,9 @@ static void test_hold_and_release(void **state)
     batch_order_fini(&order);
 }
 
-static void test_lowest_counts(void **state)
+TEST(test_lowest_counts)
 {
     struct batch_order order;
-    (void)state;
     batch_order_init(&order);
     refuse(&order, "p", 6);
     refuse(&order, "p", 5);
@@ -65,10 +58,9 @@ static void test_lowest_counts(void **state)
     batch_order_fini(&order);
 }
 
-static void test_unknown_holds_everything_named(void **state)
+TEST(test_unknown_holds_everything_named)
 {
     struct batch_order order;
-    (void)state;
     batch_order_init(&order);
     batch_order_refuse_unknown(&order);
     assert_false(admit(&order, "p", 1));
@@ -76,11 +68,10 @@ static void test_unknown_holds_everything_named(void **state)
     batch_order_fini(&order);
 }
 
-static void test_more_producers_than_are_kept(void **state)
+TEST(test_more_producers_than_are_kept)
 {
     struct batch_order order;
     char name[16];
-    (void)state;
     batch_order_init(&order);
     for (int i = 0; i <= BATCH_ORDER_HOLDS; i++) {
         snprintf(name, sizeof name, "p%d", i);
@@ -90,10 +81,9 @@ static void test_more_producers_than_are_kept(void **state)
     batch_order_fini(&order);
 }
 
-static void test_out_of_memory_refuses_too_much(void **state)
+TEST(test_out_of_memory_refuses_too_much)
 {
     struct batch_order order;
-    (void)state;
     for (uint64_t nth = 1; nth <= 2; nth++) {
         batch_order_init(&order);
         struct submission *submission = named("p", 5);
@@ -150,9 +140,8 @@ static void send(struct pipeline *pipeline, int64_t number)
         pipeline->waiting = number;
 }
 
-static void test_two_stages(void **state)
+TEST(test_two_stages)
 {
-    (void)state;
     for (unsigned faults = 0; faults < 1u << 12; faults++) {
         struct pipeline pipeline = {.faults = faults};
         batch_order_init(&pipeline.first);
@@ -174,17 +163,4 @@ static void test_two_stages(void **state)
         batch_order_fini(&pipeline.first);
         batch_order_fini(&pipeline.second);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hold_and_release),
-        cmocka_unit_test(test_lowest_counts),
-        cmocka_unit_test(test_unknown_holds_everything_named),
-        cmocka_unit_test(test_more_producers_than_are_kept),
-        cmocka_unit_test(test_out_of_memory_refuses_too_much),
-        cmocka_unit_test(test_two_stages),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,15 +4,10 @@
  * off; transactions that fail.
  */
 #include "derive_run.h"
+#include "test.h"
 
-#include <setjmp.h>
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 static void follow(uint64_t seed, bool limited)
 {
@@ -63,9 +58,8 @@ enum { USUAL_SEEDS = 15 };
 enum { USUAL_SEEDS = 60 };
 #endif
 
-static void follows_random_mutations(void **state)
+TEST(follows_random_mutations)
 {
-    (void)state;
     /* STELE_DERIVE_SEEDS=1000 tries more of them, STELE_DERIVE_FIRST=189 begins with that one. */
     const char *wanted = getenv("STELE_DERIVE_SEEDS"), *first = getenv("STELE_DERIVE_FIRST");
     uint64_t seeds = wanted ? strtoull(wanted, NULL, 10) : USUAL_SEEDS;
@@ -86,9 +80,8 @@ static const struct pipeline still_valid[] = {
     {.source = 1, .steps = {{.operation = LAST}}, .count = 1},
 };
 
-static void time_alone_changes_a_view(void **state)
+TEST(time_alone_changes_a_view)
 {
-    (void)state;
     struct run run;
     atomic_store(&clock_s, 1000);
     run_init(&run, still_valid, 3);
@@ -122,9 +115,8 @@ static void time_alone_changes_a_view(void **state)
 }
 
 /* A clock that was ahead shows when it goes back: rows return, by time alone and over a restart. */
-static void time_that_was_ahead_is_taken_back(void **state)
+TEST(time_that_was_ahead_is_taken_back)
 {
-    (void)state;
     struct run run;
     atomic_store(&clock_s, 1000);
     run_init(&run, still_valid, 3);
@@ -180,9 +172,8 @@ static struct submission *mutate_many(int from, struct outcome *outcome)
 
 /* More than two transactions take. The first has mutations, the second is made for the turns
  * alone, the third has mutations while some are still left. */
-static void many_turns_of_one_second(void **state)
+TEST(many_turns_of_one_second)
 {
-    (void)state;
     struct run run;
     struct error error;
     struct outcome first, second;
@@ -213,9 +204,8 @@ static void many_turns_of_one_second(void **state)
 }
 
 /* More than one transaction takes back. */
-static void many_turns_are_taken_back_in_steps(void **state)
+TEST(many_turns_are_taken_back_in_steps)
 {
-    (void)state;
     struct run run;
     struct buffer text;
     atomic_store(&clock_s, 1000);
@@ -242,9 +232,8 @@ static void many_turns_are_taken_back_in_steps(void **state)
 }
 
 /* A build that ends in the middle, at many places, is gone on with and comes to the same. */
-static void a_build_goes_on(void **state)
+TEST(a_build_goes_on)
 {
-    (void)state;
     struct run run;
     struct error error;
     bool went_on = false;
@@ -298,9 +287,8 @@ static int findings_after(struct run *run, const char *sql)
     return findings;
 }
 
-static void the_check_finds_wrong_rows(void **state)
+TEST(the_check_finds_wrong_rows)
 {
-    (void)state;
     struct run run;
     atomic_store(&clock_s, 1000);
     run_init(&run, still_valid, 3);
@@ -337,18 +325,4 @@ static void the_check_finds_wrong_rows(void **state)
         assert_int_equal(findings_after(&run, wrong[i][1]), 0);
     }
     run_fini(&run);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_check_finds_wrong_rows),
-        cmocka_unit_test(time_alone_changes_a_view),
-        cmocka_unit_test(many_turns_of_one_second),
-        cmocka_unit_test(a_build_goes_on),
-        cmocka_unit_test(time_that_was_ahead_is_taken_back),
-        cmocka_unit_test(many_turns_are_taken_back_in_steps),
-        cmocka_unit_test(follows_random_mutations),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,26 +4,10 @@
  * STELE_SEED repeats a run; a failure prints its seed.
  */
 #include "engine_fixture.h"
-
-#include <inttypes.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "random.h"
+#include "test.h"
 
 enum { ROUNDS = 12, MUTATIONS = 25, TEXT = 1 << 20, LARGE = 40 * 1024 };
-
-static uint64_t seed, random_state;
-
-static uint32_t random_below(uint32_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % bound;
-}
 
 /* ---- an engine that tells all of its changes as text ---- */
 
@@ -135,7 +119,7 @@ static void apply(struct side *side, struct buffer *text)
 {
     struct outcome outcome = fixture_apply(&side->fixture, buffer_string(text));
     if (outcome.error.code != ERROR_NONE)
-        fail_msg("STELE_SEED=%" PRIu64 ": %s", seed, outcome.error.message);
+        fail_msg(SEED_FORMAT ": %s", random_seed, outcome.error.message);
 }
 
 static void compare(struct side *one, struct side *each, const char *key)
@@ -143,7 +127,7 @@ static void compare(struct side *one, struct side *each, const char *key)
     char *left = fixture_entity(&one->fixture, "Q", key);
     char *right = fixture_entity(&each->fixture, "Q", key);
     if (!left != !right || (left && strcmp(left, right) != 0))
-        fail_msg("STELE_SEED=%" PRIu64 ": %s is\n%s\nand should be\n%s", seed, key, left, right);
+        fail_msg(SEED_FORMAT ": %s is\n%s\nand should be\n%s", random_seed, key, left, right);
     free(left);
     free(right);
 }
@@ -183,7 +167,7 @@ static void run_round(bool scoped, bool null_removes)
         compare(&one, &each, "l");
     }
     if (!span_equal(buffer_span(&one.told), buffer_span(&each.told)))
-        fail_msg("STELE_SEED=%" PRIu64 ": in one request\n%s\none by one\n%s", seed,
+        fail_msg(SEED_FORMAT ": in one request\n%s\none by one\n%s", random_seed,
                  buffer_string(&one.told), buffer_string(&each.told));
     fixture_close(&one.fixture);
     assert_true(engine_check(one.fixture.path, count_finding, &findings, &error));
@@ -194,13 +178,10 @@ static void run_round(bool scoped, bool null_removes)
     close_side(&each);
 }
 
-static void one_request_is_as_many(void **state)
+TEST(one_request_is_as_many)
 {
-    (void)state;
-    const char *given = getenv("STELE_SEED");
     for (uint32_t round = 0; round < ROUNDS; round++) {
-        seed = given ? strtoull(given, NULL, 10) : clock_monotonic_us() * 2 + 1;
-        random_state = seed;
+        random_start_anew();
         run_round(round & 1, round & 2);
     }
 }
@@ -227,9 +208,8 @@ static void fill(struct side *side, int entities, size_t bytes)
     buffer_fini(&text);
 }
 
-static void a_key_is_merged_once(void **state)
+TEST(a_key_is_merged_once)
 {
-    (void)state;
     struct side side;
     struct buffer text;
     open_side(&side, false, false);
@@ -248,9 +228,8 @@ static void a_key_is_merged_once(void **state)
 }
 
 /* Whatever it does to them: each way reads the entities. */
-static void what_one_request_reads_is_bounded(void **state)
+TEST(what_one_request_reads_is_bounded)
 {
-    (void)state;
     static const char *const ways[] = {"patch {\"a\":1}", "delete", "upsert {\"a\":1}"};
     struct side side;
     struct buffer text;
@@ -282,9 +261,8 @@ static void what_one_request_reads_is_bounded(void **state)
 }
 
 /* A request that fails behind drafts leaves nothing of them. */
-static void a_refused_request_leaves_the_text(void **state)
+TEST(a_refused_request_leaves_the_text)
 {
-    (void)state;
     struct side side;
     struct buffer text;
     open_side(&side, false, false);
@@ -314,15 +292,4 @@ static void a_refused_request_leaves_the_text(void **state)
     free(after);
     buffer_fini(&text);
     close_side(&side);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_request_is_as_many),
-        cmocka_unit_test(a_key_is_merged_once),
-        cmocka_unit_test(what_one_request_reads_is_bounded),
-        cmocka_unit_test(a_refused_request_leaves_the_text),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

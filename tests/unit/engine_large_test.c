@@ -5,17 +5,10 @@
  * STELE_SEED repeats a run; a failure prints its seed.
  */
 #include "engine_fixture.h"
+#include "random.h"
+#include "test.h"
 
-#include <inttypes.h>
 #include <semaphore.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include <unistd.h>
 
 enum { LARGE = 2 << 20, MOST = 400, NAME = 24, SENDERS = 6, REQUESTS = 25, ROUNDS = 6, TIMES = 8 };
 
@@ -25,7 +18,7 @@ struct hold {
     bool done;
 };
 
-struct test {
+static struct test {
     struct fixture fixture;
     struct hold hold;
     struct outcome outcomes[MOST];
@@ -33,17 +26,7 @@ struct test {
     int times;             /* it was begun anew */
     char told[MOST][NAME]; /* keys of the changes, in order; of those whose name is not "big…" */
     size_t told_count;
-};
-
-static uint64_t seed, random_state;
-
-static uint32_t random_below(uint32_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % bound;
-}
+} * test;
 
 /* ---- holding the writer up ---- */
 
@@ -60,7 +43,7 @@ static void held(struct engine_event *event)
     ((struct hold *)event)->done = true;
 }
 
-static void hold(struct test *test)
+static void hold(void)
 {
     test->hold = (struct hold){.job = {.event.deliver = held, .run = wait_here}};
     sem_init(&test->hold.go, 0, 0);
@@ -71,7 +54,7 @@ static void hold(struct test *test)
 
 static void note(void *argument, const struct change *change)
 {
-    struct test *test = argument;
+    (void)argument;
     struct span key = change_key(change);
     if (key.length >= 3 && memcmp(key.data, "big", 3) == 0)
         return;
@@ -79,7 +62,7 @@ static void note(void *argument, const struct change *change)
     memcpy(test->told[test->told_count++], key.data, key.length);
 }
 
-static void send(struct test *test, uint64_t sender, uint64_t owner, const char *text)
+static void send(uint64_t sender, uint64_t owner, const char *text)
 {
     struct error error;
     assert_true(test->sent < MOST);
@@ -92,30 +75,30 @@ static void send(struct test *test, uint64_t sender, uint64_t owner, const char 
     }
 }
 
-static void send_small(struct test *test, uint64_t sender, const char *key)
+static void send_small(uint64_t sender, const char *key)
 {
     char text[64];
     snprintf(text, sizeof text, "E %s patch {\"n\":1}\n", key);
-    send(test, sender, sender, text);
+    send(sender, sender, text);
 }
 
 /* The small entity is told first, and by it the request is known. */
-static void send_large(struct test *test, uint64_t sender, uint64_t owner, const char *key)
+static void send_large(uint64_t sender, uint64_t owner, const char *key)
 {
     char text[128];
     snprintf(text, sizeof text, "E %s patch {\"n\":1}\nE big%u patch {\"n\":2}\n", key,
              random_below(2));
-    send(test, sender, owner, text);
+    send(sender, owner, text);
 }
 
-static void let_go(struct test *test)
+static void let_go(void)
 {
     sem_post(&test->hold.go);
     fixture_wait(&test->fixture, &test->hold.done);
     sem_destroy(&test->hold.go);
 }
 
-static void wait_for_all(struct test *test)
+static void wait_for_all(void)
 {
     for (size_t i = 0; i < test->sent; i++)
         fixture_wait(&test->fixture, &test->outcomes[i].done);
@@ -124,7 +107,7 @@ static void wait_for_all(struct test *test)
 /* ---- the fixture ---- */
 
 /* A writer that knows of no large request. */
-static void begin_anew(struct test *test)
+static void begin_anew(void)
 {
     fixture_close(&test->fixture);
     test->fixture.drained = false;
@@ -134,7 +117,7 @@ static void begin_anew(struct test *test)
     fixture_open(&test->fixture);
 }
 
-static void put_large(struct test *test, const char *key)
+static void put_large(const char *key)
 {
     struct buffer text;
     buffer_init(&text, LARGE * 2);
@@ -146,9 +129,9 @@ static void put_large(struct test *test, const char *key)
     buffer_fini(&text);
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    struct test *test = calloc(1, sizeof *test);
+    test = calloc(1, sizeof *test);
     fixture_init(&test->fixture);
     test->fixture.options.max_entity_bytes = LARGE * 2;
     test->fixture.options.max_merge_bytes = LARGE + LARGE / 2;
@@ -156,11 +139,9 @@ static int set_up(void **state)
     test->fixture.on_change = note;
     test->fixture.on_change_argument = test;
     fixture_open(&test->fixture);
-    put_large(test, "big0");
-    put_large(test, "big1");
-    begin_anew(test);
-    *state = test;
-    return 0;
+    put_large("big0");
+    put_large("big1");
+    begin_anew();
 }
 
 static void add_finding(void *argument, const char *line)
@@ -169,9 +150,8 @@ static void add_finding(void *argument, const char *line)
     ++*(size_t *)argument;
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    struct test *test = *state;
     struct error error;
     size_t findings = 0;
     if (test->fixture.engine)
@@ -180,23 +160,25 @@ static int tear_down(void **state)
     assert_int_equal(findings, 0);
     fixture_fini(&test->fixture);
     free(test);
-    return 0;
 }
+
+TEST_ALL(random_start_anew, NULL)
+TEST_EACH(set_up, tear_down)
 
 /*
  * The small entities are told in that order. A writer that got no processor for many milliseconds
  * may find that a large request has waited long enough, so one time of several is enough.
  */
-static void assert_order(struct test *test, void (*send_all)(struct test *test), const char *wanted)
+static void assert_order(void (*send_all)(void), const char *wanted)
 {
     struct buffer told;
     buffer_init(&told, 1 << 16);
     for (int i = 0; i < TIMES; i++) {
-        begin_anew(test);
-        hold(test);
-        send_all(test);
-        let_go(test);
-        wait_for_all(test);
+        begin_anew();
+        hold();
+        send_all();
+        let_go();
+        wait_for_all();
         buffer_clear(&told);
         for (size_t k = 0; k < test->told_count; k++)
             buffer_printf(&told, k ? " %s" : "%s", test->told[k]);
@@ -209,94 +191,89 @@ static void assert_order(struct test *test, void (*send_all)(struct test *test),
 
 /* ---- the tests ---- */
 
-static void send_beside_others(struct test *test)
+static void send_beside_others(void)
 {
-    send_small(test, 2, "a");
-    send_large(test, 1, 1, "one");
-    send_small(test, 2, "b");
-    send_large(test, 3, 3, "two");
-    send_small(test, 2, "c");
-    send_small(test, 4, "d");
+    send_small(2, "a");
+    send_large(1, 1, "one");
+    send_small(2, "b");
+    send_large(3, 3, "two");
+    send_small(2, "c");
+    send_small(4, "d");
 }
 
-static void small_ones_of_others_pass(void **state)
+TEST(small_ones_of_others_pass)
 {
-    struct test *test = *state;
-    assert_order(test, send_beside_others, "a one b c d two");
+    assert_order(send_beside_others, "a one b c d two");
 }
 
 /* The last two wait behind the third, which is of their sender. */
-static void send_more_behind(struct test *test)
+static void send_more_behind(void)
 {
-    send_large(test, 1, 1, "one");
-    send_small(test, 2, "a");
+    send_large(1, 1, "one");
+    send_small(2, "a");
     char text[128];
     snprintf(text, sizeof text,
              "@p%d 1\nE two patch {\"n\":1}\nE big0 patch {\"n\":3}\nNew x patch {}\n",
              test->times);
-    send(test, 3, 3, text);
+    send(3, 3, text);
     snprintf(text, sizeof text, "@p%d 2\nE three patch {\"n\":1}\n", test->times);
-    send(test, 3, 3, text);
-    send_large(test, 3, 3, "four");
-    send_small(test, 2, "b");
+    send(3, 3, text);
+    send_large(3, 3, "four");
+    send_small(2, "b");
 }
 
-static void what_a_sender_sends_stays_in_order(void **state)
+TEST(what_a_sender_sends_stays_in_order)
 {
-    struct test *test = *state;
-    assert_order(test, send_more_behind, "one a b two x three four");
+    assert_order(send_more_behind, "one a b two x three four");
     assert_int_equal(test->outcomes[2].applied, 3);
     assert_int_equal(test->outcomes[3].applied, 1);
     assert_int_equal(test->outcomes[3].duplicate, 0);
 }
 
-static void send_of_two_owners(struct test *test)
+static void send_of_two_owners(void)
 {
-    send_large(test, 1, 1, "one");
-    send_small(test, 2, "a");
+    send_large(1, 1, "one");
+    send_small(2, "a");
     for (uint64_t i = 0; i < 4; i++) {
         char key[NAME];
         snprintf(key, sizeof key, "of7-%d", (int)i);
-        send_large(test, 10 + i, 7, key);
+        send_large(10 + i, 7, key);
     }
-    send_large(test, 20, 8, "of8");
+    send_large(20, 8, "of8");
 }
 
-static void owners_take_turns(void **state)
+TEST(owners_take_turns)
 {
-    struct test *test = *state;
-    assert_order(test, send_of_two_owners, "one a of7-0 of8 of7-1 of7-2 of7-3");
+    assert_order(send_of_two_owners, "one a of7-0 of8 of7-1 of7-2 of7-3");
 }
 
 /* It would merge too much: it waits, is refused then, and holds up nothing. */
-static void send_too_much(struct test *test)
+static void send_too_much(void)
 {
-    send_large(test, 1, 1, "one");
-    send_small(test, 2, "a");
-    send(test, 3, 3,
+    send_large(1, 1, "one");
+    send_small(2, "a");
+    send(3, 3,
          "E two patch {\"n\":1}\nNew x patch {\"n\":1}\nE big0 patch {\"n\":3}\n"
          "E big1 patch {\"n\":3}\nE big0 upsert {\"n\":3}\n");
-    send_small(test, 3, "three");
+    send_small(3, "three");
 }
 
-static void one_that_is_refused_leaves_nothing(void **state)
+TEST(one_that_is_refused_leaves_nothing)
 {
-    struct test *test = *state;
-    assert_order(test, send_too_much, "one a three");
+    assert_order(send_too_much, "one a three");
     assert_int_equal(test->outcomes[2].error.code, ERROR_TOO_LARGE);
     assert_int_equal(test->outcomes[2].applied, 0);
 }
 
-static void what_waits_is_written_before_the_end(void **state)
+TEST(what_waits_is_written_before_the_end)
 {
-    struct test *test = *state;
-    hold(test);
-    send_large(test, 1, 1, "one");
-    send_small(test, 2, "a");
-    send_large(test, 3, 3, "two");
-    send_small(test, 3, "three");
+    hold();
+    send_large(1, 1, "one");
+    send_small(2, "a");
+    send_large(3, 3, "two");
+    send_small(3, "three");
     engine_drain(test->fixture.engine);
-    let_go(test);
+    let_go();
     fixture_wait(&test->fixture, &test->fixture.drained);
     for (size_t i = 0; i < test->sent; i++) {
         assert_true(test->outcomes[i].done);
@@ -306,78 +283,59 @@ static void what_waits_is_written_before_the_end(void **state)
 }
 
 /* Whoever writes what beside whom: all of it is written, each sender's in its order. */
-static void all_in_order_whoever_writes(void **state)
+TEST(all_in_order_whoever_writes)
 {
-    struct test *test = *state;
     int next[SENDERS] = {0};
     for (int round = 0; round < ROUNDS; round++) {
         bool is_held = random_below(2);
         if (is_held)
-            hold(test);
+            hold();
         for (int i = 0; i < REQUESTS; i++) {
             uint32_t sender = random_below(SENDERS);
             char key[NAME];
             snprintf(key, sizeof key, "%u-%d", sender, next[sender]++);
             if (random_below(3))
-                send_small(test, sender, key);
+                send_small(sender, key);
             else
-                send_large(test, sender, sender % 2, key);
+                send_large(sender, sender % 2, key);
         }
         if (is_held)
-            let_go(test);
+            let_go();
     }
-    wait_for_all(test);
+    wait_for_all();
     int seen[SENDERS] = {0};
     for (size_t i = 0; i < test->told_count; i++) {
         unsigned sender;
         int number;
         assert_int_equal(sscanf(test->told[i], "%u-%d", &sender, &number), 2);
         if (number != seen[sender]++)
-            fail_msg("STELE_SEED=%" PRIu64 ": %s came as number %d", seed, test->told[i],
+            fail_msg(SEED_FORMAT ": %s came as number %d", random_seed, test->told[i],
                      seen[sender] - 1);
     }
     assert_int_equal(test->told_count, REQUESTS * ROUNDS);
 }
 
 /* Where all that may wait waits, the next goes on at once: it is not tried again and again. */
-static void a_full_wait_is_not_tried_in_vain(void **state)
+TEST(a_full_wait_is_not_tried_in_vain)
 {
-    struct test *test = *state;
     char key[NAME];
     test->fixture.options.queue_count = 8;
-    begin_anew(test);
-    hold(test);
-    send_large(test, 1, 1, "one");
-    send_small(test, 2, "a");
-    send_large(test, 3, 3, "two");
+    begin_anew();
+    hold();
+    send_large(1, 1, "one");
+    send_small(2, "a");
+    send_large(3, 3, "two");
     for (int i = 0; i < 4; i++) {
         snprintf(key, sizeof key, "s%d", i);
-        send_small(test, 3, key);
+        send_small(3, key);
     }
-    let_go(test);
+    let_go();
     fixture_wait(&test->fixture, &test->outcomes[1].done);
     for (int i = 4; i < 8; i++) {
         snprintf(key, sizeof key, "s%d", i);
-        send_small(test, 3, key);
+        send_small(3, key);
     }
-    send_small(test, 5, "other");
-    wait_for_all(test);
+    send_small(5, "other");
+    wait_for_all();
     assert_true(counter_get(&engine_metrics(test->fixture.engine)->commits) < 100);
-}
-
-int main(void)
-{
-    static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_full_wait_is_not_tried_in_vain, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(small_ones_of_others_pass, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_a_sender_sends_stays_in_order, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(owners_take_turns, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_is_refused_leaves_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_waits_is_written_before_the_end, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(all_in_order_whoever_writes, set_up, tear_down),
-    };
-    const char *given = getenv("STELE_SEED");
-    seed = given ? strtoull(given, NULL, 10) : clock_monotonic_us();
-    random_state = seed | 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

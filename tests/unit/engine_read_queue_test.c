@@ -1,28 +1,22 @@
 /* Who is next among the jobs of readers: owners take turns, brief ones go first, none starves. */
 #include "engine_fixture.h"
+#include "test.h"
 
 #include "engine/read_queue.h"
 
 #include <dirent.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 enum { MOST = 1000 };
 
+static struct read_queue the_queue, *const queue = &the_queue;
 static struct read_job jobs[MOST];
 static size_t job_count;
 
-static void put(struct read_queue *queue, uint64_t owner, bool is_long)
+static void put(uint64_t owner, bool is_long)
 {
     struct read_job *job = &jobs[job_count++];
     *job = (struct read_job){.owner = owner, .is_long = is_long};
@@ -30,7 +24,7 @@ static void put(struct read_queue *queue, uint64_t owner, bool is_long)
 }
 
 /* The next job is this owner's, and of this kind, for a reader that takes all. */
-static void next_is(struct read_queue *queue, uint64_t owner, bool is_long)
+static void next_is(uint64_t owner, bool is_long)
 {
     struct read_job *job = read_queue_take(queue, true);
     assert_non_null(job);
@@ -38,52 +32,47 @@ static void next_is(struct read_queue *queue, uint64_t owner, bool is_long)
     assert_int_equal(job->is_long, is_long);
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    static struct read_queue queue;
-    assert_true(read_queue_init(&queue, MOST));
+    assert_true(read_queue_init(queue, MOST));
     job_count = 0;
-    *state = &queue;
-    return 0;
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    struct read_queue *queue = *state;
     read_queue_close(queue);
     assert_null(read_queue_take(queue, true));
     assert_null(read_queue_take(queue, false));
     read_queue_fini(queue);
-    return 0;
 }
 
-static void owners_take_turns(void **state)
+TEST_EACH(set_up, tear_down)
+
+TEST(owners_take_turns)
 {
-    struct read_queue *queue = *state;
     for (int i = 0; i < 60; i++)
-        put(queue, 7, false);
-    put(queue, 8, false);
-    put(queue, 9, false);
-    put(queue, 8, false);
-    next_is(queue, 7, false);
-    next_is(queue, 8, false);
-    next_is(queue, 9, false);
-    next_is(queue, 7, false);
-    next_is(queue, 8, false);
+        put(7, false);
+    put(8, false);
+    put(9, false);
+    put(8, false);
+    next_is(7, false);
+    next_is(8, false);
+    next_is(9, false);
+    next_is(7, false);
+    next_is(8, false);
     for (int i = 0; i < 58; i++)
-        next_is(queue, 7, false);
+        next_is(7, false);
 }
 
-static void brief_ones_go_first_and_long_ones_in_time(void **state)
+TEST(brief_ones_go_first_and_long_ones_in_time)
 {
-    struct read_queue *queue = *state;
     for (int i = 0; i < 60; i++)
-        put(queue, 7, true);
-    next_is(queue, 7, true);
-    put(queue, 7, false);
-    next_is(queue, 7, false);
+        put(7, true);
+    next_is(7, true);
+    put(7, false);
+    next_is(7, false);
     for (int i = 0; i < 20; i++)
-        put(queue, 8, false);
+        put(8, false);
     int brief = 0;
     for (int i = 0; i < 24; i++) {
         brief += !read_queue_take(queue, true)->is_long;
@@ -94,17 +83,16 @@ static void brief_ones_go_first_and_long_ones_in_time(void **state)
 }
 
 /* Whatever waits, it takes brief ones alone. */
-static void one_reader_is_left_for_brief_ones(void **state)
+TEST(one_reader_is_left_for_brief_ones)
 {
-    struct read_queue *queue = *state;
     for (int i = 0; i < 10; i++)
-        put(queue, 7, true);
+        put(7, true);
     for (int i = 0; i < 50; i++)
-        put(queue, 9, false);
+        put(9, false);
     for (int i = 0; i < 50; i++)
         assert_int_equal(read_queue_take(queue, false)->owner, 9);
     for (int i = 0; i < 10; i++)
-        next_is(queue, 7, true);
+        next_is(7, true);
 }
 
 /* ---- who is woken ---- */
@@ -139,9 +127,8 @@ static void wait_until(_Atomic int *number, int wanted)
 }
 
 /* As many run at a time as there are readers for them, so none sleeps while one waits. */
-static void no_reader_sleeps_while_a_job_waits(void **state)
+TEST(no_reader_sleeps_while_a_job_waits)
 {
-    struct read_queue *queue = *state;
     _Atomic int running = 0, finished = 0;
     sem_t go;
     sem_init(&go, 0, 0);
@@ -156,16 +143,16 @@ static void no_reader_sleeps_while_a_job_waits(void **state)
     }
     for (int round = 0; round < 50; round++) {
         for (int i = 0; i < 3; i++)
-            put(queue, 5, false);
+            put(5, false);
         wait_until(&running, 3);
         for (int i = 0; i < 3; i++)
             sem_post(&go);
         wait_until(&finished, 7 * round + 3);
         job_count = 0;
         for (int i = 0; i < 3; i++)
-            put(queue, 5, true);
+            put(5, true);
         wait_until(&running, 2);
-        put(queue, 6, false);
+        put(6, false);
         wait_until(&running, 3);
         for (int i = 0; i < 4; i++)
             sem_post(&go);
@@ -179,26 +166,24 @@ static void no_reader_sleeps_while_a_job_waits(void **state)
     sem_destroy(&go);
 }
 
-static void what_is_for_everybody_has_every_second_turn(void **state)
+TEST(what_is_for_everybody_has_every_second_turn)
 {
-    struct read_queue *queue = *state;
     for (uint64_t owner = 1; owner <= 20; owner++)
-        put(queue, owner, false);
-    put(queue, 0, false);
-    put(queue, 0, false);
-    next_is(queue, 0, false);
-    next_is(queue, 1, false);
-    next_is(queue, 0, false);
+        put(owner, false);
+    put(0, false);
+    put(0, false);
+    next_is(0, false);
+    next_is(1, false);
+    next_is(0, false);
     for (uint64_t owner = 2; owner <= 20; owner++)
-        next_is(queue, owner, false);
+        next_is(owner, false);
 }
 
-static void a_full_or_closed_one_takes_nothing(void **state)
+TEST(a_full_or_closed_one_takes_nothing)
 {
-    struct read_queue *queue = *state;
     struct read_job more = {.owner = 1};
     for (int i = 0; i < MOST; i++)
-        put(queue, (uint64_t)i, i % 3 == 0);
+        put((uint64_t)i, i % 3 == 0);
     assert_false(read_queue_put(queue, &more));
     read_queue_close(queue);
     assert_false(read_queue_put(queue, &more));
@@ -222,10 +207,9 @@ static int count_nicer(int by)
     return count;
 }
 
-static void readers_of_long_jobs_are_nice(void **state)
+TEST_WITH(readers_of_long_jobs_are_nice, NULL, NULL)
 {
     struct fixture fixture;
-    (void)state;
     int own = getpriority(PRIO_PROCESS, 0), by = own < 9 ? 10 : 19 - own;
     if (!by)
         skip(); /* there is nothing nicer */
@@ -236,20 +220,4 @@ static void readers_of_long_jobs_are_nice(void **state)
         usleep(1000);
     assert_int_equal(count_nicer(by), 2);
     fixture_fini(&fixture);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(owners_take_turns, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(brief_ones_go_first_and_long_ones_in_time, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(one_reader_is_left_for_brief_ones, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_reader_sleeps_while_a_job_waits, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_for_everybody_has_every_second_turn, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_full_or_closed_one_takes_nothing, set_up, tear_down),
-        cmocka_unit_test(readers_of_long_jobs_are_nice),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,13 +1,8 @@
 /* What a transaction costs beside many exports of others that have derived views: counted. */
 #include "engine/engine.h"
+#include "test.h"
 
 #include "engine_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
 
 enum { FEW = 20, MANY = 1000, VIEWS = 2, NAME = 24, TURNS = 10 };
 
@@ -89,21 +84,12 @@ static uint64_t count_visits(size_t count)
     return counted;
 }
 
-static void a_transaction_costs_the_stages_of_its_exports(void **state)
+TEST(a_transaction_costs_the_stages_of_its_exports)
 {
-    (void)state;
     uint64_t few = count_visits(FEW), many = count_visits(MANY);
     assert_in_range(few, 1, 1000);
     /* While it waits, the writer looks for the first turn now and then. */
     if (many > 2 * few + 50)
         fail_msg("%llu stages beside %d exports, %llu beside %d", (unsigned long long)few, FEW,
                  (unsigned long long)many, MANY);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_transaction_costs_the_stages_of_its_exports),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,9 @@
 /* Files of the first version, as it left them: what an engine makes of them. */
 #include "engine/engine.h"
+#include "test.h"
 
 #include "engine_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 #include <sqlite3.h>
 
 static sqlite3 *open_file(const struct fixture *fixture)
@@ -165,29 +160,25 @@ static void check_upgrade(bool open_exports, const char *configured)
     fixture_fini(&fixture);
 }
 
-static void an_open_server_keeps_the_views(void **state)
+TEST(an_open_server_keeps_the_views)
 {
-    (void)state;
     check_upgrade(true, NULL);
 }
 
-static void an_export_that_is_configured_does_too(void **state)
+TEST(an_export_that_is_configured_does_too)
 {
-    (void)state;
     check_upgrade(false, "X");
 }
 
-static void no_export_is_configured_any_more(void **state)
+TEST(no_export_is_configured_any_more)
 {
-    (void)state;
     check_upgrade(false, NULL);
 }
 
 /* A file whose SQL views an upgrade took away gets them back. */
-static void lost_views_come_back(void **state)
+TEST(lost_views_come_back)
 {
     struct fixture fixture;
-    (void)state;
     make_file(&fixture);
     fixture_open(&fixture);
     fixture_close(&fixture);
@@ -202,11 +193,10 @@ static void lost_views_come_back(void **state)
 }
 
 /* The first version gave the SQL view to one of two ids that differ by case alone. */
-static void names_that_differ_by_case_are_spelt_after_it(void **state)
+TEST(names_that_differ_by_case_are_spelt_after_it)
 {
     struct fixture fixture;
     struct engine_export_options export = {.name = span_of("x")};
-    (void)state;
     make_file(&fixture);
     fixture.options.exports = &export;
     fixture.options.export_count = 1;
@@ -217,10 +207,9 @@ static void names_that_differ_by_case_are_spelt_after_it(void **state)
     fixture_fini(&fixture);
 }
 
-static void names_of_runs_that_ended_are_left_out(void **state)
+TEST(names_of_runs_that_ended_are_left_out)
 {
     struct fixture fixture;
-    (void)state;
     make_file(&fixture);
     sqlite3 *database = open_file(&fixture);
     execute(database, producers);
@@ -234,10 +223,9 @@ static void names_of_runs_that_ended_are_left_out(void **state)
 }
 
 /* An operator's view of what is gone, which SQLite shows nothing of, is no reason not to start. */
-static void a_view_that_does_not_resolve_hinders_nothing(void **state)
+TEST(a_view_that_does_not_resolve_hinders_nothing)
 {
     struct fixture fixture;
-    (void)state;
     make_file(&fixture);
     sqlite3 *database = open_file(&fixture);
     execute(database, "CREATE VIEW broken AS SELECT * FROM \"of former times\"");
@@ -249,10 +237,9 @@ static void a_view_that_does_not_resolve_hinders_nothing(void **state)
 }
 
 /* What killed runs left does not count for ever: a day later it makes room. */
-static void names_of_killed_runs_make_room(void **state)
+TEST(names_of_killed_runs_make_room)
 {
     struct fixture fixture;
-    (void)state;
     make_file(&fixture);
     fixture.options.max_producers = 3;
     fixture_open(&fixture);
@@ -272,19 +259,4 @@ static void names_of_killed_runs_make_room(void **state)
     assert_string_equal(ask(&fixture, "SELECT name FROM producer ORDER BY name"),
                         "ingest-00112233445566778899aabbccddee02 \ningest-nightly \nnew \n");
     fixture_fini(&fixture);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_open_server_keeps_the_views),
-        cmocka_unit_test(an_export_that_is_configured_does_too),
-        cmocka_unit_test(no_export_is_configured_any_more),
-        cmocka_unit_test(lost_views_come_back),
-        cmocka_unit_test(names_of_runs_that_ended_are_left_out),
-        cmocka_unit_test(a_view_that_does_not_resolve_hinders_nothing),
-        cmocka_unit_test(names_of_killed_runs_make_room),
-        cmocka_unit_test(names_that_differ_by_case_are_spelt_after_it),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

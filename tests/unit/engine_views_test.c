@@ -1,14 +1,9 @@
 /* When the SQL views of exports that an open engine is fed are made. */
 #include "engine/engine.h"
+#include "test.h"
 
 #include "engine_fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 #include <sqlite3.h>
 
 enum { FIRST = 200, ALL = 1200, PATIENCE_US = 60 * 1000 * 1000 };
@@ -58,10 +53,9 @@ static void wait_views(const struct fixture *fixture, int64_t count)
     assert_int_equal(count_views(fixture), count);
 }
 
-static void an_export_alone_has_its_views_at_once(void **state)
+TEST(an_export_alone_has_its_views_at_once)
 {
     struct fixture fixture;
-    (void)state;
     open_fixture(&fixture);
     feed(&fixture, 0, 1);
     assert_int_equal(count_views(&fixture), 3);
@@ -72,10 +66,9 @@ static void an_export_alone_has_its_views_at_once(void **state)
 
 /* Each change of the schema makes every connection read all of it. So there may be one whenever a
  * quarter more exports came, or a millisecond for each that there is has passed. */
-static void new_exports_change_the_schema_seldom(void **state)
+TEST(new_exports_change_the_schema_seldom)
 {
     struct fixture fixture;
-    (void)state;
     open_fixture(&fixture);
     feed(&fixture, 0, FIRST);
     wait_views(&fixture, 3 * FIRST);
@@ -90,11 +83,10 @@ static void new_exports_change_the_schema_seldom(void **state)
 }
 
 /* A request of many does not make others wait for their SQL views: these come in parts. */
-static void many_at_once_get_their_views_in_parts(void **state)
+TEST(many_at_once_get_their_views_in_parts)
 {
     struct fixture fixture;
     struct buffer text;
-    (void)state;
     open_fixture(&fixture);
     buffer_init(&text, 1 << 20);
     for (int i = 0; i < ALL; i++)
@@ -107,10 +99,9 @@ static void many_at_once_get_their_views_in_parts(void **state)
     fixture_fini(&fixture);
 }
 
-static void a_stop_and_a_start_leave_none_due(void **state)
+TEST(a_stop_and_a_start_leave_none_due)
 {
     struct fixture fixture;
-    (void)state;
     open_fixture(&fixture);
     feed(&fixture, 0, 300);
     fixture_close(&fixture);
@@ -119,15 +110,4 @@ static void a_stop_and_a_start_leave_none_due(void **state)
     feed(&fixture, 300, 310);
     wait_views(&fixture, 3 * 310);
     fixture_fini(&fixture);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_export_alone_has_its_views_at_once),
-        cmocka_unit_test(new_exports_change_the_schema_seldom),
-        cmocka_unit_test(many_at_once_get_their_views_in_parts),
-        cmocka_unit_test(a_stop_and_a_start_leave_none_due),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,18 +1,10 @@
 #include "fault_sweep.h"
+#include "test.h"
 
 #include "base/memory.h"
 
 #include <execinfo.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 enum { SLOTS = 1 << 18 };
 

@@ -1,12 +1,6 @@
 /* The query of a view's URL, and the subscription that it stands for. */
 #include "http/query.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static bool read_query(const char *const *arguments, struct wire_message *message,
                        struct error *error)
@@ -21,11 +15,10 @@ static bool read_query(const char *const *arguments, struct wire_message *messag
     return good;
 }
 
-static void nothing_given(void **state)
+TEST(nothing_given)
 {
     struct wire_message message;
     struct error error;
-    (void)state;
     assert_true(read_query((const char *const[]){NULL}, &message, &error));
     assert_string_equal(message.subscribe.view, "E/list");
     assert_null(message.subscribe.key);
@@ -36,14 +29,13 @@ static void nothing_given(void **state)
     wire_message_fini(&message);
 }
 
-static void everything_given(void **state)
+TEST(everything_given)
 {
     static const char *const arguments[] = {
         "take=5", "skip=0",    "key=7", "after=1:000000000002", "filter=a.b:1.0", "filter=c:\"",
         "epoch=", "filter=d:", NULL};
     struct wire_message message;
     struct error error;
-    (void)state;
     assert_true(read_query(arguments, &message, &error));
     assert_int_equal(message.subscribe.take, 5);
     assert_int_equal(message.subscribe.skip, 0);
@@ -54,7 +46,7 @@ static void everything_given(void **state)
     wire_message_fini(&message);
 }
 
-static void what_is_wrong_is_named(void **state)
+TEST(what_is_wrong_is_named)
 {
     static const struct {
         const char *arguments[3], *says;
@@ -64,7 +56,6 @@ static void what_is_wrong_is_named(void **state)
         {{"take={}"}, "\"take\" must"}, {{"key=\xff"}, "UTF-8"},
         {{"=1"}, "no parameter ''"},    {{""}, "no parameter ''"},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct wire_message message;
         struct error error;
@@ -75,10 +66,9 @@ static void what_is_wrong_is_named(void **state)
     }
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
     static const char *const arguments[] = {"take=5", "filter=a:1", "key=k", NULL};
-    (void)state;
     for (size_t n = 1;; n++) {
         struct wire_message message;
         struct error error;
@@ -94,15 +84,4 @@ static void every_allocation_may_fail(void **state)
         }
         assert_int_equal(error.code, ERROR_MEMORY);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nothing_given),
-        cmocka_unit_test(everything_given),
-        cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,9 +50,8 @@ static const struct canonical_case canonical_cases[] = {
     {"{\"\":1,\"\\u0061\":2,\"b\\n\":3}", "{\"\":1,\"a\":2,\"b\\n\":3}"},
 };
 
-static void values_become_canonical(void **state)
+TEST(values_become_canonical)
 {
-    (void)state;
     struct doc doc;
     doc_init(&doc, 1 << 20, 1000);
     for (size_t i = 0; i < sizeof canonical_cases / sizeof *canonical_cases; i++) {
@@ -122,9 +121,8 @@ static const struct refused_case refused_cases[] = {
     {"[{\"b\":{\"c\":1,\"c\":1}}]", "\"c\" twice"},
 };
 
-static void bad_text_is_refused_with_place_and_cause(void **state)
+TEST(bad_text_is_refused_with_place_and_cause)
 {
-    (void)state;
     struct doc doc;
     doc_init(&doc, 1 << 20, 1000);
     uint32_t kept = parse_good(&doc, span_of("{\"kept\":[1]}"));
@@ -147,9 +145,8 @@ static void bad_text_is_refused_with_place_and_cause(void **state)
     doc_fini(&doc);
 }
 
-static void a_raw_nul_is_refused_an_escaped_one_is_kept(void **state)
+TEST(a_raw_nul_is_refused_an_escaped_one_is_kept)
 {
-    (void)state;
     struct doc doc;
     struct error error;
     uint32_t root;
@@ -166,9 +163,8 @@ static void a_raw_nul_is_refused_an_escaped_one_is_kept(void **state)
     doc_fini(&doc);
 }
 
-static void integers_may_have_any_length(void **state)
+TEST(integers_may_have_any_length)
 {
-    (void)state;
     static char text[20001], expected[20004];
     struct doc doc;
     doc_init(&doc, 1 << 16, 100);
@@ -186,9 +182,8 @@ static void integers_may_have_any_length(void **state)
 }
 
 /* The largest number that is finite, to its last digit, and the smallest that is not. */
-static void the_border_of_infinity_is_exact(void **state)
+TEST(the_border_of_infinity_is_exact)
 {
-    (void)state;
     static const char head[] = "1797693134862315807937289714053034150799341327100378269361737789804"
                                "4496829276475094664901797758720709633028641669288791094655554785194"
                                "0402630657488671505820681908902000708383676273854845817711531764475"
@@ -214,9 +209,8 @@ static void the_border_of_infinity_is_exact(void **state)
     doc_fini(&doc);
 }
 
-static void limits_hold(void **state)
+TEST(limits_hold)
 {
-    (void)state;
     struct doc doc;
     struct error error;
     uint32_t root;
@@ -253,9 +247,8 @@ static void limits_hold(void **state)
     doc_fini(&doc);
 }
 
-static void nodes_describe_the_value(void **state)
+TEST(nodes_describe_the_value)
 {
-    (void)state;
     struct doc doc;
     doc_init(&doc, 1000, 100);
     parse_good(&doc, span_of("\"first\""));
@@ -287,9 +280,8 @@ static void nodes_describe_the_value(void **state)
     doc_fini(&doc);
 }
 
-static void integers_are_read_up_to_64_bits(void **state)
+TEST(integers_are_read_up_to_64_bits)
 {
-    (void)state;
     static const struct {
         const char *text;
         bool is;
@@ -320,9 +312,8 @@ static void integers_are_read_up_to_64_bits(void **state)
     doc_fini(&doc);
 }
 
-static void strings_are_escaped_and_decoded(void **state)
+TEST(strings_are_escaped_and_decoded)
 {
-    (void)state;
     static const char raw[] = "q\" b\\ \b\f\n\r\t \x01\x1f\x7f / \xc3\xa9 \0 end";
     struct span whole = span_make(raw, sizeof raw - 1);
     struct buffer out, back;
@@ -352,9 +343,8 @@ static void strings_are_escaped_and_decoded(void **state)
     doc_fini(&doc);
 }
 
-static void utf8_is_checked(void **state)
+TEST(utf8_is_checked)
 {
-    (void)state;
     static const char *const good[] = {"",
                                        "a",
                                        "\xc2\x80",
@@ -387,9 +377,8 @@ static void utf8_is_checked(void **state)
         assert_false(doc_valid_utf8(span_of(bad[i])));
 }
 
-static void arrays_are_cut_at_every_depth(void **state)
+TEST(arrays_are_cut_at_every_depth)
 {
-    (void)state;
     static const struct {
         const char *text;
         uint32_t most;
@@ -423,9 +412,8 @@ static void arrays_are_cut_at_every_depth(void **state)
 }
 
 /* Hashing takes over from comparing here; both find the one name that comes twice. */
-static void a_name_twice_is_found_among_any_number(void **state)
+TEST(a_name_twice_is_found_among_any_number)
 {
-    (void)state;
     static const int sizes[] = {2, 15, 16, 17, 18, 100, 5000};
     struct buffer text;
     struct doc doc;
@@ -451,9 +439,8 @@ static void a_name_twice_is_found_among_any_number(void **state)
     doc_fini(&doc);
 }
 
-static void parsing_survives_any_failed_allocation(void **state)
+TEST(parsing_survives_any_failed_allocation)
 {
-    (void)state;
     struct buffer text;
     buffer_init(&text, 1 << 16);
     for (int n = 0; n < 100; n++)
@@ -480,24 +467,4 @@ static void parsing_survives_any_failed_allocation(void **state)
         assert_true(nth < 100);
     }
     buffer_fini(&text);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_become_canonical),
-        cmocka_unit_test(bad_text_is_refused_with_place_and_cause),
-        cmocka_unit_test(a_raw_nul_is_refused_an_escaped_one_is_kept),
-        cmocka_unit_test(integers_may_have_any_length),
-        cmocka_unit_test(the_border_of_infinity_is_exact),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(nodes_describe_the_value),
-        cmocka_unit_test(integers_are_read_up_to_64_bits),
-        cmocka_unit_test(strings_are_escaped_and_decoded),
-        cmocka_unit_test(utf8_is_checked),
-        cmocka_unit_test(arrays_are_cut_at_every_depth),
-        cmocka_unit_test(a_name_twice_is_found_among_any_number),
-        cmocka_unit_test(parsing_survives_any_failed_allocation),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

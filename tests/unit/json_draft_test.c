@@ -3,31 +3,13 @@
  * for subscribers. STELE_SEED repeats a run; a failure prints its seed.
  */
 #include "json_support.h"
-
-#include <inttypes.h>
+#include "random.h"
 
 enum { ROUNDS = 300, PATCHES = 12, PATHS = 4, MEMORY = 1 << 20 };
 
-static uint64_t seed, random_state;
-
-static uint32_t random_below(uint32_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % bound;
-}
-
-static void start_random(void)
-{
-    const char *given = getenv("STELE_SEED");
-    seed = given ? strtoull(given, NULL, 10) : clock_monotonic_us() * 2 + 1;
-    random_state = seed ? seed : 1;
-}
-
 #define explain(...)                                                                               \
     do {                                                                                           \
-        print_error("STELE_SEED=%" PRIu64 "\n", seed);                                             \
+        print_error(SEED_FORMAT "\n", random_seed);                                                \
         fail_msg(__VA_ARGS__);                                                                     \
     } while (0)
 
@@ -164,10 +146,9 @@ static void check_step(struct step *step, struct merge_draft *draft, struct buff
     buffer_fini(&drafted), buffer_fini(&shared), buffer_fini(&sent), buffer_fini(&sent_drafted);
 }
 
-static void a_draft_is_what_the_merges_make(void **state)
+TEST(a_draft_is_what_the_merges_make)
 {
-    (void)state;
-    start_random();
+    random_start_anew();
     for (int round = 0; round < ROUNDS; round++) {
         struct step steps[PATCHES];
         struct buffer entity, first;
@@ -206,9 +187,8 @@ static bool patch_one(const char *entity, const char *text, enum error_code *cod
     return done;
 }
 
-static void a_damaged_text_is_told(void **state)
+TEST(a_damaged_text_is_told)
 {
-    (void)state;
     static const char *const texts[] = {"{\"a\":1", "{\"a\"1}", "[1]", "{\"a\":1}x", "{\"l\":[1}"};
     enum error_code code;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -217,9 +197,8 @@ static void a_damaged_text_is_told(void **state)
     }
 }
 
-static void each_allocation_may_fail(void **state)
+TEST(each_allocation_may_fail)
 {
-    (void)state;
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         enum error_code code = ERROR_NONE;
@@ -241,14 +220,4 @@ static void each_allocation_may_fail(void **state)
         merge_draft_free(draft);
         doc_fini(&doc);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_draft_is_what_the_merges_make),
-        cmocka_unit_test(a_damaged_text_is_told),
-        cmocka_unit_test(each_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -223,9 +223,8 @@ static void check_sent(const struct merge_case *it, const struct doc *doc, uint3
     buffer_fini(&out);
 }
 
-static void merges_give_these_texts(void **state)
+TEST(merges_give_these_texts)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof merge_cases / sizeof *merge_cases; i++) {
         const struct merge_case *it = &merge_cases[i];
         struct merge_append appends[MAX_APPENDS];
@@ -255,9 +254,8 @@ static void merges_give_these_texts(void **state)
 }
 
 /* The patch is printed from the log when the entity has long gone on, or is gone. */
-static void a_full_array_is_taken_from_a_later_entity(void **state)
+TEST(a_full_array_is_taken_from_a_later_entity)
 {
-    (void)state;
     static const struct {
         const char *later, *sent;
     } cases[] = {
@@ -286,9 +284,8 @@ static void a_full_array_is_taken_from_a_later_entity(void **state)
 }
 
 /* Members with and without a match, above and below the number from which names are hashed. */
-static void large_objects_merge_like_small_ones(void **state)
+TEST(large_objects_merge_like_small_ones)
 {
-    (void)state;
     static const int sizes[] = {15, 16, 17, 33, 3000};
     struct buffer entity, patch, expected, out;
     struct doc doc;
@@ -323,9 +320,8 @@ static void large_objects_merge_like_small_ones(void **state)
     buffer_fini(&entity), buffer_fini(&patch), buffer_fini(&expected), buffer_fini(&out);
 }
 
-static void the_limit_of_the_result_is_exact(void **state)
+TEST(the_limit_of_the_result_is_exact)
 {
-    (void)state;
     const struct merge_case *it = &merge_cases[2];
     size_t length = strlen(it->merged);
     struct doc doc;
@@ -350,9 +346,8 @@ static void the_limit_of_the_result_is_exact(void **state)
     doc_fini(&doc);
 }
 
-static void a_damaged_entity_is_told(void **state)
+TEST(a_damaged_entity_is_told)
 {
-    (void)state;
     static const char *const damaged[] = {"",
                                           "[]",
                                           "{",
@@ -385,9 +380,8 @@ static void a_damaged_entity_is_told(void **state)
     doc_fini(&doc);
 }
 
-static void merging_survives_any_failed_allocation(void **state)
+TEST(merging_survives_any_failed_allocation)
 {
-    (void)state;
     struct buffer patch;
     struct doc doc;
     buffer_init(&patch, 10000);
@@ -418,9 +412,8 @@ static void merging_survives_any_failed_allocation(void **state)
     doc_fini(&doc);
 }
 
-static void the_first_elements_of_an_array_are_found_by_path(void **state)
+TEST(the_first_elements_of_an_array_are_found_by_path)
 {
-    (void)state;
     static const char object[] =
         "{\"a\":{\"b\":1,\"c\":[10,[20],\"3,0\"]},\"a.c\":[5],\"d\":[],\"\":{\"e\":[1]}}";
     static const struct {
@@ -451,18 +444,4 @@ static void the_first_elements_of_an_array_are_found_by_path(void **state)
         assert_span(buffer_span(&out), found ? cases[i].prefix : "");
     }
     buffer_fini(&out);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(merges_give_these_texts),
-        cmocka_unit_test(a_full_array_is_taken_from_a_later_entity),
-        cmocka_unit_test(large_objects_merge_like_small_ones),
-        cmocka_unit_test(the_limit_of_the_result_is_exact),
-        cmocka_unit_test(a_damaged_entity_is_told),
-        cmocka_unit_test(merging_survives_any_failed_allocation),
-        cmocka_unit_test(the_first_elements_of_an_array_are_found_by_path),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

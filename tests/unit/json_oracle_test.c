@@ -3,28 +3,13 @@
  * texts against jansson's parser. STELE_SEED repeats a run; a failure prints its seed.
  */
 #include "json_support.h"
+#include "random.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 
 enum { ROUNDS = 100, PATCHES = 12, PATHS = 5, MUTATIONS = 8000 };
 
-static uint64_t seed, random_state;
-
-static uint32_t random_below(uint32_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % bound;
-}
-
-static void start_random(void)
-{
-    const char *given = getenv("STELE_SEED");
-    seed = given ? strtoull(given, NULL, 10) : clock_monotonic_us() * 2 + 1;
-    random_state = seed ? seed : 1;
-}
+TEST_ALL(random_start_anew, NULL)
 
 /* ---- random texts, each with the value it stands for ---- */
 
@@ -311,7 +296,7 @@ static void oracle_merge(struct oracle *oracle, json_t *target, const json_t *pa
 
 #define explain(...)                                                                               \
     do {                                                                                           \
-        print_error("STELE_SEED=%" PRIu64 "\n", seed);                                             \
+        print_error(SEED_FORMAT "\n", random_seed);                                                \
         fail_msg(__VA_ARGS__);                                                                     \
     } while (0)
 
@@ -489,9 +474,8 @@ static void apply_one(struct buffer *entity, json_t *expected, bool present)
     buffer_fini(&text), buffer_fini(&out), buffer_fini(&sent), buffer_fini(&escaped);
 }
 
-static void random_patches_merge_as_the_oracle_does(void **state)
+TEST(random_patches_merge_as_the_oracle_does)
 {
-    (void)state;
     for (int round = 0; round < ROUNDS; round++) {
         struct buffer entity;
         json_t *expected = json_object();
@@ -569,9 +553,8 @@ static void check_mutated(struct doc *doc, struct span text)
     json_decref(value);
 }
 
-static void mutated_texts_are_accepted_as_jansson_does(void **state)
+TEST(mutated_texts_are_accepted_as_jansson_does)
 {
-    (void)state;
     struct buffer text;
     struct doc doc;
     buffer_init(&text, 1 << 20);
@@ -589,14 +572,4 @@ static void mutated_texts_are_accepted_as_jansson_does(void **state)
     }
     buffer_fini(&text);
     doc_fini(&doc);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(random_patches_merge_as_the_oracle_does),
-        cmocka_unit_test(mutated_texts_are_accepted_as_jansson_does),
-    };
-    start_random();
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,9 +39,8 @@ static size_t list_paths(const struct project_case *it, struct span *paths)
     return count;
 }
 
-static void only_named_members_and_seq_stay(void **state)
+TEST(only_named_members_and_seq_stay)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof project_cases / sizeof *project_cases; i++) {
         struct span paths[MAX_PATHS];
         size_t count = list_paths(&project_cases[i], paths);
@@ -54,9 +53,8 @@ static void only_named_members_and_seq_stay(void **state)
     }
 }
 
-static void the_limit_is_exact(void **state)
+TEST(the_limit_is_exact)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof project_cases / sizeof *project_cases; i++) {
         struct span paths[MAX_PATHS];
         size_t count = list_paths(&project_cases[i], paths);
@@ -70,9 +68,8 @@ static void the_limit_is_exact(void **state)
     }
 }
 
-static void a_damaged_object_projects_to_nothing(void **state)
+TEST(a_damaged_object_projects_to_nothing)
 {
-    (void)state;
     struct span paths[] = {span_of("id.b")};
     for (size_t length = 0; length < sizeof object - 1; length++) {
         struct buffer out;
@@ -85,9 +82,8 @@ static void a_damaged_object_projects_to_nothing(void **state)
     }
 }
 
-static void a_path_is_shown_that_is_named_or_below_or_on_the_way(void **state)
+TEST(a_path_is_shown_that_is_named_or_below_or_on_the_way)
 {
-    (void)state;
     struct span paths[] = {span_of("a.b"), span_of("c")};
     static const char *const shown[] = {"a.b", "a.b.c", "a.b.", "c", "c.d.e", "a"};
     static const char *const hidden[] = {"a.bc", "ab", "cd", "d.c", ""};
@@ -96,15 +92,4 @@ static void a_path_is_shown_that_is_named_or_below_or_on_the_way(void **state)
     for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
         assert_false(doc_path_shown(span_of(hidden[i]), paths, 2));
     assert_false(doc_path_shown(span_of("a"), NULL, 0));
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_named_members_and_seq_stay),
-        cmocka_unit_test(the_limit_is_exact),
-        cmocka_unit_test(a_damaged_object_projects_to_nothing),
-        cmocka_unit_test(a_path_is_shown_that_is_named_or_below_or_on_the_way),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

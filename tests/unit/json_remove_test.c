@@ -1,12 +1,9 @@
 /* What a mutation takes out of an entity: by paths, by nulls of a patch; text that is damaged; and
  * every allocation failing once. */
 #include "json_support.h"
+#include "random.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
 #include <jansson.h>
 
 static const struct {
@@ -48,9 +45,8 @@ static int by_text(const void *a, const void *b)
     return span_compare(*(const struct span *)a, *(const struct span *)b);
 }
 
-static void takes_out_what_it_is_told(void **state)
+TEST(takes_out_what_it_is_told)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct error error = {.code = ERROR_NONE};
         struct span paths[4];
@@ -83,16 +79,6 @@ static void takes_out_what_it_is_told(void **state)
 enum { MANY = 256, PATH_SIZE = 64 };
 
 static const char *const names[] = {"", ".", "a", "b", "a.b", "a.", "ab", "a-"};
-
-static uint64_t random_state;
-
-static size_t random_below(size_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (size_t)((random_state * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % bound;
-}
 
 static const char *random_name(void)
 {
@@ -142,9 +128,8 @@ static bool take_out(json_t *object, const char *above, char (*paths)[PATH_SIZE]
     return some;
 }
 
-static void takes_out_any_paths(void **state)
+TEST(takes_out_any_paths)
 {
-    (void)state;
     static char texts[MANY][PATH_SIZE];
     struct span paths[MANY];
     for (uint64_t seed = 1; seed <= 2000; seed++) {
@@ -152,7 +137,7 @@ static void takes_out_any_paths(void **state)
         struct error error;
         struct buffer out;
         bool removed;
-        random_state = seed;
+        random_start(seed);
         json_t *object = random_object(0);
         char *text = json_dumps(object, JSON_COMPACT);
         removal.count = random_below(seed % 10 ? 6 : MANY);
@@ -174,9 +159,8 @@ static void takes_out_any_paths(void **state)
     }
 }
 
-static void strips_nulls(void **state)
+TEST(strips_nulls)
 {
-    (void)state;
     static const char *const texts[][2] = {
         {"{}", NULL},
         {"{\"a\":[null,{\"b\":null}]}", NULL},
@@ -200,9 +184,8 @@ static void strips_nulls(void **state)
     }
 }
 
-static void finds_long_arrays(void **state)
+TEST(finds_long_arrays)
 {
-    (void)state;
     static const char *const texts[][2] = {
         {"{\"a\":[1,2],\"b\":{\"c\":[1,2]}}", NULL},
         {"{\"a\":[1,2],\"b\":{\"c\":[1,2,3]}}", "b.c"},
@@ -227,9 +210,8 @@ static void finds_long_arrays(void **state)
     }
 }
 
-static void names_damage(void **state)
+TEST(names_damage)
 {
-    (void)state;
     static const char *const texts[] = {"",           "{",   "{\"a\"", "{\"a\":1",
                                         "{\"a\":1}x", "[1]", "{a:1}"};
     struct span path = span_of("a");
@@ -247,16 +229,4 @@ static void names_damage(void **state)
         buffer_fini(&out);
         memory_free(copy);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_out_what_it_is_told),
-        cmocka_unit_test(takes_out_any_paths),
-        cmocka_unit_test(strips_nulls),
-        cmocka_unit_test(finds_long_arrays),
-        cmocka_unit_test(names_damage),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,16 +2,8 @@
 #ifndef TESTS_JSON_SUPPORT_H
 #define TESTS_JSON_SUPPORT_H
 
+#include "test.h"
 #include "json/json.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 enum { TEST_DEPTH = 128 };
 

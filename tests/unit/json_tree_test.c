@@ -1,9 +1,8 @@
 /* Trees: jansson's values through our functions. */
 #include "json_support.h"
 
-static void values_are_read_by_type(void **state)
+TEST(values_are_read_by_type)
 {
-    (void)state;
     struct error error;
     struct tree *root = tree_parse(span_of(" {\"s\":\"a\\u0000b\",\"i\":-9223372036854775808,\"r\":"
                                            "0.5,\"t\":true,\"f\":false,\"n\":null,"
@@ -35,9 +34,8 @@ static void values_are_read_by_type(void **state)
     tree_free(root);
 }
 
-static void integers_of_any_size_are_read(void **state)
+TEST(integers_of_any_size_are_read)
 {
-    (void)state;
     static const struct {
         const char *text, *printed;
     } cases[] = {
@@ -73,9 +71,8 @@ static void integers_of_any_size_are_read(void **state)
         assert_null(tree_parse(span_of(bad[i]), NULL));
 }
 
-static void another_type_gives_the_default(void **state)
+TEST(another_type_gives_the_default)
 {
-    (void)state;
     struct error error;
     struct tree *root = tree_parse(span_of("[\"1\", 2]"), &error);
     const struct tree *string = tree_element(root, 0), *two = tree_element(root, 1);
@@ -93,9 +90,8 @@ static void another_type_gives_the_default(void **state)
     tree_free(NULL);
 }
 
-static void members_come_in_order(void **state)
+TEST(members_come_in_order)
 {
-    (void)state;
     struct error error;
     struct tree *root = tree_parse(span_of("{\"z\":1,\"a\":2,\"m\":3}"), &error);
     void *position = NULL;
@@ -112,9 +108,8 @@ static void members_come_in_order(void **state)
     tree_free(root);
 }
 
-static void bad_text_is_refused_with_its_place(void **state)
+TEST(bad_text_is_refused_with_its_place)
 {
-    (void)state;
     static const struct {
         const char *text, *message;
     } cases[] = {
@@ -144,9 +139,8 @@ static void bad_text_is_refused_with_its_place(void **state)
     buffer_fini(&deep);
 }
 
-static void trees_print_compactly(void **state)
+TEST(trees_print_compactly)
 {
-    (void)state;
     struct error error;
     struct buffer out;
     buffer_init(&out, 100);
@@ -165,9 +159,8 @@ static void trees_print_compactly(void **state)
 }
 
 /* Also holds jansson to our allocator: otherwise no fault would ever be hit. */
-static void parsing_survives_any_failed_allocation(void **state)
+TEST(parsing_survives_any_failed_allocation)
 {
-    (void)state;
     bool hit = true;
     uint64_t nth = 1;
     for (; hit; nth++) {
@@ -184,18 +177,4 @@ static void parsing_survives_any_failed_allocation(void **state)
         assert_true(nth < 100);
     }
     assert_true(nth > 5);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_are_read_by_type),
-        cmocka_unit_test(integers_of_any_size_are_read),
-        cmocka_unit_test(another_type_gives_the_default),
-        cmocka_unit_test(members_come_in_order),
-        cmocka_unit_test(bad_text_is_refused_with_its_place),
-        cmocka_unit_test(trees_print_compactly),
-        cmocka_unit_test(parsing_survives_any_failed_allocation),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,9 +26,8 @@ static const struct {
     {"müde", "\"müde\""},
 };
 
-static void each_is_what_it_stands_for(void **state)
+TEST(each_is_what_it_stands_for)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buffer out;
         buffer_init(&out, 1024);
@@ -38,10 +37,9 @@ static void each_is_what_it_stands_for(void **state)
     }
 }
 
-static void members_make_an_object(void **state)
+TEST(members_make_an_object)
 {
     struct buffer out;
-    (void)state;
     buffer_init(&out, 1024);
     assert_true(doc_typed_member(&out, span_of("geo.lat"), span_of("1.50")));
     assert_true(doc_typed_member(&out, span_of("a\"b"), span_of("x")));
@@ -49,21 +47,10 @@ static void members_make_an_object(void **state)
     buffer_fini(&out);
 }
 
-static void a_full_buffer_is_told(void **state)
+TEST(a_full_buffer_is_told)
 {
     struct buffer out;
-    (void)state;
     buffer_init(&out, 4);
     assert_false(doc_typed_value(&out, span_of("long")));
     buffer_fini(&out);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_is_what_it_stands_for),
-        cmocka_unit_test(members_make_an_object),
-        cmocka_unit_test(a_full_buffer_is_told),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

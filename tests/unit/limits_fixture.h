@@ -7,8 +7,8 @@
 /* The answer, or the frames, that were heard last. */
 extern struct buffer heard;
 /* For cmocka_run_group_tests. */
-int limits_setup(void **state);
-int limits_teardown(void **state);
+void limits_setup(void);
+void limits_teardown(void);
 
 /* As live_start, at time 0 of the clock. */
 void limits_start(struct live *live, const char *const *settings);

@@ -1,12 +1,6 @@
 /* Bodies in chunks, whole and in every pair of pieces. */
 #include "net/http_chunks.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 /* What is read of the text; -1: it is refused, -2: it has not ended. `*rest`: bytes behind it. */
 static int64_t read_pieces(const char *text, size_t first, struct buffer *body, size_t *rest)
@@ -62,10 +56,9 @@ static const struct {
     {"1000000000000000\r\n", NULL, 0},
 };
 
-static void test_chunks(void **state)
+TEST(test_chunks)
 {
     struct buffer body;
-    (void)state;
     buffer_init(&body, 4096);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (size_t first = 0; first <= strlen(cases[i].text); first++) {
@@ -83,10 +76,9 @@ static void test_chunks(void **state)
 }
 
 /* Extensions and trailers that never end are ended. */
-static void test_endless(void **state)
+TEST(test_endless)
 {
     static const char *const starts[] = {"1;", "0\r\na"};
-    (void)state;
     for (int s = 0; s < 2; s++) {
         struct http_chunks chunks = {0};
         struct error error;
@@ -97,11 +89,4 @@ static void test_endless(void **state)
             sent += 16;
         assert_in_range(sent, 1, 64 * 1024);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_chunks),
-                                       cmocka_unit_test(test_endless)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,8 @@
 /* Connections on real sockets: what unfinished heads cost, and how a connection ends. */
 #include "net/net.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdio.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum { MOST = 64, HEADS_BYTES = 64 * 1024, ANSWER = 2 * 1024 * 1024 };
 
@@ -117,12 +110,11 @@ static void turn(struct world *world)
 
 /* Many that never end their heads: the oldest go, whether they are still there to be told or have
  * hung up with the very bytes unread, and the loop goes on. */
-static void test_unfinished_heads(void **state)
+TEST(test_unfinished_heads)
 {
     struct world world;
     static char head[12 * 1024];
     int fds[MOST];
-    (void)state;
     begin(&world);
     memset(head, 'a', sizeof head);
     memcpy(head, "GET / HTTP/1.1\r\na: ", 19);
@@ -150,11 +142,10 @@ static void test_unfinished_heads(void **state)
 }
 
 /* The whole answer, though the client has closed its side at once and reads slowly. */
-static void test_half_closed(void **state)
+TEST(test_half_closed)
 {
     static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
                                            "GET / HTTP/1.0\r\n\r\n"};
-    (void)state;
     for (int i = 0; i < 2; i++) {
         struct world world;
         static char piece[4096];
@@ -176,11 +167,10 @@ static void test_half_closed(void **state)
 }
 
 /* A client that sends on and on behind a request that waits costs no more than a little. */
-static void test_far_ahead(void **state)
+TEST(test_far_ahead)
 {
     struct world world;
     static char more[512 * 1024];
-    (void)state;
     begin(&world);
     memset(more, 'x', sizeof more);
     int fd = dial(&world);
@@ -200,10 +190,9 @@ static void test_far_ahead(void **state)
 }
 
 /* One that has gone is found while its answer is not there yet. */
-static void test_gone_while_it_waits(void **state)
+TEST(test_gone_while_it_waits)
 {
     struct world world;
-    (void)state;
     begin(&world);
     int fd = dial(&world);
     say(fd, "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET", 30);
@@ -214,15 +203,4 @@ static void test_gone_while_it_waits(void **state)
     assert_int_equal(world.closed, 0); /* it may have closed its side alone */
     end(&world);
     assert_int_equal(world.closed, 1);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unfinished_heads),
-        cmocka_unit_test(test_half_closed),
-        cmocka_unit_test(test_far_ahead),
-        cmocka_unit_test(test_gone_while_it_waits),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

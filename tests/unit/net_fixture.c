@@ -1,12 +1,5 @@
 #include "net_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdio.h>
+#include "test.h"
 
 enum { LINE_LIMIT = 64 * 1024 };
 

@@ -1,12 +1,6 @@
 /* WebSocket frames of a client: each vector whole, byte by byte, and in every pair of pieces. */
 #include "net/frames.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #include "net_fixture.h"
 
@@ -132,19 +126,17 @@ static void check_vector(const struct tree *vector)
     buffer_fini(&expected);
 }
 
-static void test_vectors(void **state)
+TEST(test_vectors)
 {
-    (void)state;
     assert_true(net_fixture_each("websocket/frames.jsonl", check_vector) > 100);
 }
 
 /* Every mask, at every offset, gives the text back. */
-static void test_masks(void **state)
+TEST(test_masks)
 {
     static const char text[] = "The quick brown fox jumps over the lazy dog 0123456789";
     enum { LENGTH = sizeof text - 1 };
     struct heard heard;
-    (void)state;
     init(&heard);
     for (unsigned seed = 1; seed < 50; seed++) {
         unsigned char mask[4] = {(unsigned char)(seed * 7), (unsigned char)(seed * 31), 0xff,
@@ -163,11 +155,4 @@ static void test_masks(void **state)
         }
     }
     fini(&heard);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_vectors),
-                                       cmocka_unit_test(test_masks)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

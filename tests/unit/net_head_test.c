@@ -1,13 +1,6 @@
 /* Heads of requests: each vector, and what no vector can hold. */
 #include "net/http_head.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdio.h>
+#include "test.h"
 
 #include "net_fixture.h"
 
@@ -76,16 +69,14 @@ static void check_vector(const struct tree *vector)
     buffer_fini(&bytes);
 }
 
-static void test_vectors(void **state)
+TEST(test_vectors)
 {
-    (void)state;
     assert_true(net_fixture_each("http/heads.jsonl", check_vector) > 80);
 }
 
-static void test_headers(void **state)
+TEST(test_headers)
 {
     struct error error;
-    (void)state;
     assert_true(read_text("POST /x HTTP/1.1\r\nHOST:a:1\r\nX-Many: 1\r\nx-many:\t2 \r\nEmpty:\r\n"
                           "Connection: x , Upgrade\r\n\r\nrest",
                           &error));
@@ -97,10 +88,9 @@ static void test_headers(void **state)
 }
 
 /* A target that names a host: that one is asked for, whatever the Host says. */
-static void test_authority(void **state)
+TEST(test_authority)
 {
     struct error error;
-    (void)state;
     assert_true(read_text("GET http://b:1/x HTTP/1.1\r\nA: b\r\nHost: a\r\n\r\n", &error));
     assert_true(span_equal(http_head_value(&head, "host"), span_of("b:1")));
     assert_true(span_equal(head.path, span_of("/x")));
@@ -110,10 +100,9 @@ static void test_authority(void **state)
 }
 
 /* A NUL anywhere in a head is refused, whatever stands around it. */
-static void test_nul(void **state)
+TEST(test_nul)
 {
     static const char whole[] = "GET /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n";
-    (void)state;
     for (size_t at = 0; at < sizeof whole - 5; at++) {
         char bytes[sizeof whole];
         struct error error;
@@ -126,10 +115,9 @@ static void test_nul(void **state)
 }
 
 /* The end is found at the same place however the bytes come. */
-static void test_pieces(void **state)
+TEST(test_pieces)
 {
     static const char whole[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET";
-    (void)state;
     for (size_t first = 0; first < sizeof whole; first++) {
         size_t seen = 0, end = http_head_length(span_make(whole, first), &seen);
         if (!end)
@@ -138,24 +126,13 @@ static void test_pieces(void **state)
     }
 }
 
-static void test_arguments(void **state)
+TEST(test_arguments)
 {
     static const char *const expected[] = {"a=b c", "d", "=e", "f=&", NULL};
     struct span query = span_of("&a=b+c&&d&=e&f=%26&"), argument;
     char room[64];
     size_t at = 0;
-    (void)state;
     for (int i = 0; (argument = http_next_argument(query, &at, room)).data; i++)
         assert_true(expected[i] && span_equal(argument, span_of(expected[i])));
     assert_null(http_next_argument(span_make(NULL, 0), &(size_t){0}, room).data);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vectors),   cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_authority), cmocka_unit_test(test_nul),
-        cmocka_unit_test(test_pieces),    cmocka_unit_test(test_arguments),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,17 +3,11 @@
  * comes back, and that nothing waits for an endpoint that hangs.
  */
 #include "outbound/outbound.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "test.h"
 
 #include <arpa/inet.h>
-#include <cmocka.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 enum { PATIENCE_US = 20 * 1000 * 1000 }; /* only a fault can take that long */
 
@@ -149,11 +143,10 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static int start_peer(void **state)
+static void start_peer(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t length = sizeof address;
-    (void)state;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     peer.listening = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(peer.listening, (struct sockaddr *)&address, sizeof address), 0);
@@ -162,19 +155,18 @@ static int start_peer(void **state)
     snprintf(peer.url, sizeof peer.url, "http://127.0.0.1:%d", ntohs(address.sin_port));
     assert_int_equal(pipe(peer.quit), 0);
     assert_int_equal(pthread_create(&peer.thread, NULL, serve, NULL), 0);
-    return 0;
 }
 
-static int stop_peer(void **state)
+static void stop_peer(void)
 {
-    (void)state;
     close(peer.quit[1]);
     shutdown(peer.listening, SHUT_RDWR);
     pthread_join(peer.thread, NULL);
     close(peer.listening);
     close(peer.quit[0]);
-    return 0;
 }
+
+TEST_ALL(start_peer, stop_peer)
 
 /* ---- the client ---- */
 
@@ -194,21 +186,19 @@ static void wake(void *argument)
     pthread_mutex_unlock(&client.lock);
 }
 
-static int open_client(void **state)
+static void open_client(void)
 {
     struct outbound_options options = {.wake = wake};
     struct error error;
-    (void)state;
     assert_non_null(client.outbound = outbound_open(&options, &error));
-    return 0;
 }
 
-static int close_client(void **state)
+static void close_client(void)
 {
-    (void)state;
     outbound_close(client.outbound);
-    return 0;
 }
+
+TEST_EACH(open_client, close_client)
 
 struct result {
     int calls;
@@ -273,11 +263,10 @@ static void expect_part(const struct result *result, const char *part)
 
 /* ---- tests ---- */
 
-static void what_is_sent(void **state)
+TEST(what_is_sent)
 {
     static const char body[] = "{\"events\":[]}";
     struct result result;
-    (void)state;
     ask("/echo?a=b", (struct outbound_request){0}, &result);
     assert_int_equal(result.error.code, ERROR_NONE);
     assert_int_equal(result.status, 200);
@@ -296,10 +285,9 @@ static void what_is_sent(void **state)
     assert_null(strcasestr(result.body, "expect:"));
 }
 
-static void what_the_answer_says(void **state)
+TEST(what_the_answer_says)
 {
     struct result result;
-    (void)state;
     ask("/busy", (struct outbound_request){0}, &result);
     assert_int_equal(result.error.code, ERROR_NONE);
     assert_int_equal(result.status, 503);
@@ -310,7 +298,7 @@ static void what_the_answer_says(void **state)
     assert_int_equal(result.status, 302);
 }
 
-static void what_goes_wrong(void **state)
+TEST(what_goes_wrong)
 {
     struct result result;
     struct error error;
@@ -321,7 +309,6 @@ static void what_goes_wrong(void **state)
                                        .total_ms = 5000,
                                        .done = on_done,
                                        .argument = &result};
-    (void)state;
     ask("/large", (struct outbound_request){.max_bytes = 2000}, &result);
     assert_int_equal(result.error.code, ERROR_TOO_LARGE);
     ask("/headers", (struct outbound_request){0}, &result);
@@ -338,7 +325,7 @@ static void what_goes_wrong(void **state)
     assert_null(strstr(result.error.message, "hidden"));
 }
 
-static void urls(void **state)
+TEST_WITH(urls, NULL, NULL)
 {
     static const char *const good[] = {"http://a", "https://b.example:8443/p?q=1",
                                        "http://[::1]:1/"};
@@ -350,7 +337,6 @@ static void urls(void **state)
                                       "http://user:password@a/",
                                       "http://token@a/"};
     struct error error;
-    (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(outbound_check_url(good[i], &error));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -361,7 +347,7 @@ static void urls(void **state)
 }
 
 /* Other schemes are refused by the transfer itself, too: a URL may come from elsewhere. */
-static void other_schemes(void **state)
+TEST(other_schemes)
 {
     struct result result = {0};
     struct error error;
@@ -371,7 +357,6 @@ static void other_schemes(void **state)
                                        .total_ms = 5000,
                                        .done = on_done,
                                        .argument = &result};
-    (void)state;
     assert_true(outbound_send(client.outbound, &request, &error));
     wait_for(&result);
     assert_int_equal(result.error.code, ERROR_NETWORK);
@@ -388,13 +373,12 @@ static size_t hanging(void)
 
 /* Most of the places are taken by an endpoint that hangs, and another is served meanwhile; then
  * all places are, what waits is bounded, and closing waits for none of them. */
-static void others_hang(void **state)
+TEST(others_hang)
 {
     static struct result waiting[OUTBOUND_AT_ONCE + OUTBOUND_WAITING], result;
     struct outbound_request request = {.total_ms = 600 * 1000};
     struct outbound_request refused = {.url = peer.url, .done = on_done, .argument = &result};
     struct error error;
-    (void)state;
     for (size_t i = 0; i < OUTBOUND_AT_ONCE - 1; i++)
         send_request("/hang", request, &waiting[i]);
     ask("/echo", (struct outbound_request){0}, &result);
@@ -414,18 +398,5 @@ static void others_hang(void **state)
         assert_int_equal(waiting[i].calls, 1);
         assert_int_equal(waiting[i].error.code, ERROR_SHUTTING_DOWN);
     }
-    open_client(state);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_sent, open_client, close_client),
-        cmocka_unit_test_setup_teardown(what_the_answer_says, open_client, close_client),
-        cmocka_unit_test_setup_teardown(what_goes_wrong, open_client, close_client),
-        cmocka_unit_test(urls),
-        cmocka_unit_test_setup_teardown(other_schemes, open_client, close_client),
-        cmocka_unit_test_setup_teardown(others_hang, open_client, close_client),
-    };
-    return cmocka_run_group_tests(tests, start_peer, stop_peer);
+    open_client();
 }

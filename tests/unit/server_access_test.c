@@ -12,23 +12,21 @@
 
 static struct live live;
 
-static int setup(void **state)
+static void setup(void)
 {
     static const char *const settings[] = {"auth",
                                            "{\"mode\":\"static\",\"tokens\":[{\"token\":\"" TOKEN
                                            "\",\"scope\":\"read write\"}]}",
                                            "allowed_origins", "[\"https://a.example\"]", NULL};
-    (void)state;
     live_start(&live, settings);
-    return 0;
 }
 
-static int teardown(void **state)
+static void teardown(void)
 {
-    (void)state;
     live_stop(&live);
-    return 0;
 }
+
+TEST_ALL(setup, teardown)
 
 static const char handshake[] =
     "GET /?token=" TOKEN " HTTP/1.1\r\nHost: localhost\r\nOrigin: https://a.example\r\n"
@@ -78,23 +76,20 @@ static void with_each_allocation_failing(const char *request, const char *wanted
     assert_string_equal(line, "HTTP/1.1 200 OK");
 }
 
-static void handshakes(void **state)
+TEST(handshakes)
 {
-    (void)state;
     with_each_allocation_failing(handshake, "HTTP/1.1 101 Switching Protocols");
 }
 
-static void requests(void **state)
+TEST(requests)
 {
-    (void)state;
     with_each_allocation_failing(list, "HTTP/1.1 200 OK");
     with_each_allocation_failing(refused, "HTTP/1.1 401 Unauthorized");
 }
 
 /* It is answered, or the connection ends. */
-static void refreshes(void **state)
+TEST(refreshes)
 {
-    (void)state;
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         struct buffer text;
@@ -118,14 +113,4 @@ static void refreshes(void **state)
         buffer_fini(&text);
         close(fd);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(handshakes),
-        cmocka_unit_test(requests),
-        cmocka_unit_test(refreshes),
-    };
-    return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -6,11 +6,7 @@
 #define TESTS_SERVER_FIXTURE_H
 
 #include "server/server.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 /* ---- the server ---- */
 

@@ -7,22 +7,20 @@
 static struct live live;
 static struct buffer answer;
 
-static int setup(void **state)
+static void setup(void)
 {
     static const char *const settings[] = {"max_request_bytes", "4096", NULL};
-    (void)state;
     buffer_init(&answer, 1 << 20);
     live_start(&live, settings);
-    return 0;
 }
 
-static int teardown(void **state)
+static void teardown(void)
 {
-    (void)state;
     live_stop(&live);
     buffer_fini(&answer);
-    return 0;
 }
+
+TEST_ALL(setup, teardown)
 
 static void expect(const char *request, const char *status, const char *part)
 {
@@ -95,9 +93,8 @@ static const struct {
     {false, POST "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n", "HTTP/1.1 100 ", "Continue"},
 };
 
-static void test_answers(void **state)
+TEST(test_answers)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         peer_ask(cases[i].health ? server_health_address(live.server) : server_address(live.server),
                  cases[i].request, &answer);
@@ -105,11 +102,10 @@ static void test_answers(void **state)
     }
 }
 
-static void test_one_after_the_other(void **state)
+TEST(test_one_after_the_other)
 {
     static const char request[] = POST "Content-Length: 33\r\n\r\n" MUTATION;
     int fd = peer_dial(server_address(live.server));
-    (void)state;
     for (int i = 0; i < 3; i++) {
         buffer_clear(&answer);
         peer_say(fd, span_of(request));
@@ -120,12 +116,11 @@ static void test_one_after_the_other(void **state)
 }
 
 /* Sent without waiting for the answers: they come in order. */
-static void test_pipelined(void **state)
+TEST(test_pipelined)
 {
     static const char requests[] =
         POST "Content-Length: 33\r\n\r\n" MUTATION POST "Content-Length: 33\r\n\r\n" MUTATION;
     int fd = peer_dial(server_address(live.server));
-    (void)state;
     peer_say(fd, span_of(requests));
     buffer_clear(&answer);
     peer_hear_response(fd, &answer);
@@ -139,10 +134,9 @@ static void test_pipelined(void **state)
 }
 
 /* Clients that go away before their answer, with half a body or with all of it. */
-static void test_gone(void **state)
+TEST(test_gone)
 {
     static const char request[] = POST "Content-Length: 33\r\n\r\n" MUTATION;
-    (void)state;
     for (size_t i = 0; i < 40; i++) {
         int fd = peer_dial(server_address(live.server));
         peer_say(fd, span_make(request, sizeof request - 1 - i));
@@ -150,15 +144,4 @@ static void test_gone(void **state)
     }
     peer_ask(server_address(live.server), request, &answer);
     expect(request, "HTTP/1.1 200 ", "{\"applied\":1,");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_one_after_the_other),
-        cmocka_unit_test(test_pipelined),
-        cmocka_unit_test(test_gone),
-    };
-    return cmocka_run_group_tests(tests, setup, teardown);
 }

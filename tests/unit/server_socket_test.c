@@ -8,19 +8,17 @@
 
 static struct buffer text;
 
-static int setup(void **state)
+static void setup(void)
 {
-    (void)state;
     buffer_init(&text, 1 << 20);
-    return 0;
 }
 
-static int teardown(void **state)
+static void teardown(void)
 {
-    (void)state;
     buffer_fini(&text);
-    return 0;
 }
+
+TEST_ALL(setup, teardown)
 
 static void post(struct live *live, const char *lines)
 {
@@ -34,11 +32,10 @@ static void post(struct live *live, const char *lines)
 }
 
 /* The ready bytes of the encoders arrive as they are: nothing before, between or around them. */
-static void test_ready_bytes_arrive_verbatim(void **state)
+TEST(test_ready_bytes_arrive_verbatim)
 {
     struct live live;
     struct buffer expected, received;
-    (void)state;
     buffer_init(&expected, 1 << 16);
     buffer_init(&received, 1 << 16);
     live_start(&live, NULL);
@@ -77,10 +74,9 @@ static void test_ready_bytes_arrive_verbatim(void **state)
 }
 
 /* A binary message may have been any batch: those behind it wait for a new connection. */
-static void test_binary_batch(void **state)
+TEST(test_binary_batch)
 {
     struct live live;
-    (void)state;
     live_start(&live, NULL);
     int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
     peer_say_text(fd, "{\"id\":1,\"producer\":\"p\",\"batch\":1,\"mutations\":[]}");
@@ -99,11 +95,10 @@ static void test_binary_batch(void **state)
     live_stop(&live);
 }
 
-static void test_messages(void **state)
+TEST(test_messages)
 {
     struct live live;
     char *long_text = memory_new(70000);
-    (void)state;
     memset(long_text, 'x', 69999);
     live_start(&live, NULL);
     post(&live, "{\"export\":\"Q\",\"key\":1,\"patch\":{}}");
@@ -129,11 +124,10 @@ static void test_messages(void **state)
     memory_free(long_text);
 }
 
-static void test_handshake(void **state)
+TEST(test_handshake)
 {
     static const char *const settings[] = {"max_connections", "2", NULL};
     struct live live;
-    (void)state;
     live_start(&live, settings);
     const char *address = server_address(live.server);
     int first = peer_upgrade(address, "/", &text);
@@ -154,12 +148,11 @@ static void test_handshake(void **state)
 }
 
 /* A client that answers pings stays, one that does not is closed. */
-static void test_client_timeout(void **state)
+TEST(test_client_timeout)
 {
     static const char *const settings[] = {"client_timeout_seconds", "1", NULL};
     struct live live;
     struct buffer frame;
-    (void)state;
     buffer_init(&frame, 1024);
     live_start(&live, settings);
     int silent = peer_upgrade(server_address(live.server), "/", &text);
@@ -183,12 +176,11 @@ static void test_client_timeout(void **state)
 /* ---- ingest ---- */
 
 /* Behind a batch that the writer refuses, later ones of the producer must not pass. */
-static void test_refused_batch_holds_later_ones(void **state)
+TEST(test_refused_batch_holds_later_ones)
 {
     static const char *const settings[] = {"max_entity_bytes", "1024", NULL};
     struct live live;
     char message[4096];
-    (void)state;
     live_start(&live, settings);
     int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
     for (int round = 0; round < 2; round++) {
@@ -213,13 +205,12 @@ static void test_refused_batch_holds_later_ones(void **state)
 }
 
 /* Everything that was taken in is acknowledged before the connections end. */
-static void test_stop_acknowledges(void **state)
+TEST(test_stop_acknowledges)
 {
     struct live live;
     char message[256];
     struct buffer frame;
     int acknowledged = 0, sent = 200;
-    (void)state;
     buffer_init(&frame, 4096);
     live_start(&live, NULL);
     int fd = peer_upgrade(server_address(live.server), "/v1/ingest", &text);
@@ -248,18 +239,4 @@ static void test_stop_acknowledges(void **state)
                      acknowledged);
     live_close(&live);
     buffer_fini(&frame);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ready_bytes_arrive_verbatim),
-        cmocka_unit_test(test_binary_batch),
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_handshake),
-        cmocka_unit_test(test_client_timeout),
-        cmocka_unit_test(test_refused_batch_holds_later_ones),
-        cmocka_unit_test(test_stop_acknowledges),
-    };
-    return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -16,22 +16,20 @@
 static struct buffer text;
 
 /* The first server has libuv open a pipe for signals, which stays for the whole process. */
-static int setup(void **state)
+static void setup(void)
 {
     struct live live;
-    (void)state;
     buffer_init(&text, 1 << 20);
     live_start(&live, NULL);
     live_stop(&live);
-    return 0;
 }
 
-static int teardown(void **state)
+static void teardown(void)
 {
-    (void)state;
     buffer_fini(&text);
-    return 0;
 }
+
+TEST_ALL(setup, teardown)
 
 static void post(const struct live *live, struct buffer *answer)
 {
@@ -61,11 +59,10 @@ static void part(int fd)
     close(fd);
 }
 
-static void test_what_is_closed(void **state)
+TEST(test_what_is_closed)
 {
     struct live live;
     size_t before = open_descriptors();
-    (void)state;
     close_watch_begin();
     live_start(&live, NULL);
     post(&live, &text);
@@ -104,12 +101,11 @@ static void *feed(void *argument)
 }
 
 /* One works, with connections that come and go, while others start and stop. */
-static void test_two_servers(void **state)
+TEST(test_two_servers)
 {
     struct live staying, passing;
     struct feeding feeding = {.live = &staying};
     pthread_t feeder;
-    (void)state;
     close_watch_begin();
     live_start(&staying, NULL);
     pthread_create(&feeder, NULL, feed, &feeding);
@@ -127,12 +123,11 @@ static void test_two_servers(void **state)
 
 /* ---- starts that fail ---- */
 
-static void test_an_address_in_use(void **state)
+TEST(test_an_address_in_use)
 {
     struct live live;
     struct error error = {0};
     char path[96];
-    (void)state;
     live_start(&live, NULL);
     close_watch_begin();
     struct config config;
@@ -176,11 +171,10 @@ static void prepare(struct live *live, const char *const *settings)
 }
 
 /* Whichever descriptor is the one too many, there is an error, and an end. */
-static void test_few_descriptors(void **state)
+TEST(test_few_descriptors)
 {
     struct live live;
     int status;
-    (void)state;
     prepare(&live, NULL);
     fflush(NULL);
     pid_t child = fork();
@@ -206,14 +200,13 @@ static void *open_and_close(void *argument)
 
 /* The limit on descriptors is changed while a server opens, and is back afterwards: also when two
  * do so at a time. */
-static void test_the_limit_stays(void **state)
+TEST(test_the_limit_stays)
 {
     static const char *const settings[] = {"max_connections", "10", NULL};
     struct rlimit before, after;
     struct live lives[2];
     pthread_t threads[2];
     void *done;
-    (void)state;
     for (int i = 0; i < 2; i++)
         prepare(&lives[i], settings);
     getrlimit(RLIMIT_NOFILE, &before);
@@ -226,14 +219,4 @@ static void test_the_limit_stays(void **state)
     }
     getrlimit(RLIMIT_NOFILE, &after);
     assert_int_equal(after.rlim_cur, before.rlim_cur);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_closed),    cmocka_unit_test(test_two_servers),
-        cmocka_unit_test(test_an_address_in_use), cmocka_unit_test(test_few_descriptors),
-        cmocka_unit_test(test_the_limit_stays),
-    };
-    return cmocka_run_group_tests(tests, setup, teardown);
 }

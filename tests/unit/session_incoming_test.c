@@ -1,13 +1,6 @@
 /* What is on its way in: counted once, given back once, bounded over all, and timed. */
 #include "session/incoming.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { INTAKES = 20, STEPS = 100000, LIMIT = 16 * 1024, ONE_LIMIT = 8 * 1024 };
 
@@ -38,9 +31,8 @@ static size_t memory_of(const struct intake *intakes)
 }
 
 /* Whatever happens in whatever order, the count is what is really held. */
-static void the_count_is_true(void **state)
+TEST(the_count_is_true)
 {
-    (void)state;
     struct incoming all = {.limit = LIMIT, .patience_ms = 50};
     struct intake intakes[INTAKES];
     unsigned seed = 1;
@@ -82,9 +74,8 @@ static void the_count_is_true(void **state)
     assert_null(heap_first(&all.unfinished));
 }
 
-static void one_always_fits(void **state)
+TEST(one_always_fits)
 {
-    (void)state;
     struct incoming all = {.limit = 1024, .patience_ms = 1000};
     struct intake first, second;
     intake_init(&first, &all, ONE_LIMIT, on_late);
@@ -118,18 +109,16 @@ static int late_after(size_t bytes, int seconds)
     return at;
 }
 
-static void a_pace_must_be_kept(void **state)
+TEST(a_pace_must_be_kept)
 {
-    (void)state;
     assert_int_equal(late_after(1, 1000), 60);
     assert_int_equal(late_after(INCOMING_BYTES_PER_SECOND / 2, 1000), 120);
     assert_int_equal(late_after(INCOMING_BYTES_PER_SECOND, 10000), 0);
 }
 
 /* What came fast earns no more than the patience there is. */
-static void nothing_is_saved_up(void **state)
+TEST(nothing_is_saved_up)
 {
-    (void)state;
     struct incoming all = {.limit = SIZE_MAX, .patience_ms = 60 * 1000};
     struct intake intake;
     late_count = 0;
@@ -141,15 +130,4 @@ static void nothing_is_saved_up(void **state)
     assert_int_equal(late_count, 0);
     incoming_tick(&all, 61000);
     assert_int_equal(late_count, 1);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_count_is_true),
-        cmocka_unit_test(one_always_fits),
-        cmocka_unit_test(a_pace_must_be_kept),
-        cmocka_unit_test(nothing_is_saved_up),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,7 @@
 /* The decoder of mutations: what each form becomes, what each mistake is told, and every
  * allocation failing once. */
 #include "source/source.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static const struct source_options options = {
     .max_request_bytes = 1 << 20, .max_depth = 4, .max_key_bytes = 20};
@@ -105,9 +100,8 @@ static const struct {
      "id 7;[p#0:patch Quake/1 {};]"},
 };
 
-static void test_accepted(void **state)
+TEST(test_accepted)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof accepted / sizeof *accepted; i++) {
         struct span body = span_of(accepted[i].body), id;
         struct submission *submission = source_submission(body.length);
@@ -169,9 +163,8 @@ static const struct {
     {SOURCE_MESSAGE, "{\"mutations\":[],\"export\":\"Q\"}", "unknown member \"export\"; a message"},
 };
 
-static void test_refused(void **state)
+TEST(test_refused)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
         struct span body = span_of(refused[i].body), id;
         struct submission *submission = source_submission(body.length);
@@ -186,14 +179,13 @@ static void test_refused(void **state)
 }
 
 /* A refused request is still answered by its id, and its producer is known. */
-static void test_refused_is_known(void **state)
+TEST(test_refused_is_known)
 {
     static const char *const bodies[] = {
         "{\"mutations\":[{}],\"id\":9,\"producer\":\"p\",\"batch\":3}",
         "{\"mutation\":[],\"id\":9,\"producer\":\"p\",\"batch\":3}",
         "{\"mutations\":7,\"batch\":3,\"id\":9,\"producer\":\"p\"}",
     };
-    (void)state;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct span body = span_of(bodies[i]), id;
         struct submission *submission = source_submission(body.length);
@@ -208,12 +200,11 @@ static void test_refused_is_known(void **state)
 }
 
 /* Every allocation fails once: the answer is right or out of memory, and nothing leaks. */
-static void test_out_of_memory(void **state)
+TEST(test_out_of_memory)
 {
     static const char body[] = QUAKE "[1,2],\"patch\":{\"a\":[1,2]},\"append\":[\"a\"]}\n" QUAKE
                                      "\"\\n\",\"patch\":{}}\n{\"producer\":\"\\t\",\"batch\":1,"
                                      "\"mutations\":[" QUAKE "1,\"patch\":{}}]}";
-    (void)state;
     for (uint64_t nth = 1;; nth++) {
         struct error error = {0};
         struct span id;
@@ -235,11 +226,10 @@ static void test_out_of_memory(void **state)
 
 /* ---- replies ---- */
 
-static void test_replies(void **state)
+TEST(test_replies)
 {
     struct source_reply reply = {.applied = 3, .ignored = 1, .has_seq = true, .seq = {7, 2}};
     struct buffer out;
-    (void)state;
     buffer_init(&out, 4096);
     assert_true(source_reply_print(&out, SOURCE_LINES, &reply));
     assert_string_equal(buffer_string(&out), "{\"applied\":3,\"ignored\":1,\"duplicate\":0,"
@@ -257,14 +247,4 @@ static void test_replies(void **state)
     assert_memory_equal(out.data, "{\"nack\":null,\"error\":{\"error\":\"queue-full\"", 42);
     assert_non_null(strstr(buffer_string(&out), "\"retry_after\":1"));
     buffer_fini(&out);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted),         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_refused_is_known), cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_replies),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,6 @@
 /* Filters of a subscription, and looking up values in canonical text. */
+#include "test.h"
 #include "view/view.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
 
 static bool passes(const char *object, const char *entity)
 {
@@ -19,9 +13,8 @@ static bool passes(const char *object, const char *entity)
     return passed;
 }
 
-static void values_must_be_equal_in_type_and_value(void **state)
+TEST(values_must_be_equal_in_type_and_value)
 {
-    (void)state;
     static const struct {
         const char *filter, *entity;
         bool passes;
@@ -77,9 +70,8 @@ static void expect_same_text(const char *left, const char *right, bool same)
     view_filter_free(b);
 }
 
-static void one_meaning_has_one_text(void **state)
+TEST(one_meaning_has_one_text)
 {
-    (void)state;
     expect_same_text("{\"a\":1,\"b\":\"x\"}", "{\"b\":\"x\",\"a\":1.0}", true);
     expect_same_text("{\"a\":{\"y\":1200,\"x\":[0,-0]}}", "{\"a\":{\"x\":[0,0],\"y\":1.2e3}}",
                      true);
@@ -90,9 +82,8 @@ static void one_meaning_has_one_text(void **state)
     expect_same_text("{\"a\":[1,2]}", "{\"a\":[12]}", false);
 }
 
-static void bad_filters_are_refused_with_the_reason(void **state)
+TEST(bad_filters_are_refused_with_the_reason)
 {
-    (void)state;
     static const char *const bad[][2] = {{"[]", "object"},
                                          {"1", "object"},
                                          {"{\"\":1}", "segment"},
@@ -109,9 +100,8 @@ static void bad_filters_are_refused_with_the_reason(void **state)
     }
 }
 
-static void paths_lead_through_objects_only(void **state)
+TEST(paths_lead_through_objects_only)
 {
-    (void)state;
     struct span path[] = {span_of("a"), span_of("b\\n")};
     struct span object =
         span_of("{\"b\":{\"a\":1},\"a\":{\"b\":0,\"b\\n\":[1,{\"x\":\"}\"}]},\"c\":2}");
@@ -129,9 +119,8 @@ static void paths_lead_through_objects_only(void **state)
     }
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     for (uint64_t nth = 1;; nth++) {
         struct error error = {0};
         memory_fail_at(nth, 1);
@@ -160,9 +149,8 @@ static struct view_set *set_with(const char *const fields[])
     return set;
 }
 
-static void what_a_view_hides_cannot_be_asked_about(void **state)
+TEST(what_a_view_hides_cannot_be_asked_about)
 {
-    (void)state;
     static const char *const fields[] = {"users.name", "a.b", "o", NULL};
     static const char *const shown[] = {
         "users.name", "users.name.first", "a.b", "a.b.c", "o", "o.p.q", "_seq"};
@@ -190,9 +178,8 @@ static void what_a_view_hides_cannot_be_asked_about(void **state)
 }
 
 /* A member may have a path that begins with a named one and still be hidden. */
-static void a_filter_finds_only_what_the_view_shows(void **state)
+TEST(a_filter_finds_only_what_the_view_shows)
 {
-    (void)state;
     static const char *const fields[] = {"a.b", NULL};
     static const struct {
         const char *entity;
@@ -220,18 +207,4 @@ static void a_filter_finds_only_what_the_view_shows(void **state)
     }
     view_filter_free(filter);
     view_set_free(set);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_must_be_equal_in_type_and_value),
-        cmocka_unit_test(one_meaning_has_one_text),
-        cmocka_unit_test(bad_filters_are_refused_with_the_reason),
-        cmocka_unit_test(paths_lead_through_objects_only),
-        cmocka_unit_test(what_a_view_hides_cannot_be_asked_about),
-        cmocka_unit_test(a_filter_finds_only_what_the_view_shows),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

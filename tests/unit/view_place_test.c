@@ -1,13 +1,6 @@
 /* Places: bytes that compare as docs/views.md wants, against a slow comparison by other means. */
+#include "test.h"
 #include "view/view_internal.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 static struct buffer place_of(const char *value, bool descending)
 {
@@ -43,9 +36,8 @@ static void expect_order(const char *left, const char *right, int order)
         fail_msg("%s and %s are not %d, descending", left, right, -order);
 }
 
-static void values_stand_in_their_order(void **state)
+TEST(values_stand_in_their_order)
 {
-    (void)state;
     static const char *const rising[] = {"false",
                                          "true",
                                          "\"-18446744073709551616\"",
@@ -114,9 +106,8 @@ static void values_stand_in_their_order(void **state)
             expect_order(rising[i], rising[j], i < j ? -1 : 0);
 }
 
-static void numbers_are_equal_by_value(void **state)
+TEST(numbers_are_equal_by_value)
 {
-    (void)state;
     static const char *const equal[][2] = {{"1", "1.0"},
                                            {"1", "10e-1"},
                                            {"0", "-0"},
@@ -135,9 +126,8 @@ static void numbers_are_equal_by_value(void **state)
 }
 
 /* Integers in texts, of up to so many digits: in order, and none the beginning of another. */
-static void amounts_of_any_length_stand_in_their_order(void **state)
+TEST(amounts_of_any_length_stand_in_their_order)
 {
-    (void)state;
     enum { MOST = 400 };
     static char lower[MOST + 8], higher[MOST + 8];
     for (int digits = 1; digits <= MOST; digits++) {
@@ -156,9 +146,8 @@ static void amounts_of_any_length_stand_in_their_order(void **state)
     }
 }
 
-static void nothing_comes_last_in_both_directions(void **state)
+TEST(nothing_comes_last_in_both_directions)
 {
-    (void)state;
     static const char *const others[] = {"false", "-1", "0", "1", "\"\"", "\"z\"", "[]", "{}"};
     assert_int_equal(compare_places("null", "", false), 0);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
@@ -210,9 +199,8 @@ static int compare_samples(const struct sample *a, const struct sample *b)
     return a->sign * sign_of(memcmp(a->digits, b->digits, PLACES));
 }
 
-static void random_numbers_agree_with_long_hand(void **state)
+TEST(random_numbers_agree_with_long_hand)
 {
-    (void)state;
     srand(7);
     for (int i = 0; i < 100000; i++) {
         struct sample a, b;
@@ -243,9 +231,8 @@ static void make_string(struct buffer *raw, struct buffer *text)
     assert_non_null(buffer_string(text));
 }
 
-static void random_strings_agree_with_their_bytes(void **state)
+TEST(random_strings_agree_with_their_bytes)
 {
-    (void)state;
     struct buffer buffers[4];
     for (int i = 0; i < 4; i++)
         buffer_init(&buffers[i], SIZE_MAX);
@@ -274,9 +261,8 @@ static struct buffer seq_place(const char *key, int64_t slot, int64_t index)
     return place;
 }
 
-static void the_newest_seq_comes_first_and_keys_rise(void **state)
+TEST(the_newest_seq_comes_first_and_keys_rise)
 {
-    (void)state;
     static const struct {
         const char *key;
         int64_t slot, index;
@@ -299,18 +285,4 @@ static void the_newest_seq_comes_first_and_keys_rise(void **state)
         buffer_fini(&a);
         buffer_fini(&b);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_stand_in_their_order),
-        cmocka_unit_test(numbers_are_equal_by_value),
-        cmocka_unit_test(amounts_of_any_length_stand_in_their_order),
-        cmocka_unit_test(nothing_comes_last_in_both_directions),
-        cmocka_unit_test(random_numbers_agree_with_long_hand),
-        cmocka_unit_test(random_strings_agree_with_their_bytes),
-        cmocka_unit_test(the_newest_seq_comes_first_and_keys_rise),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

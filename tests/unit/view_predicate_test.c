@@ -16,9 +16,8 @@ static void expect_holds(const char *predicate, const char *entity, int64_t now,
     view_set_free(set);
 }
 
-static void comparisons_with_literals(void **state)
+TEST(comparisons_with_literals)
 {
-    (void)state;
     static const struct {
         const char *predicate, *entity;
         bool holds;
@@ -82,9 +81,8 @@ static void comparisons_with_literals(void **state)
         expect_holds(cases[i].predicate, cases[i].entity, 0, cases[i].holds);
 }
 
-static void fields_and_combinations(void **state)
+TEST(fields_and_combinations)
 {
-    (void)state;
     static const char a[] = "{\"field\":\"a\",\"eq\":1}", b[] = "{\"field\":\"b\",\"eq\":1}";
     static const struct {
         const char *form;
@@ -113,9 +111,8 @@ static void fields_and_combinations(void **state)
 static const char *const relations[] = {"eq", "ne", "gt", "gte", "lt", "lte"};
 
 /* Second by second: nothing changes before the second that is told, and the last one is last. */
-static void time_turns_predicates_when_it_says(void **state)
+TEST(time_turns_predicates_when_it_says)
 {
-    (void)state;
     static const char *const values[] = {"100",
                                          "100.5",
                                          "99.999",
@@ -155,18 +152,16 @@ static void time_turns_predicates_when_it_says(void **state)
     }
 }
 
-static void without_now_time_turns_nothing(void **state)
+TEST(without_now_time_turns_nothing)
 {
-    (void)state;
     struct view_set *set = filter_set("{\"field\":\"t\",\"gt\":5}");
     assert_false(support_stage(set, "Q/v")->timed);
     assert_true(view_stage_turns(support_stage(set, "Q/v"), span_of("{\"t\":9}"), 0) == INT64_MAX);
     view_set_free(set);
 }
 
-static void bad_predicates_say_what_is_wrong(void **state)
+TEST(bad_predicates_say_what_is_wrong)
 {
-    (void)state;
     static const char *const bad[][2] = {
         {"1", "a predicate is an object"},
         {"{}", "a predicate is an object"},
@@ -200,16 +195,4 @@ static void bad_predicates_say_what_is_wrong(void **state)
             fail_msg("%s: \"%s\" does not say %s", bad[i][0], error.message, bad[i][1]);
         view_set_free(set);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comparisons_with_literals),
-        cmocka_unit_test(fields_and_combinations),
-        cmocka_unit_test(time_turns_predicates_when_it_says),
-        cmocka_unit_test(without_now_time_turns_nothing),
-        cmocka_unit_test(bad_predicates_say_what_is_wrong),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,46 +1,41 @@
 /* What a view shows of keys, entities and append paths. */
+#include "test.h"
 #include "view/view.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 enum { ROOM = 1 << 16 };
 
+static struct view_set *set;
+
 /* Views of one export: "list" shows all, "some" two paths, "two" two keys. */
-static int set_up(void **state)
+static void set_up(void)
 {
     static const struct span paths[] = {{"place", 5}, {"seen.at", 7}, {"od\"d", 4}};
     static const struct span keys[] = {{"zz", 2}, {"b\0c", 3}, {"", 0}, {"a", 1}};
-    struct view_set *set = view_set_new(false);
-    *state = set;
-    return set && view_set_add_export(set, span_of("Quake"), NULL) &&
-                   view_set_define(set, span_of("Quake"), span_of("some"), VIEW_LIST, paths, 3,
-                                   NULL, 0, NULL) &&
-                   view_set_define(set, span_of("Quake"), span_of("two"), VIEW_LIST, NULL, 0, keys,
-                                   4, NULL)
-               ? 0
-               : -1;
+    set = view_set_new(false);
+    assert_true(
+        set && view_set_add_export(set, span_of("Quake"), NULL) &&
+        view_set_define(set, span_of("Quake"), span_of("some"), VIEW_LIST, paths, 3, NULL, 0,
+                        NULL) &&
+        view_set_define(set, span_of("Quake"), span_of("two"), VIEW_LIST, NULL, 0, keys, 4, NULL));
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    view_set_free(*state);
-    return 0;
+    view_set_free(set);
 }
 
-static const struct view *view_of(void **state, const char *id)
+TEST_ALL(set_up, tear_down)
+
+static const struct view *view_of(const char *id)
 {
-    const struct view *view = view_set_find(*state, span_of(id));
+    const struct view *view = view_set_find(set, span_of(id));
     assert_non_null(view);
     return view;
 }
 
-static void a_key_filter_shows_exactly_its_keys(void **state)
+TEST(a_key_filter_shows_exactly_its_keys)
 {
-    const struct view *view = view_of(state, "Quake/two");
+    const struct view *view = view_of("Quake/two");
     assert_true(view_shows(view, span_of("a")));
     assert_true(view_shows(view, span_of("zz")));
     assert_true(view_shows(view, span_of("")));
@@ -49,7 +44,7 @@ static void a_key_filter_shows_exactly_its_keys(void **state)
     assert_false(view_shows(view, span_of("aa")));
     assert_false(view_shows(view, span_of("z")));
     assert_false(view_shows(view, span_of("zzz")));
-    assert_true(view_shows(view_of(state, "Quake/list"), span_of("anything")));
+    assert_true(view_shows(view_of("Quake/list"), span_of("anything")));
 }
 
 static void expect_projection(const struct view *view, const char *object, const char *expected)
@@ -61,12 +56,12 @@ static void expect_projection(const struct view *view, const char *object, const
     buffer_fini(&out);
 }
 
-static void entities_are_cut_to_the_paths(void **state)
+TEST(entities_are_cut_to_the_paths)
 {
     static const char object[] = "{\"place\":\"x\",\"seen\":{\"at\":[1,2],\"by\":3},\"od\\\"d\":4,"
                                  "\"other\":5,\"_seq\":\"1:000000000002\"}";
-    expect_projection(view_of(state, "Quake/list"), object, object);
-    expect_projection(view_of(state, "Quake/some"), object,
+    expect_projection(view_of("Quake/list"), object, object);
+    expect_projection(view_of("Quake/some"), object,
                       "{\"place\":\"x\",\"seen\":{\"at\":[1,2]},\"od\\\"d\":4,"
                       "\"_seq\":\"1:000000000002\"}");
 }
@@ -81,9 +76,9 @@ static void expect_append(const struct view *view, const char *append, const cha
     buffer_fini(&out);
 }
 
-static void append_paths_that_are_hidden_are_left_out(void **state)
+TEST(append_paths_that_are_hidden_are_left_out)
 {
-    const struct view *all = view_of(state, "Quake/list"), *some = view_of(state, "Quake/some");
+    const struct view *all = view_of("Quake/list"), *some = view_of("Quake/some");
     expect_append(all, "[\"place\",\"other\"]", "[\"place\",\"other\"]");
     expect_append(some, "[\"place\",\"other\"]", "[\"place\"]");
     expect_append(some, "[\"other\",\"seen.at\",\"od\\\"d\"]", "[\"seen.at\",\"od\\\"d\"]");
@@ -96,34 +91,34 @@ static void append_paths_that_are_hidden_are_left_out(void **state)
 }
 
 /* The text is trusted, but a reader that ran past its end would be a hole all the same. */
-static void a_cut_array_is_not_read_past_its_end(void **state)
+TEST(a_cut_array_is_not_read_past_its_end)
 {
     static const char append[] = "[\"place\",\"a\\\\\"]";
     for (size_t length = 0; length < sizeof append; length++) {
         struct buffer out;
         char *copy = memory_copy_string(append, length);
         buffer_init(&out, ROOM);
-        assert_true(view_append_paths(view_of(state, "Quake/list"), span_make(copy, length), &out));
+        assert_true(view_append_paths(view_of("Quake/list"), span_make(copy, length), &out));
         buffer_fini(&out);
         memory_free(copy);
     }
 }
 
-static void a_full_buffer_is_told(void **state)
+TEST(a_full_buffer_is_told)
 {
     struct buffer out;
     buffer_init(&out, 4);
-    assert_false(view_append_paths(view_of(state, "Quake/list"), span_of("[\"place\"]"), &out));
+    assert_false(view_append_paths(view_of("Quake/list"), span_of("[\"place\"]"), &out));
     buffer_clear(&out);
-    assert_false(view_project(view_of(state, "Quake/list"), span_of("{\"a\":1}"), &out));
+    assert_false(view_project(view_of("Quake/list"), span_of("{\"a\":1}"), &out));
     buffer_clear(&out);
-    assert_false(view_project(view_of(state, "Quake/some"), span_of("{\"place\":1}"), &out));
+    assert_false(view_project(view_of("Quake/some"), span_of("{\"place\":1}"), &out));
     buffer_fini(&out);
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    const struct view *view = view_of(state, "Quake/some");
+    const struct view *view = view_of("Quake/some");
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         struct buffer object, append;
@@ -138,17 +133,4 @@ static void every_allocation_may_fail(void **state)
         buffer_fini(&object);
         buffer_fini(&append);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_key_filter_shows_exactly_its_keys),
-        cmocka_unit_test(entities_are_cut_to_the_paths),
-        cmocka_unit_test(append_paths_that_are_hidden_are_left_out),
-        cmocka_unit_test(a_cut_array_is_not_read_past_its_end),
-        cmocka_unit_test(a_full_buffer_is_told),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

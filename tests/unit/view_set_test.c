@@ -1,12 +1,6 @@
 /* The set of views, and what it takes for a name. */
+#include "test.h"
 #include "view/view.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
 
 static void expect_view(const struct view_set *set, const char *id, enum view_mode mode)
 {
@@ -45,9 +39,8 @@ static bool set_scope(struct view_set *set, const char *name, const char *path, 
 }
 
 /* What is asked of one export must not go through all: of so many, that would take hours. */
-static void each_of_many_exports_is_found_by_its_name(void **state)
+TEST(each_of_many_exports_is_found_by_its_name)
 {
-    (void)state;
     enum { MANY = 20000 };
     struct error error;
     struct view_set *set = view_set_new(false);
@@ -79,9 +72,8 @@ static void each_of_many_exports_is_found_by_its_name(void **state)
     view_set_free(set);
 }
 
-static void a_scope_labels_the_rows_of_its_export(void **state)
+TEST(a_scope_labels_the_rows_of_its_export)
 {
-    (void)state;
     struct error error;
     struct view_set *set = view_set_new(false);
     char entity[2048], label[1200];
@@ -120,9 +112,8 @@ static void a_scope_labels_the_rows_of_its_export(void **state)
 
 /* ---- exports ---- */
 
-static void an_export_has_three_views(void **state)
+TEST(an_export_has_three_views)
 {
-    (void)state;
     struct view_set *set = view_set_new(true);
     assert_true(view_set_is_open(set));
     assert_false(view_set_has_export(set, span_of("Quake")));
@@ -140,9 +131,8 @@ static void an_export_has_three_views(void **state)
     view_set_free(NULL);
 }
 
-static void adding_again_changes_nothing(void **state)
+TEST(adding_again_changes_nothing)
 {
-    (void)state;
     struct view_set *set = view_set_new(false);
     assert_false(view_set_is_open(set));
     assert_true(define(set, "Quake", "list", "place", NULL, NULL));
@@ -152,9 +142,8 @@ static void adding_again_changes_nothing(void **state)
     view_set_free(set);
 }
 
-static void many_exports_keep_their_order(void **state)
+TEST(many_exports_keep_their_order)
 {
-    (void)state;
     struct view_set *set = view_set_new(true);
     char name[16];
     for (int i = 0; i < 1000; i++) {
@@ -172,9 +161,8 @@ static void many_exports_keep_their_order(void **state)
 
 /* ---- names ---- */
 
-static void good_names_are_taken(void **state)
+TEST(good_names_are_taken)
 {
-    (void)state;
     char longest[128];
     memset(longest, 'n', sizeof longest);
     assert_true(view_export_name_check(span_of("Quake"), NULL));
@@ -188,9 +176,8 @@ static void good_names_are_taken(void **state)
     view_set_free(set);
 }
 
-static void bad_names_are_refused_with_the_reason(void **state)
+TEST(bad_names_are_refused_with_the_reason)
 {
-    (void)state;
     static char long_name[130];
     memset(long_name, 'n', 129);
     static const struct {
@@ -227,9 +214,8 @@ static void bad_names_are_refused_with_the_reason(void **state)
 
 /* ---- definitions ---- */
 
-static void a_definition_adds_its_export(void **state)
+TEST(a_definition_adds_its_export)
 {
-    (void)state;
     struct view_set *set = view_set_new(false);
     assert_true(define(set, "Quake", "places", "place", NULL, NULL));
     expect_view(set, "Quake/list", VIEW_LIST);
@@ -239,9 +225,8 @@ static void a_definition_adds_its_export(void **state)
     view_set_free(set);
 }
 
-static void a_replaced_view_stays_readable(void **state)
+TEST(a_replaced_view_stays_readable)
 {
-    (void)state;
     struct view_set *set = view_set_new(false);
     assert_true(define(set, "Quake", "list", "one", NULL, NULL));
     const struct view *old = view_set_find(set, span_of("Quake/list"));
@@ -255,9 +240,8 @@ static void a_replaced_view_stays_readable(void **state)
     view_set_free(set);
 }
 
-static void paths_are_stored_as_documents_spell_them(void **state)
+TEST(paths_are_stored_as_documents_spell_them)
 {
-    (void)state;
     struct view_set *set = view_set_new(false);
     assert_true(define(set, "Quake", "odd", "ä.a\"b.c\\d\n.e/f", NULL, NULL));
     const struct view *view = view_set_find(set, span_of("Quake/odd"));
@@ -266,9 +250,8 @@ static void paths_are_stored_as_documents_spell_them(void **state)
     view_set_free(set);
 }
 
-static void bad_definitions_name_the_view(void **state)
+TEST(bad_definitions_name_the_view)
 {
-    (void)state;
     struct view_set *set = view_set_new(false);
     static const char *const paths[] = {"", ".", ".a", "a.", "a..b", "\xff"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
@@ -288,9 +271,8 @@ static void bad_definitions_name_the_view(void **state)
 
 /* ---- faults ---- */
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         struct error error = {0};
@@ -313,23 +295,4 @@ static void every_allocation_may_fail(void **state)
         }
         view_set_free(set);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_of_many_exports_is_found_by_its_name),
-        cmocka_unit_test(a_scope_labels_the_rows_of_its_export),
-        cmocka_unit_test(an_export_has_three_views),
-        cmocka_unit_test(adding_again_changes_nothing),
-        cmocka_unit_test(many_exports_keep_their_order),
-        cmocka_unit_test(good_names_are_taken),
-        cmocka_unit_test(bad_names_are_refused_with_the_reason),
-        cmocka_unit_test(a_definition_adds_its_export),
-        cmocka_unit_test(a_replaced_view_stays_readable),
-        cmocka_unit_test(paths_are_stored_as_documents_spell_them),
-        cmocka_unit_test(bad_definitions_name_the_view),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

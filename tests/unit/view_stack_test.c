@@ -25,9 +25,8 @@ static struct view_set *stack_set(const char *views)
     return set;
 }
 
-static void a_real_shape_is_read(void **state)
+TEST(a_real_shape_is_read)
 {
-    (void)state;
     struct error error = {0};
     struct view_set *set = view_set_new(false);
     assert_true(support_add_stack(
@@ -52,9 +51,8 @@ static void a_real_shape_is_read(void **state)
     view_set_free(set);
 }
 
-static void every_step_means_what_ours_means(void **state)
+TEST(every_step_means_what_ours_means)
 {
-    (void)state;
     static const char *const same[][2] = {
         {"{\"Filter\":{\"predicate\":{\"Compare\":{" FIELD(
              "a") ",\"op\":\"Gt\",\"value\":{\"Literal\":0.1}}}}}",
@@ -89,9 +87,8 @@ static void every_step_means_what_ours_means(void **state)
     }
 }
 
-static void every_relation_is_known(void **state)
+TEST(every_relation_is_known)
 {
-    (void)state;
     static const char *const names[][2] = {{"Eq", "eq"},   {"Ne", "ne"}, {"Gt", "gt"},
                                            {"Gte", "gte"}, {"Lt", "lt"}, {"Lte", "lte"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -108,9 +105,8 @@ static void every_relation_is_known(void **state)
     }
 }
 
-static void views_over_views_and_outputs(void **state)
+TEST(views_over_views_and_outputs)
 {
-    (void)state;
     struct view_set *set = stack_set(
         "[{\"id\":\"top\",\"source\":{\"View\":{\"id\":\"Q/"
         "all\"}},\"pipeline\":[],\"output\":\"Single\"},"
@@ -131,9 +127,8 @@ static void views_over_views_and_outputs(void **state)
     view_set_free(set);
 }
 
-static void the_configuration_replaces_a_view_of_a_stack(void **state)
+TEST(the_configuration_replaces_a_view_of_a_stack)
 {
-    (void)state;
     struct error error = {0};
     struct view_set *set = view_set_new(false);
     assert_true(
@@ -145,9 +140,8 @@ static void the_configuration_replaces_a_view_of_a_stack(void **state)
     view_set_free(set);
 }
 
-static void bad_stacks_say_what_is_wrong(void **state)
+TEST(bad_stacks_say_what_is_wrong)
 {
-    (void)state;
     static const char *const bad[][2] = {
         {"{}", "must be a list"},
         {"[{}]", "\"id\""},
@@ -215,9 +209,8 @@ static void bad_stacks_say_what_is_wrong(void **state)
     }
 }
 
-static void a_view_without_output_is_a_collection(void **state)
+TEST(a_view_without_output_is_a_collection)
 {
-    (void)state;
     static const char *const forms[] = {"", ",\"output\":null", ",\"output\":\"Collection\""};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         char text[200];
@@ -241,9 +234,8 @@ static void expect_stack(struct view_set *set, const char *stack, const char *sa
         assert_int_equal(error.code, ERROR_CONFIGURATION);
 }
 
-static void an_unknown_version_is_refused(void **state)
+TEST(an_unknown_version_is_refused)
 {
-    (void)state;
     static const char *const cases[][2] = {
         {"{\"ast_version\":\"0.0.1\",\"entities\":[]}", NULL},
         {"{\"entities\":[{\"state_name\":\"A\",\"ast_version\":\"0.0.1\"}]}", NULL},
@@ -259,9 +251,8 @@ static void an_unknown_version_is_refused(void **state)
     }
 }
 
-static void an_entity_stands_once(void **state)
+TEST(an_entity_stands_once)
 {
-    (void)state;
     struct view_set *set = view_set_new(false);
     expect_stack(set, "{\"entities\":[{\"state_name\":\"A\"},{\"state_name\":\"B\"}]}", NULL);
     expect_stack(set, "{\"entities\":[{\"state_name\":\"C\"},{\"state_name\":\"C\"}]}", "'C'");
@@ -270,9 +261,8 @@ static void an_entity_stands_once(void **state)
 }
 
 /* In a filter, and in what is passed over. */
-static void integers_of_any_size_are_read(void **state)
+TEST(integers_of_any_size_are_read)
 {
-    (void)state;
     struct view_set *set = view_set_new(false);
     expect_stack(set,
                  "{\"idls\":[18446744073709551615,-99999999999999999999],\"entities\":[{"
@@ -286,21 +276,4 @@ static void integers_of_any_size_are_read(void **state)
     assert_true(view_stage_holds(stage, span_of("{\"a\":\"18446744073709551616\"}"), 0));
     assert_false(view_stage_holds(stage, span_of("{\"a\":\"18446744073709551614\"}"), 0));
     view_set_free(set);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_real_shape_is_read),
-        cmocka_unit_test(every_step_means_what_ours_means),
-        cmocka_unit_test(a_view_without_output_is_a_collection),
-        cmocka_unit_test(an_unknown_version_is_refused),
-        cmocka_unit_test(an_entity_stands_once),
-        cmocka_unit_test(integers_of_any_size_are_read),
-        cmocka_unit_test(every_relation_is_known),
-        cmocka_unit_test(views_over_views_and_outputs),
-        cmocka_unit_test(the_configuration_replaces_a_view_of_a_stack),
-        cmocka_unit_test(bad_stacks_say_what_is_wrong),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

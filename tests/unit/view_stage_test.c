@@ -19,9 +19,8 @@ static void expect_sort(const struct view_stage *stage, const char *first, const
     assert_int_equal(stage->descending, descending);
 }
 
-static void steps_without_a_cut_are_one_stage(void **state)
+TEST(steps_without_a_cut_are_one_stage)
 {
-    (void)state;
     struct view_set *set = support_set(
         "{\"v\":{\"pipeline\":[{\"filter\":{\"field\":\"a\",\"gt\":1}},{\"sort\":\"x\"},"
         "{\"filter\":{\"field\":\"b\",\"lt\":5}},{\"sort\":{\"by\":[\"id\",\"r.n\"],\"order\":"
@@ -44,9 +43,8 @@ static void steps_without_a_cut_are_one_stage(void **state)
     view_set_free(set);
 }
 
-static void cuts_add_up(void **state)
+TEST(cuts_add_up)
 {
-    (void)state;
     static const struct {
         const char *steps;
         int64_t skip, take;
@@ -85,9 +83,8 @@ static void cuts_add_up(void **state)
     }
 }
 
-static void what_follows_a_cut_is_another_stage(void **state)
+TEST(what_follows_a_cut_is_another_stage)
 {
-    (void)state;
     static const char *const steps[] = {"{\"filter\":{\"exists\":\"a\"}}", "{\"sort\":\"a\"}",
                                         "\"last\"", "{\"min_by\":\"a\"}"};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
@@ -112,9 +109,8 @@ static void what_follows_a_cut_is_another_stage(void **state)
     }
 }
 
-static void max_by_sorts_down_and_min_by_up(void **state)
+TEST(max_by_sorts_down_and_min_by_up)
 {
-    (void)state;
     struct view_set *set = support_set(
         "{\"a\":{\"pipeline\":[{\"max_by\":\"m\"}]},\"b\":{\"pipeline\":[{\"min_by\":\"m\"}]}}");
     expect_sort(support_stage(set, "Q/a"), "m", NULL, true);
@@ -122,9 +118,8 @@ static void max_by_sorts_down_and_min_by_up(void **state)
     view_set_free(set);
 }
 
-static void views_over_views_merge_and_may_come_first(void **state)
+TEST(views_over_views_merge_and_may_come_first)
 {
-    (void)state;
     struct view_set *set = support_set(
         "{\"d\":{\"source\":\"Q/c\",\"pipeline\":[{\"skip\":1}]},"
         "\"c\":{\"source\":\"Q/"
@@ -145,9 +140,8 @@ static void views_over_views_merge_and_may_come_first(void **state)
     view_set_free(set);
 }
 
-static void stages_that_differ_in_their_cut_share_their_rows(void **state)
+TEST(stages_that_differ_in_their_cut_share_their_rows)
 {
-    (void)state;
     struct view_set *set =
         support_set("{\"a\":{\"pipeline\":[{\"sort\":\"m\"},{\"take\":3}]},"
                     "\"b\":{\"pipeline\":[{\"sort\":\"m\"},{\"take\":5}]},"
@@ -167,9 +161,8 @@ static void stages_that_differ_in_their_cut_share_their_rows(void **state)
     view_set_free(set);
 }
 
-static void one_meaning_is_one_stage(void **state)
+TEST(one_meaning_is_one_stage)
 {
-    (void)state;
     struct view_set *set =
         support_set("{\"a\":{\"pipeline\":[{\"filter\":{\"all\":[{\"field\":\"a\",\"eq\":1},{"
                     "\"exists\":\"b\"}]}},"
@@ -194,9 +187,8 @@ static void one_meaning_is_one_stage(void **state)
     view_set_free(set);
 }
 
-static void outputs_decide_the_mode(void **state)
+TEST(outputs_decide_the_mode)
 {
-    (void)state;
     struct view_set *set = support_set(
         "{\"s\":{\"output\":\"single\",\"coalesce_ms\":50,\"fields\":[\"a\"],\"keys\":[\"k\"]},"
         "\"k\":{\"output\":{\"keyed_by\":\"a.\\\"\"},\"mode\":\"state\"},\"p\":{\"mode\":"
@@ -218,9 +210,8 @@ static void outputs_decide_the_mode(void **state)
     view_set_free(set);
 }
 
-static void a_view_may_show_another_export(void **state)
+TEST(a_view_may_show_another_export)
 {
-    (void)state;
     struct error error = {0};
     struct view_set *set = view_set_new(false);
     assert_true(view_set_add_export(set, span_of("R"), &error));
@@ -235,9 +226,8 @@ static void a_view_may_show_another_export(void **state)
     view_set_free(set);
 }
 
-static void places_follow_the_sort(void **state)
+TEST(places_follow_the_sort)
 {
-    (void)state;
     struct view_set *set =
         support_set("{\"a\":{\"pipeline\":[{\"sort\":\"m.n\"}]},"
                     "\"b\":{\"pipeline\":[{\"sort\":{\"by\":\"m.n\",\"order\":\"desc\"}}]},"
@@ -260,9 +250,8 @@ static void places_follow_the_sort(void **state)
     view_set_free(set);
 }
 
-static void bad_definitions_name_the_view(void **state)
+TEST(bad_definitions_name_the_view)
 {
-    (void)state;
     static const char *const bad[][3] = {
         {"{\"v\":{\"source\":\"Q/w\"}}", "'Q/v'", "no view 'Q/w'"},
         {"{\"v\":{\"source\":\"R\"}}", "'Q/v'", "no export 'R'"},
@@ -306,9 +295,8 @@ static void bad_definitions_name_the_view(void **state)
     }
 }
 
-static void a_long_chain_is_one_stage(void **state)
+TEST(a_long_chain_is_one_stage)
 {
-    (void)state;
     struct error error = {0};
     struct view_set *set = view_set_new(false);
     char text[128];
@@ -327,9 +315,8 @@ static void a_long_chain_is_one_stage(void **state)
     view_set_free(set);
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     static const char views[] = "{\"a\":{\"fields\":[\"x\"],\"keys\":[\"k\"],\"source\":\"Q/"
                                 "b\",\"output\":{\"keyed_by\":\"o\"},"
                                 "\"pipeline\":[{\"filter\":{\"not\":{\"field\":\"t\",\"gt\":{"
@@ -361,24 +348,4 @@ static void every_allocation_may_fail(void **state)
         view_set_free(set);
         tree_free(tree);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(steps_without_a_cut_are_one_stage),
-        cmocka_unit_test(cuts_add_up),
-        cmocka_unit_test(what_follows_a_cut_is_another_stage),
-        cmocka_unit_test(max_by_sorts_down_and_min_by_up),
-        cmocka_unit_test(views_over_views_merge_and_may_come_first),
-        cmocka_unit_test(stages_that_differ_in_their_cut_share_their_rows),
-        cmocka_unit_test(one_meaning_is_one_stage),
-        cmocka_unit_test(outputs_decide_the_mode),
-        cmocka_unit_test(a_view_may_show_another_export),
-        cmocka_unit_test(places_follow_the_sort),
-        cmocka_unit_test(bad_definitions_name_the_view),
-        cmocka_unit_test(a_long_chain_is_one_stage),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,15 +2,8 @@
 #ifndef VIEW_SUPPORT_H
 #define VIEW_SUPPORT_H
 
+#include "test.h"
 #include "view/view.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 /* {"name": definition, …}, all of export Q. False with the error. */
 static inline bool support_derive(struct view_set *set, const char *views, struct error *error)

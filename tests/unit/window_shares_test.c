@@ -3,15 +3,9 @@
  * owners: what is kept of it is what a look through all members finds.
  */
 #include "delivery_fixture.h"
+#include "test.h"
 
 #include "window/window_internal.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 enum { SUBSCRIBERS = 12, OWNERS = 3, KEYS = 14, MOST = 8, STEPS = 6000 };
 
@@ -29,11 +23,10 @@ static void never(void *argument)
     (void)argument;
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}}};
     struct error error;
-    (void)state;
     fixture_init(&fixture.base);
     fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
                                            .channel_bytes = 1 << 20,
@@ -43,18 +36,17 @@ static int set_up(void **state)
     assert_true(view_set_add_export(set, span_of("Q"), &error));
     hub_fixture_start(&fixture, set, exports, 1);
     hub_fixture_feed_many(&fixture, KEYS, "patch {\"n\":1}");
-    return 0;
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    (void)state;
     for (int i = 0; i < SUBSCRIBERS; i++)
         subscriber_free(subscribers[i]);
     hub_fixture_stop(&fixture);
     fixture_fini(&fixture.base);
-    return 0;
 }
+
+TEST_EACH(set_up, tear_down)
 
 /* ---- a look through all members ---- */
 
@@ -126,9 +118,8 @@ static void step(void)
     }
 }
 
-static void what_is_kept_is_what_a_look_finds(void **state)
+TEST(what_is_kept_is_what_a_look_finds)
 {
-    (void)state;
     for (int i = 0; i < STEPS; i++) {
         step();
         check_all();
@@ -136,12 +127,4 @@ static void what_is_kept_is_what_a_look_finds(void **state)
             engine_deliver(fixture.base.engine);
     }
     assert_true(fixture.hub->metrics.windows_broken_off.value > 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_kept_is_what_a_look_finds, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,15 @@
 /* What windows promise about work and about what they tell, on a real engine, without sockets. */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
+#include "test.h"
 #include "window/window_internal.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <sqlite3.h>
 
-#include <cmocka.h>
-
 static struct hub_fixture fixture;
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    (void)state;
     fixture_init(&fixture.base);
     fixture.options = (struct hub_options){.ring_bytes = 1 << 20,
                                            .channel_bytes = 1 << 20,
@@ -26,7 +18,6 @@ static int set_up(void **state)
     fixture.base.options.retention =
         (struct store_retention){.tombstone_age_ms = 600 * 1000, .tombstone_rows = 100 * 1000};
     fixture.base.options.readers = 1; /* so that questions are answered in their order */
-    return 0;
 }
 
 static void start(void)
@@ -39,13 +30,13 @@ static void start(void)
     hub_fixture_start(&fixture, set, exports, 2);
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    (void)state;
     hub_fixture_stop(&fixture);
     fixture_fini(&fixture.base);
-    return 0;
 }
+
+TEST_EACH(set_up, tear_down)
 
 static void subscribe(struct client *client, const char *members)
 {
@@ -76,9 +67,8 @@ static bool are_complete(void *argument)
     return complete == MANY;
 }
 
-static void equal_resumes_are_served_once(void **state)
+TEST(equal_resumes_are_served_once)
 {
-    (void)state;
     struct client first = {.view = "Q/list", .with_snapshot = true};
     char members[256];
     start();
@@ -128,9 +118,8 @@ static bool have_changed(void *argument)
 }
 
 /* In no time at all a look does one thing only; still each window comes to its turn. */
-static void a_look_whose_time_is_up_goes_on_in_the_next(void **state)
+TEST(a_look_whose_time_is_up_goes_on_in_the_next)
 {
-    (void)state;
     char members[256];
     fixture.options.look_us = 1;
     start();
@@ -173,9 +162,8 @@ static bool has_row(void *argument)
 }
 
 /* From `subscribed` on, though the window is looked at, and its filter filled, only later. */
-static void who_wants_no_snapshot_misses_nothing(void **state)
+TEST(who_wants_no_snapshot_misses_nothing)
 {
-    (void)state;
     static const char *const members[] = {
         "\"view\":\"Q/list\",\"take\":5", "\"view\":\"Q/list\",\"filters\":{\"n\":1}",
         "\"view\":\"Q/append\",\"filters\":{\"n\":1}",
@@ -202,9 +190,8 @@ static void who_wants_no_snapshot_misses_nothing(void **state)
 
 /* ---- deletes with a snapshot ---- */
 
-static void only_what_can_have_been_in_a_window_is_told_as_gone(void **state)
+TEST(only_what_can_have_been_in_a_window_is_told_as_gone)
 {
-    (void)state;
     struct client never = {.view = "Q/list", .with_snapshot = true}, keeps = never;
     start();
     hub_fixture_feed_many(&fixture, 100, "patch {\"n\":1}");
@@ -238,9 +225,8 @@ static uint64_t jobs_so_far(void)
     return counter_get(&engine_metrics(fixture.base.engine)->read_jobs);
 }
 
-static void a_busy_export_costs_the_windows_of_a_quiet_one_nothing(void **state)
+TEST(a_busy_export_costs_the_windows_of_a_quiet_one_nothing)
 {
-    (void)state;
     static const char members[] = "\"view\":\"R/list\",\"filters\":{\"n\":1}";
     char again[256];
     struct client client = {.view = "R/list", .with_snapshot = true};
@@ -322,9 +308,8 @@ static void look_at_many(struct client *client, int first, int count)
     }
 }
 
-static void many_windows_of_a_client_are_written_together(void **state)
+TEST(many_windows_of_a_client_are_written_together)
 {
-    (void)state;
     struct client client = {.view = "Q/list", .with_snapshot = true};
     start();
     client_init(&client);
@@ -337,9 +322,8 @@ static void many_windows_of_a_client_are_written_together(void **state)
     client_fini(&client);
 }
 
-static void windows_go_from_a_quiet_server(void **state)
+TEST(windows_go_from_a_quiet_server)
 {
-    (void)state;
     struct client client = {.view = "Q/list", .with_snapshot = true}, stays = client;
     fixture.options.tombstone_ms = 1500;
     start();
@@ -371,9 +355,8 @@ static void look_and_wait(struct client *client, int first, int count, int all)
 
 /* What somebody watches is not crowded out by what others only looked at. A job finds that there
  * are too many when it has written its own, so these may be beyond the bound until the next. */
-static void windows_in_the_database_are_bounded(void **state)
+TEST(windows_in_the_database_are_bounded)
 {
-    (void)state;
     enum { MOST = 1000, ROUND = 80, ROUNDS = 20 };
     struct client client = {.view = "Q/list", .with_snapshot = true}, stays = client;
     int64_t least = MOST; /* windows that there were after the most */
@@ -428,9 +411,8 @@ static int64_t windows_after_a_job(void)
 }
 
 /* However many came, a transaction takes the writer no longer than 200 windows do. */
-static void what_goes_at_once_is_bounded(void **state)
+TEST(what_goes_at_once_is_bounded)
 {
-    (void)state;
     enum { MOST = 1000, FIRST = 1100, MORE = 400, SLICE = 200 };
     struct client client = {.view = "Q/list", .with_snapshot = true};
     int64_t count = 0;
@@ -452,24 +434,4 @@ static void what_goes_at_once_is_bounded(void **state)
         assert_true(before - count <= SLICE);
     }
     client_fini(&client);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(equal_resumes_are_served_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_look_whose_time_is_up_goes_on_in_the_next, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(who_wants_no_snapshot_misses_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_busy_export_costs_the_windows_of_a_quiet_one_nothing,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(only_what_can_have_been_in_a_window_is_told_as_gone, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(many_windows_of_a_client_are_written_together, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(windows_go_from_a_quiet_server, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(windows_in_the_database_are_bounded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_goes_at_once_is_bounded, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,12 @@
 /* Snapshot batches and their compression. */
+#include "test.h"
 #include "wire/wire.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
 #include <zlib.h>
 
 enum { ROOM = 8 << 20 };
+
+static struct wire_gzip *gzip;
 
 /* The payload of the one binary message in `bytes`. */
 static void join(struct span bytes, struct buffer *message)
@@ -46,7 +43,7 @@ static void gunzip(struct span packed, struct buffer *out)
 }
 
 /* A batch of rows with `size` bytes of data each, in which nothing or much repeats. */
-static bool build(struct wire_batch *batch, struct wire_gzip *gzip, size_t rows, size_t size,
+static bool build(struct wire_batch *batch, struct wire_gzip *with, size_t rows, size_t size,
                   bool random, struct buffer *out)
 {
     static char data[200000];
@@ -61,12 +58,11 @@ static bool build(struct wire_batch *batch, struct wire_gzip *gzip, size_t rows,
         }
         wire_batch_row(batch, span_of(key), span_make(data, size));
     }
-    return wire_batch_end(batch, true, span_of("5:000000000001"), gzip, out);
+    return wire_batch_end(batch, true, span_of("5:000000000001"), with, out);
 }
 
-static void small_batches_are_plain_json(void **state)
+TEST(small_batches_are_plain_json)
 {
-    struct wire_gzip *gzip = *state;
     struct wire_batch batch;
     struct buffer out, message;
     wire_batch_init(&batch, ROOM);
@@ -86,9 +82,8 @@ static void small_batches_are_plain_json(void **state)
     wire_batch_fini(&batch);
 }
 
-static void an_empty_view_is_one_complete_batch(void **state)
+TEST(an_empty_view_is_one_complete_batch)
 {
-    struct wire_gzip *gzip = *state;
     struct wire_batch batch;
     struct buffer out, message;
     wire_batch_init(&batch, ROOM);
@@ -104,9 +99,8 @@ static void an_empty_view_is_one_complete_batch(void **state)
     wire_batch_fini(&batch);
 }
 
-static void compressed_batches_unpack_to_the_same_json(void **state)
+TEST(compressed_batches_unpack_to_the_same_json)
 {
-    struct wire_gzip *gzip = *state;
     struct wire_batch batch;
     wire_batch_init(&batch, ROOM);
     for (size_t rows = 1; rows <= 1000; rows = rows * 3 + 1) {
@@ -127,9 +121,8 @@ static void compressed_batches_unpack_to_the_same_json(void **state)
     wire_batch_fini(&batch);
 }
 
-static void compression_starts_at_its_minimum(void **state)
+TEST(compression_starts_at_its_minimum)
 {
-    struct wire_gzip *gzip = *state;
     struct wire_batch batch;
     wire_batch_init(&batch, ROOM);
     for (size_t size = 800; size < 1000; size++) {
@@ -144,9 +137,8 @@ static void compression_starts_at_its_minimum(void **state)
     wire_batch_fini(&batch);
 }
 
-static void what_does_not_get_smaller_stays_plain(void **state)
+TEST(what_does_not_get_smaller_stays_plain)
 {
-    struct wire_gzip *gzip = *state;
     struct wire_batch batch;
     wire_batch_init(&batch, ROOM);
     static const size_t sizes[] = {1024, 40000, 100000};
@@ -171,9 +163,8 @@ static void what_does_not_get_smaller_stays_plain(void **state)
     wire_batch_fini(&batch);
 }
 
-static void any_payload_is_one_gzip_member(void **state)
+TEST(any_payload_is_one_gzip_member)
 {
-    struct wire_gzip *gzip = *state;
     static const char *const payloads[] = {"", "a", "some text, some text, some text"};
     for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
         struct buffer out, plain;
@@ -187,9 +178,8 @@ static void any_payload_is_one_gzip_member(void **state)
     }
 }
 
-static void a_batch_beyond_its_limit_fails_and_starts_anew(void **state)
+TEST(a_batch_beyond_its_limit_fails_and_starts_anew)
 {
-    struct wire_gzip *gzip = *state;
     struct wire_batch batch;
     struct buffer out;
     wire_batch_init(&batch, 500);
@@ -211,9 +201,8 @@ static void a_batch_beyond_its_limit_fails_and_starts_anew(void **state)
     wire_batch_fini(&batch);
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         struct wire_batch batch;
@@ -221,42 +210,27 @@ static void every_allocation_may_fail(void **state)
         wire_batch_init(&batch, ROOM);
         buffer_init(&out, ROOM);
         memory_fail_at(nth, 0);
-        struct wire_gzip *gzip = wire_gzip_new();
-        bool built = gzip && build(&batch, gzip, 10, 300, false, &out);
+        struct wire_gzip *own = wire_gzip_new();
+        bool built = own && build(&batch, own, 10, 300, false, &out);
         hit = memory_fault_hit();
         memory_fail_at(0, 0);
         /* A batch that found no memory to be compressed in may go out plain. */
         assert_true(built || hit);
         assert_int_equal(out.length > 0, built);
-        wire_gzip_free(gzip);
+        wire_gzip_free(own);
         wire_batch_fini(&batch);
         buffer_fini(&out);
     }
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    *state = wire_gzip_new();
-    return *state ? 0 : -1;
+    assert_non_null(gzip = wire_gzip_new());
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    wire_gzip_free(*state);
-    return 0;
+    wire_gzip_free(gzip);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_batches_are_plain_json),
-        cmocka_unit_test(an_empty_view_is_one_complete_batch),
-        cmocka_unit_test(compressed_batches_unpack_to_the_same_json),
-        cmocka_unit_test(compression_starts_at_its_minimum),
-        cmocka_unit_test(what_does_not_get_smaller_stays_plain),
-        cmocka_unit_test(any_payload_is_one_gzip_member),
-        cmocka_unit_test(a_batch_beyond_its_limit_fails_and_starts_anew),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
-}
+TEST_ALL(set_up, tear_down)

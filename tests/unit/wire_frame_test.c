@@ -1,11 +1,6 @@
 /* Framing, and the frames of a live subscription. */
+#include "test.h"
 #include "wire/wire.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 enum { TEXT = 1, BINARY = 2, ROOM = 1 << 20 };
 
@@ -48,9 +43,8 @@ static void expect_message(struct buffer *out, unsigned opcode, const char *expe
 static const size_t lengths[] = {0,     1,     124,   125,   126,   127,   32767, 32768,
                                  32769, 32893, 32894, 65535, 65536, 65537, 100000};
 
-static void messages_of_every_length_come_out_whole(void **state)
+TEST(messages_of_every_length_come_out_whole)
 {
-    (void)state;
     static char payload[100000];
     for (size_t i = 0; i < sizeof payload; i++)
         payload[i] = (char)(i * 7 + i / 251);
@@ -66,9 +60,8 @@ static void messages_of_every_length_come_out_whole(void **state)
     }
 }
 
-static void headers_are_exact(void **state)
+TEST(headers_are_exact)
 {
-    (void)state;
     static char payload[300];
     struct buffer out;
     buffer_init(&out, ROOM);
@@ -87,9 +80,8 @@ static void headers_are_exact(void **state)
     buffer_fini(&out);
 }
 
-static void a_frame_is_measured_before_it_is_whole(void **state)
+TEST(a_frame_is_measured_before_it_is_whole)
 {
-    (void)state;
     struct span payload;
     bool final;
     assert_int_equal(wire_frame_length(span_make(NULL, 0)), 0);
@@ -111,14 +103,13 @@ static void a_frame_is_measured_before_it_is_whole(void **state)
     assert_false(final);
 }
 
-static void a_run_of_frames_is_measured(void **state)
+TEST(a_run_of_frames_is_measured)
 {
     static const size_t sizes[] = {
         0, 125, 126, WIRE_FRAGMENT, WIRE_FRAGMENT + 1, 3 * WIRE_FRAGMENT};
     static char text[3 * WIRE_FRAGMENT];
     struct buffer out;
     size_t messages = 0, payload = 0;
-    (void)state;
     buffer_init(&out, 1 << 20);
     memset(text, 'x', sizeof text);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -142,9 +133,8 @@ static void a_run_of_frames_is_measured(void **state)
     buffer_fini(&out);
 }
 
-static void what_no_server_sends_is_no_frame(void **state)
+TEST(what_no_server_sends_is_no_frame)
 {
-    (void)state;
     struct span payload;
     bool final;
     assert_int_equal(wire_frame_length(span_make("\x82\x85"
@@ -166,9 +156,8 @@ static const struct wire_change patch = {.mode = WIRE_LIST,
                                          .append = {"[\"recent\"]", 10},
                                          .seq = {"5:000000000001", 14}};
 
-static void changes_have_the_protocols_fields_in_its_order(void **state)
+TEST(changes_have_the_protocols_fields_in_its_order)
 {
-    (void)state;
     struct buffer out;
     buffer_init(&out, ROOM);
     struct wire_change change = patch;
@@ -193,9 +182,8 @@ static void changes_have_the_protocols_fields_in_its_order(void **state)
     buffer_fini(&out);
 }
 
-static void views_and_keys_are_escaped(void **state)
+TEST(views_and_keys_are_escaped)
 {
-    (void)state;
     struct buffer out;
     buffer_init(&out, ROOM);
     struct wire_change change = patch;
@@ -241,9 +229,8 @@ static void check_moved(char filler, size_t from, size_t to)
     buffer_fini(&expected);
 }
 
-static void frames_built_in_place_are_whole_at_every_length(void **state)
+TEST(frames_built_in_place_are_whole_at_every_length)
 {
-    (void)state;
     check_moved('x', 0, 40);
     check_moved('\x01', 0, 40);
     check_moved('x', WIRE_FRAGMENT - 200, WIRE_FRAGMENT + 60);
@@ -252,9 +239,8 @@ static void frames_built_in_place_are_whole_at_every_length(void **state)
     check_moved('"', 39990, 40000);
 }
 
-static void acknowledgements_say_what_the_view_is(void **state)
+TEST(acknowledgements_say_what_the_view_is)
 {
-    (void)state;
     struct buffer out;
     buffer_init(&out, ROOM);
     struct wire_subscribed subscribed = {.view = span_of("Quake/list"),
@@ -304,9 +290,8 @@ static void acknowledgements_say_what_the_view_is(void **state)
     buffer_fini(&out);
 }
 
-static void modes_have_names(void **state)
+TEST(modes_have_names)
 {
-    (void)state;
     assert_string_equal(wire_mode_name(WIRE_STATE), "state");
     assert_string_equal(wire_mode_name(WIRE_LIST), "list");
     assert_string_equal(wire_mode_name(WIRE_APPEND), "append");
@@ -338,9 +323,8 @@ static void check_whole_frames(struct span bytes)
     }
 }
 
-static void a_full_buffer_holds_whole_messages_only(void **state)
+TEST(a_full_buffer_holds_whole_messages_only)
 {
-    (void)state;
     struct buffer all, out;
     buffer_init(&all, ROOM);
     build_all(&all);
@@ -356,9 +340,8 @@ static void a_full_buffer_holds_whole_messages_only(void **state)
     buffer_fini(&all);
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         struct buffer out;
@@ -371,23 +354,4 @@ static void every_allocation_may_fail(void **state)
         check_whole_frames(buffer_span(&out));
         buffer_fini(&out);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_of_every_length_come_out_whole),
-        cmocka_unit_test(headers_are_exact),
-        cmocka_unit_test(a_frame_is_measured_before_it_is_whole),
-        cmocka_unit_test(a_run_of_frames_is_measured),
-        cmocka_unit_test(what_no_server_sends_is_no_frame),
-        cmocka_unit_test(changes_have_the_protocols_fields_in_its_order),
-        cmocka_unit_test(views_and_keys_are_escaped),
-        cmocka_unit_test(frames_built_in_place_are_whole_at_every_length),
-        cmocka_unit_test(acknowledgements_say_what_the_view_is),
-        cmocka_unit_test(modes_have_names),
-        cmocka_unit_test(a_full_buffer_holds_whole_messages_only),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,8 @@
 /*
  * Compressed messages read back, and refused when they are damaged or too large.
  */
+#include "test.h"
 #include "wire/wire.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 
 /* A member that holds `length` bytes. */
 static void compress(struct buffer *member, struct buffer *plain, size_t length)
@@ -21,9 +17,8 @@ static void compress(struct buffer *member, struct buffer *plain, size_t length)
     wire_gzip_free(gzip);
 }
 
-static void what_was_compressed_comes_back(void **state)
+TEST(what_was_compressed_comes_back)
 {
-    (void)state;
     const size_t lengths[] = {0, 1, 65535, 65536, 65537, 1 << 20};
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         struct buffer member, plain, back;
@@ -50,9 +45,8 @@ static void expect_refused(struct span member, size_t limit, enum error_code cod
     buffer_fini(&back);
 }
 
-static void what_is_too_large_or_damaged_is_refused(void **state)
+TEST(what_is_too_large_or_damaged_is_refused)
 {
-    (void)state;
     struct buffer member, plain;
     compress(&member, &plain, 100000);
     struct span whole = buffer_span(&member);
@@ -69,9 +63,8 @@ static void what_is_too_large_or_damaged_is_refused(void **state)
     buffer_fini(&plain);
 }
 
-static void several_members_are_one_message(void **state)
+TEST(several_members_are_one_message)
 {
-    (void)state;
     struct buffer first, second, plain, more, back;
     struct error error;
     compress(&first, &plain, 70000);
@@ -89,14 +82,4 @@ static void several_members_are_one_message(void **state)
     struct buffer *buffers[] = {&first, &second, &plain, &more, &back};
     for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
         buffer_fini(buffers[i]);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_was_compressed_comes_back),
-        cmocka_unit_test(what_is_too_large_or_damaged_is_refused),
-        cmocka_unit_test(several_members_are_one_message),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,9 @@
 /* Decoding of client messages: the vectors in tests/vectors/wire, bytes that no vector can hold,
  * and every allocation failing once. */
+#include "test.h"
 #include "wire/wire.h"
 
 #include <glob.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
 
 /* ---- vectors ---- */
 
@@ -124,17 +119,15 @@ static void each_vector(void (*check)(const struct tree *vector))
     assert_true(count > 0);
 }
 
-static void vectors_decode_as_they_say(void **state)
+TEST(vectors_decode_as_they_say)
 {
-    (void)state;
     each_vector(check_vector);
 }
 
 /* ---- what vectors cannot hold ---- */
 
-static void invalid_utf8_is_refused(void **state)
+TEST(invalid_utf8_is_refused)
 {
-    (void)state;
     static const char text[] = "{\"type\":\"subscribe\",\"view\":\"Quake/\xff\"}";
     struct wire_message message;
     struct error error = {0};
@@ -143,9 +136,8 @@ static void invalid_utf8_is_refused(void **state)
     assert_true(doc_valid_utf8(span_of(error.message)));
 }
 
-static void the_text_ends_where_its_length_says(void **state)
+TEST(the_text_ends_where_its_length_says)
 {
-    (void)state;
     static const char text[] = "{\"type\":\"ping\"}garbage";
     struct wire_message message;
     assert_true(wire_message_parse(span_make(text, 15), &message, NULL));
@@ -154,9 +146,8 @@ static void the_text_ends_where_its_length_says(void **state)
     assert_false(wire_message_parse(span_make(NULL, 0), &message, NULL));
 }
 
-static void deep_nesting_is_refused(void **state)
+TEST(deep_nesting_is_refused)
 {
-    (void)state;
     enum { DEPTH = 100000 };
     static char text[DEPTH];
     memset(text, '[', sizeof text);
@@ -166,9 +157,8 @@ static void deep_nesting_is_refused(void **state)
     assert_int_equal(error.code, ERROR_INVALID_MESSAGE);
 }
 
-static void too_many_values_are_refused(void **state)
+TEST(too_many_values_are_refused)
 {
-    (void)state;
     struct buffer text;
     buffer_init(&text, 1 << 20);
     buffer_add_string(&text, "{\"type\":\"ping\",\"more\":[0");
@@ -192,9 +182,8 @@ static char *parameters_of(const char *text)
     return parameters;
 }
 
-static void parameters_are_equal_when_subscriptions_are(void **state)
+TEST(parameters_are_equal_when_subscriptions_are)
 {
-    (void)state;
     char *one = parameters_of("{\"view\":\"a/list\",\"after\":\"1:2\",\"snapshotLimit\":3}");
     char *two = parameters_of("{\"type\":\"subscribe\",\"snapshotLimit\":3,\"key\":null,"
                               "\"withSnapshot\":true,\"view\":\"b/list\",\"after\":\"1:2\"}");
@@ -230,22 +219,7 @@ static void check_vector_with_faults(const struct tree *vector)
     }
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     each_vector(check_vector_with_faults);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors_decode_as_they_say),
-        cmocka_unit_test(invalid_utf8_is_refused),
-        cmocka_unit_test(the_text_ends_where_its_length_says),
-        cmocka_unit_test(deep_nesting_is_refused),
-        cmocka_unit_test(too_many_values_are_refused),
-        cmocka_unit_test(parameters_are_equal_when_subscriptions_are),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,11 @@
 /* Errors in frames, HTTP bodies and close reasons. */
+#include "test.h"
 #include "wire/wire.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 enum { ROOM = 1 << 16 };
 
-static void errors_have_the_fields_that_clients_look_for(void **state)
+TEST(errors_have_the_fields_that_clients_look_for)
 {
-    (void)state;
     struct error error;
     struct buffer out;
     struct span payload;
@@ -30,9 +24,8 @@ static void errors_have_the_fields_that_clients_look_for(void **state)
     buffer_fini(&out);
 }
 
-static void an_http_body_has_no_type_and_no_fatal(void **state)
+TEST(an_http_body_has_no_type_and_no_fatal)
 {
-    (void)state;
     struct error error;
     struct buffer out;
     error_set(&error, ERROR_NOT_FOUND, "nothing at /x");
@@ -46,9 +39,8 @@ static void an_http_body_has_no_type_and_no_fatal(void **state)
 }
 
 /* One past the last code stands for a code that this folder does not know. */
-static void every_code_makes_a_good_message(void **state)
+TEST(every_code_makes_a_good_message)
 {
-    (void)state;
     for (unsigned code = 0; code <= ERROR_COUNT; code++) {
         struct error error = {.code = (enum error_code)code, .message = "m"};
         struct buffer out;
@@ -88,9 +80,8 @@ static void check_close_reason(const struct error *error)
         assert_true(length > WIRE_CLOSE_REASON - 4);
 }
 
-static void close_reasons_end_with_a_whole_character(void **state)
+TEST(close_reasons_end_with_a_whole_character)
 {
-    (void)state;
     static const char *const characters[] = {"x", "ä", "→", "😀"};
     for (unsigned code = 0; code < ERROR_COUNT; code++) {
         for (size_t i = 0; i < sizeof characters / sizeof *characters; i++) {
@@ -107,9 +98,8 @@ static void close_reasons_end_with_a_whole_character(void **state)
     }
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         struct error error;
@@ -127,16 +117,4 @@ static void every_allocation_may_fail(void **state)
         buffer_fini(&frame);
         buffer_fini(&body);
     }
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(errors_have_the_fields_that_clients_look_for),
-        cmocka_unit_test(an_http_body_has_no_type_and_no_fatal),
-        cmocka_unit_test(every_code_makes_a_good_message),
-        cmocka_unit_test(close_reasons_end_with_a_whole_character),
-        cmocka_unit_test(every_allocation_may_fail),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }
