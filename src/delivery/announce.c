@@ -24,7 +24,7 @@ void subscription_announce(struct subscription *subscription, int resumed)
         subscribed.sort_path_count = stage->sort_path_count;
         subscribed.descending = stage->descending;
     }
-    if (subscription->window)
+    if (subscription->member)
         subscribed.has_take =
             feed->hub->window_ops->part(subscription, &subscribed.take, &subscribed.skip);
     size_t before = subscriber->control.length;

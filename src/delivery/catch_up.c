@@ -30,6 +30,18 @@ static void dropped(struct read_task *task)
     memory_free(task);
 }
 
+/* What it is sent counts as the rows of its request. */
+static bool is_answer(enum log_purpose purpose)
+{
+    return purpose == LOG_ANSWERS || purpose == LOG_RESUMES;
+}
+
+/* A complete batch tells the client where it ends. */
+static bool is_told_end(enum log_purpose purpose)
+{
+    return purpose == LOG_RESUMES || purpose == LOG_OVERLAPS;
+}
+
 /*
  * What overlaps a snapshot is whole in any view. So it is for a client that listens to an append
  * view without knowing all its keys and falls behind: an event of an unknown key would be a patch
@@ -38,12 +50,13 @@ static void dropped(struct read_task *task)
  */
 static enum catch_up_style choose_style(const struct subscription *subscription)
 {
-    if (subscription->overlaps)
+    enum log_purpose purpose = subscription->log.purpose;
+    if (purpose == LOG_OVERLAPS)
         return CATCH_UP_RESUME;
     if (subscription->feed->mode == WIRE_APPEND)
-        return subscription->knowledge.full || subscription->answering ? CATCH_UP_EVENTS
-                                                                       : CATCH_UP_WHOLE;
-    return subscription->resuming ? CATCH_UP_RESUME : CATCH_UP_WHOLE;
+        return subscription->knowledge.full || is_answer(purpose) ? CATCH_UP_EVENTS
+                                                                  : CATCH_UP_WHOLE;
+    return is_told_end(purpose) ? CATCH_UP_RESUME : CATCH_UP_WHOLE;
 }
 
 /*
@@ -57,48 +70,50 @@ static enum catch_up_style choose_style(const struct subscription *subscription)
 static unsigned grow(struct subscription *subscription)
 {
     struct hub *hub = subscription->feed->hub;
-    if (!subscription->page_growth || hub->grown_pages >= HUB_GROWN_PAGES)
+    if (!subscription->log.page_growth || hub->grown_pages >= HUB_GROWN_PAGES)
         return 0;
     hub->grown_pages++;
-    subscription->holds_grown_page = true;
-    return subscription->page_growth;
+    subscription->log.holds_grown_page = true;
+    return subscription->log.page_growth;
 }
 
 void log_release(struct subscription *subscription)
 {
     /* A page that was asked for, or was brought and not taken, is held. */
-    if (!subscription->holds_grown_page || subscription->task)
+    if (!subscription->log.holds_grown_page || subscription->task)
         return;
     INVARIANT(subscription->subscriber->hub->grown_pages > 0);
-    subscription->holds_grown_page = false;
+    subscription->log.holds_grown_page = false;
     subscription->subscriber->hub->grown_pages--;
 }
 
 static struct catch_up_request make_request(struct subscription *subscription)
 {
     const struct feed *feed = subscription->feed;
+    const struct log_part *log = &subscription->log;
+    bool resuming = is_told_end(log->purpose);
     unsigned growth = grow(subscription);
     return (struct catch_up_request){
         .view = feed->view,
         .scope = feed->scope,
-        .was = subscription->was,
+        .was = subscription->moved.was,
         .mode = feed->mode,
         .style = choose_style(subscription),
         .from = subscription->cursor,
-        .resume_from = subscription->resume_from,
+        .resume_from = log->from,
         .page_bytes = feed->hub->options.page_bytes << growth,
         .scan_rows = feed->hub->options.scan_rows
                      << (growth < HUB_SCAN_GROWTH ? growth : HUB_SCAN_GROWTH),
         .max_array = engine_max_array_length(feed->hub->engine, span_of(feed->view->export_name)),
-        .resuming = subscription->resuming,
+        .resuming = resuming,
         .partial = !subscription->knowledge.full,
-        .resume_target = subscription->resume_target,
-        .resume_limit = subscription->resuming ? subscription->resume_limit : -1,
-        .resume_seq = subscription->resume_seq,
-        .ambiguous_until = subscription->ambiguous_until,
-        .true_from = subscription->true_from,
-        .only_greater = subscription->only_greater,
-        .greater = subscription->greater,
+        .resume_target = log->target,
+        .resume_limit = resuming ? log->limit : -1,
+        .resume_seq = log->seq,
+        .ambiguous_until = log->ambiguous_until,
+        .true_from = log->true_from,
+        .only_greater = log->only_greater,
+        .greater = log->greater,
     };
 }
 
@@ -139,7 +154,7 @@ static int64_t skip_to_present(struct subscription *subscription, int64_t reache
     subscription_know(subscription, (struct knowledge){.resumed = true,
                                                        .begun = true,
                                                        .since = head,
-                                                       .resumed_from = subscription->resume_from,
+                                                       .resumed_from = subscription->log.from,
                                                        .resumed_to = reached});
     return head;
 }
@@ -147,32 +162,34 @@ static int64_t skip_to_present(struct subscription *subscription, int64_t reache
 static void advance(struct subscription *subscription, const struct catch_up_page *page,
                     struct reader_step *step)
 {
+    struct log_part *log = &subscription->log;
     INVARIANT(subscription->cursor <= page->to);
     subscription->cursor = page->to;
-    subscription->resume_seq = page->resume_seq;
-    subscription->resume_limit = page->resume_limit;
-    subscription->true_from = page->frames.true_from;
+    log->seq = page->resume_seq;
+    log->limit = page->resume_limit;
+    log->true_from = page->frames.true_from;
     if (page->ended) {
-        subscription->resuming = subscription->overlaps = false;
-        row_scope_unref(subscription->was);
-        subscription->was = NULL;
+        log->purpose = log->purpose == LOG_RESUMES ? LOG_ANSWERS : LOG_CATCHES_UP;
+        subscription_lost_was(subscription);
     }
-    if (page->to >= subscription->resume_target) {
-        subscription->only_greater = false;
-        if (subscription->resuming && subscription->page_growth < HUB_PAGE_GROWTH)
-            subscription->page_growth++;
+    if (page->to >= log->target) {
+        log->only_greater = false;
+        if (is_told_end(log->purpose) && log->page_growth < HUB_PAGE_GROWTH)
+            log->page_growth++;
     }
-    subscription->resume_target = page->target;
+    log->target = page->target;
     step->then = page->limit_hit || page->at_head ? STEP_NEXT : STEP_MORE;
     step->next = READER_LIVE;
     step->from = page->limit_hit ? skip_to_present(subscription, page->to) : page->to;
+    if (step->then == STEP_NEXT)
+        log->purpose = LOG_CATCHES_UP;
 }
 
 /* Of a page with a limit no more than that count: what it must have beyond, so that the client gets
  * on, is not the client's fault. */
 static int64_t counted_rows(const struct subscription *subscription)
 {
-    int64_t limit = subscription->limit, rows = subscription->rows;
+    int64_t limit = subscription->asked.limit, rows = subscription->log.answered;
     return limit >= 0 && rows > limit ? limit : rows;
 }
 
@@ -184,10 +201,10 @@ static struct reader_step take(struct subscription *subscription, struct catch_u
                                .is_snapshot = page->request.style == CATCH_UP_RESUME,
                                .rows = page->rows,
                                .ends = page->ended,
-                               .is_answer = subscription->answering};
+                               .is_answer = is_answer(subscription->log.purpose)};
     page->text = NULL;
-    if (subscription->answering)
-        subscription->rows += page->frames.put;
+    if (step.is_answer)
+        subscription->log.answered += page->frames.put;
     step.answered = counted_rows(subscription);
     if (!page->expired)
         advance(subscription, page, &step);
@@ -196,11 +213,39 @@ static struct reader_step take(struct subscription *subscription, struct catch_u
 
 /* ---- the reader ---- */
 
+void log_reset(struct subscription *subscription)
+{
+    subscription->log.purpose = LOG_CATCHES_UP;
+    subscription->log.ambiguous_until = 0;
+    subscription->log.only_greater = false;
+}
+
+void log_answer(struct subscription *subscription, const struct resume_query *found)
+{
+    struct log_part *log = &subscription->log;
+    log->purpose = subscription->asked.with_snapshot ? LOG_RESUMES : LOG_ANSWERS;
+    log->limit = subscription->asked.limit;
+    log->from = found->from;
+    log->target = found->to;
+    log->seq = found->after;
+    log->ambiguous_until = found->ambiguous_until;
+    log->only_greater = found->only_greater && subscription->feed->mode == WIRE_APPEND;
+    log->greater = found->after;
+}
+
+void log_overlap(struct subscription *subscription, int64_t target, struct seq seq)
+{
+    subscription->log.purpose = LOG_OVERLAPS;
+    subscription->log.limit = -1;
+    subscription->log.target = target;
+    subscription->log.seq = seq;
+}
+
 void log_begin(struct subscription *subscription, int64_t from)
 {
     subscription->cursor = from;
-    subscription->page_growth = 0;
-    subscription->true_from = 0;
+    subscription->log.page_growth = 0;
+    subscription->log.true_from = 0;
 }
 
 static struct reader_step pull(struct subscription *subscription)
@@ -222,7 +267,7 @@ static struct reader_step pull(struct subscription *subscription)
 
 static bool is_opening(const struct subscription *subscription)
 {
-    return subscription->resuming || subscription->overlaps || subscription->answering;
+    return subscription->log.purpose != LOG_CATCHES_UP;
 }
 
 const struct reader_ops log_reader = {.pull = pull, .is_opening = is_opening};

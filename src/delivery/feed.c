@@ -218,7 +218,7 @@ static void fall_behind(struct key_group *group)
     struct link *link;
     for (link = group->members.next; link != &group->members; link = link->next) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_group, link);
-        subscription->missed = true;
+        subscription->live.missed = true;
     }
 }
 
@@ -233,7 +233,7 @@ static void count_in(struct feed *feed, struct subscription *subscription)
 
 bool feed_join(struct feed *feed, struct subscription *subscription, struct span key)
 {
-    INVARIANT(!subscription->group && !subscription->window);
+    INVARIANT(!subscription->group && !subscription->member);
     if (key.data) {
         subscription->group = group_get(feed, key);
         if (!subscription->group)
@@ -266,9 +266,9 @@ void feed_leave(struct feed *feed, struct subscription *subscription)
 {
     INVARIANT(subscription->feed == feed && feed->subscriptions > 0);
     INVARIANT(feed->hub->subscription_count >= feed->subscriptions);
-    INVARIANT(subscription->window || subscription->group || feed->unkeyed > 0);
+    INVARIANT(subscription->member || subscription->group || feed->unkeyed > 0);
     link_remove(&subscription->in_rest);
-    if (subscription->window) {
+    if (subscription->member) {
         feed->hub->window_ops->leave(subscription);
     } else if (subscription->group) {
         link_remove(&subscription->in_group);

@@ -116,7 +116,7 @@ static struct held *held_new(const struct feed *feed, const struct key_group *gr
 /* Of what it shows; NULL when out of memory, or when it has shown nothing. */
 static struct held *of_subscription(const struct subscription *subscription, bool pinned)
 {
-    if (!subscription->window)
+    if (!subscription->member)
         return held_new(subscription->feed, subscription->group);
     struct held held = of_member(subscription);
     return held.source ? held_copy(&held, pinned) : NULL;
@@ -253,7 +253,7 @@ void held_part(struct subscriber *subscriber)
         part(subscriber, LINK_OWNER(struct held, in_list, link));
     for (link = all->next; link != all; link = link->next) {
         struct subscription *it = LINK_OWNER(struct subscription, in_subscriber, link);
-        for (inner = it->held.next; inner != &it->held; inner = inner->next)
+        for (inner = it->held.rows.next; inner != &it->held.rows; inner = inner->next)
             part(subscriber, LINK_OWNER(struct held, in_list, inner));
     }
 }
@@ -263,11 +263,11 @@ void held_remember(struct subscription *subscription)
     struct subscriber *subscriber = subscription->subscriber;
     struct link *link;
     /* What it was to take away, and did not come to. */
-    for (link = subscription->held.next; link != &subscription->held; link = link->next)
+    for (link = subscription->held.rows.next; link != &subscription->held.rows; link = link->next)
         remember(subscriber, LINK_OWNER(struct held, in_list, link));
     struct held *held = of_subscription(subscription, false);
     if (!held) {
-        subscriber->holds_any = subscriber->holds_any || !subscription->window; /* out of memory */
+        subscriber->holds_any = subscriber->holds_any || !subscription->member; /* out of memory */
         return;
     }
     part(subscriber, held);
@@ -278,15 +278,15 @@ void held_remember(struct subscription *subscription)
 /* Whether its client is sent all rows of the view, so that what it held of them is right again. */
 static bool shows_all(const struct subscription *subscription)
 {
-    return !subscription->window && !subscription->group && subscription->with_snapshot &&
-           subscription->limit < 0;
+    return !subscription->member && !subscription->group && subscription->asked.with_snapshot &&
+           subscription->asked.limit < 0;
 }
 
 static bool hold_any(struct subscription *subscription)
 {
     struct held *held = held_new(subscription->feed, NULL);
     if (held)
-        link_append(&subscription->held, &held->in_list);
+        link_append(&subscription->held.rows, &held->in_list);
     return held != NULL;
 }
 
@@ -295,24 +295,24 @@ void held_take(struct subscription *subscription)
     struct subscriber *subscriber = subscription->subscriber;
     const struct view *view = subscription->feed->view;
     struct link *link = subscriber->held.next;
-    subscription->beside = subscription->beside || subscriber->holds_any;
-    if (!subscription->window && !shows_all(subscription)) {
+    subscription->beside.others = subscription->beside.others || subscriber->holds_any;
+    if (!subscription->member && !shows_all(subscription)) {
         for (; link != &subscriber->held; link = link->next)
-            subscription->beside |= is_of(LINK_OWNER(struct held, in_list, link), view);
+            subscription->beside.others |= is_of(LINK_OWNER(struct held, in_list, link), view);
         return;
     }
-    if (subscription->window && subscriber->holds_any && !hold_any(subscription))
+    if (subscription->member && subscriber->holds_any && !hold_any(subscription))
         return;
     while (link != &subscriber->held) {
         struct held *held = LINK_OWNER(struct held, in_list, link);
         link = link->next;
         if (!is_of(held, view))
             continue;
-        struct held *taken = subscription->window ? held_copy(held, true) : NULL;
-        if (subscription->window && !taken)
+        struct held *taken = subscription->member ? held_copy(held, true) : NULL;
+        if (subscription->member && !taken)
             return; /* out of memory: it stays for the next */
         if (taken)
-            link_append(&subscription->held, &taken->in_list);
+            link_append(&subscription->held.rows, &taken->in_list);
         drop(subscriber, held);
     }
 }
@@ -320,9 +320,9 @@ void held_take(struct subscription *subscription)
 bool held_others(const struct subscription *subscription)
 {
     const struct held_source *own =
-        subscription->window ? subscription->feed->hub->window_ops->source(subscription) : NULL;
+        subscription->member ? subscription->feed->hub->window_ops->source(subscription) : NULL;
     const struct link *link;
-    for (link = subscription->held.next; link != &subscription->held; link = link->next)
+    for (link = subscription->held.rows.next; link != &subscription->held.rows; link = link->next)
         if (LINK_OWNER(struct held, in_list, link)->source != own)
             return true;
     return false;
@@ -335,21 +335,22 @@ void held_move(struct subscription *subscription)
     struct held *held = of_subscription(subscription, true);
     const struct link *link;
     part(subscription->subscriber, held);
-    for (link = subscription->held.next; held && link != &subscription->held; link = link->next)
+    for (link = subscription->held.rows.next; held && link != &subscription->held.rows;
+         link = link->next)
         if (is_same(LINK_OWNER(struct held, in_list, link), held)) {
             held_free(held);
             return;
         }
     if (held)
-        link_append(&subscription->held, &held->in_list);
+        link_append(&subscription->held.rows, &held->in_list);
 }
 
 /* ---- for a look ---- */
 
 void held_shows(struct subscription *subscription)
 {
-    if (!subscription->shown)
-        subscription->shown = ++subscription->subscriber->shown;
+    if (!subscription->held.shown)
+        subscription->held.shown = ++subscription->subscriber->shown;
 }
 
 static bool lend(const struct held *held, struct link *list)
@@ -362,7 +363,7 @@ static bool lend(const struct held *held, struct link *list)
 
 bool held_lend_shown(const struct subscription *other, struct link *list)
 {
-    if (other->window && !other->feed->hub->window_ops->has_shown(other))
+    if (other->member && !other->feed->hub->window_ops->has_shown(other))
         return true;
     struct held *shown = of_subscription(other, true);
     if (!shown)
@@ -388,7 +389,7 @@ static bool lend_shown(const struct subscription *subscription, struct link *lis
             continue;
         if (!held_lend_shown(other, list))
             return false;
-        if (!other->window || other->feed->hub->window_ops->has_shown(other))
+        if (!other->member || other->feed->hub->window_ops->has_shown(other))
             held_shows(other);
     }
     return true;
@@ -399,7 +400,7 @@ bool held_lacks(const struct subscription *subscription, uint64_t shown)
     const struct link *all = &subscription->subscriber->subscriptions, *link;
     for (link = all->next; link != all; link = link->next) {
         const struct subscription *other = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (other->shown > shown && is_beside(other, subscription))
+        if (other->held.shown > shown && is_beside(other, subscription))
             return true;
     }
     return false;
@@ -407,7 +408,7 @@ bool held_lacks(const struct subscription *subscription, uint64_t shown)
 
 bool held_lend(const struct subscription *subscription, struct link *list)
 {
-    const struct link *held = &subscription->held, *link;
+    const struct link *held = &subscription->held.rows, *link;
     if (link_alone(held))
         return true;
     for (link = held->next; link != held; link = link->next)

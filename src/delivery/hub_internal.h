@@ -16,11 +16,9 @@
 #include "delivery/feed.h"
 #include "delivery/held.h"
 #include "delivery/hub.h"
-#include "delivery/reader.h"
+#include "delivery/subscription.h"
 #include "delivery/view_epoch.h"
 #include "delivery/window_ops.h"
-#include "rows/batch.h"
-#include "rows/list_position.h"
 #include "rows/row_scope.h"
 #include "usage/usage.h"
 
@@ -54,113 +52,6 @@ struct subscription;
 struct window;
 struct windows;
 struct window_request;
-
-/* ---- what a subscriber knows of a view's keys, without remembering them ---- */
-
-/*
- * A key was sent whole to the subscriber when `full`; or when the entity's last change before the
- * one at hand came after `since` (that change was sent, whole), or after `resumed_from` up to
- * `resumed_to` (a limited resume sent it); or when its position in the list lies within what
- * a limited snapshot sent, up to and with `bound`.
- */
-struct knowledge {
-    bool full;
-    bool resumed; /* it may also hold what it was sent before it came with a cursor */
-    bool bounded;
-    bool begun;    /* something was sent, or live frames begin at `since` */
-    int64_t since; /* a change id */
-    int64_t resumed_from, resumed_to;
-    struct list_position bound; /* its own reference */
-};
-
-/* Of the entity as it was just before a change. */
-enum key_state { KEY_NEVER_SENT, KEY_MAY_BE_HELD, KEY_SENT_WHOLE };
-enum key_state knowledge_of(const struct knowledge *knowledge, const struct change *change);
-
-/* ---- subscriptions ---- */
-
-/* Of a member of a window. */
-enum member_phase {
-    MEMBER_NEW,      /* takes a snapshot */
-    MEMBER_UNTOLD,   /* wants none: begins at the present */
-    MEMBER_RESUMING, /* has a cursor: is to ask a look what it lacks */
-    MEMBER_BEHIND,   /* fell off the channel: likewise */
-    MEMBER_MOVED,    /* has rows of another window: likewise */
-    MEMBER_WAITING,  /* a look finds what it lacks */
-    MEMBER_LIVE      /* takes from the window's channel */
-};
-
-/* Instead of the change at which a row was stated: it may be any, or none. */
-#define KEY_STATED_UNKNOWN ((int64_t)-1)
-
-struct subscription {
-    struct subscriber *subscriber;
-    struct feed *feed;
-    struct usage_meter *meter; /* NULL: it is not metered */
-    struct link in_subscriber, in_ready, in_rest, in_group;
-    struct link in_waiting;          /* for a read slot: see subscriber_take_slot */
-    struct key_group *group;         /* NULL without a key */
-    char *parameters;                /* equal texts: the same subscription again */
-    enum reader_kind reading;        /* assigned by phase.c alone, */
-    const struct reader_ops *reader; /* ... with this; NULL before it begins */
-    bool failed;                     /* the reader cannot go on: */
-    struct error *failure;           /* ... for this; NULL: no memory for the reason. Owned */
-    enum member_phase member_phase;
-    bool has_slot; /* of the reads that its subscriber may have on their way */
-    bool with_snapshot;
-    bool in_channel;
-    bool missed;         /* memory lacks a change for it, which the database has */
-    bool resuming;       /* the end of catching up is told by a complete batch */
-    bool overlaps;       /* the snapshot was of several states: whole rows until it ends */
-    bool only_greater;   /* the cursor's seq is not in the log: up to resume_target only seqs beyond
-                            `greater` count */
-    bool resume_current; /* its cursor is known to be of the view as it is now */
-    bool answering; /* what it is sent from the log answers its request, and counts as its rows */
-    int64_t rows;   /* of that, so far */
-    int64_t limit;  /* of the snapshot; -1: none */
-    int64_t cursor; /* everything up to this change was given */
-    struct channel_cursor place;
-    struct knowledge knowledge;
-    /* snapshot */
-    struct snapshot_place snapshot;
-    struct row_scope *was; /* it may hold what that one saw, as its token listed other scopes;
-                              one reference; NULL: it does not */
-    int64_t moved_from;    /* with `was`: it has everything up to here; 0: unknown */
-    struct snapshot_batch *batch; /* the next one, when a job brought it; one reference */
-    struct link in_build;         /* waits for a snapshot job */
-    /* resuming and catching up */
-    struct read_task *task;  /* a read on its way, or what it brought; NULL: none */
-    int64_t resume_from;     /* the change behind which it began */
-    int64_t resume_limit;    /* rows or events still wanted; -1: all; 0: it may end */
-    int64_t resume_target;   /* the newest change when it began */
-    int64_t true_from;       /* the events sent so far give a state that was from here on */
-    unsigned page_growth;    /* doublings of the next page: see catch_up.c */
-    bool holds_grown_page;   /* one of hub->grown_pages */
-    struct seq resume_seq;   /* newest seq that was passed */
-    int64_t ambiguous_until; /* what is up to here may be had already */
-    struct seq greater;      /* see only_greater */
-    /* as a member of a window */
-    struct window *window; /* NULL: none */
-    struct link in_window;
-    int64_t version; /* of the window, that it has */
-    uint64_t asked;  /* hub->commits when it asked for a snapshot */
-    struct window_request *request;
-    struct link held; /* struct held: rows to lose where the window does not have them */
-    uint64_t shown;   /* subscriber.shown when it began to show rows; 0: it shows none yet */
-    /* Beside others of its view on the connection: see key_owner.c. */
-    struct link in_owners; /* subscriber.owners, while it owns its key */
-    char *owned;           /* its view and key, as they stand in frames; NULL: it owns none */
-    size_t owned_length;
-    bool restates; /* another may have sent an older or newer state of its row */
-    bool beside;   /* others of the connection showed rows of its view, or do */
-    bool leaving;  /* unsubscribed: it goes when the other can take over */
-    bool inherits; /* of an owner that failed: it states the row once, and shows none itself */
-    /* An owner that is a window: see window/state.c. */
-    bool unstated;     /* the row may be another than was stated */
-    int64_t stated;    /* it was this change that left it so; 0: there was none; -1: unknown */
-    int64_t stated_at; /* the newest change of then */
-    int64_t begun;     /* the hub's newest change when it last began */
-};
 
 /* ---- subscribers ---- */
 
@@ -313,82 +204,4 @@ void hub_stop_waiting(struct hub *hub, struct hub_export *export);
  * the database. */
 bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
                   struct buffer *out);
-/* subscription.c */
-/* Find the view, if they may see it (NULL: a stranger), and read the cursor where the view takes
- * one. The view is a reference. */
-bool subscription_check(const struct hub *hub, const struct auth_identity *identity,
-                        const struct wire_subscribe *message, const struct view **view,
-                        bool *has_after, struct seq *after, struct error *error);
-bool subscription_open(struct subscriber *subscriber, const struct wire_subscribe *message,
-                       struct error *error);
-struct subscription *subscription_find(struct subscriber *subscriber, struct span view,
-                                       const char *key);
-/* Tell the client what became of it, by its view and key. It is not closed by that. */
-void subscription_error(const struct subscription *subscription, const struct error *error);
-/* The key it asked for; absent: all. Borrowed. */
-struct span subscription_key(const struct subscription *subscription);
-void subscription_close(struct subscription *subscription);
-/* Tell the client, and close it. */
-void subscription_fail(struct subscription *subscription, const struct error *error);
-/* Free one that belongs to no feed any more, and has no work on its way. */
-void subscription_drop(struct subscription *subscription);
-/* announce.c: send `subscribed`; resumed as in struct wire_subscribed. */
-void subscription_announce(struct subscription *subscription, int resumed);
-/* move.c: the subscriber sees other rows than before: go over to those. The subscription may be
- * gone afterwards. */
-void subscription_move(struct subscription *subscription);
-/* pull.c: the next bytes, borrowed until the next call; it may be gone afterwards. */
-struct span subscription_pull(struct subscription *subscription);
-
-/* phase.c: who serves it. */
-/* Its cursor is being looked up. */
-void phase_resume(struct subscription *subscription);
-/* Begin from the start. */
-void phase_begin(struct subscription *subscription);
-/* The same, after the client was told that its cursor is of no use. */
-void phase_refuse_cursor(struct subscription *subscription);
-/* Begin among those who see other rows; what it had is noted in `was`, or `held`. */
-void phase_begin_moved(struct subscription *subscription);
-/* An heir begins live, with the row of its key alone; see key_owner.c. */
-void phase_inherit(struct subscription *subscription);
-/* A live one says its row anew. */
-void phase_restate(struct subscription *subscription);
-/* What a step with STEP_NEXT says. */
-void phase_next(struct subscription *subscription, const struct reader_step *step);
-/* Nothing that was asked for it is wanted any more. */
-void phase_stop(struct subscription *subscription);
-/* The change up to which the client has everything; 0: unknown; negative: that is not said. */
-int64_t phase_position(const struct subscription *subscription);
-
-/* The readers begin; called by phase.c. */
-void snapshot_begin(struct subscription *subscription);
-void log_begin(struct subscription *subscription, int64_t from);
-void live_begin(struct subscription *subscription, int64_t from);
-
-/* Take over what it knows of the view's keys, in the place of what it knew. */
-void subscription_know(struct subscription *subscription, struct knowledge knowledge);
-
-/* snapshot.c */
-/* A batch that was built: ready frames and where it ends. Counted, immutable. */
-struct snapshot_batch {
-    uint32_t references;
-    struct text *frames;
-    struct snapshot_place end;
-    int64_t rows;  /* that the whole snapshot has, as far as they were read when it was built */
-    bool last;     /* there are no more rows */
-    bool complete; /* and all were of one state, so the frames said so */
-};
-struct snapshots *snapshots_new(struct hub *hub, size_t max_bytes);
-void snapshots_free(struct snapshots *snapshots);
-void snapshot_batch_unref(struct snapshot_batch *batch);
-/* The subscription no longer waits for a job. */
-void snapshot_forget(struct subscription *subscription);
-
-/* resume.c */
-/* Look the cursor up; continues the subscription by itself. */
-bool resume_start(struct subscription *subscription, struct seq after, struct cursor_origin origin);
-
-/* catch_up.c: the page that it took last has gone out, or is not wanted any more. */
-void log_release(struct subscription *subscription);
-
 #endif

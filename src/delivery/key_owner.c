@@ -20,7 +20,7 @@
 
 static struct subscription *owner_of(const struct link *link)
 {
-    return LINK_OWNER(struct subscription, in_owners, link);
+    return LINK_OWNER(struct subscription, beside.in_owners, link);
 }
 
 static bool is_same_view(const struct subscription *a, const struct subscription *b)
@@ -57,7 +57,7 @@ static bool is_live(const struct subscription *subscription)
 static bool own(struct subscription *subscription)
 {
     struct buffer names;
-    if (subscription->owned)
+    if (subscription_owns_key(subscription))
         return true;
     buffer_init(&names, UINT32_MAX);
     doc_escape(&names, span_of(subscription->feed->view->id));
@@ -66,9 +66,9 @@ static bool own(struct subscription *subscription)
         buffer_fini(&names);
         return false;
     }
-    subscription->owned = buffer_take(&names, &subscription->owned_length);
+    subscription->beside.names = buffer_take(&names, &subscription->beside.names_length);
     buffer_fini(&names);
-    link_append(&subscription->subscriber->owners, &subscription->in_owners);
+    link_append(&subscription->subscriber->owners, &subscription->beside.in_owners);
     return true;
 }
 
@@ -76,11 +76,11 @@ static bool own(struct subscription *subscription)
  * going through its subscriptions. */
 static void disown(struct subscription *subscription)
 {
-    INVARIANT(subscription->owned);
-    memory_free(subscription->owned);
-    subscription->owned = NULL;
-    link_remove(&subscription->in_owners);
-    subscription->unstated |= subscription->window && subscription->restates;
+    INVARIANT(subscription_owns_key(subscription));
+    memory_free(subscription->beside.names);
+    subscription->beside.names = NULL;
+    link_remove(&subscription->beside.in_owners);
+    subscription->beside.unstated |= subscription->member && subscription->beside.restates;
     if (is_live(subscription) && !subscription->subscriber->ended)
         subscriber_ready(subscription);
 }
@@ -93,10 +93,10 @@ struct subscription *key_owner_replaced(struct subscription *subscription)
         return NULL;
     for (link = all->next; link != all; link = link->next) {
         struct subscription *old = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (!old->leaving || !is_same_view(old, subscription) ||
+        if (!subscription_leaves(old) || !is_same_view(old, subscription) ||
             !span_equal(subscription_key(old), subscription_key(subscription)))
             continue;
-        subscription->unstated = subscription->window != NULL;
+        subscription->beside.unstated = subscription->member != NULL;
         return old;
     }
     return NULL;
@@ -108,14 +108,14 @@ bool key_owner_joined(struct subscription *subscription)
     if (!is_unkeyed(subscription)) {
         struct subscription *other = find_other(subscription);
         if (other)
-            other->beside = true;
+            other->beside.others = true;
         return !other || own(subscription);
     }
     for (link = all->next; link != all; link = link->next) {
         struct subscription *keyed = LINK_OWNER(struct subscription, in_subscriber, link);
         if (is_unkeyed(keyed) || !is_same_view(keyed, subscription))
             continue;
-        subscription->beside = true;
+        subscription->beside.others = true;
         if (!own(keyed))
             return false;
     }
@@ -155,26 +155,27 @@ void key_owner_begins(struct subscription *subscription)
 {
     struct subscriber *subscriber = subscription->subscriber;
     struct link *link;
-    subscription->begun = subscription->feed->hub->ring.last;
-    subscription->stated = KEY_STATED_UNKNOWN;
-    subscription->unstated &= subscription->owned != NULL;
-    if (subscription->owned) {
+    subscription->beside.begun = subscription->feed->hub->ring.last;
+    subscription->beside.stated = KEY_STATED_UNKNOWN;
+    subscription->beside.unstated &= subscription_owns_key(subscription);
+    if (subscription_owns_key(subscription)) {
         const struct subscription *other = find_other(subscription);
-        subscription->restates =
-            other && (is_opening(other) || (!subscription->window && !has_all(other)));
+        subscription->beside.restates =
+            other && (is_opening(other) || (!subscription->member && !has_all(other)));
     }
     if (!is_unkeyed(subscription))
         return;
     for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next)
         if (is_same_view(owner_of(link), subscription))
-            owner_of(link)->restates = true;
+            owner_of(link)->beside.restates = true;
 }
 
 void key_owner_stated(struct subscription *subscription)
 {
-    const struct subscription *other = subscription->restates ? find_other(subscription) : NULL;
+    const struct subscription *other =
+        subscription->beside.restates ? find_other(subscription) : NULL;
     if (!other || !is_opening(other))
-        subscription->restates = false;
+        subscription->beside.restates = false;
 }
 
 /* ---- the owner's part ---- */
@@ -182,13 +183,14 @@ void key_owner_stated(struct subscription *subscription)
 /* The oldest state and the newest that the rows of the other can be of. */
 static int64_t oldest_state(const struct subscription *other)
 {
-    int64_t change = other->snapshot.change;
-    return !other->window && change > 0 && change < other->begun ? change : other->begun;
+    int64_t change = snapshot_change(other);
+    return !other->member && change > 0 && change < other->beside.begun ? change
+                                                                        : other->beside.begun;
 }
 
 static int64_t newest_state(const struct subscription *other)
 {
-    return other->window ? other->feed->hub->window_ops->newest_state(other) : other->cursor;
+    return other->member ? other->feed->hub->window_ops->newest_state(other) : other->cursor;
 }
 
 /* Whether the row was the same in all states that the two have sent of it. Of one that resumed,
@@ -199,14 +201,15 @@ static bool is_settled(const struct subscription *owner, const struct subscripti
     const struct key_group *group = owner->group;
     int64_t oldest = oldest_state(other);
     int64_t last = group->count ? group->ids[group->first + group->count - 1] : 0;
-    return !owner->knowledge.resumed && oldest >= owner->begun && oldest + 1 >= ring->first &&
-           newest_state(other) <= ring->last && last <= oldest && owner->cursor >= last;
+    return !owner->knowledge.resumed && oldest >= owner->beside.begun &&
+           oldest + 1 >= ring->first && newest_state(other) <= ring->last && last <= oldest &&
+           owner->cursor >= last;
 }
 
 /* The newest state that the owner has sent of the row. */
 static int64_t sent_state(const struct subscription *owner)
 {
-    return owner->window ? owner->stated_at : owner->cursor;
+    return owner->member ? owner->beside.stated_at : owner->cursor;
 }
 
 /* What the owner has sent the other must have passed, else it would send it again. */
@@ -214,39 +217,39 @@ static bool may_leave(const struct subscription *owner)
 {
     const struct subscription *other = find_other(owner);
     int64_t last = owner->feed->hub->ring.last;
-    bool has_told = owner->window ? !owner->unstated && !link_alone(&owner->in_rest)
+    bool has_told = owner->member ? !owner->beside.unstated && !link_alone(&owner->in_rest)
                                   : !link_alone(&owner->in_rest) || owner->cursor >= last;
-    return is_live(owner) && !owner->restates && has_told &&
+    return is_live(owner) && !owner->beside.restates && has_told &&
            (!other || (has_all(other) && sent_state(owner) <= last));
 }
 
 enum key_owner_turn key_owner_turn(struct subscription *subscription)
 {
-    if (!subscription->restates)
+    if (!subscription->beside.restates)
         return KEY_OWNER_GOES_ON;
     const struct subscription *other = find_other(subscription);
     if (other && is_opening(other))
         return KEY_OWNER_WAITS; /* woken by key_owners_wake */
-    subscription->restates = false;
+    subscription->beside.restates = false;
     return other && is_settled(subscription, other) ? KEY_OWNER_GOES_ON : KEY_OWNER_RESTATES;
 }
 
 bool key_owner_may_go(const struct subscription *subscription)
 {
-    return subscription->leaving && may_leave(subscription);
+    return subscription_leaves(subscription) && may_leave(subscription);
 }
 
 bool key_owner_stays(struct subscription *subscription)
 {
-    if (!subscription->owned || may_leave(subscription))
+    if (!subscription_owns_key(subscription) || may_leave(subscription))
         return false;
-    subscription->leaving = true;
+    subscription->beside.stay = BESIDE_LEAVES;
     return true;
 }
 
 struct subscription *key_owner_deprived(const struct subscription *subscription)
 {
-    if (!subscription->owned || subscription->subscriber->ended)
+    if (!subscription_owns_key(subscription) || subscription->subscriber->ended)
         return NULL;
     return find_other(subscription);
 }
@@ -256,7 +259,8 @@ void key_owners_wake(struct subscriber *subscriber)
     struct link *link;
     for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
         struct subscription *owner = owner_of(link);
-        if (is_live(owner) && (owner->restates || owner->unstated || owner->leaving))
+        if (is_live(owner) &&
+            (owner->beside.restates || owner->beside.unstated || subscription_leaves(owner)))
             subscriber_ready(owner);
     }
 }
@@ -265,7 +269,7 @@ void key_owners_wake(struct subscriber *subscriber)
 
 bool key_owner_opens(const struct subscription *subscription)
 {
-    return subscription->owned && subscription->window &&
+    return subscription_owns_key(subscription) && subscription->member &&
            !subscription->feed->hub->window_ops->states_row(subscription);
 }
 
@@ -296,9 +300,9 @@ const struct subscription *key_owner_other(const struct subscription *subscripti
 
 static void note_unstated(struct subscription *owner)
 {
-    if (!owner->window || owner->unstated)
+    if (!owner->member || owner->beside.unstated)
         return;
-    owner->unstated = true;
+    owner->beside.unstated = true;
     if (is_live(owner))
         subscriber_ready(owner);
 }
@@ -312,9 +316,9 @@ static bool is_owned(struct subscriber *subscriber, struct span payload)
         return false;
     for (link = subscriber->owners.next; link != &subscriber->owners; link = link->next) {
         struct subscription *owner = owner_of(link);
-        if (owner->owned_length != view.length + key.length ||
-            memcmp(owner->owned, view.data, view.length) != 0 ||
-            memcmp(owner->owned + view.length, key.data, key.length) != 0)
+        if (owner->beside.names_length != view.length + key.length ||
+            memcmp(owner->beside.names, view.data, view.length) != 0 ||
+            memcmp(owner->beside.names + view.length, key.data, key.length) != 0)
             continue;
         if (subscriber->from_owner && operation != WIRE_DELETE)
             return false;

@@ -13,8 +13,8 @@ static void enter_channel(struct subscription *subscription)
         channel_init(&feed->channel, hub->ring.last);
         feed->channel_on = true;
     }
-    subscription->in_channel =
-        channel_seek(&feed->channel, subscription->cursor, &subscription->place);
+    subscription->live.in_channel =
+        channel_seek(&feed->channel, subscription->cursor, &subscription->live.place);
 }
 
 static struct reader_step pull_channel(struct subscription *subscription)
@@ -23,13 +23,14 @@ static struct reader_step pull_channel(struct subscription *subscription)
     bool behind;
     struct text *whole;
     INVARIANT(subscription->feed->channel_on);
-    step.bytes = channel_take(&subscription->feed->channel, &subscription->place, &behind, &whole);
+    step.bytes =
+        channel_take(&subscription->feed->channel, &subscription->live.place, &behind, &whole);
     if (behind) {
-        subscription->in_channel = false;
+        subscription->live.in_channel = false;
         return step;
     }
-    INVARIANT(subscription->cursor <= subscription->place.id);
-    subscription->cursor = subscription->place.id;
+    INVARIANT(subscription->cursor <= subscription->live.place.id);
+    subscription->cursor = subscription->live.place.id;
     step.text = whole ? text_ref(whole) : NULL;
     return step;
 }
@@ -40,7 +41,8 @@ static bool put_frame(struct subscription *subscription, const struct change *ch
     if (change->export_id != feed->export->id || !view_shows(feed->view, change_key(change)))
         return true;
     enum key_state state = knowledge_of(&subscription->knowledge, change);
-    if (state == KEY_NEVER_SENT && (subscription->owned || subscription->beside))
+    if (state == KEY_NEVER_SENT &&
+        (subscription_owns_key(subscription) || subscription->beside.others))
         state = KEY_MAY_BE_HELD; /* by another that shows it, or showed it */
     return frame_change(feed, change, state, &feed->hub->out);
 }
@@ -108,7 +110,7 @@ static struct reader_step pull_ring(struct subscription *subscription)
 void live_begin(struct subscription *subscription, int64_t from)
 {
     subscription->cursor = from;
-    subscription->resuming = subscription->answering = subscription->missed = false;
+    subscription->live.missed = false;
     if (!subscription->knowledge.full && !subscription->knowledge.begun)
         subscription_know(subscription, (struct knowledge){.begun = true, .since = from});
 }
@@ -125,9 +127,9 @@ static struct reader_step pull(struct subscription *subscription)
 {
     struct hub *hub = subscription->feed->hub;
     feed_pass(subscription->feed);
-    if (!subscription->in_channel)
+    if (!subscription->live.in_channel)
         enter_channel(subscription);
-    if (subscription->in_channel) {
+    if (subscription->live.in_channel) {
         struct reader_step step = pull_channel(subscription);
         if (step.bytes.length || step.text)
             return step;
@@ -136,7 +138,7 @@ static struct reader_step pull(struct subscription *subscription)
         feed_rest(subscription);
         return (struct reader_step){.then = STEP_IDLE};
     }
-    if (is_in_ring(subscription) && !subscription->missed)
+    if (is_in_ring(subscription) && !subscription->live.missed)
         return pull_ring(subscription);
     counter_add(&hub->metrics.catch_ups, 1);
     return (struct reader_step){

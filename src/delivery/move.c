@@ -16,14 +16,21 @@ static void fail(struct subscription *subscription, const struct error *error)
 static bool note_was(struct subscription *subscription)
 {
     struct hub *hub = subscription->subscriber->hub;
-    struct row_scope *was = subscription->was, *seen = subscription->feed->scope;
-    subscription->was = was ? row_scope_join(&hub->row_scopes, was, seen) : row_scope_ref(seen);
+    struct row_scope *was = subscription->moved.was, *seen = subscription->feed->scope;
+    subscription->moved.was =
+        was ? row_scope_join(&hub->row_scopes, was, seen) : row_scope_ref(seen);
     /* A client that wants no snapshot goes on with the rows that both tokens show. */
     int64_t position = phase_position(subscription);
     if (position >= 0)
-        subscription->moved_from = position;
+        subscription->moved.from = position;
     row_scope_unref(was);
-    return subscription->was != NULL;
+    return subscription->moved.was != NULL;
+}
+
+void subscription_lost_was(struct subscription *subscription)
+{
+    row_scope_unref(subscription->moved.was);
+    subscription->moved.was = NULL;
 }
 
 /* On failure it belongs to no feed any more, and is freed here. */
@@ -83,7 +90,7 @@ void subscription_move(struct subscription *subscription)
     error_set(&error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'",
               subscription->feed->view->id);
     phase_stop(subscription);
-    if (subscription->window) {
+    if (subscription->member) {
         move_window(subscription, &error);
         return;
     }

@@ -34,10 +34,10 @@ static void enter(struct subscription *subscription, enum reader_kind kind)
         [READER_LIVE] = &live_reader,
     };
     INVARIANT(!subscription->task); /* else it would be woken by what another reader asked for */
-    INVARIANT(link_alone(&subscription->in_build) && !subscription->batch);
+    INVARIANT(link_alone(&subscription->snapshot.in_build) && !subscription->snapshot.batch);
     subscription->reading = kind;
     subscription->reader = kind == READER_WINDOW ? windows_of(subscription)->reader : readers[kind];
-    subscription->in_channel = false;
+    subscription->live.in_channel = false;
 }
 
 static void begin_snapshot(struct subscription *subscription)
@@ -71,10 +71,13 @@ void phase_resume(struct subscription *subscription)
  * which it must lose. */
 void phase_begin(struct subscription *subscription)
 {
-    if (subscription->window) {
+    if (subscription->member) {
         enter(subscription, READER_WINDOW);
         windows_of(subscription)->begin(subscription);
-    } else if (subscription->with_snapshot || subscription->was) {
+        return;
+    }
+    log_reset(subscription);
+    if (subscription->asked.with_snapshot || subscription->moved.was) {
         begin_snapshot(subscription);
     } else {
         subscription_know(subscription, (struct knowledge){.full = false});
@@ -91,7 +94,7 @@ void phase_refuse_cursor(struct subscription *subscription)
 
 void phase_begin_moved(struct subscription *subscription)
 {
-    if (!subscription->window) {
+    if (!subscription->member) {
         phase_begin(subscription);
         return;
     }
@@ -124,7 +127,7 @@ void phase_next(struct subscription *subscription, const struct reader_step *ste
         break;
     case READER_WINDOW:
         enter(subscription, READER_WINDOW);
-        windows_of(subscription)->resume(subscription, step->from);
+        windows_of(subscription)->resume(subscription, step->from, step->current);
         break;
     case READER_RESUME:
     case READER_SNAPSHOT:
@@ -149,7 +152,7 @@ int64_t phase_position(const struct subscription *subscription)
     case READER_LOG:
         return subscription->cursor;
     case READER_SNAPSHOT:
-        return subscription->snapshot.change;
+        return snapshot_change(subscription);
     case READER_RESUME:
     case READER_WINDOW:
     case READER_KINDS:

@@ -9,7 +9,7 @@
 static struct reader_step pull_step(struct subscription *subscription)
 {
     const struct reader_ops *reader = subscription->reader;
-    if (subscription->failed)
+    if (subscription->failure)
         return (struct reader_step){.then = STEP_FAILED};
     struct reader_step step = reader->pull(subscription);
     if (step.then != STEP_SLOT)
@@ -36,10 +36,7 @@ static bool may_have_rows(struct subscription *subscription, int64_t rows)
 
 static void fail(struct subscription *subscription)
 {
-    struct error error;
-    error_set(&error, ERROR_MEMORY, "out of memory for a subscription; subscribe again later");
-    if (subscription->failure)
-        error = *subscription->failure;
+    struct error error = *subscription->failure; /* which is gone with the subscription */
     subscription_fail(subscription, &error);
 }
 

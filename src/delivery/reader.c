@@ -1,13 +1,24 @@
 #include "delivery/hub_internal.h"
 
+/* Where there is no memory for the reason. */
+static struct error lacks_memory = {
+    .code = ERROR_MEMORY, .message = "out of memory for a subscription; subscribe again later"};
+
 void reader_fail(struct subscription *subscription, const struct error *error)
 {
-    if (!subscription->failure)
-        subscription->failure = memory_new(sizeof *error);
-    if (subscription->failure)
-        *subscription->failure = *error;
-    subscription->failed = true;
+    struct error *failure =
+        subscription->failure ? subscription->failure : memory_new(sizeof *error);
+    if (failure && failure != &lacks_memory)
+        *failure = *error;
+    subscription->failure = failure ? failure : &lacks_memory;
     subscriber_ready(subscription);
+}
+
+void reader_forget_failure(struct subscription *subscription)
+{
+    if (subscription->failure != &lacks_memory)
+        memory_free(subscription->failure);
+    subscription->failure = NULL;
 }
 
 struct reader_step reader_failed(struct subscription *subscription, const struct error *error)
@@ -25,7 +36,7 @@ void subscription_know(struct subscription *subscription, struct knowledge knowl
 struct span subscription_key(const struct subscription *subscription)
 {
     const struct key_group *group = subscription->group;
-    if (subscription->window)
+    if (subscription->member)
         return subscription->feed->hub->window_ops->key(subscription);
     return group ? span_make(group->key, group->key_length) : span_make(NULL, 0);
 }

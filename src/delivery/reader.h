@@ -41,6 +41,7 @@ struct reader_step {
     enum step_then then;
     enum reader_kind next;
     int64_t from;
+    bool current;     /* the cursor at `from` is known to be of the view as it is now */
     bool resumed;     /* the client is to hear that its cursor was taken */
     bool read_ended;  /* what it asked the readers for is here: its slot is free */
     bool is_snapshot; /* what it gave counts as (a part of) a snapshot, of so many rows, */
@@ -63,6 +64,7 @@ struct reader_ops {
 
 /* It cannot go on, for this reason, which is copied: its next step is STEP_FAILED. */
 void reader_fail(struct subscription *subscription, const struct error *error);
+void reader_forget_failure(struct subscription *subscription);
 /* The same as a step. */
 struct reader_step reader_failed(struct subscription *subscription, const struct error *error);
 

@@ -45,36 +45,26 @@ bool resume_start(struct subscription *subscription, struct seq after, struct cu
  * that was there at its cursor, and may hold it. */
 static void go_on_from(struct subscription *subscription, const struct resume_query *found)
 {
-    bool append = subscription->feed->mode == WIRE_APPEND;
-    bool whole = subscription->with_snapshot && subscription->limit < 0;
+    bool whole = subscription->asked.with_snapshot && subscription->asked.limit < 0;
     subscription_know(
         subscription,
         (struct knowledge){.full = whole, .resumed = true, .begun = true, .since = found->from});
-    subscription->resuming = subscription->with_snapshot;
-    subscription->answering = true;
-    subscription->resume_limit = subscription->limit;
-    subscription->resume_from = found->from;
-    subscription->resume_target = found->to;
-    subscription->resume_seq = found->after;
-    subscription->ambiguous_until = found->ambiguous_until;
-    subscription->only_greater = append && found->only_greater;
-    subscription->greater = found->after;
+    log_answer(subscription, found);
 }
 
 static struct reader_step accept(struct subscription *subscription,
                                  const struct resume_query *found)
 {
     struct reader_step step = {.then = STEP_NEXT, .next = READER_WINDOW, .from = found->from};
-    if (subscription->window) { /* which says whether it takes it */
-        subscription->resume_current = found->origin.current;
+    step.current = found->origin.current;
+    if (subscription->member) /* which says whether it takes it */
         return step;
-    }
     counter_add(&subscription->feed->hub->metrics.resumes, 1);
     go_on_from(subscription, found);
     step.next = READER_LOG;
     step.resumed = true;
     /* The one entity of a state view comes with any snapshot, whether it changed or not. */
-    if (subscription->feed->mode == WIRE_STATE && subscription->with_snapshot)
+    if (subscription->feed->mode == WIRE_STATE && subscription->asked.with_snapshot)
         step.from = 0;
     return step;
 }

@@ -153,8 +153,8 @@ static void fail_waiting(struct link *waiting, const struct error *error)
 {
     while (!link_alone(waiting)) {
         struct subscription *subscription =
-            LINK_OWNER(struct subscription, in_build, waiting->next);
-        link_remove(&subscription->in_build);
+            LINK_OWNER(struct subscription, snapshot.in_build, waiting->next);
+        link_remove(&subscription->snapshot.in_build);
         reader_fail(subscription, error);
     }
 }
@@ -163,14 +163,15 @@ static void serve_waiting(struct link *waiting, struct snapshot_batch *batch, in
 {
     struct link *link = waiting->next;
     while (link != waiting) {
-        struct subscription *subscription = LINK_OWNER(struct subscription, in_build, link);
+        struct subscription *subscription =
+            LINK_OWNER(struct subscription, snapshot.in_build, link);
         link = link->next;
-        if (subscription->snapshot.latest == 0 && batch->end.latest < fresh)
+        if (subscription->snapshot.place.latest == 0 && batch->end.latest < fresh)
             continue;
-        INVARIANT(!subscription->batch && subscription->reading == READER_SNAPSHOT);
-        link_remove(&subscription->in_build);
+        INVARIANT(!subscription->snapshot.batch && subscription->reading == READER_SNAPSHOT);
+        link_remove(&subscription->snapshot.in_build);
         batch->references++;
-        subscription->batch = batch;
+        subscription->snapshot.batch = batch;
         subscriber_ready(subscription);
     }
 }
@@ -195,8 +196,8 @@ static void deliver(struct engine_event *event)
         serve_waiting(&build->late, first, export ? export->last_change : 0);
         while (!link_alone(&build->late)) {
             struct subscription *subscription =
-                LINK_OWNER(struct subscription, in_build, build->late.next);
-            link_remove(&subscription->in_build);
+                LINK_OWNER(struct subscription, snapshot.in_build, build->late.next);
+            link_remove(&subscription->snapshot.in_build);
             subscriber_ready(subscription); /* asks again, and starts the next job */
         }
     }
@@ -233,16 +234,16 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     job->read.event.deliver = deliver;
     job->read.run = run;
     job->read.owner = subscription->subscriber->owner;
-    job->read.is_long = subscription->snapshot.latest != 0; /* it goes on */
+    job->read.is_long = subscription->snapshot.place.latest != 0; /* it goes on */
     job->snapshots = snapshots;
     job->query.deleted_since = engine_due_ms(snapshots->hub->engine) - options->tombstone_ms;
     buffer_init(&job->query.left, UINT32_MAX);
     job->query.max_rows = options->snapshot_rows;
     job->query.scope = row_scope_ref(subscription->feed->scope);
-    job->query.was = row_scope_ref(subscription->was);
+    job->query.was = row_scope_ref(subscription->moved.was);
     buffer_init(&job->query.seen_key, UINT32_MAX);
     snapshot_drafts_init(&job->query.drafts, view_ref(subscription->feed->view),
-                         subscription->feed->mode, &subscription->snapshot);
+                         subscription->feed->mode, &subscription->snapshot.place);
     return job;
 }
 
@@ -260,7 +261,7 @@ static bool build_start(struct snapshots *snapshots, struct subscription *subscr
     link_init(&build->waiting);
     link_init(&build->late);
     if (map_add(&snapshots->builds, build) && engine_read(snapshots->hub->engine, &job->read)) {
-        link_append(&build->waiting, &subscription->in_build);
+        link_append(&build->waiting, &subscription->snapshot.in_build);
         return true;
     }
     map_remove(&snapshots->builds, name);
@@ -277,14 +278,14 @@ static bool join_or_start(struct snapshots *snapshots, struct subscription *subs
     if (!build)
         return build_start(snapshots, subscription, name);
     bool late = build->started_at < subscription->feed->export->last_change;
-    link_append(late ? &build->late : &build->waiting, &subscription->in_build);
+    link_append(late ? &build->late : &build->waiting, &subscription->snapshot.in_build);
     return true;
 }
 
 static struct snapshot_batch *from_cache(struct snapshots *snapshots,
                                          const struct subscription *subscription, struct span name)
 {
-    bool first = subscription->snapshot.latest == 0;
+    bool first = subscription->snapshot.place.latest == 0;
     int64_t fresh = first ? subscription->feed->export->last_change : 0;
     struct snapshot_batch *batch = snapshot_cache_get(snapshots->cache, name, fresh);
     counter_add(&snapshots->hub->metrics.snapshot_batches_shared, batch != NULL);
@@ -305,28 +306,25 @@ static struct reader_step refuse(struct subscription *subscription)
 
 void snapshot_begin(struct subscription *subscription)
 {
-    subscription->resuming = subscription->overlaps = subscription->answering = false;
-    subscription->ambiguous_until = 0;
-    subscription->only_greater = false;
     /* Who wants none gets one without rows when it may hold some that it must lose. */
-    int64_t limit = subscription->with_snapshot ? subscription->limit : 0;
-    snapshot_place_unref(&subscription->snapshot);
-    subscription->snapshot = (struct snapshot_place){.limit = limit};
-    if (!subscription->with_snapshot) {
-        subscription->snapshot.change = subscription->moved_from;
-        subscription->moved_from = 0;
+    int64_t limit = subscription->asked.with_snapshot ? subscription->asked.limit : 0;
+    snapshot_place_unref(&subscription->snapshot.place);
+    subscription->snapshot.place = (struct snapshot_place){.limit = limit};
+    if (!subscription->asked.with_snapshot) {
+        subscription->snapshot.place.change = subscription->moved.from;
+        subscription->moved.from = 0;
     }
     /* With another token it goes on with what both show: what of that it is not sent, it may hold.
      */
-    subscription_know(subscription,
-                      (struct knowledge){.full = limit < 0, .resumed = subscription->was != NULL});
+    subscription_know(subscription, (struct knowledge){.full = limit < 0,
+                                                       .resumed = subscription->moved.was != NULL});
 }
 
 /* Rows of several states overlap: what changed between them is sent again, and only then is the
  * snapshot complete and has a cursor. */
 static enum reader_kind end(struct subscription *subscription, int64_t *from)
 {
-    struct snapshot_place *place = &subscription->snapshot;
+    struct snapshot_place *place = &subscription->snapshot.place;
     if (!subscription->knowledge.full) {
         struct knowledge knowledge = subscription->knowledge;
         knowledge.begun = true;
@@ -338,14 +336,10 @@ static enum reader_kind end(struct subscription *subscription, int64_t *from)
     snapshot_place_unref(place);
     *from = place->change;
     if (place->latest == place->change) {
-        row_scope_unref(subscription->was);
-        subscription->was = NULL;
+        subscription_lost_was(subscription);
         return READER_LIVE;
     }
-    subscription->overlaps = subscription->resuming = true;
-    subscription->resume_limit = -1;
-    subscription->resume_target = place->latest;
-    subscription->resume_seq = place->seq;
+    log_overlap(subscription, place->latest, place->seq);
     return READER_LOG;
 }
 
@@ -356,13 +350,13 @@ static struct reader_step take(struct subscription *subscription, struct snapsho
         .then = batch->last ? STEP_NEXT : STEP_MORE, /* also when it was of hidden deletes only */
         .read_ended = true,
         .is_snapshot = true,
-        .rows = (uint64_t)(batch->end.rows - subscription->snapshot.rows),
+        .rows = (uint64_t)(batch->end.rows - subscription->snapshot.place.rows),
         .ends = batch->last && batch->complete,
         .is_answer = true,
         .answered = batch->rows};
-    INVARIANT(batch->end.rows >= subscription->snapshot.rows);
-    snapshot_place_unref(&subscription->snapshot);
-    subscription->snapshot = snapshot_place_ref(&batch->end);
+    INVARIANT(batch->end.rows >= subscription->snapshot.place.rows);
+    snapshot_place_unref(&subscription->snapshot.place);
+    subscription->snapshot.place = snapshot_place_ref(&batch->end);
     if (batch->last)
         step.next = end(subscription, &step.from);
     snapshot_batch_unref(batch);
@@ -377,12 +371,12 @@ static struct snapshot_batch *find_or_ask(struct subscription *subscription,
     struct snapshots *snapshots = subscription->feed->hub->snapshots;
     const struct snapshot_query of = {.key = subscription_key(subscription),
                                       .scope = subscription->feed->scope,
-                                      .was = subscription->was,
+                                      .was = subscription->moved.was,
                                       .drafts = {.view = subscription->feed->view}};
     struct snapshot_batch *batch = NULL;
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);
-    bool named = print_place(&name, &of, &subscription->snapshot);
+    bool named = print_place(&name, &of, &subscription->snapshot.place);
     if (named)
         batch = from_cache(snapshots, subscription, buffer_span(&name));
     if (named && !batch && !subscription->has_slot)
@@ -395,19 +389,24 @@ static struct snapshot_batch *find_or_ask(struct subscription *subscription,
 
 static struct reader_step pull(struct subscription *subscription)
 {
-    struct snapshot_batch *batch = subscription->batch;
+    struct snapshot_batch *batch = subscription->snapshot.batch;
     struct reader_step step = {.then = STEP_WAIT};
-    subscription->batch = NULL;
-    if (!batch && link_alone(&subscription->in_build))
+    subscription->snapshot.batch = NULL;
+    if (!batch && link_alone(&subscription->snapshot.in_build))
         batch = find_or_ask(subscription, &step);
     return batch ? take(subscription, batch) : step;
 }
 
 const struct reader_ops snapshot_reader = {.pull = pull};
 
+int64_t snapshot_change(const struct subscription *subscription)
+{
+    return subscription->snapshot.place.change;
+}
+
 void snapshot_forget(struct subscription *subscription)
 {
-    link_remove(&subscription->in_build);
-    snapshot_batch_unref(subscription->batch);
-    subscription->batch = NULL;
+    link_remove(&subscription->snapshot.in_build);
+    snapshot_batch_unref(subscription->snapshot.batch);
+    subscription->snapshot.batch = NULL;
 }

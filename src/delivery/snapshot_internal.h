@@ -11,6 +11,18 @@
 #include "delivery/hub_internal.h"
 #include "rows/batch.h"
 
+/* ---- a batch ---- */
+
+/* A batch that was built: ready frames and where it ends. Counted, immutable. */
+struct snapshot_batch {
+    uint32_t references;
+    struct text *frames;
+    struct snapshot_place end;
+    int64_t rows;  /* that the whole snapshot has, as far as they were read when it was built */
+    bool last;     /* there are no more rows */
+    bool complete; /* and all were of one state, so the frames said so */
+};
+
 /* ---- query ---- */
 
 struct snapshot_query {

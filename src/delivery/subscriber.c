@@ -262,7 +262,7 @@ static struct span pull_subscription(struct subscriber *subscriber)
         LINK_OWNER(struct subscription, in_ready, subscriber->ready.next);
     link_remove(&subscription->in_ready);
     meter_pull(subscription);
-    subscriber->from_owner = subscription->owned != NULL;
+    subscriber->from_owner = subscription_owns_key(subscription);
     subscriber->from_opening = key_owner_opens(subscription);
     struct span bytes = subscription_pull(subscription);
     if (bytes.length && link_alone(&subscription->in_ready))

@@ -23,8 +23,8 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
     struct link *link = subscriber->subscriptions.next;
     for (; link != &subscriber->subscriptions; link = link->next) {
         struct subscription *subscription = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (!subscription->leaving && span_equal(span_of(subscription->feed->view->id), view) &&
-            same_key(subscription, key))
+        if (!subscription_leaves(subscription) &&
+            span_equal(span_of(subscription->feed->view->id), view) && same_key(subscription, key))
             return subscription;
     }
     return NULL;
@@ -83,24 +83,24 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
         return NULL;
     }
     subscription->subscriber = subscriber;
-    subscription->with_snapshot = message->with_snapshot;
-    subscription->limit = message->snapshot_limit;
+    subscription->asked.with_snapshot = message->with_snapshot;
+    subscription->asked.limit = message->snapshot_limit;
     link_init(&subscription->in_subscriber);
     link_init(&subscription->in_ready);
     link_init(&subscription->in_rest);
     link_init(&subscription->in_group);
-    link_init(&subscription->in_build);
-    link_init(&subscription->in_window);
+    link_init(&subscription->snapshot.in_build);
     link_init(&subscription->in_waiting);
-    link_init(&subscription->held);
-    link_init(&subscription->in_owners);
-    subscription->parameters = memory_copy_string(message->parameters, strlen(message->parameters));
+    link_init(&subscription->held.rows);
+    link_init(&subscription->beside.in_owners);
+    subscription->asked.parameters =
+        memory_copy_string(message->parameters, strlen(message->parameters));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
     bool joined =
-        subscription->parameters && (spec ? feed_join_window(feed, subscription, spec, error)
-                                          : feed_join(feed, subscription, key));
+        subscription->asked.parameters && (spec ? feed_join_window(feed, subscription, spec, error)
+                                                : feed_join(feed, subscription, key));
     if (!joined) {
-        memory_free(subscription->parameters);
+        memory_free(subscription->asked.parameters);
         memory_free(subscription);
         feed_drop_unused(feed);
         return NULL;
@@ -124,7 +124,7 @@ static bool may_resume(const struct subscription *subscription,
                        const struct wire_subscribe *message, struct cursor_origin *origin)
 {
     const struct feed *feed = subscription->feed;
-    return !held_others(subscription) && !subscription->owned &&
+    return !held_others(subscription) && !subscription_owns_key(subscription) &&
            view_epoch_fits(feed->hub, feed->view, feed->scope, message->epoch, origin);
 }
 
@@ -134,7 +134,7 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     struct cursor_origin origin;
     counter_add(&subscription->subscriber->hub->metrics.subscriptions_made, 1);
     held_take(subscription);
-    if (!subscription->window)
+    if (!subscription->member)
         held_shows(subscription);
     key_owner_begins(subscription);
     if (!after) {
@@ -172,7 +172,7 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
                          struct error *error)
 {
     struct subscription *old = subscription_find(subscriber, span_of(message->view), message->key);
-    if (old && strcmp(old->parameters, message->parameters) == 0)
+    if (old && strcmp(old->asked.parameters, message->parameters) == 0)
         return true;
     if (!may_open(subscriber, message, !old, after != NULL, error) ||
         !hub_may_wait(subscriber, view, error))
@@ -251,18 +251,19 @@ static void provide_for_other(struct subscription *subscription, const struct er
     struct subscription *other = key_owner_deprived(subscription), *heir = NULL;
     if (!other)
         return;
-    subscription->leaving = false; /* else the heir would replace it */
-    if (!subscription->inherits)
+    if (subscription->beside.stay != BESIDE_HEIR) {
+        subscription->beside.stay = BESIDE_STAYS; /* else the heir would replace it */
         heir = make_heir(subscription);
+    }
     if (!heir) {
         subscription_error(other, error);
         subscription_close(other);
         return;
     }
-    heir->inherits = heir->leaving = true;
+    heir->beside.stay = BESIDE_HEIR;
     phase_inherit(heir);
     key_owner_begins(heir);
-    heir->unstated = true;
+    heir->beside.unstated = true;
     subscriber_ready(heir);
 }
 
@@ -275,22 +276,22 @@ void subscription_fail(struct subscription *subscription, const struct error *er
 
 void subscription_drop(struct subscription *subscription)
 {
-    INVARIANT(!subscription->window && !subscription->group);
-    INVARIANT(!subscription->task && !subscription->batch && !subscription->request);
-    INVARIANT(!subscription->has_slot && !subscription->holds_grown_page);
+    INVARIANT(!subscription->member && !subscription->group);
+    INVARIANT(!subscription->task && !subscription->snapshot.batch);
+    INVARIANT(!subscription->has_slot && !subscription->log.holds_grown_page);
     INVARIANT(link_alone(&subscription->in_ready) && link_alone(&subscription->in_waiting));
-    INVARIANT(link_alone(&subscription->in_rest) && link_alone(&subscription->in_build));
+    INVARIANT(link_alone(&subscription->in_rest) && link_alone(&subscription->snapshot.in_build));
     INVARIANT(subscription->subscriber->count > 0);
     link_remove(&subscription->in_subscriber);
-    link_remove(&subscription->in_owners);
+    link_remove(&subscription->beside.in_owners);
     subscription->subscriber->count--;
     usage_unsubscribed(subscription->meter);
-    held_free_all(&subscription->held);
-    row_scope_unref(subscription->was);
-    snapshot_place_unref(&subscription->snapshot);
+    held_free_all(&subscription->held.rows);
+    subscription_lost_was(subscription);
+    snapshot_place_unref(&subscription->snapshot.place);
     list_position_unref(&subscription->knowledge.bound);
-    memory_free(subscription->parameters);
-    memory_free(subscription->owned);
-    memory_free(subscription->failure);
+    memory_free(subscription->asked.parameters);
+    memory_free(subscription->beside.names);
+    reader_forget_failure(subscription);
     memory_free(subscription);
 }

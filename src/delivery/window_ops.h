@@ -1,6 +1,6 @@
 /*
  * window_ops: how delivery reaches the windows, which stand above it and register by this table. A
- * member of a window is a subscription with `window` set; all else of windows is theirs.
+ * member of a window is a subscription with `member` set; all else of windows is theirs.
  */
 #ifndef DELIVERY_WINDOW_OPS_H
 #define DELIVERY_WINDOW_OPS_H
@@ -64,8 +64,8 @@ struct window_ops {
     void (*begin)(struct subscription *member);
     /* It has rows of another window, from which it was moved. */
     void (*begin_moved)(struct subscription *member);
-    /* Its cursor was found: at this change. */
-    void (*resume)(struct subscription *member, int64_t from);
+    /* Its cursor was found: at this change; `current`: it is of the view as it is now. */
+    void (*resume)(struct subscription *member, int64_t from, bool current);
     /* Live from the start, with no rows but the one that it is to state. */
     void (*inherit)(struct subscription *member);
 

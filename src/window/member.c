@@ -14,19 +14,20 @@
 static void wait_for_look(struct subscription *subscription)
 {
     link_remove(&subscription->in_rest);
-    link_append(&subscription->window->waiting, &subscription->in_rest);
+    link_append(&subscription->member->window->waiting, &subscription->in_rest);
     windows_look(subscription->feed->hub);
 }
 
 static void go_live(struct subscription *subscription, int64_t version)
 {
-    struct window *window = subscription->window;
-    INVARIANT(!subscription->request);
+    struct member *member = subscription->member;
+    struct window *window = member->window;
+    INVARIANT(!member->request);
     held_shows(subscription);
-    subscription->member_phase = MEMBER_LIVE;
-    subscription->version = version;
-    subscription->in_channel =
-        window->channel_on && channel_seek(&window->channel, version, &subscription->place);
+    member->phase = MEMBER_LIVE;
+    member->version = version;
+    member->in_channel =
+        window->channel_on && channel_seek(&window->channel, version, &member->place);
     subscriber_ready(subscription);
 }
 
@@ -36,15 +37,17 @@ static void go_live(struct subscription *subscription, int64_t version)
 void window_begin(struct subscription *subscription)
 {
     const struct hub *hub = subscription->feed->hub;
-    const struct window *window = subscription->window;
+    struct member *member = subscription->member;
+    const struct window *window = member->window;
     key_owner_begins(subscription);
-    bool holds_none = link_alone(&subscription->held);
-    subscription->member_phase = !subscription->with_snapshot         ? MEMBER_UNTOLD
-                                 : holds_none && !subscription->owned ? MEMBER_NEW
-                                                                      : MEMBER_MOVED;
-    subscription->asked = hub->commits;
-    subscription->resume_from = hub->ring.last;
-    if (!subscription->with_snapshot && window->channel_on && holds_none &&
+    bool holds_none = link_alone(&subscription->held.rows);
+    member->phase = !subscription->asked.with_snapshot                   ? MEMBER_UNTOLD
+                    : holds_none && !subscription_owns_key(subscription) ? MEMBER_NEW
+                                                                         : MEMBER_MOVED;
+    member->in_channel = false;
+    member->asked = hub->commits;
+    member->from = hub->ring.last;
+    if (!subscription->asked.with_snapshot && window->channel_on && holds_none &&
         !window->spec.is_partial)
         go_live(subscription, window->channel.head);
     else
@@ -54,8 +57,8 @@ void window_begin(struct subscription *subscription)
 void window_begin_moved(struct subscription *subscription)
 {
     window_begin(subscription);
-    if (!link_alone(&subscription->held))
-        subscription->member_phase = MEMBER_MOVED;
+    if (!link_alone(&subscription->held.rows))
+        subscription->member->phase = MEMBER_MOVED;
 }
 
 /* ---- asking a look for more ---- */
@@ -63,8 +66,9 @@ void window_begin_moved(struct subscription *subscription)
 static bool start_request(struct subscription *subscription, enum window_request_kind kind,
                           int64_t from)
 {
-    struct window *window = subscription->window;
-    INVARIANT(!subscription->request && subscription->has_slot);
+    struct member *member = subscription->member;
+    struct window *window = member->window;
+    INVARIANT(!member->request && subscription->has_slot);
     struct window_request *request = memory_new(sizeof *request);
     if (!request)
         return false;
@@ -81,14 +85,14 @@ static bool start_request(struct subscription *subscription, enum window_request
     request->subscription = subscription;
     request->kind = kind;
     request->from = from;
-    request->current = subscription->resume_current;
-    request->as_frames = kind == WINDOW_RESUME && !subscription->with_snapshot;
-    request->with_rows = subscription->with_snapshot;
+    request->current = member->current;
+    request->as_frames = kind == WINDOW_RESUME && !subscription->asked.with_snapshot;
+    request->with_rows = subscription->asked.with_snapshot;
     link_append(&window->hub->windows->requests, &request->in_requests);
     window->request_count++;
     window_activate(window);
-    subscription->request = request;
-    subscription->member_phase = MEMBER_WAITING;
+    member->request = request;
+    member->phase = MEMBER_WAITING;
     windows_look(window->hub);
     return true;
 }
@@ -106,22 +110,23 @@ static struct reader_step ask(struct subscription *subscription, enum window_req
     bool by_version = kind == WINDOW_BEHIND || kind == WINDOW_STATE;
     if (!subscription->has_slot)
         return (struct reader_step){.then = STEP_SLOT};
-    if (!start_request(subscription, kind,
-                       by_version ? subscription->version : subscription->resume_from))
+    const struct member *member = subscription->member;
+    if (!start_request(subscription, kind, by_version ? member->version : member->from))
         return fail(subscription);
     return (struct reader_step){.then = STEP_WAIT};
 }
 
-void window_resume(struct subscription *subscription, int64_t from)
+void window_resume(struct subscription *subscription, int64_t from, bool current)
 {
-    subscription->member_phase = MEMBER_RESUMING;
-    subscription->resume_from = from;
+    subscription->member->phase = MEMBER_RESUMING;
+    subscription->member->from = from;
+    subscription->member->current = current;
     subscriber_ready(subscription);
 }
 
 void window_inherit(struct subscription *subscription)
 {
-    subscription->member_phase = MEMBER_LIVE;
+    subscription->member->phase = MEMBER_LIVE;
 }
 
 /* ---- pulling ---- */
@@ -137,9 +142,10 @@ static bool is_overtaken(const struct subscription *subscription,
 
 static void ask_anew(struct subscription *subscription)
 {
-    struct window_request *request = subscription->request;
-    subscription->member_phase = request->kind == WINDOW_MOVE ? MEMBER_MOVED : MEMBER_UNTOLD;
-    subscription->request = NULL;
+    struct member *member = subscription->member;
+    struct window_request *request = member->request;
+    member->phase = request->kind == WINDOW_MOVE ? MEMBER_MOVED : MEMBER_UNTOLD;
+    member->request = NULL;
     window_request_free(request);
     subscriber_ready(subscription);
 }
@@ -165,11 +171,11 @@ static struct reader_step take_answer(struct subscription *subscription,
     struct text *text = request->text;
     if (kind == WINDOW_STATE)
         text = window_state_answer(subscription, request);
-    subscription->stated =
+    subscription->beside.stated =
         kind == WINDOW_STATE || kind == WINDOW_MOVE ? request->stated : KEY_STATED_UNKNOWN;
-    subscription->stated_at = request->state;
+    subscription->beside.stated_at = request->state;
     int64_t version = request->version;
-    subscription->request = NULL;
+    subscription->member->request = NULL;
     if (kind != WINDOW_STATE)
         request->text = NULL;
     window_request_free(request);
@@ -177,7 +183,7 @@ static struct reader_step take_answer(struct subscription *subscription,
         text_unref(text);
         return step;
     }
-    held_free_all(&subscription->held);
+    held_free_all(&subscription->held.rows);
     struct hub_metrics *metrics = &subscription->feed->hub->metrics;
     if (kind == WINDOW_RESUME || kind == WINDOW_BEHIND)
         counter_add(kind == WINDOW_RESUME ? &metrics->resumes : &metrics->catch_ups, 1);
@@ -188,7 +194,7 @@ static struct reader_step take_answer(struct subscription *subscription,
 
 static struct reader_step pull_answer(struct subscription *subscription)
 {
-    struct window_request *request = subscription->request;
+    struct window_request *request = subscription->member->request;
     INVARIANT(request && request->subscription == subscription);
     if (!request->returned)
         return (struct reader_step){.then = STEP_WAIT};
@@ -208,12 +214,12 @@ static struct reader_step pull_answer(struct subscription *subscription)
 /* The window's snapshot will do when it is not older than the question. */
 static bool is_fresh(const struct subscription *subscription)
 {
-    const struct window *window = subscription->window;
+    const struct window *window = subscription->member->window;
     if (!window->snapshot || !window->channel_on)
         return false;
     bool untouched =
         !window->looking && !window->stale && window->snapshot_version == window->channel.head;
-    if (!untouched && window->snapshot_asof < subscription->asked)
+    if (!untouched && window->snapshot_asof < subscription->member->asked)
         return false;
     struct channel_cursor cursor;
     return channel_seek(&window->channel, window->snapshot_version, &cursor);
@@ -221,7 +227,7 @@ static bool is_fresh(const struct subscription *subscription)
 
 static struct reader_step pull_snapshot(struct subscription *subscription)
 {
-    struct window *window = subscription->window;
+    struct window *window = subscription->member->window;
     if (!is_fresh(subscription)) {
         window->snapshot_wanted = true;
         window_activate(window);
@@ -245,7 +251,7 @@ static struct reader_step pull_snapshot(struct subscription *subscription)
 static void rest(struct subscription *subscription)
 {
     link_remove(&subscription->in_rest);
-    link_append(&subscription->window->resting, &subscription->in_rest);
+    link_append(&subscription->member->window->resting, &subscription->in_rest);
 }
 
 /* Its frames only tell that there may be something to state. A slot that it was handed while there
@@ -260,22 +266,23 @@ static struct reader_step pull_stated(struct subscription *subscription)
 
 static struct reader_step pull_live(struct subscription *subscription)
 {
-    struct window *window = subscription->window;
+    struct member *member = subscription->member;
+    struct window *window = member->window;
     struct reader_step step = {.then = STEP_MORE};
-    bool behind = !subscription->in_channel;
+    bool behind = !member->in_channel;
     struct text *whole = NULL;
     INVARIANT(behind || window->channel_on);
     if (!behind)
-        step.bytes = channel_take(&window->channel, &subscription->place, &behind, &whole);
+        step.bytes = channel_take(&window->channel, &member->place, &behind, &whole);
     if (behind) {
-        subscription->in_channel = false;
-        subscription->member_phase = MEMBER_BEHIND;
+        member->in_channel = false;
+        member->phase = MEMBER_BEHIND;
         return ask(subscription, WINDOW_BEHIND);
     }
-    INVARIANT(subscription->version <= subscription->place.id);
-    subscription->version = subscription->place.id;
+    INVARIANT(member->version <= member->place.id);
+    member->version = member->place.id;
     if (step.bytes.length) {
-        subscription->stated = KEY_STATED_UNKNOWN;
+        subscription->beside.stated = KEY_STATED_UNKNOWN;
     } else {
         rest(subscription);
         step.then = STEP_IDLE;
@@ -287,7 +294,7 @@ static struct reader_step pull_live(struct subscription *subscription)
 
 static struct reader_step pull(struct subscription *subscription)
 {
-    switch (subscription->member_phase) {
+    switch (subscription->member->phase) {
     case MEMBER_NEW:
         return pull_snapshot(subscription);
     case MEMBER_UNTOLD:
@@ -303,26 +310,27 @@ static struct reader_step pull(struct subscription *subscription)
     case MEMBER_LIVE:
         break;
     }
-    if (subscription->owned || subscription->unstated || subscription->leaving)
+    if (subscription_owns_key(subscription) || subscription->beside.unstated ||
+        subscription_leaves(subscription))
         return pull_stated(subscription);
     return pull_live(subscription);
 }
 
 static bool is_live(const struct subscription *subscription)
 {
-    return subscription->member_phase == MEMBER_LIVE;
+    return subscription->member->phase == MEMBER_LIVE;
 }
 
 static bool is_opening(const struct subscription *subscription)
 {
-    const struct window_request *request = subscription->request;
-    return !(is_live(subscription) || subscription->member_phase == MEMBER_BEHIND ||
-             (subscription->member_phase == MEMBER_WAITING && request->kind == WINDOW_BEHIND));
+    const struct member *member = subscription->member;
+    return !(is_live(subscription) || member->phase == MEMBER_BEHIND ||
+             (member->phase == MEMBER_WAITING && member->request->kind == WINDOW_BEHIND));
 }
 
 static bool has_all(const struct subscription *subscription)
 {
-    const struct window *window = subscription->window;
+    const struct window *window = subscription->member->window;
     return is_live(subscription) && !link_alone(&subscription->in_rest) && !window->stale &&
            !window->looking && !window->filling;
 }
@@ -332,14 +340,15 @@ const struct reader_ops window_reader = {
 
 struct window_shown window_shown(const struct subscription *subscription)
 {
-    const struct window_request *request = subscription->request;
-    struct window *window = subscription->window;
+    const struct member *member = subscription->member;
+    const struct window_request *request = member->request;
+    struct window *window = member->window;
     bool known = subscription->reading == READER_WINDOW &&
-                 (is_live(subscription) || subscription->member_phase == MEMBER_BEHIND ||
-                  (subscription->member_phase == MEMBER_WAITING &&
+                 (is_live(subscription) || member->phase == MEMBER_BEHIND ||
+                  (member->phase == MEMBER_WAITING &&
                    (request->kind == WINDOW_BEHIND || request->kind == WINDOW_STATE)));
-    known = known && !subscription->beside;
-    int64_t version = known ? subscription->version : window->delivered;
+    known = known && !subscription->beside.others;
+    int64_t version = known ? member->version : window->delivered;
     return (struct window_shown){
         .source = version > 0 || windows_outlived(window->hub) ? &window->source : NULL,
         .version = version,

@@ -50,40 +50,41 @@ static struct window_spec *of_key(const struct hub *hub, const struct view *view
     return keep(&made, error);
 }
 
-static struct window_spec *moved(const struct subscription *member, struct row_scope *scope)
+static struct window_spec *moved(const struct subscription *subscription, struct row_scope *scope)
 {
     struct window_spec copy;
-    return window_spec_copy(&member->window->spec, scope, &copy) ? keep(&copy, NULL) : NULL;
+    return window_spec_copy(&subscription->member->window->spec, scope, &copy) ? keep(&copy, NULL)
+                                                                               : NULL;
 }
 
-static struct span key(const struct subscription *member)
+static struct span key(const struct subscription *subscription)
 {
-    return member->window->spec.key;
+    return subscription->member->window->spec.key;
 }
 
-static bool part(const struct subscription *member, int64_t *take, int64_t *skip)
+static bool part(const struct subscription *subscription, int64_t *take, int64_t *skip)
 {
-    return window_part(member->window, take, skip);
+    return window_part(subscription->member->window, take, skip);
 }
 
-static struct held_source *source(const struct subscription *member)
+static struct held_source *source(const struct subscription *subscription)
 {
-    return &member->window->source;
+    return &subscription->member->window->source;
 }
 
-static bool has_shown(const struct subscription *member)
+static bool has_shown(const struct subscription *subscription)
 {
-    return member->window->delivered > 0;
+    return subscription->member->window->delivered > 0;
 }
 
-static int64_t newest_state(const struct subscription *member)
+static int64_t newest_state(const struct subscription *subscription)
 {
-    return member->window->shown_change;
+    return subscription->member->window->shown_change;
 }
 
-static bool states_row(const struct subscription *member)
+static bool states_row(const struct subscription *subscription)
 {
-    return member->request && member->request->kind == WINDOW_STATE;
+    return subscription->member->request && subscription->member->request->kind == WINDOW_STATE;
 }
 
 const struct window_ops window_ops = {

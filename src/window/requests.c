@@ -15,7 +15,7 @@ void window_request_done(struct window_request *request)
 {
     struct subscription *subscription = request->subscription;
     INVARIANT(!request->looking && request->returned);
-    INVARIANT(!subscription || subscription->request == request);
+    INVARIANT(!subscription || subscription->member->request == request);
     if (!subscription) {
         window_request_free(request);
         return;

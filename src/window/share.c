@@ -85,8 +85,8 @@ void windows_share_unsettle(struct subscriber *subscriber)
     struct link *link = subscriber->subscriptions.next;
     for (; link != &subscriber->subscriptions; link = link->next) {
         struct subscription *it = LINK_OWNER(struct subscription, in_subscriber, link);
-        if (it->window)
-            unsettle(it->window);
+        if (it->member)
+            unsettle(it->member->window);
     }
 }
 
@@ -97,8 +97,7 @@ static void settle_all(struct windows *windows)
         struct link *link = window->members.next;
         link_remove(&window->in_unsettled);
         for (; link != &window->members; link = link->next)
-            window_share_joined(window,
-                                LINK_OWNER(struct subscription, in_window, link)->subscriber);
+            window_share_joined(window, window_member(link)->subscriber);
     }
 }
 
@@ -141,8 +140,7 @@ static void give_up(struct window *window)
               hub->options.max_windows);
     counter_add(&hub->metrics.windows_broken_off, 1);
     while (!link_alone(&window->members)) {
-        struct subscription *subscription =
-            LINK_OWNER(struct subscription, in_window, window->members.next);
+        struct subscription *subscription = window_member(window->members.next);
         subscription_fail(subscription, &error);
     }
 }

@@ -17,23 +17,25 @@
 /* The window has one row at most, so every frame is about it. */
 static void pass_over_frames(struct subscription *subscription)
 {
-    const struct window *window = subscription->window;
+    struct member *member = subscription->member;
+    const struct window *window = member->window;
     struct text *whole;
-    bool behind = !subscription->in_channel;
+    bool behind = !member->in_channel;
     INVARIANT(behind || window->channel_on);
-    while (!behind && channel_take(&window->channel, &subscription->place, &behind, &whole).length)
-        subscription->unstated = true;
+    while (!behind && channel_take(&window->channel, &member->place, &behind, &whole).length)
+        subscription->beside.unstated = true;
     if (behind)
-        subscription->unstated = true;
+        subscription->beside.unstated = true;
     else
-        subscription->version = subscription->place.id;
-    subscription->in_channel = !behind;
+        member->version = member->place.id;
+    member->in_channel = !behind;
 }
 
 bool window_state_due(struct subscription *subscription)
 {
     pass_over_frames(subscription);
-    return (subscription->unstated || subscription->restates) && key_owner_may_state(subscription);
+    return (subscription->beside.unstated || subscription->beside.restates) &&
+           key_owner_may_state(subscription);
 }
 
 bool window_state_ask(struct subscription *subscription, struct window_request *request)
@@ -41,13 +43,13 @@ bool window_state_ask(struct subscription *subscription, struct window_request *
     const struct subscription *other = key_owner_other(subscription);
     if (other && !held_lend_shown(other, &request->held))
         return false;
-    INVARIANT(subscription->window->spec.key.data); /* of one row */
-    request->unstated = subscription->unstated;
-    request->restates = subscription->restates;
-    request->inherits = subscription->inherits;
-    request->stated = subscription->stated;
+    INVARIANT(subscription->member->window->spec.key.data); /* of one row */
+    request->unstated = subscription->beside.unstated;
+    request->restates = subscription->beside.restates;
+    request->inherits = subscription->beside.stay == BESIDE_HEIR;
+    request->stated = subscription->beside.stated;
     request->since = key_owner_others_state(subscription);
-    subscription->unstated = subscription->restates = false;
+    subscription->beside.unstated = subscription->beside.restates = false;
     return true;
 }
 

@@ -163,7 +163,7 @@ uint64_t window_owner(const struct window *window)
 {
     if (link_alone(&window->members))
         return 0;
-    return LINK_OWNER(struct subscription, in_window, window->members.next)->subscriber->owner;
+    return window_member(window->members.next)->subscriber->owner;
 }
 
 static struct window *find_or_make(struct hub *hub, struct feed *feed, struct window_spec *spec,
@@ -193,19 +193,36 @@ static struct window *find_or_make(struct hub *hub, struct feed *feed, struct wi
     return window;
 }
 
+static struct member *member_new(struct subscription *subscription, struct error *error)
+{
+    struct member *member = memory_new(sizeof *member);
+    if (!member) {
+        error_set(error, ERROR_MEMORY, "out of memory for a window");
+        return NULL;
+    }
+    member->subscription = subscription;
+    link_init(&member->in_window);
+    return member;
+}
+
 bool window_join(struct subscription *subscription, struct window_spec *spec, struct error *error)
 {
     struct feed *feed = subscription->feed;
-    INVARIANT(!subscription->window && link_alone(&subscription->in_window));
-    struct window *window = find_or_make(feed->hub, feed, spec, subscription->subscriber, error);
+    INVARIANT(!subscription->member);
+    struct member *member = member_new(subscription, error);
+    struct window *window =
+        member ? find_or_make(feed->hub, feed, spec, subscription->subscriber, error) : NULL;
     window_spec_fini(spec);
-    if (!window)
+    if (!window) {
+        memory_free(member);
         return false;
+    }
     INVARIANT(window->feed == feed);
     INVARIANT(!window->member_count == link_alone(&window->members));
-    subscription->window = window;
-    subscription->shown = 0;
-    link_append(&window->members, &subscription->in_window);
+    member->window = window;
+    subscription->member = member;
+    subscription->held.shown = 0;
+    link_append(&window->members, &member->in_window);
     feed->hub->windows->members++;
     if (window->member_count++ == 0) {
         INVARIANT(feed->hub->windows->lingering > 0 && !link_alone(&window->in_lingering));
@@ -220,13 +237,14 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
 
 static void drop_request(struct subscription *subscription)
 {
-    struct window_request *request = subscription->request;
+    struct window_request *request = subscription->member->request;
     if (!request)
         return;
-    INVARIANT(request->subscription == subscription && request->window == subscription->window);
-    subscription->request = NULL;
+    INVARIANT(request->subscription == subscription);
+    INVARIANT(request->window == subscription->member->window);
+    subscription->member->request = NULL;
     request->subscription = NULL;
-    subscription->unstated = subscription->unstated || request->kind == WINDOW_STATE;
+    subscription->beside.unstated = subscription->beside.unstated || request->kind == WINDOW_STATE;
     if (request->looking)
         return;
     if (!request->returned) {
@@ -238,12 +256,13 @@ static void drop_request(struct subscription *subscription)
 
 void window_leave(struct subscription *subscription)
 {
-    struct window *window = subscription->window;
+    struct window *window = subscription->member->window;
     struct windows *windows = window->hub->windows;
     drop_request(subscription);
-    link_remove(&subscription->in_window);
+    link_remove(&subscription->member->in_window);
     link_remove(&subscription->in_rest);
-    subscription->window = NULL;
+    memory_free(subscription->member);
+    subscription->member = NULL;
     INVARIANT(window->member_count > 0 && windows->members >= window->member_count);
     windows->members--;
     window->member_count--;
@@ -268,8 +287,7 @@ void window_fail(struct window *window, const struct error *error)
 {
     INVARIANT(!window->looking && !window->filling); /* its content is a reader's until then */
     while (!link_alone(&window->members)) {
-        struct subscription *subscription =
-            LINK_OWNER(struct subscription, in_window, window->members.next);
+        struct subscription *subscription = window_member(window->members.next);
         subscription_fail(subscription, error);
     }
     held_forget(&window->source);

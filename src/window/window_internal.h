@@ -126,8 +126,9 @@ struct window {
     struct channel channel; /* frames by version; its head is what members may have */
     struct text *snapshot;  /* as of snapshot_version; NULL: none */
     int64_t snapshot_version, snapshot_rows;
-    uint64_t snapshot_asof; /* no commit up to this number changed it: see hub->commits */
-    struct link members, waiting, resting; /* subscription.in_window, .in_rest */
+    uint64_t snapshot_asof;       /* no commit up to this number changed it: see hub->commits */
+    struct link members;          /* member.in_window */
+    struct link waiting, resting; /* subscription.in_rest */
     size_t member_count;
     struct subscriber *holder; /* counted as one of its windows; NULL: nobody's */
     struct subscriber *first;  /* of the members; NULL: none, or it is to be found out: */
@@ -180,6 +181,38 @@ struct window {
     bool fills_by_file; /* filling goes in the order of the file */
     bool recalled;      /* `lost` is all that somebody may hold */
 };
+
+/* ---- members ---- */
+
+enum member_phase {
+    MEMBER_NEW,      /* takes a snapshot */
+    MEMBER_UNTOLD,   /* wants none: begins at the present */
+    MEMBER_RESUMING, /* has a cursor: is to ask a look what it lacks */
+    MEMBER_BEHIND,   /* fell off the channel: likewise */
+    MEMBER_MOVED,    /* has rows of another window: likewise */
+    MEMBER_WAITING,  /* a look finds what it lacks */
+    MEMBER_LIVE      /* takes from the window's channel */
+};
+
+/* What a subscription is in its window: made when it joins, freed when it leaves. */
+struct member {
+    struct subscription *subscription;
+    struct window *window;
+    struct link in_window;
+    enum member_phase phase;
+    int64_t version; /* of the window, that it has */
+    struct channel_cursor place;
+    bool in_channel; /* `place` is behind that version */
+    int64_t from;    /* of one that begins without a version: it has all up to this change, */
+    bool current;    /* ... and its cursor is known to be of the view as it is now */
+    uint64_t asked;  /* hub->commits when it asked for a snapshot */
+    struct window_request *request;
+};
+
+static inline struct subscription *window_member(const struct link *in_window)
+{
+    return LINK_OWNER(struct member, in_window, in_window)->subscription;
+}
 
 void window_spec_fini(struct window_spec *spec);
 /* What the spec owns, for who sees another scope. False when out of memory. */
@@ -514,7 +547,7 @@ bool window_is_wanted(const struct view *view, const struct wire_subscribe *mess
 extern const struct reader_ops window_reader;
 void window_begin(struct subscription *subscription);
 void window_begin_moved(struct subscription *subscription);
-void window_resume(struct subscription *subscription, int64_t from);
+void window_resume(struct subscription *subscription, int64_t from, bool current);
 void window_inherit(struct subscription *subscription);
 /* What it has, or may still have. Beside others it may be more than what it was sent itself: an
  * owner states its row as of a look that is ahead of it (state.c). */

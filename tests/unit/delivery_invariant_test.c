@@ -5,8 +5,8 @@
  *   INVARIANT(false)  of phase_next: the table has no such step, and is asked first
  *   INVARIANT(view)  what subscription_check gives, which is not left out
  *   INVARIANT(length < VIEW_EPOCH)  the text begins with what the database has as its epoch
- *   INVARIANT(!subscription->batch && subscription->reading == READER_SNAPSHOT)  a batch is built
- *     from a database
+ *   INVARIANT(!subscription->snapshot.batch && subscription->reading == READER_SNAPSHOT)  a batch
+ *     is built from a database
  */
 #include "delivery/catch_up_internal.h"
 #include "delivery/hub_internal.h"
@@ -50,10 +50,10 @@ static struct feed *get_feed(void)
 static struct subscription *add(const char *key)
 {
     struct subscription *subscription = memory_new(sizeof *subscription);
-    struct link *links[] = {
-        &subscription->in_subscriber, &subscription->in_ready, &subscription->in_rest,
-        &subscription->in_group,      &subscription->in_build, &subscription->in_window,
-        &subscription->in_waiting,    &subscription->held,     &subscription->in_owners};
+    struct link *links[] = {&subscription->in_subscriber, &subscription->in_ready,
+                            &subscription->in_rest,       &subscription->in_group,
+                            &subscription->in_waiting,    &subscription->snapshot.in_build,
+                            &subscription->held.rows,     &subscription->beside.in_owners};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
         link_init(links[i]);
     subscription->subscriber = subscriber;
@@ -84,7 +84,7 @@ static struct subscription *make(const char *key)
 {
     make_hub();
     struct subscription *subscription = add(key);
-    subscription->with_snapshot = false;
+    subscription->asked.with_snapshot = false;
     phase_begin(subscription);
     link_remove(&subscription->in_ready);
     return subscription;
@@ -149,11 +149,11 @@ static void break_phase(int fault)
         phase_begin(subscription);
         break;
     case BEGINS_IN_BUILD:
-        link_append(&subscriber->ready, &subscription->in_build);
+        link_append(&subscriber->ready, &subscription->snapshot.in_build);
         phase_begin(subscription);
         break;
     case BEGINS_WITH_BATCH:
-        subscription->batch = &batch;
+        subscription->snapshot.batch = &batch;
         phase_begin(subscription);
         break;
     case NO_READER:
@@ -301,7 +301,7 @@ static void break_end(int fault)
         subscription->has_slot = true;
         break;
     case DROPS_GROWN_PAGE:
-        subscription->holds_grown_page = true;
+        subscription->log.holds_grown_page = true;
         break;
     case DROPS_READY:
         subscriber_ready(subscription);
@@ -407,7 +407,7 @@ static void break_feed(int fault)
         break;
     case ENDS_WITH_WINDOW:
         feed->subscriptions = feed->unkeyed = 0;
-        link_append(&feed->list_windows, &subscription->in_window);
+        link_append(&feed->list_windows, &subscription->in_ready);
         feed_drop_unused(feed);
         break;
     case GROUP_ENDS_RESTING:
@@ -537,21 +537,21 @@ static void break_reader(int fault)
         read_task_take(subscription);
         break;
     case NO_CHANNEL:
-        subscription->in_channel = true;
+        subscription->live.in_channel = true;
         subscription->reader->pull(subscription);
         break;
     case CURSOR_BACK:
         feed->channel_on = true;
         channel_init(&feed->channel, 0);
-        subscription->in_channel = true;
+        subscription->live.in_channel = true;
         subscription->cursor = 5;
         subscription->reader->pull(subscription);
         break;
     case ROWS_BACK: {
         struct text *frames = text_new("", 0);
         struct snapshot_batch early = {.references = 1, .frames = frames, .end = {.rows = 2}};
-        subscription->snapshot.rows = 3;
-        subscription->batch = &early;
+        subscription->snapshot.place.rows = 3;
+        subscription->snapshot.batch = &early;
         snapshot_reader.pull(subscription);
         break;
     }
@@ -559,7 +559,7 @@ static void break_reader(int fault)
         snapshot_batch_unref(&batch);
         break;
     case NO_GROWN_PAGE:
-        subscription->holds_grown_page = true;
+        subscription->log.holds_grown_page = true;
         log_release(subscription);
         break;
     }
@@ -583,8 +583,8 @@ static void break_held(int fault)
     case UNPINNED:
         held->pinned = true;
         held->source = &source;
-        link_append(&subscription->held, &held->in_list);
-        held_free_all(&subscription->held);
+        link_append(&subscription->held.rows, &held->in_list);
+        held_free_all(&subscription->held.rows);
         break;
     case PINNED_WIDENED:
         held->pinned = true;
@@ -593,14 +593,14 @@ static void break_held(int fault)
         break;
     case HELD_UNCOUNTED:
         link_append(&subscriber->held, &held->in_list);
-        subscription->with_snapshot = true;
-        subscription->limit = -1;
+        subscription->asked.with_snapshot = true;
+        subscription->asked.limit = -1;
         held_take(subscription);
         break;
     case HALF_A_FRAME:
     case OWNS_NOTHING: {
         struct subscription *keyed = add("k");
-        link_append(&subscriber->owners, &keyed->in_owners);
+        link_append(&subscriber->owners, &keyed->beside.in_owners);
         if (fault == HALF_A_FRAME)
             key_owners_pass(subscriber, span_make("\x82", 1));
         key_owner_left(subscription);
@@ -613,8 +613,10 @@ static const struct broken_case cases[] = {
     {break_phase, RESTATES_NOT_LIVE, "subscription->reading == READER_LIVE"},
     {break_phase, NEXT_NOT_IN_TABLE, "follows[subscription->reading][step->next]"},
     {break_phase, BEGINS_WITH_TASK, "!subscription->task"},
-    {break_phase, BEGINS_IN_BUILD, "link_alone(&subscription->in_build) && !subscription->batch"},
-    {break_phase, BEGINS_WITH_BATCH, "link_alone(&subscription->in_build) && !subscription->batch"},
+    {break_phase, BEGINS_IN_BUILD,
+     "link_alone(&subscription->snapshot.in_build) && !subscription->snapshot.batch"},
+    {break_phase, BEGINS_WITH_BATCH,
+     "link_alone(&subscription->snapshot.in_build) && !subscription->snapshot.batch"},
     {break_phase, NO_READER, "subscription->reader"},
     {break_phase, STILL_READY,
      "link_alone(&subscription->in_ready) && link_alone(&subscription->in_rest)"},
@@ -643,25 +645,24 @@ static const struct broken_case cases[] = {
      "link_alone(&subscriber->ready) && link_alone(&subscriber->waiting)"},
     {break_outbox, NO_SUBSCRIBERS, "subscriber->hub->subscriber_count > 0"},
 
-    {break_end, DROPS_IN_GROUP, "!subscription->window && !subscription->group"},
-    {break_end, DROPS_WITH_TASK,
-     "!subscription->task && !subscription->batch && !subscription->request"},
-    {break_end, DROPS_WITH_SLOT, "!subscription->has_slot && !subscription->holds_grown_page"},
-    {break_end, DROPS_GROWN_PAGE, "!subscription->has_slot && !subscription->holds_grown_page"},
+    {break_end, DROPS_IN_GROUP, "!subscription->member && !subscription->group"},
+    {break_end, DROPS_WITH_TASK, "!subscription->task && !subscription->snapshot.batch"},
+    {break_end, DROPS_WITH_SLOT, "!subscription->has_slot && !subscription->log.holds_grown_page"},
+    {break_end, DROPS_GROWN_PAGE, "!subscription->has_slot && !subscription->log.holds_grown_page"},
     {break_end, DROPS_READY,
      "link_alone(&subscription->in_ready) && link_alone(&subscription->in_waiting)"},
     {break_end, DROPS_RESTING,
-     "link_alone(&subscription->in_rest) && link_alone(&subscription->in_build)"},
+     "link_alone(&subscription->in_rest) && link_alone(&subscription->snapshot.in_build)"},
     {break_end, DROPS_UNCOUNTED, "subscription->subscriber->count > 0"},
 
     {break_feed, RESTS_IN_LOG, "subscription->reading == READER_LIVE"},
     {break_feed, RESTS_BEHIND, "subscription->cursor >= subscription->feed->hub->ring.last"},
-    {break_feed, JOINS_TWICE, "!subscription->group && !subscription->window"},
+    {break_feed, JOINS_TWICE, "!subscription->group && !subscription->member"},
     {break_feed, LEAVES_ANOTHER, "subscription->feed == feed && feed->subscriptions > 0"},
     {break_feed, LEAVES_UNCOUNTED, "subscription->feed == feed && feed->subscriptions > 0"},
     {break_feed, LEAVES_HUB_UNCOUNTED, "feed->hub->subscription_count >= feed->subscriptions"},
     {break_feed, LEAVES_UNKEYED,
-     "subscription->window || subscription->group || feed->unkeyed > 0"},
+     "subscription->member || subscription->group || feed->unkeyed > 0"},
     {break_feed, OFFERED_BACK, "feed->offered <= change->id"},
     {break_feed, OFFERED_OTHERS, "feed->export->id == change->export_id"},
     {break_feed, OFFERED_BEYOND, "feed->offered <= head"},
@@ -686,8 +687,8 @@ static const struct broken_case cases[] = {
     {break_reader, PAGE_BACK, "subscription->cursor <= page->to"},
     {break_reader, TASK_TAKEN_FROM_ANOTHER, "task->subscription == subscription"},
     {break_reader, NO_CHANNEL, "subscription->feed->channel_on"},
-    {break_reader, CURSOR_BACK, "subscription->cursor <= subscription->place.id"},
-    {break_reader, ROWS_BACK, "batch->end.rows >= subscription->snapshot.rows"},
+    {break_reader, CURSOR_BACK, "subscription->cursor <= subscription->live.place.id"},
+    {break_reader, ROWS_BACK, "batch->end.rows >= subscription->snapshot.place.rows"},
     {break_reader, BATCH_FREED, "batch->references > 0"},
     {break_reader, NO_GROWN_PAGE, "subscription->subscriber->hub->grown_pages > 0"},
 
@@ -697,7 +698,7 @@ static const struct broken_case cases[] = {
      "subscriber->held_count > 0 && subscriber->held_bytes >= held->key_length"},
     {break_hub, HELD_LIST_LOST, "!subscriber->held_count || !link_alone(&subscriber->held)"},
     {break_held, HALF_A_FRAME, "frame.length && frame.length <= rest.length"},
-    {break_held, OWNS_NOTHING, "subscription->owned"},
+    {break_held, OWNS_NOTHING, "subscription_owns_key(subscription)"},
 };
 
 static void all_fire(void **state)

@@ -102,7 +102,7 @@ static void subscribe(const char *rest)
     subscriber = subscriber_new(hub, never, NULL);
     subscriber_message(subscriber, span_of(message));
     subscription = LINK_OWNER(struct subscription, in_subscriber, subscriber->subscriptions.next);
-    window = subscription->window;
+    window = subscription->member->window;
     assert_non_null(window);
 }
 
@@ -112,7 +112,7 @@ static void make(const char *rest)
     open_hub();
     subscribe(rest);
     settle();
-    assert_int_equal(subscription->member_phase, MEMBER_LIVE);
+    assert_int_equal(subscription->member->phase, MEMBER_LIVE);
     assert_true(window->known && !window->looking && window->rows.count > 0);
     request = (struct window_request){.window = window, .subscription = subscription};
     link_init(&request.in_requests);
@@ -131,10 +131,10 @@ static struct read_job *begin_look(void)
 /* The member asks a look for what it lacks. */
 static void fall_behind(void)
 {
-    subscription->in_channel = false;
+    subscription->member->in_channel = false;
     subscriber_ready(subscription);
     pull_all();
-    assert_non_null(subscription->request);
+    assert_non_null(subscription->member->request);
 }
 
 static void leave(void)
@@ -146,7 +146,6 @@ static void leave(void)
 static struct subscription *make_joiner(void)
 {
     struct subscription *joiner = memory_new(sizeof *joiner);
-    link_init(&joiner->in_window);
     link_init(&joiner->in_rest);
     joiner->subscriber = subscriber;
     joiner->feed = window->feed;
@@ -174,6 +173,7 @@ enum {
     JOINS_UNCOUNTED,
     JOINS_NOT_LINGERING,
     LEAVES_OTHERS_REQUEST,
+    LEAVES_REQUEST_OF_OTHER_WINDOW,
     LEAVES_REQUEST_UNCOUNTED,
     LEAVES_UNCOUNTED,
     LEAVES_MEMBERS_UNCOUNTED,
@@ -235,11 +235,16 @@ static void break_membership(int fault)
         break;
     case LEAVES_OTHERS_REQUEST:
         request.subscription = NULL;
-        subscription->request = &request;
+        subscription->member->request = &request;
+        leave();
+        break;
+    case LEAVES_REQUEST_OF_OTHER_WINDOW:
+        request.window = NULL;
+        subscription->member->request = &request;
         leave();
         break;
     case LEAVES_REQUEST_UNCOUNTED:
-        subscription->request = &request;
+        subscription->member->request = &request;
         leave();
         break;
     case LEAVES_UNCOUNTED:
@@ -295,9 +300,9 @@ static void break_look(int fault)
     case SERVED_UNTAKEN:
         fall_behind();
         job = take_job();
-        subscription->request->looking = fault != SERVED_UNTAKEN;
+        subscription->member->request->looking = fault != SERVED_UNTAKEN;
         run_job(job);
-        subscription->request->returned = true;
+        subscription->member->request->returned = true;
         bring_back(job);
         return;
     case TAKEN_UNCOUNTED:
@@ -447,31 +452,31 @@ static void break_member(int fault)
     make("\"take\":2");
     switch (fault) {
     case LIVE_WITH_REQUEST:
-        subscription->with_snapshot = false;
-        subscription->request = &request;
+        subscription->asked.with_snapshot = false;
+        subscription->member->request = &request;
         window_begin(subscription);
         break;
     case ASKS_TWICE:
-        subscription->request = &request;
-        subscription->member_phase = MEMBER_BEHIND;
+        subscription->member->request = &request;
+        subscription->member->phase = MEMBER_BEHIND;
         subscription->has_slot = true;
         window_reader.pull(subscription);
         break;
     case NEGATIVE_ROWS:
-        subscription->request = &request;
-        subscription->member_phase = MEMBER_WAITING;
+        subscription->member->request = &request;
+        subscription->member->phase = MEMBER_WAITING;
         request.returned = true;
         request.rows = -1;
         window_reader.pull(subscription);
         break;
     case NO_REQUEST:
-        subscription->member_phase = MEMBER_WAITING;
+        subscription->member->phase = MEMBER_WAITING;
         window_reader.pull(subscription);
         break;
     case SNAPSHOT_AHEAD:
-        subscription->member_phase = MEMBER_NEW;
+        subscription->member->phase = MEMBER_NEW;
         window->snapshot_version = 1000;
-        window->snapshot_asof = subscription->asked;
+        window->snapshot_asof = subscription->member->asked;
         window_reader.pull(subscription);
         break;
     case NO_CHANNEL:
@@ -479,7 +484,7 @@ static void break_member(int fault)
         window_reader.pull(subscription);
         break;
     case VERSION_AHEAD:
-        subscription->version = 1000;
+        subscription->member->version = 1000;
         window_reader.pull(subscription);
         break;
     case STATES_WITHOUT_CHANNEL:
@@ -573,14 +578,14 @@ static const struct broken_case cases[] = {
     {break_membership, FREED_UNCOUNTED, "windows->count > 0 && windows->lingering > 0"},
     {break_membership, FREED_OF_FEED_UNCOUNTED, "window->feed->windows > 0"},
     {break_membership, MADE_OF_NOTHING, "spec->skip >= 0 && spec->take >= VIEW_ALL"},
-    {break_membership, JOINS_TWICE,
-     "!subscription->window && link_alone(&subscription->in_window)"},
+    {break_membership, JOINS_TWICE, "!subscription->member"},
     {break_membership, JOINS_OTHER_FEED, "window->feed == feed"},
     {break_membership, JOINS_UNCOUNTED, "!window->member_count == link_alone(&window->members)"},
     {break_membership, JOINS_NOT_LINGERING,
      "feed->hub->windows->lingering > 0 && !link_alone(&window->in_lingering)"},
-    {break_membership, LEAVES_OTHERS_REQUEST,
-     "request->subscription == subscription && request->window == subscription->window"},
+    {break_membership, LEAVES_OTHERS_REQUEST, "request->subscription == subscription"},
+    {break_membership, LEAVES_REQUEST_OF_OTHER_WINDOW,
+     "request->window == subscription->member->window"},
     {break_membership, LEAVES_REQUEST_UNCOUNTED, "request->window->request_count > 0"},
     {break_membership, LEAVES_UNCOUNTED,
      "window->member_count > 0 && windows->members >= window->member_count"},
@@ -620,18 +625,18 @@ static const struct broken_case cases[] = {
      "reading->window->known && reading->window->version == reading->result->version"},
     {break_reading, SERVES_TWICE, "!request->done && !request->text && !request->drafts"},
 
-    {break_member, LIVE_WITH_REQUEST, "!subscription->request"},
-    {break_member, ASKS_TWICE, "!subscription->request && subscription->has_slot"},
+    {break_member, LIVE_WITH_REQUEST, "!member->request"},
+    {break_member, ASKS_TWICE, "!member->request && subscription->has_slot"},
     {break_member, NEGATIVE_ROWS, "request->rows >= 0"},
     {break_member, NO_REQUEST, "request && request->subscription == subscription"},
     {break_member, SNAPSHOT_AHEAD, "window->snapshot_version <= window->channel.head"},
     {break_member, NO_CHANNEL, "behind || window->channel_on"},
-    {break_member, VERSION_AHEAD, "subscription->version <= subscription->place.id"},
+    {break_member, VERSION_AHEAD, "member->version <= member->place.id"},
     {break_member, STATES_WITHOUT_CHANNEL, "behind || window->channel_on"},
-    {break_member, STATES_WITHOUT_KEY, "subscription->window->spec.key.data"},
+    {break_member, STATES_WITHOUT_KEY, "subscription->member->window->spec.key.data"},
     {break_member, FREED_WHILE_LOOKING, "!request->looking && !request->drafts"},
     {break_member, DONE_WHILE_LOOKING, "!request->looking && request->returned"},
-    {break_member, DONE_OF_ANOTHER, "!subscription || subscription->request == request"},
+    {break_member, DONE_OF_ANOTHER, "!subscription || subscription->member->request == request"},
 
     {break_share, HOLDER_UNCOUNTED, "!holder || holder->windows.amount > 0"},
     {break_share, MORE_STRANGERS, "window->strangers <= window->others"},

@@ -56,7 +56,7 @@ static void check_window(const struct window *window)
     size_t others = 0, strangers = 0;
     const struct link *link = window->members.next;
     for (; link != &window->members; link = link->next) {
-        struct subscriber *it = LINK_OWNER(struct subscription, in_window, link)->subscriber;
+        struct subscriber *it = window_member(link)->subscriber;
         first = first ? first : it;
         others += it != first;
         strangers += it->owner != first->owner;
