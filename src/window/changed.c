@@ -13,7 +13,7 @@ static bool put_held(void *argument, struct span key)
 
 bool window_encode_changed(struct window_reading *reading, struct window_request *request)
 {
-    const struct window_rows *rows = &reading->window->rows;
+    const struct window_rows *rows = &reading->window->content.rows;
     struct window_frames frames;
     struct map by_key;
     window_frames_init(&frames, reading);

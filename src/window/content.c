@@ -74,8 +74,13 @@ bool window_filters_all(const struct window *window)
 
 bool window_keeps_matches(const struct window *window)
 {
-    return window_filters_all(window) && !window->scanning &&
-           (window->name || window->matches_ready);
+    return window_filters_all(window) && window->matches.state != MATCHES_PASSED &&
+           (window->name || window->matches.state == MATCHES_KEPT);
+}
+
+bool window_lacks_matches(const struct window *window)
+{
+    return window_keeps_matches(window) && window->matches.state != MATCHES_KEPT;
 }
 
 /* Subscribers of a view that is keyed by a field name the field's value as their key. */
@@ -144,22 +149,22 @@ bool window_part(const struct window *window, int64_t *take, int64_t *skip)
 
 void window_content_init(struct window *window)
 {
-    map_init(&window->match_by_key, window_row_map_key);
-    window_bounds_init(&window->bounds);
-    buffer_init(&window->fill_after, UINT32_MAX);
-    buffer_init(&window->next, UINT32_MAX);
+    map_init(&window->matches.by_key, window_row_map_key);
+    window_bounds_init(&window->matches.bounds);
+    buffer_init(&window->matches.fill.after, UINT32_MAX);
+    buffer_init(&window->content.next, UINT32_MAX);
 }
 
 void window_content_fini(struct window *window)
 {
-    window_rows_fini(&window->rows);
-    window_rows_fini(&window->matches);
-    window_rows_fini(&window->lost);
-    map_fini(&window->match_by_key);
-    window_bounds_fini(&window->bounds);
-    buffer_fini(&window->fill_after);
-    buffer_fini(&window->next);
-    for (size_t i = 0; i < window->exit_count; i++)
-        memory_free(window->exits[i].key);
-    memory_free(window->exits);
+    window_rows_fini(&window->content.rows);
+    window_rows_fini(&window->matches.rows);
+    window_rows_fini(&window->content.previous.rows);
+    map_fini(&window->matches.by_key);
+    window_bounds_fini(&window->matches.bounds);
+    buffer_fini(&window->matches.fill.after);
+    buffer_fini(&window->content.next);
+    for (size_t i = 0; i < window->content.removals.count; i++)
+        memory_free(window->content.removals.list[i].key);
+    memory_free(window->content.removals.list);
 }

@@ -32,19 +32,18 @@ static void publish(struct window *window, const struct window_result *result)
 static void delivered(struct window_result *result)
 {
     struct window *window = result->window;
-    INVARIANT(window->looking && !window->filling);
-    window->looking = false;
+    INVARIANT(window->busy == WINDOW_LOOKED_AT);
+    window->busy = WINDOW_AT_REST;
     window_activate(window);
     if (result->unread && result->error.code == ERROR_NONE) {
         window->stale = true;
         return;
     }
     window->looked_us = clock_monotonic_us();
-    window->snapshot_wanted = window->snapshot_wanted && !result->snapshot;
+    window->snapshot.wanted = window->snapshot.wanted && !result->snapshot;
     if (result->refill) {
         window_matches_clear(window);
-        window->matches_ready = false;
-        window->gap = true;
+        window->content.gap = true;
         window->stale = true; /* what the look was for is still to be told */
         return;
     }
@@ -52,31 +51,31 @@ static void delivered(struct window_result *result)
         window_fail(window, &result->error);
         return;
     }
-    INVARIANT(window->delivered <= result->version);
-    INVARIANT(window->version == result->version);
-    window->delivered = result->version;
-    if (window->joining || result->snapshot)
-        window->joined = result->version;
-    window->joining = false;
+    INVARIANT(window->published.version <= result->version);
+    INVARIANT(window->content.version == result->version);
+    window->published.version = result->version;
+    if (window->published.joining || result->snapshot)
+        window->published.joined = result->version;
+    window->published.joining = false;
     window_keep(window, result);
-    if (window->snapshot && window->snapshot_more != window->more) {
-        text_unref(window->snapshot);
-        window->snapshot = NULL;
+    if (window->snapshot.text && window->snapshot.more != window->content.more) {
+        text_unref(window->snapshot.text);
+        window->snapshot.text = NULL;
     }
     if (!window->member_count)
         return; /* it lingers; its version is the look's all the same */
     publish(window, result);
     if (result->snapshot) {
-        text_unref(window->snapshot);
-        window->snapshot = text_ref(result->snapshot);
-        window->snapshot_version = result->version;
-        window->snapshot_rows = result->drafts.rows;
-        window->snapshot_more = window->more;
-        window->snapshot_new = true;
+        text_unref(window->snapshot.text);
+        window->snapshot.text = text_ref(result->snapshot);
+        window->snapshot.version = result->version;
+        window->snapshot.rows = result->drafts.rows;
+        window->snapshot.more = window->content.more;
+        window->snapshot.unused = true;
         counter_add(&window->hub->metrics.snapshot_batches_built, 1);
     }
-    if (window->snapshot && window->snapshot_version == result->version)
-        window->snapshot_asof = result->asof;
+    if (window->snapshot.text && window->snapshot.version == result->version)
+        window->snapshot.asof = result->asof;
     window_wake(&window->waiting);
     window_wake(&window->resting);
 }
@@ -102,10 +101,9 @@ static void deliver_requests(struct window_look *look)
     while (!link_alone(&look->requests)) {
         struct window_request *request =
             LINK_OWNER(struct window_request, in_requests, look->requests.next);
-        INVARIANT(request->looking && !request->returned);
+        INVARIANT(request->stage == REQUEST_LOOKING);
         link_remove(&request->in_requests);
-        request->looking = false;
-        request->returned = true;
+        request->stage = REQUEST_RETURNED;
         if (request->done && request->same)
             counter_add(&look->hub->metrics.resumes_shared, 1);
         window_request_done(request);
@@ -155,13 +153,13 @@ static void take_requests(struct window_look *look)
     while (link != &windows->requests && taken < WINDOW_REQUESTS) {
         struct window_request *request = LINK_OWNER(struct window_request, in_requests, link);
         link = link->next;
-        if (!request->window->looking)
+        if (request->window->busy != WINDOW_LOOKED_AT)
             continue;
         link_remove(&request->in_requests);
         link_append(&look->requests, &request->in_requests);
         INVARIANT(request->window->request_count > 0);
-        request->looking = true;
-        request->window->joining = true;
+        request->stage = REQUEST_LOOKING;
+        request->window->published.joining = true;
         request->window->request_count--;
         taken++;
     }
@@ -197,9 +195,9 @@ static bool start_look(struct hub *hub, struct window **windows, size_t count)
         results[i] = (struct window_result){.window = windows[i],
                                             .asof = hub->commits,
                                             .keeps = hub->options.tombstone_ms > 0 &&
-                                                     windows[i]->kept != WINDOW_NOT_KEPT,
-                                            .snapshot_wanted = windows[i]->snapshot_wanted};
-        windows[i]->looking = true;
+                                                     windows[i]->kept.state != WINDOW_NOT_KEPT,
+                                            .snapshot_wanted = windows[i]->snapshot.wanted};
+        windows[i]->busy = WINDOW_LOOKED_AT;
         windows[i]->stale = false;
     }
     take_requests(look);
@@ -210,7 +208,7 @@ static bool start_look(struct hub *hub, struct window **windows, size_t count)
     }
     /* Too many reads wait. The next commit or tick tries again. */
     for (size_t i = 0; i < count; i++) {
-        windows[i]->looking = false;
+        windows[i]->busy = WINDOW_AT_REST;
         windows[i]->stale = true;
     }
     while (!link_alone(&look->requests)) {
@@ -218,7 +216,7 @@ static bool start_look(struct hub *hub, struct window **windows, size_t count)
             LINK_OWNER(struct window_request, in_requests, look->requests.next);
         link_remove(&request->in_requests);
         link_append(&hub->windows->requests, &request->in_requests);
-        request->looking = false;
+        request->stage = REQUEST_QUEUED;
         request->window->request_count++;
     }
     free_look(look);
@@ -232,15 +230,15 @@ static void deliver_fill(struct engine_event *event)
     struct window_fill *fill = (struct window_fill *)event;
     struct window *window = fill->window;
     struct hub *hub = window->hub;
-    INVARIANT(window->filling && !window->looking);
-    window->filling = false;
+    INVARIANT(window->busy == WINDOW_FILLED_UP);
+    window->busy = WINDOW_AT_REST;
     window_activate(window);
     if (!fill->done) {
         log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"", window->spec.view->id,
                   fill->error.message);
         window_fail(window, &fill->error);
     } else if (fill->filled == WINDOW_FILLED) {
-        window->matches_ready = true;
+        window->matches.state = MATCHES_KEPT;
     }
     memory_free(fill);
     windows_look(hub); /* goes on, if there is more */
@@ -257,10 +255,12 @@ static bool start_fill(struct window *window)
     fill->read.owner = window_owner(window);
     fill->read.is_long = true;
     fill->window = window;
-    window->filling = engine_read(hub->engine, &fill->read);
-    if (!window->filling)
+    if (!engine_read(hub->engine, &fill->read)) {
         memory_free(fill);
-    return window->filling;
+        return false;
+    }
+    window->busy = WINDOW_FILLED_UP;
+    return true;
 }
 
 /* ---- when to look ---- */
@@ -274,18 +274,17 @@ static bool is_due(const struct window *window, uint64_t now)
 
 static bool needs_look(const struct window *window, uint64_t now)
 {
-    if (!window->member_count || window->looking || window->filling)
+    if (!window->member_count || window->busy)
         return false;
-    if (window_keeps_matches(window) && !window->matches_ready)
+    if (window_lacks_matches(window))
         return false;
-    return !window->known || window->snapshot_wanted || window->request_count > 0 ||
+    return !window->content.known || window->snapshot.wanted || window->request_count > 0 ||
            is_due(window, now);
 }
 
 static bool needs_filling(const struct window *window)
 {
-    return window->member_count && !window->looking && !window->filling &&
-           window_keeps_matches(window) && !window->matches_ready;
+    return window->member_count && !window->busy && window_lacks_matches(window);
 }
 
 /* Nothing is on its way, and nothing is wanted: the next thing that is activates it again. */
@@ -294,10 +293,10 @@ static bool is_idle(const struct window *window)
     if (!window->member_count)
         return true;
     /* What a look or a filling has is the reader's until it is back. */
-    if (window->looking || window->filling)
+    if (window->busy)
         return false;
-    bool ready = window->known && (!window_keeps_matches(window) || window->matches_ready);
-    return ready && !window->stale && !window->snapshot_wanted && !window->request_count;
+    return window->content.known && !window_lacks_matches(window) && !window->stale &&
+           !window->snapshot.wanted && !window->request_count;
 }
 
 static void start_filling(struct hub *hub)
@@ -348,7 +347,8 @@ int64_t windows_due(const struct hub *hub)
         const struct window *window = LINK_OWNER(struct window, in_active, link);
         if (needs_filling(window) || (!windows->looking && needs_look(window, now)))
             return RETRY_MS; /* too many reads waited */
-        if (!window->stale || !window->member_count || window->filling || windows->looking)
+        if (!window->stale || !window->member_count || window->busy == WINDOW_FILLED_UP ||
+            windows->looking)
             continue; /* what is on its way looks again when it is done */
         uint64_t due = window->looked_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
         if (due < soonest)

@@ -21,15 +21,15 @@ struct behind {
 
 static struct span exit_key(const void *value)
 {
-    const struct window_exit *exit = value;
+    const struct window_removal *exit = value;
     return span_make(exit->key, exit->key_length);
 }
 
 static bool find_first_exits(struct behind *behind)
 {
     const struct window *window = behind->reading->window;
-    for (size_t i = 0; i < window->exit_count; i++) {
-        struct window_exit *exit = &window->exits[i];
+    for (size_t i = 0; i < window->content.removals.count; i++) {
+        struct window_removal *exit = &window->content.removals.list[i];
         if (exit->version > behind->from && !map_get(&behind->first, exit_key(exit)) &&
             !map_add(&behind->first, exit))
             return lacks_memory(behind->reading);
@@ -38,19 +38,19 @@ static bool find_first_exits(struct behind *behind)
 }
 
 /* Whether the member has that row and must lose it. */
-static bool is_gone(const struct behind *behind, const struct window_exit *exit)
+static bool is_gone(const struct behind *behind, const struct window_removal *exit)
 {
     const struct window *window = behind->reading->window;
     if (map_get(&behind->first, exit_key(exit)) != exit || exit->entered > behind->from)
         return false;
-    return window_is_keyed_by_field(window) ? !window->rows.count
+    return window_is_keyed_by_field(window) ? !window->content.rows.count
                                             : !map_get(&behind->rows, exit_key(exit));
 }
 
 /* Whether it lacks that row: not when the row left and came back as it was. */
 static bool is_missed(const struct behind *behind, const struct window_row *row)
 {
-    const struct window_exit *exit = map_get(&behind->first, window_row_key(row));
+    const struct window_removal *exit = map_get(&behind->first, window_row_key(row));
     bool has = exit && exit->entered <= behind->from && exit->told <= behind->from &&
                exit->change == row->change;
     return row->version > behind->from && !has;
@@ -59,14 +59,14 @@ static bool is_missed(const struct behind *behind, const struct window_row *row)
 static bool put_missed(struct behind *behind)
 {
     const struct window *window = behind->reading->window;
-    for (size_t i = 0; i < window->exit_count; i++) {
-        const struct window_exit *exit = &window->exits[i];
+    for (size_t i = 0; i < window->content.removals.count; i++) {
+        const struct window_removal *exit = &window->content.removals.list[i];
         if (is_gone(behind, exit) &&
             !window_frames_put(&behind->frames, exit_key(exit), span_make(NULL, 0)))
             return false;
     }
-    for (size_t i = 0; i < window->rows.count; i++) {
-        const struct window_row *row = window->rows.list[i];
+    for (size_t i = 0; i < window->content.rows.count; i++) {
+        const struct window_row *row = window->content.rows.list[i];
         struct store_entity entity;
         if (is_missed(behind, row) &&
             (!window_fetch(behind->reading, window_row_key(row), &entity) ||
@@ -80,7 +80,7 @@ static bool encode_behind(struct window_reading *reading, struct window_request 
 {
     struct window *window = reading->window;
     struct behind behind = {.reading = reading, .from = request->from};
-    if (request->from < window->exit_floor) {
+    if (request->from < window->content.removals.floor) {
         request->refused = true;
         return true;
     }
@@ -104,7 +104,8 @@ bool window_encode_request(struct window_reading *reading, struct window_request
         [WINDOW_MOVE] = window_encode_move,
         [WINDOW_STATE] = window_encode_state};
     INVARIANT(request->window == reading->window && !request->same);
-    INVARIANT(reading->window->known && reading->window->version == reading->result->version);
+    INVARIANT(reading->window->content.known &&
+              reading->window->content.version == reading->result->version);
     INVARIANT(!request->done && !request->text && !request->drafts);
     request->version = reading->result->version;
     request->done = encode[request->kind](reading, request);

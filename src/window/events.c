@@ -61,7 +61,7 @@ static bool is_out_of_sight(const struct events *events, const struct store_chan
 static bool is_known(const struct events *events, const struct window_row *row)
 {
     const struct window *window = events->reading->window;
-    return !window->spec.is_partial || row->version > window->joined;
+    return !window->spec.is_partial || row->version > window->published.joined;
 }
 
 static bool each_change(void *argument, const struct store_change *change,
@@ -108,7 +108,7 @@ bool window_encode_events(struct window_reading *reading, struct buffer *out, si
                 catch_up_frames_init(&events.frames, &events.request, error);
     if (done)
         done = scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader,
-                                   state->export.id, window->spec.key, window->position,
+                                   state->export.id, window->spec.key, window->content.position,
                                    state->export.last_change, true, each_change, &events, error) &&
                error->code == ERROR_NONE &&
                (buffer_add_span(out, buffer_span(&events.frames.out)) || lacks_memory(&events));

@@ -21,7 +21,7 @@ static bool say_farewell(struct farewell *farewell, struct span key)
     if (!view_shows(reading->window->spec.view, key) || map_get(&farewell->rows, key))
         return true;
     /* Under the one key that they ask for, they are sent another row. */
-    if (window_is_keyed_by_field(reading->window) && reading->window->rows.count)
+    if (window_is_keyed_by_field(reading->window) && reading->window->content.rows.count)
         return true;
     return snapshot_drafts_gone(farewell->drafts, window_shown_key(reading, key)) ||
            lacks_memory(reading);
@@ -30,7 +30,7 @@ static bool say_farewell(struct farewell *farewell, struct span key)
 /* Whether some may hold rows from before the window was made, of which not all are known. */
 static bool is_outlived(const struct window_reading *reading)
 {
-    return reading->listed || (reading->outlived && !reading->window->recalled);
+    return reading->listed || (reading->outlived && !reading->window->content.previous.all);
 }
 
 static bool each_tombstone(void *argument, const struct store_tombstone *tombstone)
@@ -38,7 +38,7 @@ static bool each_tombstone(void *argument, const struct store_tombstone *tombsto
     struct farewell *farewell = argument;
     const struct window_reading *reading = farewell->reading;
     if (tombstone->at < farewell->since ||
-        (!is_outlived(reading) && tombstone->change <= reading->window->first_position))
+        (!is_outlived(reading) && tombstone->change <= reading->window->content.first_position))
         return false; /* and so are all that follow */
     if (!row_scope_sees(reading->window->spec.scope, tombstone->scope))
         return true;
@@ -64,7 +64,7 @@ static bool say_deleted(struct farewell *farewell)
     struct window_reading *reading = farewell->reading;
     struct error *error = &reading->result->error;
     if (!reading->state->found || !had_others(reading) ||
-        (!is_outlived(reading) && reading->window->exit_floor == 0))
+        (!is_outlived(reading) && reading->window->content.removals.floor == 0))
         return true;
     return scoped_scan_tombstones((struct scoped){reading->window->spec.scope, NULL},
                                   reading->reader, reading->state->export.id, INT64_MAX,
@@ -81,13 +81,13 @@ bool window_encode_farewells(struct window_reading *reading, struct snapshot_dra
                                     engine_due_ms(window->hub->engine) - reading->tombstone_ms};
     bool done = (window_index_rows(window, &farewell.rows) && snapshot_drafts_rows_read(drafts)) ||
                 lacks_memory(reading);
-    for (size_t i = 0; done && i < window->exit_count; i++)
-        if (window->exits[i].at >= farewell.since)
-            done = say_farewell(&farewell,
-                                span_make(window->exits[i].key, window->exits[i].key_length));
+    for (size_t i = 0; done && i < window->content.removals.count; i++)
+        if (window->content.removals.list[i].at >= farewell.since)
+            done = say_farewell(&farewell, span_make(window->content.removals.list[i].key,
+                                                     window->content.removals.list[i].key_length));
     done = done && say_deleted(&farewell);
-    for (size_t i = 0; done && i < window->lost.count; i++)
-        done = say_farewell(&farewell, window_row_key(window->lost.list[i]));
+    for (size_t i = 0; done && i < window->content.previous.rows.count; i++)
+        done = say_farewell(&farewell, window_row_key(window->content.previous.rows.list[i]));
     map_fini(&farewell.rows);
     return done;
 }

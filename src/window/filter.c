@@ -33,10 +33,10 @@ static size_t find_place(const struct window_rows *matches, struct span place)
 
 static void take_out(struct window *window, struct span key)
 {
-    struct window_row *row = map_remove(&window->match_by_key, key);
+    struct window_row *row = map_remove(&window->matches.by_key, key);
     if (!row)
         return;
-    struct window_rows *matches = &window->matches;
+    struct window_rows *matches = &window->matches.rows;
     size_t at = find_place(matches, window_row_place(row));
     INVARIANT(at < matches->count && matches->list[at] == row);
     matches->count--;
@@ -48,8 +48,8 @@ static void take_out(struct window *window, struct span key)
 static bool put_in(struct window *window, struct window_row *row, int64_t max_rows,
                    struct error *error)
 {
-    struct window_rows *matches = &window->matches;
-    INVARIANT(matches->count == window->match_by_key.count);
+    struct window_rows *matches = &window->matches.rows;
+    INVARIANT(matches->count == window->matches.by_key.count);
     take_out(window, window_row_key(row));
     if ((int64_t)matches->count >= window_match_limit(window, max_rows)) {
         memory_free(row);
@@ -72,7 +72,7 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
     memmove(matches->list + at + 1, matches->list + at,
             (matches->count - 1 - at) * sizeof(*matches->list));
     matches->list[at] = row;
-    if (map_add(&window->match_by_key, row))
+    if (map_add(&window->matches.by_key, row))
         return true;
     memmove(matches->list + at, matches->list + at + 1,
             (matches->count - 1 - at) * sizeof(*matches->list));
@@ -83,11 +83,13 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
 
 void window_matches_clear(struct window *window)
 {
-    window_rows_fini(&window->matches);
-    map_fini(&window->match_by_key);
-    map_init(&window->match_by_key, window_row_map_key);
-    buffer_clear(&window->fill_after);
-    window->fill_position = 0;
+    window_rows_fini(&window->matches.rows);
+    map_fini(&window->matches.by_key);
+    map_init(&window->matches.by_key, window_row_map_key);
+    buffer_clear(&window->matches.fill.after);
+    window->matches.fill.position = 0;
+    if (window->matches.state == MATCHES_KEPT)
+        window->matches.state = MATCHES_WANTED;
 }
 
 /* A new match as the entity stands; *row is NULL when it does not pass. */
@@ -157,15 +159,15 @@ static bool fill_in_order(struct filling *filling, struct span after,
     struct window_row *row;
     if (has_enough(filling))
         return false;
-    buffer_clear(&window->fill_after);
-    return (buffer_add_span(&window->fill_after, after) || lacks_memory(filling->error)) &&
+    buffer_clear(&window->matches.fill.after);
+    return (buffer_add_span(&window->matches.fill.after, after) || lacks_memory(filling->error)) &&
            fill_row(filling, entity, &row) && put_found(filling, row);
 }
 
 static bool fill_from_stage(void *argument, struct span place, const struct store_entity *entity)
 {
     const struct window *window = ((struct filling *)argument)->window;
-    if (window_is_cut(window) && window_bounds_end(&window->bounds, place))
+    if (window_is_cut(window) && window_bounds_end(&window->matches.bounds, place))
         return false;
     return fill_in_order(argument, place, entity);
 }
@@ -188,8 +190,8 @@ static bool fill_from_file(void *argument, const struct store_entity *entity)
         return put_found(filling, row);
     bool done = store_read_place(filling->reader, filling->stage, window_row_place(row), &found,
                                  filling->error);
-    found = found &&
-            (!window_is_cut(window) || window_bounds_have(&window->bounds, window_row_place(row)));
+    found = found && (!window_is_cut(window) ||
+                      window_bounds_have(&window->matches.bounds, window_row_place(row)));
     if (done && found)
         return put_in(filling->window, row, filling->limits->matches, filling->error);
     memory_free(row);
@@ -214,7 +216,7 @@ static bool choose_order(struct filling *filling, const struct view_state *state
     rows = rows > cut.skip ? rows - cut.skip : 0;
     if (cut.take != VIEW_ALL && cut.take < rows)
         rows = cut.take;
-    window->fills_by_file = rows > all / FILE_ROWS;
+    window->matches.fill.by_file = rows > all / FILE_ROWS;
     if (rows > filling->limits->rows)
         filling->filled = WINDOW_FILL_ENDS;
     return true;
@@ -228,22 +230,22 @@ static bool begin_filling(struct filling *filling, const struct view_state *stat
     if (!scoped_find_rows((struct scoped){window->spec.scope, NULL}, window->spec.view,
                           filling->reader, &filling->by_label, filling->error))
         return false;
-    if (window->fill_position)
+    if (window->matches.fill.position)
         return true;
-    window->fill_position = window->position = state->log.last_change;
-    window->flip = state->log.last_flip;
-    window->fill_id = window->fill_looked = 0;
+    window->matches.fill.position = window->content.position = state->log.last_change;
+    window->content.flip = state->log.last_flip;
+    window->matches.fill.id = window->matches.fill.looked = 0;
     return (filling->by_label || choose_order(filling, state)) &&
            (!filling->stage || !window_is_cut(window) ||
-            window_bounds_read(&window->bounds, filling->reader, filling->stage, &cut,
+            window_bounds_read(&window->matches.bounds, filling->reader, filling->stage, &cut,
                                filling->error));
 }
 
 static bool fill_by_file(struct filling *filling, uint32_t export_id)
 {
     int64_t looked, limit = WINDOW_FILL;
-    bool done = store_scan_file(filling->reader, export_id, &filling->window->fill_id, limit,
-                                &looked, fill_from_file, filling, filling->error);
+    bool done = store_scan_file(filling->reader, export_id, &filling->window->matches.fill.id,
+                                limit, &looked, fill_from_file, filling, filling->error);
     if (looked == limit && filling->filled == WINDOW_FILLED)
         filling->filled = WINDOW_FILL_MORE;
     return done;
@@ -253,8 +255,9 @@ static bool fill_by_order(struct filling *filling, uint32_t export_id)
 {
     struct window *window = filling->window;
     bool cut = window_is_cut(window);
-    const struct buffer *from =
-        !cut || window->fill_after.length ? &window->fill_after : &window->bounds.low;
+    const struct buffer *from = !cut || window->matches.fill.after.length
+                                    ? &window->matches.fill.after
+                                    : &window->matches.bounds.low;
     struct span after = from->length ? buffer_span(from) : span_make(NULL, 0);
     int64_t limit = WINDOW_FILL;
     bool done = window->spec.view->stage
@@ -271,17 +274,17 @@ static bool fill_by_order(struct filling *filling, uint32_t export_id)
 static bool fill_by_label(struct filling *filling)
 {
     struct window *window = filling->window;
-    const struct buffer *from = !window_is_cut(window) || window->fill_after.length
-                                    ? &window->fill_after
-                                    : &window->bounds.low;
+    const struct buffer *from = !window_is_cut(window) || window->matches.fill.after.length
+                                    ? &window->matches.fill.after
+                                    : &window->matches.bounds.low;
     int64_t limit = WINDOW_FILL;
     bool done = scoped_scan_rows((struct scoped){window->spec.scope, NULL}, filling->reader,
                                  filling->by_label, buffer_span(from), limit, fill_from_stage,
                                  filling, filling->error);
-    window->fill_looked += filling->seen;
+    window->matches.fill.looked += filling->seen;
     if (filling->seen == limit && filling->filled == WINDOW_FILLED)
         filling->filled = WINDOW_FILL_MORE;
-    if (window->fill_looked > filling->limits->rows)
+    if (window->matches.fill.looked > filling->limits->rows)
         filling->filled = WINDOW_FILL_ENDS;
     return done;
 }
@@ -298,14 +301,14 @@ static bool read_part(struct filling *filling)
                                           &filling->stage, &built, &found, filling->error)) ||
         !begin_filling(filling, &state))
         return false;
-    bool nothing =
-        (window_is_cut(window) && window->bounds.nothing) || filling->filled == WINDOW_FILL_ENDS;
+    bool nothing = (window_is_cut(window) && window->matches.bounds.nothing) ||
+                   filling->filled == WINDOW_FILL_ENDS;
     if (!state.found || (view->stage && !filling->stage) || nothing)
         return true;
     if (filling->by_label)
         return fill_by_label(filling);
-    return window->fills_by_file ? fill_by_file(filling, state.export.id)
-                                 : fill_by_order(filling, state.export.id);
+    return window->matches.fill.by_file ? fill_by_file(filling, state.export.id)
+                                        : fill_by_order(filling, state.export.id);
 }
 
 bool window_matches_fill(struct window *window, struct store_reader *reader,
@@ -397,7 +400,8 @@ static bool look_up(struct catching *catching, struct window_row **place)
 static bool is_in_view(struct window_reading *reading, const struct window_row *row, bool *found)
 {
     const struct window *window = reading->window;
-    *found = !window_is_cut(window) || window_bounds_have(&window->bounds, window_row_place(row));
+    *found = !window_is_cut(window) ||
+             window_bounds_have(&window->matches.bounds, window_row_place(row));
     if (!window->spec.view->stage || !*found)
         return true;
     return store_read_place(reading->reader, reading->stage, window_row_place(row), found,
@@ -431,16 +435,17 @@ static bool apply(struct catching *catching)
 /* Take out what is no longer within the bounds: it stands at the ends. */
 static void drop_outside(struct window *window)
 {
-    struct window_rows *matches = &window->matches;
+    struct window_rows *matches = &window->matches.rows;
     size_t first = 0, end = matches->count;
-    while (end && !window_bounds_have(&window->bounds, window_row_place(matches->list[end - 1])))
+    while (end &&
+           !window_bounds_have(&window->matches.bounds, window_row_place(matches->list[end - 1])))
         end--;
     while (first < end &&
-           !window_bounds_have(&window->bounds, window_row_place(matches->list[first])))
+           !window_bounds_have(&window->matches.bounds, window_row_place(matches->list[first])))
         first++;
     for (size_t i = 0; i < matches->count; i++)
         if (i < first || i >= end)
-            memory_free(map_remove(&window->match_by_key, window_row_key(matches->list[i])));
+            memory_free(map_remove(&window->matches.by_key, window_row_key(matches->list[i])));
     if (first)
         memmove(matches->list, matches->list + first, (end - first) * sizeof(*matches->list));
     matches->count = end - first;
@@ -465,13 +470,14 @@ static bool move_bounds(struct window_reading *reading)
     struct view_cut cut = window_view_cut(window);
     if (!window_is_cut(window))
         return true;
-    struct window_bounds was = window->bounds;
-    window_bounds_init(&window->bounds);
-    bool done = window_bounds_read(&window->bounds, reading->reader, reading->stage, &cut, error);
+    struct window_bounds was = window->matches.bounds;
+    window_bounds_init(&window->matches.bounds);
+    bool done =
+        window_bounds_read(&window->matches.bounds, reading->reader, reading->stage, &cut, error);
     if (done)
         drop_outside(window);
-    done = done && window_bounds_newcomers(&was, &window->bounds, reading->reader, reading->stage,
-                                           each_newcomer, reading, error);
+    done = done && window_bounds_newcomers(&was, &window->matches.bounds, reading->reader,
+                                           reading->stage, each_newcomer, reading, error);
     window_bounds_fini(&was);
     return done;
 }
@@ -479,9 +485,9 @@ static bool move_bounds(struct window_reading *reading)
 /* What came since the matches were last brought up to date; -1: it is not known any more. */
 static int64_t count_news(const struct window *window, const struct view_state *state)
 {
-    int64_t changes = state->export.last_change - window->position;
-    int64_t news = (changes > 0 ? changes : 0) + state->log.last_flip - window->flip;
-    return news && window->position < state->log.floor_change ? -1 : news;
+    int64_t changes = state->export.last_change - window->content.position;
+    int64_t news = (changes > 0 ? changes : 0) + state->log.last_flip - window->content.flip;
+    return news && window->content.position < state->log.floor_change ? -1 : news;
 }
 
 static bool find_news(struct catching *catching)
@@ -490,14 +496,14 @@ static bool find_news(struct catching *catching)
     const struct window *window = reading->window;
     const struct store_export *export = &reading->state->export;
     struct error *error = &reading->result->error;
-    if (export->last_change > window->position &&
+    if (export->last_change > window->content.position &&
         !scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader, export->id,
-                             span_make(NULL, 0), window->position, export->last_change, true,
-                             each_change, catching, error))
+                             span_make(NULL, 0), window->content.position, export->last_change,
+                             true, each_change, catching, error))
         return false;
     if (error->code == ERROR_NONE && window->spec.view->stage &&
-        !store_scan_new_flips(reading->reader, export->id, window->flip, -1, each_flip, catching,
-                              error))
+        !store_scan_new_flips(reading->reader, export->id, window->content.flip, -1, each_flip,
+                              catching, error))
         return false;
     return error->code == ERROR_NONE;
 }

@@ -11,7 +11,7 @@ void window_say_more(const struct window *window, struct snapshot_drafts *drafts
 {
     int64_t take, skip;
     if (window_part(window, &take, &skip))
-        drafts->more = window->more ? WIRE_MORE : WIRE_MORE_NONE;
+        drafts->more = window->content.more ? WIRE_MORE : WIRE_MORE_NONE;
 }
 
 bool window_fetch(struct window_reading *reading, struct span key, struct store_entity *entity)
@@ -27,7 +27,7 @@ bool window_fetch(struct window_reading *reading, struct span key, struct store_
 
 bool window_index_old(struct window_reading *reading)
 {
-    const struct window_rows *rows = &reading->window->rows;
+    const struct window_rows *rows = &reading->window->content.rows;
     if (reading->old_on)
         return true;
     map_init(&reading->old, window_row_map_key);
@@ -71,7 +71,7 @@ bool window_put_frame(struct window_reading *reading, struct span key, struct sp
 
 bool window_encode_difference(struct window_reading *reading, struct buffer *out)
 {
-    struct seq before = reading->window->cursor, after = window_cursor(reading->state);
+    struct seq before = reading->window->content.cursor, after = window_cursor(reading->state);
     /* Under the one key that members asked for, what comes takes the place of what left. */
     bool replaced = window_is_keyed_by_field(reading->window) && reading->fresh_count;
     size_t left = replaced ? 0 : reading->left.count, count = left + reading->fresh_count;
@@ -96,8 +96,8 @@ bool window_encode_difference(struct window_reading *reading, struct buffer *out
 bool window_index_rows(const struct window *window, struct map *map)
 {
     map_init(map, window_row_map_key);
-    for (size_t i = 0; i < window->rows.count; i++)
-        if (!map_add(map, window->rows.list[i]))
+    for (size_t i = 0; i < window->content.rows.count; i++)
+        if (!map_add(map, window->content.rows.list[i]))
             return false;
     return true;
 }

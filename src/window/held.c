@@ -49,8 +49,8 @@ static bool find_shown(struct holding *holding)
         if (!held->shown)
             continue;
         holding->shows_all = holding->shows_all || held->kind == HELD_ALL;
-        for (size_t i = 0; held->source && i < window_of_held(held)->rows.count; i++) {
-            struct window_row *row = window_of_held(held)->rows.list[i];
+        for (size_t i = 0; held->source && i < window_of_held(held)->content.rows.count; i++) {
+            struct window_row *row = window_of_held(held)->content.rows.list[i];
             if (!map_get(&holding->shown, window_row_key(row)) && !map_add(&holding->shown, row))
                 return lacks_memory(holding->reading);
         }
@@ -62,7 +62,7 @@ static bool is_shown(const struct holding *holding, struct span key)
 {
     const struct window *window = holding->reading->window;
     const struct link *link;
-    if (window_is_keyed_by_field(window) ? window->rows.count > 0
+    if (window_is_keyed_by_field(window) ? window->content.rows.count > 0
                                          : map_get(holding->rows, key) != NULL)
         return true;
     if (map_get(&holding->shown, key))
@@ -237,19 +237,19 @@ static bool put_window(struct holding *holding, const struct held *held)
     const struct window *window = window_of_held(held);
     if (held->former && held->version == 0)
         return put_former(holding, held);
-    for (size_t i = 0; i < window->rows.count; i++)
-        if (window->rows.list[i]->entered <= held->version &&
-            !put(holding, window_row_key(window->rows.list[i])))
+    for (size_t i = 0; i < window->content.rows.count; i++)
+        if (window->content.rows.list[i]->entered <= held->version &&
+            !put(holding, window_row_key(window->content.rows.list[i])))
             return false;
-    for (size_t i = 0; i < window->exit_count; i++) {
-        const struct window_exit *exit = &window->exits[i];
+    for (size_t i = 0; i < window->content.removals.count; i++) {
+        const struct window_removal *exit = &window->content.removals.list[i];
         bool had =
             (exit->version > held->version || held->former) && exit->entered <= held->version;
         if (had && !put(holding, span_make(exit->key, exit->key_length)))
             return false;
     }
-    for (size_t i = 0; held->former && i < window->lost.count; i++)
-        if (!put(holding, window_row_key(window->lost.list[i])))
+    for (size_t i = 0; held->former && i < window->content.previous.rows.count; i++)
+        if (!put(holding, window_row_key(window->content.previous.rows.list[i])))
             return false;
     return true;
 }
@@ -309,7 +309,7 @@ static bool put_delete(void *argument, struct span key)
 static bool put_rows(struct move *move)
 {
     struct window_reading *reading = move->reading;
-    const struct window_rows *rows = &reading->window->rows;
+    const struct window_rows *rows = &reading->window->content.rows;
     for (size_t i = 0; i < rows->count && move->drafts->place.limit != 0; i++) {
         struct span key = window_row_key(rows->list[i]);
         struct store_entity entity;
@@ -339,10 +339,11 @@ bool window_encode_move(struct window_reading *reading, struct window_request *r
     done = done && window_each_held(reading, request, &move.rows, false, put_delete, &move) &&
            put_rows(&move) && window_encode_farewells(reading, move.drafts);
     request->rows = move.drafts->rows;
-    request->state = change;
-    request->stated = window->spec.key.data && window->rows.count && request->with_rows
-                          ? window->rows.list[0]->change
-                          : KEY_STATED_UNKNOWN;
+    request->statement.state = change;
+    request->statement.stated =
+        window->spec.key.data && window->content.rows.count && request->with_rows
+            ? window->content.rows.list[0]->change
+            : KEY_STATED_UNKNOWN;
     map_fini(&move.rows);
     return done;
 }

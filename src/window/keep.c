@@ -101,10 +101,10 @@ static bool run(struct write_job *job, struct store_writer *store, struct error 
 /* The newest counts; without memory for it, it is as if the window had too many rows. */
 static void add_move(struct window *window, struct window_row *move, bool newer)
 {
-    struct window_row *old = map_get(&window->moves, window_row_key(move));
+    struct window_row *old = map_get(&window->kept.moves, window_row_key(move));
     if (old && newer)
         old->fate = move->fate;
-    if (old || !map_add(&window->moves, move))
+    if (old || !map_add(&window->kept.moves, move))
         memory_free(move);
 }
 
@@ -120,44 +120,44 @@ static void drop_moves(struct window *window)
 {
     size_t position = 0;
     struct window_row *move;
-    while ((move = map_next(&window->moves, &position)))
+    while ((move = map_next(&window->kept.moves, &position)))
         memory_free(move);
-    map_fini(&window->moves);
-    map_init(&window->moves, window_row_map_key);
+    map_fini(&window->kept.moves);
+    map_init(&window->kept.moves, window_row_map_key);
 }
 
 /* A window that the database does not know at all comes first. */
 static void tell(struct window *window)
 {
     struct link *moved = &window->hub->windows->moved;
-    if (!link_alone(&window->in_moved))
+    if (!link_alone(&window->kept.in_moved))
         return;
-    if (window->kept_us)
-        link_append(moved, &window->in_moved);
+    if (window->kept.us)
+        link_append(moved, &window->kept.in_moved);
     else
-        link_prepend(moved, &window->in_moved);
+        link_prepend(moved, &window->kept.in_moved);
 }
 
 static void decide(struct window *window)
 {
     struct windows *windows = window->hub->windows;
-    INVARIANT(!window->kept_rows);
-    bool room = windows->kept_rows + window->rows.count <= WINDOW_KEPT_ROWS;
-    window->kept = room ? WINDOW_KEPT : WINDOW_NOT_KEPT;
-    window->kept_rows = room ? window->rows.count : 0;
-    windows->kept_rows += window->kept_rows;
+    INVARIANT(!window->kept.rows);
+    bool room = windows->kept_rows + window->content.rows.count <= WINDOW_KEPT_ROWS;
+    window->kept.state = room ? WINDOW_KEPT : WINDOW_NOT_KEPT;
+    window->kept.rows = room ? window->content.rows.count : 0;
+    windows->kept_rows += window->kept.rows;
     tell(window);
 }
 
 void window_keep(struct window *window, struct window_result *result)
 {
-    INVARIANT(window->shown_change <= window->position);
-    window->shown_change = window->position;
+    INVARIANT(window->published.change <= window->content.position);
+    window->published.change = window->content.position;
     if (!result->keeps)
         return;
-    if (window->kept == WINDOW_UNDECIDED)
+    if (window->kept.state == WINDOW_UNDECIDED)
         decide(window);
-    if (window->kept != WINDOW_KEPT || !result->moves.count)
+    if (window->kept.state != WINDOW_KEPT || !result->moves.count)
         return;
     add_moves(window, &result->moves, true);
     tell(window);
@@ -165,11 +165,11 @@ void window_keep(struct window *window, struct window_result *result)
 
 void window_keep_end(struct window *window)
 {
-    INVARIANT(window->hub->windows->kept_rows >= window->kept_rows);
-    window->hub->windows->kept_rows -= window->kept_rows;
-    link_remove(&window->in_moved);
+    INVARIANT(window->hub->windows->kept_rows >= window->kept.rows);
+    window->hub->windows->kept_rows -= window->kept.rows;
+    link_remove(&window->kept.in_moved);
     drop_moves(window);
-    map_fini(&window->moves);
+    map_fini(&window->kept.moves);
 }
 
 /* ---- when ---- */
@@ -182,11 +182,11 @@ static int64_t shown_change(const struct hub *hub, bool coalesces)
     const struct link *link;
     for (link = hub->windows->active.next; link != &hub->windows->active; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_active, link);
-        bool waits = window->member_count && window->delivered > 0 &&
-                     (window->stale || window->looking) &&
+        bool waits = window->member_count && window->published.version > 0 &&
+                     (window->stale || window->busy == WINDOW_LOOKED_AT) &&
                      (coalesces || !window->spec.view->coalesce_ms);
-        if (waits && window->shown_change < change)
-            change = window->shown_change;
+        if (waits && window->published.change < change)
+            change = window->published.change;
     }
     return change;
 }
@@ -200,8 +200,8 @@ static void tell_watched(struct hub *hub, uint64_t now)
         age = 0; /* the oldest in the database are to be those that nobody watches */
     for (link = hub->windows->all.next; link != &hub->windows->all; link = link->next) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
-        bool counts = window->kept != WINDOW_UNDECIDED && !window->spec.is_extra;
-        if (window->member_count && counts && now - window->kept_us > age)
+        bool counts = window->kept.state != WINDOW_UNDECIDED && !window->spec.is_extra;
+        if (window->member_count && counts && now - window->kept.us > age)
             tell(window);
     }
 }
@@ -314,7 +314,7 @@ static void deliver(struct engine_event *event)
         windows->kept_us += RETRY_MS * 1000;
     } else {
         for (size_t i = 0; i < keep->count; i++)
-            keep->parts[i].window->told = true;
+            keep->parts[i].window->kept.told = true;
         if (keep->change >= 0) {
             windows->kept_change = keep->change;
             windows->kept_coalesced = keep->coalesced;
@@ -331,22 +331,23 @@ static bool take_part(struct keep_job *keep, struct window *window, uint64_t now
     struct keep_part *part = &keep->parts[keep->count];
     struct window_row *move;
     size_t position = 0;
-    *part = (struct keep_part){.window = window,
-                               .name = memory_copy_string(window->name, strlen(window->name)),
-                               .change = window->kept == WINDOW_KEPT ? window->shown_change : -1,
-                               .renewed = window->told};
+    *part = (struct keep_part){
+        .window = window,
+        .name = memory_copy_string(window->name, strlen(window->name)),
+        .change = window->kept.state == WINDOW_KEPT ? window->published.change : -1,
+        .renewed = window->kept.told};
     if (!part->name)
         return false;
-    while ((move = map_next(&window->moves, &position)))
+    while ((move = map_next(&window->kept.moves, &position)))
         if (!window_rows_add(&part->moves, move)) {
             memory_free(part->moves.list);
             memory_free(part->name);
             return false;
         }
-    map_fini(&window->moves);
-    map_init(&window->moves, window_row_map_key);
-    link_remove(&window->in_moved);
-    window->kept_us = now;
+    map_fini(&window->kept.moves);
+    map_init(&window->kept.moves, window_row_map_key);
+    link_remove(&window->kept.in_moved);
+    window->kept.us = now;
     window->source.pins++;
     keep->count++;
     return true;
@@ -360,7 +361,7 @@ static void take_parts(struct keep_job *keep, uint64_t now)
     keep->parts = capacity ? memory_new(capacity * sizeof *keep->parts) : NULL;
     while (keep->parts && keep->count < capacity && moves < KEEP_MOVES &&
            !link_alone(&windows->moved)) {
-        struct window *window = LINK_OWNER(struct window, in_moved, windows->moved.next);
+        struct window *window = LINK_OWNER(struct window, kept.in_moved, windows->moved.next);
         if (!take_part(keep, window, now))
             break;
         moves += keep->parts[keep->count - 1].moves.count;

@@ -46,7 +46,7 @@ static bool serve_requests(struct window_look *look, struct window_reading *read
             reading->result->skipped = true;
             return true;
         }
-        INVARIANT(request->looking);
+        INVARIANT(request->stage == REQUEST_LOOKING);
         look->served++;
         if (!window_encode_request(reading, request))
             return false;
@@ -68,12 +68,13 @@ static void look_at(struct window_look *look, struct window_result *result,
         .max_array = engine_max_array_length(look->hub->engine,
                                              span_of(result->window->spec.view->export_name)),
         .outlived = look->outlived,
-        .budget = result->window->scanning ? WINDOW_SCAN : 0};
-    INVARIANT(result->window->looking && !result->window->filling);
-    bool first = !result->window->known;
-    uint64_t since = clock_monotonic_us() - result->window->lost_us;
+        .budget = result->window->matches.state == MATCHES_PASSED ? WINDOW_SCAN : 0};
+    INVARIANT(result->window->busy == WINDOW_LOOKED_AT);
+    bool first = !result->window->content.known;
+    uint64_t since = clock_monotonic_us() - result->window->content.previous.us;
     if ((int64_t)(since / 1000) >= look->tombstone_ms)
-        window_rows_fini(&result->window->lost); /* nobody comes back with those any more */
+        window_rows_fini(
+            &result->window->content.previous.rows); /* nobody comes back with those any more */
     if (!view_state_read(&state, result->window->spec.view, reader, &result->error))
         return;
     window_reading_init(&reading);

@@ -171,9 +171,10 @@ static struct reader_step take_answer(struct subscription *subscription,
     struct text *text = request->text;
     if (kind == WINDOW_STATE)
         text = window_state_answer(subscription, request);
-    subscription->beside.stated =
-        kind == WINDOW_STATE || kind == WINDOW_MOVE ? request->stated : KEY_STATED_UNKNOWN;
-    subscription->beside.stated_at = request->state;
+    subscription->beside.stated = kind == WINDOW_STATE || kind == WINDOW_MOVE
+                                      ? request->statement.stated
+                                      : KEY_STATED_UNKNOWN;
+    subscription->beside.stated_at = request->statement.state;
     int64_t version = request->version;
     subscription->member->request = NULL;
     if (kind != WINDOW_STATE)
@@ -196,7 +197,7 @@ static struct reader_step pull_answer(struct subscription *subscription)
 {
     struct window_request *request = subscription->member->request;
     INVARIANT(request && request->subscription == subscription);
-    if (!request->returned)
+    if (request->stage != REQUEST_RETURNED)
         return (struct reader_step){.then = STEP_WAIT};
     if (is_overtaken(subscription, request)) {
         ask_anew(subscription);
@@ -215,37 +216,37 @@ static struct reader_step pull_answer(struct subscription *subscription)
 static bool is_fresh(const struct subscription *subscription)
 {
     const struct window *window = subscription->member->window;
-    if (!window->snapshot || !window->channel_on)
+    if (!window->snapshot.text || !window->channel_on)
         return false;
-    bool untouched =
-        !window->looking && !window->stale && window->snapshot_version == window->channel.head;
-    if (!untouched && window->snapshot_asof < subscription->member->asked)
+    bool untouched = window->busy != WINDOW_LOOKED_AT && !window->stale &&
+                     window->snapshot.version == window->channel.head;
+    if (!untouched && window->snapshot.asof < subscription->member->asked)
         return false;
     struct channel_cursor cursor;
-    return channel_seek(&window->channel, window->snapshot_version, &cursor);
+    return channel_seek(&window->channel, window->snapshot.version, &cursor);
 }
 
 static struct reader_step pull_snapshot(struct subscription *subscription)
 {
     struct window *window = subscription->member->window;
     if (!is_fresh(subscription)) {
-        window->snapshot_wanted = true;
+        window->snapshot.wanted = true;
         window_activate(window);
         wait_for_look(subscription);
         return (struct reader_step){.then = STEP_WAIT};
     }
-    INVARIANT(window->snapshot_version <= window->channel.head);
-    if (!window->snapshot_new)
+    INVARIANT(window->snapshot.version <= window->channel.head);
+    if (!window->snapshot.unused)
         counter_add(&subscription->feed->hub->metrics.snapshot_batches_shared, 1);
-    window->snapshot_new = false;
-    go_live(subscription, window->snapshot_version);
-    return (struct reader_step){.text = text_ref(window->snapshot),
+    window->snapshot.unused = false;
+    go_live(subscription, window->snapshot.version);
+    return (struct reader_step){.text = text_ref(window->snapshot.text),
                                 .then = STEP_MORE,
                                 .is_snapshot = true,
-                                .rows = (uint64_t)window->snapshot_rows,
+                                .rows = (uint64_t)window->snapshot.rows,
                                 .ends = true,
                                 .is_answer = true,
-                                .answered = window->snapshot_rows};
+                                .answered = window->snapshot.rows};
 }
 
 static void rest(struct subscription *subscription)
@@ -332,7 +333,7 @@ static bool has_all(const struct subscription *subscription)
 {
     const struct window *window = subscription->member->window;
     return is_live(subscription) && !link_alone(&subscription->in_rest) && !window->stale &&
-           !window->looking && !window->filling;
+           !window->busy;
 }
 
 const struct reader_ops window_reader = {
@@ -348,7 +349,7 @@ struct window_shown window_shown(const struct subscription *subscription)
                   (member->phase == MEMBER_WAITING &&
                    (request->kind == WINDOW_BEHIND || request->kind == WINDOW_STATE)));
     known = known && !subscription->beside.others;
-    int64_t version = known ? member->version : window->delivered;
+    int64_t version = known ? member->version : window->published.version;
     return (struct window_shown){
         .source = version > 0 || windows_outlived(window->hub) ? &window->source : NULL,
         .version = version,

@@ -84,8 +84,8 @@ static void start_over(struct window_once *once)
     wire_batch_fini(&once->plain.rows);
     buffer_clear(&once->plain.deleted);
     wire_batch_init(&once->plain.rows, UINT32_MAX);
-    window_rows_fini(&once->window.rows);
-    once->window.known = false;
+    window_rows_fini(&once->window.content.rows);
+    once->window.content.known = false;
     once->again = true;
 }
 
@@ -93,7 +93,6 @@ static void start_over(struct window_once *once)
 static bool fill_anew(struct window_once *once)
 {
     window_matches_clear(&once->window);
-    once->window.matches_ready = false;
     start_over(once);
     return ++once->refills <= REFILLS ||
            error_set(&once->answer.error, ERROR_QUEUE_FULL,
@@ -154,12 +153,17 @@ static void explain_failure(struct window_once *once, const struct window_result
         error_set(&once->answer.error, ERROR_MEMORY, "out of memory while reading a view");
 }
 
+static bool has_matches(const struct window_once *once)
+{
+    return once->window.matches.state == MATCHES_KEPT;
+}
+
 /* Rows that a filter looks at in one transaction; 0: its matches are there. */
 static int64_t first_look(const struct window_once *once)
 {
     int64_t most = once->hub->options.max_filter_rows,
             look = once->looked ? FIRST_LOOK : BRIEF_LOOK;
-    if (!window_filters_all(&once->window) || once->window.matches_ready)
+    if (!window_filters_all(&once->window) || has_matches(once))
         return 0;
     return most < look ? most : look;
 }
@@ -215,9 +219,10 @@ static bool fill(struct window_once *once, struct store_reader *reader)
             "few (take) that they are found soon, define a view with that filter, or "
             "raise max_filter_rows",
             (long long)options->max_filter_rows);
-    once->window.matches_ready = filled == WINDOW_FILLED;
-    once->again = !once->window.matches_ready;
-    return once->window.matches_ready;
+    once->again = filled != WINDOW_FILLED;
+    if (!once->again)
+        once->window.matches.state = MATCHES_KEPT;
+    return !once->again;
 }
 
 /* The same. */
@@ -241,7 +246,7 @@ static void end_body(struct window_once *once)
     buffer_add_char(out, ']');
     if (window_part(&once->window, &take, &skip))
         buffer_printf(out, ",\"take\":%lld,\"skip\":%lld,\"more\":%s", (long long)take,
-                      (long long)skip, once->window.more ? "true" : "false");
+                      (long long)skip, once->window.content.more ? "true" : "false");
     if (once->has_after) {
         buffer_add_string(out, ",\"deleted\":[");
         buffer_add_span(out, buffer_span(&once->plain.deleted));
@@ -279,12 +284,12 @@ static void run(struct read_job *read, struct store_reader *reader)
 {
     struct window_once *once = (struct window_once *)read;
     once->again = false;
-    if (once->filling && !once->window.matches_ready && !fill(once, reader))
+    if (once->filling && !has_matches(once) && !fill(once, reader))
         return;
     if (once->resumed && !find_cursor(once, reader))
         return;
-    if (once->resumed && window_filters_all(&once->window) && !once->window.matches_ready &&
-        !once->window.scanning) {
+    if (once->resumed && window_filters_all(&once->window) &&
+        once->window.matches.state == MATCHES_WANTED) {
         once->filling = once->again = true; /* what is near a window's ends is told by these */
         return;
     }
@@ -351,7 +356,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     once->window.mode = feed_mode(spec->view);
     if (spec->take == VIEW_ALL && !spec->key.data)
         once->window.spec.take = ONCE_TAKE;
-    once->window.scanning = window_may_scan(&once->window);
+    once->window.matches.state = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;
     window_content_init(&once->window);
     wire_batch_init(&once->plain.rows, UINT32_MAX);
     buffer_init(&once->plain.deleted, UINT32_MAX);

@@ -74,12 +74,12 @@ static struct held_source *source(const struct subscription *subscription)
 
 static bool has_shown(const struct subscription *subscription)
 {
-    return subscription->member->window->delivered > 0;
+    return subscription->member->window->published.version > 0;
 }
 
 static int64_t newest_state(const struct subscription *subscription)
 {
-    return subscription->member->window->shown_change;
+    return subscription->member->window->published.change;
 }
 
 static bool states_row(const struct subscription *subscription)

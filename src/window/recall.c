@@ -15,7 +15,7 @@
 struct recall {
     struct window_reading *reading;
     struct map rows; /* the window's, by key */
-    struct map lost; /* window->lost likewise */
+    struct map lost; /* window->content.previous.rows likewise */
     int64_t since;   /* wall clock: what left before is not told */
     int64_t from;    /* of the gap that is looked at */
     bool known;      /* the database has the window, or had it */
@@ -42,7 +42,7 @@ static bool lose(struct recall *recall, struct span key)
     if (map_get(&recall->rows, key) || map_get(&recall->lost, key))
         return true;
     struct window_row *row = new_row(key);
-    if (!row || !window_rows_add(&recall->reading->window->lost, row)) {
+    if (!row || !window_rows_add(&recall->reading->window->content.previous.rows, row)) {
         memory_free(row);
         return lacks_memory(recall->reading);
     }
@@ -119,7 +119,7 @@ static bool find_changed(struct recall *recall, int64_t from, int64_t to)
 {
     struct window_reading *reading = recall->reading;
     struct error *error = &reading->result->error;
-    reading->window->recalled = false;
+    reading->window->content.previous.all = false;
     recall->from = from;
     return store_scan_watched_keys(reading->reader, true, reading->state->export.id, from, to,
                                    each_pinned, recall, error) &&
@@ -165,8 +165,8 @@ static bool find_forgotten(struct recall *recall)
     int64_t forgotten = 0;
     bool done =
         read_number(reading->reader, STORE_WATCHED_FORGOTTEN, &forgotten, &reading->result->error);
-    reading->window->recalled = forgotten < recall->since;
-    recall->known = !reading->window->recalled;
+    reading->window->content.previous.all = forgotten < recall->since;
+    recall->known = !reading->window->content.previous.all;
     return done;
 }
 
@@ -181,7 +181,7 @@ static bool find_kept(struct recall *recall)
         return false;
     if (!found)
         return find_forgotten(recall);
-    window->recalled = change >= 0;
+    window->content.previous.all = change >= 0;
     recall->known = true;
     return change < 0 || (store_scan_watched(reading->reader, id, each_kept, recall, error) &&
                           error->code == ERROR_NONE);
@@ -192,11 +192,11 @@ bool window_recall(struct window_reading *reading)
     struct window *window = reading->window;
     struct recall recall = {.reading = reading,
                             .since = engine_due_ms(window->hub->engine) - reading->tombstone_ms};
-    window_rows_fini(&window->lost);
-    window->recalled = false;
+    window_rows_fini(&window->content.previous.rows);
+    window->content.previous.all = false;
     if (reading->tombstone_ms <= 0)
         return true;
-    window->lost_us = clock_monotonic_us();
+    window->content.previous.us = clock_monotonic_us();
     map_init(&recall.lost, window_row_map_key);
     bool done = (window_index_rows(window, &recall.rows) || lacks_memory(reading)) &&
                 find_kept(&recall) && find_gaps(&recall);
@@ -228,12 +228,12 @@ bool window_recall_other(const struct window_reading *reading, const struct wind
     bool done = find_kept(&recall) && find_gaps(&recall);
     if (!done)
         reading->result->error = result.error;
-    for (size_t i = 0; done && i < window.lost.count; i++)
-        done = each(argument, window_row_key(window.lost.list[i]));
-    *all = recall.known && !window.recalled;
+    for (size_t i = 0; done && i < window.content.previous.rows.count; i++)
+        done = each(argument, window_row_key(window.content.previous.rows.list[i]));
+    *all = recall.known && !window.content.previous.all;
     map_fini(&recall.rows);
     map_fini(&recall.lost);
     window_rows_fini(&result.moves);
-    window_rows_fini(&window.lost);
+    window_rows_fini(&window.content.previous.rows);
     return done;
 }

@@ -3,18 +3,18 @@
 
 void window_request_free(struct window_request *request)
 {
-    INVARIANT(!request->looking && !request->drafts); /* else a reader has it */
+    INVARIANT(request->stage != REQUEST_LOOKING && !request->drafts); /* else a reader has it */
     link_remove(&request->in_requests);
     held_free_all(&request->held);
     text_unref(request->text);
-    text_unref(request->with_cursor);
+    text_unref(request->statement.with_cursor);
     memory_free(request);
 }
 
 void window_request_done(struct window_request *request)
 {
     struct subscription *subscription = request->subscription;
-    INVARIANT(!request->looking && request->returned);
+    INVARIANT(request->stage == REQUEST_RETURNED);
     INVARIANT(!subscription || subscription->member->request == request);
     if (!subscription) {
         window_request_free(request);
@@ -22,7 +22,7 @@ void window_request_done(struct window_request *request)
     }
     if (!request->done) {
         /* The window was not read, or failed and says so to its members. */
-        request->returned = false;
+        request->stage = REQUEST_QUEUED;
         link_append(&request->window->hub->windows->requests, &request->in_requests);
         request->window->request_count++;
         window_activate(request->window);

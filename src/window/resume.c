@@ -220,7 +220,7 @@ static bool scan_neighbours(struct resume *resume, int64_t first, int64_t count)
 
 static bool match_neighbours(struct resume *resume, int64_t first, int64_t end)
 {
-    const struct window_rows *matches = &resume->reading->window->matches;
+    const struct window_rows *matches = &resume->reading->window->matches.rows;
     for (int64_t i = first < 0 ? 0 : first; i < end && i < (int64_t)matches->count; i++) {
         struct store_entity row = {.key = window_row_key(matches->list[i])};
         if (!each_neighbour(resume, &row))
@@ -247,7 +247,7 @@ static bool put_matches_near(struct resume *resume, int64_t near)
 {
     const struct window *window = resume->reading->window;
     struct view_cut cut = window_view_cut(window);
-    int64_t first = window->spec.skip, end = first + (int64_t)window->rows.count;
+    int64_t first = window->spec.skip, end = first + (int64_t)window->content.rows.count;
     if (!match_neighbours(resume, first - near, first) ||
         !match_neighbours(resume, end, end + near))
         return false;
@@ -264,12 +264,12 @@ static bool put_neighbours(struct resume *resume)
     int64_t near = (int64_t)resume->keys.count;
     struct view_cut cut = window_view_cut(window);
     int64_t first = cut.skip + window->spec.skip;
-    int64_t end = first + (int64_t)window->rows.count;
+    int64_t end = first + (int64_t)window->content.rows.count;
     if (window->spec.key.data)
-        return window->rows.count > 0 || put_delete(resume, window->spec.key);
+        return window->content.rows.count > 0 || put_delete(resume, window->spec.key);
     if (window_keeps_matches(window))
         return put_matches_near(resume, near);
-    if (window->scanning)
+    if (window->matches.state == MATCHES_PASSED)
         return window_scan_seen(resume->reading, first - near, first, each_neighbour, resume,
                                 &resume->too_many) &&
                (resume->too_many || window_scan_seen(resume->reading, end, end + near,
@@ -297,9 +297,9 @@ static bool put_deletes(struct resume *resume)
 static bool may_lack(const struct resume *resume, size_t index)
 {
     const struct window *window = resume->reading->window;
-    const struct window_row *row = window->rows.list[index];
+    const struct window_row *row = window->content.rows.list[index];
     struct view_cut cut = window_view_cut(window);
-    size_t near = resume->keys.count, count = window->rows.count;
+    size_t near = resume->keys.count, count = window->content.rows.count;
     if (row->change > resume->from || map_get(&resume->changed, window_row_key(row)))
         return true;
     if (window->spec.key.data) /* others, or time, may have let it in */
@@ -325,7 +325,7 @@ static bool put_row(struct resume *resume, struct span key)
 
 static bool put_rows(struct resume *resume)
 {
-    const struct window_rows *rows = &resume->reading->window->rows;
+    const struct window_rows *rows = &resume->reading->window->content.rows;
     for (size_t i = 0; i < rows->count; i++)
         if (may_lack(resume, i) && !put_row(resume, window_row_key(rows->list[i])))
             return false;
@@ -343,7 +343,7 @@ static int64_t most_changed(const struct resume *resume)
 {
     const struct window_reading *reading = resume->reading;
     int64_t most = (resume->lost ? LOST_CHANGED : FEW_CHANGED) +
-                   ROW_CHANGED * (int64_t)reading->window->rows.count;
+                   ROW_CHANGED * (int64_t)reading->window->content.rows.count;
     return most < reading->max_rows ? most : reading->max_rows;
 }
 

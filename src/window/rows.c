@@ -12,7 +12,7 @@ static bool lacks_memory(struct window_reading *reading)
 /* The row as it was: mostly it stands where it stood. NULL when it was not in the window. */
 static bool find_old(struct window_reading *reading, struct span key, struct window_row **old)
 {
-    const struct window_rows *rows = &reading->window->rows;
+    const struct window_rows *rows = &reading->window->content.rows;
     size_t place = reading->rows.count;
     *old = place < rows->count ? rows->list[place] : NULL;
     if (*old && span_equal(window_row_key(*old), key))
@@ -70,14 +70,14 @@ static bool put_row(struct window_reading *reading, struct store_entity *entity,
         old->fate = ROW_REPLACED;
     row->fate = ROW_CARRIED;
     if (fresh) {
-        row->version = reading->window->version + 1;
+        row->version = reading->window->content.version + 1;
         row->entered = old ? old->entered : row->version;
     }
     struct span key = window_row_key(row);
     if ((fresh || reading->result->snapshot_wanted) && !entity->data.data &&
         !window_fetch(reading, key, entity))
         return false;
-    if (fresh && reading->window->known && !note_fresh(reading, row, entity->data))
+    if (fresh && reading->window->content.known && !note_fresh(reading, row, entity->data))
         return false;
     return !reading->result->snapshot_wanted || put_in_snapshot(reading, entity);
 }
@@ -197,10 +197,10 @@ static bool read_matches(struct window_reading *reading)
     if (!window_matches_update(reading))
         return false;
     reading->more = window->spec.take != VIEW_ALL && !window->spec.key.data &&
-                    (int64_t)window->matches.count - window->spec.skip > window->spec.take;
-    for (size_t i = (size_t)window->spec.skip; i < window->matches.count && !is_full(reading);
+                    (int64_t)window->matches.rows.count - window->spec.skip > window->spec.take;
+    for (size_t i = (size_t)window->spec.skip; i < window->matches.rows.count && !is_full(reading);
          i++) {
-        const struct window_row *match = window->matches.list[i];
+        const struct window_row *match = window->matches.rows.list[i];
         struct store_entity entity = {.key = window_row_key(match), .change = match->change};
         if (is_too_large(reading) || !put_row(reading, &entity, span_make(NULL, 0)))
             return false;
@@ -261,8 +261,8 @@ void window_reading_init(struct window_reading *reading)
 bool window_read(struct window_reading *reading)
 {
     struct window *window = reading->window;
-    for (size_t i = 0; i < window->rows.count; i++)
-        window->rows.list[i]->fate = ROW_LEFT;
+    for (size_t i = 0; i < window->content.rows.count; i++)
+        window->content.rows.list[i]->fate = ROW_LEFT;
     if (!reading->state->found || (window->spec.view->stage && !reading->stage))
         return true; /* nothing was ever fed */
     if (window_keeps_matches(window))
@@ -270,5 +270,6 @@ bool window_read(struct window_reading *reading)
     if (window->spec.key.data && !window_is_keyed_by_field(window) &&
         !(window_is_cut(window) && window->spec.is_short))
         return read_key(reading);
-    return scan(reading) && (!window->scanning || window_stop_scanning(reading));
+    return scan(reading) &&
+           (window->matches.state != MATCHES_PASSED || window_stop_scanning(reading));
 }

@@ -20,7 +20,7 @@ bool window_stop_scanning(struct window_reading *reading)
 {
     if (!reading->exhausted)
         return true;
-    reading->window->scanning = false;
+    reading->window->matches.state = MATCHES_WANTED;
     reading->result->refill = true;
     return false;
 }

@@ -8,14 +8,14 @@ static bool lacks_memory(struct window_reading *reading)
 
 static bool is_fresh(const struct window_reading *reading, const struct window_row *row)
 {
-    return row->version > reading->window->version;
+    return row->version > reading->window->content.version;
 }
 
 static bool find_left(struct window_reading *reading)
 {
     struct window *window = reading->window;
-    for (size_t i = 0; i < window->rows.count; i++) {
-        struct window_row *row = window->rows.list[i];
+    for (size_t i = 0; i < window->content.rows.count; i++) {
+        struct window_row *row = window->content.rows.list[i];
         if (row->fate == ROW_LEFT && !window_rows_add(&reading->left, row))
             return lacks_memory(reading);
     }
@@ -25,50 +25,54 @@ static bool find_left(struct window_reading *reading)
 static void forget_exits(struct window *window, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        INVARIANT(window->exit_floor <= window->exits[i].version);
-        INVARIANT(window->exit_bytes >= window->exits[i].key_length);
-        window->exit_floor = window->exits[i].version;
-        window->exit_bytes -= window->exits[i].key_length;
-        memory_free(window->exits[i].key);
+        INVARIANT(window->content.removals.floor <= window->content.removals.list[i].version);
+        INVARIANT(window->content.removals.bytes >= window->content.removals.list[i].key_length);
+        window->content.removals.floor = window->content.removals.list[i].version;
+        window->content.removals.bytes -= window->content.removals.list[i].key_length;
+        memory_free(window->content.removals.list[i].key);
     }
-    window->exit_count -= count;
-    memmove(window->exits, window->exits + count, window->exit_count * sizeof *window->exits);
+    window->content.removals.count -= count;
+    memmove(window->content.removals.list, window->content.removals.list + count,
+            window->content.removals.count * sizeof *window->content.removals.list);
 }
 
 static bool add_exit(struct window *window, const struct window_row *row)
 {
     struct span key = window_row_key(row);
-    if (!window->exits) {
-        window->exits = memory_new(WINDOW_EXITS * sizeof *window->exits);
-        if (!window->exits)
+    if (!window->content.removals.list) {
+        window->content.removals.list =
+            memory_new(WINDOW_EXITS * sizeof *window->content.removals.list);
+        if (!window->content.removals.list)
             return false;
     }
     /* In one go, so that making room is cheap for each. */
-    if (window->exit_count == WINDOW_EXITS || window->exit_bytes > WINDOW_EXIT_BYTES)
-        forget_exits(window, window->exit_count - window->exit_count / 2);
-    INVARIANT(window->exit_count < WINDOW_EXITS);
-    INVARIANT(!window->exit_count ||
-              window->exits[window->exit_count - 1].version <= window->version + 1);
+    if (window->content.removals.count == WINDOW_EXITS ||
+        window->content.removals.bytes > WINDOW_EXIT_BYTES)
+        forget_exits(window, window->content.removals.count - window->content.removals.count / 2);
+    INVARIANT(window->content.removals.count < WINDOW_EXITS);
+    INVARIANT(!window->content.removals.count ||
+              window->content.removals.list[window->content.removals.count - 1].version <=
+                  window->content.version + 1);
     char *copy = memory_copy_string(key.data, key.length);
     if (!copy)
         return false;
-    window->exits[window->exit_count++] =
-        (struct window_exit){.version = window->version + 1,
-                             .entered = row->entered,
-                             .told = row->version,
-                             .change = row->change,
-                             .at = engine_now_ms(window->hub->engine),
-                             .key_length = (uint32_t)key.length,
-                             .key = copy};
-    window->exit_bytes += key.length;
+    window->content.removals.list[window->content.removals.count++] =
+        (struct window_removal){.version = window->content.version + 1,
+                                .entered = row->entered,
+                                .told = row->version,
+                                .change = row->change,
+                                .at = engine_now_ms(window->hub->engine),
+                                .key_length = (uint32_t)key.length,
+                                .key = copy};
+    window->content.removals.bytes += key.length;
     return true;
 }
 
 static bool can_tell_events(const struct window_reading *reading)
 {
     const struct window *window = reading->window;
-    return window_tells_events(window) && !window->gap && reading->state->found &&
-           window->position >= reading->state->log.floor_change;
+    return window_tells_events(window) && !window->content.gap && reading->state->found &&
+           window->content.position >= reading->state->log.floor_change;
 }
 
 static bool encode(struct window_reading *reading, struct buffer *frames)
@@ -107,7 +111,7 @@ static bool add_move(struct window_result *result, struct span key, enum window_
 static bool note_moves(struct window_reading *reading)
 {
     struct window_result *result = reading->result;
-    int64_t version = reading->window->version + 1;
+    int64_t version = reading->window->content.version + 1;
     bool done = true;
     for (size_t i = 0; done && result->keeps && i < reading->left.count; i++)
         done = add_move(result, window_row_key(reading->left.list[i]), ROW_LEFT);
@@ -122,33 +126,34 @@ bool window_settle(struct window_reading *reading)
     struct window *window = reading->window;
     struct window_result *result = reading->result;
     struct buffer frames;
-    INVARIANT(window->position <= reading->state->log.last_change);
+    INVARIANT(window->content.position <= reading->state->log.last_change);
     INVARIANT(reading->fresh_count <= reading->rows.count);
     buffer_init(&frames, UINT32_MAX);
-    bool done =
-        find_left(reading) && (!window->known || encode(reading, &frames)) && note_moves(reading);
+    bool done = find_left(reading) && (!window->content.known || encode(reading, &frames)) &&
+                note_moves(reading);
     buffer_fini(&frames);
     if (!done)
         return false;
-    result->version = window->version + (result->differs || !window->known ? 1 : 0);
-    for (size_t i = 0; i < window->rows.count; i++)
-        if (window->rows.list[i]->fate != ROW_CARRIED)
-            memory_free(window->rows.list[i]);
-    memory_free(window->rows.list);
-    window->rows = reading->rows;
+    result->version = window->content.version + (result->differs || !window->content.known ? 1 : 0);
+    for (size_t i = 0; i < window->content.rows.count; i++)
+        if (window->content.rows.list[i]->fate != ROW_CARRIED)
+            memory_free(window->content.rows.list[i]);
+    memory_free(window->content.rows.list);
+    window->content.rows = reading->rows;
     reading->rows = (struct window_rows){.list = NULL};
     reading->left.count = 0;
-    window->version = result->version;
-    if (!window->known)
-        window->first_position = reading->state->log.last_change;
-    window->position = reading->state->log.last_change;
-    window->flip = reading->state->log.last_flip;
-    window->cursor = window_cursor(reading->state);
-    window->known = true;
-    window->gap = false;
-    window->more = reading->more;
-    buffer_clear(&window->next);
-    return buffer_add_span(&window->next, buffer_span(&reading->next)) || lacks_memory(reading);
+    window->content.version = result->version;
+    if (!window->content.known)
+        window->content.first_position = reading->state->log.last_change;
+    window->content.position = reading->state->log.last_change;
+    window->content.flip = reading->state->log.last_flip;
+    window->content.cursor = window_cursor(reading->state);
+    window->content.known = true;
+    window->content.gap = false;
+    window->content.more = reading->more;
+    buffer_clear(&window->content.next);
+    return buffer_add_span(&window->content.next, buffer_span(&reading->next)) ||
+           lacks_memory(reading);
 }
 
 void window_reading_fini(struct window_reading *reading)

@@ -13,8 +13,8 @@
 
 static void release(struct window *window)
 {
-    struct subscriber *holder = window->holder;
-    window->holder = NULL;
+    struct subscriber *holder = window->share.holder;
+    window->share.holder = NULL;
     INVARIANT(!holder || holder->windows.amount > 0);
     if (holder)
         share_set(&holder->windows, &window->hub->windows->held, holder->owner,
@@ -24,60 +24,60 @@ static void release(struct window *window)
 /* Without memory for it nobody holds it, for now. */
 static void decide(struct window *window)
 {
-    struct subscriber *holder = window->strangers ? NULL : window->first;
-    INVARIANT(window->strangers <= window->others);
-    INVARIANT(window->others < window->member_count);
-    if (holder == window->holder)
+    struct subscriber *holder = window->share.strangers ? NULL : window->share.first;
+    INVARIANT(window->share.strangers <= window->share.others);
+    INVARIANT(window->share.others < window->member_count);
+    if (holder == window->share.holder)
         return;
     release(window);
     if (holder && share_set(&holder->windows, &window->hub->windows->held, holder->owner,
                             holder->windows.amount + 1))
-        window->holder = holder;
+        window->share.holder = holder;
 }
 
 static void count(struct window *window, const struct subscriber *subscriber)
 {
-    window->others += subscriber != window->first;
-    window->strangers += subscriber->owner != window->first->owner;
+    window->share.others += subscriber != window->share.first;
+    window->share.strangers += subscriber->owner != window->share.first->owner;
 }
 
 static void unsettle(struct window *window)
 {
     release(window);
-    window->first = NULL;
-    window->others = window->strangers = 0;
-    if (window->member_count && link_alone(&window->in_unsettled))
-        link_append(&window->hub->windows->unsettled, &window->in_unsettled);
+    window->share.first = NULL;
+    window->share.others = window->share.strangers = 0;
+    if (window->member_count && link_alone(&window->share.in_unsettled))
+        link_append(&window->hub->windows->unsettled, &window->share.in_unsettled);
 }
 
 void window_share_joined(struct window *window, struct subscriber *subscriber)
 {
-    if (!link_alone(&window->in_unsettled))
+    if (!link_alone(&window->share.in_unsettled))
         return;
-    if (!window->first)
-        window->first = subscriber;
+    if (!window->share.first)
+        window->share.first = subscriber;
     count(window, subscriber);
     decide(window);
 }
 
 void window_share_left(struct window *window, struct subscriber *subscriber)
 {
-    if (!link_alone(&window->in_unsettled))
+    if (!link_alone(&window->share.in_unsettled))
         return;
-    if (subscriber == window->first) {
+    if (subscriber == window->share.first) {
         unsettle(window);
         return;
     }
-    INVARIANT(window->others > 0);
-    window->others--;
-    window->strangers -= subscriber->owner != window->first->owner;
+    INVARIANT(window->share.others > 0);
+    window->share.others--;
+    window->share.strangers -= subscriber->owner != window->share.first->owner;
     decide(window);
 }
 
 void window_share_end(struct window *window)
 {
     release(window);
-    link_remove(&window->in_unsettled);
+    link_remove(&window->share.in_unsettled);
 }
 
 void windows_share_unsettle(struct subscriber *subscriber)
@@ -93,9 +93,10 @@ void windows_share_unsettle(struct subscriber *subscriber)
 static void settle_all(struct windows *windows)
 {
     while (!link_alone(&windows->unsettled)) {
-        struct window *window = LINK_OWNER(struct window, in_unsettled, windows->unsettled.next);
+        struct window *window =
+            LINK_OWNER(struct window, share.in_unsettled, windows->unsettled.next);
         struct link *link = window->members.next;
-        link_remove(&window->in_unsettled);
+        link_remove(&window->share.in_unsettled);
         for (; link != &window->members; link = link->next)
             window_share_joined(window, window_member(link)->subscriber);
     }
@@ -109,9 +110,9 @@ static struct window *oldest_of(const struct windows *windows, const struct subs
     struct window *oldest = NULL;
     for (struct link *link = windows->all.next; link != &windows->all; link = link->next) {
         struct window *window = LINK_OWNER(struct window, in_windows, link);
-        if (window->holder != subscriber)
+        if (window->share.holder != subscriber)
             continue;
-        if (!window->others)
+        if (!window->share.others)
             return window;
         oldest = oldest ? oldest : window;
     }

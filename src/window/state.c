@@ -44,11 +44,11 @@ bool window_state_ask(struct subscription *subscription, struct window_request *
     if (other && !held_lend_shown(other, &request->held))
         return false;
     INVARIANT(subscription->member->window->spec.key.data); /* of one row */
-    request->unstated = subscription->beside.unstated;
-    request->restates = subscription->beside.restates;
-    request->inherits = subscription->beside.stay == BESIDE_HEIR;
-    request->stated = subscription->beside.stated;
-    request->since = key_owner_others_state(subscription);
+    request->statement.unstated = subscription->beside.unstated;
+    request->statement.restates = subscription->beside.restates;
+    request->statement.inherits = subscription->beside.stay == BESIDE_HEIR;
+    request->statement.stated = subscription->beside.stated;
+    request->statement.since = key_owner_others_state(subscription);
     subscription->beside.unstated = subscription->beside.restates = false;
     return true;
 }
@@ -56,8 +56,9 @@ bool window_state_ask(struct subscription *subscription, struct window_request *
 /* A cursor says that the client has everything up to there, also what the other shows. */
 struct text *window_state_answer(struct subscription *subscription, struct window_request *request)
 {
-    struct text **text =
-        key_owner_is_told(subscription, request->state) ? &request->with_cursor : &request->text;
+    struct text **text = key_owner_is_told(subscription, request->statement.state)
+                             ? &request->statement.with_cursor
+                             : &request->text;
     struct text *answer = *text;
     *text = NULL;
     text_unref(request->text);
@@ -69,8 +70,8 @@ struct text *window_state_answer(struct subscription *subscription, struct windo
 
 static bool has_row(const struct window *window, struct span key)
 {
-    for (size_t i = 0; i < window->rows.count; i++)
-        if (span_equal(window_row_key(window->rows.list[i]), key))
+    for (size_t i = 0; i < window->content.rows.count; i++)
+        if (span_equal(window_row_key(window->content.rows.list[i]), key))
             return true;
     return false;
 }
@@ -103,8 +104,8 @@ static bool read_row(struct window_reading *reading, struct span key, struct sto
  * had it otherwise. */
 static bool is_known(const struct window_request *request, int64_t change)
 {
-    return request->stated == change &&
-           (!request->restates || (change > 0 && change <= request->since));
+    return request->statement.stated == change &&
+           (!request->statement.restates || (change > 0 && change <= request->statement.since));
 }
 
 static bool put_row(struct window_reading *reading, struct span data, const struct seq *cursor,
@@ -125,12 +126,13 @@ bool window_encode_state(struct window_reading *reading, struct window_request *
     struct span key = window->spec.key, data = span_make(NULL, 0);
     struct seq cursor = window_cursor(reading->state);
     struct store_entity entity;
-    bool found, shown = window->rows.count > 0 && !request->inherits;
-    request->state = reading->state->log.last_change;
+    bool found, shown = window->content.rows.count > 0 && !request->statement.inherits;
+    request->statement.state = reading->state->log.last_change;
     /* What this look found is not told by a frame: the member goes on behind it. */
-    bool unstated = request->unstated || reading->result->version != request->from;
+    bool unstated = request->statement.unstated || reading->result->version != request->from;
     if (!shown && !unstated) {
-        request->stated = KEY_STATED_UNKNOWN; /* the row is as the batch of the other has it */
+        request->statement.stated =
+            KEY_STATED_UNKNOWN; /* the row is as the batch of the other has it */
         return true;
     }
     if (!read_row(reading, key, &entity, &found))
@@ -141,7 +143,7 @@ bool window_encode_state(struct window_reading *reading, struct window_request *
         data = entity.data;
     if (is_known(request, change))
         return true;
-    request->stated = change;
+    request->statement.stated = change;
     return put_row(reading, data, NULL, &request->text) &&
-           put_row(reading, data, &cursor, &request->with_cursor);
+           put_row(reading, data, &cursor, &request->statement.with_cursor);
 }

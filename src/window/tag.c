@@ -30,8 +30,8 @@ uint64_t window_tag(const struct window *window, const struct seq *after,
     tag_number(&hash, after ? after->slot : -1);
     tag_number(&hash, after ? after->index : -1);
     tag_number(&hash, state->found ? state->export.last_change : 0);
-    for (size_t i = 0; window_is_timed(window) && i < window->rows.count; i++)
-        tag_span(&hash, window_row_key(window->rows.list[i]));
-    tag_number(&hash, window_is_timed(window) && window->more);
+    for (size_t i = 0; window_is_timed(window) && i < window->content.rows.count; i++)
+        tag_span(&hash, window_row_key(window->content.rows.list[i]));
+    tag_number(&hash, window_is_timed(window) && window->content.more);
     return hash;
 }

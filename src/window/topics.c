@@ -7,7 +7,7 @@
 
 /* All windows over one stage, whatever their views cut of it. */
 struct stage_topic {
-    struct link windows;         /* window.in_topic */
+    struct link windows;         /* window.place.in_list */
     struct label_index by_label; /* the same */
     size_t length;
     char definition[];
@@ -63,9 +63,9 @@ bool window_topic_join(struct window *window)
 {
     struct windows *windows = window->hub->windows;
     const struct view_stage *stage = window->spec.view->stage;
-    INVARIANT(link_alone(&window->in_topic) && !window->stage_topic);
+    INVARIANT(link_alone(&window->place.in_list) && !window->place.stage);
     if (!stage) {
-        link_append(&window->feed->list_windows, &window->in_topic);
+        link_append(&window->feed->list_windows, &window->place.in_list);
         return true;
     }
     struct stage_topic *topic = get_topic(windows, span_of(stage->definition));
@@ -73,22 +73,22 @@ bool window_topic_join(struct window *window)
         return false;
     /* A cut is over the rows of all: what moves it is not for those alone who see the row. */
     const struct row_scope *scope = stage->has_cut || stage->source ? NULL : window->spec.scope;
-    if (!label_index_add(&topic->by_label, &window->topic, window, scope)) {
+    if (!label_index_add(&topic->by_label, &window->place.labels, window, scope)) {
         drop_unused(windows, topic);
         return false;
     }
-    window->stage_topic = topic;
-    link_append(&topic->windows, &window->in_topic);
+    window->place.stage = topic;
+    link_append(&topic->windows, &window->place.in_list);
     return true;
 }
 
 void window_topic_leave(struct window *window)
 {
-    struct stage_topic *topic = window->stage_topic;
-    link_remove(&window->in_topic);
+    struct stage_topic *topic = window->place.stage;
+    link_remove(&window->place.in_list);
     if (!topic)
         return;
-    label_index_remove(&topic->by_label, &window->topic);
+    label_index_remove(&topic->by_label, &window->place.labels);
     drop_unused(window->hub->windows, topic);
 }
 
@@ -96,26 +96,25 @@ void window_topic_leave(struct window *window)
 
 static bool is_before(struct span place, const struct window *window)
 {
-    const struct window_rows *rows = &window->rows;
+    const struct window_rows *rows = &window->content.rows;
     int64_t take = window->spec.take;
     if (take == 0)
         return false; /* of a view that is cut to nothing */
     if (take == VIEW_ALL || (int64_t)rows->count < take || window->spec.view->stage->cut.last)
         return true;
-    if (!window->more && window_may_have_more(window))
+    if (!window->content.more && window_may_have_more(window))
         return true; /* the first row behind it is news */
-    struct span last =
-        window->more ? buffer_span(&window->next) : window_row_place(rows->list[rows->count - 1]);
+    struct span last = window->content.more ? buffer_span(&window->content.next)
+                                            : window_row_place(rows->list[rows->count - 1]);
     return !last.length || span_compare(place, last) <= 0;
 }
 
 void window_pass(struct window *window, int64_t change)
 {
-    if (window->looking || window->filling || window->stale)
+    if (window->busy || window->stale)
         return;
-    bool current = window->known && (!window_keeps_matches(window) || window->matches_ready);
-    if (current && window->position < change)
-        window->position = change;
+    if (window->content.known && !window_lacks_matches(window) && window->content.position < change)
+        window->content.position = change;
 }
 
 /* The first commit that is for it since the last look; `before`: the newest change before that. */
@@ -134,14 +133,14 @@ static void mark_lists(struct hub *hub, int64_t before)
     for (link = hub->touched.next; link != &hub->touched; link = link->next) {
         struct feed *feed = LINK_OWNER(struct feed, in_touched, link);
         for (inner = feed->list_windows.next; inner != &feed->list_windows; inner = inner->next)
-            mark(LINK_OWNER(struct window, in_topic, inner), before);
+            mark(LINK_OWNER(struct window, place.in_list, inner), before);
     }
 }
 
 /* Whether what was touched can be in the window, by where it is. */
 static bool is_reached(const struct window *window, const struct derive_touched *touch)
 {
-    return window->looking || window->filling || !window->known || window_keeps_matches(window) ||
+    return window->busy || !window->content.known || window_keeps_matches(window) ||
            is_before(touch->place, window);
 }
 

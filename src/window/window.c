@@ -71,19 +71,19 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     window->spec = *spec;
     window->mode = feed->mode;
     window->name = name;
-    window->scanning = window_may_scan(window);
-    window->kept = window->spec.is_extra ? WINDOW_NOT_KEPT : WINDOW_UNDECIDED;
+    window->matches.state = window_may_scan(window) ? MATCHES_PASSED : MATCHES_WANTED;
+    window->kept.state = window->spec.is_extra ? WINDOW_NOT_KEPT : WINDOW_UNDECIDED;
     link_init(&window->in_windows);
     link_init(&window->in_active);
     link_init(&window->in_lingering);
-    link_init(&window->in_topic);
+    link_init(&window->place.in_list);
     link_init(&window->members);
     link_init(&window->waiting);
     link_init(&window->resting);
     link_init(&window->source.remembered);
-    link_init(&window->in_moved);
-    link_init(&window->in_unsettled);
-    map_init(&window->moves, window_row_map_key);
+    link_init(&window->kept.in_moved);
+    link_init(&window->share.in_unsettled);
+    map_init(&window->kept.moves, window_row_map_key);
     window_content_init(window);
     if (!window_topic_join(window) || !map_add(&hub->windows->by_name, window)) {
         window_topic_leave(window);
@@ -116,13 +116,13 @@ static void window_free(struct window *window)
     link_remove(&window->in_lingering);
     windows->count--;
     windows->lingering--;
-    if (window->known)
+    if (window->content.known)
         windows->ended_us = clock_monotonic_us();
     window->feed->windows--;
     feed_drop_unused(window->feed);
     if (window->channel_on)
         channel_fini(&window->channel);
-    text_unref(window->snapshot);
+    text_unref(window->snapshot.text);
     window_content_fini(window);
     window_spec_fini(&window->spec);
     memory_free(window->name);
@@ -153,8 +153,8 @@ void windows_end_lingering(struct windows *windows)
         bool is_empty = window->feed->export->waiting; /* nothing is to be told of it */
         if (windows->lingering <= WINDOW_LINGER && !is_empty)
             continue;
-        if (!window->member_count && !window->looking && !window->filling && !window->source.pins &&
-            (is_empty || link_alone(&window->in_moved)))
+        if (!window->member_count && !window->busy && !window->source.pins &&
+            (is_empty || link_alone(&window->kept.in_moved)))
             window_free(window);
     }
 }
@@ -245,9 +245,9 @@ static void drop_request(struct subscription *subscription)
     subscription->member->request = NULL;
     request->subscription = NULL;
     subscription->beside.unstated = subscription->beside.unstated || request->kind == WINDOW_STATE;
-    if (request->looking)
+    if (request->stage == REQUEST_LOOKING)
         return;
-    if (!request->returned) {
+    if (request->stage != REQUEST_RETURNED) {
         INVARIANT(request->window->request_count > 0);
         request->window->request_count--;
     }
@@ -276,8 +276,8 @@ void window_leave(struct subscription *subscription)
     if (window->channel_on)
         channel_fini(&window->channel);
     window->channel_on = false;
-    text_unref(window->snapshot);
-    window->snapshot = NULL;
+    text_unref(window->snapshot.text);
+    window->snapshot.text = NULL;
     windows->lingering++;
     windows->extra -= window->spec.is_extra;
     link_append(&windows->lingerers, &window->in_lingering);
@@ -285,7 +285,7 @@ void window_leave(struct subscription *subscription)
 
 void window_fail(struct window *window, const struct error *error)
 {
-    INVARIANT(!window->looking && !window->filling); /* its content is a reader's until then */
+    INVARIANT(!window->busy); /* its content is a reader's until then */
     while (!link_alone(&window->members)) {
         struct subscription *subscription = window_member(window->members.next);
         subscription_fail(subscription, error);
@@ -293,11 +293,11 @@ void window_fail(struct window *window, const struct error *error)
     held_forget(&window->source);
     /* A look may be at the rows of one that is held. */
     if (!window->source.pins)
-        window_rows_fini(&window->rows);
+        window_rows_fini(&window->content.rows);
     window_matches_clear(window);
-    if (window->known)
+    if (window->content.known)
         window->hub->windows->ended_us = clock_monotonic_us();
-    window->known = window->matches_ready = false;
+    window->content.known = false;
 }
 
 void window_wake(struct link *members)

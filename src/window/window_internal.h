@@ -95,7 +95,7 @@ struct window_rows {
     size_t count, capacity;
 };
 
-struct window_exit {
+struct window_removal {
     int64_t version;
     int64_t entered, told, change; /* the row's, as it left: entered, version and change */
     int64_t at;                    /* wall clock, ms */
@@ -111,75 +111,132 @@ struct window_bounds {
     struct buffer low, high;
 };
 
-struct window {
-    struct hub *hub;
-    struct feed *feed; /* counted by the window as by a subscription */
-    struct link in_windows;
-    struct link in_active;     /* windows.active */
-    struct link in_lingering;  /* windows.lingerers, without members */
-    struct link in_topic;      /* feed.list_windows, or stage_topic.windows */
-    struct label_member topic; /* of a derived view: its places in stage_topic.by_label */
-    struct stage_topic *stage_topic;
-    struct window_spec spec;
-    char *name; /* all of the spec, as text; NULL: read once, for nobody in particular */
-    /* The loop's. */
-    struct channel channel; /* frames by version; its head is what members may have */
-    struct text *snapshot;  /* as of snapshot_version; NULL: none */
-    int64_t snapshot_version, snapshot_rows;
-    uint64_t snapshot_asof;       /* no commit up to this number changed it: see hub->commits */
-    struct link members;          /* member.in_window */
-    struct link waiting, resting; /* subscription.in_rest */
-    size_t member_count;
+/* How a filter over a whole view finds its rows. */
+enum window_matching {
+    MATCHES_WANTED, /* they are to be found, in parts, if the window keeps any */
+    MATCHES_KEPT,   /* all are here */
+    MATCHES_PASSED  /* none are kept: what is not seen is passed over at each look */
+};
+
+/* How far finding them got. */
+struct window_fill_place {
+    int64_t position;    /* log position when it began; 0: it did not */
+    int64_t looked;      /* rows, when it goes by label */
+    int64_t id;          /* by file: behind this entity, */
+    struct buffer after; /* or behind this key or place */
+    bool by_file;        /* it goes in the order of the file */
+};
+
+/* Of a filter over a whole view: filter.c. */
+struct window_matches {
+    enum window_matching state;
+    struct window_rows rows; /* in order of place */
+    struct map by_key;
+    struct window_bounds bounds; /* that they are within, of a cut view */
+    struct window_fill_place fill;
+};
+
+/* Keys that left lately: settle.c. */
+struct window_removals {
+    struct window_removal *list; /* the oldest first */
+    size_t count, capacity, bytes;
+    int64_t floor; /* those of versions up to this may be forgotten; 0: none is */
+};
+
+/* Keys that left before the first look, as far as the database knew: recall.c. */
+struct window_previous {
+    struct window_rows rows;
+    uint64_t us; /* when that was found */
+    bool all;    /* that is all that somebody may hold */
+};
+
+/* What a window holds. A reader's while the window is busy, else the loop's. */
+struct window_content {
+    bool known; /* it was looked at: rows and position mean something */
+    bool more;  /* the view has rows behind these */
+    bool gap;   /* it was filled anew: what happened meanwhile is not known one by one */
+    int64_t version;
+    int64_t position;       /* the newest change of then */
+    int64_t flip;           /* and the number of the newest flip */
+    int64_t first_position; /* the first look's: before it nothing was in this window */
+    struct seq cursor;
+    struct window_rows rows;
+    struct buffer next; /* the place of the first row behind these; empty: not known */
+    struct window_removals removals;
+    struct window_previous previous;
+};
+
+/* Where commits find it: topics.c. */
+struct window_place {
+    struct link in_list;        /* feed.list_windows, or stage_topic.windows */
+    struct label_member labels; /* of a derived view: its places in stage_topic.by_label */
+    struct stage_topic *stage;
+};
+
+/* Whose it is, when max_windows is used up: share.c. */
+struct window_share {
     struct subscriber *holder; /* counted as one of its windows; NULL: nobody's */
     struct subscriber *first;  /* of the members; NULL: none, or it is to be found out: */
     struct link in_unsettled;  /* ... windows.unsettled. Of the members: */
     size_t others, strangers;  /* subscriptions of other subscribers, and other owners */
-    struct held_source source; /* of what clients hold */
-    uint64_t looked_us;        /* when the last look came back */
-    int64_t delivered;         /* the version that it brought; 0: there was none */
-    int64_t joined;            /* the newest that somebody may have begun at, of a partial window */
-    size_t request_count;      /* of members, not yet in a look */
-    struct map moves;          /* struct window_row: what the database is yet to be told of a key */
-    struct link in_moved;      /* windows.moved, while there is something to tell */
-    size_t kept_rows;          /* that it counts for */
-    int64_t shown_change;      /* position of the state that members have been shown */
-    uint64_t kept_us;          /* when the database was last told */
-    /* The look's while `looking`, the filling's while `filling`. */
-    int64_t version;
-    int64_t position; /* the newest change of then */
-    int64_t flip;     /* and the number of the newest flip */
-    struct seq cursor;
-    struct window_rows rows;
-    struct window_rows matches; /* of a filter over a whole view, in order of place */
-    struct map match_by_key;
-    struct window_bounds bounds; /* that they are within, of a cut view */
-    struct buffer next;          /* the place of the first row behind these; empty: not known */
-    int64_t fill_position;       /* log position when filling began; 0: it did not */
-    int64_t fill_looked;         /* rows, when it fills by label */
-    int64_t fill_id;             /* when it fills by file: behind this entity */
-    struct buffer fill_after;    /* or behind this key or place */
-    struct window_exit *exits;   /* the oldest first */
-    size_t exit_count, exit_capacity, exit_bytes;
-    int64_t exit_floor;      /* exits of versions up to this may be forgotten; 0: none is */
-    int64_t first_position;  /* the first look's: before it nothing was in this window */
-    struct window_rows lost; /* keys that left before that, as far as the database knew */
-    uint64_t lost_us;        /* when that was found */
-    /* Small ones together. Of the loop: */
+};
+
+/* What the database has of it: keep.c. */
+struct window_keeping {
+    enum window_kept state;
+    struct map moves;     /* struct window_row: what it is yet to be told of a key */
+    struct link in_moved; /* windows.moved, while there is something to tell */
+    size_t rows;          /* that it counts for */
+    uint64_t us;          /* when it was last told, */
+    bool told;            /* ... which was at least once */
+};
+
+/* The newest one for members that begin. */
+struct window_snapshot {
+    struct text *text; /* as of `version`; NULL: none */
+    int64_t version, rows;
+    uint64_t asof; /* no commit up to this number changed it: see hub->commits */
+    bool more;     /* what it says of rows behind it */
+    bool wanted, unused;
+};
+
+/* What members were told. */
+struct window_published {
+    int64_t version; /* that the last look brought; 0: there was none */
+    int64_t change;  /* position of the state that members have been shown */
+    int64_t joined;  /* the newest version that somebody may have begun at, of a partial window */
+    bool joining;    /* the look on its way serves who may begin with it */
+};
+
+/* Who has the content. */
+enum window_busy { WINDOW_AT_REST, WINDOW_LOOKED_AT, WINDOW_FILLED_UP };
+
+struct window {
+    struct hub *hub;
+    struct feed *feed; /* counted by the window as by a subscription */
+    struct window_spec spec;
+    char *name; /* all of the spec, as text; NULL: read once, for nobody in particular */
     enum wire_mode mode;
-    enum window_kept kept;
+    struct link in_windows;
+    struct link in_active;    /* windows.active */
+    struct link in_lingering; /* windows.lingerers, without members */
+    struct window_place place;
+    struct link members;          /* member.in_window */
+    struct link waiting, resting; /* subscription.in_rest */
+    size_t member_count;
+    size_t request_count; /* of members, not yet in a look */
+    struct window_share share;
+    struct held_source source; /* of what clients hold */
+    struct channel channel;    /* frames by version; its head is what members may have */
     bool channel_on;
-    bool snapshot_more; /* what the snapshot says of rows behind it */
-    bool looking, stale, snapshot_wanted, snapshot_new, filling;
-    bool told;    /* the database was told of it, at least once */
-    bool joining; /* the look serves who may begin with it */
-    /* Of the look or the filling: */
-    bool known;         /* it was looked at: rows and position mean something */
-    bool matches_ready; /* filling is done */
-    bool gap;           /* it was filled anew: what happened meanwhile is not known one by one */
-    bool scanning;      /* what is not seen is passed over, instead of keeping matches */
-    bool more;          /* the view has rows behind these */
-    bool fills_by_file; /* filling goes in the order of the file */
-    bool recalled;      /* `lost` is all that somebody may hold */
+    struct window_snapshot snapshot;
+    struct window_published published;
+    bool stale; /* something for it came since the last look */
+    enum window_busy busy;
+    uint64_t looked_us; /* when the last look came back */
+    struct window_keeping kept;
+    struct window_content content;
+    struct window_matches matches; /* whose it is likewise */
 };
 
 /* ---- members ---- */
@@ -251,6 +308,8 @@ bool window_is_cut(const struct window *window);
  * its matches are kept for that: one that is read only once tries without. */
 bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
+/* ... and they are still to be found. */
+bool window_lacks_matches(const struct window *window);
 /* Whether its view may have rows behind the last one that it takes. */
 bool window_may_have_more(const struct window *window);
 /* Say in a snapshot of the window whether it has. */
@@ -271,6 +330,23 @@ enum window_request_kind {
     WINDOW_STATE /* it has version `from`, and states the row of its key, which others of its client
                     may show */
 };
+/* Who has a request. */
+enum window_request_stage {
+    REQUEST_QUEUED,  /* it is in windows.requests */
+    REQUEST_LOOKING, /* a look has it, and frees it if the member goes */
+    REQUEST_RETURNED /* the look is done with it */
+};
+
+/* Of the one row of a member: see state.c. */
+struct window_statement {
+    bool unstated, restates;  /* as in the subscription */
+    bool inherits;            /* it is an heir */
+    int64_t stated;           /* as in the subscription; then what is stated now */
+    int64_t since;            /* what others have sent in batches is not older than this change */
+    int64_t state;            /* the newest change of the state that was read */
+    struct text *with_cursor; /* the same as the request's text */
+};
+
 struct window_request {
     struct link in_requests;
     struct window *window;
@@ -282,15 +358,8 @@ struct window_request {
     struct link held; /* struct held, */
     uint64_t shown;   /* ... as of subscriber.shown */
     bool with_rows;   /* MOVE: the rows are wanted too */
-    /* STATE: see state.c */
-    bool unstated, restates;  /* as in the subscription */
-    bool inherits;            /* likewise */
-    int64_t stated;           /* likewise; then what is stated now */
-    int64_t since;            /* what others have sent in batches is not older than this change */
-    int64_t state;            /* the newest change of the state that was read */
-    struct text *with_cursor; /* the same as `text` */
-    bool looking;             /* a look has it, and frees it if the member goes */
-    bool returned;            /* the look is done with it */
+    struct window_statement statement; /* STATE */
+    enum window_request_stage stage;
     bool announced;
     /* the look's */
     struct window_request *same;    /* an equal one of this look, which is served for both */
@@ -467,7 +536,8 @@ bool window_request_finish(struct window_request *request);
  * to tell, or not known any more, and nothing is there. */
 bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
                       bool *all);
-/* recall.c: at a window's first look, what somebody may hold from before: window->lost. */
+/* recall.c: at a window's first look, what somebody may hold from before:
+ * window->content.previous.rows. */
 bool window_recall(struct window_reading *reading);
 /* Tell the keys that a client may hold of another window, which had shown it nothing since the
  * server was started; *all: and other rows of its view. */
@@ -512,9 +582,9 @@ struct windows {
     uint64_t ended_us;       /* when one was last forgotten, what it held included; 0: never */
     size_t members;          /* of all */
     bool looking;            /* a look is on its way */
-    struct link moved;       /* window.in_moved */
+    struct link moved;       /* window.kept.in_moved */
     struct shares held;      /* subscriber.windows, by owner: share.c */
-    struct link unsettled;   /* window.in_unsettled */
+    struct link unsettled;   /* window.share.in_unsettled */
     size_t kept_rows;        /* of windows that are kept */
     bool keeping;            /* the writer has a part of that */
     uint64_t kept_us;        /* when it got it, */

@@ -113,7 +113,7 @@ static void make(const char *rest)
     subscribe(rest);
     settle();
     assert_int_equal(subscription->member->phase, MEMBER_LIVE);
-    assert_true(window->known && !window->looking && window->rows.count > 0);
+    assert_true(window->content.known && !window->busy && window->content.rows.count > 0);
     request = (struct window_request){.window = window, .subscription = subscription};
     link_init(&request.in_requests);
     link_init(&request.held);
@@ -124,7 +124,7 @@ static struct read_job *begin_look(void)
     window->stale = true;
     window_activate(window);
     windows_look(hub);
-    assert_true(window->looking);
+    assert_int_equal(window->busy, WINDOW_LOOKED_AT);
     return take_job();
 }
 
@@ -300,9 +300,10 @@ static void break_look(int fault)
     case SERVED_UNTAKEN:
         fall_behind();
         job = take_job();
-        subscription->member->request->looking = fault != SERVED_UNTAKEN;
+        if (fault == SERVED_UNTAKEN)
+            subscription->member->request->stage = REQUEST_QUEUED;
         run_job(job);
-        subscription->member->request->returned = true;
+        subscription->member->request->stage = REQUEST_RETURNED;
         bring_back(job);
         return;
     case TAKEN_UNCOUNTED:
@@ -316,13 +317,15 @@ static void break_look(int fault)
         break;
     }
     job = begin_look();
-    window->filling = fault == FILLS_MEANWHILE;
+    if (fault == FILLS_MEANWHILE)
+        window->busy = WINDOW_FILLED_UP;
     run_job(job);
     windows->looking = fault != NO_LOOK;
-    window->looking = fault != NOT_LOOKING;
+    if (fault == NOT_LOOKING)
+        window->busy = WINDOW_AT_REST;
     if (fault == VERSION_BACK)
-        window->delivered = 1000;
-    window->version += fault == VERSION_OF_ANOTHER;
+        window->published.version = 1000;
+    window->content.version += fault == VERSION_OF_ANOTHER;
     if (fault == CHANNEL_AHEAD)
         window->channel.head = 1000;
     bring_back(job);
@@ -336,17 +339,18 @@ static void break_filter(int fault)
     subscribe("\"filters\":{\"n\":1}");
     pull_all();
     struct read_job *job = take_job();
-    assert_true(window->filling);
+    assert_int_equal(window->busy, WINDOW_FILLED_UP);
     run_job(job);
-    window->filling = fault != NOT_FILLING;
+    if (fault == NOT_FILLING)
+        window->busy = WINDOW_AT_REST;
     bring_back(job);
     settle();
-    struct window_row **matches = window->matches.list, *first = matches[0]; /* k2, k1, k0 */
+    struct window_row **matches = window->matches.rows.list, *first = matches[0]; /* k2, k1, k0 */
     if (fault == MATCHES_MIXED_UP) {
         matches[0] = matches[1];
         matches[1] = first;
     }
-    window->match_by_key.count += fault == MATCHES_UNCOUNTED;
+    window->matches.by_key.count += fault == MATCHES_UNCOUNTED;
     hub_fixture_feed(&fixture, "Q k1 patch {\"m\":2}");
     run_job(take_job());
 }
@@ -370,21 +374,22 @@ static void break_reading(int fault)
 {
     make("\"take\":2");
     struct view_state state = {.log.last_change = INT64_MAX};
-    struct window_result result = {.window = window, .version = window->version};
-    struct window_fresh fresh = {.row = window->rows.list[0], .at = 5, .length = 5};
+    struct window_result result = {.window = window, .version = window->content.version};
+    struct window_fresh fresh = {.row = window->content.rows.list[0], .at = 5, .length = 5};
     struct window_reading reading = {
         .window = window, .result = &result, .state = &state, .fresh = &fresh};
     struct buffer out;
     buffer_init(&out, UINT32_MAX);
     window_reading_init(&reading);
-    window->rows.list[0]->fate = window->rows.list[1]->fate = ROW_LEFT;
+    window->content.rows.list[0]->fate = window->content.rows.list[1]->fate = ROW_LEFT;
     if (fault >= EXITS_BACK && fault <= EXITS_NEWER) {
-        window->exits = memory_new(WINDOW_EXITS * sizeof *window->exits);
-        window->exit_count = fault == EXITS_NEWER ? 1 : WINDOW_EXITS;
+        window->content.removals.list =
+            memory_new(WINDOW_EXITS * sizeof *window->content.removals.list);
+        window->content.removals.count = fault == EXITS_NEWER ? 1 : WINDOW_EXITS;
     }
     switch (fault) {
     case STATE_BACK:
-        state.log.last_change = window->position - 1;
+        state.log.last_change = window->content.position - 1;
         window_settle(&reading);
         break;
     case FRESH_UNREAD:
@@ -396,24 +401,24 @@ static void break_reading(int fault)
         window_encode_difference(&reading, &out);
         break;
     case EXITS_BACK:
-        window->exit_floor = 1;
+        window->content.removals.floor = 1;
         window_settle(&reading);
         break;
     case EXITS_UNCOUNTED:
-        window->exits[0].key_length = 1;
+        window->content.removals.list[0].key_length = 1;
         window_settle(&reading);
         break;
     case EXITS_BEYOND:
-        window->exit_count++;
+        window->content.removals.count++;
         window_settle(&reading);
         break;
     case EXITS_NEWER:
-        window->exits[0].version = 1000;
+        window->content.removals.list[0].version = 1000;
         window_settle(&reading);
         break;
     case ROWS_BEYOND:
-        window->rows.capacity = 1;
-        window_rows_add(&window->rows, window->rows.list[0]);
+        window->content.rows.capacity = 1;
+        window_rows_add(&window->content.rows, window->content.rows.list[0]);
         break;
     case SERVES_ANOTHER:
         request.window = NULL;
@@ -465,7 +470,7 @@ static void break_member(int fault)
     case NEGATIVE_ROWS:
         subscription->member->request = &request;
         subscription->member->phase = MEMBER_WAITING;
-        request.returned = true;
+        request.stage = REQUEST_RETURNED;
         request.rows = -1;
         window_reader.pull(subscription);
         break;
@@ -475,8 +480,8 @@ static void break_member(int fault)
         break;
     case SNAPSHOT_AHEAD:
         subscription->member->phase = MEMBER_NEW;
-        window->snapshot_version = 1000;
-        window->snapshot_asof = subscription->member->asked;
+        window->snapshot.version = 1000;
+        window->snapshot.asof = subscription->member->asked;
         window_reader.pull(subscription);
         break;
     case NO_CHANNEL:
@@ -495,15 +500,15 @@ static void break_member(int fault)
         window_state_ask(subscription, &request);
         break;
     case FREED_WHILE_LOOKING:
-        request.looking = true;
+        request.stage = REQUEST_LOOKING;
         window_request_free(&request);
         break;
     case DONE_WHILE_LOOKING:
-        request.looking = request.returned = true;
+        request.stage = REQUEST_LOOKING;
         window_request_done(&request);
         break;
     case DONE_OF_ANOTHER:
-        request.returned = true;
+        request.stage = REQUEST_RETURNED;
         window_request_done(&request);
         break;
     }
@@ -533,35 +538,35 @@ static void break_share(int fault)
         window_share_end(window);
         break;
     case MORE_STRANGERS:
-        window->strangers = 1;
+        window->share.strangers = 1;
         window_share_joined(window, subscriber);
         break;
     case MORE_OTHERS:
-        window->others = 1;
+        window->share.others = 1;
         window_share_joined(window, subscriber);
         break;
     case OTHER_UNCOUNTED:
         window_share_left(window, &other);
         break;
     case KEPT_TWICE:
-        window->kept = WINDOW_UNDECIDED;
-        window->kept_rows = 1;
+        window->kept.state = WINDOW_UNDECIDED;
+        window->kept.rows = 1;
         window_keep(window, &result);
         break;
     case SHOWN_AHEAD:
-        window->shown_change = 1000;
+        window->published.change = 1000;
         window_keep(window, &result);
         break;
     case KEPT_UNCOUNTED:
-        window->kept_rows = 1000;
+        window->kept.rows = 1000;
         window_keep_end(window);
         break;
     case UNPINNED: /* the writer is told of it, and answers */
         hub_fixture_until(&fixture, is_kept, NULL);
         windows->kept_us = 0;
-        window->kept = WINDOW_KEPT;
-        link_remove(&window->in_moved);
-        link_append(&windows->moved, &window->in_moved);
+        window->kept.state = WINDOW_KEPT;
+        link_remove(&window->kept.in_moved);
+        link_append(&windows->moved, &window->kept.in_moved);
         windows_keep(hub);
         assert_true(windows->keeping && window->source.pins > 0);
         window->source.pins = 0;
@@ -593,58 +598,63 @@ static const struct broken_case cases[] = {
      "!window->member_count == link_alone(&window->members)"},
     {break_membership, LEAVES_REQUESTS, "!window->request_count"},
     {break_membership, LEAVES_EXTRA_UNCOUNTED, "windows->extra >= window->spec.is_extra"},
-    {break_membership, FAILS_WHILE_LOOKING, "!window->looking && !window->filling"},
-    {break_membership, IN_TWO_TOPICS, "link_alone(&window->in_topic) && !window->stage_topic"},
+    {break_membership, FAILS_WHILE_LOOKING, "!window->busy"},
+    {break_membership, IN_TWO_TOPICS, "link_alone(&window->place.in_list) && !window->place.stage"},
     {break_membership, TOPICS_LEFT, "windows->stages.count == 0"},
 
     {break_look, NO_LOOK, "hub->windows->looking"},
-    {break_look, NOT_LOOKING, "window->looking && !window->filling"},
-    {break_look, FILLS_MEANWHILE, "result->window->looking && !result->window->filling"},
-    {break_look, VERSION_BACK, "window->delivered <= result->version"},
-    {break_look, VERSION_OF_ANOTHER, "window->version == result->version"},
+    {break_look, NOT_LOOKING, "window->busy == WINDOW_LOOKED_AT"},
+    {break_look, FILLS_MEANWHILE, "result->window->busy == WINDOW_LOOKED_AT"},
+    {break_look, VERSION_BACK, "window->published.version <= result->version"},
+    {break_look, VERSION_OF_ANOTHER, "window->content.version == result->version"},
     {break_look, CHANNEL_AHEAD, "window->channel.head + result->differs <= result->version"},
-    {break_look, RETURNED_TWICE, "request->looking && !request->returned"},
-    {break_look, SERVED_UNTAKEN, "request->looking"},
+    {break_look, RETURNED_TWICE, "request->stage == REQUEST_LOOKING"},
+    {break_look, SERVED_UNTAKEN, "request->stage == REQUEST_LOOKING"},
     {break_look, TAKEN_UNCOUNTED, "request->window->request_count > 0"},
 
-    {break_filter, NOT_FILLING, "window->filling && !window->looking"},
+    {break_filter, NOT_FILLING, "window->busy == WINDOW_FILLED_UP"},
     {break_filter, MATCHES_MIXED_UP, "at < matches->count && matches->list[at] == row"},
-    {break_filter, MATCHES_UNCOUNTED, "matches->count == window->match_by_key.count"},
+    {break_filter, MATCHES_UNCOUNTED, "matches->count == window->matches.by_key.count"},
 
-    {break_reading, STATE_BACK, "window->position <= reading->state->log.last_change"},
+    {break_reading, STATE_BACK, "window->content.position <= reading->state->log.last_change"},
     {break_reading, FRESH_UNREAD, "reading->fresh_count <= reading->rows.count"},
     {break_reading, FRESH_BEYOND, "fresh->at + fresh->length <= reading->data.length"},
-    {break_reading, EXITS_BACK, "window->exit_floor <= window->exits[i].version"},
-    {break_reading, EXITS_UNCOUNTED, "window->exit_bytes >= window->exits[i].key_length"},
-    {break_reading, EXITS_BEYOND, "window->exit_count < WINDOW_EXITS"},
+    {break_reading, EXITS_BACK,
+     "window->content.removals.floor <= window->content.removals.list[i].version"},
+    {break_reading, EXITS_UNCOUNTED,
+     "window->content.removals.bytes >= window->content.removals.list[i].key_length"},
+    {break_reading, EXITS_BEYOND, "window->content.removals.count < WINDOW_EXITS"},
     {break_reading, EXITS_NEWER,
-     "!window->exit_count || window->exits[window->exit_count - 1].version <= window->version + 1"},
+     "!window->content.removals.count || "
+     "window->content.removals.list[window->content.removals.count - 1].version <= "
+     "window->content.version + 1"},
     {break_reading, ROWS_BEYOND, "rows->count <= rows->capacity"},
     {break_reading, SERVES_ANOTHER, "request->window == reading->window && !request->same"},
     {break_reading, SERVES_UNSETTLED,
-     "reading->window->known && reading->window->version == reading->result->version"},
+     "reading->window->content.known && reading->window->content.version == "
+     "reading->result->version"},
     {break_reading, SERVES_TWICE, "!request->done && !request->text && !request->drafts"},
 
     {break_member, LIVE_WITH_REQUEST, "!member->request"},
     {break_member, ASKS_TWICE, "!member->request && subscription->has_slot"},
     {break_member, NEGATIVE_ROWS, "request->rows >= 0"},
     {break_member, NO_REQUEST, "request && request->subscription == subscription"},
-    {break_member, SNAPSHOT_AHEAD, "window->snapshot_version <= window->channel.head"},
+    {break_member, SNAPSHOT_AHEAD, "window->snapshot.version <= window->channel.head"},
     {break_member, NO_CHANNEL, "behind || window->channel_on"},
     {break_member, VERSION_AHEAD, "member->version <= member->place.id"},
     {break_member, STATES_WITHOUT_CHANNEL, "behind || window->channel_on"},
     {break_member, STATES_WITHOUT_KEY, "subscription->member->window->spec.key.data"},
-    {break_member, FREED_WHILE_LOOKING, "!request->looking && !request->drafts"},
-    {break_member, DONE_WHILE_LOOKING, "!request->looking && request->returned"},
+    {break_member, FREED_WHILE_LOOKING, "request->stage != REQUEST_LOOKING && !request->drafts"},
+    {break_member, DONE_WHILE_LOOKING, "request->stage == REQUEST_RETURNED"},
     {break_member, DONE_OF_ANOTHER, "!subscription || subscription->member->request == request"},
 
     {break_share, HOLDER_UNCOUNTED, "!holder || holder->windows.amount > 0"},
-    {break_share, MORE_STRANGERS, "window->strangers <= window->others"},
-    {break_share, MORE_OTHERS, "window->others < window->member_count"},
-    {break_share, OTHER_UNCOUNTED, "window->others > 0"},
-    {break_share, KEPT_TWICE, "!window->kept_rows"},
-    {break_share, SHOWN_AHEAD, "window->shown_change <= window->position"},
-    {break_share, KEPT_UNCOUNTED, "window->hub->windows->kept_rows >= window->kept_rows"},
+    {break_share, MORE_STRANGERS, "window->share.strangers <= window->share.others"},
+    {break_share, MORE_OTHERS, "window->share.others < window->member_count"},
+    {break_share, OTHER_UNCOUNTED, "window->share.others > 0"},
+    {break_share, KEPT_TWICE, "!window->kept.rows"},
+    {break_share, SHOWN_AHEAD, "window->published.change <= window->content.position"},
+    {break_share, KEPT_UNCOUNTED, "window->hub->windows->kept_rows >= window->kept.rows"},
     {break_share, UNPINNED, "keep->parts[i].window->source.pins > 0"},
 };
 

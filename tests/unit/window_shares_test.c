@@ -61,14 +61,14 @@ static void check_window(const struct window *window)
         others += it != first;
         strangers += it->owner != first->owner;
     }
-    if (!link_alone(&window->in_unsettled)) {
-        assert_null(window->holder);
+    if (!link_alone(&window->share.in_unsettled)) {
+        assert_null(window->share.holder);
         return;
     }
-    assert_ptr_equal(window->first, first);
-    assert_ptr_equal(window->holder, strangers ? NULL : first);
-    assert_int_equal(window->others, others);
-    assert_int_equal(window->strangers, strangers);
+    assert_ptr_equal(window->share.first, first);
+    assert_ptr_equal(window->share.holder, strangers ? NULL : first);
+    assert_int_equal(window->share.others, others);
+    assert_int_equal(window->share.strangers, strangers);
 }
 
 static void check_all(void)
@@ -79,9 +79,9 @@ static void check_all(void)
     for (; link != &windows->all; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_windows, link);
         check_window(window);
-        held += window->holder != NULL;
+        held += window->share.holder != NULL;
         for (int i = 0; i < SUBSCRIBERS; i++)
-            amounts[i] += subscribers[i] && window->holder == subscribers[i];
+            amounts[i] += subscribers[i] && window->share.holder == subscribers[i];
     }
     for (int i = 0; i < SUBSCRIBERS; i++)
         assert_int_equal(subscribers[i] ? subscribers[i]->windows.amount : 0, amounts[i]);
