@@ -15,23 +15,20 @@ static const char *const limits[] = {
 #undef X
 };
 
-/* Count it, and write its line: the client where there is one, then the fields of the format. */
-#define TELL(audit, event, format, ...)                                                            \
+/* Count it, and write its line with these fields. */
+#define TELL(audit, event, ...)                                                                    \
     (counter_add(&(audit)->events[event], 1),                                                      \
-     log_write(events[event].level, "audit", events[event].name, format, __VA_ARGS__))
+     log_at(events[event].level, "audit", events[event].name, __VA_ARGS__))
 
-#define CLIENT "client=%s kind=%s origin=\"%s\" subject=\"%s\" metering_key=\"%s\" jti=\"%s\""
+/* The fields of every line about a client, and those of an error. */
+#define CLIENT(it)                                                                                 \
+    log_word("client", (it)->address), log_word("kind", (it)->kind),                               \
+        log_text("origin", (it)->origin),                                                          \
+        log_text("subject", (it)->identity ? (it)->identity->subject : NULL),                      \
+        log_text("metering_key", (it)->identity ? (it)->identity->metering_key : NULL),            \
+        log_text("jti", (it)->identity ? (it)->identity->token_id : NULL)
 
-static const char *or_empty(const char *text)
-{
-    return text ? text : "";
-}
-
-#define CLIENT_VALUES(it)                                                                          \
-    or_empty((it)->address), or_empty((it)->kind), or_empty((it)->origin),                         \
-        (it)->identity ? (it)->identity->subject : "",                                             \
-        (it)->identity ? (it)->identity->metering_key : "",                                        \
-        (it)->identity ? (it)->identity->token_id : ""
+#define REASON(it) log_word("code", error_wire_code((it)->code)), log_text("reason", (it)->message)
 
 static void count_attempt(struct audit *audit, enum error_code code)
 {
@@ -41,28 +38,25 @@ static void count_attempt(struct audit *audit, enum error_code code)
 void audit_accepted(struct audit *audit, const struct audit_client *client)
 {
     count_attempt(audit, ERROR_NONE);
-    TELL(audit, AUDIT_ACCEPTED, CLIENT, CLIENT_VALUES(client));
+    TELL(audit, AUDIT_ACCEPTED, CLIENT(client));
 }
 
 void audit_denied(struct audit *audit, const struct audit_client *client, const struct error *error)
 {
     count_attempt(audit, error->code);
-    TELL(audit, AUDIT_DENIED, CLIENT " code=%s reason=\"%s\"", CLIENT_VALUES(client),
-         error_wire_code(error->code), error->message);
+    TELL(audit, AUDIT_DENIED, CLIENT(client), REASON(error));
 }
 
 void audit_session_denied(struct audit *audit, const struct audit_client *client, const char *what,
                           const struct error *error)
 {
-    TELL(audit, AUDIT_SESSION_DENIED, CLIENT " what=%s code=%s reason=\"%s\"",
-         CLIENT_VALUES(client), what, error_wire_code(error->code), error->message);
+    TELL(audit, AUDIT_SESSION_DENIED, CLIENT(client), log_word("what", what), REASON(error));
 }
 
 void audit_session_ended(struct audit *audit, const struct audit_client *client,
                          const struct error *error)
 {
-    TELL(audit, AUDIT_SESSION_ENDED, CLIENT " code=%s reason=\"%s\"", CLIENT_VALUES(client),
-         error_wire_code(error->code), error->message);
+    TELL(audit, AUDIT_SESSION_ENDED, CLIENT(client), REASON(error));
 }
 
 void audit_limited(struct audit *audit, const struct audit_client *client, enum audit_limit limit,
@@ -71,8 +65,7 @@ void audit_limited(struct audit *audit, const struct audit_client *client, enum 
     counter_add(&audit->limits[limit], 1);
     if (handshake)
         count_attempt(audit, error->code);
-    TELL(audit, AUDIT_LIMITED, CLIENT " limit=%s code=%s reason=\"%s\"", CLIENT_VALUES(client),
-         limits[limit], error_wire_code(error->code), error->message);
+    TELL(audit, AUDIT_LIMITED, CLIENT(client), log_word("limit", limits[limit]), REASON(error));
 }
 
 /* Whether the line of this code is due; *others: refusals since the last one. */
@@ -99,54 +92,51 @@ void audit_request_refused(struct audit *audit, const struct audit_client *clien
     if (!is_due(audit, code, now_us, &others))
         counter_add(&audit->events[AUDIT_REQUEST_REFUSED], 1);
     else
-        TELL(audit, AUDIT_REQUEST_REFUSED, CLIENT " code=%s reason=\"%s\" others=%llu",
-             CLIENT_VALUES(client), error_wire_code(code), error->message,
-             (unsigned long long)others);
+        TELL(audit, AUDIT_REQUEST_REFUSED, CLIENT(client), REASON(error),
+             log_number("others", others));
 }
 
 void audit_refreshed(struct audit *audit, const struct audit_client *client)
 {
     count_attempt(audit, ERROR_NONE);
-    TELL(audit, AUDIT_REFRESHED, CLIENT, CLIENT_VALUES(client));
+    TELL(audit, AUDIT_REFRESHED, CLIENT(client));
 }
 
 void audit_refresh_denied(struct audit *audit, const struct audit_client *client,
                           const struct error *error)
 {
     count_attempt(audit, error->code);
-    TELL(audit, AUDIT_REFRESH_DENIED, CLIENT " code=%s reason=\"%s\"", CLIENT_VALUES(client),
-         error_wire_code(error->code), error->message);
+    TELL(audit, AUDIT_REFRESH_DENIED, CLIENT(client), REASON(error));
 }
 
 void audit_revoked(struct audit *audit, const struct audit_client *by, const char *token_id)
 {
-    TELL(audit, AUDIT_REVOKED, CLIENT " revoked=\"%s\"", CLIENT_VALUES(by), token_id);
+    TELL(audit, AUDIT_REVOKED, CLIENT(by), log_text("revoked", token_id));
 }
 
 void audit_keys_changed(struct audit *audit, const char *source, size_t count, const char *kids)
 {
-    TELL(audit, AUDIT_KEYS_CHANGED, "source=\"%s\" keys=%zu kids=\"%s\"", source, count, kids);
+    TELL(audit, AUDIT_KEYS_CHANGED, log_text("source", source), log_number("keys", count),
+         log_text("kids", kids));
 }
 
 void audit_keys_failed(struct audit *audit, const char *source, const struct error *error)
 {
-    TELL(audit, AUDIT_KEYS_FAILED, "source=\"%s\" code=%s reason=\"%s\"", source,
-         error_wire_code(error->code), error->message);
+    TELL(audit, AUDIT_KEYS_FAILED, log_text("source", source), REASON(error));
 }
 
 void audit_keys_stale(struct audit *audit, const char *source, size_t count, uint64_t seconds)
 {
-    TELL(audit, AUDIT_KEYS_STALE, "source=\"%s\" keys=%zu seconds=%llu", source, count,
-         (unsigned long long)seconds);
+    TELL(audit, AUDIT_KEYS_STALE, log_text("source", source), log_number("keys", count),
+         log_number("seconds", seconds));
 }
 
 void audit_reloaded(struct audit *audit, const char *changed)
 {
-    TELL(audit, AUDIT_RELOADED, "changed=\"%s\"", changed);
+    TELL(audit, AUDIT_RELOADED, log_text("changed", changed));
 }
 
 void audit_reload_refused(struct audit *audit, const struct error *error)
 {
-    TELL(audit, AUDIT_RELOAD_REFUSED, "code=%s reason=\"%s\"", error_wire_code(error->code),
-         error->message);
+    TELL(audit, AUDIT_RELOAD_REFUSED, REASON(error));
 }

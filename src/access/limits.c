@@ -27,10 +27,11 @@ static bool windows_hold(const struct config *config)
     bool hold = config->rate_limiting == CONFIG_RATES_ON ||
                 (config->rate_limiting == CONFIG_RATES_AUTO && !is_private(config));
     if (!hold)
-        log_info("limits", "rate-windows-off", "reason=\"%s\"",
-                 config->rate_limiting == CONFIG_RATES_OFF
-                     ? "rate_limiting is off"
-                     : "only this machine can connect, and without authentication");
+        log_info(
+            "limits", "rate-windows-off",
+            log_text("reason", config->rate_limiting == CONFIG_RATES_OFF
+                                   ? "rate_limiting is off"
+                                   : "only this machine can connect, and without authentication"));
     return hold;
 }
 
@@ -121,8 +122,9 @@ bool limits_apply(struct limits *limits, const struct config *config, struct err
     if (!make_rules(&rules, config, error))
         return false;
     if (rules.connections > limits->most_connections) {
-        log_warning("limits", "needs-restart", "setting=max_connections wanted=%lld now=%lld",
-                    (long long)rules.connections, (long long)limits->most_connections);
+        log_warning("limits", "needs-restart", log_word("setting", "max_connections"),
+                    log_number("wanted", rules.connections),
+                    log_number("now", limits->most_connections));
         rules.connections = limits->most_connections;
     }
     free_rules(&limits->rules);

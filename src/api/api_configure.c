@@ -50,8 +50,8 @@ static bool apply_all(const stele_options *options, struct config *config, struc
     if (config_check_exposure(config, error))
         return true;
     if (options->insecure)
-        log_warning("server", "insecure", "listen=%s health=%s reason=\"no authentication\"",
-                    config->listen, config->health);
+        log_warning("server", "insecure", log_word("listen", config->listen),
+                    log_word("health", config->health), log_text("reason", "no authentication"));
     return options->insecure;
 }
 

@@ -103,7 +103,7 @@ static void tell_message(struct stele_subscription *subscription)
     struct buffer *message = &subscription->message;
     if (message->failed) {
         /* Going on behind a lost frame would break the promise of no gaps. */
-        log_error("api", "subscription-out-of-memory", "effect=\"subscription ended\"");
+        log_error("api", "subscription-out-of-memory", log_text("effect", "subscription ended"));
         subscription->ended = true;
         return;
     }
@@ -116,8 +116,8 @@ static void tell_message(struct stele_subscription *subscription)
     if (wire_gunzip(buffer_span(message), &subscription->plain, &error)) {
         tell(subscription, &subscription->plain);
     } else {
-        log_error("api", "subscription-broken", "effect=\"subscription ended\" reason=\"%s\"",
-                  error.message);
+        log_error("api", "subscription-broken", log_text("effect", "subscription ended"),
+                  log_text("reason", error.message));
         subscription->ended = true;
     }
 }
@@ -151,7 +151,8 @@ static void pump(struct server *server, struct server_work *work)
         if (subscription->ended || !subscription->subscriber)
             break;
         if (subscriber_broken(subscription->subscriber)) {
-            log_error("api", "subscription-out-of-memory", "effect=\"subscription ended\"");
+            log_error("api", "subscription-out-of-memory",
+                      log_text("effect", "subscription ended"));
             subscription->ended = true;
             break;
         }
@@ -184,7 +185,7 @@ static void begin(struct api_call *call)
     subscription->subscriber = subscriber_new(hub, wake, subscription);
     if (!subscription->subscriber || !subscriber_see_all(subscription->subscriber)) {
         leave_hub(subscription);
-        log_error("api", "subscription-out-of-memory", "effect=\"no subscription\"");
+        log_error("api", "subscription-out-of-memory", log_text("effect", "no subscription"));
         return;
     }
     subscriber_message(subscription->subscriber, span_of(subscription->request));

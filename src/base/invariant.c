@@ -6,7 +6,7 @@
 
 void invariant_broken(const char *condition, const char *function, int line)
 {
-    log_error("server", "invariant-broken", "invariant=\"%s\" in=\"%s\" line=%d", condition,
-              function, line);
+    log_error("server", "invariant-broken", log_text("invariant", condition),
+              log_text("in", function), log_number("line", line));
     abort();
 }

@@ -295,8 +295,8 @@ void log_tick(void)
     }
 }
 
-void log_write(enum log_level level, const char *component, const char *event, const char *fields,
-               ...)
+void log_write(enum log_level level, const char *component, const char *event,
+               const struct log_field *fields)
 {
     struct log_line line;
     uint64_t held;
@@ -307,10 +307,8 @@ void log_write(enum log_level level, const char *component, const char *event, c
     if (!passes(level, component, event, &held))
         goto done;
     begin(&line, level, component, event);
-    va_list arguments;
-    va_start(arguments, fields);
-    log_line_format(&line, fields ? fields : "", &arguments);
-    va_end(arguments);
+    for (; fields->kind != LOG_END; fields++)
+        log_line_field(&line, fields);
     if (held)
         log_line_number(&line, "held_back", held);
     end(&line);

@@ -14,6 +14,7 @@
 #define BASE_LOG_H
 
 #include "base/error.h"
+#include "base/span.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,24 +34,83 @@ bool log_check_levels(const char *levels, struct error *error);
 bool log_enabled(const char *component, enum log_level level);
 
 /*
- * `fields` is a printf format of fields that are separated by a space, each a name, "=" and a value
- * of plain text and conversions, in double quotes where it may hold spaces: "file=\"%s\" rows=%d".
- * Each value is escaped by itself. In JSON a value that is one integer is a number, every other a
- * string. Conversions: d i u x c s p g f, with *, width and precision. NULL or "" for no fields.
+ * A field: a name and one value, which is escaped by itself. A field whose name is NULL is left
+ * out; a text that is NULL is empty. Made by the functions below, so that a value of another type
+ * does not compile; borrows its texts.
  */
-void log_write(enum log_level level, const char *component, const char *event, const char *fields,
-               ...) __attribute__((format(printf, 4, 5)));
+enum log_kind { LOG_END, LOG_QUOTED, LOG_BARE, LOG_SIGNED, LOG_UNSIGNED };
+
+struct log_field {
+    const char *name;
+    enum log_kind kind;
+    struct span text;
+    const char *suffix; /* stands behind the text; or NULL */
+    uint64_t number;
+};
+
+static inline struct log_field log_span(const char *name, struct span text)
+{
+    return (struct log_field){.name = name, .kind = LOG_QUOTED, .text = text};
+}
+
+static inline struct log_field log_text(const char *name, const char *text)
+{
+    return log_span(name, span_of(text));
+}
+
+/* A file that is named as another one, with an ending. */
+static inline struct log_field log_beside(const char *name, const char *file, const char *ending)
+{
+    return (struct log_field){
+        .name = name, .kind = LOG_QUOTED, .text = span_of(file), .suffix = ending};
+}
+
+/* A text that seldom needs its quotes, and has them only where it does. */
+static inline struct log_field log_word(const char *name, const char *text)
+{
+    return (struct log_field){.name = name, .kind = LOG_BARE, .text = span_of(text)};
+}
+
+static inline struct log_field log_signed(const char *name, int64_t number)
+{
+    return (struct log_field){.name = name, .kind = LOG_SIGNED, .number = (uint64_t)number};
+}
+
+static inline struct log_field log_unsigned(const char *name, uint64_t number)
+{
+    return (struct log_field){.name = name, .kind = LOG_UNSIGNED, .number = number};
+}
+
+/* An integer of any type. JSON has it as a number, or as a string from 2^53 on. */
+/* clang-format off */
+#define log_number(name, number)                                                                   \
+    _Generic((number) + 0,                                                                         \
+        int: log_signed, long: log_signed, long long: log_signed,                                  \
+        unsigned: log_unsigned, unsigned long: log_unsigned, unsigned long long: log_unsigned)     \
+    (name, number)
+/* clang-format on */
+
+/*
+ * A line: component, event and any number of fields.
+ *     log_info("store", "migrated", log_text("file", path), log_number("rows", rows));
+ */
+#define log_error(component, ...) log_at(LOG_LEVEL_ERROR, component, __VA_ARGS__)
+#define log_warning(component, ...) log_at(LOG_LEVEL_WARNING, component, __VA_ARGS__)
+#define log_info(component, ...) log_at(LOG_LEVEL_INFO, component, __VA_ARGS__)
+#define log_debug(component, ...) log_at(LOG_LEVEL_DEBUG, component, __VA_ARGS__)
+#define log_at(level, component, ...)                                                              \
+    LOG_WRITE(level, component, __VA_ARGS__, (struct log_field){.kind = LOG_END})
+#define LOG_WRITE(level, component, event, ...)                                                    \
+    log_write(level, component, event, (const struct log_field[]){__VA_ARGS__})
+
+/* What the macros above call; the last field is LOG_END. */
+void log_write(enum log_level level, const char *component, const char *event,
+               const struct log_field *fields);
 /* Lines of a level so far, those counted that were held back. */
 uint64_t log_count(enum log_level level);
 /* Lines that were lost because nobody read them. */
 uint64_t log_lost(void);
 /* Tell what was held back and whose 10 s are over. To be called now and then. */
 void log_tick(void);
-
-#define log_error(component, event, ...) log_write(LOG_LEVEL_ERROR, component, event, __VA_ARGS__)
-#define log_warning(component, event, ...)                                                         \
-    log_write(LOG_LEVEL_WARNING, component, event, __VA_ARGS__)
-#define log_info(component, event, ...) log_write(LOG_LEVEL_INFO, component, event, __VA_ARGS__)
-#define log_debug(component, event, ...) log_write(LOG_LEVEL_DEBUG, component, event, __VA_ARGS__)
 
 #endif

@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 enum { TAIL = 96 /* what ends a line always has room */ };
@@ -81,161 +80,40 @@ struct value {
     char data[LOG_VALUE_SIZE];
     size_t length;
     bool cut;
-    bool number; /* it is one integer, and nothing else */
+    bool number; /* JSON has no quotes around it */
 };
 
 static void value_add(struct value *value, struct span text)
 {
     size_t room = sizeof value->data - value->length;
     size_t length = text.length < room ? text.length : room;
-    memcpy(value->data + value->length, text.data, length);
+    if (length)
+        memcpy(value->data + value->length, text.data, length);
     value->length += length;
     value->cut = value->cut || length < text.length;
-    value->number = false;
 }
-
-struct conversion {
-    char flags[16]; /* flags, width and precision, as they stand behind the % */
-    size_t flags_length;
-    int precision; /* negative: none */
-    int size;      /* in steps of h (-1, -2), l (1, 2), z and j (2) */
-    char kind;
-};
-
-static void keep_flag(struct conversion *conversion, char c)
-{
-    if (conversion->flags_length < sizeof conversion->flags)
-        conversion->flags[conversion->flags_length++] = c;
-}
-
-static void keep_star(struct conversion *conversion, int number, bool precision)
-{
-    char digits[16];
-    snprintf(digits, sizeof digits, "%d", number);
-    for (const char *c = digits; *c; c++)
-        keep_flag(conversion, *c);
-    if (precision)
-        conversion->precision = number;
-}
-
-/* What stands behind a %; returns what is behind the conversion. */
-static const char *read_conversion(const char *format, va_list *arguments,
-                                   struct conversion *conversion)
-{
-    bool precision = false;
-    *conversion = (struct conversion){.precision = -1};
-    for (; *format && strchr("-+ #0123456789.*", *format); format++) {
-        if (*format == '*') {
-            keep_star(conversion, va_arg(*arguments, int), precision);
-            continue;
-        }
-        if (*format == '.') {
-            precision = true;
-            conversion->precision = 0;
-        } else if (precision) {
-            conversion->precision = conversion->precision * 10 + (*format - '0');
-        }
-        keep_flag(conversion, *format);
-    }
-    for (; *format && strchr("hlzjt", *format); format++)
-        conversion->size += *format == 'h' ? -1 : *format == 'l' ? 1 : 2;
-    conversion->kind = *format;
-    return *format ? format + 1 : format;
-}
-
-static void add_string(struct value *value, const struct conversion *conversion, const char *text)
-{
-    if (!text)
-        text = "";
-    value_add(value, conversion->precision >= 0
-                         ? span_make(text, strnlen(text, (size_t)conversion->precision))
-                         : span_of(text));
-}
-
-static void add_printed(struct value *value, const struct conversion *conversion, intmax_t integer,
-                        double real)
-{
-    char format[32], text[128];
-    bool whole = strchr("fgeFGE", conversion->kind) == NULL;
-    snprintf(format, sizeof format, "%%%.*s%s%c", (int)conversion->flags_length, conversion->flags,
-             whole ? "j" : "", conversion->kind);
-    int length = whole ? snprintf(text, sizeof text, format, integer)
-                       : snprintf(text, sizeof text, format, real);
-    if (length > 0)
-        value_add(value,
-                  span_make(text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1));
-}
-
-static intmax_t take_integer(const struct conversion *conversion, va_list *arguments)
-{
-    bool is_signed = conversion->kind == 'd' || conversion->kind == 'i';
-    if (conversion->size >= 1) /* long, long long and size_t are as wide as each other here */
-        return is_signed ? va_arg(*arguments, long) : (intmax_t)va_arg(*arguments, unsigned long);
-    int number = va_arg(*arguments, int);
-    return is_signed ? number : (intmax_t)(unsigned)number;
-}
-
-_Static_assert(sizeof(long) == sizeof(long long) && sizeof(long) == sizeof(size_t) &&
-                   sizeof(long) == sizeof(intmax_t),
-               "take_integer");
 
 /* A number that every reader of JSON takes for what it is. */
-static bool is_plain(intmax_t integer)
+static bool is_plain(const struct log_field *field)
 {
-    return integer > -((intmax_t)1 << 53) && integer < ((intmax_t)1 << 53);
+    const int64_t bound = INT64_C(1) << 53;
+    int64_t number = (int64_t)field->number;
+    return field->kind == LOG_UNSIGNED ? field->number < (uint64_t)bound
+                                       : number > -bound && number < bound;
 }
 
-/* One conversion: `format` stands behind its %. */
-static const char *convert(struct value *value, const char *format, va_list *arguments)
+static void value_set(struct value *value, const struct log_field *field)
 {
-    struct conversion it;
-    bool alone = value->length == 0;
-    format = read_conversion(format, arguments, &it);
-    char character;
-    intmax_t integer;
-    switch (it.kind) {
-    case 's':
-        add_string(value, &it, va_arg(*arguments, const char *));
-        break;
-    case 'c':
-        character = (char)va_arg(*arguments, int);
-        value_add(value, span_make(&character, 1));
-        break;
-    case 'd':
-    case 'i':
-    case 'u':
-    case 'x':
-        integer = take_integer(&it, arguments);
-        add_printed(value, &it, integer, 0);
-        value->number = alone && it.kind != 'x' && !it.flags_length && is_plain(integer);
-        break;
-    case 'p':
-        integer = (intmax_t)va_arg(*arguments, void *);
-        it.kind = 'x';
-        add_printed(value, &it, integer, 0);
-        break;
-    case 'f':
-    case 'g':
-        add_printed(value, &it, 0, va_arg(*arguments, double));
-        break;
-    default:
-        value_add(value, span_of("%"));
-        break;
+    char digits[24];
+    bool is_signed = field->kind == LOG_SIGNED;
+    if (is_signed || field->kind == LOG_UNSIGNED) {
+        snprintf(digits, sizeof digits, is_signed ? "%" PRId64 : "%" PRIu64, field->number);
+        value_add(value, span_of(digits));
+        value->number = is_plain(field);
+    } else {
+        value_add(value, field->text);
+        value_add(value, span_of(field->suffix));
     }
-    return format;
-}
-
-/* Up to the character that ends the value, which is not consumed. */
-static const char *read_value(struct value *value, const char *format, char end, va_list *arguments)
-{
-    while (*format && *format != end) {
-        if (*format == '%') {
-            format = convert(value, format + 1, arguments);
-        } else {
-            value_add(value, span_make(format++, 1));
-        }
-    }
-    return format;
 }
 
 /* ---- secrets ---- */
@@ -291,34 +169,21 @@ static void add_value(struct log_line *line, struct value *value, bool quoted)
         add(line, span_of("\""));
 }
 
-static void add_field(struct log_line *line, struct span name, struct value *value, bool quoted)
+void log_line_field(struct log_line *line, const struct log_field *field)
 {
     enum { FRAME = 16 };
-    if (line->cut || !has_room(line, name.length + FRAME)) {
+    struct value value = {.length = 0};
+    if (!field->name)
+        return;
+    if (line->cut || !has_room(line, strlen(field->name) + FRAME)) {
         line->cut = true;
         return;
     }
+    value_set(&value, field);
     add(line, span_of(line->json ? ",\"" : " "));
-    add(line, name);
+    add(line, span_of(field->name));
     add(line, span_of(line->json ? "\":" : "="));
-    add_value(line, value, quoted);
-}
-
-void log_line_format(struct log_line *line, const char *format, va_list *arguments)
-{
-    while (*format) {
-        size_t length = strcspn(format, "= %\"");
-        bool named = length > 0 && format[length] == '=';
-        struct span name = named ? span_make(format, length) : span_of("message");
-        format += named ? length + 1 : 0;
-        struct value value = {.length = 0};
-        bool quoted = named && *format == '"';
-        char end = quoted ? '"' : ' ';
-        format = read_value(&value, format + quoted, named ? end : '\0', arguments);
-        add_field(line, name, &value, quoted);
-        format += *format == '"';
-        format += *format == ' ';
-    }
+    add_value(line, &value, field->kind == LOG_QUOTED);
 }
 
 void log_line_number(struct log_line *line, const char *name, uint64_t number)

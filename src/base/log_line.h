@@ -5,10 +5,7 @@
 #ifndef BASE_LOG_LINE_H
 #define BASE_LOG_LINE_H
 
-#include "base/span.h"
-
-#include <stdarg.h>
-#include <stdint.h>
+#include "base/log.h"
 
 /* The size that the kernel writes to a pipe in one piece, so that lines of several processes never
  * mix. A value is cut earlier, so that one long value does not push the others out. */
@@ -24,8 +21,7 @@ struct log_line {
 /* Time, level, component, event. */
 void log_line_begin(struct log_line *line, bool json, const char *level, const char *component,
                     const char *event);
-/* The fields of a format as log_write takes it. */
-void log_line_format(struct log_line *line, const char *format, va_list *arguments);
+void log_line_field(struct log_line *line, const struct log_field *field);
 /* One of a few last fields, for which there is always room; short. */
 void log_line_number(struct log_line *line, const char *name, uint64_t number);
 void log_line_end(struct log_line *line);

@@ -70,7 +70,7 @@ static void print_ready(const stele *store)
     printf(" db %s\n", stele_database(store));
     /* A server that nobody listens to at its start is a server all the same. */
     if (fflush(stdout) != 0)
-        log_warning("server", "ready-line-lost", "error=\"%s\"", error_reason(errno));
+        log_warning("server", "ready-line-lost", log_text("error", error_reason(errno)));
     clearerr(stdout);
 }
 
@@ -133,7 +133,7 @@ static int serve_with(const stele_options *library, struct signals *signals,
     bool given_up;
     stele *store = api_open_unless(library, &signals->give_up, &given_up, &reason);
     if (given_up) { /* a clean stop, before there was anything to stop */
-        log_info("server", "stopped", "reason=\"%s\"", stele_error_message(&reason));
+        log_info("server", "stopped", log_text("reason", stele_error_message(&reason)));
         return EXIT_FINE;
     }
     if (!store)

@@ -79,7 +79,7 @@ static void ask(struct service *service, stele *store)
     if (api_is_well(store, service->watchdog_us, &error))
         notify_send(&service->notify, "WATCHDOG=1");
     else if (error.code != ERROR_SHUTTING_DOWN)
-        log_error("service", "not-well", "error=\"%s\"", error.message);
+        log_error("service", "not-well", log_text("error", error.message));
 }
 
 static void wait_pace(struct service *service)

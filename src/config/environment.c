@@ -63,8 +63,8 @@ bool setting_read_variable(struct config *config, const struct setting *setting,
 static void tell_what_is_ignored(void)
 {
     if (getenv("ARETE_WS_MESSAGE_QUEUE_SIZE"))
-        log_info("config", "ARETE_WS_MESSAGE_QUEUE_SIZE",
-                 "effect=none reason=\"there is no queue per client\"");
+        log_info("config", "ARETE_WS_MESSAGE_QUEUE_SIZE", log_word("effect", "none"),
+                 log_text("reason", "there is no queue per client"));
 }
 
 static bool is_known(const char *name)
@@ -102,7 +102,7 @@ static void tell_what_may_be_misspelt(const char *entry)
         }
     }
     if (nearest.name)
-        log_warning("config", "unknown-variable", "name=%s meant=%s", name, best);
+        log_warning("config", "unknown-variable", log_word("name", name), log_word("meant", best));
 }
 
 /* ---- all ---- */

@@ -122,17 +122,15 @@ static void warn_of_view(const struct view *view)
     struct buffer path;
     buffer_init(&path, SIZE_MAX);
     if (view_hidden_sort(view, &path) && buffer_string(&path))
-        log_warning(
-            "config", "hidden-order",
-            "view=\"%s\" sorted_by=\"%s\" effect=\"the order of rows tells of a member that "
-            "its fields hide\"",
-            view->id, path.data);
+        log_warning("config", "hidden-order", log_text("view", view->id),
+                    log_text("sorted_by", path.data),
+                    log_text("effect", "the order of rows tells of a member that its fields hide"));
     buffer_clear(&path);
     if (view_hidden_key(view, &path) && buffer_string(&path))
-        log_warning("config", "hidden-key",
-                    "view=\"%s\" keyed_by=\"%s\" effect=\"whoever asks for a key learns whether a "
-                    "row has it, though fields hide it\"",
-                    view->id, path.data);
+        log_warning(
+            "config", "hidden-key", log_text("view", view->id), log_text("keyed_by", path.data),
+            log_text("effect",
+                     "whoever asks for a key learns whether a row has it, though fields hide it"));
     buffer_fini(&path);
 }
 

@@ -97,7 +97,7 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
         if (!view_set_is_open(hub->views))
             return;
         if (!view_set_add_export(hub->views, row->name, &error)) {
-            log_error("hub", "export-lost", "error=\"%s\"", error.message);
+            log_error("hub", "export-lost", log_text("error", error.message));
             return;
         }
     }
@@ -108,7 +108,7 @@ void hub_add_export(struct hub *hub, const struct store_export *row)
     bool waited_for = export->waiting;
     export->id = row->id;
     if (!note_id(hub, export)) {
-        log_error("hub", "export-lost", "error=\"out of memory\"");
+        log_error("hub", "export-lost", log_text("error", "out of memory"));
         export->id = UINT32_MAX;
         if (!waited_for)
             drop_export(hub, export);

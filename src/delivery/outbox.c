@@ -13,7 +13,8 @@ void subscriber_wake(struct subscriber *subscriber)
 void subscriber_answered(struct subscriber *subscriber)
 {
     if (subscriber->control.failed)
-        log_error("hub", "answer-lost", "cause=\"out of memory or an unread pile of answers\"");
+        log_error("hub", "answer-lost",
+                  log_text("cause", "out of memory or an unread pile of answers"));
     subscriber_wake(subscriber);
 }
 

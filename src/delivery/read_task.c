@@ -36,8 +36,9 @@ static void arrived(struct engine_event *event)
             return;
         task->done = is_too_much(&task->error);
     } else if (!task->done) {
-        log_error("hub", "read-failed", "for=\"%s\" view=\"%s\" error=\"%s\"", task->what,
-                  subscription->feed->view->id, task->error.message);
+        log_error("hub", "read-failed", log_text("for", task->what),
+                  log_text("view", subscription->feed->view->id),
+                  log_text("error", task->error.message));
     }
     task->returned = true;
     subscriber_ready(subscription);

@@ -187,7 +187,8 @@ static void deliver(struct engine_event *event)
     if (!first && error->code == ERROR_NONE)
         error_set(error, ERROR_MEMORY, "out of memory while building a snapshot");
     if (!first) {
-        log_error("hub", "snapshot-failed", "view=\"%s\" error=\"%s\"", view->id, error->message);
+        log_error("hub", "snapshot-failed", log_text("view", view->id),
+                  log_text("error", error->message));
         fail_waiting(&build->waiting, error);
         fail_waiting(&build->late, error);
     } else {

@@ -90,10 +90,10 @@ static void tell(struct build *build)
     if (now - build->told_us < TELL_US && !derived->built)
         return;
     build->told_us = now;
-    log_info("engine", derived->built ? "view-built" : "view-build",
-             "view=\"%s\" stage=%lld rows=%lld of=%lld", derived->view, (long long)derived->id,
-             (long long)build->rows,
-             (long long)store_export_entities(build->derive->context.store, derived->export->id));
+    log_info(
+        "engine", derived->built ? "view-built" : "view-build", log_text("view", derived->view),
+        log_number("stage", derived->id), log_number("rows", build->rows),
+        log_number("of", store_export_entities(build->derive->context.store, derived->export->id)));
 }
 
 static bool build_chunk(struct build *build, struct error *error)

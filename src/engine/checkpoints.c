@@ -153,7 +153,7 @@ static void note_success(struct engine *engine)
 {
     counter_add(&engine->metrics.checkpoints, 1);
     if (atomic_exchange(&engine->checkpoint_failures, 0) >= FAILURES_TOLD)
-        log_info("engine", "checkpoints-resumed", "file=\"%s\"", store_path(engine->store));
+        log_info("engine", "checkpoints-resumed", log_text("file", store_path(engine->store)));
 }
 
 static void note_failure(struct engine *engine, const struct error *error)
@@ -161,9 +161,9 @@ static void note_failure(struct engine *engine, const struct error *error)
     unsigned failures = atomic_fetch_add(&engine->checkpoint_failures, 1) + 1;
     counter_add(&engine->metrics.checkpoint_failures, 1);
     if (failures == 1)
-        log_warning("engine", "checkpoint-failed", "error=\"%s\"", error->message);
+        log_warning("engine", "checkpoint-failed", log_text("error", error->message));
     if (failures == FAILURES_TOLD)
-        log_error("engine", "checkpoints-fail", "error=\"%s\"", error->message);
+        log_error("engine", "checkpoints-fail", log_text("error", error->message));
 }
 
 bool engine_checkpoints_fail(const struct engine *engine)

@@ -83,7 +83,7 @@ static void stop(struct writer *writer, enum error_code state, const struct erro
     if (disk_state(writer) == state || is_for_good(disk_state(writer)))
         return;
     atomic_store(&writer->engine->disk_state, (int)state);
-    log_error("engine", "intake-stopped", "error=\"%s\"", error->message);
+    log_error("engine", "intake-stopped", log_text("error", error->message));
 }
 
 /* Intake went on, and no commit succeeded since: neither the rest nor the room were enough. */
@@ -213,5 +213,5 @@ void disk_probe(struct writer *writer)
     }
     writer->on_trial = state != ERROR_WAL_LIMIT;
     atomic_store(&writer->engine->disk_state, ERROR_NONE);
-    log_info("engine", "intake-resumed", "file=\"%s\"", store_path(writer->engine->store));
+    log_info("engine", "intake-resumed", log_text("file", store_path(writer->engine->store)));
 }

@@ -31,22 +31,24 @@ static void report(const struct engine *engine, enum clock_event event,
 {
     int64_t off = (wall - boot - watch->distance) / 1000;
     const char *file = store_path(engine->store);
+    char hint[160];
     switch (event) {
     case CLOCK_STEADY:
         break;
     case CLOCK_PARTED:
-        log_warning("engine", "clock-parted",
-                    "file=\"%s\" seconds=%lld hint=\"the wall clock was set by that much: it is "
-                    "believed when it stays so for %d minutes; until then nothing goes by age\"",
-                    file, (long long)off, MINUTES);
+        snprintf(hint, sizeof hint,
+                 "the wall clock was set by that much: it is believed when it stays so for %d "
+                 "minutes; until then nothing goes by age",
+                 MINUTES);
+        log_warning("engine", "clock-parted", log_text("file", file), log_number("seconds", off),
+                    log_text("hint", hint));
         break;
     case CLOCK_RETURNED:
-        log_info("engine", "clock-returned", "file=\"%s\"", file);
+        log_info("engine", "clock-returned", log_text("file", file));
         break;
     case CLOCK_SETTLED:
-        log_warning("engine", "clock-settled",
-                    "file=\"%s\" hint=\"the wall clock as it was set is believed from now on\"",
-                    file);
+        log_warning("engine", "clock-settled", log_text("file", file),
+                    log_text("hint", "the wall clock as it was set is believed from now on"));
         break;
     }
 }
@@ -95,6 +97,16 @@ static bool read_saved(struct engine *engine, struct saved *saved, bool *found, 
     return done;
 }
 
+static void tell_unconfirmed(const struct engine *engine, int64_t seconds)
+{
+    char hint[160];
+    snprintf(hint, sizeof hint,
+             "so long after the time that was seen last: for %d minutes nothing goes by age",
+             MINUTES);
+    log_info("engine", "clock-unconfirmed", log_text("file", store_path(engine->store)),
+             log_number("seconds", seconds), log_text("hint", hint));
+}
+
 bool engine_clock_open(struct engine *engine, struct error *error)
 {
     struct engine_clock *clock = &engine->clock;
@@ -113,10 +125,7 @@ bool engine_clock_open(struct engine *engine, struct error *error)
     else
         clock_watch_restart(&clock->watch, saved.wall, wall, boot);
     if (!clock->watch.is_certain)
-        log_info("engine", "clock-unconfirmed",
-                 "file=\"%s\" seconds=%lld hint=\"so long after the time that was seen last: for "
-                 "%d minutes nothing goes by age\"",
-                 store_path(engine->store), (wall - saved.wall) / 1000, MINUTES);
+        tell_unconfirmed(engine, (wall - saved.wall) / 1000);
     return true;
 }
 

@@ -66,8 +66,8 @@ static void deliver(struct engine_event *event)
 {
     struct limit_job *limit = (struct limit_job *)event;
     if (limit->job.error.code != ERROR_NONE)
-        log_error("engine", "limits-not-taken", "error=\"%s\" remedy=\"reload again\"",
-                  limit->job.error.message);
+        log_error("engine", "limits-not-taken", log_text("error", limit->job.error.message),
+                  log_text("remedy", "reload again"));
     limit_job_free(limit);
 }
 

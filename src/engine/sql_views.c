@@ -83,6 +83,6 @@ void writer_make_last_views(struct writer *writer)
     if (!store_begin(writer->store, &error) || !make(writer, SIZE_MAX, &error) ||
         !store_commit(writer->store, &error)) {
         store_rollback(writer->store);
-        log_warning("engine", "sql-views-not-made", "error=\"%s\"", error.message);
+        log_warning("engine", "sql-views-not-made", log_text("error", error.message));
     }
 }

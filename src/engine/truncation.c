@@ -49,11 +49,10 @@ static void tell(struct writer *writer, struct export_state *export, struct span
     export->cut_paths[export->cut_path_count++] = copy;
     writer->truncations_told++;
     bool last = export->cut_path_count == TOLD_OF_EXPORT || writer->truncations_told == TOLD;
-    log_warning("engine", "array-truncated",
-                "export=\"%.*s\" path=\"%s\" max_array_length=%u remedy=\"a greater "
-                "max_array_length for the export, or 0\"%s",
-                (int)export->name.length, export->name.data, copy, export->max_array,
-                last ? " others=\"not told any more\"" : "");
+    log_warning("engine", "array-truncated", log_span("export", export->name),
+                log_text("path", copy), log_number("max_array_length", export->max_array),
+                log_text("remedy", "a greater max_array_length for the export, or 0"),
+                log_text(last ? "others" : NULL, "not told any more"));
 }
 
 void writer_tell_truncations(struct writer *writer)

@@ -71,12 +71,11 @@ static void tell_log(struct writer *writer, struct span name)
     if (!copy)
         return;
     writer->unknown_exports[writer->unknown_count++] = copy;
-    log_warning(
-        "engine", "unknown-export",
-        "export=\"%s\" mutations=%s told=%zu most=%d remedy=\"add it to exports, or correct "
-        "the producer\"",
-        copy, writer->engine->options.refuse_unknown_exports ? "refused" : "ignored",
-        writer->unknown_count, UNKNOWN_EXPORTS_TOLD);
+    log_warning("engine", "unknown-export", log_text("export", copy),
+                log_word("mutations",
+                         writer->engine->options.refuse_unknown_exports ? "refused" : "ignored"),
+                log_number("told", writer->unknown_count), log_number("most", UNKNOWN_EXPORTS_TOLD),
+                log_text("remedy", "add it to exports, or correct the producer"));
 }
 
 static void note(struct submission *submission, struct span name)

@@ -180,7 +180,7 @@ static void fail(struct writer *writer, const struct error *error)
     store_rollback(writer->store);
     counter_add(&engine->metrics.commit_failures, 1);
     if (!disk_stop_intake(writer, error))
-        log_error("engine", "commit-failed", "error=\"%s\"", error->message);
+        log_error("engine", "commit-failed", log_text("error", error->message));
     writer_abandon(writer, error);
     writer_answer_jobs(writer, error);
 }
@@ -441,7 +441,7 @@ static void note_clock(struct writer *writer)
     if (!store_begin(writer->store, &error) || !engine_clock_save(writer->engine, true, &error) ||
         !store_commit(writer->store, &error)) {
         store_rollback(writer->store);
-        log_warning("engine", "clock-not-noted", "error=\"%s\"", error.message);
+        log_warning("engine", "clock-not-noted", log_text("error", error.message));
     }
 }
 

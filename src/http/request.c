@@ -282,8 +282,9 @@ static void give_way(struct http_request *request)
         "is the largest; read it faster, or ask for less (take)",
         request->large.length);
     counter_add(&http->frontend->counters.answers_broken_off, 1);
-    log_warning("server", "answer-broken-off", "client=%s bytes=%zu sent=%zu reason=\"%s\"",
-                request->principal.address, request->large.length, request->written, error.message);
+    log_warning("server", "answer-broken-off", log_word("client", request->principal.address),
+                log_number("bytes", request->large.length), log_number("sent", request->written),
+                log_text("reason", error.message));
     share_end(&request->share, &http->answers);
     buffer_fini(&request->large);
     buffer_init(&request->large, 0);

@@ -67,7 +67,8 @@ static void note_tls_failure(struct net_connection *connection, const struct err
         return;
     counter_add(connection->net->options.tls_failed, 1);
     net_peer(connection, peer, sizeof peer);
-    log_warning("tls", "handshake-failed", "client=%s error=\"%s\"", peer, error->message);
+    log_warning("tls", "handshake-failed", log_word("client", peer),
+                log_text("error", error->message));
 }
 
 /* What TLS answers by itself is not much, unless the peer makes it and does not read. */

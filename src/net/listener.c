@@ -103,8 +103,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             listener->accepted(listener->argument, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             /* The waiting connection would wake us again at once, for ever. */
-            log_error("server", "accept-failed", "address=%s error=\"%s\"", listener->address,
-                      error_reason(errno));
+            log_error("server", "accept-failed", log_word("address", listener->address),
+                      log_text("error", error_reason(errno)));
             listener->resting = true;
             uv_poll_stop(&listener->poll);
             return;

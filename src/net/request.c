@@ -109,7 +109,8 @@ static void refuse_tls(struct net_connection *connection)
     error_set(&error, ERROR_INVALID_MESSAGE,
               "this is TLS, and this port speaks HTTP without it: use http:// or ws://, or set "
               "tls_certificate");
-    log_warning("net", "tls-without-certificate", "client=%s error=\"%s\"", peer, error.message);
+    log_warning("net", "tls-without-certificate", log_word("client", peer),
+                log_text("error", error.message));
     bad_request(connection, &error);
 }
 

@@ -103,7 +103,8 @@ static void on_close(struct net_connection *connection, const struct frame_event
 
 static void on_broken(struct net_connection *connection, const struct frame_event *event)
 {
-    log_debug("net", "websocket-broken", "status=%d cause=\"%s\"", event->status, event->what);
+    log_debug("net", "websocket-broken", log_number("status", event->status),
+              log_text("cause", event->what));
     net_send_close(connection, event->status, span_of(event->what));
     net_part(connection);
 }

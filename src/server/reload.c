@@ -87,7 +87,8 @@ static bool judge(void *argument, const char *name, enum config_change change, c
     if (taken)
         buffer_printf(&judgement->changed, "%s%s", judgement->changed.length ? " " : "", name);
     else
-        log_warning("config", name, "effect=\"needs a restart\" reason=\"%s\"", restart);
+        log_warning("config", name, log_text("effect", "needs a restart"),
+                    log_text("reason", restart));
     judgement->exports = judgement->exports || (taken && strcmp(name, "exports") == 0);
     return taken;
 }
@@ -110,14 +111,16 @@ static void change_rules(struct server *server, struct server_reload *reload)
     bool done = access_apply(server->frontend.access, reload->rules, &error);
     reload->rules = NULL;
     if (!done && error.code == ERROR_MEMORY)
-        log_error("config", "auth", "effect=\"not taken\" reason=\"%s\"", error.message);
+        log_error("config", "auth", log_text("effect", "not taken"),
+                  log_text("reason", error.message));
 }
 
 static void change_limits(struct server *server, const struct config *config)
 {
     struct error error;
     if (!server_apply_limits(server, config, &error))
-        log_error("config", "limits", "effect=\"not taken\" reason=\"%s\"", error.message);
+        log_error("config", "limits", log_text("effect", "not taken"),
+                  log_text("reason", error.message));
     if (server->state == SERVER_RUNNING)
         server_start_tick(server); /* it goes by the time-out of clients */
 }
@@ -126,7 +129,8 @@ static void change_export_limits(struct server *server, const struct config *con
 {
     struct error error;
     if (!server_apply_export_limits(server, config, &error))
-        log_error("config", "exports", "effect=\"not taken\" reason=\"%s\"", error.message);
+        log_error("config", "exports", log_text("effect", "not taken"),
+                  log_text("reason", error.message));
 }
 
 void server_reload_apply(struct server *server, struct server_reload *reload,

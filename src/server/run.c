@@ -59,13 +59,13 @@ static void server_set_state(struct server *server, enum server_state state)
     assert(state == server->state + 1);
     server->state = state;
     server->frontend.running = state == SERVER_RUNNING;
-    log_debug("server", "state", "state=%s", names[state]);
+    log_debug("server", "state", log_word("state", names[state]));
 }
 
 static void begin_drain(struct server *server)
 {
     server_set_state(server, SERVER_DRAINING);
-    log_info("server", "stopping", "clients=%zu", server->frontend.sessions.count);
+    log_info("server", "stopping", log_number("clients", server->frontend.sessions.count));
     listener_close(&server->main);
     listener_close(&server->health);
     sessions_pause_all(&server->frontend.sessions, &session_ingest);
@@ -94,8 +94,8 @@ static void on_left(struct server *server)
 static void leave(struct server *server)
 {
     if (server->frontend.sessions.count || server->http.requests)
-        log_info("server", "left-behind", "clients=%zu requests=%zu",
-                 server->frontend.sessions.count, server->http.requests);
+        log_info("server", "left-behind", log_number("clients", server->frontend.sessions.count),
+                 log_number("requests", server->http.requests));
     server_set_state(server, SERVER_LEAVING);
     if (server->transport)
         transport_leave(server->transport, on_left);
@@ -201,9 +201,10 @@ bool server_run(struct server *server, struct error *error)
     if (server->state != SERVER_READY)
         return error_set(error, ERROR_INTERNAL, "this server has run already");
     server_set_state(server, SERVER_RUNNING);
-    log_info("server", "started", "version=%s file=\"%s\" listen=\"%s\" health=\"%s\" epoch=%s",
-             STELE_VERSION, store_path(engine_store(server->frontend.engine)), server->main.address,
-             server->health.address, engine_epoch(server->frontend.engine));
+    log_info("server", "started", log_word("version", STELE_VERSION),
+             log_text("file", store_path(engine_store(server->frontend.engine))),
+             log_text("listen", server->main.address), log_text("health", server->health.address),
+             log_word("epoch", engine_epoch(server->frontend.engine)));
     server_start_tick(server);
     access_tick(server->frontend.access);
     uv_async_send(&server->async); /* what came before the loop turned, a stop perhaps */
@@ -213,7 +214,7 @@ bool server_run(struct server *server, struct error *error)
     run_posts(server);
     uv_timer_stop(&server->tick);
     uv_timer_stop(&server->due);
-    log_info("server", "stopped", NULL);
+    log_info("server", "stopped");
     return true;
 }
 

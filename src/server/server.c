@@ -280,10 +280,9 @@ static void warn_of_scopes(const struct config *config, const struct view_set *v
     const char *name;
     for (size_t i = 0; (name = view_set_export_at(views, i)); i++)
         if (config->auth.mode == CONFIG_AUTH_NONE && view_set_scope_of(views, span_of(name)))
-            log_warning("server", "scope-without-tokens",
-                        "export=\"%s\" effect=\"without authentication only its public rows are "
-                        "shown\"",
-                        name);
+            log_warning(
+                "server", "scope-without-tokens", log_text("export", name),
+                log_text("effect", "without authentication only its public rows are shown"));
 }
 
 /* What may change while it runs; the rest is in struct limits. */

@@ -27,8 +27,8 @@ static void look_at_rights(int folder, const char *path)
 {
     struct stat status;
     if (fstatat(folder, path, &status, 0) == 0 && (status.st_mode & S_IROTH))
-        log_warning("tls", "key-readable", "file=\"%s\" effect=\"%s\"", path,
-                    "everybody on this machine can read it; chmod o-r");
+        log_warning("tls", "key-readable", log_text("file", path),
+                    log_text("effect", "everybody on this machine can read it; chmod o-r"));
 }
 
 static bool read_key(const struct config *config, struct certificate *certificate,
@@ -114,10 +114,11 @@ void tls_tell(const struct certificate *certificate)
     const char *name = buffer_string(&who);
     print_time(until, certificate_valid_to(certificate));
     if (remarkable)
-        log_warning("tls", "certificate", "subject=\"%s\" until=%s effect=\"%s\"", name ? name : "",
-                    until, remarkable);
+        log_warning("tls", "certificate", log_text("subject", name ? name : ""),
+                    log_word("until", until), log_text("effect", remarkable));
     else
-        log_info("tls", "certificate", "subject=\"%s\" until=%s", name ? name : "", until);
+        log_info("tls", "certificate", log_text("subject", name ? name : ""),
+                 log_word("until", until));
     buffer_fini(&who);
 }
 

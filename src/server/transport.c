@@ -212,8 +212,9 @@ static void raise_limit(const struct server *server)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     if (limit.rlim_cur < needed)
-        log_warning("server", "few-descriptors", "limit=%llu needed=%zu connections=%zu",
-                    (unsigned long long)limit.rlim_cur, needed, server->connection_room);
+        log_warning("server", "few-descriptors", log_number("limit", limit.rlim_cur),
+                    log_number("needed", needed),
+                    log_number("connections", server->connection_room));
     pthread_mutex_unlock(&turn);
 }
 
@@ -230,14 +231,14 @@ void transport_adopt(struct transport *transport, enum transport_side side, int 
     bool secure = server->certificate && (side == TRANSPORT_MAIN || server->health_tls);
     if (!has_room(transport, side)) {
         counter_add(&transport->server->frontend.counters.connections_refused, 1);
-        log_warning("server", "too-many-connections", "most=%zu", transport->sockets[side]);
+        log_warning("server", "too-many-connections", log_number("most", transport->sockets[side]));
         close(socket);
         return;
     }
     if (net_adopt(transport->net, socket, side, secure))
         transport->sockets[side]++;
     else
-        log_error("server", "connection-lost", "error=\"%s\"", "out of memory for a connection");
+        log_error("server", "connection-lost", log_text("error", "out of memory for a connection"));
 }
 
 /* ---- life ---- */

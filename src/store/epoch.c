@@ -43,8 +43,8 @@ static bool part(struct store *store, const char *cause, int64_t last_change, st
         "INSERT OR REPLACE INTO former_epoch SELECT value, last_change FROM meta, log_state "
         "WHERE name = 'epoch'";
     struct connection *main = &store->main;
-    log_warning("store", "epoch-parted", "file=\"%s\" change=%lld cause=\"%s\"", store->path,
-                (long long)last_change, cause);
+    log_warning("store", "epoch-parted", log_text("file", store->path),
+                log_number("change", last_change), log_text("cause", cause));
     return connection_execute(main, note, error) && new_epoch(main, error) &&
            connection_execute(main, "DELETE FROM meta WHERE name = 'copied'", error);
 }

@@ -62,7 +62,7 @@ void identity_write_mark(struct store *store, int64_t change)
              (long long)change);
     if (pwrite(store->lock, text, MARK_SIZE, MARK_AT) != MARK_SIZE && !store->mark_failed) {
         store->mark_failed = true;
-        log_warning("store", "mark-not-written", "file=\"%s-lock\"", store->file);
+        log_warning("store", "mark-not-written", log_beside("file", store->file, "-lock"));
     }
 }
 
@@ -118,6 +118,6 @@ void identity_stop(struct store *store)
 {
     struct error error;
     if (!connection_execute(&store->main, "DELETE FROM meta WHERE name = 'running'", &error)) {
-        log_warning("store", "stop-not-noted", "error=\"%s\"", error.message);
+        log_warning("store", "stop-not-noted", log_text("error", error.message));
     }
 }

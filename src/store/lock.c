@@ -43,8 +43,8 @@ static void write_holder(struct store *store)
     char text[40];
     int length = snprintf(text, sizeof text, "%-31ld\n", (long)getpid());
     if (pwrite(store->lock, text, (size_t)length, 0) != length) {
-        log_warning("store", "lock-holder-not-written", "file=\"%s-lock\" cause=\"%s\"",
-                    store->file, error_reason(errno));
+        log_warning("store", "lock-holder-not-written", log_beside("file", store->file, "-lock"),
+                    log_text("cause", error_reason(errno)));
     }
 }
 

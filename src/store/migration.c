@@ -87,8 +87,8 @@ bool migrate(struct connection *connection, const struct store_migration *migrat
             return false;
         }
         if (version > 0) {
-            log_info("store", "migrated", "file=\"%s\" migration=%s", connection->path,
-                     migrations[i].name);
+            log_info("store", "migrated", log_text("file", connection->path),
+                     log_word("migration", migrations[i].name));
         }
     }
     return true;

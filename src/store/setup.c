@@ -90,14 +90,14 @@ static void configure(void)
     /* These fail only when SQLite is already running in this process (a host program of the
      * library may use it too); then its own allocator stays, which is as good outside tests. */
     if (sqlite3_config(SQLITE_CONFIG_MALLOC, &methods) != SQLITE_OK) {
-        log_debug("store", "sqlite-already-started", NULL);
+        log_debug("store", "sqlite-already-started");
         return;
     }
     /* Every connection belongs to one thread; without statistics there is no global lock in the
      * allocator either. */
     if (sqlite3_config(SQLITE_CONFIG_MULTITHREAD) != SQLITE_OK ||
         sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK) {
-        log_debug("store", "sqlite-settings-refused", NULL);
+        log_debug("store", "sqlite-settings-refused");
     }
 }
 

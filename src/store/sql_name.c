@@ -141,8 +141,8 @@ static bool rename_view(struct store_writer *writer, struct span id, struct span
     if (ok && !span_equal(buffer_span(&due), name)) {
         ok = sql_view_drop(writer, name, error) &&
              create(writer, id, buffer_span(&due), body, error);
-        log_info("store", "sql-view-renamed", "view=\"%.*s\" name=\"%.*s\"", (int)id.length,
-                 id.data, (int)due.length, due.data);
+        log_info("store", "sql-view-renamed", log_span("view", id),
+                 log_span("name", buffer_span(&due)));
     }
     buffer_fini(&due);
     return ok;
@@ -315,7 +315,7 @@ static bool drop_strays(struct store_writer *writer, struct error *error)
     bool ok = list(writer, STATEMENT_VIEW_STRAY, stray_sql, 1, &names, error);
     for (size_t at = 0; ok && at < names.length;) {
         struct span name = next_text(&names, &at);
-        log_info("store", "sql-view-dropped", "name=\"%.*s\"", (int)name.length, name.data);
+        log_info("store", "sql-view-dropped", log_span("name", name));
         ok = sql_view_drop(writer, name, error);
     }
     buffer_fini(&names);

@@ -35,7 +35,7 @@ static void note(struct store *store, const char salt[WAL_SALT_SIZE], int64_t ch
              (long long)change);
     if (pwrite(store->lock, text, BASE_SIZE, BASE_AT) != BASE_SIZE && !store->mark_failed) {
         store->mark_failed = true;
-        log_warning("store", "mark-not-written", "file=\"%s-lock\"", store->file);
+        log_warning("store", "mark-not-written", log_beside("file", store->file, "-lock"));
     }
 }
 

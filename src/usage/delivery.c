@@ -60,8 +60,8 @@ static void deliver_removal(struct engine_event *event)
         usage_packet_free(packet);
         wake(usage);
     } else {
-        log_warning("usage", "removal-failed", "events=%zu error=\"%s\"", packet->count,
-                    packet->removal.error.message);
+        log_warning("usage", "removal-failed", log_number("events", packet->count),
+                    log_text("error", packet->removal.error.message));
         put_off(usage);
     }
 }
@@ -90,9 +90,9 @@ static void set_aside(struct usage_packet *packet, int status)
 {
     struct usage *usage = packet->usage;
     struct span event = usage_packet_event(packet, 0);
-    log_error("usage", "event-refused", "status=%d id=%lld event=\"%.*s\"", status,
-              (long long)packet->events[0].id, (int)(event.length < 60 ? event.length : 60),
-              event.data);
+    log_error("usage", "event-refused", log_number("status", status),
+              log_number("id", packet->events[0].id),
+              log_span("event", span_make(event.data, event.length < 60 ? event.length : 60)));
     counter_add(&usage->metrics.refused, 1);
     if (!usage->delivery.any_refused)
         usage->delivery.again_ms = usage_now(usage) + USAGE_REFUSED_MS;
@@ -110,7 +110,8 @@ static bool is_refusal(const struct outbound_answer *answer)
 /* One of them is the cause, and the endpoint is there: it is asked again at once. */
 static void refused(struct usage *usage, struct usage_packet *packet, int status)
 {
-    log_warning("usage", "events-refused", "status=%d events=%zu", status, packet->count);
+    log_warning("usage", "events-refused", log_number("status", status),
+                log_number("events", packet->count));
     counter_add(&usage->metrics.failures, 1);
     if (!usage_packet_split(packet)) /* out of memory: later, whole */
         usage_pace_failed(&usage->delivery.pace, usage_now(usage), packet->failures, 0);
@@ -123,9 +124,9 @@ static void failed(struct usage *usage, struct usage_packet *packet,
     uint64_t wait =
         usage_pace_failed(pace, usage_now(usage), packet->failures, answer->retry_after);
     counter_add(&usage->metrics.failures, 1);
-    log_warning("usage", "delivery-failed", "status=%d failures=%u retry_ms=%llu error=\"%s\"",
-                answer->status, (unsigned)pace->failures, (unsigned long long)wait,
-                answer->error.code != ERROR_NONE ? answer->error.message : "");
+    log_warning("usage", "delivery-failed", log_number("status", answer->status),
+                log_number("failures", pace->failures), log_number("retry_ms", wait),
+                log_text("error", answer->error.code != ERROR_NONE ? answer->error.message : ""));
     if (is_refusal(answer))
         set_aside(packet, answer->status);
 }
@@ -134,7 +135,7 @@ static void delivered(struct usage *usage, struct usage_packet *packet)
 {
     struct usage_pace *pace = &usage->delivery.pace;
     if (pace->failures)
-        log_info("usage", "delivery-resumed", "failures=%u", (unsigned)pace->failures);
+        log_info("usage", "delivery-resumed", log_number("failures", pace->failures));
     usage_pace_succeeded(pace);
     counter_add(&usage->metrics.delivered, packet->count);
     packet->state = PACKET_DELIVERED;
@@ -273,7 +274,7 @@ static void deliver_read(struct engine_event *event)
     if (read->done) {
         take_read(usage, read);
     } else {
-        log_warning("usage", "read-failed", "error=\"%s\"", read->error.message);
+        log_warning("usage", "read-failed", log_text("error", read->error.message));
         put_off(usage);
     }
     read_free(read);

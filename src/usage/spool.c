@@ -92,8 +92,8 @@ static void spooled(struct usage *usage, struct usage_batch *batch)
     counter_add(&metrics->dropped, (uint64_t)batch->dropped);
     usage_note_spool(usage, &batch->state);
     if (batch->dropped)
-        log_warning("usage", "events-dropped", "events=%lld cause=\"the spool is full\"",
-                    (long long)batch->dropped);
+        log_warning("usage", "events-dropped", log_number("events", batch->dropped),
+                    log_text("cause", "the spool is full"));
     usage_delivery_spooled(usage, (int64_t)batch->count);
     forget(usage, batch);
 }
@@ -101,11 +101,12 @@ static void spooled(struct usage *usage, struct usage_batch *batch)
 static void not_spooled(struct usage *usage, struct usage_batch *batch)
 {
     struct usage_spool *spool = &usage->spool;
-    log_warning("usage", "spool-failed", "events=%zu error=\"%s\"", batch->count,
-                batch->job.error.message);
+    log_warning("usage", "spool-failed", log_number("events", batch->count),
+                log_text("error", batch->job.error.message));
     if (usage->closing) {
         counter_add(&usage->metrics.dropped, batch->count);
-        log_error("usage", "events-lost", "events=%zu cause=\"the server stops\"", batch->count);
+        log_error("usage", "events-lost", log_number("events", batch->count),
+                  log_text("cause", "the server stops"));
         forget(usage, batch);
         return;
     }
@@ -218,7 +219,8 @@ void usage_spool_add(struct usage *usage, struct span event)
 {
     if (!add(usage, event)) {
         counter_add(&usage->metrics.dropped, 1);
-        log_warning("usage", "events-dropped", "events=1 cause=\"too many wait for the disk\"");
+        log_warning("usage", "events-dropped", log_word("events", "1"),
+                    log_text("cause", "too many wait for the disk"));
         return;
     }
     if (usage->spool.first && !usage->spool.writing && !usage->closing)

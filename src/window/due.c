@@ -133,8 +133,8 @@ static void deliver(struct engine_event *event)
         if (look->error.code != ERROR_NONE)
             result->error = look->error;
         if (result->error.code != ERROR_NONE)
-            log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"",
-                      result->window->spec.view->id, result->error.message);
+            log_error("hub", "window-failed", log_text("view", result->window->spec.view->id),
+                      log_text("error", result->error.message));
     }
     /* Requests first: what they hold is of the version that the windows are about to have. */
     deliver_requests(look);
@@ -234,8 +234,8 @@ static void deliver_fill(struct engine_event *event)
     window->busy = WINDOW_AT_REST;
     window_activate(window);
     if (!fill->done) {
-        log_error("hub", "window-failed", "view=\"%s\" error=\"%s\"", window->spec.view->id,
-                  fill->error.message);
+        log_error("hub", "window-failed", log_text("view", window->spec.view->id),
+                  log_text("error", fill->error.message));
         window_fail(window, &fill->error);
     } else if (fill->filled == WINDOW_FILLED) {
         window->matches.state = MATCHES_KEPT;

@@ -332,8 +332,9 @@ static void deliver(struct engine_event *event)
         go_on(once))
         return;
     if (error_http_status(once->answer.error.code) == 500)
-        log_error("hub", "read-failed", "for=\"http\" view=\"%s\" error=\"%s\"",
-                  once->window.spec.view->id, once->answer.error.message);
+        log_error("hub", "read-failed", log_text("for", "http"),
+                  log_text("view", once->window.spec.view->id),
+                  log_text("error", once->answer.error.message));
     once->options.done(once->options.argument, &once->answer);
     once_free(once);
 }

@@ -344,7 +344,7 @@ test('every event of the log that the program has is in docs/logs.md, and no oth
   const components = new Set();
   for (const file of files.filter((name) => !name.startsWith('src/base/log'))) {
     const text = read(file);
-    for (const call of text.matchAll(/\blog_(error|warning|info|debug)\(\s*"([^"]+)",\s*([^;]*?),/g)) {
+    for (const call of text.matchAll(/\blog_(error|warning|info|debug)\(\s*"([^"]+)",\s*([^;]*?)[,)]/g)) {
       components.add(call[2]);
       const names = [...call[3].matchAll(/"([^"]+)"/g)].map((match) => match[1]);
       /* What is no name of ours is told in the documents as a whole: names of the environment. */

@@ -73,47 +73,59 @@ static size_t lines_in(const char *text)
 static void text_lines(void **state)
 {
     (void)state;
-    log_warning("store", "slow-write", "file=\"%s\" ms=%d", "a b", 12);
+    log_warning("store", "slow-write", log_text("file", "a b"), log_number("ms", 12));
     assert_string_equal(written(), TIME " warning store slow-write file=\"a b\" ms=12\n");
-    log_info("server", "started", NULL);
+    log_info("server", "started");
     assert_string_equal(written(), TIME " info server started\n");
-    log_error("server", "gone", "a=%s b=x%sy c=\"\"", "", "1");
-    assert_string_equal(written(), TIME " error server gone a=\"\" b=x1y c=\"\"\n");
-    /* A value is quoted when the format says so, and when it needs it. */
-    log_info("server", "quoted", "a=%s b=%s c=\"%s\" d=\"plain text\" e=%s", "plain", "two words",
-             "plain", "x=y");
+    log_error("server", "gone", log_word("a", ""), log_word("b", NULL), log_text("c", NULL));
+    assert_string_equal(written(), TIME " error server gone a=\"\" b=\"\" c=\"\"\n");
+    /* A text is quoted always, a word when it needs it. */
+    log_info("server", "quoted", log_word("a", "plain"), log_word("b", "two words"),
+             log_text("c", "plain"), log_text("d", "plain text"), log_word("e", "x=y"));
     assert_string_equal(written(), TIME " info server quoted a=plain b=\"two words\" c=\"plain\" "
                                         "d=\"plain text\" e=\"x=y\"\n");
-    log_info("server", "nameless", "only %s text", "some");
-    assert_string_equal(written(), TIME " info server nameless message=\"only some text\"\n");
+    log_info("server", "borrowed", log_span("a", span_make("abcdef", 3)),
+             log_span("b", (struct span){0}), log_beside("c", "/x/y.db", "-lock"),
+             log_text(NULL, "left out"), log_word("d", "e"));
+    assert_string_equal(written(),
+                        TIME " info server borrowed a=\"abc\" b=\"\" c=\"/x/y.db-lock\" d=e\n");
 }
 
-static void conversions(void **state)
+static void numbers_of_every_type(void **state)
 {
     (void)state;
-    log_info("a", "numbers", "d=%d u=%u x=%08x z=%zu l=%lld ul=%llu c=%c f=%.2f pc=5%% w=%5d", -3,
-             4000000000U, 0xBEEF, (size_t)7, -9000000000LL, 18446744073709551615ULL, 'q', 1.5, 42);
-    assert_string_equal(written(), TIME " info a numbers d=-3 u=4000000000 x=0000beef z=7 "
-                                        "l=-9000000000 ul=18446744073709551615 c=q f=1.50 pc=5% "
-                                        "w=\"   42\"\n");
-    const char *volatile nothing = NULL; /* the compiler must not know */
-    log_info("a", "texts", "cut=%.*s two=%.2s none=%s", 3, "abcdef", "xyz", nothing);
-    assert_string_equal(written(), TIME " info a texts cut=abc two=xy none=\"\"\n");
+    for (int json = 0; json < 2; json++) {
+        log_configure(LOG_LEVEL_DEBUG, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+        log_info("a", "numbers", log_number("d", -3), log_number("u", 4000000000U),
+                 log_number("h", (uint16_t)65535), log_number("z", (size_t)7),
+                 log_number("l", INT64_C(-9000000000)), log_number("t", true),
+                 log_number("least", INT64_MIN), log_number("ul", UINT64_MAX),
+                 log_number("plain", (INT64_C(1) << 53) - 1), log_number("not", INT64_C(1) << 53));
+        assert_non_null(
+            strstr(written(), json ? ",\"d\":-3,\"u\":4000000000,\"h\":65535,\"z\":7,"
+                                     "\"l\":-9000000000,\"t\":1,\"least\":\"-9223372036854775808\","
+                                     "\"ul\":\"18446744073709551615\",\"plain\":9007199254740991,"
+                                     "\"not\":\"9007199254740992\"}\n"
+                                   : " d=-3 u=4000000000 h=65535 z=7 l=-9000000000 t=1 "
+                                     "least=-9223372036854775808 ul=18446744073709551615 "
+                                     "plain=9007199254740991 not=9007199254740992\n"));
+    }
 }
 
 static void json_lines(void **state)
 {
     (void)state;
     log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
-    log_debug("wire", "odd", "text=\"%s\" n=%d big=%llu mixed=%dms bare=%s",
-              "a\\b\"\n\x01\xFF\xC3\xA9", -5, 9007199254740993ULL, 7, "word");
+    log_debug("wire", "odd", log_text("text", "a\\b\"\n\x01\xFF\xC3\xA9"), log_number("n", -5),
+              log_number("big", 9007199254740993ULL), log_word("digits", "7"),
+              log_word("bare", "word"));
     assert_string_equal(written(),
                         "{\"time\":\"" TIME
                         "\",\"level\":\"debug\",\"component\":\"wire\",\"event\":\"odd\","
                         "\"text\":\"a\\\\b\\\"\\n\\u0001\xEF\xBF\xBD\xC3\xA9\",\"n\":-5,"
-                        "\"big\":\"9007199254740993\",\"mixed\":\"7ms\","
+                        "\"big\":\"9007199254740993\",\"digits\":\"7\","
                         "\"bare\":\"word\"}\n");
-    log_info("wire", "plain", NULL);
+    log_info("wire", "plain");
     assert_string_equal(written(),
                         "{\"time\":\"" TIME "\",\"level\":\"info\",\"component\":\"wire\","
                         "\"event\":\"plain\"}\n");
@@ -123,18 +135,20 @@ static void nothing_can_be_forged(void **state)
 {
     (void)state;
     /* Control characters, invalid UTF-8, line separators, text that turns around. */
-    log_info("wire", "odd-text", "name=%s",
-             "a\nb\x1B[0m\xFF\r\x7F\xC2\x85\xE2\x80\xA8\xE2\x80\xAE");
+    log_info("wire", "odd-text",
+             log_word("name", "a\nb\x1B[0m\xFF\r\x7F\xC2\x85\xE2\x80\xA8\xE2\x80\xAE"));
     assert_string_equal(written(), TIME " info wire odd-text name=\"a\\nb\\u001b[0m\xEF\xBF\xBD\\r"
                                         "\\u007f\\u0085\\u2028\\u202e\"\n");
     /* A value that would end its quotes and begin a field of its own. */
-    log_info("wire", "forged-field", "name=\"%s\" code=%s", "x\" code=fine y=\"", "refused");
+    log_info("wire", "forged-field", log_text("name", "x\" code=fine y=\""),
+             log_word("code", "refused"));
     assert_string_equal(written(), TIME " info wire forged-field name=\"x\\\" code=fine y=\\\"\" "
                                         "code=refused\n");
-    log_info("wire", "forged-bare", "name=%s", "x code=fine");
+    log_info("wire", "forged-bare", log_word("name", "x code=fine"));
     assert_string_equal(written(), TIME " info wire forged-bare name=\"x code=fine\"\n");
     log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
-    log_info("wire", "forged-json", "name=\"%s\" code=%s", "x\",\"code\":\"fine", "refused");
+    log_info("wire", "forged-json", log_text("name", "x\",\"code\":\"fine"),
+             log_word("code", "refused"));
     assert_non_null(
         strstr(written(), "\"name\":\"x\\\",\\\"code\\\":\\\"fine\",\"code\":\"refused\"}\n"));
 }
@@ -142,11 +156,10 @@ static void nothing_can_be_forged(void **state)
 static void what_looks_like_a_token_is_left_out(void **state)
 {
     (void)state;
-    static const char token[] =
-        "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ-_x";
-    log_info("server", "leak", "view=\"a/%s?b\" after=1", token);
+#define TOKEN "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ-_x"
+    log_info("server", "leak", log_text("view", "a/" TOKEN "?b"), log_number("after", 1));
     assert_string_equal(written(), TIME " info server leak view=\"a/[token]?b\" after=1\n");
-    log_info("server", "leak-two", "a=%s%s", token, ",eyJshort");
+    log_info("server", "leak-two", log_word("a", TOKEN ",eyJshort"));
     assert_string_equal(written(), TIME " info server leak-two a=[token],eyJshort\n");
 }
 
@@ -157,11 +170,11 @@ static void levels_are_respected_and_errno_kept(void **state)
     assert_true(log_enabled("hub", LOG_LEVEL_ERROR));
     assert_true(log_enabled("hub", LOG_LEVEL_WARNING));
     assert_false(log_enabled("hub", LOG_LEVEL_INFO));
-    log_info("a", "level", NULL);
+    log_info("a", "level");
     assert_string_equal(written(), "");
     errno = ENOSPC;
     close(STDERR_FILENO);
-    log_error("a", "level", NULL);
+    log_error("a", "level");
     assert_int_equal(errno, ENOSPC);
     dup2(fileno(file), STDERR_FILENO);
 }
@@ -177,7 +190,7 @@ static void components_have_levels_of_their_own(void **state)
     assert_true(log_enabled("store", LOG_LEVEL_WARNING));
     assert_false(log_enabled("store", LOG_LEVEL_INFO));
     assert_true(log_enabled("of-no-list", LOG_LEVEL_WARNING));
-    log_debug("server", "components", NULL);
+    log_debug("server", "components");
     assert_string_equal(written(), TIME " debug server components\n");
     /* What is wrong changes nothing. */
     assert_false(log_configure_levels("store=info,hub=loud", &error));
@@ -204,19 +217,20 @@ static void long_lines_are_cut(void **state)
     static char text[20000];
     memset(text, '"', sizeof text - 1);
     /* A value is cut by itself, so that the fields behind it are there. */
-    log_info("a", "long", "text=%s code=%d", text, 7);
+    log_info("a", "long", log_word("text", text), log_number("code", 7));
     const char *line = written();
     assert_in_range(strlen(line), 1200, 1400);
     assert_non_null(strstr(line, "\\\"\xE2\x80\xA6\" code=7\n"));
     memset(text, 1, sizeof text - 1);
     for (int json = 0; json < 2; json++) {
         log_configure(LOG_LEVEL_INFO, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-        log_info("a", "longer", "one=%s two=%s code=%d", text, text, 7);
+        log_info("a", "longer", log_word("one", text), log_word("two", text),
+                 log_number("code", 7));
         line = written();
         assert_in_range(strlen(line), 3900, 4096);
         const char *end = json ? "\xE2\x80\xA6\",\"cut\":true}\n" : "\xE2\x80\xA6\" cut=true\n";
         assert_string_equal(line + strlen(line) - strlen(end), end);
-        log_info(text, "long", "code=%d", 7);
+        log_info(text, "long", log_number("code", 7));
         line = written();
         assert_in_range(strlen(line), 3900, 4096);
         assert_non_null(strstr(line, json ? ",\"cut\":true}\n" : " cut=true\n"));
@@ -225,7 +239,7 @@ static void long_lines_are_cut(void **state)
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     for (size_t i = 0; i + 3 < sizeof text; i += 2)
         memcpy(text + i, "\xC3\xA9", 3);
-    log_info("a", "characters", "text=x%s", text);
+    log_info("a", "characters", log_beside("text", "x", text));
     line = written();
     assert_null(strstr(line, "\xEF\xBF\xBD"));
     assert_non_null(strstr(line, "\xC3\xA9\xE2\x80\xA6\"\n"));
@@ -235,19 +249,19 @@ static void repeats_are_held_back_and_counted(void **state)
 {
     (void)state;
     for (int i = 0; i < 35; i++)
-        log_info("source", "refused", "n=%d", i);
+        log_info("source", "refused", log_number("n", i));
     const char *text = written();
     assert_int_equal(lines_in(text), 10);
     assert_non_null(strstr(text, "n=9\n"));
-    log_info("source", "other", NULL); /* another event is not held back */
+    log_info("source", "other"); /* another event is not held back */
     assert_string_equal(written(), TIME " info source other\n");
     now_us += 10 * 1000 * 1000 - 1;
-    log_info("source", "refused", "n=%s", "late");
+    log_info("source", "refused", log_word("n", "late"));
     assert_string_equal(written(), "");
     now_us += 1;
-    log_info("source", "refused", "n=%d", 99);
+    log_info("source", "refused", log_number("n", 99));
     assert_string_equal(written(), TIME " info source refused n=99 held_back=26\n");
-    log_info("source", "refused", NULL);
+    log_info("source", "refused");
     assert_string_equal(written(), TIME " info source refused\n");
 }
 
@@ -255,15 +269,15 @@ static void held_count_without_fields_and_in_json(void **state)
 {
     (void)state;
     for (int i = 0; i < 12; i++)
-        log_info("source", "bare", NULL);
+        log_info("source", "bare");
     written();
     now_us += 10 * 1000 * 1000;
     for (int i = 0; i < 11; i++)
-        log_info("source", "bare", NULL);
+        log_info("source", "bare");
     assert_int_equal(strncmp(written(), TIME " info source bare held_back=2\n", 50), 0);
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     now_us += 10 * 1000 * 1000;
-    log_info("source", "bare", NULL);
+    log_info("source", "bare");
     assert_non_null(strstr(written(), "\"event\":\"bare\",\"held_back\":1}\n"));
 }
 
@@ -271,7 +285,7 @@ static void what_was_held_is_told_in_the_end(void **state)
 {
     (void)state;
     for (int i = 0; i < 15; i++)
-        log_warning("source", "burst", "n=%d", i);
+        log_warning("source", "burst", log_number("n", i));
     written();
     log_tick();
     assert_string_equal(written(), "");
@@ -286,7 +300,7 @@ static void audit_lines_are_held_back_much_later(void **state)
 {
     (void)state;
     for (int i = 0; i < 1500; i++)
-        log_info("audit", "flood", "n=%d", i);
+        log_info("audit", "flood", log_number("n", i));
     assert_int_equal(lines_in(written()), 1000);
     now_us += 10 * 1000 * 1000;
     log_tick();
@@ -299,7 +313,7 @@ static void many_events_do_not_disturb(void **state)
     for (int i = 0; i < 3000; i++) {
         char event[20];
         snprintf(event, sizeof event, "event-%d", i);
-        log_info("many", event, NULL);
+        log_info("many", event);
     }
     assert_int_equal(lines_in(written()), 3000);
 }
@@ -309,7 +323,7 @@ static void *log_often(void *argument)
     char event[20];
     for (int i = 0; i < 200; i++) {
         snprintf(event, sizeof event, "thread-%d", i / 5);
-        log_info(argument, event, "n=%d", i);
+        log_info(argument, event, log_number("n", i));
     }
     return NULL;
 }
@@ -353,20 +367,20 @@ static void nobody_hangs_for_a_reader_that_hangs(void **state)
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     for (int i = 0; i < 1000; i++)
-        log_info("audit", "unread", "n=%d text=%s", i, text);
+        log_info("audit", "unread", log_number("n", i), log_word("text", text));
     uint64_t lost = log_lost() - before;
     assert_in_range(lost, 800, 950); /* 64 KiB went in */
     drain(ends[0]);
     assert_int_equal(lines_in(captured), 1000 - lost);
     assert_int_equal(captured[strlen(captured) - 1], '\n');
-    log_info("server", "read", NULL);
+    log_info("server", "read");
     char told[120];
     snprintf(told, sizeof told,
              TIME " warning server log-lines-lost lines=%llu\n" TIME " info server read\n",
              (unsigned long long)lost);
     drain(ends[0]);
     assert_string_equal(captured, told);
-    log_info("server", "read", NULL);
+    log_info("server", "read");
     drain(ends[0]);
     assert_string_equal(captured, TIME " info server read\n");
     close(ends[0]);
@@ -377,7 +391,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(text_lines, capture, release),
         cmocka_unit_test_setup_teardown(json_lines, capture, release),
-        cmocka_unit_test_setup_teardown(conversions, capture, release),
+        cmocka_unit_test_setup_teardown(numbers_of_every_type, capture, release),
         cmocka_unit_test_setup_teardown(nothing_can_be_forged, capture, release),
         cmocka_unit_test_setup_teardown(what_looks_like_a_token_is_left_out, capture, release),
         cmocka_unit_test_setup_teardown(levels_are_respected_and_errno_kept, capture, release),

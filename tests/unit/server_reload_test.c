@@ -126,7 +126,7 @@ static bool logs_debug(const struct server *server)
 static bool logs_in_json(const struct server *server)
 {
     (void)server;
-    log_error("test", "json-now", NULL);
+    log_error("test", "json-now");
     return true; /* the line is looked at */
 }
 
