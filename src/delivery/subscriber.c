@@ -226,7 +226,13 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
     struct error error = {.code = ERROR_NONE};
     INVARIANT(!subscriber->ended);
     counter_add(&subscriber->hub->metrics.messages_in, 1);
-    if (!wire_message_read(text, &message, &error)) {
+    bool read = wire_message_read(text, &message, &error);
+    if (message.version != 1) {
+        error_set(&error, ERROR_INVALID_MESSAGE,
+                  "this server speaks version 1 of the protocol here; leave \"protocolVersion\" "
+                  "out or make it 1");
+        refuse_message(subscriber, &message, &error);
+    } else if (!read) {
         refuse_message(subscriber, &message, &error);
     } else if (!handle(subscriber, &message, &error)) {
         bool subscribe = message.type == WIRE_SUBSCRIBE;

@@ -75,7 +75,7 @@ static struct snapshot_draft *new_draft(struct snapshot_drafts *drafts)
     struct snapshot_draft *draft = &drafts->list[drafts->count++];
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room, or it was made */
     *draft = (struct snapshot_draft){.start = snapshot_place_ref(&drafts->place)};
-    wire_batch_init(&draft->rows, UINT32_MAX);
+    wire_batch_init(&draft->rows, drafts->encoding, UINT32_MAX);
     return wire_batch_start(&draft->rows, drafts->mode, span_of(drafts->view->id)) ? draft : NULL;
 }
 
@@ -109,7 +109,7 @@ static bool add_plain_row(struct snapshot_drafts *drafts, const struct store_ent
     struct span data;
     return frame_show(drafts->view, row->data, &drafts->shown, &data) &&
            has_room(plain, row->key.length + data.length) &&
-           wire_batch_row(&plain->rows, row->key, data);
+           wire_batch_row(&plain->rows, row->key, data, row->change);
 }
 
 static bool add_plain_delete(struct plain_rows *plain, struct span key)
@@ -129,7 +129,7 @@ bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_enti
     struct snapshot_place *place = &drafts->place;
     struct span data;
     if (!draft || !frame_show(drafts->view, row->data, &drafts->shown, &data) ||
-        !wire_batch_row(&draft->rows, row->key, data))
+        !wire_batch_row(&draft->rows, row->key, data, row->change))
         return false;
     drafts->rows++;
     place->rows++;
@@ -224,7 +224,7 @@ static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *d
     if (draft->frames)
         draft->frames->rest_at = (uint32_t)rest_at;
     wire_batch_fini(&draft->rows);
-    wire_batch_init(&draft->rows, 1);
+    wire_batch_init(&draft->rows, drafts->encoding, 1);
     return draft->frames != NULL;
 }
 

@@ -54,6 +54,7 @@ struct plain_rows {
 struct snapshot_drafts {
     struct plain_rows *plain; /* NULL: batches; else everything goes there */
     const struct view *view;
+    const struct wire_encoding *encoding;
     enum wire_mode mode;
     struct snapshot_place place; /* behind the last row */
     struct seq row_seq;          /* of the last row, */

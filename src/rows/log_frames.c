@@ -18,7 +18,7 @@ bool catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
     buffer_init(&frames->out, UINT32_MAX);
     buffer_init(&frames->shown, UINT32_MAX);
     buffer_init(&frames->paths, UINT32_MAX);
-    wire_batch_init(&frames->rows, UINT32_MAX);
+    wire_batch_init(&frames->rows, request->encoding, UINT32_MAX);
     doc_init(&frames->doc, UINT32_MAX, UINT32_MAX);
     catch_up_told_init(frames);
     return wire_batch_start(&frames->rows, request->mode, span_of(request->view->id)) ||
@@ -35,10 +35,15 @@ void catch_up_frames_fini(struct catch_up_frames *frames)
     catch_up_told_fini(frames);
 }
 
+/* `change`: the one that made `data` what it is. */
 static bool put_frame(struct catch_up_frames *frames, enum wire_operation operation,
-                      struct span key, struct span data, struct span append, struct span seq)
+                      struct span key, struct span data, struct span append, struct span seq,
+                      int64_t change)
 {
-    struct wire_change frame = {.mode = frames->request->mode,
+    struct wire_change frame = {.encoding = frames->request->encoding,
+                                .change = change,
+                                .on_tape = frames->request->style == CATCH_UP_EVENTS,
+                                .mode = frames->request->mode,
                                 .view = span_of(frames->request->view->id),
                                 .operation = operation,
                                 .key = key,
@@ -79,16 +84,17 @@ bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entit
     frames->put++;
     note_later(frames, entity);
     if (request->style == CATCH_UP_RESUME)
-        return wire_batch_row(&frames->rows, entity->key, shown) || lacks_memory(frames);
+        return wire_batch_row(&frames->rows, entity->key, shown, entity->change) ||
+               lacks_memory(frames);
     return put_frame(frames, WIRE_UPSERT, entity->key, shown, span_make(NULL, 0),
-                     cursor_of(request, entity->seq, seq));
+                     cursor_of(request, entity->seq, seq), entity->change);
 }
 
 bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq)
 {
     char text[SEQ_SIZE];
     return put_frame(frames, WIRE_DELETE, key, span_make(NULL, 0), span_make(NULL, 0),
-                     cursor_of(frames->request, seq, text));
+                     cursor_of(frames->request, seq, text), 0);
 }
 
 /* ---- events ---- */
@@ -172,7 +178,7 @@ bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change
     char text[SEQ_SIZE];
     struct span none = span_make(NULL, 0);
     return put_frame(frames, WIRE_DELETE, change->key, none, none,
-                     event_cursor(frames, change, text));
+                     event_cursor(frames, change, text), change->id);
 }
 
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
@@ -193,7 +199,7 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
                 frame_show(request->view, buffer_span(&data), &frames->shown, &shown) &&
                 frame_show_append(request->view, append, &paths, &shown_append) &&
                 put_frame(frames, upsert ? WIRE_UPSERT : WIRE_PATCH, change->key, shown,
-                          upsert ? none : shown_append, seq);
+                          upsert ? none : shown_append, seq, change->id);
     buffer_fini(&data);
     buffer_fini(&paths);
     return done || (frames->error->code == ERROR_NONE && lacks_memory(frames));

@@ -28,6 +28,7 @@ enum catch_up_style { CATCH_UP_WHOLE, CATCH_UP_RESUME, CATCH_UP_EVENTS };
  * in struct subscription are explained there. */
 struct catch_up_request {
     const struct view *view; /* the job has a reference */
+    const struct wire_encoding *encoding;
     enum wire_mode mode;
     enum catch_up_style style;
     struct row_scope *scope; /* of whom; the job has a reference; NULL: all see all */

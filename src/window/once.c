@@ -83,7 +83,7 @@ static void start_over(struct window_once *once)
 {
     wire_batch_fini(&once->plain.rows);
     buffer_clear(&once->plain.deleted);
-    wire_batch_init(&once->plain.rows, UINT32_MAX);
+    wire_batch_init(&once->plain.rows, NULL, UINT32_MAX);
     window_rows_fini(&once->window.content.rows);
     once->window.content.known = false;
     once->again = true;
@@ -359,7 +359,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
         once->window.spec.take = ONCE_TAKE;
     once->window.matches.state = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;
     window_content_init(&once->window);
-    wire_batch_init(&once->plain.rows, UINT32_MAX);
+    wire_batch_init(&once->plain.rows, NULL, UINT32_MAX);
     buffer_init(&once->plain.deleted, UINT32_MAX);
     buffer_init(&once->answer.body, UINT32_MAX);
     once->plain.max_bytes = BRIEF_BYTES;

@@ -89,8 +89,9 @@ bool wire_gzip_member(struct wire_gzip *gzip, struct span payload, struct buffer
 
 /* ---- batches ---- */
 
-void wire_batch_init(struct wire_batch *batch, size_t limit)
+void wire_batch_init(struct wire_batch *batch, const struct wire_encoding *encoding, size_t limit)
 {
+    batch->encoding = encoding;
     buffer_init(&batch->json, limit);
     batch->rows = 0;
     batch->more = WIRE_MORE_UNSAID;
@@ -107,45 +108,81 @@ bool wire_batch_start(struct wire_batch *batch, enum wire_mode mode, struct span
     buffer_clear(json);
     batch->rows = 0;
     batch->more = WIRE_MORE_UNSAID;
-    buffer_add_string(json, "{\"mode\":\"");
+    buffer_add_string(json, batch->encoding ? "\"mode\":\"" : "{\"mode\":\"");
     buffer_add_string(json, wire_mode_name(mode));
     buffer_add_string(json, "\",\"entity\":");
     doc_escape(json, view);
     return buffer_add_string(json, ",\"op\":\"snapshot\",\"data\":[");
 }
 
-bool wire_batch_row(struct wire_batch *batch, struct span key, struct span data)
+bool wire_batch_row(struct wire_batch *batch, struct span key, struct span data, int64_t change)
 {
     struct buffer *json = &batch->json;
     put_string(json, batch->rows ? ",{\"key\":" : "{\"key\":");
     doc_escape(json, key);
     put_string(json, ",\"data\":");
-    put_span(json, data);
+    if (batch->encoding)
+        put_versioned(json, batch->encoding, data, change);
+    else
+        put_span(json, data);
     put_string(json, "}");
     batch->rows++;
     return !json->failed;
+}
+
+/* Version 2's clients take no cursor from a batch. */
+static void put_end(struct wire_batch *batch, bool complete, struct span seq)
+{
+    struct buffer *json = &batch->json;
+    put_string(json, complete ? "],\"complete\":true" : "],\"complete\":false");
+    if (!batch->encoding && seq.data) {
+        put_string(json, ",\"seq\":\"");
+        put_span(json, seq);
+        put_string(json, "\"");
+    }
+    if (!batch->encoding && complete && batch->more != WIRE_MORE_UNSAID)
+        put_string(json, batch->more == WIRE_MORE ? ",\"more\":true" : ",\"more\":false");
+    put_string(json, "}");
+}
+
+/* What ends a compressed body must stand in one frame, where its head changes it. */
+static bool may_compress(const struct wire_batch *batch, size_t length)
+{
+    size_t last = length % WIRE_FRAGMENT;
+    return !batch->encoding || length < WIRE_FRAGMENT || last == 0 || last >= WIRE_GZIP_END;
 }
 
 bool wire_batch_end(struct wire_batch *batch, bool complete, struct span seq,
                     struct wire_gzip *gzip, struct buffer *out)
 {
     struct buffer *json = &batch->json;
-    buffer_add_string(json, complete ? "],\"complete\":true" : "],\"complete\":false");
-    if (seq.data) {
-        buffer_add_string(json, ",\"seq\":\"");
-        buffer_add_span(json, seq);
-        buffer_add_char(json, '"');
-    }
-    if (complete && batch->more != WIRE_MORE_UNSAID)
-        buffer_add_string(json, batch->more == WIRE_MORE ? ",\"more\":true" : ",\"more\":false");
-    if (!buffer_add_char(json, '}'))
+    put_end(batch, complete, seq);
+    if (json->failed)
         return false;
     struct span payload = buffer_span(json);
     if (payload.length >= WIRE_GZIP_MINIMUM) {
         /* One byte less than the payload is all the room that a useful result may take. */
         buffer_clear(&gzip->scratch);
-        if (compress_within(gzip, payload, payload.length - 1, &gzip->scratch))
+        if (compress_within(gzip, payload, payload.length - 1, &gzip->scratch) &&
+            may_compress(batch, gzip->scratch.length))
             payload = buffer_span(&gzip->scratch);
     }
-    return wire_binary(out, payload);
+    return wire_binary_part(out, payload,
+                            !batch->encoding ? WIRE_WHOLE
+                            : complete       ? WIRE_LAST_BATCH
+                                             : WIRE_BATCH);
+}
+
+bool wire_batch_nothing(struct buffer *out, const struct wire_encoding *encoding,
+                        enum wire_mode mode, struct span view)
+{
+    struct wire_batch batch;
+    struct span none = span_make(NULL, 0);
+    wire_batch_init(&batch, encoding, WIRE_GZIP_MINIMUM);
+    bool done = wire_batch_start(&batch, mode, view);
+    put_end(&batch, true, none);
+    done = done && !batch.json.failed &&
+           wire_binary_part(out, buffer_span(&batch.json), WIRE_LAST_BATCH);
+    wire_batch_fini(&batch);
+    return done;
 }

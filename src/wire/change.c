@@ -17,11 +17,52 @@ static const char *const change_starts[] = {[WIRE_STATE] = "{\"mode\":\"state\",
 
 static const char *const change_operations[] = {[WIRE_PATCH] = ",\"op\":\"patch\",\"key\":",
                                                 [WIRE_UPSERT] = ",\"op\":\"upsert\",\"key\":",
-                                                [WIRE_DELETE] = ",\"op\":\"delete\",\"key\":"};
+                                                [WIRE_DELETE] = ",\"op\":\"delete\",\"key\":",
+                                                [WIRE_REMOVE] = ",\"op\":\"delete\",\"key\":"};
+
+/* Of version 2, whose bodies say first what they are. */
+static const char *const body_starts[] = {[WIRE_PATCH] = "\"op\":\"patch\",\"mode\":\"",
+                                          [WIRE_UPSERT] = "\"op\":\"upsert\",\"mode\":\"",
+                                          [WIRE_DELETE] = "\"op\":\"delete\",\"mode\":\"",
+                                          [WIRE_REMOVE] = "\"op\":\"remove\",\"mode\":\""};
 
 const char *wire_mode_name(enum wire_mode mode)
 {
     return mode_names[mode];
+}
+
+struct wire_encoding wire_encoding_of(struct span epoch)
+{
+    struct wire_encoding encoding = {.epoch = ""};
+    memcpy(encoding.epoch, epoch.data, epoch.length < 8 ? epoch.length : 8);
+    return encoding;
+}
+
+/* The member that the client is to believe comes last: an object may have one of that name. */
+void put_versioned(struct buffer *out, const struct wire_encoding *encoding, struct span data,
+                   int64_t change)
+{
+    bool is_empty = data.length <= 2;
+    put(out, data.data, data.length - 1);
+    put_string(out, is_empty ? "\"_version\":\"" : ",\"_version\":\"");
+    put_string(out, encoding->epoch);
+    buffer_printf(out, ":%lld\"}", (long long)change);
+}
+
+static void put_names(struct buffer *out, const struct wire_change *change)
+{
+    if (!change->encoding) {
+        put_string(out, change_starts[change->mode]);
+        doc_escape(out, change->view);
+        put_string(out, change_operations[change->operation]);
+    } else {
+        put_string(out, body_starts[change->operation]);
+        put_string(out, mode_names[change->mode]);
+        put_string(out, "\",\"entity\":");
+        doc_escape(out, change->view);
+        put_string(out, ",\"key\":");
+    }
+    doc_escape(out, change->key);
 }
 
 bool wire_change(struct buffer *out, const struct wire_change *change)
@@ -29,15 +70,14 @@ bool wire_change(struct buffer *out, const struct wire_change *change)
     struct frame_draft draft =
         frame_open(out, CHANGE_FIXED + change->view.length + change->key.length +
                             change->data.length + change->append.length + change->seq.length);
-    put_string(out, change_starts[change->mode]);
-    doc_escape(out, change->view);
-    put_string(out, change_operations[change->operation]);
-    doc_escape(out, change->key);
+    put_names(out, change);
     put_string(out, ",\"data\":");
-    if (change->data.data)
-        put_span(out, change->data);
-    else
+    if (!change->data.data)
         put_string(out, "null");
+    else if (change->encoding)
+        put_versioned(out, change->encoding, change->data, change->change);
+    else
+        put_span(out, change->data);
     if (change->append.data) {
         put_string(out, ",\"append\":");
         put_span(out, change->append);
@@ -48,8 +88,11 @@ bool wire_change(struct buffer *out, const struct wire_change *change)
         put_span(out, change->seq);
         put_string(out, "\"");
     }
+    if (change->encoding && change->on_tape)
+        buffer_printf(out, ",\"offset\":%lld", (long long)change->change);
     put_string(out, "}");
-    return frame_close(out, draft, FRAME_BINARY);
+    return frame_close(out, draft,
+                       change->encoding ? frame_of_part(FRAME_BINARY, WIRE_LIVE) : FRAME_BINARY);
 }
 
 /* Take `text` from the start of `rest`. */
@@ -118,8 +161,30 @@ static void put_sort(struct buffer *out, const struct wire_subscribed *subscribe
         put_string(out, "\"asc\"}");
 }
 
+static bool put_accepted(struct buffer *out, const struct wire_subscribed *subscribed)
+{
+    const struct wire_tape *tape = subscribed->tape;
+    struct frame_draft draft = frame_open(out, 192);
+    put_string(out, "\"op\":\"subscribed\",\"mode\":\"");
+    put_string(out, mode_names[subscribed->mode]);
+    put_string(out, "\"");
+    put_sort(out, subscribed);
+    if (tape) {
+        put_string(out, ",\"replayWindow\":");
+        wire_put_tape(out, tape);
+    }
+    if (subscribed->resumed >= 0)
+        put_string(out, subscribed->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
+    put_string(out, ",\"wholeEntities\":true}");
+    return frame_close(
+        out, draft,
+        frame_of_part(FRAME_BINARY, subscribed->resumed > 0 ? WIRE_RESUMED : WIRE_ACCEPTED));
+}
+
 bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribed)
 {
+    if (subscribed->encoding)
+        return put_accepted(out, subscribed);
     struct frame_draft draft =
         frame_open(out, 192 + subscribed->view.length + subscribed->epoch.length);
     put_string(out, "{\"op\":\"subscribed\",\"view\":");

@@ -120,6 +120,23 @@ bool wire_binary(struct buffer *out, struct span payload)
     return add_message(out, payload, FRAME_BINARY);
 }
 
+bool wire_binary_part(struct buffer *out, struct span payload, enum wire_part part)
+{
+    return add_message(out, payload, frame_of_part(FRAME_BINARY, part));
+}
+
+void frame_put_header(struct buffer *out, unsigned char first, size_t payload)
+{
+    char header[4] = {(char)first, (char)payload};
+    INVARIANT(payload <= UINT16_MAX);
+    if (payload > SHORT_LENGTH) {
+        header[1] = LENGTH_IN_TWO;
+        header[2] = (char)(payload >> 8);
+        header[3] = (char)(payload & 0xff);
+    }
+    put(out, header, header_size(payload));
+}
+
 /* Header size and payload length of the frame at `bytes`; 0 when its header is not all there or
  * is none that a server may send. */
 static size_t read_header(struct span bytes, uint64_t *length)

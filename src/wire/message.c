@@ -189,17 +189,6 @@ static void read_unsubscribe(struct reader *reader, struct wire_subscribe *subsc
     subscribe->key = read_string(reader, "key");
 }
 
-/* Version 1 messages have no version; who asks for another must not be taken for it. */
-static void check_version(struct reader *reader)
-{
-    uint32_t value = field(reader, "protocolVersion");
-    int64_t version;
-    if (value != DOC_NONE && (!doc_integer(&reader->doc, value, &version) || version != 1))
-        error_set(&reader->error, ERROR_INVALID_MESSAGE,
-                  "this server speaks version 1 of the protocol here; leave \"protocolVersion\" "
-                  "out or make it 1");
-}
-
 static void read_type(struct reader *reader, enum wire_message_type *type)
 {
     static const char *const names[] = {[WIRE_SUBSCRIBE] = "\"subscribe\"",
@@ -230,9 +219,7 @@ static void read_message(struct reader *reader, struct wire_message *message)
                   type_name(reader, reader->object));
         return;
     }
-    check_version(reader);
-    if (!failed(reader))
-        read_type(reader, &message->type);
+    read_type(reader, &message->type);
     if (failed(reader))
         return;
     switch (message->type) {
@@ -262,10 +249,14 @@ static bool parse_document(struct reader *reader, struct span text)
 bool wire_message_read(struct span text, struct wire_message *message, struct error *error)
 {
     *message = (struct wire_message){
+        .version = 1,
         .subscribe = {.with_snapshot = true, .snapshot_limit = -1, .take = -1, .skip = -1}};
     struct reader reader = {.error = {.code = ERROR_NONE}};
     doc_init(&reader.doc, SIZE_MAX, MESSAGE_VALUES);
-    if (parse_document(&reader, text))
+    bool parsed = parse_document(&reader, text);
+    if (parsed && wire_message_is_second(&reader.doc, reader.object))
+        wire_message_read_second(&reader.doc, reader.object, message, &reader.error);
+    else if (parsed)
         read_message(&reader, message);
     doc_fini(&reader.doc);
     if (!failed(&reader))
@@ -292,6 +283,8 @@ void wire_message_fini(struct wire_message *message)
     memory_free(message->subscribe.epoch);
     memory_free(message->subscribe.filters);
     memory_free(message->subscribe.parameters);
+    memory_free(message->id);
+    memory_free(message->query);
     memory_free(message->token);
     *message = (struct wire_message){.type = WIRE_PING};
 }

@@ -121,6 +121,74 @@ bool wire_error(struct buffer *out, const struct error *error, const struct wire
     return frame_close(out, draft, FRAME_TEXT);
 }
 
+/* ---- version 2 ---- */
+
+void wire_put_tape(struct buffer *out, const struct wire_tape *tape)
+{
+    buffer_add_string(out, "{\"epoch\":");
+    doc_escape(out, tape->epoch);
+    buffer_printf(out, ",\"earliest\":%lld,\"next\":%lld}", (long long)tape->earliest,
+                  (long long)tape->next);
+}
+
+/* What its clients know for a code of version 1. */
+static const char *renamed(enum wire_refusal refusal, enum error_code code)
+{
+    if (code == ERROR_INVALID_MESSAGE)
+        return "malformed-message";
+    if (code == ERROR_INVALID_PARAMETER)
+        return refusal == WIRE_REFUSED_SUBSCRIBE     ? "invalid-subscription"
+               : refusal == WIRE_REFUSED_UNSUBSCRIBE ? "invalid-unsubscription"
+                                                     : "malformed-message";
+    if (refusal == WIRE_REFUSED_SUBSCRIBE &&
+        (code == ERROR_VIEW_NOT_FOUND || code == ERROR_SNAPSHOT_LIMIT))
+        return "subscription-rejected";
+    return error_wire_code(code);
+}
+
+static const char *refusal_code(const struct wire_problem *problem, bool *retryable)
+{
+    static const char *const codes[] = {[WIRE_REFUSED_ID_TAKEN] = "duplicate-subscription-id",
+                                        [WIRE_REFUSED_ID_UNKNOWN] = "unknown-subscription-id",
+                                        [WIRE_REFUSED_CURSOR] = "invalid-cursor",
+                                        [WIRE_REFUSED_EPOCH] = "cursor-epoch-changed",
+                                        [WIRE_REFUSED_EXPIRED] = "cursor-expired",
+                                        [WIRE_REFUSED_AHEAD] = "cursor-unknown",
+                                        [WIRE_REFUSED_RESCOPED] = "subscription-rescoped"};
+    enum error_code code = problem->error->code;
+    *retryable = false;
+    if (problem->refusal > WIRE_REFUSED_UNSUBSCRIBE)
+        return codes[problem->refusal];
+    *retryable = error_retry_policy(code) != RETRY_NEVER && code != ERROR_SNAPSHOT_LIMIT;
+    return renamed(problem->refusal, code);
+}
+
+bool wire_problem(struct buffer *out, const struct wire_problem *problem)
+{
+    bool retryable;
+    const char *code = refusal_code(problem, &retryable);
+    struct frame_draft draft = frame_open(out, 256 + strlen(problem->error->message));
+    buffer_printf(out, "\"type\":\"error\",\"error\":\"%s\",\"message\":", code);
+    doc_escape(out, span_of(problem->error->message));
+    buffer_printf(out, ",\"code\":\"%s\",\"retryable\":%s", code, retryable ? "true" : "false");
+    if (problem->retry_after >= 0)
+        buffer_printf(out, ",\"retryAfter\":%d", problem->retry_after);
+    if (problem->refusal <= WIRE_REFUSED_UNSUBSCRIBE) {
+        buffer_add_string(out, ",\"suggestedAction\":");
+        doc_escape(out, span_of(suggested_action(problem->error->code)));
+    } else if (problem->tape) {
+        buffer_add_string(out, ",\"suggestedAction\":\"Subscribe again without a cursor.\"");
+    }
+    if (problem->tape) {
+        buffer_add_string(out, ",\"replayWindow\":");
+        wire_put_tape(out, problem->tape);
+    }
+    buffer_add_string(out, problem->fatal ? ",\"fatal\":true}" : ",\"fatal\":false}");
+    return frame_close(out, draft, frame_of_part(FRAME_TEXT, WIRE_PROBLEM));
+}
+
+/* ---- over HTTP, and in a close frame ---- */
+
 bool wire_error_body(struct buffer *out, const struct error *error, int retry_after)
 {
     buffer_add_char(out, '{');

@@ -1,15 +1,21 @@
 /*
- * wire: the v1 protocol as pure functions. Client messages in, ready WebSocket frames out.
- * No socket, no thread, no state that outlives a call (but a compressor can be kept for reuse).
+ * wire: both versions of the protocol as pure functions. Client messages in, ready WebSocket frames
+ * out. No socket, no thread, no state that outlives a call (but a compressor can be kept for
+ * reuse).
  *
  * "Ready" bytes are complete server-to-client WebSocket frames (RFC 6455, unmasked), so the same
  * bytes serve every subscriber. A message longer than WIRE_FRAGMENT bytes is cut into continuation
  * frames, so that whoever sends them can stop at any frame boundary: control frames may stand
  * between fragments.
  *
- *   message.c  reads messages of clients
+ * In version 2 each message of a subscription begins with what names the subscription. The rest is
+ * the same for all who see the same, so that alone is written below (with a struct wire_encoding),
+ * shared, and becomes a message where it is sent, behind a head: see wire_behind_head.
+ *
+ *   message.c  reads messages of clients; message2.c those of version 2
  *   change.c   `subscribed`, and live frames
  *   batch.c    batches of snapshots
+ *   head.c     what version 2 puts before them
  *   problem.c  errors; frame.c the frames of RFC 6455 themselves
  */
 #ifndef WIRE_WIRE_H
@@ -42,24 +48,31 @@ struct wire_subscribe {
     int64_t snapshot_limit; /* -1 when absent */
     int64_t take, skip;     /* -1 when absent; take is at least 1 */
     char *filters;          /* canonical text of the object; NULL when absent */
+    bool unlimited;         /* without `take` it is all of the view */
     /* Canonical text of all parameters but view and key: equal iff the same. A new parameter goes
      * into print_parameters (message.c), or a client that changes it gets no answer. */
     char *parameters;
 };
 
 struct wire_message {
+    int version; /* 1 or 2 */
     enum wire_message_type type;
-    struct wire_subscribe subscribe; /* SUBSCRIBE; view and key also for UNSUBSCRIBE */
+    struct wire_subscribe subscribe; /* SUBSCRIBE; of version 1 view and key also for UNSUBSCRIBE */
     char *token;                     /* REFRESH_AUTH */
+    /* Of version 2: */
+    char *id;    /* of the subscription; NULL: there is none, or one that no answer may name */
+    char *query; /* SUBSCRIBE: what was asked, canonical text of an object, without what says
+                    nothing */
 };
 
 /* Decode one text message. false with ERROR_INVALID_MESSAGE (not JSON, not an object, unknown
- * type, v2's protocolVersion) or ERROR_INVALID_PARAMETER (wrong type or value of a field; the
- * message names it). A missing field and null are the same. On success wire_message_fini is due. */
+ * type) or ERROR_INVALID_PARAMETER (wrong type or value of a field; the message names it). A
+ * missing field and null are the same. In version 2 wrong types, unknown and missing members are
+ * ERROR_INVALID_MESSAGE too. On success wire_message_fini is due. */
 bool wire_message_parse(struct span text, struct wire_message *message, struct error *error);
 void wire_message_fini(struct wire_message *message);
-/* The same, but wire_message_fini is due in any case: on failure the message has what of `view` and
- * `key` could be read, so that the answer can name them. */
+/* The same, but wire_message_fini is due in any case: on failure the message has its version, and
+ * what of `view` and `key`, or of `id`, could be read, so that the answer can name them. */
 bool wire_message_read(struct span text, struct wire_message *message, struct error *error);
 
 /* ---- frames to clients; each appends ready bytes to `out` ---- */
@@ -80,8 +93,27 @@ struct wire_run wire_measure(struct span bytes);
 /* Payload of a frame, for in-process subscribers: where it starts and how long it is. */
 bool wire_frame_payload(struct span bytes, struct span *payload, bool *final);
 
+/*
+ * How frames are written; where it is NULL, as version 1 has them. An encoding writes version 2's
+ * bodies: what stands behind the head. They are no messages by themselves: in the first byte of
+ * each stand bits that RFC 6455 reserves, which say what it is (enum wire_part).
+ */
+struct wire_encoding {
+    char epoch[9]; /* of the versions of objects: "<epoch>:<change>" */
+};
+/* The encoding of a database, by its epoch. */
+struct wire_encoding wire_encoding_of(struct span epoch);
+
+/* What of an append view's events can be told again, by change. */
+struct wire_tape {
+    struct span epoch;
+    int64_t earliest, next;
+};
+
 struct wire_subscribed {
-    struct span view; /* raw */
+    const struct wire_encoding *encoding;
+    const struct wire_tape *tape; /* of version 2, where the frames say `offset`; NULL: none */
+    struct span view;             /* raw */
     enum wire_mode mode;
     bool sorted_by_seq;           /* adds "sort":{"field":["_seq"],"order":"desc"} */
     const struct span *sort_path; /* else, of a sorted view: the raw names of its path, */
@@ -94,8 +126,13 @@ struct wire_subscribed {
 };
 bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribed);
 
-enum wire_operation { WIRE_PATCH, WIRE_UPSERT, WIRE_DELETE };
+/* Gone from the view's source, or only from what the subscription shows. To clients of version 1
+ * both are a delete. */
+enum wire_operation { WIRE_PATCH, WIRE_UPSERT, WIRE_DELETE, WIRE_REMOVE };
 struct wire_change {
+    const struct wire_encoding *encoding;
+    int64_t change; /* for version 2: the one that made `data` what it is */
+    bool on_tape;   /* ... and is told as its offset */
     enum wire_mode mode;
     struct span view; /* raw */
     enum wire_operation operation;
@@ -115,15 +152,17 @@ bool wire_change_names(struct span payload, enum wire_operation *operation, stru
 /* A snapshot batch under construction. */
 enum wire_more { WIRE_MORE_UNSAID, WIRE_MORE_NONE, WIRE_MORE };
 struct wire_batch {
+    const struct wire_encoding *encoding;
     struct buffer json;
     size_t rows;
     enum wire_more more; /* rows of the view behind these; said by the complete batch */
 };
-void wire_batch_init(struct wire_batch *batch, size_t limit);
+void wire_batch_init(struct wire_batch *batch, const struct wire_encoding *encoding, size_t limit);
 void wire_batch_fini(struct wire_batch *batch);
 /* Start a batch of a view; what it held is forgotten. */
 bool wire_batch_start(struct wire_batch *batch, enum wire_mode mode, struct span view);
-bool wire_batch_row(struct wire_batch *batch, struct span key, struct span data);
+/* `change`: the row's last. */
+bool wire_batch_row(struct wire_batch *batch, struct span key, struct span data, int64_t change);
 
 struct wire_gzip; /* a reusable compressor; one thread */
 struct wire_gzip *wire_gzip_new(void);
@@ -141,6 +180,50 @@ bool wire_gzip_member(struct wire_gzip *gzip, struct span payload, struct buffer
 bool wire_is_gzip(struct span message);
 bool wire_gunzip(struct span message, struct buffer *out, struct error *error);
 
+/* ---- heads, of version 2 ---- */
+
+/* What the first frame of a body says that it is. */
+enum wire_part {
+    WIRE_WHOLE,      /* a message of version 1, or another that needs no head */
+    WIRE_LIVE,       /* patch, upsert, remove, delete */
+    WIRE_BATCH,      /* of a snapshot */
+    WIRE_LAST_BATCH, /* likewise, the one that completes it */
+    WIRE_ACCEPTED,   /* subscribed */
+    WIRE_RESUMED,    /* likewise, and the cursor was good */
+    WIRE_PROBLEM     /* an error */
+};
+/* Of the frame that starts at `bytes`; of a continuation WIRE_WHOLE. */
+enum wire_part wire_part_of(struct span bytes);
+
+/* A message that is being sent behind a head, from frame to frame. Zeroed: at the start of one. */
+struct wire_joint {
+    bool inside;          /* in the middle of a message */
+    bool compressed;      /* of one that is gzip: */
+    uint32_t head_sum;    /* CRC-32 of its head */
+    uint32_t head_length; /* in bytes */
+};
+/*
+ * Append one frame of a body to `out` as a frame of the message with that head. The head is the
+ * text of an object up to the comma behind its first members; of a compressed body it becomes part
+ * of what is compressed. Heads have at most WIRE_HEAD bytes.
+ */
+enum { WIRE_HEAD = 16 * 1024 };
+bool wire_behind_head(struct buffer *out, struct span frame, struct span head,
+                      struct wire_joint *joint);
+/* Heads: of what names only the subscription (absent: none), ... */
+bool wire_head(struct buffer *out, struct span id);
+/* ... of its acknowledgement, with the query, canonical text of an object, and the limit that the
+ * view itself sets, where the query names none (0: it sets none), */
+bool wire_head_accepted(struct buffer *out, struct span id, struct span query, int64_t take);
+/* ... and of its batches. `snapshot` is their id; `key` absent: it asked for none. */
+bool wire_head_batch(struct buffer *out, struct span id, struct span snapshot, bool authoritative,
+                     struct span key);
+/* The whole answer to unsubscribe. */
+bool wire_unsubscribed(struct buffer *out, struct span id);
+/* The body of a batch without rows that completes a snapshot. */
+bool wire_batch_nothing(struct buffer *out, const struct wire_encoding *encoding,
+                        enum wire_mode mode, struct span view);
+
 /* ---- errors ---- */
 
 /* Which subscription an error is about, as the client named it: raw; absent ones are left out, and
@@ -149,6 +232,29 @@ enum { WIRE_ABOUT_VIEW = 512, WIRE_ABOUT_KEY = 256 };
 struct wire_about {
     struct span view, key;
 };
+/* Version 2's names for what is wrong; the first are those of a struct error. */
+enum wire_refusal {
+    WIRE_REFUSED_MESSAGE,     /* what an error is about an unreadable message, */
+    WIRE_REFUSED_SUBSCRIBE,   /* ... a subscribe, or a subscription that ends, */
+    WIRE_REFUSED_UNSUBSCRIBE, /* ... or an unsubscribe */
+    WIRE_REFUSED_ID_TAKEN,
+    WIRE_REFUSED_ID_UNKNOWN,
+    WIRE_REFUSED_CURSOR,  /* it is none */
+    WIRE_REFUSED_EPOCH,   /* of another database */
+    WIRE_REFUSED_EXPIRED, /* the log does not reach back to it */
+    WIRE_REFUSED_AHEAD,   /* it is beyond the newest event */
+    WIRE_REFUSED_RESCOPED /* another token sees other events */
+};
+/* The body of a version 2 error. `tape` NULL: none is told. */
+struct wire_problem {
+    enum wire_refusal refusal;
+    const struct error *error;
+    const struct wire_tape *tape;
+    bool fatal;
+    int retry_after; /* seconds; negative: left out */
+};
+bool wire_problem(struct buffer *out, const struct wire_problem *problem);
+
 /* {"type":"error",…} as a ready text frame. `about` NULL: no subscription. `retry_after` in
  * seconds, negative: left out. */
 bool wire_error(struct buffer *out, const struct error *error, const struct wire_about *about,

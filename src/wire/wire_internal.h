@@ -7,6 +7,27 @@
 /* RFC 6455 section 5.2. */
 enum frame_opcode { FRAME_CONTINUATION = 0x0, FRAME_TEXT = 0x1, FRAME_BINARY = 0x2 };
 
+/* Where the part of a body stands: in the bits of its first byte that RFC 6455 reserves. */
+enum { FRAME_PART_SHIFT = 4, FRAME_PART_BITS = 0x70 };
+static inline enum frame_opcode frame_of_part(enum frame_opcode opcode, enum wire_part part)
+{
+    return (enum frame_opcode)(opcode | (unsigned)part << FRAME_PART_SHIFT);
+}
+
+/* An object as version 2 has it: `data`, the canonical text of one, with its version. */
+void put_versioned(struct buffer *out, const struct wire_encoding *encoding, struct span data,
+                   int64_t change);
+
+enum { WIRE_GZIP_START = 10, WIRE_GZIP_END = 8 }; /* bytes before and behind what is compressed */
+
+/* wire_binary, of a body. */
+bool wire_binary_part(struct buffer *out, struct span payload, enum wire_part part);
+/* The header of one frame, as it stands at the start of its bytes. */
+void frame_put_header(struct buffer *out, unsigned char first, size_t payload);
+
+/* The object that says what a tape has. */
+void wire_put_tape(struct buffer *out, const struct wire_tape *tape);
+
 /* A message whose payload is being appended to `out`, behind room kept for its header. */
 struct frame_draft {
     size_t start;  /* where the header goes */
@@ -41,6 +62,11 @@ static inline void put_span(struct buffer *out, struct span span)
 {
     put(out, span.data, span.length);
 }
+
+/* message2.c: whether a message is one of version 2 / read it: as wire_message_read. */
+bool wire_message_is_second(const struct doc *doc, uint32_t object);
+bool wire_message_read_second(const struct doc *doc, uint32_t object, struct wire_message *message,
+                              struct error *error);
 
 /* The longest prefix of valid UTF-8 of at most `limit` bytes that ends with a whole character. */
 size_t wire_cut(struct span text, size_t limit);

@@ -26,7 +26,7 @@ static void check_decoded(const struct wire_message *message)
         require(!subscribe->filters || subscribe->filters[0] == '{');
         break;
     case WIRE_UNSUBSCRIBE:
-        require(subscribe->view != NULL);
+        require(message->version == 2 || subscribe->view != NULL);
         break;
     case WIRE_REFRESH_AUTH:
         require(message->token != NULL);
@@ -39,6 +39,40 @@ static void check_decoded(const struct wire_message *message)
         require(seq.slot >= 0 && seq.index >= 0);
 }
 
+/* Of version 2: an answer can name the subscription, and repeat the query. */
+static void check_second(const struct wire_message *message)
+{
+    struct buffer head;
+    require(message->version == 2);
+    if (message->type != WIRE_SUBSCRIBE && message->type != WIRE_UNSUBSCRIBE)
+        return;
+    require(message->id && doc_valid_utf8(span_of(message->id)));
+    buffer_init(&head, WIRE_HEAD);
+    require(wire_unsubscribed(&head, span_of(message->id)));
+    buffer_clear(&head);
+    if (message->type == WIRE_SUBSCRIBE) {
+        require(message->query && message->query[0] == '{');
+        wire_head_accepted(&head, span_of(message->id), span_of(message->query), 0);
+    }
+    buffer_fini(&head);
+}
+
+static void check_problem(const struct error *error)
+{
+    struct wire_problem problem = {
+        .refusal = WIRE_REFUSED_SUBSCRIBE, .error = error, .retry_after = -1};
+    struct buffer body, message;
+    struct wire_joint joint = {0};
+    buffer_init(&body, WIRE_FRAGMENT);
+    buffer_init(&message, WIRE_FRAGMENT);
+    require(wire_problem(&body, &problem));
+    require(wire_part_of(buffer_span(&body)) == WIRE_PROBLEM);
+    require(wire_behind_head(&message, buffer_span(&body), span_of("{\"a\":1,"), &joint));
+    require(!joint.inside && wire_part_of(buffer_span(&message)) == WIRE_WHOLE);
+    buffer_fini(&body);
+    buffer_fini(&message);
+}
+
 static void check_refused(const struct error *error)
 {
     struct buffer frame;
@@ -47,6 +81,7 @@ static void check_refused(const struct error *error)
     require(error->code == ERROR_INVALID_MESSAGE || error->code == ERROR_INVALID_PARAMETER);
     require(doc_valid_utf8(span_of(error->message)));
     require(wire_error(&frame, error, NULL, false, -1));
+    check_problem(error);
     require(doc_valid_utf8(span_make(reason, wire_close_reason(reason, error))));
     buffer_fini(&frame);
 }
@@ -57,6 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error = {0};
     if (wire_message_parse(span_make((const char *)data, size), &message, &error)) {
         check_decoded(&message);
+        if (message.version != 1)
+            check_second(&message);
         wire_message_fini(&message);
     } else {
         check_refused(&error);

@@ -56,7 +56,7 @@ static bool build(struct wire_batch *batch, struct wire_gzip *with, size_t rows,
             noise = noise * 1664525 + 1013904223;
             data[j] = random ? (char)(noise >> 24) : 'x';
         }
-        wire_batch_row(batch, span_of(key), span_make(data, size));
+        wire_batch_row(batch, span_of(key), span_make(data, size), 0);
     }
     return wire_batch_end(batch, true, span_of("5:000000000001"), with, out);
 }
@@ -65,11 +65,11 @@ TEST(small_batches_are_plain_json)
 {
     struct wire_batch batch;
     struct buffer out, message;
-    wire_batch_init(&batch, ROOM);
+    wire_batch_init(&batch, NULL, ROOM);
     buffer_init(&out, ROOM);
     assert_true(wire_batch_start(&batch, WIRE_APPEND, span_of("Qu\"ake/append")));
-    assert_true(wire_batch_row(&batch, span_of("a\n"), span_of("{\"x\":1}")));
-    assert_true(wire_batch_row(&batch, span_of("b"), span_of("{}")));
+    assert_true(wire_batch_row(&batch, span_of("a\n"), span_of("{\"x\":1}"), 0));
+    assert_true(wire_batch_row(&batch, span_of("b"), span_of("{}"), 0));
     assert_int_equal(batch.rows, 2);
     assert_true(wire_batch_end(&batch, false, span_make(NULL, 0), gzip, &out));
     join(buffer_span(&out), &message);
@@ -86,7 +86,7 @@ TEST(an_empty_view_is_one_complete_batch)
 {
     struct wire_batch batch;
     struct buffer out, message;
-    wire_batch_init(&batch, ROOM);
+    wire_batch_init(&batch, NULL, ROOM);
     buffer_init(&out, ROOM);
     assert_true(wire_batch_start(&batch, WIRE_LIST, span_of("Quake/list")));
     assert_true(wire_batch_end(&batch, true, span_of("0:000000000000"), gzip, &out));
@@ -102,7 +102,7 @@ TEST(an_empty_view_is_one_complete_batch)
 TEST(compressed_batches_unpack_to_the_same_json)
 {
     struct wire_batch batch;
-    wire_batch_init(&batch, ROOM);
+    wire_batch_init(&batch, NULL, ROOM);
     for (size_t rows = 1; rows <= 1000; rows = rows * 3 + 1) {
         struct buffer out, message, json;
         buffer_init(&out, ROOM);
@@ -124,7 +124,7 @@ TEST(compressed_batches_unpack_to_the_same_json)
 TEST(compression_starts_at_its_minimum)
 {
     struct wire_batch batch;
-    wire_batch_init(&batch, ROOM);
+    wire_batch_init(&batch, NULL, ROOM);
     for (size_t size = 800; size < 1000; size++) {
         struct buffer out, message;
         buffer_init(&out, ROOM);
@@ -140,7 +140,7 @@ TEST(compression_starts_at_its_minimum)
 TEST(what_does_not_get_smaller_stays_plain)
 {
     struct wire_batch batch;
-    wire_batch_init(&batch, ROOM);
+    wire_batch_init(&batch, NULL, ROOM);
     static const size_t sizes[] = {1024, 40000, 100000};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         struct buffer out, message;
@@ -182,7 +182,7 @@ TEST(a_batch_beyond_its_limit_fails_and_starts_anew)
 {
     struct wire_batch batch;
     struct buffer out;
-    wire_batch_init(&batch, 500);
+    wire_batch_init(&batch, NULL, 500);
     buffer_init(&out, ROOM);
     assert_false(build(&batch, gzip, 3, 200, false, &out));
     assert_int_equal(out.length, 0);
@@ -207,7 +207,7 @@ TEST(every_allocation_may_fail)
     for (uint64_t nth = 1; hit; nth++) {
         struct wire_batch batch;
         struct buffer out;
-        wire_batch_init(&batch, ROOM);
+        wire_batch_init(&batch, NULL, ROOM);
         buffer_init(&out, ROOM);
         memory_fail_at(nth, 0);
         struct wire_gzip *own = wire_gzip_new();

@@ -1,0 +1,149 @@
+/*
+ * Version 2: what names a subscription, before what is shared by all who see the same.
+ *
+ * A compressed body is a gzip member. Deflate allows a block that is not compressed, so the head
+ * goes before the body's own blocks as one of those, and the sum at the end is worked out from both
+ * parts. Nothing is compressed twice.
+ */
+#include "wire/wire_internal.h"
+
+#include <zlib.h>
+
+enum { FIN = 0x80, OPCODE = 0x0f, STORED_BLOCK = 5 /* bytes before what it holds */ };
+
+enum wire_part wire_part_of(struct span bytes)
+{
+    if (!bytes.length)
+        return WIRE_WHOLE;
+    return (enum wire_part)(((unsigned char)bytes.data[0] & FRAME_PART_BITS) >> FRAME_PART_SHIFT);
+}
+
+static bool is_compressed(struct span payload)
+{
+    return payload.length >= WIRE_GZIP_START && wire_is_gzip(payload);
+}
+
+static uint32_t read_number(const char *at)
+{
+    uint32_t number = 0;
+    for (int i = 3; i >= 0; i--)
+        number = number << 8 | (unsigned char)at[i];
+    return number;
+}
+
+static void put_number(struct buffer *out, uint32_t number)
+{
+    char bytes[4];
+    for (int i = 0; i < 4; i++, number >>= 8)
+        bytes[i] = (char)(number & 0xff);
+    put(out, bytes, sizeof bytes);
+}
+
+static void put_stored(struct buffer *out, struct span head)
+{
+    unsigned length = (unsigned)head.length, inverse = ~length;
+    char block[STORED_BLOCK] = {0, (char)(length & 0xff), (char)(length >> 8 & 0xff),
+                                (char)(inverse & 0xff), (char)(inverse >> 8 & 0xff)};
+    put(out, block, sizeof block);
+    put_span(out, head);
+}
+
+/* The sum of both parts, and their length, in the place of the body's. */
+static void put_gzip_end(struct buffer *out, struct span end, const struct wire_joint *joint)
+{
+    uint32_t sum = read_number(end.data), length = read_number(end.data + 4);
+    put_number(out, (uint32_t)crc32_combine(joint->head_sum, sum, (z_off_t)length));
+    put_number(out, length + joint->head_length);
+}
+
+static void put_first(struct buffer *out, struct span payload, struct span head,
+                      unsigned char first, struct wire_joint *joint)
+{
+    joint->compressed = is_compressed(payload);
+    if (!joint->compressed) {
+        frame_put_header(out, first, head.length + payload.length);
+        put_span(out, head);
+        put_span(out, payload);
+        return;
+    }
+    joint->head_sum =
+        (uint32_t)crc32(crc32(0, NULL, 0), (const Bytef *)head.data, (uInt)head.length);
+    joint->head_length = (uint32_t)head.length;
+    frame_put_header(out, first, STORED_BLOCK + head.length + payload.length);
+    put(out, payload.data, WIRE_GZIP_START);
+    put_stored(out, head);
+    put(out, payload.data + WIRE_GZIP_START, payload.length - WIRE_GZIP_START);
+}
+
+bool wire_behind_head(struct buffer *out, struct span frame, struct span head,
+                      struct wire_joint *joint)
+{
+    struct span payload;
+    bool final;
+    INVARIANT(head.length <= WIRE_HEAD);
+    if (!wire_frame_payload(frame, &payload, &final))
+        return false;
+    unsigned char first = (unsigned char)frame.data[0] & (unsigned char)~FRAME_PART_BITS;
+    if (joint->inside)
+        put(out, frame.data, wire_frame_length(frame));
+    else
+        put_first(out, payload, head, first, joint);
+    if (final && joint->compressed && !out->failed) {
+        INVARIANT(payload.length >= WIRE_GZIP_END); /* see wire_batch_end */
+        out->length -= WIRE_GZIP_END;
+        put_gzip_end(out, span_make(payload.data + payload.length - WIRE_GZIP_END, WIRE_GZIP_END),
+                     joint);
+    }
+    if (final)
+        *joint = (struct wire_joint){.inside = false};
+    else
+        joint->inside = true;
+    return !out->failed;
+}
+
+/* ---- heads ---- */
+
+bool wire_head(struct buffer *out, struct span id)
+{
+    put_string(out, "{\"protocolVersion\":2,\"subscriptionId\":");
+    if (id.data)
+        doc_escape(out, id);
+    else
+        put_string(out, "null");
+    put_string(out, ",");
+    return !out->failed;
+}
+
+bool wire_head_accepted(struct buffer *out, struct span id, struct span query, int64_t take)
+{
+    wire_head(out, id);
+    put_string(out, "\"query\":");
+    put(out, query.data, query.length - 1);
+    if (take)
+        buffer_printf(out, ",\"take\":%lld", (long long)take);
+    put_string(out, "},");
+    return !out->failed;
+}
+
+bool wire_head_batch(struct buffer *out, struct span id, struct span snapshot, bool authoritative,
+                     struct span key)
+{
+    wire_head(out, id);
+    put_string(out, "\"snapshotId\":");
+    doc_escape(out, snapshot);
+    put_string(out, authoritative ? ",\"authoritative\":true," : ",\"authoritative\":false,");
+    if (key.data) {
+        put_string(out, "\"key\":");
+        doc_escape(out, key);
+        put_string(out, ",");
+    }
+    return !out->failed;
+}
+
+bool wire_unsubscribed(struct buffer *out, struct span id)
+{
+    struct frame_draft draft = frame_open(out, 80 + id.length);
+    wire_head(out, id);
+    put_string(out, "\"op\":\"unsubscribed\"}");
+    return frame_close(out, draft, FRAME_BINARY);
+}

@@ -1,0 +1,429 @@
+/*
+ * Version 2 of the protocol: messages that clients of it sent, and what the server that they were
+ * made for said to them (tests/vectors/protocol2); bodies, and how they become messages behind a
+ * head, also where they are compressed and cut; every allocation failing once.
+ */
+#include "wire/wire.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { ROOM = 1 << 24 };
+
+static const struct wire_encoding encoding = {.epoch = "0a1b2c3d"};
+
+/* ---- messages ---- */
+
+static void each_vector(void (*check)(const struct tree *vector))
+{
+    static char line[1 << 16];
+    FILE *file = fopen(STELE_SOURCE_DIR "/tests/vectors/protocol2/messages.jsonl", "rb");
+    size_t count = 0;
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        struct error error = {0};
+        struct tree *vector = tree_parse(span_of(line), &error);
+        if (!vector)
+            fail_msg("%s: %s", line, error.message);
+        check(vector);
+        tree_free(vector);
+        count++;
+    }
+    fclose(file);
+    assert_true(count > 100);
+}
+
+/* What the refusal is called where it is told to a client of version 2. */
+static struct span code_told(const struct wire_message *message, const struct error *error,
+                             struct buffer *body)
+{
+    struct wire_problem problem = {.refusal =
+                                       message->type == WIRE_UNSUBSCRIBE ? WIRE_REFUSED_UNSUBSCRIBE
+                                       : message->type == WIRE_SUBSCRIBE ? WIRE_REFUSED_SUBSCRIBE
+                                                                         : WIRE_REFUSED_MESSAGE,
+                                   .error = error,
+                                   .retry_after = -1};
+    assert_true(wire_problem(body, &problem));
+    assert_int_equal(wire_part_of(buffer_span(body)), WIRE_PROBLEM);
+    struct span payload;
+    bool final;
+    assert_true(wire_frame_payload(buffer_span(body), &payload, &final));
+    const char *start = strstr(payload.data, "\"error\":\"");
+    assert_non_null(start);
+    start += strlen("\"error\":\"");
+    return span_make(start, strcspn(start, "\""));
+}
+
+static void check_message(const struct tree *vector)
+{
+    struct span text = tree_string(tree_member(vector, "message"));
+    const struct tree *refused = tree_member(vector, "refused");
+    struct wire_message message;
+    struct error error = {0};
+    struct buffer body;
+    bool read = wire_message_read(text, &message, &error);
+    if (tree_member(vector, "differs"))
+        assert_true(read || message.version == 1);
+    else if (read != !refused)
+        fail_msg("%s: %s", text.data, read ? "taken" : error.message);
+    if (!read && refused) {
+        buffer_init(&body, ROOM);
+        assert_int_equal(message.version, 2);
+        struct span code = code_told(&message, &error, &body);
+        if (!span_equal(code, tree_string(refused)))
+            fail_msg("%s: %.*s: %s", text.data, (int)code.length, code.data, error.message);
+        buffer_fini(&body);
+    }
+    if (read && message.version == 2 && message.type == WIRE_SUBSCRIBE) {
+        assert_non_null(message.id);
+        assert_non_null(message.subscribe.view);
+        assert_non_null(message.query);
+        assert_non_null(message.subscribe.parameters);
+    }
+    wire_message_fini(&message);
+}
+
+static void messages_are_taken_and_refused_as_they_were(void **state)
+{
+    (void)state;
+    each_vector(check_message);
+}
+
+static void check_message_with_faults(const struct tree *vector)
+{
+    struct span text = tree_string(tree_member(vector, "message"));
+    struct wire_message message;
+    struct error error = {0};
+    bool good = wire_message_read(text, &message, &error);
+    wire_message_fini(&message);
+    for (uint64_t nth = 1; good; nth++) {
+        memory_fail_at(nth, 0);
+        bool read = wire_message_read(text, &message, &error);
+        bool hit = memory_fault_hit();
+        memory_fail_at(0, 0);
+        wire_message_fini(&message);
+        if (read == hit)
+            fail_msg("fault %d: %s: %s", (int)nth, text.data, error.message);
+        if (!hit)
+            return;
+        assert_int_equal(error.code, ERROR_MEMORY);
+    }
+}
+
+static void every_allocation_of_a_message_may_fail(void **state)
+{
+    (void)state;
+    each_vector(check_message_with_faults);
+}
+
+static void check_query(const char *query, const char *echo, const char *filters)
+{
+    struct wire_message message;
+    struct error error = {0};
+    char text[512];
+    snprintf(text, sizeof text,
+             "{\"type\":\"subscribe\",\"protocolVersion\":2,\"subscriptionId\":\"s\",\"query\":%s}",
+             query);
+    if (!wire_message_parse(span_of(text), &message, &error))
+        fail_msg("%s: %s", text, error.message);
+    assert_string_equal(message.query, echo);
+    if (filters)
+        assert_string_equal(message.subscribe.filters, filters);
+    else
+        assert_null(message.subscribe.filters);
+    assert_true(message.subscribe.unlimited && message.subscribe.with_snapshot);
+    wire_message_fini(&message);
+}
+
+/* The clients refuse to hear of members that they did not ask for. */
+static void the_query_is_echoed_as_it_was_asked(void **state)
+{
+    (void)state;
+    check_query("{\"view\":\"Q/list\"}", "{\"view\":\"Q/list\"}", NULL);
+    check_query("{\"take\":2,\"view\":\"Q/list\",\"key\":null,\"skip\":0,\"filters\":{}}",
+                "{\"view\":\"Q/list\",\"take\":2,\"skip\":0}", NULL);
+    check_query("{\"view\":\"Q/list\",\"filters\":{\"a.b\":null,\"c\":[1]},\"partition\":\"p\"}",
+                "{\"view\":\"Q/list\",\"partition\":\"p\",\"filters\":{\"a.b\":null,\"c\":[1]}}",
+                "{\"a.b\":null,\"c\":[1],\"_partition\":\"p\"}");
+    check_query("{\"view\":\"Q/list\",\"take\":9007199254740993}",
+                "{\"view\":\"Q/list\",\"take\":9007199254740993}", NULL);
+}
+
+/* ---- bodies and heads ---- */
+
+static struct span head_of(struct buffer *head)
+{
+    buffer_clear(head);
+    assert_true(wire_head(head, span_of("a\"b")));
+    return buffer_span(head);
+}
+
+/* The payload of the message that a body becomes, and what is left of the reserved bits. */
+static void join(struct span body, struct span head, struct buffer *message)
+{
+    struct wire_joint joint = {0};
+    struct buffer out;
+    buffer_init(&out, ROOM);
+    buffer_clear(message);
+    for (size_t at = 0; at < body.length;) {
+        struct span rest = span_make(body.data + at, body.length - at);
+        rest.length = wire_frame_length(rest);
+        assert_true(wire_behind_head(&out, rest, head, &joint));
+        at += rest.length;
+    }
+    assert_false(joint.inside);
+    for (size_t at = 0; at < out.length;) {
+        struct span frame = span_make(out.data + at, out.length - at), payload;
+        bool final;
+        assert_true(wire_frame_payload(frame, &payload, &final));
+        assert_int_equal((unsigned char)frame.data[0] & 0x70, 0);
+        assert_int_equal((unsigned char)frame.data[0] & 0x0f, at ? 0 : 2);
+        buffer_add_span(message, payload);
+        at += wire_frame_length(frame);
+        assert_int_equal(final, at == out.length);
+    }
+    buffer_fini(&out);
+}
+
+static void check_change(const struct wire_change *change, const char *wanted)
+{
+    struct buffer out, head, message;
+    buffer_init(&out, ROOM);
+    buffer_init(&head, ROOM);
+    buffer_init(&message, ROOM);
+    assert_true(wire_change(&out, change));
+    assert_int_equal(wire_part_of(buffer_span(&out)), WIRE_LIVE);
+    join(buffer_span(&out), head_of(&head), &message);
+    assert_string_equal(buffer_string(&message), wanted);
+    buffer_fini(&out);
+    buffer_fini(&head);
+    buffer_fini(&message);
+}
+
+static void live_frames_have_all_members(void **state)
+{
+    (void)state;
+    struct wire_change change = {.encoding = &encoding,
+                                 .change = 42,
+                                 .mode = WIRE_LIST,
+                                 .view = span_of("Q/list"),
+                                 .operation = WIRE_PATCH,
+                                 .key = span_of("k\n"),
+                                 .data = span_of("{\"tags\":[1]}"),
+                                 .append = span_of("[\"tags\"]"),
+                                 .seq = span_of("7:000000000001")};
+#define START "{\"protocolVersion\":2,\"subscriptionId\":\"a\\\"b\",\"op\":"
+    check_change(&change,
+                 START "\"patch\",\"mode\":\"list\",\"entity\":\"Q/list\",\"key\":\"k\\n\","
+                       "\"data\":{\"tags\":[1],\"_version\":\"0a1b2c3d:42\"},"
+                       "\"append\":[\"tags\"],\"seq\":\"7:000000000001\"}");
+    change.append = span_make(NULL, 0);
+    change.operation = WIRE_UPSERT;
+    change.data = span_of("{}");
+    change.mode = WIRE_APPEND;
+    change.on_tape = true;
+    check_change(&change, START "\"upsert\",\"mode\":\"append\",\"entity\":\"Q/list\","
+                                "\"key\":\"k\\n\",\"data\":{\"_version\":\"0a1b2c3d:42\"},"
+                                "\"seq\":\"7:000000000001\",\"offset\":42}");
+    change.on_tape = false;
+    change.mode = WIRE_STATE;
+    change.operation = WIRE_REMOVE;
+    change.data = change.seq = span_make(NULL, 0);
+    check_change(&change, START "\"remove\",\"mode\":\"state\",\"entity\":\"Q/list\","
+                                "\"key\":\"k\\n\",\"data\":null}");
+    change.operation = WIRE_DELETE;
+    check_change(&change, START "\"delete\",\"mode\":\"state\",\"entity\":\"Q/list\","
+                                "\"key\":\"k\\n\",\"data\":null}");
+}
+
+/* Clients of version 1 know no other word for it. */
+static void version_1_is_told_a_delete(void **state)
+{
+    (void)state;
+    struct buffer out;
+    struct wire_change change = {.mode = WIRE_LIST,
+                                 .view = span_of("Q/list"),
+                                 .operation = WIRE_REMOVE,
+                                 .key = span_of("k")};
+    buffer_init(&out, ROOM);
+    assert_true(wire_change(&out, &change));
+    assert_string_equal(buffer_string(&out) + 2, "{\"mode\":\"list\",\"entity\":\"Q/list\","
+                                                 "\"op\":\"delete\",\"key\":\"k\",\"data\":null}");
+    assert_int_equal(wire_part_of(buffer_span(&out)), WIRE_WHOLE);
+    buffer_fini(&out);
+}
+
+static void acknowledgements_have_query_and_tape(void **state)
+{
+    (void)state;
+    const struct wire_tape tape = {.epoch = span_of("e1"), .earliest = 5, .next = 9};
+    struct wire_subscribed subscribed = {.encoding = &encoding,
+                                         .tape = &tape,
+                                         .view = span_of("Q/append"),
+                                         .mode = WIRE_APPEND,
+                                         .resumed = -1};
+    struct buffer out, head, message;
+    buffer_init(&out, ROOM);
+    buffer_init(&head, ROOM);
+    buffer_init(&message, ROOM);
+    assert_true(wire_subscribed(&out, &subscribed));
+    assert_int_equal(wire_part_of(buffer_span(&out)), WIRE_ACCEPTED);
+    assert_true(wire_head_accepted(&head, span_of("s"), span_of("{\"view\":\"Q/append\"}"), 0));
+    join(buffer_span(&out), buffer_span(&head), &message);
+    assert_string_equal(buffer_string(&message),
+                        "{\"protocolVersion\":2,\"subscriptionId\":\"s\","
+                        "\"query\":{\"view\":\"Q/append\"},\"op\":\"subscribed\","
+                        "\"mode\":\"append\","
+                        "\"replayWindow\":{\"epoch\":\"e1\",\"earliest\":5,\"next\":9},"
+                        "\"wholeEntities\":true}");
+    buffer_clear(&out);
+    buffer_clear(&head);
+    subscribed = (struct wire_subscribed){.encoding = &encoding,
+                                          .view = span_of("Q/list"),
+                                          .mode = WIRE_LIST,
+                                          .sorted_by_seq = true,
+                                          .resumed = 1};
+    assert_true(wire_subscribed(&out, &subscribed));
+    assert_int_equal(wire_part_of(buffer_span(&out)), WIRE_RESUMED);
+    assert_true(wire_head_accepted(&head, span_of("s"), span_of("{\"view\":\"Q/list\"}"), 3));
+    join(buffer_span(&out), buffer_span(&head), &message);
+    assert_string_equal(buffer_string(&message),
+                        "{\"protocolVersion\":2,\"subscriptionId\":\"s\","
+                        "\"query\":{\"view\":\"Q/list\",\"take\":3},\"op\":\"subscribed\","
+                        "\"mode\":\"list\",\"sort\":{\"field\":[\"_seq\"],\"order\":\"desc\"},"
+                        "\"resumed\":true,\"wholeEntities\":true}");
+    buffer_fini(&out);
+    buffer_fini(&head);
+    buffer_fini(&message);
+}
+
+/* ---- batches ---- */
+
+/* `length` bytes that deflate makes little of, or much. */
+static void fill(char *data, size_t length, bool noisy)
+{
+    static uint32_t noise = 1;
+    for (size_t i = 0; i < length; i++) {
+        noise = noise * 1103515245 + 12345;
+        data[i] = noisy ? "0123456789abcdef"[noise >> 28] : 'x';
+    }
+}
+
+static bool build(struct wire_batch *batch, struct wire_gzip *gzip, size_t rows, size_t bytes,
+                  bool noisy, struct buffer *out)
+{
+    static char data[1 << 18];
+    wire_batch_start(batch, WIRE_LIST, span_of("Q/list"));
+    for (size_t i = 0; i < rows; i++) {
+        int start = snprintf(data, sizeof data, "{\"t\":\"");
+        fill(data + start, bytes, noisy);
+        memcpy(data + start + bytes, "\"}", 2);
+        wire_batch_row(batch, span_of("k"), span_make(data, (size_t)start + bytes + 2),
+                       (int64_t)i + 1);
+    }
+    return wire_batch_end(batch, true, span_of("5:000000000001"), gzip, out);
+}
+
+static void check_batch(struct wire_gzip *gzip, size_t rows, size_t bytes, bool noisy)
+{
+    struct wire_batch batch;
+    struct buffer out, head, message, json;
+    struct error error = {0};
+    wire_batch_init(&batch, &encoding, ROOM);
+    buffer_init(&out, ROOM);
+    buffer_init(&head, ROOM);
+    buffer_init(&message, ROOM);
+    buffer_init(&json, ROOM);
+    assert_true(build(&batch, gzip, rows, bytes, noisy, &out));
+    assert_int_equal(wire_part_of(buffer_span(&out)), WIRE_LAST_BATCH);
+    assert_true(
+        wire_head_batch(&head, span_of("s"), span_of("id-1"), false, span_of("the \"key\"")));
+    join(buffer_span(&out), buffer_span(&head), &message);
+    bool compressed = wire_is_gzip(buffer_span(&message));
+    if (compressed)
+        assert_true(wire_gunzip(buffer_span(&message), &json, &error));
+    struct span got = compressed ? buffer_span(&json) : buffer_span(&message);
+    struct span start = span_of("{\"protocolVersion\":2,\"subscriptionId\":\"s\",\"snapshotId\":"
+                                "\"id-1\",\"authoritative\":false,\"key\":\"the \\\"key\\\"\",");
+    assert_memory_equal(got.data, start.data, start.length);
+    assert_int_equal(got.length, start.length + batch.json.length);
+    assert_memory_equal(got.data + start.length, batch.json.data, batch.json.length);
+    wire_batch_fini(&batch);
+    buffer_fini(&out);
+    buffer_fini(&head);
+    buffer_fini(&message);
+    buffer_fini(&json);
+}
+
+/* The lengths in the loop put the end of what is compressed at every place of its last frame. */
+static void a_head_joins_a_compressed_body(void **state)
+{
+    struct wire_gzip *gzip = *state;
+    check_batch(gzip, 0, 0, false);
+    check_batch(gzip, 3, 20, false);
+    for (size_t rows = 1; rows < 3000; rows = rows * 3 + 1)
+        check_batch(gzip, rows, 200, false);
+    for (size_t bytes = 65200; bytes < 65280; bytes++)
+        check_batch(gzip, 1, bytes, true);
+    for (size_t bytes = WIRE_FRAGMENT - 120; bytes < WIRE_FRAGMENT + 40; bytes++)
+        check_batch(gzip, 1, bytes, true);
+}
+
+static void an_empty_batch_completes_a_snapshot(void **state)
+{
+    (void)state;
+    struct buffer out;
+    buffer_init(&out, ROOM);
+    assert_true(wire_batch_nothing(&out, &encoding, WIRE_APPEND, span_of("Q/append")));
+    assert_int_equal(wire_part_of(buffer_span(&out)), WIRE_LAST_BATCH);
+    assert_string_equal(buffer_string(&out) + 2, "\"mode\":\"append\",\"entity\":\"Q/append\","
+                                                 "\"op\":\"snapshot\",\"data\":[],"
+                                                 "\"complete\":true}");
+    buffer_fini(&out);
+}
+
+static void a_lack_of_memory_leaves_no_half_message(void **state)
+{
+    (void)state;
+    struct buffer body, out;
+    struct wire_joint joint = {0};
+    buffer_init(&body, ROOM);
+    assert_true(wire_batch_nothing(&body, &encoding, WIRE_LIST, span_of("Q/list")));
+    buffer_init(&out, 16);
+    assert_false(
+        wire_behind_head(&out, buffer_span(&body), span_of("{\"protocolVersion\":2,"), &joint));
+    buffer_fini(&body);
+    buffer_fini(&out);
+}
+
+static int make_gzip(void **state)
+{
+    *state = wire_gzip_new();
+    return !*state;
+}
+
+static int free_gzip(void **state)
+{
+    wire_gzip_free(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_are_taken_and_refused_as_they_were),
+        cmocka_unit_test(every_allocation_of_a_message_may_fail),
+        cmocka_unit_test(the_query_is_echoed_as_it_was_asked),
+        cmocka_unit_test(live_frames_have_all_members),
+        cmocka_unit_test(version_1_is_told_a_delete),
+        cmocka_unit_test(acknowledgements_have_query_and_tape),
+        cmocka_unit_test_setup_teardown(a_head_joins_a_compressed_body, make_gzip, free_gzip),
+        cmocka_unit_test(an_empty_batch_completes_a_snapshot),
+        cmocka_unit_test(a_lack_of_memory_leaves_no_half_message),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
