@@ -107,9 +107,10 @@ void audit_refresh_denied(struct audit *audit, const struct audit_client *client
                           const struct error *error);
 /* A token was revoked by its jti; `by`: the client that asked for it. */
 void audit_revoked(struct audit *audit, const struct audit_client *by, const char *token_id);
-/* Keys came into force: from where (a file, a URL without its query), how many, and their kids with
- * a space between them. */
-void audit_keys_changed(struct audit *audit, const char *source, size_t count, const char *kids);
+/* Keys came into force: from where (a file, a URL without its query), how many, their kids with a
+ * space between them, and what was passed over. */
+void audit_keys_changed(struct audit *audit, const char *source, const struct auth_keys *keys,
+                        const char *kids);
 /* They could not be read or fetched; the known ones stay in force. */
 void audit_keys_failed(struct audit *audit, const char *source, const struct error *error);
 /* They could not be fetched for so long that the known ones, so many, count no more. */

@@ -198,7 +198,7 @@ static bool check_keys(const struct credentials *credentials, const struct confi
     if (auth->mode != CONFIG_AUTH_SIGNED || auth->jwks_url || auth_keys_count(credentials->keys))
         return true;
     return config_wrong(error, auth->jwks_file ? "auth.jwks_file" : "auth.keys",
-                        "there is no Ed25519 key to verify tokens with");
+                        "there is no key of Ed25519, P-256 or RSA to verify tokens with");
 }
 
 bool credentials_read(struct credentials *credentials, const struct config *config,

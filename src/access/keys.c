@@ -39,7 +39,7 @@ void access_tell_keys(struct access *access, const char *source, const struct au
     const char *text = buffer_string(&kids);
     /* A URL may have something secret in its query. */
     char *shown = memory_copy_string(source, strcspn(source, "?"));
-    audit_keys_changed(&access->audit, shown ? shown : "", auth_keys_count(keys), text ? text : "");
+    audit_keys_changed(&access->audit, shown ? shown : "", keys, text ? text : "");
     memory_free(shown);
     buffer_fini(&kids);
 }

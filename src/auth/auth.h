@@ -1,7 +1,7 @@
 /*
- * auth: who a client is and what it may. Static tokens, signed sessions (JWT by Ed25519, nothing
- * else), the keys that sign them, and limits. Pure: no files, no sockets, no clock of
- * its own (time is always an argument, in unix seconds) and no threads.
+ * auth: who a client is and what it may. Static tokens, signed sessions (JWT by EdDSA, ES256 or
+ * RS256, nothing else), the keys that sign them, and limits. Pure: no files, no sockets, no clock
+ * of its own (time is always an argument, in unix seconds) and no threads.
  *
  * No message of an error holds a token, a part of one, or a private key.
  */
@@ -89,17 +89,42 @@ bool auth_sees_scope(const struct auth_identity *identity, struct span value);
 
 /* ---- keys ---- */
 
-enum {
-    AUTH_KEY_BYTES = 32,             /* of a public key */
-    AUTH_MAX_KEYS = 64,              /* of a set */
-    AUTH_MAX_KEY_ID = 128,           /* bytes of a kid */
-    AUTH_MAX_KEY_TEXT = 4 * 1024,    /* bytes of one key as text */
-    AUTH_MAX_JWKS_BYTES = 256 * 1024 /* of a whole set as JSON */
+/* What a key signs with. It is the key's, whatever a token's header says: the two must agree. */
+enum auth_algorithm {
+    AUTH_EDDSA, /* Ed25519 */
+    AUTH_ES256, /* P-256 with SHA-256 */
+    AUTH_RS256  /* RSA, PKCS #1 v1.5 with SHA-256 */
 };
+
+enum {
+    AUTH_ED25519_BYTES = 32,
+    AUTH_P256_BYTES = 64,
+    AUTH_LEAST_RSA_BITS = 2048,
+    AUTH_MOST_RSA_BITS = 8192,
+    AUTH_KEY_BYTES = AUTH_MOST_RSA_BITS / 8, /* of a public key, at most */
+    AUTH_MAX_KEYS = 64,                      /* of a set */
+    AUTH_MAX_KEY_ID = 128,                   /* bytes of a kid */
+    AUTH_MAX_KEY_TEXT = 16 * 1024,           /* bytes of one key as text */
+    AUTH_MAX_JWKS_BYTES = 256 * 1024         /* of a whole set as JSON */
+};
+
+/* A public key: of EdDSA its 32 bytes; of ES256 x and y, 32 each; of RS256 the modulus, whose first
+ * byte is not zero. What is behind `length` is zero. */
+struct auth_public {
+    enum auth_algorithm algorithm;
+    uint32_t exponent; /* of RS256; else 0 */
+    size_t length;
+    unsigned char bytes[AUTH_KEY_BYTES];
+};
+
+/* "EdDSA", "ES256", "RS256"; and the other way round: false: it is none of them. Ed25519 is another
+ * name for EdDSA here. */
+const char *auth_algorithm_name(enum auth_algorithm algorithm);
+bool auth_algorithm_read(struct span name, enum auth_algorithm *algorithm);
 
 struct auth_key {
     char *id; /* kid */
-    unsigned char bytes[AUTH_KEY_BYTES];
+    struct auth_public public;
     int64_t ends_at; /* it counts while now < ends_at; 0: for ever */
 };
 
@@ -119,26 +144,37 @@ size_t auth_keys_count(const struct auth_keys *keys);
 const struct auth_key *auth_keys_at(const struct auth_keys *keys, size_t index);
 
 /*
- * Add one key: 32 bytes as hex, base64 or base64url (with or without padding), or a PEM "PUBLIC
- * KEY"; white space around it is fine. `id`: its kid; absent: the first 16 hex digits of the key.
- * Each function that adds fails with ERROR_CONFIGURATION: not an Ed25519 key, a key that anybody
- * can sign for (of small order), a kid that is there already, one that is empty or too long, more
- * than AUTH_MAX_KEYS; or with ERROR_MEMORY. After a failure the set may hold some of what was to
- * be added: throw it away.
+ * Add one key: the 32 bytes of Ed25519 as hex, base64 or base64url (with or without padding), or a
+ * PEM "PUBLIC KEY" or "CERTIFICATE" of any kind above (of a certificate the key alone counts: its
+ * dates and names are not looked at); white space around it is fine. `id`: its kid; absent: the one
+ * of auth_key_id. Each function that adds fails with ERROR_CONFIGURATION: not a key of these kinds,
+ * RSA of too few or too many bits, a key that anybody can sign for (of small order), a kid that a
+ * key of this algorithm has already, one that is empty or too long, more than AUTH_MAX_KEYS; or
+ * with ERROR_MEMORY. After a failure the set may hold some of what was to be added: throw it away.
  */
 bool auth_keys_add(struct auth_keys *keys, struct span text, struct span id, int64_t ends_at,
                    struct error *error);
+bool auth_keys_add_public(struct auth_keys *keys, const struct auth_public *key, struct span id,
+                          int64_t ends_at, struct error *error);
 /* As the configuration has them: an array of texts and of objects {"key": text, "kid": text,
  * "ends_at": seconds}, of which only `key` must be there. */
 bool auth_keys_add_list(struct auth_keys *keys, const struct tree *list, struct error *error);
-/* The Ed25519 keys of a JWKS (`kty` OKP, `crv` Ed25519, `x`, `kid`); keys of other kinds, and those
- * whose `use` or `alg` is not for signing by EdDSA, are passed over. There may be none left. */
+/*
+ * The keys of a JWKS: `kty` OKP with `crv` Ed25519, EC with P-256, RSA. Others are passed over: of
+ * another `kty` or `crv`, RSA of other sizes, those whose `use` is not "sig", whose `key_ops` lack
+ * "verify", or whose `alg` is not the one of their kind above. A key that is one of ours and
+ * damaged is an error. There may be none left.
+ */
 bool auth_keys_add_jwks(struct auth_keys *keys, struct span json, struct error *error);
+/* How many keys of JWKS were passed over, and what the first was; "" when there was none. */
+enum { AUTH_PASSED_WHY = 192 };
+size_t auth_keys_passed_over(const struct auth_keys *keys, const char **why);
 /* All of another set; the same key with the same kid is not a second one. */
 bool auth_keys_add_all(struct auth_keys *keys, const struct auth_keys *others, struct error *error);
-/* The kid that a key has when nobody gives it another: `id` gets 16 hex digits and a NUL. */
-enum { AUTH_KEY_ID_SIZE = 17 };
-void auth_key_id(const unsigned char bytes[AUTH_KEY_BYTES], char id[AUTH_KEY_ID_SIZE]);
+/* The kid that a key has when nobody gives it another, with a NUL: of EdDSA the first 16 hex
+ * digits, of the others the thumbprint of RFC 7638. False when out of memory. */
+enum { AUTH_KEY_ID_SIZE = 44 };
+bool auth_key_id(const struct auth_public *key, char id[AUTH_KEY_ID_SIZE]);
 /* Append the set as a JWKS that auth_keys_add_jwks reads back, without end dates. */
 bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out);
 
@@ -189,15 +225,17 @@ struct auth_request {
 };
 
 /*
- * Who the bearer of a signed session is: a compact JWT whose `alg` is EdDSA (or Ed25519). One
- * reference, or NULL with the error of the first check that fails, in this order:
+ * Who the bearer of a signed session is: a compact JWT whose `alg` is EdDSA (or Ed25519), ES256 or
+ * RS256. One reference, or NULL with the error of the first check that fails, in this order:
  *
  *  1. format: at most AUTH_MAX_TOKEN_BYTES, three parts in strict base64url (no padding, no stray
- *     bits, nothing else), header and claims JSON objects without duplicate members, `alg` EdDSA,
- *     no `crit`, a signature of 64 bytes, every claim of its type: ERROR_TOKEN_FORMAT
- *  2. the key: by `kid`, ERROR_TOKEN_KEY when there is none of that name or its end has come. A
- *     token without `kid` is tried with every key of a set of at most AUTH_TRIED_KEYS, else
- *     ERROR_TOKEN_MISSING_CLAIM. The signature: ERROR_TOKEN_SIGNATURE
+ *     bits, nothing else), header and claims JSON objects without duplicate members, a known `alg`,
+ *     no `crit`, a signature as long as that algorithm's are, every claim of its type:
+ *     ERROR_TOKEN_FORMAT
+ *  2. the key: by `kid`, ERROR_TOKEN_KEY when there is none of that name or its end has come;
+ *     ERROR_TOKEN_SIGNATURE when it signs with another algorithm than the header says. A token
+ *     without `kid` is tried with every key of its algorithm, of which there may be
+ *     AUTH_TRIED_KEYS, else ERROR_TOKEN_MISSING_CLAIM. The signature: ERROR_TOKEN_SIGNATURE
  *  3. claims that must be there, ERROR_TOKEN_MISSING_CLAIM: sub, exp, scope; iss and aud when the
  *     rules name them
  *  4. iss: ERROR_TOKEN_ISSUER; aud (one of them): ERROR_TOKEN_AUDIENCE
@@ -270,18 +308,18 @@ struct auth_identity *auth_static_follow(const struct auth_static *fresh,
 struct auth_signer;
 
 /* NULL with ERROR_MEMORY or ERROR_INTERNAL. */
-struct auth_signer *auth_signer_generate(struct error *error);
-/* From a PEM "PRIVATE KEY" (PKCS #8, not encrypted). NULL with ERROR_CONFIGURATION. */
+struct auth_signer *auth_signer_generate(enum auth_algorithm algorithm, struct error *error);
+/* From a PEM with a private key, not encrypted. NULL with ERROR_CONFIGURATION. */
 struct auth_signer *auth_signer_read(struct span pem, struct error *error);
 /* NULL is fine. Wipes the key. */
 void auth_signer_free(struct auth_signer *signer);
-const unsigned char *auth_signer_public(const struct auth_signer *signer);
-/* Append the private key as PEM. */
+const struct auth_public *auth_signer_public(const struct auth_signer *signer);
+/* Append the private key as PEM (PKCS #8). */
 bool auth_signer_print(const struct auth_signer *signer, struct buffer *out, struct error *error);
 /* Append the token that says `claims` (JSON text, taken as it is), with the key's kid. */
 bool auth_sign(const struct auth_signer *signer, struct span claims, struct buffer *out,
                struct error *error);
-/* Append a public key as base64url, as the configuration takes it. */
-bool auth_print_public(const unsigned char bytes[AUTH_KEY_BYTES], struct buffer *out);
+/* Append a public key as the configuration takes it: base64url, or a PEM with its line ends. */
+bool auth_print_public(const struct auth_public *key, struct buffer *out);
 
 #endif

@@ -15,27 +15,43 @@ bool base64_encode(struct span bytes, struct buffer *out);
 /* Exactly `size` bytes from twice as many hex digits. */
 bool hex_decode(struct span text, unsigned char *out, size_t size);
 
-/* ---- crypto.c: the only file that knows libcrypto ---- */
+/* ---- crypto.c, public_key.c: signatures and keys by libcrypto, which sign.c knows too ---- */
 
-enum { SEED_BYTES = 32, SIGNATURE_BYTES = 64, DIGEST_BYTES = 32 };
+enum { DIGEST_BYTES = 32 };
 
 enum crypto_answer { CRYPTO_GOOD, CRYPTO_BAD, CRYPTO_BROKEN /* it could not be found out */ };
 
-enum crypto_answer ed25519_verify(const unsigned char key[AUTH_KEY_BYTES], struct span message,
-                                  const unsigned char signature[SIGNATURE_BYTES]);
-bool ed25519_sign(const unsigned char seed[SEED_BYTES], struct span message,
-                  unsigned char signature[SIGNATURE_BYTES]);
-bool ed25519_generate(unsigned char seed[SEED_BYTES], unsigned char key[AUTH_KEY_BYTES]);
-/* BAD: not PEM of that kind, or a key that is not Ed25519. */
-enum crypto_answer pem_read_public(struct span pem, unsigned char key[AUTH_KEY_BYTES]);
-enum crypto_answer pem_read_private(struct span pem, unsigned char seed[SEED_BYTES],
-                                    unsigned char key[AUTH_KEY_BYTES]);
-bool pem_print_private(const unsigned char seed[SEED_BYTES], struct buffer *out);
+struct evp_pkey_st; /* EVP_PKEY and so on of libcrypto */
+struct evp_pkey_ctx_st;
+struct evp_md_st;
+
+enum crypto_answer signature_verify(const struct auth_public *public, struct span message,
+                                    struct span signature);
+/* How long its signatures are. */
+size_t signature_bytes(const struct auth_public *public);
+/* What its signatures are made of; NULL: the message itself. */
+const struct evp_md_st *digest_of(enum auth_algorithm algorithm);
+bool choose_padding(enum auth_algorithm algorithm, struct evp_pkey_ctx_st *context);
+/* A signature of P-256 as tokens have it. */
+bool p256_from_der(struct span der, unsigned char bytes[AUTH_P256_BYTES]);
+/* Whether one of the errors that libcrypto noted was that memory ran out. Takes them all. */
+bool crypto_ran_out(void);
+/* An encrypted key is refused; without this libcrypto would ask for its password at the terminal.
+ */
+int crypto_no_password(char *buffer, int size, int writing, void *argument);
 bool digest(struct span bytes, unsigned char out[DIGEST_BYTES]);
 /* Without telling by its time where they differ. */
 bool digests_equal(const unsigned char *left, const unsigned char *right);
-/* In a way that the compiler does not leave out. */
-void wipe(void *memory, size_t size);
+
+/* NULL with BAD or BROKEN: its bytes are no key. */
+struct evp_pkey_st *public_open(const struct auth_public *public, enum crypto_answer *answer);
+/* NULL is fine. */
+void public_free(struct evp_pkey_st *key);
+/* False: it is of a kind that is not taken here. Its size is for public_is_fit. */
+bool public_take(const struct evp_pkey_st *key, struct auth_public *public);
+/* BAD: not PEM of that kind, or of a kind that is not taken here. */
+enum crypto_answer pem_read_public(struct span pem, struct auth_public *public);
+bool pem_print_public(const struct auth_public *public, struct buffer *out);
 
 /* ---- identity.c ---- */
 
@@ -83,11 +99,20 @@ bool member_only(const struct members *members, const char *const *known);
 
 /* ---- key.c ---- */
 
-const struct auth_key *keys_find(const struct auth_keys *keys, struct span id);
+/* The key of that name and algorithm; NULL: none. */
+const struct auth_key *keys_find(const struct auth_keys *keys, struct span id,
+                                 enum auth_algorithm algorithm);
+/* Whether a key has that name, whatever its algorithm. */
+bool keys_know(const struct auth_keys *keys, struct span id);
 bool key_is_current(const struct auth_key *key, int64_t now);
-/* Add a key of 32 bytes; as auth_keys_add. */
-bool keys_add_bytes(struct auth_keys *keys, const unsigned char bytes[AUTH_KEY_BYTES],
-                    struct span id, int64_t ends_at, struct error *error);
+/* Whether its size and numbers are those of keys that are taken. */
+bool public_is_fit(const struct auth_public *public);
+void keys_pass_over(struct auth_keys *keys, const char *why);
+
+/* ---- jwk.c ---- */
+
+/* Append the members that a public key must have, in order of their names, as an object. */
+void jwk_print_members(const struct auth_public *key, struct buffer *out);
 
 /* ---- claims.c ---- */
 

@@ -1,22 +1,19 @@
 /*
- * libcrypto, and nothing else that includes it. Keys are kept as their 32 bytes and made into an
+ * Signatures and digests by libcrypto. Public keys are kept as their bytes and made into an
  * EVP_PKEY for each use: that costs little beside a signature, and leaves no state to share
  * between threads.
  */
 #include "auth/auth_internal.h"
 
-#include <limits.h>
-#include <openssl/bio.h>
 #include <openssl/crypto.h>
+#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
+#include <openssl/rsa.h>
 
-/* ---- signatures ---- */
-
-/* Whether one of the errors that libcrypto noted was that memory ran out. Takes them all. It does
- * not note every one: a good signature may then be called a bad one, never the other way round. */
-static bool ran_out(void)
+/* It does not note every one: a good signature may then be called a bad one, never the other way
+ * round. */
+bool crypto_ran_out(void)
 {
     bool found = false;
     for (unsigned long each; (each = ERR_get_error());)
@@ -24,119 +21,103 @@ static bool ran_out(void)
     return found;
 }
 
-enum crypto_answer ed25519_verify(const unsigned char key[AUTH_KEY_BYTES], struct span message,
-                                  const unsigned char signature[SIGNATURE_BYTES])
+/* ---- ES256: two numbers of 32 bytes in a token, a DER sequence for libcrypto ---- */
+
+enum { NUMBER_BYTES = 32, DER_BYTES = 80 };
+
+static ECDSA_SIG *pair_of(const unsigned char *bytes)
+{
+    ECDSA_SIG *pair = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(bytes, NUMBER_BYTES, NULL);
+    BIGNUM *s = BN_bin2bn(bytes + NUMBER_BYTES, NUMBER_BYTES, NULL);
+    if (pair && r && s && ECDSA_SIG_set0(pair, r, s) == 1)
+        return pair;
+    ECDSA_SIG_free(pair);
+    BN_free(r);
+    BN_free(s);
+    return NULL;
+}
+
+/* The length in DER, or 0 when out of memory. */
+static size_t to_der(const unsigned char *bytes, unsigned char der[DER_BYTES])
+{
+    ECDSA_SIG *pair = pair_of(bytes);
+    int length = pair ? i2d_ECDSA_SIG(pair, NULL) : 0;
+    if (length > 0 && length <= DER_BYTES) {
+        unsigned char *end = der;
+        length = i2d_ECDSA_SIG(pair, &end);
+    }
+    ECDSA_SIG_free(pair);
+    return length > 0 && length <= DER_BYTES ? (size_t)length : 0;
+}
+
+bool p256_from_der(struct span der, unsigned char bytes[AUTH_P256_BYTES])
+{
+    const unsigned char *at = (const unsigned char *)der.data;
+    ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &at, (long)der.length);
+    bool done =
+        pair && BN_bn2binpad(ECDSA_SIG_get0_r(pair), bytes, NUMBER_BYTES) == NUMBER_BYTES &&
+        BN_bn2binpad(ECDSA_SIG_get0_s(pair), bytes + NUMBER_BYTES, NUMBER_BYTES) == NUMBER_BYTES;
+    ECDSA_SIG_free(pair);
+    return done;
+}
+
+/* ---- signatures ---- */
+
+const EVP_MD *digest_of(enum auth_algorithm algorithm)
+{
+    return algorithm == AUTH_EDDSA ? NULL : EVP_sha256();
+}
+
+/* RS256 is PKCS #1 v1.5, and never PSS. */
+bool choose_padding(enum auth_algorithm algorithm, EVP_PKEY_CTX *context)
+{
+    return algorithm != AUTH_RS256 || EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) == 1;
+}
+
+static enum crypto_answer verify_by(EVP_PKEY *key, enum auth_algorithm algorithm,
+                                    struct span message, struct span signature)
 {
     enum crypto_answer answer = CRYPTO_BROKEN;
-    EVP_PKEY *public = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, key, AUTH_KEY_BYTES);
+    EVP_PKEY_CTX *of_key = NULL; /* the context's */
     EVP_MD_CTX *context = EVP_MD_CTX_new();
-    if (public && context && EVP_DigestVerifyInit(context, NULL, NULL, NULL, public) == 1) {
-        int result = EVP_DigestVerify(context, signature, SIGNATURE_BYTES,
-                                      (const unsigned char *)message.data, message.length);
-        answer = result == 1 ? CRYPTO_GOOD : ran_out() ? CRYPTO_BROKEN : CRYPTO_BAD;
+    if (context && EVP_DigestVerifyInit(context, &of_key, digest_of(algorithm), NULL, key) == 1 &&
+        choose_padding(algorithm, of_key)) {
+        int result =
+            EVP_DigestVerify(context, (const unsigned char *)signature.data, signature.length,
+                             (const unsigned char *)message.data, message.length);
+        answer = result == 1 ? CRYPTO_GOOD : crypto_ran_out() ? CRYPTO_BROKEN : CRYPTO_BAD;
     }
     EVP_MD_CTX_free(context);
-    EVP_PKEY_free(public);
-    ERR_clear_error();
     return answer;
 }
 
-bool ed25519_sign(const unsigned char seed[SEED_BYTES], struct span message,
-                  unsigned char signature[SIGNATURE_BYTES])
+enum crypto_answer signature_verify(const struct auth_public *public, struct span message,
+                                    struct span signature)
 {
-    size_t length = SIGNATURE_BYTES;
-    EVP_PKEY *private = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, SEED_BYTES);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool done = private && context && EVP_DigestSignInit(context, NULL, NULL, NULL, private) == 1 &&
-                EVP_DigestSign(context, signature, &length, (const unsigned char *)message.data,
-                               message.length) == 1;
-    EVP_MD_CTX_free(context);
-    EVP_PKEY_free(private);
-    ERR_clear_error();
-    return done;
-}
-
-/* ---- keys ---- */
-
-static bool raw_public(const EVP_PKEY *key, unsigned char bytes[AUTH_KEY_BYTES])
-{
-    size_t length = AUTH_KEY_BYTES;
-    return EVP_PKEY_get_raw_public_key(key, bytes, &length) == 1 && length == AUTH_KEY_BYTES;
-}
-
-static bool raw_private(const EVP_PKEY *key, unsigned char bytes[SEED_BYTES])
-{
-    size_t length = SEED_BYTES;
-    return EVP_PKEY_get_raw_private_key(key, bytes, &length) == 1 && length == SEED_BYTES;
-}
-
-bool ed25519_generate(unsigned char seed[SEED_BYTES], unsigned char key[AUTH_KEY_BYTES])
-{
-    EVP_PKEY *made = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    bool done = made && raw_private(made, seed) && raw_public(made, key);
-    EVP_PKEY_free(made);
-    ERR_clear_error();
-    return done;
-}
-
-/* ---- PEM ---- */
-
-/* The decoders keep some failures of an allocation to themselves, so that a good key may be called
- * none; it is never called another one. */
-
-/* An encrypted key is refused; without this libcrypto would ask for its password at the terminal.
- */
-static int no_password(char *buffer, int size, int writing, void *argument)
-{
-    (void)buffer, (void)size, (void)writing, (void)argument;
-    return -1;
-}
-
-static enum crypto_answer read_pem(struct span pem, unsigned char *seed,
-                                   unsigned char key[AUTH_KEY_BYTES])
-{
-    enum crypto_answer answer = CRYPTO_BROKEN;
-    if (pem.length > INT_MAX)
+    unsigned char der[DER_BYTES];
+    enum crypto_answer answer;
+    if (signature.length != signature_bytes(public))
         return CRYPTO_BAD;
-    BIO *input = BIO_new_mem_buf(pem.data, (int)pem.length);
-    EVP_PKEY *read = NULL;
-    if (input) {
-        read = seed ? PEM_read_bio_PrivateKey(input, NULL, no_password, NULL)
-                    : PEM_read_bio_PUBKEY(input, NULL, no_password, NULL);
-        bool good = read && EVP_PKEY_is_a(read, "ED25519") && raw_public(read, key) &&
-                    (!seed || raw_private(read, seed));
-        answer = good ? CRYPTO_GOOD : ran_out() ? CRYPTO_BROKEN : CRYPTO_BAD;
+    if (public->algorithm == AUTH_ES256) {
+        size_t length = to_der((const unsigned char *)signature.data, der);
+        if (!length)
+            return CRYPTO_BROKEN;
+        signature = span_make((const char *)der, length);
     }
-    EVP_PKEY_free(read);
-    BIO_free(input);
+    EVP_PKEY *key = public_open(public, &answer);
+    if (key)
+        answer = verify_by(key, public->algorithm, message, signature);
+    else if (answer == CRYPTO_BAD)
+        answer = CRYPTO_BROKEN; /* it was good when it came into its set */
+    EVP_PKEY_free(key);
     ERR_clear_error();
     return answer;
 }
 
-enum crypto_answer pem_read_public(struct span pem, unsigned char key[AUTH_KEY_BYTES])
+size_t signature_bytes(const struct auth_public *public)
 {
-    return read_pem(pem, NULL, key);
-}
-
-enum crypto_answer pem_read_private(struct span pem, unsigned char seed[SEED_BYTES],
-                                    unsigned char key[AUTH_KEY_BYTES])
-{
-    return read_pem(pem, seed, key);
-}
-
-bool pem_print_private(const unsigned char seed[SEED_BYTES], struct buffer *out)
-{
-    char *data = NULL;
-    EVP_PKEY *private = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, SEED_BYTES);
-    BIO *output = BIO_new(BIO_s_secmem());
-    bool done = private && output &&
-                PEM_write_bio_PrivateKey(output, private, NULL, NULL, 0, NULL, NULL) == 1;
-    long length = done ? BIO_get_mem_data(output, &data) : 0;
-    done = done && length > 0 && buffer_add(out, data, (size_t)length);
-    BIO_free(output);
-    EVP_PKEY_free(private);
-    ERR_clear_error();
-    return done;
+    return public->algorithm == AUTH_RS256 ? public->length : AUTH_P256_BYTES;
 }
 
 /* ---- digests ---- */
@@ -157,9 +138,4 @@ bool auth_digest(struct span bytes, unsigned char out[DIGEST_BYTES])
 bool digests_equal(const unsigned char *left, const unsigned char *right)
 {
     return CRYPTO_memcmp(left, right, DIGEST_BYTES) == 0;
-}
-
-void wipe(void *memory, size_t size)
-{
-    OPENSSL_cleanse(memory, size);
 }

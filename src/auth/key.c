@@ -1,9 +1,12 @@
-/* Sets of public keys. */
+/* Sets of public keys: what may be in them, and by which names. */
 #include "auth/auth_internal.h"
+
+#include <stdio.h>
 
 struct auth_keys {
     _Atomic uint32_t references;
-    size_t count;
+    size_t count, passed_over;
+    char passed_why[AUTH_PASSED_WHY]; /* of the first that was */
     struct auth_key keys[AUTH_MAX_KEYS];
 };
 
@@ -40,12 +43,22 @@ const struct auth_key *auth_keys_at(const struct auth_keys *keys, size_t index)
     return index < keys->count ? &keys->keys[index] : NULL;
 }
 
-const struct auth_key *keys_find(const struct auth_keys *keys, struct span id)
+const struct auth_key *keys_find(const struct auth_keys *keys, struct span id,
+                                 enum auth_algorithm algorithm)
+{
+    for (size_t i = 0; i < keys->count; i++)
+        if (keys->keys[i].public.algorithm == algorithm &&
+            span_equal(span_of(keys->keys[i].id), id))
+            return &keys->keys[i];
+    return NULL;
+}
+
+bool keys_know(const struct auth_keys *keys, struct span id)
 {
     for (size_t i = 0; i < keys->count; i++)
         if (span_equal(span_of(keys->keys[i].id), id))
-            return &keys->keys[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 bool key_is_current(const struct auth_key *key, int64_t now)
@@ -53,12 +66,72 @@ bool key_is_current(const struct auth_key *key, int64_t now)
     return key->ends_at == 0 || now < key->ends_at;
 }
 
-void auth_key_id(const unsigned char bytes[AUTH_KEY_BYTES], char id[AUTH_KEY_ID_SIZE])
+void keys_pass_over(struct auth_keys *keys, const char *why)
+{
+    if (!keys->passed_over++)
+        snprintf(keys->passed_why, sizeof keys->passed_why, "%s", why);
+}
+
+size_t auth_keys_passed_over(const struct auth_keys *keys, const char **why)
+{
+    *why = keys->passed_why;
+    return keys->passed_over;
+}
+
+/* ---- algorithms ---- */
+
+static const char *const names[] = {
+    [AUTH_EDDSA] = "EdDSA", [AUTH_ES256] = "ES256", [AUTH_RS256] = "RS256"};
+
+const char *auth_algorithm_name(enum auth_algorithm algorithm)
+{
+    return names[algorithm];
+}
+
+/* EdDSA by both of its names: RFC 8037 calls the family, RFC 9864 the curve. */
+bool auth_algorithm_read(struct span name, enum auth_algorithm *algorithm)
+{
+    *algorithm = AUTH_EDDSA;
+    if (span_equal(name, span_of("Ed25519")))
+        return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        *algorithm = (enum auth_algorithm)i;
+        if (span_equal(name, span_of(names[i])))
+            return true;
+    }
+    return false;
+}
+
+/* ---- names ---- */
+
+static void hex_id(const struct auth_public *key, char id[AUTH_KEY_ID_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < AUTH_KEY_ID_SIZE - 1; i++)
-        id[i] = digits[(i % 2 ? bytes[i / 2] : bytes[i / 2] >> 4) & 15];
-    id[AUTH_KEY_ID_SIZE - 1] = '\0';
+    enum { DIGITS = 16 };
+    for (size_t i = 0; i < DIGITS; i++)
+        id[i] = digits[(i % 2 ? key->bytes[i / 2] : key->bytes[i / 2] >> 4) & 15];
+    id[DIGITS] = '\0';
+}
+
+/* RFC 7638: the members that a key must have, in order of their names, without white space. */
+bool auth_key_id(const struct auth_public *key, char id[AUTH_KEY_ID_SIZE])
+{
+    unsigned char thumbprint[DIGEST_BYTES];
+    struct buffer text;
+    if (key->algorithm == AUTH_EDDSA) {
+        hex_id(key, id);
+        return true;
+    }
+    buffer_init(&text, 4 * AUTH_KEY_BYTES);
+    jwk_print_members(key, &text);
+    bool done = !text.failed && digest(buffer_span(&text), thumbprint);
+    buffer_clear(&text);
+    done = done && base64_encode(span_make((const char *)thumbprint, sizeof thumbprint), &text) &&
+           text.length < AUTH_KEY_ID_SIZE;
+    if (done)
+        snprintf(id, AUTH_KEY_ID_SIZE, "%s", buffer_string(&text));
+    buffer_fini(&text);
+    return done;
 }
 
 /* ---- adding ---- */
@@ -67,7 +140,7 @@ void auth_key_id(const unsigned char bytes[AUTH_KEY_BYTES], char id[AUTH_KEY_ID_
  * The encodings of the points of small order, but for the sign bit, which is the top bit of the
  * last byte. Under such a key (one of nothing but zeros, for example) anybody can make signatures.
  */
-static bool is_weak(const unsigned char bytes[AUTH_KEY_BYTES])
+static bool is_weak(const unsigned char bytes[AUTH_ED25519_BYTES])
 {
     static const char *const weak[] = {
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -78,58 +151,105 @@ static bool is_weak(const unsigned char bytes[AUTH_KEY_BYTES])
         "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
         "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     };
-    unsigned char one[AUTH_KEY_BYTES];
+    unsigned char one[AUTH_ED25519_BYTES];
     for (size_t i = 0; i < sizeof weak / sizeof *weak; i++) {
         hex_decode(span_of(weak[i]), one, sizeof one);
-        one[AUTH_KEY_BYTES - 1] |= bytes[AUTH_KEY_BYTES - 1] & 0x80;
+        one[AUTH_ED25519_BYTES - 1] |= bytes[AUTH_ED25519_BYTES - 1] & 0x80;
         if (memcmp(one, bytes, sizeof one) == 0)
             return true;
     }
     return false;
 }
 
-static bool check_id(const struct auth_keys *keys, struct span id, struct error *error)
+static size_t bits_of(const struct auth_public *public)
+{
+    size_t bits = public->length * 8;
+    for (unsigned mask = 0x80; mask && !(public->bytes[0] & mask); mask >>= 1)
+        bits--;
+    return bits;
+}
+
+/* Even numbers are none of RSA; an exponent of 1 signs nothing. */
+bool public_is_fit(const struct auth_public *public)
+{
+    if (public->algorithm == AUTH_EDDSA)
+        return public->length == AUTH_ED25519_BYTES;
+    if (public->algorithm == AUTH_ES256)
+        return public->length == AUTH_P256_BYTES;
+    size_t bits = public->length ? bits_of(public) : 0;
+    return bits >= AUTH_LEAST_RSA_BITS && bits <= AUTH_MOST_RSA_BITS &&
+           (public->bytes[public->length - 1] & 1) && (public->exponent & 1) &&
+           public->exponent > 1;
+}
+
+static bool check_public(const struct auth_public *public, const char *id, struct error *error)
+{
+    enum crypto_answer answer;
+    if (public->algorithm == AUTH_EDDSA && is_weak(public->bytes))
+        return error_set(error, ERROR_CONFIGURATION,
+                         "the public key %s… is one for which anybody can sign", id);
+    if (!public_is_fit(public))
+        return error_set(error, ERROR_CONFIGURATION, "a key of RSA has %d to %d bits, and is odd",
+                         AUTH_LEAST_RSA_BITS, AUTH_MOST_RSA_BITS);
+    if (public->algorithm == AUTH_EDDSA) /* any 32 bytes are taken */
+        return true;
+    public_free(public_open(public, &answer));
+    if (answer == CRYPTO_BROKEN)
+        return error_set(error, ERROR_MEMORY, "out of memory while reading keys");
+    return answer == CRYPTO_GOOD ||
+           error_set(error, ERROR_CONFIGURATION, "the bytes of the public key %s are no key", id);
+}
+
+/* Keys of different algorithms may have one name: which is meant a token's header says. */
+static bool check_id(const struct auth_keys *keys, struct span id, enum auth_algorithm algorithm,
+                     struct error *error)
 {
     if (id.length == 0 || id.length > AUTH_MAX_KEY_ID || memchr(id.data, 0, id.length))
         return error_set(error, ERROR_CONFIGURATION, "a kid has 1 to %d bytes and no NUL",
                          AUTH_MAX_KEY_ID);
-    if (keys_find(keys, id))
+    if (keys_find(keys, id, algorithm))
         return error_set(error, ERROR_CONFIGURATION, "there are two keys with the kid \"%.*s\"",
                          (int)id.length, id.data);
     return true;
 }
 
-bool keys_add_bytes(struct auth_keys *keys, const unsigned char bytes[AUTH_KEY_BYTES],
-                    struct span id, int64_t ends_at, struct error *error)
+bool auth_keys_add_public(struct auth_keys *keys, const struct auth_public *public, struct span id,
+                          int64_t ends_at, struct error *error)
 {
     char own[AUTH_KEY_ID_SIZE];
-    auth_key_id(bytes, own);
+    if (!auth_key_id(public, own))
+        return error_set(error, ERROR_MEMORY, "out of memory while reading keys");
     if (!id.data)
         id = span_of(own);
-    if (is_weak(bytes))
-        return error_set(error, ERROR_CONFIGURATION,
-                         "the public key %s… is one for which anybody can sign", own);
+    if (!check_public(public, own, error))
+        return false;
     if (keys->count == AUTH_MAX_KEYS)
         return error_set(error, ERROR_CONFIGURATION, "there are more than %d keys", AUTH_MAX_KEYS);
-    if (!check_id(keys, id, error))
+    if (!check_id(keys, id, public->algorithm, error))
         return false;
     struct auth_key *key = &keys->keys[keys->count];
-    *key = (struct auth_key){.id = memory_copy_string(id.data, id.length), .ends_at = ends_at};
+    *key = (struct auth_key){
+        .id = memory_copy_string(id.data, id.length), .public = *public, .ends_at = ends_at};
     if (!key->id)
         return error_set(error, ERROR_MEMORY, "out of memory while reading keys");
-    memcpy(key->bytes, bytes, sizeof key->bytes);
     keys->count++;
     return true;
+}
+
+static bool same_public(const struct auth_public *a, const struct auth_public *b)
+{
+    return a->algorithm == b->algorithm && a->exponent == b->exponent && a->length == b->length &&
+           memcmp(a->bytes, b->bytes, a->length) == 0;
 }
 
 bool auth_keys_add_all(struct auth_keys *keys, const struct auth_keys *others, struct error *error)
 {
     for (size_t i = 0; i < others->count; i++) {
         const struct auth_key *other = &others->keys[i];
-        const struct auth_key *known = keys_find(keys, span_of(other->id));
-        if (known && memcmp(known->bytes, other->bytes, sizeof known->bytes) == 0)
+        const struct auth_key *known = keys_find(keys, span_of(other->id), other->public.algorithm);
+        if (known && same_public(&known->public, &other->public))
             continue;
-        if (!keys_add_bytes(keys, other->bytes, span_of(other->id), other->ends_at, error))
+        if (!auth_keys_add_public(keys, &other->public, span_of(other->id), other->ends_at, error))
             return false;
     }
     return true;

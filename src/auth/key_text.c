@@ -1,4 +1,4 @@
-/* Public keys as people and other programs write them. */
+/* Public keys as people write them; jwk.c has them as programs do. */
 #include "auth/auth_internal.h"
 
 static struct span trim(struct span text)
@@ -22,36 +22,36 @@ static bool is_pem(struct span text)
 static bool not_a_key(struct error *error)
 {
     return error_set(error, ERROR_CONFIGURATION,
-                     "this is no public key of Ed25519: give its 32 bytes as hex or base64, or a "
-                     "PEM \"PUBLIC KEY\"");
+                     "this is no public key of Ed25519, P-256 or RSA: give the 32 bytes of Ed25519 "
+                     "as hex or base64, or a PEM \"PUBLIC KEY\" or \"CERTIFICATE\"");
 }
 
-static bool read_base64(struct span text, bool strict, unsigned char bytes[AUTH_KEY_BYTES],
-                        bool *ran_out)
+static bool read_base64(struct span text, struct auth_public *key, bool *ran_out)
 {
     struct buffer decoded;
     buffer_init(&decoded, AUTH_MAX_KEY_TEXT);
-    bool good = base64_decode(text, strict, &decoded) && decoded.length == AUTH_KEY_BYTES;
+    bool good = base64_decode(text, false, &decoded) && decoded.length == AUTH_ED25519_BYTES;
     if (good)
-        memcpy(bytes, decoded.data, AUTH_KEY_BYTES);
+        memcpy(key->bytes, decoded.data, AUTH_ED25519_BYTES);
     *ran_out = decoded.failed;
     buffer_fini(&decoded);
     return good;
 }
 
-static bool read_key(struct span text, unsigned char bytes[AUTH_KEY_BYTES], struct error *error)
+static bool read_key(struct span text, struct auth_public *key, struct error *error)
 {
     bool ran_out = false;
+    *key = (struct auth_public){.algorithm = AUTH_EDDSA, .length = AUTH_ED25519_BYTES};
     text = trim(text);
     if (text.length > AUTH_MAX_KEY_TEXT)
         return not_a_key(error);
     if (is_pem(text)) {
-        enum crypto_answer answer = pem_read_public(text, bytes);
+        enum crypto_answer answer = pem_read_public(text, key);
         if (answer == CRYPTO_BROKEN)
             return error_set(error, ERROR_MEMORY, "out of memory while reading a key");
         return answer == CRYPTO_GOOD || not_a_key(error);
     }
-    if (hex_decode(text, bytes, AUTH_KEY_BYTES) || read_base64(text, false, bytes, &ran_out))
+    if (hex_decode(text, key->bytes, AUTH_ED25519_BYTES) || read_base64(text, key, &ran_out))
         return true;
     if (ran_out)
         return error_set(error, ERROR_MEMORY, "out of memory while reading a key");
@@ -61,8 +61,15 @@ static bool read_key(struct span text, unsigned char bytes[AUTH_KEY_BYTES], stru
 bool auth_keys_add(struct auth_keys *keys, struct span text, struct span id, int64_t ends_at,
                    struct error *error)
 {
-    unsigned char bytes[AUTH_KEY_BYTES];
-    return read_key(text, bytes, error) && keys_add_bytes(keys, bytes, id, ends_at, error);
+    struct auth_public key;
+    return read_key(text, &key, error) && auth_keys_add_public(keys, &key, id, ends_at, error);
+}
+
+bool auth_print_public(const struct auth_public *key, struct buffer *out)
+{
+    if (key->algorithm != AUTH_EDDSA)
+        return pem_print_public(key, out);
+    return base64_encode(span_make((const char *)key->bytes, key->length), out);
 }
 
 /* ---- the configuration's list ---- */
@@ -100,91 +107,4 @@ bool auth_keys_add_list(struct auth_keys *keys, const struct tree *list, struct 
         if (!add_item(keys, tree_element(list, i), error))
             return error_prefix(error, "key %zu", i + 1);
     return true;
-}
-
-/* ---- JWKS ---- */
-
-static bool text_is(const struct tree *object, const char *name, const char *text)
-{
-    const struct tree *value = tree_member(object, name);
-    return value && tree_type(value) == TREE_STRING &&
-           span_equal(tree_string(value), span_of(text));
-}
-
-static bool absent_or(const struct tree *object, const char *name, const char *text)
-{
-    return !tree_member(object, name) || text_is(object, name, text);
-}
-
-/* Some issuers leave `crv` out; a key of another curve has another length or another use. */
-static bool is_ours(const struct tree *key)
-{
-    return tree_type(key) == TREE_OBJECT && text_is(key, "kty", "OKP") &&
-           absent_or(key, "crv", "Ed25519") && absent_or(key, "use", "sig") &&
-           (absent_or(key, "alg", "EdDSA") || text_is(key, "alg", "Ed25519"));
-}
-
-static bool add_jwk(struct auth_keys *keys, const struct tree *key, struct error *error)
-{
-    unsigned char bytes[AUTH_KEY_BYTES];
-    bool ran_out = false;
-    struct members members = {key, ERROR_CONFIGURATION, error};
-    const struct tree *x = member_find(&members, "x"), *id = member_find(&members, "kid");
-    if (id && tree_type(id) != TREE_STRING)
-        return member_wrong(&members, "kid", "a text");
-    if (!x || tree_type(x) != TREE_STRING || !read_base64(tree_string(x), true, bytes, &ran_out))
-        return ran_out ? error_set(error, ERROR_MEMORY, "out of memory while reading keys")
-                       : member_wrong(&members, "x", "32 bytes as base64url");
-    return keys_add_bytes(keys, bytes, id ? tree_string(id) : span_make(NULL, 0), 0, error);
-}
-
-static bool add_set(struct auth_keys *keys, const struct tree *set, struct error *error)
-{
-    const struct tree *list = tree_type(set) == TREE_OBJECT ? tree_member(set, "keys") : NULL;
-    if (!list || tree_type(list) != TREE_ARRAY)
-        return error_set(error, ERROR_CONFIGURATION, "a JWKS is an object with an array of `keys`");
-    for (size_t i = 0; i < tree_count(list); i++) {
-        const struct tree *key = tree_element(list, i);
-        if (is_ours(key) && !add_jwk(keys, key, error))
-            return error_prefix(error, "key %zu", i + 1);
-    }
-    return true;
-}
-
-bool auth_keys_add_jwks(struct auth_keys *keys, struct span json, struct error *error)
-{
-    if (json.length > AUTH_MAX_JWKS_BYTES)
-        return error_set(error, ERROR_CONFIGURATION, "a JWKS of more than %d bytes is not read",
-                         AUTH_MAX_JWKS_BYTES);
-    struct error cause;
-    struct tree *set = tree_parse(json, &cause);
-    /* The cause would quote the text, in which somebody may have put a private key. */
-    if (!set)
-        return cause.code == ERROR_MEMORY
-                   ? error_set(error, ERROR_MEMORY, "out of memory while reading keys")
-                   : error_set(error, ERROR_CONFIGURATION, "the JWKS is not valid JSON");
-    bool done = add_set(keys, set, error);
-    tree_free(set);
-    return done;
-}
-
-bool auth_print_public(const unsigned char bytes[AUTH_KEY_BYTES], struct buffer *out)
-{
-    return base64_encode(span_make((const char *)bytes, AUTH_KEY_BYTES), out);
-}
-
-bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out)
-{
-    buffer_add_string(out, "{\"keys\":[");
-    for (size_t i = 0; i < auth_keys_count(keys); i++) {
-        const struct auth_key *key = auth_keys_at(keys, i);
-        buffer_add_string(out, i ? "," : "");
-        buffer_add_string(out, "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"use\":\"sig\","
-                               "\"alg\":\"EdDSA\",\"kid\":");
-        doc_escape(out, span_of(key->id));
-        buffer_add_string(out, ",\"x\":\"");
-        auth_print_public(key->bytes, out);
-        buffer_add_string(out, "\"}");
-    }
-    return buffer_add_string(out, "]}");
 }

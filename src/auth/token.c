@@ -1,6 +1,6 @@
 /*
- * Signed sessions: compact JWTs. What the header says is compared with the one algorithm that there
- * is, and chooses nothing.
+ * Signed sessions: compact JWTs. What a signature is verified by is the key's algorithm; what the
+ * header says of it is compared with that, and chooses nothing but among keys of one name.
  */
 #include "auth/auth_internal.h"
 
@@ -63,26 +63,25 @@ static bool decode_object(struct span text, const char *what, struct tree **obje
 
 /* ---- the header ---- */
 
-/* The one algorithm by both of its names: RFC 8037 calls the family, RFC 9864 the curve. */
-static bool is_ed25519(const struct tree *algorithm)
-{
-    return tree_type(algorithm) == TREE_STRING &&
-           (span_equal(tree_string(algorithm), span_of("EdDSA")) ||
-            span_equal(tree_string(algorithm), span_of("Ed25519")));
-}
+struct header {
+    enum auth_algorithm algorithm;
+    struct span id; /* of the key; absent: it names none */
+};
 
-static bool check_header(const struct tree *header, struct span *id, struct error *error)
+static bool read_header(const struct tree *object, struct header *header, struct error *error)
 {
-    const struct tree *algorithm = tree_member(header, "alg"), *kid = tree_member(header, "kid");
-    *id = span_make(NULL, 0);
-    if (!algorithm || !is_ed25519(algorithm))
-        return is_malformed(error, "its `alg` is neither EdDSA nor Ed25519");
-    if (tree_member(header, "crit"))
+    const struct tree *algorithm = tree_member(object, "alg"), *kid = tree_member(object, "kid");
+    header->id = span_make(NULL, 0);
+    if (!algorithm || tree_type(algorithm) != TREE_STRING ||
+        !auth_algorithm_read(tree_string(algorithm), &header->algorithm))
+        return is_malformed(error, "its `alg` is none of EdDSA, ES256 and RS256");
+    if (tree_member(object, "crit"))
         return is_malformed(error, "it has `crit`, of which nothing is understood here");
     if (!kid || tree_type(kid) == TREE_NULL)
         return true;
-    *id = tree_string(kid);
-    if (tree_type(kid) != TREE_STRING || id->length == 0 || id->length > AUTH_MAX_KEY_ID)
+    header->id = tree_string(kid);
+    if (tree_type(kid) != TREE_STRING || header->id.length == 0 ||
+        header->id.length > AUTH_MAX_KEY_ID)
         return is_malformed(error, "its `kid` is not a text of usual length");
     return true;
 }
@@ -98,50 +97,72 @@ static bool check_answer(enum crypto_answer answer, struct error *error)
     return error_set(error, ERROR_TOKEN_SIGNATURE, "the token's signature is not right");
 }
 
-static bool verify_named(const struct auth_keys *keys, struct span id, int64_t now,
-                         const struct parts *parts, const unsigned char *signature,
-                         struct error *error)
+static bool verify_named(const struct auth_keys *keys, const struct header *header, int64_t now,
+                         const struct parts *parts, struct span signature, struct error *error)
 {
-    const struct auth_key *key = keys_find(keys, id);
-    if (!key || !key_is_current(key, now))
+    const struct auth_key *key = keys_find(keys, header->id, header->algorithm);
+    if (key && key_is_current(key, now))
+        return check_answer(signature_verify(&key->public, parts->signed_text, signature), error);
+    if (key)
         return error_set(error, ERROR_TOKEN_KEY,
-                         key ? "the key that signed the token is no longer in use"
-                             : "the key that signed the token is not known here");
-    return check_answer(ed25519_verify(key->bytes, parts->signed_text, signature), error);
+                         "the key that signed the token is no longer in use");
+    if (keys_know(keys, header->id))
+        return error_set(error, ERROR_TOKEN_SIGNATURE,
+                         "the token says that it was signed by %s, but its key signs otherwise",
+                         auth_algorithm_name(header->algorithm));
+    return error_set(error, ERROR_TOKEN_KEY, "the key that signed the token is not known here");
+}
+
+static size_t count_keys(const struct auth_keys *keys, enum auth_algorithm algorithm)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < auth_keys_count(keys); i++)
+        count += auth_keys_at(keys, i)->public.algorithm == algorithm;
+    return count;
 }
 
 /* The token does not say which key: as few as there may be are tried, so that a forged token
  * cannot cost much. */
-static bool verify_by_any(const struct auth_keys *keys, int64_t now, const struct parts *parts,
-                          const unsigned char *signature, struct error *error)
+static bool verify_by_any(const struct auth_keys *keys, const struct header *header, int64_t now,
+                          const struct parts *parts, struct span signature, struct error *error)
 {
     enum crypto_answer answer = CRYPTO_BAD;
     bool tried = false;
-    if (auth_keys_count(keys) > AUTH_TRIED_KEYS)
+    if (count_keys(keys, header->algorithm) > AUTH_TRIED_KEYS)
         return error_set(error, ERROR_TOKEN_MISSING_CLAIM,
                          "the token's header has no `kid`, and there are many keys");
     for (size_t i = 0; i < auth_keys_count(keys) && answer == CRYPTO_BAD; i++) {
         const struct auth_key *key = auth_keys_at(keys, i);
-        if (!key_is_current(key, now))
+        if (key->public.algorithm != header->algorithm || !key_is_current(key, now))
             continue;
         tried = true;
-        answer = ed25519_verify(key->bytes, parts->signed_text, signature);
+        answer = signature_verify(&key->public, parts->signed_text, signature);
     }
     if (!tried)
-        return error_set(error, ERROR_TOKEN_KEY, "no key is in use here");
+        return error_set(error, ERROR_TOKEN_KEY, "no key of %s is in use here",
+                         auth_algorithm_name(header->algorithm));
     return check_answer(answer, error);
 }
 
-static bool verify(const struct auth_keys *keys, struct span id, int64_t now,
+/* Of RSA it is as long as the key, which is not known yet. */
+static bool has_length(struct span signature, enum auth_algorithm algorithm)
+{
+    if (algorithm != AUTH_RS256)
+        return signature.length == AUTH_P256_BYTES; /* and of Ed25519, too */
+    return signature.length >= AUTH_LEAST_RSA_BITS / 8 && signature.length <= AUTH_KEY_BYTES;
+}
+
+static bool verify(const struct auth_keys *keys, const struct header *header, int64_t now,
                    const struct parts *parts, struct error *error)
 {
     struct buffer signature;
-    static const char what[] = "its signature is not one of Ed25519";
-    bool done = decode(parts->signature, what, &signature, error) &&
-                (signature.length == SIGNATURE_BYTES || is_malformed(error, what));
-    const unsigned char *bytes = (const unsigned char *)signature.data;
-    done = done && (id.data ? verify_named(keys, id, now, parts, bytes, error)
-                            : verify_by_any(keys, now, parts, bytes, error));
+    static const char what[] = "its signature is not as long as those of its algorithm are";
+    bool done =
+        decode(parts->signature, what, &signature, error) &&
+        (has_length(buffer_span(&signature), header->algorithm) || is_malformed(error, what));
+    struct span bytes = buffer_span(&signature);
+    done = done && (header->id.data ? verify_named(keys, header, now, parts, bytes, error)
+                                    : verify_by_any(keys, header, now, parts, bytes, error));
     buffer_fini(&signature);
     return done;
 }
@@ -162,20 +183,20 @@ struct auth_identity *auth_verify(const struct auth_keys *keys, const struct aut
                                   struct error *error)
 {
     struct parts parts;
-    struct span id;
-    struct tree *header = NULL, *object = NULL;
+    struct header header;
+    struct tree *head = NULL, *object = NULL;
     struct claims claims = {.identity = NULL};
     struct auth_identity *identity = NULL;
     if (split(token, &parts, error) &&
-        decode_object(parts.header, "its header is not a JSON object", &header, error) &&
-        check_header(header, &id, error) &&
+        decode_object(parts.header, "its header is not a JSON object", &head, error) &&
+        read_header(head, &header, error) &&
         decode_object(parts.claims, "its claims are not a JSON object", &object, error) &&
-        claims_read(&claims, object, error) && verify(keys, id, request->now, &parts, error) &&
+        claims_read(&claims, object, error) && verify(keys, &header, request->now, &parts, error) &&
         claims_check(&claims, rules, request, error))
         identity = take_identity(&claims, error);
     claims_fini(&claims);
     tree_free(object);
-    tree_free(header);
+    tree_free(head);
     return identity;
 }
 

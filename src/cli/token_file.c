@@ -89,15 +89,19 @@ static bool begins(struct span text, const char *start)
 
 static bool add_public_half(struct auth_keys *keys, struct span pem, struct error *error)
 {
-    struct buffer key;
     struct auth_signer *signer = auth_signer_read(pem, error);
-    buffer_init(&key, 2 * AUTH_KEY_BYTES);
-    bool done = signer && (auth_print_public(auth_signer_public(signer), &key) ||
-                           error_set(error, ERROR_MEMORY, "out of memory"));
-    done = done && auth_keys_add(keys, buffer_span(&key), span_make(NULL, 0), 0, error);
-    buffer_fini(&key);
+    bool done = signer && auth_keys_add_public(keys, auth_signer_public(signer), span_make(NULL, 0),
+                                               0, error);
     auth_signer_free(signer);
     return done;
+}
+
+/* PKCS #8, or the older forms that openssl still writes. */
+static bool is_private(struct span text)
+{
+    return begins(text, "-----BEGIN PRIVATE KEY-----") ||
+           begins(text, "-----BEGIN RSA PRIVATE KEY-----") ||
+           begins(text, "-----BEGIN EC PRIVATE KEY-----");
 }
 
 bool token_add_key_file(struct auth_keys *keys, const char *path, struct error *error)
@@ -109,7 +113,7 @@ bool token_add_key_file(struct auth_keys *keys, const char *path, struct error *
     if (done) {
         if (begins(text, "{"))
             done = auth_keys_add_jwks(keys, text, error);
-        else if (begins(text, "-----BEGIN PRIVATE KEY-----"))
+        else if (is_private(text))
             done = add_public_half(keys, text, error);
         else
             done = auth_keys_add(keys, text, span_make(NULL, 0), 0, error);

@@ -48,7 +48,7 @@ static int run_jwks(int argc, char **argv)
 
 static const struct command_option jwks_options[] = {
     {"key", OPTION_TEXTS, offsetof(struct jwks_options, keys), .value = "KEY",
-     .help = "a public key as hex or base64; may be repeated"},
+     .help = "a public key of Ed25519 as hex or base64; may be repeated"},
     {.name = NULL},
 };
 

@@ -6,6 +6,7 @@
 
 struct keygen_options {
     struct option_texts operands;
+    const char *algorithm;
 };
 
 /* ---- the file ---- */
@@ -42,20 +43,26 @@ static bool write_secret(const char *path, struct span text, struct error *error
 static bool print_public(const struct auth_signer *signer, struct error *error)
 {
     char id[AUTH_KEY_ID_SIZE];
-    struct buffer key;
-    buffer_init(&key, 2 * AUTH_KEY_BYTES);
-    auth_key_id(auth_signer_public(signer), id);
-    bool done = auth_print_public(auth_signer_public(signer), &key) && buffer_string(&key);
+    const struct auth_public *public = auth_signer_public(signer);
+    struct buffer key, line;
+    buffer_init(&key, AUTH_MAX_KEY_TEXT);
+    buffer_init(&line, 2 * AUTH_MAX_KEY_TEXT);
+    bool done = auth_key_id(public, id) && auth_print_public(public, &key);
+    buffer_add_string(&line, "{\"key\":");
+    doc_escape(&line, buffer_span(&key));
+    buffer_printf(&line, ",\"kid\":\"%s\"}", id);
+    done = done && buffer_string(&line);
     if (done)
-        printf("{\"key\":\"%s\",\"kid\":\"%s\"}\n", key.data, id);
+        printf("%s\n", line.data);
     buffer_fini(&key);
+    buffer_fini(&line);
     return done || error_set(error, ERROR_MEMORY, "out of memory");
 }
 
-static bool make_key(const char *path, struct error *error)
+static bool make_key(const char *path, enum auth_algorithm algorithm, struct error *error)
 {
     struct buffer pem;
-    struct auth_signer *signer = auth_signer_generate(error);
+    struct auth_signer *signer = auth_signer_generate(algorithm, error);
     buffer_init(&pem, AUTH_MAX_KEY_TEXT);
     bool done = signer && auth_signer_print(signer, &pem, error) &&
                 write_secret(path, buffer_span(&pem), error) && print_public(signer, error);
@@ -68,15 +75,27 @@ static bool make_key(const char *path, struct error *error)
 
 static int run_keygen(int argc, char **argv)
 {
-    struct keygen_options options = {0};
+    struct keygen_options options = {.algorithm = "EdDSA"};
     struct error error = {0};
+    enum auth_algorithm algorithm;
     int code;
     if (!command_start(&token_keygen_command, argc, argv, &options, &code))
         return code;
-    bool done = make_key(options.operands.items[0], &error);
+    if (!auth_algorithm_read(span_of(options.algorithm), &algorithm))
+        code = token_misused(&token_keygen_command, "--alg is EdDSA, ES256 or RS256");
+    else
+        code = make_key(options.operands.items[0], algorithm, &error) ? EXIT_FINE
+                                                                      : command_failed(&error);
     memory_free(options.operands.items);
-    return done ? EXIT_FINE : command_failed(&error);
+    return code;
 }
+
+static const struct command_option keygen_options[] = {
+    {"alg", OPTION_TEXT, offsetof(struct keygen_options, algorithm), .value = "NAME",
+     .help = "what it signs with: EdDSA (Ed25519, the default), ES256 (P-256) or RS256 (RSA of "
+             "3072 bits)"},
+    {.name = NULL},
+};
 
 const struct command token_keygen_command = {
     .name = "token keygen",
@@ -88,5 +107,6 @@ const struct command token_keygen_command = {
     .notes =
         "FILE, which must not be there yet, gets the private key as PEM, readable by its owner\n"
         "only. The public key is printed as \"keys\" of the configuration takes it.\n",
+    .options = keygen_options,
     .run = run_keygen,
 };

@@ -89,9 +89,9 @@ static int run_verify(int argc, char **argv)
 #define AT(field) .offset = offsetof(struct verify_options, field)
 static const struct command_option verify_options[] = {
     {"key", OPTION_TEXTS, AT(keys), .value = "KEY",
-     .help = "a public key as hex or base64; may be repeated"},
+     .help = "a public key of Ed25519 as hex or base64; may be repeated"},
     {"key-file", OPTION_TEXTS, AT(key_files), .value = "FILE",
-     .help = "a file with a public or private key, or a JWKS; may be repeated"},
+     .help = "a file with a public or private key, a certificate, or a JWKS; may be repeated"},
     {"token-file", OPTION_TEXT, AT(token_file), .value = "FILE",
      .help = "where the token is; - is standard input, which is also the default"},
     {"issuer", OPTION_TEXT, AT(issuer), .value = "TEXT", .help = "what iss must be"},

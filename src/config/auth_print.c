@@ -119,7 +119,7 @@ static const char schema_lists[] =
     "          ]}\n"
     "        },\n"
     "        \"keys\": {\n"
-    "          \"description\": \"public keys (Ed25519) of signed tokens\",\n"
+    "          \"description\": \"public keys (Ed25519, P-256, RSA) of signed tokens\",\n"
     "          \"type\": \"array\",\n"
     "          \"items\": {\"anyOf\": [\n"
     "            {\"type\": \"string\", \"minLength\": 43},\n"

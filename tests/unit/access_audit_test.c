@@ -137,9 +137,19 @@ TEST(keys_and_configuration)
     struct audit audit = {0};
     struct error error;
     error_set(&error, ERROR_NETWORK, "no answer");
-    audit_keys_changed(&audit, "https://keys.example/jwks", 2, "a1 b2");
+    struct auth_keys *keys = auth_keys_new();
+    audit_keys_changed(&audit, "https://keys.example/jwks", keys, "a1 b2");
     assert_string_equal(written(), "info audit keys-changed source=\"https://keys.example/jwks\" "
-                                   "keys=2 kids=\"a1 b2\"\n");
+                                   "keys=0 kids=\"a1 b2\"\n");
+    assert_true(auth_keys_add_jwks(
+        keys,
+        span_of("{\"keys\":[{\"kty\":\"oct\",\"kid\":\"h\"},{\"kty\":\"RSA\",\"alg\":\"PS256\"}]}"),
+        &error));
+    audit_keys_changed(&audit, "file", keys, "");
+    assert_string_equal(written(),
+                        "info audit keys-changed source=\"file\" keys=0 kids=\"\" passed_over=2 "
+                        "first=\"key 1 (kid h) has a kind other than OKP, EC and RSA\"\n");
+    auth_keys_release(keys);
     audit_keys_failed(&audit, "file", &error);
     assert_string_equal(written(), "error audit keys-failed source=\"file\" code=network-error "
                                    "reason=\"no answer\"\n");

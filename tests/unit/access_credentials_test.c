@@ -123,7 +123,7 @@ TEST(files_are_read)
     expect_good(auth, 0, 1);
     path = write_file("empty", "{\"keys\":[]}");
     snprintf(auth, sizeof(auth), "{\"mode\":\"signed\",\"jwks_file\":\"%s\"}", path);
-    expect_refused(auth, "auth.jwks_file", "no Ed25519 key");
+    expect_refused(auth, "auth.jwks_file", "no key of Ed25519");
     path = write_file("binary", "\xff\xfe");
     snprintf(auth, sizeof(auth), "{\"mode\":\"static\",\"tokens\":[{\"file\":\"%s\"}]}", path);
     expect_refused(auth, "auth.tokens[0]", "text");

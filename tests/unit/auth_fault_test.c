@@ -84,6 +84,71 @@ static enum error_code verify_expired(void)
     return verify_with(expired);
 }
 
+/* Of the other algorithms: a token, and the set of its key as a JWKS. */
+static struct auth_signer *signers[2];
+static char *others[2], *sets[2];
+static int kind; /* which of them */
+
+static struct auth_keys *other_keys;
+
+static enum error_code verify_other(void)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct auth_identity *identity =
+        auth_verify(other_keys, &strict_rules, &plain_request, span_of(others[kind]), &error);
+    assert_true((identity != NULL) == (error.code == ERROR_NONE));
+    auth_identity_release(identity);
+    return error.code;
+}
+
+static enum error_code read_other(void)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct auth_keys *read = auth_keys_new();
+    if (!read)
+        return ERROR_MEMORY;
+    auth_keys_add_jwks(read, span_of(sets[kind]), &error);
+    auth_keys_release(read);
+    return error.code;
+}
+
+static enum error_code sign_other(void)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct buffer out;
+    buffer_init(&out, 8192);
+    bool done = auth_sign(signers[kind], span_of(GOOD_CLAIMS), &out, &error);
+    assert_true(done == (error.code == ERROR_NONE));
+    buffer_fini(&out);
+    return error.code;
+}
+
+static bool make_others(void)
+{
+    other_keys = auth_keys_new();
+    for (int i = 0; i < 2; i++) {
+        struct error error;
+        struct buffer out;
+        struct auth_keys *made = auth_keys_new();
+        buffer_init(&out, 1 << 14);
+        signers[i] = auth_signer_generate(i ? AUTH_RS256 : AUTH_ES256, &error);
+        if (!signers[i] || !auth_sign(signers[i], span_of(GOOD_CLAIMS), &out, &error))
+            return false;
+        others[i] = strdup(buffer_string(&out));
+        buffer_clear(&out);
+        auth_keys_add_public(made, auth_signer_public(signers[i]), span_make(NULL, 0), 0, &error);
+        auth_keys_print_jwks(made, &out);
+        sets[i] = strdup(buffer_string(&out));
+        buffer_fini(&out);
+        auth_keys_add_all(other_keys, made, &error);
+        auth_keys_release(made);
+        kind = i;
+        if (verify_other() != ERROR_NONE)
+            return false;
+    }
+    return true;
+}
+
 static enum error_code read_claims(void)
 {
     struct error error = {.code = ERROR_NONE};
@@ -161,7 +226,7 @@ static enum error_code sign(void)
     struct buffer pem, out;
     buffer_init(&pem, 4096);
     buffer_init(&out, 4096);
-    struct auth_signer *made = auth_signer_generate(&error), *read = NULL;
+    struct auth_signer *made = auth_signer_generate(AUTH_EDDSA, &error), *read = NULL;
     bool done = made && auth_signer_print(made, &pem, &error) &&
                 (read = auth_signer_read(buffer_span(&pem), &error)) &&
                 auth_sign(read, span_of(GOOD_CLAIMS), &out, &error);
@@ -190,6 +255,16 @@ TEST(verifying)
     sweep(read_claims, ERROR_NONE, ERROR_MEMORY);
 }
 
+/* What libcrypto does not tell is a key that is none, or a signature that is not right. */
+TEST(other_algorithms)
+{
+    for (kind = 0; kind < 2; kind++) {
+        sweep(verify_other, ERROR_NONE, ERROR_TOKEN_SIGNATURE);
+        sweep(read_other, ERROR_NONE, ERROR_CONFIGURATION);
+        sweep(sign_other, ERROR_NONE, ERROR_MEMORY);
+    }
+}
+
 TEST(reading_keys)
 {
     sweep(read_jwks, ERROR_NONE, ERROR_MEMORY);
@@ -214,13 +289,19 @@ static void set_up(void)
                          "{\"iss\":\"https://issuer.example\",\"sub\":\"a\",\"aud\":[\"stele\"],"
                          "\"exp\":5,\"scope\":\"read\",\"views\":[\"a\"],\"plan\":\"p\"}");
     keys = keys_a();
-    assert_true(verify_good() == ERROR_NONE && sign() == ERROR_NONE &&
+    assert_true(make_others() && verify_good() == ERROR_NONE && sign() == ERROR_NONE &&
                 read_key_texts() == ERROR_NONE);
 }
 
 static void tear_down(void)
 {
     auth_keys_release(keys);
+    auth_keys_release(other_keys);
+    for (int i = 0; i < 2; i++) {
+        auth_signer_free(signers[i]);
+        free(others[i]);
+        free(sets[i]);
+    }
     free(token);
     free(forged);
     free(expired);

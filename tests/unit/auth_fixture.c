@@ -57,21 +57,46 @@ char *token_make_signed(const char *header, const char *claims, const void *sign
     return take(&token);
 }
 
-char *token_make(const unsigned char seed[32], const char *header, const char *claims)
+void sign_ed25519(const unsigned char seed[32], const char *text, unsigned char signature[64])
 {
-    unsigned char signature[64];
-    size_t length = sizeof signature;
-    struct buffer text;
-    buffer_init(&text, 1 << 20);
-    add_text(&text, header, claims);
+    size_t length = 64;
     EVP_PKEY *pair = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     assert_int_equal(EVP_DigestSignInit(context, NULL, NULL, NULL, pair), 1);
     assert_int_equal(
-        EVP_DigestSign(context, signature, &length, (const unsigned char *)text.data, text.length),
-        1);
+        EVP_DigestSign(context, signature, &length, (const unsigned char *)text, strlen(text)), 1);
     EVP_MD_CTX_free(context);
     EVP_PKEY_free(pair);
+}
+
+static struct auth_public public_ed25519(const unsigned char key[32])
+{
+    struct auth_public public = {.algorithm = AUTH_EDDSA, .length = 32};
+    memcpy(public.bytes, key, 32);
+    return public;
+}
+
+enum crypto_answer verify_ed25519(const unsigned char key[32], const char *text,
+                                  const unsigned char signature[64])
+{
+    struct auth_public public = public_ed25519(key);
+    return signature_verify(&public, span_of(text), span_make((const char *)signature, 64));
+}
+
+bool add_ed25519(struct auth_keys *keys, const unsigned char key[32], struct span id,
+                 int64_t ends_at, struct error *error)
+{
+    struct auth_public public = public_ed25519(key);
+    return auth_keys_add_public(keys, &public, id, ends_at, error);
+}
+
+char *token_make(const unsigned char seed[32], const char *header, const char *claims)
+{
+    unsigned char signature[64];
+    struct buffer text;
+    buffer_init(&text, 1 << 20);
+    add_text(&text, header, claims);
+    sign_ed25519(seed, buffer_string(&text), signature);
     buffer_fini(&text);
     return token_make_signed(header, claims, signature, sizeof signature);
 }

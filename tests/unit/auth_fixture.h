@@ -30,6 +30,15 @@ char *token_make(const unsigned char seed[32], const char *header, const char *c
 char *token_make_signed(const char *header, const char *claims, const void *signature,
                         size_t length);
 
+/* What libcrypto signs with the seed. */
+void sign_ed25519(const unsigned char seed[32], const char *text, unsigned char signature[64]);
+/* Whether our code takes it. */
+enum crypto_answer verify_ed25519(const unsigned char key[32], const char *text,
+                                  const unsigned char signature[64]);
+/* Add a key of Ed25519 by its bytes. */
+bool add_ed25519(struct auth_keys *keys, const unsigned char key[32], struct span id,
+                 int64_t ends_at, struct error *error);
+
 /* A set with the key A. */
 struct auth_keys *keys_a(void);
 

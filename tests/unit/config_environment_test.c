@@ -3,14 +3,7 @@
  * above both, and what is wrong is named.
  */
 #include "config/config_internal.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static char folder[] = "/tmp/stele-config-XXXXXX";
 
@@ -91,19 +84,17 @@ static void expect_variable(const char *name, const char *setting, int64_t stand
     config_fini(&config);
 }
 
-static void the_environment_is_read_or_refused(void **state)
+TEST(the_environment_is_read_or_refused)
 {
-    (void)state;
     for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)
         expect_variable(variables[i].name, variables[i].setting, variables[i].standard);
 }
 
-static void the_switch_of_rate_limits_is_theirs(void **state)
+TEST(the_switch_of_rate_limits_is_theirs)
 {
     static const char name[] = "ARETE_RATE_LIMITING_ENABLED";
     struct config config;
     struct error error = {0};
-    (void)state;
     assert_true(config_init(&config, &error));
     assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
     setenv(name, "true", 1);
@@ -163,9 +154,8 @@ static bool has_value(const struct config *config, const struct setting *setting
     return same;
 }
 
-static void every_setting_has_a_variable(void **state)
+TEST(every_setting_has_a_variable)
 {
-    (void)state;
     char variable[SETTING_VARIABLE], room[32];
     struct error error = {0};
     for (size_t i = 0; i < config_setting_count; i++) {
@@ -186,9 +176,8 @@ static void every_setting_has_a_variable(void **state)
     }
 }
 
-static void a_wrong_variable_is_named(void **state)
+TEST(a_wrong_variable_is_named)
 {
-    (void)state;
     static const char *const wrong[][2] = {
         {"STELE_READERS", "many"},    {"STELE_READERS", ""},       {"STELE_ERASE", "perhaps"},
         {"STELE_HEALTH_TLS", "yes"},  {"STELE_LISTEN", "nowhere"}, {"STELE_DATABASE", ""},
@@ -207,9 +196,8 @@ static void a_wrong_variable_is_named(void **state)
     }
 }
 
-static void our_name_wins_over_theirs(void **state)
+TEST(our_name_wins_over_theirs)
 {
-    (void)state;
     struct config config;
     struct error error = {0};
     assert_true(config_init(&config, &error));
@@ -234,9 +222,8 @@ static void our_name_wins_over_theirs(void **state)
 }
 
 /* A file names some members of "auth", the environment others. */
-static void auth_in_a_file_leaves_the_rest_to_the_environment(void **state)
+TEST(auth_in_a_file_leaves_the_rest_to_the_environment)
 {
-    (void)state;
     static const char file[] = "{\"auth\":{\"mode\":\"signed\",\"issuer\":\"of the file\"}}";
     struct config config;
     struct error error = {0};
@@ -259,30 +246,17 @@ static void auth_in_a_file_leaves_the_rest_to_the_environment(void **state)
     unsetenv("STELE_AUTH_AUDIENCE");
 }
 
-static int make_folder(void **state)
+static void make_folder(void)
 {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    assert_non_null(mkdtemp(folder));
 }
 
-static int remove_folder(void **state)
+static void remove_folder(void)
 {
-    (void)state;
     char path[64];
     snprintf(path, sizeof(path), "%s/config.json", folder);
     unlink(path);
-    return rmdir(folder);
+    assert_int_equal(rmdir(folder), 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_environment_is_read_or_refused),
-        cmocka_unit_test(the_switch_of_rate_limits_is_theirs),
-        cmocka_unit_test(every_setting_has_a_variable),
-        cmocka_unit_test(a_wrong_variable_is_named),
-        cmocka_unit_test(our_name_wins_over_theirs),
-        cmocka_unit_test(auth_in_a_file_leaves_the_rest_to_the_environment),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
-}
+TEST_ALL(make_folder, remove_folder)
