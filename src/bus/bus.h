@@ -11,10 +11,9 @@
 #define BUS_BUS_H
 
 #include "base/base.h"
+#include "base/row_operation.h"
 
 /* ---- the change record ---- */
-
-enum change_operation { CHANGE_CREATE, CHANGE_PATCH, CHANGE_UPSERT, CHANGE_DELETE, CHANGE_EVICT };
 
 /*
  * Changes lie in slabs: memory for many, freed when the last of them is given back. The writer
@@ -25,7 +24,7 @@ struct change_slab;
 
 struct change {
     struct change_slab *slab;
-    enum change_operation operation;
+    enum row_operation operation;
     uint32_t export_id;
     uint32_t key_length, patch_length, append_length, entity_length;
     uint16_t scope_length, scope_left_length;
@@ -74,7 +73,7 @@ static inline struct span change_append(const struct change *change)
                                  : span_make(NULL, 0);
 }
 
-/* The whole entity just after a CHANGE_PATCH, if it is not large; else absent. */
+/* The whole entity just after a ROW_PATCH, if it is not large; else absent. */
 static inline struct span change_entity(const struct change *change)
 {
     size_t at = (size_t)change->key_length + change->patch_length + change->append_length;

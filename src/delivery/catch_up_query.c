@@ -31,7 +31,8 @@ static bool put_present(struct catch_up_page *page, const struct store_change *c
         return put_out_of_sight(page, change);
     if (entity)
         return entity->change != change->id || catch_up_put_whole(&page->frames, entity);
-    return !is_delete(change) || catch_up_put_delete(&page->frames, change->key, change->seq);
+    return !row_is_gone(change->operation) ||
+           catch_up_put_delete(&page->frames, change->key, change->seq);
 }
 
 static bool note_told(struct catch_up_page *page, struct span key, enum told told)
@@ -56,10 +57,11 @@ static bool put_partial_event(struct catch_up_page *page, const struct store_cha
                               const struct store_entity *entity)
 {
     enum told told = catch_up_told(&page->frames, change->key);
-    if (change->operation == STORE_PATCH && told != TOLD_EVENTS)
+    if (change->operation == ROW_PATCH && told != TOLD_EVENTS)
         return put_first_patch(page, change, entity);
     return catch_up_put_event(&page->frames, change, entity) &&
-           note_told(page, change->key, is_delete(change) ? TOLD_NOTHING : TOLD_EVENTS);
+           note_told(page, change->key,
+                     row_is_gone(change->operation) ? TOLD_NOTHING : TOLD_EVENTS);
 }
 
 static bool put_event(struct catch_up_page *page, const struct store_change *change,

@@ -7,21 +7,14 @@
  * Elsewhere it comes whole, so that it replaces what a client may still hold of a former life of
  * the key.
  */
-static enum wire_operation operation_for(const struct feed *feed, const struct change *change,
-                                         enum key_state state)
+static enum row_operation operation_for(const struct feed *feed, const struct change *change,
+                                        enum key_state state)
 {
-    switch (change->operation) {
-    case CHANGE_CREATE:
-        return feed->mode == WIRE_APPEND ? WIRE_PATCH : WIRE_UPSERT;
-    case CHANGE_UPSERT:
-        return WIRE_UPSERT;
-    case CHANGE_DELETE:
-    case CHANGE_EVICT:
-        return WIRE_DELETE;
-    case CHANGE_PATCH:
-        break;
-    }
-    return state == KEY_SENT_WHOLE ? WIRE_PATCH : WIRE_UPSERT;
+    if (row_is_gone(change->operation))
+        return ROW_DELETE;
+    if (change->operation == ROW_CREATE)
+        return feed->mode == WIRE_APPEND ? ROW_PATCH : ROW_UPSERT;
+    return state == KEY_SENT_WHOLE ? change->operation : ROW_UPSERT;
 }
 
 bool frame_change(struct feed *feed, const struct change *change, enum key_state state,
@@ -37,18 +30,18 @@ bool frame_change(struct feed *feed, const struct change *change, enum key_state
         if (!sight.before && !sight.after)
             return true;
         if (!sight.after)
-            frame.operation = WIRE_DELETE;
+            frame.operation = ROW_DELETE;
     }
-    if (frame.operation == WIRE_DELETE && state == KEY_NEVER_SENT)
+    if (frame.operation == ROW_DELETE && state == KEY_NEVER_SENT)
         return true;
-    bool whole = change->operation == CHANGE_PATCH && frame.operation == WIRE_UPSERT;
+    bool whole = change->operation == ROW_PATCH && frame.operation == ROW_UPSERT;
     if (whole && !change_entity(change).data)
         return false; /* too large to travel with its change: the database has it */
     struct span object = whole ? change_entity(change) : change_patch(change);
-    if (frame.operation != WIRE_DELETE &&
+    if (frame.operation != ROW_DELETE &&
         !frame_show(feed->view, object, &feed->hub->shown, &frame.data))
         return false;
-    if (frame.operation == WIRE_PATCH &&
+    if (frame.operation == ROW_PATCH &&
         !frame_show_append(feed->view, change_append(change), &feed->hub->paths, &frame.append))
         return false;
     frame.seq = frame_seq(seq, (struct seq){change->slot, change->index});

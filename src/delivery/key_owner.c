@@ -309,7 +309,7 @@ static void note_unstated(struct subscription *owner)
 
 static bool is_owned(struct subscriber *subscriber, struct span payload)
 {
-    enum wire_operation operation;
+    enum row_operation operation;
     struct span view, key;
     const struct link *link;
     if (!wire_change_names(payload, &operation, &view, &key))
@@ -320,7 +320,7 @@ static bool is_owned(struct subscriber *subscriber, struct span payload)
             memcmp(owner->beside.names, view.data, view.length) != 0 ||
             memcmp(owner->beside.names + view.length, key.data, key.length) != 0)
             continue;
-        if (subscriber->from_owner && operation != WIRE_DELETE)
+        if (subscriber->from_owner && operation != ROW_DELETE)
             return false;
         note_unstated(owner);
         return true;

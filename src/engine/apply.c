@@ -132,12 +132,12 @@ static void note_scopes(const struct entity *entity, const struct text *data,
         texts->scope_left = before;
 }
 
-bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
+bool writer_record(struct writer *writer, struct entity *entity, enum row_operation operation,
                    struct seq seq, struct text *data, struct span patch, struct span append,
                    uint64_t received_us, struct error *error)
 {
     /* Otherwise the patch is the whole entity already; a large one is fetched when it is wanted. */
-    bool keep = operation == CHANGE_PATCH && data && data->length <= KEPT_ENTITY;
+    bool keep = operation == ROW_PATCH && data && data->length <= KEPT_ENTITY;
     bool was_there = entity->data != NULL;
     struct change *change = NULL;
     INVARIANT(entity->change <= writer->last_change);
@@ -200,7 +200,7 @@ static bool apply_delete(struct writer *writer, struct submission *submission,
                          const struct mutation *mutation, struct entity *entity,
                          struct error *error)
 {
-    return writer_record(writer, entity, CHANGE_DELETE, writer_next_seq(writer, mutation), NULL,
+    return writer_record(writer, entity, ROW_DELETE, writer_next_seq(writer, mutation), NULL,
                          span_make(NULL, 0), span_make(NULL, 0), submission->received_us, error);
 }
 
@@ -231,7 +231,7 @@ static bool finds_nothing(const struct submission *submission, const struct muta
 {
     if (entity->data)
         return false;
-    if (mutation->operation == MUTATION_DELETE)
+    if (mutation->operation == ROW_DELETE)
         return !mutation->newer;
     return mutation->unset_count && !submission->doc.nodes[mutation->patch].count;
 }
@@ -260,7 +260,7 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
     if (!writer_undo_note(writer, entity, error))
         return false;
     bool existed = entity->data != NULL;
-    bool done = mutation->operation == MUTATION_DELETE
+    bool done = mutation->operation == ROW_DELETE
                     ? apply_delete(writer, submission, mutation, entity, error)
                     : writer_apply_patch(writer, submission, mutation, entity, error);
     done = done && (existed || writer_evict_behind(writer, export, entity->seq,

@@ -259,9 +259,9 @@ static bool record(struct patching *patching)
                                           : text_new(writer->merged.data, writer->merged.length);
     if (!data)
         return out_of_memory(patching, "merging");
-    enum change_operation operation = !patching->existed ? CHANGE_CREATE
-                                      : patching->whole  ? CHANGE_UPSERT
-                                                         : CHANGE_PATCH;
+    enum row_operation operation = !patching->existed ? ROW_CREATE
+                                   : patching->whole  ? ROW_UPSERT
+                                                      : ROW_PATCH;
     struct span append = writer->append.length ? buffer_span(&writer->append) : span_make(NULL, 0);
     return writer_record(writer, patching->entity, operation, patching->seq, data,
                          buffer_span(patching->whole ? &writer->merged : &writer->patch), append,
@@ -331,7 +331,7 @@ static bool keep_for_log(struct patching *patching)
 bool writer_apply_patch(struct writer *writer, struct submission *submission,
                         const struct mutation *mutation, struct entity *entity, struct error *error)
 {
-    bool existed = entity->data != NULL, replaces = mutation->operation == MUTATION_UPSERT;
+    bool existed = entity->data != NULL, replaces = mutation->operation == ROW_UPSERT;
     struct patching patching = {.writer = writer,
                                 .submission = submission,
                                 .mutation = mutation,

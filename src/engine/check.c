@@ -109,7 +109,7 @@ static bool replay_merge(struct check *check, struct replayed *entity,
     char seq[SEQ_SIZE];
     uint32_t patch;
     size_t count;
-    bool fresh = change->operation != STORE_PATCH;
+    bool fresh = change->operation != ROW_PATCH;
     doc_clear(&check->doc);
     buffer_clear(&check->merged);
     if (!doc_parse(&check->doc, change->patch, CHECK_DEPTH, &patch, &check->error)) {
@@ -153,12 +153,12 @@ static bool replay(void *argument, const struct store_change *change,
         return true;
     entity->change = change->id;
     entity->seq = change->seq;
-    if (change->operation == STORE_DELETE || change->operation == STORE_EVICT) {
+    if (row_is_gone(change->operation)) {
         entity->known = true;
         replayed_set(entity, NULL);
         return true;
     }
-    if (change->operation != STORE_PATCH)
+    if (change->operation != ROW_PATCH)
         entity->known = true;
     return !entity->known || replay_merge(check, entity, change);
 }

@@ -100,29 +100,12 @@ void writer_forget_exports(struct writer *writer, size_t first)
 
 /* ---- the log ---- */
 
-static enum store_operation log_operation(enum change_operation operation)
-{
-    switch (operation) {
-    case CHANGE_CREATE:
-        return STORE_CREATE;
-    case CHANGE_UPSERT:
-        return STORE_UPSERT;
-    case CHANGE_DELETE:
-        return STORE_DELETE;
-    case CHANGE_EVICT:
-        return STORE_EVICT;
-    case CHANGE_PATCH:
-        break;
-    }
-    return STORE_PATCH;
-}
-
 /* What a row left, who could see it there must be told; what it came to, not any more. Nobody saw
  * what nobody may see. */
 static bool log_scopes(struct writer *writer, const struct store_change *change,
                        struct error *error)
 {
-    bool gone = change->operation == STORE_DELETE || change->operation == STORE_EVICT;
+    bool gone = row_is_gone(change->operation);
     struct span left = gone ? change->scope : change->scope_left;
     struct span nobody = span_of(VIEW_SCOPE_NOBODY);
     if (!change->scope.data)
@@ -131,7 +114,7 @@ static bool log_scopes(struct writer *writer, const struct store_change *change,
         !store_tombstone_put(writer->store, change->export_id, change->key, left, change->id,
                              change->seq, change->at, error))
         return false;
-    return gone || change->operation == STORE_PATCH ||
+    return gone || change->operation == ROW_PATCH ||
            store_tombstone_remove(writer->store, change->export_id, change->key, change->scope,
                                   error);
 }
@@ -144,7 +127,7 @@ bool writer_log_pending(struct writer *writer, struct error *error)
         INVARIANT(change->id == store_writer_log(writer->store)->last_change + 1);
         struct store_change row = {.id = change->id,
                                    .export_id = change->export_id,
-                                   .operation = log_operation(change->operation),
+                                   .operation = change->operation,
                                    .seq = {change->slot, change->index},
                                    .at = writer->now,
                                    .key = change_key(change),
@@ -158,7 +141,7 @@ bool writer_log_pending(struct writer *writer, struct error *error)
                            &writer->change_capacity, sizeof *writer->changes))
             return error_set(error, ERROR_MEMORY, "out of memory while logging a change");
         writer->changes[writer->change_count++] = change;
-        counter_add(&writer->engine->metrics.evictions, change->operation == CHANGE_EVICT);
+        counter_add(&writer->engine->metrics.evictions, change->operation == ROW_EVICT);
         pending->change = NULL;
     }
     writer->pending_count = 0;

@@ -53,7 +53,7 @@ bool writer_may_draft(const struct writer *writer, const struct submission *subm
     const struct export_state *export = entity->export;
     bool again = entity->draft || entity->change > writer->submission_first;
     return again && entity->data && entity->data->length > KEPT_ENTITY &&
-           mutation->operation == MUTATION_PATCH && !mutation->unset_count &&
+           mutation->operation == ROW_PATCH && !mutation->unset_count &&
            !(export->null_removes && doc_has_null(&submission->doc, mutation->patch)) &&
            leaves_scope(&submission->doc, mutation->patch, export->scope);
 }

@@ -34,12 +34,10 @@ struct engine_event {
 
 /* ---- submissions: what producers send ---- */
 
-enum mutation_operation { MUTATION_PATCH, MUTATION_UPSERT, MUTATION_DELETE };
-
 struct mutation {
     struct span export_name; /* raw */
     struct span key;         /* raw, as entities are keyed */
-    enum mutation_operation operation;
+    enum row_operation operation;
     uint32_t patch;               /* node in the submission's document; DOC_NONE for deletes */
     struct merge_append *appends; /* canonical paths */
     size_t append_count;

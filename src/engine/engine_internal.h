@@ -258,7 +258,7 @@ bool writer_undo_note(struct writer *writer, struct entity *entity, struct error
 struct span export_label(const struct export_state *export, const struct text *data);
 /* Make a change record of `entity`'s step to `data` (a reference that passes over, NULL: deleted)
  * and note it as pending. */
-bool writer_record(struct writer *writer, struct entity *entity, enum change_operation operation,
+bool writer_record(struct writer *writer, struct entity *entity, enum row_operation operation,
                    struct seq seq, struct text *data, struct span patch, struct span append,
                    uint64_t received_us, struct error *error);
 

@@ -164,7 +164,7 @@ static bool record(struct writer *writer, struct entity *entity, struct seq seq,
                    uint64_t received_us, struct error *error)
 {
     struct span none = span_make(NULL, 0);
-    return writer_record(writer, entity, CHANGE_EVICT, seq, NULL, none, none, received_us, error);
+    return writer_record(writer, entity, ROW_EVICT, seq, NULL, none, none, received_us, error);
 }
 
 bool writer_evict_behind(struct writer *writer, struct export_state *export, struct seq seq,

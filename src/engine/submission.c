@@ -75,7 +75,7 @@ struct mutation *submission_add(struct submission *submission)
                        &submission->mutation_capacity, sizeof *submission->mutations))
         return NULL;
     struct mutation *mutation = &submission->mutations[submission->mutation_count++];
-    *mutation = (struct mutation){.patch = DOC_NONE};
+    *mutation = (struct mutation){.operation = ROW_PATCH, .patch = DOC_NONE};
     return mutation;
 }
 

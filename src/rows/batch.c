@@ -158,7 +158,7 @@ static bool put_delete(struct snapshot_drafts *drafts, struct buffer *out, struc
         return add_plain_delete(drafts->plain, key);
     struct wire_change frame = {.mode = drafts->mode,
                                 .view = span_of(drafts->view->id),
-                                .operation = WIRE_DELETE,
+                                .operation = ROW_DELETE,
                                 .key = key};
     return wire_change(out, &frame);
 }

@@ -36,9 +36,8 @@ void catch_up_frames_fini(struct catch_up_frames *frames)
 }
 
 /* `change`: the one that made `data` what it is. */
-static bool put_frame(struct catch_up_frames *frames, enum wire_operation operation,
-                      struct span key, struct span data, struct span append, struct span seq,
-                      int64_t change)
+static bool put_frame(struct catch_up_frames *frames, enum row_operation operation, struct span key,
+                      struct span data, struct span append, struct span seq, int64_t change)
 {
     struct wire_change frame = {.encoding = frames->request->encoding,
                                 .change = change,
@@ -86,14 +85,14 @@ bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entit
     if (request->style == CATCH_UP_RESUME)
         return wire_batch_row(&frames->rows, entity->key, shown, entity->change) ||
                lacks_memory(frames);
-    return put_frame(frames, WIRE_UPSERT, entity->key, shown, span_make(NULL, 0),
+    return put_frame(frames, ROW_UPSERT, entity->key, shown, span_make(NULL, 0),
                      cursor_of(request, entity->seq, seq), entity->change);
 }
 
 bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq)
 {
     char text[SEQ_SIZE];
-    return put_frame(frames, WIRE_DELETE, key, span_make(NULL, 0), span_make(NULL, 0),
+    return put_frame(frames, ROW_DELETE, key, span_make(NULL, 0), span_make(NULL, 0),
                      cursor_of(frames->request, seq, text), 0);
 }
 
@@ -114,7 +113,7 @@ static bool read_appends(struct catch_up_frames *frames, const struct store_chan
         int64_t length = 0;
         doc_integer(doc, node, &length);
         bool full = ambiguous || (request->max_array && length >= (int64_t)request->max_array);
-        if (full && change->operation != STORE_CREATE)
+        if (full && change->operation != ROW_CREATE)
             note_later(frames, entity); /* unless it was overwritten, it was the same then */
         appends[i] = (struct merge_append){
             .path = doc_key(doc, node), .length = (uint32_t)length, .full = full};
@@ -146,7 +145,7 @@ static bool print_event(struct catch_up_frames *frames, const struct store_chang
         return false;
     size_t count = paths == DOC_NONE ? 0 : doc->nodes[paths].count;
     struct merge_append *appends = memory_new((count + 1) * sizeof *appends);
-    bool created = change->operation == STORE_CREATE;
+    bool created = change->operation == ROW_CREATE;
     struct span merged = entity && !created ? entity->data : span_of("{}");
     bool done = appends && read_appends(frames, change, entity, paths, appends, count) &&
                 merge_print_patch(data, doc, patch, appends, count, frames->request->max_array,
@@ -177,7 +176,7 @@ bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change
 {
     char text[SEQ_SIZE];
     struct span none = span_make(NULL, 0);
-    return put_frame(frames, WIRE_DELETE, change->key, none, none,
+    return put_frame(frames, ROW_DELETE, change->key, none, none,
                      event_cursor(frames, change, text), change->id);
 }
 
@@ -190,15 +189,15 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
     struct span none = span_make(NULL, 0), append, shown, shown_append;
     struct buffer data, paths;
     frames->put++;
-    if (is_delete(change))
+    if (row_is_gone(change->operation))
         return catch_up_put_gone(frames, change);
     buffer_init(&data, UINT32_MAX);
     buffer_init(&paths, UINT32_MAX);
-    bool upsert = change->operation == STORE_UPSERT;
+    bool upsert = change->operation == ROW_UPSERT;
     bool done = print_event(frames, change, entity, &data, &append) &&
                 frame_show(request->view, buffer_span(&data), &frames->shown, &shown) &&
                 frame_show_append(request->view, append, &paths, &shown_append) &&
-                put_frame(frames, upsert ? WIRE_UPSERT : WIRE_PATCH, change->key, shown,
+                put_frame(frames, upsert ? ROW_UPSERT : ROW_PATCH, change->key, shown,
                           upsert ? none : shown_append, seq, change->id);
     buffer_fini(&data);
     buffer_fini(&paths);

@@ -85,9 +85,4 @@ size_t catch_up_frames_length(const struct catch_up_frames *frames);
 bool catch_up_frames_end(struct catch_up_frames *frames, bool ended, struct seq cursor,
                          struct text **text);
 
-static inline bool is_delete(const struct store_change *change)
-{
-    return change->operation == STORE_DELETE || change->operation == STORE_EVICT;
-}
-
 #endif

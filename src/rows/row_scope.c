@@ -203,14 +203,14 @@ static struct sight sight_of(const struct row_scope *scope, bool made, bool dele
 
 struct sight row_scope_sight(const struct row_scope *scope, const struct change *change)
 {
-    bool deleted = change->operation == CHANGE_DELETE || change->operation == CHANGE_EVICT;
-    return sight_of(scope, change->operation == CHANGE_CREATE, deleted, change_scope(change),
+    bool deleted = row_is_gone(change->operation);
+    return sight_of(scope, change->operation == ROW_CREATE, deleted, change_scope(change),
                     change_scope_left(change));
 }
 
 struct sight row_scope_log_sight(const struct row_scope *scope, const struct store_change *change)
 {
-    bool deleted = change->operation == STORE_DELETE || change->operation == STORE_EVICT;
-    return sight_of(scope, change->operation == STORE_CREATE, deleted, change->scope,
+    bool deleted = row_is_gone(change->operation);
+    return sight_of(scope, change->operation == ROW_CREATE, deleted, change->scope,
                     change->scope_left);
 }

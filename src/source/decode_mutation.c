@@ -63,14 +63,14 @@ static bool decode_key_value(struct decoder *decoder, uint32_t node, struct span
 }
 
 /* What was stored under a longer limit can still be deleted. */
-static bool decode_key(struct decoder *decoder, uint32_t node, enum mutation_operation operation,
+static bool decode_key(struct decoder *decoder, uint32_t node, enum row_operation operation,
                        struct span *key)
 {
     if (node == DOC_NONE)
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "key is missing; it names the entity within the export");
     size_t limit =
-        operation == MUTATION_DELETE ? (size_t)SOURCE_LONGEST_KEY : decoder->options->max_key_bytes;
+        operation == ROW_DELETE ? (size_t)SOURCE_LONGEST_KEY : decoder->options->max_key_bytes;
     if (!decode_key_value(decoder, node, key))
         return false;
     if (key->length > limit)
@@ -100,18 +100,18 @@ static bool decode_export(struct decoder *decoder, uint32_t node, struct span *n
     return error_prefix(decoder->error, "export");
 }
 
-static bool decode_operation(struct decoder *decoder, uint32_t node,
-                             enum mutation_operation *operation)
+static bool decode_operation(struct decoder *decoder, uint32_t node, enum row_operation *operation)
 {
-    static const char *const names[] = {"patch", "upsert", "delete"};
-    *operation = MUTATION_PATCH;
+    static const char *const names[] = {
+        [ROW_PATCH] = "patch", [ROW_UPSERT] = "upsert", [ROW_DELETE] = "delete"};
+    *operation = ROW_PATCH;
     if (decode_is_null(decoder, node))
         return true;
     struct span text = doc_text(decoder->doc, node);
     if (decode_has_type(decoder, node, DOC_STRING))
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        for (size_t i = ROW_PATCH; i < sizeof names / sizeof *names; i++)
             if (span_equal(decode_inside_quotes(text), span_of(names[i]))) {
-                *operation = (enum mutation_operation)i;
+                *operation = (enum row_operation)i;
                 return true;
             }
     return error_set(decoder->error, ERROR_INVALID_MESSAGE,
@@ -131,7 +131,7 @@ static bool use_empty_patch(struct decoder *decoder, struct mutation *mutation)
 
 static bool decode_patch(struct decoder *decoder, uint32_t node, struct mutation *mutation)
 {
-    if (mutation->operation == MUTATION_DELETE)
+    if (mutation->operation == ROW_DELETE)
         return decode_is_null(decoder, node) || error_set(decoder->error, ERROR_INVALID_MESSAGE,
                                                           "patch does not go with op \"delete\"");
     if (decode_is_null(decoder, node) && mutation->unset_count)
@@ -168,7 +168,7 @@ static bool decode_append(struct decoder *decoder, uint32_t node, struct mutatio
     uint32_t count = doc->nodes[node].count;
     if (!count)
         return true;
-    if (mutation->operation != MUTATION_PATCH)
+    if (mutation->operation != ROW_PATCH)
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "append goes with op \"patch\" only");
     if (count > MAX_PATHS)
@@ -214,7 +214,7 @@ static bool decode_unset(struct decoder *decoder, uint32_t node, struct mutation
     uint32_t count = doc->nodes[node].count;
     if (!count)
         return true;
-    if (mutation->operation != MUTATION_PATCH)
+    if (mutation->operation != ROW_PATCH)
         return error_set(decoder->error, ERROR_INVALID_MESSAGE,
                          "unset goes with op \"patch\" only");
     if (count > MAX_PATHS)

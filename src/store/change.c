@@ -187,7 +187,7 @@ static bool read_change(const struct query *query, struct store_change *change, 
     *change = (struct store_change){
         .id = query_column(query, 0),
         .export_id = (uint32_t)query_column(query, 1),
-        .operation = (enum store_operation)query_column(query, 3),
+        .operation = (enum row_operation)query_column(query, 3),
         .seq = {query_column(query, 4), query_column(query, 5)},
         .at = query_column(query, 6),
     };

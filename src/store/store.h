@@ -16,6 +16,7 @@
 #define STORE_STORE_H
 
 #include "base/base.h"
+#include "base/row_operation.h"
 
 struct store;
 struct store_writer;
@@ -68,14 +69,6 @@ void store_new_uuid(char *text);
 
 /* ---- rows ---- */
 
-enum store_operation {
-    STORE_CREATE = 0, /* a patch or upsert that made the entity */
-    STORE_PATCH = 1,
-    STORE_UPSERT = 2, /* replaced an entity that was there */
-    STORE_DELETE = 3,
-    STORE_EVICT = 4 /* a delete because of max_entities */
-};
-
 /* Spans in rows are borrowed from the statement: valid until the next call on that writer or
  * reader, or until the callback returns. */
 struct store_entity {
@@ -89,7 +82,7 @@ struct store_entity {
 struct store_change {
     int64_t id;
     uint32_t export_id;
-    enum store_operation operation;
+    enum row_operation operation;
     struct seq seq;
     int64_t at; /* wall clock, ms */
     struct span key;

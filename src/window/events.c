@@ -25,7 +25,7 @@ static bool lacks_memory(struct events *events)
 /* The last change of the key: what it is now, it became by this one. */
 static bool is_last(const struct store_change *change, const struct store_entity *entity)
 {
-    return entity ? entity->change == change->id : is_delete(change);
+    return entity ? entity->change == change->id : row_is_gone(change->operation);
 }
 
 static bool put_whole(struct events *events, const struct store_change *change,
@@ -77,10 +77,10 @@ static bool each_change(void *argument, const struct store_change *change,
     if (!was && !is)
         return true;
     if ((!is_last(change, entity) && !(was && is_out_of_sight(events, change))) ||
-        (was && was->fate == ROW_REPLACED))
+        (was && was->fate == FATE_REPLACED))
         return true;
     if (was)
-        was->fate = ROW_REPLACED; /* told: a key that was deleted twice goes once */
+        was->fate = FATE_REPLACED; /* told: a key that was deleted twice goes once */
     return put_whole(events, change, is ? entity : NULL);
 }
 

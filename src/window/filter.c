@@ -330,7 +330,7 @@ bool window_matches_fill(struct window *window, struct store_reader *reader,
 /* What became of the entities that changed: rows to put in, keys to take out. */
 struct catching {
     struct window_reading *reading;
-    struct window_rows found; /* ROW_LEFT: only its key counts */
+    struct window_rows found; /* FATE_LEFT: only its key counts */
 };
 
 static bool note(struct catching *catching, struct span key, const struct store_entity *entity)
@@ -340,7 +340,7 @@ static bool note(struct catching *catching, struct span key, const struct store_
     if (entity && !make_match(catching->reading->window, entity, &row, error))
         return false;
     if (row)
-        row->fate = ROW_CARRIED;
+        row->fate = FATE_CARRIED;
     else
         row = window_row_new(key, span_make(NULL, 0), 0);
     if (row && window_rows_add(&catching->found, row))
@@ -366,7 +366,7 @@ static bool each_flip(void *argument, struct span key)
     struct catching *catching = argument;
     struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
     if (row) {
-        row->fate = ROW_REPLACED; /* to be looked up */
+        row->fate = FATE_REPLACED; /* to be looked up */
         if (window_rows_add(&catching->found, row))
             return true;
     }
@@ -387,9 +387,9 @@ static bool look_up(struct catching *catching, struct window_row **place)
         return false;
     if (found && !make_match(reading->window, &entity, &match, error))
         return false;
-    row->fate = ROW_LEFT;
+    row->fate = FATE_LEFT;
     if (match) {
-        match->fate = ROW_CARRIED;
+        match->fate = FATE_CARRIED;
         memory_free(row);
         *place = match;
     }
@@ -413,10 +413,10 @@ static bool apply(struct catching *catching)
     struct window_reading *reading = catching->reading;
     struct window_rows *found = &catching->found;
     for (size_t i = 0; i < found->count; i++) {
-        if (found->list[i]->fate == ROW_REPLACED && !look_up(catching, &found->list[i]))
+        if (found->list[i]->fate == FATE_REPLACED && !look_up(catching, &found->list[i]))
             return false;
         struct window_row *row = found->list[i];
-        bool in = row->fate == ROW_CARRIED;
+        bool in = row->fate == FATE_CARRIED;
         if (in && !is_in_view(reading, row, &in))
             return false;
         if (!in) {

@@ -56,7 +56,7 @@ bool window_put_frame(struct window_reading *reading, struct span key, struct sp
     char text[SEQ_SIZE];
     struct wire_change frame = {.mode = window->mode,
                                 .view = span_of(window->spec.view->id),
-                                .operation = data.data ? WIRE_UPSERT : WIRE_DELETE,
+                                .operation = data.data ? ROW_UPSERT : ROW_DELETE,
                                 .key = window_shown_key(reading, key),
                                 .data = data};
     struct buffer shown;

@@ -32,7 +32,7 @@ static struct window_row *new_row(struct span key)
 {
     struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
     if (row)
-        row->fate = ROW_LEFT;
+        row->fate = FATE_LEFT;
     return row;
 }
 

@@ -42,8 +42,8 @@ static bool lacks_memory(struct resume *resume)
 /* ---- what changed ---- */
 
 /*
- * `fate`: ROW_LEFT: the client may have seen it; ROW_CARRIED: it may not have, because of its
- * scope or because the view hides it; ROW_REPLACED: so if it may not see it now. A cut is over all
+ * `fate`: FATE_LEFT: the client may have seen it; FATE_CARRIED: it may not have, because of its
+ * scope or because the view hides it; FATE_REPLACED: so if it may not see it now. A cut is over all
  * rows: those that the view hides move it, so they count.
  */
 static bool note_changed(struct resume *resume, struct span key, enum window_fate fate)
@@ -54,8 +54,8 @@ static bool note_changed(struct resume *resume, struct span key, enum window_fat
     if (hidden && !window_is_cut(window))
         return true;
     if (hidden)
-        fate = ROW_CARRIED;
-    if (noted && (fate == ROW_LEFT || noted->fate == ROW_CARRIED))
+        fate = FATE_CARRIED;
+    if (noted && (fate == FATE_LEFT || noted->fate == FATE_CARRIED))
         noted->fate = fate;
     if (noted)
         return true;
@@ -86,14 +86,16 @@ static bool each_change(void *argument, const struct store_change *change,
     struct sight sight = row_scope_log_sight(resume->reading->window->spec.scope, change);
     (void)entity;
     return count_scanned(resume) &&
-           note_changed(resume, change->key, sight.before || sight.after ? ROW_LEFT : ROW_CARRIED);
+           note_changed(resume, change->key,
+                        sight.before || sight.after ? FATE_LEFT : FATE_CARRIED);
 }
 
 static bool each_flip(void *argument, struct span key)
 {
     struct resume *resume = argument;
     return count_scanned(resume) &&
-           note_changed(resume, key, resume->reading->window->spec.scope ? ROW_REPLACED : ROW_LEFT);
+           note_changed(resume, key,
+                        resume->reading->window->spec.scope ? FATE_REPLACED : FATE_LEFT);
 }
 
 /* A cut is moved by whatever changed; else what others see does not count. */
@@ -130,7 +132,7 @@ static bool each_trimmed(void *argument, struct span key, struct span label, int
     bool seen = row_scope_sees(window->spec.scope, label);
     if (change <= resume->from || (!seen && counts_seen_only(window)))
         return true;
-    return count_scanned(resume) && note_changed(resume, key, seen ? ROW_LEFT : ROW_CARRIED);
+    return count_scanned(resume) && note_changed(resume, key, seen ? FATE_LEFT : FATE_CARRIED);
 }
 
 /* What the log does not tell any more, where it was kept beside it. */
@@ -285,7 +287,7 @@ static bool put_deletes(struct resume *resume)
 {
     for (size_t i = 0; i < resume->keys.count; i++) {
         struct span key = window_row_key(resume->keys.list[i]);
-        bool seen = resume->keys.list[i]->fate == ROW_LEFT;
+        bool seen = resume->keys.list[i]->fate == FATE_LEFT;
         if (seen && !map_get(&resume->rows, key) && !put_delete(resume, key))
             return false;
     }

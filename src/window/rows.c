@@ -67,8 +67,8 @@ static bool put_row(struct window_reading *reading, struct store_entity *entity,
         return lacks_memory(reading);
     }
     if (old)
-        old->fate = ROW_REPLACED;
-    row->fate = ROW_CARRIED;
+        old->fate = FATE_REPLACED;
+    row->fate = FATE_CARRIED;
     if (fresh) {
         row->version = reading->window->content.version + 1;
         row->entered = old ? old->entered : row->version;
@@ -262,7 +262,7 @@ bool window_read(struct window_reading *reading)
 {
     struct window *window = reading->window;
     for (size_t i = 0; i < window->content.rows.count; i++)
-        window->content.rows.list[i]->fate = ROW_LEFT;
+        window->content.rows.list[i]->fate = FATE_LEFT;
     if (!reading->state->found || (window->spec.view->stage && !reading->stage))
         return true; /* nothing was ever fed */
     if (window_keeps_matches(window))

@@ -90,13 +90,13 @@ bool window_judge_moved(struct window_reading *reading, struct window_rows *keys
         struct window_row *row = keys->list[i];
         struct store_entity entity;
         bool found;
-        if (row->fate != ROW_REPLACED)
+        if (row->fate != FATE_REPLACED)
             continue;
         if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row),
                                &entity, &found, &reading->result->error))
             return false;
         bool seen = found && row_scope_shows(spec->scope, spec->view, entity.data);
-        row->fate = seen ? ROW_LEFT : ROW_CARRIED;
+        row->fate = seen ? FATE_LEFT : FATE_CARRIED;
     }
     return true;
 }

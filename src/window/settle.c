@@ -16,7 +16,7 @@ static bool find_left(struct window_reading *reading)
     struct window *window = reading->window;
     for (size_t i = 0; i < window->content.rows.count; i++) {
         struct window_row *row = window->content.rows.list[i];
-        if (row->fate == ROW_LEFT && !window_rows_add(&reading->left, row))
+        if (row->fate == FATE_LEFT && !window_rows_add(&reading->left, row))
             return lacks_memory(reading);
     }
     return true;
@@ -114,10 +114,10 @@ static bool note_moves(struct window_reading *reading)
     int64_t version = reading->window->content.version + 1;
     bool done = true;
     for (size_t i = 0; done && result->keeps && i < reading->left.count; i++)
-        done = add_move(result, window_row_key(reading->left.list[i]), ROW_LEFT);
+        done = add_move(result, window_row_key(reading->left.list[i]), FATE_LEFT);
     for (size_t i = 0; done && result->keeps && i < reading->rows.count; i++)
         if (is_fresh(reading, reading->rows.list[i]) && reading->rows.list[i]->entered == version)
-            done = add_move(result, window_row_key(reading->rows.list[i]), ROW_CARRIED);
+            done = add_move(result, window_row_key(reading->rows.list[i]), FATE_CARRIED);
     return done || lacks_memory(reading);
 }
 
@@ -136,7 +136,7 @@ bool window_settle(struct window_reading *reading)
         return false;
     result->version = window->content.version + (result->differs || !window->content.known ? 1 : 0);
     for (size_t i = 0; i < window->content.rows.count; i++)
-        if (window->content.rows.list[i]->fate != ROW_CARRIED)
+        if (window->content.rows.list[i]->fate != FATE_CARRIED)
             memory_free(window->content.rows.list[i]);
     memory_free(window->content.rows.list);
     window->content.rows = reading->rows;

@@ -75,9 +75,9 @@ struct window_spec {
 
 /* What the look at hand found of a row that was there before. */
 enum window_fate {
-    ROW_LEFT,     /* each begins so: nothing has found it again. Why is not kept */
-    ROW_REPLACED, /* its entity changed: another object stands for it now */
-    ROW_CARRIED   /* the same, perhaps elsewhere */
+    FATE_LEFT,     /* each begins so: nothing has found it again. Why is not kept */
+    FATE_REPLACED, /* its entity changed: another object stands for it now */
+    FATE_CARRIED   /* the same, perhaps elsewhere */
 };
 
 /* A row as members were told of it, or as a filter found it. */
@@ -381,7 +381,7 @@ struct window_result {
     bool refill;     /* what changed is too much or forgotten: its matches are to be found anew */
     int64_t version; /* after it */
     bool keeps;      /* what came and left is wanted: */
-    struct window_rows moves; /* ROW_CARRIED: it came, ROW_LEFT: it left */
+    struct window_rows moves; /* FATE_CARRIED: it came, FATE_LEFT: it left */
     struct text *frames;      /* the difference */
     size_t frame_count;
     struct snapshot_drafts drafts; /* while snapshot_wanted */
@@ -479,8 +479,8 @@ bool window_matches_fill(struct window *window, struct store_reader *reader,
                          struct error *error);
 void window_matches_clear(struct window *window);
 
-/* Of rows that moved without a change of their own (ROW_REPLACED): who is told saw one then if it
- * sees it now. They become ROW_LEFT or ROW_CARRIED. */
+/* Of rows that moved without a change of their own (FATE_REPLACED): who is told saw one then if it
+ * sees it now. They become FATE_LEFT or FATE_CARRIED. */
 bool window_judge_moved(struct window_reading *reading, struct window_rows *keys);
 /* bounds.c */
 void window_bounds_init(struct window_bounds *bounds);

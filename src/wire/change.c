@@ -15,16 +15,17 @@ static const char *const change_starts[] = {[WIRE_STATE] = "{\"mode\":\"state\",
                                             [WIRE_LIST] = "{\"mode\":\"list\",\"entity\":",
                                             [WIRE_APPEND] = "{\"mode\":\"append\",\"entity\":"};
 
-static const char *const change_operations[] = {[WIRE_PATCH] = ",\"op\":\"patch\",\"key\":",
-                                                [WIRE_UPSERT] = ",\"op\":\"upsert\",\"key\":",
-                                                [WIRE_DELETE] = ",\"op\":\"delete\",\"key\":",
-                                                [WIRE_REMOVE] = ",\"op\":\"delete\",\"key\":"};
+/* Of the others no client is told. To clients of version 1 a removal is a delete. */
+static const char *const change_operations[] = {[ROW_PATCH] = ",\"op\":\"patch\",\"key\":",
+                                                [ROW_UPSERT] = ",\"op\":\"upsert\",\"key\":",
+                                                [ROW_DELETE] = ",\"op\":\"delete\",\"key\":",
+                                                [ROW_REMOVE] = ",\"op\":\"delete\",\"key\":"};
 
 /* Of version 2, whose bodies say first what they are. */
-static const char *const body_starts[] = {[WIRE_PATCH] = "\"op\":\"patch\",\"mode\":\"",
-                                          [WIRE_UPSERT] = "\"op\":\"upsert\",\"mode\":\"",
-                                          [WIRE_DELETE] = "\"op\":\"delete\",\"mode\":\"",
-                                          [WIRE_REMOVE] = "\"op\":\"remove\",\"mode\":\""};
+static const char *const body_starts[] = {[ROW_PATCH] = "\"op\":\"patch\",\"mode\":\"",
+                                          [ROW_UPSERT] = "\"op\":\"upsert\",\"mode\":\"",
+                                          [ROW_DELETE] = "\"op\":\"delete\",\"mode\":\"",
+                                          [ROW_REMOVE] = "\"op\":\"remove\",\"mode\":\""};
 
 const char *wire_mode_name(enum wire_mode mode)
 {
@@ -109,7 +110,7 @@ static bool take_text(struct span *rest, const char *text)
 static bool take_any(struct span *rest, const char *const *texts, size_t count, size_t *which)
 {
     for (*which = 0; *which < count; (*which)++)
-        if (take_text(rest, texts[*which]))
+        if (texts[*which] && take_text(rest, texts[*which]))
             return true;
     return false;
 }
@@ -128,7 +129,7 @@ static bool take_string(struct span *rest, struct span *string)
     return true;
 }
 
-bool wire_change_names(struct span payload, enum wire_operation *operation, struct span *view,
+bool wire_change_names(struct span payload, enum row_operation *operation, struct span *view,
                        struct span *key)
 {
     size_t mode, which;
@@ -137,7 +138,7 @@ bool wire_change_names(struct span payload, enum wire_operation *operation, stru
         !take_any(&payload, change_operations, sizeof change_operations / sizeof *change_operations,
                   &which))
         return false;
-    *operation = (enum wire_operation)which;
+    *operation = (enum row_operation)which;
     return take_string(&payload, key);
 }
 

@@ -21,6 +21,7 @@
 #ifndef WIRE_WIRE_H
 #define WIRE_WIRE_H
 
+#include "base/row_operation.h"
 #include "json/json.h"
 
 enum {
@@ -126,16 +127,13 @@ struct wire_subscribed {
 };
 bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribed);
 
-/* Gone from the view's source, or only from what the subscription shows. To clients of version 1
- * both are a delete. */
-enum wire_operation { WIRE_PATCH, WIRE_UPSERT, WIRE_DELETE, WIRE_REMOVE };
 struct wire_change {
     const struct wire_encoding *encoding;
     int64_t change; /* for version 2: the one that made `data` what it is */
     bool on_tape;   /* ... and is told as its offset */
     enum wire_mode mode;
     struct span view; /* raw */
-    enum wire_operation operation;
+    enum row_operation operation;
     struct span key;    /* raw */
     struct span data;   /* canonical JSON text; absent for a delete (written as null) */
     struct span append; /* canonical JSON array of paths; absent for none */
@@ -146,7 +144,7 @@ bool wire_change(struct buffer *out, const struct wire_change *change);
 /* The operation of a live frame's payload, and its view and key as the quoted JSON texts that stand
  * there, also where the payload is only the first of several fragments. False: it is no live frame.
  */
-bool wire_change_names(struct span payload, enum wire_operation *operation, struct span *view,
+bool wire_change_names(struct span payload, enum row_operation *operation, struct span *view,
                        struct span *key);
 
 /* A snapshot batch under construction. */

@@ -29,7 +29,7 @@ static void check_mutation(const struct submission *submission, const struct mut
     struct error error;
     check(view_export_name_check(mutation->export_name, &error));
     check(mutation->key.length <= options->max_key_bytes && sum_of(mutation->key) < SIZE_MAX);
-    check((mutation->patch == DOC_NONE) == (mutation->operation == MUTATION_DELETE));
+    check((mutation->patch == DOC_NONE) == (mutation->operation == ROW_DELETE));
     if (mutation->patch != DOC_NONE)
         check(doc_depth(&submission->doc, mutation->patch) <= options->max_depth);
     for (size_t i = 0; i < mutation->append_count; i++)

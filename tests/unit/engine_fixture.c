@@ -136,9 +136,9 @@ static void add_mutation(struct submission *submission, char *line, struct seq *
     struct mutation *mutation = submission_add(submission);
     mutation->export_name = keep(submission, export);
     mutation->key = keep(submission, key);
-    mutation->operation = !strcmp(operation, "delete")   ? MUTATION_DELETE
-                          : !strcmp(operation, "upsert") ? MUTATION_UPSERT
-                                                         : MUTATION_PATCH;
+    mutation->operation = !strcmp(operation, "delete")   ? ROW_DELETE
+                          : !strcmp(operation, "upsert") ? ROW_UPSERT
+                                                         : ROW_PATCH;
     if (patch && !doc_parse(&submission->doc, span_of(patch), 200, &mutation->patch, &error))
         fail_msg("%s", error.message);
     mutation->appends = submission_appends(submission, 8);

@@ -55,13 +55,13 @@ TEST(test_ready_bytes_arrive_verbatim)
                                          .resumed = -1};
     struct wire_change change = {.mode = WIRE_LIST,
                                  .view = span_of("Q/list"),
-                                 .operation = WIRE_UPSERT,
+                                 .operation = ROW_UPSERT,
                                  .key = span_of("2"),
                                  .data = span_of("{\"b\":2,\"_seq\":\"0:000000000002\"}"),
                                  .seq = span_of("0:000000000002")};
     wire_subscribed(&expected, &subscribed);
     wire_change(&expected, &change);
-    change.operation = WIRE_PATCH;
+    change.operation = ROW_PATCH;
     change.data = span_of("{\"b\":3,\"_seq\":\"0:000000000003\"}");
     change.seq = span_of("0:000000000003");
     wire_change(&expected, &change);

@@ -11,7 +11,8 @@ static const struct source_options options = {
 static void describe_mutation(struct buffer *out, const struct submission *submission,
                               const struct mutation *mutation)
 {
-    static const char *const operations[] = {"patch", "upsert", "delete"};
+    static const char *const operations[] = {
+        [ROW_PATCH] = "patch", [ROW_UPSERT] = "upsert", [ROW_DELETE] = "delete"};
     buffer_printf(out, "%s %.*s/%.*s", operations[mutation->operation],
                   (int)mutation->export_name.length, mutation->export_name.data,
                   (int)mutation->key.length, mutation->key.data);

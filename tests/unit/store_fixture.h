@@ -107,7 +107,7 @@ static inline int64_t last_change(void)
 }
 
 /* Append a change alone, in the open transaction. */
-static inline bool try_append(uint32_t export_id, const char *key, enum store_operation operation,
+static inline bool try_append(uint32_t export_id, const char *key, enum row_operation operation,
                               struct seq seq, int64_t at, const char *patch)
 {
     struct store_change change = {
@@ -140,7 +140,7 @@ static inline bool try_put(uint32_t export_id, const char *key, struct seq seq, 
                 : store_entity_insert(fixture.writer, export_id, &entity, error))) {
         return false;
     }
-    return try_append(export_id, key, found ? STORE_PATCH : STORE_CREATE, seq, at, data) &&
+    return try_append(export_id, key, found ? ROW_PATCH : ROW_CREATE, seq, at, data) &&
            store_tombstone_remove(fixture.writer, export_id, span_of(key), span_make(NULL, 0),
                                   error);
 }
@@ -162,7 +162,7 @@ static inline void take_away(uint32_t export_id, const char *key, int64_t slot, 
     OK(store_entity_get(fixture.writer, export_id, span_of(key), &entity, &found, error));
     assert_true(found);
     OK(store_entity_delete(fixture.writer, export_id, entity.id, error));
-    OK(try_append(export_id, key, STORE_DELETE, seq, at, NULL));
+    OK(try_append(export_id, key, ROW_DELETE, seq, at, NULL));
     OK(store_tombstone_put(fixture.writer, export_id, span_of(key), span_make(NULL, 0),
                            last_change(), seq, at, error));
 }

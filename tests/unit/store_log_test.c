@@ -7,7 +7,7 @@ static const int64_t everything = INT64_MAX;
 static void append(const char *key, int64_t slot, int64_t index)
 {
     struct seq seq = {slot, index};
-    OK(try_append(fixture.quake, key, STORE_PATCH, seq, 1000 * (last_change() + 1), "{}"));
+    OK(try_append(fixture.quake, key, ROW_PATCH, seq, 1000 * (last_change() + 1), "{}"));
 }
 
 static bool add_change(void *argument, const struct store_change *change,
@@ -78,7 +78,7 @@ static void a_change_keeps_all_that_it_was_given(void **state)
     struct lines lines = {.left = 9};
     struct store_change change = {.id = 1,
                                   .export_id = fixture.quake,
-                                  .operation = STORE_UPSERT,
+                                  .operation = ROW_UPSERT,
                                   .seq = {-3, 4},
                                   .at = 5,
                                   .key = SPAN("k"),
@@ -202,7 +202,7 @@ enum { DAY = 24 * 3600 * 1000, HOUR = 3600 * 1000 };
 
 static void append_at(int64_t slot, int64_t at)
 {
-    OK(try_append(fixture.quake, "k", STORE_PATCH, (struct seq){slot, 1}, at, "{}"));
+    OK(try_append(fixture.quake, "k", ROW_PATCH, (struct seq){slot, 1}, at, "{}"));
 }
 
 /* A clock that was wrong stamped them, and a later one tells how old they are at least. */
@@ -242,7 +242,7 @@ static void tombstones_that_are_ahead_go_by_the_next(void **state)
     for (int i = 1; i <= 3; i++) {
         char key[8];
         snprintf(key, sizeof key, "k%d", i);
-        OK(try_append(fixture.quake, key, STORE_DELETE, (struct seq){i, 1}, at[i - 1], NULL));
+        OK(try_append(fixture.quake, key, ROW_DELETE, (struct seq){i, 1}, at[i - 1], NULL));
         OK(store_tombstone_put(fixture.writer, fixture.quake, span_of(key), span_make(NULL, 0), i,
                                (struct seq){i, 1}, at[i - 1], &fixture.error));
     }
@@ -263,7 +263,7 @@ static void delete_at(int first, int last, int64_t at)
         char key[8];
         struct seq seq = {i, 1};
         snprintf(key, sizeof key, "k%d", i);
-        OK(try_append(fixture.quake, key, STORE_DELETE, seq, at, NULL));
+        OK(try_append(fixture.quake, key, ROW_DELETE, seq, at, NULL));
         OK(store_tombstone_put(fixture.writer, fixture.quake, span_of(key), span_make(NULL, 0), i,
                                seq, at, &fixture.error));
     }
@@ -382,7 +382,7 @@ static void only_the_same_export_tears(void **state)
     uint32_t other = 0;
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
-    OK(try_append(other, "o", STORE_PATCH, (struct seq){1, 1}, 0, "{}"));
+    OK(try_append(other, "o", ROW_PATCH, (struct seq){1, 1}, 0, "{}"));
     append("a", 1, 1);
     commit();
     trim((struct store_retention){.rows = 1}, 0, 100, false);
@@ -396,7 +396,7 @@ static void a_late_seq_that_was_trimmed_is_torn_from_birth(void **state)
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
     append("a", 5, 1);
-    OK(try_append(other, "o", STORE_PATCH, (struct seq){9, 1}, 0, "{}"));
+    OK(try_append(other, "o", ROW_PATCH, (struct seq){9, 1}, 0, "{}"));
     append("a", 8, 1);
     commit();
     trim((struct store_retention){.rows = 1}, 0, 100, false);

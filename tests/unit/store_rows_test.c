@@ -597,7 +597,7 @@ static void tombstones_are_put_read_and_removed(void **state)
     assert_false(found);
     begin();
     /* Deleted twice: the newer delete counts. */
-    OK(try_append(fixture.quake, "a", STORE_DELETE, (struct seq){3, 2}, 1, NULL));
+    OK(try_append(fixture.quake, "a", ROW_DELETE, (struct seq){3, 2}, 1, NULL));
     OK(store_tombstone_put(fixture.writer, fixture.quake, SPAN("a"), span_make(NULL, 0), 8,
                            (struct seq){3, 2}, 1, &fixture.error));
     commit();
@@ -621,7 +621,7 @@ static void scopes_are_kept_with_changes_and_tombstones(void **state)
     struct store_entity entity;
     struct store_change change = {.id = 2,
                                   .export_id = fixture.quake,
-                                  .operation = STORE_UPSERT,
+                                  .operation = ROW_UPSERT,
                                   .seq = {1, 2},
                                   .key = SPAN("a"),
                                   .patch = SPAN("{}"),

@@ -6,7 +6,7 @@ static void change_of(const char *key, const char *scope, const char *left)
 {
     struct store_change change = {.id = last_change() + 1,
                                   .export_id = fixture.quake,
-                                  .operation = STORE_PATCH,
+                                  .operation = ROW_PATCH,
                                   .seq = {last_change() + 1, 0},
                                   .at = 1,
                                   .key = span_of(key),
@@ -103,7 +103,7 @@ static void what_is_trimmed_stays_known_behind_a_change(void **state)
     changes("abcab");
     change_of("d", "\"x\"", NULL);
     change_of("d", "*", "\"x\"");
-    OK(try_append(other, "foreign", STORE_PATCH, (struct seq){8, 0}, 1, "{}"));
+    OK(try_append(other, "foreign", ROW_PATCH, (struct seq){8, 0}, 1, "{}"));
     changes("z");
     trim_to(1, 2);
     commit();

@@ -381,7 +381,7 @@ static void break_reading(int fault)
     struct buffer out;
     buffer_init(&out, UINT32_MAX);
     window_reading_init(&reading);
-    window->content.rows.list[0]->fate = window->content.rows.list[1]->fate = ROW_LEFT;
+    window->content.rows.list[0]->fate = window->content.rows.list[1]->fate = FATE_LEFT;
     if (fault >= EXITS_BACK && fault <= EXITS_NEWER) {
         window->content.removals.list =
             memory_new(WINDOW_EXITS * sizeof *window->content.removals.list);

@@ -150,7 +150,7 @@ TEST(what_no_server_sends_is_no_frame)
 
 static const struct wire_change patch = {.mode = WIRE_LIST,
                                          .view = {"Quake/list", 10},
-                                         .operation = WIRE_PATCH,
+                                         .operation = ROW_PATCH,
                                          .key = {"k", 1},
                                          .data = {"{\"a\":0.1}", 9},
                                          .append = {"[\"recent\"]", 10},
@@ -166,14 +166,14 @@ TEST(changes_have_the_protocols_fields_in_its_order)
                    "{\"mode\":\"list\",\"entity\":\"Quake/list\",\"op\":\"patch\",\"key\":\"k\","
                    "\"data\":{\"a\":0.1},\"append\":[\"recent\"],\"seq\":\"5:000000000001\"}");
     change.mode = WIRE_STATE;
-    change.operation = WIRE_UPSERT;
+    change.operation = ROW_UPSERT;
     change.append = span_make(NULL, 0);
     assert_true(wire_change(&out, &change));
     expect_message(&out, BINARY,
                    "{\"mode\":\"state\",\"entity\":\"Quake/list\",\"op\":\"upsert\",\"key\":\"k\","
                    "\"data\":{\"a\":0.1},\"seq\":\"5:000000000001\"}");
     change.mode = WIRE_APPEND;
-    change.operation = WIRE_DELETE;
+    change.operation = ROW_DELETE;
     change.data = change.seq = span_make(NULL, 0);
     assert_true(wire_change(&out, &change));
     expect_message(&out, BINARY,

@@ -211,7 +211,7 @@ static void live_frames_have_all_members(void **state)
                                  .change = 42,
                                  .mode = WIRE_LIST,
                                  .view = span_of("Q/list"),
-                                 .operation = WIRE_PATCH,
+                                 .operation = ROW_PATCH,
                                  .key = span_of("k\n"),
                                  .data = span_of("{\"tags\":[1]}"),
                                  .append = span_of("[\"tags\"]"),
@@ -222,7 +222,7 @@ static void live_frames_have_all_members(void **state)
                        "\"data\":{\"tags\":[1],\"_version\":\"0a1b2c3d:42\"},"
                        "\"append\":[\"tags\"],\"seq\":\"7:000000000001\"}");
     change.append = span_make(NULL, 0);
-    change.operation = WIRE_UPSERT;
+    change.operation = ROW_UPSERT;
     change.data = span_of("{}");
     change.mode = WIRE_APPEND;
     change.on_tape = true;
@@ -231,11 +231,11 @@ static void live_frames_have_all_members(void **state)
                                 "\"seq\":\"7:000000000001\",\"offset\":42}");
     change.on_tape = false;
     change.mode = WIRE_STATE;
-    change.operation = WIRE_REMOVE;
+    change.operation = ROW_REMOVE;
     change.data = change.seq = span_make(NULL, 0);
     check_change(&change, START "\"remove\",\"mode\":\"state\",\"entity\":\"Q/list\","
                                 "\"key\":\"k\\n\",\"data\":null}");
-    change.operation = WIRE_DELETE;
+    change.operation = ROW_DELETE;
     check_change(&change, START "\"delete\",\"mode\":\"state\",\"entity\":\"Q/list\","
                                 "\"key\":\"k\\n\",\"data\":null}");
 }
@@ -245,10 +245,8 @@ static void version_1_is_told_a_delete(void **state)
 {
     (void)state;
     struct buffer out;
-    struct wire_change change = {.mode = WIRE_LIST,
-                                 .view = span_of("Q/list"),
-                                 .operation = WIRE_REMOVE,
-                                 .key = span_of("k")};
+    struct wire_change change = {
+        .mode = WIRE_LIST, .view = span_of("Q/list"), .operation = ROW_REMOVE, .key = span_of("k")};
     buffer_init(&out, ROOM);
     assert_true(wire_change(&out, &change));
     assert_string_equal(buffer_string(&out) + 2, "{\"mode\":\"list\",\"entity\":\"Q/list\","
