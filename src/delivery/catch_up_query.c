@@ -260,12 +260,12 @@ bool catch_up_query(struct catch_up_page *page, struct store_reader *reader)
     page->resume_limit = page->request.resume_limit;
     page->resume_seq = page->request.resume_seq;
     page->target = page->request.resume_target;
-    if (!catch_up_frames_init(&page->frames, &page->request, page->error) ||
-        !store_read_begin(reader, page->error))
+    catch_up_frames_init(&page->frames, &page->request, page->error);
+    if (!store_read_begin(reader, page->error))
         return false;
     bool done = read_rows(page, reader);
     store_read_end(reader);
-    page->rows = page->frames.rows.rows;
+    page->rows = (uint64_t)page->frames.rows.sink.rows;
     return done && (page->expired ||
                     catch_up_frames_end(&page->frames, page->ended, page->resume_seq, &page->text));
 }

@@ -71,7 +71,7 @@ void snapshots_free(struct snapshots *snapshots)
 static bool print_place(struct buffer *out, const struct snapshot_query *of,
                         const struct snapshot_place *place)
 {
-    struct span view = span_of(of->drafts.view->id), key = of->key;
+    struct span view = span_of(of->drafts.sink.view->id), key = of->key;
     struct span at = text_span(place->at.key);
     const struct row_scope *scopes[] = {of->scope, of->was};
     buffer_clear(out);
@@ -139,7 +139,7 @@ static struct snapshot_batch *keep_batches(struct snapshots *snapshots,
 
 static void job_free(struct snapshot_job *job)
 {
-    view_unref(job->query.drafts.view);
+    view_unref(job->query.drafts.sink.view);
     buffer_fini(&job->query.left);
     snapshot_drafts_fini(&job->query.drafts);
     memory_free((void *)job->query.key.data);
@@ -180,7 +180,7 @@ static void deliver(struct engine_event *event)
 {
     struct snapshot_job *job = (struct snapshot_job *)event;
     struct snapshots *snapshots = job->snapshots;
-    const struct view *view = job->query.drafts.view;
+    const struct view *view = job->query.drafts.sink.view;
     struct error *error = &job->query.error;
     struct build *build = map_remove(&snapshots->builds, span_of(job->name));
     struct snapshot_batch *first = job->done ? keep_batches(snapshots, job) : NULL;
@@ -373,7 +373,7 @@ static struct snapshot_batch *find_or_ask(struct subscription *subscription,
     const struct snapshot_query of = {.key = subscription_key(subscription),
                                       .scope = subscription->feed->scope,
                                       .was = subscription->moved.was,
-                                      .drafts = {.view = subscription->feed->view}};
+                                      .drafts = {.sink = {.view = subscription->feed->view}}};
     struct snapshot_batch *batch = NULL;
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);

@@ -30,14 +30,14 @@ static bool has_enough(const struct snapshot_query *query)
     const struct snapshot_drafts *drafts = &query->drafts;
     if (drafts->place.limit >= 0)
         return drafts->full_bytes >= HUB_LIMITED_BYTES;
-    return drafts->rows >= query->max_rows || drafts->full_bytes >= HUB_SNAPSHOT_BYTES;
+    return drafts->sink.rows >= query->max_rows || drafts->full_bytes >= HUB_SNAPSHOT_BYTES;
 }
 
 /* Where rows are scoped, all are looked at, and those that are seen added. */
 static bool add_scoped(struct snapshot_query *query, const struct store_entity *row)
 {
     struct snapshot_drafts *drafts = &query->drafts;
-    bool shown = row_scope_shows(query->scope, drafts->view, row->data);
+    bool shown = row_scope_shows(query->scope, drafts->sink.view, row->data);
     if (drafts->place.limit == 0 && !query->was)
         return false;
     if (query->looked >= LOOKED_FOR_SHOWN * most_looked_at(query)) {
@@ -50,9 +50,9 @@ static bool add_scoped(struct snapshot_query *query, const struct store_entity *
     if (!buffer_add_span(&query->seen_key, row->key))
         return lacks_memory(query);
     if (shown)
-        return drafts->place.limit == 0 || snapshot_drafts_row(drafts, row) || lacks_memory(query);
-    return !query->was || !row_scope_shows(query->was, drafts->view, row->data) ||
-           snapshot_drafts_delete(drafts, row->key) || lacks_memory(query);
+        return drafts->place.limit == 0 || row_sink_put(&drafts->sink, row) || lacks_memory(query);
+    return !query->was || !row_scope_shows(query->was, drafts->sink.view, row->data) ||
+           row_sink_remove(&drafts->sink, row->key) || lacks_memory(query);
 }
 
 /* One row; false stops the scan. */
@@ -66,7 +66,7 @@ static bool add_row(void *argument, const struct store_entity *row)
     }
     if (query->scope)
         return add_scoped(query, row);
-    return snapshot_drafts_row(drafts, row) || lacks_memory(query);
+    return row_sink_put(&drafts->sink, row) || lacks_memory(query);
 }
 
 /* ---- deletes ---- */
@@ -96,11 +96,11 @@ static bool add_delete(void *argument, const struct store_tombstone *tombstone)
     query->deletes++;
     bool seen = row_scope_sees(query->scope, tombstone->scope) ||
                 (query->was && row_scope_sees(query->was, tombstone->scope));
-    if (!due || !seen || !view_shows(query->drafts.view, tombstone->key))
+    if (!due || !seen || !view_shows(query->drafts.sink.view, tombstone->key))
         return true;
     if (query->scope)
         return note_left(query, tombstone->key) || lacks_memory(query);
-    return snapshot_drafts_gone(&query->drafts, tombstone->key) || lacks_memory(query);
+    return row_sink_remove(&query->drafts.sink, tombstone->key) || lacks_memory(query);
 }
 
 /* A row that left one scope may be seen in another, and be among the rows. */
@@ -116,9 +116,9 @@ static bool add_left(struct snapshot_query *query, struct store_reader *reader, 
         left = span_make(key.data + length, left.length - sizeof length - length);
         if (!store_read_entity(reader, export_id, key, &entity, &found, &query->error))
             return false;
-        bool stays = found && row_scope_shows(query->scope, query->drafts.view, entity.data) &&
+        bool stays = found && row_scope_shows(query->scope, query->drafts.sink.view, entity.data) &&
                      was_among_rows(&query->drafts.place, entity.seq, key);
-        if (!stays && !snapshot_drafts_gone(&query->drafts, key))
+        if (!stays && !row_sink_remove(&query->drafts.sink, key))
             return lacks_memory(query);
     }
     return true;
@@ -163,10 +163,10 @@ static bool read_key(struct snapshot_query *query, struct store_reader *reader, 
     if (!store_read_entity(reader, export_id, key, &entity, &found, &query->error))
         return false;
     if (query->scope && query->key.data &&
-        !(found && row_scope_shows(query->scope, query->drafts.view, entity.data)))
+        !(found && row_scope_shows(query->scope, query->drafts.sink.view, entity.data)))
         /* The same answer whether there is none, or was, or one that must not be seen. */
-        return snapshot_drafts_delete(&query->drafts, key) || lacks_memory(query);
-    return !found || !view_shows(query->drafts.view, key) || add_row(query, &entity) ||
+        return row_sink_remove(&query->drafts.sink, key) || lacks_memory(query);
+    return !found || !view_shows(query->drafts.sink.view, key) || add_row(query, &entity) ||
            query->error.code == ERROR_NONE;
 }
 
@@ -181,7 +181,7 @@ static int newest_first(const void *a, const void *b)
 static bool read_named_keys(struct snapshot_query *query, struct store_reader *reader,
                             uint32_t export_id)
 {
-    const struct view *view = query->drafts.view;
+    const struct view *view = query->drafts.sink.view;
     const struct snapshot_place *from = &query->drafts.place;
     struct store_position *rows = memory_new(view->key_count * sizeof *rows);
     size_t count = 0;
@@ -230,14 +230,14 @@ static bool read_rows(struct snapshot_query *query, struct store_reader *reader,
     const struct snapshot_place *from = &query->drafts.place;
     if (query->key.data)
         return read_key(query, reader, export_id, query->key);
-    if (query->drafts.view->key_count)
+    if (query->drafts.sink.view->key_count)
         return read_named_keys(query, reader, export_id);
     /* The place moves on with the rows: what it was is kept until the scan is over. */
     struct list_position begin = list_position_ref(&from->at);
     struct store_position at = {begin.seq, text_span(begin.key)};
     int64_t limit = query->scope ? -1 : from->limit, stage;
     const struct store_position *behind = from->begun ? &at : NULL;
-    bool done = scoped_find_rows((struct scoped){query->scope, query->was}, query->drafts.view,
+    bool done = scoped_find_rows((struct scoped){query->scope, query->was}, query->drafts.sink.view,
                                  reader, &stage, &query->error);
     if (done && stage)
         done = read_labelled(query, reader, stage, behind);
@@ -256,7 +256,7 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
 {
     struct snapshot_place *place = &query->drafts.place;
     struct view_state state;
-    if (!view_state_read(&state, query->drafts.view, reader, &query->error))
+    if (!view_state_read(&state, query->drafts.sink.view, reader, &query->error))
         return false;
     if (place->latest == 0) {
         if (place->change == 0)

@@ -6,17 +6,6 @@ enum { BATCH_BYTES = 1 << 20 /* a batch ends early when it gets this long */ };
 
 enum { MANY_GONE_BYTES = 8 * 1024 }; /* some hundred deletes */
 
-void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
-                          enum wire_mode mode, const struct snapshot_place *place)
-{
-    *drafts = (struct snapshot_drafts){
-        .view = view, .mode = mode, .place = snapshot_place_ref(place), .row_noted = true};
-    buffer_init(&drafts->deletes, UINT32_MAX);
-    buffer_init(&drafts->row_key, UINT32_MAX);
-    buffer_init(&drafts->gone, UINT32_MAX);
-    buffer_init(&drafts->shown, UINT32_MAX);
-}
-
 void snapshot_drafts_fini(struct snapshot_drafts *drafts)
 {
     for (size_t i = 0; i < drafts->count; i++) {
@@ -30,7 +19,7 @@ void snapshot_drafts_fini(struct snapshot_drafts *drafts)
     buffer_fini(&drafts->deletes);
     buffer_fini(&drafts->row_key);
     buffer_fini(&drafts->gone);
-    buffer_fini(&drafts->shown);
+    row_sink_fini(&drafts->sink);
 }
 
 /* The position of the last row, which `place` did not get with each of them. */
@@ -75,8 +64,9 @@ static struct snapshot_draft *new_draft(struct snapshot_drafts *drafts)
     struct snapshot_draft *draft = &drafts->list[drafts->count++];
     /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): there is room, or it was made */
     *draft = (struct snapshot_draft){.start = snapshot_place_ref(&drafts->place)};
-    wire_batch_init(&draft->rows, drafts->encoding, UINT32_MAX);
-    return wire_batch_start(&draft->rows, drafts->mode, span_of(drafts->view->id)) ? draft : NULL;
+    wire_batch_init(&draft->rows, drafts->sink.encoding, UINT32_MAX);
+    return wire_batch_start(&draft->rows, drafts->sink.mode, span_of(drafts->sink.view->id)) ? draft
+                                                                                             : NULL;
 }
 
 static size_t batch_rows(const struct snapshot_place *start)
@@ -88,50 +78,24 @@ static size_t batch_rows(const struct snapshot_place *start)
 static struct snapshot_draft *open_draft(struct snapshot_drafts *drafts)
 {
     struct snapshot_draft *draft = drafts->count ? &drafts->list[drafts->count - 1] : NULL;
-    if (draft && draft->rows.rows < batch_rows(&draft->start) &&
-        draft->rows.json.length < BATCH_BYTES)
+    if (draft && (drafts->is_one || (draft->rows.rows < batch_rows(&draft->start) &&
+                                     draft->rows.json.length < BATCH_BYTES)))
         return draft;
     if (draft)
         drafts->full_bytes += draft->rows.json.length;
     return new_draft(drafts);
 }
 
-static bool has_room(struct plain_rows *plain, size_t more)
+static bool put(struct row_sink *sink, const struct store_entity *row)
 {
-    size_t used = plain->rows.json.length + plain->deleted.length;
-    plain->too_large = plain->rows.rows > 0 && used + more > plain->max_bytes;
-    return !plain->too_large;
-}
-
-static bool add_plain_row(struct snapshot_drafts *drafts, const struct store_entity *row)
-{
-    struct plain_rows *plain = drafts->plain;
-    struct span data;
-    return frame_show(drafts->view, row->data, &drafts->shown, &data) &&
-           has_room(plain, row->key.length + data.length) &&
-           wire_batch_row(&plain->rows, row->key, data, row->change);
-}
-
-static bool add_plain_delete(struct plain_rows *plain, struct span key)
-{
-    if (!has_room(plain, key.length))
-        return false;
-    if (plain->deleted.length)
-        buffer_add_char(&plain->deleted, ',');
-    return doc_escape(&plain->deleted, key);
-}
-
-bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row)
-{
-    if (drafts->plain)
-        return add_plain_row(drafts, row);
-    struct snapshot_draft *draft = open_draft(drafts);
+    struct snapshot_drafts *drafts = (struct snapshot_drafts *)sink;
     struct snapshot_place *place = &drafts->place;
-    struct span data;
-    if (!draft || !frame_show(drafts->view, row->data, &drafts->shown, &data) ||
-        !wire_batch_row(&draft->rows, row->key, data, row->change))
+    if (drafts->ends_at_limit && place->limit == 0)
+        return true;
+    struct snapshot_draft *draft = open_draft(drafts);
+    if (!draft || !wire_batch_row(&draft->rows, row->key, row->data, row->change))
         return false;
-    drafts->rows++;
+    drafts->sink.rows++;
     place->rows++;
     if (place->limit > 0)
         place->limit--;
@@ -152,31 +116,23 @@ bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct
     return list_position_make(&place->at, seq, key);
 }
 
-static bool put_delete(struct snapshot_drafts *drafts, struct buffer *out, struct span key)
+/* Before the rows, or behind the last. */
+static bool remove_key(struct row_sink *sink, struct span key)
 {
-    if (drafts->plain)
-        return add_plain_delete(drafts->plain, key);
-    struct wire_change frame = {.mode = drafts->mode,
-                                .view = span_of(drafts->view->id),
+    struct snapshot_drafts *drafts = (struct snapshot_drafts *)sink;
+    struct buffer *out = drafts->place.rows_read ? &drafts->gone : &drafts->deletes;
+    struct wire_change frame = {.encoding = drafts->sink.encoding,
+                                .mode = drafts->sink.mode,
+                                .view = span_of(drafts->sink.view->id),
                                 .operation = ROW_DELETE,
                                 .key = key};
     return wire_change(out, &frame);
-}
-
-bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key)
-{
-    return put_delete(drafts, &drafts->deletes, key);
 }
 
 bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts)
 {
     drafts->place.rows_read = true;
     return note_row(drafts);
-}
-
-bool snapshot_drafts_gone(struct snapshot_drafts *drafts, struct span key)
-{
-    return put_delete(drafts, &drafts->gone, key);
 }
 
 static bool frame_batch(struct snapshot_drafts *drafts, struct wire_batch *rows, bool complete,
@@ -203,7 +159,7 @@ static bool frame_with_gone(struct snapshot_drafts *drafts, struct snapshot_draf
         *rest_at = out->length;
     buffer_add_span(out, buffer_span(&drafts->gone));
     return !draft->complete ||
-           (wire_batch_start(&draft->rows, drafts->mode, span_of(drafts->view->id)) &&
+           (wire_batch_start(&draft->rows, drafts->sink.mode, span_of(drafts->sink.view->id)) &&
             frame_batch(drafts, &draft->rows, true, gzip, out));
 }
 
@@ -224,7 +180,7 @@ static bool frame_draft(struct snapshot_drafts *drafts, struct snapshot_draft *d
     if (draft->frames)
         draft->frames->rest_at = (uint32_t)rest_at;
     wire_batch_fini(&draft->rows);
-    wire_batch_init(&draft->rows, drafts->encoding, 1);
+    wire_batch_init(&draft->rows, drafts->sink.encoding, 1);
     return draft->frames != NULL;
 }
 
@@ -253,6 +209,33 @@ bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
     buffer_fini(&out);
     wire_gzip_free(gzip);
     return done;
+}
+
+static bool end(struct row_sink *sink, struct text **text)
+{
+    struct snapshot_drafts *drafts = (struct snapshot_drafts *)sink;
+    struct buffer out;
+    *text = NULL;
+    if (!snapshot_drafts_end(drafts, true))
+        return false;
+    buffer_init(&out, UINT32_MAX);
+    for (size_t i = 0; i < drafts->count; i++)
+        buffer_add_span(&out, text_span(drafts->list[i].frames));
+    if (!out.failed)
+        *text = text_new(out.data, out.length);
+    buffer_fini(&out);
+    return *text != NULL;
+}
+
+void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
+                          enum wire_mode mode, const struct snapshot_place *place)
+{
+    static const struct row_sink_ops ops = {.put = put, .remove = remove_key, .end = end};
+    *drafts = (struct snapshot_drafts){.place = snapshot_place_ref(place), .row_noted = true};
+    row_sink_init(&drafts->sink, &ops, view, mode);
+    buffer_init(&drafts->deletes, UINT32_MAX);
+    buffer_init(&drafts->row_key, UINT32_MAX);
+    buffer_init(&drafts->gone, UINT32_MAX);
 }
 
 /* ---- places ---- */

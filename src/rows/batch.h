@@ -6,6 +6,7 @@
 #define ROWS_BATCH_H
 
 #include "rows/list_position.h"
+#include "rows/row_sink.h"
 #include "store/store.h"
 #include "view/view.h"
 #include "wire/wire.h"
@@ -42,49 +43,36 @@ struct snapshot_draft {
     struct text *frames;
 };
 
-/* Rows and deletes as plain JSON instead of frames. */
-struct plain_rows {
-    struct wire_batch rows; /* of its JSON the rows are appended, with commas between */
-    struct buffer deleted;  /* keys, the same way */
-    size_t max_bytes;       /* of both; a first row may be longer */
-    bool too_large;         /* more were wanted */
-};
-
-/* The batches of one job, in order. */
+/*
+ * The batches of one job, in order: a row_sink. What is removed before the rows were all read goes
+ * out before the first row of the job: keys that may come again among them, or that the client must
+ * not hold while it gets those. What is removed later goes out behind the rows, and before the
+ * batch that completes the snapshot: keys that are not among the rows. Removals have no cursor.
+ */
 struct snapshot_drafts {
-    struct plain_rows *plain; /* NULL: batches; else everything goes there */
-    const struct view *view;
-    const struct wire_encoding *encoding;
-    enum wire_mode mode;
+    struct row_sink sink;
     struct snapshot_place place; /* behind the last row */
+    bool is_one;                 /* one batch, however long */
+    bool ends_at_limit;          /* else who reads the rows ends there */
     struct seq row_seq;          /* of the last row, */
     struct buffer row_key;       /* ... and its key */
     bool row_noted;              /* `place` has its position, or there was none */
     struct snapshot_draft *list;
     size_t count, capacity;
-    int64_t rows;
     enum wire_more more;   /* rows of the view behind a window's */
     size_t full_bytes;     /* JSON bytes of all drafts but the last */
     struct buffer deletes; /* before the first row */
     struct buffer gone;    /* behind the last */
-    struct buffer shown;
 };
 
 void snapshot_drafts_init(struct snapshot_drafts *drafts, const struct view *view,
                           enum wire_mode mode, const struct snapshot_place *place);
 void snapshot_drafts_fini(struct snapshot_drafts *drafts);
 /* These are false when out of memory. */
-bool snapshot_drafts_row(struct snapshot_drafts *drafts, const struct store_entity *row);
 /* A row that is not shown, behind the last one: the place is behind it from now on. */
 bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key);
-/* Deletes have no cursor. These go out before the rows of the job: of keys that may come again
- * among them, or that the client must not hold while it gets those. */
-bool snapshot_drafts_delete(struct snapshot_drafts *drafts, struct span key);
 /* There are no more rows: place.bound is the last of them from now on. */
 bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts);
-/* A delete behind the rows, and before the batch that completes the snapshot: of a key that is not
- * among the rows. */
-bool snapshot_drafts_gone(struct snapshot_drafts *drafts, struct span key);
 /* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has
  * neither more rows nor more deletes. */
 bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);

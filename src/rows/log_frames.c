@@ -9,28 +9,31 @@ static bool lacks_memory(struct catch_up_frames *frames)
     return error_set(frames->error, ERROR_MEMORY, "out of memory while catching up");
 }
 
-bool catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_request *request,
+void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_request *request,
                           struct error *error)
 {
     frames->request = request;
     frames->error = error;
     frames->true_from = request->true_from;
-    buffer_init(&frames->out, UINT32_MAX);
+    const struct snapshot_place begin = {.limit = -1};
+    row_frames_init(&frames->frames, request->view, request->mode,
+                    request->mode == WIRE_APPEND ? FRAMES_NONE : FRAMES_EACH);
+    snapshot_drafts_init(&frames->rows, request->view, request->mode, &begin);
+    frames->rows.is_one = true;
+    frames->frames.sink.encoding = frames->rows.sink.encoding = request->encoding;
+    frames->frames.on_tape = request->style == CATCH_UP_EVENTS;
     buffer_init(&frames->shown, UINT32_MAX);
     buffer_init(&frames->paths, UINT32_MAX);
-    wire_batch_init(&frames->rows, request->encoding, UINT32_MAX);
     doc_init(&frames->doc, UINT32_MAX, UINT32_MAX);
     catch_up_told_init(frames);
-    return wire_batch_start(&frames->rows, request->mode, span_of(request->view->id)) ||
-           lacks_memory(frames);
 }
 
 void catch_up_frames_fini(struct catch_up_frames *frames)
 {
-    buffer_fini(&frames->out);
+    row_frames_fini(&frames->frames);
+    snapshot_drafts_fini(&frames->rows);
     buffer_fini(&frames->shown);
     buffer_fini(&frames->paths);
-    wire_batch_fini(&frames->rows);
     doc_fini(&frames->doc);
     catch_up_told_fini(frames);
 }
@@ -49,21 +52,10 @@ static bool put_frame(struct catch_up_frames *frames, enum row_operation operati
                                 .data = data,
                                 .append = append,
                                 .seq = seq};
-    return wire_change(&frames->out, &frame) || lacks_memory(frames);
+    return wire_change(&frames->frames.out, &frame) || lacks_memory(frames);
 }
 
 /* ---- rows ---- */
-
-/*
- * Whether a frame's seq is a cursor to go on from: not while resuming, and not in an append view,
- * where going on means events: one of them may lie before this seq, merged into a row to come.
- */
-static struct span cursor_of(const struct catch_up_request *request, struct seq seq, char *text)
-{
-    if (request->style == CATCH_UP_RESUME || request->mode == WIRE_APPEND)
-        return span_make(NULL, 0);
-    return frame_seq(text, seq);
-}
 
 /* The client's state is one that was when it has the changes up to here too. */
 static void note_later(struct catch_up_frames *frames, const struct store_entity *entity)
@@ -73,27 +65,29 @@ static void note_later(struct catch_up_frames *frames, const struct store_entity
         frames->true_from = change;
 }
 
+static bool is_resume(const struct catch_up_frames *frames)
+{
+    return frames->request->style == CATCH_UP_RESUME;
+}
+
+/*
+ * The seq of a row is a cursor to go on from, but not while resuming, and not in an append view,
+ * where going on means events: one of them may lie before this seq, merged into a row to come.
+ */
 bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entity *entity)
 {
-    const struct catch_up_request *request = frames->request;
-    char seq[SEQ_SIZE];
-    struct span shown;
-    if (!frame_show(request->view, entity->data, &frames->shown, &shown))
-        return lacks_memory(frames);
+    struct row_sink *sink = is_resume(frames) ? &frames->rows.sink : &frames->frames.sink;
     frames->put++;
     note_later(frames, entity);
-    if (request->style == CATCH_UP_RESUME)
-        return wire_batch_row(&frames->rows, entity->key, shown, entity->change) ||
-               lacks_memory(frames);
-    return put_frame(frames, ROW_UPSERT, entity->key, shown, span_make(NULL, 0),
-                     cursor_of(request, entity->seq, seq), entity->change);
+    return row_sink_put(sink, entity) || lacks_memory(frames);
 }
 
 bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq)
 {
-    char text[SEQ_SIZE];
-    return put_frame(frames, ROW_DELETE, key, span_make(NULL, 0), span_make(NULL, 0),
-                     cursor_of(frames->request, seq, text), 0);
+    const struct seq *cursor = frames->frames.cursor == FRAMES_EACH ? &seq : NULL;
+    bool done = is_resume(frames) ? row_sink_remove(&frames->rows.sink, key)
+                                  : row_frames_put_at(&frames->frames, key, NULL, cursor);
+    return done || lacks_memory(frames);
 }
 
 /* ---- events ---- */
@@ -208,24 +202,34 @@ bool catch_up_put_event(struct catch_up_frames *frames, const struct store_chang
 
 size_t catch_up_frames_length(const struct catch_up_frames *frames)
 {
-    return frames->out.length + (frames->rows.rows ? frames->rows.json.length : 0);
+    const struct snapshot_drafts *rows = &frames->rows;
+    size_t batch = rows->sink.rows ? rows->list[0].rows.json.length : 0;
+    return frames->frames.out.length + rows->deletes.length + batch;
+}
+
+/* Behind what is in `out` already. */
+static bool add_batch(struct catch_up_frames *frames, bool ended, struct seq cursor,
+                      struct text **text)
+{
+    struct snapshot_drafts *rows = &frames->rows;
+    struct buffer *out = &frames->frames.out;
+    rows->place.seq = cursor;
+    if (!snapshot_drafts_end(rows, ended))
+        return false;
+    struct text *batch = rows->list[0].frames;
+    if (!out->length) {
+        *text = text_ref(batch);
+        return true;
+    }
+    return buffer_add_span(out, text_span(batch)) && row_sink_end(&frames->frames.sink, text);
 }
 
 bool catch_up_frames_end(struct catch_up_frames *frames, bool ended, struct seq cursor,
                          struct text **text)
 {
-    char seq[SEQ_SIZE];
-    bool done = true;
-    if (frames->rows.rows || ended) {
-        struct wire_gzip *gzip =
-            frames->rows.json.length + 64 >= WIRE_GZIP_MINIMUM ? wire_gzip_new() : NULL;
-        struct span told = ended ? frame_seq(seq, cursor) : span_make(NULL, 0);
-        done = wire_batch_end(&frames->rows, ended, told, gzip, &frames->out);
-        wire_gzip_free(gzip);
-    }
-    if (done && frames->out.length) {
-        *text = text_new(frames->out.data, frames->out.length);
-        done = *text != NULL;
-    }
+    const struct snapshot_drafts *rows = &frames->rows;
+    bool has_batch = ended || rows->sink.rows || rows->deletes.length;
+    bool done = has_batch ? add_batch(frames, ended, cursor, text)
+                          : row_sink_end(&frames->frames.sink, text);
     return done || lacks_memory(frames);
 }

@@ -6,6 +6,8 @@
 #define ROWS_LOG_FRAMES_H
 
 #include "base/base.h"
+#include "rows/batch.h"
+#include "rows/row_frames.h"
 #include "rows/row_scope.h"
 #include "store/store.h"
 #include "view/view.h"
@@ -53,16 +55,17 @@ enum told { TOLD_NOTHING, TOLD_EVENTS, TOLD_WHOLE };
 struct catch_up_frames {
     const struct catch_up_request *request;
     struct error *error;
-    struct buffer out, shown, paths;
-    struct wire_batch rows; /* of RESUME */
-    int64_t put;            /* entities and events; not deletes of entities */
-    int64_t head;           /* the newest change as the page's transaction sees it */
-    int64_t true_from;      /* as in struct subscription */
+    struct row_frames frames;    /* of EVENTS and WHOLE, and */
+    struct snapshot_drafts rows; /* ... of RESUME: rows and deletes go into one of them */
+    struct buffer shown, paths;
+    int64_t put;       /* entities and events; not deletes of entities */
+    int64_t head;      /* the newest change as the page's transaction sees it */
+    int64_t true_from; /* as in struct subscription */
     struct doc doc;
     struct map told; /* of partial EVENTS: struct told_key */
 };
 
-bool catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_request *request,
+void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_request *request,
                           struct error *error);
 void catch_up_frames_fini(struct catch_up_frames *frames);
 bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entity *entity);

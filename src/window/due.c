@@ -69,7 +69,7 @@ static void delivered(struct window_result *result)
         text_unref(window->snapshot.text);
         window->snapshot.text = text_ref(result->snapshot);
         window->snapshot.version = result->version;
-        window->snapshot.rows = result->drafts.rows;
+        window->snapshot.rows = result->drafts.sink.rows;
         window->snapshot.more = window->content.more;
         window->snapshot.unused = true;
         counter_add(&window->hub->metrics.snapshot_batches_built, 1);

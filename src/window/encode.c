@@ -16,7 +16,7 @@ struct behind {
     int64_t from;
     struct map rows;  /* the window's, by key */
     struct map first; /* exits since `from`, of each key the first: what it was for the member */
-    struct window_frames frames;
+    struct row_frames frames;
 };
 
 static struct span exit_key(const void *value)
@@ -61,16 +61,13 @@ static bool put_missed(struct behind *behind)
     const struct window *window = behind->reading->window;
     for (size_t i = 0; i < window->content.removals.count; i++) {
         const struct window_removal *exit = &window->content.removals.list[i];
-        if (is_gone(behind, exit) &&
-            !window_frames_put(&behind->frames, exit_key(exit), span_make(NULL, 0)))
-            return false;
+        if (is_gone(behind, exit) && !row_sink_remove(&behind->frames.sink, exit_key(exit)))
+            return lacks_memory(behind->reading);
     }
     for (size_t i = 0; i < window->content.rows.count; i++) {
         const struct window_row *row = window->content.rows.list[i];
-        struct store_entity entity;
         if (is_missed(behind, row) &&
-            (!window_fetch(behind->reading, window_row_key(row), &entity) ||
-             !window_frames_put(&behind->frames, window_row_key(row), entity.data)))
+            !window_put_row(behind->reading, window_row_key(row), &behind->frames.sink))
             return false;
     }
     return true;
@@ -88,10 +85,10 @@ static bool encode_behind(struct window_reading *reading, struct window_request 
     map_init(&behind.first, exit_key);
     bool done = window_index_rows(window, &behind.rows) || lacks_memory(reading);
     done = done && find_first_exits(&behind) && put_missed(&behind) &&
-           window_frames_end(&behind.frames, &request->text);
+           (row_sink_end(&behind.frames.sink, &request->text) || lacks_memory(reading));
     map_fini(&behind.rows);
     map_fini(&behind.first);
-    window_frames_fini(&behind.frames);
+    row_frames_fini(&behind.frames);
     return done;
 }
 
@@ -119,9 +116,7 @@ bool window_request_finish(struct window_request *request)
         return true;
     if (request->done && !request->refused) {
         window_say_more(request->window, request->drafts);
-        done = snapshot_drafts_end(request->drafts, true);
-        request->text = done ? window_join_drafts(request->drafts) : NULL;
-        done = request->done = request->text != NULL;
+        done = request->done = row_sink_end(&request->drafts->sink, &request->text);
     }
     snapshot_drafts_fini(request->drafts);
     memory_free(request->drafts);

@@ -32,9 +32,8 @@ static bool put_whole(struct events *events, const struct store_change *change,
                       const struct store_entity *entity)
 {
     events->count++;
-    return window_put_frame(events->reading, change->key,
-                            entity ? entity->data : span_make(NULL, 0), &change->seq,
-                            &events->frames.out);
+    return row_frames_put_at(&events->frames.frames, change->key, entity, &change->seq) ||
+           lacks_memory(events);
 }
 
 /* What happened out of sight is not told: who comes back from there is told whole by the log. */
@@ -94,7 +93,7 @@ static bool index_new(struct events *events)
     return true;
 }
 
-bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count)
+bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count)
 {
     const struct window *window = reading->window;
     const struct view_state *state = reading->state;
@@ -104,14 +103,14 @@ bool window_encode_events(struct window_reading *reading, struct buffer *out, si
                                         .mode = window->mode,
                                         .style = CATCH_UP_EVENTS,
                                         .max_array = reading->max_array}};
-    bool done = index_new(&events) && window_index_old(reading) &&
-                catch_up_frames_init(&events.frames, &events.request, error);
+    catch_up_frames_init(&events.frames, &events.request, error);
+    bool done = index_new(&events) && window_index_old(reading);
     if (done)
         done = scoped_scan_changes((struct scoped){window->spec.scope, NULL}, reading->reader,
                                    state->export.id, window->spec.key, window->content.position,
                                    state->export.last_change, true, each_change, &events, error) &&
                error->code == ERROR_NONE &&
-               (buffer_add_span(out, buffer_span(&events.frames.out)) || lacks_memory(&events));
+               (row_sink_end(&events.frames.frames.sink, text) || lacks_memory(&events));
     *count = events.count;
     catch_up_frames_fini(&events.frames);
     map_fini(&events.is);

@@ -23,8 +23,7 @@ static bool say_farewell(struct farewell *farewell, struct span key)
     /* Under the one key that they ask for, they are sent another row. */
     if (window_is_keyed_by_field(reading->window) && reading->window->content.rows.count)
         return true;
-    return snapshot_drafts_gone(farewell->drafts, window_shown_key(reading, key)) ||
-           lacks_memory(reading);
+    return row_sink_remove(&farewell->drafts->sink, key) || lacks_memory(reading);
 }
 
 /* Whether some may hold rows from before the window was made, of which not all are known. */

@@ -44,52 +44,77 @@ struct seq window_cursor(const struct view_state *state)
 }
 
 /* Members of a view that is keyed by a field know rows by the key that they asked for. */
-struct span window_shown_key(const struct window_reading *reading, struct span key)
+static struct span key_of_rows(const struct window *window)
 {
-    return window_is_keyed_by_field(reading->window) ? reading->window->spec.key : key;
+    return window_is_keyed_by_field(window) ? window->spec.key : span_make(NULL, 0);
 }
 
-bool window_put_frame(struct window_reading *reading, struct span key, struct span data,
-                      const struct seq *seq, struct buffer *out)
+void window_frames_init(struct row_frames *frames, const struct window_reading *reading)
 {
     const struct window *window = reading->window;
-    char text[SEQ_SIZE];
-    struct wire_change frame = {.mode = window->mode,
-                                .view = span_of(window->spec.view->id),
-                                .operation = data.data ? ROW_UPSERT : ROW_DELETE,
-                                .key = window_shown_key(reading, key),
-                                .data = data};
-    struct buffer shown;
-    if (seq)
-        frame.seq = frame_seq(text, *seq);
-    buffer_init(&shown, UINT32_MAX);
-    bool done = (!data.data || frame_show(window->spec.view, data, &shown, &frame.data)) &&
-                wire_change(out, &frame);
-    buffer_fini(&shown);
-    return done || lacks_memory(reading);
+    row_frames_init(frames, window->spec.view, window->mode, FRAMES_LAST);
+    frames->sink.key = key_of_rows(window);
+    frames->last = window_cursor(reading->state);
 }
 
-bool window_encode_difference(struct window_reading *reading, struct buffer *out)
+void window_drafts_init(struct snapshot_drafts *drafts, const struct window_reading *reading,
+                        int64_t limit)
 {
-    struct seq before = reading->window->content.cursor, after = window_cursor(reading->state);
+    const struct window *window = reading->window;
+    int64_t change = reading->state->log.last_change;
+    const struct snapshot_place place = {
+        .limit = limit, .change = change, .latest = change, .seq = window_cursor(reading->state)};
+    snapshot_drafts_init(drafts, window->spec.view, window->mode, &place);
+    drafts->sink.key = key_of_rows(window);
+    drafts->ends_at_limit = true;
+}
+
+bool window_request_drafts(struct window_reading *reading, struct window_request *request,
+                           int64_t limit)
+{
+    request->drafts = memory_new(sizeof *request->drafts);
+    if (!request->drafts)
+        return lacks_memory(reading);
+    window_drafts_init(request->drafts, reading, limit);
+    return true;
+}
+
+bool window_put_row(struct window_reading *reading, struct span key, struct row_sink *sink)
+{
+    struct store_entity entity;
+    if (!window_fetch(reading, key, &entity))
+        return false;
+    entity.key = key;
+    return row_sink_put(sink, &entity) || lacks_memory(reading);
+}
+
+static bool put_difference(struct window_reading *reading, struct row_sink *sink)
+{
     /* Under the one key that members asked for, what comes takes the place of what left. */
     bool replaced = window_is_keyed_by_field(reading->window) && reading->fresh_count;
-    size_t left = replaced ? 0 : reading->left.count, count = left + reading->fresh_count;
-    for (size_t i = 0; i < count; i++) {
-        const struct seq *seq = i + 1 == count ? &after : &before;
-        struct span key, data = span_make(NULL, 0);
-        if (i < left) {
-            key = window_row_key(reading->left.list[i]);
-        } else {
-            const struct window_fresh *fresh = &reading->fresh[i - left];
-            INVARIANT(fresh->at + fresh->length <= reading->data.length);
-            key = window_row_key(fresh->row);
-            data = span_make(reading->data.data + fresh->at, fresh->length);
-        }
-        if (!window_put_frame(reading, key, data, seq, out))
+    for (size_t i = 0; !replaced && i < reading->left.count; i++)
+        if (!row_sink_remove(sink, window_row_key(reading->left.list[i])))
+            return false;
+    for (size_t i = 0; i < reading->fresh_count; i++) {
+        const struct window_fresh *fresh = &reading->fresh[i];
+        INVARIANT(fresh->at + fresh->length <= reading->data.length);
+        struct store_entity row = {.key = window_row_key(fresh->row),
+                                   .change = fresh->row->change,
+                                   .data = {reading->data.data + fresh->at, fresh->length}};
+        if (!row_sink_put(sink, &row))
             return false;
     }
     return true;
+}
+
+bool window_encode_difference(struct window_reading *reading, struct text **text)
+{
+    struct row_frames frames;
+    window_frames_init(&frames, reading);
+    frames.before = &reading->window->content.cursor;
+    bool done = put_difference(reading, &frames.sink) && row_sink_end(&frames.sink, text);
+    row_frames_fini(&frames);
+    return done || lacks_memory(reading);
 }
 
 /* The rows after settling, by key: many may be looked for. */
@@ -100,63 +125,4 @@ bool window_index_rows(const struct window *window, struct map *map)
         if (!map_add(map, window->content.rows.list[i]))
             return false;
     return true;
-}
-
-void window_frames_init(struct window_frames *frames, struct window_reading *reading)
-{
-    *frames = (struct window_frames){.reading = reading};
-    buffer_init(&frames->out, UINT32_MAX);
-    buffer_init(&frames->key, UINT32_MAX);
-    buffer_init(&frames->data, UINT32_MAX);
-}
-
-void window_frames_fini(struct window_frames *frames)
-{
-    buffer_fini(&frames->out);
-    buffer_fini(&frames->key);
-    buffer_fini(&frames->data);
-}
-
-static bool put_waiting(struct window_frames *frames, const struct seq *seq)
-{
-    if (!frames->waits)
-        return true;
-    frames->waits = false;
-    struct span key = frames->key.length ? buffer_span(&frames->key) : span_make("", 0);
-    struct span data = frames->is_delete ? span_make(NULL, 0) : buffer_span(&frames->data);
-    return window_put_frame(frames->reading, key, data, seq, &frames->out);
-}
-
-bool window_frames_put(struct window_frames *frames, struct span key, struct span data)
-{
-    if (!put_waiting(frames, NULL))
-        return false;
-    buffer_clear(&frames->key);
-    buffer_clear(&frames->data);
-    frames->waits = true;
-    frames->is_delete = !data.data;
-    frames->rows += data.data != NULL;
-    return (buffer_add_span(&frames->key, key) && buffer_add_span(&frames->data, data)) ||
-           lacks_memory(frames->reading);
-}
-
-bool window_frames_end(struct window_frames *frames, struct text **text)
-{
-    struct seq cursor = window_cursor(frames->reading->state);
-    if (!put_waiting(frames, &cursor))
-        return false;
-    if (frames->out.length)
-        *text = text_new(frames->out.data, frames->out.length);
-    return !frames->out.length || *text || lacks_memory(frames->reading);
-}
-
-struct text *window_join_drafts(struct snapshot_drafts *drafts)
-{
-    struct buffer out;
-    buffer_init(&out, UINT32_MAX);
-    for (size_t i = 0; i < drafts->count; i++)
-        buffer_add_span(&out, text_span(drafts->list[i].frames));
-    struct text *text = out.failed ? NULL : text_new(out.data, out.length);
-    buffer_fini(&out);
-    return text;
 }

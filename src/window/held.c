@@ -24,8 +24,7 @@ struct holding {
     struct map sightings;          /* of the list at hand, once `sighted` */
     size_t sighted;                /* changes read for it */
     bool sighted_all;              /* the log tells of every key */
-    bool (*each)(void *argument, struct span key);
-    void *argument;
+    struct row_sink *sink;         /* takes the keys */
 };
 
 static struct held *held_of(const struct link *link)
@@ -80,7 +79,8 @@ static bool is_shown(const struct holding *holding, struct span key)
 
 static bool put(struct holding *holding, struct span key)
 {
-    return is_shown(holding, key) || holding->each(holding->argument, key);
+    return is_shown(holding, key) || row_sink_remove(holding->sink, key) ||
+           lacks_memory(holding->reading);
 }
 
 static struct span sighting_key(const void *value)
@@ -269,15 +269,10 @@ static bool put_held(struct holding *holding, const struct held *held)
 }
 
 bool window_each_held(struct window_reading *reading, const struct window_request *request,
-                      const struct map *rows, bool deleted,
-                      bool (*each)(void *argument, struct span key), void *argument)
+                      const struct map *rows, bool deleted, struct row_sink *sink)
 {
-    struct holding holding = {.reading = reading,
-                              .held = &request->held,
-                              .rows = rows,
-                              .deleted = deleted,
-                              .each = each,
-                              .argument = argument};
+    struct holding holding = {
+        .reading = reading, .held = &request->held, .rows = rows, .deleted = deleted, .sink = sink};
     const struct link *link;
     map_init(&holding.shown, window_row_map_key);
     map_init(&holding.sightings, sighting_key);
@@ -293,57 +288,33 @@ bool window_each_held(struct window_reading *reading, const struct window_reques
 
 /* ---- who begins anew ---- */
 
-struct move {
-    struct window_reading *reading;
-    struct map rows;                /* the window's, by key */
-    struct snapshot_drafts *drafts; /* the request's */
-};
-
-static bool put_delete(void *argument, struct span key)
+static bool put_rows(struct window_reading *reading, struct row_sink *sink)
 {
-    struct move *move = argument;
-    return snapshot_drafts_delete(move->drafts, window_shown_key(move->reading, key)) ||
-           lacks_memory(move->reading);
-}
-
-static bool put_rows(struct move *move)
-{
-    struct window_reading *reading = move->reading;
     const struct window_rows *rows = &reading->window->content.rows;
-    for (size_t i = 0; i < rows->count && move->drafts->place.limit != 0; i++) {
-        struct span key = window_row_key(rows->list[i]);
-        struct store_entity entity;
-        if (!window_fetch(reading, key, &entity))
+    for (size_t i = 0; i < rows->count; i++)
+        if (!window_put_row(reading, window_row_key(rows->list[i]), sink))
             return false;
-        entity.key = window_shown_key(reading, key);
-        if (!snapshot_drafts_row(move->drafts, &entity))
-            return lacks_memory(reading);
-    }
     return true;
 }
 
 bool window_encode_move(struct window_reading *reading, struct window_request *request)
 {
     struct window *window = reading->window;
-    int64_t change = reading->state->log.last_change;
-    struct snapshot_place place = {.limit = request->with_rows ? window->spec.limit : 0,
-                                   .change = change,
-                                   .latest = change,
-                                   .seq = window_cursor(reading->state)};
-    struct move move = {.reading = reading};
-    move.drafts = request->drafts = memory_new(sizeof *request->drafts);
-    if (!move.drafts)
-        return lacks_memory(reading);
-    snapshot_drafts_init(move.drafts, window->spec.view, window->mode, &place);
-    bool done = window_index_rows(window, &move.rows) || lacks_memory(reading);
-    done = done && window_each_held(reading, request, &move.rows, false, put_delete, &move) &&
-           put_rows(&move) && window_encode_farewells(reading, move.drafts);
-    request->rows = move.drafts->rows;
-    request->statement.state = change;
+    int64_t limit = request->with_rows ? window->spec.limit : 0;
+    struct map rows;
+    if (!window_request_drafts(reading, request, limit))
+        return false;
+    struct snapshot_drafts *drafts = request->drafts;
+    bool done = window_index_rows(window, &rows) || lacks_memory(reading);
+    done = done && window_each_held(reading, request, &rows, false, &drafts->sink) &&
+           (limit == 0 || put_rows(reading, &drafts->sink)) &&
+           window_encode_farewells(reading, drafts);
+    request->rows = drafts->sink.rows;
+    request->statement.state = reading->state->log.last_change;
     request->statement.stated =
         window->spec.key.data && window->content.rows.count && request->with_rows
             ? window->content.rows.list[0]->change
             : KEY_STATED_UNKNOWN;
-    map_fini(&move.rows);
+    map_fini(&rows);
     return done;
 }

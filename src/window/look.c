@@ -22,12 +22,9 @@ bool window_read_stage(struct window_reading *reading)
 
 static void start_snapshot(struct window_reading *reading)
 {
-    struct window *window = reading->window;
-    struct snapshot_place place = {.limit = window->spec.limit,
-                                   .change = reading->state->log.last_change,
-                                   .latest = reading->state->log.last_change,
-                                   .seq = window_cursor(reading->state)};
-    snapshot_drafts_init(&reading->result->drafts, window->spec.view, window->mode, &place);
+    struct window_result *result = reading->result;
+    window_drafts_init(&result->drafts, reading, reading->window->spec.limit);
+    result->sink = &result->drafts.sink;
 }
 
 static bool time_is_up(const struct window_look *look)
@@ -94,9 +91,7 @@ static void finish_snapshot(struct window_result *result)
 {
     if (result->error.code == ERROR_NONE && !result->refill) {
         window_say_more(result->window, &result->drafts);
-        if (snapshot_drafts_end(&result->drafts, true))
-            result->snapshot = window_join_drafts(&result->drafts);
-        if (!result->snapshot)
+        if (!row_sink_end(result->sink, &result->snapshot))
             error_set(&result->error, ERROR_MEMORY, "out of memory while showing a window");
     }
 }

@@ -8,6 +8,7 @@
  * others have their turn between them.
  */
 #include "rows/resume_query.h"
+#include "rows/row_json.h"
 #include "window/window.h"
 #include "window/window_internal.h"
 
@@ -34,7 +35,7 @@ struct window_once {
     bool looked;                /* a brief look was not enough */
     bool filling;
     int refills;
-    struct plain_rows plain;
+    struct row_json rows;
     struct hub_answer answer;
 };
 
@@ -65,7 +66,7 @@ static bool has_already(const struct window_once *once)
 
 static bool begin_body(struct window_once *once, const struct view_state *state)
 {
-    struct buffer *out = &once->plain.rows.json;
+    struct buffer *out = &once->rows.rows.json;
     const struct window_spec *spec = &once->window.spec;
     char seq[SEQ_SIZE], epoch[VIEW_EPOCH];
     buffer_add_string(out, "{\"view\":");
@@ -81,9 +82,7 @@ static bool begin_body(struct window_once *once, const struct view_state *state)
 
 static void start_over(struct window_once *once)
 {
-    wire_batch_fini(&once->plain.rows);
-    buffer_clear(&once->plain.deleted);
-    wire_batch_init(&once->plain.rows, NULL, UINT32_MAX);
+    row_json_clear(&once->rows);
     window_rows_fini(&once->window.content.rows);
     once->window.content.known = false;
     once->again = true;
@@ -104,7 +103,8 @@ static bool take_changes(struct window_once *once, struct window_reading *readin
     struct window_request request = {.window = &once->window,
                                      .kind = WINDOW_RESUME,
                                      .from = once->cursor.from,
-                                     .current = once->cursor.origin.current};
+                                     .current = once->cursor.origin.current,
+                                     .sink = &once->rows.sink};
     link_init(&request.held);
     if (!window_encode_resume(reading, &request))
         return false;
@@ -138,14 +138,14 @@ static void explain_failure(struct window_once *once, const struct window_result
 {
     if (once->answer.error.code != ERROR_NONE)
         return;
-    if (once->plain.too_large && once->plain.max_bytes < ANSWER_BYTES) {
-        once->plain.too_large = false;
-        once->plain.max_bytes = ANSWER_BYTES;
+    if (once->rows.too_large && once->rows.max_bytes < ANSWER_BYTES) {
+        once->rows.too_large = false;
+        once->rows.max_bytes = ANSWER_BYTES;
         start_over(once);
         return;
     }
     once->answer.error = result->error;
-    if (once->plain.too_large)
+    if (once->rows.too_large)
         error_set(&once->answer.error, ERROR_TOO_LARGE,
                   "the answer would have more than %d bytes; ask for fewer rows (take)",
                   ANSWER_BYTES);
@@ -172,14 +172,14 @@ static void read_window(struct window_once *once, struct store_reader *reader)
 {
     struct window *window = &once->window;
     struct view_state state;
-    struct window_result result = {.window = window, .snapshot_wanted = !once->resumed};
+    struct window_result result = {
+        .window = window, .snapshot_wanted = !once->resumed, .sink = &once->rows.sink};
     struct window_reading reading = {.window = window,
                                      .result = &result,
                                      .reader = reader,
                                      .state = &state,
                                      .max_rows = once->hub->options.max_window_rows,
                                      .budget = first_look(once)};
-    const struct snapshot_place place = {.limit = -1};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
         return;
     bool timed = window_is_timed(window);
@@ -188,15 +188,12 @@ static void read_window(struct window_once *once, struct store_reader *reader)
     if (once->answer.unchanged)
         return;
     window_reading_init(&reading);
-    snapshot_drafts_init(&result.drafts, window->spec.view, window->mode, &place);
-    result.drafts.plain = &once->plain;
     if (!read_rows(once, &reading))
         explain_failure(once, &result);
     if (timed && !once->again) {
         make_tag(once, &state);
         once->answer.unchanged = has_already(once);
     }
-    snapshot_drafts_fini(&result.drafts);
     window_reading_fini(&reading);
 }
 
@@ -240,7 +237,7 @@ static bool find_cursor(struct window_once *once, struct store_reader *reader)
 
 static void end_body(struct window_once *once)
 {
-    struct buffer *out = &once->plain.rows.json, *body = &once->answer.body;
+    struct buffer *out = &once->rows.rows.json, *body = &once->answer.body;
     struct wire_gzip *gzip = NULL;
     int64_t take, skip;
     buffer_add_char(out, ']');
@@ -249,7 +246,7 @@ static void end_body(struct window_once *once)
                       (long long)skip, once->window.content.more ? "true" : "false");
     if (once->has_after) {
         buffer_add_string(out, ",\"deleted\":[");
-        buffer_add_span(out, buffer_span(&once->plain.deleted));
+        buffer_add_span(out, buffer_span(&once->rows.removed));
         buffer_add_char(out, ']');
     }
     buffer_add_string(out, "}\n");
@@ -268,7 +265,7 @@ static void end_body(struct window_once *once)
 
 static void check_rows(struct window_once *once)
 {
-    int64_t rows = once->plain.rows.rows;
+    int64_t rows = once->rows.rows.rows;
     if (once->options.rows_limited && rows > once->options.max_rows)
         error_set(&once->answer.error, ERROR_SNAPSHOT_LIMIT,
                   "the answer would have %lld rows, and may have %lld; ask for fewer (take)",
@@ -310,8 +307,7 @@ static void once_free(struct window_once *once)
 {
     window_content_fini(&once->window);
     window_spec_fini(&once->window.spec);
-    wire_batch_fini(&once->plain.rows);
-    buffer_fini(&once->plain.deleted);
+    row_json_fini(&once->rows);
     buffer_fini(&once->answer.body);
     memory_free(once->known);
     memory_free(once);
@@ -359,10 +355,10 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
         once->window.spec.take = ONCE_TAKE;
     once->window.matches.state = window_may_scan(&once->window) ? MATCHES_PASSED : MATCHES_WANTED;
     window_content_init(&once->window);
-    wire_batch_init(&once->plain.rows, NULL, UINT32_MAX);
-    buffer_init(&once->plain.deleted, UINT32_MAX);
+    row_json_init(&once->rows, spec->view, once->window.mode, BRIEF_BYTES);
+    if (window_is_keyed_by_field(&once->window))
+        once->rows.sink.key = once->window.spec.key;
     buffer_init(&once->answer.body, UINT32_MAX);
-    once->plain.max_bytes = BRIEF_BYTES;
     once->known =
         options->known ? memory_copy_string(options->known, strlen(options->known)) : NULL;
     if (!options->known || once->known)

@@ -25,12 +25,17 @@ struct resume {
     int64_t scanned;
     int64_t max_changed;
     bool too_many;
-    bool only_rows; /* who is told holds nothing that could go */
-    struct snapshot_drafts *drafts;
-    bool as_frames; /* into `frames`; else drafts take all */
-    struct window_frames frames;
-    struct window_rows *lost; /* NULL; else it takes the deletes */
-    size_t lost_bytes;
+    bool only_rows;        /* who is told holds nothing that could go */
+    bool only_removals;    /* of more than a snapshot would cost */
+    struct row_sink *sink; /* takes what goes and what comes */
+};
+
+/* A sink for the keys of what goes. */
+struct lost_keys {
+    struct row_sink sink;
+    struct window_rows *rows;
+    size_t bytes;
+    bool too_many;
 };
 
 static bool lacks_memory(struct resume *resume)
@@ -140,7 +145,7 @@ static bool scan_trimmed(struct resume *resume)
 {
     struct window_reading *reading = resume->reading;
     struct error *error = &reading->result->error;
-    if (!resume->lost)
+    if (!resume->only_removals)
         return true;
     return store_scan_watched_keys(reading->reader, false, reading->state->export.id, resume->from,
                                    INT64_MAX, each_trimmed, resume, error) &&
@@ -164,25 +169,9 @@ static bool find_changed(struct resume *resume)
 
 /* ---- what goes ---- */
 
-static bool put_lost(struct resume *resume, struct span key)
-{
-    resume->lost_bytes += key.length;
-    resume->too_many = resume->too_many || resume->lost_bytes > WINDOW_EXIT_BYTES;
-    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
-    if (row && window_rows_add(resume->lost, row))
-        return !resume->too_many;
-    memory_free(row);
-    return lacks_memory(resume);
-}
-
 static bool put_delete(struct resume *resume, struct span key)
 {
-    if (resume->lost)
-        return put_lost(resume, key);
-    if (resume->as_frames)
-        return window_frames_put(&resume->frames, key, span_make(NULL, 0));
-    return snapshot_drafts_delete(resume->drafts, window_shown_key(resume->reading, key)) ||
-           lacks_memory(resume);
+    return row_sink_remove(resume->sink, key) || lacks_memory(resume);
 }
 
 static bool each_neighbour(void *argument, const struct store_entity *row)
@@ -313,23 +302,12 @@ static bool may_lack(const struct resume *resume, size_t index)
     return (begins && index < near) || (ends && count - index <= near);
 }
 
-static bool put_row(struct resume *resume, struct span key)
-{
-    struct window_reading *reading = resume->reading;
-    struct store_entity entity;
-    if (!window_fetch(reading, key, &entity))
-        return false;
-    if (resume->as_frames)
-        return window_frames_put(&resume->frames, key, entity.data);
-    entity.key = window_shown_key(reading, key);
-    return snapshot_drafts_row(resume->drafts, &entity) || lacks_memory(resume);
-}
-
 static bool put_rows(struct resume *resume)
 {
     const struct window_rows *rows = &resume->reading->window->content.rows;
     for (size_t i = 0; i < rows->count; i++)
-        if (may_lack(resume, i) && !put_row(resume, window_row_key(rows->list[i])))
+        if (may_lack(resume, i) &&
+            !window_put_row(resume->reading, window_row_key(rows->list[i]), resume->sink))
             return false;
     return true;
 }
@@ -344,7 +322,7 @@ static bool put_rows(struct resume *resume)
 static int64_t most_changed(const struct resume *resume)
 {
     const struct window_reading *reading = resume->reading;
-    int64_t most = (resume->lost ? LOST_CHANGED : FEW_CHANGED) +
+    int64_t most = (resume->only_removals ? LOST_CHANGED : FEW_CHANGED) +
                    ROW_CHANGED * (int64_t)reading->window->content.rows.count;
     return most < reading->max_rows ? most : reading->max_rows;
 }
@@ -379,21 +357,16 @@ static bool is_refused(const struct window_reading *reading, int64_t from, bool 
     return lacks_changes(reading, from) || (!current && is_before(reading, from));
 }
 
-static bool each_held(void *argument, struct span key)
-{
-    return put_delete(argument, key);
-}
-
 static bool put_held(struct resume *resume)
 {
-    return !resume->request || window_each_held(resume->reading, resume->request, &resume->rows,
-                                                true, each_held, resume);
+    return !resume->request ||
+           window_each_held(resume->reading, resume->request, &resume->rows, true, resume->sink);
 }
 
 static bool put_all(struct resume *resume)
 {
     return put_held(resume) && (resume->only_rows || put_deletes(resume)) &&
-           (resume->lost || put_rows(resume));
+           (resume->only_removals || put_rows(resume));
 }
 
 /* When it is too many, what was put is worth nothing. */
@@ -410,10 +383,25 @@ static bool run(struct resume *resume)
     return done || (resume->too_many && reading->result->error.code == ERROR_NONE);
 }
 
+static bool note_lost(struct row_sink *sink, struct span key)
+{
+    struct lost_keys *lost = (struct lost_keys *)sink;
+    struct window_row *row = window_row_new(key, span_make(NULL, 0), 0);
+    lost->bytes += key.length;
+    lost->too_many = lost->bytes > WINDOW_EXIT_BYTES;
+    if (row && window_rows_add(lost->rows, row))
+        return !lost->too_many;
+    memory_free(row);
+    return false;
+}
+
 bool window_find_lost(struct window_reading *reading, int64_t from, struct window_rows *lost,
                       bool *all)
 {
-    struct resume resume = {.reading = reading, .from = from, .lost = lost};
+    static const struct row_sink_ops ops = {.remove = note_lost};
+    struct lost_keys keys = {.sink = {.ops = &ops}, .rows = lost};
+    struct resume resume = {
+        .reading = reading, .from = from, .only_removals = true, .sink = &keys.sink};
     int64_t floor;
     if (!store_read_watched_floor(reading->reader, &floor, &reading->result->error))
         return false;
@@ -424,7 +412,11 @@ bool window_find_lost(struct window_reading *reading, int64_t from, struct windo
     if (!reading->state->found || !*all)
         return true;
     bool done = run(&resume);
-    *all = done && !resume.too_many;
+    if (keys.too_many) {
+        done = true; /* what was noted is worth nothing */
+        reading->result->error.code = ERROR_NONE;
+    }
+    *all = done && !resume.too_many && !keys.too_many;
     if (!*all)
         window_rows_fini(lost);
     return done;
@@ -433,36 +425,27 @@ bool window_find_lost(struct window_reading *reading, int64_t from, struct windo
 /* Frames, as they will be for a member that is live. */
 static bool tell_frames(struct resume *resume, struct window_request *request)
 {
-    resume->as_frames = true;
-    window_frames_init(&resume->frames, resume->reading);
+    struct row_frames frames;
+    window_frames_init(&frames, resume->reading);
+    resume->sink = &frames.sink;
     bool done = run(resume);
     request->refused = done && resume->too_many;
     if (done && !request->refused)
-        done = window_frames_end(&resume->frames, &request->text);
-    request->rows = resume->frames.rows;
-    window_frames_fini(&resume->frames);
+        done = row_sink_end(&frames.sink, &request->text) || lacks_memory(resume);
+    request->rows = frames.sink.rows;
+    row_frames_fini(&frames);
     return done;
 }
 
-/* A snapshot's batch, of the rows that it lacks. */
-static bool tell_batch(struct resume *resume, struct window_request *request)
+/* A snapshot's batch, of the rows that it lacks; or what asks as no member does has a sink. */
+static bool tell_rows(struct resume *resume, struct window_request *request)
 {
-    struct window_reading *reading = resume->reading;
-    const struct window *window = reading->window;
-    int64_t change = reading->state->log.last_change;
-    struct snapshot_place place = {
-        .limit = -1, .change = change, .latest = change, .seq = window_cursor(reading->state)};
-    resume->drafts = &reading->result->drafts;
-    if (!resume->drafts->plain) {
-        request->drafts = memory_new(sizeof *request->drafts);
-        if (!request->drafts)
-            return lacks_memory(resume);
-        snapshot_drafts_init(request->drafts, window->spec.view, window->mode, &place);
-        resume->drafts = request->drafts;
-    }
+    if (!request->sink && !window_request_drafts(resume->reading, request, -1))
+        return false;
+    resume->sink = request->sink ? request->sink : &request->drafts->sink;
     bool done = run(resume);
     request->refused = done && resume->too_many;
-    request->rows = resume->drafts->rows;
+    request->rows = resume->sink->rows;
     return done;
 }
 
@@ -472,7 +455,7 @@ bool window_encode_resume(struct window_reading *reading, struct window_request 
     request->refused = is_refused(reading, request->from, request->current);
     if (request->refused)
         return true;
-    return request->as_frames ? tell_frames(&resume, request) : tell_batch(&resume, request);
+    return request->as_frames ? tell_frames(&resume, request) : tell_rows(&resume, request);
 }
 
 bool window_encode_untold(struct window_reading *reading, struct window_request *request)

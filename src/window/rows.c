@@ -41,18 +41,6 @@ static bool note_fresh(struct window_reading *reading, struct window_row *row, s
     return buffer_add_span(&reading->data, data) || lacks_memory(reading);
 }
 
-static bool put_in_snapshot(struct window_reading *reading, const struct store_entity *entity)
-{
-    struct window_result *result = reading->result;
-    struct snapshot_place *place = &result->drafts.place;
-    if (place->limit == 0)
-        return true;
-    struct store_entity row = *entity;
-    if (window_is_keyed_by_field(reading->window))
-        row.key = reading->window->spec.key;
-    return snapshot_drafts_row(&result->drafts, &row) || lacks_memory(reading);
-}
-
 /* A row of the window, in order. Without data (the entity's text) it is fetched when needed. */
 static bool put_row(struct window_reading *reading, struct store_entity *entity, struct span place)
 {
@@ -79,7 +67,8 @@ static bool put_row(struct window_reading *reading, struct store_entity *entity,
         return false;
     if (fresh && reading->window->content.known && !note_fresh(reading, row, entity->data))
         return false;
-    return !reading->result->snapshot_wanted || put_in_snapshot(reading, entity);
+    return !reading->result->snapshot_wanted || row_sink_put(reading->result->sink, entity) ||
+           lacks_memory(reading);
 }
 
 static bool is_full(const struct window_reading *reading)

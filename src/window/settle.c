@@ -75,25 +75,22 @@ static bool can_tell_events(const struct window_reading *reading)
            window->content.position >= reading->state->log.floor_change;
 }
 
-static bool encode(struct window_reading *reading, struct buffer *frames)
+static bool encode(struct window_reading *reading)
 {
     struct window_result *result = reading->result;
     if (can_tell_events(reading)) {
-        if (!window_encode_events(reading, frames, &result->frame_count))
+        if (!window_encode_events(reading, &result->frames, &result->frame_count))
             return false;
     } else {
         result->frame_count = reading->left.count + reading->fresh_count;
-        if (!window_encode_difference(reading, frames))
+        if (!window_encode_difference(reading, &result->frames))
             return false;
     }
-    result->differs = result->frame_count > 0;
+    result->differs = result->frames != NULL;
     for (size_t i = 0; i < reading->left.count; i++)
         if (!add_exit(reading->window, reading->left.list[i]))
             return lacks_memory(reading);
-    if (!result->differs)
-        return true;
-    result->frames = text_new(frames->data, frames->length);
-    return result->frames || lacks_memory(reading);
+    return true;
 }
 
 static bool add_move(struct window_result *result, struct span key, enum window_fate fate)
@@ -125,14 +122,9 @@ bool window_settle(struct window_reading *reading)
 {
     struct window *window = reading->window;
     struct window_result *result = reading->result;
-    struct buffer frames;
     INVARIANT(window->content.position <= reading->state->log.last_change);
     INVARIANT(reading->fresh_count <= reading->rows.count);
-    buffer_init(&frames, UINT32_MAX);
-    bool done = find_left(reading) && (!window->content.known || encode(reading, &frames)) &&
-                note_moves(reading);
-    buffer_fini(&frames);
-    if (!done)
+    if (!find_left(reading) || (window->content.known && !encode(reading)) || !note_moves(reading))
         return false;
     result->version = window->content.version + (result->differs || !window->content.known ? 1 : 0);
     for (size_t i = 0; i < window->content.rows.count; i++)

@@ -108,22 +108,22 @@ static bool is_known(const struct window_request *request, int64_t change)
            (!request->statement.restates || (change > 0 && change <= request->statement.since));
 }
 
-static bool put_row(struct window_reading *reading, struct span data, const struct seq *cursor,
-                    struct text **text)
+static bool put_row(struct window_reading *reading, const struct store_entity *entity,
+                    const struct seq *cursor, struct text **text)
 {
-    struct buffer out;
-    buffer_init(&out, UINT32_MAX);
-    bool done = window_put_frame(reading, reading->window->spec.key, data, cursor, &out);
-    *text = done ? text_new(out.data, out.length) : NULL;
-    buffer_fini(&out);
-    return *text || error_set(&reading->result->error, ERROR_MEMORY,
-                              "out of memory while stating the row of a window");
+    struct row_frames frames;
+    window_frames_init(&frames, reading);
+    bool done = row_frames_put_at(&frames, reading->window->spec.key, entity, cursor) &&
+                row_sink_end(&frames.sink, text);
+    row_frames_fini(&frames);
+    return done || error_set(&reading->result->error, ERROR_MEMORY,
+                             "out of memory while stating the row of a window");
 }
 
 bool window_encode_state(struct window_reading *reading, struct window_request *request)
 {
     const struct window *window = reading->window;
-    struct span key = window->spec.key, data = span_make(NULL, 0);
+    struct span key = window->spec.key;
     struct seq cursor = window_cursor(reading->state);
     struct store_entity entity;
     bool found, shown = window->content.rows.count > 0 && !request->statement.inherits;
@@ -139,11 +139,9 @@ bool window_encode_state(struct window_reading *reading, struct window_request *
         return false;
     found = found && (shown || is_shown(request, key));
     int64_t change = found ? entity.change : 0;
-    if (found)
-        data = entity.data;
     if (is_known(request, change))
         return true;
     request->statement.stated = change;
-    return put_row(reading, data, NULL, &request->text) &&
-           put_row(reading, data, &cursor, &request->statement.with_cursor);
+    return put_row(reading, found ? &entity : NULL, NULL, &request->text) &&
+           put_row(reading, found ? &entity : NULL, &cursor, &request->statement.with_cursor);
 }

@@ -37,6 +37,7 @@
 
 #include "delivery/hub_internal.h"
 #include "rows/batch.h"
+#include "rows/row_frames.h"
 #include "rows/tag.h"
 #include "rows/view_state.h"
 
@@ -362,8 +363,10 @@ struct window_request {
     enum window_request_stage stage;
     bool announced;
     /* the look's */
-    struct window_request *same;    /* an equal one of this look, which is served for both */
-    struct snapshot_drafts *drafts; /* what it gets, until the transaction is over */
+    struct window_request *same; /* an equal one of this look, which is served for both */
+    struct snapshot_drafts
+        *drafts;           /* what it gets, until the transaction is over; NULL: none, or */
+    struct row_sink *sink; /* ... it goes here: of what is read once */
     /* found */
     bool done, refused;
     struct text *text; /* NULL: it has everything */
@@ -384,7 +387,8 @@ struct window_result {
     struct window_rows moves; /* FATE_CARRIED: it came, FATE_LEFT: it left */
     struct text *frames;      /* the difference */
     size_t frame_count;
-    struct snapshot_drafts drafts; /* while snapshot_wanted */
+    struct row_sink *sink;         /* while snapshot_wanted: takes all rows; mostly */
+    struct snapshot_drafts drafts; /* ... these */
     struct text *snapshot;
     struct error error; /* why it cannot go on; ERROR_NONE: fine */
 };
@@ -448,12 +452,11 @@ bool window_scan_seen(struct window_reading *reading, int64_t first, int64_t end
                       store_each_entity each, void *argument, bool *too_many);
 
 /* held.c */
-/* Tell the key of each row that the request's client may hold, and that neither the window nor
- * another of its subscriptions has; perhaps some more than once. Of a list only with `deleted` also
- * those that were deleted since: else window_encode_farewells tells them. */
+/* Remove each row that the request's client may hold, and that neither the window nor another of
+ * its subscriptions has; perhaps some more than once. Of a list only with `deleted` also those that
+ * were deleted since: else window_encode_farewells tells them. */
 bool window_each_held(struct window_reading *reading, const struct window_request *request,
-                      const struct map *rows, bool deleted,
-                      bool (*each)(void *argument, struct span key), void *argument);
+                      const struct map *rows, bool deleted, struct row_sink *sink);
 /* Serve who begins anew with rows of other subscriptions. */
 bool window_encode_move(struct window_reading *reading, struct window_request *request);
 
@@ -497,32 +500,26 @@ bool window_bounds_newcomers(const struct window_bounds *was, const struct windo
                              struct store_reader *reader, int64_t stage, store_each_row each,
                              void *argument, struct error *error);
 
-/* frames.c: all false with result->error when out of memory. */
-/* One live frame. `data` absent: a delete. `seq` NULL: no cursor. */
-bool window_put_frame(struct window_reading *reading, struct span key, struct span data,
-                      const struct seq *seq, struct buffer *out);
+/* frames.c */
+/* Live frames for one member: only the last carries a cursor. */
+void window_frames_init(struct row_frames *frames, const struct window_reading *reading);
+/* Batches of the state that is read. */
+void window_drafts_init(struct snapshot_drafts *drafts, const struct window_reading *reading,
+                        int64_t limit);
+/* All false with result->error: */
+/* Make them the request's. */
+bool window_request_drafts(struct window_reading *reading, struct window_request *request,
+                           int64_t limit);
+/* The row of that key, fetched. */
+bool window_put_row(struct window_reading *reading, struct span key, struct row_sink *sink);
 /* events.c: whether members are told events, and the events since the last look. */
 bool window_tells_events(const struct window *window);
 bool window_tells_events_of(const struct view *view);
-bool window_encode_events(struct window_reading *reading, struct buffer *out, size_t *count);
+bool window_encode_events(struct window_reading *reading, struct text **text, size_t *count);
 /* Deletes for what left, upserts for what is fresh; only the last carries the new cursor. */
-bool window_encode_difference(struct window_reading *reading, struct buffer *out);
+bool window_encode_difference(struct window_reading *reading, struct text **text);
 /* Deletes to be told with a snapshot, into its drafts. */
 bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts);
-/* One frame after the other, for one member: only the last carries a cursor, because none in
- * between stands for a state. */
-struct window_frames {
-    struct window_reading *reading;
-    struct buffer out, key, data; /* the last one waits for what comes */
-    bool waits, is_delete;
-    int64_t rows; /* of these those that are no deletes */
-};
-void window_frames_init(struct window_frames *frames, struct window_reading *reading);
-void window_frames_fini(struct window_frames *frames);
-/* `data` absent: a delete. */
-bool window_frames_put(struct window_frames *frames, struct span key, struct span data);
-/* All of them; *text is NULL when there are none. */
-bool window_frames_end(struct window_frames *frames, struct text **text);
 /* Serve a request from the content just settled; what is to be compressed stays in its drafts. */
 bool window_encode_request(struct window_reading *reading, struct window_request *request);
 bool window_encode_resume(struct window_reading *reading, struct window_request *request);
@@ -546,10 +543,6 @@ bool window_recall_other(const struct window_reading *reading, const struct wind
 struct seq window_cursor(const struct view_state *state);
 /* The settled rows by key; false when out of memory. The map is to be ended in any case. */
 bool window_index_rows(const struct window *window, struct map *map);
-/* The key as members know it. */
-struct span window_shown_key(const struct window_reading *reading, struct span key);
-/* The frames of all batches as one text; NULL when out of memory. */
-struct text *window_join_drafts(struct snapshot_drafts *drafts);
 
 /* state.c */
 bool window_encode_state(struct window_reading *reading, struct window_request *request);

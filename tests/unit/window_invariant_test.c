@@ -378,8 +378,7 @@ static void break_reading(int fault)
     struct window_fresh fresh = {.row = window->content.rows.list[0], .at = 5, .length = 5};
     struct window_reading reading = {
         .window = window, .result = &result, .state = &state, .fresh = &fresh};
-    struct buffer out;
-    buffer_init(&out, UINT32_MAX);
+    struct text *out;
     window_reading_init(&reading);
     window->content.rows.list[0]->fate = window->content.rows.list[1]->fate = FATE_LEFT;
     if (fault >= EXITS_BACK && fault <= EXITS_NEWER) {

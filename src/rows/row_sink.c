@@ -1,0 +1,37 @@
+#include "rows/row_sink.h"
+#include "rows/show.h"
+
+void row_sink_init(struct row_sink *sink, const struct row_sink_ops *ops, const struct view *view,
+                   enum wire_mode mode)
+{
+    *sink = (struct row_sink){.ops = ops, .view = view, .mode = mode};
+    buffer_init(&sink->shown, UINT32_MAX);
+}
+
+void row_sink_fini(struct row_sink *sink)
+{
+    buffer_fini(&sink->shown);
+}
+
+static struct span key_in(const struct row_sink *sink, struct span key)
+{
+    return sink->key.data ? sink->key : key;
+}
+
+bool row_sink_put(struct row_sink *sink, const struct store_entity *row)
+{
+    struct store_entity shown = *row;
+    shown.key = key_in(sink, row->key);
+    return frame_show(sink->view, row->data, &sink->shown, &shown.data) &&
+           sink->ops->put(sink, &shown);
+}
+
+bool row_sink_remove(struct row_sink *sink, struct span key)
+{
+    return sink->ops->remove(sink, key_in(sink, key));
+}
+
+bool row_sink_end(struct row_sink *sink, struct text **text)
+{
+    return sink->ops->end(sink, text);
+}
