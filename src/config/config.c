@@ -1,108 +1,12 @@
 /*
- * The life of a configuration, and how one setting gets into it. A setting that was never touched
- * holds its default, so there is no "unset" for anything that has one.
+ * The life of a configuration; a setting by its name; and the file: one JSON object, a member per
+ * setting.
  */
 #include "config/config_internal.h"
 
 #include <fcntl.h>
 
-enum { TEXT_LIMIT = 4096, VALUE_LIMIT = 64 * 1024 };
-
-static char **text_field(struct config *config, const struct setting *setting)
-{
-    return (char **)((char *)config + setting->offset);
-}
-
-/* Enums of different types share this path, so they are moved as bytes, never through a pointer of
- * another type. */
-static void put_number(struct config *config, const struct setting *setting, int64_t number)
-{
-    char *field = (char *)config + setting->offset;
-    if (setting->type == SETTING_WORD) {
-        unsigned place = (unsigned)number;
-        memcpy(field, &place, sizeof(place));
-    } else if (setting->type == SETTING_FLAG) {
-        *(bool *)field = number != 0;
-    } else {
-        memcpy(field, &number, sizeof(number));
-    }
-}
-
-int64_t setting_number(const struct config *config, const struct setting *setting)
-{
-    const char *field = (const char *)config + setting->offset;
-    if (setting->type == SETTING_WORD) {
-        unsigned place;
-        memcpy(&place, field, sizeof(place));
-        return place;
-    }
-    if (setting->type == SETTING_FLAG)
-        return *(const bool *)field;
-    int64_t number;
-    memcpy(&number, field, sizeof(number));
-    return number;
-}
-
-const char *setting_text(const struct config *config, const struct setting *setting)
-{
-    return *(char *const *)((const char *)config + setting->offset);
-}
-
-static size_t size_of(const struct setting *setting)
-{
-    static const size_t sizes[] = {sizeof(char *),   sizeof(char *), sizeof(int64_t),
-                                   sizeof(unsigned), sizeof(bool),   sizeof(struct config_rate)};
-    _Static_assert(SETTING_TEXT == 0 && SETTING_NUMBER == 2 && SETTING_RATE == 5, "sizes");
-    return sizes[setting->type];
-}
-
-void setting_swap(struct config *a, struct config *b, const struct setting *setting)
-{
-    char held[sizeof(struct config_rate)];
-    char *of_a = (char *)a + setting->offset, *of_b = (char *)b + setting->offset;
-    memcpy(held, of_a, size_of(setting));
-    memcpy(of_a, of_b, size_of(setting));
-    memcpy(of_b, held, size_of(setting));
-}
-
-bool setting_same(const struct config *a, const struct config *b, const struct setting *setting)
-{
-    if (setting_is_textual(setting))
-        return same_text(setting_text(a, setting), setting_text(b, setting));
-    return memcmp((const char *)a + setting->offset, (const char *)b + setting->offset,
-                  size_of(setting)) == 0;
-}
-
-static bool put_text(struct config *config, const struct setting *setting, struct span text,
-                     struct error *error)
-{
-    char *copy = memory_copy_string(text.data, text.length);
-    if (!copy)
-        return error_set(error, ERROR_MEMORY, "out of memory");
-    if (setting->check && !setting->check(copy, error)) {
-        memory_free(copy);
-        return error_prefix(error, "setting \"%s\"", setting->name);
-    }
-    char **field = text_field(config, setting);
-    memory_free(*field);
-    *field = copy;
-    return true;
-}
-
-bool setting_set_default(struct config *config, const struct setting *setting, struct error *error)
-{
-    if (setting->type == SETTING_RATE) /* by the rows behind it */
-        return true;
-    if (!setting_is_textual(setting)) {
-        put_number(config, setting, setting->number);
-        return true;
-    }
-    if (setting->text)
-        return put_text(config, setting, span_of(setting->text), error);
-    memory_free(*text_field(config, setting));
-    *text_field(config, setting) = NULL;
-    return true;
-}
+enum { FILE_LIMIT = 4 * 1024 * 1024 };
 
 bool config_init(struct config *config, struct error *error)
 {
@@ -119,112 +23,54 @@ void config_fini(struct config *config)
 {
     for (size_t i = 0; i < config_setting_count; i++)
         if (setting_is_textual(&config_settings[i]))
-            memory_free(*text_field(config, &config_settings[i]));
+            memory_free((char *)setting_text(config, &config_settings[i]));
     config_free_auth(config);
     config_free_exports(config);
-    config_free_stacks(config);
 }
 
-/* HOST:PORT, where a host with colons stands in brackets; or nothing at all. */
-static bool is_address(struct span text)
+/* ---- by name ---- */
+
+/* What has a structure of its own, and how it is set from what the file has for it; that replaces
+ * what was there. */
+typedef bool (*config_setter)(struct config *config, const struct tree *value, struct error *error);
+
+static const struct {
+    const char *name;
+    config_setter set;
+} structures[] = {{"auth", config_set_auth},
+                  {"allowed_origins", config_set_origins},
+                  {"exports", config_set_exports},
+                  {"stacks", config_set_stacks}};
+
+static config_setter structure(const char *name)
 {
-    if (text.length == 0)
-        return true;
-    size_t colon = text.length;
-    while (colon > 0 && text.data[colon - 1] != ':')
-        colon--;
-    if (colon < 2)
-        return false;
-    struct span host = span_make(text.data, colon - 1);
-    bool bracketed = host.length > 2 && host.data[0] == '[' && host.data[host.length - 1] == ']';
-    int64_t port;
-    return (bracketed || !memchr(host.data, ':', host.length)) &&
-           typed_number(span_make(text.data + colon, text.length - colon), &port) && port >= 0 &&
-           port <= 65535;
+    for (size_t i = 0; i < sizeof(structures) / sizeof(structures[0]); i++)
+        if (strcmp(structures[i].name, name) == 0)
+            return structures[i].set;
+    return NULL;
 }
 
-bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
-                      struct error *error)
+static const struct setting *find(const char *name)
 {
-    int64_t number;
-    bool good = false;
-    switch (setting->type) {
-    case SETTING_NUMBER:
-        if (!typed_number(text, &number) || number < setting->least || number > setting->most)
-            return setting_refuse(setting, text, error);
-        put_number(config, setting, number);
-        return true;
-    case SETTING_WORD:
-        number = setting_word(setting->words, text);
-        if (number < 0)
-            return setting_refuse(setting, text, error);
-        put_number(config, setting, number);
-        return true;
-    case SETTING_FLAG:
-        if (!span_equal(text, span_of("true")) && !span_equal(text, span_of("false")))
-            return setting_refuse(setting, text, error);
-        put_number(config, setting, text.length == 4);
-        return true;
-    case SETTING_RATE:
-        return setting_set_rate(config, setting, text, error);
-    case SETTING_ADDRESS:
-        good = is_address(text);
-        break;
-    case SETTING_TEXT:
-        good = text.length > 0;
-        break;
-    }
-    if (!good || text.length > TEXT_LIMIT || memchr(text.data, '\0', text.length))
-        return setting_refuse(setting, text, error);
-    return put_text(config, setting, text, error);
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (strcmp(config_settings[i].name, name) == 0)
+            return &config_settings[i];
+    return NULL;
 }
 
-/* The texts of a list, with commas between; false: it is no such list. */
-static bool join_texts(const struct tree *list, struct buffer *out)
+/* With the nearest name that there is. */
+static bool unknown(const char *name, struct error *error)
 {
-    bool good = tree_type(list) == TREE_ARRAY && tree_count(list) > 0;
-    for (size_t i = 0; good && i < tree_count(list); i++) {
-        const struct tree *element = tree_element(list, i);
-        good = tree_type(element) == TREE_STRING;
-        if (good && i)
-            buffer_add_string(out, ", ");
-        if (good)
-            buffer_add_span(out, tree_string(element));
-    }
-    return good && !out->failed;
-}
-
-/* Whether the file may have such a value for it; lists are another matter. */
-static bool takes(const struct setting *setting, const struct tree *value)
-{
-    bool counts = setting->type == SETTING_NUMBER, decides = setting->type == SETTING_FLAG;
-    if (tree_type(value) == TREE_INTEGER)
-        return counts || setting->type == SETTING_RATE;
-    return tree_type(value) == TREE_BOOLEAN
-               ? decides
-               : tree_type(value) == TREE_STRING && !counts && !decides;
-}
-
-bool setting_set_tree(struct config *config, const struct setting *setting,
-                      const struct tree *value, struct error *error)
-{
-    bool good = takes(setting, value);
-    if (good && tree_type(value) == TREE_STRING)
-        return setting_set_text(config, setting, tree_string(value), error);
-    struct buffer text;
-    buffer_init(&text, VALUE_LIMIT);
-    bool listed = setting->list && join_texts(value, &text);
-    if (!listed) {
-        buffer_clear(&text);
-        tree_print(value, &text);
-    }
-    if (good && text.failed)
-        good = error_set(error, ERROR_MEMORY, "out of memory");
-    else
-        good = good || listed ? setting_set_text(config, setting, buffer_span(&text), error)
-                              : setting_refuse(setting, buffer_span(&text), error);
-    buffer_fini(&text);
-    return good;
+    struct nearest nearest = {.given = name};
+    for (size_t i = 0; i < config_setting_count; i++)
+        nearest_offer(&nearest, config_settings[i].name);
+    for (size_t i = 0; i < sizeof(structures) / sizeof(structures[0]); i++)
+        nearest_offer(&nearest, structures[i].name);
+    if (nearest.name)
+        return error_set(error, ERROR_CONFIGURATION,
+                         "unknown setting \"%.100s\"; did you mean \"%s\"?", name, nearest.name);
+    return error_set(error, ERROR_CONFIGURATION,
+                     "unknown setting \"%.100s\"; `stele serve --help` lists all", name);
 }
 
 static bool set_parsed(struct config *config, const char *name, const char *value,
@@ -240,14 +86,75 @@ static bool set_parsed(struct config *config, const char *name, const char *valu
 
 bool config_set(struct config *config, const char *name, const char *value, struct error *error)
 {
-    config_setter set = config_structure(name);
+    config_setter set = structure(name);
     if (set)
         return set_parsed(config, name, value, set, error);
     if (strcmp(name, "stack") == 0)
         return config_add_stack(config, span_of(value), error);
-    const struct setting *setting = setting_find(name);
+    const struct setting *setting = find(name);
     return setting ? setting_set_text(config, setting, span_of(value), error)
-                   : setting_unknown(name, error);
+                   : unknown(name, error);
+}
+
+/* ---- the file ---- */
+
+static bool set_member(struct config *config, const char *name, const struct tree *value,
+                       struct error *error)
+{
+    /* Editors find the published schema by this member; it is not a setting. */
+    if (strcmp(name, "$schema") == 0 && tree_type(value) == TREE_STRING)
+        return true;
+    config_setter set = structure(name);
+    if (set)
+        return set(config, value, error);
+    const struct setting *setting = find(name);
+    if (!setting || setting->member)
+        return unknown(name, error);
+    return setting_set_tree(config, setting, value, error);
+}
+
+static bool set_members(struct config *config, const struct tree *root, struct error *error)
+{
+    if (tree_type(root) != TREE_OBJECT)
+        return error_set(error, ERROR_CONFIGURATION, "is not a JSON object");
+    void *position = NULL;
+    const char *name;
+    const struct tree *value;
+    while (tree_next(root, &position, &name, &value))
+        if (!set_member(config, name, value, error))
+            return false;
+    return true;
+}
+
+/* Line and column tell the place; the text that stands there may be a token. */
+static void leave_text_out(struct error *error)
+{
+    char *near = error ? strstr(error->message, " near '") : NULL;
+    if (near)
+        *near = '\0';
+}
+
+bool config_read_file(struct config *config, const char *path, struct error *error)
+{
+    struct tree *root = config_read_tree(config->folder, path, FILE_LIMIT, error);
+    if (!root)
+        leave_text_out(error);
+    bool done = root && set_members(config, root, error);
+    tree_free(root);
+    if (!done && error && error->code != ERROR_MEMORY)
+        error->code = ERROR_CONFIGURATION;
+    return done || error_prefix(error, "configuration file %s", path);
+}
+
+/* ---- what it amounts to ---- */
+
+bool config_rates_untouched(const struct config *config)
+{
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].older &&
+            setting_number(config, &config_settings[i]) != config_settings[i].number)
+            return false;
+    return true;
 }
 
 /* Whether only this machine can reach the address. A name other than localhost may resolve to

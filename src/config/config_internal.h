@@ -39,16 +39,6 @@ struct setting {
 extern const struct setting config_settings[];
 extern const size_t config_setting_count;
 
-const struct setting *setting_find(const char *name);
-/* How a setting with a structure of its own is set from what the file has for it; it replaces what
- * was there. NULL: none has this name. */
-typedef bool (*config_setter)(struct config *config, const struct tree *value, struct error *error);
-config_setter config_structure(const char *name);
-/* ERROR_CONFIGURATION for a name that is not in the table, with the nearest that is. */
-bool setting_unknown(const char *name, struct error *error);
-/* ERROR_CONFIGURATION: names the setting, the value (as it was given) and what is allowed. */
-bool setting_refuse(const struct setting *setting, struct span value, struct error *error);
-
 static inline bool setting_is_textual(const struct setting *setting)
 {
     return setting->type == SETTING_TEXT || setting->type == SETTING_ADDRESS;
@@ -68,10 +58,8 @@ static inline bool same_text(const char *a, const char *b)
 
 /* Set what holds without a word of anybody. */
 bool setting_set_default(struct config *config, const struct setting *setting, struct error *error);
-/* Set from text; the value is checked. */
+/* Set from text; the value is checked. ERROR_CONFIGURATION names what is allowed. */
 bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
-                      struct error *error);
-bool setting_set_rate(struct config *config, const struct setting *setting, struct span text,
                       struct error *error);
 /* The name of the environment variable that sets it: STELE_MAX_EXPORTS, STELE_AUTH_MODE. */
 enum { SETTING_VARIABLE = 64 };
@@ -83,30 +71,25 @@ bool setting_read_variable(struct config *config, const struct setting *setting,
 bool setting_set_tree(struct config *config, const struct setting *setting,
                       const struct tree *value, struct error *error);
 /* The value now: of a number or a flag itself, of a word its place in `words`; of a text itself, or
- * NULL; of a rate its numbers. */
+ * NULL. */
 int64_t setting_number(const struct config *config, const struct setting *setting);
 const char *setting_text(const struct config *config, const struct setting *setting);
-const struct config_rate *setting_rate(const struct config *config, const struct setting *setting);
-struct config_rate setting_standard_rate(const struct setting *setting);
-void rate_print(struct buffer *out, struct config_rate rate);
 /* Whether the values of two configurations are the same; exchange them. */
 bool setting_same(const struct config *a, const struct config *b, const struct setting *setting);
 void setting_swap(struct config *a, struct config *b, const struct setting *setting);
 
-/* Place of a word in a list that ends with NULL, or -1. */
-int setting_word(const char *const *words, struct span word);
 /* Append the words as "a, b or c". */
 void setting_print_words(struct buffer *out, const char *const *words);
 
-/* "exports", "stacks", "auth" and "allowed_origins", see config_setter. */
+/* "exports", "stacks", "auth" and "allowed_origins": set from what the file has for it, which
+ * replaces what was there. */
 bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
-void config_free_exports(struct config *config);
 bool config_set_stacks(struct config *config, const struct tree *stacks, struct error *error);
 bool config_add_stack(struct config *config, struct span path, struct error *error);
-void config_free_stacks(struct config *config);
 bool config_set_auth(struct config *config, const struct tree *auth, struct error *error);
 bool config_set_origins(struct config *config, const struct tree *origins, struct error *error);
-/* What is not in a table. */
+/* What is not in a table: exports and stacks; lists and origins. */
+void config_free_exports(struct config *config);
 void config_free_auth(struct config *config);
 
 /* As config_wrong, for a member that the object there does not have; `known` ends with NULL. */
@@ -118,20 +101,8 @@ bool config_unknown_member(struct error *error, const char *path, const char *na
 bool setting_add(struct buffer *out, const struct config *config, const struct setting *setting);
 bool setting_add_member(struct buffer *out, const char *name, const struct config *config,
                         const struct setting *setting);
-/* How one setting is shown: its lines of --help, its value as a member of the file with `before` in
- * front of it, if there is one, and its member of the schema, indented by so many spaces. */
-void setting_describe(struct buffer *out, const struct setting *setting);
-bool setting_print(struct buffer *out, const char *before, const struct config *config,
-                   const struct setting *setting);
-void setting_schema(struct buffer *out, const struct setting *setting, int indent);
-/* The same of "auth" and "allowed_origins". What is secret is not shown. */
-void config_auth_describe(struct buffer *out);
-void config_auth_print(struct buffer *out, const struct config *config);
-void config_auth_schema(struct buffer *out);
 
 /* Read a JSON file of at most `limit` bytes. NULL with ERROR_CONFIGURATION or ERROR_MEMORY. */
 struct tree *config_read_tree(int folder, const char *path, size_t limit, struct error *error);
-/* Add the exports and their views to a set, without resolving them. */
-bool config_add_exports(const struct config *config, struct view_set *set, struct error *error);
 
 #endif

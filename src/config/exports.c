@@ -1,5 +1,7 @@
 /*
- * "exports" of the configuration: {"<export>": {"max_entities": n, "max_array_length": n,
+ * "exports" and "stacks" of the configuration, and the set of views that both make: the stack files
+ * first, then the exports, whose views may replace theirs or be over them.
+ * "exports": {"<export>": {"max_entities": n, "max_array_length": n,
  * "null_removes": boolean, "scope": path, "views": {"<view>": definition}}}. What is wrong is named
  * by its path, as exports.Quake.views; definitions of views are the view folder's to read.
  */
@@ -10,31 +12,14 @@
 #define LARGEST (((int64_t)1 << 53) - 1)
 #define LONGEST_ARRAY ((int64_t)1000000000)
 
-bool config_wrong(struct error *error, const char *path, const char *what)
+enum { STACK_LIMIT = 64 * 1024 * 1024 };
+
+static bool out_of_memory(struct error *error)
 {
-    return error_set(error, ERROR_CONFIGURATION, "setting \"%.300s\": %s", path, what);
+    return error_set(error, ERROR_MEMORY, "out of memory");
 }
 
-bool config_unknown_member(struct error *error, const char *path, const char *name,
-                           const char *const *known)
-{
-    struct nearest nearest = {.given = name};
-    for (size_t i = 0; known[i]; i++)
-        nearest_offer(&nearest, known[i]);
-    struct buffer text;
-    buffer_init(&text, 256);
-    setting_print_words(&text, known);
-    const char *allowed = buffer_string(&text);
-    if (nearest.name)
-        error_set(error, ERROR_CONFIGURATION,
-                  "setting \"%.200s\" has no \"%.60s\"; did you mean \"%s\"?", path, name,
-                  nearest.name);
-    else
-        error_set(error, ERROR_CONFIGURATION, "setting \"%.200s\" has no \"%.60s\"; allowed: %s",
-                  path, name, allowed ? allowed : "");
-    buffer_fini(&text);
-    return false;
-}
+/* ---- "exports" ---- */
 
 static void free_export(struct config_export *export)
 {
@@ -47,7 +32,7 @@ static void free_export(struct config_export *export)
     memory_free(export->name);
 }
 
-void config_free_exports(struct config *config)
+static void free_exports(struct config *config)
 {
     for (size_t i = 0; i < config->export_count; i++)
         free_export(&config->exports[i]);
@@ -71,7 +56,7 @@ static bool keep_view(struct config_view *view, const char *name, const struct t
 {
     view->name = memory_copy_string(name, strlen(name));
     view->definition = keep_tree(definition);
-    return (view->name && view->definition) || error_set(error, ERROR_MEMORY, "out of memory");
+    return (view->name && view->definition) || out_of_memory(error);
 }
 
 static bool read_views(struct config_export *export, const char *path, const struct tree *views,
@@ -81,7 +66,7 @@ static bool read_views(struct config_export *export, const char *path, const str
         return config_wrong(error, path, "must be an object of views by name");
     export->views = memory_new((tree_count(views) + 1) * sizeof(*export->views));
     if (!export->views)
-        return error_set(error, ERROR_MEMORY, "out of memory");
+        return out_of_memory(error);
     void *position = NULL;
     const char *name;
     const struct tree *value;
@@ -119,7 +104,7 @@ static bool read_export(struct config_export *export, const char *name, const st
     export->max_array_length = CONFIG_INHERIT;
     export->name = memory_copy_string(name, strlen(name));
     if (!export->name)
-        return error_set(error, ERROR_MEMORY, "out of memory");
+        return out_of_memory(error);
     if (tree_type(value) != TREE_OBJECT)
         return config_wrong(error, path,
                             "must be an object of rules and views, e.g. {\"max_entities\": 1000}");
@@ -134,7 +119,7 @@ static bool read_export(struct config_export *export, const char *name, const st
         } else if (strcmp(member, "scope") == 0) {
             export->scope = keep_tree(content);
             if (!export->scope)
-                return error_set(error, ERROR_MEMORY, "out of memory");
+                return out_of_memory(error);
         } else if (strcmp(member, "max_entities") == 0 || strcmp(member, "max_array_length") == 0 ||
                    strcmp(member, "null_removes") == 0) {
             if (!read_rule(export, member, inner, content, error))
@@ -146,14 +131,48 @@ static bool read_export(struct config_export *export, const char *name, const st
     return true;
 }
 
+static bool add_view(struct view_set *set, struct span export_name, const struct config_view *view,
+                     struct error *error)
+{
+    struct tree *definition = tree_parse(span_of(view->definition), error);
+    bool good =
+        definition && view_set_derive(set, export_name, span_of(view->name), definition, error);
+    tree_free(definition);
+    return good;
+}
+
+static bool add_scope(struct view_set *set, const struct config_export *export, struct error *error)
+{
+    if (!export->scope)
+        return true;
+    struct tree *path = tree_parse(span_of(export->scope), error);
+    bool good = path && view_set_scope(set, span_of(export->name), path, error);
+    tree_free(path);
+    return good || error_prefix(error, "setting \"exports.%.128s.scope\"", export->name);
+}
+
+static bool add_exports(const struct config *config, struct view_set *set, struct error *error)
+{
+    for (size_t i = 0; i < config->export_count; i++) {
+        const struct config_export *export = &config->exports[i];
+        struct span name = span_of(export->name);
+        if (!view_set_add_export(set, name, error) || !add_scope(set, export, error))
+            return false;
+        for (size_t j = 0; j < export->view_count; j++)
+            if (!add_view(set, name, &export->views[j], error))
+                return false;
+    }
+    return true;
+}
+
 bool config_set_exports(struct config *config, const struct tree *exports, struct error *error)
 {
-    config_free_exports(config);
+    free_exports(config);
     if (tree_type(exports) != TREE_OBJECT)
         return config_wrong(error, "exports", "must be an object of exports by name");
     config->exports = memory_new((tree_count(exports) + 1) * sizeof(*config->exports));
     if (!config->exports)
-        return error_set(error, ERROR_MEMORY, "out of memory");
+        return out_of_memory(error);
     void *position = NULL;
     const char *name;
     const struct tree *value;
@@ -163,8 +182,122 @@ bool config_set_exports(struct config *config, const struct tree *exports, struc
     /* Names and definitions are the view folder's to judge. Sources may be in a stack file, which
      * need not be known yet. */
     struct view_set *set = view_set_new(false);
-    bool good = set ? config_add_exports(config, set, error)
-                    : error_set(error, ERROR_MEMORY, "out of memory");
+    bool good = set ? add_exports(config, set, error) : out_of_memory(error);
     view_set_free(set);
     return good;
+}
+
+/* ---- "stacks" ---- */
+
+static void free_stacks(struct config *config)
+{
+    for (size_t i = 0; i < config->stack_count; i++)
+        memory_free(config->stacks[i]);
+    memory_free(config->stacks);
+    config->stacks = NULL;
+    config->stack_count = 0;
+}
+
+bool config_add_stack(struct config *config, struct span path, struct error *error)
+{
+    if (path.length == 0 || memchr(path.data, 0, path.length))
+        return error_set(error, ERROR_CONFIGURATION,
+                         "setting \"stacks\" cannot have this path; allowed: the path of a file");
+    char **stacks = memory_resize(config->stacks, (config->stack_count + 1) * sizeof(*stacks));
+    if (!stacks)
+        return out_of_memory(error);
+    config->stacks = stacks;
+    stacks[config->stack_count] = memory_copy_string(path.data, path.length);
+    if (!stacks[config->stack_count])
+        return out_of_memory(error);
+    config->stack_count++;
+    return true;
+}
+
+bool config_set_stacks(struct config *config, const struct tree *stacks, struct error *error)
+{
+    free_stacks(config);
+    bool good = tree_type(stacks) == TREE_ARRAY;
+    for (size_t i = 0; good && i < tree_count(stacks); i++) {
+        const struct tree *path = tree_element(stacks, i);
+        good = tree_type(path) == TREE_STRING;
+        if (good && !config_add_stack(config, tree_string(path), error))
+            return false;
+    }
+    return good || error_set(error, ERROR_CONFIGURATION,
+                             "setting \"stacks\": must be a list of paths of stack files");
+}
+
+struct tree *config_read_tree(int folder, const char *path, size_t limit, struct error *error)
+{
+    struct buffer text;
+    struct tree *root = NULL;
+    buffer_init(&text, limit);
+    if (file_read(folder, path, &text, error))
+        root = tree_parse(buffer_span(&text), error);
+    buffer_fini(&text);
+    if (!root && error && error->code != ERROR_MEMORY)
+        error->code = ERROR_CONFIGURATION;
+    return root;
+}
+
+static bool add_stacks(const struct config *config, struct view_set *set, struct error *error)
+{
+    for (size_t i = 0; i < config->stack_count; i++) {
+        struct tree *stack =
+            config_read_tree(config->folder, config->stacks[i], STACK_LIMIT, error);
+        bool good = stack && view_set_add_stack(set, stack, error);
+        tree_free(stack);
+        if (!good)
+            return error_prefix(error, "stack file %s", config->stacks[i]);
+    }
+    return true;
+}
+
+void config_free_exports(struct config *config)
+{
+    free_exports(config);
+    free_stacks(config);
+}
+
+/* ---- the set ---- */
+
+struct view_set *config_views(const struct config *config, struct error *error)
+{
+    struct view_set *set = view_set_new(config->export_count == 0 && config->stack_count == 0);
+    if (!set) {
+        out_of_memory(error);
+        return NULL;
+    }
+    if (add_stacks(config, set, error) && add_exports(config, set, error) &&
+        view_set_resolve(set, error))
+        return set;
+    view_set_free(set);
+    return NULL;
+}
+
+/* ---- what is seldom meant ---- */
+
+static void warn_of_view(const struct view *view)
+{
+    struct buffer path;
+    buffer_init(&path, SIZE_MAX);
+    if (view_hidden_sort(view, &path) && buffer_string(&path))
+        log_warning("config", "hidden-order", log_text("view", view->id),
+                    log_text("sorted_by", path.data),
+                    log_text("effect", "the order of rows tells of a member that its fields hide"));
+    buffer_clear(&path);
+    if (view_hidden_key(view, &path) && buffer_string(&path))
+        log_warning(
+            "config", "hidden-key", log_text("view", view->id), log_text("keyed_by", path.data),
+            log_text("effect",
+                     "whoever asks for a key learns whether a row has it, though fields hide it"));
+    buffer_fini(&path);
+}
+
+void config_warn_of_views(const struct view_set *views)
+{
+    const struct view *view;
+    for (size_t i = 0; (view = view_set_at(views, i)); i++)
+        warn_of_view(view);
 }

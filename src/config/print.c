@@ -3,28 +3,6 @@
  */
 #include "config/config_internal.h"
 
-/* ---- one value ---- */
-
-bool setting_add(struct buffer *out, const struct config *config, const struct setting *setting)
-{
-    bool textual = setting_is_textual(setting), rated = setting->type == SETTING_RATE;
-    const char *text = !textual ? NULL : config ? setting_text(config, setting) : setting->text;
-    int64_t number = textual || rated ? 0
-                     : config         ? setting_number(config, setting)
-                                      : setting->number;
-    if (textual && !text)
-        return false;
-    if (rated)
-        rate_print(out, config ? *setting_rate(config, setting) : setting_standard_rate(setting));
-    else if (setting->type == SETTING_NUMBER)
-        buffer_printf(out, "%lld", (long long)number);
-    else if (setting->type == SETTING_FLAG)
-        buffer_add_string(out, number ? "true" : "false");
-    else
-        buffer_add_string(out, textual ? text : setting->words[number]);
-    return true;
-}
-
 bool setting_add_member(struct buffer *out, const char *name, const struct config *config,
                         const struct setting *setting)
 {
@@ -45,7 +23,7 @@ bool setting_add_member(struct buffer *out, const char *name, const struct confi
 
 /* ---- the list ---- */
 
-void setting_describe(struct buffer *out, const struct setting *setting)
+static void describe(struct buffer *out, const struct setting *setting)
 {
     static const char *const forms[] = {[SETTING_TEXT] = "a text",
                                         [SETTING_ADDRESS] = "HOST:PORT",
@@ -69,12 +47,24 @@ void setting_describe(struct buffer *out, const struct setting *setting)
             buffer_printf(out, "      environment: %s\n", setting[i].environment);
 }
 
+static void describe_auth(struct buffer *out)
+{
+    buffer_add_string(out, "  auth: an object, default {\"mode\": \"none\"}; its members, which "
+                           "--set takes by these names:\n");
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].member)
+            describe(out, &config_settings[i]);
+    buffer_add_string(out, "  auth.tokens, auth.keys: lists, in a configuration file only\n"
+                           "  allowed_origins: a list of origins from which browsers may connect, "
+                           "default []: all\n");
+}
+
 bool config_describe(struct buffer *out)
 {
     for (size_t i = 0; i < config_setting_count; i++)
         if (setting_stands_alone(&config_settings[i]))
-            setting_describe(out, &config_settings[i]);
-    config_auth_describe(out);
+            describe(out, &config_settings[i]);
+    describe_auth(out);
     buffer_add_string(out,
                       "  stacks: a list of paths of arete stack files, default []; \"stack\" adds "
                       "one\n");
@@ -89,6 +79,92 @@ bool config_describe(struct buffer *out)
 }
 
 /* ---- the values ---- */
+
+static bool print_setting(struct buffer *out, const char *before, const struct config *config,
+                          const struct setting *setting)
+{
+    size_t length = out->length;
+    buffer_add_string(out, before);
+    bool set =
+        setting_add_member(out, setting->member ? setting->member : setting->name, config, setting);
+    if (!set)
+        out->length = length;
+    return set;
+}
+
+/* What was left out is too short for a token, so that what is printed is refused where it is used
+ * as a configuration. */
+static void print_token(struct buffer *out, const struct tree *entry)
+{
+    static const char hidden[] = "\"(hidden)\"";
+    void *position = NULL;
+    const char *name;
+    const struct tree *value;
+    if (tree_type(entry) != TREE_OBJECT) {
+        buffer_add_string(out, hidden);
+        return;
+    }
+    buffer_add_char(out, '{');
+    for (size_t i = 0; tree_next(entry, &position, &name, &value); i++) {
+        buffer_add_string(out, i ? ", " : "");
+        doc_escape(out, span_of(name));
+        buffer_add_string(out, ": ");
+        if (strcmp(name, "token") == 0)
+            buffer_add_string(out, hidden);
+        else
+            tree_print_canonical(value, out);
+    }
+    buffer_add_char(out, '}');
+}
+
+static void print_tokens(struct buffer *out, const char *tokens)
+{
+    struct error error;
+    struct tree *list = tree_parse(span_of(tokens), &error);
+    if (!list) { /* it was parsed before, so this is for lack of memory */
+        out->failed = true;
+        return;
+    }
+    buffer_add_string(out, "\"tokens\": [");
+    for (size_t i = 0; i < tree_count(list); i++) {
+        buffer_add_string(out, i ? ",\n      " : "\n      ");
+        print_token(out, tree_element(list, i));
+    }
+    buffer_add_string(out, "]");
+    tree_free(list);
+}
+
+static void print_origins(struct buffer *out, const struct config *config)
+{
+    buffer_add_string(out, "  \"allowed_origins\": [");
+    for (size_t i = 0; i < config->origin_count; i++) {
+        buffer_add_string(out, i ? ", " : "");
+        doc_escape(out, span_of(config->origins[i]));
+    }
+    buffer_add_string(out, "],\n");
+}
+
+static void print_auth(struct buffer *out, const struct config *config)
+{
+    const struct config_auth *auth = &config->auth;
+    const char *between = "\n    ";
+    buffer_add_string(out, "  \"auth\": {");
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].member && print_setting(out, between, config, &config_settings[i]))
+            between = ",\n    ";
+    if (auth->tokens) {
+        buffer_add_string(out, between);
+        print_tokens(out, auth->tokens);
+    }
+    if (auth->keys) {
+        buffer_add_string(out, between);
+        buffer_add_string(out, "\"keys\": ");
+        buffer_add_string(out, auth->keys);
+    }
+    buffer_add_string(out, "\n  },\n");
+    if (config->origin_count)
+        print_origins(out, config);
+}
 
 static void print_stacks(struct buffer *out, const struct config *config)
 {
@@ -124,26 +200,14 @@ static void print_export(struct buffer *out, const struct config_export *export)
     buffer_add_string(out, "}}");
 }
 
-bool setting_print(struct buffer *out, const char *before, const struct config *config,
-                   const struct setting *setting)
-{
-    size_t length = out->length;
-    buffer_add_string(out, before);
-    bool set =
-        setting_add_member(out, setting->member ? setting->member : setting->name, config, setting);
-    if (!set)
-        out->length = length;
-    return set;
-}
-
 bool config_print(const struct config *config, struct buffer *out)
 {
     buffer_add_string(out, "{\n");
     for (size_t i = 0; i < config_setting_count; i++)
         if (setting_stands_alone(&config_settings[i]) &&
-            setting_print(out, "  ", config, &config_settings[i]))
+            print_setting(out, "  ", config, &config_settings[i]))
             buffer_add_string(out, ",\n");
-    config_auth_print(out, config);
+    print_auth(out, config);
     print_stacks(out, config);
     buffer_add_string(out, "  \"exports\": {");
     for (size_t i = 0; i < config->export_count; i++) {

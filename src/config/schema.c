@@ -43,7 +43,7 @@ static void schema_form(struct buffer *out, const struct setting *setting, int i
     }
 }
 
-void setting_schema(struct buffer *out, const struct setting *setting, int indent)
+static void add_schema(struct buffer *out, const struct setting *setting, int indent)
 {
     const char *name = setting->member ? setting->member : setting->name;
     buffer_printf(out, "%*s\"%s\": {\n%*s  \"description\": ", indent, "", name, indent, "");
@@ -57,7 +57,78 @@ void setting_schema(struct buffer *out, const struct setting *setting, int inden
         MEMBER("\"deprecated\": true");
     buffer_printf(out, "\n%*s},\n", indent, "");
     for (int i = 2; setting->type == SETTING_RATE && i <= 3; i++)
-        setting_schema(out, setting + i, indent);
+        add_schema(out, setting + i, indent);
+}
+
+static const char schema_lists[] =
+    "        \"tokens\": {\n"
+    "          \"description\": \"static tokens\",\n"
+    "          \"type\": \"array\",\n"
+    "          \"items\": {\"anyOf\": [\n"
+    "            {\"$ref\": \"#/$defs/token\"},\n"
+    "            {\"type\": \"object\", \"additionalProperties\": false,\n"
+    "             \"oneOf\": [{\"required\": [\"token\"]}, {\"required\": [\"file\"]}],\n"
+    "             \"properties\": {\n"
+    "               \"token\": {\"$ref\": \"#/$defs/token\"},\n"
+    "               \"file\": {\"description\": \"where the token stands\", \"type\": "
+    "\"string\", \"minLength\": 1},\n"
+    "               \"scope\": {\"type\": \"string\", \"default\": \"read\"},\n"
+    "               \"subject\": {\"type\": \"string\", \"minLength\": 1},\n"
+    "               \"views\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}},\n"
+    "               \"row_scopes\": {\"type\": \"array\", \"items\": {\"type\": \"string\"}},\n"
+    "               \"metering_key\": {\"type\": \"string\"},\n"
+    "               \"key_class\": {\"enum\": [\"secret\", \"publishable\"]},\n"
+    "               \"deployment_id\": {\"type\": \"string\"},\n"
+    "               \"plan\": {\"type\": \"string\"},\n"
+    "               \"limits\": {\"type\": \"object\", \"additionalProperties\": {\"type\": "
+    "\"integer\", \"minimum\": 0}},\n"
+    "               \"expires_at\": {\"description\": \"unix seconds\", \"type\": "
+    "\"integer\", \"minimum\": 1}\n"
+    "             }}\n"
+    "          ]}\n"
+    "        },\n"
+    "        \"keys\": {\n"
+    "          \"description\": \"public keys (Ed25519, P-256, RSA) of signed tokens\",\n"
+    "          \"type\": \"array\",\n"
+    "          \"items\": {\"anyOf\": [\n"
+    "            {\"type\": \"string\", \"minLength\": 43},\n"
+    "            {\"type\": \"object\", \"additionalProperties\": false,\n"
+    "             \"oneOf\": [{\"required\": [\"key\"]}, {\"required\": [\"file\"]}],\n"
+    "             \"properties\": {\n"
+    "               \"key\": {\"type\": \"string\", \"minLength\": 43},\n"
+    "               \"file\": {\"description\": \"where the key stands\", \"type\": "
+    "\"string\", \"minLength\": 1},\n"
+    "               \"kid\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 128},\n"
+    "               \"ends_at\": {\"description\": \"unix seconds\", \"type\": \"integer\", "
+    "\"minimum\": 1}\n"
+    "             }}\n"
+    "          ]}\n"
+    "        }\n";
+
+static const char schema_origins[] =
+    "    \"allowed_origins\": {\n"
+    "      \"description\": \"the origins from which browsers may connect; when there is none, "
+    "all\",\n"
+    "      \"type\": \"array\",\n"
+    "      \"items\": {\"type\": \"string\", \"pattern\": "
+    "\"^([a-z0-9+.-]+://([*][.])?[a-z0-9._~:\\\\[\\\\]-]+|null)$\"},\n"
+    "      \"default\": []\n"
+    "    },\n";
+
+static void add_auth(struct buffer *out)
+{
+    buffer_add_string(out, "    \"auth\": {\n"
+                           "      \"description\": \"who may connect\",\n"
+                           "      \"type\": \"object\",\n"
+                           "      \"default\": {},\n"
+                           "      \"additionalProperties\": false,\n"
+                           "      \"properties\": {\n");
+    for (size_t i = 0; i < config_setting_count; i++)
+        if (config_settings[i].member)
+            add_schema(out, &config_settings[i], 8);
+    buffer_add_string(out, schema_lists);
+    buffer_add_string(out, "      }\n    },\n");
+    buffer_add_string(out, schema_origins);
 }
 
 static const char schema_exports[] =
@@ -230,8 +301,8 @@ bool config_schema(struct buffer *out)
                            "    \"$schema\": {\"type\": \"string\"},\n");
     for (size_t i = 0; i < config_setting_count; i++)
         if (setting_stands_alone(&config_settings[i]))
-            setting_schema(out, &config_settings[i], 4);
-    config_auth_schema(out);
+            add_schema(out, &config_settings[i], 4);
+    add_auth(out);
     buffer_add_string(out, schema_stacks);
     buffer_add_string(out, schema_exports);
     buffer_add_string(out, "  },\n");

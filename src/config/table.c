@@ -1,5 +1,5 @@
 /*
- * The table of settings, and what is done by it alone.
+ * The table of settings, and the words for what is wrong in a configuration.
  */
 #include "base/address.h"
 #include "config/config_internal.h"
@@ -98,44 +98,6 @@ const struct setting config_settings[] = {
 };
 const size_t config_setting_count = sizeof(config_settings) / sizeof(config_settings[0]);
 
-static const struct {
-    const char *name;
-    config_setter set;
-} structures[] = {{"auth", config_set_auth},
-                  {"allowed_origins", config_set_origins},
-                  {"exports", config_set_exports},
-                  {"stacks", config_set_stacks}};
-
-config_setter config_structure(const char *name)
-{
-    for (size_t i = 0; i < sizeof(structures) / sizeof(structures[0]); i++)
-        if (strcmp(structures[i].name, name) == 0)
-            return structures[i].set;
-    return NULL;
-}
-
-const struct setting *setting_find(const char *name)
-{
-    for (size_t i = 0; i < config_setting_count; i++)
-        if (strcmp(config_settings[i].name, name) == 0)
-            return &config_settings[i];
-    return NULL;
-}
-
-bool setting_unknown(const char *name, struct error *error)
-{
-    struct nearest nearest = {.given = name};
-    for (size_t i = 0; i < config_setting_count; i++)
-        nearest_offer(&nearest, config_settings[i].name);
-    for (size_t i = 0; i < sizeof(structures) / sizeof(structures[0]); i++)
-        nearest_offer(&nearest, structures[i].name);
-    if (nearest.name)
-        return error_set(error, ERROR_CONFIGURATION,
-                         "unknown setting \"%.100s\"; did you mean \"%s\"?", name, nearest.name);
-    return error_set(error, ERROR_CONFIGURATION,
-                     "unknown setting \"%.100s\"; `stele serve --help` lists all", name);
-}
-
 void setting_print_words(struct buffer *out, const char *const *words)
 {
     for (size_t i = 0; words[i]; i++) {
@@ -145,36 +107,28 @@ void setting_print_words(struct buffer *out, const char *const *words)
     }
 }
 
-bool setting_refuse(const struct setting *setting, struct span value, struct error *error)
+bool config_wrong(struct error *error, const char *path, const char *what)
 {
-    struct buffer allowed;
-    buffer_init(&allowed, 512);
-    if (setting->type == SETTING_NUMBER)
-        buffer_printf(&allowed, "a whole number from %lld to %lld", (long long)setting->least,
-                      (long long)setting->most);
-    else if (setting->type == SETTING_WORD)
-        setting_print_words(&allowed, setting->words);
-    else if (setting->type == SETTING_FLAG)
-        buffer_add_string(&allowed, "true or false");
-    else if (setting->type == SETTING_RATE)
-        buffer_add_string(&allowed, "MOST+BURST/TIME such as 60+10/60s, which is 60 and a burst of "
-                                    "10 in 60 seconds (s, m or h, up to 24h); or off");
-    else if (setting->type == SETTING_ADDRESS)
-        buffer_add_string(&allowed, "HOST:PORT with a port from 0 to 65535, or \"\" for none");
-    else
-        buffer_add_string(&allowed, "a text of 1 to 4096 bytes");
-    const char *text = buffer_string(&allowed);
-    int shown = value.length < 100 ? (int)value.length : 100;
-    error_set(error, ERROR_CONFIGURATION, "setting \"%s\" cannot be %.*s; allowed: %s",
-              setting->name, shown, value.data, text ? text : "");
-    buffer_fini(&allowed);
-    return false;
+    return error_set(error, ERROR_CONFIGURATION, "setting \"%.300s\": %s", path, what);
 }
 
-int setting_word(const char *const *words, struct span word)
+bool config_unknown_member(struct error *error, const char *path, const char *name,
+                           const char *const *known)
 {
-    for (int i = 0; words[i]; i++)
-        if (span_equal(span_of(words[i]), word))
-            return i;
-    return -1;
+    struct nearest nearest = {.given = name};
+    for (size_t i = 0; known[i]; i++)
+        nearest_offer(&nearest, known[i]);
+    struct buffer text;
+    buffer_init(&text, 256);
+    setting_print_words(&text, known);
+    const char *allowed = buffer_string(&text);
+    if (nearest.name)
+        error_set(error, ERROR_CONFIGURATION,
+                  "setting \"%.200s\" has no \"%.60s\"; did you mean \"%s\"?", path, name,
+                  nearest.name);
+    else
+        error_set(error, ERROR_CONFIGURATION, "setting \"%.200s\" has no \"%.60s\"; allowed: %s",
+                  path, name, allowed ? allowed : "");
+    buffer_fini(&text);
+    return false;
 }
