@@ -15,9 +15,9 @@ struct access_options {
      .help = "for wss:// and https://, the authorities to trust (PEM) instead of those of the "    \
              "system"},                                                                            \
     {                                                                                              \
-        "token-file", OPTION_TEXT,                                                                 \
-            .offset = offsetof(type, access.token_file), .value = "FILE",                          \
-            .help = "the token to come with, read for each connection (the variable STELE_TOKEN)"  \
+        "token-file", OPTION_TEXT, .offset = offsetof(type, access.token_file), .value = "FILE",   \
+                                   .help = "the file with the token, read for each connection "    \
+                                           "(default: the variable STELE_TOKEN)"                   \
     }
 
 /* Also warns, once, on standard error, where a token would go to another machine unencrypted. The

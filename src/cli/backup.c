@@ -100,7 +100,7 @@ static const struct command_option backup_options[] = {
      .help = "do not check the copy before it gets its name"},
     {"wal-limit", OPTION_NUMBER, AT(wal_mebibytes), .least = 0, .most = MOST_WAL_MEBIBYTES,
      .value = "MIB",
-     .help = "give up when the server's write-ahead log grew by more meanwhile (4096); 0: never"},
+     .help = "give up when the server's write-ahead log grows by more meanwhile (4096); 0: never"},
     {.name = NULL},
 };
 
@@ -112,10 +112,10 @@ const struct command backup_command = {
     .operands_offset = offsetof(struct backup_options, operands),
     .summary = "copy a database, also of a running server",
     .notes =
-        "The copy is of one state, and one file. It is written as TO.partial, checked, put on\n"
-        "disk, and only then named TO. While it is made, the server goes on in every way, but\n"
-        "its write-ahead log grows. A server that is started on the copy has an epoch of its\n"
-        "own: clients resume with cursors from before the copy, and only with those.\n",
+        "The copy is one file with one state. It is written as TO.partial, checked, put on disk,\n"
+        "and only then named TO. Meanwhile the server goes on in every way, but its write-ahead\n"
+        "log grows. A server that is started on the copy has an epoch of its own: clients resume\n"
+        "only with cursors from before the copy.\n",
     .options = backup_options,
     .run = run_backup,
 };

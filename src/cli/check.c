@@ -79,9 +79,9 @@ static const struct command_option check_options[] = {
     {"db", OPTION_TEXT, offsetof(struct check_options, database), .value = "FILE",
      .help = "the database"},
     {"config", OPTION_TEXT, offsetof(struct check_options, config_file), .value = "FILE",
-     .help = "the configuration of its server: checks its derived views too"},
+     .help = "the configuration of its server; also checks its derived views"},
     {"stack", OPTION_TEXTS, offsetof(struct check_options, stacks), .value = "FILE",
-     .help = "an arete stack file that its server was given; may be repeated"},
+     .help = "an arete stack file of its server; may be repeated"},
     {.name = NULL},
 };
 
@@ -90,10 +90,10 @@ const struct command check_command = {
     .operands = "",
     .summary = "check the integrity of a database",
     .notes =
-        "Besides the file itself it is checked that every entity is what its log makes of it,\n"
-        "as far as that reaches back; with the configuration, also that every derived view shows\n"
-        "what its definition says, and every SQL view what its view does. Findings are printed,\n"
-        "one a line; with any, the exit code is 1. It works beside a running server.\n",
+        "The command checks the file, and that every entity is the result of its log, as far as\n"
+        "the log reaches back. With the configuration it also checks that every derived view\n"
+        "matches its definition, and every SQL view its view. It prints findings, one a line;\n"
+        "with any, the exit code is 1. It works beside a running server.\n",
     .options = check_options,
     .run = run_check,
 };

@@ -307,9 +307,8 @@ const struct command completion_command = {
     .least_operands = 1,
     .most_operands = 1,
     .operands_offset = offsetof(struct completion_options, operands),
-    .summary = "print what a shell needs to complete command lines",
+    .summary = "print the script with which a shell completes command lines",
     .notes =
-        "For the shell that runs: source <(stele completion bash). The Debian package brings it\n"
-        "along.\n",
+        "For the present shell: source <(stele completion bash). The Debian package installs it.\n",
     .run = run_completion,
 };

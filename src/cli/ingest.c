@@ -286,7 +286,8 @@ static const struct command_option ingest_options[] = {
     {"url", OPTION_TEXT, AT(url), .value = "URL", .help = "the server (ws://127.0.0.1:8877)"},
     ACCESS_OPTIONS(struct ingest_options),
     {"producer", OPTION_TEXT, AT(producer), .value = "NAME",
-     .help = "who feeds: the same input under the same name is applied once, in however many runs"},
+     .help = "the name of the producer: the same input under the same name is applied once, in "
+             "however many runs"},
     {"batch", OPTION_NUMBER, AT(batch), .least = 1, .most = 100000, .value = "N",
      .help = "lines in one request at most (500)"},
     {"rate", OPTION_NUMBER, AT(rate), .least = 1, .most = 10000000, .value = "N",
@@ -302,13 +303,14 @@ const struct command ingest_command = {
     .most_operands = 1,
     .operands_offset = offsetof(struct ingest_options, operands),
     .summary = "feed a server with newline-separated JSON",
-    .notes = "A line is a mutation, {\"export\":\"Quake\",\"key\":\"k1\",\"patch\":{\"mag\":4.5}}, "
-             "or a\n"
-             "batch, {\"mutations\":[…]}, which is applied whole or not at all. A connection that\n"
-             "breaks is made again, and nothing is lost or applied twice. A line that is refused\n"
-             "ends it: the lines before it are applied, those behind it are not.\n"
-             "Mutations for an export that the server does not show are named, and the exit\n"
-             "status is 1. Another input under a --producer that was used before is refused.\n",
+    .notes =
+        "A line is a mutation, {\"export\":\"Quake\",\"key\":\"k1\",\"patch\":{\"mag\":4.5}}, or "
+        "a\n"
+        "batch, {\"mutations\":[…]}, which is applied whole or not at all. When a connection\n"
+        "breaks, the command connects again; nothing is lost or applied twice. A refused line\n"
+        "ends the command: the lines before it are applied, those behind it are not.\n"
+        "When the server does not show an export, the command names it, and the exit status\n"
+        "is 1. Another input under a --producer that was used before is refused.\n",
     .options = ingest_options,
     .run = run_ingest,
 };

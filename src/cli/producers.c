@@ -270,11 +270,11 @@ static int run_producers(int argc, char **argv)
 static const struct command_option producers_options[] = {
     {"db", OPTION_TEXT, AT(database), .value = "FILE", .help = "the database"},
     {"url", OPTION_TEXT, AT(url), .value = "URL",
-     .help = "the server that has it open, such as http://127.0.0.1:8877: the names of the token's "
-             "subject"},
+     .help = "the server that has the database open, such as http://127.0.0.1:8877; it shows the "
+             "names of the token's subject"},
     ACCESS_OPTIONS(struct producers_options),
     {"forget", OPTION_FLAG, AT(forget),
-     .help = "forget NAME: what it sends again will be applied again"},
+     .help = "forget NAME; what it sends again is then applied again"},
     {.name = NULL},
 };
 
@@ -283,10 +283,9 @@ const struct command producers_command = {
     .operands = "[NAME]",
     .most_operands = 1,
     .operands_offset = offsetof(struct producers_options, operands),
-    .summary = "tell where producers are",
-    .notes =
-        "The last committed batch of each, the seq of its newest change, and when. With --db it\n"
-        "works beside a running server, but for --forget.\n",
+    .summary = "show the last committed batch of producers",
+    .notes = "For each producer: the last committed batch, the seq of its newest change, and the\n"
+             "time. With --db the command works beside a running server, except for --forget.\n",
     .options = producers_options,
     .run = run_producers,
 };

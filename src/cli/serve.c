@@ -203,18 +203,17 @@ static void print_settings(FILE *out)
     struct buffer text;
     buffer_init(&text, TEXT_LIMIT);
     if (config_describe(&text))
-        fprintf(
-            out,
-            "\nsettings, for the configuration file, --set and the environment (auth.mode is\n"
-            "STELE_AUTH_MODE there); SIGHUP makes a running server take those that are live:\n%s",
-            buffer_string(&text));
+        fprintf(out,
+                "\nsettings, for the configuration file, --set and the environment (auth.mode is\n"
+                "STELE_AUTH_MODE there); SIGHUP puts live ones in force while the server runs:\n%s",
+                buffer_string(&text));
     buffer_fini(&text);
 }
 
 #define AT(field) .offset = offsetof(struct serve_options, field)
 static const struct command_option serve_options[] = {
     {"db", OPTION_TEXT, AT(database), .value = "FILE",
-     .help = "the database; made when it is not there"},
+     .help = "the database; the server makes it if it does not exist"},
     {"listen", OPTION_TEXT, AT(listen), .value = "HOST:PORT",
      .help = "where subscribers and producers connect (127.0.0.1:8877); port 0 picks a free one"},
     {"health", OPTION_TEXT, AT(health), .value = "HOST:PORT",
@@ -224,13 +223,13 @@ static const struct command_option serve_options[] = {
     {"set", OPTION_TEXTS, AT(settings), .value = "NAME=VALUE",
      .help = "one setting, over the configuration file; may be given several times"},
     {"stack", OPTION_TEXTS, AT(stacks), .value = "FILE",
-     .help = "an arete stack file, whose views are kept; may be given several times"},
+     .help = "an arete stack file, whose views the server shows; may be given several times"},
     {"synchronous", OPTION_TEXT, AT(synchronous), .value = "full|normal|off",
      .help = "when a commit counts as done (full: when it is on disk)"},
     {"check-config", OPTION_FLAG, AT(check_config),
-     .help = "print what would be in force, or what is wrong, and leave"},
+     .help = "print the values that would be in force, or the fault, and exit"},
     {"print-schema", OPTION_FLAG, AT(print_schema),
-     .help = "print the JSON Schema of the configuration file and leave"},
+     .help = "print the JSON Schema of the configuration file and exit"},
     {"insecure", OPTION_FLAG, AT(insecure),
      .help = "allow addresses that other machines can reach without authentication"},
     {.name = NULL},
@@ -241,9 +240,9 @@ const struct command serve_command = {
     .operands = "",
     .summary = "run a server on a database",
     .notes =
-        "Once it serves, it prints one line with its addresses. SIGTERM or SIGINT stops it\n"
-        "cleanly: what was taken in is committed and acknowledged first. A second one ends it\n"
-        "at once, by that signal; what was acknowledged is safe all the same. SIGHUP makes it\n"
+        "When it is ready, the server prints one line with its addresses. SIGTERM or SIGINT stops\n"
+        "it cleanly: it first commits and acknowledges all requests that it accepted. A second\n"
+        "signal ends it at once; acknowledged mutations are safe all the same. SIGHUP makes it\n"
         "read its configuration again.\n",
     .more = print_settings,
     .options = serve_options,

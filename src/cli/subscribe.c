@@ -371,24 +371,24 @@ static const struct command_option subscribe_options[] = {
     ACCESS_OPTIONS(struct subscribe_options),
     {"key", OPTION_TEXT, AT(key), .value = "KEY", .help = "only this entity"},
     {"take", OPTION_NUMBER, AT(take), .least = 1, .most = INT64_MAX, .value = "N",
-     .help = "only so many rows, the first in the order of the view"},
+     .help = "only the first N rows in the order of the view"},
     {"skip", OPTION_NUMBER, AT(skip), .least = 0, .most = INT64_MAX, .value = "N",
-     .help = "without the first rows"},
+     .help = "without the first N rows"},
     {"filter", OPTION_TEXTS, AT(filters), .value = "PATH=VALUE",
      .help = "only rows with this value there (a JSON scalar, else a string); may be given several "
              "times"},
     {"table", OPTION_FLAG, AT(table),
      .help = "on a terminal: a table in the order of the view that updates in place"},
     {"columns", OPTION_TEXT, AT(columns), .value = "PATH,PATH",
-     .help = "what the table shows besides the key (what the rows hold)"},
-    {"after", OPTION_TEXT, AT(after), .value = "SEQ", .help = "only what follows this cursor"},
+     .help = "the columns of the table besides the key (default: the members of the rows)"},
+    {"after", OPTION_TEXT, AT(after), .value = "SEQ", .help = "only changes behind this cursor"},
     {"epoch", OPTION_TEXT, AT(epoch), .value = "EPOCH",
-     .help = "of the database that the cursor is from"},
+     .help = "the epoch that came with the cursor"},
     {"limit", OPTION_NUMBER, AT(limit), .least = 0, .most = INT64_MAX, .value = "N",
      .help = "rows in the snapshot at most"},
     {"no-snapshot", OPTION_FLAG, AT(no_snapshot), .help = "only changes from now on"},
     {"count", OPTION_NUMBER, AT(count), .least = 1, .most = INT64_MAX, .value = "N",
-     .help = "leave after this many frames"},
+     .help = "exit after this many frames"},
     {"follow", OPTION_FLAG, AT(follow),
      .help = "when the connection breaks, connect again and go on behind the last frame"},
     {"patience", OPTION_NUMBER, AT(patience), .least = 0, .most = 1000000, .value = "SECONDS",
@@ -404,9 +404,9 @@ const struct command subscribe_command = {
     .operands_offset = offsetof(struct subscribe_options, operands),
     .summary = "print the frames of a view, one JSON text a line, or show it as a table",
     .notes =
-        "With --table and a terminal on standard output it shows rows instead, until Ctrl-C.\n"
-        "Error messages of the server go to standard error. Without --follow it ends when the\n"
-        "connection does.\n",
+        "With --table and a terminal on standard output the command shows rows instead, until\n"
+        "Ctrl-C. Error messages of the server go to standard error. Without --follow the command\n"
+        "ends when the connection does.\n",
     .options = subscribe_options,
     .run = run_subscribe,
 };

@@ -17,7 +17,7 @@ static void overview(FILE *out)
                  "Keys and tokens of signed sessions (docs/authentication.md).\n\ncommands:\n");
     for (size_t i = 0; commands[i]; i++)
         fprintf(out, "  %-10s %s\n", short_name(commands[i]), commands[i]->summary);
-    fprintf(out, "\n`stele token COMMAND --help` tells more about one.\n");
+    fprintf(out, "\n`stele token COMMAND --help` explains one command.\n");
 }
 
 static int unknown_command(const char *given)

@@ -58,8 +58,9 @@ const struct command token_jwks_command = {
     .most_operands = AUTH_MAX_KEYS,
     .operands_offset = offsetof(struct jwks_options, operands),
     .summary = "print public keys as a JWKS",
-    .notes = "A FILE holds a public key, a private one, of which the public half is printed, or a\n"
-             "JWKS, so that sets can be joined; - is standard input.\n",
+    .notes =
+        "A FILE has a public key, a private key or a JWKS; - is standard input. Of a private key\n"
+        "the command prints the public half. Several files become one set.\n",
     .options = jwks_options,
     .run = run_jwks,
 };

@@ -105,8 +105,8 @@ const struct command token_keygen_command = {
     .operands_offset = offsetof(struct keygen_options, operands),
     .summary = "make a private key",
     .notes =
-        "FILE, which must not be there yet, gets the private key as PEM, readable by its owner\n"
-        "only. The public key is printed as \"keys\" of the configuration takes it.\n",
+        "FILE must not exist. It gets the private key as PEM, and only its owner can read it. The\n"
+        "command prints the public key in the form of \"keys\" in the configuration.\n",
     .options = keygen_options,
     .run = run_keygen,
 };

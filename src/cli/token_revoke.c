@@ -224,8 +224,8 @@ static const struct command_option revoke_options[] = {
     {"db", OPTION_TEXT, AT(database), .value = "FILE",
      .help = "the database, when no server has it open"},
     {"expires-at", OPTION_NUMBER, AT(expires_at), 1, INT64_MAX / 2, "SECONDS",
-     "when the tokens run out, in seconds since 1970: until then they are remembered; default for "
-     "ever"},
+     "when the tokens run out, in seconds since 1970; the server keeps the revocation seven days "
+     "longer; default for ever"},
     {"of", OPTION_TEXT, AT(of), .value = "FILE",
      .help = "revoke the token in this file, by its jti and exp; - is standard input"},
     {.name = NULL},
@@ -237,9 +237,8 @@ const struct command token_revoke_command = {
     .most_operands = MOST_IDS,
     .operands_offset = offsetof(struct revoke_options, operands),
     .summary = "refuse tokens from now on, by their jti",
-    .notes =
-        "A server ends the connections of a revoked token at once. Everything is on disk when the\n"
-        "command says so.\n",
+    .notes = "A server ends the connections of a revoked token at once. When the command reports\n"
+             "success, everything is on disk.\n",
     .options = revoke_options,
     .run = run_revoke,
 };

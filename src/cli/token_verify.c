@@ -93,15 +93,17 @@ static const struct command_option verify_options[] = {
     {"key-file", OPTION_TEXTS, AT(key_files), .value = "FILE",
      .help = "a file with a public or private key, a certificate, or a JWKS; may be repeated"},
     {"token-file", OPTION_TEXT, AT(token_file), .value = "FILE",
-     .help = "where the token is; - is standard input, which is also the default"},
-    {"issuer", OPTION_TEXT, AT(issuer), .value = "TEXT", .help = "what iss must be"},
-    {"audience", OPTION_TEXT, AT(audience), .value = "TEXT", .help = "what must be in aud"},
+     .help = "the file with the token; - is standard input, which is also the default"},
+    {"issuer", OPTION_TEXT, AT(issuer), .value = "TEXT",
+     .help = "the iss that the token must have"},
+    {"audience", OPTION_TEXT, AT(audience), .value = "TEXT",
+     .help = "the value that aud must contain"},
     {"origin", OPTION_TEXT, AT(origin), .value = "ORIGIN",
-     .help = "it must be bound to this origin"},
+     .help = "the origin that the token must be bound to"},
     {"client-ip", OPTION_TEXT, AT(client_ip), .value = "ADDRESS",
-     .help = "it must be bound to this address"},
+     .help = "the address that the token must be bound to"},
     {"at", OPTION_NUMBER, AT(at), 0, INT64_MAX / 2, "SECONDS",
-     "as of this time, in seconds since 1970; default now"},
+     "verify as of this time, in seconds since 1970; default now"},
     {.name = NULL},
 };
 
@@ -112,7 +114,7 @@ const struct command token_verify_command = {
     .operands_offset = offsetof(struct verify_options, operands),
     .summary = "verify a token as a server would, and print its claims",
     .notes =
-        "Whether it was revoked is known to servers only. A token that is refused is told with\n"
+        "Only servers know whether the token was revoked. For a refused token the command prints\n"
         "the code that clients get, and the exit code is 1.\n",
     .options = verify_options,
     .run = run_verify,

@@ -166,7 +166,7 @@ static int run_views(int argc, char **argv)
 static const struct command_option views_options[] = {
     {"db", OPTION_TEXT, AT(database), .value = "FILE", .help = "the database"},
     {"config", OPTION_TEXT, AT(config_file), .value = "FILE",
-     .help = "the configuration of its server: tells the modes of the views defined there"},
+     .help = "the configuration of its server; adds the modes of the views defined there"},
     {.name = NULL},
 };
 

@@ -17,34 +17,35 @@
  */
 
 /* The database file, and where the server is reached. */
-TEXT(database, NULL, RESTART, "the database file; made when it is not there")
+TEXT(database, NULL, RESTART, "the database file; the server makes it if it does not exist")
 ADDRESS(listen, "127.0.0.1:8877", RESTART,
-        "where subscribers and producers connect; port 0 picks a free one, \"\" for none")
+        "where subscribers and producers connect; port 0 picks a free one, \"\" means none")
 ADDRESS(health, "127.0.0.1:8081", RESTART,
-        "where health and metrics are served; port 0 picks a free one, \"\" for none")
+        "where health and metrics are served; port 0 picks a free one, \"\" means none")
 TEXT(tls_certificate, NULL, LIVE_WHILE_SET,
-     "a file (PEM) with the certificate for TLS on listen, and those that lead to its authority",
+     "a file (PEM) with the certificate for TLS on listen, and the certificates that lead to its "
+     "authority",
      .restart = "TLS comes and goes with a restart only")
-TEXT(tls_key, NULL, LIVE_WHILE_SET, "the file (PEM) with its key, without a passphrase",
+TEXT(tls_key, NULL, LIVE_WHILE_SET,
+     "the file (PEM) with the key of that certificate, without a passphrase",
      .restart = "TLS comes and goes with a restart only")
 FLAG(health_tls, false, RESTART, "whether health speaks TLS too")
 
 /* What a commit and a delete promise. */
 WORD(synchronous, store_synchronous, STORE_SYNCHRONOUS_FULL, RESTART,
-     "when a commit counts as done: full, it is on disk; normal, a power cut may take the last "
-     "commits; off, it may damage the file too")
-WORD(
-    erase, store_erase, STORE_ERASE_FAST, RESTART,
-    "what becomes of the bytes of deleted rows in the file: fast, zeroed in pages that are written "
-    "anyway; full, also in pages that are given up; off, left until something is written there")
+     "when a commit counts as done: full, when it is on disk; normal, a power cut may lose the "
+     "last commits; off, it may damage the file too")
+WORD(erase, store_erase, STORE_ERASE_FAST, RESTART,
+     "what happens to the bytes of deleted rows in the file: fast, zeroed in pages that are "
+     "written anyway; full, zeroed in freed pages, too; off, left until the page is used again")
 
 /* The log of the program. */
-WORD(log_level, log_level, LOG_LEVEL_INFO, LIVE, "the least important lines logged")
+WORD(log_level, log_level, LOG_LEVEL_INFO, LIVE, "the least important lines that are logged")
 TEXT(log_levels, NULL, LIVE, "levels of single components, e.g. \"hub=debug,audit=warning\"",
      .check = log_check_levels)
 WORD(log_format, log_format, LOG_FORMAT_TEXT, LIVE, "the form of log lines")
 TEXT(backup_before_migration, NULL, RESTART,
-     "where to copy a database of an older version before it is migrated")
+     "the file to which the server copies a database of an older version before it migrates it")
 
 /* The log of changes: the first of these limits that is reached holds. */
 NUMBER(retention_rows, 1000000, 0, LARGEST, RESTART, "changes kept in the log; 0 for no limit")
@@ -53,7 +54,7 @@ NUMBER(retention_seconds, DAY, 0, CENTURY, RESTART,
 NUMBER(retention_bytes, GIB, 0, LARGEST, RESTART,
        "bytes of changes kept in the log; 0 for no limit")
 NUMBER(tombstone_seconds, 600, 0, CENTURY, RESTART,
-       "deletes younger than this are told along with a fresh snapshot")
+       "a fresh snapshot includes deletes that are younger than this")
 
 /* What comes in. */
 NUMBER(max_array_length, 100, 0, 1000000000, RESTART,
@@ -65,13 +66,15 @@ NUMBER(max_request_bytes, 8 * MIB, KIB, GIB, RESTART, "largest request of a prod
 NUMBER(max_depth, 128, 1, 1000, RESTART, "deepest nesting of a patch")
 NUMBER(max_key_bytes, 1024, 1, 64 * KIB, RESTART, "longest key of an entity")
 NUMBER(max_message_bytes, 64 * KIB, KIB, 16 * MIB, LIVE, "largest message of a subscriber")
-NUMBER(incoming_bytes, 256 * MIB, KIB, 64 * GIB, LIVE,
-       "requests and messages that have not come wholly, or wait for the queue, over all clients")
-NUMBER(incoming_seconds, 60, 1, DAY, LIVE, "how long one of them may stand still")
-NUMBER(max_exports, 1000, 1, 100000, RESTART, "exports that may appear as they are fed")
+NUMBER(
+    incoming_bytes, 256 * MIB, KIB, 64 * GIB, LIVE,
+    "bytes of requests and messages that are not complete, or wait for the queue, over all clients")
+NUMBER(incoming_seconds, 60, 1, DAY, LIVE,
+       "how long a request or message that is not complete may make no progress")
+NUMBER(max_exports, 1000, 1, 100000, RESTART, "exports that may appear when they are first fed")
 WORD(unknown_exports, config_unknown_exports, CONFIG_UNKNOWN_IGNORE, RESTART,
-     "mutations for an export that is not configured: ignore counts and names them, refuse refuses "
-     "the request")
+     "for mutations of an export that is not configured: ignore counts them and names the export, "
+     "refuse refuses the request")
 NUMBER(max_producers, 10000, 1, LARGEST, RESTART, "names of producers that one subject may have")
 NUMBER(max_idempotency_keys, 100000, 1, LARGEST, RESTART,
        "Idempotency-Keys that one subject may use in 24 hours")
@@ -83,7 +86,7 @@ NUMBER(max_connections_per_ip, 0, 0, LARGEST, LIVE,
        "connections at a time of one IPv4 address or one IPv6 /64; 0 for no limit",
        .environment = "ARETE_WS_MAX_CONNECTIONS_PER_IP")
 NUMBER(max_connections_per_subject, 0, 0, LARGEST, LIVE,
-       "connections at a time of one subject, where its token sets none; 0 for no limit",
+       "connections at a time of one subject, if its token sets no limit; 0 for no limit",
        .environment = "ARETE_WS_DEFAULT_MAX_CONNECTIONS")
 NUMBER(max_connections_per_metering_key, 0, 0, LARGEST, LIVE,
        "connections at a time of one metering key; 0 for no limit",
@@ -92,24 +95,25 @@ NUMBER(max_connections_per_origin, 0, 0, LARGEST, LIVE,
        "connections at a time from pages of one origin; 0 for no limit",
        .environment = "ARETE_WS_MAX_CONNECTIONS_PER_ORIGIN")
 NUMBER(max_subscriptions, 1000, 1, 1000000, LIVE,
-       "subscriptions of one connection, where its token sets none",
+       "subscriptions of one connection, if its token sets no limit",
        .environment = "ARETE_WS_DEFAULT_MAX_SUBSCRIPTIONS")
 NUMBER(max_snapshot_rows, 0, 0, LARGEST, LIVE,
-       "rows that one request may be answered with, where its token sets none; 0 for no limit",
+       "rows in the answer to one request, if its token sets no limit; 0 for no limit",
        .environment = "ARETE_WS_DEFAULT_MAX_SNAPSHOT_ROWS")
 NUMBER(max_messages_per_minute, 0, 0, LARGEST, LIVE,
-       "messages from one connection, where its token sets none; 0 for no limit",
+       "messages from one connection, if its token sets no limit; 0 for no limit",
        .environment = "ARETE_WS_DEFAULT_MAX_MESSAGES_PER_MINUTE")
 NUMBER(max_bytes_per_minute, 0, 0, LARGEST, LIVE,
-       "bytes to one connection, where its token sets none; 0 for no limit",
+       "bytes to one connection, if its token sets no limit; 0 for no limit",
        .environment = "ARETE_WS_DEFAULT_MAX_BYTES_PER_MINUTE")
-NUMBER(limit_window_seconds, 60, 1, DAY, LIVE, "the minute of the two limits per minute",
+NUMBER(limit_window_seconds, 60, 1, DAY, LIVE,
+       "the length of the minute in the two limits per minute",
        .environment = "ARETE_WS_RATE_LIMIT_WINDOW_SECS")
 
 /* Rates. */
 WORD(rate_limiting, config_rate_limiting, CONFIG_RATES_AUTO, LIVE,
-     "whether the rate windows hold; auto: unless only this machine can connect, there is neither "
-     "authentication nor a trusted proxy, and no window was set",
+     "whether the rates hold; auto: they do not hold if only this machine can connect, there is "
+     "neither authentication nor a trusted proxy, and no rate was set",
      .environment = "ARETE_RATE_LIMITING_ENABLED")
 RATE(rate_handshakes_per_ip, 60, 10, "HANDSHAKE_PER_IP", LIVE,
      "handshakes of one IPv4 address or one IPv6 /64")
@@ -126,62 +130,66 @@ RATE(rate_snapshots_per_connection, 30, 5, "SNAPSHOTS_PER_CONNECTION", LIVE,
 
 /* Behind a proxy. */
 TEXT(allowed_hosts, NULL, LIVE,
-     "names by which requests may ask for this server, such as \"stele.example.com\"; left out: "
-     "any, but without authentication on a loopback address only names of that",
+     "host names under which clients may reach this server, such as \"stele.example.com\"; by "
+     "default any, but without authentication on a loopback address only names of that address",
      .check = host_names_check, .list = true)
 TEXT(base_path, NULL, RESTART,
      "a path that a proxy leaves in front of all others, such as \"/stele\"",
      .check = check_base_path)
 TEXT(trusted_proxies, NULL, LIVE,
-     "addresses and networks of proxies that are believed about who their clients are, such as "
-     "\"10.0.0.0/8, ::1\"",
+     "addresses and networks of proxies whose header names the client, such as \"10.0.0.0/8, ::1\"",
      .check = networks_check, .list = true)
 TEXT(proxy_header, "X-Forwarded-For", LIVE,
-     "the header in which they say so; Forwarded is read as RFC 7239 has it, any other as a list "
-     "of addresses",
+     "the header in which proxies name the client; Forwarded is read by RFC 7239, any other as a "
+     "list of addresses",
      .check = check_header)
 
 /* What subscribers and requests ask for. */
 NUMBER(max_window_rows, 10000, 1, 1000000, RESTART,
        "rows of a subscription with take, skip or filters, or to a derived view")
-NUMBER(max_windows, 1000, 1, 1000000, RESTART, "different windows that are watched at a time")
+NUMBER(max_windows, 1000, 1, 1000000, RESTART, "different windows with subscribers at a time")
 NUMBER(max_waiting_exports, 1000, 1, 1000000, RESTART,
-       "exports that subscribers wait for before they are first fed, in an open server")
+       "in an open server, exports that subscribers wait for before the first feed")
 NUMBER(max_filter_rows, 1000000, 1000, 1000000000, RESTART,
-       "rows that the filters of one HTTP request look at")
-NUMBER(client_timeout_seconds, 300, 1, DAY, LIVE, "a client unseen this long is closed",
+       "rows that the filters of one HTTP request read")
+NUMBER(client_timeout_seconds, 300, 1, DAY, LIVE,
+       "the server closes a client that was not heard for this long",
        .environment = "ARETE_WS_CLIENT_TIMEOUT_SECS")
 
 /* Memory. */
 NUMBER(queue_bytes, 64 * MIB, 4 * KIB, 64 * GIB, RESTART,
-       "requests that may wait to be committed; more are refused for the moment")
+       "bytes of requests that may wait to be committed; a request beyond that is refused for the "
+       "moment")
 NUMBER(commit_mutations, 8192, 1, 1000000, RESTART, "most mutations in one transaction")
 NUMBER(entity_cache_bytes, 64 * MIB, 0, 64 * GIB, RESTART,
-       "entities that the writer keeps in memory")
+       "bytes of entities that the writer keeps in memory")
 NUMBER(page_cache_bytes, 256 * MIB, MIB, 64 * GIB, RESTART,
-       "database pages that the writer keeps in memory")
-NUMBER(ring_bytes, 64 * MIB, 0, 64 * GIB, RESTART, "newest changes kept in memory")
+       "bytes of database pages that the writer keeps in memory")
+NUMBER(ring_bytes, 64 * MIB, 0, 64 * GIB, RESTART, "bytes of newest changes in memory")
 NUMBER(channel_bytes, 64 * MIB, 64 * KIB, 64 * GIB, RESTART,
-       "ready frames kept in memory, over all views")
+       "bytes of ready frames in memory, over all views")
 NUMBER(snapshot_cache_bytes, 64 * MIB, 0, 64 * GIB, RESTART,
-       "ready snapshots kept for subscribers that come soon after")
+       "bytes of ready snapshots in memory, for subscribers that come soon after")
 
 /* The database's upkeep. */
 NUMBER(checkpoint_pages, 32768, 1, 16777216, RESTART,
-       "pages in the write-ahead log from which on it is moved into the database")
+       "at so many pages a checkpoint moves the write-ahead log into the database")
 NUMBER(max_wal_bytes, 8 * GIB, MIB, 1024 * GIB, RESTART,
-       "the write-ahead log may have so much in it; beyond that nothing is taken in until it could "
-       "be moved into the database")
-NUMBER(readers, 2, 1, 16, RESTART, "threads that read snapshots and catch-ups")
+       "bytes that the write-ahead log may hold; beyond that the server accepts no mutations until "
+       "a checkpoint has moved the log into the database")
+NUMBER(readers, 2, 1, 16, RESTART,
+       "threads that read the database: for snapshots and for subscriptions that catch up")
 
 /* Requests that the server makes. */
 TEXT(outgoing_ca_file, NULL, RESTART,
-     "certificates, as PEM, that HTTPS requests of the server trust in place of the system's")
-TEXT(usage_url, NULL, LIVE_WHILE_SET, "where usage events are posted; left out: there are none",
+     "a file with certificates (PEM) that HTTPS requests of the server trust instead of the "
+     "system's")
+TEXT(usage_url, NULL, LIVE_WHILE_SET,
+     "the URL to which the server posts usage events; without it there are none",
      .restart = "usage events come and go with a restart only")
 TEXT(usage_token_file, NULL, LIVE,
      "a file with the bearer token for usage_url; STELE_USAGE_TOKEN may hold it instead")
 NUMBER(usage_spool_rows, 1000000, 1, LARGEST, LIVE,
-       "usage events kept until they are delivered; beyond it the oldest go")
+       "usage events that are kept until delivery; beyond that the oldest go")
 NUMBER(usage_spool_bytes, GIB, KIB, LARGEST, LIVE,
-       "bytes of usage events kept until they are delivered; likewise")
+       "bytes of usage events that are kept until delivery; beyond that the oldest go")
