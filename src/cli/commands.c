@@ -15,9 +15,10 @@ static const struct command *const commands[] = {
 
 static void overview(FILE *out)
 {
-    fprintf(out, "usage: stele COMMAND [OPTION]…\n\n"
-                 "A durable view server: it merges and logs mutations on disk, and sends snapshots\n"
-                 "and live frames to subscribers.\n\ncommands:\n");
+    fprintf(out,
+            "usage: stele COMMAND [OPTION]…\n\n"
+            "A durable view server: it merges and logs mutations on disk, and sends snapshots\n"
+            "and live frames to subscribers.\n\ncommands:\n");
     for (size_t i = 0; commands[i]; i++)
         fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "\n`stele COMMAND --help` (or `stele help COMMAND`) explains one command.\n");
