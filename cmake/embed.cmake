@@ -1,4 +1,4 @@
-# Embeds migrations/*.sql in the store library. Included by the top CMakeLists.txt it adds the
+# Embeds migrations/*.sql in the database library. Included by the top CMakeLists.txt it adds the
 # build step; run as a script (cmake -P) it is that step: -DFOLDER=… -DOUTPUT=….
 if(CMAKE_SCRIPT_MODE_FILE)
   file(GLOB migrations "${FOLDER}/*.sql")
@@ -25,24 +25,24 @@ if(CMAKE_SCRIPT_MODE_FILE)
   endforeach()
   math(EXPR count "${expected} - 1")
   file(WRITE "${OUTPUT}" "/* Generated from migrations/ by cmake/embed.cmake. */
-#include \"store/store_internal.h\"
+#include \"database/database_internal.h\"
 
 ${texts}
-const struct store_migration store_migrations[] = {
+const struct database_migration database_migrations[] = {
 ${table}};
-const size_t store_migration_count = ${count};
+const size_t database_migration_count = ${count};
 ")
   return()
 endif()
 
-if(TARGET store)
+if(TARGET database)
   file(GLOB migrations CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/migrations/*.sql")
-  set(generated "${CMAKE_BINARY_DIR}/generated/store_migrations.c")
+  set(generated "${CMAKE_BINARY_DIR}/generated/database_migrations.c")
   add_custom_command(
     OUTPUT "${generated}"
     COMMAND "${CMAKE_COMMAND}" "-DFOLDER=${CMAKE_SOURCE_DIR}/migrations" "-DOUTPUT=${generated}"
             -P "${CMAKE_SOURCE_DIR}/cmake/embed.cmake"
     DEPENDS ${migrations} "${CMAKE_SOURCE_DIR}/cmake/embed.cmake"
     VERBATIM)
-  target_sources(store PRIVATE "${generated}")
+  target_sources(database PRIVATE "${generated}")
 endif()

@@ -4,7 +4,7 @@
  */
 #include "api/api_internal.h"
 
-#include "store/store.h"
+#include "database/database.h"
 
 struct backup {
     struct stele *store;
@@ -23,7 +23,7 @@ static bool go_on(void *argument, int64_t done, int64_t total)
            (!options->progress || options->progress(options->argument, done, total));
 }
 
-static void print_result(stele_backup_result *result, const struct store_backup_result *made)
+static void print_result(stele_backup_result *result, const struct database_backup_result *made)
 {
     if (!result)
         return;
@@ -36,8 +36,8 @@ static bool back_up(struct stele *store, const stele_backup_options *options,
                     stele_backup_result *result, struct error *error)
 {
     struct backup backup = {.store = store, .options = options};
-    struct store_backup_result made;
-    struct store_backup_options wanted = {
+    struct database_backup_result made;
+    struct database_backup_options wanted = {
         .from = store->file,
         .to = options->file,
         .replace = options->replace,
@@ -48,7 +48,7 @@ static bool back_up(struct stele *store, const stele_backup_options *options,
     };
     if (!options->file)
         return api_refuse_null(error, "file");
-    if (store_backup(&wanted, &made, error)) {
+    if (database_backup(&wanted, &made, error)) {
         print_result(result, &made);
         return true;
     }

@@ -1,7 +1,7 @@
 /* `stele backup`: a copy of a database, also beside its running server. */
 #include "cli/command.h"
 #include "cli/progress.h"
-#include "store/store.h"
+#include "database/database.h"
 
 #include <signal.h>
 
@@ -42,7 +42,7 @@ static bool show(void *argument, int64_t done, int64_t total)
 }
 
 static void print_result(const struct backup_options *options,
-                         const struct store_backup_result *result)
+                         const struct database_backup_result *result)
 {
     char seq[SEQ_SIZE] = "none";
     if (result->any)
@@ -58,19 +58,19 @@ static void print_result(const struct backup_options *options,
 static int back_up(const struct backup_options *options)
 {
     struct progress progress;
-    struct store_backup_result result;
+    struct database_backup_result result;
     struct error error = {0};
-    struct store_backup_options wanted = {.from = options->database,
-                                          .to = options->operands.items[0],
-                                          .replace = options->force,
-                                          .check = !options->unchecked,
-                                          .wal_limit = options->wal_mebibytes * MIB,
-                                          .progress = show,
-                                          .argument = &progress};
+    struct database_backup_options wanted = {.from = options->database,
+                                             .to = options->operands.items[0],
+                                             .replace = options->force,
+                                             .check = !options->unchecked,
+                                             .wal_limit = options->wal_mebibytes * MIB,
+                                             .progress = show,
+                                             .argument = &progress};
     progress_init(&progress, -1);
     progress.unit = "MiB";
     catch_signals();
-    bool done = store_backup(&wanted, &result, &error);
+    bool done = database_backup(&wanted, &result, &error);
     progress_hide(&progress);
     if (!done)
         return command_failed(&error);

@@ -1,5 +1,6 @@
 /* `stele producers`: where producers are, by the database or by the server that has it open. */
 #include "cli/ask.h"
+#include "database/database.h"
 #include "store/producer.h"
 #include "json/json.h"
 
@@ -94,16 +95,16 @@ static bool read_rows(struct store_reader *reader, const char *name, struct erro
 
 static bool list_in_file(const char *path, const char *name, struct error *error)
 {
-    const struct store_options options = {.path = path, .read_only = true};
-    struct store *store = store_open(&options, error);
-    struct store_reader *reader = store ? store_reader_open(store, error) : NULL;
+    const struct database_options options = {.path = path, .read_only = true};
+    struct database *database = database_open(&options, error);
+    struct store_reader *reader = database ? store_reader_open(database, error) : NULL;
     bool done = reader && store_read_begin(reader, error) && read_rows(reader, name, error);
     if (reader) {
         store_read_end(reader);
         store_reader_close(reader);
     }
-    if (store)
-        store_close(store);
+    if (database)
+        database_close(database);
     return done;
 }
 
@@ -119,22 +120,22 @@ static bool forget_row(struct store_writer *writer, const char *name, struct err
 
 static bool forget_in_file(const char *path, const char *name, struct error *error)
 {
-    struct store_options options = {.path = path};
+    struct database_options options = {.path = path};
     /* Opening would make a new one. */
     if (access(path, F_OK) != 0)
         return error_set(error, ERROR_INVALID_PARAMETER, "there is no database %.200s", path);
-    struct store *store = store_open(&options, error);
-    if (!store && error->code == ERROR_DATABASE_IN_USE)
+    struct database *database = database_open(&options, error);
+    if (!database && error->code == ERROR_DATABASE_IN_USE)
         return error_set(error, ERROR_DATABASE_IN_USE,
                          "a server has %.200s open; it forgets the producer when its owner asks: "
                          "stele producers --url URL --token-file FILE --forget NAME",
                          path);
-    struct store_writer *writer = store ? store_writer_open(store, error) : NULL;
+    struct store_writer *writer = database ? store_writer_open(database, error) : NULL;
     bool done = writer && forget_row(writer, name, error);
     if (writer)
         store_writer_close(writer);
-    if (store)
-        store_close(store);
+    if (database)
+        database_close(database);
     return done;
 }
 

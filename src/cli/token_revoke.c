@@ -5,6 +5,7 @@
  */
 #include "cli/ask.h"
 #include "cli/token.h"
+#include "database/database.h"
 #include "store/store.h"
 
 #include <math.h>
@@ -118,9 +119,9 @@ static bool put(struct store_writer *writer, const struct target *target, struct
                              STORE_MAX_REVOCATIONS);
 }
 
-static bool put_all(struct store *store, const struct targets *targets, struct error *error)
+static bool put_all(struct database *database, const struct targets *targets, struct error *error)
 {
-    struct store_writer *writer = store_writer_open(store, error);
+    struct store_writer *writer = store_writer_open(database, error);
     bool done = writer && store_begin(writer, error);
     for (size_t i = 0; done && i < targets->count; i++)
         done = put(writer, &targets->items[i], error);
@@ -132,19 +133,19 @@ static bool put_all(struct store *store, const struct targets *targets, struct e
 
 static bool revoke_in_file(const char *path, const struct targets *targets, struct error *error)
 {
-    struct store_options options = {.path = path};
+    struct database_options options = {.path = path};
     /* Opening would make a new one. */
     if (access(path, F_OK) != 0)
         return error_set(error, ERROR_INVALID_PARAMETER, "there is no database %.200s", path);
-    struct store *store = store_open(&options, error);
-    if (!store && error->code == ERROR_DATABASE_IN_USE)
+    struct database *database = database_open(&options, error);
+    if (!database && error->code == ERROR_DATABASE_IN_USE)
         return error_set(error, ERROR_DATABASE_IN_USE,
                          "a server has %.200s open; it revokes the token when it is asked: stele "
                          "token revoke --url URL --token-file FILE JTI",
                          path);
-    bool done = store && put_all(store, targets, error);
-    if (store)
-        store_close(store);
+    bool done = database && put_all(database, targets, error);
+    if (database)
+        database_close(database);
     return done;
 }
 

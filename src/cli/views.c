@@ -1,5 +1,7 @@
 #include "cli/command.h"
 #include "config/config.h"
+#include "database/database.h"
+#include "store/store.h"
 #include "wire/wire.h"
 
 struct views_options {
@@ -117,16 +119,16 @@ static bool list_views(struct view_table *table, struct error *error)
 static bool open_and_list(const struct views_options *options, const struct view_set *configured,
                           struct error *error)
 {
-    const struct store_options store_options = {.path = options->database, .read_only = true};
-    struct store *store = store_open(&store_options, error);
-    if (!store)
+    const struct database_options database_options = {.path = options->database, .read_only = true};
+    struct database *database = database_open(&database_options, error);
+    if (!database)
         return false;
     struct view_table table = {.configured = configured};
-    table.reader = store_reader_open(store, error);
+    table.reader = store_reader_open(database, error);
     bool done = table.reader && list_views(&table, error);
     if (table.reader)
         store_reader_close(table.reader);
-    store_close(store);
+    database_close(database);
     return done;
 }
 

@@ -9,7 +9,7 @@
 #define CONFIG_CONFIG_H
 
 #include "base/base.h"
-#include "store/store.h"
+#include "database/database.h"
 #include "view/view.h"
 
 /* A view defined in the configuration, beside the three that every export has. */

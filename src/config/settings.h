@@ -32,10 +32,10 @@ TEXT(tls_key, NULL, LIVE_WHILE_SET,
 FLAG(health_tls, false, RESTART, "whether health speaks TLS too")
 
 /* What a commit and a delete promise. */
-WORD(synchronous, store_synchronous, STORE_SYNCHRONOUS_FULL, RESTART,
+WORD(synchronous, database_synchronous, DATABASE_SYNCHRONOUS_FULL, RESTART,
      "when a commit counts as done: full, when it is on disk; normal, a power cut may lose the "
      "last commits; off, it may damage the file too")
-WORD(erase, store_erase, STORE_ERASE_FAST, RESTART,
+WORD(erase, database_erase, DATABASE_ERASE_FAST, RESTART,
      "what happens to the bytes of deleted rows in the file: fast, zeroed in pages that are "
      "written anyway; full, zeroed in freed pages, too; off, left until the page is used again")
 

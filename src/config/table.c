@@ -20,10 +20,10 @@
 #define WORDS(type, ...)                                                                           \
     _Static_assert(sizeof(enum type) == sizeof(unsigned), "put_number");                           \
     static const char *const type##_words[] = {__VA_ARGS__, NULL}
-WORDS(store_synchronous, [STORE_SYNCHRONOUS_FULL] = "full", [STORE_SYNCHRONOUS_NORMAL] = "normal",
-      [STORE_SYNCHRONOUS_OFF] = "off");
-WORDS(store_erase, [STORE_ERASE_FAST] = "fast", [STORE_ERASE_FULL] = "full",
-      [STORE_ERASE_OFF] = "off");
+WORDS(database_synchronous, [DATABASE_SYNCHRONOUS_FULL] = "full",
+      [DATABASE_SYNCHRONOUS_NORMAL] = "normal", [DATABASE_SYNCHRONOUS_OFF] = "off");
+WORDS(database_erase, [DATABASE_ERASE_FAST] = "fast", [DATABASE_ERASE_FULL] = "full",
+      [DATABASE_ERASE_OFF] = "off");
 WORDS(log_level, [LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning",
       [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug");
 WORDS(log_format, [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json");

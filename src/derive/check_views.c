@@ -3,6 +3,7 @@
  * the entities. First that each row is right: its entity has it, and at that place. Then that none
  * is missing: every entity of the source that must have a row has one, and there are no more.
  */
+#include "database/database.h"
 #include "derive/derive_internal.h"
 
 #include <stdio.h>
@@ -187,17 +188,17 @@ bool derive_check(const char *path, const struct view_set *views,
                   void (*found)(void *argument, const char *line), void *argument,
                   struct error *error)
 {
-    struct store_options options = {.path = path, .read_only = true};
-    struct store *store = store_open(&options, error);
-    if (!store)
+    struct database_options options = {.path = path, .read_only = true};
+    struct database *database = database_open(&options, error);
+    if (!database)
         return false;
     struct view_check check = {.found = found, .argument = argument};
     buffer_init(&check.place, SIZE_MAX / 2);
-    check.reader = store_reader_open(store, &check.error);
+    check.reader = store_reader_open(database, &check.error);
     bool done = check.reader && check_reader(&check, views);
     buffer_fini(&check.place);
     store_reader_close(check.reader);
-    store_close(store);
+    database_close(database);
     if (!done && error)
         *error = check.error;
     return done;

@@ -5,6 +5,7 @@
  * A large log is walked several times, each time for a part of the keys, so that memory stays
  * bounded by the part and not by the database.
  */
+#include "database/database.h"
 #include "engine/engine_internal.h"
 
 #include <stdio.h>
@@ -261,16 +262,16 @@ static bool check_reader(struct check *check)
 bool engine_check(const char *path, void (*found)(void *argument, const char *line), void *argument,
                   struct error *error)
 {
-    struct store_options options = {.path = path, .read_only = true};
-    struct store *store = store_open(&options, error);
-    if (!store)
+    struct database_options options = {.path = path, .read_only = true};
+    struct database *database = database_open(&options, error);
+    if (!database)
         return false;
     struct check check = {.found = found, .argument = argument};
     array_lengths_init(&check.array_lengths);
     map_init(&check.map, replayed_key);
     doc_init(&check.doc, UINT32_MAX, UINT32_MAX);
     buffer_init(&check.merged, UINT32_MAX);
-    check.reader = store_reader_open(store, &check.error);
+    check.reader = store_reader_open(database, &check.error);
     bool done = check.reader && check_reader(&check);
     forget_all(&check);
     map_fini(&check.map);
@@ -280,7 +281,7 @@ bool engine_check(const char *path, void (*found)(void *argument, const char *li
     memory_free(check.lengths);
     if (check.reader)
         store_reader_close(check.reader);
-    store_close(store);
+    database_close(database);
     if (!done && error)
         *error = check.error;
     return done;

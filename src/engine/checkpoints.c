@@ -100,12 +100,12 @@ static void wait_for_next(struct engine *engine)
 static bool is_idle(struct engine *engine)
 {
     struct give_back *it = &engine->give_back;
-    uint64_t now = clock_monotonic_us(), commits = store_wal_commits(engine->store);
+    uint64_t now = clock_monotonic_us(), commits = database_wal_commits(engine->database);
     if (commits != it->commits || it->since_us == 0)
         *it = (struct give_back){.commits = commits, .since_us = now};
     if (it->done || now - it->since_us < IDLE_US)
         return false;
-    it->done = store_wal_bytes(engine->store) == 0;
+    it->done = database_wal_bytes(engine->database) == 0;
     return !it->done;
 }
 
@@ -117,7 +117,7 @@ static bool copy_bulk(struct engine *engine, struct error *error)
     bool done;
     do {
         before = left;
-        done = store_checkpoint(engine->checkpointer, &left, error);
+        done = database_checkpoint(engine->checkpointer, &left, error);
         atomic_store_explicit(&engine->gate_near, true, memory_order_relaxed);
     } while (done && left > GATE_PAGES && left < before / 2 && !is_stopping(engine));
     return done;
@@ -128,7 +128,7 @@ static bool copy_rest(struct engine *engine, struct error *error)
     uint32_t left;
     if (!gate_take(engine))
         return true;
-    bool done = store_checkpoint(engine->checkpointer, &left, error);
+    bool done = database_checkpoint(engine->checkpointer, &left, error);
     gate_release(engine);
     return done;
 }
@@ -139,12 +139,12 @@ static bool give_back(struct engine *engine, bool is_held, struct error *error)
     uint32_t left;
     bool done = true;
     engine->give_back.since_us = clock_monotonic_us();
-    if (!store_checkpoint_all(engine->checkpointer, &left, error))
+    if (!database_checkpoint_all(engine->checkpointer, &left, error))
         return false;
     if ((left > GATE_PAGES && !is_held) || !gate_take(engine))
         return true;
     bool going =
-        store_wal_give_back(engine->checkpointer, is_held ? HELD_WAIT_MS : 0, &done, error);
+        database_wal_give_back(engine->checkpointer, is_held ? HELD_WAIT_MS : 0, &done, error);
     gate_release(engine);
     return going;
 }
@@ -153,7 +153,8 @@ static void note_success(struct engine *engine)
 {
     counter_add(&engine->metrics.checkpoints, 1);
     if (atomic_exchange(&engine->checkpoint_failures, 0) >= FAILURES_TOLD)
-        log_info("engine", "checkpoints-resumed", log_text("file", store_path(engine->store)));
+        log_info("engine", "checkpoints-resumed",
+                 log_text("file", database_path(engine->database)));
 }
 
 static void note_failure(struct engine *engine, const struct error *error)
@@ -181,7 +182,7 @@ static void *checkpoint_main(void *argument)
         bool is_held = engine_disk_state(engine) == ERROR_WAL_LIMIT;
         if (is_held || is_idle(engine))
             done = give_back(engine, is_held, &error);
-        else if (store_checkpoint_due(engine->checkpointer))
+        else if (database_checkpoint_due(engine->checkpointer))
             done = copy_bulk(engine, &error) && copy_rest(engine, &error);
         else
             continue;
@@ -199,7 +200,7 @@ static void *checkpoint_main(void *argument)
 /* Before the limit of the WAL is reached, it must be due. */
 static uint32_t due_pages(const struct engine_options *options)
 {
-    int64_t half = options->max_wal_bytes / STORE_WAL_PAGE_BYTES / 2;
+    int64_t half = options->max_wal_bytes / DATABASE_WAL_PAGE_BYTES / 2;
     return options->max_wal_bytes && half < options->checkpoint_pages ? (uint32_t)half
                                                                       : options->checkpoint_pages;
 }
@@ -207,7 +208,7 @@ static uint32_t due_pages(const struct engine_options *options)
 bool engine_start_checkpointer(struct engine *engine, struct error *error)
 {
     engine->checkpointer =
-        store_checkpointer_open(engine->store, due_pages(&engine->options), error);
+        database_checkpointer_open(engine->database, due_pages(&engine->options), error);
     if (!engine->checkpointer)
         return false;
     if (pthread_create(&engine->checkpoint_thread, NULL, checkpoint_main, engine) != 0)
@@ -225,6 +226,6 @@ void engine_stop_checkpointer(struct engine *engine)
     if (engine->checkpointer_started)
         pthread_join(engine->checkpoint_thread, NULL);
     if (engine->checkpointer)
-        store_checkpointer_close(engine->checkpointer);
+        database_checkpointer_close(engine->checkpointer);
     engine->checkpointer = NULL;
 }

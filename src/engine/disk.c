@@ -28,12 +28,13 @@ static bool wal_error(const struct engine *engine, struct error *error)
     return error_set(error, ERROR_WAL_LIMIT,
                      "the write-ahead log of %.120s has reached max_wal_bytes (%lld) and cannot be "
                      "moved into the database: %s. Intake goes on by itself",
-                     store_path(engine->store), (long long)engine->options.max_wal_bytes, why);
+                     database_path(engine->database), (long long)engine->options.max_wal_bytes,
+                     why);
 }
 
 bool engine_disk_error(const struct engine *engine, enum error_code state, struct error *error)
 {
-    const char *path = store_path(engine->store);
+    const char *path = database_path(engine->database);
     switch (state) {
     case ERROR_DATABASE_GONE:
         return error_set(error, state,
@@ -142,7 +143,7 @@ bool disk_stop_intake(struct writer *writer, const struct error *error)
 static bool wal_exceeds(const struct engine *engine, int64_t bytes)
 {
     return engine->options.max_wal_bytes &&
-           (int64_t)store_wal_pages(engine->store) * STORE_WAL_PAGE_BYTES > bytes;
+           (int64_t)database_wal_pages(engine->database) * DATABASE_WAL_PAGE_BYTES > bytes;
 }
 
 void disk_watch(struct writer *writer)
@@ -157,7 +158,7 @@ void disk_watch(struct writer *writer)
     if (now < writer->watch_us)
         return;
     writer->watch_us = now + WATCH_US;
-    if (!store_check_files(engine->store, &error))
+    if (!database_check_files(engine->database, &error))
         stop(writer, error.code, &error);
 }
 
@@ -188,12 +189,12 @@ static bool write_one(struct writer *writer, struct error *error)
 
 static bool may_go_on(struct writer *writer, struct error *error)
 {
-    if (!store_check_files(writer->engine->store, error))
+    if (!database_check_files(writer->engine->database, error))
         return false;
     if (disk_state(writer) == ERROR_WAL_LIMIT)
         return !wal_exceeds(writer->engine, writer->engine->options.max_wal_bytes / 2) ||
                wal_error(writer->engine, error);
-    return (writer->room == 0 || store_reserve(writer->store, writer->room, error)) &&
+    return (writer->room == 0 || database_reserve(writer->engine->database, writer->room, error)) &&
            write_one(writer, error);
 }
 
@@ -213,5 +214,5 @@ void disk_probe(struct writer *writer)
     }
     writer->on_trial = state != ERROR_WAL_LIMIT;
     atomic_store(&writer->engine->disk_state, ERROR_NONE);
-    log_info("engine", "intake-resumed", log_text("file", store_path(writer->engine->store)));
+    log_info("engine", "intake-resumed", log_text("file", database_path(writer->engine->database)));
 }

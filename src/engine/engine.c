@@ -134,7 +134,7 @@ static bool note_scopes(struct writer *writer, const struct engine_options *opti
 
 static bool configure(struct engine *engine, struct error *error)
 {
-    struct store_writer *store = store_writer_open(engine->store, error);
+    struct store_writer *store = store_writer_open(engine->database, error);
     struct writer writer = {.engine = engine, .store = store};
     if (!store)
         return false;
@@ -255,12 +255,12 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
     queue_on_fill(&engine->events, options->wake, options->wake_argument);
     done = done && index_options(engine, error) &&
            array_lengths_take(&engine->array_lengths, options, error) &&
-           (engine->store = store_open(&options->store, error)) && configure(engine, error) &&
+           (engine->database = database_open(&options->store, error)) && configure(engine, error) &&
            start(engine, error);
     map_fini(&engine->configured);
     engine->options.views = NULL;
     engine->options.exports = NULL;
-    engine->options.store.path = engine->store ? store_path(engine->store) : NULL;
+    engine->options.store.path = engine->database ? database_path(engine->database) : NULL;
     if (done)
         return engine;
     engine_close(engine);
@@ -318,8 +318,8 @@ void engine_close(struct engine *engine)
     engine_stop_checkpointer(engine);
     engine_deliver(engine);
     writer_fini(&engine->writer);
-    if (engine->store)
-        store_close(engine->store);
+    if (engine->database)
+        database_close(engine->database);
     array_lengths_fini(&engine->array_lengths);
     queue_fini(&engine->intake);
     queue_fini(&engine->writes);
@@ -336,7 +336,7 @@ void engine_close(struct engine *engine)
 
 bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change)
 {
-    return store_former_epoch(engine->store, epoch, last_change);
+    return database_former_epoch(engine->database, epoch, last_change);
 }
 
 int64_t engine_cursor_floor(const struct engine *engine)
@@ -351,12 +351,12 @@ int64_t engine_stage_number(const struct engine *engine, const struct view_stage
 
 const char *engine_epoch(const struct engine *engine)
 {
-    return store_epoch(engine->store);
+    return database_epoch(engine->database);
 }
 
-struct store *engine_store(struct engine *engine)
+struct database *engine_database(struct engine *engine)
 {
-    return engine->store;
+    return engine->database;
 }
 
 int64_t engine_last_change(const struct engine *engine)
@@ -397,7 +397,7 @@ bool engine_each_export(struct engine *engine,
                         bool (*each)(void *argument, const struct store_export *export),
                         void *argument, struct error *error)
 {
-    struct store_reader *reader = store_reader_open(engine->store, error);
+    struct store_reader *reader = store_reader_open(engine->database, error);
     if (!reader)
         return false;
     bool done =

@@ -14,6 +14,7 @@
 #define ENGINE_ENGINE_H
 
 #include "bus/bus.h"
+#include "database/database.h"
 #include "derive/derive.h"
 #include "engine/batch_order.h"
 #include "store/store.h"
@@ -219,7 +220,7 @@ struct engine_export_options {
 };
 
 struct engine_options {
-    struct store_options store;
+    struct database_options store;
     bool open_exports; /* exports appear as they are fed */
     uint32_t max_exports;
     bool refuse_unknown_exports;  /* else mutations for them are ignored */
@@ -259,9 +260,9 @@ struct engine_options {
     void *wake_argument;
 };
 
-/* Opens the database (see store_open for the refusals), defines the SQL views, builds derived views
- * that are new (which may take a while; what is done is kept if it is cut off), and starts the
- * threads. `options` and what it points to are copied where needed. */
+/* Opens the database (see database_open for the refusals), defines the SQL views, builds derived
+ * views that are new (which may take a while; what is done is kept if it is cut off), and starts
+ * the threads. `options` and what it points to are copied where needed. */
 struct engine *engine_open(const struct engine_options *options, struct error *error);
 /* Hand a submission over; false at once, and it stays the caller's, with ERROR_QUEUE_FULL,
  * ERROR_SHUTTING_DOWN, or what engine_disk_state says. Any thread. */
@@ -302,9 +303,9 @@ const char *engine_epoch(const struct engine *engine);
  * thread. */
 int64_t engine_cursor_floor(const struct engine *engine);
 int64_t engine_stage_number(const struct engine *engine, const struct view_stage *stage);
-/* See store_former_epoch. */
+/* See database_former_epoch. */
 bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t *last_change);
-struct store *engine_store(struct engine *engine);
+struct database *engine_database(struct engine *engine);
 int64_t engine_last_change(const struct engine *engine); /* committed at open */
 struct seq engine_head(const struct engine *engine);     /* the greatest seq at open */
 /* What arrays of the export are cut to; 0: they are not. Any thread. */

@@ -481,7 +481,7 @@ struct give_back {
 
 struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
-    struct store *store;
+    struct database *database;
     struct array_lengths array_lengths; /* immutable once it is open */
     struct map configured;              /* options.exports by name, while it opens */
     struct writer writer;
@@ -496,7 +496,7 @@ struct engine {
     struct queue events;  /* to the loop; bounded by what asks for them */
     /* Checkpoints: their thread, and the gate at which the writer lets it pass. */
     pthread_t checkpoint_thread;
-    struct store_checkpointer *checkpointer;
+    struct database_checkpointer *checkpointer;
     pthread_mutex_t gate;
     pthread_cond_t gate_changed;
     bool gate_wanted, gate_open, stopping;

@@ -36,7 +36,7 @@ static bool load_export(void *argument, const struct store_export *row)
 
 static bool load_exports(struct writer *writer, struct error *error)
 {
-    struct store_reader *reader = store_reader_open(writer->engine->store, error);
+    struct store_reader *reader = store_reader_open(writer->engine->database, error);
     if (!reader)
         return false;
     bool done =
@@ -59,7 +59,7 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
     buffer_init(&writer->log_append, UINT32_MAX);
     buffer_init(&writer->rest, UINT32_MAX);
     doc_init(&writer->stripped, UINT32_MAX, UINT32_MAX);
-    writer->store = store_writer_open(engine->store, error);
+    writer->store = store_writer_open(engine->database, error);
     if (!writer->store || !load_exports(writer, error))
         return false;
     writer->last_change = store_writer_log(writer->store)->last_change;

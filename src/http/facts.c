@@ -14,8 +14,9 @@ struct facts_waiter {
 struct facts_job {
     struct read_job job;
     struct facts *facts;
+    const struct database *database;
     struct store_log_state log;
-    struct store_sizes sizes;
+    struct database_sizes sizes;
     struct process_figures process;
     struct fact_rows *rows;
     size_t row_count;
@@ -103,7 +104,7 @@ static void run(struct read_job *job, struct store_reader *reader)
     struct facts_job *it = (struct facts_job *)job;
     struct error error;
     process_read(&it->process);
-    store_read_sizes(reader, &it->sizes);
+    database_read_sizes(it->database, &it->sizes);
     if (!store_read_begin(reader, &error))
         return;
     it->done = store_read_log(reader, &it->log, &error);
@@ -142,6 +143,7 @@ static struct facts_job *job_new(struct facts *facts)
     for (size_t i = 0; i < count; i++)
         rows[i] = (struct fact_rows){view_set_at(views, i), -1};
     it->facts = facts;
+    it->database = engine_database(facts->http->frontend->engine);
     it->rows = rows;
     it->row_count = count;
     it->asked_ms = frontend_now(facts->http->frontend);

@@ -7,6 +7,7 @@
 #define HTTP_FACTS_H
 
 #include "base/process.h"
+#include "database/database.h"
 #include "http/http_internal.h"
 #include "http/request.h"
 
@@ -18,7 +19,7 @@ struct fact_rows {
 struct facts {
     struct http *http;
     struct store_log_state log;
-    struct store_sizes sizes;
+    struct database_sizes sizes;
     struct process_figures process;
     struct fact_rows *rows; /* one per view, as of the last answer */
     size_t row_count;

@@ -124,7 +124,7 @@ static void print_number(struct buffer *out, const char *name, int64_t number)
 
 static void print_machine(struct buffer *out, struct http *http)
 {
-    const struct store_sizes *sizes = &http->facts->sizes;
+    const struct database_sizes *sizes = &http->facts->sizes;
     const struct process_figures *process = &http->facts->process;
     enum error_code disk = engine_disk_state(http->frontend->engine);
     buffer_printf(out, ",\"disk\":{\"state\":\"%s\",",

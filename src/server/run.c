@@ -10,6 +10,7 @@
  * a connection: a step may free what that callback is about.
  */
 #include "access/revocations.h"
+#include "database/database.h"
 #include "delivery/hub.h"
 #include "outbound/outbound.h"
 #include "server/tls.h"
@@ -202,7 +203,7 @@ bool server_run(struct server *server, struct error *error)
         return error_set(error, ERROR_INTERNAL, "this server has run already");
     server_set_state(server, SERVER_RUNNING);
     log_info("server", "started", log_word("version", STELE_VERSION),
-             log_text("file", store_path(engine_store(server->frontend.engine))),
+             log_text("file", database_path(engine_database(server->frontend.engine))),
              log_text("listen", server->main.address), log_text("health", server->health.address),
              log_word("epoch", engine_epoch(server->frontend.engine)));
     server_start_tick(server);

@@ -1,5 +1,6 @@
 /* The server's life: open in the order of dependence, close in the reverse one. */
 #include "access/revocations.h"
+#include "database/database.h"
 #include "delivery/hub.h"
 #include "outbound/outbound.h"
 #include "server/tls.h"
@@ -60,7 +61,7 @@ static struct engine_options engine_options(struct server *server, const struct 
                   .synchronous = config->synchronous,
                   .erase = config->erase,
                   .cache_mebibytes = (uint32_t)(config->page_cache_bytes >> 20),
-                  .wal_keep_bytes = 2 * config->checkpoint_pages * STORE_WAL_PAGE_BYTES,
+                  .wal_keep_bytes = 2 * config->checkpoint_pages * DATABASE_WAL_PAGE_BYTES,
                   .backup_before_migration = config->backup_before_migration},
         .open_exports = view_set_is_open(hub_views(server->frontend.hub)),
         .max_exports = (uint32_t)config->max_exports,

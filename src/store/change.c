@@ -144,7 +144,7 @@ bool store_change_append(struct store_writer *writer, const struct store_change 
     if (change->id != writer->now.state.last_change + 1) {
         error_set(error, ERROR_INTERNAL, "change %lld cannot follow change %lld in %s",
                   (long long)change->id, (long long)writer->now.state.last_change,
-                  writer->store->path);
+                  writer->connection.path);
         return writer_break(writer, error);
     }
     if (!query_start(&query, &writer->connection, STATEMENT_CHANGE_INSERT, insert_sql, error)) {
@@ -178,7 +178,7 @@ bool store_change_append(struct store_writer *writer, const struct store_change 
 static bool read_text(const struct query *query, int column, struct span *text, struct error *error)
 {
     *text = query_column_text(query, column);
-    return text->data || sqlite3_column_type(query->statement, column) == SQLITE_NULL ||
+    return text->data || query_is_null(query, column) ||
            error_set(error, ERROR_MEMORY, "out of memory");
 }
 
@@ -201,7 +201,7 @@ static bool read_change(const struct query *query, struct store_change *change, 
 static bool read_joined(const struct query *query, struct span key, struct store_entity *entity,
                         bool *there, struct error *error)
 {
-    *there = sqlite3_column_type(query->statement, FIRST_JOINED) != SQLITE_NULL;
+    *there = !query_is_null(query, FIRST_JOINED);
     if (!*there) {
         return true;
     }

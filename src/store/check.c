@@ -124,7 +124,7 @@ static bool run_check(struct connection *connection, const char *sql, struct lis
                       struct error *error)
 {
     sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(connection->database, sql, -1, &statement, NULL);
+    int result = sqlite3_prepare_v2(connection->sqlite, sql, -1, &statement, NULL);
     while (result == SQLITE_OK || result == SQLITE_ROW) {
         result = sqlite3_step(statement);
         const char *line =
@@ -136,7 +136,7 @@ static bool run_check(struct connection *connection, const char *sql, struct lis
     /* What is damaged is a finding, and the other checks may still run. */
     bool damaged = (result & 0xff) == SQLITE_CORRUPT;
     if (damaged) {
-        listener.found(listener.argument, sqlite3_errmsg(connection->database));
+        listener.found(listener.argument, sqlite3_errmsg(connection->sqlite));
     } else if (result != SQLITE_DONE) {
         connection_fail(connection, result, error);
     }
@@ -151,7 +151,7 @@ bool store_check(struct store_reader *reader, void (*found)(void *argument, cons
     struct listener listener = {found, argument};
     connection_settle(connection);
     /* One state for all of them, unless the caller has a transaction open already. */
-    bool own = sqlite3_get_autocommit(connection->database);
+    bool own = sqlite3_get_autocommit(connection->sqlite);
     if (own && !store_read_begin(reader, error)) {
         return false;
     }

@@ -46,11 +46,11 @@ bool store_row_remove(struct store_writer *writer, int64_t stage, struct span pl
         !query_run(&query, error)) {
         return false;
     }
-    if (sqlite3_changes(writer->connection.database) == 1) {
+    if (connection_changes(&writer->connection) == 1) {
         return stage_count_add(writer, stage, -1, error);
     }
     error_set(error, ERROR_INTERNAL, "%s: stage %lld has no row where one must go",
-              writer->store->path, (long long)stage);
+              writer->connection.path, (long long)stage);
     return writer_break(writer, error);
 }
 

@@ -139,7 +139,7 @@ bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
     if (!query_run(&query, error)) {
         return false;
     }
-    entity->id = sqlite3_last_insert_rowid(writer->connection.database);
+    entity->id = connection_inserted(&writer->connection);
     counters->entities++;
     return true;
 }
@@ -147,10 +147,11 @@ bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
 /* An id that is not there is a fault of the caller's cache; committing on top of it would lose. */
 static bool expect_one(struct store_writer *writer, int64_t id, struct error *error)
 {
-    if (sqlite3_changes(writer->connection.database) == 1) {
+    if (connection_changes(&writer->connection) == 1) {
         return true;
     }
-    error_set(error, ERROR_INTERNAL, "%s has no entity %lld", writer->store->path, (long long)id);
+    error_set(error, ERROR_INTERNAL, "%s has no entity %lld", writer->connection.path,
+              (long long)id);
     return writer_break(writer, error);
 }
 

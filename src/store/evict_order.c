@@ -142,7 +142,7 @@ static bool clear_some(struct store_writer *writer, uint32_t export_id,
     if (!query_run(&query, error)) {
         return false;
     }
-    if (sqlite3_changes(writer->connection.database) < limit) {
+    if (connection_changes(&writer->connection) < limit) {
         counters->work = ORDER_NONE;
     }
     return true;

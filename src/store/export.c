@@ -176,7 +176,7 @@ bool exports_load(struct store_writer *writer, struct error *error)
         bool ok = query_column(&query, 0) == (int64_t)writer->export_count + 1;
         if (!ok) {
             error_set(error, ERROR_DATABASE, "%s: the table export has a hole: use a backup",
-                      writer->store->path);
+                      writer->connection.path);
         }
         if (!ok || !add_record(writer, query_column_text(&query, 1), &counters, error)) {
             query_end(&query);
@@ -248,7 +248,7 @@ struct export_counters *export_change(struct store_writer *writer, uint32_t expo
                                       struct error *error)
 {
     if (export_id == 0 || export_id > writer->export_count) {
-        error_set(error, ERROR_INTERNAL, "%s has no export %u", writer->store->path, export_id);
+        error_set(error, ERROR_INTERNAL, "%s has no export %u", writer->connection.path, export_id);
         return NULL;
     }
     struct export_record *record = writer->exports[export_id - 1];

@@ -31,7 +31,7 @@ static void read_row(const struct query *query, struct store_producer *producer)
         .owner = query_column_text(query, 1),
         .batch = query_column(query, 2),
         .mark = query_column_text(query, 3),
-        .has_seq = sqlite3_column_type(query->statement, 4) != SQLITE_NULL,
+        .has_seq = !query_is_null(query, 4),
         .seq = {query_column(query, 4), query_column(query, 5)},
         .at = query_column(query, 6),
     };
@@ -40,9 +40,8 @@ static void read_row(const struct query *query, struct store_producer *producer)
 /* A text that is there may be absent all the same, when SQLite had no memory for it. */
 static bool is_whole(const struct query *query, const struct store_producer *producer)
 {
-    return producer->name.data &&
-           (producer->owner.data || sqlite3_column_type(query->statement, 1) == SQLITE_NULL) &&
-           (producer->mark.data || sqlite3_column_type(query->statement, 3) == SQLITE_NULL);
+    return producer->name.data && (producer->owner.data || query_is_null(query, 1)) &&
+           (producer->mark.data || query_is_null(query, 3));
 }
 
 static bool get(struct connection *connection, struct span name, struct store_producer *producer,

@@ -115,7 +115,7 @@ static bool compiles(struct making *making, const char *sql, int *result)
 {
     sqlite3_stmt *statement = NULL;
     connection_settle(&making->writer->connection);
-    *result = sqlite3_prepare_v2(making->writer->connection.database, sql, -1, &statement, NULL);
+    *result = sqlite3_prepare_v2(making->writer->connection.sqlite, sql, -1, &statement, NULL);
     sqlite3_finalize(statement);
     return *result == SQLITE_OK;
 }
@@ -127,7 +127,7 @@ static bool make_free(struct making *making, struct span name, bool *free, struc
     struct connection *connection = &making->writer->connection;
     struct buffer sql;
     bool printed = print_drop(&sql, name);
-    int result = printed ? sqlite3_exec(connection->database, sql.data, NULL, NULL, NULL) : 0;
+    int result = printed ? sqlite3_exec(connection->sqlite, sql.data, NULL, NULL, NULL) : 0;
     buffer_fini(&sql);
     *free = result == SQLITE_OK;
     if (!printed) {

@@ -68,7 +68,7 @@ bool store_stage_ensure(struct store_writer *writer, struct span definition, uin
     if (!query_run(&query, error)) {
         return false;
     }
-    *stage = (struct store_stage){.id = sqlite3_last_insert_rowid(writer->connection.database),
+    *stage = (struct store_stage){.id = connection_inserted(&writer->connection),
                                   .export_id = export_id};
     return true;
 }
@@ -204,7 +204,7 @@ static bool sweep(struct store_writer *writer, enum statement which, const char 
     if (!query_run(&query, error)) {
         return false;
     }
-    *left -= sqlite3_changes(writer->connection.database);
+    *left -= connection_changes(&writer->connection);
     return true;
 }
 

@@ -1,10 +1,9 @@
 /*
- * store: one SQLite database file and everything that touches SQL. It knows bytes and integers,
+ * store: the tables of a database, and all that is asked of them. It knows bytes and integers,
  * neither JSON nor views: entity and patch texts pass through unread.
  *
- * Threads: a struct store may be shared; each store_writer, store_reader and store_checkpointer
- * belongs to the one thread that uses it. There is one writer per file, in all processes (a lock
- * file beside the database sees to that); readers never block it.
+ * Threads: each store_writer and store_reader belongs to the one thread that uses it. There is one
+ * writer per file, in all processes (see database.h); readers never block it.
  *
  * Invariants (asserted by store_check and the tests):
  *  1. change.id grows by one with every change and is never reused, also after trimming.
@@ -15,57 +14,11 @@
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
-#include "base/base.h"
 #include "base/row_operation.h"
+#include "database/database.h"
 
-struct store;
 struct store_writer;
 struct store_reader;
-struct store_checkpointer;
-
-enum store_synchronous { STORE_SYNCHRONOUS_FULL, STORE_SYNCHRONOUS_NORMAL, STORE_SYNCHRONOUS_OFF };
-
-/* What becomes of the bytes of deleted rows: FAST zeroes them where the page is written anyway,
- * FULL also in pages that are given up, OFF leaves them until something else is written there. */
-enum store_erase { STORE_ERASE_FAST, STORE_ERASE_FULL, STORE_ERASE_OFF };
-
-struct store_options {
-    const char *path;
-    enum store_synchronous synchronous; /* FULL: a commit is on disk when it returns */
-    enum store_erase erase;
-    uint32_t cache_mebibytes; /* page cache of the writer; 0: 64 */
-    int64_t wal_keep_bytes;   /* a WAL that begins anew is cut to this; 0: it keeps its size */
-    bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server
-                     */
-    const char *backup_before_migration; /* copy the file there before a migration; NULL: no copy */
-};
-
-/* ---- the store ---- */
-
-/*
- * Open or create the database: lock it, check that it is ours, migrate it. NULL with a clear error
- * that names the file and the remedy: ERROR_DATABASE_NEWER (written by a newer program),
- * ERROR_DATABASE_IN_USE (another server has it), ERROR_DATABASE (not a database, not stele's,
- * damaged, its folder missing or unwritable), ERROR_DISK_FULL.
- */
-struct store *store_open(const struct store_options *options, struct error *error);
-/* Writers, readers and checkpointers must be closed before. The last closes fold the WAL in. */
-void store_close(struct store *store);
-/* The uuid of this database's life, 36 characters; lives as long as the store. */
-const char *store_epoch(const struct store *store);
-const char *store_path(const struct store *store);
-/* Whether the names of the database and its write-ahead log still lead to the files that are open,
- * nothing was put over the database, and no connection has met damage. Else ERROR_DATABASE_GONE,
- * with what happened and the command that saves the data, or ERROR_DATABASE_DAMAGED. One thread. */
-bool store_check_files(struct store *store, struct error *error);
-/* Whether this database was made by copying one of that epoch. Until *last_change the two have the
- * same log; cursors from behind that mean nothing here. Without an epoch (NULL): whether there are
- * any such databases, and until when all of them agree. */
-bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change);
-
-enum { STORE_UUID_SIZE = 37 };
-/* A fresh random uuid: 36 characters and a NUL. Any thread. */
-void store_new_uuid(char *text);
 
 /* ---- rows ---- */
 
@@ -125,7 +78,7 @@ struct store_log_state {
 
 /* ---- writing ---- */
 
-struct store_writer *store_writer_open(struct store *store, struct error *error);
+struct store_writer *store_writer_open(struct database *store, struct error *error);
 void store_writer_close(struct store_writer *writer);
 
 /* BEGIN IMMEDIATE / COMMIT / ROLLBACK. After a failed commit the transaction is rolled back, and
@@ -495,7 +448,7 @@ bool store_trim(struct store_writer *writer, const struct store_retention *reten
 
 /* ---- reading ---- */
 
-struct store_reader *store_reader_open(struct store *store, struct error *error);
+struct store_reader *store_reader_open(struct database *store, struct error *error);
 void store_reader_close(struct store_reader *reader);
 /* A read transaction: everything between sees one state. Keep it short (an old reader pins the
  * WAL). store_read_end never fails. */
@@ -652,78 +605,15 @@ bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64
 /* What the largest transaction of this writer so far wrote into the WAL; of one that failed, as far
  * as it came. */
 int64_t store_writer_largest(const struct store_writer *writer);
-/* Take room for so many bytes more of the WAL from the file system, between transactions. Else
- * ERROR_DISK_FULL or ERROR_FILE_LIMIT. Where the file system cannot tell, its free room must do. */
-bool store_reserve(struct store_writer *writer, int64_t bytes, struct error *error);
 /* Whether the tables, columns, indexes and triggers are those that stele makes. Else
  * ERROR_DATABASE_UNUSABLE, which names one that is not: no commit may succeed any more. A bare
  * ERROR_DATABASE and the like: that could not be looked at. */
 bool store_check_schema(struct store_writer *writer, struct error *error);
 
-/* A connection of its own that moves the WAL into the database, PASSIVE, when it has grown beyond
- * `pages`; store_checkpoint does nothing otherwise, store_checkpoint_all does it anyhow. Any thread
- * but one at a time. *left: how many pages of the WAL are not moved, those counted that were
- * committed meanwhile. */
-struct store_checkpointer *store_checkpointer_open(struct store *store, uint32_t pages,
-                                                   struct error *error);
-void store_checkpointer_close(struct store_checkpointer *checkpointer);
-bool store_checkpoint(struct store_checkpointer *checkpointer, uint32_t *left, struct error *error);
-bool store_checkpoint_all(struct store_checkpointer *checkpointer, uint32_t *left,
-                          struct error *error);
-/* Whether store_checkpoint would do something now. */
-bool store_checkpoint_due(const struct store_checkpointer *checkpointer);
-/* Move what is left and cut the WAL's file to nothing. Waits so long for readers, during which the
- * writer must not commit; *done false: somebody still has it in use, nothing is cut. */
-bool store_wal_give_back(struct store_checkpointer *checkpointer, int wait_ms, bool *done,
-                         struct error *error);
-/* Pages in the WAL that its next commit follows, and commits so far that wrote there. Any thread.
- */
-enum { STORE_WAL_PAGE_BYTES = 4096 + 24 /* in the file */ };
-uint32_t store_wal_pages(const struct store *store);
-uint64_t store_wal_commits(const struct store *store);
-/* Size of the WAL file in bytes now. */
-int64_t store_wal_bytes(const struct store *store);
-/* The files and their disk now, for metrics; what cannot be told is -1. */
-struct store_sizes {
-    int64_t database_bytes, wal_bytes;
-    int64_t free_bytes, disk_bytes; /* what may still be written there; the whole of it */
-};
-void store_read_sizes(const struct store_reader *reader, struct store_sizes *sizes);
-
-/*
- * A copy of the database of one state, also beside the server that has it: as one file without a
- * write-ahead log, under its name only when it is whole, on disk and checked. A server that is
- * started on a copy has an epoch of its own (see store_former_epoch).
- */
-struct store_backup_options {
-    const char *from, *to;
-    bool replace;      /* `to` may exist; else that is an error */
-    bool check;        /* SQLite's quick check of the copy */
-    int64_t wal_limit; /* give up when the WAL grew by more meanwhile; 0: no limit */
-    /* Now and then; false: give up. May be NULL. */
-    bool (*progress)(void *argument, int64_t done_bytes, int64_t bytes);
-    void *argument;
-};
-struct store_backup_result {
-    int64_t bytes, page_bytes;
-    bool any; /* there was ever a change */
-    struct seq head;
-    int64_t last_change;
-    int64_t wal_growth; /* bytes, while it was made */
-};
-/* false: there is no copy, and nothing is left of it. ERROR_DISK_FULL, ERROR_DATABASE_IN_USE
- * (another backup writes there), and what store_open tells of the database. */
-bool store_backup(const struct store_backup_options *options, struct store_backup_result *result,
-                  struct error *error);
-
 /* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
  * to `found` (one line of text). Returns false only when the check could not run. */
 bool store_check(struct store_reader *reader, void (*found)(void *argument, const char *line),
                  void *argument, struct error *error);
-
-/* Route SQLite's allocations through base/memory (fault injection); before anything is opened.
- * Called once by store_open itself; harmless to call again. */
-void store_setup(void);
 
 /* ---- rows of some labels ---- */
 

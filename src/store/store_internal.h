@@ -1,51 +1,21 @@
 /*
- * What the files of this folder share: a connection with its prepared statements, the migrations,
- * and the writer's picture of the counters.
+ * What the files of this folder share: the statements, and the writer's picture of the counters.
  *
- * Invariants:
- *  1. A statement that lends a row to the caller (connection.lent) is reset before anything else
- *     runs on that connection: an open SELECT would keep the read position and block DDL.
- *  2. Once a statement of a write transaction failed, nothing more is run in it
- * (connection.broken): SQLite may have rolled back by itself, and what follows would commit one by
- * one.
- *  3. writer.now and export.now describe the open transaction, .committed what is on disk.
+ * Invariant: writer.now and export.now describe the open transaction, .committed what is on disk.
  */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
 
+#include "database/connection.h"
 #include "store/store.h"
 
-#include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <sys/types.h>
 
-/* ---- migrations ---- */
+/* ---- statements ---- */
 
-struct store_migration {
-    int version; /* the schema version that it leads to */
-    const char *name;
-    const char *sql;
-};
-/* Generated from migrations/. */
-extern const struct store_migration store_migrations[];
-extern const size_t store_migration_count;
-
-enum { STORE_APPLICATION_ID = 0x5354454c };
-
-/* The most that a new file gives. SQLite gives its -wal and -shm the permissions of the database.
- */
-enum { STORE_FILE_MODE = 0640 };
-
-/* ---- connections ---- */
-
-/* One slot per prepared statement of a connection; the texts stand beside the code that runs them.
- */
+/* One slot per prepared statement of a connection, behind its own. */
 enum statement {
-    STATEMENT_BEGIN,
-    STATEMENT_COMMIT,
-    STATEMENT_ROLLBACK,
-    STATEMENT_LOG_READ,
+    STATEMENT_LOG_READ = DATABASE_STATEMENTS,
     STATEMENT_LOG_WRITE,
     STATEMENT_EXPORT_INSERT,
     STATEMENT_EXPORT_WRITE,
@@ -90,8 +60,6 @@ enum statement {
     STATEMENT_KEY_COUNT,
     STATEMENT_KEY_TRIM,
     STATEMENT_KEY_RESTAMP,
-    STATEMENT_META_GET,
-    STATEMENT_META_PUT,
     STATEMENT_VIEW_FIND,
     STATEMENT_VIEW_OTHERS,
     STATEMENT_VIEW_PUT,
@@ -188,107 +156,7 @@ enum statement {
     STATEMENT_COUNT
 };
 
-struct connection {
-    sqlite3 *database;
-    const char *path; /* as the operator named it, for messages; the store's */
-    sqlite3_stmt *statements[STATEMENT_COUNT];
-    sqlite3_stmt *lent;     /* its present row is borrowed by the caller; NULL: none */
-    enum error_code broken; /* why the open transaction can only be rolled back; ERROR_NONE: fine */
-    _Atomic bool *damaged;  /* set once SQLite finds damage here; the store's; NULL: nobody asks */
-};
-
-enum connection_kind { CONNECTION_MAIN, CONNECTION_WRITER, CONNECTION_READER };
-
-/* Open with the settings of its kind. `connection` may be closed also after a failure. */
-bool connection_open(struct connection *connection, struct store *store, enum connection_kind kind,
-                     struct error *error);
-void connection_close(struct connection *connection);
-/* Run statements without results. */
-bool connection_execute(struct connection *connection, const char *sql, struct error *error);
-/* One integer that a PRAGMA or SELECT yields. */
-bool connection_integer(struct connection *connection, const char *sql, int64_t *value,
-                        struct error *error);
-/* Tell the connection's last SQLite error in our terms, with the file and the remedy; marks the
- * transaction broken. Always returns false. */
-bool connection_fail(struct connection *connection, int result, struct error *error);
-/* End the transaction, if one is open, without keeping anything. Cannot fail. */
-void connection_rollback(struct connection *connection);
-/* Take back the row that was lent. */
-void connection_settle(struct connection *connection);
-
-/* One run of a prepared statement. Parameters are bound in their order; the bytes are borrowed and
- * must live until the run ends. A failed bind is told by query_run or query_row. */
-struct query {
-    struct connection *connection;
-    sqlite3_stmt *statement;
-    int bound;
-    int result;
-};
-enum query_step { QUERY_ROW, QUERY_DONE, QUERY_FAILED };
-
-/* Prepare on first use, ready for binding. */
-bool query_start(struct query *query, struct connection *connection, enum statement which,
-                 const char *sql, struct error *error);
-void query_integer(struct query *query, int64_t value);
-void query_text(struct query *query, struct span text);   /* absent: NULL */
-void query_bytes(struct query *query, struct span bytes); /* as a BLOB; absent: NULL */
-/* Run to its end; no rows wanted. */
-bool query_run(struct query *query, struct error *error);
-/* The next row. After QUERY_DONE and QUERY_FAILED the query is over. */
-enum query_step query_row(struct query *query, struct error *error);
-/* End it early. */
-void query_end(struct query *query);
-/* End it, but leave the present row readable until the connection is used again. */
-void query_lend(struct query *query);
-static inline int64_t query_column(const struct query *query, int column)
-{
-    return sqlite3_column_int64(query->statement, column);
-}
-/* Fails (like a step) when SQLite is out of memory for the text. NULL is an absent span. */
-struct span query_column_text(const struct query *query, int column);
-/* Of a BLOB; an empty one, and NULL, are an empty span. */
-struct span query_column_bytes(const struct query *query, int column);
-
-/* ---- the store, its writer and readers ---- */
-
-enum { EPOCH_LENGTH = 36 };
-
-struct former_epoch {
-    char epoch[EPOCH_LENGTH + 1];
-    int64_t last_change;
-};
-
-/* Which file a name leads to. */
-struct file_identity {
-    bool known;
-    dev_t device;
-    ino_t number;
-};
-
-struct store {
-    char *path; /* as the operator named it */
-    char *file; /* where that leads, symbolic links followed: lock and database agree on it */
-    struct store_options options; /* its pointers are not kept */
-    bool immutable;      /* read-only, in a folder where SQLite cannot put its shared-memory file */
-    int lock;            /* descriptor of the lock file; -1: none */
-    pid_t lock_owner;    /* who took it */
-    struct inode *inode; /* of the database, see inode.c; NULL: not entered */
-    bool locks_inode;
-    struct file_identity wal, shm; /* as they were made, see presence.c */
-    _Atomic bool damaged;          /* a connection met damage, or the file is not what it was */
-    off_t seen_size;               /* of the database, when store_check_files looked last */
-    /* What the last server noted there of the database, see identity.c; "": nothing. */
-    char mark_epoch[EPOCH_LENGTH + 1];
-    int64_t mark_change;
-    bool mark_failed;
-    bool is_noted; /* that this process has it open, in the database */
-    char epoch[EPOCH_LENGTH + 1];
-    struct former_epoch *former; /* newest first */
-    size_t former_count;
-    struct connection main;       /* open as long as the store: its close folds the WAL in */
-    _Atomic uint32_t wal_pages;   /* frames in the WAL after the last commit or checkpoint */
-    _Atomic uint64_t wal_commits; /* commits that brought it frames */
-};
+/* ---- the writer and the readers ---- */
 
 struct log_record {
     struct store_log_state state;
@@ -345,9 +213,7 @@ struct ahead_rows {
 };
 
 struct store_writer {
-    struct store *store;
     struct connection connection;
-    bool open; /* a transaction is */
     bool log_dirty;
     bool usage_dirty;
     struct log_record now, committed;
@@ -362,22 +228,24 @@ struct store_writer {
     size_t due_view_count;
     bool schema_behind; /* SQL views that this connection does not know were made by it */
     struct ahead_rows ahead, tombstones_ahead;
-    int64_t given_before; /* wal_file_given when the transaction began */
-    int64_t largest;      /* what a transaction of it gave at most */
     int64_t trimmed_at; /* by the clock that trimming goes by, when it was last done; 0: not yet */
     struct stage_count *stages;
     size_t stage_count, stage_capacity;
 };
 
 struct store_reader {
-    struct store *store;
     struct connection connection;
 };
 
-/* Whether a change may be made now: a transaction is open and unbroken. */
-bool writer_ready(struct store_writer *writer, struct error *error);
-/* Mark the open transaction as one to roll back; for failures that SQLite does not know of. */
-bool writer_break(struct store_writer *writer, struct error *error);
+/* Whether a change may be made now / mark the open transaction as one to roll back. */
+static inline bool writer_ready(const struct store_writer *writer, struct error *error)
+{
+    return connection_ready(&writer->connection, error);
+}
+static inline bool writer_break(struct store_writer *writer, struct error *error)
+{
+    return connection_break(&writer->connection, error);
+}
 
 /* log_state.c */
 bool log_record_read(struct connection *connection, struct log_record *record, struct error *error);
@@ -397,20 +265,6 @@ struct export_counters *export_change(struct store_writer *writer, uint32_t expo
 
 /* evict_order.c: whether a row that is written gets a place in the eviction order. */
 bool export_is_ordered(const struct export_counters *counters);
-
-/* epoch.c: read them, after making the first one, or a new one for a copy. */
-bool epoch_read(struct store *store, struct error *error);
-
-/* identity.c: whether the file is the one that the last server had. *cause: why it is not; NULL: it
- * is, as far as can be told. Note which it is, and that it is open, in the open transaction; and at
- * an orderly stop that it was one. */
-bool identity_check(struct store *store, int64_t last_change, const char **cause,
-                    struct error *error);
-bool identity_note(struct store *store, struct error *error);
-void identity_stop(struct store *store);
-/* The note in the lock file, which must be held: of the last server, and of this one. */
-void identity_read_mark(struct store *store);
-void identity_write_mark(struct store *store, int64_t change);
 
 /* stage_count.c */
 bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
@@ -447,12 +301,6 @@ bool usage_state_read(struct connection *connection, struct store_usage_state *s
                       struct error *error);
 bool usage_state_write(struct connection *connection, const struct store_usage_state *state,
                        struct error *error);
-
-/* meta.c */
-bool meta_get(struct connection *connection, const char *name, struct buffer *value, bool *found,
-              struct error *error);
-bool meta_put(struct connection *connection, const char *name, struct span value,
-              struct error *error);
 
 /* sql_view.c: the three views that each export has, if they are not there; one of them by its
  * number, also where it is another now; the number of a view's name among them, or -1. */
@@ -505,65 +353,6 @@ bool sql_view_drop(struct store_writer *writer, struct span name, struct error *
 bool projection_sql(struct buffer *sql, const struct span *paths, size_t count);
 /* Append a text as a literal of SQL. */
 void sql_add_literal(struct buffer *sql, struct span text);
-
-/* The text of ERROR_FILE_LIMIT, with the path of the database. */
-#define STORE_FILE_LIMIT_TEXT                                                                      \
-    "%s or its -wal may not grow: the process has a limit for the size of files, or the file "     \
-    "system has. Nothing of the transaction was kept. Raise the limit (ulimit -f, LimitFSIZE= of " \
-    "the unit, prlimit --fsize), or use another file system"
-
-/* wal_file.c: the name of the file system whose write-ahead logs join their writes, a layer on the
- * one that is SQLite's default when this is first called; NULL: SQLite has none of its own. */
-const char *wal_file_layer(void);
-/* Before a COMMIT of this connection; and after it failed, its transaction rolled back: nothing of
- * it is to be found when the file is opened after a crash. false: it may be. */
-void wal_file_expect(sqlite3 *database);
-/* Bytes that this connection ever gave its log to write. */
-int64_t wal_file_given(sqlite3 *database);
-/* Why its last write there failed, as in errno; 0: it did not. */
-int wal_file_cause(sqlite3 *database);
-/* Whether it began the log anew since the last call, and then the log's mark: its header's salts.
- */
-enum { WAL_SALT_AT = 16, WAL_SALT_SIZE = 8, WAL_HEADER_SIZE = 32 };
-bool wal_file_began(sqlite3 *database, char salt[WAL_SALT_SIZE]);
-bool wal_file_take_back(sqlite3 *database);
-
-/* connection.c: open a database for reading without its write-ahead log. As with sqlite3_open_v2,
- * *database is to be closed also after a failure. */
-int open_alone(const char *file, sqlite3 **database);
-
-/* wal_base.c: note what the write-ahead log that this connection has begun follows, if it has begun
- * one since the last call: a database whose last change is this one. And refuse a database that a
- * noted log cannot follow, because it is older. */
-void wal_base_note(struct store *store, sqlite3 *database, int64_t change);
-/* The log as it is once the store is open, whoever began it. */
-void wal_base_open(struct store *store);
-bool wal_base_check(struct store *store, struct error *error);
-
-/* lock.c */
-bool lock_take(struct store *store, struct error *error);
-void lock_drop(struct store *store);
-
-/* inode.c: before the first connection, refuse a file that another server has under any name, one
- * with several names (to a writer), and one whose write-ahead log is another database's. Keeps
- * descriptors of the file until inode_leave, which comes after the last connection was closed;
- * inode_leave is also due after a failure. */
-bool inode_enter(struct store *store, struct error *error);
-void inode_leave(struct store *store);
-
-struct file_identity inode_identity(const struct store *store);
-/* A descriptor of the database; -1: none. It may be read and never closed. */
-int inode_descriptor(const struct store *store);
-
-/* presence.c: note the files that SQLite has open, once it has. */
-void presence_note(struct store *store);
-/* Before the last connection closes, which removes the write-ahead log by its name: keep a file
- * that is not ours. */
-void presence_before_close(struct store *store);
-
-/* migration.c: bring the file to the version of the last of these, each in its transaction. */
-bool migrate(struct connection *connection, const struct store_migration *migrations, size_t count,
-             int64_t version, const char *backup, struct error *error);
 
 /* ---- rows of some labels ---- */
 

@@ -54,7 +54,7 @@ bool store_tombstone_remove(struct store_writer *writer, uint32_t export_id, str
     if (!query_run(&query, error)) {
         return false;
     }
-    writer->now.tombstones -= sqlite3_changes(writer->connection.database);
+    writer->now.tombstones -= connection_changes(&writer->connection);
     writer->log_dirty = true;
     return true;
 }

@@ -349,7 +349,7 @@ static bool trim_tombstones(struct store_writer *writer, const struct store_rete
     if (!query_run(&query, error)) {
         return false;
     }
-    writer->now.tombstones -= sqlite3_changes(writer->connection.database);
+    writer->now.tombstones -= connection_changes(&writer->connection);
     writer->now.state.tombstone_floor = last;
     writer->log_dirty = true;
     return true;

@@ -48,7 +48,7 @@ bool store_turn_remove(struct store_writer *writer, int64_t stage, int64_t at, i
         !query_run(&query, error)) {
         return false;
     }
-    *found = sqlite3_changes(writer->connection.database) > 0;
+    *found = connection_changes(&writer->connection) > 0;
     return true;
 }
 

@@ -67,12 +67,12 @@ bool store_usage_put(struct store_writer *writer, const struct store_usage_event
                      struct error *error)
 {
     struct query query;
-    char text[STORE_UUID_SIZE];
+    char text[DATABASE_UUID_SIZE];
     if (!writer_ready(writer, error) ||
         !query_start(&query, &writer->connection, STATEMENT_USAGE_PUT, put_sql, error)) {
         return false;
     }
-    store_new_uuid(text);
+    database_new_uuid(text);
     query_text(&query, span_of(text));
     query_integer(&query, event->at);
     query_text(&query, event->event);

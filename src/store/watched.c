@@ -76,7 +76,7 @@ bool store_watched_row(struct store_writer *writer, int64_t id, struct span key,
         !put_row(writer, STATEMENT_WATCHED_ROW, row_sql, id, key, left_at, error)) {
         return false;
     }
-    if (sqlite3_changes(writer->connection.database) > 0) {
+    if (connection_changes(&writer->connection) > 0) {
         ++*grown;
         return true;
     }
@@ -102,7 +102,7 @@ static bool clear(struct store_writer *writer, enum statement which, const char 
     if (!run(writer, which, sql, first, second, error)) {
         return false;
     }
-    *grown -= sqlite3_changes(writer->connection.database);
+    *grown -= connection_changes(&writer->connection);
     return true;
 }
 

@@ -65,7 +65,7 @@ static bool run(struct store_writer *writer, enum statement which, const char *s
 
 static int64_t changed(const struct store_writer *writer)
 {
-    return sqlite3_changes(writer->connection.database);
+    return connection_changes(&writer->connection);
 }
 
 /* The first number of the first row; without a row it stays. */

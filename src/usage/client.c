@@ -1,5 +1,6 @@
 /* Clients as the endpoint is told of them: their events, and sums of what they were sent by view.
  */
+#include "database/database.h"
 #include "usage/usage_internal.h"
 
 /* ---- events ---- */
@@ -81,7 +82,7 @@ static char *describe(struct span id, const struct auth_identity *identity)
     return text;
 }
 
-enum { ID_AT = sizeof(",\"client_id\":") - 1, ID_LENGTH = STORE_UUID_SIZE + 1 };
+enum { ID_AT = sizeof(",\"client_id\":") - 1, ID_LENGTH = DATABASE_UUID_SIZE + 1 };
 
 struct usage_client *usage_client_new(struct usage *usage, const struct auth_identity *identity,
                                       const char *address)
@@ -90,7 +91,7 @@ struct usage_client *usage_client_new(struct usage *usage, const struct auth_ide
     struct usage_client *client = memory_new(sizeof *client);
     if (!client)
         return NULL;
-    store_new_uuid(id + 1);
+    database_new_uuid(id + 1);
     id[ID_LENGTH - 1] = '"';
     client->usage = usage;
     client->since_ms = usage_now(usage);

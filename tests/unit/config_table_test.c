@@ -53,7 +53,7 @@ static void a_file_sets_what_it_names(void **state)
     assert_string_equal(config.database, "a.db");
     assert_string_equal(config.listen, "[::1]:0");
     assert_string_equal(config.health, "");
-    assert_int_equal(config.synchronous, STORE_SYNCHRONOUS_OFF);
+    assert_int_equal(config.synchronous, DATABASE_SYNCHRONOUS_OFF);
     assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
     assert_int_equal(config.readers, 4);
     assert_int_equal(config.export_count, 2);

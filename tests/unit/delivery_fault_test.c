@@ -95,7 +95,7 @@ static int set_up(void **state)
                                            .snapshot_rows = 3,
                                            .page_bytes = 300,
                                            .tombstone_ms = 600 * 1000};
-    fixture.base.options.store.synchronous = STORE_SYNCHRONOUS_OFF;
+    fixture.base.options.store.synchronous = DATABASE_SYNCHRONOUS_OFF;
     fixture.base.options.cache_bytes = 500;
     fixture.base.options.max_array_length = 4;
     fixture.base.options.retention = (struct store_retention){
@@ -324,7 +324,7 @@ static void expect_convergence(struct store_reader *reader)
 static void sweep(int sticky)
 {
     struct error error;
-    struct store_reader *reader = store_reader_open(engine_store(fixture.base.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_database(fixture.base.engine), &error);
     int quiet = 0;
     sweep_begin(sticky);
     /* The threads allocate in another order each time, so one round without a hit is not the end.

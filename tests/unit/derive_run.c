@@ -70,7 +70,7 @@ void run_init(struct run *run, const struct pipeline *pipelines, int count)
     run->f.options.on_commit = note_touches;
     run->f.options.argument = run;
     run->f.options.wall_ms = wall_ms;
-    run->f.options.store.synchronous = STORE_SYNCHRONOUS_OFF;
+    run->f.options.store.synchronous = DATABASE_SYNCHRONOUS_OFF;
     run->views = make_views(pipelines, count);
     run->f.options.views = run->views;
 }
@@ -230,7 +230,7 @@ void expect_all(struct run *run)
     for (int i = 0; i < run->view_count; i++)
         expect_view(run, database, i);
     sqlite3_close(database);
-    struct store_reader *reader = store_reader_open(engine_store(run->f.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_database(run->f.engine), &error);
     assert_true(store_read_begin(reader, &error));
     for (size_t i = 0; view_set_stage_at(run->views, i); i++)
         expect_told(run, reader, i);

@@ -194,7 +194,7 @@ struct outcome fixture_apply(struct fixture *fixture, const char *text)
 char *fixture_entity(struct fixture *fixture, const char *export, const char *key)
 {
     struct error error = {.code = ERROR_NONE};
-    struct store_reader *reader = store_reader_open(engine_store(fixture->engine), &error);
+    struct store_reader *reader = store_reader_open(engine_database(fixture->engine), &error);
     struct store_export row;
     struct store_entity entity;
     bool found;

@@ -41,8 +41,8 @@ static void make(void)
     array_lengths_init(&engine->array_lengths);
     assert_true(queue_init(&engine->intake, 100, 1 << 20) &&
                 queue_init(&engine->commits, 100, 1 << 20));
-    engine->store = store_open(&engine->options.store, &error);
-    assert_non_null(engine->store);
+    engine->database = database_open(&engine->options.store, &error);
+    assert_non_null(engine->database);
     writer = &engine->writer;
     assert_true(writer_init(writer, engine, &error) && store_begin(writer->store, &error));
     assert_true(writer_export(writer, span_of("Q"), &export, &error));

@@ -26,7 +26,7 @@ static int set_up(void **state)
     atomic_store(&clock_ms, INT64_C(1000) * AGE_MS);
     fixture_init(&fixture);
     fixture.options.wall_ms = wall_ms;
-    fixture.options.store.synchronous = STORE_SYNCHRONOUS_OFF;
+    fixture.options.store.synchronous = DATABASE_SYNCHRONOUS_OFF;
     fixture.options.retention = (struct store_retention){.tombstone_age_ms = AGE_MS};
     fixture_open(&fixture);
     return 0;
@@ -94,7 +94,7 @@ static size_t gaps_since(int64_t since, struct engine_watched_gap *gaps)
 {
     struct error error;
     size_t count;
-    struct store_reader *reader = store_reader_open(engine_store(fixture.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_database(fixture.engine), &error);
     assert_true(store_read_begin(reader, &error));
     assert_true(engine_watched_gaps(reader, false, since, gaps, &count, &error));
     store_read_end(reader);
@@ -217,7 +217,7 @@ static int keys(bool pinned, int64_t from, int64_t to)
 {
     struct error error;
     int count = 0;
-    struct store_reader *reader = store_reader_open(engine_store(fixture.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_database(fixture.engine), &error);
     assert_true(store_read_begin(reader, &error));
     assert_true(store_scan_watched_keys(reader, pinned, 1, from, to, count_key, &count, &error));
     store_read_end(reader);

@@ -3,11 +3,11 @@
  * run ends with the right answer or the right error, nothing leaks (the sanitizer tells), and the
  * database is whole and holds all that was committed.
  */
+#include "database_layer.h"
 #include "fault_sweep.h"
 #include "store/producer.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
-#include "store_layer.h"
 
 /* ---- a file system that fails when asked to ---- */
 
@@ -148,8 +148,9 @@ struct step {
 
 static bool attempt_open(void)
 {
-    struct store_options options = {.path = fixture.path, .synchronous = STORE_SYNCHRONOUS_OFF};
-    return (fixture.store = store_open(&options, &fixture.error)) != NULL;
+    struct database_options options = {.path = fixture.path,
+                                       .synchronous = DATABASE_SYNCHRONOUS_OFF};
+    return (fixture.database = database_open(&options, &fixture.error)) != NULL;
 }
 
 static void undo_open(void)
@@ -177,8 +178,8 @@ static void undo_create(void)
 
 static bool attempt_connections(void)
 {
-    return (fixture.writer = store_writer_open(fixture.store, &fixture.error)) &&
-           (fixture.reader = store_reader_open(fixture.store, &fixture.error));
+    return (fixture.writer = store_writer_open(fixture.database, &fixture.error)) &&
+           (fixture.reader = store_reader_open(fixture.database, &fixture.error));
 }
 
 static void undo_connections(void)
@@ -270,7 +271,7 @@ static void undo_reads(void)
 {
     store_read_end(fixture.reader);
     store_reader_close(fixture.reader);
-    OK(fixture.reader = store_reader_open(fixture.store, &fixture.error));
+    OK(fixture.reader = store_reader_open(fixture.database, &fixture.error));
 }
 
 static void sweep_memory(struct step step, int sticky)
@@ -342,7 +343,7 @@ static void sweep_disk(enum disk_fault fault, enum error_code expected)
                 fail_msg("after %d: code %d: %s", after, fixture.error.code, fixture.error.message);
             }
             store_rollback(fixture.writer);
-            assert_true(sqlite3_get_autocommit(fixture.writer->connection.database));
+            assert_true(sqlite3_get_autocommit(fixture.writer->connection.sqlite));
             assert_int_equal(last_change(), before);
         }
         assert_int_equal(last_batch(), batch);
@@ -413,9 +414,9 @@ static void a_new_database_on_a_full_disk(void **state)
 {
     (void)state;
     arm(DISK_WRITE_FULL, 0);
-    fixture.store = open_path(fixture.path, false);
+    fixture.database = open_path(fixture.path, false);
     arm(DISK_FINE, 0);
-    assert_null(fixture.store);
+    assert_null(fixture.database);
     assert_int_equal(fixture.error.code, ERROR_DISK_FULL);
     open_store();
     check_whole();

@@ -29,34 +29,34 @@ static struct {
     char folder[64];
     char path[96];
     struct error error;
-    struct store *store;
+    struct database *database;
     struct store_writer *writer;
     struct store_reader *reader;
     uint32_t quake; /* an export that is there from the start */
 } fixture;
 
-static inline struct store *open_path(const char *path, bool read_only)
+static inline struct database *open_path(const char *path, bool read_only)
 {
-    struct store_options options = {.path = path, .read_only = read_only};
+    struct database_options options = {.path = path, .read_only = read_only};
     fixture.error = (struct error){0};
-    return store_open(&options, &fixture.error);
+    return database_open(&options, &fixture.error);
 }
 
 static inline void open_store(void)
 {
-    OK(fixture.store = open_path(fixture.path, false));
-    OK(fixture.writer = store_writer_open(fixture.store, &fixture.error));
-    OK(fixture.reader = store_reader_open(fixture.store, &fixture.error));
+    OK(fixture.database = open_path(fixture.path, false));
+    OK(fixture.writer = store_writer_open(fixture.database, &fixture.error));
+    OK(fixture.reader = store_reader_open(fixture.database, &fixture.error));
 }
 
 static inline void close_store(void)
 {
     store_reader_close(fixture.reader);
     store_writer_close(fixture.writer);
-    store_close(fixture.store);
+    database_close(fixture.database);
     fixture.reader = NULL;
     fixture.writer = NULL;
-    fixture.store = NULL;
+    fixture.database = NULL;
 }
 
 static inline void begin(void)

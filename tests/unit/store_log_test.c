@@ -280,7 +280,7 @@ static int count_step(void *steps)
 static int64_t steps_to_trim(const struct store_retention *retention, int64_t now, bool more)
 {
     int64_t steps = 0;
-    sqlite3 *database = fixture.writer->connection.database;
+    sqlite3 *database = fixture.writer->connection.sqlite;
     sqlite3_progress_handler(database, 1, count_step, &steps);
     trim(*retention, now, 10, more);
     sqlite3_progress_handler(database, 0, NULL, NULL);

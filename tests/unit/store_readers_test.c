@@ -1,4 +1,5 @@
 /* Readers beside the writer, scans of entities, checkpoints, and what store_check finds. */
+#include "database/database_internal.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
@@ -159,7 +160,7 @@ static void the_queries_use_their_indexes(void **state)
         sqlite3_stmt *statement = NULL;
         snprintf(sql, sizeof sql, "EXPLAIN QUERY PLAN %s", queries[i]);
         assert_int_equal(
-            sqlite3_prepare_v2(fixture.reader->connection.database, sql, -1, &statement, NULL), 0);
+            sqlite3_prepare_v2(fixture.reader->connection.sqlite, sql, -1, &statement, NULL), 0);
         while (sqlite3_step(statement) == SQLITE_ROW) {
             const char *step = (const char *)sqlite3_column_text(statement, 3);
             if (strstr(step, "TEMP B-TREE") || strncmp(step, "SCAN entity", 11) == 0) {
@@ -225,13 +226,13 @@ static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
     pthread_t threads[2];
     struct store_reader *readers[2];
     struct store_retention retention = {.rows = 5 * KEYS};
-    struct store_checkpointer *checkpointer =
-        store_checkpointer_open(fixture.store, 50, &fixture.error);
+    struct database_checkpointer *checkpointer =
+        database_checkpointer_open(fixture.database, 50, &fixture.error);
     uint32_t left = 0;
     OK(checkpointer);
     finished = false;
     for (int i = 0; i < 2; i++) {
-        OK(readers[i] = store_reader_open(fixture.store, &fixture.error));
+        OK(readers[i] = store_reader_open(fixture.database, &fixture.error));
         assert_int_equal(pthread_create(&threads[i], NULL, read_on, readers[i]), 0);
     }
     for (int round = 0; round < ROUNDS; round++) {
@@ -244,7 +245,7 @@ static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
         }
         OK(store_trim(fixture.writer, &retention, 0, 50, INT64_MAX, &more, &fixture.error));
         commit();
-        OK(store_checkpoint(checkpointer, &left, &fixture.error));
+        OK(database_checkpoint(checkpointer, &left, &fixture.error));
     }
     finished = true;
     for (int i = 0; i < 2; i++) {
@@ -253,45 +254,45 @@ static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
         assert_null(complaint);
         store_reader_close(readers[i]);
     }
-    store_checkpointer_close(checkpointer);
+    database_checkpointer_close(checkpointer);
     check_whole();
 }
 
 static void a_checkpoint_waits_for_its_size_and_empties_the_wal(void **state)
 {
     (void)state;
-    struct store_checkpointer *checkpointer =
-        store_checkpointer_open(fixture.store, 150, &fixture.error);
+    struct database_checkpointer *checkpointer =
+        database_checkpointer_open(fixture.database, 150, &fixture.error);
     uint32_t left = 0;
     OK(checkpointer);
     begin();
     put(fixture.quake, "a", 1, 1, "{}");
     commit();
-    uint32_t before = fixture.store->wal_pages;
-    OK(store_checkpoint(checkpointer, &left, &fixture.error));
-    assert_int_equal(fixture.store->wal_pages, before);
+    uint32_t before = fixture.database->wal_pages;
+    OK(database_checkpoint(checkpointer, &left, &fixture.error));
+    assert_int_equal(fixture.database->wal_pages, before);
     assert_int_equal(left, 0);
     for (int i = 0; i < 60; i++) {
         begin();
         put(fixture.quake, "a", 2, i, "{}");
         commit();
     }
-    assert_true(fixture.store->wal_pages > 150);
-    int64_t size = store_wal_bytes(fixture.store);
-    OK(store_checkpoint(checkpointer, &left, &fixture.error));
-    assert_int_equal(fixture.store->wal_pages, 0);
+    assert_true(fixture.database->wal_pages > 150);
+    int64_t size = database_wal_bytes(fixture.database);
+    OK(database_checkpoint(checkpointer, &left, &fixture.error));
+    assert_int_equal(fixture.database->wal_pages, 0);
     begin();
     put(fixture.quake, "a", 3, 1, "{}");
     commit();
-    assert_true(fixture.store->wal_pages < 60); /* from the beginning again */
-    assert_int_equal(store_wal_bytes(fixture.store), size);
-    store_checkpointer_close(checkpointer);
+    assert_true(fixture.database->wal_pages < 60); /* from the beginning again */
+    assert_int_equal(database_wal_bytes(fixture.database), size);
+    database_checkpointer_close(checkpointer);
 }
 
 static void expect_finding(const char *damage, const char *repair)
 {
     int findings = 0;
-    sqlite3 *database = fixture.writer->connection.database;
+    sqlite3 *database = fixture.writer->connection.sqlite;
     assert_int_equal(sqlite3_exec(database, damage, NULL, NULL, NULL), 0);
     OK(store_check(fixture.reader, count_finding, &findings, &fixture.error));
     if (!findings) {

@@ -92,12 +92,12 @@ static void counters_follow_and_survive_a_restart(void **state)
     commit();
     assert_false(read_quake().last_seq_shared);
     char epoch[40];
-    snprintf(epoch, sizeof epoch, "%s", store_epoch(fixture.store));
+    snprintf(epoch, sizeof epoch, "%s", database_epoch(fixture.database));
     assert_int_equal(strlen(epoch), 36);
     close_store();
     open_store();
-    assert_string_equal(store_epoch(fixture.store), epoch);
-    assert_string_equal(store_path(fixture.store), fixture.path);
+    assert_string_equal(database_epoch(fixture.database), epoch);
+    assert_string_equal(database_path(fixture.database), fixture.path);
     const struct store_log_state *log = store_writer_log(fixture.writer);
     assert_true(log->any);
     assert_int_equal(log->last_change, 3);
@@ -220,9 +220,9 @@ static int64_t expect_oldest(int64_t after, const char *expected)
 static bool order_step(int64_t limit)
 {
     int64_t rows;
-    int before = sqlite3_total_changes(fixture.writer->connection.database);
+    int before = sqlite3_total_changes(fixture.writer->connection.sqlite);
     OK(store_export_order(fixture.writer, fixture.quake, limit, &rows, &fixture.error));
-    assert_true(sqlite3_total_changes(fixture.writer->connection.database) - before <= limit);
+    assert_true(sqlite3_total_changes(fixture.writer->connection.sqlite) - before <= limit);
     return !store_export_order_waits(fixture.writer, fixture.quake);
 }
 

@@ -309,7 +309,7 @@ static void each_flip_is_read_once(void **state)
     commit();
     expect_new_flips(0, "");
     store_writer_close(fixture.writer);
-    fixture.writer = store_writer_open(fixture.store, ERROR);
+    fixture.writer = store_writer_open(fixture.database, ERROR);
     assert_non_null(fixture.writer);
     begin();
     flip(12, fixture.quake, "k4");

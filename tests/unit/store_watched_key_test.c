@@ -72,7 +72,7 @@ static void expect(bool pinned, int64_t from, int64_t to, const char *text)
 static int64_t count(bool pinned)
 {
     sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_prepare_v2(fixture.reader->connection.database,
+    assert_int_equal(sqlite3_prepare_v2(fixture.reader->connection.sqlite,
                                         "SELECT count(*) FROM watched_key WHERE pinned = ?", -1,
                                         &statement, NULL),
                      SQLITE_OK);

@@ -157,7 +157,7 @@ static void wake(void *argument)
 
 static void open_usage(int64_t spool_rows)
 {
-    it.base.options.store.synchronous = STORE_SYNCHRONOUS_OFF;
+    it.base.options.store.synchronous = DATABASE_SYNCHRONOUS_OFF;
     fixture_open(&it.base);
     struct usage_options options = {.engine = it.base.engine,
                                     .spool_rows = spool_rows,
@@ -273,7 +273,7 @@ static int64_t in_spool(void)
 {
     struct store_usage_state state;
     struct error error;
-    struct store_reader *reader = store_reader_open(engine_store(it.base.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_database(it.base.engine), &error);
     assert_non_null(reader);
     assert_true(store_read_usage_state(reader, &state, &error));
     store_reader_close(reader);
@@ -604,7 +604,7 @@ static bool note_id(void *argument, const struct store_usage_event *event)
 static void note_spool(struct map *ids)
 {
     struct error error;
-    struct store_reader *reader = store_reader_open(engine_store(it.base.engine), &error);
+    struct store_reader *reader = store_reader_open(engine_database(it.base.engine), &error);
     assert_non_null(reader);
     assert_true(store_read_usage(reader, 0, -1, note_id, ids, &error));
     store_reader_close(reader);

@@ -1,5 +1,5 @@
 /* Opening and closing a database: whose it is, how old it is, and the settings of the file. */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,34 +21,34 @@ static bool real_folder(const char *path, char real[PATH_MAX])
     return realpath(folder, real) != NULL;
 }
 
-static bool check_folder(const struct store *store, const char *path, char real[PATH_MAX],
+static bool check_folder(const struct database *database, const char *path, char real[PATH_MAX],
                          struct error *error)
 {
     if (!real_folder(path, real)) {
         return error_set(error, ERROR_DATABASE, "cannot reach the folder of %s (%s): create it",
-                         store->path, error_reason(errno));
+                         database->path, error_reason(errno));
     }
-    if (!store->options.read_only && faccessat(AT_FDCWD, real, W_OK | X_OK, AT_EACCESS) != 0) {
+    if (!database->options.read_only && faccessat(AT_FDCWD, real, W_OK | X_OK, AT_EACCESS) != 0) {
         return error_set(error, ERROR_DATABASE,
                          "cannot write in the folder of %s (%s): the user that runs the server "
                          "must be allowed to create files in %s",
-                         store->path, error_reason(errno), real);
+                         database->path, error_reason(errno), real);
     }
     return true;
 }
 
 /* Symbolic links are followed, so that two names of one file share one lock. */
-static bool find_file(struct store *store, struct error *error)
+static bool find_file(struct database *database, struct error *error)
 {
     char real[PATH_MAX], folder[PATH_MAX];
-    const char *path = store->path;
+    const char *path = database->path;
     size_t length = strlen(path);
     if (length == 0 || path[length - 1] == '/' || length > PATH_MAX - 16) {
         return error_set(error, ERROR_DATABASE, "\"%s\" cannot be the name of a database file",
                          path);
     }
     const char *file = realpath(path, real) ? real : path;
-    if (!check_folder(store, file, folder, error)) {
+    if (!check_folder(database, file, folder, error)) {
         return false;
     }
     const char *slash = strrchr(file, '/');
@@ -56,27 +56,29 @@ static bool find_file(struct store *store, struct error *error)
     buffer_init(&name, PATH_MAX - 16); /* "-wal" and the like must fit behind it */
     buffer_printf(&name, "%s/%s", strcmp(folder, "/") ? folder : "", slash ? slash + 1 : file);
     if (buffer_string(&name)) {
-        store->file = buffer_take(&name, &length);
+        database->file = buffer_take(&name, &length);
     }
     buffer_fini(&name);
-    return store->file || error_set(error, ERROR_MEMORY,
-                                    "no memory for the name of %s, or it is too long", store->path);
+    return database->file ||
+           error_set(error, ERROR_MEMORY, "no memory for the name of %s, or it is too long",
+                     database->path);
 }
 
-static bool locate(struct store *store, struct error *error)
+static bool locate(struct database *database, struct error *error)
 {
     struct stat status;
-    if (!find_file(store, error)) {
+    if (!find_file(database, error)) {
         return false;
     }
-    bool there = stat(store->file, &status) == 0;
+    bool there = stat(database->file, &status) == 0;
     if (there && !S_ISREG(status.st_mode)) {
-        return error_set(error, ERROR_DATABASE, "%s is not a file: name another one", store->path);
+        return error_set(error, ERROR_DATABASE, "%s is not a file: name another one",
+                         database->path);
     }
-    if (store->options.read_only && (!there || status.st_size == 0)) {
+    if (database->options.read_only && (!there || status.st_size == 0)) {
         return error_set(error, ERROR_DATABASE,
                          "there is no database in %s: check the name, or start a server with it",
-                         store->path);
+                         database->path);
     }
     return true;
 }
@@ -84,11 +86,11 @@ static bool locate(struct store *store, struct error *error)
 /* ---- whose it is ---- */
 
 /* Reads the first page, which is where a file that is no database shows. */
-static bool identify(struct store *store, int64_t *version, struct error *error)
+static bool identify(struct database *database, int64_t *version, struct error *error)
 {
-    struct connection *main = &store->main;
+    struct connection *main = &database->main;
     int64_t application = 0, entries = 0, is_utf8 = 0,
-            newest = store_migrations[store_migration_count - 1].version;
+            newest = database_migrations[database_migration_count - 1].version;
     if (!connection_integer(main, "PRAGMA application_id", &application, error) ||
         !connection_integer(main, "PRAGMA user_version", version, error) ||
         !connection_integer(main, "SELECT count(*) FROM sqlite_schema", &entries, error) ||
@@ -96,43 +98,44 @@ static bool identify(struct store *store, int64_t *version, struct error *error)
                             error)) {
         return false;
     }
-    if (application != STORE_APPLICATION_ID && (application || *version || entries)) {
+    if (application != DATABASE_APPLICATION_ID && (application || *version || entries)) {
         return error_set(error, ERROR_DATABASE,
-                         "%s is the database of another program: name another file", store->path);
+                         "%s is the database of another program: name another file",
+                         database->path);
     }
     /* Texts would be stored and ordered by other bytes than all of stele counts on. */
     if (!is_utf8) {
         return error_set(error, ERROR_DATABASE,
                          "%s keeps its texts as UTF-16, so another program made it: name another "
                          "file, and let stele make it",
-                         store->path);
+                         database->path);
     }
     if (*version > newest) {
         return error_set(error, ERROR_DATABASE_NEWER,
                          "%s was written by a newer stele (schema %lld, this one knows %lld): use "
                          "that program, or a backup from before",
-                         store->path, (long long)*version, (long long)newest);
+                         database->path, (long long)*version, (long long)newest);
     }
-    if (store->options.read_only && *version < newest) {
+    if (database->options.read_only && *version < newest) {
         return error_set(error, ERROR_DATABASE,
                          "%s has the older schema %lld: start the server with it once, which "
                          "brings it up to date",
-                         store->path, (long long)*version);
+                         database->path, (long long)*version);
     }
     return true;
 }
 
 /* ---- opening ---- */
 
-static bool prepare_file(struct store *store, int64_t version, const char *backup,
+static bool prepare_file(struct database *database, int64_t version, const char *backup,
                          struct error *error)
 {
-    struct connection *main = &store->main;
-    if (sqlite3_db_readonly(main->database, "main")) {
+    struct connection *main = &database->main;
+    if (sqlite3_db_readonly(main->sqlite, "main")) {
         return error_set(error, ERROR_DATABASE,
                          "%s may not be written: give its permissions to the user that runs the "
                          "server",
-                         store->path);
+                         database->path);
     }
     /* The page size counts only before the first page, and the journal mode stays in the file. */
     if (!connection_execute(main, "PRAGMA page_size=4096; PRAGMA journal_mode=WAL;", error)) {
@@ -146,108 +149,109 @@ static bool prepare_file(struct store *store, int64_t version, const char *backu
     if (!wal) {
         return error_set(error, ERROR_DATABASE,
                          "%s cannot have a write-ahead log here: put it on a local disk",
-                         store->path);
+                         database->path);
     }
-    return migrate(main, store_migrations, store_migration_count, version, backup, error);
+    return migrate(main, database_migrations, database_migration_count, version, backup, error);
 }
 
-static bool wal_is_empty(const struct store *store)
+static bool wal_is_empty(const struct database *database)
 {
-    return store_wal_bytes(store) == 0;
+    return database_wal_bytes(database) == 0;
 }
 
 /*
  * A read-only connection still needs SQLite's shared-memory file. Where it cannot be made (folder
  * and files belong to somebody else) but the WAL is empty, the database file alone is complete.
  */
-static bool open_main(struct store *store, int64_t *version, struct error *error)
+static bool open_main(struct database *database, int64_t *version, struct error *error)
 {
-    if (connection_open(&store->main, store, CONNECTION_MAIN, error) &&
-        identify(store, version, error)) {
+    if (connection_open(&database->main, database, CONNECTION_MAIN, DATABASE_STATEMENTS, error) &&
+        identify(database, version, error)) {
         return true;
     }
-    int result = sqlite3_errcode(store->main.database) & 0xff;
-    if (!store->options.read_only || (result != SQLITE_CANTOPEN && result != SQLITE_READONLY)) {
+    int result = sqlite3_errcode(database->main.sqlite) & 0xff;
+    if (!database->options.read_only || (result != SQLITE_CANTOPEN && result != SQLITE_READONLY)) {
         return false;
     }
-    if (!wal_is_empty(store)) {
+    if (!wal_is_empty(database)) {
         return error_set(error, ERROR_DATABASE,
                          "%s has a write-ahead log, which needs a writable folder: run this as the "
                          "user that owns the files, or on a copy of the database and its -wal file",
-                         store->path);
+                         database->path);
     }
-    connection_close(&store->main);
-    store->immutable = true;
-    return connection_open(&store->main, store, CONNECTION_MAIN, error) &&
-           identify(store, version, error);
+    connection_close(&database->main);
+    database->immutable = true;
+    return connection_open(&database->main, database, CONNECTION_MAIN, DATABASE_STATEMENTS,
+                           error) &&
+           identify(database, version, error);
 }
 
-static bool open_all(struct store *store, const char *backup, struct error *error)
+static bool open_all(struct database *database, const char *backup, struct error *error)
 {
     int64_t version = 0;
-    if (!locate(store, error) || (!store->options.read_only && !lock_take(store, error)) ||
-        !inode_enter(store, error) || !wal_base_check(store, error) ||
-        !open_main(store, &version, error)) {
+    if (!locate(database, error) || (!database->options.read_only && !lock_take(database, error)) ||
+        !inode_enter(database, error) || !wal_base_check(database, error) ||
+        !open_main(database, &version, error)) {
         return false;
     }
-    if (!store->options.read_only && !prepare_file(store, version, backup, error)) {
+    if (!database->options.read_only && !prepare_file(database, version, backup, error)) {
         return false;
     }
-    if (!epoch_read(store, error)) {
+    if (!epoch_read(database, error)) {
         return false;
     }
-    wal_base_open(store);
-    presence_note(store);
+    wal_base_open(database);
+    presence_note(database);
     return true;
 }
 
-struct store *store_open(const struct store_options *options, struct error *error)
+struct database *database_open(const struct database_options *options, struct error *error)
 {
-    store_setup();
-    struct store *store = memory_new(sizeof *store);
-    if (!store) {
+    database_setup();
+    struct database *database = memory_new(sizeof *database);
+    if (!database) {
         error_set(error, ERROR_MEMORY, "out of memory");
         return NULL;
     }
-    store->lock = -1;
-    store->options = *options;
-    store->path = memory_copy_string(options->path, strlen(options->path));
-    if (!store->path) {
+    database->lock = -1;
+    database->options = *options;
+    database->path = memory_copy_string(options->path, strlen(options->path));
+    if (!database->path) {
         error_set(error, ERROR_MEMORY, "out of memory");
-    } else if (open_all(store, options->backup_before_migration, error)) {
-        store->options.path = store->path;
-        store->options.backup_before_migration = NULL;
-        return store;
+    } else if (open_all(database, options->backup_before_migration, error)) {
+        database->options.path = database->path;
+        database->options.backup_before_migration = NULL;
+        return database;
     }
-    store_close(store);
+    database_close(database);
     return NULL;
 }
 
-void store_close(struct store *store)
+void database_close(struct database *database)
 {
-    if (!store) {
+    if (!database) {
         return;
     }
-    if (store->is_noted && store->lock_owner == getpid()) {
-        identity_stop(store);
+    if (database->is_noted && database->lock_owner == getpid()) {
+        identity_stop(database);
     }
-    presence_before_close(store);
-    connection_close(&store->main);
+    presence_before_close(database);
+    connection_close(&database->main);
     /* After the database: until then nobody else may have it. */
-    inode_leave(store);
-    lock_drop(store);
-    memory_free(store->former);
-    memory_free(store->file);
-    memory_free(store->path);
-    memory_free(store);
+    inode_leave(database);
+    lock_drop(database);
+    memory_free(database->former);
+    memory_free(database->file);
+    memory_free(database->path);
+    memory_free(database);
 }
 
-const char *store_epoch(const struct store *store)
+const char *database_epoch(const struct database *database)
 {
-    return store->epoch;
+    return database->epoch;
 }
 
-const char *store_path(const struct store *store)
+const char *database_path(const struct database *database)
 {
-    return store->path;
+    return database->path;
 }

@@ -1,5 +1,5 @@
 /* The file of a backup: nothing stands under its real name before it is whole and on disk. */
-#include "store/backup.h"
+#include "database/backup_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +28,12 @@ static bool is_same(const char *name, const struct stat *other)
 }
 
 /* A file of the copied database itself, by whatever name. */
-static bool is_of(const struct store *store, const struct stat *file)
+static bool is_of(const struct database *database, const struct stat *file)
 {
     char name[PATH_MAX + 16];
-    bool found = is_same(store->file, file);
+    bool found = is_same(database->file, file);
     for (size_t i = 0; i < COMPANION_COUNT && !found; i++) {
-        snprintf(name, sizeof name, "%s%s", store->file, companions[i]);
+        snprintf(name, sizeof name, "%s%s", database->file, companions[i]);
         found = is_same(name, file);
     }
     return found;
@@ -62,11 +62,11 @@ static bool check_name(const struct backup_file *file, struct error *error)
 }
 
 /* The temporary file is emptied, so it must be nothing that is in use. */
-static bool check_partial(const struct backup_file *file, const struct store *store,
+static bool check_partial(const struct backup_file *file, const struct database *database,
                           struct error *error)
 {
     struct stat status;
-    if (stat(file->partial, &status) != 0 || !is_of(store, &status)) {
+    if (stat(file->partial, &status) != 0 || !is_of(database, &status)) {
         return true;
     }
     return error_set(error, ERROR_DATABASE,
@@ -105,7 +105,8 @@ static bool check_companions(struct backup_file *file, struct error *error)
     return take_lock(file, error);
 }
 
-static bool check_target(struct backup_file *file, const struct store *store, struct error *error)
+static bool check_target(struct backup_file *file, const struct database *database,
+                         struct error *error)
 {
     struct stat target;
     if (strlen(file->to) > PATH_MAX - 32) {
@@ -117,7 +118,7 @@ static bool check_target(struct backup_file *file, const struct store *store, st
     if (stat(file->to, &target) != 0) {
         return errno == ENOENT ? check_companions(file, error) : fail("look at", file->to, error);
     }
-    if (is_of(store, &target)) {
+    if (is_of(database, &target)) {
         return error_set(error, ERROR_DATABASE,
                          "%s is the database itself, or belongs to it: name another file",
                          file->to);
@@ -148,7 +149,7 @@ static void remove_companions(const struct backup_file *file)
 
 static bool open_partial(struct backup_file *file, const struct stat *source, struct error *error)
 {
-    mode_t mode = source->st_mode & STORE_FILE_MODE;
+    mode_t mode = source->st_mode & DATABASE_FILE_MODE;
     file->descriptor = open(file->partial, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
     if (file->descriptor < 0) {
         return fail("create", file->partial, error);
@@ -167,13 +168,14 @@ static bool open_partial(struct backup_file *file, const struct stat *source, st
     return true;
 }
 
-bool backup_file_make(struct backup_file *file, const struct store *store, struct error *error)
+bool backup_file_make(struct backup_file *file, const struct database *database,
+                      struct error *error)
 {
     struct stat source;
-    if (stat(store->file, &source) != 0) {
-        return fail("look at", store->path, error);
+    if (stat(database->file, &source) != 0) {
+        return fail("look at", database->path, error);
     }
-    if (!check_target(file, store, error)) {
+    if (!check_target(file, database, error)) {
         return false;
     }
     char name[PATH_MAX + 16];
@@ -182,7 +184,7 @@ bool backup_file_make(struct backup_file *file, const struct store *store, struc
     if (!file->partial) {
         return error_set(error, ERROR_MEMORY, "out of memory");
     }
-    return check_partial(file, store, error) && open_partial(file, &source, error);
+    return check_partial(file, database, error) && open_partial(file, &source, error);
 }
 
 /* Filling up the disk would stop the server, if it is the same one: better to say it before. */

@@ -1,4 +1,5 @@
 /* Opening: whose file it is, who else has it, where it lies, how old it is. */
+#include "database/database_internal.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
@@ -11,9 +12,9 @@
 static void expect_refusal(const char *path, bool read_only, enum error_code code,
                            const char *remedy)
 {
-    struct store *store = open_path(path, read_only);
+    struct database *store = open_path(path, read_only);
     if (store) {
-        store_close(store);
+        database_close(store);
         fail_msg("%s was opened", path);
     }
     if (fixture.error.code != code || !strstr(fixture.error.message, remedy)) {
@@ -56,11 +57,11 @@ static void a_new_file_and_an_empty_one_become_databases(void **state)
     char path[128];
     in_folder(path, sizeof path, "empty.db");
     write_file(path, "");
-    struct store *store = open_path(path, false);
+    struct database *store = open_path(path, false);
     OK(store);
-    store_close(store);
+    database_close(store);
     OK(store = open_path(path, true));
-    store_close(store);
+    database_close(store);
 }
 
 static void closing_folds_the_log_in(void **state)
@@ -73,7 +74,7 @@ static void closing_folds_the_log_in(void **state)
     OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
     put(id, "a", 1, 1, "{}");
     commit();
-    assert_true(store_wal_bytes(fixture.store) > 0);
+    assert_true(database_wal_bytes(fixture.database) > 0);
     close_store();
     snprintf(wal, sizeof wal, "%s-wal", fixture.path);
     assert_int_not_equal(access(wal, F_OK), 0);
@@ -166,7 +167,7 @@ static pid_t hold_in_child(void)
     assert_true(child >= 0);
     if (child == 0) {
         close(hold[1]);
-        struct store *store = open_path(fixture.path, false);
+        struct database *store = open_path(fixture.path, false);
         byte = store ? 'y' : 'n';
         if (write(ready[1], &byte, 1) != 1 || read(hold[0], &byte, 1) != 0) {
             _exit(1);
@@ -204,16 +205,16 @@ static void reading_works_beside_a_server_and_alone(void **state)
     put(id, "a", 1, 1, "{}");
     commit();
     for (int alone = 0; alone <= 1; alone++) {
-        struct store *store = open_path(fixture.path, true);
+        struct database *store = open_path(fixture.path, true);
         OK(store);
         assert_null(store_writer_open(store, &fixture.error));
         struct store_reader *reader = store_reader_open(store, &fixture.error);
         OK(reader);
         OK(store_read_log(reader, &log, &fixture.error));
         assert_int_equal(log.last_change, 1);
-        assert_string_not_equal(store_epoch(store), "");
+        assert_string_not_equal(database_epoch(store), "");
         store_reader_close(reader);
-        store_close(store);
+        database_close(store);
         if (!alone) {
             close_store();
         }
@@ -241,7 +242,7 @@ static int run_as(uid_t user, int (*test)(void))
 /* 0: read; 3: refused because the folder is not writable. */
 static int read_store(void)
 {
-    struct store *store = open_path(fixture.path, true);
+    struct database *store = open_path(fixture.path, true);
     struct store_log_state log;
     if (!store) {
         return strstr(fixture.error.message, "writable folder") ? 3 : 1;
@@ -249,14 +250,14 @@ static int read_store(void)
     struct store_reader *reader = store_reader_open(store, &fixture.error);
     bool ok = reader && store_read_log(reader, &log, &fixture.error);
     store_reader_close(reader);
-    store_close(store);
+    database_close(store);
     return ok ? 0 : 2;
 }
 
 static int be_refused(void)
 {
-    struct store *store = open_path(fixture.path, false);
-    store_close(store);
+    struct database *store = open_path(fixture.path, false);
+    database_close(store);
     return !store && strstr(fixture.error.message, "cannot write in the folder") ? 0 : 1;
 }
 
@@ -269,8 +270,8 @@ static void may(const char *suffix, mode_t mode)
 
 static int open_and_close(void)
 {
-    struct store *store = open_path(fixture.path, false);
-    store_close(store);
+    struct database *store = open_path(fixture.path, false);
+    database_close(store);
     return store ? 0 : 1;
 }
 
@@ -310,9 +311,9 @@ static void a_file_with_two_names_is_refused(void **state)
     assert_int_equal(link(fixture.path, other), 0);
     expect_refusal(fixture.path, false, ERROR_DATABASE, "hard links");
     expect_refusal(other, false, ERROR_DATABASE, "keep one name");
-    struct store *store = open_path(other, true); /* who only reads it may */
+    struct database *store = open_path(other, true); /* who only reads it may */
     OK(store);
-    store_close(store);
+    database_close(store);
     assert_int_equal(unlink(other), 0);
     open_store();
 }
@@ -351,15 +352,15 @@ static void readers_that_close_drop_no_lock(void **state)
 {
     (void)state;
     open_store();
-    struct store *reader = open_path(fixture.path, true);
+    struct database *reader = open_path(fixture.path, true);
     OK(reader);
-    store_close(reader);
+    database_close(reader);
     assert_int_equal(run_as(0, sees_lock), 1);
     OK(reader = open_path(fixture.path, true));
     close_store();
     assert_int_equal(run_as(0, sees_lock), 1);
     open_store();
-    store_close(reader);
+    database_close(reader);
     assert_int_equal(run_as(0, sees_lock), 1);
     remove_file("-lock");
     expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, "another server");
@@ -372,7 +373,7 @@ static void a_child_does_not_drop_the_lock(void **state)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        store_close(fixture.store);
+        database_close(fixture.database);
         _exit(0);
     }
     assert_int_equal(waitpid(child, NULL, 0), child);
@@ -393,20 +394,20 @@ static void a_copy_beside_an_old_log_is_refused(void **state)
 {
     (void)state;
     char copy[128], wal[160];
-    struct store_backup_result result;
+    struct database_backup_result result;
     open_store();
     close_store();
     in_folder(copy, sizeof copy, "copy.db");
-    struct store_backup_options options = {.from = fixture.path, .to = copy};
-    OK(store_backup(&options, &result, &fixture.error));
+    struct database_backup_options options = {.from = fixture.path, .to = copy};
+    OK(database_backup(&options, &result, &fixture.error));
     write_wal(copy);
     expect_refusal(copy, false, ERROR_DATABASE, "move ");
     expect_refusal(copy, true, ERROR_DATABASE, "another database");
     snprintf(wal, sizeof wal, "%s-wal", copy);
     assert_int_equal(unlink(wal), 0);
-    struct store *store = open_path(copy, false);
+    struct database *store = open_path(copy, false);
     OK(store);
-    store_close(store);
+    database_close(store);
     in_folder(copy, sizeof copy, "lost.db");
     write_wal(copy);
     expect_refusal(copy, false, ERROR_DATABASE, "Put that database back");
@@ -436,7 +437,7 @@ static void new_files_are_not_for_everybody(void **state)
     static const char *const suffixes[] = {"", "-wal", "-shm", "-lock"};
     mode_t before = umask(0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct store_backup_result result;
+        struct database_backup_result result;
         char copy[128];
         umask(cases[i].mask);
         snprintf(fixture.path, sizeof fixture.path, "%s/mask%zu.db", fixture.folder, i);
@@ -446,8 +447,8 @@ static void new_files_are_not_for_everybody(void **state)
             assert_int_equal(mode_of(fixture.path, suffixes[j]), cases[i].mode);
         }
         assert_int_equal(chmod(fixture.path, 0666), 0);
-        struct store_backup_options options = {.from = fixture.path, .to = copy};
-        OK(store_backup(&options, &result, &fixture.error));
+        struct database_backup_options options = {.from = fixture.path, .to = copy};
+        OK(database_backup(&options, &result, &fixture.error));
         assert_int_equal(mode_of(copy, "") & ~0640U, 0);
         close_store();
     }

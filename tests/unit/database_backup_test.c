@@ -2,10 +2,11 @@
  * Copies of a database when something fails: each allocation and each write of the copy in turn.
  * Whatever happens there is a whole copy under its name, or nothing.
  */
+#include "database/database_internal.h"
+#include "database_layer.h"
 #include "fault_sweep.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
-#include "store_layer.h"
 
 static struct {
     int after; /* writes of the copy that still go well; negative: all */
@@ -55,26 +56,26 @@ static int set_up_some(void **state)
     return 0;
 }
 
-static bool back_up(struct store_backup_options options, struct store_backup_result *result)
+static bool back_up(struct database_backup_options options, struct database_backup_result *result)
 {
     options.from = fixture.path;
     options.to = copy;
     options.replace = true;
     fixture.error = (struct error){0};
-    return store_backup(&options, result, &fixture.error);
+    return database_backup(&options, result, &fixture.error);
 }
 
 static void is_whole(int64_t changes)
 {
-    struct store *store;
-    OK(store = open_path(copy, true));
+    struct database *database;
+    OK(database = open_path(copy, true));
     struct store_reader *reader;
     struct store_log_state log;
-    OK(reader = store_reader_open(store, &fixture.error));
+    OK(reader = store_reader_open(database, &fixture.error));
     OK(store_read_log(reader, &log, &fixture.error));
     assert_int_equal(log.last_change, changes);
     store_reader_close(reader);
-    store_close(store);
+    database_close(database);
 }
 
 static bool tell(void *argument, int64_t done, int64_t total)
@@ -90,9 +91,9 @@ static bool tell(void *argument, int64_t done, int64_t total)
 static void a_copy_is_of_one_state_and_tells_of_it(void **state)
 {
     (void)state;
-    struct store_backup_result result;
+    struct database_backup_result result;
     int64_t seen[2] = {0, 0};
-    OK(back_up((struct store_backup_options){.check = true, .progress = tell, .argument = seen},
+    OK(back_up((struct database_backup_options){.check = true, .progress = tell, .argument = seen},
                &result));
     assert_int_equal(result.last_change, 400);
     assert_int_equal(result.head.index, 399);
@@ -113,8 +114,8 @@ static bool stop(void *argument, int64_t done, int64_t total)
 static void one_that_is_given_up_leaves_nothing(void **state)
 {
     (void)state;
-    struct store_backup_result result;
-    assert_false(back_up((struct store_backup_options){.progress = stop}, &result));
+    struct database_backup_result result;
+    assert_false(back_up((struct database_backup_options){.progress = stop}, &result));
     assert_int_equal(fixture.error.code, ERROR_SHUTTING_DOWN);
     assert_int_equal(access(copy, F_OK), -1);
     assert_int_equal(access(partial, F_OK), -1);
@@ -123,7 +124,7 @@ static void one_that_is_given_up_leaves_nothing(void **state)
 static void every_write_may_fail(void **state)
 {
     (void)state;
-    struct store_backup_result result;
+    struct database_backup_result result;
     const int results[] = {SQLITE_FULL, SQLITE_IOERR_WRITE};
     const enum error_code codes[] = {ERROR_DISK_FULL, ERROR_DISK_FAILED};
     for (size_t i = 0; i < 2; i++) {
@@ -132,7 +133,7 @@ static void every_write_may_fail(void **state)
             disk.after = after;
             disk.result = results[i];
             disk.hit = false;
-            done = back_up((struct store_backup_options){.check = true}, &result);
+            done = back_up((struct database_backup_options){.check = true}, &result);
             assert_int_equal(done, !disk.hit);
             disk.after = -1;
             assert_int_equal(access(partial, F_OK), -1);
@@ -150,11 +151,11 @@ static void every_write_may_fail(void **state)
 static void every_allocation_may_fail(void **state)
 {
     (void)state;
-    struct store_backup_result result;
+    struct database_backup_result result;
     sweep_begin(0);
     while (sweep_goes_on()) {
         sweep_arm();
-        bool done = back_up((struct store_backup_options){.check = true}, &result);
+        bool done = back_up((struct database_backup_options){.check = true}, &result);
         bool hit = sweep_disarm();
         if (!done && (!hit || fixture.error.code != ERROR_MEMORY))
             fail_msg("run %d: code %d: %s", sweep_run(), fixture.error.code, fixture.error.message);
@@ -169,28 +170,28 @@ static void every_allocation_may_fail(void **state)
 static void a_copy_gets_an_epoch_of_its_own_once(void **state)
 {
     (void)state;
-    struct store_backup_result result;
+    struct database_backup_result result;
     char old[40], new[40];
     int64_t change = 0;
-    snprintf(old, sizeof old, "%s", store_epoch(fixture.store));
-    assert_false(store_former_epoch(fixture.store, old, &change));
-    OK(back_up((struct store_backup_options){.check = true}, &result));
-    struct store *store;
+    snprintf(old, sizeof old, "%s", database_epoch(fixture.database));
+    assert_false(database_former_epoch(fixture.database, old, &change));
+    OK(back_up((struct database_backup_options){.check = true}, &result));
+    struct database *database;
     /* Looking at it changes nothing. */
-    OK(store = open_path(copy, true));
-    assert_string_equal(store_epoch(store), old);
-    store_close(store);
-    OK(store = open_path(copy, false));
-    snprintf(new, sizeof new, "%s", store_epoch(store));
+    OK(database = open_path(copy, true));
+    assert_string_equal(database_epoch(database), old);
+    database_close(database);
+    OK(database = open_path(copy, false));
+    snprintf(new, sizeof new, "%s", database_epoch(database));
     assert_string_not_equal(new, old);
-    assert_true(store_former_epoch(store, old, &change));
+    assert_true(database_former_epoch(database, old, &change));
     assert_int_equal(change, 400);
-    assert_false(store_former_epoch(store, new, &change));
-    store_close(store);
-    OK(store = open_path(copy, false));
-    assert_string_equal(store_epoch(store), new);
-    assert_true(store_former_epoch(store, old, &change));
-    store_close(store);
+    assert_false(database_former_epoch(database, new, &change));
+    database_close(database);
+    OK(database = open_path(copy, false));
+    assert_string_equal(database_epoch(database), new);
+    assert_true(database_former_epoch(database, old, &change));
+    database_close(database);
 }
 
 int main(void)

@@ -4,8 +4,8 @@
  * everything that was committed is in the files, and they are whole. Nothing is in them of a commit
  * that was refused.
  */
+#include "database_layer.h"
 #include "store_fixture.h"
-#include "store_layer.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -228,7 +228,7 @@ static void kill_the_process(void)
 static int64_t found_after(void (*end)(void))
 {
     char name[128], command[200];
-    struct store *store = NULL;
+    struct database *store = NULL;
     struct store_reader *reader = NULL;
     struct store_log_state log;
     int findings = 0;
@@ -240,7 +240,7 @@ static int64_t found_after(void (*end)(void))
     OK(store_check(reader, print_finding, &findings, &fixture.error));
     assert_int_equal(findings, 0);
     store_reader_close(reader);
-    store_close(store);
+    database_close(store);
     snprintf(command, sizeof command, "rm -f '%s'*", name);
     assert_int_equal(system(command), 0);
     return log.last_change;
@@ -268,25 +268,25 @@ static void write_some(int64_t slot)
     }
 }
 
-static void open_with(enum store_synchronous synchronous)
+static void open_with(enum database_synchronous synchronous)
 {
-    struct store_options options = {
+    struct database_options options = {
         .path = fixture.path, .synchronous = synchronous, .cache_mebibytes = 1};
-    OK(fixture.store = store_open(&options, &fixture.error));
-    OK(fixture.writer = store_writer_open(fixture.store, &fixture.error));
-    OK(fixture.reader = store_reader_open(fixture.store, &fixture.error));
+    OK(fixture.database = database_open(&options, &fixture.error));
+    OK(fixture.writer = store_writer_open(fixture.database, &fixture.error));
+    OK(fixture.reader = store_reader_open(fixture.database, &fixture.error));
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Quake"), &fixture.quake, &fixture.error));
     commit();
 }
 
-static void end_anywhere(enum store_synchronous synchronous, void (*end)(void), uint32_t seed)
+static void end_anywhere(enum database_synchronous synchronous, void (*end)(void), uint32_t seed)
 {
     random_state = seed;
     open_with(synchronous);
-    struct store_checkpointer *checkpointer = NULL;
+    struct database_checkpointer *checkpointer = NULL;
     uint32_t left = 0;
-    OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
+    OK(checkpointer = database_checkpointer_open(fixture.database, 100, &fixture.error));
     /* As in the other long tests, the variable stands for the full run. */
     int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS;
     for (int i = 0; i < commits; i++) {
@@ -302,12 +302,12 @@ static void end_anywhere(enum store_synchronous synchronous, void (*end)(void), 
         }
         expect_after(end, committed);
         if (random_below(4) == 0) {
-            OK(store_checkpoint(checkpointer, &left, &fixture.error));
+            OK(database_checkpoint(checkpointer, &left, &fixture.error));
             expect_after(end, committed);
         }
     }
     check_whole();
-    store_checkpointer_close(checkpointer);
+    database_checkpointer_close(checkpointer);
     close_store();
     empty_disk();
 }
@@ -365,10 +365,10 @@ static void a_commit_whose_write_broke_off_is_not_there(void **state)
     (void)state;
     random_state = 7;
     unknown_count = 0;
-    open_with(STORE_SYNCHRONOUS_FULL);
-    struct store_checkpointer *checkpointer = NULL;
+    open_with(DATABASE_SYNCHRONOUS_FULL);
+    struct database_checkpointer *checkpointer = NULL;
     uint32_t left = 0;
-    OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
+    OK(checkpointer = database_checkpointer_open(fixture.database, 100, &fixture.error));
     int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS;
     for (int i = 0; i < commits * 2; i++) {
         int64_t committed = last_change();
@@ -383,11 +383,11 @@ static void a_commit_whose_write_broke_off_is_not_there(void **state)
         expect_after(cut_the_power, committed);
         expect_after(kill_the_process, committed);
         if (random_below(3) == 0) {
-            OK(store_checkpoint(checkpointer, &left, &fixture.error));
+            OK(database_checkpoint(checkpointer, &left, &fixture.error));
         }
     }
     check_whole();
-    store_checkpointer_close(checkpointer);
+    database_checkpointer_close(checkpointer);
     close_store();
     empty_disk();
 }
@@ -397,9 +397,9 @@ static void a_log_that_is_given_back_loses_no_commit(void **state)
 {
     (void)state;
     random_state = 8;
-    open_with(STORE_SYNCHRONOUS_FULL);
-    struct store_checkpointer *checkpointer = NULL;
-    OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
+    open_with(DATABASE_SYNCHRONOUS_FULL);
+    struct database_checkpointer *checkpointer = NULL;
+    OK(checkpointer = database_checkpointer_open(fixture.database, 100, &fixture.error));
     int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS, failed = 0, cut = 0;
     for (int i = 0; i < commits * 2; i++) {
         bool done = false;
@@ -407,10 +407,10 @@ static void a_log_that_is_given_back_loses_no_commit(void **state)
         write_some(i);
         commit();
         cuts_fail = random_below(2);
-        bool going = store_wal_give_back(checkpointer, 0, &done, &fixture.error);
+        bool going = database_wal_give_back(checkpointer, 0, &done, &fixture.error);
         assert_int_equal(going, !cuts_fail);
         assert_int_equal(done, going);
-        assert_true(!done || store_wal_bytes(fixture.store) == 0);
+        assert_true(!done || database_wal_bytes(fixture.database) == 0);
         *(cuts_fail ? &failed : &cut) += 1;
         cuts_fail = false;
         expect_after(cut_the_power, last_change());
@@ -418,7 +418,7 @@ static void a_log_that_is_given_back_loses_no_commit(void **state)
     }
     assert_true(failed > 0 && cut > 0);
     check_whole();
-    store_checkpointer_close(checkpointer);
+    database_checkpointer_close(checkpointer);
     close_store();
     empty_disk();
 }
@@ -449,10 +449,10 @@ static void a_commit_that_was_refused_is_not_there(void **state)
     (void)state;
     random_state = 6;
     unknown_count = 0;
-    open_with(STORE_SYNCHRONOUS_FULL);
-    struct store_checkpointer *checkpointer = NULL;
+    open_with(DATABASE_SYNCHRONOUS_FULL);
+    struct database_checkpointer *checkpointer = NULL;
     uint32_t left = 0;
-    OK(checkpointer = store_checkpointer_open(fixture.store, 100, &fixture.error));
+    OK(checkpointer = database_checkpointer_open(fixture.database, 100, &fixture.error));
     int commits = getenv("STELE_SEEDS") ? COMMITS_OF_A_LONG_RUN : COMMITS;
     for (int i = 0; i < commits * 2; i++) {
         int64_t committed = last_change();
@@ -468,11 +468,11 @@ static void a_commit_that_was_refused_is_not_there(void **state)
         expect_after(cut_the_power, committed);
         expect_after(kill_the_process, committed);
         if (random_below(3) == 0) {
-            OK(store_checkpoint(checkpointer, &left, &fixture.error));
+            OK(database_checkpoint(checkpointer, &left, &fixture.error));
         }
     }
     check_whole();
-    store_checkpointer_close(checkpointer);
+    database_checkpointer_close(checkpointer);
     close_store();
     empty_disk();
 }
@@ -480,31 +480,31 @@ static void a_commit_that_was_refused_is_not_there(void **state)
 static void a_power_cut_loses_no_commit(void **state)
 {
     (void)state;
-    end_anywhere(STORE_SYNCHRONOUS_FULL, cut_the_power, 1);
+    end_anywhere(DATABASE_SYNCHRONOUS_FULL, cut_the_power, 1);
 }
 
 static void another_power_cut(void **state)
 {
     (void)state;
-    end_anywhere(STORE_SYNCHRONOUS_FULL, cut_the_power, 2);
+    end_anywhere(DATABASE_SYNCHRONOUS_FULL, cut_the_power, 2);
 }
 
 static void a_dead_process_loses_no_commit(void **state)
 {
     (void)state;
-    end_anywhere(STORE_SYNCHRONOUS_FULL, kill_the_process, 3);
+    end_anywhere(DATABASE_SYNCHRONOUS_FULL, kill_the_process, 3);
 }
 
 static void nor_does_one_without_syncs(void **state)
 {
     (void)state;
-    end_anywhere(STORE_SYNCHRONOUS_NORMAL, kill_the_process, 4);
+    end_anywhere(DATABASE_SYNCHRONOUS_NORMAL, kill_the_process, 4);
 }
 
 static void nor_does_one_that_never_syncs(void **state)
 {
     (void)state;
-    end_anywhere(STORE_SYNCHRONOUS_OFF, kill_the_process, 5);
+    end_anywhere(DATABASE_SYNCHRONOUS_OFF, kill_the_process, 5);
 }
 
 static int put_layer_in(void **state)

@@ -1,6 +1,6 @@
 /* The migrations lead to schema/schema.sql; a failing one leaves the file as it was. */
+#include "database/database_internal.h"
 #include "store/producer.h"
-#include "store/store_internal.h"
 #include "store_fixture.h"
 
 #include <sys/stat.h>
@@ -42,8 +42,8 @@ static void migrating_an_empty_file_gives_the_schema(void **state)
     sqlite3 *memory = NULL;
     buffer_init(&migrated, 1 << 16);
     buffer_init(&expected, 1 << 16);
-    OK(fixture.store = open_path(fixture.path, false));
-    describe(fixture.store->main.database, &migrated);
+    OK(fixture.database = open_path(fixture.path, false));
+    describe(fixture.database->main.sqlite, &migrated);
     assert_int_equal(sqlite3_open(":memory:", &memory), 0);
     char *schema = read_schema_file();
     if (sqlite3_exec(memory, schema, NULL, NULL, NULL) != SQLITE_OK) {
@@ -57,29 +57,29 @@ static void migrating_an_empty_file_gives_the_schema(void **state)
     buffer_fini(&expected);
 }
 
-static void open_bare(struct store *store, struct connection *connection)
+static void open_bare(struct database *database, struct connection *connection)
 {
-    *store = (struct store){.path = fixture.path, .file = fixture.path};
-    store_setup();
-    OK(connection_open(connection, store, CONNECTION_MAIN, &fixture.error));
+    *database = (struct database){.path = fixture.path, .file = fixture.path};
+    database_setup();
+    OK(connection_open(connection, database, CONNECTION_MAIN, DATABASE_STATEMENTS, &fixture.error));
 }
 
 /* A file of the first version: what its producers delivered is still known, and is nobody's. */
 static void producers_of_an_older_file_are_kept(void **state)
 {
     (void)state;
-    struct store store;
+    struct database database;
     struct connection connection;
     struct store_producer producer;
     bool found;
     log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
-    open_bare(&store, &connection);
-    OK(migrate(&connection, store_migrations, 1, 0, NULL, &fixture.error));
+    open_bare(&database, &connection);
+    OK(migrate(&connection, database_migrations, 1, 0, NULL, &fixture.error));
     OK(connection_execute(&connection, "INSERT INTO producer VALUES ('p', 7, 1000), ('q', 0, 2000)",
                           &fixture.error));
     connection_close(&connection);
-    OK(fixture.store = open_path(fixture.path, false));
-    OK(fixture.reader = store_reader_open(fixture.store, &fixture.error));
+    OK(fixture.database = open_path(fixture.path, false));
+    OK(fixture.reader = store_reader_open(fixture.database, &fixture.error));
     OK(store_read_begin(fixture.reader, &fixture.error));
     OK(store_read_producer(fixture.reader, SPAN("p"), &producer, &found, &fixture.error));
     assert_true(found && !producer.owner.data && !producer.mark.data && !producer.has_seq);
@@ -91,7 +91,7 @@ static void producers_of_an_older_file_are_kept(void **state)
     store_read_end(fixture.reader);
 }
 
-static const struct store_migration steps[] = {
+static const struct database_migration steps[] = {
     {1, "0001_first", "CREATE TABLE a (x); PRAGMA user_version = 1;"},
     {2, "0002_second", "CREATE TABLE b (x); INSERT INTO b VALUES (5); PRAGMA user_version = 2;"},
     {3, "0003_broken", "CREATE TABLE c (x); SELECT nonsense; PRAGMA user_version = 3;"},
@@ -107,9 +107,9 @@ static int64_t ask(struct connection *connection, const char *sql)
 static void each_migration_is_whole_or_not_at_all(void **state)
 {
     (void)state;
-    struct store store;
+    struct database database;
     struct connection connection;
-    open_bare(&store, &connection);
+    open_bare(&database, &connection);
     assert_false(migrate(&connection, steps, 3, 0, NULL, &fixture.error));
     assert_non_null(strstr(fixture.error.message, "0003_broken"));
     assert_int_equal(ask(&connection, "PRAGMA user_version"), 2);
@@ -122,16 +122,16 @@ static void a_copy_is_made_before_a_migration(void **state)
 {
     (void)state;
     char backup[128];
-    struct store store;
+    struct database database;
     struct connection connection, copy;
     snprintf(backup, sizeof backup, "%s/copy.db", fixture.folder);
-    open_bare(&store, &connection);
+    open_bare(&database, &connection);
     log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
     OK(migrate(&connection, steps, 1, 0, backup, &fixture.error));
     assert_int_not_equal(access(backup, F_OK), 0); /* a new file needs none */
     OK(migrate(&connection, steps, 2, 1, backup, &fixture.error));
-    store.file = backup;
-    OK(connection_open(&copy, &store, CONNECTION_MAIN, &fixture.error));
+    database.file = backup;
+    OK(connection_open(&copy, &database, CONNECTION_MAIN, DATABASE_STATEMENTS, &fixture.error));
     struct stat status;
     assert_int_equal(stat(backup, &status), 0);
     assert_int_equal(status.st_mode & 0777 & ~0640U, 0);
@@ -161,11 +161,11 @@ static void an_older_file_gets_the_order_of_keys(void **state)
         "INSERT INTO entity (export, key, slot, idx, change, data) VALUES (1, 'b', 5, 0, 1, '{}'), "
         "(1, 'c', 5, 0, 2, '{}'), (1, 'a', 5, 0, 3, '{}'), (1, 'd', 6, 0, 4, '{}');";
     (void)state;
-    struct store store;
+    struct database database;
     struct connection connection;
     struct lines lines = {.left = 99};
-    open_bare(&store, &connection);
-    OK(migrate(&connection, store_migrations, 6, 0, NULL, &fixture.error));
+    open_bare(&database, &connection);
+    OK(migrate(&connection, database_migrations, 6, 0, NULL, &fixture.error));
     OK(connection_execute(&connection, rows, &fixture.error));
     connection_close(&connection);
     open_store();

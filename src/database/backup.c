@@ -4,20 +4,20 @@
  * The price is that the server's write-ahead log cannot be started afresh meanwhile and grows by
  * what is committed; a limit bounds that.
  */
-#include "store/backup.h"
+#include "database/backup_file.h"
 
 #include <unistd.h>
 
 enum { STEP_PAGES = 1024 };
 
 struct backup {
-    const struct store_backup_options *options;
-    struct store *store;
-    struct store_reader *reader;
+    const struct database_backup_options *options;
+    struct database *database;
+    struct connection source;
     struct backup_file file;
     struct connection copy;
     int64_t wal_bytes; /* when it began */
-    struct store_backup_result *result;
+    struct database_backup_result *result;
 };
 
 /* ---- the copy as a database ---- */
@@ -32,14 +32,14 @@ static bool copy_fail(struct backup *backup, int result, struct error *error)
                          "file on another disk",
                          backup->options->to);
     }
-    return connection_fail(of_source ? &backup->reader->connection : &backup->copy, result, error);
+    return connection_fail(of_source ? &backup->source : &backup->copy, result, error);
 }
 
 static bool open_copy(struct backup *backup, struct error *error)
 {
     backup->copy.path = backup->file.partial;
     int result =
-        sqlite3_open_v2(backup->file.partial, &backup->copy.database,
+        sqlite3_open_v2(backup->file.partial, &backup->copy.sqlite,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
     /* Until it has its name it is worth nothing, so nothing protects it; the end syncs it. */
     return result == SQLITE_OK ? connection_execute(&backup->copy,
@@ -53,7 +53,7 @@ static bool open_copy(struct backup *backup, struct error *error)
 /* A write-ahead log that grows for as long as a slow copy takes must not fill the disk. */
 static bool check_wal(const struct backup *backup, struct error *error)
 {
-    int64_t grew = store_wal_bytes(backup->store) - backup->wal_bytes;
+    int64_t grew = database_wal_bytes(backup->database) - backup->wal_bytes;
     backup->result->wal_growth = grew > 0 ? grew : 0;
     if (backup->options->wal_limit <= 0 || grew <= backup->options->wal_limit) {
         return true;
@@ -69,7 +69,7 @@ static bool goes_on(const struct backup *backup, sqlite3_backup *copy, struct er
 {
     int64_t pages = sqlite3_backup_pagecount(copy);
     int64_t done = pages - sqlite3_backup_remaining(copy);
-    const struct store_backup_options *options = backup->options;
+    const struct database_backup_options *options = backup->options;
     int64_t size = backup->result->page_bytes;
     if (options->progress && !options->progress(options->argument, done * size, pages * size)) {
         return error_set(error, ERROR_SHUTTING_DOWN, "interrupted: nothing is left of the copy");
@@ -79,10 +79,10 @@ static bool goes_on(const struct backup *backup, sqlite3_backup *copy, struct er
 
 static bool copy_pages(struct backup *backup, struct error *error)
 {
-    sqlite3 *from = backup->reader->connection.database;
-    sqlite3_backup *copy = sqlite3_backup_init(backup->copy.database, "main", from, "main");
+    sqlite3 *from = backup->source.sqlite;
+    sqlite3_backup *copy = sqlite3_backup_init(backup->copy.sqlite, "main", from, "main");
     if (!copy) {
-        return copy_fail(backup, sqlite3_extended_errcode(backup->copy.database), error);
+        return copy_fail(backup, sqlite3_extended_errcode(backup->copy.sqlite), error);
     }
     int result = SQLITE_OK;
     bool good = true;
@@ -104,14 +104,15 @@ static bool copy_pages(struct backup *backup, struct error *error)
 static bool finish_copy(struct backup *backup, struct error *error)
 {
     return connection_execute(&backup->copy, "PRAGMA journal_mode=MEMORY;", error) &&
-           meta_put(&backup->copy, "copied", span_of("1"), error);
+           connection_execute(&backup->copy, "INSERT OR REPLACE INTO meta VALUES ('copied', '1')",
+                              error);
 }
 
 static bool check_copy(struct backup *backup, struct error *error)
 {
     sqlite3_stmt *statement = NULL;
     int result =
-        sqlite3_prepare_v2(backup->copy.database, "PRAGMA quick_check(1)", -1, &statement, NULL);
+        sqlite3_prepare_v2(backup->copy.sqlite, "PRAGMA quick_check(1)", -1, &statement, NULL);
     if (result == SQLITE_OK) {
         result = sqlite3_step(statement);
     }
@@ -132,38 +133,49 @@ static bool check_copy(struct backup *backup, struct error *error)
 
 /* ---- all of it ---- */
 
-static bool read_state(struct backup *backup, struct error *error)
+/* The newest change and the greatest seq of the log. */
+static bool read_log(struct backup *backup, struct error *error)
 {
-    struct store_backup_result *result = backup->result;
-    struct store_log_state log;
-    int64_t size, pages;
-    if (!store_read_begin(backup->reader, error) || !store_read_log(backup->reader, &log, error) ||
-        !connection_integer(&backup->reader->connection, "PRAGMA page_size", &size, error) ||
-        !connection_integer(&backup->reader->connection, "PRAGMA page_count", &pages, error)) {
+    struct database_backup_result *result = backup->result;
+    struct connection *source = &backup->source;
+    if (!connection_integer(source, "SELECT last_change FROM log_state", &result->last_change,
+                            error) ||
+        !connection_integer(source, "SELECT head_slot FROM log_state", &result->head.slot, error) ||
+        !connection_integer(source, "SELECT head_idx FROM log_state", &result->head.index, error)) {
         return false;
     }
-    backup->wal_bytes = store_wal_bytes(backup->store);
+    result->any = result->last_change > 0;
+    return true;
+}
+
+static bool read_state(struct backup *backup, struct error *error)
+{
+    struct database_backup_result *result = backup->result;
+    int64_t size, pages;
+    if (!connection_begin_reading(&backup->source, error) || !read_log(backup, error) ||
+        !connection_integer(&backup->source, "PRAGMA page_size", &size, error) ||
+        !connection_integer(&backup->source, "PRAGMA page_count", &pages, error)) {
+        return false;
+    }
+    backup->wal_bytes = database_wal_bytes(backup->database);
     result->page_bytes = size;
-    result->any = log.any;
-    result->head = log.head;
-    result->last_change = log.last_change;
     return backup_file_has_room(&backup->file, pages * size, error);
 }
 
 static bool run(struct backup *backup, struct error *error)
 {
-    const struct store_backup_options *options = backup->options;
-    struct store_options source = {.path = options->from, .read_only = true};
-    backup->store = store_open(&source, error);
-    if (!backup->store || !backup_file_make(&backup->file, backup->store, error)) {
+    const struct database_backup_options *options = backup->options;
+    struct database_options source = {.path = options->from, .read_only = true};
+    backup->database = database_open(&source, error);
+    if (!backup->database || !backup_file_make(&backup->file, backup->database, error)) {
         return false;
     }
-    backup->reader = store_reader_open(backup->store, error);
-    if (!backup->reader || !open_copy(backup, error) || !read_state(backup, error) ||
-        !copy_pages(backup, error)) {
+    if (!connection_open(&backup->source, backup->database, CONNECTION_READER, DATABASE_STATEMENTS,
+                         error) ||
+        !open_copy(backup, error) || !read_state(backup, error) || !copy_pages(backup, error)) {
         return false;
     }
-    store_read_end(backup->reader); /* the server's log is free again */
+    connection_rollback(&backup->source); /* the server's log is free again */
     if (!finish_copy(backup, error) || (options->check && !check_copy(backup, error))) {
         return false;
     }
@@ -172,19 +184,19 @@ static bool run(struct backup *backup, struct error *error)
     return backup_file_keep(&backup->file, error);
 }
 
-bool store_backup(const struct store_backup_options *options, struct store_backup_result *result,
-                  struct error *error)
+bool database_backup(const struct database_backup_options *options,
+                     struct database_backup_result *result, struct error *error)
 {
     struct backup backup = {
         .options = options,
         .result = result,
         .file = {.to = options->to, .replace = options->replace, .descriptor = -1, .lock = -1},
     };
-    *result = (struct store_backup_result){.bytes = 0};
+    *result = (struct database_backup_result){.bytes = 0};
     bool done = run(&backup, error);
     connection_close(&backup.copy);
-    store_reader_close(backup.reader);
+    connection_close(&backup.source);
     backup_file_fini(&backup.file);
-    store_close(backup.store);
+    database_close(backup.database);
     return done;
 }

@@ -11,7 +11,7 @@
  *    note goes at an orderly stop. A volume that was brought back to a snapshot of a running server
  *    looks as after a power cut: the note is there, the machine was started anew.
  */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -23,10 +23,10 @@ enum { MARK_AT = 32, MARK_SIZE = 64, FILE_SIZE = 80 };
 
 /* "inode birth", where the file system knows when a file was made. Without opening the file, which
  * would drop SQLite's locks. */
-static bool read_file(const struct store *store, char text[FILE_SIZE])
+static bool read_file(const struct database *database, char text[FILE_SIZE])
 {
     struct statx found;
-    if (statx(AT_FDCWD, store->file, 0, STATX_INO | STATX_BTIME, &found) != 0) {
+    if (statx(AT_FDCWD, database->file, 0, STATX_INO | STATX_BTIME, &found) != 0) {
         return false;
     }
     bool has_birth = found.stx_mask & STATX_BTIME;
@@ -38,65 +38,65 @@ static bool read_file(const struct store *store, char text[FILE_SIZE])
 
 /* ---- the note beside the file ---- */
 
-void identity_read_mark(struct store *store)
+void identity_read_mark(struct database *database)
 {
     char text[MARK_SIZE + 1] = "";
     long long change;
     char epoch[EPOCH_LENGTH + 1];
-    ssize_t length = pread(store->lock, text, MARK_SIZE, MARK_AT);
+    ssize_t length = pread(database->lock, text, MARK_SIZE, MARK_AT);
     if (length == MARK_SIZE && sscanf(text, "%36s %lld", epoch, &change) == 2 &&
         strlen(epoch) == EPOCH_LENGTH) {
-        memcpy(store->mark_epoch, epoch, sizeof epoch);
-        store->mark_change = change;
+        memcpy(database->mark_epoch, epoch, sizeof epoch);
+        database->mark_change = change;
     }
 }
 
 /* Not synced: after a power cut it may be behind, which is as if less was copied away. */
-void identity_write_mark(struct store *store, int64_t change)
+void identity_write_mark(struct database *database, int64_t change)
 {
     char text[MARK_SIZE + 1];
-    if (store->lock < 0) {
+    if (database->lock < 0) {
         return;
     }
-    snprintf(text, sizeof text, "%s %*lld\n", store->epoch, MARK_SIZE - EPOCH_LENGTH - 2,
+    snprintf(text, sizeof text, "%s %*lld\n", database->epoch, MARK_SIZE - EPOCH_LENGTH - 2,
              (long long)change);
-    if (pwrite(store->lock, text, MARK_SIZE, MARK_AT) != MARK_SIZE && !store->mark_failed) {
-        store->mark_failed = true;
-        log_warning("store", "mark-not-written", log_beside("file", store->file, "-lock"));
+    if (pwrite(database->lock, text, MARK_SIZE, MARK_AT) != MARK_SIZE && !database->mark_failed) {
+        database->mark_failed = true;
+        log_warning("store", "mark-not-written", log_beside("file", database->file, "-lock"));
     }
 }
 
 /* ---- the notes in it ---- */
 
 /* *same: there is no such note, or it says this. */
-static bool says(struct store *store, const char *name, const char *text, bool *same,
+static bool says(struct database *database, const char *name, const char *text, bool *same,
                  struct error *error)
 {
     struct buffer value;
     bool found = false;
     buffer_init(&value, 1 << 16);
-    bool done = meta_get(&store->main, name, &value, &found, error);
+    bool done = meta_get(&database->main, name, &value, &found, error);
     *same = !found || span_equal(buffer_span(&value), span_of(text));
     buffer_fini(&value);
     return done;
 }
 
-bool identity_check(struct store *store, int64_t last_change, const char **cause,
+bool identity_check(struct database *database, int64_t last_change, const char **cause,
                     struct error *error)
 {
     char file[FILE_SIZE], boot[CLOCK_BOOT_ID_SIZE];
     bool same_file = true, same_boot = true;
     *cause = NULL;
-    if ((read_file(store, file) && !says(store, "file", file, &same_file, error)) ||
-        (clock_boot_id(boot) && !says(store, "running", boot, &same_boot, error))) {
+    if ((read_file(database, file) && !says(database, "file", file, &same_file, error)) ||
+        (clock_boot_id(boot) && !says(database, "running", boot, &same_boot, error))) {
         return false;
     }
-    bool has_mark = store->mark_epoch[0] != 0;
+    bool has_mark = database->mark_epoch[0] != 0;
     if (!same_file) {
         *cause = "it is in another file than before";
-    } else if (has_mark && strcmp(store->mark_epoch, store->epoch) != 0) {
+    } else if (has_mark && strcmp(database->mark_epoch, database->epoch) != 0) {
         *cause = "another database was here before";
-    } else if (has_mark && store->mark_change > last_change) {
+    } else if (has_mark && database->mark_change > last_change) {
         *cause = "a later state of it was here before";
     } else if (!same_boot) {
         *cause = "a server had it open when the machine, or the copied one, ended";
@@ -104,20 +104,20 @@ bool identity_check(struct store *store, int64_t last_change, const char **cause
     return true;
 }
 
-bool identity_note(struct store *store, struct error *error)
+bool identity_note(struct database *database, struct error *error)
 {
     char file[FILE_SIZE], boot[CLOCK_BOOT_ID_SIZE];
     bool same = true;
-    struct connection *main = &store->main;
-    return (!read_file(store, file) || meta_put(main, "file", span_of(file), error)) &&
+    struct connection *main = &database->main;
+    return (!read_file(database, file) || meta_put(main, "file", span_of(file), error)) &&
            (clock_boot_id(boot) ? meta_put(main, "running", span_of(boot), error)
-                                : says(store, "running", "", &same, error));
+                                : says(database, "running", "", &same, error));
 }
 
-void identity_stop(struct store *store)
+void identity_stop(struct database *database)
 {
     struct error error;
-    if (!connection_execute(&store->main, "DELETE FROM meta WHERE name = 'running'", &error)) {
+    if (!connection_execute(&database->main, "DELETE FROM meta WHERE name = 'running'", &error)) {
         log_warning("store", "stop-not-noted", log_text("error", error.message));
     }
 }

@@ -10,7 +10,7 @@
  * file as what it was copied from. Where the lock file knows another log or none, nothing can be
  * told.
  */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -27,32 +27,32 @@ static void print_salt(const char salt[WAL_SALT_SIZE], char text[SALT_TEXT + 1])
 }
 
 /* Not synced, as the other note there: after a power cut it may be of an earlier log. */
-static void note(struct store *store, const char salt[WAL_SALT_SIZE], int64_t change)
+static void note(struct database *database, const char salt[WAL_SALT_SIZE], int64_t change)
 {
     char salt_text[SALT_TEXT + 1], text[BASE_SIZE + 1];
     print_salt(salt, salt_text);
     snprintf(text, sizeof text, "%s %*lld\n", salt_text, BASE_SIZE - SALT_TEXT - 2,
              (long long)change);
-    if (pwrite(store->lock, text, BASE_SIZE, BASE_AT) != BASE_SIZE && !store->mark_failed) {
-        store->mark_failed = true;
-        log_warning("store", "mark-not-written", log_beside("file", store->file, "-lock"));
+    if (pwrite(database->lock, text, BASE_SIZE, BASE_AT) != BASE_SIZE && !database->mark_failed) {
+        database->mark_failed = true;
+        log_warning("store", "mark-not-written", log_beside("file", database->file, "-lock"));
     }
 }
 
-void wal_base_note(struct store *store, sqlite3 *database, int64_t change)
+void wal_base_note(struct database *database, sqlite3 *sqlite, int64_t change)
 {
     char salt[WAL_SALT_SIZE];
-    if (store->lock >= 0 && wal_file_began(database, salt)) {
-        note(store, salt, change);
+    if (database->lock >= 0 && wal_file_began(sqlite, salt)) {
+        note(database, salt, change);
     }
 }
 
 /* Some bytes of a file beside the database; false: it has not so many. */
-static bool read_beside(const struct store *store, const char *ending, char *bytes, size_t size,
-                        off_t at)
+static bool read_beside(const struct database *database, const char *ending, char *bytes,
+                        size_t size, off_t at)
 {
     char name[PATH_MAX + 8];
-    snprintf(name, sizeof name, "%s%s", store->file, ending);
+    snprintf(name, sizeof name, "%s%s", database->file, ending);
     int file = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) {
         return false;
@@ -62,10 +62,10 @@ static bool read_beside(const struct store *store, const char *ending, char *byt
     return length == (ssize_t)size;
 }
 
-static bool read_salt(const struct store *store, char salt[WAL_SALT_SIZE])
+static bool read_salt(const struct database *database, char salt[WAL_SALT_SIZE])
 {
     char header[WAL_HEADER_SIZE];
-    if (!read_beside(store, "-wal", header, sizeof header, 0)) {
+    if (!read_beside(database, "-wal", header, sizeof header, 0)) {
         return false;
     }
     memcpy(salt, header + WAL_SALT_AT, WAL_SALT_SIZE);
@@ -73,10 +73,10 @@ static bool read_salt(const struct store *store, char salt[WAL_SALT_SIZE])
 }
 
 /* The change that the present log follows, where that is known. */
-static bool read_base(const struct store *store, long long *change)
+static bool read_base(const struct database *database, long long *change)
 {
     char salt[WAL_SALT_SIZE], text[BASE_SIZE + 1] = "", noted[SALT_TEXT + 1], found[SALT_TEXT + 1];
-    if (!read_salt(store, salt) || !read_beside(store, "-lock", text, BASE_SIZE, BASE_AT) ||
+    if (!read_salt(database, salt) || !read_beside(database, "-lock", text, BASE_SIZE, BASE_AT) ||
         sscanf(text, "%16s %lld", noted, change) != 2) {
         return false;
     }
@@ -85,12 +85,12 @@ static bool read_base(const struct store *store, long long *change)
 }
 
 /* A log that had begun before is known from here on, but not what it follows. */
-void wal_base_open(struct store *store)
+void wal_base_open(struct database *database)
 {
     char salt[WAL_SALT_SIZE];
     long long change;
-    if (store->lock >= 0 && !read_base(store, &change) && read_salt(store, salt)) {
-        note(store, salt, 0);
+    if (database->lock >= 0 && !read_base(database, &change) && read_salt(database, salt)) {
+        note(database, salt, 0);
     }
 }
 
@@ -100,15 +100,15 @@ struct alone {
     bool went_on; /* as a database of its own, copied from the one that the lock file names */
 };
 
-static bool read_alone(const struct store *store, const char *epoch, struct alone *alone)
+static bool read_alone(const struct database *database, const char *epoch, struct alone *alone)
 {
     static const char sql[] =
         "SELECT last_change, EXISTS (SELECT 1 FROM former_epoch WHERE epoch = ?1) "
         "AND NOT EXISTS (SELECT 1 FROM meta WHERE name = 'epoch' AND value = ?1) FROM log_state";
-    sqlite3 *database = NULL;
+    sqlite3 *sqlite = NULL;
     sqlite3_stmt *statement = NULL;
-    bool done = open_alone(store->file, &database) == SQLITE_OK &&
-                sqlite3_prepare_v2(database, sql, -1, &statement, NULL) == SQLITE_OK &&
+    bool done = open_alone(database->file, &sqlite) == SQLITE_OK &&
+                sqlite3_prepare_v2(sqlite, sql, -1, &statement, NULL) == SQLITE_OK &&
                 sqlite3_bind_text(statement, 1, epoch, -1, SQLITE_STATIC) == SQLITE_OK &&
                 sqlite3_step(statement) == SQLITE_ROW;
     if (done) {
@@ -116,18 +116,19 @@ static bool read_alone(const struct store *store, const char *epoch, struct alon
         alone->went_on = sqlite3_column_int(statement, 1) != 0;
     }
     (void)sqlite3_finalize(statement);
-    (void)sqlite3_close(database);
+    (void)sqlite3_close(sqlite);
     return done;
 }
 
 /* In this order, since a server may be at work: what the file shows only grows. */
-bool wal_base_check(struct store *store, struct error *error)
+bool wal_base_check(struct database *database, struct error *error)
 {
     long long base;
     struct alone alone;
     char epoch[EPOCH_LENGTH + 1] = "";
-    if (!read_base(store, &base) || !read_beside(store, "-lock", epoch, EPOCH_LENGTH, MARK_AT) ||
-        !read_alone(store, epoch, &alone)) {
+    if (!read_base(database, &base) ||
+        !read_beside(database, "-lock", epoch, EPOCH_LENGTH, MARK_AT) ||
+        !read_alone(database, epoch, &alone)) {
         return true;
     }
     if (alone.went_on) {
@@ -135,12 +136,13 @@ bool wal_base_check(struct store *store, struct error *error)
                          "%s is a copy that went on by itself, and not the database that %s-wal "
                          "belongs to: the two would be mixed. Put that database back, or move "
                          "%s-wal and %s-shm away to start with the copy",
-                         store->path, store->file, store->file, store->file);
+                         database->path, database->file, database->file, database->file);
     }
     return alone.change >= base ||
            error_set(error, ERROR_DATABASE,
                      "%s is an older copy (its newest change is %lld) than the database that "
                      "%s-wal belongs to (which had %lld): the two would be mixed. Put that "
                      "database back, or move %s-wal and %s-shm away to start with the copy",
-                     store->path, alone.change, store->file, base, store->file, store->file);
+                     database->path, alone.change, database->file, base, database->file,
+                     database->file);
 }

@@ -4,7 +4,7 @@
  * with files that nobody will find after its end: what it acknowledges then would be lost. The data
  * can be saved while the server lives, from the open files, which /proc shows.
  */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -32,21 +32,21 @@ static enum presence look(const char *name, const struct file_identity *file)
     return same ? PRESENT : REPLACED;
 }
 
-static void note(const struct store *store, const char *ending, struct file_identity *file)
+static void note(const struct database *database, const char *ending, struct file_identity *file)
 {
     char name[NAME_SIZE];
     struct stat status;
-    snprintf(name, sizeof name, "%s%s", store->file, ending);
+    snprintf(name, sizeof name, "%s%s", database->file, ending);
     if (stat(name, &status) == 0) {
         *file = (struct file_identity){true, status.st_dev, status.st_ino};
     }
 }
 
-void presence_note(struct store *store)
+void presence_note(struct database *database)
 {
-    if (!store->options.read_only) {
-        note(store, "-wal", &store->wal);
-        note(store, "-shm", &store->shm);
+    if (!database->options.read_only) {
+        note(database, "-wal", &database->wal);
+        note(database, "-shm", &database->shm);
     }
 }
 
@@ -68,12 +68,12 @@ static int find_descriptor(const struct file_identity *file)
     return found;
 }
 
-static bool tell(const struct store *store, const char *what, enum presence presence,
+static bool tell(const struct database *database, const char *what, enum presence presence,
                  struct error *error)
 {
     struct stat status;
-    int database = inode_descriptor(store), wal = find_descriptor(&store->wal);
-    bool linked = database >= 0 && fstat(database, &status) == 0 && status.st_nlink > 0;
+    int descriptor = inode_descriptor(database), wal = find_descriptor(&database->wal);
+    bool linked = descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_nlink > 0;
     const char *how = presence == REPLACED ? "was replaced by another file"
                       : *what || !linked   ? "was removed"
                                            : "was moved away";
@@ -82,7 +82,7 @@ static bool tell(const struct store *store, const char *what, enum presence pres
                      "%.120s%s %s while the server has it open. The server still has all data: "
                      "before you stop it, save them: cp /proc/%ld/fd/%d saved.db && cp "
                      "/proc/%ld/fd/%d saved.db-wal; then start it with saved.db",
-                     store->path, what, how, process, database, process, wal);
+                     database->path, what, how, process, descriptor, process, wal);
 }
 
 /* ---- what was put over it ---- */
@@ -107,17 +107,17 @@ static off_t size_told(const unsigned char *header)
 
 /* `cp` over the open file, or a redirection to it, leaves its name and its inode alone, and what
  * SQLite still has in memory hides it. What the disk cannot read says nothing. */
-static bool is_overwritten(struct store *store)
+static bool is_overwritten(struct database *database)
 {
     unsigned char header[HEADER_SIZE] = {0};
-    int database = inode_descriptor(store);
+    int descriptor = inode_descriptor(database);
     struct stat status;
-    if (store->options.read_only || database < 0 || fstat(database, &status) != 0) {
+    if (database->options.read_only || descriptor < 0 || fstat(descriptor, &status) != 0) {
         return false;
     }
-    off_t before = store->seen_size;
-    store->seen_size = status.st_size;
-    ssize_t length = pread(database, header, sizeof header, 0);
+    off_t before = database->seen_size;
+    database->seen_size = status.st_size;
+    ssize_t length = pread(descriptor, header, sizeof header, 0);
     if (length < 0 || before == 0) {
         return false;
     }
@@ -125,52 +125,52 @@ static bool is_overwritten(struct store *store)
            (status.st_size < before && status.st_size < size_told(header));
 }
 
-static bool check_content(struct store *store, struct error *error)
+static bool check_content(struct database *database, struct error *error)
 {
-    if (is_overwritten(store)) {
-        atomic_store(&store->damaged, true);
+    if (is_overwritten(database)) {
+        atomic_store(&database->damaged, true);
         return error_set(error, ERROR_DATABASE_DAMAGED,
                          "%.120s was overwritten or cut by another program while the server has it "
                          "open: stop the server, keep its files (the newest commits are in the "
                          "-wal), and restore it from a backup",
-                         store->path);
+                         database->path);
     }
-    return !atomic_load(&store->damaged) ||
+    return !atomic_load(&database->damaged) ||
            error_set(error, ERROR_DATABASE_DAMAGED,
                      "%s is damaged: stop the server, keep its files, and restore it from a "
                      "backup, or save what can be read with the sqlite3 shell's .dump",
-                     store->path);
+                     database->path);
 }
 
 /* ---- all of it ---- */
 
-bool store_check_files(struct store *store, struct error *error)
+bool database_check_files(struct database *database, struct error *error)
 {
     char name[NAME_SIZE];
     const struct {
         const char *ending;
         struct file_identity file;
-    } files[] = {{"", inode_identity(store)}, {"-wal", store->wal}, {"-shm", store->shm}};
+    } files[] = {{"", inode_identity(database)}, {"-wal", database->wal}, {"-shm", database->shm}};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(name, sizeof name, "%s%s", store->file, files[i].ending);
+        snprintf(name, sizeof name, "%s%s", database->file, files[i].ending);
         enum presence presence = files[i].file.known ? look(name, &files[i].file) : PRESENT;
         if (presence != PRESENT) {
-            return tell(store, files[i].ending, presence, error);
+            return tell(database, files[i].ending, presence, error);
         }
     }
-    return check_content(store, error);
+    return check_content(database, error);
 }
 
-void presence_before_close(struct store *store)
+void presence_before_close(struct database *database)
 {
     char name[NAME_SIZE];
     int persist = 1;
-    if (!store->wal.known || !store->main.database) {
+    if (!database->wal.known || !database->main.sqlite) {
         return;
     }
-    snprintf(name, sizeof name, "%s-wal", store->file);
-    if (look(name, &store->wal) == REPLACED) {
-        (void)sqlite3_file_control(store->main.database, "main", SQLITE_FCNTL_PERSIST_WAL,
+    snprintf(name, sizeof name, "%s-wal", database->file);
+    if (look(name, &database->wal) == REPLACED) {
+        (void)sqlite3_file_control(database->main.sqlite, "main", SQLITE_FCNTL_PERSIST_WAL,
                                    &persist);
     }
 }

@@ -1,5 +1,5 @@
 /* Brings the tables of an older file up to date: forward only, each step in its own transaction. */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 /* An empty file for the copy, which SQLite would give to everybody. */
 static bool make_file(const char *backup, struct error *error)
 {
-    int file = open(backup, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, STORE_FILE_MODE);
+    int file = open(backup, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, DATABASE_FILE_MODE);
     if (file >= 0) {
         close(file);
         return true;
@@ -41,10 +41,10 @@ static bool back_up(struct connection *connection, const char *backup, struct er
         return false;
     }
     struct connection target = {.path = backup};
-    int result = sqlite3_open_v2(backup, &target.database,
+    int result = sqlite3_open_v2(backup, &target.sqlite,
                                  SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL);
     if (result == SQLITE_OK) {
-        result = copy_all(connection->database, target.database);
+        result = copy_all(connection->sqlite, target.sqlite);
     }
     if (result != SQLITE_OK) {
         connection_fail(&target, result, error);
@@ -58,7 +58,7 @@ static bool back_up(struct connection *connection, const char *backup, struct er
     return result == SQLITE_OK;
 }
 
-static bool migrate_step(struct connection *connection, const struct store_migration *migration,
+static bool migrate_step(struct connection *connection, const struct database_migration *migration,
                          struct error *error)
 {
     if (connection_execute(connection, "BEGIN IMMEDIATE", error) &&
@@ -66,14 +66,14 @@ static bool migrate_step(struct connection *connection, const struct store_migra
         connection_execute(connection, "COMMIT", error)) {
         return true;
     }
-    if (!sqlite3_get_autocommit(connection->database)) {
-        (void)sqlite3_exec(connection->database, "ROLLBACK", NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(connection->sqlite)) {
+        (void)sqlite3_exec(connection->sqlite, "ROLLBACK", NULL, NULL, NULL);
     }
     return error_prefix(error, "migration %s", migration->name);
 }
 
-bool migrate(struct connection *connection, const struct store_migration *migrations, size_t count,
-             int64_t version, const char *backup, struct error *error)
+bool migrate(struct connection *connection, const struct database_migration *migrations,
+             size_t count, int64_t version, const char *backup, struct error *error)
 {
     int64_t target = count ? migrations[count - 1].version : 0;
     if (backup && version > 0 && version < target && !back_up(connection, backup, error)) {

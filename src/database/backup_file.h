@@ -2,7 +2,7 @@
 #ifndef STORE_BACKUP_H
 #define STORE_BACKUP_H
 
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 struct backup_file {
     const char *to; /* as the operator named it */
@@ -15,7 +15,8 @@ struct backup_file {
 
 /* Make an empty file under the temporary name, with the permissions of the database; or refuse
  * because of what stands in the way. What an interrupted backup left there is taken over. */
-bool backup_file_make(struct backup_file *file, const struct store *store, struct error *error);
+bool backup_file_make(struct backup_file *file, const struct database *database,
+                      struct error *error);
 /* Whether so much more can be written to its disk. */
 bool backup_file_has_room(const struct backup_file *file, int64_t bytes, struct error *error);
 /* Everything on disk, then its real name, and that on disk too. */

@@ -7,9 +7,9 @@
  *
  * POSIX locks have a trap: closing any descriptor of a file drops all locks that the process has on
  * it, those of SQLite too. So each inode has one entry for the whole process, whose descriptors
- * stay open until the last store of this process has closed its connections.
+ * stay open until the last database of this process has closed its connections.
  */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@ struct inode {
     dev_t device;
     ino_t number;
     pid_t owner;  /* after a fork, the entry means nothing to the child */
-    int stores;   /* that are open on it, in this process */
+    int users;    /* that are open on it, in this process */
     int readable; /* descriptors; -1: none */
     int writable;
     bool locked;
@@ -83,11 +83,11 @@ static void close_inode(struct inode *inode)
 /* ---- what may be opened ---- */
 
 /* The same for everybody who opens the file: a server, a check, a backup. */
-static bool check_wal(const struct store *store, const struct stat *status, int descriptor,
+static bool check_wal(const struct database *database, const struct stat *status, int descriptor,
                       struct error *error)
 {
     unsigned char header[HEADER_SIZE] = {0};
-    if (store_wal_bytes(store) == 0) {
+    if (database_wal_bytes(database) == 0) {
         return true;
     }
     if (status->st_size == 0) {
@@ -95,7 +95,7 @@ static bool check_wal(const struct store *store, const struct stat *status, int 
                          "%s is empty, but there is %s-wal: the newest commits of the database "
                          "that was here may be in it. Put that database back, or move the -wal "
                          "away to begin with an empty one",
-                         store->path, store->file);
+                         database->path, database->file);
     }
     if (pread(descriptor, header, sizeof header, 0) != HEADER_SIZE ||
         memcmp(header, "SQLite format 3", 16) != 0 || header[WRITE_VERSION_AT] != 1) {
@@ -105,10 +105,11 @@ static bool check_wal(const struct store *store, const struct stat *status, int 
                      "%s is a copy that no server has opened, so %s-wal belongs to another "
                      "database, which was here before, and would spoil the copy: move %s-wal and "
                      "%s-shm away (with the database that they belong to, if it is still needed)",
-                     store->path, store->file, store->file, store->file);
+                     database->path, database->file, database->file, database->file);
 }
 
-static bool check_links(const struct store *store, const struct stat *status, struct error *error)
+static bool check_links(const struct database *database, const struct stat *status,
+                        struct error *error)
 {
     if (status->st_nlink <= 1) {
         return true;
@@ -117,7 +118,7 @@ static bool check_links(const struct store *store, const struct stat *status, st
                      "%s has %lu names (hard links), each with a write-ahead log of its own, so "
                      "commits would be lost: keep one name (`find -samefile %s` finds the others), "
                      "or make a copy with `stele backup`",
-                     store->path, (unsigned long)status->st_nlink, store->file);
+                     database->path, (unsigned long)status->st_nlink, database->file);
 }
 
 /* ---- the lock ---- */
@@ -129,26 +130,26 @@ static bool set_lock(int descriptor, short kind)
     return fcntl(descriptor, F_OFD_SETLK, &lock) == 0;
 }
 
-static bool refuse(const struct store *store, struct error *error)
+static bool refuse(const struct database *database, struct error *error)
 {
     return error_set(error, ERROR_DATABASE_IN_USE,
                      "%s is in use by another server, which has the same file under another name "
                      "(a bind mount, another path) or whose lock file was removed: stop that one, "
                      "or use another file",
-                     store->path);
+                     database->path);
 }
 
-static bool lock(const struct store *store, struct inode *inode, struct error *error)
+static bool lock(const struct database *database, struct inode *inode, struct error *error)
 {
     if (inode->locked) {
-        return refuse(store, error);
+        return refuse(database, error);
     }
     if (!set_lock(inode->writable, F_WRLCK)) {
         return errno == EAGAIN || errno == EACCES
-                   ? refuse(store, error)
+                   ? refuse(database, error)
                    : error_set(error, ERROR_DATABASE,
-                               "cannot lock %s (%s): put the database on a local disk", store->path,
-                               error_reason(errno));
+                               "cannot lock %s (%s): put the database on a local disk",
+                               database->path, error_reason(errno));
     }
     inode->locked = true;
     return true;
@@ -156,33 +157,34 @@ static bool lock(const struct store *store, struct inode *inode, struct error *e
 
 /* ---- opening ---- */
 
-static bool cannot_open(const struct store *store, struct error *error)
+static bool cannot_open(const struct database *database, struct error *error)
 {
     if (errno == ENOSPC || errno == EDQUOT) {
         return error_set(error, ERROR_DISK_FULL, "no room to create %s: make room on that disk",
-                         store->path);
+                         database->path);
     }
     if (errno == EACCES || errno == EPERM || errno == EROFS) {
         return error_set(error, ERROR_DATABASE,
                          "%s may not be written: give its permissions to the user that runs the "
                          "server",
-                         store->path);
+                         database->path);
     }
-    return error_set(error, ERROR_DATABASE, "cannot open %s (%s)", store->path,
+    return error_set(error, ERROR_DATABASE, "cannot open %s (%s)", database->path,
                      error_reason(errno));
 }
 
 /* A descriptor of this entry with enough rights; an entry has at most one of each kind. The name
  * may lead to another file since it was looked at: *status says which one was opened. */
-static int open_descriptor(const struct store *store, struct inode *inode, struct stat *status)
+static int open_descriptor(const struct database *database, struct inode *inode,
+                           struct stat *status)
 {
-    bool writes = !store->options.read_only;
+    bool writes = !database->options.read_only;
     int had = inode ? writes ? inode->writable : inode->readable : -1;
     if (had >= 0 || (inode && !writes && inode->writable >= 0)) {
         return had >= 0 ? had : inode->writable;
     }
     int flags = writes ? O_RDWR | O_CREAT : O_RDONLY;
-    int descriptor = open(store->file, flags | O_CLOEXEC | O_NONBLOCK, STORE_FILE_MODE);
+    int descriptor = open(database->file, flags | O_CLOEXEC | O_NONBLOCK, DATABASE_FILE_MODE);
     if (descriptor >= 0 && fstat(descriptor, status) != 0) {
         close(descriptor);
         descriptor = -1;
@@ -200,19 +202,19 @@ static void keep(struct inode *inode, int descriptor, bool writes)
     }
 }
 
-static bool enter(struct store *store, struct error *error)
+static bool enter(struct database *database, struct error *error)
 {
-    bool writes = !store->options.read_only;
+    bool writes = !database->options.read_only;
     struct stat status;
-    bool there = stat(store->file, &status) == 0;
-    if (there && writes && !check_links(store, &status, error)) {
+    bool there = stat(database->file, &status) == 0;
+    if (there && writes && !check_links(database, &status, error)) {
         return false;
     }
     struct inode *inode = there ? find(&status) : NULL;
-    int descriptor = open_descriptor(store, inode, &status);
+    int descriptor = open_descriptor(database, inode, &status);
     if (descriptor < 0) {
         /* Why it cannot be read is told by SQLite. */
-        return !writes || cannot_open(store, error);
+        return !writes || cannot_open(database, error);
     }
     inode = find(&status);
     if (!inode && !(inode = add(&status))) {
@@ -220,51 +222,51 @@ static bool enter(struct store *store, struct error *error)
         return error_set(error, ERROR_MEMORY, "out of memory");
     }
     keep(inode, descriptor, writes);
-    inode->stores++;
-    store->inode = inode;
-    return check_wal(store, &status, descriptor, error) &&
-           (!writes || (check_links(store, &status, error) && lock(store, inode, error) &&
-                        (store->locks_inode = true)));
+    inode->users++;
+    database->inode = inode;
+    return check_wal(database, &status, descriptor, error) &&
+           (!writes || (check_links(database, &status, error) && lock(database, inode, error) &&
+                        (database->locks_inode = true)));
 }
 
-bool inode_enter(struct store *store, struct error *error)
+bool inode_enter(struct database *database, struct error *error)
 {
     pthread_mutex_lock(&inodes.mutex);
-    bool done = enter(store, error);
+    bool done = enter(database, error);
     pthread_mutex_unlock(&inodes.mutex);
     return done;
 }
 
-struct file_identity inode_identity(const struct store *store)
+struct file_identity inode_identity(const struct database *database)
 {
-    const struct inode *inode = store->inode;
+    const struct inode *inode = database->inode;
     return inode ? (struct file_identity){true, inode->device, inode->number}
                  : (struct file_identity){.known = false};
 }
 
-int inode_descriptor(const struct store *store)
+int inode_descriptor(const struct database *database)
 {
-    const struct inode *inode = store->inode;
+    const struct inode *inode = database->inode;
     return !inode ? -1 : inode->writable >= 0 ? inode->writable : inode->readable;
 }
 
-void inode_leave(struct store *store)
+void inode_leave(struct database *database)
 {
-    struct inode *inode = store->inode;
+    struct inode *inode = database->inode;
     if (!inode) {
         return;
     }
     pthread_mutex_lock(&inodes.mutex);
     /* A child of fork() shares the lock; its parent still needs it. */
-    if (store->locks_inode && inode->owner == getpid()) {
+    if (database->locks_inode && inode->owner == getpid()) {
         (void)set_lock(inode->writable, F_UNLCK);
     }
-    if (store->locks_inode) {
+    if (database->locks_inode) {
         inode->locked = false;
     }
-    if (--inode->stores == 0) {
+    if (--inode->users == 0) {
         close_inode(inode);
     }
     pthread_mutex_unlock(&inodes.mutex);
-    store->inode = NULL;
+    database->inode = NULL;
 }

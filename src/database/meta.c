@@ -1,5 +1,5 @@
 /* The table meta: small values by name. */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 static const char get_sql[] = "SELECT value FROM meta WHERE name = ?";
 static const char put_sql[] =
@@ -35,22 +35,4 @@ bool meta_put(struct connection *connection, const char *name, struct span value
     query_text(&query, span_of(name));
     query_text(&query, value);
     return query_run(&query, error);
-}
-
-bool store_meta_get(struct store_writer *writer, const char *name, struct buffer *value,
-                    bool *found, struct error *error)
-{
-    return meta_get(&writer->connection, name, value, found, error);
-}
-
-bool store_meta_put(struct store_writer *writer, const char *name, struct span value,
-                    struct error *error)
-{
-    return writer_ready(writer, error) && meta_put(&writer->connection, name, value, error);
-}
-
-bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
-                     bool *found, struct error *error)
-{
-    return meta_get(&reader->connection, name, value, found, error);
 }

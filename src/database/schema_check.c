@@ -3,7 +3,7 @@
  * or a trigger on one, under a server: then commits fail that will never succeed. To tell that from
  * a request that is to blame itself, the schema is held against one that is made anew in memory.
  */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 /* One line for each column, index and trigger of the tables of main; views are left out, since
  * everybody may add some, and so are tables of others. */
@@ -25,26 +25,26 @@ static int add_line(void *argument, int count, char **values, char **names)
                                 values[1]);
     (void)count;
     (void)names;
-    int result = sql ? sqlite3_exec(listing->into->database, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
+    int result = sql ? sqlite3_exec(listing->into->sqlite, sql, NULL, NULL, NULL) : SQLITE_NOMEM;
     sqlite3_free(sql);
     return result != SQLITE_OK;
 }
 
 static bool list(struct connection *from, struct listing *listing, struct error *error)
 {
-    int result = sqlite3_exec(from->database, listing_sql, add_line, listing, NULL);
+    int result = sqlite3_exec(from->sqlite, listing_sql, add_line, listing, NULL);
     return result == SQLITE_OK || connection_fail(from, result, error);
 }
 
 static bool make_expected(struct connection *expected, struct error *error)
 {
     int result =
-        sqlite3_open_v2(":memory:", &expected->database,
+        sqlite3_open_v2(":memory:", &expected->sqlite,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (result != SQLITE_OK) {
         return connection_fail(expected, result, error);
     }
-    return migrate(expected, store_migrations, store_migration_count, 0, NULL, error) &&
+    return migrate(expected, database_migrations, database_migration_count, 0, NULL, error) &&
            connection_execute(expected,
                               "CREATE TEMP TABLE expected (line TEXT, on_table TEXT);"
                               "CREATE TEMP TABLE found (line TEXT, on_table TEXT)",
@@ -66,8 +66,7 @@ static bool compare(struct connection *expected, const char *path, struct error 
 {
     for (size_t i = 0; i < sizeof differences / sizeof *differences; i++) {
         sqlite3_stmt *statement = NULL;
-        int result =
-            sqlite3_prepare_v2(expected->database, differences[i].sql, -1, &statement, NULL);
+        int result = sqlite3_prepare_v2(expected->sqlite, differences[i].sql, -1, &statement, NULL);
         if (result == SQLITE_OK) {
             result = sqlite3_step(statement);
         }
@@ -89,13 +88,12 @@ static bool compare(struct connection *expected, const char *path, struct error 
     return true;
 }
 
-bool store_check_schema(struct store_writer *writer, struct error *error)
+bool schema_check(struct connection *connection, struct error *error)
 {
-    struct connection expected = {.path = writer->store->path};
+    struct connection expected = {.path = connection->path};
     struct listing want = {&expected, "expected"}, have = {&expected, "found"};
     bool done = make_expected(&expected, error) && list(&expected, &want, error) &&
-                list(&writer->connection, &have, error) &&
-                compare(&expected, writer->store->path, error);
+                list(connection, &have, error) && compare(&expected, connection->path, error);
     connection_close(&expected);
     return done;
 }

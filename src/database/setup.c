@@ -8,7 +8,7 @@
  * gets a larger block. A table that outgrew it asks for a new one of the same size, and gives the
  * old one back at once: from then on, such requests of that thread get twice as much.
  */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <pthread.h>
 
@@ -101,7 +101,7 @@ static void configure(void)
     }
 }
 
-void store_setup(void)
+void database_setup(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, configure);

@@ -16,7 +16,7 @@
  * transaction. So the head of its last frame is noted while it commits, and written over when it
  * failed (wal_file_take_back).
  */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,11 +1,11 @@
 /* The uuid of a database's life, and those of the databases that it is a copy of. */
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 #include <uuid/uuid.h>
 
 enum { MOST_FORMER = 1000 };
 
-void store_new_uuid(char *text)
+void database_new_uuid(char *text)
 {
     uuid_t id;
     uuid_generate_random(id);
@@ -14,47 +14,48 @@ void store_new_uuid(char *text)
 
 static bool new_epoch(struct connection *main, struct error *error)
 {
-    char text[STORE_UUID_SIZE];
-    store_new_uuid(text);
+    char text[DATABASE_UUID_SIZE];
+    database_new_uuid(text);
     return meta_put(main, "epoch", span_of(text), error);
 }
 
-static bool read_own(struct store *store, struct error *error)
+static bool read_own(struct database *database, struct error *error)
 {
     struct buffer value;
     bool found = false;
     buffer_init(&value, EPOCH_LENGTH);
-    bool ok = meta_get(&store->main, "epoch", &value, &found, error);
+    bool ok = meta_get(&database->main, "epoch", &value, &found, error);
     if (ok && value.length != EPOCH_LENGTH) {
         ok = error_set(error, ERROR_DATABASE, "%s has no epoch: it is damaged; use a backup",
-                       store->path);
+                       database->path);
     }
     if (ok) {
-        memcpy(store->epoch, value.data, EPOCH_LENGTH);
+        memcpy(database->epoch, value.data, EPOCH_LENGTH);
     }
     buffer_fini(&value);
     return ok;
 }
 
 /* A copy parts from its original here. */
-static bool part(struct store *store, const char *cause, int64_t last_change, struct error *error)
+static bool part(struct database *database, const char *cause, int64_t last_change,
+                 struct error *error)
 {
     static const char note[] =
         "INSERT OR REPLACE INTO former_epoch SELECT value, last_change FROM meta, log_state "
         "WHERE name = 'epoch'";
-    struct connection *main = &store->main;
-    log_warning("store", "epoch-parted", log_text("file", store->path),
+    struct connection *main = &database->main;
+    log_warning("store", "epoch-parted", log_text("file", database->path),
                 log_number("change", last_change), log_text("cause", cause));
     return connection_execute(main, note, error) && new_epoch(main, error) &&
            connection_execute(main, "DELETE FROM meta WHERE name = 'copied'", error);
 }
 
-static bool find_cause(struct store *store, int64_t last_change, const char **cause,
+static bool find_cause(struct database *database, int64_t last_change, const char **cause,
                        struct error *error)
 {
     int64_t copied = 0;
-    if (!read_own(store, error) || !identity_check(store, last_change, cause, error) ||
-        !connection_integer(&store->main, "SELECT count(*) FROM meta WHERE name = 'copied'",
+    if (!read_own(database, error) || !identity_check(database, last_change, cause, error) ||
+        !connection_integer(&database->main, "SELECT count(*) FROM meta WHERE name = 'copied'",
                             &copied, error)) {
         return false;
     }
@@ -64,56 +65,56 @@ static bool find_cause(struct store *store, int64_t last_change, const char **ca
     return true;
 }
 
-static bool settle(struct store *store, int64_t last_change, struct error *error)
+static bool settle(struct database *database, int64_t last_change, struct error *error)
 {
     int64_t epochs = 0;
     const char *cause = NULL;
-    struct connection *main = &store->main;
+    struct connection *main = &database->main;
     if (!connection_integer(main, "SELECT count(*) FROM meta WHERE name = 'epoch'", &epochs,
                             error)) {
         return false;
     }
     if (epochs == 0) {
-        return new_epoch(main, error) && identity_note(store, error);
+        return new_epoch(main, error) && identity_note(database, error);
     }
-    return find_cause(store, last_change, &cause, error) &&
-           (!cause || part(store, cause, last_change, error)) && identity_note(store, error);
+    return find_cause(database, last_change, &cause, error) &&
+           (!cause || part(database, cause, last_change, error)) && identity_note(database, error);
 }
 
 /* Whose life it is, and which file: found out and noted in one transaction. */
-static bool begin(struct store *store, struct error *error)
+static bool begin(struct database *database, struct error *error)
 {
     int64_t last_change = 0;
-    struct connection *main = &store->main;
+    struct connection *main = &database->main;
     if (connection_execute(main, "BEGIN IMMEDIATE", error) &&
         connection_integer(main, "SELECT last_change FROM log_state", &last_change, error) &&
-        settle(store, last_change, error) && connection_execute(main, "COMMIT", error) &&
-        read_own(store, error)) {
-        store->is_noted = true;
-        identity_write_mark(store, last_change);
+        settle(database, last_change, error) && connection_execute(main, "COMMIT", error) &&
+        read_own(database, error)) {
+        database->is_noted = true;
+        identity_write_mark(database, last_change);
         return true;
     }
     connection_rollback(main);
     return false;
 }
 
-static void keep_former(struct store *store, sqlite3_stmt *statement)
+static void keep_former(struct database *database, sqlite3_stmt *statement)
 {
     const char *epoch = (const char *)sqlite3_column_text(statement, 0);
-    struct former_epoch *former = &store->former[store->former_count];
+    struct former_epoch *former = &database->former[database->former_count];
     if (!epoch || strlen(epoch) != EPOCH_LENGTH) {
         return;
     }
     memcpy(former->epoch, epoch, EPOCH_LENGTH + 1);
     former->last_change = sqlite3_column_int64(statement, 1);
-    store->former_count++;
+    database->former_count++;
 }
 
-static bool read_former(struct store *store, struct error *error)
+static bool read_former(struct database *database, struct error *error)
 {
     sqlite3_stmt *statement = NULL;
     int64_t count = 0;
-    struct connection *main = &store->main;
+    struct connection *main = &database->main;
     if (!connection_integer(main, "SELECT count(*) FROM former_epoch", &count, error)) {
         return false;
     }
@@ -121,39 +122,39 @@ static bool read_former(struct store *store, struct error *error)
         return true;
     }
     count = count < MOST_FORMER ? count : MOST_FORMER;
-    store->former = memory_new((size_t)count * sizeof *store->former);
-    if (!store->former) {
+    database->former = memory_new((size_t)count * sizeof *database->former);
+    if (!database->former) {
         return error_set(error, ERROR_MEMORY, "out of memory");
     }
-    int result = sqlite3_prepare_v2(main->database,
+    int result = sqlite3_prepare_v2(main->sqlite,
                                     "SELECT epoch, last_change FROM former_epoch "
                                     "ORDER BY last_change DESC",
                                     -1, &statement, NULL);
     while (result == SQLITE_OK || result == SQLITE_ROW) {
-        result = (int64_t)store->former_count < count ? sqlite3_step(statement) : SQLITE_DONE;
+        result = (int64_t)database->former_count < count ? sqlite3_step(statement) : SQLITE_DONE;
         if (result == SQLITE_ROW) {
-            keep_former(store, statement);
+            keep_former(database, statement);
         }
     }
     sqlite3_finalize(statement);
     return result == SQLITE_DONE || connection_fail(main, result, error);
 }
 
-bool epoch_read(struct store *store, struct error *error)
+bool epoch_read(struct database *database, struct error *error)
 {
-    return (store->options.read_only || begin(store, error)) && read_own(store, error) &&
-           read_former(store, error);
+    return (database->options.read_only || begin(database, error)) && read_own(database, error) &&
+           read_former(database, error);
 }
 
-bool store_former_epoch(const struct store *store, const char *epoch, int64_t *last_change)
+bool database_former_epoch(const struct database *database, const char *epoch, int64_t *last_change)
 {
-    if (!epoch && store->former_count > 0) {
-        *last_change = store->former[store->former_count - 1].last_change;
+    if (!epoch && database->former_count > 0) {
+        *last_change = database->former[database->former_count - 1].last_change;
         return true;
     }
-    for (size_t i = 0; epoch && i < store->former_count; i++) {
-        if (strcmp(store->former[i].epoch, epoch) == 0) {
-            *last_change = store->former[i].last_change;
+    for (size_t i = 0; epoch && i < database->former_count; i++) {
+        if (strcmp(database->former[i].epoch, epoch) == 0) {
+            *last_change = database->former[i].last_change;
             return true;
         }
     }

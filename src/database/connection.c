@@ -1,5 +1,5 @@
-/* A connection: how it is opened, its prepared statements, and SQLite's errors in our terms. */
-#include "store/store_internal.h"
+/* A connection: how it is opened, and SQLite's errors in our terms. */
+#include "database/database_internal.h"
 
 #include <errno.h>
 
@@ -15,11 +15,11 @@ enum {
  * one that failed. */
 static int cause_of(struct connection *connection, int result)
 {
-    if ((result & 0xff) != SQLITE_IOERR || !connection->database) {
+    if ((result & 0xff) != SQLITE_IOERR || !connection->sqlite) {
         return 0;
     }
-    int cause = wal_file_cause(connection->database);
-    return cause ? cause : sqlite3_system_errno(connection->database);
+    int cause = wal_file_cause(connection->sqlite);
+    return cause ? cause : sqlite3_system_errno(connection->sqlite);
 }
 
 /* A quota, and room for the shared-memory file, come as plain I/O errors. */
@@ -31,8 +31,8 @@ static bool disk_is_full(int result, int cause)
 static bool set_error(struct connection *connection, int result, struct error *error)
 {
     const char *path = connection->path;
-    const char *said = connection->database && sqlite3_extended_errcode(connection->database)
-                           ? sqlite3_errmsg(connection->database)
+    const char *said = connection->sqlite && sqlite3_extended_errcode(connection->sqlite)
+                           ? sqlite3_errmsg(connection->sqlite)
                            : sqlite3_errstr(result);
     int cause = cause_of(connection, result);
     if (disk_is_full(result, cause)) {
@@ -42,7 +42,7 @@ static bool set_error(struct connection *connection, int result, struct error *e
                          path, said);
     }
     if (cause == EFBIG) {
-        return error_set(error, ERROR_FILE_LIMIT, STORE_FILE_LIMIT_TEXT, path);
+        return error_set(error, ERROR_FILE_LIMIT, DATABASE_FILE_LIMIT_TEXT, path);
     }
     switch (result & 0xff) {
     case SQLITE_NOMEM:
@@ -68,9 +68,9 @@ static bool set_error(struct connection *connection, int result, struct error *e
                          "%s is not a SQLite database: name another file, or move this one away",
                          path);
     case SQLITE_CANTOPEN:
-        if (sqlite3_system_errno(connection->database) == EMFILE ||
-            sqlite3_system_errno(connection->database) == ENFILE) {
-            said = error_reason(sqlite3_system_errno(connection->database));
+        if (sqlite3_system_errno(connection->sqlite) == EMFILE ||
+            sqlite3_system_errno(connection->sqlite) == ENFILE) {
+            said = error_reason(sqlite3_system_errno(connection->sqlite));
             return error_set(error, ERROR_DATABASE, "cannot open %s: %s", path, said);
         }
         return error_set(error, ERROR_DATABASE,
@@ -92,8 +92,8 @@ bool connection_fail(struct connection *connection, int result, struct error *er
     }
     set_error(connection, result, error);
     int kind = result & 0xff;
-    if (connection->damaged && (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB)) {
-        atomic_store(connection->damaged, true);
+    if (connection->database && (kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB)) {
+        atomic_store(&connection->database->damaged, true);
     }
     if (connection->broken == ERROR_NONE) {
         connection->broken = error->code;
@@ -101,7 +101,7 @@ bool connection_fail(struct connection *connection, int result, struct error *er
     return false;
 }
 
-/* ---- statements ---- */
+/* ---- statements of the moment ---- */
 
 void connection_settle(struct connection *connection)
 {
@@ -112,107 +112,10 @@ void connection_settle(struct connection *connection)
     }
 }
 
-bool query_start(struct query *query, struct connection *connection, enum statement which,
-                 const char *sql, struct error *error)
-{
-    connection_settle(connection);
-    *query = (struct query){.connection = connection};
-    sqlite3_stmt **slot = &connection->statements[which];
-    if (!*slot) {
-        int result = sqlite3_prepare_v3(connection->database, sql, -1, SQLITE_PREPARE_PERSISTENT,
-                                        slot, NULL);
-        if (result != SQLITE_OK) {
-            return connection_fail(connection, result, error);
-        }
-    }
-    query->statement = *slot;
-    return true;
-}
-
-void query_integer(struct query *query, int64_t value)
-{
-    int result = sqlite3_bind_int64(query->statement, ++query->bound, value);
-    if (result != SQLITE_OK) {
-        query->result = result;
-    }
-}
-
-void query_text(struct query *query, struct span text)
-{
-    int place = ++query->bound;
-    int result = text.data ? sqlite3_bind_text64(query->statement, place, text.data, text.length,
-                                                 SQLITE_STATIC, SQLITE_UTF8)
-                           : sqlite3_bind_null(query->statement, place);
-    if (result != SQLITE_OK) {
-        query->result = result;
-    }
-}
-
-void query_bytes(struct query *query, struct span bytes)
-{
-    int place = ++query->bound;
-    int result = bytes.data ? sqlite3_bind_blob64(query->statement, place, bytes.data, bytes.length,
-                                                  SQLITE_STATIC)
-                            : sqlite3_bind_null(query->statement, place);
-    if (result != SQLITE_OK) {
-        query->result = result;
-    }
-}
-
-enum query_step query_row(struct query *query, struct error *error)
-{
-    if (query->result == SQLITE_OK) {
-        query->result = sqlite3_step(query->statement);
-        if (query->result == SQLITE_ROW) {
-            query->result = SQLITE_OK;
-            return QUERY_ROW;
-        }
-    }
-    int result = query->result;
-    if (result != SQLITE_DONE) {
-        connection_fail(query->connection, result, error);
-    }
-    query_end(query);
-    return result == SQLITE_DONE ? QUERY_DONE : QUERY_FAILED;
-}
-
-bool query_run(struct query *query, struct error *error)
-{
-    enum query_step step = query_row(query, error);
-    if (step == QUERY_ROW) {
-        query_end(query);
-    }
-    return step != QUERY_FAILED;
-}
-
-void query_end(struct query *query)
-{
-    /* Its result only repeats what the last step said. */
-    (void)sqlite3_reset(query->statement);
-}
-
-void query_lend(struct query *query)
-{
-    query->connection->lent = query->statement;
-}
-
-struct span query_column_text(const struct query *query, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(query->statement, column);
-    return span_make(text, (size_t)sqlite3_column_bytes(query->statement, column));
-}
-
-struct span query_column_bytes(const struct query *query, int column)
-{
-    const char *bytes = sqlite3_column_blob(query->statement, column);
-    return span_make(bytes ? bytes : "",
-                     bytes ? (size_t)sqlite3_column_bytes(query->statement, column) : 0);
-}
-
 bool connection_execute(struct connection *connection, const char *sql, struct error *error)
 {
     connection_settle(connection);
-    int result = sqlite3_exec(connection->database, sql, NULL, NULL, NULL);
+    int result = sqlite3_exec(connection->sqlite, sql, NULL, NULL, NULL);
     return result == SQLITE_OK || connection_fail(connection, result, error);
 }
 
@@ -221,7 +124,7 @@ bool connection_integer(struct connection *connection, const char *sql, int64_t 
 {
     connection_settle(connection);
     sqlite3_stmt *statement = NULL;
-    int result = sqlite3_prepare_v2(connection->database, sql, -1, &statement, NULL);
+    int result = sqlite3_prepare_v2(connection->sqlite, sql, -1, &statement, NULL);
     if (result == SQLITE_OK) {
         result = sqlite3_step(statement);
     }
@@ -233,19 +136,6 @@ bool connection_integer(struct connection *connection, const char *sql, int64_t 
     *value = sqlite3_column_int64(statement, 0);
     sqlite3_finalize(statement);
     return true;
-}
-
-void connection_rollback(struct connection *connection)
-{
-    connection_settle(connection);
-    /* SQLite may have rolled back by itself. */
-    if (sqlite3_get_autocommit(connection->database)) {
-        return;
-    }
-    sqlite3_stmt *rollback = connection->statements[STATEMENT_ROLLBACK];
-    /* What it reports is an error of before; the transaction is gone in any case. */
-    (void)sqlite3_step(rollback);
-    (void)sqlite3_reset(rollback);
 }
 
 /* ---- opening ---- */
@@ -279,67 +169,99 @@ int open_alone(const char *file, sqlite3 **database)
     return result;
 }
 
-static int open_file(struct connection *connection, const struct store *store, bool read_only)
+static int open_file(struct connection *connection, const struct database *database, bool read_only)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
                 (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    return store->immutable
-               ? open_alone(store->file, &connection->database)
-               : sqlite3_open_v2(store->file, &connection->database, flags, wal_file_layer());
+    return database->immutable
+               ? open_alone(database->file, &connection->sqlite)
+               : sqlite3_open_v2(database->file, &connection->sqlite, flags, wal_file_layer());
 }
 
 /* These only read the file: whether it is ours is not known yet. */
-static bool apply_settings(struct connection *connection, const struct store *store,
+static bool apply_settings(struct connection *connection, const struct database *database,
                            enum connection_kind kind, struct error *error)
 {
     static const char *const synchronous[] = {"FULL", "NORMAL", "OFF"};
     static const char *const secure_delete[] = {"FAST", "ON", "OFF"};
     unsigned cache = READER_CACHE_MEBIBYTES;
     if (kind == CONNECTION_WRITER) {
-        cache = store->options.cache_mebibytes ? store->options.cache_mebibytes
-                                               : DEFAULT_CACHE_MEBIBYTES;
+        cache = database->options.cache_mebibytes ? database->options.cache_mebibytes
+                                                  : DEFAULT_CACHE_MEBIBYTES;
     }
     char sql[320];
-    int64_t keep = store->options.wal_keep_bytes ? store->options.wal_keep_bytes : -1;
+    int64_t keep = database->options.wal_keep_bytes ? database->options.wal_keep_bytes : -1;
     /* The checkpoints have a connection of their own. A negative cache size counts KiB. */
     int length = snprintf(sql, sizeof sql,
                           "PRAGMA synchronous=%s; PRAGMA cache_size=-%llu; "
                           "PRAGMA secure_delete=%s; PRAGMA wal_autocheckpoint=0; "
                           "PRAGMA foreign_keys=0; PRAGMA temp_store=MEMORY; "
                           "PRAGMA journal_size_limit=%lld;%s",
-                          synchronous[store->options.synchronous], cache * 1024ULL,
-                          secure_delete[store->options.erase], (long long)keep,
+                          synchronous[database->options.synchronous], cache * 1024ULL,
+                          secure_delete[database->options.erase], (long long)keep,
                           kind == CONNECTION_READER ? " PRAGMA query_only=1;" : "");
     (void)length; /* a few words and numbers: it fits */
     return connection_execute(connection, sql, error);
 }
 
-bool connection_open(struct connection *connection, struct store *store, enum connection_kind kind,
-                     struct error *error)
+/* SQLite's way to learn the length of the WAL without asking: called after each commit. */
+static int note_wal(void *argument, sqlite3 *sqlite, const char *name, int pages)
 {
-    *connection = (struct connection){.path = store->path, .damaged = &store->damaged};
-    int result =
-        open_file(connection, store, kind == CONNECTION_READER || store->options.read_only);
+    struct database *database = argument;
+    (void)sqlite;
+    (void)name;
+    atomic_store_explicit(&database->wal_pages, (uint32_t)pages, memory_order_relaxed);
+    atomic_fetch_add_explicit(&database->wal_commits, 1, memory_order_relaxed);
+    return SQLITE_OK;
+}
+
+/* Prepared at once, so that a rollback needs no memory when there is none. */
+static int prepare_rollback(struct connection *connection, size_t statements)
+{
+    connection->statements = memory_new(statements * sizeof(*connection->statements));
+    if (!connection->statements) {
+        return SQLITE_NOMEM;
+    }
+    connection->statement_count = statements;
+    return sqlite3_prepare_v3(connection->sqlite, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT,
+                              &connection->statements[STATEMENT_ROLLBACK], NULL);
+}
+
+bool connection_open(struct connection *connection, struct database *database,
+                     enum connection_kind kind, size_t statements, struct error *error)
+{
+    bool read_only = database->options.read_only;
+    *connection = (struct connection){.path = database->path, .database = database};
+    if (read_only && kind == CONNECTION_WRITER) {
+        return error_set(error, ERROR_DATABASE, "%s is open for reading only", database->path);
+    }
+    int result = open_file(connection, database, kind == CONNECTION_READER || read_only);
     if (result == SQLITE_OK) {
-        result = sqlite3_busy_timeout(connection->database, BUSY_TIMEOUT_MS);
+        result = sqlite3_busy_timeout(connection->sqlite, BUSY_TIMEOUT_MS);
     }
     if (result != SQLITE_OK) {
         return connection_fail(connection, result, error);
     }
-    struct query rollback;
-    /* Prepared now, so that a rollback needs no memory when there is none. */
-    return apply_settings(connection, store, kind, error) &&
-           query_start(&rollback, connection, STATEMENT_ROLLBACK, "ROLLBACK", error);
+    if (!apply_settings(connection, database, kind, error)) {
+        return false;
+    }
+    if (kind == CONNECTION_WRITER) {
+        sqlite3_wal_hook(connection->sqlite, note_wal, database);
+    }
+    result = prepare_rollback(connection, statements);
+    return result == SQLITE_OK || connection_fail(connection, result, error);
 }
 
 void connection_close(struct connection *connection)
 {
     connection->lent = NULL;
-    for (int i = 0; i < STATEMENT_COUNT; i++) {
+    for (size_t i = 0; i < connection->statement_count; i++) {
         (void)sqlite3_finalize(connection->statements[i]);
-        connection->statements[i] = NULL;
     }
+    memory_free(connection->statements);
+    connection->statements = NULL;
+    connection->statement_count = 0;
     /* Cannot be busy: every statement is finalized. */
-    (void)sqlite3_close(connection->database);
-    connection->database = NULL;
+    (void)sqlite3_close(connection->sqlite);
+    connection->sqlite = NULL;
 }

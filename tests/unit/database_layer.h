@@ -2,10 +2,10 @@
  * A file system for tests: a layer on SQLite's own that asks before it writes, cuts or syncs a
  * file. Put in before the first database is opened.
  */
-#ifndef STORE_LAYER_H
-#define STORE_LAYER_H
+#ifndef DATABASE_LAYER_H
+#define DATABASE_LAYER_H
 
-#include "store/store_internal.h"
+#include "database/database_internal.h"
 
 /* Each gets the file's name and answers SQLITE_OK to go on, or the error to fail with; NULL: go on.
  */
@@ -128,7 +128,7 @@ static int layer_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, in
 /* Make it the file system of this process. Call it before the first store is opened. */
 static inline int layer_put_in(const char *name)
 {
-    store_setup();
+    database_setup();
     layer.below = sqlite3_vfs_find(NULL);
     layer.vfs = *layer.below;
     layer.vfs.zName = name;

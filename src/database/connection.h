@@ -1,0 +1,140 @@
+/*
+ * A connection to a database, for the folders whose SQL it runs: prepared statements, one
+ * transaction at a time, and SQLite's errors in our terms.
+ *
+ * Invariants:
+ *  1. A statement that lends a row to the caller (connection.lent) is reset before anything else
+ *     runs on that connection: an open SELECT would keep the read position and block DDL.
+ *  2. Once a statement of a write transaction failed, nothing more is run in it
+ *     (connection.broken): SQLite may have rolled back by itself, and what follows would commit one
+ *     by one.
+ *  3. A transaction that connection_commit answered with false is not in the file, also after a
+ *     crash; where that cannot be brought about, the error is ERROR_OUTCOME_UNKNOWN.
+ */
+#ifndef DATABASE_CONNECTION_H
+#define DATABASE_CONNECTION_H
+
+#include "database/database.h"
+
+#include <sqlite3.h>
+
+/* Each connection has one slot per prepared statement. These are its own; who runs SQL on it
+ * numbers its own from DATABASE_STATEMENTS on. The texts stand beside the code that runs them. */
+enum database_statement {
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_ROLLBACK,
+    STATEMENT_META_GET,
+    STATEMENT_META_PUT,
+    DATABASE_STATEMENTS
+};
+
+struct connection {
+    sqlite3 *sqlite;
+    struct database *database; /* NULL: it is of a file that is not open as one */
+    const char *path;          /* as the operator named it, for messages; the database's */
+    sqlite3_stmt **statements;
+    size_t statement_count;
+    sqlite3_stmt *lent;     /* its present row is borrowed by the caller; NULL: none */
+    enum error_code broken; /* why the open transaction can only be rolled back; ERROR_NONE: fine */
+    bool writes;            /* connection_begin has begun a transaction */
+    int64_t given_before;   /* what it had given to the log when that began */
+    int64_t largest;        /* what a transaction of it gave at most */
+};
+
+enum connection_kind { CONNECTION_MAIN, CONNECTION_WRITER, CONNECTION_READER };
+
+/* Open with the settings of its kind and so many slots. `connection` may be closed also after a
+ * failure. The database must outlive it. */
+bool connection_open(struct connection *connection, struct database *database,
+                     enum connection_kind kind, size_t statements, struct error *error);
+void connection_close(struct connection *connection);
+/* Run statements without results. */
+bool connection_execute(struct connection *connection, const char *sql, struct error *error);
+/* One integer that a PRAGMA or SELECT yields. */
+bool connection_integer(struct connection *connection, const char *sql, int64_t *value,
+                        struct error *error);
+/* Rows that the last INSERT, UPDATE or DELETE touched / the rowid of the last INSERT. */
+static inline int64_t connection_changes(const struct connection *connection)
+{
+    return sqlite3_changes64(connection->sqlite);
+}
+static inline int64_t connection_inserted(const struct connection *connection)
+{
+    return sqlite3_last_insert_rowid(connection->sqlite);
+}
+/* Tell the connection's last SQLite error in our terms, with the file and the remedy; marks the
+ * transaction broken. Always returns false. */
+bool connection_fail(struct connection *connection, int result, struct error *error);
+/* Take back the row that was lent. */
+void connection_settle(struct connection *connection);
+
+/* ---- transactions ---- */
+
+/* BEGIN for reading: everything until connection_rollback sees one state. */
+bool connection_begin_reading(struct connection *connection, struct error *error);
+/* BEGIN IMMEDIATE. */
+bool connection_begin(struct connection *connection, struct error *error);
+/* Whether a change may be made now: connection_begin came, and nothing has failed since. */
+bool connection_ready(const struct connection *connection, struct error *error);
+/* Mark the open transaction as one to roll back; for failures that SQLite does not know of. */
+bool connection_break(struct connection *connection, struct error *error);
+/* COMMIT what connection_begin began, or roll it back. The newest change before and with it is
+ * noted beside the file, which tells copies and logs apart. */
+bool connection_commit(struct connection *connection, int64_t change_before, int64_t change,
+                       struct error *error);
+/* End the transaction, if one is open, without keeping anything. Cannot fail. */
+void connection_rollback(struct connection *connection);
+
+/* ---- statements ---- */
+
+/* One run of a prepared statement. Parameters are bound in their order; the bytes are borrowed and
+ * must live until the run ends. A failed bind is told by query_run or query_row. */
+struct query {
+    struct connection *connection;
+    sqlite3_stmt *statement;
+    int bound;
+    int result;
+};
+enum query_step { QUERY_ROW, QUERY_DONE, QUERY_FAILED };
+
+/* Prepare on first use, ready for binding. */
+bool query_start(struct query *query, struct connection *connection, size_t which, const char *sql,
+                 struct error *error);
+void query_integer(struct query *query, int64_t value);
+void query_text(struct query *query, struct span text);   /* absent: NULL */
+void query_bytes(struct query *query, struct span bytes); /* as a BLOB; absent: NULL */
+/* Run to its end; no rows wanted. */
+bool query_run(struct query *query, struct error *error);
+/* The next row. After QUERY_DONE and QUERY_FAILED the query is over. */
+enum query_step query_row(struct query *query, struct error *error);
+/* End it early. */
+void query_end(struct query *query);
+/* End it, but leave the present row readable until the connection is used again. */
+void query_lend(struct query *query);
+static inline int64_t query_column(const struct query *query, int column)
+{
+    return sqlite3_column_int64(query->statement, column);
+}
+static inline bool query_is_null(const struct query *query, int column)
+{
+    return sqlite3_column_type(query->statement, column) == SQLITE_NULL;
+}
+/* Fails (like a step) when SQLite is out of memory for the text. NULL is an absent span. */
+struct span query_column_text(const struct query *query, int column);
+/* Of a BLOB; an empty one, and NULL, are an empty span. */
+struct span query_column_bytes(const struct query *query, int column);
+
+/* ---- what is the same for all ---- */
+
+/* Small values by name, in the table meta. `value` gets a copy. */
+bool meta_get(struct connection *connection, const char *name, struct buffer *value, bool *found,
+              struct error *error);
+bool meta_put(struct connection *connection, const char *name, struct span value,
+              struct error *error);
+/* Whether the tables, columns, indexes and triggers are those that the migrations make. Else
+ * ERROR_DATABASE_UNUSABLE, which names one that is not: no commit may succeed any more. A bare
+ * ERROR_DATABASE and the like: that could not be looked at. */
+bool schema_check(struct connection *connection, struct error *error);
+
+#endif

@@ -1,0 +1,142 @@
+/* What the files of this folder share. Never included from outside, but by its tests. */
+#ifndef DATABASE_DATABASE_INTERNAL_H
+#define DATABASE_DATABASE_INTERNAL_H
+
+#include "database/connection.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+/* ---- migrations ---- */
+
+struct database_migration {
+    int version; /* the schema version that it leads to */
+    const char *name;
+    const char *sql;
+};
+/* Generated from migrations/. */
+extern const struct database_migration database_migrations[];
+extern const size_t database_migration_count;
+
+enum { DATABASE_APPLICATION_ID = 0x5354454c };
+
+/* The most that a new file gives. SQLite gives its -wal and -shm the permissions of the database.
+ */
+enum { DATABASE_FILE_MODE = 0640 };
+
+/* ---- the database ---- */
+
+enum { EPOCH_LENGTH = 36 };
+
+struct former_epoch {
+    char epoch[EPOCH_LENGTH + 1];
+    int64_t last_change;
+};
+
+/* Which file a name leads to. */
+struct file_identity {
+    bool known;
+    dev_t device;
+    ino_t number;
+};
+
+struct database {
+    char *path; /* as the operator named it */
+    char *file; /* where that leads, symbolic links followed: lock and database agree on it */
+    struct database_options options; /* its pointers are not kept */
+    bool immutable;      /* read-only, in a folder where SQLite cannot put its shared-memory file */
+    int lock;            /* descriptor of the lock file; -1: none */
+    pid_t lock_owner;    /* who took it */
+    struct inode *inode; /* of the database, see inode.c; NULL: not entered */
+    bool locks_inode;
+    struct file_identity wal, shm; /* as they were made, see presence.c */
+    _Atomic bool damaged;          /* a connection met damage, or the file is not what it was */
+    off_t seen_size;               /* of the database, when database_check_files looked last */
+    /* What the last server noted there of the database, see identity.c; "": nothing. */
+    char mark_epoch[EPOCH_LENGTH + 1];
+    int64_t mark_change;
+    bool mark_failed;
+    bool is_noted; /* that this process has it open, in the database */
+    char epoch[EPOCH_LENGTH + 1];
+    struct former_epoch *former; /* newest first */
+    size_t former_count;
+    struct connection main;       /* open as long as the database: its close folds the WAL in */
+    _Atomic uint32_t wal_pages;   /* frames in the WAL after the last commit or checkpoint */
+    _Atomic uint64_t wal_commits; /* commits that brought it frames */
+};
+
+/* connection.c: open a database for reading without its write-ahead log. As with sqlite3_open_v2,
+ * *sqlite is to be closed also after a failure. */
+int open_alone(const char *file, sqlite3 **sqlite);
+
+/* epoch.c: read them, after making the first one, or a new one for a copy. */
+bool epoch_read(struct database *database, struct error *error);
+
+/* identity.c: whether the file is the one that the last server had. *cause: why it is not; NULL: it
+ * is, as far as can be told. Note which it is, and that it is open, in the open transaction; and at
+ * an orderly stop that it was one. */
+bool identity_check(struct database *database, int64_t last_change, const char **cause,
+                    struct error *error);
+bool identity_note(struct database *database, struct error *error);
+void identity_stop(struct database *database);
+/* The note in the lock file, which must be held: of the last server, and of this one. */
+void identity_read_mark(struct database *database);
+void identity_write_mark(struct database *database, int64_t change);
+
+/* The text of ERROR_FILE_LIMIT, with the path of the database. */
+#define DATABASE_FILE_LIMIT_TEXT                                                                   \
+    "%s or its -wal may not grow: the process has a limit for the size of files, or the file "     \
+    "system has. Nothing of the transaction was kept. Raise the limit (ulimit -f, LimitFSIZE= of " \
+    "the unit, prlimit --fsize), or use another file system"
+
+/* wal_file.c: the name of the file system whose write-ahead logs join their writes, a layer on the
+ * one that is SQLite's default when this is first called; NULL: SQLite has none of its own. */
+const char *wal_file_layer(void);
+/* Before a COMMIT of this connection; and after it failed, its transaction rolled back: nothing of
+ * it is to be found when the file is opened after a crash. false: it may be. */
+void wal_file_expect(sqlite3 *database);
+/* Bytes that this connection ever gave its log to write. */
+int64_t wal_file_given(sqlite3 *database);
+/* Why its last write there failed, as in errno; 0: it did not. */
+int wal_file_cause(sqlite3 *database);
+/* Whether it began the log anew since the last call, and then the log's mark: its header's salts.
+ */
+enum { WAL_SALT_AT = 16, WAL_SALT_SIZE = 8, WAL_HEADER_SIZE = 32 };
+bool wal_file_began(sqlite3 *database, char salt[WAL_SALT_SIZE]);
+bool wal_file_take_back(sqlite3 *database);
+
+/* wal_base.c: note what the write-ahead log that this connection has begun follows, if it has begun
+ * one since the last call: a database whose last change is this one. And refuse a database that a
+ * noted log cannot follow, because it is older. */
+void wal_base_note(struct database *database, sqlite3 *sqlite, int64_t change);
+/* The log as it is once the database is open, whoever began it. */
+void wal_base_open(struct database *database);
+bool wal_base_check(struct database *database, struct error *error);
+
+/* lock.c */
+bool lock_take(struct database *database, struct error *error);
+void lock_drop(struct database *database);
+
+/* inode.c: before the first connection, refuse a file that another server has under any name, one
+ * with several names (to a writer), and one whose write-ahead log is another database's. Keeps
+ * descriptors of the file until inode_leave, which comes after the last connection was closed;
+ * inode_leave is also due after a failure. */
+bool inode_enter(struct database *database, struct error *error);
+void inode_leave(struct database *database);
+
+struct file_identity inode_identity(const struct database *database);
+/* A descriptor of the database; -1: none. It may be read and never closed. */
+int inode_descriptor(const struct database *database);
+
+/* presence.c: note the files that SQLite has open, once it has. */
+void presence_note(struct database *database);
+/* Before the last connection closes, which removes the write-ahead log by its name: keep a file
+ * that is not ours. */
+void presence_before_close(struct database *database);
+
+/* migration.c: bring the file to the version of the last of these, each in its transaction. */
+bool migrate(struct connection *connection, const struct database_migration *migrations,
+             size_t count, int64_t version, const char *backup, struct error *error);
+
+#endif

@@ -1,0 +1,116 @@
+/*
+ * The transactions of a connection. A COMMIT can fail after all of it was written; then nothing of
+ * it may be found after a crash, so what was written is taken back (wal_file.c).
+ */
+#include "database/database_internal.h"
+
+bool connection_begin_reading(struct connection *connection, struct error *error)
+{
+    struct query query;
+    return query_start(&query, connection, STATEMENT_BEGIN, "BEGIN", error) &&
+           query_run(&query, error);
+}
+
+bool connection_begin(struct connection *connection, struct error *error)
+{
+    struct query query;
+    if (connection->writes) {
+        return error_set(error, ERROR_INTERNAL, "a transaction on %s is open already",
+                         connection->path);
+    }
+    connection->broken = ERROR_NONE;
+    if (!query_start(&query, connection, STATEMENT_BEGIN, "BEGIN IMMEDIATE", error) ||
+        !query_run(&query, error)) {
+        return false;
+    }
+    connection->writes = true;
+    connection->given_before = wal_file_given(connection->sqlite);
+    return true;
+}
+
+bool connection_ready(const struct connection *connection, struct error *error)
+{
+    if (!connection->writes) {
+        return error_set(error, ERROR_INTERNAL, "a change to %s outside of a transaction",
+                         connection->path);
+    }
+    if (connection->broken != ERROR_NONE) {
+        return error_set(error, connection->broken,
+                         "an earlier step of this transaction on %s failed: it can only be rolled "
+                         "back",
+                         connection->path);
+    }
+    return true;
+}
+
+bool connection_break(struct connection *connection, struct error *error)
+{
+    if (connection->broken == ERROR_NONE) {
+        connection->broken = error ? error->code : ERROR_INTERNAL;
+    }
+    return false;
+}
+
+/* What the transaction gave to the write-ahead log, whether or not it could be written. */
+static void note_size(struct connection *connection)
+{
+    int64_t given = wal_file_given(connection->sqlite) - connection->given_before;
+    if (given > connection->largest) {
+        connection->largest = given;
+    }
+}
+
+void connection_rollback(struct connection *connection)
+{
+    if (connection->writes) {
+        note_size(connection);
+        connection->writes = false;
+    }
+    connection_settle(connection);
+    /* SQLite may have rolled back by itself. */
+    if (sqlite3_get_autocommit(connection->sqlite)) {
+        return;
+    }
+    sqlite3_stmt *rollback = connection->statements[STATEMENT_ROLLBACK];
+    /* What it reports is an error of before; the transaction is gone in any case. */
+    (void)sqlite3_step(rollback);
+    (void)sqlite3_reset(rollback);
+}
+
+static bool run_commit(struct connection *connection, struct error *error)
+{
+    struct query query;
+    wal_file_expect(connection->sqlite);
+    return query_start(&query, connection, STATEMENT_COMMIT, "COMMIT", error) &&
+           query_run(&query, error);
+}
+
+/* A COMMIT failed, maybe when all of it was written. Nothing may be found of it after a crash. */
+static bool undo_commit(struct connection *connection, struct error *error)
+{
+    char cause[ERROR_MESSAGE_SIZE];
+    connection_rollback(connection);
+    if (wal_file_take_back(connection->sqlite)) {
+        return false;
+    }
+    snprintf(cause, sizeof cause, "%s", error ? error->message : "");
+    return error_set(error, ERROR_OUTCOME_UNKNOWN,
+                     "%.400s; the transaction was written and cannot be taken back: after a crash "
+                     "or power cut now it may be there",
+                     cause);
+}
+
+bool connection_commit(struct connection *connection, int64_t change_before, int64_t change,
+                       struct error *error)
+{
+    if (!run_commit(connection, error)) {
+        return undo_commit(connection, error);
+    }
+    connection->writes = false;
+    note_size(connection);
+    wal_base_note(connection->database, connection->sqlite, change_before);
+    if (change != change_before) {
+        identity_write_mark(connection->database, change);
+    }
+    return true;
+}
