@@ -33,13 +33,13 @@ static bool print_defined(struct sql_check *check, const struct view *view, uint
     int64_t id = 0, built;
     bool found = false;
     if (!stage)
-        return store_view_sql(body, export_id, view->paths, view->path_count, view->keys,
-                              view->key_count);
+        return sql_view_body(body, export_id, view->paths, view->path_count, view->keys,
+                             view->key_count);
     check->failed = !store_read_stage(check->reader, span_of(stage->definition), &id, &built,
                                       &found, check->error);
     return !check->failed && found &&
-           store_derived_view_sql(body, id, store_cut_of(stage), view->paths, view->path_count,
-                                  view->keys, view->key_count);
+           sql_view_derived_body(body, id, sql_view_cut_of(stage), view->paths, view->path_count,
+                                 view->keys, view->key_count);
 }
 
 /* What the SQL view of this id is made of by the configuration; false if nothing is. */
@@ -56,7 +56,7 @@ static bool print_expected(struct sql_check *check, struct span id, struct buffe
         return false;
     check->defined += defined;
     return defined ? print_defined(check, view, export.id, body)
-                   : store_standard_view_sql(body, id, export.id);
+                   : sql_view_standard_body(body, id, export.id);
 }
 
 static bool check_one(void *argument, struct span id, struct span body)

@@ -39,9 +39,9 @@ bool define_shape(struct store_writer *store, const struct view *view, uint32_t 
 
 /* ---- its SQL view ---- */
 
-struct store_cut store_cut_of(const struct view_stage *stage)
+struct sql_view_cut sql_view_cut_of(const struct view_stage *stage)
 {
-    return (struct store_cut){
+    return (struct sql_view_cut){
         .skip = stage->cut.skip, .take = stage->cut.take, .last = stage->cut.last};
 }
 
@@ -50,8 +50,9 @@ bool define_view(struct store_writer *store, const struct view *view, uint32_t e
 {
     struct span id = span_of(view->id);
     if (!view->stage)
-        return store_view_define(store, id, export_id, view->paths, view->path_count, view->keys,
-                                 view->key_count, error);
-    return store_view_define_derived(store, id, stage, store_cut_of(view->stage), view->paths,
-                                     view->path_count, view->keys, view->key_count, error);
+        return sql_view_define(store_sql_views(store), id, export_id, view->paths, view->path_count,
+                               view->keys, view->key_count, error);
+    return sql_view_define_derived(store_sql_views(store), id, stage, sql_view_cut_of(view->stage),
+                                   view->paths, view->path_count, view->keys, view->key_count,
+                                   error);
 }

@@ -24,6 +24,7 @@
 #define DERIVE_DERIVE_INTERNAL_H
 
 #include "derive/derive.h"
+#include "sqlview/sqlview.h"
 #include "json/json.h"
 
 /* What became of one entity in a source. Its bytes live until the transaction ends. */
@@ -223,7 +224,7 @@ bool derive_take_turns(struct derive *derive, struct derived *derived,
 /* build.c: build a stage, or what is missing of it, in transactions of its own. */
 bool derive_build(struct derive *derive, struct derived *derived, struct error *error);
 
-struct store_cut store_cut_of(const struct view_stage *stage);
+struct sql_view_cut sql_view_cut_of(const struct view_stage *stage);
 /* check_sql.c: the SQL views against the configuration; in a transaction of the reader. */
 bool check_sql_views(struct store_reader *reader, const struct view_set *views,
                      void (*found)(void *argument, const char *line), void *argument,

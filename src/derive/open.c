@@ -268,7 +268,7 @@ static bool take_over(struct derive *derive, const struct view_set *views, struc
         return out_of_memory(error);
     bool done = store_begin(derive->context.store, error) &&
                 define_views(derive, views, ids, &count, error) &&
-                store_view_drop_others(derive->context.store, ids, count, error) &&
+                sql_views_drop_others(store_sql_views(derive->context.store), ids, count, error) &&
                 retire_others(derive, error) && store_commit(derive->context.store, error);
     memory_free(ids);
     if (!done)

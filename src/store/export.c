@@ -291,7 +291,7 @@ bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t
                          struct error *error)
 {
     if (!store_export_add(writer, name, export_id, error) ||
-        !sql_views_create_standard(writer, name, *export_id, error)) {
+        !sql_views_add_standard(&writer->views, name, *export_id, error)) {
         return false;
     }
     writer->viewed_exports += *export_id == writer->viewed_exports + 1;
@@ -308,7 +308,7 @@ bool store_sql_views_make(struct store_writer *writer, size_t exports, struct er
     bool ok = writer_ready(writer, error);
     for (; ok && exports && writer->viewed_exports < writer->export_count; exports--) {
         const struct export_record *record = writer->exports[writer->viewed_exports];
-        ok = sql_views_create_standard(writer, export_record_name(record), record->id, error);
+        ok = sql_views_add_standard(&writer->views, export_record_name(record), record->id, error);
         writer->viewed_exports += ok;
     }
     return ok;
@@ -319,7 +319,7 @@ bool store_exports_define_views(struct store_writer *writer, struct error *error
     bool ok = writer_ready(writer, error);
     for (size_t i = 0; ok && i < writer->export_count; i++) {
         struct span name = export_record_name(writer->exports[i]);
-        ok = sql_views_create_standard(writer, name, (uint32_t)i + 1, error);
+        ok = sql_views_add_standard(&writer->views, name, (uint32_t)i + 1, error);
     }
     return ok;
 }

@@ -17,6 +17,7 @@
 #include "base/row_operation.h"
 #include "database/database.h"
 
+struct sql_views;
 struct store_writer;
 struct store_reader;
 
@@ -131,27 +132,9 @@ int64_t store_export_entities(struct store_writer *writer, uint32_t export_id);
 int64_t store_export_max_entities(struct store_writer *writer, uint32_t export_id);
 int64_t store_export_last_change(struct store_writer *writer, uint32_t export_id);
 struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id);
-/*
- * Define (replace) a SQL view "<export>/<name>" over an export with a projection and a key filter.
- * `paths`: dotted paths as documents spell them (names with JSON's escapes), none: everything;
- * `keys`: only these keys, count 0: all. Values keep their exact text. In a transaction.
- */
-bool store_view_define(struct store_writer *writer, struct span id, uint32_t export_id,
-                       const struct span *paths, size_t path_count, const struct span *keys,
-                       size_t key_count, struct error *error);
-/*
- * Drop the SQL views of views that are not among those given (ids "<export>/<name>"); the three of
- * each export stay, or come back as they are without a definition. What was changed or dropped by
- * hand is made anew. In a transaction, when all are defined.
- */
-bool store_view_drop_others(struct store_writer *writer, struct span *ids, size_t count,
-                            struct error *error);
-/* What SQL views are made of, behind CREATE VIEW <name> AS: of a view of an export, of one of the
- * three that each export has (false: it is none), of a view of a stage. For checks. */
-bool store_view_sql(struct buffer *sql, uint32_t export_id, const struct span *paths,
-                    size_t path_count, const struct span *keys, size_t key_count);
-bool store_standard_view_sql(struct buffer *sql, struct span id, uint32_t export_id);
-/* (store_derived_view_sql stands with the stages.) Each SQL view of ours with what it was made of.
+/* The other SQL views of this writer, to be defined in its transactions. */
+struct sql_views *store_sql_views(struct store_writer *writer);
+/* Each SQL view of ours with what it was made of.
  */
 bool store_read_sql_views(struct store_reader *reader,
                           bool (*each)(void *argument, struct span id, struct span body),
@@ -279,21 +262,6 @@ bool store_entity_walk(struct store_writer *writer, uint32_t export_id, struct s
 /* The entity by number; borrowed. */
 bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_entity *entity,
                         bool *found, struct error *error);
-
-/* The part of a stage's rows that a view shows. */
-struct store_cut {
-    int64_t skip;
-    int64_t take; /* negative: all */
-    bool last;    /* the last row alone */
-};
-/* Like store_view_define, for a view of a stage: in its order, with a column `rank` from 1 on. */
-bool store_view_define_derived(struct store_writer *writer, struct span id, int64_t stage,
-                               struct store_cut cut, const struct span *paths, size_t path_count,
-                               const struct span *keys, size_t key_count, struct error *error);
-/* What such a SQL view is made of, as store_view_sql. */
-bool store_derived_view_sql(struct buffer *sql, int64_t stage, struct store_cut cut,
-                            const struct span *paths, size_t path_count, const struct span *keys,
-                            size_t key_count);
 
 /* ---- the spool of usage events ---- */
 

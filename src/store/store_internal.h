@@ -7,6 +7,7 @@
 #define STORE_STORE_INTERNAL_H
 
 #include "database/connection.h"
+#include "sqlview/upkeep.h"
 #include "store/store.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 /* One slot per prepared statement of a connection, behind its own. */
 enum statement {
-    STATEMENT_LOG_READ = DATABASE_STATEMENTS,
+    STATEMENT_LOG_READ = SQL_VIEW_STATEMENTS,
     STATEMENT_LOG_WRITE,
     STATEMENT_EXPORT_INSERT,
     STATEMENT_EXPORT_WRITE,
@@ -60,13 +61,6 @@ enum statement {
     STATEMENT_KEY_COUNT,
     STATEMENT_KEY_TRIM,
     STATEMENT_KEY_RESTAMP,
-    STATEMENT_VIEW_FIND,
-    STATEMENT_VIEW_OTHERS,
-    STATEMENT_VIEW_PUT,
-    STATEMENT_VIEW_DELETE,
-    STATEMENT_VIEW_ALL,
-    STATEMENT_VIEW_STRAY,
-    STATEMENT_VIEW_UNEQUAL,
     STATEMENT_TRIM_WALK,
     STATEMENT_TRIM_LOWEST,
     STATEMENT_TRIM_TEAR,
@@ -110,6 +104,7 @@ enum statement {
     STATEMENT_STAGE_SCAN_END = STATEMENT_STAGE_SCAN + 5,
     STATEMENT_LIST_SCAN, /* two: without data and with it */
     STATEMENT_LIST_SCAN_END = STATEMENT_LIST_SCAN + 1,
+    STATEMENT_VIEW_LIST,
     STATEMENT_SHAPE_NOTE,
     STATEMENT_SHAPE_SINCE,
     STATEMENT_REVOCATION_PUT,
@@ -144,7 +139,6 @@ enum statement {
     STATEMENT_WATCHED_KEYS_OLDEST,
     STATEMENT_WATCHED_KEYS_FORGET,
     STATEMENT_WATCHED_KEYS_SCAN,
-    STATEMENT_SCHEMA_INSERT,
     STATEMENT_LABELLED_ROWS,
     STATEMENT_LABELLED_ROW,
     STATEMENT_LABELLED_CHANGES, /* two: by the label that a row has, and by the one that it left */
@@ -224,9 +218,7 @@ struct store_writer {
     struct export_record *dirty_exports; /* those that the transaction changed */
     /* The exports up to here have their SQL views, with the others it is waited. */
     size_t viewed_exports, viewed_committed;
-    struct buffer due_views; /* ids of views, each ended by a NUL, whose SQL views are to be made */
-    size_t due_view_count;
-    bool schema_behind; /* SQL views that this connection does not know were made by it */
+    struct sql_views views;
     struct ahead_rows ahead, tombstones_ahead;
     int64_t trimmed_at; /* by the clock that trimming goes by, when it was last done; 0: not yet */
     struct stage_count *stages;
@@ -301,58 +293,6 @@ bool usage_state_read(struct connection *connection, struct store_usage_state *s
                       struct error *error);
 bool usage_state_write(struct connection *connection, const struct store_usage_state *state,
                        struct error *error);
-
-/* sql_view.c: the three views that each export has, if they are not there; one of them by its
- * number, also where it is another now; the number of a view's name among them, or -1. */
-bool sql_views_create_standard(struct store_writer *writer, struct span name, uint32_t export_id,
-                               struct error *error);
-bool sql_view_set_standard(struct store_writer *writer, struct span export_name, int kind,
-                           uint32_t export_id, struct error *error);
-int sql_view_standard(struct span id);
-/* The first line of each SQL view, by which it is known again. Files of former versions hold these
- * texts: add to them, never change one. */
-#define SQL_VIEW_LIST_COMMENT "-- The entities, newest first."
-#define SQL_VIEW_STATE_COMMENT "-- The entities in order of key."
-#define SQL_VIEW_APPEND_COMMENT                                                                    \
-    "-- The log as it is kept, oldest first. data: the patch as it came; "                         \
-    "at: milliseconds since 1970 UTC."
-#define SQL_VIEW_SHOWN_COMMENT "-- The entities that this view shows, newest first."
-#define SQL_VIEW_DERIVED_COMMENT "-- The rows of this view, in its order."
-/* The SQL views, by `name`, that this program made, as their text shows, but that stand for no
- * view: a former version left them. */
-#define SQL_VIEW_STRAYS                                                                            \
-    "FROM sqlite_schema, (SELECT '" SQL_VIEW_LIST_COMMENT "' AS comment UNION ALL "                \
-    "SELECT '" SQL_VIEW_STATE_COMMENT "' UNION ALL SELECT '" SQL_VIEW_APPEND_COMMENT "' "          \
-    "UNION ALL SELECT '" SQL_VIEW_SHOWN_COMMENT "' "                                               \
-    "UNION ALL SELECT '" SQL_VIEW_DERIVED_COMMENT "') WHERE type = 'view' "                        \
-    "AND instr(name, '/') > 0 AND name NOT IN (SELECT name FROM sql_view) "                        \
-    "AND instr(sql, 'CREATE VIEW \"' || replace(name, '\"', '\"\"') || '\" AS' || char(10) "       \
-    "|| comment || char(10) || 'SELECT ') = 1"
-/* Append a name of SQL, quoted. */
-void sql_add_identifier(struct buffer *sql, struct span name);
-
-/* sql_name.c: make or replace the SQL view of a view, under the name that is due to it; only what
- * differs is written. */
-bool sql_view_set(struct store_writer *writer, struct span id, struct span body,
-                  struct error *error);
-/* Append name and body of its SQL view, each ended by a NUL; nothing, if it has none. */
-bool sql_view_row(struct store_writer *writer, struct span id, struct buffer *row,
-                  struct error *error);
-bool sql_view_is_known(struct store_writer *writer, struct span id, bool *known,
-                       struct error *error);
-
-/* sql_make.c: note that the SQL view of this id is to be made with the transaction, of its row in
- * sql_view as it is then; false when out of memory. Make them / the transaction is rolled back. */
-bool sql_view_is_due(struct store_writer *writer, struct span id);
-bool sql_views_make_due(struct store_writer *writer, struct error *error);
-void sql_views_forget_due(struct store_writer *writer);
-/* Drop the SQL view of this name, if it is there. */
-bool sql_view_drop(struct store_writer *writer, struct span name, struct error *error);
-
-/* projection.c: append the SQL expression that yields `data` with only these members. */
-bool projection_sql(struct buffer *sql, const struct span *paths, size_t count);
-/* Append a text as a literal of SQL. */
-void sql_add_literal(struct buffer *sql, struct span text);
 
 /* ---- rows of some labels ---- */
 

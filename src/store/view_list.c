@@ -10,7 +10,7 @@ static const char names_sql[] = "SELECT view, name, body FROM sql_view ORDER BY 
 static bool read_names(struct store_reader *reader, struct buffer *names, struct error *error)
 {
     struct query query;
-    if (!query_start(&query, &reader->connection, STATEMENT_VIEW_ALL, names_sql, error))
+    if (!query_start(&query, &reader->connection, STATEMENT_VIEW_LIST, names_sql, error))
         return false;
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {
@@ -63,7 +63,7 @@ bool store_read_sql_views(struct store_reader *reader,
                           void *argument, struct error *error)
 {
     struct query query;
-    if (!query_start(&query, &reader->connection, STATEMENT_VIEW_ALL, names_sql, error))
+    if (!query_start(&query, &reader->connection, STATEMENT_VIEW_LIST, names_sql, error))
         return false;
     enum query_step step;
     while ((step = query_row(&query, error)) == QUERY_ROW) {

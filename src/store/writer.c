@@ -9,7 +9,7 @@ struct store_writer *store_writer_open(struct database *database, struct error *
         return NULL;
     }
     map_init(&writer->exports_by_name, export_record_name);
-    buffer_init(&writer->due_views, SIZE_MAX / 2);
+    sql_views_init(&writer->views, &writer->connection);
     if (!connection_open(&writer->connection, database, CONNECTION_WRITER, STATEMENT_COUNT,
                          error) ||
         !log_record_read(&writer->connection, &writer->committed, error) ||
@@ -33,7 +33,7 @@ void store_writer_close(struct store_writer *writer)
     }
     connection_close(&writer->connection);
     exports_free(writer);
-    buffer_fini(&writer->due_views);
+    sql_views_fini(&writer->views);
     memory_free(writer->stages);
     memory_free(writer);
 }
@@ -62,14 +62,14 @@ static void take_back(struct store_writer *writer)
     writer->log_dirty = writer->usage_dirty = false;
     writer->stage_count = 0;
     writer->ahead = writer->tombstones_ahead = (struct ahead_rows){.until = 0};
-    sql_views_forget_due(writer);
+    sql_views_forget_due(&writer->views);
     exports_rollback(writer);
 }
 
 bool store_commit(struct store_writer *writer, struct error *error)
 {
     if (!writer_ready(writer, error) || !write_counters(writer, error) ||
-        !sql_views_make_due(writer, error)) {
+        !sql_views_make_due(&writer->views, error)) {
         store_rollback(writer);
         return false;
     }
@@ -100,6 +100,11 @@ int64_t store_writer_largest(const struct store_writer *writer)
 bool store_check_schema(struct store_writer *writer, struct error *error)
 {
     return schema_check(&writer->connection, error);
+}
+
+struct sql_views *store_sql_views(struct store_writer *writer)
+{
+    return &writer->views;
 }
 
 const struct store_log_state *store_writer_log(struct store_writer *writer)

@@ -3,6 +3,7 @@
  * gives the same text as subscribers get, and a client that merges projected patches ends with the
  * projection of the merged entity. STELE_SEED repeats a run; a failure prints its seed.
  */
+#include "sqlview/sqlview.h"
 #include "store_fixture.h"
 #include "json/json.h"
 
@@ -238,8 +239,8 @@ static void sql_shows_what_subscribers_get(void **state)
             OK(delete_entity(key));
         }
         put_entities();
-        OK(store_view_define(fixture.writer, SPAN("Quake/some"), fixture.quake, fields.paths,
-                             fields.count, NULL, 0, &fixture.error));
+        OK(sql_view_define(store_sql_views(fixture.writer), SPAN("Quake/some"), fixture.quake,
+                           fields.paths, fields.count, NULL, 0, &fixture.error));
         commit();
         compare_rows(&fields);
     }

@@ -5,6 +5,7 @@
  */
 #include "database_layer.h"
 #include "fault_sweep.h"
+#include "sqlview/sqlview.h"
 #include "store/producer.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
@@ -197,8 +198,9 @@ static bool attempt_define(void)
     uint32_t id = 0;
     return store_begin(fixture.writer, error) &&
            store_export_ensure(fixture.writer, SPAN("Other"), &id, error) &&
-           store_view_define(fixture.writer, SPAN("Other/some"), id, &path, 1, NULL, 0, error) &&
-           store_view_drop_others(fixture.writer, NULL, 0, error);
+           sql_view_define(store_sql_views(fixture.writer), SPAN("Other/some"), id, &path, 1, NULL,
+                           0, error) &&
+           sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, error);
 }
 
 static bool attempt_key(void)

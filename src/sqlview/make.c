@@ -7,15 +7,13 @@
  * VIEW: that it is SQL, and that the name is free. The last is created, which tells every other
  * connection to read the schema anew. A transaction that is rolled back takes all of it back.
  *
- * The writer's own connection does not read it anew then: its picture of the schema lacks the rows
+ * The views's own connection does not read it anew then: its picture of the schema lacks the rows
  * that were written (schema_behind). It needs them only to drop one of them, and reads the schema
  * before it does. That no two get the same name it knows from the table sql_view.
  */
-#include "store/store_internal.h"
+#include "sqlview/sqlview_internal.h"
 
 #include <stdlib.h>
-
-enum { SQL_LIMIT = 4 << 20 };
 
 static const char insert_sql[] = "INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql) "
                                  "VALUES ('view', ?1, ?1, 0, ?2)";
@@ -25,14 +23,25 @@ static bool out_of_memory(struct error *error)
     return error_set(error, ERROR_MEMORY, "no memory for the SQL views");
 }
 
+void sql_views_init(struct sql_views *views, struct connection *connection)
+{
+    *views = (struct sql_views){.connection = connection};
+    buffer_init(&views->due, SIZE_MAX / 2);
+}
+
+void sql_views_fini(struct sql_views *views)
+{
+    buffer_fini(&views->due);
+}
+
 /* ---- dropping ---- */
 
-static bool read_schema(struct store_writer *writer, struct error *error)
+static bool read_schema(struct sql_views *views, struct error *error)
 {
-    if (!connection_execute(&writer->connection, "PRAGMA writable_schema = RESET", error)) {
+    if (!connection_execute(views->connection, "PRAGMA writable_schema = RESET", error)) {
         return false;
     }
-    writer->schema_behind = false;
+    views->schema_behind = false;
     return true;
 }
 
@@ -44,13 +53,13 @@ static bool print_drop(struct buffer *sql, struct span name)
     return buffer_string(sql) != NULL;
 }
 
-bool sql_view_drop(struct store_writer *writer, struct span name, struct error *error)
+bool sql_view_drop(struct sql_views *views, struct span name, struct error *error)
 {
     struct buffer sql;
-    if (writer->schema_behind && !read_schema(writer, error)) {
+    if (views->schema_behind && !read_schema(views, error)) {
         return false;
     }
-    bool ok = print_drop(&sql, name) ? connection_execute(&writer->connection, sql.data, error)
+    bool ok = print_drop(&sql, name) ? connection_execute(views->connection, sql.data, error)
                                      : out_of_memory(error);
     buffer_fini(&sql);
     return ok;
@@ -58,19 +67,19 @@ bool sql_view_drop(struct store_writer *writer, struct span name, struct error *
 
 /* ---- what is due ---- */
 
-bool sql_view_is_due(struct store_writer *writer, struct span id)
+bool sql_view_is_due(struct sql_views *views, struct span id)
 {
-    if (!buffer_add_span(&writer->due_views, id) || !buffer_add_char(&writer->due_views, '\0')) {
+    if (!buffer_add_span(&views->due, id) || !buffer_add_char(&views->due, '\0')) {
         return false;
     }
-    writer->due_view_count++;
+    views->due_count++;
     return true;
 }
 
-void sql_views_forget_due(struct store_writer *writer)
+void sql_views_forget_due(struct sql_views *views)
 {
-    writer->due_view_count = 0;
-    buffer_clear(&writer->due_views);
+    views->due_count = 0;
+    buffer_clear(&views->due);
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -80,19 +89,19 @@ static int compare_ids(const void *a, const void *b)
 }
 
 /* In order, and each once. */
-static struct span *sort_due(const struct store_writer *writer, size_t *count)
+static struct span *sort_due(const struct sql_views *views, size_t *count)
 {
-    struct span *ids = memory_new(writer->due_view_count * sizeof *ids);
+    struct span *ids = memory_new(views->due_count * sizeof *ids);
     size_t kept = 0;
     if (!ids) {
         return NULL;
     }
-    for (size_t i = 0, at = 0; i < writer->due_view_count; i++) {
-        ids[i] = span_of(writer->due_views.data + at);
+    for (size_t i = 0, at = 0; i < views->due_count; i++) {
+        ids[i] = span_of(views->due.data + at);
         at += ids[i].length + 1;
     }
-    qsort(ids, writer->due_view_count, sizeof *ids, compare_ids);
-    for (size_t i = 0; i < writer->due_view_count; i++) {
+    qsort(ids, views->due_count, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < views->due_count; i++) {
         if (kept == 0 || !span_equal(ids[kept - 1], ids[i])) {
             ids[kept++] = ids[i];
         }
@@ -104,7 +113,7 @@ static struct span *sort_due(const struct store_writer *writer, size_t *count)
 /* ---- making ---- */
 
 struct making {
-    struct store_writer *writer;
+    struct sql_views *views;
     struct buffer row;          /* of the SQL view that is looked at */
     struct buffer name, create; /* the one that was found last to be made; empty: none */
     struct buffer next;
@@ -114,8 +123,8 @@ struct making {
 static bool compiles(struct making *making, const char *sql, int *result)
 {
     sqlite3_stmt *statement = NULL;
-    connection_settle(&making->writer->connection);
-    *result = sqlite3_prepare_v2(making->writer->connection.sqlite, sql, -1, &statement, NULL);
+    connection_settle(making->views->connection);
+    *result = sqlite3_prepare_v2(making->views->connection->sqlite, sql, -1, &statement, NULL);
     sqlite3_finalize(statement);
     return *result == SQLITE_OK;
 }
@@ -124,7 +133,7 @@ static bool compiles(struct making *making, const char *sql, int *result)
  * that the SQL view is not what it should be. */
 static bool make_free(struct making *making, struct span name, bool *free, struct error *error)
 {
-    struct connection *connection = &making->writer->connection;
+    struct connection *connection = making->views->connection;
     struct buffer sql;
     bool printed = print_drop(&sql, name);
     int result = printed ? sqlite3_exec(connection->sqlite, sql.data, NULL, NULL, NULL) : 0;
@@ -145,7 +154,7 @@ static bool is_taken(struct making *making, const char *create, struct error *er
     buffer_add_string(&sql, "CREATE VIEW IF NOT EXISTS ");
     buffer_add_string(&sql, create + strlen("CREATE VIEW "));
     bool ok = buffer_string(&sql) ? compiles(making, sql.data, &result) ||
-                                        connection_fail(&making->writer->connection, result, error)
+                                        connection_fail(making->views->connection, result, error)
                                   : out_of_memory(error);
     buffer_fini(&sql);
     return ok;
@@ -176,7 +185,7 @@ static bool make_writable(struct making *making, bool writable, struct error *er
     }
     making->writable = writable;
     return connection_execute(
-        &making->writer->connection,
+        making->views->connection,
         writable ? "PRAGMA writable_schema = ON" : "PRAGMA writable_schema = OFF", error);
 }
 
@@ -184,11 +193,11 @@ static bool write_row(struct making *making, struct error *error)
 {
     struct query query;
     if (!make_writable(making, true, error) ||
-        !query_start(&query, &making->writer->connection, STATEMENT_SCHEMA_INSERT, insert_sql,
+        !query_start(&query, making->views->connection, STATEMENT_SCHEMA_INSERT, insert_sql,
                      error)) {
         return false;
     }
-    making->writer->schema_behind = true;
+    making->views->schema_behind = true;
     query_text(&query, buffer_span(&making->name));
     query_text(&query, span_of(making->create.data));
     return query_run(&query, error);
@@ -213,7 +222,7 @@ static bool make_one(struct making *making, struct span id, struct error *error)
 {
     bool free = false;
     buffer_clear(&making->row);
-    if (!sql_view_row(making->writer, id, &making->row, error)) {
+    if (!sql_view_gather(making->views, SQL_VIEW_ROW, id, &making->row, error)) {
         return false;
     }
     if (!making->row.length) {
@@ -224,10 +233,10 @@ static bool make_one(struct making *making, struct span id, struct error *error)
     return look_at(making, name, body, &free, error) && (!free || take(making, name, error));
 }
 
-static bool make_all(struct store_writer *writer, const struct span *ids, size_t count,
+static bool make_all(struct sql_views *views, const struct span *ids, size_t count,
                      struct error *error)
 {
-    struct making making = {.writer = writer};
+    struct making making = {.views = views};
     buffer_init(&making.row, SQL_LIMIT);
     buffer_init(&making.name, SQL_LIMIT);
     buffer_init(&making.create, SQL_LIMIT);
@@ -238,7 +247,7 @@ static bool make_all(struct store_writer *writer, const struct span *ids, size_t
     }
     ok = make_writable(&making, false, ok ? error : NULL) && ok;
     ok = ok && (!making.create.length ||
-                connection_execute(&writer->connection, making.create.data, error));
+                connection_execute(views->connection, making.create.data, error));
     buffer_fini(&making.row);
     buffer_fini(&making.name);
     buffer_fini(&making.create);
@@ -246,15 +255,15 @@ static bool make_all(struct store_writer *writer, const struct span *ids, size_t
     return ok;
 }
 
-bool sql_views_make_due(struct store_writer *writer, struct error *error)
+bool sql_views_make_due(struct sql_views *views, struct error *error)
 {
     size_t count = 0;
-    if (!writer->due_view_count) {
+    if (!views->due_count) {
         return true;
     }
-    struct span *ids = sort_due(writer, &count);
-    bool ok = ids ? make_all(writer, ids, count, error) : out_of_memory(error);
+    struct span *ids = sort_due(views, &count);
+    bool ok = ids ? make_all(views, ids, count, error) : out_of_memory(error);
     memory_free(ids);
-    sql_views_forget_due(writer);
-    return ok || writer_break(writer, error);
+    sql_views_forget_due(views);
+    return ok || connection_break(views->connection, error);
 }

@@ -1,4 +1,5 @@
 /* The SQL views, read as a person would: over another connection. */
+#include "sqlview/sqlview.h"
 #include "store_fixture.h"
 
 #include <sqlite3.h>
@@ -58,8 +59,8 @@ static void define(const char *id, const char *dotted, const struct span *keys, 
         paths[path_count++] = span_make(dotted, length);
         dotted += length + (dotted[length] != 0);
     }
-    OK(store_view_define(fixture.writer, span_of(id), fixture.quake, paths, path_count, keys,
-                         key_count, &fixture.error));
+    OK(sql_view_define(store_sql_views(fixture.writer), span_of(id), fixture.quake, paths,
+                       path_count, keys, key_count, &fixture.error));
 }
 
 static void expect_projection(const char *dotted, const char *data, const char *expected)
@@ -183,8 +184,8 @@ static void a_thousand_paths_are_not_too_deep(void **state)
     }
     begin();
     put(fixture.quake, "k", 1, 1, "{\"m7\":1.0,\"m999\":2,\"x\":3}");
-    OK(store_view_define(fixture.writer, SPAN("Quake/wide"), fixture.quake, paths, COUNT, NULL, 0,
-                         &fixture.error));
+    OK(sql_view_define(store_sql_views(fixture.writer), SPAN("Quake/wide"), fixture.quake, paths,
+                       COUNT, NULL, 0, &fixture.error));
     commit();
     expect_rows("SELECT data FROM \"Quake/wide\"", "{\"m7\":1.0,\"m999\":2}\n");
 }
@@ -233,8 +234,8 @@ static void the_same_definition_changes_nothing(void **state)
     begin();
     define("Quake/some", "a b.c", NULL, 0);
     OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
-    OK(store_view_drop_others(fixture.writer, (struct span[]){SPAN("Quake/some")}, 1,
-                              &fixture.error));
+    OK(sql_views_drop_others(store_sql_views(fixture.writer), (struct span[]){SPAN("Quake/some")},
+                             1, &fixture.error));
     commit();
     assert_int_equal(schema_version(), before);
 }
@@ -261,13 +262,14 @@ static void old_views_go_and_standard_ones_come_back(void **state)
     sqlite3_close(database);
     expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1}\n");
     begin();
-    OK(store_view_drop_others(
-        fixture.writer, (struct span[]){SPAN("Quake/two"), SPAN("Quake/list")}, 2, &fixture.error));
+    OK(sql_views_drop_others(store_sql_views(fixture.writer),
+                             (struct span[]){SPAN("Quake/two"), SPAN("Quake/list")}, 2,
+                             &fixture.error));
     commit();
     expect_rows(names, "Quake/append,Quake/list,Quake/state,Quake/two,mine,my/own\n");
     expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1}\n");
     begin();
-    OK(store_view_drop_others(fixture.writer, NULL, 0, &fixture.error));
+    OK(sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, &fixture.error));
     commit();
     expect_rows(names, "Quake/append,Quake/list,Quake/state,mine,my/own\n");
     expect_rows("SELECT data FROM \"Quake/list\"", "{\"a\":1,\"b\":2}\n");
@@ -304,7 +306,7 @@ static void names_that_differ_by_case_alone_are_spelt(void **state)
     int64_t before = schema_version();
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("quake"), &small, &fixture.error));
-    OK(store_view_drop_others(fixture.writer, NULL, 0, &fixture.error));
+    OK(sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, &fixture.error));
     commit();
     assert_int_equal(schema_version(), before);
     check_whole();
@@ -322,7 +324,7 @@ static void a_view_beside_a_standard_one_is_told_from_it(void **state)
     expect_rows("SELECT data FROM \"=^Quake/list\"", "{\"a\":1,\"b\":2}\n");
     /* When one goes, the other has its plain name again. */
     begin();
-    OK(store_view_drop_others(fixture.writer, NULL, 0, &fixture.error));
+    OK(sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, &fixture.error));
     commit();
     expect_rows(NAMES, "Quake/list\n");
     expect_rows("SELECT data FROM \"quake/LIST\"", "{\"a\":1,\"b\":2}\n");
@@ -367,7 +369,7 @@ static void an_own_view_of_the_operator_is_left_alone(void **state)
             "CREATE VIEW \"ops/in front\" AS SELECT '\" AS\n-- The entities, newest first.' AS n");
     check_whole();
     begin();
-    OK(store_view_drop_others(fixture.writer, NULL, 0, &fixture.error));
+    OK(sql_views_drop_others(store_sql_views(fixture.writer), NULL, 0, &fixture.error));
     commit();
     check_whole();
     expect_rows("SELECT n FROM \"ops/report\"", "1\n");
@@ -401,8 +403,8 @@ static void views_that_lie_are_found_and_made_anew(void **state)
         begin();
         OK(store_export_ensure(fixture.writer, SPAN("Quake"), &id, &fixture.error));
         define("Quake/some", "a", NULL, 0);
-        OK(store_view_drop_others(fixture.writer, (struct span[]){SPAN("Quake/some")}, 1,
-                                  &fixture.error));
+        OK(sql_views_drop_others(store_sql_views(fixture.writer),
+                                 (struct span[]){SPAN("Quake/some")}, 1, &fixture.error));
         commit();
         check_whole();
         expect_rows("SELECT data FROM \"Quake/some\"", "{\"a\":1}\n");

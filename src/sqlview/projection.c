@@ -16,7 +16,7 @@
  * Paths and names are JSON text without quotes, as they are stored, so an escape is as good as what
  * it stands for, and no NUL comes into SQL.
  */
-#include "store/store_internal.h"
+#include "sqlview/sqlview_internal.h"
 
 /* The stored name of a member that json_each gives: fullkey is $.name or $."name". */
 #define NAME_OF_MEMBER                                                                             \
