@@ -9,6 +9,7 @@
  * (store_watched_keys_pin, store_trim).
  */
 #include "engine/engine_internal.h"
+#include "store/watched.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
  * grow with the load by themselves.
  */
 #include "engine/engine_internal.h"
+#include "store/watched.h"
 
 enum { IDLE_MS = 500, EVICT_REST_MS = 10, TRIM_US = 1000 * 1000, TRIM_STEP = 2000 };
 enum { SHORT_SHARE = 8 }; /* a short transaction's share of commit_mutations */

@@ -1,6 +1,7 @@
 #include "http/facts.h"
 #include "delivery/hub.h"
 #include "engine/engine.h"
+#include "store/stage.h"
 
 enum { FRESH_MS = 1000 };
 

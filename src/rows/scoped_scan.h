@@ -7,6 +7,7 @@
 #define ROWS_SCOPED_SCAN_H
 
 #include "rows/row_scope.h"
+#include "store/stage.h"
 #include "store/store.h"
 #include "view/view.h"
 

@@ -1,4 +1,5 @@
 /* The table derived_row as the writer keeps it. */
+#include "store/stage.h"
 #include "store/store_internal.h"
 
 static const char put_sql[] = "INSERT INTO derived_row (stage, place, entity) VALUES (?, ?, ?)";

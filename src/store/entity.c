@@ -22,14 +22,6 @@ static const char update_limited_sql[] =
     "UPDATE entity SET slot = ?1, idx = ?2, change = ?3, data = ?4, evict_order = ?3 WHERE id = ?5";
 static const char delete_sql[] = "DELETE FROM entity WHERE id = ?";
 
-/* A scan first ends the seq where it stands, then goes beyond it: one statement for both would walk
- * through all rows of a seq that a whole import shares, page after page. */
-#define SCAN "SELECT " COLUMNS " FROM entity INDEXED BY entity_seq WHERE export = ?1 AND "
-static const char *const scan_sql[] = {
-    SCAN "slot = ?2 AND idx = ?3 AND key > ?4 ORDER BY key LIMIT ?5",
-    SCAN "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, key LIMIT ?5",
-};
-
 bool entity_read_row(const struct query *query, int column, bool with_data,
                      struct store_entity *entity, struct error *error)
 {
@@ -192,69 +184,6 @@ bool store_entity_delete(struct store_writer *writer, uint32_t export_id, int64_
     }
     counters->entities--;
     return true;
-}
-
-/* ---- scanning ---- */
-
-struct scan {
-    struct store_reader *reader;
-    uint32_t export_id;
-    struct store_position from;
-    int64_t left; /* rows that may still be told; negative: all */
-    bool stopped; /* by the callback */
-    store_each_entity each;
-    void *argument;
-};
-
-static bool scan_part(struct scan *scan, int part, struct error *error)
-{
-    struct query query;
-    if (scan->left == 0 || scan->stopped) {
-        return true;
-    }
-    if (!query_start(&query, &scan->reader->connection, STATEMENT_ENTITY_SCAN + part,
-                     scan_sql[part], error)) {
-        return false;
-    }
-    query_integer(&query, scan->export_id);
-    query_integer(&query, scan->from.seq.slot);
-    query_integer(&query, scan->from.seq.index);
-    /* Parameters are numbered and the second part has no ?4; binding it anyway is harmless. */
-    query_text(&query, scan->from.key);
-    query_integer(&query, scan->left);
-    enum query_step step;
-    while ((step = query_row(&query, error)) == QUERY_ROW) {
-        struct store_entity entity;
-        if (!read_row(&query, &entity, error)) {
-            query_end(&query);
-            return false;
-        }
-        scan->left -= scan->left > 0;
-        if (!scan->each(scan->argument, &entity)) {
-            scan->stopped = true;
-            query_end(&query);
-            return true;
-        }
-    }
-    return step == QUERY_DONE;
-}
-
-bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
-                         const struct store_position *after, int64_t limit, store_each_entity each,
-                         void *argument, struct error *error)
-{
-    if (!after) {
-        return store_scan_list(reader, export_id, 0, limit, true, each, argument, error);
-    }
-    struct scan scan = {
-        .reader = reader,
-        .export_id = export_id,
-        .from = *after,
-        .left = limit < 0 ? -1 : limit,
-        .each = each,
-        .argument = argument,
-    };
-    return scan_part(&scan, 0, error) && scan_part(&scan, 1, error);
 }
 
 bool store_scan_key_order(struct store_reader *reader, uint32_t export_id, int64_t skip,

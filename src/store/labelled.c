@@ -6,6 +6,7 @@
  * next few are read, and told up to the horizon, which is the nearest of the last ones of those
  * labels that may have more. The next round goes on behind it.
  */
+#include "store/stage.h"
 #include "store/store_internal.h"
 
 #include <stdlib.h>

@@ -4,6 +4,7 @@
  * A stage that no view needs any more is retired: it loses its definition, so that nothing finds
  * it, and its rows are swept away a few at a time. When the last is gone, so is the stage.
  */
+#include "store/stage.h"
 #include "store/store_internal.h"
 
 static const char find_sql[] =

@@ -2,6 +2,7 @@
  * How many rows each stage has, kept with it, so that nobody has to count them. A transaction's
  * differences are gathered here and written once, when it is committed.
  */
+#include "store/stage.h"
 #include "store/store_internal.h"
 
 static const char add_sql[] = "UPDATE stage SET rows = rows + ? WHERE id = ?";

@@ -151,6 +151,15 @@ bool store_view_note_shape(struct store_writer *writer, struct span id, uint32_t
 /* The entity by key; *found tells whether it is there. Its data is borrowed. */
 bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
                       struct store_entity *entity, bool *found, struct error *error);
+/* Entities of an export in order of key, behind `after` (absent: from the first), at most `limit`.
+ * The callback may use the writer, but not this function; false stops early (no error). */
+bool store_entity_walk(struct store_writer *writer, uint32_t export_id, struct span after,
+                       int64_t limit,
+                       bool (*each)(void *argument, const struct store_entity *entity),
+                       void *argument, struct error *error);
+/* The entity by number; borrowed. */
+bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_entity *entity,
+                        bool *found, struct error *error);
 /* Insert (gives entity->id) / update by id / delete by id. Counters follow by themselves. */
 bool store_entity_insert(struct store_writer *writer, uint32_t export_id,
                          struct store_entity *entity, struct error *error);
@@ -181,87 +190,6 @@ bool store_meta_put(struct store_writer *writer, const char *name, struct span v
                     struct error *error);
 /* From now on refuse cursors at changes up to last_change (a setting changed what they mean). */
 bool store_writer_refuse_cursors(struct store_writer *writer, struct error *error);
-
-/* ---- writing: how derived views are kept ---- */
-
-/*
- * A stage is one filtered and ordered set of rows that a derived view needs: each row of it is an
- * entity at a place, bytes that compare as the order wants. What a stage means is the engine's; the
- * store knows it by a text, its definition. A number is never used for a second stage.
- */
-struct store_stage {
-    int64_t id;
-    uint32_t export_id;
-    bool built; /* all its rows are there */
-    int64_t
-        built_change; /* its export's newest when it was built: older cursors know nothing of it */
-};
-/* Find or create the stage of this definition. `whole`: every entity of the export is a row of it
- * (store_check holds it to that). In a transaction. */
-bool store_stage_ensure(struct store_writer *writer, struct span definition, uint32_t export_id,
-                        bool whole, struct store_stage *stage, struct error *error);
-/* How far its build has come: bytes that the builder understands (a copy goes to `progress`; empty
- * when it has not begun). */
-bool store_stage_progress(struct store_writer *writer, int64_t stage, struct buffer *progress,
-                          struct error *error);
-bool store_stage_note_progress(struct store_writer *writer, int64_t stage, struct span progress,
-                               struct error *error);
-/* It is complete as of its export's newest change. */
-bool store_stage_note_built(struct store_writer *writer, int64_t stage, uint32_t export_id,
-                            struct error *error);
-/* Retire all stages but these: nothing finds them any more. */
-bool store_stage_retire_others(struct store_writer *writer, const int64_t *stages, size_t count,
-                               struct error *error);
-/* Delete up to `step` rows and turns of retired stages; *more tells whether there are any left. */
-bool store_stage_sweep(struct store_writer *writer, int64_t step, bool *more, struct error *error);
-
-/* Add / remove the row at a place. Adding one that is there, or removing one that is not, is an
- * error: what the caller believes of the stage would be wrong. */
-bool store_row_put(struct store_writer *writer, int64_t stage, struct span place, int64_t entity,
-                   struct error *error);
-bool store_row_remove(struct store_writer *writer, int64_t stage, struct span place,
-                      struct error *error);
-/* Rows of a stage as (place, entity id), at most `limit` (negative: all). Forward: from `from` on,
- * inclusive, absent: from the first. Backwards: those before `from`, exclusive, absent: from the
- * last. The callback may use the writer, but not this function; false stops early (no error). */
-typedef bool (*store_each_place)(void *argument, struct span place, int64_t entity);
-bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from, bool backwards,
-                    int64_t skip, int64_t limit, store_each_place each, void *argument,
-                    struct error *error);
-/* The entity at a place; *entity = 0 when there is no row. */
-bool store_row_at(struct store_writer *writer, int64_t stage, struct span place, int64_t *entity,
-                  struct error *error);
-
-/* Remember / forget that a stage must look at an entity again at a second. */
-bool store_turn_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                    struct error *error);
-bool store_turn_remove(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                       bool *found, struct error *error);
-bool store_turn_exists(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
-                       bool *found, struct error *error);
-/* The second of the stage's turn number `skip` from the earliest; INT64_MAX when there is none. */
-bool store_turn_at(struct store_writer *writer, int64_t stage, int64_t skip, int64_t *at,
-                   struct error *error);
-/* Turns at or before `until`, earliest first, at most `limit`. The callback must not use the
- * writer. */
-bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
-                     bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
-                     struct error *error);
-/* Note that an entity entered or left a stage without a change of its own (by time, or because of
- * another row) when `change` was the newest one; it gets the next number. Of one entity at one
- * change the last is kept. Trimmed along with the log. */
-bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
-                    struct span key, struct error *error);
-
-/* Entities of an export in order of key, behind `after` (absent: from the first), at most `limit`.
- * The callback may use the writer, but not this function; false stops early (no error). */
-bool store_entity_walk(struct store_writer *writer, uint32_t export_id, struct span after,
-                       int64_t limit,
-                       bool (*each)(void *argument, const struct store_entity *entity),
-                       void *argument, struct error *error);
-/* The entity by number; borrowed. */
-bool store_entity_by_id(struct store_writer *writer, int64_t id, struct store_entity *entity,
-                        bool *found, struct error *error);
 
 /* ---- the spool of usage events ---- */
 
@@ -320,81 +248,6 @@ bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t ste
 bool store_read_revocations(struct store_reader *reader,
                             bool (*each)(void *argument, const struct store_revocation *revocation),
                             void *argument, struct error *error);
-
-/* ---- windows that are watched ---- */
-
-/* What the windows of subscribers hold, for those who come back after a restart and name no cursor.
- * Nothing else depends on it. */
-struct store_watched {
-    struct span name; /* all that decides which rows it has */
-    int64_t change;   /* its rows are those of then; below 0: they are not kept */
-    int64_t at;       /* when it is watched: wall clock, ms */
-    bool renewed;     /* it was put before: if it was forgotten since, its rows are not kept */
-};
-/* Put the window, or what it is now; *id is its number, *kept whether its rows are kept. */
-bool store_watched_put(struct store_writer *writer, const struct store_watched *window, int64_t *id,
-                       bool *kept, struct error *error);
-/* A row came in (`left_at` 0), or left then. *grown is one more where it is a new one. */
-bool store_watched_row(struct store_writer *writer, int64_t id, struct span key, int64_t left_at,
-                       int64_t *grown, struct error *error);
-/* Forget rows that left before that time, and all but the `keep` that left last; *grown is so much
- * less. */
-bool store_watched_trim(struct store_writer *writer, int64_t id, int64_t before, int64_t keep,
-                        int64_t *grown, struct error *error);
-
-/* What may stay, and how much goes in one call. */
-struct store_watched_limits {
-    int64_t before;                /* windows that were last watched before that time go, */
-    int64_t rows, windows;         /* ... and the oldest others while there are more than so many */
-    int64_t row_step, window_step; /* in one call */
-    int64_t now;
-};
-struct store_watched_state {
-    int64_t rows, windows; /* that there are */
-    int64_t oldest_at;     /* when the first to go was watched; INT64_MAX: there is none */
-    bool more;             /* some are to go in the next call */
-};
-/* When the last window was forgotten before its time (a fact by name: wall clock, ms). */
-#define STORE_WATCHED_FORGOTTEN "watched_forgotten"
-/* Forget windows, the oldest first. `grown`: rows that the calls above added in this transaction.
- */
-bool store_watched_forget(struct store_writer *writer, const struct store_watched_limits *limits,
-                          int64_t grown, struct store_watched_state *state, struct error *error);
-bool store_read_watched(struct store_reader *reader, struct span name, int64_t *id, int64_t *change,
-                        bool *found, struct error *error);
-typedef bool (*store_each_watched)(void *argument, struct span key, int64_t left_at);
-bool store_scan_watched(struct store_reader *reader, int64_t id, store_each_watched each,
-                        void *argument, struct error *error);
-
-/* ---- entities that changed behind what is noted of windows ---- */
-
-/*
- * What the log loses of changes that may have been shown unnoted, the table watched_key keeps: the
- * entities, in bounds. Those of a crash's moment are *pinned*; of the others the newest stay.
- */
-enum { STORE_WATCHED_PINNED = 10000, STORE_WATCHED_CHANGES = 50000 };
-
-/* At a start, in the open transaction: whether such are kept from now on. *anew: they were not. */
-bool store_watched_keys_start(struct store_writer *writer, bool keep, bool *anew,
-                              struct error *error);
-/* Pin what changed behind `from` up to `to`, or was moved by time since `from`, each entity once:
- * the newest, of STORE_WATCHED_CHANGES changes. */
-bool store_watched_keys_pin(struct store_writer *writer, int64_t from, int64_t to,
-                            struct error *error);
-/* Those of changes before this one are not pinned any more, a few at a time. */
-bool store_watched_keys_unpin(struct store_writer *writer, int64_t before, int64_t step,
-                              struct error *error);
-/* From which change on the log and those that are not pinned tell all; -1: none does. */
-bool store_read_watched_floor(struct store_reader *reader, int64_t *floor, struct error *error);
-/* `label`: as in struct store_change, under which
- * it was seen, or STORE_WATCHED_MOVED; empty where rows are not scoped. */
-#define STORE_WATCHED_MOVED "~" /* by time; nobody knows who saw it */
-typedef bool (*store_each_watched_key)(void *argument, struct span key, struct span label,
-                                       int64_t change);
-/* Those of an export with from <= change <= to, the oldest first. */
-bool store_scan_watched_keys(struct store_reader *reader, bool pinned, uint32_t export_id,
-                             int64_t from, int64_t to, store_each_watched_key each, void *argument,
-                             struct error *error);
 
 /* ---- writing: trimming ---- */
 
@@ -516,35 +369,9 @@ bool store_read_shape_since(struct store_reader *reader, struct span id, int64_t
 bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
                      bool *found, struct error *error);
 
-/* ---- reading derived views and windows ---- */
-
-/* The stage of a definition; *found false also while it is still being built. */
-bool store_read_stage(struct store_reader *reader, struct span definition, int64_t *id,
-                      int64_t *built_change, bool *found, struct error *error);
-/* How many rows it has; *found false as above. */
-bool store_read_stage_rows(struct store_reader *reader, struct span definition, int64_t *rows,
-                           bool *found, struct error *error);
-/*
- * Rows of a stage in its order (backwards: in the opposite one) behind `after`, exclusive (absent:
- * from that end), without the first `skip` of them, at most `limit` (negative: all). Without
- * `with_data` the entity's data is absent and not read; id, key, change and seq are always given.
- * Costs a step of the index for a skipped row, a look into the entities for the others. A callback
- * that returns false stops the scan early (no error).
- */
-typedef bool (*store_each_row)(void *argument, struct span place,
-                               const struct store_entity *entity);
-bool store_scan_stage(struct store_reader *reader, int64_t stage, struct span after, int64_t skip,
-                      int64_t limit, bool backwards, bool with_data, store_each_row each,
-                      void *argument, struct error *error);
-/* Whether the stage has a row at that place. */
-bool store_read_place(struct store_reader *reader, int64_t stage, struct span place, bool *found,
-                      struct error *error);
-/* Append the place of the row number `rank`, counted from 0 at `from` (inclusive; absent: the first
- * row). *found false: there are fewer. Costs a step of the index for each row before it. */
-bool store_read_rank(struct store_reader *reader, int64_t stage, struct span from, int64_t rank,
-                     struct buffer *place, bool *found, struct error *error);
-/* Entities of an export as its list shows them: newest seq first, of one seq by key. The rest as
- * above. Those that are skipped cost a step of the index each. */
+/* Entities of an export as its list shows them: newest seq first, of one seq by key; without the
+ * first `skip` of them, at most `limit` (negative: all). Without `with_data` the entity's data is
+ * absent and not read. Those that are skipped cost a step of the index each. */
 bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
                      bool with_data, store_each_entity each, void *argument, struct error *error);
 /* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
@@ -557,17 +384,6 @@ bool store_scan_file(struct store_reader *reader, uint32_t export_id, int64_t *a
                      int64_t *looked, store_each_entity each, void *argument, struct error *error);
 /* Entities of all exports. */
 bool store_read_entity_count(struct store_reader *reader, int64_t *count, struct error *error);
-/* Entities of an export that entered or left some stage without a change of their own, at most
- * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
- * early (no error). Either when the newest change was `from` or later, in order of that: a cursor
- * at c has not seen those from c on for certain. Or those with a greater number than `after`: who
- * has read up to store_log_state.last_flip goes on there. */
-typedef bool (*store_each_flip)(void *argument, struct span key);
-bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
-                      store_each_flip each, void *argument, struct error *error);
-bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64_t after,
-                          int64_t limit, store_each_flip each, void *argument, struct error *error);
-
 /* ---- upkeep ---- */
 
 /* What the largest transaction of this writer so far wrote into the WAL; of one that failed, as far
@@ -586,20 +402,14 @@ bool store_check(struct store_reader *reader, void (*found)(void *argument, cons
 /* ---- rows of some labels ---- */
 
 /*
- * What store_scan_stage, _changes and _tombstones tell, but only of rows with one of these labels,
- * by an index: the rows of others cost nothing. A change counts also by the label that its row had
- * before it. `each` may use the reader, but for these three.
+ * What store_scan_changes and _tombstones tell (of stages: store_scan_labelled), but only of rows
+ * with one of these labels, by an index: the rows of others cost nothing. A change counts also by
+ * the label that its row had before it. `each` may use the reader, but for these three.
  */
 struct store_labels {
     const struct span *list; /* different ones, without a byte 0 */
     size_t count;
 };
-/* Of a stage whose places begin with the label and a byte 0. What `each` is told as the place is
- * what stands behind these, and the order of that is the order of the rows. Behind the place
- * `after` (absent: from the first); at most `limit` rows (negative: all). */
-bool store_scan_labelled(struct store_reader *reader, int64_t stage,
-                         const struct store_labels *labels, struct span after, int64_t limit,
-                         store_each_row each, void *argument, struct error *error);
 bool store_scan_labelled_changes(struct store_reader *reader, uint32_t export_id,
                                  const struct store_labels *labels, int64_t from, int64_t to,
                                  int64_t limit, bool with_entities, store_each_change each,

@@ -1,5 +1,6 @@
 /* The tables derived_turn and derived_flip: what time will do, and what happened to entities
  * without a change of their own. */
+#include "store/stage.h"
 #include "store/store_internal.h"
 
 static const char put_sql[] = "INSERT INTO derived_turn (stage, at, entity) VALUES (?, ?, ?)";

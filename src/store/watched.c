@@ -1,4 +1,5 @@
 /* The tables watched_window and watched_row: what the windows of subscribers hold and held. */
+#include "store/watched.h"
 #include "store/store_internal.h"
 
 #include <stdio.h>

@@ -7,6 +7,7 @@
  *   2. Beyond STORE_WATCHED_CHANGES rows the oldest go, and the floor goes up.
  */
 #include "store/store_internal.h"
+#include "store/watched.h"
 
 #include <stdio.h>
 #include <stdlib.h>

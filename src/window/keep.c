@@ -8,6 +8,7 @@
  * database does not know.
  */
 #include "window/window_internal.h"
+#include "store/watched.h"
 
 #include <stdio.h>
 

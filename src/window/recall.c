@@ -9,6 +9,7 @@
  *   - where that is not known, what was deleted (encode.c).
  */
 #include "window/window_internal.h"
+#include "store/watched.h"
 
 #include <stdlib.h>
 

@@ -5,6 +5,7 @@
  * beyond each end, and what it may lack among what changed and the c rows within each end.
  */
 #include "rows/scoped_scan.h"
+#include "store/watched.h"
 #include "window/window_internal.h"
 
 enum {

@@ -40,6 +40,7 @@
 #include "rows/row_frames.h"
 #include "rows/tag.h"
 #include "rows/view_state.h"
+#include "store/stage.h"
 
 enum {
     WINDOW_EXITS = 4096,         /* keys that left lately, remembered for who fell behind */

@@ -1,4 +1,5 @@
 #include "derive_run.h"
+#include "store/stage.h"
 
 #include <setjmp.h>
 #include <sqlite3.h>

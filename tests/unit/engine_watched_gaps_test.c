@@ -1,5 +1,6 @@
 /* What subscribers may have been shown unnoted before an end, over many starts. */
 #include "engine_fixture.h"
+#include "store/watched.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

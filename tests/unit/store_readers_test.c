@@ -1,5 +1,6 @@
 /* Readers beside the writer, scans of entities, checkpoints, and what store_check finds. */
 #include "database/database_internal.h"
+#include "store/stage.h"
 #include "store/store_internal.h"
 #include "store_fixture.h"
 

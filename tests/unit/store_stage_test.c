@@ -1,5 +1,6 @@
 /* Stages: their rows, turns and flips, how readers see them, and how retired ones go. */
 #include "store_fixture.h"
+#include "store/stage.h"
 
 #define ERROR (&fixture.error)
 

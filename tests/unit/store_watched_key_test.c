@@ -1,5 +1,7 @@
 /* What changed behind what is noted of windows: kept where the log loses it, pinned at a start. */
 #include "store/store_internal.h"
+#include "store/stage.h"
+#include "store/watched.h"
 #include "store_fixture.h"
 
 static void change_of(const char *key, const char *scope, const char *left)

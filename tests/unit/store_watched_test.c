@@ -1,5 +1,6 @@
 /* Windows that are watched: their rows over a restart, and what goes when there are many. */
 #include "store/store_internal.h"
+#include "store/watched.h"
 #include "store_fixture.h"
 
 static int64_t grown; /* in this transaction */

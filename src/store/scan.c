@@ -1,4 +1,5 @@
-/* What windows are made of, for readers: a stage's rows and an export's list, in pieces. */
+/* Scans, for readers: a stage's rows and an export's list, in pieces. */
+#include "store/stage.h"
 #include "store/store_internal.h"
 
 #define STAGE_COLUMNS "SELECT d.place, e.id, e.change, e.slot, e.idx, e.key"
@@ -22,6 +23,15 @@ static const char *const stage_sql[] = {
     " FROM entity INDEXED BY entity_seq WHERE export = ? "                                         \
     "ORDER BY slot DESC, idx DESC, key LIMIT ? OFFSET ?"
 static const char *const list_sql[] = {LIST_COLUMNS LIST_FROM, LIST_COLUMNS ", data" LIST_FROM};
+
+#define ENTITY_COLUMNS "id, change, slot, idx, key, data"
+/* A scan first ends the seq where it stands, then goes beyond it: one statement for both would walk
+ * through all rows of a seq that a whole import shares, page after page. */
+#define SCAN "SELECT " ENTITY_COLUMNS " FROM entity INDEXED BY entity_seq WHERE export = ?1 AND "
+static const char *const scan_sql[] = {
+    SCAN "slot = ?2 AND idx = ?3 AND key > ?4 ORDER BY key LIMIT ?5",
+    SCAN "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, key LIMIT ?5",
+};
 
 static const char file_sql[] = "SELECT id, change, slot, idx, key, data, export FROM entity "
                                "NOT INDEXED WHERE id > ? ORDER BY id LIMIT ?";
@@ -100,6 +110,67 @@ bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t sk
 }
 
 /* ---- all of an export ---- */
+
+struct scan {
+    struct store_reader *reader;
+    uint32_t export_id;
+    struct store_position from;
+    int64_t left; /* rows that may still be told; negative: all */
+    bool stopped; /* by the callback */
+    store_each_entity each;
+    void *argument;
+};
+
+static bool scan_part(struct scan *scan, int part, struct error *error)
+{
+    struct query query;
+    if (scan->left == 0 || scan->stopped) {
+        return true;
+    }
+    if (!query_start(&query, &scan->reader->connection, STATEMENT_ENTITY_SCAN + part,
+                     scan_sql[part], error)) {
+        return false;
+    }
+    query_integer(&query, scan->export_id);
+    query_integer(&query, scan->from.seq.slot);
+    query_integer(&query, scan->from.seq.index);
+    /* Parameters are numbered and the second part has no ?4; binding it anyway is harmless. */
+    query_text(&query, scan->from.key);
+    query_integer(&query, scan->left);
+    enum query_step step;
+    while ((step = query_row(&query, error)) == QUERY_ROW) {
+        struct store_entity entity;
+        if (!entity_read_row(&query, 0, true, &entity, error)) {
+            query_end(&query);
+            return false;
+        }
+        scan->left -= scan->left > 0;
+        if (!scan->each(scan->argument, &entity)) {
+            scan->stopped = true;
+            query_end(&query);
+            return true;
+        }
+    }
+    return step == QUERY_DONE;
+}
+
+bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
+                         const struct store_position *after, int64_t limit, store_each_entity each,
+                         void *argument, struct error *error)
+{
+    if (!after) {
+        return store_scan_list(reader, export_id, 0, limit, true, each, argument, error);
+    }
+    struct scan scan = {
+        .reader = reader,
+        .export_id = export_id,
+        .from = *after,
+        .left = limit < 0 ? -1 : limit,
+        .each = each,
+        .argument = argument,
+    };
+    return scan_part(&scan, 0, error) && scan_part(&scan, 1, error);
+}
 
 bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
                      int64_t limit, store_each_entity each, void *argument, struct error *error)
