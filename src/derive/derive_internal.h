@@ -25,8 +25,8 @@
 
 #include "derive/derive.h"
 #include "sqlview/sqlview.h"
-#include "json/json.h"
 #include "store/stage.h"
+#include "json/json.h"
 
 /* What became of one entity in a source. Its bytes live until the transaction ends. */
 struct derive_step {

@@ -7,8 +7,8 @@
  * were, up to which change that holds: nobody has been shown anything of a later change that the
  * database does not know.
  */
-#include "window/window_internal.h"
 #include "store/watched.h"
+#include "window/window_internal.h"
 
 #include <stdio.h>
 

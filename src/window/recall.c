@@ -8,8 +8,8 @@
  *     crash, and of those before it that are not long ago;
  *   - where that is not known, what was deleted (encode.c).
  */
-#include "window/window_internal.h"
 #include "store/watched.h"
+#include "window/window_internal.h"
 
 #include <stdlib.h>
 

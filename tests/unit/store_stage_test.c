@@ -1,6 +1,6 @@
 /* Stages: their rows, turns and flips, how readers see them, and how retired ones go. */
-#include "store_fixture.h"
 #include "store/stage.h"
+#include "store_fixture.h"
 
 #define ERROR (&fixture.error)
 

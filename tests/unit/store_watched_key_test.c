@@ -1,6 +1,6 @@
 /* What changed behind what is noted of windows: kept where the log loses it, pinned at a start. */
-#include "store/store_internal.h"
 #include "store/stage.h"
+#include "store/store_internal.h"
 #include "store/watched.h"
 #include "store_fixture.h"
 
