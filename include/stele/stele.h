@@ -233,11 +233,12 @@ typedef struct stele_query_options {
                             the wire; NULL: all */
     int64_t skip;        /* so many of these rows are left out first */
     int64_t take;        /* and of the rest so many are told; negative: all */
+    const char *where; /* only rows of which this predicate holds, JSON as on the wire; NULL: all */
 } stele_query_options;
 
 #define STELE_QUERY_INIT                                                                           \
     {                                                                                              \
-        sizeof(stele_query_options), NULL, NULL, NULL, 0, -1                                       \
+        sizeof(stele_query_options), NULL, NULL, NULL, 0, -1, NULL                                 \
     }
 
 /* Where a view was when its rows were read: to go on from, as `after` and `epoch` of a
@@ -248,7 +249,7 @@ typedef struct stele_position {
 } stele_position;
 
 /* The same as stele_query, for a part of the view. `position` may be NULL; it is filled before the
- * first row is told. Errors also: "invalid-parameter" (the filters). */
+ * first row is told. Errors also: "invalid-parameter" (the filters, the predicate). */
 STELE_API bool stele_query_view(stele *store, const stele_query_options *options,
                                 stele_row_callback row, void *argument, stele_position *position,
                                 stele_error *error);
@@ -307,11 +308,15 @@ typedef struct stele_subscribe_options {
     const char *filters;
     int64_t take;
     int64_t skip;
+    /* Also of a window, as JSON: a predicate that must hold of its rows, and a list of keys that
+     * they are sorted by, as on the wire; NULL: none. */
+    const char *where;
+    const char *sort;
 } stele_subscribe_options;
 
 #define STELE_SUBSCRIBE_INIT                                                                       \
     {                                                                                              \
-        sizeof(stele_subscribe_options), NULL, NULL, NULL, NULL, false, -1, NULL, 0, 0             \
+        sizeof(stele_subscribe_options), NULL, NULL, NULL, NULL, false, -1, NULL, 0, 0, NULL, NULL \
     }
 
 /* Called for each frame, on the loop thread: `length` bytes of JSON as on the wire, uncompressed,
@@ -322,7 +327,7 @@ typedef void (*stele_frame)(void *argument, const char *json, size_t length);
  * Subscribe to a view. Frames come in order: "subscribed", the snapshot in batches, then the
  * changes. A request that is refused, e.g. for an unknown view, gets one frame {"type":"error",…}.
  * A slow callback costs no memory: what it has not taken yet is read from the log later.
- * Returns at once; NULL with "invalid-parameter" (a text, the filters), "shutting-down" or
+ * Returns at once; NULL with "invalid-parameter" (a text, the query), "shutting-down" or
  * "out-of-memory". End it with stele_unsubscribe, or
  * leave that to stele_close.
  */

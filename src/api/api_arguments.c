@@ -60,3 +60,57 @@ bool api_take_options(void *known, size_t size, const void *options, size_t firs
     memcpy(known, &size, sizeof size);
     return true;
 }
+
+/* ---- queries ---- */
+
+/* What a host gives is JSON by itself: a part of nothing, and nothing with more behind it. */
+static bool add_part(struct buffer *query, const char *name, const char *text, struct error *error)
+{
+    enum { DEPTH = 1000 };
+    struct error cause = {.code = ERROR_NONE};
+    struct doc doc;
+    uint32_t root;
+    if (!text)
+        return true;
+    doc_init(&doc, UINT32_MAX, UINT32_MAX);
+    bool good = doc_parse(&doc, span_of(text), DEPTH, &root, &cause);
+    if (good) {
+        buffer_printf(query, "%s\"%s\":", query->length ? "," : "{", name);
+        buffer_add_span(query, doc_text(&doc, root));
+    } else {
+        error_set(error, cause.code == ERROR_MEMORY ? ERROR_MEMORY : ERROR_INVALID_PARAMETER,
+                  "\"%s\": %s", name, cause.message);
+    }
+    doc_fini(&doc);
+    return good;
+}
+
+/* Its size is held against the settings where it is asked. */
+static bool check_query(const char *text, struct error *error)
+{
+    const struct view_query_limits limits = {.depth = 1000, .terms = SIZE_MAX};
+    struct view_query *query = view_query_new(NULL, span_of(text), &limits, error);
+    view_query_unref(query);
+    return query != NULL;
+}
+
+bool api_print_query(const struct api_query_parts *parts, char **text, struct error *error)
+{
+    struct buffer query;
+    *text = NULL;
+    buffer_init(&query, SIZE_MAX / 2);
+    bool good = add_part(&query, "filters", parts->filters, error) &&
+                add_part(&query, "where", parts->where, error) &&
+                add_part(&query, "sort", parts->sort, error);
+    bool given = good && query.length > 0;
+    if (given && buffer_add_char(&query, '}') && buffer_string(&query))
+        *text = buffer_take(&query, NULL);
+    if (given && !*text)
+        good = error_set(error, ERROR_MEMORY, "out of memory for a query");
+    buffer_fini(&query);
+    if (!*text || check_query(*text, error))
+        return good;
+    memory_free(*text);
+    *text = NULL;
+    return false;
+}

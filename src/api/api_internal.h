@@ -81,6 +81,12 @@ bool api_check_store(const struct stele *store, const char *function, struct err
 bool api_refuse_null(struct error *error, const char *name);
 /* Whether a text is there where it must be, and UTF-8. */
 bool api_check_text(struct error *error, const char *name, const char *text, bool needed);
+/* Parts of a query as JSON texts; NULL: not given. */
+struct api_query_parts {
+    const char *filters, *where, *sort;
+};
+/* As one text, for view_query_new; *text is the caller's, NULL where no part is given. */
+bool api_print_query(const struct api_query_parts *parts, char **text, struct error *error);
 /*
  * Take options over from a host program that was built with an older or a newer header. `known`
  * holds the defaults, and `size` bytes; `first` is the size of the oldest version. What an older

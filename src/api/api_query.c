@@ -10,12 +10,14 @@
 #include "window/window.h"
 #include "wire/wire.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 /* Lives on the caller's stack. */
 struct query {
     struct api_wait wait;
     const stele_query_options *options;
+    char *text; /* of its query; NULL: all rows */
     struct hub_pages *pages;
 };
 
@@ -34,7 +36,7 @@ static bool begin(struct query *query, struct hub *hub, struct error *error)
     const stele_query_options *options = query->options;
     struct wire_subscribe wanted = {.view = (char *)(uintptr_t)options->view,
                                     .key = (char *)(uintptr_t)options->key,
-                                    .filters = (char *)(uintptr_t)options->filters,
+                                    .query = query->text,
                                     .skip = options->skip,
                                     .take = options->take < 0 ? VIEW_ALL : options->take};
     query->pages = hub_pages_new(hub, &wanted, error);
@@ -91,7 +93,10 @@ static bool run(struct stele *store, const stele_query_options *options, stele_r
                 void *argument, stele_position *position, struct error *error)
 {
     struct query query = {.options = options};
+    const struct api_query_parts parts = {options->filters, options->where, NULL};
     bool done, more = true, first = true;
+    if (!api_print_query(&parts, &query.text, error))
+        return false;
     while (more && (done = ask_page(store, &query, error))) {
         const struct hub_page *page = hub_pages_page(query.pages);
         if (first)
@@ -100,6 +105,7 @@ static bool run(struct stele *store, const stele_query_options *options, stele_r
         more = tell_page(page, row, argument) && page->more;
     }
     hub_pages_free(query.pages);
+    memory_free(query.text);
     return done;
 }
 
@@ -109,7 +115,8 @@ static bool check_options(const stele_query_options *options, struct error *erro
 {
     return api_check_text(error, "view", options->view, true) &&
            api_check_text(error, "key", options->key, false) &&
-           api_check_text(error, "filters", options->filters, false);
+           api_check_text(error, "filters", options->filters, false) &&
+           api_check_text(error, "where", options->where, false);
 }
 
 static bool query_view(struct stele *store, const stele_query_options *options,
@@ -130,9 +137,10 @@ bool stele_query_view(stele *store, const stele_query_options *options, stele_ro
     stele_query_options known = STELE_QUERY_INIT;
     if (!api_enter(store, "stele_query_view", &reason))
         return api_error(error, &reason);
-    bool done = api_take_options(&known, sizeof known, options, sizeof known, "STELE_QUERY_INIT",
-                                 &reason) &&
-                query_view(store, &known, row, argument, position, &reason);
+    bool done =
+        api_take_options(&known, sizeof known, options, offsetof(stele_query_options, where),
+                         "STELE_QUERY_INIT", &reason) &&
+        query_view(store, &known, row, argument, position, &reason);
     api_leave(store);
     return done || api_error(error, &reason);
 }

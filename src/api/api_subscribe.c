@@ -209,7 +209,7 @@ static void add_member(struct buffer *text, const char *name, const char *value)
 }
 
 /* The message that a client would send. */
-static char *print_request(const stele_subscribe_options *options)
+static char *print_request(const stele_subscribe_options *options, const char *query)
 {
     struct buffer text;
     buffer_init(&text, MESSAGE_LIMIT);
@@ -218,8 +218,10 @@ static char *print_request(const stele_subscribe_options *options)
     add_member(&text, "key", options->key);
     add_member(&text, "after", options->after);
     add_member(&text, "epoch", options->epoch);
-    if (options->filters)
-        buffer_printf(&text, ",\"filters\":%s", options->filters);
+    if (query) { /* an object: its members */
+        buffer_add_char(&text, ',');
+        buffer_add(&text, query + 1, strlen(query) - 2);
+    }
     if (options->take > 0)
         buffer_printf(&text, ",\"take\":%lld", (long long)options->take);
     if (options->skip > 0)
@@ -235,14 +237,6 @@ static char *print_request(const stele_subscribe_options *options)
     return request;
 }
 
-/* They become a part of the request as they stand, so they must be JSON. */
-static bool check_filters(const char *filters, struct error *error)
-{
-    struct view_filter *filter = filters ? view_filter_new(NULL, span_of(filters), error) : NULL;
-    view_filter_free(filter);
-    return filter || !filters;
-}
-
 static bool check_options(const stele_subscribe_options *options, struct error *error)
 {
     return api_check_text(error, "view", options->view, true) &&
@@ -250,7 +244,8 @@ static bool check_options(const stele_subscribe_options *options, struct error *
            api_check_text(error, "after", options->after, false) &&
            api_check_text(error, "epoch", options->epoch, false) &&
            api_check_text(error, "filters", options->filters, false) &&
-           check_filters(options->filters, error);
+           api_check_text(error, "where", options->where, false) &&
+           api_check_text(error, "sort", options->sort, false);
 }
 
 /* NULL with the error. */
@@ -259,8 +254,13 @@ static struct stele_subscription *subscription_new(stele *store,
                                                    stele_frame frame, void *argument,
                                                    struct error *error)
 {
+    const struct api_query_parts parts = {options->filters, options->where, options->sort};
+    char *query;
+    if (!api_print_query(&parts, &query, error))
+        return NULL;
     struct stele_subscription *subscription = memory_new(sizeof(*subscription));
-    char *request = subscription ? print_request(options) : NULL;
+    char *request = subscription ? print_request(options, query) : NULL;
+    memory_free(query);
     if (!request) {
         memory_free(subscription);
         error_set(error, ERROR_MEMORY, "out of memory for a subscription");

@@ -112,9 +112,43 @@ static bool add_filters(struct buffer *out, const struct option_texts *filters)
     return done;
 }
 
-/* What is wrong with the filters is named; ERROR_INVALID_PARAMETER. */
+/* A path; with a minus in front, descending. */
+static void add_sort(struct buffer *out, const struct option_texts *sorts)
+{
+    for (size_t i = 0; i < sorts->count; i++) {
+        const char *path = sorts->items[i];
+        bool descending = path[0] == '-';
+        buffer_add_string(out, i ? ",{\"by\":" : ",\"sort\":[{\"by\":");
+        doc_escape(out, span_of(path + descending));
+        buffer_add_string(out, descending ? ",\"order\":\"desc\"}" : "}");
+    }
+    buffer_add_string(out, sorts->count ? "]" : "");
+}
+
+/* By itself, so that it is no more than one member of the message. */
+static bool check_where(const char *where, struct error *error)
+{
+    enum { DEPTH = 100 };
+    struct error cause = {.code = ERROR_NONE};
+    struct doc doc;
+    uint32_t root;
+    doc_init(&doc, UINT32_MAX, UINT32_MAX);
+    bool good = doc_parse(&doc, span_of(where), DEPTH, &root, &cause);
+    doc_fini(&doc);
+    return good || error_set(error, ERROR_INVALID_PARAMETER,
+                             "--where is not usable JSON: %s; write a predicate, such as "
+                             "{\"field\":\"mag\",\"gte\":5}",
+                             cause.message);
+}
+
+/* What is wrong with the query is named; ERROR_INVALID_PARAMETER. */
 static bool subscribe_check(const struct subscribe_options *options, struct error *error)
 {
+    if (options->where && !check_where(options->where, error))
+        return false;
+    for (size_t i = 0; i < options->sorts.count; i++)
+        if (!doc_valid_utf8(span_of(options->sorts.items[i])))
+            return error_set(error, ERROR_INVALID_PARAMETER, "--sort is not valid UTF-8");
     for (size_t i = 0; i < options->filters.count; i++) {
         struct span text = span_of(options->filters.items[i]);
         if (!text.length || *text.data == '=' || !memchr(text.data, '=', text.length))
@@ -143,6 +177,9 @@ bool subscribe_print(struct buffer *out, const struct subscribe_options *options
         buffer_printf(out, ",\"skip\":%lld", (long long)options->skip);
     if (options->filters.count && !add_filters(out, &options->filters))
         return false;
+    if (options->where)
+        buffer_printf(out, ",\"where\":%s", options->where);
+    add_sort(out, &options->sorts);
     /* What these ask for was had with the first answer; now it is about what follows. */
     if (!resumes && options->no_snapshot)
         buffer_add_string(out, ",\"withSnapshot\":false");
@@ -361,6 +398,7 @@ static int run_subscribe(int argc, char **argv)
         code = subscribe(&options, table ? &screen : NULL);
     }
     memory_free(options.filters.items);
+    memory_free(options.sorts.items);
     memory_free(options.operands.items);
     return code;
 }
@@ -377,6 +415,10 @@ static const struct command_option subscribe_options[] = {
     {"filter", OPTION_TEXTS, AT(filters), .value = "PATH=VALUE",
      .help = "only rows with this value there (a JSON scalar, else a string); may be given several "
              "times"},
+    {"where", OPTION_TEXT, AT(where), .value = "PREDICATE",
+     .help = "only rows of which this holds: JSON, such as {\"field\":\"mag\",\"gte\":5}"},
+    {"sort", OPTION_TEXTS, AT(sorts), .value = "PATH",
+     .help = "rows by the value there, with - in front descending; may be given several times"},
     {"table", OPTION_FLAG, AT(table),
      .help = "on a terminal: a table in the order of the view that updates in place"},
     {"columns", OPTION_TEXT, AT(columns), .value = "PATH,PATH",

@@ -9,6 +9,8 @@ struct subscribe_options {
     const char *url, *key, *after, *epoch;
     const char *columns;         /* NULL: what the rows hold */
     struct option_texts filters; /* each "path=value" */
+    const char *where;           /* a predicate; NULL: none */
+    struct option_texts sorts;   /* each "path" or "-path" */
     int64_t take, skip;          /* negative: not given */
     int64_t limit;               /* negative: none */
     int64_t count;               /* 0: no end */

@@ -146,12 +146,16 @@ TEXT(proxy_header, "X-Forwarded-For", LIVE,
 
 /* What subscribers and requests ask for. */
 NUMBER(max_window_rows, 10000, 1, 1000000, RESTART,
-       "rows of a subscription with take, skip or filters, or to a derived view")
+       "rows of a subscription with take, skip or a query, or to a derived view")
 NUMBER(max_windows, 1000, 1, 1000000, RESTART, "different windows with subscribers at a time")
 NUMBER(max_waiting_exports, 1000, 1, 1000000, RESTART,
        "in an open server, exports that subscribers wait for before the first feed")
 NUMBER(max_filter_rows, 1000000, 1000, 1000000000, RESTART,
-       "rows that the filters of one HTTP request read")
+       "rows that the query of one HTTP request reads")
+NUMBER(max_where_depth, 8, 1, 12, RESTART,
+       "how deep the predicates of one query may lie within each other")
+NUMBER(max_where_terms, 256, 1, 1000, RESTART,
+       "predicates of one query, and values to choose from in them")
 NUMBER(client_timeout_seconds, 300, 1, DAY, LIVE,
        "the server closes a client that was not heard for this long",
        .environment = "ARETE_WS_CLIENT_TIMEOUT_SECS")

@@ -7,23 +7,37 @@ static bool is_sorted_by_seq(const struct view *view)
     return view->mode == VIEW_LIST && !(view->stage && view->stage->sort_path_count);
 }
 
+/* By what, in the keys of a query or else the view's own. */
+static size_t find_sorts(const struct subscription *subscription, struct wire_sort *sorts)
+{
+    const struct feed *feed = subscription->feed;
+    const struct view_stage *stage = feed->view->stage;
+    const struct view_query *query =
+        subscription->member ? feed->hub->window_ops->order(subscription) : NULL;
+    size_t count = view_query_sorts(query);
+    for (size_t i = 0; i < count; i++)
+        sorts[i].path = view_query_sort_path(query, i, &sorts[i].count, &sorts[i].descending);
+    if (count || !stage || !stage->sort_path_count)
+        return count;
+    sorts[0] = (struct wire_sort){stage->sort_path, stage->sort_path_count, stage->descending};
+    return 1;
+}
+
 void subscription_announce(struct subscription *subscription, int resumed)
 {
     struct subscriber *subscriber = subscription->subscriber;
     const struct feed *feed = subscription->feed;
-    const struct view_stage *stage = feed->view->stage;
+    struct wire_sort sorts[VIEW_QUERY_SORTS];
+    size_t sort_count = find_sorts(subscription, sorts);
     char epoch[VIEW_EPOCH];
     struct wire_subscribed subscribed = {
         .view = span_of(feed->view->id),
         .mode = feed->mode,
-        .sorted_by_seq = is_sorted_by_seq(feed->view),
+        .sorted_by_seq = !sort_count && is_sorted_by_seq(feed->view),
+        .sorts = sorts,
+        .sort_count = sort_count,
         .epoch = span_of(view_epoch(subscriber->hub, feed->view, feed->scope, epoch)),
         .resumed = resumed};
-    if (stage) {
-        subscribed.sort_path = stage->sort_path;
-        subscribed.sort_path_count = stage->sort_path_count;
-        subscribed.descending = stage->descending;
-    }
     if (subscription->member)
         subscribed.has_take =
             feed->hub->window_ops->part(subscription, &subscribed.take, &subscribed.skip);

@@ -26,6 +26,10 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
         hub->options.look_us = HUB_LOOK_US;
     if (!options->max_filter_rows)
         hub->options.max_filter_rows = HUB_FILTER_ROWS;
+    if (!options->query.depth)
+        hub->options.query.depth = HUB_QUERY_DEPTH;
+    if (!options->query.terms)
+        hub->options.query.terms = HUB_QUERY_TERMS;
     if (!options->max_windows)
         hub->options.max_windows = HUB_WINDOWS;
     if (!options->max_waiting)

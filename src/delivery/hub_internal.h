@@ -37,6 +37,8 @@ enum {
     HUB_WINDOW_ROWS = 10000,
     HUB_WINDOWS = 1000,
     HUB_FILTER_ROWS = 1000000,
+    HUB_QUERY_DEPTH = 8,
+    HUB_QUERY_TERMS = 256,
     HUB_LOOK_US = 20000,
     HUB_WAITING = 1000,     /* exports that subscribers wait for before they are first fed */
     HUB_WAITING_EACH = 100, /* and of one subscriber */

@@ -75,6 +75,8 @@ struct window_ops {
     /* The part of its view: rows at most, and how many come before them. False: all that there
      * are, or the one of its key. */
     bool (*part)(const struct subscription *member, int64_t *take, int64_t *skip);
+    /* The query that its rows are sorted by; NULL: they are in the view's order. */
+    const struct view_query *(*order)(const struct subscription *member);
     struct held_source *(*source)(const struct subscription *member);
     struct window_shown (*shown)(const struct subscription *member);
     bool (*has_shown)(const struct subscription *member); /* anything to any member */

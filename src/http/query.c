@@ -1,13 +1,18 @@
 #include "http/query.h"
 
-enum { QUERY_BYTES = 64 * 1024, SHOWN = 64 /* bytes of a value that an error repeats */ };
+enum {
+    QUERY_BYTES = 64 * 1024,
+    JSON_DEPTH = 100,
+    SHOWN = 64 /* bytes of a value that an error repeats */
+};
 
 /* By name: how the value is written into the message. */
 static const struct {
     const char *name;
-    bool text; /* a string whatever it looks like */
-} parameters[] = {
-    {"key", true}, {"after", true}, {"epoch", true}, {"take", false}, {"skip", false}};
+    enum { FORM_TEXT, /* a string whatever it looks like */ FORM_TYPED, FORM_JSON } form;
+} parameters[] = {{"key", FORM_TEXT},   {"after", FORM_TEXT}, {"epoch", FORM_TEXT},
+                  {"take", FORM_TYPED}, {"skip", FORM_TYPED}, {"where", FORM_JSON},
+                  {"sort", FORM_JSON}};
 enum { PARAMETERS = sizeof parameters / sizeof *parameters };
 
 void http_query_init(struct http_query *query, struct span view)
@@ -15,6 +20,7 @@ void http_query_init(struct http_query *query, struct span view)
     *query = (struct http_query){.seen = 0};
     buffer_init(&query->message, QUERY_BYTES);
     buffer_init(&query->filters, QUERY_BYTES);
+    buffer_init(&query->query, QUERY_BYTES);
     buffer_add_string(&query->message, "{\"type\":\"subscribe\",\"view\":");
     doc_escape(&query->message, doc_valid_utf8(view) ? view : span_of("?"));
 }
@@ -23,6 +29,7 @@ void http_query_fini(struct http_query *query)
 {
     buffer_fini(&query->message);
     buffer_fini(&query->filters);
+    buffer_fini(&query->query);
 }
 
 static int shown(struct span text)
@@ -38,7 +45,8 @@ static bool no_memory(struct error *error)
 static bool unknown(struct span name, struct error *error)
 {
     return error_set(error, ERROR_INVALID_PARAMETER,
-                     "there is no parameter '%.*s'; use key, take, skip, filter, after or epoch",
+                     "there is no parameter '%.*s'; use key, take, skip, filter, where, sort, "
+                     "after or epoch",
                      shown(name), name.data);
 }
 
@@ -56,6 +64,26 @@ static bool add_filter(struct http_query *query, struct span value, struct error
            no_memory(error);
 }
 
+/* A member as JSON, which is read by itself, so that it is one member. */
+static bool add_json(struct http_query *query, const char *name, struct span value,
+                     struct error *error)
+{
+    struct doc doc;
+    struct error cause;
+    uint32_t root;
+    doc_init(&doc, UINT32_MAX, UINT32_MAX);
+    bool good = doc_parse(&doc, value, JSON_DEPTH, &root, &cause);
+    if (good) {
+        buffer_printf(&query->query, ",\"%s\":", name);
+        good = buffer_add_span(&query->query, doc_text(&doc, root)) || no_memory(error);
+    } else {
+        enum error_code code = cause.code == ERROR_MEMORY ? ERROR_MEMORY : ERROR_INVALID_PARAMETER;
+        error_set(error, code, "'%s' is not usable JSON: %s", name, cause.message);
+    }
+    doc_fini(&doc);
+    return good;
+}
+
 static bool add_parameter(struct http_query *query, size_t index, struct span value,
                           struct error *error)
 {
@@ -64,9 +92,11 @@ static bool add_parameter(struct http_query *query, size_t index, struct span va
     if (query->seen & bit)
         return error_set(error, ERROR_INVALID_PARAMETER, "'%s' is given twice", name);
     query->seen |= bit;
+    if (parameters[index].form == FORM_JSON)
+        return add_json(query, name, value, error);
     buffer_printf(&query->message, ",\"%s\":", name);
-    bool done = parameters[index].text ? doc_escape(&query->message, value)
-                                       : doc_typed_value(&query->message, value);
+    bool done = parameters[index].form == FORM_TEXT ? doc_escape(&query->message, value)
+                                                    : doc_typed_value(&query->message, value);
     return done || no_memory(error);
 }
 
@@ -112,6 +142,9 @@ bool http_query_end(struct http_query *query, struct wire_message *message, stru
         buffer_add_string(&query->message, ",\"filters\":");
         buffer_add_span(&query->message, buffer_span(&query->filters));
     }
+    if (query->query.failed)
+        return no_memory(error);
+    buffer_add_span(&query->message, buffer_span(&query->query));
     if (!buffer_add_char(&query->message, '}'))
         return no_memory(error);
     return wire_message_parse(buffer_span(&query->message), message, error);

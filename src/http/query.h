@@ -8,6 +8,7 @@
 struct http_query {
     struct buffer message; /* JSON, without its end */
     struct buffer filters; /* an object, without its end */
+    struct buffer query;   /* the members "where" and "sort", each with a comma before it */
     uint32_t seen;         /* names that were there, as bits */
 };
 

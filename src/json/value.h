@@ -60,6 +60,10 @@ int doc_kind_compare(enum doc_kind kind, struct span left, struct span right);
 /* Whether they mean the same: numbers by value, arrays element by element, objects member by
  * member in any order. An absent value equals null. */
 bool doc_value_equal(struct span left, struct span right);
+/* Whether an array has an element that is equal to the value; false for anything but an array. */
+bool doc_array_has(struct span array, struct span value);
+/* Append the array with its elements in normal form, in order of that, each once. */
+bool doc_array_normal_set(struct buffer *out, struct span array);
 /* Append a text that is the same for values that are equal. False when out of memory. */
 bool doc_value_normal(struct buffer *out, struct span value);
 

@@ -78,6 +78,20 @@ bool doc_value_equal(struct span left, struct span right)
     return left.data[0] == '[' ? equal_arrays(left, right) : equal_objects(left, right);
 }
 
+bool doc_array_has(struct span array, struct span value)
+{
+    if (!array.length || array.data[0] != '[')
+        return false;
+    struct doc_scan scan = doc_scan_of(array);
+    doc_scan_take(&scan, '[');
+    while (!scan.broken && scan.at < scan.end && !doc_scan_is(&scan, ']')) {
+        if (doc_value_equal(take_value(&scan), value))
+            return true;
+        doc_scan_take(&scan, ',');
+    }
+    return false;
+}
+
 /* ---- normal form ---- */
 
 /* Digits and the exponent of the first: 5.0 is 5e0, 1200 is 12e3, and 0 is 0. */
@@ -160,4 +174,43 @@ bool doc_value_normal(struct buffer *out, struct span value)
         buffer_add_span(out, value);
     }
     return !out->failed;
+}
+
+/* ---- an array as a set ---- */
+
+static int compare_elements(const void *a, const void *b)
+{
+    const struct span *left = a, *right = b;
+    return span_compare(*left, *right);
+}
+
+bool doc_array_normal_set(struct buffer *out, struct span array)
+{
+    struct buffer normal;
+    buffer_init(&normal, SIZE_MAX);
+    normal_array(&normal, array);
+    struct doc_scan scan = doc_scan_of(buffer_span(&normal));
+    doc_scan_take(&scan, '[');
+    size_t count = doc_scan_elements(&scan, SIZE_MAX), found = 0;
+    struct span *elements = normal.failed ? NULL : memory_new((count + 1) * sizeof *elements);
+    if (!elements) {
+        buffer_fini(&normal);
+        out->failed = true;
+        return false;
+    }
+    scan = doc_scan_of(buffer_span(&normal));
+    doc_scan_take(&scan, '[');
+    for (; found < count; doc_scan_take(&scan, ','))
+        elements[found++] = take_value(&scan);
+    qsort(elements, count, sizeof *elements, compare_elements);
+    buffer_add_char(out, '[');
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0 && span_equal(elements[i], elements[i - 1]))
+            continue;
+        buffer_add_string(out, i > 0 ? "," : "");
+        buffer_add_span(out, elements[i]);
+    }
+    memory_free(elements);
+    buffer_fini(&normal);
+    return buffer_add_char(out, ']');
 }

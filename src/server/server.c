@@ -43,6 +43,8 @@ static bool open_hub(struct server *server, const struct config *config, struct 
         .max_windows = (size_t)config->max_windows,
         .max_waiting = (size_t)config->max_waiting_exports,
         .max_filter_rows = config->max_filter_rows,
+        .query = {.depth = (unsigned)config->max_where_depth,
+                  .terms = (size_t)config->max_where_terms},
     };
     struct view_set *views = config_views(config, error);
     if (!views)

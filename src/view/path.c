@@ -97,6 +97,69 @@ static bool read_list(struct view_path *path, const struct tree *list, struct er
     return count > 0 || error_set(error, ERROR_CONFIGURATION, "a path needs at least one name");
 }
 
+/* ---- in a document ---- */
+
+static bool set_doc_name(struct view_path *path, size_t index, const struct doc *doc,
+                         uint32_t value)
+{
+    struct buffer raw;
+    buffer_init(&raw, SIZE_MAX);
+    bool done = doc_decode_string(doc, value, &raw) && set_name(path, index, buffer_span(&raw));
+    buffer_fini(&raw);
+    return done;
+}
+
+static bool read_doc_list(struct view_path *path, const struct doc *doc, uint32_t list,
+                          struct error *error)
+{
+    const struct doc_node *nodes = doc->nodes;
+    size_t index = 0;
+    if (nodes[list].count == 0)
+        return error_set(error, ERROR_CONFIGURATION, "a path needs at least one name");
+    if (!reserve(path, nodes[list].count))
+        return out_of_memory(error);
+    for (uint32_t name = list + 1; name < nodes[list].end; name = nodes[name].end) {
+        if (nodes[name].type != DOC_STRING || nodes[name].value_length == 2)
+            return error_set(error, ERROR_CONFIGURATION,
+                             "a path is a list of names, each a text that is not empty");
+        if (!set_doc_name(path, index++, doc, name))
+            return out_of_memory(error);
+    }
+    return true;
+}
+
+bool view_path_read_text(struct view_path *path, struct span text, struct error *error)
+{
+    *path = (struct view_path){0};
+    return read_dotted(path, text, error);
+}
+
+static bool read_doc_text(struct view_path *path, const struct doc *doc, uint32_t value,
+                          struct error *error)
+{
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    bool done = doc_decode_string(doc, value, &text) ? read_dotted(path, buffer_span(&text), error)
+                                                     : out_of_memory(error);
+    buffer_fini(&text);
+    return done;
+}
+
+bool view_path_read_doc(struct view_path *path, const struct doc *doc, uint32_t value,
+                        struct error *error)
+{
+    *path = (struct view_path){0};
+    enum doc_type type = value == DOC_NONE ? DOC_NULL : doc->nodes[value].type;
+    if (type == DOC_STRING || type == DOC_WIDE)
+        return read_doc_text(path, doc, value, error);
+    if (type == DOC_ARRAY)
+        return read_doc_list(path, doc, value, error);
+    return error_set(error, ERROR_CONFIGURATION,
+                     "a path is a text such as \"owner.address\", or a list of names");
+}
+
+/* ---- in a tree ---- */
+
 bool view_path_read(struct view_path *path, const struct tree *tree, bool dotted,
                     struct error *error)
 {
@@ -110,8 +173,53 @@ bool view_path_read(struct view_path *path, const struct tree *tree, bool dotted
                             : "a list of names");
 }
 
+bool view_path_hold(struct view_path *path, const struct view *view)
+{
+    if (!view || view->path_count == 0)
+        return true;
+    if (!path->dotted.data)
+        return view_shows_names(view, path->names, path->count);
+    if (!view_names_path(view, path->dotted))
+        path->within = view;
+    return view_shows_path(view, path->dotted);
+}
+
+bool view_path_refuse(const struct view_path *path, const struct view *view, struct error *error)
+{
+    enum { SHOWN = 100 };
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    for (size_t i = 0; i < path->count; i++) {
+        buffer_add_string(&text, i ? "." : "");
+        buffer_add_span(&text, path->raw[i]);
+    }
+    const char *shown = buffer_string(&text);
+    error_set(
+        error, ERROR_CONFIGURATION,
+        "view '%.128s' does not show '%.*s' (\"fields\" of its definition); ask about what it "
+        "shows",
+        view->id, SHOWN, shown ? shown : "");
+    buffer_fini(&text);
+    return false;
+}
+
+/*
+ * The value below a path that the view names. Of the members with the wanted path only those are
+ * shown that lie in one with a named path: where a name ends as the named path does.
+ */
+static struct span value_within(const struct view *view, struct span path, struct span entity)
+{
+    struct span value = {NULL, 0};
+    for (size_t i = 0; !value.data && i < view->path_count; i++)
+        if (view_path_is_below(path, view->paths[i]))
+            value = doc_value_at_dotted(entity, path, view->paths[i].length);
+    return value;
+}
+
 struct span view_path_value(const struct view_path *path, struct span entity)
 {
+    if (path->within)
+        return value_within(path->within, path->dotted, entity);
     return path->dotted.data ? doc_value_at_dotted(entity, path->dotted, 0)
                              : doc_value_at(entity, path->names, path->count);
 }

@@ -97,7 +97,7 @@ static bool fill_step(struct view_step *step, enum word word, const struct tree 
     switch (word) {
     case WORD_FILTER:
         step->kind = STEP_FILTER;
-        step->predicate = predicate_read(value, 0, error);
+        step->predicate = predicate_read(value, error);
         return step->predicate != NULL;
     case WORD_SORT:
         step->kind = STEP_SORT;

@@ -1,10 +1,8 @@
-/* Predicates: their life, their text, whether they hold, and when time may change that. */
+/* Predicates: their life, whether they hold, and when time may change that. */
 #include "view/view_internal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-const char *const predicate_relations[] = {"eq", "ne", "gt", "gte", "lt", "lte", NULL};
 
 /* ---- life ---- */
 
@@ -83,67 +81,30 @@ struct view_predicate *predicate_and(struct view_predicate *left, struct view_pr
     return NULL;
 }
 
-/* ---- text ---- */
-
-static void print_compare(struct buffer *out, const struct view_predicate *predicate)
-{
-    view_path_print(out, &predicate->path);
-    buffer_printf(out, ",\"%s\":", predicate_relations[predicate->relation]);
-    switch (predicate->operand) {
-    case OPERAND_LITERAL:
-        doc_value_normal(out, predicate->literal);
-        break;
-    case OPERAND_FIELD:
-        buffer_add_string(out, "{\"field\":");
-        view_path_print(out, &predicate->field);
-        buffer_add_char(out, '}');
-        break;
-    case OPERAND_NOW:
-        buffer_add_string(out, "{\"now\":true}");
-        break;
-    }
-}
-
-static void print_children(struct buffer *out, const struct view_predicate *predicate)
-{
-    buffer_add_char(out, '[');
-    for (size_t i = 0; i < predicate->child_count; i++) {
-        buffer_add_string(out, i > 0 ? "," : "");
-        predicate_print(out, predicate->children[i]);
-    }
-    buffer_add_char(out, ']');
-}
-
-bool predicate_print(struct buffer *out, const struct view_predicate *predicate)
-{
-    switch (predicate->kind) {
-    case PREDICATE_COMPARE:
-        buffer_add_string(out, "{\"field\":");
-        print_compare(out, predicate);
-        break;
-    case PREDICATE_EXISTS:
-        buffer_add_string(out, "{\"exists\":");
-        view_path_print(out, &predicate->path);
-        break;
-    case PREDICATE_ALL:
-    case PREDICATE_ANY:
-        buffer_add_string(out, predicate->kind == PREDICATE_ALL ? "{\"all\":" : "{\"any\":");
-        print_children(out, predicate);
-        break;
-    case PREDICATE_NOT:
-        buffer_add_string(out, "{\"not\":");
-        predicate_print(out, predicate->children[0]);
-        break;
-    }
-    return buffer_add_char(out, '}');
-}
-
 /* ---- truth ---- */
 
-static bool compare_holds(enum predicate_relation relation, struct span left, struct span right)
+static bool is_string(struct span value)
 {
-    if (relation == RELATION_EQ || relation == RELATION_NE)
-        return doc_value_equal(left, right) == (relation == RELATION_EQ);
+    return value.length > 1 && value.data[0] == '"';
+}
+
+/* Canonical text escapes a character in one way only, so the bytes of it tell. */
+static bool begins_with(struct span value, struct span prefix)
+{
+    return is_string(value) && is_string(prefix) && value.length >= prefix.length &&
+           memcmp(value.data, prefix.data, prefix.length - 1) == 0;
+}
+
+static bool contains(struct span value, struct span part)
+{
+    if (!value.length || value.data[0] != '{')
+        return doc_array_has(value, part);
+    struct span name = doc_bare(part);
+    return is_string(part) && doc_value_at(value, &name, 1).data != NULL;
+}
+
+static bool is_ordered(enum predicate_relation relation, struct span left, struct span right)
+{
     enum doc_kind kind = doc_order_kind(left);
     if (kind != doc_order_kind(right) || kind < DOC_KIND_BOOLEAN || kind > DOC_KIND_STRING)
         return false;
@@ -157,6 +118,23 @@ static bool compare_holds(enum predicate_relation relation, struct span left, st
         return order < 0;
     default:
         return order <= 0;
+    }
+}
+
+static bool compare_holds(enum predicate_relation relation, struct span left, struct span right)
+{
+    switch (relation) {
+    case RELATION_EQ:
+    case RELATION_NE:
+        return doc_value_equal(left, right) == (relation == RELATION_EQ);
+    case RELATION_IN:
+        return doc_array_has(right, left);
+    case RELATION_PREFIX:
+        return begins_with(left, right);
+    case RELATION_CONTAINS:
+        return contains(left, right);
+    default:
+        return is_ordered(relation, left, right);
     }
 }
 
@@ -178,7 +156,7 @@ static bool compare(const struct view_predicate *predicate, struct span entity, 
     return compare_holds(predicate->relation, left, right);
 }
 
-static bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
+bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now)
 {
     switch (predicate->kind) {
     case PREDICATE_COMPARE:
@@ -231,8 +209,7 @@ static int64_t compare_turns(const struct view_predicate *predicate, struct span
     }
 }
 
-static int64_t predicate_turns(const struct view_predicate *predicate, struct span entity,
-                               int64_t now)
+int64_t predicate_turns(const struct view_predicate *predicate, struct span entity, int64_t now)
 {
     if (!predicate->timed)
         return INT64_MAX;

@@ -55,8 +55,7 @@ bool view_shows_path(const struct view *view, struct span path)
     return false;
 }
 
-/* Whether a member with these names is shown: where one of them ends, a named path ends. */
-static bool shows_names(const struct view *view, const struct span *names, size_t count)
+bool view_shows_names(const struct view *view, const struct span *names, size_t count)
 {
     struct buffer path;
     bool shown = false;
@@ -76,7 +75,7 @@ bool view_hidden_sort(const struct view *view, struct buffer *out)
     const struct view_stage *stage = view->stage;
     for (; stage; stage = stage->source) {
         const struct view_path *path = &((const struct stage *)stage)->sort;
-        if (path->count == 0 || shows_names(view, path->names, path->count))
+        if (path->count == 0 || view_shows_names(view, path->names, path->count))
             continue;
         for (size_t i = 0; i < path->count; i++) {
             buffer_add_string(out, i ? "." : "");
@@ -89,7 +88,8 @@ bool view_hidden_sort(const struct view *view, struct buffer *out)
 
 bool view_hidden_key(const struct view *view, struct buffer *out)
 {
-    if (view->output != VIEW_KEYED || shows_names(view, view->key_field, view->key_field_count))
+    if (view->output != VIEW_KEYED ||
+        view_shows_names(view, view->key_field, view->key_field_count))
         return false;
     for (size_t i = 0; i < view->key_field_count; i++) {
         buffer_add_string(out, i ? "." : "");

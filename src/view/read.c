@@ -48,12 +48,12 @@ static struct view_predicate *no_memory(struct error *error)
 }
 
 struct view_predicate *predicate_of_path(enum predicate_kind kind, const struct tree *path,
-                                         bool dotted, struct error *error)
+                                         struct error *error)
 {
     struct view_predicate *predicate = predicate_new(kind);
     if (!predicate)
         return no_memory(error);
-    if (view_path_read(&predicate->path, path, dotted, error))
+    if (view_path_read(&predicate->path, path, false, error))
         return predicate;
     predicate_unref(predicate);
     return NULL;
@@ -68,6 +68,14 @@ bool predicate_set_literal(struct view_predicate *predicate, const struct tree *
     if (tree_print_canonical(value, &text) && buffer_string(&text))
         predicate->literal.data = buffer_take(&text, &predicate->literal.length);
     buffer_fini(&text);
+    return predicate->literal.data || no_memory(error) != NULL;
+}
+
+bool predicate_set_literal_text(struct view_predicate *predicate, struct span text,
+                                struct error *error)
+{
+    predicate->operand = OPERAND_LITERAL;
+    predicate->literal = span_make(memory_copy_string(text.data, text.length), text.length);
     return predicate->literal.data || no_memory(error) != NULL;
 }
 

@@ -69,7 +69,7 @@ static struct view_predicate *read_compare(const struct tree *compare, struct er
                                             [RELATION_LTE] = "Lte",
                                             NULL};
     struct view_predicate *predicate =
-        predicate_of_path(PREDICATE_COMPARE, segments(member(compare, "field")), false, error);
+        predicate_of_path(PREDICATE_COMPARE, segments(member(compare, "field")), error);
     if (!predicate)
         return NULL;
     int relation = view_word(relations, text_member(compare, "op"));
@@ -96,7 +96,7 @@ static struct view_predicate *read_kind(const char *name, const struct tree *val
     case 3:
         return predicate_of_not(stack_predicate_read(value, depth + 1, error), error);
     case 4:
-        return predicate_of_path(PREDICATE_EXISTS, segments(member(value, "field")), false, error);
+        return predicate_of_path(PREDICATE_EXISTS, segments(member(value, "field")), error);
     default:
         view_unknown(error, "a predicate", name, kinds);
         return NULL;

@@ -121,23 +121,52 @@ bool view_value_place(struct span value, struct span key, bool descending, struc
 /* The same for an export's own order (seq, newest first, then key). */
 bool view_seq_place(struct span key, struct seq seq, struct buffer *place);
 
-/* ---- filters of a subscription ---- */
+/* ---- queries: what of a view a subscription wants, and in which order ---- */
 
-struct view_filter;
+struct view_query;
 
-/* From the canonical text of an object: dotted path -> value, all of which must be equal. NULL with
- * ERROR_INVALID_PARAMETER that names what is wrong (not an object, an empty path segment, a path
- * that the view does not show). The view outlives the filter; NULL: everything is shown. */
-struct view_filter *view_filter_new(const struct view *view, struct span object,
-                                    struct error *error);
+enum { VIEW_QUERY_SORTS = 8 /* most keys of its order */ };
+
+/* How large a predicate may be. */
+struct view_query_limits {
+    unsigned depth; /* predicates within each other */
+    size_t terms;   /* predicates of all kinds, and values to choose from */
+};
+
+/*
+ * From the canonical text of an object with any of the members
+ *   filters  an object, dotted path -> value, all of which must be there and equal
+ *   where    a predicate, as the configuration spells it
+ *   sort     a list of keys: paths, or {"by": path, "order": "asc" or "desc"}
+ * NULL with ERROR_INVALID_PARAMETER that names what is wrong, also of a path that the view does not
+ * show. The view outlives the query; NULL: everything is shown.
+ */
+struct view_query *view_query_new(const struct view *view, struct span text,
+                                  const struct view_query_limits *limits, struct error *error);
 /* Another reference to it. References are counted by one thread alone. NULL is fine. */
-struct view_filter *view_filter_ref(struct view_filter *filter);
+struct view_query *view_query_ref(struct view_query *query);
 /* Give a reference back. NULL is fine. */
-void view_filter_free(struct view_filter *filter);
-/* Whether all its values stand in the entity (canonical text), exactly. */
-bool view_filter_passes(const struct view_filter *filter, struct span entity);
-/* Canonical text that is the same for filters that mean the same. */
-struct span view_filter_text(const struct view_filter *filter);
+void view_query_unref(struct view_query *query);
+/* Canonical text that is the same for queries that mean the same. */
+struct span view_query_text(const struct view_query *query);
+
+/* Whether it leaves rows out, and whether time alone can change which. NULL is fine. */
+bool view_query_filters(const struct view_query *query);
+bool view_query_is_timed(const struct view_query *query);
+/* Whether an entity (canonical text) is among its rows at a time (unix seconds), and the first
+ * second behind that at which it may be otherwise; INT64_MAX: time changes nothing. NULL is fine:
+ * all are. */
+bool view_query_holds(const struct view_query *query, struct span entity, int64_t now);
+int64_t view_query_turns(const struct view_query *query, struct span entity, int64_t now);
+
+/* Keys of its order; 0: the view's order. NULL is fine. */
+size_t view_query_sorts(const struct view_query *query);
+/* Raw names of the path of a key, and its direction. */
+const struct span *view_query_sort_path(const struct view_query *query, size_t index, size_t *count,
+                                        bool *descending);
+/* Append the place of an entity in its order, which has keys: as view_stage_place. */
+bool view_query_place(const struct view_query *query, struct span key, struct span entity,
+                      struct buffer *place);
 
 /* The value of a keyed view's key field in an entity (canonical text); absent when it is not there.
  */

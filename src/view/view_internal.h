@@ -34,6 +34,8 @@ void view_set_output(struct view *view, enum view_output output, struct view_pat
 
 /* Whether the view's "fields" have exactly this path, or show everything. */
 bool view_names_path(const struct view *view, struct span path);
+/* Whether a member with these names is shown: where one of them ends, a named path ends. */
+bool view_shows_names(const struct view *view, const struct span *names, size_t count);
 /* Whether a dotted path goes on where another ends. */
 bool view_path_is_below(struct span path, struct span above);
 
@@ -47,14 +49,26 @@ struct view_path {
     struct span *raw;
     struct span *names;
     size_t count;
-    struct span dotted; /* the canonical text; absent: exactly these names */
+    struct span dotted;        /* the canonical text; absent: exactly these names */
+    const struct view *within; /* borrowed. It goes on below a path that this view's "fields" name,
+                                  so not every member that it stands for is shown; NULL: all are */
 };
 
 /* The names of a tree: an array of names, or, where `dotted`, a string with dots too.
  * ERROR_CONFIGURATION says what is wrong; then, too, view_path_fini is due. */
 bool view_path_read(struct view_path *path, const struct tree *tree, bool dotted,
                     struct error *error);
+/* The same of a value in a document: an array of names, or a string with dots. */
+bool view_path_read_doc(struct view_path *path, const struct doc *doc, uint32_t value,
+                        struct error *error);
+/* The same of the dotted text (decoded) of a path. */
+bool view_path_read_text(struct view_path *path, struct span text, struct error *error);
 void view_path_fini(struct view_path *path);
+/* Hold it to what the view shows: it may be asked about, and leads to what is shown alone. False:
+ * the view shows nothing of that path. The view outlives it. */
+bool view_path_hold(struct view_path *path, const struct view *view);
+/* Say so: ERROR_CONFIGURATION. Always false. */
+bool view_path_refuse(const struct view_path *path, const struct view *view, struct error *error);
 /* What it leads to in an entity (canonical text); absent when nothing is there. */
 struct span view_path_value(const struct view_path *path, struct span entity);
 /* Append it as a canonical array of strings, or as a string where it is a text with dots. */
@@ -77,7 +91,10 @@ enum predicate_relation {
     RELATION_GT,
     RELATION_GTE,
     RELATION_LT,
-    RELATION_LTE
+    RELATION_LTE,
+    RELATION_IN,      /* is an element of the array on the right */
+    RELATION_PREFIX,  /* is a string that begins with the one on the right */
+    RELATION_CONTAINS /* is an array with that element, or an object with a member of that name */
 };
 enum predicate_operand { OPERAND_LITERAL, OPERAND_FIELD, OPERAND_NOW };
 
@@ -111,14 +128,38 @@ struct view_predicate *predicate_and(struct view_predicate *left, struct view_pr
 /* Append the canonical text: the same for predicates that were spelt differently. */
 bool predicate_print(struct buffer *out, const struct view_predicate *predicate);
 
-/* From the configuration's spelling, and from an arete stack file's. NULL with ERROR_CONFIGURATION
- * that says what is wrong, or ERROR_MEMORY. `depth` is 0 for the outermost. */
-struct view_predicate *predicate_read(const struct tree *tree, unsigned depth, struct error *error);
+/* Make another of it that means the same: parts of "all" and "any" in order of their text, each
+ * once, none within its like and none alone. So predicates that differ in no more than that have
+ * one text. Nobody else has a reference to it. False when out of memory: it is as good as before.
+ */
+bool predicate_normalize(struct view_predicate **predicate);
+/* Whether it holds for an entity (canonical text) at a time, and the first second after that at
+ * which it may not hold, or hold, any more. */
+bool predicate_holds(const struct view_predicate *predicate, struct span entity, int64_t now);
+int64_t predicate_turns(const struct view_predicate *predicate, struct span entity, int64_t now);
+
+/* Reading one from a document, as the configuration and clients spell it. */
+struct predicate_reading {
+    const struct doc *doc;
+    const struct view *view; /* of which only what it shows may be asked about; NULL: of anything */
+    unsigned max_depth;      /* how deep they may be within others: the outermost is at 0 */
+    size_t max_terms;        /* predicates of all kinds, and values to choose from */
+    size_t terms;            /* that were read */
+};
+/* NULL with ERROR_CONFIGURATION that says what is wrong, or ERROR_MEMORY. `depth` is 0 for the
+ * outermost. */
+struct view_predicate *predicate_read_doc(struct predicate_reading *reading, uint32_t value,
+                                          unsigned depth, struct error *error);
+/* The same, of any size, from the configuration, and from an arete stack file. */
+struct view_predicate *predicate_read(const struct tree *tree, struct error *error);
 struct view_predicate *stack_predicate_read(const struct tree *tree, unsigned depth,
                                             struct error *error);
 /* A comparison or a test for existence of the field at `path`. NULL with an error. */
 struct view_predicate *predicate_of_path(enum predicate_kind kind, const struct tree *path,
-                                         bool dotted, struct error *error);
+                                         struct error *error);
+/* Compare with this text, canonical, which is copied. */
+bool predicate_set_literal_text(struct view_predicate *predicate, struct span text,
+                                struct error *error);
 bool predicate_set_literal(struct view_predicate *predicate, const struct tree *value,
                            struct error *error);
 /* A combination of the predicates in `list`, each read by `read`. */

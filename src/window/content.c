@@ -49,6 +49,11 @@ struct view_cut window_view_cut(const struct window *window)
     return stage ? stage->cut : (struct view_cut){.take = VIEW_ALL};
 }
 
+bool window_is_sorted(const struct window *window)
+{
+    return view_query_sorts(window->spec.query) && !window->spec.key.data;
+}
+
 bool window_is_cut(const struct window *window)
 {
     return window->spec.view->stage && window->spec.view->stage->has_cut;
@@ -68,7 +73,7 @@ bool window_filters_all(const struct window *window)
         return false;
     if (window_is_keyed_by_field(window))
         return true;
-    return (window->spec.filter || window->spec.view->key_count || window->spec.scope) &&
+    return (window->spec.query || window->spec.view->key_count || window->spec.scope) &&
            !window->spec.key.data;
 }
 
@@ -103,10 +108,16 @@ static bool passes_key_field(const struct window *window, struct span data)
     return equal;
 }
 
+bool window_sees(const struct window *window, struct span key, struct span data)
+{
+    const struct window_spec *spec = &window->spec;
+    return view_shows(spec->view, key) && row_scope_shows(spec->scope, spec->view, data);
+}
+
 bool window_passes(const struct window *window, struct span key, struct span data)
 {
     const struct window_spec *spec = &window->spec;
-    if (!view_shows(spec->view, key) || !row_scope_shows(spec->scope, spec->view, data))
+    if (!window_sees(window, key, data))
         return false;
     if (window_is_keyed_by_field(window)) {
         if (!passes_key_field(window, data))
@@ -114,7 +125,7 @@ bool window_passes(const struct window *window, struct span key, struct span dat
     } else if (spec->key.data && !span_equal(spec->key, key)) {
         return false;
     }
-    return !spec->filter || view_filter_passes(spec->filter, data);
+    return view_query_holds(spec->query, data, window->time.now);
 }
 
 /* ---- what it is of ---- */
@@ -132,7 +143,7 @@ bool window_tells_events(const struct window *window)
 bool window_may_scan(const struct window *window)
 {
     const struct window_spec *spec = &window->spec;
-    return spec->scope && window_filters_all(window) && !window_is_cut(window) && !spec->filter &&
+    return spec->scope && window_filters_all(window) && !window_is_cut(window) && !spec->query &&
            !spec->view->key_count && !window_is_keyed_by_field(window);
 }
 
@@ -150,6 +161,8 @@ bool window_part(const struct window *window, int64_t *take, int64_t *skip)
 void window_content_init(struct window *window)
 {
     map_init(&window->matches.by_key, window_row_map_key);
+    map_init(&window->time.by_key, window_turn_map_key);
+    window->time.turn = INT64_MAX;
     window_bounds_init(&window->matches.bounds);
     buffer_init(&window->matches.fill.after, UINT32_MAX);
     buffer_init(&window->content.next, UINT32_MAX);
@@ -161,6 +174,8 @@ void window_content_fini(struct window *window)
     window_rows_fini(&window->matches.rows);
     window_rows_fini(&window->content.previous.rows);
     map_fini(&window->matches.by_key);
+    window_turns_clear(window);
+    map_fini(&window->time.by_key);
     window_bounds_fini(&window->matches.bounds);
     buffer_fini(&window->matches.fill.after);
     buffer_fini(&window->content.next);

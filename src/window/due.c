@@ -265,14 +265,26 @@ static bool start_fill(struct window *window)
 
 /* ---- when to look ---- */
 
-/* A window that coalesces shows a change at the end of its interval. */
-static bool is_due(const struct window *window, uint64_t now)
+/* The present on both clocks: of the loop, and of those who ask for the time. */
+struct present {
+    uint64_t us;
+    int64_t wall_ms;
+};
+
+static struct present present_of(const struct hub *hub)
 {
-    uint64_t interval = (uint64_t)window->spec.view->coalesce_ms * 1000;
-    return window->stale && now - window->looked_us >= interval;
+    return (struct present){clock_monotonic_us(), windows_now_ms(hub)};
 }
 
-static bool needs_look(const struct window *window, uint64_t now)
+/* A window that coalesces shows a change at the end of its interval. */
+static bool is_due(const struct window *window, struct present now)
+{
+    uint64_t interval = (uint64_t)window->spec.view->coalesce_ms * 1000;
+    bool changed = window->stale || window_turns_in(window, now.wall_ms) == 0;
+    return changed && now.us - window->looked_us >= interval;
+}
+
+static bool needs_look(const struct window *window, struct present now)
 {
     if (!window->member_count || window->busy)
         return false;
@@ -295,8 +307,9 @@ static bool is_idle(const struct window *window)
     /* What a look or a filling has is the reader's until it is back. */
     if (window->busy)
         return false;
-    return window->content.known && !window_lacks_matches(window) && !window->stale &&
-           !window->snapshot.wanted && !window->request_count;
+    return window->content.known && !window_lacks_matches(window) &&
+           window_next_turn(window) == INT64_MAX && !window->stale && !window->snapshot.wanted &&
+           !window->request_count;
 }
 
 static void start_filling(struct hub *hub)
@@ -317,7 +330,7 @@ void windows_look(struct hub *hub)
     struct windows *windows = hub->windows;
     struct window *wanted[WINDOW_LOOK];
     size_t count = 0;
-    uint64_t now = clock_monotonic_us();
+    struct present now = present_of(hub);
     windows_end_lingering(windows);
     windows_keep(hub);
     start_filling(hub);
@@ -338,25 +351,36 @@ void windows_look(struct hub *hub)
     }
 }
 
+/* When a look at it is due, which is not yet: monotonic; UINT64_MAX: nothing is to be shown. */
+static uint64_t due_at(const struct window *window, struct present now)
+{
+    uint64_t rested = window->looked_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
+    int64_t turns_in = window->stale ? 0 : window_turns_in(window, now.wall_ms);
+    if (turns_in == INT64_MAX)
+        return UINT64_MAX;
+    uint64_t turn = window->stale ? 0 : now.us + (uint64_t)turns_in * 1000;
+    return turn > rested ? turn : rested;
+}
+
 int64_t windows_due(const struct hub *hub)
 {
     const struct windows *windows = hub->windows;
-    uint64_t now = clock_monotonic_us(), soonest = windows_keep_due(hub);
+    struct present now = present_of(hub);
+    uint64_t soonest = windows_keep_due(hub);
     const struct link *link;
     for (link = windows->active.next; link != &windows->active; link = link->next) {
         const struct window *window = LINK_OWNER(struct window, in_active, link);
         if (needs_filling(window) || (!windows->looking && needs_look(window, now)))
             return RETRY_MS; /* too many reads waited */
-        if (!window->stale || !window->member_count || window->busy == WINDOW_FILLED_UP ||
-            windows->looking)
+        if (!window->member_count || window->busy == WINDOW_FILLED_UP || windows->looking)
             continue; /* what is on its way looks again when it is done */
-        uint64_t due = window->looked_us + (uint64_t)window->spec.view->coalesce_ms * 1000;
+        uint64_t due = due_at(window, now);
         if (due < soonest)
             soonest = due;
     }
     if (soonest == UINT64_MAX)
         return -1;
-    return soonest > now ? (int64_t)((soonest - now) / 1000) + 1 : 1;
+    return soonest > now.us ? (int64_t)((soonest - now.us) / 1000) + 1 : 1;
 }
 
 void windows_commit(struct hub *hub, const struct engine_commit *commit)

@@ -53,12 +53,17 @@ static bool put_in(struct window *window, struct window_row *row, int64_t max_ro
     take_out(window, window_row_key(row));
     if ((int64_t)matches->count >= window_match_limit(window, max_rows)) {
         memory_free(row);
-        if (!window->spec.filter && window->spec.scope)
+        if (!window->spec.query && window->spec.scope)
             return error_set(
                 error, ERROR_TOO_LARGE,
                 "this token sees more than %lld rows of what the view is cut to; raise "
                 "max_window_rows",
                 (long long)window_match_limit(window, max_rows));
+        if (window_is_sorted(window))
+            return error_set(error, ERROR_TOO_LARGE,
+                             "there are more than %lld rows to sort; leave rows out (where, "
+                             "filters), define a view with that sort, or raise max_window_rows",
+                             (long long)max_rows);
         return error_set(error, ERROR_TOO_LARGE,
                          "the filters let more than %lld rows pass; narrow them, or raise "
                          "max_window_rows",
@@ -86,6 +91,7 @@ void window_matches_clear(struct window *window)
     window_rows_fini(&window->matches.rows);
     map_fini(&window->matches.by_key);
     map_init(&window->matches.by_key, window_row_map_key);
+    window_turns_clear(window);
     buffer_clear(&window->matches.fill.after);
     window->matches.fill.position = 0;
     if (window->matches.state == MATCHES_KEPT)
@@ -93,21 +99,54 @@ void window_matches_clear(struct window *window)
 }
 
 /* A new match as the entity stands; *row is NULL when it does not pass. */
-static bool make_match(const struct window *window, const struct store_entity *entity,
+static bool make_match(struct window *window, const struct store_entity *entity, int64_t max_rows,
                        struct window_row **row, struct error *error)
 {
     const struct view_stage *stage = window->spec.view->stage;
     struct buffer place;
     *row = NULL;
+    if (!window_note_turn(window, entity->key, entity->data, max_rows, error))
+        return false;
     if (!window_passes(window, entity->key, entity->data))
         return true;
     buffer_init(&place, UINT32_MAX);
-    bool done = stage ? view_stage_place(stage, entity->key, entity->data, entity->seq, &place)
-                      : view_seq_place(entity->key, entity->seq, &place);
+    bool done = window_is_sorted(window)
+                    ? view_query_place(window->spec.query, entity->key, entity->data, &place)
+                : stage ? view_stage_place(stage, entity->key, entity->data, entity->seq, &place)
+                        : view_seq_place(entity->key, entity->seq, &place);
     if (done)
         *row = window_row_new(entity->key, buffer_span(&place), entity->change);
     buffer_fini(&place);
     return *row || lacks_memory(error);
+}
+
+/* Whether the view has a match that stands elsewhere in its order than in the query's. */
+static bool read_stage_place(const struct window *window, struct store_reader *reader,
+                             uint32_t export_id, int64_t stage, const struct window_row *row,
+                             bool *found, struct error *error)
+{
+    struct store_entity entity;
+    struct buffer place;
+    if (!store_read_entity(reader, export_id, window_row_key(row), &entity, found, error) ||
+        !*found)
+        return error->code == ERROR_NONE;
+    buffer_init(&place, UINT32_MAX);
+    bool done =
+        view_stage_place(window->spec.view->stage, entity.key, entity.data, entity.seq, &place)
+            ? store_read_place(reader, stage, buffer_span(&place), found, error)
+            : lacks_memory(error);
+    buffer_fini(&place);
+    return done;
+}
+
+/* Whether a match is in the stage of its view, wherever that is cut. */
+static bool find_in_stage(const struct window *window, struct store_reader *reader,
+                          uint32_t export_id, int64_t stage, const struct window_row *row,
+                          bool *found, struct error *error)
+{
+    if (window_is_sorted(window))
+        return read_stage_place(window, reader, export_id, stage, row, found, error);
+    return store_read_place(reader, stage, window_row_place(row), found, error);
 }
 
 /* ---- filling ---- */
@@ -115,6 +154,7 @@ static bool make_match(const struct window *window, const struct store_entity *e
 struct filling {
     struct window *window;
     struct store_reader *reader;
+    uint32_t export_id;
     const struct window_fill_limits *limits;
     int64_t stage;    /* the view's, in the database */
     int64_t by_label; /* the one that has its rows by label; 0: none */
@@ -143,7 +183,7 @@ static bool fill_row(struct filling *filling, const struct store_entity *entity,
                      struct window_row **row)
 {
     filling->seen++;
-    return make_match(filling->window, entity, row, filling->error);
+    return make_match(filling->window, entity, filling->limits->matches, row, filling->error);
 }
 
 static bool put_found(struct filling *filling, struct window_row *row)
@@ -188,8 +228,8 @@ static bool fill_from_file(void *argument, const struct store_entity *entity)
         return false;
     if (!row || !window->spec.view->stage)
         return put_found(filling, row);
-    bool done = store_read_place(filling->reader, filling->stage, window_row_place(row), &found,
-                                 filling->error);
+    bool done = find_in_stage(window, filling->reader, filling->export_id, filling->stage, row,
+                              &found, filling->error);
     found = found && (!window_is_cut(window) ||
                       window_bounds_have(&window->matches.bounds, window_row_place(row)));
     if (done && found)
@@ -235,6 +275,7 @@ static bool begin_filling(struct filling *filling, const struct view_state *stat
     window->matches.fill.position = window->content.position = state->log.last_change;
     window->content.flip = state->log.last_flip;
     window->matches.fill.id = window->matches.fill.looked = 0;
+    window->time.now = filling->limits->now;
     return (filling->by_label || choose_order(filling, state)) &&
            (!filling->stage || !window_is_cut(window) ||
             window_bounds_read(&window->matches.bounds, filling->reader, filling->stage, &cut,
@@ -305,6 +346,7 @@ static bool read_part(struct filling *filling)
                    filling->filled == WINDOW_FILL_ENDS;
     if (!state.found || (view->stage && !filling->stage) || nothing)
         return true;
+    filling->export_id = state.export.id;
     if (filling->by_label)
         return fill_by_label(filling);
     return window->matches.fill.by_file ? fill_by_file(filling, state.export.id)
@@ -335,9 +377,12 @@ struct catching {
 
 static bool note(struct catching *catching, struct span key, const struct store_entity *entity)
 {
+    struct window *window = catching->reading->window;
     struct error *error = &catching->reading->result->error;
+    int64_t max_rows = catching->reading->max_rows;
     struct window_row *row = NULL;
-    if (entity && !make_match(catching->reading->window, entity, &row, error))
+    if (entity ? !make_match(window, entity, max_rows, &row, error)
+               : !window_note_turn(window, key, span_make(NULL, 0), max_rows, error))
         return false;
     if (row)
         row->fate = FATE_CARRIED;
@@ -385,7 +430,7 @@ static bool look_up(struct catching *catching, struct window_row **place)
     if (!store_read_entity(reading->reader, reading->state->export.id, window_row_key(row), &entity,
                            &found, error))
         return false;
-    if (found && !make_match(reading->window, &entity, &match, error))
+    if (found && !make_match(reading->window, &entity, reading->max_rows, &match, error))
         return false;
     row->fate = FATE_LEFT;
     if (match) {
@@ -404,8 +449,8 @@ static bool is_in_view(struct window_reading *reading, const struct window_row *
              window_bounds_have(&window->matches.bounds, window_row_place(row));
     if (!window->spec.view->stage || !*found)
         return true;
-    return store_read_place(reading->reader, reading->stage, window_row_place(row), found,
-                            &reading->result->error);
+    return find_in_stage(window, reading->reader, reading->state->export.id, reading->stage, row,
+                         found, &reading->result->error);
 }
 
 static bool apply(struct catching *catching)
@@ -457,7 +502,7 @@ static bool each_newcomer(void *argument, struct span place, const struct store_
     struct error *error = &reading->result->error;
     struct window_row *row;
     (void)place;
-    if (!make_match(reading->window, entity, &row, error))
+    if (!make_match(reading->window, entity, reading->max_rows, &row, error))
         return false;
     return !row || put_in(reading->window, row, reading->max_rows, error);
 }
@@ -512,9 +557,11 @@ bool window_matches_update(struct window_reading *reading)
 {
     struct catching catching = {.reading = reading};
     int64_t news = count_news(reading->window, reading->state);
-    if (news < 0 || news > CATCHING_UP * reading->max_rows)
+    if (news < 0 || news > CATCHING_UP * reading->max_rows ||
+        window_is_ahead(reading->window, reading->now))
         return !(reading->result->refill = true);
-    bool done = find_news(&catching) && move_bounds(reading) && apply(&catching);
+    bool done = window_take_turns(reading->window, reading->now, each_flip, &catching) &&
+                find_news(&catching) && move_bounds(reading) && apply(&catching);
     window_rows_fini(&catching.found);
     return done;
 }

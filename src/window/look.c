@@ -62,6 +62,7 @@ static void look_at(struct window_look *look, struct window_result *result,
         .state = &state,
         .max_rows = look->max_rows,
         .tombstone_ms = look->tombstone_ms,
+        .now = look->now,
         .max_array = engine_max_array_length(look->hub->engine,
                                              span_of(result->window->spec.view->export_name)),
         .outlived = look->outlived,
@@ -154,6 +155,7 @@ void window_look_run(struct read_job *read, struct store_reader *reader)
     struct window_look *look = (struct window_look *)read;
     find_same(look);
     look->until_us = clock_monotonic_us() + look->hub->options.look_us;
+    look->now = engine_now_ms(look->hub->engine) / 1000;
     if (!store_read_begin(reader, &look->error))
         return;
     for (size_t i = 0; i < look->count; i++) {
@@ -177,6 +179,7 @@ void window_fill_run(struct read_job *read, struct store_reader *reader)
     const struct hub *hub = fill->window->hub;
     const struct window_fill_limits limits = {.matches = hub->options.max_window_rows,
                                               .rows = INT64_MAX,
+                                              .now = engine_now_ms(hub->engine) / 1000,
                                               .until_us =
                                                   clock_monotonic_us() + hub->options.look_us};
     fill->done = window_matches_fill(fill->window, reader, &limits, &fill->filled, &fill->error);

@@ -179,6 +179,7 @@ static void read_window(struct window_once *once, struct store_reader *reader)
                                      .reader = reader,
                                      .state = &state,
                                      .max_rows = once->hub->options.max_window_rows,
+                                     .now = engine_now_ms(once->hub->engine) / 1000,
                                      .budget = first_look(once)};
     if (!view_state_read(&state, window->spec.view, reader, &once->answer.error))
         return;
@@ -205,6 +206,7 @@ static bool fill(struct window_once *once, struct store_reader *reader)
     const struct hub_options *options = &once->hub->options;
     const struct window_fill_limits limits = {.matches = options->max_window_rows,
                                               .rows = options->max_filter_rows,
+                                              .now = engine_now_ms(once->hub->engine) / 1000,
                                               .until_us = clock_monotonic_us() + options->look_us};
     enum window_filled filled;
     if (!window_matches_fill(&once->window, reader, &limits, &filled, &once->answer.error))
@@ -359,6 +361,7 @@ static struct window_once *once_new(struct hub *hub, const struct hub_read *opti
     if (window_is_keyed_by_field(&once->window))
         once->rows.sink.key = once->window.spec.key;
     buffer_init(&once->answer.body, UINT32_MAX);
+    once->filling = window_is_sorted(&once->window); /* what comes first is known when all are */
     once->known =
         options->known ? memory_copy_string(options->known, strlen(options->known)) : NULL;
     if (!options->known || once->known)

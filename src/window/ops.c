@@ -67,6 +67,12 @@ static bool part(const struct subscription *subscription, int64_t *take, int64_t
     return window_part(subscription->member->window, take, skip);
 }
 
+static const struct view_query *order(const struct subscription *subscription)
+{
+    const struct window *window = subscription->member->window;
+    return window_is_sorted(window) ? window->spec.query : NULL;
+}
+
 static struct held_source *source(const struct subscription *subscription)
 {
     return &subscription->member->window->source;
@@ -110,6 +116,7 @@ const struct window_ops window_ops = {
     .inherit = window_inherit,
     .key = key,
     .part = part,
+    .order = order,
     .source = source,
     .shown = window_shown,
     .has_shown = has_shown,

@@ -107,6 +107,7 @@ static bool read_order(struct page_reading *reading)
     struct error *error = &pages->page.error;
     struct view_cut cut = wanted_part(pages);
     pages->begun = true;
+    pages->window.time.now = engine_now_ms(pages->hub->engine) / 1000;
     pages->position = reading->state.log.last_change;
     pages->page.seq = window_cursor(&reading->state);
     if (is_in_order_of_key(pages->window.spec.view))
@@ -221,6 +222,7 @@ static bool read_key(struct page_reading *reading)
     struct store_entity entity;
     bool found, done;
     pages->page.seq = window_cursor(&reading->state);
+    pages->window.time.now = engine_now_ms(pages->hub->engine) / 1000;
     if (pages->take == 0)
         return true;
     if (!store_read_entity(reading->reader, export_id, key, &entity, &found, error) || !found)
@@ -300,11 +302,11 @@ static bool note_epoch(struct hub_pages *pages, struct error *error)
     return true;
 }
 
-static bool set_spec(struct window_spec *spec, const struct wire_subscribe *wanted,
+static bool set_spec(struct hub *hub, struct window_spec *spec, const struct wire_subscribe *wanted,
                      struct error *error)
 {
-    if (wanted->filters &&
-        !(spec->filter = view_filter_new(spec->view, span_of(wanted->filters), error)))
+    if (wanted->query && !(spec->query = view_query_new(spec->view, span_of(wanted->query),
+                                                        &hub->options.query, error)))
         return false;
     size_t length = wanted->key ? strlen(wanted->key) : 0;
     char *key = wanted->key ? memory_copy_string(wanted->key, length) : NULL;
@@ -329,13 +331,13 @@ struct hub_pages *hub_pages_new(struct hub *hub, const struct wire_subscribe *wa
         pages->skip = HUB_SKIP;
     pages->take = wanted->take;
     spec->view = hub_find_view(hub, NULL, span_of(wanted->view), error);
-    if (!spec->view || !set_spec(spec, wanted, error) || !note_epoch(pages, error)) {
+    if (!spec->view || !set_spec(hub, spec, wanted, error) || !note_epoch(pages, error)) {
         hub_pages_free(pages);
         return NULL;
     }
     if (window_is_keyed_by_field(&pages->window) && pages->take != 0)
         pages->take = 1;
-    pages->plain = !spec->filter && !spec->key.data && !spec->view->key_count;
+    pages->plain = !spec->query && !spec->key.data && !spec->view->key_count;
     return pages;
 }
 

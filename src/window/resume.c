@@ -225,7 +225,7 @@ static bool match_neighbours(struct resume *resume, int64_t first, int64_t end)
 static bool is_filtered_cut(const struct window *window)
 {
     return window_is_cut(window) && window->spec.is_short &&
-           (window->spec.filter || window->spec.view->key_count || window->spec.scope);
+           (window->spec.query || window->spec.view->key_count || window->spec.scope);
 }
 
 static bool scan_above(struct resume *resume, int64_t first, int64_t near)
@@ -340,6 +340,12 @@ static bool has_lost_moves(const struct window_reading *reading, int64_t from)
     return reading->state->found && from <= reading->state->export.flip_floor;
 }
 
+/* ... or of what time moved in the query. */
+static bool moves_unnoted(const struct window_reading *reading)
+{
+    return view_query_is_timed(reading->window->spec.query);
+}
+
 /* ... or it was before the view showed what it does now. */
 static bool is_before(const struct window_reading *reading, int64_t from)
 {
@@ -355,7 +361,8 @@ static bool lacks_changes(const struct window_reading *reading, int64_t from)
 
 static bool is_refused(const struct window_reading *reading, int64_t from, bool current)
 {
-    return lacks_changes(reading, from) || (!current && is_before(reading, from));
+    return lacks_changes(reading, from) || moves_unnoted(reading) ||
+           (!current && is_before(reading, from));
 }
 
 static bool put_held(struct resume *resume)

@@ -110,6 +110,7 @@ static bool each_of_stage(void *argument, struct span place, const struct store_
         reading->exhausted = !reading->more;
         return false;
     }
+    window_expect_turn(reading->window, entity.data);
     if (!window_passes(reading->window, entity.key, entity.data))
         return true;
     if (is_full(reading))
@@ -137,7 +138,7 @@ static bool good(const struct window_reading *reading)
 static bool scan_labelled(struct window_reading *reading, int64_t by_label)
 {
     struct scoped scoped = {reading->window->spec.scope, NULL};
-    if (!reading->window->spec.filter)
+    if (!reading->window->spec.query)
         reading->budget = 0;
     return scoped_scan_rows(scoped, reading->reader, by_label, span_make(NULL, 0), -1,
                             each_of_stage, reading, &reading->result->error) &&
@@ -150,7 +151,7 @@ static bool scan(struct window_reading *reading)
     const struct window *window = reading->window;
     const struct window_spec *spec = &window->spec;
     struct view_cut cut = window_view_cut(window);
-    bool plain = !spec->filter && !spec->key.data && !spec->view->key_count && !spec->scope;
+    bool plain = !spec->query && !spec->key.data && !spec->view->key_count && !spec->scope;
     int64_t skip = cut.skip, limit = cut.take;
     if (plain) {
         skip += spec->skip;
@@ -225,6 +226,8 @@ static bool read_key(struct window_reading *reading)
     if (!store_read_entity(reading->reader, reading->state->export.id, window->spec.key, &entity,
                            &found, error))
         return false;
+    if (found)
+        window_expect_turn(reading->window, entity.data);
     if (!found || window->spec.skip > 0 || !window_passes(window, entity.key, entity.data))
         return true;
     buffer_init(&place, UINT32_MAX);
@@ -256,6 +259,8 @@ bool window_read(struct window_reading *reading)
         return true; /* nothing was ever fed */
     if (window_keeps_matches(window))
         return read_matches(reading);
+    window->time.now = reading->now;
+    window->time.turn = INT64_MAX;
     if (window->spec.key.data && !window_is_keyed_by_field(window) &&
         !(window_is_cut(window) && window->spec.is_short))
         return read_key(reading);

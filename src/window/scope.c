@@ -11,7 +11,7 @@ enum { SCOPE_MATCHES = 10 };
 
 int64_t window_match_limit(const struct window *window, int64_t max_rows)
 {
-    bool only_scoped = window->spec.scope && !window->spec.filter;
+    bool only_scoped = window->spec.scope && !window->spec.query;
     return only_scoped && max_rows < INT64_MAX / SCOPE_MATCHES ? max_rows * SCOPE_MATCHES
                                                                : max_rows;
 }

@@ -51,7 +51,45 @@ static int64_t wanted_rows(const struct view *view, const struct wire_subscribe 
 bool window_is_wanted(const struct view *view, const struct wire_subscribe *message)
 {
     return view->stage || view->coalesce_ms || message->take >= 0 || message->skip >= 0 ||
-           message->filters;
+           message->query;
+}
+
+/* Rows in an order of their own are kept in memory, so the view must have none, and no end by it.
+ */
+static bool check_sort(const struct view *view, struct error *error)
+{
+    const struct view_stage *stage = view->stage;
+    if (view->mode != VIEW_LIST)
+        return refuse(error, "sort", view, "it works on lists");
+    if (stage && stage->sort_path_count)
+        return refuse(error, "sort", view, "its definition sorts it");
+    return !stage || !stage->has_cut ||
+           refuse(error, "sort", view, "its definition cuts it (take, skip, last)");
+}
+
+/* Events come of changes, and a row that time alone brings in has none. */
+static bool check_timed(const struct view *view, struct error *error)
+{
+    return !window_tells_events_of(view) ||
+           error_set(error, ERROR_INVALID_PARAMETER,
+                     "'where' asks for \"now\", which the events of view '%.128s' cannot answer; "
+                     "subscribe to the list of that export",
+                     view->id);
+}
+
+static bool make_query(const struct hub *hub, const struct view *view,
+                       const struct wire_subscribe *message, struct window_spec *spec,
+                       struct error *error)
+{
+    struct view_query *query =
+        view_query_new(view, span_of(message->query), &hub->options.query, error);
+    if (!query || (view_query_sorts(query) && !check_sort(view, error)) ||
+        (view_query_is_timed(query) && !check_timed(view, error))) {
+        view_query_unref(query);
+        return false;
+    }
+    spec->query = query;
+    return true;
 }
 
 bool window_spec_make(const struct hub *hub, const struct view *view,
@@ -69,16 +107,13 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     spec->is_short = is_short(hub, view);
     spec->is_partial =
         window_tells_events_of(view) && (!message->with_snapshot || message->snapshot_limit >= 0);
-    if (message->filters) {
-        spec->filter = view_filter_new(view, span_of(message->filters), error);
-        if (!spec->filter)
-            return false;
-    }
+    if (message->query && !make_query(hub, view, message, spec, error))
+        return false;
     if (message->key) {
         spec->key =
             span_make(memory_copy_string(message->key, strlen(message->key)), strlen(message->key));
         if (!spec->key.data) {
-            view_filter_free(spec->filter);
+            view_query_unref(spec->query);
             return error_set(error, ERROR_MEMORY, "out of memory for a window");
         }
     }
@@ -88,7 +123,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
 
 void window_spec_fini(struct window_spec *spec)
 {
-    view_filter_free(spec->filter);
+    view_query_unref(spec->query);
     memory_free((void *)spec->key.data);
     row_scope_unref(spec->scope);
     view_unref(spec->view);
@@ -100,7 +135,7 @@ bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
 {
     *copy = *spec;
     view_ref(copy->view);
-    copy->filter = view_filter_ref(spec->filter);
+    copy->query = view_query_ref(spec->query);
     copy->scope = row_scope_ref(scope);
     if (!spec->key.data)
         return true;

@@ -8,12 +8,14 @@ static void fold_spec(uint64_t *hash, const struct window_spec *spec)
     tag_number(hash, spec->skip);
     tag_number(hash, spec->take);
     tag_span(hash, spec->key);
-    tag_span(hash, spec->filter ? view_filter_text(spec->filter) : span_make(NULL, 0));
+    tag_span(hash, spec->query ? view_query_text(spec->query) : span_make(NULL, 0));
     tag_span(hash, spec->scope ? row_scope_name(spec->scope) : span_make(NULL, 0));
 }
 
 bool window_is_timed(const struct window *window)
 {
+    if (view_query_is_timed(window->spec.query))
+        return true;
     for (const struct view_stage *stage = window->spec.view->stage; stage; stage = stage->source)
         if (stage->timed)
             return true;

@@ -47,8 +47,8 @@ static char *print_name(const struct window_spec *spec)
                   spec->key.data ? 'k' : '-');
     buffer_add_span(&name, spec->key);
     buffer_add_char(&name, '\n');
-    if (spec->filter)
-        buffer_add_span(&name, view_filter_text(spec->filter));
+    if (spec->query)
+        buffer_add_span(&name, view_query_text(spec->query));
     buffer_add_char(&name, '\n');
     if (spec->scope)
         buffer_add_span(&name, row_scope_name(spec->scope));
@@ -93,6 +93,7 @@ static struct window *window_new(struct hub *hub, struct feed *feed, struct wind
     link_append(&hub->windows->all, &window->in_windows);
     link_append(&hub->windows->lingerers, &window->in_lingering);
     hub->windows->count++;
+    hub->windows->timed += view_query_is_timed(window->spec.query);
     hub->windows->lingering++; /* until somebody joins */
     feed->windows++;
     *spec = (struct window_spec){.view = NULL};
@@ -115,6 +116,7 @@ static void window_free(struct window *window)
     link_remove(&window->in_active);
     link_remove(&window->in_lingering);
     windows->count--;
+    windows->timed -= view_query_is_timed(window->spec.query);
     windows->lingering--;
     if (window->content.known)
         windows->ended_us = clock_monotonic_us();

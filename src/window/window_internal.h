@@ -14,7 +14,8 @@
  *   recall.c      on a reader: what was kept of a window there
  *   once.c        both sides: a window that is read once, for plain HTTP; pages.c: page by page
  *   tag.c         on a reader: what names the state of such a one
- *   filter.c      on a reader: which rows of a whole view pass a filter
+ *   filter.c      on a reader: which rows of a whole view pass a query
+ *   time.c        both sides: when time alone changes that
  *   scope.c       on a reader: what row scopes add to these
  *   bounds.c      on a reader: the part of its stage that such a view gives on
  *   frames.c      on a reader: rows as frames; farewells.c: deletes told with a snapshot
@@ -64,15 +65,15 @@ enum window_kept {
 
 /* What decides the content of a window. Owned by it. */
 struct window_spec {
-    const struct view *view; /* one reference */
-    int64_t skip, take;      /* take VIEW_ALL: all */
-    int64_t limit;           /* rows of a snapshot; -1: all */
-    bool is_extra;           /* max_windows does not count for it */
-    bool is_short;           /* the view is cut to so few rows that a filter reads them anew */
-    bool is_partial;         /* events, whose members did not begin with all rows */
-    struct view_filter *filter;
-    struct span key;         /* absent: every key */
-    struct row_scope *scope; /* whose rows; one reference; NULL: they are not scoped */
+    const struct view *view;  /* one reference */
+    int64_t skip, take;       /* take VIEW_ALL: all */
+    int64_t limit;            /* rows of a snapshot; -1: all */
+    bool is_extra;            /* max_windows does not count for it */
+    bool is_short;            /* the view is cut to so few rows that a filter reads them anew */
+    bool is_partial;          /* events, whose members did not begin with all rows */
+    struct view_query *query; /* NULL: all rows, in the view's order */
+    struct span key;          /* absent: every key */
+    struct row_scope *scope;  /* whose rows; one reference; NULL: they are not scoped */
 };
 
 /* What the look at hand found of a row that was there before. */
@@ -136,6 +137,14 @@ struct window_matches {
     struct map by_key;
     struct window_bounds bounds; /* that they are within, of a cut view */
     struct window_fill_place fill;
+};
+
+/* Of a query that asks for the time: time.c. */
+struct window_time {
+    int64_t now;       /* unix seconds as of which rows pass */
+    int64_t turn;      /* the next second at which it may change them, if no matches are kept; */
+    struct heap turns; /* if they are, struct window_turn by that second, */
+    struct map by_key; /* and the same by key */
 };
 
 /* Keys that left lately: settle.c. */
@@ -238,7 +247,8 @@ struct window {
     uint64_t looked_us; /* when the last look came back */
     struct window_keeping kept;
     struct window_content content;
-    struct window_matches matches; /* whose it is likewise */
+    struct window_matches matches; /* whose these are likewise */
+    struct window_time time;
 };
 
 /* ---- members ---- */
@@ -280,6 +290,27 @@ bool window_spec_copy(const struct window_spec *spec, struct row_scope *scope,
 /* The part of its view that the window is: rows at most, and how many come before them. False: all
  * that there are, or the one of its key. */
 bool window_part(const struct window *window, int64_t *take, int64_t *skip);
+/* time.c: of queries that ask for the time. */
+struct span window_turn_map_key(const void *turn);
+void window_turns_clear(struct window *window);
+/* Of a row that is being judged as of time.now, keep its turn, if it has one; `data` absent: the
+ * row is gone. `max_rows`: of the window. */
+bool window_note_turn(struct window *window, struct span key, struct span data, int64_t max_rows,
+                      struct error *error);
+/* The same where matches are not kept. */
+void window_expect_turn(struct window *window, struct span data);
+/* The window's rows are to be as of `now`: tell the keys of those whose turn has come. */
+bool window_take_turns(struct window *window, int64_t now,
+                       bool (*each)(void *argument, struct span key), void *argument);
+/* When time may next change the rows: unix seconds, INT64_MAX: never. */
+int64_t window_next_turn(const struct window *window);
+/* Whether the window is of a time so far ahead of `now` that it is to be filled anew. */
+bool window_is_ahead(const struct window *window, int64_t now);
+/* The time on the loop, milliseconds; 0 while no window asks for it. And in how many of these it
+ * may change a window that no reader has; INT64_MAX: it does not. */
+int64_t windows_now_ms(const struct hub *hub);
+int64_t window_turns_in(const struct window *window, int64_t now_ms);
+
 /* What the looks keep of a window; for all zeroes. */
 void window_content_init(struct window *window);
 void window_content_fini(struct window *window);
@@ -304,9 +335,11 @@ static inline bool window_is_keyed_by_field(const struct window *window)
 }
 /* For struct map. */
 struct span window_row_map_key(const void *row);
+/* Whether a query puts its rows in an order of their own. */
+bool window_is_sorted(const struct window *window);
 /* Whether its view is cut. */
 bool window_is_cut(const struct window *window);
-/* Whether the window is a filter over all of a view, or over a cut that is not short, and whether
+/* Whether the window is a query over all of a view, or over a cut that is not short, and whether
  * its matches are kept for that: one that is read only once tries without. */
 bool window_filters_all(const struct window *window);
 bool window_keeps_matches(const struct window *window);
@@ -318,7 +351,9 @@ bool window_may_have_more(const struct window *window);
 void window_say_more(const struct window *window, struct snapshot_drafts *drafts);
 /* The part of its view's order that the view itself gives on. */
 struct view_cut window_view_cut(const struct window *window);
-/* Whether an entity (key, canonical text) passes key and filter. */
+/* Whether its members may see an entity (key, canonical text) at all, */
+bool window_sees(const struct window *window, struct span key, struct span data);
+/* and whether it is among their rows, as of time.now. */
 bool window_passes(const struct window *window, struct span key, struct span data);
 
 /* ---- a look ---- */
@@ -409,6 +444,7 @@ struct window_reading {
     int64_t stage; /* number in the database, of a derived view; 0: not there yet */
     int64_t built; /* change at which that was built */
     int64_t max_rows, tombstone_ms;
+    int64_t now; /* unix seconds */
     uint32_t max_array;
     int64_t budget; /* rows that a filter may look at; 0: as many as there are */
     int64_t looked; /* and has */
@@ -477,6 +513,7 @@ struct window_fill_limits {
     int64_t matches;   /* most that may be kept */
     int64_t rows;      /* rows that the view may have */
     uint64_t until_us; /* when it has taken long enough: monotonic; 0: never */
+    int64_t now;       /* unix seconds */
 };
 bool window_matches_fill(struct window *window, struct store_reader *reader,
                          const struct window_fill_limits *limits, enum window_filled *filled,
@@ -574,6 +611,7 @@ struct windows {
     size_t count, lingering; /* all of them, and those without members */
     size_t extra;            /* with members, and made for heirs: see key_owner.c */
     uint64_t ended_us;       /* when one was last forgotten, what it held included; 0: never */
+    size_t timed;            /* whose query asks for the time */
     size_t members;          /* of all */
     bool looking;            /* a look is on its way */
     struct link moved;       /* window.kept.in_moved */
@@ -662,6 +700,7 @@ struct window_look {
     struct read_job read;
     struct hub *hub;
     int64_t max_rows, tombstone_ms;
+    int64_t now;   /* unix seconds */
     bool outlived; /* as in struct window_reading */
     struct window_result *results;
     size_t count;

@@ -142,24 +142,32 @@ bool wire_change_names(struct span payload, enum row_operation *operation, struc
     return take_string(&payload, key);
 }
 
+static void put_key(struct buffer *out, const struct wire_sort *sort)
+{
+    put_string(out, "{\"field\":[");
+    for (size_t i = 0; i < sort->count; i++) {
+        if (i > 0)
+            put_string(out, ",");
+        doc_escape(out, sort->path[i]);
+    }
+    put_string(out, sort->descending ? "],\"order\":\"desc\"}" : "],\"order\":\"asc\"}");
+}
+
+/* Clients of version 1 know one key; all of several stand beside it. */
 static void put_sort(struct buffer *out, const struct wire_subscribed *subscribed)
 {
     static const struct span seq = {"_seq", 4};
-    const struct span *path = subscribed->sorted_by_seq ? &seq : subscribed->sort_path;
-    size_t count = subscribed->sorted_by_seq ? 1 : subscribed->sort_path_count;
-    if (count == 0)
+    static const struct wire_sort by_seq = {&seq, 1, true};
+    const struct wire_sort *first = subscribed->sorted_by_seq ? &by_seq : subscribed->sorts;
+    if (!subscribed->sorted_by_seq && !subscribed->sort_count)
         return;
-    put_string(out, ",\"sort\":{\"field\":[");
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            put_string(out, ",");
-        doc_escape(out, path[i]);
+    put_string(out, ",\"sort\":");
+    put_key(out, first);
+    for (size_t i = 0; subscribed->sort_count > 1 && i < subscribed->sort_count; i++) {
+        put_string(out, i ? "," : ",\"sorts\":[");
+        put_key(out, &subscribed->sorts[i]);
     }
-    put_string(out, "],\"order\":");
-    if (subscribed->sorted_by_seq || subscribed->descending)
-        put_string(out, "\"desc\"}");
-    else
-        put_string(out, "\"asc\"}");
+    put_string(out, subscribed->sort_count > 1 ? "]" : "");
 }
 
 static bool put_accepted(struct buffer *out, const struct wire_subscribed *subscribed)

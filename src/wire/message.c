@@ -120,34 +120,49 @@ static int64_t read_count(struct reader *reader, const char *name, int64_t minim
     return -1;
 }
 
-/* The canonical text of an object on the heap. */
-static char *read_filters(struct reader *reader)
+/* What of the view is wanted, on the heap; NULL: all. What is in these members is for who knows the
+ * view to read. */
+static char *read_query(struct reader *reader)
 {
-    uint32_t value = field(reader, "filters");
-    if (value == DOC_NONE)
-        return NULL;
-    if (type_of(reader, value) != DOC_OBJECT) {
-        wrong_type(reader, "filters", "an object of dotted path to value", value);
-        return NULL;
+    static const struct {
+        const char *name, *wanted;
+        enum doc_type type;
+    } parts[] = {{"filters", "an object of dotted path to value", DOC_OBJECT},
+                 {"where", "a predicate, which is an object", DOC_OBJECT},
+                 {"sort", "a list of keys", DOC_ARRAY}};
+    struct buffer text;
+    buffer_init(&text, SIZE_MAX);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        uint32_t value = field(reader, parts[i].name);
+        if (value == DOC_NONE)
+            continue;
+        if (type_of(reader, value) != parts[i].type) {
+            wrong_type(reader, parts[i].name, parts[i].wanted, value);
+            break;
+        }
+        buffer_printf(&text, "%s\"%s\":", text.length ? "," : "{", parts[i].name);
+        buffer_add_span(&text, doc_text(&reader->doc, value));
     }
-    struct span text = doc_text(&reader->doc, value);
-    char *filters = memory_copy_string(text.data, text.length);
-    if (!filters)
-        error_set(&reader->error, ERROR_MEMORY, "no memory for \"filters\" of a message");
-    return filters;
+    bool given = text.length && buffer_add_char(&text, '}');
+    char *query =
+        !failed(reader) && given && buffer_string(&text) ? buffer_take(&text, NULL) : NULL;
+    if (!query && (given || text.failed) && !failed(reader))
+        error_set(&reader->error, ERROR_MEMORY, "no memory for the query of a message");
+    buffer_fini(&text);
+    return query;
 }
 
 /* ---- messages ---- */
 
 /*
  * What makes two subscriptions of the same view and key different, in a fixed order and with
- * defaults left out. Within filters the order and the spelling of numbers are the client's: one
+ * defaults left out. Within a query the order and the spelling of numbers are the client's: one
  * that changes them gets one more snapshot, and nothing wrong.
  */
 static char *print_parameters(struct reader *reader, bool with_snapshot)
 {
-    static const char *const names[] = {"after", "epoch", "snapshotLimit", "partition",
-                                        "take",  "skip",  "filters"};
+    static const char *const names[] = {"after", "epoch",   "snapshotLimit", "partition", "take",
+                                        "skip",  "filters", "where",         "sort"};
     struct buffer text;
     buffer_init(&text, SIZE_MAX);
     buffer_add_string(&text, with_snapshot ? "{\"withSnapshot\":true" : "{\"withSnapshot\":false");
@@ -179,7 +194,7 @@ static void read_subscribe(struct reader *reader, struct wire_subscribe *subscri
     subscribe->snapshot_limit = read_count(reader, "snapshotLimit", 1);
     subscribe->take = read_count(reader, "take", 1);
     subscribe->skip = read_count(reader, "skip", 0);
-    subscribe->filters = read_filters(reader);
+    subscribe->query = read_query(reader);
     subscribe->parameters = print_parameters(reader, subscribe->with_snapshot);
 }
 
@@ -281,7 +296,7 @@ void wire_message_fini(struct wire_message *message)
     memory_free(message->subscribe.partition);
     memory_free(message->subscribe.after);
     memory_free(message->subscribe.epoch);
-    memory_free(message->subscribe.filters);
+    memory_free(message->subscribe.query);
     memory_free(message->subscribe.parameters);
     memory_free(message->id);
     memory_free(message->query);

@@ -201,8 +201,18 @@ static void check_values_of_both(struct reading *reading, uint32_t object, const
 
 /* ---- queries ---- */
 
-static const char *const query_members[] = {"view", "key",   "partition",     "filters", "take",
-                                            "skip", "after", "snapshotLimit", NULL};
+static const char *const query_members[] = {"view",  "key",           "partition", "filters",
+                                            "where", "sort",          "take",      "skip",
+                                            "after", "snapshotLimit", NULL};
+
+/* What else than filters chooses rows; who knows the view reads what is in them. */
+static const struct {
+    const char *name;
+    enum doc_type type;
+    const char *wrong;
+} choices[] = {{"where", DOC_OBJECT, "must be a predicate, which is an object"},
+               {"sort", DOC_ARRAY, "must be a list of keys"}};
+enum { CHOICES = sizeof choices / sizeof *choices };
 
 static bool is_told(const struct reading *reading, uint32_t value)
 {
@@ -279,6 +289,32 @@ static char *read_filters(struct reading *reading, uint32_t query)
     return taken;
 }
 
+/* What of the view is asked for, as wire_subscribe has it; on the heap, NULL: all. */
+static char *read_choice(struct reading *reading, uint32_t query)
+{
+    char *filters = read_filters(reading, query);
+    struct buffer text;
+    buffer_init(&text, UINT32_MAX);
+    if (filters)
+        buffer_printf(&text, "{\"filters\":%s", filters);
+    memory_free(filters);
+    for (size_t i = 0; i < CHOICES; i++) {
+        uint32_t value = member(reading, query, choices[i].name);
+        if (value == DOC_NONE)
+            continue;
+        buffer_printf(&text, "%s\"%s\":", text.length ? "," : "{", choices[i].name);
+        buffer_add_span(&text, doc_text(reading->doc, value));
+    }
+    bool any = text.length > 0 || text.failed;
+    char *taken = any && buffer_add_char(&text, '}') && buffer_string(&text)
+                      ? buffer_take(&text, NULL)
+                      : NULL;
+    buffer_fini(&text);
+    if (any && !taken)
+        refuse(reading, ERROR_MEMORY, "query", "is too much for the memory that there is");
+    return taken;
+}
+
 static bool is_blank(const char *text)
 {
     size_t at = 0;
@@ -307,6 +343,11 @@ static void check_query_shape(struct reading *reading, uint32_t query)
         read_count(reading, query, counts[i], 0);
     if (filters != DOC_NONE && type_of(reading, filters) != DOC_OBJECT)
         refuse_shape(reading, "filters", "must be an object of dotted path to value");
+    for (size_t i = 0; i < CHOICES; i++) {
+        uint32_t value = member(reading, query, choices[i].name);
+        if (value != DOC_NONE && type_of(reading, value) != choices[i].type)
+            refuse_shape(reading, choices[i].name, choices[i].wrong);
+    }
 }
 
 static void read_query(struct reading *reading, uint32_t query, struct wire_message *message)
@@ -321,7 +362,7 @@ static void read_query(struct reading *reading, uint32_t query, struct wire_mess
     subscribe->skip = read_count(reading, query, "skip", 0);
     subscribe->snapshot_limit = read_count(reading, query, "snapshotLimit", 1);
     if (!reading->refused)
-        subscribe->filters = read_filters(reading, query);
+        subscribe->query = read_choice(reading, query);
     if (!reading->refused)
         subscribe->parameters = print_query(reading, query, 2); /* behind view and key */
     if (!reading->refused)

@@ -48,8 +48,9 @@ struct wire_subscribe {
     bool with_snapshot;
     int64_t snapshot_limit; /* -1 when absent */
     int64_t take, skip;     /* -1 when absent; take is at least 1 */
-    char *filters;          /* canonical text of the object; NULL when absent */
-    bool unlimited;         /* without `take` it is all of the view */
+    char *query; /* what of the view, and in which order: canonical text of an object of the members
+                    filters, where and sort that were given, for view_query_new; NULL: all */
+    bool unlimited; /* without `take` it is all of the view */
     /* Canonical text of all parameters but view and key: equal iff the same. A new parameter goes
      * into print_parameters (message.c), or a client that changes it gets no answer. */
     char *parameters;
@@ -111,17 +112,23 @@ struct wire_tape {
     int64_t earliest, next;
 };
 
+/* A key of an order. */
+struct wire_sort {
+    const struct span *path; /* raw names */
+    size_t count;
+    bool descending;
+};
+
 struct wire_subscribed {
     const struct wire_encoding *encoding;
     const struct wire_tape *tape; /* of version 2, where the frames say `offset`; NULL: none */
     struct span view;             /* raw */
     enum wire_mode mode;
-    bool sorted_by_seq;           /* adds "sort":{"field":["_seq"],"order":"desc"} */
-    const struct span *sort_path; /* else, of a sorted view: the raw names of its path, */
-    size_t sort_path_count;       /* how many (0: no "sort"), */
-    bool descending;              /* and the order */
-    bool has_take;                /* of a window: */
-    int64_t take, skip;           /* rows at most, and how many come before them */
+    bool sorted_by_seq;            /* adds "sort":{"field":["_seq"],"order":"desc"} */
+    const struct wire_sort *sorts; /* else by these keys */
+    size_t sort_count;             /* 0: no "sort" */
+    bool has_take;                 /* of a window: */
+    int64_t take, skip;            /* rows at most, and how many come before them */
     struct span epoch;
     int resumed; /* -1: leave out, 0: false, 1: true */
 };

@@ -23,7 +23,7 @@ static void check_decoded(const struct wire_message *message)
         require(subscribe->snapshot_limit == -1 || subscribe->snapshot_limit >= 1);
         require(subscribe->take == -1 || subscribe->take >= 1);
         require(subscribe->skip >= -1);
-        require(!subscribe->filters || subscribe->filters[0] == '{');
+        require(!subscribe->query || subscribe->query[0] == '{');
         break;
     case WIRE_UNSUBSCRIBE:
         require(message->version == 2 || subscribe->view != NULL);

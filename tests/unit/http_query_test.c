@@ -23,7 +23,7 @@ TEST(nothing_given)
     assert_string_equal(message.subscribe.view, "E/list");
     assert_null(message.subscribe.key);
     assert_null(message.subscribe.after);
-    assert_null(message.subscribe.filters);
+    assert_null(message.subscribe.query);
     assert_int_equal(message.subscribe.take, -1);
     assert_int_equal(message.subscribe.skip, -1);
     wire_message_fini(&message);
@@ -31,9 +31,17 @@ TEST(nothing_given)
 
 TEST(everything_given)
 {
-    static const char *const arguments[] = {
-        "take=5", "skip=0",    "key=7", "after=1:000000000002", "filter=a.b:1.0", "filter=c:\"",
-        "epoch=", "filter=d:", NULL};
+    static const char *const arguments[] = {"take=5",
+                                            "skip=0",
+                                            "key=7",
+                                            "after=1:000000000002",
+                                            "filter=a.b:1.0",
+                                            "sort= [\"a\"]",
+                                            "filter=c:\"",
+                                            "epoch=",
+                                            "where={\"field\": \"\\u0061\",\"gt\":1.0}",
+                                            "filter=d:",
+                                            NULL};
     struct wire_message message;
     struct error error;
     assert_true(read_query(arguments, &message, &error));
@@ -42,7 +50,9 @@ TEST(everything_given)
     assert_string_equal(message.subscribe.key, "7");
     assert_string_equal(message.subscribe.after, "1:000000000002");
     assert_string_equal(message.subscribe.epoch, "");
-    assert_string_equal(message.subscribe.filters, "{\"a.b\":1.0,\"c\":\"\\\"\",\"d\":\"\"}");
+    assert_string_equal(message.subscribe.query,
+                        "{\"filters\":{\"a.b\":1.0,\"c\":\"\\\"\",\"d\":\"\"},"
+                        "\"where\":{\"field\":\"a\",\"gt\":1.0},\"sort\":[\"a\"]}");
     wire_message_fini(&message);
 }
 
@@ -51,10 +61,19 @@ TEST(what_is_wrong_is_named)
     static const struct {
         const char *arguments[3], *says;
     } cases[] = {
-        {{"takes=1"}, "'takes'"},       {{"take=1", "take=1"}, "'take' is given twice"},
-        {{"filter"}, "path:value"},     {{"filter=a:1", "filter=a:2"}, "'filter': "},
-        {{"take={}"}, "\"take\" must"}, {{"key=\xff"}, "UTF-8"},
-        {{"=1"}, "no parameter ''"},    {{""}, "no parameter ''"},
+        {{"takes=1"}, "'takes'"},
+        {{"take=1", "take=1"}, "'take' is given twice"},
+        {{"filter"}, "path:value"},
+        {{"filter=a:1", "filter=a:2"}, "'filter': "},
+        {{"take={}"}, "\"take\" must"},
+        {{"key=\xff"}, "UTF-8"},
+        {{"=1"}, "no parameter ''"},
+        {{""}, "no parameter ''"},
+        {{"where={}}"}, "'where' is"},
+        {{"where={},\"take\":1"}, "'where' is"},
+        {{"where=1"}, "\"where\" must"},
+        {{"sort=mag"}, "'sort' is"},
+        {{"where={}", "where={}"}, "'where' is given twice"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct wire_message message;
@@ -68,7 +87,7 @@ TEST(what_is_wrong_is_named)
 
 TEST(every_allocation_may_fail)
 {
-    static const char *const arguments[] = {"take=5", "filter=a:1", "key=k", NULL};
+    static const char *const arguments[] = {"take=5", "filter=a:1", "key=k", "where={}", NULL};
     for (size_t n = 1;; n++) {
         struct wire_message message;
         struct error error;

@@ -267,19 +267,28 @@ TEST(acknowledgements_say_what_the_view_is)
                    "\"take\":10,\"skip\":0,\"epoch\":\"e\"}");
     subscribed.has_take = false;
     const struct span path[] = {span_of("id"), span_of("a.\"b")};
-    subscribed.sort_path = path;
-    subscribed.sort_path_count = 2;
+    struct wire_sort sorts[] = {{path, 2, false}, {path + 1, 1, true}};
+    subscribed.sorts = sorts;
+    subscribed.sort_count = 1;
     assert_true(wire_subscribed(&out, &subscribed));
     expect_message(&out, BINARY,
                    "{\"op\":\"subscribed\",\"view\":\"a\\\"/state\",\"mode\":\"state\","
                    "\"sort\":{\"field\":[\"id\",\"a.\\\"b\"],\"order\":\"asc\"},\"epoch\":\"e\"}");
-    subscribed.descending = true;
-    subscribed.sort_path_count = 1;
+    subscribed.sort_count = 2;
+    assert_true(wire_subscribed(&out, &subscribed));
+    expect_message(&out, BINARY,
+                   "{\"op\":\"subscribed\",\"view\":\"a\\\"/state\",\"mode\":\"state\","
+                   "\"sort\":{\"field\":[\"id\",\"a.\\\"b\"],\"order\":\"asc\"},"
+                   "\"sorts\":[{\"field\":[\"id\",\"a.\\\"b\"],\"order\":\"asc\"},"
+                   "{\"field\":[\"a.\\\"b\"],\"order\":\"desc\"}],\"epoch\":\"e\"}");
+    sorts[0].descending = true;
+    sorts[0].count = 1;
+    subscribed.sort_count = 1;
     assert_true(wire_subscribed(&out, &subscribed));
     expect_message(&out, BINARY,
                    "{\"op\":\"subscribed\",\"view\":\"a\\\"/state\",\"mode\":\"state\","
                    "\"sort\":{\"field\":[\"id\"],\"order\":\"desc\"},\"epoch\":\"e\"}");
-    subscribed.sort_path_count = 0;
+    subscribed.sort_count = 0;
     subscribed.mode = WIRE_APPEND;
     subscribed.resumed = 1;
     subscribed.epoch = span_make(NULL, 0);

@@ -51,7 +51,7 @@ static void describe(struct buffer *out, const struct wire_message *message)
         buffer_printf(out, ",\"take\":%lld", (long long)subscribe->take);
     if (subscribe->skip >= 0)
         buffer_printf(out, ",\"skip\":%lld", (long long)subscribe->skip);
-    describe_string(out, "filters", subscribe->filters);
+    describe_string(out, "query", subscribe->query);
     describe_string(out, "parameters", subscribe->parameters);
     describe_string(out, "token", message->token);
     buffer_add_char(out, '}');

@@ -132,9 +132,9 @@ static void check_query(const char *query, const char *echo, const char *filters
         fail_msg("%s: %s", text, error.message);
     assert_string_equal(message.query, echo);
     if (filters)
-        assert_string_equal(message.subscribe.filters, filters);
+        assert_string_equal(message.subscribe.query, filters);
     else
-        assert_null(message.subscribe.filters);
+        assert_null(message.subscribe.query);
     assert_true(message.subscribe.unlimited && message.subscribe.with_snapshot);
     wire_message_fini(&message);
 }
@@ -148,7 +148,10 @@ static void the_query_is_echoed_as_it_was_asked(void **state)
                 "{\"view\":\"Q/list\",\"take\":2,\"skip\":0}", NULL);
     check_query("{\"view\":\"Q/list\",\"filters\":{\"a.b\":null,\"c\":[1]},\"partition\":\"p\"}",
                 "{\"view\":\"Q/list\",\"partition\":\"p\",\"filters\":{\"a.b\":null,\"c\":[1]}}",
-                "{\"a.b\":null,\"c\":[1],\"_partition\":\"p\"}");
+                "{\"filters\":{\"a.b\":null,\"c\":[1],\"_partition\":\"p\"}}");
+    check_query("{\"view\":\"Q/list\",\"take\":2,\"sort\":[\"a\"],\"where\":{\"exists\":\"a\"}}",
+                "{\"view\":\"Q/list\",\"where\":{\"exists\":\"a\"},\"sort\":[\"a\"],\"take\":2}",
+                "{\"where\":{\"exists\":\"a\"},\"sort\":[\"a\"]}");
     check_query("{\"view\":\"Q/list\",\"take\":9007199254740993}",
                 "{\"view\":\"Q/list\",\"take\":9007199254740993}", NULL);
 }
