@@ -358,7 +358,7 @@ class Run {
    * rows of a moment ago and then what came of them. */
   async freshAgree(bases) {
     for (const spec of this.specs) {
-      const timed = this.definitions.timedView(spec.view);
+      const timed = this.definitions.timedWindow(spec);
       const client = await Client.open(this.server, { windows: true });
       client.send(`{"type":"subscribe",${members(spec)}}`);
       const applier = new Applier();
@@ -367,12 +367,13 @@ class Run {
       const text = (list) => JSON.stringify(timed ? list.sort() : list);
       for (const frame of await client.until((f) => (f.op === 'snapshot' && f.complete) || f.type === 'error')) applier.apply(frame);
       const until = Date.now() + patience(20_000);
-      while (timed && text(rows()) !== text(want()) && Date.now() < until) {
+      let [has, should] = [rows(), want()]; /* of one moment: what is expected changes by the second */
+      while (timed && text(has) !== text(should) && Date.now() < until) {
         while (client.read < client.messages.length) applier.apply(await client.next());
         await this.turn();
+        [has, should] = [rows(), want()];
       }
       client.destroy();
-      const [has, should] = [rows(), want()];
       if (text(has) !== text(should)) {
         throw new Error(`a fresh snapshot of ${members(spec)}\n${this.definitions.describe(spec.view)}\nhas:\n  ${has.join('\n  ')}\nexpected:\n  ${should.join('\n  ')}`);
       }
@@ -386,6 +387,7 @@ class Run {
       for (const name of ['key', 'take', 'skip']) if (spec[name] !== undefined) query.append(name, spec[name]);
       const filters = [...(spec.filters ? parse(spec.filters) : [])];
       if (filters.some(([, value]) => Array.isArray(value) || value instanceof Map)) continue;
+      for (const name of ['where', 'sort']) if (spec[name] !== undefined) query.append(name, spec[name]);
       for (const [path, value] of filters) query.append('filter', `${path}:${print(value)}`);
       const url = `${this.server.http}/v1/views/${spec.view}?${query}`;
       const until = Date.now() + patience(20_000);
@@ -395,7 +397,7 @@ class Run {
         const has = JSON.parse(text).rows.map(({ key, data }) => `${key} ${canonPlain(data)}`);
         const want = [...this.expected(spec, bases)].map(([key, row]) => `${key} ${row}`);
         if (JSON.stringify(has) === JSON.stringify(want)) break;
-        if (!this.definitions.timedView(spec.view) || Date.now() > until) {
+        if (!this.definitions.timedWindow(spec) || Date.now() > until) {
           throw new Error(`HTTP: ${url}\n${this.definitions.describe(spec.view)}\nhas:\n  ${has.join('\n  ')}\nexpected:\n  ${want.join('\n  ')}`);
         }
         await this.turn();
@@ -424,7 +426,7 @@ class Run {
     let before = await this.bases();
     for (let i = 0; i < count; i++) {
       /* Who was cut off may see what changes in its next snapshot. */
-      const counted = this.listeners.filter((l) => l.connected && !l.partial && !l.asFrames && !this.definitions.timedView(l.spec.view));
+      const counted = this.listeners.filter((l) => l.connected && !l.partial && !l.asFrames && !this.definitions.timedWindow(l.spec));
       /* The model changes its rows in place. */
       before = new Map([...before].map(([name, rows]) => [name, new Map(rows)]));
       const had = counted.map((l) => ({ frames: l.liveFrames, cuts: l.cuts, rows: this.expected(l.spec, before) }));

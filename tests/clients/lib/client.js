@@ -8,7 +8,7 @@ import { within } from './server.js';
 
 const SEQ = /^(0|[1-9][0-9]*):[0-9]{12,}$/;
 const ORDER = {
-  subscribed: ['op', 'view', 'mode', 'sort', 'take', 'skip', 'epoch', 'resumed'],
+  subscribed: ['op', 'view', 'mode', 'sort', 'sorts', 'take', 'skip', 'epoch', 'resumed'],
   snapshot: ['mode', 'entity', 'op', 'data', 'complete', 'seq', 'more'],
   patch: ['mode', 'entity', 'op', 'key', 'data', 'append', 'seq'],
   upsert: ['mode', 'entity', 'op', 'key', 'data', 'seq'],

@@ -100,6 +100,12 @@ function operand(value, entity, now) {
   return value.get('literal');
 }
 
+/** An array has an equal element; an object has a member of that name. */
+function contains(value, part) {
+  if (isObject(value)) return typeof part === 'string' && value.has(part);
+  return Array.isArray(value) && value.some((element) => equal(element, part));
+}
+
 export function holds(predicate, entity, now) {
   if (predicate.has('all')) return predicate.get('all').every((one) => holds(one, entity, now));
   if (predicate.has('any')) return predicate.get('any').some((one) => holds(one, entity, now));
@@ -110,6 +116,9 @@ export function holds(predicate, entity, now) {
   const right = operand(predicate.get(relation), entity, now);
   if (relation === 'eq') return equal(left, right);
   if (relation === 'ne') return !equal(left, right);
+  if (relation === 'in') return Array.isArray(right) && right.some((value) => equal(value, left));
+  if (relation === 'prefix') return typeof left === 'string' && typeof right === 'string' && left.startsWith(right);
+  if (relation === 'contains') return contains(left, right);
   const comparable = orderKind(left) === orderKind(right) && ['boolean', 'number', 'string'].includes(orderKind(left));
   return comparable && RELATIONS[relation](compareValues(left, right));
 }
@@ -121,13 +130,19 @@ export function byAge(a, b) {
   return compareSeq(b.entity.get('_seq'), a.entity.get('_seq')) || compareBytes(a.key, b.key);
 }
 
-function byValue(path, descending) {
-  return (a, b) => {
-    const [x, y] = [a, b].map((row) => valueAt(row.entity, path) ?? null);
-    if (x === null || y === null) return Number(x === null) - Number(y === null) || compareBytes(a.key, b.key);
-    const order = compareValues(x, y);
-    return (descending ? -order : order) || compareBytes(a.key, b.key);
-  };
+function compareAt(a, b, path, descending) {
+  const [x, y] = [a, b].map((row) => valueAt(row.entity, path) ?? null);
+  if (x === null || y === null) return Number(x === null) - Number(y === null);
+  const order = compareValues(x, y);
+  return descending ? -order : order;
+}
+
+const byValue = (path, descending) => (a, b) => compareAt(a, b, path, descending) || compareBytes(a.key, b.key);
+
+/** By several keys, one after the other: as a subscription gives them, parsed by json.js. */
+function byKeys(keys) {
+  const orders = keys.map((key) => (isObject(key) ? [key.get('by'), key.get('order') === 'desc'] : [key, false]));
+  return (a, b) => orders.reduce((order, [path, descending]) => order || compareAt(a, b, path, descending), 0) || compareBytes(a.key, b.key);
 }
 
 const number = (value) => Number(value.raw);
@@ -172,9 +187,11 @@ export const passes = (filters, entity) => [...filters].every(([path, value]) =>
 });
 
 /** What a subscriber with these parameters sees of a view's ordered rows. */
-export function windowOf(rows, { filters, key, keyField, skip = 0, take = Infinity }) {
+export function windowOf(rows, { filters, where, sort, key, keyField, skip = 0, take = Infinity }, now) {
   let left = rows;
   if (filters) left = left.filter((row) => passes(filters, row.entity));
+  if (where) left = left.filter((row) => holds(where, row.entity, now));
+  if (sort) left = [...left].sort(byKeys(sort));
   if (key !== undefined && keyField) {
     left = left.filter((row) => keyedBy(valueAt(row.entity, keyField)) === key).slice(0, 1).map((row) => ({ ...row, key }));
   } else if (key !== undefined) {

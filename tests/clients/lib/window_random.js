@@ -98,6 +98,48 @@ export class Feed {
   }
 }
 
+/* ---- predicates ---- */
+
+/* In a configuration an integer beyond 64 bits is written as text, as it is told to clients, and a
+ * fraction has at most the digits of a double. */
+function plainLiteral(r) {
+  const value = anyValue(r);
+  if (value === '0.10000000000000001') return '0.1';
+  return /^-?[0-9]{19,}$/.test(value) ? `"${value}"` : value;
+}
+
+function literal(r) {
+  const value = plainLiteral(r);
+  return value.startsWith('{') ? `{"literal":${value}}` : value;
+}
+
+function predicateOf(r, depth, paths, timed) {
+  if (timed && r.chance(0.5)) return `{"field":"t","${r.pick(['gt', 'gte', 'lt', 'lte'])}":{"now":true}}`;
+  const many = () => Array.from({ length: r.below(4) }, () => predicateOf(r, depth - 1, paths, timed)).join(',');
+  const path = r.pick(paths);
+  const field = JSON.stringify(path.includes('.') && r.chance(0.3) ? path.split('.') : path);
+  switch (r.below(depth > 0 ? 11 : 8)) {
+    case 0:
+      return `{"exists":${field}}`;
+    case 1:
+      return `{"field":${field},"${r.pick(['eq', 'ne', 'gt', 'lte', 'in', 'prefix', 'contains'])}":{"field":"${r.pick(paths)}"}}`;
+    case 2:
+      return `{"field":${field},"in":[${Array.from({ length: r.below(5) }, () => plainLiteral(r)).join(',')}]}`;
+    case 3:
+      return r.chance(0.5)
+        ? `{"field":"${r.pick(paths)}","contains":${r.chance(0.5) ? r.pick(['"x"', '"y"', '"deep"', '1', '2']) : literal(r)}}`
+        : `{"field":"${r.pick(paths)}","prefix":${r.pick(['""', '"a"', '"1"', '"\\u0000"', '"0"', '"a\\"b"', '"-"', '"1844"'])}}`;
+    case 8:
+      return `{"all":[${many()}]}`;
+    case 9:
+      return `{"any":[${many()}]}`;
+    case 10:
+      return `{"not":${predicateOf(r, depth - 1, paths, timed)}}`;
+    default:
+      return `{"field":${field},"${r.pick(['eq', 'ne', 'ne', 'gt', 'gte', 'lt', 'lte'])}":${literal(r)}}`;
+  }
+}
+
 /* ---- views ---- */
 
 /** Random views of two exports, and what the model says that they show. */
@@ -109,35 +151,8 @@ export class Definitions {
     for (let i = 0; i < random.between(4, 8); i++) this.add(i);
   }
 
-  /* In a configuration an integer beyond 64 bits is written as text, as it is told to clients, and a
-   * fraction has at most the digits of a double. */
-  literal() {
-    const value = anyValue(this.random);
-    if (value === '0.10000000000000001') return '0.1';
-    if (/^-?[0-9]{19,}$/.test(value)) return `"${value}"`;
-    return value.startsWith('{') ? `{"literal":${value}}` : value;
-  }
-
   predicate(depth) {
-    const r = this.random;
-    if (this.timed && r.chance(0.5)) return `{"field":"t","${r.pick(['gt', 'gte', 'lt', 'lte'])}":{"now":true}}`;
-    const many = () => Array.from({ length: r.below(4) }, () => this.predicate(depth - 1)).join(',');
-    const path = r.pick(PATHS);
-    const field = JSON.stringify(path.includes('.') && r.chance(0.3) ? path.split('.') : path);
-    switch (r.below(depth > 0 ? 8 : 5)) {
-      case 0:
-        return `{"exists":${field}}`;
-      case 1:
-        return `{"field":${field},"${r.pick(['eq', 'ne', 'gt', 'lte'])}":{"field":"${r.pick(PATHS)}"}}`;
-      case 5:
-        return `{"all":[${many()}]}`;
-      case 6:
-        return `{"any":[${many()}]}`;
-      case 7:
-        return `{"not":${this.predicate(depth - 1)}}`;
-      default:
-        return `{"field":${field},"${r.pick(['eq', 'ne', 'ne', 'gt', 'gte', 'lt', 'lte'])}":${this.literal()}}`;
-    }
+    return predicateOf(this.random, depth, PATHS, this.timed);
   }
 
   step() {
@@ -206,6 +221,26 @@ export class Definitions {
     return view !== undefined && (view.definition.includes('"now"') || this.timedView(view.source));
   }
 
+  /** Whether time alone changes what a subscriber with this spec sees. */
+  timedWindow(spec) {
+    return this.timedView(spec.view) || Boolean(spec.where?.includes('"now"'));
+  }
+
+  /** Whether a subscription may put the view in an order: it has none, and no end. */
+  sortable(id) {
+    const view = this.derived.get(id);
+    if (!view) return true;
+    const does = (...words) => words.some((word) => view.definition.includes(`"${word}"`));
+    const filters = does('filter');
+    if (does('sort', 'max_by', 'min_by', 'skip', 'take', 'first', 'last')) return false;
+    return filters ? this.unsorted(view.source) : this.sortable(view.source);
+  }
+
+  unsorted(id) {
+    const view = this.derived.get(id);
+    return !view || (!/"(sort|max_by|min_by)"/.test(view.definition) && this.unsorted(view.source));
+  }
+
   /** All rows of a view in its order. bases: export → entities by key. */
   rows(id, bases, now) {
     const view = this.derived.get(id);
@@ -219,29 +254,46 @@ export class Definitions {
   window(spec, bases, now) {
     const view = this.derived.get(spec.view);
     const limit = view && spec.key === undefined ? 100 : Infinity; /* more than these tests have rows, so a view's own limit counts */
-    const filters = spec.filters && parse(spec.filters);
-    return windowOf(this.rows(spec.view, bases, now), { ...spec, filters, keyField: view?.keyField, take: spec.take ?? limit });
+    const [filters, where, sort] = [spec.filters, spec.where, spec.sort].map((text) => text && parse(text));
+    return windowOf(this.rows(spec.view, bases, now), { ...spec, filters, where, sort, keyField: view?.keyField, take: spec.take ?? limit }, now);
   }
 }
 
 /* ---- windows ---- */
 
 /** A subscription's parameters as JSON members. */
-export function members({ view, key, take, skip, filters, snapshotLimit, withSnapshot }) {
+export function members({ view, key, take, skip, filters, where, sort, snapshotLimit, withSnapshot }) {
   const parts = [`"view":${JSON.stringify(view)}`];
   if (key !== undefined) parts.push(`"key":${JSON.stringify(key)}`);
   if (take !== undefined) parts.push(`"take":${take}`);
   if (skip !== undefined) parts.push(`"skip":${skip}`);
   if (filters !== undefined) parts.push(`"filters":${filters}`);
+  if (where !== undefined) parts.push(`"where":${where}`);
+  if (sort !== undefined) parts.push(`"sort":${sort}`);
   if (snapshotLimit !== undefined) parts.push(`"snapshotLimit":${snapshotLimit}`);
   if (withSnapshot === false) parts.push('"withSnapshot":false');
   return parts.join(',');
 }
 
-/** About what a view with these fields shows: it refuses any other. */
+/** Of these paths those that a view with these fields shows: it refuses to be asked about any other. */
+const shownOf = (paths, fields) => paths.filter((path) => !fields || fields.some((field) => path === field || path.startsWith(`${field}.`)));
+
+/** A predicate over a view. */
+function whereOf(r, fields, timed) {
+  return predicateOf(r, r.below(3), shownOf(PATHS, fields), timed && !fields);
+}
+
+function sortOf(r, fields) {
+  const paths = shownOf(['n', 'n', 's', 'c', 'b', 'o', 'o.x', 'o.deep.y'], fields);
+  const key = () => {
+    const path = JSON.stringify(r.pick(paths));
+    return r.chance(0.2) ? path : `{"by":${path},"order":"${r.pick(['asc', 'desc'])}"}`;
+  };
+  return `[${Array.from({ length: r.between(1, 3) }, key).join(',')}]`;
+}
+
 function filtersOf(r, fields) {
-  const shown = (path) => !fields || fields.some((field) => path === field || path.startsWith(`${field}.`));
-  const paths = ['n', 's', 'b', 'b', 'b', 'o.x', 'o.y', 'o.deep.y', 'o', 'l', 'missing'].filter(shown);
+  const paths = shownOf(['n', 's', 'b', 'b', 'b', 'o.x', 'o.y', 'o.deep.y', 'o', 'l', 'missing'], fields);
   const parts = new Map();
   for (let i = 0; i < r.pick([1, 1, 1, 2]); i++) {
     const path = r.pick(paths);
@@ -278,6 +330,8 @@ export function specOf(r, definitions) {
     if (r.chance(0.5) || (spec.take === undefined && spec.skip === undefined)) spec.filters = filtersOf(r, fields);
     if (r.chance(0.15)) spec.key = key();
   }
+  if (r.chance(0.35)) spec.where = whereOf(r, fields, definitions.timed);
+  if (r.chance(0.3) && (mode ?? 'list') === 'list' && definitions.sortable(view)) spec.sort = sortOf(r, fields);
   /* Such keys cannot be asked for. */
   if (spec.key === '' || spec.key?.includes('\0')) delete spec.key;
   return derived?.output === 'keyed' && spec.key === undefined ? specOf(r, definitions) : spec;
