@@ -1,37 +1,22 @@
 /* Audit events: their lines hold what docs/logs.md says, and each is counted. */
 #include "access/audit.h"
+#include "stderr_capture.h"
 #include "test.h"
-
-static FILE *file;
-static int real_stderr;
-static char captured[400000];
 
 static void capture(void)
 {
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-    file = tmpfile();
-    real_stderr = dup(STDERR_FILENO);
-    assert_true(file && real_stderr >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    stderr_capture();
 }
 
-static void release(void)
-{
-    dup2(real_stderr, STDERR_FILENO);
-    close(real_stderr);
-    fclose(file);
-}
-
-TEST_EACH(capture, release)
+TEST_EACH(capture, stderr_release)
 
 /* What was written since the last call, behind the time of the first line. */
 static const char *written(void)
 {
     enum { TIME = sizeof "2024-02-29T12:34:56.007Z" };
-    ssize_t length = pread(fileno(file), captured, sizeof captured - 1, 0);
-    captured[length < 0 ? 0 : length] = '\0';
-    assert_int_equal(ftruncate(fileno(file), 0), 0);
-    lseek(fileno(file), 0, SEEK_SET);
-    return length > TIME ? captured + TIME : "";
+    const char *text = stderr_captured();
+    return strlen(text) > TIME ? text + TIME : "";
 }
 
 static struct audit_client known(struct auth_identity *identity)

@@ -4,24 +4,14 @@
  */
 #include "access/access_internal.h"
 #include "access/credentials.h"
+#include "folder.h"
 #include "test.h"
+
+TEST_ALL(test_folder_make, test_folder_remove)
 
 #define KEY "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" /* of RFC 8037 */
 #define TOKEN "0123456789abcdef"
 #define OTHER "fedcba9876543210"
-
-static char folder[] = "/tmp/stele-credentials-XXXXXX";
-
-static const char *write_file(const char *name, const char *text)
-{
-    static char path[96];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-    fclose(file);
-    return path;
-}
 
 static void config_with(struct config *config, const char *auth)
 {
@@ -110,21 +100,21 @@ TEST(what_is_wrong_is_named)
 TEST(files_are_read)
 {
     char auth[256];
-    const char *path = write_file("token", "\n  " TOKEN "\r\n");
+    const char *path = test_file("token", "\n  " TOKEN "\r\n");
     snprintf(auth, sizeof(auth), "{\"mode\":\"static\",\"tokens\":[{\"file\":\"%s\"}]}", path);
     expect_good(auth, 1, 0);
-    path = write_file("key", KEY "\n");
+    path = test_file("key", KEY "\n");
     snprintf(auth, sizeof(auth), "{\"mode\":\"signed\",\"keys\":[{\"file\":\"%s\",\"kid\":\"a\"}]}",
              path);
     expect_good(auth, 0, 1);
     path =
-        write_file("jwks", "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" KEY "\"}]}");
+        test_file("jwks", "{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"" KEY "\"}]}");
     snprintf(auth, sizeof(auth), "{\"mode\":\"signed\",\"jwks_file\":\"%s\"}", path);
     expect_good(auth, 0, 1);
-    path = write_file("empty", "{\"keys\":[]}");
+    path = test_file("empty", "{\"keys\":[]}");
     snprintf(auth, sizeof(auth), "{\"mode\":\"signed\",\"jwks_file\":\"%s\"}", path);
     expect_refused(auth, "auth.jwks_file", "no key of Ed25519");
-    path = write_file("binary", "\xff\xfe");
+    path = test_file("binary", "\xff\xfe");
     snprintf(auth, sizeof(auth), "{\"mode\":\"static\",\"tokens\":[{\"file\":\"%s\"}]}", path);
     expect_refused(auth, "auth.tokens[0]", "text");
 }
@@ -169,7 +159,7 @@ TEST(nothing_secret_is_printed)
             fail_msg("%s is not in %s", shown[i], printed);
     /* It is a file of the right form, in which the tokens must be put back. */
     assert_true(config_init(&copy, &error));
-    if (!config_read_file(&copy, write_file("printed", printed), &error))
+    if (!config_read_file(&copy, test_file("printed", printed), &error))
         fail_msg("%s", error.message);
     assert_false(credentials_read(&credentials, &copy, &error));
     config_fini(&config);
@@ -245,7 +235,7 @@ TEST(running_out_of_memory_is_an_error)
     snprintf(auth, sizeof(auth),
              "{\"mode\":\"signed\",\"keys\":[\"" KEY "\"],\"tokens\":[\"" OTHER
              "\",{\"file\":\"%s\",\"views\":[\"a\"]}]}",
-             write_file("token", TOKEN));
+             test_file("token", TOKEN));
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         struct config config;
@@ -270,21 +260,3 @@ TEST(running_out_of_memory_is_an_error)
         assert_true(hit || good);
     }
 }
-
-static void make_folder(void)
-{
-    assert_true(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    static const char *const names[] = {"token", "key", "jwks", "empty", "binary", "printed"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char path[96];
-        snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
-        unlink(path);
-    }
-    assert_int_equal(rmdir(folder), 0);
-}
-
-TEST_ALL(make_folder, remove_folder)

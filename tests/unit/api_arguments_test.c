@@ -1,8 +1,9 @@
 /* What is wrong with an argument is named, and structs of other versions are understood. */
 #include "api_fixture.h"
+#include "folder.h"
 #include "test.h"
 
-TEST_ALL(make_folder, remove_folder)
+TEST_ALL(test_folder_make, test_folder_remove)
 
 static stele *store;
 

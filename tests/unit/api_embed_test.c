@@ -3,9 +3,10 @@
  * and a copy meanwhile.
  */
 #include "api_fixture.h"
+#include "folder.h"
 #include "test.h"
 
-TEST_ALL(make_folder, remove_folder)
+TEST_ALL(test_folder_make, test_folder_remove)
 
 /* ---- a flood of requests ---- */
 

@@ -1,8 +1,8 @@
 /* Stores of a test, and what comes out of them, collected. */
 #include "api_fixture.h"
+#include "folder.h"
 #include "test.h"
 
-static char folder[] = "/tmp/stele-api-XXXXXX";
 char file[80];
 stele_error refusal;
 
@@ -10,7 +10,7 @@ stele_error refusal;
 stele *open_as(const char *name, stele_options options)
 {
     stele_error error = {0};
-    snprintf(file, sizeof(file), "%s/%s.db", folder, name);
+    snprintf(file, sizeof(file), "%s/%s.db", test_folder, name);
     options.database = file;
     stele *store = stele_open(&options, &error);
     if (!store)
@@ -131,18 +131,6 @@ stele *open_serving(const char *name)
     options.setting_count = 1;
     options.listen = options.health = "127.0.0.1:0";
     return open_as(name, options);
-}
-
-void make_folder(void)
-{
-    assert_true(mkdtemp(folder));
-}
-
-void remove_folder(void)
-{
-    char command[64];
-    snprintf(command, sizeof(command), "rm -r %s", folder);
-    assert_int_equal(system(command), 0);
 }
 
 bool any_row(void *argument, const stele_row *row)

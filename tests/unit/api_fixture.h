@@ -12,10 +12,6 @@
 /* The database opened last. */
 extern char file[80];
 
-/* cmocka's group set-up and tear-down. */
-void make_folder(void);
-void remove_folder(void);
-
 /* Each test has a database of its own. */
 stele *open_as(const char *name, stele_options options);
 stele *open_with(const char *name, const char *const *settings, size_t count);

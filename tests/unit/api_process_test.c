@@ -1,6 +1,7 @@
 /* A child that lives on, and what must stay as it was in the process. */
 #include "api/api.h"
 #include "api_fixture.h"
+#include "folder.h"
 #include "test.h"
 
 #include <locale.h>
@@ -8,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-TEST_ALL(make_folder, remove_folder)
+TEST_ALL(test_folder_make, test_folder_remove)
 
 /* ---- the process ---- */
 

@@ -3,11 +3,12 @@
  */
 #include "api_fixture.h"
 #include "close_watch.h"
+#include "folder.h"
 #include "test.h"
 
 #include <pthread.h>
 
-TEST_ALL(make_folder, remove_folder)
+TEST_ALL(test_folder_make, test_folder_remove)
 
 TEST(wrong_options_are_named)
 {

@@ -1,16 +1,10 @@
 #include "base/base.h"
+#include "stderr_capture.h"
+#include "test.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 /* The linker takes these instead of the library's, so that the test decides what time it is. */
 static uint64_t now_us = 1;
@@ -27,40 +21,15 @@ int64_t clock_wall_ms(void)
 
 #define TIME "2024-02-29T12:34:56.007Z"
 
-static FILE *file;
-static int real_stderr;
-static char captured[200000];
-
 /* Each test starts late enough for all held-back lines of the one before to be forgotten. */
-static int capture(void **state)
+static void capture(void)
 {
-    (void)state;
     now_us += 100 * 1000 * 1000;
     log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
-    file = tmpfile();
-    real_stderr = dup(STDERR_FILENO);
-    return file && real_stderr >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0 ? 0 : -1;
+    stderr_capture();
 }
 
-static int release(void **state)
-{
-    (void)state;
-    dup2(real_stderr, STDERR_FILENO);
-    close(real_stderr);
-    fclose(file);
-    return 0;
-}
-
-/* What was written since the last call. */
-static const char *written(void)
-{
-    fflush(file);
-    ssize_t length = pread(fileno(file), captured, sizeof captured - 1, 0);
-    captured[length < 0 ? 0 : length] = '\0';
-    assert_int_equal(ftruncate(fileno(file), 0), 0);
-    lseek(fileno(file), 0, SEEK_SET);
-    return captured;
-}
+TEST_EACH(capture, stderr_release)
 
 static size_t lines_in(const char *text)
 {
@@ -70,30 +39,29 @@ static size_t lines_in(const char *text)
     return lines;
 }
 
-static void text_lines(void **state)
+TEST(text_lines)
 {
-    (void)state;
     log_warning("store", "slow-write", log_text("file", "a b"), log_number("ms", 12));
-    assert_string_equal(written(), TIME " warning store slow-write file=\"a b\" ms=12\n");
+    assert_string_equal(stderr_captured(), TIME " warning store slow-write file=\"a b\" ms=12\n");
     log_info("server", "started");
-    assert_string_equal(written(), TIME " info server started\n");
+    assert_string_equal(stderr_captured(), TIME " info server started\n");
     log_error("server", "gone", log_word("a", ""), log_word("b", NULL), log_text("c", NULL));
-    assert_string_equal(written(), TIME " error server gone a=\"\" b=\"\" c=\"\"\n");
+    assert_string_equal(stderr_captured(), TIME " error server gone a=\"\" b=\"\" c=\"\"\n");
     /* A text is quoted always, a word when it needs it. */
     log_info("server", "quoted", log_word("a", "plain"), log_word("b", "two words"),
              log_text("c", "plain"), log_text("d", "plain text"), log_word("e", "x=y"));
-    assert_string_equal(written(), TIME " info server quoted a=plain b=\"two words\" c=\"plain\" "
-                                        "d=\"plain text\" e=\"x=y\"\n");
+    assert_string_equal(stderr_captured(),
+                        TIME " info server quoted a=plain b=\"two words\" c=\"plain\" "
+                             "d=\"plain text\" e=\"x=y\"\n");
     log_info("server", "borrowed", log_span("a", span_make("abcdef", 3)),
              log_span("b", (struct span){0}), log_beside("c", "/x/y.db", "-lock"),
              log_text(NULL, "left out"), log_word("d", "e"));
-    assert_string_equal(written(),
+    assert_string_equal(stderr_captured(),
                         TIME " info server borrowed a=\"abc\" b=\"\" c=\"/x/y.db-lock\" d=e\n");
 }
 
-static void numbers_of_every_type(void **state)
+TEST(numbers_of_every_type)
 {
-    (void)state;
     for (int json = 0; json < 2; json++) {
         log_configure(LOG_LEVEL_DEBUG, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
         log_info("a", "numbers", log_number("d", -3), log_number("u", 4000000000U),
@@ -101,8 +69,9 @@ static void numbers_of_every_type(void **state)
                  log_number("l", INT64_C(-9000000000)), log_number("t", true),
                  log_number("least", INT64_MIN), log_number("ul", UINT64_MAX),
                  log_number("plain", (INT64_C(1) << 53) - 1), log_number("not", INT64_C(1) << 53));
-        assert_non_null(
-            strstr(written(), json ? ",\"d\":-3,\"u\":4000000000,\"h\":65535,\"z\":7,"
+        assert_non_null(strstr(stderr_captured(),
+                               json
+                                   ? ",\"d\":-3,\"u\":4000000000,\"h\":65535,\"z\":7,"
                                      "\"l\":-9000000000,\"t\":1,\"least\":\"-9223372036854775808\","
                                      "\"ul\":\"18446744073709551615\",\"plain\":9007199254740991,"
                                      "\"not\":\"9007199254740992\"}\n"
@@ -112,76 +81,75 @@ static void numbers_of_every_type(void **state)
     }
 }
 
-static void json_lines(void **state)
+TEST(json_lines)
 {
-    (void)state;
     log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
     log_debug("wire", "odd", log_text("text", "a\\b\"\n\x01\xFF\xC3\xA9"), log_number("n", -5),
               log_number("big", 9007199254740993ULL), log_word("digits", "7"),
               log_word("bare", "word"));
-    assert_string_equal(written(),
+    assert_string_equal(stderr_captured(),
                         "{\"time\":\"" TIME
                         "\",\"level\":\"debug\",\"component\":\"wire\",\"event\":\"odd\","
                         "\"text\":\"a\\\\b\\\"\\n\\u0001\xEF\xBF\xBD\xC3\xA9\",\"n\":-5,"
                         "\"big\":\"9007199254740993\",\"digits\":\"7\","
                         "\"bare\":\"word\"}\n");
     log_info("wire", "plain");
-    assert_string_equal(written(),
+    assert_string_equal(stderr_captured(),
                         "{\"time\":\"" TIME "\",\"level\":\"info\",\"component\":\"wire\","
                         "\"event\":\"plain\"}\n");
 }
 
-static void nothing_can_be_forged(void **state)
+TEST(nothing_can_be_forged)
 {
-    (void)state;
     /* Control characters, invalid UTF-8, line separators, text that turns around. */
     log_info("wire", "odd-text",
              log_word("name", "a\nb\x1B[0m\xFF\r\x7F\xC2\x85\xE2\x80\xA8\xE2\x80\xAE"));
-    assert_string_equal(written(), TIME " info wire odd-text name=\"a\\nb\\u001b[0m\xEF\xBF\xBD\\r"
-                                        "\\u007f\\u0085\\u2028\\u202e\"\n");
+    assert_string_equal(stderr_captured(),
+                        TIME " info wire odd-text name=\"a\\nb\\u001b[0m\xEF\xBF\xBD\\r"
+                             "\\u007f\\u0085\\u2028\\u202e\"\n");
     /* A value that would end its quotes and begin a field of its own. */
     log_info("wire", "forged-field", log_text("name", "x\" code=fine y=\""),
              log_word("code", "refused"));
-    assert_string_equal(written(), TIME " info wire forged-field name=\"x\\\" code=fine y=\\\"\" "
-                                        "code=refused\n");
+    assert_string_equal(stderr_captured(),
+                        TIME " info wire forged-field name=\"x\\\" code=fine y=\\\"\" "
+                             "code=refused\n");
     log_info("wire", "forged-bare", log_word("name", "x code=fine"));
-    assert_string_equal(written(), TIME " info wire forged-bare name=\"x code=fine\"\n");
+    assert_string_equal(stderr_captured(), TIME " info wire forged-bare name=\"x code=fine\"\n");
     log_configure(LOG_LEVEL_DEBUG, LOG_FORMAT_JSON);
     log_info("wire", "forged-json", log_text("name", "x\",\"code\":\"fine"),
              log_word("code", "refused"));
-    assert_non_null(
-        strstr(written(), "\"name\":\"x\\\",\\\"code\\\":\\\"fine\",\"code\":\"refused\"}\n"));
+    assert_non_null(strstr(stderr_captured(),
+                           "\"name\":\"x\\\",\\\"code\\\":\\\"fine\",\"code\":\"refused\"}\n"));
 }
 
-static void what_looks_like_a_token_is_left_out(void **state)
+TEST(what_looks_like_a_token_is_left_out)
 {
-    (void)state;
 #define TOKEN "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ-_x"
     log_info("server", "leak", log_text("view", "a/" TOKEN "?b"), log_number("after", 1));
-    assert_string_equal(written(), TIME " info server leak view=\"a/[token]?b\" after=1\n");
+    assert_string_equal(stderr_captured(), TIME " info server leak view=\"a/[token]?b\" after=1\n");
     log_info("server", "leak-two", log_word("a", TOKEN ",eyJshort"));
-    assert_string_equal(written(), TIME " info server leak-two a=[token],eyJshort\n");
+    assert_string_equal(stderr_captured(), TIME " info server leak-two a=[token],eyJshort\n");
 }
 
-static void levels_are_respected_and_errno_kept(void **state)
+TEST(levels_are_respected_and_errno_kept)
 {
-    (void)state;
     log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
     assert_true(log_enabled("hub", LOG_LEVEL_ERROR));
     assert_true(log_enabled("hub", LOG_LEVEL_WARNING));
     assert_false(log_enabled("hub", LOG_LEVEL_INFO));
     log_info("a", "level");
-    assert_string_equal(written(), "");
+    assert_string_equal(stderr_captured(), "");
+    int kept = dup(STDERR_FILENO);
     errno = ENOSPC;
     close(STDERR_FILENO);
     log_error("a", "level");
     assert_int_equal(errno, ENOSPC);
-    dup2(fileno(file), STDERR_FILENO);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
 }
 
-static void components_have_levels_of_their_own(void **state)
+TEST(components_have_levels_of_their_own)
 {
-    (void)state;
     struct error error;
     log_configure(LOG_LEVEL_WARNING, LOG_FORMAT_TEXT);
     assert_true(log_configure_levels("server=debug,hub=error", NULL));
@@ -191,7 +159,7 @@ static void components_have_levels_of_their_own(void **state)
     assert_false(log_enabled("store", LOG_LEVEL_INFO));
     assert_true(log_enabled("of-no-list", LOG_LEVEL_WARNING));
     log_debug("server", "components");
-    assert_string_equal(written(), TIME " debug server components\n");
+    assert_string_equal(stderr_captured(), TIME " debug server components\n");
     /* What is wrong changes nothing. */
     assert_false(log_configure_levels("store=info,hub=loud", &error));
     assert_int_equal(error.code, ERROR_CONFIGURATION);
@@ -211,14 +179,13 @@ static void components_have_levels_of_their_own(void **state)
     assert_true(log_enabled("hub", LOG_LEVEL_WARNING));
 }
 
-static void long_lines_are_cut(void **state)
+TEST(long_lines_are_cut)
 {
-    (void)state;
     static char text[20000];
     memset(text, '"', sizeof text - 1);
     /* A value is cut by itself, so that the fields behind it are there. */
     log_info("a", "long", log_word("text", text), log_number("code", 7));
-    const char *line = written();
+    const char *line = stderr_captured();
     assert_in_range(strlen(line), 1200, 1400);
     assert_non_null(strstr(line, "\\\"\xE2\x80\xA6\" code=7\n"));
     memset(text, 1, sizeof text - 1);
@@ -226,12 +193,12 @@ static void long_lines_are_cut(void **state)
         log_configure(LOG_LEVEL_INFO, json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
         log_info("a", "longer", log_word("one", text), log_word("two", text),
                  log_number("code", 7));
-        line = written();
+        line = stderr_captured();
         assert_in_range(strlen(line), 3900, 4096);
         const char *end = json ? "\xE2\x80\xA6\",\"cut\":true}\n" : "\xE2\x80\xA6\" cut=true\n";
         assert_string_equal(line + strlen(line) - strlen(end), end);
         log_info(text, "long", log_number("code", 7));
-        line = written();
+        line = stderr_captured();
         assert_in_range(strlen(line), 3900, 4096);
         assert_non_null(strstr(line, json ? ",\"cut\":true}\n" : " cut=true\n"));
     }
@@ -240,82 +207,77 @@ static void long_lines_are_cut(void **state)
     for (size_t i = 0; i + 3 < sizeof text; i += 2)
         memcpy(text + i, "\xC3\xA9", 3);
     log_info("a", "characters", log_beside("text", "x", text));
-    line = written();
+    line = stderr_captured();
     assert_null(strstr(line, "\xEF\xBF\xBD"));
     assert_non_null(strstr(line, "\xC3\xA9\xE2\x80\xA6\"\n"));
 }
 
-static void repeats_are_held_back_and_counted(void **state)
+TEST(repeats_are_held_back_and_counted)
 {
-    (void)state;
     for (int i = 0; i < 35; i++)
         log_info("source", "refused", log_number("n", i));
-    const char *text = written();
+    const char *text = stderr_captured();
     assert_int_equal(lines_in(text), 10);
     assert_non_null(strstr(text, "n=9\n"));
     log_info("source", "other"); /* another event is not held back */
-    assert_string_equal(written(), TIME " info source other\n");
+    assert_string_equal(stderr_captured(), TIME " info source other\n");
     now_us += 10 * 1000 * 1000 - 1;
     log_info("source", "refused", log_word("n", "late"));
-    assert_string_equal(written(), "");
+    assert_string_equal(stderr_captured(), "");
     now_us += 1;
     log_info("source", "refused", log_number("n", 99));
-    assert_string_equal(written(), TIME " info source refused n=99 held_back=26\n");
+    assert_string_equal(stderr_captured(), TIME " info source refused n=99 held_back=26\n");
     log_info("source", "refused");
-    assert_string_equal(written(), TIME " info source refused\n");
+    assert_string_equal(stderr_captured(), TIME " info source refused\n");
 }
 
-static void held_count_without_fields_and_in_json(void **state)
+TEST(held_count_without_fields_and_in_json)
 {
-    (void)state;
     for (int i = 0; i < 12; i++)
         log_info("source", "bare");
-    written();
+    stderr_captured();
     now_us += 10 * 1000 * 1000;
     for (int i = 0; i < 11; i++)
         log_info("source", "bare");
-    assert_int_equal(strncmp(written(), TIME " info source bare held_back=2\n", 50), 0);
+    assert_int_equal(strncmp(stderr_captured(), TIME " info source bare held_back=2\n", 50), 0);
     log_configure(LOG_LEVEL_INFO, LOG_FORMAT_JSON);
     now_us += 10 * 1000 * 1000;
     log_info("source", "bare");
-    assert_non_null(strstr(written(), "\"event\":\"bare\",\"held_back\":1}\n"));
+    assert_non_null(strstr(stderr_captured(), "\"event\":\"bare\",\"held_back\":1}\n"));
 }
 
-static void what_was_held_is_told_in_the_end(void **state)
+TEST(what_was_held_is_told_in_the_end)
 {
-    (void)state;
     for (int i = 0; i < 15; i++)
         log_warning("source", "burst", log_number("n", i));
-    written();
+    stderr_captured();
     log_tick();
-    assert_string_equal(written(), "");
+    assert_string_equal(stderr_captured(), "");
     now_us += 10 * 1000 * 1000;
     log_tick();
-    assert_string_equal(written(), TIME " warning source burst held_back=5\n");
+    assert_string_equal(stderr_captured(), TIME " warning source burst held_back=5\n");
     log_tick();
-    assert_string_equal(written(), "");
+    assert_string_equal(stderr_captured(), "");
 }
 
-static void audit_lines_are_held_back_much_later(void **state)
+TEST(audit_lines_are_held_back_much_later)
 {
-    (void)state;
     for (int i = 0; i < 1500; i++)
         log_info("audit", "flood", log_number("n", i));
-    assert_int_equal(lines_in(written()), 1000);
+    assert_int_equal(lines_in(stderr_captured()), 1000);
     now_us += 10 * 1000 * 1000;
     log_tick();
-    assert_string_equal(written(), TIME " info audit flood held_back=500\n");
+    assert_string_equal(stderr_captured(), TIME " info audit flood held_back=500\n");
 }
 
-static void many_events_do_not_disturb(void **state)
+TEST(many_events_do_not_disturb)
 {
-    (void)state;
     for (int i = 0; i < 3000; i++) {
         char event[20];
         snprintf(event, sizeof event, "event-%d", i);
         log_info("many", event);
     }
-    assert_int_equal(lines_in(written()), 3000);
+    assert_int_equal(lines_in(stderr_captured()), 3000);
 }
 
 static void *log_often(void *argument)
@@ -328,20 +290,21 @@ static void *log_often(void *argument)
     return NULL;
 }
 
-static void threads_do_not_mix_lines(void **state)
+TEST(threads_do_not_mix_lines)
 {
-    (void)state;
     char names[4][2] = {"a", "b", "c", "d"};
     pthread_t threads[4];
     for (int i = 0; i < 4; i++)
         pthread_create(&threads[i], NULL, log_often, names[i]);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    const char *text = written();
+    const char *text = stderr_captured();
     assert_int_equal(lines_in(text), 800);
     for (const char *line = text; *line; line = strchr(line, '\n') + 1)
         assert_int_equal(strncmp(line, TIME " info ", 30), 0);
 }
+
+static char captured[200000];
 
 static size_t drain(int descriptor)
 {
@@ -353,9 +316,8 @@ static size_t drain(int descriptor)
     return (size_t)total;
 }
 
-static void nobody_hangs_for_a_reader_that_hangs(void **state)
+TEST(nobody_hangs_for_a_reader_that_hangs)
 {
-    (void)state;
     int ends[2];
     uint64_t before = log_lost();
     assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
@@ -384,26 +346,4 @@ static void nobody_hangs_for_a_reader_that_hangs(void **state)
     drain(ends[0]);
     assert_string_equal(captured, TIME " info server read\n");
     close(ends[0]);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(text_lines, capture, release),
-        cmocka_unit_test_setup_teardown(json_lines, capture, release),
-        cmocka_unit_test_setup_teardown(numbers_of_every_type, capture, release),
-        cmocka_unit_test_setup_teardown(nothing_can_be_forged, capture, release),
-        cmocka_unit_test_setup_teardown(what_looks_like_a_token_is_left_out, capture, release),
-        cmocka_unit_test_setup_teardown(levels_are_respected_and_errno_kept, capture, release),
-        cmocka_unit_test_setup_teardown(components_have_levels_of_their_own, capture, release),
-        cmocka_unit_test_setup_teardown(long_lines_are_cut, capture, release),
-        cmocka_unit_test_setup_teardown(repeats_are_held_back_and_counted, capture, release),
-        cmocka_unit_test_setup_teardown(held_count_without_fields_and_in_json, capture, release),
-        cmocka_unit_test_setup_teardown(what_was_held_is_told_in_the_end, capture, release),
-        cmocka_unit_test_setup_teardown(audit_lines_are_held_back_much_later, capture, release),
-        cmocka_unit_test_setup_teardown(many_events_do_not_disturb, capture, release),
-        cmocka_unit_test_setup_teardown(threads_do_not_mix_lines, capture, release),
-        cmocka_unit_test_setup_teardown(nobody_hangs_for_a_reader_that_hangs, capture, release),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

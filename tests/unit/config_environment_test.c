@@ -3,20 +3,10 @@
  * above both, and what is wrong is named.
  */
 #include "config/config_internal.h"
+#include "folder.h"
 #include "test.h"
 
-static char folder[] = "/tmp/stele-config-XXXXXX";
-
-static const char *write_file(const char *text)
-{
-    static char path[64];
-    snprintf(path, sizeof(path), "%s/config.json", folder);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-    fclose(file);
-    return path;
-}
+TEST_ALL(test_folder_make, test_folder_remove)
 
 /* Of a rate, how many it lets through. */
 static int64_t number_of(const struct config *config, const char *name)
@@ -68,7 +58,7 @@ static void expect_variable(const char *name, const char *setting, int64_t stand
     assert_int_equal(number_of(&config, setting), 17);
     /* The file wins, and an option over the file. */
     snprintf(text, sizeof(text), "{\"%s\":18}", setting);
-    assert_true(config_read_file(&config, write_file(text), &error));
+    assert_true(config_read_file(&config, test_file("config.json", text), &error));
     assert_int_equal(number_of(&config, setting), 18);
     assert_true(config_set(&config, setting, "19", &error));
     assert_int_equal(number_of(&config, setting), 19);
@@ -104,7 +94,8 @@ TEST(the_switch_of_rate_limits_is_theirs)
     setenv("ARETE_WS_MESSAGE_QUEUE_SIZE", "anything", 1);
     assert_true(config_read_environment(&config, &error));
     assert_int_equal(config.rate_limiting, CONFIG_RATES_OFF);
-    assert_true(config_read_file(&config, write_file("{\"rate_limiting\":\"auto\"}"), &error));
+    assert_true(config_read_file(&config, test_file("config.json", "{\"rate_limiting\":\"auto\"}"),
+                                 &error));
     assert_int_equal(config.rate_limiting, CONFIG_RATES_AUTO);
     setenv(name, "yes", 1);
     assert_false(config_read_environment(&config, &error));
@@ -231,7 +222,7 @@ TEST(auth_in_a_file_leaves_the_rest_to_the_environment)
     setenv("STELE_AUTH_AUDIENCE", "stele", 1);
     assert_true(config_init(&config, &error));
     assert_true(config_read_environment(&config, &error));
-    assert_true(config_read_file(&config, write_file(file), &error));
+    assert_true(config_read_file(&config, test_file("config.json", file), &error));
     assert_string_equal(config.auth.issuer, "of the file");
     assert_string_equal(config.auth.audience, "stele");
     assert_true(config_set(&config, "auth", "{}", &error));
@@ -239,24 +230,9 @@ TEST(auth_in_a_file_leaves_the_rest_to_the_environment)
     config_fini(&config);
     /* A program that does not ask for the environment has nothing of it. */
     assert_true(config_init(&config, &error));
-    assert_true(config_read_file(&config, write_file(file), &error));
+    assert_true(config_read_file(&config, test_file("config.json", file), &error));
     assert_null(config.auth.audience);
     config_fini(&config);
     unsetenv("STELE_AUTH_ISSUER");
     unsetenv("STELE_AUTH_AUDIENCE");
 }
-
-static void make_folder(void)
-{
-    assert_non_null(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    char path[64];
-    snprintf(path, sizeof(path), "%s/config.json", folder);
-    unlink(path);
-    assert_int_equal(rmdir(folder), 0);
-}
-
-TEST_ALL(make_folder, remove_folder)

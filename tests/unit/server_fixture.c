@@ -1,4 +1,5 @@
 #include "server_fixture.h"
+#include "folder.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,8 +25,7 @@ void live_open(struct live *live, const char *const *settings)
     struct error error = {0};
     char path[96];
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
-    snprintf(live->folder, sizeof live->folder, "/tmp/stele-test-XXXXXX");
-    assert_non_null(mkdtemp(live->folder));
+    folder_make(live->folder);
     snprintf(path, sizeof path, "%s/test.db", live->folder);
     assert_true(config_init(&live->config, &error));
     assert_true(config_set(&live->config, "database", path, &error));
@@ -59,11 +59,9 @@ void live_wait(struct live *live)
 
 void live_close(struct live *live)
 {
-    char command[128];
     server_close(live->server);
     config_fini(&live->config);
-    snprintf(command, sizeof command, "rm -r %s", live->folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(live->folder);
 }
 
 void live_stop(struct live *live)

@@ -7,6 +7,7 @@
 #include "config/config_internal.h"
 #include "server/server_internal.h"
 #include "server_fixture.h"
+#include "stderr_capture.h"
 
 #include <fcntl.h>
 #include <semaphore.h>
@@ -15,31 +16,13 @@
 
 /* ---- what is logged ---- */
 
-static FILE *lines;
-static int true_stderr;
-
-static void capture(void)
-{
-    lines = tmpfile();
-    assert_non_null(lines);
-    fflush(stderr);
-    true_stderr = dup(STDERR_FILENO);
-    dup2(fileno(lines), STDERR_FILENO);
-}
-
 /* What was logged since; ends the capture. */
 static void captured(struct buffer *out)
 {
-    char piece[4096];
-    size_t got;
-    dup2(true_stderr, STDERR_FILENO);
-    close(true_stderr);
-    rewind(lines);
     buffer_clear(out);
-    while ((got = fread(piece, 1, sizeof piece, lines)) > 0)
-        buffer_add(out, piece, got);
+    buffer_add_string(out, stderr_captured());
     buffer_string(out);
-    fclose(lines);
+    stderr_release();
 }
 
 /* ---- on the loop ---- */
@@ -266,7 +249,7 @@ static void try_setting(struct live *live, const struct setting *setting)
     copy_config(&before, &live->config);
     copy_config(&fresh, &live->config);
     set_another(&fresh, setting, probe);
-    capture();
+    stderr_capture();
     tried = probe;
     bool holds = reload(live, &fresh,
                         !setting->change ? NULL
@@ -283,9 +266,8 @@ static void try_setting(struct live *live, const struct setting *setting)
     buffer_fini(&said);
 }
 
-static void every_setting_is_taken_or_told(void **state)
+TEST(every_setting_is_taken_or_told)
 {
-    (void)state;
     struct live live;
     live_start(&live, NULL);
     for (size_t i = 0; i < config_setting_count; i++)
@@ -305,15 +287,14 @@ static bool reload_with(struct live *live, const char *name, const char *value,
     if (name)
         assert_true(config_set(&fresh, name, value, &error));
     buffer_init(said, 1 << 20);
-    capture();
+    stderr_capture();
     bool held = reload(live, &fresh, holds);
     captured(said);
     return held;
 }
 
-static void the_same_again_says_nothing(void **state)
+TEST(the_same_again_says_nothing)
 {
-    (void)state;
     struct live live;
     struct buffer said;
     live_start(&live, NULL);
@@ -358,9 +339,8 @@ static void expect_same(const struct config *has, const struct config *wanted,
         assert_int_equal(setting_number(has, setting), setting_number(wanted, setting));
 }
 
-static void all_of_auth_is_taken(void **state)
+TEST(all_of_auth_is_taken)
 {
-    (void)state;
     const char *settings[] = {"auth", first_auth, NULL};
     struct live live;
     struct config fresh, wanted;
@@ -403,9 +383,8 @@ static bool has_no_url(const struct server *server)
     return !server->frontend.access->rules->auth.jwks_url || !server->outbound;
 }
 
-static void the_first_url_of_keys_takes_a_restart(void **state)
+TEST(the_first_url_of_keys_takes_a_restart)
 {
-    (void)state;
     struct live live;
     struct buffer said;
     live_start(&live, NULL);
@@ -424,9 +403,8 @@ static bool has_as_many_as_at_the_start(const struct server *server)
     return server->frontend.access->limits->rules.connections == 100;
 }
 
-static void more_connections_than_at_the_start_take_a_restart(void **state)
+TEST(more_connections_than_at_the_start_take_a_restart)
 {
-    (void)state;
     const char *settings[] = {"max_connections", "100", NULL};
     struct live live;
     struct buffer said;
@@ -438,9 +416,8 @@ static void more_connections_than_at_the_start_take_a_restart(void **state)
     buffer_fini(&said);
 }
 
-static void views_and_stacks_are_told(void **state)
+TEST(views_and_stacks_are_told)
 {
-    (void)state;
     struct live live;
     struct buffer said;
     live_start(&live, NULL);
@@ -450,9 +427,8 @@ static void views_and_stacks_are_told(void **state)
     buffer_fini(&said);
 }
 
-static void what_is_wrong_is_refused_wholly(void **state)
+TEST(what_is_wrong_is_refused_wholly)
 {
-    (void)state;
     struct live live;
     struct config fresh;
     struct error error = {0};
@@ -467,9 +443,8 @@ static void what_is_wrong_is_refused_wholly(void **state)
 }
 
 /* Whatever allocation fails, the configuration is taken over and freed, and the error says so. */
-static void survives_want_of_memory(void **state)
+TEST(survives_want_of_memory)
 {
-    (void)state;
     struct live live;
     struct error error = {0};
     live_start(&live, NULL);
@@ -486,19 +461,4 @@ static void survives_want_of_memory(void **state)
             break;
     }
     live_stop(&live);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_setting_is_taken_or_told),
-        cmocka_unit_test(the_same_again_says_nothing),
-        cmocka_unit_test(all_of_auth_is_taken),
-        cmocka_unit_test(the_first_url_of_keys_takes_a_restart),
-        cmocka_unit_test(more_connections_than_at_the_start_take_a_restart),
-        cmocka_unit_test(views_and_stacks_are_told),
-        cmocka_unit_test(what_is_wrong_is_refused_wholly),
-        cmocka_unit_test(survives_want_of_memory),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,14 +3,8 @@
  * made for said to them (tests/vectors/protocol2); bodies, and how they become messages behind a
  * head, also where they are compressed and cut; every allocation failing once.
  */
+#include "test.h"
 #include "wire/wire.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
 
 enum { ROOM = 1 << 24 };
 
@@ -87,9 +81,8 @@ static void check_message(const struct tree *vector)
     wire_message_fini(&message);
 }
 
-static void messages_are_taken_and_refused_as_they_were(void **state)
+TEST(messages_are_taken_and_refused_as_they_were)
 {
-    (void)state;
     each_vector(check_message);
 }
 
@@ -114,9 +107,8 @@ static void check_message_with_faults(const struct tree *vector)
     }
 }
 
-static void every_allocation_of_a_message_may_fail(void **state)
+TEST(every_allocation_of_a_message_may_fail)
 {
-    (void)state;
     each_vector(check_message_with_faults);
 }
 
@@ -140,9 +132,8 @@ static void check_query(const char *query, const char *echo, const char *filters
 }
 
 /* The clients refuse to hear of members that they did not ask for. */
-static void the_query_is_echoed_as_it_was_asked(void **state)
+TEST(the_query_is_echoed_as_it_was_asked)
 {
-    (void)state;
     check_query("{\"view\":\"Q/list\"}", "{\"view\":\"Q/list\"}", NULL);
     check_query("{\"take\":2,\"view\":\"Q/list\",\"key\":null,\"skip\":0,\"filters\":{}}",
                 "{\"view\":\"Q/list\",\"take\":2,\"skip\":0}", NULL);
@@ -207,9 +198,8 @@ static void check_change(const struct wire_change *change, const char *wanted)
     buffer_fini(&message);
 }
 
-static void live_frames_have_all_members(void **state)
+TEST(live_frames_have_all_members)
 {
-    (void)state;
     struct wire_change change = {.encoding = &encoding,
                                  .change = 42,
                                  .mode = WIRE_LIST,
@@ -244,9 +234,8 @@ static void live_frames_have_all_members(void **state)
 }
 
 /* Clients of version 1 know no other word for it. */
-static void version_1_is_told_a_delete(void **state)
+TEST(version_1_is_told_a_delete)
 {
-    (void)state;
     struct buffer out;
     struct wire_change change = {
         .mode = WIRE_LIST, .view = span_of("Q/list"), .operation = ROW_REMOVE, .key = span_of("k")};
@@ -258,9 +247,8 @@ static void version_1_is_told_a_delete(void **state)
     buffer_fini(&out);
 }
 
-static void acknowledgements_have_query_and_tape(void **state)
+TEST(acknowledgements_have_query_and_tape)
 {
-    (void)state;
     const struct wire_tape tape = {.epoch = span_of("e1"), .earliest = 5, .next = 9};
     struct wire_subscribed subscribed = {.encoding = &encoding,
                                          .tape = &tape,
@@ -361,9 +349,10 @@ static void check_batch(struct wire_gzip *gzip, size_t rows, size_t bytes, bool 
 }
 
 /* The lengths in the loop put the end of what is compressed at every place of its last frame. */
-static void a_head_joins_a_compressed_body(void **state)
+TEST(a_head_joins_a_compressed_body)
 {
-    struct wire_gzip *gzip = *state;
+    struct wire_gzip *gzip = wire_gzip_new();
+    assert_non_null(gzip);
     check_batch(gzip, 0, 0, false);
     check_batch(gzip, 3, 20, false);
     for (size_t rows = 1; rows < 3000; rows = rows * 3 + 1)
@@ -372,11 +361,11 @@ static void a_head_joins_a_compressed_body(void **state)
         check_batch(gzip, 1, bytes, true);
     for (size_t bytes = WIRE_FRAGMENT - 120; bytes < WIRE_FRAGMENT + 40; bytes++)
         check_batch(gzip, 1, bytes, true);
+    wire_gzip_free(gzip);
 }
 
-static void an_empty_batch_completes_a_snapshot(void **state)
+TEST(an_empty_batch_completes_a_snapshot)
 {
-    (void)state;
     struct buffer out;
     buffer_init(&out, ROOM);
     assert_true(wire_batch_nothing(&out, &encoding, WIRE_APPEND, span_of("Q/append")));
@@ -387,9 +376,8 @@ static void an_empty_batch_completes_a_snapshot(void **state)
     buffer_fini(&out);
 }
 
-static void a_lack_of_memory_leaves_no_half_message(void **state)
+TEST(a_lack_of_memory_leaves_no_half_message)
 {
-    (void)state;
     struct buffer body, out;
     struct wire_joint joint = {0};
     buffer_init(&body, ROOM);
@@ -399,32 +387,4 @@ static void a_lack_of_memory_leaves_no_half_message(void **state)
         wire_behind_head(&out, buffer_span(&body), span_of("{\"protocolVersion\":2,"), &joint));
     buffer_fini(&body);
     buffer_fini(&out);
-}
-
-static int make_gzip(void **state)
-{
-    *state = wire_gzip_new();
-    return !*state;
-}
-
-static int free_gzip(void **state)
-{
-    wire_gzip_free(*state);
-    return 0;
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_are_taken_and_refused_as_they_were),
-        cmocka_unit_test(every_allocation_of_a_message_may_fail),
-        cmocka_unit_test(the_query_is_echoed_as_it_was_asked),
-        cmocka_unit_test(live_frames_have_all_members),
-        cmocka_unit_test(version_1_is_told_a_delete),
-        cmocka_unit_test(acknowledgements_have_query_and_tape),
-        cmocka_unit_test_setup_teardown(a_head_joins_a_compressed_body, make_gzip, free_gzip),
-        cmocka_unit_test(an_empty_batch_completes_a_snapshot),
-        cmocka_unit_test(a_lack_of_memory_leaves_no_half_message),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }
