@@ -5,195 +5,6 @@
  */
 #include "engine/producers.h"
 
-/* ---- undo ---- */
-
-/* Once per entity and submission: only what it was before the first change matters. */
-bool writer_undo_note(struct writer *writer, struct entity *entity, struct error *error)
-{
-    INVARIANT(entity->noted <= writer->submission_number);
-    eviction_remember(entity->export, writer->submission_number);
-    if (entity->noted == writer->submission_number)
-        return true;
-    if (!array_reserve((void **)&writer->undos, writer->undo_count, &writer->undo_capacity,
-                       sizeof *writer->undos))
-        return error_set(error, ERROR_MEMORY, "out of memory while merging");
-    entity->noted = writer->submission_number;
-    writer->undos[writer->undo_count++] = (struct undo){.entity = entity,
-                                                        .data = text_ref(entity->data),
-                                                        .change = entity->change,
-                                                        .at = entity->at,
-                                                        .seq = entity->seq};
-    return true;
-}
-
-static void undo_forget(struct writer *writer)
-{
-    while (writer->undo_count)
-        text_unref(writer->undos[--writer->undo_count].data);
-}
-
-static void undo_all(struct writer *writer)
-{
-    while (writer->undo_count) {
-        struct undo *undo = &writer->undos[--writer->undo_count];
-        entity_cache_set_data(&writer->cache, undo->entity, undo->data);
-        undo->entity->change = undo->change;
-        undo->entity->seq = undo->seq;
-        undo->entity->at = undo->at;
-        eviction_undo(undo->entity->export);
-    }
-    while (writer->pending_count)
-        change_unref(writer->pending[--writer->pending_count].change);
-}
-
-/* ---- what a mutation needs ---- */
-
-static struct entity *cache_row(struct writer *writer, struct export_state *export,
-                                const struct store_entity *row, struct error *error)
-{
-    struct text *data = text_new(row->data.data, row->data.length);
-    writer_note_merged(writer, row->data.length);
-    struct entity *entity = data ? entity_cache_add(&writer->cache, export, row->key) : NULL;
-    if (!entity) {
-        text_unref(data);
-        error_set(error, ERROR_MEMORY, "out of memory while reading an entity");
-        return NULL;
-    }
-    entity_cache_set_data(&writer->cache, entity, data);
-    entity->id = row->id;
-    entity->change = row->change;
-    entity->seq = row->seq;
-    entity->stored = true;
-    return entity;
-}
-
-struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
-                             struct error *error)
-{
-    struct entity *entity;
-    if (!entity_cache_find(&writer->cache, export, key, &entity)) {
-        error_set(error, ERROR_MEMORY, "out of memory while looking for an entity");
-        return NULL;
-    }
-    if (entity) {
-        counter_add(&writer->engine->metrics.cache_hits, 1);
-        return entity;
-    }
-    counter_add(&writer->engine->metrics.cache_misses, 1);
-    struct store_entity row;
-    bool found;
-    if (!store_entity_get(writer->store, export->id, key, &row, &found, error))
-        return NULL;
-    if (found)
-        return cache_row(writer, export, &row, error);
-    entity = entity_cache_add(&writer->cache, export, key);
-    if (!entity)
-        error_set(error, ERROR_MEMORY, "out of memory while reading an entity");
-    return entity;
-}
-
-bool writer_entity_unchanged(struct writer *writer, struct export_state *export, int64_t id,
-                             int64_t change, struct entity **entity, struct error *error)
-{
-    struct store_entity row;
-    bool found;
-    *entity = NULL;
-    if (!store_entity_by_id(writer->store, id, &row, &found, error))
-        return false;
-    /* A number may be another entity's by now, a change never. */
-    if (!found || row.change != change)
-        return true;
-    if (!entity_cache_find(&writer->cache, export, row.key, entity))
-        return error_set(error, ERROR_MEMORY, "out of memory while looking for an entity");
-    if (!*entity)
-        return (*entity = cache_row(writer, export, &row, error)) != NULL;
-    if (!(*entity)->data || (*entity)->change != change)
-        *entity = NULL;
-    return true;
-}
-
-struct span export_label(const struct export_state *export, const struct text *data)
-{
-    return export->scope && data ? view_scope_label(export->scope, text_span(data))
-                                 : span_make(NULL, 0);
-}
-
-/* Of a delete, what was counts as its scope. */
-static void note_scopes(const struct entity *entity, const struct text *data,
-                        struct change_texts *texts)
-{
-    if (entity->draft) {
-        texts->scope = entity_draft_label(entity);
-        return;
-    }
-    struct span before = export_label(entity->export, entity->data);
-    texts->scope = data ? export_label(entity->export, data) : before;
-    if (data && before.data && !span_equal(before, texts->scope))
-        texts->scope_left = before;
-}
-
-bool writer_record(struct writer *writer, struct entity *entity, enum row_operation operation,
-                   struct seq seq, struct text *data, struct span patch, struct span append,
-                   uint64_t received_us, struct error *error)
-{
-    /* Otherwise the patch is the whole entity already; a large one is fetched when it is wanted. */
-    bool keep = operation == ROW_PATCH && data && data->length <= KEPT_ENTITY;
-    bool was_there = entity->data != NULL;
-    struct change *change = NULL;
-    INVARIANT(entity->change <= writer->last_change);
-    struct change_texts texts = {.key = entity_key(entity),
-                                 .patch = patch,
-                                 .append = append,
-                                 .entity = keep ? text_span(data) : span_make(NULL, 0)};
-    if (entity->export->scope)
-        note_scopes(entity, data, &texts);
-    if (array_reserve((void **)&writer->pending, writer->pending_count, &writer->pending_capacity,
-                      sizeof *writer->pending) &&
-        eviction_reserve(writer, entity->export))
-        change = change_new(&writer->slab, &texts);
-    if (!change) {
-        text_unref(data);
-        return error_set(error, ERROR_MEMORY, "out of memory while recording a change");
-    }
-    writer->submission_bytes += change_memory(change);
-    change->operation = operation;
-    change->export_id = entity->export->id;
-    change->id = ++writer->last_change;
-    change->slot = seq.slot;
-    change->index = seq.index;
-    change->previous_change = entity->data ? entity->change : 0;
-    change->previous_slot = entity->seq.slot;
-    change->previous_index = entity->seq.index;
-    change->received_us = received_us;
-    writer->pending[writer->pending_count++] = (struct pending_change){.change = change};
-    entity_keep_before(entity);
-    if (data != entity->data)
-        writer_draft_drop(writer, entity);
-    entity_cache_set_data(&writer->cache, entity, data);
-    entity->change = change->id;
-    entity->seq = seq;
-    entity->at = writer->now;
-    entity_cache_mark_dirty(&writer->cache, entity);
-    eviction_note(entity, was_there);
-    return true;
-}
-
-struct seq writer_next_seq(struct writer *writer, const struct mutation *mutation)
-{
-    struct seq seq = mutation->seq;
-    if (!mutation->has_seq) {
-        /* No producer's slot is the last, and nobody counts through all indexes of that one. */
-        seq = writer->head;
-        if (seq.index < INT64_MAX)
-            seq.index++;
-        else if (seq.slot < INT64_MAX)
-            seq = (struct seq){seq.slot + 1, 0};
-    }
-    if (seq_compare(seq, writer->head) > 0)
-        writer->head = seq;
-    return seq;
-}
-
 /* ---- mutations, batches, the submission ---- */
 
 static bool apply_delete(struct writer *writer, struct submission *submission,
@@ -270,7 +81,7 @@ static bool apply_mutation(struct writer *writer, struct submission *submission,
                             mutation->export_name.data,
                             mutation->key.length > 64 ? 64 : (int)mutation->key.length,
                             mutation->key.data);
-    if (writer->submission_bytes > SUBMISSION_BYTES)
+    if (writer->applying.bytes > SUBMISSION_BYTES)
         return error_set(error, ERROR_TOO_LARGE,
                          "what the request changes takes more than %d MiB; send it in parts",
                          SUBMISSION_BYTES >> 20);
@@ -286,14 +97,14 @@ static bool apply_batch(struct writer *writer, struct submission *submission,
 {
     struct producer_state *producer;
     bool repeated;
-    int64_t last_change = writer->last_change;
+    int64_t last_change = writer->open.last_change;
     if (!producer_admit(writer, submission, batch, table, &producer, &repeated, error))
         return false;
     for (size_t i = 0; !repeated && i < batch->count; i++)
         if (!apply_mutation(writer, submission, &submission->mutations[batch->first + i], error))
             return false;
     if (producer && !repeated)
-        producer_advance(producer, submission, batch, writer->last_change > last_change);
+        producer_advance(producer, submission, batch, writer->open.last_change > last_change);
     return true;
 }
 
@@ -317,10 +128,10 @@ static bool is_store_failure(enum error_code code)
 static void take_back(struct writer *writer, int64_t last_change, struct seq head)
 {
     writer_drafts_drop(writer);
-    undo_all(writer);
-    writer_forget_exports(writer, writer->new_exports_stored);
-    writer->last_change = last_change;
-    writer->head = head;
+    writer_undo_all(writer);
+    writer_forget_exports(writer, writer->open.new_exports_stored);
+    writer->open.last_change = last_change;
+    writer->open.head = head;
 }
 
 static void refuse(struct submission *submission, const struct error *problem)
@@ -345,18 +156,19 @@ static bool apply_whole(struct writer *writer, struct submission *submission,
 
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error)
 {
-    int64_t last_change = writer->last_change;
-    struct seq head = writer->head;
+    int64_t last_change = writer->open.last_change;
+    struct seq head = writer->open.head;
     struct error problem = {.code = ERROR_NONE};
     struct producer_table table;
     bool going = true, replayed = false;
-    INVARIANT(!writer->pending_count && !writer->undo_count);
-    INVARIANT(!writer->drafts && writer->new_exports_stored == writer->new_export_count);
-    INVARIANT(writer->last_change == store_writer_log(writer->store)->last_change);
-    writer->submission_number++;
-    writer->submission_bytes = writer->submission_merged = 0;
-    writer->submission_first = last_change;
-    writer->truncation_count = 0;
+    INVARIANT(!writer->applying.pending_count && !writer->applying.undo_count);
+    INVARIANT(!writer->applying.drafts &&
+              writer->open.new_exports_stored == writer->open.new_export_count);
+    INVARIANT(writer->open.last_change == store_writer_log(writer->store)->last_change);
+    writer->applying.number++;
+    writer->applying.bytes = writer->applying.merged = 0;
+    writer->applying.first_change = last_change;
+    writer->applying.truncation_count = 0;
     writer->large.stopped = false;
     if (!producer_table_init(&table, submission))
         error_set(&problem, ERROR_MEMORY, "out of memory while applying a request");
@@ -376,8 +188,8 @@ bool writer_apply(struct writer *writer, struct submission *submission, struct e
     } else {
         writer_tell_truncations(writer);
     }
-    writer->transaction_bytes += writer->submission_bytes + writer->submission_merged;
-    undo_forget(writer);
+    writer->open.bytes += writer->applying.bytes + writer->applying.merged;
+    writer_undo_forget(writer);
     producer_table_fini(&table);
     return going;
 }

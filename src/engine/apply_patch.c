@@ -21,7 +21,7 @@ struct patching {
     bool existed, replaces; /* replaces: it is an upsert */
     bool whole;             /* subscribers get the whole entity */
     bool rewritten;         /* it is a patch, but the log gets the whole entity, too */
-    bool drafted;           /* it is merged in the entity's draft, and not into writer->merged */
+    bool drafted; /* it is merged in the entity's draft, and not into writer->scratch.merged */
     uint32_t max_array;
     struct seq seq;
     struct span seq_text;
@@ -45,14 +45,14 @@ static bool appends(const struct patching *patching)
 static bool strip_nulls(struct patching *patching)
 {
     struct writer *writer = patching->writer;
-    doc_clear(&writer->stripped);
-    buffer_clear(&writer->patch);
-    if (!doc_print_without_nulls(&writer->patch, patching->doc, patching->patch))
+    doc_clear(&writer->scratch.stripped);
+    buffer_clear(&writer->scratch.patch);
+    if (!doc_print_without_nulls(&writer->scratch.patch, patching->doc, patching->patch))
         return out_of_memory(patching, "reading a patch");
-    if (!doc_parse(&writer->stripped, buffer_span(&writer->patch), MERGED_DEPTH, &patching->patch,
-                   patching->error))
+    if (!doc_parse(&writer->scratch.stripped, buffer_span(&writer->scratch.patch), MERGED_DEPTH,
+                   &patching->patch, patching->error))
         return false;
-    patching->doc = &writer->stripped;
+    patching->doc = &writer->scratch.stripped;
     return true;
 }
 
@@ -68,7 +68,7 @@ static bool take_out(struct patching *patching, struct span *base)
                                     .nulls = has_null ? patching->patch : (uint32_t)DOC_NONE};
     *base = patching->replaces ? span_make(NULL, 0) : text_span(patching->entity->data);
     if (base->data && (has_null || mutation->unset_count)) {
-        struct buffer *rest = &patching->writer->rest;
+        struct buffer *rest = &patching->writer->scratch.rest;
         bool removed;
         buffer_clear(rest);
         if (!merge_remove(rest, *base, &removal, &removed, patching->error))
@@ -106,14 +106,14 @@ static bool merge_text(struct patching *patching)
         !take_out(patching, &base))
         return false;
     const struct text *data = patching->entity->data;
-    writer->merged.limit = size_limit(patching, data ? data->length : 0);
-    buffer_clear(&writer->merged);
-    if (!merge_object(&writer->merged, base, patching->doc, patching->patch,
+    writer->scratch.merged.limit = size_limit(patching, data ? data->length : 0);
+    buffer_clear(&writer->scratch.merged);
+    if (!merge_object(&writer->scratch.merged, base, patching->doc, patching->patch,
                       patching->replaces ? NULL : mutation->appends,
                       patching->replaces ? 0 : mutation->append_count, patching->max_array,
                       patching->seq_text, patching->error))
         return false;
-    writer_note_merged(writer, writer->merged.length);
+    writer_note_merged(writer, writer->scratch.merged.length);
     return true;
 }
 
@@ -131,7 +131,7 @@ static bool merge_draft(struct patching *patching)
                            mutation->append_count, patching->max_array, patching->seq_text,
                            patching->error))
         return false;
-    writer->submission_merged += merge_draft_memory(draft) - memory;
+    writer->applying.merged += merge_draft_memory(draft) - memory;
     if (merge_draft_length(draft) > limit)
         return error_set(patching->error, ERROR_TOO_LARGE,
                          "the merged entity would be larger than %zu bytes", limit);
@@ -154,7 +154,7 @@ static bool is_moved(const struct patching *patching)
     if (!scope || patching->whole || patching->drafted)
         return false;
     struct span before = view_scope_label(scope, text_span(patching->entity->data));
-    struct span merged = buffer_span(&patching->writer->merged);
+    struct span merged = buffer_span(&patching->writer->scratch.merged);
     return !span_equal(before, view_scope_label(scope, merged));
 }
 
@@ -165,15 +165,15 @@ static bool rewrite(struct patching *patching)
     struct doc doc;
     uint32_t whole;
     doc_init(&doc, UINT32_MAX, UINT32_MAX);
-    buffer_clear(&writer->patch);
-    writer_note_merged(writer, writer->merged.length);
-    bool done =
-        doc_parse(&doc, buffer_span(&writer->merged), MERGED_DEPTH, &whole, patching->error) &&
-        merge_object(&writer->patch, span_make(NULL, 0), &doc, whole, NULL, 0, patching->max_array,
-                     patching->seq_text, patching->error);
+    buffer_clear(&writer->scratch.patch);
+    writer_note_merged(writer, writer->scratch.merged.length);
+    bool done = doc_parse(&doc, buffer_span(&writer->scratch.merged), MERGED_DEPTH, &whole,
+                          patching->error) &&
+                merge_object(&writer->scratch.patch, span_make(NULL, 0), &doc, whole, NULL, 0,
+                             patching->max_array, patching->seq_text, patching->error);
     doc_fini(&doc);
-    buffer_clear(&writer->merged);
-    return done && (buffer_add_span(&writer->merged, buffer_span(&writer->patch)) ||
+    buffer_clear(&writer->scratch.merged);
+    return done && (buffer_add_span(&writer->scratch.merged, buffer_span(&writer->scratch.patch)) ||
                     out_of_memory(patching, "merging"));
 }
 
@@ -220,7 +220,7 @@ static bool find_merged(struct patching *patching, struct span *merged)
     struct writer *writer = patching->writer;
     const struct mutation *mutation = patching->mutation;
     bool full = false;
-    *merged = buffer_span(&writer->merged);
+    *merged = buffer_span(&writer->scratch.merged);
     if (!patching->drafted)
         return true;
     for (size_t i = 0; i < mutation->append_count; i++)
@@ -228,10 +228,10 @@ static bool find_merged(struct patching *patching, struct span *merged)
     *merged = span_of("{}");
     if (!full)
         return true;
-    buffer_clear(&writer->rest);
+    buffer_clear(&writer->scratch.rest);
     bool printed = merge_draft_print_shared(writer_draft(writer, patching->entity, patching->error),
-                                            &writer->rest, patching->doc, patching->patch);
-    *merged = buffer_span(&writer->rest);
+                                            &writer->scratch.rest, patching->doc, patching->patch);
+    *merged = buffer_span(&writer->scratch.rest);
     return printed || out_of_memory(patching, "printing a patch");
 }
 
@@ -240,32 +240,36 @@ static bool print_for_subscribers(struct patching *patching)
 {
     struct writer *writer = patching->writer;
     const struct mutation *mutation = patching->mutation;
-    buffer_clear(&writer->patch);
-    buffer_clear(&writer->append);
-    if (appends(patching) && !patching->rewritten && !print_append(&writer->append, mutation))
+    buffer_clear(&writer->scratch.patch);
+    buffer_clear(&writer->scratch.append);
+    if (appends(patching) && !patching->rewritten &&
+        !print_append(&writer->scratch.append, mutation))
         return out_of_memory(patching, "printing append paths");
     struct span merged;
     return patching->whole ||
            (find_merged(patching, &merged) &&
-            merge_print_patch(&writer->patch, patching->doc, patching->patch, mutation->appends,
-                              mutation->append_count, patching->max_array, patching->seq_text,
-                              merged, patching->error));
+            merge_print_patch(&writer->scratch.patch, patching->doc, patching->patch,
+                              mutation->appends, mutation->append_count, patching->max_array,
+                              patching->seq_text, merged, patching->error));
 }
 
 static bool record(struct patching *patching)
 {
     struct writer *writer = patching->writer;
-    struct text *data = patching->drafted ? text_ref(patching->entity->data)
-                                          : text_new(writer->merged.data, writer->merged.length);
+    struct text *data = patching->drafted
+                            ? text_ref(patching->entity->data)
+                            : text_new(writer->scratch.merged.data, writer->scratch.merged.length);
     if (!data)
         return out_of_memory(patching, "merging");
     enum row_operation operation = !patching->existed ? ROW_CREATE
                                    : patching->whole  ? ROW_UPSERT
                                                       : ROW_PATCH;
-    struct span append = writer->append.length ? buffer_span(&writer->append) : span_make(NULL, 0);
-    return writer_record(writer, patching->entity, operation, patching->seq, data,
-                         buffer_span(patching->whole ? &writer->merged : &writer->patch), append,
-                         patching->submission->received_us, patching->error);
+    struct span append =
+        writer->scratch.append.length ? buffer_span(&writer->scratch.append) : span_make(NULL, 0);
+    return writer_record(
+        writer, patching->entity, operation, patching->seq, data,
+        buffer_span(patching->whole ? &writer->scratch.merged : &writer->scratch.patch), append,
+        patching->submission->received_us, patching->error);
 }
 
 /* ---- for the log ---- */
@@ -294,7 +298,7 @@ static bool print_log_patch(struct patching *patching, struct span *text)
     *text = doc_text(doc, patching->patch);
     if (!patching->max_array || doc->longest_array <= patching->max_array)
         return true;
-    struct buffer *cut = &patching->writer->patch;
+    struct buffer *cut = &patching->writer->scratch.patch;
     buffer_clear(cut);
     if (!doc_print_cut(doc, patching->patch, patching->max_array, cut))
         return false;
@@ -306,9 +310,9 @@ static bool print_log_patch(struct patching *patching, struct span *text)
 static bool keep_for_log(struct patching *patching)
 {
     struct writer *writer = patching->writer;
-    struct pending_change *pending = &writer->pending[writer->pending_count - 1];
+    struct pending_change *pending = &writer->applying.pending[writer->applying.pending_count - 1];
     struct submission *submission = patching->submission;
-    struct span text = buffer_span(&writer->merged);
+    struct span text = buffer_span(&writer->scratch.merged);
     if (!patching->rewritten && !print_log_patch(patching, &text))
         return out_of_memory(patching, "printing a patch");
     bool lasts = !patching->rewritten &&
@@ -318,11 +322,11 @@ static bool keep_for_log(struct patching *patching)
         return out_of_memory(patching, "keeping a patch");
     if (patching->rewritten || !appends(patching))
         return true;
-    if (!print_log_append(&writer->log_append, patching->mutation))
+    if (!print_log_append(&writer->scratch.log_append, patching->mutation))
         return out_of_memory(patching, "printing append paths");
-    if (!writer->log_append.length)
+    if (!writer->scratch.log_append.length)
         return true;
-    pending->log_append = submission_keep(submission, buffer_span(&writer->log_append));
+    pending->log_append = submission_keep(submission, buffer_span(&writer->scratch.log_append));
     return pending->log_append.data || out_of_memory(patching, "keeping append paths");
 }
 

@@ -3,7 +3,7 @@
  * What it was is kept in the database, so that cursors from before another value are refused, and
  * so that a check knows how the log was merged.
  */
-#include "engine/engine_internal.h"
+#include "engine/array_length.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -11,7 +11,9 @@
  * from which on it is moved (SQLite's journal_size_limit), so that a peak does not stay. When the
  * last commit is some seconds ago, all of it is moved and the file is cut to nothing.
  */
-#include "engine/engine_internal.h"
+#include "engine/checkpoints.h"
+
+#include "base/invariant.h"
 
 enum {
     CHECKPOINT_MS = 200,
@@ -24,65 +26,65 @@ enum {
 
 /* ---- the gate ---- */
 
-void engine_pass_gate(struct engine *engine)
+void checkpoints_pass(struct checkpoints *checkpoints)
 {
-    pthread_mutex_lock(&engine->gate);
-    if (engine->gate_wanted) {
-        engine->gate_open = true;
-        pthread_cond_broadcast(&engine->gate_changed);
-        while (engine->gate_wanted)
-            pthread_cond_wait(&engine->gate_changed, &engine->gate);
-        engine->gate_open = false;
+    pthread_mutex_lock(&checkpoints->mutex);
+    if (checkpoints->wanted) {
+        checkpoints->open = true;
+        pthread_cond_broadcast(&checkpoints->changed);
+        while (checkpoints->wanted)
+            pthread_cond_wait(&checkpoints->changed, &checkpoints->mutex);
+        checkpoints->open = false;
     }
-    pthread_mutex_unlock(&engine->gate);
+    pthread_mutex_unlock(&checkpoints->mutex);
 }
 
 /* With the writer at the gate, or once it has ended. False when the engine stops meanwhile. */
-static bool gate_take(struct engine *engine)
+static bool gate_take(struct checkpoints *checkpoints)
 {
-    pthread_mutex_lock(&engine->gate);
-    engine->gate_wanted = true;
-    while (!engine->gate_open && !engine->stopping)
-        pthread_cond_wait(&engine->gate_changed, &engine->gate);
-    bool taken = engine->gate_open;
+    pthread_mutex_lock(&checkpoints->mutex);
+    checkpoints->wanted = true;
+    while (!checkpoints->open && !checkpoints->stopping)
+        pthread_cond_wait(&checkpoints->changed, &checkpoints->mutex);
+    bool taken = checkpoints->open;
     if (!taken)
-        engine->gate_wanted = false;
-    pthread_mutex_unlock(&engine->gate);
+        checkpoints->wanted = false;
+    pthread_mutex_unlock(&checkpoints->mutex);
     return taken;
 }
 
-static void gate_release(struct engine *engine)
+static void gate_release(struct checkpoints *checkpoints)
 {
-    pthread_mutex_lock(&engine->gate);
-    engine->gate_wanted = false;
-    pthread_cond_broadcast(&engine->gate_changed);
-    pthread_mutex_unlock(&engine->gate);
+    pthread_mutex_lock(&checkpoints->mutex);
+    checkpoints->wanted = false;
+    pthread_cond_broadcast(&checkpoints->changed);
+    pthread_mutex_unlock(&checkpoints->mutex);
 }
 
 /* ---- when ---- */
 
-static bool is_stopping(struct engine *engine)
+static bool is_stopping(struct checkpoints *checkpoints)
 {
-    pthread_mutex_lock(&engine->gate);
-    bool stopping = engine->stopping;
-    pthread_mutex_unlock(&engine->gate);
+    pthread_mutex_lock(&checkpoints->mutex);
+    bool stopping = checkpoints->stopping;
+    pthread_mutex_unlock(&checkpoints->mutex);
     return stopping;
 }
 
 /* A disk that fails is asked less and less often. */
-static long rest_ms(const struct engine *engine)
+static long rest_ms(const struct checkpoints *checkpoints)
 {
-    unsigned failures = atomic_load(&engine->checkpoint_failures);
+    unsigned failures = atomic_load(&checkpoints->failures);
     long rest = CHECKPOINT_MS;
     for (unsigned i = 0; i < failures && rest < LONGEST_REST_MS; i++)
         rest *= 2;
     return rest < LONGEST_REST_MS ? rest : LONGEST_REST_MS;
 }
 
-static void wait_for_next(struct engine *engine)
+static void wait_for_next(struct checkpoints *checkpoints)
 {
     struct timespec until;
-    long rest = rest_ms(engine);
+    long rest = rest_ms(checkpoints);
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += rest / 1000;
     until.tv_nsec += rest % 1000 * 1000000L;
@@ -90,142 +92,154 @@ static void wait_for_next(struct engine *engine)
         until.tv_nsec -= 1000000000L;
         until.tv_sec++;
     }
-    pthread_mutex_lock(&engine->gate);
-    if (!engine->stopping)
-        pthread_cond_timedwait(&engine->gate_changed, &engine->gate, &until);
-    pthread_mutex_unlock(&engine->gate);
+    pthread_mutex_lock(&checkpoints->mutex);
+    if (!checkpoints->stopping)
+        pthread_cond_timedwait(&checkpoints->changed, &checkpoints->mutex, &until);
+    pthread_mutex_unlock(&checkpoints->mutex);
 }
 
 /* The last commit is some seconds ago, and the WAL was not given back since. */
-static bool is_idle(struct engine *engine)
+static bool is_idle(struct checkpoints *checkpoints)
 {
-    struct give_back *it = &engine->give_back;
-    uint64_t now = clock_monotonic_us(), commits = database_wal_commits(engine->database);
+    struct give_back *it = &checkpoints->give_back;
+    uint64_t now = clock_monotonic_us(), commits = database_wal_commits(checkpoints->database);
     if (commits != it->commits || it->since_us == 0)
         *it = (struct give_back){.commits = commits, .since_us = now};
     if (it->done || now - it->since_us < IDLE_US)
         return false;
-    it->done = database_wal_bytes(engine->database) == 0;
+    it->done = database_wal_bytes(checkpoints->database) == 0;
     return !it->done;
 }
 
 /* ---- moving ---- */
 
-static bool copy_bulk(struct engine *engine, struct error *error)
+static bool copy_bulk(struct checkpoints *checkpoints, struct error *error)
 {
     uint32_t before, left = UINT32_MAX;
     bool done;
     do {
         before = left;
-        done = database_checkpoint(engine->checkpointer, &left, error);
-        atomic_store_explicit(&engine->gate_near, true, memory_order_relaxed);
-    } while (done && left > GATE_PAGES && left < before / 2 && !is_stopping(engine));
+        done = database_checkpoint(checkpoints->checkpointer, &left, error);
+        atomic_store_explicit(&checkpoints->is_near, true, memory_order_relaxed);
+    } while (done && left > GATE_PAGES && left < before / 2 && !is_stopping(checkpoints));
     return done;
 }
 
-static bool copy_rest(struct engine *engine, struct error *error)
+static bool copy_rest(struct checkpoints *checkpoints, struct error *error)
 {
     uint32_t left;
-    if (!gate_take(engine))
+    if (!gate_take(checkpoints))
         return true;
-    bool done = database_checkpoint(engine->checkpointer, &left, error);
-    gate_release(engine);
+    bool done = database_checkpoint(checkpoints->checkpointer, &left, error);
+    gate_release(checkpoints);
     return done;
 }
 
 /* Nothing is cut while a reader has it in use; that is tried again some seconds later. */
-static bool give_back(struct engine *engine, bool is_held, struct error *error)
+static bool give_back(struct checkpoints *checkpoints, bool is_held, struct error *error)
 {
     uint32_t left;
     bool done = true;
-    engine->give_back.since_us = clock_monotonic_us();
-    if (!database_checkpoint_all(engine->checkpointer, &left, error))
+    checkpoints->give_back.since_us = clock_monotonic_us();
+    if (!database_checkpoint_all(checkpoints->checkpointer, &left, error))
         return false;
-    if ((left > GATE_PAGES && !is_held) || !gate_take(engine))
+    if ((left > GATE_PAGES && !is_held) || !gate_take(checkpoints))
         return true;
     bool going =
-        database_wal_give_back(engine->checkpointer, is_held ? HELD_WAIT_MS : 0, &done, error);
-    gate_release(engine);
+        database_wal_give_back(checkpoints->checkpointer, is_held ? HELD_WAIT_MS : 0, &done, error);
+    gate_release(checkpoints);
     return going;
 }
 
-static void note_success(struct engine *engine)
+static void note_success(struct checkpoints *checkpoints)
 {
-    counter_add(&engine->metrics.checkpoints, 1);
-    if (atomic_exchange(&engine->checkpoint_failures, 0) >= FAILURES_TOLD)
+    counter_add(&checkpoints->metrics->checkpoints, 1);
+    if (atomic_exchange(&checkpoints->failures, 0) >= FAILURES_TOLD)
         log_info("engine", "checkpoints-resumed",
-                 log_text("file", database_path(engine->database)));
+                 log_text("file", database_path(checkpoints->database)));
 }
 
-static void note_failure(struct engine *engine, const struct error *error)
+static void note_failure(struct checkpoints *checkpoints, const struct error *error)
 {
-    unsigned failures = atomic_fetch_add(&engine->checkpoint_failures, 1) + 1;
-    counter_add(&engine->metrics.checkpoint_failures, 1);
+    unsigned failures = atomic_fetch_add(&checkpoints->failures, 1) + 1;
+    counter_add(&checkpoints->metrics->checkpoint_failures, 1);
     if (failures == 1)
         log_warning("engine", "checkpoint-failed", log_text("error", error->message));
     if (failures == FAILURES_TOLD)
         log_error("engine", "checkpoints-fail", log_text("error", error->message));
 }
 
-bool engine_checkpoints_fail(const struct engine *engine)
+bool checkpoints_fail(const struct checkpoints *checkpoints)
 {
-    return atomic_load(&engine->checkpoint_failures) >= FAILURES_TOLD;
+    return atomic_load(&checkpoints->failures) >= FAILURES_TOLD;
 }
 
 static void *checkpoint_main(void *argument)
 {
-    struct engine *engine = argument;
-    while (!is_stopping(engine)) {
+    struct checkpoints *checkpoints = argument;
+    while (!is_stopping(checkpoints)) {
         struct error error;
         bool done;
-        wait_for_next(engine);
-        bool is_held = engine_disk_state(engine) == ERROR_WAL_LIMIT;
-        if (is_held || is_idle(engine))
-            done = give_back(engine, is_held, &error);
-        else if (database_checkpoint_due(engine->checkpointer))
-            done = copy_bulk(engine, &error) && copy_rest(engine, &error);
+        wait_for_next(checkpoints);
+        bool is_held = atomic_load(checkpoints->intake) == ERROR_WAL_LIMIT;
+        if (is_held || is_idle(checkpoints))
+            done = give_back(checkpoints, is_held, &error);
+        else if (database_checkpoint_due(checkpoints->checkpointer))
+            done = copy_bulk(checkpoints, &error) && copy_rest(checkpoints, &error);
         else
             continue;
-        atomic_store_explicit(&engine->gate_near, false, memory_order_relaxed);
+        atomic_store_explicit(&checkpoints->is_near, false, memory_order_relaxed);
         if (done)
-            note_success(engine);
+            note_success(checkpoints);
         else
-            note_failure(engine, &error);
+            note_failure(checkpoints, &error);
     }
     return NULL;
 }
 
 /* ---- starting and stopping ---- */
 
-/* Before the limit of the WAL is reached, it must be due. */
-static uint32_t due_pages(const struct engine_options *options)
+/* Waits are measured by the clock that nobody sets. */
+bool checkpoints_init(struct checkpoints *checkpoints)
 {
-    int64_t half = options->max_wal_bytes / DATABASE_WAL_PAGE_BYTES / 2;
-    return options->max_wal_bytes && half < options->checkpoint_pages ? (uint32_t)half
-                                                                      : options->checkpoint_pages;
+    pthread_condattr_t attributes;
+    if (pthread_mutex_init(&checkpoints->mutex, NULL) != 0 ||
+        pthread_condattr_init(&attributes) != 0)
+        return false;
+    bool done = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                pthread_cond_init(&checkpoints->changed, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return done;
 }
 
-bool engine_start_checkpointer(struct engine *engine, struct error *error)
+void checkpoints_fini(struct checkpoints *checkpoints)
 {
-    engine->checkpointer =
-        database_checkpointer_open(engine->database, due_pages(&engine->options), error);
-    if (!engine->checkpointer)
+    INVARIANT(!checkpoints->checkpointer); /* else its thread may be at the gate */
+    pthread_mutex_destroy(&checkpoints->mutex);
+    pthread_cond_destroy(&checkpoints->changed);
+}
+
+bool checkpoints_start(struct checkpoints *checkpoints, uint32_t pages, struct error *error)
+{
+    INVARIANT(checkpoints->database && checkpoints->metrics && checkpoints->intake);
+    checkpoints->checkpointer = database_checkpointer_open(checkpoints->database, pages, error);
+    if (!checkpoints->checkpointer)
         return false;
-    if (pthread_create(&engine->checkpoint_thread, NULL, checkpoint_main, engine) != 0)
+    if (pthread_create(&checkpoints->thread, NULL, checkpoint_main, checkpoints) != 0)
         return error_set(error, ERROR_INTERNAL, "cannot start the checkpoint thread");
-    engine->checkpointer_started = true;
+    checkpoints->started = true;
     return true;
 }
 
-void engine_stop_checkpointer(struct engine *engine)
+void checkpoints_stop(struct checkpoints *checkpoints)
 {
-    pthread_mutex_lock(&engine->gate);
-    engine->stopping = true;
-    pthread_cond_broadcast(&engine->gate_changed);
-    pthread_mutex_unlock(&engine->gate);
-    if (engine->checkpointer_started)
-        pthread_join(engine->checkpoint_thread, NULL);
-    if (engine->checkpointer)
-        database_checkpointer_close(engine->checkpointer);
-    engine->checkpointer = NULL;
+    pthread_mutex_lock(&checkpoints->mutex);
+    checkpoints->stopping = true;
+    pthread_cond_broadcast(&checkpoints->changed);
+    pthread_mutex_unlock(&checkpoints->mutex);
+    if (checkpoints->started)
+        pthread_join(checkpoints->thread, NULL);
+    if (checkpoints->checkpointer)
+        database_checkpointer_close(checkpoints->checkpointer);
+    checkpoints->checkpointer = NULL;
 }

@@ -8,7 +8,7 @@ static int64_t now_ms(void *writer)
 
 static void pass_gate(void *writer)
 {
-    engine_pass_gate(((struct writer *)writer)->engine);
+    checkpoints_pass(&((struct writer *)writer)->engine->checkpoints);
 }
 
 bool writer_open_views(struct writer *writer, const struct view_set *views, struct error *error)
@@ -29,15 +29,6 @@ bool writer_open_views(struct writer *writer, const struct view_set *views, stru
     while ((export = map_next(&writer->exports, &position)))
         export->derived = derive_export(writer->derive, export->id, export->scope);
     return true;
-}
-
-void entity_keep_before(struct entity *entity)
-{
-    if (entity->dirty || !entity->export->derived)
-        return;
-    entity->before = text_ref(entity->data);
-    entity->before_seq = entity->seq;
-    entity->before_id = entity->data ? entity->id : 0;
 }
 
 static bool note_entity(struct derive *derive, const struct entity *entity)
@@ -63,13 +54,13 @@ bool writer_derive(struct writer *writer, struct error *error)
     for (struct entity *entity = writer->cache.dirty; entity; entity = entity->next_dirty)
         if (!note_entity(writer->derive, entity))
             return error_set(error, ERROR_MEMORY, "out of memory while keeping a view");
-    return derive_update(writer->derive, writer->last_change, error);
+    return derive_update(writer->derive, writer->open.last_change, error);
 }
 
 void writer_derived(struct writer *writer)
 {
     if (!writer->derive)
         return;
-    derive_touched_free(writer->touches, writer->touch_count);
-    writer->touches = derive_committed(writer->derive, &writer->touch_count);
+    derive_touched_free(writer->open.touches, writer->open.touch_count);
+    writer->open.touches = derive_committed(writer->derive, &writer->open.touch_count);
 }

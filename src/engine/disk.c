@@ -5,7 +5,9 @@
  * log at its limit is waited for until it was moved into the database. A damaged file stays so
  * until the server is stopped, and so does one that another program changed.
  */
-#include "engine/engine_internal.h"
+#include "engine/disk.h"
+
+#include "base/invariant.h"
 
 enum { PROBE_US = 1000 * 1000, LONGEST_PROBE_US = 60 * PROBE_US, WATCH_US = 250 * 1000 };
 /* What is kept free before intake goes on after a full disk: twice the largest transaction so far,
@@ -13,28 +15,23 @@ enum { PROBE_US = 1000 * 1000, LONGEST_PROBE_US = 60 * PROBE_US, WATCH_US = 250 
 #define LEAST_ROOM ((int64_t)1 << 20)
 #define MOST_ROOM ((int64_t)1 << 30)
 
-enum error_code disk_state(const struct writer *writer)
-{
-    return (enum error_code)atomic_load(&writer->engine->disk_state);
-}
-
-static bool wal_error(const struct engine *engine, struct error *error)
+static bool wal_error(const struct disk *disk, struct error *error)
 {
     const char *why =
-        engine_checkpoints_fail(engine)
+        checkpoints_fail(disk->checkpoints)
             ? "the disk does not take it; the log says more under checkpoints-fail"
             : "a program has been reading for long, a backup or an sqlite3 shell perhaps (lsof on "
               "the file tells which): end it, or raise max_wal_bytes";
     return error_set(error, ERROR_WAL_LIMIT,
                      "the write-ahead log of %.120s has reached max_wal_bytes (%lld) and cannot be "
                      "moved into the database: %s. Intake goes on by itself",
-                     database_path(engine->database), (long long)engine->options.max_wal_bytes,
-                     why);
+                     database_path(disk->database), (long long)disk->max_wal_bytes, why);
 }
 
-bool engine_disk_error(const struct engine *engine, enum error_code state, struct error *error)
+bool disk_error(const struct disk *disk, enum error_code state, struct error *error)
 {
-    const char *path = database_path(engine->database);
+    const char *path = database_path(disk->database);
+    INVARIANT(state != ERROR_NONE);
     switch (state) {
     case ERROR_DATABASE_GONE:
         return error_set(error, state,
@@ -54,7 +51,7 @@ bool engine_disk_error(const struct engine *engine, enum error_code state, struc
                          "(ulimit -f, LimitFSIZE=); intake goes on by itself once it may",
                          path);
     case ERROR_WAL_LIMIT:
-        return wal_error(engine, error);
+        return wal_error(disk, error);
     default:
         return error_set(error, state,
                          "the disk of %s does not take writes; intake goes on by itself when it "
@@ -71,66 +68,66 @@ static bool is_for_good(enum error_code state)
 }
 
 /* One that fails again and again is tried less and less often. */
-static void set_probe(struct writer *writer)
+static void set_probe(struct disk *disk)
 {
-    if (writer->probe_rest_us < PROBE_US)
-        writer->probe_rest_us = PROBE_US;
-    writer->probe_us = clock_monotonic_us() + writer->probe_rest_us;
+    if (disk->probe_rest_us < PROBE_US)
+        disk->probe_rest_us = PROBE_US;
+    disk->probe_us = clock_monotonic_us() + disk->probe_rest_us;
 }
 
-static void stop(struct writer *writer, enum error_code state, const struct error *error)
+static void stop(struct disk *disk, enum error_code state, const struct error *error)
 {
-    set_probe(writer);
-    if (disk_state(writer) == state || is_for_good(disk_state(writer)))
+    set_probe(disk);
+    if (disk_state(disk) == state || is_for_good(disk_state(disk)))
         return;
-    atomic_store(&writer->engine->disk_state, (int)state);
+    atomic_store(&disk->state, (int)state);
     log_error("engine", "intake-stopped", log_text("error", error->message));
 }
 
 /* Intake went on, and no commit succeeded since: neither the rest nor the room were enough. */
-static void expect_more(struct writer *writer)
+static void expect_more(struct disk *disk)
 {
-    int64_t room = 2 * store_writer_largest(writer->store);
-    if (writer->on_trial) {
-        writer->probe_rest_us *= writer->probe_rest_us < LONGEST_PROBE_US ? 2 : 1;
-        writer->room *= 2;
+    int64_t room = 2 * store_writer_largest(disk->store);
+    if (disk->on_trial) {
+        disk->probe_rest_us *= disk->probe_rest_us < LONGEST_PROBE_US ? 2 : 1;
+        disk->room *= 2;
     }
-    writer->on_trial = false;
-    writer->room = writer->room > room ? writer->room : room;
-    if (writer->room < LEAST_ROOM)
-        writer->room = LEAST_ROOM;
-    if (writer->room > MOST_ROOM)
-        writer->room = MOST_ROOM;
+    disk->on_trial = false;
+    disk->room = disk->room > room ? disk->room : room;
+    if (disk->room < LEAST_ROOM)
+        disk->room = LEAST_ROOM;
+    if (disk->room > MOST_ROOM)
+        disk->room = MOST_ROOM;
 }
 
-void disk_committed(struct writer *writer)
+void disk_committed(struct disk *disk)
 {
-    writer->on_trial = false;
-    writer->probe_rest_us = 0;
-    writer->room = 0;
+    disk->on_trial = false;
+    disk->probe_rest_us = 0;
+    disk->room = 0;
 }
 
-bool disk_stop_intake(struct writer *writer, const struct error *error)
+bool disk_stop_intake(struct disk *disk, const struct error *error)
 {
     struct error schema = {.code = ERROR_NONE};
     switch (error->code) {
     case ERROR_OUTCOME_UNKNOWN:
-        expect_more(writer);
-        stop(writer, ERROR_DISK_FAILED, error);
+        expect_more(disk);
+        stop(disk, ERROR_DISK_FAILED, error);
         return true;
     case ERROR_DISK_FULL:
     case ERROR_DISK_FAILED:
     case ERROR_FILE_LIMIT:
-        expect_more(writer);
-        stop(writer, error->code, error);
+        expect_more(disk);
+        stop(disk, error->code, error);
         return true;
     case ERROR_DATABASE_DAMAGED:
-        stop(writer, error->code, error);
+        stop(disk, error->code, error);
         return true;
     case ERROR_DATABASE:
-        if (store_check_schema(writer->store, &schema) || schema.code != ERROR_DATABASE_UNUSABLE)
+        if (store_check_schema(disk->store, &schema) || schema.code != ERROR_DATABASE_UNUSABLE)
             return false;
-        stop(writer, schema.code, &schema);
+        stop(disk, schema.code, &schema);
         return true;
     default:
         return false;
@@ -140,79 +137,62 @@ bool disk_stop_intake(struct writer *writer, const struct error *error)
 /* ---- looking ---- */
 
 /* What is in it counts, not the size of its file. */
-static bool wal_exceeds(const struct engine *engine, int64_t bytes)
+static bool wal_exceeds(const struct disk *disk, int64_t bytes)
 {
-    return engine->options.max_wal_bytes &&
-           (int64_t)database_wal_pages(engine->database) * DATABASE_WAL_PAGE_BYTES > bytes;
+    return disk->max_wal_bytes &&
+           (int64_t)database_wal_pages(disk->database) * DATABASE_WAL_PAGE_BYTES > bytes;
 }
 
-void disk_watch(struct writer *writer)
+void disk_watch(struct disk *disk)
 {
     struct error error;
-    struct engine *engine = writer->engine;
     uint64_t now = clock_monotonic_us();
-    if (disk_state(writer) == ERROR_NONE && wal_exceeds(engine, engine->options.max_wal_bytes)) {
-        wal_error(engine, &error);
-        stop(writer, error.code, &error);
+    if (disk_state(disk) == ERROR_NONE && wal_exceeds(disk, disk->max_wal_bytes)) {
+        wal_error(disk, &error);
+        stop(disk, error.code, &error);
     }
-    if (now < writer->watch_us)
+    if (now < disk->watch_us)
         return;
-    writer->watch_us = now + WATCH_US;
-    if (!database_check_files(engine->database, &error))
-        stop(writer, error.code, &error);
-}
-
-void disk_refuse(struct writer *writer, struct queue_item **list)
-{
-    struct error error;
-    engine_disk_error(writer->engine, disk_state(writer), &error);
-    writer_refuse_jobs(writer, &error);
-    while (*list) {
-        struct submission *submission = (struct submission *)*list;
-        *list = (*list)->next;
-        submission->error = error;
-        batch_order_refuse(submission->order, submission);
-        counter_add(&writer->engine->metrics.mutations_refused, 1);
-        engine_post(writer->engine, &submission->event);
-    }
+    disk->watch_us = now + WATCH_US;
+    if (!database_check_files(disk->database, &error))
+        stop(disk, error.code, &error);
 }
 
 /* ---- going on ---- */
 
-static bool write_one(struct writer *writer, struct error *error)
+static bool write_one(struct disk *disk, struct error *error)
 {
-    engine_pass_gate(writer->engine);
-    return store_begin(writer->store, error) &&
-           store_meta_put(writer->store, "disk_probe", span_of("ok"), error) &&
-           store_commit(writer->store, error);
+    checkpoints_pass(disk->checkpoints);
+    return store_begin(disk->store, error) &&
+           store_meta_put(disk->store, "disk_probe", span_of("ok"), error) &&
+           store_commit(disk->store, error);
 }
 
-static bool may_go_on(struct writer *writer, struct error *error)
+static bool may_go_on(struct disk *disk, struct error *error)
 {
-    if (!database_check_files(writer->engine->database, error))
+    if (!database_check_files(disk->database, error))
         return false;
-    if (disk_state(writer) == ERROR_WAL_LIMIT)
-        return !wal_exceeds(writer->engine, writer->engine->options.max_wal_bytes / 2) ||
-               wal_error(writer->engine, error);
-    return (writer->room == 0 || database_reserve(writer->engine->database, writer->room, error)) &&
-           write_one(writer, error);
+    if (disk_state(disk) == ERROR_WAL_LIMIT)
+        return !wal_exceeds(disk, disk->max_wal_bytes / 2) || wal_error(disk, error);
+    return (disk->room == 0 || database_reserve(disk->database, disk->room, error)) &&
+           write_one(disk, error);
 }
 
-void disk_probe(struct writer *writer)
+void disk_probe(struct disk *disk)
 {
     struct error error;
-    enum error_code state = disk_state(writer);
-    if (state == ERROR_NONE || is_for_good(state) || clock_monotonic_us() < writer->probe_us)
+    enum error_code state = disk_state(disk);
+    if (state == ERROR_NONE || is_for_good(state) || clock_monotonic_us() < disk->probe_us)
         return;
-    if (!may_go_on(writer, &error)) {
-        store_rollback(writer->store);
+    if (!may_go_on(disk, &error)) {
+        store_rollback(disk->store);
         if (error.code == ERROR_DATABASE_GONE || error.code == ERROR_WAL_LIMIT)
-            stop(writer, error.code, &error);
-        else if (!disk_stop_intake(writer, &error))
-            set_probe(writer);
+            stop(disk, error.code, &error);
+        else if (!disk_stop_intake(disk, &error))
+            set_probe(disk);
         return;
     }
-    writer->on_trial = state != ERROR_WAL_LIMIT;
-    atomic_store(&writer->engine->disk_state, ERROR_NONE);
-    log_info("engine", "intake-resumed", log_text("file", database_path(writer->engine->database)));
+    disk->on_trial = state != ERROR_WAL_LIMIT;
+    atomic_store(&disk->state, ERROR_NONE);
+    log_info("engine", "intake-resumed", log_text("file", database_path(disk->database)));
 }

@@ -17,25 +17,6 @@ struct draft {
     struct span label; /* of the row, in entity->data */
 };
 
-/* ---- what is merged ---- */
-
-/* Small ones are not counted: their changes are, which carry them. */
-void writer_note_merged(struct writer *writer, size_t bytes)
-{
-    if (bytes > KEPT_ENTITY)
-        writer->submission_merged += bytes;
-}
-
-bool writer_may_merge(const struct writer *writer, struct error *error)
-{
-    size_t most = writer->engine->options.max_merge_bytes;
-    return !most || writer->submission_merged <= most ||
-           error_set(error, ERROR_TOO_LARGE,
-                     "the request reads and merges more than %zu bytes of large entities, the most "
-                     "that max_merge_bytes allows for one; send it in parts",
-                     most);
-}
-
 /* ---- a draft ---- */
 
 static bool leaves_scope(const struct doc *doc, uint32_t patch, const struct view_scope *scope)
@@ -51,7 +32,7 @@ bool writer_may_draft(const struct writer *writer, const struct submission *subm
                       const struct mutation *mutation, const struct entity *entity)
 {
     const struct export_state *export = entity->export;
-    bool again = entity->draft || entity->change > writer->submission_first;
+    bool again = entity->draft || entity->change > writer->applying.first_change;
     return again && entity->data && entity->data->length > KEPT_ENTITY &&
            mutation->operation == ROW_PATCH && !mutation->unset_count &&
            !(export->null_removes && doc_has_null(&submission->doc, mutation->patch)) &&
@@ -62,7 +43,7 @@ struct merge_draft *writer_draft(struct writer *writer, struct entity *entity, s
 {
     if (entity->draft)
         return entity->draft->merge;
-    INVARIANT(entity->data && entity->noted == writer->submission_number);
+    INVARIANT(entity->data && entity->noted == writer->applying.number);
     if (!large_admits(writer, entity->data->length, error))
         return NULL;
     struct draft *draft = memory_new(sizeof *draft);
@@ -75,8 +56,8 @@ struct merge_draft *writer_draft(struct writer *writer, struct entity *entity, s
     }
     draft->entity = entity;
     draft->label = export_label(entity->export, entity->data);
-    draft->next = writer->drafts;
-    writer->drafts = entity->draft = draft;
+    draft->next = writer->applying.drafts;
+    writer->applying.drafts = entity->draft = draft;
     writer_note_merged(writer, entity->data->length);
     return draft->merge;
 }
@@ -89,10 +70,10 @@ struct span entity_draft_label(const struct entity *entity)
 
 void writer_draft_drop(struct writer *writer, struct entity *entity)
 {
-    struct draft *draft = entity->draft, **at = &writer->drafts;
+    struct draft *draft = entity->draft, **at = &writer->applying.drafts;
     if (!draft)
         return;
-    INVARIANT(draft->entity == entity && writer->drafts);
+    INVARIANT(draft->entity == entity && writer->applying.drafts);
     while (*at != draft)
         at = &(*at)->next;
     *at = draft->next;
@@ -103,7 +84,7 @@ void writer_draft_drop(struct writer *writer, struct entity *entity)
 
 bool writer_draft_print(struct writer *writer, struct entity *entity, struct error *error)
 {
-    struct buffer *merged = &writer->merged;
+    struct buffer *merged = &writer->scratch.merged;
     INVARIANT(entity->draft && entity->data);
     buffer_clear(merged);
     merged->limit = UINT32_MAX; /* each patch was held against the limit */
@@ -118,7 +99,7 @@ bool writer_draft_end(struct writer *writer, struct entity *entity, struct error
         return true;
     struct text *data = NULL;
     if (writer_draft_print(writer, entity, error))
-        data = text_new(writer->merged.data, writer->merged.length);
+        data = text_new(writer->scratch.merged.data, writer->scratch.merged.length);
     if (!data)
         return error_set(error, ERROR_MEMORY, "out of memory for the merged entity");
     writer_draft_drop(writer, entity);
@@ -128,14 +109,14 @@ bool writer_draft_end(struct writer *writer, struct entity *entity, struct error
 
 bool writer_drafts_end(struct writer *writer, struct error *error)
 {
-    while (writer->drafts)
-        if (!writer_draft_end(writer, writer->drafts->entity, error))
+    while (writer->applying.drafts)
+        if (!writer_draft_end(writer, writer->applying.drafts->entity, error))
             return false;
     return true;
 }
 
 void writer_drafts_drop(struct writer *writer)
 {
-    while (writer->drafts)
-        writer_draft_drop(writer, writer->drafts->entity);
+    while (writer->applying.drafts)
+        writer_draft_drop(writer, writer->applying.drafts->entity);
 }

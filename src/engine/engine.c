@@ -190,6 +190,26 @@ static bool start_limits(struct engine *engine, struct error *error)
     return true;
 }
 
+/* One is due before the limit of the write-ahead log is reached. */
+static uint32_t checkpoint_pages(const struct engine_options *options)
+{
+    int64_t half = options->max_wal_bytes / DATABASE_WAL_PAGE_BYTES / 2;
+    return options->max_wal_bytes && half < options->checkpoint_pages ? (uint32_t)half
+                                                                      : options->checkpoint_pages;
+}
+
+static bool start_checkpoints(struct engine *engine, struct error *error)
+{
+    engine->disk.store = engine->writer.store;
+    engine->disk.database = engine->database;
+    engine->disk.checkpoints = &engine->checkpoints;
+    engine->disk.max_wal_bytes = engine->options.max_wal_bytes;
+    engine->checkpoints.database = engine->database;
+    engine->checkpoints.metrics = &engine->metrics;
+    engine->checkpoints.intake = &engine->disk.state;
+    return checkpoints_start(&engine->checkpoints, checkpoint_pages(&engine->options), error);
+}
+
 static bool start(struct engine *engine, struct error *error)
 {
     if (!writer_init(&engine->writer, engine, error))
@@ -199,30 +219,18 @@ static bool start(struct engine *engine, struct error *error)
         return false;
     attach_scopes(&engine->writer, engine->options.views);
     attach_options(&engine->writer, &engine->options);
-    if (!engine_start_checkpointer(engine, error) ||
+    if (!start_checkpoints(engine, error) ||
         !writer_open_views(&engine->writer, engine->options.views, error))
         return false;
-    engine->last_change = engine->writer.last_change;
+    engine->last_change = engine->writer.open.last_change;
     engine->cursor_floor = store_writer_log(engine->writer.store)->cursor_floor;
-    engine->head = engine->writer.head;
+    engine->head = engine->writer.open.head;
     if (!engine_start_readers(engine, error) || !start_limits(engine, error))
         return false;
     if (pthread_create(&engine->writer_thread, NULL, writer_main, &engine->writer) != 0)
         return error_set(error, ERROR_INTERNAL, "cannot start the writer thread");
     engine->writer_started = true;
     return true;
-}
-
-/* Waits are measured by the clock that nobody sets. */
-static bool gate_init(struct engine *engine)
-{
-    pthread_condattr_t attributes;
-    if (pthread_condattr_init(&attributes) != 0)
-        return false;
-    bool done = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
-                pthread_cond_init(&engine->gate_changed, &attributes) == 0;
-    pthread_condattr_destroy(&attributes);
-    return done;
 }
 
 /* The writer waits for submissions only. */
@@ -246,8 +254,8 @@ struct engine *engine_open(const struct engine_options *options, struct error *e
                 read_queue_init(&engine->reads, MAX_READS) &&
                 queue_init(&engine->commits, SIZE_MAX, options->events_bytes) &&
                 queue_init(&engine->events, SIZE_MAX, SIZE_MAX) &&
-                pthread_mutex_init(&engine->gate, NULL) == 0 &&
-                pthread_mutex_init(&engine->clock.mutex, NULL) == 0 && gate_init(engine);
+                pthread_mutex_init(&engine->clock.mutex, NULL) == 0 &&
+                checkpoints_init(&engine->checkpoints);
     if (!done)
         error_set(error, ERROR_INTERNAL, "cannot make the engine's queues");
     queue_on_fill(&engine->writes, nudge_writer, engine);
@@ -274,7 +282,7 @@ bool engine_submit(struct engine *engine, struct submission *submission, struct 
     enum error_code disk = engine_disk_state(engine);
     INVARIANT(submission->event.deliver);
     if (disk != ERROR_NONE)
-        return engine_disk_error(engine, disk, error);
+        return disk_error(&engine->disk, disk, error);
     submission->event.item.bytes = submission_memory(submission);
     if (queue_put(&engine->intake, &submission->event.item))
         return true;
@@ -288,14 +296,6 @@ bool engine_read(struct engine *engine, struct read_job *job)
     INVARIANT(job->run && job->event.deliver);
     job->event.item.bytes = 0;
     return read_queue_put(&engine->reads, job);
-}
-
-bool engine_write(struct engine *engine, struct write_job *job)
-{
-    INVARIANT(job->run && job->event.deliver);
-    job->event.item.bytes = 0;
-    job->ran = false; /* a maker may hand its job over again */
-    return queue_put(&engine->writes, &job->event.item);
 }
 
 void engine_drain(struct engine *engine)
@@ -315,7 +315,7 @@ void engine_close(struct engine *engine)
     if (engine->writer_started)
         pthread_join(engine->writer_thread, NULL);
     engine_stop_readers(engine);
-    engine_stop_checkpointer(engine);
+    checkpoints_stop(&engine->checkpoints);
     engine_deliver(engine);
     writer_fini(&engine->writer);
     if (engine->database)
@@ -326,9 +326,8 @@ void engine_close(struct engine *engine)
     read_queue_fini(&engine->reads);
     queue_fini(&engine->commits);
     queue_fini(&engine->events);
-    pthread_mutex_destroy(&engine->gate);
     pthread_mutex_destroy(&engine->clock.mutex);
-    pthread_cond_destroy(&engine->gate_changed);
+    checkpoints_fini(&engine->checkpoints);
     memory_free(engine);
 }
 
@@ -383,7 +382,12 @@ uint64_t engine_writer_busy_us(const struct engine *engine)
 
 enum error_code engine_disk_state(const struct engine *engine)
 {
-    return (enum error_code)atomic_load(&engine->disk_state);
+    return disk_state(&engine->disk);
+}
+
+bool engine_checkpoints_fail(const struct engine *engine)
+{
+    return checkpoints_fail(&engine->checkpoints);
 }
 
 void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes)

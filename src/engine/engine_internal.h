@@ -3,6 +3,9 @@
 #define ENGINE_INTERNAL_H
 
 #include "base/invariant.h"
+#include "engine/array_length.h"
+#include "engine/cache.h"
+#include "engine/disk.h"
 #include "engine/engine.h"
 #include "engine/read_queue.h"
 
@@ -29,7 +32,7 @@ struct eviction {
     /* The changes of the open transaction, from recent_first on. */
     struct recent_change *recent;
     size_t recent_first, recent_count, recent_capacity;
-    bool listed; /* in writer->evicting */
+    bool listed; /* in writer->eviction.listed */
     struct export_state *next_listed;
     /* As it was before the submission `noted`. */
     uint64_t noted;
@@ -53,64 +56,6 @@ struct export_state {
     size_t cached;    /* entities in the cache */
     struct span name; /* its bytes follow this struct */
 };
-
-/* ---- the writer's cache of entities ---- */
-
-/*
- * One entity as the open transaction sees it. Between transactions the cache holds only what is
- * committed; after a failed commit it is emptied, because what it holds may never have happened.
- */
-struct entity {
-    struct entity *newer, *older; /* by use */
-    struct entity *next_dirty;
-    struct export_state *export;
-    int64_t id; /* row number, when stored */
-    int64_t change;
-    struct seq seq;
-    int64_t at;        /* wall time of its last change in this transaction */
-    struct text *data; /* NULL: there is no such entity */
-    /* While dirty, where the export has derived views: what it was after the last transaction. */
-    struct text *before;
-    struct seq before_seq;
-    int64_t before_id;   /* 0: it was not there */
-    struct draft *draft; /* of the submission being applied; see draft.c */
-    uint64_t noted;      /* number of the submission that noted what it was before */
-    bool stored;         /* it has a row */
-    bool dirty;          /* differs from its row */
-    uint32_t key_length;
-    char key[]; /* the map's key: four bytes of export id, then the entity's key */
-};
-
-struct entity_cache {
-    struct map map;
-    struct entity *newest, *oldest;
-    struct entity *dirty;
-    size_t bytes, max_bytes;
-};
-
-void entity_cache_init(struct entity_cache *cache, size_t max_bytes);
-void entity_cache_fini(struct entity_cache *cache);
-/* Find, and mark as just used; *entity is NULL when it is not cached. False when there is no memory
- * to look: what the store has may then be older than what the cache has. */
-bool entity_cache_find(struct entity_cache *cache, const struct export_state *export,
-                       struct span key, struct entity **entity);
-/* Add an entity that is not cached yet, without a row; NULL when out of memory. */
-struct entity *entity_cache_add(struct entity_cache *cache, struct export_state *export,
-                                struct span key);
-/* Replace the data (the reference passes over; NULL: it is gone). */
-void entity_cache_set_data(struct entity_cache *cache, struct entity *entity, struct text *data);
-void entity_cache_mark_dirty(struct entity_cache *cache, struct entity *entity);
-/* Between transactions: drop what is not there, and the least used beyond max_bytes. */
-void entity_cache_settle(struct entity_cache *cache);
-/* Drop the entities of an export that was new and never stored. */
-void entity_cache_drop_export(struct entity_cache *cache, const struct export_state *export);
-/* Drop everything. */
-void entity_cache_clear(struct entity_cache *cache);
-
-static inline struct span entity_key(const struct entity *entity)
-{
-    return span_make(entity->key + sizeof(uint32_t), entity->key_length - sizeof(uint32_t));
-}
 
 /* ---- the writer ---- */
 
@@ -168,62 +113,79 @@ struct engine_gaps {
     size_t count;
 };
 
-struct writer {
-    struct engine *engine;
-    struct store_writer *store;
-    struct entity_cache cache;
-    struct map exports; /* struct export_state by name */
-    /* The open transaction: ids and seqs that it has given out so far. */
-    int64_t last_change;
+/* What the open transaction has done and given out so far; what is told of it in the end. */
+struct open_transaction {
+    int64_t last_change; /* ids and seqs that it has given out */
     struct seq head;
+    int64_t now;  /* its time, ms */
+    size_t bytes; /* that the requests in it changed and merged */
     struct change **changes;
     size_t change_count, change_capacity;
     struct change_slab *slab; /* where its changes are made */
     struct submission **submissions;
     size_t submission_count, submission_capacity;
-    struct engine_commit *commit;   /* made before the transaction, so that telling cannot fail */
-    struct derive *derive;          /* how derived views are kept; NULL until they are opened */
-    struct derive_touched *touches; /* of the transaction that was just committed */
-    size_t touch_count;
-    struct queue_item *jobs;          /* struct write_job: of the open transaction */
     struct store_export *new_exports; /* names are heap copies */
     size_t new_export_count, new_export_capacity;
-    size_t new_exports_stored; /* the others wait until their submission is accepted */
-    struct map key_counts;     /* see keyed.c */
-    char *unknown_exports[UNKNOWN_EXPORTS_TOLD]; /* heap copies: the log knows of them */
-    size_t unknown_count;
-    /* The submission being applied. */
+    size_t new_exports_stored;      /* the others wait until their submission is accepted */
+    struct engine_commit *commit;   /* made before the transaction, so that telling cannot fail */
+    struct derive_touched *touches; /* of the transaction that was just committed */
+    size_t touch_count;
+};
+
+/* The submission being applied. */
+struct applying {
+    uint64_t number;
+    int64_t first_change; /* the last change before it */
+    size_t bytes;         /* that its changes take so far */
+    size_t merged;        /* of large entities that were read or written for it */
     struct pending_change *pending;
     size_t pending_count, pending_capacity;
     struct undo *undos;
     size_t undo_count, undo_capacity;
-    struct export_state *evicting; /* limited exports that the open transaction changed */
-    bool over_limit;               /* an export may hold more than its max_entities */
-    bool order_waits;              /* the eviction order of an export may be unfinished */
-    uint64_t pass_us;              /* a failed pass_time is not tried again before */
-    uint64_t submission_number;    /* of the one being applied */
-    size_t submission_bytes;       /* that its changes take so far */
-    size_t submission_merged;      /* of large entities that were read or written for it */
-    int64_t submission_first;      /* the last change before it */
-    struct draft *drafts;          /* of entities that it patches more than once */
-    size_t transaction_bytes;      /* both numbers, of the open transaction */
-    struct buffer merged, patch, append, log_append; /* reused */
-    struct buffer rest;                              /* an entity less what a mutation takes out */
-    struct doc stripped;                             /* a patch without its nulls */
+    struct draft *drafts; /* of entities that it patches more than once */
     struct truncation truncations[TRUNCATIONS];
     size_t truncation_count;
-    size_t truncations_told; /* in the log, since the start */
-    int64_t now;             /* time of this transaction, ms */
-    uint64_t schema_us;      /* monotonic, when SQL views were made last */
-    struct engine_gaps gaps[ENGINE_WATCHED_LISTS];
-    size_t views_begun;     /* exports of the batch that has been begun, still without theirs */
-    uint64_t last_trim_us;  /* monotonic, of the last look at the log's age */
-    uint64_t probe_us;      /* when the failing disk is tried next */
-    uint64_t probe_rest_us; /* and how long between two attempts */
-    int64_t room;           /* that must be there before intake goes on */
-    bool on_trial;          /* intake went on, and no commit has succeeded since */
-    uint64_t watch_us;      /* when the files are looked at next */
+};
+
+/* Reused for one mutation after the other. */
+struct scratch {
+    struct buffer merged, patch, append, log_append;
+    struct buffer rest;  /* an entity less what a mutation takes out */
+    struct doc stripped; /* a patch without its nulls */
+};
+
+/* What is done between requests, when it is time; monotonic. */
+struct upkeep {
+    uint64_t pass_us;   /* a failed pass_time is not tried again before */
+    uint64_t schema_us; /* when SQL views were made last */
+    uint64_t trim_us;   /* of the last look at the log's age */
+    size_t views_begun; /* exports of the batch that has been begun, still without theirs */
+};
+
+struct writer {
+    struct engine *engine;
+    struct store_writer *store;
+    struct entity_cache cache;
+    struct map exports;      /* struct export_state by name */
+    struct map key_counts;   /* see keyed.c */
+    struct derive *derive;   /* how derived views are kept; NULL until they are opened */
+    struct queue_item *jobs; /* struct write_job: of the open transaction */
     struct large_wait large;
+    struct open_transaction open;
+    struct applying applying;
+    struct scratch scratch;
+    struct {
+        struct export_state *listed; /* limited exports that the open transaction changed */
+        bool over_limit;             /* an export may hold more than its max_entities */
+        bool order_waits;            /* the eviction order of an export may be unfinished */
+    } eviction;
+    struct {
+        char *unknown_exports[UNKNOWN_EXPORTS_TOLD]; /* heap copies */
+        size_t unknown_count;
+        size_t truncations;
+    } told; /* in the log, since the start */
+    struct upkeep upkeep;
+    struct engine_gaps gaps[ENGINE_WATCHED_LISTS];
 };
 
 bool writer_init(struct writer *writer, struct engine *engine, struct error *error);
@@ -231,39 +193,21 @@ void writer_fini(struct writer *writer);
 /* The writer thread. */
 void *writer_main(void *writer);
 
+/* The files of the writer, upper ones first: calls go down this list. */
+
 /* apply.c: merge one submission in memory: all of it, or nothing and submission->error, or nothing
  * and writer->large.stopped. Returns false only when the transaction cannot go on (the store
  * failed: `error`). */
 bool writer_apply(struct writer *writer, struct submission *submission, struct error *error);
-/* Free one that is in no map any more. */
-void export_free(struct export_state *export);
-/* Find or make; *export stays NULL when the mutation's export is not shown. A new one is in the
- * store only after writer_store_exports, when the submission was accepted. */
-bool writer_export(struct writer *writer, struct span name, struct export_state **export,
-                   struct error *error);
-bool writer_store_exports(struct writer *writer, struct error *error);
-/* Forget the transaction's new exports from that one on, and what is cached of them. */
-void writer_forget_exports(struct writer *writer, size_t first);
-/* Find in cache or store; NULL with an error when that failed. An entity without data is one that
- * does not exist. */
-struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
-                             struct error *error);
-/* The stored entity `id`, if change `change` is still its last; else *entity is NULL. */
-bool writer_entity_unchanged(struct writer *writer, struct export_state *export, int64_t id,
-                             int64_t change, struct entity **entity, struct error *error);
-/* Before the submission changes an entity: remember what it is. */
-bool writer_undo_note(struct writer *writer, struct entity *entity, struct error *error);
-/* Whom a row of the export is for, of its data (NULL: there is none): a label as in view.h, or
- * absent. */
-struct span export_label(const struct export_state *export, const struct text *data);
-/* Make a change record of `entity`'s step to `data` (a reference that passes over, NULL: deleted)
- * and note it as pending. */
-bool writer_record(struct writer *writer, struct entity *entity, enum row_operation operation,
-                   struct seq seq, struct text *data, struct span patch, struct span append,
-                   uint64_t received_us, struct error *error);
 
-/* The mutation's own seq, or one behind the greatest that there is. */
-struct seq writer_next_seq(struct writer *writer, const struct mutation *mutation);
+/* evict.c: the least recently changed entity of an export goes behind the change that made one too
+ * many, with its seq. */
+bool writer_evict_behind(struct writer *writer, struct export_state *export, struct seq seq,
+                         uint64_t received_us, struct error *error);
+/* A step towards limits that are new or were lowered, in the open transaction; and whether one is
+ * due. */
+bool writer_evict(struct writer *writer, struct error *error);
+bool writer_evict_waits(const struct writer *writer);
 
 /* apply_patch.c: merge one patch or upsert, and record what it does. */
 bool writer_apply_patch(struct writer *writer, struct submission *submission,
@@ -277,7 +221,8 @@ bool writer_may_draft(const struct writer *writer, const struct submission *subm
 struct merge_draft *writer_draft(struct writer *writer, struct entity *entity, struct error *error);
 /* The label of the row; all patches of the draft left it alone. */
 struct span entity_draft_label(const struct entity *entity);
-/* Print the text as it is now into writer->merged / make it the entity's data; the draft ends. */
+/* Print the text as it is now into writer->scratch.merged / make it the entity's data; the draft
+ * ends. */
 bool writer_draft_print(struct writer *writer, struct entity *entity, struct error *error);
 bool writer_draft_end(struct writer *writer, struct entity *entity, struct error *error);
 /* It ends, and what was merged in it is forgotten. */
@@ -285,6 +230,62 @@ void writer_draft_drop(struct writer *writer, struct entity *entity);
 /* All of the submission. */
 bool writer_drafts_end(struct writer *writer, struct error *error);
 void writer_drafts_drop(struct writer *writer);
+/* record.c. Before the submission changes an entity: remember what it is / put all back as it was
+ * before it / it stays as it is. */
+bool writer_undo_note(struct writer *writer, struct entity *entity, struct error *error);
+void writer_undo_all(struct writer *writer);
+void writer_undo_forget(struct writer *writer);
+/* Make a change record of `entity`'s step to `data` (a reference that passes over, NULL: deleted)
+ * and note it as pending. */
+bool writer_record(struct writer *writer, struct entity *entity, enum row_operation operation,
+                   struct seq seq, struct text *data, struct span patch, struct span append,
+                   uint64_t received_us, struct error *error);
+/* The mutation's own seq, or one behind the greatest that there is. */
+struct seq writer_next_seq(struct writer *writer, const struct mutation *mutation);
+
+/* exports.c. Free one that is in no map any more. */
+void export_free(struct export_state *export);
+/* Whom a row of the export is for, of its data (NULL: there is none): a label as in view.h, or
+ * absent. */
+struct span export_label(const struct export_state *export, const struct text *data);
+/* Find or make; *export stays NULL when the mutation's export is not shown. A new one is in the
+ * store only after writer_store_exports, when the submission was accepted. */
+bool writer_export(struct writer *writer, struct span name, struct export_state **export,
+                   struct error *error);
+bool writer_store_exports(struct writer *writer, struct error *error);
+/* Forget the transaction's new exports from that one on, and what is cached of them. */
+void writer_forget_exports(struct writer *writer, size_t first);
+
+/* eviction.c. Before the submission's first change in the export: remember where it stands / go
+ * back there. */
+void eviction_remember(struct export_state *export, uint64_t submission_number);
+void eviction_undo(struct export_state *export);
+/* Room for one more change, false when out of memory; then note that it was made. */
+bool eviction_reserve(struct writer *writer, struct export_state *export);
+void eviction_note(struct entity *entity, bool was_there);
+/* The least recently changed one, which is passed then; NULL with an error when there is none. */
+struct entity *eviction_oldest(struct writer *writer, struct export_state *export,
+                               struct error *error);
+void eviction_free(struct export_state *export);
+static inline bool export_is_over(const struct export_state *export)
+{
+    return export->max_entities && export->live > export->max_entities;
+}
+/* Take limit and number of entities of one export from the store / give it another limit, which the
+ * store has already. */
+void export_read_limit(struct writer *writer, struct export_state *export);
+void export_set_limit(struct writer *writer, struct export_state *export, int64_t max_entities);
+/* The transaction is committed / it is not: take all limits and numbers from the store again. */
+void writer_evict_settle(struct writer *writer);
+void writer_evict_reset(struct writer *writer);
+
+/* entities.c: find in cache or store; NULL with an error when that failed. An entity without data
+ * is one that does not exist. */
+struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
+                             struct error *error);
+/* The stored entity `id`, if change `change` is still its last; else *entity is NULL. */
+bool writer_entity_unchanged(struct writer *writer, struct export_state *export, int64_t id,
+                             int64_t change, struct entity **entity, struct error *error);
 /* So many bytes of an entity were read or written for the submission / whether it may go on, asked
  * before each of its mutations. */
 void writer_note_merged(struct writer *writer, size_t bytes);
@@ -318,10 +319,11 @@ void writer_note_truncation(struct writer *writer, struct submission *submission
 void writer_tell_truncations(struct writer *writer);
 void export_forget_truncations(struct export_state *export);
 
-/* commit.c: bring what is pending into the log, dirty entities into their rows. */
+/* flush.c: bring what is pending into the log, dirty entities into their rows. */
 bool writer_log_pending(struct writer *writer, struct error *error);
 bool writer_flush(struct writer *writer, struct error *error);
-/* Make room to tell of a transaction, before it is begun; false when out of memory. */
+
+/* commit.c: make room to tell of a transaction, before it is begun; false when out of memory. */
 bool writer_prepare(struct writer *writer);
 /* Post what the transaction did, after it is on disk. */
 void writer_publish(struct writer *writer);
@@ -338,29 +340,6 @@ void keyed_forget(struct writer *writer);
 bool writer_note_unknown(struct writer *writer, struct submission *submission, struct span name,
                          struct error *error);
 void writer_forget_unknown(struct writer *writer);
-
-/* evict.c: the least recently changed entity of an export goes behind the change that made one too
- * many, with its seq. */
-bool writer_evict_behind(struct writer *writer, struct export_state *export, struct seq seq,
-                         uint64_t received_us, struct error *error);
-/* A step towards limits that are new or were lowered, in the open transaction; and whether one is
- * due. */
-bool writer_evict(struct writer *writer, struct error *error);
-bool writer_evict_waits(const struct writer *writer);
-/* The transaction is committed. */
-void writer_evict_settle(struct writer *writer);
-/* It is not: take limits and numbers of entities from the store again. */
-void writer_evict_reset(struct writer *writer);
-/* Take those of one export from the store / give it another limit, which the store has already. */
-void export_read_limit(struct writer *writer, struct export_state *export);
-void export_set_limit(struct writer *writer, struct export_state *export, int64_t max_entities);
-/* Before the submission's first change in the export: remember where it stands / go back there. */
-void eviction_remember(struct export_state *export, uint64_t submission_number);
-void eviction_undo(struct export_state *export);
-/* Room for one more change, false when out of memory; then note that it was made. */
-bool eviction_reserve(struct writer *writer, struct export_state *export);
-void eviction_note(struct entity *entity, bool was_there);
-void eviction_free(struct export_state *export);
 
 /* write_job.c: run the jobs that wait, in the open transaction: ahead of its mutations those that
  * come first, behind them the others. */
@@ -382,20 +361,6 @@ void writer_make_last_views(struct writer *writer);
 bool writer_views_wait(const struct writer *writer);
 int writer_views_rest(const struct writer *writer, int most);
 
-/* disk.c: ERROR_NONE, or why nothing is taken in. */
-enum error_code disk_state(const struct writer *writer);
-/* What that means to who is refused. Always false. Any thread. */
-bool engine_disk_error(const struct engine *engine, enum error_code state, struct error *error);
-/* Stop the intake if this error of a transaction is one of the disk or the file, and log it. */
-bool disk_stop_intake(struct writer *writer, const struct error *error);
-/* Now and then: whether the files are there and whole. */
-void disk_watch(struct writer *writer);
-/* Answer all that waits, jobs too. */
-void disk_refuse(struct writer *writer, struct queue_item **list);
-/* Once a second, while the intake is stopped: whether it can go on. */
-void disk_probe(struct writer *writer);
-/* A commit of mutations succeeded: what failed before it is over. */
-void disk_committed(struct writer *writer);
 bool writer_has_jobs(struct writer *writer);
 
 /* engine_clock.c: begin with what the database knows, on the writer's connection; note there
@@ -417,13 +382,11 @@ struct engine_watched {
 bool engine_watched_from(struct engine *engine, struct engine_watched *watched,
                          struct error *error);
 
-/* Before an entity changes for the first time in a transaction: remember what it is. */
-void entity_keep_before(struct entity *entity);
 /* derived_views.c: find, make and build what derived views need, before the thread starts. */
 bool writer_open_views(struct writer *writer, const struct view_set *views, struct error *error);
 /* Bring derived rows up to the open transaction and to the present second; behind writer_flush. */
 bool writer_derive(struct writer *writer, struct error *error);
-/* It is committed: writer->touches are what it touched. */
+/* It is committed: writer->open.touches are what it touched. */
 void writer_derived(struct writer *writer);
 
 /* ---- the engine ---- */
@@ -448,37 +411,6 @@ struct drained_event {
     struct engine *engine;
 };
 
-/* max_array_length of each export; see array_length.c. */
-struct own_array_length {
-    uint32_t length;
-    size_t name_length;
-    char name[];
-};
-
-struct array_lengths {
-    uint32_t common;
-    struct map own; /* struct own_array_length by export */
-};
-
-void array_lengths_init(struct array_lengths *lengths);
-void array_lengths_fini(struct array_lengths *lengths);
-/* From the options / from the database. */
-bool array_lengths_take(struct array_lengths *lengths, const struct engine_options *options,
-                        struct error *error);
-bool array_lengths_read(struct array_lengths *lengths, struct store_reader *reader,
-                        struct error *error);
-uint32_t array_length_of(const struct array_lengths *lengths, struct span export_name);
-/* Note in the database what holds from now on; cursors from before another value are refused. */
-bool array_lengths_note(struct store_writer *store, const struct engine_options *options,
-                        struct error *error);
-
-/* When the room of the write-ahead log is given back. */
-struct give_back {
-    uint64_t commits;  /* those that it knows of */
-    uint64_t since_us; /* when the last of them was noticed, or the last attempt; 0: never */
-    bool done;         /* nothing is left to give back since */
-};
-
 struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
     struct database *database;
@@ -488,25 +420,17 @@ struct engine {
     pthread_t writer_thread;
     struct reader_thread *readers;
     uint32_t readers_started;
-    bool writer_started, checkpointer_started;
+    bool writer_started;
     struct queue intake; /* submissions */
     struct queue writes; /* write jobs */
     struct read_queue reads;
     struct queue commits; /* to the loop; the writer waits when it is full */
     struct queue events;  /* to the loop; bounded by what asks for them */
-    /* Checkpoints: their thread, and the gate at which the writer lets it pass. */
-    pthread_t checkpoint_thread;
-    struct database_checkpointer *checkpointer;
-    pthread_mutex_t gate;
-    pthread_cond_t gate_changed;
-    bool gate_wanted, gate_open, stopping;
-    _Atomic bool gate_near; /* a checkpoint is nearly through: transactions are kept short */
-    _Atomic unsigned checkpoint_failures; /* in a row */
-    struct give_back give_back;           /* the checkpoint thread's */
+    struct checkpoints checkpoints;
+    struct disk disk;
     struct drained_event drained;
     struct engine_clock clock;
-    _Atomic uint64_t writer_since_us; /* its present step; 0: none */
-    _Atomic int disk_state;
+    _Atomic uint64_t writer_since_us;        /* its present step; 0: none */
     _Atomic size_t large_count, large_bytes; /* that wait in writer.large */
     int64_t last_change;                     /* at open, like head */
     struct seq head;
@@ -514,12 +438,8 @@ struct engine {
     struct engine_metrics metrics;
 };
 
-/* Between two transactions: let a checkpoint that waits have the database for itself. */
-void engine_pass_gate(struct engine *engine);
 uint32_t engine_readers(const struct engine_options *options);
 bool engine_start_readers(struct engine *engine, struct error *error);
-bool engine_start_checkpointer(struct engine *engine, struct error *error);
 void engine_stop_readers(struct engine *engine);
-void engine_stop_checkpointer(struct engine *engine);
 
 #endif

@@ -81,7 +81,8 @@ static bool trim_keys(struct writer *writer, struct span owner, int64_t *removed
                       struct error *error)
 {
     int64_t due = engine_due_ms(writer->engine);
-    return store_key_restamp(writer->store, owner, writer->now + KEY_MS, writer->now, error) &&
+    return store_key_restamp(writer->store, owner, writer->open.now + KEY_MS, writer->open.now,
+                             error) &&
            store_key_trim(writer->store, owner, due - KEY_MS, KEY_TRIM_STEP, removed, error);
 }
 
@@ -148,7 +149,7 @@ bool keyed_store(struct writer *writer, struct submission *submission, struct er
     struct store_key row = {.owner = owner,
                             .key = key->text,
                             .body = span_make((const char *)key->digest, sizeof key->digest),
-                            .at = writer->now};
+                            .at = writer->open.now};
     bool done = key->print(submission, &answer) ||
                 error_set(error, ERROR_MEMORY, "out of memory while keeping an answer");
     row.answer = buffer_span(&answer);

@@ -101,7 +101,7 @@ int large_rest_ms(const struct writer *writer, int most)
 bool large_admits(struct writer *writer, size_t bytes, struct error *error)
 {
     struct large_wait *large = &writer->large;
-    if (large->passes || writer->submission_merged + bytes <= LARGE_BYTES)
+    if (large->passes || writer->applying.merged + bytes <= LARGE_BYTES)
         return true;
     large->stopped = true;
     return error_set(error, ERROR_QUEUE_FULL, "the request has to wait for others");
@@ -111,7 +111,7 @@ void large_note(struct writer *writer, const struct submission *submission)
 {
     struct large_wait *large = &writer->large;
     INVARIANT(!large->stopped);
-    if (writer->submission_merged > LARGE_BYTES) {
+    if (writer->applying.merged > LARGE_BYTES) {
         large->ran = large->ends = true;
         large->sender = submission->sender;
     } else if (submission->sender != large->sender) {

@@ -213,7 +213,7 @@ bool producers_store(struct writer *writer, const struct producer_table *table, 
         struct producer_state *state = &table->states[i];
         if (!state->advanced)
             continue;
-        state->row.at = writer->now;
+        state->row.at = writer->open.now;
         if (!store_producer_put(writer->store, &state->row, error))
             return false;
     }

@@ -30,13 +30,13 @@ static size_t batch_size(const struct writer *writer)
 static uint64_t rest_us(const struct writer *writer)
 {
     uint64_t exports = store_export_count(writer->store), now = clock_monotonic_us();
-    uint64_t due = exports > UNPACED ? writer->schema_us + exports * REST_US : 0;
+    uint64_t due = exports > UNPACED ? writer->upkeep.schema_us + exports * REST_US : 0;
     return due > now ? due - now : 0;
 }
 
 static bool make(struct writer *writer, size_t exports, struct error *error)
 {
-    writer->schema_us = clock_monotonic_us();
+    writer->upkeep.schema_us = clock_monotonic_us();
     return store_sql_views_make(writer->store, exports, error);
 }
 
@@ -50,20 +50,20 @@ bool writer_views_wait(const struct writer *writer)
 {
     size_t due = store_sql_views_due(writer->store);
     return due > 0 &&
-           (writer->views_begun > 0 || due >= batch_size(writer) || rest_us(writer) == 0);
+           (writer->upkeep.views_begun > 0 || due >= batch_size(writer) || rest_us(writer) == 0);
 }
 
 bool writer_make_views(struct writer *writer, struct error *error)
 {
     if (!writer_views_wait(writer))
         return true;
-    if (writer->views_begun == 0)
-        writer->views_begun = batch_size(writer);
-    size_t some = writer->views_begun < MOST ? writer->views_begun : MOST;
+    if (writer->upkeep.views_begun == 0)
+        writer->upkeep.views_begun = batch_size(writer);
+    size_t some = writer->upkeep.views_begun < MOST ? writer->upkeep.views_begun : MOST;
     if (!make(writer, some, error))
         return false;
-    size_t due = store_sql_views_due(writer->store), left = writer->views_begun - some;
-    writer->views_begun = left < due ? left : due;
+    size_t due = store_sql_views_due(writer->store), left = writer->upkeep.views_begun - some;
+    writer->upkeep.views_begun = left < due ? left : due;
     return true;
 }
 
@@ -78,7 +78,7 @@ int writer_views_rest(const struct writer *writer, int most)
 void writer_make_last_views(struct writer *writer)
 {
     struct error error;
-    if (disk_state(writer) != ERROR_NONE || store_sql_views_due(writer->store) == 0)
+    if (disk_state(&writer->engine->disk) != ERROR_NONE || store_sql_views_due(writer->store) == 0)
         return;
     if (!store_begin(writer->store, &error) || !make(writer, SIZE_MAX, &error) ||
         !store_commit(writer->store, &error)) {

@@ -17,9 +17,9 @@ static bool is_told(const struct export_state *export, struct span path)
 static bool is_noted(const struct writer *writer, const struct export_state *export,
                      struct span path)
 {
-    for (size_t i = 0; i < writer->truncation_count; i++)
-        if (writer->truncations[i].export == export &&
-            span_equal(writer->truncations[i].path, path))
+    for (size_t i = 0; i < writer->applying.truncation_count; i++)
+        if (writer->applying.truncations[i].export == export &&
+            span_equal(writer->applying.truncations[i].path, path))
             return true;
     return false;
 }
@@ -28,18 +28,18 @@ void writer_note_truncation(struct writer *writer, struct submission *submission
                             struct export_state *export, struct span path)
 {
     submission->truncated++;
-    if (writer->truncation_count == TRUNCATIONS || writer->truncations_told == TOLD ||
+    if (writer->applying.truncation_count == TRUNCATIONS || writer->told.truncations == TOLD ||
         is_told(export, path) || is_noted(writer, export, path))
         return;
     struct span copy = submission_keep(submission, path);
     if (copy.data)
-        writer->truncations[writer->truncation_count++] =
+        writer->applying.truncations[writer->applying.truncation_count++] =
             (struct truncation){.export = export, .path = copy};
 }
 
 static void tell(struct writer *writer, struct export_state *export, struct span path)
 {
-    if (is_told(export, path) || writer->truncations_told == TOLD)
+    if (is_told(export, path) || writer->told.truncations == TOLD)
         return;
     if (!export->cut_paths)
         export->cut_paths = memory_new(TOLD_OF_EXPORT * sizeof *export->cut_paths);
@@ -47,8 +47,8 @@ static void tell(struct writer *writer, struct export_state *export, struct span
     if (!copy)
         return;
     export->cut_paths[export->cut_path_count++] = copy;
-    writer->truncations_told++;
-    bool last = export->cut_path_count == TOLD_OF_EXPORT || writer->truncations_told == TOLD;
+    writer->told.truncations++;
+    bool last = export->cut_path_count == TOLD_OF_EXPORT || writer->told.truncations == TOLD;
     log_warning("engine", "array-truncated", log_span("export", export->name),
                 log_text("path", copy), log_number("max_array_length", export->max_array),
                 log_text("remedy", "a greater max_array_length for the export, or 0"),
@@ -57,9 +57,9 @@ static void tell(struct writer *writer, struct export_state *export, struct span
 
 void writer_tell_truncations(struct writer *writer)
 {
-    for (size_t i = 0; i < writer->truncation_count; i++)
-        tell(writer, writer->truncations[i].export, writer->truncations[i].path);
-    writer->truncation_count = 0;
+    for (size_t i = 0; i < writer->applying.truncation_count; i++)
+        tell(writer, writer->applying.truncations[i].export, writer->applying.truncations[i].path);
+    writer->applying.truncation_count = 0;
 }
 
 void export_forget_truncations(struct export_state *export)

@@ -62,19 +62,20 @@ static bool refuse(struct writer *writer, struct span name, struct error *error)
 /* A log without memory for the names would repeat itself for ever. */
 static void tell_log(struct writer *writer, struct span name)
 {
-    for (size_t i = 0; i < writer->unknown_count; i++)
-        if (span_equal(span_of(writer->unknown_exports[i]), name))
+    for (size_t i = 0; i < writer->told.unknown_count; i++)
+        if (span_equal(span_of(writer->told.unknown_exports[i]), name))
             return;
-    if (writer->unknown_count == UNKNOWN_EXPORTS_TOLD)
+    if (writer->told.unknown_count == UNKNOWN_EXPORTS_TOLD)
         return;
     char *copy = memory_copy_string(name.data, name.length);
     if (!copy)
         return;
-    writer->unknown_exports[writer->unknown_count++] = copy;
+    writer->told.unknown_exports[writer->told.unknown_count++] = copy;
     log_warning("engine", "unknown-export", log_text("export", copy),
                 log_word("mutations",
                          writer->engine->options.refuse_unknown_exports ? "refused" : "ignored"),
-                log_number("told", writer->unknown_count), log_number("most", UNKNOWN_EXPORTS_TOLD),
+                log_number("told", writer->told.unknown_count),
+                log_number("most", UNKNOWN_EXPORTS_TOLD),
                 log_text("remedy", "add it to exports, or correct the producer"));
 }
 
@@ -100,6 +101,6 @@ bool writer_note_unknown(struct writer *writer, struct submission *submission, s
 
 void writer_forget_unknown(struct writer *writer)
 {
-    while (writer->unknown_count)
-        memory_free(writer->unknown_exports[--writer->unknown_count]);
+    while (writer->told.unknown_count)
+        memory_free(writer->told.unknown_exports[--writer->told.unknown_count]);
 }

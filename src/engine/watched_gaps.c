@@ -144,7 +144,7 @@ static bool note_list(struct engine *engine, int which, int64_t since, bool all,
     struct store_writer *store = engine->writer.store;
     struct engine_gaps *gaps = &engine->writer.gaps[which];
     return read_writer_gaps(store, which, since, gaps, error) &&
-           find_gap(engine, which, engine->writer.last_change, error) &&
+           find_gap(engine, which, engine->writer.open.last_change, error) &&
            put_gaps(store, which, gaps, error) && pin(engine, which, all, error);
 }
 
@@ -154,7 +154,7 @@ static bool note(struct engine *engine, struct error *error)
     int64_t age = engine->options.retention.tombstone_age_ms, since = engine_due_ms(engine) - age;
     char last[32];
     bool all, done = store_watched_keys_start(store, age > 0, &all, error);
-    snprintf(last, sizeof last, "%" PRId64, engine->writer.last_change);
+    snprintf(last, sizeof last, "%" PRId64, engine->writer.open.last_change);
     for (int i = 0; done && i < ENGINE_WATCHED_LISTS; i++)
         done = note_list(engine, i, since, all, error);
     for (int i = 0; done && i < ENGINE_WATCHED_LISTS; i++)

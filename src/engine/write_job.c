@@ -55,3 +55,11 @@ void writer_refuse_jobs(struct writer *writer, const struct error *error)
     take(writer);
     writer_answer_jobs(writer, error);
 }
+
+bool engine_write(struct engine *engine, struct write_job *job)
+{
+    INVARIANT(job->run && job->event.deliver);
+    job->event.item.bytes = 0;
+    job->ran = false; /* a maker may hand its job over again */
+    return queue_put(&engine->writes, &job->event.item);
+}

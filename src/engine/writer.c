@@ -54,17 +54,17 @@ bool writer_init(struct writer *writer, struct engine *engine, struct error *err
     keyed_init(writer);
     large_init(&writer->large);
     entity_cache_init(&writer->cache, engine->options.cache_bytes);
-    buffer_init(&writer->merged, engine->options.max_entity_bytes);
-    buffer_init(&writer->patch, UINT32_MAX);
-    buffer_init(&writer->append, UINT32_MAX);
-    buffer_init(&writer->log_append, UINT32_MAX);
-    buffer_init(&writer->rest, UINT32_MAX);
-    doc_init(&writer->stripped, UINT32_MAX, UINT32_MAX);
+    buffer_init(&writer->scratch.merged, engine->options.max_entity_bytes);
+    buffer_init(&writer->scratch.patch, UINT32_MAX);
+    buffer_init(&writer->scratch.append, UINT32_MAX);
+    buffer_init(&writer->scratch.log_append, UINT32_MAX);
+    buffer_init(&writer->scratch.rest, UINT32_MAX);
+    doc_init(&writer->scratch.stripped, UINT32_MAX, UINT32_MAX);
     writer->store = store_writer_open(engine->database, error);
     if (!writer->store || !load_exports(writer, error))
         return false;
-    writer->last_change = store_writer_log(writer->store)->last_change;
-    writer->head = store_writer_log(writer->store)->head;
+    writer->open.last_change = store_writer_log(writer->store)->last_change;
+    writer->open.head = store_writer_log(writer->store)->head;
     return true;
 }
 
@@ -78,22 +78,22 @@ void writer_fini(struct writer *writer)
     map_fini(&writer->exports);
     keyed_forget(writer);
     writer_forget_unknown(writer);
-    buffer_fini(&writer->merged);
-    buffer_fini(&writer->patch);
-    buffer_fini(&writer->append);
-    buffer_fini(&writer->log_append);
-    buffer_fini(&writer->rest);
-    doc_fini(&writer->stripped);
+    buffer_fini(&writer->scratch.merged);
+    buffer_fini(&writer->scratch.patch);
+    buffer_fini(&writer->scratch.append);
+    buffer_fini(&writer->scratch.log_append);
+    buffer_fini(&writer->scratch.rest);
+    doc_fini(&writer->scratch.stripped);
     derive_close(writer->derive);
     large_fini(&writer->large);
-    derive_touched_free(writer->touches, writer->touch_count);
-    change_slab_release(writer->slab);
-    memory_free(writer->commit);
-    memory_free(writer->changes);
-    memory_free(writer->submissions);
-    memory_free(writer->new_exports);
-    memory_free(writer->pending);
-    memory_free(writer->undos);
+    derive_touched_free(writer->open.touches, writer->open.touch_count);
+    change_slab_release(writer->open.slab);
+    memory_free(writer->open.commit);
+    memory_free(writer->open.changes);
+    memory_free(writer->open.submissions);
+    memory_free(writer->open.new_exports);
+    memory_free(writer->applying.pending);
+    memory_free(writer->applying.undos);
     if (writer->store)
         store_writer_close(writer->store);
 }
@@ -103,14 +103,14 @@ void writer_fini(struct writer *writer)
 /* Note the submission as one of this transaction's, to be answered with it. */
 static bool take(struct writer *writer, struct submission *submission)
 {
-    if (!array_reserve((void **)&writer->submissions, writer->submission_count,
-                       &writer->submission_capacity, sizeof *writer->submissions)) {
+    if (!array_reserve((void **)&writer->open.submissions, writer->open.submission_count,
+                       &writer->open.submission_capacity, sizeof *writer->open.submissions)) {
         error_set(&submission->error, ERROR_MEMORY, "out of memory while taking a request");
         batch_order_refuse(submission->order, submission);
         engine_post(writer->engine, &submission->event);
         return false;
     }
-    writer->submissions[writer->submission_count++] = submission;
+    writer->open.submissions[writer->open.submission_count++] = submission;
     return true;
 }
 
@@ -122,7 +122,7 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
     uint64_t now = clock_monotonic_us();
     bool over = (retention->rows && log->rows > retention->rows) ||
                 (retention->bytes && log->bytes > retention->bytes);
-    if (!over && now - writer->last_trim_us < TRIM_US)
+    if (!over && now - writer->upkeep.trim_us < TRIM_US)
         return true;
     int64_t rows = log->rows;
     struct engine_watched watched;
@@ -133,7 +133,7 @@ static bool trim_some(struct writer *writer, int64_t step, struct error *error)
         !store_watched_keys_unpin(writer->store, watched.pinned, step, error))
         return false;
     if (!more)
-        writer->last_trim_us = now;
+        writer->upkeep.trim_us = now;
     counter_add(&writer->engine->metrics.trimmed_changes,
                 (uint64_t)(rows - store_writer_log(writer->store)->rows));
     return true;
@@ -143,8 +143,8 @@ static bool finish(struct writer *writer, struct error *error)
 {
     return writer_flush(writer, error) && writer_derive(writer, error) &&
            writer_run_jobs(writer, error) &&
-           trim_some(writer, (int64_t)writer->change_count * 2 + TRIM_STEP, error) &&
-           ((writer->change_count == 0 && !engine_clock_is_unsaved(writer->engine)) ||
+           trim_some(writer, (int64_t)writer->open.change_count * 2 + TRIM_STEP, error) &&
+           ((writer->open.change_count == 0 && !engine_clock_is_unsaved(writer->engine)) ||
             engine_clock_save(writer->engine, false, error)) &&
            writer_make_own_views(writer, error) && store_commit(writer->store, error);
 }
@@ -162,9 +162,9 @@ static void observe(struct writer *writer, uint64_t begun)
     uint64_t now = clock_monotonic_us();
     histogram_add(&metrics->commit_duration, now - begun);
     counter_add(&metrics->commits, 1);
-    counter_add(&metrics->changes, writer->change_count);
-    for (size_t i = 0; i < writer->submission_count; i++) {
-        const struct submission *submission = writer->submissions[i];
+    counter_add(&metrics->changes, writer->open.change_count);
+    for (size_t i = 0; i < writer->open.submission_count; i++) {
+        const struct submission *submission = writer->open.submissions[i];
         counter_add(&metrics->mutations_applied, submission->applied);
         counter_add(&metrics->mutations_ignored, submission->ignored);
         counter_add(&metrics->mutations_duplicate, submission->duplicate);
@@ -180,7 +180,7 @@ static void fail(struct writer *writer, const struct error *error)
     struct engine *engine = writer->engine;
     store_rollback(writer->store);
     counter_add(&engine->metrics.commit_failures, 1);
-    if (!disk_stop_intake(writer, error))
+    if (!disk_stop_intake(&engine->disk, error))
         log_error("engine", "commit-failed", log_text("error", error->message));
     writer_abandon(writer, error);
     writer_answer_jobs(writer, error);
@@ -191,7 +191,7 @@ static void fail(struct writer *writer, const struct error *error)
 static size_t transaction_cap(const struct engine *engine)
 {
     size_t cap = engine->options.commit_mutations;
-    bool keep_short = atomic_load_explicit(&engine->gate_near, memory_order_relaxed);
+    bool keep_short = atomic_load_explicit(&engine->checkpoints.is_near, memory_order_relaxed);
     return keep_short ? cap / SHORT_SHARE + 1 : cap;
 }
 
@@ -201,7 +201,7 @@ static bool apply_first(struct writer *writer, struct queue_item **list, struct 
 {
     struct large_wait *large = &writer->large;
     struct submission *submission = (struct submission *)*list;
-    bool is_first = writer->submission_count == 0;
+    bool is_first = writer->open.submission_count == 0;
     *list = submission->event.item.next;
     if (large_follows(writer, submission) || !take(writer, submission))
         return true;
@@ -219,7 +219,7 @@ static bool apply_first(struct writer *writer, struct queue_item **list, struct 
         *list = &submission->event.item;
     }
     if (large->ends || large_put_off(writer, submission)) {
-        writer->submission_count--;
+        writer->open.submission_count--;
     } else {
         error_set(&submission->error, ERROR_MEMORY, "out of memory while taking a request");
         batch_order_refuse(submission->order, submission);
@@ -231,10 +231,9 @@ static bool apply_first(struct writer *writer, struct queue_item **list, struct 
 static bool apply_some(struct writer *writer, struct queue_item **list, struct error *error)
 {
     size_t taken = 0, cap = transaction_cap(writer->engine);
-    writer->transaction_bytes = 0;
+    writer->open.bytes = 0;
     writer->large.ran = writer->large.ends = false;
-    while (*list && taken < cap && writer->transaction_bytes < TRANSACTION_BYTES &&
-           !writer->large.ends) {
+    while (*list && taken < cap && writer->open.bytes < TRANSACTION_BYTES && !writer->large.ends) {
         size_t count = ((struct submission *)*list)->mutation_count;
         if (taken && taken + count > cap)
             break;
@@ -258,15 +257,15 @@ static void write_some(struct writer *writer, struct queue_item **list)
 {
     struct error error = {.code = ERROR_NONE};
     uint64_t begun = clock_monotonic_us();
-    engine_pass_gate(writer->engine);
+    checkpoints_pass(&writer->engine->checkpoints);
     uint64_t opened = clock_monotonic_us();
-    writer->now = engine_now_ms(writer->engine);
+    writer->open.now = engine_now_ms(writer->engine);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
     going = going && store_begin(writer->store, &error) && writer_run_first_jobs(writer, &error);
     going = going ? apply_some(writer, list, &error) : take_first(writer, list);
     if (going && finish(writer, &error)) {
-        if (writer->submission_count)
-            disk_committed(writer);
+        if (writer->open.submission_count)
+            disk_committed(&writer->engine->disk);
         writer_derived(writer);
         observe(writer, begun);
         writer_answer_jobs(writer, NULL);
@@ -283,7 +282,7 @@ static void write_some(struct writer *writer, struct queue_item **list)
 static bool is_due(struct writer *writer)
 {
     return (writer->derive && derive_waits(writer->derive)) || writer_evict_waits(writer) ||
-           writer_views_wait(writer) || clock_monotonic_us() - writer->last_trim_us >= TRIM_US;
+           writer_views_wait(writer) || clock_monotonic_us() - writer->upkeep.trim_us >= TRIM_US;
 }
 
 /* Age alone makes changes and tombstones go and derived rows turn, also when nothing comes in, a
@@ -291,11 +290,11 @@ static bool is_due(struct writer *writer)
 static void pass_time(struct writer *writer)
 {
     struct error error;
-    if (disk_state(writer) != ERROR_NONE || clock_monotonic_us() < writer->pass_us ||
-        !is_due(writer))
+    if (disk_state(&writer->engine->disk) != ERROR_NONE ||
+        clock_monotonic_us() < writer->upkeep.pass_us || !is_due(writer))
         return;
-    engine_pass_gate(writer->engine);
-    writer->now = engine_now_ms(writer->engine);
+    checkpoints_pass(&writer->engine->checkpoints);
+    writer->open.now = engine_now_ms(writer->engine);
     bool going = writer_prepare(writer) || error_set(&error, ERROR_MEMORY, "out of memory");
     if (going && store_begin(writer->store, &error) && writer_evict(writer, &error) &&
         writer_derive(writer, &error) && trim_some(writer, TRIM_STEP, &error) &&
@@ -305,10 +304,10 @@ static void pass_time(struct writer *writer)
         store_commit(writer->store, &error)) {
         writer_derived(writer);
         settle(writer);
-        writer->pass_us = 0;
+        writer->upkeep.pass_us = 0;
     } else {
         fail(writer, &error);
-        writer->pass_us = clock_monotonic_us() + (uint64_t)IDLE_MS * 1000;
+        writer->upkeep.pass_us = clock_monotonic_us() + (uint64_t)IDLE_MS * 1000;
     }
     writer_publish(writer);
 }
@@ -317,7 +316,7 @@ static void pass_time(struct writer *writer)
 static void write_jobs(struct writer *writer)
 {
     struct error error;
-    engine_pass_gate(writer->engine);
+    checkpoints_pass(&writer->engine->checkpoints);
     if (store_begin(writer->store, &error) && writer_run_jobs(writer, &error) &&
         store_commit(writer->store, &error))
         writer_answer_jobs(writer, NULL);
@@ -353,16 +352,32 @@ static void end_steps(struct engine *engine)
     atomic_store_explicit(&engine->writer_since_us, 0, memory_order_relaxed);
 }
 
+/* Answer all that waits with why nothing is taken in, jobs too. */
+static void refuse(struct writer *writer, struct queue_item **list)
+{
+    struct error error;
+    disk_error(&writer->engine->disk, disk_state(&writer->engine->disk), &error);
+    writer_refuse_jobs(writer, &error);
+    while (*list) {
+        struct submission *submission = (struct submission *)*list;
+        *list = (*list)->next;
+        submission->error = error;
+        batch_order_refuse(submission->order, submission);
+        counter_add(&writer->engine->metrics.mutations_refused, 1);
+        engine_post(writer->engine, &submission->event);
+    }
+}
+
 /* One turn, for what was taken from the intake, if anything, and the jobs. */
 static void turn(struct writer *writer, struct queue_item *list)
 {
     begin_step(writer->engine);
-    disk_probe(writer);
+    disk_probe(&writer->engine->disk);
     while (list || writer_has_jobs(writer)) {
         begin_step(writer->engine);
-        disk_watch(writer);
-        if (disk_state(writer) != ERROR_NONE)
-            disk_refuse(writer, &list);
+        disk_watch(&writer->engine->disk);
+        if (disk_state(&writer->engine->disk) != ERROR_NONE)
+            refuse(writer, &list);
         else if (list)
             write_some(writer, &list);
         else
@@ -374,7 +389,7 @@ static void turn(struct writer *writer, struct queue_item *list)
 static int rest_ms(struct writer *writer)
 {
     int most = large_rest_ms(writer, IDLE_MS);
-    if (clock_monotonic_us() < writer->pass_us)
+    if (clock_monotonic_us() < writer->upkeep.pass_us)
         return most;
     if (writer_evict_waits(writer) && most > EVICT_REST_MS)
         most = EVICT_REST_MS;
@@ -390,10 +405,10 @@ static void release_large(struct writer *writer)
     bool more = true;
     large->releasing = true;
     while (more && large->ring.first &&
-           (disk_state(writer) != ERROR_NONE || large_may_pass(writer))) {
+           (disk_state(&writer->engine->disk) != ERROR_NONE || large_may_pass(writer))) {
         large->granted = true; /* taken off the ring, it would be judged by less that waits */
         turn(writer, large_release(writer));
-        more = disk_state(writer) != ERROR_NONE;
+        more = disk_state(&writer->engine->disk) != ERROR_NONE;
     }
     large->granted = large->releasing = false;
 }
@@ -404,7 +419,7 @@ static void serve(struct writer *writer)
     for (;;) {
         /* Asked before taking: what comes between the two must not be left behind. */
         bool closed = queue_is_closed(&engine->intake);
-        int rest = disk_state(writer) == ERROR_NONE ? rest_ms(writer) : IDLE_MS;
+        int rest = disk_state(&writer->engine->disk) == ERROR_NONE ? rest_ms(writer) : IDLE_MS;
         struct queue_item *list =
             large_is_full(writer) ? NULL : queue_wait_all(&engine->intake, rest);
         if (!list && closed && !writer->large.ring.first)
@@ -412,9 +427,9 @@ static void serve(struct writer *writer)
         turn(writer, list);
         release_large(writer);
         begin_step(engine);
-        disk_watch(writer);
+        disk_watch(&writer->engine->disk);
         pass_time(writer);
-        engine_pass_gate(engine);
+        checkpoints_pass(&engine->checkpoints);
         end_steps(engine);
     }
 }
@@ -428,7 +443,7 @@ static void serve_jobs(struct writer *writer)
         closed = queue_is_closed(&engine->writes);
         writer->jobs = queue_wait_all(&engine->writes, IDLE_MS);
         turn(writer, NULL);
-        engine_pass_gate(engine);
+        checkpoints_pass(&engine->checkpoints);
         end_steps(engine);
     } while (!closed);
 }
@@ -437,7 +452,7 @@ static void serve_jobs(struct writer *writer)
 static void note_clock(struct writer *writer)
 {
     struct error error;
-    if (disk_state(writer) != ERROR_NONE)
+    if (disk_state(&writer->engine->disk) != ERROR_NONE)
         return;
     if (!store_begin(writer->store, &error) || !engine_clock_save(writer->engine, true, &error) ||
         !store_commit(writer->store, &error)) {

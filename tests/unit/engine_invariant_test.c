@@ -80,19 +80,19 @@ static void break_apply(int fault)
     make();
     switch (fault) {
     case PENDING_LEFT:
-        writer->pending_count = 1;
+        writer->applying.pending_count = 1;
         apply("Q a patch {\"n\":2}");
         break;
     case UNDO_LEFT:
-        writer->undo_count = 1;
+        writer->applying.undo_count = 1;
         apply("Q a patch {\"n\":2}");
         break;
     case EXPORT_LEFT:
-        writer->new_export_count = 1;
+        writer->open.new_export_count = 1;
         apply("Q a patch {\"n\":2}");
         break;
     case LOG_AHEAD:
-        writer->last_change--;
+        writer->open.last_change--;
         apply("Q a patch {\"n\":2}");
         break;
     case NOTED_AHEAD:
@@ -104,7 +104,7 @@ static void break_apply(int fault)
         apply("Q a patch {\"n\":2}");
         break;
     case DRAFT_UNNOTED:
-        writer->submission_number = 5;
+        writer->applying.number = 5;
         writer_draft(writer, first, &error);
         break;
     case LABEL_WITHOUT_DRAFT:
@@ -237,7 +237,7 @@ static void break_eviction(int fault)
         eviction_note(first, true);
         break;
     case UNLISTED:
-        writer->evicting = export;
+        writer->eviction.listed = export;
         writer_evict_settle(writer);
         break;
     }
@@ -287,7 +287,7 @@ enum {
 static struct change *make_change(int64_t id)
 {
     const struct change_texts texts = {.key = span_of("a")};
-    struct change *change = change_new(&writer->slab, &texts);
+    struct change *change = change_new(&writer->open.slab, &texts);
     change->id = id;
     return change;
 }
@@ -302,20 +302,20 @@ static void break_commit(int fault)
         export_free(export);
         break;
     case STORED_BEYOND:
-        writer->new_exports_stored = 1;
+        writer->open.new_exports_stored = 1;
         writer_store_exports(writer, &error);
         break;
     case FORGETS_BEYOND:
         writer_forget_exports(writer, 1);
         break;
     case LOGS_GAP:
-        pending[0].change = make_change(writer->last_change + 2);
-        writer->pending = pending;
-        writer->pending_count = 1;
+        pending[0].change = make_change(writer->open.last_change + 2);
+        writer->applying.pending = pending;
+        writer->applying.pending_count = 1;
         writer_log_pending(writer, &error);
         break;
     case FLUSHES_PENDING:
-        writer->pending_count = 1;
+        writer->applying.pending_count = 1;
         writer_flush(writer, &error);
         break;
     case FLUSHES_CLEAN:
@@ -323,7 +323,7 @@ static void break_commit(int fault)
         writer_flush(writer, &error);
         break;
     case TELLS_UNDO:
-        writer->undo_count = 1;
+        writer->applying.undo_count = 1;
         writer_publish(writer);
         break;
     case TELLS_DIRTY:
@@ -331,23 +331,23 @@ static void break_commit(int fault)
         writer_publish(writer);
         break;
     case TELLS_EVICTING:
-        writer->evicting = export;
+        writer->eviction.listed = export;
         writer_publish(writer);
         break;
     case TELLS_UNLOGGED:
-        writer->last_change++;
+        writer->open.last_change++;
         writer_publish(writer);
         break;
     case TELLS_OTHER_LAST:
     case TELLS_OTHER_FIRST:
-        changes[0] = make_change(writer->last_change);
-        changes[1] = make_change(writer->last_change + (fault == TELLS_OTHER_LAST));
-        writer->changes = changes;
-        writer->change_count = 2;
+        changes[0] = make_change(writer->open.last_change);
+        changes[1] = make_change(writer->open.last_change + (fault == TELLS_OTHER_LAST));
+        writer->open.changes = changes;
+        writer->open.change_count = 2;
         writer_publish(writer);
         break;
     case TELLS_UNSTORED:
-        writer->new_export_count = 1;
+        writer->open.new_export_count = 1;
         writer_publish(writer);
         break;
     }
@@ -413,6 +413,30 @@ static void break_reads(int fault)
     read_queue_take(&queue, true);
 }
 
+enum { STARTS_ALONE, ENDS_STARTED, TELLS_OF_NO_ERROR };
+
+static void break_checkpoints(int fault)
+{
+    make();
+    engine->disk.database = engine->database;
+    switch (fault) {
+    case STARTS_ALONE:
+        checkpoints_start(&engine->checkpoints, 100, &error);
+        break;
+    case ENDS_STARTED:
+        assert_true(checkpoints_init(&engine->checkpoints));
+        engine->checkpoints.database = engine->database;
+        engine->checkpoints.metrics = &engine->metrics;
+        engine->checkpoints.intake = &engine->disk.state;
+        assert_true(checkpoints_start(&engine->checkpoints, 100, &error));
+        checkpoints_fini(&engine->checkpoints);
+        break;
+    case TELLS_OF_NO_ERROR:
+        disk_error(&engine->disk, ERROR_NONE, &error);
+        break;
+    }
+}
+
 enum { SUBMITS_UNANSWERED, READS_NOTHING, WRITES_NOTHING, POSTS_NOTHING };
 
 static void break_handing_over(int fault)
@@ -440,16 +464,18 @@ static void break_handing_over(int fault)
 }
 
 static const struct broken_case cases[] = {
-    {break_apply, PENDING_LEFT, "!writer->pending_count && !writer->undo_count"},
-    {break_apply, UNDO_LEFT, "!writer->pending_count && !writer->undo_count"},
+    {break_apply, PENDING_LEFT, "!writer->applying.pending_count && !writer->applying.undo_count"},
+    {break_apply, UNDO_LEFT, "!writer->applying.pending_count && !writer->applying.undo_count"},
     {break_apply, EXPORT_LEFT,
-     "!writer->drafts && writer->new_exports_stored == writer->new_export_count"},
-    {break_apply, LOG_AHEAD, "writer->last_change == store_writer_log(writer->store)->last_change"},
-    {break_apply, NOTED_AHEAD, "entity->noted <= writer->submission_number"},
-    {break_apply, CHANGE_AHEAD, "entity->change <= writer->last_change"},
-    {break_apply, DRAFT_UNNOTED, "entity->data && entity->noted == writer->submission_number"},
+     "!writer->applying.drafts && writer->open.new_exports_stored == "
+     "writer->open.new_export_count"},
+    {break_apply, LOG_AHEAD,
+     "writer->open.last_change == store_writer_log(writer->store)->last_change"},
+    {break_apply, NOTED_AHEAD, "entity->noted <= writer->applying.number"},
+    {break_apply, CHANGE_AHEAD, "entity->change <= writer->open.last_change"},
+    {break_apply, DRAFT_UNNOTED, "entity->data && entity->noted == writer->applying.number"},
     {break_apply, LABEL_WITHOUT_DRAFT, "entity->draft && entity->draft->entity == entity"},
-    {break_apply, DRAFT_OF_ANOTHER, "draft->entity == entity && writer->drafts"},
+    {break_apply, DRAFT_OF_ANOTHER, "draft->entity == entity && writer->applying.drafts"},
     {break_apply, PRINTED_WITHOUT_DRAFT, "entity->draft && entity->data"},
     {break_apply, ARRAY_BEYOND, "count <= *capacity"},
     {break_apply, PRODUCERS_BEYOND, "table->count <= submission->batch_count"},
@@ -481,22 +507,25 @@ static const struct broken_case cases[] = {
     {break_large, SENDERS_LEFT, "!large->senders.count"},
 
     {break_commit, EXPORT_CACHED, "!export->cached"},
-    {break_commit, STORED_BEYOND, "writer->new_exports_stored <= writer->new_export_count"},
-    {break_commit, FORGETS_BEYOND, "first <= writer->new_export_count"},
+    {break_commit, STORED_BEYOND,
+     "writer->open.new_exports_stored <= writer->open.new_export_count"},
+    {break_commit, FORGETS_BEYOND, "first <= writer->open.new_export_count"},
     {break_commit, LOGS_GAP, "change->id == store_writer_log(writer->store)->last_change + 1"},
-    {break_commit, FLUSHES_PENDING, "!writer->pending_count"},
+    {break_commit, FLUSHES_PENDING, "!writer->applying.pending_count"},
     {break_commit, FLUSHES_CLEAN,
-     "entity->dirty && !entity->draft && entity->change <= writer->last_change"},
-    {break_commit, TELLS_UNDO, "!writer->pending_count && !writer->undo_count && !writer->drafts"},
-    {break_commit, TELLS_DIRTY, "!writer->cache.dirty && !writer->evicting"},
-    {break_commit, TELLS_EVICTING, "!writer->cache.dirty && !writer->evicting"},
+     "entity->dirty && !entity->draft && entity->change <= writer->open.last_change"},
+    {break_commit, TELLS_UNDO,
+     "!writer->applying.pending_count && !writer->applying.undo_count && !writer->applying.drafts"},
+    {break_commit, TELLS_DIRTY, "!writer->cache.dirty && !writer->eviction.listed"},
+    {break_commit, TELLS_EVICTING, "!writer->cache.dirty && !writer->eviction.listed"},
     {break_commit, TELLS_UNLOGGED,
-     "writer->last_change == store_writer_log(writer->store)->last_change"},
+     "writer->open.last_change == store_writer_log(writer->store)->last_change"},
     {break_commit, TELLS_OTHER_LAST,
-     "!count || writer->changes[count - 1]->id == writer->last_change"},
+     "!count || writer->open.changes[count - 1]->id == writer->open.last_change"},
     {break_commit, TELLS_OTHER_FIRST,
-     "!count || writer->changes[0]->id == writer->last_change - (int64_t)count + 1"},
-    {break_commit, TELLS_UNSTORED, "writer->new_exports_stored == writer->new_export_count"},
+     "!count || writer->open.changes[0]->id == writer->open.last_change - (int64_t)count + 1"},
+    {break_commit, TELLS_UNSTORED,
+     "writer->open.new_exports_stored == writer->open.new_export_count"},
 
     {break_lanes, LAST_NOT_LAST, "!*lane->last"},
     {break_lanes, TAKES_FROM_EMPTY, "item"},
@@ -509,6 +538,11 @@ static const struct broken_case cases[] = {
      "queue->brief_count <= queue->count && queue->count <= queue->max_count"},
     {break_reads, LONG_UNCOUNTED, "!job || queue->count > 0"},
     {break_reads, ENDS_FILLED, "!queue->count"},
+
+    {break_checkpoints, STARTS_ALONE,
+     "checkpoints->database && checkpoints->metrics && checkpoints->intake"},
+    {break_checkpoints, ENDS_STARTED, "!checkpoints->checkpointer"},
+    {break_checkpoints, TELLS_OF_NO_ERROR, "state != ERROR_NONE"},
 
     {break_handing_over, SUBMITS_UNANSWERED, "submission->event.deliver"},
     {break_handing_over, READS_NOTHING, "job->run && job->event.deliver"},

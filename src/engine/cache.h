@@ -1,0 +1,68 @@
+/*
+ * The writer's cache of entities.
+ *
+ * Invariant: between transactions it holds only what is committed; after a failed commit it is
+ * emptied, because what it holds may never have happened.
+ */
+#ifndef ENGINE_CACHE_H
+#define ENGINE_CACHE_H
+
+#include "engine/engine.h"
+
+struct draft;
+struct export_state;
+
+/* One entity as the open transaction sees it. */
+struct entity {
+    struct entity *newer, *older; /* by use */
+    struct entity *next_dirty;
+    struct export_state *export;
+    int64_t id; /* row number, when stored */
+    int64_t change;
+    struct seq seq;
+    int64_t at;        /* wall time of its last change in this transaction */
+    struct text *data; /* NULL: there is no such entity */
+    /* While dirty, where the export has derived views: what it was after the last transaction. */
+    struct text *before;
+    struct seq before_seq;
+    int64_t before_id;   /* 0: it was not there */
+    struct draft *draft; /* of the submission being applied; see draft.c */
+    uint64_t noted;      /* number of the submission that noted what it was before */
+    bool stored;         /* it has a row */
+    bool dirty;          /* differs from its row */
+    uint32_t key_length;
+    char key[]; /* the map's key: four bytes of export id, then the entity's key */
+};
+
+struct entity_cache {
+    struct map map;
+    struct entity *newest, *oldest;
+    struct entity *dirty;
+    size_t bytes, max_bytes;
+};
+
+void entity_cache_init(struct entity_cache *cache, size_t max_bytes);
+void entity_cache_fini(struct entity_cache *cache);
+/* Find, and mark as just used; *entity is NULL when it is not cached. False when there is no memory
+ * to look: what the store has may then be older than what the cache has. */
+bool entity_cache_find(struct entity_cache *cache, const struct export_state *export,
+                       struct span key, struct entity **entity);
+/* Add an entity that is not cached yet, without a row; NULL when out of memory. */
+struct entity *entity_cache_add(struct entity_cache *cache, struct export_state *export,
+                                struct span key);
+/* Replace the data (the reference passes over; NULL: it is gone). */
+void entity_cache_set_data(struct entity_cache *cache, struct entity *entity, struct text *data);
+void entity_cache_mark_dirty(struct entity_cache *cache, struct entity *entity);
+/* Between transactions: drop what is not there, and the least used beyond max_bytes. */
+void entity_cache_settle(struct entity_cache *cache);
+/* Drop the entities of an export that was new and never stored. */
+void entity_cache_drop_export(struct entity_cache *cache, const struct export_state *export);
+/* Drop everything. */
+void entity_cache_clear(struct entity_cache *cache);
+
+static inline struct span entity_key(const struct entity *entity)
+{
+    return span_make(entity->key + sizeof(uint32_t), entity->key_length - sizeof(uint32_t));
+}
+
+#endif

@@ -1,0 +1,86 @@
+/*
+ * Entities that the open transaction looks at: from the cache, else from the store. What is read or
+ * merged of large ones is counted, and bounded, for each submission.
+ */
+#include "engine/engine_internal.h"
+
+/* Small ones are not counted: their changes are, which carry them. */
+void writer_note_merged(struct writer *writer, size_t bytes)
+{
+    if (bytes > KEPT_ENTITY)
+        writer->applying.merged += bytes;
+}
+
+bool writer_may_merge(const struct writer *writer, struct error *error)
+{
+    size_t most = writer->engine->options.max_merge_bytes;
+    return !most || writer->applying.merged <= most ||
+           error_set(error, ERROR_TOO_LARGE,
+                     "the request reads and merges more than %zu bytes of large entities, the most "
+                     "that max_merge_bytes allows for one; send it in parts",
+                     most);
+}
+
+static struct entity *cache_row(struct writer *writer, struct export_state *export,
+                                const struct store_entity *row, struct error *error)
+{
+    struct text *data = text_new(row->data.data, row->data.length);
+    writer_note_merged(writer, row->data.length);
+    struct entity *entity = data ? entity_cache_add(&writer->cache, export, row->key) : NULL;
+    if (!entity) {
+        text_unref(data);
+        error_set(error, ERROR_MEMORY, "out of memory while reading an entity");
+        return NULL;
+    }
+    entity_cache_set_data(&writer->cache, entity, data);
+    entity->id = row->id;
+    entity->change = row->change;
+    entity->seq = row->seq;
+    entity->stored = true;
+    return entity;
+}
+
+struct entity *writer_entity(struct writer *writer, struct export_state *export, struct span key,
+                             struct error *error)
+{
+    struct entity *entity;
+    if (!entity_cache_find(&writer->cache, export, key, &entity)) {
+        error_set(error, ERROR_MEMORY, "out of memory while looking for an entity");
+        return NULL;
+    }
+    if (entity) {
+        counter_add(&writer->engine->metrics.cache_hits, 1);
+        return entity;
+    }
+    counter_add(&writer->engine->metrics.cache_misses, 1);
+    struct store_entity row;
+    bool found;
+    if (!store_entity_get(writer->store, export->id, key, &row, &found, error))
+        return NULL;
+    if (found)
+        return cache_row(writer, export, &row, error);
+    entity = entity_cache_add(&writer->cache, export, key);
+    if (!entity)
+        error_set(error, ERROR_MEMORY, "out of memory while reading an entity");
+    return entity;
+}
+
+bool writer_entity_unchanged(struct writer *writer, struct export_state *export, int64_t id,
+                             int64_t change, struct entity **entity, struct error *error)
+{
+    struct store_entity row;
+    bool found;
+    *entity = NULL;
+    if (!store_entity_by_id(writer->store, id, &row, &found, error))
+        return false;
+    /* A number may be another entity's by now, a change never. */
+    if (!found || row.change != change)
+        return true;
+    if (!entity_cache_find(&writer->cache, export, row.key, entity))
+        return error_set(error, ERROR_MEMORY, "out of memory while looking for an entity");
+    if (!*entity)
+        return (*entity = cache_row(writer, export, &row, error)) != NULL;
+    if (!(*entity)->data || (*entity)->change != change)
+        *entity = NULL;
+    return true;
+}
