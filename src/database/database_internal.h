@@ -53,7 +53,7 @@ struct database {
     struct file_identity wal, shm; /* as they were made, see presence.c */
     _Atomic bool damaged;          /* a connection met damage, or the file is not what it was */
     off_t seen_size;               /* of the database, when database_check_files looked last */
-    /* What the last server noted there of the database, see identity.c; "": nothing. */
+    /* What the last server noted of the database in the lock file, see lock.c; "": nothing. */
     char mark_epoch[EPOCH_LENGTH + 1];
     int64_t mark_change;
     bool mark_failed;
@@ -80,9 +80,6 @@ bool identity_check(struct database *database, int64_t last_change, const char *
                     struct error *error);
 bool identity_note(struct database *database, struct error *error);
 void identity_stop(struct database *database);
-/* The note in the lock file, which must be held: of the last server, and of this one. */
-void identity_read_mark(struct database *database);
-void identity_write_mark(struct database *database, int64_t change);
 
 /* The text of ERROR_FILE_LIMIT, with the path of the database. */
 #define DATABASE_FILE_LIMIT_TEXT                                                                   \
@@ -117,6 +114,8 @@ bool wal_base_check(struct database *database, struct error *error);
 /* lock.c */
 bool lock_take(struct database *database, struct error *error);
 void lock_drop(struct database *database);
+/* Note in the lock file, if it is held, which database this is, and its newest change. */
+void lock_write_mark(struct database *database, int64_t change);
 
 /* inode.c: before the first connection, refuse a file that another server has under any name, one
  * with several names (to a writer), and one whose write-ahead log is another database's. Keeps

@@ -91,7 +91,7 @@ static bool begin(struct database *database, struct error *error)
         settle(database, last_change, error) && connection_execute(main, "COMMIT", error) &&
         read_own(database, error)) {
         database->is_noted = true;
-        identity_write_mark(database, last_change);
+        lock_write_mark(database, last_change);
         return true;
     }
     connection_rollback(main);

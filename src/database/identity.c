@@ -5,8 +5,8 @@
  *
  *  - In the database (meta.file): which file it is in, by inode and time of birth. Whoever copies
  *    it makes another file: cp, rsync, tar, reflinks, the shell's .backup. A move keeps both.
- *  - Beside it, in the lock file: its epoch and newest change. What is copied into the file itself
- *    (cp onto it keeps the inode) is behind that, or of another epoch.
+ *  - Beside it, in the lock file (lock.c): its epoch and newest change. What is copied into the
+ * file itself (cp onto it keeps the inode) is behind that, or of another epoch.
  *  - In the database (meta.running): the start of the machine on which a server has it open. The
  *    note goes at an orderly stop. A volume that was brought back to a snapshot of a running server
  *    looks as after a power cut: the note is there, the machine was started anew.
@@ -18,8 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The mark stands behind the holder's pid; wal_base.c reads its epoch. */
-enum { MARK_AT = 32, MARK_SIZE = 64, FILE_SIZE = 80 };
+enum { FILE_SIZE = 80 };
 
 /* "inode birth", where the file system knows when a file was made. Without opening the file, which
  * would drop SQLite's locks. */
@@ -34,36 +33,6 @@ static bool read_file(const struct database *database, char text[FILE_SIZE])
              has_birth ? (long long)found.stx_btime.tv_sec : 0LL,
              has_birth ? found.stx_btime.tv_nsec : 0);
     return true;
-}
-
-/* ---- the note beside the file ---- */
-
-void identity_read_mark(struct database *database)
-{
-    char text[MARK_SIZE + 1] = "";
-    long long change;
-    char epoch[EPOCH_LENGTH + 1];
-    ssize_t length = pread(database->lock, text, MARK_SIZE, MARK_AT);
-    if (length == MARK_SIZE && sscanf(text, "%36s %lld", epoch, &change) == 2 &&
-        strlen(epoch) == EPOCH_LENGTH) {
-        memcpy(database->mark_epoch, epoch, sizeof epoch);
-        database->mark_change = change;
-    }
-}
-
-/* Not synced: after a power cut it may be behind, which is as if less was copied away. */
-void identity_write_mark(struct database *database, int64_t change)
-{
-    char text[MARK_SIZE + 1];
-    if (database->lock < 0) {
-        return;
-    }
-    snprintf(text, sizeof text, "%s %*lld\n", database->epoch, MARK_SIZE - EPOCH_LENGTH - 2,
-             (long long)change);
-    if (pwrite(database->lock, text, MARK_SIZE, MARK_AT) != MARK_SIZE && !database->mark_failed) {
-        database->mark_failed = true;
-        log_warning("store", "mark-not-written", log_beside("file", database->file, "-lock"));
-    }
 }
 
 /* ---- the notes in it ---- */

@@ -12,6 +12,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+/* The mark of the database's state stands behind the holder's pid; wal_base.c reads its epoch. */
+enum { MARK_AT = 32, MARK_SIZE = 64 };
+
 /* The pid that the holder wrote there; 0 when it cannot be read. */
 static long holder_of(int lock)
 {
@@ -36,8 +39,8 @@ static bool refuse(struct database *database, const char *name, struct error *er
                      database->path, who, name);
 }
 
-/* For the message above in another process; the lock itself does not depend on it. What identity.c
- * notes stands behind it. */
+/* For the message above in another process; the lock itself does not depend on it. The
+ * mark stands behind it. */
 static void write_holder(struct database *database)
 {
     char text[40];
@@ -45,6 +48,19 @@ static void write_holder(struct database *database)
     if (pwrite(database->lock, text, (size_t)length, 0) != length) {
         log_warning("store", "lock-holder-not-written", log_beside("file", database->file, "-lock"),
                     log_text("cause", error_reason(errno)));
+    }
+}
+
+static void read_mark(struct database *database)
+{
+    char text[MARK_SIZE + 1] = "";
+    long long change;
+    char epoch[EPOCH_LENGTH + 1];
+    ssize_t length = pread(database->lock, text, MARK_SIZE, MARK_AT);
+    if (length == MARK_SIZE && sscanf(text, "%36s %lld", epoch, &change) == 2 &&
+        strlen(epoch) == EPOCH_LENGTH) {
+        memcpy(database->mark_epoch, epoch, sizeof epoch);
+        database->mark_change = change;
     }
 }
 
@@ -67,7 +83,7 @@ bool lock_take(struct database *database, struct error *error)
                                "cannot lock %s (%s): put the database on a local disk", name,
                                error_reason(errno));
     }
-    identity_read_mark(database);
+    read_mark(database);
     write_holder(database);
     database->lock_owner = getpid();
     return true;
@@ -82,5 +98,20 @@ void lock_drop(struct database *database)
             flock(database->lock, LOCK_UN);
         close(database->lock);
         database->lock = -1;
+    }
+}
+
+/* Not synced: after a power cut it may be behind, which is as if less was copied away. */
+void lock_write_mark(struct database *database, int64_t change)
+{
+    char text[MARK_SIZE + 1];
+    if (database->lock < 0) {
+        return;
+    }
+    snprintf(text, sizeof text, "%s %*lld\n", database->epoch, MARK_SIZE - EPOCH_LENGTH - 2,
+             (long long)change);
+    if (pwrite(database->lock, text, MARK_SIZE, MARK_AT) != MARK_SIZE && !database->mark_failed) {
+        database->mark_failed = true;
+        log_warning("store", "mark-not-written", log_beside("file", database->file, "-lock"));
     }
 }

@@ -110,7 +110,7 @@ bool connection_commit(struct connection *connection, int64_t change_before, int
     note_size(connection);
     wal_base_note(connection->database, connection->sqlite, change_before);
     if (change != change_before) {
-        identity_write_mark(connection->database, change);
+        lock_write_mark(connection->database, change);
     }
     return true;
 }

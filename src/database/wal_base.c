@@ -16,7 +16,7 @@
 #include <limits.h>
 #include <unistd.h>
 
-/* What identity.c has in the lock file begins with the epoch; behind it stands "salts change". */
+/* What lock.c has in the lock file begins with the epoch; behind it stands "salts change". */
 enum { MARK_AT = 32, BASE_AT = 96, BASE_SIZE = 48, SALT_TEXT = 2 * WAL_SALT_SIZE };
 
 static void print_salt(const char salt[WAL_SALT_SIZE], char text[SALT_TEXT + 1])

@@ -11,7 +11,7 @@
 
 enum { SAVE_MS = 60 * 1000, MINUTES = CLOCK_SETTLE_MS / (60 * 1000) };
 
-int64_t engine_clock_wall(const struct engine *engine)
+static int64_t wall_clock(const struct engine *engine)
 {
     const struct engine_options *options = &engine->options;
     return options->wall_ms ? options->wall_ms(options->wall_argument) : clock_wall_ms();
@@ -58,7 +58,7 @@ static struct clock_times look(struct engine *engine)
     struct engine_clock *clock = &engine->clock;
     struct clock_times times;
     pthread_mutex_lock(&clock->mutex);
-    int64_t wall = engine_clock_wall(engine), boot = boot_clock(engine, wall);
+    int64_t wall = wall_clock(engine), boot = boot_clock(engine, wall);
     enum clock_event event = clock_watch_look(&clock->watch, wall, boot, &times);
     struct clock_watch watch = clock->watch;
     if (event == CLOCK_SETTLED)
@@ -113,7 +113,7 @@ bool engine_clock_open(struct engine *engine, struct error *error)
     struct saved saved = {0};
     char boot_id[CLOCK_BOOT_ID_SIZE];
     bool found = false;
-    int64_t wall = engine_clock_wall(engine), boot = boot_clock(engine, wall);
+    int64_t wall = wall_clock(engine), boot = boot_clock(engine, wall);
     if (!read_saved(engine, &saved, &found, error))
         return false;
     bool same = found && clock_boot_id(boot_id) && strcmp(boot_id, saved.boot_id) == 0 &&

@@ -368,8 +368,6 @@ bool writer_has_jobs(struct writer *writer);
 bool engine_clock_open(struct engine *engine, struct error *error);
 bool engine_clock_is_unsaved(struct engine *engine); /* since it was opened, or set for good */
 bool engine_clock_save(struct engine *engine, bool at_once, struct error *error);
-/* The wall clock that the engine was given, believed or not. */
-int64_t engine_clock_wall(const struct engine *engine);
 
 /* watched_gaps.c: note what the last end left unnoted of what subscribers saw, in a transaction of
  * its own, before the writer's thread starts. */
@@ -438,7 +436,6 @@ struct engine {
     struct engine_metrics metrics;
 };
 
-uint32_t engine_readers(const struct engine_options *options);
 bool engine_start_readers(struct engine *engine, struct error *error);
 void engine_stop_readers(struct engine *engine);
 

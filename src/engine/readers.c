@@ -18,12 +18,17 @@ static void become_nicer(void)
     setpriority(PRIO_PROCESS, self, nice < NICEST ? nice : NICEST);
 }
 
+static uint32_t count_readers(const struct engine_options *options)
+{
+    return options->readers ? options->readers : 2;
+}
+
 static void *reader_main(void *argument)
 {
     struct reader_thread *thread = argument;
     struct engine *engine = thread->engine;
     struct read_job *job;
-    if (thread->takes_long && engine_readers(&engine->options) > 1)
+    if (thread->takes_long && count_readers(&engine->options) > 1)
         become_nicer();
     while ((job = read_queue_take(&engine->reads, thread->takes_long))) {
         job->run(job, thread->reader);
@@ -33,14 +38,9 @@ static void *reader_main(void *argument)
     return NULL;
 }
 
-uint32_t engine_readers(const struct engine_options *options)
-{
-    return options->readers ? options->readers : 2;
-}
-
 bool engine_start_readers(struct engine *engine, struct error *error)
 {
-    uint32_t count = engine_readers(&engine->options);
+    uint32_t count = count_readers(&engine->options);
     engine->readers = memory_new(count * sizeof *engine->readers);
     if (!engine->readers)
         return error_set(error, ERROR_MEMORY, "out of memory while starting the readers");

@@ -23,17 +23,6 @@ static bool out_of_memory(struct error *error)
     return error_set(error, ERROR_MEMORY, "no memory for the SQL views");
 }
 
-void sql_views_init(struct sql_views *views, struct connection *connection)
-{
-    *views = (struct sql_views){.connection = connection};
-    buffer_init(&views->due, SIZE_MAX / 2);
-}
-
-void sql_views_fini(struct sql_views *views)
-{
-    buffer_fini(&views->due);
-}
-
 /* ---- dropping ---- */
 
 static bool read_schema(struct sql_views *views, struct error *error)
@@ -45,11 +34,21 @@ static bool read_schema(struct sql_views *views, struct error *error)
     return true;
 }
 
+/* A name of SQL, quoted. */
+static void add_identifier(struct buffer *sql, struct span name)
+{
+    buffer_add_char(sql, '"');
+    for (size_t i = 0; i < name.length; i++) {
+        buffer_add(sql, name.data[i] == '"' ? "\"\"" : &name.data[i], name.data[i] == '"' ? 2 : 1);
+    }
+    buffer_add_char(sql, '"');
+}
+
 static bool print_drop(struct buffer *sql, struct span name)
 {
     buffer_init(sql, SQL_LIMIT);
     buffer_add_string(sql, "DROP VIEW IF EXISTS ");
-    sql_add_identifier(sql, name);
+    add_identifier(sql, name);
     return buffer_string(sql) != NULL;
 }
 
@@ -168,7 +167,7 @@ static bool look_at(struct making *making, struct span name, struct span body, b
     int result;
     buffer_clear(sql);
     buffer_add_string(sql, "CREATE VIEW ");
-    sql_add_identifier(sql, name);
+    add_identifier(sql, name);
     buffer_add_string(sql, " AS\n");
     buffer_add_span(sql, body);
     if (!buffer_string(sql)) {

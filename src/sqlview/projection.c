@@ -35,6 +35,24 @@
 
 #define CLOSING "iif(kind = 'object', '}', ']')"
 
+/* A string as bytes where it holds a NUL, which SQL text cannot. */
+void sql_add_literal(struct buffer *sql, struct span text)
+{
+    if (text.length && memchr(text.data, 0, text.length)) {
+        buffer_add_string(sql, "CAST(X'");
+        for (size_t i = 0; i < text.length; i++) {
+            buffer_printf(sql, "%02x", (unsigned char)text.data[i]);
+        }
+        buffer_add_string(sql, "' AS TEXT)");
+        return;
+    }
+    buffer_add_char(sql, '\'');
+    for (size_t i = 0; i < text.length; i++) {
+        buffer_add(sql, text.data[i] == '\'' ? "''" : &text.data[i], text.data[i] == '\'' ? 2 : 1);
+    }
+    buffer_add_char(sql, '\'');
+}
+
 static void add_list(struct buffer *sql, const struct span *paths, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

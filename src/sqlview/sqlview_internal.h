@@ -41,11 +41,9 @@ int sql_view_standard(struct span id);
 const char *sql_view_standard_name(int kind);
 void sql_view_standard_text(struct buffer *sql, int kind, uint32_t export_id);
 
-/* projection.c: append the SQL expression that yields `data` with only these members. */
+/* projection.c: append the SQL expression that yields `data` with only these members / a text as a
+ * literal of SQL. */
 bool projection_sql(struct buffer *sql, const struct span *paths, size_t count);
-
-/* quote.c: append a name of SQL, quoted / a text as a literal of SQL. */
-void sql_add_identifier(struct buffer *sql, struct span name);
 void sql_add_literal(struct buffer *sql, struct span text);
 
 #endif

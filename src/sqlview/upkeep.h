@@ -29,8 +29,15 @@ struct sql_views {
     bool schema_behind; /* SQL views that this connection does not know were made by it */
 };
 
-void sql_views_init(struct sql_views *views, struct connection *connection);
-void sql_views_fini(struct sql_views *views);
+static inline void sql_views_init(struct sql_views *views, struct connection *connection)
+{
+    *views = (struct sql_views){.connection = connection};
+    buffer_init(&views->due, SIZE_MAX / 2);
+}
+static inline void sql_views_fini(struct sql_views *views)
+{
+    buffer_fini(&views->due);
+}
 
 /* Make in the schema what is due, as the last of a transaction / forget it: it was rolled back. */
 bool sql_views_make_due(struct sql_views *views, struct error *error);

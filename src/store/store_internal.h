@@ -239,11 +239,6 @@ static inline bool writer_break(struct store_writer *writer, struct error *error
     return connection_break(&writer->connection, error);
 }
 
-/* log_state.c */
-bool log_record_read(struct connection *connection, struct log_record *record, struct error *error);
-bool log_record_write(struct connection *connection, const struct log_record *record,
-                      struct error *error);
-
 /* export.c */
 struct span export_record_name(const void *record); /* for a map */
 bool exports_load(struct store_writer *writer, struct error *error);

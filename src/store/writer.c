@@ -1,6 +1,83 @@
 /* The writer: its transactions, and the counters that it keeps in memory meanwhile. */
 #include "store/store_internal.h"
 
+/* ---- the one row of log_state ---- */
+
+static const char log_sql[] =
+    "SELECT last_change, head_slot, head_idx, floor_change, floor_slot, floor_idx, cursor_floor, "
+    "tombstone_floor, rows, bytes, tombstones, last_flip FROM log_state";
+static const char write_log_sql[] =
+    "UPDATE log_state SET last_change = ?, head_slot = ?, head_idx = ?, floor_change = ?, "
+    "floor_slot = ?, floor_idx = ?, cursor_floor = ?, tombstone_floor = ?, rows = ?, bytes = ?, "
+    "tombstones = ?, last_flip = ?";
+
+static bool read_log(struct connection *connection, struct log_record *record, struct error *error)
+{
+    struct query query;
+    if (!query_start(&query, connection, STATEMENT_LOG_READ, log_sql, error)) {
+        return false;
+    }
+    enum query_step step = query_row(&query, error);
+    if (step == QUERY_DONE) {
+        return error_set(error, ERROR_DATABASE,
+                         "%s has an empty table log_state: it is damaged; use a backup",
+                         connection->path);
+    }
+    if (step == QUERY_FAILED) {
+        return false;
+    }
+    record->state = (struct store_log_state){
+        .last_change = query_column(&query, 0),
+        .head = {query_column(&query, 1), query_column(&query, 2)},
+        .any = query_column(&query, 0) > 0,
+        .floor_change = query_column(&query, 3),
+        .floor_seq = {query_column(&query, 4), query_column(&query, 5)},
+        .cursor_floor = query_column(&query, 6),
+        .tombstone_floor = query_column(&query, 7),
+        .rows = query_column(&query, 8),
+        .bytes = query_column(&query, 9),
+        .last_flip = query_column(&query, 11),
+    };
+    record->tombstones = query_column(&query, 10);
+    query_end(&query);
+    return true;
+}
+
+static bool write_log(struct connection *connection, const struct log_record *record,
+                      struct error *error)
+{
+    const struct store_log_state *state = &record->state;
+    struct query query;
+    if (!query_start(&query, connection, STATEMENT_LOG_WRITE, write_log_sql, error)) {
+        return false;
+    }
+    query_integer(&query, state->last_change);
+    query_integer(&query, state->head.slot);
+    query_integer(&query, state->head.index);
+    query_integer(&query, state->floor_change);
+    query_integer(&query, state->floor_seq.slot);
+    query_integer(&query, state->floor_seq.index);
+    query_integer(&query, state->cursor_floor);
+    query_integer(&query, state->tombstone_floor);
+    query_integer(&query, state->rows);
+    query_integer(&query, state->bytes);
+    query_integer(&query, record->tombstones);
+    query_integer(&query, state->last_flip);
+    return query_run(&query, error);
+}
+
+bool store_read_log(struct store_reader *reader, struct store_log_state *state, struct error *error)
+{
+    struct log_record record;
+    if (!read_log(&reader->connection, &record, error)) {
+        return false;
+    }
+    *state = record.state;
+    return true;
+}
+
+/* ---- the writer ---- */
+
 struct store_writer *store_writer_open(struct database *database, struct error *error)
 {
     struct store_writer *writer = memory_new(sizeof *writer);
@@ -12,7 +89,7 @@ struct store_writer *store_writer_open(struct database *database, struct error *
     sql_views_init(&writer->views, &writer->connection);
     if (!connection_open(&writer->connection, database, CONNECTION_WRITER, STATEMENT_COUNT,
                          error) ||
-        !log_record_read(&writer->connection, &writer->committed, error) ||
+        !read_log(&writer->connection, &writer->committed, error) ||
         !usage_state_read(&writer->connection, &writer->usage_committed, error) ||
         !watched_keys_read(writer, error) || !exports_load(writer, error)) {
         store_writer_close(writer);
@@ -45,7 +122,7 @@ bool store_begin(struct store_writer *writer, struct error *error)
 
 static bool write_counters(struct store_writer *writer, struct error *error)
 {
-    if (writer->log_dirty && !log_record_write(&writer->connection, &writer->now, error)) {
+    if (writer->log_dirty && !write_log(&writer->connection, &writer->now, error)) {
         return false;
     }
     if (writer->usage_dirty && !usage_state_write(&writer->connection, &writer->usage_now, error)) {
