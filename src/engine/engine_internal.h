@@ -23,7 +23,7 @@ struct recent_change {
 
 enum { EVICTION_AHEAD = 32 };
 
-/* Where the search for the least recently changed entity stands; see evict.c. */
+/* Where the search for the least recently changed entity stands; see eviction.c. */
 struct eviction {
     struct evictable ahead[EVICTION_AHEAD]; /* next .. count: read from the store, not passed yet */
     size_t next, count;
@@ -412,27 +412,31 @@ struct drained_event {
 struct engine {
     struct engine_options options; /* pointers into the caller's memory are cleared after open */
     struct database *database;
-    struct array_lengths array_lengths; /* immutable once it is open */
-    struct map configured;              /* options.exports by name, while it opens */
-    struct writer writer;
-    pthread_t writer_thread;
-    struct reader_thread *readers;
-    uint32_t readers_started;
-    bool writer_started;
-    struct queue intake; /* submissions */
-    struct queue writes; /* write jobs */
-    struct read_queue reads;
+    struct map configured; /* options.exports by name, while it opens */
+    /* What the loop hands over, and what it gets. */
+    struct queue intake;  /* submissions */
+    struct queue writes;  /* write jobs */
     struct queue commits; /* to the loop; the writer waits when it is full */
     struct queue events;  /* to the loop; bounded by what asks for them */
-    struct checkpoints checkpoints;
-    struct disk disk;
     struct drained_event drained;
-    struct engine_clock clock;
-    _Atomic uint64_t writer_since_us;        /* its present step; 0: none */
-    _Atomic size_t large_count, large_bytes; /* that wait in writer.large */
-    int64_t last_change;                     /* at open, like head */
+    /* The writer and its thread. */
+    struct writer writer;
+    pthread_t writer_thread;
+    bool writer_started;
+    struct disk disk;
+    /* The readers. */
+    struct read_queue reads;
+    struct reader_thread *readers;
+    uint32_t readers_started;
+    struct checkpoints checkpoints;
+    /* Facts as it was opened. */
+    struct array_lengths array_lengths;
+    int64_t last_change, cursor_floor;
     struct seq head;
-    int64_t cursor_floor;
+    /* Any thread. */
+    struct engine_clock clock;
+    _Atomic uint64_t writer_since_us;        /* the writer's present step; 0: none */
+    _Atomic size_t large_count, large_bytes; /* that wait in writer.large */
     struct engine_metrics metrics;
 };
 
