@@ -180,7 +180,11 @@ static struct auth_identity *verify(struct access *access, const struct auth_req
                                     struct span token, struct error *error)
 {
     const struct config_auth *auth = &access->rules->auth;
-    struct auth_rules rules = {.issuer = auth->issuer,
+    const struct credentials *credentials = &access->rules->credentials;
+    struct auth_rules rules = {.claims = &access->rules->claims,
+                               .scopes = credentials->scopes,
+                               .base_scopes = credentials->base_scopes,
+                               .issuer = auth->issuer,
                                .audience = auth->audience,
                                .require_origin = auth->require_origin,
                                .require_client_ip = auth->require_client_ip,

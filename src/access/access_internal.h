@@ -14,7 +14,9 @@
 enum { ACCESS_TOKEN_BYTES = HTTP_HEAD_LIMIT };
 
 struct access_rules {
-    struct config_auth auth; /* its texts, but for the lists, are copies */
+    struct config_auth
+        auth; /* of its texts jwks_url, issuer and audience are copies, others NULL */
+    struct auth_claim_names claims; /* copies */
     struct credentials credentials;
     char *hosts; /* allowed_hosts; NULL: not set */
     char **origins;

@@ -143,7 +143,32 @@ static bool read_jwks_file(struct credentials *credentials, const struct config 
     return good || error_prefix(error, "setting \"auth.jwks_file\": file %.200s", auth->jwks_file);
 }
 
+static bool read_scopes(struct credentials *credentials, const struct config_auth *auth,
+                        struct error *error)
+{
+    if (auth->base_scope &&
+        !auth_scope_words(span_of(auth->base_scope), &credentials->base_scopes, error))
+        return error_prefix(error, "setting \"auth.base_scope\"");
+    if (!auth->scopes)
+        return true;
+    struct tree *object = tree_parse(span_of(auth->scopes), error);
+    credentials->scopes = object ? auth_scopes_new(object, error) : NULL;
+    tree_free(object);
+    return credentials->scopes || error_prefix(error, "setting \"auth.scopes\"");
+}
+
 /* ---- what belongs together ---- */
+
+/* The first claim that has another name than the standard one; NULL: none. */
+static const char *first_renamed(const struct config_auth *auth)
+{
+#define X(member, name)                                                                            \
+    if (strcmp(auth->member##_claim, name) != 0)                                                   \
+        return #member "_claim";
+    AUTH_CLAIMS(X)
+#undef X
+    return NULL;
+}
 
 /* The first member that is set and has no meaning without signed tokens; NULL: none. */
 static const char *first_of_signed(const struct config_auth *auth)
@@ -158,9 +183,13 @@ static const char *first_of_signed(const struct config_auth *auth)
         return "issuer";
     if (auth->audience)
         return "audience";
+    if (auth->scopes)
+        return "scopes";
+    if (auth->base_scope)
+        return "base_scope";
     if (auth->require_origin)
         return "require_origin";
-    return auth->require_client_ip ? "require_client_ip" : NULL;
+    return auth->require_client_ip ? "require_client_ip" : first_renamed(auth);
 }
 
 static bool check_whole(const struct config_auth *auth, struct error *error)
@@ -208,7 +237,8 @@ bool credentials_read(struct credentials *credentials, const struct config *conf
     *credentials = (struct credentials){.tokens = NULL};
     if (check_whole(auth, error) && check_url(auth, error) &&
         read_tokens(credentials, config, error) && read_keys(credentials, config, error) &&
-        read_jwks_file(credentials, config, error) && check_keys(credentials, auth, error))
+        read_jwks_file(credentials, config, error) && check_keys(credentials, auth, error) &&
+        read_scopes(credentials, auth, error))
         return true;
     credentials_fini(credentials);
     if (error && error->code != ERROR_MEMORY)
@@ -220,5 +250,6 @@ void credentials_fini(struct credentials *credentials)
 {
     auth_static_free(credentials->tokens);
     auth_keys_release(credentials->keys);
+    auth_scopes_free(credentials->scopes);
     *credentials = (struct credentials){.tokens = NULL};
 }

@@ -11,6 +11,8 @@
 struct credentials {
     struct auth_static *tokens; /* NULL: none */
     struct auth_keys *keys;     /* those of "keys" and of the JWKS file; may be empty */
+    struct auth_scopes *scopes; /* NULL: none */
+    unsigned base_scopes;
 };
 /* Read them; files are read, so not on the loop thread. ERROR_CONFIGURATION names what is wrong,
  * also where half of what is needed is there, and quotes no secret. */

@@ -13,6 +13,11 @@ static bool copy_texts(struct access_rules *rules, const struct config *config)
     bool good = true;
     rules->auth = config->auth;
     rules->auth.tokens = rules->auth.keys = rules->auth.jwks_file = NULL;
+    rules->auth.scopes = rules->auth.base_scope = NULL;
+#define X(member, name)                                                                            \
+    rules->claims.member = rules->auth.member##_claim = copy(config->auth.member##_claim, &good);
+    AUTH_CLAIMS(X)
+#undef X
     rules->auth.jwks_url = copy(config->auth.jwks_url, &good);
     rules->auth.issuer = copy(config->auth.issuer, &good);
     rules->auth.audience = copy(config->auth.audience, &good);
@@ -46,6 +51,9 @@ void access_rules_free(struct access_rules *rules)
     memory_free(rules->auth.jwks_url);
     memory_free(rules->auth.issuer);
     memory_free(rules->auth.audience);
+#define X(member, name) memory_free(rules->auth.member##_claim);
+    AUTH_CLAIMS(X)
+#undef X
     memory_free(rules);
 }
 

@@ -207,8 +207,49 @@ const struct auth_revocation *auth_revocations_next(const struct auth_revocation
 
 enum { AUTH_MAX_TOKEN_BYTES = 8 * 1024, AUTH_MAX_TOKEN_ID = 512 /* bytes of a jti */ };
 
+/* X(member, standard name): the claims that an issuer may name otherwise. */
+#define AUTH_CLAIMS(X)                                                                             \
+    X(subject, "sub")                                                                              \
+    X(scope, "scope")                                                                              \
+    X(audience, "aud")                                                                             \
+    X(token_id, "jti")                                                                             \
+    X(views, "views")                                                                              \
+    X(row_scopes, "row_scopes")                                                                    \
+    X(limits, "limits")                                                                            \
+    X(origin, "origin")                                                                            \
+    X(metering_key, "metering_key")                                                                \
+    X(plan, "plan")                                                                                \
+    X(deployment_id, "deployment_id")
+
+/*
+ * What they are called. A claim of exactly this name counts. If there is none, the longest
+ * beginning of the name, up to a dot, that is a claim and an object is looked for; what is behind
+ * the dot is then found in that object in the same way.
+ */
+enum { AUTH_MAX_CLAIM_NAME = 256 };
+struct auth_claim_names {
+#define X(member, name) const char *member;
+    AUTH_CLAIMS(X)
+#undef X
+};
+extern const struct auth_claim_names auth_standard_claims;
+
+/* Which values of the scope claim allow what. Immutable. */
+struct auth_scopes;
+
+/* As the configuration has it: an object of a value and its words, {"editor": "read write"}. NULL
+ * with ERROR_CONFIGURATION or ERROR_MEMORY. */
+struct auth_scopes *auth_scopes_new(const struct tree *object, struct error *error);
+/* NULL is fine. */
+void auth_scopes_free(struct auth_scopes *scopes);
+/* Words as bits. False with ERROR_CONFIGURATION: one is none of read, write and admin. */
+bool auth_scope_words(struct span text, unsigned *scopes, struct error *error);
+
 /* What a token must meet. Texts are borrowed. */
 struct auth_rules {
+    const struct auth_claim_names *claims; /* NULL: the standard ones */
+    const struct auth_scopes *scopes;      /* NULL: read, write and admin are the values */
+    unsigned base_scopes;   /* what every token may; 0: nothing, and it must have the scope claim */
     const char *issuer;     /* NULL: any, or none */
     const char *audience;   /* likewise */
     bool require_origin;    /* the token must be bound to one, and the request must name it */
@@ -236,8 +277,8 @@ struct auth_request {
  *     ERROR_TOKEN_SIGNATURE when it signs with another algorithm than the header says. A token
  *     without `kid` is tried with every key of its algorithm, of which there may be
  *     AUTH_TRIED_KEYS, else ERROR_TOKEN_MISSING_CLAIM. The signature: ERROR_TOKEN_SIGNATURE
- *  3. claims that must be there, ERROR_TOKEN_MISSING_CLAIM: sub, exp, scope; iss and aud when the
- *     rules name them
+ *  3. claims that must be there, ERROR_TOKEN_MISSING_CLAIM: sub, exp; scope, unless the rules have
+ *     base scopes; iss and aud when the rules name them
  *  4. iss: ERROR_TOKEN_ISSUER; aud (one of them): ERROR_TOKEN_AUDIENCE
  *  5. a time in milliseconds, or exp and nbf more than AUTH_FARTHEST_SECONDS ahead:
  *     ERROR_TOKEN_FORMAT; exp: ERROR_TOKEN_EXPIRED once now >= exp; nbf: ERROR_TOKEN_FORMAT while
@@ -249,7 +290,8 @@ struct auth_request {
  *  8. jti: ERROR_TOKEN_EXPIRED when it is revoked
  *
  * or ERROR_MEMORY. A claim that is null counts as absent. `metering_key` is the subject when the
- * token has none; words of `scope` other than read, write and admin are passed over.
+ * token has none; values of `scope` that allow nothing are passed over. `scope` is a text of words
+ * or a list of texts; `views` and `row_scopes` are lists, and a text counts as a list of one.
  */
 enum { AUTH_TRIED_KEYS = 4, AUTH_FARTHEST_SECONDS = 10 * 366 * 86400 + 86400 /* clocks differ */ };
 struct auth_identity *auth_verify(const struct auth_keys *keys, const struct auth_rules *rules,

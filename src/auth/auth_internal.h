@@ -71,6 +71,7 @@ struct members {
     const struct tree *object;
     enum error_code code;
     struct error *error;
+    bool foreign; /* names may be paths, and a text stands for a list of one */
 };
 
 /* NULL when it is absent or null. */
@@ -88,14 +89,23 @@ bool member_time(const struct members *members, const char *name, bool round_up,
                  int64_t *time);
 /* The same for an end that a person writes: it is later than 1970, as 0 stands for none at all. */
 bool member_end(const struct members *members, const char *name, int64_t *end);
-/* Words of a scope as bits; `unknown` gets the first one that is none, or is left. */
-bool member_scope(const struct members *members, const char *name, bool *is_there, unsigned *scopes,
-                  struct span *unknown);
+/* What the values of a scope allow, as bits; `unknown` gets the first one that allows nothing, or
+ * is left. `map`: NULL: read, write and admin are the values. */
+bool member_scope(const struct members *members, const char *name, const struct auth_scopes *map,
+                  bool *is_there, unsigned *scopes, struct span *unknown);
 /* The members that tokens of both kinds have: metering_key, key_class, deployment_id, plan, views,
  * row_scopes and limits. */
-bool member_identity(const struct members *members, struct auth_identity *identity);
+bool member_identity(const struct members *members, const struct auth_claim_names *names,
+                     struct auth_identity *identity);
 /* Refuse members that are not in the list, which NULL ends. */
 bool member_only(const struct members *members, const char *const *known);
+
+/* ---- scopes.c ---- */
+
+/* What one value allows; 0: nothing. */
+unsigned scopes_of(const struct auth_scopes *map, struct span value);
+/* What the words of a text allow; `unknown` as above. */
+unsigned scopes_of_words(const struct auth_scopes *map, struct span text, struct span *unknown);
 
 /* ---- key.c ---- */
 
@@ -128,7 +138,8 @@ struct claims {
 
 /* Read the claims of a token; ERROR_TOKEN_FORMAT when one is of another type. To be ended by
  * claims_fini in either case. */
-bool claims_read(struct claims *claims, const struct tree *object, struct error *error);
+bool claims_read(struct claims *claims, const struct auth_rules *rules, const struct tree *object,
+                 struct error *error);
 void claims_fini(struct claims *claims);
 /* Steps 3 to 8 of auth_verify. */
 bool claims_check(const struct claims *claims, const struct auth_rules *rules,

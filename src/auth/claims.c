@@ -6,53 +6,50 @@
 
 /* ---- reading ---- */
 
-static bool read_audience(const struct members *members, struct claims *claims)
+const struct auth_claim_names auth_standard_claims = {
+#define X(member, name) .member = (name),
+    AUTH_CLAIMS(X)
+#undef X
+};
+
+static const struct auth_claim_names *names_of(const struct auth_rules *rules)
 {
-    const struct tree *value = member_find(members, "aud");
-    char *text = NULL;
-    if (!value || tree_type(value) == TREE_ARRAY)
-        return member_texts(members, "aud", &claims->has_audience, &claims->audiences);
-    claims->has_audience = true;
-    if (!member_text(members, "aud", &text))
-        return false;
-    claims->audiences.items = memory_new(sizeof *claims->audiences.items);
-    if (!claims->audiences.items) {
-        memory_free(text);
-        return error_set(members->error, ERROR_MEMORY, "out of memory while reading a token");
-    }
-    claims->audiences.items[0] = text;
-    claims->audiences.count = 1;
-    return true;
+    return rules->claims ? rules->claims : &auth_standard_claims;
 }
 
 /* Only what is not too long can be revoked. */
-static bool read_token_id(const struct members *members, char **token_id)
+static bool read_token_id(const struct members *members, const char *name, char **token_id)
 {
-    return member_text(members, "jti", token_id) &&
+    return member_text(members, name, token_id) &&
            (!*token_id || strlen(*token_id) <= AUTH_MAX_TOKEN_ID ||
-            member_wrong(members, "jti", "a text of at most 512 bytes"));
+            member_wrong(members, name, "a text of at most 512 bytes"));
 }
 
-bool claims_read(struct claims *claims, const struct tree *object, struct error *error)
+bool claims_read(struct claims *claims, const struct auth_rules *rules, const struct tree *object,
+                 struct error *error)
 {
-    struct members members = {object, ERROR_TOKEN_FORMAT, error};
+    const struct auth_claim_names *names = names_of(rules);
+    struct members members = {object, ERROR_TOKEN_FORMAT, error, true};
     struct span unknown = {NULL, 0};
     bool is_there;
     struct auth_identity *identity = identity_new();
     *claims = (struct claims){.identity = identity};
     if (!identity)
         return error_set(error, ERROR_MEMORY, "out of memory while reading a token");
-    bool done = member_text(&members, "iss", &identity->issuer) &&
-                member_text(&members, "sub", &identity->subject) &&
-                read_audience(&members, claims) &&
-                member_time(&members, "iat", false, &is_there, &claims->issued_at) &&
-                member_time(&members, "nbf", true, &is_there, &claims->not_before) &&
-                member_time(&members, "exp", false, &claims->has_expiry, &identity->expires_at) &&
-                read_token_id(&members, &identity->token_id) &&
-                member_scope(&members, "scope", &claims->has_scope, &identity->scopes, &unknown) &&
-                member_text(&members, "origin", &identity->origin) &&
-                member_text(&members, "client_ip", &identity->client_ip) &&
-                member_identity(&members, identity);
+    bool done =
+        member_text(&members, "iss", &identity->issuer) &&
+        member_text(&members, names->subject, &identity->subject) &&
+        member_texts(&members, names->audience, &claims->has_audience, &claims->audiences) &&
+        member_time(&members, "iat", false, &is_there, &claims->issued_at) &&
+        member_time(&members, "nbf", true, &is_there, &claims->not_before) &&
+        member_time(&members, "exp", false, &claims->has_expiry, &identity->expires_at) &&
+        read_token_id(&members, names->token_id, &identity->token_id) &&
+        member_scope(&members, names->scope, rules->scopes, &claims->has_scope, &identity->scopes,
+                     &unknown) &&
+        member_text(&members, names->origin, &identity->origin) &&
+        member_text(&members, "client_ip", &identity->client_ip) &&
+        member_identity(&members, names, identity);
+    identity->scopes |= rules->base_scopes;
     return done || error_prefix(error, "a claim is wrong");
 }
 
@@ -66,22 +63,22 @@ void claims_fini(struct claims *claims)
 
 static bool is_missing(const char *name, struct error *error)
 {
-    return error_set(error, ERROR_TOKEN_MISSING_CLAIM, "the token has no claim `%s`", name);
+    return error_set(error, ERROR_TOKEN_MISSING_CLAIM, "the token has no claim `%.100s`", name);
 }
 
 static bool check_presence(const struct claims *claims, const struct auth_rules *rules,
                            struct error *error)
 {
     if (!claims->identity->subject)
-        return is_missing("sub", error);
+        return is_missing(names_of(rules)->subject, error);
     if (!claims->has_expiry)
         return is_missing("exp", error);
-    if (!claims->has_scope)
-        return is_missing("scope", error);
+    if (!claims->has_scope && !rules->base_scopes)
+        return is_missing(names_of(rules)->scope, error);
     if (rules->issuer && !claims->identity->issuer)
         return is_missing("iss", error);
     if (rules->audience && !claims->has_audience)
-        return is_missing("aud", error);
+        return is_missing(names_of(rules)->audience, error);
     return true;
 }
 
@@ -163,7 +160,7 @@ static bool check_origin(const struct claims *claims, const struct auth_rules *r
     if (rules->require_origin && !named)
         return error_set(error, ERROR_ORIGIN_REQUIRED, "the request must name its Origin");
     if (rules->require_origin && !bound)
-        return is_missing("origin", error);
+        return is_missing(names_of(rules)->origin, error);
     if (!bound || !named || same_origin(span_of(bound), request->origin))
         return true;
     return error_set(error, ERROR_ORIGIN_MISMATCH, "the token is bound to another origin");

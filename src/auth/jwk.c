@@ -140,7 +140,7 @@ static bool add_jwk(struct auth_keys *keys, size_t number, const struct tree *jw
                     enum auth_algorithm algorithm, struct error *error)
 {
     struct auth_public key = {.algorithm = algorithm};
-    struct members members = {jwk, ERROR_CONFIGURATION, error};
+    struct members members = {jwk, ERROR_CONFIGURATION, error, false};
     const struct tree *id = member_find(&members, "kid");
     if (id && tree_type(id) != TREE_STRING)
         return member_wrong(&members, "kid", "a text");

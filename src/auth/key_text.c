@@ -77,7 +77,7 @@ bool auth_print_public(const struct auth_public *key, struct buffer *out)
 static bool add_object(struct auth_keys *keys, const struct tree *object, struct error *error)
 {
     static const char *const known[] = {"key", "kid", "ends_at", NULL};
-    struct members members = {object, ERROR_CONFIGURATION, error};
+    struct members members = {object, ERROR_CONFIGURATION, error, false};
     int64_t ends_at = 0;
     if (!member_only(&members, known) || !member_end(&members, "ends_at", &ends_at))
         return false;

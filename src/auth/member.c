@@ -5,15 +5,45 @@
 /* Beyond this a double no longer tells seconds apart. */
 #define MOST_SECONDS 9007199254740992.0
 
+/* ---- finding ---- */
+
+/* One object down: the longest beginning of the name, up to a dot, that is an object there. NULL:
+ * there is none; else *rest is what is behind the dot. */
+static const struct tree *step_down(const struct tree *object, const char *name, const char **rest)
+{
+    char front[AUTH_MAX_CLAIM_NAME];
+    for (size_t length = strlen(name); length > 0; length--) {
+        if (name[length - 1] != '.' || length > sizeof front)
+            continue;
+        memcpy(front, name, length - 1);
+        front[length - 1] = '\0';
+        const struct tree *inner = tree_member(object, front);
+        if (inner && tree_type(inner) == TREE_OBJECT) {
+            *rest = name + length;
+            return inner;
+        }
+    }
+    return NULL;
+}
+
+static const struct tree *find_path(const struct tree *object, const char *name)
+{
+    const struct tree *value = NULL;
+    while (object && !(value = tree_member(object, name)))
+        object = step_down(object, name, &name);
+    return value;
+}
+
 const struct tree *member_find(const struct members *members, const char *name)
 {
-    const struct tree *value = tree_member(members->object, name);
+    const struct tree *value =
+        members->foreign ? find_path(members->object, name) : tree_member(members->object, name);
     return value && tree_type(value) != TREE_NULL ? value : NULL;
 }
 
 bool member_wrong(const struct members *members, const char *name, const char *expected)
 {
-    return error_set(members->error, members->code, "`%s` must be %s", name, expected);
+    return error_set(members->error, members->code, "`%.100s` must be %s", name, expected);
 }
 
 static bool out_of_memory(const struct members *members)
@@ -43,30 +73,36 @@ bool member_text(const struct members *members, const char *name, char **text)
     return *text || out_of_memory(members);
 }
 
+static bool add_text(const struct members *members, const char *name, const struct tree *item,
+                     struct auth_texts *texts)
+{
+    struct span raw = tree_string(item);
+    if (tree_type(item) != TREE_STRING || memchr(raw.data, 0, raw.length))
+        return member_wrong(members, name, "an array of texts without NUL");
+    texts->items[texts->count] = memory_copy_string(raw.data, raw.length);
+    if (!texts->items[texts->count])
+        return out_of_memory(members);
+    texts->count++;
+    return true;
+}
+
 bool member_texts(const struct members *members, const char *name, bool *is_there,
                   struct auth_texts *texts)
 {
-    static const char expected[] = "an array of texts without NUL";
-    const struct tree *array = member_find(members, name);
-    *is_there = array != NULL;
-    if (!array)
+    const struct tree *value = member_find(members, name);
+    *is_there = value != NULL;
+    if (!value)
         return true;
-    if (tree_type(array) != TREE_ARRAY)
-        return member_wrong(members, name, expected);
-    size_t count = tree_count(array);
+    bool single = members->foreign && tree_type(value) == TREE_STRING && tree_string(value).length;
+    if (!single && tree_type(value) != TREE_ARRAY)
+        return member_wrong(members, name, "an array of texts without NUL");
+    size_t count = single ? 1 : tree_count(value);
     texts->items = memory_new((count + 1) * sizeof *texts->items);
     if (!texts->items)
         return out_of_memory(members);
-    for (; texts->count < count; texts->count++) {
-        const struct tree *item = tree_element(array, texts->count);
-        struct span raw = tree_string(item);
-        if (tree_type(item) != TREE_STRING || memchr(raw.data, 0, raw.length))
-            return member_wrong(members, name, expected);
-        char *copy = memory_copy_string(raw.data, raw.length);
-        if (!copy)
-            return out_of_memory(members);
-        texts->items[texts->count] = copy;
-    }
+    for (size_t i = 0; i < count; i++)
+        if (!add_text(members, name, single ? value : tree_element(value, i), texts))
+            return false;
     return true;
 }
 
@@ -111,14 +147,14 @@ static const struct {
     {"max_bytes_per_minute", offsetof(struct auth_limits, max_bytes_per_minute)},
 };
 
-static bool read_limits(const struct members *members, struct auth_limits *limits)
+static bool read_limits(const struct members *members, const char *name, struct auth_limits *limits)
 {
-    const struct tree *object = member_find(members, "limits");
-    struct members inner = {object, members->code, members->error};
+    const struct tree *object = member_find(members, name);
+    struct members inner = {object, members->code, members->error, false};
     if (!object)
         return true;
     if (tree_type(object) != TREE_OBJECT)
-        return member_wrong(members, "limits", "an object");
+        return member_wrong(members, name, "an object");
     for (size_t i = 0; i < sizeof limit_table / sizeof *limit_table; i++) {
         const struct tree *value = member_find(&inner, limit_table[i].name);
         int64_t limit = value ? tree_integer(value, -1) : AUTH_NOT_SET;
@@ -132,38 +168,24 @@ static bool read_limits(const struct members *members, struct auth_limits *limit
 
 /* ---- what tokens say ---- */
 
-static unsigned scope_bit(struct span word)
-{
-    static const struct {
-        const char *word;
-        enum auth_scope scope;
-    } words[] = {{"read", AUTH_READ}, {"write", AUTH_WRITE}, {"admin", AUTH_ADMIN}};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (span_equal(span_of(words[i].word), word))
-            return words[i].scope;
-    return 0;
-}
-
-bool member_scope(const struct members *members, const char *name, bool *is_there, unsigned *scopes,
-                  struct span *unknown)
+bool member_scope(const struct members *members, const char *name, const struct auth_scopes *map,
+                  bool *is_there, unsigned *scopes, struct span *unknown)
 {
     const struct tree *value = member_find(members, name);
     *is_there = value != NULL;
     if (!value)
         return true;
-    if (tree_type(value) != TREE_STRING)
-        return member_wrong(members, name, "a text of words with spaces between them");
-    struct span text = tree_string(value);
-    *scopes = 0;
-    for (size_t at = 0; at < text.length;) {
-        const char *space = memchr(text.data + at, ' ', text.length - at);
-        size_t end = space ? (size_t)(space - text.data) : text.length;
-        struct span word = span_make(text.data + at, end - at);
-        unsigned bit = scope_bit(word);
-        *scopes |= bit;
-        if (!bit && word.length && !unknown->data)
-            *unknown = word;
-        at = end + 1;
+    bool words = tree_type(value) == TREE_STRING;
+    if (!words && !(members->foreign && tree_type(value) == TREE_ARRAY))
+        return member_wrong(members, name,
+                            members->foreign ? "a text of words, or a list of texts"
+                                             : "a text of words with spaces between them");
+    *scopes = words ? scopes_of_words(map, tree_string(value), unknown) : 0;
+    for (size_t i = 0; !words && i < tree_count(value); i++) {
+        const struct tree *item = tree_element(value, i);
+        if (tree_type(item) != TREE_STRING)
+            return member_wrong(members, name, "a text of words, or a list of texts");
+        *scopes |= scopes_of(map, tree_string(item));
     }
     return true;
 }
@@ -183,16 +205,17 @@ static bool read_key_class(const struct members *members, enum auth_key_class *c
     return true;
 }
 
-bool member_identity(const struct members *members, struct auth_identity *identity)
+bool member_identity(const struct members *members, const struct auth_claim_names *names,
+                     struct auth_identity *identity)
 {
     bool has_row_scopes;
-    return member_text(members, "metering_key", &identity->metering_key) &&
+    return member_text(members, names->metering_key, &identity->metering_key) &&
            read_key_class(members, &identity->key_class) &&
-           member_text(members, "deployment_id", &identity->deployment_id) &&
-           member_text(members, "plan", &identity->plan) &&
-           member_texts(members, "views", &identity->has_views, &identity->views) &&
-           member_texts(members, "row_scopes", &has_row_scopes, &identity->row_scopes) &&
-           read_limits(members, &identity->limits);
+           member_text(members, names->deployment_id, &identity->deployment_id) &&
+           member_text(members, names->plan, &identity->plan) &&
+           member_texts(members, names->views, &identity->has_views, &identity->views) &&
+           member_texts(members, names->row_scopes, &has_row_scopes, &identity->row_scopes) &&
+           read_limits(members, names->limits, &identity->limits);
 }
 
 /* ---- names ---- */

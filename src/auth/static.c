@@ -54,19 +54,19 @@ static bool read_object(struct auth_identity *identity, const struct tree *objec
     static const char *const limits[] = {"max_connections",      "max_subscriptions",
                                          "max_snapshot_rows",    "max_messages_per_minute",
                                          "max_bytes_per_minute", NULL};
-    struct members members = {object, ERROR_CONFIGURATION, error};
+    struct members members = {object, ERROR_CONFIGURATION, error, false};
     struct span unknown = {NULL, 0};
     bool has_scope;
     if (!member_only(&members, known) || !member_text(&members, "subject", &identity->subject) ||
-        !member_scope(&members, "scope", &has_scope, &identity->scopes, &unknown) ||
+        !member_scope(&members, "scope", NULL, &has_scope, &identity->scopes, &unknown) ||
         !member_end(&members, "expires_at", &identity->expires_at) ||
-        !member_identity(&members, identity))
+        !member_identity(&members, &auth_standard_claims, identity))
         return false;
     if (unknown.data)
         return error_set(error, ERROR_CONFIGURATION,
                          "there is no scope \"%.*s\"; there are read, write and admin",
                          (int)(unknown.length < 60 ? unknown.length : 60), unknown.data);
-    struct members inner = {member_find(&members, "limits"), ERROR_CONFIGURATION, error};
+    struct members inner = {member_find(&members, "limits"), ERROR_CONFIGURATION, error, false};
     return !inner.object || member_only(&inner, limits);
 }
 

@@ -191,7 +191,8 @@ struct auth_identity *auth_verify(const struct auth_keys *keys, const struct aut
         decode_object(parts.header, "its header is not a JSON object", &head, error) &&
         read_header(head, &header, error) &&
         decode_object(parts.claims, "its claims are not a JSON object", &object, error) &&
-        claims_read(&claims, object, error) && verify(keys, &header, request->now, &parts, error) &&
+        claims_read(&claims, rules, object, error) &&
+        verify(keys, &header, request->now, &parts, error) &&
         claims_check(&claims, rules, request, error))
         identity = take_identity(&claims, error);
     claims_fini(&claims);

@@ -11,17 +11,20 @@ static void forget_lists(struct config_auth *auth)
 {
     memory_free(auth->tokens);
     memory_free(auth->keys);
-    auth->tokens = auth->keys = NULL;
+    memory_free(auth->scopes);
+    auth->tokens = auth->keys = auth->scopes = NULL;
 }
 
-static bool keep_list(char **slot, const char *path, const struct tree *list, struct error *error)
+static bool keep(char **slot, const char *path, enum tree_type type, const struct tree *list,
+                 struct error *error)
 {
     struct buffer text;
-    if (tree_type(list) != TREE_ARRAY)
-        return config_wrong(error, path, "must be a list");
+    if (tree_type(list) != type)
+        return config_wrong(error, path,
+                            type == TREE_ARRAY ? "must be a list" : "must be an object");
     memory_free(*slot);
     *slot = NULL;
-    if (tree_count(list) == 0)
+    if (type == TREE_ARRAY && tree_count(list) == 0)
         return true;
     buffer_init(&text, SIZE_MAX);
     if (tree_print_canonical(list, &text) && buffer_string(&text))
@@ -32,8 +35,8 @@ static bool keep_list(char **slot, const char *path, const struct tree *list, st
 
 static bool unknown(const char *name, struct error *error)
 {
-    const char *known[24] = {"tokens", "keys"};
-    size_t count = 2;
+    const char *known[40] = {"tokens", "keys", "scopes"};
+    size_t count = 3;
     for (size_t i = 0; i < config_setting_count; i++)
         if (config_settings[i].member) {
             INVARIANT(count + 1 < sizeof known / sizeof *known);
@@ -46,9 +49,11 @@ static bool set_member(struct config *config, const char *name, const struct tre
                        struct error *error)
 {
     if (strcmp(name, "tokens") == 0)
-        return keep_list(&config->auth.tokens, "auth.tokens", value, error);
+        return keep(&config->auth.tokens, "auth.tokens", TREE_ARRAY, value, error);
     if (strcmp(name, "keys") == 0)
-        return keep_list(&config->auth.keys, "auth.keys", value, error);
+        return keep(&config->auth.keys, "auth.keys", TREE_ARRAY, value, error);
+    if (strcmp(name, "scopes") == 0)
+        return keep(&config->auth.scopes, "auth.scopes", TREE_OBJECT, value, error);
     for (size_t i = 0; i < config_setting_count; i++)
         if (config_settings[i].member && strcmp(config_settings[i].member, name) == 0)
             return setting_set_tree(config, &config_settings[i], value, error);

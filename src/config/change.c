@@ -109,6 +109,7 @@ void config_take_live(struct config *config, struct config *from, config_judge j
         take_setting(&taking, &config_settings[i]);
     take_text(&taking, "auth.tokens", &config->auth.tokens, &from->auth.tokens);
     take_text(&taking, "auth.keys", &config->auth.keys, &from->auth.keys);
+    take_text(&taking, "auth.scopes", &config->auth.scopes, &from->auth.scopes);
     take_origins(&taking);
     if (!same_texts(config->stacks, config->stack_count, from->stacks, from->stack_count))
         wants(&taking, "stacks", CONFIG_RESTART, NULL);

@@ -71,6 +71,7 @@ struct config {
     struct config_auth {
 #include "config/settings_auth.h"
         char *tokens, *keys; /* JSON lists as given, the files in them unread; NULL: none */
+        char *scopes;        /* a JSON object as given; NULL: none */
     } auth;
     char **origins;      /* "allowed_origins" */
     size_t origin_count; /* 0: all */

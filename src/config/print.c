@@ -54,9 +54,10 @@ static void describe_auth(struct buffer *out)
     for (size_t i = 0; i < config_setting_count; i++)
         if (config_settings[i].member)
             describe(out, &config_settings[i]);
-    buffer_add_string(out, "  auth.tokens, auth.keys: lists, in a configuration file only\n"
-                           "  allowed_origins: a list of origins from which browsers may connect, "
-                           "default []: all\n");
+    buffer_add_string(out,
+                      "  auth.tokens, auth.keys, auth.scopes: lists and an object, in a file only\n"
+                      "  allowed_origins: a list of origins from which browsers may connect, "
+                      "default []: all\n");
 }
 
 bool config_describe(struct buffer *out)
@@ -160,6 +161,11 @@ static void print_auth(struct buffer *out, const struct config *config)
         buffer_add_string(out, between);
         buffer_add_string(out, "\"keys\": ");
         buffer_add_string(out, auth->keys);
+    }
+    if (auth->scopes) {
+        buffer_add_string(out, between);
+        buffer_add_string(out, "\"scopes\": ");
+        buffer_add_string(out, auth->scopes);
     }
     buffer_add_string(out, "\n  },\n");
     if (config->origin_count)

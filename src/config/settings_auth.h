@@ -14,6 +14,25 @@ NUMBER(jwks_stale_seconds, DAY, 1, 30 * DAY, LIVE,
        "how long the keys of jwks_url hold while it fails")
 TEXT(issuer, NULL, LIVE, "the iss that signed tokens must have")
 TEXT(audience, NULL, LIVE, "the value that the aud of signed tokens must contain")
+TEXT(base_scope, NULL, LIVE,
+     "what every signed token may, in words of read, write and admin; left out: nothing, and it "
+     "must have the scope claim")
+TEXT(subject_claim, "sub", LIVE, "the claim of signed tokens that names the subject",
+     .check = check_claim)
+TEXT(scope_claim, "scope", LIVE, "the claim that says what it may", .check = check_claim)
+TEXT(audience_claim, "aud", LIVE, "the claim that audience must be in", .check = check_claim)
+TEXT(token_id_claim, "jti", LIVE, "the claim by which it can be revoked", .check = check_claim)
+TEXT(views_claim, "views", LIVE, "the claim with the views that it may see", .check = check_claim)
+TEXT(row_scopes_claim, "row_scopes", LIVE,
+     "the claim that says which scoped rows it sees, such as sub or app_metadata.team",
+     .check = check_claim)
+TEXT(limits_claim, "limits", LIVE, "the claim with its limits", .check = check_claim)
+TEXT(origin_claim, "origin", LIVE, "the claim that binds it to an origin", .check = check_claim)
+TEXT(metering_key_claim, "metering_key", LIVE, "the claim with its metering key",
+     .check = check_claim)
+TEXT(plan_claim, "plan", LIVE, "the claim with its plan, for usage", .check = check_claim)
+TEXT(deployment_id_claim, "deployment_id", LIVE, "the claim with its deployment, for usage",
+     .check = check_claim)
 FLAG(require_origin, false, LIVE,
      "whether a signed token must be bound to an origin, which the request must name")
 FLAG(require_client_ip, false, LIVE,

@@ -15,6 +15,7 @@
 
 #define DAY 86400
 #define MOST_IN_RATE 1000000000
+#define MOST_IN_CLAIM 255
 
 /* By the name of the enum, and placed by its values. */
 #define WORDS(type, ...)                                                                           \
@@ -57,6 +58,16 @@ static bool check_base_path(const char *path, struct error *error)
                              "'%.100s' is no such path; write it as \"/stele\", with '/' at its "
                              "beginning alone",
                              path);
+}
+
+/* The name of a claim, or a path to it. */
+static bool check_claim(const char *name, struct error *error)
+{
+    size_t length = strlen(name);
+    return (length <= MOST_IN_CLAIM && name[0] != '.' && name[length - 1] != '.') ||
+           error_set(error, ERROR_CONFIGURATION,
+                     "the name of a claim has at most %d bytes, and no dot at an end",
+                     MOST_IN_CLAIM);
 }
 
 /* ---- the table ---- */

@@ -162,3 +162,85 @@ test('keygen knows three algorithms', async (t) => {
   assert.equal(code, 2);
   assert.match(stderr, /EdDSA, ES256 or RS256/);
 });
+
+/* ---- tokens as others make them ---- */
+
+const now = () => Math.floor(Date.now() / 1000);
+
+/** A token of exactly these claims. */
+const tokenAs = (pair, claims, header = {}) =>
+  new jose.SignJWT(claims).setProtectedHeader({ alg: pair.alg, kid: pair.kid, typ: 'JWT', ...header }).sign(pair.privateKey);
+
+/* Each as its documentation shows it, with nothing left out or added for stele. */
+const shapes = [
+  {
+    name: 'Auth0', alg: 'RS256',
+    auth: { issuer: 'https://tenant.eu.auth0.com/', audience: 'https://quakes.example.com', scope_claim: 'permissions', scopes: { 'quakes:read': 'read', 'quakes:write': 'write' }, row_scopes_claim: 'https://quakes.example.com/teams' },
+    claims: () => ({
+      'https://quakes.example.com/teams': ['red', 'blue'], iss: 'https://tenant.eu.auth0.com/', sub: 'auth0|65f1c0ffee', aud: ['https://quakes.example.com', 'https://tenant.eu.auth0.com/userinfo'],
+      iat: now(), exp: now() + 86400, scope: 'openid profile email', azp: 'k9Xc2', permissions: ['quakes:read', 'quakes:write'],
+    }),
+    may: ['read', 'write'], sees: ['red', 'blue'], id: 'auth0|65f1c0ffee',
+    less: { permissions: ['quakes:read'] }, wrong: [[{ aud: ['https://other.example.com'] }, 'token-invalid-audience'], [{ iss: 'https://evil.auth0.com/' }, 'token-invalid-issuer'], [{ permissions: undefined }, 'token-missing-claim']],
+  },
+  {
+    name: 'Clerk', alg: 'RS256', origin: 'https://app.example.com',
+    auth: { issuer: 'https://clerk.example.com', origin_claim: 'azp', require_origin: true, token_id_claim: 'sid', base_scope: 'read', scope_claim: 'o.rol', scopes: { admin: 'write' }, row_scopes_claim: 'o.id', plan_claim: 'pla' },
+    claims: () => ({
+      azp: 'https://app.example.com', exp: now() + 60, fva: [3, -1], iat: now(), iss: 'https://clerk.example.com', nbf: now() - 10, jti: '5d1f0c', o: { id: 'org_2b', rol: 'admin', slg: 'acme', per: 'read', fpm: '3' },
+      pla: 'o:pro', fea: 'o:views', sid: 'sess_2abc', sts: 'active', sub: 'user_2xyz', v: 2,
+    }),
+    may: ['read', 'write'], sees: ['org_2b'], id: 'user_2xyz',
+    less: { o: undefined }, wrong: [[{ azp: 'https://other.example.com' }, 'origin-mismatch'], [{ azp: undefined }, 'token-missing-claim'], [{ exp: now() - 5 }, 'token-expired']],
+  },
+  {
+    name: 'Supabase', alg: 'ES256',
+    auth: { issuer: 'https://abcd.supabase.co/auth/v1', audience: 'authenticated', token_id_claim: 'session_id', scope_claim: 'role', scopes: { authenticated: 'read write', anon: '' }, row_scopes_claim: 'app_metadata.team' },
+    claims: () => ({
+      iss: 'https://abcd.supabase.co/auth/v1', sub: '0f9c7a4e-5b0d-4f0e-9a57-3c1f5a2f5d11', aud: 'authenticated', exp: now() + 3600, iat: now(), email: 'a@example.com', phone: '',
+      app_metadata: { provider: 'email', providers: ['email'], team: 'red' }, user_metadata: { email_verified: true, team: 'blue' }, role: 'authenticated', aal: 'aal1',
+      amr: [{ method: 'password', timestamp: now() }], session_id: 'c4d21a', is_anonymous: false,
+    }),
+    may: ['read', 'write'], sees: ['red'], id: '0f9c7a4e-5b0d-4f0e-9a57-3c1f5a2f5d11',
+    less: { role: 'anon' }, wrong: [[{ aud: 'anon' }, 'token-invalid-audience'], [{ role: undefined }, 'token-missing-claim']],
+  },
+  {
+    name: 'Cognito', alg: 'RS256',
+    auth: { issuer: 'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab', audience: '7client', audience_claim: 'client_id', scope_claim: 'cognito:groups', base_scope: 'read', scopes: { editors: 'write' }, row_scopes_claim: 'username' },
+    claims: () => ({
+      sub: 'aaaaaaaa-bbbb', 'cognito:groups': ['editors', 'eu-west-1_Ab_Google'], iss: 'https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_Ab', version: 2, client_id: '7client', origin_jti: 'o-1',
+      event_id: 'e-1', token_use: 'access', scope: 'aws.cognito.signin.user.admin', auth_time: now(), exp: now() + 3600, iat: now(), jti: 'j-1', username: 'alice',
+    }),
+    may: ['read', 'write'], sees: ['alice'], id: 'aaaaaaaa-bbbb',
+    less: { 'cognito:groups': undefined }, wrong: [[{ client_id: 'other' }, 'token-invalid-audience'], [{ client_id: undefined }, 'token-missing-claim']],
+  },
+];
+
+for (const shape of shapes) {
+  test(`a token shaped as ${shape.name}'s works as it is`, async (t) => {
+    const folder = scratch(t);
+    const [pair, stranger] = [await newPair(shape.alg, 'ins_1'), await newPair(shape.alg, 'ins_1')];
+    writeFileSync(join(folder, 'jwks.json'), JSON.stringify({ keys: [{ ...pair.jwk, alg: shape.alg, use: 'sig' }] }));
+    const server = await Server.forTest(t, { config: { exports: { E: { scope: 'team' } }, auth: { mode: 'signed', jwks_file: join(folder, 'jwks.json'), ...shape.auth } } });
+    const headers = (token) => ({ ...bearer(token), ...(shape.origin ? { Origin: shape.origin } : {}) });
+    const claims = shape.claims();
+    const token = await tokenAs(pair, claims);
+    const ask = async (path, made, options = {}) => http(`${server.http}${path}`, { ...options, headers: { ...headers(made), ...options.headers } });
+    const teams = ['red', 'blue', 'org_2b', 'alice', 'nobody'];
+    const body = teams.map((team) => JSON.stringify({ export: 'E', key: team, patch: { team } })).join('\n');
+    const fed = await ask('/v1/mutations', token, { method: 'POST', body, headers: { 'Content-Type': 'application/x-ndjson' } });
+    assert.equal(fed.status, shape.may.includes('write') ? 200 : 403, fed.text);
+    const seen = async (made) => JSON.parse((await ask('/v1/views/E/list', made)).text).rows?.map(({ key }) => key).sort();
+    assert.deepEqual(await seen(token), [...shape.sees].sort());
+    const client = await clientFor(t, server, { headers: headers(token) });
+    await client.open('E/list');
+    await server.logged(new RegExp(`handshake-accepted[^\\n]*subject="?${shape.id.replace(/[|]/g, '\\|')}`));
+    /* With less of it, and wrong in one claim. */
+    const less = await tokenAs(pair, { ...claims, ...shape.less });
+    assert.equal((await ask('/v1/mutations', less, { method: 'POST', body })).headers['x-error-code'], 'scope-missing');
+    for (const [change, code] of shape.wrong)
+      assert.equal((await ask('/v1/views', await tokenAs(pair, { ...claims, ...change }))).headers['x-error-code'], code, JSON.stringify(change));
+    assert.equal((await ask('/v1/views', await tokenAs(stranger, claims))).headers['x-error-code'], 'token-invalid-signature');
+    assert.equal((await ask('/v1/views', await tokenAs(pair, claims, { alg: shape.alg, kid: 'ins_2' }))).headers['x-error-code'], 'token-key-not-found');
+  });
+}

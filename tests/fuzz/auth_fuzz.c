@@ -53,6 +53,28 @@ static void check_identity(struct auth_identity *identity)
 
 static void verify(const struct auth_keys *keys, struct span token, bool strict)
 {
+    /* Claims in other places, as other issuers have them. */
+    static const struct auth_claim_names names = {.subject = "u.id",
+                                                  .scope = "r.o.l.e",
+                                                  .audience = "aud",
+                                                  .token_id = "s.id",
+                                                  .views = "v",
+                                                  .row_scopes = "sub",
+                                                  .limits = "m.limits",
+                                                  .origin = "origin",
+                                                  .metering_key = "m.key",
+                                                  .plan = "m.plan",
+                                                  .deployment_id = "https://a/b.c"};
+    if (!strict) {
+        struct auth_rules foreign = {.claims = &names, .base_scopes = AUTH_READ};
+        struct auth_request at = {.now = NOW};
+        struct error cause = {.code = ERROR_NONE};
+        struct auth_identity *other = auth_verify(keys, &foreign, &at, token, &cause);
+        if (other)
+            check_identity(other);
+        else
+            check_error(&cause);
+    }
     struct auth_rules rules = {.issuer = strict ? "i" : NULL,
                                .audience = strict ? "a" : NULL,
                                .require_origin = strict,
@@ -161,12 +183,23 @@ static void try_static(struct span input)
     tree_free(list);
 }
 
+static void try_scopes(struct span input)
+{
+    struct error error = {.code = ERROR_NONE};
+    struct tree *object = tree_parse(input, &error);
+    struct auth_scopes *scopes = object ? auth_scopes_new(object, &error) : NULL;
+    require(scopes || error.code != ERROR_NONE);
+    auth_scopes_free(scopes);
+    tree_free(object);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const tries[])(struct span input) = {try_token, try_keys, try_key_text,
-                                                       try_static};
+    static void (*const tries[8])(struct span input) = {try_token,  try_keys,    try_key_text,
+                                                        try_static, try_scopes,  try_token,
+                                                        try_keys,   try_key_text};
     if (size == 0)
         return 0;
-    tries[data[0] % 4](span_make((const char *)data + 1, size - 1));
+    tries[data[0] % 8](span_make((const char *)data + 1, size - 1));
     return 0;
 }

@@ -73,6 +73,9 @@ TEST(half_configurations_are_refused)
     expect_refused("{\"mode\":\"static\",\"tokens\":[\"" TOKEN "\"],\"issuer\":\"i\"}",
                    "auth.issuer", "signed");
     expect_refused("{\"require_origin\":true}", "auth.require_origin", "signed");
+    expect_refused("{\"base_scope\":\"read\"}", "auth.base_scope", "signed");
+    expect_refused("{\"scopes\":{\"a\":\"read\"}}", "auth.scopes", "signed");
+    expect_refused("{\"plan_claim\":\"tier\"}", "auth.plan_claim", "signed");
 }
 
 TEST(what_is_wrong_is_named)
@@ -92,6 +95,14 @@ TEST(what_is_wrong_is_named)
     expect_refused("{\"mode\":\"static\",\"tokens\":[\"" OTHER "\",{\"file\":\"/nowhere/t\"}]}",
                    "auth.tokens[1]", "/nowhere/t");
     expect_refused("{\"mode\":\"signed\",\"keys\":[\"abc\"]}", "auth.keys", "key");
+    expect_refused("{\"mode\":\"signed\",\"keys\":[\"" KEY "\"],\"base_scope\":\"reed\"}",
+                   "auth.base_scope", "reed");
+    expect_refused("{\"mode\":\"signed\",\"keys\":[\"" KEY "\"],\"scopes\":{\"a\":\"all\"}}",
+                   "auth.scopes", "all");
+    expect_refused("{\"mode\":\"signed\",\"keys\":[\"" KEY "\"],\"scopes\":[]}", "auth.scopes",
+                   "object");
+    expect_refused("{\"scope_claim\":\"a.\"}", "auth.scope_claim", "dot");
+    expect_refused("{\"scope_claim\":\"\"}", "auth.scope_claim", "1 to 4096");
     expect_refused("{\"mode\":\"signed\",\"jwks_file\":\"/nowhere/j\"}", "auth.jwks_file",
                    "/nowhere/j");
     expect_refused("{\"mode\":\"signed\",\"jwks_url\":\"ftp://x/\"}", "auth.jwks_url", "http");

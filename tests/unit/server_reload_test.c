@@ -312,7 +312,9 @@ static const char other_auth[] =
     "{\"mode\":\"signed\",\"keys\":[\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"],"
     "\"tokens\":[\"fedcba9876543210f\"],\"issuer\":\"i\",\"audience\":\"a\",\"jwks_file\":\"%s\","
     "\"jwks_seconds\":5,\"jwks_refetch_seconds\":6,\"jwks_stale_seconds\":7,\"require_origin\":"
-    "true,"
+    "true,\"scope_claim\":\"role\",\"subject_claim\":\"user.id\",\"base_scope\":\"read\","
+    "\"scopes\":{"
+    "\"editor\":\"write\"},"
     "\"require_client_ip\":true,\"status\":\"all\",\"metrics\":\"all\"}";
 
 static struct config_auth rules_in_force;
@@ -324,7 +326,9 @@ static bool copy_rules(const struct server *server)
     rules_in_force = server->frontend.access->rules->auth;
     origins_in_force = server->frontend.access->rules->origin_count;
     return server->frontend.access->rules->credentials.tokens &&
-           server->frontend.access->rules->credentials.keys;
+           server->frontend.access->rules->credentials.keys &&
+           server->frontend.access->rules->credentials.scopes &&
+           server->frontend.access->rules->credentials.base_scopes == AUTH_READ;
 }
 
 static void expect_same(const struct config *has, const struct config *wanted,
@@ -368,11 +372,14 @@ TEST(all_of_auth_is_taken)
             continue;
         assert_true(setting->change);
         expect_same(&live.config, &wanted, setting);
-        if (strcmp(setting->name, "auth.jwks_file") != 0) /* read, and then of no use */
+        /* These are read, and then of no use. */
+        if (strcmp(setting->name, "auth.jwks_file") != 0 &&
+            strcmp(setting->name, "auth.base_scope") != 0)
             expect_same(&seen, &wanted, setting);
     }
     assert_string_equal(live.config.auth.tokens, wanted.auth.tokens);
     assert_string_equal(live.config.auth.keys, wanted.auth.keys);
+    assert_string_equal(live.config.auth.scopes, wanted.auth.scopes);
     assert_int_equal(live.config.origin_count, 1);
     config_fini(&wanted);
     live_stop(&live);
