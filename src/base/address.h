@@ -1,45 +1,44 @@
-/*
- * Addresses of clients, and who is believed about them when proxies stand in front. Pure.
- */
+/* Addresses of clients, also of clients behind proxies, and names of hosts. Pure. */
 #ifndef BASE_ADDRESS_H
 #define BASE_ADDRESS_H
 
 #include "base/base.h"
 
-enum { ADDRESS_TEXT = 46 /* of the longest as text, with its NUL */ };
+enum { ADDRESS_TEXT = 46 /* the length of the longest as text, with its NUL */ };
 
 /* Numeric; IPv4 as IPv6 maps it (::ffff:a.b.c.d), so each address has one form. */
 struct address {
     unsigned char bytes[16];
 };
 
-/* Read one: "192.0.2.7", "2001:db8::7", either with a port behind it ("192.0.2.7:80",
+/* Read an address: "192.0.2.7" or "2001:db8::7", also with a port ("192.0.2.7:80",
  * "[2001:db8::7]:80"), or "[2001:db8::7]". */
 bool address_parse(struct address *address, struct span text);
-/* IPv4 in its own form. */
+/* Print an address; IPv4 in its own form. */
 void address_print(const struct address *address, char text[ADDRESS_TEXT]);
-/* What limits by address go by: the IPv4 address itself, of an IPv6 address its /64, which is what
- * one site has. Borrowed. */
+/* The key of limits by address: the IPv4 address itself, or the /64 of an IPv6 address, because
+ * one site has a /64. Borrowed. */
 struct span address_site(const struct address *address);
 
 /* ---- names of hosts ---- */
 
-/* A Host, or the part of an origin behind its "://": without its port, and without a dot at its
- * end. Borrowed. */
+/* A Host, or the part of an origin behind its "://", without its port and without a final dot.
+ * Borrowed. */
 struct span host_name(struct span host);
-/* Whether a name, or a numeric address, is this machine's own: localhost, what ends with
- * ".localhost", a loopback address. */
+/* Whether a name or numeric address is this machine's own: localhost, a name that ends with
+ * ".localhost", or a loopback address. */
 bool host_is_loopback(struct span name);
-/* Whether a name stands in a list, in any case; between them commas or spaces. NULL: in none. */
+/* Whether a name is in a list, compared in any case. Commas or spaces separate the list. NULL:
+ * an empty list. */
 bool host_names_have(const char *names, struct span name);
-/* Whether such a text is a list of names without ports. */
+/* Whether a text is a list of names without ports. */
 bool host_names_check(const char *names, struct error *error);
 
 /* ---- networks ---- */
 
 struct network {
     struct address base;
-    unsigned bits; /* of the 128 */
+    unsigned bits; /* of the 128 bits */
 };
 
 struct networks {
@@ -47,26 +46,26 @@ struct networks {
     size_t count;
 };
 
-/* Read addresses and networks ("10.0.0.0/8, ::1"), between them commas or spaces. NULL or "": none.
- * ERROR_CONFIGURATION names the wrong one. */
+/* Read addresses and networks ("10.0.0.0/8, ::1"), separated by commas or spaces. NULL or "":
+ * none. ERROR_CONFIGURATION names the wrong one. */
 bool networks_parse(struct networks *networks, const char *text, struct error *error);
 void networks_fini(struct networks *networks);
 bool networks_have(const struct networks *networks, const struct address *address);
-/* Whether such a text would be read. */
+/* Whether networks_parse would accept the text. */
 bool networks_check(const char *text, struct error *error);
 
 /* ---- proxies ---- */
 
 enum forwarded_form {
-    FORWARDED_LIST,    /* addresses with commas between them, as in X-Forwarded-For */
+    FORWARDED_LIST,    /* addresses separated by commas, as in X-Forwarded-For */
     FORWARDED_ELEMENTS /* as in Forwarded (RFC 7239): for=…;by=…, … */
 };
 
 /*
  * The client behind proxies. The peer is the client unless it is a trusted proxy. Each proxy
- * appends whom it was asked by, so the list is read from its end: the first that is no trusted
- * proxy is the client, and what stands before it, anybody may have written. Where the list ends, or
- * what stands there is no address, it is the last proxy that is known.
+ * appends the address that it was asked by, so the list is read from its end: the first address
+ * that is no trusted proxy is the client. Anybody may have written the addresses before it. If the
+ * list ends, or an element is no address, the client is the last known proxy.
  */
 struct address forwarded_client(const struct networks *trusted, const struct address *peer,
                                 enum forwarded_form form, struct span list);

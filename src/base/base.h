@@ -1,6 +1,6 @@
 /*
- * base: what every other folder stands on; this header has most of it.
- * base depends on libc and threads, on no other folder and on no third-party library.
+ * base: the helpers that every other folder uses; this header includes most of them. base depends
+ * on libc and threads, on no other folder and on no third-party library.
  */
 #ifndef BASE_BASE_H
 #define BASE_BASE_H

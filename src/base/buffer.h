@@ -1,6 +1,6 @@
 /*
- * A growable byte buffer that is born with a cap. Failure is sticky: after one failed append all
- * later ones do nothing, so a caller may append many times and look at `failed` once.
+ * A growable byte buffer with a cap from its start. Failure is sticky: after one failed append all
+ * later ones do nothing. So a caller may append many times and check `failed` once.
  */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
@@ -21,8 +21,8 @@ void buffer_init(struct buffer *buffer, size_t limit);
 void buffer_fini(struct buffer *buffer);
 /* Length 0 and not failed; the memory is kept. */
 void buffer_clear(struct buffer *buffer);
-/* Make room for `extra` more bytes and return where they go (length is not changed; add to it
- * after writing), or NULL and set failed. */
+/* Make room for `extra` more bytes and return their place, or NULL and set failed. The length
+ * does not change; add to it after writing. */
 char *buffer_reserve(struct buffer *buffer, size_t extra);
 /* Append; false once failed. */
 bool buffer_add(struct buffer *buffer, const void *data, size_t length);

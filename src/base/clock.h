@@ -1,4 +1,4 @@
-/* Time. Monotonic time is for measuring and time-outs, wall time for what is stored and shown. */
+/* Time. Monotonic time is for measuring and time-outs, wall time for stored and shown times. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -13,7 +13,7 @@ int64_t clock_wall_ms(void);
 int64_t clock_boot_ms(void);
 
 enum { CLOCK_BOOT_ID_SIZE = 37 };
-/* A text that is another one after each start of the machine; false: it cannot be read. */
+/* A text that differs after each start of the machine; false: it cannot be read. */
 bool clock_boot_id(char text[CLOCK_BOOT_ID_SIZE]);
 
 #endif

@@ -12,8 +12,8 @@
 enum error_retry { RETRY_NEVER, RETRY_LATER, RETRY_FRESH_TOKEN };
 
 /*
- * X(name, wire code, HTTP status, retry). The wire code is what clients see in `code`; a list
- * of what each means to a client is in docs/protocol.md.
+ * X(name, wire code, HTTP status, retry). Clients see the wire code in `code`; docs/protocol.md
+ * says what each means to a client.
  */
 #define ERROR_LIST(X)                                                                              \
     X(NONE, "none", 200, RETRY_NEVER)                                                              \
@@ -84,8 +84,8 @@ enum { ERROR_MESSAGE_SIZE = 512 };
 
 struct error {
     enum error_code code;
-    int retry_after; /* seconds until trying again makes sense; 0: as the code's policy says */
-    bool by_clock;   /* what was refused may be good: this machine's clock decided */
+    int retry_after; /* seconds until trying again makes sense; 0: by the policy of the code */
+    bool by_clock;   /* the refused token may be good: this machine's clock decided */
     char message[ERROR_MESSAGE_SIZE]; /* always NUL-terminated valid UTF-8, cut when too long */
 };
 
@@ -93,26 +93,26 @@ struct error {
 bool error_set(struct error *error, enum error_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Put "context: " before the message that is there. Always returns false. */
+/* Put "context: " before the present message. Always returns false. */
 bool error_prefix(struct error *error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 #ifdef __clang_analyzer__
-/* It looks at one file at a time and must be told that no path goes on behind an error. */
+/* The checker sees one file at a time, and must know that no path goes on behind an error. */
 #define error_set(...) (error_set(__VA_ARGS__), false)
 #define error_prefix(...) (error_prefix(__VA_ARGS__), false)
 #endif
 
-/* What a number of errno means, with the remedy where a limit of the process or the system is the
- * cause (EMFILE, ENFILE, EFBIG, ENOSPC, EDQUOT). As long as strerror's. */
+/* The meaning of an errno, with the remedy if a limit of the process or the system is the cause
+ * (EMFILE, ENFILE, EFBIG, ENOSPC, EDQUOT). Lives as long as strerror's text. */
 const char *error_reason(int number);
 
 /* The wire code, HTTP status and retry policy of a code. */
 const char *error_wire_code(enum error_code code);
 int error_http_status(enum error_code code);
 enum error_retry error_retry_policy(enum error_code code);
-/* What a client is told: the error's own retry_after, else 1 where its code is worth trying again
- * later; -1: nothing. */
+/* The retry_after for a client: the error's own, else 1 if its code is worth trying again later;
+ * -1: none. */
 int error_retry_after(const struct error *error);
 
 #endif

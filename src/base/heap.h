@@ -1,6 +1,6 @@
 /*
- * What comes first? A heap of things by a number, through a member of theirs: adding never fails,
- * and anything can be taken out at any time. (A pairing heap.) One thread.
+ * A heap: the thing with the least number comes first. It links things through a member of theirs,
+ * so adding never fails, and anything can be removed at any time. (A pairing heap.) One thread.
  */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
@@ -10,9 +10,9 @@
 
 /* Zeroed: in no heap. */
 struct heap_entry {
-    int64_t order;                   /* the least comes first; not to be changed while it is in */
+    int64_t order; /* the least comes first; constant while the entry is in a heap */
     struct heap_entry *child, *next; /* its first child; its next sibling */
-    struct heap_entry **slot;        /* what points to it; NULL: in no heap */
+    struct heap_entry **slot;        /* the pointer to this entry; NULL: it is in no heap */
 };
 
 /* Zeroed: empty. */
@@ -20,9 +20,9 @@ struct heap {
     struct heap_entry *first;
 };
 
-/* It must be in no heap. */
+/* The entry must be in no heap. */
 void heap_add(struct heap *heap, struct heap_entry *entry, int64_t order);
-/* Out of its heap, if it is in one. */
+/* Remove the entry from its heap, if it is in one. */
 void heap_remove(struct heap *heap, struct heap_entry *entry);
 /* The entry of least order, or NULL. */
 static inline struct heap_entry *heap_first(const struct heap *heap)

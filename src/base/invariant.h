@@ -1,7 +1,7 @@
 /*
- * INVARIANT(condition): what must hold, in every build. Where it does not, the process says which
- * one it was and ends at once: nothing committed is lost by that, and a wrong state served on might
- * lose it.
+ * INVARIANT(condition): a condition that must hold, in every build. If it does not, the process
+ * names it and ends at once. Nothing committed is lost by that; a wrong state that is served
+ * further might lose it.
  */
 #ifndef BASE_INVARIANT_H
 #define BASE_INVARIANT_H

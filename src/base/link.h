@@ -19,7 +19,7 @@ static inline bool link_alone(const struct link *link)
     return link->next == link;
 }
 
-/* Out of its list, if it is in one. */
+/* Remove the link from its list, if it is in one. */
 static inline void link_remove(struct link *link)
 {
     link->previous->next = link->next;
@@ -27,7 +27,7 @@ static inline void link_remove(struct link *link)
     link_init(link);
 }
 
-/* At the beginning of a list; it must not be in one. */
+/* Add at the beginning of a list; the link must not be in one. */
 static inline void link_prepend(struct link *list, struct link *link)
 {
     link->next = list->next;
@@ -36,7 +36,7 @@ static inline void link_prepend(struct link *list, struct link *link)
     list->next = link;
 }
 
-/* At the end of a list; it must not be in one. */
+/* Add at the end of a list; the link must not be in one. */
 static inline void link_append(struct link *list, struct link *link)
 {
     link->previous = list->previous;

@@ -1,14 +1,14 @@
 /*
  * Structured log lines on stderr: time, level, component, a stable event name and fields. Any
- * thread. A line has at most 4 KiB; control characters, quotes and invalid UTF-8 in a value are
- * escaped, so that what a client sent can neither forge a field or a line nor break the JSON; what
- * looks like a signed token is left out.
+ * thread. A line has at most 4 KiB. Control characters, quotes and invalid UTF-8 in a value are
+ * escaped, so a text from a client can neither forge a field or a line nor break the JSON. A text
+ * that looks like a signed token is left out.
  *
- * A line repeated more than 10 times within 10 s (same component and event; 1,000 times of the
- * component "audit") is held back and counted. The count is told by the next line that passes, in
- * the field held_back, or by a line of its own from log_tick.
+ * A line that comes more than 10 times within 10 s (same component and event; 1,000 times of the
+ * component "audit") is held back and counted. The next line that passes has the count in the field
+ * held_back; otherwise log_tick writes a line of its own.
  *
- * Nobody waits long for who reads the log: lines for which there is no room are lost, and counted.
+ * No thread waits long for the reader of the log: lines without room are lost, and counted.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -22,14 +22,14 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-/* The process-wide level (default info) and format (default text). Levels of components are
- * forgotten. May be called at any time. */
+/* Set the level (default info) and the format (default text) of the process. The levels of
+ * components are forgotten. May be called at any time. */
 void log_configure(enum log_level level, enum log_format format);
 /* Levels of single components, e.g. "server=debug,hub=warning"; all others have the general one.
- * NULL or "" for none. ERROR_CONFIGURATION names what is wrong; then nothing was changed. May be
- * called at any time. */
+ * NULL or "" for none. ERROR_CONFIGURATION names the fault; then nothing has changed. May be called
+ * at any time. */
 bool log_configure_levels(const char *levels, struct error *error);
-/* Whether that text would be taken. */
+/* Whether log_configure_levels would accept the text. */
 bool log_check_levels(const char *levels, struct error *error);
 bool log_enabled(const char *component, enum log_level level);
 
@@ -44,7 +44,7 @@ struct log_field {
     const char *name;
     enum log_kind kind;
     struct span text;
-    const char *suffix; /* stands behind the text; or NULL */
+    const char *suffix; /* a text behind the text; or NULL */
     uint64_t number;
 };
 
@@ -58,14 +58,14 @@ static inline struct log_field log_text(const char *name, const char *text)
     return log_span(name, span_of(text));
 }
 
-/* A file that is named as another one, with an ending. */
+/* A file that is named after another one, with an ending. */
 static inline struct log_field log_beside(const char *name, const char *file, const char *ending)
 {
     return (struct log_field){
         .name = name, .kind = LOG_QUOTED, .text = span_of(file), .suffix = ending};
 }
 
-/* A text that seldom needs its quotes, and has them only where it does. */
+/* A text that seldom needs quotes, and has them only when it does. */
 static inline struct log_field log_word(const char *name, const char *text)
 {
     return (struct log_field){.name = name, .kind = LOG_BARE, .text = span_of(text)};
@@ -106,11 +106,11 @@ static inline struct log_field log_unsigned(const char *name, uint64_t number)
 /* What the macros above call; the last field is LOG_END. */
 void log_write(enum log_level level, const char *component, const char *event,
                const struct log_field *fields);
-/* Lines of a level so far, those counted that were held back. */
+/* Lines of a level so far, including those held back. */
 uint64_t log_count(enum log_level level);
-/* Lines that were lost because nobody read them. */
+/* Lines that were lost because no program read them. */
 uint64_t log_lost(void);
-/* Tell what was held back and whose 10 s are over. To be called now and then. */
+/* Write the counts of lines whose 10 s are over. To be called now and then. */
 void log_tick(void);
 
 #endif

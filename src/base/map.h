@@ -1,7 +1,7 @@
 /*
- * A hash map from a byte string to a pointer. It owns neither keys nor values: the key is found
- * inside the value by the function given at init, and must not change while the value is in the
- * map. The hash is keyed with a random seed, because keys come from the network. One thread.
+ * A hash map from a byte string to a pointer. It owns neither keys nor values. The function given
+ * at init finds the key inside the value; the key must not change while the value is in the map. A
+ * random seed keys the hash, because keys come from the network. One thread.
  */
 #ifndef BASE_MAP_H
 #define BASE_MAP_H
@@ -26,7 +26,7 @@ void map_fini(struct map *map);
 void *map_get(const struct map *map, struct span key);
 /* Add a value whose key must not be in the map yet; false when out of memory. */
 bool map_add(struct map *map, void *value);
-/* Take the value of the key out and return it, or NULL. */
+/* Remove the value of the key and return it, or NULL. */
 void *map_remove(struct map *map, struct span key);
 /* Iterate: start with *position = 0; NULL at the end. Removing the value just returned is
  * allowed, adding is not. */

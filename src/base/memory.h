@@ -1,6 +1,6 @@
 /*
- * All heap memory of the program goes through these, so that a test can make the Nth allocation
- * fail. Thread-safe. They are plain malloc and free when no fault is armed.
+ * All heap memory of the program goes through these functions, so that a test can make the Nth
+ * allocation fail. Thread-safe. They are plain malloc and free when no fault is armed.
  */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
@@ -18,10 +18,10 @@ void memory_free(void *memory);
 char *memory_copy_string(const char *data, size_t length);
 
 /* Fault injection for tests. The Nth allocation from now (1 = the next) and, when `sticky`, all
- * after it fail; 0 disarms. memory_fault_hit tells whether one has failed since arming. */
+ * after it fail; 0 disarms. memory_fault_hit says whether one has failed since arming. */
 void memory_fail_at(uint64_t nth, int sticky);
-/* Instead: each allocation from now on asks, on its own thread, and fails when the answer is 1.
- * Who answers may not allocate by these. NULL or memory_fail_at disarms. */
+/* Instead: each allocation from now on calls `asked`, on its own thread, and fails when the
+ * answer is 1. `asked` may not allocate by these functions. NULL or memory_fail_at disarms. */
 void memory_fail_if(int (*asked)(void));
 int memory_fault_hit(void);
 

@@ -1,6 +1,6 @@
 /*
- * Counters and histograms that any thread may feed, and the Prometheus text of them. The
- * descriptors stand beside the code that counts; whoever serves /metrics prints each.
+ * Counters and histograms that any thread may add to, and their text for Prometheus. The
+ * descriptors stand beside the code that counts; the code of /metrics prints each.
  */
 #ifndef BASE_METRIC_H
 #define BASE_METRIC_H
@@ -24,12 +24,12 @@ static inline uint64_t counter_get(const struct counter *counter)
     return atomic_load_explicit(&counter->value, memory_order_relaxed);
 }
 
-/* Durations in microseconds; bucket i counts those below 2^i times the smallest bucket, the last
- * all others: with the usual 50 µs that is up to 13 s. */
+/* Durations in microseconds. Bucket i counts those below 2^i times the smallest bucket, the last
+ * one all others: with the usual 50 µs that is up to 13 s. */
 enum { HISTOGRAM_BUCKETS = 20, HISTOGRAM_SMALLEST_US = 50 };
 
 struct histogram {
-    uint32_t smallest_us; /* set before it is used; 0: HISTOGRAM_SMALLEST_US */
+    uint32_t smallest_us; /* set before use; 0: HISTOGRAM_SMALLEST_US */
     _Atomic uint64_t buckets[HISTOGRAM_BUCKETS];
     _Atomic uint64_t sum_us;
 };

@@ -1,6 +1,4 @@
-/*
- * What this process takes of the machine, by the names that Prometheus clients agree on.
- */
+/* Figures of this process, by the names that Prometheus clients agree on. */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
@@ -14,10 +12,10 @@ struct process_figures {
     double start_seconds; /* unix time */
 };
 
-/* Whether libwebsockets will find the device that it takes for granted. */
+/* Whether the random device exists that libwebsockets needs. */
 bool process_check_random(struct error *error);
 
-/* Reads files of /proc: not on the loop. What cannot be read is 0. */
+/* Read the files of /proc: not on the loop. Unreadable figures are 0. */
 void process_read(struct process_figures *figures);
 
 #endif

@@ -12,7 +12,7 @@
 
 struct queue_item {
     struct queue_item *next;
-    size_t bytes; /* what it counts against the cap; set before putting */
+    size_t bytes; /* its size, as the cap counts it; set before putting */
 };
 
 struct queue {
@@ -37,21 +37,21 @@ void queue_fini(struct queue *queue);
 void queue_on_fill(struct queue *queue, void (*wake)(void *argument), void *argument);
 /* Append; false, at once, when full or closed (the item stays the caller's). */
 bool queue_put(struct queue *queue, struct queue_item *item);
-/* Append beyond the caps too: for items that their owner counts and bounds. false only when closed.
- */
+/* Append beyond the caps too: for items that their owner counts and bounds. false only when
+ * closed. */
 bool queue_put_counted(struct queue *queue, struct queue_item *item);
 /* Append, waiting for room; false only when closed. Never from the loop thread. */
 bool queue_put_wait(struct queue *queue, struct queue_item *item);
 /* Take everything, oldest first, or NULL when empty; does not wait. */
 struct queue_item *queue_take_all(struct queue *queue);
-/* Take everything, waiting up to `timeout_ms` (negative: for ever) for the first; NULL when the
- * time is over, it was nudged, or the queue is closed and empty. */
+/* Take everything, waiting up to `timeout_ms` (negative: for ever) for the first. NULL when the
+ * time is over, the queue was nudged, or it is closed and empty. */
 struct queue_item *queue_wait_all(struct queue *queue, int64_t timeout_ms);
 /* Take one item, waiting likewise. */
 struct queue_item *queue_wait_one(struct queue *queue, int64_t timeout_ms);
-/* Wake the taker, or let its next wait end at once: for news that come by another way. */
+/* Wake the taker, or end its next wait at once: for news on another way. */
 void queue_nudge(struct queue *queue);
-/* No more puts; takers are woken and get what is left. */
+/* No more puts; takers wake and get the remaining items. */
 void queue_close(struct queue *queue);
 bool queue_is_closed(struct queue *queue);
 /* Current fill, for metrics and flow control. */

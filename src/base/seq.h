@@ -1,7 +1,7 @@
 /*
- * A seq: a place in the order of producers, and as text the cursor that clients know:
- * "{slot}:{index}", the index zero-padded to 12 digits. Both numbers are within 0 … 2^63 - 1;
- * producers may use them up to SEQ_GIVEN, so that the server always has a greater one to give.
+ * A seq: a position in the order of producers, and as text the cursor of clients: "{slot}:{index}",
+ * the index zero-padded to 12 digits. Both numbers are within 0 … 2^63 - 1. Producers may use them
+ * up to SEQ_GIVEN, so the server can always assign a greater one.
  */
 #ifndef BASE_SEQ_H
 #define BASE_SEQ_H

@@ -13,7 +13,7 @@ struct text {
     _Atomic uint32_t references;
     uint32_t length;
     uint32_t
-        rest_at; /* whoever sends it rests a moment there; 0: nowhere. Set before it is shared */
+        rest_at; /* the sender pauses a moment there; 0: nowhere. Set before the text is shared */
     char data[]; /* `length` bytes and a NUL */
 };
 

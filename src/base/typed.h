@@ -1,6 +1,4 @@
-/*
- * What people type: numbers, and names that may be misspelt.
- */
+/* Text that people type: numbers, and names that may be misspelt. */
 #ifndef BASE_TYPED_H
 #define BASE_TYPED_H
 
@@ -8,15 +6,15 @@
 
 #include <stdint.h>
 
-/* A whole decimal number within 64 bits (but for the least of them), and nothing around it. */
+/* A whole decimal number within 64 bits (except the least one), and nothing around it. */
 bool typed_number(struct span text, int64_t *number);
 
-/* "Did you mean …?": the best candidate so far. Start with {.given = what was typed}. */
+/* "Did you mean …?": the best candidate so far. Start with {.given = the typed text}. */
 struct nearest {
     const char *given;
-    const char *name; /* NULL: none is close enough to be meant */
+    const char *name; /* NULL: none is close enough */
     size_t distance;
-    size_t compared; /* so many were; more than some hundred are not */
+    size_t compared; /* the number of names compared; beyond some hundred none is compared */
 };
 
 /* Offer one known name (kept by pointer). */

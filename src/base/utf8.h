@@ -1,6 +1,6 @@
 /*
  * UTF-8, as far as base itself needs it: messages and log lines quote input from the network and
- * must stay valid whatever it was. Not in base.h; other folders have no business here.
+ * must stay valid. Not in base.h; for base alone.
  */
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H

@@ -1,6 +1,6 @@
 /*
- * What the files of this folder share and nobody else sees: an output window, the names of a large
- * object as a hash table, and dotted paths.
+ * Shared by the files of this folder alone: an output window, the names of a large object as a hash
+ * table, and dotted paths.
  */
 #ifndef JSON_DOC_INTERNAL_H
 #define JSON_DOC_INTERNAL_H
@@ -8,21 +8,21 @@
 #include "json/json.h"
 
 /*
- * Output goes into a window of a buffer that is reserved once, at an upper bound of what can come,
- * or at what the buffer's limit still allows when that is less. So an append is a compare and a
- * copy, and running out of room can only mean that the limit was hit.
+ * Output goes into a window of a buffer. The window is reserved once, at an upper bound of the
+ * output, or at the buffer's limit when that is less. So an append is a compare and a copy, and a
+ * full window can only mean that the limit was hit.
  */
 struct doc_writer {
     char *at;
     char *end;
-    bool full; /* something did not fit; what is in the window is then worthless */
+    bool full; /* something did not fit; the content of the window is then worthless */
 };
 
 /* False when out of memory, or when the buffer had failed before. */
 bool doc_writer_open(struct doc_writer *writer, struct buffer *out, size_t bound);
-/* Make what was written part of the buffer; false, and the buffer marked failed, when full. */
+/* Make the written bytes part of the buffer; false, and the buffer marked failed, when full. */
 bool doc_writer_close(struct doc_writer *writer, struct buffer *out);
-/* Tell why one of the two said no; `what` names the result. Always false. */
+/* Set the error of a failed open or close; `what` names the result. Always false. */
 bool doc_writer_error(const struct doc_writer *writer, const struct buffer *out, const char *what,
                       struct error *error);
 
@@ -61,16 +61,16 @@ void doc_put_value(struct doc_writer *writer, const struct doc *doc, uint32_t no
 /* The child that comes after `skip` others. The container must have it. */
 uint32_t doc_child_after(const struct doc *doc, uint32_t container, uint32_t skip);
 
-/* Length of the well-formed UTF-8 sequence at `at` whose first byte is 0x80 or more; else 0. */
+/* The length of the well-formed UTF-8 sequence at `at` whose first byte is 0x80 or more; else 0. */
 unsigned doc_utf8_length(const unsigned char *at, const unsigned char *end);
-/* The canonical form of a byte below 0x20, or of a quote or backslash, into `escape`: its length.
- */
+/* Write the canonical form of a byte below 0x20, or of a quote or backslash, into `escape`;
+ * returns its length. */
 size_t doc_escape_byte(unsigned char c, char escape[6]);
-/* The byte that a canonical escape stands for; `letter` is behind the backslash, and of \u00xx all
- * five bytes are there. */
+/* The byte of a canonical escape; `letter` is behind the backslash, and of \u00xx all five bytes
+ * are there. */
 char doc_unescape(const char *letter);
 
-/* Up to this many members an object's names are compared one by one; above, they are hashed. */
+/* The names of up to this many members are compared one by one; above, they are hashed. */
 enum { DOC_FEW_MEMBERS = 16 };
 
 /* The names of an object's members, hashed with the process's random seed. */
@@ -87,7 +87,7 @@ void doc_names_fini(struct doc_names *names);
 /* The member of that name, or DOC_NONE. */
 uint32_t doc_names_find(const struct doc_names *names, const struct doc *doc, struct span name);
 
-/* The place of a member as the chain of names that leads to it, innermost first. Lives on the
+/* The path of a member as the chain of names that leads to it, innermost first. Lives on the
  * stack of the recursion; no path is ever built as text. */
 struct doc_path {
     const struct doc_path *parent; /* NULL at the top */

@@ -1,6 +1,6 @@
 /*
- * The state of the parser, for its parts: doc_parse.c holds containers and the whole,
- * doc_parse_string.c and doc_parse_number.c what their names say.
+ * The state of the parser, for its parts: doc_parse.c has containers and the whole,
+ * doc_parse_string.c strings, doc_parse_number.c numbers.
  */
 #ifndef JSON_DOC_PARSER_H
 #define JSON_DOC_PARSER_H
@@ -27,12 +27,12 @@ static inline bool doc_is_digit(const unsigned char *at, const unsigned char *en
     return at < end && *at >= '0' && *at <= '9';
 }
 
-/* Give up, telling where. Always false. */
+/* Fail, with the position. Always false. */
 bool doc_refuse(struct doc_parser *parser, enum error_code code, const unsigned char *where,
                 const char *format, ...) __attribute__((format(printf, 4, 5)));
-/* Give up because the next byte is not what must stand there. */
+/* Fail because the next byte is not the expected one. */
 bool doc_refuse_next(struct doc_parser *parser, const char *expected);
-/* Give up because the document's limit is reached. */
+/* Fail because the document's limit is reached. */
 bool doc_refuse_size(struct doc_parser *parser);
 
 /* From the opening quote to behind the closing one. */

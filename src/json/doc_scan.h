@@ -1,7 +1,7 @@
 /*
- * Walk over canonical text without checking it: this folder has written it. Still, a database can
- * be damaged or edited by hand, so no step ever leaves the text; where it turns out not to be what
- * was expected the walk stops with `broken` set.
+ * A walk over canonical text without checking it, because this folder has written it. Still, a
+ * database can be damaged or edited by hand. So no step ever leaves the text; at an unexpected byte
+ * the walk stops with `broken` set.
  */
 #ifndef JSON_DOC_SCAN_H
 #define JSON_DOC_SCAN_H
@@ -57,12 +57,12 @@ static inline const char *doc_scan_container(const char *at, const char *end)
     return at;
 }
 
-/* To what ends a number or a word: a comma, a bracket or a brace. */
+/* To the end of a number or a word: a comma, a bracket or a brace. */
 static inline const char *doc_scan_scalar(const char *at, const char *end)
 {
     while (end - at >= 8) {
         uint64_t word = doc_word_load(at);
-        /* Brace and bracket differ in one bit; no third byte is either but for it. */
+        /* Brace and bracket differ in one bit; no third byte equals either without it. */
         uint64_t marks =
             doc_word_equal(word, ',') | doc_word_equal(word | (DOC_WORD_ONES * ('}' ^ ']')), '}');
         if (marks)
@@ -106,8 +106,8 @@ static inline bool doc_scan_is(const struct doc_scan *scan, char c)
 }
 
 /*
- * The next member of an object whose brace (or whose last member) was just stepped over: its name,
- * and the walk stands on its value. False at the closing brace, which it leaves to be taken.
+ * The name of the next member of an object, whose brace or last member the walk has just passed;
+ * the walk then stands on its value. False at the closing brace, which stays ahead.
  */
 static inline bool doc_scan_member(struct doc_scan *scan, struct span *name)
 {
@@ -128,8 +128,8 @@ static inline bool doc_scan_member(struct doc_scan *scan, struct span *name)
     return true;
 }
 
-/* Step over up to `most` elements of an array whose bracket was just stepped over; how many they
- * were. The walk ends behind the last of them, on the comma or bracket. */
+/* Pass up to `most` elements of an array whose bracket the walk has just passed; returns how
+ * many. The walk ends behind the last of them, on the comma or bracket. */
 static inline size_t doc_scan_elements(struct doc_scan *scan, size_t most)
 {
     size_t count = 0;

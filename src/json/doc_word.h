@@ -1,7 +1,7 @@
 /*
- * Eight bytes at a time: find the first byte of a kind in a word. The byte that comes first in
- * memory is made the lowest, so that the lowest mark is the first match. A mark above the lowest
- * one may be wrong (the subtraction borrows), which is why only the first is ever used.
+ * Eight bytes at a time: find the first byte of a kind in a word. The first byte in memory is made
+ * the lowest, so the lowest mark is the first match. A mark above the lowest one may be wrong,
+ * because the subtraction borrows; therefore only the first is ever used.
  */
 #ifndef JSON_DOC_WORD_H
 #define JSON_DOC_WORD_H

@@ -1,15 +1,17 @@
 /*
  * json: JSON as stele handles it.
  *
- * The hot path has a document of its own ("doc"): parsed once, kept as canonical text plus an
- * array of nodes that point into it. Canonical text is compact (no white space outside strings),
- * has the shortest escapes (", \, \b \f \n \r \t and \u00xx in lower case for other control
- * characters; everything else is raw UTF-8), keeps each number as it was written, and writes an
- * integer beyond ±(2^53 - 1) as a string of its digits. So two equal keys are equal bytes, and
- * merging never prints a number. Entities, patches and keys are stored and sent in this form.
+ * The hot path has a document of its own ("doc"). It is parsed once, and kept as canonical text
+ * plus an array of nodes that point into it. Canonical text:
+ *  - is compact: no white space outside strings;
+ *  - has the shortest escapes: ", \, \b \f \n \r \t, and \u00xx in lower case for other control
+ *    characters; everything else is raw UTF-8;
+ *  - keeps each number as it was written, and writes an integer beyond ±(2^53 - 1) as a string of
+ * its digits. So two equal keys are equal bytes, and merging never prints a number. Entities,
+ * patches and keys are stored and sent in this form.
  *
- * Configuration goes through jansson, wrapped as "tree". Client messages do not: the hot path's
- * parser is stricter, and keeps its word when memory runs out.
+ * Configuration goes through jansson, wrapped as "tree". Client messages do not: the parser of the
+ * hot path is stricter, and reports a lack of memory.
  *
  * Names start with doc_, merge_ or tree_, because json_ is jansson's. All functions are pure and
  * may be called on any thread; one object belongs to one thread at a time.
@@ -61,14 +63,14 @@ void doc_init(struct doc *doc, size_t max_text, uint32_t max_nodes);
 void doc_fini(struct doc *doc);
 /* Forget all values, keep the memory. */
 void doc_clear(struct doc *doc);
-/* Bytes of heap it holds. */
+/* Bytes of heap that it holds. */
 size_t doc_memory(const struct doc *doc);
 
 /*
- * Parse exactly one JSON value (white space around it is allowed) and add it to the document;
- * *root becomes its node. Refused, each with an error that says what and at which byte: invalid
- * UTF-8, lone surrogates, a duplicate member, NaN and other words, a number that no double can
- * hold (1e999), nesting beyond max_depth, a NUL escape is allowed, trailing bytes are not.
+ * Parse exactly one JSON value (white space around it is allowed) and add it to the document; *root
+ * becomes its node. Refused, each with an error that names the fault and the byte: invalid UTF-8,
+ * lone surrogates, a duplicate member, NaN and other words, a number that no double can hold
+ * (1e999), nesting beyond max_depth, trailing bytes. A NUL escape is allowed.
  * ERROR_INVALID_MESSAGE, ERROR_TOO_LARGE (text or values) or ERROR_MEMORY. On failure the document
  * is as before.
  */
@@ -101,8 +103,8 @@ bool doc_valid_utf8(struct span raw);
 /* Append a value as people type it: the text of a JSON scalar is that scalar (canonical), anything
  * else a string. The text must be valid UTF-8. */
 bool doc_typed_value(struct buffer *out, struct span text);
-/* Append a member of that value to an object: to `out` from its "{" on, which comes with the first;
- * the caller ends it. */
+/* Append a member with that value to an object, from its "{" on: the first member brings the
+ * brace, the caller closes it. */
 bool doc_typed_member(struct buffer *out, struct span name, struct span text);
 
 /* ---- merging ---- */
@@ -112,20 +114,19 @@ struct merge_append {
     struct span path;
     uint32_t length; /* out: elements of the array there after the merge; 0 if no array was sent */
     bool full;       /* out: that array now holds max_array elements (some may have gone) */
-    bool cut;        /* out: some have gone */
+    bool cut;        /* some elements have gone */
 };
 
 /*
- * Merge the object `patch` of `doc` into `entity` (canonical text of an object, or an absent span
- * when there is none yet) and append the merged object to `out`. Objects merge deeply. Where both
- * have an array and its dotted path is in `appends`, the array is extended; anything else, null
- * included, overwrites. Every array that the patch touches, at any depth, is cut to its last
- * `max_array` elements (0: no cut). `seq` (bare, without quotes) becomes the member "_seq" of the
- * result, whatever entity or patch had there. Untouched members keep their place and bytes; new
- * ones follow in the patch's order.
- * The dotted path of a nested member is the names joined with '.', so a name with a dot in it
- * matches as the clients' merge does. False with ERROR_MEMORY, ERROR_TOO_LARGE
- * (out's limit) or ERROR_DATABASE (the entity's text is damaged; the byte is named).
+ * Merge the object `patch` of `doc` into `entity` (canonical text of an object; absent: there is
+ * none yet) and append the merged object to `out`. Objects merge deeply. If both have an array
+ * whose dotted path is in `appends`, the array is extended; anything else, null included,
+ * overwrites. Every array that the patch touches, at any depth, is cut to its last `max_array`
+ * elements (0: no cut). `seq` (bare, without quotes) becomes the member "_seq" of the result,
+ * whatever entity or patch had there. Untouched members keep their place and bytes; new ones follow
+ * in the patch's order. The dotted path of a nested member is the names joined with '.', so a name
+ * with a dot matches as in the clients' merge. False with ERROR_MEMORY, ERROR_TOO_LARGE (out's
+ * limit) or ERROR_DATABASE (the entity's text is damaged; the byte is named).
  */
 bool merge_object(struct buffer *out, struct span entity, const struct doc *doc, uint32_t patch,
                   struct merge_append *appends, size_t append_count, uint32_t max_array,
@@ -133,38 +134,38 @@ bool merge_object(struct buffer *out, struct span entity, const struct doc *doc,
 
 /*
  * Append the patch as subscribers get it: its canonical text with "_seq" set. Arrays are cut to
- * max_array; where `appends[i].full`, the value at that path is the first `length` elements of the
- * array that `merged` (canonical entity text after the merge or later; "{}" for none) holds there,
- * so that a client which replaces instead of appending ends with the server's array.
+ * max_array. If `appends[i].full`, the value at that path is the first `length` elements of the
+ * array that `merged` holds there (canonical entity text after the merge or later; "{}" for none).
+ * So a client that replaces instead of appending ends with the server's array.
  */
 bool merge_print_patch(struct buffer *out, const struct doc *doc, uint32_t patch,
                        const struct merge_append *appends, size_t append_count, uint32_t max_array,
                        struct span seq, struct span merged, struct error *error);
 
 /*
- * The same for an entity that takes many patches: each costs what it touches, and the whole is
- * printed once. What the text lies in, and the documents of all patches, must stay as they are
- * until the draft is freed.
+ * The same for an entity that gets many patches: each costs what it touches, and the whole is
+ * printed once. The memory of the text, and the documents of all patches, must stay unchanged until
+ * the draft is freed.
  */
 struct merge_draft;
 /* `entity`: canonical text of an object. NULL when out of memory. */
 struct merge_draft *merge_draft_new(struct span entity);
 /* NULL is fine. */
 void merge_draft_free(struct merge_draft *draft);
-/* As merge_object, but that no limit of bytes holds. After a failure it may only be freed. */
+/* As merge_object, but without a limit of bytes. After a failure the draft may only be freed. */
 bool merge_draft_patch(struct merge_draft *draft, const struct doc *doc, uint32_t patch,
                        struct merge_append *appends, size_t append_count, uint32_t max_array,
                        struct span seq, struct error *error);
-/* Bytes of the text as it is now, and of the heap beside the entity's. */
+/* Bytes of the present text, and of the heap beside the entity's text. */
 size_t merge_draft_length(const struct merge_draft *draft);
 size_t merge_draft_memory(const struct merge_draft *draft);
 /* Append the text. */
 bool merge_draft_print(const struct merge_draft *draft, struct buffer *out);
-/* Append as much of it as merge_print_patch looks at, for the patch that was merged last. */
+/* Append the part of the text that merge_print_patch reads, for the last merged patch. */
 bool merge_draft_print_shared(const struct merge_draft *draft, struct buffer *out,
                               const struct doc *doc, uint32_t patch);
 
-/* What a mutation takes out of an entity before its patch is merged. */
+/* The members that a mutation removes from an entity before its patch is merged. */
 struct merge_removal {
     const struct span *paths; /* dotted paths of members, as in `append`; sorted by span_compare */
     size_t count;
@@ -172,8 +173,9 @@ struct merge_removal {
     uint32_t nulls; /* an object of doc: the members that are null in it go; DOC_NONE: no such */
 };
 /*
- * Append `entity` (canonical text of an object) without that. Members of objects go, elements of
- * arrays do not; "_seq" stays. *removed tells whether there was anything. Fails as merge_object.
+ * Append `entity` (canonical text of an object) without those members. Members of objects go,
+ * elements of arrays do not; "_seq" stays. *removed says whether there were any. Fails as
+ * merge_object.
  */
 bool merge_remove(struct buffer *out, struct span entity, const struct merge_removal *removal,
                   bool *removed, struct error *error);
@@ -193,16 +195,16 @@ bool merge_array_prefix(struct buffer *out, struct span object, struct span path
 /* ---- projection ---- */
 
 /*
- * Append `object` (canonical text) with only the members that the dotted `paths` (canonical
- * bytes) name, each with all below it, and always "_seq". Objects on the way to a named member
- * stay, if need be empty; an array there is projected element by element, arrays in it too;
- * anything else there is shown as null. So projecting commutes with merging, and nothing shows that
- * is not named. A path names every member whose names joined with dots are its text. The text is
- * trusted: it came from this folder.
+ * Append `object` (canonical text) with only the members that the dotted `paths` (canonical bytes)
+ * name, each with all below it, and always "_seq". Objects on the way to a named member stay,
+ * possibly empty; an array there is projected element by element, arrays in it too; anything else
+ * there is shown as null. So projecting commutes with merging, and nothing shows that is not named.
+ * A path names every member whose names joined with dots are its text. The text is trusted: it came
+ * from this folder.
  */
 bool doc_project(struct buffer *out, struct span object, const struct span *paths, size_t count);
 /* Whether a projection by these paths shows the array at `path`: it is named, or below or on the
- * way to what is named. */
+ * way to a named member. */
 bool doc_path_shown(struct span path, const struct span *paths, size_t count);
 
 /* ---- trees: jansson for small things ---- */

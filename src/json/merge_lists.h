@@ -1,6 +1,6 @@
 /*
- * The paths that a mutation lists to append at, during one merge: whether an array is listed, and
- * what the merge reports of it. Shared by the two ways of merging.
+ * The paths in a mutation's `append`, during one merge: whether an array is listed, and what the
+ * merge reports of it. Both ways of merging share them.
  */
 #ifndef JSON_MERGE_LISTS_H
 #define JSON_MERGE_LISTS_H
@@ -14,18 +14,18 @@ struct merge_lists {
     uint32_t max_array;
 };
 
-/* All borrowed. What an earlier merge reported is forgotten. */
+/* All borrowed. The reports of an earlier merge are forgotten. */
 struct merge_lists merge_lists_begin(const struct doc *doc, struct merge_append *appends,
                                      size_t append_count, uint32_t max_array);
 bool merge_lists_have(const struct merge_lists *lists, const struct doc_path *path);
-/* Elements that are left of an array of the patch when it is cut. */
+/* The number of elements that remain of an array of the patch when it is cut. */
 uint32_t merge_lists_cut_count(const struct merge_lists *lists, uint32_t node);
-/* Tell whoever listed this path how long the array there is now. Two places can have one path,
- * when names hold dots; then the longer one counts. */
+/* Report the present length of the array at a listed path. Two places can have one path, when
+ * names hold dots; then the longer array counts. */
 void merge_lists_report(struct merge_lists *lists, const struct doc_path *path, size_t length);
-/* ... that the array there lost elements. */
+/* Report that the array there lost elements. */
 void merge_lists_report_cut(struct merge_lists *lists, const struct doc_path *path);
-/* The value `node` of the patch was taken whole: report the arrays in it. */
+/* Report the arrays within the value `node`, which the merge copied whole from the patch. */
 void merge_lists_report_within(struct merge_lists *lists, uint32_t node,
                                const struct doc_path *path);
 

@@ -1,7 +1,7 @@
 /*
- * One value as canonical text, without a document around it: its kind, its order among others,
- * and when two mean the same. The text is trusted to be canonical; damaged text gives some answer,
- * and no step outside it.
+ * One value as canonical text, without a document around it: its kind, its order among others, and
+ * when two mean the same. The text is trusted to be canonical; damaged text gives some answer, and
+ * no step outside it.
  */
 #ifndef JSON_VALUE_H
 #define JSON_VALUE_H
@@ -20,15 +20,15 @@ enum doc_kind {
 
 /* Its type. */
 enum doc_kind doc_kind_of(struct span value);
-/* What it counts as in the order of values: a string that is an integer as JSON would write it
- * ("0", "-17"; not "-0", "+1", "007") is a number there, whatever its size. */
+/* Its kind in the order of values: a string that is an integer as JSON would write it ("0",
+ * "-17"; not "-0", "+1", "007") is a number there, whatever its size. */
 enum doc_kind doc_order_kind(struct span value);
 /* Whether the literal of an integer lies beyond ±(2^53 - 1). */
 bool doc_is_wide(struct span literal);
 
 /* A number by its decimal digits, exactly. */
 struct doc_decimal {
-    int sign;           /* -1, 0 or 1; of a zero the rest says nothing */
+    int sign;           /* -1, 0 or 1; of a zero the other members mean nothing */
     int64_t exponent;   /* of the first digit: 5.0 has 0, 50 has 1 */
     const char *digits; /* from the first digit that is not 0 */
     const char *end;    /* behind the last digit that is not 0; the point may be among them */
@@ -46,7 +46,7 @@ static inline int doc_decimal_next(struct doc_decimal *decimal)
 /* The largest integer that is not above it, held within int64_t; *whole: it is that integer. */
 int64_t doc_decimal_floor(struct doc_decimal decimal, bool *whole);
 
-/* What stands between the quotes of a string. */
+/* The bytes between the quotes of a string. */
 static inline struct span doc_bare(struct span string)
 {
     return string.length >= 2 ? span_make(string.data + 1, string.length - 2) : span_make("", 0);
@@ -54,8 +54,8 @@ static inline struct span doc_bare(struct span string)
 /* The next decoded byte of a bare string that is not at its end; moves *at. */
 unsigned char doc_bare_next(const char **at, const char *end);
 
-/* Order of two values that both are, or count as, of a kind, which is not CONTAINER: negative, 0 or
- * positive. */
+/* The order of two values of one kind (other than CONTAINER), by type or by doc_order_kind:
+ * negative, 0 or positive. */
 int doc_kind_compare(enum doc_kind kind, struct span left, struct span right);
 /* Whether they mean the same: numbers by value, arrays element by element, objects member by
  * member in any order. An absent value equals null. */
@@ -71,8 +71,8 @@ bool doc_value_normal(struct buffer *out, struct span value);
 struct span doc_value_at(struct span object, const struct span *path, size_t count);
 /*
  * The value at a dotted path (canonical bytes): of a member whose names joined with dots are this
- * text. Of several such members, the one whose names are shortest, from the left. A name of it must
- * end at byte `cut` of the path, unless that is 0.
+ * text. Of several such members, the one whose names are shortest, from the left. One of its names
+ * must end at byte `cut` of the path, unless that is 0.
  */
 struct span doc_value_at_dotted(struct span object, struct span path, size_t cut);
 
