@@ -1,5 +1,5 @@
 /*
- * auth: who a client is and what it may. Static tokens, signed sessions (JWT by EdDSA, ES256 or
+ * auth: who a client is and what it may do. Static tokens, signed sessions (JWT by EdDSA, ES256 or
  * RS256, nothing else), the keys that sign them, and limits. Pure: no files, no sockets, no clock
  * of its own (time is always an argument, in unix seconds) and no threads.
  *
@@ -15,15 +15,15 @@
 
 /* ---- who a client is ---- */
 
-/* What a token allows, as bits. */
+/* The permissions of a token, as bits. */
 enum auth_scope { AUTH_READ = 1, AUTH_WRITE = 2, AUTH_ADMIN = 4 };
 
-/* What kind of key the token was issued for; it bears on nothing but usage events. */
+/* The kind of key for which the token was issued; only usage events use it. */
 enum auth_key_class { AUTH_KEY_NONE, AUTH_KEY_SECRET, AUTH_KEY_PUBLISHABLE };
 
 enum { AUTH_NOT_SET = -1 };
 
-/* AUTH_NOT_SET: the token says nothing, the server's default holds. */
+/* AUTH_NOT_SET: the token has no such limit, the server's default holds. */
 struct auth_limits {
     int64_t max_connections;         /* of the subject, at a time */
     int64_t max_subscriptions;       /* of the connection */
@@ -38,9 +38,9 @@ struct auth_texts {
 };
 
 /*
- * Everything that a token (or its absence) says about a client. Immutable once made, counted: it
- * may be held by a session, its subscriptions and jobs of reader threads at a time. Texts are never
- * NULL: "" where the token has none. The token itself is not kept.
+ * The content of a token, or of its absence, about a client. Immutable and counted: a session, its
+ * subscriptions and jobs of reading threads may hold it at a time. Texts are never NULL: "" if the
+ * token has none. The token itself is not kept.
  */
 struct auth_identity {
     _Atomic uint32_t references;
@@ -49,29 +49,29 @@ struct auth_identity {
     char *issuer;
     char *token_id; /* jti */
     char *deployment_id;
-    char *origin;    /* that it is bound to */
-    char *client_ip; /* likewise */
+    char *origin;    /* the origin that it is bound to */
+    char *client_ip; /* the address that it is bound to */
     char *plan;
     enum auth_key_class key_class;
     unsigned scopes;   /* enum auth_scope */
-    bool is_anonymous; /* nobody in particular: there is no authentication */
+    bool is_anonymous; /* there is no authentication, so it stands for everybody */
     bool is_static;
     unsigned char static_digest[32]; /* of a static token: its SHA-256 */
     int64_t expires_at;              /* unix seconds; 0: never */
     struct auth_limits limits;
     bool has_views;               /* false: all views */
     struct auth_texts views;      /* patterns; '*' stands for any text */
-    struct auth_texts row_scopes; /* values that it may see in an export's scope field */
+    struct auth_texts row_scopes; /* values of an export's scope field whose rows it may see */
 };
 
-/* Everybody's without authentication: anonymous, metering key "dev", read and write. NULL when out
- * of memory. */
+/* The identity of everybody without authentication: anonymous, metering key "dev", read and
+ * write. NULL when out of memory. */
 struct auth_identity *auth_identity_anonymous(void);
 struct auth_identity *auth_identity_retain(struct auth_identity *identity);
 /* NULL is fine. */
 void auth_identity_release(struct auth_identity *identity);
 
-/* Whether its subject is one client rather than everybody, or all who share a static token. */
+/* Whether its subject is one client, not everybody and not all users of a static token. */
 static inline bool auth_names_somebody(const struct auth_identity *identity)
 {
     return !identity->is_anonymous && !identity->is_static;
@@ -82,14 +82,14 @@ static inline bool auth_may(const struct auth_identity *identity, enum auth_scop
     return (identity->scopes & (unsigned)scope) != 0;
 }
 
-/* Whether it may see this view at all (its `views` claim; the scope is asked apart). */
+/* Whether it may see this view at all, by its `views` claim; the scope is checked apart. */
 bool auth_may_view(const struct auth_identity *identity, struct span view_id);
 /* Whether rows with this value in their export's scope field are visible to it. */
 bool auth_sees_scope(const struct auth_identity *identity, struct span value);
 
 /* ---- keys ---- */
 
-/* What a key signs with. It is the key's, whatever a token's header says: the two must agree. */
+/* The algorithm of a key. The key decides it, and the header of a token must agree. */
 enum auth_algorithm {
     AUTH_EDDSA, /* Ed25519 */
     AUTH_ES256, /* P-256 with SHA-256 */
@@ -125,12 +125,12 @@ bool auth_algorithm_read(struct span name, enum auth_algorithm *algorithm);
 struct auth_key {
     char *id; /* kid */
     struct auth_public public;
-    int64_t ends_at; /* it counts while now < ends_at; 0: for ever */
+    int64_t ends_at; /* it is in force while now < ends_at; 0: for ever */
 };
 
 /*
- * Public keys by kid. Built by one thread, then immutable and counted, so that it is swapped whole
- * and may be used by any thread.
+ * Public keys by kid. One thread builds the set. Then it is immutable and counted, so it is swapped
+ * whole and any thread may use it.
  */
 struct auth_keys;
 
@@ -145,34 +145,34 @@ const struct auth_key *auth_keys_at(const struct auth_keys *keys, size_t index);
 
 /*
  * Add one key: the 32 bytes of Ed25519 as hex, base64 or base64url (with or without padding), or a
- * PEM "PUBLIC KEY" or "CERTIFICATE" of any kind above (of a certificate the key alone counts: its
- * dates and names are not looked at); white space around it is fine. `id`: its kid; absent: the one
- * of auth_key_id. Each function that adds fails with ERROR_CONFIGURATION: not a key of these kinds,
- * RSA of too few or too many bits, a key that anybody can sign for (of small order), a kid that a
- * key of this algorithm has already, one that is empty or too long, more than AUTH_MAX_KEYS; or
- * with ERROR_MEMORY. After a failure the set may hold some of what was to be added: throw it away.
+ * PEM "PUBLIC KEY" or "CERTIFICATE" of any kind above. Of a certificate only the key counts; its
+ * dates and names are ignored. White space around it is fine. `id`: its kid; absent: that of
+ * auth_key_id. Each function that adds fails with ERROR_CONFIGURATION or ERROR_MEMORY. Faults: not
+ * a key of these kinds, RSA of too few or too many bits, a key that anybody can sign for (of small
+ * order), a kid that a key of this algorithm has already, an empty or too long kid, more than
+ * AUTH_MAX_KEYS. After a failure the set may hold some of the keys: throw it away.
  */
 bool auth_keys_add(struct auth_keys *keys, struct span text, struct span id, int64_t ends_at,
                    struct error *error);
 bool auth_keys_add_public(struct auth_keys *keys, const struct auth_public *key, struct span id,
                           int64_t ends_at, struct error *error);
-/* As the configuration has them: an array of texts and of objects {"key": text, "kid": text,
- * "ends_at": seconds}, of which only `key` must be there. */
+/* The keys of the configuration: an array of texts and of objects {"key": text, "kid": text,
+ * "ends_at": seconds}; only `key` is required. */
 bool auth_keys_add_list(struct auth_keys *keys, const struct tree *list, struct error *error);
 /*
- * The keys of a JWKS: `kty` OKP with `crv` Ed25519, EC with P-256, RSA. Others are passed over: of
- * another `kty` or `crv`, RSA of other sizes, those whose `use` is not "sig", whose `key_ops` lack
- * "verify", or whose `alg` is not the one of their kind above. A key that is one of ours and
- * damaged is an error. There may be none left.
+ * The keys of a JWKS: `kty` OKP with `crv` Ed25519, EC with P-256, RSA. Others are skipped: another
+ * `kty` or `crv`, RSA of other sizes, a `use` other than "sig", `key_ops` without "verify", an
+ * `alg` that is not the one of the kind above. A damaged key of one of these kinds is an error. The
+ * result may be empty.
  */
 bool auth_keys_add_jwks(struct auth_keys *keys, struct span json, struct error *error);
-/* How many keys of JWKS were passed over, and what the first was; "" when there was none. */
+/* How many keys of JWKS were skipped, and why the first was; "" if none was. */
 enum { AUTH_PASSED_WHY = 192 };
 size_t auth_keys_passed_over(const struct auth_keys *keys, const char **why);
-/* All of another set; the same key with the same kid is not a second one. */
+/* Add all keys of another set; the same key with the same kid is not added twice. */
 bool auth_keys_add_all(struct auth_keys *keys, const struct auth_keys *others, struct error *error);
-/* The kid that a key has when nobody gives it another, with a NUL: of EdDSA the first 16 hex
- * digits, of the others the thumbprint of RFC 7638. False when out of memory. */
+/* The default kid of a key, with a NUL: of EdDSA the first 16 hex digits, of the others the
+ * thumbprint of RFC 7638. False when out of memory. */
 enum { AUTH_KEY_ID_SIZE = 44 };
 bool auth_key_id(const struct auth_public *key, char id[AUTH_KEY_ID_SIZE]);
 /* Append the set as a JWKS that auth_keys_add_jwks reads back, without end dates. */
@@ -180,22 +180,22 @@ bool auth_keys_print_jwks(const struct auth_keys *keys, struct buffer *out);
 
 /* ---- revoked tokens ---- */
 
-/* Which jti are revoked, as one thread keeps it. */
+/* The revoked jti, for one thread. */
 struct auth_revocations;
 
 struct auth_revocation {
     char *token_id;
-    int64_t expires_at; /* when its token runs out anyway; 0: never */
+    int64_t expires_at; /* the end of its token; 0: never */
     int64_t revoked_at;
 };
 
 /* NULL when out of memory. */
 struct auth_revocations *auth_revocations_new(void);
 void auth_revocations_free(struct auth_revocations *revocations);
-/* Add one, or note the later end of one that is there. False when out of memory. */
+/* Add one, or keep the later end if it is there. False when out of memory. */
 bool auth_revocations_add(struct auth_revocations *revocations, struct span token_id,
                           int64_t expires_at, int64_t revoked_at);
-/* Forget those whose token has run out. Whether there were any. */
+/* Forget revocations whose token has run out. Returns whether there were any. */
 bool auth_revocations_trim(struct auth_revocations *revocations, int64_t now);
 bool auth_is_revoked(const struct auth_revocations *revocations, struct span token_id);
 size_t auth_revocations_count(const struct auth_revocations *revocations);
@@ -252,26 +252,27 @@ struct auth_rules {
     unsigned base_scopes;   /* what every token may; 0: nothing, and it must have the scope claim */
     const char *issuer;     /* NULL: any, or none */
     const char *audience;   /* likewise */
-    bool require_origin;    /* the token must be bound to one, and the request must name it */
+    bool require_origin;    /* the token must be bound to an origin, and the request must name it */
     bool require_client_ip; /* the token must be bound to the client's address */
     const struct auth_revocations *revocations; /* NULL: none */
 };
 
-/* What is known of the request that brings it. */
+/* The known facts of the request that brings the token. */
 struct auth_request {
-    struct span origin;    /* absent: it names none */
+    struct span origin;    /* absent: the request names none */
     struct span client_ip; /* as text; absent: not known */
     bool refresh;          /* the origin was checked when the connection began */
     int64_t now;
 };
 
 /*
- * Who the bearer of a signed session is: a compact JWT whose `alg` is EdDSA (or Ed25519), ES256 or
- * RS256. One reference, or NULL with the error of the first check that fails, in this order:
+ * Verify a signed session: a compact JWT whose `alg` is EdDSA (or Ed25519), ES256 or RS256. Returns
+ * one reference to its identity, or NULL with the error of the first check that fails, in this
+ * order:
  *
  *  1. format: at most AUTH_MAX_TOKEN_BYTES, three parts in strict base64url (no padding, no stray
  *     bits, nothing else), header and claims JSON objects without duplicate members, a known `alg`,
- *     no `crit`, a signature as long as that algorithm's are, every claim of its type:
+ *     no `crit`, a signature of that algorithm's length, every claim of its type:
  *     ERROR_TOKEN_FORMAT
  *  2. the key: by `kid`, ERROR_TOKEN_KEY when there is none of that name or its end has come;
  *     ERROR_TOKEN_SIGNATURE when it signs with another algorithm than the header says. A token
@@ -283,11 +284,11 @@ struct auth_request {
  *  5. a time in milliseconds, or exp and nbf more than AUTH_FARTHEST_SECONDS ahead:
  *     ERROR_TOKEN_FORMAT; exp: ERROR_TOKEN_EXPIRED once now >= exp; nbf: ERROR_TOKEN_FORMAT while
  *     now < nbf
- *  6. origin, unless refreshing: without one in the request ERROR_ORIGIN_REQUIRED when required;
- *     a token that is bound to another one ERROR_ORIGIN_MISMATCH, to none when one is required
- *     ERROR_TOKEN_MISSING_CLAIM
- *  7. client_ip when required: ERROR_TOKEN_MISSING_CLAIM, ERROR_ORIGIN_MISMATCH
- *  8. jti: ERROR_TOKEN_EXPIRED when it is revoked
+ *  6. origin, unless refreshing: ERROR_ORIGIN_REQUIRED if it is required and the request has none;
+ *     ERROR_ORIGIN_MISMATCH if the token is bound to another one; ERROR_TOKEN_MISSING_CLAIM if one
+ * is required and the token is bound to none
+ *  7. client_ip if required: ERROR_TOKEN_MISSING_CLAIM, ERROR_ORIGIN_MISMATCH
+ *  8. jti: ERROR_TOKEN_EXPIRED if it is revoked
  *
  * or ERROR_MEMORY. A claim that is null counts as absent. `metering_key` is the subject when the
  * token has none; values of `scope` that allow nothing are passed over. `scope` is a text of words
@@ -322,24 +323,23 @@ enum {
 struct auth_static;
 
 /*
- * As the configuration has them: an array of texts and of objects {"token": text, "subject": text,
- * "scope": "read write admin", "views": [patterns], "row_scopes": [texts], "metering_key": text,
- * "key_class": "secret" or "publishable", "deployment_id": text, "plan": text, "limits": {…},
- * "expires_at": seconds}, of which only `token` must be there. The scope is "read", the subject
- * "static:" and the first eight characters of the token, the metering key the subject, unless they
- * say otherwise. NULL with ERROR_CONFIGURATION, which names the place and never the token, or
- * ERROR_MEMORY.
+ * The tokens of the configuration: an array of texts and of objects {"token": text, "subject":
+ * text, "scope": "read write admin", "views": [patterns], "row_scopes": [texts], "metering_key":
+ * text, "key_class": "secret" or "publishable", "deployment_id": text, "plan": text, "limits": {…},
+ * "expires_at": seconds}; only `token` is required. Defaults: the scope "read", the subject
+ * "static:" and the first eight characters of the token, the metering key the subject. NULL with
+ * ERROR_CONFIGURATION, which names the place and never the token, or ERROR_MEMORY.
  */
 struct auth_static *auth_static_new(const struct tree *list, struct error *error);
 /* NULL is fine. */
 void auth_static_free(struct auth_static *tokens);
 size_t auth_static_count(const struct auth_static *tokens);
-/* Who the bearer is: one reference, or NULL with ERROR_STATIC_TOKEN, or with ERROR_TOKEN_EXPIRED
- * once now >= expires_at. Takes as long for every token of a length. */
+/* The identity of the bearer: one reference, or NULL with ERROR_STATIC_TOKEN, or with
+ * ERROR_TOKEN_EXPIRED once now >= expires_at. Takes as long for every token of a length. */
 struct auth_identity *auth_static_find(const struct auth_static *tokens, struct span token,
                                        int64_t now, struct error *error);
 
-/* Who the bearer of a static token is by `fresh` (NULL: there are none): one reference. NULL when
+/* The new identity of a static token by `fresh` (NULL: there are none): one reference. NULL if
  * the token is not there any more. `held` must be of a static token. */
 struct auth_identity *auth_static_follow(const struct auth_static *fresh,
                                          const struct auth_identity *held);
@@ -358,10 +358,10 @@ void auth_signer_free(struct auth_signer *signer);
 const struct auth_public *auth_signer_public(const struct auth_signer *signer);
 /* Append the private key as PEM (PKCS #8). */
 bool auth_signer_print(const struct auth_signer *signer, struct buffer *out, struct error *error);
-/* Append the token that says `claims` (JSON text, taken as it is), with the key's kid. */
+/* Append the token of `claims` (JSON text, used as it is), with the key's kid. */
 bool auth_sign(const struct auth_signer *signer, struct span claims, struct buffer *out,
                struct error *error);
-/* Append a public key as the configuration takes it: base64url, or a PEM with its line ends. */
+/* Append a public key in the configuration's form: base64url, or a PEM with its line ends. */
 bool auth_print_public(const struct auth_public *key, struct buffer *out);
 
 #endif

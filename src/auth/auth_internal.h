@@ -1,4 +1,4 @@
-/* What the files of auth share among themselves. Never included from outside. */
+/* Shared by the files of auth alone. */
 #ifndef AUTH_INTERNAL_H
 #define AUTH_INTERNAL_H
 
@@ -6,9 +6,9 @@
 
 /* ---- base64.c ---- */
 
-/* Append what the text stands for. Strict: base64url without padding, without bits that belong to
- * no byte. Else: either alphabet, with or without padding. False when it is not such a text, or
- * when the buffer failed. */
+/* Append the bytes of the text. Strict: base64url without padding, without bits that belong to
+ * no byte. Else: either alphabet, with or without padding. False if it is no such text, or the
+ * buffer failed. */
 bool base64_decode(struct span text, bool strict, struct buffer *out);
 /* Append as base64url without padding. */
 bool base64_encode(struct span bytes, struct buffer *out);
@@ -19,7 +19,11 @@ bool hex_decode(struct span text, unsigned char *out, size_t size);
 
 enum { DIGEST_BYTES = 32 };
 
-enum crypto_answer { CRYPTO_GOOD, CRYPTO_BAD, CRYPTO_BROKEN /* it could not be found out */ };
+enum crypto_answer {
+    CRYPTO_GOOD,
+    CRYPTO_BAD,
+    CRYPTO_BROKEN /* unknown, because the library failed */
+};
 
 struct evp_pkey_st; /* EVP_PKEY and so on of libcrypto */
 struct evp_pkey_ctx_st;
@@ -27,35 +31,35 @@ struct evp_md_st;
 
 enum crypto_answer signature_verify(const struct auth_public *public, struct span message,
                                     struct span signature);
-/* How long its signatures are. */
+/* The length of its signatures. */
 size_t signature_bytes(const struct auth_public *public);
-/* What its signatures are made of; NULL: the message itself. */
+/* The digest of its signatures; NULL: the message itself. */
 const struct evp_md_st *digest_of(enum auth_algorithm algorithm);
 bool choose_padding(enum auth_algorithm algorithm, struct evp_pkey_ctx_st *context);
-/* A signature of P-256 as tokens have it. */
+/* A signature of P-256 in the form of tokens. */
 bool p256_from_der(struct span der, unsigned char bytes[AUTH_P256_BYTES]);
-/* Whether one of the errors that libcrypto noted was that memory ran out. Takes them all. */
+/* Whether libcrypto noted a lack of memory among its errors. Removes them all. */
 bool crypto_ran_out(void);
-/* An encrypted key is refused; without this libcrypto would ask for its password at the terminal.
- */
+/* An encrypted key is refused; without this function libcrypto would ask for its password at the
+ * terminal. */
 int crypto_no_password(char *buffer, int size, int writing, void *argument);
 bool digest(struct span bytes, unsigned char out[DIGEST_BYTES]);
-/* Without telling by its time where they differ. */
+/* Compare in a time that does not reveal where they differ. */
 bool digests_equal(const unsigned char *left, const unsigned char *right);
 
-/* NULL with BAD or BROKEN: its bytes are no key. */
+/* NULL with BAD or BROKEN: the bytes are no key. */
 struct evp_pkey_st *public_open(const struct auth_public *public, enum crypto_answer *answer);
 /* NULL is fine. */
 void public_free(struct evp_pkey_st *key);
-/* False: it is of a kind that is not taken here. Its size is for public_is_fit. */
+/* False: its kind is not accepted here. public_is_fit checks the size. */
 bool public_take(const struct evp_pkey_st *key, struct auth_public *public);
-/* BAD: not PEM of that kind, or of a kind that is not taken here. */
+/* BAD: not PEM of that kind, or of a kind that is not accepted here. */
 enum crypto_answer pem_read_public(struct span pem, struct auth_public *public);
 bool pem_print_public(const struct auth_public *public, struct buffer *out);
 
 /* ---- identity.c ---- */
 
-/* Of nobody, to be filled: texts are NULL, limits not set. NULL when out of memory. */
+/* An empty identity to be filled: texts are NULL, limits not set. NULL when out of memory. */
 struct auth_identity *identity_new(void);
 /* Give every text that is still NULL its "", and the metering key the subject. */
 bool identity_complete(struct auth_identity *identity, struct error *error);
@@ -64,8 +68,8 @@ void texts_free(struct auth_texts *texts);
 /* ---- member.c: typed members of a JSON object ---- */
 
 /*
- * Members that are absent or null leave the result as it is; one of another type is an error with
- * `code` that names it.
+ * Members that are absent or null leave the result as it is. A member of another type is an error
+ * with `code` that names it.
  */
 struct members {
     const struct tree *object;
@@ -74,20 +78,19 @@ struct members {
     bool foreign; /* names may be paths, and a text stands for a list of one */
 };
 
-/* NULL when it is absent or null. */
+/* NULL if it is absent or null. */
 const struct tree *member_find(const struct members *members, const char *name);
 /* Always returns false. */
 bool member_wrong(const struct members *members, const char *name, const char *expected);
 /* Not empty, no control characters. A heap copy. */
 bool member_text(const struct members *members, const char *name, char **text);
-/* An array of texts, in which there may be anything but NUL; *is_there tells whether there is one,
- * empty or not. */
+/* An array of texts with any content but NUL; *is_there says whether there is one, empty or not. */
 bool member_texts(const struct members *members, const char *name, bool *is_there,
                   struct auth_texts *texts);
 /* Unix seconds; a fraction is dropped, or rounded up. */
 bool member_time(const struct members *members, const char *name, bool round_up, bool *is_there,
                  int64_t *time);
-/* The same for an end that a person writes: it is later than 1970, as 0 stands for none at all. */
+/* The same for an end that a person writes: it is later than 1970, because 0 stands for no end. */
 bool member_end(const struct members *members, const char *name, int64_t *end);
 /* What the values of a scope allow, as bits; `unknown` gets the first one that allows nothing, or
  * is left. `map`: NULL: read, write and admin are the values. */
@@ -115,13 +118,13 @@ const struct auth_key *keys_find(const struct auth_keys *keys, struct span id,
 /* Whether a key has that name, whatever its algorithm. */
 bool keys_know(const struct auth_keys *keys, struct span id);
 bool key_is_current(const struct auth_key *key, int64_t now);
-/* Whether its size and numbers are those of keys that are taken. */
+/* Whether its size and numbers are acceptable. */
 bool public_is_fit(const struct auth_public *public);
 void keys_pass_over(struct auth_keys *keys, const char *why);
 
 /* ---- jwk.c ---- */
 
-/* Append the members that a public key must have, in order of their names, as an object. */
+/* Append the required members of a public key, in order of their names, as an object. */
 void jwk_print_members(const struct auth_public *key, struct buffer *out);
 
 /* ---- claims.c ---- */
@@ -130,7 +133,7 @@ void jwk_print_members(const struct auth_public *key, struct buffer *out);
 #define AUTH_LATEST_SECONDS INT64_C(100000000000)
 
 struct claims {
-    struct auth_identity *identity; /* complete but for what the claims do not say */
+    struct auth_identity *identity; /* complete, except for members that the claims lack */
     struct auth_texts audiences;
     bool has_audience, has_scope, has_expiry;
     int64_t not_before, issued_at; /* 0: not given */

@@ -1,7 +1,7 @@
 /*
  * view: what a view is. Pure: no SQLite, no sockets. A view shows one export, projected and
- * key-filtered; a derived one shows it filtered, sorted and cut, which its stages say.
- * docs/views.md has the rules that this folder keeps: order of values, predicates, windows.
+ * key-filtered. A derived view shows it filtered, sorted and cut, by its stages. docs/views.md has
+ * the rules that this folder implements: order of values, predicates, windows.
  */
 #ifndef VIEW_VIEW_H
 #define VIEW_VIEW_H
@@ -13,16 +13,16 @@ enum view_mode { VIEW_STATE, VIEW_LIST, VIEW_APPEND };
 struct view_stage;
 struct view_scope;
 
-/* What a derived view's output is, for its subscribers. */
+/* The output of a derived view, for its subscribers. */
 enum view_output { VIEW_COLLECTION, VIEW_SINGLE, VIEW_KEYED };
 
-/* One view, immutable. A set has a reference to each of its views, and whoever may outlive the set,
- * or holds one that is in none, has another. */
+/* One view, immutable. A set has a reference to each of its views. A holder that may outlive the
+ * set, or holds a view of no set, has one of its own. */
 struct view {
     _Atomic uint32_t references; /* counted by any thread */
     char *id;                    /* "<Export>/<name>" */
-    char *export_name; /* whose entities it shows: the part of the id before the first '/', but of a
-                          derived view its source's, at the root */
+    char *export_name; /* the export whose entities it shows: the part of the id before the first
+                          '/'; of a derived view, the export of its source at the root */
     enum view_mode mode;
     struct span *paths; /* projection: canonical dotted paths; none: whole entities */
     size_t path_count;
@@ -31,24 +31,23 @@ struct view {
     const struct view_stage
         *stage; /* the last stage of a derived view; NULL: a view of an export */
     enum view_output output;
-    struct span *key_field; /* VIEW_KEYED: path (canonical names) whose value is what subscribers
-                               give as their key */
+    struct span *key_field; /* VIEW_KEYED: path (canonical names) of the value that subscribers give
+                               as their key */
     size_t key_field_count;
-    struct span key_dotted; /* the same as a text with dots, where it was given so; else absent */
+    struct span key_dotted; /* the same as a text with dots, if it was given so; else absent */
     int64_t coalesce_ms;    /* frames are the net effect of this long; 0: of every commit */
-    const struct view_scope
-        *scope; /* by which its export's rows are scoped; NULL: all are public */
+    const struct view_scope *scope; /* the scope of its export's rows; NULL: all are public */
 };
 
-/* Whether it is one of the three that each export has, as they are without a definition. */
+/* Whether it is one of the three views of each export, without a definition of its own. */
 bool view_is_standard(const struct view *view);
 const struct view *view_ref(const struct view *view);
 /* Give a reference back. NULL is fine. */
 void view_unref(const struct view *view);
 /* Whether the id is one of "<Export>/list", "/state" and "/append", of a valid export name. */
 bool view_is_plain(struct span id);
-/* The view of such an id, in no set: one reference. ERROR_INVALID_PARAMETER where it is none, or
- * out of memory. */
+/* The view of such an id, in no set: one reference. ERROR_INVALID_PARAMETER if the id is no
+ * such, or out of memory. */
 const struct view *view_plain_new(struct span id, struct error *error);
 
 /* Whether the view shows that key. */
@@ -58,9 +57,9 @@ bool view_project(const struct view *view, struct span object, struct buffer *ou
 /* Whether the value at a dotted path (canonical) is part of what the view shows: the path is named
  * by it, or below a named one. */
 bool view_shows_path(const struct view *view, struct span path);
-/* A member that some stage of the view sorts by, or that it is keyed by, though its "fields" hide
- * it: append its raw path to `out`. False where there is none; the order, or a key, tells of no
- * hidden member then. */
+/* Append to `out` the raw path of a member that its "fields" hide, but by which a stage of the
+ * view sorts or the view is keyed. False if there is none: then neither the order nor a key reveals
+ * a hidden member. */
 bool view_hidden_sort(const struct view *view, struct buffer *out);
 bool view_hidden_key(const struct view *view, struct buffer *out);
 /* Append the JSON array of append paths, less those that the projection hides; nothing when none
@@ -68,40 +67,39 @@ bool view_hidden_key(const struct view *view, struct buffer *out);
 bool view_append_paths(const struct view *view, struct span append, struct buffer *out);
 
 /* Whether a name can be an export's: 1 to 128 bytes of valid UTF-8 without '/', control
- * characters and '"', and not "." or "..". The error names what is wrong. */
+ * characters and '"', and not "." or "..". The error names the fault. */
 bool view_export_name_check(struct span name, struct error *error);
 
 /* ---- stages: how a derived view is kept ---- */
 
 enum { VIEW_ALL = -1 };
 
-/* The part of a stage's rows that it gives on: without the first `skip`, the first `take` of the
- * rest; or the last row alone. */
+/* The rows of a stage that its successor sees: without the first `skip`, then the first `take`;
+ * or the last row alone. */
 struct view_cut {
     int64_t skip;
     int64_t take; /* VIEW_ALL: no limit */
     bool last;    /* the last row; skip 0, take 1 */
 };
 
-/* Filters, then an order, then a cut, over an export or over what another stage gives on. A source
- * without a cut is merged into the stage, so that `source` always has one. */
+/* Filters, then an order, then a cut, over an export or over the rows that another stage passes
+ * on. A source without a cut is merged into the stage, so `source` always has one. */
 struct view_stage {
     const struct view_stage *source; /* NULL: every entity of the export */
     const char *export_name;
     struct view_cut cut;
-    bool has_cut;                      /* it gives on less than all its rows */
-    bool timed;                        /* its predicate asks for now() */
-    const struct view_scope *scope;    /* its places begin with the label of the row, and a byte 0;
-                                          NULL: they do not */
-    const struct view_stage *by_label; /* where its export's rows are scoped, the same rows (but for
-                                          its own cut) by label; NULL: they are not */
-    /* Sort as announced to subscribers: raw path and direction. No segments: by seq, newest first.
-     */
+    bool has_cut; /* it passes on less than all its rows */
+    bool timed;   /* its predicate asks for now() */
+    const struct view_scope
+        *scope; /* its places begin with the label of the row, and a byte 0; NULL: they do not */
+    const struct view_stage *by_label; /* if its export's rows are scoped: the same rows (without
+                                          its own cut) by label; else NULL */
+    /* The sort as subscribers see it: raw path and direction. No segments: by seq, newest first. */
     struct span *sort_path;
     size_t sort_path_count;
     bool descending;
-    /* Canonical text of everything that decides its rows, its sources' included, but not its own
-     * cut: stages with one text share their rows, and a text that is in the database was built. */
+    /* Canonical text of everything that decides its rows, with its sources, but without its own
+     * cut. Stages with one text share their rows; a text that is in the database was built. */
     const char *definition;
     const char *whole;                /* the same with its cut */
     struct view_predicate *predicate; /* NULL: every row; private to view */
@@ -109,11 +107,11 @@ struct view_stage {
 
 /* Whether the predicate holds for an entity (canonical text) at a time (unix seconds). */
 bool view_stage_holds(const struct view_stage *stage, struct span entity, int64_t now);
-/* The first second after `now` at which it may hold otherwise; INT64_MAX when time changes nothing.
- */
+/* The first second after `now` at which its truth may change; INT64_MAX if time changes nothing. */
 int64_t view_stage_turns(const struct view_stage *stage, struct span entity, int64_t now);
-/* Append the place of an entity in the stage's order: bytes that compare as the order wants, the
- * key included, so that no two entities of an export have the same. False when out of memory. */
+/* Append the place of an entity in the stage's order: bytes that compare as the order requires.
+ * They include the key, so no two entities of an export have the same place. False when out of
+ * memory. */
 bool view_stage_place(const struct view_stage *stage, struct span key, struct span entity,
                       struct seq seq, struct buffer *place);
 /* The same in the order of one value, absent or canonical text. */
@@ -175,9 +173,9 @@ struct span view_key_value(const struct view *view, struct span entity);
 /* ---- row scopes ---- */
 
 /*
- * Who may see a row stands in one field of it. Its *label* is what of that is kept beside changes
- * and compared: the field's canonical text where it is a string; one of these two where it is
- * absent, null or empty, and where it is anything else. Never empty.
+ * One field of a row decides who sees it. The *label* is the form of its value that is kept beside
+ * changes and compared: the field's canonical text if it is a string; else one of these two, for an
+ * absent, null or empty value, and for anything else. Never empty.
  */
 #define VIEW_SCOPE_PUBLIC "*"
 #define VIEW_SCOPE_NOBODY "!"
@@ -187,11 +185,11 @@ enum { VIEW_SCOPE_LONGEST = 1024 };
 
 /* The label of an entity (canonical text), borrowed from it. */
 struct span view_scope_label(const struct view_scope *scope, struct span entity);
-/* Whether a member of that name at the top of an entity can be the field, or hold it. */
+/* Whether a top member of that name can be the field of an entity, or hold it. */
 bool view_scope_begins_with(const struct view_scope *scope, struct span name);
 /* Canonical text of the field's path. */
-/* The rows of a view by label: a stage of its own, of which no view shows anything. NULL: they are
- * not scoped. */
+/* The rows of a view by label: a stage of its own, which no view shows. NULL: the rows are not
+ * scoped. */
 const struct view_stage *view_by_label(const struct view *view);
 const char *view_scope_text(const struct view_scope *scope);
 
@@ -199,45 +197,45 @@ const char *view_scope_text(const struct view_scope *scope);
 
 struct view_set;
 
-/* An open set grows exports as they appear; a closed one knows only what was added. */
+/* An open set adds exports when they appear; a closed one knows only those that were added. */
 struct view_set *view_set_new(bool open);
 void view_set_free(struct view_set *set);
 bool view_set_is_open(const struct view_set *set);
-/* Add an export with its three views "<name>/list", "/state", "/append" (already there: nothing).
- */
+/* Add an export with its three views "<name>/list", "/state", "/append". If it is there, nothing
+ * changes. */
 bool view_set_add_export(struct view_set *set, struct span name, struct error *error);
 /*
- * Add or replace one view of an export (the export is added if new). `paths` are raw dotted paths
- * from the configuration, `keys` raw keys. ERROR_CONFIGURATION names the view and what is wrong
- * (empty name, '/' in the name, empty path segment, …).
+ * Add or replace one view of an export, which is added if new. `paths` are raw dotted paths from
+ * the configuration, `keys` raw keys. ERROR_CONFIGURATION names the view and the fault (empty name,
+ * '/' in the name, empty path segment, …).
  */
 bool view_set_define(struct view_set *set, struct span export_name, struct span name,
                      enum view_mode mode, const struct span *paths, size_t path_count,
                      const struct span *keys, size_t key_count, struct error *error);
 /*
- * Add or replace views: `definition` is a view as the configuration spells it
- * (docs/configuration.md), derived or not, for view `name` of `export_name`; `stack` an arete stack
- * file, each entity of which becomes an export. They may name views that come later;
- * view_set_resolve, called once when all are there, makes their stages. ERROR_CONFIGURATION names
- * the view and what is wrong: an unknown source, a cycle, a bad path, an unknown step or function.
+ * Add or replace views. `definition` is a view as the configuration spells it
+ * (docs/configuration.md), derived or not, for view `name` of `export_name`. `stack` is an arete
+ * stack file, each entity of which becomes an export. Definitions may name views that come later;
+ * view_set_resolve, called once at the end, makes their stages. ERROR_CONFIGURATION names the view
+ * and the fault: an unknown source, a cycle, a bad path, an unknown step or function.
  */
 bool view_set_derive(struct view_set *set, struct span export_name, struct span name,
                      const struct tree *definition, struct error *error);
 bool view_set_add_stack(struct view_set *set, const struct tree *stack, struct error *error);
 bool view_set_resolve(struct view_set *set, struct error *error);
-/* Scope the rows of an export (which is added if new) by the field at a path, in all its views.
- * ERROR_CONFIGURATION when it is none. Once for an export. */
+/* Scope the rows of an export, which is added if new, by the field at a path, in all its views.
+ * ERROR_CONFIGURATION if it is no path. Once for an export. */
 bool view_set_scope(struct view_set *set, struct span export_name, const struct tree *path,
                     struct error *error);
 /* NULL: all its rows are public. */
 const struct view_scope *view_set_scope_of(const struct view_set *set, struct span export_name);
-/* All stages, each once, sources before what is over them; NULL at the end. */
+/* All stages, each once, sources before the stages over them; NULL at the end. */
 const struct view_stage *view_set_stage_at(const struct view_set *set, size_t index);
 /* The view by id, or NULL. In an open set, asking for a view "<Export>/list|state|append" of an
  * unknown, valid export does not add it. */
 const struct view *view_set_find(const struct view_set *set, struct span id);
 bool view_set_has_export(const struct view_set *set, struct span export_name);
-/* The names of all exports, in order of their coming: index from 0; NULL at the end. */
+/* The names of all exports, in the order of their addition: index from 0; NULL at the end. */
 const char *view_set_export_at(const struct view_set *set, size_t index);
 /* All views in order of definition: index from 0; NULL at the end. */
 const struct view *view_set_at(const struct view_set *set, size_t index);

@@ -11,7 +11,7 @@ enum {
 
 /* ---- one view ---- */
 
-/* What a view is made from: borrowed, raw, not yet checked. */
+/* The parts of a view to be made: borrowed, raw, not yet checked. */
 struct view_source {
     struct span export_name, name;
     enum view_mode mode;
@@ -21,15 +21,15 @@ struct view_source {
     size_t key_count;
 };
 
-/* ERROR_CONFIGURATION names the view and what is wrong with it; else ERROR_MEMORY. */
+/* ERROR_CONFIGURATION names the view and its fault; else ERROR_MEMORY. */
 struct view *view_new(const struct view_source *source, struct error *error);
-/* NULL is allowed. Of a view that nobody else has a reference to. */
+/* Free a view to which nobody else has a reference. NULL is allowed. */
 void view_free(struct view *view);
 /* One of the three views that every export has, from 0; NULL behind the last. */
 enum { VIEW_PLAIN = 3 };
 struct view *view_new_plain(struct span export_name, size_t index, struct error *error);
 struct view_path;
-/* Give a derived view its output; takes what is in `key_field` over. */
+/* Give a derived view its output; takes the content of `key_field` over. */
 void view_set_output(struct view *view, enum view_output output, struct view_path *key_field);
 
 /* Whether the view's "fields" have exactly this path, or show everything. */
@@ -42,8 +42,8 @@ bool view_path_is_below(struct span path, struct span above);
 /* ---- paths ---- */
 
 /*
- * A list of member names, as they were given and as documents spell them. Given as a text with
- * dots, it also stands for members whose own names hold some of these dots.
+ * A list of member names, as they were given and as documents spell them. A path that was given as
+ * a text with dots also stands for members whose own names hold some of these dots.
  */
 struct view_path {
     struct span *raw;
@@ -54,8 +54,8 @@ struct view_path {
                                   so not every member that it stands for is shown; NULL: all are */
 };
 
-/* The names of a tree: an array of names, or, where `dotted`, a string with dots too.
- * ERROR_CONFIGURATION says what is wrong; then, too, view_path_fini is due. */
+/* The names of a tree: an array of names, or, if `dotted`, a string with dots too.
+ * ERROR_CONFIGURATION names the fault; then, too, view_path_fini is due. */
 bool view_path_read(struct view_path *path, const struct tree *tree, bool dotted,
                     struct error *error);
 /* The same of a value in a document: an array of names, or a string with dots. */
@@ -71,7 +71,7 @@ bool view_path_hold(struct view_path *path, const struct view *view);
 bool view_path_refuse(const struct view_path *path, const struct view *view, struct error *error);
 /* What it leads to in an entity (canonical text); absent when nothing is there. */
 struct span view_path_value(const struct view_path *path, struct span entity);
-/* Append it as a canonical array of strings, or as a string where it is a text with dots. */
+/* Append it as a canonical array of strings, or as a string if it is a text with dots. */
 void view_path_print(struct buffer *out, const struct view_path *path);
 /* Spans that own their bytes, as a view's paths do. */
 void view_free_spans(struct span *spans, size_t count);
@@ -121,11 +121,11 @@ struct view_predicate *predicate_ref(struct view_predicate *predicate);
 void predicate_unref(struct view_predicate *predicate);
 /* Takes the child over when it succeeds. */
 bool predicate_add(struct view_predicate *predicate, struct view_predicate *child);
-/* Both must hold; either may be NULL, which always holds. A new reference; NULL also when out of
- * memory, which *failed tells. */
+/* Both must hold; either may be NULL, which always holds. A new reference. NULL also when out of
+ * memory; *failed says so. */
 struct view_predicate *predicate_and(struct view_predicate *left, struct view_predicate *right,
                                      bool *failed);
-/* Append the canonical text: the same for predicates that were spelt differently. */
+/* Append the canonical text, which is equal for predicates that were spelt differently. */
 bool predicate_print(struct buffer *out, const struct view_predicate *predicate);
 
 /* Make another of it that means the same: parts of "all" and "any" in order of their text, each
@@ -154,7 +154,7 @@ struct view_predicate *predicate_read_doc(struct predicate_reading *reading, uin
 struct view_predicate *predicate_read(const struct tree *tree, struct error *error);
 struct view_predicate *stack_predicate_read(const struct tree *tree, unsigned depth,
                                             struct error *error);
-/* A comparison or a test for existence of the field at `path`. NULL with an error. */
+/* A comparison or an existence test of the field at `path`. NULL with an error. */
 struct view_predicate *predicate_of_path(enum predicate_kind kind, const struct tree *path,
                                          struct error *error);
 /* Compare with this text, canonical, which is copied. */
@@ -170,7 +170,7 @@ predicate_of_list(enum predicate_kind kind, const struct tree *list, unsigned de
 struct view_predicate *predicate_of_not(struct view_predicate *child, struct error *error);
 /* Place of a word in a list that ends with NULL, or -1. */
 int view_word(const char *const *words, struct span word);
-/* ERROR_CONFIGURATION: "<what> has no …", with what there is. Always false. */
+/* ERROR_CONFIGURATION: "<what> has no …", with the known words. Always false. */
 bool view_unknown(struct error *error, const char *what, const char *name,
                   const char *const *allowed);
 /* The only member of an object; false when it is not an object of one member. */
@@ -188,7 +188,7 @@ struct view_step {
     int64_t count; /* SKIP, TAKE */
 };
 
-/* A stage in the making: what a view gives, as far as its steps were looked at. */
+/* A stage in the making: the result of the steps so far. */
 struct draft {
     const struct stage *source;
     const char *export_name;
@@ -213,7 +213,7 @@ void step_fini(struct view_step *step);
 struct pipeline *pipeline_new(struct span source, bool source_is_view);
 /* NULL is allowed. */
 void pipeline_free(struct pipeline *pipeline);
-/* Add a step, which is the pipeline's from now on, whether this succeeds or not. */
+/* Add a step. The pipeline owns it from now on, in any case. */
 bool pipeline_add(struct pipeline *pipeline, struct view_step *step, struct error *error);
 /* The steps of the configuration's "pipeline". */
 bool pipeline_read(struct pipeline *pipeline, const struct tree *list, struct error *error);
@@ -222,7 +222,7 @@ bool pipeline_count(const struct tree *tree, int64_t *count, struct error *error
 
 /* ---- stages ---- */
 
-/* A stage with what only this folder knows of it. */
+/* A stage with the members that only this folder knows. */
 struct stage {
     struct view_stage shown; /* first, so that one is found from the other */
     struct view_path sort;   /* no names: by seq; borrowed from a step */
@@ -254,7 +254,7 @@ void scope_attach(const struct view_set *set, struct view *view);
 struct view_entry {
     struct view *view;
     struct pipeline *pipeline;   /* NULL: a view of an export */
-    struct view_entry *replaced; /* what had this id before */
+    struct view_entry *replaced; /* the view that had this id before */
     struct view_entry *next;     /* of its export */
 };
 
@@ -270,13 +270,13 @@ struct view_set {
     struct map by_id;
     struct view_entry **order; /* by first definition */
     size_t count, capacity;
-    struct map by_name;          /* the exports */
-    struct set_export **exports; /* in the order of their coming */
+    struct map by_name;          /* the exports by name */
+    struct set_export **exports; /* the exports in the order of their addition */
     size_t export_count, export_capacity;
     struct view_scope *scopes;
-    struct map entities;      /* names of those of stack files, as far as they were read */
+    struct map entities;      /* names of the entities of stack files that were read so far */
     struct map by_definition; /* the stages */
-    struct stage **stages;    /* sources before what is over them */
+    struct stage **stages;    /* sources before the stages over them */
     size_t stage_count, stage_capacity;
 };
 
@@ -284,14 +284,14 @@ struct view_entry *view_set_entry(const struct view_set *set, struct span id);
 struct set_export *view_set_export(const struct view_set *set, struct span name);
 /* Note the entity of a stack file; *twice: it was noted before. False when out of memory. */
 bool view_set_note_entity(struct view_set *set, struct span name, bool *twice);
-/* Add or replace a view; takes view and pipeline over, whether it succeeds or not. */
+/* Add or replace a view; takes view and pipeline over in any case. */
 bool view_set_insert(struct view_set *set, struct view *view, struct pipeline *pipeline,
                      struct error *error);
 /* The same, and its export before, if that is new. */
 bool view_set_put(struct view_set *set, const struct view_source *source, struct view *view,
                   struct pipeline *pipeline, struct error *error);
 
-/* Append the bytes of a value that compare as the order of values wants. */
+/* Append the bytes of a value that compare as the order of values requires. */
 bool place_value(struct buffer *place, struct span value, bool descending);
 
 #endif

@@ -5,17 +5,17 @@
  *
  * "Ready" bytes are complete server-to-client WebSocket frames (RFC 6455, unmasked), so the same
  * bytes serve every subscriber. A message longer than WIRE_FRAGMENT bytes is cut into continuation
- * frames, so that whoever sends them can stop at any frame boundary: control frames may stand
- * between fragments.
+ * frames. So a sender can stop at any frame boundary: control frames may stand between fragments.
  *
- * In version 2 each message of a subscription begins with what names the subscription. The rest is
- * the same for all who see the same, so that alone is written below (with a struct wire_encoding),
- * shared, and becomes a message where it is sent, behind a head: see wire_behind_head.
+ * In version 2 each message of a subscription begins with a head that names the subscription. The
+ * body is the same for all subscribers that see the same rows. Only the body is written below (with
+ * a struct wire_encoding) and shared. It becomes a message, behind a head, when it is sent: see
+ * wire_behind_head.
  *
  *   message.c  reads messages of clients; message2.c those of version 2
  *   change.c   `subscribed`, and live frames
  *   batch.c    batches of snapshots
- *   head.c     what version 2 puts before them
+ *   head.c     the heads of version 2
  *   problem.c  errors; frame.c the frames of RFC 6455 themselves
  */
 #ifndef WIRE_WIRE_H
@@ -63,7 +63,7 @@ struct wire_message {
     char *token;                     /* REFRESH_AUTH */
     /* Of version 2: */
     char *id;    /* of the subscription; NULL: there is none, or one that no answer may name */
-    char *query; /* SUBSCRIBE: what was asked, canonical text of an object, without what says
+    char *query; /* SUBSCRIBE: the query, canonical text of an object, without members that mean
                     nothing */
 };
 
@@ -73,8 +73,8 @@ struct wire_message {
  * ERROR_INVALID_MESSAGE too. On success wire_message_fini is due. */
 bool wire_message_parse(struct span text, struct wire_message *message, struct error *error);
 void wire_message_fini(struct wire_message *message);
-/* The same, but wire_message_fini is due in any case: on failure the message has its version, and
- * what of `view` and `key`, or of `id`, could be read, so that the answer can name them. */
+/* The same, but wire_message_fini is due in any case. On failure the message has its version,
+ * and the readable part of `view` and `key`, or of `id`, so that the answer can name them. */
 bool wire_message_read(struct span text, struct wire_message *message, struct error *error);
 
 /* ---- frames to clients; each appends ready bytes to `out` ---- */
@@ -85,20 +85,20 @@ bool wire_binary(struct buffer *out, struct span payload);
 /* The length in bytes of the WebSocket frame that starts at `bytes` (header and payload), or 0
  * when fewer than a header are there. For walking ready bytes. */
 size_t wire_frame_length(struct span bytes);
-/* What there is in ready bytes. */
+/* The content of ready bytes. */
 struct wire_run {
     size_t messages; /* that end in them */
     size_t payload;  /* bytes in all frames */
-    bool unfinished; /* the last frame is to be continued */
+    bool unfinished; /* another frame continues the last one */
 };
 struct wire_run wire_measure(struct span bytes);
 /* Payload of a frame, for in-process subscribers: where it starts and how long it is. */
 bool wire_frame_payload(struct span bytes, struct span *payload, bool *final);
 
 /*
- * How frames are written; where it is NULL, as version 1 has them. An encoding writes version 2's
- * bodies: what stands behind the head. They are no messages by themselves: in the first byte of
- * each stand bits that RFC 6455 reserves, which say what it is (enum wire_part).
+ * The form of frames; NULL: that of version 1. An encoding writes the bodies of version 2, which
+ * follow a head. Bodies are no messages by themselves: bits that RFC 6455 reserves, in the first
+ * byte of each, say what the body is (enum wire_part).
  */
 struct wire_encoding {
     char epoch[9]; /* of the versions of objects: "<epoch>:<change>" */
@@ -106,7 +106,7 @@ struct wire_encoding {
 /* The encoding of a database, by its epoch. */
 struct wire_encoding wire_encoding_of(struct span epoch);
 
-/* What of an append view's events can be told again, by change. */
+/* The events of an append view that can be sent again, by change. */
 struct wire_tape {
     struct span epoch;
     int64_t earliest, next;
@@ -136,8 +136,8 @@ bool wire_subscribed(struct buffer *out, const struct wire_subscribed *subscribe
 
 struct wire_change {
     const struct wire_encoding *encoding;
-    int64_t change; /* for version 2: the one that made `data` what it is */
-    bool on_tape;   /* ... and is told as its offset */
+    int64_t change; /* for version 2: the change that made `data` */
+    bool on_tape;   /* ... whose id is sent as its offset */
     enum wire_mode mode;
     struct span view; /* raw */
     enum row_operation operation;
@@ -148,8 +148,8 @@ struct wire_change {
 };
 /* One live frame. */
 bool wire_change(struct buffer *out, const struct wire_change *change);
-/* The operation of a live frame's payload, and its view and key as the quoted JSON texts that stand
- * there, also where the payload is only the first of several fragments. False: it is no live frame.
+/* The operation of a live frame's payload, and its view and key as the quoted JSON texts that
+ * stand there. The payload may be only the first of several fragments. False: it is no live frame.
  */
 bool wire_change_names(struct span payload, enum row_operation *operation, struct span *view,
                        struct span *key);
@@ -160,11 +160,11 @@ struct wire_batch {
     const struct wire_encoding *encoding;
     struct buffer json;
     size_t rows;
-    enum wire_more more; /* rows of the view behind these; said by the complete batch */
+    enum wire_more more; /* rows of the view behind these; in the complete batch alone */
 };
 void wire_batch_init(struct wire_batch *batch, const struct wire_encoding *encoding, size_t limit);
 void wire_batch_fini(struct wire_batch *batch);
-/* Start a batch of a view; what it held is forgotten. */
+/* Start a batch of a view; its former content is forgotten. */
 bool wire_batch_start(struct wire_batch *batch, enum wire_mode mode, struct span view);
 /* `change`: the row's last. */
 bool wire_batch_row(struct wire_batch *batch, struct span key, struct span data, int64_t change);
@@ -180,14 +180,14 @@ bool wire_batch_end(struct wire_batch *batch, bool complete, struct span seq,
 /* One gzip member of any payload, for HTTP. */
 bool wire_gzip_member(struct wire_gzip *gzip, struct span payload, struct buffer *out);
 
-/* The way back, for clients: whether a message is gzip, and what it holds, appended to `out` within
- * its limit. ERROR_INVALID_MESSAGE, ERROR_TOO_LARGE or ERROR_MEMORY. */
+/* The way back, for clients: whether a message is gzip, and its content, appended to `out`
+ * within its limit. ERROR_INVALID_MESSAGE, ERROR_TOO_LARGE or ERROR_MEMORY. */
 bool wire_is_gzip(struct span message);
 bool wire_gunzip(struct span message, struct buffer *out, struct error *error);
 
 /* ---- heads, of version 2 ---- */
 
-/* What the first frame of a body says that it is. */
+/* What a body is, by its first frame. */
 enum wire_part {
     WIRE_WHOLE,      /* a message of version 1, or another that needs no head */
     WIRE_LIVE,       /* patch, upsert, remove, delete */
@@ -197,7 +197,7 @@ enum wire_part {
     WIRE_RESUMED,    /* likewise, and the cursor was good */
     WIRE_PROBLEM     /* an error */
 };
-/* Of the frame that starts at `bytes`; of a continuation WIRE_WHOLE. */
+/* Of the frame that starts at `bytes`; WIRE_WHOLE for a continuation. */
 enum wire_part wire_part_of(struct span bytes);
 
 /* A message that is being sent behind a head, from frame to frame. Zeroed: at the start of one. */
@@ -215,12 +215,12 @@ struct wire_joint {
 enum { WIRE_HEAD = 16 * 1024 };
 bool wire_behind_head(struct buffer *out, struct span frame, struct span head,
                       struct wire_joint *joint);
-/* Heads: of what names only the subscription (absent: none), ... */
+/* Heads: of messages that name only the subscription (absent: none), ... */
 bool wire_head(struct buffer *out, struct span id);
-/* ... of its acknowledgement, with the query, canonical text of an object, and the limit that the
- * view itself sets, where the query names none (0: it sets none), */
+/* ... of its acknowledgement, with the query, canonical text of an object, and the limit of the
+ * view itself, if the query names none (0: the view has none), */
 bool wire_head_accepted(struct buffer *out, struct span id, struct span query, int64_t take);
-/* ... and of its batches. `snapshot` is their id; `key` absent: it asked for none. */
+/* ... and of its batches. `snapshot` is their id; `key` absent: the query has none. */
 bool wire_head_batch(struct buffer *out, struct span id, struct span snapshot, bool authoritative,
                      struct span key);
 /* The whole answer to unsubscribe. */
@@ -231,26 +231,26 @@ bool wire_batch_nothing(struct buffer *out, const struct wire_encoding *encoding
 
 /* ---- errors ---- */
 
-/* Which subscription an error is about, as the client named it: raw; absent ones are left out, and
- * longer ones than these cut. */
+/* The subscription of an error, by the client's names: raw; absent ones are left out, and longer
+ * ones than these cut. */
 enum { WIRE_ABOUT_VIEW = 512, WIRE_ABOUT_KEY = 256 };
 struct wire_about {
     struct span view, key;
 };
-/* Version 2's names for what is wrong; the first are those of a struct error. */
+/* Version 2's names of errors; the first are those of a struct error. */
 enum wire_refusal {
-    WIRE_REFUSED_MESSAGE,     /* what an error is about an unreadable message, */
+    WIRE_REFUSED_MESSAGE,     /* the subject of an error: an unreadable message, */
     WIRE_REFUSED_SUBSCRIBE,   /* ... a subscribe, or a subscription that ends, */
     WIRE_REFUSED_UNSUBSCRIBE, /* ... or an unsubscribe */
     WIRE_REFUSED_ID_TAKEN,
     WIRE_REFUSED_ID_UNKNOWN,
-    WIRE_REFUSED_CURSOR,  /* it is none */
+    WIRE_REFUSED_CURSOR,  /* it is no cursor */
     WIRE_REFUSED_EPOCH,   /* of another database */
     WIRE_REFUSED_EXPIRED, /* the log does not reach back to it */
     WIRE_REFUSED_AHEAD,   /* it is beyond the newest event */
     WIRE_REFUSED_RESCOPED /* another token sees other events */
 };
-/* The body of a version 2 error. `tape` NULL: none is told. */
+/* The body of a version 2 error. `tape` NULL: it has none. */
 struct wire_problem {
     enum wire_refusal refusal;
     const struct error *error;

@@ -7,7 +7,7 @@
 /* RFC 6455 section 5.2. */
 enum frame_opcode { FRAME_CONTINUATION = 0x0, FRAME_TEXT = 0x1, FRAME_BINARY = 0x2 };
 
-/* Where the part of a body stands: in the bits of its first byte that RFC 6455 reserves. */
+/* The place of the part of a body: the bits of its first byte that RFC 6455 reserves. */
 enum { FRAME_PART_SHIFT = 4, FRAME_PART_BITS = 0x70 };
 static inline enum frame_opcode frame_of_part(enum frame_opcode opcode, enum wire_part part)
 {
@@ -18,30 +18,30 @@ static inline enum frame_opcode frame_of_part(enum frame_opcode opcode, enum wir
 void put_versioned(struct buffer *out, const struct wire_encoding *encoding, struct span data,
                    int64_t change);
 
-enum { WIRE_GZIP_START = 10, WIRE_GZIP_END = 8 }; /* bytes before and behind what is compressed */
+enum { WIRE_GZIP_START = 10, WIRE_GZIP_END = 8 }; /* bytes before and behind the compressed ones */
 
-/* wire_binary, of a body. */
+/* wire_binary for a body. */
 bool wire_binary_part(struct buffer *out, struct span payload, enum wire_part part);
 /* The header of one frame, as it stands at the start of its bytes. */
 void frame_put_header(struct buffer *out, unsigned char first, size_t payload);
 
-/* The object that says what a tape has. */
+/* The object that describes a tape. */
 void wire_put_tape(struct buffer *out, const struct wire_tape *tape);
 
 /* A message whose payload is being appended to `out`, behind room kept for its header. */
 struct frame_draft {
-    size_t start;  /* where the header goes */
+    size_t start;  /* the place of the header */
     size_t header; /* bytes kept for it */
 };
 
-/* Start a message of about `expected` payload bytes: the nearer the guess, the less is moved when
- * it ends. Append the payload to `out` next, then call frame_close, whatever happened between. */
+/* Start a message of about `expected` payload bytes: the nearer the guess, the fewer bytes move
+ * at the end. Append the payload to `out` next, then call frame_close in any case. */
 struct frame_draft frame_open(struct buffer *out, size_t expected);
-/* Write the header(s), cutting the payload into fragments when it is long. When `out` has failed
- * it is cut back to where the message started, so that it only ever holds whole messages. */
+/* Write the header(s), cutting the payload into fragments when it is long. If `out` has failed,
+ * it is cut back to the start of the message, so that it only ever holds whole messages. */
 bool frame_close(struct buffer *out, struct frame_draft draft, enum frame_opcode opcode);
 
-/* buffer_add without the call for the common case that the room is there. `data` is not NULL. */
+/* buffer_add without the call when there is room, which is the common case. `data` is not NULL. */
 static inline void put(struct buffer *out, const char *data, size_t length)
 {
     if (length < out->capacity - out->length) {
@@ -52,7 +52,7 @@ static inline void put(struct buffer *out, const char *data, size_t length)
     }
 }
 
-/* The compiler knows the length of a literal that it sees here. */
+/* The compiler knows the length of a literal here. */
 static inline void put_string(struct buffer *out, const char *string)
 {
     put(out, string, strlen(string));
