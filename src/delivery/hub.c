@@ -26,6 +26,8 @@ struct hub *hub_new(const struct hub_options *options, struct view_set *views,
         hub->options.look_us = HUB_LOOK_US;
     if (!options->max_filter_rows)
         hub->options.max_filter_rows = HUB_FILTER_ROWS;
+    if (!options->sighted_changes)
+        hub->options.sighted_changes = HUB_SIGHTED;
     if (!options->query.depth)
         hub->options.query.depth = HUB_QUERY_DEPTH;
     if (!options->query.terms)

@@ -31,6 +31,7 @@ struct hub_options {
     size_t max_windows;          /* different ones that are watched; 0: 1,000 */
     size_t max_waiting;          /* exports that are waited for before they are fed; 0: 1,000 */
     int64_t max_filter_rows;     /* that filters look at for a view read once; 0: 1,000,000 */
+    int64_t sighted_changes;     /* of the log, read to tell what a token saw; 0: 100,000 */
     struct view_query_limits query; /* of what clients ask for; depth 0: 8, terms 0: 256 */
 };
 

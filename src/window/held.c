@@ -2,9 +2,6 @@
 #include "rows/scoped_scan.h"
 #include "window/window_internal.h"
 
-/* Changes behind a token's end that are read to tell what the old token saw. */
-enum { SIGHTED_CHANGES = 100000 };
-
 /* What became of a key since the client had another token. */
 struct sighting {
     bool was_seen; /* before the first change of the key */
@@ -22,7 +19,7 @@ struct holding {
     const struct row_scope *scope; /* what the client saw of the list at hand, */
     int64_t until;                 /* ... and up to when, as in struct held */
     struct map sightings;          /* of the list at hand, once `sighted` */
-    size_t sighted;                /* changes read for it */
+    int64_t sighted;               /* changes read for it */
     bool sighted_all;              /* the log tells of every key */
     struct row_sink *sink;         /* takes the keys */
 };
@@ -101,12 +98,18 @@ static void forget_sightings(struct holding *holding)
     holding->sighted_all = false;
 }
 
+/* Changes behind a token's end that are read to tell what the old token saw. */
+static int64_t sighted_changes(const struct holding *holding)
+{
+    return holding->reading->window->hub->options.sighted_changes;
+}
+
 static bool each_change(void *argument, const struct store_change *change,
                         const struct store_entity *entity)
 {
     struct holding *holding = argument;
     (void)entity;
-    holding->sighted_all = ++holding->sighted <= SIGHTED_CHANGES;
+    holding->sighted_all = ++holding->sighted <= sighted_changes(holding);
     if (!holding->sighted_all || map_get(&holding->sightings, change->key))
         return holding->sighted_all;
     struct sighting *sighting = memory_new(sizeof *sighting + change->key.length);
@@ -133,7 +136,7 @@ static bool find_sightings(struct holding *holding)
         return true;
     holding->sighted_all = true;
     return store_scan_changes(reading->reader, reading->state->export.id, span_make(NULL, 0), from,
-                              reading->state->log.last_change, SIGHTED_CHANGES + 1, false,
+                              reading->state->log.last_change, sighted_changes(holding) + 1, false,
                               each_change, holding, error) &&
            error->code == ERROR_NONE;
 }

@@ -242,3 +242,12 @@ bool client_pull(struct client *client, long frames)
     }
     return any;
 }
+
+struct auth_identity *client_token(const char *row_scope)
+{
+    struct auth_identity *identity = auth_identity_anonymous();
+    identity->row_scopes.items = memory_new(sizeof *identity->row_scopes.items);
+    identity->row_scopes.items[0] = memory_copy_string(row_scope, strlen(row_scope));
+    identity->row_scopes.count = 1;
+    return identity;
+}

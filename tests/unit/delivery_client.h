@@ -50,4 +50,7 @@ void client_take(struct client *client, struct span bytes);
 bool client_pull(struct client *client, long frames);
 void client_cut(struct client *client);
 
+/* A token with one row scope; the caller releases it. */
+struct auth_identity *client_token(const char *row_scope);
+
 #endif

@@ -8,15 +8,6 @@ static struct auth_identity *ann, *bob;
 static struct client client;
 static bool short_log;
 
-static struct auth_identity *make_token(const char *value)
-{
-    struct auth_identity *identity = auth_identity_anonymous();
-    identity->row_scopes.items = memory_new(sizeof *identity->row_scopes.items);
-    identity->row_scopes.items[0] = memory_copy_string(value, strlen(value));
-    identity->row_scopes.count = 1;
-    return identity;
-}
-
 static void set_up(void)
 {
     struct error error;
@@ -35,8 +26,8 @@ static void set_up(void)
     fixture.base.options.retention = (struct store_retention){
         .rows = short_log ? 1 : 0, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
     hub_fixture_start(&fixture, set, exports, 1);
-    ann = make_token("ann");
-    bob = make_token("bob");
+    ann = client_token("ann");
+    bob = client_token("bob");
     client = (struct client){.view = "Q/list", .with_snapshot = true, .identity = ann};
     client_init(&client);
 }
@@ -256,7 +247,7 @@ static void read_once(struct auth_identity *identity, const char *keys)
 
 TEST(equal_tokens_share_what_is_made_for_one)
 {
-    struct auth_identity *again = make_token("ann");
+    struct auth_identity *again = client_token("ann");
     hub_fixture_feed(&fixture, "Q a patch {\"w\":\"ann\"}\nQ b patch {\"w\":\"bob\"}\n");
     read_once(ann, "a ");
     int64_t built = batches_built();
