@@ -1,4 +1,4 @@
-/* What the files of access share. */
+/* Shared by the files of access. */
 #ifndef ACCESS_ACCESS_INTERNAL_H
 #define ACCESS_ACCESS_INTERNAL_H
 
@@ -14,8 +14,7 @@
 enum { ACCESS_TOKEN_BYTES = HTTP_HEAD_LIMIT };
 
 struct access_rules {
-    struct config_auth
-        auth; /* of its texts jwks_url, issuer and audience are copies, others NULL */
+    struct config_auth auth; /* its texts jwks_url, issuer and audience are copies, others NULL */
     struct auth_claim_names claims; /* copies */
     struct credentials credentials;
     char *hosts; /* allowed_hosts; NULL: not set */
@@ -29,10 +28,10 @@ struct access {
     struct limits *limits;
     struct access_rules *rules;
     struct auth_identity *anonymous; /* everybody without authentication */
-    struct auth_identity *nobody;    /* who has no token where one is needed: no scope at all */
-    struct auth_keys *keys;          /* those of the rules and of the URL */
+    struct auth_identity *nobody; /* a client without a token if one is needed: no scope at all */
+    struct auth_keys *keys;       /* those of the rules and of the URL */
     struct auth_revocations *revoked;
-    struct revocations *revocations; /* how that is kept in the database */
+    struct revocations *revocations; /* revoked tokens in the database */
     struct jwks jwks;
 };
 
@@ -41,18 +40,17 @@ static inline uint64_t access_now(const struct access *access)
 {
     return access->context.now_ms(access->context.argument);
 }
-/* Join the keys of the rules and those fetched; the old ones stay when that is not possible. */
+/* Join the keys of the rules and the fetched ones; on failure the old ones stay. */
 bool access_join_keys(struct access *access, const struct auth_keys *fetched, struct error *error);
 bool access_same_keys(const struct auth_keys *a, const struct auth_keys *b);
-/* Tell the log which keys came into force from there, or those of the rules unless they are as in
+/* Log the keys that came into force from there, or those of the rules unless they are as in
  * `old` (NULL: none were in force). */
 void access_tell_keys(struct access *access, const char *source, const struct auth_keys *keys);
 void access_tell_rules(struct access *access, const struct access_rules *old);
-/* Whether a browser's page of this origin may come in. */
+/* Whether a browser's page of this origin is allowed. */
 bool access_allows_origin(const struct access_rules *rules, struct span origin);
 
-/* request.c: what a request says of its sender; absent when it does not. The token may be read
- * into `room`. */
+/* request.c: the token of a request; absent if it has none. The token may be read into `room`. */
 struct span access_read_token(const struct net_connection *connection,
                               char room[ACCESS_TOKEN_BYTES]);
 /* Its origin, copied with a NUL. */

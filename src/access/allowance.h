@@ -1,6 +1,6 @@
 /*
- * allowance: what one connection may still do. Its rates, and the limits of its token as they are
- * now. What is refused is told to the audit. Loop thread.
+ * allowance: what one connection may still do: its rates, and the present limits of its token.
+ * Refusals are reported to the audit. Loop thread.
  */
 #ifndef ACCESS_ALLOWANCE_H
 #define ACCESS_ALLOWANCE_H
@@ -11,36 +11,36 @@ struct principal;
 
 struct allowance {
     struct limits *limits;
-    const struct principal *principal; /* whose connection it is; its identity may change */
+    const struct principal *principal; /* of the connection; its identity may change */
     const char *kind;                  /* for the audit: "subscriber" or "ingest" */
     size_t refused_bytes;              /* of the last allowance_send that was refused */
     struct rate_level messages, minute_messages, minute_bytes, subscribes, snapshots;
 };
 
-/* All is borrowed, and must stay as long as it. It owns no memory. */
+/* All is borrowed, and must live as long as the allowance, which owns no memory. */
 void allowance_init(struct allowance *allowance, struct limits *limits,
                     const struct principal *principal, const char *kind);
 
-/* Each: whether it may, and counted if so; else the error to tell. */
+/* Each function: whether it is allowed, and counted if so; else the error. */
 
-/* One message more comes in. Refused: the connection is to be ended. */
+/* One more message has come. Refused: end the connection. */
 bool allowance_message(struct allowance *allowance, struct error *error);
-/* A subscribe message, be it good or not; then one more subscription beside `held`; then a
- * snapshot or a resume. */
+/* A subscribe message, good or bad; then one more subscription beside `held`; then a snapshot or
+ * a resume. */
 bool allowance_subscribe(struct allowance *allowance, struct error *error);
 bool allowance_subscription(struct allowance *allowance, size_t held, struct error *error);
 bool allowance_snapshot(struct allowance *allowance, struct error *error);
 /* An answer of so many rows. Nothing is counted. */
 bool allowance_rows(struct allowance *allowance, int64_t rows, struct error *error);
 
-/* `bytes` are to go out: counted, or false; then allowance_left says how many could, and when none
- * of it can be used, allowance_overdrawn why, and the connection is to be ended. */
+/* Whether `bytes` may be sent: counted, or false. Then allowance_left says how many may be sent;
+ * if none of it can be used, allowance_overdrawn has the error, and the connection must end. */
 bool allowance_send(struct allowance *allowance, size_t bytes);
 size_t allowance_left(struct allowance *allowance);
 void allowance_overdrawn(struct allowance *allowance, struct error *error);
 
-/* For producers, who are made to wait rather than ended: count a message; whether no more may be
- * read for now. The rate of messages is for subscribers alone. */
+/* For producers, which wait instead of being ended: count a message; whether no more may be read
+ * for now. The rate of messages is for subscribers alone. */
 void allowance_note_message(struct allowance *allowance);
 bool allowance_is_spent(const struct allowance *allowance);
 

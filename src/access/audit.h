@@ -1,10 +1,10 @@
 /*
- * audit: who came in, who was turned away, which limit was hit, which keys are in force. Each event
- * is one log line of the component "audit" and one count for /metrics; docs/logs.md lists the
- * events and their fields. (Refused requests of producers are told less often.) Tokens and keys
- * never come here: only what a verified token says.
+ * audit: accepted and refused clients, exceeded limits, keys in force. Each event is one log line
+ * of the component "audit" and one count for /metrics; docs/logs.md lists the events and their
+ * fields. (Refused requests of producers have fewer lines.) Tokens and keys never come here, only
+ * the claims of a verified token.
  *
- * Any thread. Lines are held back beyond 1,000 of one event in 10 s, and counted; the counts for
+ * Any thread. Lines beyond 1,000 of one event in 10 s are held back, and counted; the counts for
  * /metrics are complete in any case.
  */
 #ifndef ACCESS_AUDIT_H
@@ -12,7 +12,7 @@
 
 #include "auth/auth.h"
 
-/* X(name, event in the log, level): what happened. */
+/* X(name, event in the log, level). */
 #define AUDIT_EVENTS(X)                                                                            \
     X(ACCEPTED, "handshake-accepted", INFO)                                                        \
     X(DENIED, "handshake-denied", WARNING)                                                         \
@@ -36,8 +36,8 @@ enum audit_event {
         AUDIT_EVENT_COUNT
 };
 
-/* X(name, label of /metrics and the log): the limits of docs/protocol.md. The first are numbers at
- * a time, those behind are rates. */
+/* X(name, label of /metrics and the log): the limits of docs/protocol.md. First the limits at a
+ * time, then the rates. */
 #define AUDIT_LIMITS(X)                                                                            \
     X(CONNECTIONS, "connections")                                                                  \
     X(CONNECTIONS_PER_SUBJECT, "connections_per_subject")                                          \
@@ -65,57 +65,58 @@ enum audit_limit {
 /* A server's counts, for /metrics. */
 struct audit {
     struct counter events[AUDIT_EVENT_COUNT];
-    /* Attempts to come in with or without a token, and to refresh one, by what became of them;
-     * ERROR_NONE: let in. */
+    /* Attempts to connect with or without a token, and to refresh one, by result; ERROR_NONE:
+     * accepted. */
     struct counter attempts[ERROR_COUNT];
     struct counter limits[AUDIT_LIMIT_COUNT];
     struct counter refusals[ERROR_COUNT]; /* requests of producers, by the code */
-    /* Of refusals: when a line was written last (monotonic; 0: never), and the count then. */
+    /* Of refusals: the time of the last line (monotonic; 0: never), and the count then. */
     _Atomic uint64_t told_us[ERROR_COUNT], told_count[ERROR_COUNT];
 };
 
-/* Whom something is told of. What is not known is absent or NULL. Borrowed during the call. */
+/* The client of an event. Unknown members are absent or NULL. Borrowed during the call. */
 struct audit_client {
     const char *address; /* of the client itself, not of the proxy before it */
     const char *origin;  /* as the request names it */
-    const char *kind;    /* what it came for: "subscriber", "ingest", "http", "health" */
+    const char *kind;    /* its purpose: "subscriber", "ingest", "http", "health" */
     const struct auth_identity *identity;
 };
 
-/* A handshake or request was let in. Who asks by HTTP is told with `kind` "http", and may be told
- * once per connection. */
+/* A handshake or request was accepted. A client of HTTP has the `kind` "http", and may be
+ * reported once per connection. */
 void audit_accepted(struct audit *audit, const struct audit_client *client);
-/* It was not, with the error that it was answered with. Limits are told by audit_limited. */
+/* A handshake or request was refused, with the error of the answer. audit_limited reports
+ * limits. */
 void audit_denied(struct audit *audit, const struct audit_client *client,
                   const struct error *error);
-/* Something in a session was refused, which goes on. `what`: "subscribe", "ingest", … */
+/* Something in a session was refused; the session goes on. `what`: "subscribe", "ingest", … */
 void audit_session_denied(struct audit *audit, const struct audit_client *client, const char *what,
                           const struct error *error);
-/* A session was ended by the server: its token ran out or was revoked, a limit says so. */
+/* The server ended a session: its token ran out or was revoked, or it exceeded a limit. */
 void audit_session_ended(struct audit *audit, const struct audit_client *client,
                          const struct error *error);
-/* A limit turned something away, in a handshake (counts as an attempt too) or in a session. */
+/* A limit refused something, in a handshake (counts as an attempt too) or in a session. */
 void audit_limited(struct audit *audit, const struct audit_client *client, enum audit_limit limit,
                    bool handshake, const struct error *error);
-/* A request of a producer was refused, whatever the reason. All are counted; of each code the first
- * within AUDIT_REFUSAL_SECONDS is told, with the number of those that were not. */
+/* A request of a producer was refused, for any reason. All are counted. The first of each code
+ * within AUDIT_REFUSAL_SECONDS has a line, with the number of those that had none. */
 enum { AUDIT_REFUSAL_SECONDS = 10 };
 void audit_request_refused(struct audit *audit, const struct audit_client *client,
                            const struct error *error, uint64_t now_us);
 void audit_refreshed(struct audit *audit, const struct audit_client *client);
 void audit_refresh_denied(struct audit *audit, const struct audit_client *client,
                           const struct error *error);
-/* A token was revoked by its jti; `by`: the client that asked for it. */
+/* A token was revoked by its jti; `by`: the client that revoked it. */
 void audit_revoked(struct audit *audit, const struct audit_client *by, const char *token_id);
-/* Keys came into force: from where (a file, a URL without its query), how many, their kids with a
- * space between them, and what was passed over. */
+/* Keys came into force: their source (a file, a URL without its query), how many, their kids
+ * separated by spaces, and what was skipped. */
 void audit_keys_changed(struct audit *audit, const char *source, const struct auth_keys *keys,
                         const char *kids);
-/* They could not be read or fetched; the known ones stay in force. */
+/* Keys could not be read or fetched; the known ones stay in force. */
 void audit_keys_failed(struct audit *audit, const char *source, const struct error *error);
-/* They could not be fetched for so long that the known ones, so many, count no more. */
+/* Keys could not be fetched for so long that the known ones, so many, are out of force. */
 void audit_keys_stale(struct audit *audit, const char *source, size_t count, uint64_t seconds);
-/* The configuration was read again. `changed`: names of settings, with a space between them. */
+/* The configuration was read again. `changed`: names of settings, separated by spaces. */
 void audit_reloaded(struct audit *audit, const char *changed);
 void audit_reload_refused(struct audit *audit, const struct error *error);
 

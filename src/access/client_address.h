@@ -1,4 +1,4 @@
-/* Where a request really comes from. Loop thread. */
+/* The true address of a client. Loop thread. */
 #ifndef ACCESS_CLIENT_ADDRESS_H
 #define ACCESS_CLIENT_ADDRESS_H
 
@@ -6,8 +6,8 @@
 
 struct net_connection;
 
-/* The address of the client, as its socket has it, or as the configured header of a trusted proxy
- * says; "" when it is not known. */
+/* The address of the client: of its socket, or from the configured header of a trusted proxy; ""
+ * if not known. */
 void client_address(const struct limit_rules *rules, const struct net_connection *connection,
                     char text[ADDRESS_TEXT]);
 

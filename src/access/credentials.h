@@ -1,21 +1,19 @@
-/*
- * credentials: the tokens and keys that "auth" of the configuration and its files come to.
- */
+/* credentials: the tokens and keys of "auth" in the configuration and its files. */
 #ifndef ACCESS_CREDENTIALS_H
 #define ACCESS_CREDENTIALS_H
 
 #include "auth/auth.h"
 #include "config/config.h"
 
-/* What "auth" and the files that it names hold. */
+/* The content of "auth" and of the files that it names. */
 struct credentials {
     struct auth_static *tokens; /* NULL: none */
-    struct auth_keys *keys;     /* those of "keys" and of the JWKS file; may be empty */
+    struct auth_keys *keys;     /* keys of "keys" and of the JWKS file; may be empty */
     struct auth_scopes *scopes; /* NULL: none */
     unsigned base_scopes;
 };
-/* Read them; files are read, so not on the loop thread. ERROR_CONFIGURATION names what is wrong,
- * also where half of what is needed is there, and quotes no secret. */
+/* Read credentials and their files, so not on the loop thread. ERROR_CONFIGURATION names the
+ * fault, also half a configuration, and quotes no secret. */
 bool credentials_read(struct credentials *credentials, const struct config *config,
                       struct error *error);
 /* A zeroed one is fine. */

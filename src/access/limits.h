@@ -1,9 +1,9 @@
 /*
- * limits: how much a client may have at a time, and how often (docs/limits.md). Here what a server
- * knows of all clients together; what one connection used up is in allowance.h. Loop thread.
+ * limits: how much a client may have at a time, and how often (docs/limits.md). This header has the
+ * limits over all clients; allowance.h has those of one connection. Loop thread.
  *
- * What a token says of itself comes before the configuration; a rate counts what was let through
- * and nothing else.
+ * The limits of a token come before the configuration. A rate counts accepted attempts and nothing
+ * else.
  */
 #ifndef ACCESS_LIMITS_H
 #define ACCESS_LIMITS_H
@@ -26,7 +26,7 @@ struct limit_rules {
     struct rate subscribes, messages, snapshots;
     int64_t connections; /* in all */
     int64_t connections_per_ip, connections_per_origin, connections_per_metering_key;
-    /* Where a token sets none. */
+    /* The default of limits in tokens. */
     struct auth_limits standard;
     int64_t minute_ms; /* of the two limits per minute */
     struct networks trusted;
@@ -34,7 +34,7 @@ struct limit_rules {
     enum forwarded_form proxy_form;
 };
 
-/* What is rated by key; and by what connections are counted, in the order in which it is asked. */
+/* The keys of rates; and the keys by which connections are counted, in the order of the checks. */
 enum { LIMIT_HANDSHAKES, LIMIT_FAILURES, LIMIT_SUBJECTS, LIMIT_METERING_KEYS, LIMIT_TABLES };
 enum { LIMIT_BY_ADDRESS, LIMIT_BY_SUBJECT, LIMIT_BY_METERING_KEY, LIMIT_BY_ORIGIN, LIMIT_COUNTS };
 
@@ -45,7 +45,7 @@ struct limits {
     void *clock;
     struct rate_table *tables[LIMIT_TABLES];
     int64_t connections;      /* now */
-    int64_t most_connections; /* that the process has room for; a larger number takes a restart */
+    int64_t most_connections; /* that the process has room for; a larger number needs a restart */
     struct tally counts[LIMIT_COUNTS];
 };
 
@@ -53,27 +53,27 @@ struct limits {
 struct limits *limits_new(const struct config *config, struct audit *audit, struct error *error);
 /* After all places were left. */
 void limits_free(struct limits *limits);
-/* Another configuration's, from now on, also for those who are here; what was counted stays
- * counted. On failure nothing has changed. */
+/* Apply another configuration from now on, also for present clients; the counts stay. On failure
+ * nothing has changed. */
 bool limits_apply(struct limits *limits, const struct config *config, struct error *error);
 
 /* ---- connections ---- */
 
-/* What one connection takes of the counts. */
+/* The place of one connection in the counts. */
 struct limit_place;
 
-/* A handshake begins. false: too many from there, or no room for anybody. */
+/* A handshake begins. false: too many from that address, or no room for any. */
 bool limits_handshake(struct limits *limits, const struct audit_client *client,
                       struct error *error);
 /*
- * Who guesses tokens is told to wait, however it asks: by handshakes or plain requests. Whether a
- * request with a bad token is told what is wrong with it; and that one was. Of these, as many count
- * as there may be handshakes. Good tokens are not concerned.
+ * A client that guesses tokens must wait, by handshakes or plain requests: whether a request with a
+ * bad token gets the true error; and that one came. As many bad tokens count as handshakes are
+ * allowed. Good tokens are not affected.
  */
 bool limits_may_try(struct limits *limits, const struct audit_client *client, struct error *error);
 void limits_note_failure(struct limits *limits, const struct audit_client *client);
-/* This client, who was found to be who it says, connects. It takes a place until it leaves it; NULL
- * with the error to answer with. */
+/* An identified client connects. It takes a place until it leaves it; NULL with the error to
+ * answer with. */
 struct limit_place *limits_enter(struct limits *limits, const struct audit_client *client,
                                  struct error *error);
 /* NULL is fine. */
@@ -83,14 +83,14 @@ void limits_leave(struct limit_place *place);
 
 /* A token's own number, else the standard one; LIMITS_NONE. */
 int64_t limits_choose(int64_t own, int64_t standard);
-/* The rows that one request of theirs may be answered with. NULL: a stranger. */
+/* The most rows in the answer to one request. NULL: an unknown client. */
 int64_t limits_snapshot_rows(const struct limits *limits, const struct auth_identity *identity);
 /* Whether a rate holds at all. */
 bool limits_rate_holds(const struct limits *limits, const struct rate *rate);
 int64_t limits_now(const struct limits *limits);
-/* Say so in error->retry_after: the wait in whole seconds, rounded up. Always false. */
+/* Put the wait into error->retry_after: whole seconds, rounded up. Always false. */
 bool limits_wait(struct error *error, int64_t wait_ms);
-/* What stands behind its number in an error: "in 60 seconds and a burst of 10". */
+/* The text behind the number in an error: "in 60 seconds and a burst of 10". */
 enum { LIMITS_RATE_TEXT = 80 };
 const char *limits_rate_text(const struct rate *rate, char room[LIMITS_RATE_TEXT]);
 

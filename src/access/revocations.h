@@ -1,8 +1,8 @@
 /*
- * Revoked tokens: kept in the database, and in the set that access asks. A token is refused, and
- * its sessions end, from the moment of the request on; the request is answered when the database
- * has it. Should the database not take it, the token stays refused until the server stops. Loop
- * thread.
+ * Revoked tokens: in the database, and in the set that access checks. A token is refused, and its
+ * sessions end, from the moment of the request on. The request is answered when the database has
+ * the revocation. If the database cannot write it, the token stays refused until the server stops.
+ * Loop thread.
  */
 #ifndef ACCESS_REVOCATIONS_H
 #define ACCESS_REVOCATIONS_H
@@ -16,9 +16,9 @@ struct access;
 
 /* Makes access->revocations and fills access->revoked from the database. */
 bool revocations_open(struct access *access, struct error *error);
-/* After the engine, which answers what waits. NULL is fine. */
+/* After the engine, which answers waiting requests. NULL is fine. */
 void revocations_close(struct revocations *revocations);
-/* To be called every second or so: forgets those whose tokens have run out. */
+/* To be called every second or so: forgets revocations of tokens that have run out. */
 void revocations_tick(struct access *access);
 
 /* ---- for everybody ---- */
@@ -34,7 +34,7 @@ struct revocation_request {
     void *argument;
 };
 
-/* The span is copied. false, and `done` is not called, when it cannot be taken. */
+/* The span is copied. false, without a call of `done`, if it cannot be added. */
 bool revocations_add(struct access *access, const struct revocation_request *request,
                      struct error *error);
 

@@ -1,7 +1,8 @@
 /*
- * shares: what many take of one bounded pool, and who gives something back when there is no more.
- * Each share has an owner: a subject, or an address where the subject names nobody. When the pool
- * is used up, a share of the owner who has most is broken off, and not whoever came last.
+ * shares: the parts of one bounded pool that many owners have, and who gives something back when
+ * the pool is used up. Each share has an owner: a subject, or an address if the subject names
+ * nobody. When the pool is used up, a share of the owner who has most is broken off; the newest is
+ * not refused.
  *
  * Zeroed, a pool is empty, and a share is in none. Loop thread.
  */
@@ -25,18 +26,18 @@ struct share {
     size_t amount;
 };
 
-/* The name of the owner of what a client takes; 0 is the server's own. */
+/* The name of a client as owner of its shares; 0 is the server itself. */
 uint64_t shares_owner_of(const struct principal *principal);
-/* The share has so much of the pool from now on; 0: it leaves. It keeps the owner that it began
- * with. False when out of memory: then nothing has changed. */
+/* Set the share's part of the pool; 0: it leaves. It keeps its first owner. False when out of
+ * memory: then nothing has changed. */
 bool share_set(struct share *share, struct shares *shares, uint64_t owner, size_t amount);
-/* It leaves the pool, if it is in one. */
+/* The share leaves the pool, if it is in one. */
 void share_end(struct share *share, struct shares *shares);
-/* The share to be broken off so that `taker`, which is in the pool, can keep what it has: of the
- * owner's largest ones, to a power of two, the oldest. NULL: the taker's own, for its owner has as
- * much as any, and no share that is larger. */
+/* The share to be broken off so that `taker`, which is in the pool, can keep its part: of the
+ * owner's largest ones, to a power of two, the oldest. NULL: the taker's own, because its owner has
+ * as much as any, and no larger share. */
 struct share *shares_victim(const struct shares *shares, const struct share *taker);
-/* How many owners there are, and what one of them has. */
+/* The number of owners, and the amount of one of them. */
 size_t shares_owners(const struct shares *shares);
 size_t shares_amount(const struct shares *shares, uint64_t owner);
 

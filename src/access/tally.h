@@ -1,6 +1,6 @@
 /*
- * tally: how many there are of each key at a time, e.g. connections by address; keys without any
- * take no memory. Loop thread.
+ * tally: a count of each key at a time, e.g. connections by address. A key without any takes no
+ * memory. Loop thread.
  */
 #ifndef ACCESS_TALLY_H
 #define ACCESS_TALLY_H

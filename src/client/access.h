@@ -1,5 +1,6 @@
 /*
- * What a client needs to get in: where the server is, whose certificate it may show, and the token.
+ * What a client needs to connect: the address of the server, the authorities of its certificate,
+ * and the token.
  */
 #ifndef CLIENT_ACCESS_H
 #define CLIENT_ACCESS_H
@@ -15,15 +16,15 @@ struct client_target {
     bool secure;
 };
 
-/* Read a URL; `path` holds when it has none. ERROR_INVALID_PARAMETER. */
+/* Read a URL; `path` is the default. ERROR_INVALID_PARAMETER. */
 bool client_target_parse(struct client_target *target, const char *url, const char *path,
                          struct error *error);
-/* The token to come with, "" for none; `token` is cleared first. ERROR_CONFIGURATION names the file
- * or the variable. */
+/* Read the token, "" for none; `token` is cleared first. ERROR_CONFIGURATION names the file or
+ * the variable. */
 bool client_token_read(const struct client_access *access, struct buffer *token,
                        struct error *error);
-/* Whether a file of authorities can be used: of one that it cannot read, libwebsockets says
- * nothing, it only trusts nobody. */
+/* Whether a file of authorities is usable: libwebsockets does not report an unreadable file, it
+ * then trusts no server. */
 bool client_check_authorities(const char *path, struct error *error);
 
 #endif

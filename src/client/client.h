@@ -1,7 +1,7 @@
 /*
  * client: a WebSocket client for the commands that talk to a running server. It owns the calling
- * thread while it runs, connects again with back-off, and knows nothing of what it carries: the
- * commands give it texts to send and get whole messages.
+ * thread while it runs, and connects again with back-off. It does not know the meaning of messages:
+ * the commands give it texts to send and get whole messages.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -10,20 +10,20 @@
 
 struct client;
 
-/* How a connection came to its end. */
+/* The end of a connection. */
 struct client_end {
     bool opened;      /* false: it was never established */
-    int code;         /* the peer's close code; 0: it just broke */
-    int status;       /* HTTP status, when the server answered with another than it should; or 0 */
-    char reason[256]; /* the peer's words, or what went wrong here; may be empty */
+    int code;         /* the peer's close code; 0: the connection just broke */
+    int status;       /* HTTP status, if the server answered with an unexpected one; or 0 */
+    char reason[256]; /* the peer's words, or the fault on this side; may be empty */
 };
 
 /* All are called on the thread of client_run, with the argument of the options. */
 struct client_handlers {
     void (*opened)(void *argument);
     void (*message)(void *argument, struct span message);
-    /* Append the next text to send; false when there is none now. Asked again after each one, and
-     * after client_send. */
+    /* Append the next text to send; false if there is none now. Called again after each text,
+     * and after client_send. */
     bool (*next)(void *argument, struct buffer *text);
     /* true: connect again. */
     bool (*ended)(void *argument, const struct client_end *end);
@@ -31,26 +31,26 @@ struct client_handlers {
     void (*tick)(void *argument);
 };
 
-/* How the server is known to be the right one, and how we prove who we are. */
+/* How the client checks the server, and proves its own identity. */
 struct client_access {
     const char *ca_file;    /* PEM: the authorities to trust; NULL: those of the system */
-    const char *token_file; /* with the token; read anew for each connection; NULL: there is none */
-    const char *token;      /* when there is no file; NULL: without one */
+    const char *token_file; /* the file with the token, read for each connection; NULL: none */
+    const char *token;      /* the token if there is no file; NULL: without one */
 };
 
 struct client_options {
     const char *url;  /* ws://HOST[:PORT][/path], or wss:// */
-    const char *path; /* when the URL has none */
+    const char *path; /* the path if the URL has none */
     struct client_access access;
     size_t max_message_bytes;
-    /* How long to go on trying to connect: at first, and after a connection broke. 0: once. */
+    /* How long to try to connect: at first, and after a connection broke. 0: once. */
     int64_t first_patience_ms, patience_ms;
     struct client_handlers handlers;
     void *argument;
 };
 
-/* ERROR_INVALID_PARAMETER when the URL is not one; ERROR_CONFIGURATION names a file that cannot be
- * used. Nothing is connected yet. */
+/* ERROR_INVALID_PARAMETER if the URL is wrong; ERROR_CONFIGURATION names an unusable file.
+ * Nothing is connected yet. */
 struct client *client_new(const struct client_options *options, struct error *error);
 void client_free(struct client *client);
 /* Connect and serve until client_stop, or until a connection ended for good. false with

@@ -1,9 +1,9 @@
 /*
  * config: every setting in one table, settings.h: name, type, default, range, what a change does,
- * help. The table gives the fields of struct config, parses the configuration file, the environment
- * and command-line options, checks them, prints itself for --help, and is the source of the
- * published JSON Schema (a test holds them together).
- * Order: an option over the file, the file over the environment, the environment over the default.
+ * help. The table gives the fields of struct config. It parses the configuration file, the
+ * environment and command-line options, checks them, and prints itself for --help. The published
+ * JSON Schema comes from it (a test compares the two). Order: an option over the file, the file
+ * over the environment, the environment over the default.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -15,7 +15,7 @@
 /* A view defined in the configuration, beside the three that every export has. */
 struct config_view {
     char *name;
-    char *definition; /* its JSON, as view_set_derive takes it */
+    char *definition; /* its JSON, as view_set_derive reads it */
 };
 
 enum { CONFIG_INHERIT = -1 };
@@ -23,36 +23,36 @@ enum { CONFIG_INHERIT = -1 };
 struct config_export {
     char *name;
     int64_t max_entities;     /* 0: unlimited */
-    int64_t max_array_length; /* 0: unlimited; CONFIG_INHERIT: as elsewhere */
-    bool null_removes;        /* a member that is null in a patch goes */
+    int64_t max_array_length; /* 0: unlimited; CONFIG_INHERIT: the setting of that name */
+    bool null_removes;        /* a null member of a patch removes the member */
     char *scope;              /* path of the field that scopes its rows, as JSON; NULL: none */
     struct config_view *views;
     size_t view_count;
 };
 
 enum config_auth_mode { CONFIG_AUTH_NONE, CONFIG_AUTH_STATIC, CONFIG_AUTH_SIGNED };
-/* Who is shown something, where there is authentication. */
+/* The clients that see something, if there is authentication. */
 enum config_audience { CONFIG_FOR_ADMIN, CONFIG_FOR_ALL };
 
-/* What becomes of mutations for exports that the configuration does not show. */
+/* The fate of mutations for exports that the configuration does not show. */
 enum config_unknown_exports { CONFIG_UNKNOWN_IGNORE, CONFIG_UNKNOWN_REFUSE };
 
-/* Whether the rate windows hold. AUTO: unless the server is for its own machine alone; limits.h. */
+/* Whether the rates hold. AUTO: unless the server is for its own machine alone; limits.h. */
 enum config_rate_limiting { CONFIG_RATES_AUTO, CONFIG_RATES_ON, CONFIG_RATES_OFF };
 
-/* So many, and a burst beyond them, in so many seconds. */
+/* So many, and a burst on top, in so many seconds. */
 struct config_rate {
     int64_t most; /* 0: no limit */
     int64_t burst, seconds;
 };
 
-/* What becomes of another value while the server runs. */
+/* The effect of another value while the server runs. */
 enum config_change {
-    CONFIG_RESTART,           /* nothing: it is read at the start only */
+    CONFIG_RESTART,           /* none: it is read at the start only */
     CONFIG_LIVE,              /* it holds from then on */
-    CONFIG_LIVE_WHILE_SET,    /* the same, but it can neither come nor go */
-    CONFIG_LIVE_WITHIN_ROOM,  /* the same, up to the connections that there is room for */
-    CONFIG_LIVE_WITH_OUTGOING /* the same, where outgoing requests are possible */
+    CONFIG_LIVE_WHILE_SET,    /* the same, but it can be neither set nor unset */
+    CONFIG_LIVE_WITHIN_ROOM,  /* the same, up to the connections that the server has room for */
+    CONFIG_LIVE_WITH_OUTGOING /* the same, if outgoing requests are possible */
 };
 
 #define TEXT(field, ...) char *field;
@@ -63,10 +63,10 @@ enum config_change {
 #define RATE(field, ...) struct config_rate field;
 /* clang-format off */
 struct config {
-    /* Where relative paths begin: a folder's descriptor, which is not the configuration's own, or
-     * AT_FDCWD. */
+    /* The start of relative paths: a folder's descriptor, which the configuration does not own,
+     * or AT_FDCWD. */
     int folder;
-    bool reads_environment; /* what the file leaves out of "auth" comes from there, too */
+    bool reads_environment; /* members that the file leaves out of "auth" come from there, too */
 #include "config/settings.h"
     struct config_auth {
 #include "config/settings_auth.h"
@@ -78,7 +78,7 @@ struct config {
     char **stacks;       /* "stacks": paths of arete stack files */
     size_t stack_count;
     struct config_export *exports; /* "exports": {"Quake": {"max_entities": n, "views": {…}}} */
-    size_t export_count;           /* 0, and no stacks: exports appear as they are fed */
+    size_t export_count;           /* 0, and no stacks: exports appear when they are first fed */
 };
 /* clang-format on */
 #undef TEXT
@@ -91,41 +91,42 @@ struct config {
 /* All defaults; relative paths begin in the working directory. */
 bool config_init(struct config *config, struct error *error);
 void config_fini(struct config *config);
-/* Read the environment names that apply (STELE_… over ARETE_…): a value that cannot be parsed is an
- * error. */
+/* Read the environment variables of settings (STELE_… over ARETE_…): a value that cannot be
+ * parsed is an error. */
 bool config_read_environment(struct config *config, struct error *error);
-/* Read a JSON file: an unknown or wrong setting is an error that names it and what is allowed. */
+/* Read a JSON file. An unknown or wrong setting is an error that names it and what is allowed. */
 bool config_read_file(struct config *config, const char *path, struct error *error);
 /* One setting by name from text, e.g. from a command line. "stack" adds a file to "stacks". */
 bool config_set(struct config *config, const char *name, const char *value, struct error *error);
-/* Whether every rate is as it comes. */
+/* Whether every rate has its default. */
 bool config_rates_untouched(const struct config *config);
-/* ERROR_CONFIGURATION when there is no authentication and an address to listen at can be reached
- * from other machines: that takes an explicit word of the operator. */
+/* ERROR_CONFIGURATION if there is no authentication and other machines can reach an address of
+ * the server: the operator must allow that explicitly. */
 bool config_check_exposure(const struct config *config, struct error *error);
 /* Append a line per setting: name, type, default, help (for --help and the docs). */
 bool config_describe(struct buffer *out);
 /* Append the JSON Schema of the file. */
 bool config_schema(struct buffer *out);
-/* Append the values in force, as a configuration file that would give the same. */
+/* Append the values in force, as a configuration file that would give the same values. */
 bool config_print(const struct config *config, struct buffer *out);
-/* Asked about each setting that differs, in the order of the table. `change` says what a running
- * server can do about it, and is never CONFIG_LIVE_WHILE_SET; `restart`, why it would take a
- * restart. Returns whether it is to be taken. */
+/* Called for each setting that differs, in the order of the table. `change` says what a running
+ * server can do about it, and is never CONFIG_LIVE_WHILE_SET. `restart` says why it would need a
+ * restart. Returns whether the setting is to be applied. */
 typedef bool (*config_judge)(void *argument, const char *name, enum config_change change,
                              const char *restart);
-/* Move into the configuration in force what `from` sets otherwise and `judge` lets through. `from`
- * is good for config_fini only, then. */
+/* Move the settings of `from` that differ, and that `judge` allows, into the configuration in
+ * force. After that `from` is good for config_fini only. */
 void config_take_live(struct config *config, struct config *from, config_judge judge,
                       void *argument);
 
 /* ERROR_CONFIGURATION that names the setting at `path`. Always false. */
 bool config_wrong(struct error *error, const char *path, const char *what);
 
-/* The views that it and its stack files define, as a new set with all stages; NULL with an error
- * that names the file or the view. */
+/* The views that the configuration and its stack files define, as a new set with all stages;
+ * NULL with an error that names the file or the view. */
 struct view_set *config_views(const struct config *config, struct error *error);
-/* Log what is allowed in them, but seldom meant: an order, or a key, by what "fields" hide. */
+/* Log definitions that are allowed but seldom meant: an order, or a key, by a member that
+ * "fields" hide. */
 void config_warn_of_views(const struct view_set *views);
 
 #endif

@@ -1,6 +1,4 @@
-/*
- * What the files of the configuration share: the table of settings, and how one is set and shown.
- */
+/* Shared by the files of the configuration: the table of settings, and how one is set and shown. */
 #ifndef CONFIG_CONFIG_INTERNAL_H
 #define CONFIG_CONFIG_INTERNAL_H
 
@@ -15,23 +13,23 @@ enum setting_type {
     SETTING_RATE  /* "60+10/60s"; the next three rows set its numbers by their older names */
 };
 
-/* A row of settings.h. Everything that the program says about a setting comes from here. */
+/* A row of settings.h. All texts of the program about a setting come from here. */
 struct setting {
     const char *name;
-    const char *member; /* of "auth", its name there; NULL: it stands by itself */
+    const char *member; /* its name in "auth"; NULL: it is no member of "auth" */
     enum setting_type type;
     enum config_change change;
-    const char *restart;      /* why a change may take one, where it can be live */
+    const char *restart;      /* why a change may need a restart, if it can be live */
     size_t offset;            /* of the field in struct config */
     const char *text;         /* default of a text or an address; NULL: not set */
     int64_t number;           /* default of a number or a flag; of a word, its place in `words` */
     int64_t least, most;      /* range of a number */
     const char *const *words; /* in the order of the enum's values, NULL at the end */
-    /* Of a text: whether it may be set, beyond its length; NULL: always. */
+    /* Of a text: whether its content may be set; NULL: always. */
     bool (*check)(const char *text, struct error *error);
     const char *environment; /* the name of arete-server's variable for it; NULL: it has none */
     const char *help;
-    bool list;  /* of a text: the file may have a list of texts in its place */
+    bool list;  /* of a text: the file may have a list of texts instead */
     bool older; /* an older name, shown in the schema alone */
 };
 
@@ -56,9 +54,9 @@ static inline bool same_text(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Set what holds without a word of anybody. */
+/* Set the default. */
 bool setting_set_default(struct config *config, const struct setting *setting, struct error *error);
-/* Set from text; the value is checked. ERROR_CONFIGURATION names what is allowed. */
+/* Set from text; the value is checked. ERROR_CONFIGURATION names the allowed values. */
 bool setting_set_text(struct config *config, const struct setting *setting, struct span text,
                       struct error *error);
 /* The name of the environment variable that sets it: STELE_MAX_EXPORTS, STELE_AUTH_MODE. */
@@ -70,34 +68,34 @@ bool setting_read_variable(struct config *config, const struct setting *setting,
 /* From a member of the configuration file. */
 bool setting_set_tree(struct config *config, const struct setting *setting,
                       const struct tree *value, struct error *error);
-/* The value now: of a number or a flag itself, of a word its place in `words`; of a text itself, or
- * NULL. */
+/* The present value: of a number or a flag itself, of a word its place in `words`; of a text
+ * itself, or NULL. */
 int64_t setting_number(const struct config *config, const struct setting *setting);
 const char *setting_text(const struct config *config, const struct setting *setting);
-/* Whether the values of two configurations are the same; exchange them. */
+/* Whether two configurations have the same value; exchange the values. */
 bool setting_same(const struct config *a, const struct config *b, const struct setting *setting);
 void setting_swap(struct config *a, struct config *b, const struct setting *setting);
 
 /* Append the words as "a, b or c". */
 void setting_print_words(struct buffer *out, const char *const *words);
 
-/* "exports", "stacks", "auth" and "allowed_origins": set from what the file has for it, which
- * replaces what was there. */
+/* "exports", "stacks", "auth" and "allowed_origins": set from the file's value, which replaces
+ * the former one. */
 bool config_set_exports(struct config *config, const struct tree *exports, struct error *error);
 bool config_set_stacks(struct config *config, const struct tree *stacks, struct error *error);
 bool config_add_stack(struct config *config, struct span path, struct error *error);
 bool config_set_auth(struct config *config, const struct tree *auth, struct error *error);
 bool config_set_origins(struct config *config, const struct tree *origins, struct error *error);
-/* What is not in a table: exports and stacks; lists and origins. */
+/* Settings outside of the table: exports and stacks; lists and origins. */
 void config_free_exports(struct config *config);
 void config_free_auth(struct config *config);
 
-/* As config_wrong, for a member that the object there does not have; `known` ends with NULL. */
+/* As config_wrong, for a member that the object does not have; `known` ends with NULL. */
 bool config_unknown_member(struct error *error, const char *path, const char *name,
                            const char *const *known);
 
-/* Append its value, or the default where `config` is NULL, as one would type it; the same as JSON,
- * as a member of this name. False: there is none, and nothing was appended. */
+/* Append its value, or the default if `config` is NULL, as a person would type it; the same as
+ * JSON, as a member of this name. False: there is none, and nothing was appended. */
 bool setting_add(struct buffer *out, const struct config *config, const struct setting *setting);
 bool setting_add_member(struct buffer *out, const char *name, const struct config *config,
                         const struct setting *setting);

@@ -1,8 +1,8 @@
 /*
- * Every setting but those of "auth" (settings_auth.h) and those with a structure of their own. From
- * its row come the field of struct config, the default, the range, --help, the file, its schema,
- * the environment, what is printed, and what a reload says: a new setting touches this row and its
- * use.
+ * Every setting except those of "auth" (settings_auth.h) and those with a structure of their own. A
+ * row gives the field of struct config, the default, the range, --help, the file, its schema, the
+ * environment, the printed configuration, and the effect of a reload. So a new setting touches this
+ * row and its use.
  *
  *   TEXT(name, default, …)                 char *; NULL: not set
  *   ADDRESS(name, default, …)              char *, HOST:PORT, or "" for none
@@ -11,12 +11,12 @@
  *   WORD(name, enum, default, …)           the enum; its words stand in table.c
  *   RATE(name, most, burst, variable, …)   struct config_rate, "60+10/60s"; and its older names
  *
- * The rest of a row: what a change does (enum config_change), the help, and further members of
- * struct setting. Whoever includes this defines these words, and no guard keeps it from coming
- * twice.
+ * The remaining arguments of a row: what a change does (enum config_change), the help, and further
+ * members of struct setting. The including file defines these words; there is no include guard,
+ * because files include it more than once.
  */
 
-/* The database file, and where the server is reached. */
+/* The database file, and the addresses of the server. */
 TEXT(database, NULL, RESTART, "the database file; the server makes it if it does not exist")
 ADDRESS(listen, "127.0.0.1:8877", RESTART,
         "where subscribers and producers connect; port 0 picks a free one, \"\" means none")
@@ -31,7 +31,7 @@ TEXT(tls_key, NULL, LIVE_WHILE_SET,
      .restart = "TLS comes and goes with a restart only")
 FLAG(health_tls, false, RESTART, "whether health speaks TLS too")
 
-/* What a commit and a delete promise. */
+/* The promises of a commit and of a delete. */
 WORD(synchronous, database_synchronous, DATABASE_SYNCHRONOUS_FULL, RESTART,
      "when a commit counts as done: full, when it is on disk; normal, a power cut may lose the "
      "last commits; off, it may damage the file too")
@@ -56,7 +56,7 @@ NUMBER(retention_bytes, GIB, 0, LARGEST, RESTART,
 NUMBER(tombstone_seconds, 600, 0, CENTURY, RESTART,
        "a fresh snapshot includes deletes that are younger than this")
 
-/* What comes in. */
+/* Limits of mutations and messages. */
 NUMBER(max_array_length, 100, 0, 1000000000, RESTART,
        "elements that an array in an entity keeps, the newest; 0 for no limit")
 NUMBER(max_entity_bytes, 16 * MIB, KIB, GIB, RESTART, "largest entity after a merge")
@@ -79,7 +79,7 @@ NUMBER(max_producers, 10000, 1, LARGEST, RESTART, "names of producers that one s
 NUMBER(max_idempotency_keys, 100000, 1, LARGEST, RESTART,
        "Idempotency-Keys that one subject may use in 24 hours")
 
-/* Connections, and what each may have. */
+/* Connections, and the limits of each. */
 NUMBER(max_connections, 10000, 1, 65000, LIVE_WITHIN_ROOM, "connections at a time",
        .restart = "more than at the start takes a restart")
 NUMBER(max_connections_per_ip, 0, 0, LARGEST, LIVE,
@@ -144,7 +144,7 @@ TEXT(proxy_header, "X-Forwarded-For", LIVE,
      "list of addresses",
      .check = check_header)
 
-/* What subscribers and requests ask for. */
+/* Limits of subscriptions and requests. */
 NUMBER(max_window_rows, 10000, 1, 1000000, RESTART,
        "rows of a subscription with take, skip or a query, or to a derived view")
 NUMBER(max_windows, 1000, 1, 1000000, RESTART, "different windows with subscribers at a time")

@@ -1,4 +1,4 @@
-/* The members of "auth", as settings.h has the others; their names are "auth.mode" and so on. */
+/* The members of "auth", in the form of settings.h; their names are "auth.mode" and so on. */
 WORD(mode, config_auth_mode, CONFIG_AUTH_NONE, LIVE,
      "none: everybody may connect; static: a client needs one of tokens; signed: a client needs a "
      "token that one of the keys has signed, or one of tokens")

@@ -1,10 +1,10 @@
 /*
- * outbound: requests that the server itself makes by HTTP and HTTPS (libcurl). They run on one
- * thread of their own, many at a time, so neither the loop nor another request waits for an
- * endpoint that hangs; the answers come back to the loop.
+ * outbound: HTTP and HTTPS requests that the server itself makes (libcurl). They run on one thread
+ * of their own, many at a time, so neither the loop nor another request waits for an endpoint that
+ * hangs. The answers come back to the loop.
  *
- * What a request may do is narrow: http and https only, certificates are verified, redirects are
- * not followed, no proxy of the environment is used, no cookies, no compression; the answer and its
+ * The bounds of a request are narrow: http and https only, certificates are verified, redirects are
+ * not followed, no proxy of the environment is used, no cookies, no compression. The answer and its
  * headers are bounded, and so is the time. A token never appears in an error or a log line.
  */
 #ifndef OUTBOUND_OUTBOUND_H
@@ -15,12 +15,12 @@
 struct outbound;
 
 enum {
-    OUTBOUND_AT_ONCE = 16, /* requests on their way */
-    OUTBOUND_WAITING = 256 /* and those that wait for that */
+    OUTBOUND_AT_ONCE = 16, /* requests under way */
+    OUTBOUND_WAITING = 256 /* and requests that wait for that */
 };
 
 struct outbound_options {
-    const char *ca_file; /* certificates to trust in place of the system's; NULL: the system's */
+    const char *ca_file; /* certificates to trust instead of the system's; NULL: the system's */
     void (*wake)(void *argument); /* any thread: there is something for outbound_deliver */
     void *wake_argument;
 };
@@ -28,7 +28,7 @@ struct outbound_options {
 struct outbound_answer {
     struct error error;  /* ERROR_NONE: the server answered, whatever its status is */
     int status;          /* of HTTP */
-    int64_t retry_after; /* seconds, as the answer asks for; 0: it does not */
+    int64_t retry_after; /* seconds that the answer asks for; 0: none */
     struct buffer body;  /* may be moved out */
 };
 
@@ -42,7 +42,7 @@ struct outbound_request {
     const char *token;        /* for "Authorization: Bearer"; NULL: none */
     size_t max_bytes;         /* of the answer's body; a larger one is an error */
     int64_t connect_ms;       /* until there is a connection, TLS included */
-    int64_t total_ms;         /* until the whole answer is there */
+    int64_t total_ms;         /* until the whole answer has come */
     /* Called once, on the loop, from outbound_deliver or outbound_close. */
     outbound_done done;
     void *argument;
@@ -58,10 +58,10 @@ struct outbound *outbound_open(const struct outbound_options *options, struct er
  */
 bool outbound_send(struct outbound *outbound, const struct outbound_request *request,
                    struct error *error);
-/* Call `done` for what was answered. On the loop. */
+/* Call `done` for answered requests. On the loop. */
 void outbound_deliver(struct outbound *outbound);
-/* Cancel what is on its way, end the thread, answer the rest with ERROR_SHUTTING_DOWN. Does not
- * wait for the network. NULL is fine. */
+/* Cancel requests under way, end the thread, answer the others with ERROR_SHUTTING_DOWN. Does
+ * not wait for the network. NULL is fine. */
 void outbound_close(struct outbound *outbound);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What the files of outgoing requests share:
+ * Shared by the files of outgoing requests:
  *   outbound.c  the loop's side, and the thread
  *   transfer.c  one request as libcurl sees it
  */
@@ -19,7 +19,7 @@ struct outbound_transfer {
     struct queue_item item;
     struct link in_running;
     char *url, *content_type, *token;
-    char *method; /* NULL: as the body says */
+    char *method; /* NULL: by the body */
     char *body;
     size_t body_length;
     bool posts;
@@ -40,11 +40,11 @@ void outbound_transfer_free(struct outbound_transfer *transfer);
 /* The URL as errors and log lines may name it: without a query, which may hold a secret. */
 struct span outbound_shown_url(const char *url);
 
-/* On the outbound thread: put it into libcurl's hands / take it out. A transfer that cannot be
- * begun has its error. */
+/* On the outbound thread: give the transfer to libcurl / remove it. A transfer that cannot begin
+ * has its error. */
 bool outbound_transfer_begin(struct outbound_transfer *transfer, CURLM *multi, const char *ca_file);
 void outbound_transfer_end(struct outbound_transfer *transfer, CURLM *multi);
-/* What libcurl says became of it. */
+/* The result of the transfer, from libcurl. */
 void outbound_transfer_result(struct outbound_transfer *transfer, CURLcode code);
 
 #endif

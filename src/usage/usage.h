@@ -1,20 +1,20 @@
 /*
- * usage: what clients used, told to an HTTP endpoint as events, for billing (docs/usage.md).
+ * usage: what clients used, reported to an HTTP endpoint as events, for billing (docs/usage.md).
  *
  *   sessions, hub --> sums and events --> [batch] --> writer: the spool in the database
  *                                                        |
  *   endpoint <-- POST, up to 50 events <-- [packet] <-- reader
  *
- * Everything here belongs to the loop thread and never waits: the writer spools, a reader reads the
- * spool, and the client for outgoing requests posts. An event is removed from the spool only after
- * the endpoint took it. Without an endpoint there is no struct usage, and clients are not metered.
+ * All functions belong to the loop thread and never wait: the writer spools, a reader reads the
+ * spool, and the client for outgoing requests posts. An event leaves the spool only after the
+ * endpoint accepted it. Without an endpoint there is no struct usage, and clients are not metered.
  *
  *   client.c    clients, their sums per view, the texts of events
  *   spool.c     events on their way into the database
  *   delivery.c  and from there to the endpoint
  *   packet.c    some events on that way
- *   pace.c      when the endpoint may be asked again
- *   open.c      what the configuration says of all this
+ *   pace.c      when the next request to the endpoint may go
+ *   open.c      usage from the configuration
  */
 #ifndef USAGE_USAGE_H
 #define USAGE_USAGE_H
@@ -44,11 +44,12 @@ struct usage_options {
 struct usage *usage_new(const struct usage_options *options);
 /* Do what is due. To be called once a second and when `wake` says so. */
 void usage_turn(struct usage *usage);
-/* All clients are gone: spool what is left, and deliver what can be without waiting. */
+/* All clients are gone: spool the remaining events, and deliver what is possible without
+ * waiting. */
 void usage_finish(struct usage *usage);
-/* After usage_finish: whether there is nothing left that waiting for would help. */
+/* After usage_finish: whether waiting longer would achieve nothing. */
 bool usage_settled(const struct usage *usage);
-/* Hand what is left to the writer: the last act before engine_close. */
+/* Hand the remaining events to the writer: the last act before engine_close. */
 void usage_flush(struct usage *usage);
 /* Other limits of the spool. */
 void usage_set_limits(struct usage *usage, int64_t spool_rows, int64_t spool_bytes);
@@ -57,21 +58,21 @@ void usage_free(struct usage *usage);
 
 /* ---- what is told ---- */
 
-/* A client has come (an event), and goes (another), with so many subscriptions. Its meters must be
- * released before. NULL when out of memory. */
+/* A client has come (an event), and goes (another), with so many subscriptions. Its meters must
+ * be released before. NULL when out of memory. */
 struct usage_client *usage_client_new(struct usage *usage, const struct auth_identity *identity,
                                       const char *address);
 void usage_client_free(struct usage_client *client, size_t subscriptions);
-/* It refreshed its token. False when out of memory: it goes by the old one. */
+/* The client refreshed its token. False when out of memory: it keeps the old one. */
 bool usage_client_identify(struct usage_client *client, const struct auth_identity *identity);
 
-/* A subscription of the client to a view, by its id, which is copied; it meters what it sends
- * through the view's meter (one reference), and gives it back when it ends: both are events. NULL
- * when out of memory: then it is not metered, which is counted. */
+/* A subscription of the client to a view, by its id, which is copied. It meters what it sends
+ * through the view's meter (one reference), and gives the meter back when it ends: both are events.
+ * NULL when out of memory: then it is not metered, which is counted. */
 struct usage_meter *usage_subscribed(struct usage_client *client, const char *view);
 void usage_unsubscribed(struct usage_meter *meter);
 
-/* References for who has bytes on their way. NULL is fine. */
+/* References for holders of bytes on their way. NULL is fine. */
 struct usage_meter *usage_meter_ref(struct usage_meter *meter);
 void usage_meter_unref(struct usage_meter *meter);
 
@@ -80,9 +81,9 @@ enum usage_kind { USAGE_UPDATE, USAGE_SNAPSHOT };
 /* So much was given to the client's connection. */
 void usage_sent(struct usage_meter *meter, enum usage_kind kind, uint64_t rows, uint64_t messages,
                 uint64_t bytes);
-/* A snapshot is complete: tell of it now. */
+/* A snapshot is complete: report it now. */
 void usage_snapshot_ended(struct usage_meter *meter);
-/* A message of the view waits among other answers / those that wait were all given to the
+/* A message of the view waits among other answers / all waiting ones were given to the
  * connection / were dropped instead. */
 void usage_announced(struct usage_meter *meter, uint64_t bytes);
 void usage_answers_sent(struct usage_client *client);
@@ -95,8 +96,8 @@ struct usage_metrics {
     struct counter dropped;            /* because there were too many, or no memory */
     struct counter refused;            /* by the endpoint, each alone */
     struct counter requests, failures; /* to the endpoint */
-    /* Of the loop thread. */
-    int64_t spool_rows, spool_bytes; /* as of the last look at the database */
+    /* For the loop thread. */
+    int64_t spool_rows, spool_bytes; /* as the database last reported */
     int64_t oldest_ms;               /* age of the oldest event that is being delivered; 0: none */
 };
 
@@ -105,30 +106,30 @@ const struct usage_metrics *usage_metrics(struct usage *usage);
 
 /* ---- the configuration's part ---- */
 
-/* What usage needs of the server. All of it outlives usage. */
+/* The parts of the server that usage needs. All of them outlive usage. */
 struct usage_context {
     struct engine *engine;              /* open */
-    struct outbound *outbound;          /* open where the configuration names an endpoint */
+    struct outbound *outbound;          /* open if the configuration names an endpoint */
     uint64_t (*now_ms)(void *argument); /* a clock that nobody sets */
     void (*wake)(void *argument);       /* call usage_turn soon */
     void *argument;
 };
 
-/* ERROR_CONFIGURATION for a "usage_url" that cannot be asked, or a token that cannot be read. Reads
- * a file. */
+/* ERROR_CONFIGURATION for a "usage_url" that is no usable URL, or a token that cannot be read.
+ * Reads a file. */
 bool usage_check(const struct config *config, struct error *error);
-/* Usage as the configuration wants it; *usage is NULL where it names no endpoint. The context is
+/* Open usage by the configuration; *usage is NULL if it names no endpoint. The context is
  * copied. */
 bool usage_open(const struct usage_context *context, const struct config *config,
                 struct usage **usage, struct error *error);
 /*
- * Where events go from now on, as another configuration says it; read beforehand, not on the loop.
- * False with an error. *endpoint is NULL when it names none.
+ * The endpoint of another configuration; read beforehand, not on the loop. False with an error.
+ * *endpoint is NULL if it names none.
  */
 bool usage_endpoint_read(const struct config *config, struct usage_endpoint **endpoint,
                          struct error *error);
 void usage_endpoint_free(struct usage_endpoint *endpoint);
-/* Put it in force, where usage is told at all (NULL: it is not); it is taken. */
+/* Put the endpoint in force, if there is usage at all (NULL: there is none); takes it over. */
 void usage_change(struct usage *usage, const struct config *config,
                   struct usage_endpoint *endpoint);
 

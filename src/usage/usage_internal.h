@@ -1,4 +1,4 @@
-/* What the files of usage share; see usage.h. */
+/* Shared by the files of usage; see usage.h. */
 #ifndef USAGE_USAGE_INTERNAL_H
 #define USAGE_USAGE_INTERNAL_H
 
@@ -7,28 +7,28 @@
 #include "json/json.h"
 
 enum {
-    USAGE_SUM_MS = 10 * 1000,  /* that updates are summed over */
-    USAGE_SUMS_PER_TURN = 500, /* told in one turn of the loop, at most */
-    USAGE_SPOOL_MS = 1000,     /* that events wait for others on their way to the database */
+    USAGE_SUM_MS = 10 * 1000,  /* for which updates are summed */
+    USAGE_SUMS_PER_TURN = 500, /* reported in one turn of the loop, at most */
+    USAGE_SPOOL_MS = 1000,     /* for which events wait for others on their way to the database */
     USAGE_BATCH_EVENTS = 1000, /* or until there are so many, which are one job for the writer */
     USAGE_PENDING_EVENTS = 200 * 1000, /* on their way to the database, at most */
     USAGE_PENDING_BYTES = 64 << 20,
     USAGE_EVENT_BYTES = 64 * 1024, /* of the longest */
     USAGE_PACKET_EVENTS = 50,      /* of one request to the endpoint */
-    USAGE_PACKET_MS = 2000,        /* that fewer wait for others */
+    USAGE_PACKET_MS = 2000,        /* for which fewer wait for others */
     USAGE_AT_ONCE = 4,             /* requests to the endpoint, while it is well */
     USAGE_BACK_OFF_MS = 1000,      /* after the first failure, doubled by each further one */
     USAGE_BACK_OFF_MOST_MS = 60 * 1000,
-    USAGE_RETRY_AFTER_MOST_MS = 600 * 1000, /* however long the endpoint wants us to wait */
+    USAGE_RETRY_AFTER_MOST_MS = 600 * 1000, /* however long the endpoint asks for */
     USAGE_REFUSED_MS = 3600 * 1000          /* until a refused event is tried again */
 };
 
 /* ---- pace: pure ---- */
 
 /*
- * When the endpoint may be asked. While it is well several requests may be under way; after a
- * failure one at a time, and only after a while that doubles up to a cap. Half of it is left to
- * chance, so that many servers do not come back in step.
+ * When the next request to the endpoint may go. While the endpoint is well, several requests may be
+ * under way. After a failure one at a time goes, and only after a wait that doubles up to a cap.
+ * Half of the wait is random, so many servers do not come back in step.
  */
 struct usage_pace {
     uint32_t failures; /* in a row */
@@ -38,9 +38,9 @@ struct usage_pace {
 
 void usage_pace_init(struct usage_pace *pace, uint64_t seed);
 bool usage_pace_may_send(const struct usage_pace *pace, uint64_t now, size_t under_way);
-/* `failures` as they were when the request was sent: those that were under way together fail
- * together, which is one failure. `retry_after`: seconds that the endpoint wants us to wait; 0: it
- * did not say. Returns the wait in ms. */
+/* `failures` as they were when the request was sent: requests that were under way together fail
+ * together, which is one failure. `retry_after`: seconds that the endpoint asks for; 0: none.
+ * Returns the wait in ms. */
 uint64_t usage_pace_failed(struct usage_pace *pace, uint64_t now, uint32_t failures,
                            int64_t retry_after);
 void usage_pace_succeeded(struct usage_pace *pace);
@@ -50,7 +50,7 @@ void usage_pace_succeeded(struct usage_pace *pace);
 struct usage_client {
     struct usage *usage;
     struct link meters;
-    char *identity; /* the members that every event of it has, as JSON with a comma before each */
+    char *identity; /* the members of all its events, as JSON with a comma before each */
     uint64_t since_ms;
     bool announced; /* some meter has messages that wait among answers */
 };
@@ -59,19 +59,19 @@ struct usage_sum {
     uint64_t rows, messages, bytes;
 };
 
-/* What a client was sent of one view and that was not told yet. */
+/* Messages of one view to a client that are not in an event yet. */
 struct usage_meter {
     struct usage_client *client;
     uint32_t references;
     struct link in_client;
-    struct link in_due; /* while there is something to tell */
+    struct link in_due; /* while there is something to report */
     uint64_t due_ms;
     struct usage_sum sums[2];   /* by enum usage_kind */
     struct usage_sum announced; /* not sent yet */
-    char view[];                /* its id: the view itself may be gone before the sums are told */
+    char view[]; /* its id: the view itself may be gone before the sums are reported */
 };
 
-/* Tell the sums whose time has come; at most so many at once. True: there are more. */
+/* Report the sums whose time has come, a bounded number at once. True: there are more. */
 bool usage_tell_due(struct usage *usage, uint64_t now);
 
 /* ---- the spool ---- */
@@ -89,7 +89,7 @@ struct usage_spool {
     bool is_known;        /* the metrics say what the database has */
 };
 
-/* What the database has of events now, for the metrics. */
+/* Note for the metrics what the database has of events now. */
 void usage_note_spool(struct usage *usage, const struct store_usage_state *state);
 void usage_spool_init(struct usage_spool *spool);
 void usage_spool_fini(struct usage_spool *spool);
@@ -139,13 +139,13 @@ struct usage_delivery {
     struct link packets; /* in the order of the spool */
     size_t under_way;    /* packets at the endpoint */
     size_t removing;     /* packets that the writer is removing from the spool */
-    bool reading;        /* a read of the spool is on its way */
+    bool reading;        /* a read of the spool is under way */
     int64_t after;       /* events up to this id were read */
-    int64_t waiting;     /* events behind it, as far as is known */
-    int64_t news;        /* of them, those that came since the read on its way began */
+    int64_t waiting;     /* events behind it, as far as known */
+    int64_t news;        /* of them, those that came since the present read began */
     uint64_t read_ms;    /* when the spool was last read */
-    uint64_t retry_ms;   /* the database failed: not before */
-    bool any_refused;    /* they stay in the spool, and are passed until ... */
+    uint64_t retry_ms;   /* not before, after a failure of the database */
+    bool any_refused;    /* refused events stay in the spool, and are skipped until ... */
     uint64_t again_ms;   /* ... then */
     struct usage_pace pace;
 };
@@ -162,11 +162,11 @@ int64_t usage_delivery_oldest(const struct usage_delivery *delivery);
 /* ---- all of it ---- */
 
 struct usage {
-    struct usage_endpoint *endpoint; /* where it goes; NULL: the options alone say that */
+    struct usage_endpoint *endpoint; /* the destination; NULL: the options alone have it */
     struct usage_options options;
     struct usage_metrics metrics;
     bool finishing;  /* no clients are left */
-    bool closing;    /* no more is begun */
+    bool closing;    /* nothing new begins */
     struct link due; /* usage_meter.in_due, in the order of their time */
     struct buffer line;
     struct usage_spool spool;
