@@ -49,6 +49,8 @@ void access_tell_keys(struct access *access, const char *source, const struct au
 void access_tell_rules(struct access *access, const struct access_rules *old);
 /* Whether a browser's page of this origin is allowed. */
 bool access_allows_origin(const struct access_rules *rules, struct span origin);
+/* Whether it is a page that this machine serves. */
+bool access_is_local_origin(struct span origin);
 
 /* request.c: the token of a request; absent if it has none. The token may be read into `room`. */
 struct span access_read_token(const struct net_connection *connection,

@@ -26,7 +26,7 @@ static bool check_host(const struct access_rules *rules, struct span host, bool 
                      (int)(name.length < 128 ? name.length : 128), name.data);
 }
 
-static bool is_local_origin(struct span origin)
+bool access_is_local_origin(struct span origin)
 {
     const char *mark = origin.length ? memmem(origin.data, origin.length, "://", 3) : NULL;
     if (!mark)
@@ -38,7 +38,7 @@ static bool is_local_origin(struct span origin)
 /* Listed ones are looked at by access_enter. */
 static bool check_origin(const struct access_rules *rules, struct span origin, struct error *error)
 {
-    if (!origin.data || rules->origin_count || is_local_origin(origin))
+    if (!origin.data || rules->origin_count || access_is_local_origin(origin))
         return true;
     return error_set(error, ERROR_ORIGIN_MISMATCH,
                      "pages of '%.*s' may not use a server without authentication on this machine; "

@@ -98,6 +98,9 @@ void subscriber_silence(struct subscriber *subscriber);
 bool subscriber_see_all(struct subscriber *subscriber);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
+/* The same for one that was read already; an error is returned and not answered. */
+bool subscriber_take(struct subscriber *subscriber, const struct wire_message *message,
+                     struct error *error);
 /* Tell the client about an error (a text frame); also used by the transport. */
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal);
 /* Forget what waits to be sent, answers too. */

@@ -220,27 +220,32 @@ static bool handle(struct subscriber *subscriber, const struct wire_message *mes
     return true;
 }
 
+bool subscriber_take(struct subscriber *subscriber, const struct wire_message *message,
+                     struct error *error)
+{
+    INVARIANT(!subscriber->ended);
+    counter_add(&subscriber->hub->metrics.messages_in, 1);
+    if (handle(subscriber, message, error))
+        return true;
+    bool subscribe = message->type == WIRE_SUBSCRIBE;
+    counter_add(&subscriber->hub->metrics.subscriptions_refused, subscribe);
+    if (subscribe && is_denied(subscriber, message->subscribe.view))
+        tell_denied(subscriber, message->subscribe.view);
+    return false;
+}
+
 void subscriber_message(struct subscriber *subscriber, struct span text)
 {
     struct wire_message message;
     struct error error = {.code = ERROR_NONE};
-    INVARIANT(!subscriber->ended);
-    counter_add(&subscriber->hub->metrics.messages_in, 1);
-    bool read = wire_message_read(text, &message, &error);
-    if (message.version != 1) {
-        error_set(&error, ERROR_INVALID_MESSAGE,
-                  "this server speaks version 1 of the protocol here; leave \"protocolVersion\" "
-                  "out or make it 1");
+    bool is_good = wire_message_read(text, &message, &error);
+    if (message.version != 1)
+        is_good = error_set(&error, ERROR_INVALID_MESSAGE,
+                            "this server speaks version 1 of the protocol here; leave "
+                            "\"protocolVersion\" out or make it 1");
+    counter_add(&subscriber->hub->metrics.messages_in, !is_good);
+    if (!is_good || !subscriber_take(subscriber, &message, &error))
         refuse_message(subscriber, &message, &error);
-    } else if (!read) {
-        refuse_message(subscriber, &message, &error);
-    } else if (!handle(subscriber, &message, &error)) {
-        bool subscribe = message.type == WIRE_SUBSCRIBE;
-        counter_add(&subscriber->hub->metrics.subscriptions_refused, subscribe);
-        if (subscribe && is_denied(subscriber, message.subscribe.view))
-            tell_denied(subscriber, message.subscribe.view);
-        refuse_message(subscriber, &message, &error);
-    }
     wire_message_fini(&message);
 }
 

@@ -4,7 +4,7 @@
  *   http.c         which part answers which path
  *   request.c      the life of a request whose answer comes later, and all bytes of answers
  *   ingest.c       POST /v1/mutations, and bodies at all
- *   views.c        GET /v1/views, views read once; query.c its query
+ *   views.c        GET /v1/views, views read once; query.c its query; live.c views as they change
  *   producers.c, revocations.c   what the commands ask for
  *   health.c       /health, /ready, /status, /metrics; facts.c what these ask the database
  *   admission.c    whether there is room for a request

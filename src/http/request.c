@@ -159,6 +159,32 @@ void http_respond_error(struct net_connection *connection, const struct error *e
     finish(connection, &bytes, print_error(&bytes, connection, error, headers, cors));
 }
 
+void http_respond_stream(struct net_connection *connection, const char *type, struct span line)
+{
+    struct buffer bytes;
+    char cors[CORS_LINES];
+    buffer_init(&bytes, REPLY_LIMIT);
+    cors_print(connection, cors);
+    /* The last line is for proxies that would gather an answer before they pass it on. */
+    buffer_printf(&bytes,
+                  "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store\r\n"
+                  "X-Accel-Buffering: no\r\n%sConnection: close\r\n%s\r\n",
+                  type, policies, cors);
+    bool is_body = !is_head(connection);
+    net_stop_keeping(connection);
+    if (is_body)
+        buffer_add_span(&bytes, line);
+    if (bytes.failed)
+        net_close(connection);
+    else
+        net_write(connection, buffer_span(&bytes));
+    if (is_body)
+        net_stream(connection);
+    else
+        net_request_done(connection);
+    buffer_fini(&bytes);
+}
+
 /* ---- later ---- */
 
 /* The rest of its body is late. */

@@ -23,6 +23,10 @@ void http_respond(struct net_connection *connection, const struct http_content *
 void http_respond_error(struct net_connection *connection, const struct error *error,
                         const char *headers);
 
+/* Begin an answer that lasts: its body has no length, and ends with the connection. `line`: its
+ * first bytes. */
+void http_respond_stream(struct net_connection *connection, const char *type, struct span line);
+
 struct http_request {
     struct http *http;
     struct net_connection *connection; /* NULL once the client is gone */

@@ -3,8 +3,10 @@
 #include "delivery/hub.h"
 #include "engine/engine.h"
 #include "http/facts.h"
+#include "http/live.h"
 #include "http/query.h"
 #include "window/window.h"
+#include "wire/event_stream.h"
 
 #include <stdlib.h>
 
@@ -168,7 +170,14 @@ static bool takes_gzip(const struct net_connection *connection)
     return false;
 }
 
-static bool read_argument(struct http_query *query, struct span argument, struct error *error)
+/* Of a stream that goes on, the cursor comes with the request's head. */
+static bool is_cursor(struct span argument)
+{
+    return starts_with(argument, "after=") || starts_with(argument, "epoch=");
+}
+
+static bool read_argument(struct http_query *query, struct span argument, bool has_cursor,
+                          struct error *error)
 {
     struct span token;
     if (argument.length >= ARGUMENT_BYTES)
@@ -176,20 +185,38 @@ static bool read_argument(struct http_query *query, struct span argument, struct
                          "a parameter of the query has %zu bytes with its name; at most %d are "
                          "allowed",
                          argument.length, ARGUMENT_BYTES - 1);
-    return access_is_token(argument, &token) || http_query_add(query, argument, error);
+    return access_is_token(argument, &token) || (has_cursor && is_cursor(argument)) ||
+           http_query_add(query, argument, error);
 }
 
-static bool read_query(const struct net_connection *connection, struct span view,
-                       struct wire_message *message, struct error *error)
+/* A browser would not come again after an error, so an id that is none of ours counts as a cursor
+ * of another database. */
+static bool add_last_id(struct http_query *query, struct span id, struct error *error)
+{
+    struct span seq, epoch;
+    char after[64], part[256];
+    if (!wire_event_id(id, &seq, &epoch) || seq.length >= SEQ_SIZE ||
+        epoch.length >= sizeof part - sizeof "epoch=") {
+        seq = span_of("0:000000000000");
+        epoch = span_of("unknown");
+    }
+    int length = snprintf(after, sizeof after, "after=%.*s", (int)seq.length, seq.data);
+    int more = snprintf(part, sizeof part, "epoch=%.*s", (int)epoch.length, epoch.data);
+    return http_query_add(query, span_make(after, (size_t)length), error) &&
+           http_query_add(query, span_make(part, (size_t)more), error);
+}
+
+bool http_views_read_query(const struct net_connection *connection, struct span view,
+                           struct span last_id, struct wire_message *message, struct error *error)
 {
     char room[HTTP_TARGET_LIMIT];
     struct span query = net_request(connection)->query, argument;
     struct http_query read;
     size_t at = 0;
-    bool good = true;
     http_query_init(&read, view);
+    bool good = !last_id.data || add_last_id(&read, last_id, error);
     while (good && (argument = http_next_argument(query, &at, room)).data)
-        good = read_argument(&read, argument, error);
+        good = read_argument(&read, argument, last_id.data, error);
     good = good && http_query_end(&read, message, error);
     http_query_fini(&read);
     return good;
@@ -242,7 +269,7 @@ static void answer_view(struct http *http, struct net_connection *connection, st
         return;
     }
     if (!http_admit(http, &principal, HTTP_READ, &error) ||
-        !read_query(connection, view, &message, &error)) {
+        !http_views_read_query(connection, view, span_make(NULL, 0), &message, &error)) {
         principal_fini(&principal);
         http_respond_error(connection, &error, NULL);
         return;
@@ -283,7 +310,11 @@ void http_views_request(struct http *http, struct net_connection *connection, st
         error_set(&error, ERROR_INVALID_MESSAGE, "a request for a view has no body");
         http_respond_error(connection, &error, NULL);
     } else if (path.length > prefix) {
-        answer_view(http, connection, span_make(path.data + prefix, path.length - prefix));
+        struct span view = span_make(path.data + prefix, path.length - prefix);
+        if (http_live_wants(http, connection, &view))
+            http_live_request(http, connection, view);
+        else
+            answer_view(http, connection, view);
     } else {
         answer_list(http, connection);
     }

@@ -14,6 +14,7 @@ static size_t take(struct net_connection *connection, char *bytes, size_t length
     case MODE_FRAMES:
         return websocket_take(connection, bytes, length);
     case MODE_ANSWER:
+    case MODE_STREAM:
     case MODE_PARTING:
         break;
     }

@@ -6,7 +6,8 @@
  * A connection is a request after the other until it becomes a WebSocket:
  *
  *   HEAD --request--> BODY --body_end--> ANSWER --net_request_done--> HEAD
- *     \-----------------(no body)----------^  \--net_upgrade--> FRAMES
+ *     \-----------------(no body)----------^  |--net_upgrade--> FRAMES
+ *                                              \--net_stream--> STREAM
  *   any --net_part--> PARTING --the client has seen all--> closed
  *
  * Invariants:
@@ -120,6 +121,11 @@ bool net_keeps(const struct net_connection *connection);
 void net_stop_keeping(struct net_connection *connection);
 /* The answer was written: go on with the next request, or part. */
 void net_request_done(struct net_connection *connection);
+
+/* The answer to the request at hand lasts as long as the connection: what the client sends is
+ * dropped, and once it ends its side, the connection is closed. */
+void net_stream(struct net_connection *connection);
+bool net_is_stream(const struct net_connection *connection);
 
 /* ---- WebSocket ---- */
 

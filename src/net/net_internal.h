@@ -20,6 +20,7 @@ enum net_mode {
     MODE_HEAD,   /* the next request's head is awaited, or comes */
     MODE_BODY,   /* its body comes */
     MODE_ANSWER, /* its answer is awaited: nothing is read */
+    MODE_STREAM, /* its answer lasts: what comes is dropped */
     MODE_FRAMES, /* it is a WebSocket */
     MODE_PARTING /* what comes is dropped */
 };
@@ -78,6 +79,7 @@ struct net_connection {
     void *data;
     enum net_mode mode;
     int side;
+    bool is_stream;   /* net_stream */
     bool reading;     /* the loop reads from it */
     bool paused;      /* net_pause */
     bool wants_write; /* net_want_write */

@@ -22,6 +22,11 @@ bool net_is_websocket(const struct net_connection *connection)
     return connection->frames != NULL;
 }
 
+bool net_is_stream(const struct net_connection *connection)
+{
+    return connection->is_stream;
+}
+
 void *net_data(const struct net_connection *connection)
 {
     return connection->data;

@@ -224,6 +224,21 @@ static void go_on(struct net_connection *connection)
     net_schedule(connection); /* what was sent meanwhile is taken, and reading goes on */
 }
 
+void net_stream(struct net_connection *connection)
+{
+    if (connection->closing || connection->end_due)
+        return;
+    INVARIANT(connection->mode == MODE_ANSWER);
+    connection->mode = MODE_STREAM;
+    connection->is_stream = true;
+    connection->keeps = false;
+    buffer_fini(&connection->ahead);
+    buffer_init(&connection->ahead, AHEAD_LIMIT);
+    request_forget(connection);
+    net_set_deadline(connection, 0);
+    output_set_reading(connection);
+}
+
 void net_request_done(struct net_connection *connection)
 {
     if (connection->closing || connection->end_due)

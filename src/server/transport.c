@@ -142,7 +142,12 @@ static void on_bad_request(void *argument, struct net_connection *connection,
         http_respond_error(connection, error, NULL);
 }
 
-/* ---- messages ---- */
+/* ---- sessions ---- */
+
+static bool has_session(const struct net_connection *connection)
+{
+    return net_is_websocket(connection) || net_is_stream(connection);
+}
 
 static void on_message(void *argument, struct net_connection *connection, struct span bytes,
                        bool binary, bool last)
@@ -166,7 +171,7 @@ static void on_heard(void *argument, struct net_connection *connection)
 static void on_writable(void *argument, struct net_connection *connection)
 {
     (void)argument;
-    if (net_is_websocket(connection))
+    if (has_session(connection))
         session_writable(net_data(connection));
     else if (net_data(connection))
         http_request_writable(net_data(connection));
@@ -177,7 +182,7 @@ static void on_closed(void *argument, struct net_connection *connection)
     void *data = net_data(connection);
     (void)argument;
     server_of(connection)->transport->sockets[net_side(connection)]--;
-    if (data && net_is_websocket(connection))
+    if (data && has_session(connection))
         session_closed(data);
     else if (data)
         http_request_gone(data);

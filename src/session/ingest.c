@@ -257,6 +257,7 @@ static void on_closed(struct session *session)
 
 const struct session_kind session_ingest = {
     .name = "ingest",
+    .carrier = &session_websocket,
     .message = on_message,
     .refuse = on_refuse,
     .became = on_became,

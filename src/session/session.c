@@ -247,17 +247,16 @@ static void write_ping(struct session *session)
 {
     session->ping_due = false;
     session_want_write(session);
-    net_ping(session_connection(session));
+    if (!session->mid_message || session->kind->carrier->between)
+        session->kind->carrier->ping(session);
     note_told(session);
 }
-
-enum { FINAL_FRAME = 0x80 }; /* in a frame's first byte: it ends its message */
 
 /* One write carries as many ready frames as there are, the same bytes for every client. What the
  * socket does not take is copied and sent later, before we are called again. */
 static bool write_once(struct session *session, struct span bytes)
 {
-    struct wire_run run = wire_measure(bytes);
+    struct wire_run run = session->kind->carrier->measure(bytes);
     struct net_connection *connection = session_connection(session);
     session->mid_message = run.unfinished;
     counter_add(&session->frontend->counters.messages_out, run.messages);
@@ -268,22 +267,6 @@ static bool write_once(struct session *session, struct span bytes)
     session->blocked = net_is_blocked(connection);
     note_told(session);
     return true;
-}
-
-/* The whole messages that `left` bytes have room for, from the start. */
-static struct span messages_within(struct span bytes, size_t left)
-{
-    size_t at = 0, end = 0;
-    while (at < bytes.length) {
-        bool final = (unsigned char)bytes.data[at] & FINAL_FRAME;
-        size_t length = wire_frame_length(span_make(bytes.data + at, bytes.length - at));
-        if (!length || length > left - at)
-            break;
-        at += length;
-        if (final)
-            end = at;
-    }
-    return span_make(bytes.data, end);
 }
 
 /* What waits is dropped, and the client told why; but not in the middle of a message, where only
@@ -311,7 +294,7 @@ static struct span pull_allowed(struct session *session)
         allowance_send(&session->allowance, bytes.length))
         return bytes;
     session->overdrawn = true;
-    bytes = messages_within(bytes, allowance_left(&session->allowance));
+    bytes = session->kind->carrier->within(bytes, allowance_left(&session->allowance));
     if (!bytes.length)
         return end_overdrawn(session);
     allowance_send(&session->allowance, bytes.length);
@@ -332,12 +315,12 @@ static void write_frames(struct session *session, struct span bytes)
     session_want_write(session);
 }
 
-static void write_close_frame(struct session *session)
+static void write_close(struct session *session)
 {
     struct net_connection *connection = session_connection(session);
     struct span reason = span_of(session->close_reason ? session->close_reason : "");
     session_set_state(session, SESSION_CLOSING);
-    net_send_close(connection, session->close_status, reason);
+    session->kind->carrier->close(session, session->close_status, reason);
     if (!net_is_blocked(connection))
         session_watch_closing(session, ANSWER_SECONDS);
 }
@@ -352,7 +335,7 @@ static void write_more(struct session *session)
     }
     bool settled = !session->kind->settled || session->kind->settled(session);
     if (session->state == SESSION_PARTING && (last || settled))
-        write_close_frame(session);
+        write_close(session);
     else if (session->paused)
         try_resume(session);
 }

@@ -1,6 +1,7 @@
 /*
- * Sessions: WebSocket connections, whatever they are for. This part knows messages, time-outs,
- * pings and closing; what a message means and what is to be sent is its kind's business.
+ * Sessions: connections that last, whatever they are for: WebSockets, and streams of events by
+ * HTTP. This part knows messages, time-outs, pings and closing; what a message means and what is to
+ * be sent is its kind's business.
  *
  * A session is made when the handshake is done and dies when its connection has been
  * closed; nobody else frees it. Whoever wants a connection gone asks for it with session_close.
@@ -20,6 +21,7 @@
 struct net_connection;
 struct frontend;
 struct session;
+struct wire_message;
 struct wire_run;
 
 /* All sessions of a server. */
@@ -41,8 +43,23 @@ enum session_state {
     SESSION_GONE     /* the connection is no more: nothing but its kind's memory is left */
 };
 
+/* How a session's bytes go over its connection. */
+struct session_carrier {
+    /* What there is in bytes that a pull gave. */
+    struct wire_run (*measure)(struct span bytes);
+    /* The longest start of them, of at most `most` bytes, that ends with a message. */
+    struct span (*within)(struct span bytes, size_t most);
+    /* Show that we live, and ask the client the same where it can answer. Never in the middle of a
+     * message, unless `between`. */
+    void (*ping)(struct session *session);
+    bool between;
+    /* The last thing that is sent. */
+    void (*close)(struct session *session, uint16_t status, struct span reason);
+};
+
 struct session_kind {
     const char *name;
+    const struct session_carrier *carrier;
     /* A whole text message. */
     void (*message)(struct session *session, struct span text);
     /* Tell the client that what it sent is refused. */
@@ -176,11 +193,17 @@ void session_closed(struct session *session);
 
 /* ---- the kinds ---- */
 
-extern const struct session_kind session_subscriber, session_ingest;
+extern const struct session_carrier session_websocket;
+extern const struct session_kind session_subscriber, session_ingest, session_stream;
 /* The principal is moved; or NULL when out of memory. */
 struct session *session_subscriber_new(struct frontend *frontend, struct net_connection *connection,
                                        struct principal *principal);
 struct session *session_ingest_new(struct frontend *frontend, struct net_connection *connection,
                                    struct principal *principal);
+/* One subscription, told as server-sent events behind the head of an answer. NULL with the error to
+ * answer with; the principal is moved in any case. */
+struct session *session_stream_new(struct frontend *frontend, struct net_connection *connection,
+                                   struct principal *principal, const struct wire_message *message,
+                                   struct error *error);
 
 #endif

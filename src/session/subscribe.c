@@ -1,4 +1,6 @@
 /* Sessions of subscribers: text messages to the hub, ready frames from it. */
+#include "session/subscribe.h"
+
 #include "delivery/hub.h"
 #include "net/net.h"
 #include "session/frontend.h"
@@ -6,12 +8,6 @@
 #include "wire/wire.h"
 
 enum { REST_MS = 50 }; /* three pictures of a screen; see docs/benchmarks.md, "First paint" */
-
-struct subscriber_session {
-    struct session session;
-    struct subscriber *subscriber;
-    struct usage_client *usage; /* NULL: usage is not told */
-};
 
 static struct subscriber *subscriber_of(const struct session *session)
 {
@@ -28,17 +24,17 @@ static void on_message(struct session *session, struct span text)
     subscriber_message(subscriber_of(session), text);
 }
 
-static void on_refuse(struct session *session, const struct error *error, bool fatal)
+void subscriber_session_refuse(struct session *session, const struct error *error, bool fatal)
 {
     subscriber_error(subscriber_of(session), error, fatal);
 }
 
-static void on_silence(struct session *session)
+void subscriber_session_silence(struct session *session)
 {
     subscriber_silence(subscriber_of(session));
 }
 
-static void on_became(struct session *session)
+void subscriber_session_became(struct session *session)
 {
     subscriber_set_owner(subscriber_of(session), session->owner);
     if (!subscriber_set_identity(subscriber_of(session), session->principal.identity))
@@ -67,7 +63,7 @@ static void on_denied(void *argument, const struct error *error)
 }
 
 /* A client must not wait for an answer that will never come. */
-static struct span on_pull(struct session *session)
+struct span subscriber_session_pull(struct session *session)
 {
     struct subscriber *subscriber = subscriber_of(session);
     if (subscriber_rests(subscriber) && session_rests(session, REST_MS))
@@ -93,35 +89,39 @@ static void on_drop(struct session *session)
     subscriber_drop(subscriber_of(session));
 }
 
-static void on_closed(struct session *session)
+void subscriber_session_fini(struct subscriber_session *it)
 {
-    struct subscriber_session *it = (struct subscriber_session *)session;
     size_t subscriptions = subscriber_subscriptions(it->subscriber);
     subscriber_free(it->subscriber);
     if (it->usage)
         usage_client_free(it->usage, subscriptions);
+}
+
+static void on_closed(struct session *session)
+{
+    struct subscriber_session *it = (struct subscriber_session *)session;
+    subscriber_session_fini(it);
     memory_free(it);
 }
 
 const struct session_kind session_subscriber = {
     .name = "subscriber",
+    .carrier = &session_websocket,
     .message = on_message,
-    .refuse = on_refuse,
-    .silence = on_silence,
-    .became = on_became,
-    .pull = on_pull,
+    .refuse = subscriber_session_refuse,
+    .silence = subscriber_session_silence,
+    .became = subscriber_session_became,
+    .pull = subscriber_session_pull,
     .sent = on_sent,
     .is_full = is_full,
     .drop = on_drop,
     .closed = on_closed,
 };
 
-struct session *session_subscriber_new(struct frontend *frontend, struct net_connection *connection,
-                                       struct principal *principal)
+bool subscriber_session_init(struct subscriber_session *it, struct frontend *frontend,
+                             struct net_connection *connection, struct principal *principal,
+                             const struct session_kind *kind)
 {
-    struct subscriber_session *it = memory_new(sizeof *it);
-    if (!it)
-        return NULL;
     it->subscriber = subscriber_new(frontend->hub, on_wake, it);
     if (frontend->usage)
         it->usage = usage_client_new(frontend->usage, principal->identity, principal->address);
@@ -130,15 +130,27 @@ struct session *session_subscriber_new(struct frontend *frontend, struct net_con
         subscriber_free(it->subscriber);
         if (it->usage)
             usage_client_free(it->usage, 0);
-        memory_free(it);
-        return NULL;
+        return false;
     }
     subscriber_meter(it->subscriber, it->usage);
     subscriber_on_refresh(it->subscriber, on_refresh);
     subscriber_on_denied(it->subscriber, on_denied);
-    session_init(&it->session, frontend, connection, &session_subscriber, principal);
+    session_init(&it->session, frontend, connection, kind, principal);
     session_expect(&it->session, frontend->max_message_bytes);
     subscriber_set_allowance(it->subscriber, &it->session.allowance);
     subscriber_set_owner(it->subscriber, it->session.owner);
+    return true;
+}
+
+struct session *session_subscriber_new(struct frontend *frontend, struct net_connection *connection,
+                                       struct principal *principal)
+{
+    struct subscriber_session *it = memory_new(sizeof *it);
+    if (!it)
+        return NULL;
+    if (!subscriber_session_init(it, frontend, connection, principal, &session_subscriber)) {
+        memory_free(it);
+        return NULL;
+    }
     return &it->session;
 }

@@ -27,7 +27,7 @@ async function freePort() {
 
 export class Nginx {
   /** options: upstream (lines), server (lines), location (path, "/"), pass (what follows the
-   * upstream's name), forwarded (X-Forwarded-For), more (lines in the location) */
+   * upstream's name), forwarded (X-Forwarded-For), buffering, more (lines in the location) */
   static async forTest(t, target, options = {}) {
     const nginx = new Nginx();
     nginx.folder = scratch(t);
@@ -52,7 +52,7 @@ export class Nginx {
     return this.#listens();
   }
 
-  configure(target, { upstream = 'keepalive 32;', server = '', location = '/', pass = '', forwarded = '$remote_addr', more = '' } = {}) {
+  configure(target, { upstream = 'keepalive 32;', server = '', location = '/', pass = '', forwarded = '$remote_addr', buffering = 'off', more = '' } = {}) {
     const folder = this.folder;
     writeFileSync(
       join(folder, 'nginx.conf'),
@@ -81,7 +81,7 @@ http {
             proxy_set_header Connection $connection_upgrade;
             proxy_set_header Host $host;
             proxy_set_header X-Forwarded-For "${forwarded}";
-            proxy_buffering off;
+            proxy_buffering ${buffering};
             client_max_body_size 8m;
             ${more}
         }

@@ -1,0 +1,157 @@
+/*
+ * Subscriptions by HTTP alone: the answer to a request lasts, and tells what a WebSocket would be
+ * told as server-sent events. The client says nothing more, so what its socket takes is the sign
+ * that it lives.
+ */
+#include "delivery/hub.h"
+#include "net/net.h"
+#include "session/frontend.h"
+#include "session/subscribe.h"
+#include "wire/event_stream.h"
+
+enum { NORMAL = 1000 };
+
+static const char life_sign[] = ":\n\n";
+
+struct stream_session {
+    struct subscriber_session base;
+    struct wire_events *events;
+    size_t pulled;       /* bytes of frames that are being told, */
+    struct wire_run run; /* ... and what they are */
+};
+
+static struct stream_session *of_session(struct session *session)
+{
+    return (struct stream_session *)session;
+}
+
+/* ---- the connection ---- */
+
+static void note_alive(struct session *session)
+{
+    if (!net_is_blocked(session_connection(session)))
+        session_heard(session);
+}
+
+static void write_life_sign(struct session *session)
+{
+    if (net_write(session_connection(session), span_of(life_sign)))
+        note_alive(session);
+}
+
+static void write_end(struct session *session, uint16_t status, struct span reason)
+{
+    struct net_connection *connection = session_connection(session);
+    struct buffer event;
+    buffer_init(&event, UINT16_MAX);
+    if (!session->mid_message && wire_events_end(&event, status, reason))
+        net_write(connection, buffer_span(&event));
+    buffer_fini(&event);
+    net_part(connection);
+}
+
+static const struct session_carrier carrier = {
+    .measure = wire_events_measure,
+    .within = wire_events_within,
+    .ping = write_life_sign,
+    .close = write_end,
+};
+
+/* ---- the kind ---- */
+
+static struct span give_up(struct session *session)
+{
+    session_give_up(session, "out-of-memory: an event was lost; connect again");
+    return span_make(NULL, 0);
+}
+
+static bool take_frames(struct session *session)
+{
+    struct stream_session *it = of_session(session);
+    struct span frames = subscriber_session_pull(session);
+    it->pulled = frames.length;
+    it->run = wire_measure(frames);
+    if (!frames.length && session->state == SESSION_OPEN && !session->rests_until_ms &&
+        !subscriber_subscriptions(it->base.subscriber))
+        session_close(session, NORMAL, "the subscription has ended");
+    return wire_events_take(it->events, frames);
+}
+
+static struct span on_pull(struct session *session)
+{
+    struct stream_session *it = of_session(session);
+    struct span bytes;
+    if (!wire_events_wait(it->events) && !take_frames(session))
+        return give_up(session);
+    return wire_events_next(it->events, &bytes) ? bytes : give_up(session);
+}
+
+static void on_sent(struct session *session, size_t length, const struct wire_run *run)
+{
+    struct stream_session *it = of_session(session);
+    (void)length, (void)run;
+    note_alive(session);
+    if (wire_events_wait(it->events))
+        return;
+    subscriber_sent(it->base.subscriber, it->pulled, &it->run);
+    it->pulled = 0;
+}
+
+static void on_drop(struct session *session)
+{
+    struct stream_session *it = of_session(session);
+    wire_events_drop(it->events);
+    it->pulled = 0;
+    subscriber_drop(it->base.subscriber);
+}
+
+/* The client sends nothing that could be too much. */
+static bool is_full(const struct session *session)
+{
+    (void)session;
+    return false;
+}
+
+static void on_closed(struct session *session)
+{
+    struct stream_session *it = of_session(session);
+    subscriber_session_fini(&it->base);
+    wire_events_free(it->events);
+    memory_free(it);
+}
+
+const struct session_kind session_stream = {
+    .name = "stream",
+    .carrier = &carrier,
+    .refuse = subscriber_session_refuse,
+    .silence = subscriber_session_silence,
+    .became = subscriber_session_became,
+    .pull = on_pull,
+    .sent = on_sent,
+    .is_full = is_full,
+    .drop = on_drop,
+    .closed = on_closed,
+};
+
+struct session *session_stream_new(struct frontend *frontend, struct net_connection *connection,
+                                   struct principal *principal, const struct wire_message *message,
+                                   struct error *error)
+{
+    struct stream_session *it = memory_new(sizeof *it);
+    struct session *session = it ? &it->base.session : NULL;
+    if (it)
+        it->events = wire_events_new();
+    if (!it || !it->events ||
+        !subscriber_session_init(&it->base, frontend, connection, principal, &session_stream)) {
+        if (it)
+            wire_events_free(it->events);
+        memory_free(it);
+        principal_fini(principal);
+        error_set(error, ERROR_MEMORY, "out of memory for a stream of events");
+        return NULL;
+    }
+    if (subscriber_take(it->base.subscriber, message, error))
+        return session;
+    session_closed(session);
+    return NULL;
+}

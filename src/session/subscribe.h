@@ -1,0 +1,29 @@
+/* What sessions of subscribers have in common, however their frames go out. For session alone. */
+#ifndef SESSION_SUBSCRIBE_H
+#define SESSION_SUBSCRIBE_H
+
+#include "session/session.h"
+
+struct subscriber;
+struct usage_client;
+
+struct subscriber_session {
+    struct session session;
+    struct subscriber *subscriber;
+    struct usage_client *usage; /* NULL: usage is not told */
+};
+
+/* Zeroed before. The principal is moved, unless false: out of memory, and nothing is held. */
+bool subscriber_session_init(struct subscriber_session *it, struct frontend *frontend,
+                             struct net_connection *connection, struct principal *principal,
+                             const struct session_kind *kind);
+/* The connection is gone. */
+void subscriber_session_fini(struct subscriber_session *it);
+
+/* For the kinds; see struct session_kind. */
+void subscriber_session_refuse(struct session *session, const struct error *error, bool fatal);
+void subscriber_session_silence(struct session *session);
+void subscriber_session_became(struct session *session);
+struct span subscriber_session_pull(struct session *session);
+
+#endif
