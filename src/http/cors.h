@@ -1,6 +1,6 @@
 /*
- * CORS: which pages may read answers by HTTP. Only those of allowed_origins; where that is empty,
- * none, since a WebSocket is what pages are served by. Loop thread.
+ * CORS: pages that may read answers by HTTP. Only those of allowed_origins; if that is empty, none,
+ * because pages use a WebSocket. Loop thread.
  */
 #ifndef HTTP_CORS_H
 #define HTTP_CORS_H

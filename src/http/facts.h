@@ -1,7 +1,7 @@
 /*
- * What /status and /metrics tell from the database. A read job asks, one at a time, so that the
- * loop never waits for the database; while nothing changes its answer is kept for a second. Who
- * asks gets an answer that is not older than the question.
+ * Values from the database for /status and /metrics. A read job reads them, one at a time, so the
+ * loop never waits for the database. While nothing changes, its result is kept for a second. An
+ * answer is not older than its request.
  */
 #ifndef HTTP_FACTS_H
 #define HTTP_FACTS_H
@@ -13,7 +13,7 @@
 
 struct fact_rows {
     const struct view *view;
-    int64_t rows; /* -1: could not be counted */
+    int64_t rows; /* -1: it could not be counted */
 };
 
 struct facts {
@@ -23,19 +23,19 @@ struct facts {
     struct process_figures process;
     struct fact_rows *rows; /* one per view, as of the last answer */
     size_t row_count;
-    uint64_t asked_ms;    /* loop time of the last answer's question; 0: never */
+    uint64_t asked_ms;    /* loop time at which the last result was requested; 0: never */
     int64_t asked_change; /* and the newest change then */
     bool asking;
-    struct facts_waiter *waiting; /* for the job that is on its way */
+    struct facts_waiter *waiting; /* for the job under way */
     struct facts_waiter *next;    /* for the one after it */
 };
 
 typedef void (*facts_print)(struct http *http, struct http_request *request);
 
 struct facts *facts_new(struct http *http);
-/* No read job may be on its way any more. */
+/* No read job may be under way any more. */
 void facts_free(struct facts *facts);
-/* Call `print` for the request when the facts are fresh, which must answer it; the request is
+/* Call `print` for the request when the facts are fresh; `print` must answer it. The request is
  * awaited until then. */
 void facts_when_fresh(struct facts *facts, struct http_request *request, facts_print print);
 

@@ -10,7 +10,7 @@
  *   admission.c    whether there is room for a request
  *
  * Invariants:
- *   1. A request is answered once; one that awaits its answer outlives its connection.
+ *   1. A request is answered once; a request that awaits its answer outlives its connection.
  *   2. A reader works for a request between begin_read and end_read, and the request stays for it.
  *   3. `requests` counts those that are not freed; a stop waits for them.
  */
@@ -26,28 +26,28 @@ struct loop_watch;
 struct http {
     struct frontend *frontend;
     struct facts *facts;   /* owned */
-    size_t requests;       /* that wait for their answer, or for its end */
+    size_t requests;       /* requests that wait for their answer, or for its end */
     struct shares reads;   /* of them, those that a reader works on */
-    struct shares answers; /* bytes of answers that are being written */
+    struct shares answers; /* bytes of answers under way */
     /* For /status, /metrics and errors that name the other port; borrowed. */
     const char *main_address, *health_address; /* "" when there is none */
-    struct certificate **certificate;          /* shown in TLS; NULL: there is none */
+    struct certificate **certificate;          /* for TLS; NULL: there is none */
     const struct loop_watch *watch;
     uint64_t started_us;
 };
 
-/* Zeroed before, but for what is borrowed. The engine and the hub of the frontend are open. False
- * when out of memory. */
+/* Zeroed before, except for borrowed members. The engine and the hub of the frontend are open.
+ * False when out of memory. */
 bool http_open(struct http *http, struct frontend *frontend);
-/* After the engine, which answers what waits. A zeroed one is fine. */
+/* After the engine, which answers waiting requests. A zeroed one is fine. */
 void http_close(struct http *http);
 
 /* ---- for the transport ---- */
 
-/* Whether a request may be looked at, WebSockets too: its path is unambiguous, and it has no body
- * where none is taken. `health`: it came to the health address. */
+/* Whether a request is acceptable, WebSockets too: its path is unambiguous, and it has no body
+ * where none is allowed. `health`: it came to the health address. */
 bool http_check(const struct net_connection *connection, bool health, struct error *error);
-/* Whether its path is the one to feed by WebSocket. */
+/* Whether its path is that of feeding by WebSocket. */
 bool http_is_ingest(const struct net_connection *connection);
 /* Answer it, now or later. */
 void http_request(struct http *http, struct net_connection *connection, bool health);

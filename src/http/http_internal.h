@@ -1,4 +1,4 @@
-/* What the files of http share. */
+/* Shared by the files of http. */
 #ifndef HTTP_HTTP_INTERNAL_H
 #define HTTP_HTTP_INTERNAL_H
 
@@ -13,10 +13,10 @@
 #include "net/net.h"
 #include "usage/usage.h"
 
-/* What a request asks for. */
+/* The purpose of a request. */
 enum http_purpose { HTTP_INGEST, HTTP_READ };
-/* Whether there is room for it; the principal is asked for reads only. false with the error to
- * answer with. */
+/* Whether there is room for it; only reads need the principal. false with the error to answer
+ * with. */
 bool http_admit(const struct http *http, const struct principal *principal,
                 enum http_purpose purpose, struct error *error);
 

@@ -5,12 +5,12 @@
 #include "http/request.h"
 #include "source/source.h"
 
-/* A request's head is there. */
+/* A request's head has come. */
 void http_ingest_request(struct http *http, struct net_connection *connection, struct span path);
-/* The same for another request that was let in for its permission and has a body, of at most
- * `limit` bytes: `take` is called when it is there and may still do that; it owes
- * http_request_respond, and must copy what it needs of the body for longer. The principal is moved.
- */
+/* The same for another request that has a body, of at most `limit` bytes, and was accepted for
+ * its permission. `take` is called when the body is complete and the permission still holds. It
+ * must call http_respond, and copy the parts of the body that it needs for longer. The principal is
+ * moved. */
 void http_take_body(struct http *http, struct net_connection *connection, size_t limit,
                     enum permission permission, struct principal *principal,
                     void (*take)(struct http_request *request));

@@ -1,13 +1,11 @@
-/*
- * /metrics: every figure is a row of one table. This is what the table's files share.
- */
+/* /metrics: every figure is a row of one table. Shared by the table's files. */
 #ifndef HTTP_METRICS_H
 #define HTTP_METRICS_H
 
 #include "http/facts.h"
 #include "usage/usage.h"
 
-/* The structs that counters and histograms stand in. */
+/* The structs that have counters and histograms. */
 enum metric_place {
     METRIC_OF_SERVER,
     METRIC_OF_ENGINE,
@@ -30,13 +28,13 @@ struct metric {
     /* ... counters with a label, in the same struct, */
     const char *label;
     const struct metric_part *parts;
-    /* ... a number, NAN: it is not known and not told, */
+    /* ... a number; NAN: it is not known and left out, */
     double (*value)(struct http *http);
     /* ... or samples that print themselves. */
     void (*print)(struct http *http, const struct metric *metric, struct buffer *out);
 };
 
-/* All zero where usage is not told. */
+/* All zero if usage is not metered. */
 const struct usage_metrics *metrics_usage(struct http *http);
 
 extern const struct metric metrics_table[];

@@ -7,7 +7,7 @@
 
 /* Whether the path is one of these. */
 bool http_producers_has(struct span path);
-/* A request's headers are there: it is answered, now or later. */
+/* A request's headers have come: it is answered, now or later. */
 void http_producers_request(struct http *http, struct net_connection *connection, struct span path);
 
 #endif

@@ -1,4 +1,4 @@
-/* The query of GET /v1/views/<id> as the subscription that asks for the same. Pure. */
+/* The query of GET /v1/views/<id> as an equal subscription. Pure. */
 #ifndef HTTP_QUERY_H
 #define HTTP_QUERY_H
 
@@ -12,12 +12,12 @@ struct http_query {
     uint32_t seen;         /* names that were there, as bits */
 };
 
-/* Of this view. The id need not be valid in any way. */
+/* Start a query of this view. The id need not be valid. */
 void http_query_init(struct http_query *query, struct span view);
 void http_query_fini(struct http_query *query);
-/* One argument, "name=value", percent-decoded. ERROR_INVALID_PARAMETER names what is wrong. */
+/* One argument, "name=value", percent-decoded. ERROR_INVALID_PARAMETER names the fault. */
 bool http_query_add(struct http_query *query, struct span argument, struct error *error);
-/* The message that all of it makes; wire_message_fini is due when true. */
+/* The message of all arguments; wire_message_fini is due when true. */
 bool http_query_end(struct http_query *query, struct wire_message *message, struct error *error);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * HTTP answers. Most requests are answered on the spot (http_respond); one that has a body, or
- * whose answer comes later, is an request: the data of its connection until it is answered.
+ * HTTP answers. Most requests are answered at once (http_respond). A request with a body, or with a
+ * later answer, has a struct http_request: the data of its connection until it is answered.
  */
 #ifndef HTTP_REQUEST_H
 #define HTTP_REQUEST_H
@@ -18,7 +18,7 @@ struct http_content {
     struct span body;
 };
 
-/* Answer the request at hand. Where its body has not come, the connection ends with the answer. */
+/* Answer the present request. If its body has not come, the connection ends with the answer. */
 void http_respond(struct net_connection *connection, const struct http_content *content);
 void http_respond_error(struct net_connection *connection, const struct error *error,
                         const char *headers);
@@ -33,44 +33,44 @@ struct http_request {
     struct principal principal;
     char *cors;                                 /* lines for the header of its answer; NULL: none */
     struct intake intake;                       /* the body of the request */
-    void (*take)(struct http_request *request); /* the whole body is there: an answer is owed */
-    struct buffer reply;                        /* the whole response, when it is there, */
-    struct buffer large;                        /* ... but for a body that was given apart */
+    void (*take)(struct http_request *request); /* the whole body has come: an answer is due */
+    struct buffer reply;                        /* the whole response, once it exists, */
+    struct buffer large;                        /* ... except for a body that was given apart */
     size_t written;                             /* of both */
     uint64_t owner;                             /* of its shares: */
     struct share share;                         /* ... of the memory of answers */
     struct share reading;                       /* ... of the requests that readers work on */
     struct share writing;                       /* ... of those that wait to be committed */
-    enum permission permission;                 /* that it was let in for, with a body */
-    bool form;                                  /* it says to be a form, as curl -d does */
+    enum permission permission;                 /* for which it was accepted, with a body */
+    bool form;                                  /* it claims to be a form, as curl -d does */
     bool head;                                  /* answered without the body */
-    bool awaited;                               /* somebody will call http_request_respond */
+    bool awaited;                               /* http_request_respond will follow */
 };
 
-/* The request was refused (not its sender): where it is a producer's, the audit is told. */
+/* The request was refused (not its sender): if it is a producer's, the audit gets it. */
 void http_request_note_refused(struct http_request *request, const struct error *error);
 
-/* The request of the request at hand. NULL when out of memory. `limit` bounds the body. The
+/* Make the struct of the present request. NULL when out of memory. `limit` bounds the body. The
  * principal is moved, in either case. */
 struct http_request *http_request_new(struct http *http, struct net_connection *connection,
                                       size_t limit, struct principal *principal);
-/* Answer a request whose body is still coming, and free the request. The rest is read and dropped
- * for some seconds, so that the client sees the answer; then the connection ends. */
+/* Answer a request whose body is still coming, and free the request. The other bytes are read
+ * and dropped for some seconds, so that the client sees the answer; then the connection ends. */
 void http_request_refuse(struct http_request *request, const struct error *error);
-/* Somebody owes http_request_respond from now on, also when the client goes. */
+/* http_request_respond is due from now on, also when the client goes. */
 void http_request_await(struct http_request *request);
-/* The answer that was awaited. When the client has gone in the meantime, the request is freed. */
+/* The awaited answer. If the client has gone in the meantime, the request is freed. */
 void http_request_respond(struct http_request *request, const struct http_content *content);
 /* The same with a body (for content->body) that is moved out of the buffer and written piece by
- * piece, as fast as the client reads. What of all these bodies is not taken yet is bounded: beyond
- * that, the largest answer of the owner who has most is broken off. */
+ * piece, as fast as the client reads. All bytes of such bodies that clients have not read are
+ * bounded. Beyond the bound, the largest answer of the owner who has most is broken off. */
 void http_request_respond_large(struct http_request *request, struct http_content *content,
                                 struct buffer *body);
 void http_request_respond_error(struct http_request *request, const struct error *error);
 /* A reader begins to work for it / has ended. False when out of memory. */
 bool http_request_begin_read(struct http_request *request);
 void http_request_end_read(struct http_request *request);
-/* The socket takes bytes. When the answer is there it is written on; in the end the request is
+/* The socket takes bytes. When the answer exists, it is written on; in the end the request is
  * freed. */
 void http_request_writable(struct http_request *request);
 /* The client has gone. */

@@ -6,7 +6,7 @@
 
 /* Whether the path is one of these. */
 bool http_revocations_has(struct span path);
-/* A request's headers are there. Sets *request when a body is to come, or the answer comes later.
+/* A request's headers have come. Sets *request when a body will come, or the answer comes later.
  * The returned value is that of the callback. */
 void http_revocations_request(struct http *http, struct net_connection *connection);
 

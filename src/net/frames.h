@@ -1,11 +1,11 @@
 /*
  * WebSocket frames as a server reads them (RFC 6455, 5). Pure and restartable: bytes as they come,
- * in any pieces. Everything that the standard forbids is refused with the status that it names:
+ * in any pieces. A violation of the standard is refused with the status that the standard names:
  *   1. every frame of a client is masked; no reserved bit, no unknown opcode;
- *   2. a length is written as short as it can be, and a message is no longer than the limit: that
- *      is said when the length is known, before the bytes come;
+ *   2. a length is written as short as possible, and a message is no longer than the limit: a
+ * longer one is refused when its length is known, before the bytes come;
  *   3. control frames are whole and have at most 125 bytes;
- *   4. a message's frames follow each other, but for control frames between them;
+ *   4. a message's frames follow each other; only control frames may stand between them;
  *   5. text, and the reason of a close frame, is UTF-8, also when a character is cut in two.
  */
 #ifndef NET_FRAMES_H
@@ -16,33 +16,33 @@
 enum { FRAME_CONTROL_LIMIT = 125 };
 
 enum frame_event_kind {
-    FRAME_NOTHING, /* all bytes were taken, and say nothing yet */
+    FRAME_NOTHING, /* all bytes were read, and mean nothing yet */
     FRAME_MESSAGE, /* a piece of a message */
     FRAME_PING,
     FRAME_PONG,
     FRAME_CLOSE,
     FRAME_TOO_LONG, /* a message is longer than the limit; nothing more can be read */
-    FRAME_BROKEN    /* the stream is no WebSocket; `status` is what to close it with */
+    FRAME_BROKEN    /* the stream is no WebSocket; close it with `status` */
 };
 
 struct frame_event {
     enum frame_event_kind kind;
-    struct span bytes; /* the piece, or what a control frame carries (of a close: all of it) */
+    struct span bytes; /* the piece, or the content of a control frame (of a close: all of it) */
     bool binary;       /* of the message */
     bool last;         /* the message ends with this piece */
-    uint16_t status;   /* FRAME_CLOSE: the client's, 1005 for none; FRAME_BROKEN: ours */
-    const char *what;  /* FRAME_BROKEN: what is wrong; a constant */
+    uint16_t status;   /* FRAME_CLOSE: the client's, 1005 for none; FRAME_BROKEN: the server's */
+    const char *what;  /* FRAME_BROKEN: the fault; a constant */
 };
 
-/* A character that was cut in two. Zeroed: none is. */
+/* A character that was cut in two. Zeroed: there is none. */
 struct utf8_reader {
-    uint8_t left;      /* bytes that it lacks */
-    uint8_t low, high; /* between which the next one must be */
+    uint8_t left;      /* bytes that are missing */
+    uint8_t low, high; /* bounds of the next byte */
 };
 
 struct frame_reader {
     size_t limit;          /* bytes of a message */
-    size_t message_length; /* of the one that is being read, as far as its frames are known */
+    size_t message_length; /* of the present message, as far as its frames are known */
     uint64_t left;         /* bytes of this frame that have not come */
     uint8_t head[14];
     uint8_t head_length; /* bytes of the head that came; 0: between two frames */
@@ -57,13 +57,13 @@ struct frame_reader {
 
 void frame_reader_init(struct frame_reader *reader, size_t limit);
 /*
- * Take bytes, which are changed (unmasked in place): returns how many were, and what they say. The
- * event's bytes are borrowed until the next call. Call it again with the rest; after FRAME_TOO_LONG
- * and FRAME_BROKEN, and after FRAME_CLOSE, nothing more may be given to it.
+ * Read bytes, which are changed (unmasked in place). Returns how many were read, and their meaning.
+ * The event's bytes are borrowed until the next call. Call it again with the others; after
+ * FRAME_TOO_LONG, FRAME_BROKEN and FRAME_CLOSE it may get nothing more.
  */
 size_t frame_read(struct frame_reader *reader, char *bytes, size_t length,
                   struct frame_event *event);
-/* Whether these bytes go on as UTF-8; at the end of a text, `reader->left` must be 0. */
+/* Whether these bytes continue valid UTF-8; at the end of a text, `reader->left` must be 0. */
 bool utf8_goes_on(struct utf8_reader *reader, struct span bytes);
 
 #endif

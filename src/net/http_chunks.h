@@ -1,7 +1,7 @@
 /*
- * A body in chunks (RFC 9112, 7.1), read strictly. Pure and restartable: it takes bytes as they
- * come, in any pieces. Extensions of chunks and trailers are passed over, and bounded; a trailer is
- * written as a header is.
+ * A body in chunks (RFC 9112, 7.1), read strictly. Pure and restartable: it reads bytes as they
+ * come, in any pieces. Extensions of chunks and trailers are skipped, and bounded; a trailer has
+ * the form of a header.
  */
 #ifndef NET_HTTP_CHUNKS_H
 #define NET_HTTP_CHUNKS_H
@@ -23,7 +23,7 @@ enum http_chunk_state {
     CHUNK_END
 };
 
-/* Zeroed: nothing was read. */
+/* Zeroed: at the start. */
 struct http_chunks {
     enum http_chunk_state state;
     unsigned digits;    /* of the size, so far */
@@ -32,9 +32,9 @@ struct http_chunks {
 };
 
 /*
- * Take bytes: returns how many were, and sets `*data` to those of them that belong to the body (it
- * may be empty). Call it again with the rest, until all are taken or the state is CHUNK_END: what
- * stands behind belongs to the next request. -1 with an error: these are no chunks.
+ * Read bytes: returns how many were read, and sets `*data` to those of them that belong to the body
+ * (it may be empty). Call it again with the others, until all are read or the state is CHUNK_END:
+ * bytes behind that belong to the next request. -1 with an error: these are no chunks.
  */
 int64_t http_chunks_take(struct http_chunks *chunks, struct span bytes, struct span *data,
                          struct error *error);

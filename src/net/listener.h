@@ -1,6 +1,6 @@
 /*
- * A listening socket on the loop. It accepts and hands the sockets on; what they speak is not its
- * business. So errors are told exactly, and intake can stop while clients are still served.
+ * A listening socket on the loop. It accepts sockets and hands them on; it does not know their
+ * protocol. So errors are exact, and intake can stop while clients are still served.
  */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
@@ -16,7 +16,7 @@ struct listener {
     /* Takes the socket over (non-blocking, close-on-exec). */
     void (*accepted)(void *argument, int socket);
     void *argument;
-    char address[80]; /* really bound, "127.0.0.1:41873"; "" when closed */
+    char address[80]; /* the bound address, "127.0.0.1:41873"; "" when closed */
 };
 
 /* Closed. */

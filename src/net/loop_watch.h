@@ -1,6 +1,6 @@
 /*
- * How long the loop is busy in one turn: for that long nobody else is served. Belongs to the loop
- * thread, but for the histogram.
+ * How long the loop is busy in one turn, in which it serves nothing else. Loop thread, except the
+ * histogram.
  */
 #ifndef NET_LOOP_WATCH_H
 #define NET_LOOP_WATCH_H
@@ -11,8 +11,8 @@
 
 struct loop_watch {
     uv_prepare_t prepare;
-    uint64_t turn_us, idle_us; /* when this turn began, 0: none did; idle time by then */
-    uint64_t minute_us;        /* when `longest_us` was begun */
+    uint64_t turn_us, idle_us; /* when this turn began, 0: none has; idle time by then */
+    uint64_t minute_us;        /* when the present minute of `longest_us` began */
     uint64_t longest_us, before_us;
     struct histogram pauses;
 };

@@ -1,4 +1,4 @@
-/* What the files of net share. */
+/* Shared by the files of net. */
 #ifndef NET_INTERNAL_H
 #define NET_INTERNAL_H
 
@@ -10,25 +10,25 @@
 
 enum {
     READ_BYTES = 64 * 1024,         /* of one read, from any connection */
-    AHEAD_LIMIT = READ_BYTES,       /* what was read and not taken, */
-    AHEAD_OF_ANSWER = 4 * 1024,     /* ... while an answer is owed */
-    WRITE_LIMIT = 32 * 1024 * 1024, /* what can wait to be written, */
-    TLS_OWED_LIMIT = 64 * 1024,     /* ... and what of it TLS wrote by itself */
+    AHEAD_LIMIT = READ_BYTES,       /* bytes read ahead, */
+    AHEAD_OF_ANSWER = 4 * 1024,     /* ... while an answer is due */
+    WRITE_LIMIT = 32 * 1024 * 1024, /* bytes that may wait to be written, */
+    TLS_OWED_LIMIT = 64 * 1024,     /* ... and of them, bytes that TLS wrote by itself */
 };
 
 enum net_mode {
-    MODE_HEAD,   /* the next request's head is awaited, or comes */
-    MODE_BODY,   /* its body comes */
+    MODE_HEAD,   /* the next request's head is awaited, or is coming */
+    MODE_BODY,   /* its body is coming */
     MODE_ANSWER, /* its answer is awaited: nothing is read */
     MODE_STREAM, /* its answer lasts: what comes is dropped */
     MODE_FRAMES, /* it is a WebSocket */
-    MODE_PARTING /* what comes is dropped */
+    MODE_PARTING /* incoming bytes are dropped */
 };
 
 /* A request that has begun. */
 struct request {
     struct net_connection *connection;
-    struct buffer text; /* its head; what was read of it points into this */
+    struct buffer text; /* its head; the parsed spans point into this */
     size_t seen;        /* of the text, in search of its end */
     struct link in_heads;
     struct http_head head;
@@ -42,22 +42,22 @@ struct net {
     struct tls_context *tls;
     uv_idle_t turn;   /* at work while `turns` is not empty */
     uv_timer_t timer; /* for the first of the deadlines */
-    /* What the loop calls, so that lower parts need not know it. */
+    /* The callbacks of the loop, so that lower parts need not know it. */
     uv_idle_cb on_turn;
     uv_timer_cb on_time;
     uv_close_cb on_closed;
     uv_read_cb on_read;
     struct link all;       /* connections */
-    struct link turns;     /* those that have something to do in the next turn of the loop */
+    struct link turns;     /* connections with work in the next turn of the loop */
     struct link heads;     /* requests whose head has not ended, the oldest first */
     struct heap deadlines; /* by loop time, ms */
     size_t count;
     uint64_t numbers; /* given to connections so far */
     size_t heads_bytes;
-    unsigned open_handles; /* of its own two */
+    unsigned open_handles; /* of the net's own two */
     void (*left)(void *argument);
-    char room[READ_BYTES];  /* what is read from a socket, */
-    char plain[READ_BYTES]; /* ... and what TLS makes of it */
+    char room[READ_BYTES];  /* bytes read from a socket, */
+    char plain[READ_BYTES]; /* ... and the plain bytes of TLS */
 };
 
 struct net_connection {
@@ -72,8 +72,8 @@ struct net_connection {
     struct frame_reader *frames;
     struct buffer flying;  /* given to the loop to be written */
     struct buffer waiting; /* to be written after that */
-    struct buffer ahead;   /* was read and not taken yet */
-    size_t ahead_at;       /* so much of it was taken */
+    struct buffer ahead;   /* read and not consumed yet */
+    size_t ahead_at;       /* so much of it was consumed */
     size_t tls_owed;       /* bytes that TLS wrote by itself and that wait to be written */
     char *pong; /* the answer to the newest ping, which waits: length, bytes. NULL: none */
     void *data;
@@ -85,12 +85,12 @@ struct net_connection {
     bool wants_write; /* net_want_write */
     bool write_due;   /* `flying` is with the loop */
     bool ended;       /* the client sends nothing more */
-    bool end_due;     /* nothing is to be written after what waits */
-    bool half_closed; /* that was done */
+    bool end_due;     /* nothing is to be written after the waiting bytes */
+    bool half_closed; /* the socket was shut down for writing */
     bool close_sent;  /* a close frame */
-    bool keeps;       /* of the request at hand: another may follow */
+    bool keeps;       /* another request may follow the present one */
     bool tls_begun;   /* something came for TLS */
-    bool tls_holds;   /* TLS may have plain bytes that were not taken */
+    bool tls_holds;   /* TLS may have plain bytes that were not read */
     bool closing;     /* the loop closes it */
 };
 
@@ -99,19 +99,19 @@ struct net_connection {
 void net_schedule(struct net_connection *connection);
 /* Wait for the first of the deadlines. */
 void net_arm(struct net *net);
-/* Its head is not waited for any more. */
+/* Its head is not awaited any more. */
 void request_stop_waiting(struct net_connection *connection);
-/* Forget the request at hand. */
+/* Forget the present request. */
 void request_forget(struct net_connection *connection);
 
 /* ---- output.c ---- */
-/* Whether what comes in may be taken now. */
+/* Whether incoming bytes may be consumed now. */
 bool output_may_take(const struct net_connection *connection);
-/* Read from the socket, or not, as everything about it says. */
+/* Start or stop reading from the socket, by the state of the connection. */
 void output_set_reading(struct net_connection *connection);
-/* Bytes as they are. False: it closes. */
+/* Bytes as they are. False: the connection closes. */
 bool output_send(struct net_connection *connection, struct span bytes);
-/* What TLS has to say by itself, or made of plain bytes. */
+/* Records of TLS: its own, or made of plain bytes. */
 bool output_send_records(struct net_connection *connection);
 /* Nothing more goes out. */
 void output_half_close(struct net_connection *connection);
@@ -130,7 +130,7 @@ void connection_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes)
  * pause has changed. ---- */
 size_t request_take(struct net_connection *connection, struct span bytes);
 size_t websocket_take(struct net_connection *connection, char *bytes, size_t length);
-/* Its time to send the head, or the rest of it, is over. */
+/* The time for the head, or for the remaining body, is over. */
 void request_is_late(struct net_connection *connection);
 
 #endif

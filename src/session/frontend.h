@@ -1,6 +1,6 @@
 /*
- * frontend: what all connections of one server share, whatever they are for: the parts that serve
- * them, the limits in force, and what they count. It is the argument of their net. Loop thread.
+ * frontend: shared by all connections of one server, whatever their purpose: the parts that serve
+ * them, the limits in force, and the counters. It is the argument of their net. Loop thread.
  */
 #ifndef SESSION_FRONTEND_H
 #define SESSION_FRONTEND_H
@@ -19,7 +19,7 @@ struct hub;
 struct net_connection;
 struct usage;
 
-/* Connections and what goes through them, for /metrics. */
+/* Connections and their traffic, for /metrics. */
 struct frontend_counters {
     struct counter connections, connections_refused, messages_in, messages_out, bytes_in;
     struct counter tls_failed, answers_broken_off;
@@ -33,9 +33,9 @@ struct frontend {
     struct hub *hub;
     struct source *source;
     struct access *access;
-    struct usage *usage; /* NULL: it is told to nobody */
-    struct http *http;   /* answers requests; sessions know nothing of it */
-    bool running;        /* connections and requests are taken */
+    struct usage *usage; /* NULL: usage is not metered */
+    struct http *http;   /* answers requests; sessions do not use it */
+    bool running;        /* connections and requests are accepted */
 
     char *base_path; /* before the paths of all requests; NULL: nothing. Owned */
     size_t max_message_bytes, max_request_bytes;
@@ -46,23 +46,23 @@ struct frontend {
     struct shares writes; /* bytes of requests that wait to be committed */
     struct frontend_counters counters;
 
-    void (*ended)(void *argument); /* a session or a request did: a stop may go on */
+    void (*ended)(void *argument); /* a session or a request has ended: a stop may go on */
     void (*due)(void *argument);   /* sessions_due may be earlier than it was */
     void *argument;
 };
 
-/* Zeroed before; its sessions are begun by sessions_init. */
+/* Zeroed before; sessions_init starts its sessions. */
 void frontend_init(struct frontend *frontend);
 void frontend_fini(struct frontend *frontend);
-/* Of a connection of its net. */
+/* The frontend of a connection of its net. */
 struct frontend *frontend_of(const struct net_connection *connection);
 /* Loop time, in ms. */
 uint64_t frontend_now(const struct frontend *frontend);
-/* Whether the owner has less of what waits to be committed than others have on the average / may
- * have more of it: half of the way in is for those who have less. */
+/* Whether the owner has fewer waiting bytes than others on the average / may have more of them:
+ * half of the way in is for owners that have less. */
 bool frontend_has_less(const struct frontend *frontend, uint64_t owner);
 bool frontend_may_write(const struct frontend *frontend, uint64_t owner);
-/* Whose producers a principal may move. Borrowed from it. */
+/* The subject whose producers a principal may move. Borrowed from it. */
 struct source_sender frontend_sender(const struct principal *principal);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * What has come in of requests and messages that are not whole yet, or not taken yet: how much of
- * it there is over all clients, and how long it may take. Loop thread.
+ * Bytes of requests and messages that are not complete, or not accepted yet: how many there are
+ * over all clients, and how long they may take. Loop thread.
  */
 #ifndef SESSION_INCOMING_H
 #define SESSION_INCOMING_H
@@ -10,16 +10,16 @@
 #include "base/error.h"
 #include "base/heap.h"
 
-/* A client must keep up this pace, but for standing still so long at a time. */
+/* A client must keep up this pace, with pauses of up to `patience_ms`. */
 enum { INCOMING_BYTES_PER_SECOND = 1024 };
 
-/* All of it. Zeroed but for the limits: empty. */
+/* All intakes. Zeroed except for the limits: empty. */
 struct incoming {
     size_t bytes;           /* of memory */
-    size_t limit;           /* to it; one that is alone may have more */
+    size_t limit;           /* the limit of `bytes`; an intake that is alone may have more */
     struct shares shares;   /* of `bytes` */
-    uint64_t broken_off;    /* for others; so far */
-    int64_t patience_ms;    /* how long one may stand still */
+    uint64_t broken_off;    /* for others, so far */
+    int64_t patience_ms;    /* how long one may make no progress */
     struct heap unfinished; /* by when more must have come */
 };
 
@@ -28,34 +28,34 @@ struct intake {
     struct incoming *all;
     struct buffer bytes; /* to be read, not to be changed */
     size_t counted;      /* of all->bytes */
-    int64_t due_ms;      /* loop time by which more must have come; 0: it is not waited for */
+    int64_t due_ms;      /* loop time by which more must have come; 0: it is not awaited */
     struct heap_entry entry;
-    void (*late)(struct intake *intake); /* it has not */
-    /* Others need its memory: it must be ended, for this reason. NULL: it is never asked to. */
+    void (*late)(struct intake *intake); /* it has not come */
+    /* Others need its memory: it must be ended, for this reason. NULL: it is never ended so. */
     void (*crowded)(struct intake *intake, const struct error *error);
     uint64_t owner;
     struct share share; /* of all->shares; as much as `counted` */
 };
 
-/* Nothing yet. `limit`: bytes that it may have. `late` may end the intake, or wait anew. */
+/* Start empty. `limit`: bytes that it may have. `late` may end the intake, or wait again. */
 void intake_init(struct intake *intake, struct incoming *all, size_t limit,
                  void (*late)(struct intake *intake));
-/* Whose it is, and what to do when others need its memory. */
+/* Set the owner, and the callback for when others need its memory. */
 void intake_own(struct intake *intake, uint64_t owner,
                 void (*crowded)(struct intake *intake, const struct error *error));
-/* Forget what there is and give the memory back; it may be used again. */
+/* Forget the bytes and free the memory; it may be used again. */
 void intake_end(struct intake *intake);
 /* Expect bytes from now on, `ms` for the first. */
 void intake_wait(struct intake *intake, int64_t now_ms, int64_t ms);
 /*
- * Take bytes. Where there is no room for them, the largest intake of the owner who has most is
- * broken off first. false, and nothing of them is taken: ERROR_TOO_LARGE, ERROR_MEMORY, or
- * ERROR_QUEUE_FULL: this is the one that must be ended.
+ * Add bytes. If there is no room for them, the largest intake of the owner who has most is broken
+ * off first. false, and nothing is added: ERROR_TOO_LARGE, ERROR_MEMORY, or ERROR_QUEUE_FULL, which
+ * means that this intake must be ended.
  */
 bool intake_add(struct intake *intake, struct span bytes, int64_t now_ms, struct error *error);
-/* Move what is there; `to` must be empty. It is not waited for any more. */
+/* Move the bytes; `to` must be empty. More bytes are not awaited any more. */
 void intake_move(struct intake *to, struct intake *from);
-/* Find those that are late. */
+/* Find late intakes. */
 void incoming_tick(struct incoming *all, int64_t now_ms);
 
 #endif

@@ -3,11 +3,11 @@
  * HTTP. This part knows messages, time-outs, pings and closing; what a message means and what is to
  * be sent is its kind's business.
  *
- * A session is made when the handshake is done and dies when its connection has been
- * closed; nobody else frees it. Whoever wants a connection gone asks for it with session_close.
+ * A session is made when the handshake is done and dies when its connection has been closed; no
+ * other code frees it. session_close asks for the end of a connection.
  *
- * Invariants, held in every build: the state only grows; from SESSION_GONE on the session is in no
- * list, no heap and no intake, so that no sweep, time-out or commit finds it, and nothing wakes it,
+ * Invariants, held in every build: the state only grows. From SESSION_GONE on the session is in no
+ * list, no heap and no intake. So no sweep, time-out or commit finds it, and nothing wakes it,
  * sends to it, reads from it or closes it.
  */
 #ifndef SESSION_SESSION_H
@@ -26,21 +26,22 @@ struct wire_run;
 
 /* All sessions of a server. */
 struct sessions {
-    struct link heard;     /* every session, the one that was silent longest first */
-    struct link told;      /* likewise, the one that we were silent to for longest first */
-    struct link paused;    /* those of which nothing is read now */
-    struct link resting;   /* those to which nothing is sent for a moment, the first to end first */
-    struct heap expiring;  /* open ones whose token runs out, by when (unix seconds) */
-    struct heap closing;   /* those that were told to go, by when they must have (loop time, ms) */
+    struct link heard;    /* every session, the longest silent client first */
+    struct link told;     /* every session, the one that got no bytes for longest first */
+    struct link paused;   /* sessions that are not read now */
+    struct link resting;  /* sessions that get nothing for a moment, by the end of that */
+    struct heap expiring; /* open ones whose token runs out, by when (unix seconds) */
+    struct heap
+        closing; /* sessions that are closing, by when they must have closed (loop time, ms) */
     uint64_t next_turn_ms; /* loop time before which no more are ended */
     size_t count;
 };
 
 enum session_state {
     SESSION_OPEN,
-    SESSION_PARTING, /* what it says is ignored; it still gets what it is owed */
+    SESSION_PARTING, /* its messages are ignored; it still gets the bytes that are due */
     SESSION_CLOSING, /* the close frame was sent; the client's is awaited */
-    SESSION_GONE     /* the connection is no more: nothing but its kind's memory is left */
+    SESSION_GONE     /* the connection has ended: only the memory of its kind is left */
 };
 
 /* How a session's bytes go over its connection. */
@@ -62,47 +63,47 @@ struct session_kind {
     const struct session_carrier *carrier;
     /* A whole text message. */
     void (*message)(struct session *session, struct span text);
-    /* Tell the client that what it sent is refused. */
+    /* Tell the client that its message is refused. */
     void (*refuse)(struct session *session, const struct error *error, bool fatal);
-    /* Take back what is not sent yet, but for answers: the client may see nothing more. NULL: there
-     * is nothing but answers. */
+    /* Drop bytes that are not sent yet, except answers: the client may see nothing more. NULL:
+     * there are only answers. */
     void (*silence)(struct session *session);
-    /* Its principal's identity is another one. */
+    /* Its principal has another identity. */
     void (*became)(struct session *session);
     /* The next ready bytes to send, or none; they must stay until the next call. */
     struct span (*pull)(struct session *session);
-    /* So many of the last pull's bytes were given to the connection, and what they are. NULL: it
-     * does not matter. */
+    /* So many bytes of the last pull were given to the connection, and their content. NULL: not
+     * needed. */
     void (*sent)(struct session *session, size_t length, const struct wire_run *run);
-    /* Whether nothing more is owed to the client, asked after an empty pull. NULL: nothing is. */
+    /* Whether nothing more is due to the client, asked after an empty pull. NULL: nothing is. */
     bool (*settled)(const struct session *session);
     /* Whether reading from the client should pause (asked after each message). */
     bool (*is_full)(const struct session *session);
     /* Whether reading, which was paused, may go on. NULL: as soon as it is not full. */
     bool (*may_resume)(struct session *session);
-    /* Forget what waits to be sent, answers too. NULL: no limit of bytes holds for this kind, nor
-     * one of messages that ends a connection. */
+    /* Forget bytes that wait to be sent, answers too. NULL: no limit of bytes holds for this
+     * kind, and no limit of messages ends a connection. */
     void (*drop)(struct session *session);
-    /* The connection is gone, and the session with it: end what belongs to it and free the memory,
-     * now or when the last answer that is on its way has come back. */
+    /* The connection has ended, and the session with it. End its parts and free the memory, now
+     * or when the last answer under way has come back. */
     void (*closed)(struct session *session);
 };
 
 struct session {
     struct frontend *frontend;
-    struct net_connection *connection; /* NULL once it is gone; by session_connection, which holds
-                                          that */
+    struct net_connection
+        *connection; /* NULL once it is gone; use session_connection, which checks that */
     const struct session_kind *kind;
     struct principal principal; /* whose it is */
     struct allowance allowance;
     struct link in_heard, in_told, in_paused, in_resting;
     struct heap_entry ends; /* in one of the heaps */
     uint64_t heard_ms;      /* loop time of its last sign of life */
-    uint64_t told_ms;       /* and of the last bytes to it */
+    uint64_t told_ms;       /* and of the last bytes to the client */
     uint64_t started_ms;
-    uint64_t rests_until_ms; /* loop time; 0: it does not rest */
+    uint64_t rests_until_ms; /* loop time until which it gets nothing; 0: it is not paused */
     uint64_t owner;          /* of its shares */
-    struct intake incoming;  /* fragments of the message that is on its way in */
+    struct intake incoming;  /* fragments of the incoming message */
     char *close_reason;
     uint16_t close_status;
     uint8_t state;        /* enum session_state */
@@ -110,74 +111,73 @@ struct session {
     bool wants_write : 1; /* a writable callback is due */
     bool ping_due : 1, pinged : 1;
     bool blocked : 1; /* the socket did not take all of the last write */
-    bool binary : 1;  /* the message on its way in is binary */
+    bool binary : 1;  /* the incoming message is binary */
     bool paused : 1;
-    bool mid_message : 1; /* what was sent last is to be continued */
-    bool overdrawn : 1;   /* it was owed more bytes than may be sent, and has got what fits */
+    bool mid_message : 1; /* the last sent frame is to be continued */
+    bool overdrawn : 1;   /* more bytes were due than may be sent, and it got those that fit */
 };
 
 void sessions_init(struct sessions *sessions);
-/* Resume those that may. */
+/* Resume the sessions that may. */
 void sessions_resume(struct sessions *sessions);
-/* Ping the silent, close those who were silent too long. */
+/* Ping silent clients; close those that were silent too long. */
 void sessions_sweep(struct sessions *sessions, struct frontend *frontend);
 /* Close all with this status and reason. */
 void sessions_close_all(struct sessions *sessions, uint16_t status, const char *reason);
 /* Read nothing more from the sessions of a kind. */
 void sessions_pause_all(struct sessions *sessions, const struct session_kind *kind);
 
-/* Milliseconds until the next token runs out, or a session has rested, or so; negative: none. */
+/* Milliseconds until the next token runs out, or the next pause ends, or so; negative: none. */
 int64_t sessions_due(const struct sessions *sessions);
 /* End those whose token has run out. */
 void sessions_expire(struct sessions *sessions);
-/* Whether nothing is to be sent to it now: for `ms` from the first time that this is asked, once.
- * Then it is asked to write. */
+/* Whether nothing is to be sent to it now: for `ms` from the first call on, once. Then it is
+ * asked to write. */
 bool session_rests(struct session *session, int ms);
 /* ... which this does, when sessions_due says so. */
 void sessions_rouse(struct sessions *sessions);
 /* End those whose token has this jti. */
 void sessions_revoke(struct sessions *sessions, struct span token_id);
-/* The static tokens are others now: sessions of one that is gone end, and those without a token
- * where one is needed; the others may what their token says now. */
+/* The static tokens have changed. Sessions of a removed token end, and those without a token if
+ * one is needed. The others get the new permissions of their token. */
 void sessions_follow(struct sessions *sessions, const struct auth_static *fresh, bool needs_token);
 
 /* Called by a kind's constructor. The principal is moved. */
 void session_init(struct session *session, struct frontend *frontend,
                   struct net_connection *connection, const struct session_kind *kind,
                   struct principal *principal);
-/* Behind session_init: nothing has come in yet. `limit`: bytes of its longest message. */
+/* After session_init: expect messages. `limit`: bytes of its longest message. */
 void session_expect(struct session *session, size_t limit);
 /* Its connection, which must be there. */
 struct net_connection *session_connection(const struct session *session);
 /* Ask for a chance to write. Cheap to call again. */
 void session_want_write(struct session *session);
 void session_pause(struct session *session);
-/* Close when what is owed is sent, or after some seconds. Idempotent: the first reason counts. */
+/* Close when all due bytes are sent, or after some seconds. Idempotent: the first reason counts. */
 void session_close(struct session *session, uint16_t status, const char *reason);
-/* End it for this reason: the client is told, as a fatal error and by 1008, and sees nothing more.
- */
+/* End it for this reason: the client gets a fatal error and 1008, and sees nothing more. */
 void session_end(struct session *session, const struct error *error);
-/* A message cannot be taken, and what comes behind it is not heard: the client is told, as a fatal
- * error, and the connection closes. */
+/* A message cannot be accepted, and later ones are ignored: the client gets a fatal error, and
+ * the connection closes. */
 void session_refuse_message(struct session *session, const struct error *error);
-/* Whose this fresh token is, as an answer to refresh_auth: what the client is to be told is
- * printed. The identity is for session_become, once that is on its way; NULL: nothing changes. */
+/* The identity of a fresh token, as an answer to refresh_auth; the answer is printed. The
+ * identity is for session_become, once the answer is on its way; NULL: nothing changes. */
 enum { SESSION_ANSWER = 96 };
 struct auth_identity *session_refresh(struct session *session, const char *token,
                                       char answer[SESSION_ANSWER]);
-/* It goes on with a fresh identity, which is moved. It may end over it. */
+/* It goes on with a fresh identity, which is moved. This may end it. */
 void session_become(struct session *session, struct auth_identity *identity);
-/* Whether its token has run out: it is about to be ended, and sees and says nothing more. */
+/* Whether its token has run out: it is about to be ended, and gets and sends nothing more. */
 bool session_has_expired(const struct session *session);
 /* After its identity was set. */
 void session_watch_expiry(struct session *session);
-/* Of an open session, or one that closes: cut it off unless it has gone by itself in that time. */
+/* Of an open or closing session: cut it off unless it has gone by itself in that time. */
 void session_watch_closing(struct session *session, int seconds);
 void session_forget_end(struct session *session);
 /* Cut off those whose time is over. */
 void sessions_cut(struct sessions *sessions);
-/* The same as session_close with 1011, counted as an error of ours: when a client would wait for an
- * answer that will never come. */
+/* The same as session_close with 1011, counted as an error of the server: for a client that
+ * would wait for an answer that never comes. */
 void session_give_up(struct session *session, const char *reason);
 
 /* ---- for the transport ---- */
@@ -185,7 +185,7 @@ void session_give_up(struct session *session, const char *reason);
 /* Part of a message; `last` when it is complete. */
 void session_receive(struct session *session, struct span bytes, bool binary, bool last);
 void session_heard(struct session *session);
-/* A message is longer than it may be; nothing more will come. */
+/* A message is longer than allowed; nothing more will come. */
 void session_receive_too_long(struct session *session);
 /* The socket takes bytes. */
 void session_writable(struct session *session);
