@@ -1,6 +1,6 @@
 /*
- * api: the functions of include/stele/stele.h, on top of server. This header is for the programs
- * of this repository, which may know more than the public one tells.
+ * api: the functions of include/stele/stele.h, on top of server. This header is for the programs of
+ * this repository, which may use more than the public one has.
  */
 #ifndef API_API_H
 #define API_API_H
@@ -20,8 +20,8 @@ bool api_configure(const stele_options *options, int folder, struct config *conf
 stele *api_open_unless(const stele_options *options, const atomic_bool *give_up, bool *given_up,
                        stele_error *error);
 
-/* Whether a store is alive: the loop answers, which is waited for, and the writer has not been at
- * one transaction for longer than that. */
+/* Whether a store is well: the loop answers, which is awaited, and the writer has worked on no
+ * transaction for longer than `most_us`. */
 bool api_is_well(stele *store, uint64_t most_us, struct error *error);
 /* Whether the addresses of a store speak TLS. */
 bool api_is_secure(const stele *store);

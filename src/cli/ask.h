@@ -27,8 +27,8 @@ struct ask_request {
 /* `url` may also name the server as ws:// or wss://. ask_close is due in either case. */
 bool ask_open(struct ask *ask, const struct access_options *access, const char *url,
               struct error *error);
-/* Wait for an answer of 200; its body, borrowed until the next request. Else the error says what
- * the server said. */
+/* Wait for an answer of 200; its body, borrowed until the next request. Else the error has the
+ * server's error. */
 bool ask_server(struct ask *ask, const struct ask_request *request, struct span *body,
                 struct error *error);
 void ask_close(struct ask *ask);

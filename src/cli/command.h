@@ -1,7 +1,4 @@
-/*
- * What the commands have in common: a description of each, from which its options are parsed and
- * its help is printed.
- */
+/* Shared by the commands: a description of each, which parses its options and prints its help. */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
@@ -11,7 +8,7 @@
 
 enum exit_code {
     EXIT_FINE = 0,
-    EXIT_FAILED = 1, /* it was tried and did not go well */
+    EXIT_FAILED = 1, /* the command failed */
     EXIT_MISUSED = 2 /* the command line is wrong; nothing was tried */
 };
 
@@ -22,7 +19,7 @@ enum option_type {
     OPTION_TEXTS   /* struct option_texts: may be given several times */
 };
 
-/* Points into argv; `items` is freed by whoever owns the options. */
+/* Points into argv; the owner of the options frees `items`. */
 struct option_texts {
     const char **items;
     size_t count;
@@ -33,18 +30,18 @@ struct command_option {
     enum option_type type;
     size_t offset;       /* of the field in the command's struct of options */
     int64_t least, most; /* range of a number */
-    const char *value;   /* what the help calls the value */
+    const char *value;   /* the name of the value in the help */
     const char *help;
 };
 
 struct command {
     const char *name;
-    const char *operands; /* as the help shows them, "" for none */
+    const char *operands; /* in the form of the help, "" for none */
     size_t least_operands, most_operands;
     size_t operands_offset;  /* of a struct option_texts in the struct of options */
     const char *summary;     /* one line */
-    const char *notes;       /* more, or NULL */
-    void (*more)(FILE *out); /* prints what the help ends with, or NULL */
+    const char *notes;       /* more text, or NULL */
+    void (*more)(FILE *out); /* prints the end of the help, or NULL */
     const struct command_option *options;
     const struct command *const *parts; /* commands of its own, NULL at the end; or NULL */
     /* argv[0] is the name of the command. Returns an exit code. */
@@ -57,7 +54,7 @@ enum command_parse { PARSE_DONE, PARSE_HELP, PARSE_WRONG };
  * or operand. Texts point into argv. */
 enum command_parse command_parse(const struct command *command, int argc, char **argv,
                                  void *options, struct error *error);
-/* Parse, and print the help or what is wrong. true: go on; false: leave with *code. */
+/* Parse, and print the help or the error. true: go on; false: exit with *code. */
 bool command_start(const struct command *command, int argc, char **argv, void *options, int *code);
 
 /* "stele: …" on stderr. Always returns EXIT_FAILED. */
@@ -77,7 +74,7 @@ extern const struct command version_command;
 /* All of them, NULL at the end; set by command_main. */
 extern const struct command *const *command_list;
 
-/* What follows the program's name on a command line. */
+/* Run the command line behind the program's name. */
 int command_main(int argc, char **argv);
 
 #endif

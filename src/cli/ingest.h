@@ -4,16 +4,16 @@
  *   input (a thread that reads) --chunks--> lines --> requests in order --> client
  *                                                        ^------ answers ----'
  *
- * Exactly once. Every request that does not name a producer itself carries ours, and as its batch
- * number the number of its last line. The server takes a batch that is not above the last committed
- * number as a repetition, so a request that was on its way when a connection broke is simply sent
- * again. Two rules make this hold whatever the batches of an earlier run were:
- *  1. With a producer named by the user, the server is asked first which line was the last of an
- *     earlier run. Lines up to that one are not sent; each request has a hash of the input so far
- *     as its mark, by which another input under the same name is told.
+ * Exactly once. A request that names no producer itself carries the command's producer, and as its
+ * batch number the number of its last line. The server counts a batch that is not above the last
+ * committed number as a repetition. So the command simply sends a request again that was under way
+ * when a connection broke. Two rules make this hold, whatever the batches of an earlier run were:
+ *  1. With a producer named by the user, the command first asks the server for the last line of an
+ *     earlier run. Lines up to that one are not sent. Each request has a hash of the input so far
+ * as its mark, which reveals another input under the same name.
  *  2. Behind a refused request nothing of the same producer is applied until it comes again (the
- *     server sees to that within a connection), so after a refusal everything from it on is sent
- *     again, in order.
+ *     server ensures that within a connection). So after a refusal the command sends everything
+ * from it on again, in order.
  */
 #ifndef CLI_INGEST_H
 #define CLI_INGEST_H

@@ -1,5 +1,5 @@
 /*
- * The input of `stele ingest`, read by a thread of its own, so that a silent pipe holds nothing up.
+ * The input of `stele ingest`, read by a thread of its own, so that a silent pipe delays nothing.
  */
 #ifndef CLI_INGEST_INPUT_H
 #define CLI_INGEST_INPUT_H
@@ -21,12 +21,12 @@ enum ingest_next {
     INGEST_LINE,
     INGEST_NOTHING_YET,
     INGEST_END,
-    INGEST_BROKEN /* the error tells */
+    INGEST_BROKEN /* the error has the reason */
 };
 /* The next line, without its end; borrowed until the next call. */
 enum ingest_next ingest_input_next(struct ingest_input *input, struct span *line,
                                    struct error *error);
-/* The line just given was not wanted yet: the next call gives it again. */
+/* The last line is not wanted yet: the next call gives it again. */
 void ingest_input_put_back(struct ingest_input *input);
 
 #endif

@@ -1,7 +1,4 @@
-/*
- * One line of the input: what it is, and how a batch becomes a request. And one answer of the
- * server.
- */
+/* One line of the input: its kind, and the request of a batch. And one answer of the server. */
 #ifndef CLI_INGEST_LINE_H
 #define CLI_INGEST_LINE_H
 
@@ -11,10 +8,11 @@ enum ingest_kind {
     INGEST_BLANK,
     INGEST_MUTATION,
     INGEST_BATCH,   /* an object with "mutations": a request of its own */
-    INGEST_NOT_JSON /* the error tells */
+    INGEST_NOT_JSON /* the error has the reason */
 };
 
-/* What a line is, and for a batch: whether it names a producer, and where its own "id" stands. */
+/* The kind of a line, and for a batch: whether it names a producer, and the place of its own
+ * "id". */
 struct ingest_line {
     enum ingest_kind kind;
     bool has_producer;
@@ -23,12 +21,12 @@ struct ingest_line {
 };
 /* `scratch` is used for parsing. */
 struct ingest_line ingest_line_look(struct span line, struct doc *scratch, struct error *error);
-/* Append a batch as a request with our id, and our producer, number and mark ("": none) if it names
- * no producer. */
+/* Append a batch as a request with the command's id. If it names no producer, also with the
+ * command's producer, number and mark ("": none). */
 bool ingest_line_print_batch(struct buffer *out, struct span line, const struct ingest_line *look,
                              uint64_t id, const char *producer, int64_t number, const char *mark);
 
-/* What was answered. */
+/* The content of an answer. */
 struct ingest_answer {
     bool refused;
     uint64_t id;

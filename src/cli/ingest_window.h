@@ -1,5 +1,5 @@
 /*
- * The requests of `stele ingest` that are not answered yet, in order of the input. They stay until
+ * The requests of `stele ingest` without a final answer, in order of the input. They stay until
  * then, because any may have to be sent again.
  */
 #ifndef CLI_INGEST_WINDOW_H
@@ -15,9 +15,9 @@ enum {
 };
 
 enum ingest_state {
-    REQUEST_WAITING, /* to be sent, maybe again */
+    REQUEST_WAITING, /* to be sent, possibly again */
     REQUEST_SENT,
-    REQUEST_REFUSED /* for now, or for good but it can be divided */
+    REQUEST_REFUSED /* for now; or for good, but it can be divided */
 };
 
 struct ingest_request {
@@ -26,10 +26,10 @@ struct ingest_request {
     int64_t first_line, last_line;
     size_t input_bytes; /* of the input that it stands for */
     enum ingest_state state;
-    bool ours;                           /* its producer is ours */
-    bool asks;                           /* for where the producer is; it has no lines */
+    bool ours; /* its producer is the command's */
+    bool asks; /* it asks for the state of the producer, and has no lines */
     struct ingest_digest before, digest; /* of the input before it, and up to its last line */
-    bool divide;                         /* refused for good; one of its lines is to blame */
+    bool divide;                         /* refused for good because of one of its lines */
     size_t lines; /* where the lines stand in the text, one '\n' before each and behind the last */
     struct buffer text;
 };
@@ -37,23 +37,23 @@ struct ingest_request {
 struct ingest_window {
     struct ingest_request *first, **last;
     size_t count, bytes; /* of all in it */
-    size_t sent;         /* of them, on their way */
+    size_t sent;         /* of them, those under way */
     uint64_t next_id;
-    bool marks;                  /* requests of ours carry one */
+    bool marks;                  /* requests of the command's producer carry a mark */
     struct ingest_digest digest; /* of the input so far, when they do */
 };
 
 void ingest_window_init(struct ingest_window *window);
 void ingest_window_fini(struct ingest_window *window);
 bool ingest_window_full(const struct ingest_window *window);
-/* Start a request of single mutations at the end, add lines that follow each other, end it. It is
- * known to the window from the start; what runs out of memory shows in its `text.failed`. */
+/* Start a request of single mutations at the end, add lines that follow each other, end it. The
+ * window has it from the start; a lack of memory shows in its `text.failed`. */
 struct ingest_request *ingest_window_add(struct ingest_window *window, const char *producer,
                                          int64_t first_line);
 void ingest_request_line(const struct ingest_window *window, struct ingest_request *request,
                          struct span line);
 void ingest_request_end(struct ingest_window *window, struct ingest_request *request);
-/* A request without lines: its answer tells where the producer is. */
+/* A request without lines: its answer has the state of the producer. */
 struct ingest_request *ingest_window_add_question(struct ingest_window *window,
                                                   const char *producer);
 /* A line that is a batch, as a request by itself. */
@@ -65,14 +65,14 @@ struct ingest_request *ingest_window_find(struct ingest_window *window, uint64_t
 struct ingest_request *ingest_window_next(struct ingest_window *window);
 void ingest_window_set(struct ingest_window *window, struct ingest_request *request,
                        enum ingest_state state);
-/* It is answered for good: take it out. */
+/* It has its final answer: remove it. */
 void ingest_window_remove(struct ingest_window *window, struct ingest_request *request);
-/* Take it out, and all behind it: their answers do not matter any more. */
+/* Remove it and all behind it: their answers do not matter any more. */
 void ingest_window_cut(struct ingest_window *window, struct ingest_request *request);
 /* Everything in it is to be sent (again). */
 void ingest_window_rewind(struct ingest_window *window);
-/* Put a request for each line in the place of this one; false when out of memory, and then it is
- * as before. */
+/* Replace the request by one for each line; false when out of memory, and then nothing has
+ * changed. */
 bool ingest_window_divide(struct ingest_window *window, struct ingest_request *request,
                           const char *producer);
 

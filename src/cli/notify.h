@@ -1,7 +1,6 @@
 /*
- * notify: telling a service manager how we are, as sd_notify(3) describes: lines of NAME=VALUE in a
- * datagram to the socket that NOTIFY_SOCKET names. The protocol is this small, so it takes no
- * library.
+ * notify: reporting the server's state to a service manager, by sd_notify(3): lines of NAME=VALUE
+ * in a datagram to the socket in NOTIFY_SOCKET. The protocol is so small that it needs no library.
  */
 #ifndef CLI_NOTIFY_H
 #define CLI_NOTIFY_H
@@ -12,7 +11,7 @@
 #include <sys/un.h>
 
 struct notify {
-    int socket; /* -1: nobody wants to know */
+    int socket; /* -1: there is no service manager */
     socklen_t length;
     struct sockaddr_un address;
 };
@@ -21,8 +20,8 @@ struct notify {
  * NULL or "" for nobody. ERROR_CONFIGURATION for anything else. */
 bool notify_open(struct notify *notify, const char *path, struct error *error);
 void notify_close(struct notify *notify);
-/* Send one datagram; what is not taken at once is dropped, as nobody may wait for the manager. Any
- * thread. Returns whether it was sent; true where nobody wants to know. */
+/* Send one datagram; it is dropped if the socket does not accept it at once, because the server
+ * may not wait for the manager. Any thread. Returns whether it was sent; true without a manager. */
 bool notify_send(const struct notify *notify, const char *lines);
 
 #endif

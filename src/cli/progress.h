@@ -9,7 +9,7 @@
 
 struct progress {
     int64_t total;       /* bytes; -1: unknown */
-    const char *unit;    /* what is counted beside the bytes: "lines" */
+    const char *unit;    /* the unit beside the bytes: "lines" */
     uint64_t started_us; /* monotonic */
     uint64_t shown_us;
     bool terminal, shown;
@@ -18,7 +18,7 @@ struct progress {
 void progress_init(struct progress *progress, int64_t total);
 /* One line on stderr, when that is a terminal, a few times a second. */
 void progress_show(struct progress *progress, int64_t bytes, int64_t lines);
-/* Take the line away, so that other output starts on a clean one. */
+/* Remove the line, so that other output starts on a clean one. */
 void progress_hide(struct progress *progress);
 
 #endif

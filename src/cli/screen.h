@@ -7,10 +7,10 @@
 struct screen {
     struct table table;
     const char *view, *columns;
-    char status[256]; /* told in the title; "" for none */
+    char status[256]; /* in the title; "" for none */
     bool changed;     /* since it was drawn */
     size_t width, height;
-    size_t lines; /* of the picture that stands there */
+    size_t lines; /* of the present picture */
 };
 
 /* Whether standard output can show one. */

@@ -11,10 +11,9 @@ struct serve_options {
     bool check_config, print_schema, insecure;
 };
 
-/* The options of the library that these stand for. `settings` has room for options->settings,
- * options->stacks and one more, and is what the result points to. `made` has room for
- * options->stacks and one more: strings that were made up, for the caller to free. False when out
- * of memory. */
+/* The options of the library for these options. `settings` has room for options->settings,
+ * options->stacks and one more; the result points to it. `made` has room for options->stacks and
+ * one more: new strings, for the caller to free. False when out of memory. */
 bool serve_to_library(const struct serve_options *options, const char **settings, char **made,
                       stele_options *library);
 

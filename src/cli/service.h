@@ -1,12 +1,11 @@
 /*
- * service: what the service manager is told of `stele serve`, and when. Where none asks (no
- * NOTIFY_SOCKET), all of this does nothing.
+ * service: the reports of `stele serve` to the service manager. Without NOTIFY_SOCKET all of this
+ * does nothing.
  *
- *   opening    EXTEND_TIMEOUT_USEC, as long as there is work done (migrating, building views)
- *   serving    READY=1; WATCHDOG=1 in half the interval that is wanted, only while the loop answers
- *              and the writer gets on
- *   reloading  RELOADING=1, and READY=1 when it is over
- *   stopping   STOPPING=1; EXTEND_TIMEOUT_USEC as above
+ *   opening    EXTEND_TIMEOUT_USEC, while work is done (migrating, building views)
+ *   serving    READY=1; WATCHDOG=1 in half the required interval, only while the loop answers and
+ * the writer gets on reloading  RELOADING=1, and READY=1 when it is over stopping   STOPPING=1;
+ * EXTEND_TIMEOUT_USEC as above
  */
 #ifndef CLI_SERVICE_H
 #define CLI_SERVICE_H
@@ -15,20 +14,20 @@
 
 struct service;
 
-/* Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID and takes them out of the environment. NULL
- * with an error when one is wrong, or out of memory. */
+/* Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID and removes them from the environment.
+ * NULL with an error if one is wrong, or out of memory. */
 struct service *service_start(struct error *error);
 /* Not from another thread than service_start. */
 void service_end(struct service *service);
 
-/* The store serves; it is asked how it is until service_stopped. */
+/* The store is ready; its state is checked until service_stopped. */
 void service_ready(struct service *service, stele *store);
 /* Any thread. */
 void service_reloading(struct service *service);
 /* `problem` NULL: it went well. */
 void service_reloaded(struct service *service, const char *problem);
 void service_stopping(struct service *service);
-/* The store is left alone from now on; waits for a question that is on its way. */
+/* The store is not used from now on; waits for a check under way. */
 void service_stopped(struct service *service);
 
 #endif

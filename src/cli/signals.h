@@ -1,7 +1,7 @@
 /*
- * signals: those that mean something to `stele serve`. One thread does nothing but wait for them,
- * so that no code here runs inside a handler; another reads the configuration again, so that a stop
- * is heard meanwhile.
+ * signals: those that `stele serve` handles. One thread does nothing but wait for them, so no code
+ * here runs inside a handler. Another thread reads the configuration again, so that a stop is
+ * noticed meanwhile.
  *
  *   SIGTERM, SIGINT  stop; the second one ends the process at once
  *   SIGHUP           read the configuration again
@@ -15,7 +15,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 
-/* Static, as the thread that waits is there to the end. */
+/* Static, because the waiting thread lives to the end. */
 struct signals {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -23,7 +23,7 @@ struct signals {
     stele *store;            /* NULL while it opens, and once it is being closed */
     struct service *service; /* NULL once it has ended */
     bool stopping;
-    atomic_bool give_up; /* the same, for who opens the store meanwhile */
+    atomic_bool give_up; /* the same, for the code that opens the store meanwhile */
     bool reload_due, reloading;
 };
 
@@ -31,9 +31,10 @@ struct signals {
 void signals_block(struct signals *signals);
 /* Wait for them from now on. */
 bool signals_start(struct signals *signals, struct service *service, struct error *error);
-/* A signal is about this store; one that came before, too: then it is being stopped, and false. */
+/* Signals are about this store from now on. A signal that came before counts, too: then the
+ * store is being stopped, and the result is false. */
 bool signals_attach(struct signals *signals, stele *store);
-/* About none any more; waits for a reload that is on its way. */
+/* Signals are about no store any more; waits for a reload under way. */
 void signals_detach(struct signals *signals);
 /* The service is about to end. */
 void signals_leave(struct signals *signals);

@@ -2,8 +2,8 @@
 #ifndef CLI_STREAMS_H
 #define CLI_STREAMS_H
 
-/* Put streams in place of stdin, stdout and stderr that wait where the descriptor is not blocking.
- * First thing in a program; where there is no memory for it, they stay as they are. */
+/* Replace stdin, stdout and stderr by streams that wait, if the descriptor does not block. First
+ * thing in a program; without memory for it, they stay as they are. */
 void streams_make_wait(void);
 
 #endif

@@ -7,7 +7,7 @@
 struct subscribe_options {
     struct access_options access;
     const char *url, *key, *after, *epoch;
-    const char *columns;         /* NULL: what the rows hold */
+    const char *columns;         /* NULL: the members of the rows */
     struct option_texts filters; /* each "path=value" */
     const char *where;           /* a predicate; NULL: none */
     struct option_texts sorts;   /* each "path" or "-path" */
@@ -24,7 +24,7 @@ struct subscribe_options {
         .url = "ws://127.0.0.1:8877", .take = -1, .skip = -1, .limit = -1, .patience = -1          \
     }
 
-/* How far we are, so that another connection can go on from there. */
+/* The position of the client, so that another connection can go on from there. */
 struct subscribe_cursor {
     char seq[64], epoch[64]; /* "" while unknown */
 };
@@ -37,7 +37,7 @@ struct subscribe_error {
 };
 bool subscribe_note(struct subscribe_cursor *cursor, struct span frame,
                     struct subscribe_error *error);
-/* Append the message that asks for the view, from the cursor on where there is one. */
+/* Append the message that subscribes to the view, from the cursor on if there is one. */
 bool subscribe_print(struct buffer *out, const struct subscribe_options *options,
                      const struct subscribe_cursor *cursor);
 

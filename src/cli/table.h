@@ -1,6 +1,6 @@
 /*
  * The rows of one subscription as a table: `stele subscribe --table`. It applies frames as any
- * client does, and puts the rows into the order that the server announced, by the same rules.
+ * client does, and orders the rows by the order that the server announced, by the same rules.
  */
 #ifndef CLI_TABLE_H
 #define CLI_TABLE_H
@@ -22,7 +22,7 @@ struct table {
     struct table_row **list; /* in order of place */
     size_t count, capacity;
     struct map by_key;
-    /* The order: newest first where nothing else was announced. */
+    /* The order: newest first unless another one was announced. */
     bool by_value, descending;
     struct buffer sort_text; /* what the names point into */
     struct span sort[TABLE_PATH];
@@ -31,14 +31,14 @@ struct table {
 
 void table_init(struct table *table);
 void table_fini(struct table *table);
-/* Apply a frame (JSON text; error messages change nothing). False when it is none, or there is too
- * much: the error says what. */
+/* Apply a frame (JSON text; error messages change nothing). False if it is no frame, or there is
+ * too much: the error has the reason. */
 bool table_apply(struct table *table, struct span frame, struct error *error);
 
 struct table_look {
     size_t width, height;
     const char *title;
-    const char *columns; /* dotted paths with commas between; NULL: what the rows hold */
+    const char *columns; /* dotted paths with commas between; NULL: the members of the rows */
 };
 /* Append the picture: at most `height` lines, each ended by a newline and none wider than `width`.
  * False when out of memory. */

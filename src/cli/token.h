@@ -1,6 +1,6 @@
 /*
- * `stele token`: keys and tokens of signed sessions, by hand. What is secret comes from files or
- * standard input, so that it need not stand on a command line, which every user of a machine sees.
+ * `stele token`: keys and tokens of signed sessions, by hand. Secrets come from files or standard
+ * input, because every user of a machine sees its command lines.
  */
 #ifndef CLI_TOKEN_H
 #define CLI_TOKEN_H
@@ -20,10 +20,10 @@ enum { TOKEN_FILE_BYTES = AUTH_MAX_JWKS_BYTES };
 bool token_read_text(const char *path, struct buffer *out, struct span *text, struct error *error);
 /* A private key; its text is wiped. */
 struct auth_signer *token_read_signer(const char *path, struct error *error);
-/* Add what a file holds: a public key, the public half of a private one, or a JWKS. */
+/* Add the keys of a file: a public key, the public half of a private one, or a JWKS. */
 bool token_add_key_file(struct auth_keys *keys, const char *path, struct error *error);
 
-/* Print "stele token NAME: …" and what to do; returns EXIT_MISUSED. */
+/* Print "stele token NAME: …" and the remedy; returns EXIT_MISUSED. */
 int token_misused(const struct command *command, const char *what);
 
 #endif

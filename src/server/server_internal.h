@@ -23,9 +23,10 @@ struct outbound;
 
 enum server_state {
     SERVER_READY,    /* open, and not yet run */
-    SERVER_RUNNING,  /* takes connections and serves them */
-    SERVER_DRAINING, /* takes no more; what was taken in is being committed and acknowledged */
-    SERVER_PARTING,  /* every client is told, and closed when it has read what it is owed */
+    SERVER_RUNNING,  /* accepts connections and serves them */
+    SERVER_DRAINING, /* accepts no more; accepted requests are being committed and acknowledged */
+    SERVER_PARTING,  /* every client is notified, and closed when it has read the bytes that are due
+                      */
     SERVER_LEAVING,  /* the sockets are being closed */
     SERVER_ENDED     /* the loop may end */
 };
@@ -34,38 +35,38 @@ struct server {
     uv_loop_t loop;
     uv_async_t async; /* events of the engine, posts, stop */
     uv_timer_t tick;
-    uv_timer_t due; /* what the hub waits for */
+    uv_timer_t due; /* timer of the hub and of tokens */
     struct loop_watch watch;
     bool loop_open, handles_open;
     enum server_state state;
-    uint64_t deadline_ms;       /* in PARTING: when those who do not read are left behind */
+    uint64_t deadline_ms;       /* in PARTING: when clients that do not read are left behind */
     const atomic_bool *give_up; /* while it opens; see server_open_unless */
 
     struct frontend frontend; /* with the engine, the hub, the source, access and usage, owned */
     struct http http;
-    struct outbound *outbound; /* outgoing requests; NULL: nothing needs any */
+    struct outbound *outbound; /* outgoing requests; NULL: no setting needs any */
 
     struct listener main, health;
     struct transport *transport;     /* NULL without sockets, and again when it has left */
-    struct certificate *certificate; /* shown in TLS; NULL: there is none */
-    int64_t certificate_due_ms;      /* when to look at its time again */
+    struct certificate *certificate; /* for TLS; NULL: there is none */
+    int64_t certificate_due_ms;      /* when to check its validity again */
     bool health_tls;
 
-    size_t connection_room; /* for so many there are descriptors */
+    size_t connection_room; /* the number of connections for which there are descriptors */
 
     struct queue posts;         /* any thread */
     atomic_bool stop_requested; /* any thread, signal handlers */
 };
 
-/* Look whether the stop can go on; called whenever something ended. */
+/* Check whether the stop can go on; called whenever something ended. */
 void server_advance(void *server);
-/* run.c: what happens on the loop. */
+/* run.c: the work of the loop. */
 void server_start_tick(struct server *server);
 void server_on_async(uv_async_t *async);
-/* Look what is due by time alone, the hub's windows and tokens, and wait for it. */
+/* Do the work that is due by time alone, of windows and tokens, and wait for the next. */
 void server_arm(void *server);
 void server_on_drained(void *server); /* for struct engine_options */
-/* Close what is on the loop besides the server's own handles, and wait for it. */
+/* Close everything on the loop except the server's own handles, and wait for it. */
 void server_leave(struct server *server);
 
 #endif

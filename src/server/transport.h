@@ -1,6 +1,6 @@
 /*
- * transport: between the connections of net and what they mean here. It turns requests into
- * answers and WebSockets into sessions.
+ * transport: between the connections of net and their meaning. It turns requests into answers and
+ * WebSockets into sessions.
  */
 #ifndef SERVER_TRANSPORT_H
 #define SERVER_TRANSPORT_H
@@ -9,7 +9,7 @@
 
 enum transport_side { TRANSPORT_MAIN, TRANSPORT_HEALTH };
 
-/* Room for the server's connections is made among the process's descriptors. */
+/* Make room for the server's connections among the process's descriptors, and open the net. */
 struct transport *transport_open(struct server *server, struct error *error);
 /* Take a connected socket over. */
 void transport_adopt(struct transport *transport, enum transport_side side, int socket);
