@@ -3,47 +3,30 @@
  * with what is allowed. The published schema must be what the table says.
  */
 #include "config/config_internal.h"
+#include "folder.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-static char folder[] = "/tmp/stele-config-XXXXXX";
-
-static const char *write_file(const char *text)
-{
-    static char path[64];
-    snprintf(path, sizeof(path), "%s/config.json", folder);
-    FILE *file = fopen(path, "w");
-    assert_non_null(file);
-    assert_int_equal(fwrite(text, 1, strlen(text), file), strlen(text));
-    fclose(file);
-    return path;
-}
+TEST_ALL(test_folder_make, test_folder_remove)
 
 static void expect_refused(const char *text, const char *first, const char *second)
 {
     struct config config;
     struct error error = {0};
     assert_true(config_init(&config, &error));
-    assert_false(config_read_file(&config, write_file(text), &error));
+    assert_false(config_read_file(&config, test_file("config.json", text), &error));
     assert_int_equal(error.code, ERROR_CONFIGURATION);
     if (!strstr(error.message, first) || !strstr(error.message, second))
         fail_msg("%s\ngives: %s\nwanted: %s, %s", text, error.message, first, second);
     config_fini(&config);
 }
 
-static void a_file_sets_what_it_names(void **state)
+TEST(a_file_sets_what_it_names)
 {
-    (void)state;
     struct config config;
     struct error error = {0};
     assert_true(config_init(&config, &error));
-    const char *path = write_file(
+    const char *path = test_file(
+        "config.json",
         "{\"$schema\":\"config.schema.json\",\"database\":\"a.db\",\"listen\":\"[::1]:0\","
         "\"health\":\"\",\"synchronous\":\"off\",\"log_level\":\"debug\",\"readers\":4,"
         "\"exports\":{\"Quake\":{\"max_entities\":1000,\"scope\":[\"a.b\",\"c\"],\"views\":{"
@@ -79,9 +62,8 @@ static void a_file_sets_what_it_names(void **state)
 }
 
 /* What is printed as in force, read back, prints the same. */
-static void what_is_printed_can_be_read(void **state)
+TEST(what_is_printed_can_be_read)
 {
-    (void)state;
     struct config config, copy;
     struct error error = {0};
     struct buffer first, second;
@@ -98,7 +80,7 @@ static void what_is_printed_can_be_read(void **state)
         &error));
     assert_true(config_set(&config, "stack", "a \"b\".json", &error));
     assert_true(config_print(&config, &first));
-    assert_true(config_read_file(&copy, write_file(buffer_string(&first)), &error));
+    assert_true(config_read_file(&copy, test_file("config.json", buffer_string(&first)), &error));
     assert_true(config_print(&copy, &second));
     assert_string_equal(buffer_string(&first), buffer_string(&second));
     config_fini(&config);
@@ -107,9 +89,8 @@ static void what_is_printed_can_be_read(void **state)
     buffer_fini(&second);
 }
 
-static void what_is_wrong_is_named(void **state)
+TEST(what_is_wrong_is_named)
 {
-    (void)state;
     expect_refused("{\"reader\":2}", "unknown setting \"reader\"", "did you mean \"readers\"");
     expect_refused("{\"zzz\":2}", "unknown setting \"zzz\"", "--help");
     expect_refused("{\"readers\":99}", "\"readers\" cannot be 99", "from 1 to 16");
@@ -150,19 +131,19 @@ static void what_is_wrong_is_named(void **state)
                    "config.json", "a..b");
 }
 
-static void stack_files_and_exports_make_one_set(void **state)
+TEST(stack_files_and_exports_make_one_set)
 {
-    (void)state;
     struct config config;
     struct error error = {0};
     char path[64];
     assert_true(config_init(&config, &error));
     snprintf(
         path, sizeof(path), "%s",
-        write_file("{\"entities\":[{\"state_name\":\"Round\",\"views\":[{\"id\":"
-                   "\"Round/latest\",\"source\":{\"Entity\":{\"name\":\"Round\"}},\"pipeline\":["
-                   "{\"Sort\":{\"key\":{\"segments\":[\"id\"]},\"order\":\"desc\"}}],\"output\":"
-                   "\"Collection\"}]},{\"state_name\":\"Miner\"}]}"));
+        test_file("config.json",
+                  "{\"entities\":[{\"state_name\":\"Round\",\"views\":[{\"id\":"
+                  "\"Round/latest\",\"source\":{\"Entity\":{\"name\":\"Round\"}},\"pipeline\":["
+                  "{\"Sort\":{\"key\":{\"segments\":[\"id\"]},\"order\":\"desc\"}}],\"output\":"
+                  "\"Collection\"}]},{\"state_name\":\"Miner\"}]}"));
     assert_true(config_set(&config, "exports",
                            "{\"Q\":{\"views\":{\"v\":{\"source\":\"Round/latest\",\"pipeline\":["
                            "\"first\"],\"coalesce_ms\":5}}}}",
@@ -185,9 +166,8 @@ static void stack_files_and_exports_make_one_set(void **state)
     config_fini(&config);
 }
 
-static void a_missing_file_is_named(void **state)
+TEST(a_missing_file_is_named)
 {
-    (void)state;
     struct config config;
     struct error error = {0};
     assert_true(config_init(&config, &error));
@@ -196,9 +176,8 @@ static void a_missing_file_is_named(void **state)
     config_fini(&config);
 }
 
-static void one_setting_by_name(void **state)
+TEST(one_setting_by_name)
 {
-    (void)state;
     struct config config;
     struct error error = {0};
     assert_true(config_init(&config, &error));
@@ -233,7 +212,7 @@ static void expect_rate(const struct config *config, int64_t most, int64_t burst
     buffer_fini(&text);
 }
 
-static void a_rate_is_one_text(void **state)
+TEST(a_rate_is_one_text)
 {
     static const char name[] = "rate_snapshots_per_connection";
     static const struct {
@@ -258,7 +237,6 @@ static void a_rate_is_one_text(void **state)
     struct config config;
     struct error error = {0};
     char file[128];
-    (void)state;
     assert_true(config_init(&config, &error));
     expect_rate(&config, 30, 5, 60, "30+5/60s");
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -266,7 +244,7 @@ static void a_rate_is_one_text(void **state)
         expect_rate(&config, good[i].most, good[i].burst, good[i].seconds, good[i].printed);
         assert_true(config_set(&config, name, i < 5 ? "8+9/10m" : "8+3/5s", &error));
         snprintf(file, sizeof file, "{\"%s\": \"%s\"}", name, good[i].text);
-        assert_true(config_read_file(&config, write_file(file), &error));
+        assert_true(config_read_file(&config, test_file("config.json", file), &error));
         expect_rate(&config, good[i].most, good[i].burst, good[i].seconds, good[i].printed);
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -287,17 +265,17 @@ static void a_rate_is_one_text(void **state)
 }
 
 /* One by one and mixed with the text: whatever comes last holds. */
-static void the_older_names_of_rates_hold(void **state)
+TEST(the_older_names_of_rates_hold)
 {
     struct config config;
     struct error error = {0};
-    (void)state;
     assert_true(config_init(&config, &error));
     assert_true(config_rates_untouched(&config));
-    assert_true(config_read_file(&config,
-                                 write_file("{\"rate_snapshots_per_connection_burst\": 0, "
-                                            "\"rate_snapshots_per_connection\": 7}"),
-                                 &error));
+    assert_true(
+        config_read_file(&config,
+                         test_file("config.json", "{\"rate_snapshots_per_connection_burst\": 0, "
+                                                  "\"rate_snapshots_per_connection\": 7}"),
+                         &error));
     expect_rate(&config, 7, 0, 60, "7/60s");
     assert_false(config_rates_untouched(&config));
     assert_true(config_set(&config, "rate_snapshots_per_connection_seconds", "3600", &error));
@@ -312,11 +290,10 @@ static void the_older_names_of_rates_hold(void **state)
     config_fini(&config);
 }
 
-static void proxies_are_checked(void **state)
+TEST(proxies_are_checked)
 {
     struct config config;
     struct error error = {0};
-    (void)state;
     assert_true(config_init(&config, &error));
     assert_null(config.trusted_proxies);
     assert_string_equal(config.proxy_header, "X-Forwarded-For");
@@ -330,9 +307,8 @@ static void proxies_are_checked(void **state)
     config_fini(&config);
 }
 
-static void exposure_takes_an_explicit_word(void **state)
+TEST(exposure_takes_an_explicit_word)
 {
-    (void)state;
     const char *const good[] = {"127.0.0.1:1", "127.8.8.8:0", "localhost:1", "[::1]:1", ""};
     const char *const bad[] = {"0.0.0.0:1",           "192.0.2.1:1",   "[::]:1",
                                "localhost.example:1", "example.org:1", "127.0.0.1.example.org:1",
@@ -352,9 +328,8 @@ static void exposure_takes_an_explicit_word(void **state)
     config_fini(&config);
 }
 
-static void the_published_schema_is_the_table(void **state)
+TEST(the_published_schema_is_the_table)
 {
-    (void)state;
     struct buffer schema, published;
     struct error error = {0};
     buffer_init(&schema, 1 << 20);
@@ -374,11 +349,11 @@ static void the_published_schema_is_the_table(void **state)
 }
 
 /* With the Nth allocation failing, each call succeeds or says so, and nothing leaks. */
-static void running_out_of_memory_is_an_error(void **state)
+TEST(running_out_of_memory_is_an_error)
 {
-    (void)state;
-    const char *path = write_file("{\"database\":\"a.db\",\"exports\":{\"Q\":{\"views\":{\"v\":"
-                                  "{\"fields\":[\"a.b\"],\"keys\":[\"k\"]}}}}}");
+    const char *path =
+        test_file("config.json", "{\"database\":\"a.db\",\"exports\":{\"Q\":{\"views\":{\"v\":"
+                                 "{\"fields\":[\"a.b\"],\"keys\":[\"k\"]}}}}}");
     bool hit = true;
     for (uint64_t nth = 1; hit; nth++) {
         struct config config;
@@ -394,38 +369,4 @@ static void running_out_of_memory_is_an_error(void **state)
         assert_true(good || error.code != ERROR_NONE);
         assert_true(hit || good);
     }
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    char path[64];
-    snprintf(path, sizeof(path), "%s/config.json", folder);
-    unlink(path);
-    return rmdir(folder);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_file_sets_what_it_names),
-        cmocka_unit_test(what_is_printed_can_be_read),
-        cmocka_unit_test(what_is_wrong_is_named),
-        cmocka_unit_test(stack_files_and_exports_make_one_set),
-        cmocka_unit_test(a_missing_file_is_named),
-        cmocka_unit_test(one_setting_by_name),
-        cmocka_unit_test(a_rate_is_one_text),
-        cmocka_unit_test(the_older_names_of_rates_hold),
-        cmocka_unit_test(proxies_are_checked),
-        cmocka_unit_test(exposure_takes_an_explicit_word),
-        cmocka_unit_test(the_published_schema_is_the_table),
-        cmocka_unit_test(running_out_of_memory_is_an_error),
-    };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -29,20 +29,20 @@ static int fail_write(const char *name, const void *data, int size, sqlite3_int6
     return disk.result;
 }
 
-static int put_layer_in(void **state)
+static void put_layer_in(void)
 {
-    (void)state;
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     layer.on_write = fail_write;
-    return layer_put_in("failing");
+    assert_int_equal(layer_put_in("failing"), 0);
 }
+
+TEST_ALL(put_layer_in, NULL)
 
 static char copy[128], partial[160];
 
-static int set_up_some(void **state)
+static void set_up_some(void)
 {
-    if (set_up(state))
-        return -1;
+    set_up();
     snprintf(copy, sizeof copy, "%s/copy.db", fixture.folder);
     snprintf(partial, sizeof partial, "%s.partial", copy);
     begin();
@@ -53,8 +53,9 @@ static int set_up_some(void **state)
         put(fixture.quake, key, 1, i, data);
     }
     commit();
-    return 0;
 }
+
+TEST_EACH(set_up_some, tear_down)
 
 static bool back_up(struct database_backup_options options, struct database_backup_result *result)
 {
@@ -88,9 +89,8 @@ static bool tell(void *argument, int64_t done, int64_t total)
     return true;
 }
 
-static void a_copy_is_of_one_state_and_tells_of_it(void **state)
+TEST(a_copy_is_of_one_state_and_tells_of_it)
 {
-    (void)state;
     struct database_backup_result result;
     int64_t seen[2] = {0, 0};
     OK(back_up((struct database_backup_options){.check = true, .progress = tell, .argument = seen},
@@ -111,9 +111,8 @@ static bool stop(void *argument, int64_t done, int64_t total)
     return false;
 }
 
-static void one_that_is_given_up_leaves_nothing(void **state)
+TEST(one_that_is_given_up_leaves_nothing)
 {
-    (void)state;
     struct database_backup_result result;
     assert_false(back_up((struct database_backup_options){.progress = stop}, &result));
     assert_int_equal(fixture.error.code, ERROR_SHUTTING_DOWN);
@@ -121,9 +120,8 @@ static void one_that_is_given_up_leaves_nothing(void **state)
     assert_int_equal(access(partial, F_OK), -1);
 }
 
-static void every_write_may_fail(void **state)
+TEST(every_write_may_fail)
 {
-    (void)state;
     struct database_backup_result result;
     const int results[] = {SQLITE_FULL, SQLITE_IOERR_WRITE};
     const enum error_code codes[] = {ERROR_DISK_FULL, ERROR_DISK_FAILED};
@@ -148,9 +146,8 @@ static void every_write_may_fail(void **state)
     }
 }
 
-static void every_allocation_may_fail(void **state)
+TEST(every_allocation_may_fail)
 {
-    (void)state;
     struct database_backup_result result;
     sweep_begin(0);
     while (sweep_goes_on()) {
@@ -167,9 +164,8 @@ static void every_allocation_may_fail(void **state)
     sweep_end();
 }
 
-static void a_copy_gets_an_epoch_of_its_own_once(void **state)
+TEST(a_copy_gets_an_epoch_of_its_own_once)
 {
-    (void)state;
     struct database_backup_result result;
     char old[40], new[40];
     int64_t change = 0;
@@ -192,19 +188,4 @@ static void a_copy_gets_an_epoch_of_its_own_once(void **state)
     assert_string_equal(database_epoch(database), new);
     assert_true(database_former_epoch(database, old, &change));
     database_close(database);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_copy_is_of_one_state_and_tells_of_it, set_up_some,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(one_that_is_given_up_leaves_nothing, set_up_some,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(every_write_may_fail, set_up_some, tear_down),
-        cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up_some, tear_down),
-        cmocka_unit_test_setup_teardown(a_copy_gets_an_epoch_of_its_own_once, set_up_some,
-                                        tear_down),
-    };
-    return cmocka_run_group_tests(tests, put_layer_in, NULL);
 }

@@ -5,6 +5,8 @@
 
 #include <sys/stat.h>
 
+TEST_EACH(set_up_folder, tear_down)
+
 /* Tables, indexes and the two numbers of the file, one text. */
 static void describe(sqlite3 *database, struct buffer *out)
 {
@@ -35,9 +37,8 @@ static char *read_schema_file(void)
     return text;
 }
 
-static void migrating_an_empty_file_gives_the_schema(void **state)
+TEST(migrating_an_empty_file_gives_the_schema)
 {
-    (void)state;
     struct buffer migrated, expected;
     sqlite3 *memory = NULL;
     buffer_init(&migrated, 1 << 16);
@@ -65,9 +66,8 @@ static void open_bare(struct database *database, struct connection *connection)
 }
 
 /* A file of the first version: what its producers delivered is still known, and is nobody's. */
-static void producers_of_an_older_file_are_kept(void **state)
+TEST(producers_of_an_older_file_are_kept)
 {
-    (void)state;
     struct database database;
     struct connection connection;
     struct store_producer producer;
@@ -104,9 +104,8 @@ static int64_t ask(struct connection *connection, const char *sql)
     return value;
 }
 
-static void each_migration_is_whole_or_not_at_all(void **state)
+TEST(each_migration_is_whole_or_not_at_all)
 {
-    (void)state;
     struct database database;
     struct connection connection;
     open_bare(&database, &connection);
@@ -118,9 +117,8 @@ static void each_migration_is_whole_or_not_at_all(void **state)
     connection_close(&connection);
 }
 
-static void a_copy_is_made_before_a_migration(void **state)
+TEST(a_copy_is_made_before_a_migration)
 {
-    (void)state;
     char backup[128];
     struct database database;
     struct connection connection, copy;
@@ -152,7 +150,7 @@ static bool add_key(void *argument, const struct store_entity *entity)
 }
 
 /* Before, what shares a seq was in the order in which it was made. */
-static void an_older_file_gets_the_order_of_keys(void **state)
+TEST(an_older_file_gets_the_order_of_keys)
 {
     static const char rows[] =
         "INSERT INTO export (name, entities, max_entities, last_change, last_slot, last_idx, "
@@ -160,7 +158,6 @@ static void an_older_file_gets_the_order_of_keys(void **state)
         "VALUES ('Quake', 4, 0, 4, 5, 0, 1, 5, 0, 0, 0, 0);"
         "INSERT INTO entity (export, key, slot, idx, change, data) VALUES (1, 'b', 5, 0, 1, '{}'), "
         "(1, 'c', 5, 0, 2, '{}'), (1, 'a', 5, 0, 3, '{}'), (1, 'd', 6, 0, 4, '{}');";
-    (void)state;
     struct database database;
     struct connection connection;
     struct lines lines = {.left = 99};
@@ -173,21 +170,4 @@ static void an_older_file_gets_the_order_of_keys(void **state)
     OK(store_scan_entities(fixture.reader, 1, &(struct store_position){{5, 0}, SPAN("a")}, 1,
                            add_key, &lines, &fixture.error));
     assert_string_equal(lines.text, "d a b c b ");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(migrating_an_empty_file_gives_the_schema, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(producers_of_an_older_file_are_kept, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(each_migration_is_whole_or_not_at_all, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_copy_is_made_before_a_migration, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(an_older_file_gets_the_order_of_keys, set_up_folder,
-                                        tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+TEST_EACH(set_up_folder, tear_down)
+
 static void expect_refusal(const char *path, bool read_only, enum error_code code,
                            const char *remedy)
 {
@@ -46,9 +48,8 @@ static void write_file(const char *path, const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
-static void a_new_file_and_an_empty_one_become_databases(void **state)
+TEST(a_new_file_and_an_empty_one_become_databases)
 {
-    (void)state;
     open_store();
     assert_false(store_writer_log(fixture.writer)->any);
     assert_int_equal(last_change(), 0);
@@ -64,9 +65,8 @@ static void a_new_file_and_an_empty_one_become_databases(void **state)
     database_close(store);
 }
 
-static void closing_folds_the_log_in(void **state)
+TEST(closing_folds_the_log_in)
 {
-    (void)state;
     char wal[128];
     uint32_t id = 0;
     open_store();
@@ -80,9 +80,8 @@ static void closing_folds_the_log_in(void **state)
     assert_int_not_equal(access(wal, F_OK), 0);
 }
 
-static void folders_that_will_not_do(void **state)
+TEST(folders_that_will_not_do)
 {
-    (void)state;
     char path[128];
     in_folder(path, sizeof path, "nowhere/x.db");
     expect_refusal(path, false, ERROR_DATABASE, "create it");
@@ -95,9 +94,8 @@ static void folders_that_will_not_do(void **state)
     expect_refusal(path, true, ERROR_DATABASE, "no database");
 }
 
-static void files_of_others_are_refused(void **state)
+TEST(files_of_others_are_refused)
 {
-    (void)state;
     char path[128];
     in_folder(path, sizeof path, "text.db");
     write_file(path, "This is a letter, and quite long enough not to be taken for a new file. It "
@@ -113,9 +111,8 @@ static void files_of_others_are_refused(void **state)
 }
 
 /* Also an empty one, and one that says that it is ours. */
-static void texts_as_utf_16_are_refused(void **state)
+TEST(texts_as_utf_16_are_refused)
 {
-    (void)state;
     static const char *const made[] = {
         "PRAGMA encoding = 'UTF-16'; CREATE TABLE t (x); DROP TABLE t",
         "PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (x); DROP TABLE t; VACUUM",
@@ -131,9 +128,8 @@ static void texts_as_utf_16_are_refused(void **state)
     }
 }
 
-static void a_newer_database_is_refused(void **state)
+TEST(a_newer_database_is_refused)
 {
-    (void)state;
     open_store();
     close_store();
     run_sql(fixture.path, "PRAGMA user_version = 1000");
@@ -143,9 +139,8 @@ static void a_newer_database_is_refused(void **state)
     expect_refusal(fixture.path, true, ERROR_DATABASE, "older schema");
 }
 
-static void a_second_opening_is_refused(void **state)
+TEST(a_second_opening_is_refused)
 {
-    (void)state;
     char pid[32], alias[128];
     open_store();
     snprintf(pid, sizeof pid, "process %ld", (long)getpid());
@@ -182,9 +177,8 @@ static pid_t hold_in_child(void)
     return child;
 }
 
-static void another_process_holds_the_lock_until_it_dies(void **state)
+TEST(another_process_holds_the_lock_until_it_dies)
 {
-    (void)state;
     char pid[32];
     pid_t child = hold_in_child();
     snprintf(pid, sizeof pid, "process %ld", (long)child);
@@ -194,9 +188,8 @@ static void another_process_holds_the_lock_until_it_dies(void **state)
     open_store();
 }
 
-static void reading_works_beside_a_server_and_alone(void **state)
+TEST(reading_works_beside_a_server_and_alone)
 {
-    (void)state;
     uint32_t id = 0;
     struct store_log_state log;
     open_store();
@@ -276,9 +269,8 @@ static int open_and_close(void)
 }
 
 /* All in children: a fork would inherit SQLite's picture of a file that this process has open. */
-static void a_folder_that_may_only_be_read(void **state)
+TEST(a_folder_that_may_only_be_read)
 {
-    (void)state;
     if (geteuid() != 0) {
         skip(); /* nobody else to be */
     }
@@ -301,9 +293,8 @@ static void a_folder_that_may_only_be_read(void **state)
 
 /* ---- the file under other names ---- */
 
-static void a_file_with_two_names_is_refused(void **state)
+TEST(a_file_with_two_names_is_refused)
 {
-    (void)state;
     char other[128];
     open_store();
     close_store();
@@ -333,9 +324,8 @@ static int sees_lock(void)
     return file >= 0 && fcntl(file, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-static void a_removed_lock_file_lets_nobody_else_in(void **state)
+TEST(a_removed_lock_file_lets_nobody_else_in)
 {
-    (void)state;
     pid_t child = hold_in_child();
     remove_file("-lock");
     expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, "lock file was removed");
@@ -348,9 +338,8 @@ static void a_removed_lock_file_lets_nobody_else_in(void **state)
 }
 
 /* Also one that is in the same process, and whatever is closed first. */
-static void readers_that_close_drop_no_lock(void **state)
+TEST(readers_that_close_drop_no_lock)
 {
-    (void)state;
     open_store();
     struct database *reader = open_path(fixture.path, true);
     OK(reader);
@@ -366,9 +355,8 @@ static void readers_that_close_drop_no_lock(void **state)
     expect_refusal(fixture.path, false, ERROR_DATABASE_IN_USE, "another server");
 }
 
-static void a_child_does_not_drop_the_lock(void **state)
+TEST(a_child_does_not_drop_the_lock)
 {
-    (void)state;
     open_store();
     fflush(NULL);
     pid_t child = fork();
@@ -390,9 +378,8 @@ static void write_wal(const char *path)
     write_file(wal, "frames of another database");
 }
 
-static void a_copy_beside_an_old_log_is_refused(void **state)
+TEST(a_copy_beside_an_old_log_is_refused)
 {
-    (void)state;
     char copy[128], wal[160];
     struct database_backup_result result;
     open_store();
@@ -428,9 +415,8 @@ static mode_t mode_of(const char *path, const char *suffix)
     return status.st_mode & 0777;
 }
 
-static void new_files_are_not_for_everybody(void **state)
+TEST(new_files_are_not_for_everybody)
 {
-    (void)state;
     static const struct {
         mode_t mask, mode;
     } cases[] = {{0, 0640}, {022, 0640}, {027, 0640}, {077, 0600}};
@@ -453,32 +439,4 @@ static void new_files_are_not_for_everybody(void **state)
         close_store();
     }
     umask(before);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_new_file_and_an_empty_one_become_databases, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(closing_folds_the_log_in, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(folders_that_will_not_do, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(texts_as_utf_16_are_refused, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(files_of_others_are_refused, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(a_newer_database_is_refused, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(a_second_opening_is_refused, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(another_process_holds_the_lock_until_it_dies, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(reading_works_beside_a_server_and_alone, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_folder_that_may_only_be_read, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(a_file_with_two_names_is_refused, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(a_removed_lock_file_lets_nobody_else_in, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(readers_that_close_drop_no_lock, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(a_child_does_not_drop_the_lock, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(a_copy_beside_an_old_log_is_refused, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(new_files_are_not_for_everybody, set_up_folder, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,10 +5,13 @@
  * that was refused.
  */
 #include "database_layer.h"
+#include "random.h"
 #include "store_fixture.h"
 
 #include <fcntl.h>
 #include <unistd.h>
+
+TEST_EACH(set_up_folder, tear_down)
 
 enum { KEYS = 400, COMMITS = 12, COMMITS_OF_A_LONG_RUN = 40 };
 
@@ -36,14 +39,6 @@ static int failing_syncs; /* of the write-ahead log: so many fail from now on */
 static bool write_over_fails;
 static int torn_write; /* of the write-ahead log: the one in so many writes breaks off; 0: none */
 static bool cuts_fail;
-
-static uint32_t random_state;
-
-static uint32_t random_below(uint32_t limit)
-{
-    random_state = random_state * 1664525 + 1013904223;
-    return (uint32_t)(((uint64_t)random_state * limit) >> 32);
-}
 
 /* NULL for files that are not the database's. */
 static struct disk_file *find_file(const char *name)
@@ -282,7 +277,7 @@ static void open_with(enum database_synchronous synchronous)
 
 static void end_anywhere(enum database_synchronous synchronous, void (*end)(void), uint32_t seed)
 {
-    random_state = seed;
+    random_start(seed);
     open_with(synchronous);
     struct database_checkpointer *checkpointer = NULL;
     uint32_t left = 0;
@@ -360,10 +355,9 @@ static void tear_commit(int64_t before)
     expect_remains(before, after);
 }
 
-static void a_commit_whose_write_broke_off_is_not_there(void **state)
+TEST(a_commit_whose_write_broke_off_is_not_there)
 {
-    (void)state;
-    random_state = 7;
+    random_start(7);
     unknown_count = 0;
     open_with(DATABASE_SYNCHRONOUS_FULL);
     struct database_checkpointer *checkpointer = NULL;
@@ -393,10 +387,9 @@ static void a_commit_whose_write_broke_off_is_not_there(void **state)
 }
 
 /* The room of the log is given back between commits, or cannot be: the file system does not cut. */
-static void a_log_that_is_given_back_loses_no_commit(void **state)
+TEST(a_log_that_is_given_back_loses_no_commit)
 {
-    (void)state;
-    random_state = 8;
+    random_start(8);
     open_with(DATABASE_SYNCHRONOUS_FULL);
     struct database_checkpointer *checkpointer = NULL;
     OK(checkpointer = database_checkpointer_open(fixture.database, 100, &fixture.error));
@@ -444,10 +437,9 @@ static void refuse_commit(int64_t before, int way)
     expect_remains(before, after);
 }
 
-static void a_commit_that_was_refused_is_not_there(void **state)
+TEST(a_commit_that_was_refused_is_not_there)
 {
-    (void)state;
-    random_state = 6;
+    random_start(6);
     unknown_count = 0;
     open_with(DATABASE_SYNCHRONOUS_FULL);
     struct database_checkpointer *checkpointer = NULL;
@@ -477,60 +469,38 @@ static void a_commit_that_was_refused_is_not_there(void **state)
     empty_disk();
 }
 
-static void a_power_cut_loses_no_commit(void **state)
+TEST(a_power_cut_loses_no_commit)
 {
-    (void)state;
     end_anywhere(DATABASE_SYNCHRONOUS_FULL, cut_the_power, 1);
 }
 
-static void another_power_cut(void **state)
+TEST(another_power_cut)
 {
-    (void)state;
     end_anywhere(DATABASE_SYNCHRONOUS_FULL, cut_the_power, 2);
 }
 
-static void a_dead_process_loses_no_commit(void **state)
+TEST(a_dead_process_loses_no_commit)
 {
-    (void)state;
     end_anywhere(DATABASE_SYNCHRONOUS_FULL, kill_the_process, 3);
 }
 
-static void nor_does_one_without_syncs(void **state)
+TEST(nor_does_one_without_syncs)
 {
-    (void)state;
     end_anywhere(DATABASE_SYNCHRONOUS_NORMAL, kill_the_process, 4);
 }
 
-static void nor_does_one_that_never_syncs(void **state)
+TEST(nor_does_one_that_never_syncs)
 {
-    (void)state;
     end_anywhere(DATABASE_SYNCHRONOUS_OFF, kill_the_process, 5);
 }
 
-static int put_layer_in(void **state)
+static void put_layer_in(void)
 {
-    (void)state;
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     layer.on_write = note;
     layer.on_truncate = note_cut;
     layer.on_sync = note_sync;
-    return layer_put_in("recording");
+    assert_int_equal(layer_put_in("recording"), 0);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_power_cut_loses_no_commit, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(another_power_cut, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(a_dead_process_loses_no_commit, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(a_commit_that_was_refused_is_not_there, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_commit_whose_write_broke_off_is_not_there, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_log_that_is_given_back_loses_no_commit, set_up_folder,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(nor_does_one_without_syncs, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(nor_does_one_that_never_syncs, set_up_folder, tear_down),
-    };
-    return cmocka_run_group_tests(tests, put_layer_in, NULL);
-}
+TEST_ALL(put_layer_in, NULL)

@@ -243,11 +243,14 @@ bool client_pull(struct client *client, long frames)
     return any;
 }
 
-struct auth_identity *client_token(const char *row_scope)
+struct auth_identity *client_token(const char *row_scopes)
 {
     struct auth_identity *identity = auth_identity_anonymous();
-    identity->row_scopes.items = memory_new(sizeof *identity->row_scopes.items);
-    identity->row_scopes.items[0] = memory_copy_string(row_scope, strlen(row_scope));
-    identity->row_scopes.count = 1;
+    char *copy = strdup(row_scopes), *save, *scope = strtok_r(copy, " ", &save);
+    identity->row_scopes.items = memory_new(strlen(copy) * sizeof *identity->row_scopes.items);
+    for (; scope; scope = strtok_r(NULL, " ", &save))
+        identity->row_scopes.items[identity->row_scopes.count++] =
+            memory_copy_string(scope, strlen(scope));
+    free(copy);
     return identity;
 }

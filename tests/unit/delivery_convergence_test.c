@@ -17,14 +17,8 @@
  */
 #include "delivery_client.h"
 #include "delivery_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "random.h"
+#include "test.h"
 
 enum { CLIENTS = 25, KEYS = 7, TOKENS = 4, SCOPES = 8, EXPORTS = 2, MOST_PAGES = 10000 };
 
@@ -54,7 +48,6 @@ struct world {
     size_t past_count;
     size_t began[CLIENTS]; /* the newest of them when the client asked */
     struct client clients[CLIENTS];
-    uint64_t random;
     long long slot, index;
     unsigned long seed;
     bool scoped;
@@ -70,17 +63,9 @@ struct world {
 
 /* ---- chance ---- */
 
-static uint64_t next_random(struct world *world)
+static int below(int limit)
 {
-    world->random ^= world->random << 13;
-    world->random ^= world->random >> 7;
-    world->random ^= world->random << 17;
-    return world->random;
-}
-
-static int below(struct world *world, int limit)
-{
-    return (int)(next_random(world) % (uint64_t)limit);
+    return (int)random_below((uint32_t)limit);
 }
 
 /* ---- views, server ---- */
@@ -275,8 +260,8 @@ static void connect(struct world *world, int number)
 {
     struct client *client = &world->clients[number];
     bool whole = !client->limit && client->with_snapshot;
-    if (world->scoped && client->resumes && whole && below(world, 3) == 0)
-        take_token(world, number, below(world, TOKENS));
+    if (world->scoped && client->resumes && whole && below(3) == 0)
+        take_token(world, number, below(TOKENS));
     /* Without a cursor nobody can tell what another token saw, where that was not told in time. */
     if (world->moving[number] && (!client->resumes || !client->seq[0]))
         json_object_clear(client->rows);
@@ -291,7 +276,7 @@ static void change_token(struct world *world, int number)
 {
     struct client *client = &world->clients[number];
     unsigned had = world->had[number];
-    int token = below(world, TOKENS);
+    int token = below(TOKENS);
     client_pull(client, -1);
     if (token == world->token[number])
         return;
@@ -340,7 +325,7 @@ static void make_clients(struct world *world)
         if (!world->scoped)
             continue;
         world->clients[i].judge = judge;
-        take_token(world, i, below(world, TOKENS));
+        take_token(world, i, below(TOKENS));
     }
 }
 
@@ -348,16 +333,16 @@ static void make_clients(struct world *world)
 
 static void put_seq(struct world *world, char *text, size_t size)
 {
-    int choice = below(world, 10);
+    int choice = below(10);
     size_t used = strlen(text);
     if (choice < 5)
         return; /* the server's own */
     if (choice < 8)
-        world->index += below(world, 3); /* often shared with the one before */
+        world->index += below(3); /* often shared with the one before */
     if (choice == 7)
         world->slot++, world->index = 0;
-    long long slot = choice >= 8 ? world->slot - below(world, 3) : world->slot;
-    long long index = choice >= 8 ? below(world, 5) : world->index;
+    long long slot = choice >= 8 ? world->slot - below(3) : world->slot;
+    long long index = choice >= 8 ? below(5) : world->index;
     snprintf(text + used, size - used, "=%lld:%lld\n", slot < 0 ? 0 : slot, index);
 }
 
@@ -372,11 +357,11 @@ static void note_scope(struct world *world, int key, int scope)
 static void put_scoped(struct world *world, char *text, size_t size)
 {
     size_t used = strlen(text);
-    int key = below(world, KEYS), n = below(world, 1000);
-    int scope = key < 2 ? below(world, SCOPES) : 3 + below(world, SCOPES - 3);
+    int key = below(KEYS), n = below(1000);
+    int scope = key < 2 ? below(SCOPES) : 3 + below(SCOPES - 3);
     if (!scopes[scope].json)
         scope = 1;
-    bool replaces = below(world, 4) == 0;
+    bool replaces = below(4) == 0;
     snprintf(text + used, size - used, "Q k%d %s {\"w\":%s,\"l\":[%d],\"n\":%d}%s\n", key,
              replaces ? "upsert" : "patch", scopes[scope].json, n, n, replaces ? "" : " l");
     note_scope(world, key, scope);
@@ -386,9 +371,9 @@ static void put_mutation(struct world *world, char *text, size_t size)
 {
     put_seq(world, text, size);
     size_t used = strlen(text);
-    const char *export = below(world, 4) ? "Q" : "R";
-    int key = below(world, KEYS), n = below(world, 1000), kind = below(world, 9);
-    if (world->scoped && below(world, 3) == 0) {
+    const char *export = below(4) ? "Q" : "R";
+    int key = below(KEYS), n = below(1000), kind = below(9);
+    if (world->scoped && below(3) == 0) {
         put_scoped(world, text, size);
         return;
     }
@@ -432,7 +417,7 @@ static void put_mutation(struct world *world, char *text, size_t size)
 static void feed(struct world *world)
 {
     char text[8192] = "";
-    int count = 1 + below(world, 12);
+    int count = 1 + below(12);
     for (int i = 0; i < count; i++)
         put_mutation(world, text, sizeof text);
     struct outcome outcome = fixture_apply(&world->fixture.base, text);
@@ -577,49 +562,48 @@ static void settle(struct world *world, struct client *client)
 
 static void disturb(struct world *world)
 {
-    int number = below(world, CLIENTS);
+    int number = below(CLIENTS);
     struct client *client = &world->clients[number];
     if (!client->subscriber) {
         connect(world, number);
         return;
     }
-    if (world->scoped && !client->limit && client->view[0] == 'Q' && below(world, 6) == 0) {
+    if (world->scoped && !client->limit && client->view[0] == 'Q' && below(6) == 0) {
         change_token(world, number);
         return;
     }
-    if (below(world, 3)) {
+    if (below(3)) {
         client_pull(client, -1);
         if (client->pages && client->complete)
             client_cut(client);
         return;
     }
-    client_pull(client, below(world, 6));
+    client_pull(client, below(6));
     client_cut(client);
 }
 
 static void shape(struct world *world)
 {
-    bool tight = below(world, 2);
-    world->fixture.options =
-        (struct hub_options){.ring_bytes = tight ? 2000 : 1 << 20,
-                             .channel_bytes = tight ? 1000 : 1 << 20,
-                             .snapshot_cache_bytes = below(world, 2) ? 2000 : 1 << 20,
-                             .max_subscriptions = 10,
-                             .snapshot_rows = below(world, 2) ? 2 : 0,
-                             .scan_rows = below(world, 2) ? 3 : 0,
-                             .page_bytes = below(world, 2) ? 300 : 0,
-                             .tombstone_ms = 600 * 1000};
-    world->fixture.base.options.max_array_length = below(world, 2) ? 5 : 100;
-    world->fixture.base.options.cache_bytes = below(world, 2) ? 500 : 1 << 20;
+    bool tight = below(2);
+    world->fixture.options = (struct hub_options){.ring_bytes = tight ? 2000 : 1 << 20,
+                                                  .channel_bytes = tight ? 1000 : 1 << 20,
+                                                  .snapshot_cache_bytes = below(2) ? 2000 : 1 << 20,
+                                                  .max_subscriptions = 10,
+                                                  .snapshot_rows = below(2) ? 2 : 0,
+                                                  .scan_rows = below(2) ? 3 : 0,
+                                                  .page_bytes = below(2) ? 300 : 0,
+                                                  .tombstone_ms = 600 * 1000};
+    world->fixture.base.options.max_array_length = below(2) ? 5 : 100;
+    world->fixture.base.options.cache_bytes = below(2) ? 500 : 1 << 20;
     world->fixture.base.options.retention = (struct store_retention){
-        .rows = below(world, 3) ? 0 : 60, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
+        .rows = below(3) ? 0 : 60, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 1000};
 }
 
 static void run_seed(unsigned long seed)
 {
     struct world *world = calloc(1, sizeof *world);
     world->seed = seed;
-    world->random = seed * 0x9E3779B97F4A7C15u + 1;
+    random_start(seed);
     world->scoped = seed % 2 == 0;
     for (int i = 0; i < TOKENS; i++)
         world->tokens[i] = make_token(listed[i]);
@@ -629,17 +613,17 @@ static void run_seed(unsigned long seed)
     shape(world);
     make_clients(world);
     start(world);
-    int rounds = 4 + below(world, 4);
+    int rounds = 4 + below(4);
     for (int round = 0; round < rounds; round++) {
-        int steps = 20 + below(world, 60);
+        int steps = 20 + below(60);
         for (int step = 0; step < steps; step++) {
-            if (below(world, 3) == 0)
+            if (below(3) == 0)
                 feed(world);
             else
                 disturb(world);
             engine_deliver(world->fixture.base.engine);
         }
-        if (below(world, 3) == 0) {
+        if (below(3) == 0) {
             stop(world);
             start(world);
         }
@@ -669,16 +653,9 @@ static unsigned long setting(const char *name, unsigned long otherwise)
     return value ? strtoul(value, NULL, 10) : otherwise;
 }
 
-static void every_client_converges(void **state)
+TEST(every_client_converges)
 {
-    (void)state;
     unsigned long first = setting("STELE_SEED", 1), count = setting("STELE_SEEDS", USUAL_SEEDS);
     for (unsigned long seed = first; seed < first + count; seed++)
         run_seed(seed);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_client_converges)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

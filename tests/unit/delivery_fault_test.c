@@ -12,14 +12,7 @@
 #include "delivery_client.h"
 #include "delivery_fixture.h"
 #include "fault_sweep.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 enum { CLIENTS = 7, TAKEN = 256 * 1024, QUIET_ROUNDS = 3 };
 
@@ -53,17 +46,6 @@ static struct view_set *make_views(void)
     return set;
 }
 
-static struct auth_identity *make_token(const char *values)
-{
-    struct auth_identity *identity = auth_identity_anonymous();
-    size_t count = strlen(values);
-    identity->row_scopes.items = memory_new(count * sizeof *identity->row_scopes.items);
-    for (; identity->row_scopes.count < count; identity->row_scopes.count++)
-        identity->row_scopes.items[identity->row_scopes.count] =
-            memory_copy_string(values + identity->row_scopes.count, 1);
-    return identity;
-}
-
 static void make_clients(void)
 {
     static const struct part kinds[CLIENTS] = {
@@ -82,9 +64,8 @@ static void make_clients(void)
     }
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    (void)state;
     static const struct engine_export_options exports[] = {{.name = {"Q", 1}, .max_entities = 6}};
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     fixture_init(&fixture.base);
@@ -101,11 +82,10 @@ static int set_up(void **state)
     fixture.base.options.retention = (struct store_retention){
         .rows = 200, .tombstone_age_ms = 600 * 1000, .tombstone_rows = 100};
     hub_fixture_start(&fixture, make_views(), exports, 1);
-    narrow = make_token("a");
-    wide = make_token("ab");
+    narrow = client_token("a");
+    wide = client_token("a b");
     make_clients();
     rounds = 0;
-    return 0;
 }
 
 static void fail_on_finding(void *argument, const char *line)
@@ -114,9 +94,8 @@ static void fail_on_finding(void *argument, const char *line)
     fail_msg("%s", line);
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    (void)state;
     struct error error;
     for (int i = 0; i < CLIENTS; i++)
         client_fini(&parts[i].client);
@@ -125,8 +104,9 @@ static int tear_down(void **state)
     auth_identity_release(wide);
     assert_true(engine_check(fixture.base.path, fail_on_finding, NULL, &error));
     fixture_fini(&fixture.base);
-    return 0;
 }
+
+TEST_EACH(set_up, tear_down)
 
 /* ---- with little memory ---- */
 
@@ -216,12 +196,27 @@ static bool run_short(void)
     bool hit = sweep_disarm();
     if (!taken)
         submission_free(request);
-    if (outcome.error.code != ERROR_NONE && (!hit || outcome.error.code != ERROR_MEMORY))
+    /* Without memory a commit that failed late cannot always be taken back; intake stops then. */
+    bool fine = outcome.error.code == ERROR_MEMORY || outcome.error.code == ERROR_OUTCOME_UNKNOWN;
+    if (outcome.error.code != ERROR_NONE && !(hit && fine))
         fail_msg("run %d: code %d: %s", sweep_run(), outcome.error.code, outcome.error.message);
     return hit;
 }
 
 /* ---- with memory again ---- */
+
+/* Where intake stopped, it goes on by itself within a second or two. */
+static void feed_when_intake_goes_on(const char *text)
+{
+    uint64_t until = clock_monotonic_us() + 60 * 1000 * 1000;
+    struct outcome outcome = fixture_apply(&fixture.base, text);
+    while (outcome.error.code == ERROR_DISK_FAILED && clock_monotonic_us() < until) {
+        usleep(10 * 1000);
+        outcome = fixture_apply(&fixture.base, text);
+    }
+    if (outcome.error.code != ERROR_NONE)
+        fail_msg("%s", outcome.error.message);
+}
 
 static bool is_error(const struct client *client)
 {
@@ -334,7 +329,7 @@ static void sweep(int sticky)
         quiet = sweep_goes_on() ? 0 : quiet + 1;
         for (int i = 0; i < CLIENTS; i++)
             recover(&parts[i], hit);
-        hub_fixture_feed(&fixture, "Q k4 patch {\"again\":true}\n");
+        feed_when_intake_goes_on("Q k4 patch {\"again\":true}\n");
         expect_convergence(reader);
         rounds++;
     }
@@ -343,23 +338,12 @@ static void sweep(int sticky)
     assert_true(rounds > 100);
 }
 
-static void each_allocation_fails_once(void **state)
+TEST(each_allocation_fails_once)
 {
-    (void)state;
     sweep(0);
 }
 
-static void all_allocations_fail_from_one_on(void **state)
+TEST(all_allocations_fail_from_one_on)
 {
-    (void)state;
     sweep(1);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(each_allocation_fails_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(all_allocations_fail_from_one_on, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,17 +16,6 @@ struct tenant {
 static struct tenant *tenants;
 static size_t tenant_count;
 
-static struct auth_identity *make_token(size_t number)
-{
-    struct auth_identity *identity = auth_identity_anonymous();
-    char value[32];
-    snprintf(value, sizeof value, "t%zu", number);
-    identity->row_scopes.items = memory_new(sizeof *identity->row_scopes.items);
-    identity->row_scopes.items[0] = memory_copy_string(value, strlen(value));
-    identity->row_scopes.count = 1;
-    return identity;
-}
-
 static struct view_set *make_views(void)
 {
     struct view_set *set = view_set_new(false);
@@ -61,7 +50,9 @@ static void start(size_t count)
     tenant_count = count;
     tenants = memory_new(count * sizeof *tenants);
     for (size_t i = 0; i < count; i++) {
-        tenants[i].identity = make_token(i);
+        char scope[32];
+        snprintf(scope, sizeof scope, "t%zu", i);
+        tenants[i].identity = client_token(scope);
         for (size_t view = 0; view < VIEWS; view++) {
             struct client *client = &tenants[i].clients[view];
             *client = (struct client){.view = views[view],

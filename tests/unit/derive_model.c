@@ -1,4 +1,5 @@
 #include "derive_model.h"
+#include "random.h"
 #include "test.h"
 
 enum { MISSING = 1000 };
@@ -32,22 +33,10 @@ static const struct {
 enum { PALETTE = sizeof palette / sizeof *palette };
 
 _Atomic int64_t clock_s;
-uint64_t present_seed;
-static uint64_t random_state;
-
-void random_start(uint64_t seed)
-{
-    random_state = 0x9e3779b97f4a7c15u * (seed + 1);
-    for (int i = 0; i < 10; i++)
-        pick(2);
-}
 
 int pick(int below)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (int)(random_state % (uint64_t)below);
+    return (int)random_below((uint32_t)below);
 }
 
 static int compare_seq(const void *a, const void *b)

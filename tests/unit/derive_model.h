@@ -60,10 +60,6 @@ struct shown {
 
 /* The present second, of the model and of the engine that it is held against. */
 extern _Atomic int64_t clock_s;
-/* The seed of what is at hand, for messages. */
-extern uint64_t present_seed;
-
-void random_start(uint64_t seed);
 int pick(int below);
 /* What a view shows; -1: the export. */
 void evaluate(const struct model *model, const struct pipeline *pipelines, int view,

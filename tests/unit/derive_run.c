@@ -1,13 +1,9 @@
 #include "derive_run.h"
+#include "random.h"
 #include "store/stage.h"
+#include "test.h"
 
-#include <setjmp.h>
 #include <sqlite3.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 /* ---- the clock ---- */
 
@@ -153,15 +149,15 @@ static void expect_view(struct run *run, sqlite3 *database, int view)
     for (; (result = sqlite3_step(statement)) == SQLITE_ROW; count++) {
         const char *key = (const char *)sqlite3_column_text(statement, 1);
         if (count >= shown.count || strcmp(key, shown.rows[count]->key) != 0)
-            fail_msg("seed %llu: view %d has %s at %d, not %s", (unsigned long long)present_seed,
-                     view, key, count, count < shown.count ? shown.rows[count]->key : "nothing");
+            fail_msg(SEED_FORMAT ": view %d has %s at %d, not %s", random_seed, view, key, count,
+                     count < shown.count ? shown.rows[count]->key : "nothing");
         assert_int_equal(sqlite3_column_int(statement, 0), count + 1);
     }
     if (result != SQLITE_DONE)
         fail_msg("%s", sqlite3_errmsg(database));
     if (count != shown.count)
-        fail_msg("seed %llu: view %d has %d rows, not %d", (unsigned long long)present_seed, view,
-                 count, shown.count);
+        fail_msg(SEED_FORMAT ": view %d has %d rows, not %d", random_seed, view, count,
+                 shown.count);
     sqlite3_finalize(statement);
 }
 
@@ -217,8 +213,7 @@ static void expect_told(struct run *run, struct store_reader *reader, size_t num
     const struct buffer *told = &run->told[number];
     if (difference.data && run->rows[number].length &&
         (!told->length || span_compare(buffer_span(told), difference) > 0))
-        fail_msg("seed %llu: stage %zu changed and no commit told of it",
-                 (unsigned long long)present_seed, number);
+        fail_msg(SEED_FORMAT ": stage %zu changed and no commit told of it", random_seed, number);
     buffer_fini(&run->rows[number]);
     run->rows[number] = rows;
     buffer_clear(&run->told[number]);

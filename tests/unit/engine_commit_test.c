@@ -1,12 +1,6 @@
 /* The engine on a real file: what is acknowledged is there, wholly, once, and after a restart. */
 #include "engine_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 static void expect_entity(struct fixture *fixture, const char *export, const char *key,
                           const char *expected)
@@ -32,9 +26,8 @@ static void expect_clean(struct fixture *fixture)
         fail_msg("check: %s", error.message);
 }
 
-static void merges_and_survives(void **state)
+TEST(merges_and_survives)
 {
-    (void)state;
     struct fixture f;
     fixture_init(&f);
     fixture_open(&f);
@@ -63,9 +56,8 @@ static void merges_and_survives(void **state)
     fixture_fini(&f);
 }
 
-static void refuses_wholly(void **state)
+TEST(refuses_wholly)
 {
-    (void)state;
     struct fixture f;
     fixture_init(&f);
     f.options.max_entity_bytes = 200;
@@ -107,9 +99,8 @@ static int count_exports(struct fixture *f)
     return count;
 }
 
-static void a_refused_request_leaves_no_export(void **state)
+TEST(a_refused_request_leaves_no_export)
 {
-    (void)state;
     struct fixture f;
     char text[600];
     fixture_init(&f);
@@ -132,9 +123,8 @@ static void a_refused_request_leaves_no_export(void **state)
     fixture_fini(&f);
 }
 
-static void seqs_go_on_behind_the_last_index(void **state)
+TEST(seqs_go_on_behind_the_last_index)
 {
-    (void)state;
     struct fixture f;
     fixture_init(&f);
     fixture_open(&f);
@@ -146,9 +136,8 @@ static void seqs_go_on_behind_the_last_index(void **state)
     fixture_fini(&f);
 }
 
-static void applies_a_batch_once(void **state)
+TEST(applies_a_batch_once)
 {
-    (void)state;
     struct fixture f;
     fixture_init(&f);
     fixture_open(&f);
@@ -169,9 +158,8 @@ static void applies_a_batch_once(void **state)
     fixture_fini(&f);
 }
 
-static void evicts_the_least_recently_changed(void **state)
+TEST(evicts_the_least_recently_changed)
 {
-    (void)state;
     struct fixture f;
     fixture_init(&f);
     struct engine_export_options limited = {.name = {"Q", 1}, .max_entities = 3};
@@ -208,9 +196,8 @@ static void note(void *argument, const struct change *change)
 
 /* A client appends and never cuts; so from the length at which the server may cut, it is given
  * the array whole. */
-static void sends_full_arrays_whole(void **state)
+TEST(sends_full_arrays_whole)
 {
-    (void)state;
     struct fixture f;
     struct seen seen = {0};
     fixture_init(&f);
@@ -231,9 +218,8 @@ static void sends_full_arrays_whole(void **state)
     fixture_fini(&f);
 }
 
-static void groups_what_waits(void **state)
+TEST(groups_what_waits)
 {
-    (void)state;
     enum { REQUESTS = 3000 };
     struct fixture f;
     struct error error;
@@ -268,9 +254,8 @@ static void count(void *argument, const char *line)
     ++*(size_t *)argument;
 }
 
-static void check_finds_damage(void **state)
+TEST(check_finds_damage)
 {
-    (void)state;
     struct fixture f;
     struct error error;
     size_t findings = 0;
@@ -286,20 +271,4 @@ static void check_finds_damage(void **state)
     assert_true(engine_check(f.path, count, &findings, &error));
     assert_int_equal(findings, 1);
     fixture_fini(&f);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(merges_and_survives),
-        cmocka_unit_test(refuses_wholly),
-        cmocka_unit_test(a_refused_request_leaves_no_export),
-        cmocka_unit_test(seqs_go_on_behind_the_last_index),
-        cmocka_unit_test(applies_a_batch_once),
-        cmocka_unit_test(evicts_the_least_recently_changed),
-        cmocka_unit_test(sends_full_arrays_whole),
-        cmocka_unit_test(groups_what_waits),
-        cmocka_unit_test(check_finds_damage),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  * off; transactions that fail.
  */
 #include "derive_run.h"
+#include "random.h"
 #include "test.h"
 
 #include <sqlite3.h>
@@ -13,7 +14,6 @@ static void follow(uint64_t seed, bool limited)
 {
     struct pipeline pipelines[VIEWS];
     struct run run;
-    present_seed = seed;
     random_start(seed);
     /* So far from 1970 that no excursion comes before it: no clock of a machine does. */
     atomic_store(&clock_s, 1000 * 1000);

@@ -1,13 +1,8 @@
 #include "engine_fixture.h"
+#include "folder.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 static void wake(void *argument)
 {
@@ -40,8 +35,7 @@ static void on_drained(void *argument)
 void fixture_init(struct fixture *fixture)
 {
     *fixture = (struct fixture){.last_change = 0};
-    strcpy(fixture->folder, "/tmp/stele-engine-XXXXXX");
-    assert_non_null(mkdtemp(fixture->folder));
+    folder_make(fixture->folder);
     snprintf(fixture->path, sizeof fixture->path, "%s/test.db", fixture->folder);
     pthread_mutex_init(&fixture->lock, NULL);
     pthread_cond_init(&fixture->woken, NULL);
@@ -81,11 +75,9 @@ void fixture_close(struct fixture *fixture)
 
 void fixture_fini(struct fixture *fixture)
 {
-    char command[128];
     if (fixture->engine)
         fixture_close(fixture);
-    snprintf(command, sizeof command, "rm -rf %s", fixture->folder);
-    assert_int_equal(system(command), 0);
+    folder_remove(fixture->folder);
     pthread_mutex_destroy(&fixture->lock);
     pthread_cond_destroy(&fixture->woken);
 }

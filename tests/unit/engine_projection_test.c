@@ -3,24 +3,18 @@
  * gives the same text as subscribers get, and a client that merges projected patches ends with the
  * projection of the merged entity. STELE_SEED repeats a run; a failure prints its seed.
  */
+#include "random.h"
 #include "sqlview/sqlview.h"
 #include "store_fixture.h"
 #include "json/json.h"
 
-#include <inttypes.h>
 #include <sqlite3.h>
 
+TEST_ALL(random_start_anew, NULL)
+
+TEST_EACH(set_up, tear_down)
+
 enum { ROUNDS = 60, ENTITIES = 8, PATCHES = 6, PATHS = 4, ARRAY = 5, TEXT = 1 << 16 };
-
-static uint64_t seed, random_state;
-
-static uint32_t random_below(uint32_t bound)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (uint32_t)((random_state * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % bound;
-}
 
 /* Few names, so that paths meet them; as documents spell them. */
 static const char *const names[] = {"a",    "b",     "c",        "a.b",      "b.c",
@@ -97,7 +91,8 @@ static void project(struct buffer *out, struct span object, const struct fields 
 {
     buffer_clear(out);
     if (!doc_project(out, object, fields->paths, fields->count))
-        fail_msg("seed %" PRIu64 ": no projection of %.*s", seed, (int)object.length, object.data);
+        fail_msg(SEED_FORMAT ": no projection of %.*s", random_seed, (int)object.length,
+                 object.data);
 }
 
 static void same(const char *what, struct span found, struct span expected, struct span of,
@@ -107,7 +102,7 @@ static void same(const char *what, struct span found, struct span expected, stru
         return;
     for (size_t i = 0; i < fields->count; i++)
         print_message("field %.*s\n", (int)fields->paths[i].length, fields->paths[i].data);
-    fail_msg("seed %" PRIu64 ", %s of\n%.*s\nis\n%.*s\nnot\n%.*s", seed, what, (int)of.length,
+    fail_msg(SEED_FORMAT ", %s of\n%.*s\nis\n%.*s\nnot\n%.*s", random_seed, what, (int)of.length,
              of.data, (int)found.length, found.data, (int)expected.length, expected.data);
 }
 
@@ -125,7 +120,7 @@ static void merge_into(struct buffer *entity, struct span patch, struct merge_ap
     if (!doc_parse(&doc, patch, 64, &root, &error) ||
         !merge_object(&out, entity->length ? buffer_span(entity) : span_make(NULL, 0), &doc, root,
                       append, append ? 1 : 0, ARRAY, seq, &error))
-        fail_msg("seed %" PRIu64 ": %s", seed, error.message);
+        fail_msg(SEED_FORMAT ": %s", random_seed, error.message);
     buffer_clear(entity);
     buffer_add_span(entity, buffer_span(&out));
     doc_fini(&doc);
@@ -133,9 +128,8 @@ static void merge_into(struct buffer *entity, struct span patch, struct merge_ap
 }
 
 /* A client that gets projected patches and cuts arrays as the server does. */
-static void merging_and_projecting_commute(void **state)
+TEST_WITH(merging_and_projecting_commute, NULL, NULL)
 {
-    (void)state;
     struct buffer entity, client, patch, shown, path;
     struct fields fields;
     for (size_t i = 0; i < PATHS; i++)
@@ -180,7 +174,7 @@ static void compare_rows(const struct fields *fields)
     buffer_init(&expected, TEXT);
     assert_int_equal(sqlite3_open_v2(fixture.path, &database, SQLITE_OPEN_READONLY, NULL), 0);
     if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) != SQLITE_OK)
-        fail_msg("seed %" PRIu64 ": %s", seed, sqlite3_errmsg(database));
+        fail_msg(SEED_FORMAT ": %s", random_seed, sqlite3_errmsg(database));
     while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
         const char *shown = (const char *)sqlite3_column_text(statement, 0);
         struct span whole = span_of((const char *)sqlite3_column_text(statement, 1));
@@ -189,7 +183,7 @@ static void compare_rows(const struct fields *fields)
         rows++;
     }
     if (result != SQLITE_DONE)
-        fail_msg("seed %" PRIu64 ": %s", seed, sqlite3_errmsg(database));
+        fail_msg(SEED_FORMAT ": %s", random_seed, sqlite3_errmsg(database));
     assert_int_equal(rows, ENTITIES);
     sqlite3_finalize(statement);
     sqlite3_close(database);
@@ -224,9 +218,8 @@ static bool delete_entity(const char *key)
             store_entity_delete(fixture.writer, fixture.quake, entity.id, &fixture.error));
 }
 
-static void sql_shows_what_subscribers_get(void **state)
+TEST(sql_shows_what_subscribers_get)
 {
-    (void)state;
     struct fields fields;
     for (size_t i = 0; i < PATHS; i++)
         buffer_init(&fields.texts[i], TEXT);
@@ -246,16 +239,4 @@ static void sql_shows_what_subscribers_get(void **state)
     }
     for (size_t i = 0; i < PATHS; i++)
         buffer_fini(&fields.texts[i]);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(merging_and_projecting_commute),
-        cmocka_unit_test_setup_teardown(sql_shows_what_subscribers_get, set_up, tear_down),
-    };
-    const char *given = getenv("STELE_SEED");
-    seed = given ? strtoull(given, NULL, 10) : clock_monotonic_us() * 2 + 1;
-    random_state = seed ? seed : 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,9 @@
 /* What subscribers may have been shown unnoted before an end, over many starts. */
 #include "engine_fixture.h"
 #include "store/watched.h"
+#include "test.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 enum { AGE_MS = 3600 * 1000 };
 
@@ -21,24 +16,22 @@ static int64_t wall_ms(void *argument)
     return atomic_load(&clock_ms);
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    (void)state;
     atomic_store(&clock_ms, INT64_C(1000) * AGE_MS);
     fixture_init(&fixture);
     fixture.options.wall_ms = wall_ms;
     fixture.options.store.synchronous = DATABASE_SYNCHRONOUS_OFF;
     fixture.options.retention = (struct store_retention){.tombstone_age_ms = AGE_MS};
     fixture_open(&fixture);
-    return 0;
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    (void)state;
     fixture_fini(&fixture);
-    return 0;
 }
+
+TEST_EACH(set_up, tear_down)
 
 static void feed(int count)
 {
@@ -116,16 +109,14 @@ static void expect(const struct engine_watched_gap *gap, int64_t from, int64_t t
 
 /* ---- the cases ---- */
 
-static void a_new_file_has_none(void **state)
+TEST(a_new_file_has_none)
 {
-    (void)state;
     struct engine_watched_gap gaps[ENGINE_WATCHED_GAPS];
     assert_int_equal(gaps_of(gaps), 0);
 }
 
-static void an_end_that_noted_all_leaves_none_and_keeps_those_before(void **state)
+TEST(an_end_that_noted_all_leaves_none_and_keeps_those_before)
 {
-    (void)state;
     struct engine_watched_gap gaps[ENGINE_WATCHED_GAPS];
     feed(10);
     note("7");
@@ -146,9 +137,8 @@ static void an_end_that_noted_all_leaves_none_and_keeps_those_before(void **stat
     expect(&gaps[1], 25, 30);
 }
 
-static void they_go_by_age(void **state)
+TEST(they_go_by_age)
 {
-    (void)state;
     struct engine_watched_gap gaps[ENGINE_WATCHED_GAPS];
     feed(10);
     start_again();
@@ -169,9 +159,8 @@ static void they_go_by_age(void **state)
     assert_int_equal(gaps_of(gaps), 0);
 }
 
-static void the_oldest_of_too_many_become_one(void **state)
+TEST(the_oldest_of_too_many_become_one)
 {
-    (void)state;
     struct engine_watched_gap gaps[ENGINE_WATCHED_GAPS];
     enum { STARTS = ENGINE_WATCHED_GAPS + 9 };
     for (int i = 0; i < STARTS; i++) {
@@ -188,9 +177,8 @@ static void the_oldest_of_too_many_become_one(void **state)
     assert_int_equal(gaps[ENGINE_WATCHED_GAPS - 1].at, atomic_load(&clock_ms));
 }
 
-static void lives_without_a_change_add_none(void **state)
+TEST(lives_without_a_change_add_none)
 {
-    (void)state;
     struct engine_watched_gap gaps[ENGINE_WATCHED_GAPS];
     feed(4);
     note("3");
@@ -226,9 +214,8 @@ static int keys(bool pinned, int64_t from, int64_t to)
     return count;
 }
 
-static void what_changed_in_them_outlives_a_short_log(void **state)
+TEST(what_changed_in_them_outlives_a_short_log)
 {
-    (void)state;
     note_all();
     fixture.options.retention.rows = 2;
     start_again();
@@ -252,19 +239,4 @@ static void what_changed_in_them_outlives_a_short_log(void **state)
     feed(1);
     assert_int_equal(keys(true, 1, 11), 0);
     assert_int_equal(keys(false, 1, 100), 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_new_file_has_none, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(an_end_that_noted_all_leaves_none_and_keeps_those_before,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(they_go_by_age, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_oldest_of_too_many_become_one, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(lives_without_a_change_add_none, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_changed_in_them_outlives_a_short_log, set_up,
-                                        tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

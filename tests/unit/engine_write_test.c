@@ -1,14 +1,7 @@
 /* What is written beside mutations: on disk when it is answered, also after a drain, or an error.
  */
 #include "engine_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 struct note {
     struct write_job job;
@@ -59,24 +52,23 @@ static bool is_there(struct fixture *f, const char *name, const char *value)
     return same;
 }
 
-static int set_up(void **state)
+static struct fixture the_fixture, *const f = &the_fixture;
+
+static void set_up(void)
 {
-    static struct fixture f;
-    fixture_init(&f);
-    fixture_open(&f);
-    *state = &f;
-    return 0;
+    fixture_init(f);
+    fixture_open(f);
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
-    fixture_fini(*state);
-    return 0;
+    fixture_fini(f);
 }
 
-static void alone_and_among_mutations(void **state)
+TEST_EACH(set_up, tear_down)
+
+TEST(alone_and_among_mutations)
 {
-    struct fixture *f = *state;
     struct note notes[50] = {0};
     char name[16];
     put(f, &notes[0], "n", "alone");
@@ -95,9 +87,8 @@ static void alone_and_among_mutations(void **state)
     assert_true(is_there(f, "n", "last"));
 }
 
-static void one_that_fails_leaves_nothing(void **state)
+TEST(one_that_fails_leaves_nothing)
 {
-    struct fixture *f = *state;
     struct note note = {.fails = true};
     put(f, &note, "m", "never");
     fixture_wait(f, &note.done);
@@ -111,9 +102,8 @@ static void one_that_fails_leaves_nothing(void **state)
     assert_true(is_there(f, "m", "now"));
 }
 
-static void after_a_drain_until_the_end(void **state)
+TEST(after_a_drain_until_the_end)
 {
-    struct fixture *f = *state;
     struct note note = {0}, last = {0};
     struct error error;
     struct outcome outcome;
@@ -138,46 +128,34 @@ static void after_a_drain_until_the_end(void **state)
 
 static bool limit_is_lifted_for_the_next_mutation(int round)
 {
-    struct fixture f;
+    struct fixture own;
     struct error error;
     struct outcome outcome = {0};
     struct engine_export_options limited = {.name = {"Q", 1}, .max_entities = 1};
-    fixture_init(&f);
-    f.options.exports = &limited;
-    f.options.export_count = 1;
-    fixture_open(&f);
-    assert_int_equal(fixture_apply(&f, "Q a patch {}").applied, 1);
+    fixture_init(&own);
+    own.options.exports = &limited;
+    own.options.export_count = 1;
+    fixture_open(&own);
+    assert_int_equal(fixture_apply(&own, "Q a patch {}").applied, 1);
     usleep((useconds_t)round * 10); /* the writer is somewhere between that and its rest */
     limited.max_entities = 0;
-    assert_true(engine_limit(f.engine, &limited, 1, &error));
-    assert_true(engine_submit(f.engine, fixture_submission("Q b patch {}", &outcome), &error));
-    fixture_wait(&f, &outcome.done);
+    assert_true(engine_limit(own.engine, &limited, 1, &error));
+    assert_true(engine_submit(own.engine, fixture_submission("Q b patch {}", &outcome), &error));
+    fixture_wait(&own, &outcome.done);
     assert_int_equal(outcome.error.code, ERROR_NONE);
-    char *oldest = fixture_entity(&f, "Q", "a");
+    char *oldest = fixture_entity(&own, "Q", "a");
     bool is_there = oldest != NULL;
     free(oldest);
-    fixture_fini(&f);
+    fixture_fini(&own);
     return is_there;
 }
 
 /* The writer takes mutations and jobs one after the other: in most rounds both come into one
  * transaction. */
-static void limit_holds_for_what_is_fed_after_it(void **state)
+TEST_WITH(limit_holds_for_what_is_fed_after_it, NULL, NULL)
 {
     enum { ROUNDS = 30 };
-    (void)state;
     for (int round = 0; round < ROUNDS; round++)
         if (!limit_is_lifted_for_the_next_mutation(round))
             fail_msg("round %d: the old limit evicted an entity", round);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(alone_and_among_mutations, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(one_that_fails_leaves_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(after_a_drain_until_the_end, set_up, tear_down),
-        cmocka_unit_test(limit_holds_for_what_is_fed_after_it),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 
 #include <sqlite3.h>
 
+TEST_EACH(set_up, tear_down)
+
 /* All columns and rows of a query, joined with | and a line end. */
 static void expect_rows(const char *sql, const char *expected)
 {
@@ -30,9 +32,8 @@ static void expect_rows(const char *sql, const char *expected)
     assert_string_equal(lines.text, expected);
 }
 
-static void the_three_standard_views(void **state)
+TEST(the_three_standard_views)
 {
-    (void)state;
     begin();
     put(fixture.quake, "b", 7, 1, "{\"n\":1.0}");
     put(fixture.quake, "a", 7, 12, "{\"n\":1e2}");
@@ -81,9 +82,8 @@ static void expect_projection(const char *dotted, const char *data, const char *
     expect_rows("SELECT data FROM \"Quake/some\"", line);
 }
 
-static void values_keep_their_exact_text(void **state)
+TEST(values_keep_their_exact_text)
 {
-    (void)state;
     expect_projection("a b c d e f",
                       "{\"a\":0.1,\"b\":1e2,\"c\":1.0,\"d\":\"12345678901234567\",\"e\":-0,"
                       "\"f\":1E+05,\"g\":0}",
@@ -95,9 +95,8 @@ static void values_keep_their_exact_text(void **state)
     expect_projection("", "{\"any\":1.00}", "{\"any\":1.00}");
 }
 
-static void what_is_missing_is_absent_and_null_is_null(void **state)
+TEST(what_is_missing_is_absent_and_null_is_null)
 {
-    (void)state;
     expect_projection("a b c", "{\"b\":null,\"x\":1}", "{\"b\":null}");
     expect_projection("a b", "{\"x\":1}", "{}");
     expect_projection("a", "{\"x\":1,\"_seq\":\"1:000000000001\"}",
@@ -106,9 +105,8 @@ static void what_is_missing_is_absent_and_null_is_null(void **state)
     expect_projection("a.b", "{\"a\":null}", "{\"a\":null}");
 }
 
-static void what_is_in_the_way_hides_what_it_holds(void **state)
+TEST(what_is_in_the_way_hides_what_it_holds)
 {
-    (void)state;
     expect_projection("a.b", "{\"a\":[1,{\"b\":1.0,\"c\":2},[],[[{\"b\":\"x\"}],\"y\"]]}",
                       "{\"a\":[null,{\"b\":1.0},[],[[{\"b\":\"x\"}],null]]}");
     expect_projection("a.b", "{\"a\":\"secret\",\"c\":1}", "{\"a\":null}");
@@ -119,9 +117,8 @@ static void what_is_in_the_way_hides_what_it_holds(void **state)
     expect_projection("a.b", "{\"\":{\"a\":{\"b\":1}}}", "{}");
 }
 
-static void a_path_is_the_names_joined_with_dots(void **state)
+TEST(a_path_is_the_names_joined_with_dots)
 {
-    (void)state;
     expect_projection("a.b", "{\"a.b\":1,\"a\":{\"b\":2,\"c\":3},\"a.c\":4}",
                       "{\"a.b\":1,\"a\":{\"b\":2}}");
     expect_projection("a.b.c", "{\"a.b\":{\"c\":1,\"x\":0},\"a\":{\"b.c\":2,\"b\":5}}",
@@ -131,9 +128,8 @@ static void a_path_is_the_names_joined_with_dots(void **state)
     expect_projection("a", "{\"a.b\":1}", "{}");
 }
 
-static void nested_paths_rebuild_their_objects(void **state)
+TEST(nested_paths_rebuild_their_objects)
 {
-    (void)state;
     expect_projection("a.b.c a.b.d e a.f", "{\"a\":{\"b\":{\"c\":1.0,\"x\":2},\"f\":3},\"e\":{}}",
                       "{\"a\":{\"b\":{\"c\":1.0},\"f\":3},\"e\":{}}");
     expect_projection("a.b.c a.f", "{\"a\":{\"b\":{\"x\":2}}}", "{\"a\":{\"b\":{}}}");
@@ -142,9 +138,8 @@ static void nested_paths_rebuild_their_objects(void **state)
 }
 
 /* The paths as documents spell them. */
-static void names_may_be_of_any_kind(void **state)
+TEST(names_may_be_of_any_kind)
 {
-    (void)state;
     expect_projection(
         "it's sp[0] back\\\\slash tab\\there é",
         "{\"it's\":1,\"sp[0]\":2,\"back\\\\slash\":3,\"tab\\there\":4,\"é\":5,\"x\":6}",
@@ -161,9 +156,8 @@ static void names_may_be_of_any_kind(void **state)
 }
 
 /* Nor is one of its name further in taken for it, or of a name that ends like it. */
-static void a_member_with_a_quote_in_its_name_is_its_own(void **state)
+TEST(a_member_with_a_quote_in_its_name_is_its_own)
 {
-    (void)state;
     expect_projection("q\\\".b",
                       "{\"c\":[{\"q\\\".b\":{\"q\\\"\":\"x,]\"}}],\"q\\\".b\":-0,\"x\":1}",
                       "{\"q\\\".b\":-0}");
@@ -172,9 +166,8 @@ static void a_member_with_a_quote_in_its_name_is_its_own(void **state)
                       "{\"q\\\"\":{\"b\":2},\"q\\\".b\":\"\\\"q\\\".b\\\":7\"}");
 }
 
-static void a_thousand_paths_are_not_too_deep(void **state)
+TEST(a_thousand_paths_are_not_too_deep)
 {
-    (void)state;
     enum { COUNT = 1000 };
     static char names[COUNT][8];
     static struct span paths[COUNT];
@@ -190,9 +183,8 @@ static void a_thousand_paths_are_not_too_deep(void **state)
     expect_rows("SELECT data FROM \"Quake/wide\"", "{\"m7\":1.0,\"m999\":2}\n");
 }
 
-static void a_view_shows_only_its_keys(void **state)
+TEST(a_view_shows_only_its_keys)
 {
-    (void)state;
     const struct span keys[] = {SPAN("o'clock"), SPAN("n\0l"), SPAN("b")};
     begin();
     put(fixture.quake, "a", 1, 1, "{}");
@@ -223,9 +215,8 @@ static int64_t schema_version(void)
     return version;
 }
 
-static void the_same_definition_changes_nothing(void **state)
+TEST(the_same_definition_changes_nothing)
 {
-    (void)state;
     uint32_t id = 0;
     begin();
     define("Quake/some", "a b.c", NULL, 0);
@@ -240,9 +231,8 @@ static void the_same_definition_changes_nothing(void **state)
     assert_int_equal(schema_version(), before);
 }
 
-static void old_views_go_and_standard_ones_come_back(void **state)
+TEST(old_views_go_and_standard_ones_come_back)
 {
-    (void)state;
     static const char names[] =
         "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE type = 'view' "
         "ORDER BY name)";
@@ -280,9 +270,8 @@ static void old_views_go_and_standard_ones_come_back(void **state)
     "AND name LIKE '%list' ORDER BY name)"
 
 /* Neither of two views has the plain name, which SQLite would take for either. */
-static void names_that_differ_by_case_alone_are_spelt(void **state)
+TEST(names_that_differ_by_case_alone_are_spelt)
 {
-    (void)state;
     uint32_t small = 0, third = 0;
     begin();
     put(fixture.quake, "capital", 1, 1, "{}");
@@ -312,9 +301,8 @@ static void names_that_differ_by_case_alone_are_spelt(void **state)
     check_whole();
 }
 
-static void a_view_beside_a_standard_one_is_told_from_it(void **state)
+TEST(a_view_beside_a_standard_one_is_told_from_it)
 {
-    (void)state;
     begin();
     put(fixture.quake, "k", 1, 1, "{\"a\":1,\"b\":2}");
     define("Quake/List", "a", NULL, 0);
@@ -331,9 +319,8 @@ static void a_view_beside_a_standard_one_is_told_from_it(void **state)
     check_whole();
 }
 
-static void names_that_sqlite_keeps_for_itself_are_spelt(void **state)
+TEST(names_that_sqlite_keeps_for_itself_are_spelt)
 {
-    (void)state;
     uint32_t id = 0;
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("sqlite_x"), &id, &fixture.error));
@@ -362,9 +349,8 @@ static void note_finding(void *argument, const char *line)
 }
 
 /* Whatever it is named: the check is content with it, and no start drops it. */
-static void an_own_view_of_the_operator_is_left_alone(void **state)
+TEST(an_own_view_of_the_operator_is_left_alone)
 {
-    (void)state;
     execute("CREATE VIEW \"ops/report\" AS\n-- Of Mondays.\nSELECT 1 AS n;"
             "CREATE VIEW \"ops/in front\" AS SELECT '\" AS\n-- The entities, newest first.' AS n");
     check_whole();
@@ -377,9 +363,8 @@ static void an_own_view_of_the_operator_is_left_alone(void **state)
 }
 
 /* What somebody did to the views by hand is found, and made good at the next start. */
-static void views_that_lie_are_found_and_made_anew(void **state)
+TEST(views_that_lie_are_found_and_made_anew)
 {
-    (void)state;
     static const char *const lies[][2] = {
         {"DROP VIEW \"Quake/list\"; CREATE VIEW \"Quake/list\" AS SELECT 'x' AS key", "Quake/list"},
         {"DROP VIEW \"Quake/some\"", "Quake/some"},
@@ -423,9 +408,8 @@ static void ensure_many(int count)
 }
 
 /* Of many that come in one transaction all but one are written as rows of the schema. */
-static void many_exports_at_once_have_their_views(void **state)
+TEST(many_exports_at_once_have_their_views)
 {
-    (void)state;
     begin();
     ensure_many(200);
     store_rollback(fixture.writer);
@@ -461,9 +445,8 @@ static void many_exports_at_once_have_their_views(void **state)
     check_whole();
 }
 
-static void a_view_that_is_defined_twice_is_made_once(void **state)
+TEST(a_view_that_is_defined_twice_is_made_once)
 {
-    (void)state;
     begin();
     put(fixture.quake, "k", 1, 1, "{\"a\":1,\"b\":2}");
     for (int i = 0; i < 2; i++) {
@@ -489,10 +472,9 @@ static void add_exports(const char *const *names, size_t count)
     }
 }
 
-static void views_that_are_due_are_no_damage(void **state)
+TEST(views_that_are_due_are_no_damage)
 {
     static const char *const names[] = {"A", "B", "C", "D"};
-    (void)state;
     begin();
     add_exports(names, 2);
     assert_int_equal(store_sql_views_due(fixture.writer), 2);
@@ -524,11 +506,10 @@ static void views_that_are_due_are_no_damage(void **state)
 }
 
 /* They come in the order of the exports, so one that is passed over was lost. */
-static void a_view_that_is_not_due_is_missed(void **state)
+TEST(a_view_that_is_not_due_is_missed)
 {
     static const char *const names[] = {"A", "B"};
     struct buffer findings;
-    (void)state;
     begin();
     add_exports(names, 2);
     OK(store_sql_views_make(fixture.writer, SIZE_MAX, &fixture.error));
@@ -543,11 +524,10 @@ static void a_view_that_is_not_due_is_missed(void **state)
 }
 
 /* A view of that name makes room; a table cannot be dropped unasked, and hinders nothing else. */
-static void a_name_that_somebody_took(void **state)
+TEST(a_name_that_somebody_took)
 {
     static const char *const names[] = {"A", "B", "C"};
     struct buffer findings;
-    (void)state;
     execute("CREATE VIEW \"a/List\" AS SELECT 1; CREATE TABLE \"B/list\" (x)");
     begin();
     add_exports(names, 3);
@@ -577,9 +557,8 @@ static uint64_t next_table(void)
 }
 
 /* 64 chains would make the reading of a schema cost the square of its views. */
-static void the_table_of_names_grows_with_the_views(void **state)
+TEST(the_table_of_names_grows_with_the_views)
 {
-    (void)state;
     enum { MANY = 5000 };
     uint64_t before = next_table();
     assert_true(before >= 16 * 1024);
@@ -598,42 +577,4 @@ static void the_table_of_names_grows_with_the_views(void **state)
     uint64_t after = next_table();
     assert_int_equal(next_table(), after);
     assert_true(after <= 16 * MANY);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_three_standard_views, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(many_exports_at_once_have_their_views, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_view_that_is_defined_twice_is_made_once, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(views_that_are_due_are_no_damage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_view_that_is_not_due_is_missed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_name_that_somebody_took, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(values_keep_their_exact_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_missing_is_absent_and_null_is_null, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_is_in_the_way_hides_what_it_holds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_path_is_the_names_joined_with_dots, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(nested_paths_rebuild_their_objects, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(names_may_be_of_any_kind, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_member_with_a_quote_in_its_name_is_its_own, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_thousand_paths_are_not_too_deep, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_view_shows_only_its_keys, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_same_definition_changes_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(old_views_go_and_standard_ones_come_back, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(names_that_differ_by_case_alone_are_spelt, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_view_beside_a_standard_one_is_told_from_it, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(an_own_view_of_the_operator_is_left_alone, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(the_table_of_names_grows_with_the_views, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(views_that_lie_are_found_and_made_anew, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(names_that_sqlite_keeps_for_itself_are_spelt, set_up,
-                                        tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

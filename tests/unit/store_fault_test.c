@@ -10,6 +10,8 @@
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
+TEST_EACH(set_up, tear_down)
+
 /* ---- a file system that fails when asked to ---- */
 
 enum disk_fault { DISK_FINE, DISK_WRITE_FULL, DISK_WRITE_FAILS, DISK_SYNC_FAILS };
@@ -45,14 +47,15 @@ static int fail_sync(const char *name)
     return fails(DISK_SYNC_FAILS) ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }
 
-static int put_layer_in(void **state)
+static void put_layer_in(void)
 {
-    (void)state;
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     layer.on_write = fail_write;
     layer.on_sync = fail_sync;
-    return layer_put_in("failing");
+    assert_int_equal(layer_put_in("failing"), 0);
 }
+
+TEST_ALL(put_layer_in, NULL)
 
 static void arm(enum disk_fault fault, int after)
 {
@@ -299,15 +302,13 @@ static void sweep_both(struct step step)
     sweep_memory(step, 1);
 }
 
-static void memory_while_creating(void **state)
+TEST_WITH(memory_while_creating, set_up_folder, tear_down)
 {
-    (void)state;
     sweep_memory((struct step){attempt_open, undo_create}, 0);
 }
 
-static void memory_while_opening(void **state)
+TEST(memory_while_opening)
 {
-    (void)state;
     close_store();
     sweep_both((struct step){attempt_open, undo_open});
     assert_true(attempt_open());
@@ -316,9 +317,8 @@ static void memory_while_opening(void **state)
     check_whole();
 }
 
-static void memory_while_writing_and_reading(void **state)
+TEST(memory_while_writing_and_reading)
 {
-    (void)state;
     sweep_memory((struct step){attempt_define, undo_transaction}, 0);
     sweep_memory((struct step){attempt_key, undo_transaction}, 0);
     sweep_both((struct step){attempt_batch, undo_batch});
@@ -359,28 +359,24 @@ static void sweep_disk(enum disk_fault fault, enum error_code expected)
     check_whole();
 }
 
-static void the_disk_is_full(void **state)
+TEST(the_disk_is_full)
 {
-    (void)state;
     sweep_disk(DISK_WRITE_FULL, ERROR_DISK_FULL);
 }
 
-static void the_disk_does_not_write(void **state)
+TEST(the_disk_does_not_write)
 {
-    (void)state;
     sweep_disk(DISK_WRITE_FAILS, ERROR_DISK_FAILED);
 }
 
-static void the_disk_does_not_sync(void **state)
+TEST(the_disk_does_not_sync)
 {
-    (void)state;
     sweep_disk(DISK_SYNC_FAILS,
                ERROR_OUTCOME_UNKNOWN); /* all of them, also the one that takes back */
 }
 
-static void the_file_may_not_grow(void **state)
+TEST(the_file_may_not_grow)
 {
-    (void)state;
     char big[2000];
     memset(big, 'x', sizeof big - 1);
     big[sizeof big - 1] = 0;
@@ -412,9 +408,8 @@ static void the_file_may_not_grow(void **state)
     check_whole();
 }
 
-static void a_new_database_on_a_full_disk(void **state)
+TEST_WITH(a_new_database_on_a_full_disk, set_up_folder, tear_down)
 {
-    (void)state;
     arm(DISK_WRITE_FULL, 0);
     fixture.database = open_path(fixture.path, false);
     arm(DISK_FINE, 0);
@@ -422,19 +417,4 @@ static void a_new_database_on_a_full_disk(void **state)
     assert_int_equal(fixture.error.code, ERROR_DISK_FULL);
     open_store();
     check_whole();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(memory_while_creating, set_up_folder, tear_down),
-        cmocka_unit_test_setup_teardown(memory_while_opening, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(memory_while_writing_and_reading, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_disk_is_full, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_disk_does_not_write, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_disk_does_not_sync, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_file_may_not_grow, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_new_database_on_a_full_disk, set_up_folder, tear_down),
-    };
-    return cmocka_run_group_tests(tests, put_layer_in, NULL);
 }

@@ -5,17 +5,9 @@
 #ifndef STORE_FIXTURE_H
 #define STORE_FIXTURE_H
 
+#include "folder.h"
 #include "store/store.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+#include "test.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -69,36 +61,25 @@ static inline void commit(void)
     OK(store_commit(fixture.writer, &fixture.error));
 }
 
-static inline int set_up_folder(void **state)
+static inline void set_up_folder(void)
 {
-    (void)state;
-    snprintf(fixture.folder, sizeof fixture.folder, "/tmp/stele-store-XXXXXX");
-    if (!mkdtemp(fixture.folder)) {
-        return -1;
-    }
+    folder_make(fixture.folder);
     snprintf(fixture.path, sizeof fixture.path, "%s/test.db", fixture.folder);
-    return 0;
 }
 
-static inline int set_up(void **state)
+static inline void set_up(void)
 {
-    if (set_up_folder(state)) {
-        return -1;
-    }
+    set_up_folder();
     open_store();
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Quake"), &fixture.quake, &fixture.error));
     commit();
-    return 0;
 }
 
-static inline int tear_down(void **state)
+static inline void tear_down(void)
 {
-    (void)state;
     close_store();
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", fixture.folder);
-    return system(command) == 0 ? 0 : -1;
+    folder_remove(fixture.folder);
 }
 
 static inline int64_t last_change(void)

@@ -2,6 +2,8 @@
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
+TEST_EACH(set_up, tear_down)
+
 static const int64_t everything = INT64_MAX;
 
 static void append(const char *key, int64_t slot, int64_t index)
@@ -39,9 +41,8 @@ static void fill(uint32_t *other)
     commit();
 }
 
-static void every_variant_of_a_scan(void **state)
+TEST(every_variant_of_a_scan)
 {
-    (void)state;
     uint32_t other = 0;
     fill(&other);
     expect_changes(0, NULL, 0, everything, -1, false, "1a 2a 3b 4a 5b ");
@@ -72,9 +73,8 @@ static bool keep_change(void *argument, const struct store_change *change,
                     change->append.data ? change->append.data : "-");
 }
 
-static void a_change_keeps_all_that_it_was_given(void **state)
+TEST(a_change_keeps_all_that_it_was_given)
 {
-    (void)state;
     struct lines lines = {.left = 9};
     struct store_change change = {.id = 1,
                                   .export_id = fixture.quake,
@@ -117,9 +117,8 @@ static void expect_after(int64_t slot, int64_t index, int64_t expected)
     }
 }
 
-static void a_seq_is_found_among_one_exports_changes(void **state)
+TEST(a_seq_is_found_among_one_exports_changes)
 {
-    (void)state;
     uint32_t other = 0;
     fill(&other);
     begin();
@@ -153,9 +152,8 @@ static void expect_floor(int64_t change, int64_t slot, int64_t index)
     assert_int_equal(log.floor_seq.index, index);
 }
 
-static void trimming_by_rows_goes_in_steps(void **state)
+TEST(trimming_by_rows_goes_in_steps)
 {
-    (void)state;
     begin();
     for (int i = 1; i <= 10; i++) {
         append("k", 1, i);
@@ -183,9 +181,8 @@ static void trimming_by_rows_goes_in_steps(void **state)
     check_whole();
 }
 
-static void trimming_by_age_and_bytes(void **state)
+TEST(trimming_by_age_and_bytes)
 {
-    (void)state;
     begin();
     for (int i = 1; i <= 6; i++) {
         append("k", 1, i); /* at 1000, 2000, … 67 bytes each */
@@ -206,9 +203,8 @@ static void append_at(int64_t slot, int64_t at)
 }
 
 /* A clock that was wrong stamped them, and a later one tells how old they are at least. */
-static void changes_that_are_ahead_go_by_the_next(void **state)
+TEST(changes_that_are_ahead_go_by_the_next)
 {
-    (void)state;
     const struct store_retention retention = {.age_ms = HOUR};
     begin();
     append_at(1, 1000);
@@ -233,9 +229,8 @@ static void changes_that_are_ahead_go_by_the_next(void **state)
     expect_floor(6, 6, 1);
 }
 
-static void tombstones_that_are_ahead_go_by_the_next(void **state)
+TEST(tombstones_that_are_ahead_go_by_the_next)
 {
-    (void)state;
     const struct store_retention retention = {.tombstone_age_ms = 1000};
     static const int64_t at[] = {DAY, DAY, 1000};
     begin();
@@ -290,9 +285,8 @@ static int64_t steps_to_trim(const struct store_retention *retention, int64_t no
 enum { MANY = 2000 };
 
 /* After a start with a clock that is not believed yet, all that is new is later than now. */
-static void rows_that_are_ahead_are_looked_at_once(void **state)
+TEST(rows_that_are_ahead_are_looked_at_once)
 {
-    (void)state;
     const struct store_retention both[] = {{.age_ms = HOUR}, {.tombstone_age_ms = HOUR}};
     delete_at(1, MANY, 2 * (int64_t)DAY);
     for (size_t i = 0; i < 2; i++) {
@@ -313,9 +307,8 @@ static void rows_that_are_ahead_are_looked_at_once(void **state)
     assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 20);
 }
 
-static void a_clock_that_is_moved_looks_again(void **state)
+TEST(a_clock_that_is_moved_looks_again)
 {
-    (void)state;
     const struct store_retention retention = {.age_ms = HOUR, .tombstone_age_ms = HOUR};
     delete_at(1, 1, 9 * (int64_t)DAY);
     delete_at(2, 2, 2 * (int64_t)DAY);
@@ -335,9 +328,8 @@ static void a_clock_that_is_moved_looks_again(void **state)
     assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 5);
 }
 
-static void a_seq_that_is_cut_in_two_is_torn(void **state)
+TEST(a_seq_that_is_cut_in_two_is_torn)
 {
-    (void)state;
     begin();
     append("a", 1, 1);
     append("b", 2, 1);
@@ -358,9 +350,8 @@ static void a_seq_that_is_cut_in_two_is_torn(void **state)
 }
 
 /* What stays may be lower than what goes; each seq of the step is then looked at. */
-static void seqs_out_of_order_are_torn(void **state)
+TEST(seqs_out_of_order_are_torn)
 {
-    (void)state;
     begin();
     append("a", 5, 1);
     append("b", 9, 1);
@@ -376,9 +367,8 @@ static void seqs_out_of_order_are_torn(void **state)
     expect_place(3, 1, 3, 3, false);
 }
 
-static void only_the_same_export_tears(void **state)
+TEST(only_the_same_export_tears)
 {
-    (void)state;
     uint32_t other = 0;
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
@@ -389,9 +379,8 @@ static void only_the_same_export_tears(void **state)
     expect_place(1, 1, 2, 2, false);
 }
 
-static void a_late_seq_that_was_trimmed_is_torn_from_birth(void **state)
+TEST(a_late_seq_that_was_trimmed_is_torn_from_birth)
 {
-    (void)state;
     uint32_t other = 0;
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
@@ -410,9 +399,8 @@ static void a_late_seq_that_was_trimmed_is_torn_from_birth(void **state)
     check_whole();
 }
 
-static void the_floor_is_the_greatest_trimmed_seq(void **state)
+TEST(the_floor_is_the_greatest_trimmed_seq)
 {
-    (void)state;
     begin();
     append("a", 9, 1);
     append("b", 2, 1);
@@ -422,9 +410,8 @@ static void the_floor_is_the_greatest_trimmed_seq(void **state)
     expect_floor(2, 9, 1);
 }
 
-static void tombstones_are_trimmed_with_their_floor(void **state)
+TEST(tombstones_are_trimmed_with_their_floor)
 {
-    (void)state;
     struct store_log_state log;
     begin();
     for (int i = 0; i < 5; i++) {
@@ -443,9 +430,8 @@ static void tombstones_are_trimmed_with_their_floor(void **state)
     assert_int_equal(log.floor_change, 0);
 }
 
-static void a_rolled_back_trim_leaves_the_floor(void **state)
+TEST(a_rolled_back_trim_leaves_the_floor)
 {
-    (void)state;
     bool more = false;
     begin();
     append("a", 1, 1);
@@ -459,30 +445,4 @@ static void a_rolled_back_trim_leaves_the_floor(void **state)
     assert_int_equal(store_writer_log(fixture.writer)->rows, 2);
     expect_floor(0, 0, 0);
     check_whole();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_variant_of_a_scan, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_change_keeps_all_that_it_was_given, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_seq_is_found_among_one_exports_changes, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(trimming_by_rows_goes_in_steps, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(trimming_by_age_and_bytes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(changes_that_are_ahead_go_by_the_next, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tombstones_that_are_ahead_go_by_the_next, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(rows_that_are_ahead_are_looked_at_once, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_clock_that_is_moved_looks_again, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_seq_that_is_cut_in_two_is_torn, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(seqs_out_of_order_are_torn, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(only_the_same_export_tears, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_late_seq_that_was_trimmed_is_torn_from_birth, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(the_floor_is_the_greatest_trimmed_seq, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tombstones_are_trimmed_with_their_floor, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_rolled_back_trim_leaves_the_floor, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 
+TEST_EACH(set_up, tear_down)
+
 static bool add_entity(void *argument, const struct store_entity *entity)
 {
     return add_line(argument, "%.*s ", (int)entity->key.length, entity->key.data);
@@ -32,9 +34,8 @@ static void expect_key_order(int64_t skip, int64_t limit, const char *expected)
     assert_string_equal(lines.text, expected);
 }
 
-static void entities_come_in_order_of_seq(void **state)
+TEST(entities_come_in_order_of_seq)
 {
-    (void)state;
     uint32_t other = 0;
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
@@ -100,12 +101,11 @@ static void read_by_pages(int64_t rows, struct lines *lines)
 }
 
 /* Pages end within what shares a seq, and at its ends; skipping does, too. */
-static void what_shares_a_seq_comes_in_order_of_key(void **state)
+TEST(what_shares_a_seq_comes_in_order_of_key)
 {
     static const char all[] = "y a aa b \xc3\xa4 \xf0\x9f\x98\x80 a0 b0 c0 d0 x ";
     static const char *const keys[] = {"\xf0\x9f\x98\x80", "b", "aa", "\xc3\xa4", "a"};
     static const char *const old[] = {"c0", "a0", "d0", "b0"};
-    (void)state;
     begin();
     put(fixture.quake, "x", 1, 1, "{}");
     for (size_t i = 0; i < 4; i++) {
@@ -131,9 +131,8 @@ static void what_shares_a_seq_comes_in_order_of_key(void **state)
     }
 }
 
-static void the_queries_use_their_indexes(void **state)
+TEST(the_queries_use_their_indexes)
 {
-    (void)state;
     static const char *const queries[] = {
         "SELECT data FROM entity INDEXED BY entity_seq WHERE export = ?1 AND "
         "(slot, idx) < (?2, ?3) ORDER BY slot DESC, idx DESC, key LIMIT ?5",
@@ -172,9 +171,8 @@ static void the_queries_use_their_indexes(void **state)
     }
 }
 
-static void a_read_transaction_sees_one_state(void **state)
+TEST(a_read_transaction_sees_one_state)
 {
-    (void)state;
     struct store_log_state log;
     struct store_entity entity;
     bool found = true;
@@ -221,9 +219,8 @@ static void *read_on(void *argument)
     return ok ? NULL : "a reader saw a state that never was";
 }
 
-static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
+TEST(two_readers_beside_a_writer_and_a_checkpointer)
 {
-    (void)state;
     pthread_t threads[2];
     struct store_reader *readers[2];
     struct store_retention retention = {.rows = 5 * KEYS};
@@ -259,9 +256,8 @@ static void two_readers_beside_a_writer_and_a_checkpointer(void **state)
     check_whole();
 }
 
-static void a_checkpoint_waits_for_its_size_and_empties_the_wal(void **state)
+TEST(a_checkpoint_waits_for_its_size_and_empties_the_wal)
 {
-    (void)state;
     struct database_checkpointer *checkpointer =
         database_checkpointer_open(fixture.database, 150, &fixture.error);
     uint32_t left = 0;
@@ -303,9 +299,8 @@ static void expect_finding(const char *damage, const char *repair)
     check_whole();
 }
 
-static void the_check_finds_what_is_wrong(void **state)
+TEST(the_check_finds_what_is_wrong)
 {
-    (void)state;
     begin();
     OK(store_export_limit(fixture.writer, fixture.quake, 100, &fixture.error));
     put(fixture.quake, "a", 1, 1, "{}");
@@ -350,20 +345,4 @@ static void the_check_finds_what_is_wrong(void **state)
                    "UPDATE derived_flip SET number = change - 2");
     expect_finding("UPDATE derived_flip SET change = 5 WHERE change = 4",
                    "UPDATE derived_flip SET change = 4 WHERE change = 5");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_shares_a_seq_comes_in_order_of_key, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(entities_come_in_order_of_seq, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_queries_use_their_indexes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_read_transaction_sees_one_state, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(two_readers_beside_a_writer_and_a_checkpointer, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_checkpoint_waits_for_its_size_and_empties_the_wal, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(the_check_finds_what_is_wrong, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

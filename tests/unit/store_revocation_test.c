@@ -2,6 +2,8 @@
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
+TEST_EACH(set_up, tear_down)
+
 static bool put_one(const char *token_id, int64_t expires_at, int64_t at)
 {
     bool kept;
@@ -34,9 +36,8 @@ static void trim(int64_t now, int64_t step, bool expect_more)
     assert_int_equal(more, expect_more);
 }
 
-static void what_is_revoked_stays_so(void **state)
+TEST(what_is_revoked_stays_so)
 {
-    (void)state;
     begin();
     assert_true(put_one("b", 200, 7));
     assert_true(put_one("a", 0, 8));
@@ -49,9 +50,8 @@ static void what_is_revoked_stays_so(void **state)
     check_whole();
 }
 
-static void the_later_end_holds(void **state)
+TEST(the_later_end_holds)
 {
-    (void)state;
     begin();
     assert_true(put_one("a", 100, 1));
     assert_true(put_one("a", 50, 2));
@@ -64,9 +64,8 @@ static void the_later_end_holds(void **state)
     expect("a 100 1\nb 150 1\nc 0 1\n");
 }
 
-static void rows_go_when_their_tokens_have_run_out(void **state)
+TEST(rows_go_when_their_tokens_have_run_out)
 {
-    (void)state;
     begin();
     for (int i = 1; i <= 5; i++) {
         char id[2] = {(char)('a' + i), 0};
@@ -85,9 +84,8 @@ static void rows_go_when_their_tokens_have_run_out(void **state)
     expect("for ever 0 0\n");
 }
 
-static void a_rollback_takes_it_back(void **state)
+TEST(a_rollback_takes_it_back)
 {
-    (void)state;
     begin();
     assert_true(put_one("a", 0, 0));
     store_rollback(fixture.writer);
@@ -98,10 +96,9 @@ static void a_rollback_takes_it_back(void **state)
     expect("");
 }
 
-static void there_is_an_end_to_them(void **state)
+TEST(there_is_an_end_to_them)
 {
     char id[24];
-    (void)state;
     begin();
     OK(connection_execute(&fixture.writer->connection,
                           "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE "
@@ -118,16 +115,4 @@ static void there_is_an_end_to_them(void **state)
     assert_false(put_one("still more", 0, 0));
     commit();
     check_whole();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_revoked_stays_so, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_later_end_holds, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(rows_go_when_their_tokens_have_run_out, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_rollback_takes_it_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(there_is_an_end_to_them, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
+TEST_EACH(set_up, tear_down)
+
 static struct store_export read_quake(void)
 {
     struct store_export export;
@@ -18,18 +20,16 @@ static void read_entity(const char *key, struct store_entity *entity, bool *foun
                          &fixture.error));
 }
 
-static void seqs_compare_as_pairs_of_numbers(void **state)
+TEST_WITH(seqs_compare_as_pairs_of_numbers, NULL, NULL)
 {
-    (void)state;
     struct seq a = {1, 9}, b = {2, 1}, c = {2, 10};
     assert_true(seq_compare(a, b) < 0);
     assert_true(seq_compare(c, b) > 0);
     assert_int_equal(seq_compare(c, c), 0);
 }
 
-static void entity_is_inserted_updated_and_deleted(void **state)
+TEST(entity_is_inserted_updated_and_deleted)
 {
-    (void)state;
     struct store_entity entity;
     bool found = false;
     begin();
@@ -56,9 +56,8 @@ static void entity_is_inserted_updated_and_deleted(void **state)
     check_whole();
 }
 
-static void keys_and_data_may_hold_any_byte(void **state)
+TEST(keys_and_data_may_hold_any_byte)
 {
-    (void)state;
     struct store_entity entity = {.key = SPAN("a\0b"), .data = SPAN("{\"x\":\"\\u0000\"}")};
     bool found = false;
     entity.change = 1;
@@ -75,9 +74,8 @@ static void keys_and_data_may_hold_any_byte(void **state)
     store_rollback(fixture.writer);
 }
 
-static void counters_follow_and_survive_a_restart(void **state)
+TEST(counters_follow_and_survive_a_restart)
 {
-    (void)state;
     begin();
     put(fixture.quake, "a", 5, 1, "{}");
     put(fixture.quake, "b", 5, 1, "{}");
@@ -109,9 +107,8 @@ static void counters_follow_and_survive_a_restart(void **state)
     check_whole();
 }
 
-static void a_late_seq_knows_that_it_is_shared(void **state)
+TEST(a_late_seq_knows_that_it_is_shared)
 {
-    (void)state;
     begin();
     put(fixture.quake, "a", 1, 1, "{}");
     put(fixture.quake, "a", 3, 1, "{}");
@@ -126,9 +123,8 @@ static void a_late_seq_knows_that_it_is_shared(void **state)
     check_whole();
 }
 
-static void rollback_takes_everything_back(void **state)
+TEST(rollback_takes_everything_back)
 {
-    (void)state;
     uint32_t other = 0;
     struct store_entity entity;
     bool found = false;
@@ -155,9 +151,8 @@ static void rollback_takes_everything_back(void **state)
     check_whole();
 }
 
-static void a_change_needs_a_transaction(void **state)
+TEST(a_change_needs_a_transaction)
 {
-    (void)state;
     struct seq seq = {1, 1};
     assert_false(try_put(fixture.quake, "a", seq, 0, "{}"));
     assert_int_equal(fixture.error.code, ERROR_INTERNAL);
@@ -168,9 +163,8 @@ static void a_change_needs_a_transaction(void **state)
     commit();
 }
 
-static void a_failed_step_spoils_the_transaction(void **state)
+TEST(a_failed_step_spoils_the_transaction)
 {
-    (void)state;
     struct store_entity missing = {.id = 77, .key = SPAN("x"), .data = SPAN("{}"), .change = 2};
     struct store_change change = {.id = 9, .export_id = fixture.quake, .key = SPAN("x")};
     begin();
@@ -232,9 +226,8 @@ static void finish_order(int64_t limit)
     }
 }
 
-static void eviction_follows_the_last_change(void **state)
+TEST(eviction_follows_the_last_change)
 {
-    (void)state;
     begin();
     put(fixture.quake, "a", 9, 1, "{}"); /* the greatest seq, and yet the oldest change */
     put(fixture.quake, "b", 1, 1, "{}");
@@ -281,9 +274,8 @@ static bool order_waits(void)
     return store_export_order_waits(fixture.writer, fixture.quake);
 }
 
-static void a_limit_holds_when_the_order_was_made_in_steps(void **state)
+TEST(a_limit_holds_when_the_order_was_made_in_steps)
 {
-    (void)state;
     uint32_t other;
     begin();
     OK(store_export_ensure(fixture.writer, SPAN("Other"), &other, &fixture.error));
@@ -336,9 +328,8 @@ static void a_limit_holds_when_the_order_was_made_in_steps(void **state)
     check_whole();
 }
 
-static void a_limit_changes_while_its_order_is_made(void **state)
+TEST(a_limit_changes_while_its_order_is_made)
 {
-    (void)state;
     begin();
     put_many(fixture.quake, 1);
     commit();
@@ -386,9 +377,8 @@ static bool add_export(void *argument, const struct store_export *export)
     return add_line(argument, "%u=%.*s ", export->id, (int)export->name.length, export->name.data);
 }
 
-static void exports_are_found_and_listed(void **state)
+TEST(exports_are_found_and_listed)
 {
-    (void)state;
     uint32_t id = 0;
     struct lines all = {.left = 9}, one = {.left = 1};
     struct store_export export;
@@ -418,9 +408,8 @@ static void put_producer(const char *name, const char *owner, int64_t batch, con
     OK(store_producer_put(fixture.writer, &row, &fixture.error));
 }
 
-static void producers_are_remembered(void **state)
+TEST(producers_are_remembered)
 {
-    (void)state;
     struct store_producer row;
     bool found;
     OK(store_producer_get(fixture.writer, SPAN("p"), &row, &found, &fixture.error));
@@ -451,9 +440,8 @@ static bool add_producer(void *argument, const struct store_producer *row)
     return true;
 }
 
-static void producers_are_listed_by_owner_and_in_pages(void **state)
+TEST(producers_are_listed_by_owner_and_in_pages)
 {
-    (void)state;
     static const struct {
         const char *owner, *after;
         int64_t limit;
@@ -493,9 +481,8 @@ static void producers_are_listed_by_owner_and_in_pages(void **state)
     assert_int_equal(count, 1);
 }
 
-static void keys_of_requests_are_kept_and_the_oldest_go(void **state)
+TEST(keys_of_requests_are_kept_and_the_oldest_go)
 {
-    (void)state;
     struct store_key key = {.owner = SPAN("ann"), .body = SPAN("digest"), .answer = SPAN("{}")};
     int64_t count, removed;
     bool found;
@@ -523,9 +510,8 @@ static void keys_of_requests_are_kept_and_the_oldest_go(void **state)
                 span_equal(key.answer, SPAN("{}")));
 }
 
-static void meta_values_are_kept(void **state)
+TEST(meta_values_are_kept)
 {
-    (void)state;
     struct buffer value;
     bool found = true;
     buffer_init(&value, 100);
@@ -541,9 +527,8 @@ static void meta_values_are_kept(void **state)
     buffer_fini(&value);
 }
 
-static void cursors_are_refused_from_now_on(void **state)
+TEST(cursors_are_refused_from_now_on)
 {
-    (void)state;
     struct store_log_state log;
     begin();
     put(fixture.quake, "a", 1, 1, "{}");
@@ -568,9 +553,8 @@ static void expect_tombstones(int64_t before, int64_t limit, const char *expecte
     assert_string_equal(lines.text, expected);
 }
 
-static void tombstones_are_put_read_and_removed(void **state)
+TEST(tombstones_are_put_read_and_removed)
 {
-    (void)state;
     struct store_tombstone tombstone;
     bool found = false;
     begin();
@@ -614,9 +598,8 @@ static bool add_scopes(void *argument, const struct store_change *change,
                     (int)change->scope_left.length, change->scope_left.data);
 }
 
-static void scopes_are_kept_with_changes_and_tombstones(void **state)
+TEST(scopes_are_kept_with_changes_and_tombstones)
 {
-    (void)state;
     struct lines lines = {.left = 9};
     struct store_entity entity;
     struct store_change change = {.id = 2,
@@ -659,34 +642,4 @@ static void scopes_are_kept_with_changes_and_tombstones(void **state)
     expect_tombstones(INT64_MAX, 9, "");
     assert_int_equal(store_writer_log(fixture.writer)->tombstone_floor, 2);
     check_whole();
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(seqs_compare_as_pairs_of_numbers),
-        cmocka_unit_test_setup_teardown(entity_is_inserted_updated_and_deleted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(keys_and_data_may_hold_any_byte, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(counters_follow_and_survive_a_restart, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_late_seq_knows_that_it_is_shared, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(rollback_takes_everything_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_change_needs_a_transaction, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_failed_step_spoils_the_transaction, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(eviction_follows_the_last_change, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_limit_holds_when_the_order_was_made_in_steps, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(a_limit_changes_while_its_order_is_made, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(exports_are_found_and_listed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(producers_are_remembered, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(producers_are_listed_by_owner_and_in_pages, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(keys_of_requests_are_kept_and_the_oldest_go, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(meta_values_are_kept, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(cursors_are_refused_from_now_on, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tombstones_are_put_read_and_removed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(scopes_are_kept_with_changes_and_tombstones, set_up,
-                                        tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

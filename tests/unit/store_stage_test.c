@@ -6,16 +6,15 @@
 
 static struct store_stage stage;
 
-static int set_up_stage(void **state)
+static void set_up_stage(void)
 {
-    if (set_up(state)) {
-        return -1;
-    }
+    set_up();
     begin();
     OK(store_stage_ensure(fixture.writer, SPAN("best"), fixture.quake, true, &stage, ERROR));
     commit();
-    return 0;
 }
+
+TEST_EACH(set_up_stage, tear_down)
 
 /* Entities k0 … k9 at places p0 … p9. */
 static void fill(void)
@@ -68,9 +67,8 @@ static void expect_scan(const char *after, int64_t skip, int64_t limit, bool bac
     }
 }
 
-static void scans_a_stage_both_ways(void **state)
+TEST(scans_a_stage_both_ways)
 {
-    (void)state;
     fill();
     expect_scan(NULL, 0, 3, false, "k0 k1 k2 ");
     expect_scan(NULL, 8, -1, false, "k8 k9 ");
@@ -95,9 +93,8 @@ static void scans_a_stage_both_ways(void **state)
     assert_false(found);
 }
 
-static void lists_by_seq_then_key(void **state)
+TEST(lists_by_seq_then_key)
 {
-    (void)state;
     struct seen all = {.data = true}, page = {.data = false}, keys = {.data = true};
     fill();
     OK(store_scan_list(fixture.reader, fixture.quake, 0, -1, true, see, &all, ERROR));
@@ -109,9 +106,8 @@ static void lists_by_seq_then_key(void **state)
     assert_string_equal(keys.keys, "k8 k9 k0 ");
 }
 
-static void a_stage_is_found_when_it_is_built(void **state)
+TEST(a_stage_is_found_when_it_is_built)
 {
-    (void)state;
     int64_t id, built;
     bool found;
     OK(store_read_stage(fixture.reader, SPAN("best"), &id, &built, &found, ERROR));
@@ -123,9 +119,8 @@ static void a_stage_is_found_when_it_is_built(void **state)
     assert_int_equal(built, 10);
 }
 
-static void refuses_rows_that_cannot_be(void **state)
+TEST(refuses_rows_that_cannot_be)
 {
-    (void)state;
     fill();
     begin();
     assert_false(store_row_put(fixture.writer, stage.id, SPAN("p3"), 1, ERROR));
@@ -136,9 +131,8 @@ static void refuses_rows_that_cannot_be(void **state)
     assert_false(store_commit(fixture.writer, ERROR));
 }
 
-static void a_retired_stage_goes_in_steps(void **state)
+TEST(a_retired_stage_goes_in_steps)
 {
-    (void)state;
     struct store_stage again;
     bool more = true;
     int64_t at;
@@ -203,9 +197,8 @@ static int64_t last_flip(void)
     return log.last_flip;
 }
 
-static void flips_go_with_the_log(void **state)
+TEST(flips_go_with_the_log)
 {
-    (void)state;
     struct store_retention retention = {.rows = 4};
     struct store_export export;
     uint32_t other;
@@ -253,9 +246,8 @@ static bool trim_step(const struct store_retention *retention, int64_t step)
 }
 
 /* Time can make any number of entities turn at one change. */
-static void many_flips_of_one_change_go_in_steps(void **state)
+TEST(many_flips_of_one_change_go_in_steps)
 {
-    (void)state;
     struct store_retention retention = {.rows = 4};
     fill();
     begin();
@@ -276,9 +268,8 @@ static void many_flips_of_one_change_go_in_steps(void **state)
     expect_flips(0, "k1 ");
 }
 
-static void each_flip_is_read_once(void **state)
+TEST(each_flip_is_read_once)
 {
-    (void)state;
     struct store_retention retention = {.rows = 1};
     bool more;
     fill();
@@ -316,20 +307,4 @@ static void each_flip_is_read_once(void **state)
     flip(12, fixture.quake, "k4");
     commit();
     expect_new_flips(last, "k4 ");
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(scans_a_stage_both_ways, set_up_stage, tear_down),
-        cmocka_unit_test_setup_teardown(lists_by_seq_then_key, set_up_stage, tear_down),
-        cmocka_unit_test_setup_teardown(a_stage_is_found_when_it_is_built, set_up_stage, tear_down),
-        cmocka_unit_test_setup_teardown(refuses_rows_that_cannot_be, set_up_stage, tear_down),
-        cmocka_unit_test_setup_teardown(a_retired_stage_goes_in_steps, set_up_stage, tear_down),
-        cmocka_unit_test_setup_teardown(flips_go_with_the_log, set_up_stage, tear_down),
-        cmocka_unit_test_setup_teardown(many_flips_of_one_change_go_in_steps, set_up_stage,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(each_flip_is_read_once, set_up_stage, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 #include "store/store_internal.h"
 #include "store_fixture.h"
 
+TEST_EACH(set_up, tear_down)
+
 enum { MANY = 1000, LARGE = 1 << 20 };
 
 static void add(int64_t at, const char *text)
@@ -35,9 +37,8 @@ static void expect_state(int64_t rows, int64_t bytes, int64_t dropped)
     check_whole();
 }
 
-static void what_is_put_is_read_until_it_is_removed(void **state)
+TEST(what_is_put_is_read_until_it_is_removed)
 {
-    (void)state;
     begin();
     add(11, "{\"a\":1}");
     add(12, "{\"b\":\"\303\274\"}"); /* a letter of two bytes */
@@ -71,10 +72,9 @@ static bool keep_id(void *ids, const struct store_usage_event *event)
     return true;
 }
 
-static void ids_are_unlike_and_stay(void **state)
+TEST(ids_are_unlike_and_stay)
 {
     char before[100][40] = {{0}}, after[100][40] = {{0}};
-    (void)state;
     begin();
     for (int i = 0; i < 100; i++)
         add(i, "{}");
@@ -89,9 +89,8 @@ static void ids_are_unlike_and_stay(void **state)
             assert_string_not_equal(before[i], before[j]);
 }
 
-static void the_oldest_give_way(void **state)
+TEST(the_oldest_give_way)
 {
-    (void)state;
     begin();
     for (int i = 1; i <= 10; i++)
         add(i, "{}");
@@ -114,9 +113,8 @@ static void the_oldest_give_way(void **state)
     expect_state(0, 0, 10);
 }
 
-static void a_rollback_takes_all_back(void **state)
+TEST(a_rollback_takes_all_back)
 {
-    (void)state;
     begin();
     add(1, "{}");
     commit();
@@ -128,26 +126,13 @@ static void a_rollback_takes_all_back(void **state)
     expect_state(1, 66, 0);
 }
 
-static void wrong_counters_are_found(void **state)
+TEST(wrong_counters_are_found)
 {
     int findings = 0;
-    (void)state;
     begin();
     add(1, "{}");
     OK(connection_execute(&fixture.writer->connection, "DELETE FROM usage_event", &fixture.error));
     commit();
     OK(store_check(fixture.reader, count_finding, &findings, &fixture.error));
     assert_int_equal(findings, 1);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_put_is_read_until_it_is_removed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(ids_are_unlike_and_stay, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_oldest_give_way, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_rollback_takes_all_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(wrong_counters_are_found, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,8 @@
 #include "store/watched.h"
 #include "store_fixture.h"
 
+TEST_EACH(set_up, tear_down)
+
 static void change_of(const char *key, const char *scope, const char *left)
 {
     struct store_change change = {.id = last_change() + 1,
@@ -94,9 +96,8 @@ static void expect_floor(int64_t expected)
 
 /* ---- the cases ---- */
 
-static void what_is_trimmed_stays_known_behind_a_change(void **state)
+TEST(what_is_trimmed_stays_known_behind_a_change)
 {
-    (void)state;
     uint32_t other;
     expect_floor(-1);
     begin();
@@ -120,9 +121,8 @@ static void what_is_trimmed_stays_known_behind_a_change(void **state)
     check_whole();
 }
 
-static void what_nobody_asks_for_any_more_is_not_claimed(void **state)
+TEST(what_nobody_asks_for_any_more_is_not_claimed)
 {
-    (void)state;
     begin();
     start(true, true);
     changes("abcdef");
@@ -147,9 +147,8 @@ static void what_nobody_asks_for_any_more_is_not_claimed(void **state)
     expect_floor(6);
 }
 
-static void what_time_moved_is_known_too(void **state)
+TEST(what_time_moved_is_known_too)
 {
-    (void)state;
     begin();
     start(true, true);
     changes("abcd");
@@ -165,9 +164,8 @@ static void what_time_moved_is_known_too(void **state)
     expect(true, 0, INT64_MAX, "c3 m~3 d4 ");
 }
 
-static void a_rollback_takes_it_back(void **state)
+TEST(a_rollback_takes_it_back)
 {
-    (void)state;
     begin();
     start(true, true);
     changes("abcd");
@@ -186,9 +184,8 @@ static void a_rollback_takes_it_back(void **state)
     assert_int_equal(fixture.writer->now.watched_keys, 2);
 }
 
-static void the_oldest_of_too_many_go(void **state)
+TEST(the_oldest_of_too_many_go)
 {
-    (void)state;
     begin();
     start(true, true);
     many_changes(STORE_WATCHED_CHANGES + 2, "k");
@@ -199,9 +196,8 @@ static void the_oldest_of_too_many_go(void **state)
     expect(false, 0, 3, "k12 k23 ");
 }
 
-static void what_is_pinned_outlives_the_log_and_goes_by_its_change(void **state)
+TEST(what_is_pinned_outlives_the_log_and_goes_by_its_change)
 {
-    (void)state;
     begin();
     start(true, true);
     changes("abaXc");
@@ -228,9 +224,8 @@ static void what_is_pinned_outlives_the_log_and_goes_by_its_change(void **state)
     check_whole();
 }
 
-static void the_newest_of_too_many_are_pinned(void **state)
+TEST(the_newest_of_too_many_are_pinned)
 {
-    (void)state;
     begin();
     start(true, true);
     changes("ab");
@@ -244,9 +239,8 @@ static void the_newest_of_too_many_are_pinned(void **state)
 
 /* What time moved is noted behind a log's trimming, and may be older than what was dropped there.
  */
-static void the_floor_never_falls(void **state)
+TEST(the_floor_never_falls)
 {
-    (void)state;
     int64_t floor, later;
     begin();
     start(true, true);
@@ -262,22 +256,4 @@ static void the_floor_never_falls(void **state)
     commit();
     OK(store_read_watched_floor(fixture.reader, &later, &fixture.error));
     assert_true(later >= floor);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(the_floor_never_falls, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_trimmed_stays_known_behind_a_change, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_nobody_asks_for_any_more_is_not_claimed, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(what_time_moved_is_known_too, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_rollback_takes_it_back, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_oldest_of_too_many_go, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_is_pinned_outlives_the_log_and_goes_by_its_change,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_newest_of_too_many_are_pinned, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 #include "store/watched.h"
 #include "store_fixture.h"
 
+TEST_EACH(set_up, tear_down)
+
 static int64_t grown; /* in this transaction */
 
 static int64_t put_window(const char *name, int64_t change, int64_t at)
@@ -76,9 +78,8 @@ static void expect(const char *name, int64_t change, const char *text)
     assert_string_equal(lines.text, text);
 }
 
-static void rows_come_and_leave(void **state)
+TEST(rows_come_and_leave)
 {
-    (void)state;
     begin();
     int64_t id = put_window("w", 5, 100);
     row(id, "b", 0);
@@ -100,9 +101,8 @@ static void rows_come_and_leave(void **state)
     check_whole();
 }
 
-static void what_left_is_forgotten_by_age_and_number(void **state)
+TEST(what_left_is_forgotten_by_age_and_number)
 {
-    (void)state;
     char key[8];
     begin();
     int64_t id = put_window("w", 1, 100), other = put_window("v", 1, 100);
@@ -123,9 +123,8 @@ static void what_left_is_forgotten_by_age_and_number(void **state)
     expect_state(2, 4, 100);
 }
 
-static void windows_that_nobody_watches_go_in_steps(void **state)
+TEST(windows_that_nobody_watches_go_in_steps)
 {
-    (void)state;
     begin();
     int64_t old = put_window("old", 1, 100), other = put_window("other", 1, 150);
     for (int i = 0; i < 5; i++)
@@ -159,9 +158,8 @@ static void windows_that_nobody_watches_go_in_steps(void **state)
 }
 
 /* Windows without rows cost a job too. */
-static void windows_go_so_many_at_a_time(void **state)
+TEST(windows_go_so_many_at_a_time)
 {
-    (void)state;
     char name[8];
     begin();
     for (int i = 0; i < 20; i++) {
@@ -193,9 +191,8 @@ static bool was_forgotten(void)
 }
 
 /* The oldest go before their time; a window that went is not taken for one that was kept. */
-static void tables_are_bounded(void **state)
+TEST(tables_are_bounded)
 {
-    (void)state;
     const struct store_watched_limits few_rows = {
         .rows = 5, .windows = 99, .row_step = 4, .window_step = 9};
     begin();
@@ -236,9 +233,8 @@ static void tables_are_bounded(void **state)
 }
 
 /* A file of an earlier version does not know how many rows it has. */
-static void rows_are_counted_once(void **state)
+TEST(rows_are_counted_once)
 {
-    (void)state;
     begin();
     int64_t id = put_window("w", 1, 100);
     for (int i = 0; i < 3; i++)
@@ -254,18 +250,4 @@ static void rows_are_counted_once(void **state)
     trim(id, 60, 9);
     commit();
     expect_state(1, 3, 100);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rows_come_and_leave, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_left_is_forgotten_by_age_and_number, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(windows_that_nobody_watches_go_in_steps, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(windows_go_so_many_at_a_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(tables_are_bounded, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(rows_are_counted_once, set_up, tear_down),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

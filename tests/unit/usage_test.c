@@ -4,16 +4,10 @@
  * endpoint and a crash in the middle cost no event that was in the spool.
  */
 #include "engine_fixture.h"
+#include "test.h"
 #include "usage/usage_internal.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 enum { POSTS = 16, PATIENCE_US = 60 * 1000 * 1000 };
 
@@ -182,9 +176,8 @@ static void crash(void)
     it.usage = NULL;
 }
 
-static int set_up(void **state)
+static void set_up(void)
 {
-    (void)state;
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
     memset(&it, 0, sizeof it);
     fixture_init(&it.base);
@@ -194,14 +187,12 @@ static int set_up(void **state)
     it.now = 1000;
     it.status = 204;
     open_usage(1000 * 1000);
-    return 0;
 }
 
-static int tear_down(void **state)
+static void tear_down(void)
 {
     size_t position = 0;
     struct taken *one;
-    (void)state;
     if (it.usage)
         crash();
     taken();
@@ -211,8 +202,9 @@ static int tear_down(void **state)
     buffer_fini(&it.told);
     auth_identity_release(it.identity);
     fixture_fini(&it.base);
-    return 0;
 }
+
+TEST_EACH(set_up, tear_down)
 
 static uint64_t cpu_us(void)
 {
@@ -299,11 +291,10 @@ static struct usage_client *come(void)
 
 /* ---- the pace ---- */
 
-static void attempts_become_rare_up_to_a_cap(void **state)
+TEST_WITH(attempts_become_rare_up_to_a_cap, NULL, NULL)
 {
     struct usage_pace pace;
     uint64_t now = 5000, expected = USAGE_BACK_OFF_MS;
-    (void)state;
     usage_pace_init(&pace, 1);
     assert_true(usage_pace_may_send(&pace, now, USAGE_AT_ONCE - 1));
     assert_false(usage_pace_may_send(&pace, now, USAGE_AT_ONCE));
@@ -321,10 +312,9 @@ static void attempts_become_rare_up_to_a_cap(void **state)
     assert_in_range(usage_pace_failed(&pace, now, 0, 0), USAGE_BACK_OFF_MS / 2, USAGE_BACK_OFF_MS);
 }
 
-static void chance_spreads_them(void **state)
+TEST_WITH(chance_spreads_them, NULL, NULL)
 {
     bool low = false, high = false;
-    (void)state;
     for (uint64_t seed = 0; seed < 50; seed++) {
         struct usage_pace pace;
         usage_pace_init(&pace, seed);
@@ -335,10 +325,9 @@ static void chance_spreads_them(void **state)
     assert_true(low && high);
 }
 
-static void those_that_fail_together_are_one_failure(void **state)
+TEST_WITH(those_that_fail_together_are_one_failure, NULL, NULL)
 {
     struct usage_pace pace;
-    (void)state;
     usage_pace_init(&pace, 1);
     uint64_t first = usage_pace_failed(&pace, 1000, 0, 0);
     for (int i = 0; i < 3; i++)
@@ -346,10 +335,9 @@ static void those_that_fail_together_are_one_failure(void **state)
     assert_int_equal(pace.failures, 1);
 }
 
-static void the_endpoint_may_ask_for_more(void **state)
+TEST_WITH(the_endpoint_may_ask_for_more, NULL, NULL)
 {
     struct usage_pace pace;
-    (void)state;
     usage_pace_init(&pace, 1);
     assert_int_equal(usage_pace_failed(&pace, 1000, 0, 90), 90 * 1000);
     assert_int_equal(usage_pace_failed(&pace, 1000, 1, INT64_MAX), USAGE_RETRY_AFTER_MOST_MS);
@@ -358,13 +346,12 @@ static void the_endpoint_may_ask_for_more(void **state)
 
 /* ---- sums ---- */
 
-static void updates_are_summed_over_their_interval(void **state)
+TEST(updates_are_summed_over_their_interval)
 {
     struct usage_client *client = come();
     struct usage_meter *a = usage_subscribed(client, "Q/list");
     struct usage_meter *b = usage_subscribed(client, "Q/append");
     assert_ptr_equal(usage_subscribed(client, "Q/list"), a); /* one for both */
-    (void)state;
     pass(1000);
     usage_sent(a, USAGE_UPDATE, 0, 2, 100);
     usage_sent(a, USAGE_SNAPSHOT, 7, 1, 1000);
@@ -401,11 +388,10 @@ static void updates_are_summed_over_their_interval(void **state)
     assert_int_equal(times("\"duration_secs\":90.000,\"subscription_count\":3}"), 1);
 }
 
-static void answers_count_when_they_are_sent(void **state)
+TEST(answers_count_when_they_are_sent)
 {
     struct usage_client *client = come();
     struct usage_meter *meter = usage_subscribed(client, "Q/list");
-    (void)state;
     usage_announced(meter, 50);
     usage_announced(meter, 60);
     usage_unsubscribed(meter); /* the message is still on its way */
@@ -421,9 +407,8 @@ static void answers_count_when_they_are_sent(void **state)
 }
 
 /* A view of an export that was never fed may go right after the subscription to it. */
-static void a_meter_outlives_its_view(void **state)
+TEST(a_meter_outlives_its_view)
 {
-    (void)state;
     char view[] = "Q/list";
     struct usage_client *client = come();
     struct usage_meter *meter = usage_subscribed(client, view);
@@ -439,11 +424,10 @@ static void a_meter_outlives_its_view(void **state)
     assert_int_equal(times("?"), 0);
 }
 
-static void a_refreshed_token_tells_from_then_on(void **state)
+TEST(a_refreshed_token_tells_from_then_on)
 {
     struct usage_client *client = come();
     struct auth_identity *other = auth_identity_anonymous();
-    (void)state;
     memory_free(other->metering_key);
     other->metering_key = memory_copy_string("a\"b", 3);
     other->key_class = AUTH_KEY_PUBLISHABLE;
@@ -464,9 +448,8 @@ static void a_refreshed_token_tells_from_then_on(void **state)
 
 /* ---- the spool ---- */
 
-static void events_wait_a_second_or_for_many(void **state)
+TEST(events_wait_a_second_or_for_many)
 {
-    (void)state;
     settle();
     usage_client_free(come(), 0);
     pass(900);
@@ -480,9 +463,8 @@ static void events_wait_a_second_or_for_many(void **state)
     assert_int_equal(in_spool(), 2 + USAGE_BATCH_EVENTS);
 }
 
-static void memory_is_bounded(void **state)
+TEST(memory_is_bounded)
 {
-    (void)state;
     for (int i = 0; i < USAGE_PENDING_EVENTS; i++) /* twice as many events; the writer gets none */
         usage_client_free(come(), 0);
     const struct usage_metrics *metrics = usage_metrics(it.usage);
@@ -497,9 +479,8 @@ static void memory_is_bounded(void **state)
 
 /* ---- delivery ---- */
 
-static void full_packets_go_at_once_and_others_soon(void **state)
+TEST(full_packets_go_at_once_and_others_soon)
 {
-    (void)state;
     settle();
     for (int i = 0; i < 500; i++)
         usage_client_free(come(), 0);
@@ -515,10 +496,9 @@ static void full_packets_go_at_once_and_others_soon(void **state)
     assert_int_equal(it.repeated, 0);
 }
 
-static void a_refused_event_is_passed_and_tried_again(void **state)
+TEST(a_refused_event_is_passed_and_tried_again)
 {
     struct usage_client *clients[40];
-    (void)state;
     it.poison = "Q/bad";
     for (int i = 0; i < 40; i++) {
         clients[i] = come();
@@ -541,9 +521,8 @@ static void a_refused_event_is_passed_and_tried_again(void **state)
         usage_client_free(clients[i], 0);
 }
 
-static void what_cannot_be_begun_is_tried_again(void **state)
+TEST(what_cannot_be_begun_is_tried_again)
 {
-    (void)state;
     it.full = true;
     usage_client_free(come(), 0);
     for (int i = 0; i < 10; i++)
@@ -554,9 +533,8 @@ static void what_cannot_be_begun_is_tried_again(void **state)
     assert_int_equal(taken(), 2);
 }
 
-static void a_stop_delivers_what_it_can(void **state)
+TEST(a_stop_delivers_what_it_can)
 {
-    (void)state;
     settle();
     for (int i = 0; i < 70; i++)
         usage_client_free(come(), 0);
@@ -574,9 +552,8 @@ static void a_stop_delivers_what_it_can(void **state)
     assert_int_equal(taken(), 142);
 }
 
-static void a_stop_does_not_wait_for_a_dead_endpoint(void **state)
+TEST(a_stop_does_not_wait_for_a_dead_endpoint)
 {
-    (void)state;
     it.status = 0;
     usage_client_free(come(), 0);
     pass(1000);
@@ -625,12 +602,11 @@ static void live_for(int seconds)
     usage_client_free(client, 1);
 }
 
-static void an_hour_without_the_endpoint_and_a_crash(void **state)
+TEST(an_hour_without_the_endpoint_and_a_crash)
 {
     struct map ids;
     size_t position = 0, missing = 0;
     struct taken *id;
-    (void)state;
     map_init(&ids, taken_key);
     longest_us = 0;
     it.status = 0;
@@ -667,12 +643,11 @@ static void an_hour_without_the_endpoint_and_a_crash(void **state)
 }
 
 /* All of many connections were sent something at the same moment: their sums are due together. */
-static void many_sums_at_once_are_told_in_turns(void **state)
+TEST(many_sums_at_once_are_told_in_turns)
 {
     enum { CLIENTS = 10000 };
     static struct usage_client *clients[CLIENTS];
     static struct usage_meter *meters[CLIENTS];
-    (void)state;
     it.status = 0;
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = come();
@@ -720,11 +695,10 @@ static uint64_t one_client(void)
 
 /* Each allocation on the way fails in turn: every event is delivered or counted, and what waits
  * goes on when there is memory again. */
-static void an_allocation_fails(void **state)
+TEST(an_allocation_fails)
 {
     uint64_t made = 0;
     bool hit = true;
-    (void)state;
     for (uint64_t nth = 1; hit; nth++) {
         memory_fail_at(nth, 0);
         made += one_client();
@@ -740,31 +714,4 @@ static void an_allocation_fails(void **state)
     made = taken() + one_client();
     come_through();
     assert_int_equal(taken(), made);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        TEST(a_meter_outlives_its_view),
-        cmocka_unit_test(attempts_become_rare_up_to_a_cap),
-        cmocka_unit_test(chance_spreads_them),
-        cmocka_unit_test(those_that_fail_together_are_one_failure),
-        cmocka_unit_test(the_endpoint_may_ask_for_more),
-        TEST(updates_are_summed_over_their_interval),
-        TEST(answers_count_when_they_are_sent),
-        TEST(a_refreshed_token_tells_from_then_on),
-        TEST(events_wait_a_second_or_for_many),
-        TEST(memory_is_bounded),
-        TEST(full_packets_go_at_once_and_others_soon),
-        TEST(a_refused_event_is_passed_and_tried_again),
-        TEST(what_cannot_be_begun_is_tried_again),
-        TEST(a_stop_delivers_what_it_can),
-        TEST(a_stop_does_not_wait_for_a_dead_endpoint),
-        TEST(an_hour_without_the_endpoint_and_a_crash),
-        TEST(many_sums_at_once_are_told_in_turns),
-        TEST(an_allocation_fails),
-    };
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }
