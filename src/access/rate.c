@@ -1,4 +1,10 @@
+/*
+ * Levels by key. Those that have one stand in a list, the one that let something through longest
+ * ago first; only when nothing of that counts any more its place goes to another.
+ */
 #include "access/rate.h"
+#include "auth/auth.h"
+#include "base/map.h"
 
 /* A count of 53 bits times a window of 27. */
 __extension__ typedef __int128 wide;
@@ -25,14 +31,15 @@ static int64_t wait_for(const struct rate_level *level, const struct rate *rate,
     return wait < INT64_MAX ? (int64_t)wait : INT64_MAX;
 }
 
-int64_t rate_room(const struct rate *rate)
+/* The amount that is accepted when idle. */
+static int64_t room_of(const struct rate *rate)
 {
     return rate->most > 0 ? rate->most + rate->burst : 0;
 }
 
 int64_t rate_left(struct rate_level *level, const struct rate *rate, int64_t now_ms)
 {
-    int64_t room = rate_room(rate);
+    int64_t room = room_of(rate);
     leak(level, rate, now_ms);
     return room > level->used ? room - level->used : 0;
 }
@@ -40,7 +47,7 @@ int64_t rate_left(struct rate_level *level, const struct rate *rate, int64_t now
 bool rate_allows(struct rate_level *level, const struct rate *rate, int64_t now_ms, int64_t amount,
                  int64_t *wait_ms)
 {
-    int64_t room = rate_room(rate);
+    int64_t room = room_of(rate);
     if (amount <= rate_left(level, rate, now_ms))
         return true;
     if (wait_ms)
@@ -56,4 +63,156 @@ bool rate_admit(struct rate_level *level, const struct rate *rate, int64_t now_m
         return false;
     level->used += amount;
     return true;
+}
+
+enum {
+    DIGEST_BYTES = 32,
+    LONGEST_KEY = 64,    /* a longer one is remembered by its digest */
+    DIGEST_MARK = 0xff,  /* before a digest; no text in UTF-8 begins so, and no short key of ours */
+    DROPPED_PER_CALL = 2 /* so that the table shrinks, and no call takes long */
+};
+
+struct entry {
+    struct entry *older, *newer;
+    struct rate_level level;
+    size_t key_length;
+    char key[];
+};
+
+struct rate_table {
+    struct map entries;
+    size_t most_keys;
+    struct entry *oldest, *newest;
+    struct rate_level shared[RATE_SHARED_LEVELS];
+};
+
+static struct span key_of(const void *value)
+{
+    const struct entry *entry = value;
+    return span_make(entry->key, entry->key_length);
+}
+
+struct rate_table *rate_table_new(size_t most_keys)
+{
+    struct rate_table *table = memory_new(sizeof *table);
+    if (!table)
+        return NULL;
+    map_init(&table->entries, key_of);
+    table->most_keys = most_keys;
+    return table;
+}
+
+/* ---- the list ---- */
+
+static void unlink_entry(struct rate_table *table, struct entry *entry)
+{
+    *(entry->older ? &entry->older->newer : &table->oldest) = entry->newer;
+    *(entry->newer ? &entry->newer->older : &table->newest) = entry->older;
+    entry->older = entry->newer = NULL;
+}
+
+static void append_entry(struct rate_table *table, struct entry *entry)
+{
+    entry->older = table->newest;
+    *(table->newest ? &table->newest->newer : &table->oldest) = entry;
+    table->newest = entry;
+}
+
+static void drop(struct rate_table *table, struct entry *entry)
+{
+    unlink_entry(table, entry);
+    map_remove(&table->entries, key_of(entry));
+    memory_free(entry);
+}
+
+void rate_table_free(struct rate_table *table)
+{
+    if (!table)
+        return;
+    while (table->oldest)
+        drop(table, table->oldest);
+    map_fini(&table->entries);
+    memory_free(table);
+}
+
+static void drop_resting(struct rate_table *table, const struct rate *rate, int64_t now_ms)
+{
+    for (int i = 0; i < DROPPED_PER_CALL && table->oldest; i++) {
+        if (rate_left(&table->oldest->level, rate, now_ms) < room_of(rate))
+            return;
+        drop(table, table->oldest);
+    }
+}
+
+/* ---- keys ---- */
+
+/* A digest that cannot be made leaves the key's start. */
+static struct span shorten(struct span key, unsigned char room[1 + DIGEST_BYTES])
+{
+    if (key.length <= LONGEST_KEY)
+        return key;
+    room[0] = DIGEST_MARK;
+    return auth_digest(key, room + 1) ? span_make((char *)room, 1 + DIGEST_BYTES)
+                                      : span_make(key.data, LONGEST_KEY);
+}
+
+static struct entry *make(struct rate_table *table, struct span key)
+{
+    struct entry *entry = NULL;
+    if (table->entries.count < table->most_keys)
+        entry = memory_new(sizeof *entry + key.length);
+    if (!entry)
+        return NULL;
+    entry->key_length = key.length;
+    memcpy(entry->key, key.data, key.length);
+    if (map_add(&table->entries, entry)) {
+        append_entry(table, entry);
+        return entry;
+    }
+    memory_free(entry);
+    return NULL;
+}
+
+static struct rate_level *shared_level(struct rate_table *table, struct span key)
+{
+    return &table->shared[map_hash(key) % RATE_SHARED_LEVELS];
+}
+
+bool rate_table_allows(struct rate_table *table, const struct rate *rate, struct span key,
+                       int64_t now_ms, int64_t *wait_ms)
+{
+    unsigned char room[1 + DIGEST_BYTES];
+    struct rate_level fresh = {0}, *level = &fresh;
+    drop_resting(table, rate, now_ms);
+    key = shorten(key, room);
+    struct entry *entry = map_get(&table->entries, key);
+    if (entry)
+        level = &entry->level;
+    else if (table->entries.count >= table->most_keys)
+        level = shared_level(table, key);
+    return rate_allows(level, rate, now_ms, 1, wait_ms);
+}
+
+bool rate_table_admit(struct rate_table *table, const struct rate *rate, struct span key,
+                      int64_t now_ms, int64_t *wait_ms)
+{
+    unsigned char room[1 + DIGEST_BYTES];
+    drop_resting(table, rate, now_ms);
+    key = shorten(key, room);
+    struct entry *entry = map_get(&table->entries, key);
+    if (!entry && rate->most > 0)
+        entry = make(table, key);
+    struct rate_level *level = entry ? &entry->level : shared_level(table, key);
+    if (!rate_admit(level, rate, now_ms, 1, wait_ms))
+        return false;
+    if (entry && entry != table->newest) {
+        unlink_entry(table, entry);
+        append_entry(table, entry);
+    }
+    return true;
+}
+
+size_t rate_table_keys(const struct rate_table *table)
+{
+    return table->entries.count;
 }

@@ -34,8 +34,7 @@ bool rate_admit(struct rate_level *level, const struct rate *rate, int64_t now_m
 /* The same without counting. */
 bool rate_allows(struct rate_level *level, const struct rate *rate, int64_t now_ms, int64_t amount,
                  int64_t *wait_ms);
-/* The amount that is accepted when idle, and the amount that would be now. */
-int64_t rate_room(const struct rate *rate);
+/* The amount that would be accepted now. */
 int64_t rate_left(struct rate_level *level, const struct rate *rate, int64_t now_ms);
 
 /*

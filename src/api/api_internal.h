@@ -29,7 +29,7 @@ enum api_state {
 struct stele {
     pid_t owner;                           /* the process that opened it */
     size_t queue_bytes, max_request_bytes; /* as they were when it was opened */
-    stele_options options;                 /* to read them again; a copy: api_options.c */
+    stele_options options;                 /* to read them again; a copy */
     struct config config;       /* in force; once it runs, changed on the loop thread only */
     pthread_mutex_t reloading;  /* one at a time */
     const atomic_bool *give_up; /* while it opens; or NULL */
@@ -107,10 +107,6 @@ bool api_wait(struct stele *store, struct api_wait *wait, struct error *error);
 void api_done(struct api_wait *wait, const struct error *error);
 /* The `abandon` of waiting calls. */
 void api_abandon_wait(struct api_call *call, const struct error *error);
-
-/* A copy of the options with all their texts; api_free_options frees half a copy, too. */
-bool api_copy_options(stele_options *copy, const stele_options *options, struct error *error);
-void api_free_options(stele_options *copy);
 
 bool api_on_loop(struct stele *store);
 /* Whether the server still accepts work. On the loop thread. */

@@ -11,6 +11,51 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static bool copy_text(const char **copy, const char *text)
+{
+    *copy = text ? memory_copy_string(text, strlen(text)) : NULL;
+    return *copy || !text;
+}
+
+static bool copy_settings(stele_options *copy, const stele_options *options)
+{
+    const char **settings = memory_new((options->setting_count + 1) * sizeof *settings);
+    copy->settings = settings;
+    for (size_t i = 0; settings && i < options->setting_count; i++) {
+        if (!copy_text(&settings[i], options->settings[i]))
+            return false;
+        copy->setting_count++;
+    }
+    return settings != NULL;
+}
+
+/* A copy of the options with all their texts; what is half copied is freed by free_options. */
+static bool copy_options(stele_options *copy, const stele_options *options, struct error *error)
+{
+    *copy = *options;
+    copy->database = copy->config_file = copy->listen = copy->health = NULL;
+    copy->settings = NULL;
+    copy->setting_count = 0;
+    return (copy_text(&copy->database, options->database) &&
+            copy_text(&copy->config_file, options->config_file) &&
+            copy_text(&copy->listen, options->listen) &&
+            copy_text(&copy->health, options->health) && copy_settings(copy, options)) ||
+           error_set(error, ERROR_MEMORY, "out of memory");
+}
+
+static void free_options(stele_options *copy)
+{
+    const char **settings = (const char **)(uintptr_t)copy->settings;
+    for (size_t i = 0; i < copy->setting_count; i++)
+        memory_free((void *)(uintptr_t)settings[i]);
+    memory_free(settings);
+    memory_free((void *)(uintptr_t)copy->database);
+    memory_free((void *)(uintptr_t)copy->config_file);
+    memory_free((void *)(uintptr_t)copy->listen);
+    memory_free((void *)(uintptr_t)copy->health);
+    *copy = (stele_options){.struct_size = 0};
+}
+
 static void set_state(struct stele *store, enum api_state state)
 {
     pthread_mutex_lock(&store->lock);
@@ -110,7 +155,7 @@ static void leave_folder(struct stele *store)
 static void free_store(struct stele *store)
 {
     leave_folder(store);
-    api_free_options(&store->options);
+    free_options(&store->options);
     config_fini(&store->config);
     memory_free(store->address);
     memory_free(store->health_address);
@@ -157,7 +202,7 @@ static struct stele *open_store(const stele_options *options, const atomic_bool 
     pthread_cond_init(&store->changed, NULL);
     log_configure(store->config.log_level, store->config.log_format);
     log_configure_levels(store->config.log_levels, NULL); /* it was checked */
-    if (!api_copy_options(&store->options, options, error) || !start_thread(store, error)) {
+    if (!copy_options(&store->options, options, error) || !start_thread(store, error)) {
         free_store(store);
         return NULL;
     }

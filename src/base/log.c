@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log_line.h"
-#include "base/map.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -214,6 +213,17 @@ struct repeat {
 static struct repeat repeats[REPEAT_SLOTS];
 static pthread_mutex_t repeats_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* FNV-1a, as both are names of ours; base/map.h stands on the log, by its invariants. */
+static const uint64_t HASH_START = UINT64_C(0xcbf29ce484222325);
+
+static uint64_t hash_of(const char *name, uint64_t hash)
+{
+    do
+        hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
+    while (*name++);
+    return hash;
+}
+
 /* The slot of the hash, or the one to take for it: a free one, or that of the oldest window. The
  * table is larger than the set of events that a busy server tells at a time. */
 static struct repeat *repeat_of(uint64_t hash)
@@ -250,7 +260,7 @@ static void tell_held(const struct repeat *repeat)
 /* Whether the line may be written; *held becomes the number of those before it that were not. */
 static bool passes(enum log_level level, const char *component, const char *event, uint64_t *held)
 {
-    uint64_t hash = map_hash(span_of(component)) * 3 + map_hash(span_of(event));
+    uint64_t hash = hash_of(event, hash_of(component, HASH_START));
     uint64_t now_us = clock_monotonic_us();
     unsigned allowed = strcmp(component, "audit") == 0 ? AUDIT_REPEATS_ALLOWED : REPEATS_ALLOWED;
     struct repeat lost = {.held = 0};

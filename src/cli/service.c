@@ -1,14 +1,71 @@
 #include "cli/service.h"
 
-#include "cli/notify.h"
-
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+/* ---- the manager's socket ---- */
+
+/*
+ * Reporting the server's state to a service manager, by sd_notify(3): lines of NAME=VALUE in a
+ * datagram to the socket in NOTIFY_SOCKET. The protocol is so small that it needs no library.
+ */
+struct notify {
+    int socket; /* -1: there is no service manager */
+    socklen_t length;
+    struct sockaddr_un address;
+};
+
+/* `path` is the value of NOTIFY_SOCKET: a path, or a name with '@' in front in the abstract space;
+ * NULL or "" for nobody. ERROR_CONFIGURATION for anything else. */
+static bool notify_open(struct notify *notify, const char *path, struct error *error)
+{
+    *notify = (struct notify){.socket = -1, .address.sun_family = AF_UNIX};
+    if (!path || !*path)
+        return true;
+    size_t length = strlen(path);
+    if ((path[0] != '/' && path[0] != '@') || length >= sizeof notify->address.sun_path)
+        return error_set(
+            error, ERROR_CONFIGURATION,
+            "NOTIFY_SOCKET is \"%.200s\"; it must be a path, or a name with @ in front", path);
+    memcpy(notify->address.sun_path, path, length);
+    if (path[0] == '@')
+        notify->address.sun_path[0] = '\0';
+    /* Without the NUL at the end, which would be part of an abstract name. */
+    notify->length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+    notify->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return notify->socket >= 0 ||
+           error_set(error, ERROR_NETWORK, "no socket for NOTIFY_SOCKET: %s", error_reason(errno));
+}
+
+static void notify_close(struct notify *notify)
+{
+    if (notify->socket >= 0)
+        close(notify->socket);
+    notify->socket = -1;
+}
+
+/* Send one datagram; it is dropped if the socket does not accept it at once, because the server
+ * may not wait for the manager. Any thread. Returns whether it was sent; true without a manager. */
+static bool notify_send(const struct notify *notify, const char *lines)
+{
+    if (notify->socket < 0)
+        return true;
+    size_t length = strlen(lines);
+    ssize_t sent;
+    do
+        sent = sendto(notify->socket, lines, length, MSG_NOSIGNAL,
+                      (const struct sockaddr *)&notify->address, notify->length);
+    while (sent < 0 && errno == EINTR);
+    return sent == (ssize_t)length;
+}
 
 enum {
     PACE_US = 10 * 1000 * 1000,

@@ -210,11 +210,6 @@ void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t 
 /* Choose derive.next and take the turns that have come by then. Before the transaction changes a
  * turn. */
 bool derive_advance(struct derive *derive, struct error *error);
-/* rewind.c: whether rows tell of a time that has not come, by more than can be waited for;
- * choose derive.next in the direction of `target`, and the entities to look at again. Only while
- * nothing is pending. */
-bool derive_is_ahead(const struct derive *derive, int64_t now);
-bool derive_rewind(struct derive *derive, int64_t target, struct error *error);
 /* At start: as of when rows are right. */
 bool derive_read_now(struct derive *derive, struct error *error);
 bool derive_store_now(struct derive *derive, int64_t now, struct error *error);

@@ -1,8 +1,28 @@
 #include "http/request.h"
+#include "access/access.h"
 
-#include "http/cors.h"
 #include "http/http_internal.h"
 #include "wire/wire.h"
+
+enum { CORS_LINES = 1024 };
+
+/* CORS: pages that may read answers by HTTP. Only those of allowed_origins; if that is empty, none,
+ * because pages use a WebSocket. The lines for the header of an answer, each with its CRLF; "" for
+ * none. */
+static void print_cors(struct net_connection *connection, char lines[CORS_LINES])
+{
+    const struct access *access = frontend_of(connection)->access;
+    char room[ACCESS_ORIGIN_BYTES];
+    *lines = '\0';
+    if (!access_names_origins(access))
+        return;
+    /* Also where it is not allowed, the answer would be another one for another page. */
+    bool allowed = access_allowed_page(access, connection, room);
+    snprintf(lines, CORS_LINES, "%s%s%sVary: Origin\r\n",
+             allowed ? "Access-Control-Allow-Origin: " : "", allowed ? room : "",
+             allowed ? "\r\nAccess-Control-Expose-Headers: ETag, Retry-After, X-Error-Code\r\n"
+                     : "");
+}
 
 enum {
     MOST_LARGE_BYTES = 64 << 20, /* of answers that clients have not taken yet */
@@ -65,7 +85,7 @@ static const char *connection_line(const struct net_connection *connection)
 static const char policies[] = "X-Content-Type-Options: nosniff\r\n"
                                "Cross-Origin-Resource-Policy: same-origin\r\n";
 
-/* `cors`: lines from cors_print. */
+/* `cors`: lines from print_cors. */
 static bool print_head(struct buffer *out, const struct net_connection *connection,
                        const struct http_content *content, const char *cors)
 {
@@ -145,7 +165,7 @@ void http_respond(struct net_connection *connection, const struct http_content *
     struct buffer bytes;
     char cors[CORS_LINES];
     buffer_init(&bytes, REPLY_LIMIT);
-    cors_print(connection, cors);
+    print_cors(connection, cors);
     finish(connection, &bytes, print(&bytes, connection, content, cors));
 }
 
@@ -155,7 +175,7 @@ void http_respond_error(struct net_connection *connection, const struct error *e
     struct buffer bytes;
     char cors[CORS_LINES];
     buffer_init(&bytes, REPLY_LIMIT);
-    cors_print(connection, cors);
+    print_cors(connection, cors);
     finish(connection, &bytes, print_error(&bytes, connection, error, headers, cors));
 }
 
@@ -164,7 +184,7 @@ void http_respond_stream(struct net_connection *connection, const char *type, st
     struct buffer bytes;
     char cors[CORS_LINES];
     buffer_init(&bytes, REPLY_LIMIT);
-    cors_print(connection, cors);
+    print_cors(connection, cors);
     /* The last line is for proxies that would gather an answer before they pass it on. */
     buffer_printf(&bytes,
                   "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store\r\n"
@@ -216,7 +236,7 @@ struct http_request *http_request_new(struct http *http, struct net_connection *
     request->http = http;
     request->connection = connection;
     request->head = is_head(connection);
-    cors_print(connection, cors);
+    print_cors(connection, cors);
     request->cors = *cors ? memory_copy_string(cors, strlen(cors)) : NULL;
     request->owner = shares_owner_of(&request->principal);
     intake_init(&request->intake, &http->frontend->incoming, limit, on_late);

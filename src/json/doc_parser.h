@@ -1,6 +1,6 @@
 /*
- * The state of the parser, for its parts: doc_parse.c has containers and the whole,
- * doc_parse_string.c strings, doc_parse_number.c numbers.
+ * The state of the parser, for its parts: doc_parse.c has containers, numbers and the whole,
+ * doc_parse_string.c strings.
  */
 #ifndef JSON_DOC_PARSER_H
 #define JSON_DOC_PARSER_H
@@ -37,7 +37,5 @@ bool doc_refuse_size(struct doc_parser *parser);
 
 /* From the opening quote to behind the closing one. */
 bool doc_parse_string(struct doc_parser *parser);
-/* A number, or with another *type an integer that becomes a string. */
-bool doc_parse_number(struct doc_parser *parser, enum doc_type *type);
 
 #endif

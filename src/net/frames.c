@@ -49,7 +49,8 @@ static bool begin_character(struct utf8_reader *reader, unsigned char c)
     return true;
 }
 
-bool utf8_goes_on(struct utf8_reader *reader, struct span bytes)
+/* Whether these bytes continue valid UTF-8; at the end of a text, `reader->left` must be 0. */
+static bool goes_on(struct utf8_reader *reader, struct span bytes)
 {
     for (size_t i = 0; i < bytes.length; i++) {
         unsigned char c = (unsigned char)bytes.data[i];
@@ -214,7 +215,7 @@ static void read_close(const struct frame_reader *reader, struct frame_event *ev
     unsigned status = reader->control_length > 1 ? (unsigned)text[0] << 8 | text[1] : 0;
     if (!is_close_status(status))
         broken(event, STATUS_PROTOCOL, "the status of a close frame is none that may be sent");
-    else if (!utf8_goes_on(&utf8, span_make(reader->control + 2, reader->control_length - 2u)) ||
+    else if (!goes_on(&utf8, span_make(reader->control + 2, reader->control_length - 2u)) ||
              utf8.left)
         broken(event, STATUS_NO_UTF8, "the reason of a close frame is not UTF-8");
     else
@@ -245,7 +246,7 @@ static void take_piece(struct frame_reader *reader, const char *bytes, size_t le
     event->binary = reader->binary;
     event->last = !reader->left && is_last_frame(reader);
     if (!reader->binary &&
-        (!utf8_goes_on(&reader->utf8, event->bytes) || (event->last && reader->utf8.left)))
+        (!goes_on(&reader->utf8, event->bytes) || (event->last && reader->utf8.left)))
         broken(event, STATUS_NO_UTF8, "a text message is not UTF-8");
     else if (!reader->left)
         frame_ended(reader);

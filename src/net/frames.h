@@ -63,7 +63,5 @@ void frame_reader_init(struct frame_reader *reader, size_t limit);
  */
 size_t frame_read(struct frame_reader *reader, char *bytes, size_t length,
                   struct frame_event *event);
-/* Whether these bytes continue valid UTF-8; at the end of a text, `reader->left` must be 0. */
-bool utf8_goes_on(struct utf8_reader *reader, struct span bytes);
 
 #endif

@@ -4,6 +4,58 @@
 #include "session/frontend.h"
 #include "wire/wire.h"
 
+bool session_has_expired(const struct session *session)
+{
+    int64_t at = session->principal.identity->expires_at;
+    return at && clock_wall_ms() / 1000 >= at;
+}
+
+static void forget_end(struct session *session)
+{
+    struct sessions *sessions = &session->frontend->sessions;
+    bool is_open = session->state == SESSION_OPEN;
+    heap_remove(is_open ? &sessions->expiring : &sessions->closing, &session->ends);
+}
+
+void session_watch_expiry(struct session *session)
+{
+    int64_t at = session->principal.identity->expires_at;
+    if (session->state != SESSION_OPEN)
+        return; /* its end is near already */
+    forget_end(session);
+    if (!at)
+        return;
+    heap_add(&session->frontend->sessions.expiring, &session->ends, at);
+    session->frontend->due(session->frontend->argument);
+}
+
+/* Of an open or closing session: cut it off unless it has gone by itself in that time. */
+static void watch_closing(struct session *session, int seconds)
+{
+    struct frontend *frontend = session->frontend;
+    INVARIANT(session->state == SESSION_PARTING || session->state == SESSION_CLOSING);
+    forget_end(session);
+    heap_add(&frontend->sessions.closing, &session->ends,
+             (int64_t)frontend_now(frontend) + (int64_t)seconds * 1000);
+}
+
+bool session_rests(struct session *session, int ms)
+{
+    uint64_t now = frontend_now(session->frontend);
+    if (session->state != SESSION_OPEN)
+        return false;
+    if (!session->rests_until_ms) {
+        session->rests_until_ms = now + (uint64_t)ms;
+        link_append(&session->frontend->sessions.resting, &session->in_resting);
+        session->frontend->due(session->frontend->argument);
+    }
+    if (now < session->rests_until_ms)
+        return true;
+    session->rests_until_ms = 0;
+    link_remove(&session->in_resting);
+    return false;
+}
+
 enum {
     LAST_PULLS = 64,       /* what a parting client still gets, in pulls of WIRE_FRAGMENT */
     WRITES_PER_TURN = 8,   /* pulls that one turn of the loop writes for a session, at most */
@@ -198,14 +250,14 @@ void session_close(struct session *session, uint16_t status, const char *reason)
     INVARIANT(session->state != SESSION_GONE);
     if (session->state != SESSION_OPEN)
         return;
-    session_forget_end(session);
+    forget_end(session);
     session_set_state(session, SESSION_PARTING);
     session->close_status = status;
     session->close_reason = memory_copy_string(reason, strlen(reason));
     session->ping_due = false;
     if (session->paused)
         resume(session); /* or the close frame that answers ours would not be read */
-    session_watch_closing(session, PARTING_SECONDS);
+    watch_closing(session, PARTING_SECONDS);
     session_want_write(session);
 }
 
@@ -322,7 +374,7 @@ static void write_close(struct session *session)
     session_set_state(session, SESSION_CLOSING);
     session->kind->carrier->close(session, session->close_status, reason);
     if (!net_is_blocked(connection))
-        session_watch_closing(session, ANSWER_SECONDS);
+        watch_closing(session, ANSWER_SECONDS);
 }
 
 static void write_more(struct session *session)
@@ -365,7 +417,7 @@ void session_closed(struct session *session)
     link_remove(&session->in_told);
     link_remove(&session->in_paused);
     link_remove(&session->in_resting);
-    session_forget_end(session);
+    forget_end(session);
     frontend->sessions.count--;
     intake_end(&session->incoming);
     session_set_state(session, SESSION_GONE);

@@ -171,9 +171,6 @@ void session_become(struct session *session, struct auth_identity *identity);
 bool session_has_expired(const struct session *session);
 /* After its identity was set. */
 void session_watch_expiry(struct session *session);
-/* Of an open or closing session: cut it off unless it has gone by itself in that time. */
-void session_watch_closing(struct session *session, int seconds);
-void session_forget_end(struct session *session);
 /* Cut off those whose time is over. */
 void sessions_cut(struct sessions *sessions);
 /* The same as session_close with 1011, counted as an error of the server: for a client that

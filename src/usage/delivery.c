@@ -10,6 +10,76 @@
  */
 #include "usage/usage_internal.h"
 
+/* ---- a packet ---- */
+
+/* NULL when out of memory. */
+static struct usage_packet *packet_new(struct usage *usage)
+{
+    struct usage_packet *packet = memory_new(sizeof *packet);
+    if (!packet)
+        return NULL;
+    packet->usage = usage;
+    link_init(&packet->in_packets);
+    buffer_init(&packet->text, USAGE_PACKET_EVENTS * 2 * USAGE_EVENT_BYTES);
+    return packet;
+}
+
+static void packet_free(struct usage_packet *packet)
+{
+    link_remove(&packet->in_packets);
+    buffer_fini(&packet->text);
+    memory_free(packet);
+}
+
+/* These are false when out of memory. */
+static bool packet_add(struct usage_packet *packet, int64_t id, struct span text)
+{
+    if (packet->count)
+        buffer_add_char(&packet->text, ',');
+    if (!buffer_add_span(&packet->text, text))
+        return false;
+    packet->events[packet->count].id = id;
+    packet->events[packet->count++].end = packet->text.length;
+    return true;
+}
+
+/* The text of one event. */
+static struct span packet_event(const struct usage_packet *packet, size_t i)
+{
+    size_t from = i ? packet->events[i - 1].end + 1 : 0;
+    return span_make(packet->text.data + from, packet->events[i].end - from);
+}
+
+/* The second half becomes a packet of its own, behind it in its list. */
+static bool packet_split(struct usage_packet *packet)
+{
+    size_t half = packet->count / 2;
+    struct usage_packet *second = packet_new(packet->usage);
+    bool done = second != NULL;
+    for (size_t i = half; done && i < packet->count; i++)
+        done = packet_add(second, packet->events[i].id, packet_event(packet, i));
+    if (!done) {
+        if (second)
+            packet_free(second);
+        return false;
+    }
+    second->oldest_at = packet->oldest_at;
+    link_append(packet->in_packets.next, &second->in_packets); /* before the next one */
+    packet->count = half;
+    packet->text.length = packet->events[half - 1].end;
+    return true;
+}
+
+/* The body of the request. */
+static bool packet_print(const struct usage_packet *packet, struct buffer *body)
+{
+    buffer_add_string(body, "{\"events\":[");
+    buffer_add(body, packet->text.data, packet->text.length);
+    return buffer_add_string(body, "]}");
+}
+
+/* ---- from the spool ---- */
+
 enum { RETRY_MS = 1000 };
 
 void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed)
@@ -22,7 +92,7 @@ void usage_delivery_init(struct usage_delivery *delivery, uint64_t seed)
 void usage_delivery_fini(struct usage_delivery *delivery)
 {
     while (!link_alone(&delivery->packets))
-        usage_packet_free(LINK_OWNER(struct usage_packet, in_packets, delivery->packets.next));
+        packet_free(LINK_OWNER(struct usage_packet, in_packets, delivery->packets.next));
 }
 
 /* The database did not do it: not again at once. */
@@ -57,7 +127,7 @@ static void deliver_removal(struct engine_event *event)
     packet->removing = false;
     if (packet->removal.error.code == ERROR_NONE) {
         usage_note_spool(usage, &packet->left);
-        usage_packet_free(packet);
+        packet_free(packet);
         wake(usage);
     } else {
         log_warning("usage", "removal-failed", log_number("events", packet->count),
@@ -89,7 +159,7 @@ static void remove_delivered(struct usage *usage)
 static void set_aside(struct usage_packet *packet, int status)
 {
     struct usage *usage = packet->usage;
-    struct span event = usage_packet_event(packet, 0);
+    struct span event = packet_event(packet, 0);
     log_error("usage", "event-refused", log_number("status", status),
               log_number("id", packet->events[0].id),
               log_span("event", span_make(event.data, event.length < 60 ? event.length : 60)));
@@ -97,7 +167,7 @@ static void set_aside(struct usage_packet *packet, int status)
     if (!usage->delivery.any_refused)
         usage->delivery.again_ms = usage_now(usage) + USAGE_REFUSED_MS;
     usage->delivery.any_refused = true;
-    usage_packet_free(packet);
+    packet_free(packet);
 }
 
 /* What another attempt with the same body would not change: it is the content that is refused. */
@@ -113,7 +183,7 @@ static void refused(struct usage *usage, struct usage_packet *packet, int status
     log_warning("usage", "events-refused", log_number("status", status),
                 log_number("events", packet->count));
     counter_add(&usage->metrics.failures, 1);
-    if (!usage_packet_split(packet)) /* out of memory: later, whole */
+    if (!packet_split(packet)) /* out of memory: later, whole */
         usage_pace_failed(&usage->delivery.pace, usage_now(usage), packet->failures, 0);
 }
 
@@ -164,7 +234,7 @@ static void send_packet(struct usage *usage, struct usage_packet *packet)
     struct buffer body;
     buffer_init(&body, packet->text.length + 64);
     packet->failures = usage->delivery.pace.failures;
-    bool sent = usage_packet_print(packet, &body) &&
+    bool sent = packet_print(packet, &body) &&
                 usage->options.post(usage->options.argument, buffer_span(&body), on_answer, packet);
     buffer_fini(&body);
     if (sent) {
@@ -218,7 +288,7 @@ static bool take_event(void *argument, const struct store_usage_event *event)
                   (int)event->event_id.length, event->event_id.data, (long long)event->at);
     buffer_add_span(line, event->event);
     read->done =
-        buffer_add_char(line, '}') && usage_packet_add(read->packet, event->id, buffer_span(line));
+        buffer_add_char(line, '}') && packet_add(read->packet, event->id, buffer_span(line));
     if (read->packet->count == 1)
         read->packet->oldest_at = event->at;
     return read->done;
@@ -242,7 +312,7 @@ static void run_read(struct read_job *job, struct store_reader *reader)
 static void read_free(struct usage_read *read)
 {
     if (read->packet)
-        usage_packet_free(read->packet);
+        packet_free(read->packet);
     buffer_fini(&read->line);
     memory_free(read);
 }
@@ -291,7 +361,7 @@ static void start_read(struct usage *usage, uint64_t now)
     read->job.event.deliver = deliver_read;
     read->usage = usage;
     read->after = delivery->after;
-    read->packet = usage_packet_new(usage);
+    read->packet = packet_new(usage);
     buffer_init(&read->line, 2 * USAGE_EVENT_BYTES);
     if (!read->packet || !engine_read(usage->options.engine, &read->job)) {
         read_free(read);

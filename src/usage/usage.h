@@ -11,10 +11,9 @@
  *
  *   client.c    clients, their sums per view, the texts of events
  *   spool.c     events on their way into the database
- *   delivery.c  and from there to the endpoint
- *   packet.c    some events on that way
+ *   delivery.c  and from there to the endpoint, some in a packet
  *   pace.c      when the next request to the endpoint may go
- *   open.c      usage from the configuration
+ *   usage.c     their life, and usage from the configuration
  */
 #ifndef USAGE_USAGE_H
 #define USAGE_USAGE_H
@@ -51,8 +50,6 @@ void usage_finish(struct usage *usage);
 bool usage_settled(const struct usage *usage);
 /* Hand the remaining events to the writer: the last act before engine_close. */
 void usage_flush(struct usage *usage);
-/* Other limits of the spool. */
-void usage_set_limits(struct usage *usage, int64_t spool_rows, int64_t spool_bytes);
 /* After engine_close and outbound_close. NULL is fine. */
 void usage_free(struct usage *usage);
 

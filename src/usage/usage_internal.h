@@ -121,18 +121,6 @@ struct usage_packet {
     } events[USAGE_PACKET_EVENTS];
 };
 
-/* NULL when out of memory. */
-struct usage_packet *usage_packet_new(struct usage *usage);
-void usage_packet_free(struct usage_packet *packet);
-/* These are false when out of memory. */
-bool usage_packet_add(struct usage_packet *packet, int64_t id, struct span text);
-/* The second half becomes a packet of its own, behind it in its list. */
-bool usage_packet_split(struct usage_packet *packet);
-/* The body of the request. */
-bool usage_packet_print(const struct usage_packet *packet, struct buffer *body);
-/* The text of one event. */
-struct span usage_packet_event(const struct usage_packet *packet, size_t i);
-
 /* ---- delivery ---- */
 
 struct usage_delivery {

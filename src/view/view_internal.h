@@ -242,10 +242,6 @@ struct view_scope {
     const struct view_stage *by_label; /* all rows of the export */
 };
 
-/* NULL with an error. */
-struct view_scope *scope_new(const char *export_name, const struct tree *path, struct error *error);
-/* NULL is allowed. */
-void scope_free(struct view_scope *scope);
 /* Give a view of a known export that export's scope. */
 void scope_attach(const struct view_set *set, struct view *view);
 
