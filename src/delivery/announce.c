@@ -31,6 +31,8 @@ void subscription_announce(struct subscription *subscription, int resumed)
     size_t sort_count = find_sorts(subscription, sorts);
     char epoch[VIEW_EPOCH];
     struct wire_subscribed subscribed = {
+        .encoding = feed->encoding,
+        .tape = subscription->tape.on ? &subscription->tape.window : NULL,
         .view = span_of(feed->view->id),
         .mode = feed->mode,
         .sorted_by_seq = !sort_count && is_sorted_by_seq(feed->view),

@@ -39,7 +39,7 @@ static bool is_answer(enum log_purpose purpose)
 /* A complete batch tells the client where it ends. */
 static bool is_told_end(enum log_purpose purpose)
 {
-    return purpose == LOG_RESUMES || purpose == LOG_OVERLAPS;
+    return purpose == LOG_RESUMES || purpose == LOG_OVERLAPS || purpose == LOG_REPLAYS;
 }
 
 /*
@@ -57,6 +57,16 @@ static enum catch_up_style choose_style(const struct subscription *subscription)
         return subscription->knowledge.full || is_answer(purpose) ? CATCH_UP_EVENTS
                                                                   : CATCH_UP_WHOLE;
     return is_told_end(purpose) ? CATCH_UP_RESUME : CATCH_UP_WHOLE;
+}
+
+/* A client that gets bodies takes the rows of a snapshot when it is complete: what is gone must not
+ * be told among them. */
+static enum catch_up_part choose_part(const struct subscription *subscription)
+{
+    enum log_purpose purpose = subscription->log.purpose;
+    if (purpose == LOG_DELETES)
+        return CATCH_UP_GONE;
+    return purpose == LOG_RESUMES && subscription->feed->encoding ? CATCH_UP_ROWS : CATCH_UP_ALL;
 }
 
 /*
@@ -95,6 +105,7 @@ static struct catch_up_request make_request(struct subscription *subscription)
     unsigned growth = grow(subscription);
     return (struct catch_up_request){
         .view = feed->view,
+        .encoding = feed->encoding,
         .scope = feed->scope,
         .was = subscription->moved.was,
         .mode = feed->mode,
@@ -106,6 +117,8 @@ static struct catch_up_request make_request(struct subscription *subscription)
                      << (growth < HUB_SCAN_GROWTH ? growth : HUB_SCAN_GROWTH),
         .max_array = engine_max_array_length(feed->hub->engine, span_of(feed->view->export_name)),
         .resuming = resuming,
+        .part = choose_part(subscription),
+        .query = subscription->tape.query,
         .partial = !subscription->knowledge.full,
         .resume_target = log->target,
         .resume_limit = resuming ? log->limit : -1,
@@ -159,6 +172,14 @@ static int64_t skip_to_present(struct subscription *subscription, int64_t reache
     return head;
 }
 
+/* The rows of a resume were sent as bodies: what is gone comes next. */
+static void tell_deletes(struct subscription *subscription, int64_t reached)
+{
+    subscription->cursor = subscription->log.from;
+    subscription->log.purpose = LOG_DELETES;
+    subscription->log.target = reached;
+}
+
 static void advance(struct subscription *subscription, const struct catch_up_page *page,
                     struct reader_step *step)
 {
@@ -178,6 +199,13 @@ static void advance(struct subscription *subscription, const struct catch_up_pag
             log->page_growth++;
     }
     log->target = page->target;
+    if (page->ended && page->request.part == CATCH_UP_ROWS && !page->limit_hit) {
+        tell_deletes(subscription, page->to);
+        step->then = STEP_MORE;
+        return;
+    }
+    if (log->purpose == LOG_DELETES && page->to >= log->target)
+        log->purpose = LOG_CATCHES_UP;
     step->then = page->limit_hit || page->at_head ? STEP_NEXT : STEP_MORE;
     step->next = READER_LIVE;
     step->from = page->limit_hit ? skip_to_present(subscription, page->to) : page->to;
@@ -231,6 +259,16 @@ void log_answer(struct subscription *subscription, const struct resume_query *fo
     log->ambiguous_until = found->ambiguous_until;
     log->only_greater = found->only_greater && subscription->feed->mode == WIRE_APPEND;
     log->greater = found->after;
+}
+
+void log_replay(struct subscription *subscription, int64_t from, int64_t target)
+{
+    struct log_part *log = &subscription->log;
+    log_reset(subscription);
+    log->purpose = LOG_REPLAYS;
+    log->limit = -1;
+    log->from = from;
+    log->target = target;
 }
 
 void log_overlap(struct subscription *subscription, int64_t target, struct seq seq)

@@ -20,14 +20,18 @@ static bool put_out_of_sight(struct catch_up_page *page, const struct store_chan
     struct sight sight = row_scope_log_sight(request->scope, change);
     bool before =
         sight.before || (request->was && row_scope_log_sight(request->was, change).before);
-    return !before || sight.after || catch_up_put_delete(&page->frames, change->key, change->seq);
+    return !before || sight.after || catch_up_put_removal(&page->frames, change->key, change->seq);
 }
 
 static bool put_present(struct catch_up_page *page, const struct store_change *change,
                         const struct store_entity *entity)
 {
     const struct catch_up_request *request = &page->request;
-    if (request->scope && !(entity && row_scope_shows(request->scope, request->view, entity->data)))
+    bool hidden =
+        request->scope && !(entity && row_scope_shows(request->scope, request->view, entity->data));
+    if (request->part != CATCH_UP_ALL && (request->part == CATCH_UP_ROWS) != (entity && !hidden))
+        return true;
+    if (hidden)
         return put_out_of_sight(page, change);
     if (entity)
         return entity->change != change->id || catch_up_put_whole(&page->frames, entity);
@@ -69,6 +73,9 @@ static bool put_event(struct catch_up_page *page, const struct store_change *cha
 {
     const struct catch_up_request *request = &page->request;
     struct sight sight = row_scope_log_sight(request->scope, change);
+    if (request->query &&
+        (row_is_gone(change->operation) || !view_query_holds(request->query, change->patch, 0)))
+        return true;
     if (!sight.after)
         return !sight.before || catch_up_put_gone(&page->frames, change);
     /* What it is now must not show in what it was. */
@@ -155,7 +162,8 @@ static bool put_change(void *argument, const struct store_change *change,
  */
 static bool ends_at_target(const struct catch_up_request *request)
 {
-    return request->resuming && request->style == CATCH_UP_EVENTS &&
+    return (request->part == CATCH_UP_GONE ||
+            (request->resuming && request->style == CATCH_UP_EVENTS)) &&
            request->from < request->resume_target;
 }
 
@@ -217,7 +225,7 @@ static bool read_one(struct catch_up_page *page, struct store_reader *reader,
         return false;
     /* The same answer whether there is none, or was, or one that must not be seen. */
     if (request->scope && !(found && row_scope_shows(request->scope, request->view, entity.data)))
-        return catch_up_put_delete(frames, request->key, view_state_cursor(state));
+        return catch_up_put_removal(frames, request->key, view_state_cursor(state));
     if (found)
         return entity.change <= request->from || catch_up_put_whole(frames, &entity);
     if (!store_read_tombstone(reader, state->export.id, request->key, &tombstone, &found,

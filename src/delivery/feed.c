@@ -14,9 +14,10 @@ enum wire_mode feed_mode(const struct view *view)
                                        : WIRE_LIST;
 }
 
-static struct feed *feed_new(struct hub *hub, const struct view *view, struct row_scope *scope,
+static struct feed *feed_new(const struct subscriber *subscriber, const struct view *view,
                              struct span name)
 {
+    struct hub *hub = subscriber->hub;
     struct hub_export *export = hub_await(hub, view);
     struct feed *feed = export ? memory_alloc(sizeof *feed + name.length) : NULL;
     if (!feed) {
@@ -27,7 +28,8 @@ static struct feed *feed_new(struct hub *hub, const struct view *view, struct ro
     *feed = (struct feed){.hub = hub,
                           .export = export,
                           .view = view_ref(view),
-                          .scope = row_scope_ref(scope),
+                          .scope = row_scope_ref(view->scope ? subscriber->scope : NULL),
+                          .encoding = subscriber->encoding,
                           .mode = feed_mode(view),
                           .name_length = name.length};
     memcpy(feed->name, name.data, name.length);
@@ -50,20 +52,26 @@ static struct feed *feed_new(struct hub *hub, const struct view *view, struct ro
     return feed;
 }
 
-struct feed *feed_get(struct hub *hub, const struct view *view, struct row_scope *scope)
+struct feed *feed_get(const struct subscriber *subscriber, const struct view *view)
 {
+    struct hub *hub = subscriber->hub;
     struct buffer *text = &hub->paths;
     struct span name = span_of(view->id);
-    if (view->scope) {
+    if (view->scope || subscriber->encoding) {
         buffer_clear(text);
         buffer_add_span(text, name);
-        buffer_add_char(text, '\n');
-        if (!scope || !buffer_add_span(text, row_scope_name(scope)))
+        if (view->scope) {
+            buffer_add_char(text, '\n');
+            buffer_add_span(text, row_scope_name(subscriber->scope));
+        }
+        if (subscriber->encoding)
+            buffer_add_string(text, "\nbodies");
+        if (text->failed)
             return NULL;
         name = buffer_span(text);
     }
     struct feed *feed = map_get(&hub->feeds, name);
-    return feed ? feed : feed_new(hub, view, view->scope ? scope : NULL, name);
+    return feed ? feed : feed_new(subscriber, view, name);
 }
 
 /* ---- the channel ---- */

@@ -9,6 +9,7 @@
 #include "delivery/hub.h"
 #include "rows/label_index.h"
 
+struct subscriber;
 struct subscription;
 struct window_spec;
 
@@ -34,6 +35,7 @@ struct feed {
     struct link in_touched;    /* hub.touched */
     int64_t offered;           /* the newest change that it was offered */
     enum wire_mode mode;
+    const struct wire_encoding *encoding; /* of its frames */
     size_t subscriptions;
     size_t windows;           /* of this view, also those without members */
     struct link list_windows; /* window.in_topic: of those the ones without a stage */
@@ -44,7 +46,7 @@ struct feed {
     struct link resting; /* unkeyed subscriptions at the head */
     struct map groups;   /* struct key_group by key */
     size_t name_length;
-    char name[]; /* the view's id; where rows are scoped also for whom */
+    char name[]; /* the view's id; where rows are scoped also for whom; and of bodies, a mark */
 };
 
 /* Everybody who wants one key of one view, and the ring's changes of it. */
@@ -59,9 +61,9 @@ struct key_group {
 };
 
 enum wire_mode feed_mode(const struct view *view);
-/* Find or make the feed of a view for who sees `scope`, which does not matter where rows are not
- * scoped; NULL when out of memory. */
-struct feed *feed_get(struct hub *hub, const struct view *view, struct row_scope *scope);
+/* Find or make the feed of a view for the subscriber, whose scope does not matter where rows are
+ * not scoped; NULL when out of memory. */
+struct feed *feed_get(const struct subscriber *subscriber, const struct view *view);
 /* Count a subscription in / out; the last one out frees the feed. */
 bool feed_join(struct feed *feed, struct subscription *subscription, struct span key);
 /* The same for a member of a window of the view. */

@@ -21,7 +21,10 @@ bool frame_change(struct feed *feed, const struct change *change, enum key_state
                   struct buffer *out)
 {
     char seq[SEQ_SIZE];
-    struct wire_change frame = {.mode = feed->mode,
+    struct wire_change frame = {.encoding = feed->encoding,
+                                .change = change->id,
+                                .on_tape = feed->mode == WIRE_APPEND,
+                                .mode = feed->mode,
                                 .view = span_of(feed->view->id),
                                 .operation = operation_for(feed, change, state),
                                 .key = change_key(change)};
@@ -30,16 +33,16 @@ bool frame_change(struct feed *feed, const struct change *change, enum key_state
         if (!sight.before && !sight.after)
             return true;
         if (!sight.after)
-            frame.operation = ROW_DELETE;
+            frame.operation = ROW_REMOVE;
     }
-    if (frame.operation == ROW_DELETE && state == KEY_NEVER_SENT)
+    bool leaves = frame.operation == ROW_DELETE || frame.operation == ROW_REMOVE;
+    if (leaves && state == KEY_NEVER_SENT)
         return true;
     bool whole = change->operation == ROW_PATCH && frame.operation == ROW_UPSERT;
     if (whole && !change_entity(change).data)
         return false; /* too large to travel with its change: the database has it */
     struct span object = whole ? change_entity(change) : change_patch(change);
-    if (frame.operation != ROW_DELETE &&
-        !frame_show(feed->view, object, &feed->hub->shown, &frame.data))
+    if (!leaves && !frame_show(feed->view, object, &feed->hub->shown, &frame.data))
         return false;
     if (frame.operation == ROW_PATCH &&
         !frame_show_append(feed->view, change_append(change), &feed->hub->paths, &frame.append))

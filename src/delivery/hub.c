@@ -91,6 +91,7 @@ void hub_attach(struct hub *hub, struct engine *engine)
     hub->head = engine_head(engine);
     hub->opened_change = engine_last_change(engine);
     hub->opened_us = clock_monotonic_us();
+    hub->bodies = wire_encoding_of(span_of(engine_epoch(engine)));
     ring_fini(&hub->ring);
     ring_init(&hub->ring, engine_last_change(engine), hub->options.ring_bytes);
 }

@@ -96,11 +96,41 @@ void subscriber_silence(struct subscriber *subscriber);
 /* The subscriber is the operator's own, and sees the rows of all scopes: before its first message.
  * False when out of memory: then it sees what a stranger does. */
 bool subscriber_see_all(struct subscriber *subscriber);
+/*
+ * It gets bodies (struct wire_encoding) instead of ready messages, and has one subscription, by
+ * subscriber_subscribe: whoever sends those puts heads before them, and may have several of these
+ * for one client. To be called before anything else.
+ */
+void subscriber_write_bodies(struct subscriber *subscriber);
+/* Open its subscription. false: the error is for the client. */
+bool subscriber_subscribe(struct subscriber *subscriber, const struct wire_subscribe *message,
+                          struct error *error);
+/* What is to be known of a view before it is asked for. */
+struct hub_facts {
+    bool is_found; /* else the rest is zero */
+    enum wire_mode mode;
+    bool needs_key;  /* it shows one entity */
+    bool has_tape;   /* its events are told by position to who gets bodies */
+    bool is_scoped;  /* who sees which rows depends on their token */
+    int64_t take;    /* rows, where the view itself sets a limit; 0: it sets none */
+    int64_t longest; /* window of it */
+};
+struct hub_facts hub_describe(const struct hub *hub, const struct auth_identity *identity,
+                              struct span view);
+/* Whether that identity sees the same rows. */
+bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_identity *identity);
+/* The encoding of bodies. */
+const struct wire_encoding *hub_bodies(const struct hub *hub);
+/* A message came that the hub does not get to see. */
+void hub_count_message(struct hub *hub, bool refused);
 /* A text message from the client. What is wrong with it is answered with an error frame. */
 void subscriber_message(struct subscriber *subscriber, struct span text);
 /* The same for one that was read already; an error is returned and not answered. */
 bool subscriber_take(struct subscriber *subscriber, const struct wire_message *message,
                      struct error *error);
+/* The same when it was read, with wire_message_read; `wrong` NULL: well. */
+void subscriber_handle(struct subscriber *subscriber, const struct wire_message *message,
+                       const struct error *wrong);
 /* Tell the client about an error (a text frame); also used by the transport. */
 void subscriber_error(struct subscriber *subscriber, const struct error *error, bool fatal);
 /* Forget what waits to be sent, answers too. */

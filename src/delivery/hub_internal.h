@@ -68,11 +68,12 @@ struct sending {
 
 struct subscriber {
     struct hub *hub;
-    struct auth_identity *identity; /* NULL: a stranger */
-    struct allowance *allowance;    /* NULL: it may do all */
-    struct row_scope *scope;        /* what it sees of scoped exports; one reference */
-    uint64_t owner;                 /* of what it takes; 0: the server's own */
-    struct share windows;           /* those that it holds: see window/share.c */
+    struct auth_identity *identity;       /* NULL: a stranger */
+    struct allowance *allowance;          /* NULL: it may do all */
+    struct row_scope *scope;              /* what it sees of scoped exports; one reference */
+    const struct wire_encoding *encoding; /* of its frames; NULL: as version 1 has them */
+    uint64_t owner;                       /* of what it takes; 0: the server's own */
+    struct share windows;                 /* those that it holds: see window/share.c */
     struct link in_hub;
     void (*wake)(void *argument);
     void (*refresh)(void *argument, const char *token);        /* NULL: it is refused */
@@ -108,6 +109,8 @@ struct subscriber {
 /* Tell the client about an error of a subscription that it has not, or no more. */
 void subscriber_error_about(struct subscriber *subscriber, const struct error *error,
                             const struct wire_about *about);
+/* Of one that gets bodies: why a subscription ends. */
+void subscriber_problem(struct subscriber *subscriber, const struct wire_problem *problem);
 /* Append ready bytes to subscriber->control, then call this. */
 void subscriber_answered(struct subscriber *subscriber);
 /* Hand a text over to be sent in pieces of whole frames; takes the reference. Nothing may be
@@ -150,6 +153,7 @@ struct hub {
     struct engine *engine;
     struct ring ring;
     struct seq head;
+    struct wire_encoding bodies;
     uint64_t commits;          /* so many were told, also those that only time made */
     int64_t opened_change;     /* newest change when the engine was opened */
     uint64_t opened_us;        /* and when that was: monotonic */

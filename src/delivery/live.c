@@ -6,7 +6,7 @@ static void enter_channel(struct subscription *subscription)
 {
     struct feed *feed = subscription->feed;
     struct hub *hub = feed->hub;
-    if (subscription->group || !subscription->knowledge.full ||
+    if (subscription->group || !subscription->knowledge.full || subscription->tape.query ||
         subscription->cursor > hub->ring.last)
         return;
     if (!feed->channel_on) {
@@ -39,6 +39,10 @@ static bool put_frame(struct subscription *subscription, const struct change *ch
 {
     struct feed *feed = subscription->feed;
     if (change->export_id != feed->export->id || !view_shows(feed->view, change_key(change)))
+        return true;
+    const struct view_query *query = subscription->tape.query;
+    if (query &&
+        (row_is_gone(change->operation) || !view_query_holds(query, change_patch(change), 0)))
         return true;
     enum key_state state = knowledge_of(&subscription->knowledge, change);
     if (state == KEY_NEVER_SENT &&

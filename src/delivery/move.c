@@ -40,7 +40,7 @@ static bool change_feed(struct subscription *subscription, struct window_spec *s
     struct subscriber *subscriber = subscription->subscriber;
     struct feed *old = subscription->feed;
     const struct view *view = view_ref(old->view);
-    struct feed *feed = feed_get(subscriber->hub, view, subscriber->scope);
+    struct feed *feed = feed_get(subscriber, view);
     struct span own = subscription_key(subscription), key = span_make(NULL, 0);
     char *copy = own.data ? memory_copy_string(own.data, own.length) : NULL;
     bool ready = feed && (copy || !own.data);

@@ -27,7 +27,22 @@ void subscriber_tell(struct subscriber *subscriber, struct span json)
 static void tell_error(struct subscriber *subscriber, const struct error *error,
                        const struct wire_about *about, bool fatal)
 {
-    wire_error(&subscriber->control, error, about, fatal, error_retry_after(error));
+    const struct wire_problem problem = {.refusal = WIRE_REFUSED_SUBSCRIBE,
+                                         .error = error,
+                                         .fatal = fatal,
+                                         .retry_after = error_retry_after(error)};
+    if (subscriber->encoding)
+        wire_problem(&subscriber->control, &problem);
+    else
+        wire_error(&subscriber->control, error, about, fatal, error_retry_after(error));
+    counter_add(&subscriber->hub->metrics.messages_refused, 1);
+    subscriber_answered(subscriber);
+}
+
+void subscriber_problem(struct subscriber *subscriber, const struct wire_problem *problem)
+{
+    INVARIANT(subscriber->encoding);
+    wire_problem(&subscriber->control, problem);
     counter_add(&subscriber->hub->metrics.messages_refused, 1);
     subscriber_answered(subscriber);
 }

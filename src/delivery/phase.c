@@ -3,6 +3,7 @@
  *
  *   begin --cursor--> RESUME --found--> LOG --all sent--> LIVE <--behind the ring-- --> LOG
  *     |                  \--found--> WINDOW (a member of one)
+ *     |---events by position--> TAPE --> LOG
  *     \--no cursor, or of no use--> SNAPSHOT --rows--> LIVE, or LOG where its rows overlap
  *                            \--> WINDOW, or LIVE where no rows are wanted
  *
@@ -15,6 +16,7 @@
 /* Who goes on when a reader says so by itself. Beginning anew is possible at any time. */
 static const bool follows[READER_KINDS][READER_KINDS] = {
     [READER_RESUME] = {[READER_LOG] = true, [READER_WINDOW] = true},
+    [READER_TAPE] = {[READER_LOG] = true},
     [READER_SNAPSHOT] = {[READER_LOG] = true, [READER_LIVE] = true},
     [READER_LOG] = {[READER_LIVE] = true},
     [READER_LIVE] = {[READER_LOG] = true},
@@ -28,9 +30,8 @@ static const struct window_ops *windows_of(const struct subscription *subscripti
 static void enter(struct subscription *subscription, enum reader_kind kind)
 {
     static const struct reader_ops *const readers[READER_KINDS] = {
-        [READER_RESUME] = &resume_reader,
-        [READER_SNAPSHOT] = &snapshot_reader,
-        [READER_LOG] = &log_reader,
+        [READER_RESUME] = &resume_reader,     [READER_TAPE] = &tape_reader,
+        [READER_SNAPSHOT] = &snapshot_reader, [READER_LOG] = &log_reader,
         [READER_LIVE] = &live_reader,
     };
     INVARIANT(!subscription->task); /* else it would be woken by what another reader asked for */
@@ -85,8 +86,17 @@ void phase_begin(struct subscription *subscription)
     }
 }
 
+void phase_tape(struct subscription *subscription)
+{
+    enter(subscription, READER_TAPE);
+}
+
 void phase_refuse_cursor(struct subscription *subscription)
 {
+    if (subscription->tape.on) {
+        tape_expire(subscription);
+        return;
+    }
     counter_add(&subscription->feed->hub->metrics.resumes_refused, 1);
     subscription_announce(subscription, 0);
     phase_begin(subscription);
@@ -130,6 +140,7 @@ void phase_next(struct subscription *subscription, const struct reader_step *ste
         windows_of(subscription)->resume(subscription, step->from, step->current);
         break;
     case READER_RESUME:
+    case READER_TAPE:
     case READER_SNAPSHOT:
     case READER_KINDS:
         INVARIANT(false);
@@ -154,6 +165,7 @@ int64_t phase_position(const struct subscription *subscription)
     case READER_SNAPSHOT:
         return snapshot_change(subscription);
     case READER_RESUME:
+    case READER_TAPE:
     case READER_WINDOW:
     case READER_KINDS:
         break;

@@ -17,6 +17,7 @@ struct subscription;
 
 enum reader_kind {
     READER_RESUME,   /* looks a cursor up in the log */
+    READER_TAPE,     /* looks up where the log begins */
     READER_SNAPSHOT, /* batches of rows */
     READER_LOG,      /* pages of the log, from the database */
     READER_LIVE,     /* ready frames, or changes that memory has */
@@ -68,6 +69,6 @@ void reader_forget_failure(struct subscription *subscription);
 /* The same as a step. */
 struct reader_step reader_failed(struct subscription *subscription, const struct error *error);
 
-extern const struct reader_ops resume_reader, snapshot_reader, log_reader, live_reader;
+extern const struct reader_ops resume_reader, tape_reader, snapshot_reader, log_reader, live_reader;
 
 #endif

@@ -77,6 +77,7 @@ static bool print_place(struct buffer *out, const struct snapshot_query *of,
     buffer_clear(out);
     buffer_printf(out, "%zu:", view.length);
     buffer_add_span(out, view);
+    buffer_add_string(out, of->drafts.sink.encoding ? "|b" : "|-");
     for (size_t i = 0; i < 2; i++) {
         struct span name = scopes[i] ? row_scope_name(scopes[i]) : span_make(NULL, 0);
         buffer_printf(out, "|%c%zu:", scopes[i] ? 's' : '-', name.length);
@@ -245,6 +246,7 @@ static struct snapshot_job *job_new(struct snapshots *snapshots,
     buffer_init(&job->query.seen_key, UINT32_MAX);
     snapshot_drafts_init(&job->query.drafts, view_ref(subscription->feed->view),
                          subscription->feed->mode, &subscription->snapshot.place);
+    job->query.drafts.sink.encoding = subscription->feed->encoding;
     return job;
 }
 
@@ -321,8 +323,11 @@ void snapshot_begin(struct subscription *subscription)
                                                        .resumed = subscription->moved.was != NULL});
 }
 
-/* Rows of several states overlap: what changed between them is sent again, and only then is the
- * snapshot complete and has a cursor. */
+/*
+ * Rows of several states overlap: what changed between them is sent again, and only then is the
+ * snapshot complete and has a cursor. Bodies tell how old each row is, and of a snapshot no cursor
+ * is taken: there it was complete with its rows.
+ */
 static enum reader_kind end(struct subscription *subscription, int64_t *from)
 {
     struct snapshot_place *place = &subscription->snapshot.place;
@@ -340,7 +345,10 @@ static enum reader_kind end(struct subscription *subscription, int64_t *from)
         subscription_lost_was(subscription);
         return READER_LIVE;
     }
-    log_overlap(subscription, place->latest, place->seq);
+    if (subscription->feed->encoding)
+        log_reset(subscription);
+    else
+        log_overlap(subscription, place->latest, place->seq);
     return READER_LOG;
 }
 
@@ -370,10 +378,12 @@ static struct snapshot_batch *find_or_ask(struct subscription *subscription,
                                           struct reader_step *step)
 {
     struct snapshots *snapshots = subscription->feed->hub->snapshots;
-    const struct snapshot_query of = {.key = subscription_key(subscription),
-                                      .scope = subscription->feed->scope,
-                                      .was = subscription->moved.was,
-                                      .drafts = {.sink = {.view = subscription->feed->view}}};
+    const struct snapshot_query of = {
+        .key = subscription_key(subscription),
+        .scope = subscription->feed->scope,
+        .was = subscription->moved.was,
+        .drafts = {
+            .sink = {.view = subscription->feed->view, .encoding = subscription->feed->encoding}}};
     struct snapshot_batch *batch = NULL;
     struct buffer name;
     buffer_init(&name, SIZE_MAX / 2);

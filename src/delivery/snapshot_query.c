@@ -262,7 +262,8 @@ static bool read_state(struct snapshot_query *query, struct store_reader *reader
         if (place->change == 0)
             place->change = state.log.last_change;
         place->seq = view_state_cursor(&state);
-        place->deletes = INT64_MAX;
+        /* Behind bodies nothing is to be told: a client forgets what is not among the rows. */
+        place->deletes = query->drafts.sink.encoding ? 0 : INT64_MAX;
     }
     place->latest = state.log.last_change;
     if (!state.found)

@@ -45,11 +45,12 @@ void subscriber_free(struct subscriber *subscriber)
         return;
     subscriber->ended = true;
     subscriber_silence(subscriber);
-    INVARIANT(subscriber->hub->subscriber_count > 0);
+    INVARIANT(subscriber->encoding || subscriber->hub->subscriber_count > 0);
     INVARIANT(!subscriber->held_count || !link_alone(&subscriber->held));
     held_free_all(&subscriber->held);
     link_remove(&subscriber->in_hub);
-    subscriber->hub->subscriber_count--;
+    if (!subscriber->encoding)
+        subscriber->hub->subscriber_count--;
     meter_forget(subscriber);
     buffer_fini(&subscriber->control);
     text_unref(subscriber->rest);
@@ -194,13 +195,24 @@ static void refuse_message(struct subscriber *subscriber, const struct wire_mess
     subscriber_error_about(subscriber, error, &about);
 }
 
+bool subscriber_subscribe(struct subscriber *subscriber, const struct wire_subscribe *message,
+                          struct error *error)
+{
+    if ((!subscriber->allowance || allowance_subscribe(subscriber->allowance, error)) &&
+        subscription_open(subscriber, message, error))
+        return true;
+    counter_add(&subscriber->hub->metrics.subscriptions_refused, 1);
+    if (is_denied(subscriber, message->view))
+        tell_denied(subscriber, message->view);
+    return false;
+}
+
 static bool handle(struct subscriber *subscriber, const struct wire_message *message,
                    struct error *error)
 {
     switch (message->type) {
     case WIRE_SUBSCRIBE:
-        return (!subscriber->allowance || allowance_subscribe(subscriber->allowance, error)) &&
-               subscription_open(subscriber, &message->subscribe, error);
+        return subscriber_subscribe(subscriber, &message->subscribe, error);
     case WIRE_UNSUBSCRIBE: {
         struct subscription *subscription =
             subscription_find(subscriber, span_of(message->subscribe.view), message->subscribe.key);
@@ -225,13 +237,23 @@ bool subscriber_take(struct subscriber *subscriber, const struct wire_message *m
 {
     INVARIANT(!subscriber->ended);
     counter_add(&subscriber->hub->metrics.messages_in, 1);
-    if (handle(subscriber, message, error))
-        return true;
-    bool subscribe = message->type == WIRE_SUBSCRIBE;
-    counter_add(&subscriber->hub->metrics.subscriptions_refused, subscribe);
-    if (subscribe && is_denied(subscriber, message->subscribe.view))
-        tell_denied(subscriber, message->subscribe.view);
-    return false;
+    return handle(subscriber, message, error);
+}
+
+void subscriber_handle(struct subscriber *subscriber, const struct wire_message *message,
+                       const struct error *wrong)
+{
+    struct error error = {.code = ERROR_NONE};
+    bool is_good = !wrong;
+    if (wrong)
+        error = *wrong;
+    if (message->version != 1)
+        is_good = error_set(&error, ERROR_INVALID_MESSAGE,
+                            "this server speaks version 1 of the protocol here; leave "
+                            "\"protocolVersion\" out or make it 1");
+    counter_add(&subscriber->hub->metrics.messages_in, !is_good);
+    if (!is_good || !subscriber_take(subscriber, message, &error))
+        refuse_message(subscriber, message, &error);
 }
 
 void subscriber_message(struct subscriber *subscriber, struct span text)
@@ -239,14 +261,55 @@ void subscriber_message(struct subscriber *subscriber, struct span text)
     struct wire_message message;
     struct error error = {.code = ERROR_NONE};
     bool is_good = wire_message_read(text, &message, &error);
-    if (message.version != 1)
-        is_good = error_set(&error, ERROR_INVALID_MESSAGE,
-                            "this server speaks version 1 of the protocol here; leave "
-                            "\"protocolVersion\" out or make it 1");
-    counter_add(&subscriber->hub->metrics.messages_in, !is_good);
-    if (!is_good || !subscriber_take(subscriber, &message, &error))
-        refuse_message(subscriber, &message, &error);
+    subscriber_handle(subscriber, &message, is_good ? NULL : &error);
     wire_message_fini(&message);
+}
+
+/* ---- for who puts heads before bodies ---- */
+
+void subscriber_write_bodies(struct subscriber *subscriber)
+{
+    INVARIANT(!subscriber->encoding && !subscriber->count);
+    subscriber->encoding = &subscriber->hub->bodies;
+    subscriber->hub->subscriber_count--; /* it is a part of one */
+}
+
+const struct wire_encoding *hub_bodies(const struct hub *hub)
+{
+    return &hub->bodies;
+}
+
+struct hub_facts hub_describe(const struct hub *hub, const struct auth_identity *identity,
+                              struct span view)
+{
+    struct error error;
+    const struct view *it = hub_find_view(hub, identity, view, &error);
+    struct hub_facts facts = {.is_found = it != NULL};
+    if (!it)
+        return facts;
+    facts.mode = feed_mode(it);
+    facts.needs_key = it->mode == VIEW_STATE && (!it->stage || it->output == VIEW_KEYED);
+    facts.has_tape = tape_is_of(it);
+    facts.is_scoped = it->scope != NULL;
+    facts.longest = hub->options.max_window_rows;
+    if (it->stage && it->stage->cut.take != VIEW_ALL && it->output != VIEW_KEYED)
+        facts.take = it->stage->cut.take;
+    view_unref(it);
+    return facts;
+}
+
+bool subscriber_sees_same(const struct subscriber *subscriber, struct auth_identity *identity)
+{
+    struct row_scope *sees = row_scope_get(&subscriber->hub->row_scopes, identity);
+    bool same = sees == subscriber->scope;
+    row_scope_unref(sees);
+    return same;
+}
+
+void hub_count_message(struct hub *hub, bool refused)
+{
+    counter_add(&hub->metrics.messages_in, 1);
+    counter_add(&hub->metrics.messages_refused, refused);
 }
 
 size_t subscriber_subscriptions(const struct subscriber *subscriber)

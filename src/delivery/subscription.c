@@ -30,6 +30,11 @@ struct subscription *subscription_find(struct subscriber *subscriber, struct spa
     return NULL;
 }
 
+static bool is_tape(const struct view *view, const struct wire_subscribe *message)
+{
+    return message->by_position && tape_is_of(view);
+}
+
 static bool check_parameters(const struct view *view, const struct wire_subscribe *message,
                              bool *has_after, struct seq *after, struct error *error)
 {
@@ -42,7 +47,7 @@ static bool check_parameters(const struct view *view, const struct wire_subscrib
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' is missing: view '%.128s' shows one entity, named by its key",
                          message->view);
-    *has_after = message->after != NULL;
+    *has_after = message->after && !is_tape(view, message);
     if (*has_after && !seq_parse(span_of(message->after), after))
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'after' is '%.64s', which is not a cursor; send the seq of a frame, such "
@@ -77,7 +82,7 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
                                              struct window_spec *spec, struct error *error)
 {
     struct subscription *subscription = memory_new(sizeof *subscription);
-    struct feed *feed = subscription ? feed_get(subscriber->hub, view, subscriber->scope) : NULL;
+    struct feed *feed = subscription ? feed_get(subscriber, view) : NULL;
     if (!feed) {
         memory_free(subscription);
         return NULL;
@@ -129,7 +134,7 @@ static bool may_resume(const struct subscription *subscription,
 }
 
 static bool begin(struct subscription *subscription, const struct wire_subscribe *message,
-                  const struct seq *after)
+                  const struct seq *after, struct error *error)
 {
     struct cursor_origin origin;
     counter_add(&subscription->subscriber->hub->metrics.subscriptions_made, 1);
@@ -137,6 +142,10 @@ static bool begin(struct subscription *subscription, const struct wire_subscribe
     if (!subscription->member)
         held_shows(subscription);
     key_owner_begins(subscription);
+    if (is_tape(subscription->feed->view, message)) {
+        phase_tape(subscription);
+        return tape_open(subscription, message, error) && tape_start(subscription);
+    }
     if (!after) {
         subscription_announce(subscription, -1);
         phase_begin(subscription);
@@ -181,7 +190,7 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
         subscription_close(old); /* else key_owner_joined does, so that nothing is forgotten */
     error_set(error, ERROR_MEMORY, "out of memory for a subscription to '%.128s'", message->view);
     struct subscription *subscription = subscription_new(subscriber, view, message, spec, error);
-    if (subscription && begin(subscription, message, after))
+    if (subscription && begin(subscription, message, after, error))
         return true;
     if (subscription)
         subscription_close(subscription);
@@ -200,9 +209,9 @@ bool subscription_open(struct subscriber *subscriber, const struct wire_subscrib
                             &after, error))
         return false;
     INVARIANT(view);
-    bool opened =
-        windows->wanted(subscriber->hub, view, message, subscriber->scope, &spec, error) &&
-        open_checked(subscriber, message, view, spec, has_after ? &after : NULL, error);
+    bool opened = (is_tape(view, message) || windows->wanted(subscriber->hub, view, message,
+                                                             subscriber->scope, &spec, error)) &&
+                  open_checked(subscriber, message, view, spec, has_after ? &after : NULL, error);
     windows->drop(spec);
     view_unref(view);
     return opened;
@@ -290,6 +299,7 @@ void subscription_drop(struct subscription *subscription)
     subscription_lost_was(subscription);
     snapshot_place_unref(&subscription->snapshot.place);
     list_position_unref(&subscription->knowledge.bound);
+    view_query_unref(subscription->tape.query);
     memory_free(subscription->asked.parameters);
     memory_free(subscription->beside.names);
     reader_forget_failure(subscription);

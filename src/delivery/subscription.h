@@ -8,6 +8,7 @@
  *   live       live.c, and feed.c, which says that memory lacks a change
  *   log        catch_up.c
  *   snapshot   snapshot.c
+ *   tape       tape.c, and log and live, which pass over what its filter does not let pass
  *   member     the folder window, which makes it when the subscription joins a window
  *   beside     key_owner.c; of an owner that is a window also window/state.c and window/member.c
  *   held       held.c
@@ -72,6 +73,8 @@ enum log_purpose {
     LOG_CATCHES_UP, /* it fell behind what memory has */
     LOG_ANSWERS,    /* its cursor was taken: what it is sent counts as the rows of its request */
     LOG_RESUMES,    /* likewise, and a complete batch tells where that ends */
+    LOG_REPLAYS,    /* events of a tape, until a complete batch */
+    LOG_DELETES,    /* what was deleted since `from`, up to `target` */
     LOG_OVERLAPS    /* its snapshot was of several states: whole rows until a complete batch */
 };
 
@@ -89,6 +92,17 @@ struct log_part {
     struct seq greater;
     bool holds_grown_page; /* one of hub->grown_pages */
     unsigned page_growth;  /* doublings of the next page: see catch_up.c */
+};
+
+/* Of an append view, as bodies: events by their position in the log. */
+struct tape_part {
+    bool on;
+    bool has_after;
+    int64_t after;           /* the position that it came with */
+    enum wire_refusal wrong; /* with that; 0: nothing */
+    struct wire_tape window;
+    char epoch[VIEW_EPOCH];
+    struct view_query *query; /* of patches; NULL: all. One reference */
 };
 
 struct snapshot_part {
@@ -159,6 +173,7 @@ struct subscription {
     struct live_part live;
     struct log_part log;
     struct snapshot_part snapshot;
+    struct tape_part tape;
     struct moved_part moved;
     struct member *member; /* of a window; NULL: of none */
     struct beside_part beside;
@@ -206,6 +221,8 @@ struct span subscription_pull(struct subscription *subscription);
 /* phase.c: who serves it. */
 /* Its cursor is being looked up. */
 void phase_resume(struct subscription *subscription);
+/* Where it may begin is being looked up. */
+void phase_tape(struct subscription *subscription);
 /* Begin from the start. */
 void phase_begin(struct subscription *subscription);
 /* The same, after the client was told that its cursor is of no use. */
@@ -243,15 +260,28 @@ void snapshot_forget(struct subscription *subscription);
 /* Look the cursor up; continues the subscription by itself. */
 bool resume_start(struct subscription *subscription, struct seq after, struct cursor_origin origin);
 
+/* tape.c */
+/* Whether the view's events are told by position to who gets bodies. */
+bool tape_is_of(const struct view *view);
+/* What the message asks for of it, read; false: it asks for what there is none of. */
+bool tape_open(struct subscription *subscription, const struct wire_subscribe *message,
+               struct error *error);
+/* Find out where it may begin. */
+bool tape_start(struct subscription *subscription);
+/* The log does not reach back to where it stands. */
+void tape_expire(struct subscription *subscription);
+
 /* The change of the state that its snapshot began with; 0: it has none. */
 int64_t snapshot_change(const struct subscription *subscription);
 
 /* catch_up.c: the page that it took last has gone out, or is not wanted any more. */
 void log_release(struct subscription *subscription);
 /* What is read of the log next: only what memory does not have any more / the answer to a cursor
- * that was found / what changed since a snapshot's first state, up to its last at least. */
+ * that was found / a tape's events / what changed since a snapshot's first state, up to its last at
+ * least. */
 void log_reset(struct subscription *subscription);
 void log_answer(struct subscription *subscription, const struct resume_query *found);
+void log_replay(struct subscription *subscription, int64_t from, int64_t target);
 void log_overlap(struct subscription *subscription, int64_t target, struct seq seq);
 
 #endif

@@ -120,11 +120,16 @@ bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct
 static bool remove_key(struct row_sink *sink, struct span key)
 {
     struct snapshot_drafts *drafts = (struct snapshot_drafts *)sink;
+    enum row_operation operation;
+    if (sink->encoding && !drafts->amends)
+        return true;
+    if (!row_sink_leaving(sink, key, &operation))
+        return false;
     struct buffer *out = drafts->place.rows_read ? &drafts->gone : &drafts->deletes;
     struct wire_change frame = {.encoding = drafts->sink.encoding,
                                 .mode = drafts->sink.mode,
                                 .view = span_of(drafts->sink.view->id),
-                                .operation = ROW_DELETE,
+                                .operation = operation,
                                 .key = key};
     return wire_change(out, &frame);
 }
@@ -192,7 +197,8 @@ bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last)
         return false;
     struct snapshot_draft *final = &drafts->list[drafts->count - 1];
     final->last = last;
-    final->complete = last && drafts->place.latest == drafts->place.change;
+    final->complete =
+        last && (drafts->sink.encoding || drafts->place.latest == drafts->place.change);
     struct wire_gzip *gzip = NULL;
     struct buffer out;
     bool done = true;

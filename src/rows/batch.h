@@ -47,11 +47,13 @@ struct snapshot_draft {
  * The batches of one job, in order: a row_sink. What is removed before the rows were all read goes
  * out before the first row of the job: keys that may come again among them, or that the client must
  * not hold while it gets those. What is removed later goes out behind the rows, and before the
- * batch that completes the snapshot: keys that are not among the rows. Removals have no cursor.
+ * batch that completes the snapshot: keys that are not among the rows. Removals have no cursor;
+ * as bodies they are told only where the rows amend others.
  */
 struct snapshot_drafts {
     struct row_sink sink;
     struct snapshot_place place; /* behind the last row */
+    bool amends;                 /* clients of bodies keep what is not among the rows */
     bool is_one;                 /* one batch, however long */
     bool ends_at_limit;          /* else who reads the rows ends there */
     struct seq row_seq;          /* of the last row, */

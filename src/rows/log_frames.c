@@ -19,7 +19,7 @@ void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
     row_frames_init(&frames->frames, request->view, request->mode,
                     request->mode == WIRE_APPEND ? FRAMES_NONE : FRAMES_EACH);
     snapshot_drafts_init(&frames->rows, request->view, request->mode, &begin);
-    frames->rows.is_one = true;
+    frames->rows.is_one = frames->rows.amends = true;
     frames->frames.sink.encoding = frames->rows.sink.encoding = request->encoding;
     frames->frames.on_tape = request->style == CATCH_UP_EVENTS;
     buffer_init(&frames->shown, UINT32_MAX);
@@ -82,12 +82,25 @@ bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entit
     return row_sink_put(sink, entity) || lacks_memory(frames);
 }
 
-bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq)
+static bool put_leaving(struct catch_up_frames *frames, enum row_operation operation,
+                        struct span key, struct seq seq)
 {
     const struct seq *cursor = frames->frames.cursor == FRAMES_EACH ? &seq : NULL;
-    bool done = is_resume(frames) ? row_sink_remove(&frames->rows.sink, key)
-                                  : row_frames_put_at(&frames->frames, key, NULL, cursor);
+    frames->rows.sink.leaving = operation;
+    bool done = is_resume(frames)
+                    ? row_sink_remove(&frames->rows.sink, key)
+                    : row_frames_put_at(&frames->frames, operation, key, NULL, cursor);
     return done || lacks_memory(frames);
+}
+
+bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq)
+{
+    return put_leaving(frames, ROW_DELETE, key, seq);
+}
+
+bool catch_up_put_removal(struct catch_up_frames *frames, struct span key, struct seq seq)
+{
+    return put_leaving(frames, ROW_REMOVE, key, seq);
 }
 
 /* ---- events ---- */
@@ -170,8 +183,8 @@ bool catch_up_put_gone(struct catch_up_frames *frames, const struct store_change
 {
     char text[SEQ_SIZE];
     struct span none = span_make(NULL, 0);
-    return put_frame(frames, ROW_DELETE, change->key, none, none,
-                     event_cursor(frames, change, text), change->id);
+    return put_frame(frames, row_is_gone(change->operation) ? ROW_DELETE : ROW_REMOVE, change->key,
+                     none, none, event_cursor(frames, change, text), change->id);
 }
 
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,

@@ -24,6 +24,11 @@
  *           (`partial`), an entity that it was not told about from its creation on comes whole in
  *           place of its first patch: as it is now, so that its later events are left out.
  */
+enum catch_up_part {
+    CATCH_UP_ALL,
+    CATCH_UP_ROWS, /* what is there: RESUME as bodies, whose clients take rows all at once, ... */
+    CATCH_UP_GONE  /* ... and then WHOLE: what is not, up to `resume_target` */
+};
 enum catch_up_style { CATCH_UP_WHOLE, CATCH_UP_RESUME, CATCH_UP_EVENTS };
 
 /* What is asked; a copy, so that a reader needs nothing of the loop's. The members that are also
@@ -42,7 +47,9 @@ struct catch_up_request {
     int64_t scan_rows; /* of the log, that one page looks at */
     uint32_t max_array;
     bool resuming;
-    bool partial; /* it may lack what was there at its cursor */
+    enum catch_up_part part;
+    const struct view_query *query; /* of EVENTS: of their patches; NULL: all */
+    bool partial;                   /* it may lack what was there at its cursor */
     int64_t resume_target, resume_limit, ambiguous_until, true_from;
     bool only_greater;
     struct seq greater, resume_seq;
@@ -69,7 +76,9 @@ void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
                           struct error *error);
 void catch_up_frames_fini(struct catch_up_frames *frames);
 bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entity *entity);
+/* It is gone / it is there, perhaps, but not to be seen. */
 bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq);
+bool catch_up_put_removal(struct catch_up_frames *frames, struct span key, struct seq seq);
 /* The change as it was, to who sees the row behind it; `entity` is the key's present one if that is
  * seen too, or NULL. */
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,

@@ -1,9 +1,9 @@
 #include "rows/row_frames.h"
 #include "rows/show.h"
 
-/* `data` absent: the key goes. */
-static bool add_frame(struct row_frames *frames, struct span key, struct span data, int64_t change,
-                      const struct seq *seq)
+/* `data` only of an upsert. */
+static bool add_frame(struct row_frames *frames, enum row_operation operation, struct span key,
+                      struct span data, int64_t change, const struct seq *seq)
 {
     char text[SEQ_SIZE];
     struct wire_change frame = {.encoding = frames->sink.encoding,
@@ -11,7 +11,7 @@ static bool add_frame(struct row_frames *frames, struct span key, struct span da
                                 .on_tape = frames->on_tape,
                                 .mode = frames->sink.mode,
                                 .view = span_of(frames->sink.view->id),
-                                .operation = data.data ? ROW_UPSERT : ROW_DELETE,
+                                .operation = operation,
                                 .key = key,
                                 .data = data};
     if (seq)
@@ -25,18 +25,20 @@ static bool add_waiting(struct row_frames *frames, const struct seq *seq)
         return true;
     frames->waits = false;
     struct span key = frames->key.length ? buffer_span(&frames->key) : span_make("", 0);
-    struct span data = frames->is_removal ? span_make(NULL, 0) : buffer_span(&frames->data);
-    return add_frame(frames, key, data, frames->change, seq);
+    struct span data =
+        frames->operation == ROW_UPSERT ? buffer_span(&frames->data) : span_make(NULL, 0);
+    return add_frame(frames, frames->operation, key, data, frames->change, seq);
 }
 
-static bool let_wait(struct row_frames *frames, struct span key, struct span data, int64_t change)
+static bool let_wait(struct row_frames *frames, enum row_operation operation, struct span key,
+                     struct span data, int64_t change)
 {
     if (!add_waiting(frames, frames->before))
         return false;
     buffer_clear(&frames->key);
     buffer_clear(&frames->data);
     frames->waits = true;
-    frames->is_removal = !data.data;
+    frames->operation = operation;
     frames->change = change;
     return buffer_add_span(&frames->key, key) && buffer_add_span(&frames->data, data);
 }
@@ -46,8 +48,8 @@ static bool put(struct row_sink *sink, const struct store_entity *row)
     struct row_frames *frames = (struct row_frames *)sink;
     sink->rows++;
     if (frames->cursor == FRAMES_LAST)
-        return let_wait(frames, row->key, row->data, row->change);
-    return add_frame(frames, row->key, row->data, row->change,
+        return let_wait(frames, ROW_UPSERT, row->key, row->data, row->change);
+    return add_frame(frames, ROW_UPSERT, row->key, row->data, row->change,
                      frames->cursor == FRAMES_EACH ? &row->seq : NULL);
 }
 
@@ -55,8 +57,11 @@ static bool remove_key(struct row_sink *sink, struct span key)
 {
     struct row_frames *frames = (struct row_frames *)sink;
     struct span none = span_make(NULL, 0);
-    return frames->cursor == FRAMES_LAST ? let_wait(frames, key, none, 0)
-                                         : add_frame(frames, key, none, 0, NULL);
+    enum row_operation operation;
+    if (!row_sink_leaving(sink, key, &operation))
+        return false;
+    return frames->cursor == FRAMES_LAST ? let_wait(frames, operation, key, none, 0)
+                                         : add_frame(frames, operation, key, none, 0, NULL);
 }
 
 static bool end(struct row_sink *sink, struct text **text)
@@ -69,14 +74,14 @@ static bool end(struct row_sink *sink, struct text **text)
     return !frames->out.length || *text;
 }
 
-bool row_frames_put_at(struct row_frames *frames, struct span key,
+bool row_frames_put_at(struct row_frames *frames, enum row_operation operation, struct span key,
                        const struct store_entity *entity, const struct seq *seq)
 {
     struct row_sink *sink = &frames->sink;
     struct span shown = span_make(NULL, 0);
     return (!entity || frame_show(sink->view, entity->data, &sink->shown, &shown)) &&
-           add_frame(frames, sink->key.data ? sink->key : key, shown, entity ? entity->change : 0,
-                     seq);
+           add_frame(frames, operation, sink->key.data ? sink->key : key, shown,
+                     entity ? entity->change : 0, seq);
 }
 
 void row_frames_init(struct row_frames *frames, const struct view *view, enum wire_mode mode,

@@ -20,16 +20,17 @@ struct row_frames {
     struct buffer out;
     struct buffer key, data; /* FRAMES_LAST: the newest waits for what comes */
     int64_t change;          /* ... which it is of */
-    bool waits, is_removal;
+    bool waits;
+    enum row_operation operation;
     bool on_tape; /* as in struct wire_change */
 };
 
 void row_frames_init(struct row_frames *frames, const struct view *view, enum wire_mode mode,
                      enum row_frames_cursor cursor);
 void row_frames_fini(struct row_frames *frames);
-/* One that is put at once, whatever waits. `entity` NULL: the key goes. `seq` NULL: no cursor.
- * False when out of memory. */
-bool row_frames_put_at(struct row_frames *frames, struct span key,
+/* One that is put at once, whatever waits; `entity` only of an upsert. `seq` NULL: no cursor. False
+ * when out of memory. */
+bool row_frames_put_at(struct row_frames *frames, enum row_operation operation, struct span key,
                        const struct store_entity *entity, const struct seq *seq);
 
 #endif

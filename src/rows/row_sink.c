@@ -4,7 +4,7 @@
 void row_sink_init(struct row_sink *sink, const struct row_sink_ops *ops, const struct view *view,
                    enum wire_mode mode)
 {
-    *sink = (struct row_sink){.ops = ops, .view = view, .mode = mode};
+    *sink = (struct row_sink){.ops = ops, .view = view, .mode = mode, .leaving = ROW_DELETE};
     buffer_init(&sink->shown, UINT32_MAX);
 }
 
@@ -22,6 +22,8 @@ bool row_sink_put(struct row_sink *sink, const struct store_entity *row)
 {
     struct store_entity shown = *row;
     shown.key = key_in(sink, row->key);
+    if (sink->change)
+        shown.change = sink->change;
     return frame_show(sink->view, row->data, &sink->shown, &shown.data) &&
            sink->ops->put(sink, &shown);
 }
@@ -29,6 +31,22 @@ bool row_sink_put(struct row_sink *sink, const struct store_entity *row)
 bool row_sink_remove(struct row_sink *sink, struct span key)
 {
     return sink->ops->remove(sink, key_in(sink, key));
+}
+
+/* Who gets no bodies is told a delete in any case. What stands under the key that all rows go by is
+ * no entity of it. */
+bool row_sink_leaving(const struct row_sink *sink, struct span key, enum row_operation *operation)
+{
+    struct store_entity entity;
+    bool found = true;
+    *operation = sink->leaving;
+    if (!sink->reader || !sink->encoding)
+        return true;
+    if (!sink->key.data &&
+        !store_read_entity(sink->reader, sink->export_id, key, &entity, &found, NULL))
+        return false;
+    *operation = found ? ROW_REMOVE : ROW_DELETE;
+    return true;
 }
 
 bool row_sink_end(struct row_sink *sink, struct text **text)

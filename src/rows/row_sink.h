@@ -18,7 +18,8 @@
 
 struct row_sink;
 
-/* All false when out of memory, or when the sink takes no more. */
+/* All false when out of memory, when a look at the database fails, or when the sink takes no more.
+ */
 struct row_sink_ops {
     /* The row by the key that it is to go by, with the text that the view shows of it. */
     bool (*put)(struct row_sink *sink, const struct store_entity *row);
@@ -35,6 +36,12 @@ struct row_sink {
     const struct wire_encoding *encoding;
     struct span key; /* that all rows go by; absent: each by its own. Borrowed */
     int64_t rows;    /* that were put; the implementations count them */
+    int64_t change;  /* that all rows are of, at least; 0: each of its own */
+    /* What happened to a key that is removed: `leaving`, or what a look among the entities of the
+     * export says. */
+    enum row_operation leaving;
+    struct store_reader *reader; /* NULL: nothing is looked at */
+    uint32_t export_id;
     struct buffer shown;
 };
 
@@ -43,6 +50,8 @@ void row_sink_init(struct row_sink *sink, const struct row_sink_ops *ops, const 
 void row_sink_fini(struct row_sink *sink);
 bool row_sink_put(struct row_sink *sink, const struct store_entity *row);
 bool row_sink_remove(struct row_sink *sink, struct span key);
+/* For the implementations: what happened to a key that is removed; false when it cannot be read. */
+bool row_sink_leaving(const struct row_sink *sink, struct span key, enum row_operation *operation);
 bool row_sink_end(struct row_sink *sink, struct text **text);
 
 #endif

@@ -9,12 +9,15 @@ enum { CONNECTION_SMALLEST_US = 100 * 1000 /* buckets of durations from there up
 
 void frontend_init(struct frontend *frontend)
 {
+    buffer_init(&frontend->joined, UINT32_MAX);
+    frontend->started_ms = (uint64_t)clock_wall_ms();
     frontend->counters.connection_duration.smallest_us = CONNECTION_SMALLEST_US;
 }
 
 void frontend_fini(struct frontend *frontend)
 {
     memory_free(frontend->base_path);
+    buffer_fini(&frontend->joined);
 }
 
 struct frontend *frontend_of(const struct net_connection *connection)

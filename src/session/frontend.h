@@ -41,6 +41,8 @@ struct frontend {
     size_t max_message_bytes, max_request_bytes;
     uint64_t client_timeout_ms; /* 0: none */
 
+    struct buffer joined; /* what a pull puts together, for one session after the other */
+    uint64_t started_ms;  /* wall clock */
     struct sessions sessions;
     struct incoming incoming;
     struct shares writes; /* bytes of requests that wait to be committed */

@@ -165,6 +165,8 @@ void session_refuse_message(struct session *session, const struct error *error);
 enum { SESSION_ANSWER = 96 };
 struct auth_identity *session_refresh(struct session *session, const char *token,
                                       char answer[SESSION_ANSWER]);
+/* Its token does not let it see what it asked for: for the audit. */
+void session_denied(struct session *session, const struct error *error);
 /* It goes on with a fresh identity, which is moved. This may end it. */
 void session_become(struct session *session, struct auth_identity *identity);
 /* Whether its token has run out: it is about to be ended, and gets and sends nothing more. */

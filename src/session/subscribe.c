@@ -1,9 +1,13 @@
-/* Sessions of subscribers: text messages to the hub, ready frames from it. */
+/*
+ * Sessions of subscribers: text messages to the hub, ready frames from it. A connection may speak
+ * both versions of the protocol: each message says of which it is.
+ */
 #include "session/subscribe.h"
 
 #include "delivery/hub.h"
 #include "net/net.h"
 #include "session/frontend.h"
+#include "session/named.h"
 #include "usage/usage.h"
 #include "wire/wire.h"
 
@@ -19,26 +23,9 @@ static void on_wake(void *argument)
     session_want_write(argument);
 }
 
-static void on_message(struct session *session, struct span text)
+static struct subscriber_session *it_of(struct session *session)
 {
-    subscriber_message(subscriber_of(session), text);
-}
-
-void subscriber_session_refuse(struct session *session, const struct error *error, bool fatal)
-{
-    subscriber_error(subscriber_of(session), error, fatal);
-}
-
-void subscriber_session_silence(struct session *session)
-{
-    subscriber_silence(subscriber_of(session));
-}
-
-void subscriber_session_became(struct session *session)
-{
-    subscriber_set_owner(subscriber_of(session), session->owner);
-    if (!subscriber_set_identity(subscriber_of(session), session->principal.identity))
-        session_give_up(session, "out-of-memory: connect again");
+    return (struct subscriber_session *)session;
 }
 
 static void on_refresh(void *argument, const char *token)
@@ -53,13 +40,84 @@ static void on_refresh(void *argument, const char *token)
         session_become(session, identity);
 }
 
-static void on_denied(void *argument, const struct error *error)
+/* A message of version 2, or one that cannot be read from who speaks it. */
+static void on_second(struct session *session, struct wire_message *message,
+                      const struct error *wrong)
 {
-    struct session *session = argument;
+    struct subscriber_session *it = it_of(session);
+    if (!it->named)
+        it->named = named_set_new(session, it->usage);
+    if (!it->named)
+        session_give_up(session, "out-of-memory: connect again");
+    else if (!wrong && message->type == WIRE_REFRESH_AUTH)
+        on_refresh(session, message->token);
+    else
+        named_set_message(it->named, message, wrong, subscriber_subscriptions(it->subscriber));
+}
+
+static void on_message(struct session *session, struct span text)
+{
+    struct wire_message message;
+    struct error error = {.code = ERROR_NONE};
+    const struct error *wrong = wire_message_read(text, &message, &error) ? NULL : &error;
+    if (message.version == 2 || (wrong && it_of(session)->named))
+        on_second(session, &message, wrong);
+    else
+        subscriber_handle(subscriber_of(session), &message, wrong);
+    wire_message_fini(&message);
+}
+
+void subscriber_session_refuse(struct session *session, const struct error *error, bool fatal)
+{
+    if (it_of(session)->named)
+        named_set_refuse(it_of(session)->named, error, fatal);
+    else
+        subscriber_error(subscriber_of(session), error, fatal);
+}
+
+void subscriber_session_silence(struct session *session)
+{
+    subscriber_silence(subscriber_of(session));
+    if (it_of(session)->named)
+        named_set_silence(it_of(session)->named);
+}
+
+void subscriber_session_became(struct session *session)
+{
+    struct named_set *named = it_of(session)->named;
+    subscriber_set_owner(subscriber_of(session), session->owner);
+    if (!subscriber_set_identity(subscriber_of(session), session->principal.identity) ||
+        (named && !named_set_became(named)))
+        session_give_up(session, "out-of-memory: connect again");
+}
+
+void session_denied(struct session *session, const struct error *error)
+{
     struct audit_client client = {.address = session->principal.address,
                                   .kind = session->kind->name,
                                   .identity = session->principal.identity};
     audit_session_denied(access_audit(session->frontend->access), &client, "subscribe", error);
+}
+
+static void on_denied(void *argument, const struct error *error)
+{
+    session_denied(argument, error);
+}
+
+/* What both have to send comes in turns, and a message is sent whole. */
+static struct span pull_either(struct subscriber_session *it)
+{
+    if (!it->named)
+        return subscriber_pull(it->subscriber);
+    bool named_first = it->session.mid_message ? it->from_named : !it->from_named;
+    for (int i = 0; i < 2; i++) {
+        it->from_named = named_first == (i == 0);
+        struct span bytes =
+            it->from_named ? named_set_pull(it->named) : subscriber_pull(it->subscriber);
+        if (bytes.length || named_set_broken(it->named))
+            return bytes;
+    }
+    return span_make(NULL, 0);
 }
 
 /* A client must not wait for an answer that will never come. */
@@ -68,30 +126,41 @@ struct span subscriber_session_pull(struct session *session)
     struct subscriber *subscriber = subscriber_of(session);
     if (subscriber_rests(subscriber) && session_rests(session, REST_MS))
         return span_make(NULL, 0);
-    if (!subscriber_broken(subscriber))
-        return subscriber_pull(subscriber);
+    struct span bytes = span_make(NULL, 0);
+    bool broken = subscriber_broken(subscriber);
+    if (!broken)
+        bytes = pull_either(it_of(session));
+    if (!broken && !(it_of(session)->named && named_set_broken(it_of(session)->named)))
+        return bytes;
     session_give_up(session, "out-of-memory: an answer was lost; connect again");
     return span_make(NULL, 0);
 }
 
 static void on_sent(struct session *session, size_t length, const struct wire_run *run)
 {
-    subscriber_sent(subscriber_of(session), length, run);
+    if (it_of(session)->named && it_of(session)->from_named)
+        named_set_sent(it_of(session)->named, length, run);
+    else
+        subscriber_sent(subscriber_of(session), length, run);
 }
 
 static bool is_full(const struct session *session)
 {
-    return subscriber_congested(subscriber_of(session));
+    const struct named_set *named = ((const struct subscriber_session *)session)->named;
+    return subscriber_congested(subscriber_of(session)) || (named && named_set_congested(named));
 }
 
 static void on_drop(struct session *session)
 {
     subscriber_drop(subscriber_of(session));
+    if (it_of(session)->named)
+        named_set_drop(it_of(session)->named);
 }
 
 void subscriber_session_fini(struct subscriber_session *it)
 {
-    size_t subscriptions = subscriber_subscriptions(it->subscriber);
+    size_t subscriptions = subscriber_subscriptions(it->subscriber) + named_set_count(it->named);
+    named_set_free(it->named);
     subscriber_free(it->subscriber);
     if (it->usage)
         usage_client_free(it->usage, subscriptions);

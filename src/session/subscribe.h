@@ -4,13 +4,16 @@
 
 #include "session/session.h"
 
+struct named_set;
 struct subscriber;
 struct usage_client;
 
 struct subscriber_session {
     struct session session;
-    struct subscriber *subscriber;
-    struct usage_client *usage; /* NULL: usage is not told */
+    struct subscriber *subscriber; /* of version 1, */
+    struct named_set *named;       /* ... and of version 2, from its first message on; or NULL */
+    bool from_named;               /* the last pull was of those */
+    struct usage_client *usage;    /* NULL: usage is not told */
 };
 
 /* Zeroed before. The principal is moved, unless false: out of memory, and nothing is held. */

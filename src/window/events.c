@@ -31,8 +31,12 @@ static bool is_last(const struct store_change *change, const struct store_entity
 static bool put_whole(struct events *events, const struct store_change *change,
                       const struct store_entity *entity)
 {
+    enum row_operation operation = entity                           ? ROW_UPSERT
+                                   : row_is_gone(change->operation) ? ROW_DELETE
+                                                                    : ROW_REMOVE;
     events->count++;
-    return row_frames_put_at(&events->frames.frames, change->key, entity, &change->seq) ||
+    return row_frames_put_at(&events->frames.frames, operation, change->key, entity,
+                             &change->seq) ||
            lacks_memory(events);
 }
 

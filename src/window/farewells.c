@@ -74,6 +74,8 @@ static bool say_deleted(struct farewell *farewell)
 bool window_encode_farewells(struct window_reading *reading, struct snapshot_drafts *drafts)
 {
     struct window *window = reading->window;
+    if (drafts->sink.encoding) /* who gets bodies forgets what is not among the rows */
+        return snapshot_drafts_rows_read(drafts) || lacks_memory(reading);
     struct farewell farewell = {.reading = reading,
                                 .drafts = drafts,
                                 .since =

@@ -49,11 +49,22 @@ static struct span key_of_rows(const struct window *window)
     return window_is_keyed_by_field(window) ? window->spec.key : span_make(NULL, 0);
 }
 
+/* Where rows go by a key that is not theirs, another of them may be the older one, so all are of
+ * the look. */
+static void init_sink(struct row_sink *sink, const struct window_reading *reading)
+{
+    sink->encoding = reading->window->spec.encoding;
+    sink->key = key_of_rows(reading->window);
+    sink->change = sink->key.data ? reading->state->log.last_change : 0;
+    sink->reader = reading->reader;
+    sink->export_id = reading->state->export.id;
+}
+
 void window_frames_init(struct row_frames *frames, const struct window_reading *reading)
 {
     const struct window *window = reading->window;
     row_frames_init(frames, window->spec.view, window->mode, FRAMES_LAST);
-    frames->sink.key = key_of_rows(window);
+    init_sink(&frames->sink, reading);
     frames->last = window_cursor(reading->state);
 }
 
@@ -65,7 +76,7 @@ void window_drafts_init(struct snapshot_drafts *drafts, const struct window_read
     const struct snapshot_place place = {
         .limit = limit, .change = change, .latest = change, .seq = window_cursor(reading->state)};
     snapshot_drafts_init(drafts, window->spec.view, window->mode, &place);
-    drafts->sink.key = key_of_rows(window);
+    init_sink(&drafts->sink, reading);
     drafts->ends_at_limit = true;
 }
 

@@ -451,6 +451,8 @@ static bool tell_rows(struct resume *resume, struct window_request *request)
     if (!request->sink && !window_request_drafts(resume->reading, request, -1))
         return false;
     resume->sink = request->sink ? request->sink : &request->drafts->sink;
+    if (request->drafts)
+        request->drafts->amends = true;
     bool done = run(resume);
     request->refused = done && resume->too_many;
     request->rows = resume->sink->rows;

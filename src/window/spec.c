@@ -36,7 +36,8 @@ static bool is_short(const struct hub *hub, const struct view *view)
                                 stage->cut.take <= hub->options.max_window_rows / WINDOW_SHORT));
 }
 
-static int64_t wanted_rows(const struct view *view, const struct wire_subscribe *message)
+static int64_t wanted_rows(const struct hub *hub, const struct view *view,
+                           const struct wire_subscribe *message)
 {
     if (view->output == VIEW_KEYED)
         return 1;
@@ -44,7 +45,8 @@ static int64_t wanted_rows(const struct view *view, const struct wire_subscribe 
         return message->take;
     if (!view->stage || message->key)
         return VIEW_ALL;
-    return view->stage->cut.take != VIEW_ALL ? view->stage->cut.take : DEFAULT_TAKE;
+    int64_t otherwise = message->unlimited ? hub->options.max_window_rows : DEFAULT_TAKE;
+    return view->stage->cut.take != VIEW_ALL ? view->stage->cut.take : otherwise;
 }
 
 /* What coalesces is told the difference of an interval, as members of a window are. */
@@ -102,7 +104,7 @@ bool window_spec_make(const struct hub *hub, const struct view *view,
     spec->skip = message->skip > 0 ? message->skip : 0;
     if (spec->skip > HUB_SKIP)
         spec->skip = HUB_SKIP;
-    spec->take = wanted_rows(view, message);
+    spec->take = wanted_rows(hub, view, message);
     spec->limit = message->snapshot_limit;
     spec->is_short = is_short(hub, view);
     spec->is_partial =

@@ -113,7 +113,8 @@ static bool put_row(struct window_reading *reading, const struct store_entity *e
 {
     struct row_frames frames;
     window_frames_init(&frames, reading);
-    bool done = row_frames_put_at(&frames, reading->window->spec.key, entity, cursor) &&
+    bool done = row_frames_put_at(&frames, entity ? ROW_UPSERT : ROW_DELETE,
+                                  reading->window->spec.key, entity, cursor) &&
                 row_sink_end(&frames.sink, text);
     row_frames_fini(&frames);
     return done || error_set(&reading->result->error, ERROR_MEMORY,

@@ -52,6 +52,8 @@ static char *print_name(const struct window_spec *spec)
     buffer_add_char(&name, '\n');
     if (spec->scope)
         buffer_add_span(&name, row_scope_name(spec->scope));
+    if (spec->encoding)
+        buffer_add_string(&name, "bodies");
     if (spec->is_partial)
         buffer_add_string(&name, "\npartial");
     char *text = buffer_string(&name) ? buffer_take(&name, NULL) : NULL;
@@ -212,6 +214,7 @@ bool window_join(struct subscription *subscription, struct window_spec *spec, st
     struct feed *feed = subscription->feed;
     INVARIANT(!subscription->member);
     struct member *member = member_new(subscription, error);
+    spec->encoding = feed->encoding;
     struct window *window =
         member ? find_or_make(feed->hub, feed, spec, subscription->subscriber, error) : NULL;
     window_spec_fini(spec);

@@ -74,6 +74,7 @@ struct window_spec {
     struct view_query *query; /* NULL: all rows, in the view's order */
     struct span key;          /* absent: every key */
     struct row_scope *scope;  /* whose rows; one reference; NULL: they are not scoped */
+    const struct wire_encoding *encoding; /* of its frames */
 };
 
 /* What the look at hand found of a row that was there before. */

@@ -399,7 +399,7 @@ static void read_subscribe(struct reading *reading, uint32_t object, struct wire
     check_shape_of_both(reading, object);
     check_members(reading, object, known);
     message->subscribe.with_snapshot = read_snapshot(reading, object);
-    message->subscribe.unlimited = true;
+    message->subscribe.unlimited = message->subscribe.by_position = true;
     if (query == DOC_NONE || type_of(reading, query) != DOC_OBJECT)
         refuse_shape(reading, "query", "must be an object");
     else

@@ -154,6 +154,7 @@ static const char *refusal_code(const struct wire_problem *problem, bool *retrya
                                         [WIRE_REFUSED_EPOCH] = "cursor-epoch-changed",
                                         [WIRE_REFUSED_EXPIRED] = "cursor-expired",
                                         [WIRE_REFUSED_AHEAD] = "cursor-unknown",
+                                        [WIRE_REFUSED_REJECTED] = "subscription-rejected",
                                         [WIRE_REFUSED_RESCOPED] = "subscription-rescoped"};
     enum error_code code = problem->error->code;
     *retryable = false;

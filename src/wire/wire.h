@@ -50,7 +50,8 @@ struct wire_subscribe {
     int64_t take, skip;     /* -1 when absent; take is at least 1 */
     char *query; /* what of the view, and in which order: canonical text of an object of the members
                     filters, where and sort that were given, for view_query_new; NULL: all */
-    bool unlimited; /* without `take` it is all of the view */
+    bool unlimited;   /* without `take` it is all of the view */
+    bool by_position; /* events of an append view are: `after` is "<epoch>:<offset>" there */
     /* Canonical text of all parameters but view and key: equal iff the same. A new parameter goes
      * into print_parameters (message.c), or a client that changes it gets no answer. */
     char *parameters;
@@ -244,11 +245,12 @@ enum wire_refusal {
     WIRE_REFUSED_UNSUBSCRIBE, /* ... or an unsubscribe */
     WIRE_REFUSED_ID_TAKEN,
     WIRE_REFUSED_ID_UNKNOWN,
-    WIRE_REFUSED_CURSOR,  /* it is no cursor */
-    WIRE_REFUSED_EPOCH,   /* of another database */
-    WIRE_REFUSED_EXPIRED, /* the log does not reach back to it */
-    WIRE_REFUSED_AHEAD,   /* it is beyond the newest event */
-    WIRE_REFUSED_RESCOPED /* another token sees other events */
+    WIRE_REFUSED_CURSOR,   /* it is no cursor */
+    WIRE_REFUSED_EPOCH,    /* of another database */
+    WIRE_REFUSED_EXPIRED,  /* the log does not reach back to it */
+    WIRE_REFUSED_AHEAD,    /* it is beyond the newest event */
+    WIRE_REFUSED_REJECTED, /* the view cannot be asked for so */
+    WIRE_REFUSED_RESCOPED  /* another token sees other events */
 };
 /* The body of a version 2 error. `tape` NULL: it has none. */
 struct wire_problem {

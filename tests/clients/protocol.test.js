@@ -336,10 +336,10 @@ test('null stands for a missing parameter', async (t) => {
   assert.equal('resumed' in subscribed, false);
 });
 
-test('a subscribe with protocolVersion 2 is refused, not misread', async (t) => {
+test('a subscribe with a protocolVersion that is not spoken is refused, not misread', async (t) => {
   const server = await serverFor(t);
   const client = await clientFor(t, server);
-  client.send({ type: 'subscribe', protocolVersion: 2, subscriptionId: 's', query: { view: 'E/list' } });
+  client.send({ type: 'subscribe', protocolVersion: 3, subscriptionId: 's', query: { view: 'E/list' } });
   assert.equal((await client.expect('error')).fatal, false);
   await client.silence();
 });

@@ -10,6 +10,14 @@ if [ ! -f node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   npm ci --no-audit --no-fund --loglevel=error >&2
   touch node_modules/.package-lock.json
 fi
+# The client for Python, where there is Python with venv; else its tests say that they did not run.
+if [ ! -f node_modules/.python/.installed ] || [ requirements.txt -nt node_modules/.python/.installed ]; then
+  if python3 -m venv node_modules/.python >/dev/null 2>&1 && node_modules/.python/bin/pip install -q --disable-pip-version-check -r requirements.txt >&2; then
+    touch node_modules/.python/.installed
+  else
+    echo "tests/clients: arete-sdk cannot be installed here (apt-get install python3-venv); its tests are skipped" >&2
+  fi
+fi
 [ "${1-}" != --install ] || exit 0
 [ $# -gt 0 ] || set -- *.test.js
 exec node lib/run_files.js "${STELE_AT_ONCE:-4}" "${STELE_REPORTER:-tap}" "$@"

@@ -41,7 +41,7 @@ static void never(void *argument)
 
 static struct feed *get_feed(void)
 {
-    struct feed *found = feed_get(hub, view_set_find(hub->views, span_of("Q/list")), NULL);
+    struct feed *found = feed_get(subscriber, view_set_find(hub->views, span_of("Q/list")));
     assert_non_null(found);
     return found;
 }
@@ -198,7 +198,9 @@ enum {
     SENT_TOO_MUCH,
     SLOT_LEFT,
     WAITS_LEFT,
-    NO_SUBSCRIBERS
+    NO_SUBSCRIBERS,
+    BODIES_LATE,
+    BODIES_NOT_WRITTEN
 };
 
 static void break_outbox(int fault)
@@ -271,6 +273,12 @@ static void break_outbox(int fault)
     case NO_SUBSCRIBERS:
         hub->subscriber_count = 0;
         subscriber_free(subscriber);
+        break;
+    case BODIES_LATE:
+        subscriber_write_bodies(subscriber);
+        break;
+    case BODIES_NOT_WRITTEN:
+        subscriber_problem(subscriber, &(struct wire_problem){.fatal = true});
         break;
     }
 }
@@ -643,7 +651,9 @@ static const struct broken_case cases[] = {
     {break_outbox, SLOT_LEFT, "!subscriber->count && !subscriber->slots"},
     {break_outbox, WAITS_LEFT,
      "link_alone(&subscriber->ready) && link_alone(&subscriber->waiting)"},
-    {break_outbox, NO_SUBSCRIBERS, "subscriber->hub->subscriber_count > 0"},
+    {break_outbox, NO_SUBSCRIBERS, "subscriber->encoding || subscriber->hub->subscriber_count > 0"},
+    {break_outbox, BODIES_LATE, "!subscriber->encoding && !subscriber->count"},
+    {break_outbox, BODIES_NOT_WRITTEN, "subscriber->encoding"},
 
     {break_end, DROPS_IN_GROUP, "!subscription->member && !subscription->group"},
     {break_end, DROPS_WITH_TASK, "!subscription->task && !subscription->snapshot.batch"},

@@ -1,0 +1,202 @@
+/*
+ * Events of an append view by their position in the log: the tape of a client that gets bodies. The
+ * log is the tape. So it outlives the server, has no holes, and whoever lags is caught up from it;
+ * a cursor is the position of the last event, with the epoch of the view.
+ */
+#include "delivery/read_task.h"
+#include "rows/view_state.h"
+
+#include <inttypes.h>
+
+struct tape_task {
+    struct read_task task;
+    const struct view *view; /* one reference */
+    int64_t floor, head;     /* what is not behind the one is gone; the newest change */
+};
+
+bool tape_is_of(const struct view *view)
+{
+    return view->mode == VIEW_APPEND && !view->stage;
+}
+
+/* ---- what is asked for ---- */
+
+static bool check(const struct wire_subscribe *message, struct error *error)
+{
+    const char *wrong = message->take >= 0             ? "take"
+                        : message->skip >= 0           ? "skip"
+                        : message->snapshot_limit >= 0 ? "snapshotLimit"
+                                                       : NULL;
+    return !wrong || error_set(error, ERROR_INVALID_PARAMETER,
+                               "'%s' is not for view '%.128s': its events are told one by one",
+                               wrong, message->view);
+}
+
+/* "<epoch>:<position>"; where it cannot be, `wrong` says why. */
+static void read_cursor(struct tape_part *tape, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    int64_t position = 0;
+    bool good = colon && colon > text && colon[1];
+    for (const char *at = good ? colon + 1 : ""; *at; at++) {
+        good = good && *at >= '0' && *at <= '9';
+        position = position > INT64_MAX / 10 - 1 ? INT64_MAX - 10 : position * 10 + (*at - '0');
+    }
+    tape->has_after = true;
+    tape->after = position;
+    if (!good)
+        tape->wrong = WIRE_REFUSED_CURSOR;
+}
+
+static void check_epoch(struct subscription *subscription, const char *text)
+{
+    const struct feed *feed = subscription->feed;
+    struct tape_part *tape = &subscription->tape;
+    struct cursor_origin origin;
+    char epoch[VIEW_EPOCH];
+    size_t length = (size_t)(strrchr(text, ':') - text);
+    bool fits = length < sizeof epoch;
+    if (fits) {
+        memcpy(epoch, text, length);
+        epoch[length] = '\0';
+        fits = view_epoch_fits(feed->hub, feed->view, feed->scope, epoch, &origin) &&
+               (origin.parted < 0 || tape->after <= origin.parted);
+    }
+    if (!fits)
+        tape->wrong = WIRE_REFUSED_EPOCH;
+}
+
+/* It is asked of the patches. */
+static bool read_query(struct subscription *subscription, const struct wire_subscribe *message,
+                       struct error *error)
+{
+    const struct feed *feed = subscription->feed;
+    struct view_query *query =
+        view_query_new(feed->view, span_of(message->query), &feed->hub->options.query, error);
+    subscription->tape.query = query;
+    if (!query)
+        return false;
+    if (view_query_sorts(query) || view_query_is_timed(query))
+        return error_set(error, ERROR_INVALID_PARAMETER,
+                         "'%s' is not for view '%.128s': its events have the order and the time "
+                         "in which they came",
+                         view_query_sorts(query) ? "sort" : "now", message->view);
+    return true;
+}
+
+bool tape_open(struct subscription *subscription, const struct wire_subscribe *message,
+               struct error *error)
+{
+    const struct feed *feed = subscription->feed;
+    struct tape_part *tape = &subscription->tape;
+    if (!check(message, error))
+        return false;
+    tape->on = true;
+    view_epoch(feed->hub, feed->view, feed->scope, tape->epoch);
+    tape->window.epoch = span_of(tape->epoch);
+    if (message->after)
+        read_cursor(tape, message->after);
+    if (message->after && !tape->wrong)
+        check_epoch(subscription, message->after);
+    return !message->query || read_query(subscription, message, error);
+}
+
+/* ---- where it may begin ---- */
+
+static bool run(struct read_task *task, struct store_reader *reader)
+{
+    struct tape_task *it = (struct tape_task *)task;
+    struct view_state state;
+    if (!store_read_begin(reader, &task->error))
+        return false;
+    bool done = view_state_read(&state, it->view, reader, &task->error);
+    store_read_end(reader);
+    if (done) {
+        it->head = state.log.last_change;
+        it->floor = state.found ? state.export.floor_change : it->head;
+    }
+    return done;
+}
+
+static void dropped(struct read_task *task)
+{
+    view_unref(((struct tape_task *)task)->view);
+    memory_free(task);
+}
+
+bool tape_start(struct subscription *subscription)
+{
+    struct tape_task *it = memory_new(sizeof *it);
+    if (!it)
+        return false;
+    it->task.what = "tape";
+    it->task.run = run;
+    it->task.dropped = dropped;
+    it->view = view_ref(subscription->feed->view);
+    return read_task_start(subscription, &it->task);
+}
+
+/* ---- the reader ---- */
+
+/* The client is told why; the subscription ends. */
+static void refuse(struct subscription *subscription, enum wire_refusal refusal)
+{
+    struct error error;
+    struct wire_problem problem = {.refusal = refusal, .error = &error, .retry_after = -1};
+    const struct wire_tape *window = &subscription->tape.window;
+    const char *why = refusal == WIRE_REFUSED_CURSOR    ? "is no cursor"
+                      : refusal == WIRE_REFUSED_EPOCH   ? "is of another database or another view"
+                      : refusal == WIRE_REFUSED_EXPIRED ? "is older than what is kept of the log"
+                                                        : "is beyond the newest event";
+    error_set(&error, ERROR_INVALID_PARAMETER,
+              "the cursor of view '%.128s' %s; the log has the positions from %" PRId64
+              " up to %" PRId64,
+              subscription->feed->view->id, why, window->earliest, window->next - 1);
+    if (refusal != WIRE_REFUSED_CURSOR)
+        problem.tape = window;
+    subscriber_problem(subscription->subscriber, &problem);
+    subscription_close(subscription);
+}
+
+void tape_expire(struct subscription *subscription)
+{
+    enum wire_refusal wrong = subscription->tape.wrong;
+    counter_add(&subscription->feed->hub->metrics.resumes_refused, 1);
+    refuse(subscription, wrong ? wrong : WIRE_REFUSED_EXPIRED);
+}
+
+static struct reader_step begin(struct subscription *subscription, const struct tape_task *it)
+{
+    struct tape_part *tape = &subscription->tape;
+    struct reader_step step = {.then = STEP_REFUSED, .read_ended = true};
+    tape->window.earliest = it->floor + 1;
+    tape->window.next = it->head + 1;
+    if (!tape->wrong && tape->has_after && tape->after > it->head)
+        tape->wrong = WIRE_REFUSED_AHEAD;
+    if (!tape->wrong && tape->has_after && tape->after < it->floor)
+        tape->wrong = WIRE_REFUSED_EXPIRED;
+    if (tape->wrong)
+        return step;
+    step.then = STEP_NEXT;
+    step.next = READER_LOG;
+    step.from = tape->has_after ? tape->after : it->floor;
+    subscription_know(
+        subscription,
+        (struct knowledge){.full = true, .resumed = true, .begun = true, .since = step.from});
+    log_replay(subscription, step.from, it->head);
+    subscription_announce(subscription, -1);
+    return step;
+}
+
+static struct reader_step pull(struct subscription *subscription)
+{
+    struct read_task *task = read_task_take(subscription);
+    if (!task)
+        return (struct reader_step){.then = STEP_WAIT};
+    struct reader_step step = task->done ? begin(subscription, (struct tape_task *)task)
+                                         : reader_failed(subscription, &task->error);
+    dropped(task);
+    return step;
+}
+
+const struct reader_ops tape_reader = {.pull = pull};

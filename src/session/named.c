@@ -1,0 +1,406 @@
+/* Subscriptions that their client named: version 2's messages in, heads and bodies out. */
+#include "session/named_internal.h"
+
+#include <inttypes.h>
+
+enum { ANSWERS = NAMED_ANSWERS };
+
+/* ---- the set ---- */
+
+struct named_set *named_set_new(struct session *session, struct usage_client *usage)
+{
+    struct named_set *set = memory_new(sizeof *set);
+    if (!set)
+        return NULL;
+    set->session = session;
+    set->usage = usage;
+    link_init(&set->all);
+    link_init(&set->ready);
+    buffer_init(&set->answers, ANSWERS * 4);
+    return set;
+}
+
+static void named_free(struct named *named)
+{
+    struct named_set *set = named->set;
+    if (set->inside == named)
+        set->inside = NULL;
+    if (set->pulled == named)
+        set->pulled = NULL;
+    link_remove(&named->in_set);
+    link_remove(&named->in_ready);
+    set->count--;
+    subscriber_free(named->subscriber);
+    wire_message_fini(&named->asked);
+    buffer_fini(&named->head);
+    buffer_fini(&named->batch_head);
+    memory_free(named);
+}
+
+void named_set_free(struct named_set *set)
+{
+    if (!set)
+        return;
+    while (!link_alone(&set->all))
+        named_free(LINK_OWNER(struct named, in_set, set->all.next));
+    buffer_fini(&set->answers);
+    memory_free(set);
+}
+
+size_t named_set_count(const struct named_set *set)
+{
+    return set ? set->count : 0;
+}
+
+bool named_set_broken(const struct named_set *set)
+{
+    return set->broken || set->answers.failed;
+}
+
+bool named_set_congested(const struct named_set *set)
+{
+    return set->answers.length - set->answers_sent > ANSWERS;
+}
+
+static struct named *find(const struct named_set *set, const char *id)
+{
+    for (struct link *link = set->all.next; link != &set->all; link = link->next) {
+        struct named *named = LINK_OWNER(struct named, in_set, link);
+        if (!named->leaves && strcmp(named->asked.id, id) == 0)
+            return named;
+    }
+    return NULL;
+}
+
+/* ---- answers ---- */
+
+static void tell(struct named_set *set, const char *id, const struct wire_problem *problem)
+{
+    struct buffer body, head;
+    struct wire_joint joint = {.inside = false};
+    buffer_init(&body, ANSWERS);
+    buffer_init(&head, ANSWERS);
+    bool told = wire_problem(&body, problem) &&
+                wire_head(&head, id ? span_of(id) : span_make(NULL, 0)) &&
+                wire_behind_head(&set->answers, buffer_span(&body), buffer_span(&head), &joint);
+    set->broken |= !told;
+    buffer_fini(&body);
+    buffer_fini(&head);
+    session_want_write(set->session);
+}
+
+static void refuse(struct named_set *set, const char *id, enum wire_refusal refusal,
+                   const struct error *error)
+{
+    const struct wire_problem problem = {
+        .refusal = refusal, .error = error, .retry_after = error_retry_after(error)};
+    tell(set, id, &problem);
+}
+
+void named_set_refuse(struct named_set *set, const struct error *error, bool fatal)
+{
+    const struct wire_problem problem = {.refusal = WIRE_REFUSED_MESSAGE,
+                                         .error = error,
+                                         .fatal = fatal,
+                                         .retry_after = error_retry_after(error)};
+    tell(set, NULL, &problem);
+}
+
+/* ---- opening ---- */
+
+static void on_wake(void *argument)
+{
+    struct named *named = argument;
+    if (link_alone(&named->in_ready))
+        link_append(&named->set->ready, &named->in_ready);
+    session_want_write(named->set->session);
+}
+
+static void on_denied(void *argument, const struct error *error)
+{
+    session_denied(((struct named *)argument)->set->session, error);
+}
+
+/* Its part of the hub; false when out of memory. */
+static bool connect_hub(struct named *named)
+{
+    struct session *session = named->set->session;
+    named->subscriber = subscriber_new(session->frontend->hub, on_wake, named);
+    if (!named->subscriber)
+        return false;
+    subscriber_write_bodies(named->subscriber);
+    subscriber_meter(named->subscriber, named->set->usage);
+    subscriber_set_allowance(named->subscriber, &session->allowance);
+    subscriber_set_owner(named->subscriber, session->owner);
+    subscriber_on_denied(named->subscriber, on_denied);
+    return subscriber_set_identity(named->subscriber, session->principal.identity);
+}
+
+/* The message is moved. NULL when out of memory. */
+static struct named *named_new(struct named_set *set, struct wire_message *message)
+{
+    struct named *named = memory_new(sizeof *named);
+    if (!named)
+        return NULL;
+    named->set = set;
+    named->asked = *message;
+    *message = (struct wire_message){.type = WIRE_PING};
+    link_init(&named->in_ready);
+    link_init(&named->in_set);
+    link_append(&set->all, &named->in_set);
+    set->count++;
+    buffer_init(&named->head, WIRE_HEAD);
+    buffer_init(&named->batch_head, WIRE_HEAD);
+    if (wire_head(&named->head, span_of(named->asked.id)) && connect_hub(named))
+        return named;
+    named_free(named);
+    return NULL;
+}
+
+/* What the hub would say in other words than clients of version 2 expect. */
+static bool is_rejected(const struct wire_subscribe *asked, const struct hub_facts *facts,
+                        struct error *error)
+{
+    if (facts->needs_key && !asked->key) {
+        error_set(error, ERROR_INVALID_PARAMETER,
+                  "'key' is missing: view '%.128s' shows one entity, named by its key",
+                  asked->view);
+        return true;
+    }
+    if (facts->is_found && !facts->has_tape && asked->take > facts->longest) {
+        error_set(error, ERROR_INVALID_PARAMETER,
+                  "'take' is %" PRId64 "; this server gives at most %" PRId64
+                  " rows (max_window_rows)",
+                  asked->take, facts->longest);
+        return true;
+    }
+    return false;
+}
+
+static void subscribe(struct named_set *set, struct wire_message *message, size_t others)
+{
+    struct session *session = set->session;
+    struct hub_facts facts = hub_describe(session->frontend->hub, session->principal.identity,
+                                          span_of(message->subscribe.view));
+    struct error error = {.code = ERROR_NONE};
+    if (!allowance_subscription(&session->allowance, set->count + others, &error)) {
+        refuse(set, message->id, WIRE_REFUSED_SUBSCRIBE, &error);
+        return;
+    }
+    if (find(set, message->id)) {
+        error_set(&error, ERROR_INVALID_PARAMETER,
+                  "the connection has a subscription of this id already; unsubscribe first");
+        refuse(set, message->id, WIRE_REFUSED_ID_TAKEN, &error);
+        return;
+    }
+    if (is_rejected(&message->subscribe, &facts, &error)) {
+        refuse(set, message->id, WIRE_REFUSED_REJECTED, &error);
+        return;
+    }
+    struct named *named = named_new(set, message);
+    if (!named) {
+        set->broken = true;
+        return;
+    }
+    named->facts = facts;
+    if (subscriber_subscribe(named->subscriber, &named->asked.subscribe, &error))
+        return;
+    refuse(set, named->asked.id, WIRE_REFUSED_SUBSCRIBE, &error);
+    named_free(named);
+}
+
+/* ---- ending ---- */
+
+static void end(struct named *named)
+{
+    struct named_set *set = named->set;
+    set->broken |= !wire_unsubscribed(&set->answers, span_of(named->asked.id));
+    named_free(named);
+    session_want_write(set->session);
+}
+
+static void unsubscribe(struct named_set *set, const char *id)
+{
+    struct named *named = find(set, id);
+    struct error error;
+    if (!named) {
+        error_set(&error, ERROR_INVALID_PARAMETER, "the connection has no subscription of this id");
+        refuse(set, id, WIRE_REFUSED_ID_UNKNOWN, &error);
+    } else if (set->inside == named) {
+        named->leaves = true;
+    } else {
+        end(named);
+    }
+}
+
+void named_set_message(struct named_set *set, struct wire_message *message,
+                       const struct error *wrong, size_t others)
+{
+    hub_count_message(set->session->frontend->hub, wrong != NULL);
+    if (wrong) {
+        enum wire_refusal refusal = message->version != 2               ? WIRE_REFUSED_MESSAGE
+                                    : message->type == WIRE_SUBSCRIBE   ? WIRE_REFUSED_SUBSCRIBE
+                                    : message->type == WIRE_UNSUBSCRIBE ? WIRE_REFUSED_UNSUBSCRIBE
+                                                                        : WIRE_REFUSED_MESSAGE;
+        refuse(set, message->id, refusal, wrong);
+    } else if (message->type == WIRE_SUBSCRIBE) {
+        subscribe(set, message, others);
+    } else if (message->type == WIRE_UNSUBSCRIBE) {
+        unsubscribe(set, message->id);
+    }
+}
+
+/* ---- another token ---- */
+
+/* It sees other rows: what the client has is replaced. Events cannot be. */
+static void begin_anew(struct named *named)
+{
+    struct named_set *set = named->set;
+    struct wire_subscribe *asked = &named->asked.subscribe;
+    struct error error = {.code = ERROR_NONE};
+    named->begins_anew = false;
+    if (named->facts.has_tape) {
+        error_set(&error, ERROR_INVALID_PARAMETER,
+                  "the new token sees other rows of view '%.128s'; subscribe again", asked->view);
+        refuse(set, named->asked.id, WIRE_REFUSED_RESCOPED, &error);
+        named_free(named);
+        return;
+    }
+    subscriber_free(named->subscriber);
+    memory_free(asked->after);
+    asked->after = NULL;
+    asked->with_snapshot = true;
+    if (!connect_hub(named)) {
+        set->broken = true;
+    } else if (!subscriber_subscribe(named->subscriber, asked, &error)) {
+        refuse(set, named->asked.id, WIRE_REFUSED_SUBSCRIBE, &error);
+        named_free(named);
+    }
+}
+
+bool named_set_became(struct named_set *set)
+{
+    struct session *session = set->session;
+    struct link *link = set->all.next;
+    while (link != &set->all) {
+        struct named *named = LINK_OWNER(struct named, in_set, link);
+        link = link->next;
+        subscriber_set_owner(named->subscriber, session->owner);
+        if (named->facts.is_scoped &&
+            !subscriber_sees_same(named->subscriber, session->principal.identity)) {
+            named->begins_anew = true;
+            if (set->inside != named)
+                begin_anew(named);
+        } else if (!subscriber_set_identity(named->subscriber, session->principal.identity)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- what goes out ---- */
+
+/* What is to happen to it when nothing of it is half sent. */
+static bool is_due(const struct named *named)
+{
+    return (named->leaves || named->begins_anew) && !named->joint.inside;
+}
+
+static void join(struct named *named, struct span bytes)
+{
+    size_t at = 0;
+    while (at < bytes.length && !is_due(named)) {
+        struct span frame = span_make(bytes.data + at, bytes.length - at);
+        frame.length = wire_frame_length(frame);
+        if (!named_join(named, frame))
+            return;
+        at += frame.length;
+    }
+}
+
+static struct span pull_answers(struct named_set *set)
+{
+    struct buffer *answers = &set->answers;
+    struct span left =
+        span_make(answers->data + set->answers_sent, answers->length - set->answers_sent);
+    if (left.length) {
+        set->answers_sent = answers->length;
+        return left;
+    }
+    if (answers->capacity) {
+        buffer_fini(answers);
+        buffer_init(answers, ANSWERS * 4);
+        set->answers_sent = 0;
+    }
+    return span_make(NULL, 0);
+}
+
+/* Its turn; then it goes behind the others, or away. */
+static void pull_named(struct named *named)
+{
+    struct named_set *set = named->set;
+    struct span bytes = subscriber_pull(named->subscriber);
+    set->broken |= subscriber_broken(named->subscriber);
+    link_remove(&named->in_ready);
+    if (bytes.length) {
+        link_append(&set->ready, &named->in_ready);
+        set->pulled = named;
+        set->pulled_length = bytes.length;
+        join(named, bytes);
+    }
+    if (is_due(named) && named->leaves)
+        end(named);
+    else if (is_due(named))
+        begin_anew(named);
+    else if (!bytes.length && !subscriber_subscriptions(named->subscriber))
+        named_free(named); /* the client was told why */
+}
+
+struct span named_set_pull(struct named_set *set)
+{
+    struct buffer *joined = &set->session->frontend->joined;
+    set->pulled = NULL;
+    buffer_clear(joined);
+    if (!set->inside) {
+        struct span answers = pull_answers(set);
+        if (answers.length)
+            return answers;
+    }
+    while (!joined->length && !set->broken && (set->inside || !link_alone(&set->ready)))
+        pull_named(set->inside ? set->inside : LINK_OWNER(struct named, in_ready, set->ready.next));
+    if (!joined->length && !set->broken)
+        return pull_answers(set); /* of what ended meanwhile */
+    set->joined_length = joined->length;
+    return buffer_span(joined);
+}
+
+/* The heads are of the same subscription, so the hub counts by its own bytes. */
+void named_set_sent(struct named_set *set, size_t length, const struct wire_run *run)
+{
+    if (!set->pulled || !set->joined_length)
+        return;
+    size_t pulled = length >= set->joined_length ? set->pulled_length
+                                                 : set->pulled_length * length / set->joined_length;
+    subscriber_sent(set->pulled->subscriber, pulled, run);
+}
+
+void named_set_silence(struct named_set *set)
+{
+    struct link *link = set->all.next;
+    while (link != &set->all) {
+        struct named *named = LINK_OWNER(struct named, in_set, link);
+        link = link->next;
+        if (set->inside == named)
+            subscriber_silence(named->subscriber); /* its message is sent to the end */
+        else
+            named_free(named);
+    }
+}
+
+void named_set_drop(struct named_set *set)
+{
+    while (!link_alone(&set->all))
+        named_free(LINK_OWNER(struct named, in_set, set->all.next));
+    buffer_clear(&set->answers);
+    set->answers_sent = 0;
+}

@@ -1,0 +1,89 @@
+/* Version 2: the heads that come before bodies, and where a snapshot begins and ends. */
+#include "session/named_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool make_batch_head(struct named *named)
+{
+    static uint64_t snapshots;
+    char id[48];
+    const char *key = named->asked.subscribe.key;
+    if (named->batch_head.length)
+        return true;
+    snprintf(id, sizeof id, "%" PRIx64 "-%" PRIx64, named->set->session->frontend->started_ms,
+             ++snapshots);
+    return wire_head_batch(&named->batch_head, span_of(named->asked.id), span_of(id),
+                           !named->resumes, key ? span_of(key) : span_make(NULL, 0));
+}
+
+static bool join_frame(struct named *named, struct span frame, struct span head)
+{
+    struct named_set *set = named->set;
+    bool joined = wire_behind_head(&set->session->frontend->joined, frame, head, &named->joint);
+    set->inside = joined && named->joint.inside ? named : NULL;
+    set->broken |= !joined;
+    return joined;
+}
+
+static bool join_batch(struct named *named, struct span frame, bool completes)
+{
+    if (!make_batch_head(named) || !join_frame(named, frame, buffer_span(&named->batch_head)))
+        return false;
+    named->unfinished = !completes;
+    if (completes) {
+        buffer_clear(&named->batch_head);
+        named->resumes = false;
+    }
+    return true;
+}
+
+/* A snapshot that begins again ends first. */
+static bool complete(struct named *named)
+{
+    struct buffer body;
+    buffer_init(&body, NAMED_ANSWERS);
+    bool done = wire_batch_nothing(&body, hub_bodies(named->set->session->frontend->hub),
+                                   named->facts.mode, span_of(named->asked.subscribe.view)) &&
+                join_batch(named, buffer_span(&body), true);
+    buffer_fini(&body);
+    return done;
+}
+
+static bool join_accepted(struct named *named, struct span frame, bool resumed)
+{
+    const struct wire_subscribe *asked = &named->asked.subscribe;
+    struct buffer head;
+    if (named->accepted) {
+        bool ready = !named->unfinished || complete(named);
+        buffer_clear(&named->batch_head);
+        named->resumes = resumed;
+        return ready;
+    }
+    named->accepted = true;
+    named->resumes = resumed || named->facts.has_tape;
+    buffer_init(&head, WIRE_HEAD);
+    bool joined = wire_head_accepted(&head, span_of(named->asked.id), span_of(named->asked.query),
+                                     asked->take < 0 ? named->facts.take : 0) &&
+                  join_frame(named, frame, buffer_span(&head));
+    buffer_fini(&head);
+    return joined;
+}
+
+bool named_join(struct named *named, struct span frame)
+{
+    enum wire_part part = named->joint.inside ? WIRE_WHOLE : wire_part_of(frame);
+    switch (part) {
+    case WIRE_ACCEPTED:
+    case WIRE_RESUMED:
+        return join_accepted(named, frame, part == WIRE_RESUMED);
+    case WIRE_BATCH:
+    case WIRE_LAST_BATCH:
+        return join_batch(named, frame, part == WIRE_LAST_BATCH);
+    case WIRE_LIVE:
+    case WIRE_PROBLEM:
+    case WIRE_WHOLE:
+        break;
+    }
+    return join_frame(named, frame, buffer_span(&named->head));
+}

@@ -1,0 +1,43 @@
+/* What named.c and named_head.c share. */
+#ifndef SESSION_NAMED_INTERNAL_H
+#define SESSION_NAMED_INTERNAL_H
+
+#include "session/frontend.h"
+#include "session/named.h"
+
+enum { NAMED_ANSWERS = 64 * 1024 /* unread ones beyond this pause the reading of messages */ };
+
+struct named {
+    struct link in_set, in_ready;
+    struct named_set *set;
+    struct subscriber *subscriber;
+    struct wire_message asked; /* its message, owned */
+    struct hub_facts facts;    /* of its view, when it began */
+    struct buffer head;        /* of what names only the subscription */
+    struct buffer batch_head;  /* empty: the next batch begins a snapshot */
+    struct wire_joint joint;
+    bool accepted;    /* the client was told `subscribed` */
+    bool resumes;     /* its snapshot adds to what the client has */
+    bool unfinished;  /* a batch was sent, and not the one that completes the snapshot */
+    bool leaves;      /* goes when the message that is being sent is whole, */
+    bool begins_anew; /* ... or begins anew then */
+};
+
+struct named_set {
+    struct session *session;
+    struct usage_client *usage;
+    struct link all, ready;
+    size_t count;
+    struct named *inside; /* a message of it is being sent */
+    struct named *pulled; /* the last pull was of it */
+    size_t pulled_length, joined_length;
+    struct buffer answers;
+    size_t answers_sent;
+    bool broken;
+};
+
+/* Put a frame of a body behind its head, into frontend->joined; false when out of memory, and the
+ * set is broken. */
+bool named_join(struct named *named, struct span frame);
+
+#endif
