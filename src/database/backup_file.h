@@ -1,4 +1,4 @@
-/* What the two files of the backup share: the copy under its temporary name. */
+/* Shared by the two files of the backup: the copy under its temporary name. */
 #ifndef STORE_BACKUP_H
 #define STORE_BACKUP_H
 
@@ -10,11 +10,11 @@ struct backup_file {
     int descriptor; /* of that, locked; -1: none */
     int lock;       /* of a database that is to be replaced; -1: there is none */
     bool replace;
-    bool made; /* it is ours to remove */
+    bool made; /* remove it at the end */
 };
 
-/* Make an empty file under the temporary name, with the permissions of the database; or refuse
- * because of what stands in the way. What an interrupted backup left there is taken over. */
+/* Make an empty file under the temporary name, with the permissions of the database; or refuse,
+ * with the obstacle. The file of an interrupted backup is reused. */
 bool backup_file_make(struct backup_file *file, const struct database *database,
                       struct error *error);
 /* Whether so much more can be written to its disk. */

@@ -18,8 +18,9 @@
 
 #include <sqlite3.h>
 
-/* Each connection has one slot per prepared statement. These are its own; who runs SQL on it
- * numbers its own from DATABASE_STATEMENTS on. The texts stand beside the code that runs them. */
+/* Each connection has one slot per prepared statement. These are its own; a folder that runs SQL
+ * on it numbers its own from DATABASE_STATEMENTS on. The texts stand beside the code that runs
+ * them. */
 enum database_statement {
     STATEMENT_BEGIN,
     STATEMENT_COMMIT,
@@ -38,8 +39,8 @@ struct connection {
     sqlite3_stmt *lent;     /* its present row is borrowed by the caller; NULL: none */
     enum error_code broken; /* why the open transaction can only be rolled back; ERROR_NONE: fine */
     bool writes;            /* connection_begin has begun a transaction */
-    int64_t given_before;   /* what it had given to the log when that began */
-    int64_t largest;        /* what a transaction of it gave at most */
+    int64_t given_before;   /* the bytes that it had given to the log when that began */
+    int64_t largest;        /* the most that one of its transactions gave */
 };
 
 enum connection_kind { CONNECTION_MAIN, CONNECTION_WRITER, CONNECTION_READER };
@@ -63,10 +64,10 @@ static inline int64_t connection_inserted(const struct connection *connection)
 {
     return sqlite3_last_insert_rowid(connection->sqlite);
 }
-/* Tell the connection's last SQLite error in our terms, with the file and the remedy; marks the
+/* Turn the connection's last SQLite error into ours, with the file and the remedy; marks the
  * transaction broken. Always returns false. */
 bool connection_fail(struct connection *connection, int result, struct error *error);
-/* Take back the row that was lent. */
+/* End the loan of the row. */
 void connection_settle(struct connection *connection);
 
 /* ---- transactions ---- */
@@ -79,8 +80,8 @@ bool connection_begin(struct connection *connection, struct error *error);
 bool connection_ready(const struct connection *connection, struct error *error);
 /* Mark the open transaction as one to roll back; for failures that SQLite does not know of. */
 bool connection_break(struct connection *connection, struct error *error);
-/* COMMIT what connection_begin began, or roll it back. The newest change before and with it is
- * noted beside the file, which tells copies and logs apart. */
+/* COMMIT the transaction of connection_begin, or roll it back. The newest change before and with
+ * it is noted beside the file, which distinguishes copies and logs. */
 bool connection_commit(struct connection *connection, int64_t change_before, int64_t change,
                        struct error *error);
 /* End the transaction, if one is open, without keeping anything. Cannot fail. */
@@ -88,8 +89,8 @@ void connection_rollback(struct connection *connection);
 
 /* ---- statements ---- */
 
-/* One run of a prepared statement. Parameters are bound in their order; the bytes are borrowed and
- * must live until the run ends. A failed bind is told by query_run or query_row. */
+/* One run of a prepared statement. Parameters are bound in their order; the bytes are borrowed
+ * and must live until the run ends. query_run or query_row reports a failed bind. */
 struct query {
     struct connection *connection;
     sqlite3_stmt *statement;
@@ -132,9 +133,9 @@ bool meta_get(struct connection *connection, const char *name, struct buffer *va
               struct error *error);
 bool meta_put(struct connection *connection, const char *name, struct span value,
               struct error *error);
-/* Whether the tables, columns, indexes and triggers are those that the migrations make. Else
- * ERROR_DATABASE_UNUSABLE, which names one that is not: no commit may succeed any more. A bare
- * ERROR_DATABASE and the like: that could not be looked at. */
+/* Whether the tables, columns, indexes and triggers are those of the migrations. Else
+ * ERROR_DATABASE_UNUSABLE, which names one that differs: no commit can succeed any more. A bare
+ * ERROR_DATABASE and the like: the schema could not be read. */
 bool schema_check(struct connection *connection, struct error *error);
 
 #endif

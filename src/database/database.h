@@ -1,13 +1,13 @@
 /*
  * database: one SQLite file that stays whole and ours. It finds the file, locks it under its name
- * and its inode, tells it from its copies, brings its tables up to date, joins the writes of its
- * write-ahead log, moves that log, watches over the files, and copies them. What the tables mean
- * is the store's; folders that run SQL also include database/connection.h.
+ * and its inode, distinguishes it from its copies, migrates its tables, joins the writes of its
+ * write-ahead log, moves that log, watches over the files, and copies them. The meaning of the
+ * tables is the store's; folders that run SQL also include database/connection.h.
  *
  * Threads: a struct database may be shared; each connection and each checkpointer belongs to the
  * one thread that uses it.
  *
- * Invariants (held by the tests database_*):
+ * Invariants (checked by the tests database_*):
  *  1. One program writes a file, whatever name it has for it: the lock file and the inode are
  *     locked for as long as the database is open for writing. Readers never block the writer.
  *  2. A write-ahead log is only put over the database that it follows.
@@ -28,8 +28,8 @@ enum database_synchronous {
     DATABASE_SYNCHRONOUS_OFF
 };
 
-/* What becomes of the bytes of deleted rows: FAST zeroes them where the page is written anyway,
- * FULL also in pages that are given up, OFF leaves them until something else is written there. */
+/* The bytes of deleted rows: FAST zeroes them if the page is written anyway, FULL also in freed
+ * pages, OFF leaves them until something else is written there. */
 enum database_erase { DATABASE_ERASE_FAST, DATABASE_ERASE_FULL, DATABASE_ERASE_OFF };
 
 struct database_options {
@@ -37,7 +37,7 @@ struct database_options {
     enum database_synchronous synchronous; /* FULL: a commit is on disk when it returns */
     enum database_erase erase;
     uint32_t cache_mebibytes; /* page cache of the writer; 0: 64 */
-    int64_t wal_keep_bytes;   /* a WAL that begins anew is cut to this; 0: it keeps its size */
+    int64_t wal_keep_bytes;   /* a WAL that starts over is cut to this; 0: it keeps its size */
     bool read_only; /* for offline commands: no lock, no migration, no writer; works beside a server
                      */
     const char *backup_before_migration; /* copy the file there before a migration; NULL: no copy */
@@ -46,24 +46,25 @@ struct database_options {
 /* ---- the file ---- */
 
 /*
- * Open or create the database: lock it, check that it is ours, migrate it. NULL with a clear error
- * that names the file and the remedy: ERROR_DATABASE_NEWER (written by a newer program),
+ * Open or create the database: lock it, check that it is stele's, migrate it. NULL with a clear
+ * error that names the file and the remedy: ERROR_DATABASE_NEWER (written by a newer program),
  * ERROR_DATABASE_IN_USE (another server has it), ERROR_DATABASE (not a database, not stele's,
  * damaged, its folder missing or unwritable), ERROR_DISK_FULL.
  */
 struct database *database_open(const struct database_options *options, struct error *error);
-/* Connections and checkpointers must be closed before. The last closes fold the WAL in. */
+/* Connections and checkpointers must be closed before. The last close applies the WAL and
+ * removes it. */
 void database_close(struct database *database);
 /* The uuid of this database's life, 36 characters; lives as long as the database. */
 const char *database_epoch(const struct database *database);
 const char *database_path(const struct database *database);
-/* Whether the names of the database and its write-ahead log still lead to the files that are open,
+/* Whether the names of the database and its write-ahead log still lead to the open files,
  * nothing was put over the database, and no connection has met damage. Else ERROR_DATABASE_GONE,
  * with what happened and the command that saves the data, or ERROR_DATABASE_DAMAGED. One thread. */
 bool database_check_files(struct database *database, struct error *error);
-/* Whether this database was made by copying one of that epoch. Until *last_change the two have the
- * same log; cursors from behind that mean nothing here. Without an epoch (NULL): whether there are
- * any such databases, and until when all of them agree. */
+/* Whether this database is a copy of one of that epoch. Until *last_change the two have the same
+ * log; cursors from behind that are of no use here. Without an epoch (NULL): whether there are any
+ * such databases, and until when all of them agree. */
 bool database_former_epoch(const struct database *database, const char *epoch,
                            int64_t *last_change);
 
@@ -77,21 +78,22 @@ void database_setup(void);
 
 /* ---- its room ---- */
 
-/* Take room for so many bytes more of the WAL from the file system, between transactions. Else
- * ERROR_DISK_FULL or ERROR_FILE_LIMIT. Where the file system cannot tell, its free room must do. */
+/* Reserve room in the file system for so many bytes more of the WAL, between transactions. Else
+ * ERROR_DISK_FULL or ERROR_FILE_LIMIT. If the file system cannot reserve, its free room must
+ * suffice. */
 bool database_reserve(const struct database *database, int64_t bytes, struct error *error);
-/* The files and their disk now, for metrics; what cannot be told is -1. */
+/* The present files and their disk, for metrics; unknown sizes are -1. */
 struct database_sizes {
     int64_t database_bytes, wal_bytes;
-    int64_t free_bytes, disk_bytes; /* what may still be written there; the whole of it */
+    int64_t free_bytes, disk_bytes; /* free room there; the whole disk */
 };
 void database_read_sizes(const struct database *database, struct database_sizes *sizes);
 
 /* ---- its write-ahead log ---- */
 
-/* A connection of its own that moves the WAL into the database, PASSIVE, when it has grown beyond
- * `pages`; database_checkpoint does nothing otherwise, database_checkpoint_all does it anyhow. Any
- * thread but one at a time. *left: how many pages of the WAL are not moved, those counted that were
+/* A connection of its own that moves the WAL into the database, PASSIVE, when it has grown
+ * beyond `pages`; otherwise database_checkpoint does nothing, and database_checkpoint_all does it
+ * anyhow. Any thread but one at a time. *left: how many pages of the WAL are not moved, with those
  * committed meanwhile. */
 struct database_checkpointer *database_checkpointer_open(struct database *database, uint32_t pages,
                                                          struct error *error);
@@ -102,8 +104,8 @@ bool database_checkpoint_all(struct database_checkpointer *checkpointer, uint32_
                              struct error *error);
 /* Whether database_checkpoint would do something now. */
 bool database_checkpoint_due(const struct database_checkpointer *checkpointer);
-/* Move what is left and cut the WAL's file to nothing. Waits so long for readers, during which the
- * writer must not commit; *done false: somebody still has it in use, nothing is cut. */
+/* Move the remaining pages and cut the WAL's file to nothing. Waits so long for readers, during
+ * which the writer must not commit; *done false: somebody still uses it, and nothing is cut. */
 bool database_wal_give_back(struct database_checkpointer *checkpointer, int wait_ms, bool *done,
                             struct error *error);
 /* Pages in the WAL that its next commit follows, and commits so far that wrote there. Any thread.
@@ -117,15 +119,15 @@ int64_t database_wal_bytes(const struct database *database);
 /* ---- copies ---- */
 
 /*
- * A copy of the database of one state, also beside the server that has it: as one file without a
- * write-ahead log, under its name only when it is whole, on disk and checked. A server that is
- * started on a copy has an epoch of its own (see database_former_epoch).
+ * A copy of the database of one state, also beside its server: one file without a write-ahead log,
+ * under its name only when it is whole, on disk and checked. A server that is started on a copy has
+ * an epoch of its own (see database_former_epoch).
  */
 struct database_backup_options {
     const char *from, *to;
     bool replace;      /* `to` may exist; else that is an error */
     bool check;        /* SQLite's quick check of the copy */
-    int64_t wal_limit; /* give up when the WAL grew by more meanwhile; 0: no limit */
+    int64_t wal_limit; /* give up when the WAL grows by more meanwhile; 0: no limit */
     /* Now and then; false: give up. May be NULL. */
     bool (*progress)(void *argument, int64_t done_bytes, int64_t bytes);
     void *argument;
@@ -138,7 +140,7 @@ struct database_backup_result {
     int64_t wal_growth; /* bytes, while it was made */
 };
 /* false: there is no copy, and nothing is left of it. ERROR_DISK_FULL, ERROR_DATABASE_IN_USE
- * (another backup writes there), and what database_open tells of the database. */
+ * (another backup writes there), and the errors of database_open. */
 bool database_backup(const struct database_backup_options *options,
                      struct database_backup_result *result, struct error *error);
 

@@ -1,4 +1,4 @@
-/* What the files of this folder share. Never included from outside, but by its tests. */
+/* Shared by the files of this folder. Never included from outside, except by its tests. */
 #ifndef DATABASE_DATABASE_INTERNAL_H
 #define DATABASE_DATABASE_INTERNAL_H
 
@@ -21,8 +21,8 @@ extern const size_t database_migration_count;
 
 enum { DATABASE_APPLICATION_ID = 0x5354454c };
 
-/* The most that a new file gives. SQLite gives its -wal and -shm the permissions of the database.
- */
+/* The permissions of a new file, at most. SQLite gives its -wal and -shm the permissions of the
+ * database. */
 enum { DATABASE_FILE_MODE = 0640 };
 
 /* ---- the database ---- */
@@ -34,7 +34,7 @@ struct former_epoch {
     int64_t last_change;
 };
 
-/* Which file a name leads to. */
+/* The file that a name leads to. */
 struct file_identity {
     bool known;
     dev_t device;
@@ -47,13 +47,13 @@ struct database {
     struct database_options options; /* its pointers are not kept */
     bool immutable;      /* read-only, in a folder where SQLite cannot put its shared-memory file */
     int lock;            /* descriptor of the lock file; -1: none */
-    pid_t lock_owner;    /* who took it */
+    pid_t lock_owner;    /* the process that took it */
     struct inode *inode; /* of the database, see inode.c; NULL: not entered */
     bool locks_inode;
     struct file_identity wal, shm; /* as they were made, see presence.c */
-    _Atomic bool damaged;          /* a connection met damage, or the file is not what it was */
+    _Atomic bool damaged;          /* a connection met damage, or the file was changed under us */
     off_t seen_size;               /* of the database, when database_check_files looked last */
-    /* What the last server noted of the database in the lock file, see lock.c; "": nothing. */
+    /* The last server's note about the database in the lock file, see lock.c; "": nothing. */
     char mark_epoch[EPOCH_LENGTH + 1];
     int64_t mark_change;
     bool mark_failed;
@@ -73,9 +73,9 @@ int open_alone(const char *file, sqlite3 **sqlite);
 /* epoch.c: read them, after making the first one, or a new one for a copy. */
 bool epoch_read(struct database *database, struct error *error);
 
-/* identity.c: whether the file is the one that the last server had. *cause: why it is not; NULL: it
- * is, as far as can be told. Note which it is, and that it is open, in the open transaction; and at
- * an orderly stop that it was one. */
+/* identity.c: whether the file is the one that the last server had. *cause: why it is not; NULL:
+ * it is, as far as known. Note its identity, and that it is open, in the open transaction; and at
+ * an orderly stop that it is closed. */
 bool identity_check(struct database *database, int64_t last_change, const char **cause,
                     struct error *error);
 bool identity_note(struct database *database, struct error *error);
@@ -90,24 +90,24 @@ void identity_stop(struct database *database);
 /* wal_file.c: the name of the file system whose write-ahead logs join their writes, a layer on the
  * one that is SQLite's default when this is first called; NULL: SQLite has none of its own. */
 const char *wal_file_layer(void);
-/* Before a COMMIT of this connection; and after it failed, its transaction rolled back: nothing of
- * it is to be found when the file is opened after a crash. false: it may be. */
+/* Before a COMMIT of this connection; and after a failed one, whose transaction was rolled back:
+ * nothing of it is found when the file is opened after a crash. false: something may be. */
 void wal_file_expect(sqlite3 *database);
 /* Bytes that this connection ever gave its log to write. */
 int64_t wal_file_given(sqlite3 *database);
 /* Why its last write there failed, as in errno; 0: it did not. */
 int wal_file_cause(sqlite3 *database);
-/* Whether it began the log anew since the last call, and then the log's mark: its header's salts.
- */
+/* Whether it started the log over since the last call, and then the log's mark: its header's
+ * salts. */
 enum { WAL_SALT_AT = 16, WAL_SALT_SIZE = 8, WAL_HEADER_SIZE = 32 };
 bool wal_file_began(sqlite3 *database, char salt[WAL_SALT_SIZE]);
 bool wal_file_take_back(sqlite3 *database);
 
-/* wal_base.c: note what the write-ahead log that this connection has begun follows, if it has begun
- * one since the last call: a database whose last change is this one. And refuse a database that a
- * noted log cannot follow, because it is older. */
+/* wal_base.c: note which database the write-ahead log follows, if this connection has started
+ * the log since the last call: a database whose last change is this one. And refuse a database that
+ * a noted log cannot follow, because it is older. */
 void wal_base_note(struct database *database, sqlite3 *sqlite, int64_t change);
-/* The log as it is once the database is open, whoever began it. */
+/* The log when the database opens, whoever started it. */
 void wal_base_open(struct database *database);
 bool wal_base_check(struct database *database, struct error *error);
 
@@ -131,7 +131,7 @@ int inode_descriptor(const struct database *database);
 /* presence.c: note the files that SQLite has open, once it has. */
 void presence_note(struct database *database);
 /* Before the last connection closes, which removes the write-ahead log by its name: keep a file
- * that is not ours. */
+ * that is not stele's. */
 void presence_before_close(struct database *database);
 
 /* migration.c: bring the file to the version of the last of these, each in its transaction. */

@@ -1,10 +1,10 @@
 /*
- * What the files of derive share.
+ * Shared by the files of derive.
  *
  * A transaction gives steps: what entities were before it and what they are after it. Each stage
- * turns steps into changes of its rows. A stage over a part of another one (a slice: what that one
- * gives on behind its skip, within its take) gets steps as well: those of rows that changed in the
- * slice, entered it or left it. So all stages are handled alike, sources before what is over them.
+ * turns steps into changes of its rows. A stage may be over a slice: the part of another stage
+ * behind its skip, within its take. It gets steps as well: those of rows that changed in the slice,
+ * entered it or left it. So all stages are handled alike, sources before the stages over them.
  *
  * Invariants, between transactions:
  *  1. A stage has a row for each entity of its source (export or slice) for which its predicate
@@ -17,8 +17,8 @@
  *  5. No export is touched.
  *  6. derive.turns has each stage that has a turn, under a second that is not later than its first.
  *
- * A transaction goes through the stages of the exports that it touched, and of the others only
- * through those with a turn that has come.
+ * A transaction visits the stages of the exports that it touched, and of the others only those with
+ * a due turn.
  */
 #ifndef DERIVE_DERIVE_INTERNAL_H
 #define DERIVE_DERIVE_INTERNAL_H
@@ -28,7 +28,7 @@
 #include "store/stage.h"
 #include "json/json.h"
 
-/* What became of one entity in a source. Its bytes live until the transaction ends. */
+/* What happened to one entity in a source. Its bytes live until the transaction ends. */
 struct derive_step {
     struct span key;
     struct span before, after; /* texts; absent: it was not, is not, in the source */
@@ -48,7 +48,7 @@ struct id_set {
     size_t count, capacity;
 };
 
-/* An export that has stages, and what the transaction does to its entities. */
+/* An export with stages, and what the transaction does to its entities. */
 struct derived_export {
     uint32_t id;
     const struct view_scope *scope; /* NULL: its rows are not scoped */
@@ -65,7 +65,7 @@ struct derive_touch {
     char label[];
 };
 
-/* What became of one row of a stage; its places lie in the stage's `places`. */
+/* What happened to one row of a stage; its places lie in the stage's `places`. */
 struct derive_move {
     struct derive_step step;
     size_t was_at, was_length; /* length 0: no row */
@@ -80,7 +80,7 @@ struct derived {
     bool built;
     struct derived_export *export;
     struct derived *next_of_export;
-    struct kept_stage *views;     /* those that it is kept for */
+    struct kept_stage *views;     /* the stages of the views that share it */
     struct derived_slice *source; /* NULL: every entity of the export */
     bool feeds;                   /* there are slices of it */
     struct derived_slice *slices; /* those */
@@ -108,13 +108,13 @@ struct crossing {
     size_t at, length; /* in the slice's places */
 };
 
-/* What a stage gives on. */
+/* The slice of a stage for the stages over it. */
 struct derived_slice {
     struct derived_slice *next; /* of the same stage */
     const struct view_stage *stage;
     struct derived *of;
     struct threshold was_low, was_high, low, high;
-    struct crossing *crossings; /* rows that a threshold went over */
+    struct crossing *crossings; /* rows that a threshold passed */
     size_t crossing_count, crossing_capacity;
     struct buffer places;
     struct derive_steps steps; /* for the stages over it */
@@ -146,13 +146,14 @@ struct derive {
     struct derived_export *touched;
     struct heap turns; /* the stages with now(), see above */
     bool timed;        /* some stage asks for now() */
-    bool loaded;       /* the thresholds are right */
-    bool looked;       /* some entity of the transaction was looked at with now() */
+    bool loaded;       /* the thresholds are loaded */
+    bool looked;       /* some entity of the transaction was checked with now() */
     bool stores_now;
-    bool sweeping;                 /* there may be rows of retired stages */
-    int64_t now, next, stored_now; /* as of when rows are right: before and after the transaction */
-    bool pending, next_pending;    /* some are not, see above */
-    struct text **texts;           /* fetched for this transaction */
+    bool sweeping; /* there may be rows of retired stages */
+    int64_t now, next,
+        stored_now; /* the seconds for which rows are right: before and after the transaction */
+    bool pending, next_pending; /* some are not, see above */
+    struct text **texts;        /* fetched for this transaction */
     size_t text_count, text_capacity;
     struct id_set ids; /* reused */
     struct buffer was, is;
@@ -165,10 +166,10 @@ static inline void derive_note_visit(struct derive *derive)
     counter_add(derive->context.stages_visited, 1);
 }
 
-/* The name in meta under which the second is kept as of which derived rows are right. */
+/* The name in meta of the second for which derived rows are right. */
 #define DERIVED_NOW_NAME "derived_now"
 
-/* steps.c: go through the stages of this export before the transaction ends. */
+/* steps.c: visit the stages of this export before the transaction ends. */
 void derive_touch_export(struct derive *derive, struct derived_export *export);
 
 /* steps.c */
@@ -191,7 +192,7 @@ bool derive_build_row(struct derive *derive, struct derived *derived,
 bool derive_touch(struct derived *derived, struct span entity, struct span place);
 void derive_touch_init(struct derived *derived);
 void derive_touch_clear(struct derived *derived);
-/* Make derive->touches of all that was noted. */
+/* Make derive->touches of everything noted. */
 bool derive_note_touches(struct derive *derive, struct error *error);
 
 /* slice.c */
@@ -207,21 +208,21 @@ bool derive_slice_has(const struct derived_slice *slice, struct span place);
 
 /* steps.c: note that the stage may have a turn at that second. */
 void derive_expect_turn(struct derive *derive, struct derived *derived, int64_t at);
-/* Choose derive.next and take the turns that have come by then. Before the transaction changes a
- * turn. */
+/* Choose derive.next and collect the turns that are due by then. Before the transaction changes
+ * a turn. */
 bool derive_advance(struct derive *derive, struct error *error);
 /* At start: as of when rows are right. */
 bool derive_read_now(struct derive *derive, struct error *error);
 bool derive_store_now(struct derive *derive, int64_t now, struct error *error);
-/* Let a stage look at the entities whose turn it is and that no step tells of. */
+/* Let a stage check the entities whose turn is due and that no step covers. */
 bool derive_take_turns(struct derive *derive, struct derived *derived,
                        const struct derive_steps *told, struct error *error);
 
-/* build.c: build a stage, or what is missing of it, in transactions of its own. */
+/* build.c: build a stage, or its missing part, in transactions of its own. */
 bool derive_build(struct derive *derive, struct derived *derived, struct error *error);
 
 struct sql_view_cut sql_view_cut_of(const struct view_stage *stage);
-/* check_sql.c: the SQL views against the configuration; in a transaction of the reader. */
+/* check_sql.c: compare the SQL views with the configuration; in a transaction of the reader. */
 bool check_sql_views(struct store_reader *reader, const struct view_set *views,
                      void (*found)(void *argument, const char *line), void *argument,
                      struct error *error);

@@ -23,7 +23,8 @@ bool array_lengths_take(struct array_lengths *lengths, const struct engine_optio
 bool array_lengths_read(struct array_lengths *lengths, struct store_reader *reader,
                         struct error *error);
 uint32_t array_length_of(const struct array_lengths *lengths, struct span export_name);
-/* Note in the database what holds from now on; cursors from before another value are refused. */
+/* Note in the database the values that hold from now on; cursors from before another value are
+ * refused. */
 bool array_lengths_note(struct store_writer *store, const struct engine_options *options,
                         struct error *error);
 

@@ -1,14 +1,14 @@
 /*
  * Batches of a pipeline in order, across refusals.
  *
- * A producer numbers its batches, and one that is not above the last committed number is taken as
- * a repetition. So when batch 5 is refused while 6 is already on its way behind it, 6 must not be
- * applied: the 5 that is sent again would count as a repetition, and be lost without a word.
+ * A producer numbers its batches. A batch that is not above the last committed number counts as a
+ * repetition. Batch 5 may be refused while 6 is already under way behind it. Then 6 must not be
+ * applied: the 5 that is sent again would count as a repetition, and be lost silently.
  *
  * Each stage of the way in that can refuse (the decoder, the writer) keeps one of these per
- * pipeline and asks it in the order in which requests pass. Stages need not know of each other:
- * behind a refused batch nothing with a higher number leaves a stage before that number, or a
- * lower one, has left it. One thread at a time.
+ * pipeline, and consults it in the order in which requests pass. Stages need not know of each
+ * other: behind a refused batch nothing with a higher number leaves a stage before that number, or
+ * a lower one, has left it. One thread at a time.
  */
 #ifndef ENGINE_BATCH_ORDER_H
 #define ENGINE_BATCH_ORDER_H
@@ -29,21 +29,20 @@ enum { BATCH_ORDER_HOLDS = 64 };
 struct batch_order {
     struct batch_hold *holds;
     size_t count;
-    bool unknown; /* what was refused could not be read, or not be remembered */
+    bool unknown; /* the refused batch could not be read, or not be remembered */
 };
 
 void batch_order_init(struct batch_order *order);
 void batch_order_fini(struct batch_order *order);
-/* In the following NULL is an order that holds nothing. */
+/* Below, NULL is an order that holds nothing. */
 
 /* Whether the submission may pass; false with ERROR_OUT_OF_ORDER, which names the batch to send
- * again. One that passes ends the holds that it answers. */
+ * again. A submission that passes ends the holds that it answers. */
 bool batch_order_admit(struct batch_order *order, const struct submission *submission,
                        struct error *error);
-/* The submission was refused: hold what follows of the producers that it names. */
+/* The submission was refused: hold later batches of its producers. */
 void batch_order_refuse(struct batch_order *order, const struct submission *submission);
-/* Something was refused of which not even the producer is known: from now on no numbered batch
- * passes. */
+/* A message of an unknown producer was refused: from now on no numbered batch passes. */
 void batch_order_refuse_unknown(struct batch_order *order);
 
 #endif

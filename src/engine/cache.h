@@ -1,8 +1,8 @@
 /*
  * The writer's cache of entities.
  *
- * Invariant: between transactions it holds only what is committed; after a failed commit it is
- * emptied, because what it holds may never have happened.
+ * Invariant: between transactions it holds only committed entities. After a failed commit it is
+ * emptied, because its content may never have been committed.
  */
 #ifndef ENGINE_CACHE_H
 #define ENGINE_CACHE_H
@@ -22,12 +22,12 @@ struct entity {
     struct seq seq;
     int64_t at;        /* wall time of its last change in this transaction */
     struct text *data; /* NULL: there is no such entity */
-    /* While dirty, where the export has derived views: what it was after the last transaction. */
+    /* While dirty, if the export has derived views: the entity after the last transaction. */
     struct text *before;
     struct seq before_seq;
     int64_t before_id;   /* 0: it was not there */
     struct draft *draft; /* of the submission being applied; see draft.c */
-    uint64_t noted;      /* number of the submission that noted what it was before */
+    uint64_t noted;      /* number of the submission that noted its former state */
     bool stored;         /* it has a row */
     bool dirty;          /* differs from its row */
     uint32_t key_length;
@@ -43,8 +43,8 @@ struct entity_cache {
 
 void entity_cache_init(struct entity_cache *cache, size_t max_bytes);
 void entity_cache_fini(struct entity_cache *cache);
-/* Find, and mark as just used; *entity is NULL when it is not cached. False when there is no memory
- * to look: what the store has may then be older than what the cache has. */
+/* Find, and mark as just used; *entity is NULL if it is not cached. False if there is no memory
+ * for the search: then the store's row may be older than the cache. */
 bool entity_cache_find(struct entity_cache *cache, const struct export_state *export,
                        struct span key, struct entity **entity);
 /* Add an entity that is not cached yet, without a row; NULL when out of memory. */
@@ -53,7 +53,7 @@ struct entity *entity_cache_add(struct entity_cache *cache, struct export_state 
 /* Replace the data (the reference passes over; NULL: it is gone). */
 void entity_cache_set_data(struct entity_cache *cache, struct entity *entity, struct text *data);
 void entity_cache_mark_dirty(struct entity_cache *cache, struct entity *entity);
-/* Between transactions: drop what is not there, and the least used beyond max_bytes. */
+/* Between transactions: drop absent entities, and the least used beyond max_bytes. */
 void entity_cache_settle(struct entity_cache *cache);
 /* Drop the entities of an export that was new and never stored. */
 void entity_cache_drop_export(struct entity_cache *cache, const struct export_state *export);

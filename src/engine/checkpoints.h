@@ -1,7 +1,7 @@
 /*
  * Checkpoints: the thread that moves the write-ahead log into the database, and the gate at which
- * the writer lets it have the database for itself between two transactions. It knows the database
- * and why the intake is stopped, no writer and no engine.
+ * the writer leaves the database to it between two transactions. It knows the database and the
+ * state of the intake, no writer and no engine.
  */
 #ifndef ENGINE_CHECKPOINTS_H
 #define ENGINE_CHECKPOINTS_H
@@ -10,7 +10,7 @@
 
 #include <pthread.h>
 
-/* When the room of the write-ahead log is given back. */
+/* The state of giving back the room of the write-ahead log. */
 struct give_back {
     uint64_t commits;  /* those that it knows of */
     uint64_t since_us; /* when the last of them was noticed, or the last attempt; 0: never */
@@ -22,7 +22,7 @@ struct checkpoints {
     /* Set before checkpoints_start; all outlive the thread. */
     struct database *database;
     struct engine_metrics *metrics;
-    const _Atomic int *intake; /* an enum error_code: why nothing is taken in (see disk.h) */
+    const _Atomic int *intake; /* an enum error_code: why no mutations are accepted (see disk.h) */
     /* The thread's. */
     struct database_checkpointer *checkpointer;
     struct give_back give_back;
@@ -43,9 +43,10 @@ void checkpoints_fini(struct checkpoints *checkpoints);
 bool checkpoints_start(struct checkpoints *checkpoints, uint32_t pages, struct error *error);
 /* Waits for the thread; harmless where it was not started. */
 void checkpoints_stop(struct checkpoints *checkpoints);
-/* Between two transactions, on the writer: let a checkpoint that waits have the database. */
+/* Between two transactions, on the writer: let a waiting checkpoint have the database. */
 void checkpoints_pass(struct checkpoints *checkpoints);
-/* Whether several in a row failed: the log takes what the database's own file does not. */
+/* Whether several in a row failed: writes to the log succeed, those to the database's own file
+ * do not. */
 bool checkpoints_fail(const struct checkpoints *checkpoints);
 
 #endif

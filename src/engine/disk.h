@@ -1,6 +1,6 @@
 /*
- * Whether the disk and the file take writes. While they do not, nothing is taken in: the writer
- * answers what waits with that error, and asks again from here until it can go on.
+ * Whether the disk and the file accept writes. While they do not, the intake is stopped: the writer
+ * answers waiting submissions with that error, and tries here until it can go on.
  */
 #ifndef ENGINE_DISK_H
 #define ENGINE_DISK_H
@@ -14,7 +14,7 @@ struct disk {
     struct database *database;
     struct checkpoints *checkpoints;
     int64_t max_wal_bytes;  /* 0: unlimited */
-    _Atomic int state;      /* an enum error_code; ERROR_NONE: writes are taken */
+    _Atomic int state;      /* an enum error_code; ERROR_NONE: writes are accepted */
     uint64_t probe_us;      /* when the failing disk is tried next */
     uint64_t probe_rest_us; /* and how long between two attempts */
     int64_t room;           /* that must be there before intake goes on */
@@ -22,12 +22,12 @@ struct disk {
     uint64_t watch_us;      /* when the files are looked at next */
 };
 
-/* ERROR_NONE, or why nothing is taken in. Any thread. */
+/* ERROR_NONE, or why no mutations are accepted. Any thread. */
 static inline enum error_code disk_state(const struct disk *disk)
 {
     return (enum error_code)atomic_load(&disk->state);
 }
-/* What that means to who is refused. Always false. Any thread. */
+/* The error for a refused caller. Always false. Any thread. */
 bool disk_error(const struct disk *disk, enum error_code state, struct error *error);
 /* Stop the intake if this error of a transaction is one of the disk or the file, and log it. */
 bool disk_stop_intake(struct disk *disk, const struct error *error);
@@ -35,7 +35,7 @@ bool disk_stop_intake(struct disk *disk, const struct error *error);
 void disk_watch(struct disk *disk);
 /* Once a second, while the intake is stopped: whether it can go on. */
 void disk_probe(struct disk *disk);
-/* A commit of mutations succeeded: what failed before it is over. */
+/* A commit of mutations succeeded: earlier faults are over. */
 void disk_committed(struct disk *disk);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * engine: the writer thread that turns submissions into committed transactions, and the reader
- * threads that answer questions from the database. Everything it has to say comes back to the
- * loop thread as events, through one queue.
+ * threads that query the database. All results come back to the loop thread as events, through one
+ * queue.
  *
  *   loop --submission--> [queue] --> writer: merge, log, commit --> [events] --> loop
  *   loop --read job----> [queue] --> readers: run(job)          --> [events] --> loop
@@ -46,7 +46,7 @@ struct mutation {
     const struct span *unset;
     size_t unset_count;
     bool has_seq;
-    bool newer; /* only where its seq, which it has then, is above the entity's */
+    bool newer; /* only if its seq, which it has then, is above the entity's */
     struct seq seq;
 };
 
@@ -54,14 +54,14 @@ struct mutation {
 struct submission_batch {
     struct span producer; /* absent: not named, never a duplicate */
     int64_t number;
-    struct span mark; /* kept with the number, and given back; absent: none */
+    struct span mark; /* kept with the number, and returned; absent: none */
     bool has_previous;
     int64_t previous;    /* the batch that must be the last committed one */
     size_t first, count; /* into mutations */
 };
 
 enum {
-    SUBMISSION_UNKNOWN = 8, /* names that an answer tells of, at most */
+    SUBMISSION_UNKNOWN = 8, /* names in an answer, at most */
     SUBMISSION_ANSWER_BYTES = 64 * 1024
 };
 
@@ -81,7 +81,7 @@ struct submission_key {
  * The spans point into `doc` or into memory of submission_keep; both live as long as it does.
  */
 struct submission {
-    struct engine_event event; /* event.item.bytes: what it counts against the queue's cap */
+    struct engine_event event; /* event.item.bytes: its size, as the queue's cap counts it */
     struct doc doc;
     struct mutation *mutations;
     size_t mutation_count, mutation_capacity;
@@ -89,35 +89,36 @@ struct submission {
     size_t batch_count, batch_capacity;
     struct submission_chunk *chunks;
     uint64_t received_us;
-    /* The writer's memory of what it refused of this pipeline (see batch_order.h), or NULL. The
+    /* The writer's memory of refused batches of this pipeline (see batch_order.h), or NULL. The
      * submitter keeps it alive until the submission comes back. */
     struct batch_order *order;
     void *context; /* the submitter's */
-    /* What is of one sender, a connection say, is applied in the order in which it was submitted;
-     * what is not, may not be. Those who wait take turns by owner (see access/shares.h). */
+    /* Submissions of one sender, a connection say, are applied in the order in which they were
+     * submitted; those of different senders need not be. Waiting ones take turns by owner (see
+     * access/shares.h). */
     uint64_t sender, share_owner;
-    /* The subject that sends it; absent: there is no authentication; empty: the program that stele
-     * is a part of. */
+    /* The subject that sends it; absent: there is no authentication; empty: the program that
+     * embeds stele. */
     struct span owner;
     struct submission_key key;
     /* results */
     struct error error; /* code ERROR_NONE: committed */
     uint64_t applied, ignored, duplicate;
-    uint64_t stale;     /* those that are only for what is older, and it was not */
+    uint64_t stale;     /* mutations with "if":"newer" that were not */
     uint64_t truncated; /* of the applied: those that cost an array elements, by max_array_length */
     bool has_seq;
     struct seq seq; /* of its last change */
-    /* A batch of a producer was passed over, or refused for its predecessor: the last committed
-     * one, -1 when there is none. */
+    /* A batch of a producer was a repetition, or was refused for its predecessor: the last
+     * committed one, -1 if there is none. */
     bool has_last;
     int64_t last_batch;
     struct span last_mark;
-    struct span unknown_exports[SUBMISSION_UNKNOWN]; /* that mutations were ignored for */
+    struct span unknown_exports[SUBMISSION_UNKNOWN]; /* whose mutations were ignored */
     size_t unknown_count;
-    struct span answer; /* what was answered when it was committed before, under its key */
+    struct span answer; /* the answer of the first commit under its key */
 };
 
-/* Forget the results but for the error: the submission is not applied. */
+/* Forget the results except the error: the submission is not applied. */
 void submission_reset(struct submission *submission);
 
 /* NULL when out of memory. `max_nodes` bounds the JSON values in it. */
@@ -132,7 +133,7 @@ struct submission_batch *submission_add_batch(struct submission *submission);
 struct span *submission_spans(struct submission *submission, size_t count);
 /* `count` zeroed append entries that live as long as the submission. */
 struct merge_append *submission_appends(struct submission *submission, size_t count);
-/* Heap bytes, to count against the queue. */
+/* Heap bytes, as the queue counts them. */
 size_t submission_memory(const struct submission *submission);
 
 /* ---- commits: what the loop learns ---- */
@@ -148,7 +149,7 @@ struct engine_commit {
     struct seq head;
     struct store_export *exports; /* those that this commit created; names owned by the commit */
     size_t export_count;
-    /* Each touched stage. There may be touches without changes: time alone did it. */
+    /* Each touched stage. There may be touches without changes: by time alone. */
     struct derive_touched *touches;
     size_t touch_count;
     uint64_t committed_us; /* monotonic */
@@ -157,13 +158,13 @@ struct engine_commit {
 /* ---- writing beside the mutations ---- */
 
 /*
- * Something for the writer to keep that is no mutation. `run` is called on the writer thread in an
- * open transaction, which may hold mutations and other jobs, too: so it must be short, and false
- * only when the store failed, which fails all of them. Then `event.deliver` on the loop; with
- * ERROR_NONE what it wrote is on disk.
+ * A write that is no mutation. `run` is called on the writer thread in an open transaction, which
+ * may hold mutations and other jobs, too. So it must be short, and false only if the store failed,
+ * which fails all of them. Then `event.deliver` on the loop; with ERROR_NONE its writes are on
+ * disk.
  *
  * A job that says how mutations are applied comes `first`: ahead of those that are handed over
- * after it. Of all others the order among mutations is open.
+ * after it. The order of all others among mutations is open.
  */
 struct write_job {
     struct engine_event event;
@@ -173,17 +174,17 @@ struct write_job {
     struct error error;
 };
 
-/* Facts of the file, by name (store_meta_put), for who notes what subscribers have seen: nobody
- * saw anything of a later change that was not noted (ENGINE_WATCHED_ALL: of any); the second is for
- * views that coalesce. A start begins them anew with its newest change. */
+/* Facts of the file, by name (store_meta_put), for the notes of what subscribers have seen: no
+ * subscriber saw anything of a later change that was not noted (ENGINE_WATCHED_ALL: of any); the
+ * second is for views that coalesce. A start begins them again with its newest change. */
 #define ENGINE_WATCHED_CHANGE "watched_change"
 #define ENGINE_WATCHED_COALESCED "watched_coalesced"
 #define ENGINE_WATCHED_ALL "all"
 
-/* What an end without ENGINE_WATCHED_ALL leaves: whoever was there then may have been shown
- * something of the changes behind `from` up to `to`, the last one, that was not noted. Which
- * entities changed in a gap is pinned (store_scan_watched_keys), and until STORE_WATCHED_CHANGES
- * changes came behind `from` it is known which changed since, where the log is shorter
+/* The gap after an end without ENGINE_WATCHED_ALL: subscribers of then may have seen something
+ * of the changes behind `from` up to `to`, the last one, that was not noted. The entities that
+ * changed in a gap are pinned (store_scan_watched_keys). Until STORE_WATCHED_CHANGES changes came
+ * behind `from`, it is known which changed since, even if the log is shorter
  * (store_read_watched_floor). */
 struct engine_watched_gap {
     int64_t from, to;
@@ -191,7 +192,7 @@ struct engine_watched_gap {
 };
 enum { ENGINE_WATCHED_GAPS = 16 }; /* the oldest of more become one */
 
-/* Those of which no more than the time since `since` has passed, the oldest first. */
+/* The gaps of which no more than the time since `since` has passed, the oldest first. */
 bool engine_watched_gaps(struct store_reader *reader, bool coalesces, int64_t since,
                          struct engine_watched_gap list[ENGINE_WATCHED_GAPS], size_t *count,
                          struct error *error);
@@ -199,14 +200,15 @@ bool engine_watched_gaps(struct store_reader *reader, bool coalesces, int64_t si
 /* ---- reading ---- */
 
 /*
- * A question for the readers. `run` is called on a reader thread with a reader that has no open
+ * A query for the readers. `run` is called on a reader thread with a reader that has no open
  * transaction; then `event.deliver` on the loop.
  */
 struct read_job {
     struct engine_event event;
     void (*run)(struct read_job *job, struct store_reader *reader);
-    uint64_t owner; /* whose turn it takes among the readers (see read_queue.h); 0: nobody's */
-    bool is_long;   /* others may go first: it is a part of something that takes many */
+    uint64_t
+        owner; /* the owner whose turn it takes among the readers (see read_queue.h); 0: nobody's */
+    bool is_long; /* others may go first: it is a part of work that takes many jobs */
 };
 
 /* ---- the engine ---- */
@@ -216,20 +218,20 @@ struct engine_export_options {
     int64_t max_entities;  /* 0: unlimited */
     bool own_array_length; /* it has a max_array_length of its own, 0: unlimited */
     uint32_t max_array_length;
-    bool null_removes; /* a member that is null in a patch goes, as RFC 7396 has it */
+    bool null_removes; /* a null member of a patch removes the member, as RFC 7396 has it */
 };
 
 struct engine_options {
     struct database_options store;
-    bool open_exports; /* exports appear as they are fed */
+    bool open_exports; /* exports appear when they are first fed */
     uint32_t max_exports;
     bool refuse_unknown_exports;  /* else mutations for them are ignored */
     int64_t max_producers;        /* names of a subject; 0: unlimited */
     int64_t max_idempotency_keys; /* of a subject; 0: unlimited */
     const struct engine_export_options *exports;
     size_t export_count;
-    /* Whether opening is to end between two steps of building views; the flag outlives engine_open.
-     * NULL: it never does. */
+    /* Whether opening must end between two steps of building views; the flag outlives
+     * engine_open. NULL: never. */
     const atomic_bool *give_up;
     const struct view_set *views;    /* must outlive the engine, with all its stages */
     uint32_t max_array_length;       /* 0: unlimited */
@@ -241,7 +243,8 @@ struct engine_options {
     size_t events_bytes;             /* the writer waits when the loop is this far behind */
     struct store_retention retention;
     uint32_t checkpoint_pages;
-    int64_t max_wal_bytes; /* of the write-ahead log; beyond it nothing is taken in. 0: unlimited */
+    int64_t max_wal_bytes; /* of the write-ahead log; beyond it no mutations are accepted. 0:
+                              unlimited */
     uint32_t readers;
     /* Called on the loop thread, from engine_deliver, for every commit. Takes over the references
      * in commit->changes. */
@@ -251,8 +254,8 @@ struct engine_options {
     void *argument;
     /* The wall clock, milliseconds since 1970 UTC; NULL: the system's. Any thread. */
     int64_t (*wall_ms)(void *argument);
-    /* The clock that counts from the start of the machine, milliseconds; NULL: the system's, but
-     * along with a wall_ms of one's own none, so that it is believed however it jumps. */
+    /* The clock that counts from the start of the machine, milliseconds. NULL: the system's, but
+     * with an own wall_ms none, so that every jump of wall_ms is accepted. */
     int64_t (*boot_ms)(void *argument);
     void *wall_argument; /* of both */
     /* Called on any thread when there are events: e.g. uv_async_send. */
@@ -260,38 +263,39 @@ struct engine_options {
     void *wake_argument;
 };
 
-/* Opens the database (see database_open for the refusals), defines the SQL views, builds derived
- * views that are new (which may take a while; what is done is kept if it is cut off), and starts
- * the threads. `options` and what it points to are copied where needed. */
+/* Opens the database (see database_open for the refusals), defines the SQL views, builds new
+ * derived views (which may take a while; an interrupted build keeps its progress), and starts the
+ * threads. `options` and what it points to are copied as needed. */
 struct engine *engine_open(const struct engine_options *options, struct error *error);
 /* Hand a submission over; false at once, and it stays the caller's, with ERROR_QUEUE_FULL,
- * ERROR_SHUTTING_DOWN, or what engine_disk_state says. Any thread. */
+ * ERROR_SHUTTING_DOWN, or the error of engine_disk_state. Any thread. */
 bool engine_submit(struct engine *engine, struct submission *submission, struct error *error);
 /* Hand a read job over; false when shutting down or too many wait (it stays the caller's). */
 bool engine_read(struct engine *engine, struct read_job *job);
 /* Hand a write job over; false when closing or too many wait (it stays the caller's). Jobs are
- * still taken after engine_drain, until engine_close, which runs those that wait. Any thread. */
+ * still accepted after engine_drain, until engine_close, which runs waiting ones. Any thread. */
 bool engine_write(struct engine *engine, struct write_job *job);
-/* Give exports another max_entities; those that are not named keep theirs. What is too many then
- * goes step by step. It holds for all that is handed over after it, if the disk takes it, which the
- * log tells otherwise. false: it was not handed over. */
+/* Give exports another max_entities; exports that are not named keep theirs. Entities beyond it
+ * go step by step. It holds for everything handed over after it, if it can be written to disk; the
+ * log reports a failure. false: it was not handed over. */
 bool engine_limit(struct engine *engine, const struct engine_export_options *exports, size_t count,
                   struct error *error);
-/* Post an event of one's own, to be delivered on the loop thread. Any thread. */
+/* Post an event of the caller's own, to be delivered on the loop thread. Any thread. */
 void engine_post(struct engine *engine, struct engine_event *event);
 /* Deliver all waiting events. On the loop thread. */
 void engine_deliver(struct engine *engine);
-/* Close the intake: what is queued is still committed and answered, then on_drained. Returns at
- * once. */
+/* Close the intake: queued submissions are still committed and answered, then on_drained.
+ * Returns at once. */
 void engine_drain(struct engine *engine);
-/* Stop the threads (waits for them), deliver what is left, close the database. Loop thread. */
+/* Stop the threads (waits for them), deliver the remaining events, close the database. Loop
+ * thread. */
 void engine_close(struct engine *engine);
 
 /*
- * The time, milliseconds since 1970 UTC, as far as the wall clock can be believed (see
- * docs/durability.md): the present, for what is stored; and the one by which it is judged what time
- * alone destroys, which is never ahead of the present, and waits where the clock is in doubt.
- * Any thread.
+ * The time, milliseconds since 1970 UTC, as far as the wall clock is trusted (see
+ * docs/durability.md): the present, for stored times; and the time by which rows go because of
+ * their age. The latter is never ahead of the present, and waits while the clock is in doubt. Any
+ * thread.
  */
 int64_t engine_now_ms(struct engine *engine);
 int64_t engine_due_ms(struct engine *engine);
@@ -308,16 +312,16 @@ bool engine_former_epoch(const struct engine *engine, const char *epoch, int64_t
 struct database *engine_database(struct engine *engine);
 int64_t engine_last_change(const struct engine *engine); /* committed at open */
 struct seq engine_head(const struct engine *engine);     /* the greatest seq at open */
-/* What arrays of the export are cut to; 0: they are not. Any thread. */
+/* The length to which arrays of the export are cut; 0: they are not. Any thread. */
 uint32_t engine_max_array_length(const struct engine *engine, struct span export_name);
-/* How long the writer has been at what it does now; 0: it waits for work. Any thread. */
+/* How long the writer has worked on its present step; 0: it waits for work. Any thread. */
 uint64_t engine_writer_busy_us(const struct engine *engine);
-/* ERROR_NONE while the database takes writes; else ERROR_DISK_FULL, ERROR_DISK_FAILED,
+/* ERROR_NONE while the database accepts writes; else ERROR_DISK_FULL, ERROR_DISK_FAILED,
  * ERROR_FILE_LIMIT, ERROR_WAL_LIMIT, ERROR_DATABASE_GONE, ERROR_DATABASE_DAMAGED or
  * ERROR_DATABASE_UNUSABLE. */
 enum error_code engine_disk_state(const struct engine *engine);
-/* Whether several checkpoints in a row failed: the write-ahead log takes what the database's own
- * file does not. Any thread. */
+/* Whether several checkpoints in a row failed: writes to the write-ahead log succeed, those to
+ * the database's own file do not. Any thread. */
 bool engine_checkpoints_fail(const struct engine *engine);
 void engine_queue_fill(struct engine *engine, size_t *count, size_t *bytes);
 /* Visits the exports that existed at open. Before the threads are busy: right after engine_open. */
@@ -339,8 +343,9 @@ const struct engine_metrics *engine_metrics(const struct engine *engine);
 
 /* ---- offline ---- */
 
-/* `stele check`: the store's own check, and every entity against the merge of its log as far as
- * the log reaches back. Findings, a line each, to `found`. false: the check could not run. */
+/* `stele check`: the store's own check, and a comparison of every entity with the merge of its
+ * log, as far back as the log goes. Findings, a line each, to `found`. false: the check could not
+ * run. */
 bool engine_check(const char *path, void (*found)(void *argument, const char *line), void *argument,
                   struct error *error);
 #endif

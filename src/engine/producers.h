@@ -1,4 +1,4 @@
-/* What apply.c needs to know of producers while it applies a submission; the rules are in
+/* The interface of producers.c for apply.c while it applies a submission; the rules are in
  * producers.c. Never included from outside. */
 #ifndef ENGINE_PRODUCERS_H
 #define ENGINE_PRODUCERS_H
@@ -9,7 +9,7 @@
 /* A producer that the submission names. */
 struct producer_state {
     struct store_producer row; /* as it is with the batches of this submission so far */
-    bool advanced;             /* they moved it on */
+    bool advanced;             /* these batches moved it on */
 };
 
 struct producer_table {
@@ -21,7 +21,7 @@ struct producer_table {
 
 bool producer_table_init(struct producer_table *table, const struct submission *submission);
 void producer_table_fini(struct producer_table *table);
-/* Whether the batch is to be applied. *state stays NULL when it names no producer, and for a
+/* Whether the batch is to be applied. *state stays NULL if it names no producer, and for a
  * repetition, which the submission counts. false: the submission is refused. */
 bool producer_admit(struct writer *writer, struct submission *submission,
                     const struct submission_batch *batch, struct producer_table *table,
@@ -33,11 +33,11 @@ void producer_advance(struct producer_state *state, const struct submission *sub
 bool producers_store(struct writer *writer, const struct producer_table *table,
                      struct error *error);
 
-/* keyed.c: a request with a key. Before it is applied: *replayed when it was committed before, the
+/* keyed.c: a request with a key. Before it is applied: *replayed if it was committed before; the
  * submission then has the answer. */
 bool keyed_admit(struct writer *writer, struct submission *submission, bool *replayed,
                  struct error *error);
-/* Behind all that can refuse it: note the key with the answer. */
+/* After all checks that can refuse it: note the key with the answer. */
 bool keyed_store(struct writer *writer, struct submission *submission, struct error *error);
 
 #endif

@@ -1,12 +1,12 @@
 /*
- * What waits for the readers, and who is next.
+ * Jobs that wait for the readers, and their order.
  *
  * Jobs have owners (0: the engine's own user, for everybody), and are brief or long: a long one is
- * a part of something that takes many. Owners take turns, one job each. Brief jobs go before long
- * ones, which get every fifth turn at least; and one reader of several runs brief ones alone. So a
- * brief job waits for the brief ones of as many owners as there are, and for no scan, whoever has
- * how many of them. Jobs for everybody get every second turn. The reader for brief ones is woken
- * first, because the others give way to all that wants a processor (readers.c).
+ * a part of work that takes many. Owners take turns, one job each. Brief jobs go before long ones,
+ * which get every fifth turn at least; and one reader of several runs brief ones alone. So a brief
+ * job waits for the brief ones of as many owners as there are, and for no scan, however many scans
+ * an owner has. Jobs for everybody get every second turn. The reader for brief ones is woken first,
+ * because the others yield to everything that wants a processor (readers.c).
  */
 #ifndef ENGINE_READ_QUEUE_H
 #define ENGINE_READ_QUEUE_H
@@ -33,8 +33,8 @@ bool read_queue_init(struct read_queue *queue, size_t max_count);
 void read_queue_fini(struct read_queue *queue);
 /* False, at once, when full or closed: the job stays the caller's. Any thread. */
 bool read_queue_put(struct read_queue *queue, struct read_job *job);
-/* Wait for the next one, a brief one unless the reader takes long ones; NULL when it is closed and
- * has none. What is left when it is closed is for all. On a reader. */
+/* Wait for the next job, a brief one unless the reader takes long ones; NULL when the queue is
+ * closed and has none. Remaining jobs of a closed queue are for all readers. On a reader. */
 struct read_job *read_queue_take(struct read_queue *queue, bool takes_long);
 void read_queue_close(struct read_queue *queue);
 

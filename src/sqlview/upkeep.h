@@ -1,5 +1,5 @@
 /*
- * The SQL views that a writing connection looks after: for the store, which has the connection and
+ * The SQL views that a writing connection maintains: for the store, which has the connection and
  * the transactions.
  */
 #ifndef SQLVIEW_UPKEEP_H
@@ -21,7 +21,7 @@ enum sql_view_statement {
     SQL_VIEW_STATEMENTS
 };
 
-/* What a writing connection knows of them. Embedded; the connection must outlive it. */
+/* The writing connection's picture of them. Embedded; the connection must outlive it. */
 struct sql_views {
     struct connection *connection;
     struct buffer due; /* ids, each ended by a NUL, whose SQL views the open transaction makes */
@@ -39,16 +39,17 @@ static inline void sql_views_fini(struct sql_views *views)
     buffer_fini(&views->due);
 }
 
-/* Make in the schema what is due, as the last of a transaction / forget it: it was rolled back. */
+/* Make due SQL views in the schema, as the last act of a transaction / forget them: it was
+ * rolled back. */
 bool sql_views_make_due(struct sql_views *views, struct error *error);
 void sql_views_forget_due(struct sql_views *views);
 
-/* The three of an export, where they are not there. Where there is one already it may show what the
- * configuration says instead: then it stays, until sql_views_drop_others knows better. */
+/* The three of an export, if they are not there. An existing one may show a view of the
+ * configuration instead: then it stays, until sql_views_drop_others decides. */
 bool sql_views_add_standard(struct sql_views *views, struct span export_name, uint32_t export_id,
                             struct error *error);
-/* The first line of each SQL view, by which it is known again. Files of former versions hold these
- * texts: add to them, never change one. */
+/* The first line of each SQL view, by which it is recognised. Files of former versions hold
+ * these texts: add to them, never change one. */
 #define SQL_VIEW_LIST_COMMENT "-- The entities, newest first."
 #define SQL_VIEW_STATE_COMMENT "-- The entities in order of key."
 #define SQL_VIEW_APPEND_COMMENT                                                                    \
@@ -56,8 +57,8 @@ bool sql_views_add_standard(struct sql_views *views, struct span export_name, ui
     "at: milliseconds since 1970 UTC."
 #define SQL_VIEW_SHOWN_COMMENT "-- The entities that this view shows, newest first."
 #define SQL_VIEW_DERIVED_COMMENT "-- The rows of this view, in its order."
-/* The SQL views, by `name`, that this program made, as their text shows, but that stand for no
- * view: a former version left them. */
+/* The SQL views, by `name`, that this program made, by their text, but that stand for no view: a
+ * former version left them. */
 #define SQL_VIEW_STRAYS                                                                            \
     "FROM sqlite_schema, (SELECT '" SQL_VIEW_LIST_COMMENT "' AS comment UNION ALL "                \
     "SELECT '" SQL_VIEW_STATE_COMMENT "' UNION ALL SELECT '" SQL_VIEW_APPEND_COMMENT "' "          \

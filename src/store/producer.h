@@ -1,6 +1,6 @@
 /*
- * What the store remembers of those who feed: the last batch of every producer, and the requests
- * that came with a key. Both are written in the transaction of what they tell of.
+ * What the store keeps about producers: the last batch of each, and the requests that came with a
+ * key. Both are written in the transaction of the batch or request.
  */
 #ifndef STORE_PRODUCER_H
 #define STORE_PRODUCER_H
@@ -9,12 +9,12 @@
 
 /* ---- producers ---- */
 
-/* Where a producer is. Absent texts: see the fields. */
+/* The state of a producer. Absent texts: see the fields. */
 struct store_producer {
     struct span name;
     struct span owner; /* subject that may use the name; absent: nobody's; empty: the host's */
     int64_t batch;     /* the last that was committed */
-    struct span mark;  /* what it said with that batch of where it is; absent: nothing */
+    struct span mark;  /* the mark of that batch; absent: none */
     bool has_seq;
     struct seq seq; /* of the newest change of its batches */
     int64_t at;     /* wall clock, ms */
@@ -30,8 +30,8 @@ bool store_producer_put(struct store_writer *writer, const struct store_producer
 /* How many names an owner has (absent: nobody), counted up to `most`. */
 bool store_producer_count(struct store_writer *writer, struct span owner, int64_t most,
                           int64_t *count, struct error *error);
-/* Forget the owner's names of runs of `stele ingest` that were killed: made for one run, and not
- * used since `before` (ms). At most `step`; *removed tells how many. In a transaction. */
+/* Forget the owner's names of killed runs of `stele ingest`: made for one run, and not used
+ * since `before` (ms). At most `step`; *removed says how many. In a transaction. */
 bool store_producer_trim_runs(struct store_writer *writer, struct span owner, int64_t before,
                               int64_t step, int64_t *removed, struct error *error);
 /* Forget one; one that is not there is fine. In a transaction. */
@@ -41,7 +41,7 @@ bool store_read_producer(struct store_reader *reader, struct span name,
                          struct store_producer *producer, bool *found, struct error *error);
 
 struct store_producer_scan {
-    struct span owner; /* whose names, and nobody's; absent: every row */
+    struct span owner; /* owner of the names, and names of nobody; absent: every row */
     struct span after; /* behind this name; absent: from the first */
     int64_t limit;
 };
@@ -56,8 +56,8 @@ bool store_read_producers(struct store_reader *reader, const struct store_produc
 struct store_key {
     struct span owner; /* subject; empty: there was no authentication */
     struct span key;
-    struct span body;   /* digest of what was sent */
-    struct span answer; /* as it was given */
+    struct span body;   /* digest of the request */
+    struct span answer; /* the first answer */
     int64_t at;         /* wall clock, ms */
 };
 
@@ -69,8 +69,8 @@ bool store_key_put(struct store_writer *writer, const struct store_key *key, str
 /* How many keys an owner has, counted up to `most`. */
 bool store_key_count(struct store_writer *writer, struct span owner, int64_t most, int64_t *count,
                      struct error *error);
-/* Keys of an owner from behind `latest` are of `at` from now on: no clock that is right made them
- * so. In a transaction. */
+/* Stamp keys of an owner from behind `latest` with `at`: no right clock can have made them. In a
+ * transaction. */
 bool store_key_restamp(struct store_writer *writer, struct span owner, int64_t latest, int64_t at,
                        struct error *error);
 /* Forget the oldest keys of an owner, at most `step`, of those from up to `before`. In a

@@ -1,14 +1,14 @@
 /*
  * The stages of derived views: how their rows are kept, and read.
  *
- * A stage is one filtered and ordered set of rows that a derived view needs: each row of it is an
- * entity at a place, bytes that compare as the order wants. What a stage means is the engine's; the
- * store knows it by a text, its definition.
+ * A stage is one filtered and ordered set of rows that a derived view needs. Each row of it is an
+ * entity at a place: bytes that compare as the order requires. The meaning of a stage is the
+ * engine's; the store identifies it by a text, its definition.
  *
- * Invariants (held by store_check):
+ * Invariants (checked by store_check):
  *  1. A number is never used for a second stage.
- *  2. Each row is an entity of the stage's export; the rows that are noted with a stage are those
- *     that there are.
+ *  2. Each row is an entity of the stage's export; the number of rows that is kept with a stage is
+ *     right.
  */
 #ifndef STORE_STAGE_H
 #define STORE_STAGE_H
@@ -20,16 +20,16 @@
 struct store_stage {
     int64_t id;
     uint32_t export_id;
-    bool built; /* all its rows are there */
-    int64_t
-        built_change; /* its export's newest when it was built: older cursors know nothing of it */
+    bool built;           /* all its rows are there */
+    int64_t built_change; /* its export's newest change when it was built; older cursors are of no
+                             use for it */
 };
-/* Find or create the stage of this definition. `whole`: every entity of the export is a row of it
- * (store_check holds it to that). In a transaction. */
+/* Find or create the stage of this definition. `whole`: every entity of the export is a row of
+ * it (store_check checks that). In a transaction. */
 bool store_stage_ensure(struct store_writer *writer, struct span definition, uint32_t export_id,
                         bool whole, struct store_stage *stage, struct error *error);
-/* How far its build has come: bytes that the builder understands (a copy goes to `progress`; empty
- * when it has not begun). */
+/* How far its build has come: bytes that the builder understands, copied to `progress`; empty if
+ * it has not begun. */
 bool store_stage_progress(struct store_writer *writer, int64_t stage, struct buffer *progress,
                           struct error *error);
 bool store_stage_note_progress(struct store_writer *writer, int64_t stage, struct span progress,
@@ -40,11 +40,11 @@ bool store_stage_note_built(struct store_writer *writer, int64_t stage, uint32_t
 /* Retire all stages but these: nothing finds them any more. */
 bool store_stage_retire_others(struct store_writer *writer, const int64_t *stages, size_t count,
                                struct error *error);
-/* Delete up to `step` rows and turns of retired stages; *more tells whether there are any left. */
+/* Delete up to `step` rows and turns of retired stages; *more says whether there are any left. */
 bool store_stage_sweep(struct store_writer *writer, int64_t step, bool *more, struct error *error);
 
-/* Add / remove the row at a place. Adding one that is there, or removing one that is not, is an
- * error: what the caller believes of the stage would be wrong. */
+/* Add / remove the row at a place. Adding an existing row, or removing a missing one, is an
+ * error: then the caller's picture of the stage is wrong. */
 bool store_row_put(struct store_writer *writer, int64_t stage, struct span place, int64_t entity,
                    struct error *error);
 bool store_row_remove(struct store_writer *writer, int64_t stage, struct span place,
@@ -60,7 +60,7 @@ bool store_row_scan(struct store_writer *writer, int64_t stage, struct span from
 bool store_row_at(struct store_writer *writer, int64_t stage, struct span place, int64_t *entity,
                   struct error *error);
 
-/* Remember / forget that a stage must look at an entity again at a second. */
+/* Note / forget that a stage must check an entity again at a second. */
 bool store_turn_put(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
                     struct error *error);
 bool store_turn_remove(struct store_writer *writer, int64_t stage, int64_t at, int64_t entity,
@@ -75,18 +75,18 @@ bool store_turn_at(struct store_writer *writer, int64_t stage, int64_t skip, int
 bool store_turn_scan(struct store_writer *writer, int64_t stage, int64_t until, int64_t limit,
                      bool (*each)(void *argument, int64_t at, int64_t entity), void *argument,
                      struct error *error);
-/* Note that an entity entered or left a stage without a change of its own (by time, or because of
- * another row) when `change` was the newest one; it gets the next number. Of one entity at one
- * change the last is kept. Trimmed along with the log. */
+/* Note that an entity entered or left a stage without a change of its own (by time, or because
+ * of another row) when `change` was the newest one; it gets the next number. Of one entity at one
+ * change the last note is kept. Trimmed along with the log. */
 bool store_flip_put(struct store_writer *writer, int64_t change, uint32_t export_id,
                     struct span key, struct error *error);
 
 /* ---- reading ---- */
 
-/* The stage of a definition; *found false also while it is still being built. */
+/* The stage of a definition; *found is false also while it is being built. */
 bool store_read_stage(struct store_reader *reader, struct span definition, int64_t *id,
                       int64_t *built_change, bool *found, struct error *error);
-/* How many rows it has; *found false as above. */
+/* The number of its rows; *found false as above. */
 bool store_read_stage_rows(struct store_reader *reader, struct span definition, int64_t *rows,
                            bool *found, struct error *error);
 /*
@@ -110,17 +110,17 @@ bool store_read_rank(struct store_reader *reader, int64_t stage, struct span fro
                      struct buffer *place, bool *found, struct error *error);
 /* Entities of an export that entered or left some stage without a change of their own, at most
  * `limit` (negative: all), each perhaps several times. A callback that returns false stops the scan
- * early (no error). Either when the newest change was `from` or later, in order of that: a cursor
- * at c has not seen those from c on for certain. Or those with a greater number than `after`: who
- * has read up to store_log_state.last_flip goes on there. */
+ * early (no error). Either from the newest change `from` on, in order of that: a cursor at c may
+ * not have seen those from c on. Or with a greater number than `after`: a reader that has read up
+ * to store_log_state.last_flip goes on there. */
 typedef bool (*store_each_flip)(void *argument, struct span key);
 bool store_scan_flips(struct store_reader *reader, uint32_t export_id, int64_t from, int64_t limit,
                       store_each_flip each, void *argument, struct error *error);
 bool store_scan_new_flips(struct store_reader *reader, uint32_t export_id, int64_t after,
                           int64_t limit, store_each_flip each, void *argument, struct error *error);
-/* Of a stage whose places begin with the label and a byte 0. What `each` is told as the place is
- * what stands behind these, and the order of that is the order of the rows. Behind the place
- * `after` (absent: from the first); at most `limit` rows (negative: all). */
+/* Rows of a stage whose places begin with the label and a byte 0. `each` gets the place without
+ * these, and the order of that is the order of the rows. Behind the place `after` (absent: from the
+ * first); at most `limit` rows (negative: all). */
 bool store_scan_labelled(struct store_reader *reader, int64_t stage,
                          const struct store_labels *labels, struct span after, int64_t limit,
                          store_each_row each, void *argument, struct error *error);

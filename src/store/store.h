@@ -1,15 +1,15 @@
 /*
- * store: the tables of a database, and all that is asked of them. It knows bytes and integers,
- * neither JSON nor views: entity and patch texts pass through unread.
+ * store: the tables of a database, and all queries of them. It knows bytes and integers, neither
+ * JSON nor views: entity and patch texts pass through unread.
  *
  * Threads: each store_writer and store_reader belongs to the one thread that uses it. There is one
  * writer per file, in all processes (see database.h); readers never block it.
  *
- * Invariants (asserted by store_check and the tests):
+ * Invariants (checked by store_check and the tests):
  *  1. change.id grows by one with every change and is never reused, also after trimming.
  *  2. entity.change is the id of the entity's last change; it never exceeds log_state.last_change.
  *  3. log_state.head is the greatest seq ever committed; log_state.floor_seq the greatest trimmed.
- *  4. What belongs together commits together: entity, change, tombstone, producer, counters.
+ *  4. Entity, change, tombstone, producer and counters of one mutation commit together.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -42,8 +42,9 @@ struct store_change {
     struct span key;
     struct span patch;  /* as the producer sent it; absent for deletes */
     struct span append; /* {"path":length after the change, …}; absent when none */
-    /* Whom the row is for, in an export whose rows are scoped, else absent: after the change (of a
-     * delete: before), and before, where that was another. What it means is the engine's. */
+    /* The label of the row in an export with scoped rows, else absent: after the change (of a
+     * delete: before it), and before the change, if that was another. Its meaning is the
+     * engine's. */
     struct span scope, scope_left;
 };
 
@@ -55,7 +56,7 @@ struct store_export {
     struct seq last_seq;     /* and that change's seq */
     bool last_seq_shared;    /* another change of this export had that seq too */
     struct seq head;         /* the greatest seq of all its changes */
-    int64_t first_change;    /* id of its first change; 0 when none, or not known */
+    int64_t first_change;    /* id of its first change; 0 if none, or not known */
     int64_t floor_change;    /* its newest change that was trimmed; 0 when none. Then: */
     struct seq floor_seq;    /* the greatest seq among its trimmed changes */
     struct seq trimmed_seq;  /* the seq of floor_change, */
@@ -83,7 +84,8 @@ struct store_writer *store_writer_open(struct database *store, struct error *err
 void store_writer_close(struct store_writer *writer);
 
 /* BEGIN IMMEDIATE / COMMIT / ROLLBACK. After a failed commit the transaction is rolled back, and
- * ERROR_DISK_FULL or ERROR_DISK_FAILED says why; whatever the caller cached of it must go. */
+ * ERROR_DISK_FULL or ERROR_DISK_FAILED has the reason; the caller must drop everything that it
+ * cached of it. */
 bool store_begin(struct store_writer *writer, struct error *error);
 bool store_commit(struct store_writer *writer, struct error *error);
 void store_rollback(struct store_writer *writer);
@@ -95,29 +97,29 @@ const struct store_log_state *store_writer_log(struct store_writer *writer);
  * key, seq, data; newest first for list). In a transaction. */
 bool store_export_ensure(struct store_writer *writer, struct span name, uint32_t *export_id,
                          struct error *error);
-/* The same, but the SQL views of a new export are due, to be made in a later transaction: to make
- * them changes the schema, which every other connection to the file then reads anew. How many
- * exports wait for theirs / make those of so many, the oldest first. In a transaction; a start
- * makes what a former writer left. */
+/* The same, but the SQL views of a new export are due, to be made in a later transaction: making
+ * them changes the schema, and then every other connection reads all of it again. How many exports
+ * wait for theirs / make those of so many, the oldest first. In a transaction; a start makes those
+ * that a former writer left. */
 bool store_export_add(struct store_writer *writer, struct span name, uint32_t *export_id,
                       struct error *error);
 size_t store_sql_views_due(const struct store_writer *writer);
 bool store_sql_views_make(struct store_writer *writer, size_t exports, struct error *error);
-/* Make the three SQL views of every export that there is, where they are not there: the file may
- * come from a version that did not note which SQL views it had made. In a transaction. */
+/* Make the three SQL views of every existing export, if they are not there: the file may come
+ * from a version that did not note its SQL views. In a transaction. */
 bool store_exports_define_views(struct store_writer *writer, struct error *error);
-/* How many there are, as this writer sees it; the next one gets the number behind. */
+/* The number of exports, as this writer sees it; the next one gets the number behind. */
 uint32_t store_export_count(const struct store_writer *writer);
 /* Set max_entities of an export (0: unlimited) and prepare its eviction order; may take a while on
  * a large export the first time. In a transaction. */
 bool store_export_limit(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
                         struct error *error);
-/* The same in steps: the first limit of an export that has rows holds only after store_export_order
- * has brought all of them in order. What waits is forgotten when the writer is closed. */
+/* The same in steps: the first limit of an export with rows holds only after store_export_order
+ * has brought all of them in order. Waiting limits are forgotten when the writer is closed. */
 bool store_export_limit_later(struct store_writer *writer, uint32_t export_id, int64_t max_entities,
                               struct error *error);
-/* Whether the order of an export is to be made, or cleared after its limit was lifted, maybe by a
- * former writer; and up to `limit` rows of it, in a transaction. *rows: how many were looked at. */
+/* Whether the order of an export must be made, or cleared after its limit was lifted, possibly
+ * by a former writer; and up to `limit` rows of it, in a transaction. *rows: how many were read. */
 bool store_export_order_waits(const struct store_writer *writer, uint32_t export_id);
 bool store_export_order(struct store_writer *writer, uint32_t export_id, int64_t limit,
                         int64_t *rows, struct error *error);
@@ -134,21 +136,19 @@ int64_t store_export_last_change(struct store_writer *writer, uint32_t export_id
 struct seq store_export_last_seq(struct store_writer *writer, uint32_t export_id);
 /* The other SQL views of this writer, to be defined in its transactions. */
 struct sql_views *store_sql_views(struct store_writer *writer);
-/* Each SQL view of ours with what it was made of.
- */
+/* Each SQL view of stele with its body. */
 bool store_read_sql_views(struct store_reader *reader,
                           bool (*each)(void *argument, struct span id, struct span body),
                           void *argument, struct error *error);
 
-/* Note what a view shows: a text that is another whenever that is. If it is new or has changed, its
- * export's newest change now is where it begins (see store_read_shape_since), of a new one just
- * before it, as nobody can have a cursor of it from before; `ever`: a new one was always so. In a
- * transaction.
- */
+/* Note what a view shows: a text that changes whenever that does. If it is new or has changed,
+ * the view begins at its export's newest change (see store_read_shape_since). A new one begins just
+ * before it, because nobody can have an older cursor of it; `ever`: a new one was always so. In a
+ * transaction. */
 bool store_view_note_shape(struct store_writer *writer, struct span id, uint32_t export_id,
                            struct span shape, bool ever, struct error *error);
 
-/* The entity by key; *found tells whether it is there. Its data is borrowed. */
+/* The entity by key; *found says whether it is there. Its data is borrowed. */
 bool store_entity_get(struct store_writer *writer, uint32_t export_id, struct span key,
                       struct store_entity *entity, bool *found, struct error *error);
 /* Entities of an export in order of key, behind `after` (absent: from the first), at most `limit`.
@@ -171,11 +171,11 @@ bool store_entity_delete(struct store_writer *writer, uint32_t export_id, int64_
  * export's last_change, last_seq and last_seq_shared. */
 bool store_change_append(struct store_writer *writer, const struct store_change *change,
                          struct error *error);
-/* The seq of the newest delete or eviction of a key, as far as the log reaches back. */
+/* The seq of the newest delete or eviction of a key, as far back as the log goes. */
 bool store_change_gone(struct store_writer *writer, uint32_t export_id, struct span key,
                        struct seq *seq, bool *found, struct error *error);
-/* Remember / forget that a key was deleted, or left `scope` (absent: rows are not scoped), by
- * change `change_id` at `at` (ms). Forgetting what has no tombstone is nothing. */
+/* Note / forget that a key was deleted, or left `scope` (absent: rows are not scoped), by change
+ * `change_id` at `at` (ms). Forgetting a missing tombstone does nothing. */
 bool store_tombstone_put(struct store_writer *writer, uint32_t export_id, struct span key,
                          struct span scope, int64_t change_id, struct seq seq, int64_t at,
                          struct error *error);
@@ -188,7 +188,8 @@ bool store_meta_get(struct store_writer *writer, const char *name, struct buffer
                     bool *found, struct error *error);
 bool store_meta_put(struct store_writer *writer, const char *name, struct span value,
                     struct error *error);
-/* From now on refuse cursors at changes up to last_change (a setting changed what they mean). */
+/* From now on refuse cursors at changes up to last_change, because a setting changed their
+ * meaning. */
 bool store_writer_refuse_cursors(struct store_writer *writer, struct error *error);
 
 /* ---- the spool of usage events ---- */
@@ -202,7 +203,7 @@ struct store_usage_event {
 
 struct store_usage_state {
     int64_t rows, bytes; /* of the spool */
-    int64_t dropped;     /* events that gave way to newer ones, ever */
+    int64_t dropped;     /* events that were dropped for newer ones, ever */
 };
 
 /* As this writer sees it, uncommitted changes included. */
@@ -210,7 +211,7 @@ const struct store_usage_state *store_writer_usage(struct store_writer *writer);
 /* Append an event, which gets its uuid here. `event_id` and `id` of the argument do not count. */
 bool store_usage_put(struct store_writer *writer, const struct store_usage_event *event,
                      struct error *error);
-/* Remove the events first … last (ids): they were delivered. */
+/* Remove the delivered events first … last (ids). */
 bool store_usage_remove(struct store_writer *writer, int64_t first, int64_t last,
                         struct error *error);
 /* Drop the oldest, at most `step` of them, while there are more than so many rows or bytes. */
@@ -230,17 +231,18 @@ enum { STORE_MAX_REVOCATIONS = 100 * 1000, STORE_MAX_TOKEN_ID = 512 /* bytes */ 
 
 struct store_revocation {
     struct span token_id; /* jti */
-    int64_t expires_at;   /* seconds; when its token runs out anyway, 0: unknown */
-    int64_t at;           /* wall clock, ms: when it was revoked */
+    int64_t expires_at;   /* seconds; the end of its token, 0: unknown */
+    int64_t at;           /* wall clock, ms: the time of the revocation */
 };
 
-/* Keep one; of one that is there the later end is kept. *kept false: it is a new one and there are
- * STORE_MAX_REVOCATIONS. In a transaction. */
+/* Keep a revocation; if it is there, keep the later end. *kept false: it is a new one and there
+ * are STORE_MAX_REVOCATIONS. In a transaction. */
 bool store_revocation_put(struct store_writer *writer, const struct store_revocation *revocation,
                           bool *kept, struct error *error);
-/* They outlive their tokens, so that a clock that is wrong for a while lets no token work again. */
+/* Revocations outlive their tokens, so that a clock that is wrong for a while lets no token work
+ * again. */
 enum { STORE_REVOCATION_GRACE = 7 * 24 * 3600 }; /* seconds */
-/* Forget those whose tokens ran out so long before `now` (seconds), at most `step`; *more tells
+/* Forget those whose tokens ran out so long before `now` (seconds), at most `step`; *more says
  * whether there may be others. In a transaction. */
 bool store_revocation_trim(struct store_writer *writer, int64_t now, int64_t step, bool *more,
                            struct error *error);
@@ -258,12 +260,12 @@ struct store_retention {
     int64_t tombstone_age_ms; /* tombstones older than this go */
     int64_t tombstone_rows;   /* and beyond this many, the oldest */
 };
-/* One small step of trimming (at most `step` changes and tombstones, and a bounded number of flips,
- * in the open transaction). *more tells whether there is more to do. Records the floors. A seq of
- * which some changes are trimmed and some kept is marked on the kept ones, so that store_find_seq
- * can tell. What is stamped later than `now`, by a clock that was wrong, is as old as what came
- * next to it. Which entities changed behind the change `watched` (INT64_MAX: nobody will ask) is
- * kept in watched_key. */
+/* One small step of trimming (at most `step` changes and tombstones, and a bounded number of
+ * flips, in the open transaction). *more says whether there is more to do. Records the floors. If
+ * some changes of a seq are trimmed and some kept, the kept ones are marked, so that store_find_seq
+ * knows. A row stamped later than `now`, by a clock that was wrong, is as old as the row behind it.
+ * Entities that changed behind the change `watched` (INT64_MAX: nobody will ask) are kept in
+ * watched_key. */
 bool store_trim(struct store_writer *writer, const struct store_retention *retention, int64_t now,
                 int64_t step, int64_t watched, bool *more, struct error *error);
 
@@ -275,12 +277,12 @@ void store_reader_close(struct store_reader *reader);
  * WAL). store_read_end never fails. */
 bool store_read_begin(struct store_reader *reader, struct error *error);
 void store_read_end(struct store_reader *reader);
-/* Steps of SQLite's machine that its statements have taken, by which work is counted in tests. */
+/* Steps of SQLite's machine that its statements have taken; tests count work by them. */
 int64_t store_reader_steps(const struct store_reader *reader);
 
 bool store_read_log(struct store_reader *reader, struct store_log_state *state,
                     struct error *error);
-/* false in *found when there is none of that name. The name span is the caller's own. */
+/* *found is false if there is none of that name. The name span is the caller's own. */
 bool store_read_export(struct store_reader *reader, struct span name, struct store_export *export,
                        bool *found, struct error *error);
 /* Every export, in order of id. A callback that returns false stops the scan early (no error). */
@@ -300,9 +302,9 @@ bool store_scan_key_order(struct store_reader *reader, uint32_t export_id, int64
 
 typedef bool (*store_each_entity)(void *argument, const struct store_entity *entity);
 
-/* Entities in the order of a list, the newest seq first and of one seq the least key first, at most
- * `limit` (negative: all). `after`: those behind that position (exclusive), NULL: from the first.
- */
+/* Entities in the order of a list: the newest seq first, and of one seq the least key first; at
+ * most `limit` (negative: all). `after`: those behind that position (exclusive), NULL: from the
+ * first. */
 struct store_position {
     struct seq seq;
     struct span key; /* of the entity */
@@ -312,15 +314,15 @@ bool store_scan_entities(struct store_reader *reader, uint32_t export_id,
                          void *argument, struct error *error);
 
 /* Changes with from < id <= to of one export (0: of all), in order of id, at most `limit` rows
- * (negative: all). `entity` is the present entity of that key, or NULL when it is gone (asked for
- * with `with_entities`, else always NULL). `key`: only that key, absent: all. */
+ * (negative: all). `entity` is the present entity of that key, or NULL if it is gone (only
+ * `with_entities`, else always NULL). `key`: only that key, absent: all. */
 typedef bool (*store_each_change)(void *argument, const struct store_change *change,
                                   const struct store_entity *entity);
 bool store_scan_changes(struct store_reader *reader, uint32_t export_id, struct span key,
                         int64_t from, int64_t to, int64_t limit, bool with_entities,
                         store_each_change each, void *argument, struct error *error);
 
-/* Where a seq stands in the log, among one export's changes. */
+/* The place of a seq in the log, among one export's changes. */
 struct store_seq_place {
     int64_t first, last; /* ids of the first and last change with it; 0 when there is none */
     bool torn;           /* changes with this seq were trimmed already */
@@ -328,14 +330,14 @@ struct store_seq_place {
 bool store_find_seq(struct store_reader *reader, uint32_t export_id, struct seq seq,
                     struct store_seq_place *place, struct error *error);
 /*
- * Looking for the first change (lowest id) of an export whose seq is greater than a given one, in
+ * A search for the first change (lowest id) of an export whose seq is greater than a given one, in
  * steps of at most `limit` rows, each of which may have a transaction of its own. Begin with that
  * seq and export_id UINT32_MAX, all else zero; go on until `done`.
  */
 struct store_seq_walk {
     struct seq seq; /* how far it got, in order of seq and export */
     uint32_t export_id;
-    int64_t first; /* what was found so far; 0: nothing */
+    int64_t first; /* the best match so far; 0: none */
     bool done;
 };
 bool store_walk_seqs(struct store_reader *reader, uint32_t export_id, struct store_seq_walk *walk,
@@ -354,7 +356,7 @@ bool store_scan_tombstones(struct store_reader *reader, uint32_t export_id, int6
                            int64_t limit,
                            bool (*each)(void *argument, const struct store_tombstone *tombstone),
                            void *argument, struct error *error);
-/* That of a key, where rows are not scoped. */
+/* The tombstone of a key, if rows are not scoped. */
 bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struct span key,
                           struct store_tombstone *tombstone, bool *found, struct error *error);
 /* The SQL views, in order of name, with the rows that each has. A callback that returns false stops
@@ -362,8 +364,8 @@ bool store_read_tombstone(struct store_reader *reader, uint32_t export_id, struc
 bool store_read_views(struct store_reader *reader,
                       bool (*each)(void *argument, const char *id, int64_t rows), void *argument,
                       struct error *error);
-/* The newest change when a view began to show what it does: who has a cursor up to there may hold
- * something else. 0: it always did. */
+/* The newest change when a view began to show its present content: a client with a cursor up to
+ * there may hold something else. 0: it always did. */
 bool store_read_shape_since(struct store_reader *reader, struct span id, int64_t *since,
                             struct error *error);
 bool store_read_meta(struct store_reader *reader, const char *name, struct buffer *value,
@@ -371,14 +373,14 @@ bool store_read_meta(struct store_reader *reader, const char *name, struct buffe
 
 /* Entities of an export as its list shows them: newest seq first, of one seq by key; without the
  * first `skip` of them, at most `limit` (negative: all). Without `with_data` the entity's data is
- * absent and not read. Those that are skipped cost a step of the index each. */
+ * absent and not read. A skipped entity costs a step of the index. */
 bool store_scan_list(struct store_reader *reader, uint32_t export_id, int64_t skip, int64_t limit,
                      bool with_data, store_each_entity each, void *argument, struct error *error);
 /* Entities of an export in order of key, whole, behind `after` (absent: from the first). */
 bool store_scan_keys(struct store_reader *reader, uint32_t export_id, struct span after,
                      int64_t limit, store_each_entity each, void *argument, struct error *error);
 /* Entities in the order in which they lie in the file, behind number *after and up to `limit` of
- * all exports, *looked of them; `each` is told those of this one. False from `each` ends it, and
+ * all exports, *looked of them; `each` gets those of this export. False from `each` ends it, and
  * *after is the one before then. */
 bool store_scan_file(struct store_reader *reader, uint32_t export_id, int64_t *after, int64_t limit,
                      int64_t *looked, store_each_entity each, void *argument, struct error *error);
@@ -386,25 +388,25 @@ bool store_scan_file(struct store_reader *reader, uint32_t export_id, int64_t *a
 bool store_read_entity_count(struct store_reader *reader, int64_t *count, struct error *error);
 /* ---- upkeep ---- */
 
-/* What the largest transaction of this writer so far wrote into the WAL; of one that failed, as far
- * as it came. */
+/* The bytes that the largest transaction of this writer so far wrote into the WAL; of a failed
+ * one, as far as it came. */
 int64_t store_writer_largest(const struct store_writer *writer);
 /* Whether the tables, columns, indexes and triggers are those that stele makes. Else
- * ERROR_DATABASE_UNUSABLE, which names one that is not: no commit may succeed any more. A bare
- * ERROR_DATABASE and the like: that could not be looked at. */
+ * ERROR_DATABASE_UNUSABLE, which names one that differs: no commit can succeed any more. A bare
+ * ERROR_DATABASE and the like: the schema could not be read. */
 bool store_check_schema(struct store_writer *writer, struct error *error);
 
-/* SQLite's own integrity check and the invariants above that need no JSON. Each finding is told
- * to `found` (one line of text). Returns false only when the check could not run. */
+/* SQLite's own integrity check and the invariants above that need no JSON. `found` gets each
+ * finding (one line of text). Returns false only if the check could not run. */
 bool store_check(struct store_reader *reader, void (*found)(void *argument, const char *line),
                  void *argument, struct error *error);
 
 /* ---- rows of some labels ---- */
 
 /*
- * What store_scan_changes and _tombstones tell (of stages: store_scan_labelled), but only of rows
- * with one of these labels, by an index: the rows of others cost nothing. A change counts also by
- * the label that its row had before it. `each` may use the reader, but for these three.
+ * The same as store_scan_changes and _tombstones (of stages: store_scan_labelled), but only rows
+ * with one of these labels, by an index: rows of others cost nothing. A change counts also by the
+ * former label of its row. `each` may use the reader, but not these three.
  */
 struct store_labels {
     const struct span *list; /* different ones, without a byte 0 */

@@ -1,7 +1,7 @@
 /*
- * What the files of this folder share: the statements, and the writer's picture of the counters.
+ * Shared by the files of this folder: the statements, and the writer's picture of the counters.
  *
- * Invariant: writer.now and export.now describe the open transaction, .committed what is on disk.
+ * Invariant: writer.now and export.now describe the open transaction, .committed the state on disk.
  */
 #ifndef STORE_STORE_INTERNAL_H
 #define STORE_STORE_INTERNAL_H
@@ -156,10 +156,10 @@ struct log_record {
     struct store_log_state state;
     int64_t tombstones;    /* rows in tombstone */
     int64_t watched_keys;  /* rows in watched_key that are not pinned, and from which change on */
-    int64_t watched_floor; /* ... these and the log tell all; -1: they are not noted */
+    int64_t watched_floor; /* ... these and the log have all; -1: they are not noted */
 };
 
-/* What is to be done for the eviction order of an export's rows. */
+/* The pending work on the eviction order of an export's rows. */
 enum order_work {
     ORDER_NONE,
     ORDER_MAKE, /* a limit waits for it; rows that are written get their place at once */
@@ -193,7 +193,7 @@ struct export_record {
     struct export_record *next_dirty;
 };
 
-/* Rows that the open transaction gave a stage, less those that it took. */
+/* Rows that the open transaction added to a stage, less those that it removed. */
 struct stage_count {
     int64_t stage;
     int64_t rows;
@@ -201,7 +201,7 @@ struct stage_count {
 
 /* The rows at the oldest end of the log, or of the tombstones, that are stamped later than now. */
 struct ahead_rows {
-    int64_t until; /* up to this number of a change; 0: not looked for */
+    int64_t until; /* up to this number of a change; 0: not searched */
     bool ends;     /* a row that is not follows them, made at: */
     int64_t at;
 };
@@ -216,11 +216,11 @@ struct store_writer {
     size_t export_count, export_committed, export_capacity;
     struct map exports_by_name;
     struct export_record *dirty_exports; /* those that the transaction changed */
-    /* The exports up to here have their SQL views, with the others it is waited. */
+    /* The exports up to here have their SQL views; the others wait. */
     size_t viewed_exports, viewed_committed;
     struct sql_views views;
     struct ahead_rows ahead, tombstones_ahead;
-    int64_t trimmed_at; /* by the clock that trimming goes by, when it was last done; 0: not yet */
+    int64_t trimmed_at; /* when trimming was last done, by its clock; 0: not yet */
     struct stage_count *stages;
     size_t stage_count, stage_capacity;
 };
@@ -246,21 +246,21 @@ bool exports_write(struct store_writer *writer, struct error *error);
 void exports_commit(struct store_writer *writer);
 void exports_rollback(struct store_writer *writer);
 void exports_free(struct store_writer *writer);
-/* For counting into it (marked dirty), or NULL with an error when there is no such export. */
+/* For counting into it (marked dirty), or NULL with an error if there is no such export. */
 struct export_counters *export_change(struct store_writer *writer, uint32_t export_id,
                                       struct error *error);
 
-/* evict_order.c: whether a row that is written gets a place in the eviction order. */
+/* evict_order.c: whether a written row gets a place in the eviction order. */
 bool export_is_ordered(const struct export_counters *counters);
 
 /* stage_count.c */
 bool stage_count_add(struct store_writer *writer, int64_t stage, int64_t rows, struct error *error);
 bool stage_counts_write(struct store_writer *writer, struct error *error);
 
-/* watched_key.c: read what of it stands in struct log_record. */
+/* watched_key.c: read its part of struct log_record. */
 bool watched_keys_read(struct store_writer *writer, struct error *error);
-/* Of the changes on their way out, from < id <= to, and of the flips with a change from `from` on
- * that go with the next `limit` of those before `to`, note the entities. */
+/* Note the entities of changes that are about to be trimmed, from < id <= to, and of the flips
+ * with a change from `from` on that go with the next `limit` of those before `to`. */
 bool watched_keys_note(struct store_writer *writer, int64_t from, int64_t to, struct error *error);
 bool watched_keys_note_flips(struct store_writer *writer, int64_t from, int64_t to, int64_t limit,
                              struct error *error);
@@ -268,7 +268,7 @@ bool watched_keys_note_flips(struct store_writer *writer, int64_t from, int64_t 
 bool watched_keys_forget(struct store_writer *writer, int64_t before, int64_t step,
                          struct error *error);
 
-/* change.c: what a change counts in log_state.bytes. */
+/* change.c: the bytes of a change in log_state.bytes. */
 int64_t change_bytes(size_t key, size_t patch, size_t append);
 
 /* Read id, change, slot, idx, key from `column` on, and with_data the data behind them. */
@@ -291,7 +291,7 @@ bool usage_state_write(struct connection *connection, const struct store_usage_s
 
 /* ---- rows of some labels ---- */
 
-/* Tell one change, or one tombstone, if it is there; *stop: the callback wants no more. */
+/* Give one change, or one tombstone, if it is there; *stop: the callback wants no more. */
 bool change_tell(struct store_reader *reader, int64_t id, bool with_entities,
                  store_each_change each, void *argument, bool *stop, struct error *error);
 bool tombstone_tell(struct store_reader *reader, uint32_t export_id, struct span scope,

@@ -1,6 +1,6 @@
 /*
- * What the windows of subscribers hold, and which entities changed behind that, for those who come
- * back after a restart and name no cursor. Nothing else depends on it.
+ * The content of subscribers' windows, and the entities that changed behind it, for clients that
+ * come back after a restart without a cursor. Nothing else depends on it.
  */
 #ifndef STORE_WATCHED_H
 #define STORE_WATCHED_H
@@ -11,14 +11,14 @@
 
 struct store_watched {
     struct span name; /* all that decides which rows it has */
-    int64_t change;   /* its rows are those of then; below 0: they are not kept */
-    int64_t at;       /* when it is watched: wall clock, ms */
+    int64_t change;   /* its rows are of that change; below 0: they are not kept */
+    int64_t at;       /* when it last had subscribers: wall clock, ms */
     bool renewed;     /* it was put before: if it was forgotten since, its rows are not kept */
 };
 /* Put the window, or what it is now; *id is its number, *kept whether its rows are kept. */
 bool store_watched_put(struct store_writer *writer, const struct store_watched *window, int64_t *id,
                        bool *kept, struct error *error);
-/* A row came in (`left_at` 0), or left then. *grown is one more where it is a new one. */
+/* A row came in (`left_at` 0), or left then. *grown is one more if it is a new one. */
 bool store_watched_row(struct store_writer *writer, int64_t id, struct span key, int64_t left_at,
                        int64_t *grown, struct error *error);
 /* Forget rows that left before that time, and all but the `keep` that left last; *grown is so much
@@ -26,16 +26,16 @@ bool store_watched_row(struct store_writer *writer, int64_t id, struct span key,
 bool store_watched_trim(struct store_writer *writer, int64_t id, int64_t before, int64_t keep,
                         int64_t *grown, struct error *error);
 
-/* What may stay, and how much goes in one call. */
+/* The bounds, and how much goes in one call. */
 struct store_watched_limits {
-    int64_t before;                /* windows that were last watched before that time go, */
+    int64_t before;                /* windows that last had subscribers before that time go, */
     int64_t rows, windows;         /* ... and the oldest others while there are more than so many */
     int64_t row_step, window_step; /* in one call */
     int64_t now;
 };
 struct store_watched_state {
     int64_t rows, windows; /* that there are */
-    int64_t oldest_at;     /* when the first to go was watched; INT64_MAX: there is none */
+    int64_t oldest_at;     /* when the first to go last had subscribers; INT64_MAX: there is none */
     bool more;             /* some are to go in the next call */
 };
 /* When the last window was forgotten before its time (a fact by name: wall clock, ms). */
@@ -53,22 +53,23 @@ bool store_scan_watched(struct store_reader *reader, int64_t id, store_each_watc
 /* ---- entities that changed behind what is noted of windows ---- */
 
 /*
- * What the log loses of changes that may have been shown unnoted, the table watched_key keeps: the
+ * The table watched_key keeps what the log loses of changes that may have been shown unnoted: the
  * entities, in bounds. Those of a crash's moment are *pinned*; of the others the newest stay.
  */
 enum { STORE_WATCHED_PINNED = 10000, STORE_WATCHED_CHANGES = 50000 };
 
-/* At a start, in the open transaction: whether such are kept from now on. *anew: they were not. */
+/* At a start, in the open transaction: whether such are kept from now on. *anew: they were not
+ * kept before. */
 bool store_watched_keys_start(struct store_writer *writer, bool keep, bool *anew,
                               struct error *error);
-/* Pin what changed behind `from` up to `to`, or was moved by time since `from`, each entity once:
- * the newest, of STORE_WATCHED_CHANGES changes. */
+/* Pin the entities that changed behind `from` up to `to`, or were moved by time since `from`,
+ * each once: the newest, of STORE_WATCHED_CHANGES changes. */
 bool store_watched_keys_pin(struct store_writer *writer, int64_t from, int64_t to,
                             struct error *error);
-/* Those of changes before this one are not pinned any more, a few at a time. */
+/* Unpin those of changes before this one, a few at a time. */
 bool store_watched_keys_unpin(struct store_writer *writer, int64_t before, int64_t step,
                               struct error *error);
-/* From which change on the log and those that are not pinned tell all; -1: none does. */
+/* The change from which on the log and the unpinned keys have everything; -1: never. */
 bool store_read_watched_floor(struct store_reader *reader, int64_t *floor, struct error *error);
 /* `label`: as in struct store_change, under which
  * it was seen, or STORE_WATCHED_MOVED; empty where rows are not scoped. */
