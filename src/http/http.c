@@ -5,6 +5,7 @@
 #include "http/producers.h"
 #include "http/revocations.h"
 #include "http/views.h"
+#include "http/wait.h"
 
 #define INGEST_PATH "/v1/ingest"
 
@@ -14,8 +15,14 @@ bool http_open(struct http *http, struct frontend *frontend)
 {
     http->frontend = frontend;
     frontend->http = http;
+    link_init(&http->waiting);
     http->facts = facts_new(http);
     return http->facts != NULL;
+}
+
+void http_stop(struct http *http)
+{
+    http_wait_stop(http);
 }
 
 void http_close(struct http *http)

@@ -4,7 +4,8 @@
  *   http.c         which part answers which path
  *   request.c      the life of a request whose answer comes later, and all bytes of answers
  *   ingest.c       POST /v1/mutations, and bodies at all
- *   views.c        GET /v1/views, views read once; query.c its query; live.c views as they change
+ *   views.c        GET /v1/views, views read once; query.c its query; live.c views as they change,
+ *                   wait.c those who wait for that
  *   producers.c, revocations.c   what the commands ask for
  *   health.c       /health, /ready, /status, /metrics; facts.c what these ask the database
  *   admission.c    whether there is room for a request
@@ -26,6 +27,7 @@ struct loop_watch;
 struct http {
     struct frontend *frontend;
     struct facts *facts;   /* owned */
+    struct link waiting;   /* requests that wait for a change */
     size_t requests;       /* requests that wait for their answer, or for its end */
     struct shares reads;   /* of them, those that a reader works on */
     struct shares answers; /* bytes of answers under way */
@@ -39,6 +41,8 @@ struct http {
 /* Zeroed before, except for borrowed members. The engine and the hub of the frontend are open.
  * False when out of memory. */
 bool http_open(struct http *http, struct frontend *frontend);
+/* The server stops: nobody waits for a change any more. */
+void http_stop(struct http *http);
 /* After the engine, which answers waiting requests. A zeroed one is fine. */
 void http_close(struct http *http);
 

@@ -2,6 +2,7 @@
 #include "access/access.h"
 
 #include "http/http_internal.h"
+#include "http/wait.h"
 #include "wire/wire.h"
 
 enum { CORS_LINES = 1024 };
@@ -257,6 +258,7 @@ static void http_request_free(struct http_request *request)
 {
     struct http *http = request->http;
     intake_end(&request->intake);
+    http_wait_free(request);
     buffer_fini(&request->reply);
     share_end(&request->share, &http->answers);
     INVARIANT(!request->reading.owner && !request->writing.owner);
@@ -430,7 +432,9 @@ void http_request_writable(struct http_request *request)
 {
     struct net_connection *connection = request->connection;
     INVARIANT(connection);
-    if (request->reply.failed) {
+    if (http_wait_watches(request)) {
+        http_wait_look(request);
+    } else if (request->reply.failed) {
         net_close(connection);
     } else if (request->reply.length && write_pieces(request)) {
         let_go(request);
@@ -443,6 +447,8 @@ void http_request_gone(struct http_request *request)
     INVARIANT(request->connection);
     request->connection = NULL;
     intake_end(&request->intake); /* nothing more is waited for from the client */
+    if (http_wait_watches(request))
+        request->awaited = false; /* nobody else knows of it */
     if (!request->awaited)
         http_request_free(request);
 }

@@ -10,6 +10,7 @@
 #include "session/incoming.h"
 
 struct http;
+struct http_wait;
 
 struct http_content {
     int status;
@@ -42,6 +43,7 @@ struct http_request {
     struct share reading;                       /* ... of the requests that readers work on */
     struct share writing;                       /* ... of those that wait to be committed */
     enum permission permission;                 /* for which it was accepted, with a body */
+    struct http_wait *wait;                     /* for a change; NULL: it does not. Owned */
     bool form;                                  /* it claims to be a form, as curl -d does */
     bool head;                                  /* answered without the body */
     bool awaited;                               /* http_request_respond will follow */

@@ -5,9 +5,11 @@
 #include "http/facts.h"
 #include "http/live.h"
 #include "http/query.h"
+#include "http/wait.h"
 #include "window/window.h"
 #include "wire/event_stream.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 enum { ARGUMENT_BYTES = 8 * 1024, LIST_BYTES = 16 * 1024 * 1024 };
@@ -121,6 +123,9 @@ static void on_read(void *argument, struct hub_answer *answer)
     struct http *http = request->http;
     char headers[HUB_TAG_SIZE + 200];
     http_request_end_read(request);
+    if (request->wait && answer->error.code == ERROR_NONE &&
+        (answer->silent || answer->unchanged) && http_wait_watch(request, answer))
+        return;
     if (answer->error.code == ERROR_SNAPSHOT_LIMIT) {
         const struct audit_client client = {.address = request->principal.address,
                                             .kind = "http",
@@ -176,6 +181,11 @@ static bool is_cursor(struct span argument)
     return starts_with(argument, "after=") || starts_with(argument, "epoch=");
 }
 
+static bool is_wait(struct span argument)
+{
+    return starts_with(argument, "wait=");
+}
+
 static bool read_argument(struct http_query *query, struct span argument, bool has_cursor,
                           struct error *error)
 {
@@ -186,7 +196,7 @@ static bool read_argument(struct http_query *query, struct span argument, bool h
                          "allowed",
                          argument.length, ARGUMENT_BYTES - 1);
     return access_is_token(argument, &token) || (has_cursor && is_cursor(argument)) ||
-           http_query_add(query, argument, error);
+           is_wait(argument) || http_query_add(query, argument, error);
 }
 
 /* A browser would not come again after an error, so an id that is none of ours counts as a cursor
@@ -250,6 +260,30 @@ static bool start_read(struct http *http, struct http_request *request,
 
 /* ---- requests ---- */
 
+/* Seconds for which the answer may wait for a change; 0: it may not. */
+static bool read_wait(const struct net_connection *connection, int *seconds, struct error *error)
+{
+    char room[HTTP_TARGET_LIMIT];
+    struct span query = net_request(connection)->query, argument;
+    size_t at = 0;
+    *seconds = 0;
+    while ((argument = http_next_argument(query, &at, room)).data) {
+        size_t name = strlen("wait=");
+        if (!is_wait(argument))
+            continue;
+        for (size_t i = name; i < argument.length && *seconds <= HTTP_WAIT_SECONDS; i++)
+            *seconds = isdigit((unsigned char)argument.data[i])
+                           ? *seconds * 10 + (argument.data[i] - '0')
+                           : HTTP_WAIT_SECONDS + 1;
+        if (argument.length == name || *seconds > HTTP_WAIT_SECONDS)
+            return error_set(error, ERROR_INVALID_PARAMETER,
+                             "'wait' is '%.*s'; give seconds, from 0 to %d",
+                             argument.length - name < 64 ? (int)(argument.length - name) : 64,
+                             argument.data + name, HTTP_WAIT_SECONDS);
+    }
+    return true;
+}
+
 static struct http_request *begin(struct http *http, struct net_connection *connection,
                                   struct principal *principal, struct error *error)
 {
@@ -259,12 +293,30 @@ static struct http_request *begin(struct http *http, struct net_connection *conn
     return request;
 }
 
+static void read_again(struct http_request *request)
+{
+    struct error error;
+    if (!start_read(request->http, request, http_wait_message(request), &error))
+        http_request_respond_error(request, &error);
+}
+
+/* One that waits is a connection like those of subscribers, by the limits, too. */
+static bool enter(struct http *http, struct net_connection *connection, int wait,
+                  struct principal *principal, struct error *error)
+{
+    struct access *access = http->frontend->access;
+    return wait ? access_let_in(access, connection, PERMISSION_SUBSCRIBE, principal, error)
+                : access_enter(access, connection, PERMISSION_READ, principal, error);
+}
+
 static void answer_view(struct http *http, struct net_connection *connection, struct span view)
 {
     struct wire_message message;
     struct principal principal;
     struct error error;
-    if (!access_enter(http->frontend->access, connection, PERMISSION_READ, &principal, &error)) {
+    int wait;
+    if (!read_wait(connection, &wait, &error) ||
+        !enter(http, connection, wait, &principal, &error)) {
         http_respond_error(connection, &error, NULL);
         return;
     }
@@ -276,9 +328,10 @@ static void answer_view(struct http *http, struct net_connection *connection, st
     }
     struct http_request *request = begin(http, connection, &principal, &error);
     bool started = request && start_read(http, request, &message, &error);
-    wire_message_fini(&message);
     if (request)
         http_request_await(request);
+    if (!started || !wait || !http_wait_begin(request, &message, (uint64_t)wait * 1000, read_again))
+        wire_message_fini(&message);
     if (request && !started)
         http_request_respond_error(request, &error);
     else if (!request)

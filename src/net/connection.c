@@ -344,7 +344,9 @@ static void on_end(struct net_connection *connection, bool in_order)
 {
     bool owed = connection->mode == MODE_ANSWER || connection->write_due;
     connection->ended = true;
-    if (!in_order || !owed || connection->mode == MODE_FRAMES) {
+    bool lasts = connection->mode == MODE_FRAMES || connection->mode == MODE_STREAM ||
+                 (connection->must_stay && connection->mode == MODE_ANSWER);
+    if (!in_order || !owed || lasts) {
         net_close(connection);
         return;
     }

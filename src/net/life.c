@@ -53,6 +53,7 @@ void request_forget(struct net_connection *connection)
     if (!request)
         return;
     connection->request = NULL;
+    connection->must_stay = false;
     stop_counting(connection->net, request);
     buffer_fini(&request->text);
     memory_free(request);

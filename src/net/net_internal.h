@@ -80,6 +80,7 @@ struct net_connection {
     enum net_mode mode;
     int side;
     bool is_stream;   /* net_stream */
+    bool must_stay;   /* net_expect_client, for the request at hand */
     bool reading;     /* the loop reads from it */
     bool paused;      /* net_pause */
     bool wants_write; /* net_want_write */

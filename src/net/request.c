@@ -224,6 +224,11 @@ static void go_on(struct net_connection *connection)
     net_schedule(connection); /* what was sent meanwhile is taken, and reading goes on */
 }
 
+void net_expect_client(struct net_connection *connection)
+{
+    connection->must_stay = true;
+}
+
 void net_stream(struct net_connection *connection)
 {
     if (connection->closing || connection->end_due)

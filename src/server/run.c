@@ -70,6 +70,7 @@ static void begin_drain(struct server *server)
     listener_close(&server->main);
     listener_close(&server->health);
     sessions_pause_all(&server->frontend.sessions, &session_ingest);
+    http_stop(&server->http);
     source_drain(server->frontend.source);
 }
 

@@ -45,10 +45,10 @@ static void make_tag(struct window_once *once, const struct view_state *state)
 {
     const struct seq *after = once->has_after ? &once->cursor.after : NULL;
     const struct window_spec *spec = &once->window.spec;
-    char seq[SEQ_SIZE], epoch[VIEW_EPOCH];
+    char room[VIEW_EPOCH], *seq = once->answer.seq, *epoch = once->answer.epoch;
     seq_print(seq, window_cursor(state));
-    snprintf(once->answer.tag, sizeof once->answer.tag, "%s-%s-%016llx",
-             view_epoch(once->hub, spec->view, spec->scope, epoch), seq,
+    snprintf(epoch, VIEW_EPOCH, "%s", view_epoch(once->hub, spec->view, spec->scope, room));
+    snprintf(once->answer.tag, sizeof once->answer.tag, "%s-%s-%016llx", epoch, seq,
              (unsigned long long)window_tag(&once->window, after, state));
 }
 
@@ -64,17 +64,13 @@ static bool has_already(const struct window_once *once)
 
 /* ---- on a reader: the rows ---- */
 
-static bool begin_body(struct window_once *once, const struct view_state *state)
+static bool begin_body(struct window_once *once)
 {
     struct buffer *out = &once->rows.rows.json;
-    const struct window_spec *spec = &once->window.spec;
-    char seq[SEQ_SIZE], epoch[VIEW_EPOCH];
     buffer_add_string(out, "{\"view\":");
     doc_escape(out, span_of(once->window.spec.view->id));
-    seq_print(seq, window_cursor(state));
     buffer_printf(out, ",\"mode\":\"%s\",\"epoch\":\"%s\",\"seq\":\"%s\"",
-                  wire_mode_name(once->window.mode),
-                  view_epoch(once->hub, spec->view, spec->scope, epoch), seq);
+                  wire_mode_name(once->window.mode), once->answer.epoch, once->answer.seq);
     if (once->has_after)
         buffer_add_string(out, once->resumed ? ",\"resumed\":true" : ",\"resumed\":false");
     return buffer_add_string(out, ",\"rows\":[");
@@ -117,7 +113,7 @@ static bool take_changes(struct window_once *once, struct window_reading *readin
 
 static bool read_rows(struct window_once *once, struct window_reading *reading)
 {
-    if (!window_read_stage(reading) || !begin_body(once, reading->state))
+    if (!window_read_stage(reading) || !begin_body(once))
         return false;
     if (!window_read(reading))
         return reading->result->refill && fill_anew(once);
@@ -242,6 +238,7 @@ static void end_body(struct window_once *once)
     struct buffer *out = &once->rows.rows.json, *body = &once->answer.body;
     struct wire_gzip *gzip = NULL;
     int64_t take, skip;
+    once->answer.silent = once->resumed && !once->rows.rows.rows && !once->rows.removed.length;
     buffer_add_char(out, ']');
     if (window_part(&once->window, &take, &skip))
         buffer_printf(out, ",\"take\":%lld,\"skip\":%lld,\"more\":%s", (long long)take,

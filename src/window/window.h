@@ -6,6 +6,7 @@
 #define WINDOW_WINDOW_H
 
 #include "delivery/hub.h"
+#include "delivery/view_epoch.h"
 #include "delivery/window_ops.h"
 
 /* For hub_new. */
@@ -20,6 +21,9 @@ struct hub_answer {
     struct error error;     /* ERROR_NONE: fine */
     char tag[HUB_TAG_SIZE]; /* names the state of what was asked for; without quotes */
     bool unchanged;         /* the asker knows it: there is no body */
+    bool silent;            /* behind the asker's cursor there is nothing */
+    char seq[SEQ_SIZE];     /* the cursor of the state that was read, */
+    char epoch[VIEW_EPOCH]; /* ... and its epoch */
     bool gzip;              /* the body is compressed */
     struct buffer body;
 };

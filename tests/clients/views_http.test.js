@@ -430,3 +430,90 @@ test('curl reads a view, and the quakes are sorted by magnitude', async (t) => {
   assert.equal(magnitudes.length, 10);
   assert.deepEqual(magnitudes, [...magnitudes].sort((a, b) => b - a));
 });
+
+/* ---- waiting for a change ---- */
+
+/** Asks, and notes when the answer was there. */
+function waiting(server, path, headers = {}) {
+  const asked = { done: false };
+  asked.answer = get(server, path, headers).then((answer) => {
+    asked.done = true;
+    return answer;
+  });
+  return asked;
+}
+
+/** The server has the request by now, and has looked at the view. */
+const taken = async (server) => {
+  for (let i = 0; i < 3; i++) await get(server, '/v1/views/E/list?take=1');
+};
+
+test('an answer waits for a change of its view, and for no other', async (t) => {
+  const server = await Server.forTest(t, { config: STRONGEST });
+  const { seq } = await post(server, range(30, (i) => m(`k${i}`, { n: i })));
+  const cases = {
+    'E/list?': m('k1', { n: 1 }), 'E/strongest?': m('new', { n: 99 }), 'E/list?filter=n:7&': m('k7', { text: 'x' }), 'E/state?key=k2&': m('k2', { n: 2 }),
+    'E/list?key=k3&': m('k3', undefined, { op: 'delete' }), 'E/append?': m('k4', { n: 4 }), 'E/by n?take=2&': m('k0', { n: -1 }),
+  };
+  let after = seq;
+  for (const [path, mutation] of Object.entries(cases)) {
+    const asked = waiting(server, `/v1/views/${path.replace(' ', '%20')}wait=60&after=${after}`);
+    await taken(server);
+    await post(server, { export: 'F', key: 'other', patch: {} });
+    await taken(server);
+    assert.equal(asked.done, false, path);
+    const changed = await post(server, mutation);
+    const answer = await asked.answer;
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(answer.json.resumed, true, path);
+    assert.ok(answer.json.rows.some(({ key }) => key === mutation.key) || answer.json.deleted.includes(mutation.key), `${path}: ${answer.text}`);
+    after = changed.seq;
+  }
+});
+
+test('what is new already is answered at once; so is a cursor of no use, and a first question', async (t) => {
+  const server = await Server.forTest(t, { config: STRONGEST });
+  const { seq } = await post(server, m('a', { n: 1 }));
+  await post(server, m('b', { n: 2 }));
+  for (const path of [`E/list?wait=60&after=${seq}`, 'E/list?wait=60', 'E/list?wait=60&after=99:000000000000', `E/list?wait=60&after=${seq}&epoch=x`, `E/list?wait=0&after=${seq}`])
+    assert.ok((await rows(server, path.split('?')[0], Object.fromEntries(new URLSearchParams(path.split('?')[1])))).json.rows.length > 0, path);
+  for (const wait of ['61', '-1', '1.5', 'x', '', '99999999999999999999'])
+    await refused(server, `/v1/views/E/list?wait=${wait}`, 400, 'invalid-parameter', /'wait'/);
+});
+
+test('without a change the answer comes when the time is over; with If-None-Match it is a 304', async (t) => {
+  const server = await Server.forTest(t, { config: STRONGEST });
+  const { seq } = await post(server, m('a', { n: 1 }));
+  const begun = Date.now();
+  const [empty, first] = await Promise.all([rows(server, 'E/list', { wait: 1, after: seq }), rows(server, 'E/strongest')]);
+  assert.deepEqual([empty.json.rows, empty.json.deleted, empty.json.seq], [[], [], seq]);
+  assert.ok(Date.now() - begun >= 990);
+  const { etag } = first.headers;
+  assert.equal((await get(server, '/v1/views/E/strongest?wait=1', { 'if-none-match': etag })).status, 304);
+  const asked = waiting(server, '/v1/views/E/strongest?wait=60', { 'if-none-match': etag });
+  await taken(server);
+  assert.equal(asked.done, false);
+  await post(server, m('b', { n: 2 }));
+  const answer = await asked.answer;
+  assert.equal(answer.status, 200);
+  assert.deepEqual(keys(answer), ['b', 'a']);
+});
+
+test('those that wait are counted as connections, go when their client goes, and are told of the stop', async (t) => {
+  const server = await Server.forTest(t, { config: { ...STRONGEST, max_connections: 3 } });
+  const { seq } = await post(server, m('a', { n: 1 }));
+  const path = `/v1/views/E/list?wait=60&after=${seq}`;
+  for (let round = 0; round < 3; round++) {
+    const sockets = range(3, () => connect(server.port, '127.0.0.1').on('error', () => {}));
+    for (const socket of sockets) socket.write(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    while ((await get(server, path.replace('60', '1'))).status !== 429);
+    for (const socket of sockets) socket.destroy();
+    while ((await get(server, path.replace('60', '1'))).status === 429);
+  }
+  const asked = waiting(server, path);
+  await taken(server);
+  await server.terminate();
+  const answer = await asked.answer;
+  assert.equal(answer.status, 503);
+  assert.equal(answer.json.code, 'shutting-down');
+});

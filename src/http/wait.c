@@ -1,0 +1,151 @@
+#include "http/wait.h"
+
+#include "delivery/hub.h"
+#include "http/http_internal.h"
+
+struct http_wait {
+    struct http_request *request;
+    struct link in_http; /* while it watches */
+    struct wire_message message;
+    uint64_t until_ms; /* loop time */
+    void (*again)(struct http_request *request);
+    struct subscriber *subscriber; /* NULL: the view is being read */
+    size_t told;                   /* messages that it was sent */
+    uv_timer_t timer;
+};
+
+static void on_closed(uv_handle_t *timer)
+{
+    struct http_wait *wait = timer->data;
+    wire_message_fini(&wait->message);
+    memory_free(wait);
+}
+
+bool http_wait_begin(struct http_request *request, struct wire_message *message, uint64_t ms,
+                     void (*again)(struct http_request *request))
+{
+    struct frontend *frontend = request->http->frontend;
+    struct http_wait *wait = memory_new(sizeof *wait);
+    INVARIANT(!request->wait);
+    if (!wait)
+        return false;
+    wait->request = request;
+    wait->message = *message;
+    wait->until_ms = frontend_now(frontend) + ms;
+    wait->again = again;
+    link_init(&wait->in_http);
+    uv_timer_init(frontend->loop, &wait->timer);
+    wait->timer.data = wait;
+    request->wait = wait;
+    net_expect_client(request->connection);
+    return true;
+}
+
+const struct wire_message *http_wait_message(const struct http_request *request)
+{
+    return &request->wait->message;
+}
+
+bool http_wait_watches(const struct http_request *request)
+{
+    return request->wait && request->wait->subscriber;
+}
+
+/* ---- watching ---- */
+
+static void end_watch(struct http_wait *wait)
+{
+    link_remove(&wait->in_http);
+    uv_timer_stop(&wait->timer);
+    subscriber_free(wait->subscriber);
+    wait->subscriber = NULL;
+}
+
+static void on_time(uv_timer_t *timer)
+{
+    struct http_wait *wait = timer->data;
+    end_watch(wait);
+    wait->again(wait->request);
+}
+
+/* It may come from anywhere; looked at from the loop. */
+static void on_wake(void *argument)
+{
+    struct http_wait *wait = argument;
+    net_want_write(wait->request->connection);
+}
+
+static bool subscribe(struct http_wait *wait, const struct hub_answer *answer)
+{
+    struct http_request *request = wait->request;
+    struct wire_message from = wait->message; /* borrows all but its cursor */
+    char seq[sizeof answer->seq], epoch[sizeof answer->epoch];
+    struct error error;
+    memcpy(seq, answer->seq, sizeof seq);
+    memcpy(epoch, answer->epoch, sizeof epoch);
+    from.subscribe.after = seq;
+    from.subscribe.epoch = epoch;
+    from.subscribe.with_snapshot = false;
+    wait->subscriber = subscriber_new(request->http->frontend->hub, on_wake, wait);
+    if (!wait->subscriber)
+        return false;
+    subscriber_set_owner(wait->subscriber, request->owner);
+    return subscriber_set_identity(wait->subscriber, request->principal.identity) &&
+           subscriber_take(wait->subscriber, &from, &error);
+}
+
+bool http_wait_watch(struct http_request *request, const struct hub_answer *answer)
+{
+    struct http_wait *wait = request->wait;
+    struct frontend *frontend = request->http->frontend;
+    uint64_t now = frontend_now(frontend);
+    if (!request->connection || !frontend->running || now >= wait->until_ms)
+        return false;
+    wait->told = 0;
+    if (!subscribe(wait, answer)) {
+        subscriber_free(wait->subscriber);
+        wait->subscriber = NULL;
+        return false;
+    }
+    link_append(&request->http->waiting, &wait->in_http);
+    uv_timer_start(&wait->timer, on_time, wait->until_ms - now, 0);
+    return true;
+}
+
+/* The first message only says that it is subscribed. */
+void http_wait_look(struct http_request *request)
+{
+    struct http_wait *wait = request->wait;
+    struct span bytes;
+    INVARIANT(http_wait_watches(request));
+    while (wait->told < 2 && (bytes = subscriber_pull(wait->subscriber)).length)
+        wait->told += wire_measure(bytes).messages;
+    if (wait->told < 2 && !subscriber_broken(wait->subscriber))
+        return;
+    end_watch(wait);
+    wait->again(request);
+}
+
+/* ---- the end ---- */
+
+void http_wait_free(struct http_request *request)
+{
+    struct http_wait *wait = request->wait;
+    request->wait = NULL;
+    if (!wait)
+        return;
+    if (wait->subscriber)
+        end_watch(wait);
+    uv_close((uv_handle_t *)&wait->timer, on_closed);
+}
+
+void http_wait_stop(struct http *http)
+{
+    while (!link_alone(&http->waiting)) {
+        struct http_wait *wait = LINK_OWNER(struct http_wait, in_http, http->waiting.next);
+        struct error error;
+        error_set(&error, ERROR_SHUTTING_DOWN, "the server is stopping; ask again");
+        end_watch(wait);
+        http_request_respond_error(wait->request, &error);
+    }
+}
