@@ -343,7 +343,8 @@ class Run {
     const scoped = spec.view.startsWith('A/');
     const rows = definitions.rows(spec.view, bases, 0).filter(({ entity }) => !scoped || sees(scopes, path, entity));
     const limit = derived && spec.key === undefined ? 100 : Infinity;
-    const shown = windowOf(rows, { ...spec, filters: spec.filters && parse(spec.filters), keyField: view.keyField, take: spec.take ?? limit });
+    const [filters, where, sort] = [spec.filters, spec.where, spec.sort].map((text) => text && parse(text));
+    const shown = windowOf(rows, { ...spec, filters, where, sort, keyField: view.keyField, take: spec.take ?? limit }, 0);
     return new Map(shown.map(({ key, entity }) => [key, canonDouble(project(entity, view.fields))]));
   }
 
@@ -406,6 +407,7 @@ class Run {
       if (spec.take) query[1] = `take=${spec.take}`;
       if (spec.skip) query.push(`skip=${spec.skip}`);
       if (spec.key !== undefined) query.push(`key=${encodeURIComponent(spec.key)}`);
+      for (const name of ['where', 'sort']) if (spec[name]) query.push(`${name}=${encodeURIComponent(spec[name])}`);
       if (spec.filters || !/list|v[0-9]/.test(spec.view) || this.definitions.of(spec.view).output === 'keyed' || this.definitions.of(spec.view).output === 'single') continue;
       const url = `${this.server.http}/v1/views/${spec.view.split('/').map(encodeURIComponent).join('/')}?${query.join('&')}`;
       const answer = await http(url);
