@@ -1,148 +1,6 @@
+/* Who sends a request, and whether they may: at a handshake, by a first message, later on. */
 #include "access/access_internal.h"
 #include "access/client_address.h"
-
-/* ---- principals ---- */
-
-void principal_fini(struct principal *principal)
-{
-    limits_leave(principal->place);
-    auth_identity_release(principal->identity);
-    *principal = (struct principal){.identity = NULL};
-}
-
-void principal_move(struct principal *to, struct principal *from)
-{
-    *to = *from;
-    *from = (struct principal){.identity = NULL};
-}
-
-/* ---- life ---- */
-
-/* The URL of keys as these settings have it, or none. */
-static bool set_url(struct access *access, const struct config_auth *auth, bool reachable)
-{
-    struct jwks_rules rules = {.url = reachable ? auth->jwks_url : NULL,
-                               .seconds = auth->jwks_seconds,
-                               .refetch_seconds = auth->jwks_refetch_seconds,
-                               .stale_seconds = auth->jwks_stale_seconds};
-    return jwks_set(&access->jwks, access, &rules);
-}
-
-static bool open_parts(struct access *access, const struct config *config, struct error *error)
-{
-    access->rules = access_rules_new(config, error);
-    access->limits = access->rules ? limits_new(config, &access->audit, error) : NULL;
-    if (!access->limits)
-        return false;
-    access->anonymous = auth_identity_anonymous();
-    access->nobody = auth_identity_anonymous();
-    access->revoked = auth_revocations_new();
-    if (!access->anonymous || !access->nobody || !access->revoked ||
-        !set_url(access, &config->auth, true))
-        return error_set(error, ERROR_MEMORY, "out of memory while starting");
-    access->nobody->scopes = 0;
-    if (!access_join_keys(access, NULL, error))
-        return false;
-    access_tell_rules(access, NULL);
-    return revocations_open(access, error);
-}
-
-struct access *access_new(const struct access_context *context, const struct config *config,
-                          struct error *error)
-{
-    struct access *access = memory_new(sizeof *access);
-    if (!access) {
-        error_set(error, ERROR_MEMORY, "out of memory while starting");
-        return NULL;
-    }
-    access->context = *context;
-    if (open_parts(access, config, error))
-        return access;
-    access_free(access);
-    return NULL;
-}
-
-void access_free(struct access *access)
-{
-    if (!access)
-        return;
-    revocations_close(access->revocations);
-    jwks_fini(&access->jwks);
-    auth_keys_release(access->keys);
-    auth_revocations_free(access->revoked);
-    auth_identity_release(access->nobody);
-    auth_identity_release(access->anonymous);
-    access_rules_free(access->rules);
-    limits_free(access->limits);
-    memory_free(access);
-}
-
-struct limits *access_limits(struct access *access)
-{
-    return access->limits;
-}
-
-struct audit *access_audit(struct access *access)
-{
-    return &access->audit;
-}
-
-void access_tick(struct access *access)
-{
-    if (access->jwks.url)
-        jwks_tick(&access->jwks);
-    revocations_tick(access);
-}
-
-bool access_keys_are_stale(const struct access *access)
-{
-    return access->jwks.stale;
-}
-
-/* ---- other rules ---- */
-
-static void follow(struct access *access)
-{
-    const struct access_rules *rules = access->rules;
-    access->context.rules_changed(access->context.argument, rules->credentials.tokens,
-                                  rules->auth.mode != CONFIG_AUTH_NONE);
-}
-
-/* Of the rules, and those fetched, unless the two do not go together: then the fetched ones have to
- * wait, as they would after a start. */
-static bool take_keys(struct access *access, struct error *error)
-{
-    struct jwks *jwks = &access->jwks;
-    if (access_join_keys(access, jwks_in_force(jwks), error))
-        return true;
-    if (!jwks->keys || error->code == ERROR_MEMORY)
-        return false;
-    jwks_forget(jwks, error);
-    return access_join_keys(access, NULL, error);
-}
-
-bool access_apply(struct access *access, struct access_rules *rules, struct error *error)
-{
-    struct access_rules *old = access->rules;
-    bool reachable = !rules->auth.jwks_url || access->context.outbound;
-    if (!set_url(access, &rules->auth, reachable)) {
-        access_rules_free(rules);
-        return error_set(error, ERROR_MEMORY, "out of memory for who may come in");
-    }
-    access->rules = rules;
-    if (!take_keys(access, error)) {
-        access->rules = old;
-        access_rules_free(rules);
-        return false;
-    }
-    access_tell_rules(access, old);
-    follow(access);
-    access_rules_free(old);
-    return reachable ||
-           error_set(error, ERROR_CONFIGURATION,
-                     "setting \"auth.jwks_url\": there was none when the server started, so it "
-                     "takes a restart");
-}
 
 /* ---- who it is ---- */
 
@@ -265,24 +123,29 @@ static bool check_origin(const struct access_rules *rules, struct span origin, s
                      (int)(origin.length < 128 ? origin.length : 128), origin.data);
 }
 
-static bool enter(struct access *access, struct net_connection *connection,
-                  enum permission permission, struct span origin, struct principal *principal,
+/* Who comes, and for what. */
+struct visit {
+    enum permission permission;
+    struct span origin, token; /* absent: it names none, it brings none */
+};
+
+static bool enter(struct access *access, const struct visit *visit, struct principal *principal,
                   struct error *error)
 {
-    char room[ACCESS_TOKEN_BYTES];
-    struct span token = access_read_token(connection, room);
-    struct auth_request request = {.origin = origin,
+    struct auth_request request = {.origin = visit->origin,
                                    .client_ip = *principal->address ? span_of(principal->address)
                                                                     : span_make(NULL, 0),
                                    .now = clock_wall_ms() / 1000};
-    if (!check_origin(access->rules, origin, error))
+    bool open = visit->permission == PERMISSION_STATUS || is_open(access, visit->permission);
+    if (!check_origin(access->rules, visit->origin, error))
         return false;
-    if (!token.data && (permission == PERMISSION_STATUS || is_open(access, permission)))
+    if (!visit->token.data && open)
         principal->identity = auth_identity_retain(access->nobody);
     else
-        principal->identity = identify(access, &request, token, error);
+        principal->identity = identify(access, &request, visit->token, error);
     principal->is_anonymous = principal->identity == access->anonymous;
-    return principal->identity && check_scope(access, principal->identity, permission, error);
+    return principal->identity &&
+           check_scope(access, principal->identity, visit->permission, error);
 }
 
 static struct audit_client describe(const struct principal *principal, const char *origin,
@@ -318,38 +181,53 @@ static void deny(struct access *access, const struct audit_client *client,
         limits_note_failure(access->limits, client);
 }
 
-bool access_enter(struct access *access, struct net_connection *connection,
-                  enum permission permission, struct principal *principal, struct error *error)
+/* The principal has its address. Origins are ended by a NUL. */
+static bool enter_or_deny(struct access *access, const struct visit *visit,
+                          struct principal *principal, struct error *error)
 {
-    char room[ACCESS_ORIGIN_BYTES] = "";
-    struct span origin;
-    *principal = (struct principal){.identity = NULL};
-    client_address(&access->limits->rules, connection, principal->address);
-    bool good = access_read_origin(connection, room, &origin, error);
-    struct audit_client client = describe(principal, origin.data ? room : NULL, permission);
-    if (good && enter(access, connection, permission, origin, principal, error))
+    struct audit_client client = describe(principal, visit->origin.data, visit->permission);
+    if (enter(access, visit, principal, error))
         return true;
     client.identity = principal->identity;
-    deny(access, &client, permission, error);
+    deny(access, &client, visit->permission, error);
     principal_fini(principal);
     return false;
 }
 
+/* What a request says of its sender. `origin` and `token` are room for it. */
+static bool read_visit(struct access *access, const struct net_connection *connection,
+                       char origin[ACCESS_ORIGIN_BYTES], char token[ACCESS_TOKEN_BYTES],
+                       struct visit *visit, struct principal *principal, struct error *error)
+{
+    *principal = (struct principal){.identity = NULL};
+    client_address(&access->limits->rules, connection, principal->address);
+    if (access_read_origin(connection, origin, &visit->origin, error)) {
+        visit->token = access_read_token(connection, token);
+        return true;
+    }
+    struct audit_client client = describe(principal, NULL, visit->permission);
+    deny(access, &client, visit->permission, error);
+    principal_fini(principal);
+    return false;
+}
+
+bool access_enter(struct access *access, struct net_connection *connection,
+                  enum permission permission, struct principal *principal, struct error *error)
+{
+    char origin[ACCESS_ORIGIN_BYTES], token[ACCESS_TOKEN_BYTES];
+    struct visit visit = {.permission = permission};
+    return read_visit(access, connection, origin, token, &visit, principal, error) &&
+           enter_or_deny(access, &visit, principal, error);
+}
+
 /* Handshakes are counted by where they come from once the token is good: those with bad tokens are
  * counted apart, and must not use up what others there have. */
-bool access_let_in(struct access *access, struct net_connection *connection,
-                   enum permission permission, struct principal *principal, struct error *error)
+static bool let_in(struct access *access, const struct visit *visit, struct principal *principal,
+                   struct error *error)
 {
-    char address[ADDRESS_TEXT], origin[ACCESS_ORIGIN_BYTES];
-    struct audit_client client = {.address = address,
-                                  .kind = permission == PERMISSION_FEED ? "ingest" : "subscriber"};
-    struct span given;
-    if (access_read_origin(connection, origin, &given, error) && given.length)
-        client.origin = origin;
-    client_address(&access->limits->rules, connection, address);
-    if (!access_enter(access, connection, permission, principal, error))
+    if (!enter_or_deny(access, visit, principal, error))
         return false;
-    client.identity = principal->identity;
+    struct audit_client client = describe(principal, visit->origin.data, visit->permission);
     if (limits_handshake(access->limits, &client, error))
         principal->place = limits_enter(access->limits, &client, error);
     if (principal->place)
@@ -357,6 +235,64 @@ bool access_let_in(struct access *access, struct net_connection *connection,
     principal_fini(principal);
     return false;
 }
+
+bool access_let_in(struct access *access, struct net_connection *connection,
+                   enum permission permission, struct principal *principal, struct error *error)
+{
+    char origin[ACCESS_ORIGIN_BYTES], token[ACCESS_TOKEN_BYTES];
+    struct visit visit = {.permission = permission};
+    return read_visit(access, connection, origin, token, &visit, principal, error) &&
+           let_in(access, &visit, principal, error);
+}
+
+/* ---- by the first message ---- */
+
+bool access_meet(struct access *access, struct net_connection *connection,
+                 enum permission permission, struct principal *principal,
+                 char origin[ACCESS_ORIGIN_BYTES], struct error *error)
+{
+    char token[ACCESS_TOKEN_BYTES];
+    struct visit visit = {.permission = permission};
+    *origin = '\0';
+    if (!read_visit(access, connection, origin, token, &visit, principal, error))
+        return false;
+    struct audit_client client = describe(principal, visit.origin.data, permission);
+    if (!check_origin(access->rules, visit.origin, error))
+        deny(access, &client, permission, error);
+    else
+        principal->place = limits_arrive(access->limits, &client, error);
+    if (principal->place)
+        principal->identity = auth_identity_retain(access->nobody);
+    return principal->place != NULL;
+}
+
+static struct span origin_of(const char *origin)
+{
+    return *origin ? span_of(origin) : span_make(NULL, 0);
+}
+
+bool access_admit(struct access *access, const struct principal *newcomer, const char *origin,
+                  enum permission permission, struct span token, struct principal *principal,
+                  struct error *error)
+{
+    struct visit visit = {.permission = permission, .origin = origin_of(origin), .token = token};
+    *principal = (struct principal){.identity = NULL};
+    memcpy(principal->address, newcomer->address, sizeof principal->address);
+    if (!let_in(access, &visit, principal, error))
+        return false;
+    struct audit_client client = describe(principal, visit.origin.data, permission);
+    audit_accepted(&access->audit, &client);
+    return true;
+}
+
+void access_turn_away(struct access *access, const struct principal *newcomer, const char *origin,
+                      enum permission permission, struct error *error)
+{
+    struct audit_client client = describe(newcomer, origin_of(origin).data, permission);
+    deny(access, &client, permission, error);
+}
+
+/* ---- later ---- */
 
 void access_entered(struct access *access, struct net_connection *connection,
                     const struct principal *principal, enum permission permission)

@@ -3,6 +3,7 @@
  * rules.
  *
  *   access.c        identifies the sender of a request and checks its permission
+ *   life.c          access itself: its parts, and new rules
  *   rules.c         the rules of the configuration; credentials.c reads the tokens and keys
  *   request.c       token and origin of a request; guard.c checks web pages
  *   keys.c, jwks.c  keys in force, and those of a URL
@@ -116,6 +117,25 @@ bool access_enter(struct access *access, struct net_connection *connection,
 /* The same for a handshake, with the limits: the principal gets a place among the connections. */
 bool access_let_in(struct access *access, struct net_connection *connection,
                    enum permission permission, struct principal *principal, struct error *error);
+/*
+ * A client may say who it is in its first message (access_is_awaited): browsers cannot set a
+ * header, and see nothing of a refused handshake. Whether it may come so far: the principal is
+ * nobody's, and has a place among those who wait; `origin` gets the page's, or "". false with the
+ * error to answer the handshake with.
+ */
+bool access_meet(struct access *access, struct net_connection *connection,
+                 enum permission permission, struct principal *principal,
+                 char origin[ACCESS_ORIGIN_BYTES], struct error *error);
+/* Whether the request asks for that, and brings no token itself. */
+bool access_is_awaited(const struct net_connection *connection);
+/* The first message has named the client: as access_let_in and access_entered. */
+bool access_admit(struct access *access, const struct principal *newcomer, const char *origin,
+                  enum permission permission, struct span token, struct principal *principal,
+                  struct error *error);
+/* The first message did not come, or was another one: report it to the audit, and count it as a
+ * wrong token. Beyond the rate of these the error becomes ERROR_RATE_LIMIT. */
+void access_turn_away(struct access *access, const struct principal *newcomer, const char *origin,
+                      enum permission permission, struct error *error);
 /* Whether a principal may still do what a later part of its request wants: the token has not run
  * out, been revoked or removed from the configuration since, and no token is needed if there was
  * none. */

@@ -94,6 +94,7 @@ struct limits *limits_new(const struct config *config, struct audit *audit, stru
     bool made = true;
     for (int i = 0; i < LIMIT_COUNTS; i++)
         tally_init(&limits->counts[i]);
+    tally_init(&limits->arriving);
     for (int i = 0; i < LIMIT_TABLES; i++)
         made = (limits->tables[i] = rate_table_new(LIMITS_KEYS)) && made;
     if (!made)
@@ -113,6 +114,7 @@ void limits_free(struct limits *limits)
         rate_table_free(limits->tables[i]);
     for (int i = 0; i < LIMIT_COUNTS; i++)
         tally_fini(&limits->counts[i]);
+    tally_fini(&limits->arriving);
     memory_free(limits);
 }
 

@@ -15,6 +15,7 @@
 #include "config/config.h"
 
 enum {
+    LIMITS_ARRIVING = 64,    /* connections of one address that have not said who they are */
     LIMITS_KEYS = 64 * 1024, /* addresses, subjects and metering keys with levels of their own */
     LIMITS_NONE = -1         /* no limit */
 };
@@ -47,6 +48,7 @@ struct limits {
     int64_t connections;      /* now */
     int64_t most_connections; /* that the process has room for; a larger number needs a restart */
     struct tally counts[LIMIT_COUNTS];
+    struct tally arriving; /* by address: connections that have not said who they are */
 };
 
 /* NULL with an error. The audit must outlive it. */
@@ -76,6 +78,9 @@ void limits_note_failure(struct limits *limits, const struct audit_client *clien
  * answer with. */
 struct limit_place *limits_enter(struct limits *limits, const struct audit_client *client,
                                  struct error *error);
+/* A place for one that has not said who it is: it is counted by its address alone. */
+struct limit_place *limits_arrive(struct limits *limits, const struct audit_client *client,
+                                  struct error *error);
 /* NULL is fine. */
 void limits_leave(struct limit_place *place);
 

@@ -71,6 +71,7 @@ void limits_note_failure(struct limits *limits, const struct audit_client *clien
 struct limit_place {
     struct limits *limits;
     struct tally_count *counts[LIMIT_COUNTS];
+    struct tally_count *arriving; /* NULL: it has arrived */
 };
 
 /* One of the things by which connections are counted. */
@@ -186,11 +187,39 @@ struct limit_place *limits_enter(struct limits *limits, const struct audit_clien
     return NULL;
 }
 
+struct limit_place *limits_arrive(struct limits *limits, const struct audit_client *client,
+                                  struct error *error)
+{
+    struct address address;
+    struct span site = site_of(client, &address);
+    if (tally_of(&limits->arriving, site) >= LIMITS_ARRIVING) {
+        error_set(error, ERROR_CONNECTION_LIMIT,
+                  "%d connections of this address have not said who they are", LIMITS_ARRIVING);
+        audit_limited(limits->audit, client, AUDIT_LIMIT_CONNECTIONS_PER_ADDRESS, true, error);
+        return NULL;
+    }
+    struct limit_place *place = memory_new(sizeof *place);
+    if (place) {
+        place->limits = limits;
+        place->arriving = tally_enter(&limits->arriving, site);
+    }
+    if (place && place->arriving)
+        return place;
+    memory_free(place);
+    error_set(error, ERROR_MEMORY, "out of memory for a connection");
+    return NULL;
+}
+
 void limits_leave(struct limit_place *place)
 {
     if (!place)
         return;
     struct limits *limits = place->limits;
+    if (place->arriving) {
+        tally_leave(&limits->arriving, place->arriving);
+        memory_free(place);
+        return;
+    }
     for (size_t i = 0; i < LIMIT_COUNTS; i++)
         tally_leave(&limits->counts[i], place->counts[i]);
     limits->connections--;

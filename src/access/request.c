@@ -55,6 +55,18 @@ struct span access_read_token(const struct net_connection *connection,
     return token.data ? token : read_query(head->query, room);
 }
 
+bool access_is_awaited(const struct net_connection *connection)
+{
+    static const char wish[] = "auth=message";
+    char room[ACCESS_TOKEN_BYTES];
+    struct span argument, query = net_request(connection)->query;
+    size_t at = 0;
+    bool found = false;
+    while (!found && (argument = http_next_argument(query, &at, room)).data)
+        found = span_equal(argument, span_of(wish));
+    return found && !access_read_token(connection, room).data;
+}
+
 bool access_read_origin(const struct net_connection *connection, char room[ACCESS_ORIGIN_BYTES],
                         struct span *origin, struct error *error)
 {

@@ -139,6 +139,8 @@ bool net_check_upgrade(const struct net_connection *connection, struct error *er
 /* Accept the upgrade; messages of at most `limit` bytes come. `subprotocol`: one that the client
  * offered, or NULL. false: out of memory, nothing was done. */
 bool net_upgrade(struct net_connection *connection, size_t limit, const char *subprotocol);
+/* Messages that begin from now on may have so many bytes. */
+void net_set_limit(struct net_connection *connection, size_t limit);
 /* Send a ping. */
 bool net_ping(struct net_connection *connection);
 /* Send the close frame; the reason is cut to fit. The client's close frame is then awaited, and

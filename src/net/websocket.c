@@ -48,6 +48,11 @@ bool net_upgrade(struct net_connection *connection, size_t limit, const char *su
     return true;
 }
 
+void net_set_limit(struct net_connection *connection, size_t limit)
+{
+    connection->frames->limit = limit;
+}
+
 /* ---- control frames, out ---- */
 
 bool net_ping(struct net_connection *connection)

@@ -56,8 +56,8 @@ static void refuse(struct frontend *frontend, struct net_connection *connection,
 }
 
 static bool may_upgrade(struct frontend *frontend, struct net_connection *connection,
-                        enum permission permission, struct principal *principal,
-                        struct error *error)
+                        enum permission permission, bool awaited, struct principal *principal,
+                        char origin[ACCESS_ORIGIN_BYTES], struct error *error)
 {
     if (net_side(connection) == TRANSPORT_HEALTH) {
         const char *port = strrchr(frontend->http->main_address, ':');
@@ -69,26 +69,38 @@ static bool may_upgrade(struct frontend *frontend, struct net_connection *connec
         return false;
     if (!frontend->running)
         return error_set(error, ERROR_SHUTTING_DOWN, "the server is stopping");
-    return access_let_in(frontend->access, connection, permission, principal, error);
+    return awaited ? access_meet(frontend->access, connection, permission, principal, origin, error)
+                   : access_let_in(frontend->access, connection, permission, principal, error);
 }
 
-/* Here a client is let in, or told why not while it still listens for HTTP. */
+static struct session *new_session(struct frontend *frontend, struct net_connection *connection,
+                                   enum permission permission, struct principal *principal)
+{
+    return permission == PERMISSION_FEED ? session_ingest_new(frontend, connection, principal)
+                                         : session_subscriber_new(frontend, connection, principal);
+}
+
+/* Here a client is let in, or told why not while it still listens for HTTP; unless it wants to say
+ * who it is in its first message. */
 static void on_upgrade(struct frontend *frontend, struct net_connection *connection)
 {
-    bool ingest = http_is_ingest(connection);
+    bool ingest = http_is_ingest(connection), awaited = access_is_awaited(connection);
     enum permission permission = ingest ? PERMISSION_FEED : PERMISSION_SUBSCRIBE;
     size_t limit = ingest ? frontend->max_request_bytes : frontend->max_message_bytes;
+    char origin[ACCESS_ORIGIN_BYTES];
     struct principal principal = {.identity = NULL};
     struct error error;
-    if (!may_upgrade(frontend, connection, permission, &principal, &error)) {
+    if (!may_upgrade(frontend, connection, permission, awaited, &principal, origin, &error)) {
         refuse(frontend, connection, &error);
         return;
     }
-    access_entered(frontend->access, connection, &principal, permission);
+    if (!awaited)
+        access_entered(frontend->access, connection, &principal, permission);
     struct session *session = NULL;
     if (net_upgrade(connection, limit, choose_subprotocol(connection)))
-        session = ingest ? session_ingest_new(frontend, connection, &principal)
-                         : session_subscriber_new(frontend, connection, &principal);
+        session = awaited
+                      ? session_newcomer_new(frontend, connection, &principal, origin, permission)
+                      : new_session(frontend, connection, permission, &principal);
     net_set_data(connection, session);
     principal_fini(&principal); /* unless it was moved */
     if (!session)
@@ -153,7 +165,13 @@ static void on_message(void *argument, struct net_connection *connection, struct
                        bool binary, bool last)
 {
     (void)argument;
-    session_receive(net_data(connection), bytes, binary, last);
+    struct session *session = net_data(connection);
+    session_receive(session, bytes, binary, last);
+    struct session *successor = session_successor(session);
+    if (successor) {
+        net_set_data(connection, successor);
+        session_closed(session);
+    }
 }
 
 static void on_too_long(void *argument, struct net_connection *connection)

@@ -217,6 +217,11 @@ static bool may_resume(struct session *session)
 
 /* ---- the rest of a session ---- */
 
+static void on_tell(struct session *session, struct span text)
+{
+    tell(ingest_of(session), text, true);
+}
+
 /* Others need the memory of the message that waits. */
 static void on_crowded(struct intake *held, const struct error *error)
 {
@@ -259,6 +264,7 @@ const struct session_kind session_ingest = {
     .name = "ingest",
     .carrier = &session_websocket,
     .message = on_message,
+    .tell = on_tell,
     .refuse = on_refuse,
     .became = on_became,
     .pull = on_pull,

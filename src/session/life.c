@@ -100,15 +100,21 @@ struct auth_identity *session_refresh(struct session *session, const char *token
     struct error error;
     struct auth_identity *identity =
         access_refresh(session->frontend->access, &session->principal, token, &error);
-    if (!identity)
+    if (identity)
+        session_print_welcome(identity, answer);
+    else
         snprintf(answer, SESSION_ANSWER, "{\"success\":false,\"error\":\"%s\"}",
                  auth_refresh_word(error.code));
-    else if (identity->expires_at)
+    return identity;
+}
+
+void session_print_welcome(const struct auth_identity *identity, char answer[SESSION_ANSWER])
+{
+    if (identity->expires_at)
         snprintf(answer, SESSION_ANSWER, "{\"success\":true,\"expiresAt\":%lld}",
                  (long long)identity->expires_at);
     else
         snprintf(answer, SESSION_ANSWER, "{\"success\":true}");
-    return identity;
 }
 
 void session_become(struct session *session, struct auth_identity *identity)

@@ -76,6 +76,8 @@ void sessions_init(struct sessions *sessions)
     link_init(&sessions->told);
     link_init(&sessions->paused);
     link_init(&sessions->resting);
+    link_init(&sessions->newcomers.waiting);
+    sessions->newcomers.count = 0;
     sessions->expiring = sessions->closing = (struct heap){NULL};
     sessions->count = 0;
 }
@@ -210,7 +212,8 @@ void session_init(struct session *session, struct frontend *frontend,
     note_told(session);
     frontend->sessions.count++;
     session_watch_expiry(session);
-    counter_add(&frontend->counters.connections, 1);
+    if (kind != &session_newcomer) /* it becomes one of another kind, which counts */
+        counter_add(&frontend->counters.connections, 1);
 }
 
 struct net_connection *session_connection(const struct session *session)
@@ -412,7 +415,8 @@ void session_closed(struct session *session)
 {
     struct frontend *frontend = session->frontend;
     uint64_t duration_ms = frontend_now(frontend) - session->started_ms;
-    histogram_add(&frontend->counters.connection_duration, duration_ms * 1000);
+    if (session->kind != &session_newcomer)
+        histogram_add(&frontend->counters.connection_duration, duration_ms * 1000);
     link_remove(&session->in_heard);
     link_remove(&session->in_told);
     link_remove(&session->in_paused);

@@ -24,6 +24,12 @@ struct session;
 struct wire_message;
 struct wire_run;
 
+/* Sessions whose clients have not said who they are, the one that waits longest first. */
+struct newcomers {
+    struct link waiting;
+    size_t count;
+};
+
 /* All sessions of a server. */
 struct sessions {
     struct link heard;    /* every session, the longest silent client first */
@@ -33,6 +39,7 @@ struct sessions {
     struct heap expiring; /* open ones whose token runs out, by when (unix seconds) */
     struct heap
         closing; /* sessions that are closing, by when they must have closed (loop time, ms) */
+    struct newcomers newcomers;
     uint64_t next_turn_ms; /* loop time before which no more are ended */
     size_t count;
 };
@@ -63,6 +70,8 @@ struct session_kind {
     const struct session_carrier *carrier;
     /* A whole text message. */
     void (*message)(struct session *session, struct span text);
+    /* Send a text message to the client. NULL: it is never asked for. */
+    void (*tell)(struct session *session, struct span text);
     /* Tell the client that its message is refused. */
     void (*refuse)(struct session *session, const struct error *error, bool fatal);
     /* Drop bytes that are not sent yet, except answers: the client may see nothing more. NULL:
@@ -167,6 +176,8 @@ struct auth_identity *session_refresh(struct session *session, const char *token
                                       char answer[SESSION_ANSWER]);
 /* Its token does not let it see what it asked for: for the audit. */
 void session_denied(struct session *session, const struct error *error);
+/* Print that a token was accepted, and until when it holds. */
+void session_print_welcome(const struct auth_identity *identity, char answer[SESSION_ANSWER]);
 /* It goes on with a fresh identity, which is moved. This may end it. */
 void session_become(struct session *session, struct auth_identity *identity);
 /* Whether its token has run out: it is about to be ended, and gets and sends nothing more. */
@@ -193,7 +204,8 @@ void session_closed(struct session *session);
 /* ---- the kinds ---- */
 
 extern const struct session_carrier session_websocket;
-extern const struct session_kind session_subscriber, session_ingest, session_stream;
+extern const struct session_kind session_subscriber, session_ingest, session_stream,
+    session_newcomer;
 /* The principal is moved; or NULL when out of memory. */
 struct session *session_subscriber_new(struct frontend *frontend, struct net_connection *connection,
                                        struct principal *principal);
@@ -204,5 +216,15 @@ struct session *session_ingest_new(struct frontend *frontend, struct net_connect
 struct session *session_stream_new(struct frontend *frontend, struct net_connection *connection,
                                    struct principal *principal, const struct wire_message *message,
                                    struct error *error);
+/* A client that is to say in its first message who it is; `origin`: of its page, or "". There is
+ * always room for one more, but then the client that waits longest may have to go. */
+struct session *session_newcomer_new(struct frontend *frontend, struct net_connection *connection,
+                                     struct principal *principal, const char *origin,
+                                     enum permission permission);
+/* The session that its client was let in to, which gets the connection: the newcomer is closed
+ * next. NULL: there is none, or the session is no newcomer. */
+struct session *session_successor(const struct session *session);
+/* End those whose first message did not come in time. */
+void newcomers_tick(struct newcomers *newcomers, uint64_t now_ms);
 
 #endif

@@ -67,6 +67,11 @@ static void on_message(struct session *session, struct span text)
     wire_message_fini(&message);
 }
 
+static void on_tell(struct session *session, struct span text)
+{
+    subscriber_tell(subscriber_of(session), text);
+}
+
 void subscriber_session_refuse(struct session *session, const struct error *error, bool fatal)
 {
     if (it_of(session)->named)
@@ -177,6 +182,7 @@ const struct session_kind session_subscriber = {
     .name = "subscriber",
     .carrier = &session_websocket,
     .message = on_message,
+    .tell = on_tell,
     .refuse = subscriber_session_refuse,
     .silence = subscriber_session_silence,
     .became = subscriber_session_became,

@@ -37,6 +37,11 @@ const char *wire_mode_name(enum wire_mode mode);
 
 /* ---- messages from clients ---- */
 
+/* The first message of a client that says who it is, {"type":"auth","token":…}: its token on the
+ * heap. NULL with ERROR_TOKEN_MISSING when it is another message, or an error that quotes nothing
+ * of it. */
+char *wire_auth_read(struct span text, struct error *error);
+
 enum wire_message_type { WIRE_SUBSCRIBE, WIRE_UNSUBSCRIBE, WIRE_PING, WIRE_REFRESH_AUTH };
 
 struct wire_subscribe {

@@ -105,7 +105,7 @@ const handshakes = [
   { code: 'token-invalid-format', what: 'not a token', token: 'nonsense-nonsense-nonsense' },
   { code: 'token-invalid-format', what: 'alg none', token: unsigned },
   { code: 'token-invalid-format', what: 'HS256 with the public key', token: byHmac },
-  { code: 'token-invalid-format', what: 'another curve', token: byOtherCurve },
+  { code: 'token-invalid-signature', what: 'another curve than the key of that name has', token: byOtherCurve },
   { code: 'token-invalid-format', what: 'cut short', token: () => good().slice(0, -10) },
   { code: 'token-invalid-format', what: 'a fourth part', token: () => `${good()}.AAAA` },
   { code: 'token-invalid-format', what: 'longer than any may be', token: () => good({ more: 'x'.repeat(8000) }) },

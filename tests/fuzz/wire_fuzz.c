@@ -98,5 +98,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         check_refused(&error);
     }
+    error = (struct error){.code = ERROR_NONE};
+    char *token = wire_auth_read(span_make((const char *)data, size), &error);
+    if (!token)
+        check_refused(&error);
+    memory_free(token);
     return 0;
 }

@@ -170,12 +170,12 @@ export class Socket extends EventEmitter {
     this.emit('message', whole, this.#messageText, parts.length);
   }
 
-  #send(opcode, payload) {
+  #send(opcode, payload, final = true) {
     if (this.tcp.destroyed || this.tcp.writableEnded) return false;
     const n = payload.length;
     const head = n < 126 ? 2 : n < 65536 ? 4 : 10;
     const out = Buffer.allocUnsafe(head + 4 + n);
-    out[0] = 0x80 | opcode;
+    out[0] = (final ? 0x80 : 0) | opcode;
     out[1] = 0x80 | (n < 126 ? n : n < 65536 ? 126 : 127);
     if (head === 4) out.writeUInt16BE(n, 2);
     else if (head === 10) out.writeBigUInt64BE(BigInt(n), 2);
@@ -187,6 +187,11 @@ export class Socket extends EventEmitter {
 
   send(text) {
     return this.#send(1, Buffer.from(text));
+  }
+
+  /** A text in fragments; `continues`: they go on with one that was left open; `more`: it is left open. */
+  sendFragments(parts, { continues = false, more = false } = {}) {
+    for (const [i, part] of parts.entries()) this.#send(i || continues ? 0 : 1, Buffer.from(part), i === parts.length - 1 && !more);
   }
 
   sendBinary(bytes) {
