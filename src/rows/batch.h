@@ -1,6 +1,6 @@
 /*
  * Rows of a view as batches, ready to send: the encoding side of snapshots. On a reader thread, or
- * wherever its owner is.
+ * on the thread of its owner.
  */
 #ifndef ROWS_BATCH_H
 #define ROWS_BATCH_H
@@ -13,20 +13,20 @@
 
 /* ---- where a snapshot stands ---- */
 
-/* How far a snapshot got: first the rows, then the deletes, newest first, so that nobody waits for
- * those to see the first row. Equal places get equal batches: that is what makes them shareable. */
+/* The progress of a snapshot: first the rows, then the deletes, newest first, so that the first
+ * row waits for no delete. Equal places get equal batches, so batches can be shared. */
 struct snapshot_place {
     int64_t limit;              /* rows still wanted; -1: all */
     int64_t rows;               /* sent so far */
-    bool begun;                 /* rows were looked at: `at` counts */
+    bool begun;                 /* rows were read: `at` counts */
     bool rows_read;             /* there are no more of them */
     struct list_position at;    /* behind this row; its own reference */
     struct list_position bound; /* the last row that was sent; likewise */
-    int64_t change;             /* position of the first batch's transaction, or an earlier one:
-                                   what changed behind it follows the rows; 0 before it */
-    int64_t latest;             /* position of the newest transaction; 0 before the first */
-    struct seq seq;             /* the cursor that belongs to `change` */
-    int64_t deletes;            /* those before this change are still to be told; 0: all were */
+    int64_t change;  /* position of the first batch's transaction, or an earlier one: changes behind
+                        it follow the rows; 0 before it */
+    int64_t latest;  /* position of the newest transaction; 0 before the first */
+    struct seq seq;  /* the cursor of `change` */
+    int64_t deletes; /* the deletes before this change are still to be sent; 0: all were */
 };
 
 /* A copy with references of its own. */
@@ -35,7 +35,7 @@ void snapshot_place_unref(struct snapshot_place *place);
 
 /* ---- batches ---- */
 
-/* A batch as it is built: rows now, frames when the transaction is over. */
+/* A batch in the making: rows now, frames when the transaction is over. */
 struct snapshot_draft {
     struct wire_batch rows;
     struct snapshot_place start, end;
@@ -44,18 +44,18 @@ struct snapshot_draft {
 };
 
 /*
- * The batches of one job, in order: a row_sink. What is removed before the rows were all read goes
- * out before the first row of the job: keys that may come again among them, or that the client must
- * not hold while it gets those. What is removed later goes out behind the rows, and before the
- * batch that completes the snapshot: keys that are not among the rows. Removals have no cursor;
- * as bodies they are told only where the rows amend others.
+ * The batches of one job, in order: a row_sink. Removals before the end of the rows go out before
+ * the first row of the job: keys that may come again among the rows, or that the client must not
+ * hold while it gets them. Later removals go out behind the rows, and before the batch that
+ * completes the snapshot: keys that are not among the rows. Removals have no cursor. Bodies have
+ * them only if the rows amend others.
  */
 struct snapshot_drafts {
     struct row_sink sink;
     struct snapshot_place place; /* behind the last row */
-    bool amends;                 /* clients of bodies keep what is not among the rows */
+    bool amends;                 /* clients of bodies keep rows that are not among these */
     bool is_one;                 /* one batch, however long */
-    bool ends_at_limit;          /* else who reads the rows ends there */
+    bool ends_at_limit;          /* else the reader of the rows ends there */
     struct seq row_seq;          /* of the last row, */
     struct buffer row_key;       /* ... and its key */
     bool row_noted;              /* `place` has its position, or there was none */
@@ -75,8 +75,8 @@ void snapshot_drafts_fini(struct snapshot_drafts *drafts);
 bool snapshot_drafts_pass(struct snapshot_drafts *drafts, struct seq seq, struct span key);
 /* There are no more rows: place.bound is the last of them from now on. */
 bool snapshot_drafts_rows_read(struct snapshot_drafts *drafts);
-/* Frame and compress; there is one batch at least, if only of deletes. `last`: the snapshot has
- * neither more rows nor more deletes. */
+/* Frame and compress; there is one batch at least, even if only of deletes. `last`: the snapshot
+ * has neither more rows nor more deletes. */
 bool snapshot_drafts_end(struct snapshot_drafts *drafts, bool last);
 
 #endif

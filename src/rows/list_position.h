@@ -1,4 +1,4 @@
-/* Where a row stands in a list: the newest seq comes first, of one seq the least key. */
+/* The position of a row in a list: the newest seq comes first, of one seq the least key. */
 #ifndef ROWS_LIST_POSITION_H
 #define ROWS_LIST_POSITION_H
 
@@ -16,10 +16,10 @@ struct list_position {
 bool list_position_make(struct list_position *position, struct seq seq, struct span key);
 /* One more reference. */
 struct list_position list_position_ref(const struct list_position *position);
-/* Give the reference back: it is none afterwards. */
+/* Give the reference back; the position is none afterwards. */
 void list_position_unref(struct list_position *position);
-/* Negative where the row of that seq and key comes before the position, 0 where it is the row of
- * the position, positive behind it. */
+/* Negative if the row of that seq and key comes before the position, 0 if it is the row of the
+ * position, positive behind it. */
 int list_position_compare(struct seq seq, struct span key, const struct list_position *position);
 
 #endif

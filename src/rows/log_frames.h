@@ -1,6 +1,6 @@
 /*
- * What the log has behind a cursor, as frames: the encoding side of catching up, and of windows
- * that tell events. On a reader thread.
+ * The log behind a cursor, as frames: the encoding side of catching up, and of windows with events.
+ * On a reader thread.
  */
 #ifndef ROWS_LOG_FRAMES_H
 #define ROWS_LOG_FRAMES_H
@@ -15,14 +15,14 @@
 #include "json/json.h"
 
 /*
- * What a page holds of the changes behind the cursor:
+ * The content of a page, of the changes behind the cursor:
  *   WHOLE   each entity that changed, once, at its present state, as an upsert (or a delete), in
  *           the order of the entities' last changes: so every frame's seq is a good cursor;
  *   RESUME  the same as snapshot rows; only the batch that ends it carries a cursor, so a client
- *           that is cut off before it asks again from where it was;
- *   EVENTS  (append views) every change, in order, as it was. To a client that may lack some keys
- *           (`partial`), an entity that it was not told about from its creation on comes whole in
- *           place of its first patch: as it is now, so that its later events are left out.
+ *           that is cut off before it resumes from its old cursor;
+ *   EVENTS  (append views) every change, in order, as it was. A client may lack some keys
+ *           (`partial`). Then an entity whose events it did not get from the creation on comes
+ * whole in place of its first patch: in its present state, so its later events are left out.
  */
 enum catch_up_part {
     CATCH_UP_ALL,
@@ -31,34 +31,34 @@ enum catch_up_part {
 };
 enum catch_up_style { CATCH_UP_WHOLE, CATCH_UP_RESUME, CATCH_UP_EVENTS };
 
-/* What is asked; a copy, so that a reader needs nothing of the loop's. The members that are also
- * in struct subscription are explained there. */
+/* The request; a copy, so that a reader needs nothing of the loop's. struct subscription
+ * explains the members that it has too. */
 struct catch_up_request {
     const struct view *view; /* the job has a reference */
     const struct wire_encoding *encoding;
     enum wire_mode mode;
     enum catch_up_style style;
-    struct row_scope *scope; /* of whom; the job has a reference; NULL: all see all */
+    struct row_scope *scope; /* of the client; the job has a reference; NULL: all rows are seen */
     struct row_scope *was;   /* likewise: see struct subscription */
     struct span key;         /* absent: all; its bytes are owned by the job */
     int64_t from;
     int64_t resume_from; /* as in struct subscription */
     size_t page_bytes;
-    int64_t scan_rows; /* of the log, that one page looks at */
+    int64_t scan_rows; /* of the log, that one page reads */
     uint32_t max_array;
     bool resuming;
     enum catch_up_part part;
     const struct view_query *query; /* of EVENTS: of their patches; NULL: all */
-    bool partial;                   /* it may lack what was there at its cursor */
+    bool partial;                   /* the client may lack rows of its cursor's state */
     int64_t resume_target, resume_limit, ambiguous_until, true_from;
     bool only_greater;
     struct seq greater, resume_seq;
 };
 
-/* What a page has told of a key. */
+/* What a page has sent of a key. */
 enum told { TOLD_NOTHING, TOLD_EVENTS, TOLD_WHOLE };
 
-/* Frames in the making. After a failure *error says why. */
+/* Frames in the making. After a failure *error has the reason. */
 struct catch_up_frames {
     const struct catch_up_request *request;
     struct error *error;
@@ -76,11 +76,11 @@ void catch_up_frames_init(struct catch_up_frames *frames, const struct catch_up_
                           struct error *error);
 void catch_up_frames_fini(struct catch_up_frames *frames);
 bool catch_up_put_whole(struct catch_up_frames *frames, const struct store_entity *entity);
-/* It is gone / it is there, perhaps, but not to be seen. */
+/* The row is gone / it may be there, but out of sight. */
 bool catch_up_put_delete(struct catch_up_frames *frames, struct span key, struct seq seq);
 bool catch_up_put_removal(struct catch_up_frames *frames, struct span key, struct seq seq);
-/* The change as it was, to who sees the row behind it; `entity` is the key's present one if that is
- * seen too, or NULL. */
+/* The change as it was, to a client that sees the row behind it; `entity` is the key's present
+ * one if that is seen too, or NULL. */
 bool catch_up_put_event(struct catch_up_frames *frames, const struct store_change *change,
                         const struct store_entity *entity);
 /* A change that took the row away, as an event. */
@@ -92,8 +92,8 @@ void catch_up_told_init(struct catch_up_frames *frames);
 void catch_up_told_fini(struct catch_up_frames *frames);
 /* Bytes so far, and whether anything was put. */
 size_t catch_up_frames_length(const struct catch_up_frames *frames);
-/* Close the page: RESUME's rows become a batch, and what ends a resume carries the cursor. *text
- * is a reference, or NULL when the page is empty. */
+/* Close the page: RESUME's rows become a batch, and the last batch of a resume carries the
+ * cursor. *text is a reference, or NULL if the page is empty. */
 bool catch_up_frames_end(struct catch_up_frames *frames, bool ended, struct seq cursor,
                          struct text **text);
 

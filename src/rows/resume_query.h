@@ -1,6 +1,6 @@
 /*
- * Where in the log a client's cursor stands: the reading side of resume.c. What takes long is done
- * in steps, each a short transaction and a job of its own, so that others are served between them.
+ * The place of a client's cursor in the log: the reading side of resume.c. Long searches go in
+ * steps, each a short transaction and a job of its own, so that other work is served between them.
  */
 #ifndef ROWS_RESUME_QUERY_H
 #define ROWS_RESUME_QUERY_H
@@ -8,16 +8,16 @@
 #include "store/store.h"
 #include "view/view.h"
 
-/* What the epoch says of a cursor that came with it. */
+/* What the epoch says about the cursor that came with it. */
 struct cursor_origin {
     int64_t parted; /* it is of another database, which has the changes up to this one; or -1 */
-    bool current;   /* it is of the view as it is now; else it may be of one before */
+    bool current;   /* it is of the present view; else it may be of an earlier one */
 };
 
 struct resume_query {
     const struct view *view;
     struct seq after;  /* the cursor as it was presented */
-    int64_t scan_rows; /* of the log, that one step looks at */
+    int64_t scan_rows; /* of the log, that one step reads */
     struct cursor_origin origin;
     /* between steps */
     bool begun;
@@ -25,10 +25,10 @@ struct resume_query {
     /* found */
     bool done;               /* else another step is needed */
     bool accepted;           /* else the client must start with a snapshot */
-    int64_t from;            /* everything behind this change is new to it, */
-    int64_t ambiguous_until; /* ... but what is not behind this one it may have had; 0: nothing */
-    bool only_greater;       /* ... and up to `to` only what has a greater seq is */
-    int64_t to;              /* the newest change when it was asked */
+    int64_t from;            /* everything behind this change is new to the client, */
+    int64_t ambiguous_until; /* ... but changes up to this one it may have had; 0: none */
+    bool only_greater;       /* ... and up to `to` only changes with a greater seq are */
+    int64_t to;              /* the newest change at the beginning */
 };
 
 /* The first or next step, in one short transaction. */

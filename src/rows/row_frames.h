@@ -7,7 +7,7 @@
 /* Which frames carry a cursor. */
 enum row_frames_cursor {
     FRAMES_LAST, /* the last one: `last`, because none in between stands for a state; the others
-                    `before`, if that is given */
+                    `before`, if given */
     FRAMES_EACH, /* each the seq of its row */
     FRAMES_NONE
 };
@@ -18,8 +18,8 @@ struct row_frames {
     struct seq last;
     const struct seq *before; /* borrowed */
     struct buffer out;
-    struct buffer key, data; /* FRAMES_LAST: the newest waits for what comes */
-    int64_t change;          /* ... which it is of */
+    struct buffer key, data; /* FRAMES_LAST: the newest waits for the next one */
+    int64_t change;          /* ... of this change */
     bool waits;
     enum row_operation operation;
     bool on_tape; /* as in struct wire_change */
@@ -28,8 +28,8 @@ struct row_frames {
 void row_frames_init(struct row_frames *frames, const struct view *view, enum wire_mode mode,
                      enum row_frames_cursor cursor);
 void row_frames_fini(struct row_frames *frames);
-/* One that is put at once, whatever waits; `entity` only of an upsert. `seq` NULL: no cursor. False
- * when out of memory. */
+/* A row that is put at once, before waiting ones; `entity` only of an upsert. `seq` NULL: no
+ * cursor. False when out of memory. */
 bool row_frames_put_at(struct row_frames *frames, enum row_operation operation, struct span key,
                        const struct store_entity *entity, const struct seq *seq);
 

@@ -1,10 +1,10 @@
 /*
- * Which rows of scoped exports somebody may see: the public ones, and those whose scope is among
- * the values that its token lists. Two that list the same values have one struct row_scope, so that
- * what is made for one can be shared with the other.
+ * The rows of scoped exports that a client may see: the public ones, and those whose scope is among
+ * the values in its token. Two clients with the same values have one struct row_scope, so their
+ * frames can be shared.
  *
- * Wherever this is NULL, rows are not scoped, and all are seen. Counted by the loop thread alone;
- * readers may look at one that a job on the loop's side holds.
+ * NULL means everywhere that rows are not scoped, and all are seen. The loop thread alone counts
+ * references; readers may read a row_scope that a job on the loop's side holds.
  */
 #ifndef ROWS_ROW_SCOPE_H
 #define ROWS_ROW_SCOPE_H
@@ -19,17 +19,18 @@ struct row_scope;
 
 /* `all`: the map of them, by row_scope_name; it outlives them. */
 
-/* What this identity (NULL: a stranger) sees; one reference. NULL when out of memory. */
+/* The row scope of this identity (NULL: an unknown client); one reference. NULL when out of
+ * memory. */
 struct row_scope *row_scope_get(struct map *all, const struct auth_identity *identity);
-/* All rows, also those that are for nobody; one reference. NULL when out of memory. */
+/* All rows, also those that nobody sees; one reference. NULL when out of memory. */
 struct row_scope *row_scope_get_all(struct map *all);
-/* What at least one of two sees; one reference. NULL when out of memory. */
+/* The rows that at least one of two sees; one reference. NULL when out of memory. */
 struct row_scope *row_scope_join(struct map *all, const struct row_scope *one,
                                  const struct row_scope *other);
 /* NULL is allowed. */
 struct row_scope *row_scope_ref(struct row_scope *scope);
 void row_scope_unref(struct row_scope *scope);
-/* For the map of them, and a text that no other has. */
+/* Its key in the map of all: a text that no other has. */
 struct span row_scope_name(const void *scope);
 
 /* The labels of the rows that it sees: the public one, then each value's. None: it sees all. */
@@ -37,10 +38,10 @@ size_t row_scope_label_count(const struct row_scope *scope);
 struct span row_scope_label(const struct row_scope *scope, size_t number);
 /* Whether a row with this label (view.h) is seen; one without a label is not. */
 bool row_scope_sees(const struct row_scope *scope, struct span label);
-/* Whether an entity of the view's export is. */
+/* Whether an entity of the view's export is seen. */
 bool row_scope_shows(const struct row_scope *scope, const struct view *view, struct span entity);
 
-/* Whether the row was seen before a change, and is behind it. */
+/* Whether the row was seen before a change, and is seen behind it. */
 struct sight {
     bool before, after;
 };

@@ -1,12 +1,12 @@
 /*
- * row_sink: where the rows of a view go that one client is to be told of, and the keys that it is
- * to lose. Whoever reads rows puts them here, and need not know what becomes of them:
+ * row_sink: takes the rows of a view for one client, and the keys that the client must lose. A
+ * reader of rows puts them here, and need not know the form of the result:
  *
  *   row_frames       live frames, one for each row (row_frames.h)
  *   snapshot_drafts  batches of a snapshot (batch.h)
  *   row_json         plain JSON, for HTTP (row_json.h)
  *
- * On a reader thread, or wherever its owner is.
+ * On a reader thread, or on the thread of its owner.
  */
 #ifndef ROWS_ROW_SINK_H
 #define ROWS_ROW_SINK_H
@@ -18,13 +18,12 @@
 
 struct row_sink;
 
-/* All false when out of memory, when a look at the database fails, or when the sink takes no more.
- */
+/* All are false when out of memory, when a read of the database fails, or when the sink is full. */
 struct row_sink_ops {
-    /* The row by the key that it is to go by, with the text that the view shows of it. */
+    /* Put a row under its key, with the text that the view shows of it. */
     bool (*put)(struct row_sink *sink, const struct store_entity *row);
     bool (*remove)(struct row_sink *sink, struct span key);
-    /* *text is all of it as one reference, or NULL when there is nothing. */
+    /* *text is the whole result as one reference, or NULL if it is empty. */
     bool (*end)(struct row_sink *sink, struct text **text);
 };
 
@@ -34,13 +33,13 @@ struct row_sink {
     const struct view *view;
     enum wire_mode mode;
     const struct wire_encoding *encoding;
-    struct span key; /* that all rows go by; absent: each by its own. Borrowed */
-    int64_t rows;    /* that were put; the implementations count them */
-    int64_t change;  /* that all rows are of, at least; 0: each of its own */
-    /* What happened to a key that is removed: `leaving`, or what a look among the entities of the
-     * export says. */
+    struct span key; /* the key of all rows; absent: each has its own. Borrowed */
+    int64_t rows;    /* the number of rows put; the implementations count them */
+    int64_t change;  /* the least change of all rows; 0: each has its own */
+    /* What happened to a removed key: `leaving`, or the result of a look-up among the entities
+     * of the export. */
     enum row_operation leaving;
-    struct store_reader *reader; /* NULL: nothing is looked at */
+    struct store_reader *reader; /* NULL: there is no look-up */
     uint32_t export_id;
     struct buffer shown;
 };

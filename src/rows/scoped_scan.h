@@ -1,7 +1,6 @@
 /*
- * Reading what somebody sees of scoped rows: by label where that is kept, so that the rows of
- * others cost nothing. On a reader, in its transaction. The rules of the scans are those of
- * store.h.
+ * Reading the visible rows of scoped exports: by label if that is kept, so that the rows of others
+ * cost nothing. On a reader, in its transaction. The rules of the scans are those of store.h.
  */
 #ifndef ROWS_SCOPED_SCAN_H
 #define ROWS_SCOPED_SCAN_H
@@ -11,20 +10,20 @@
 #include "store/store.h"
 #include "view/view.h"
 
-/* What is seen by at least one of two. */
+/* The rows that at least one of two sees. */
 struct scoped {
     const struct row_scope *scope; /* NULL: rows are not scoped */
-    const struct row_scope *was;   /* NULL: by the first alone */
+    const struct row_scope *was;   /* NULL: only the first counts */
 };
 
 /* Whether rows of the view can be read by label: the number of the stage that has them so, or 0. */
 bool scoped_find_rows(struct scoped scoped, const struct view *view, struct store_reader *reader,
                       int64_t *stage, struct error *error);
-/* Rows of that stage, at least those that are seen, at their places in the view's order. */
+/* Rows of that stage, at least the visible ones, at their places in the view's order. */
 bool scoped_scan_rows(struct scoped scoped, struct store_reader *reader, int64_t stage,
                       struct span after, int64_t limit, store_each_row each, void *argument,
                       struct error *error);
-/* Changes and tombstones of an export, at least those that are seen. `key` as in
+/* Changes and tombstones of an export, at least the visible ones. `key` as in
  * store_scan_changes. */
 bool scoped_scan_changes(struct scoped scoped, struct store_reader *reader, uint32_t export_id,
                          struct span key, int64_t from, int64_t to, bool with_entities,

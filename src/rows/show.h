@@ -1,4 +1,4 @@
-/* What a view shows of an object: pure. */
+/* An object as a view shows it: pure. */
 #ifndef ROWS_SHOW_H
 #define ROWS_SHOW_H
 

@@ -1,4 +1,4 @@
-/* Numbers that name what is asked for, and outlive the process: for ETags and epochs. Pure. */
+/* Numbers that name a request or a view, and outlive the process: for ETags and epochs. Pure. */
 #ifndef ROWS_TAG_H
 #define ROWS_TAG_H
 
@@ -9,10 +9,10 @@
 
 uint64_t tag_fold(uint64_t hash, struct span bytes);
 void tag_number(uint64_t *hash, int64_t number);
-/* An absent span is another one than an empty one. */
+/* An absent span has another number than an empty one. */
 void tag_span(uint64_t *hash, struct span span);
 void tag_view(uint64_t *hash, const struct view *view);
-/* Of what a view shows. */
+/* Of the content that a view shows. */
 uint64_t tag_of_view(const struct view *view);
 
 #endif

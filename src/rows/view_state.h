@@ -1,4 +1,5 @@
-/* What every reader of a view asks first, on its own thread and in its own transaction. */
+/* The state that every reader of a view reads first, on its own thread and in its own
+ * transaction. */
 #ifndef ROWS_VIEW_STATE_H
 #define ROWS_VIEW_STATE_H
 
@@ -7,7 +8,7 @@
 
 struct view_state {
     struct store_log_state log;
-    bool found; /* the view's export is there: it was fed */
+    bool found; /* the view's export exists: it was fed */
     struct store_export export;
 };
 
@@ -16,12 +17,12 @@ bool view_state_read(struct view_state *state, const struct view *view, struct s
                      struct error *error);
 
 /*
- * The cursor of who has all that the state has: a seq from which the log leads on. It is that of
- * the export's newest change, or an older one where a late arrival came last whose seq some change
- * that was trimmed may have had: behind that one the late arrivals come again.
+ * The cursor of a client that has the whole state: a seq from which the log leads on. It is that of
+ * the export's newest change. It is an older one if a late arrival came last whose seq some trimmed
+ * change may have had: behind that cursor the late arrivals come again.
  */
 struct seq view_state_cursor(const struct view_state *state);
-/* Whether a seq is one of those: of a late arrival that is not later than what was trimmed. */
+/* Whether a seq is one of a late arrival that is not later than the trimmed changes. */
 bool view_state_is_late(const struct view_state *state, struct seq seq);
 
 #endif
