@@ -223,6 +223,13 @@ static bool put_key(void *argument, struct span key)
     return put_if_seen(argument, key, INT64_MAX);
 }
 
+/* Any row of the view may have been in it; in one of a key that row alone. */
+static bool put_any(struct holding *holding, const struct window *window)
+{
+    bool of_key = window->spec.key.data && !window_is_keyed_by_field(window);
+    return of_key ? put_key(holding, window->spec.key) : put_list(holding, window->spec.scope);
+}
+
 /* From before the server was started. */
 static bool put_former(struct holding *holding, const struct held *held)
 {
@@ -231,7 +238,7 @@ static bool put_former(struct holding *holding, const struct held *held)
     holding->scope = window->spec.scope;
     return find_sightings(holding) &&
            window_recall_other(holding->reading, window, put_key, holding, &all) &&
-           (!all || put_list(holding, window->spec.scope));
+           (!all || put_any(holding, window));
 }
 
 /* The window may be of other rows than this one: what it has now, and what left it since. */

@@ -437,6 +437,26 @@ for (const end of ['terminate', 'kill9'])
     assert.ok(early > 0, 'each was answered before it was left');
   });
 
+test('a window of a key that is left before it is answered takes away no other row', async (t) => {
+  const server = await Server.forTest(t);
+  const spec = { key: 'a', filters: { on: true } };
+  await post(server, [m('a', { on: true }), m('b', { on: true }), m('c', { on: true })]);
+  const first = await clientFor(t, server);
+  await ask(first, new Applier(), 'E/list', spec);
+  await settled(server, 1);
+  await post(server, [m('b', { on: false }), m('c', { n: 1 })]);
+  await server.kill9();
+  await server.restart();
+  await post(server, gone('c'));
+  const client = await clientFor(t, server);
+  client.socket.tcp.cork();
+  client.subscribe('E/list', spec);
+  client.subscribe('E/list', { ...spec, partition: 'another' });
+  client.socket.tcp.uncork();
+  const frames = await client.until((frame) => frame.complete);
+  assert.deepEqual(frames.filter((frame) => frame.op === 'delete' && frame.key !== 'a'), []);
+});
+
 /* Who was away over several starts knows nothing of those between. `between`: what happens after the crash. */
 const AWAY = [
   ['stopped again', async (server) => server.terminate()],
