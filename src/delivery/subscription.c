@@ -5,9 +5,17 @@
 #include "access/allowance.h"
 #include "delivery/hub_internal.h"
 #include "delivery/key_owner.h"
+#include "rows/tag.h"
+
+#include <stdio.h>
 
 /* Kept for as long as the subscription lives. */
-enum { LONGEST_KEY = 4096, LONGEST_PARAMETERS = 1024 };
+enum {
+    LONGEST_KEY = 4096,
+    LONGEST_QUERY = 16384,
+    LONGEST_PARAMETERS = 1024, /* all but the query; longer ones are remembered by a digest */
+    DIGEST = 64
+};
 
 /* ---- opening ---- */
 
@@ -35,14 +43,30 @@ static bool is_tape(const struct view *view, const struct wire_subscribe *messag
     return message->by_position && tape_is_of(view);
 }
 
+/* What is remembered of parameters, to know them again: these, or their digest in `room`. A client
+ * that makes two of one digest gets no answer to the second, and nobody else notices. */
+static const char *remembered(const char *parameters, char room[DIGEST])
+{
+    size_t length = strlen(parameters);
+    if (length <= LONGEST_PARAMETERS)
+        return parameters;
+    struct span text = span_of(parameters);
+    uint64_t first = tag_fold(TAG_START, text), second = tag_fold(~TAG_START, text);
+    snprintf(room, DIGEST, "%zu bytes %016llx%016llx", length, (unsigned long long)first,
+             (unsigned long long)second);
+    return room;
+}
+
 static bool check_parameters(const struct view *view, const struct wire_subscribe *message,
                              bool *has_after, struct seq *after, struct error *error)
 {
-    if ((message->key && strlen(message->key) > LONGEST_KEY) ||
-        strlen(message->parameters) > LONGEST_PARAMETERS)
+    size_t query = message->query ? strlen(message->query) : 0;
+    if ((message->key && strlen(message->key) > LONGEST_KEY) || query > LONGEST_QUERY ||
+        strlen(message->parameters) > LONGEST_PARAMETERS + query)
         return error_set(error, ERROR_INVALID_PARAMETER,
-                         "'key' may have %d bytes and all other parameters together %d",
-                         LONGEST_KEY, LONGEST_PARAMETERS);
+                         "'key' may have %d bytes, the query (filters, where, sort) %d and all "
+                         "other parameters together %d",
+                         LONGEST_KEY, LONGEST_QUERY, LONGEST_PARAMETERS);
     if (view->mode == VIEW_STATE && !view->stage && !message->key)
         return error_set(error, ERROR_INVALID_PARAMETER,
                          "'key' is missing: view '%.128s' shows one entity, named by its key",
@@ -98,8 +122,9 @@ static struct subscription *subscription_new(struct subscriber *subscriber, cons
     link_init(&subscription->in_waiting);
     link_init(&subscription->held.rows);
     link_init(&subscription->beside.in_owners);
-    subscription->asked.parameters =
-        memory_copy_string(message->parameters, strlen(message->parameters));
+    char room[DIGEST];
+    const char *asked = remembered(message->parameters, room);
+    subscription->asked.parameters = memory_copy_string(asked, strlen(asked));
     struct span key = message->key ? span_of(message->key) : span_make(NULL, 0);
     bool joined =
         subscription->asked.parameters && (spec ? feed_join_window(feed, subscription, spec, error)
@@ -181,7 +206,8 @@ static bool open_checked(struct subscriber *subscriber, const struct wire_subscr
                          struct error *error)
 {
     struct subscription *old = subscription_find(subscriber, span_of(message->view), message->key);
-    if (old && strcmp(old->asked.parameters, message->parameters) == 0)
+    char room[DIGEST];
+    if (old && strcmp(old->asked.parameters, remembered(message->parameters, room)) == 0)
         return true;
     if (!may_open(subscriber, message, !old, after != NULL, error) ||
         !hub_may_wait(subscriber, view, error))
