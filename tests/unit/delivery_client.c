@@ -246,9 +246,10 @@ bool client_pull(struct client *client, long frames)
 struct auth_identity *client_token(const char *row_scopes)
 {
     struct auth_identity *identity = auth_identity_anonymous();
-    char *copy = strdup(row_scopes), *save, *scope = strtok_r(copy, " ", &save);
-    identity->row_scopes.items = memory_new(strlen(copy) * sizeof *identity->row_scopes.items);
-    for (; scope; scope = strtok_r(NULL, " ", &save))
+    char *copy = row_scopes ? strdup(row_scopes) : NULL, *rest = copy, *scope;
+    identity->row_scopes.items =
+        memory_new((copy ? strlen(copy) + 1 : 0) * sizeof *identity->row_scopes.items);
+    while ((scope = strsep(&rest, " ")))
         identity->row_scopes.items[identity->row_scopes.count++] =
             memory_copy_string(scope, strlen(scope));
     free(copy);

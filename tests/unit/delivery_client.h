@@ -50,7 +50,7 @@ void client_take(struct client *client, struct span bytes);
 bool client_pull(struct client *client, long frames);
 void client_cut(struct client *client);
 
-/* A token with these row scopes, with spaces between; the caller releases it. */
+/* A token with these row scopes, with spaces between (NULL: none); the caller releases it. */
 struct auth_identity *client_token(const char *row_scopes);
 
 #endif

@@ -61,9 +61,8 @@ enum { USUAL_SEEDS = 60 };
 TEST(follows_random_mutations)
 {
     /* STELE_DERIVE_SEEDS=1000 tries more of them, STELE_DERIVE_FIRST=189 begins with that one. */
-    const char *wanted = getenv("STELE_DERIVE_SEEDS"), *first = getenv("STELE_DERIVE_FIRST");
-    uint64_t seeds = wanted ? strtoull(wanted, NULL, 10) : USUAL_SEEDS;
-    for (uint64_t seed = first ? strtoull(first, NULL, 10) : 0; seed < seeds; seed++)
+    uint64_t seeds = random_setting("STELE_DERIVE_SEEDS", USUAL_SEEDS);
+    for (uint64_t seed = random_setting("STELE_DERIVE_FIRST", 0); seed < seeds; seed++)
         follow(seed, seed % 3 == 2);
 }
 

@@ -3,15 +3,9 @@
  * this one does its work.
  */
 #include "engine/producers.h"
+#include "test.h"
 
 #include "engine_fixture.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 
 #include "invariant_fixture.h"
 
@@ -551,20 +545,13 @@ static const struct broken_case cases[] = {
 };
 
 /* A file of its own for each, which this process removes. */
-static void all_fire(void **state)
+TEST(all_fire)
 {
     size_t failures = 0;
-    (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture_init(&fixture);
         failures += !is_broken(&cases[i]);
         fixture_fini(&fixture);
     }
     assert_int_equal(failures, 0);
-}
-
-int main(void)
-{
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_fire)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
 }

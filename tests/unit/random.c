@@ -15,13 +15,18 @@ void random_start(uint64_t seed)
         state = 1;
 }
 
+uint64_t random_setting(const char *name, uint64_t otherwise)
+{
+    const char *given = getenv(name);
+    return given ? strtoull(given, NULL, 10) : otherwise;
+}
+
 void random_start_anew(void)
 {
-    const char *given = getenv("STELE_SEED");
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    random_start(given ? strtoull(given, NULL, 10)
-                       : (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+    random_start(
+        random_setting("STELE_SEED", (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec));
     printf(SEED_FORMAT "\n", random_seed);
 }
 

@@ -15,6 +15,8 @@ extern uint64_t random_seed;
 void random_start(uint64_t seed);
 /* By STELE_SEED, which repeats a run; without it each run is another one. Prints the seed. */
 void random_start_anew(void);
+/* Of the environment. */
+uint64_t random_setting(const char *name, uint64_t otherwise);
 uint64_t random_next(void);
 /* 0 to bound - 1. */
 uint32_t random_below(uint32_t bound);
